@@ -1,0 +1,1 @@
+"""Bytes in, 16 kHz mono float32 out."""

@@ -1,0 +1,1 @@
+"""Many coroutines, one model; knows nothing about speech."""

@@ -1,4 +1,4 @@
-"""What a recognizer is asked and what it answers: Options, Request, Word, Hypothesis, and the Recognizer protocol."""
+"""Requests to a recognizer and its answers: Options, Request, Word, Hypothesis, the Recognizer protocol."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from audio.clip import Clip
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the client asked for. A recognizer that cannot honour a field ignores it and leaves the answer's twin None.
+    """What the client asked for. What a model cannot honour it ignores, leaving the twin in the answer None.
 
     language: ISO 639-1 code, or None for the model's own choice
     prompt: words or text that are likely to occur

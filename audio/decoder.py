@@ -1,0 +1,68 @@
+"""Decoder: a client's bytes, in whatever encodings they come, to one stream of clips at 16 kHz."""
+
+import numpy as np
+
+from audio.clip import Clip, Samples
+from audio.codecs import Encoding, SampleReader
+from audio.resampler import Resampler
+
+
+class Decoder:
+    """One stream. However its bytes are cut into chunks, the samples are the same.
+
+    The encoding may change from chunk to chunk. A new rate begins a new stretch: the resampler is flushed
+    first, so nothing is lost, and the n frames of a stretch become floor(n * 16000 / rate + 1/2) samples.
+    Samples that came at 16 kHz are the same exactly, resampled ones within one step of PCM16.
+
+    leftover: bytes that the last `decode` or `flush` had to discard, 0 if all is well: the stub of a frame at
+        the end, or where the encoding changed. All whole frames are in the clip nevertheless: take it, then
+        tell the client.
+    position: samples handed out so far, the `start` of the next clip
+    """
+
+    def __init__(self) -> None:
+        self.leftover = 0
+        self.position = 0
+        self._encoding = Encoding()
+        self._reader = SampleReader(self._encoding)
+        self._resampler = Resampler(self._encoding.sample_rate)
+
+    def decode(self, data: bytes, encoding: Encoding) -> Clip | None:
+        """The samples that are certain by now; None if there are none yet.
+
+        Raises InvalidAudio for NaN and infinity; then it is as if `data` had never come.
+        """
+        self.leftover = 0
+        if encoding is not self._encoding and encoding != self._encoding:
+            return self._change(data, encoding)
+        return self._clip(self._resampler.resample(self._reader.read(data)))
+
+    def drain(self) -> Clip | None:
+        """What the resampler still holds, for a commit: all whole frames are in the stream then.
+
+        The stream goes on, a new stretch of it; a frame that is cut still waits for its rest.
+        """
+        return self._clip(self._resampler.flush())
+
+    def flush(self) -> Clip | None:
+        """The last samples at the end of the stream; see `leftover`."""
+        self.leftover = self._reader.discard()
+        return self.drain()
+
+    def _change(self, data: bytes, encoding: Encoding) -> Clip | None:
+        reader = SampleReader(encoding)
+        head = reader.read(data)  # raises before anything has changed
+        tail = np.empty(0, np.float32)
+        if encoding.sample_rate != self._encoding.sample_rate:
+            tail = self._resampler.flush()
+            self._resampler = Resampler(encoding.sample_rate)
+        self.leftover = self._reader.discard()
+        self._encoding, self._reader = encoding, reader
+        return self._clip(np.concatenate((tail, self._resampler.resample(head))))
+
+    def _clip(self, samples: Samples) -> Clip | None:
+        if not len(samples):
+            return None
+        clip = Clip(samples, self.position)
+        self.position = clip.end
+        return clip

@@ -1,0 +1,13 @@
+"""What can end a stream from our side."""
+
+
+class StreamError(Exception):
+    """Root of everything this package raises."""
+
+
+class DetectorFailed(StreamError):
+    """The voice detector failed on this stream's audio; nothing more can be said about it."""
+
+
+class Overloaded(StreamError):
+    """No place for one more stream, or no progress on this one's audio for too long."""

@@ -1,0 +1,84 @@
+"""What a session tells its client: frozen, positions in samples of the stream."""
+
+from dataclasses import dataclass
+
+from asr.hypothesis import Hypothesis
+from audio.clip import Clip
+from vad.segmenter import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    """at: first sample of the utterance, pre-roll included."""
+
+    utterance: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStopped:
+    """at: end of the utterance's segment."""
+
+    utterance: int
+    at: int
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """Replaces the utterance's partial before it. The first `stable_chars` characters of `text` do not change
+    from one partial to the next."""
+
+    utterance: int
+    start: int
+    text: str
+    stable_chars: int
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """The one and only text of an utterance. clip: its sound."""
+
+    utterance: int
+    clip: Clip
+    reason: Reason
+    hypothesis: Hypothesis
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Stands in a Final's place where recognition failed."""
+
+    utterance: int
+    start: int
+    end: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """The client dropped [start, end): the open utterance, which gets no final, or nothing (start == end)."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class MarkerReached:
+    """Everything before the marker has been recognised."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The last event. received == speech + non_speech + dropped, in samples."""
+
+    received: int
+    speech: int
+    non_speech: int
+    dropped: int
+    segments: int
+
+
+Event = SpeechStarted | SpeechStopped | Partial | Final | Failed | Cleared | MarkerReached | Closed

@@ -1,0 +1,210 @@
+"""Pump: carries a session's work to the batchers and its events to the client.
+
+It has no task of its own: what comes in, and what the models answer, moves the session on at once, on the
+event loop. So a chunk of audio costs no task switch.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asr.hypothesis import Hypothesis, Request
+from audio.clip import SAMPLE_RATE, Clip
+from batching.batcher import Batcher, Ticket
+from batching.errors import QueueFull
+from stream.errors import DetectorFailed, Overloaded
+from stream.events import Closed, Event, Partial
+from stream.options import SessionOptions
+from stream.session import Session
+from stream.utterance import Job, Kind
+from vad.segmenter import Reason
+from vad.work import Work
+
+log = logging.getLogger(__name__)
+
+HOPS_PER_STEP: Final = 16  # a stream that pushes a file takes turns with the others after half a second
+MAX_UNJUDGED: Final = 10 * SAMPLE_RATE
+MAX_UNRECOGNISED: Final = 60 * SAMPLE_RATE
+MAX_PENDING: Final = 1_000  # controls and markers that wait for their place
+MAX_UNSENT: Final = 1_000  # events that wait for the client
+STALL_SECONDS: Final = 30.0
+
+Probabilities = NDArray[np.float32]
+
+
+class Slots(Protocol):
+    """Rows of the detector's state, lent to one stream each."""
+
+    def open(self) -> int: ...
+    def close(self, slot: int, /) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """What all pumps share."""
+
+    slots: Slots
+    vad: Batcher[Work, Probabilities]
+    asr: Batcher[Request, Hypothesis]
+
+
+class Pump:
+    """One stream at work. A context manager: leaving it gives back the slot and cancels what still waits.
+
+    Bounds: `room` holds the caller back while MAX_UNJUDGED samples wait for the detector, MAX_UNRECOGNISED
+    samples of closed segments for the recognizer, MAX_PENDING controls for their place, or MAX_UNSENT events
+    for the client. A partial that was not sent is replaced by the next one; a final never is.
+    """
+
+    def __init__(self, models: Models, options: SessionOptions) -> None:
+        self.session = Session(options)
+        self._models = models
+        self._judging = False
+        self._running: dict[Job, Ticket[Request, Hypothesis]] = {}
+        self._unsent: deque[Event] = deque()
+        self._unsent_news = asyncio.Event()
+        self._progress = asyncio.Event()
+        self._failure: Exception | None = None
+
+    def __enter__(self) -> Self:
+        self._slot = self._models.slots.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for ticket in self._running.values():
+            self._models.asr.cancel(ticket)
+        self._models.slots.close(self._slot)
+
+    # from the client
+
+    def receive_audio(self, clip: Clip) -> None:
+        self.session.receive_audio(clip)
+        self._advance()
+
+    def commit(self) -> None:
+        self.session.receive_commit()
+        self._advance()
+
+    def clear(self) -> None:
+        self.session.receive_clear()
+        self._advance()
+
+    def mark(self, marker: str) -> None:
+        self.session.receive_marker(marker)
+        self._advance()
+
+    def update(self, options: SessionOptions) -> None:
+        self.session.receive_options(options)
+        self._advance()
+
+    def end(self, reason: Reason) -> None:
+        """No more audio comes; the open segment is transcribed, then `events` ends."""
+        self.session.receive_end(reason)
+        self._advance()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more audio may come in."""
+        session = self.session
+        return (
+            session.unjudged < MAX_UNJUDGED
+            and session.unrecognised < MAX_UNRECOGNISED
+            and session.pending_controls < MAX_PENDING
+            and len(self._unsent) < MAX_UNSENT
+        ) or self._failure is not None
+
+    async def room(self) -> None:
+        """Waits until more audio may come in. Raises Overloaded if nothing has moved for STALL_SECONDS."""
+        while not self.has_room:
+            self._progress.clear()
+            try:
+                async with asyncio.timeout(STALL_SECONDS):
+                    await self._progress.wait()
+            except TimeoutError:
+                raise Overloaded(f"no progress on this stream's audio for {STALL_SECONDS:.0f} s") from None
+
+    # to the client
+
+    async def events(self) -> AsyncIterator[Event]:
+        """The session's events, in order, up to Closed. Raises DetectorFailed."""
+        while True:
+            while self._unsent:
+                event = self._unsent.popleft()
+                self._progress.set()
+                yield event
+                if isinstance(event, Closed):
+                    return
+            if self._failure is not None:
+                raise self._failure
+            self._unsent_news.clear()
+            await self._unsent_news.wait()
+
+    # from and to the models
+
+    def _advance(self) -> None:
+        """Everything that can be done now."""
+        if not self._judging:
+            self._judge()
+        while (job := self.session.take_job()) is not None:
+            self._transcribe(job)
+        for event in self.session.take_events():
+            self._emit(event)
+
+    def _judge(self) -> None:
+        hops = self.session.take_hops(HOPS_PER_STEP)
+        if hops is not None:
+            self._judging = True
+            self._models.vad.post(Work(self._slot, hops), self._on_probabilities)
+
+    def _on_probabilities(self, outcome: Probabilities | Exception) -> None:
+        self._progress.set()
+        if isinstance(outcome, Exception):
+            # Judging stops: hops whose state is unknown must not pass for silence.
+            self._failure = DetectorFailed("the voice detector failed")
+            self._failure.__cause__ = outcome
+            self._unsent_news.set()
+            return
+        self._judging = False
+        self.session.receive_probs(outcome.tolist())
+        self._advance()
+
+    def _transcribe(self, job: Job) -> None:
+        """Posts a job; a final whose very clip is being transcribed eagerly makes that one urgent instead."""
+        eager = next((j for j in self._running if j.kind is Kind.EAGER and j.key == job.key), None)
+        if eager is not None:
+            self._models.asr.promote(self._running[eager], job.kind)
+            return
+        try:
+            ticket = self._models.asr.post(job.request, partial(self._on_hypothesis, job), job.kind)
+        except QueueFull as full:  # never raised for finals
+            self.session.receive_failure(job, str(full))
+        else:
+            self._running[job] = ticket
+
+    def _on_hypothesis(self, job: Job, outcome: Hypothesis | Exception) -> None:
+        self._progress.set()
+        del self._running[job]
+        if isinstance(outcome, Exception):
+            log.warning("transcription failed (%s): %r", job.kind.name.lower(), outcome)
+            self.session.receive_failure(job, f"{type(outcome).__name__}: {outcome}")
+        else:
+            self.session.receive_hypothesis(job, outcome)
+        self._advance()
+
+    def _emit(self, event: Event) -> None:
+        last = self._unsent[-1] if self._unsent else None
+        if isinstance(event, Partial) and isinstance(last, Partial) and last.utterance == event.utterance:
+            self._unsent[-1] = event
+        else:
+            self._unsent.append(event)
+        self._unsent_news.set()

@@ -1,0 +1,345 @@
+"""Session: one stream as a state machine, without I/O and without a clock.
+
+Sound comes in, hops go out to the detector and probabilities come back; the segmenter makes utterances of
+them, jobs go out to a recognizer and hypotheses come back; events come out. What the client asks in between
+(commit, clear, marker, new options, end) takes effect at the sample at which it was asked, once all before it
+has been judged: so the same stream gives the same events, however late the models are. Only partials depend
+on that.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+from asr.hypothesis import Hypothesis, Request
+from audio.clip import HOP, SAMPLE_RATE, Clip, Samples
+from audio.loudness import quietest
+from audio.ring import Ring
+from stream.events import Cleared, Closed, Event, Failed, MarkerReached, Partial, SpeechStarted, SpeechStopped
+from stream.events import Final as FinalEvent
+from stream.ledger import Ledger
+from stream.options import SessionOptions
+from stream.utterance import Job, Kind, Utterance
+from vad.segmenter import Endpoint, Onset, Reason, Segmenter
+
+# A hard bound, far above what the pump lets in: the longest segment, 10 s not judged yet, one large message.
+RING_CAPACITY: Final = 600 * SAMPLE_RATE
+
+
+@dataclass(slots=True)
+class Wanted:
+    """Jobs that nobody has taken yet. A newer partial or eager job replaces the one before it; finals queue
+    up, and are bounded by the audio that the pump lets in."""
+
+    finals: deque[Job] = field(default_factory=deque)
+    eager: bool = False
+    partial: bool = False
+
+
+class Session:
+    """One stream. Not thread-safe: everything is called from one place, in order."""
+
+    def __init__(self, options: SessionOptions) -> None:
+        self.options = options
+        self.received = 0  # samples
+        self.ended = False
+        self._ring = Ring(RING_CAPACITY)
+        self._taken = 0  # samples handed out as hops
+        self._segmenter = Segmenter(options.vad, self._quietest)
+        self._controls: deque[tuple[int, Callable[[int], None]]] = deque()
+        self._open: Utterance | None = None
+        self._count = 0  # utterances so far
+        self._told: deque[Utterance | MarkerReached] = deque()  # waits for finals, in the order of speech
+        self._held: list[MarkerReached] = []  # markers inside the utterance (or candidate) under way
+        self._wanted = Wanted()
+        self._partial_running = False
+        self._events: list[Event] = []
+        self._ledger = Ledger()
+        self._ending = False
+
+    def __repr__(self) -> str:
+        return (
+            f"<Session received={self.received} judged={self.judged} open={self._open is not None} "
+            f"waiting={len(self._told)} ended={self.ended}>"
+        )
+
+    # what is known
+
+    @property
+    def judged(self) -> int:
+        """Samples about which the detector has spoken."""
+        return self._segmenter.position
+
+    @property
+    def unjudged(self) -> int:
+        """Samples that wait for the detector."""
+        return self.received - self.judged
+
+    @property
+    def unrecognised(self) -> int:
+        """Samples of closed segments that wait for the recognizer."""
+        return sum(len(u.clip.samples) for u in self._told if isinstance(u, Utterance) and u.clip)
+
+    @property
+    def pending_controls(self) -> int:
+        return len(self._controls) + len(self._held) + len(self._told)
+
+    # what comes in
+
+    def receive_audio(self, clip: Clip) -> None:
+        """Takes in the next samples of the stream. Raises ValueError for others, and after the end."""
+        if self._ending or clip.start != self.received:
+            raise ValueError(f"samples from {clip.start} on came where {self.received} was due")
+        self._ring.append(clip.samples)
+        self.received = clip.end
+
+    def receive_commit(self) -> None:
+        """The client ends the utterance here."""
+        self._control(partial(self._close, Reason.COMMIT))
+
+    def receive_clear(self) -> None:
+        """The client drops the open utterance."""
+        self._control(self._clear)
+
+    def receive_marker(self, marker: str) -> None:
+        """The client wants to hear when everything up to here has been recognised."""
+        self._control(partial(self._mark, MarkerReached(marker)))
+
+    def receive_options(self, options: SessionOptions) -> None:
+        """The client changes its options from here on."""
+        self._control(partial(self._adopt, options))
+
+    def receive_end(self, reason: Reason) -> None:
+        """The stream ends here. Later calls change nothing."""
+        if not self._ending:
+            self._control(partial(self._end, reason))
+            self._ending = True
+
+    def receive_probs(self, probabilities: list[float]) -> None:
+        """Takes the detector's word on the hops that were taken, in order."""
+        for probability in probabilities:
+            verdict = self._segmenter.feed(probability)
+            if verdict is not None:
+                self._follow(verdict)
+            if self._open is not None:
+                self._plan(self._open)
+            elif self._held and self._segmenter.start is None:  # a candidate came to nothing
+                self._release_markers()
+            if self._controls:
+                self._run_controls()
+        self._ring.forget(self._segmenter.oldest_needed)
+
+    def receive_hypothesis(self, job: Job, hypothesis: Hypothesis) -> None:
+        """Takes the recognizer's word on a job that was taken."""
+        self._finish(job)
+        utterance = self._find(job.utterance)
+        if utterance is None:
+            return
+        if utterance.clip is None:
+            if job.request.clip.end == utterance.paused_at:
+                utterance.eager = hypothesis
+            self._show(utterance, job.request.clip.end, hypothesis)
+        elif self._is_final(job, utterance):
+            utterance.outcome = hypothesis
+            self._tell()
+
+    def receive_failure(self, job: Job, message: str) -> None:
+        """A job that was taken came to nothing. Only of a final is the client told: others were extras."""
+        self._finish(job)
+        utterance = self._find(job.utterance)
+        if utterance is not None and self._is_final(job, utterance):
+            utterance.outcome = message
+            self._tell()
+
+    # what goes out
+
+    def take_hops(self, most: int) -> Samples | None:
+        """Whole hops not taken yet: float32 (n, 512), 1 <= n <= most; None if there are none."""
+        hops = min((self.received - self._taken) // HOP, most)
+        if hops <= 0:
+            return None
+        start = self._taken
+        self._taken += hops * HOP
+        samples: Samples = self._ring.read(start, self._taken)
+        return samples.reshape(hops, HOP)
+
+    def take_job(self) -> Job | None:
+        """The most urgent job: finals, then the eager one, then the partial."""
+        if self._wanted.finals:
+            return self._wanted.finals.popleft()
+        if self._open is None:
+            return None
+        if self._wanted.eager:
+            self._wanted.eager = self._wanted.partial = False
+            assert self._open.paused_at is not None
+            return self._job(Kind.EAGER, self._open, self._open.paused_at)
+        if self._wanted.partial:
+            self._wanted.partial = False
+            self._partial_running = True
+            return self._job(Kind.PARTIAL, self._open, self.judged)
+        return None
+
+    def take_events(self) -> list[Event]:
+        """The events since the last call, in order."""
+        events, self._events = self._events, []
+        return events
+
+    # controls: what the client asks for, at its place in the stream
+
+    def _control(self, action: Callable[[int], None]) -> None:
+        if not self._ending:
+            self._controls.append((self.received, action))
+            self._run_controls()
+
+    def _run_controls(self) -> None:
+        """Runs what is due: all whole hops before its place have been judged."""
+        while self._controls and self._controls[0][0] - self.judged < HOP:
+            at, action = self._controls.popleft()
+            action(at)
+
+    def _close(self, reason: Reason, at: int) -> None:
+        endpoint = self._segmenter.close(at, reason)
+        if endpoint is not None:
+            self._follow(endpoint)
+        self._release_markers()
+
+    def _clear(self, at: int) -> None:
+        start, end = self._segmenter.discard(at) or (at, at)
+        self._ledger.enter_drop(start, end)
+        self._open = None
+        self._wanted.eager = self._wanted.partial = False
+        self._events.append(Cleared(start, end))
+        self._release_markers()
+
+    def _mark(self, marker: MarkerReached, at: int) -> None:
+        self._held.append(marker)
+        if self._segmenter.start is None:
+            self._release_markers()
+
+    def _release_markers(self) -> None:
+        self._told.extend(self._held)
+        self._held.clear()
+        self._tell()
+
+    def _adopt(self, options: SessionOptions, at: int) -> None:
+        self.options = options
+        self._segmenter.options = options.vad
+
+    def _end(self, reason: Reason, at: int) -> None:
+        self._close(reason, at)
+        self._ledger.settle(self.received)
+        self.ended = True
+        self._tell()
+
+    # utterances
+
+    def _follow(self, verdict: Onset | Endpoint) -> None:
+        if isinstance(verdict, Onset):
+            self._open_utterance(verdict.start)
+            return
+        if self._open is None:  # a candidate that the client closed
+            self._open_utterance(verdict.start)
+        self._close_utterance(verdict)
+        if self._segmenter.is_open:  # cut at its limit, and going on
+            self._open_utterance(verdict.end)
+        else:
+            self._release_markers()
+
+    def _open_utterance(self, start: int) -> None:
+        self._count += 1
+        self._open = Utterance(
+            number=self._count, start=start, next_partial=self.judged + self.options.partial_interval
+        )
+        self._events.append(SpeechStarted(self._count, start))
+
+    def _close_utterance(self, endpoint: Endpoint) -> None:
+        utterance = self._open
+        assert utterance is not None
+        self._open = None
+        self._wanted.eager = self._wanted.partial = False
+        self._ledger.enter_segment(endpoint.start, endpoint.end)
+        self._events.append(SpeechStopped(utterance.number, endpoint.end, endpoint.reason))
+        utterance.reason = endpoint.reason
+        utterance.clip = Clip(self._ring.read(endpoint.start, endpoint.end), endpoint.start)
+        self._told.append(utterance)
+        if utterance.paused_at == endpoint.end and utterance.eager is not None:
+            utterance.outcome = utterance.eager
+            self._tell()
+        else:
+            self._wanted.finals.append(self._job(Kind.FINAL, utterance, endpoint.end))
+
+    def _plan(self, utterance: Utterance) -> None:
+        """After each hop of an open utterance: is it time for an eager final, or for a partial?"""
+        pause_end = self._segmenter.pause_end
+        if pause_end != utterance.paused_at:  # a pause begins, or speech has resumed
+            utterance.paused_at = pause_end
+            utterance.eager = None
+            self._wanted.eager = pause_end is not None and self.options.eager
+        if (
+            self.options.partials
+            and pause_end is None
+            and self.judged >= utterance.next_partial
+            and not self._partial_running
+        ):
+            utterance.next_partial = self.judged + self.options.partial_interval
+            self._wanted.partial = True
+
+    def _job(self, kind: Kind, utterance: Utterance, end: int) -> Job:
+        clip = utterance.clip or Clip(self._ring.read(utterance.start, end), utterance.start)
+        return Job(kind, utterance.number, Request(clip, self.options.asr))
+
+    def _is_final(self, job: Job, utterance: Utterance) -> bool:
+        """Whether the job heard the whole closed segment; an eager one did if its pause became the end."""
+        return (
+            job.kind is not Kind.PARTIAL
+            and utterance.clip is not None
+            and utterance.clip.end == job.request.clip.end
+        )
+
+    def _finish(self, job: Job) -> None:
+        if job.kind is Kind.PARTIAL:
+            self._partial_running = False
+
+    def _find(self, number: int) -> Utterance | None:
+        """The utterance while it still matters: not once it was dropped or told."""
+        if self._open is not None and self._open.number == number:
+            return self._open
+        return next((u for u in self._told if isinstance(u, Utterance) and u.number == number), None)
+
+    def _show(self, utterance: Utterance, until: int, hypothesis: Hypothesis) -> None:
+        """Tells a partial, unless one that heard more was told already."""
+        if not self.options.partials or until <= utterance.shown_until:
+            return
+        utterance.shown_until = until
+        stable, tail = utterance.stabilizer.update(hypothesis.text.split())
+        text = " ".join(stable + tail)
+        if text:
+            self._events.append(Partial(utterance.number, utterance.start, text, len(" ".join(stable))))
+
+    def _tell(self) -> None:
+        """Tells finals and markers in the order of speech, as far as they are known; at last the end."""
+        while self._told:
+            first = self._told[0]
+            if isinstance(first, Utterance) and first.outcome is None:
+                return
+            self._told.popleft()
+            self._events.append(_final(first) if isinstance(first, Utterance) else first)
+        if self.ended:
+            ledger = self._ledger
+            self._events.append(
+                Closed(self.received, ledger.speech, ledger.non_speech, ledger.dropped, ledger.segments)
+            )
+
+    def _quietest(self, low: int, high: int) -> int:
+        return low + quietest(self._ring.read(low, high))
+
+
+def _final(utterance: Utterance) -> FinalEvent | Failed:
+    clip, reason, outcome = utterance.clip, utterance.reason, utterance.outcome
+    assert clip is not None
+    assert reason is not None
+    if isinstance(outcome, Hypothesis):
+        return FinalEvent(utterance.number, clip, reason, outcome)
+    return Failed(utterance.number, clip.start, clip.end, outcome or "")

@@ -1,0 +1,212 @@
+"""Whatever a client's bytes look like and wherever they are cut, one stream of samples comes out."""
+
+from collections.abc import Iterator
+from itertools import groupby
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from audio.clip import SAMPLE_RATE, Clip, Samples
+from audio.codecs import Encoding, Format, SampleReader
+from audio.decoder import Decoder
+from audio.errors import InvalidAudio
+
+PCM16_STEP = 1 / 32768
+Message = tuple[bytes, Encoding]
+
+COMMON_RATES = [8_000, 16_000, 22_050, 24_000, 44_100, 48_000, 192_000]
+encodings = st.builds(
+    Encoding,
+    st.sampled_from(Format),
+    st.sampled_from(COMMON_RATES) | st.integers(8_000, 192_000),
+    st.integers(1, 3),
+)
+
+
+def noise(frames: int, encoding: Encoding, seed: int = 0) -> bytes:
+    """Bytes that stay sound if they are read from a wrong place on: without 0x40 no float32 is beyond 2."""
+    data = np.random.default_rng(seed).integers(0, 256, frames * encoding.frame_bytes, np.uint8)
+    return (data & 0xBF if encoding.format is Format.FLOAT32 else data).tobytes()
+
+
+@st.composite
+def messages(draw: st.DrawFn) -> Message:
+    """Noise, and often a piece of a frame behind it."""
+    encoding = draw(encodings)
+    data = noise(draw(st.integers(0, 400)), encoding, draw(st.integers(0, 99)))
+    return data + b"\x3c" * draw(st.integers(0, encoding.frame_bytes - 1)), encoding
+
+
+def cut(stream: list[Message], size: int) -> Iterator[Message]:
+    for data, encoding in stream:
+        for at in range(0, len(data) or 1, size):
+            yield data[at : at + size], encoding
+
+
+def joined(stream: list[Message]) -> list[Message]:
+    """Neighbours of the same encoding as one message."""
+    groups = groupby(stream, key=lambda message: message[1])
+    return [(b"".join(data for data, _ in group), encoding) for encoding, group in groups]
+
+
+def decoded(stream: list[Message], decoder: Decoder | None = None) -> tuple[Samples, list[int]]:
+    """All samples, held to be gapless, and the leftovers that were told."""
+    decoder = decoder or Decoder()
+    clips: list[Clip] = []
+    leftovers: list[int] = []
+
+    def take(clip: Clip | None) -> None:
+        if clip is not None:
+            assert len(clip.samples) > 0
+            assert clip.start == (clips[-1].end if clips else 0)
+            clips.append(clip)
+        assert decoder.position == (clips[-1].end if clips else 0)
+        if decoder.leftover:
+            leftovers.append(decoder.leftover)
+
+    for data, encoding in stream:
+        take(decoder.decode(data, encoding))
+    take(decoder.flush())
+    return np.concatenate([np.empty(0, np.float32), *(clip.samples for clip in clips)]), leftovers
+
+
+@given(stream=st.lists(messages(), min_size=1, max_size=4), size=st.integers(1, 3) | st.integers(4, 1_000))
+@settings(max_examples=80, deadline=None)
+def test_however_it_is_cut_the_stream_is_the_same(stream: list[Message], size: int) -> None:
+    one_piece, leftovers = decoded(joined(stream))
+    pieces, leftovers_of_pieces = decoded(list(cut(stream, size)))
+    assert leftovers_of_pieces == leftovers
+    if all(encoding.sample_rate == SAMPLE_RATE for _, encoding in stream):
+        np.testing.assert_array_equal(pieces, one_piece)
+    else:
+        np.testing.assert_allclose(pieces, one_piece, rtol=0, atol=PCM16_STEP)
+
+
+@given(stream=st.lists(messages(), min_size=1, max_size=5), size=st.integers(1, 1_000))
+@settings(max_examples=50, deadline=None)
+def test_no_frame_is_lost_and_no_byte_goes_unmentioned(stream: list[Message], size: int) -> None:
+    """A stretch of n frames at one rate becomes floor(n * 16000 / rate + 1/2) samples."""
+    expected = 0
+    for rate, group in groupby(joined(stream), key=lambda message: message[1].sample_rate):
+        frames = sum(len(data) // encoding.frame_bytes for data, encoding in group)
+        expected += (2 * frames * SAMPLE_RATE + rate) // (2 * rate)
+    samples, leftovers = decoded(list(cut(stream, size)))
+    assert len(samples) == expected
+    assert sum(leftovers) == sum(len(data) % encoding.frame_bytes for data, encoding in joined(stream))
+
+
+@given(
+    format=st.sampled_from(Format),
+    channels=st.integers(1, 8),
+    frames=st.integers(0, 300),
+    size=st.integers(1, 2_000),
+)
+@settings(max_examples=40, deadline=None)
+def test_at_16_khz_the_samples_are_the_clients_own(
+    format: Format, channels: int, frames: int, size: int
+) -> None:
+    encoding = Encoding(format, SAMPLE_RATE, channels)
+    data = noise(frames, encoding)
+    samples, _ = decoded(list(cut([(data, encoding)], size)))
+    np.testing.assert_array_equal(samples, SampleReader(encoding).read(data))
+
+
+def test_a_message_of_less_than_a_sample_gives_no_clip_yet() -> None:
+    decoder = Decoder()
+    assert decoder.decode(b"", Encoding()) is None
+    assert decoder.decode(b"\x00", Encoding()) is None
+    clip = decoder.decode(b"\x40", Encoding())
+    assert clip is not None
+    assert clip.samples.tolist() == [0.5]
+
+
+def test_an_equal_encoding_is_no_change() -> None:
+    decoder = Decoder()
+    decoder.decode(b"\x00", Encoding())
+    clip = decoder.decode(b"\x40", Encoding(Format.PCM16, 16_000, 1))
+    assert clip is not None
+    assert decoder.leftover == 0
+
+
+def test_a_change_of_rate_keeps_the_end_of_what_was_before() -> None:
+    """A click in the last millisecond at 48 kHz is heard at its place, though 16 kHz follow."""
+    click = np.zeros(4_800, "<i2")
+    click[-24] = 30_000
+    samples, _ = decoded([(click.tobytes(), Encoding(sample_rate=48_000)), (bytes(3_200), Encoding())])
+    assert len(samples) == 3_200
+    assert int(np.argmax(samples)) == 1_600 - 8
+
+
+def test_a_change_of_format_at_the_same_rate_is_seamless() -> None:
+    pcm16, float32 = Encoding(sample_rate=44_100), Encoding(Format.FLOAT32, 44_100)
+    data = noise(8_000, pcm16)
+    as_floats = (np.frombuffer(data, "<i2") / 32768).astype("<f4").tobytes()
+    mixed, leftovers = decoded([(data[:8_000], pcm16), (as_floats[16_000:], float32)])
+    whole, _ = decoded([(data, pcm16)])
+    np.testing.assert_array_equal(mixed, whole)
+    assert leftovers == []
+
+
+def test_half_a_sample_at_the_end_is_told_and_the_rest_is_kept() -> None:
+    decoder = Decoder()
+    decoder.decode(bytes(960 * 2 + 1), Encoding(sample_rate=48_000))
+    assert decoder.leftover == 0
+    clip = decoder.flush()
+    assert clip is not None
+    assert clip.end == 320
+    assert decoder.leftover == 1
+    assert decoder.flush() is None
+    assert decoder.leftover == 0
+
+
+def test_half_a_sample_before_a_change_is_told_and_the_new_audio_is_kept() -> None:
+    decoder = Decoder()
+    decoder.decode(b"\x00\x00\x07", Encoding())
+    clip = decoder.decode(b"\xff" * 4, Encoding(Format.PCMU))
+    assert clip is not None
+    assert (clip.start, clip.end) == (1, 5)
+    assert decoder.leftover == 1
+    decoder.decode(b"\xff" * 4, Encoding(Format.PCMU))
+    assert decoder.leftover == 0
+
+
+def test_after_a_flush_the_stream_can_go_on() -> None:
+    decoder = Decoder()
+    encoding = Encoding(sample_rate=8_000)
+    decoder.decode(noise(800, encoding), encoding)
+    decoder.flush()
+    assert decoder.position == 1_600
+    decoder.decode(noise(800, encoding), encoding)
+    decoder.flush()
+    assert decoder.position == 3_200
+
+
+def test_draining_gives_all_that_came_and_keeps_half_a_sample() -> None:
+    decoder = Decoder()
+    encoding = Encoding(sample_rate=8_000)
+    decoder.decode(bytes(801), encoding)
+    clip = decoder.drain()
+    assert clip is not None
+    assert clip.end == 800
+    assert decoder.leftover == 0
+    decoder.decode(bytes(799), encoding)
+    decoder.flush()
+    assert (decoder.position, decoder.leftover) == (1_600, 0)
+
+
+@pytest.mark.parametrize("rate", [16_000, 48_000])
+def test_a_bad_message_changes_nothing(rate: int) -> None:
+    good, other = Encoding(Format.FLOAT32, rate), Encoding(Format.FLOAT32, 24_000)
+    data = noise(2_000, good)
+    bad = np.array([0.1, np.nan, 0.2], "<f4").tobytes()
+    decoder = Decoder()
+    clips = [decoder.decode(data[:3_001], good)]
+    for encoding in (good, other):
+        with pytest.raises(InvalidAudio):
+            decoder.decode(b"\x00" * 3 + bad if encoding is good else bad, encoding)
+    clips += [decoder.decode(data[3_001:], good), decoder.flush()]
+    samples = np.concatenate([clip.samples for clip in clips if clip is not None])
+    np.testing.assert_array_equal(samples, decoded([(data, good)])[0])
+    assert decoder.leftover == 0

@@ -1,0 +1,204 @@
+"""The batcher: who goes first, who goes together, and who is told what."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from batching.batcher import Batcher
+from batching.errors import Closed, QueueFull
+
+
+class GatedWorker:
+    """Doubles numbers, a batch each time the gate is opened; remembers the batches."""
+
+    def __init__(self, *, open_gate: bool = False) -> None:
+        self.description: object = None
+        self.batches: list[list[int]] = []
+        self.started = asyncio.Semaphore(0)  # released for each batch
+        self._gate = asyncio.Semaphore(1_000_000 if open_gate else 0)
+
+    async def start(self) -> None:
+        pass
+
+    async def run(self, items: list[int], /) -> list[int]:
+        self.batches.append(items)
+        self.started.release()
+        await self._gate.acquire()
+        if any(item < 0 for item in items):
+            raise ValueError(f"bad items: {[item for item in items if item < 0]}")
+        return [2 * item for item in items]
+
+    async def close(self) -> None:
+        pass
+
+    def let_run(self, batches: int = 1) -> None:
+        for _ in range(batches):
+            self._gate.release()
+
+
+def batcher(worker: GatedWorker, **bounds: int) -> Batcher[int, int]:
+    return Batcher(worker, max_items=bounds.get("max_items", 8), max_waiting=bounds.get("max_waiting", 8))
+
+
+async def busy(worker: GatedWorker, batches: Batcher[int, int]) -> asyncio.Task[int]:
+    """Starts a first batch, so that what is posted next has to wait."""
+    first = asyncio.create_task(batches.submit(0))
+    await worker.started.acquire()
+    return first
+
+
+async def test_an_item_comes_back_to_its_caller() -> None:
+    async with batcher(GatedWorker(open_gate=True)) as batches:
+        assert await asyncio.gather(*(batches.submit(n) for n in range(20))) == [2 * n for n in range(20)]
+
+
+async def test_the_next_batch_forms_while_the_current_one_runs() -> None:
+    worker = GatedWorker()
+    async with batcher(worker) as batches:
+        first = await busy(worker, batches)
+        rest = [asyncio.create_task(batches.submit(n)) for n in (1, 2, 3)]
+        await asyncio.sleep(0)
+        worker.let_run(2)
+        await asyncio.gather(first, *rest)
+        assert worker.batches == [[0], [1, 2, 3]]
+
+
+async def test_the_most_urgent_class_goes_first_and_the_oldest_within_it() -> None:
+    worker = GatedWorker()
+    async with batcher(worker, max_items=2) as batches:
+        first = await busy(worker, batches)
+        told: list[int | Exception] = []
+        for item, priority in ((1, 2), (2, 0), (3, 1), (4, 0)):
+            batches.post(item, told.append, priority)
+        worker.let_run(4)
+        await first
+        await batches.submit(5, 2)
+        assert worker.batches[:3] == [[0], [2, 4], [3, 1]]
+
+
+async def test_a_promoted_item_overtakes_its_class() -> None:
+    worker = GatedWorker()
+    async with batcher(worker, max_items=1) as batches:
+        first = await busy(worker, batches)
+        told: list[int | Exception] = []
+        batches.post(1, told.append, 2)
+        ticket = batches.post(2, told.append, 2)
+        batches.promote(ticket, 0)
+        worker.let_run(4)
+        await first
+        await batches.submit(3, 2)
+        assert told == [4, 2]
+
+
+async def test_a_batch_holds_no_more_than_its_budget_but_always_one_item() -> None:
+    worker = GatedWorker()
+    batches: Batcher[int, int] = Batcher(worker, max_items=9, max_waiting=9, cost=float, budget=5.0)
+    async with batches:
+        first = await busy(worker, batches)
+        rest = [asyncio.create_task(batches.submit(n)) for n in (7, 2, 3, 1)]
+        await asyncio.sleep(0)
+        worker.let_run(4)
+        await asyncio.gather(first, *rest)
+        assert worker.batches == [[0], [7], [2, 3], [1]]
+
+
+async def test_a_full_queue_refuses_what_is_not_most_urgent() -> None:
+    worker = GatedWorker()
+    async with batcher(worker, max_waiting=1) as batches:
+        first = await busy(worker, batches)
+        told: list[int | Exception] = []
+        batches.post(1, told.append, 1)
+        with pytest.raises(QueueFull):
+            batches.post(2, told.append, 1)
+        batches.post(3, told.append, 0)
+        assert len(batches) == 2
+        worker.let_run(2)
+        await first
+
+
+async def test_a_bad_item_fails_alone() -> None:
+    worker = GatedWorker()
+    async with batcher(worker) as batches:
+        first = await busy(worker, batches)
+        rest = [asyncio.create_task(batches.submit(n)) for n in (1, -2, 3)]
+        await asyncio.sleep(0)
+        worker.let_run(9)
+        outcomes = await asyncio.gather(first, *rest, return_exceptions=True)
+        assert outcomes[:2] == [0, 2]
+        assert isinstance(outcomes[2], ValueError)
+        assert outcomes[3] == 6
+
+
+async def test_a_failed_batch_of_a_model_with_state_is_not_run_again_and_everyone_is_told() -> None:
+    worker = GatedWorker()
+    batches: Batcher[int, int] = Batcher(worker, max_items=9, max_waiting=9, stateless=False)
+    async with batches:
+        first = await busy(worker, batches)
+        rest = [asyncio.create_task(batches.submit(n)) for n in (1, -2)]
+        await asyncio.sleep(0)
+        worker.let_run(9)
+        outcomes = await asyncio.gather(first, *rest, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [int, ValueError, ValueError]
+        assert worker.batches == [[0], [1, -2]]
+
+
+async def test_a_cancelled_caller_leaves_no_item_behind() -> None:
+    worker = GatedWorker()
+    async with batcher(worker) as batches:
+        first = await busy(worker, batches)
+        waiting = asyncio.create_task(batches.submit(1))
+        await asyncio.sleep(0)
+        assert len(batches) == 1
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert len(batches) == 0
+        worker.let_run()
+        await first
+        assert worker.batches == [[0]]
+
+
+async def test_a_caller_cancelled_while_its_batch_runs_costs_the_others_nothing() -> None:
+    worker = GatedWorker()
+    async with batcher(worker) as batches:
+        first = await busy(worker, batches)
+        rest = [asyncio.create_task(batches.submit(n)) for n in (1, 2)]
+        await asyncio.sleep(0)
+        worker.let_run()
+        await first
+        await worker.started.acquire()
+        rest[0].cancel()
+        worker.let_run()
+        assert await rest[1] == 4
+
+
+async def test_a_caller_that_fails_on_its_result_does_not_stop_the_batcher() -> None:
+    def fail(outcome: int | Exception) -> None:
+        raise RuntimeError("the caller's own fault")
+
+    async with batcher(GatedWorker(open_gate=True)) as batches:
+        batches.post(1, fail)
+        assert await batches.submit(2) == 4
+
+
+async def test_closing_tells_every_waiter() -> None:
+    worker = GatedWorker()
+    told: list[int | Exception] = []
+    collect: Callable[[int | Exception], None] = told.append
+    async with batcher(worker) as batches:
+        batches.post(1, collect)
+        await worker.started.acquire()
+        batches.post(2, collect, 2)
+    assert [type(outcome) for outcome in told] == [Closed, Closed]
+    with pytest.raises(Closed):
+        batches.post(3, collect)
+
+
+async def test_a_model_that_answers_with_too_few_results_is_a_failure_not_a_silence() -> None:
+    class Forgetful(GatedWorker):
+        async def run(self, items: list[int], /) -> list[int]:
+            return []
+
+    async with batcher(Forgetful()) as batches:
+        with pytest.raises(ValueError, match="zip"):
+            await batches.submit(1)

@@ -1,0 +1,182 @@
+"""Streams that share steps are judged as if each were alone."""
+
+import threading
+from random import Random
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from audio.clip import HOP, Samples
+from vad.detector import GROWTH, Detector, NoFreeSlot
+from vad.silero import Silero
+from vad.work import Work
+
+HOPS = 12  # of each stream here
+
+
+@pytest.fixture(scope="module")
+def detector() -> Detector:
+    return Detector.load("cpu", "float32", max_slots=2000)
+
+
+@pytest.fixture(scope="module")
+def streams() -> list[Samples]:
+    """Six streams (12, 512) of noise, each at a level of its own."""
+    noise = np.random.default_rng(0).standard_normal((6, HOPS, HOP)).astype(np.float32)
+    levels = np.array([1e-4, 0.003, 0.01, 0.05, 0.2, 1.0], dtype=np.float32)
+    return list(noise * levels[:, None, None])
+
+
+@pytest.fixture(scope="module")
+def expected(detector: Detector, streams: list[Samples]) -> list[NDArray[np.float32]]:
+    return [alone(detector, stream) for stream in streams]
+
+
+def alone(detector: Detector, stream: Samples) -> NDArray[np.float32]:
+    """One hop at a time, with nobody else in the step."""
+    slot = detector.open()
+    probs = [detector.step([Work(slot, hop[None])])[0] for hop in stream]
+    detector.close(slot)
+    return np.concatenate(probs)
+
+
+def assert_same(probs: NDArray[np.float32], expected: NDArray[np.float32]) -> None:
+    np.testing.assert_allclose(probs, expected, rtol=0, atol=1e-5)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.lists(st.integers(0, 4), min_size=6, max_size=6), max_size=8), st.randoms())
+def test_streams_that_arrive_unevenly_are_judged_as_if_alone(
+    detector: Detector,
+    streams: list[Samples],
+    expected: list[NDArray[np.float32]],
+    arrivals: list[list[int]],
+    random: Random,
+) -> None:
+    """In each step each stream has 0 to 4 hops ready, in any order of streams; what is left comes at once."""
+    slots = [detector.open() for _ in streams]
+    done = [0] * len(streams)
+    heard: list[list[NDArray[np.float32]]] = [[] for _ in streams]
+    for counts in [*arrivals, [HOPS] * len(streams)]:
+        ready = [(i, streams[i][done[i] : done[i] + n]) for i, n in enumerate(counts) if n and done[i] < HOPS]
+        random.shuffle(ready)
+        results = detector.step([Work(slots[i], hops) for i, hops in ready])
+        for (i, hops), judged in zip(ready, results, strict=True):
+            assert judged.shape == (len(hops),)
+            heard[i].append(judged)
+            done[i] += len(hops)
+    for slot in slots:
+        detector.close(slot)
+    for probs, reference in zip(heard, expected, strict=True):
+        assert_same(np.concatenate(probs), reference)
+
+
+def test_many_hops_at_once_are_judged_as_one_at_a_time(
+    detector: Detector, streams: list[Samples], expected: list[NDArray[np.float32]]
+) -> None:
+    slot = detector.open()
+    assert_same(detector.step([Work(slot, streams[4])])[0], expected[4])
+    detector.close(slot)
+
+
+def test_a_slot_is_clean_for_its_next_stream(
+    detector: Detector, streams: list[Samples], expected: list[NDArray[np.float32]]
+) -> None:
+    first = detector.open()
+    detector.step([Work(first, streams[5])])
+    detector.close(first)
+    second = detector.open()
+    assert second % 2000 == first % 2000, "the same row"
+    assert second != first
+    assert_same(detector.step([Work(second, streams[2])])[0], expected[2])
+    detector.close(second)
+
+
+def test_late_work_of_a_closed_stream_leaves_the_next_one_alone(
+    detector: Detector, streams: list[Samples], expected: list[NDArray[np.float32]]
+) -> None:
+    """Before, beside and between the work of the stream that holds the row now."""
+    first = detector.open()
+    detector.step([Work(first, streams[5][:1])])
+    detector.close(first)
+    second = detector.open()
+    late = Work(first, streams[5][1:3])
+    detector.step([late])
+    _, one = detector.step([late, Work(second, streams[2][:5])])
+    detector.step([late])
+    two, _ = detector.step([Work(second, streams[2][5:]), late])
+    assert_same(np.concatenate([one, two]), expected[2])
+    detector.close(second)
+
+
+def test_streams_keep_their_state_when_the_table_grows(
+    streams: list[Samples], expected: list[NDArray[np.float32]]
+) -> None:
+    small = Detector(Silero.load("cpu", "float32"), max_slots=2 * GROWTH)
+    first = small.open()
+    (one,) = small.step([Work(first, streams[3][:6])])
+    others = [small.open() for _ in range(2 * GROWTH - 1)]
+    small.step([Work(slot, streams[0][:1]) for slot in others])
+    (two,) = small.step([Work(first, streams[3][6:])])
+    assert_same(np.concatenate([one, two]), expected[3])
+
+
+def test_a_full_detector_refuses_until_a_slot_is_given_back() -> None:
+    small = Detector(Silero.load("cpu", "float32"), max_slots=2)
+    first, _ = small.open(), small.open()
+    with pytest.raises(NoFreeSlot):
+        small.open()
+    assert repr(small) == "<Detector open=2 of 2 rows=0>"
+    small.close(first)
+    assert len(small) == 1
+    small.open()
+
+
+def test_streams_come_and_go_on_another_thread_while_steps_run(
+    detector: Detector, streams: list[Samples], expected: list[NDArray[np.float32]]
+) -> None:
+    stop = threading.Event()
+
+    def come_and_go() -> None:
+        while not stop.is_set():
+            for slot in [detector.open() for _ in range(20)]:
+                detector.close(slot)
+
+    slots = [detector.open() for _ in streams]
+    visitor = threading.Thread(target=come_and_go)
+    visitor.start()
+    steps = [
+        detector.step([Work(slot, stream[k : k + 1]) for slot, stream in zip(slots, streams, strict=True)])
+        for k in range(HOPS)
+    ]
+    stop.set()
+    visitor.join()
+    for slot, judged, reference in zip(slots, zip(*steps, strict=True), expected, strict=True):
+        assert_same(np.concatenate(judged), reference)
+        detector.close(slot)
+
+
+def test_two_items_of_one_slot_in_a_step_are_a_bug(detector: Detector, streams: list[Samples]) -> None:
+    slot = detector.open()
+    with pytest.raises(AssertionError, match="one item per slot"):
+        detector.step([Work(slot, streams[0][:1]), Work(slot, streams[0][1:2])])
+    detector.close(slot)
+
+
+def test_closing_a_slot_twice_is_a_bug(detector: Detector) -> None:
+    slot = detector.open()
+    detector.close(slot)
+    with pytest.raises(AssertionError, match="closed once"):
+        detector.close(slot)
+
+
+def test_a_step_without_work_does_nothing(detector: Detector) -> None:
+    assert detector.step([]) == []
+
+
+def test_on_the_processor_torch_is_held_to_one_thread(detector: Detector) -> None:
+    assert torch.get_num_threads() == 1

@@ -1,0 +1,100 @@
+"""Detector: a slot of state per stream, one step for all streams that have a hop ready."""
+
+from collections.abc import Sequence
+from typing import Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vad.silero import Dtype, Probs, Silero, StateTable, use_one_thread
+from vad.work import Work
+
+GROWTH: Final = 256  # rows that are added to the table at a time
+SCRATCH: Final = 0  # the row that takes the state of streams that are gone
+
+
+class NoFreeSlot(RuntimeError):
+    """As many streams are open as there may be at once."""
+
+
+class Detector:
+    """Judges the hops of many streams, each in a slot of its own.
+
+    `open` and `close` belong to one thread (the event loop), `step` to one other; none of them waits. A
+    slot's number is never given out twice: work that comes after its stream was closed goes to a scratch row,
+    and a stream starts from zeros whatever was in its row before.
+
+    max_slots: streams open at once; a row takes 1.3 KB, and rows are made as they are needed
+    """
+
+    def __init__(self, network: Silero, max_slots: int = 4096) -> None:
+        self._max_slots = max_slots
+        self._free = list(range(max_slots - 1, -1, -1))
+        self.network = network
+        # By place: the slot that holds it, or will next. By row: the slot whose state is in it.
+        self._owner = np.arange(max_slots, dtype=np.int64)
+        self._written = np.full(max_slots + 1, -1, dtype=np.int64)
+        self._table = StateTable(network)
+
+    @classmethod
+    def load(cls, device: str = "auto", dtype: Dtype = "auto", max_slots: int = 4096) -> Self:
+        """With the released network. On the processor this sets torch to one thread in the whole process.
+
+        device, dtype: as of Silero.load. Raises SileroError.
+        """
+        network = Silero.load(device, dtype)
+        if network.device.type == "cpu":
+            use_one_thread()
+        return cls(network, max_slots)
+
+    def __repr__(self) -> str:
+        return f"<Detector open={len(self)} of {self._max_slots} rows={len(self._table)}>"
+
+    def __len__(self) -> int:
+        """Slots that are open."""
+        return self._max_slots - len(self._free)
+
+    def open(self) -> int:
+        """A slot for a new stream. Raises NoFreeSlot."""
+        if not self._free:
+            raise NoFreeSlot(f"{self._max_slots} streams are open already")
+        return int(self._owner[self._free.pop()])
+
+    def close(self, slot: int) -> None:
+        """Gives a slot back. Its work that is under way or still to come does no harm, and tells nothing."""
+        place = slot % self._max_slots
+        assert self._owner[place] == slot, "a slot is closed once"
+        self._owner[place] = slot + self._max_slots
+        self._free.append(place)
+
+    def step(self, work: Sequence[Work]) -> list[Probs]:
+        """Probabilities of speech, float32 (n,) for the n hops of each item. At most one item per slot.
+
+        Takes time in all hops together and in the most of one item: the caller bounds both.
+        """
+        if not work:
+            return []
+        counts = np.array([len(item.hops) for item in work])
+        longest_first = np.argsort(-counts, kind="stable")
+        rounds = [int(np.count_nonzero(counts > done)) for done in range(counts.max())]
+        first = np.cumsum(counts) - counts
+        by_round = np.concatenate([first[longest_first[:active]] + i for i, active in enumerate(rounds)])
+        hops = np.concatenate([item.hops for item in work])[by_round]
+        probs = np.empty(len(hops), dtype=np.float32)
+        probs[by_round] = self._table.advance(self._rows(work)[longest_first], hops, rounds)
+        starts = first.tolist()
+        return [probs[start:end] for start, end in zip(starts, [*starts[1:], len(probs)], strict=True)]
+
+    def _rows(self, work: Sequence[Work]) -> NDArray[np.int64]:
+        """The row of each item's stream, at zeros where this is the stream's first work."""
+        slots = np.array([item.slot for item in work])
+        assert len(set(slots.tolist())) == len(slots), "one item per slot"
+        places = slots % self._max_slots
+        rows = np.where(self._owner[places] == slots, places + 1, SCRATCH)
+        if rows.max() >= len(self._table):
+            self._table.grow(min(-(-int(rows.max() + 1) // GROWTH) * GROWTH, self._max_slots + 1))
+        fresh = self._written[rows] != slots
+        if fresh.any():
+            self._table.reset(rows[fresh])
+            self._written[rows] = slots
+        return rows

@@ -1,0 +1,77 @@
+"""VadOptions: when speech has begun, and when an utterance is over."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from audio.clip import HOP, samples_from_ms
+
+HYSTERESIS: Final = 0.15  # speech goes on until the probability falls this far below the threshold
+MIN_EXIT: Final = 0.01
+
+RANGES: Final = {
+    "threshold": (0.0, 1.0),
+    "silence_ms": (0, 10_000),
+    "prefix_ms": (0, 2_000),
+    "min_speech_ms": (0, 2_000),
+    "max_segment_ms": (1_000, 120_000),
+}
+
+
+class OptionError(ValueError):
+    """A value outside its range; `param` names the option."""
+
+    def __init__(self, param: str, message: str) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+@dataclass(frozen=True, slots=True)
+class VadOptions:
+    """The knobs of one stream's segmentation. Raises OptionError for a value outside RANGES.
+
+    threshold: probability from which a hop is speech
+    silence_ms: silence that ends an utterance
+    prefix_ms: sound kept from before the first speech hop, so that first words are whole
+    min_speech_ms: speech that must add up before an utterance begins; shorter sounds are non-speech
+    max_segment_ms: longest utterance; cut at a quiet place before it
+    """
+
+    threshold: float = 0.5
+    silence_ms: int = 300
+    prefix_ms: int = 300
+    min_speech_ms: int = 96
+    max_segment_ms: int = 30_000
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in RANGES.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise OptionError(name, f"{name} must be between {low} and {high}, not {value}")
+
+    @property
+    def exit_threshold(self) -> float:
+        """Probability below which a hop of speech turns to silence."""
+        return max(self.threshold - HYSTERESIS, MIN_EXIT)
+
+    @property
+    def silence_hops(self) -> int:
+        return hops_from_ms(self.silence_ms)
+
+    @property
+    def min_speech_hops(self) -> int:
+        return hops_from_ms(self.min_speech_ms)
+
+    @property
+    def prefix(self) -> int:
+        """Samples."""
+        return samples_from_ms(self.prefix_ms)
+
+    @property
+    def max_segment(self) -> int:
+        """Samples."""
+        return samples_from_ms(self.max_segment_ms)
+
+
+def hops_from_ms(ms: int) -> int:
+    """The fewest whole hops, at least one, that last so long."""
+    return max(1, -(-samples_from_ms(ms) // HOP))

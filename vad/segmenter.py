@@ -102,7 +102,7 @@ class Segmenter:
     def oldest_needed(self) -> int:
         """No segment will start before this sample: what lies before it may be forgotten."""
         if self._phase is Phase.QUIET:
-            return max(self._floor, self.position - self._options.prefix)
+            return min(max(self._floor, self.position - self._options.prefix), self.position)
         return self._start
 
     @property

@@ -1,0 +1,136 @@
+"""Little real things to drive a session with: sound whose speech is loud, a detector of loudness, a
+recognizer that says what it heard."""
+
+import random
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from asr.hypothesis import Hypothesis, Request
+from audio.clip import HOP, Clip, Samples
+from stream.events import Event, Partial
+from stream.options import SessionOptions
+from stream.session import Session
+from stream.utterance import Job
+from vad.segmenter import Reason
+from vad.work import Work
+
+Ask = Callable[[Session], None]
+
+
+def sound(*runs: tuple[bool, int]) -> Samples:
+    """Speech (True) and silence, each so many samples; no two places sound the same."""
+    pieces = [np.full(samples, 0.5 if speech else 0.01) for speech, samples in runs]
+    level = np.concatenate([*pieces, np.empty(0)])
+    return (level * np.random.default_rng(5).uniform(0.8, 1.0, len(level))).astype(np.float32)
+
+
+def hear(hops: Samples) -> list[float]:
+    """Probabilities of the hops (n, 512)."""
+    return [0.95 if loud else 0.02 for loud in np.abs(hops).max(axis=1) > 0.1]
+
+
+def detect(detector: object, work: list[Work]) -> list[np.ndarray[tuple[int], np.dtype[np.float32]]]:
+    """`hear`, as a worker calls it."""
+    return [np.array(hear(item.hops), np.float32) for item in work]
+
+
+def recognize(request: Request) -> Hypothesis:
+    """A word for each 100 ms, and at the end a word that no other clip would give."""
+    clip = request.clip
+    words = [f"w{n}" for n in range(len(clip.samples) // 1600)]
+    return Hypothesis(" ".join([*words, f"{clip.start}:{float(clip.samples.sum()):.3f}"]))
+
+
+def transcribe(recognizer: object, requests: Sequence[Request]) -> list[Hypothesis]:
+    """`recognize`, as a worker calls it."""
+    return [recognize(request) for request in requests]
+
+
+class Slow:
+    """Models that answer late: `answer_some` answers as much of what waits as chance will have."""
+
+    def __init__(self, session: Session, seed: int) -> None:
+        self.session = session
+        self.events: list[Event] = []
+        self._chance = random.Random(seed)
+        self._hops: deque[Samples] = deque()
+        self._jobs: list[Job] = []
+
+    def answer_some(self) -> None:
+        while self._chance.random() < 0.5:
+            self._take()
+            if self._hops and self._chance.random() < 0.7:
+                self.session.receive_probs(hear(self._hops.popleft()))
+            elif self._jobs:
+                job = self._jobs.pop(self._chance.randrange(len(self._jobs)))
+                self.session.receive_hypothesis(job, recognize(job.request))
+            self.events += self.session.take_events()
+
+    def answer_all(self) -> list[Event]:
+        while self._take():
+            while self._hops:
+                self.session.receive_probs(hear(self._hops.popleft()))
+            while self._jobs:
+                job = self._jobs.pop(self._chance.randrange(len(self._jobs)))
+                self.session.receive_hypothesis(job, recognize(job.request))
+        self.events += self.session.take_events()
+        return self.events
+
+    def _take(self) -> bool:
+        if (hops := self.session.take_hops(self._chance.randint(1, 40))) is not None:
+            self._hops.append(hops)
+        while (job := self.session.take_job()) is not None:
+            self._jobs.append(job)
+        return bool(self._hops or self._jobs)
+
+
+def play(
+    samples: Samples,
+    cuts: Iterable[int],
+    asks: Sequence[tuple[int, Ask]] = (),
+    *,
+    seed: int | None = None,
+    options: SessionOptions | None = None,
+    end: Reason = Reason.END_OF_STREAM,
+) -> list[Event]:
+    """A whole session: the sound cut at `cuts`, each ask at its sample; models that answer at once, or late,
+    by a seed."""
+    session = Session(options or SessionOptions(partials=True))
+    models = Slow(session, seed or 0)
+    at_once = seed is None
+    waiting = deque(sorted(asks, key=lambda ask: ask[0]))
+    start = 0
+    places = {*cuts, *(at for at, _ in asks), len(samples)}
+    for stop in sorted(place for place in places if place <= len(samples)):
+        if stop > start:
+            session.receive_audio(Clip(samples[start:stop], start))
+            start = stop
+        while waiting and waiting[0][0] <= start:
+            waiting.popleft()[1](session)
+        if at_once:
+            models.answer_all()
+        else:
+            models.answer_some()
+    session.receive_end(end)
+    return models.answer_all()
+
+
+def lasting(events: Sequence[Event]) -> list[list[Event]]:
+    """What may not depend on timing: events of each kind, in order. Partials may be shed: left out."""
+    kinds = sorted({type(event).__name__ for event in events if not isinstance(event, Partial)})
+    return [[event for event in events if type(event).__name__ == kind] for kind in kinds]
+
+
+def flat(events: Sequence[Event]) -> list[str]:
+    """Comparable, as clips are not."""
+    return [_text(event) for kind in lasting(events) for event in kind]
+
+
+def _text(event: Event) -> str:
+    clip = getattr(event, "clip", None)
+    return f"{event!r} {clip.start, clip.end, float(clip.samples.sum())}" if clip else repr(event)
+
+
+__all__ = ["HOP", "Slow", "detect", "flat", "hear", "lasting", "play", "recognize", "sound", "transcribe"]

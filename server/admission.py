@@ -1,0 +1,59 @@
+"""Admission: how many streams may live at once, and the orderly end of all of them."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from server.errors import ClientError, overloaded, restarting
+
+log = logging.getLogger(__name__)
+
+
+class Admission:
+    """The live streams. `stop` of each is called once when the server drains."""
+
+    def __init__(self, most: int) -> None:
+        self.draining = False
+        self._most = most
+        self._stops: set[Callable[[], None]] = set()
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def __len__(self) -> int:
+        return len(self._stops)
+
+    def refusal(self) -> ClientError | None:
+        """Why no stream can be admitted now; None if one can."""
+        if self.draining:
+            return restarting()
+        if len(self) >= self._most:
+            return overloaded(f"{self._most} sessions are open, which is the limit.")
+        return None
+
+    @contextmanager
+    def admit(self, stop: Callable[[], None]) -> Iterator[None]:
+        """Counts a stream for as long as it lasts. Raises ClientError."""
+        refusal = self.refusal()
+        if refusal is not None:
+            raise refusal
+        self._stops.add(stop)
+        self._empty.clear()
+        try:
+            yield
+        finally:
+            self._stops.discard(stop)
+            if not self._stops:
+                self._empty.set()
+
+    async def drain(self, seconds: float) -> None:
+        """Admits no more, ends every stream's audio, and waits until all finals have left, or so long."""
+        self.draining = True
+        log.info("draining %d sessions", len(self))
+        for stop in list(self._stops):
+            stop()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._empty.wait()
+        except TimeoutError:
+            log.error("%d sessions did not finish within %.0f s", len(self), seconds)

@@ -1,0 +1,163 @@
+"""Intake: a client's messages in the native protocol, turned into calls of its pump. Synchronous."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import orjson
+import pybase64
+
+from audio.clip import SAMPLE_RATE, Clip, ms_from_samples
+from audio.codecs import Encoding
+from audio.decoder import Decoder
+from audio.errors import AudioError
+from server.errors import ClientError
+from server.preferences import Preferences
+from stream.pump import Pump
+from vad.segmenter import Reason
+
+Message = dict[str, Any]
+
+ACKNOWLEDGE_EVERY: Final = SAMPLE_RATE // 2  # samples
+ENCODING_FIELDS: Final = frozenset({"format", "sample_rate", "channels"})
+MAX_MARKER: Final = 256  # characters of a marker's id
+
+
+class Intake:
+    """One connection's messages. `ended` once no more audio is taken in."""
+
+    def __init__(self, pump: Pump, preferences: Preferences) -> None:
+        self.preferences = preferences
+        self.ended = False
+        self._pump = pump
+        self._decoder = Decoder()
+        self._acknowledged = 0  # samples
+        self._handlers: dict[object, Callable[[Message], Message | None]] = {
+            "input_audio_buffer.append": self._append,
+            "input_audio_buffer.commit": self._commit,
+            "input_audio_buffer.clear": self._clear,
+            "session.update": self._update,
+            "marker": self._mark,
+            "end_of_stream": self._end_of_stream,
+        }
+
+    def receive(self, message: str | bytes) -> Message | None:
+        """Acts on a message; returns the reply, if there is one. Raises ClientError."""
+        event: Message = {}
+        try:
+            if isinstance(message, bytes):
+                return self._decode(message, self.preferences.encoding)
+            event = _object_from_json(message)
+            return self._handler(event)(event)
+        except AudioError as error:
+            raise ClientError(error.code, str(error), param=error.param, event_id=_id(event)) from None
+        except ClientError as error:
+            error.event_id = _id(event)
+            raise
+
+    def finish(self, reason: Reason) -> None:
+        """Ends the audio: what the decoder still holds comes first. Idempotent.
+
+        Raises ClientError where bytes are left over that make no sample; the audio is ended all the same.
+        """
+        if self.ended:
+            return
+        self.ended = True
+        self._pass_on(self._decoder.flush())
+        self._pump.end(reason)
+        self._complain_of_leftover()
+
+    def _handler(self, event: Message) -> Callable[[Message], Message | None]:
+        kind = event.get("type")
+        handler = self._handlers.get(kind) if isinstance(kind, str) else None
+        if handler is None:
+            problem = "A message needs a `type`." if kind is None else f"Unknown type: {str(kind)[:100]!r}."
+            raise ClientError("invalid_value", problem, param="type")
+        return handler
+
+    def _append(self, event: Message) -> Message | None:
+        encoding = self._encoding_of(event)
+        audio = event.get("audio")
+        if not isinstance(audio, str):
+            problem = "`audio` is missing." if audio is None else "`audio` must be a base64 string."
+            raise ClientError("invalid_audio", problem, param="audio")
+        try:
+            data = pybase64.b64decode(audio, validate=True)
+        except ValueError as error:
+            raise ClientError("invalid_audio", f"`audio` is not base64: {error}.", param="audio") from None
+        return self._decode(data, encoding)
+
+    def _encoding_of(self, event: Message) -> Encoding:
+        """The message's own encoding on top of the session's."""
+        default = self.preferences.encoding
+        if not ENCODING_FIELDS & event.keys():
+            return default
+        form = event.get("format", default.format)
+        rate = event.get("sample_rate", default.sample_rate)
+        channels = event.get("channels", default.channels)
+        return Encoding(form, rate, channels)
+
+    def _decode(self, data: bytes, encoding: Encoding) -> Message | None:
+        self._pass_on(self._decoder.decode(data, encoding))
+        self._complain_of_leftover()
+        return self._acknowledgement()
+
+    def _pass_on(self, clip: Clip | None) -> None:
+        if clip is not None:
+            self._pump.receive_audio(clip)
+
+    def _complain_of_leftover(self) -> None:
+        """After the clip was taken: whole samples are in the stream, only the stub of one is lost."""
+        if self._decoder.leftover:
+            problem = f"{self._decoder.leftover} bytes were left over that make no sample."
+            raise ClientError("invalid_audio", problem, param="audio")
+
+    def _acknowledgement(self) -> Message | None:
+        received = self._pump.session.received
+        if (
+            received - self._acknowledged < ACKNOWLEDGE_EVERY
+            or "input_audio_buffer.acknowledged" not in self.preferences.events
+        ):
+            return None
+        self._acknowledged = received
+        return {"type": "input_audio_buffer.acknowledged", "received_ms": ms_from_samples(received)}
+
+    def _commit(self, event: Message) -> None:
+        self._pass_on(self._decoder.drain())
+        self._pump.commit()
+
+    def _clear(self, event: Message) -> None:
+        self._pass_on(self._decoder.drain())
+        self._pump.clear()
+
+    def _update(self, event: Message) -> Message:
+        session = event.get("session")
+        if not isinstance(session, dict):
+            raise ClientError("invalid_value", "`session` must be an object.", param="session")
+        self.preferences = self.preferences.merged(session)
+        self._pump.update(self.preferences.options)
+        return {"type": "session.updated", "session": self.preferences.effective()}
+
+    def _mark(self, event: Message) -> None:
+        marker = event.get("id")
+        if not isinstance(marker, str) or len(marker) > MAX_MARKER:
+            problem = f"`id` must be a string of at most {MAX_MARKER} characters."
+            raise ClientError("invalid_value", problem, param="id")
+        self._pump.mark(marker)
+
+    def _end_of_stream(self, event: Message) -> None:
+        self.finish(Reason.END_OF_STREAM)
+
+
+def _object_from_json(message: str) -> Message:
+    try:
+        event = orjson.loads(message)
+    except orjson.JSONDecodeError as error:
+        raise ClientError("invalid_json", f"The message is not JSON: {error}.") from None
+    if not isinstance(event, dict):
+        raise ClientError("invalid_json", "A message must be a JSON object.")
+    return event
+
+
+def _id(event: Message) -> str | None:
+    event_id = event.get("event_id")
+    return event_id if isinstance(event_id, str) else None

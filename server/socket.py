@@ -1,0 +1,95 @@
+"""Socket: a WebSocket as "async for message" and "send event", with bounds."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+
+import orjson
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from server.errors import CLOSE_SLOW, CLOSE_TOO_LARGE, ClientError
+
+MAX_REASON: Final = 123  # bytes, RFC 6455 section 5.5
+
+
+class SocketClosed(Exception):
+    """The client is gone, or was sent away."""
+
+
+class Socket:
+    """One accepted WebSocket.
+
+    A message of more than `max_message_bytes` ends the connection with 1009. An event that stays unsent for
+    `send_timeout` seconds, because the client does not read, ends it with 4013.
+    """
+
+    def __init__(self, websocket: WebSocket, *, max_message_bytes: int, send_timeout: float) -> None:
+        self._websocket = websocket
+        self._max_message_bytes = max_message_bytes
+        self._send_timeout = send_timeout
+        self.is_open = True
+
+    async def messages(self) -> AsyncIterator[str | bytes]:
+        """The client's messages until it goes away. Raises ClientError(message_too_large)."""
+        while self.is_open:
+            event = await self._websocket.receive()
+            if event["type"] == "websocket.disconnect":
+                self.is_open = False
+                return
+            message: str | bytes = event.get("text") or event.get("bytes") or b""
+            if len(message) > self._max_message_bytes:
+                raise ClientError(
+                    "message_too_large",
+                    f"A message may hold {self._max_message_bytes} bytes; this one has {len(message)}.",
+                    close=CLOSE_TOO_LARGE,
+                )
+            yield message
+
+    async def send(self, event: Mapping[str, object]) -> None:
+        """Sends one event. Raises SocketClosed."""
+        if not self.is_open:
+            raise SocketClosed
+        text = orjson.dumps(event).decode()
+        try:
+            async with asyncio.timeout(self._send_timeout):
+                await self._websocket.send({"type": "websocket.send", "text": text})
+        except TimeoutError:
+            await self.close(CLOSE_SLOW, "slow_consumer")
+            raise SocketClosed from None
+        except (WebSocketDisconnect, RuntimeError):  # starlette has no type for "already closed"
+            self.is_open = False
+            raise SocketClosed from None
+
+    async def close(self, code: int, reason: str = "") -> None:
+        """Closes with a code; a client that does not even take that is cut off. Idempotent."""
+        if not self.is_open:
+            return
+        self.is_open = False
+        try:
+            async with asyncio.timeout(self._send_timeout):
+                await self._websocket.close(code, reason.encode()[:MAX_REASON].decode(errors="ignore"))
+        except (TimeoutError, WebSocketDisconnect, RuntimeError):
+            self._abort()
+
+    def _abort(self) -> None:
+        # uvicorn's own close waits for the buffer to drain, so for ever for a client that never reads.
+        transport = self._websocket.scope.get(TRANSPORT)
+        if transport is not None:
+            transport.abort()
+
+
+TRANSPORT: Final = "stt.transport"
+
+
+class TransportMiddleware:
+    """Puts the server's transport into the scope of WebSockets, for Socket to abort."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            protocol: Any = getattr(send, "__self__", None)
+            scope[TRANSPORT] = getattr(protocol, "transport", None)
+        await self._app(scope, receive, send)

@@ -1,0 +1,146 @@
+"""A real server in a thread, and a client that says and hears JSON."""
+
+import json
+import threading
+import wave
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import pybase64
+import uvicorn
+from fastapi import FastAPI
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from server.app import create_app
+from server.engine import Engine
+from server.settings import Place, Settings
+
+ROOT = Path(__file__).parents[2]
+Message = dict[str, Any]
+
+
+def free_settings(**changes: Any) -> Settings:
+    """Everything real but the recognizer, which costs nothing."""
+    defaults: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "asr_model": "free", "asr_place": Place.THREAD}
+    return Settings(_env_file=None, **(defaults | changes))
+
+
+class Server:
+    """A server that answers; `url` is http, `ws` its WebSocket."""
+
+    def __init__(self, app: FastAPI, uvicorn_server: uvicorn.Server) -> None:
+        self.app = app
+        self._server = uvicorn_server
+        port = uvicorn_server.servers[0].sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        self.ws = f"ws://127.0.0.1:{port}/ws/stt"
+
+    @property
+    def engine(self) -> Engine:
+        engine: Engine = self.app.state.engine
+        return engine
+
+    def metric(self, name: str) -> float:
+        for line in httpx.get(f"{self.url}/metrics").text.splitlines():
+            if line.startswith(f"{name} "):
+                return float(line.split()[-1])
+        raise KeyError(name)
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+
+
+@contextmanager
+def serve(settings: Settings, *, wait_until_ready: bool = True) -> Iterator[Server]:
+    app = create_app(settings, on_failure=lambda: None)
+    config = uvicorn.Config(
+        app, "127.0.0.1", 0, log_config=None, ws_max_size=22 << 20, ws_per_message_deflate=False
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    pause = threading.Event()
+    while not server.started:
+        assert thread.is_alive(), "the server did not start"
+        pause.wait(0.01)
+    running = Server(app, server)
+    try:
+        while wait_until_ready and httpx.get(f"{running.url}/ready").status_code != 200:
+            assert running.engine.error is None, running.engine.error
+            pause.wait(0.02)
+        yield running
+    finally:
+        running.stop()
+        thread.join()
+
+
+class Client:
+    """One connection. A context manager."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._leaving = ExitStack()
+        self.socket: ClientConnection
+        self.close_code: int | None = None
+
+    def __enter__(self) -> Self:
+        self.socket = self._leaving.enter_context(connect(self._url, compression=None, max_size=None))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leaving.close()
+
+    def say(self, type_: str, **fields: object) -> None:
+        self.socket.send(json.dumps({"type": type_, **fields}))
+
+    def append(self, pcm: bytes, **fields: object) -> None:
+        self.say("input_audio_buffer.append", audio=pybase64.b64encode(pcm).decode(), **fields)
+
+    def talk(self, pcm: bytes, chunk: int = 3200, **fields: object) -> None:
+        for start in range(0, len(pcm), chunk):
+            self.append(pcm[start : start + chunk], **fields)
+
+    def hear(self) -> Message:
+        """The next message."""
+        message: Message = json.loads(self.socket.recv(timeout=20))
+        return message
+
+    def hear_until_closed(self) -> list[Message]:
+        messages = []
+        try:
+            while True:
+                messages.append(self.hear())
+        except ConnectionClosed as closed:
+            self.close_code = closed.rcvd.code if closed.rcvd else None
+        return messages
+
+    def end(self) -> list[Message]:
+        """All that is still to come after `end_of_stream`."""
+        self.say("end_of_stream")
+        return self.hear_until_closed()
+
+
+def spoken() -> bytes:
+    """PCM16 at 16 kHz: three sentences with pauses."""
+    with wave.open(str(ROOT / "test.wav")) as file:
+        pcm: bytes = file.readframes(file.getnframes())
+    return pcm
+
+
+def first_sentence() -> bytes:
+    return spoken()[: 2 * 16 * 3600]
+
+
+def dones(messages: list[Message]) -> list[Message]:
+    return [m for m in messages if m["type"] == "response.audio_transcript.done"]
+
+
+def errors(messages: list[Message]) -> list[Message]:
+    return [m for m in messages if m["type"] == "error"]

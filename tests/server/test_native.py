@@ -1,0 +1,307 @@
+"""The native door, over real sockets: what docs/protocol.md promises, and what bad input costs."""
+
+import base64
+import json
+import re
+import struct
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from tests.server.running import Client, Message, Server, dones, errors, first_sentence, spoken
+
+LIMIT = 1 << 20
+
+
+def test_a_version_1_client_hears_only_finals_then_the_end(quiet_client: Client) -> None:
+    quiet_client.talk(spoken(), sample_rate=16000)
+    messages = quiet_client.end()
+    assert quiet_client.close_code == 1000
+    assert {message["type"] for message in messages} == {"response.audio_transcript.done"}
+    assert [message["seq"] for message in messages] == [1, 2, 3]
+
+
+def test_a_final_says_where_it_lies_what_it_follows_and_how_it_sounded(quiet_client: Client) -> None:
+    pcm = spoken()
+    quiet_client.talk(pcm)
+    first, second, _ = quiet_client.end()
+    assert first["previous_item_id"] is None
+    assert second["previous_item_id"] == first["item_id"]
+    assert 0 <= first["start_ms"] < first["end_ms"] <= second["start_ms"]
+    assert first["reason"] == "silence"
+    assert first["sample_rate"] == 16000
+    heard = np.frombuffer(base64.b64decode(first["audio"]), "<i2")
+    said = np.frombuffer(pcm, "<i2")[first["start_ms"] * 16 :][: len(heard)]
+    assert np.abs(heard.astype(int) - said).max() <= 1
+
+
+def test_who_opted_in_hears_an_utterance_from_start_to_final_and_the_sums(client: Client) -> None:
+    assert client.hear()["type"] == "session.created"
+    client.talk(first_sentence())
+    messages = client.end()
+    types = [message["type"] for message in messages if "acknowledged" not in message["type"]]
+    shown = [t for t in types if t != "transcript.partial"]
+    assert shown == [
+        "input_audio_buffer.speech_started",
+        "input_audio_buffer.speech_stopped",
+        "response.audio_transcript.done",
+        "session.closed",
+    ]
+    closed = messages[-1]
+    assert closed["received_ms"] == len(first_sentence()) / 32
+    assert closed["received_ms"] == closed["speech_ms"] + closed["non_speech_ms"] + closed["dropped_ms"]
+    assert [m["seq"] for m in messages] == list(range(2, len(messages) + 2))
+    assert len({m["item_id"] for m in messages if "item_id" in m}) == 1
+
+
+def test_session_created_tells_the_settings_the_limits_and_the_recognizer(client: Client) -> None:
+    created = client.hear()
+    assert created["session"]["vad"]["silence_ms"] == 300
+    assert created["limits"]["max_message_bytes"] == LIMIT
+    assert created["recognizer"]["model"] == "free"
+
+
+def test_a_binary_client_needs_no_json(server: Server) -> None:
+    with Client(f"{server.ws}?format=float32&sample_rate=16000&include_audio=false") as client:
+        samples = np.frombuffer(first_sentence(), "<i2").astype("<f4") / 32768
+        for start in range(0, len(samples.tobytes()), 5003):  # cut anywhere
+            client.socket.send(samples.tobytes()[start : start + 5003])
+        (final,) = client.end()
+        assert "audio" not in final
+        assert final["transcript"].startswith("w1 ")
+
+
+def test_words_and_text_without_sound_come_when_asked_for(quiet_client: Client) -> None:
+    quiet_client.say("session.update", session={"include_audio": False, "words": True, "nonsense": 1})
+    updated = quiet_client.hear()
+    assert updated["type"] == "session.updated"
+    assert "nonsense" not in updated["session"]
+    quiet_client.talk(first_sentence())
+    (final,) = quiet_client.end()
+    assert final["words"] == []
+    assert "audio" not in final
+
+
+def test_a_commit_ends_the_utterance_at_once(client: Client) -> None:
+    client.hear()
+    client.talk(first_sentence()[: 32 * 1500])
+    client.say("input_audio_buffer.commit")
+    client.say("marker", id="m1")
+    messages: list[Message] = []
+    while not messages or messages[-1]["type"] != "marker":
+        messages.append(client.hear())
+    (final,) = dones(messages)
+    assert final["reason"] == "commit"
+    assert final["end_ms"] == 1500
+
+
+def test_clear_drops_the_open_utterance(client: Client) -> None:
+    client.hear()
+    client.talk(first_sentence()[: 32 * 1500])
+    client.say("input_audio_buffer.clear")
+    messages = client.end()
+    assert dones(messages) == []
+    (cleared,) = (m for m in messages if m["type"] == "input_audio_buffer.cleared")
+    assert cleared["dropped_ms"] == messages[-1]["dropped_ms"] > 0
+
+
+def test_a_patient_stream_waits_longer_for_silence(client: Client) -> None:
+    client.hear()
+    client.say("session.update", session={"vad": {"silence_ms": 3000}})
+    client.talk(spoken())
+    assert len(dones(client.end())) == 1
+
+
+APPEND = "input_audio_buffer.append"
+BAD_MESSAGES: list[tuple[str, Any, str, str | None]] = [
+    ("not JSON", "{", "invalid_json", None),
+    ("not an object", "[1]", "invalid_json", None),
+    ("no type", {}, "invalid_value", "type"),
+    ("a type that is no string", {"type": {"a": 1}}, "invalid_value", "type"),
+    ("an unknown type", {"type": "x" * 1000}, "invalid_value", "type"),
+    ("no audio", {"type": APPEND}, "invalid_audio", "audio"),
+    ("audio that is no string", {"type": APPEND, "audio": [1, 2]}, "invalid_audio", "audio"),
+    ("bad base64", {"type": APPEND, "audio": "AAA"}, "invalid_audio", "audio"),
+    ("base64 with a stray character", {"type": APPEND, "audio": "AA=A"}, "invalid_audio", "audio"),
+    ("audio that is not ASCII", {"type": APPEND, "audio": "äöü="}, "invalid_audio", "audio"),
+    *(
+        (f"sample_rate {rate!r}", {"type": APPEND, "audio": "AAAA", "sample_rate": rate}, code, "sample_rate")
+        for code, rates in {
+            "unsupported_sample_rate": [0, -16000, 7999, 192001, 1_000_000_000, "16000", True, 16000.5, None]
+        }.items()
+        for rate in rates
+    ),
+    *(
+        (f"channels {n}", {"type": APPEND, "audio": "AAAA", "channels": n}, "invalid_value", "channels")
+        for n in (0, 300, -1, "1", True)
+    ),
+    ("format", {"type": APPEND, "audio": "AAAA", "format": "mp3"}, "invalid_value", "format"),
+    ("no session", {"type": "session.update"}, "invalid_value", "session"),
+    (
+        "a bad knob",
+        {"type": "session.update", "session": {"vad": {"threshold": 2}}},
+        "invalid_value",
+        "session.vad.threshold",
+    ),
+    (
+        "a knob of a wrong type",
+        {"type": "session.update", "session": {"vad": {"silence_ms": "300"}}},
+        "invalid_value",
+        "session.vad.silence_ms",
+    ),
+    ("a bad language", {"type": "session.update", "session": {"language": "x" * 99}}, "invalid_value", None),
+    ("a marker without id", {"type": "marker"}, "invalid_value", "id"),
+    ("a marker too long", {"type": "marker", "id": "m" * 257}, "invalid_value", "id"),
+]
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "param"), [bad[1:] for bad in BAD_MESSAGES], ids=[bad[0] for bad in BAD_MESSAGES]
+)
+def test_bad_input_gets_a_named_error_and_the_session_goes_on(
+    quiet_client: Client, message: Any, code: str, param: str | None
+) -> None:
+    if isinstance(message, dict):
+        message["event_id"] = "mine"
+    quiet_client.socket.send(message if isinstance(message, str) else json.dumps(message))
+    error = quiet_client.hear()
+    assert error["type"] == "error"
+    assert error["error"]["code"] == code
+    assert error["message"] == error["error"]["message"]
+    assert len(error["message"]) < 300
+    if param is not None:
+        assert error["error"]["param"] == param
+        assert error["error"]["event_id"] == "mine"
+    quiet_client.talk(first_sentence())
+    (final,) = quiet_client.end()
+    assert final["transcript"].startswith("w1 ")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_sound_that_is_no_number_is_refused_and_the_rest_is_as_if_it_had_never_come(
+    client: Client, value: float
+) -> None:
+    client.hear()
+    client.append(struct.pack("<3f", 0.1, value, 0.2), format="float32")
+    client.talk(first_sentence())
+    messages = client.end()
+    assert [m["error"]["code"] for m in errors(messages)] == ["invalid_audio"]
+    assert messages[-1]["received_ms"] == len(first_sentence()) / 32
+
+
+def test_an_odd_byte_at_the_end_is_named_and_loses_nothing_else(client: Client) -> None:
+    client.hear()
+    client.talk(first_sentence() + b"\x00")
+    messages = client.end()
+    assert "1 bytes" in errors(messages)[0]["message"]
+    assert messages[-1]["received_ms"] == len(first_sentence()) / 32
+    assert len(dones(messages)) == 1
+
+
+def test_a_bad_setting_refuses_the_whole_update(quiet_client: Client) -> None:
+    quiet_client.say("session.update", session={"words": True, "vad": {"silence_ms": 99_999}})
+    assert quiet_client.hear()["error"]["param"] == "session.vad.silence_ms"
+    quiet_client.say("session.update", session={})
+    session = quiet_client.hear()["session"]
+    assert session["words"] is False
+    assert session["vad"]["silence_ms"] == 300
+
+
+@pytest.mark.parametrize("kind", ["text", "binary"])
+def test_a_message_above_the_limit_closes_1009_with_its_reason(quiet_client: Client, kind: str) -> None:
+    big = "x" * (LIMIT + 1)
+    quiet_client.socket.send(big if kind == "text" else big.encode())
+    messages = quiet_client.hear_until_closed()
+    assert [m["error"]["code"] for m in messages] == ["message_too_large"]
+    assert quiet_client.close_code == 1009
+
+
+def test_ten_megabytes_of_zeros_are_so_much_silence(client: Client) -> None:
+    client.hear()
+    for _ in range(20):
+        client.socket.send(bytes(500_000))
+    messages = client.end()
+    assert dones(messages) == []
+    assert messages[-1]["received_ms"] == messages[-1]["non_speech_ms"] == 10_000_000 / 32
+
+
+def test_text_frames_by_the_thousand_are_answered_one_by_one(client: Client) -> None:
+    client.hear()
+    for n in range(3_000):
+        client.say("marker", id=str(n))
+    assert [client.hear()["id"] for _ in range(3_000)] == [str(n) for n in range(3_000)]
+    for _ in range(1_000):
+        client.socket.send("nonsense")
+    assert {client.hear()["error"]["code"] for _ in range(1_000)} == {"invalid_json"}
+
+
+def test_bad_values_in_the_url_are_an_error_and_the_end(server: Server) -> None:
+    for query in ("sample_rate=fast", "channels=0", "format=mp3", "words=perhaps", "language=" + "x" * 50):
+        with Client(f"{server.ws}?{query}") as client:
+            messages = client.hear_until_closed()
+            assert len(messages) == 1
+            assert messages[0]["error"]["param"] == "session." + query.split("=")[0]
+            assert client.close_code == 4000
+
+
+def test_rates_and_formats_may_change_in_the_middle(client: Client) -> None:
+    client.hear()
+    pcm = first_sentence()
+    client.talk(pcm[:32_000], sample_rate=16000)
+    slow = np.frombuffer(pcm[32_000:], "<i2")[::2]
+    client.talk(slow.tobytes(), sample_rate=8000)
+    messages = client.end()
+    assert errors(messages) == []
+    assert len(dones(messages)) == 1
+    assert abs(messages[-1]["received_ms"] - len(pcm) / 32) <= 1
+
+
+def test_speech_of_a_client_that_vanishes_is_still_transcribed(server: Server) -> None:
+    name = 'stt_finals_total{reason="disconnect"}'
+    try:
+        before = server.metric(name)
+    except KeyError:
+        before = 0
+    with Client(server.ws) as client:
+        client.talk(first_sentence()[: 32 * 2000])
+        client.socket.socket.close()
+    for _ in range(2_000):
+        try:
+            if server.metric(name) > before:
+                break
+        except KeyError:
+            continue
+    else:
+        pytest.fail("the open segment was not transcribed")
+
+
+def test_a_stream_beside_bad_ones_notices_nothing(server: Server) -> None:
+    with Client(server.ws) as good, Client(server.ws) as bad:
+        pcm = spoken()
+        for start in range(0, len(pcm), 3200):
+            good.append(pcm[start : start + 3200])
+            bad.socket.send("nonsense")
+            bad.append(b"\xff" * 37, sample_rate=8000 + start % 7, channels=3)
+        bad.socket.socket.close()
+        assert len(dones(good.end())) == 3
+
+
+def test_items_are_named_after_their_session(server: Server) -> None:
+    names = set()
+    for _ in range(2):
+        with Client(server.ws) as client:
+            client.talk(first_sentence())
+            names.add(client.end()[0]["item_id"])
+    assert len(names) == 2
+    assert all(re.fullmatch(r"item_[0-9a-f]{12}_1", name) for name in names)
+
+
+def test_what_is_said_after_the_end_is_ignored(quiet_client: Client) -> None:
+    quiet_client.say("end_of_stream")
+    with suppress(ConnectionClosed):
+        quiet_client.append(bytes(3200))
+    assert quiet_client.hear_until_closed() == []
+    assert quiet_client.close_code == 1000

@@ -1,0 +1,30 @@
+# docker build -t stt-server .
+# docker run --gpus all -p 5001:8000 -v stt-models:/models stt-server
+#
+# Every package comes as a wheel, the CUDA libraries with torch: no compiler and no CUDA image are needed.
+FROM python:3.11-slim-bookworm
+
+WORKDIR /app
+
+COPY requirements.txt .
+RUN pip install --no-cache-dir -r requirements.txt \
+    && useradd --create-home --uid 1000 stt \
+    && install -d -o stt /models
+
+COPY . .
+
+# STT_PYTHON: the packages are there, entrypoint.sh has nothing to set up. HF_HOME: where downloaded models stay.
+ENV STT_PYTHON=python \
+    PYTHONUNBUFFERED=1 \
+    HF_HOME=/models \
+    HOST=0.0.0.0 \
+    PORT=8000
+
+USER 1000
+EXPOSE 8000
+
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request as web; web.urlopen('http://127.0.0.1:' + os.environ['PORT'] + '/health', timeout=2)"]
+
+ENTRYPOINT ["./entrypoint.sh"]
+CMD ["serve"]

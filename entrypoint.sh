@@ -1,0 +1,181 @@
+#!/usr/bin/env bash
+# Sets up what is missing, then runs the server, the demo or the tests. `./entrypoint.sh --help` lists the commands.
+# `source entrypoint.sh` only puts the CUDA libraries of the environment into LD_LIBRARY_PATH.
+
+# Sourced: whatever is done here stays in the caller's shell, so all of it happens inside one substitution.
+if [ -n "${ZSH_VERSION-}" ] || { [ -n "${BASH_VERSION-}" ] && (return 0 2>/dev/null); }; then
+    LD_LIBRARY_PATH=$(
+        set +eu
+        for python in "${STT_PYTHON-}" "${VIRTUAL_ENV:+$VIRTUAL_ENV/bin/python}" \
+            "$(dirname -- "${BASH_SOURCE:-$0}")/.venv/bin/python" python3; do
+            [ -n "$python" ] || continue
+            "$python" 2>/dev/null -c '
+import os, sysconfig
+from pathlib import Path
+folders = sorted(str(folder) for folder in Path(sysconfig.get_path("purelib"), "nvidia").glob("*/lib"))
+before = os.environ.get("LD_LIBRARY_PATH", "")
+kept = [folder for folder in before.split(":") if folder and folder not in folders]
+print(":".join(folders + kept) if folders else before)' && exit
+        done
+        printf '%s' "${LD_LIBRARY_PATH-}"
+    )
+    if [ -n "$LD_LIBRARY_PATH" ]; then export LD_LIBRARY_PATH; else unset LD_LIBRARY_PATH; fi
+    return 0
+fi
+
+[ -n "${BASH_VERSION-}" ] || exec bash "$0" "$@" # started as `sh entrypoint.sh`
+
+set -euo pipefail
+cd "$(dirname -- "${BASH_SOURCE[0]}")"
+export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}" # before Python: threads that spin take the sockets' time
+
+usage() {
+    cat <<'TEXT'
+usage: ./entrypoint.sh [command]
+
+  serve          run the server (the default); HOST and PORT come from the environment or .env
+  demo           run a server, replay test.wav through it in real time, and check the words
+  test [args]    run the tests; args go to pytest
+  setup          only set up: .venv with the packages of requirements.txt
+
+Each command first sets up what is missing. Environment: STT_PYTHON names a Python that has the packages already (then
+nothing is set up); pip's own variables, such as PIP_FIND_LINKS and PIP_INDEX_URL, are honoured.
+TEXT
+}
+
+say() { printf '==> %s\n' "$*"; }
+
+fail() {
+    printf 'entrypoint.sh: %s\n' "$*" >&2
+    exit 1
+}
+
+# Set-up
+
+supported() { "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null; }
+
+# Prints a Python that can make an environment. 3.11 and 3.13 come first: pocketsphinx has wheels for them only.
+find_python() {
+    local candidate bare=""
+    for candidate in python3.11 python3.13 python3.12 python3.14 python3 python; do
+        supported "$candidate" || continue
+        if "$candidate" -c 'import ensurepip, venv' 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+        bare=${bare:-$candidate}
+    done
+    [ -z "$bare" ] || fail "$bare has no venv module. On Debian or Ubuntu: apt-get install $bare-venv. Then run this again."
+    fail "no Python from 3.11 to 3.14 found. Install one (Debian, Ubuntu: apt-get install python3 python3-venv)," \
+        "or name one that has the packages of requirements.txt: STT_PYTHON=/path/to/python ./entrypoint.sh"
+}
+
+# Makes .venv unless there is one. One in which pip was interrupted may hold half a package: it is made anew.
+make_environment() {
+    local base python=.venv/bin/python
+    if [ ! -e .venv/.installing ] && supported "$python"; then
+        if "$python" -c 'import pip' 2>/dev/null || "$python" -m ensurepip; then return; fi
+    fi
+    base=$(find_python)
+    say "making .venv with $("$base" --version)"
+    "$base" -m venv --clear .venv || fail "could not make .venv. Is the disk full? Remove .venv and run this again."
+}
+
+# set_up FILE: sets $python to one that has the packages of the requirements file. A copy of the file, left in .venv
+# at the very end, says that they are there.
+set_up() {
+    python=${STT_PYTHON:-.venv/bin/python}
+    if [ -n "${STT_PYTHON-}" ]; then return; fi
+    if cmp -s "$1" ".venv/.installed-$1" && supported "$python"; then return; fi
+    make_environment
+    say "installing the packages of $1 into .venv (the first time this takes minutes)"
+    touch .venv/.installing
+    "$python" -m pip install --disable-pip-version-check -r "$1" || fail "pip could not install $1; its last lines say why." \
+        "No registry in reach: set PIP_INDEX_URL or PIP_FIND_LINKS. No wheel for this Python: use 3.11 or 3.13, or install" \
+        "a C compiler (Debian: build-essential python3-dev). Then run this again: what was downloaded is kept."
+    cp "$1" ".venv/.installed-$1"
+    rm .venv/.installing
+    say "set up"
+}
+
+# Demo
+
+# Waits until the server is ready: at most a minute, and no longer than it lives.
+wait_until_ready() {
+    local ask='import http.client, sys
+connection = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=5)
+connection.request("GET", "/ready")
+sys.exit(connection.getresponse().status != 200)'
+    local deadline=$((SECONDS + 60))
+    until "$python" -c "$ask" "$port" 2>/dev/null; do
+        kill -0 "$server" 2>/dev/null || give_up "the server ended before it was ready"
+        [ "$SECONDS" -lt "$deadline" ] || give_up "the server was not ready within a minute"
+        sleep 0.2
+    done
+}
+
+give_up() {
+    tail -n 30 "$log" >&2
+    fail "$1; the end of its log is above, the whole is in $log"
+}
+
+# Stops what the demo started; a server that has not ended 15 s after SIGTERM is killed.
+clean_up() {
+    local status=$? left=150
+    kill -TERM ${client:+"$client"} "$server" 2>/dev/null || true
+    while kill -0 "$server" 2>/dev/null; do
+        if [ $((left -= 1)) -eq 0 ]; then
+            say "the server did not stop on SIGTERM: killing it"
+            kill -KILL "$server"
+        fi
+        sleep 0.1
+    done
+    if [ "$status" -eq 0 ]; then rm -f "$log"; fi
+}
+
+demo() {
+    port=$("$python" -c 'import socket
+with socket.create_server(("127.0.0.1", 0)) as free: print(free.getsockname()[1])')
+    log=$(mktemp)
+    export no_proxy="127.0.0.1${no_proxy:+,$no_proxy}"
+    say "starting a server on port $port with the embedded recognizer"
+    HOST=127.0.0.1 PORT=$port ASR_MODEL=pocketsphinx "$python" main.py >"$log" 2>&1 &
+    server=$!
+    trap clean_up EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    wait_until_ready
+    say "replaying test.wav in real time"
+    "$python" test.py test.wav --url "ws://127.0.0.1:$port/ws/stt" --expect test.txt &
+    client=$!
+    local status=0
+    wait "$client" || status=$?
+    client=""
+    [ "$status" -eq 0 ] || say "the demo failed; the server's log is in $log"
+    return "$status"
+}
+
+command=${1:-serve}
+[ $# -eq 0 ] || shift
+case $command in
+    serve | demo | setup) set_up requirements.txt ;;
+    test) set_up requirements-dev.txt ;;
+    -h | --help | help)
+        usage
+        exit
+        ;;
+    *)
+        printf 'entrypoint.sh: unknown command %s\n\n' "$command" >&2
+        usage >&2
+        exit 2
+        ;;
+esac
+
+# shellcheck source=/dev/null
+STT_PYTHON=$python . "${BASH_SOURCE[0]}"
+case $command in
+    serve) exec "$python" main.py "$@" ;;
+    demo) demo ;;
+    test) exec "$python" -m pytest "$@" ;;
+    setup) say "ready: ./entrypoint.sh, ./entrypoint.sh demo, ./entrypoint.sh test" ;;
+esac

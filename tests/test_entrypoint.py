@@ -1,0 +1,253 @@
+"""entrypoint.sh, run by a real bash in a folder of its own."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parent.parent / "entrypoint.sh"
+TOOLS = ("bash", "cat", "cmp", "cp", "dirname", "rm", "touch")
+
+pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Path:
+    """entrypoint.sh, requirements that name nothing, and a main.py that says how it was run."""
+    shutil.copy(SCRIPT, tmp_path)
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        (tmp_path / name).write_text("# nothing\n")
+    (tmp_path / "main.py").write_text(
+        "import os, sys\nprint('main', *sys.argv[1:], os.environ['OMP_WAIT_POLICY'])\n"
+    )
+    return tmp_path
+
+
+def bash(house: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs bash in the house, without the variables that choose a Python or a recognizer of our own."""
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "PIP_FIND_LINKS") if name in os.environ}
+    return subprocess.run(
+        ["bash", *command],
+        cwd=house,
+        env={**inherited, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def entrypoint(house: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return bash(house, "entrypoint.sh", *arguments, **environment)
+
+
+def set_up_before(house: Path, requirements: str = "requirements.txt") -> None:
+    """Leaves what a finished set-up leaves: an environment with pip, and the copy of the requirements."""
+    (house / ".venv/bin").mkdir(parents=True)
+    python = house / ".venv/bin/python"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    shutil.copy(house / requirements, house / ".venv" / f".installed-{requirements}")
+
+
+def only_python(house: Path, name: str, body: str) -> str:
+    """A PATH with bash's tools and one Python: a shell script."""
+    path = house / "path"
+    path.mkdir()
+    for tool in TOOLS:
+        found = shutil.which(tool)
+        assert found is not None, tool
+        (path / tool).symlink_to(found)
+    if name:
+        (path / name).write_text(f"#!/bin/sh\n{body}\n")
+        (path / name).chmod(0o755)
+    return str(path)
+
+
+class TestCommands:
+    def test_help_lists_the_commands(self, house: Path) -> None:
+        done = entrypoint(house, "--help")
+        assert done.returncode == 0
+        assert done.stdout.startswith("usage: ./entrypoint.sh")
+        assert all(f"\n  {command}" in done.stdout for command in ("serve", "demo", "test", "setup"))
+
+    def test_an_unknown_command_exits_2_with_the_usage(self, house: Path) -> None:
+        done = entrypoint(house, "sing")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "unknown command sing" in done.stderr
+        assert "usage: ./entrypoint.sh" in done.stderr
+
+    def test_without_a_command_the_server_runs(self, house: Path) -> None:
+        assert entrypoint(house, STT_PYTHON=sys.executable).stdout == "main passive\n"
+
+    def test_serve_runs_the_server_from_any_folder(self, house: Path) -> None:
+        done = bash(house.parent, str(house / "entrypoint.sh"), "serve", STT_PYTHON=sys.executable)
+        assert done.stdout == "main passive\n"
+
+    def test_plain_sh_works_too(self, house: Path) -> None:
+        done = bash(house, "-c", "exec sh ./entrypoint.sh serve", STT_PYTHON=sys.executable)
+        assert done.stdout == "main passive\n"
+
+    def test_a_wait_policy_of_the_users_own_stays(self, house: Path) -> None:
+        done = entrypoint(house, STT_PYTHON=sys.executable, OMP_WAIT_POLICY="active")
+        assert done.stdout == "main active\n"
+
+    def test_the_servers_exit_status_is_passed_on(self, house: Path) -> None:
+        (house / "main.py").write_text("raise SystemExit(7)")
+        assert entrypoint(house, STT_PYTHON=sys.executable).returncode == 7
+
+    def test_test_passes_its_arguments_to_pytest(self, house: Path) -> None:
+        done = entrypoint(house, "test", "--version", STT_PYTHON=sys.executable)
+        assert (done.returncode, done.stdout) == (0, f"pytest {pytest.__version__}\n")
+
+
+class TestSetup:
+    def test_a_second_setup_does_nothing(self, house: Path) -> None:
+        set_up_before(house)
+        done = entrypoint(house, "setup")
+        assert done.returncode == 0
+        assert done.stdout == "==> ready: ./entrypoint.sh, ./entrypoint.sh demo, ./entrypoint.sh test\n"
+
+    def test_a_python_named_by_the_user_is_taken_as_it_is(self, house: Path) -> None:
+        assert entrypoint(house, "setup", STT_PYTHON=sys.executable).returncode == 0
+        assert not (house / ".venv").exists()
+
+    def test_changed_requirements_are_installed(self, house: Path) -> None:
+        set_up_before(house)
+        (house / "requirements.txt").write_text("# still nothing\n")
+        done = entrypoint(house, "setup")
+        assert done.returncode == 0, done.stderr
+        assert "installing the packages of requirements.txt" in done.stdout
+        assert (house / ".venv/.installed-requirements.txt").read_text() == "# still nothing\n"
+
+    def test_a_failed_installation_says_what_to_do_and_is_not_taken_for_done(self, house: Path) -> None:
+        set_up_before(house)
+        (house / "requirements.txt").write_text("./no-such-wheel.whl\n")
+        done = entrypoint(house, "setup")
+        assert done.returncode == 1
+        assert "pip could not install requirements.txt" in done.stderr
+        assert "PIP_FIND_LINKS" in done.stderr
+        assert (house / ".venv/.installed-requirements.txt").read_text() == "# nothing\n"
+
+    @pytest.mark.slow
+    def test_an_interrupted_setup_is_made_anew(self, house: Path) -> None:
+        set_up_before(house)
+        (house / ".venv/.installed-requirements.txt").unlink()
+        (house / ".venv/.installing").touch()
+        (house / ".venv/half-a-package").touch()
+        done = entrypoint(house, "setup")
+        assert done.returncode == 0, done.stderr
+        assert "making .venv with Python 3" in done.stdout
+        assert not (house / ".venv/half-a-package").exists()
+        assert not (house / ".venv/.installing").exists()
+        assert entrypoint(house, "setup").stdout.count("==>") == 1
+
+    def test_no_python_is_said(self, house: Path) -> None:
+        done = entrypoint(house, PATH=only_python(house, "", ""))
+        assert done.returncode == 1
+        assert "no Python from 3.11 to 3.14 found" in done.stderr
+
+    def test_a_python_that_is_too_old_is_no_python(self, house: Path) -> None:
+        done = entrypoint(house, PATH=only_python(house, "python3", "exit 1"))
+        assert "no Python from 3.11 to 3.14 found" in done.stderr
+
+    def test_a_python_without_venv_is_told_the_package_to_install(self, house: Path) -> None:
+        no_ensurepip = f'case "$*" in *ensurepip*) exit 1 ;; esac; exec "{sys.executable}" "$@"'
+        done = entrypoint(house, PATH=only_python(house, "python3.11", no_ensurepip))
+        assert done.returncode == 1
+        assert "apt-get install python3.11-venv" in done.stderr
+
+
+class TestDemo:
+    """main.py and test.py here are stand-ins: the first answers /ready, the second ends as it is told."""
+
+    SERVER = """
+import os, signal, sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Ready(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+
+def stop(*_):
+    open("stopped", "w").close()
+    sys.exit()
+
+signal.signal(signal.SIGTERM, stop)
+assert os.environ["ASR_MODEL"] == "pocketsphinx"
+HTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Ready).serve_forever()
+"""
+
+    @pytest.mark.parametrize("status", [0, 1, 2])
+    def test_the_demo_ends_as_the_client_does_and_stops_the_server(self, house: Path, status: int) -> None:
+        (house / "main.py").write_text(self.SERVER)
+        (house / "test.py").write_text(f"import sys; print(*sys.argv[1:]); sys.exit({status})")
+        done = entrypoint(house, "demo", STT_PYTHON=sys.executable, TMPDIR=str(house))
+        assert done.returncode == status, done.stderr
+        assert "test.wav --url ws://127.0.0.1:" in done.stdout
+        assert "/ws/stt --expect test.txt\n" in done.stdout
+        assert (house / "stopped").exists()
+        assert len(list(house.glob("tmp.*"))) == (status != 0)  # the log stays where it may be wanted
+
+    def test_a_server_that_dies_ends_the_demo_with_its_log(self, house: Path) -> None:
+        (house / "main.py").write_text("raise SystemExit('no model, no server')")
+        done = entrypoint(house, "demo", STT_PYTHON=sys.executable, TMPDIR=str(house))
+        assert done.returncode == 1
+        assert "no model, no server" in done.stderr
+        assert "the server ended before it was ready" in done.stderr
+
+
+class TestSourced:
+    """The state of a shell: its variables, functions, aliases and options, as bash prints them."""
+
+    OWN = "_|BASH_[A-Z]+|LINENO|PIPESTATUS"  # what bash itself changes from command to command
+    STATE = f"set | grep -vE '^({OWN}|LD_LIBRARY_PATH)='; set -o; shopt; trap; alias; pwd"
+
+    def source(self, house: Path, before: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+        script = f"{before}\nstate() {{ {self.STATE}; }}\n"
+        script += "state >before; . ./entrypoint.sh; echo $?; state >after; cmp before after\n"
+        script += "echo ${LD_LIBRARY_PATH-unset}"
+        return bash(house, "-c", script, **environment)
+
+    def cuda_folders(self, house: Path) -> str:
+        """An environment with CUDA libraries in it; their folders as LD_LIBRARY_PATH wants them."""
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", house / ".venv"], check=True)
+        (packages,) = (house / ".venv/lib").glob("python3*/site-packages")
+        folders = [packages / "nvidia" / name / "lib" for name in ("cu13", "cudnn")]
+        for folder in folders:
+            folder.mkdir(parents=True)
+        return ":".join(str(folder) for folder in folders)
+
+    def test_without_cuda_libraries_nothing_changes(self, house: Path) -> None:
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", house / ".venv"], check=True)
+        assert self.source(house).stdout == "0\nunset\n"
+        assert self.source(house, LD_LIBRARY_PATH="/mine").stdout == "0\n/mine\n"
+
+    @pytest.mark.parametrize("before", ["", "set -euo pipefail", "set -f; shopt -s nullglob"])
+    def test_only_the_library_path_changes(self, house: Path, before: str) -> None:
+        folders = self.cuda_folders(house)
+        done = self.source(house, before, LD_LIBRARY_PATH="/mine")
+        assert (done.stdout, done.stderr) == (f"0\n{folders}:/mine\n", "")
+
+    def test_sourcing_twice_is_sourcing_once(self, house: Path) -> None:
+        folders = self.cuda_folders(house)
+        assert self.source(house, ". ./entrypoint.sh").stdout == f"0\n{folders}\n"
+
+    def test_children_see_the_library_path(self, house: Path) -> None:
+        folders = self.cuda_folders(house)
+        assert bash(house, "-c", ". ./entrypoint.sh; printenv LD_LIBRARY_PATH").stdout == f"{folders}\n"
+
+    def test_the_server_sees_the_library_path(self, house: Path) -> None:
+        folders = self.cuda_folders(house)
+        shutil.copy(house / "requirements.txt", house / ".venv/.installed-requirements.txt")
+        (house / "main.py").write_text("import os; print(os.environ['LD_LIBRARY_PATH'])")
+        assert entrypoint(house).stdout == f"{folders}\n"
+
+    @pytest.mark.skipif(shutil.which("zsh") is None, reason="no zsh here")
+    def test_zsh_can_source_it_too(self, house: Path) -> None:
+        folders = self.cuda_folders(house)
+        done = bash(house, "-c", "zsh -fc '. ./entrypoint.sh; echo $LD_LIBRARY_PATH'")
+        assert done.stdout == f"{folders}\n"

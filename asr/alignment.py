@@ -1,0 +1,68 @@
+"""When a decoder's tokens were said: its cross-attention, time-warped (after openai/whisper, timing.py)."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+MEDIAN_WIDTH: Final = 7  # frames
+
+
+def token_starts(attention: Floats) -> NDArray[np.int64]:
+    """The first frame of each row (rows,), never decreasing.
+
+    attention: (heads, rows, frames), one row per token in order, each summing to one over the frames.
+    """
+    deviation = attention.std(axis=1, keepdims=True)
+    scores = (attention - attention.mean(axis=1, keepdims=True)) / np.maximum(deviation, 1e-9)
+    return warp(-_median(scores).mean(axis=0))
+
+
+def warp(cost: Floats) -> NDArray[np.int64]:
+    """First column of each row (rows,) on the cheapest monotonic path from the first cell to the last.
+
+    cost: (rows, columns). Steps go right, down or both. A row at a time: the part of the path in row i from
+    column k to column j costs a difference of the row's running sums, so the best k for every j is a running
+    minimum.
+    """
+    rows, columns = cost.shape
+    sums = np.cumsum(cost.astype(np.float64), axis=1)
+    before = np.concatenate([np.zeros((rows, 1)), sums[:, :-1]], axis=1)
+    best = sums[0]
+    entries = np.zeros(
+        (rows, columns), dtype=np.int64
+    )  # column at which the row is entered, by column of leaving
+    came_down = np.zeros((rows, columns), dtype=bool)  # entered from straight above, not from the left of it
+    for row in range(1, rows):
+        left = np.concatenate([[np.inf], best[:-1]])
+        came_down[row] = best < left
+        entering = np.minimum(best, left) - before[row]
+        lowest = np.minimum.accumulate(entering)
+        is_new = entering <= lowest
+        entries[row] = np.maximum.accumulate(np.where(is_new, np.arange(columns), 0))
+        best = lowest + sums[row]
+    return _trace(entries, came_down)
+
+
+def _trace(entries: NDArray[np.int64], came_down: NDArray[np.bool_]) -> NDArray[np.int64]:
+    rows, columns = entries.shape
+    starts = np.zeros(rows, dtype=np.int64)
+    column = columns - 1
+    for row in range(rows - 1, 0, -1):
+        column = int(entries[row, column])
+        starts[row] = column
+        column -= not came_down[row, column]
+    return starts
+
+
+def _median(scores: Floats) -> Floats:
+    """Over MEDIAN_WIDTH frames, reflected at the edges; fewer frames than half of that are left alone."""
+    reach = MEDIAN_WIDTH // 2
+    if scores.shape[-1] <= reach:
+        return scores
+    padded = np.pad(scores, [(0, 0), (0, 0), (reach, reach)], mode="reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, MEDIAN_WIDTH, axis=-1)
+    smooth: Floats = np.median(windows, axis=-1)
+    return smooth

@@ -1,0 +1,242 @@
+"""Models: which are known, and how a name becomes a recognizer. torch is imported only when one needs it."""
+
+import ctypes
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+import numpy as np
+
+from asr import hub
+from asr.errors import ModelUnavailable, UnsupportedModel
+from asr.free import NAME as FREE
+from asr.free import Free
+from asr.hypothesis import Description, Hypothesis, Recognizer, Request
+from asr.pocketsphinx import NAME as POCKETSPHINX
+from asr.pocketsphinx import PocketSphinx
+from audio.clip import SAMPLE_RATE, Clip
+
+if TYPE_CHECKING:
+    from asr.ctc import Ctc
+    from asr.seq2seq import Seq2Seq
+    from asr.transducer import Transducer
+
+AUTO: Final = "auto"
+AUTO_ON_CUDA: Final = "nvidia/parakeet-tdt-0.6b-v3"
+AUTO_ON_CPU: Final = "UsefulSensors/moonshine-base"
+HUB_TIMEOUT: Final = 3.0  # seconds; a start without a hub in reach is to cost no more than five in all
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A published model.
+
+    languages: ISO 639-1 codes, () for Whisper's hundred; parameters_m: millions; licence: of the weights
+    wer: on LibriSpeech test-clean, greedy, percent, as published; None when unknown
+    """
+
+    id: str
+    family: str
+    languages: tuple[str, ...]
+    parameters_m: int | None
+    licence: str
+    wer: float | None = None
+    note: str = ""
+
+
+_EN: Final = ("en",)
+_25: Final = (
+    *("bg", "cs", "da", "de", "el", "en", "es", "et", "fi", "fr", "hr", "hu", "it"),
+    *("lt", "lv", "mt", "nl", "pl", "pt", "ro", "ru", "sk", "sl", "sv", "uk"),
+)
+_UNCHECKED: Final = "not checked that the hub has its weights for transformers"
+_NVIDIA: Final = "NVIDIA Open Model License"
+_VIETNAMESE: Final = "no commercial use; WER 15.1 on VIVOS, 10.8 on Common Voice 8"
+
+KNOWN: Final = (
+    Model(
+        "pocketsphinx", "pocketsphinx", _EN, None, "BSD-2-Clause", None, "in its wheel; about 40 % WER here"
+    ),
+    Model("nvidia/parakeet-tdt-0.6b-v3", "transducer", _25, 627, "CC-BY-4.0", 1.9, "auto on CUDA"),
+    Model("nvidia/parakeet-rnnt-0.6b", "transducer", _EN, 617, "CC-BY-4.0", 1.6, _UNCHECKED),
+    Model("nvidia/parakeet-rnnt-1.1b", "transducer", _EN, 1100, "CC-BY-4.0", 1.5, _UNCHECKED),
+    Model("nvidia/nemotron-speech-streaming-en-0.6b", "transducer", _EN, 600, _NVIDIA, 2.3, "run offline"),
+    Model("nvidia/parakeet-ctc-0.6b", "ctc", _EN, 609, "CC-BY-4.0", 1.9, _UNCHECKED),
+    Model("nvidia/parakeet-ctc-1.1b", "ctc", _EN, 1100, "CC-BY-4.0", 1.8),
+    Model("facebook/wav2vec2-base-960h", "ctc", _EN, 94, "Apache-2.0", 3.4, "trained on LibriSpeech only"),
+    Model("facebook/hubert-large-ls960-ft", "ctc", _EN, 316, "Apache-2.0", 1.9, "tuned on LibriSpeech only"),
+    Model("khanhld/wav2vec2-base-vietnamese-160h", "ctc", ("vi",), 94, "CC-BY-NC-4.0", None, _VIETNAMESE),
+    Model("UsefulSensors/moonshine-tiny", "seq2seq", _EN, 27, "MIT", 4.5),
+    Model("UsefulSensors/moonshine-base", "seq2seq", _EN, 62, "MIT", 3.2, "auto on the CPU"),
+    Model("UsefulSensors/moonshine-streaming-tiny", "seq2seq", _EN, 34, "MIT", 4.5, "run offline"),
+    Model("UsefulSensors/moonshine-streaming-small", "seq2seq", _EN, 123, "MIT", 2.5, "run offline"),
+    Model("UsefulSensors/moonshine-streaming-medium", "seq2seq", _EN, 245, "MIT", 2.2, "run offline"),
+    Model("openai/whisper-tiny", "seq2seq", (), 38, "MIT", 7.5),
+    Model("openai/whisper-tiny.en", "seq2seq", _EN, 38, "MIT", 5.7),
+    Model("openai/whisper-base", "seq2seq", (), 73, "MIT", 5.1),
+    Model("openai/whisper-base.en", "seq2seq", _EN, 73, "MIT", 4.2),
+    Model("openai/whisper-small", "seq2seq", (), 242, "MIT", 3.3),
+    Model("openai/whisper-small.en", "seq2seq", _EN, 242, "MIT", 3.1),
+    Model("openai/whisper-medium", "seq2seq", (), 764, "MIT", 2.6),
+    Model("openai/whisper-medium.en", "seq2seq", _EN, 764, "MIT", 2.7),
+    Model("openai/whisper-large-v3", "seq2seq", (), 1550, "MIT", 1.8),
+    Model("openai/whisper-large-v3-turbo", "seq2seq", (), 809, "MIT", 2.0),
+    Model("distil-whisper/distil-large-v3", "seq2seq", _EN, 756, "MIT"),
+    Model("distil-whisper/distil-large-v3.5", "seq2seq", _EN, 756, "MIT"),
+)
+
+
+class DescribedRecognizer(Recognizer, Protocol):
+    """A recognizer that knows what it is."""
+
+    @property
+    def family(self) -> str: ...
+    @property
+    def device(self) -> str: ...
+    @property
+    def dtype(self) -> str: ...
+
+
+_EMBEDDED: Final[dict[str, Callable[[], DescribedRecognizer]]] = {POCKETSPHINX: PocketSphinx, FREE: Free}
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A recognizer and what it is; itself a recognizer. Only the description can go to another process."""
+
+    recognizer: Recognizer
+    description: Description
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        return self.description.languages
+
+    def transcribe(self, requests: Sequence[Request]) -> list[Hypothesis]:
+        return self.recognizer.transcribe(requests)
+
+
+def load(
+    requested: str, *, device: str = "auto", dtype: str = "auto", hub_timeout: float = HUB_TIMEOUT
+) -> Loaded:
+    """Builds the recognizer that was asked for; slow, and to be called where it will run.
+
+    requested: auto, pocketsphinx, free, a folder or a hub id; device: auto, cpu, cuda, cuda:1 …; dtype: auto,
+    float32, bfloat16, float16; hub_timeout: the most seconds lost when no hub is in reach.
+
+    auto is a strong model on CUDA, a small one on the CPU, and PocketSphinx where the wanted one is neither
+    in the cache nor to be had from the hub: `description.fallback` then says so.
+
+    Raises ModelUnavailable, UnsupportedModel.
+    """
+    if requested in _EMBEDDED:
+        return _embedded(requested, requested)
+    device = choose_device(device)
+    if requested != AUTO:
+        return _pretrained(requested, requested, device, dtype, hub_timeout)
+    wanted = AUTO_ON_CUDA if device.startswith("cuda") else AUTO_ON_CPU
+    try:
+        return _pretrained(wanted, requested, device, dtype, hub_timeout)
+    except ModelUnavailable as error:
+        return _embedded(POCKETSPHINX, requested, fallback=f"{POCKETSPHINX} in place of {wanted}: {error}")
+
+
+def warm_up(recognizer: Recognizer) -> None:
+    """One second of silence, so that the first client does not pay for what is done once."""
+    recognizer.transcribe([Request(Clip(np.zeros(SAMPLE_RATE, dtype=np.float32)))])
+
+
+def known(model_id: str) -> Model | None:
+    return next((model for model in KNOWN if model.id == model_id), None)
+
+
+def choose_device(device: str) -> str:
+    """auto: the first CUDA device, or the CPU. Without a CUDA driver it does not take torch to tell."""
+    if device != "auto":
+        return device
+    if not _cuda_driver():
+        return "cpu"
+    import torch
+
+    return "cuda:0" if torch.cuda.is_available() else "cpu"
+
+
+def _cuda_driver() -> bool:
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
+def _embedded(name: str, requested: str, fallback: str | None = None) -> Loaded:
+    return _described(_EMBEDDED[name](), name, requested, fallback)
+
+
+def _pretrained(name: str, requested: str, device: str, dtype: str, hub_timeout: float) -> Loaded:
+    """name: a folder or a hub id."""
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise ModelUnavailable(
+                f"{folder} has no config.json: it is no folder of a model for transformers"
+            )
+        return _described(_recognizer(folder, device, dtype), folder.resolve().name, requested)
+    return _described(_from_hub(name, device, dtype, hub_timeout), name, requested)
+
+
+def _from_hub(model_id: str, device: str, dtype: str, timeout: float) -> DescribedRecognizer:
+    """From the cache, without a question to the hub, if it is whole there."""
+    snapshot = hub.cached(model_id)
+    try:
+        if snapshot:
+            return _recognizer(snapshot, device, dtype)
+        missing = f"neither a folder nor in the cache {hub.cache_folder()}"
+    except ModelUnavailable as error:
+        missing = f"not whole in the cache ({error})"
+    if obstacle := hub.obstacle(model_id, timeout):
+        raise ModelUnavailable(
+            f"{model_id} is {missing}, and {obstacle}. Set HF_HOME to a cache that has it, HF_ENDPOINT to a "
+            "hub in reach, or ASR_MODEL to a folder or to pocketsphinx"
+        )
+    return _recognizer(model_id, device, dtype)
+
+
+def _recognizer(source: str | Path, device: str, dtype: str) -> DescribedRecognizer:
+    from asr.pretrained import model_type
+
+    local = isinstance(source, Path)
+    family = _family(model_type(source, local_files_only=local), source)
+    return family.load(source, device=device, dtype=dtype, local_files_only=local)
+
+
+def _family(kind: str, source: str | Path) -> "type[Ctc | Transducer | Seq2Seq]":
+    from asr.ctc import Ctc
+    from asr.seq2seq import Seq2Seq
+    from asr.transducer import Transducer
+
+    families: tuple[type[Ctc | Transducer | Seq2Seq], ...] = (Ctc, Transducer, Seq2Seq)
+    for family in families:
+        if kind in family.model_types:
+            return family
+    supported = sorted(frozenset().union(*(family.model_types for family in families)))
+    raise UnsupportedModel(f"{source}: {kind} is none of {', '.join(supported)}")
+
+
+def _described(
+    recognizer: DescribedRecognizer, model: str, requested: str, fallback: str | None = None
+) -> Loaded:
+    entry = known(model)
+    return Loaded(
+        recognizer,
+        Description(
+            model=model,
+            requested=requested,
+            family=recognizer.family,
+            device=recognizer.device,
+            dtype=recognizer.dtype,
+            languages=recognizer.languages or (entry.languages if entry else ()),
+            fallback=fallback,
+        ),
+    )

@@ -1,0 +1,283 @@
+"""What the transformers families share: a checkpoint on its device, batches without leaks, words."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoFeatureExtractor, AutoTokenizer
+
+from asr.errors import ModelUnavailable, UnsupportedModel
+from asr.hypothesis import Hypothesis, Request, Word
+from audio.clip import SAMPLE_RATE, Clip, Samples
+
+MIN_SAMPLES: Final = (
+    SAMPLE_RATE // 10
+)  # shorter clips are padded with zeros: every convolution stem gets a frame
+BATCH_SECONDS: Final = 240.0  # padded audio of one batch: eight windows of Whisper
+
+# Training only, and left out of many published checkpoints.
+_NOT_NEEDED: Final = ("masked_spec_embed",)
+_BF16_FLAGS: Final = frozenset({"avx512_bf16", "amx_bf16"})
+_DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def choose_dtype(device: str, dtype: str = "auto") -> torch.dtype:
+    """auto: bfloat16 on CUDA and on processors that compute in it, float32 elsewhere.
+
+    Raises ValueError for a name that is none of auto, float32, bfloat16, float16.
+    """
+    if dtype == "auto":
+        return torch.bfloat16 if device.startswith("cuda") or _cpu_has_bf16() else torch.float32
+    if dtype not in _DTYPES:
+        raise ValueError(f"dtype {dtype!r} is none of auto, {', '.join(_DTYPES)}")
+    return _DTYPES[dtype]
+
+
+def _cpu_has_bf16() -> bool:
+    """Where the kernel does not tell the flags (not Linux), no."""
+    cpuinfo = Path("/proc/cpuinfo")
+    return cpuinfo.exists() and not _BF16_FLAGS.isdisjoint(cpuinfo.read_text().split())
+
+
+def model_type(source: str | Path, *, local_files_only: bool = False) -> str:
+    """The architecture's name in transformers: wav2vec2, whisper …
+
+    source: a hub id or a folder. Raises ModelUnavailable, UnsupportedModel.
+    """
+    return str(_loaded(AutoConfig, source, local_files_only=local_files_only).model_type)
+
+
+def _loaded(auto: Any, source: str | Path, **options: Any) -> Any:
+    try:
+        return auto.from_pretrained(source, **options)
+    except OSError as error:
+        raise ModelUnavailable(f"{source}: {error}") from error
+    except (ValueError, KeyError, ImportError) as error:
+        raise UnsupportedModel(f"{source}: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A model with its tokenizer and features, on its device; here enters what transformers left untyped."""
+
+    model: Any
+    tokenizer: Any
+    feature_extractor: Any
+    device: str
+    dtype: torch.dtype
+
+    @classmethod
+    def load(
+        cls,
+        source: str | Path,
+        auto: Callable[[str], Any],
+        *,
+        model_types: frozenset[str],
+        device: str,
+        dtype: str,
+        local_files_only: bool,
+    ) -> Self:
+        """auto: the AutoModelFor… class of a model type.
+
+        Raises ModelUnavailable where files are missing, UnsupportedModel for a type not in model_types
+        or when weights are missing (a network in part random would look like a bad microphone).
+        """
+        kind = model_type(source, local_files_only=local_files_only)
+        if kind not in model_types:
+            raise UnsupportedModel(f"{source}: {kind} is none of {', '.join(sorted(model_types))}")
+        chosen = choose_dtype(device, dtype)
+        local: dict[str, Any] = {"local_files_only": local_files_only}
+        model, info = _loaded(auto(kind), source, dtype=chosen, output_loading_info=True, **local)
+        missing = sorted(key for key in info["missing_keys"] if not key.endswith(_NOT_NEEDED))
+        if missing:
+            raise UnsupportedModel(
+                f"{source}: no weights for {', '.join(missing[:3])} ({len(missing)} in all)"
+            )
+        return cls(
+            model=model.to(device).eval(),
+            tokenizer=_loaded(AutoTokenizer, source, **local),
+            feature_extractor=_loaded(AutoFeatureExtractor, source, **local),
+            device=device,
+            dtype=chosen,
+        )
+
+    @property
+    def dtype_name(self) -> str:
+        return str(self.dtype).removeprefix("torch.")
+
+    def features(self, clips: Sequence[Clip], **options: Any) -> dict[str, Tensor]:
+        """input_values (B, samples) or input_features, of the model's dtype; attention_mask (B, …), int64."""
+        batch = self.feature_extractor(
+            [at_least(clip.samples, MIN_SAMPLES) for clip in clips],
+            sampling_rate=SAMPLE_RATE,
+            return_attention_mask=True,
+            return_tensors="pt",
+            **({"padding": True} | options),
+        )
+        mask = batch.pop("attention_mask")
+        sound = {name: tensor.to(self.device, self.dtype) for name, tensor in batch.items()}
+        return sound | {"attention_mask": mask.to(self.device, torch.int64)}
+
+
+def at_least(samples: Samples, count: int) -> Samples:
+    """Zeros behind what is too short."""
+    return np.pad(samples, (0, max(0, count - len(samples)))).astype(np.float32, copy=False)
+
+
+def padded_length(clip: Clip) -> int:
+    """Samples of the clip as the model sees it alone."""
+    return max(MIN_SAMPLES, len(clip.samples))
+
+
+def batches(lengths: Sequence[int], *, budget: int, min_fill: float) -> list[list[int]]:
+    """Indices in groups of similar length, longest first.
+
+    lengths: samples; budget: most samples in a group, padding counted in (a group of one may have more);
+    min_fill: least share of a row that is sound and not padding: 1 is equal length, 0 any.
+    """
+    groups: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        longest = lengths[groups[-1][0]] if groups else 0
+        if groups and (len(groups[-1]) + 1) * longest <= budget and lengths[index] >= min_fill * longest:
+            groups[-1].append(index)
+        else:
+            groups.append([index])
+    return groups
+
+
+def transcribe_in_batches(
+    requests: Sequence[Request],
+    recognize: Callable[[list[Request]], list[Hypothesis]],
+    *,
+    batch_seconds: float,
+    min_fill: float,
+) -> list[Hypothesis]:
+    """recognize over groups of similar length; the answers in the order of the requests."""
+    lengths = [padded_length(request.clip) for request in requests]
+    answers: dict[int, Hypothesis] = {}
+    for group in batches(lengths, budget=round(batch_seconds * SAMPLE_RATE), min_fill=min_fill):
+        answers |= zip(group, recognize([requests[index] for index in group]), strict=True)
+    return [answers[index] for index in range(len(requests))]
+
+
+class MaskedGroupNorm(nn.Module):
+    """GroupNorm whose statistics come from each row's valid frames, so that padding does not change the row.
+
+    It stands behind a convolution over the raw samples (kernel, stride); set `samples` before each batch.
+    """
+
+    def __init__(self, norm: nn.GroupNorm, *, kernel: int, stride: int) -> None:
+        super().__init__()
+        self.norm = norm
+        self.kernel = kernel
+        self.stride = stride
+        self.samples: Tensor | None = None  # (B,), valid samples of each row
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(B, channels, frames) to the same; frames behind a row's end come out finite, and mean nothing."""
+        if self.samples is None or bool((self.samples == self.samples.max()).all()):
+            normed: Tensor = self.norm(hidden)
+            return normed
+        rows, channels, width = hidden.shape
+        frames = (self.samples - self.kernel) // self.stride + 1
+        valid = (torch.arange(width, device=hidden.device) < frames[:, None]).view(rows, 1, 1, width)
+        grouped = hidden.float().view(rows, self.norm.num_groups, -1, width)
+        count = frames.view(rows, 1, 1, 1) * (channels // self.norm.num_groups)
+        mean = (grouped * valid).sum((2, 3), keepdim=True) / count
+        variance = ((grouped - mean).square() * valid).sum((2, 3), keepdim=True) / count
+        flat = ((grouped - mean) * (variance + self.norm.eps).rsqrt()).view(rows, channels, width)
+        return (flat * self.norm.weight[:, None] + self.norm.bias[:, None]).to(hidden.dtype)
+
+
+def mask_group_norms(model: Any, *, kernel: int, stride: int) -> list[MaskedGroupNorm]:
+    """Replaces every GroupNorm; these families have one at most, behind the first convolution."""
+    masked: list[MaskedGroupNorm] = []
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.GroupNorm):
+                masked.append(MaskedGroupNorm(child, kernel=kernel, stride=stride))
+                setattr(parent, name, masked[-1])
+    return masked
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An emitted token. start, end: samples of the stream; log_prob: natural logarithm."""
+
+    id: int
+    start: int
+    end: int
+    log_prob: float
+
+
+def confidence(tokens: Sequence[Token]) -> float | None:
+    """exp of the mean log-probability, 0..1; None when nothing was emitted."""
+    return math.exp(math.fsum(token.log_prob for token in tokens) / len(tokens)) if tokens else None
+
+
+class Speller:
+    """Token ids to text, and tokens to words.
+
+    A word opens behind the tokenizer's word delimiter (character vocabularies), or at a token that begins
+    with the mark for a space: ▁ of sentencepiece, Ġ of byte-level BPE.
+    """
+
+    def __init__(self, tokenizer: Any, **decode_options: Any) -> None:
+        self._tokenizer = tokenizer
+        self._options = decode_options
+        self._delimiter: int | None = getattr(tokenizer, "word_delimiter_token_id", None)
+        self._special = frozenset(tokenizer.all_special_ids) - {self._delimiter}
+        self._pieces: list[str] = [
+            piece or "" for piece in tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+        ]
+
+    def spell(self, ids: Sequence[int]) -> str:
+        text: str = self._tokenizer.decode(list(ids), skip_special_tokens=True, **self._options)
+        return " ".join(text.split())
+
+    def hypothesis(self, *parts: Sequence[Token], words: bool, language: str | None = None) -> Hypothesis:
+        """parts: stretches recognized one by one; a word does not go on from one into the next."""
+        said = [[token for token in part if token.id not in self._special] for part in parts]
+        text = " ".join(filter(None, (self.spell([token.id for token in part]) for part in said)))
+        return Hypothesis(
+            text=text,
+            words=tuple(word for part in said for word in self.words(part)) if words else (),
+            language=language,
+            confidence=confidence([token for part in said for token in part]) if text else None,
+        )
+
+    def words(self, tokens: Sequence[Token]) -> tuple[Word, ...]:
+        """Words never overlap, though tokens may: two can be emitted at one frame."""
+        groups = [(self.spell([token.id for token in group]), group) for group in self._groups(tokens)]
+        spelled = [(text, group) for text, group in groups if text]
+        ends = [self._end(group) for _, group in spelled]
+        starts = [group[0].start for _, group in spelled]
+        return tuple(
+            Word(text, start, min(end, following), confidence(group))
+            for (text, group), start, end, following in zip(
+                spelled, starts, ends, [*starts[1:], *ends[-1:]], strict=True
+            )
+        )
+
+    def _groups(self, tokens: Sequence[Token]) -> list[list[Token]]:
+        groups: list[list[Token]] = []
+        opening = True
+        for token in tokens:
+            if token.id == self._delimiter:
+                opening = True
+                continue
+            if opening or self._pieces[token.id].startswith(("▁", "Ġ")):
+                groups.append([])
+            groups[-1].append(token)
+            opening = False
+        return groups
+
+    def _end(self, group: Sequence[Token]) -> int:
+        """A full stop is often emitted in the silence behind its word: it does not prolong the word."""
+        voiced = [token for token in group if any(c.isalnum() for c in self._pieces[token.id])]
+        return (voiced or group)[-1].end

@@ -1,0 +1,51 @@
+"""Sentences that hold for the recognizers of every family."""
+
+import random
+
+import pytest
+
+from asr.hypothesis import Hypothesis, Options, Recognizer, Request
+from tests.asr import tiny
+
+WORDS = Options(words=True)
+
+
+def assert_same(ours: Hypothesis, theirs: Hypothesis) -> None:
+    """Text, words and times exactly; confidences within rounding."""
+    assert ours.text == theirs.text
+    assert ours.language == theirs.language
+    assert ours.confidence == pytest.approx(theirs.confidence, abs=1e-4)
+    times = [(word.text, word.start, word.end) for word in ours.words]
+    assert times == [(word.text, word.start, word.end) for word in theirs.words]
+
+
+def assert_batched_equals_alone(recognizer: Recognizer, seed: int, rows: int = 9) -> None:
+    """Clips of random lengths, two of them equal, and silence."""
+    lengths = random.Random(seed)
+    seconds = [lengths.uniform(0.2, 2.5) for _ in range(rows)]
+    clips = [tiny.babble(each, row, start=1000 * row) for row, each in enumerate([*seconds, seconds[0]])]
+    requests = [Request(clip, WORDS) for clip in (*clips, tiny.silence(1.1))]
+    together = recognizer.transcribe(requests)
+    assert len({each.text for each in together}) > 1, (
+        "the model tells nothing apart: the test would prove nothing"
+    )
+    for request, each in zip(requests, together, strict=True):
+        (alone,) = recognizer.transcribe([request])
+        assert_same(each, alone)
+
+
+def assert_short_and_silent_clips_are_answered(recognizer: Recognizer) -> None:
+    clips = [tiny.silence(0), tiny.babble(1 / 16_000), tiny.babble(0.02), tiny.silence(0.5), tiny.silence(2)]
+    for answer in recognizer.transcribe([Request(clip, WORDS) for clip in clips]):
+        assert answer.confidence is None or 0 <= answer.confidence <= 1
+        assert (answer.confidence is None) == (answer.text == "")
+
+
+def assert_words_tell_the_text_and_lie_in_the_clip(recognizer: Recognizer) -> None:
+    requests = [Request(tiny.babble(2, seed, start=50_000), WORDS) for seed in range(4)]
+    for request, answer in zip(requests, recognizer.transcribe(requests), strict=True):
+        assert " ".join(word.text for word in answer.words) == answer.text
+        edges = [edge for word in answer.words for edge in (word.start, word.end)]
+        assert edges == sorted(edges)
+        assert all(request.clip.start <= edge <= request.clip.end for edge in edges)
+        assert all(word.confidence is not None and 0 <= word.confidence <= 1 for word in answer.words)

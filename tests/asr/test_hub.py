@@ -1,0 +1,98 @@
+"""The hub, asked over real local sockets, and a cache laid out as the hub's own client lays it out."""
+
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from asr import hub
+from asr.errors import ModelUnavailable
+
+
+@contextmanager
+def server(status: int) -> Iterator[str]:
+    """A hub that answers every question with one status."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as http:
+        threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield f"http://127.0.0.1:{http.server_port}"
+        http.shutdown()
+
+
+@pytest.mark.parametrize("status", [200, 401, 403, 429])
+def test_a_hub_that_answers_is_worth_trying(status: int) -> None:
+    with server(status) as endpoint:
+        assert hub.obstacle("org/name", 5, endpoint) is None
+
+
+@pytest.mark.parametrize("status", [404, 500, 503])
+def test_a_hub_without_the_model_or_out_of_order_is_told(status: int) -> None:
+    with server(status) as endpoint:
+        assert f"{endpoint}/org/name" in str(hub.obstacle("org/name", 5, endpoint))
+        assert str(status) in str(hub.obstacle("org/name", 5, endpoint))
+
+
+def test_a_refused_connection_is_told() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # and does not listen
+        endpoint = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        assert f"{endpoint} cannot be reached" in str(hub.obstacle("org/name", 5, endpoint))
+
+
+def test_a_hub_that_never_answers_is_not_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        endpoint = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        assert hub.obstacle("org/name", 0.05, endpoint) is not None
+
+
+def test_an_address_that_is_none_is_told() -> None:
+    assert "nonsense cannot be reached" in str(hub.obstacle("org/name", 5, "nonsense"))
+
+
+def test_a_certificate_is_not_judged_here() -> None:
+    """A plain server behind https fails in TLS, which some server must have answered."""
+    with server(200) as endpoint:
+        assert hub.obstacle("org/name", 5, endpoint.replace("http:", "https:")) is None
+
+
+def test_offline_is_not_asked() -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", "from asr import hub; print(hub.obstacle('org/name', 5))"],
+        env={"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.strip() == "HF_HUB_OFFLINE is set"
+
+
+def test_a_snapshot_in_the_cache_is_found(tmp_path: Path) -> None:
+    repository = tmp_path / "models--org--name"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("abc123")
+    snapshot = repository / "snapshots" / "abc123"
+    snapshot.mkdir(parents=True)
+    (snapshot / "config.json").write_text("{}")
+
+    assert hub.cached("org/name", tmp_path) == snapshot
+    assert hub.cached("org/other", tmp_path) is None
+
+
+@pytest.mark.parametrize("name", ["a/b/c", "../name", "/no/such/folder", "a..b"])
+def test_what_is_no_id_is_told(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailable, match="no id of the hub"):
+        hub.cached(name, tmp_path)

@@ -1,0 +1,225 @@
+"""Names become recognizers: from folders and caches with tiny models in them, and from nothing."""
+
+import json
+import os
+import pickle
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from asr import models
+from asr.errors import ModelUnavailable, UnsupportedModel
+from asr.hypothesis import Description, Options, Request
+from tests.asr import tiny
+
+ROOT = Path(__file__).parents[2]
+TABLE = ROOT / "docs" / "models.md"
+
+FAMILIES: dict[str, tuple[str, Callable[[Path], Path]]] = {
+    "wav2vec2": ("ctc", lambda folder: tiny.waveform_ctc(folder, "Wav2Vec2", "group")),
+    "hubert": ("ctc", lambda folder: tiny.waveform_ctc(folder, "Hubert", "layer")),
+    "parakeet-ctc": ("ctc", tiny.parakeet_ctc),
+    "parakeet-tdt": ("transducer", lambda folder: tiny.transducer(folder, "TDT")),
+    "parakeet-rnnt": ("transducer", lambda folder: tiny.transducer(folder, "RNNT")),
+    "whisper": ("seq2seq", tiny.whisper),
+    "moonshine": ("seq2seq", tiny.moonshine),
+    "moonshine-streaming": ("seq2seq", tiny.moonshine_streaming),
+}
+
+
+def elsewhere(source: str, **environment: str) -> str:
+    """What a fresh interpreter prints, with these settings of the hub; no test asks a real one."""
+    told = subprocess.run(
+        [sys.executable, "-c", source],
+        cwd=ROOT,
+        env=os.environ | {"HF_HUB_OFFLINE": "1"} | environment,
+        capture_output=True,
+        text=True,
+    )
+    assert told.returncode == 0, told.stderr
+    return told.stdout.strip()
+
+
+def in_cache(home: Path, model_id: str, build: Callable[[Path], Path]) -> Path:
+    """Builds a model into a cache laid out as the hub's own client does it; its snapshot's folder."""
+    repository = home / "hub" / f"models--{model_id.replace('/', '--')}"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("abc123")
+    return build(repository / "snapshots" / "abc123")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("wav2vec2", "parakeet-tdt", "moonshine"),
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("hubert", "parakeet-ctc", "parakeet-rnnt", "whisper", "moonshine-streaming")
+        ),
+    ],
+)
+def test_a_folder_is_loaded_by_what_its_config_says(name: str, tmp_path: Path) -> None:
+    family, build = FAMILIES[name]
+    folder = build(tmp_path / name)
+    loaded = models.load(str(folder), device="cpu", dtype="float32")
+    assert loaded.description == Description(
+        model=name,
+        requested=str(folder),
+        family=family,
+        device="cpu",
+        dtype="float32",
+        languages=loaded.recognizer.languages,
+    )
+    models.warm_up(loaded)
+    (heard,) = loaded.transcribe([Request(tiny.babble(1), Options(words=True))])
+    assert heard.confidence is None or 0 <= heard.confidence <= 1
+
+
+def test_pocketsphinx_is_loaded_by_its_name() -> None:
+    loaded = models.load("pocketsphinx")
+    assert loaded.description == Description(
+        model="pocketsphinx",
+        requested="pocketsphinx",
+        family="pocketsphinx",
+        device="cpu",
+        dtype="float32",
+        languages=("en",),
+    )
+    assert loaded.languages == ("en",)
+    models.warm_up(loaded)
+
+
+def test_the_free_recognizer_is_loaded_by_its_name() -> None:
+    assert models.load("free").description.family == "free"
+
+
+def test_a_description_travels_between_processes() -> None:
+    description = models.load("pocketsphinx").description
+    assert pickle.loads(pickle.dumps(description)) == description
+
+
+def test_a_folder_with_another_kind_of_model_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
+    with pytest.raises(UnsupportedModel, match=r"bert is none of .*moonshine.*whisper"):
+        models.load(str(tmp_path), device="cpu")
+
+
+def test_a_folder_with_an_unheard_of_kind_of_model_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "babelfish"}))
+    with pytest.raises(UnsupportedModel, match="babelfish"):
+        models.load(str(tmp_path), device="cpu")
+
+
+def test_a_folder_without_a_config_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailable, match=re.escape(f"{tmp_path} has no config.json")):
+        models.load(str(tmp_path), device="cpu")
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailable, match="is no folder"):
+        models.load(str(tmp_path / "nothing"), device="cpu")
+
+
+LOAD = """
+import sys
+from asr.models import load
+d = load({name!r}, device='cpu', dtype='float32').description
+print({shown})
+"""
+REFUSED = """
+import sys
+from asr.errors import ModelUnavailable
+from asr.models import load
+try:
+    load({name!r}, device='cpu', hub_timeout=1)
+except ModelUnavailable as error:
+    print(error, 'torch' in sys.modules)
+"""
+
+
+def test_an_id_that_cannot_be_had_is_told_with_what_to_do(tmp_path: Path) -> None:
+    told = elsewhere(REFUSED.format(name="org/name"), HF_HOME=str(tmp_path))
+    assert (
+        f"org/name is neither a folder nor in the cache {tmp_path / 'hub'}, and HF_HUB_OFFLINE is set" in told
+    )
+    assert "HF_HOME" in told
+    assert "ASR_MODEL" in told
+    assert told.endswith("False"), "torch was imported for nothing"
+
+
+def test_an_unreachable_hub_is_named(tmp_path: Path) -> None:
+    nowhere = "http://127.0.0.1:9"  # discard: nothing listens there
+    told = elsewhere(
+        REFUSED.format(name="org/name"), HF_HOME=str(tmp_path), HF_HUB_OFFLINE="", HF_ENDPOINT=nowhere
+    )
+    assert f"{nowhere} cannot be reached" in told
+
+
+def test_auto_falls_back_to_pocketsphinx_and_says_so(tmp_path: Path) -> None:
+    """And imports no torch, which would cost the first start a second and a quarter of a gigabyte."""
+    source = LOAD.format(name="auto", shown="d.model, d.requested, d.fallback, 'torch' in sys.modules")
+    told = elsewhere(source, HF_HOME=str(tmp_path))
+    assert told.startswith("pocketsphinx auto pocketsphinx in place of UsefulSensors/moonshine-base: ")
+    assert "HF_HUB_OFFLINE is set" in told
+    assert told.endswith("False")
+
+
+@pytest.mark.slow
+def test_an_id_is_loaded_from_the_cache_offline(tmp_path: Path) -> None:
+    in_cache(tmp_path, "org/name", lambda folder: tiny.waveform_ctc(folder, "Wav2Vec2", "group"))
+    told = elsewhere(LOAD.format(name="org/name", shown="d.model, d.family"), HF_HOME=str(tmp_path))
+    assert told == "org/name ctc"
+
+
+@pytest.mark.slow
+def test_auto_takes_what_the_cache_has_and_the_table_knows_its_languages(tmp_path: Path) -> None:
+    in_cache(tmp_path, models.AUTO_ON_CPU, tiny.moonshine)
+    told = elsewhere(
+        LOAD.format(name="auto", shown="d.model, d.languages, d.fallback"), HF_HOME=str(tmp_path)
+    )
+    assert told == f"{models.AUTO_ON_CPU} ('en',) None"
+
+
+@pytest.mark.slow
+def test_a_download_that_broke_off_is_told(tmp_path: Path) -> None:
+    snapshot = in_cache(tmp_path, "org/name", lambda folder: tiny.waveform_ctc(folder, "Wav2Vec2", "group"))
+    (snapshot / "model.safetensors").unlink()
+    told = elsewhere(REFUSED.format(name="org/name"), HF_HOME=str(tmp_path))
+    assert "org/name is not whole in the cache" in told
+
+
+def test_a_device_that_is_named_is_not_looked_for() -> None:
+    assert models.choose_device("cuda:7") == "cuda:7"
+    assert models.choose_device("auto") in ("cpu", "cuda:0")
+
+
+def test_the_table_names_each_model_once() -> None:
+    ids = [model.id for model in models.KNOWN]
+    assert len(set(ids)) == len(ids)
+    assert {models.AUTO_ON_CPU, models.AUTO_ON_CUDA, "pocketsphinx"} <= set(ids)
+    assert all(model.family in ("ctc", "transducer", "seq2seq", "pocketsphinx") for model in models.KNOWN)
+    assert models.known("org/name") is None
+
+
+def test_the_documents_table_is_the_programs() -> None:
+    rows = [line for line in TABLE.read_text().splitlines() if line.startswith("| `")]
+    assert rows == [row(model) for model in models.KNOWN]
+
+
+def row(model: models.Model) -> str:
+    """As docs/models.md shows it."""
+    languages = f"{len(model.languages)} European" if len(model.languages) > 3 else ", ".join(model.languages)
+    cells = (
+        f"`{model.id}`",
+        model.family,
+        languages or "about 100",
+        str(model.parameters_m or "-"),
+        model.licence,
+        str(model.wer or "-"),
+        model.note,
+    )
+    return " | ".join(("", *cells, "")).strip()

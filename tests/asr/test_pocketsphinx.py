@@ -1,0 +1,174 @@
+"""PocketSphinx on the repository's synthesised sentences, and on real speech where there is some."""
+
+import json
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from asr.hypothesis import Hypothesis, Options, Request, Word
+from asr.pocketsphinx import PocketSphinx, pcm16
+from audio.clip import SAMPLE_RATE, Clip, samples_from_ms
+
+ROOT = Path(__file__).parents[2]
+SPEECH = ROOT.parent / "shared" / "audio" / "english_misc"
+SENTENCES = (  # of test.wav, in milliseconds
+    (200, 3100, "good morning and welcome to the program"),
+    (3700, 7220, "she opened the window and looked out over the city"),
+    (7840, 11110, "he walked along the river until the sun went down"),
+)
+WORDS = Options(words=True)
+
+
+@pytest.fixture(scope="module")
+def recognizer() -> PocketSphinx:
+    return PocketSphinx()
+
+
+def read(path: Path) -> Clip:
+    with wave.open(str(path)) as file:
+        assert file.getframerate() == SAMPLE_RATE
+        pcm = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    return Clip(pcm.astype(np.float32) / np.float32(32768))
+
+
+def sentence(number: int) -> Clip:
+    """Where it stood in test.wav is where it starts."""
+    start, end = (samples_from_ms(ms) for ms in SENTENCES[number][:2])
+    return Clip(read(ROOT / "test.wav").samples[start:end], start)
+
+
+@pytest.fixture(scope="module")
+def heard(recognizer: PocketSphinx) -> list[Hypothesis]:
+    """All three sentences, decoded once for many tests."""
+    return recognizer.transcribe([Request(sentence(number), WORDS) for number in range(len(SENTENCES))])
+
+
+@pytest.fixture(scope="module")
+def beginnings() -> list[Clip]:
+    """Nine tenths of a second of speech each, and the pre-roll."""
+    return [Clip(sentence(number).samples[: SAMPLE_RATE * 12 // 10]) for number in range(len(SENTENCES))]
+
+
+def test_it_says_what_it_is(recognizer: PocketSphinx) -> None:
+    assert (recognizer.family, recognizer.device, recognizer.dtype) == ("pocketsphinx", "cpu", "float32")
+    assert recognizer.languages == ("en",)
+
+
+def test_synthesised_sentences_are_understood(heard: list[Hypothesis]) -> None:
+    assert [each.text for each in heard] == [text for _, _, text in SENTENCES]
+    assert all(each.language == "en" for each in heard)
+
+
+def test_words_lie_where_they_were_spoken(heard: list[Hypothesis]) -> None:
+    for number, each in enumerate(heard):
+        clip = sentence(number)
+        assert " ".join(word.text for word in each.words) == each.text
+        edges = [edge for word in each.words for edge in (word.start, word.end)]
+        assert edges == sorted(edges)
+        assert all(clip.start <= edge <= clip.end for edge in edges)
+        loud = clip.start + np.flatnonzero(np.abs(clip.samples) > 0.01)
+        assert edges[0] == pytest.approx(loud[0], abs=samples_from_ms(80))
+        assert edges[-1] == pytest.approx(loud[-1], abs=samples_from_ms(80))
+
+
+def test_confidence_is_a_share(heard: list[Hypothesis]) -> None:
+    for each in heard:
+        for confidence in (each.confidence, *(word.confidence for word in each.words)):
+            assert confidence is not None
+            assert 0 <= confidence <= 1
+
+
+def test_confidence_falls_in_noise(recognizer: PocketSphinx, heard: list[Hypothesis]) -> None:
+    clip = sentence(0)
+    hiss = np.random.default_rng(0).normal(0, 0.03, len(clip.samples)).astype(np.float32)
+    (noisy,) = recognizer.transcribe([Request(Clip(clip.samples + hiss))])
+    clean = heard[0].confidence
+    assert clean is not None
+    assert noisy.confidence is not None
+    assert noisy.confidence < clean
+
+
+def test_the_answer_does_not_depend_on_what_was_decoded_before(
+    recognizer: PocketSphinx, beginnings: list[Clip]
+) -> None:
+    """To the last digit of the confidences, forwards, backwards and in a decoder of its own."""
+    requests = [Request(clip, WORDS) for clip in beginnings]
+    forwards = recognizer.transcribe(requests)
+    assert recognizer.transcribe(requests[::-1])[::-1] == forwards
+    assert PocketSphinx().transcribe(requests[1:2]) == forwards[1:2]
+
+
+def test_the_clips_start_moves_the_words_and_nothing_else(
+    recognizer: PocketSphinx, beginnings: list[Clip]
+) -> None:
+    samples = beginnings[0].samples
+    here, there = recognizer.transcribe([Request(Clip(samples, at), WORDS) for at in (0, 123_457)])
+    assert here.text == there.text != ""
+    assert [moved(word, 123_457) for word in here.words] == list(there.words)
+
+
+def moved(word: Word, by: int) -> Word:
+    return Word(word.text, word.start + by, word.end + by, word.confidence)
+
+
+def test_language_prompt_and_the_wish_for_words_do_not_change_the_text(
+    recognizer: PocketSphinx, beginnings: list[Clip]
+) -> None:
+    wishes = (Options(), Options(language="vi", prompt="xin chào"), WORDS)
+    plain, asked, worded = recognizer.transcribe([Request(beginnings[0], options) for options in wishes])
+    assert asked == plain
+    assert plain.words == ()
+    assert (worded.text, worded.confidence) == (plain.text, plain.confidence)
+    assert plain.language == "en"
+
+
+@given(length=st.integers(0, 2 * SAMPLE_RATE // 10), seed=st.integers(0, 2**16))
+@example(length=0, seed=0)
+@example(length=SAMPLE_RATE // 10, seed=0)
+@settings(deadline=None, max_examples=40)
+def test_tiny_clips_are_answered(recognizer: PocketSphinx, length: int, seed: int) -> None:
+    noise = np.random.default_rng(seed).normal(0, 0.1, length).astype(np.float32)
+    (heard,) = recognizer.transcribe([Request(Clip(noise), WORDS)])
+    assert (heard.confidence is None) == (heard.text == "")
+    assert all(0 <= word.start <= word.end <= length for word in heard.words)
+
+
+def test_less_than_a_tenth_of_a_second_says_nothing(recognizer: PocketSphinx) -> None:
+    (heard,) = recognizer.transcribe([Request(Clip(sentence(0).samples[8000 : 8000 + 1599]))])
+    assert heard.text == ""
+    assert heard.confidence is None
+
+
+def test_no_clips_give_no_hypotheses(recognizer: PocketSphinx) -> None:
+    assert recognizer.transcribe([]) == []
+
+
+def test_samples_become_16_bits_and_louder_than_full_scale_is_clipped() -> None:
+    loud = Clip(np.array([0, 0.5, -0.5, 1, -1, 7, -7], dtype=np.float32))
+    assert np.frombuffer(pcm16(loud), "<i2").tolist() == [0, 16384, -16384, 32767, -32767, 32767, -32767]
+
+
+def test_neither_torch_nor_transformers_is_imported() -> None:
+    source = "import sys, asr.pocketsphinx; print(sorted({'torch', 'transformers'} & set(sys.modules)))"
+    told = subprocess.run(
+        [sys.executable, "-c", source], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert told.stdout.strip() == "[]"
+    assert told.stderr == ""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not SPEECH.exists(), reason="needs ../shared/audio/english_misc")
+def test_real_speech_is_understood_in_part(recognizer: PocketSphinx) -> None:
+    """Half of the words: it is a recognizer for a first run."""
+    manifest = (SPEECH / "manifest.jsonl").read_text().splitlines()
+    (row,) = (row for row in map(json.loads, manifest) if row["file"] == "files/jfk.wav")
+    (heard,) = recognizer.transcribe([Request(read(SPEECH / row["file"]))])
+    spoken = row["text"].lower().replace(",", "").replace(".", "").split()
+    assert len(set(spoken) & set(heard.text.split())) >= len(set(spoken)) / 2

@@ -1,0 +1,211 @@
+"""A WebSocket client for load only: frames are encoded once, long before they are sent.
+
+Nothing here is fit for other uses: a fixed mask and a fixed handshake key defeat what RFC 6455 has them for.
+"""
+
+import asyncio
+import base64
+import hashlib
+import struct
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Final, cast
+from urllib.parse import SplitResult, urlsplit
+
+import numpy as np
+
+MASK: Final = bytes((0x37, 0xFA, 0x21, 0x3D))
+KEY: Final = base64.b64encode(bytes(range(16))).decode()
+ACCEPT: Final = base64.b64encode(
+    hashlib.sha1((KEY + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()
+).decode()
+FIN: Final = 0x80
+MASKED: Final = 0x80
+ABNORMAL: Final = 1006
+HEADERS_END: Final = b"\r\n\r\n"
+OPEN_SECONDS: Final = 20.0
+MAX_HEADERS: Final = 1 << 14  # bytes
+MAX_MESSAGE: Final = 16 << 20  # bytes
+
+
+class Opcode(IntEnum):
+    CONTINUATION = 0
+    TEXT = 1
+    BINARY = 2
+    CLOSE = 8
+    PING = 9
+    PONG = 10
+
+
+class HandshakeError(Exception):
+    """The server did not become a WebSocket."""
+
+
+def encode(opcode: Opcode, payload: bytes) -> bytes:
+    """One whole, masked frame (RFC 6455, section 5.2)."""
+    size = len(payload)
+    if size < 126:
+        head = struct.pack("!BB", FIN | opcode, MASKED | size)
+    elif size < 1 << 16:
+        head = struct.pack("!BBH", FIN | opcode, MASKED | 126, size)
+    else:
+        head = struct.pack("!BBQ", FIN | opcode, MASKED | 127, size)
+    return head + MASK + mask(payload)
+
+
+def mask(payload: bytes) -> bytes:
+    keys = np.resize(np.frombuffer(MASK, np.uint8), len(payload))
+    return (np.frombuffer(payload, np.uint8) ^ keys).tobytes()
+
+
+class FrameReader:
+    """Bytes of a server in, whole messages out; any chunk boundaries. Raises ValueError."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._message = bytearray()
+        self._opcode = Opcode.TEXT
+
+    def feed(self, data: bytes) -> list[tuple[Opcode, bytes]]:
+        """The messages that are complete now: TEXT or BINARY, and control frames."""
+        self._buffer += data
+        messages = []
+        while (frame := self._take_frame()) is not None:
+            final, opcode, payload = frame
+            if opcode >= Opcode.CLOSE:
+                messages.append((opcode, payload))
+                continue
+            if opcode is not Opcode.CONTINUATION:
+                self._opcode = opcode
+            self._message += payload
+            if final:
+                messages.append((self._opcode, bytes(self._message)))
+                self._message.clear()
+        return messages
+
+    def _take_frame(self) -> tuple[bool, Opcode, bytes] | None:
+        buffer = self._buffer
+        if len(buffer) < 2:
+            return None
+        size, start = buffer[1] & 0x7F, 2
+        if buffer[1] & MASKED:
+            raise ValueError("a server does not mask")
+        if size >= 126:
+            width = 2 if size == 126 else 8
+            start += width
+            size = int.from_bytes(buffer[2:start], "big")
+        if size + len(self._message) > MAX_MESSAGE:
+            raise ValueError(f"a message of more than {MAX_MESSAGE} bytes")
+        if len(buffer) < start + size:
+            return None
+        head, payload = buffer[0], bytes(buffer[start : start + size])
+        del buffer[: start + size]
+        return bool(head & FIN), Opcode(head & 0x0F), payload
+
+
+class LoadSocket(asyncio.Protocol):
+    """One connection. Calls `on_text` with each text message and its time of arrival on the loop's clock.
+
+    `is_writable` is False while the network is behind: what is due then waits with the caller.
+    """
+
+    def __init__(self, url: SplitResult, on_text: Callable[[bytes, float], None]) -> None:
+        loop = asyncio.get_running_loop()
+        self.opened: asyncio.Future[None] = loop.create_future()
+        self.closed: asyncio.Future[int] = loop.create_future()  # close code
+        self.is_writable = True
+        self._url = url
+        self._on_text = on_text
+        self._now = loop.time
+        self._head = bytearray()
+        self._reader = FrameReader()
+        self._code = ABNORMAL
+
+    def write(self, frame: bytes) -> None:
+        """Sends an encoded frame."""
+        self._transport.write(frame)
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    # called by the transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
+        self._transport.write(request_for(self._url))
+
+    def data_received(self, data: bytes) -> None:
+        if self.opened.done():
+            self._read(data)
+            return
+        self._head += data
+        end = self._head.find(HEADERS_END)
+        if end >= 0:
+            self._finish_handshake(bytes(self._head[:end]))
+            self._read(bytes(self._head[end + len(HEADERS_END) :]))
+        elif len(self._head) > MAX_HEADERS:
+            self._finish_handshake(bytes(self._head))
+
+    def _finish_handshake(self, head: bytes) -> None:
+        status = head.split(b"\r\n", 1)[0].decode(errors="replace")
+        if " 101" in status and ACCEPT.encode() in head:
+            self.opened.set_result(None)
+        else:
+            self.opened.set_exception(HandshakeError(status))
+            self._transport.abort()
+
+    def _read(self, data: bytes) -> None:
+        arrival = self._now()
+        for opcode, payload in self._reader.feed(data):
+            match opcode:
+                case Opcode.TEXT:
+                    self._on_text(payload, arrival)
+                case Opcode.PING:
+                    self.write(encode(Opcode.PONG, payload))
+                case Opcode.CLOSE:
+                    self._code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else 1005
+                    self.write(encode(Opcode.CLOSE, payload[:2]))
+                    self._transport.close()
+                case _:
+                    pass
+
+    def pause_writing(self) -> None:
+        self.is_writable = False
+
+    def resume_writing(self) -> None:
+        self.is_writable = True
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.is_writable = False
+        if not self.opened.done():
+            self.opened.set_exception(HandshakeError(f"connection lost: {error}"))
+        if not self.closed.done():
+            self.closed.set_result(self._code)
+
+
+def request_for(url: SplitResult) -> bytes:
+    """The handshake of RFC 6455, section 4.1."""
+    target = (url.path or "/") + (f"?{url.query}" if url.query else "")
+    lines = (
+        f"GET {target} HTTP/1.1",
+        f"Host: {url.netloc}",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        f"Sec-WebSocket-Key: {KEY}",
+        "Sec-WebSocket-Version: 13",
+    )
+    return "\r\n".join((*lines, "", "")).encode()
+
+
+async def open_socket(url: str, on_text: Callable[[bytes, float], None]) -> LoadSocket:
+    """Connects to a ws:// URL. Raises HandshakeError, OSError (TimeoutError among them)."""
+    parts = urlsplit(url)
+    if parts.scheme != "ws" or parts.hostname is None:
+        raise HandshakeError(f"only ws:// addresses, not {url}")
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(OPEN_SECONDS):
+        _, socket = await loop.create_connection(
+            lambda: LoadSocket(parts, on_text), parts.hostname, parts.port or 80
+        )
+        await socket.opened
+    return socket

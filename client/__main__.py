@@ -1,0 +1,76 @@
+"""python -m client file.wav: what a server hears in a file, or in the microphone."""
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from client.errors import ClientError
+from client.events import Event
+from client.microphone import SAMPLE_RATE, record
+from client.pacing import at_once, in_real_time
+from client.play import play, until
+from client.screen import Screen, to_json
+from client.stream import connect
+from client.wav import read_wav
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m client", description=__doc__)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("file", nargs="?", type=Path, help="wav file, PCM, any rate")
+    source.add_argument("--mic", action="store_true", help="listen to the microphone until Ctrl-C")
+    parser.add_argument("--url", default="ws://localhost:5001/ws/stt")
+    pace = parser.add_mutually_exclusive_group()
+    pace.add_argument("--realtime", action="store_true", help="send the file as if it were spoken (default)")
+    pace.add_argument("--fast", action="store_true", help="send the file as fast as the server takes it")
+    parser.add_argument("--language", help="ISO 639-1 code")
+    parser.add_argument("--words", action="store_true", help="print the times of words")
+    parser.add_argument("--json", action="store_true", help="print every event as a line of JSON")
+    parser.add_argument("--chunk-ms", type=int, default=100)
+    return parser.parse_args()
+
+
+def source_of(options: argparse.Namespace) -> tuple[AsyncIterator[bytes], int]:
+    """The sound in chunks, and its rate in Hz."""
+    if options.mic:
+        stop = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
+        return until(stop, record(options.chunk_ms)), SAMPLE_RATE
+    sound = read_wav(options.file)
+    chunks = sound.chunks(options.chunk_ms)
+    paced = at_once(chunks) if options.fast else in_real_time(chunks, options.chunk_ms / 1000)
+    return paced, sound.sample_rate
+
+
+async def transcribe(options: argparse.Namespace) -> None:
+    """Prints what the server says. Raises ClientError."""
+    chunks, rate = source_of(options)
+    show: Callable[[Event], None] = Screen(sys.stdout).show
+    if options.json:
+        show = _print_json
+    async with connect(
+        options.url, language=options.language, words=options.words, sample_rate=rate
+    ) as stream:
+        await play(stream, chunks, show)
+
+
+def _print_json(event: Event) -> None:
+    print(to_json(event), flush=True)
+
+
+def main() -> int:
+    try:
+        asyncio.run(transcribe(arguments()))
+    except ClientError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

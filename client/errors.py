@@ -1,0 +1,29 @@
+"""What can go wrong for a client. An `error` message of the server is no exception: it is an event, Error."""
+
+
+class ClientError(Exception):
+    """The base of all errors of this library."""
+
+
+class ConnectFailed(ClientError):
+    """No stream came about: nobody listens there, or the server refused."""
+
+
+class ConnectionLost(ClientError):
+    """The stream ended before its time, or it is closed already.
+
+    code: close code of docs/protocol.md; 1006 when the connection broke without one
+    """
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"connection closed with {code} {reason}".rstrip())
+        self.code = code
+        self.reason = reason
+
+
+class ProtocolError(ClientError):
+    """The server sent something that docs/protocol.md does not allow."""
+
+
+class AudioError(ClientError):
+    """Sound that cannot be read or recorded; the message says why and what to do."""

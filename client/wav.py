@@ -1,0 +1,77 @@
+"""Sound: what a wav file holds, as mono PCM16."""
+
+import wave
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from client.errors import AudioError
+
+WIDTH = 2  # bytes of a PCM16 sample
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """pcm: PCM16 little endian mono; sample_rate: Hz."""
+
+    pcm: bytes
+    sample_rate: int
+
+    @property
+    def seconds(self) -> float:
+        return len(self.pcm) / WIDTH / self.sample_rate
+
+    def chunks(self, ms: int) -> Iterator[bytes]:
+        """The sound in pieces of that many milliseconds; the last may be shorter."""
+        step = self.sample_rate * ms // 1000 * WIDTH
+        return (self.pcm[start : start + step] for start in range(0, len(self.pcm), step))
+
+
+def read_wav(path: Path) -> Sound:
+    """Reads a PCM wav file of 8, 16, 24 or 32 bits and any number of channels. Raises AudioError."""
+    try:
+        with wave.open(str(path), "rb") as file:
+            raw = file.readframes(file.getnframes())
+            width, channels, rate = file.getsampwidth(), file.getnchannels(), file.getframerate()
+    except FileNotFoundError:
+        raise AudioError(f"there is no file {path}") from None
+    except (OSError, EOFError, wave.Error) as error:
+        raise AudioError(
+            f"{path} is not a wav file of plain PCM ({error}); "
+            f"convert it first, for example: ffmpeg -i {path} -c:a pcm_s16le out.wav"
+        ) from error
+    return Sound(mix_down(to_pcm16(raw, width), channels), rate)
+
+
+def to_pcm16(raw: bytes, width: int) -> bytes:
+    """Little endian samples of `width` bytes (one byte: unsigned, as wav has it) as PCM16, truncating."""
+    whole = len(raw) // width * width
+    raw = raw[:whole]
+    if width == WIDTH:
+        return raw
+    pcm = bytearray(whole // width * WIDTH)
+    if width == 1:
+        pcm[1::WIDTH] = bytes(byte ^ 0x80 for byte in raw)
+    else:
+        pcm[0::WIDTH] = raw[width - 2 :: width]
+        pcm[1::WIDTH] = raw[width - 1 :: width]
+    return bytes(pcm)
+
+
+def mix_down(pcm: bytes, channels: int) -> bytes:
+    """Interleaved PCM16 as the mean of its channels."""
+    if channels == 1:
+        return pcm
+    whole = len(pcm) // (WIDTH * channels) * WIDTH * channels
+    samples = _little_endian(array("h", pcm[:whole]))
+    tracks = [samples[channel::channels] for channel in range(channels)]
+    mixed = array("h", (sum(frame) // channels for frame in zip(*tracks, strict=True)))
+    return _little_endian(mixed).tobytes()
+
+
+def _little_endian(samples: "array[int]") -> "array[int]":
+    """Swaps the bytes on a big endian machine, where array and wav disagree."""
+    if array("h", b"\x01\x00")[0] != 1:
+        samples.byteswap()
+    return samples

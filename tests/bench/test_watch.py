@@ -1,0 +1,42 @@
+"""What a process costs."""
+
+import asyncio
+import os
+import sys
+
+from bench.machine import machine
+from bench.watch import Watch, usage_of
+from tests.client.standin import standin
+
+
+async def test_children_count() -> None:
+    alone = usage_of(os.getpid())
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", "x = b'x' * 50_000_000; print(len(x), flush=True); input()",
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert child.stdout is not None
+    await child.stdout.readline()
+    both = usage_of(os.getpid())
+    await child.communicate(b"\n")
+    assert both.rss > alone.rss + 40_000_000
+    assert both.cpu > alone.cpu
+
+
+async def test_a_watch_reports_cpu_and_memory_of_a_pid() -> None:
+    async with standin() as server, Watch(server.url, os.getpid()) as watch:
+        sum(range(100_000))
+    report = watch.report(streams=1, seconds=1.0)
+    assert report["loop_lag_ms"] is None
+    assert report["rss_mb_peak"] > 0
+    assert report["cpu_s_per_stream_s"] >= 0
+
+
+async def test_without_a_pid_there_is_only_the_lag() -> None:
+    async with standin() as server, Watch(server.url, None) as watch:
+        pass
+    assert watch.report(1, 1.0) == {"loop_lag_ms": None}
+
+
+def test_the_machine_is_described() -> None:
+    assert machine()["cores"] >= 1

@@ -1,0 +1,68 @@
+"""Messages of the server as events."""
+
+import json
+
+import pytest
+
+from client import Error, Final, ProtocolError, Unknown, Updated, Word
+from client.events import Created, parse
+
+DONE = {
+    "type": "response.audio_transcript.done",
+    "transcript": "hello world",
+    "item_id": "item_1",
+    "start_ms": 100,
+    "end_ms": 900,
+    "reason": "silence",
+    "seq": 4,
+}
+
+
+def read(message: object) -> object:
+    return parse(json.dumps(message))
+
+
+def test_a_final_without_extras_has_none_in_their_place() -> None:
+    assert read(DONE) == Final("hello world", "item_1", 100, 900, "silence", 4)
+
+
+def test_a_final_with_words_and_sound_holds_them() -> None:
+    word = {"word": "hello", "start_ms": 100, "end_ms": 500, "confidence": 0.9}
+    final = read({**DONE, "words": [word], "audio": "AAE=", "language": "en"})
+    assert isinstance(final, Final)
+    assert final.words == (Word("hello", 100, 500, 0.9),)
+    assert final.audio == b"\x00\x01"
+
+
+def test_an_error_is_read_in_each_of_its_shapes() -> None:
+    assert read({"type": "error", "message": "no"}) == Error("no")
+    nested = {"code": "invalid_json", "message": "no", "param": "x", "event_id": "e1", "retryable": False}
+    expected = Error("no", "invalid_json", "x", "e1", False)
+    assert read({"type": "error", "error": nested}) == expected
+    assert read({"type": "error", "message": "no", "error": nested}) == expected
+
+
+def test_settings_are_read_from_session() -> None:
+    assert read({"type": "session.updated", "session": {"words": True}}) == Updated({"words": True})
+    created = {"type": "session.created", "session_id": "s", "session": {}, "limits": {"message_bytes": 9}}
+    more = {"recognizer": {"model": "tiny"}, "resume_token": "t"}
+    assert read(created | more) == Created("s", {}, {"message_bytes": 9}, {"model": "tiny"}, "t")
+
+
+def test_a_type_of_tomorrow_is_no_error() -> None:
+    message = {"type": "transcript.translated", "text": "hallo"}
+    assert read(message) == Unknown("transcript.translated", message)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "nonsense", "[]", "{}", "7", '{"type": []}', '{"type": "marker"}', '{"type": "error"}'],
+)
+def test_what_the_protocol_does_not_allow_is_loud(text: str) -> None:
+    with pytest.raises(ProtocolError):
+        parse(text)
+
+
+def test_sound_that_is_not_base64_is_loud() -> None:
+    with pytest.raises(ProtocolError):
+        read({**DONE, "audio": "!"})

@@ -1,0 +1,52 @@
+"""python -m client, as a program."""
+
+import asyncio
+import json
+import sys
+import wave
+from pathlib import Path
+
+from tests.client.standin import silence, standin, tone
+
+ROOT = Path(__file__).parents[2]
+
+
+async def run(*arguments: str) -> tuple[int | None, str, str]:
+    """Exit code, stdout, stderr of a program of this repository."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    out, err = await process.communicate()
+    return process.returncode, out.decode(), err.decode()
+
+
+def write_wav(path: Path) -> Path:
+    with wave.open(str(path), "wb") as file:
+        file.setsampwidth(2)
+        file.setnchannels(1)
+        file.setframerate(8000)
+        file.writeframes(silence(200, 8000) + tone(600, 8000) + silence(600, 8000))
+    return path
+
+
+async def test_a_file_is_transcribed(tmp_path: Path) -> None:
+    wav = write_wav(tmp_path / "a.wav")
+    async with standin("hello there") as server:
+        code, out, err = await run("-m", "client", str(wav), "--url", server.url, "--fast")
+    assert (code, err) == (0, "")
+    assert out.splitlines() == ["… hello", "… hello there", "   0.20 -   0.80 s  hello there"]
+
+
+async def test_json_is_a_line_per_event(tmp_path: Path) -> None:
+    wav = write_wav(tmp_path / "a.wav")
+    async with standin("hello there") as server:
+        code, out, _ = await run("-m", "client", str(wav), "--url", server.url, "--fast", "--json")
+    events = [json.loads(line)["event"] for line in out.splitlines()]
+    assert code == 0
+    assert (events[0], events[-1]) == ("Created", "Closed")
+
+
+async def test_no_file_is_a_sentence_and_exit_code_2(tmp_path: Path) -> None:
+    code, out, err = await run("-m", "client", str(tmp_path / "none.wav"), "--fast")
+    assert (code, out) == (2, "")
+    assert err.startswith("there is no file")

@@ -1,0 +1,74 @@
+"""Wav files as mono PCM16."""
+
+import wave
+from array import array
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from client.errors import AudioError
+from client.wav import Sound, mix_down, read_wav, to_pcm16
+
+samples = st.lists(st.integers(-32768, 32767), max_size=50)
+
+
+def write(path: Path, raw: bytes, *, width: int = 2, channels: int = 1, rate: int = 8000) -> Path:
+    with wave.open(str(path), "wb") as file:
+        file.setsampwidth(width)
+        file.setnchannels(channels)
+        file.setframerate(rate)
+        file.writeframes(raw)
+    return path
+
+
+@settings(deadline=None)
+@given(samples)
+def test_any_width_gives_the_same_samples(values: list[int]) -> None:
+    pcm = array("h", values).tobytes()
+    for width in (3, 4):
+        wide = b"".join((value << 8 * (width - 2)).to_bytes(width, "little", signed=True) for value in values)
+        assert to_pcm16(wide, width) == pcm
+    assert to_pcm16(pcm, 2) == pcm
+
+
+def test_eight_bits_are_unsigned() -> None:
+    assert array("h", to_pcm16(bytes([0, 128, 255]), 1)).tolist() == [-32768, 0, 32512]
+
+
+@settings(deadline=None)
+@given(samples, st.integers(1, 4))
+def test_equal_channels_mix_to_one_of_them(values: list[int], channels: int) -> None:
+    interleaved = array("h", [value for value in values for _ in range(channels)])
+    assert mix_down(interleaved.tobytes(), channels) == array("h", values).tobytes()
+
+
+def test_a_stereo_file_is_read_as_the_mean_of_its_channels(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.wav", array("h", [100, 200, -100, -300]).tobytes(), channels=2, rate=44_100)
+    assert read_wav(path) == Sound(array("h", [150, -200]).tobytes(), 44_100)
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=2000), st.integers(1, 200))
+def test_chunks_are_the_sound(pcm: bytes, ms: int) -> None:
+    chunks = list(Sound(pcm, 8000).chunks(ms))
+    assert b"".join(chunks) == pcm
+    assert all(len(chunk) == 16 * ms for chunk in chunks[:-1])
+
+
+def test_sound_knows_how_long_it_is() -> None:
+    assert Sound(bytes(16_000), 8000).seconds == 1.0
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(AudioError, match="there is no file"):
+        read_wav(tmp_path / "none.wav")
+
+
+@pytest.mark.parametrize("content", [b"", b"ID3 not a wav at all", b"RIFF\x00\x00\x00\x00WAVEfmt "])
+def test_what_is_no_wav_says_how_to_convert_it(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "song.wav"
+    path.write_bytes(content)
+    with pytest.raises(AudioError, match="ffmpeg"):
+        read_wav(path)

@@ -23,10 +23,17 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One clip to transcribe."""
+    """One clip to transcribe.
+
+    utterance: names the utterance; clips with the same name begin alike, so an incremental recognizer may go on
+        from where the last one left it. "" for a clip that stands alone
+    partial: what is asked for will be replaced soon; a quick answer, even "", is better than a good one
+    """
 
     clip: Clip
     options: Options = Options()
+    utterance: str = ""
+    partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +67,7 @@ class Description:
     model: the id, folder name or "pocketsphinx"; requested: the ASR_MODEL setting
     family: ctc, transducer, seq2seq or pocketsphinx; device: cpu, cuda:0 …; dtype: float32, bfloat16 …
     languages: ISO 639-1 codes, () when unknown; fallback: why this is not what was asked for, None if it is
+    incremental: a clip costs little where most of it was heard in the utterance's partials
     """
 
     model: str
@@ -69,6 +77,7 @@ class Description:
     dtype: str
     languages: tuple[str, ...] = ()
     fallback: str | None = None
+    incremental: bool = False
 
 
 class Recognizer(Protocol):

@@ -238,5 +238,6 @@ def _described(
             dtype=recognizer.dtype,
             languages=recognizer.languages or (entry.languages if entry else ()),
             fallback=fallback,
+            incremental=getattr(recognizer, "incremental", False),
         ),
     )

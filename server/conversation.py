@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import uuid
 from collections.abc import Mapping
 from typing import Final
 
@@ -36,8 +35,10 @@ JOURNAL_CAPACITY: Final = 200  # events
 class Conversation:
     """Carries messages from a socket to a pump, and the pump's events to the socket."""
 
-    def __init__(self, socket: Socket, pump: Pump, preferences: Preferences, metrics: Metrics) -> None:
-        self.id = uuid.uuid4().hex[:12]
+    def __init__(
+        self, name: str, socket: Socket, pump: Pump, preferences: Preferences, metrics: Metrics
+    ) -> None:
+        self.id = name
         self._socket = socket
         self._pump = pump
         self._metrics = metrics

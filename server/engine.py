@@ -100,7 +100,7 @@ class Engine:
         )
         await self._running.enter_async_context(vad)
         await self._running.enter_async_context(asr)
-        models = Models(detector.model, vad, asr)
+        models = Models(detector.model, vad, asr, description.incremental)
         await _warm_up(models)
         self.models = models
 

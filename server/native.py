@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import uuid
 from typing import Any
 
 from starlette.websockets import WebSocket
@@ -48,8 +49,9 @@ class NativeDoor:
         if self._engine.models is None:
             raise models_not_ready()
         preferences = Preferences(self._settings.session_options()).merged(session_from_query(query))
-        pump = Pump(self._engine.models, preferences.options)
-        conversation = Conversation(socket, pump, preferences, self._metrics)
+        name = uuid.uuid4().hex[:12]
+        pump = Pump(self._engine.models, preferences.options, name)
+        conversation = Conversation(name, socket, pump, preferences, self._metrics)
         with self._admission.admit(conversation.stop), pump:
             self._metrics.sessions_total.inc()
             await conversation.run(self._greeting())

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
 from typing import Final, Protocol, Self
@@ -36,6 +36,7 @@ MAX_UNRECOGNISED: Final = 60 * SAMPLE_RATE
 MAX_PENDING: Final = 1_000  # controls and markers that wait for their place
 MAX_UNSENT: Final = 1_000  # events that wait for the client
 STALL_SECONDS: Final = 30.0
+INCREMENTAL_INTERVAL: Final = SAMPLE_RATE // 5
 
 Probabilities = NDArray[np.float32]
 
@@ -49,11 +50,23 @@ class Slots(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """What all pumps share."""
+    """What all pumps share.
+
+    incremental: the recognizer goes on from where an utterance's last partial left it; so partials are worked
+    out whether the client wants them or not, and often: little is left to do at the end
+    """
 
     slots: Slots
     vad: Batcher[Work, Probabilities]
     asr: Batcher[Request, Hypothesis]
+    incremental: bool = False
+
+    def adapt(self, options: SessionOptions) -> SessionOptions:
+        """The client's options, and what the recognizer's nature adds to them."""
+        if not self.incremental:
+            return options
+        interval = min(options.partial_interval, INCREMENTAL_INTERVAL)
+        return replace(options, partials=True, partial_interval=interval)
 
 
 class Pump:
@@ -64,8 +77,8 @@ class Pump:
     for the client. A partial that was not sent is replaced by the next one; a final never is.
     """
 
-    def __init__(self, models: Models, options: SessionOptions) -> None:
-        self.session = Session(options)
+    def __init__(self, models: Models, options: SessionOptions, name: str = "") -> None:
+        self.session = Session(models.adapt(options), name)
         self._models = models
         self._judging = False
         self._running: dict[Job, Ticket[Request, Hypothesis]] = {}
@@ -104,7 +117,7 @@ class Pump:
         self._advance()
 
     def update(self, options: SessionOptions) -> None:
-        self.session.receive_options(options)
+        self.session.receive_options(self._models.adapt(options))
         self._advance()
 
     def end(self, reason: Reason) -> None:

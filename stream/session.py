@@ -41,8 +41,9 @@ class Wanted:
 class Session:
     """One stream. Not thread-safe: everything is called from one place, in order."""
 
-    def __init__(self, options: SessionOptions) -> None:
+    def __init__(self, options: SessionOptions, name: str = "") -> None:
         self.options = options
+        self._name = name  # tells its utterances from those of other sessions, for the recognizer
         self.received = 0  # samples
         self.ended = False
         self._ring = Ring(RING_CAPACITY)
@@ -288,7 +289,9 @@ class Session:
 
     def _job(self, kind: Kind, utterance: Utterance, end: int) -> Job:
         clip = utterance.clip or Clip(self._ring.read(utterance.start, end), utterance.start)
-        return Job(kind, utterance.number, Request(clip, self.options.asr))
+        name = f"{self._name}/{utterance.number}" if self._name else ""
+        request = Request(clip, self.options.asr, name, partial=kind is Kind.PARTIAL)
+        return Job(kind, utterance.number, request)
 
     def _is_final(self, job: Job, utterance: Utterance) -> bool:
         """Whether the job heard the whole closed segment; an eager one did if its pause became the end."""

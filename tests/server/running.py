@@ -26,7 +26,12 @@ Message = dict[str, Any]
 
 def free_settings(**changes: Any) -> Settings:
     """Everything real but the recognizer, which costs nothing."""
-    defaults: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "asr_model": "free", "asr_place": Place.THREAD}
+    defaults: dict[str, Any] = {
+        "host": "127.0.0.1",
+        "port": 0,
+        "asr_model": "free",
+        "asr_place": Place.THREAD,
+    }
     return Settings(_env_file=None, **(defaults | changes))
 
 

@@ -7,11 +7,14 @@ second and more) never stops the event loop.
 
 import asyncio
 import multiprocessing
+import os
 import signal
+import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from batching.errors import ModelDied
 
@@ -24,8 +27,17 @@ Call = Callable[[Model, list[Item]], list[Result]]
 Describe = Callable[[Model], object]
 
 
+NICENESS: Final = 5
+
+
 def _nothing(model: object) -> object:
     return None
+
+
+def _step_back() -> None:
+    """Lets the event loop go first on a core that they share; only Linux can say so of one thread."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 class Worker(Protocol[Item, Result]):
@@ -61,7 +73,7 @@ class ThreadWorker(Generic[Model, Item, Result]):
         self._build = build
         self._call = call
         self._describe = describe
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name, initializer=_step_back)
         self.model: Model
 
     async def start(self) -> None:
@@ -177,6 +189,7 @@ def _serve(
 ) -> None:
     """The process's whole life: build, then answer batch after batch until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which still wants finals from us
+    _step_back()
     try:
         model = build()
         description = describe(model)

@@ -18,6 +18,7 @@ from audio.clip import HOP, SAMPLE_RATE, Clip
 from batching.batcher import Batcher
 from batching.worker import ProcessWorker, ThreadWorker, Worker
 from server.settings import Place, Settings
+from server.tuning import tune_interpreter
 from stream.pump import Models, Probabilities
 from vad.work import Work
 
@@ -73,6 +74,7 @@ class Engine:
             log.error("models could not be loaded: %s", self.error, exc_info=log.isEnabledFor(logging.DEBUG))
             self._on_failure()
             return
+        tune_interpreter()
         self.state = State.READY
         log.info("ready in %.1f s: %s", time.monotonic() - began, self.description)
 

@@ -94,6 +94,9 @@ class Intake:
         form = event.get("format", default.format)
         rate = event.get("sample_rate", default.sample_rate)
         channels = event.get("channels", default.channels)
+        said = form == default.format and rate == default.sample_rate and channels == default.channels
+        if said and type(rate) is type(channels) is int:
+            return default  # as nearly all messages say: not worth checking again
         return Encoding(form, rate, channels)
 
     def _decode(self, data: bytes, encoding: Encoding) -> Message | None:

@@ -102,7 +102,8 @@ class Pump:
 
     def receive_audio(self, clip: Clip) -> None:
         self.session.receive_audio(clip)
-        self._advance()
+        if not self._judging:  # all that sound by itself can lead to
+            self._judge()
 
     def commit(self) -> None:
         self.session.receive_commit()

@@ -8,7 +8,7 @@ on that.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -53,6 +53,7 @@ class Session:
         self._open: Utterance | None = None
         self._count = 0  # utterances so far
         self._told: deque[Utterance | MarkerReached] = deque()  # waits for finals, in the order of speech
+        self.unrecognised = 0  # samples of closed segments that wait for the recognizer
         self._held: list[MarkerReached] = []  # markers inside the utterance (or candidate) under way
         self._wanted = Wanted()
         self._partial_running = False
@@ -77,11 +78,6 @@ class Session:
     def unjudged(self) -> int:
         """Samples that wait for the detector."""
         return self.received - self.judged
-
-    @property
-    def unrecognised(self) -> int:
-        """Samples of closed segments that wait for the recognizer."""
-        return sum(len(u.clip.samples) for u in self._told if isinstance(u, Utterance) and u.clip)
 
     @property
     def pending_controls(self) -> int:
@@ -182,8 +178,10 @@ class Session:
             return self._job(Kind.PARTIAL, self._open, self.judged)
         return None
 
-    def take_events(self) -> list[Event]:
+    def take_events(self) -> Sequence[Event]:
         """The events since the last call, in order."""
+        if not self._events:
+            return ()
         events, self._events = self._events, []
         return events
 
@@ -265,6 +263,7 @@ class Session:
         utterance.reason = endpoint.reason
         utterance.clip = Clip(self._ring.read(endpoint.start, endpoint.end), endpoint.start)
         self._told.append(utterance)
+        self.unrecognised += endpoint.end - endpoint.start
         if utterance.paused_at == endpoint.end and utterance.eager is not None:
             utterance.outcome = utterance.eager
             self._tell()
@@ -328,7 +327,11 @@ class Session:
             if isinstance(first, Utterance) and first.outcome is None:
                 return
             self._told.popleft()
-            self._events.append(_final(first) if isinstance(first, Utterance) else first)
+            if isinstance(first, Utterance):
+                self._events.append(_final(first))
+                self.unrecognised -= first.clip_length
+            else:
+                self._events.append(first)
         if self.ended:
             ledger = self._ledger
             self._events.append(

@@ -51,3 +51,8 @@ class Utterance:
     clip: Clip | None = None
     reason: Reason | None = None
     outcome: Hypothesis | str | None = None
+
+    @property
+    def clip_length(self) -> int:
+        """Samples of the closed segment."""
+        return len(self.clip.samples) if self.clip else 0

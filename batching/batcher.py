@@ -5,7 +5,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Final, Generic, Self, TypeVar
 
 from batching.errors import Closed, QueueFull
 from batching.worker import Worker
@@ -15,7 +15,8 @@ Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
 
-PRIORITIES = 3  # 0 goes first
+PRIORITIES: Final = 3  # 0 goes first
+TOLD_AT_ONCE: Final = 32  # results after which the event loop may do something else
 
 
 class Ticket(Generic[Item, Result]):
@@ -163,8 +164,10 @@ class Batcher(Generic[Item, Result]):
         except Exception as error:
             await self._run_failed_batch(batch, error)
         else:
-            for ticket, result in outcomes:
+            for number, (ticket, result) in enumerate(outcomes, 1):
                 ticket.tell(result)
+                if number % TOLD_AT_ONCE == 0:
+                    await asyncio.sleep(0)
 
     async def _run_failed_batch(self, batch: list[Ticket[Item, Result]], error: Exception) -> None:
         if len(batch) == 1 or not self._stateless:

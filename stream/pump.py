@@ -30,7 +30,7 @@ from vad.work import Work
 
 log = logging.getLogger(__name__)
 
-HOPS_PER_STEP: Final = 16  # a stream that pushes a file takes turns with the others after half a second
+HOPS_PER_STEP: Final = 8  # a stream that pushes a file takes turns with the others after a quarter second
 MAX_UNJUDGED: Final = 10 * SAMPLE_RATE
 MAX_UNRECOGNISED: Final = 60 * SAMPLE_RATE
 MAX_PENDING: Final = 1_000  # controls and markers that wait for their place

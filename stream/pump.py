@@ -169,6 +169,8 @@ class Pump:
         """Everything that can be done now."""
         if not self._judging:
             self._judge()
+        if self._running:
+            self._drop_unwanted()
         while (job := self.session.take_job()) is not None:
             self._transcribe(job)
         for event in self.session.take_events():
@@ -192,12 +194,26 @@ class Pump:
         self.session.receive_probs(outcome.tolist())
         self._advance()
 
+    def _drop_unwanted(self) -> None:
+        """Takes back what waits for the recognizer in vain: an eager clip after which speech has gone on."""
+        for job in [job for job in self._running if not self.session.wants(job)]:
+            if self._models.asr.cancel(self._running[job]):
+                del self._running[job]
+
     def _transcribe(self, job: Job) -> None:
-        """Posts a job; a final whose very clip is being transcribed eagerly makes that one urgent instead."""
-        eager = next((j for j in self._running if j.kind is Kind.EAGER and j.key == job.key), None)
-        if eager is not None:
-            self._models.asr.promote(self._running[eager], job.kind)
-            return
+        """Posts a job; a final whose very clip is being transcribed eagerly makes that one urgent instead.
+
+        Of partials there is one at a time: a newer one replaces one that waits, and yields to one that runs.
+        """
+        for other, ticket in self._running.items():
+            if other.kind is Kind.EAGER and other.key == job.key:
+                self._models.asr.promote(ticket, job.kind)
+                return
+            if other.kind is job.kind is Kind.PARTIAL:
+                if not self._models.asr.cancel(ticket):
+                    return
+                del self._running[other]
+                break
         try:
             ticket = self._models.asr.post(job.request, partial(self._on_hypothesis, job), job.kind)
         except QueueFull as full:  # never raised for finals

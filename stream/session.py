@@ -56,7 +56,6 @@ class Session:
         self.unrecognised = 0  # samples of closed segments that wait for the recognizer
         self._held: list[MarkerReached] = []  # markers inside the utterance (or candidate) under way
         self._wanted = Wanted()
-        self._partial_running = False
         self._events: list[Event] = []
         self._ledger = Ledger()
         self._ending = False
@@ -130,7 +129,6 @@ class Session:
 
     def receive_hypothesis(self, job: Job, hypothesis: Hypothesis) -> None:
         """Takes the recognizer's word on a job that was taken."""
-        self._finish(job)
         utterance = self._find(job.utterance)
         if utterance is None:
             return
@@ -144,11 +142,19 @@ class Session:
 
     def receive_failure(self, job: Job, message: str) -> None:
         """A job that was taken came to nothing. Only of a final is the client told: others were extras."""
-        self._finish(job)
         utterance = self._find(job.utterance)
         if utterance is not None and self._is_final(job, utterance):
             utterance.outcome = message
             self._tell()
+
+    def wants(self, job: Job) -> bool:
+        """Whether a job that was taken still matters: not once speech has gone on, or its final is told."""
+        utterance = self._find(job.utterance)
+        if utterance is None:
+            return False
+        if utterance.clip is not None:
+            return self._is_final(job, utterance)
+        return job.kind is Kind.PARTIAL or job.request.clip.end == utterance.paused_at
 
     # what goes out
 
@@ -174,7 +180,6 @@ class Session:
             return self._job(Kind.EAGER, self._open, self._open.paused_at)
         if self._wanted.partial:
             self._wanted.partial = False
-            self._partial_running = True
             return self._job(Kind.PARTIAL, self._open, self.judged)
         return None
 
@@ -277,12 +282,7 @@ class Session:
             utterance.paused_at = pause_end
             utterance.eager = None
             self._wanted.eager = pause_end is not None and self.options.eager
-        if (
-            self.options.partials
-            and pause_end is None
-            and self.judged >= utterance.next_partial
-            and not self._partial_running
-        ):
+        if self.options.partials and pause_end is None and self.judged >= utterance.next_partial:
             utterance.next_partial = self.judged + self.options.partial_interval
             self._wanted.partial = True
 
@@ -299,10 +299,6 @@ class Session:
             and utterance.clip is not None
             and utterance.clip.end == job.request.clip.end
         )
-
-    def _finish(self, job: Job) -> None:
-        if job.kind is Kind.PARTIAL:
-            self._partial_running = False
 
     def _find(self, number: int) -> Utterance | None:
         """The utterance while it still matters: not once it was dropped or told."""

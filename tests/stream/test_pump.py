@@ -179,3 +179,60 @@ async def test_a_cancelled_listener_misses_nothing() -> None:
             await pour(pump, TALK)
             pump.end(Reason.END_OF_STREAM)
             assert sum(isinstance(event, Final) for event in await events_of(pump)) == 2
+
+
+class HeldRecognizer:
+    """Answers once its gate is open; remembers how long the clips were, batch by batch."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[float]] = []
+        self._loop = asyncio.get_running_loop()
+        self._gate = asyncio.Event()
+
+    def open(self) -> None:
+        self._gate.set()
+
+    def transcribe(self, recognizer: object, requests: Sequence[Request]) -> list[Hypothesis]:
+        self.batches.append([request.clip.seconds for request in requests])
+        asyncio.run_coroutine_threadsafe(self._gate.wait(), self._loop).result()
+        return transcribe(recognizer, requests)
+
+
+async def judged(pump: Pump, samples: Samples) -> None:
+    """Pours sound in and waits until the detector has spoken about all of it."""
+    for start in range(0, len(samples), 1600):
+        pump.receive_audio(Clip(samples[start : start + 1600], pump.session.received))
+    while pump.session.unjudged >= 512:
+        await asyncio.sleep(0.001)
+
+
+async def test_a_waiting_partial_is_replaced_by_a_newer_one_and_a_running_one_is_left_alone() -> None:
+    held = HeldRecognizer()
+    async with models(transcribe=held.transcribe) as shared:
+        with (
+            Pump(shared, SessionOptions(partials=True)) as other,
+            Pump(shared, SessionOptions(partials=True)) as pump,
+        ):
+            await judged(other, sound((True, SECOND)))
+            while not held.batches:
+                await asyncio.sleep(0.001)
+            await judged(pump, sound((True, 4 * SECOND)))
+            assert len(shared.asr) == 1
+            held.open()
+            while shared.asr.batches < 2:
+                await asyncio.sleep(0.001)
+            assert held.batches[1][0] > 3.5
+
+
+async def test_a_waiting_eager_final_is_dropped_when_speech_goes_on() -> None:
+    held = HeldRecognizer()
+    async with models(transcribe=held.transcribe) as shared:
+        with Pump(shared, SessionOptions(partials=True)) as other, Pump(shared, SessionOptions()) as pump:
+            await judged(other, sound((True, SECOND)))
+            while not held.batches:
+                await asyncio.sleep(0.001)
+            await judged(pump, sound((True, SECOND), (False, 3_000)))
+            assert len(shared.asr) == 1
+            await judged(pump, sound((True, SECOND)))
+            assert len(shared.asr) == 0
+            held.open()

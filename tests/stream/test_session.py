@@ -1,6 +1,7 @@
 """The session: no sample lost, finals in order, one for each utterance, whatever the timing."""
 
 import re
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
@@ -42,7 +43,7 @@ def kinds(events: list[Event]) -> list[str]:
     return [type(event).__name__ for event in events if not isinstance(event, Partial)]
 
 
-def finals(events: list[Event]) -> list[Final]:
+def finals(events: Sequence[Event]) -> list[Final]:
     return [event for event in events if isinstance(event, Final)]
 
 

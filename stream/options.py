@@ -16,6 +16,7 @@ class SessionOptions:
 
     partials: transcribe what is being said while it is being said
     partial_interval: samples of new speech between two partials of an utterance
+    bounded_partials: a partial hears the last seconds of a long utterance, not all of it
     eager: transcribe when a pause begins, so that the final is ready when the pause has become an endpoint
     """
 
@@ -23,4 +24,5 @@ class SessionOptions:
     asr: Options = field(default_factory=Options)
     partials: bool = False
     partial_interval: int = PARTIAL_INTERVAL
+    bounded_partials: bool = True
     eager: bool = True

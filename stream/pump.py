@@ -66,7 +66,7 @@ class Models:
         if not self.incremental:
             return options
         interval = min(options.partial_interval, INCREMENTAL_INTERVAL)
-        return replace(options, partials=True, partial_interval=interval)
+        return replace(options, partials=True, partial_interval=interval, bounded_partials=False)
 
 
 class Pump:

@@ -21,6 +21,7 @@ from stream.events import Cleared, Closed, Event, Failed, MarkerReached, Partial
 from stream.events import Final as FinalEvent
 from stream.ledger import Ledger
 from stream.options import SessionOptions
+from stream.partials import Partials
 from stream.utterance import Job, Kind, Utterance
 from vad.segmenter import Endpoint, Onset, Reason, Segmenter
 
@@ -135,7 +136,7 @@ class Session:
         if utterance.clip is None:
             if job.request.clip.end == utterance.paused_at:
                 utterance.eager = hypothesis
-            self._show(utterance, job.request.clip.end, hypothesis)
+            self._show(utterance, job.request.clip, hypothesis)
         elif self._is_final(job, utterance):
             utterance.outcome = hypothesis
             self._tell()
@@ -177,10 +178,12 @@ class Session:
         if self._wanted.eager:
             self._wanted.eager = self._wanted.partial = False
             assert self._open.paused_at is not None
-            return self._job(Kind.EAGER, self._open, self._open.paused_at)
+            return self._job(Kind.EAGER, self._open, self._open.start, self._open.paused_at)
         if self._wanted.partial:
             self._wanted.partial = False
-            return self._job(Kind.PARTIAL, self._open, self.judged)
+            quietest = self._quietest if self.options.bounded_partials else None
+            start, end = self._open.partials.next_range(self.judged, self.options.partial_interval, quietest)
+            return self._job(Kind.PARTIAL, self._open, start, end)
         return None
 
     def take_events(self) -> Sequence[Event]:
@@ -253,9 +256,8 @@ class Session:
 
     def _open_utterance(self, start: int) -> None:
         self._count += 1
-        self._open = Utterance(
-            number=self._count, start=start, next_partial=self.judged + self.options.partial_interval
-        )
+        partials = Partials(start, due=self.judged + self.options.partial_interval)
+        self._open = Utterance(self._count, start, partials)
         self._events.append(SpeechStarted(self._count, start))
 
     def _close_utterance(self, endpoint: Endpoint) -> None:
@@ -273,7 +275,7 @@ class Session:
             utterance.outcome = utterance.eager
             self._tell()
         else:
-            self._wanted.finals.append(self._job(Kind.FINAL, utterance, endpoint.end))
+            self._wanted.finals.append(self._job(Kind.FINAL, utterance, endpoint.start, endpoint.end))
 
     def _plan(self, utterance: Utterance) -> None:
         """After each hop of an open utterance: is it time for an eager final, or for a partial?"""
@@ -282,12 +284,11 @@ class Session:
             utterance.paused_at = pause_end
             utterance.eager = None
             self._wanted.eager = pause_end is not None and self.options.eager
-        if self.options.partials and pause_end is None and self.judged >= utterance.next_partial:
-            utterance.next_partial = self.judged + self.options.partial_interval
+        if self.options.partials and pause_end is None and utterance.partials.is_due(self.judged):
             self._wanted.partial = True
 
-    def _job(self, kind: Kind, utterance: Utterance, end: int) -> Job:
-        clip = utterance.clip or Clip(self._ring.read(utterance.start, end), utterance.start)
+    def _job(self, kind: Kind, utterance: Utterance, start: int, end: int) -> Job:
+        clip = utterance.clip or Clip(self._ring.read(start, end), start)
         name = f"{self._name}/{utterance.number}" if self._name else ""
         request = Request(clip, self.options.asr, name, partial=kind is Kind.PARTIAL)
         return Job(kind, utterance.number, request)
@@ -306,15 +307,11 @@ class Session:
             return self._open
         return next((u for u in self._told if isinstance(u, Utterance) and u.number == number), None)
 
-    def _show(self, utterance: Utterance, until: int, hypothesis: Hypothesis) -> None:
-        """Tells a partial, unless one that heard more was told already."""
-        if not self.options.partials or until <= utterance.shown_until:
-            return
-        utterance.shown_until = until
-        stable, tail = utterance.stabilizer.update(hypothesis.text.split())
-        text = " ".join(stable + tail)
-        if text:
-            self._events.append(Partial(utterance.number, utterance.start, text, len(" ".join(stable))))
+    def _show(self, utterance: Utterance, clip: Clip, hypothesis: Hypothesis) -> None:
+        if self.options.partials:
+            shown = utterance.partials.update(clip.start, clip.end, hypothesis.text)
+            if shown is not None:
+                self._events.append(Partial(utterance.number, utterance.start, *shown))
 
     def _tell(self) -> None:
         """Tells finals and markers in the order of speech, as far as they are known; at last the end."""

@@ -1,11 +1,11 @@
 """Utterance: what a session remembers of one segment until its final has left. Job: a clip to transcribe."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 
 from asr.hypothesis import Hypothesis, Request
 from audio.clip import Clip
-from stream.stabilizer import Stabilizer
+from stream.partials import Partials
 from vad.segmenter import Reason
 
 
@@ -35,7 +35,6 @@ class Job:
 class Utterance:
     """Open until `clip` is set; told once `outcome` is.
 
-    next_partial: position at which the next partial is due
     paused_at: end of the clip that was, or is being, transcribed eagerly in the present pause
     eager: what came of it
     outcome: the final hypothesis, or why there is none
@@ -43,11 +42,9 @@ class Utterance:
 
     number: int
     start: int
-    next_partial: int
+    partials: Partials
     paused_at: int | None = None
     eager: Hypothesis | None = None
-    shown_until: int = 0
-    stabilizer: Stabilizer = field(default_factory=Stabilizer)
     clip: Clip | None = None
     reason: Reason | None = None
     outcome: Hypothesis | str | None = None

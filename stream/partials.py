@@ -1,0 +1,62 @@
+"""Partials: when an open utterance is worth another look, at how much of it, and what is shown of the answer.
+
+A long utterance does not cost more and more. Once the window is longer than WINDOW, its first part, up to a
+quiet place, is transcribed by itself and its words are kept; the window goes on from there.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from audio.clip import SAMPLE_RATE
+from stream.stabilizer import Stabilizer
+
+WINDOW: Final = 10 * SAMPLE_RATE
+LEFT: Final = 2 * SAMPLE_RATE  # what stays in the window at least: words that may still change
+
+
+class Partials:
+    """Those of one utterance. Positions are samples of the stream."""
+
+    def __init__(self, start: int, due: int) -> None:
+        self._start = start
+        self._due = due
+        self._window = start
+        self._cut: int | None = None  # where the part ends that is to be kept
+        self._kept: list[str] = []  # words of [start, window)
+        self._shown_until = start
+        self._stabilizer = Stabilizer()
+
+    def is_due(self, position: int) -> bool:
+        return position >= self._due
+
+    def next_range(
+        self, position: int, interval: int, quietest: Callable[[int, int], int] | None
+    ) -> tuple[int, int]:
+        """What to transcribe now; the next is due an interval later.
+
+        quietest: where a range is quietest; None for a recognizer to which a longer clip costs no more
+        """
+        self._due = position + interval
+        if quietest is None or position - self._window <= WINDOW:
+            return self._window, position
+        if self._cut is None:  # asked again until it is answered: a partial may be shed
+            self._cut = quietest(self._window + LEFT, position - LEFT)
+        return self._window, self._cut
+
+    def update(self, start: int, end: int, text: str) -> tuple[str, int] | None:
+        """Takes what was said in [start, end); the text to show and how much of it is stable, or None.
+
+        None for what shows nothing new: a part that is kept, or an answer that a later one has overtaken.
+        """
+        words = text.split()
+        if start == self._window and end == self._cut:
+            self._kept += words
+            self._window, self._cut = end, None
+            return None
+        if end <= self._shown_until or start not in (self._start, self._window):
+            return None
+        self._shown_until = end
+        known = self._kept if start == self._window else []
+        stable, tail = self._stabilizer.update(known + words)
+        shown = " ".join(stable + tail)
+        return (shown, len(" ".join(stable))) if shown else None

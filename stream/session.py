@@ -14,7 +14,7 @@ from functools import partial
 from typing import Final
 
 from asr.hypothesis import Hypothesis, Request
-from audio.clip import HOP, SAMPLE_RATE, Clip, Samples
+from audio.clip import HOP, SAMPLE_RATE, Clip, Samples, samples_from_ms
 from audio.loudness import quietest
 from audio.ring import Ring
 from stream.events import Cleared, Closed, Event, Failed, MarkerReached, Partial, SpeechStarted, SpeechStopped
@@ -136,6 +136,8 @@ class Session:
         if utterance.clip is None:
             if job.request.clip.end == utterance.paused_at:
                 utterance.eager = hypothesis
+                usual = samples_from_ms(self.options.vad.silence_ms)
+                self._segmenter.wait(self.options.turn.silence(hypothesis.text, usual))
             self._show(utterance, job.request.clip, hypothesis)
         elif self._is_final(job, utterance):
             utterance.outcome = hypothesis

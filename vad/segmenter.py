@@ -85,7 +85,7 @@ class Segmenter:
         self._options = options
         self._threshold = options.threshold
         self._exit_threshold = options.exit_threshold
-        self._silence = options.silence_hops * HOP
+        self._silence = self._patience = options.silence_hops * HOP
         self._tail = min(TAIL_HOPS, options.silence_hops) * HOP
 
     @property
@@ -126,6 +126,7 @@ class Segmenter:
         if self._voiced:
             self._speech_end = self.position
             self._speech_hops += 1
+            self._patience = self._silence
         if self._phase is Phase.QUIET:
             self._start = max(self._floor, hop - self._options.prefix)
             self._phase = Phase.CANDIDATE
@@ -142,7 +143,7 @@ class Segmenter:
         return None
 
     def _judge_open(self) -> Endpoint | None:
-        if self._silent >= self._silence:
+        if self._silent >= self._patience:
             return self._end(self._speech_end + self._tail, Reason.SILENCE)
         if self.position - self._start >= self._options.max_segment:
             return self._cut()
@@ -163,6 +164,10 @@ class Segmenter:
         self._floor = end
         self._enter(Phase.QUIET)
         return endpoint
+
+    def wait(self, silence: int) -> None:
+        """In the present pause, and only in it, so many samples of silence make the endpoint."""
+        self._patience = silence
 
     def close(self, at: int, reason: Reason) -> Endpoint | None:
         """Ends the open utterance, or the candidate for one, at a sample of the hop under way (or its start).

@@ -54,10 +54,10 @@ fail() {
 
 supported() { "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null; }
 
-# Prints a Python that can make an environment. 3.11 and 3.13 come first: pocketsphinx has wheels for them only.
+# Prints a Python that can make an environment. 3.14 comes last: PocketSphinx has no wheel for it yet.
 find_python() {
     local candidate bare=""
-    for candidate in python3.11 python3.13 python3.12 python3.14 python3 python; do
+    for candidate in python3.11 python3.12 python3.13 python3.14 python3 python; do
         supported "$candidate" || continue
         if "$candidate" -c 'import ensurepip, venv' 2>/dev/null; then
             echo "$candidate"
@@ -91,7 +91,7 @@ set_up() {
     say "installing the packages of $1 into .venv (the first time this takes minutes)"
     touch .venv/.installing
     "$python" -m pip install --disable-pip-version-check -r "$1" || fail "pip could not install $1; its last lines say why." \
-        "No registry in reach: set PIP_INDEX_URL or PIP_FIND_LINKS. No wheel for this Python: use 3.11 or 3.13, or install" \
+        "No registry in reach: set PIP_INDEX_URL or PIP_FIND_LINKS. No wheel for this Python: use 3.11 to 3.13, or install" \
         "a C compiler (Debian: build-essential python3-dev). Then run this again: what was downloaded is kept."
     cp "$1" ".venv/.installed-$1"
     rm .venv/.installing

@@ -5,6 +5,7 @@ import threading
 from http.client import HTTPException
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import Final
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
@@ -12,6 +13,9 @@ from huggingface_hub import constants, hf_hub_url, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 
 from asr.errors import ModelUnavailable
+
+_TEXTS: Final = ("*.json", "*.txt", "*.model", "*.jinja")  # settings and vocabularies
+_NOT_READ: Final = ("*/*", "*.fp32-*")  # checkpoints in folders, a second copy at full precision
 
 
 def cache_folder() -> Path:
@@ -29,6 +33,34 @@ def cached(model_id: str, cache: Path | None = None) -> Path | None:
     except HFValidationError as error:
         raise ModelUnavailable(f"{model_id} is no folder, and no id of the hub: {error}") from error
     return Path(config).parent if isinstance(config, str) else None
+
+
+def fetch(
+    model_id: str, seconds: float, endpoint: str = constants.ENDPOINT, cache: Path | None = None
+) -> Path:
+    """Brings what a recognizer reads of a model into the cache, with a progress bar on stderr.
+
+    seconds: to wait for the hub's first answer. Returns the snapshot's folder. Raises ModelUnavailable.
+    """
+    # Slow to import, and a server never fetches.
+    from httpx2 import HTTPError  # of the hub's client, which lets it through
+    from huggingface_hub import HfApi, snapshot_download
+
+    if reason := obstacle(model_id, seconds, endpoint):
+        raise ModelUnavailable(f"{model_id} cannot be fetched: {reason}")
+    try:
+        files = HfApi(endpoint).list_repo_files(model_id)
+        weights = "*.safetensors" if any(name.endswith(".safetensors") for name in files) else "*.bin"
+        snapshot = snapshot_download(
+            model_id,
+            endpoint=endpoint,
+            cache_dir=cache,
+            allow_patterns=[*_TEXTS, weights],
+            ignore_patterns=[*_NOT_READ],
+        )
+        return Path(snapshot)
+    except (OSError, HTTPError, HFValidationError) as error:  # the hub's answers are OSErrors
+        raise ModelUnavailable(f"{model_id} cannot be fetched: {error}") from error
 
 
 def obstacle(model_id: str, seconds: float, endpoint: str = constants.ENDPOINT) -> str | None:

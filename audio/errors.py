@@ -36,6 +36,18 @@ class InvalidAudio(AudioError):
     code = "invalid_audio"
 
 
+class UnreadableFile(InvalidAudio):
+    """No sound can be got out of the file: it is empty, no container of sound, or broken from the start."""
+
+    param = "file"
+
+
+class DamagedFile(InvalidAudio):
+    """Some of the file's sound is lost. All that could be decoded was handed out before."""
+
+    param = "file"
+
+
 class RingFull(AudioError):
     """There is no room for these samples; none of them was taken in."""
 

@@ -86,6 +86,7 @@ class Pump:
         self._unsent_news = asyncio.Event()
         self._progress = asyncio.Event()
         self._failure: Exception | None = None
+        self._left = False
 
     def __enter__(self) -> Self:
         self._slot = self._models.slots.open()
@@ -94,6 +95,7 @@ class Pump:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._left = True
         for ticket in self._running.values():
             self._models.asr.cancel(ticket)
         self._models.slots.close(self._slot)
@@ -183,6 +185,8 @@ class Pump:
             self._models.vad.post(Work(self._slot, hops), self._on_probabilities)
 
     def _on_probabilities(self, outcome: Probabilities | Exception) -> None:
+        if self._left:
+            return
         self._progress.set()
         if isinstance(outcome, Exception):
             # Judging stops: hops whose state is unknown must not pass for silence.
@@ -222,6 +226,8 @@ class Pump:
             self._running[job] = ticket
 
     def _on_hypothesis(self, job: Job, outcome: Hypothesis | Exception) -> None:
+        if self._left:
+            return
         self._progress.set()
         del self._running[job]
         if isinstance(outcome, Exception):

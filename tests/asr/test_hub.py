@@ -1,13 +1,15 @@
 """The hub, asked over real local sockets, and a cache laid out as the hub's own client lays it out."""
 
+import json
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -96,3 +98,78 @@ def test_a_snapshot_in_the_cache_is_found(tmp_path: Path) -> None:
 def test_what_is_no_id_is_told(name: str, tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match="no id of the hub"):
         hub.cached(name, tmp_path)
+
+
+class Library(BaseHTTPRequestHandler):
+    """A hub with one model, in all the forms that a hub keeps it in."""
+
+    protocol_version = "HTTP/1.1"
+    files: ClassVar = {
+        "config.json": b"{}",
+        "vocab.txt": b"a b c",
+        "model.safetensors": b"weights",
+        "pytorch_model.bin": b"the same",
+        "model.fp32-00001-of-00002.safetensors": b"the same, twice as large",
+        "onnx/model.onnx": b"the same",
+        "checkpoint/model.safetensors": b"not quite the same",
+    }
+
+    def do_GET(self) -> None:
+        self._answer(self._content())
+
+    def do_HEAD(self) -> None:
+        self._answer(self._content(), body=False)
+
+    def _content(self) -> bytes:
+        if "/resolve/" in self.path:
+            return self.files[self.path.split("/resolve/")[1].split("/", 1)[1]]
+        if "/tree/" in self.path:
+            tree = [
+                {"type": "file", "path": name, "size": len(data), "oid": "0"}
+                for name, data in self.files.items()
+            ]
+            return json.dumps(tree).encode()
+        return json.dumps({"id": "org/name", "sha": "c" * 40, "siblings": []}).encode()
+
+    def _answer(self, content: bytes, body: bool = True) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("ETag", f'"{content.hex()}"')
+        self.send_header("X-Repo-Commit", "c" * 40)
+        self.end_headers()
+        if body:
+            self.wfile.write(content)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+class OldLibrary(Library):
+    """Its model was never converted."""
+
+    files: ClassVar = {name: data for name, data in Library.files.items() if "safetensors" not in name}
+
+
+@contextmanager
+def library(handler: type[Library]) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
+        threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield f"http://127.0.0.1:{http.server_port}"
+        http.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("handler", "weights"), [(Library, "model.safetensors"), (OldLibrary, "pytorch_model.bin")]
+)
+def test_of_a_model_one_copy_of_the_weights_is_fetched(
+    handler: type[Library], weights: str, tmp_path: Path
+) -> None:
+    with library(handler) as endpoint:
+        snapshot = hub.fetch("org/name", 5, endpoint, tmp_path)
+    assert snapshot == hub.cached("org/name", tmp_path)
+    assert {path.name for path in snapshot.rglob("*")} == {"config.json", "vocab.txt", weights}
+
+
+def test_what_cannot_be_fetched_is_told(tmp_path: Path) -> None:
+    with server(404) as endpoint, pytest.raises(ModelUnavailable, match="org/name cannot be fetched"):
+        hub.fetch("org/name", 5, endpoint, tmp_path)

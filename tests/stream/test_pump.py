@@ -236,3 +236,11 @@ async def test_a_waiting_eager_final_is_dropped_when_speech_goes_on() -> None:
             await judged(pump, sound((True, SECOND)))
             assert len(shared.asr) == 0
             held.open()
+
+
+async def test_a_pump_that_was_left_asks_the_models_nothing_more() -> None:
+    async with models() as shared:
+        with Pump(shared, SessionOptions()) as pump:
+            pump.receive_audio(Clip(TALK))
+        await shared.vad.submit(Work(99, sound((True, 512)).reshape(1, 512)))
+        assert (shared.vad.items, shared.asr.items) == (2, 0)

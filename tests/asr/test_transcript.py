@@ -1,0 +1,60 @@
+"""A transcript as text and as JSON, with times in seconds."""
+
+import json
+
+from asr.hypothesis import Hypothesis, Word
+from asr.transcript import Segment, Transcript, json_of, text_of
+
+TRANSCRIPT = Transcript(
+    "talk.wav",
+    "pocketsphinx",
+    (
+        Segment(
+            8_000,
+            32_008,
+            Hypothesis("good morning", (Word("good", 8_000, 12_000, 0.5), Word("morning", 12_000, 32_000))),
+        ),
+        Segment(40_000, 48_000, Hypothesis("wel\u0119come", language="en", confidence=0.25)),
+    ),
+)
+
+
+def test_text_is_a_line_for_each_segment() -> None:
+    assert text_of(TRANSCRIPT) == "good morning\nwel\u0119come\n"
+
+
+def test_json_is_one_line_with_everything() -> None:
+    line = json_of(TRANSCRIPT)
+    assert line.count("\n") == 1
+    assert json.loads(line) == {
+        "file": "talk.wav",
+        "model": "pocketsphinx",
+        "text": "good morning wel\u0119come",
+        "segments": [
+            {
+                "start": 0.5,
+                "end": 2.0,
+                "text": "good morning",
+                "language": None,
+                "confidence": None,
+                "words": [
+                    {"word": "good", "start": 0.5, "end": 0.75, "confidence": 0.5},
+                    {"word": "morning", "start": 0.75, "end": 2.0, "confidence": None},
+                ],
+            },
+            {
+                "start": 2.5,
+                "end": 3.0,
+                "text": "wel\u0119come",
+                "language": "en",
+                "confidence": 0.25,
+                "words": [],
+            },
+        ],
+    }
+
+
+def test_nothing_said_is_no_line_of_text() -> None:
+    nothing = Transcript("noise.wav", "free", ())
+    assert text_of(nothing) == ""
+    assert json.loads(json_of(nothing))["segments"] == []

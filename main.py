@@ -4,6 +4,12 @@ Imports stand inside the functions: the recognizer's process imports this file t
 """
 
 import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from server.settings import Settings
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: threads that spin take the sockets' time
 
@@ -13,21 +19,35 @@ def __getattr__(name: str) -> object:
     if name != "app":
         raise AttributeError(name)
     from server.app import create_app
+
+    return create_app(read_settings())
+
+
+def read_settings() -> "Settings":
+    """From the environment and `.env`. Exits with 2, and says what is wrong, if a value is bad."""
+    from pydantic import ValidationError
+
     from server.settings import Settings
 
-    return create_app(Settings())
+    try:
+        return Settings()
+    except ValidationError as error:
+        for fault in error.errors():
+            name = "_".join(map(str, fault["loc"])).upper()
+            print(f"{name}={fault['input']}: {fault['msg']}", file=sys.stderr)
+        raise SystemExit(2) from None
 
 
 def main() -> int:
-    """Runs the server until it is told to stop; 1 if its models could not be loaded."""
+    """Runs the server until it is told to stop; 1 if its models could not be loaded, 2 for a bad setting."""
     import uvicorn
 
     from server.app import create_app
-    from server.engine import State
-    from server.settings import Settings
 
-    settings = Settings()
+    settings = read_settings()
     app = create_app(settings)
+    # uvicorn raises the signal that stopped it once more at its end: let SIGTERM be Ctrl-C, which it catches.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     uvicorn.run(
         app,
         host=settings.host,
@@ -38,8 +58,9 @@ def main() -> int:
         ws_ping_interval=20.0,
         ws_ping_timeout=60.0,
         ws_per_message_deflate=False,
+        timeout_graceful_shutdown=1,  # by then all sessions are over: see server/drain.py
     )
-    return 1 if app.state.engine.state is State.FAILED else 0
+    return 1 if app.state.engine.error else 0
 
 
 if __name__ == "__main__":

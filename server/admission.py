@@ -11,17 +11,17 @@ log = logging.getLogger(__name__)
 
 
 class Admission:
-    """The live streams. `stop` of each is called once when the server drains."""
+    """The live streams, each with its task. `stop` of each is called once when the server drains."""
 
     def __init__(self, most: int) -> None:
         self.draining = False
         self._most = most
-        self._stops: set[Callable[[], None]] = set()
+        self._streams: dict[Callable[[], None], asyncio.Task[object]] = {}
         self._empty = asyncio.Event()
         self._empty.set()
 
     def __len__(self) -> int:
-        return len(self._stops)
+        return len(self._streams)
 
     def refusal(self) -> ClientError | None:
         """Why no stream can be admitted now; None if one can."""
@@ -33,27 +33,35 @@ class Admission:
 
     @contextmanager
     def admit(self, stop: Callable[[], None]) -> Iterator[None]:
-        """Counts a stream for as long as it lasts. Raises ClientError."""
+        """Counts a stream, which is the current task's, for as long as it lasts. Raises ClientError."""
         refusal = self.refusal()
         if refusal is not None:
             raise refusal
-        self._stops.add(stop)
+        task = asyncio.current_task()
+        assert task is not None
+        self._streams[stop] = task
         self._empty.clear()
         try:
             yield
         finally:
-            self._stops.discard(stop)
-            if not self._stops:
+            del self._streams[stop]
+            if not self._streams:
                 self._empty.set()
 
     async def drain(self, seconds: float) -> None:
-        """Admits no more, ends every stream's audio, and waits until all finals have left, or so long."""
+        """Admits no more, ends every stream's audio, and waits until all finals have left.
+
+        After so long, or when it is cancelled itself, it cancels the streams that are left.
+        """
         self.draining = True
         log.info("draining %d sessions", len(self))
-        for stop in list(self._stops):
+        for stop in list(self._streams):
             stop()
         try:
             async with asyncio.timeout(seconds):
                 await self._empty.wait()
         except TimeoutError:
             log.error("%d sessions did not finish within %.0f s", len(self), seconds)
+        finally:
+            for task in self._streams.values():
+                task.cancel()

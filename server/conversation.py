@@ -29,7 +29,9 @@ from vad.segmenter import Reason
 
 log = logging.getLogger(__name__)
 
-JOURNAL_CAPACITY: Final = 200  # events
+# Events that are kept to resume from: none, as long as nobody can resume. A final holds its sound, so that
+# the journal's bound will have to be one of bytes.
+JOURNAL_CAPACITY: Final = 0
 
 
 class Conversation:
@@ -45,6 +47,7 @@ class Conversation:
         self._intake = Intake(pump, preferences)
         self._wire = Wire(self.id)
         self._journal: Journal[dict[str, object]] = Journal(JOURNAL_CAPACITY)
+        self._telling = asyncio.Lock()
         self._stopping = False
 
     def stop(self) -> None:
@@ -132,10 +135,11 @@ class Conversation:
             log.info("the client is gone; what it said is still transcribed")
 
     async def _tell(self, message: dict[str, object]) -> None:
-        number = self._journal.append(message)
-        message["seq"] = number
-        message["event_id"] = f"event_{self.id}_{number}"
-        await self._socket.send(message)
+        async with self._telling:  # replies and events are sent in the order of their numbers
+            number = self._journal.append(message)
+            message["seq"] = number
+            message["event_id"] = f"event_{self.id}_{number}"
+            await self._socket.send(message)
 
     async def _tell_error(self, error: ClientError) -> None:
         self._metrics.errors.labels(error.code).inc()

@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from contextvars import copy_context
 from types import FrameType
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ async def drained_on_signal(drain: Callable[[], Awaitable[None]]) -> AsyncIterat
         yield  # signals belong to the main thread; whoever runs us elsewhere stops us by other means
         return
     loop = asyncio.get_running_loop()
+    outside = copy_context()  # a signal interrupts anything, a session too, whose context is not its own
     theirs: dict[int, Handler] = {number: signal.getsignal(number) for number in SIGNALS}
     draining: list[asyncio.Task[None]] = []
 
@@ -39,11 +41,11 @@ async def drained_on_signal(drain: Callable[[], Awaitable[None]]) -> AsyncIterat
     def begin(number: int) -> None:
         if not draining:
             draining.append(asyncio.create_task(drain_and_pass_on(number), name="drain"))
-        else:
-            draining[0].cancel()
+        elif not draining[0].cancel():  # it is over: a third signal is uvicorn's
+            _pass_on(theirs[number], number)
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(begin, number)
+        loop.call_soon_threadsafe(begin, number, context=outside)
 
     for caught in SIGNALS:
         signal.signal(caught, on_signal)

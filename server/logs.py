@@ -1,11 +1,10 @@
 """Logs: one line an event, as text or JSON, with the id of the session that it is about."""
 
+import json
 import logging
 import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
-
-import orjson
 
 from server.settings import LogFormat
 
@@ -30,7 +29,7 @@ class _JsonFormatter(logging.Formatter):
             fields["session"] = session_id.get()
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(fields).decode()
+        return json.dumps(fields)  # orjson refuses what is no Unicode, and the name of a file may be that
 
 
 def set_up(level: str, form: LogFormat) -> None:

@@ -1,7 +1,9 @@
 """The native door, /ws/stt: docs/protocol.md spoken over one WebSocket."""
 
+import asyncio
 import dataclasses
 import logging
+import re
 import uuid
 from typing import Any
 
@@ -10,7 +12,7 @@ from starlette.websockets import WebSocket
 from server.admission import Admission
 from server.conversation import Conversation
 from server.engine import Engine
-from server.errors import CLOSE_BAD_REQUEST, ClientError, internal, models_not_ready
+from server.errors import CLOSE_BAD_REQUEST, CLOSE_RESTART, ClientError, internal, models_not_ready
 from server.metrics import Metrics
 from server.preferences import Preferences
 from server.settings import Settings
@@ -41,6 +43,8 @@ class NativeDoor:
             await self._converse(socket, dict(websocket.query_params))
         except ClientError as error:
             await self._refuse(socket, error)
+        except asyncio.CancelledError:  # the server waits no longer; this task ends here anyway
+            await socket.close(CLOSE_RESTART, "server_restarting")
         except Exception:  # a fault of ours: said here and to the client, and nobody else notices
             log.exception("a connection failed")
             await self._refuse(socket, internal("The server failed on this connection."))
@@ -86,8 +90,8 @@ def session_from_query(query: dict[str, str]) -> dict[str, Any]:
         session["events"] = "all" if query["events"] == "all" else query["events"].split(",")
     for name in ("sample_rate", "channels"):
         if name in query:
-            digits = query[name].isascii() and query[name].isdigit()
-            session[name] = int(query[name]) if digits else query[name]
+            number = re.fullmatch("[0-9]{1,9}", query[name])
+            session[name] = int(query[name]) if number else query[name]
     for name in ("include_audio", "words"):
         if name in query:
             session[name] = {"true": True, "1": True, "false": False, "0": False}.get(

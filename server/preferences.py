@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -47,7 +47,7 @@ class SessionUpdate(_Strict):
 
     language: str | None = Field(None, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")
     prompt: str | None = Field(None, max_length=MAX_PROMPT)
-    events: list[str] | Literal["all"] = []
+    events: list[str] = []
     include_audio: bool = True
     words: bool = False
     vad: VadUpdate = VadUpdate()
@@ -55,10 +55,15 @@ class SessionUpdate(_Strict):
     sample_rate: int = 16_000
     channels: int = 1
 
-    @field_validator("language")
+    @field_validator("language", mode="before")
     @classmethod
-    def _auto_is_none(cls, language: str | None) -> str | None:
+    def _auto_is_none(cls, language: object) -> object:
         return None if language == "auto" else language
+
+    @field_validator("events", mode="before")
+    @classmethod
+    def _all_events(cls, events: object) -> object:
+        return sorted(OPTIONAL_EVENTS) if events == "all" else events
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +89,7 @@ class Preferences:
         }
         events = self.events
         if "events" in given:
-            events = (
-                OPTIONAL_EVENTS if update.events == "all" else OPTIONAL_EVENTS.intersection(update.events)
-            )
+            events = OPTIONAL_EVENTS.intersection(update.events)
         try:
             options = replace(
                 self.options,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import orjson
@@ -21,7 +22,8 @@ class Socket:
     """One accepted WebSocket.
 
     A message of more than `max_message_bytes` ends the connection with 1009. An event that stays unsent for
-    `send_timeout` seconds, because the client does not read, ends it with 4013.
+    `send_timeout` seconds, because the client does not read, ends it with 4013; a client that leaves even the
+    close unread for as long is cut off.
     """
 
     def __init__(self, websocket: WebSocket, *, max_message_bytes: int, send_timeout: float) -> None:
@@ -37,11 +39,13 @@ class Socket:
             if event["type"] == "websocket.disconnect":
                 self.is_open = False
                 return
-            message: str | bytes = event.get("text") or event.get("bytes") or b""
-            if len(message) > self._max_message_bytes:
+            text: str | None = event.get("text")
+            message = event["bytes"] if text is None else text
+            size = _bytes_of(message)
+            if size > self._max_message_bytes:
                 raise ClientError(
                     "message_too_large",
-                    f"A message may hold {self._max_message_bytes} bytes; this one has {len(message)}.",
+                    f"A message may hold {self._max_message_bytes} bytes; this one has {size}.",
                     close=CLOSE_TOO_LARGE,
                 )
             yield message
@@ -62,21 +66,23 @@ class Socket:
             raise SocketClosed from None
 
     async def close(self, code: int, reason: str = "") -> None:
-        """Closes with a code; a client that does not even take that is cut off. Idempotent."""
+        """Closes with a code. Idempotent."""
         if not self.is_open:
             return
         self.is_open = False
-        try:
-            async with asyncio.timeout(self._send_timeout):
-                await self._websocket.close(code, reason.encode()[:MAX_REASON].decode(errors="ignore"))
-        except (TimeoutError, WebSocketDisconnect, RuntimeError):
-            self._abort()
-
-    def _abort(self) -> None:
-        # uvicorn's own close waits for the buffer to drain, so for ever for a client that never reads.
         transport = self._websocket.scope.get(TRANSPORT)
         if transport is not None:
-            transport.abort()
+            # uvicorn's own close waits for the buffer to drain, so for ever for a client that never reads.
+            # A timer, because whoever closes may be cancelled. On what has closed by then it does nothing.
+            asyncio.get_running_loop().call_later(self._send_timeout, transport.abort)
+        with suppress(WebSocketDisconnect, RuntimeError):
+            await self._websocket.close(code, reason.encode()[:MAX_REASON].decode(errors="ignore"))
+
+
+def _bytes_of(message: str | bytes) -> int:
+    if isinstance(message, bytes) or message.isascii():
+        return len(message)
+    return len(message.encode())
 
 
 TRANSPORT: Final = "stt.transport"

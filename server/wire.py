@@ -136,8 +136,9 @@ def _word(word: Word) -> dict[str, object]:
 
 
 def _closed(closed: Closed) -> dict[str, object]:
-    """The milliseconds are rounded so that they still add up."""
-    speech, dropped = ms_from_samples(closed.speech), ms_from_samples(closed.dropped)
+    """The milliseconds are rounded so that they still add up, and none is negative."""
+    dropped = ms_from_samples(closed.dropped)
+    speech = ms_from_samples(closed.dropped + closed.speech) - dropped
     received = ms_from_samples(closed.received)
     return {
         "type": "session.closed",

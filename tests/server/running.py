@@ -2,8 +2,9 @@
 
 import json
 import threading
+import time
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -50,8 +51,19 @@ class Server:
         engine: Engine = self.app.state.engine
         return engine
 
+    def open_connections(self) -> int:
+        return len(self._server.server_state.connections)
+
+    def unsent_bytes(self) -> int:
+        """What the server holds because its clients do not read."""
+        connections = list(self._server.server_state.connections)
+        return sum(connection.transport.get_write_buffer_size() for connection in connections)
+
+    def get(self, path: str) -> httpx.Response:
+        return httpx.get(self.url + path)
+
     def metric(self, name: str) -> float:
-        for line in httpx.get(f"{self.url}/metrics").text.splitlines():
+        for line in self.get("/metrics").text.splitlines():
             if line.startswith(f"{name} "):
                 return float(line.split()[-1])
         raise KeyError(name)
@@ -130,6 +142,14 @@ class Client:
         """All that is still to come after `end_of_stream`."""
         self.say("end_of_stream")
         return self.hear_until_closed()
+
+
+def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Looks until it holds; fails if it does not within so long."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come about"
+        time.sleep(0.005)
 
 
 def spoken() -> bytes:

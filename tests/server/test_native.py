@@ -4,16 +4,37 @@ import base64
 import json
 import re
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from starlette.datastructures import QueryParams
 from websockets.exceptions import ConnectionClosed
 
-from tests.server.running import Client, Message, Server, dones, errors, first_sentence, spoken
+from server.errors import ClientError
+from server.native import session_from_query
+from server.preferences import OPTIONAL_EVENTS, Preferences
+from stream.options import SessionOptions
+from tests.server.raw import RawClient
+from tests.server.running import (
+    Client,
+    Message,
+    Server,
+    dones,
+    errors,
+    first_sentence,
+    free_settings,
+    serve,
+    spoken,
+    until,
+)
 
 LIMIT = 1 << 20
+DEFAULT = Preferences(SessionOptions())
 
 
 def test_a_version_1_client_hears_only_finals_then_the_end(quiet_client: Client) -> None:
@@ -239,7 +260,18 @@ def test_text_frames_by_the_thousand_are_answered_one_by_one(client: Client) -> 
 
 
 def test_bad_values_in_the_url_are_an_error_and_the_end(server: Server) -> None:
-    for query in ("sample_rate=fast", "channels=0", "format=mp3", "words=perhaps", "language=" + "x" * 50):
+    for query in (
+        "sample_rate=fast",
+        "sample_rate=" + "9" * 5_000,  # more digits than Python makes a number of
+        "sample_rate=-1",
+        "sample_rate=",
+        "channels=0",
+        "channels=1.0",
+        "channels=%C2%B2",
+        "format=mp3",
+        "words=perhaps",
+        "language=" + "x" * 50,
+    ):
         with Client(f"{server.ws}?{query}") as client:
             messages = client.hear_until_closed()
             assert len(messages) == 1
@@ -305,3 +337,123 @@ def test_what_is_said_after_the_end_is_ignored(quiet_client: Client) -> None:
         quiet_client.append(bytes(3200))
     assert quiet_client.hear_until_closed() == []
     assert quiet_client.close_code == 1000
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", {}),
+        ("events=all", {"events": sorted(OPTIONAL_EVENTS)}),
+        ("events=session.closed,unknown,", {"events": ["session.closed"]}),
+        ("language=de&prompt=%C3%A4%20b", {"language": "de", "prompt": "ä b"}),
+        ("language=auto", {"language": None}),
+        ("format=pcma&sample_rate=8000&channels=2", {"format": "pcma", "sample_rate": 8000, "channels": 2}),
+        ("sample_rate=016000", {"sample_rate": 16000}),
+        ("include_audio=0&words=true", {"include_audio": False, "words": True}),
+        ("words=false&words=1", {"words": True}),
+        ("nonsense=1&vad=2", {}),
+    ],
+)
+def test_the_url_sets_what_an_update_can_set(query: str, expected: dict[str, Any]) -> None:
+    session = session_from_query(dict(QueryParams(query)))
+    told = json.loads(json.dumps(DEFAULT.merged(session).effective()))
+    assert told == DEFAULT.effective() | expected
+
+
+@settings(max_examples=50, deadline=None)
+@given(query=st.dictionaries(st.sampled_from(sorted(DEFAULT.effective())), st.text()))
+def test_whatever_the_url_says_is_merged_or_refused(query: dict[str, str]) -> None:
+    with suppress(ClientError):
+        DEFAULT.merged(session_from_query(query))
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(marker=st.text(max_size=256))
+def test_a_marker_comes_back_as_it_was_whatever_it_holds(client: Client, marker: str) -> None:
+    client.say("marker", id=marker)
+    message = client.hear()
+    while message["type"] == "session.created":
+        message = client.hear()
+    assert (message["type"], message["id"]) == ("marker", marker)
+
+
+@pytest.mark.parametrize("marker", ["\ud800", "a\udfff", "\udc00\ud800"])
+def test_a_marker_that_is_no_unicode_is_refused_and_the_session_goes_on(
+    quiet_client: Client, marker: str
+) -> None:
+    quiet_client.say("marker", id=marker)
+    assert quiet_client.hear()["error"]["code"] == "invalid_json"
+    quiet_client.say("marker", id="\x00\x7f\u2028")
+    assert quiet_client.hear()["id"] == "\x00\x7f\u2028"
+
+
+def test_empty_frames_are_no_json_or_no_sound(quiet_client: Client) -> None:
+    quiet_client.socket.send("")
+    assert quiet_client.hear()["error"]["code"] == "invalid_json"
+    quiet_client.socket.send(b"")
+    assert quiet_client.end() == []
+
+
+def test_a_message_in_fragments_is_one_message(quiet_client: Client) -> None:
+    quiet_client.socket.send(iter(['{"type": "mar', "", 'ker", "id"', ': "m"}']))
+    assert quiet_client.hear()["id"] == "m"
+
+
+def test_text_that_is_no_utf_8_closes_1007_and_the_speech_is_transcribed(server: Server) -> None:
+    with Client(server.ws) as client:
+        client.talk(first_sentence())
+        client.socket.send(b"\xff", text=True)
+        client.hear_until_closed()
+        assert client.close_code == 1007
+    until(lambda: server.metric("stt_open_sessions") == 0)
+
+
+def test_more_sessions_than_there_may_be_are_refused_and_the_others_notice_nothing() -> None:
+    with serve(free_settings(max_sessions=2)) as server, Client(server.ws) as one, Client(server.ws) as two:
+        for client in (one, two):
+            client.say("marker", id="in")
+            client.hear()
+        for _ in range(3):
+            with Client(f"{server.ws}?events=all") as third:
+                (error,) = third.hear_until_closed()
+                assert error["error"]["code"] == "server_overloaded"
+                assert error["error"]["retryable"] is True
+                assert third.close_code == 1013
+        for client in (one, two):
+            client.talk(first_sentence())
+            assert len(dones(client.end())) == 1
+        until(lambda: server.metric("stt_open_sessions") == 0)
+        with Client(server.ws) as again:
+            again.talk(first_sentence())
+            assert len(dones(again.end())) == 1
+
+
+def test_clients_that_leave_while_they_are_greeted_leave_nothing_behind(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(50):
+        with RawClient(f"{server.ws}?events=all") as client:
+            client.hang_up()
+    until(lambda: server.metric("stt_open_sessions") == 0)
+    until(lambda: server.open_connections() <= 1)  # that of the question before
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def test_text_frames_by_the_thousand_from_many_clients_at_once_are_all_answered(server: Server) -> None:
+    clients, frames = 8, 200
+
+    def answers(number: int) -> set[str]:
+        with Client(server.ws) as client:
+            for n in range(frames):
+                client.say("marker", id=f"{number}/{n}")
+                client.socket.send("nonsense")
+            client.talk(first_sentence())
+            messages = client.end()
+        assert len(errors(messages)) == frames
+        assert len(dones(messages)) == 1
+        assert [m["seq"] for m in messages] == list(range(1, len(messages) + 1))
+        return {message["id"] for message in messages if message["type"] == "marker"}
+
+    with ThreadPoolExecutor(clients) as pool:
+        heard = list(pool.map(answers, range(clients)))
+    assert heard == [{f"{number}/{n}" for n in range(frames)} for number in range(clients)]

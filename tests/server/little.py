@@ -1,0 +1,134 @@
+"""Little real things to build the doors from: a WebSocket in memory, models that answer at once or never."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.websockets import WebSocket
+
+from asr.hypothesis import Hypothesis, Request
+from batching.batcher import Batcher
+from batching.worker import ThreadWorker
+from server.socket import TRANSPORT
+from stream.pump import Models, Probabilities
+from tests.server.running import Message
+from tests.stream.little import detect, transcribe
+from vad.work import Work
+
+Detect = Callable[[object, list[Work]], list[Probabilities]]
+
+
+class Transport:
+    """Knows whether it was cut off."""
+
+    def __init__(self) -> None:
+        self.aborted = asyncio.Event()
+
+    def abort(self) -> None:
+        self.aborted.set()
+
+
+class Line:
+    """A WebSocket in memory. `says` is what the client sends, `heard` what it is sent; while it does not
+    `reads`, whoever sends to it waits."""
+
+    def __init__(self) -> None:
+        self.heard: list[Message] = []
+        self.close: tuple[int, str] | None = None
+        self.reads = asyncio.Event()
+        self.reads.set()
+        self.waiting = 0  # sends that wait for the client to read
+        self.news = asyncio.Event()
+        self.transport = Transport()
+        self._says: asyncio.Queue[Message] = asyncio.Queue()
+        self._says.put_nowait({"type": "websocket.connect"})
+
+    async def accepted(self) -> WebSocket:
+        """The server's end."""
+        websocket = WebSocket(
+            {"type": "websocket", "path": "/", "headers": [], TRANSPORT: self.transport},
+            self._says.get,
+            self._send,
+        )
+        await websocket.accept()
+        return websocket
+
+    def says(self, message: str | bytes) -> None:
+        kind = "text" if isinstance(message, str) else "bytes"
+        self._says.put_nowait({"type": "websocket.receive", kind: message})
+
+    def leaves(self) -> None:
+        self._says.put_nowait({"type": "websocket.disconnect", "code": 1006})
+
+    async def hears(self, type_: str) -> Message:
+        """Waits for a message of that type."""
+        while True:
+            for message in self.heard:
+                if message["type"] == type_:
+                    return message
+            self.news.clear()
+            await self.news.wait()
+
+    async def _send(self, event: Any) -> None:
+        if not self.reads.is_set():
+            await self._reads_or_is_cut_off()
+        if self.transport.aborted.is_set():
+            raise OSError("the connection is gone")
+        if event["type"] == "websocket.send":
+            self.heard.append(json.loads(event["text"]))
+        elif event["type"] == "websocket.close":
+            self.close = event["code"], event["reason"]
+        self.news.set()
+
+    async def _reads_or_is_cut_off(self) -> None:
+        either = [asyncio.ensure_future(event.wait()) for event in (self.reads, self.transport.aborted)]
+        self.waiting += 1
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self.waiting -= 1
+            for waiter in either:
+                waiter.cancel()
+
+
+class Slots:
+    """As many as anybody wants."""
+
+    def __init__(self) -> None:
+        self.lent: set[int] = set()
+        self._next = 0
+
+    def open(self) -> int:
+        self._next += 1
+        self.lent.add(self._next)
+        return self._next
+
+    def close(self, slot: int, /) -> None:
+        self.lent.remove(slot)
+
+
+def silent_models() -> Models:
+    """Models that nobody runs: what is asked of them waits for ever."""
+    vad: Batcher[Work, Probabilities] = Batcher(
+        ThreadWorker(lambda: None, detect, name="vad"), max_items=10, max_waiting=10, stateless=False
+    )
+    asr: Batcher[Request, Hypothesis] = Batcher(
+        ThreadWorker(lambda: None, transcribe, name="asr"), max_items=10, max_waiting=10
+    )
+    return Models(Slots(), vad, asr)
+
+
+@asynccontextmanager
+async def running_models(detect: Detect = detect) -> AsyncIterator[Models]:
+    """A detector of loudness, and a recognizer that says what it heard."""
+    vad_worker = ThreadWorker(lambda: None, detect, name="vad")
+    asr_worker = ThreadWorker(lambda: None, transcribe, name="asr")
+    await vad_worker.start()
+    await asr_worker.start()
+    async with (
+        Batcher(vad_worker, max_items=10, max_waiting=10, stateless=False) as vad,
+        Batcher(asr_worker, max_items=10, max_waiting=10) as asr,
+    ):
+        yield Models(Slots(), vad, asr)

@@ -1,0 +1,110 @@
+"""The server as a program of its own: what it answers, says in its log, and how it ends."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil  # type: ignore[import-untyped]
+
+from server.settings import Settings
+from tests.server.running import ROOT
+
+PATIENCE = 60.0  # seconds; a machine may be busy
+MAIN = (sys.executable, str(ROOT / "main.py"))
+UVICORN = (sys.executable, "-m", "uvicorn", "main:app", "--app-dir", str(ROOT), "--port")
+
+
+class Program:
+    """A process that was started; `log` is what it has said so far."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+        self.process = process
+        self.url = f"http://127.0.0.1:{port}"
+        self.ws = f"ws://127.0.0.1:{port}/ws/stt"
+        self._log = log
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def get(self, path: str) -> httpx.Response:
+        """The answer, as soon as somebody listens."""
+        for _ in self._patiently():
+            try:
+                return httpx.get(self.url + path)
+            except httpx.TransportError:
+                continue
+        raise AssertionError(f"nobody listens: {self.log}")
+
+    def ready(self) -> dict[str, Any]:
+        """What /ready says once the models are there, or cannot be had."""
+        for _ in self._patiently():
+            answer: dict[str, Any] = self.get("/ready").json()
+            if answer["state"] != "loading":
+                return answer
+        raise AssertionError(f"the models did not come: {self.log}")
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Its exit status."""
+        self.process.send_signal(number)
+        return self.exit_status()
+
+    def exit_status(self, seconds: float = PATIENCE) -> int:
+        return self.process.wait(seconds)
+
+    def recognizer(self) -> psutil.Process:
+        """The process of the recognizer."""
+        children = psutil.Process(self.process.pid).children()
+        (child,) = (c for c in children if "--multiprocessing-fork" in c.cmdline())
+        return child
+
+    def _patiently(self) -> Iterator[None]:
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            assert self.process.poll() is None, f"it has ended: {self.log}"
+            yield
+            time.sleep(0.02)
+
+
+@contextmanager
+def program(command: tuple[str, ...] = MAIN, **environment: str) -> Iterator[Program]:
+    """Runs main.py or uvicorn, in a folder without `.env`, with a recognizer that costs nothing."""
+    port = int(environment.setdefault("PORT", str(free_port())))
+    arguments = [*command, str(port)] if command == UVICORN else command
+    inherited = {k: v for k, v in os.environ.items() if k.lower() not in Settings.model_fields}
+    defaults = {"HOST": "127.0.0.1", "ASR_MODEL": "free"}
+    with tempfile.TemporaryDirectory() as folder, Path(folder, "log").open("wb") as log:
+        process = subprocess.Popen(
+            arguments, cwd=folder, env=inherited | defaults | environment, stdout=log, stderr=log
+        )
+        try:
+            yield Program(process, port, Path(folder, "log"))
+        finally:
+            kill(process.pid)
+            process.wait()
+
+
+def kill(pid: int) -> None:
+    """With all its children."""
+    try:
+        family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return
+    for process in family:
+        process.kill()
+
+
+def free_port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        port: int = server.getsockname()[1]
+        return port

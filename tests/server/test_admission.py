@@ -1,0 +1,121 @@
+"""Admission: the bound on live streams, and the end of all of them."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from server.admission import Admission
+from server.errors import ClientError
+
+NEVER = 3600.0  # seconds
+
+
+class Stream:
+    """Lives until it is asked to stop, or for good if it is deaf."""
+
+    def __init__(self, deaf: bool = False) -> None:
+        self.stops = 0
+        self._deaf = deaf
+        self._asked = asyncio.Event()
+
+    def stop(self) -> None:
+        self.stops += 1
+        if not self._deaf:
+            self._asked.set()
+
+    async def live(self, admission: Admission) -> None:
+        with admission.admit(self.stop):
+            await self._asked.wait()
+
+
+@pytest.fixture
+def admission() -> Admission:
+    return Admission(2)
+
+
+async def begin(admission: Admission, *streams: Stream) -> list[asyncio.Task[None]]:
+    tasks = [asyncio.create_task(stream.live(admission)) for stream in streams]
+    while len(admission) < len(streams):
+        await asyncio.sleep(0)
+    return tasks
+
+
+async def test_no_more_are_admitted_than_there_is_room_for(admission: Admission) -> None:
+    one, two = await begin(admission, Stream(), Stream())
+    with pytest.raises(ClientError, match="2 sessions are open") as refused, admission.admit(print):
+        pass
+    assert (refused.value.code, refused.value.close) == ("server_overloaded", 1013)
+    for task in (one, two):
+        task.cancel()
+    await asyncio.gather(one, two, return_exceptions=True)
+    assert len(admission) == 0
+    assert admission.refusal() is None
+
+
+@pytest.mark.parametrize("error", [ValueError, asyncio.CancelledError, KeyboardInterrupt])
+async def test_a_stream_that_fails_makes_room_all_the_same(
+    admission: Admission, error: type[BaseException]
+) -> None:
+    with pytest.raises(error), admission.admit(print):
+        raise error
+    assert len(admission) == 0
+
+
+async def test_draining_stops_every_stream_once_and_waits_for_them(admission: Admission) -> None:
+    streams = Stream(), Stream()
+    tasks = await begin(admission, *streams)
+    await admission.drain(NEVER)
+    assert [stream.stops for stream in streams] == [1, 1]
+    await asyncio.gather(*tasks)
+
+
+async def test_nobody_is_admitted_while_it_drains(admission: Admission) -> None:
+    (task,) = await begin(admission, Stream(deaf=True))
+    draining = asyncio.create_task(admission.drain(NEVER))
+    while not admission.draining:
+        await asyncio.sleep(0)
+    with pytest.raises(ClientError) as refused, admission.admit(print):
+        pass
+    assert (refused.value.code, refused.value.close) == ("server_restarting", 1012)
+    task.cancel()
+    await draining
+
+
+async def test_a_stream_that_does_not_end_in_time_is_cancelled(admission: Admission) -> None:
+    deaf, good = await begin(admission, Stream(deaf=True), Stream())
+    await admission.drain(0.01)
+    await asyncio.wait([deaf, good])
+    assert deaf.cancelled()
+    assert good.exception() is None
+
+
+async def test_a_drain_that_is_cancelled_waits_for_nobody(admission: Admission) -> None:
+    (deaf,) = await begin(admission, Stream(deaf=True))
+    draining = asyncio.create_task(admission.drain(NEVER))
+    while not admission.draining:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    draining.cancel()
+    await asyncio.wait([draining, deaf])
+    assert draining.cancelled()
+    assert deaf.cancelled()
+
+
+async def test_an_empty_server_drains_at_once_and_may_drain_again(admission: Admission) -> None:
+    await admission.drain(NEVER)
+    await admission.drain(0)
+    assert admission.draining
+
+
+async def test_a_stream_that_ends_while_others_are_stopped_is_no_trouble(admission: Admission) -> None:
+    stops: list[Callable[[], None]] = []
+    second = Stream()
+
+    async def leaves_at_once() -> None:
+        with admission.admit(stops.clear):
+            await asyncio.sleep(0)
+
+    tasks = await begin(admission, second)
+    await asyncio.gather(leaves_at_once(), admission.drain(NEVER), *tasks)
+    assert second.stops == 1

@@ -1,0 +1,61 @@
+"""App: the doors put together."""
+
+import pytest
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+
+from server.app import create_app
+from tests.server.running import Client, Server, errors, free_settings, serve, until
+
+
+@pytest.fixture
+def unloaded() -> TestClient:
+    """An application whose lifespan has not begun: nobody loads its models."""
+    return TestClient(create_app(free_settings()))
+
+
+def test_without_models_it_is_alive_and_not_ready(unloaded: TestClient) -> None:
+    assert unloaded.get("/health").json() == {"status": "ok"}
+    answer = unloaded.get("/ready")
+    assert answer.status_code == 503
+    assert answer.json() == {"ready": False, "state": "loading", "error": None, "recognizer": None}
+
+
+def test_without_models_a_client_is_told_to_come_again(unloaded: TestClient) -> None:
+    with unloaded.websocket_connect("/ws/stt") as socket:
+        error = socket.receive_json()
+        assert error["message"] == "Server models not initialized."
+        assert error["error"]["code"] == "models_not_ready"
+        assert error["error"]["retryable"] is True
+        with pytest.raises(WebSocketDisconnect) as closed:
+            socket.receive_json()
+        assert (closed.value.code, closed.value.reason) == (1013, "models_not_ready")
+
+
+def test_with_models_it_is_ready_and_says_what_runs(server: Server) -> None:
+    answer = server.get("/ready")
+    assert answer.status_code == 200
+    assert answer.json()["state"] == "ready"
+    assert answer.json()["recognizer"]["model"] == "free"
+
+
+def test_a_model_that_cannot_be_had_stands_in_ready_and_nobody_is_admitted() -> None:
+    with serve(free_settings(asr_model="no/such/model"), wait_until_ready=False) as server:
+        until(lambda: server.get("/ready").json()["state"] != "loading")
+        answer = server.get("/ready")
+        assert answer.status_code == 503
+        assert answer.json()["state"] == "failed"
+        assert "no/such/model" in answer.json()["error"]
+        with Client(server.ws) as client:
+            (error,) = errors(client.hear_until_closed())
+            assert error["error"]["code"] == "models_not_ready"
+
+
+@pytest.mark.parametrize("path", ["/", "/ws", "/ws/stt", "/nothing"])
+def test_other_paths_are_not_there(server: Server, path: str) -> None:
+    assert server.get(path).status_code == 404
+
+
+def test_two_applications_in_one_process_are_apart(server: Server, unloaded: TestClient) -> None:
+    assert server.get("/ready").status_code == 200
+    assert unloaded.get("/ready").status_code == 503

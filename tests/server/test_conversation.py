@@ -1,0 +1,261 @@
+"""Conversation: one session, from its greeting to its close, over a WebSocket in memory."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import numpy as np
+
+from server.conversation import Conversation
+from server.metrics import Metrics
+from server.preferences import Preferences
+from server.socket import Socket
+from stream.errors import Overloaded
+from stream.options import SessionOptions
+from stream.pump import Models, Probabilities, Pump
+from tests.server.little import Line, Slots, running_models, silent_models
+from tests.server.running import Message
+from tests.stream.little import sound
+from vad.work import Work
+
+SECOND = 16_000
+ALL = Preferences(SessionOptions()).merged({"events": "all", "include_audio": False})
+GREETING = {"limits": {"max_message_bytes": 1}}
+
+
+def pcm(*runs: tuple[bool, int]) -> bytes:
+    return (sound(*runs) * 32767).astype("<i2").tobytes()
+
+
+SENTENCE = pcm((False, SECOND), (True, SECOND), (False, SECOND))
+
+
+class Stalled(Pump):
+    """A pump on which nothing moves."""
+
+    @property
+    def has_room(self) -> bool:
+        return False
+
+    async def room(self) -> None:
+        raise Overloaded("no progress")
+
+
+@asynccontextmanager
+async def conversing(
+    line: Line,
+    models: Models,
+    preferences: Preferences = ALL,
+    *,
+    kind: type[Pump] = Pump,
+    send_timeout: float = 3600,
+) -> AsyncIterator[Conversation]:
+    """A conversation under way; waits for its end."""
+    socket = Socket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=send_timeout)
+    with kind(models, preferences.options) as pump:
+        conversation = Conversation("5f1c", socket, pump, preferences, Metrics())
+        running = asyncio.create_task(conversation.run(GREETING))
+        try:
+            yield conversation
+            await running
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
+
+
+def types(line: Line) -> list[str]:
+    return [message["type"] for message in line.heard]
+
+
+def finals(line: Line) -> list[Message]:
+    return [m for m in line.heard if m["type"] == "response.audio_transcript.done"]
+
+
+def say(line: Line, type_: str, **fields: object) -> None:
+    line.says(json.dumps({"type": type_, **fields}))
+
+
+async def test_a_session_is_greeted_transcribed_summed_up_and_closed() -> None:
+    line = Line()
+    async with running_models() as models, conversing(line, models):
+        line.says(SENTENCE)
+        say(line, "end_of_stream")
+    assert types(line)[0] == "session.created"
+    assert line.heard[0]["limits"] == GREETING["limits"]
+    assert line.heard[0]["session"]["events"] == sorted(ALL.events)
+    assert types(line)[-2:] == ["response.audio_transcript.done", "session.closed"]
+    assert line.close == (1000, "")
+    assert [message["seq"] for message in line.heard] == list(range(1, len(line.heard) + 1))
+    assert [message["event_id"] for message in line.heard] == [
+        f"event_5f1c_{message['seq']}" for message in line.heard
+    ]
+
+
+async def test_without_being_asked_nobody_is_greeted() -> None:
+    line = Line()
+    async with conversing(line, silent_models(), Preferences(SessionOptions())):
+        say(line, "end_of_stream")
+    assert line.heard == []
+    assert line.close == (1000, "")
+
+
+async def test_a_pump_on_which_nothing_moves_ends_the_session_as_overloaded() -> None:
+    line = Line()
+    async with conversing(line, silent_models(), kind=Stalled):
+        line.says(bytes(100))
+    (error,) = (message["error"] for message in line.heard if message["type"] == "error")
+    assert (error["code"], error["retryable"]) == ("server_overloaded", True)
+    assert line.close == (1013, "server_overloaded")
+
+
+async def test_a_detector_that_fails_ends_the_session_and_gives_its_slot_back() -> None:
+    def fail(detector: object, work: list[Work]) -> list[Probabilities]:
+        raise RuntimeError("out of memory")
+
+    line = Line()
+    async with running_models(fail) as models:
+        async with conversing(line, models):
+            line.says(SENTENCE)
+        assert isinstance(models.slots, Slots)
+        assert models.slots.lent == set()
+    (error,) = (message["error"] for message in line.heard if message["type"] == "error")
+    assert error["code"] == "internal_error"
+    assert "out of memory" not in error["message"]
+    assert line.close == (1011, "internal_error")
+
+
+async def test_who_is_stopped_in_the_middle_of_speech_gets_the_final_and_1012() -> None:
+    line = Line()
+    async with running_models() as models, conversing(line, models) as conversation:
+        line.says(pcm((False, SECOND), (True, SECOND)))
+        await line.hears("input_audio_buffer.speech_started")
+        conversation.stop()
+        line.says(SENTENCE)  # too late
+    (final,) = finals(line)
+    assert final["reason"] == "end_of_stream"
+    assert line.heard[-1]["received_ms"] == 2000
+    assert line.close == (1012, "server_restarting")
+
+
+async def test_a_stop_does_not_wait_for_the_next_message_of_a_client_that_says_nothing() -> None:
+    line = Line()
+    async with conversing(line, silent_models()) as conversation:
+        await line.hears("session.created")
+        conversation.stop()
+        conversation.stop()
+    assert types(line) == ["session.created", "session.closed"]
+    assert line.close == (1012, "server_restarting")
+
+
+async def test_a_client_that_leaves_before_its_greeting_is_no_trouble() -> None:
+    line = Line()
+    async with conversing(line, silent_models()):
+        line.transport.abort()
+        line.leaves()
+    assert line.heard == []
+
+
+async def test_a_client_that_leaves_in_the_middle_of_speech_is_transcribed_all_the_same() -> None:
+    line = Line()
+    async with running_models() as models:
+        async with conversing(line, models):
+            line.says(SENTENCE)
+            line.leaves()
+        assert models.asr.items > 0
+    assert finals(line) == []
+
+
+async def test_a_client_that_does_not_read_costs_its_own_session_only() -> None:
+    deaf, good = Line(), Line()
+    async with running_models() as models:
+        async with conversing(deaf, models, send_timeout=0.01):
+            deaf.reads.clear()
+            deaf.says(SENTENCE)
+        async with conversing(good, models):
+            good.says(SENTENCE)
+            say(good, "end_of_stream")
+    assert deaf.transport.aborted.is_set()
+    assert len(finals(good)) == 1
+
+
+async def test_a_client_that_reads_late_misses_nothing_and_hears_it_in_order() -> None:
+    line = Line()
+    async with running_models() as models, conversing(line, models):
+        await line.hears("session.created")
+        line.reads.clear()
+        for n in range(20):
+            line.says(SENTENCE)
+            say(line, "marker", id=str(n))
+            say(line, "nonsense")
+        say(line, "end_of_stream")
+        while not models.vad.items:
+            await asyncio.sleep(0)
+        line.reads.set()
+    assert [message["seq"] for message in line.heard] == list(range(1, len(line.heard) + 1))
+    assert [message["id"] for message in line.heard if message["type"] == "marker"] == [
+        str(n) for n in range(20)
+    ]
+    assert len(finals(line)) == 20
+
+
+async def test_a_reply_that_waits_for_the_client_is_not_overtaken_by_the_end() -> None:
+    line = Line()
+    async with conversing(line, silent_models()) as conversation:
+        await line.hears("session.created")
+        line.reads.clear()
+        line.says("nonsense")
+        while not line.waiting:
+            await asyncio.sleep(0)
+        conversation.stop()
+        line.reads.set()
+    assert types(line) == ["session.created", "error", "session.closed"]
+    assert [message["seq"] for message in line.heard] == [1, 2, 3]
+
+
+async def test_a_message_that_is_too_long_is_told_and_ends_the_session() -> None:
+    line = Line()
+    async with conversing(line, silent_models()):
+        line.says(bytes((1 << 20) + 1))
+    assert [message["type"] for message in line.heard] == ["session.created", "error", "session.closed"][:2]
+    assert line.close == (1009, "message_too_large")
+
+
+async def test_bad_messages_are_answered_one_by_one() -> None:
+    line = Line()
+    async with conversing(line, silent_models(), Preferences(SessionOptions())):
+        for n in range(100):
+            line.says(json.dumps({"type": "nonsense", "event_id": str(n)}))
+        say(line, "end_of_stream")
+    assert [message["error"]["event_id"] for message in line.heard] == [str(n) for n in range(100)]
+    assert line.close == (1000, "")
+
+
+async def test_cancelling_a_conversation_gives_everything_back() -> None:
+    line, models = Line(), silent_models()
+    socket = Socket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
+    with Pump(models, ALL.options) as pump:
+        running = asyncio.create_task(Conversation("5f1c", socket, pump, ALL, Metrics()).run(GREETING))
+        line.says(SENTENCE)
+        await line.hears("session.created")
+        running.cancel()
+        await asyncio.wait([running])
+    assert running.cancelled()
+    assert isinstance(models.slots, Slots)
+    assert models.slots.lent == set()
+
+
+async def test_every_final_failure_and_second_of_sound_is_counted() -> None:
+    line, metrics = Line(), Metrics()
+    async with running_models() as models:
+        socket = Socket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
+        line.says(SENTENCE)
+        line.says("nonsense")
+        say(line, "end_of_stream")
+        with Pump(models, ALL.options) as pump:
+            await Conversation("5f1c", socket, pump, ALL, metrics).run(GREETING)
+    text = metrics.text().decode()
+    assert 'stt_finals_total{reason="silence"} 1.0' in text
+    assert 'stt_errors_total{code="invalid_json"} 1.0' in text
+    seconds = [float(row.split()[-1]) for row in text.splitlines() if "audio_seconds_total{" in row]
+    assert np.isclose(sum(seconds), 3.0)

@@ -1,0 +1,211 @@
+"""Intake: whatever a client says becomes a call of its pump, a reply, or a ClientError."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pybase64
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.errors import ClientError
+from server.intake import MAX_MARKER, Intake
+from server.preferences import Preferences
+from stream.events import MarkerReached
+from stream.options import SessionOptions
+from stream.pump import Pump
+from tests.server.little import silent_models
+from vad.segmenter import Reason
+
+PREFERENCES = Preferences(SessionOptions())
+APPEND = "input_audio_buffer.append"
+TYPES = [APPEND, "input_audio_buffer.commit", "input_audio_buffer.clear", "session.update", "marker"]
+
+
+class Client:
+    """Speaks to an intake whose models never answer."""
+
+    def __init__(self, **session: object) -> None:
+        self.pump = Pump(silent_models(), SessionOptions())
+        self.pump.__enter__()
+        self.intake = Intake(self.pump, PREFERENCES.merged(session))
+
+    def say(self, type_: str, **fields: object) -> Any:
+        return self.intake.receive(json.dumps({"type": type_, **fields}))
+
+    def append(self, pcm: bytes, **fields: object) -> Any:
+        return self.say(APPEND, audio=pybase64.b64encode(pcm).decode(), **fields)
+
+    def refusal(self, message: str | bytes) -> ClientError:
+        with pytest.raises(ClientError) as refused:
+            self.intake.receive(message)
+        return refused.value
+
+    @property
+    def received(self) -> int:
+        """Samples."""
+        return self.pump.session.received
+
+
+@pytest.fixture
+def client() -> Client:
+    return Client()
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+fields = st.sampled_from(
+    ["audio", "sample_rate", "format", "channels", "session", "id", "event_id", "words", "vad"]
+)
+likely = st.sampled_from(["AAAA", "pcm16", "pcma", 8000, 16000, 44100, 1, 2, {"words": True}, "x" * 300])
+objects = st.dictionaries(fields, likely | json_values)
+
+
+@given(st.text() | st.binary() | json_values.map(json.dumps) | objects.map(json.dumps))
+def test_anything_at_all_is_taken_or_refused_with_a_client_error(message: str | bytes) -> None:
+    client = Client()
+    try:
+        client.intake.receive(message)
+    except ClientError as error:
+        json.dumps(error.as_event()).encode()
+    assert client.append(bytes(320)) is None
+
+
+@given(st.sampled_from([*TYPES, "end_of_stream"]), objects)
+def test_every_type_bears_whatever_stands_in_its_fields(type_: str, message: dict[str, Any]) -> None:
+    client = Client()
+    refused: ClientError | None = None
+    try:
+        client.intake.receive(json.dumps(message | {"type": type_}))
+    except ClientError as error:
+        refused = error
+    if refused is not None:
+        given_id = message.get("event_id")
+        assert refused.event_id == (given_id if isinstance(given_id, str) else None)
+        assert client.received == 0 or refused.message.endswith("that make no sample.")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "",
+        "null",
+        "1e999",
+        "NaN",
+        '"text"',
+        "[" * 100_000,
+        "[" * 1_500 + "]" * 1_500,
+        '{"a":' * 5_000 + "1" + "}" * 5_000,
+        '{"type": "marker", "id": "\\ud800"}',
+        '{"type": "marker", "id": "\ud800"}',
+        '{"type": "marker", "id": "\x00"}',
+        "\ufeff{}",
+        "{'type': 'marker'}",
+        '{"type": "marker", "id": "a"} {}',
+    ],
+    ids=lambda message: message[:40].encode(errors="backslashreplace").decode(),
+)
+def test_what_is_no_json_object_is_invalid_json(client: Client, message: str) -> None:
+    assert client.refusal(message).code == "invalid_json"
+
+
+def test_the_last_of_two_equal_keys_counts(client: Client) -> None:
+    assert client.refusal('{"type": "marker", "type": "nonsense"}').message == "Unknown type: 'nonsense'."
+
+
+@pytest.mark.parametrize("event_id", [1, None, ["a"], {"a": 1}, True, 1.5])
+def test_an_event_id_that_is_no_string_is_not_told_back(client: Client, event_id: object) -> None:
+    message = json.dumps({"type": "nonsense", "event_id": event_id})
+    assert client.refusal(message).event_id is None
+
+
+def test_an_error_names_the_message_at_fault(client: Client) -> None:
+    for type_ in [*TYPES[:1], "marker", "session.update", "nonsense"]:
+        assert client.refusal(json.dumps({"type": type_, "event_id": "mine"})).event_id == "mine"
+    assert client.refusal("{").event_id is None
+
+
+@pytest.mark.parametrize("number", [10**25, -(10**25), 1e300, 2**63, -1, 0.1])
+def test_a_huge_number_is_a_bad_value_like_any_other(client: Client, number: float) -> None:
+    message = json.dumps({"type": APPEND, "audio": "AAAA", "sample_rate": number})
+    assert client.refusal(message).code == "unsupported_sample_rate"
+
+
+@given(st.text(max_size=MAX_MARKER))
+async def test_a_marker_is_any_text_of_so_many_characters(marker: str) -> None:
+    client = Client()
+    client.say("marker", id=marker)
+    async for event in client.pump.events():
+        assert event == MarkerReached(marker)
+        return
+
+
+def test_a_refused_message_changes_nothing(client: Client) -> None:
+    client.append(bytes(200))
+    before = client.received
+    for message in (
+        {"type": APPEND, "audio": "AAAA", "channels": 0},
+        {"type": APPEND, "audio": "AA"},
+        {"type": "session.update", "session": {"words": True, "channels": 0}},
+    ):
+        client.refusal(json.dumps(message))
+    assert client.received == before
+    assert client.intake.preferences == PREFERENCES
+
+
+def test_a_message_may_have_an_encoding_of_its_own(client: Client) -> None:
+    client.append(bytes(800), format="pcmu", sample_rate=16000)
+    client.append(bytes(3200), channels=2)
+    client.append(bytes(400))
+    assert client.received == 800 + 800 + 200
+
+
+def test_binary_frames_have_the_encoding_of_the_session() -> None:
+    client = Client(format="float32", channels=2)
+    assert client.intake.receive(np.zeros(320, "<f4").tobytes()) is None
+    assert client.received == 160
+    client.say("session.update", session={"format": "pcma", "channels": 1})
+    client.intake.receive(bytes(100))
+    assert client.received == 260
+
+
+def test_sound_is_acknowledged_every_half_second_to_who_asked() -> None:
+    curious, quiet = Client(events="all"), Client()
+    replies = [curious.append(bytes(3200)) for _ in range(11)]
+    told = [reply["received_ms"] for reply in replies if reply]
+    assert told == [500, 1000]
+    assert [quiet.append(bytes(3200)) for _ in range(11)] == [None] * 11
+
+
+def test_an_update_is_answered_with_all_that_is_in_force(client: Client) -> None:
+    reply = client.say("session.update", session={"words": True})
+    assert reply == {
+        "type": "session.updated",
+        "session": PREFERENCES.merged({"words": True}).effective(),
+    }
+
+
+def test_half_a_sample_waits_for_its_rest_and_is_missed_only_at_the_end(client: Client) -> None:
+    client.append(bytes(3))
+    client.append(bytes(3))
+    assert client.received == 3
+    client.append(bytes(1))
+    with pytest.raises(ClientError, match="1 bytes were left over"):
+        client.intake.finish(Reason.END_OF_STREAM)
+    assert client.intake.ended
+
+
+def test_a_commit_takes_in_what_the_resampler_still_holds(client: Client) -> None:
+    client.append(bytes(2 * 800), sample_rate=8000)
+    client.say("input_audio_buffer.commit")
+    assert client.received == 1600
+
+
+def test_the_end_is_the_end_however_often_it_comes(client: Client) -> None:
+    client.say("end_of_stream")
+    client.intake.finish(Reason.DISCONNECT)
+    assert client.intake.ended

@@ -1,0 +1,75 @@
+"""Metrics: what Prometheus can read."""
+
+import asyncio
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from server.admission import Admission
+from server.engine import Engine
+from server.metrics import Metrics
+from server.settings import Settings
+from tests.server.running import Client, Server, first_sentence
+
+
+def values(text: str) -> dict[str, float]:
+    """By name and labels, as `name` or `name/label`."""
+    return {
+        "/".join([sample.name, *sample.labels.values()]): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+async def test_numbers_are_there_before_the_models_are() -> None:
+    metrics, admission = Metrics(), Admission(1)
+    metrics.watch(Engine(Settings(_env_file=None)), admission)
+    with admission.admit(print):
+        read = values(metrics.text().decode())
+    assert read["stt_ready"] == 0
+    assert read["stt_open_sessions"] == 1
+    assert read["stt_asr_waiting"] == read["stt_vad_batches"] == 0
+
+
+def test_two_servers_count_apart() -> None:
+    one, other = Metrics(), Metrics()
+    one.finals.labels("silence").inc()
+    assert values(one.text().decode())["stt_finals_total/silence"] == 1
+    assert "stt_finals_total/silence" not in values(other.text().decode())
+
+
+async def test_the_heartbeat_measures_until_it_is_cancelled() -> None:
+    metrics = Metrics()
+    heartbeat = asyncio.create_task(metrics.heartbeat())
+    while not values(metrics.text().decode())["stt_loop_lag_seconds_count"]:
+        await asyncio.sleep(0.001)
+    heartbeat.cancel()
+    await asyncio.wait([heartbeat])
+    assert heartbeat.cancelled()
+
+
+def test_a_session_is_counted_with_its_finals_its_errors_and_its_sound(server: Server) -> None:
+    def read() -> dict[str, float]:
+        return values(server.get("/metrics").text)
+
+    before = read()
+    pcm = first_sentence()
+    with Client(server.ws) as client:
+        client.socket.send("nonsense")
+        client.talk(pcm)
+        client.end()
+    after = read()
+
+    def grown(name: str) -> float:
+        return after.get(name, 0) - before.get(name, 0)
+
+    assert grown("stt_sessions_total") == 1
+    assert grown("stt_errors_total/invalid_json") == 1
+    assert grown("stt_finals_total/silence") + grown("stt_finals_total/end_of_stream") == 1
+    seconds = sum(grown(f"stt_audio_seconds_total/{fate}") for fate in ("speech", "non_speech", "dropped"))
+    assert abs(seconds - len(pcm) / 32_000) < 1e-6
+    assert grown("stt_vad_items") > 0
+    assert after["stt_ready"] == 1
+
+
+def test_the_text_says_which_version_it_is(server: Server) -> None:
+    assert server.get("/metrics").headers["content-type"].startswith("text/plain; version=0.0.4")

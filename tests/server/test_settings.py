@@ -1,0 +1,104 @@
+"""Settings: where they are read from, and what is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from audio.clip import samples_from_ms
+from server.settings import LogFormat, Place, Settings
+from vad.options import RANGES, VadOptions
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An environment and a folder that say nothing of the settings."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_environment_goes_before_env_and_env_before_the_defaults(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Path(".env").write_text("PORT=6001\nMAX_SESSIONS=7\n")
+    monkeypatch.setenv("PORT", "6002")
+    settings = Settings()
+    assert (settings.port, settings.max_sessions, settings.host) == (6002, 7, "localhost")
+
+
+def test_without_anything_said_it_listens_at_localhost_5001() -> None:
+    settings = Settings()
+    assert (settings.host, settings.port) == ("localhost", 5001)
+
+
+def test_names_may_be_written_small_and_strange_ones_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("NONSENSE=1\nlog_format=json\n")
+    monkeypatch.setenv("asr_place", "thread")
+    settings = Settings()
+    assert (settings.log_format, settings.asr_place) == (LogFormat.JSON, Place.THREAD)
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().__setattr__("port", 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("port", "70000"),
+        ("port", "http"),
+        ("port", ""),
+        ("max_sessions", "0"),
+        ("max_message_bytes", "100"),
+        ("max_message_bytes", str(23 << 20)),
+        ("send_timeout_seconds", "0"),
+        ("stop_seconds", "-1"),
+        ("asr_batch_seconds", "nan"),
+        ("hub_timeout_seconds", "61"),
+        ("eager_finals", "perhaps"),
+        ("asr_place", "cloud"),
+        ("log_level", "loud"),
+        ("log_format", "xml"),
+        ("vad_threshold", "1.1"),
+        ("vad_threshold", "nan"),
+    ],
+)
+def test_a_bad_value_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name.upper(), value)
+    with pytest.raises(ValidationError) as refused:
+        Settings()
+    assert [fault["loc"] for fault in refused.value.errors()] == [(name,)]
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_a_server_can_set_what_a_client_can_and_no_more(name: str) -> None:
+    low, high = RANGES[name]
+    for value in (low, high):
+        options = Settings.model_validate({f"vad_{name}": value}).session_options()
+        assert getattr(options.vad, name) == value
+    for value in (low - 1, high + 1):
+        with pytest.raises(ValidationError):
+            Settings.model_validate({f"vad_{name}": value})
+
+
+def test_a_stream_starts_with_the_rooms_own_defaults() -> None:
+    options = Settings().session_options()
+    assert options.vad == VadOptions()
+    assert options.partials is False
+
+
+@given(eager=st.booleans(), interval=st.integers(100, 60_000))
+def test_a_stream_starts_with_what_was_set(eager: bool, interval: int) -> None:
+    values: dict[str, Any] = {"eager_finals": eager, "partial_interval_ms": interval}
+    options = Settings(_env_file=None, **values).session_options()
+    assert options.eager is eager
+    assert options.partial_interval == samples_from_ms(interval)
+
+
+def test_every_setting_says_what_it_means() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []

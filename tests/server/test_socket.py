@@ -1,0 +1,183 @@
+"""Socket: messages in, events out, and what a client that does not read costs."""
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.errors import ClientError
+from server.socket import MAX_REASON, Socket, SocketClosed
+from tests.server.little import Line
+from tests.server.raw import RawClient
+from tests.server.running import Client, dones, first_sentence, free_settings, serve, until
+
+LIMIT = 100
+NEVER = 3600.0  # seconds
+
+
+async def socket_on(line: Line, send_timeout: float = NEVER) -> Socket:
+    return Socket(await line.accepted(), max_message_bytes=LIMIT, send_timeout=send_timeout)
+
+
+async def test_messages_come_in_order_until_the_client_leaves() -> None:
+    line = Line()
+    socket = await socket_on(line)
+    for message in ("one", b"two", "", b""):
+        line.says(message)
+    line.leaves()
+    assert [message async for message in socket.messages()] == ["one", b"two", "", b""]
+    assert not socket.is_open
+
+
+@pytest.mark.parametrize("message", ["x" * LIMIT, b"x" * LIMIT, "ä" * (LIMIT // 2)])
+async def test_a_message_may_be_as_long_as_the_limit(message: str | bytes) -> None:
+    line = Line()
+    line.says(message)
+    async for received in (await socket_on(line)).messages():
+        assert received == message
+        return
+
+
+@pytest.mark.parametrize("message", ["x" * (LIMIT + 1), b"x" * (LIMIT + 1), "ä" * (LIMIT // 2 + 1)])
+async def test_a_longer_one_is_refused_and_counted_in_bytes(message: str | bytes) -> None:
+    line = Line()
+    line.says(message)
+    with pytest.raises(ClientError, match=r"may hold 100 bytes; this one has 10[12]\.") as refused:
+        _ = [_ async for _ in (await socket_on(line)).messages()]
+    assert (refused.value.code, refused.value.close) == ("message_too_large", 1009)
+
+
+async def test_closing_twice_is_closing_once() -> None:
+    line = Line()
+    socket = await socket_on(line)
+    await socket.close(4000, "first")
+    await socket.close(1000, "second")
+    assert line.close == (4000, "first")
+
+
+async def test_nothing_is_sent_after_the_close() -> None:
+    line = Line()
+    socket = await socket_on(line)
+    await socket.close(1000)
+    with pytest.raises(SocketClosed):
+        await socket.send({"type": "error"})
+    assert line.heard == []
+
+
+async def test_nothing_is_sent_to_a_client_that_has_left() -> None:
+    line = Line()
+    socket = await socket_on(line)
+    line.leaves()
+    assert [message async for message in socket.messages()] == []
+    with pytest.raises(SocketClosed):
+        await socket.send({"type": "error"})
+
+
+async def test_a_connection_that_breaks_while_something_is_sent_is_closed() -> None:
+    line = Line()
+    socket = await socket_on(line)
+    line.transport.abort()
+    with pytest.raises(SocketClosed):
+        await socket.send({"type": "error"})
+    await socket.close(1000)
+    assert not socket.is_open
+    assert line.close is None
+
+
+@given(reason=st.text(max_size=200))
+async def test_the_reason_of_a_close_is_cut_between_two_characters(reason: str) -> None:
+    line = Line()
+    await (await socket_on(line)).close(1000, reason)
+    assert line.close is not None
+    told = line.close[1]
+    assert reason.startswith(told)
+    assert len(told.encode()) <= MAX_REASON
+    if told != reason:
+        assert len((told + reason[len(told)]).encode()) > MAX_REASON
+
+
+async def test_an_event_that_stays_unread_closes_4013_as_soon_as_the_client_reads_again() -> None:
+    line = Line()
+    socket = await socket_on(line, send_timeout=0.05)
+    line.reads.clear()
+    sending = asyncio.create_task(socket.send({"type": "error"}))
+    while socket.is_open:
+        await asyncio.sleep(0)
+    line.reads.set()
+    with pytest.raises(SocketClosed):
+        await sending
+    assert line.heard == []
+    assert line.close == (4013, "slow_consumer")
+
+
+async def test_a_client_that_does_not_even_take_the_close_is_cut_off() -> None:
+    line = Line()
+    socket = await socket_on(line, send_timeout=0.01)
+    line.reads.clear()
+    with pytest.raises(SocketClosed):
+        await socket.send({"type": "error"})
+    assert line.transport.aborted.is_set()
+    assert line.close is None
+
+
+async def test_a_client_is_cut_off_even_if_whoever_closes_is_cancelled() -> None:
+    line = Line()
+    socket = await socket_on(line, send_timeout=0.01)
+    line.reads.clear()
+    closing = asyncio.create_task(socket.close(1000))
+    while socket.is_open:
+        await asyncio.sleep(0)
+    closing.cancel()
+    await line.transport.aborted.wait()
+
+
+def test_a_real_client_that_never_reads_is_sent_away_and_nobody_else_notices() -> None:
+    with (
+        serve(free_settings(send_timeout_seconds=0.2)) as server,
+        RawClient(f"{server.ws}?events=all") as deaf,
+        Client(server.ws) as good,
+    ):
+        with suppress(ConnectionError):  # at last the server hangs up
+            while True:
+                deaf.say("marker", id="m" * 250)
+        good.talk(first_sentence())
+        assert len(dones(good.end())) == 1
+        assert good.close_code == 1000
+        until(lambda: server.metric("stt_open_sessions") == 0)
+        assert server.unsent_bytes() == 0
+
+
+@pytest.mark.slow
+def test_sound_that_comes_back_unread_stays_bounded() -> None:
+    with (
+        serve(free_settings(send_timeout_seconds=1)) as server,
+        RawClient(f"{server.ws}?events=all") as deaf,
+    ):
+        most = 0
+        pcm = first_sentence()
+        with suppress(ConnectionError):
+            while True:
+                deaf.append(pcm)
+                deaf.say("input_audio_buffer.commit")
+                most = max(most, server.unsent_bytes())
+        assert most < (64 << 10) + 2 * len(pcm)
+
+
+@pytest.mark.slow
+def test_a_client_that_leaves_the_last_bytes_unread_is_cut_off_too() -> None:
+    """They lie in the server's own buffer, where uvicorn's close would wait for ever for them to leave."""
+    with (
+        serve(free_settings(send_timeout_seconds=0.2)) as server,
+        RawClient(server.ws) as deaf,
+        Client(server.ws) as other,
+    ):
+        while not server.unsent_bytes():
+            for _ in range(20):
+                deaf.say("marker", id="m" * 250)
+            other.say("marker", id="by now the server has answered those before")
+            other.hear()
+        deaf.say("end_of_stream")
+        other.end()
+        until(lambda: server.open_connections() == 0)

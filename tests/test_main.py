@@ -1,0 +1,79 @@
+"""main.py, run as a program: where it listens, and what its exit status says."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.server.program import MAIN, UVICORN, free_port, program
+from tests.server.running import ROOT, Client, dones, first_sentence
+
+
+def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command that ends by itself."""
+    return subprocess.run(
+        command, cwd=ROOT, env={"PATH": "", **environment}, capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [MAIN, (*UVICORN, "0")], ids=["main", "uvicorn"])
+def test_a_bad_setting_is_named_without_a_traceback_and_ends_it_with_2(command: tuple[str, ...]) -> None:
+    ended = run(*command, MAX_SESSIONS="many", VAD_THRESHOLD="7")
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert sorted(ended.stderr.splitlines()) == [
+        "MAX_SESSIONS=many: Input should be a valid integer, unable to parse string as an integer",
+        "VAD_THRESHOLD=7: Input should be less than or equal to 1",
+    ]
+
+
+@pytest.mark.slow
+def test_importing_it_builds_nothing() -> None:
+    code = "import sys, main; print(sorted({'torch', 'fastapi', 'server'} & sys.modules.keys()))"
+    assert run(sys.executable, "-c", code).stdout == "[]\n"
+
+
+@pytest.mark.slow
+def test_it_listens_where_the_environment_says() -> None:
+    port = free_port()
+    with program(HOST="127.0.0.1", PORT=str(port)) as server:
+        assert server.ready()["ready"]
+        assert f"http://127.0.0.1:{port}" in server.log
+        with Client(f"ws://127.0.0.1:{port}/ws/stt") as client:
+            client.talk(first_sentence())
+            assert len(dones(client.end())) == 1
+        assert server.stop() == 0
+
+
+@pytest.mark.slow
+def test_a_model_that_cannot_be_had_ends_it_with_1_and_says_why(tmp_path: Path) -> None:
+    with program(ASR_MODEL=str(tmp_path)) as server:
+        assert server.exit_status() == 1
+        assert f"models could not be loaded: {tmp_path} has no config.json" in server.log
+        assert "Traceback" not in server.log
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "place",
+    [
+        "thread",
+        pytest.param(
+            "process",
+            marks=pytest.mark.xfail(
+                raises=subprocess.TimeoutExpired,
+                reason="ProcessWorker.close, called while the process starts, waits for it for ever",
+            ),
+        ),
+    ],
+)
+def test_a_port_that_is_taken_ends_it(place: str) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with program(PORT=str(other.getsockname()[1]), ASR_PLACE=place) as server:
+            assert server.exit_status(10) == 3  # uvicorn's
+            assert "address already in use" in server.log

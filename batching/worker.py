@@ -165,6 +165,8 @@ class ProcessWorker(Generic[Model, Item, Result]):
         process.start()
         self._process = process
         theirs.close()
+        if self._closing:  # close came while this thread was starting it
+            process.kill()
         try:
             self.description = self._receive()
         except (EOFError, ConnectionError) as cause:

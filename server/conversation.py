@@ -58,7 +58,8 @@ class Conversation:
     async def run(self, greeting: Mapping[str, object]) -> None:
         """Until everything that was said has been told. greeting: the server's part of `session.created`."""
         session_id.set(self.id)
-        log.info("session begins: %s", self._intake.preferences.effective())
+        told = {key: value for key, value in self._intake.preferences.effective().items() if key != "prompt"}
+        log.info("session begins: %s", told)
         async with asyncio.TaskGroup() as group:
             reader = group.create_task(self._read(greeting), name="reader")
             await self._write()

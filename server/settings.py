@@ -78,7 +78,7 @@ class Settings(BaseSettings):
     max_message_bytes: int = Field(
         1 << 20,
         ge=1 << 10,
-        le=22 << 20,
+        le=3 << 20,
         description="bytes of one WebSocket message; a longer one closes 1009",
     )
     send_timeout_seconds: float = Field(

@@ -231,7 +231,7 @@ class Pump:
         self._progress.set()
         del self._running[job]
         if isinstance(outcome, Exception):
-            log.warning("transcription failed (%s): %r", job.kind.name.lower(), outcome)
+            log.warning("%s of %s failed: %r", job.kind.name.lower(), job.request.utterance, outcome)
             self.session.receive_failure(job, f"{type(outcome).__name__}: {outcome}")
         else:
             self.session.receive_hypothesis(job, outcome)

@@ -61,13 +61,7 @@ def test_a_model_that_cannot_be_had_ends_it_with_1_and_says_why(tmp_path: Path) 
     "place",
     [
         "thread",
-        pytest.param(
-            "process",
-            marks=pytest.mark.xfail(
-                raises=subprocess.TimeoutExpired,
-                reason="ProcessWorker.close, called while the process starts, waits for it for ever",
-            ),
-        ),
+        "process",
     ],
 )
 def test_a_port_that_is_taken_ends_it(place: str) -> None:

@@ -31,6 +31,7 @@ class Ctc:
 
     family: ClassVar[str] = "ctc"
     languages: ClassVar[tuple[str, ...]] = ()
+    honours: ClassVar[frozenset[str]] = frozenset({"words"})  # of the options
     model_types: ClassVar[frozenset[str]] = _MASKED | {"data2vec-audio", "sew", "sew-d", "wav2vec2-conformer"}
 
     def __init__(self, checkpoint: Checkpoint, *, batch_seconds: float = BATCH_SECONDS) -> None:
@@ -77,7 +78,9 @@ class Ctc:
         counts = [logits.shape[1]] * len(clips) if valid is None else valid.tolist()
         return [
             self._speller.hypothesis(
-                self._tokens(clip, row_ids[:count], row_probs[:count]), words=request.options.words
+                self._tokens(clip, row_ids[:count], row_probs[:count]),
+                words=request.options.words,
+                ignored=request.options.beyond(self.honours),
             )
             for request, clip, row_ids, row_probs, count in zip(
                 requests, clips, ids.tolist(), log_probs.tolist(), counts, strict=True

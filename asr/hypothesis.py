@@ -1,32 +1,53 @@
 """Requests to a recognizer and its answers: Options, Request, Word, Hypothesis, the Recognizer protocol."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+import zlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields
+from typing import Literal, Protocol
 
 from audio.clip import Clip
+
+Task = Literal["transcribe", "translate"]
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the client asked for. What a model cannot honour it ignores, leaving the twin in the answer None.
+    """What the client asked for. What a model cannot honour it names in Hypothesis.ignored.
 
     language: ISO 639-1 code, or None for the model's own choice
-    prompt: words or text that are likely to occur
+    prompt: text that may have come before
     words: fill Hypothesis.words
+    task: translate is into English
+    temperature: 0..1; 0 is the likeliest text. Above it the text is drawn, by lots that hang on the clip
+        alone: the same clip with the same options gives the same text
+    hotwords: words and phrases that are likely to occur
+
+    Raises ValueError for a temperature out of range.
     """
 
     language: str | None = None
     prompt: str | None = None
     words: bool = False
+    task: Task = "transcribe"
+    temperature: float = 0.0
+    hotwords: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.temperature <= 1:
+            raise ValueError(f"temperature must be between 0 and 1, not {self.temperature}")
+
+    def beyond(self, honoured: Collection[str]) -> tuple[str, ...]:
+        """Names of the options that were given, by a value other than the default, and are not honoured."""
+        given = (each.name for each in fields(self) if getattr(self, each.name) not in (each.default, ""))
+        return tuple(name for name in given if name not in honoured)
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """One clip to transcribe.
 
-    utterance: names the utterance; clips with the same name begin alike, so an incremental recognizer may go on
-        from where the last one left it. "" for a clip that stands alone
+    utterance: names the utterance; clips with the same name begin alike, so an incremental recognizer may go
+        on from where the last one left it. "" for a clip that stands alone
     partial: what is asked for will be replaced soon; a quick answer, even "", is better than a good one
     """
 
@@ -51,13 +72,37 @@ class Hypothesis:
     """What a recognizer says about a clip; promises nothing.
 
     text: stripped, "" when nothing was said
+    language: of the speech, also where the text is a translation
     confidence: 0..1, exp of the mean log-probability of the tokens, None when unknown
+    language_probability: 0..1, of a language that the model chose; None when it had no choice
+    no_speech_probability: 0..1, None when the model does not tell
+    avg_log_prob: mean natural log-probability of the tokens, whatever the temperature; None when there are
+        none or the model does not tell
+    ignored: names of the options that were given and could not be honoured
     """
 
     text: str
     words: tuple[Word, ...] = ()
     language: str | None = None
     confidence: float | None = None
+    language_probability: float | None = None
+    no_speech_probability: float | None = None
+    avg_log_prob: float | None = None
+    ignored: tuple[str, ...] = ()
+
+    @property
+    def compression_ratio(self) -> float | None:
+        """Bytes of the text to its bytes deflated, as openai/whisper counts it: above 2.4 it repeats itself.
+
+        None for no text.
+        """
+        return compression_ratio(self.text) if self.text else None
+
+
+def compression_ratio(text: str) -> float:
+    """0 for no text."""
+    plain = text.encode("utf-8", "replace")
+    return len(plain) / len(zlib.compress(plain))
 
 
 @dataclass(frozen=True, slots=True)

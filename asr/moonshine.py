@@ -17,7 +17,9 @@ class Moonshine:
 
     languages: tuple[str, ...] = ()
     min_fill = 0.5
+    longest = 0
     times = False
+    no_speech: int | None = None
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         config = checkpoint.model.config
@@ -45,16 +47,19 @@ class Moonshine:
     def row_samples(self, clip: Clip) -> int:
         return padded_length(clip)
 
-    def encode(self, clips: Sequence[Clip]) -> Any:
+    def ignored(self, options: Options) -> tuple[str, ...]:
+        return options.beyond({"temperature"})
+
+    def encode(self, clips: Sequence[Clip], samples: int) -> Any:
         """The encoder looks at its mask where a frame begins: frames that end in the padding would pass."""
         features = self._checkpoint.features(clips)
-        samples = features["attention_mask"].sum(-1)
+        valid = features["attention_mask"].sum(-1)
         for norm in self._norms:
-            norm.samples = samples
-        frames = samples
+            norm.samples = valid
+        frames = valid
         for kernel, stride in self._stem:
             frames = (frames - kernel) // stride + 1
-        places = torch.arange(features["attention_mask"].shape[1], device=samples.device)
+        places = torch.arange(features["attention_mask"].shape[1], device=valid.device)
         mask = places < ((frames - 1) * self._samples_per_frame + 1)[:, None]
         return self._encoder(features["input_values"], attention_mask=mask.long())
 
@@ -80,6 +85,6 @@ class MoonshineStreaming(Moonshine):
         encoder = self._checkpoint.model.config.encoder_config
         self._frame = round(encoder.sample_rate * encoder.frame_ms / 1000)
 
-    def encode(self, clips: Sequence[Clip]) -> Any:
+    def encode(self, clips: Sequence[Clip], samples: int) -> Any:
         features = self._checkpoint.features(clips, pad_to_multiple_of=self._frame)
         return self._encoder(features["input_values"], attention_mask=features["attention_mask"])

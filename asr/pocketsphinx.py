@@ -5,81 +5,103 @@ server runs it in a process of its own.
 """
 
 import math
-import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import fmean
 from typing import ClassVar, Final
 
-import numpy as np
-from pocketsphinx import Decoder  # type: ignore[import-untyped]
-
-from asr.hypothesis import Hypothesis, Options, Request, Word
-from audio.clip import SAMPLE_RATE, Clip
+from asr.hypothesis import Hypothesis, Request, Word
+from asr.sphinx import LEAD, Sphinx
 
 NAME: Final = "pocketsphinx"
 
-_FRAME: Final = SAMPLE_RATE // 100  # samples
-_SHORTEST: Final = 10 * _FRAME  # below ten frames the decoder finds nothing; below one it fails
-_WIDEST: Final = (
-    3000  # models alive in a frame; the default, 30000, costs half as much again and hears no better
-)
-_FILLER: Final = re.compile(r"[<\[+]")  # how <s>, <sil>, [NOISE] and ++UH++ begin
-_VARIANT: Final = re.compile(r"\(\d+\)$")  # the 2 of read(2): which pronunciation was heard
+LIVE: Final = 4  # utterances followed at once, in some 90 MB each
+PATIENCE: Final = 64  # requests until an utterance of which nothing was heard counts as given up
+
 _LEAST: Final = 1e-6  # a posterior rounded to 0 would have no logarithm
+
+
+@dataclass(slots=True)
+class _Live:
+    """A decoder that follows an utterance.
+
+    heard: number of the request that last was about it; over: that request was not for a partial
+    """
+
+    sphinx: Sphinx
+    utterance: str = ""
+    heard: int = 0
+    over: bool = True
 
 
 class PocketSphinx:
     """CMU PocketSphinx 5 with its US English model (Huggins-Daines et al. 2006).
 
     English whatever language is asked for; a prompt is ignored. A word's confidence is its posterior in the
-    lattice.
+    lattice; a partial has none.
 
-    Each clip is decoded whole, with its own cepstral mean and noise estimate: the answer does not depend on
-    what was decoded before.
+    Incremental: LIVE utterances are followed from partial to partial. While all those decoders are taken, the
+    partials of another utterance say nothing and its final is decoded whole. The answer to what is not a
+    partial does not depend on what was asked before.
     """
 
     family: ClassVar[str] = "pocketsphinx"
     device: ClassVar[str] = "cpu"
     dtype: ClassVar[str] = "float32"
     languages: ClassVar[tuple[str, ...]] = ("en",)
+    honours: ClassVar[frozenset[str]] = frozenset({"words"})  # of the options
+    incremental: ClassVar[bool] = True
 
     def __init__(self) -> None:
-        self._decoder = Decoder(maxhmmpf=_WIDEST, loglevel="FATAL")
+        self._spare = Sphinx()
+        self._live = [_Live(Sphinx())]  # the others when they are needed: one takes 0.3 s to build
+        self._requests = 0
 
     def transcribe(self, requests: Sequence[Request]) -> list[Hypothesis]:
-        return [self._recognize(request.clip, request.options) for request in requests]
+        return [self._recognize(request) for request in requests]
 
-    def _recognize(self, clip: Clip, options: Options) -> Hypothesis:
-        words = self._decode(clip) if len(clip.samples) >= _SHORTEST else ()
+    def _recognize(self, request: Request) -> Hypothesis:
+        self._requests += 1
+        live = self._following(request)
+        if live is not None:
+            live.heard, live.over = self._requests, not request.partial
+        if request.partial:
+            return self._hypothesis(request, live.sphinx.follow(request.clip) if live else "")
+        words = (live.sphinx if live else self._forgetful()).finish(request.clip)
+        return self._hypothesis(request, " ".join(word.text for word in words), words)
+
+    def _following(self, request: Request) -> _Live | None:
+        """Who follows the utterance; a partial that is long enough finds somebody, if somebody is free."""
+        known = (live for live in self._live if live.utterance == request.utterance != "")
+        if (live := next(known, None)) is not None:
+            return live
+        if not request.utterance or not request.partial or len(request.clip.samples) < LEAD:
+            return None
+        if (live := self._free()) is not None:
+            live.sphinx.forget()
+            live.utterance = request.utterance
+        return live
+
+    def _free(self) -> _Live | None:
+        """A new one, or the one whose utterance is over or given up, and that longest."""
+        free = [live for live in self._live if live.over or self._requests - live.heard > PATIENCE]
+        if len(self._live) < LIVE and not any(live.over for live in free):
+            self._live.append(_Live(Sphinx()))
+            return self._live[-1]
+        return min(free, key=lambda live: live.heard, default=None)
+
+    def _forgetful(self) -> Sphinx:
+        self._spare.forget()
+        return self._spare
+
+    def _hypothesis(self, request: Request, text: str, words: Sequence[Word] = ()) -> Hypothesis:
         return Hypothesis(
-            text=" ".join(word.text for word in words),
-            words=words if options.words else (),
+            text=text,
+            words=tuple(words) if request.options.words else (),
             language="en",
             confidence=_confidence(words),
+            ignored=request.options.beyond(self.honours),
         )
-
-    def _decode(self, clip: Clip) -> tuple[Word, ...]:
-        self._decoder.reinit_feat()  # or the noise estimate of the clip before would colour this one
-        self._decoder.start_utt()
-        try:
-            self._decoder.process_raw(pcm16(clip), full_utt=True)
-        finally:
-            self._decoder.end_utt()
-        return tuple(
-            Word(
-                text=_VARIANT.sub("", segment.word),
-                start=clip.start + segment.start_frame * _FRAME,
-                end=min(clip.start + (segment.end_frame + 1) * _FRAME, clip.end),
-                confidence=min(segment.prob, 1.0),  # rounding takes it to 1.0003
-            )
-            for segment in self._decoder.seg() or ()
-            if not _FILLER.match(segment.word)
-        )
-
-
-def pcm16(clip: Clip) -> bytes:
-    """The clip as signed 16-bit samples, little-endian; louder than full scale is clipped."""
-    return (np.clip(clip.samples, -1, 1) * 32767).round().astype("<i2").tobytes()
 
 
 def _confidence(words: Sequence[Word]) -> float | None:

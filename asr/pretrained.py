@@ -215,9 +215,15 @@ class Token:
     log_prob: float
 
 
+def mean_log_prob(tokens: Sequence[Token]) -> float | None:
+    """None when nothing was emitted."""
+    return math.fsum(token.log_prob for token in tokens) / len(tokens) if tokens else None
+
+
 def confidence(tokens: Sequence[Token]) -> float | None:
     """exp of the mean log-probability, 0..1; None when nothing was emitted."""
-    return math.exp(math.fsum(token.log_prob for token in tokens) / len(tokens)) if tokens else None
+    mean = mean_log_prob(tokens)
+    return None if mean is None else math.exp(mean)
 
 
 class Speller:
@@ -240,15 +246,17 @@ class Speller:
         text: str = self._tokenizer.decode(list(ids), skip_special_tokens=True, **self._options)
         return " ".join(text.split())
 
-    def hypothesis(self, *parts: Sequence[Token], words: bool, language: str | None = None) -> Hypothesis:
+    def hypothesis(self, *parts: Sequence[Token], words: bool, ignored: tuple[str, ...] = ()) -> Hypothesis:
         """parts: stretches recognized one by one; a word does not go on from one into the next."""
         said = [[token for token in part if token.id not in self._special] for part in parts]
         text = " ".join(filter(None, (self.spell([token.id for token in part]) for part in said)))
+        tokens = [token for part in said for token in part] if text else []
         return Hypothesis(
             text=text,
             words=tuple(word for part in said for word in self.words(part)) if words else (),
-            language=language,
-            confidence=confidence([token for part in said for token in part]) if text else None,
+            confidence=confidence(tokens),
+            avg_log_prob=mean_log_prob(tokens),
+            ignored=ignored,
         )
 
     def words(self, tokens: Sequence[Token]) -> tuple[Word, ...]:

@@ -25,6 +25,7 @@ class Transducer:
 
     family: ClassVar[str] = "transducer"
     languages: ClassVar[tuple[str, ...]] = ()
+    honours: ClassVar[frozenset[str]] = frozenset({"words"})  # of the options
     model_types: ClassVar[frozenset[str]] = frozenset(
         {"parakeet_tdt", "parakeet_rnnt", "nemotron_asr_streaming"}
     )
@@ -69,7 +70,11 @@ class Transducer:
         )
         emissions = decode(self._checkpoint.model, encoded.pooler_output, encoded.attention_mask.sum(-1))
         return [
-            self._speller.hypothesis(self._tokens(request.clip, row), words=request.options.words)
+            self._speller.hypothesis(
+                self._tokens(request.clip, row),
+                words=request.options.words,
+                ignored=request.options.beyond(self.honours),
+            )
             for request, row in zip(requests, emissions, strict=True)
         ]
 

@@ -1,11 +1,11 @@
-"""Whisper (Radford et al. 2022): always 30 s of mel features, control tokens, times from cross-attention."""
+"""Whisper (Radford et al. 2022): 30 s of mel features, control tokens, times from cross-attention."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Final, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutput
 
 from asr.alignment import token_starts
@@ -14,13 +14,22 @@ from asr.hypothesis import Options
 from asr.pretrained import Checkpoint
 from audio.clip import Clip
 
+# full: the encoder runs over 30 s, as it was trained; short: over little more than the clip.
+AudioContext = Literal["full", "short"]
+
+SLACK: Final = 128  # frames of 20 ms behind the clip; with less the decoder often runs on
+ROUND_UP_TO: Final = 512  # frames: clips that share a batch gain more than a closer fit (measured on the CPU)
+
+_NO_SPEECH: Final = ("<|nospeech|>", "<|nocaptions|>")  # the older vocabularies have the second
+
 
 class Whisper:
     """The prefix is prompt, start, language, task, no timestamps. English-only models lack the middle two."""
 
     min_fill = 1.0
+    longest = WINDOW
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, audio_context: AudioContext = "full") -> None:
         config, generation = checkpoint.model.config, checkpoint.model.generation_config
         self._checkpoint = checkpoint
         self._model = checkpoint.model
@@ -34,7 +43,12 @@ class Whisper:
         ]
         self.times = bool(self._heads)
         self.positions: int = config.max_target_positions
-        self._samples_per_frame = WINDOW // config.max_source_positions
+        self._short = audio_context == "short"
+        self._samples_per_frame: int = WINDOW // config.max_source_positions
+        vocabulary = checkpoint.tokenizer.get_vocab()
+        self.no_speech: int | None = next(
+            (vocabulary[name] for name in _NO_SPEECH if name in vocabulary), None
+        )
         end: int = checkpoint.tokenizer.eos_token_id
         # Behind the id that ends the text stand the control and timestamp tokens, and nothing else.
         never = [*(generation.suppress_tokens or ()), *range(end + 1, config.vocab_size)]
@@ -42,43 +56,73 @@ class Whisper:
         self.penalties = Penalties.of(checkpoint, never=never, not_first=not_first, end=end)
 
     def row_samples(self, clip: Clip) -> int:
-        return WINDOW
+        if not self._short:
+            return WINDOW
+        frames = -(-len(clip.samples) // self._samples_per_frame) + SLACK
+        return min(WINDOW, -(-frames // ROUND_UP_TO) * ROUND_UP_TO * self._samples_per_frame)
 
-    def encode(self, clips: Sequence[Clip]) -> Any:
-        features = self._checkpoint.features(clips, padding="max_length")
-        return self._model.get_encoder()(features["input_features"])
+    def ignored(self, options: Options) -> tuple[str, ...]:
+        honoured = {"prompt", "hotwords", "temperature"}
+        if self.times:
+            honoured.add("words")
+        if self._by_language:
+            honoured.add("task")
+        if options.language in self.languages:
+            honoured.add("language")
+        return options.beyond(honoured)
+
+    def encode(self, clips: Sequence[Clip], samples: int) -> Any:
+        features = self._checkpoint.features(clips, padding="max_length", max_length=samples)
+        mel = features["input_features"]
+        if samples == WINDOW:
+            return self._model.get_encoder()(mel)
+        return BaseModelOutput(last_hidden_state=encode_short(self._model.get_encoder(), mel))
 
     def prompt(self, options: Options) -> tuple[int, ...]:
-        """Its end, as far as it fits half the context. Control tokens spelled by a client are dropped."""
-        if not options.prompt or not options.prompt.strip():
-            return ()
-        ids = self._checkpoint.tokenizer.encode(" " + options.prompt.strip(), add_special_tokens=False)
-        plain = [token for token in ids if token < self.penalties.end]
-        return (self._id("<|startofprev|>"), *plain[-(self.positions // 2 - 1) :])
+        """Hotwords, then the prompt's end: half the context at most, a quarter for the hotwords."""
+        room = self.positions // 2 - 1
+        hot = self._plain(", ".join(options.hotwords))[: room // 2]
+        before = self._plain(options.prompt or "")
+        ids = [*hot, *before[max(0, len(before) - room + len(hot)) :]]
+        return (self._id("<|startofprev|>"), *ids) if ids else ()
+
+    def _plain(self, text: str) -> list[int]:
+        """Control tokens spelled by a client are dropped."""
+        if not text.strip():
+            return []
+        ids = self._checkpoint.tokenizer.encode(" " + text.strip(), add_special_tokens=False)
+        return [token for token in ids if token < self.penalties.end]
 
     def prefixes(self, encoded: Any, options: Sequence[Options]) -> list[Prefix]:
         start, no_timestamps = self._id("<|startoftranscript|>"), self._id("<|notimestamps|>")
         prompts = [self.prompt(each) for each in options]
         if not self._by_language:
-            return [Prefix([*prompt, start, no_timestamps], "en") for prompt in prompts]
-        task = self._id("<|transcribe|>")
+            return [Prefix([*prompt, start, no_timestamps], len(prompt), "en") for prompt in prompts]
         languages = self._languages(encoded, [each.language for each in options])
+        tasks = [self._id(f"<|{each.task}|>") for each in options]
         return [
-            Prefix([*prompt, start, self._by_language[language], task, no_timestamps], language)
-            for prompt, language in zip(prompts, languages, strict=True)
+            Prefix(
+                [*prompt, start, self._by_language[language], task, no_timestamps],
+                len(prompt),
+                language,
+                probability,
+            )
+            for prompt, (language, probability), task in zip(prompts, languages, tasks, strict=True)
         ]
 
-    def _languages(self, encoded: Any, asked: list[str | None]) -> list[str]:
-        """The languages asked for; where none is, or one that the model does not know, the likeliest."""
+    def _languages(self, encoded: Any, asked: list[str | None]) -> list[tuple[str, float | None]]:
+        """The languages asked for; where none is, or an unknown one, the likeliest and its probability."""
         known = [language for language in asked if language in self._by_language]
         if len(known) == len(asked):
-            return [language for language in known if language]
+            return [(language, None) for language in known if language]
         start = torch.full((len(asked), 1), self._id("<|startoftranscript|>"), device=self._checkpoint.device)
-        logits = self._model(decoder_input_ids=start, encoder_outputs=encoded).logits[:, -1]
-        likeliest = logits[:, list(self._by_language.values())].argmax(-1).tolist()
+        logits = self._model(decoder_input_ids=start, encoder_outputs=encoded).logits[:, -1].float()
+        best = logits[:, list(self._by_language.values())].softmax(-1).max(-1)
         return [
-            language if language and language in self._by_language else self.languages[best]
-            for language, best in zip(asked, likeliest, strict=True)
+            (language, None) if language in self._by_language else (self.languages[place], probability)
+            for language, place, probability in zip(
+                asked, best.indices.tolist(), best.values.tolist(), strict=True
+            )
         ]
 
     def starts(self, encoded: Any, row: int, clip: Clip, prefix: Prefix, ids: Sequence[int]) -> list[int]:
@@ -100,6 +144,17 @@ class Whisper:
     def _id(self, token: str) -> int:
         found: int = self._checkpoint.tokenizer.convert_tokens_to_ids(token)
         return found
+
+
+def encode_short(encoder: Any, mel: Tensor) -> Tensor:
+    """Mel frames (B, bins, 2n) to (B, n, hidden): the encoder's own forward refuses less than 30 s."""
+    hidden = nn.functional.gelu(encoder.conv1(mel))
+    hidden = nn.functional.gelu(encoder.conv2(hidden)).transpose(1, 2)
+    hidden = hidden + encoder.embed_positions.weight[: hidden.shape[1]]
+    for layer in encoder.layers:
+        hidden = layer(hidden, None)
+    normed: Tensor = encoder.layer_norm(hidden)
+    return normed
 
 
 def _attention_scores(decoder: Any, heads: Sequence[tuple[int, int]], run: Callable[[], object]) -> Tensor:

@@ -1,6 +1,7 @@
 """Sentences that hold for the recognizers of every family."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -11,10 +12,14 @@ WORDS = Options(words=True)
 
 
 def assert_same(ours: Hypothesis, theirs: Hypothesis) -> None:
-    """Text, words and times exactly; confidences within rounding."""
+    """Text, words and times exactly; probabilities within rounding."""
     assert ours.text == theirs.text
     assert ours.language == theirs.language
     assert ours.confidence == pytest.approx(theirs.confidence, abs=1e-4)
+    assert ours.avg_log_prob == pytest.approx(theirs.avg_log_prob, abs=1e-3)
+    assert ours.language_probability == pytest.approx(theirs.language_probability, abs=1e-4)
+    assert ours.no_speech_probability == pytest.approx(theirs.no_speech_probability, abs=1e-4)
+    assert ours.ignored == theirs.ignored
     times = [(word.text, word.start, word.end) for word in ours.words]
     assert times == [(word.text, word.start, word.end) for word in theirs.words]
 
@@ -38,7 +43,17 @@ def assert_short_and_silent_clips_are_answered(recognizer: Recognizer) -> None:
     clips = [tiny.silence(0), tiny.babble(1 / 16_000), tiny.babble(0.02), tiny.silence(0.5), tiny.silence(2)]
     for answer in recognizer.transcribe([Request(clip, WORDS) for clip in clips]):
         assert answer.confidence is None or 0 <= answer.confidence <= 1
-        assert (answer.confidence is None) == (answer.text == "")
+        assert (answer.confidence is None) == (answer.avg_log_prob is None) == (answer.text == "")
+
+
+def assert_only_word_times_are_honoured(recognizer: Recognizer) -> None:
+    """And what is not is named, and changes nothing."""
+    clip = tiny.babble(1)
+    asked = replace(WORDS, language="en", prompt="so", task="translate", temperature=0.5, hotwords=("clip",))
+    plain, ignorant = recognizer.transcribe([Request(clip, WORDS), Request(clip, asked)])
+    assert plain.ignored == ()
+    assert ignorant.ignored == ("language", "prompt", "task", "temperature", "hotwords")
+    assert_same(replace(ignorant, ignored=()), plain)
 
 
 def assert_words_tell_the_text_and_lie_in_the_clip(recognizer: Recognizer) -> None:

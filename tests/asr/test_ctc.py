@@ -50,6 +50,10 @@ def test_words_tell_the_text_and_lie_in_the_clip(recognizer: Ctc) -> None:
     families.assert_words_tell_the_text_and_lie_in_the_clip(recognizer)
 
 
+def test_only_word_times_are_honoured(recognizer: Ctc) -> None:
+    families.assert_only_word_times_are_honoured(recognizer)
+
+
 def test_it_says_what_it_is(recognizer: Ctc) -> None:
     assert (recognizer.family, recognizer.device, recognizer.dtype) == ("ctc", "cpu", "float32")
     assert recognizer.languages == ()

@@ -88,6 +88,7 @@ def test_pocketsphinx_is_loaded_by_its_name() -> None:
         device="cpu",
         dtype="float32",
         languages=("en",),
+        incremental=True,
     )
     assert loaded.languages == ("en",)
     models.warm_up(loaded)

@@ -1,6 +1,7 @@
 """PocketSphinx on the repository's synthesised sentences, and on real speech where there is some."""
 
 import json
+import random
 import subprocess
 import sys
 import wave
@@ -12,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from asr.hypothesis import Hypothesis, Options, Request, Word
-from asr.pocketsphinx import PocketSphinx, pcm16
+from asr.pocketsphinx import LIVE, PATIENCE, PocketSphinx
 from audio.clip import SAMPLE_RATE, Clip, samples_from_ms
 
 ROOT = Path(__file__).parents[2]
@@ -122,7 +123,8 @@ def test_language_prompt_and_the_wish_for_words_do_not_change_the_text(
 ) -> None:
     wishes = (Options(), Options(language="vi", prompt="xin chào"), WORDS)
     plain, asked, worded = recognizer.transcribe([Request(beginnings[0], options) for options in wishes])
-    assert asked == plain
+    assert (asked.text, asked.confidence) == (plain.text, plain.confidence)
+    assert asked.ignored == ("language", "prompt")
     assert plain.words == ()
     assert (worded.text, worded.confidence) == (plain.text, plain.confidence)
     assert plain.language == "en"
@@ -149,11 +151,6 @@ def test_no_clips_give_no_hypotheses(recognizer: PocketSphinx) -> None:
     assert recognizer.transcribe([]) == []
 
 
-def test_samples_become_16_bits_and_louder_than_full_scale_is_clipped() -> None:
-    loud = Clip(np.array([0, 0.5, -0.5, 1, -1, 7, -7], dtype=np.float32))
-    assert np.frombuffer(pcm16(loud), "<i2").tolist() == [0, 16384, -16384, 32767, -32767, 32767, -32767]
-
-
 def test_neither_torch_nor_transformers_is_imported() -> None:
     source = "import sys, asr.pocketsphinx; print(sorted({'torch', 'transformers'} & set(sys.modules)))"
     told = subprocess.run(
@@ -172,3 +169,77 @@ def test_real_speech_is_understood_in_part(recognizer: PocketSphinx) -> None:
     (heard,) = recognizer.transcribe([Request(read(SPEECH / row["file"]))])
     spoken = row["text"].lower().replace(",", "").replace(".", "").split()
     assert len(set(spoken) & set(heard.text.split())) >= len(set(spoken)) / 2
+
+
+def grown(clip: Clip, cuts: list[int], name: str) -> list[Request]:
+    """A clip as an utterance shows it: longer and longer partials, then all of it."""
+    partials = [
+        Request(Clip(clip.samples[:cut], clip.start), WORDS, name, partial=True) for cut in sorted(cuts)
+    ]
+    return [*partials, Request(clip, WORDS, name)]
+
+
+@pytest.mark.slow
+@settings(deadline=None, max_examples=6)
+@given(
+    st.lists(st.integers(0, 46_000), max_size=6),
+    st.lists(st.integers(0, 50_000), max_size=6),
+    st.randoms(use_true_random=False),
+)
+def test_partials_before_it_and_other_utterances_in_between_do_not_change_the_answer(
+    recognizer: PocketSphinx,
+    heard: list[Hypothesis],
+    first: list[int],
+    second: list[int],
+    chance: random.Random,
+) -> None:
+    queues = [grown(sentence(0), first, "a/0"), grown(sentence(1), second, "b/1")]
+    finals = {}
+    while any(queues):
+        queue = chance.choice([queue for queue in queues if queue])
+        request = queue.pop(0)
+        (answer,) = recognizer.transcribe([request])
+        if not request.partial:
+            finals[request.utterance] = answer
+    assert finals == {"a/0": heard[0], "b/1": heard[1]}
+
+
+def test_an_utterance_that_goes_on_after_an_eager_answer_is_heard_whole(
+    recognizer: PocketSphinx, heard: list[Hypothesis]
+) -> None:
+    clip = sentence(2)
+    early = Request(Clip(clip.samples[:30_000], clip.start), WORDS, "c/0")
+    recognizer.transcribe(grown(clip, [26_000, 28_000], "c/0")[:-1])
+    recognizer.transcribe([early])
+    assert recognizer.transcribe(grown(clip, [34_000], "c/0"))[-1] == heard[2]
+
+
+def test_a_partial_shows_the_words_so_far() -> None:
+    clip = sentence(0)
+    (partial,) = PocketSphinx().transcribe(
+        [Request(Clip(clip.samples[:32_000]), Options(), "d/0", partial=True)]
+    )
+    assert partial.text.startswith("good morning")
+
+
+@pytest.mark.slow
+def test_more_utterances_than_decoders_get_no_partials_but_their_finals(heard: list[Hypothesis]) -> None:
+    recognizer = PocketSphinx()
+    clip = sentence(0)
+    short = Clip(clip.samples[:28_000], clip.start)
+    partials = [Request(short, WORDS, f"e/{n}", partial=True) for n in range(LIVE + 1)]
+    texts = [each.text for each in recognizer.transcribe(partials)]
+    assert all(texts[:LIVE])
+    assert texts[LIVE] == ""
+    assert recognizer.transcribe([Request(clip, WORDS, f"e/{LIVE}")]) == [heard[0]]
+
+
+@pytest.mark.slow
+def test_an_utterance_that_nobody_asks_about_any_more_gives_its_decoder_up() -> None:
+    recognizer = PocketSphinx()
+    short = Clip(sentence(0).samples[:25_000])
+    recognizer.transcribe([Request(short, WORDS, f"f/{n}", partial=True) for n in range(LIVE)])
+    others = [Request(Clip(short.samples[:100]), WORDS) for _ in range(PATIENCE + 1)]
+    recognizer.transcribe(others)
+    (late,) = recognizer.transcribe([Request(short, WORDS, "f/late", partial=True)])
+    assert late.text != ""

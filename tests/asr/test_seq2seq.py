@@ -37,6 +37,23 @@ def test_a_batched_result_is_the_lone_one(recognizer: Seq2Seq) -> None:
     families.assert_batched_equals_alone(recognizer, seed=0, rows=5)
 
 
+def test_a_draw_in_a_batch_is_the_lone_one(recognizer: Seq2Seq) -> None:
+    """Each clip draws its own lots, of which its neighbours and their temperatures take none."""
+    requests = [
+        Request(tiny.babble(0.3 + seed / 4, seed), Options(temperature=temperature))
+        for seed, temperature in enumerate((0.0, 0.4, 1.0, 1.0, 0.7))
+    ]
+    for request, together in zip(requests, recognizer.transcribe(requests), strict=True):
+        families.assert_same(together, *recognizer.transcribe([request]))
+
+
+def test_other_sound_draws_other_lots(folders: dict[str, Path]) -> None:
+    recognizer = Seq2Seq.load(folders["whisper-en"], device="cpu", dtype="float32")
+    hot = Options(temperature=1.0)
+    requests = [Request(tiny.silence(0.5 + place / 16_000), hot) for place in range(4)]
+    assert len({answer.text for answer in recognizer.transcribe(requests)}) == 4
+
+
 def test_short_and_silent_clips_are_answered(recognizer: Seq2Seq) -> None:
     families.assert_short_and_silent_clips_are_answered(recognizer)
 

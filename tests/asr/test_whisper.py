@@ -2,14 +2,17 @@
 
 import json
 import wave
+from dataclasses import replace
 from pathlib import Path
 
 import jiwer
 import numpy as np
 import pytest
+import torch
 
 from asr.hypothesis import Options, Request
-from asr.seq2seq import Seq2Seq
+from asr.seq2seq import Seq2Seq, windows
+from asr.whisper import AudioContext, encode_short
 from audio.clip import SAMPLE_RATE, Clip
 from tests.asr import families, tiny
 
@@ -19,21 +22,35 @@ ENGLISH = SHARED / "audio" / "english_misc"
 
 
 @pytest.fixture(scope="module")
-def english(tmp_path_factory: pytest.TempPathFactory) -> Seq2Seq:
-    return Seq2Seq.load(
-        tiny.whisper(tmp_path_factory.mktemp("en") / "whisper"), device="cpu", dtype="float32"
-    )
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("whisper")
+    return {
+        "en": tiny.whisper(root / "en"),
+        "all": tiny.whisper(root / "all", languages=("en", "de", "fr")),
+    }
+
+
+def load(folder: Path, audio_context: AudioContext = "full") -> Seq2Seq:
+    return Seq2Seq.load(folder, device="cpu", dtype="float32", audio_context=audio_context)
 
 
 @pytest.fixture(scope="module")
-def multilingual(tmp_path_factory: pytest.TempPathFactory) -> Seq2Seq:
-    folder = tiny.whisper(tmp_path_factory.mktemp("all") / "whisper", languages=("en", "de", "fr"))
-    return Seq2Seq.load(folder, device="cpu", dtype="float32")
+def english(folders: dict[str, Path]) -> Seq2Seq:
+    return load(folders["en"])
+
+
+@pytest.fixture(scope="module")
+def multilingual(folders: dict[str, Path]) -> Seq2Seq:
+    return load(folders["all"])
 
 
 def test_an_english_model_claims_english(english: Seq2Seq) -> None:
     assert english.languages == ("en",)
-    assert english.transcribe([Request(tiny.babble(1), Options(language="de"))])[0].language == "en"
+    requests = [Request(tiny.babble(1), Options(language=language)) for language in (None, "en", "de")]
+    answers = english.transcribe(requests)
+    assert [answer.language for answer in answers] == ["en", "en", "en"]
+    assert [answer.ignored for answer in answers] == [(), (), ("language",)]
+    assert [answer.language_probability for answer in answers] == [None, None, None]
 
 
 def test_a_multilingual_model_claims_its_languages(multilingual: Seq2Seq) -> None:
@@ -52,8 +69,107 @@ def test_without_a_known_language_the_likeliest_is_told(multilingual: Seq2Seq) -
     requests = [Request(clip), Request(clip, Options(language="tlh")), Request(clip, Options(language="fr"))]
     detected, unknown, french = multilingual.transcribe(requests)
     assert detected.language in multilingual.languages
-    assert unknown == detected
+    assert unknown.ignored == ("language",)
+    assert replace(unknown, ignored=()) == detected
     assert french.language == "fr"
+
+
+def test_a_detected_language_has_a_probability_and_a_given_one_has_none(multilingual: Seq2Seq) -> None:
+    clip = tiny.babble(1)
+    detected, given = multilingual.transcribe([Request(clip), Request(clip, Options(language="de"))])
+    assert detected.language_probability is not None
+    assert 1 / 3 <= detected.language_probability <= 1  # the likeliest of three
+    assert given.language_probability is None
+
+
+def test_a_translation_is_another_text_in_a_multilingual_model(
+    multilingual: Seq2Seq, english: Seq2Seq
+) -> None:
+    requests = [Request(tiny.babble(1), Options(task=task)) for task in ("transcribe", "translate")]
+    said, translated = multilingual.transcribe(requests)
+    assert said.text != translated.text
+    assert (said.language, said.ignored) == (translated.language, translated.ignored)
+    same, ignorant = english.transcribe(requests)
+    assert (ignorant.text, ignorant.ignored) == (same.text, ("task",))
+
+
+@pytest.mark.parametrize("prompt", [None, "the speech stream"])
+def test_no_speech_is_as_likely_as_the_model_itself_has_it(
+    prompt: str | None, folders: dict[str, Path]
+) -> None:
+    """Behind the start of the transcript, prompt or not (openai/whisper, decoding.py)."""
+    clip = tiny.babble(1)
+    (answer,) = load(folders["en"]).transcribe([Request(clip, Options(prompt=prompt))])
+    processor, model = tiny.parts(folders["en"], "AutoModelForSpeechSeq2Seq")
+    ids = processor.tokenizer.convert_tokens_to_ids(["<|startofprev|>", "<|startoftranscript|>"])
+    before = [ids[0], *processor.tokenizer.encode(f" {prompt}", add_special_tokens=False)] if prompt else []
+    with torch.inference_mode():
+        features = processor(clip.samples, sampling_rate=SAMPLE_RATE, return_tensors="pt")
+        logits = model(**features, decoder_input_ids=torch.tensor([[*before, ids[1]]])).logits[0, -1]
+    token = processor.tokenizer.convert_tokens_to_ids("<|nospeech|>")
+    assert answer.no_speech_probability == pytest.approx(logits.softmax(-1)[token].item(), rel=1e-3)
+
+
+def test_there_is_speech_in_a_long_clip_if_there_is_some_in_a_window_of_it(english: Seq2Seq) -> None:
+    clip = Clip(np.concatenate([tiny.babble(28, 1).samples, tiny.silence(4).samples]))
+    whole, *parts = english.transcribe([Request(part) for part in (clip, *windows(clip))])
+    likely = [part.no_speech_probability or 0 for part in parts]
+    assert len(set(likely)) == 2
+    assert whole.no_speech_probability == pytest.approx(min(likely), rel=1e-3)
+
+
+def test_hotwords_stand_in_front_of_the_prompt(english: Seq2Seq) -> None:
+    clip = tiny.babble(1)
+    hot = Options(hotwords=("stream", "the clip"), prompt="sound")
+    spelled = Options(prompt="stream, the clip sound")
+    plain, heated, prompted = english.transcribe([Request(clip), Request(clip, hot), Request(clip, spelled)])
+    assert heated.text == prompted.text != plain.text
+    assert heated.ignored == ()
+
+
+def test_hotwords_leave_room_for_the_prompt(english: Seq2Seq) -> None:
+    clip = tiny.babble(1)
+    many = ("stream",) * 500
+    alone, together = english.transcribe(
+        [Request(clip, Options(hotwords=many)), Request(clip, Options(hotwords=many, prompt="the clip"))]
+    )
+    assert alone.text != together.text
+
+
+def test_a_temperature_draws_the_same_text_again(english: Seq2Seq) -> None:
+    clip = tiny.babble(1)
+    plain, drawn, again = english.transcribe([Request(clip), *[Request(clip, Options(temperature=1.0))] * 2])
+    assert drawn.text != plain.text
+    families.assert_same(drawn, again)
+    assert drawn.avg_log_prob is not None
+    assert plain.avg_log_prob is not None
+    assert drawn.avg_log_prob < plain.avg_log_prob  # of the model's own odds, not of the lots
+
+
+def test_an_encoder_run_by_hand_says_what_it_says_itself(folders: dict[str, Path]) -> None:
+    processor, model = tiny.parts(folders["en"], "AutoModelForSpeechSeq2Seq")
+    mel = processor(tiny.babble(3).samples, sampling_rate=SAMPLE_RATE, return_tensors="pt")["input_features"]
+    with torch.inference_mode():
+        assert torch.equal(encode_short(model.get_encoder(), mel), model.get_encoder()(mel).last_hidden_state)
+        assert encode_short(model.get_encoder(), mel[..., :640]).shape == (1, 320, 32)
+
+
+def test_a_short_context_batched_is_the_lone_one(folders: dict[str, Path]) -> None:
+    families.assert_batched_equals_alone(load(folders["en"], "short"), seed=1, rows=4)
+
+
+def test_only_a_text_that_ran_on_is_heard_again_in_full(folders: dict[str, Path]) -> None:
+    """Of the longer clip this network ends its text in a short context, and not in a full one."""
+    requests = [Request(tiny.babble(seconds, 0), families.WORDS) for seconds in (0.5, 4.0)]
+    full, short = (load(folders["all"], each).transcribe(requests) for each in ("full", "short"))
+    families.assert_same(short[0], full[0])
+    assert len(short[1].text) < len(full[1].text)
+
+
+def test_a_clip_of_nearly_a_window_has_no_shorter_context(folders: dict[str, Path]) -> None:
+    request = Request(tiny.babble(29), Options(temperature=1.0))
+    (full,), (short,) = (load(folders["en"], each).transcribe([request]) for each in ("full", "short"))
+    families.assert_same(short, full)
 
 
 def test_a_prompt_changes_what_is_written(english: Seq2Seq) -> None:
@@ -112,6 +228,16 @@ def test_a_famous_sentence_is_understood(trained: Seq2Seq) -> None:
     (answer,) = trained.transcribe([Request(clip, families.WORDS)])
     assert jiwer.wer(plain(reference), plain(answer.text)) < 0.4
     assert answer.language == "en"
+
+
+@pytest.mark.slow
+def test_a_short_context_understands_it_as_well() -> None:
+    if not WEIGHTS.exists():
+        pytest.skip(f"{WEIGHTS} is absent")
+    clip, reference = real("jfk.wav")
+    short = Seq2Seq.load(WEIGHTS, device="cpu", local_files_only=True, audio_context="short")
+    (answer,) = short.transcribe([Request(clip)])
+    assert jiwer.wer(plain(reference), plain(answer.text)) < 0.4
 
 
 @pytest.mark.slow

@@ -1,0 +1,216 @@
+"""Guards: what is not speech does not become text. Pure: a text and what its sound was like, to a verdict.
+
+Recognizers write over noise, breath and silence what they have read most often. Each guard looks for one sign
+of that; the thresholds are those of openai/whisper (transcribe.py) where it has them.
+"""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Self
+
+import numpy as np
+
+from asr.hypothesis import Hypothesis
+from audio.clip import SAMPLE_RATE, Samples, seconds_from_samples
+
+LOUDEST_OVER: Final = SAMPLE_RATE // 5  # samples: a vowel
+BLOCK: Final = SAMPLE_RATE // 100  # samples: the resolution of where the loudest stretch lies
+LEAST_SECONDS: Final = 1 / SAMPLE_RATE
+LONGEST_PHRASE: Final = 16  # words that are looked for again right behind themselves
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known of a segment besides its text.
+
+    seconds: how long it is; rms: dBFS of its loudest 200 ms, -inf for digital silence
+    speech_probability: 0..1, the detector's mean over the segment; None when no detector judged it
+    speech_peak: 0..1, its highest; None likewise
+    """
+
+    seconds: float
+    rms: float
+    speech_probability: float | None = None
+    speech_peak: float | None = None
+
+    @classmethod
+    def of(cls, samples: Samples, probabilities: Sequence[float] = ()) -> Self:
+        """samples: float32 (n,), of the segment; probabilities: one per hop of it."""
+        return cls(
+            seconds=seconds_from_samples(len(samples)),
+            rms=loudest(samples),
+            speech_probability=math.fsum(probabilities) / len(probabilities) if probabilities else None,
+            speech_peak=max(probabilities, default=None),
+        )
+
+
+def loudest(samples: Samples) -> float:
+    """dBFS of the loudest 200 ms of float32 samples (n,), of all where there are fewer; -inf for zeros."""
+    if len(samples) <= LOUDEST_OVER:
+        most = float(np.square(samples, dtype=np.float64).mean()) if len(samples) else 0.0
+    else:
+        energy = np.square(samples[: len(samples) // BLOCK * BLOCK], dtype=np.float64)
+        total = np.concatenate(([0.0], energy.reshape(-1, BLOCK).sum(axis=1).cumsum()))
+        span = LOUDEST_OVER // BLOCK
+        most = float((total[span:] - total[:-span]).max()) / LOUDEST_OVER
+    return 10 * math.log10(most) if most > 0 else -math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """From where on a text is refused; None or 0 switches a guard off.
+
+    min_rms: dBFS of the loudest 200 ms
+    min_speech: seconds of speech that the detector expects: its mean probability times the length
+    min_peak: probability of speech that some hop must reach; sounds that are taken for speech seldom do
+    max_no_speech: probability that the model gives to there being no speech; refused only where the mean
+        log-probability of the text is below no_speech_log_prob too
+    min_log_prob: mean log-probability of the text, whatever else; off, as it takes a threshold per model
+    max_compression: compression ratio of the text
+    max_repeats: times that a phrase stands in a row
+    max_rate: words in a second
+    phantoms: refuse what models are known to write over noise, where SHARPER guards would refuse any text
+    """
+
+    min_rms: float | None = -60.0
+    min_speech: float | None = 0.15
+    min_peak: float | None = 0.8
+    max_no_speech: float | None = 0.6
+    no_speech_log_prob: float = -1.0
+    min_log_prob: float | None = None
+    max_compression: float | None = 2.4
+    max_repeats: int | None = 5
+    max_rate: float | None = 8.0
+    phantoms: bool = True
+
+
+# Signs too weak to refuse a text for, and strong enough to refuse a phantom.
+SHARPER: Final = Guards(
+    min_rms=-45.0,
+    min_speech=0.4,
+    min_peak=0.95,
+    max_no_speech=0.3,
+    no_speech_log_prob=-0.5,
+    min_log_prob=-0.8,
+    phantoms=False,
+)
+
+
+def judge(hypothesis: Hypothesis, evidence: Evidence, guards: Guards) -> str | None:
+    """The name of the first guard that refuses the text; None when none does, or when there is no text."""
+    if not hypothesis.text:
+        return None
+    return next((name for name, refuses in _GUARDS.items() if refuses(hypothesis, evidence, guards)), None)
+
+
+def _below(value: float | None, floor: float | None) -> bool:
+    """What is not known, and a guard that is off, refuse nothing."""
+    return bool(value is not None and floor and value < floor)
+
+
+def _above(value: float | None, ceiling: float | None) -> bool:
+    return bool(value is not None and ceiling and value > ceiling)
+
+
+def _rms(_: Hypothesis, evidence: Evidence, guards: Guards) -> bool:
+    return _below(evidence.rms, guards.min_rms)
+
+
+def _speech(_: Hypothesis, evidence: Evidence, guards: Guards) -> bool:
+    share = evidence.speech_probability
+    return _below(None if share is None else share * evidence.seconds, guards.min_speech)
+
+
+def _peak(_: Hypothesis, evidence: Evidence, guards: Guards) -> bool:
+    return _below(evidence.speech_peak, guards.min_peak)
+
+
+def _no_speech(hypothesis: Hypothesis, _: Evidence, guards: Guards) -> bool:
+    unsure = hypothesis.avg_log_prob is not None and hypothesis.avg_log_prob < guards.no_speech_log_prob
+    return unsure and _above(hypothesis.no_speech_probability, guards.max_no_speech)
+
+
+def _log_prob(hypothesis: Hypothesis, _: Evidence, guards: Guards) -> bool:
+    return _below(hypothesis.avg_log_prob, guards.min_log_prob)
+
+
+def _compression(hypothesis: Hypothesis, _: Evidence, guards: Guards) -> bool:
+    return _above(hypothesis.compression_ratio, guards.max_compression)
+
+
+def _repetition(hypothesis: Hypothesis, _: Evidence, guards: Guards) -> bool:
+    return _above(repeats(_words(hypothesis.text)), guards.max_repeats)
+
+
+def _rate(hypothesis: Hypothesis, evidence: Evidence, guards: Guards) -> bool:
+    """Two words are free: a short segment may cut through them."""
+    paced = len(_words(hypothesis.text)) - 2
+    return paced > 0 and _above(paced / max(evidence.seconds, LEAST_SECONDS), guards.max_rate)
+
+
+def _phantom(hypothesis: Hypothesis, evidence: Evidence, guards: Guards) -> bool:
+    return (
+        guards.phantoms and is_phantom(hypothesis.text) and judge(hypothesis, evidence, SHARPER) is not None
+    )
+
+
+_GUARDS: Final[dict[str, Callable[[Hypothesis, Evidence, Guards], bool]]] = {
+    "rms": _rms,
+    "speech": _speech,
+    "peak": _peak,
+    "no_speech": _no_speech,
+    "log_prob": _log_prob,
+    "compression": _compression,
+    "repetition": _repetition,
+    "rate": _rate,
+    "phantom": _phantom,
+}
+NAMES: Final = tuple(_GUARDS)
+
+
+def repeats(words: Sequence[str]) -> int:
+    """The most times that a phrase of up to LONGEST_PHRASE words stands in a row: 1 where none does."""
+    return max((_repeats(words, length) for length in range(1, LONGEST_PHRASE + 1)), default=1)
+
+
+def _repeats(words: Sequence[str], length: int) -> int:
+    """Of phrases of this length: it is how long the words equal those `length` further on."""
+    longest = run = 0
+    for word, later in zip(words, words[length:], strict=False):
+        run = run + 1 if word == later else 0
+        longest = max(longest, run)
+    return longest // length + 1
+
+
+def is_phantom(text: str) -> bool:
+    """Whether models are known to write this over noise, or nothing but signs."""
+    said = " ".join(_words(text))
+    return said in _PHANTOMS or said.startswith(_CREDITS)
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.casefold())
+
+
+# What films and talks end with, of which the training data is full; as _words leaves it. "" is "...".
+_PHANTOMS: Final = frozenset(
+    (
+        *("", "you", "thank you", "thank you very much", "thanks for watching", "thank you for watching"),
+        *("thank you so much for watching", "thanks for listening", "please subscribe", "like and subscribe"),
+        *("see you next time", "bye", "bye bye", "the end"),
+        *("vielen dank", "vielen dank fürs zuschauen", "danke fürs zuschauen", "bis zum nächsten mal"),
+        *("merci", "merci d avoir regardé cette vidéo", "gracias", "gracias por ver el video"),
+        *("obrigado", "obrigado por assistir", "grazie", "grazie per la visione", "bedankt voor het kijken"),
+        *("dziękuję za uwagę", "tack för att ni tittade", "izlediğiniz için teşekkür ederim"),
+        *("продолжение следует", "спасибо за просмотр"),
+        *("ご視聴ありがとうございました", "谢谢观看", "시청해주셔서 감사합니다"),
+        *("cảm ơn các bạn đã theo dõi", "hẹn gặp lại các bạn trong những video tiếp theo"),
+    )
+)
+_CREDITS: Final = (
+    *("subtitles by", "subtitled by", "captions by", "captioned by", "transcription by", "transcribed by"),
+    *("translated by", "untertitel", "sous titr", "subtítulos", "legendas pel", "sottotitoli", "ondertitel"),
+    *("napisy", "субтитры", "字幕"),
+)

@@ -1,0 +1,191 @@
+"""Guards: each refuses its sign, and real speech passes all."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asr.guards import NAMES, Evidence, Guards, is_phantom, judge, loudest, repeats
+from asr.hypothesis import Hypothesis
+from audio.clip import HOP, SAMPLE_RATE
+from tests.asr import tiny
+
+SAID = Hypothesis("he hoped there would be stew for dinner", no_speech_probability=0.05, avg_log_prob=-0.3)
+SPOKEN = Evidence(seconds=3.0, rms=-20.0, speech_probability=0.8, speech_peak=1.0)
+GUARDS = Guards(min_log_prob=-2.0)
+OFF = Guards(
+    min_rms=None,
+    min_speech=0,
+    min_peak=0.0,
+    max_no_speech=None,
+    min_log_prob=0,
+    max_compression=None,
+    max_repeats=0,
+    max_rate=None,
+    phantoms=False,
+)
+
+# One sign each: of the text, of the sound.
+SIGNS: dict[str, tuple[Hypothesis, Evidence]] = {
+    "rms": (SAID, replace(SPOKEN, rms=-70.0)),
+    "speech": (SAID, replace(SPOKEN, speech_probability=0.03)),
+    "peak": (SAID, replace(SPOKEN, speech_peak=0.7)),
+    "no_speech": (replace(SAID, no_speech_probability=0.7, avg_log_prob=-1.1), SPOKEN),
+    "log_prob": (replace(SAID, avg_log_prob=-2.5), SPOKEN),
+    "compression": (Hypothesis("I'm not sure what I'm doing here. " * 5), replace(SPOKEN, seconds=30.0)),
+    "repetition": (Hypothesis("la la la la la la"), SPOKEN),
+    "rate": (SAID, replace(SPOKEN, seconds=0.4)),
+    "phantom": (Hypothesis("Thanks for watching!"), replace(SPOKEN, speech_probability=0.1)),
+}
+
+
+def test_speech_passes() -> None:
+    assert judge(SAID, SPOKEN, GUARDS) is None
+
+
+def test_there_is_a_sign_for_every_guard() -> None:
+    assert tuple(SIGNS) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_guard_refuses_its_sign(name: str) -> None:
+    assert judge(*SIGNS[name], GUARDS) == name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_guards_that_are_off_refuse_nothing(name: str) -> None:
+    assert judge(*SIGNS[name], OFF) is None
+
+
+def test_no_text_is_not_refused() -> None:
+    assert judge(Hypothesis(""), Evidence(0.0, -math.inf, 0.0, 0.0), GUARDS) is None
+
+
+def test_an_unsure_model_is_not_refused_unless_a_floor_is_set() -> None:
+    assert judge(replace(SAID, avg_log_prob=-9.0), SPOKEN, Guards()) is None
+
+
+def test_what_is_not_known_is_not_held_against_a_text() -> None:
+    assert judge(Hypothesis("yes"), Evidence(1.0, -20.0), GUARDS) is None
+
+
+def test_no_speech_alone_refuses_nothing_where_the_model_is_sure_of_the_text() -> None:
+    assert judge(replace(SAID, no_speech_probability=0.95), SPOKEN, GUARDS) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["Thank you.", "you", "Vielen Dank!", "Untertitel der Amara.org-Community", "…"]
+)
+def test_a_phantom_phrase_that_was_clearly_said_passes(text: str) -> None:
+    """People say thank you."""
+    assert is_phantom(text)
+    assert judge(Hypothesis(text, avg_log_prob=-0.2), SPOKEN, GUARDS) is None
+
+
+@pytest.mark.parametrize(
+    ("hypothesis", "evidence"),
+    [
+        (Hypothesis("Thank you.", avg_log_prob=-0.9), SPOKEN),
+        (Hypothesis("Thank you.", no_speech_probability=0.4, avg_log_prob=-0.6), SPOKEN),
+        (Hypothesis("Thank you."), replace(SPOKEN, rms=-50.0)),
+        (Hypothesis("Subtitles by the community"), replace(SPOKEN, seconds=0.4)),
+    ],
+)
+def test_a_phantom_phrase_with_another_weak_sign_is_refused(
+    hypothesis: Hypothesis, evidence: Evidence
+) -> None:
+    assert judge(hypothesis, evidence, GUARDS) == "phantom"
+    assert judge(replace(hypothesis, text="dinner"), evidence, GUARDS) is None
+
+
+def test_a_phrase_is_a_phantom_as_a_whole_only() -> None:
+    assert not is_phantom("thank you for the stew")
+    assert not is_phantom("they watched the subtitles by candle light")
+
+
+def test_two_words_cut_short_are_not_too_fast() -> None:
+    assert judge(Hypothesis("oh no"), replace(SPOKEN, seconds=0.2), GUARDS) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "times"),
+    [
+        ("", 1),
+        ("no", 1),
+        ("no no", 2),
+        ("well no no no I", 3),
+        ("so to say so to say so to", 2),
+        ("a b a b a b", 3),
+        ("a a b b a a b b", 2),
+    ],
+)
+def test_repeats_of_a_phrase_are_counted(text: str, times: int) -> None:
+    assert repeats(text.split()) == times
+
+
+@given(phrase=st.lists(st.integers(), min_size=1, max_size=5, unique=True), times=st.integers(1, 9))
+def test_a_phrase_said_so_often_is_counted_so_often(phrase: list[int], times: int) -> None:
+    assert repeats([str(word) for word in phrase * times]) == times
+
+
+NUMBER = st.floats() | st.none()
+
+
+@given(
+    hypothesis=st.builds(Hypothesis, text=st.text(), no_speech_probability=NUMBER, avg_log_prob=NUMBER),
+    evidence=st.builds(
+        Evidence, seconds=st.floats(), rms=st.floats(), speech_probability=NUMBER, speech_peak=NUMBER
+    ),
+    guards=st.builds(
+        Guards,
+        min_rms=NUMBER,
+        min_speech=NUMBER,
+        min_peak=NUMBER,
+        max_no_speech=NUMBER,
+        no_speech_log_prob=st.floats(),
+        min_log_prob=NUMBER,
+        max_compression=NUMBER,
+        max_repeats=st.integers() | st.none(),
+        max_rate=NUMBER,
+        phantoms=st.booleans(),
+    ),
+)
+def test_every_text_is_judged_whatever_is_known(
+    hypothesis: Hypothesis, evidence: Evidence, guards: Guards
+) -> None:
+    assert judge(hypothesis, evidence, guards) in (None, *NAMES)
+    assert judge(hypothesis, evidence, OFF) is None
+
+
+def test_the_evidence_is_gathered_from_the_sound_and_the_detector() -> None:
+    clip = tiny.babble(4 * HOP / SAMPLE_RATE)
+    evidence = Evidence.of(clip.samples, [0.1, 0.5, 0.9, 0.5])
+    assert evidence.seconds == pytest.approx(0.128)
+    assert evidence.rms == loudest(clip.samples)
+    assert evidence.speech_probability == pytest.approx(0.5)
+    assert evidence.speech_peak == 0.9
+
+
+def test_without_a_detector_nothing_is_said_of_it() -> None:
+    evidence = Evidence.of(tiny.babble(1).samples)
+    assert (evidence.speech_probability, evidence.speech_peak) == (None, None)
+
+
+def test_loudness_is_that_of_the_loudest_fifth_of_a_second() -> None:
+    sound = np.full(3 * SAMPLE_RATE, 0.01, dtype=np.float32)
+    assert loudest(sound) == pytest.approx(-40)
+    sound[20_000:23_200] = 0.1
+    assert loudest(sound) == pytest.approx(-20, abs=0.1)
+
+
+def test_digital_silence_and_nothing_at_all_are_silent() -> None:
+    assert loudest(np.zeros(SAMPLE_RATE, dtype=np.float32)) == -math.inf
+    assert loudest(np.zeros(0, dtype=np.float32)) == -math.inf
+
+
+@given(count=st.integers(1, 5000))
+def test_a_steady_sound_is_as_loud_however_long_it_is(count: int) -> None:
+    assert loudest(np.full(count, 0.1, dtype=np.float32)) == pytest.approx(-20, abs=0.5)

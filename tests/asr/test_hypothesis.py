@@ -1,0 +1,48 @@
+"""Options and Hypothesis: what was given, what is refused, what a text tells about itself."""
+
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asr.hypothesis import Hypothesis, Options, compression_ratio
+
+EVERYTHING = Options(
+    language="de", prompt="so", words=True, task="translate", temperature=0.5, hotwords=("Quilter",)
+)
+
+
+def test_nothing_asked_for_is_nothing_ignored() -> None:
+    assert Options().beyond(()) == ()
+    assert Options(prompt="", hotwords=()).beyond(()) == ()
+
+
+def test_what_cannot_be_honoured_is_named_in_order() -> None:
+    assert EVERYTHING.beyond(()) == ("language", "prompt", "words", "task", "temperature", "hotwords")
+    assert EVERYTHING.beyond({"words", "language", "task"}) == ("prompt", "temperature", "hotwords")
+
+
+@pytest.mark.parametrize("temperature", [-0.1, 1.1, float("nan")])
+def test_a_temperature_out_of_range_is_refused(temperature: float) -> None:
+    with pytest.raises(ValueError, match="temperature"):
+        Options(temperature=temperature)
+
+
+def test_the_compression_ratio_is_whispers() -> None:
+    text = "of the stream " * 20
+    assert Hypothesis(text).compression_ratio == len(text) / len(zlib.compress(text.encode()))
+
+
+def test_no_text_has_no_compression_ratio() -> None:
+    assert Hypothesis("").compression_ratio is None
+
+
+def test_a_text_that_repeats_itself_compresses_better_than_one_that_does_not() -> None:
+    said = "he hoped there would be stew for dinner, turnips and carrots and bruised potatoes"
+    assert compression_ratio(said) < 1.2 < 2.4 < compression_ratio("thank you " * 20)
+
+
+@given(text=st.text(alphabet=st.characters()))
+def test_every_text_has_a_ratio(text: str) -> None:
+    assert 0 <= compression_ratio(text) < 1100  # deflate reaches 1032 at most

@@ -57,7 +57,7 @@ _VIETNAMESE: Final = "no commercial use; WER 15.1 on VIVOS, 10.8 on Common Voice
 
 KNOWN: Final = (
     Model(
-        "pocketsphinx", "pocketsphinx", _EN, None, "BSD-2-Clause", None, "in its wheel; about 40 % WER here"
+        "pocketsphinx", "pocketsphinx", _EN, None, "BSD-2-Clause", None, "in its wheel; about 42 % WER here"
     ),
     Model("nvidia/parakeet-tdt-0.6b-v3", "transducer", _25, 627, "CC-BY-4.0", 1.9, "auto on CUDA"),
     Model("nvidia/parakeet-rnnt-0.6b", "transducer", _EN, 617, "CC-BY-4.0", 1.6, _UNCHECKED),

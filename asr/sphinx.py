@@ -21,7 +21,7 @@ _WIDEST: Final = (
 )
 _FILLER: Final = re.compile(r"[<\[+]")  # how <s>, <sil>, [NOISE] and ++UH++ begin
 _VARIANT: Final = re.compile(r"\(\d+\)$")  # the 2 of read(2): which pronunciation was heard
-_SILENCE: Final = "<sil>"
+_SILENCE: Final = ("<sil>", "</s>")  # the latter while it is the last that was heard
 
 
 class Sphinx:
@@ -111,7 +111,7 @@ class Sphinx:
             return False
         *before, last = self._decoder.seg()
         length: int = last.end_frame - last.start_frame + 1
-        return last.word == _SILENCE and length >= PAUSE and len(before) > 1
+        return last.word in _SILENCE and length >= PAUSE and len(before) > 1
 
     def _turn(self, clip: Clip) -> None:
         """Ends the stretch and begins the next."""

@@ -1,5 +1,5 @@
-"""For the whole suite: torch with one thread, which does not spin. Tiny models gain nothing from more, and lose
-much where other tests run beside them."""
+"""For the whole suite: torch with one thread, which does not spin. Tiny models gain nothing from more, and
+lose much where other tests run beside them."""
 
 import os
 

@@ -1,22 +1,18 @@
-"""Sphinx: one decoder that follows a clip while it grows."""
-
-import wave
-from pathlib import Path
+"""What a decoder says of a clip does not depend on how it came by it."""
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from asr.sphinx import LEAD, Sphinx, pcm16
-from audio.clip import SAMPLE_RATE, Clip, Samples
+from asr.hypothesis import Word
+from asr.sphinx import LEAD, PIECE, STRETCH, Sphinx, pcm16
+from audio.clip import SAMPLE_RATE, Clip
+from tests.asr.spoken import SENTENCES, beginning, sentence, two_sentences
 
-ROOT = Path(__file__).parents[2]
+Said = tuple[Word, ...]
 
-
-@pytest.fixture(scope="module")
-def speech() -> Samples:
-    with wave.open(str(ROOT / "test.wav")) as file:
-        pcm = np.frombuffer(file.readframes(file.getnframes()), "<i2")
-    return pcm.astype(np.float32) / np.float32(32768)
+BRIEF = LEAD + 4 * PIECE + 321  # samples
 
 
 @pytest.fixture(scope="module")
@@ -24,36 +20,113 @@ def sphinx() -> Sphinx:
     return Sphinx()
 
 
-def test_nothing_is_said_of_less_than_the_lead(sphinx: Sphinx, speech: Samples) -> None:
-    sphinx.forget()
-    assert sphinx.follow(Clip(speech[: LEAD - 1])) == ""
-    assert sphinx.finish(Clip(speech[:1599])) == ()
+@pytest.fixture(scope="module")
+def brief() -> Clip:
+    return beginning(sentence(0), BRIEF)
 
 
-def test_a_long_clip_is_heard_in_stretches_with_the_same_words_however_it_grew(
-    sphinx: Sphinx, speech: Samples
+@pytest.fixture(scope="module")
+def long() -> Clip:
+    """Longer than a stretch, with a pause in it."""
+    return two_sentences()
+
+
+def alone(clip: Clip) -> Said:
+    """What a decoder says that has heard nothing before."""
+    return Sphinx().finish(clip)
+
+
+@pytest.fixture(scope="module")
+def said_in_brief(brief: Clip) -> Said:
+    return alone(brief)
+
+
+@pytest.fixture(scope="module")
+def said_at_length(long: Clip) -> Said:
+    return alone(long)
+
+
+def text(words: Said) -> str:
+    return " ".join(word.text for word in words)
+
+
+@given(lengths=st.lists(st.integers(0, BRIEF), max_size=4).map(sorted))
+@settings(deadline=None, max_examples=5)
+def test_what_was_followed_before_does_not_change_the_end(
+    sphinx: Sphinx, brief: Clip, said_in_brief: Said, lengths: list[int]
 ) -> None:
-    clip = Clip(speech, 1000)
+    for length in lengths:
+        sphinx.follow(beginning(brief, length))
+    assert sphinx.finish(brief) == said_in_brief
     sphinx.forget()
-    at_once = sphinx.finish(clip)
+
+
+@pytest.mark.slow
+@given(steps=st.lists(st.tuples(st.integers(0, 112_320), st.booleans()), max_size=12).map(sorted))
+@settings(deadline=None, max_examples=25)
+def test_nor_does_it_in_a_long_clip_that_was_finished_on_the_way(
+    sphinx: Sphinx, long: Clip, said_at_length: Said, steps: list[tuple[int, bool]]
+) -> None:
+    """It goes on after each end as if there had been none; a shorter clip is begun anew."""
+    for length, finished in steps:
+        hear = sphinx.finish if finished else sphinx.follow
+        hear(beginning(long, length))
+    assert sphinx.finish(long) == said_at_length
+    assert sphinx.finish(beginning(long, LEAD)) == alone(beginning(long, LEAD))
+
+
+def test_an_end_before_the_lead_is_over_does_not_change_what_comes(
+    sphinx: Sphinx, brief: Clip, said_in_brief: Said
+) -> None:
+    early = beginning(brief, LEAD - 1)
     sphinx.forget()
-    for end in range(SAMPLE_RATE, len(speech), 3 * SAMPLE_RATE + 77):
-        sphinx.follow(Clip(speech[:end], 1000))
-    assert sphinx.finish(clip) == at_once
-    edges = [edge for word in at_once for edge in (word.start, word.end)]
+    assert sphinx.follow(early) == ""
+    assert sphinx.finish(early) == alone(early) != ()
+    assert sphinx.finish(brief) == said_in_brief
+
+
+def test_another_clip_under_way_is_forgotten(sphinx: Sphinx, brief: Clip, said_in_brief: Said) -> None:
+    """Whether the decoder is told so, or sees it by where the clip starts, or by its length."""
+    sphinx.follow(Clip(sentence(1).samples, 0))
+    assert sphinx.finish(brief) == said_in_brief
+    sphinx.follow(sentence(0))
+    assert sphinx.finish(brief) == said_in_brief
+    sphinx.follow(Clip(sentence(1).samples[:BRIEF], brief.start))
+    sphinx.forget()
+    assert sphinx.finish(brief) == said_in_brief
+
+
+def test_what_was_said_so_far_grows_with_the_clip(sphinx: Sphinx, brief: Clip) -> None:
+    sphinx.forget()
+    assert sphinx.follow(beginning(brief, LEAD - 1)) == ""
+    assert sphinx.follow(beginning(brief, LEAD)).startswith("good morning")
+    assert sphinx.follow(brief).startswith("good morning and")
+    sphinx.finish(brief)
+    assert sphinx.follow(brief).startswith("good morning and")
+
+
+def test_a_long_clip_is_decoded_in_stretches(sphinx: Sphinx, long: Clip, said_at_length: Said) -> None:
+    """Every word of both sides of the pause, in order; in a partial those of the first stretch stand."""
+    first, second = SENTENCES[0][2], SENTENCES[1][2]
+    assert len(long.samples) > 2 * STRETCH
+    assert text(said_at_length) == f"{first} {second}"
+    edges = [edge for word in said_at_length for edge in (word.start, word.end)]
     assert edges == sorted(edges)
-    assert 1000 <= edges[0] <= edges[-1] <= clip.end
-    assert len(at_once) >= 20
+    sphinx.forget()
+    assert sphinx.follow(long).startswith(f"{first} she opened the window")
 
 
-def test_a_clip_that_starts_elsewhere_is_another_clip(sphinx: Sphinx, speech: Samples) -> None:
-    sphinx.forget()
-    alone = sphinx.finish(Clip(speech[: 3 * SAMPLE_RATE]))
-    sphinx.forget()
-    sphinx.follow(Clip(speech[4 * SAMPLE_RATE : 7 * SAMPLE_RATE], 4 * SAMPLE_RATE))
-    assert sphinx.finish(Clip(speech[: 3 * SAMPLE_RATE])) == alone
+@pytest.mark.parametrize("length", [0, 1, PIECE - 1, PIECE, PIECE + 1, LEAD, LEAD + 1])
+def test_silence_of_any_length_says_nothing(sphinx: Sphinx, length: int) -> None:
+    silence = Clip(np.zeros(length, np.float32))
+    assert sphinx.follow(silence) == ""
+    assert sphinx.finish(silence) == ()
 
 
 def test_samples_become_16_bits_and_louder_than_full_scale_is_clipped() -> None:
     loud = np.array([0, 0.5, -0.5, 1, -1, 7, -7], dtype=np.float32)
     assert np.frombuffer(pcm16(loud), "<i2").tolist() == [0, 16384, -16384, 32767, -32767, 32767, -32767]
+
+
+def test_the_lead_and_a_stretch_are_whole_pieces() -> None:
+    assert LEAD % PIECE == STRETCH % PIECE == SAMPLE_RATE % PIECE == 0

@@ -1,6 +1,7 @@
 """Sphinx: a PocketSphinx decoder, and the clip that it follows while it grows."""
 
 import re
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -12,7 +13,7 @@ from audio.clip import SAMPLE_RATE, Clip, Samples
 LEAD: Final = SAMPLE_RATE * 3 // 2  # samples; of them the cepstral mean is estimated to begin with
 PIECE: Final = SAMPLE_RATE // 10  # samples
 STRETCH: Final = 30 * PIECE  # decoded before a pause is looked for
-PAUSE: Final = 10  # frames
+PAUSE: Final = 20  # frames of silence
 
 _FRAME: Final = SAMPLE_RATE // 100  # samples
 _SHORTEST: Final = 10 * _FRAME  # below ten frames the decoder finds nothing; below one it fails
@@ -33,7 +34,7 @@ class Sphinx:
     when it is finished) and brought up to date after each piece.
 
     The decoder goes twice over what it has heard, the second time at the end, and cannot go on from an end.
-    So a long clip is decoded in stretches: a pause ends one, and the next begins with the piece before it.
+    So a long clip is decoded in stretches, from pause to pause.
     Then neither an end nor what must be heard again after one is much longer than a stretch.
     """
 
@@ -79,8 +80,8 @@ class Sphinx:
         while self._mean and self._fed + PIECE <= length:
             if not self._listening:
                 self._begin(self._mean)
-            elif self._pauses():
-                self._turn(clip)
+            elif (middle := self._pause()) is not None:
+                self._turn(clip, middle)
             self._feed(clip.samples[self._fed : self._fed + PIECE])
 
     def _estimate(self, samples: Samples) -> str:
@@ -105,20 +106,29 @@ class Sphinx:
         self._decoder.get_cmn(True)  # the samples have their say in the mean
         self._fed += len(samples)
 
-    def _pauses(self) -> bool:
-        """Whether the stretch is long enough, and the last that was heard is silence after words."""
+    def _pause(self) -> int | None:
+        """The middle of the pause that is under way, in samples of the clip; None if it is none, or early."""
         if self._fed - self._start < STRETCH:
-            return False
-        *before, last = self._decoder.seg()
+            return None
+        segments = tuple(self._decoder.seg() or ())
+        if len(segments) < 3:  # <s>, a word, the pause
+            return None
+        last = segments[-1]
         length: int = last.end_frame - last.start_frame + 1
-        return last.word in _SILENCE and length >= PAUSE and len(before) > 1
+        middle: int = (last.start_frame + last.end_frame) // 2
+        return self._start + middle * _FRAME if last.word in _SILENCE and length >= PAUSE else None
 
-    def _turn(self, clip: Clip) -> None:
-        """Ends the stretch and begins the next."""
-        start = self._fed - PIECE  # the decoder hears 80 ms behind: a word may have begun
+    def _turn(self, clip: Clip, middle: int) -> None:
+        """Ends the stretch and begins the next in the middle of the pause.
+
+        The decoder hears 110 ms behind: what it makes of a word that may have begun since is left out.
+        """
         mean = str(self._decoder.get_cmn(False))
-        self._words += self._close(clip)
-        self._start, self._mean = start, mean
+        end = clip.start + middle
+        self._words += [
+            replace(word, end=min(word.end, end)) for word in self._close(clip) if word.start < end
+        ]
+        self._start, self._mean = middle, mean
         self._begin(mean)
 
     def _close(self, clip: Clip) -> list[Word]:

@@ -63,8 +63,8 @@ class VadOptions:
 
     @property
     def prefix(self) -> int:
-        """Samples."""
-        return samples_from_ms(self.prefix_ms)
+        """Samples; at most half of the longest segment, or there would be no room for speech."""
+        return min(samples_from_ms(self.prefix_ms), self.max_segment // 2)
 
     @property
     def max_segment(self) -> int:

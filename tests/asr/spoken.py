@@ -36,3 +36,12 @@ def two_sentences() -> Clip:
 
 def beginning(clip: Clip, samples: int) -> Clip:
     return Clip(clip.samples[:samples], clip.start)
+
+
+def margins(number: int, before: int, behind: int) -> Clip:
+    """A sentence with so many milliseconds of quiet around it."""
+    clip = sentence(number)
+    loud = clip.start + np.flatnonzero(np.abs(clip.samples) > 0.01)
+    start = max(0, int(loud[0]) - samples_from_ms(before))
+    end = int(loud[-1]) + samples_from_ms(behind)
+    return Clip(read(ROOT / "test.wav").samples[start:end], start)

@@ -4,8 +4,6 @@ import json
 import random
 import subprocess
 import sys
-import wave
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,34 +12,17 @@ from hypothesis import strategies as st
 
 from asr.hypothesis import Hypothesis, Options, Request, Word
 from asr.pocketsphinx import LIVE, PATIENCE, PocketSphinx
+from asr.sphinx import LEAD
 from audio.clip import SAMPLE_RATE, Clip, samples_from_ms
+from tests.asr.spoken import ROOT, SENTENCES, beginning, margins, read, sentence
 
-ROOT = Path(__file__).parents[2]
 SPEECH = ROOT.parent / "shared" / "audio" / "english_misc"
-SENTENCES = (  # of test.wav, in milliseconds
-    (200, 3100, "good morning and welcome to the program"),
-    (3700, 7220, "she opened the window and looked out over the city"),
-    (7840, 11110, "he walked along the river until the sun went down"),
-)
 WORDS = Options(words=True)
 
 
 @pytest.fixture(scope="module")
 def recognizer() -> PocketSphinx:
     return PocketSphinx()
-
-
-def read(path: Path) -> Clip:
-    with wave.open(str(path)) as file:
-        assert file.getframerate() == SAMPLE_RATE
-        pcm = np.frombuffer(file.readframes(file.getnframes()), "<i2")
-    return Clip(pcm.astype(np.float32) / np.float32(32768))
-
-
-def sentence(number: int) -> Clip:
-    """Where it stood in test.wav is where it starts."""
-    start, end = (samples_from_ms(ms) for ms in SENTENCES[number][:2])
-    return Clip(read(ROOT / "test.wav").samples[start:end], start)
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +40,7 @@ def beginnings() -> list[Clip]:
 def test_it_says_what_it_is(recognizer: PocketSphinx) -> None:
     assert (recognizer.family, recognizer.device, recognizer.dtype) == ("pocketsphinx", "cpu", "float32")
     assert recognizer.languages == ("en",)
+    assert recognizer.incremental
 
 
 def test_synthesised_sentences_are_understood(heard: list[Hypothesis]) -> None:
@@ -163,10 +145,12 @@ def test_neither_torch_nor_transformers_is_imported() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not SPEECH.exists(), reason="needs ../shared/audio/english_misc")
 def test_real_speech_is_understood_in_part(recognizer: PocketSphinx) -> None:
-    """Half of the words: it is a recognizer for a first run."""
+    """Half of the words, in order: it is a recognizer for a first run. Pauses cut the clip in stretches."""
     manifest = (SPEECH / "manifest.jsonl").read_text().splitlines()
     (row,) = (row for row in map(json.loads, manifest) if row["file"] == "files/jfk.wav")
-    (heard,) = recognizer.transcribe([Request(read(SPEECH / row["file"]))])
+    (heard,) = recognizer.transcribe([Request(read(SPEECH / row["file"]), WORDS)])
+    edges = [edge for word in heard.words for edge in (word.start, word.end)]
+    assert edges == sorted(edges)
     spoken = row["text"].lower().replace(",", "").replace(".", "").split()
     assert len(set(spoken) & set(heard.text.split())) >= len(set(spoken)) / 2
 
@@ -214,12 +198,33 @@ def test_an_utterance_that_goes_on_after_an_eager_answer_is_heard_whole(
     assert recognizer.transcribe(grown(clip, [34_000], "c/0"))[-1] == heard[2]
 
 
-def test_a_partial_shows_the_words_so_far() -> None:
-    clip = sentence(0)
-    (partial,) = PocketSphinx().transcribe(
-        [Request(Clip(clip.samples[:32_000]), Options(), "d/0", partial=True)]
-    )
+def test_a_partial_shows_the_words_so_far_and_nothing_else(recognizer: PocketSphinx) -> None:
+    request = Request(beginning(sentence(0), 32_000), WORDS, "d/0", partial=True)
+    (partial,) = recognizer.transcribe([request])
     assert partial.text.startswith("good morning")
+    assert partial == Hypothesis(partial.text, language="en")
+
+
+def test_no_partial_is_of_less_than_the_lead_nor_of_a_clip_without_a_name(recognizer: PocketSphinx) -> None:
+    short = Request(beginning(sentence(0), LEAD - 1), utterance="d/1", partial=True)
+    nameless = Request(beginning(sentence(0), LEAD), partial=True)
+    assert [each.text for each in recognizer.transcribe([short, nameless])] == ["", ""]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(len(SENTENCES)))
+@pytest.mark.parametrize("before", [200, 300, 400])
+@pytest.mark.parametrize("behind", [96, 200, 300])
+def test_every_word_is_right_whatever_the_margins(
+    recognizer: PocketSphinx, number: int, before: int, behind: int
+) -> None:
+    """Of the clip alone, and as it grows. The margins are in milliseconds."""
+    clip = margins(number, before, behind)
+    cuts = list(range(SAMPLE_RATE, len(clip.samples), SAMPLE_RATE // 5))
+    *_, followed = recognizer.transcribe(grown(clip, cuts, f"m/{number} {before} {behind}"))
+    (alone,) = recognizer.transcribe([Request(clip, WORDS)])
+    assert followed == alone
+    assert alone.text == SENTENCES[number][2]
 
 
 @pytest.mark.slow

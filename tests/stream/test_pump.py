@@ -219,7 +219,7 @@ async def test_a_waiting_partial_is_replaced_by_a_newer_one_and_a_running_one_is
             await judged(pump, sound((True, 4 * SECOND)))
             assert len(shared.asr) == 1
             held.open()
-            while shared.asr.batches < 2:
+            while len(held.batches) < 2:
                 await asyncio.sleep(0.001)
             assert held.batches[1][0] > 3.5
 

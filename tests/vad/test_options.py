@@ -24,6 +24,12 @@ def test_durations_become_the_fewest_whole_hops_that_last_so_long() -> None:
     assert VadOptions(silence_ms=300).silence_hops * HOP >= 300 * 16
 
 
+def test_the_pre_roll_leaves_room_for_speech_in_the_shortest_segment() -> None:
+    options = VadOptions(prefix_ms=2_000, max_segment_ms=1_000)
+    assert options.prefix == options.max_segment // 2
+    assert VadOptions(prefix_ms=300).prefix == 4_800
+
+
 def test_speech_is_left_at_a_lower_probability_than_it_is_entered() -> None:
     assert VadOptions(threshold=0.5).exit_threshold == pytest.approx(0.35)
     assert VadOptions(threshold=0.0).exit_threshold > 0

@@ -1,14 +1,17 @@
 """Ctc: a token or a blank per frame, all at once (Graves et al. 2006). wav2vec2 and kin, Parakeet-CTC."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from heapq import nlargest
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import ClassVar, Final, Self
+from typing import ClassVar, Final, Self, TypeAlias
 
 import torch
 from torch import Tensor
 from transformers import AutoModelForCTC
 
+from asr.boosting import Phrasebook, PhraseTree
 from asr.hypothesis import Hypothesis, Request
 from asr.pretrained import (
     BATCH_SECONDS,
@@ -20,6 +23,11 @@ from asr.pretrained import (
 )
 from audio.clip import Clip
 
+BONUS: Final = 1.5  # nats for each token of a phrase
+BEAM: Final = 16  # paths kept from frame to frame
+CANDIDATES: Final = 16  # tokens looked at in a frame, at most
+MARGIN: Final = 6.0  # nats: a token that much less likely than the frame's best one is not looked at
+
 _PARAKEET: Final = "parakeet_ctc"
 # Of the networks over raw samples, those that their attention mask keeps clear of padding; the others are
 # batched by equal length only.
@@ -27,11 +35,15 @@ _MASKED: Final = frozenset({"wav2vec2", "hubert", "wavlm", "unispeech", "unispee
 
 
 class Ctc:
-    """Greedy CTC: the likeliest token of each frame, repeats merged, blanks dropped."""
+    """The likeliest token of each frame, repeats merged, blanks dropped; with hotwords, what best_path finds.
+
+    Confidences are of the network, whatever was boosted. Where the vocabulary cannot write one of the
+    hotwords, the others are boosted, and Hypothesis.ignored says "hotwords".
+    """
 
     family: ClassVar[str] = "ctc"
     languages: ClassVar[tuple[str, ...]] = ()
-    honours: ClassVar[frozenset[str]] = frozenset({"words"})  # of the options
+    honours: ClassVar[frozenset[str]] = frozenset({"words", "hotwords"})  # of the options
     model_types: ClassVar[frozenset[str]] = _MASKED | {"data2vec-audio", "sew", "sew-d", "wav2vec2-conformer"}
 
     def __init__(self, checkpoint: Checkpoint, *, batch_seconds: float = BATCH_SECONDS) -> None:
@@ -41,6 +53,7 @@ class Ctc:
         self._batch_seconds = batch_seconds
         self._speller = Speller(checkpoint.tokenizer, group_tokens=False)
         self._blank: int = checkpoint.model.config.pad_token_id
+        self._phrases = Phrasebook(checkpoint.tokenizer, blank=self._blank)
         self._frames: _WaveformFrames | _ParakeetFrames = (
             _ParakeetFrames(checkpoint)
             if checkpoint.model.config.model_type == _PARAKEET
@@ -73,19 +86,38 @@ class Ctc:
         clips = [request.clip for request in requests]
         features = self._checkpoint.features(clips)
         valid = self._frames.prepare(features["attention_mask"])
-        logits: Tensor = self._checkpoint.model(**features).logits
-        log_probs, ids = logits.float().log_softmax(-1).max(-1)
-        counts = [logits.shape[1]] * len(clips) if valid is None else valid.tolist()
+        log_probs = self._checkpoint.model(**features).logits.float().log_softmax(-1)
+        counts = [log_probs.shape[1]] * len(clips) if valid is None else valid.tolist()
+        spellings = [self._phrases.spell(request.options.hotwords) for request in requests]
         return [
             self._speller.hypothesis(
-                self._tokens(clip, row_ids[:count], row_probs[:count]),
+                self._tokens(request.clip, *row),
                 words=request.options.words,
-                ignored=request.options.beyond(self.honours),
+                ignored=request.options.beyond(self.honours if each.whole else self.honours - {"hotwords"}),
             )
-            for request, clip, row_ids, row_probs, count in zip(
-                requests, clips, ids.tolist(), log_probs.tolist(), counts, strict=True
+            for request, row, each in zip(
+                requests,
+                self._labels(log_probs, counts, [each.tree for each in spellings]),
+                spellings,
+                strict=True,
             )
         ]
+
+    def _labels(
+        self, log_probs: Tensor, counts: list[int], trees: list[PhraseTree | None]
+    ) -> Iterable[tuple[list[int], list[float]]]:
+        """Of each row one token per valid frame, and its log-probability.
+
+        log_probs: (B, frames, vocabulary); counts: the valid frames of each row; trees: its phrases, or None.
+        """
+        best, ids = log_probs.max(-1)
+        rows = zip(ids.tolist(), best.tolist(), counts, trees, log_probs, strict=True)
+        for row_ids, row_best, count, tree, row in rows:
+            if tree is None:
+                yield row_ids[:count], row_best[:count]
+            else:
+                path = best_path(row[:count], tree, self._blank)
+                yield path, row[torch.arange(count), path].tolist()
 
     def _tokens(self, clip: Clip, ids: list[int], log_probs: list[float]) -> list[Token]:
         """ids, log_probs: one per frame. A token's log-probability is the mean over its frames."""
@@ -97,6 +129,61 @@ class Ctc:
                 start, end = (min(clip.start + at * self._frames.samples, clip.end) for at in (first, frame))
                 tokens.append(Token(token, start, end, sum(log_probs[first:frame]) / (frame - first)))
         return tokens
+
+
+_Labels: TypeAlias = "tuple[int, _Labels] | None"  # a token for each frame up to now, the last one first
+_Paths: TypeAlias = dict[tuple[int, int], tuple[float, _Labels]]  # by state and last token: score, labels
+
+
+def best_path(log_probs: Tensor, tree: PhraseTree, blank: int) -> list[int]:
+    """One token per frame: the path of the highest log-probability with BONUS for all that its phrases earn.
+
+    log_probs: (frames, vocabulary), natural. A Viterbi search: a text counts by its best path, so that where
+    no phrase is in reach the answer is the likeliest token of each frame, as without a tree (of two that are
+    equal, either). Paths meet where they stand in the same state of the tree with the same last token. Of
+    those that differ the best BEAM go on, and the best one when all is taken back that phrases may still
+    lose: so the answer never scores less than the path of the likeliest tokens does.
+    """
+    paths: _Paths = {(tree.start, blank): (0.0, None)}
+    for candidates in _candidates(log_probs):
+        longer: _Paths = {}
+        for (state, last), (score, labels) in paths.items():
+            for token, log_prob in candidates:
+                new = token not in (last, blank)
+                reached, earned = tree.advance(state, token) if new else (state, 0)
+                total = score + log_prob + BONUS * earned
+                if (reached, token) not in longer or total > longer[reached, token][0]:
+                    longer[reached, token] = (total, (token, labels))
+        paths = _prune(longer, tree)
+    _, labels = max(
+        ((score + BONUS * tree.finish(state), labels) for (state, _), (score, labels) in paths.items()),
+        key=itemgetter(0),
+    )
+    return _unwound(labels)
+
+
+def _candidates(log_probs: Tensor) -> Iterable[list[tuple[int, float]]]:
+    """(frames, vocabulary) to the tokens of each frame that may matter: blank alone, where it is certain."""
+    values, tokens = log_probs.topk(min(CANDIDATES, log_probs.shape[-1]))
+    counts = (values >= values[:, :1] - MARGIN).sum(-1)
+    for row_tokens, row_values, count in zip(tokens.tolist(), values.tolist(), counts.tolist(), strict=True):
+        yield list(zip(row_tokens[:count], row_values[:count], strict=True))
+
+
+def _prune(paths: _Paths, tree: PhraseTree) -> _Paths:
+    if len(paths) <= BEAM:
+        return paths
+    kept = nlargest(BEAM, paths, key=lambda key: paths[key][0])
+    safest = max(paths, key=lambda key: paths[key][0] - BONUS * tree.at_risk(key[0]))
+    return {key: paths[key] for key in (*kept, safest)}
+
+
+def _unwound(labels: _Labels) -> list[int]:
+    found = []
+    while labels is not None:
+        token, labels = labels
+        found.append(token)
+    return found[::-1]
 
 
 class _WaveformFrames:

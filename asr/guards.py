@@ -16,6 +16,7 @@ from asr.hypothesis import Hypothesis
 from audio.clip import SAMPLE_RATE, Samples, seconds_from_samples
 
 LOUDEST_OVER: Final = SAMPLE_RATE // 5  # samples: a vowel
+PEAK_HOPS: Final = 5  # 160 ms: noise that passes for speech does so for a hop or two, a short word for longer
 BLOCK: Final = SAMPLE_RATE // 100  # samples: the resolution of where the loudest stretch lies
 LEAST_SECONDS: Final = 1 / SAMPLE_RATE
 LONGEST_PHRASE: Final = 16  # words that are looked for again right behind themselves
@@ -27,35 +28,64 @@ class Evidence:
 
     seconds: how long it is; rms: dBFS of its loudest 200 ms, -inf for digital silence
     speech_probability: 0..1, the detector's mean over the segment; None when no detector judged it
-    speech_peak: 0..1, its highest; None likewise
+    speech_peak: 0..1, its mean over the PEAK_HOPS hops of which it is surest; None likewise
+    voicing: -1..1, of the loudest 200 ms, as `voicing` has it
     """
 
     seconds: float
     rms: float
     speech_probability: float | None = None
     speech_peak: float | None = None
+    voicing: float | None = None
 
     @classmethod
     def of(cls, samples: Samples, probabilities: Sequence[float] = ()) -> Self:
         """samples: float32 (n,), of the segment; probabilities: one per hop of it."""
+        stretch = loudest(samples)
         return cls(
             seconds=seconds_from_samples(len(samples)),
-            rms=loudest(samples),
-            speech_probability=math.fsum(probabilities) / len(probabilities) if probabilities else None,
-            speech_peak=max(probabilities, default=None),
+            rms=level(stretch),
+            speech_probability=_mean(probabilities),
+            speech_peak=_mean(sorted(probabilities)[-PEAK_HOPS:]),
+            voicing=voicing(stretch),
         )
 
+    @property
+    def speech_seconds(self) -> float | None:
+        """Of speech that the detector expects: its mean probability times the length."""
+        return None if self.speech_probability is None else self.speech_probability * self.seconds
 
-def loudest(samples: Samples) -> float:
-    """dBFS of the loudest 200 ms of float32 samples (n,), of all where there are fewer; -inf for zeros."""
+
+def _mean(numbers: Sequence[float]) -> float | None:
+    return math.fsum(numbers) / len(numbers) if numbers else None
+
+
+def loudest(samples: Samples) -> Samples:
+    """The loudest 200 ms of float32 samples (n,), found to 10 ms; all of them where there are fewer."""
     if len(samples) <= LOUDEST_OVER:
-        most = float(np.square(samples, dtype=np.float64).mean()) if len(samples) else 0.0
-    else:
-        energy = np.square(samples[: len(samples) // BLOCK * BLOCK], dtype=np.float64)
-        total = np.concatenate(([0.0], energy.reshape(-1, BLOCK).sum(axis=1).cumsum()))
-        span = LOUDEST_OVER // BLOCK
-        most = float((total[span:] - total[:-span]).max()) / LOUDEST_OVER
-    return 10 * math.log10(most) if most > 0 else -math.inf
+        return samples
+    blocks = samples[: len(samples) // BLOCK * BLOCK].reshape(-1, BLOCK)
+    total = np.zeros(len(blocks) + 1)
+    np.cumsum(np.einsum("ij,ij->i", blocks, blocks), out=total[1:])
+    start = int((total[LOUDEST_OVER // BLOCK :] - total[: -LOUDEST_OVER // BLOCK]).argmax()) * BLOCK
+    return samples[start : start + LOUDEST_OVER]
+
+
+def level(samples: Samples) -> float:
+    """dBFS of float32 samples (n,); -inf for zeros, and for none."""
+    energy = float(samples @ samples)
+    return 10 * math.log10(energy / len(samples)) if energy > 0 else -math.inf
+
+
+def voicing(samples: Samples) -> float | None:
+    """How like its neighbour a sample is, -1..1; None for zeros. float32 samples (n,).
+
+    The normalised autocorrelation at a lag of one sample, one of five signs by which Atal and Rabiner (1976)
+    tell voiced from unvoiced speech: a voice has its strength below 1 kHz and comes near 1, white noise is at
+    0, a hiss below.
+    """
+    energy = float(samples @ samples)
+    return float(samples[1:] @ samples[:-1]) / energy if energy > 0 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +94,12 @@ class Guards:
 
     min_rms: dBFS of the loudest 200 ms
     min_speech: seconds of speech that the detector expects: its mean probability times the length
-    min_peak: probability of speech that some hop must reach; sounds that are taken for speech seldom do
+    brief: seconds of speech that the detector expects, up to which it must be sure: what is not speech passes
+        for it briefly, while a voice far away may leave it in doubt for long
+    min_peak: mean probability of speech that the surest 160 ms of a brief sound must reach
+    peak_rise: by how much more for each second of speech expected: of a longer sound it should be surer
+    min_voicing: how like its neighbour a sample of the loudest 200 ms of a brief sound must be; refused only
+        where the surest 160 ms are below voicing_peak too, as "six" is half hiss
     max_no_speech: probability that the model gives to there being no speech; refused only where the mean
         log-probability of the text is below no_speech_log_prob too
     min_log_prob: mean log-probability of the text, whatever else; off, as it takes a threshold per model
@@ -76,7 +111,11 @@ class Guards:
 
     min_rms: float | None = -60.0
     min_speech: float | None = 0.15
-    min_peak: float | None = 0.8
+    brief: float = 0.6
+    min_peak: float | None = 0.6
+    peak_rise: float = 0.6
+    min_voicing: float | None = 0.8
+    voicing_peak: float = 0.99
     max_no_speech: float | None = 0.6
     no_speech_log_prob: float = -1.0
     min_log_prob: float | None = None
@@ -90,7 +129,9 @@ class Guards:
 SHARPER: Final = Guards(
     min_rms=-45.0,
     min_speech=0.4,
+    brief=math.inf,
     min_peak=0.95,
+    peak_rise=0.0,
     max_no_speech=0.3,
     no_speech_log_prob=-0.5,
     min_log_prob=-0.8,
@@ -119,12 +160,21 @@ def _rms(_: Hypothesis, evidence: Evidence, guards: Guards) -> bool:
 
 
 def _speech(_: Hypothesis, evidence: Evidence, guards: Guards) -> bool:
-    share = evidence.speech_probability
-    return _below(None if share is None else share * evidence.seconds, guards.min_speech)
+    return _below(evidence.speech_seconds, guards.min_speech)
 
 
 def _peak(_: Hypothesis, evidence: Evidence, guards: Guards) -> bool:
-    return _below(evidence.speech_peak, guards.min_peak)
+    floor = guards.min_peak and guards.min_peak + guards.peak_rise * (evidence.speech_seconds or 0)
+    return _is_brief(evidence, guards) and _below(evidence.speech_peak, floor)
+
+
+def _voicing(_: Hypothesis, evidence: Evidence, guards: Guards) -> bool:
+    unsure = evidence.speech_peak is not None and evidence.speech_peak < guards.voicing_peak
+    return unsure and _is_brief(evidence, guards) and _below(evidence.voicing, guards.min_voicing)
+
+
+def _is_brief(evidence: Evidence, guards: Guards) -> bool:
+    return evidence.speech_seconds is not None and evidence.speech_seconds < guards.brief
 
 
 def _no_speech(hypothesis: Hypothesis, _: Evidence, guards: Guards) -> bool:
@@ -160,6 +210,7 @@ _GUARDS: Final[dict[str, Callable[[Hypothesis, Evidence, Guards], bool]]] = {
     "rms": _rms,
     "speech": _speech,
     "peak": _peak,
+    "voicing": _voicing,
     "no_speech": _no_speech,
     "log_prob": _log_prob,
     "compression": _compression,
@@ -194,12 +245,14 @@ def _words(text: str) -> list[str]:
     return re.findall(r"\w+", text.casefold())
 
 
-# What films and talks end with, of which the training data is full; as _words leaves it. "" is "...".
+# What films and talks end with, of which the training data is full, and what is written for a sneeze or a
+# bark; as _words leaves it. "" is "...".
 _PHANTOMS: Final = frozenset(
     (
         *("", "you", "thank you", "thank you very much", "thanks for watching", "thank you for watching"),
         *("thank you so much for watching", "thanks for listening", "please subscribe", "like and subscribe"),
         *("see you next time", "bye", "bye bye", "the end"),
+        *("the", "ah", "eh", "ha", "hah", "hh", "hm", "hmm", "huh", "mm", "ugh", "uh", "um"),
         *("vielen dank", "vielen dank fürs zuschauen", "danke fürs zuschauen", "bis zum nächsten mal"),
         *("merci", "merci d avoir regardé cette vidéo", "gracias", "gracias por ver el video"),
         *("obrigado", "obrigado por assistir", "grazie", "grazie per la visione", "bedankt voor het kijken"),

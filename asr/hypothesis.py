@@ -3,11 +3,18 @@
 import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from audio.clip import Clip
 
 Task = Literal["transcribe", "translate"]
+
+MOST_HOTWORDS: Final = 1000
+LONGEST_HOTWORD: Final = 100  # characters
+
+
+class OptionsError(ValueError):
+    """An option out of its range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +27,9 @@ class Options:
     task: translate is into English
     temperature: 0..1; 0 is the likeliest text. Above it the text is drawn, by lots that hang on the clip
         alone: the same clip with the same options gives the same text
-    hotwords: words and phrases that are likely to occur
+    hotwords: words and phrases that are likely to occur; MOST_HOTWORDS at most, of LONGEST_HOTWORD at most
 
-    Raises ValueError for a temperature out of range.
+    Raises OptionsError for a temperature out of range, and for too many or too long hotwords.
     """
 
     language: str | None = None
@@ -34,7 +41,12 @@ class Options:
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature <= 1:
-            raise ValueError(f"temperature must be between 0 and 1, not {self.temperature}")
+            raise OptionsError(f"temperature must be between 0 and 1, not {self.temperature}")
+        if len(self.hotwords) > MOST_HOTWORDS:
+            raise OptionsError(f"hotwords must be at most {MOST_HOTWORDS}, not {len(self.hotwords)}")
+        longest = max(map(len, self.hotwords), default=0)
+        if longest > LONGEST_HOTWORD:
+            raise OptionsError(f"hotwords must have at most {LONGEST_HOTWORD} characters each, not {longest}")
 
     def beyond(self, honoured: Collection[str]) -> tuple[str, ...]:
         """Names of the options that were given, by a value other than the default, and are not honoured."""
@@ -79,6 +91,8 @@ class Hypothesis:
     avg_log_prob: mean natural log-probability of the tokens, whatever the temperature; None when there are
         none or the model does not tell
     ignored: names of the options that were given and could not be honoured
+    settled: of a partial, how many characters of the text, from its beginning, a later answer about the same
+        utterance will have too; None when the model does not tell
     """
 
     text: str
@@ -89,6 +103,7 @@ class Hypothesis:
     no_speech_probability: float | None = None
     avg_log_prob: float | None = None
     ignored: tuple[str, ...] = ()
+    settled: int | None = None
 
     @property
     def compression_ratio(self) -> float | None:
@@ -109,10 +124,11 @@ def compression_ratio(text: str) -> float:
 class Description:
     """What runs: told in /ready, in session.created and in the log.
 
-    model: the id, folder name or "pocketsphinx"; requested: the ASR_MODEL setting
+    model: the id, folder name or "pocketsphinx"; requested: what was asked for: auto, a folder …
     family: ctc, transducer, seq2seq or pocketsphinx; device: cpu, cuda:0 …; dtype: float32, bfloat16 …
     languages: ISO 639-1 codes, () when unknown; fallback: why this is not what was asked for, None if it is
     incremental: a clip costs little where most of it was heard in the utterance's partials
+    translates: it honours the task translate
     """
 
     model: str
@@ -123,6 +139,7 @@ class Description:
     languages: tuple[str, ...] = ()
     fallback: str | None = None
     incremental: bool = False
+    translates: bool = False
 
 
 class Recognizer(Protocol):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from asr.ctc import Ctc
     from asr.seq2seq import Seq2Seq
     from asr.transducer import Transducer
+    from asr.whisper import AudioContext
 
 AUTO: Final = "auto"
 AUTO_ON_CUDA: Final = "nvidia/parakeet-tdt-0.6b-v3"
@@ -117,13 +118,29 @@ class Loaded:
         return self.recognizer.transcribe(requests)
 
 
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How a checkpoint is to be loaded; device: a real one, not auto."""
+
+    device: str
+    dtype: str
+    hub_timeout: float
+    audio_context: "AudioContext"
+
+
 def load(
-    requested: str, *, device: str = "auto", dtype: str = "auto", hub_timeout: float = HUB_TIMEOUT
+    requested: str,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    hub_timeout: float = HUB_TIMEOUT,
+    audio_context: "AudioContext" = "full",
 ) -> Loaded:
     """Builds the recognizer that was asked for; slow, and to be called where it will run.
 
     requested: auto, pocketsphinx, free, a folder or a hub id; device: auto, cpu, cuda, cuda:1 …; dtype: auto,
-    float32, bfloat16, float16; hub_timeout: the most seconds lost when no hub is in reach.
+    float32, bfloat16, float16; hub_timeout: the most seconds lost when no hub is in reach; audio_context: of
+    Whisper's encoder, as Seq2Seq.load has it, and nothing to the others.
 
     auto is a strong model on CUDA, a small one on the CPU, and PocketSphinx where the wanted one is neither
     in the cache nor to be had from the hub: `description.fallback` then says so.
@@ -132,12 +149,12 @@ def load(
     """
     if requested in _EMBEDDED:
         return _embedded(requested, requested)
-    device = choose_device(device)
+    way = _Way(choose_device(device), dtype, hub_timeout, audio_context)
     if requested != AUTO:
-        return _pretrained(requested, requested, device, dtype, hub_timeout)
-    wanted = AUTO_ON_CUDA if device.startswith("cuda") else AUTO_ON_CPU
+        return _pretrained(requested, requested, way)
+    wanted = AUTO_ON_CUDA if way.device.startswith("cuda") else AUTO_ON_CPU
     try:
-        return _pretrained(wanted, requested, device, dtype, hub_timeout)
+        return _pretrained(wanted, requested, way)
     except ModelUnavailable as error:
         return _embedded(POCKETSPHINX, requested, fallback=f"{POCKETSPHINX} in place of {wanted}: {error}")
 
@@ -174,7 +191,7 @@ def _embedded(name: str, requested: str, fallback: str | None = None) -> Loaded:
     return _described(_EMBEDDED[name](), name, requested, fallback)
 
 
-def _pretrained(name: str, requested: str, device: str, dtype: str, hub_timeout: float) -> Loaded:
+def _pretrained(name: str, requested: str, way: _Way) -> Loaded:
     """name: a folder or a hub id."""
     folder = Path(name).expanduser()
     if folder.is_dir():
@@ -182,33 +199,42 @@ def _pretrained(name: str, requested: str, device: str, dtype: str, hub_timeout:
             raise ModelUnavailable(
                 f"{folder} has no config.json: it is no folder of a model for transformers"
             )
-        return _described(_recognizer(folder, device, dtype), folder.resolve().name, requested)
-    return _described(_from_hub(name, device, dtype, hub_timeout), name, requested)
+        return _described(_recognizer(folder, way), folder.resolve().name, requested)
+    return _described(_from_hub(name, way), name, requested)
 
 
-def _from_hub(model_id: str, device: str, dtype: str, timeout: float) -> DescribedRecognizer:
+def _from_hub(model_id: str, way: _Way) -> DescribedRecognizer:
     """From the cache, without a question to the hub, if it is whole there."""
     snapshot = hub.cached(model_id)
     try:
         if snapshot:
-            return _recognizer(snapshot, device, dtype)
+            return _recognizer(snapshot, way)
         missing = f"neither a folder nor in the cache {hub.cache_folder()}"
     except ModelUnavailable as error:
         missing = f"not whole in the cache ({error})"
-    if obstacle := hub.obstacle(model_id, timeout):
+    if obstacle := hub.obstacle(model_id, way.hub_timeout):
         raise ModelUnavailable(
             f"{model_id} is {missing}, and {obstacle}. Set HF_HOME to a cache that has it, HF_ENDPOINT to a "
             "hub in reach, or ASR_MODEL to a folder or to pocketsphinx"
         )
-    return _recognizer(model_id, device, dtype)
+    return _recognizer(model_id, way)
 
 
-def _recognizer(source: str | Path, device: str, dtype: str) -> DescribedRecognizer:
+def _recognizer(source: str | Path, way: _Way) -> DescribedRecognizer:
     from asr.pretrained import model_type
+    from asr.seq2seq import Seq2Seq
 
     local = isinstance(source, Path)
     family = _family(model_type(source, local_files_only=local), source)
-    return family.load(source, device=device, dtype=dtype, local_files_only=local)
+    if family is not Seq2Seq:
+        return family.load(source, device=way.device, dtype=way.dtype, local_files_only=local)
+    return Seq2Seq.load(
+        source,
+        device=way.device,
+        dtype=way.dtype,
+        local_files_only=local,
+        audio_context=way.audio_context,
+    )
 
 
 def _family(kind: str, source: str | Path) -> "type[Ctc | Transducer | Seq2Seq]":
@@ -239,5 +265,6 @@ def _described(
             languages=recognizer.languages or (entry.languages if entry else ()),
             fallback=fallback,
             incremental=getattr(recognizer, "incremental", False),
+            translates=getattr(recognizer, "translates", False),
         ),
     )

@@ -6,7 +6,7 @@ server runs it in a process of its own.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import ClassVar, Final
 
@@ -66,7 +66,8 @@ class PocketSphinx:
         if live is not None:
             live.heard, live.over = self._requests, not request.partial
         if request.partial:
-            return self._hypothesis(request, live.sphinx.follow(request.clip) if live else "")
+            said = self._hypothesis(request, live.sphinx.follow(request.clip) if live else "")
+            return replace(said, settled=len(live.sphinx.settled) if live else 0)
         words = (live.sphinx if live else self._forgetful()).finish(request.clip)
         return self._hypothesis(request, " ".join(word.text for word in words), words)
 

@@ -57,7 +57,12 @@ class Sphinx:
         """What was said so far, roughly; "" while the clip is shorter than the lead."""
         self._advance(clip)
         under_way = self._decoder.hyp() if self._listening else None
-        return " ".join([*(word.text for word in self._words), *([under_way.hypstr] if under_way else [])])
+        return " ".join(filter(None, [self.settled, under_way.hypstr if under_way else ""]))
+
+    @property
+    def settled(self) -> str:
+        """What was said in the stretches that are over: however the clip goes on, its text begins so."""
+        return " ".join(word.text for word in self._words)
 
     def finish(self, clip: Clip) -> tuple[Word, ...]:
         """What was said in the clip. It may still grow."""

@@ -6,26 +6,33 @@ RNN-T: Graves 2012. TDT, where each emission also says how many frames it spans:
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
 import torch
 from torch import Tensor
 from transformers import AutoModelForRNNT, AutoModelForTDT
 
+from asr.boosting import ROOT, Phrasebook, PhraseTree
 from asr.hypothesis import Hypothesis, Request
 from asr.pretrained import BATCH_SECONDS, Checkpoint, Speller, Token, transcribe_in_batches
 from audio.clip import Clip
+
+# Nats for the first token of a phrase, which is right by chance more often, and for each one after it.
+FIRST_BONUS: Final = 1.0
+NEXT_BONUS: Final = 2.0
 
 
 class Transducer:
     """Greedy transducer decoding of a whole batch in step.
 
     The loop is ours: generate() gives no probabilities, and may stay for ever on a frame of a TDT model.
+    Confidences are of the network, whatever was boosted. Where the vocabulary cannot write one of the
+    hotwords, the others are boosted, and Hypothesis.ignored says "hotwords".
     """
 
     family: ClassVar[str] = "transducer"
     languages: ClassVar[tuple[str, ...]] = ()
-    honours: ClassVar[frozenset[str]] = frozenset({"words"})  # of the options
+    honours: ClassVar[frozenset[str]] = frozenset({"words", "hotwords"})  # of the options
     model_types: ClassVar[frozenset[str]] = frozenset(
         {"parakeet_tdt", "parakeet_rnnt", "nemotron_asr_streaming"}
     )
@@ -36,6 +43,7 @@ class Transducer:
         self._checkpoint = checkpoint
         self._batch_seconds = batch_seconds
         self._speller = Speller(checkpoint.tokenizer, group_tokens=False)
+        self._phrases = Phrasebook(checkpoint.tokenizer, blank=checkpoint.model.config.blank_token_id)
         factor: int = checkpoint.model.config.encoder_config.subsampling_factor
         lookahead = getattr(checkpoint.model.config.encoder_config, "default_num_lookahead_tokens", None)
         self._lookahead = {} if lookahead is None else {"num_lookahead_tokens": lookahead}  # Nemotron's
@@ -68,14 +76,20 @@ class Transducer:
         encoded = self._checkpoint.model.get_audio_features(
             **features, **self._lookahead, output_attention_mask=True
         )
-        emissions = decode(self._checkpoint.model, encoded.pooler_output, encoded.attention_mask.sum(-1))
+        spellings = [self._phrases.spell(request.options.hotwords) for request in requests]
+        emissions = decode(
+            self._checkpoint.model,
+            encoded.pooler_output,
+            encoded.attention_mask.sum(-1),
+            [each.tree for each in spellings],
+        )
         return [
             self._speller.hypothesis(
                 self._tokens(request.clip, row),
                 words=request.options.words,
-                ignored=request.options.beyond(self.honours),
+                ignored=request.options.beyond(self.honours if each.whole else self.honours - {"hotwords"}),
             )
-            for request, row in zip(requests, emissions, strict=True)
+            for request, row, each in zip(requests, emissions, spellings, strict=True)
         ]
 
     def _tokens(self, clip: Clip, emissions: Sequence["Emission"]) -> list[Token]:
@@ -95,24 +109,32 @@ class Emission:
     log_prob: float
 
 
-def decode(model: Any, encoded: Tensor, valid: Tensor) -> list[list[Emission]]:
+def decode(
+    model: Any, encoded: Tensor, valid: Tensor, trees: Sequence[PhraseTree | None] = ()
+) -> list[list[Emission]]:
     """Greedy decoding; rows are independent.
 
-    encoded: (B, frames, hidden), projected for the joint; valid: (B,), frames that are not padding.
+    encoded: (B, frames, hidden), projected for the joint; valid: (B,), frames that are not padding;
+    trees: the phrases to boost in each row, or None; () for no row.
     A frame emits max_symbols_per_step tokens at most, so this ends.
     """
     config = model.config
     durations = torch.tensor(getattr(config, "durations", None) or [0], device=encoded.device)
     rows = torch.arange(len(encoded), device=encoded.device)
     predictor = _Predictor(model.decoder, len(encoded), config.blank_token_id)
+    boost = _Boost(trees, config.vocab_size, encoded.device) if any(trees) else None
     frame = torch.zeros_like(rows)
     symbols = torch.zeros_like(rows)  # emitted since the row's frame last changed
     steps: list[Tensor] = []
     while bool((live := frame < valid).any()):
         here = encoded[rows, frame.clamp(max=encoded.shape[1] - 1)]
         logits = model.joint(encoder_hidden_states=here, decoder_hidden_states=predictor.output).float()
-        log_prob, token = logits[:, : config.vocab_size].log_softmax(-1).max(-1)
+        log_probs = logits[:, : config.vocab_size].log_softmax(-1)
+        log_prob, token = log_probs.max(-1)
         blank = token == config.blank_token_id
+        if boost is not None:
+            token = (log_probs + boost.bonus).argmax(-1)  # where the likeliest is blank, it stays unsaid
+            log_prob = log_probs.gather(-1, token[:, None])[:, 0]
         span = durations[logits[:, config.vocab_size :].argmax(-1)] if len(durations) > 1 else blank.long()
         symbols = torch.where(blank, 0, symbols + 1)
         stuck = (span == 0) & (blank | (symbols >= config.max_symbols_per_step))
@@ -122,6 +144,8 @@ def decode(model: Any, encoded: Tensor, valid: Tensor) -> list[list[Emission]]:
             torch.stack([token.float(), frame.float(), span.float(), log_prob.float(), emits.float()])
         )
         predictor.feed(token, emits)
+        if boost is not None:
+            boost.feed(token, emits)
         symbols = torch.where(advance > 0, 0, symbols)
         frame = frame + advance
     return _emissions(steps, len(encoded))
@@ -162,3 +186,47 @@ class _Predictor:
     def _step(self, tokens: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         output, state = self._network.lstm(self._network.embedding(tokens)[:, None], self._state)
         return self._network.decoder_projector(output)[:, 0], state
+
+
+class _Boost:
+    """The bonus of every token in every row, for the place in its phrases where the row stands.
+
+    bonus: (B, vocabulary), float32. Whether a token or a blank comes is the network's choice alone, as in
+    GPU-PB (Andrusenko et al. 2025): nothing is written where nothing is said. A greedy decoder cannot go back
+    to before a false start. So no bonus is taken back either, which would only push the row on through the
+    wrong phrase: a token is chosen over another only if that one is at most a bonus likelier.
+    """
+
+    def __init__(self, trees: Sequence[PhraseTree | None], vocabulary: int, device: torch.device) -> None:
+        self._trees = {row: tree for row, tree in enumerate(trees) if tree is not None}
+        self._states = {row: tree.start for row, tree in self._trees.items()}
+        self._at_root = torch.zeros(len(trees), vocabulary, device=device)
+        self._put(self._at_root, dict.fromkeys(self._trees, ROOT))
+        self.bonus = self._at_root.clone()
+        self._put(self.bonus, self._states)
+
+    def feed(self, tokens: Tensor, emits: Tensor) -> None:
+        """tokens, emits: (B,). The one transfer to the host of a step, and only where there are hotwords."""
+        told = torch.where(emits, tokens, -1).tolist()
+        moved = {
+            row: tree.advance(self._states[row], told[row])[0]
+            for row, tree in self._trees.items()
+            if told[row] >= 0
+        }
+        if moved:
+            self._states |= moved
+            rows = torch.tensor([*moved], device=self.bonus.device)
+            self.bonus[rows] = self._at_root[rows]
+            self._put(self.bonus, {row: state for row, state in moved.items() if state != ROOT})
+
+    def _put(self, bonus: Tensor, states: dict[int, int]) -> None:
+        """states: by row. What begins a phrase, in whatever state, stands there already."""
+        places = [
+            (row, token, FIRST_BONUS if count == 1 else NEXT_BONUS)
+            for row, state in states.items()
+            for token, count in self._trees[row].continuations(state).items()
+        ]
+        if places:
+            rows, tokens, worth = zip(*places, strict=True)
+            where = torch.tensor([rows, tokens], device=bonus.device)
+            bonus[where[0], where[1]] = torch.tensor(worth, device=bonus.device)

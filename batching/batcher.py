@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Generic, Self, TypeVar
 
@@ -15,18 +17,35 @@ Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
 
-PRIORITIES: Final = 3  # 0 goes first
+PRIORITIES: Final = 4  # 0 goes first
+BULK: Final = PRIORITIES - 1  # work that nobody waits for live
 TOLD_AT_ONCE: Final = 32  # results after which the event loop may do something else
+NEWEST: Final = 0.2  # weight of the newest batch in the pace
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What is told of an item when its batch begins. waited: seconds."""
+
+    priority: int
+    waited: float
+
+
+def _unobserved(batch: Sequence[Taken]) -> None:
+    pass
 
 
 class Ticket(Generic[Item, Result]):
     """An item's place in the queue, and whom to tell."""
 
-    __slots__ = ("_done", "item", "priority", "told", "waiting")
+    __slots__ = ("_done", "item", "posted", "priority", "told", "waiting")
 
-    def __init__(self, item: Item, priority: int, done: Callable[[Result | Exception], None]) -> None:
+    def __init__(
+        self, item: Item, priority: int, done: Callable[[Result | Exception], None], posted: float
+    ) -> None:
         self.item = item
         self.priority = priority
+        self.posted = posted  # by the batcher's clock
         self.waiting = True  # false once it was taken into a batch, or cancelled
         self.told = False
         self._done = done
@@ -45,10 +64,11 @@ class Ticket(Generic[Item, Result]):
 class Batcher(Generic[Item, Result]):
     """Many callers, one model.
 
-    The queue holds at most `max_waiting` items; beyond it `post` takes in only priority 0, whose number is
-    bounded by its callers, and raises QueueFull for the rest. A batch holds at most `max_items` items that
-    together cost at most `budget`, and always at least one: the most urgent class first, oldest first
-    within a class.
+    The queue holds at most `max_waiting` items; beyond it `post` takes in only priority 0 and BULK, whose
+    numbers are bounded by their callers, and raises QueueFull for the rest; items of BULK do not count. A
+    batch holds at most `max_items` items that together cost at most `budget`, and always at least one: the
+    most urgent class first, oldest first within a class. It is also held to `seconds`, by the pace of the batches before it, so that what comes
+    next need not wait longer; with less urgent items among them to `joined_seconds`.
 
     Where the model is a pure function of its items (`stateless`), a batch that fails is run again item by
     item, so that a bad item fails alone; else every waiter of the batch is told.
@@ -65,6 +85,10 @@ class Batcher(Generic[Item, Result]):
         stateless: bool = True,
         cost: Callable[[Item], float] = lambda item: 1.0,
         budget: float = float("inf"),
+        seconds: float = float("inf"),
+        joined_seconds: float = float("inf"),
+        observe: Callable[[Sequence[Taken]], None] = _unobserved,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.worker = worker
         self.max_items = max_items
@@ -74,6 +98,11 @@ class Batcher(Generic[Item, Result]):
         self._stateless = stateless
         self._cost = cost
         self._budget = budget
+        self._seconds = seconds
+        self._joined_seconds = joined_seconds
+        self._observe = observe
+        self._clock = clock
+        self._pace = 0.0  # seconds for each unit of cost, as far as is known
         self._queues: tuple[deque[Ticket[Item, Result]], ...] = tuple(deque() for _ in range(PRIORITIES))
         self._running: list[Ticket[Item, Result]] = []
         self._wake = asyncio.Event()
@@ -96,9 +125,10 @@ class Batcher(Generic[Item, Result]):
         """
         if self._closed:
             raise Closed("the batcher was closed")
-        if priority > 0 and len(self) >= self.max_waiting:
-            raise QueueFull(f"{len(self)} items wait already")
-        ticket: Ticket[Item, Result] = Ticket(item, priority, done)
+        waiting = len(self) - len(self._queues[BULK])
+        if 0 < priority < BULK and waiting >= self.max_waiting:
+            raise QueueFull(f"{waiting} items wait already")
+        ticket: Ticket[Item, Result] = Ticket(item, priority, done, self._clock())
         self._queues[priority].append(ticket)
         self._wake.set()
         return ticket
@@ -140,10 +170,12 @@ class Batcher(Generic[Item, Result]):
         assert self._loop is not None
         self._closed = True
         self._loop.cancel()
-        await asyncio.gather(self._loop, return_exceptions=True)
-        await self.worker.close()
-        for ticket in [*self._running, *(ticket for queue in self._queues for ticket in queue)]:
-            ticket.tell(Closed("the batcher was closed"))
+        try:
+            await asyncio.gather(self._loop, return_exceptions=True)
+        finally:  # also when whoever leaves is cancelled meanwhile
+            await self.worker.close()
+            for ticket in [*self._running, *(ticket for queue in self._queues for ticket in queue)]:
+                ticket.tell(Closed("the batcher was closed"))
 
     async def _run(self) -> None:
         while True:
@@ -158,8 +190,11 @@ class Batcher(Generic[Item, Result]):
     async def _run_batch(self, batch: list[Ticket[Item, Result]]) -> None:
         self.batches += 1
         self.items += len(batch)
+        began = self._clock()
+        self._observe([Taken(ticket.priority, began - ticket.posted) for ticket in batch])
         try:
             results = await self.worker.run([ticket.item for ticket in batch])
+            self._learn(batch, self._clock() - began)
             outcomes = list(zip(batch, results, strict=True))
         except Exception as error:
             await self._run_failed_batch(batch, error)
@@ -178,14 +213,21 @@ class Batcher(Generic[Item, Result]):
         for ticket in batch:
             await self._run_batch([ticket])
 
+    def _learn(self, batch: list[Ticket[Item, Result]], seconds: float) -> None:
+        pace = seconds / max(sum(self._cost(ticket.item) for ticket in batch), 1e-9)
+        self._pace += (pace - self._pace) * (NEWEST if self._pace else 1.0)
+
     def _take(self) -> list[Ticket[Item, Result]]:
         """The next batch, taken out of the queue."""
         batch: list[Ticket[Item, Result]] = []
         cost = 0.0
-        for queue in self._queues:
+        for priority, queue in enumerate(self._queues):
+            joining = bool(batch) and batch[0].priority < priority
+            seconds = self._joined_seconds if joining else self._seconds
             while queue:
                 cost += self._cost(queue[0].item)
-                if batch and (cost > self._budget or len(batch) == self.max_items):
+                full = cost > self._budget or len(batch) == self.max_items or cost * self._pace > seconds
+                if batch and full:
                     return batch
                 ticket = queue.popleft()
                 ticket.waiting = False

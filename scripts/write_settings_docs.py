@@ -54,7 +54,8 @@ def env_example() -> str:
 
 def settings_table() -> str:
     return TABLE_HEADER + "".join(
-        f"| `{name}` | `{default}` | {span} | {meaning} |\n" for name, default, span, meaning in settings()
+        f"| `{name}` | {f'`{default}`' if default else ''} | {span} | {meaning} |\n"
+        for name, default, span, meaning in settings()
     )
 
 

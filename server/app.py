@@ -16,7 +16,10 @@ from server.drain import drained_on_signal
 from server.engine import Engine
 from server.metrics import Metrics
 from server.native import NativeDoor
+from server.recognizers import Status
+from server.reload import reloaded_on_signal
 from server.settings import Settings
+from server.shelf import MIB
 from server.socket import TransportMiddleware
 
 
@@ -26,9 +29,14 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     on_failure: called when the models cannot be loaded; without it the server stops itself
     """
     logs.set_up(settings.log_level, settings.log_format)
-    engine = Engine(settings, on_failure or partial(signal.raise_signal, signal.SIGTERM))
-    admission = Admission(settings.max_sessions)
     metrics = Metrics()
+    engine = Engine(
+        settings,
+        on_failure or partial(signal.raise_signal, signal.SIGTERM),
+        observe=metrics.observe_batch,
+        tally=metrics.count_job,
+    )
+    admission = Admission(settings.max_sessions)
     metrics.watch(engine, admission)
 
     @asynccontextmanager
@@ -38,6 +46,7 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
                 drained_on_signal(partial(admission.drain, settings.stop_seconds))
             )
             await stack.enter_async_context(engine)
+            await stack.enter_async_context(reloaded_on_signal(engine.reload))
             heartbeat = asyncio.create_task(metrics.heartbeat(), name="heartbeat")
             stack.callback(heartbeat.cancel)
             yield
@@ -64,13 +73,15 @@ def _add_probes(app: FastAPI, engine: Engine, admission: Admission, metrics: Met
 
     @app.get("/ready")
     async def ready() -> JSONResponse:
-        """200 while models are loaded and warm and the server is not stopping, else 503."""
-        is_ready = engine.models is not None and not admission.draining
+        """200 while the default models are loaded and warm and the server is not stopping, else 503."""
+        is_ready = engine.ready and not admission.draining
+        recognizers = engine.recognizers
         content = {
             "ready": is_ready,
             "state": "draining" if admission.draining else engine.state,
             "error": engine.error,
             "recognizer": dataclasses.asdict(engine.description) if engine.description else None,
+            "models": [_told(recognizers.status(name)) for name in recognizers.names],
         }
         return JSONResponse(content, status_code=200 if is_ready else 503)
 
@@ -78,3 +89,13 @@ def _add_probes(app: FastAPI, engine: Engine, admission: Admission, metrics: Met
     async def read_metrics() -> Response:
         """For Prometheus."""
         return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _told(status: Status) -> dict[str, object]:
+    return {
+        "name": status.name,
+        "state": status.state,
+        "memory_mb": round(status.memory / MIB),
+        "sessions": status.users,
+        "error": status.error,
+    }

@@ -1,25 +1,24 @@
-"""Conversation: one session of the native protocol: a reader, which never waits for a model, and a writer."""
+"""Conversation: one session over a WebSocket: a reader, which never waits for a model, and a writer."""
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Final
 
 from audio.clip import SAMPLE_RATE, ms_from_samples
+from server.dialect import Dialect, Message
 from server.errors import (
     CLOSE_INTERNAL,
     CLOSE_NORMAL,
     CLOSE_RESTART,
     ClientError,
+    idle,
     internal,
     overloaded,
 )
-from server.intake import Intake
 from server.logs import session_id
 from server.metrics import Metrics
-from server.preferences import Preferences
 from server.socket import Socket, SocketClosed
-from server.wire import Wire
 from stream.errors import DetectorFailed, Overloaded
 from stream.events import Closed, Event, Failed
 from stream.events import Final as FinalEvent
@@ -35,18 +34,15 @@ JOURNAL_CAPACITY: Final = 0
 
 
 class Conversation:
-    """Carries messages from a socket to a pump, and the pump's events to the socket."""
+    """Carries messages from a socket to a pump, and the pump's events to the socket, as a dialect has it."""
 
-    def __init__(
-        self, name: str, socket: Socket, pump: Pump, preferences: Preferences, metrics: Metrics
-    ) -> None:
+    def __init__(self, name: str, socket: Socket, pump: Pump, dialect: Dialect, metrics: Metrics) -> None:
         self.id = name
         self._socket = socket
         self._pump = pump
+        self._dialect = dialect
         self._metrics = metrics
-        self._intake = Intake(pump, preferences)
-        self._wire = Wire(self.id)
-        self._journal: Journal[dict[str, object]] = Journal(JOURNAL_CAPACITY)
+        self._journal: Journal[Message] = Journal(JOURNAL_CAPACITY)
         self._telling = asyncio.Lock()
         self._stopping = False
 
@@ -55,30 +51,31 @@ class Conversation:
         self._stopping = True
         self._finish(Reason.END_OF_STREAM)
 
-    async def run(self, greeting: Mapping[str, object]) -> None:
-        """Until everything that was said has been told. greeting: the server's part of `session.created`."""
+    async def run(self) -> None:
+        """Until everything that was said has been told."""
         session_id.set(self.id)
-        told = {key: value for key, value in self._intake.preferences.effective().items() if key != "prompt"}
-        log.info("session begins: %s", told)
+        log.info("session begins: %s", self._dialect.describe())
         async with asyncio.TaskGroup() as group:
-            reader = group.create_task(self._read(greeting), name="reader")
+            reader = group.create_task(self._read(), name="reader")
             await self._write()
             reader.cancel()
         if self._stopping:
             await self._socket.close(CLOSE_RESTART, "server_restarting")
         await self._socket.close(CLOSE_NORMAL)
 
-    async def _read(self, greeting: Mapping[str, object]) -> None:
+    async def _read(self) -> None:
         try:
-            await self._greet(greeting)
-            async for message in self._socket.messages():
+            await self._tell(self._dialect.greet())
+            async for message in self._socket.messages(self._dialect.idle_seconds):
                 await self._take_in(message)
-                if self._intake.ended:
+                if self._dialect.ended:
                     return
                 if not self._pump.has_room:
                     await self._pump.room()
         except SocketClosed:
             pass
+        except TimeoutError:
+            await self._end_with(idle())
         except Overloaded as error:
             await self._end_with(overloaded(str(error)))
         except ClientError as error:
@@ -86,27 +83,23 @@ class Conversation:
         finally:
             self._finish(Reason.DISCONNECT)
 
-    async def _greet(self, greeting: Mapping[str, object]) -> None:
-        preferences = self._intake.preferences
-        if "session.created" in preferences.events:
-            created = {"type": "session.created", "session_id": self.id, "resume_token": None}
-            await self._tell({**created, "session": preferences.effective(), **greeting})
-
     async def _take_in(self, message: str | bytes) -> None:
         """Raises SocketClosed."""
-        if self._intake.ended:
+        if self._dialect.ended:
             return
         try:
-            reply = self._intake.receive(message)
+            replies = self._dialect.receive(message)
         except ClientError as error:
+            if error.close is not None:
+                raise
             await self._tell_error(error)
         else:
-            if reply is not None:
-                await self._tell(reply)
+            if replies:
+                await self._tell(replies)
 
     def _finish(self, reason: Reason) -> None:
         try:
-            self._intake.finish(reason)
+            self._dialect.finish(reason)
         except ClientError as error:  # the client has stopped listening, or did not stop by itself
             log.info("at the end of the audio: %s", error.message)
 
@@ -115,43 +108,49 @@ class Conversation:
             await self._tell_error(error)
         except SocketClosed:
             return
-        await self._socket.close(error.close or CLOSE_INTERNAL, error.code)
+        await self._socket.close(error.close or CLOSE_INTERNAL, error.reason)
 
     async def _write(self) -> None:
         """Goes on without a client: speech that has begun is transcribed, and logged, all the same."""
         try:
             async for event in self._pump.events():
                 self._record(event)
-                message = self._wire.message_of(event, self._intake.preferences)
-                if message is not None and self._socket.is_open:
-                    await self._try_to_tell(message)
+                messages = self._dialect.tell(event)
+                if messages and self._socket.is_open:
+                    await self._try_to_tell(messages)
         except DetectorFailed as error:
             log.exception("the session ends")
             await self._end_with(internal(str(error)))
 
-    async def _try_to_tell(self, message: dict[str, object]) -> None:
+    async def _try_to_tell(self, messages: Sequence[Message]) -> None:
         try:
-            await self._tell(message)
+            await self._tell(messages)
         except SocketClosed:
             log.info("the client is gone; what it said is still transcribed")
 
-    async def _tell(self, message: dict[str, object]) -> None:
+    async def _tell(self, messages: Sequence[Message]) -> None:
         async with self._telling:  # replies and events are sent in the order of their numbers
-            number = self._journal.append(message)
-            message["seq"] = number
-            message["event_id"] = f"event_{self.id}_{number}"
-            await self._socket.send(message)
+            for message in messages:
+                self._dialect.stamp(message, self._journal.append(message))
+                await self._socket.send(message)
 
     async def _tell_error(self, error: ClientError) -> None:
         self._metrics.errors.labels(error.code).inc()
         log.info("told the client: %s: %s", error.code, error.message)
-        await self._tell(error.as_event())
+        message = self._dialect.complain(error)
+        if message is not None:
+            await self._tell([message])
 
     def _record(self, event: Event) -> None:
         if isinstance(event, FinalEvent):
             self._metrics.finals.labels(event.reason).inc()
             milliseconds = ms_from_samples(event.clip.start), ms_from_samples(event.clip.end)
             log.info("final %d, %d to %d ms, %s", event.utterance, *milliseconds, event.reason)
+            if event.eager:
+                self._metrics.eager_finals.inc()
+            if event.guard is not None:
+                self._metrics.guarded_segments.labels(event.guard).inc()
+                log.info("final %d: text refused by the guard %s", event.utterance, event.guard)
         elif isinstance(event, Failed):
             self._metrics.errors.labels("transcription_failed").inc()
             log.error("utterance %d failed: %s", event.utterance, event.message)

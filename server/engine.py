@@ -4,27 +4,26 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from enum import StrEnum
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 
-from asr.hypothesis import Description, Hypothesis, Request
-from audio.clip import HOP, SAMPLE_RATE, Clip
-from batching.batcher import Batcher
-from batching.worker import ProcessWorker, ThreadWorker, Worker
+from asr.hypothesis import Description
+from audio.clip import HOP
+from batching.batcher import Batcher, Taken
+from server.recognizers import Asr, Recognizers, Unavailable
 from server.settings import Place, Settings
+from server.shelf import MIB, Shelf
 from server.tuning import tune_interpreter
-from stream.pump import Models, Probabilities
+from stream.pump import Fate, Models, Probabilities, Slots
+from stream.utterance import Kind
+from stream.workers import Way, detector_batcher, detector_worker, recognizer_batcher, recognizer_worker
 from vad.work import Work
-
-if TYPE_CHECKING:
-    from asr.models import Loaded
-    from vad.detector import Detector
 
 log = logging.getLogger(__name__)
 
@@ -37,19 +36,33 @@ class State(StrEnum):
 
 
 class Engine:
-    """Loads the detector and the recognizer beside each other, warms them up, and lends them to the pumps.
+    """Loads the detector and the default recognizer beside each other, warms them up, and lends them to the
+    pumps; the other recognizers come and go.
 
     An async context manager: entering starts to load and returns at once; leaving stops all that runs.
-    `on_failure` is called if loading fails.
+    `on_failure` is called if loading fails, `observe` for each batch of a recognizer that begins, `tally` for
+    each job that is over.
     """
 
-    def __init__(self, settings: Settings, on_failure: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        on_failure: Callable[[], None] = lambda: None,
+        *,
+        observe: Callable[[Sequence[Taken]], None] = lambda batch: None,
+        tally: Callable[[Kind, Fate], None] = lambda kind, fate: None,
+    ) -> None:
         self.state = State.LOADING
-        self.description: Description | None = None
         self.error: str | None = None
-        self.models: Models | None = None
+        self.vad: Batcher[Work, Probabilities] | None = None
+        shelf = Shelf(budget=settings.asr_memory_mb * MIB, idle_seconds=settings.asr_idle_seconds)
+        self.recognizers = Recognizers(
+            settings.recognizers(), partial(_recognizer, settings, observe), shelf, weigh=_on_disk
+        )
         self._settings = settings
         self._on_failure = on_failure
+        self._tally = tally
+        self._slots: Slots
         self._running = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -64,6 +77,37 @@ class Engine:
         await asyncio.gather(self._loading, return_exceptions=True)
         await self._running.aclose()
 
+    @property
+    def ready(self) -> bool:
+        """The detector and the default recognizer are loaded and warm."""
+        return self.state is State.READY
+
+    @property
+    def description(self) -> Description | None:
+        """Of the default recognizer, once it is loaded."""
+        return self.recognizers.status(self.recognizers.default).description
+
+    @asynccontextmanager
+    async def borrow(self, name: str | None = None) -> AsyncIterator[tuple[Models, Description]]:
+        """The detector and a recognizer, for one stream, while the context lasts. Only once it is ready.
+
+        name: one of `recognizers.names`, which is loaded first if it is not there; None is the default.
+        Raises Unavailable.
+        """
+        assert self.vad is not None
+        async with self.recognizers.borrow(name or self.recognizers.default) as recognizer:
+            description = recognizer.description
+            models = Models(self._slots, self.vad, recognizer.asr, description.incremental, self._tally)
+            yield models, description
+
+    async def reload(self) -> None:
+        """Loads again all recognizers that are loaded; open streams keep theirs. Failures are logged."""
+        for name in self.recognizers.names:
+            try:
+                await self.recognizers.reload(name)
+            except Unavailable as error:
+                log.error("%s stays as it was: %s", name, error)
+
     async def _load(self) -> None:
         began = time.monotonic()
         try:
@@ -77,97 +121,56 @@ class Engine:
         tune_interpreter()
         self.state = State.READY
         log.info("ready in %.1f s: %s", time.monotonic() - began, self.description)
+        if self._settings.asr_preload:
+            for name in self.recognizers.names:
+                self.recognizers.preload(name)
 
     async def _start(self) -> None:
-        detector = _detector_worker(self._settings)
-        recognizer = _recognizer_worker(self._settings)
-        self._running.push_async_callback(detector.close)
-        self._running.push_async_callback(recognizer.close)
-        await asyncio.gather(detector.start(), recognizer.start())
-        description = recognizer.description
-        assert isinstance(description, Description)
-        self._announce(description)
-        vad: Batcher[Work, Probabilities] = Batcher(
-            detector,
-            max_items=self._settings.max_sessions,
-            max_waiting=self._settings.max_sessions,
-            stateless=False,
-        )
-        asr: Batcher[Request, Hypothesis] = Batcher(
-            recognizer,
-            max_items=self._settings.asr_batch_items,
-            max_waiting=self._settings.asr_queue_items,
-            cost=lambda request: request.clip.seconds,
-            budget=self._settings.asr_batch_seconds,
-        )
-        await self._running.enter_async_context(vad)
-        await self._running.enter_async_context(asr)
-        models = Models(detector.model, vad, asr, description.incremental)
-        await _warm_up(models)
-        self.models = models
+        await self._running.enter_async_context(self.recognizers)
+        await asyncio.gather(self._start_detector(), self._load_default())
 
-    def _announce(self, description: Description) -> None:
-        self.description = description
-        if description.fallback:
-            log.warning("RECOGNIZER FALLBACK: %s", description.fallback)
+    async def _start_detector(self) -> None:
+        streams = self._settings.max_sessions
+        worker = detector_worker(self._settings.vad_device, streams=streams + 1)
+        vad = await self._running.enter_async_context(detector_batcher(worker, streams=streams))
+        await worker.start()
+        await _warm_up(worker.model, vad)
+        self._slots, self.vad = worker.model, vad
+
+    async def _load_default(self) -> None:
+        async with self.recognizers.borrow(self.recognizers.default):
+            pass
 
 
-async def _warm_up(models: Models) -> None:
-    """One batch each, so that the first client does not pay for what is built on first use."""
-    slot = models.slots.open()
+async def _warm_up(slots: Slots, vad: Batcher[Work, Probabilities]) -> None:
+    """A first step, so that the first client does not pay for what is built on first use."""
+    slot = slots.open()
     try:
-        await models.vad.submit(Work(slot, np.zeros((1, HOP), np.float32)))
+        await vad.submit(Work(slot, np.zeros((1, HOP), np.float32)))
     finally:
-        models.slots.close(slot)
-    await models.asr.submit(Request(Clip(np.zeros(SAMPLE_RATE, np.float32))))
+        slots.close(slot)
 
 
-def _detector_worker(settings: Settings) -> "ThreadWorker[Detector, Work, Probabilities]":
-    build = partial(_build_detector, settings.vad_device, settings.max_sessions + 1)
-    return ThreadWorker(build, _detect, name="vad")
-
-
-def _build_detector(device: str, slots: int) -> "Detector":
-    from vad.detector import Detector  # torch: a second and more, while the port answers already
-
-    return Detector.load(device, max_slots=slots)
-
-
-def _detect(detector: "Detector", work: list[Work]) -> list[Probabilities]:
-    return detector.step(work)
-
-
-def _recognizer_worker(settings: Settings) -> Worker[Request, Hypothesis]:
-    in_process = settings.asr_place is Place.PROCESS
-    build = partial(
-        _build_recognizer,
-        settings.asr_model,
-        settings.asr_device,
-        settings.asr_dtype,
-        settings.hub_timeout_seconds,
-        _recognizer_threads(settings) if in_process else None,
+def _recognizer(settings: Settings, observe: Callable[[Sequence[Taken]], None], source: str) -> Asr:
+    way = Way(
+        settings.asr_device, settings.asr_dtype, settings.hub_timeout_seconds, settings.asr_audio_context
     )
-    worker = ProcessWorker if in_process else ThreadWorker
-    return worker(build, _transcribe, name="asr", describe=_describe)
+    return recognizer_batcher(
+        recognizer_worker(
+            source,
+            way,
+            in_process=settings.asr_place is Place.PROCESS,
+            threads=settings.asr_threads or max(1, (os.cpu_count() or 1) - 1),
+        ),
+        items=settings.asr_batch_items,
+        audio_seconds=settings.asr_batch_seconds,
+        waiting=settings.asr_queue_items,
+        seconds=settings.asr_batch_ms / 1000,
+        observe=observe,
+    )
 
 
-def _recognizer_threads(settings: Settings) -> int:
-    return settings.asr_threads or max(1, (os.cpu_count() or 1) - 1)
+def _on_disk(source: str) -> int:
+    from asr.memory import on_disk  # the hub's client, which takes a quarter of a second
 
-
-def _build_recognizer(
-    model: str, device: str, dtype: str, hub_timeout: float, threads: int | None
-) -> "Loaded":
-    if threads is not None:  # read by torch when it is imported, which in this process it is not yet
-        os.environ["OMP_NUM_THREADS"] = str(threads)
-    from asr.models import load
-
-    return load(model, device=device, dtype=dtype, hub_timeout=hub_timeout)
-
-
-def _transcribe(loaded: "Loaded", requests: list[Request]) -> list[Hypothesis]:
-    return loaded.recognizer.transcribe(requests)
-
-
-def _describe(loaded: "Loaded") -> Description:
-    return loaded.description
+    return on_disk(source)

@@ -18,6 +18,7 @@ class ClientError(Exception):
     param: the field at fault; event_id: the client's own id of the message
     close: WebSocket close code, where the connection ends with it
     retryable: the same request may succeed later
+    reason: of the close, where it is not the code
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class ClientError(Exception):
         close: int | None = None,
         server: bool = False,
         retryable: bool = False,
+        reason: str | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -39,6 +41,7 @@ class ClientError(Exception):
         self.close = close
         self.server = server
         self.retryable = retryable
+        self.reason = reason or code
 
     def as_event(self) -> dict[str, object]:
         """The `error` event, in our shape and OpenAI's at once."""
@@ -56,13 +59,13 @@ class ClientError(Exception):
         }
 
 
-def models_not_ready() -> ClientError:
+def models_not_ready(message: str = "Server models not initialized.") -> ClientError:
+    return ClientError("models_not_ready", message, close=CLOSE_TRY_LATER, server=True, retryable=True)
+
+
+def model_unavailable(message: str) -> ClientError:
     return ClientError(
-        "models_not_ready",
-        "Server models not initialized.",
-        close=CLOSE_TRY_LATER,
-        server=True,
-        retryable=True,
+        "model_unavailable", message, param="model", close=CLOSE_TRY_LATER, server=True, retryable=True
     )
 
 
@@ -78,3 +81,7 @@ def restarting() -> ClientError:
 
 def internal(message: str) -> ClientError:
     return ClientError("internal_error", message, close=CLOSE_INTERNAL, server=True, retryable=True)
+
+
+def idle() -> ClientError:
+    return ClientError("idle_timeout", "Nothing was heard from the client.", close=CLOSE_INTERNAL)

@@ -136,6 +136,9 @@ class Intake:
         session = event.get("session")
         if not isinstance(session, dict):
             raise ClientError("invalid_value", "`session` must be an object.", param="session")
+        if "model" in session:
+            problem = "The model is chosen in the URL, for the whole session."
+            raise ClientError("invalid_value", problem, param="session.model")
         self.preferences = self.preferences.merged(session)
         self._pump.update(self.preferences.options)
         return {"type": "session.updated", "session": self.preferences.effective()}

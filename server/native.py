@@ -1,100 +1,100 @@
 """The native door, /ws/stt: docs/protocol.md spoken over one WebSocket."""
 
-import asyncio
 import dataclasses
-import logging
-import re
-import uuid
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from starlette.websockets import WebSocket
 
-from server.admission import Admission
-from server.conversation import Conversation
-from server.engine import Engine
-from server.errors import CLOSE_BAD_REQUEST, CLOSE_RESTART, ClientError, internal, models_not_ready
-from server.metrics import Metrics
-from server.preferences import Preferences
-from server.settings import Settings
-from server.socket import Socket, SocketClosed
+from asr.hypothesis import Description
+from server.dialect import Message
+from server.door import Door, Opening
+from server.errors import ClientError
+from server.intake import Intake
+from server.preferences import PRIVATE, Preferences
+from server.query import session_from_query
+from server.wire import Wire
+from stream.events import Event
 from stream.pump import Pump
-
-log = logging.getLogger(__name__)
-
-
-class NativeDoor:
-    """What all connections to /ws/stt share."""
-
-    def __init__(self, settings: Settings, engine: Engine, admission: Admission, metrics: Metrics) -> None:
-        self._settings = settings
-        self._engine = engine
-        self._admission = admission
-        self._metrics = metrics
-
-    async def serve(self, websocket: WebSocket) -> None:
-        """One connection, from the handshake to its close."""
-        await websocket.accept()
-        socket = Socket(
-            websocket,
-            max_message_bytes=self._settings.max_message_bytes,
-            send_timeout=self._settings.send_timeout_seconds,
-        )
-        try:
-            await self._converse(socket, dict(websocket.query_params))
-        except ClientError as error:
-            await self._refuse(socket, error)
-        except asyncio.CancelledError:  # the server waits no longer; this task ends here anyway
-            await socket.close(CLOSE_RESTART, "server_restarting")
-        except Exception:  # a fault of ours: said here and to the client, and nobody else notices
-            log.exception("a connection failed")
-            await self._refuse(socket, internal("The server failed on this connection."))
-
-    async def _converse(self, socket: Socket, query: dict[str, str]) -> None:
-        if self._engine.models is None:
-            raise models_not_ready()
-        preferences = Preferences(self._settings.session_options()).merged(session_from_query(query))
-        name = uuid.uuid4().hex[:12]
-        pump = Pump(self._engine.models, preferences.options, name)
-        conversation = Conversation(name, socket, pump, preferences, self._metrics)
-        with self._admission.admit(conversation.stop), pump:
-            self._metrics.sessions_total.inc()
-            await conversation.run(self._greeting())
-
-    def _greeting(self) -> dict[str, object]:
-        description = self._engine.description
-        return {
-            "limits": {"max_message_bytes": self._settings.max_message_bytes},
-            "recognizer": dataclasses.asdict(description) if description else None,
-        }
-
-    async def _refuse(self, socket: Socket, error: ClientError) -> None:
-        self._metrics.errors.labels(error.code).inc()
-        try:
-            await socket.send(error.as_event() | {"event_id": "event_0", "seq": 0})
-        except SocketClosed:
-            return
-        await socket.close(error.close or CLOSE_BAD_REQUEST, error.code)
+from vad.segmenter import Reason
 
 
-def session_from_query(query: dict[str, str]) -> dict[str, Any]:
-    """What the URL says of the session, in the form of `session.update`.
+class NativeDialect:
+    """One connection's. greeting: the server's part of `session.created`."""
 
-    events ("all", or names with commas), language, prompt, format, sample_rate, channels, include_audio,
-    words.
-    A number or a truth value that is none stays a string, for the session object's own check to refuse.
-    """
-    session: dict[str, Any] = {
-        name: query[name] for name in ("language", "prompt", "format") if name in query
-    }
-    if "events" in query:
-        session["events"] = "all" if query["events"] == "all" else query["events"].split(",")
-    for name in ("sample_rate", "channels"):
-        if name in query:
-            number = re.fullmatch("[0-9]{1,9}", query[name])
-            session[name] = int(query[name]) if number else query[name]
-    for name in ("include_audio", "words"):
-        if name in query:
-            session[name] = {"true": True, "1": True, "false": False, "0": False}.get(
-                query[name], query[name]
+    idle_seconds = None
+
+    def __init__(
+        self, name: str, pump: Pump, preferences: Preferences, greeting: Mapping[str, object]
+    ) -> None:
+        self._name = name
+        self._greeting = greeting
+        self._intake = Intake(pump, preferences)
+        self._wire = Wire(name)
+
+    @property
+    def ended(self) -> bool:
+        return self._intake.ended
+
+    def greet(self) -> Sequence[Message]:
+        preferences = self._intake.preferences
+        if "session.created" not in preferences.events:
+            return ()
+        created = {"type": "session.created", "session_id": self._name, "resume_token": None}
+        return [{**created, "session": preferences.effective(), **self._greeting}]
+
+    def receive(self, message: str | bytes) -> Sequence[Message]:
+        reply = self._intake.receive(message)
+        return () if reply is None else [reply]
+
+    def finish(self, reason: Reason) -> None:
+        self._intake.finish(reason)
+
+    def tell(self, event: Event) -> Sequence[Message]:
+        message = self._wire.message_of(event, self._intake.preferences)
+        return () if message is None else [message]
+
+    def complain(self, error: ClientError) -> Message:
+        return error.as_event()
+
+    def stamp(self, message: Message, number: int) -> None:
+        message["seq"] = number
+        message["event_id"] = f"event_{self._name}_{number}"
+
+    def describe(self) -> Mapping[str, object]:
+        effective = self._intake.preferences.effective()
+        return {key: value for key, value in effective.items() if key not in PRIVATE}
+
+
+class NativeDoor(Door):
+    """/ws/stt."""
+
+    def open(self, websocket: WebSocket) -> Opening:
+        query = dict(websocket.query_params)
+        recognizer = self._recognizer(query)
+        preferences = Preferences(self.settings.session_options()).merged(session_from_query(query))
+
+        def dialect(name: str, pump: Pump, description: Description) -> NativeDialect:
+            return NativeDialect(name, pump, preferences, self._greeting(description))
+
+        return Opening(recognizer, preferences.options, dialect)
+
+    def refusal(self, error: ClientError) -> Mapping[str, object]:
+        return error.as_event() | {"event_id": "event_0", "seq": 0}
+
+    def _recognizer(self, query: dict[str, str]) -> str:
+        """Raises ClientError for a name that is none of ours: clients do not choose what is downloaded."""
+        recognizers = self.engine.recognizers
+        asked = query.get("model", recognizers.default)
+        name = recognizers.resolve(asked)
+        if name is None:
+            known = ", ".join(recognizers.names)
+            raise ClientError(
+                "invalid_value", f"No model {asked[:100]!r} here; known: {known}", param="model"
             )
-    return session
+        return name
+
+    def _greeting(self, description: Description) -> dict[str, object]:
+        return {
+            "limits": {"max_message_bytes": self.settings.max_message_bytes},
+            "recognizer": dataclasses.asdict(description),
+        }

@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from asr.hypothesis import OptionsError, Task
+from audio.clip import ms_from_samples, samples_from_ms
 from audio.codecs import Encoding, Format
 from audio.errors import AudioError
 from server.errors import ClientError
 from stream.options import SessionOptions
+from stream.turns import AdaptiveSilence, FixedSilence, Turn
 from vad.options import OptionError
 
 # Types that a client hears of only after it has asked for them.
@@ -26,6 +29,10 @@ OPTIONAL_EVENTS: Final = frozenset(
 )
 
 MAX_PROMPT: Final = 2_000  # characters
+SHORTEST_TURN_MS: Final = 96  # before it no eager transcription has begun
+LONGEST_TURN_MS: Final = 10_000
+ASR_OPTIONS: Final = ("language", "prompt", "hotwords", "task", "temperature", "words")
+PRIVATE: Final = frozenset({"prompt", "hotwords"})  # of what is in force; not for the log
 
 
 class _Strict(BaseModel):
@@ -42,15 +49,37 @@ class VadUpdate(_Strict):
     max_segment_ms: int | None = None
 
 
+class TurnUpdate(_Strict):
+    """The bounds are of AdaptiveSilence; a fixed silence has none, and by hand there is no silence."""
+
+    mode: Literal["fixed", "adaptive", "manual"] | None = None
+    shortest_ms: int | None = Field(None, ge=SHORTEST_TURN_MS, le=LONGEST_TURN_MS)
+    longest_ms: int | None = Field(None, ge=SHORTEST_TURN_MS, le=LONGEST_TURN_MS)
+
+    def applied(self, turn: Turn) -> Turn:
+        adaptive = turn if isinstance(turn, AdaptiveSilence) else AdaptiveSilence()
+        mode = self.mode or ("adaptive" if turn is adaptive else "fixed")
+        if mode != "adaptive":
+            return FixedSilence()
+        given = {"shortest": self.shortest_ms, "longest": self.longest_ms}
+        return replace(
+            adaptive, **{name: samples_from_ms(ms) for name, ms in given.items() if ms is not None}
+        )
+
+
 class SessionUpdate(_Strict):
     """The `session` object of `session.update`; what is absent stays as it is."""
 
     language: str | None = Field(None, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")
     prompt: str | None = Field(None, max_length=MAX_PROMPT)
+    hotwords: list[str] = []
+    task: Task = "transcribe"
+    temperature: float = Field(0.0, ge=0, le=1)
     events: list[str] = []
     include_audio: bool = True
     words: bool = False
     vad: VadUpdate = VadUpdate()
+    turn: TurnUpdate = TurnUpdate()
     format: str = Format.PCM16
     sample_rate: int = 16_000
     channels: int = 1
@@ -82,8 +111,12 @@ class Preferences:
         except ValidationError as error:
             raise _refused(error) from None
         given = update.model_fields_set
-        asr = {name: getattr(update, name) for name in ("language", "prompt", "words") if name in given}
+        asr = {name: getattr(update, name) for name in ASR_OPTIONS if name in given}
+        if "hotwords" in asr:
+            asr["hotwords"] = tuple(update.hotwords)
         vad = update.vad.model_dump(exclude_none=True)
+        if update.turn.mode is not None:
+            vad["manual"] = update.turn.mode == "manual"
         encoding = {
             name: getattr(update, name) for name in ("format", "sample_rate", "channels") if name in given
         }
@@ -95,11 +128,14 @@ class Preferences:
                 self.options,
                 vad=replace(self.options.vad, **vad),
                 asr=replace(self.options.asr, **asr),
+                turn=update.turn.applied(self.options.turn),
                 partials="transcript.partial" in events,
             )
             encoding_now = replace(self.encoding, **encoding)
         except OptionError as error:
             raise ClientError("invalid_value", str(error), param=f"session.vad.{error.param}") from None
+        except OptionsError as error:
+            raise ClientError("invalid_value", str(error), param="session.hotwords") from None
         except AudioError as error:
             raise ClientError(error.code, str(error), param=f"session.{error.param}") from None
         return Preferences(
@@ -115,6 +151,9 @@ class Preferences:
         return {
             "language": asr.language,
             "prompt": asr.prompt,
+            "hotwords": list(asr.hotwords),
+            "task": asr.task,
+            "temperature": asr.temperature,
             "words": asr.words,
             "events": sorted(self.events),
             "include_audio": self.include_audio,
@@ -125,10 +164,18 @@ class Preferences:
                 "min_speech_ms": vad.min_speech_ms,
                 "max_segment_ms": vad.max_segment_ms,
             },
+            "turn": {"mode": "manual"} if vad.manual else _turn(self.options.turn),
             "format": self.encoding.format,
             "sample_rate": self.encoding.sample_rate,
             "channels": self.encoding.channels,
         }
+
+
+def _turn(turn: Turn) -> dict[str, object]:
+    if not isinstance(turn, AdaptiveSilence):
+        return {"mode": "fixed"}
+    bounds = {"shortest_ms": ms_from_samples(turn.shortest), "longest_ms": ms_from_samples(turn.longest)}
+    return {"mode": "adaptive", **bounds}
 
 
 def _refused(error: ValidationError) -> ClientError:

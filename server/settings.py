@@ -3,13 +3,18 @@
 Each field's description is what `.env.example` and docs/settings.md say of it; a test holds them together.
 """
 
+from dataclasses import fields
 from enum import StrEnum
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from asr.guards import Guards
 from audio.clip import samples_from_ms
+from server.catalogue import catalogue
 from stream.options import SessionOptions
+from stream.turns import AdaptiveSilence, FixedSilence, Turn
 from vad.options import VadOptions
 
 
@@ -34,10 +39,27 @@ class Settings(BaseSettings):
     port: int = Field(5001, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one")
 
     asr_model: str = Field(
-        "auto", description="auto, pocketsphinx, free (for load tests), a model id of the hub, or a folder"
+        "auto",
+        description="the default recognizer, always loaded: auto, pocketsphinx, free (for load tests), a "
+        "model id of the hub, or a folder; name=… gives it a name",
+    )
+    asr_models: str = Field(
+        "", description="more recognizers that clients may ask for by name, with commas: en=/path, org/model"
+    )
+    asr_preload: bool = Field(False, description="load those at start, not when first asked for")
+    asr_idle_seconds: float = Field(
+        600.0, ge=0, description="seconds without use after which one of those is unloaded; 0 never"
+    )
+    asr_memory_mb: int = Field(
+        0, ge=0, description="MiB that all recognizers together may take; idle ones make room; 0 is no bound"
     )
     asr_device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     asr_dtype: str = Field("auto", description="auto, float32, bfloat16 or float16")
+    asr_audio_context: Literal["full", "short"] = Field(
+        "full",
+        description="how long Whisper's encoder hears: full (always 30 s) or short (as long as the clip is: "
+        "faster, less exact)",
+    )
     asr_place: Place = Field(
         Place.PROCESS, description="process (a model never holds up the sockets) or thread (saves memory)"
     )
@@ -49,6 +71,11 @@ class Settings(BaseSettings):
     )
     asr_batch_items: int = Field(16, ge=1, le=1024, description="most segments in one batch")
     asr_batch_seconds: float = Field(120.0, gt=0, description="most seconds of audio in one batch")
+    asr_batch_ms: int = Field(
+        500,
+        ge=10,
+        description="ms that a batch may take, by the pace of those before it: what comes next waits so long",
+    )
     asr_queue_items: int = Field(
         1024,
         ge=1,
@@ -74,6 +101,62 @@ class Settings(BaseSettings):
         500, ge=100, le=60_000, description="ms of new speech between two partials"
     )
 
+    turn: Literal["fixed", "adaptive"] = Field(
+        "fixed",
+        description="how long a pause may be: fixed, or adaptive (shorter after what reads finished, longer "
+        "after what does not)",
+    )
+    turn_shortest_ms: int = Field(
+        200, ge=96, le=10_000, description="ms of silence that end a finished sentence, when adaptive"
+    )
+    turn_longest_ms: int = Field(
+        1_200, ge=96, le=10_000, description="ms of silence that end an unfinished one, when adaptive"
+    )
+
+    guard_min_rms: float = Field(
+        -60.0,
+        le=0,
+        description="dBFS of a segment's loudest 200 ms below which its text is refused; 0 is off",
+    )
+    guard_min_speech: float = Field(
+        0.15, ge=0, description="seconds of speech, as the detector expects them, that a text needs; 0 is off"
+    )
+    guard_min_peak: float = Field(
+        0.6,
+        ge=0,
+        le=1,
+        description="speech probability that the surest 160 ms of a brief text need; 0 is off",
+    )
+    guard_peak_rise: float = Field(
+        0.6, ge=0, description="how much more they need for each second of expected speech"
+    )
+    guard_brief: float = Field(
+        0.6, ge=0, description="seconds of expected speech up to which a text is brief"
+    )
+    guard_min_voicing: float = Field(
+        0.8, ge=0, le=1, description="voicing that the loudest 200 ms need (1 is a pure low tone); 0 is off"
+    )
+    guard_voicing_peak: float = Field(
+        0.99, ge=0, le=1, description="speech probability from which on voicing is not asked for"
+    )
+    guard_max_no_speech: float = Field(
+        0.6, ge=0, le=1, description="probability of no speech, by the model, that refuses a text; 0 is off"
+    )
+    guard_no_speech_log_prob: float = Field(
+        -1.0, le=0, description="mean log-probability of the text above which that refuses nothing"
+    )
+    guard_min_log_prob: float = Field(
+        0.0, le=0, description="mean log-probability below which any text is refused; 0 is off"
+    )
+    guard_max_compression: float = Field(
+        2.4, ge=0, description="compression ratio above which a text repeats itself; 0 is off"
+    )
+    guard_max_repeats: int = Field(5, ge=0, description="times that a phrase may stand in a row; 0 is off")
+    guard_max_rate: float = Field(8.0, ge=0, description="words in a second that nobody speaks; 0 is off")
+    guard_phantoms: bool = Field(
+        True, description='refuse "thank you for watching" and its like where another sign is weak'
+    )
+
     max_sessions: int = Field(2_000, ge=1, le=100_000, description="live streams at once; more are refused")
     max_message_bytes: int = Field(
         1 << 20,
@@ -93,6 +176,16 @@ class Settings(BaseSettings):
     )
     log_format: LogFormat = Field(LogFormat.TEXT, description="text or json")
 
+    @field_validator("asr_models")
+    @classmethod
+    def _names_are_unique(cls, more: str, info: ValidationInfo) -> str:
+        catalogue(info.data["asr_model"], more)
+        return more
+
+    def recognizers(self) -> dict[str, str]:
+        """Names to sources, the default first."""
+        return catalogue(self.asr_model, self.asr_models)
+
     def session_options(self) -> SessionOptions:
         """What a stream starts with."""
         return SessionOptions(
@@ -105,4 +198,14 @@ class Settings(BaseSettings):
             ),
             partial_interval=samples_from_ms(self.partial_interval_ms),
             eager=self.eager_finals,
+            turn=self._turn(),
+            guards=self._guards(),
         )
+
+    def _turn(self) -> Turn:
+        if self.turn == "fixed":
+            return FixedSilence()
+        return AdaptiveSilence(samples_from_ms(self.turn_shortest_ms), samples_from_ms(self.turn_longest_ms))
+
+    def _guards(self) -> Guards:
+        return Guards(**{each.name: getattr(self, f"guard_{each.name}") for each in fields(Guards)})

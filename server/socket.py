@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 import orjson
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from server.errors import CLOSE_SLOW, CLOSE_TOO_LARGE, ClientError
@@ -32,10 +32,13 @@ class Socket:
         self._send_timeout = send_timeout
         self.is_open = True
 
-    async def messages(self) -> AsyncIterator[str | bytes]:
-        """The client's messages until it goes away. Raises ClientError(message_too_large)."""
+    async def messages(self, idle_seconds: float | None = None) -> AsyncIterator[str | bytes]:
+        """The client's messages until it goes away.
+
+        Raises ClientError(message_too_large), and TimeoutError where none came for so long.
+        """
         while self.is_open:
-            event = await self._websocket.receive()
+            event = await self._receive(idle_seconds)
             if event["type"] == "websocket.disconnect":
                 self.is_open = False
                 return
@@ -49,6 +52,12 @@ class Socket:
                     close=CLOSE_TOO_LARGE,
                 )
             yield message
+
+    async def _receive(self, idle_seconds: float | None) -> Message:
+        if idle_seconds is None:  # nearly always: a timer for each message would cost more than the message
+            return await self._websocket.receive()
+        async with asyncio.timeout(idle_seconds):
+            return await self._websocket.receive()
 
     async def send(self, event: Mapping[str, object]) -> None:
         """Sends one event. Raises SocketClosed."""

@@ -13,6 +13,7 @@ from stream.events import (
     Failed,
     Final,
     MarkerReached,
+    Noted,
     Partial,
     SpeechStarted,
     SpeechStopped,
@@ -32,7 +33,7 @@ class Wire:
     def message_of(self, event: Event, preferences: Preferences) -> dict[str, object] | None:
         """The message that tells of an event; None if there is nothing to tell this client."""
         message = self._message_of(event, preferences)
-        return message if self._wants(message, preferences) else None
+        return message if message is not None and self._wants(message, preferences) else None
 
     def _wants(self, message: dict[str, object], preferences: Preferences) -> bool:
         if message["type"] == "response.audio_transcript.done":
@@ -40,7 +41,7 @@ class Wire:
             return bool(message["transcript"]) or "input_audio_buffer.speech_started" in preferences.events
         return message["type"] in preferences.events or message["type"] in ("error", "marker")
 
-    def _message_of(self, event: Event, preferences: Preferences) -> dict[str, object]:
+    def _message_of(self, event: Event, preferences: Preferences) -> dict[str, object] | None:
         match event:
             case SpeechStarted(utterance, at):
                 return {
@@ -75,6 +76,8 @@ class Wire:
                 }
             case MarkerReached(marker):
                 return {"type": "marker", "id": marker}
+            case Noted():  # this protocol makes none
+                return None
             case Closed():
                 return _closed(event)
 
@@ -92,8 +95,11 @@ class Wire:
             "start_ms": ms_from_samples(final.clip.start),
             "end_ms": ms_from_samples(final.clip.end),
             "language": hypothesis.language,
+            "language_probability": hypothesis.language_probability,
             "confidence": hypothesis.confidence,
             "reason": final.reason,
+            "guard": final.guard,
+            "ignored": hypothesis.ignored,
         }
         if preferences.include_audio:
             message["audio"] = base64_from_samples(final.clip.samples)

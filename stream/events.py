@@ -1,6 +1,6 @@
 """What a session tells its client: frozen, positions in samples of the stream."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from asr.hypothesis import Hypothesis
 from audio.clip import Clip
@@ -26,8 +26,8 @@ class SpeechStopped:
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """Replaces the utterance's partial before it. The first `stable_chars` characters of `text` do not change
-    from one partial to the next."""
+    """Replaces the partial before it. The first `stable_chars` characters of `text` begin all later partials
+    of the utterance, and its final."""
 
     utterance: int
     start: int
@@ -37,12 +37,19 @@ class Partial:
 
 @dataclass(frozen=True, slots=True)
 class Final:
-    """The one and only text of an utterance. clip: its sound."""
+    """The one and only text of an utterance.
+
+    clip: its sound
+    guard: which guard refused the text, so that the segment counts as non-speech; None if none did
+    eager: the text was there when the pause became the endpoint: hangs on how fast the recognizer was
+    """
 
     utterance: int
     clip: Clip
     reason: Reason
     hypothesis: Hypothesis
+    guard: str | None = None
+    eager: bool = field(default=False, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,14 @@ class MarkerReached:
 
 
 @dataclass(frozen=True, slots=True)
+class Noted:
+    """The stream has been judged up to where the note was made; what it says is for whoever made it."""
+
+    note: object
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Closed:
     """The last event. received == speech + non_speech + dropped, in samples."""
 
@@ -81,4 +96,4 @@ class Closed:
     segments: int
 
 
-Event = SpeechStarted | SpeechStopped | Partial | Final | Failed | Cleared | MarkerReached | Closed
+Event = SpeechStarted | SpeechStopped | Partial | Final | Failed | Cleared | MarkerReached | Noted | Closed

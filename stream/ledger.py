@@ -14,11 +14,21 @@ class Ledger:
     segments: int = 0
     settled: int = 0  # every sample before it is in one of the sums
 
+    @property
+    def sums(self) -> tuple[int, int, int, int]:
+        """Speech, non-speech and dropped samples, and segments."""
+        return self.speech, self.non_speech, self.dropped, self.segments
+
     def enter_segment(self, start: int, end: int) -> None:
         self.settle(start)
         self.speech += end - start
         self.settled = end
         self.segments += 1
+
+    def refuse(self, start: int, end: int) -> None:
+        """A segment that was entered turns out to be no speech."""
+        self.speech -= end - start
+        self.non_speech += end - start
 
     def enter_drop(self, start: int, end: int) -> None:
         self.settle(start)

@@ -1,27 +1,27 @@
 """Offline: a file as the source of the session, the batches and the events of a live stream."""
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from asr.hypothesis import Description, Hypothesis, Request
+from asr.hypothesis import Description
 from audio.clip import Clip
-from batching.batcher import Batcher
-from batching.worker import ProcessWorker, ThreadWorker
 from stream.errors import Overloaded
 from stream.events import Event
 from stream.options import SessionOptions
-from stream.pump import Models, Probabilities, Pump
+from stream.pump import Models, Pump
+from stream.turns import FixedSilence
+from stream.workers import (
+    Report,
+    Way,
+    detector_batcher,
+    detector_worker,
+    recognizer_batcher,
+    recognizer_worker,
+)
 from vad.segmenter import Reason
-from vad.work import Work
-
-if TYPE_CHECKING:
-    from asr.models import Loaded
-    from vad.detector import Detector
 
 MAX_FILES: Final = 64  # that are transcribed at once
 BATCH_ITEMS: Final = 16
@@ -47,8 +47,8 @@ async def transcribe_file(
     """
     # Eager finals hide work in the silence of a live pause, and incremental partials in the speech before it.
     # A file waits for nobody: here both would only be work done twice.
-    options = replace(options or SessionOptions(), eager=False)
-    with Pump(replace(models, incremental=False), options) as pump:
+    options = replace(options or SessionOptions(), eager=False, partials=False, turn=FixedSilence())
+    with Pump(replace(models, incremental=False, bulk=True), options) as pump:
         tell = _reporter(pump, on_progress)
         pouring = asyncio.create_task(_pour(clips, pump, tell), name="pour a file")
         try:
@@ -96,56 +96,18 @@ async def load_models(
 ) -> AsyncIterator[tuple[Models, Description]]:
     """The detector in a thread, the recognizer in a process; both stop when the context is left.
 
-    In its process a model has torch's threads to itself, of which the detector leaves this one a single one,
-    and whoever interrupts us need not wait for the end of a batch. Arguments and errors as of
-    asr.models.load.
+    In its process a model has torch's threads to itself, of which the detector leaves this one a single one.
+    Arguments and errors as of asr.models.load.
     """
-    detector = ThreadWorker(_build_detector, _detect, name="vad")
-    recognizer: ProcessWorker[Loaded, Request, Hypothesis] = ProcessWorker(
-        partial(_build_recognizer, model, device, dtype, hub_timeout),
-        _transcribe,
-        name="asr",
-        describe=_describe,
-    )
-    vad: Batcher[Work, Probabilities] = Batcher(
-        detector, max_items=MAX_FILES, max_waiting=MAX_FILES, stateless=False
-    )
-    asr: Batcher[Request, Hypothesis] = Batcher(
-        recognizer,
-        max_items=BATCH_ITEMS,
-        max_waiting=MAX_FILES,
-        cost=lambda request: request.clip.seconds,
-        budget=BATCH_SECONDS,
-    )
-    async with vad, asr:
+    detector = detector_worker("cpu", streams=MAX_FILES)
+    recognizer = recognizer_worker(model, Way(device, dtype, hub_timeout))
+    async with (
+        detector_batcher(detector, streams=MAX_FILES) as vad,
+        recognizer_batcher(
+            recognizer, items=BATCH_ITEMS, audio_seconds=BATCH_SECONDS, waiting=MAX_FILES
+        ) as asr,
+    ):
         await asyncio.gather(detector.start(), recognizer.start())
-        description = recognizer.description
-        assert isinstance(description, Description)
-        yield Models(detector.model, vad, asr, description.incremental), description
-
-
-def _build_detector() -> "Detector":
-    from vad.detector import Detector  # torch: a second and more
-
-    return Detector.load("cpu", max_slots=MAX_FILES)
-
-
-def _detect(detector: "Detector", work: list[Work]) -> list[Probabilities]:
-    return detector.step(work)
-
-
-def _build_recognizer(model: str, device: str, dtype: str, hub_timeout: float) -> "Loaded":
-    # Read when the hub's client is imported, which in this process it is not yet. The bars' lock would be
-    # left behind, with a warning, when the process is killed; `pull` is there for long downloads.
-    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
-    from asr.models import load
-
-    return load(model, device=device, dtype=dtype, hub_timeout=hub_timeout)
-
-
-def _transcribe(loaded: "Loaded", requests: list[Request]) -> list[Hypothesis]:
-    return loaded.transcribe(requests)
-
-
-def _describe(loaded: "Loaded") -> Description:
-    return loaded.description
+        report = recognizer.description
+        assert isinstance(report, Report)
+        yield Models(detector.model, vad, asr, report.description.incremental), report.description

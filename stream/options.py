@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+from asr.guards import Guards
 from asr.hypothesis import Options
-from audio.clip import SAMPLE_RATE
+from audio.clip import SAMPLE_RATE, samples_from_ms
 from stream.turns import FixedSilence, Turn
 from vad.options import VadOptions
 
@@ -19,7 +20,9 @@ class SessionOptions:
     partial_interval: samples of new speech between two partials of an utterance
     bounded_partials: a partial hears the last seconds of a long utterance, not all of it
     turn: how long a pause may last, judged by what the eager transcription has heard
-    eager: transcribe when a pause begins, so that the final is ready when the pause has become an endpoint
+    eager: transcribe when a pause begins, so that the final is ready when the pause has become an endpoint;
+        a turn that goes by what was said has it done in any case
+    guards: what text is refused, as there is no speech under it
     """
 
     vad: VadOptions = field(default_factory=VadOptions)
@@ -29,3 +32,18 @@ class SessionOptions:
     bounded_partials: bool = True
     eager: bool = True
     turn: Turn = field(default_factory=FixedSilence)
+    guards: Guards = field(default_factory=Guards)
+
+    @property
+    def usual_silence(self) -> int:
+        """Samples that end an utterance unless the turn says otherwise."""
+        return samples_from_ms(self.vad.silence_ms)
+
+    @property
+    def earliest(self) -> int | None:
+        """Samples of a pause after which its text must be known; None where the text does not matter."""
+        return self.turn.earliest(self.usual_silence)
+
+    @property
+    def wants_eager(self) -> bool:
+        return self.eager or self.earliest is not None

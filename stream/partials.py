@@ -7,8 +7,9 @@ quiet place, is transcribed by itself and its words are kept; the window goes on
 from collections.abc import Callable
 from typing import Final
 
+from asr.hypothesis import Hypothesis
 from audio.clip import SAMPLE_RATE
-from stream.stabilizer import Stabilizer
+from stream.stabilizer import Stabilizer, joined, pieces
 
 WINDOW: Final = 10 * SAMPLE_RATE
 LEFT: Final = 2 * SAMPLE_RATE  # what stays in the window at least: words that may still change
@@ -22,9 +23,10 @@ class Partials:
         self._due = due
         self._window = start
         self._cut: int | None = None  # where the part ends that is to be kept
-        self._kept: list[str] = []  # words of [start, window)
+        self._kept = ""  # said in [start, window)
         self._shown_until = start
         self._stabilizer = Stabilizer()
+        self.told: list[str] = []  # the words that were shown as stable, each with the space before it
 
     def is_due(self, position: int) -> bool:
         return position >= self._due
@@ -43,20 +45,23 @@ class Partials:
             self._cut = quietest(self._window + LEFT, position - LEFT)
         return self._window, self._cut
 
-    def update(self, start: int, end: int, text: str) -> tuple[str, int] | None:
+    def update(self, start: int, end: int, said: Hypothesis) -> tuple[str, int] | None:
         """Takes what was said in [start, end); the text to show and how much of it is stable, or None.
 
         None for what shows nothing new: a part that is kept, or an answer that a later one has overtaken.
         """
-        words = text.split()
         if start == self._window and end == self._cut:
-            self._kept += words
+            self._kept = joined(self._kept, said.text)
             self._window, self._cut = end, None
             return None
         if end <= self._shown_until or start not in (self._start, self._window):
             return None
         self._shown_until = end
-        known = self._kept if start == self._window else []
-        stable, tail = self._stabilizer.update(known + words)
-        shown = " ".join(stable + tail)
-        return (shown, len(" ".join(stable))) if shown else None
+        before = self._kept if start == self._window else ""
+        words = pieces(joined(before, said.text))
+        settled = None if said.settled is None else len(pieces(joined(before, said.text[: said.settled])))
+        stable, tail = self._stabilizer.update(words, settled)
+        if not (stable or tail):
+            return None
+        self.told = stable
+        return "".join(stable + tail), len("".join(stable))

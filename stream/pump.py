@@ -7,8 +7,9 @@ event loop. So a chunk of audio costs no task switch.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import partial
 from types import TracebackType
 from typing import Final, Protocol, Self
@@ -48,18 +49,38 @@ class Slots(Protocol):
     def close(self, slot: int, /) -> None: ...
 
 
+class Fate(StrEnum):
+    """What became of a job.
+
+    DROPPED: taken back before it ran, as speech had gone on or a newer one had come
+    SHED: the queue was full
+    """
+
+    DONE = "done"
+    DROPPED = "dropped"
+    SHED = "shed"
+    FAILED = "failed"
+
+
+def _untold(kind: Kind, fate: Fate) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Models:
     """What all pumps share.
 
     incremental: the recognizer goes on from where an utterance's last partial left it; so partials are worked
     out whether the client wants them or not, and often: little is left to do at the end
+    bulk: nobody waits live, so that finals go behind all work of those who do
     """
 
     slots: Slots
     vad: Batcher[Work, Probabilities]
     asr: Batcher[Request, Hypothesis]
     incremental: bool = False
+    tally: Callable[[Kind, Fate], None] = _untold
+    bulk: bool = False
 
     def adapt(self, options: SessionOptions) -> SessionOptions:
         """The client's options, and what the recognizer's nature adds to them."""
@@ -119,6 +140,10 @@ class Pump:
         self.session.receive_marker(marker)
         self._advance()
 
+    def note(self, note: object) -> None:
+        self.session.receive_note(note)
+        self._advance()
+
     def update(self, options: SessionOptions) -> None:
         self.session.receive_options(self._models.adapt(options))
         self._advance()
@@ -174,7 +199,7 @@ class Pump:
         if self._running:
             self._drop_unwanted()
         while (job := self.session.take_job()) is not None:
-            self._transcribe(job)
+            self._transcribe(replace(job, kind=Kind.BULK) if self._models.bulk else job)
         for event in self.session.take_events():
             self._emit(event)
 
@@ -203,6 +228,7 @@ class Pump:
         for job in [job for job in self._running if not self.session.wants(job)]:
             if self._models.asr.cancel(self._running[job]):
                 del self._running[job]
+                self._models.tally(job.kind, Fate.DROPPED)
 
     def _transcribe(self, job: Job) -> None:
         """Posts a job; a final whose very clip is being transcribed eagerly makes that one urgent instead.
@@ -214,13 +240,16 @@ class Pump:
                 self._models.asr.promote(ticket, job.kind)
                 return
             if other.kind is job.kind is Kind.PARTIAL:
-                if not self._models.asr.cancel(ticket):
+                replaced = self._models.asr.cancel(ticket)
+                self._models.tally(Kind.PARTIAL, Fate.DROPPED)
+                if not replaced:
                     return
                 del self._running[other]
                 break
         try:
             ticket = self._models.asr.post(job.request, partial(self._on_hypothesis, job), job.kind)
-        except QueueFull as full:  # never raised for finals
+        except QueueFull as full:  # never raised for finals, bulk or not
+            self._models.tally(job.kind, Fate.SHED)
             self.session.receive_failure(job, str(full))
         else:
             self._running[job] = ticket
@@ -231,9 +260,11 @@ class Pump:
         self._progress.set()
         del self._running[job]
         if isinstance(outcome, Exception):
+            self._models.tally(job.kind, Fate.FAILED)
             log.warning("%s of %s failed: %r", job.kind.name.lower(), job.request.utterance, outcome)
             self.session.receive_failure(job, f"{type(outcome).__name__}: {outcome}")
         else:
+            self._models.tally(job.kind, Fate.DONE)
             self.session.receive_hypothesis(job, outcome)
         self._advance()
 

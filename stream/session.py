@@ -8,35 +8,27 @@ on that.
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
 from asr.hypothesis import Hypothesis, Request
-from audio.clip import HOP, SAMPLE_RATE, Clip, Samples, samples_from_ms
+from audio.clip import HOP, SAMPLE_RATE, Clip, Samples
 from audio.loudness import quietest
 from audio.ring import Ring
-from stream.events import Cleared, Closed, Event, Failed, MarkerReached, Partial, SpeechStarted, SpeechStopped
-from stream.events import Final as FinalEvent
+from stream.backlog import Backlog
+from stream.controls import Action, Controls
+from stream.events import Cleared, Closed, Event, MarkerReached, Noted, Partial, SpeechStarted, SpeechStopped
+from stream.heard import Heard
 from stream.ledger import Ledger
 from stream.options import SessionOptions
 from stream.partials import Partials
-from stream.utterance import Job, Kind, Utterance
+from stream.utterance import Job, Kind, Utterance, Wanted
+from stream.verdict import refusal
 from vad.segmenter import Endpoint, Onset, Reason, Segmenter
 
 # A hard bound, far above what the pump lets in: the longest segment, 10 s not judged yet, one large message.
 RING_CAPACITY: Final = 600 * SAMPLE_RATE
-
-
-@dataclass(slots=True)
-class Wanted:
-    """Jobs that nobody has taken yet. A newer partial or eager job replaces the one before it; finals queue
-    up, and are bounded by the audio that the pump lets in."""
-
-    finals: deque[Job] = field(default_factory=deque)
-    eager: bool = False
-    partial: bool = False
 
 
 class Session:
@@ -50,11 +42,12 @@ class Session:
         self._ring = Ring(RING_CAPACITY)
         self._taken = 0  # samples handed out as hops
         self._segmenter = Segmenter(options.vad, self._quietest)
-        self._controls: deque[tuple[int, Callable[[int], None]]] = deque()
+        self._unweighed: deque[float] = deque()  # probabilities that wait for what was said before a pause
+        self._heard = Heard()
+        self._controls = Controls()
         self._open: Utterance | None = None
         self._count = 0  # utterances so far
-        self._told: deque[Utterance | MarkerReached] = deque()  # waits for finals, in the order of speech
-        self.unrecognised = 0  # samples of closed segments that wait for the recognizer
+        self._backlog = Backlog()
         self._held: list[MarkerReached] = []  # markers inside the utterance (or candidate) under way
         self._wanted = Wanted()
         self._events: list[Event] = []
@@ -64,7 +57,7 @@ class Session:
     def __repr__(self) -> str:
         return (
             f"<Session received={self.received} judged={self.judged} open={self._open is not None} "
-            f"waiting={len(self._told)} ended={self.ended}>"
+            f"waiting={len(self._backlog)} ended={self.ended}>"
         )
 
     # what is known
@@ -80,8 +73,13 @@ class Session:
         return self.received - self.judged
 
     @property
+    def unrecognised(self) -> int:
+        """Samples of closed segments that wait for the recognizer."""
+        return self._backlog.unrecognised
+
+    @property
     def pending_controls(self) -> int:
-        return len(self._controls) + len(self._held) + len(self._told)
+        return len(self._controls) + len(self._held) + len(self._backlog)
 
     # what comes in
 
@@ -104,6 +102,10 @@ class Session:
         """The client wants to hear when everything up to here has been recognised."""
         self._control(partial(self._mark, MarkerReached(marker)))
 
+    def receive_note(self, note: object) -> None:
+        """The note comes back at this place among the events, without waiting for finals."""
+        self._control(lambda at: self._events.append(Noted(note, at)))
+
     def receive_options(self, options: SessionOptions) -> None:
         """The client changes its options from here on."""
         self._control(partial(self._adopt, options))
@@ -116,8 +118,14 @@ class Session:
 
     def receive_probs(self, probabilities: list[float]) -> None:
         """Takes the detector's word on the hops that were taken, in order."""
-        for probability in probabilities:
-            verdict = self._segmenter.feed(probability)
+        self._heard.extend(probabilities)
+        self._unweighed.extend(probabilities)
+        self._weigh()
+
+    def _weigh(self) -> None:
+        """Moves on hop by hop, up to where only the text says how long the pause may be."""
+        while self._unweighed and not self._awaits_text():
+            verdict = self._segmenter.feed(self._unweighed.popleft())
             if verdict is not None:
                 self._follow(verdict)
             if self._open is not None:
@@ -125,8 +133,15 @@ class Session:
             elif self._held and self._segmenter.start is None:  # a candidate came to nothing
                 self._release_markers()
             if self._controls:
-                self._run_controls()
+                self._controls.run(lambda: self.judged)
         self._ring.forget(self._segmenter.oldest_needed)
+        self._heard.forget(self._segmenter.oldest_needed)
+
+    def _awaits_text(self) -> bool:
+        if self._open is None or not self._open.awaited:
+            return False
+        earliest = self.options.earliest
+        return earliest is not None and self._segmenter.silent + HOP >= earliest
 
     def receive_hypothesis(self, job: Job, hypothesis: Hypothesis) -> None:
         """Takes the recognizer's word on a job that was taken."""
@@ -134,21 +149,26 @@ class Session:
         if utterance is None:
             return
         if utterance.clip is None:
-            if job.request.clip.end == utterance.paused_at:
-                utterance.eager = hypothesis
-                usual = samples_from_ms(self.options.vad.silence_ms)
-                self._segmenter.wait(self.options.turn.silence(hypothesis.text, usual))
             self._show(utterance, job.request.clip, hypothesis)
-        elif self._is_final(job, utterance):
+            if _hears_pause(job, utterance):
+                utterance.eager, utterance.awaited = hypothesis, False
+                self._segmenter.wait(self.options.turn.silence(hypothesis.text, self.options.usual_silence))
+                self._weigh()
+        elif _is_final(job, utterance):
             utterance.outcome = hypothesis
             self._tell()
 
     def receive_failure(self, job: Job, message: str) -> None:
         """A job that was taken came to nothing. Only of a final is the client told: others were extras."""
         utterance = self._find(job.utterance)
-        if utterance is not None and self._is_final(job, utterance):
+        if utterance is None:
+            return
+        if _is_final(job, utterance):
             utterance.outcome = message
             self._tell()
+        elif _hears_pause(job, utterance):
+            utterance.awaited = False
+            self._weigh()
 
     def wants(self, job: Job) -> bool:
         """Whether a job that was taken still matters: not once speech has gone on, or its final is told."""
@@ -156,8 +176,8 @@ class Session:
         if utterance is None:
             return False
         if utterance.clip is not None:
-            return self._is_final(job, utterance)
-        return job.kind is Kind.PARTIAL or job.request.clip.end == utterance.paused_at
+            return _is_final(job, utterance)
+        return job.kind is Kind.PARTIAL or _hears_pause(job, utterance)
 
     # what goes out
 
@@ -197,16 +217,10 @@ class Session:
 
     # controls: what the client asks for, at its place in the stream
 
-    def _control(self, action: Callable[[int], None]) -> None:
+    def _control(self, action: Action) -> None:
         if not self._ending:
-            self._controls.append((self.received, action))
-            self._run_controls()
-
-    def _run_controls(self) -> None:
-        """Runs what is due: all whole hops before its place have been judged."""
-        while self._controls and self._controls[0][0] - self.judged < HOP:
-            at, action = self._controls.popleft()
-            action(at)
+            self._controls.add(self.received, action)
+            self._controls.run(lambda: self.judged)
 
     def _close(self, reason: Reason, at: int) -> None:
         endpoint = self._segmenter.close(at, reason)
@@ -228,7 +242,7 @@ class Session:
             self._release_markers()
 
     def _release_markers(self) -> None:
-        self._told.extend(self._held)
+        self._backlog.extend(self._held)
         self._held.clear()
         self._tell()
 
@@ -271,10 +285,10 @@ class Session:
         self._events.append(SpeechStopped(utterance.number, endpoint.end, endpoint.reason))
         utterance.reason = endpoint.reason
         utterance.clip = Clip(self._ring.read(endpoint.start, endpoint.end), endpoint.start)
-        self._told.append(utterance)
-        self.unrecognised += endpoint.end - endpoint.start
+        utterance.heard = self._heard.read(endpoint.start, endpoint.end)
+        self._backlog.add(utterance)
         if utterance.paused_at == endpoint.end and utterance.eager is not None:
-            utterance.outcome = utterance.eager
+            utterance.outcome, utterance.ahead = utterance.eager, True
             self._tell()
         else:
             self._wanted.finals.append(self._job(Kind.FINAL, utterance, endpoint.start, endpoint.end))
@@ -285,7 +299,7 @@ class Session:
         if pause_end != utterance.paused_at:  # a pause begins, or speech has resumed
             utterance.paused_at = pause_end
             utterance.eager = None
-            self._wanted.eager = pause_end is not None and self.options.eager
+            utterance.awaited = self._wanted.eager = pause_end is not None and self.options.wants_eager
         if self.options.partials and pause_end is None and utterance.partials.is_due(self.judged):
             self._wanted.partial = True
 
@@ -295,52 +309,40 @@ class Session:
         request = Request(clip, self.options.asr, name, partial=kind is Kind.PARTIAL)
         return Job(kind, utterance.number, request)
 
-    def _is_final(self, job: Job, utterance: Utterance) -> bool:
-        """Whether the job heard the whole closed segment; an eager one did if its pause became the end."""
-        return (
-            job.kind is not Kind.PARTIAL
-            and utterance.clip is not None
-            and utterance.clip.end == job.request.clip.end
-        )
-
     def _find(self, number: int) -> Utterance | None:
         """The utterance while it still matters: not once it was dropped or told."""
         if self._open is not None and self._open.number == number:
             return self._open
-        return next((u for u in self._told if isinstance(u, Utterance) and u.number == number), None)
+        return self._backlog.find(number)
 
     def _show(self, utterance: Utterance, clip: Clip, hypothesis: Hypothesis) -> None:
-        if self.options.partials:
-            shown = utterance.partials.update(clip.start, clip.end, hypothesis.text)
-            if shown is not None:
-                self._events.append(Partial(utterance.number, utterance.start, *shown))
+        if not self.options.partials:
+            return
+        if not utterance.believed:
+            heard = self._heard.read(clip.start, clip.end)
+            if refusal(hypothesis, clip, heard, self.options.guards) is not None:
+                return
+            utterance.believed = bool(hypothesis.text)
+        shown = utterance.partials.update(clip.start, clip.end, hypothesis)
+        if shown is not None:
+            self._events.append(Partial(utterance.number, utterance.start, *shown))
 
     def _tell(self) -> None:
         """Tells finals and markers in the order of speech, as far as they are known; at last the end."""
-        while self._told:
-            first = self._told[0]
-            if isinstance(first, Utterance) and first.outcome is None:
-                return
-            self._told.popleft()
-            if isinstance(first, Utterance):
-                self._events.append(_final(first))
-                self.unrecognised -= first.clip_length
-            else:
-                self._events.append(first)
-        if self.ended:
-            ledger = self._ledger
-            self._events.append(
-                Closed(self.received, ledger.speech, ledger.non_speech, ledger.dropped, ledger.segments)
-            )
+        self._events += self._backlog.release(self.options.guards, self._ledger)
+        if self.ended and not self._backlog:
+            self._events.append(Closed(self.received, *self._ledger.sums))
 
     def _quietest(self, low: int, high: int) -> int:
         return low + quietest(self._ring.read(low, high))
 
 
-def _final(utterance: Utterance) -> FinalEvent | Failed:
-    clip, reason, outcome = utterance.clip, utterance.reason, utterance.outcome
-    assert clip is not None
-    assert reason is not None
-    if isinstance(outcome, Hypothesis):
-        return FinalEvent(utterance.number, clip, reason, outcome)
-    return Failed(utterance.number, clip.start, clip.end, outcome or "")
+def _hears_pause(job: Job, utterance: Utterance) -> bool:
+    """Whether the job is the eager one of the pause under way."""
+    return job.kind is Kind.EAGER and job.request.clip.end == utterance.paused_at
+
+
+def _is_final(job: Job, utterance: Utterance) -> bool:
+    """Whether the job heard the whole closed segment; an eager one did if its pause became the end."""
+    clip = utterance.clip
+    return job.kind is not Kind.PARTIAL and clip is not None and clip.end == job.request.clip.end

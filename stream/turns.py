@@ -32,6 +32,13 @@ _GOES_ON: Final = re.compile("[,;:\u2013\u2026-]$|[.][.][.]$")
 class Turn(Protocol):
     """Judges pauses. Pure."""
 
+    def earliest(self, usual: int) -> int | None:
+        """The shortest silence that any text could lead to; before it is over the text must be known.
+
+        None where the text does not matter.
+        """
+        ...
+
     def silence(self, text: str, usual: int) -> int:
         """The silence, in samples, that ends an utterance whose text so far is this.
 
@@ -44,6 +51,9 @@ class Turn(Protocol):
 class FixedSilence:
     """Whatever was said."""
 
+    def earliest(self, usual: int) -> None:
+        return None
+
     def silence(self, text: str, usual: int) -> int:
         return usual
 
@@ -54,6 +64,9 @@ class AdaptiveSilence:
 
     shortest: int = SHORTEST
     longest: int = LONGEST
+
+    def earliest(self, usual: int) -> int:
+        return min(self.shortest, usual)
 
     def silence(self, text: str, usual: int) -> int:
         shortest, longest = min(self.shortest, usual), max(self.longest, usual)

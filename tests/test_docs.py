@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import numpy as np
 import pytest
@@ -14,8 +14,9 @@ from dotenv import dotenv_values
 from prometheus_client.parser import text_string_to_metric_families
 
 import server.errors
-from asr.hypothesis import Description, Hypothesis, Options, Word
-from audio.clip import Clip
+from asr.guards import NAMES, Guards
+from asr.hypothesis import LONGEST_HOTWORD, MOST_HOTWORDS, Description, Hypothesis, Options, Task, Word
+from audio.clip import Clip, ms_from_samples
 from audio.codecs import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, Format
 from audio.errors import AudioError
 from batching.batcher import Batcher
@@ -23,11 +24,27 @@ from batching.worker import ThreadWorker
 from scripts.write_settings_docs import FILES
 from server.admission import Admission
 from server.engine import Engine
-from server.errors import ClientError, internal, models_not_ready, overloaded, restarting
+from server.errors import (
+    ClientError,
+    internal,
+    model_unavailable,
+    models_not_ready,
+    overloaded,
+    restarting,
+)
 from server.intake import Intake
 from server.metrics import Metrics
-from server.native import session_from_query
-from server.preferences import MAX_PROMPT, OPTIONAL_EVENTS, Preferences, SessionUpdate, VadUpdate
+from server.preferences import (
+    LONGEST_TURN_MS,
+    MAX_PROMPT,
+    OPTIONAL_EVENTS,
+    SHORTEST_TURN_MS,
+    Preferences,
+    SessionUpdate,
+    TurnUpdate,
+    VadUpdate,
+)
+from server.query import session_from_query
 from server.settings import Settings
 from server.wire import Wire
 from stream.events import (
@@ -45,6 +62,7 @@ from stream.events import (
 )
 from stream.options import SessionOptions
 from stream.pump import Models, Probabilities, Pump
+from stream.turns import AdaptiveSilence
 from vad.options import RANGES, VadOptions
 from vad.segmenter import Reason
 from vad.work import Work
@@ -181,8 +199,30 @@ def test_the_server_accepts_each_example(example: Message) -> None:
 
 
 def test_the_keys_of_session_update_are_those_of_the_page() -> None:
-    plain = SessionUpdate.model_fields.keys() - {"vad"}
-    assert SETTINGS_ROWS.keys() == plain | {f"vad.{name}" for name in VadUpdate.model_fields}
+    plain = SessionUpdate.model_fields.keys() - {"vad", "turn"}
+    turn = {f"turn.{name}" for name in TurnUpdate.model_fields}
+    assert SETTINGS_ROWS.keys() == plain | turn | {f"vad.{name}" for name in VadUpdate.model_fields}
+
+
+@pytest.mark.parametrize("name", ["shortest", "longest"])
+def test_a_bound_of_an_adaptive_turn_is_that_of_the_page(name: str) -> None:
+    _, _, span, default, _ = SETTINGS_ROWS[f"turn.{name}_ms"]
+    assert [int(bound) for bound in re.findall(r"\d+", span)] == [SHORTEST_TURN_MS, LONGEST_TURN_MS]
+    limits = Settings.model_fields[f"turn_{name}_ms"].metadata
+    assert (limits[0].ge, limits[1].le) == (SHORTEST_TURN_MS, LONGEST_TURN_MS)
+    samples = getattr(AdaptiveSilence(), name)
+    assert int(default) == getattr(DEFAULTS, f"turn_{name}_ms") == ms_from_samples(samples)
+
+
+def test_the_guards_are_those_of_the_page() -> None:
+    assert [name for row in rows(section(PROTOCOL, "Guards")) for name in codes(row[0])] == list(NAMES)
+
+
+def test_the_guards_are_set_as_they_are_by_themselves() -> None:
+    told = DEFAULTS.session_options().guards
+    assert {each.name: getattr(told, each.name) or None for each in fields(Guards)} == {
+        each.name: getattr(Guards(), each.name) or None for each in fields(Guards)
+    }
 
 
 @pytest.mark.parametrize("name", RANGES)
@@ -198,20 +238,23 @@ def test_a_range_and_a_default_of_the_detector_are_those_of_the_page(name: str) 
 def test_the_other_defaults_of_session_update_are_those_of_the_page() -> None:
     plain = {name: row[3].strip("`") for name, row in SETTINGS_ROWS.items() if "." not in name}
     defaults = {name: SessionUpdate.model_fields[name].default for name in plain}
-    assert {n: text if n == "format" else json.loads(text) for n, text in plain.items()} == defaults
+    assert {n: text if n in ("format", "task") else json.loads(text) for n, text in plain.items()} == defaults
 
 
 def test_the_other_ranges_of_session_update_are_those_of_the_page() -> None:
     assert SETTINGS_ROWS["sample_rate"][2] == f"{MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz"
     assert SETTINGS_ROWS["channels"][2] == f"1 to {MAX_CHANNELS}"
+    assert SETTINGS_ROWS["hotwords"][2] == f"at most {MOST_HOTWORDS} of {LONGEST_HOTWORD} characters"
+    assert codes(SETTINGS_ROWS["task"][2]) == list(get_args(Task))
     assert SETTINGS_ROWS["prompt"][2] == f"at most {MAX_PROMPT} characters"
     assert codes(SETTINGS_ROWS["format"][2]) == list(Format)
 
 
 def test_the_parameters_of_the_url_are_those_of_the_page() -> None:
     documented = [name for row in rows(section(PROTOCOL, "The connection")) for name in codes(row[0])]
-    assert set(documented) == SessionUpdate.model_fields.keys() - {"vad"}
-    assert session_from_query(dict.fromkeys(documented, "all")).keys() == set(documented)
+    of_the_session = set(documented) - {"model"}
+    assert of_the_session == SessionUpdate.model_fields.keys() - {"vad", "turn"}
+    assert session_from_query(dict.fromkeys(documented, "all")).keys() == of_the_session
 
 
 # The protocol: messages of the server
@@ -288,7 +331,9 @@ def test_the_codes_of_errors_are_those_of_the_page() -> None:
     assert sent <= ERROR_ROWS.keys() | RESERVED
 
 
-@pytest.mark.parametrize("error", [models_not_ready(), overloaded(""), restarting(), internal("")])
+@pytest.mark.parametrize(
+    "error", [models_not_ready(), model_unavailable(""), overloaded(""), restarting(), internal("")]
+)
 def test_an_error_closes_as_the_page_says(error: ClientError) -> None:
     assert ERROR_ROWS[error.code][2] == f"closes {error.close}"
 

@@ -34,6 +34,8 @@ class VadOptions:
     prefix_ms: sound kept from before the first speech hop, so that first words are whole
     min_speech_ms: speech that must add up before an utterance begins; shorter sounds are non-speech
     max_segment_ms: longest utterance; cut at a quiet place before it
+    manual: the client alone says where an utterance ends, and the next one begins there; the other knobs do
+        not count, and the limit is the longest there is
     """
 
     threshold: float = 0.5
@@ -41,6 +43,7 @@ class VadOptions:
     prefix_ms: int = 300
     min_speech_ms: int = 96
     max_segment_ms: int = 30_000
+    manual: bool = False
 
     def __post_init__(self) -> None:
         for name, (low, high) in RANGES.items():
@@ -69,7 +72,7 @@ class VadOptions:
     @property
     def max_segment(self) -> int:
         """Samples."""
-        return samples_from_ms(self.max_segment_ms)
+        return samples_from_ms(int(RANGES["max_segment_ms"][1]) if self.manual else self.max_segment_ms)
 
 
 def hops_from_ms(ms: int) -> int:

@@ -108,16 +108,21 @@ class Segmenter:
     @property
     def pause_end(self) -> int | None:
         """In an open utterance's silence, once the tail is complete: where it would end if it ended here."""
-        if self._phase is Phase.OPEN and not self._voiced and self._silent >= self._tail:
+        if self._options.manual:
+            return None
+        if self._phase is Phase.OPEN and not self._voiced and self.silent >= self._tail:
             return self._speech_end + self._tail
         return None
 
     @property
-    def _silent(self) -> int:
+    def silent(self) -> int:
+        """Samples of silence since the last speech."""
         return self.position - self._speech_end
 
     def feed(self, probability: float) -> Onset | Endpoint | None:
         """Judges the next hop."""
+        if self._options.manual:
+            return self._pass()
         self._voiced = probability >= (self._exit_threshold if self._voiced else self._threshold)
         hop = self.position
         self.position += HOP
@@ -134,16 +139,28 @@ class Segmenter:
             return self._judge_candidate()
         return self._judge_open()
 
+    def _pass(self) -> Onset | Endpoint | None:
+        """All that comes belongs to the utterance; should judging begin again, it begins from here."""
+        hop, before = self.position, self._phase
+        self.position += HOP
+        self._speech_end, self._voiced = self.position, False
+        if before is Phase.QUIET:
+            self._start = max(self._floor, hop)
+        self._phase = Phase.OPEN
+        if before is not Phase.OPEN:
+            return Onset(self._start)
+        return self._cut() if self.position - self._start >= self._options.max_segment else None
+
     def _judge_candidate(self) -> Onset | None:
         if self._speech_hops >= self._options.min_speech_hops:
             self._phase = Phase.OPEN
             return Onset(self._start)
-        if self._silent >= self._silence:
+        if self.silent >= self._silence:
             self._enter(Phase.QUIET)
         return None
 
     def _judge_open(self) -> Endpoint | None:
-        if self._silent >= self._patience:
+        if self.silent >= self._patience:
             return self._end(self._speech_end + self._tail, Reason.SILENCE)
         if self.position - self._start >= self._options.max_segment:
             return self._cut()

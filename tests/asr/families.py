@@ -47,9 +47,9 @@ def assert_short_and_silent_clips_are_answered(recognizer: Recognizer) -> None:
 
 
 def assert_only_word_times_are_honoured(recognizer: Recognizer) -> None:
-    """And what is not is named, and changes nothing."""
+    """Beside hotwords that it can write. And what is not is named, and changes nothing."""
     clip = tiny.babble(1)
-    asked = replace(WORDS, language="en", prompt="so", task="translate", temperature=0.5, hotwords=("clip",))
+    asked = replace(WORDS, language="en", prompt="so", task="translate", temperature=0.5, hotwords=("łódź",))
     plain, ignorant = recognizer.transcribe([Request(clip, WORDS), Request(clip, asked)])
     assert plain.ignored == ()
     assert ignorant.ignored == ("language", "prompt", "task", "temperature", "hotwords")

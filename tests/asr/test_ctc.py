@@ -1,13 +1,16 @@
 """Ctc on tiny networks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import groupby, product
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from asr.ctc import Ctc
+from asr.boosting import PhraseTree
+from asr.ctc import BONUS, Ctc, best_path
 from asr.hypothesis import Options, Request
 from audio.clip import Clip
 from tests.asr import families, tiny
@@ -50,7 +53,7 @@ def test_words_tell_the_text_and_lie_in_the_clip(recognizer: Ctc) -> None:
     families.assert_words_tell_the_text_and_lie_in_the_clip(recognizer)
 
 
-def test_only_word_times_are_honoured(recognizer: Ctc) -> None:
+def test_only_word_times_and_hotwords_are_honoured(recognizer: Ctc) -> None:
     families.assert_only_word_times_are_honoured(recognizer)
 
 
@@ -103,3 +106,155 @@ def test_the_words_of_a_char_vocabulary_lie_on_frames_of_20_ms(folders: dict[str
 def _logits(model: Any, processor: Any, clip: Clip) -> Any:
     with torch.inference_mode():
         return model(**processor(clip.samples, sampling_rate=16_000, return_tensors="pt")).logits
+
+
+BLANK, SPACE = 0, 1
+LETTERS = "-|ABCDEFGHIKLMNOQRSTU"
+WORD = frozenset(range(2, len(LETTERS)))
+
+
+def tree(*words: str) -> PhraseTree:
+    """Of whole words in LETTERS."""
+    return PhraseTree([(SPACE, *map(LETTERS.index, word)) for word in words], inside=WORD, space=SPACE)
+
+
+def heard(*frames: str | dict[str, float]) -> torch.Tensor:
+    """Log-probabilities. A frame is the one letter that is heard there, or letters with their logits."""
+    logits = torch.full((len(frames), len(LETTERS)), -20.0)
+    for row, frame in zip(logits, frames, strict=True):
+        for letter, logit in (frame if isinstance(frame, dict) else {frame: 0.0}).items():
+            row[LETTERS.index(letter)] = logit
+    return logits.log_softmax(-1)
+
+
+def written(labels: Sequence[int]) -> str:
+    return "".join(LETTERS[label] for label, _ in groupby(labels) if label != BLANK)
+
+
+def score(log_probs: torch.Tensor, labels: Sequence[int], boosted: PhraseTree) -> float:
+    """What best_path looks for the highest of."""
+    state, earned = boosted.start, 0
+    for label, _ in groupby(labels):
+        if label != BLANK:
+            state, more = boosted.advance(state, label)
+            earned += more
+    acoustic = sum(float(row[label]) for row, label in zip(log_probs, labels, strict=True))
+    return acoustic + BONUS * (earned + boosted.finish(state))
+
+
+# Quilter, heard as kilter.
+KILTER = heard(
+    {"K": 0, "Q": -2}, {"-": 0, "U": -2}, "-", "I", "L", "-", "T", {"E": 0, "-": -1}, "-", "R", "R", "|"
+)
+
+
+def test_a_rare_word_that_narrowly_loses_wins_when_it_is_boosted() -> None:
+    assert written(best_path(KILTER, tree(), BLANK)) == "KILTER|"
+    assert written(best_path(KILTER, tree("QUILTER", "OTHER"), BLANK)) == "QUILTER|"
+
+
+def test_a_word_that_is_not_said_does_not_appear() -> None:
+    said = heard("S", "O", "|", "-", "-", "I", "S", "-", "|", "H", "E")
+    assert written(best_path(said, tree("QUILTER", "SO", "ISLE", "HER"), BLANK)) == "SO|IS|HE"
+
+
+def test_a_false_start_is_taken_back() -> None:
+    """The first letters would be worth their bonus; the word does not come."""
+    kind = heard({"K": 0, "Q": -1}, {"-": 0, "U": -1}, "I", "N", "D", "|", "M", "A", "N")
+    assert written(best_path(kind, tree("QUILTER"), BLANK)) == "KIND|MAN"
+
+
+def test_a_word_cut_off_at_the_end_of_the_clip_is_no_phrase() -> None:
+    cut = heard({"K": 0, "Q": -1}, {"-": 0, "U": -1}, "I", "L")
+    assert written(best_path(cut, tree("QUILTER"), BLANK)) == "KIL"
+    assert written(best_path(cut, tree("QUIL"), BLANK)) == "QUIL"
+
+
+def test_a_longer_word_that_begins_like_a_phrase_is_not_boosted() -> None:
+    said = heard({"O": 0, "A": -1}, "R", "T", "I", "S", "T")
+    assert written(best_path(said, tree("ART"), BLANK)) == "ORTIST"
+
+
+def test_a_safe_path_is_kept_however_many_phrases_are_begun() -> None:
+    """Five letters in doubt, and phrases for all that may be read into them, but with one letter more."""
+    letter: list[str | dict[str, float]] = [{"A": 0, "B": -0.5}, "-"]
+    doubt = heard(*letter * 5, "|", "C")
+    begun = ["".join(letters) + "D" for letters in product("AB", repeat=5)]
+    assert written(best_path(doubt, tree(*begun), BLANK)) == "AAAAA|C"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_best_path_is_the_best_of_all_that_there_are(seed: int) -> None:
+    frames, vocabulary = 5, 3
+    generator = torch.Generator().manual_seed(seed)
+    log_probs = torch.randn(frames, vocabulary, generator=generator).log_softmax(-1)
+    boosted = PhraseTree([(1, 2), (2, 1, 2), (2, 2)] if seed % 2 else [(1, 1)])
+    best = max(
+        product(range(vocabulary), repeat=frames), key=lambda labels: score(log_probs, labels, boosted)
+    )
+    assert tuple(best_path(log_probs, boosted, BLANK)) == best
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_best_path_scores_no_less_than_the_likeliest_tokens(seed: int) -> None:
+    """However many paths had to be left behind."""
+    generator = torch.Generator().manual_seed(seed)
+    log_probs = (2 * torch.randn(40, len(LETTERS), generator=generator)).log_softmax(-1)
+    words = [
+        "".join(LETTERS[2 + letter] for letter in torch.randint(0, 19, (4,), generator=generator))
+        for _ in range(99)
+    ]
+    boosted = tree(*words)
+    found = score(log_probs, best_path(log_probs, boosted, BLANK), boosted)
+    assert found >= score(log_probs, log_probs.argmax(-1).tolist(), boosted) - 1e-4
+
+
+@pytest.mark.parametrize("name", ["wav2vec2-group", "parakeet"])
+def test_without_phrases_the_best_path_is_that_of_the_likeliest_tokens(
+    name: str, folders: dict[str, Path]
+) -> None:
+    processor, model = tiny.parts(folders[name], "AutoModelForCTC")
+    log_probs = _logits(model, processor, tiny.babble(2)).log_softmax(-1)[0]
+    assert best_path(log_probs, PhraseTree([]), model.config.pad_token_id) == log_probs.argmax(-1).tolist()
+
+
+def test_no_frames_have_an_empty_path() -> None:
+    assert best_path(torch.zeros(0, 5), tree("ART"), BLANK) == []
+
+
+@pytest.fixture(scope="module")
+def doubtful(tmp_path_factory: pytest.TempPathFactory) -> Ctc:
+    """Its best tokens lie close together."""
+    folder = tiny.parakeet_ctc(tmp_path_factory.mktemp("doubtful") / "parakeet")
+    _, model = tiny.parts(folder, "AutoModelForCTC")
+    with torch.no_grad():
+        model.ctc_head.weight.mul_(0.1)
+    model.save_pretrained(folder)
+    return Ctc.load(folder, device="cpu", dtype="float32")
+
+
+def test_a_hotword_is_written_more_often_and_with_the_networks_own_confidence(doubtful: Ctc) -> None:
+    clip = tiny.babble(2)
+    plain, boosted = doubtful.transcribe(
+        [
+            Request(clip, options)
+            for options in (families.WORDS, replace(families.WORDS, hotwords=("speech",)))
+        ]
+    )
+    assert boosted.text.split().count("speech") > plain.text.split().count("speech")
+    assert boosted.ignored == ()
+    assert [word.text for word in boosted.words] == boosted.text.split()
+    assert boosted.avg_log_prob is not None
+    assert plain.avg_log_prob is not None
+    assert boosted.avg_log_prob < plain.avg_log_prob < 0
+
+
+def test_hotwords_of_one_clip_do_not_leak_into_others(doubtful: Ctc) -> None:
+    requests = [
+        Request(tiny.babble(2, row), Options(words=True, hotwords=hot))
+        for row, hot in enumerate([(), ("speech", "of the"), ("sound",), (), ("łódź",), ("the", "łódź")])
+    ]
+    together = doubtful.transcribe(requests)
+    assert [each.ignored for each in together] == [(), (), (), (), ("hotwords",), ("hotwords",)]
+    for request, answer in zip(requests, together, strict=True):
+        families.assert_same(answer, doubtful.transcribe([request])[0])

@@ -8,18 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.guards import NAMES, Evidence, Guards, is_phantom, judge, loudest, repeats
+from asr.guards import NAMES, Evidence, Guards, is_phantom, judge, level, loudest, repeats, voicing
 from asr.hypothesis import Hypothesis
 from audio.clip import HOP, SAMPLE_RATE
 from tests.asr import tiny
 
 SAID = Hypothesis("he hoped there would be stew for dinner", no_speech_probability=0.05, avg_log_prob=-0.3)
-SPOKEN = Evidence(seconds=3.0, rms=-20.0, speech_probability=0.8, speech_peak=1.0)
+SPOKEN = Evidence(seconds=3.0, rms=-20.0, speech_probability=0.8, speech_peak=1.0, voicing=0.95)
+BRIEF = replace(SPOKEN, seconds=0.6, speech_probability=0.5)  # 0.3 s of speech
 GUARDS = Guards(min_log_prob=-2.0)
 OFF = Guards(
     min_rms=None,
     min_speech=0,
     min_peak=0.0,
+    min_voicing=None,
     max_no_speech=None,
     min_log_prob=0,
     max_compression=None,
@@ -32,7 +34,8 @@ OFF = Guards(
 SIGNS: dict[str, tuple[Hypothesis, Evidence]] = {
     "rms": (SAID, replace(SPOKEN, rms=-70.0)),
     "speech": (SAID, replace(SPOKEN, speech_probability=0.03)),
-    "peak": (SAID, replace(SPOKEN, speech_peak=0.7)),
+    "peak": (Hypothesis("two"), replace(BRIEF, speech_peak=0.7)),
+    "voicing": (Hypothesis("two"), replace(BRIEF, speech_peak=0.95, voicing=0.4)),
     "no_speech": (replace(SAID, no_speech_probability=0.7, avg_log_prob=-1.1), SPOKEN),
     "log_prob": (replace(SAID, avg_log_prob=-2.5), SPOKEN),
     "compression": (Hypothesis("I'm not sure what I'm doing here. " * 5), replace(SPOKEN, seconds=30.0)),
@@ -77,7 +80,7 @@ def test_no_speech_alone_refuses_nothing_where_the_model_is_sure_of_the_text() -
 
 
 @pytest.mark.parametrize(
-    "text", ["Thank you.", "you", "Vielen Dank!", "Untertitel der Amara.org-Community", "…"]
+    "text", ["Thank you.", "you", "Vielen Dank!", "Untertitel der Amara.org-Community", "Huh?", "…"]
 )
 def test_a_phantom_phrase_that_was_clearly_said_passes(text: str) -> None:
     """People say thank you."""
@@ -91,6 +94,7 @@ def test_a_phantom_phrase_that_was_clearly_said_passes(text: str) -> None:
         (Hypothesis("Thank you.", avg_log_prob=-0.9), SPOKEN),
         (Hypothesis("Thank you.", no_speech_probability=0.4, avg_log_prob=-0.6), SPOKEN),
         (Hypothesis("Thank you."), replace(SPOKEN, rms=-50.0)),
+        (Hypothesis("Thank you."), replace(SPOKEN, speech_peak=0.9)),
         (Hypothesis("Subtitles by the community"), replace(SPOKEN, seconds=0.4)),
     ],
 )
@@ -99,6 +103,23 @@ def test_a_phantom_phrase_with_another_weak_sign_is_refused(
 ) -> None:
     assert judge(hypothesis, evidence, GUARDS) == "phantom"
     assert judge(replace(hypothesis, text="dinner"), evidence, GUARDS) is None
+
+
+@pytest.mark.parametrize(("seconds", "refused"), [(0.2, None), (0.3, "peak"), (0.55, "peak"), (0.7, None)])
+def test_the_longer_a_brief_sound_the_surer_the_detector_must_be(seconds: float, refused: str | None) -> None:
+    """A digit of 0.2 s may leave it in doubt; so may a voice far away, but for longer than any noise."""
+    evidence = Evidence(seconds=seconds, rms=-20.0, speech_probability=1.0, speech_peak=0.75)
+    assert judge(Hypothesis("four"), evidence, Guards()) == refused
+
+
+def test_a_hiss_is_not_refused_where_the_detector_is_sure_of_speech() -> None:
+    """As in the middle of "six"."""
+    assert judge(Hypothesis("six"), replace(BRIEF, voicing=0.1), GUARDS) is None
+
+
+def test_a_hiss_is_not_refused_where_speech_goes_on() -> None:
+    """As when somebody whispers."""
+    assert judge(SAID, replace(SPOKEN, speech_peak=0.95, voicing=0.4), GUARDS) is None
 
 
 def test_a_phrase_is_a_phantom_as_a_whole_only() -> None:
@@ -137,13 +158,22 @@ NUMBER = st.floats() | st.none()
 @given(
     hypothesis=st.builds(Hypothesis, text=st.text(), no_speech_probability=NUMBER, avg_log_prob=NUMBER),
     evidence=st.builds(
-        Evidence, seconds=st.floats(), rms=st.floats(), speech_probability=NUMBER, speech_peak=NUMBER
+        Evidence,
+        seconds=st.floats(),
+        rms=st.floats(),
+        speech_probability=NUMBER,
+        speech_peak=NUMBER,
+        voicing=NUMBER,
     ),
     guards=st.builds(
         Guards,
         min_rms=NUMBER,
         min_speech=NUMBER,
+        brief=st.floats(),
         min_peak=NUMBER,
+        peak_rise=st.floats(),
+        min_voicing=NUMBER,
+        voicing_peak=st.floats(),
         max_no_speech=NUMBER,
         no_speech_log_prob=st.floats(),
         min_log_prob=NUMBER,
@@ -164,28 +194,56 @@ def test_the_evidence_is_gathered_from_the_sound_and_the_detector() -> None:
     clip = tiny.babble(4 * HOP / SAMPLE_RATE)
     evidence = Evidence.of(clip.samples, [0.1, 0.5, 0.9, 0.5])
     assert evidence.seconds == pytest.approx(0.128)
-    assert evidence.rms == loudest(clip.samples)
-    assert evidence.speech_probability == pytest.approx(0.5)
-    assert evidence.speech_peak == 0.9
+    assert evidence.rms == level(clip.samples)
+    assert evidence.voicing == voicing(clip.samples)
+    assert evidence.speech_probability == evidence.speech_peak == pytest.approx(0.5)
+    assert evidence.speech_seconds == pytest.approx(0.064)
+
+
+def test_the_detector_is_as_sure_as_in_its_surest_160_ms() -> None:
+    """Wherever they lie: a click of one hop does not make speech."""
+    sound = np.zeros(20 * HOP, dtype=np.float32)
+    click = Evidence.of(sound, [0.0] * 10 + [1.0] + [0.0] * 9)
+    word = Evidence.of(sound, [0.0] * 5 + [0.9] * 3 + [0.0] * 10 + [0.9] * 2)
+    assert click.speech_peak == pytest.approx(0.2)
+    assert word.speech_peak == pytest.approx(0.9)
 
 
 def test_without_a_detector_nothing_is_said_of_it() -> None:
     evidence = Evidence.of(tiny.babble(1).samples)
-    assert (evidence.speech_probability, evidence.speech_peak) == (None, None)
+    assert (evidence.speech_probability, evidence.speech_peak, evidence.speech_seconds) == (None, None, None)
 
 
 def test_loudness_is_that_of_the_loudest_fifth_of_a_second() -> None:
     sound = np.full(3 * SAMPLE_RATE, 0.01, dtype=np.float32)
-    assert loudest(sound) == pytest.approx(-40)
-    sound[20_000:23_200] = 0.1
-    assert loudest(sound) == pytest.approx(-20, abs=0.1)
+    assert level(loudest(sound)) == pytest.approx(-40)
+    sound[SAMPLE_RATE : SAMPLE_RATE + SAMPLE_RATE // 5] = 0.1
+    assert level(loudest(sound)) == pytest.approx(-20)
 
 
 def test_digital_silence_and_nothing_at_all_are_silent() -> None:
-    assert loudest(np.zeros(SAMPLE_RATE, dtype=np.float32)) == -math.inf
-    assert loudest(np.zeros(0, dtype=np.float32)) == -math.inf
+    for silence in (np.zeros(SAMPLE_RATE, dtype=np.float32), np.zeros(0, dtype=np.float32)):
+        evidence = Evidence.of(silence)
+        assert (evidence.rms, evidence.voicing) == (-math.inf, None)
 
 
 @given(count=st.integers(1, 5000))
 def test_a_steady_sound_is_as_loud_however_long_it_is(count: int) -> None:
-    assert loudest(np.full(count, 0.1, dtype=np.float32)) == pytest.approx(-20, abs=0.5)
+    assert level(loudest(np.full(count, 0.1, dtype=np.float32))) == pytest.approx(-20, abs=0.5)
+
+
+@given(count=st.integers(1, 50_000))
+def test_the_loudest_stretch_is_whole(count: int) -> None:
+    sound = np.linspace(0, 1, count, dtype=np.float32)
+    assert len(loudest(sound)) == min(count, SAMPLE_RATE // 5)
+
+
+@pytest.mark.parametrize(("hertz", "least", "most"), [(200, 0.99, 1), (4000, -0.01, 0.01), (7000, -1, -0.9)])
+def test_low_tones_are_voiced_and_high_ones_are_not(hertz: int, least: float, most: float) -> None:
+    tone = np.sin(2 * np.pi * hertz / SAMPLE_RATE * np.arange(SAMPLE_RATE)).astype(np.float32)
+    assert least <= (voicing(tone) or 0) <= most
+
+
+def test_noise_is_not_voiced() -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE).astype(np.float32)
+    assert voicing(noise) == pytest.approx(0, abs=0.05)

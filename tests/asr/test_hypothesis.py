@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.hypothesis import Hypothesis, Options, compression_ratio
+from asr.hypothesis import LONGEST_HOTWORD, MOST_HOTWORDS, Hypothesis, Options, compression_ratio
 
 EVERYTHING = Options(
     language="de", prompt="so", words=True, task="translate", temperature=0.5, hotwords=("Quilter",)
@@ -46,3 +46,13 @@ def test_a_text_that_repeats_itself_compresses_better_than_one_that_does_not() -
 @given(text=st.text(alphabet=st.characters()))
 def test_every_text_has_a_ratio(text: str) -> None:
     assert 0 <= compression_ratio(text) < 1100  # deflate reaches 1032 at most
+
+
+def test_as_many_and_as_long_hotwords_as_may_be_are_taken() -> None:
+    assert Options(hotwords=("x" * LONGEST_HOTWORD,) * MOST_HOTWORDS).hotwords
+
+
+@pytest.mark.parametrize("hotwords", [("x",) * (MOST_HOTWORDS + 1), ("short", "x" * (LONGEST_HOTWORD + 1))])
+def test_too_many_or_too_long_hotwords_are_refused(hotwords: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="hotwords must"):
+        Options(hotwords=hotwords)

@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 from asr import models
+from asr.decoder import WINDOW
 from asr.errors import ModelUnavailable, UnsupportedModel
 from asr.hypothesis import Description, Options, Request
+from asr.seq2seq import Seq2Seq
+from asr.whisper import AudioContext
 from tests.asr import tiny
 
 ROOT = Path(__file__).parents[2]
@@ -77,6 +80,24 @@ def test_a_folder_is_loaded_by_what_its_config_says(name: str, tmp_path: Path) -
     models.warm_up(loaded)
     (heard,) = loaded.transcribe([Request(tiny.babble(1), Options(words=True))])
     assert heard.confidence is None or 0 <= heard.confidence <= 1
+
+
+@pytest.mark.slow
+def test_whispers_encoder_hears_as_long_as_it_is_told(tmp_path: Path) -> None:
+    folder = str(tiny.whisper(tmp_path / "whisper"))
+
+    def samples(audio_context: AudioContext) -> int:
+        """That the encoder runs over."""
+        loaded = models.load(folder, device="cpu", dtype="float32", audio_context=audio_context)
+        assert isinstance(loaded.recognizer, Seq2Seq)
+        return loaded.recognizer._dialect.row_samples(tiny.babble(1))
+
+    assert samples("short") < samples("full") == WINDOW
+
+
+def test_a_model_with_no_such_choice_ignores_it(tmp_path: Path) -> None:
+    folder = tiny.waveform_ctc(tmp_path / "wav2vec2", "Wav2Vec2", "group")
+    assert models.load(str(folder), device="cpu", audio_context="short").description.family == "ctc"
 
 
 def test_pocketsphinx_is_loaded_by_its_name() -> None:

@@ -101,6 +101,7 @@ def test_what_was_said_so_far_grows_with_the_clip(sphinx: Sphinx, brief: Clip) -
     sphinx.forget()
     assert sphinx.follow(beginning(brief, LEAD - 1)) == ""
     assert sphinx.follow(beginning(brief, LEAD)).startswith("good morning")
+    assert sphinx.settled == ""
     assert sphinx.follow(brief).startswith("good morning and")
     sphinx.finish(brief)
     assert sphinx.follow(brief).startswith("good morning and")
@@ -115,6 +116,7 @@ def test_a_long_clip_is_decoded_in_stretches(sphinx: Sphinx, long: Clip, said_at
     assert edges == sorted(edges)
     sphinx.forget()
     assert sphinx.follow(long).startswith(f"{first} she opened the window")
+    assert sphinx.settled == first
 
 
 @pytest.mark.parametrize("length", [0, 1, PIECE - 1, PIECE, PIECE + 1, LEAD, LEAD + 1])

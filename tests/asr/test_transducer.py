@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from asr.hypothesis import Request
-from asr.transducer import Transducer, decode
+from asr.boosting import PhraseTree
+from asr.hypothesis import Options, Request
+from asr.transducer import FIRST_BONUS, NEXT_BONUS, Transducer, decode
 from tests.asr import families, tiny
 
 BUILDERS: dict[str, Callable[[Path], Path]] = {
@@ -41,7 +43,7 @@ def test_words_tell_the_text_and_lie_in_the_clip(recognizer: Transducer) -> None
     families.assert_words_tell_the_text_and_lie_in_the_clip(recognizer)
 
 
-def test_only_word_times_are_honoured(recognizer: Transducer) -> None:
+def test_only_word_times_and_hotwords_are_honoured(recognizer: Transducer) -> None:
     families.assert_only_word_times_are_honoured(recognizer)
 
 
@@ -93,3 +95,115 @@ def test_a_row_without_frames_says_nothing(folders: dict[str, Path]) -> None:
     _, model = tiny.parts(folders["parakeet-rnnt"], "AutoModelForRNNT")
     with torch.inference_mode():
         assert decode(model, torch.randn(2, 3, 32), torch.tensor([0, 0])) == [[], []]
+
+
+@pytest.fixture(scope="module", params=["parakeet-tdt", "parakeet-rnnt"])
+def echo(request: pytest.FixtureRequest, folders: dict[str, Path]) -> Any:
+    """A network that says what its encoder heard: one token, or a blank, at each frame."""
+    _, model = tiny.parts(
+        folders[request.param], "AutoModelForTDT" if request.param.endswith("tdt") else "AutoModelForRNNT"
+    )
+    model.config.max_symbols_per_step = 1
+    with torch.no_grad():
+        for parameter in model.decoder.decoder_projector.parameters():
+            parameter.zero_()
+        model.joint.head.weight.copy_(torch.eye(*model.joint.head.weight.shape))
+        model.joint.head.bias.zero_()
+        model.joint.head.bias[model.config.vocab_size :][1:2] = (
+            100  # a duration of 1, where there are durations
+        )
+    return model
+
+
+VOCABULARY = ["<unk>", "<pad>", *tiny.PIECES, "<blank>"]
+STREAMING = tuple(map(VOCABULARY.index, ("▁stream", "ing")))
+
+
+def heard(*frames: dict[str, float]) -> torch.Tensor:
+    """Logits of pieces, none below 0, where all others are: (1, frames, hidden)."""
+    encoded = torch.zeros(1, len(frames), 32)
+    for row, frame in zip(encoded[0], frames, strict=True):
+        for piece, logit in frame.items():
+            row[VOCABULARY.index(piece)] = logit
+    return encoded
+
+
+def said(model: Any, encoded: torch.Tensor, *trees: PhraseTree | None) -> list[str]:
+    valid = torch.full((len(encoded),), encoded.shape[1])
+    with torch.inference_mode():
+        rows = decode(model, encoded, valid, trees)
+    return ["".join(VOCABULARY[emission.id] for emission in row) for row in rows]
+
+
+SPEECH_ING = heard({"▁speech": 20, "▁stream": 20.1 - FIRST_BONUS}, {"s": 20, "ing": 20.1 - NEXT_BONUS})
+
+
+def test_a_phrase_that_narrowly_loses_wins_when_it_is_boosted(echo: Any) -> None:
+    assert said(echo, SPEECH_ING) == ["▁speechs"]
+    assert said(echo, SPEECH_ING, PhraseTree([STREAMING])) == ["▁streaming"]
+
+
+def test_a_phrase_is_boosted_to_its_end(echo: Any) -> None:
+    """Its second and third token lose narrowly."""
+    phrase = tuple(map(VOCABULARY.index, ("▁stream", "ing", "▁clip")))
+    said_so = heard({"▁stream": 20}, {"s": 20, "ing": 19}, {"▁sound": 20, "▁clip": 19.5 - FIRST_BONUS})
+    assert said(echo, said_so, PhraseTree([phrase])) == ["▁streaming▁clip"]
+
+
+def test_a_phrase_that_loses_by_more_than_its_bonus_loses(echo: Any) -> None:
+    first = heard({"▁speech": 20, "▁stream": 19.9 - FIRST_BONUS}, {"s": 20, "ing": 19.9})
+    second = heard({"▁stream": 20}, {"s": 20, "ing": 19.9 - NEXT_BONUS})
+    assert said(echo, torch.cat([first, second]), *[PhraseTree([STREAMING])] * 2) == ["▁speechs", "▁streams"]
+
+
+def test_a_phrase_is_boosted_from_its_beginning_only(echo: Any) -> None:
+    middle = heard({"▁speech": 20}, {"s": 20, "ing": 19.9})
+    assert said(echo, middle, PhraseTree([STREAMING])) == ["▁speechs"]
+
+
+def test_a_false_start_does_not_push_on(echo: Any) -> None:
+    """After it, everything that was said is heard as if nothing had been boosted."""
+    start = heard({"▁speech": 20, "▁stream": 19.5}, {"s": 20, "ing": 17}, {"▁of": 20, "ing": 19.9})
+    assert said(echo, start, PhraseTree([STREAMING])) == ["▁streams▁of"]
+
+
+def test_nothing_is_written_where_the_network_hears_nothing(echo: Any) -> None:
+    quiet = heard({"<blank>": 20, "▁stream": 19.9}, {"<blank>": 20, "ing": 19.9}, {"▁the": 20})
+    assert said(echo, quiet, PhraseTree([STREAMING])) == ["▁the"]
+
+
+def test_every_row_has_its_own_phrases(echo: Any) -> None:
+    speeches = PhraseTree([tuple(map(VOCABULARY.index, ("▁speech", "s")))])
+    rows = SPEECH_ING.repeat(4, 1, 1)
+    assert said(echo, rows, None, PhraseTree([STREAMING]), speeches, PhraseTree([])) == [
+        "▁speechs",
+        "▁streaming",
+        "▁speechs",
+        "▁speechs",
+    ]
+
+
+def test_the_log_probability_is_the_networks_own(echo: Any) -> None:
+    with torch.inference_mode():
+        ((first, second),) = decode(echo, SPEECH_ING, torch.tensor([2]), [PhraseTree([STREAMING])])
+    log_probs = SPEECH_ING[0, :, : echo.config.vocab_size].log_softmax(-1)
+    assert first.log_prob == pytest.approx(float(log_probs[0, STREAMING[0]]), abs=1e-4)
+    assert second.log_prob == pytest.approx(float(log_probs[1, STREAMING[1]]), abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["parakeet-rnnt", "nemotron"])
+def test_hotwords_of_one_clip_do_not_leak_into_others(name: str, folders: dict[str, Path]) -> None:
+    recognizer = Transducer.load(folders[name], device="cpu", dtype="float32")
+    hotwords = [(), ("sound",), ("of the", "stream"), (), ("łódź",), ("speech", "łódź")]
+    requests = [
+        Request(tiny.babble(2, seed), Options(words=True, hotwords=hot))
+        for seed, hot in zip((1, 2, 3, 4, 1, 2), hotwords, strict=True)
+    ]
+    together = recognizer.transcribe(requests)
+    assert [each.ignored for each in together] == [(), (), (), (), ("hotwords",), ("hotwords",)]
+    plain = recognizer.transcribe([Request(request.clip) for request in requests])
+    changed = [ours.text != theirs.text for ours, theirs in zip(together, plain, strict=True)]
+    assert (changed[0], changed[3], changed[4]) == (False, False, False)
+    assert any(changed)
+    for request, answer in zip(requests, together, strict=True):
+        families.assert_same(answer, recognizer.transcribe([request])[0])

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from batching.batcher import Batcher
+from batching.batcher import Batcher, Taken
 from batching.errors import Closed, QueueFull
 
 
@@ -101,6 +101,70 @@ async def test_a_batch_holds_no_more_than_its_budget_but_always_one_item() -> No
         worker.let_run(4)
         await asyncio.gather(first, *rest)
         assert worker.batches == [[0], [7], [2, 3], [1]]
+
+
+class Clock:
+    """Seconds that pass only when a batch runs: a fixed time for each item in it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class TimedWorker(GatedWorker):
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        super().__init__()
+        self._clock = clock
+        self._seconds = seconds
+
+    async def run(self, items: list[int], /) -> list[int]:
+        results = await super().run(items)
+        self._clock.now += len(items) * self._seconds
+        return results
+
+
+async def test_a_batch_is_held_to_the_seconds_that_its_pace_allows() -> None:
+    clock = Clock()
+    worker = TimedWorker(clock, 0.1)
+    async with Batcher(worker, max_items=8, max_waiting=8, seconds=0.35, clock=clock) as batches:
+        first = await busy(worker, batches)
+        rest = [asyncio.create_task(batches.submit(n)) for n in range(1, 8)]
+        await asyncio.sleep(0)
+        worker.let_run(10)
+        await asyncio.gather(first, *rest)
+        assert worker.batches == [[0], [1, 2, 3], [4, 5, 6], [7]]
+
+
+async def test_less_urgent_items_join_only_a_batch_that_stays_brief() -> None:
+    clock = Clock()
+    worker = TimedWorker(clock, 0.1)
+    async with Batcher(
+        worker, max_items=8, max_waiting=8, seconds=1.0, joined_seconds=0.35, clock=clock
+    ) as batches:
+        first = await busy(worker, batches)
+        urgent = [asyncio.create_task(batches.submit(n)) for n in (1, 2)]
+        others = [asyncio.create_task(batches.submit(n, 2)) for n in (3, 4, 5)]
+        await asyncio.sleep(0)
+        worker.let_run(10)
+        await asyncio.gather(first, *urgent, *others)
+        assert worker.batches == [[0], [1, 2, 3], [4, 5]]
+
+
+async def test_an_observer_hears_of_each_batch_what_waited_how_long() -> None:
+    clock = Clock()
+    worker = TimedWorker(clock, 0.5)
+    heard: list[list[Taken]] = []
+    async with Batcher(
+        worker, max_items=8, max_waiting=8, observe=lambda batch: heard.append(list(batch)), clock=clock
+    ) as batches:
+        first = await busy(worker, batches)
+        rest = [asyncio.create_task(batches.submit(1)), asyncio.create_task(batches.submit(2, 2))]
+        await asyncio.sleep(0)
+        worker.let_run(2)
+        await asyncio.gather(first, *rest)
+        assert heard == [[Taken(0, 0.0)], [Taken(0, 0.5), Taken(2, 0.5)]]
 
 
 async def test_a_full_queue_refuses_what_is_not_most_urgent() -> None:
@@ -202,3 +266,40 @@ async def test_a_model_that_answers_with_too_few_results_is_a_failure_not_a_sile
     async with batcher(Forgetful()) as batches:
         with pytest.raises(ValueError, match="zip"):
             await batches.submit(1)
+
+
+class SlowToStop(GatedWorker):
+    """Takes a while to give up a batch; `closed` once it was."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stopping, self.stopped = asyncio.Event(), asyncio.Event()
+        self.closed = False
+
+    async def run(self, items: list[int], /) -> list[int]:
+        try:
+            return await super().run(items)
+        finally:
+            self.stopping.set()
+            await self.stopped.wait()
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+async def test_whoever_is_cancelled_while_closing_closes_the_model_all_the_same() -> None:
+    worker = SlowToStop()
+
+    async def come_and_go() -> None:
+        async with batcher(worker) as batches:
+            first.append(asyncio.create_task(batches.submit(1)))
+            await worker.started.acquire()
+
+    first: list[asyncio.Task[int]] = []
+    going = asyncio.create_task(come_and_go())
+    await worker.stopping.wait()
+    going.cancel()
+    await asyncio.wait([going])
+    assert worker.closed
+    with pytest.raises(Closed):
+        await first[0]

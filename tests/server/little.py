@@ -45,13 +45,14 @@ class Line:
         self._says: asyncio.Queue[Message] = asyncio.Queue()
         self._says.put_nowait({"type": "websocket.connect"})
 
+    def asking(self, query: str = "") -> WebSocket:
+        """The server's end, not accepted yet."""
+        scope = {"type": "websocket", "path": "/", "headers": [], "query_string": query.encode()}
+        return WebSocket(scope | {TRANSPORT: self.transport}, self._says.get, self._send)
+
     async def accepted(self) -> WebSocket:
         """The server's end."""
-        websocket = WebSocket(
-            {"type": "websocket", "path": "/", "headers": [], TRANSPORT: self.transport},
-            self._says.get,
-            self._send,
-        )
+        websocket = self.asking()
         await websocket.accept()
         return websocket
 

@@ -62,10 +62,13 @@ class Program:
         return self.process.wait(seconds)
 
     def recognizer(self) -> psutil.Process:
-        """The process of the recognizer."""
-        children = psutil.Process(self.process.pid).children()
-        (child,) = (c for c in children if "--multiprocessing-fork" in c.cmdline())
+        """The process of the recognizer, where there is one."""
+        (child,) = self.recognizers()
         return child
+
+    def recognizers(self) -> list[psutil.Process]:
+        children = psutil.Process(self.process.pid).children()
+        return [c for c in children if c.is_running() and "--multiprocessing-fork" in c.cmdline()]
 
     def _patiently(self) -> Iterator[None]:
         end = time.monotonic() + PATIENCE

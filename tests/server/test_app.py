@@ -18,7 +18,13 @@ def test_without_models_it_is_alive_and_not_ready(unloaded: TestClient) -> None:
     assert unloaded.get("/health").json() == {"status": "ok"}
     answer = unloaded.get("/ready")
     assert answer.status_code == 503
-    assert answer.json() == {"ready": False, "state": "loading", "error": None, "recognizer": None}
+    assert answer.json() == {
+        "ready": False,
+        "state": "loading",
+        "error": None,
+        "recognizer": None,
+        "models": [{"name": "free", "state": "absent", "memory_mb": 0, "sessions": 0, "error": None}],
+    }
 
 
 def test_without_models_a_client_is_told_to_come_again(unloaded: TestClient) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from server.conversation import Conversation
 from server.metrics import Metrics
+from server.native import NativeDialect
 from server.preferences import Preferences
 from server.socket import Socket
 from stream.errors import Overloaded
@@ -29,6 +30,10 @@ def pcm(*runs: tuple[bool, int]) -> bytes:
 
 
 SENTENCE = pcm((False, SECOND), (True, SECOND), (False, SECOND))
+
+
+def native(pump: Pump, preferences: Preferences = ALL) -> NativeDialect:
+    return NativeDialect("5f1c", pump, preferences, GREETING)
 
 
 class Stalled(Pump):
@@ -54,8 +59,8 @@ async def conversing(
     """A conversation under way; waits for its end."""
     socket = Socket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=send_timeout)
     with kind(models, preferences.options) as pump:
-        conversation = Conversation("5f1c", socket, pump, preferences, Metrics())
-        running = asyncio.create_task(conversation.run(GREETING))
+        conversation = Conversation("5f1c", socket, pump, native(pump, preferences), Metrics())
+        running = asyncio.create_task(conversation.run())
         try:
             yield conversation
             await running
@@ -235,7 +240,7 @@ async def test_cancelling_a_conversation_gives_everything_back() -> None:
     line, models = Line(), silent_models()
     socket = Socket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
     with Pump(models, ALL.options) as pump:
-        running = asyncio.create_task(Conversation("5f1c", socket, pump, ALL, Metrics()).run(GREETING))
+        running = asyncio.create_task(Conversation("5f1c", socket, pump, native(pump), Metrics()).run())
         line.says(SENTENCE)
         await line.hears("session.created")
         running.cancel()
@@ -253,7 +258,7 @@ async def test_every_final_failure_and_second_of_sound_is_counted() -> None:
         line.says("nonsense")
         say(line, "end_of_stream")
         with Pump(models, ALL.options) as pump:
-            await Conversation("5f1c", socket, pump, ALL, metrics).run(GREETING)
+            await Conversation("5f1c", socket, pump, native(pump), metrics).run()
     text = metrics.text().decode()
     assert 'stt_finals_total{reason="silence"} 1.0' in text
     assert 'stt_errors_total{code="invalid_json"} 1.0' in text

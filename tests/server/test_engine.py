@@ -1,6 +1,7 @@
 """Engine: the models, from loading to the last batch."""
 
 import asyncio
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +13,11 @@ from asr.hypothesis import Request
 from audio.clip import HOP, Clip
 from batching.errors import Closed
 from server.engine import Engine, State
+from server.recognizers import Unavailable
 from server.settings import Place
-from tests.server.program import free_port, program
-from tests.server.running import Client, dones, errors, first_sentence, free_settings
+from tests.asr import tiny
+from tests.server.program import Program, free_port, program
+from tests.server.running import Client, dones, errors, first_sentence, free_settings, until
 from vad.work import Work
 
 SECOND = Clip(np.zeros(16_000, np.float32))
@@ -25,39 +28,109 @@ async def loaded(engine: Engine) -> None:
         await asyncio.sleep(0.001)
 
 
+async def said(engine: Engine, name: str | None = None) -> str:
+    """By a recognizer, of a second of silence."""
+    async with engine.borrow(name) as (models, _):
+        return (await models.asr.submit(Request(SECOND))).text
+
+
 async def test_entering_returns_before_anything_is_loaded() -> None:
     async with Engine(free_settings()) as engine:
-        assert (engine.state, engine.models, engine.description) == (State.LOADING, None, None)
+        assert (engine.state, engine.ready, engine.description) == (State.LOADING, False, None)
         await loaded(engine)
-        assert engine.state is State.READY
+        assert (engine.state, engine.ready) == (State.READY, True)
         assert engine.description is not None
         assert (engine.description.model, engine.description.fallback) == ("free", None)
 
 
-async def test_it_is_ready_only_after_a_batch_of_each_model() -> None:
+async def test_it_is_ready_only_after_a_step_of_the_detector() -> None:
     async with Engine(free_settings()) as engine:
         await loaded(engine)
-        assert engine.models is not None
-        assert engine.models.asr.batches == engine.models.vad.batches == 1
+        assert engine.vad is not None
+        assert engine.vad.batches == 1
 
 
 async def test_it_lends_a_detector_and_a_recognizer_that_work() -> None:
     async with Engine(free_settings()) as engine:
         await loaded(engine)
-        assert engine.models is not None
-        slot = engine.models.slots.open()
-        probabilities = await engine.models.vad.submit(Work(slot, np.zeros((3, HOP), np.float32)))
-        assert probabilities.shape == (3,)
-        assert (await engine.models.asr.submit(Request(SECOND))).text == "w1 w2 w3"
+        async with engine.borrow() as (models, description):
+            slot = models.slots.open()
+            probabilities = await models.vad.submit(Work(slot, np.zeros((3, HOP), np.float32)))
+            assert probabilities.shape == (3,)
+            assert description == engine.description
+        assert await said(engine) == "w1 w2 w3"
+
+
+@pytest.mark.slow
+async def test_each_recognizer_is_used_according_to_its_nature() -> None:
+    async with Engine(free_settings(asr_models="sphinx=pocketsphinx")) as engine:
+        await loaded(engine)
+        async with engine.borrow("sphinx") as (sphinx, description), engine.borrow("free") as (free, _):
+            assert description.model == "pocketsphinx"
+            assert (sphinx.incremental, free.incremental) == (True, False)
+            assert sphinx.vad is free.vad
+
+
+async def test_others_are_loaded_when_asked_for_or_beforehand() -> None:
+    async with Engine(free_settings(asr_models="other=free")) as engine:
+        await loaded(engine)
+        assert engine.recognizers.loaded == 1
+        assert await said(engine, "other") == "w1 w2 w3"
+    async with Engine(free_settings(asr_models="other=free", asr_preload=True)) as engine:
+        while engine.recognizers.loaded < 2:
+            await asyncio.sleep(0.001)
+
+
+async def test_one_of_the_others_that_cannot_be_had_is_no_failure_of_the_engine(tmp_path: Path) -> None:
+    settings = free_settings(asr_models=f"broken={tmp_path}", asr_preload=True)
+    async with Engine(settings, on_failure=pytest.fail) as engine:
+        await loaded(engine)
+        with pytest.raises(Unavailable, match="no config"):
+            await said(engine, "broken")
+        assert engine.ready
+        assert await said(engine) == "w1 w2 w3"
+
+
+async def test_the_settings_bound_the_memory_and_the_idle_time(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(bytes(3 << 20))
+    settings = free_settings(
+        asr_models=f"large={tmp_path},other=free", asr_memory_mb=2, asr_idle_seconds=0.01
+    )
+    async with Engine(settings) as engine:
+        await loaded(engine)
+        with pytest.raises(Unavailable, match="large takes 3 MiB"):
+            await said(engine, "large")
+
+
+@pytest.mark.slow
+async def test_a_reload_renews_what_is_loaded_and_says_what_cannot_be(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tiny.waveform_ctc(tmp_path / "model", "Wav2Vec2", "group")
+    settings = free_settings(asr_models=f"folder={folder},other=free", asr_device="cpu")
+    async with Engine(settings) as engine:
+        await loaded(engine)
+        async with engine.borrow() as (before, _), engine.borrow("folder") as (spoilt, _):
+            (folder / "config.json").unlink()
+            await engine.reload()
+            async with engine.borrow() as (after, _), engine.borrow("folder") as (same, _):
+                assert after.asr is not before.asr
+                assert same.asr is spoilt.asr
+            assert (await before.asr.submit(Request(SECOND))).text == "w1 w2 w3"
+        assert "folder stays as it was" in caplog.text
+        assert engine.recognizers.status("other").state == "absent"
 
 
 async def test_afterwards_everything_has_stopped() -> None:
     async with Engine(free_settings()) as engine:
         await loaded(engine)
-        assert engine.models is not None
+        async with engine.borrow() as (models, _):
+            pass
     assert engine.state is State.STOPPED
     with pytest.raises(Closed):
-        await engine.models.asr.submit(Request(SECOND))
+        await models.asr.submit(Request(SECOND))
+    with pytest.raises(Unavailable, match="stopping"):
+        await said(engine, "free")
 
 
 async def test_a_model_that_cannot_be_had_is_a_failure_that_says_why(tmp_path: Path) -> None:
@@ -73,7 +146,7 @@ async def test_a_model_that_cannot_be_had_is_a_failure_that_says_why(tmp_path: P
         assert engine.error is not None
         assert folder in engine.error
         assert "config.json" in engine.error
-        assert engine.models is None
+        assert not engine.ready
     assert failures == [State.FAILED]
 
 
@@ -87,16 +160,15 @@ async def test_a_device_that_does_not_exist_is_a_failure_too() -> None:
 async def test_it_may_be_left_while_it_loads() -> None:
     async with Engine(free_settings()) as engine:
         pass
-    assert engine.models is None
     assert engine.error is None
+    assert not engine.ready
 
 
 @pytest.mark.slow
 async def test_a_recognizer_in_a_process_of_its_own_is_the_same() -> None:
     async with Engine(free_settings(asr_place=Place.PROCESS)) as engine:
         await loaded(engine)
-        assert engine.models is not None
-        assert (await engine.models.asr.submit(Request(SECOND))).text == "w1 w2 w3"
+        assert await said(engine) == "w1 w2 w3"
 
 
 # The whole server, as a process.
@@ -123,7 +195,9 @@ def test_while_models_load_the_port_answers_and_says_so(silent_hub: str, tmp_pat
         assert server.get("/health").status_code == 200
         answer = server.get("/ready")
         assert answer.status_code == 503
-        assert answer.json() == {"ready": False, "state": "loading", "error": None, "recognizer": None}
+        told = answer.json()
+        assert (told["ready"], told["state"], told["error"]) == (False, "loading", None)
+        assert [(model["name"], model["state"]) for model in told["models"]] == [("someone/model", "loading")]
         with Client(server.ws) as client:
             (error,) = errors(client.hear_until_closed())
             assert error["message"] == "Server models not initialized."
@@ -162,3 +236,27 @@ def test_a_recognizer_that_is_killed_in_the_middle_is_started_again_and_no_final
         assert errors(messages) == []
         assert len(dones(messages)) == 1
         assert server.recognizer().pid != first.pid
+
+
+def processes(server: Program) -> list[int]:
+    return [process.pid for process in server.recognizers()]
+
+
+@pytest.mark.slow
+def test_sigusr1_brings_a_new_recognizer_and_an_open_stream_keeps_the_old_one() -> None:
+    with program(ASR_PLACE="process") as server:
+        assert server.ready()["ready"]
+        (old,) = processes(server)
+        with Client(f"{server.ws}?include_audio=false") as client:
+            client.talk(first_sentence()[: 32 * 2000])
+            server.process.send_signal(signal.SIGUSR1)
+            until(lambda: "MiB" in server.log.partition("ready in")[2])
+            assert old in processes(server)
+            with Client(f"{server.ws}?include_audio=false") as other:
+                other.talk(first_sentence())
+                assert len(dones(other.end())) == 1
+            client.talk(first_sentence()[32 * 2000 :])
+            assert len(dones(client.end())) == 1
+        until(lambda: old not in processes(server))
+        assert len(processes(server)) == 1
+        assert server.stop() == 0

@@ -85,7 +85,8 @@ def test_every_type_bears_whatever_stands_in_its_fields(type_: str, message: dic
         refused = error
     if refused is not None:
         given_id = message.get("event_id")
-        assert refused.event_id == (given_id if isinstance(given_id, str) else None)
+        named = isinstance(given_id, str) and refused.code != "invalid_json"  # Infinity is none
+        assert refused.event_id == (given_id if named else None)
         assert client.received == 0 or refused.message.endswith("that make no sample.")
 
 

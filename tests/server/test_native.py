@@ -1,11 +1,13 @@
 """The native door, over real sockets: what docs/protocol.md promises, and what bad input costs."""
 
+import asyncio
 import base64
 import json
 import re
 import struct
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -15,10 +17,17 @@ from hypothesis import strategies as st
 from starlette.datastructures import QueryParams
 from websockets.exceptions import ConnectionClosed
 
+from asr.hypothesis import Description
+from server.admission import Admission
+from server.engine import Engine, State
 from server.errors import ClientError
-from server.native import session_from_query
+from server.metrics import Metrics
+from server.native import NativeDoor
 from server.preferences import OPTIONAL_EVENTS, Preferences
+from server.query import session_from_query
 from stream.options import SessionOptions
+from stream.pump import Models
+from tests.server.little import Line, running_models
 from tests.server.raw import RawClient
 from tests.server.running import (
     Client,
@@ -457,3 +466,126 @@ def test_text_frames_by_the_thousand_from_many_clients_at_once_are_all_answered(
     with ThreadPoolExecutor(clients) as pool:
         heard = list(pool.map(answers, range(clients)))
     assert heard == [{f"{number}/{n}" for n in range(frames)} for number in range(clients)]
+
+
+# Recognizers by name.
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with one recognizer that can be had beside the default, and one that cannot."""
+    broken = tmp_path_factory.mktemp("broken")
+    with serve(free_settings(asr_models=f"other=free,broken={broken}")) as running:
+        yield running
+
+
+def sessions(server: Server) -> dict[str, int]:
+    return {model["name"]: model["sessions"] for model in server.get("/ready").json()["models"]}
+
+
+def test_a_client_chooses_its_recognizer_in_the_url(library: Server) -> None:
+    with Client(f"{library.ws}?model=other&events=all") as client:
+        assert client.hear()["recognizer"]["model"] == "free"
+        assert sessions(library) == {"free": 0, "other": 1, "broken": 0}
+        with Client(library.ws) as another:
+            another.talk(first_sentence())
+            assert len(dones(another.end())) == 1
+        client.talk(first_sentence())
+        assert len(dones(client.end())) == 1
+    until(lambda: set(sessions(library).values()) == {0})
+    assert library.metric("stt_models_loaded") == 2
+
+
+def test_a_model_that_the_server_does_not_offer_is_not_loaded(library: Server) -> None:
+    with Client(f"{library.ws}?model=org/name") as client:
+        (error,) = errors(client.hear_until_closed())
+        assert (error["error"]["code"], error["error"]["param"]) == ("invalid_value", "model")
+        assert "'org/name'" in error["message"]
+        assert "known: free, other, broken" in error["message"]
+        assert client.close_code == 4000
+
+
+def test_a_model_that_cannot_be_loaded_is_refused_for_now_and_nobody_else_notices(library: Server) -> None:
+    for _ in range(2):
+        with Client(f"{library.ws}?model=broken") as client:
+            (error,) = errors(client.hear_until_closed())
+            assert (error["error"]["code"], error["error"]["retryable"]) == ("model_unavailable", True)
+            assert client.close_code == 1013
+    told = {model["name"]: model for model in library.get("/ready").json()["models"]}
+    assert told["broken"]["state"] == "failed"
+    assert "config.json" in told["broken"]["error"]
+    assert library.get("/ready").status_code == 200
+
+
+def test_the_model_does_not_change_within_a_session(quiet_client: Client) -> None:
+    quiet_client.say("session.update", session={"model": "other"})
+    error = quiet_client.hear()["error"]
+    assert (error["code"], error["param"]) == ("invalid_value", "session.model")
+    quiet_client.talk(first_sentence())
+    assert len(dones(quiet_client.end())) == 1
+
+
+class SlowEngine(Engine):
+    """Its recognizer comes when `gate` opens."""
+
+    def __init__(self) -> None:
+        super().__init__(free_settings())
+        self.state = State.READY
+        self.gate = asyncio.Event()
+
+    @asynccontextmanager
+    async def borrow(self, name: str | None = None) -> AsyncIterator[tuple[Models, Description]]:
+        await self.gate.wait()
+        async with running_models() as models:
+            yield models, Description("slow", "slow", "free", "cpu", "none")
+
+
+def slow_door(engine: Engine, admission: Admission, seconds: float = 60.0) -> NativeDoor:
+    return NativeDoor(free_settings(), engine, admission, Metrics(), seconds)
+
+
+async def test_what_is_said_while_the_model_loads_is_heard_afterwards() -> None:
+    engine, line = SlowEngine(), Line()
+    serving = asyncio.create_task(
+        slow_door(engine, Admission(1)).serve(line.asking("events=session.created"))
+    )
+    line.says(json.dumps({"type": "marker", "id": "early"}))
+    line.says(json.dumps({"type": "end_of_stream"}))
+    engine.gate.set()
+    await serving
+    assert [message["type"] for message in line.heard] == ["session.created", "marker"]
+    assert line.heard[0]["recognizer"]["model"] == "slow"
+    assert line.close == (1000, "")
+
+
+async def test_a_client_does_not_wait_for_ever_for_a_model() -> None:
+    line, admission = Line(), Admission(1)
+    await slow_door(SlowEngine(), admission, seconds=0.001).serve(line.asking())
+    assert line.heard[0]["error"]["code"] == "models_not_ready"
+    assert line.close == (1013, "models_not_ready")
+    assert len(admission) == 0
+
+
+async def test_whoever_waits_for_a_model_counts_as_a_stream() -> None:
+    engine, admission = SlowEngine(), Admission(1)
+    door, first, second = slow_door(engine, admission), Line(), Line()
+    waiting = asyncio.create_task(door.serve(first.asking()))
+    while not len(admission):
+        await asyncio.sleep(0)
+    await door.serve(second.asking())
+    assert second.close == (1013, "server_overloaded")
+    first.leaves()
+    engine.gate.set()
+    await waiting
+    assert len(admission) == 0
+
+
+async def test_a_server_that_stops_does_not_let_anybody_wait_for_a_model() -> None:
+    line, admission = Line(), Admission(1)
+    waiting = asyncio.create_task(slow_door(SlowEngine(), admission).serve(line.asking()))
+    while not len(admission):
+        await asyncio.sleep(0)
+    await admission.drain(60.0)
+    await waiting
+    assert line.heard[0]["error"]["code"] == "server_restarting"
+    assert line.close == (1012, "server_restarting")

@@ -7,9 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asr.hypothesis import LONGEST_HOTWORD, MOST_HOTWORDS
 from audio.codecs import Format
 from server.errors import ClientError
-from server.preferences import MAX_PROMPT, OPTIONAL_EVENTS, Preferences, SessionUpdate, VadUpdate
+from server.preferences import (
+    LONGEST_TURN_MS,
+    MAX_PROMPT,
+    OPTIONAL_EVENTS,
+    SHORTEST_TURN_MS,
+    Preferences,
+    SessionUpdate,
+    VadUpdate,
+)
 from stream.options import SessionOptions
 from vad.options import RANGES
 
@@ -29,10 +38,20 @@ good_vad: dict[str, st.SearchStrategy[Any]] = {
         if name != "threshold"
     },
 }
+turn_ms = st.integers(SHORTEST_TURN_MS, LONGEST_TURN_MS) | st.none()
+good_turn: dict[str, st.SearchStrategy[Any]] = {
+    "mode": st.sampled_from(["fixed", "adaptive", "manual", None]),
+    "shortest_ms": turn_ms,
+    "longest_ms": turn_ms,
+}
 good: dict[str, st.SearchStrategy[Any]] = {
     "language": st.sampled_from(["en", "de-AT", "yue", "auto", None]),
     "prompt": st.none() | st.text(max_size=MAX_PROMPT),
     "events": st.just("all") | st.lists(st.sampled_from([*OPTIONAL_EVENTS, "unknown"])),
+    "hotwords": st.lists(st.text(max_size=LONGEST_HOTWORD), max_size=5),
+    "task": st.sampled_from(["transcribe", "translate"]),
+    "temperature": st.floats(0, 1) | st.integers(0, 1),
+    "turn": st.fixed_dictionaries({}, optional=good_turn | {"unknown": json}),
     "include_audio": st.booleans(),
     "words": st.booleans(),
     "vad": st.fixed_dictionaries({}, optional=good_vad | {"unknown": json}),
@@ -83,7 +102,17 @@ def test_what_is_in_force_changes_nothing_when_it_is_said_again(session: Any) ->
 @given(session=good_sessions)
 def test_what_was_asked_for_is_in_force(session: Any) -> None:
     told = effective(DEFAULT.merged(session))
-    for name in session.keys() & {"prompt", "include_audio", "words", "format", "sample_rate", "channels"}:
+    for name in session.keys() & {
+        "prompt",
+        "hotwords",
+        "task",
+        "temperature",
+        "include_audio",
+        "words",
+        "format",
+        "sample_rate",
+        "channels",
+    }:
         assert told[name] == session[name]
     for name, value in session.get("vad", {}).items():
         if name != "unknown" and value is not None:
@@ -147,6 +176,15 @@ def test_the_ranges_of_the_knobs_end_where_the_document_says(name: str) -> None:
         ({"language": 7}, "session.language"),
         ({"prompt": "x" * (MAX_PROMPT + 1)}, "session.prompt"),
         ({"words": 1}, "session.words"),
+        ({"hotwords": "Parakeet"}, "session.hotwords"),
+        ({"hotwords": ["x" * (LONGEST_HOTWORD + 1)]}, "session.hotwords"),
+        ({"hotwords": ["x"] * (MOST_HOTWORDS + 1)}, "session.hotwords"),
+        ({"task": "summarise"}, "session.task"),
+        ({"temperature": 1.5}, "session.temperature"),
+        ({"temperature": "0"}, "session.temperature"),
+        ({"turn": {"mode": "semantic"}}, "session.turn.mode"),
+        ({"turn": {"shortest_ms": SHORTEST_TURN_MS - 1}}, "session.turn.shortest_ms"),
+        ({"turn": {"longest_ms": LONGEST_TURN_MS + 1}}, "session.turn.longest_ms"),
         ({"vad": []}, "session.vad"),
         ({"vad": {"threshold": True}}, "session.vad.threshold"),
         ({"vad": {"silence_ms": 300.5}}, "session.vad.silence_ms"),
@@ -182,3 +220,18 @@ def test_the_servers_own_defaults_hold_until_they_are_changed() -> None:
     merged = Preferences(options).merged({"vad": {"silence_ms": 1}, "events": "all"})
     assert merged.options.eager is False
     assert merged.options.partial_interval == 1234
+
+
+def test_by_hand_stays_by_hand_until_another_mode_is_chosen() -> None:
+    manual = DEFAULT.merged({"turn": {"mode": "manual"}})
+    assert effective(manual.merged({"vad": {"silence_ms": 500}}))["turn"] == {"mode": "manual"}
+    assert manual.merged({"turn": {"mode": "fixed"}}) == DEFAULT
+
+
+def test_an_adaptive_turn_keeps_its_bounds_until_it_is_fixed() -> None:
+    adaptive = DEFAULT.merged({"turn": {"mode": "adaptive", "longest_ms": 900}})
+    assert effective(adaptive)["turn"] == {"mode": "adaptive", "shortest_ms": 200, "longest_ms": 900}
+    later = adaptive.merged({"turn": {"shortest_ms": 150}})
+    assert effective(later)["turn"] == {"mode": "adaptive", "shortest_ms": 150, "longest_ms": 900}
+    assert effective(later.merged({"turn": {"mode": "fixed"}}))["turn"] == {"mode": "fixed"}
+    assert effective(DEFAULT.merged({"turn": {"shortest_ms": 150}}))["turn"] == {"mode": "fixed"}

@@ -102,3 +102,18 @@ def test_a_stream_starts_with_what_was_set(eager: bool, interval: int) -> None:
 
 def test_every_setting_says_what_it_means() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_recognizers_have_names_and_the_default_is_the_first() -> None:
+    settings = Settings(asr_model="en=/models/base", asr_models="free, org/model")
+    assert list(settings.recognizers().items()) == [
+        ("en", "/models/base"),
+        ("free", "free"),
+        ("org/model", "org/model"),
+    ]
+    assert Settings().recognizers() == {"auto": "auto"}
+
+
+def test_two_recognizers_of_one_name_are_refused() -> None:
+    with pytest.raises(ValidationError, match=r"asr_models\n.*are called tiny"):
+        Settings(asr_model="/a/tiny", asr_models="/b/tiny")

@@ -84,8 +84,11 @@ EXAMPLES: list[tuple[Event, dict[str, Any]]] = [
             "start_ms": 1000,
             "end_ms": 1100,
             "language": "en",
+            "language_probability": None,
             "confidence": 0.9,
             "reason": "silence",
+            "guard": None,
+            "ignored": [],
         },
     ),
     (

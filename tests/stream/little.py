@@ -37,10 +37,12 @@ def detect(detector: object, work: list[Work]) -> list[np.ndarray[tuple[int], np
 
 
 def recognize(request: Request) -> Hypothesis:
-    """A word for each 100 ms, and at the end a word that no other clip would give."""
+    """A word for each 200 ms, and at the end a word that no other clip would give; it ends the sentence, a
+    part of it, or neither."""
     clip = request.clip
-    words = [f"w{n}" for n in range(len(clip.samples) // 1600)]
-    return Hypothesis(" ".join([*words, f"{clip.start}:{float(clip.samples.sum()):.3f}"]))
+    words = [f"w{n}" for n in range(len(clip.samples) // 3200)]
+    total = float(clip.samples.sum())
+    return Hypothesis(" ".join([*words, f"{clip.start}:{total:.3f}{('.', ',', '')[int(total) % 3]}"]))
 
 
 def transcribe(recognizer: object, requests: Sequence[Request]) -> list[Hypothesis]:

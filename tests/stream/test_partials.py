@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asr.hypothesis import Hypothesis
 from stream.partials import LEFT, WINDOW, Partials
 
 SECOND = 16_000
@@ -17,9 +18,9 @@ def middle_of_words(low: int, high: int) -> int:
     return middle(low, high) // INTERVAL * INTERVAL
 
 
-def say(start: int, end: int) -> str:
+def say(start: int, end: int) -> Hypothesis:
     """A word for each half second, named after its place."""
-    return " ".join(f"w{at // INTERVAL}" for at in range(start, end - INTERVAL + 1, INTERVAL))
+    return Hypothesis(" ".join(f"w{at // INTERVAL}" for at in range(start, end - INTERVAL + 1, INTERVAL)))
 
 
 def test_the_next_partial_is_due_an_interval_after_the_last() -> None:
@@ -51,17 +52,17 @@ def test_a_recognizer_to_which_length_costs_nothing_hears_all_of_it() -> None:
 
 def test_an_answer_that_a_later_one_has_overtaken_shows_nothing() -> None:
     partials = Partials(0, due=0)
-    assert partials.update(0, 2 * SECOND, "good morning") == ("good morning", 0)
-    assert partials.update(0, SECOND, "good") is None
+    assert partials.update(0, 2 * SECOND, Hypothesis("good morning")) == ("good morning", 0)
+    assert partials.update(0, SECOND, Hypothesis("good")) is None
 
 
 def test_an_answer_for_a_window_that_has_moved_on_shows_nothing() -> None:
     partials = Partials(0, due=0)
     start, end = partials.next_range(12 * SECOND, INTERVAL, middle)
     assert partials.update(start, end, say(start, end)) is None  # kept, not shown
-    assert partials.update(SECOND, 13 * SECOND, "lost") is None
+    assert partials.update(SECOND, 13 * SECOND, Hypothesis("lost")) is None
     text, _ = partials.update(end, 13 * SECOND, say(end, 13 * SECOND)) or ("", 0)
-    assert text.split() == say(0, 13 * SECOND).split()
+    assert text.split() == say(0, 13 * SECOND).text.split()
 
 
 def test_a_part_that_is_to_be_kept_is_asked_for_until_it_is_answered() -> None:
@@ -73,4 +74,22 @@ def test_a_part_that_is_to_be_kept_is_asked_for_until_it_is_answered() -> None:
 
 
 def test_nothing_is_shown_of_an_empty_answer() -> None:
-    assert Partials(0, due=0).update(0, SECOND, " ") is None
+    assert Partials(0, due=0).update(0, SECOND, Hypothesis("")) is None
+
+
+def test_what_was_shown_as_stable_is_remembered_as_told() -> None:
+    partials = Partials(0, due=0)
+    partials.update(0, SECOND, Hypothesis("good mourning"))
+    assert partials.told == []
+    shown = partials.update(0, 2 * SECOND, Hypothesis("good mourning all of"))
+    assert shown == ("good mourning all of", len("good mourning"))
+    assert partials.told == ["good", " mourning"]
+
+
+def test_words_that_the_recognizer_itself_has_settled_are_stable_at_once_and_no_others() -> None:
+    partials = Partials(0, due=0)
+    assert partials.update(0, SECOND, Hypothesis("good morning a", settled=0)) == ("good morning a", 0)
+    assert partials.update(0, 2 * SECOND, Hypothesis("good morning all", settled=12)) == (
+        "good morning all",
+        len("good morning"),
+    )

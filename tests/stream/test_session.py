@@ -17,12 +17,14 @@ from stream.events import (
     Failed,
     Final,
     MarkerReached,
+    Noted,
     Partial,
     SpeechStarted,
     SpeechStopped,
 )
 from stream.options import SessionOptions
 from stream.session import Session
+from stream.turns import AdaptiveSilence
 from stream.utterance import Job, Kind
 from tests.stream.little import Ask, Slow, flat, hear, play, recognize, sound
 from vad.options import VadOptions
@@ -59,6 +61,7 @@ def test_two_utterances_are_told_from_start_to_final_and_then_the_sums() -> None
     assert [final.reason for final in finals(events)] == [Reason.SILENCE, Reason.SILENCE]
     for final in finals(events):
         assert final.hypothesis == recognize_clip(final.clip)
+        assert final.eager
     assert closed(events).received == len(TWO_UTTERANCES)
 
 
@@ -211,6 +214,41 @@ def test_a_marker_waits_for_the_final_of_the_utterance_it_stands_in() -> None:
     ]
 
 
+def test_a_note_comes_back_at_its_place_and_waits_for_no_final() -> None:
+    session = Session(SessionOptions(eager=False))
+    feed(session, (True, 2 * SECOND))
+    session.receive_commit()
+    session.receive_note("after the commit")
+    session.receive_marker("after the final")
+    assert kinds(list(session.take_events())) == ["SpeechStarted", "SpeechStopped", "Noted"]
+    job = session.take_job()
+    assert job is not None
+    session.receive_hypothesis(job, Hypothesis("one"))
+    assert kinds(list(session.take_events())) == ["Final", "MarkerReached"]
+
+
+def test_a_note_is_told_where_it_stands_once_all_before_it_is_judged() -> None:
+    session = Session(SessionOptions())
+    session.receive_audio(Clip(sound((False, SECOND))))
+    session.receive_note("here")
+    assert session.take_events() == ()
+    hops = session.take_hops(1000)
+    assert hops is not None
+    session.receive_probs(hear(hops))
+    assert session.take_events() == [Noted("here", SECOND)]
+
+
+def test_by_hand_silence_is_an_utterance_too_and_its_text_is_refused() -> None:
+    session = Session(SessionOptions(vad=VadOptions(manual=True)))
+    feed(session, (False, SECOND))
+    session.receive_commit()
+    job = session.take_job()
+    assert job is not None
+    session.receive_hypothesis(job, Hypothesis("thank you"))
+    [final] = finals(session.take_events())
+    assert (final.clip.end, final.hypothesis.text, final.guard) == (SECOND, "", "speech")
+
+
 def test_new_options_hold_from_their_place_in_the_stream_on() -> None:
     patient = SessionOptions(vad=VadOptions(silence_ms=2000))
     events = play(TWO_UTTERANCES, [], [(100, lambda session: session.receive_options(patient))])
@@ -244,6 +282,42 @@ def test_the_session_forgets_sound_that_no_segment_can_need() -> None:
     assert len(session._ring) < 2 * SECOND
 
 
+def test_a_final_begins_with_the_words_that_were_shown_as_stable() -> None:
+    """Though this recognizer thinks again of every word once it has heard the end."""
+    session = Session(SessionOptions(partials=True))
+    shown: list[Partial] = []
+    feed(session, (True, SECOND))
+    for text in ("one two", "one two three", "one two three four"):
+        feed(session, (True, SECOND))
+        job = session.take_job()
+        assert job is not None
+        session.receive_hypothesis(job, Hypothesis(text))
+        shown += [event for event in session.take_events() if isinstance(event, Partial)]
+    feed(session, (False, SECOND))
+    last = session.take_job()
+    assert last is not None
+    session.receive_hypothesis(last, Hypothesis("won too tree for"))
+    [final] = finals(session.take_events())
+    assert shown[-1].text[: shown[-1].stable_chars] == "one two three"
+    assert final.hypothesis.text == "one two three for"
+
+
+def test_over_what_is_not_speech_no_partial_is_shown_and_the_final_is_empty() -> None:
+    session = Session(SessionOptions(partials=True))
+    session.receive_audio(Clip(sound((True, 20 * HOP), (False, SECOND))))
+    while (hops := session.take_hops(1000)) is not None:
+        session.receive_probs([0.51 if loud > 0.5 else 0.0 for loud in hear(hops)])
+    while (job := session.take_job()) is not None:
+        session.receive_hypothesis(job, Hypothesis("thank you"))
+    session.receive_end(Reason.END_OF_STREAM)
+    events = list(session.take_events())
+    assert [event for event in events if isinstance(event, Partial)] == []
+    assert [(final.hypothesis.text, final.guard) for final in finals(events)] == [("", "peak")]
+    sums = closed(events)
+    assert (sums.speech, sums.segments) == (0, 1)
+    assert sums.non_speech == sums.received
+
+
 RUNS = st.lists(st.tuples(st.booleans(), st.integers(0, 25_000)), max_size=6)
 ASKS = st.lists(
     st.tuples(st.floats(0, 1), st.sampled_from([COMMIT, CLEAR, mark("a"), mark("b")])), max_size=5
@@ -270,6 +344,30 @@ def test_the_same_stream_gives_the_same_events_however_it_is_cut_and_however_lat
     assert flat(play(samples, cuts, there, seed=seed)) == expected
 
 
+@settings(max_examples=25, deadline=None)
+@given(RUNS, ASKS, CUTS, st.integers(0, 1_000_000))
+def test_that_holds_too_where_what_was_said_decides_how_long_a_pause_may_be(
+    runs: list[tuple[bool, int]], asks: list[tuple[float, Ask]], cuts: list[int], seed: int
+) -> None:
+    samples = sound(*runs)
+    there = placed(asks, len(samples))
+    options = SessionOptions(turn=AdaptiveSilence(), eager=False)
+    expected = flat(play(samples, range(0, len(samples), 1600), there, options=options))
+    assert flat(play(samples, cuts, there, options=options)) == expected
+    assert flat(play(samples, cuts, there, seed=seed, options=options)) == expected
+
+
+def test_a_pause_is_not_judged_before_its_text_is_known_and_a_failure_counts_as_none() -> None:
+    session = Session(SessionOptions(turn=AdaptiveSilence()))
+    feed(session, (True, 32 * HOP), (False, 30 * HOP))
+    job = session.take_job()
+    assert job is not None
+    assert session.unjudged == 24 * HOP  # 192 ms of the pause are
+    session.receive_failure(job, "the queue is full")
+    assert session.unjudged == 0
+    assert [event for event in session.take_events() if isinstance(event, SpeechStopped)]
+
+
 def test_one_sample_at_a_time_gives_the_same_events() -> None:
     samples = sound((False, 2_000), (True, 4_000), (False, 7_000), (True, 3_000))
     assert flat(play(samples, range(len(samples)))) == flat(play(samples, []))
@@ -290,7 +388,7 @@ def test_no_sample_is_lost_finals_are_in_order_and_each_utterance_has_one(
     assert started == sorted(set(started))
     assert [f.utterance for f in finals(events)] == stopped
     assert sum(e.end > e.start for e in events if isinstance(e, Cleared)) >= len(started) - len(stopped)
-    assert sum(len(f.clip.samples) for f in finals(events)) == sums.speech
+    assert sum(len(f.clip.samples) for f in finals(events) if f.guard is None) == sums.speech
     for before, after in pairwise(finals(events)):
         assert before.clip.end <= after.clip.start
     markers = [e for e in events if isinstance(e, MarkerReached)]

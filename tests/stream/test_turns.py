@@ -74,6 +74,21 @@ def test_an_utterance_ends_earlier_or_later_by_its_text() -> None:
     assert hops_until_final("that is the") == 38  # 1216 ms
 
 
+def test_a_late_answer_ends_the_utterance_where_an_early_one_would() -> None:
+    session = Session(SessionOptions(turn=AdaptiveSilence()))
+    samples = sound((True, 32 * HOP), (False, 20 * HOP), (True, 10 * HOP), (False, 60 * HOP))
+    session.receive_audio(Clip(samples))
+    hops = session.take_hops(200)
+    assert hops is not None
+    session.receive_probs(hear(hops))  # all of it is judged before anything is transcribed
+    for text in ("that is the", "that is the end."):
+        job = session.take_job()
+        assert job is not None
+        session.receive_hypothesis(job, Hypothesis(text))
+    finals = [event for event in session.take_events() if isinstance(event, Final)]
+    assert [final.hypothesis.text for final in finals] == ["that is the end."]
+
+
 def test_patience_with_one_pause_does_not_outlast_it() -> None:
     session = Session(SessionOptions(turn=AdaptiveSilence()))
     samples = sound((True, 32 * HOP), (False, 20 * HOP), (True, 10 * HOP), (False, 12 * HOP))

@@ -155,3 +155,29 @@ def test_segments_are_in_order_do_not_overlap_and_keep_to_their_limit(
         else:
             assert end <= verdict.start
     assert judge.oldest_needed >= end
+
+
+def test_by_hand_an_utterance_begins_at_once_and_ends_only_where_it_is_closed() -> None:
+    judge = segmenter(manual=True)
+    assert feed(judge, *[SPEECH] * 5, *[SILENCE] * 50) == [(1, Onset(0))]
+    assert judge.pause_end is None
+    assert judge.close(55 * HOP + 7, Reason.COMMIT) == Endpoint(0, 55 * HOP + 7, Reason.COMMIT)
+    assert judge.close(55 * HOP + 9, Reason.COMMIT) is None
+    assert feed(judge, SILENCE) == [(1, Onset(55 * HOP + 7))]
+
+
+def test_by_hand_an_utterance_is_cut_at_the_longest_limit_there_is() -> None:
+    judge = segmenter(manual=True, max_segment_ms=1_000)
+    hops = 120 * 16_000 // HOP
+    (_, onset), (n, cut) = feed(judge, *[SILENCE] * (hops + 1))
+    assert (onset, n) == (Onset(0), hops)
+    assert isinstance(cut, Endpoint)
+    assert cut.reason is Reason.MAX_DURATION
+    assert judge.start == cut.end
+
+
+def test_silence_counts_from_where_the_hand_lets_go() -> None:
+    judge = segmenter(manual=True)
+    feed(judge, *[SILENCE] * 50)
+    judge.options = VadOptions()
+    assert feed(judge, *[SILENCE] * 10) == [(10, Endpoint(0, (50 + TAIL_HOPS) * HOP, Reason.SILENCE))]

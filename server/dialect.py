@@ -1,0 +1,52 @@
+"""Dialect: what the protocols of the WebSocket doors have in common. Each is a translation, without I/O."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from server.errors import ClientError
+from stream.events import Event
+from vad.segmenter import Reason
+
+Message = dict[str, Any]
+
+
+class Dialect(Protocol):
+    """One connection: a client's messages to calls of its pump, and the pump's events to messages."""
+
+    @property
+    def ended(self) -> bool:
+        """No more audio is taken in."""
+        ...
+
+    @property
+    def idle_seconds(self) -> float | None:
+        """For so long a client may say nothing at all; None for ever."""
+        ...
+
+    def greet(self) -> Sequence[Message]:
+        """What is told before anything else."""
+        ...
+
+    def receive(self, message: str | bytes) -> Sequence[Message]:
+        """Acts on a message; returns the replies that need not wait. Raises ClientError."""
+        ...
+
+    def finish(self, reason: Reason) -> None:
+        """Ends the audio: what the decoder still holds comes first. Idempotent. Raises ClientError."""
+        ...
+
+    def tell(self, event: Event) -> Sequence[Message]:
+        """The messages that tell of an event; none if this client is not to hear of it."""
+        ...
+
+    def complain(self, error: ClientError) -> Message | None:
+        """The message that tells of an error; None where the protocol has none and the close must do."""
+        ...
+
+    def stamp(self, message: Message, number: int) -> None:
+        """Writes the number of a message in its session, from 1 on, into it."""
+        ...
+
+    def describe(self) -> Mapping[str, object]:
+        """What is in force, for the log: without what is private."""
+        ...

@@ -1,0 +1,139 @@
+"""Workers: where the detector and a recognizer are built and run, and the queues before them."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final, Literal
+
+from asr.hypothesis import Description, Hypothesis, Request
+from batching.batcher import Batcher, Taken
+from batching.worker import ProcessWorker, ThreadWorker, Worker
+from stream.pump import Probabilities
+from vad.work import Work
+
+if TYPE_CHECKING:
+    from asr.models import Loaded
+    from vad.detector import Detector
+
+JOINED_SECONDS: Final = 0.1  # what a batch may take that finals share with less urgent jobs
+
+
+def detector_worker(device: str, *, streams: int) -> "ThreadWorker[Detector, Work, Probabilities]":
+    """In a thread. streams: most at once."""
+    return ThreadWorker(partial(_build_detector, device, streams), _detect, name="vad")
+
+
+def detector_batcher(worker: Worker[Work, Probabilities], *, streams: int) -> Batcher[Work, Probabilities]:
+    """Every stream has at most one step under way."""
+    return Batcher(worker, max_items=streams, max_waiting=streams, stateless=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a recognizer is to be loaded, as asr.models.load has it."""
+
+    device: str = "auto"
+    dtype: str = "auto"
+    hub_timeout: float = 3.0
+    audio_context: Literal["full", "short"] = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is known of a recognizer once it is loaded. memory: bytes by which its process grew, on the device
+    where it runs; 0 where that cannot be told."""
+
+    description: Description
+    memory: int
+
+
+def recognizer_worker(
+    source: str, way: Way, *, in_process: bool = True, threads: int = 0
+) -> Worker[Request, Hypothesis]:
+    """Its `description` is a Report.
+
+    source: what asr.models.load is asked for, whose errors `start` raises
+    threads: of torch, in a process; 0 is torch's own choice
+
+    In a process a model has torch's threads to itself, and whoever interrupts us need not wait for the end of
+    a batch. A thread shares both with us.
+    """
+    if not in_process:
+        return ThreadWorker(
+            partial(_build_recognizer, source, way, {}), _transcribe, name="asr", describe=_report
+        )
+    # The bars' lock would be left behind, with a warning, when the process is killed; and a log is no place
+    # for them. `python -m asr pull` is there for long downloads.
+    environment = {"HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    if threads:
+        environment["OMP_NUM_THREADS"] = str(threads)
+    build = partial(_build_recognizer, source, way, environment)
+    return ProcessWorker(build, _transcribe, name="asr", describe=_report)
+
+
+def recognizer_batcher(
+    worker: Worker[Request, Hypothesis],
+    *,
+    items: int,
+    audio_seconds: float,
+    waiting: int,
+    seconds: float = float("inf"),
+    observe: Callable[[Sequence[Taken]], None] = lambda batch: None,
+) -> Batcher[Request, Hypothesis]:
+    """items, audio_seconds: most in one batch; seconds: that it may take; waiting: most jobs in the queue;
+    observe: told of each batch that begins."""
+    return Batcher(
+        worker,
+        max_items=items,
+        max_waiting=waiting,
+        cost=lambda request: request.clip.seconds,
+        budget=audio_seconds,
+        seconds=seconds,
+        joined_seconds=min(seconds, JOINED_SECONDS),
+        observe=observe,
+    )
+
+
+def _build_detector(device: str, streams: int) -> "Detector":
+    from vad.detector import Detector  # torch: a second and more, while the port answers already
+
+    return Detector.load(device, max_slots=streams)
+
+
+def _detect(detector: "Detector", work: list[Work]) -> list[Probabilities]:
+    return detector.step(work)
+
+
+@dataclass(frozen=True, slots=True)
+class _Built:
+    loaded: "Loaded"
+    memory: int
+
+
+def _build_recognizer(source: str, way: Way, environment: Mapping[str, str]) -> _Built:
+    """Warm: the first client does not pay for what is built on first use, and its memory is counted."""
+    os.environ.update(environment)  # torch and the hub's client read it when they are imported
+    from asr.memory import held
+    from asr.models import load, warm_up
+
+    devices = ("cpu", "cuda:0" if way.device == "auto" else way.device)
+    before = {device: held(device) for device in devices}
+    loaded = load(
+        source,
+        device=way.device,
+        dtype=way.dtype,
+        hub_timeout=way.hub_timeout,
+        audio_context=way.audio_context,
+    )
+    warm_up(loaded)
+    device = loaded.description.device
+    return _Built(loaded, max(0, held(device) - before.get(device, 0)))
+
+
+def _transcribe(built: _Built, requests: list[Request]) -> list[Hypothesis]:
+    return built.loaded.transcribe(requests)
+
+
+def _report(built: _Built) -> Report:
+    return Report(built.loaded.description, built.memory)

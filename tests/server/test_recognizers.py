@@ -1,0 +1,353 @@
+"""Recognizers by name: loads that are shared, fail, are waited for in vain, and end."""
+
+import asyncio
+import gc
+import weakref
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import numpy as np
+import pytest
+
+from asr.hypothesis import Description, Hypothesis, Request
+from audio.clip import Clip
+from batching.batcher import Batcher
+from batching.errors import Closed
+from server.recognizers import Asr, Recognizer, Recognizers, State, Unavailable
+from server.shelf import Shelf
+from stream.workers import Report
+
+SECOND = Request(Clip(np.zeros(16_000, np.float32)))
+
+
+class Worker:
+    """Built when its gate opens; says its number. broken: why it cannot be built."""
+
+    def __init__(self, source: str, number: int, memory: int) -> None:
+        self.description: object = None
+        self.gate = asyncio.Event()
+        self.broken: str | None = None
+        self.closed = False
+        self._source, self._number, self._memory = source, number, memory
+
+    async def start(self) -> None:
+        await self.gate.wait()
+        if self.broken:
+            raise OSError(self.broken)
+        model = Description(f"{self._source}!", self._source, "free", "cpu", "none")
+        self.description = Report(model, self._memory)
+
+    async def run(self, items: list[Request], /) -> list[Hypothesis]:
+        return [Hypothesis(f"{self._source} {self._number}") for _ in items]
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+class Yard:
+    """Builds workers, and knows all that were built; while it is open they are loaded at once."""
+
+    def __init__(self, memory: int = 0) -> None:
+        self.workers: list[Worker] = []
+        self.batchers: list[weakref.ref[Asr]] = []
+        self.open = True
+        self.memory = memory
+
+    def build(self, source: str) -> Asr:
+        worker = Worker(source, len(self.workers), self.memory)
+        if self.open:
+            worker.gate.set()
+        self.workers.append(worker)
+        batcher: Asr = Batcher(worker, max_items=1, max_waiting=10)
+        self.batchers.append(weakref.ref(batcher))
+        return batcher
+
+    async def built(self, number: int) -> Worker:
+        """That so many-th one, once somebody wants it."""
+        while len(self.workers) <= number:
+            await asyncio.sleep(0)
+        return self.workers[number]
+
+
+@pytest.fixture
+def yard() -> Yard:
+    return Yard()
+
+
+@asynccontextmanager
+async def running(
+    yard: Yard, *, budget: int = 0, idle: float = 0.0, retry: float = 60.0, weight: int = 0
+) -> AsyncIterator[Recognizers]:
+    """Of the names a (the default), b and c."""
+    shelf = Shelf(budget=budget, idle_seconds=idle)
+    sources = {name: f"/{name}" for name in "abc"}
+    async with Recognizers(
+        sources, yard.build, shelf, weigh=lambda source: weight, retry_seconds=retry
+    ) as recognizers:
+        yield recognizers
+    assert all(worker.closed for worker in yard.workers)
+
+
+async def said(recognizer: Recognizer) -> str:
+    return (await recognizer.asr.submit(SECOND)).text
+
+
+async def used(recognizers: Recognizers, name: str) -> str:
+    async with recognizers.borrow(name) as recognizer:
+        return await said(recognizer)
+
+
+async def until_absent(recognizers: Recognizers, name: str) -> None:
+    while recognizers.status(name).state is not State.ABSENT:
+        await asyncio.sleep(0.001)
+
+
+def states(recognizers: Recognizers) -> list[State]:
+    return [recognizers.status(name).state for name in recognizers.names]
+
+
+async def test_nothing_is_loaded_before_somebody_asks(yard: Yard) -> None:
+    async with running(yard) as recognizers:
+        assert states(recognizers) == [State.ABSENT] * 3
+        assert await used(recognizers, "b") == "/b 0"
+        assert states(recognizers) == [State.ABSENT, State.READY, State.ABSENT]
+        assert await used(recognizers, "b") == "/b 0"
+        assert recognizers.loaded == 1
+
+
+async def test_who_borrows_is_counted(yard: Yard) -> None:
+    async with running(yard) as recognizers, recognizers.borrow("a") as first:
+        async with recognizers.borrow("a") as second:
+            assert first is second
+            assert recognizers.status("a").users == 2
+        status = recognizers.status("a")
+        assert (status.users, status.description) == (1, first.description)
+
+
+async def test_all_who_ask_at_once_wait_for_one_load(yard: Yard) -> None:
+    yard.open = False
+    async with running(yard) as recognizers:
+        asking = [asyncio.create_task(used(recognizers, "b")) for _ in range(5)]
+        worker = await yard.built(0)
+        assert recognizers.status("b").state is State.LOADING
+        worker.gate.set()
+        assert await asyncio.gather(*asking) == ["/b 0"] * 5
+        assert len(yard.workers) == 1
+
+
+async def test_whoever_stops_waiting_leaves_the_load_to_the_others(yard: Yard) -> None:
+    yard.open = False
+    async with running(yard) as recognizers:
+        leaving, staying = (asyncio.create_task(used(recognizers, "b")) for _ in range(2))
+        worker = await yard.built(0)
+        leaving.cancel()
+        await asyncio.wait([leaving])
+        assert leaving.cancelled()
+        assert recognizers.status("b").users == 1
+        worker.gate.set()
+        assert await staying == "/b 0"
+
+
+async def test_a_load_that_nobody_waits_for_any_more_is_for_the_next_one(yard: Yard) -> None:
+    yard.open = False
+    async with running(yard) as recognizers:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.001), recognizers.borrow("b"):
+                pass
+        (await yard.built(0)).gate.set()
+        assert await used(recognizers, "b") == "/b 0"
+        assert len(yard.workers) == 1
+
+
+async def test_a_failure_is_told_to_all_who_wait_and_not_tried_again_at_once(yard: Yard) -> None:
+    yard.open = False
+    async with running(yard) as recognizers:
+        asking = [asyncio.create_task(used(recognizers, "b")) for _ in range(3)]
+        worker = await yard.built(0)
+        worker.broken = "no weights"
+        worker.gate.set()
+        failures = await asyncio.gather(*asking, return_exceptions=True)
+        assert [(type(each), str(each)) for each in failures] == [(Unavailable, "no weights")] * 3
+        assert (recognizers.status("b").state, recognizers.status("b").error) == (State.FAILED, "no weights")
+        with pytest.raises(Unavailable, match="no weights"):
+            await used(recognizers, "b")
+        assert len(yard.workers) == 1
+        assert recognizers.loaded == recognizers.memory == 0
+
+
+async def test_a_while_later_it_is_tried_again(yard: Yard) -> None:
+    yard.open = False
+    async with running(yard, retry=0.0) as recognizers:
+        recognizers.preload("b")
+        worker = await yard.built(0)
+        worker.broken = "no weights"
+        worker.gate.set()
+        while recognizers.status("b").state is not State.FAILED:
+            await asyncio.sleep(0)
+        yard.open = True
+        assert await used(recognizers, "b") == "/b 1"
+        assert recognizers.status("b").error is None
+
+
+async def test_one_that_is_idle_is_unloaded_but_the_default_is_not(yard: Yard) -> None:
+    async with running(yard, idle=0.01) as recognizers:
+        await used(recognizers, "a")
+        async with recognizers.borrow("b") as recognizer:
+            await used(recognizers, "c")
+            await until_absent(recognizers, "c")
+            assert await said(recognizer) == "/b 1"
+        await until_absent(recognizers, "b")
+        assert recognizers.status("a").state is State.READY
+        assert await used(recognizers, "b") == "/b 3"
+
+
+async def test_an_idle_one_makes_room_and_is_gone_before_the_next_is_loaded() -> None:
+    yard = Yard(memory=40)
+    async with running(yard, budget=100, weight=40) as recognizers:
+        await used(recognizers, "a")
+        await used(recognizers, "b")
+        assert await used(recognizers, "c") == "/c 2"
+        assert [worker.closed for worker in yard.workers] == [False, True, False]
+        assert states(recognizers) == [State.READY, State.ABSENT, State.READY]
+        assert recognizers.memory == 80
+
+
+async def test_without_room_the_next_is_refused_before_it_is_loaded_and_live_ones_do_not_notice() -> None:
+    yard = Yard(memory=40)
+    async with running(yard, budget=100, weight=40) as recognizers:
+        await used(recognizers, "a")
+        async with recognizers.borrow("b") as recognizer:
+            with pytest.raises(Unavailable, match="c takes"):
+                await used(recognizers, "c")
+            assert len(yard.workers) == 2
+            assert await said(recognizer) == "/b 1"
+        assert await used(recognizers, "c") == "/c 2"  # there is room now, and nobody has to wait
+
+
+async def test_one_that_turns_out_larger_than_its_files_is_given_up_and_not_loaded_in_vain_again() -> None:
+    yard = Yard(memory=80)
+    async with running(yard, budget=100, weight=10) as recognizers:
+        await used(recognizers, "a")
+        for _ in range(2):
+            with pytest.raises(Unavailable, match="b takes"):
+                await used(recognizers, "b")
+        assert [worker.closed for worker in yard.workers] == [False, True]
+        assert recognizers.memory == 80
+
+
+async def test_a_reload_is_for_new_sessions_and_the_old_one_goes_with_its_last(yard: Yard) -> None:
+    async with running(yard) as recognizers:
+        async with recognizers.borrow("a") as old:
+            await recognizers.reload("a")
+            assert await used(recognizers, "a") == "/a 1"
+            assert await said(old) == "/a 0"
+            assert (recognizers.loaded, recognizers.status("a").users) == (2, 1)
+        while recognizers.loaded == 2 or not yard.workers[0].closed:
+            await asyncio.sleep(0)
+        with pytest.raises(Closed):
+            await said(old)
+        assert await used(recognizers, "a") == "/a 1"
+
+
+async def test_a_reload_that_fails_leaves_everything_as_it_was(yard: Yard) -> None:
+    async with running(yard) as recognizers:
+        await used(recognizers, "a")
+        yard.open = False
+        reloading = asyncio.create_task(recognizers.reload("a"))
+        worker = await yard.built(1)
+        worker.broken = "half copied"
+        worker.gate.set()
+        with pytest.raises(Unavailable, match="half copied"):
+            await reloading
+        assert await used(recognizers, "a") == "/a 0"
+        status = recognizers.status("a")
+        assert (status.state, status.error) == (State.READY, "half copied")
+
+
+async def test_a_reload_goes_on_without_the_one_who_asked_for_it(yard: Yard) -> None:
+    async with running(yard) as recognizers:
+        await used(recognizers, "a")
+        yard.open = False
+        reloading = asyncio.create_task(recognizers.reload("a"))
+        worker = await yard.built(1)
+        reloading.cancel()
+        await asyncio.wait([reloading])
+        worker.gate.set()
+        while await used(recognizers, "a") != "/a 1":
+            await asyncio.sleep(0)
+
+
+async def test_what_is_not_loaded_is_not_reloaded(yard: Yard) -> None:
+    async with running(yard) as recognizers:
+        await recognizers.reload("b")
+        assert yard.workers == []
+
+
+async def test_leaving_tells_all_who_wait_and_stops_what_loads(yard: Yard) -> None:
+    yard.open = False
+    async with running(yard) as recognizers:
+        early = asyncio.create_task(used(recognizers, "b"))
+        await yard.built(0)
+        late = asyncio.create_task(used(recognizers, "c"))
+        await asyncio.sleep(0)  # its load has not taken a step yet
+    for asking in (early, late):
+        with pytest.raises(Unavailable, match="stopping"):
+            await asking
+    with pytest.raises(Unavailable, match="stopping"):
+        await used(recognizers, "a")
+
+
+async def test_names_are_resolved_and_the_default_has_that_of_its_model_too(yard: Yard) -> None:
+    async with running(yard) as recognizers:
+        assert (recognizers.default, recognizers.resolve("b")) == ("a", "b")
+        assert recognizers.resolve("/a!") is None
+        await used(recognizers, "a")
+        await used(recognizers, "b")
+        assert recognizers.resolve("/a!") == "a"
+        assert recognizers.resolve("/b!") is None
+        with pytest.raises(KeyError):
+            await used(recognizers, "nothing")
+
+
+async def test_batches_are_counted_beyond_the_end_of_a_recognizer(yard: Yard) -> None:
+    async with running(yard, idle=0.001) as recognizers:
+        await used(recognizers, "b")
+        await until_absent(recognizers, "b")
+        await used(recognizers, "c")
+        assert (recognizers.batches, recognizers.items, recognizers.waiting) == (2, 2, 0)
+
+
+async def test_an_unloaded_recognizer_is_not_held_by_anything(yard: Yard) -> None:
+    async with running(yard, idle=0.001) as recognizers:
+        await used(recognizers, "b")
+        await until_absent(recognizers, "b")
+        while yard.batchers[0]() is not None:
+            gc.collect()
+            await asyncio.sleep(0)
+        assert yard.workers[0].closed
+
+
+async def test_many_come_and_go_and_what_is_in_use_always_answers() -> None:
+    yard = Yard(memory=40)
+    generator = np.random.default_rng(3)
+
+    async def visit(recognizers: Recognizers) -> int:
+        name = "abc"[generator.integers(3)]
+        try:
+            async with AsyncExitStack() as stack:
+                recognizer = await stack.enter_async_context(recognizers.borrow(name))
+                for _ in range(generator.integers(4)):
+                    assert (await said(recognizer)).startswith(f"/{name} ")
+                if generator.random() < 0.2:
+                    await recognizers.reload(name)
+                assert recognizers.memory <= 120
+        except Unavailable:
+            return 0
+        return 1
+
+    async with running(yard, budget=120, idle=0.0005, retry=0.0, weight=40) as recognizers:
+        await used(recognizers, "a")
+        served = 0
+        for _ in range(20):
+            served += sum(await asyncio.gather(*(visit(recognizers) for _ in range(6))))
+        assert served > 40

@@ -1,0 +1,88 @@
+"""Workers: a detector and recognizers as both the server and the command line run them."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from asr.errors import ModelUnavailable
+from asr.hypothesis import Hypothesis, Request
+from audio.clip import HOP, Clip
+from batching.batcher import Taken
+from batching.worker import Worker
+from stream.workers import (
+    Report,
+    Way,
+    detector_batcher,
+    detector_worker,
+    recognizer_batcher,
+    recognizer_worker,
+)
+from vad.work import Work
+
+SECOND = Request(Clip(np.zeros(16_000, np.float32)))
+
+
+async def text(worker: Worker[Request, Hypothesis]) -> str:
+    """Of a second of silence."""
+    async with recognizer_batcher(worker, items=2, audio_seconds=60, waiting=5) as asr:
+        await worker.start()
+        return (await asr.submit(SECOND)).text
+
+
+async def test_a_detector_judges_hops() -> None:
+    worker = detector_worker("cpu", streams=2)
+    async with detector_batcher(worker, streams=2) as vad:
+        await worker.start()
+        slot = worker.model.open()
+        probabilities = await vad.submit(Work(slot, np.zeros((3, HOP), np.float32)))
+        assert probabilities.shape == (3,)
+
+
+async def test_a_recognizer_in_a_thread_reports_what_it_is() -> None:
+    worker = recognizer_worker("free", Way(device="cpu"), in_process=False)
+    assert await text(worker) == "w1 w2 w3"
+    report = worker.description
+    assert isinstance(report, Report)
+    assert (report.description.model, report.description.requested) == ("free", "free")
+    assert report.memory >= 0
+
+
+async def test_a_thread_leaves_our_environment_alone() -> None:
+    before = dict(os.environ)
+    await text(recognizer_worker("free", Way(device="cpu"), in_process=False, threads=3))
+    assert dict(os.environ) == before
+
+
+@pytest.mark.slow
+async def test_in_a_process_it_is_the_same_and_its_memory_is_its_own() -> None:
+    worker = recognizer_worker("pocketsphinx", Way(device="cpu"), threads=1)
+    await text(worker)
+    report = worker.description
+    assert isinstance(report, Report)
+    assert report.description.incremental
+    if sys.platform == "linux":
+        assert 50 << 20 < report.memory < 1 << 30
+
+
+@pytest.mark.parametrize("in_process", [False, pytest.param(True, marks=pytest.mark.slow)])
+async def test_what_cannot_be_loaded_is_told_where_it_is_started(tmp_path: Path, in_process: bool) -> None:
+    worker = recognizer_worker(str(tmp_path), Way(device="cpu"), in_process=in_process)
+    with pytest.raises(ModelUnavailable, match="no config"):
+        await text(worker)
+
+
+async def test_a_batch_holds_no_more_items_and_seconds_than_it_may() -> None:
+    worker = recognizer_worker("free", Way(device="cpu"), in_process=False)
+    long = Request(Clip(np.zeros(48_000, np.float32)))
+    await worker.start()
+    seen: list[Sequence[Taken]] = []
+    asr = recognizer_batcher(worker, items=2, audio_seconds=3.5, waiting=5, observe=seen.append)
+    for request in (SECOND, SECOND, SECOND, long):
+        asr.post(request, print)
+    async with asr:
+        await asr.submit(SECOND)
+    assert [len(batch) for batch in seen] == [2, 1, 1, 1]

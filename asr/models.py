@@ -61,13 +61,17 @@ KNOWN: Final = (
         "pocketsphinx", "pocketsphinx", _EN, None, "BSD-2-Clause", None, "in its wheel; about 42 % WER here"
     ),
     Model("nvidia/parakeet-tdt-0.6b-v3", "transducer", _25, 627, "CC-BY-4.0", 1.9, "auto on CUDA"),
+    Model("nvidia/parakeet-tdt-0.6b-v2", "transducer", _EN, 618, "CC-BY-4.0", 1.7, _UNCHECKED),
+    Model("nvidia/parakeet-tdt-1.1b", "transducer", _EN, 1100, "CC-BY-4.0", 1.4, _UNCHECKED),
     Model("nvidia/parakeet-rnnt-0.6b", "transducer", _EN, 617, "CC-BY-4.0", 1.6, _UNCHECKED),
     Model("nvidia/parakeet-rnnt-1.1b", "transducer", _EN, 1100, "CC-BY-4.0", 1.5, _UNCHECKED),
     Model("nvidia/nemotron-speech-streaming-en-0.6b", "transducer", _EN, 600, _NVIDIA, 2.3, "run offline"),
     Model("nvidia/parakeet-ctc-0.6b", "ctc", _EN, 609, "CC-BY-4.0", 1.9, _UNCHECKED),
     Model("nvidia/parakeet-ctc-1.1b", "ctc", _EN, 1100, "CC-BY-4.0", 1.8),
     Model("facebook/wav2vec2-base-960h", "ctc", _EN, 94, "Apache-2.0", 3.4, "trained on LibriSpeech only"),
+    Model("facebook/wav2vec2-large-960h-lv60-self", "ctc", _EN, 317, "Apache-2.0", 1.9, "LibriSpeech only"),
     Model("facebook/hubert-large-ls960-ft", "ctc", _EN, 316, "Apache-2.0", 1.9, "tuned on LibriSpeech only"),
+    Model("facebook/hubert-xlarge-ls960-ft", "ctc", _EN, 964, "Apache-2.0", 1.8, "tuned on LibriSpeech only"),
     Model("khanhld/wav2vec2-base-vietnamese-160h", "ctc", ("vi",), 94, "CC-BY-NC-4.0", None, _VIETNAMESE),
     Model("UsefulSensors/moonshine-tiny", "seq2seq", _EN, 27, "MIT", 4.5),
     Model("UsefulSensors/moonshine-base", "seq2seq", _EN, 62, "MIT", 3.2, "auto on the CPU"),
@@ -82,8 +86,12 @@ KNOWN: Final = (
     Model("openai/whisper-small.en", "seq2seq", _EN, 242, "MIT", 3.1),
     Model("openai/whisper-medium", "seq2seq", (), 764, "MIT", 2.6),
     Model("openai/whisper-medium.en", "seq2seq", _EN, 764, "MIT", 2.7),
+    Model("openai/whisper-large", "seq2seq", (), 1550, "MIT", 2.7),
+    Model("openai/whisper-large-v2", "seq2seq", (), 1550, "MIT", 2.7),
     Model("openai/whisper-large-v3", "seq2seq", (), 1550, "MIT", 1.8),
     Model("openai/whisper-large-v3-turbo", "seq2seq", (), 809, "MIT", 2.0),
+    Model("distil-whisper/distil-small.en", "seq2seq", _EN, 166, "MIT"),
+    Model("distil-whisper/distil-medium.en", "seq2seq", _EN, 394, "MIT"),
     Model("distil-whisper/distil-large-v3", "seq2seq", _EN, 756, "MIT"),
     Model("distil-whisper/distil-large-v3.5", "seq2seq", _EN, 756, "MIT"),
 )
@@ -139,8 +147,8 @@ def load(
     """Builds the recognizer that was asked for; slow, and to be called where it will run.
 
     requested: auto, pocketsphinx, free, a folder or a hub id; device: auto, cpu, cuda, cuda:1 …; dtype: auto,
-    float32, bfloat16, float16; hub_timeout: the most seconds lost when no hub is in reach; audio_context: of
-    Whisper's encoder, as Seq2Seq.load has it, and nothing to the others.
+    float32, bfloat16, float16, int8; hub_timeout: the most seconds lost when no hub is in reach;
+    audio_context: of Whisper's encoder, as Seq2Seq.load has it, and nothing to the others.
 
     auto is a strong model on CUDA, a small one on the CPU, and PocketSphinx where the wanted one is neither
     in the cache nor to be had from the hub: `description.fallback` then says so.

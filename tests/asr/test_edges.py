@@ -1,0 +1,64 @@
+"""Word boundaries go where the sound changes, and words keep their order."""
+
+from itertools import pairwise
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asr.edges import BLOCK, REACH, refined
+from asr.hypothesis import Word
+from audio.clip import SAMPLE_RATE, Clip, Samples
+
+
+def sound(*runs: tuple[float, float]) -> Samples:
+    """Noise, each run so many seconds at such a level."""
+    pieces = [np.full(round(seconds * SAMPLE_RATE), level) for seconds, level in runs]
+    level = np.concatenate(pieces)
+    return (level * np.random.default_rng(3).uniform(-1, 1, len(level))).astype(np.float32)
+
+
+# A word from 0.5 to 1.0 s, another from 1.3 to 1.8 s.
+TWO = Clip(sound((0.5, 0.001), (0.5, 0.3), (0.3, 0.001), (0.5, 0.3), (0.4, 0.001)), start=SAMPLE_RATE)
+
+
+def at(seconds: float) -> int:
+    return TWO.start + round(seconds * SAMPLE_RATE)
+
+
+def test_words_give_up_the_silence_around_them() -> None:
+    one, two = refined([Word("one", at(0), at(1.05)), Word("two", at(1.05), at(2.2))], TWO)
+    for edge, place in ((one.start, 0.5), (one.end, 1.0), (two.start, 1.3), (two.end, 1.8)):
+        assert abs(edge - at(place)) <= 3 * BLOCK
+
+
+def test_a_boundary_that_came_late_goes_back_to_the_gap() -> None:
+    joined = Clip(sound((0.5, 0.3), (0.04, 0.01), (0.5, 0.3)))
+    late = [
+        Word("one", 0, round(0.6 * SAMPLE_RATE)),
+        Word("two", round(0.6 * SAMPLE_RATE), len(joined.samples)),
+    ]
+    one, two = refined(late, joined)
+    assert abs(one.end - 0.52 * SAMPLE_RATE) <= 3 * BLOCK
+    assert abs(two.start - 0.52 * SAMPLE_RATE) <= 3 * BLOCK
+
+
+def test_where_nothing_is_quieter_a_boundary_stays() -> None:
+    even = Clip(np.full(SAMPLE_RATE, 0.5, np.float32))
+    words = [Word("one", 0, 8_000, 0.7), Word("two", 8_000, 16_000)]
+    assert refined(words, even) == tuple(words)
+
+
+def test_without_words_or_sound_there_is_nothing_to_mend() -> None:
+    assert refined([], TWO) == ()
+    short = Clip(np.zeros(BLOCK * REACH, np.float32))
+    assert refined([Word("one", 0, 9)], short) == (Word("one", 0, 9),)
+
+
+@given(st.lists(st.integers(0, len(TWO.samples)), min_size=2, max_size=12))
+def test_words_keep_their_order_and_their_place_in_the_clip(edges: list[int]) -> None:
+    edges.sort()
+    words = [Word("w", TWO.start + a, TWO.start + b) for a, b in pairwise(edges)]
+    told = [edge for word in refined(words, TWO) for edge in (word.start, word.end)]
+    assert told == sorted(told)
+    assert all(TWO.start <= edge <= TWO.end for edge in told)

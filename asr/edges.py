@@ -60,7 +60,7 @@ def _silence(levels: Levels) -> float:
 
 
 def _settled(levels: Levels, edge: int) -> int:
-    """Where the block from the edge on, or one before it, is quietest; the last block's end is as the block."""
+    """The quietest place from the edge back; the end of the last block counts as that block."""
     edge = min(edge, len(levels))
     low = max(0, edge - REACH)
     stretch = levels[np.minimum(np.arange(low, edge + 1), len(levels) - 1)]

@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoFeatureExtractor, AutoTokenizer
 
 from asr.errors import ModelUnavailable, UnsupportedModel
 from asr.hypothesis import Hypothesis, Request, Word
+from asr.quantized import quantize
 from audio.clip import SAMPLE_RATE, Clip, Samples
 
 MIN_SAMPLES: Final = (
@@ -23,25 +24,31 @@ BATCH_SECONDS: Final = 240.0  # padded audio of one batch: eight windows of Whis
 # Training only, and left out of many published checkpoints.
 _NOT_NEEDED: Final = ("masked_spec_embed",)
 _BF16_FLAGS: Final = frozenset({"avx512_bf16", "amx_bf16"})
+# Others add products of bytes up in 16 bits, and what does not fit is cut off (oneDNN, "Nuances of int8").
+VNNI_FLAGS: Final = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 _DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+INT8: Final = "int8"
 
 
 def choose_dtype(device: str, dtype: str = "auto") -> torch.dtype:
     """auto: bfloat16 on CUDA and on processors that compute in it, float32 elsewhere.
 
-    Raises ValueError for a name that is none of auto, float32, bfloat16, float16.
+    int8: what auto is, for all but the linear layers; on processors with VNNI only. Raises ValueError for it
+    elsewhere and for a name that is none of auto, float32, bfloat16, float16, int8.
     """
-    if dtype == "auto":
-        return torch.bfloat16 if device.startswith("cuda") or _cpu_has_bf16() else torch.float32
+    if dtype == INT8 and not (device == "cpu" and cpu_has(VNNI_FLAGS)):
+        raise ValueError(f"dtype {INT8} is for processors with VNNI, and {device} is not known to be one")
+    if dtype in ("auto", INT8):
+        return torch.bfloat16 if device.startswith("cuda") or cpu_has(_BF16_FLAGS) else torch.float32
     if dtype not in _DTYPES:
-        raise ValueError(f"dtype {dtype!r} is none of auto, {', '.join(_DTYPES)}")
+        raise ValueError(f"dtype {dtype!r} is none of auto, {', '.join(_DTYPES)}, {INT8}")
     return _DTYPES[dtype]
 
 
-def _cpu_has_bf16() -> bool:
-    """Where the kernel does not tell the flags (not Linux), no."""
+def cpu_has(flags: frozenset[str]) -> bool:
+    """Whether the processor has one of them. Where the kernel does not tell (not Linux), no."""
     cpuinfo = Path("/proc/cpuinfo")
-    return cpuinfo.exists() and not _BF16_FLAGS.isdisjoint(cpuinfo.read_text().split())
+    return cpuinfo.exists() and not flags.isdisjoint(cpuinfo.read_text().split())
 
 
 def model_type(source: str | Path, *, local_files_only: bool = False) -> str:
@@ -63,13 +70,17 @@ def _loaded(auto: Any, source: str | Path, **options: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A model with its tokenizer and features, on its device; here enters what transformers left untyped."""
+    """A model with its tokenizer and features, on its device; here enters what transformers left untyped.
+
+    dtype: of what goes through the model; int8: its linear layers multiply 8-bit integers
+    """
 
     model: Any
     tokenizer: Any
     feature_extractor: Any
     device: str
     dtype: torch.dtype
+    int8: bool = False
 
     @classmethod
     def load(
@@ -98,17 +109,21 @@ class Checkpoint:
             raise UnsupportedModel(
                 f"{source}: no weights for {', '.join(missing[:3])} ({len(missing)} in all)"
             )
+        model = model.to(device).eval()
+        if dtype == INT8:
+            quantize(model)
         return cls(
-            model=model.to(device).eval(),
+            model=model,
             tokenizer=_loaded(AutoTokenizer, source, **local),
             feature_extractor=_loaded(AutoFeatureExtractor, source, **local),
             device=device,
             dtype=chosen,
+            int8=dtype == INT8,
         )
 
     @property
     def dtype_name(self) -> str:
-        return str(self.dtype).removeprefix("torch.")
+        return INT8 if self.int8 else str(self.dtype).removeprefix("torch.")
 
     def features(self, clips: Sequence[Clip], **options: Any) -> dict[str, Tensor]:
         """input_values (B, samples) or input_features, of the model's dtype; attention_mask (B, …), int64."""

@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from transformers import AutoModelForSpeechSeq2Seq
 
+from asr.attention import use_products
 from asr.decoder import WINDOW, Dialect, Lots, Prefix, Written, decode, token_limit
+from asr.edges import refined
 from asr.hypothesis import Hypothesis, Options, Request, compression_ratio
 from asr.moonshine import Moonshine, MoonshineStreaming
 from asr.pretrained import BATCH_SECONDS, Checkpoint, Speller, Token, batches
@@ -77,6 +79,8 @@ class Seq2Seq:
         self.device = checkpoint.device
         self.dtype = checkpoint.dtype_name
         self._model = checkpoint.model
+        if self.device == "cpu" and checkpoint.dtype is torch.bfloat16:
+            use_products(self._model)
         self._budget = round(batch_seconds * SAMPLE_RATE)
         self._speller = Speller(checkpoint.tokenizer)
         self._dialect = _DIALECTS[checkpoint.model.config.model_type](checkpoint, audio_context)
@@ -110,6 +114,10 @@ class Seq2Seq:
     def languages(self) -> tuple[str, ...]:
         return self._dialect.languages
 
+    @property
+    def translates(self) -> bool:
+        return "task" not in self._dialect.ignored(Options(task="translate"))
+
     @torch.inference_mode()
     def transcribe(self, requests: Sequence[Request]) -> list[Hypothesis]:
         pieces = [
@@ -137,6 +145,7 @@ class Seq2Seq:
         )
         return replace(
             hypothesis,
+            words=refined(hypothesis.words, request.clip),
             language=parts[0].prefix.language,
             language_probability=parts[0].prefix.language_probability,
             no_speech_probability=min(

@@ -19,6 +19,8 @@ AudioContext = Literal["full", "short"]
 
 SLACK: Final = 128  # frames of 20 ms behind the clip; with less the decoder often runs on
 ROUND_UP_TO: Final = 512  # frames: clips that share a batch gain more than a closer fit (measured on the CPU)
+# Clips that the encoder takes at once: alone they fill the processor, and more would not fit its cache.
+ROWS_ON_CPU: Final = 1
 
 _NO_SPEECH: Final = ("<|nospeech|>", "<|nocaptions|>")  # the older vocabularies have the second
 
@@ -74,9 +76,9 @@ class Whisper:
     def encode(self, clips: Sequence[Clip], samples: int) -> Any:
         features = self._checkpoint.features(clips, padding="max_length", max_length=samples)
         mel = features["input_features"]
-        if samples == WINDOW:
-            return self._model.get_encoder()(mel)
-        return BaseModelOutput(last_hidden_state=encode_short(self._model.get_encoder(), mel))
+        rows = ROWS_ON_CPU if self._checkpoint.device == "cpu" else len(mel)
+        hidden = [run_encoder(self._model.get_encoder(), part) for part in torch.split(mel, rows)]
+        return BaseModelOutput(last_hidden_state=torch.cat(hidden))
 
     def prompt(self, options: Options) -> tuple[int, ...]:
         """Hotwords, then the prompt's end: half the context at most, a quarter for the hotwords."""
@@ -146,7 +148,7 @@ class Whisper:
         return found
 
 
-def encode_short(encoder: Any, mel: Tensor) -> Tensor:
+def run_encoder(encoder: Any, mel: Tensor) -> Tensor:
     """Mel frames (B, bins, 2n) to (B, n, hidden): the encoder's own forward refuses less than 30 s."""
     hidden = nn.functional.gelu(encoder.conv1(mel))
     hidden = nn.functional.gelu(encoder.conv2(hidden)).transpose(1, 2)

@@ -15,6 +15,7 @@ import transformers
 
 from asr import models
 from asr.hypothesis import Request
+from asr.whisper import AudioContext
 from audio.clip import SAMPLE_RATE, Clip
 
 CHILD: Final = Path(__file__).with_name("faster_whisper_child.py")
@@ -33,9 +34,17 @@ class Run:
 Engine = Callable[[int], Run]  # batch size
 
 
-def ours(source: str, clips: Sequence[Clip], *, device: str, dtype: str, threads: int) -> Engine:
+def ours(
+    source: str,
+    clips: Sequence[Clip],
+    *,
+    device: str,
+    dtype: str,
+    threads: int,
+    audio_context: AudioContext = "full",
+) -> Engine:
     """Raises ModelUnavailable, UnsupportedModel."""
-    recognizer = models.load(source, device=device, dtype=dtype)
+    recognizer = models.load(source, device=device, dtype=dtype, audio_context=audio_context)
 
     def hear(group: Sequence[Clip]) -> list[str]:
         return [each.text for each in recognizer.transcribe([Request(clip) for clip in group])]

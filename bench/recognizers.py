@@ -4,6 +4,9 @@ Ours, and the pipeline of plain transformers, with the same weights in the same 
 faster-whisper, where a Python that has it (with transformers, to convert the weights) is named. Every round
 goes through all engines and batch sizes, so that a noisy minute falls on all of them; medians are told.
 
+Ours runs Whisper with its full context of 30 s, as the others do, and with --contexts short over little more
+than the clip. int8 is ours and faster-whisper's; the pipeline has no such thing.
+
 Shapes have random weights, and say 24 tokens and their end whatever they hear: a token's embedding is so
 loud that it decides on the next one (bench/shapes.py). Models have real weights, and write what they hear.
 Segments are the utterances of LibriSpeech nearest to 5 s, or noise where there is no recorded speech.
@@ -27,6 +30,8 @@ import numpy as np
 import torch
 import transformers
 
+from asr.pretrained import INT8
+from asr.whisper import AudioContext
 from audio.clip import SAMPLE_RATE, Clip
 from bench import engines
 from bench.accuracy import Normalizer, compare, total
@@ -43,7 +48,7 @@ RELEARNED: Final = SPELLINGS.parent
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """An engine with its settings; real: its weights are."""
+    """An engine with its settings; real: its weights are. engine: ours, ours short …"""
 
     model: str
     engine: str
@@ -92,10 +97,14 @@ def contenders(
     for threads in options.threads:
         for dtype in options.dtypes:
             how: dict[str, Any] = {"device": options.device, "dtype": dtype, "threads": threads}
-            yield Contender(name, "ours", dtype, threads, real, engines.ours(str(source), clips, **how))
-            yield Contender(
-                name, "transformers", dtype, threads, real, engines.plain(str(source), clips, **how)
-            )
+            contexts: list[AudioContext] = options.contexts if is_whisper else ["full"]
+            for context in contexts:
+                run = engines.ours(str(source), clips, **how, audio_context=context)
+                engine = "ours" if context == "full" else f"ours {context}"
+                yield Contender(name, engine, dtype, threads, real, run)
+            if dtype != INT8:
+                run = engines.plain(str(source), clips, **how)
+                yield Contender(name, "transformers", dtype, threads, real, run)
         for kind in options.compute_types if python and is_whisper else ():
             child = engines.faster_whisper(python, converted, folder / "clips.npy", kind, threads)
             yield Contender(name, "faster-whisper", kind, threads, real, stack.enter_context(child))
@@ -126,7 +135,9 @@ def row(contender: Contender, size: int, runs: Sequence[Run], wanted: Sequence[S
         "batch": size,
         "s_per_segment": round(seconds, 4),
         "least": round(min(run.seconds for run in runs) / len(wanted), 4),
+        "most": round(max(run.seconds for run in runs) / len(wanted), 4),
         "cpu_s_per_segment": round(statistics.median(run.cpu_seconds for run in runs) / len(wanted), 4),
+        "cpu_least": round(min(run.cpu_seconds for run in runs) / len(wanted), 4),
         "rtfx": round(sum(each.clip.seconds for each in wanted) / len(wanted) / seconds, 1),
         "wer": wer(runs[-1].texts, wanted) if contender.real else None,
         "words": sum(len(text.split()) for text in runs[-1].texts),
@@ -149,8 +160,9 @@ def ratios(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
     """
     found: dict[str, dict[str, float]] = {}
     largest = max(each["batch"] for each in rows)
-    for mine in (each for each in rows if each["engine"] == "ours" and each["batch"] == largest):
-        who = f"{mine['model']}, {mine['dtype']}, {mine['threads']} thread(s), ours at {largest}"
+    ours = [each for each in rows if each["engine"].startswith("ours") and each["batch"] == largest]
+    for mine in ours:
+        who = f"{mine['model']}, {mine['dtype']}, {mine['threads']} thread(s), {mine['engine']} at {largest}"
         for other in rows:
             same = (other["model"], other["threads"]) == (mine["model"], mine["threads"])
             if same and other is not mine and other["batch"] in (1, largest):
@@ -164,11 +176,12 @@ def ratios(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
 
 def print_rows(rows: Sequence[dict[str, Any]]) -> None:
     print(f"\n{'model':34} {'engine':15} {'dtype':9} {'thr':>3} {'batch':>5}", end=" ")
-    print(f"{'s/segment':>9} {'least':>7} {'cpu s':>7} {'x real':>6} {'WER %':>6}")
+    print(f"{'s/segment':>9} {'least':>7} {'most':>7} {'cpu s':>7} {'least':>7} {'x real':>6} {'WER %':>6}")
     for each in rows:
         print(
             f"{each['model']:34} {each['engine']:15} {each['dtype']:9} {each['threads']:3} {each['batch']:5}"
-            f" {each['s_per_segment']:9.4f} {each['least']:7.4f} {each['cpu_s_per_segment']:7.4f}"
+            f" {each['s_per_segment']:9.4f} {each['least']:7.4f} {each['most']:7.4f}"
+            f" {each['cpu_s_per_segment']:7.4f} {each['cpu_least']:7.4f}"
             f" {each['rtfx']:6.1f} {each['wer'] if each['wer'] is not None else '-':>6}"
         )
 
@@ -187,10 +200,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--segments", type=int, default=8)
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument(
-        "--dtypes", nargs="+", default=["float32"], choices=["float32", "bfloat16", "float16"]
+        "--dtypes", nargs="+", default=["float32", INT8], choices=["float32", "bfloat16", "float16", INT8]
     )
+    parser.add_argument("--contexts", nargs="+", default=["full", "short"], choices=["full", "short"])
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--faster-whisper-python", help="a Python with faster-whisper and transformers")
     parser.add_argument("--compute-types", nargs="+", default=["float32", "int8"], help="of faster-whisper")
     return parser.parse_args()

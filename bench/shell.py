@@ -58,9 +58,9 @@ class Server:
 
 
 @contextmanager
-def pinned(core: int) -> Iterator[bool]:
-    """This process, and what it starts meanwhile, on one core; False where the system cannot do that."""
-    if not hasattr(os, "sched_setaffinity"):
+def pinned(core: int | None) -> Iterator[bool]:
+    """This process, and what it starts meanwhile, on one core; False where it cannot be, and for None."""
+    if core is None or not hasattr(os, "sched_setaffinity"):
         yield False
         return
     before = os.sched_getaffinity(0)
@@ -72,8 +72,11 @@ def pinned(core: int) -> Iterator[bool]:
 
 
 @contextmanager
-def running_server(core: int, settings: Mapping[str, str]) -> Iterator[Server]:
-    """The server in a process of its own, held to one core. Raises SystemExit with its log if it fails."""
+def running_server(core: int | None, settings: Mapping[str, str]) -> Iterator[Server]:
+    """The server in a process of its own, held to one core, or for None to none.
+
+    Raises SystemExit with its log if it fails.
+    """
     with tempfile.TemporaryFile("w+") as log:
         began = time.monotonic()
         with pinned(core):

@@ -14,12 +14,14 @@ from asr.ctc import Ctc
 from asr.errors import AsrError, ModelUnavailable, UnsupportedModel
 from asr.hypothesis import Request
 from asr.pretrained import (
+    VNNI_FLAGS,
     MaskedGroupNorm,
     Speller,
     Token,
     batches,
     choose_dtype,
     confidence,
+    cpu_has,
     mask_group_norms,
     model_type,
 )
@@ -79,6 +81,21 @@ def test_a_dtype_by_name_is_taken_as_it_is() -> None:
 def test_auto_is_bfloat16_on_cuda_and_what_the_processor_computes_in_elsewhere() -> None:
     assert choose_dtype("cuda:0") is torch.bfloat16
     assert choose_dtype("cpu") in (torch.float32, torch.bfloat16)
+
+
+def test_8_bits_leave_the_rest_of_a_model_as_auto_has_it() -> None:
+    if not cpu_has(VNNI_FLAGS):
+        pytest.skip("this processor has no VNNI")
+    assert choose_dtype("cpu", "int8") is choose_dtype("cpu")
+
+
+def test_8_bits_are_for_processors() -> None:
+    with pytest.raises(ValueError, match="cuda:0 is not known to be one"):
+        choose_dtype("cuda:0", "int8")
+
+
+def test_a_processor_has_no_flag_that_nobody_knows() -> None:
+    assert not cpu_has(frozenset({"ear_trumpet"}))
 
 
 def test_an_unknown_dtype_is_refused() -> None:

@@ -12,7 +12,7 @@ import torch
 
 from asr.hypothesis import Options, Request
 from asr.seq2seq import Seq2Seq, windows
-from asr.whisper import AudioContext, encode_short
+from asr.whisper import AudioContext, run_encoder
 from audio.clip import SAMPLE_RATE, Clip
 from tests.asr import families, tiny
 
@@ -55,6 +55,12 @@ def test_an_english_model_claims_english(english: Seq2Seq) -> None:
 
 def test_a_multilingual_model_claims_its_languages(multilingual: Seq2Seq) -> None:
     assert set(multilingual.languages) == {"en", "de", "fr"}
+
+
+def test_a_multilingual_model_translates_and_an_english_one_does_not(
+    multilingual: Seq2Seq, english: Seq2Seq
+) -> None:
+    assert (multilingual.translates, english.translates) == (True, False)
 
 
 def test_the_language_asked_for_is_the_language_answered(multilingual: Seq2Seq) -> None:
@@ -150,8 +156,8 @@ def test_an_encoder_run_by_hand_says_what_it_says_itself(folders: dict[str, Path
     processor, model = tiny.parts(folders["en"], "AutoModelForSpeechSeq2Seq")
     mel = processor(tiny.babble(3).samples, sampling_rate=SAMPLE_RATE, return_tensors="pt")["input_features"]
     with torch.inference_mode():
-        assert torch.equal(encode_short(model.get_encoder(), mel), model.get_encoder()(mel).last_hidden_state)
-        assert encode_short(model.get_encoder(), mel[..., :640]).shape == (1, 320, 32)
+        assert torch.equal(run_encoder(model.get_encoder(), mel), model.get_encoder()(mel).last_hidden_state)
+        assert run_encoder(model.get_encoder(), mel[..., :640]).shape == (1, 320, 32)
 
 
 def test_a_short_context_batched_is_the_lone_one(folders: dict[str, Path]) -> None:

@@ -48,6 +48,22 @@ def test_ratios_hold_our_largest_batch_against_the_others() -> None:
     assert [found["cpu"] for found in ratios(rows).values()] == [1.0, 1.0, 1.0]
 
 
+def test_ours_with_a_short_context_is_ours_too() -> None:
+    engine = Scripted()
+    rows = [row(contender(name, engine), 4, [engine(4)], SEGMENTS) for name in ("ours", "ours short")]
+    assert [each.partition(" / ")[2] for each in ratios(rows)] == [
+        "ours short float32 at 4",
+        "ours float32 at 4",
+    ]
+
+
+def test_a_row_tells_the_spread_of_its_runs() -> None:
+    runs = [Run(seconds, seconds / 2, ["hello world"] * len(SEGMENTS)) for seconds in (4.0, 2.0, 8.0)]
+    found = row(contender("ours", Scripted()), 1, runs, SEGMENTS)
+    assert (found["least"], found["s_per_segment"], found["most"]) == (0.5, 1.0, 2.0)
+    assert (found["cpu_least"], found["cpu_s_per_segment"]) == (0.25, 0.5)
+
+
 def test_our_engine_answers_for_every_clip() -> None:
     engine = ours("free", [each.clip for each in SEGMENTS], device="cpu", dtype="float32", threads=1)
     run = engine(3)

@@ -54,6 +54,8 @@ def main() -> int:
         port=settings.port,
         log_config=None,
         access_log=False,
+        ssl_certfile=settings.ssl_certfile or None,
+        ssl_keyfile=settings.ssl_keyfile or None,
         ws_max_size=22 << 20,
         ws_ping_interval=20.0,
         ws_ping_timeout=60.0,

@@ -50,6 +50,7 @@ WRITERS: Final[dict[str, Callable[[Transcript], str]]] = {
 SUFFIXES: Final = {"text": ".txt", "srt": ".srt", "vtt": ".vtt", "json": ".json"}
 _TITLES: Final = ("model", "family", "languages", "size", "WER %", "licence", "here", "note")
 SUBTITLES: Final = frozenset({"srt", "vtt"})
+DTYPES: Final = ("auto", "float32", "bfloat16", "float16", "int8")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     transcribe.add_argument("--prompt", metavar="TEXT", help="words that are likely to occur")
     transcribe.add_argument("--words", action="store_true", help="times of words; subtitles have them anyway")
     transcribe.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    transcribe.add_argument("--dtype", choices=("auto", "float32", "bfloat16", "float16"), default="auto")
+    transcribe.add_argument("--dtype", choices=DTYPES, default="auto")
     transcribe.set_defaults(run=_transcribe, fail=transcribe.error)
     return parser
 

@@ -31,6 +31,11 @@ class Transcript:
     model: str
     segments: tuple[Segment, ...]
 
+    @property
+    def text(self) -> str:
+        """In one line."""
+        return " ".join(segment.hypothesis.text for segment in self.segments)
+
 
 def text_of(transcript: Transcript) -> str:
     """A line for each segment."""
@@ -42,7 +47,7 @@ def json_of(transcript: Transcript) -> str:
     document = {
         "file": transcript.source,
         "model": transcript.model,
-        "text": " ".join(segment.hypothesis.text for segment in transcript.segments),
+        "text": transcript.text,
         "segments": [_segment(segment) for segment in transcript.segments],
     }
     return orjson.dumps(document).decode() + "\n"

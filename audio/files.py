@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import BinaryIO, Final
+from typing import IO, Final
 
 import av
 import numpy as np
@@ -17,7 +17,7 @@ from audio.clip import SAMPLE_RATE, Clip, Samples, samples_from_ms
 from audio.errors import DamagedFile, UnreadableFile, UnsupportedSampleRate
 from audio.resampler import Resampler
 
-Source = str | os.PathLike[str] | BinaryIO
+Source = str | os.PathLike[str] | IO[bytes]
 
 PIECE: Final = SAMPLE_RATE  # samples of a clip, at least; only the last has fewer
 MIN_FILE_RATE: Final = 4_000  # Hz

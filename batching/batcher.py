@@ -67,8 +67,9 @@ class Batcher(Generic[Item, Result]):
     The queue holds at most `max_waiting` items; beyond it `post` takes in only priority 0 and BULK, whose
     numbers are bounded by their callers, and raises QueueFull for the rest; items of BULK do not count. A
     batch holds at most `max_items` items that together cost at most `budget`, and always at least one: the
-    most urgent class first, oldest first within a class. It is also held to `seconds`, by the pace of the batches before it, so that what comes
-    next need not wait longer; with less urgent items among them to `joined_seconds`.
+    most urgent class first, oldest first within a class. It is also held to `seconds`, by the pace of the
+    batches before it, so that what comes next need not wait longer; with less urgent items among them to
+    `joined_seconds`.
 
     Where the model is a pure function of its items (`stateless`), a batch that fails is run again item by
     item, so that a bad item fails alone; else every waiter of the batch is told.

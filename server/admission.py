@@ -13,8 +13,9 @@ log = logging.getLogger(__name__)
 class Admission:
     """The live streams, each with its task. `stop` of each is called once when the server drains."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, what: str = "sessions") -> None:
         self.draining = False
+        self._what = what
         self._most = most
         self._streams: dict[Callable[[], None], asyncio.Task[object]] = {}
         self._empty = asyncio.Event()
@@ -28,7 +29,7 @@ class Admission:
         if self.draining:
             return restarting()
         if len(self) >= self._most:
-            return overloaded(f"{self._most} sessions are open, which is the limit.")
+            return overloaded(f"{self._most} {self._what} are open, which is the limit.")
         return None
 
     @contextmanager
@@ -54,14 +55,14 @@ class Admission:
         After so long, or when it is cancelled itself, it cancels the streams that are left.
         """
         self.draining = True
-        log.info("draining %d sessions", len(self))
+        log.info("draining %d %s", len(self), self._what)
         for stop in list(self._streams):
             stop()
         try:
             async with asyncio.timeout(seconds):
                 await self._empty.wait()
         except TimeoutError:
-            log.error("%d sessions did not finish within %.0f s", len(self), seconds)
+            log.error("%d %s did not finish within %.0f s", len(self), self._what, seconds)
         finally:
             for task in self._streams.values():
                 task.cancel()

@@ -12,12 +12,20 @@ from fastapi.responses import JSONResponse
 
 from server import logs
 from server.admission import Admission
+from server.client_secrets import ClientSecrets, client_secrets_router
 from server.drain import drained_on_signal
 from server.engine import Engine
+from server.envelope import add_envelope
+from server.listen import ListenDoor
+from server.listen_rest import ListenFileDoor
 from server.metrics import Metrics
 from server.native import NativeDoor
+from server.realtime import PATHS, RealtimeDoor
+from server.realtime_session import RealtimeSession
 from server.recognizers import Status
 from server.reload import reloaded_on_signal
+from server.rest import RestDoor
+from server.rest_models import models_router
 from server.settings import Settings
 from server.shelf import MIB
 from server.socket import TransportMiddleware
@@ -37,32 +45,55 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
         tally=metrics.count_job,
     )
     admission = Admission(settings.max_sessions)
-    metrics.watch(engine, admission)
+    files = Admission(settings.max_files, "files")
+    metrics.watch(engine, admission, files)
+
+    async def drain() -> None:
+        await asyncio.gather(admission.drain(settings.stop_seconds), files.drain(settings.stop_seconds))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(
-                drained_on_signal(partial(admission.drain, settings.stop_seconds))
-            )
+            await stack.enter_async_context(drained_on_signal(drain))
             await stack.enter_async_context(engine)
             await stack.enter_async_context(reloaded_on_signal(engine.reload))
             heartbeat = asyncio.create_task(metrics.heartbeat(), name="heartbeat")
             stack.callback(heartbeat.cancel)
             yield
-            await admission.drain(settings.stop_seconds)
+            await drain()
 
     app = FastAPI(title="stt-server", lifespan=lifespan)
     app.add_middleware(TransportMiddleware)
     app.state.engine = engine
+    add_envelope(app, metrics)
     _add_probes(app, engine, admission, metrics)
+    app.include_router(RestDoor(settings, engine, files, metrics).router())
+    app.include_router(ListenFileDoor(settings, engine, files, metrics).router())
+    app.include_router(models_router(engine))
+    _add_realtime(app, settings, engine, admission, metrics)
     native = NativeDoor(settings, engine, admission, metrics)
+    deepgram = ListenDoor(settings, engine, admission, metrics)
 
     @app.websocket("/ws/stt")
     async def listen(websocket: WebSocket) -> None:
         await native.serve(websocket)
 
+    @app.websocket("/v1/listen")
+    async def listen_as_deepgram(websocket: WebSocket) -> None:
+        await deepgram.serve(websocket)
+
     return app
+
+
+def _add_realtime(
+    app: FastAPI, settings: Settings, engine: Engine, admission: Admission, metrics: Metrics
+) -> None:
+    secrets = ClientSecrets()
+    plain = RealtimeSession(settings.session_options(), always_live=settings.realtime_live_deltas)
+    app.include_router(client_secrets_router(secrets, plain))
+    realtime = RealtimeDoor(settings, engine, admission, metrics, secrets, plain)
+    for path in PATHS:
+        app.add_api_websocket_route(path, realtime.serve)
 
 
 def _add_probes(app: FastAPI, engine: Engine, admission: Admission, metrics: Metrics) -> None:

@@ -10,6 +10,23 @@ from vad.segmenter import Reason
 Message = dict[str, Any]
 
 
+class Comeback(Protocol):
+    """A session that outlives its socket."""
+
+    @property
+    def token(self) -> str:
+        """What the client comes back with."""
+        ...
+
+    def pause(self) -> None:
+        """The client is cut off: what the decoder still holds comes in, for the client goes on behind it."""
+        ...
+
+    def welcome(self, seen: int, replayed: int) -> Message:
+        """What is told first to who has come back, and has seen the messages up to a number."""
+        ...
+
+
 class Dialect(Protocol):
     """One connection: a client's messages to calls of its pump, and the pump's events to messages."""
 
@@ -29,6 +46,18 @@ class Dialect(Protocol):
 
     def receive(self, message: str | bytes) -> Sequence[Message]:
         """Acts on a message; returns the replies that need not wait. Raises ClientError."""
+        ...
+
+    def go_on(self) -> bool:
+        """Acts on the next part of a message that is too long to be taken in at once; False if none is left.
+
+        Called until then, with room made in between, before the next `receive`.
+        """
+        ...
+
+    @property
+    def comeback(self) -> Comeback | None:
+        """How a client that was cut off comes back; None where it cannot."""
         ...
 
     def finish(self, reason: Reason) -> None:

@@ -4,8 +4,8 @@ import asyncio
 import logging
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -24,9 +24,11 @@ from server.errors import (
     model_unavailable,
     models_not_ready,
     restarting,
+    resume_unknown,
 )
 from server.metrics import Metrics
 from server.recognizers import Unavailable
+from server.sessions import Sessions
 from server.settings import Settings
 from server.socket import Socket, SocketClosed
 from stream.options import SessionOptions
@@ -50,6 +52,14 @@ class Opening:
     dialect: Callable[[str, Pump, Description], Dialect]
 
 
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """A client that comes back. seen: the number of the last message it has seen."""
+
+    token: str
+    seen: int
+
+
 class Door(ABC):
     """What all connections through one door share."""
 
@@ -68,9 +78,14 @@ class Door(ABC):
         self._load_seconds = load_seconds
         self._admission = admission
         self._metrics = metrics
+        self._sessions: Sessions[Conversation] = Sessions(settings.resume_seconds, settings.max_sessions)
 
     def subprotocol(self, websocket: WebSocket) -> str | None:
         """Which of those offered is spoken."""
+        return None
+
+    def resumption(self, websocket: WebSocket) -> Resumption | None:
+        """None for one that begins a session. Raises ClientError."""
         return None
 
     @abstractmethod
@@ -100,6 +115,10 @@ class Door(ABC):
             await self._refuse(socket, internal("The server failed on this connection."))
 
     async def _converse(self, socket: Socket, websocket: WebSocket) -> None:
+        back = self.resumption(websocket)
+        if back is not None:
+            await self._resume(socket, back)
+            return
         if not self.engine.ready:
             raise models_not_ready()
         opening = self.open(websocket)
@@ -108,10 +127,36 @@ class Door(ABC):
             models, description = await self._borrow(stack, opening.recognizer)
             pump = Pump(models, opening.options, name)
             dialect = opening.dialect(name, pump, description)
-            conversation = Conversation(name, socket, pump, dialect, self._metrics)
-            with self._admission.admit(conversation.stop), pump:
+            conversation = Conversation(
+                name,
+                pump,
+                dialect,
+                self._metrics,
+                resume_seconds=self.settings.resume_seconds,
+                journal_bytes=self.settings.resume_bytes,
+            )
+            with self._admission.admit(conversation.stop), pump, self._remembered(conversation, dialect):
                 self._metrics.sessions_total.inc()
-                await conversation.run()
+                await conversation.run(socket)
+
+    async def _resume(self, socket: Socket, back: Resumption) -> None:
+        conversation = self._sessions.find(back.token)
+        if conversation is None:
+            raise resume_unknown()
+        await conversation.resume(socket, back.seen)
+
+    @contextmanager
+    def _remembered(self, conversation: Conversation, dialect: Dialect) -> Iterator[None]:
+        """Lets clients find the session, while it lasts and for a while after."""
+        comeback = dialect.comeback
+        if comeback is None:
+            yield
+            return
+        self._sessions.add(comeback.token, conversation)
+        try:
+            yield
+        finally:
+            self._sessions.end(comeback.token)
 
     async def _borrow(self, stack: AsyncExitStack, name: str) -> tuple[Models, Description]:
         """The models, until the stack is left; whoever waits for a load counts as a stream already.

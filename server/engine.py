@@ -130,7 +130,7 @@ class Engine:
         await asyncio.gather(self._start_detector(), self._load_default())
 
     async def _start_detector(self) -> None:
-        streams = self._settings.max_sessions
+        streams = self._settings.max_sessions + self._settings.max_files
         worker = detector_worker(self._settings.vad_device, streams=streams + 1)
         vad = await self._running.enter_async_context(detector_batcher(worker, streams=streams))
         await worker.start()

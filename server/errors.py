@@ -8,6 +8,7 @@ CLOSE_INTERNAL: Final = 1011
 CLOSE_RESTART: Final = 1012
 CLOSE_TRY_LATER: Final = 1013
 CLOSE_BAD_REQUEST: Final = 4000
+CLOSE_TAKEN_OVER: Final = 4009
 CLOSE_SLOW: Final = 4013
 
 
@@ -84,4 +85,12 @@ def internal(message: str) -> ClientError:
 
 
 def idle() -> ClientError:
-    return ClientError("idle_timeout", "Nothing was heard from the client.", close=CLOSE_INTERNAL)
+    """The reason is Deepgram's: theirs is the one protocol here that ends whoever says nothing."""
+    message = "Nothing was heard from the client."
+    return ClientError("idle_timeout", message, close=CLOSE_INTERNAL, reason="NET-0001")
+
+
+def resume_unknown() -> ClientError:
+    return ClientError(
+        "resume_unknown", "There is no such session, or not all that was missed.", close=CLOSE_BAD_REQUEST
+    )

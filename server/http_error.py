@@ -31,9 +31,7 @@ class HttpError(Exception):
         self.headers = dict(headers or {})
 
     def as_body(self) -> dict[str, object]:
-        return {
-            "error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
-        }
+        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
 
 
 def invalid(message: str, param: str | None = None, code: str = "invalid_value") -> HttpError:

@@ -46,13 +46,23 @@ class Intake:
         try:
             if isinstance(message, bytes):
                 return self._decode(message, self.preferences.encoding)
-            event = _object_from_json(message)
+            event = object_from_json(message)
             return self._handler(event)(event)
         except AudioError as error:
-            raise ClientError(error.code, str(error), param=error.param, event_id=_id(event)) from None
+            raise ClientError(error.code, str(error), param=error.param, event_id=id_of(event)) from None
         except ClientError as error:
-            error.event_id = _id(event)
+            error.event_id = id_of(event)
             raise
+
+    @property
+    def received_ms(self) -> int:
+        """Sound that has come in."""
+        return ms_from_samples(self._pump.session.received)
+
+    def drain(self) -> None:
+        """Brings in what the decoder still holds; sound may go on behind it."""
+        if not self.ended:
+            self._pass_on(self._decoder.drain())
 
     def finish(self, reason: Reason) -> None:
         """Ends the audio: what the decoder still holds comes first. Idempotent.
@@ -125,11 +135,11 @@ class Intake:
         return {"type": "input_audio_buffer.acknowledged", "received_ms": ms_from_samples(received)}
 
     def _commit(self, event: Message) -> None:
-        self._pass_on(self._decoder.drain())
+        self.drain()
         self._pump.commit()
 
     def _clear(self, event: Message) -> None:
-        self._pass_on(self._decoder.drain())
+        self.drain()
         self._pump.clear()
 
     def _update(self, event: Message) -> Message:
@@ -154,7 +164,7 @@ class Intake:
         self.finish(Reason.END_OF_STREAM)
 
 
-def _object_from_json(message: str) -> Message:
+def object_from_json(message: str) -> Message:
     try:
         event = orjson.loads(message)
     except orjson.JSONDecodeError as error:
@@ -164,6 +174,6 @@ def _object_from_json(message: str) -> Message:
     return event
 
 
-def _id(event: Message) -> str | None:
+def id_of(event: Message) -> str | None:
     event_id = event.get("event_id")
     return event_id if isinstance(event_id, str) else None

@@ -7,9 +7,12 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from audio.clip import seconds_from_samples
 from batching.batcher import Taken
 from server.admission import Admission
 from server.engine import Engine
+from stream.events import Closed, Event, Failed
+from stream.events import Final as FinalEvent
 from stream.pump import Fate
 from stream.utterance import Kind
 
@@ -69,7 +72,27 @@ class Metrics:
             buckets=WAIT_BUCKETS,
             registry=self._registry,
         )
+        self.requests = Counter(
+            "stt_http_requests_total",
+            "Requests under /v1 that were answered",
+            ["path", "status"],
+            registry=self._registry,
+        )
         self.errors = Counter("stt_errors_total", "Errors told to clients", ["code"], registry=self._registry)
+
+    def observe_event(self, event: Event) -> None:
+        """Of a session, as it is told."""
+        if isinstance(event, FinalEvent):
+            self.finals.labels(event.reason).inc()
+            if event.eager:
+                self.eager_finals.inc()
+            if event.guard is not None:
+                self.guarded_segments.labels(event.guard).inc()
+        elif isinstance(event, Failed):
+            self.errors.labels("transcription_failed").inc()
+        elif isinstance(event, Closed):
+            for fate in ("speech", "non_speech", "dropped"):
+                self.audio_seconds.labels(fate).inc(seconds_from_samples(getattr(event, fate)))
 
     def count_job(self, kind: Kind, fate: Fate) -> None:
         """As Models.tally wants it."""
@@ -81,7 +104,7 @@ class Metrics:
         for taken in batch:
             self.waits.labels(Kind(taken.priority).name.lower()).observe(taken.waited)
 
-    def watch(self, engine: Engine, admission: Admission) -> None:
+    def watch(self, engine: Engine, admission: Admission, files: Admission) -> None:
         """Adds what is read at the moment of asking."""
 
         def gauge(name: str, what: str) -> Gauge:
@@ -90,6 +113,7 @@ class Metrics:
         recognizers = engine.recognizers
 
         gauge("stt_open_sessions", "Sessions that are open").set_function(lambda: len(admission))
+        gauge("stt_open_files", "Files that are taken in or transcribed").set_function(lambda: len(files))
         gauge("stt_ready", "1 once the models are loaded").set_function(lambda: engine.ready)
         gauge("stt_asr_waiting", "Jobs that wait for a recognizer").set_function(lambda: recognizers.waiting)
         gauge("stt_asr_batches", "Batches the recognizers were given").set_function(

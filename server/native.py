@@ -1,17 +1,19 @@
 """The native door, /ws/stt: docs/protocol.md spoken over one WebSocket."""
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 
 from starlette.websockets import WebSocket
 
 from asr.hypothesis import Description
 from server.dialect import Message
-from server.door import Door, Opening
+from server.door import Door, Opening, Resumption
 from server.errors import ClientError
 from server.intake import Intake
 from server.preferences import PRIVATE, Preferences
 from server.query import session_from_query
+from server.sessions import new_token
 from server.wire import Wire
 from stream.events import Event
 from stream.pump import Pump
@@ -19,13 +21,23 @@ from vad.segmenter import Reason
 
 
 class NativeDialect:
-    """One connection's. greeting: the server's part of `session.created`."""
+    """One session's. greeting: the server's part of `session.created`; resumable: it may outlive a cut."""
 
     idle_seconds = None
 
     def __init__(
-        self, name: str, pump: Pump, preferences: Preferences, greeting: Mapping[str, object]
+        self,
+        name: str,
+        pump: Pump,
+        preferences: Preferences,
+        greeting: Mapping[str, object],
+        *,
+        resumable: bool = False,
     ) -> None:
+        # Who does not hear of the token cannot come back with it.
+        asked = "session.created" in preferences.events
+        self.comeback = self if resumable and asked else None
+        self.token = new_token()
         self._name = name
         self._greeting = greeting
         self._intake = Intake(pump, preferences)
@@ -39,12 +51,29 @@ class NativeDialect:
         preferences = self._intake.preferences
         if "session.created" not in preferences.events:
             return ()
-        created = {"type": "session.created", "session_id": self._name, "resume_token": None}
+        token = self.token if self.comeback else None
+        created = {"type": "session.created", "session_id": self._name, "resume_token": token}
         return [{**created, "session": preferences.effective(), **self._greeting}]
 
     def receive(self, message: str | bytes) -> Sequence[Message]:
         reply = self._intake.receive(message)
         return () if reply is None else [reply]
+
+    def go_on(self) -> bool:
+        return False
+
+    def pause(self) -> None:
+        self._intake.drain()
+
+    def welcome(self, seen: int, replayed: int) -> Message:
+        return {
+            "type": "session.resumed",
+            "session_id": self._name,
+            "received_ms": self._intake.received_ms,
+            "replayed": replayed,
+            "seq": seen,
+            "event_id": f"event_{self._name}_resumed_{seen}",
+        }
 
     def finish(self, reason: Reason) -> None:
         self._intake.finish(reason)
@@ -74,9 +103,19 @@ class NativeDoor(Door):
         preferences = Preferences(self.settings.session_options()).merged(session_from_query(query))
 
         def dialect(name: str, pump: Pump, description: Description) -> NativeDialect:
-            return NativeDialect(name, pump, preferences, self._greeting(description))
+            greeting, resumable = self._greeting(description), self.settings.resume_seconds > 0
+            return NativeDialect(name, pump, preferences, greeting, resumable=resumable)
 
         return Opening(recognizer, preferences.options, dialect)
+
+    def resumption(self, websocket: WebSocket) -> Resumption | None:
+        query = websocket.query_params
+        if "resume" not in query:
+            return None
+        seen = query.get("ack", "0")
+        if not re.fullmatch("[0-9]{1,12}", seen):
+            raise ClientError("invalid_value", "`ack` must be the `seq` of a message.", param="ack")
+        return Resumption(query["resume"], int(seen))
 
     def refusal(self, error: ClientError) -> Mapping[str, object]:
         return error.as_event() | {"event_id": "event_0", "seq": 0}

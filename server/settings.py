@@ -5,6 +5,7 @@ Each field's description is what `.env.example` and docs/settings.md say of it; 
 
 from dataclasses import fields
 from enum import StrEnum
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -37,6 +38,8 @@ class Settings(BaseSettings):
 
     host: str = Field("localhost", description="address to listen on")
     port: int = Field(5001, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one")
+    ssl_certfile: str = Field("", description="PEM file with the certificate; with it the server speaks TLS")
+    ssl_keyfile: str = Field("", description="PEM file with its key, where that is not in the same file")
 
     asr_model: str = Field(
         "auto",
@@ -54,7 +57,7 @@ class Settings(BaseSettings):
         0, ge=0, description="MiB that all recognizers together may take; idle ones make room; 0 is no bound"
     )
     asr_device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
-    asr_dtype: str = Field("auto", description="auto, float32, bfloat16 or float16")
+    asr_dtype: str = Field("auto", description="auto, float32, bfloat16, float16 or int8 (on the CPU)")
     asr_audio_context: Literal["full", "short"] = Field(
         "full",
         description="how long Whisper's encoder hears: full (always 30 s) or short (as long as the clip is: "
@@ -157,6 +160,12 @@ class Settings(BaseSettings):
         True, description='refuse "thank you for watching" and its like where another sign is weak'
     )
 
+    realtime_live_deltas: bool = Field(
+        False,
+        description="/v1/realtime: deltas while one speaks for every client; else only where the model is "
+        "named as one of OpenAI's that do so",
+    )
+
     max_sessions: int = Field(2_000, ge=1, le=100_000, description="live streams at once; more are refused")
     max_message_bytes: int = Field(
         1 << 20,
@@ -164,8 +173,28 @@ class Settings(BaseSettings):
         le=3 << 20,
         description="bytes of one WebSocket message; a longer one closes 1009",
     )
+    max_files: int = Field(
+        32, ge=1, le=1_000, description="files that are taken in or transcribed at once; more are told 503"
+    )
+    max_upload_bytes: int = Field(
+        512 << 20, ge=1 << 10, description="bytes of a request with a file; more are told 413"
+    )
+    max_file_seconds: float = Field(
+        14_400.0, gt=0, description="seconds of sound in a file; more are told 413"
+    )
     send_timeout_seconds: float = Field(
         10.0, gt=0, description="seconds a client may leave its events unread; then it is closed with 4013"
+    )
+    resume_seconds: float = Field(
+        60.0,
+        ge=0,
+        le=3_600,
+        description="seconds that a session waits for a client that was cut off; 0 is off",
+    )
+    resume_bytes: int = Field(
+        4 << 20,
+        ge=1 << 16,
+        description="bytes of the latest messages that are kept of a session for a client that comes back",
     )
     stop_seconds: float = Field(
         10.0, ge=0, description="seconds that open segments get at SIGTERM to be finished"
@@ -175,6 +204,13 @@ class Settings(BaseSettings):
         "info", pattern="^(debug|info|warning|error)$", description="debug, info, warning, error"
     )
     log_format: LogFormat = Field(LogFormat.TEXT, description="text or json")
+
+    @field_validator("ssl_certfile", "ssl_keyfile")
+    @classmethod
+    def _file_is_there(cls, path: str) -> str:
+        if path and not Path(path).is_file():
+            raise ValueError("there is no such file")
+        return path
 
     @field_validator("asr_models")
     @classmethod

@@ -9,7 +9,7 @@ import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from server.errors import CLOSE_SLOW, CLOSE_TOO_LARGE, ClientError
+from server.errors import CLOSE_NORMAL, CLOSE_SLOW, CLOSE_TOO_LARGE, ClientError
 
 MAX_REASON: Final = 123  # bytes, RFC 6455 section 5.5
 
@@ -31,6 +31,7 @@ class Socket:
         self._max_message_bytes = max_message_bytes
         self._send_timeout = send_timeout
         self.is_open = True
+        self.said_goodbye = False  # the client closed it in order, and will not come back
 
     async def messages(self, idle_seconds: float | None = None) -> AsyncIterator[str | bytes]:
         """The client's messages until it goes away.
@@ -40,6 +41,7 @@ class Socket:
         while self.is_open:
             event = await self._receive(idle_seconds)
             if event["type"] == "websocket.disconnect":
+                self.said_goodbye = self.is_open and event.get("code") == CLOSE_NORMAL
                 self.is_open = False
                 return
             text: str | None = event.get("text")
@@ -61,12 +63,15 @@ class Socket:
 
     async def send(self, event: Mapping[str, object]) -> None:
         """Sends one event. Raises SocketClosed."""
+        await self.send_text(orjson.dumps(event))
+
+    async def send_text(self, text: bytes) -> None:
+        """Sends one event as it stands, in UTF-8. Raises SocketClosed."""
         if not self.is_open:
             raise SocketClosed
-        text = orjson.dumps(event).decode()
         try:
             async with asyncio.timeout(self._send_timeout):
-                await self._websocket.send({"type": "websocket.send", "text": text})
+                await self._websocket.send({"type": "websocket.send", "text": text.decode()})
         except TimeoutError:
             await self.close(CLOSE_SLOW, "slow_consumer")
             raise SocketClosed from None

@@ -46,6 +46,6 @@ class Backlog:
                 continue
             self.unrecognised -= first.clip_length
             last = conclude(first, guards)
-            if isinstance(last, Final) and last.guard is not None and not last.hypothesis.text:
+            if isinstance(last, Final) and last.guard is not None:
                 ledger.refuse(last.clip.start, last.clip.end)
             yield last

@@ -27,12 +27,13 @@ class SpeechStopped:
 @dataclass(frozen=True, slots=True)
 class Partial:
     """Replaces the partial before it. The first `stable_chars` characters of `text` begin all later partials
-    of the utterance, and its final."""
+    of the utterance, and its final. It heard [start, end), as far as the models have come; not compared."""
 
     utterance: int
     start: int
     text: str
     stable_chars: int
+    end: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

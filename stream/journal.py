@@ -1,30 +1,33 @@
-"""Journal: the numbered events of a session; its cursor is what a client resumes from."""
+"""Journal: the numbered messages of a session; its cursor is what a client resumes from."""
 
 from collections import deque
-from typing import Generic, TypeVar
-
-Event = TypeVar("Event")
 
 
-class Journal(Generic[Event]):
-    """The last `capacity` events, numbered from 1 in the order in which they were told.
+class Journal:
+    """The latest messages, numbered from 1 in the order in which they were told.
 
-    When it is full the oldest event is forgotten: a client that resumes from before it cannot be served.
+    It holds at most `capacity` bytes of them. When it is full the oldest are forgotten: a client that resumes
+    from before them cannot be served.
     """
 
     def __init__(self, capacity: int) -> None:
-        self._events: deque[Event] = deque(maxlen=capacity)
-        self.number = 0  # of the newest event
+        self.capacity = capacity
+        self.number = 0  # of the newest message
+        self.size = 0  # bytes held
+        self._messages: deque[bytes] = deque()
 
-    def append(self, event: Event) -> int:
-        """Numbers an event and keeps it; returns its number."""
-        self._events.append(event)
+    def append(self, message: bytes) -> int:
+        """Numbers a message and keeps it; returns its number."""
         self.number += 1
+        self._messages.append(message)
+        self.size += len(message)
+        while self.size > self.capacity:
+            self.size -= len(self._messages.popleft())
         return self.number
 
-    def since(self, number: int) -> list[tuple[int, Event]]:
-        """The events after `number`, each with its own. Raises LookupError if some of them are forgotten."""
-        first = self.number - len(self._events) + 1
+    def since(self, number: int) -> list[bytes]:
+        """The messages after `number`. Raises LookupError if some are forgotten, or it was never told."""
+        first = self.number - len(self._messages) + 1
         if not first - 1 <= number <= self.number:
-            raise LookupError(f"the journal holds events {first} to {self.number}; asked from {number}")
-        return [(n, e) for n, e in enumerate(self._events, first) if n > number]
+            raise LookupError(f"the journal holds messages {first} to {self.number}; asked from {number}")
+        return list(self._messages)[number - first + 1 :]

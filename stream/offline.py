@@ -46,7 +46,7 @@ async def transcribe_file(
     Raises DetectorFailed.
     """
     # Eager finals hide work in the silence of a live pause, and incremental partials in the speech before it.
-    # A file waits for nobody: here both would only be work done twice.
+    # A file waits for nobody: here both would only be work done twice, as by a turn that asks for the first.
     options = replace(options or SessionOptions(), eager=False, partials=False, turn=FixedSilence())
     with Pump(replace(models, incremental=False, bulk=True), options) as pump:
         tell = _reporter(pump, on_progress)

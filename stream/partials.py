@@ -21,6 +21,7 @@ class Partials:
     def __init__(self, start: int, due: int) -> None:
         self._start = start
         self._due = due
+        self._asked = due
         self._window = start
         self._cut: int | None = None  # where the part ends that is to be kept
         self._kept = ""  # said in [start, window)
@@ -39,11 +40,20 @@ class Partials:
         quietest: where a range is quietest; None for a recognizer to which a longer clip costs no more
         """
         self._due = position + interval
+        self._asked = position
         if quietest is None or position - self._window <= WINDOW:
             return self._window, position
         if self._cut is None:  # asked again until it is answered: a partial may be shed
             self._cut = quietest(self._window + LEFT, position - LEFT)
         return self._window, self._cut
+
+    def answered(self, position: int) -> None:
+        """The answer came when the stream was here: the next partial waits as long again.
+
+        So partials are spaced out by themselves where the recognizer is slow or busy, and those of one stream
+        keep it busy at most half of the time.
+        """
+        self._due = max(self._due, 2 * position - self._asked)
 
     def update(self, start: int, end: int, said: Hypothesis) -> tuple[str, int] | None:
         """Takes what was said in [start, end); the text to show and how much of it is stable, or None.

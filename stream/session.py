@@ -60,8 +60,6 @@ class Session:
             f"waiting={len(self._backlog)} ended={self.ended}>"
         )
 
-    # what is known
-
     @property
     def judged(self) -> int:
         """Samples about which the detector has spoken."""
@@ -73,8 +71,7 @@ class Session:
         return self.received - self.judged
 
     @property
-    def unrecognised(self) -> int:
-        """Samples of closed segments that wait for the recognizer."""
+    def unrecognised(self) -> int:  # samples of closed segments that wait for the recognizer
         return self._backlog.unrecognised
 
     @property
@@ -149,6 +146,8 @@ class Session:
         if utterance is None:
             return
         if utterance.clip is None:
+            if job.kind is Kind.PARTIAL and self.options.bounded_partials:
+                utterance.partials.answered(self.judged)
             self._show(utterance, job.request.clip, hypothesis)
             if _hears_pause(job, utterance):
                 utterance.eager, utterance.awaited = hypothesis, False
@@ -272,7 +271,8 @@ class Session:
 
     def _open_utterance(self, start: int) -> None:
         self._count += 1
-        partials = Partials(start, due=self.judged + self.options.partial_interval)
+        spoken = self.judged - self.options.vad.min_speech_hops * HOP  # since then, at the least
+        partials = Partials(start, due=spoken + self.options.partial_interval)
         self._open = Utterance(self._count, start, partials)
         self._events.append(SpeechStarted(self._count, start))
 
@@ -285,7 +285,8 @@ class Session:
         self._events.append(SpeechStopped(utterance.number, endpoint.end, endpoint.reason))
         utterance.reason = endpoint.reason
         utterance.clip = Clip(self._ring.read(endpoint.start, endpoint.end), endpoint.start)
-        utterance.heard = self._heard.read(endpoint.start, endpoint.end)
+        # The hop under way may have been heard already, or not: that hangs on time.
+        utterance.heard = self._heard.read(endpoint.start, min(endpoint.end, self.judged))
         self._backlog.add(utterance)
         if utterance.paused_at == endpoint.end and utterance.eager is not None:
             utterance.outcome, utterance.ahead = utterance.eager, True
@@ -325,7 +326,7 @@ class Session:
             utterance.believed = bool(hypothesis.text)
         shown = utterance.partials.update(clip.start, clip.end, hypothesis)
         if shown is not None:
-            self._events.append(Partial(utterance.number, utterance.start, *shown))
+            self._events.append(Partial(utterance.number, utterance.start, *shown, clip.end))
 
     def _tell(self) -> None:
         """Tells finals and markers in the order of speech, as far as they are known; at last the end."""

@@ -31,6 +31,7 @@ from server.errors import (
     models_not_ready,
     overloaded,
     restarting,
+    resume_unknown,
 )
 from server.intake import Intake
 from server.metrics import Metrics
@@ -153,7 +154,7 @@ def test_every_setting_says_what_it_means() -> None:
 
 def test_the_metrics_are_those_of_the_page() -> None:
     metrics = Metrics()
-    metrics.watch(Engine(DEFAULTS), Admission(1))
+    metrics.watch(Engine(DEFAULTS), Admission(1), Admission(1))
     labels = {m._name: list(m._labelnames) for m in vars(metrics).values() if hasattr(m, "_labelnames")}
     told = {
         family.name: (family.type, labels.get(family.name, []), family.documentation)
@@ -261,7 +262,7 @@ def test_the_parameters_of_the_url_are_those_of_the_page() -> None:
 
 
 def test_the_types_that_a_server_sends_are_those_of_the_page() -> None:
-    unasked = {"response.audio_transcript.done", "error", "session.updated", "marker"}
+    unasked = {"response.audio_transcript.done", "error", "session.updated", "session.resumed", "marker"}
     assert FROM_SERVER.keys() == unasked | OPTIONAL_EVENTS
 
 
@@ -328,11 +329,13 @@ def test_the_codes_of_errors_are_those_of_the_page() -> None:
     doors = (ast.parse(path.read_text(encoding="utf-8")) for path in ROOT.glob("server/**/*.py"))
     sent = codes_of_audio(AudioError).union(*map(codes_in, doors))
     assert ERROR_ROWS.keys() <= sent
-    assert sent <= ERROR_ROWS.keys() | RESERVED
+    others = {code for row in rows(section(page("docs/realtime.md"), "Errors")) for code in codes(row[0])}
+    assert sent <= ERROR_ROWS.keys() | RESERVED | others
 
 
 @pytest.mark.parametrize(
-    "error", [models_not_ready(), model_unavailable(""), overloaded(""), restarting(), internal("")]
+    "error",
+    [models_not_ready(), model_unavailable(""), overloaded(""), restarting(), resume_unknown(), internal("")],
 )
 def test_an_error_closes_as_the_page_says(error: ClientError) -> None:
     assert ERROR_ROWS[error.code][2] == f"closes {error.close}"

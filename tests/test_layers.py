@@ -30,7 +30,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
 MODEL_FILES: Final = {
     "vad/silero.py",
     *(f"asr/{name}.py" for name in ("pretrained", "decoder", "whisper", "moonshine")),
-    *(f"asr/{name}.py" for name in ("ctc", "transducer", "seq2seq")),
+    *(f"asr/{name}.py" for name in ("ctc", "transducer", "seq2seq", "quantized", "attention")),
 }
 # A command line in a room is no part of it, but an entry point, as main.py is.
 ENTRY_POINTS: Final = {"asr/__main__.py": {"stream"}}
@@ -40,6 +40,9 @@ ASK_FOR_A_GPU: Final = {"asr/models.py", "asr/memory.py"}
 PURE_DOORS: Final = {
     *(f"server/{name}.py" for name in ("wire", "preferences", "intake", "errors", "settings")),
     *(f"server/{name}.py" for name in ("catalogue", "shelf")),
+    *(f"server/realtime_{name}.py" for name in ("session", "intake", "notes", "wire", "items")),
+    *(f"server/{name}.py" for name in ("http_error", "languages", "multipart")),
+    *(f"server/{name}.py" for name in ("rest_request", "rest_answer", "rest_schema")),
 }
 
 MOST_LINES: Final = 350

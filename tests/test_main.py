@@ -1,14 +1,17 @@
 """main.py, run as a program: where it listens, and what its exit status says."""
 
 import socket
+import ssl
 import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
+import trustme
 
 from tests.server.program import MAIN, UVICORN, free_port, program
-from tests.server.running import ROOT, Client, dones, first_sentence
+from tests.server.running import ROOT, Client, dones, first_sentence, until
 
 
 def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -46,6 +49,18 @@ def test_it_listens_where_the_environment_says() -> None:
             client.talk(first_sentence())
             assert len(dones(client.end())) == 1
         assert server.stop() == 0
+
+
+@pytest.mark.slow
+def test_with_a_certificate_it_speaks_tls(tmp_path: Path) -> None:
+    authority, pem = trustme.CA(), tmp_path / "server.pem"
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(pem))
+    trust = ssl.create_default_context()
+    authority.configure_trust(trust)
+    with program(SSL_CERTFILE=str(pem)) as server:
+        until(lambda: "ready in" in server.log, seconds=60)
+        url = server.url.replace("http://127.0.0.1", "https://localhost")
+        assert httpx.get(f"{url}/ready", verify=trust).json()["ready"]
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ TRANSCRIPT = Transcript(
 
 def test_text_is_a_line_for_each_segment() -> None:
     assert text_of(TRANSCRIPT) == "good morning\nwel\u0119come\n"
+    assert TRANSCRIPT.text == "good morning wel\u0119come"
 
 
 def test_json_is_one_line_with_everything() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from batching.batcher import Batcher, Taken
+from batching.batcher import BULK, Batcher, Taken
 from batching.errors import Closed, QueueFull
 
 
@@ -303,3 +303,36 @@ async def test_whoever_is_cancelled_while_closing_closes_the_model_all_the_same(
     assert worker.closed
     with pytest.raises(Closed):
         await first[0]
+
+
+async def test_bulk_work_is_never_refused_and_keeps_nobody_else_out() -> None:
+    worker = GatedWorker()
+    async with batcher(worker, max_waiting=2) as batches:
+        first = await busy(worker, batches)
+        told: list[int | Exception] = []
+        for item in (1, 2, 3):
+            batches.post(item, told.append, BULK)
+        for item in (4, 5):
+            batches.post(item, told.append, 2)
+        with pytest.raises(QueueFull):
+            batches.post(6, told.append, 2)
+        worker.let_run(3)
+        await first
+        await batches.submit(7)
+        assert worker.batches[1][:2] == [4, 5]
+
+
+async def test_urgent_work_waits_for_no_more_than_the_batch_that_runs() -> None:
+    worker = GatedWorker()
+    async with batcher(worker, max_items=2) as batches:
+        first = await busy(worker, batches)
+        told: list[int | Exception] = []
+        for item in range(1, 9):
+            batches.post(item, told.append, BULK)
+        urgent = asyncio.create_task(batches.submit(99))
+        await asyncio.sleep(0)
+        worker.let_run(2)
+        assert await urgent == 198
+        await first
+        assert worker.batches[1][0] == 99
+        worker.let_run(9)

@@ -60,8 +60,8 @@ class Line:
         kind = "text" if isinstance(message, str) else "bytes"
         self._says.put_nowait({"type": "websocket.receive", kind: message})
 
-    def leaves(self) -> None:
-        self._says.put_nowait({"type": "websocket.disconnect", "code": 1006})
+    def leaves(self, code: int = 1006) -> None:
+        self._says.put_nowait({"type": "websocket.disconnect", "code": code})
 
     async def hears(self, type_: str) -> Message:
         """Waits for a message of that type."""

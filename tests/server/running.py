@@ -26,12 +26,13 @@ Message = dict[str, Any]
 
 
 def free_settings(**changes: Any) -> Settings:
-    """Everything real but the recognizer, which costs nothing."""
+    """Everything real but the recognizer, which costs nothing. Nobody is waited for who was cut off."""
     defaults: dict[str, Any] = {
         "host": "127.0.0.1",
         "port": 0,
         "asr_model": "free",
         "asr_place": Place.THREAD,
+        "resume_seconds": 0,
     }
     return Settings(_env_file=None, **(defaults | changes))
 

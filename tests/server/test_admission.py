@@ -119,3 +119,9 @@ async def test_a_stream_that_ends_while_others_are_stopped_is_no_trouble(admissi
     tasks = await begin(admission, second)
     await asyncio.gather(leaves_at_once(), admission.drain(NEVER), *tasks)
     assert second.stops == 1
+
+
+def test_what_is_bounded_is_called_by_its_name() -> None:
+    refusal = Admission(0, "files").refusal()
+    assert refusal is not None
+    assert "0 files are open" in refusal.message

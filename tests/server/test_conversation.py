@@ -6,8 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from server.conversation import Conversation
+from server.errors import ClientError
 from server.metrics import Metrics
 from server.native import NativeDialect
 from server.preferences import Preferences
@@ -59,8 +63,8 @@ async def conversing(
     """A conversation under way; waits for its end."""
     socket = Socket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=send_timeout)
     with kind(models, preferences.options) as pump:
-        conversation = Conversation("5f1c", socket, pump, native(pump, preferences), Metrics())
-        running = asyncio.create_task(conversation.run())
+        conversation = Conversation("5f1c", pump, native(pump, preferences), Metrics())
+        running = asyncio.create_task(conversation.run(socket))
         try:
             yield conversation
             await running
@@ -240,7 +244,7 @@ async def test_cancelling_a_conversation_gives_everything_back() -> None:
     line, models = Line(), silent_models()
     socket = Socket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
     with Pump(models, ALL.options) as pump:
-        running = asyncio.create_task(Conversation("5f1c", socket, pump, native(pump), Metrics()).run())
+        running = asyncio.create_task(Conversation("5f1c", pump, native(pump), Metrics()).run(socket))
         line.says(SENTENCE)
         await line.hears("session.created")
         running.cancel()
@@ -258,9 +262,204 @@ async def test_every_final_failure_and_second_of_sound_is_counted() -> None:
         line.says("nonsense")
         say(line, "end_of_stream")
         with Pump(models, ALL.options) as pump:
-            await Conversation("5f1c", socket, pump, native(pump), metrics).run()
+            await Conversation("5f1c", pump, native(pump), metrics).run(socket)
     text = metrics.text().decode()
     assert 'stt_finals_total{reason="silence"} 1.0' in text
     assert 'stt_errors_total{code="invalid_json"} 1.0' in text
     seconds = [float(row.split()[-1]) for row in text.splitlines() if "audio_seconds_total{" in row]
     assert np.isclose(sum(seconds), 3.0)
+
+
+# Sessions that outlive their socket
+
+FIRST, SECOND_HALF = pcm((False, SECOND), (True, SECOND)), pcm((True, SECOND), (False, SECOND))
+
+
+@asynccontextmanager
+async def lasting(
+    line: Line, models: Models, *, seconds: float = 3600, journal: int = 1 << 20
+) -> AsyncIterator[tuple[Conversation, asyncio.Task[None]]]:
+    """A conversation that can be resumed, begun on this line."""
+    socket = Socket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
+    with Pump(models, ALL.options) as pump:
+        dialect = NativeDialect("5f1c", pump, ALL, GREETING, resumable=True)
+        conversation = Conversation(
+            "5f1c", pump, dialect, Metrics(), resume_seconds=seconds, journal_bytes=journal
+        )
+        running = asyncio.create_task(conversation.run(socket))
+        try:
+            yield conversation, running
+            await running
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
+
+
+async def resumed(conversation: Conversation, line: Line, seen: int) -> asyncio.Task[None]:
+    socket = Socket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
+    return asyncio.create_task(conversation.resume(socket, seen))
+
+
+async def test_who_was_cut_off_hears_what_it_missed_and_goes_on_in_the_same_utterance() -> None:
+    before, after = Line(), Line()
+    async with running_models() as models, lasting(before, models) as (conversation, _):
+        before.says(FIRST)
+        await before.hears("input_audio_buffer.speech_started")
+        before.leaves()
+        seen = before.heard[-1]["seq"]
+        back = await resumed(conversation, after, seen)
+        told = await after.hears("session.resumed")
+        assert told["received_ms"] == 2000
+        after.says(SECOND_HALF)
+        say(after, "end_of_stream")
+        await back
+    assert [final["reason"] for final in finals(after)] == ["silence"]
+    assert finals(after)[0]["end_ms"] - finals(after)[0]["start_ms"] > 2000
+    numbers = [message["seq"] for message in [*before.heard, *after.heard[1:]] if message["seq"] > 0]
+    assert sorted(set(numbers)) == list(range(1, max(numbers) + 1))
+    assert after.heard[-1]["received_ms"] == 4000
+    assert after.close == (1000, "")
+
+
+async def test_a_message_that_was_missed_is_replayed_once_and_in_order() -> None:
+    before, after = Line(), Line()
+    async with running_models() as models, lasting(before, models) as (conversation, _):
+        await before.hears("session.created")
+        before.leaves()
+        before.says(b"")
+        back = await resumed(conversation, after, 0)
+        await after.hears("session.resumed")
+        say(after, "end_of_stream")
+        await back
+    assert types(after) == ["session.resumed", "session.created", "session.closed"]
+    assert (after.heard[0]["replayed"], after.heard[0]["seq"]) == (1, 0)
+
+
+async def test_a_second_owner_takes_over_and_the_first_is_closed_with_4009() -> None:
+    first, second = Line(), Line()
+    async with running_models() as models, lasting(first, models) as (conversation, _):
+        await first.hears("session.created")
+        back = await resumed(conversation, second, 1)
+        await second.hears("session.resumed")
+        first.says(SENTENCE)  # of which nothing is taken in any more
+        say(second, "end_of_stream")
+        await back
+    assert first.close == (4009, "resumed")
+    assert second.heard[-1]["received_ms"] == 0
+
+
+async def test_who_does_not_come_back_in_time_is_transcribed_and_the_session_ends() -> None:
+    line = Line()
+    async with running_models() as models, lasting(line, models, seconds=0.01) as (_, running):
+        line.says(FIRST)
+        await line.hears("input_audio_buffer.speech_started")
+        line.leaves()
+        await running
+        assert models.asr.items > 0
+
+
+async def test_who_closes_in_order_is_not_waited_for() -> None:
+    line = Line()
+    async with running_models() as models, lasting(line, models) as (_, running):
+        line.says(FIRST)
+        await line.hears("input_audio_buffer.speech_started")
+        line.leaves(1000)
+        await running
+        assert models.asr.items > 0
+
+
+async def test_an_end_that_was_not_heard_can_be_heard_later() -> None:
+    before, after, late = Line(), Line(), Line()
+    async with running_models() as models, lasting(before, models) as (conversation, running):
+        before.says(SENTENCE)
+        await before.hears("session.created")
+        before.transport.abort()
+        say(before, "end_of_stream")
+        while not models.asr.items:
+            await asyncio.sleep(0.001)
+        back = await resumed(conversation, after, 1)
+        await back
+        await running
+        await (await resumed(conversation, late, 1))
+    for line in (after, late):
+        assert [final["reason"] for final in finals(line)] == ["silence"]
+        assert types(line)[-1] == "session.closed"
+        assert line.close == (1000, "")
+
+
+async def test_who_missed_more_than_is_kept_is_refused_and_the_session_goes_on() -> None:
+    line, late = Line(), Line()
+    async with running_models() as models, lasting(line, models, journal=100) as (conversation, _):
+        await line.hears("session.created")
+        refused = await resumed(conversation, late, 0)
+        with pytest.raises(ClientError) as error:
+            await refused
+        assert (error.value.code, error.value.close) == ("resume_unknown", 4000)
+        line.says(SENTENCE)
+        say(line, "end_of_stream")
+    assert len(finals(line)) == 1
+
+
+async def test_a_stop_does_not_wait_for_who_was_cut_off() -> None:
+    line = Line()
+    async with running_models() as models, lasting(line, models) as (conversation, running):
+        line.says(FIRST)
+        await line.hears("input_audio_buffer.speech_started")
+        line.leaves()
+        await asyncio.sleep(0)
+        conversation.stop()
+        await running
+        assert models.asr.items > 0
+
+
+async def test_an_error_that_ends_the_session_leaves_nothing_to_come_back_to() -> None:
+    line = Line()
+    async with running_models() as models, lasting(line, models) as (_, running):
+        line.says(bytes((1 << 20) + 1))
+        await running
+    assert line.close == (1009, "message_too_large")
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 6), st.booleans()), max_size=5), st.integers(0, 3))
+def test_a_client_that_is_cut_off_again_and_again_hears_what_it_would_have_heard(
+    cuts: list[tuple[int, bool]], unread: int
+) -> None:
+    asyncio.run(_cut_again_and_again(cuts, unread))
+
+
+async def _cut_again_and_again(cuts: list[tuple[int, bool]], unread: int) -> None:
+    """cuts: after so many chunks, and whether the client notices before it comes back; unread: messages that
+    arrived and were lost on the client's side."""
+    sound_of_it = SENTENCE * 2
+    chunks = [sound_of_it[at : at + 16_000] for at in range(0, len(sound_of_it), 16_000)]  # 500 ms each
+    async with running_models() as models:
+        line, seen, at = Line(), 0, 0
+        heard: list[Message] = []
+        async with lasting(line, models) as (conversation, running):
+            await line.hears("session.created")
+            for count, leaves in cuts:
+                for chunk in chunks[at : at + count]:
+                    line.says(chunk)
+                while not any(m.get("received_ms") == 500 * min(at + count, len(chunks)) for m in line.heard):
+                    line.news.clear()
+                    await line.news.wait()
+                kept = [m for m in line.heard if m["type"] != "session.resumed"]
+                kept = kept[: max(0, len(kept) - unread)]
+                heard += kept
+                seen = max([seen, *(m["seq"] for m in kept)])
+                if leaves:
+                    line.leaves()
+                line = Line()
+                await resumed(conversation, line, seen)
+                at = (await line.hears("session.resumed"))["received_ms"] // 500
+            for chunk in chunks[at:]:
+                line.says(chunk)
+            say(line, "end_of_stream")
+            await running
+            heard += [m for m in line.heard if m["type"] != "session.resumed"]
+    assert [m["seq"] for m in heard] == list(range(1, len(heard) + 1))
+    told = [m for m in heard if m["type"] == "response.audio_transcript.done"]
+    assert len(told) == 2
+    assert heard[-1]["received_ms"] == 6000
+    assert [m["reason"] for m in told] == ["silence", "silence"]

@@ -22,7 +22,7 @@ def values(text: str) -> dict[str, float]:
 
 async def test_numbers_are_there_before_the_models_are() -> None:
     metrics, admission = Metrics(), Admission(1)
-    metrics.watch(Engine(Settings(_env_file=None)), admission)
+    metrics.watch(Engine(Settings(_env_file=None)), admission, Admission(1))
     with admission.admit(print):
         read = values(metrics.text().decode())
     assert read["stt_ready"] == 0

@@ -53,6 +53,8 @@ def test_settings_do_not_change() -> None:
         ("port", "70000"),
         ("port", "http"),
         ("port", ""),
+        ("ssl_certfile", "nowhere.pem"),
+        ("ssl_keyfile", "."),
         ("max_sessions", "0"),
         ("max_message_bytes", "100"),
         ("max_message_bytes", str(23 << 20)),

@@ -1,23 +1,46 @@
 """The journal: ordered, numbered, bounded."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stream.journal import Journal
 
 
-def test_events_are_numbered_from_one_and_given_back_in_order() -> None:
-    journal: Journal[str] = Journal(10)
-    assert [journal.append(event) for event in "abc"] == [1, 2, 3]
-    assert journal.since(0) == [(1, "a"), (2, "b"), (3, "c")]
-    assert journal.since(2) == [(3, "c")]
+def test_messages_are_numbered_from_one_and_given_back_in_order() -> None:
+    journal = Journal(10)
+    assert [journal.append(message) for message in (b"a", b"b", b"c")] == [1, 2, 3]
+    assert journal.since(0) == [b"a", b"b", b"c"]
+    assert journal.since(2) == [b"c"]
     assert journal.since(3) == []
 
 
 def test_asking_for_what_is_forgotten_or_was_never_told_is_an_error() -> None:
-    journal: Journal[str] = Journal(2)
-    for event in "abc":
-        journal.append(event)
-    assert journal.since(1) == [(2, "b"), (3, "c")]
-    for number in (0, 4):
+    journal = Journal(2)
+    for message in (b"a", b"b", b"c"):
+        journal.append(message)
+    assert journal.since(1) == [b"b", b"c"]
+    for number in (0, 4, -1):
         with pytest.raises(LookupError):
             journal.since(number)
+
+
+def test_a_message_larger_than_the_journal_is_numbered_and_not_kept() -> None:
+    journal = Journal(2)
+    journal.append(b"a")
+    assert journal.append(b"long") == 2
+    assert journal.since(2) == []
+    with pytest.raises(LookupError):
+        journal.since(1)
+
+
+@given(st.lists(st.binary(max_size=9), max_size=40), st.integers(0, 30))
+def test_it_holds_the_newest_that_fit_and_no_more_bytes_than_it_may(
+    messages: list[bytes], capacity: int
+) -> None:
+    journal = Journal(capacity)
+    for message in messages:
+        journal.append(message)
+        assert journal.size <= capacity
+    kept = next(n for n in range(len(messages) + 1) if sum(map(len, messages[n:])) <= capacity)
+    assert journal.since(kept) == messages[kept:]

@@ -31,6 +31,17 @@ def test_the_next_partial_is_due_an_interval_after_the_last() -> None:
     assert not partials.is_due(2 * INTERVAL - 1)
 
 
+def test_the_next_partial_waits_as_long_again_as_the_last_one_took() -> None:
+    partials = Partials(0, due=INTERVAL)
+    partials.next_range(INTERVAL, INTERVAL, middle)
+    partials.answered(INTERVAL + 100)
+    assert partials.is_due(2 * INTERVAL)  # it was quick
+    partials.next_range(2 * INTERVAL, INTERVAL, middle)
+    partials.answered(4 * INTERVAL)
+    assert not partials.is_due(6 * INTERVAL - 1)
+    assert partials.is_due(6 * INTERVAL)
+
+
 @given(st.integers(1, 120))
 def test_a_long_utterance_costs_no_more_per_partial_and_shows_every_word(seconds: int) -> None:
     partials = Partials(0, due=INTERVAL)

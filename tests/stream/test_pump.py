@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -244,3 +245,29 @@ async def test_a_pump_that_was_left_asks_the_models_nothing_more() -> None:
             pump.receive_audio(Clip(TALK))
         await shared.vad.submit(Work(99, sound((True, 512)).reshape(1, 512)))
         assert (shared.vad.items, shared.asr.items) == (2, 0)
+
+
+async def test_finals_for_which_nobody_waits_go_behind_all_live_work() -> None:
+    gate, order = asyncio.Event(), list[str]()
+    loop = asyncio.get_running_loop()
+
+    def held(recognizer: object, requests: Sequence[Request]) -> list[Hypothesis]:
+        asyncio.run_coroutine_threadsafe(gate.wait(), loop).result()
+        order.extend(request.utterance.partition("/")[0] for request in requests)
+        return transcribe(recognizer, requests)
+
+    async with models(transcribe=held) as shared:
+        with (
+            Pump(shared, SessionOptions(eager=False), "first") as first,
+            Pump(replace(shared, bulk=True), SessionOptions(eager=False), "file") as file,
+            Pump(shared, SessionOptions(eager=False), "live") as live,
+        ):
+            for place, pump in enumerate((first, file, live)):
+                await pour(pump, sound((True, SECOND)))
+                pump.end(Reason.END_OF_STREAM)
+                while shared.asr.items + len(shared.asr) <= place:
+                    await asyncio.sleep(0.001)
+            gate.set()
+            for pump in (first, file, live):
+                assert sum(isinstance(event, Final) for event in await events_of(pump)) == 1
+    assert order == ["first", "live", "file"]

@@ -1,0 +1,180 @@
+"""The live door of Deepgram's API, ws /v1/listen: docs/deepgram.md spoken over one WebSocket."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Final
+
+from fastapi.responses import JSONResponse
+from starlette.websockets import WebSocket
+
+from asr.hypothesis import Description, OptionsError
+from audio.clip import SAMPLE_RATE, Clip, ms_from_samples
+from server.dialect import Message
+from server.door import Door, Opening
+from server.errors import CLOSE_BAD_REQUEST, ClientError
+from server.intake import object_from_json
+from server.listen_options import Asked, asked_of, with_hotwords
+from server.listen_sound import ListenSound
+from server.listen_wire import ListenWire, Model, timestamp
+from stream.events import Event
+from stream.pump import Pump
+from vad.segmenter import Reason
+
+IDLE_SECONDS: Final = 10.0
+NOTE_EVERY: Final = SAMPLE_RATE // 10  # samples; how exactly the end of a gap is known
+SUBPROTOCOLS: Final = ("token", "bearer")  # of browsers, which have no headers; the key is the next one
+TOO_MANY_KEYTERMS: Final = "CONFIGURE_KEYTERM_LIMIT_EXCEEDED"
+SCHEMA: Final = frozenset({"invalid_json", "invalid_value"})
+
+
+class ListenDialect:
+    """One connection's."""
+
+    idle_seconds = IDLE_SECONDS
+    comeback = None
+
+    def __init__(self, pump: Pump, asked: Asked, wire: ListenWire) -> None:
+        self.ended = False
+        self._pump = pump
+        self._asked = asked
+        self._wire = wire
+        self._sound = ListenSound(asked.encoding)
+        self._noted = 0
+        self._handlers: dict[object, Callable[[Message], Sequence[Message]]] = {
+            "KeepAlive": self._keep_alive,
+            "Finalize": self._finalize,
+            "CloseStream": self._close_stream,
+            "Configure": self._configure,
+        }
+
+    def greet(self) -> Sequence[Message]:
+        return ()
+
+    def receive(self, message: str | bytes) -> Sequence[Message]:
+        if isinstance(message, str):
+            event = object_from_json(message)
+            return self._handler(event)(event)
+        if not message:  # how streams were closed before there was CloseStream
+            return self._close_stream({})
+        self._pass_on(self._sound.decode(message))
+        return ()
+
+    def go_on(self) -> bool:
+        return False
+
+    def finish(self, reason: Reason) -> None:
+        if self.ended:
+            return
+        self.ended = True
+        self._pass_on(self._sound.flush())
+        self._pump.end(reason)
+
+    def tell(self, event: Event) -> Sequence[Message]:
+        return self._wire.messages_of(event, self._sound.sha256)
+
+    def complain(self, error: ClientError) -> Message:
+        return complaint(error)
+
+    def stamp(self, message: Message, number: int) -> None:
+        """This protocol numbers nothing."""
+
+    def describe(self) -> Mapping[str, object]:
+        asked = self._asked
+        return {
+            "door": "listen",
+            "model": asked.model,
+            "language": asked.session.asr.language,
+            "silence_ms": asked.session.vad.silence_ms,
+            "utterance_end_ms": None if asked.utterance_end is None else ms_from_samples(asked.utterance_end),
+            "interim_results": asked.interim,
+            "encoding": asked.encoding,
+        }
+
+    def _handler(self, event: Message) -> Callable[[Message], Sequence[Message]]:
+        kind = event.get("type")
+        handler = self._handlers.get(kind) if isinstance(kind, str) else None
+        if handler is None:
+            known = ", ".join(map(str, self._handlers))
+            raise ClientError("invalid_value", f"`type` must be one of {known}.", param="type")
+        return handler
+
+    def _pass_on(self, clip: Clip | None) -> None:
+        if clip is None:
+            return
+        self._pump.receive_audio(clip)
+        if self._asked.utterance_end is not None and clip.end - self._noted >= NOTE_EVERY:
+            self._noted = clip.end
+            self._pump.note(None)  # comes back once this place has been judged
+
+    def _keep_alive(self, event: Message) -> Sequence[Message]:
+        return ()
+
+    def _finalize(self, event: Message) -> Sequence[Message]:
+        """The marker comes back behind what the commit ends: see ListenWire."""
+        self._pass_on(self._sound.drain())
+        self._pump.commit()
+        self._pump.mark("")
+        return ()
+
+    def _close_stream(self, event: Message) -> Sequence[Message]:
+        self.finish(Reason.END_OF_STREAM)
+        return ()
+
+    def _configure(self, event: Message) -> Sequence[Message]:
+        keyterms = event.get("keyterms")
+        if keyterms is None:
+            return [self._wire.configured(None)]
+        if not isinstance(keyterms, list) or not all(isinstance(term, str) for term in keyterms):
+            raise ClientError("invalid_value", "`keyterms` must be a list of strings.", param="keyterms")
+        try:
+            session = with_hotwords(self._asked.session, keyterms)
+        except OptionsError as error:
+            return [self._wire.not_configured(TOO_MANY_KEYTERMS, str(error))]
+        self._asked = replace(self._asked, session=session)
+        self._pump.update(session)
+        return [self._wire.configured(session.asr.hotwords)]
+
+
+class ListenDoor(Door):
+    """ws /v1/listen."""
+
+    def subprotocol(self, websocket: WebSocket) -> str | None:
+        offered = websocket.scope.get("subprotocols", ())
+        return next((name for name in offered if name in SUBPROTOCOLS), None)
+
+    async def serve(self, websocket: WebSocket) -> None:
+        """What the URL has wrong is told before the handshake is over, as Deepgram does: with a 400."""
+        try:
+            self.open(websocket)
+        except ClientError as error:
+            if "websocket.http.response" in websocket.scope.get("extensions", {}):
+                self._metrics.errors.labels(error.code).inc()
+                answer = {"err_code": error.code.upper(), "err_msg": error.message}
+                await websocket.send_denial_response(
+                    JSONResponse(answer, 400, {"dg-error": error.message.encode("ascii", "replace").decode()})
+                )
+                return
+        await super().serve(websocket)
+
+    def open(self, websocket: WebSocket) -> Opening:
+        asked = asked_of(websocket.query_params.multi_items(), self.settings.session_options())
+        if asked.coding is not None:
+            message = f"encoding={asked.coding[:50]} cannot be read live; bare samples or a wav can."
+            raise ClientError("invalid_value", message, param="encoding", close=CLOSE_BAD_REQUEST)
+        recognizers = self.engine.recognizers
+        recognizer = recognizers.resolve(asked.model or "") or recognizers.default
+
+        def dialect(name: str, pump: Pump, description: Description) -> ListenDialect:
+            wire = ListenWire(asked, Model.of(description), name, timestamp(datetime.now(UTC)))
+            return ListenDialect(pump, asked, wire)
+
+        return Opening(recognizer, asked.session, dialect)
+
+    def refusal(self, error: ClientError) -> Mapping[str, object]:
+        return complaint(error)
+
+
+def complaint(error: ClientError) -> Message:
+    variant = "SchemaError" if error.code in SCHEMA and error.close is None else error.reason
+    return {"type": "Error", "variant": variant, "description": error.message}

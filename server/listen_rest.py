@@ -1,0 +1,122 @@
+"""The door for files of Deepgram's API, POST /v1/listen: docs/deepgram.md spoken over HTTP."""
+
+import asyncio
+import logging
+import tempfile
+from contextlib import AsyncExitStack, aclosing
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Final
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+from audio.wav_header import header
+from server.envelope import REQUEST_ID, http_error_of
+from server.errors import ClientError
+from server.file_work import FileWork
+from server.hang_up import until_hung_up
+from server.http_error import HttpError, invalid
+from server.listen_answer import Heard, answer_of
+from server.listen_options import Asked, asked_of
+from server.listen_wire import Model, timestamp
+from server.logs import session_id
+from server.rest import RestDoor
+from server.upload import IN_MEMORY, PIECE, Body
+
+log = logging.getLogger(__name__)
+
+REQUEST_HEADER: Final = "dg-request-id"
+TOO_LARGE: Final = "payload_too_large"  # the one error that has no code in OpenAI's API
+
+
+class ListenFileDoor(RestDoor):
+    """POST /v1/listen: the door for files, with other words on it."""
+
+    def router(self) -> APIRouter:
+        router = APIRouter(tags=["listen"])
+
+        @router.post("/v1/listen", response_model=None)
+        async def listen(request: Request) -> Response:
+            """Writes down what is said in the body, sound or video, as Deepgram's API does."""
+            request_id: str = request.scope[REQUEST_ID]
+            session_id.set(request_id)
+            try:
+                answer = await self._answer(request, request_id)
+            except HttpError as error:
+                log.info("told the client: %s", error)
+                answer = refusal(error, request_id)
+            answer.headers[REQUEST_HEADER] = request_id
+            return answer
+
+        return router
+
+    async def _answer(self, request: Request, request_id: str) -> Response:
+        """Raises HttpError, ClientDisconnect."""
+        created = timestamp(datetime.now(UTC))
+        async with AsyncExitStack() as stack:
+            body = await stack.enter_async_context(Body(request, self._settings.max_upload_bytes))
+            asked = self._read(request)
+            self._admit(stack)
+            with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
+                digest = await store(body, file, b"" if asked.encoding is None else header(asked.encoding))
+                work = FileWork(file, self._settings.max_file_seconds)
+                async with until_hung_up(request.receive):
+                    with self._told_of_the_end():
+                        model = await self._hear(stack, asked, work)
+            heard = Heard(request_id, digest, created, work.seconds, work.transcript("").segments)
+            content = await asyncio.to_thread(lambda: orjson.dumps(answer_of(asked, model, heard)))
+            return Response(content, media_type="application/json")
+        raise AssertionError("unreachable")  # no context here swallows an exception
+
+    def _read(self, request: Request) -> Asked:
+        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if content_type == "application/json":
+            message = "This server fetches nothing: send the sound itself as the body, not its url."
+            raise invalid(message, "url", "remote_content_error")
+        try:
+            return asked_of(request.query_params.multi_items(), self._settings.session_options())
+        except ClientError as error:
+            raise http_error_of(error) from None
+
+    async def _hear(self, stack: AsyncExitStack, asked: Asked, work: FileWork) -> Model:
+        await work.check()
+        models, description = await self._borrow(stack, asked.model or "")
+        log.info("a file for %s", description.model)
+        async with aclosing(work.listen(models, asked.session, self._metrics)) as segments:
+            async for _ in segments:
+                pass
+        return Model.of(description)
+
+
+async def store(body: Body, file: tempfile.SpooledTemporaryFile[bytes], head: bytes) -> str:
+    """Writes the body behind `head`, and goes back to the beginning; the sha256 of the body in hex.
+
+    Raises HttpError, ClientDisconnect.
+    """
+    digest = sha256()
+    file.write(head)
+    held: list[bytes] = []
+
+    def write() -> None:
+        piece = b"".join(held)
+        digest.update(piece)
+        file.write(piece)
+        held.clear()
+
+    async with aclosing(body.chunks(body.limit)) as chunks:
+        async for chunk in chunks:
+            held.append(chunk)
+            if sum(map(len, held)) >= PIECE:
+                await asyncio.to_thread(write)
+    await asyncio.to_thread(write)
+    file.seek(0)
+    return digest.hexdigest()
+
+
+def refusal(error: HttpError, request_id: str) -> JSONResponse:
+    """In Deepgram's shape."""
+    code = (error.code or TOO_LARGE).upper()
+    told = {"err_code": code, "err_msg": error.message, "request_id": request_id}
+    return JSONResponse(told, error.status, error.headers)

@@ -1,0 +1,130 @@
+"""Multipart: a form with a file in it (RFC 7578), taken apart as it comes. Pure: bytes in, bytes out."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from server.http_error import invalid
+
+FILE: Final = "file"  # name of the part whose bytes are the upload
+MAX_FIELDS: Final = 2_000
+MAX_FIELD_BYTES: Final = 1 << 20  # of all fields together, their headers included; these alone are held
+DROPPED: Final = frozenset({"known_speaker_references"})  # sound in fields that nobody will read
+
+
+@dataclass(slots=True)
+class _Part:
+    """What is known of the part under way; data: of a field that is kept"""
+
+    headers: dict[bytes, bytes] = field(default_factory=dict)
+    header: bytearray = field(default_factory=bytearray)
+    value: bytearray = field(default_factory=bytearray)
+    name: str = ""
+    data: bytearray | None = None
+
+
+class Form:
+    """fields: name and text, in the order of the form; has_file: it has a part named `file`.
+
+    The file's bytes are handed on by `feed` as they come, whatever stands before or behind it; those of other
+    files are dropped. `feed` and `finish` raise HttpError for what is no form, or holds too much in fields.
+    """
+
+    def __init__(self, content_type: str) -> None:
+        _, options = parse_options_header(content_type)
+        if not options.get(b"boundary"):
+            raise invalid("The multipart body has no boundary.", code="invalid_body")
+        self.fields: list[tuple[str, str]] = []
+        self.has_file = False
+        self._part = _Part()
+        self._into_file = False
+        self._held = 0
+        self._pieces: list[bytes] = []
+        self._ended = False
+        self._parser = _parser_of(self, options[b"boundary"])
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The pieces of the file in it."""
+        try:
+            self._parser.write(data)
+        except FormParserError as error:
+            raise invalid(f"The multipart body is malformed: {error}", code="invalid_body") from None
+        pieces, self._pieces = self._pieces, []
+        return pieces
+
+    def finish(self) -> None:
+        """No more comes."""
+        if not self._ended:
+            raise invalid("The multipart body ends before its last boundary.", code="invalid_body")
+
+    # the parser's callbacks
+
+    def on_part_begin(self) -> None:
+        self._part = _Part()
+
+    def on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._hold(end - start)
+        self._part.header += data[start:end]
+
+    def on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._hold(end - start)
+        self._part.value += data[start:end]
+
+    def on_header_end(self) -> None:
+        part = self._part
+        part.headers[bytes(part.header).lower()] = bytes(part.value)
+        part.header.clear()
+        part.value.clear()
+
+    def on_headers_finished(self) -> None:
+        part = self._part
+        _, options = parse_options_header(part.headers.get(b"content-disposition", b""))
+        if b"name" not in options:
+            raise invalid("A part of the multipart body has no name.", code="invalid_body")
+        part.name = options[b"name"].decode("utf-8", "replace")
+        self._into_file = part.name == FILE
+        if self._into_file and self.has_file:
+            raise invalid("More than one file was sent.", FILE)
+        self.has_file |= self._into_file
+        dropped = self._into_file or b"filename" in options or part.name.partition("[")[0] in DROPPED
+        part.data = None if dropped else bytearray()
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._into_file:
+            self._pieces.append(data[start:end])
+        elif self._part.data is not None:
+            self._hold(end - start)
+            self._part.data += data[start:end]
+
+    def on_part_end(self) -> None:
+        self._into_file = False
+        if self._part.data is not None:
+            if len(self.fields) == MAX_FIELDS:
+                raise invalid(f"More than {MAX_FIELDS} fields were sent.", code="invalid_body")
+            self.fields.append((self._part.name, self._part.data.decode("utf-8", "replace")))
+
+    def on_end(self) -> None:
+        self._ended = True
+
+    def _hold(self, count: int) -> None:
+        self._held += count
+        if self._held > MAX_FIELD_BYTES:
+            raise invalid(f"The fields hold more than {MAX_FIELD_BYTES} bytes.", code="invalid_body")
+
+
+def _parser_of(form: Form, boundary: bytes) -> MultipartParser:
+    return MultipartParser(
+        boundary,
+        {
+            "on_part_begin": form.on_part_begin,
+            "on_part_data": form.on_part_data,
+            "on_part_end": form.on_part_end,
+            "on_header_field": form.on_header_field,
+            "on_header_value": form.on_header_value,
+            "on_header_end": form.on_header_end,
+            "on_headers_finished": form.on_headers_finished,
+            "on_end": form.on_end,
+        },
+    )

@@ -1,0 +1,164 @@
+"""The door of OpenAI's Realtime API, /v1/realtime: docs/realtime.md spoken over one WebSocket."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import ClassVar, Final
+
+from starlette.websockets import WebSocket
+
+from asr.hypothesis import Description
+from server.admission import Admission
+from server.client_secrets import PREFIX, ClientSecrets
+from server.dialect import Message
+from server.door import Door, Opening
+from server.engine import Engine
+from server.errors import CLOSE_BAD_REQUEST, ClientError
+from server.metrics import Metrics
+from server.realtime_intake import RealtimeIntake
+from server.realtime_session import RealtimeSession
+from server.realtime_wire import RealtimeWire
+from server.settings import Settings
+from stream.events import Event
+from stream.pump import Pump
+from vad.segmenter import Reason
+
+CLOSE_UNAUTHORIZED: Final = 3000
+PATHS: Final = ("/v1/realtime", "/openai/v1/realtime", "/openai/realtime")
+BETA_PATH: Final = "/openai/realtime"  # Azure's, before GA
+SUBPROTOCOL: Final = "realtime"
+KEY_SUBPROTOCOL: Final = "openai-insecure-api-key."  # of browsers, which have no headers
+BETA_SUBPROTOCOL: Final = "openai-beta.realtime-v1"
+PRIVATE: Final = frozenset({"prompt", "keywords"})  # of what is in force; not for the log
+
+
+class RealtimeDialect:
+    """One connection's. recognizer: what does the work, told with the settings."""
+
+    idle_seconds = None
+    comeback = None
+
+    def __init__(
+        self, name: str, pump: Pump, session: RealtimeSession, recognizer: Mapping[str, object]
+    ) -> None:
+        self._name = name
+        self._recognizer = recognizer
+        self._intake = RealtimeIntake(pump, session)
+        self._wire = RealtimeWire(name, session)
+
+    @property
+    def ended(self) -> bool:
+        return self._intake.ended
+
+    def greet(self) -> Sequence[Message]:
+        session = self._intake.session
+        is_flat_transcription = session.beta and session.given.type == "transcription"
+        type_ = "transcription_session.created" if is_flat_transcription else "session.created"
+        return [{"type": type_, "session": session.effective(), "recognizer": self._recognizer}]
+
+    def receive(self, message: str | bytes) -> Sequence[Message]:
+        self._intake.receive(message)
+        return ()
+
+    def go_on(self) -> bool:
+        return self._intake.go_on()
+
+    def finish(self, reason: Reason) -> None:
+        self._intake.finish(reason)
+
+    def tell(self, event: Event) -> Sequence[Message]:
+        return self._wire.messages_of(event)
+
+    def complain(self, error: ClientError) -> Message:
+        return error.as_event()
+
+    def stamp(self, message: Message, number: int) -> None:
+        message["event_id"] = f"event_{self._name}_{number}"
+
+    def describe(self) -> Mapping[str, object]:
+        session = self._intake.session
+        said = session.transcription.model_dump(exclude_none=True, exclude=set(PRIVATE))
+        return {"protocol": "beta" if session.beta else "GA", "encoding": session.encoding, **said}
+
+
+class RealtimeDoor(Door):
+    """/v1/realtime. Keys are not looked at yet, but for those that bring their settings along."""
+
+    max_message_bytes: ClassVar[int | None] = 22 << 20  # an append may hold 15 MiB of sound, in base64
+
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        admission: Admission,
+        metrics: Metrics,
+        secrets: ClientSecrets,
+        plain: RealtimeSession,
+    ) -> None:
+        super().__init__(settings, engine, admission, metrics)
+        self._secrets = secrets
+        self._plain = plain
+
+    def subprotocol(self, websocket: WebSocket) -> str | None:
+        return SUBPROTOCOL if SUBPROTOCOL in _offered(websocket) else None
+
+    def open(self, websocket: WebSocket) -> Opening:
+        session = self._session(websocket)
+        recognizers = self.engine.recognizers
+        names = (session.transcription.model, session.given.model)
+        known = (recognizers.resolve(name) for name in names if name)
+        recognizer = next((name for name in known if name), recognizers.default)
+
+        def dialect(name: str, pump: Pump, description: Description) -> RealtimeDialect:
+            own = replace(session, id=f"sess_{name}")
+            return RealtimeDialect(name, pump, own, dataclasses.asdict(description))
+
+        return Opening(recognizer, session.options, dialect)
+
+    def refusal(self, error: ClientError) -> Mapping[str, object]:
+        return error.as_event() | {"event_id": "event_0"}
+
+    def _session(self, websocket: WebSocket) -> RealtimeSession:
+        """As the handshake asks for it. Raises ClientError."""
+        key, query = _key(websocket), websocket.query_params
+        by_secret = key is not None and key.startswith(PREFIX)
+        session = self._secrets.session_of(key) if by_secret and key else self._plain
+        if session is None:
+            raise _refused("invalid_api_key", "Incorrect API key provided.", CLOSE_UNAUTHORIZED)
+        session = replace(session, beta=_is_beta(websocket))
+        model = query.get("model") or query.get("deployment")  # as Azure calls it
+        if query.get("intent") == "transcription":
+            named = {"audio": {"input": {"transcription": {"model": model}}}}
+            return session.merged({"type": "transcription", **(named if model else {})})
+        if model:
+            return session.merged({"model": model} if by_secret else {"type": "realtime", "model": model})
+        if by_secret:
+            return session
+        problem = "You must provide a model parameter, or intent=transcription."
+        raise _refused("missing_model", problem, CLOSE_BAD_REQUEST)
+
+
+def _key(websocket: WebSocket) -> str | None:
+    scheme, _, key = websocket.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return key.strip()
+    keys = (name.removeprefix(KEY_SUBPROTOCOL) for name in _offered(websocket) if KEY_SUBPROTOCOL in name)
+    return websocket.headers.get("api-key") or next(keys, None)
+
+
+def _is_beta(websocket: WebSocket) -> bool:
+    return (
+        "realtime=v1" in websocket.headers.get("openai-beta", "")
+        or BETA_SUBPROTOCOL in _offered(websocket)
+        or websocket.url.path.endswith(BETA_PATH)
+    )
+
+
+def _offered(websocket: WebSocket) -> Sequence[str]:
+    offered: Sequence[str] = websocket.scope.get("subprotocols", ())
+    return offered
+
+
+def _refused(code: str, message: str, close: int) -> ClientError:
+    """In OpenAI's way: the upgrade was accepted, an error, and a close whose reason is type and code."""
+    return ClientError(code, message, close=close, reason=f"invalid_request_error.{code}")

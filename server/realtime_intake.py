@@ -1,0 +1,192 @@
+"""RealtimeIntake: a client's messages in OpenAI's Realtime protocol, turned into calls of its pump.
+
+Synchronous. Nothing is answered here: what is to be answered, errors too, goes into the stream as a note, and
+is answered when it comes back.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+import pybase64
+
+from audio.clip import SAMPLE_RATE, Clip
+from audio.decoder import Decoder
+from audio.errors import AudioError
+from server.errors import ClientError
+from server.intake import id_of, object_from_json
+from server.realtime_notes import (
+    SHORTEST_COMMIT,
+    Committed,
+    Deleted,
+    Left,
+    Passed,
+    Retrieved,
+    Updated,
+    commit_empty,
+)
+from server.realtime_session import RealtimeSession
+from stream.pump import Pump
+from vad.segmenter import Reason
+
+Message = dict[str, Any]
+
+PIECE: Final = 1 << 16  # bytes of sound taken in at once: decoding them takes a millisecond or two
+PASSING: Final = SAMPLE_RATE // 2  # samples from one look at the idle timeout to the next
+
+# They ask for what a transcription has not, or for nothing: an error would end most clients.
+IGNORED: Final = frozenset(
+    {
+        "conversation.item.create",
+        "conversation.item.truncate",
+        "response.cancel",
+        "output_audio_buffer.clear",
+    }
+)
+
+
+class RealtimeIntake:
+    """One connection's messages. `ended` once no more audio is taken in."""
+
+    def __init__(self, pump: Pump, session: RealtimeSession) -> None:
+        self.session = session
+        self.ended = False
+        self._pump = pump
+        self._decoder = Decoder()
+        self._rest = memoryview(b"")  # of an append that is too long to be taken in at once
+        self._since = 0  # samples: where the client's last commit or clear was
+        self._passed = 0  # samples: where the last look at the idle timeout was
+        self._handlers: dict[object, Callable[[Message], None]] = {
+            "session.update": self._update,
+            "transcription_session.update": self._update,
+            "input_audio_buffer.append": self._append,
+            "input_audio_buffer.commit": self._commit,
+            "input_audio_buffer.clear": self._clear,
+            "conversation.item.retrieve": self._retrieve,
+            "conversation.item.delete": self._delete,
+            "response.create": self._refuse_to_respond,
+            "session.input_audio_buffer.append": self._append,
+            "session.close": self._leave,
+            **dict.fromkeys(IGNORED, self._ignore),
+        }
+
+    def receive(self, message: str | bytes) -> None:
+        """Acts on a message. One after which something is left is to be followed by `go_on`."""
+        event: Message = {}
+        try:
+            if isinstance(message, bytes):
+                self._take_in(message)
+            else:
+                event = object_from_json(message)
+                self._handler(event)(event)
+        except AudioError as error:
+            self._pump.note(ClientError(error.code, str(error), param=error.param, event_id=id_of(event)))
+        except ClientError as error:
+            error.event_id = id_of(event)
+            self._pump.note(error)
+
+    def go_on(self) -> bool:
+        """Takes in the next piece of a long message; False if nothing is left of it."""
+        if not self._rest:
+            return False
+        piece, self._rest = self._rest[:PIECE], self._rest[PIECE:]
+        self._decode(bytes(piece))
+        return True
+
+    def finish(self, reason: Reason) -> None:
+        """Ends the audio: what the decoder still holds comes first. Idempotent."""
+        if self.ended:
+            return
+        self.ended = True
+        self._rest = memoryview(b"")
+        self._pass_on(self._decoder.flush())
+        self._pump.end(reason)
+
+    def _handler(self, event: Message) -> Callable[[Message], None]:
+        kind = event.get("type")
+        handler = self._handlers.get(kind) if isinstance(kind, str) else None
+        if handler is None:
+            problem = "A message needs a `type`." if kind is None else f"Unknown type: {str(kind)[:100]!r}."
+            raise ClientError("invalid_value", problem, param="type")
+        return handler
+
+    def _append(self, event: Message) -> None:
+        audio = event.get("audio")
+        if not isinstance(audio, str):
+            problem = "`audio` is missing." if audio is None else "`audio` must be a base64 string."
+            raise ClientError("invalid_audio", problem, param="audio")
+        try:
+            data = pybase64.b64decode(audio, validate=True)
+        except ValueError as error:
+            raise ClientError("invalid_audio", f"`audio` is not base64: {error}.", param="audio") from None
+        self._take_in(data)
+
+    def _take_in(self, data: bytes) -> None:
+        if len(data) <= PIECE:
+            self._decode(data)
+        else:
+            self._rest = memoryview(data)
+            self.go_on()
+
+    def _decode(self, data: bytes) -> None:
+        self._pass_on(self._decoder.decode(data, self.session.encoding))
+        if self._decoder.leftover:  # of another format: whole samples are in the stream, a stub is lost
+            problem = f"{self._decoder.leftover} bytes were left over that make no sample."
+            self._pump.note(ClientError("invalid_audio", problem, param="audio"))
+
+    def _pass_on(self, clip: Clip | None) -> None:
+        if clip is None:
+            return
+        self._pump.receive_audio(clip)
+        if self.session.idle_timeout and clip.end - self._passed >= PASSING:
+            self._passed = clip.end
+            self._pump.note(Passed())
+
+    def _commit(self, event: Message) -> None:
+        self._pass_on(self._decoder.drain())
+        received = self._pump.session.received
+        if received - self._since < SHORTEST_COMMIT:
+            raise commit_empty(received - self._since)
+        self._since = received
+        self._pump.commit()
+        self._pump.note(Committed(id_of(event)))
+
+    def _clear(self, event: Message) -> None:
+        self._pass_on(self._decoder.drain())
+        self._since = self._pump.session.received
+        self._pump.clear()
+
+    def _update(self, event: Message) -> None:
+        session = event.get("session")
+        if not isinstance(session, dict):
+            raise ClientError("invalid_value", "`session` must be an object.", param="session")
+        before, type_ = self.session, str(event["type"])
+        if type_ == "transcription_session.update" and not before.beta:
+            before = replace(before, beta=True)
+        self.session = before.merged(session)
+        self._pump.update(self.session.options)
+        self._pump.note(Updated(self.session, f"{type_}d"))
+
+    def _retrieve(self, event: Message) -> None:
+        self._pump.note(Retrieved(_item_id(event), id_of(event)))
+
+    def _delete(self, event: Message) -> None:
+        self._pump.note(Deleted(_item_id(event), id_of(event)))
+
+    def _refuse_to_respond(self, event: Message) -> None:
+        problem = "This server transcribes: it has no model that could respond."
+        raise ClientError("response_not_supported", problem, param="type")
+
+    def _leave(self, event: Message) -> None:
+        self._pump.note(Left())
+        self.finish(Reason.END_OF_STREAM)
+
+    def _ignore(self, event: Message) -> None:
+        pass
+
+
+def _item_id(event: Message) -> str:
+    item_id = event.get("item_id")
+    if not isinstance(item_id, str):
+        raise ClientError("invalid_value", "`item_id` must be a string.", param="item_id")
+    return item_id

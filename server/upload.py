@@ -1,0 +1,154 @@
+"""Upload: the body of a request on its way to a temporary file, with bounds on all that it holds."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import IO, Final, Self
+
+import orjson
+import pybase64
+from starlette.requests import ClientDisconnect, Request
+
+from server.http_error import HttpError, invalid, too_large
+from server.multipart import Form
+
+IN_MEMORY: Final = 1 << 20  # bytes of an upload; a larger one goes to disk
+PIECE: Final = 1 << 18  # bytes that are written at once
+MAX_JSON_BYTES: Final = 36 << 20  # such a body lies in memory: 25 MiB of sound in base64, and the rest
+IDLE_SECONDS: Final = 30.0  # without a byte
+LINGER_SECONDS: Final = 2.0  # for which a refused body is read on: a client that sends does not listen
+LINGER_BYTES: Final = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """fields: names and values in order, texts in a form, anything in JSON; file: at its beginning, None if
+    there was none."""
+
+    fields: Sequence[tuple[str, object]]
+    file: IO[bytes] | None
+
+
+class Body:
+    """The body of a request, at most `limit` bytes of it. A context manager: an HttpError leaves it once the
+    client has had its chance to say the rest, and closes the connection if there is more."""
+
+    def __init__(self, request: Request, limit: int, idle_seconds: float = IDLE_SECONDS) -> None:
+        self.limit = limit
+        self._idle_seconds = idle_seconds
+        self._request = request
+        self._read = 0
+        self._ended = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, HttpError) and not self._ended:
+            await self._linger()
+            if not self._ended:
+                error.headers["connection"] = "close"
+
+    async def chunks(self, limit: int) -> AsyncGenerator[bytes, None]:
+        """limit: bytes. Raises HttpError(413, 408), ClientDisconnect."""
+        declared = self._request.headers.get("content-length", "")
+        if declared.isdecimal() and int(declared) > limit:
+            raise too_large(limit, int(declared))
+        while not self._ended:
+            chunk = await self._next()
+            self._read += len(chunk)
+            if self._read > limit:
+                raise too_large(limit, self._read)
+            yield chunk
+
+    async def _next(self) -> bytes:
+        try:
+            async with asyncio.timeout(self._idle_seconds):
+                message = await self._request.receive()
+        except TimeoutError:
+            raise HttpError(408, "The request's body did not come.", code="request_timeout") from None
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        self._ended = not message.get("more_body", False)
+        chunk: bytes = message.get("body", b"")
+        return chunk
+
+    async def _linger(self) -> None:
+        """A close with bytes unread would be a reset, which may overtake the answer."""
+        if "expect" in self._request.headers:  # has been waiting for a word of ours to send anything
+            return
+        read = 0
+        try:
+            async with asyncio.timeout(LINGER_SECONDS):
+                while read < LINGER_BYTES and not self._ended:
+                    message = await self._request.receive()
+                    read += len(message.get("body", b""))
+                    self._ended = not message.get("more_body", False)
+        except TimeoutError:
+            pass
+
+
+@asynccontextmanager
+async def received(request: Request, body: Body) -> AsyncIterator[Upload]:
+    """The upload, for as long as the context lasts. Raises HttpError, ClientDisconnect."""
+    with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
+        content_type = request.headers.get("content-type", "")
+        kind = content_type.partition(";")[0].strip().lower()
+        if kind == "multipart/form-data":
+            upload = await _receive_form(Form(content_type), body, file)
+        elif kind == "application/json":
+            upload = await _receive_json(body, file)
+        else:
+            raise HttpError(415, "The body must be multipart/form-data or application/json.")
+        file.seek(0)
+        yield upload
+
+
+async def _receive_form(form: Form, body: Body, file: IO[bytes]) -> Upload:
+    held: list[bytes] = []
+    async with aclosing(body.chunks(body.limit)) as chunks:
+        async for chunk in chunks:
+            held += form.feed(chunk)
+            if sum(map(len, held)) >= PIECE:
+                await asyncio.to_thread(file.write, b"".join(held))
+                held.clear()
+    form.finish()
+    await asyncio.to_thread(file.write, b"".join(held))
+    return Upload(form.fields, file if form.has_file else None)
+
+
+async def _receive_json(body: Body, file: IO[bytes]) -> Upload:
+    document = bytearray()
+    async with aclosing(body.chunks(min(body.limit, MAX_JSON_BYTES))) as chunks:
+        async for chunk in chunks:
+            document += chunk
+    return await asyncio.to_thread(_unpack, document, file)
+
+
+def _unpack(document: bytearray, file: IO[bytes]) -> Upload:
+    """{"input_audio": {"data": base64, "format": …}, and the fields of the form}"""
+    try:
+        fields = orjson.loads(document)
+    except orjson.JSONDecodeError as error:
+        raise invalid(f"The body is not JSON: {error}", code="invalid_body") from None
+    if not isinstance(fields, dict):
+        raise invalid("The body must be a JSON object.", code="invalid_body")
+    audio = fields.pop("input_audio", None)
+    if audio is not None:
+        file.write(_decoded(audio))
+    return Upload(list(fields.items()), None if audio is None else file)
+
+
+def _decoded(audio: object) -> bytes:
+    data = audio.get("data") if isinstance(audio, Mapping) else None
+    if not isinstance(data, str):
+        raise invalid("`input_audio.data` must be sound in base64.", "input_audio")
+    try:
+        return pybase64.b64decode(data, validate=True)
+    except ValueError:
+        raise invalid("`input_audio.data` is not base64.", "input_audio", "invalid_audio") from None

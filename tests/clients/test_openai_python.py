@@ -1,0 +1,92 @@
+"""The openai SDK for Python against a real server with the embedded recognizer."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.clients.environments import python_environment, run_script
+from tests.server.program import program
+from tests.server.running import ROOT
+
+pytestmark = pytest.mark.slow
+
+WORDS = " ".join((ROOT / "test.txt").read_text().lower().replace(".", "").replace(",", "").split())
+
+
+@pytest.fixture(scope="module")
+def rest() -> Iterator[Any]:
+    """What tests/clients/scripts/openai_rest.py saw."""
+    python = python_environment("openai", "openai==3.54.0")
+    with program(ASR_MODEL="pocketsphinx", MAX_UPLOAD_BYTES=str(2 << 20)) as server:
+        assert server.ready()["ready"], server.log
+        yield run_script([python], "openai_rest.py", f"{server.url}/v1", str(ROOT / "test.wav"))
+
+
+def test_json_is_the_text_with_its_usage(rest: Any) -> None:
+    assert rest["json"]["text"] == WORDS
+    assert rest["json"]["usage"] == {"type": "duration", "seconds": 13.0}
+
+
+def test_the_answer_says_which_model_did_the_work(rest: Any) -> None:
+    assert (rest["headers"]["x-model"], rest["json"]["model"]) == ("pocketsphinx", "pocketsphinx")
+    assert rest["headers"]["x-request-id"].startswith("req_")
+
+
+def test_text_and_subtitles_are_strings(rest: Any) -> None:
+    assert rest["text"] == WORDS + "\n"
+    assert rest["srt"].startswith("1\n00:00:0")
+    assert rest["vtt"].startswith("WEBVTT\n\n00:00:0")
+
+
+def test_verbose_json_has_segments_and_words(rest: Any) -> None:
+    verbose = rest["verbose"]
+    assert (verbose["language"], verbose["text"]) == ("english", WORDS)
+    assert [segment["id"] for segment in verbose["segments"]] == [0, 1, 2]
+    assert " ".join(word["word"] for word in verbose["words"]) == WORDS
+    assert None not in verbose["segments"][0].values()
+    assert 12 < verbose["duration"] < 12.1
+
+
+def test_diarized_json_has_one_speaker(rest: Any) -> None:
+    assert {segment["speaker"] for segment in rest["diarized"]["segments"]} == {"A"}
+
+
+def test_every_field_that_the_sdk_sends_is_understood(rest: Any) -> None:
+    full = rest["full"]
+    assert "".join(each["token"] for each in full["logprobs"]) == full["text"]
+    assert full["ignored"] == ["keywords", "language", "prompt"]
+
+
+def test_deltas_add_up(rest: Any) -> None:
+    *deltas, done = rest["stream"]["events"]
+    assert "".join(each["delta"] for each in deltas) == done["text"] == WORDS
+    assert rest["stream"]["types"] == ["TranscriptionTextDeltaEvent"] * 3 + ["TranscriptionTextDoneEvent"]
+    assert done["usage"]["seconds"] == 13
+
+
+def test_models_are_listed(rest: Any) -> None:
+    assert rest["models"] == ["pocketsphinx"]
+    assert rest["model"]["id"] == "whisper-1"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "status", "param", "code"),
+    [
+        ("translation", "BadRequestError", 400, "model", "unsupported_value"),
+        ("language", "BadRequestError", 400, "language", "invalid_language_format"),
+        ("temperature", "BadRequestError", 400, "temperature", "invalid_value"),
+        ("file", "BadRequestError", 400, "file", "invalid_audio"),
+        ("empty", "BadRequestError", 400, "file", "invalid_audio"),
+        ("large", "APIStatusError", 413, None, None),
+        ("model", "NotFoundError", 404, "model", "model_not_found"),
+        ("path", "NotFoundError", 404, None, None),
+    ],
+)
+def test_an_error_is_the_sdks_own_exception(
+    rest: Any, name: str, kind: str, status: int, param: str | None, code: str | None
+) -> None:
+    error = rest["errors"][name]
+    assert (error["kind"], error["status"], error["param"], error["code"]) == (kind, status, param, code)
+    assert error["request_id"].startswith("req_")
+    assert error["type"] in ("invalid_request_error", "server_error")

@@ -1,0 +1,145 @@
+"""HTTP without a network: an application, a request whose client may hang up, little files of sound."""
+
+import asyncio
+import io
+import json
+import wave
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import numpy as np
+from fastapi import FastAPI
+
+from asr.hypothesis import Description
+from audio.clip import Samples
+from server.admission import Admission
+from server.engine import Engine, State
+from server.envelope import add_envelope
+from server.metrics import Metrics
+from server.rest import RestDoor
+from server.settings import Settings
+from stream.pump import Models
+from tests.server.running import Message, free_settings
+
+NAME = "little"
+
+
+class LittleEngine(Engine):
+    """Its models are there already, once `gate` is open."""
+
+    def __init__(self, models: Models, *, translates: bool = False) -> None:
+        super().__init__(free_settings())
+        self.state = State.READY
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self._lent = models
+        self._translates = translates
+
+    @asynccontextmanager
+    async def borrow(self, name: str | None = None) -> AsyncIterator[tuple[Models, Description]]:
+        await self.gate.wait()
+        yield self._lent, Description(NAME, NAME, "free", "cpu", "none", translates=self._translates)
+
+
+def rest_app(
+    engine: Engine, files: Admission, settings: Settings | None = None, load_seconds: float = 60.0
+) -> FastAPI:
+    app, metrics = FastAPI(), Metrics()
+    add_envelope(app, metrics)
+    app.include_router(RestDoor(settings or free_settings(), engine, files, metrics, load_seconds).router())
+    return app
+
+
+class Call:
+    """One request, whose answer is in `status`, `headers` and `body` as far as it has come.
+
+    body: sent in pieces; more: the last of them is not the end
+    """
+
+    def __init__(self, app: FastAPI, request: httpx.Request, *pieces: bytes, more: bool = False) -> None:
+        self.status: int | None = None
+        self.headers: dict[str, str] = {}
+        self.body = b""
+        self.reads = asyncio.Event()
+        self.reads.set()
+        self._app = app
+        self._request = request
+        self._pieces = [*(pieces or (request.read(),))]
+        self._more = more
+        self._gone = asyncio.Event()
+        self._news = asyncio.Event()
+
+    async def run(self) -> "Call":
+        await self._app(
+            {
+                "type": "http",
+                "method": self._request.method,
+                "path": self._request.url.path,
+                "raw_path": self._request.url.raw_path,
+                "query_string": b"",
+                "headers": [(name.lower(), value) for name, value in self._request.headers.raw],
+            },
+            self._receive,
+            self._send,
+        )
+        return self
+
+    def hangs_up(self) -> None:
+        self._gone.set()
+
+    async def hears(self, part: bytes) -> None:
+        """Waits until it stands in the body."""
+        while part not in self.body:
+            self._news.clear()
+            await self._news.wait()
+
+    @property
+    def json(self) -> Message:
+        answer: Message = json.loads(self.body)
+        return answer
+
+    @property
+    def events(self) -> list[Message]:
+        return events_of(self.body.decode())
+
+    async def _receive(self) -> Message:
+        if self._pieces:
+            piece = self._pieces.pop(0)
+            return {"type": "http.request", "body": piece, "more_body": bool(self._pieces) or self._more}
+        await self._gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Any) -> None:
+        await self.reads.wait()
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self.headers = {name.decode(): value.decode() for name, value in message["headers"]}
+        else:
+            self.body += message.get("body", b"")
+        self._news.set()
+
+
+def events_of(text: str) -> list[Message]:
+    """Of server-sent events."""
+    return [json.loads(part.removeprefix("data: ")) for part in text.split("\n\n") if part]
+
+
+def asking(path: str = "transcriptions", *, file: bytes | None = None, **fields: Any) -> httpx.Request:
+    """A form; a field that is a list is sent several times, without brackets."""
+    files = {} if file is None else {"file": ("speech.wav", file)}
+    fields.setdefault("model", "whisper-1")
+    return httpx.Request("POST", f"http://here/v1/audio/{path}", data=fields, files=files or {"x": b""})
+
+
+def wav(samples: Samples, rate: int = 16_000, channels: int = 1) -> bytes:
+    """PCM16; the same in every channel."""
+    pcm = (np.repeat(samples[:, None], channels, axis=1) * 32_767).astype("<i2")
+    stream = io.BytesIO()
+    with wave.open(stream, "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(pcm.tobytes())
+    return stream.getvalue()

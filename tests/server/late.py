@@ -1,0 +1,80 @@
+"""Models that answer late, by a seed, on a pump that needs no event loop."""
+
+import random
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar, cast
+
+import numpy as np
+
+from asr.hypothesis import Hypothesis, Request
+from batching.batcher import Batcher, Ticket
+from stream.pump import Models, Probabilities
+from tests.server.little import Slots
+from tests.stream.little import hear, recognize
+from vad.work import Work
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Late(Generic[Item, Result]):
+    """Takes items as a Batcher does; `answer_one` answers one of them."""
+
+    def __init__(self, answer: Callable[[Item], Result | Exception]) -> None:
+        self._answer = answer
+        self._waiting: list[Ticket[Item, Result]] = []
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def post(
+        self, item: Item, done: Callable[[Result | Exception], None], priority: int = 0
+    ) -> Ticket[Item, Result]:
+        self._waiting.append(Ticket(item, priority, done, 0.0))
+        return self._waiting[-1]
+
+    def promote(self, ticket: Ticket[Item, Result], priority: int) -> None:
+        pass
+
+    def cancel(self, ticket: Ticket[Item, Result]) -> bool:
+        if ticket not in self._waiting:
+            return False
+        self._waiting.remove(ticket)
+        return True
+
+    def answer_one(self, place: int) -> None:
+        ticket = self._waiting.pop(place)
+        ticket.tell(self._answer(ticket.item))
+
+
+class LateModels:
+    """A detector of loudness, and a recognizer that says what it heard, or, now and then, fails."""
+
+    def __init__(self, seed: int, failures: float = 0.0, incremental: bool = False) -> None:
+        self._chance = random.Random(seed)
+        self._failures = failures
+        self._incremental = incremental
+        self._vad: Late[Work, Probabilities] = Late(lambda work: np.array(hear(work.hops), np.float32))
+        self._asr: Late[Request, Hypothesis] = Late(self._recognize)
+
+    def models(self) -> Models:
+        vad, asr = cast(Any, self._vad), cast(Any, self._asr)
+        return Models(Slots(), cast("Batcher[Work, Probabilities]", vad), asr, self._incremental)
+
+    def answer_some(self) -> None:
+        while self._chance.random() < 0.6 and (self._vad or self._asr):
+            self._answer_one()
+
+    def answer_all(self) -> None:
+        while self._vad or self._asr:
+            self._answer_one()
+
+    def _answer_one(self) -> None:
+        if self._vad and (not self._asr or self._chance.random() < 0.8):
+            self._vad.answer_one(0)
+        else:
+            self._asr.answer_one(self._chance.randrange(len(self._asr)))
+
+    def _recognize(self, request: Request) -> Hypothesis | Exception:
+        failed = self._chance.random() < self._failures
+        return RuntimeError("out of memory") if failed else recognize(request)

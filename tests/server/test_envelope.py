@@ -1,0 +1,83 @@
+"""What every HTTP answer has."""
+
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from server.app import create_app
+from server.envelope import add_envelope, http_error_of
+from server.errors import ClientError, models_not_ready
+from server.metrics import Metrics
+from tests.server.running import free_settings
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def client(metrics: Metrics) -> TestClient:
+    app = FastAPI()
+    add_envelope(app, metrics)
+
+    @app.get("/v1/things/{number}")
+    def thing(number: int) -> int:
+        if number == 13:
+            raise ZeroDivisionError
+        if number == 14:
+            raise models_not_ready()
+        return number
+
+    return TestClient(app, raise_server_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "param", "code"),
+    [
+        ("GET", "/v1/nothing", 404, None, None),
+        ("GET", "/", 404, None, None),
+        ("PUT", "/v1/things/1", 405, None, None),
+        ("GET", "/v1/things/x", 400, "number", "invalid_value"),
+        ("GET", "/v1/things/13", 500, None, "internal_error"),
+        ("GET", "/v1/things/14", 503, None, "models_not_ready"),
+    ],
+)
+def test_every_error_is_in_the_envelope_and_has_an_id(
+    client: TestClient, method: str, path: str, status: int, param: str | None, code: str | None
+) -> None:
+    answer = client.request(method, path)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"], error["code"]) == (status, param, code)
+    assert error.keys() == {"message", "type", "param", "code"}
+    assert answer.headers["x-request-id"].startswith("req_")
+
+
+def test_each_request_has_an_id_of_its_own(client: TestClient) -> None:
+    ids = {client.get("/v1/things/1").headers["x-request-id"] for _ in range(3)}
+    assert len(ids) == 3
+
+
+def test_a_wrong_method_is_told_the_right_ones(client: TestClient) -> None:
+    assert client.put("/v1/things/1").headers["allow"] == "GET"
+
+
+def test_answers_are_counted_by_route_and_status(client: TestClient, metrics: Metrics) -> None:
+    for path in ("/v1/things/1", "/v1/things/2", "/v1/things/13", "/v1/nothing", "/elsewhere"):
+        client.get(path)
+    told = metrics.text().decode()
+    assert 'stt_http_requests_total{path="/v1/things/{number}",status="200"} 2.0' in told
+    assert 'stt_http_requests_total{path="/v1/things/{number}",status="500"} 1.0' in told
+    assert 'stt_http_requests_total{path="other",status="404"} 1.0' in told
+    assert "elsewhere" not in told
+
+
+def test_what_a_stream_would_be_told_has_a_status() -> None:
+    assert http_error_of(models_not_ready()).status == 503
+    assert http_error_of(ClientError("internal_error", "x", server=True, retryable=True)).status == 500
+    assert http_error_of(ClientError("invalid_value", "x", param="model")).status == 400
+
+
+def test_the_doors_of_the_server_have_it() -> None:
+    answer = TestClient(create_app(free_settings())).get("/v1/nothing")
+    assert answer.json()["error"]["type"] == "invalid_request_error"

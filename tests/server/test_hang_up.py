@@ -1,0 +1,45 @@
+"""A client that goes away ends the work that was done for it."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from starlette.requests import ClientDisconnect
+
+from server.hang_up import until_hung_up
+
+
+class Telephone:
+    def __init__(self) -> None:
+        self.hung_up = asyncio.Event()
+
+    async def __call__(self) -> Any:
+        await self.hung_up.wait()
+        return {"type": "http.disconnect"}
+
+
+async def test_work_that_ends_first_is_left_alone() -> None:
+    async with until_hung_up(Telephone()):
+        await asyncio.sleep(0)
+
+
+async def test_hanging_up_cancels_the_work() -> None:
+    telephone = Telephone()
+    telephone.hung_up.set()
+    with pytest.raises(ClientDisconnect):
+        async with until_hung_up(telephone):
+            await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("error", [ValueError, TimeoutError, asyncio.CancelledError])
+async def test_errors_of_the_work_come_out_as_they_are(error: type[BaseException]) -> None:
+    with pytest.raises(error):
+        async with until_hung_up(Telephone()):
+            raise error
+
+
+async def test_nobody_listens_any_more_afterwards() -> None:
+    async with until_hung_up(Telephone()):
+        pass
+    await asyncio.sleep(0)
+    assert [task for task in asyncio.all_tasks() if "hanging up" in task.get_name()] == []

@@ -1,0 +1,88 @@
+"""A form with a file, taken apart as it comes."""
+
+from itertools import pairwise
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.http_error import HttpError
+from server.multipart import MAX_FIELD_BYTES, MAX_FIELDS, Form
+from tests.server.calling import asking
+
+FILE = b"RIFF\r\n--not the boundary\r\n" * 9
+WANTED = [("model", "whisper-1"), ("prompt", "Ärger\r\nmit --"), ("keywords[]", "a"), ("keywords[]", "b")]
+
+
+def encoded(request: httpx.Request) -> tuple[str, bytes]:
+    return request.headers["content-type"], request.read()
+
+
+SENT: dict[str, Any] = {"prompt": "Ärger\r\nmit --", "keywords[]": ["a", "b"]}
+TYPE, BODY = encoded(asking(file=FILE, **SENT))
+BOUNDARY = TYPE.partition("boundary=")[2]
+
+
+def part(disposition: str, data: bytes = b"") -> bytes:
+    return f"--{BOUNDARY}\r\nContent-Disposition: form-data; {disposition}\r\n\r\n".encode() + data + b"\r\n"
+
+
+END = f"--{BOUNDARY}--\r\n".encode()
+
+
+def parsed(*chunks: bytes, content_type: str = TYPE) -> tuple[Form, bytes]:
+    form = Form(content_type)
+    file = b"".join(piece for chunk in chunks for piece in form.feed(chunk))
+    form.finish()
+    return form, file
+
+
+@given(st.lists(st.integers(0, len(BODY)), max_size=9).map(sorted))
+def test_fields_and_file_are_the_same_wherever_the_body_is_cut(cuts: list[int]) -> None:
+    places = [0, *cuts, len(BODY)]
+    form, file = parsed(*(BODY[a:b] for a, b in pairwise(places)))
+    assert (file, sorted(form.fields), form.has_file) == (FILE, sorted(WANTED), True)
+
+
+def test_the_file_may_stand_first_or_last() -> None:
+    field, file = part('name="model"', b"m"), part('name="file"; filename="a.wav"', b"sound")
+    for body in (field + file + END, file + field + END):
+        form, sound = parsed(body)
+        assert (form.fields, sound) == ([("model", "m")], b"sound")
+
+
+def test_a_file_needs_no_name_of_its_own() -> None:
+    form, sound = parsed(part('name="file"', b"sound") + END)
+    assert (form.has_file, sound) == (True, b"sound")
+
+
+def test_other_files_and_speakers_references_are_not_held() -> None:
+    other = part('name="x"; filename="y"', b"z" * (MAX_FIELD_BYTES + 1))
+    reference = part('name="known_speaker_references[]"', b"data:" + b"z" * (MAX_FIELD_BYTES + 1))
+    form, sound = parsed(other + reference + END)
+    assert (form.fields, form.has_file, sound) == ([], False, b"")
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (BODY[: len(BODY) // 2], "ends before its last boundary"),
+        (b"", "ends before its last boundary"),
+        (b"this is no form", "malformed"),
+        (part("filename=x") + END, "has no name"),
+        (part('name="file"', b"1") + part('name="file"', b"2") + END, "More than one file"),
+        (part('name="prompt"', b"x" * (MAX_FIELD_BYTES + 1)) + END, "hold more than 1048576 bytes"),
+        (part('name="a"') * (MAX_FIELDS + 1) + END, "More than 2000 fields"),
+    ],
+)
+def test_what_is_no_form_or_too_much_is_named(body: bytes, message: str) -> None:
+    with pytest.raises(HttpError, match=message) as refused:
+        parsed(body)
+    assert refused.value.status == 400
+
+
+def test_a_form_needs_a_boundary() -> None:
+    with pytest.raises(HttpError, match="no boundary"):
+        Form("multipart/form-data")

@@ -1,0 +1,483 @@
+"""The REST doors: files over HTTP, in OpenAI's words."""
+
+import asyncio
+import base64
+import io
+import json
+import socket
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import av
+import httpx
+import numpy as np
+import pytest
+from fastapi import FastAPI
+
+from asr.hypothesis import Hypothesis, Request
+from server.admission import Admission
+from server.upload import IN_MEMORY
+from tests.server.calling import NAME, Call, LittleEngine, asking, events_of, rest_app, wav
+from tests.server.running import ROOT, Server, free_settings, serve, until
+from tests.stream.little import sound
+from tests.stream.working import BrokenDetector, HeldRecognizer, Recognizer, models
+
+SECOND = 16_000
+SPOKEN = (ROOT / "test.wav").read_bytes()
+TALK = wav(sound((False, SECOND), (True, SECOND), (False, SECOND), (True, 2 * SECOND), (False, SECOND)))
+FILE = ("file", ("speech.wav", SPOKEN))
+
+
+def post(
+    server: Server, path: str = "transcriptions", *, files: Any = (FILE,), **data: Any
+) -> httpx.Response:
+    return httpx.post(f"{server.url}/v1/audio/{path}", data={"model": "whisper-1"} | data, files=files)
+
+
+def error_of(answer: httpx.Response) -> tuple[int, str | None, str | None]:
+    error = answer.json()["error"]
+    assert error.keys() == {"message", "type", "param", "code"}
+    return answer.status_code, error["param"], error["code"]
+
+
+@pytest.fixture(scope="module")
+def narrow() -> Iterator[Server]:
+    """A server with low limits."""
+    limits = {"max_upload_bytes": 600_000, "max_file_seconds": 20.0}
+    with serve(free_settings(**limits)) as running:
+        yield running
+
+
+# answers
+
+
+@pytest.mark.parametrize(
+    ("form", "kind"),
+    [
+        ("json", "application/json"),
+        ("verbose_json", "application/json"),
+        ("diarized_json", "application/json"),
+        ("text", "text/plain; charset=utf-8"),
+        ("srt", "text/plain; charset=utf-8"),
+        ("vtt", "text/plain; charset=utf-8"),
+    ],
+)
+def test_a_file_is_answered_in_the_format_asked_for(server: Server, form: str, kind: str) -> None:
+    answer = post(server, response_format=form)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, kind)
+    assert "w1 w2" in answer.text
+    assert answer.headers["x-request-id"].startswith("req_")
+
+
+def test_any_model_may_be_named_and_the_answer_says_which_one_worked(server: Server) -> None:
+    answer = post(server, model="gpt-9-transcribe")
+    assert (answer.headers["x-model"], answer.json()["model"]) == ("free", "free")
+
+
+def test_a_file_is_segmented_as_live_speech_is(server: Server) -> None:
+    segments = post(server, response_format="verbose_json").json()["segments"]
+    assert len(segments) == 3
+    assert all(one["end"] <= two["start"] for one, two in pairwise(segments))
+
+
+def test_a_stream_is_told_in_events(server: Server) -> None:
+    answer = post(server, stream="true")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    *deltas, done = events_of(answer.text)
+    assert "".join(each["delta"] for each in deltas) == done["text"] == post(server).json()["text"]
+    assert len(deltas) == 3
+
+
+def test_sound_may_come_in_json(server: Server) -> None:
+    audio = {"data": base64.b64encode(SPOKEN).decode(), "format": "wav"}
+    body = {"model": "whisper-1", "language": "en", "input_audio": audio}
+    answer = httpx.post(f"{server.url}/v1/audio/transcriptions", json=body)
+    assert answer.json()["text"] == post(server).json()["text"]
+
+
+def test_an_upload_that_goes_to_disk_is_read_like_any_other(server: Server) -> None:
+    long = wav(np.tile(sound((True, SECOND), (False, SECOND)), 20))
+    assert len(long) > IN_MEMORY
+    told = post(server, files=[("file", ("a.wav", long))], response_format="verbose_json").json()
+    assert told["duration"] == 40.0
+
+
+def test_what_was_recognised_is_counted(server: Server) -> None:
+    before = server.metric('stt_finals_total{reason="silence"}')
+    post(server)
+    assert server.metric('stt_finals_total{reason="silence"}') > before
+    path = 'path="/v1/audio/transcriptions"'
+    assert server.metric(f'stt_http_requests_total{{{path},status="200"}}') > 0
+
+
+# bad input
+
+
+def flac(seconds: float, loudness: int = 0, rate: int = 16_000) -> bytes:
+    """Of noise, or of silence, which takes next to nothing."""
+    chance = np.random.default_rng(3)
+    stream = io.BytesIO()
+    with av.open(stream, "w", format="flac") as container:
+        track = container.add_stream("flac", rate=rate, layout="mono")
+        for _ in range(round(seconds * rate) // 4_096):
+            samples = (chance.uniform(-1, 1, (1, 4_096)) * loudness).astype(np.int16)
+            frame = av.AudioFrame.from_ndarray(samples, layout="mono")
+            frame.sample_rate = rate
+            container.mux(track.encode(frame))
+        container.mux(track.encode(None))
+    return stream.getvalue()
+
+
+def test_eight_channels_are_mixed(server: Server) -> None:
+    eight = wav(sound((True, SECOND)), channels=8)
+    answer = post(server, files=[("file", ("a.wav", eight))], response_format="verbose_json")
+    assert (answer.status_code, answer.json()["duration"]) == (200, 1.0)
+
+
+def test_a_wav_that_lies_about_its_length_is_read_to_its_end(server: Server) -> None:
+    lying = SPOKEN[:40] + b"\xff\xff\xff\xff" + SPOKEN[44:]
+    assert post(server, files=[("file", ("a.wav", lying))]).json() == post(server).json()
+
+
+@pytest.mark.parametrize(
+    "file",
+    [b"", b"not a sound at all" * 99, b"RIFF\x00\x00", SPOKEN[:44], b"#EXTM3U\nfile:///etc/passwd"],
+    ids=["nothing", "text", "half a header", "a header", "a playlist"],
+)
+def test_what_is_no_sound_is_named(server: Server, file: bytes) -> None:
+    answer = post(server, files=[("file", ("a.wav", file))])
+    assert error_of(answer) == (400, "file", "invalid_audio")
+
+
+def test_a_file_that_was_cut_off_is_named(server: Server) -> None:
+    cut = flac(20.0, loudness=100)
+    answer = post(server, files=[("file", ("a.flac", cut[: len(cut) // 2]))])
+    assert error_of(answer) == (400, "file", "invalid_audio")
+    assert "corrupted" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("files", "data", "error"),
+    [
+        ([("other", ("a.wav", SPOKEN))], {}, (400, "file", "missing_required_parameter")),
+        ([FILE], {"model": ""}, (400, "model", "missing_required_parameter")),
+        ([FILE], {"response_format": "docx"}, (400, "response_format", "invalid_value")),
+        ([FILE], {"language": "xx"}, (400, "language", "invalid_language_format")),
+        ([FILE], {"temperature": "-1"}, (400, "temperature", "invalid_value")),
+        ([FILE], {"temperature": "2"}, (400, "temperature", "invalid_value")),
+        ([FILE, FILE], {}, (400, "file", "invalid_value")),
+    ],
+)
+def test_a_bad_request_is_named(server: Server, files: Any, data: Any, error: Any) -> None:
+    assert error_of(post(server, files=files, **data)) == error
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400),
+        (b"[]", 400),
+        (b'{"model": "m"}', 400),
+        (b'{"model": "m", "input_audio": "UklGRg=="}', 400),
+        (b'{"model": "m", "input_audio": {"data": "!"}}', 400),
+        (b'{"model": "m", "input_audio": {"data": "UklG"}}', 400),
+    ],
+)
+def test_json_without_sound_is_named(server: Server, body: bytes, status: int) -> None:
+    headers = {"content-type": "application/json"}
+    answer = httpx.post(f"{server.url}/v1/audio/transcriptions", content=body, headers=headers)
+    assert error_of(answer)[0] == status
+
+
+def test_a_body_of_another_kind_is_named(server: Server) -> None:
+    assert error_of(httpx.post(f"{server.url}/v1/audio/transcriptions", content=SPOKEN))[0] == 415
+
+
+def test_a_model_that_cannot_translate_says_so(server: Server) -> None:
+    assert error_of(post(server, "translations")) == (400, "model", "unsupported_value")
+
+
+# limits
+
+
+def test_an_upload_beyond_the_limit_is_refused_by_what_it_declares(narrow: Server) -> None:
+    with connection(narrow) as client:
+        client.sendall(head(f"Content-Length: {1 << 40}\r\nExpect: 100-continue"))
+        answer = read_all(client)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"Maximum content size limit (600000) exceeded (1099511627776 bytes read)" in answer
+
+
+def test_an_upload_that_does_not_say_how_long_it_is_is_refused_and_not_read_for_ever(narrow: Server) -> None:
+    with connection(narrow) as client:
+        client.sendall(head("Transfer-Encoding: chunked"))
+        chunk = b"%x\r\n%b\r\n" % (1 << 20, bytes(1 << 20))
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            send_for_ever(client, chunk)
+    until(lambda: narrow.metric("stt_open_files") == 0)
+
+
+def test_who_sends_all_before_listening_hears_that_it_was_too_much(narrow: Server) -> None:
+    answer = post(narrow, files=[("file", ("a.wav", bytes(5 << 20)))])
+    assert error_of(answer) == (413, None, None)
+    assert answer.json()["error"]["type"] == "server_error"
+
+
+def test_a_file_that_says_it_is_too_long_is_refused(narrow: Server) -> None:
+    answer = post(narrow, files=[("file", ("a.flac", flac(30.0)))])
+    assert error_of(answer) == (413, "file", "audio_too_long")
+
+
+def test_a_small_file_of_endless_silence_is_refused_once_it_is_too_long(narrow: Server) -> None:
+    """A flac that does not say how long it is: 0 samples in its header mean unknown."""
+    bomb = bytearray(flac(1_200.0))
+    assert len(bomb) < 300_000
+    place = bomb.index(b"fLaC") + 4 + 4 + 13
+    bomb[place] &= 0xF0
+    bomb[place + 1 : place + 5] = bytes(4)
+    answer = post(narrow, files=[("file", ("a.flac", bytes(bomb)))])
+    assert error_of(answer) == (413, "file", "audio_too_long")
+
+
+def test_an_upload_that_is_cut_off_leaves_nothing_behind(server: Server) -> None:
+    request = asking(file=SPOKEN)
+    body = request.read()
+    with connection(server) as client:
+        kind = request.headers["content-type"]
+        client.sendall(head(f"Content-Type: {kind}\r\nContent-Length: {len(body)}") + body[:100_000])
+        until(lambda: server.metric("stt_open_files") == 1)
+    until(lambda: server.metric("stt_open_files") == 0)
+    assert post(server).status_code == 200
+
+
+def connection(server: Server) -> socket.socket:
+    host, _, port = server.url.removeprefix("http://").partition(":")
+    return socket.create_connection((host, int(port)))
+
+
+def send_for_ever(client: socket.socket, data: bytes) -> None:
+    while True:
+        client.sendall(data)
+
+
+def head(lines: str) -> bytes:
+    kind = "" if "Content-Type" in lines else "Content-Type: multipart/form-data; boundary=b\r\n"
+    return f"POST /v1/audio/transcriptions HTTP/1.1\r\nHost: here\r\n{kind}{lines}\r\n\r\n".encode()
+
+
+def read_all(client: socket.socket) -> bytes:
+    parts = []
+    while part := client.recv(65_536):
+        parts.append(part)
+    return b"".join(parts)
+
+
+# work: with models that answer when they are let
+
+
+@dataclass
+class Rig:
+    app: FastAPI
+    engine: LittleEngine
+    files: Admission
+    recognizer: Recognizer
+
+    def call(self, path: str = "transcriptions", file: bytes = TALK, **fields: Any) -> Call:
+        return Call(self.app, asking(path, file=file, **fields))
+
+    @property
+    def slots(self) -> int:
+        lent: int = self.engine._lent.slots.lent  # type: ignore[attr-defined]
+        return lent
+
+
+class GatedRecognizer(Recognizer):
+    """Answers a batch each time it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._loop = asyncio.get_running_loop()
+        self.lets = asyncio.Semaphore(0)
+
+    def transcribe(self, requests: Sequence[Request]) -> list[Hypothesis]:
+        asyncio.run_coroutine_threadsafe(self.lets.acquire(), self._loop).result()
+        return super().transcribe(requests)
+
+
+class BrokenRecognizer(Recognizer):
+    def transcribe(self, requests: Sequence[Request]) -> list[Hypothesis]:
+        raise RuntimeError("out of memory")
+
+
+@asynccontextmanager
+async def rig(
+    recognizer: Recognizer | None = None, places: int = 2, load_seconds: float = 60.0, **engine: Any
+) -> AsyncIterator[Rig]:
+    recognizer = recognizer or Recognizer()
+    detector = engine.pop("detector", None)
+    async with models(recognizer, detector) as shared:
+        little, files = LittleEngine(shared, **engine), Admission(places, "files")
+        yield Rig(rest_app(little, files, load_seconds=load_seconds), little, files, recognizer)
+
+
+async def begun(held: Rig, call: Call) -> "asyncio.Task[Call]":
+    """The call, once the recognizer has something to do."""
+    running = asyncio.create_task(call.run())
+    while not held.engine._lent.asr.items:
+        await asyncio.sleep(0.001)
+    return running
+
+
+async def test_a_delta_leaves_while_the_rest_is_still_being_worked_on() -> None:
+    recognizer = GatedRecognizer()
+    async with rig(recognizer) as little:
+        call = little.call(stream="true")
+        running = asyncio.create_task(call.run())
+        recognizer.lets.release()
+        await call.hears(b"transcript.text.delta")
+        assert (call.status, len(call.events), running.done()) == (200, 1, False)
+        recognizer.lets.release()
+        await running
+    assert [event["type"] for event in call.events] == [
+        *["transcript.text.delta"] * 2,
+        "transcript.text.done",
+    ]
+
+
+@pytest.mark.parametrize("stream", ["false", "true"])
+async def test_a_client_that_hangs_up_stops_the_work(stream: str) -> None:
+    held = HeldRecognizer()
+    async with rig(held) as little:
+        call = little.call(stream=stream)
+        running = await begun(little, call)
+        call.hangs_up()
+        await running
+        assert (len(little.files), little.slots, len(little.engine._lent.asr)) == (0, 0, 0)
+        held.gate.set()
+    assert call.status == (499 if stream == "false" else 200)
+
+
+async def test_a_client_that_does_not_read_its_events_is_left() -> None:
+    async with rig() as little:
+        door = rest_app(little.engine, little.files, free_settings(send_timeout_seconds=0.01))
+        call = Call(door, asking(file=TALK, stream="true"))
+        running = asyncio.create_task(call.run())
+        while call.status is None:
+            await asyncio.sleep(0)
+        call.reads.clear()
+        await running
+        assert (len(little.files), little.slots) == (0, 0)
+
+
+async def test_when_all_places_are_taken_a_client_is_told_to_come_again() -> None:
+    held = HeldRecognizer()
+    async with rig(held, places=1) as little:
+        running = await begun(little, little.call())
+        second = await little.call().run()
+        assert (second.status, second.json["error"]["code"]) == (503, "server_overloaded")
+        assert int(second.headers["retry-after"]) > 0
+        held.gate.set()
+        assert (await running).status == 200
+        assert (await little.call().run()).status == 200
+
+
+async def test_files_share_batches_with_each_other() -> None:
+    held = HeldRecognizer()
+    async with rig(held, places=4) as little:
+        running = [asyncio.create_task(little.call().run()) for _ in range(4)]
+        while little.engine._lent.asr.items + len(little.engine._lent.asr) < 8:
+            await asyncio.sleep(0.001)
+        held.gate.set()
+        assert {(await one).status for one in running} == {200}
+    assert len(held.batches) < 8
+
+
+async def test_what_runs_when_the_server_stops_is_finished() -> None:
+    held = HeldRecognizer()
+    async with rig(held) as little:
+        running = await begun(little, little.call())
+        draining = asyncio.create_task(little.files.drain(60.0))
+        await asyncio.sleep(0)
+        refused = await little.call().run()
+        assert (refused.status, refused.json["error"]["code"]) == (503, "server_restarting")
+        held.gate.set()
+        assert (await running).status == 200
+        await draining
+
+
+@pytest.mark.parametrize("stream", ["false", "true"])
+async def test_what_is_not_finished_by_then_is_told_so(stream: str) -> None:
+    held = HeldRecognizer()
+    async with rig(held) as little:
+        running = await begun(little, little.call(stream=stream))
+        await little.files.drain(0.0)
+        call = await running
+        held.gate.set()
+    answer = call.json if stream == "false" else call.events[-1]
+    assert answer["error"]["code"] == "server_restarting"
+    assert call.status == (503 if stream == "false" else 200)
+
+
+async def test_a_segment_that_fails_fails_the_answer() -> None:
+    """A text with a hole in it would pass for what was said."""
+    async with rig(BrokenRecognizer()) as little:
+        whole = await little.call().run()
+        assert (whole.status, whole.json["error"]["code"]) == (500, "transcription_failed")
+        stream = await little.call(stream="true").run()
+        assert (stream.status, stream.events[-1]["error"]["code"]) == (200, "transcription_failed")
+
+
+async def test_a_detector_that_fails_fails_the_answer() -> None:
+    async with rig(detector=BrokenDetector()) as little:
+        call = await little.call().run()
+        assert (call.status, call.json["error"]["code"]) == (500, "internal_error")
+
+
+async def test_a_model_that_can_translates() -> None:
+    async with rig(translates=True) as little:
+        call = await little.call("translations", response_format="verbose_json").run()
+    assert (call.status, call.json["task"], call.json["language"]) == (200, "translate", "english")
+    assert call.headers["x-model"] == NAME
+
+
+async def test_without_models_a_client_is_told_to_come_again() -> None:
+    async with rig() as little:
+        little.engine.state = little.engine.state.LOADING
+        call = await little.call().run()
+    assert (call.status, call.json["error"]["message"]) == (503, "Server models not initialized.")
+    assert "retry-after" in call.headers
+
+
+async def test_a_client_does_not_wait_for_ever_for_a_model() -> None:
+    async with rig(load_seconds=0.001) as little:
+        little.engine.gate.clear()
+        call = await little.call().run()
+    assert (call.status, call.json["error"]["code"]) == (503, "models_not_ready")
+
+
+async def test_the_body_is_read_before_a_refusal_and_closed_where_there_is_more() -> None:
+    async with rig(places=0) as little:
+        request = asking(file=TALK)
+        whole = await Call(little.app, request, TALK, TALK).run()
+        assert (whole.status, "connection" in whole.headers) == (503, False)
+
+
+async def test_finals_of_files_wait_behind_those_of_live_streams() -> None:
+    held = HeldRecognizer()
+    async with rig(held) as little:
+        running = await begun(little, little.call())
+        asr = little.engine._lent.asr
+        while not len(asr):
+            await asyncio.sleep(0.001)
+        assert [len(queue) for queue in asr._queues[:3]] == [0, 0, 0]
+        held.gate.set()
+        await running
+
+
+def test_the_error_of_json_that_is_none_says_where(server: Server) -> None:
+    headers = {"content-type": "application/json"}
+    answer = httpx.post(f"{server.url}/v1/audio/transcriptions", content=b"{", headers=headers)
+    assert "not JSON" in json.loads(answer.text)["error"]["message"]

@@ -1,0 +1,41 @@
+"""A session is found by its token until a while after its end."""
+
+import asyncio
+
+from server.sessions import Sessions, new_token
+
+
+async def test_a_session_is_found_by_its_token_and_by_no_other() -> None:
+    sessions: Sessions[str] = Sessions(60, most=10)
+    token = new_token()
+    sessions.add(token, "mine")
+    assert sessions.find(token) == "mine"
+    assert sessions.find(new_token()) is None
+    assert sessions.find("\ud800") is None
+
+
+async def test_after_its_end_it_is_held_for_a_while() -> None:
+    sessions: Sessions[str] = Sessions(0, most=10)
+    sessions.add("a", "mine")
+    await asyncio.sleep(0)
+    assert sessions.find("a") == "mine"
+    sessions.end("a")
+    assert sessions.find("a") == "mine"
+    while sessions.find("a"):
+        await asyncio.sleep(0)
+    assert len(sessions) == 0
+
+
+async def test_of_those_that_ended_the_first_is_let_go_when_there_are_too_many() -> None:
+    sessions: Sessions[str] = Sessions(60, most=2)
+    for token in "abcd":
+        sessions.add(token, token)
+    for token in "bca":
+        sessions.end(token)
+    assert [sessions.find(token) for token in "abcd"] == ["a", None, "c", "d"]
+
+
+def test_tokens_are_long_and_never_the_same() -> None:
+    tokens = {new_token() for _ in range(1_000)}
+    assert len(tokens) == 1_000
+    assert min(map(len, tokens)) >= 32

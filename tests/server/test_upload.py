@@ -1,0 +1,124 @@
+"""The body of a request, with bounds."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+from starlette.requests import ClientDisconnect, Request
+
+from server.http_error import HttpError
+from server.upload import IN_MEMORY, MAX_JSON_BYTES, PIECE, Body, received
+from tests.server.calling import asking
+
+SOUND = b"some sound"
+
+
+class Sender:
+    """A client: sends its pieces, and then nothing, hangs up, or ends. asked: how often it was read from"""
+
+    def __init__(self, *pieces: bytes, then: str = "ends") -> None:
+        self.pieces = [*pieces]
+        self.asked = 0
+        self._then = then
+
+    async def __call__(self) -> Any:
+        self.asked += 1
+        if self.pieces:
+            piece = self.pieces.pop(0)
+            more = bool(self.pieces) or self._then != "ends"
+            return {"type": "http.request", "body": piece, "more_body": more}
+        if self._then == "hangs up":
+            return {"type": "http.disconnect"}
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+def request(sender: Sender, **headers: str) -> Request:
+    pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    return Request({"type": "http", "method": "POST", "headers": pairs}, sender)
+
+
+def form(sent: httpx.Request, *pieces: bytes, then: str = "ends") -> tuple[Request, Sender]:
+    sender = Sender(*(pieces or (sent.read(),)), then=then)
+    return request(sender, content_type=sent.headers["content-type"]), sender
+
+
+async def read(sent: Request, limit: int = 1 << 30) -> tuple[list[tuple[str, object]], bytes | None]:
+    async with Body(sent, limit) as body, received(sent, body) as upload:
+        return [*upload.fields], None if upload.file is None else upload.file.read()
+
+
+@pytest.mark.parametrize("size", [0, 1, PIECE + 1, IN_MEMORY + 1])
+async def test_the_file_comes_through_whole_and_stands_at_its_beginning(size: int) -> None:
+    sound = bytes(range(256)) * (size // 256 + 1)
+    sent, _ = form(asking(file=sound[:size]))
+    assert await read(sent) == ([("model", "whisper-1")], sound[:size])
+
+
+async def test_without_a_file_there_is_none() -> None:
+    sent, _ = form(asking())
+    assert await read(sent) == ([("model", "whisper-1")], None)
+
+
+async def test_json_brings_sound_and_fields() -> None:
+    body = b'{"model": "m", "temperature": 0.5, "input_audio": {"data": "c29tZSBzb3VuZA==", "format": "wav"}}'
+    fields, file = await read(request(Sender(body), content_type="application/json; charset=utf-8"))
+    assert (fields, file) == ([("model", "m"), ("temperature", 0.5)], SOUND)
+
+
+async def test_a_body_within_the_limit_is_taken_and_one_byte_more_is_not() -> None:
+    whole = asking(file=SOUND)
+    size = len(whole.read())
+    assert (await read(form(whole)[0], limit=size))[1] == SOUND
+    with pytest.raises(HttpError, match=rf"\({size - 1}\) exceeded \({size} bytes read\)") as refused:
+        await read(form(whole)[0], limit=size - 1)
+    assert refused.value.status == 413
+
+
+async def test_what_declares_too_much_is_refused_before_it_is_read() -> None:
+    sender = Sender(b"x", then="waits")
+    sent = request(
+        sender, content_type="application/json", content_length=str(MAX_JSON_BYTES + 1), expect="100-continue"
+    )
+    with pytest.raises(HttpError) as refused:
+        await read(sent)
+    assert (refused.value.status, sender.asked) == (413, 0)
+    assert refused.value.headers == {"connection": "close"}
+
+
+async def test_the_rest_of_a_refused_body_is_read_so_that_the_answer_arrives() -> None:
+    sent, sender = form(asking(file=SOUND), *[b"x" * 1_000] * 9)
+    with pytest.raises(HttpError) as refused:
+        await read(sent, limit=1_500)
+    assert (sender.pieces, refused.value.headers) == ([], {})
+
+
+async def test_a_refused_body_is_not_read_for_ever() -> None:
+    sent, sender = form(asking(file=SOUND), *[b"x" * (1 << 20)] * 99)
+    with pytest.raises(HttpError) as refused:
+        await read(sent, limit=1_500)
+    assert len(sender.pieces) > 30
+    assert refused.value.headers == {"connection": "close"}
+
+
+async def test_a_client_that_sends_nothing_more_is_told_so() -> None:
+    sent, _ = form(asking(file=SOUND), b"--", then="waits")
+    body = Body(sent, 1_000, idle_seconds=0.01)
+    with pytest.raises(HttpError) as refused:
+        async for _ in body.chunks(1_000):
+            pass
+    assert (refused.value.status, refused.value.code) == (408, "request_timeout")
+
+
+async def test_a_client_that_hangs_up_is_gone() -> None:
+    sent, _ = form(asking(file=SOUND), b"--", then="hangs up")
+    with pytest.raises(ClientDisconnect):
+        await read(sent)
+
+
+@pytest.mark.parametrize("kind", ["", "text/plain", "application/x-www-form-urlencoded"])
+async def test_other_kinds_of_body_are_named(kind: str) -> None:
+    with pytest.raises(HttpError) as refused:
+        await read(request(Sender(b"x"), content_type=kind))
+    assert refused.value.status == 415

@@ -1,0 +1,115 @@
+"""docs/realtime.md says what the Realtime door does: its messages, settings, errors and bounds."""
+
+from collections.abc import Iterator
+from typing import Any, Final, get_args
+
+from pydantic import BaseModel
+
+from asr.hypothesis import LONGEST_HOTWORD, MOST_HOTWORDS, Hypothesis
+from server.client_secrets import BETA_SECONDS, DEFAULT_SECONDS, MOST
+from server.errors import ClientError
+from server.realtime import PATHS
+from server.realtime_intake import RealtimeIntake
+from server.realtime_items import MOST_ITEMS
+from server.realtime_notes import Committed, Deleted, Left, Passed, Retrieved, Updated
+from server.realtime_session import LIVE_MODELS, MAX_PROMPT, AudioInput, Given, RealtimeSession
+from server.realtime_wire import RealtimeWire
+from stream.events import (
+    Cleared,
+    Closed,
+    Event,
+    Failed,
+    Noted,
+    SpeechStarted,
+    SpeechStopped,
+)
+from stream.events import (
+    Final as FinalEvent,
+)
+from stream.options import SessionOptions
+from stream.pump import Pump
+from tests.server.little import silent_models
+from tests.test_docs import CLIP, codes, page, rows, section
+from vad.options import RANGES
+from vad.segmenter import Reason
+
+PAGE: Final = page("docs/realtime.md")
+PLAIN: Final = RealtimeSession(SessionOptions())
+SETTINGS_ROWS: Final = {codes(row[0])[0]: row for row in rows(section(PAGE, "Settings"))}
+IDLE: Final = PLAIN.merged({"turn_detection": {"type": "server_vad", "idle_timeout_ms": 5_000}})
+
+
+def test_the_types_that_a_client_may_send_are_those_of_the_page() -> None:
+    told = [type_ for row in rows(section(PAGE, "What the client says")) for type_ in codes(row[0])]
+    intake = RealtimeIntake(Pump(silent_models(), PLAIN.options), PLAIN)
+    assert sorted(told) == sorted(map(str, intake._handlers))
+
+
+EVENTS: Final[list[Event]] = [
+    SpeechStarted(1, 0),
+    SpeechStopped(1, 1_600, Reason.SILENCE),
+    FinalEvent(1, CLIP, Reason.SILENCE, Hypothesis("good")),
+    Cleared(1_600, 1_600),
+    Noted(Committed(None), 3_200),
+    Noted(Updated(IDLE, "session.updated"), 3_200),
+    Noted(Passed(), 83_200),
+    Noted(Retrieved("item_s_1", None), 83_200),
+    Noted(Deleted("item_s_1", None), 83_200),
+    Noted(ClientError("invalid_json", "no"), 83_200),
+    SpeechStarted(2, 83_200),
+    SpeechStopped(2, 84_800, Reason.SILENCE),
+    Failed(2, 83_200, 84_800, "why"),
+    Noted(Updated(IDLE.merged({"include": None}), "transcription_session.updated"), 84_800),
+    Noted(Left(), 84_800),
+    Closed(84_800, 3_200, 81_600, 0, 2),
+]
+
+
+def test_the_types_that_a_server_sends_are_those_of_the_page() -> None:
+    told = {type_ for row in rows(section(PAGE, "What the server says")) for type_ in codes(row[0])}
+    wire = RealtimeWire("s", PLAIN)
+    sent = {message["type"] for event in EVENTS for message in wire.messages_of(event)}
+    sent |= {"session.created", "transcription_session.created", "conversation.item.created"}
+    assert told == sent
+
+
+def paths(model: type[BaseModel], above: str = "") -> Iterator[str]:
+    """Of all settings, with dots."""
+    for name, field in model.model_fields.items():
+        inner = [part for part in _parts(field.annotation) if issubclass(part, BaseModel)]
+        if not inner or name == "turn_detection":
+            yield f"{above}{name}"
+        for part in inner:
+            yield from paths(part, f"{above}{name}.")
+
+
+def _parts(annotation: Any) -> Iterator[type]:
+    if isinstance(annotation, type):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _parts(part)
+
+
+def test_the_settings_are_those_of_the_page() -> None:
+    assert SETTINGS_ROWS.keys() == set(paths(Given))
+    assert {name for name in SETTINGS_ROWS if name.count(".") >= 2} >= {
+        f"audio.input.{name}" for name in paths(AudioInput)
+    }
+
+
+def test_the_ranges_are_those_of_the_page() -> None:
+    turn, heard = "audio.input.turn_detection", "audio.input.transcription"
+    assert SETTINGS_ROWS[f"{turn}.prefix_padding_ms"][2].startswith(f"up to {RANGES['prefix_ms'][1]};")
+    assert SETTINGS_ROWS[f"{turn}.silence_duration_ms"][2].startswith(f"up to {RANGES['silence_ms'][1]};")
+    assert SETTINGS_ROWS[f"{heard}.prompt"][2] == f"at most {MAX_PROMPT} characters"
+    assert SETTINGS_ROWS[f"{heard}.keywords"][2] == f"at most {MOST_HOTWORDS} of {LONGEST_HOTWORD} characters"
+    assert f"The latest {MOST_ITEMS} items" in section(PAGE, "Items")
+    assert set(LIVE_MODELS) <= set(codes(section(PAGE, "Deltas")))
+    secrets = section(PAGE, "Client secrets")
+    assert f'"seconds": {DEFAULT_SECONDS}' in secrets
+    assert f"({BETA_SECONDS} s, flat fields" in secrets
+    assert f"at most {MOST:,} of them" in secrets
+
+
+def test_the_paths_are_those_of_the_page() -> None:
+    assert all(path in section(PAGE, "Connecting") for path in PATHS)

@@ -1,0 +1,65 @@
+"""schemathesis sends what the OpenAPI document allows, and what it forbids: no 500, and no answer that the
+document does not describe."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode, checks
+
+from server.app import create_app
+from tests.server.calling import wav
+from tests.server.running import Server, free_settings, serve
+from tests.stream.little import sound
+
+pytestmark = pytest.mark.slow
+
+SOUND = wav(sound((True, 16_000)))
+CHECKS = [
+    checks.not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+]
+EXAMPLES = 40  # of each path and mode
+
+
+def _understood(found: Any) -> Any:
+    """An operation. Raises if schemathesis cannot make anything of it."""
+    return found.ok()
+
+
+# A file is sound now and then, so that not all work ends at it.
+schemathesis.openapi.format("binary", st.one_of(st.just(SOUND), st.binary()))
+DOCUMENT = schemathesis.openapi.from_dict(create_app(free_settings()).openapi())
+OPERATIONS = [
+    operation
+    for operation in map(_understood, DOCUMENT.get_all_operations())
+    if operation.path.startswith(("/v1/audio", "/v1/models"))
+]
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Server]:
+    with serve(free_settings()) as server:
+        yield server
+
+
+@pytest.mark.parametrize("mode", GenerationMode, ids=lambda mode: str(mode.value))
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: str(operation.label))
+def test_every_answer_is_one_that_the_document_describes(
+    running: Server, operation: Any, mode: GenerationMode
+) -> None:
+    if mode is GenerationMode.NEGATIVE and not operation.body:
+        pytest.skip("nothing in it can be wrong")
+
+    @given(case=operation.as_strategy(generation_mode=mode))
+    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+    def call(case: Any) -> None:
+        case.call_and_validate(base_url=running.url, checks=CHECKS)
+
+    call()

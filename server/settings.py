@@ -101,7 +101,11 @@ class Settings(BaseSettings):
         True, description="transcribe when a pause begins, to have the final ready at its end"
     )
     partial_interval_ms: int = Field(
-        500, ge=100, le=60_000, description="ms of new speech between two partials"
+        500,
+        ge=100,
+        le=60_000,
+        description="ms of new speech between two partials; more where one takes long, so that a stream's take a "
+        "fifth of the time",
     )
 
     turn: Literal["fixed", "adaptive"] = Field(

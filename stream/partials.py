@@ -12,6 +12,7 @@ from audio.clip import SAMPLE_RATE
 from stream.stabilizer import Stabilizer, joined, pieces
 
 WINDOW: Final = 10 * SAMPLE_RATE
+REST: Final = 4
 LEFT: Final = 2 * SAMPLE_RATE  # what stays in the window at least: words that may still change
 
 
@@ -48,12 +49,12 @@ class Partials:
         return self._window, self._cut
 
     def answered(self, position: int) -> None:
-        """The answer came when the stream was here: the next partial waits as long again.
+        """The answer came when the stream was here: the next partial waits REST times as long.
 
         So partials are spaced out by themselves where the recognizer is slow or busy, and those of one stream
-        keep it busy at most half of the time.
+        keep it busy for a fifth of the time at most.
         """
-        self._due = max(self._due, 2 * position - self._asked)
+        self._due = max(self._due, position + REST * (position - self._asked))
 
     def update(self, start: int, end: int, said: Hypothesis) -> tuple[str, int] | None:
         """Takes what was said in [start, end); the text to show and how much of it is stable, or None.

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.hypothesis import Hypothesis
-from stream.partials import LEFT, WINDOW, Partials
+from stream.partials import LEFT, REST, WINDOW, Partials
 
 SECOND = 16_000
 INTERVAL = SECOND // 2
@@ -31,15 +31,15 @@ def test_the_next_partial_is_due_an_interval_after_the_last() -> None:
     assert not partials.is_due(2 * INTERVAL - 1)
 
 
-def test_the_next_partial_waits_as_long_again_as_the_last_one_took() -> None:
+def test_the_next_partial_waits_by_how_long_the_last_one_took() -> None:
     partials = Partials(0, due=INTERVAL)
     partials.next_range(INTERVAL, INTERVAL, middle)
     partials.answered(INTERVAL + 100)
     assert partials.is_due(2 * INTERVAL)  # it was quick
     partials.next_range(2 * INTERVAL, INTERVAL, middle)
     partials.answered(4 * INTERVAL)
-    assert not partials.is_due(6 * INTERVAL - 1)
-    assert partials.is_due(6 * INTERVAL)
+    assert not partials.is_due((4 + 2 * REST) * INTERVAL - 1)
+    assert partials.is_due((4 + 2 * REST) * INTERVAL)
 
 
 @given(st.integers(1, 120))

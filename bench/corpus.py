@@ -105,6 +105,16 @@ def deal(entries: Sequence[Entry], hands: int) -> list[list[Entry]]:
     return [list(entries[first::hands]) for first in range(min(hands, len(entries)))]
 
 
+def share_out(entries: Sequence[Entry], parts: int) -> list[list[Entry]]:
+    """In their order in so many lists of about the same length in seconds, none of them empty."""
+    shares: list[list[Entry]] = [[] for _ in range(parts)]
+    total, passed = sum(entry.seconds for entry in entries), 0.0
+    for entry in entries:
+        shares[min(int(parts * passed / total), parts - 1)].append(entry)
+        passed += entry.seconds
+    return [share for share in shares if share]
+
+
 def join(entries: Sequence[Entry], rng: np.random.Generator, gap_seconds: tuple[float, float]) -> Recording:
     """The entries' whole sounds, unchanged, with a gap of faint noise before, between and behind them."""
     pieces = [_gap(rng, gap_seconds)]

@@ -11,14 +11,19 @@ from client.pacing import at_once, in_real_time
 from client.play import play
 
 CHUNK_MS: Final = 100
+EVENTS: Final = ("input_audio_buffer.speech_started", "session.closed")
 
 
 @dataclass(slots=True)
 class Listener:
-    """What one stream told. first_partial_ms, final_ms: arrivals, by item, since the stream began."""
+    """What one stream told; finals without words too.
+
+    started_ms, first_partial_ms, final_ms: arrivals, by item, since the stream began
+    """
 
     finals: list[client.Final] = field(default_factory=list)
     partials: dict[str, list[client.Partial]] = field(default_factory=dict)
+    started_ms: dict[str, float] = field(default_factory=dict)
     first_partial_ms: dict[str, float] = field(default_factory=dict)
     final_ms: dict[str, float] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
@@ -32,6 +37,8 @@ class Listener:
             case client.Partial():
                 self.partials.setdefault(event.item_id, []).append(event)
                 self.first_partial_ms.setdefault(event.item_id, at_ms)
+            case client.SpeechStarted():
+                self.started_ms[event.item_id] = at_ms
             case client.Error():
                 self.errors.append(event.message)
             case client.Closed():
@@ -46,7 +53,7 @@ async def listen(url: str, samples: Samples, *, paced: bool, partials: bool) -> 
     now = asyncio.get_running_loop().time
     sound, step = samples.astype("<f4", copy=False), SAMPLE_RATE * CHUNK_MS // 1000
     chunks = (sound[first : first + step].tobytes() for first in range(0, len(sound), step))
-    events = ["transcript.partial", "session.closed"] if partials else ["session.closed"]
+    events = [*EVENTS, "transcript.partial"] if partials else EVENTS
     # A server that is behind does not read for longer than a client waits for its pong.
     patience: dict[str, Any] = {} if paced else {"ping_timeout": None}
     async with client.connect(url, events=events, format="float32", **patience) as stream:

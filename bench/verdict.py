@@ -1,23 +1,26 @@
-"""Verdict: what came back from a stream, held against what was said in it, as figures."""
+"""Verdict: the words that came back from a stream, held against what was said in it, as figures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from bench.accuracy import Comparison, Errors, Normalizer, Steadiness, assign, compare, steadiness, total
+import numpy as np
+
+from bench.accuracy import Comparison, Errors, Normalizer, assign, compare, total
 from bench.corpus import Entry, Place, Recording
 from bench.listener import Listener
-from bench.score import percentile, summary
+from bench.score import percentile
 
 CUT_MS: Final = 50  # a segment that leaves out more of what is loud has cut speech off
+DRAWS: Final = 2_000  # of the bootstrap
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
     """One utterance. The texts are normalised words.
 
-    pieces: finals that it came in; shared: of these, such as reach into the speech of a neighbour
+    pieces: finals with words that it came in; shared: of these, such as reach into the speech of a neighbour
     early_ms, late_ms: by how much the first segment begins before speech, the last ends behind it; below 0
     speech is cut off. None without a final
     """
@@ -39,7 +42,7 @@ class Heard:
         normalizer: Normalizer,
         offline: Mapping[Entry, list[str]],
     ) -> list[Self]:
-        rows, _ = assign(places, listener.finals)
+        rows, _ = assign(places, [final for final in listener.finals if final.text])
         return [
             cls(
                 place=place,
@@ -71,39 +74,46 @@ def _reaches_over(start_ms: float, end_ms: float, places: Sequence[Place]) -> bo
 
 
 def offline_figures(heard: Sequence[Heard]) -> dict[str, Any]:
-    return {"utterances": len(heard)} | of([compare(each.reference, each.offline) for each in heard])
+    return of([compare(each.reference, each.offline) for each in heard])
 
 
-def streaming_figures(
+def streamed_figures(heard: Sequence[Heard]) -> dict[str, Any]:
+    """wer_minus_offline: in points, with the interval that holds 95 % of the bootstrap's draws of utterances;
+    first_words_of_offline: recall as a share of the offline recall."""
+    streamed, offline = of([compare(each.reference, each.streamed) for each in heard]), offline_figures(heard)
+    low, high = _interval(heard)
+    return streamed | {
+        "wer_minus_offline": _difference(heard),
+        "wer_minus_offline_low": low,
+        "wer_minus_offline_high": high,
+        **{
+            f"{name}_of_offline_%": _percent(_ratio(streamed[f"{name}_%"], offline[f"{name}_%"]))
+            for name in ("first_words", "last_words")
+        },
+    }
+
+
+def segment_figures(
     heard: Sequence[Heard],
     recordings: Sequence[Recording],
     listeners: Sequence[Listener],
     normalizer: Normalizer,
 ) -> dict[str, Any]:
-    """against_offline: with the offline text for a reference; split, whole: of utterances in several pieces,
-    or in one, beside the offline figures of the same ones."""
-    streamed = of([compare(each.reference, each.streamed) for each in heard])
-    offline = of([compare(each.reference, each.offline) for each in heard])
-    figures = streamed | {
-        "wer_minus_offline": _difference(streamed["wer"], offline["wer"]),
-        "against_offline": of([compare(each.offline, each.streamed) for each in heard if each.offline]),
+    """whole, split: of utterances that came in one final, or in several."""
+    parts = {
+        "whole": [each for each in heard if each.pieces == 1],
+        "split": [each for each in heard if each.pieces > 1],
     }
-    for name, part in (
-        ("split", [each for each in heard if each.pieces > 1]),
-        ("whole", [each for each in heard if each.pieces == 1]),
-    ):
-        figures[name] = {
-            "utterances": len(part),
-            "streaming": of([compare(each.reference, each.streamed) for each in part]),
-            "offline": of([compare(each.reference, each.offline) for each in part]),
-        }
-    return figures | {
-        "without_a_final": sum(each.pieces == 0 for each in heard),
+    strays = [final for final in _strays(recordings, listeners) if final]
+    figures = {f"{name}_utterances": len(part) for name, part in parts.items()}
+    return {
+        **figures,
+        **{f"{name}_wer_minus_offline": _difference(part) for name, part in parts.items()},
+        "utterances_without_words": sum(each.pieces == 0 for each in heard),
         "finals_over_two_utterances": sum(each.shared for each in heard),
-        **_strays(recordings, listeners, normalizer),
-        "boundaries": boundaries(heard),
-        "partials": partial_figures(listeners),
-        "errors": [error for listener in listeners for error in listener.errors],
+        "words_in_gaps": sum(len(normalizer.words(text)) for text in strays),
+        **boundaries(heard),
+        "errors": sum(len(listener.errors) for listener in listeners),
     }
 
 
@@ -111,100 +121,71 @@ def of(comparisons: Sequence[Comparison]) -> dict[str, Any]:
     """WER and recall in percent."""
     errors = total(comparisons)
     return {
-        "wer": _percent(errors.rate),
-        **_counts(errors),
-        "first_words": _percent(_share([each.first for each in comparisons])),
-        "last_words": _percent(_share([each.last for each in comparisons])),
-    }
-
-
-def _counts(errors: Errors) -> dict[str, int]:
-    return {
+        "wer_%": _percent(errors.rate),
         "words": errors.words,
         "substitutions": errors.substitutions,
         "deletions": errors.deletions,
         "insertions": errors.insertions,
+        "first_words_%": _percent(_share([each.first for each in comparisons])),
+        "last_words_%": _percent(_share([each.last for each in comparisons])),
     }
 
 
-def _strays(
-    recordings: Sequence[Recording], listeners: Sequence[Listener], normalizer: Normalizer
-) -> dict[str, Any]:
-    strays = [
-        final
-        for recording, listener in zip(recordings, listeners, strict=True)
-        for final in assign(recording.places, listener.finals)[1]
+def _wrong(errors: Errors) -> int:
+    return errors.substitutions + errors.deletions + errors.insertions
+
+
+def _excess(heard: Sequence[Heard]) -> tuple[list[int], list[int]]:
+    """Of each utterance: errors that streaming has more than offline; words of the reference."""
+    errors = [
+        _wrong(compare(each.reference, each.streamed).errors)
+        - _wrong(compare(each.reference, each.offline).errors)
+        for each in heard
     ]
-    return {
-        "finals_in_gaps": len(strays),
-        "words_in_gaps": sum(len(normalizer.words(final.text)) for final in strays),
-    }
+    return errors, [len(each.reference) for each in heard]
+
+
+def _difference(heard: Sequence[Heard]) -> float | None:
+    errors, words = _excess(heard)
+    return round(100 * sum(errors) / sum(words), 2) if sum(words) else None
+
+
+def _interval(heard: Sequence[Heard]) -> tuple[float | None, float | None]:
+    errors, words = (np.array(each) for each in _excess(heard))
+    if not len(words) or not words.all():
+        return None, None
+    draws = np.random.default_rng(0).integers(len(words), size=(DRAWS, len(words)))
+    rates = 100 * errors[draws].sum(1) / words[draws].sum(1)
+    low, high = np.quantile(rates, (0.025, 0.975))
+    return round(float(low), 2), round(float(high), 2)
+
+
+def _strays(recordings: Sequence[Recording], listeners: Sequence[Listener]) -> Iterator[str]:
+    for recording, listener in zip(recordings, listeners, strict=True):
+        yield from (final.text for final in assign(recording.places, listener.finals)[1])
 
 
 def boundaries(heard: Sequence[Heard]) -> dict[str, Any]:
     """ms against what is loud: how early segments begin, how late they end; and how many cut speech off."""
     figures: dict[str, Any] = {}
     for name, errors in (
-        ("begin_early_ms", [each.early_ms for each in heard if each.early_ms is not None]),
-        ("end_late_ms", [each.late_ms for each in heard if each.late_ms is not None]),
+        ("begin_early", [each.early_ms for each in heard if each.early_ms is not None]),
+        ("end_late", [each.late_ms for each in heard if each.late_ms is not None]),
     ):
         for percent in (5, 50, 95):
             value = percentile(errors, percent)
-            figures[f"{name}_p{percent}"] = None if value is None else round(value)
+            figures[f"{name}_ms_p{percent}"] = None if value is None else round(value)
         figures[f"{name}_cut"] = sum(error < -CUT_MS for error in errors)
     return figures
-
-
-def partial_figures(listeners: Sequence[Listener]) -> dict[str, Any]:
-    """As shown: capitals and punctuation count."""
-    steady = sum((each for listener in listeners for each in _steadiness_of(listener)), Steadiness())
-    return {
-        "partials": sum(len(shown) for listener in listeners for shown in listener.partials.values()),
-        "shown_words": steady.shown,
-        "taken_back": _percent(steady.taken_back / steady.shown if steady.shown else None),
-        "stable_words": steady.stable,
-        "stable_broken": _percent(steady.broken / steady.stable if steady.stable else None),
-    }
-
-
-def _steadiness_of(listener: Listener) -> list[Steadiness]:
-    return [
-        steadiness(
-            [
-                (partial.text.split(), partial.stable.split())
-                for partial in listener.partials.get(final.item_id, [])
-            ],
-            final.text.split(),
-        )
-        for final in listener.finals
-    ]
-
-
-def latencies(recordings: Sequence[Recording], listeners: Sequence[Listener]) -> dict[str, Any]:
-    """ms: of the first partial from where speech begins, of the last final from where it ends."""
-    firsts: list[float] = []
-    lasts: list[float] = []
-    for recording, listener in zip(recordings, listeners, strict=True):
-        for place, row in zip(recording.places, assign(recording.places, listener.finals)[0], strict=True):
-            if not row:
-                continue
-            lasts.append(listener.final_ms[row[-1].item_id] - place.speech.end_ms)
-            first = listener.first_partial_ms.get(row[0].item_id)
-            if first is not None:
-                firsts.append(first - place.speech.start_ms)
-    return {"first_partial_ms": summary(firsts), "final_ms": summary(lasts)}
 
 
 def emitted(
     recordings: Sequence[Recording], listeners: Sequence[Listener]
 ) -> tuple[dict[str, Any], list[tuple[Path, str, str]]]:
-    """Words over sounds that hold none; and which, by file."""
+    """Words over sounds that hold none; and which, by file. Words that only a partial showed count apart."""
     found: list[tuple[Path, str, str]] = []
-    segments = words = 0
     for recording, listener in zip(recordings, listeners, strict=True):
         rows, strays = assign(recording.places, listener.finals)
-        segments += len(listener.finals)
-        words += sum(len(final.text.split()) for final in listener.finals)
         found += [
             (place.entry.path, place.entry.category, " | ".join(final.text for final in row if final.text))
             for place, row in zip(recording.places, rows, strict=True)
@@ -212,18 +193,22 @@ def emitted(
         ]
         found += [(Path("-"), "gap", final.text) for final in strays if final.text]
     hours = sum(recording.seconds for recording in recordings) / 3600
+    finals = [final for listener in listeners for final in listener.finals]
+    words = sum(len(final.text.split()) for final in finals)
     return {
         "files": sum(len(recording.places) for recording in recordings),
         "hours": round(hours, 3),
-        "segments": segments,
-        "speech_share": round(
-            sum(listener.closed.speech_ms for listener in listeners if listener.closed) / 3_600_000 / hours, 3
-        ),
+        "segments": len(finals),
+        "segments_with_words": sum(bool(final.text) for final in finals),
         "words": words,
         "words_per_hour": round(words / hours, 1),
-        "files_with_words": len(found),
-        "errors": [error for listener in listeners for error in listener.errors],
+        "segments_with_partials": sum(len(listener.partials) for listener in listeners),
+        "errors": sum(len(listener.errors) for listener in listeners),
     }, found
+
+
+def _ratio(part: float | None, whole: float | None) -> float | None:
+    return part / whole if part is not None and whole else None
 
 
 def _share(answers: Sequence[bool]) -> float | None:
@@ -232,7 +217,3 @@ def _share(answers: Sequence[bool]) -> float | None:
 
 def _percent(share: float | None) -> float | None:
     return None if share is None else round(100 * share, 2)
-
-
-def _difference(one: float | None, other: float | None) -> float | None:
-    return None if one is None or other is None else round(one - other, 2)

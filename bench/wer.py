@@ -1,9 +1,12 @@
 """python -m bench.wer: how well a model hears, offline and through the server's socket.
 
 Offline: whole utterances, one after the other, through the recognizer in this process, on one thread.
-Streaming: the same utterances, each speaker's joined with gaps of random length, through the socket of a
-server that is started for it; a final counts for the utterance that it overlaps most. --paced sends in real
-time, and only then latencies mean something; else the server takes sound as fast as it can.
+Streaming: the same utterances, joined with gaps of random length, through the socket of a server that is
+started for it; a final counts for the utterance that it overlaps most. Unguarded: what the recognizer makes
+of the finals' sound by itself: without guards, and without regard to what partials have promised.
+
+Unpaced, the server takes sound as fast as it can: that is about words. --paced sends in real time, three
+times: with partials, without them, and without eager finals; that is about latency and cost.
 --nonspeech: sounds without words, through the same socket.
 """
 
@@ -13,7 +16,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,20 +28,29 @@ import numpy as np
 
 from asr import models
 from asr.hypothesis import Recognizer, Request
-from audio.clip import Clip, samples_from_ms
+from asr.models import Loaded
+from audio.clip import SAMPLE_RATE, Clip, samples_from_ms
 from bench.accuracy import Normalizer
-from bench.corpus import Entry, Recording, by_speaker, deal, join, pick, read_manifest
+from bench.corpus import Recording, by_speaker, deal, join, pick, read_manifest, share_out
+from bench.counts import Counts
+from bench.latency import gained, latencies, partial_figures
 from bench.listener import Listener, listen
 from bench.load import settings_of, show
+from bench.looplag import fetch_metrics
 from bench.machine import machine
 from bench.shell import Server, free_port, running_server
-from bench.verdict import Heard, emitted, latencies, offline_figures, streaming_figures
+from bench.verdict import Heard, emitted, offline_figures, segment_figures, streamed_figures
 from bench.watch import usage_of
+from server.settings import Settings
 
 ROOT: Final = Path(__file__).parents[1]
 AUDIO: Final = ROOT.parent / "shared" / "audio"
-SERVER: Final = ("ASR_", "VAD_", "EAGER_", "PARTIAL_")  # how its settings begin
+SERVER: Final = ("ASR_", "VAD_", "EAGER_", "PARTIAL_", "GUARD_", "TURN")  # how its settings begin
 SPELLINGS: Final = ROOT.parent / "shared" / "models" / "whisper-tiny.en-relearned" / "normalizer.json"
+HANDS: Final = 8  # streams of sounds without words
+WARMING: Final = 5 * SAMPLE_RATE
+
+Table = dict[str, dict[str, Any]]  # columns of rows
 
 
 def transcribe(recognizer: Recognizer, clips: Sequence[Clip]) -> tuple[list[str], dict[str, Any]]:
@@ -52,80 +65,183 @@ def transcribe(recognizer: Recognizer, clips: Sequence[Clip]) -> tuple[list[str]
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """All recordings through the server once: what came back, what it cost, what /metrics counted."""
+
+    listeners: list[Listener]
+    cost: dict[str, Any]
+    counts: Counts
+
+
 async def stream_all(
-    server: Server, recordings: Sequence[Recording], options: argparse.Namespace
-) -> tuple[list[Listener], dict[str, Any]]:
-    """Each recording in a stream of its own, `--streams` at once; and what it cost."""
-    gate = asyncio.Semaphore(options.streams)
+    server: Server, recordings: Sequence[Recording], streams: int, *, paced: bool, partials: bool
+) -> Passage:
+    """Each recording in a stream of its own, so many at once."""
+    gate = asyncio.Semaphore(streams)
 
-    async def one(recording: Recording) -> Listener:
+    async def one(samples: Any) -> Listener:
         async with gate:
-            return await listen(
-                server.url, recording.samples, paced=options.paced, partials=not options.no_partials
-            )
+            return await listen(server.url, samples, paced=paced, partials=partials)
 
+    await one(recordings[0].samples[:WARMING])
+    before = await asyncio.to_thread(counts_of, server)
     wall, cpu = time.monotonic(), usage_of(server.pid).cpu
     async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(one(recording)) for recording in recordings]
+        running = [tasks.create_task(one(recording.samples)) for recording in recordings]
     seconds = sum(recording.seconds for recording in recordings)
-    return [task.result() for task in running], {
+    cost = {
         "audio_seconds": round(seconds, 1),
         "rtf": round((time.monotonic() - wall) / seconds, 4),
         "cpu_s_per_audio_s": round((usage_of(server.pid).cpu - cpu) / seconds, 4),
+        "load": round(os.getloadavg()[0], 1),
     }
+    after = await asyncio.to_thread(counts_of, server)
+    return Passage([task.result() for task in running], cost, after.since(before))
+
+
+def counts_of(server: Server) -> Counts:
+    return Counts.read(fetch_metrics(server.url) or "")
 
 
 def alone(
     recognizer: Recognizer, recordings: Sequence[Recording], listeners: Sequence[Listener]
-) -> list[tuple[str, str]]:
-    """Every final, and what the recognizer here makes of the same samples; they should be the same."""
-    pairs = [
-        (final.text, Clip(recording.samples[samples_from_ms(final.start_ms) : samples_from_ms(final.end_ms)]))
+) -> list[Listener]:
+    """The same streams, each final with what the recognizer here makes of its sound."""
+    return [
+        replace(
+            listener,
+            finals=[
+                replace(final, text=text)
+                for final, text in zip(listener.finals, _texts(recognizer, recording, listener), strict=True)
+            ],
+        )
         for recording, listener in zip(recordings, listeners, strict=True)
-        for final in listener.finals
     ]
-    texts, _ = transcribe(recognizer, [clip for _, clip in pairs])
-    return [(streamed, text) for (streamed, _), text in zip(pairs, texts, strict=True)]
 
 
-def measure_speech(
-    recognizer: Recognizer, server: Server, normalizer: Normalizer, options: argparse.Namespace
-) -> dict[str, Any]:
+def _texts(recognizer: Recognizer, recording: Recording, listener: Listener) -> list[str]:
+    spans = [(samples_from_ms(f.start_ms), samples_from_ms(f.end_ms)) for f in listener.finals]
+    requests = [Request(Clip(recording.samples[start:end])) for start, end in spans]
+    return [recognizer.transcribe([request])[0].text for request in requests]
+
+
+def unlike(listeners: Sequence[Listener], others: Sequence[Listener]) -> list[tuple[str, str]]:
+    """The texts of those finals that are not the same."""
+    return [
+        (final.text, other.text)
+        for one, another in zip(listeners, others, strict=True)
+        for final, other in zip(one.finals, another.finals, strict=True)
+        if final.text != other.text
+    ]
+
+
+def heard_in(
+    recordings: Sequence[Recording],
+    listeners: Sequence[Listener],
+    normalizer: Normalizer,
+    offline: Mapping[Any, list[str]],
+) -> list[Heard]:
+    return [
+        each
+        for recording, listener in zip(recordings, listeners, strict=True)
+        for each in Heard.from_stream(recording.places, listener, normalizer, offline)
+    ]
+
+
+def measure_words(
+    recognizer: Recognizer, settings: Mapping[str, str], normalizer: Normalizer, options: argparse.Namespace
+) -> Table:
     rng = np.random.default_rng(options.seed)
     entries = pick(read_manifest(AUDIO / options.set), options.most, rng, options.speakers)
     texts, cost = transcribe(recognizer, [Clip(entry.read()) for entry in entries])
     offline = {entry: normalizer.words(text) for entry, text in zip(entries, texts, strict=True)}
     recordings = [join(group, rng, tuple(options.gap_seconds)) for group in by_speaker(entries).values()]
-    listeners, live_cost = asyncio.run(stream_all(server, recordings, options))
-    heard = [
-        each
-        for recording, listener in zip(recordings, listeners, strict=True)
-        for each in Heard.from_stream(recording.places, listener, normalizer, offline)
-    ]
-    lone = [] if options.no_alone else alone(recognizer, recordings, listeners)
-    figures = {
-        "offline": offline_figures(heard) | cost,
-        "streaming": streaming_figures(heard, recordings, listeners, normalizer) | live_cost,
-        "finals_unlike_their_segment_alone": sum(streamed != text for streamed, text in lone),
-    }
-    if options.paced:
-        figures["latency"] = latencies(recordings, listeners)
-    for streamed, text in [pair for pair in lone if pair[0] != pair[1]][:5]:
-        print(f"  unlike alone: {streamed!r} <> {text!r}")
+    with running_server(options.server_core, settings) as server:
+        passage = asyncio.run(stream_all(server, recordings, options.streams, paced=False, partials=False))
+    unguarded = alone(recognizer, recordings, passage.listeners)
+    heard = heard_in(recordings, passage.listeners, normalizer, offline)
+    for streamed, text in unlike(passage.listeners, unguarded):
+        print(f"  {streamed!r}, and by itself {text!r}")
     if options.verbose:
         print(*(each.line() for each in heard), sep="\n")
-    return figures
+    return {
+        "offline": {"utterances": len(entries)} | offline_figures(heard) | cost,
+        "streaming": streamed_figures(heard) | passage.cost,
+        "unguarded": streamed_figures(heard_in(recordings, unguarded, normalizer, offline)),
+        "segments": {
+            **segment_figures(heard, recordings, passage.listeners, normalizer),
+            "finals": passage.counts.finals,
+            "guarded": dict(passage.counts.guarded),
+        },
+    }
 
 
-def measure_nonspeech(server: Server, options: argparse.Namespace) -> dict[str, Any]:
+def measure_times(recognizer: Recognizer, settings: Mapping[str, str], options: argparse.Namespace) -> Table:
     rng = np.random.default_rng(options.seed)
-    entries: list[Entry] = read_manifest(AUDIO / "nonspeech")
-    recordings = [join(hand, rng, tuple(options.gap_seconds)) for hand in deal(entries, 8)]
-    listeners, cost = asyncio.run(stream_all(server, recordings, options))
-    figures, found = emitted(recordings, listeners)
-    for path, category, text in found:
-        print(f"  {category:34} {path.name:34} {text!r}")
-    return {"nonspeech": figures | cost}
+    entries = pick(read_manifest(AUDIO / options.set), options.most, rng, options.speakers)
+    recordings = [join(part, rng, tuple(options.gap_seconds)) for part in share_out(entries, options.streams)]
+
+    def run(server: Server, *, partials: bool) -> Passage:
+        return asyncio.run(stream_all(server, recordings, options.streams, paced=True, partials=partials))
+
+    with running_server(options.server_core, settings) as server:
+        shown, bare = run(server, partials=True), run(server, partials=False)
+    with running_server(options.server_core, {**settings, "EAGER_FINALS": "false"}) as server:
+        late = run(server, partials=False)
+    passages = {"with partials": shown, "finals alone": bare, "not eager": late}
+    by_itself = alone(recognizer, recordings, shown.listeners)
+    for streamed, text in unlike(shown.listeners, by_itself):
+        print(f"  {streamed!r}, and by itself {text!r}")
+    return {
+        name: latencies(recordings, passage.listeners) | passage.counts.figures() | passage.cost
+        for name, passage in passages.items()
+    } | {
+        "over all": {
+            "cpu_with_partials_over_finals_alone": _ratio(shown, bare),
+            "eager": gained(late.listeners, bare.listeners),
+            **partial_figures(shown.listeners, by_itself),
+        }
+    }
+
+
+def _ratio(one: Passage, other: Passage) -> float:
+    return round(float(one.cost["cpu_s_per_audio_s"] / other.cost["cpu_s_per_audio_s"]), 2)
+
+
+def measure_nonspeech(
+    recognizer: Recognizer, settings: Mapping[str, str], options: argparse.Namespace
+) -> Table:
+    rng = np.random.default_rng(options.seed)
+    entries = read_manifest(AUDIO / "nonspeech")
+    recordings = [join(hand, rng, tuple(options.gap_seconds)) for hand in deal(entries, HANDS)]
+    with running_server(options.server_core, settings) as server:
+        passage = asyncio.run(
+            stream_all(server, recordings, options.streams, paced=options.paced, partials=True)
+        )
+    table: Table = {}
+    for name, listeners in (
+        ("guarded", passage.listeners),
+        ("unguarded", alone(recognizer, recordings, passage.listeners)),
+    ):
+        table[name], found = emitted(recordings, listeners)
+        for path, category, text in found:
+            print(f"  {name:10} {category:34} {path.name:34} {text!r}")
+    table["guarded"] |= {"by": dict(passage.counts.guarded)} | passage.cost
+    return table
+
+
+def lines_of(table: Table) -> list[str]:
+    """The table in Markdown; what is not known of a column is left empty."""
+    rows = dict.fromkeys(row for column in table.values() for row in column)
+    return [
+        "| " + " | ".join(("", *table)) + " |",
+        "|" + "---|" * (len(table) + 1),
+        *(
+            "| " + " | ".join((row, *(str(column.get(row, "")) for column in table.values()))) + " |"
+            for row in rows
+        ),
+    ]
 
 
 def arguments() -> argparse.Namespace:
@@ -139,19 +255,39 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--gap-seconds", type=float, nargs=2, default=(0.6, 2.5), metavar=("MIN", "MAX"))
     parser.add_argument("--streams", type=int, default=2, help="at once")
     parser.add_argument("--paced", action="store_true", help="in real time")
-    parser.add_argument("--no-partials", action="store_true")
-    parser.add_argument("--no-alone", action="store_true", help="do not check finals against their segments")
     parser.add_argument("--nonspeech", action="store_true", help="sounds without words, and nothing else")
-    parser.add_argument("--server-core", type=int, default=0)
+    parser.add_argument("--server-core", type=int, help="the server keeps to it; by default to none")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--verbose", action="store_true", help="print every utterance")
     return parser.parse_args()
+
+
+def load(model: str) -> Loaded:
+    """As the server will have it."""
+    settings = Settings()
+    return models.load(
+        model,
+        device=settings.asr_device,
+        dtype=settings.asr_dtype,
+        hub_timeout=settings.hub_timeout_seconds,
+        audio_context=settings.asr_audio_context,
+    )
+
+
+def measure(recognizer: Recognizer, settings: Mapping[str, str], options: argparse.Namespace) -> Table:
+    if options.nonspeech:
+        return measure_nonspeech(recognizer, settings, options)
+    if options.paced:
+        return measure_times(recognizer, settings, options)
+    normalizer = Normalizer(SPELLINGS if SPELLINGS.exists() else None)
+    return measure_words(recognizer, settings, normalizer, options)
 
 
 def main() -> int:
     options = arguments()
     if not AUDIO.is_dir():
         raise SystemExit(f"there is no {os.path.relpath(AUDIO)}: this bench needs recorded speech")
+    recognizer = load(options.model)
     settings = {
         "ASR_MODEL": str(Path(options.model).resolve()) if Path(options.model).is_dir() else options.model,
         "ASR_THREADS": "1",
@@ -162,20 +298,15 @@ def main() -> int:
     head = {
         "machine": machine() | {"load": [round(each, 1) for each in os.getloadavg()]},
         "settings": settings_of(options) | {"spellings": SPELLINGS.exists()},
+        "recognizer": asdict(recognizer.description),
         "server": {name: value for name, value in os.environ.items() if name.startswith(SERVER)},
     }
     for title, part in head.items():
         show(title, part)
-    normalizer = Normalizer(SPELLINGS if SPELLINGS.exists() else None)
-    with running_server(options.server_core, settings) as server:
-        if options.nonspeech:
-            figures = measure_nonspeech(server, options)
-        else:
-            figures = measure_speech(models.load(options.model), server, normalizer, options)
-    for title, part in figures.items():
-        show(title, part) if isinstance(part, dict) else print(f"\n{title}: {part}")
-    load_after = round(os.getloadavg()[0], 1)
-    print(json.dumps({"bench": "wer", **head, **figures, "load_after": load_after}, ensure_ascii=False))
+    print(flush=True)
+    table = measure(recognizer, settings, options)
+    print("", *lines_of(table), "", sep="\n")
+    print(json.dumps({"bench": "wer", **head, "table": table}, ensure_ascii=False))
     return 0
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.corpus import Entry, by_speaker, deal, join, pick, read_manifest, speech_span
+from bench.corpus import Entry, by_speaker, deal, join, pick, read_manifest, share_out, speech_span
 
 RATE = 16_000
 SHARED = Path(__file__).parents[3] / "shared" / "audio"
@@ -100,3 +100,9 @@ def test_silence_has_no_better_span_than_all_of_it() -> None:
 def test_the_shared_manifests_can_be_read() -> None:
     assert len(read_manifest(SHARED / "librispeech")) > 600
     assert len(read_manifest(SHARED / "nonspeech")) > 200
+
+
+def test_entries_are_shared_out_in_order_by_their_length() -> None:
+    one, two, three, four = (Entry(Path(f"{n}.wav"), "", seconds) for n, seconds in enumerate((1, 1, 2, 4)))
+    assert share_out([one, two, three, four], 2) == [[one, two, three], [four]]
+    assert share_out([one, two], 5) == [[one], [two]]

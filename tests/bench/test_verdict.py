@@ -1,4 +1,4 @@
-"""Figures of little streams that were made up."""
+"""Words of little streams that were made up."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from bench.accuracy import Normalizer
 from bench.corpus import Entry, Place, Recording
 from bench.listener import Listener
 from bench.tape import Label
-from bench.verdict import Heard, boundaries, emitted, latencies, partial_figures, streaming_figures
+from bench.verdict import Heard, boundaries, emitted, offline_figures, segment_figures, streamed_figures
 
 CAT = Entry(Path("cat.wav"), "THE CAT SAT", 2.0)
 DOG = Entry(Path("dog.wav"), "A DOG RAN AWAY", 2.0)
@@ -26,28 +26,21 @@ def final(item: str, text: str, start_ms: int, end_ms: int) -> client.Final:
     return client.Final(text, item, start_ms, end_ms, "silence", 1)
 
 
-def partial(item: str, text: str, stable_chars: int = 0) -> client.Partial:
-    return client.Partial(text, item, 0, stable_chars)
-
-
-def listener(*heard: tuple[client.Event, float]) -> Listener:
-    one = Listener()
-    for event, at_ms in heard:
-        one.hear(event, at_ms)
-    return one
+def listener(*finals: client.Final) -> Listener:
+    return Listener(finals=list(finals))
 
 
 WHOLE = listener(
-    (partial("1", "The cat"), 1700),
-    (final("1", "The cat sat.", 1000, 3100), 3300),
-    (final("2", "A dog", 4900, 5800), 6000),
-    (final("3", "ran.", 6000, 6700), 7200),
-    (final("4", "Boo!", 7500, 7600), 8000),
+    final("0", "", 500, 900),
+    final("1", "The cat sat.", 1000, 3100),
+    final("2", "A dog", 4900, 5800),
+    final("3", "ran.", 6000, 6700),
+    final("4", "Boo!", 7500, 7600),
 )
 
 
-def heard() -> list[Heard]:
-    return Heard.from_stream(PLACES, WHOLE, NORMALIZER, OFFLINE)
+def heard(one: Listener = WHOLE) -> list[Heard]:
+    return Heard.from_stream(PLACES, one, NORMALIZER, OFFLINE)
 
 
 def test_an_utterance_is_joined_of_its_finals() -> None:
@@ -56,54 +49,52 @@ def test_an_utterance_is_joined_of_its_finals() -> None:
     assert (dog.streamed, dog.pieces) == (["a", "dog", "ran"], 2)
 
 
-def test_streaming_is_told_against_the_reference_and_against_offline() -> None:
-    figures = streaming_figures(heard(), [RECORDING], [WHOLE], NORMALIZER)
-    assert figures["wer"] == round(100 / 7, 2) == figures["wer_minus_offline"]
-    assert figures["against_offline"]["deletions"] == 1
-    assert (figures["first_words"], figures["last_words"]) == (100.0, 50.0)
-    assert figures["split"]["streaming"]["deletions"] == 1
-    assert figures["whole"]["streaming"]["wer"] == 0
-    assert (figures["finals_in_gaps"], figures["words_in_gaps"]) == (1, 1)
+def test_a_final_without_words_is_no_piece_of_an_utterance() -> None:
+    cat, _ = heard(listener(final("0", "", 1000, 1100), final("1", "The cat sat.", 1150, 3100)))
+    assert (cat.pieces, cat.early_ms) == (1, 50)
+
+
+def test_streaming_is_told_beside_offline() -> None:
+    offline, streamed = offline_figures(heard()), streamed_figures(heard())
+    assert (offline["wer_%"], offline["last_words_%"]) == (0, 100)
+    assert streamed["wer_%"] == round(100 / 7, 2) == streamed["wer_minus_offline"]
+    assert (streamed["first_words_%"], streamed["last_words_%"]) == (100, 50)
+    assert streamed["last_words_of_offline_%"] == 50
+
+
+def test_the_interval_of_a_difference_holds_it() -> None:
+    figures = streamed_figures(heard())
+    low, high = figures["wer_minus_offline_low"], figures["wer_minus_offline_high"]
+    assert low == 0 <= figures["wer_minus_offline"] <= high == 25
+
+
+def test_utterances_in_one_piece_and_in_several_are_told_apart() -> None:
+    figures = segment_figures(heard(), [RECORDING], [WHOLE], NORMALIZER)
+    assert (figures["whole_utterances"], figures["split_utterances"]) == (1, 1)
+    assert (figures["whole_wer_minus_offline"], figures["split_wer_minus_offline"]) == (0, 25)
+    assert figures["words_in_gaps"] == 1
 
 
 def test_boundaries_count_from_speech_and_cuts_are_counted() -> None:
     found = boundaries(heard())
-    assert (found["begin_early_ms_p50"], found["begin_early_ms_cut"]) == (250, 0)
-    assert (found["end_late_ms_p50"], found["end_late_ms_cut"]) == (0, 1)
+    assert (found["begin_early_ms_p50"], found["begin_early_cut"]) == (250, 0)
+    assert (found["end_late_ms_p50"], found["end_late_cut"]) == (0, 1)
 
 
 def test_a_lost_utterance_is_counted() -> None:
-    silent = Listener()
-    found = Heard.from_stream(PLACES, silent, NORMALIZER, OFFLINE)
-    figures = streaming_figures(found, [RECORDING], [silent], NORMALIZER)
-    assert (figures["without_a_final"], figures["wer"]) == (2, 100.0)
+    lost = heard(Listener())
+    assert segment_figures(lost, [RECORDING], [Listener()], NORMALIZER)["utterances_without_words"] == 2
+    assert streamed_figures(lost)["wer_%"] == 100
 
 
 def test_a_final_over_two_utterances_is_counted() -> None:
-    one = listener((final("1", "The cat sat. A dog", 1000, 5800), 6000))
-    found = Heard.from_stream(PLACES, one, NORMALIZER, OFFLINE)
-    assert streaming_figures(found, [RECORDING], [one], NORMALIZER)["finals_over_two_utterances"] == 1
-
-
-def test_latencies_count_from_the_begin_and_the_end_of_speech() -> None:
-    found = latencies([RECORDING], [WHOLE])
-    assert found["first_partial_ms"]["p50"] == 500
-    assert found["final_ms"]["max"] == 400
-
-
-def test_partials_are_held_against_their_own_final() -> None:
-    one = listener(
-        (partial("1", "The hat"), 1500),
-        (partial("1", "The cat", stable_chars=3), 2000),
-        (final("1", "The cat sat.", 1000, 3100), 3300),
-    )
-    figures = partial_figures([one])
-    assert (figures["partials"], figures["shown_words"], figures["taken_back"]) == (2, 3, round(100 / 3, 2))
-    assert (figures["stable_words"], figures["stable_broken"]) == (1, 0)
+    one = listener(final("1", "The cat sat. A dog", 1000, 5800))
+    assert segment_figures(heard(one), [RECORDING], [one], NORMALIZER)["finals_over_two_utterances"] == 1
 
 
 def test_words_over_sounds_without_words_are_told_by_file() -> None:
-    figures, found = emitted([RECORDING], [listener((final("1", "thank you", 1000, 3100), 3300))])
-    assert (figures["words"], figures["files_with_words"]) == (2, 1)
+    one = listener(final("0", "", 500, 900), final("1", "thank you", 1000, 3100))
+    figures, found = emitted([RECORDING], [one])
+    assert (figures["segments"], figures["segments_with_words"], figures["words"]) == (2, 1, 2)
     assert figures["words_per_hour"] == 900
     assert [(path.name, text) for path, _, text in found] == [("cat.wav", "thank you")]

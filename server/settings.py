@@ -104,8 +104,8 @@ class Settings(BaseSettings):
         500,
         ge=100,
         le=60_000,
-        description="ms of new speech between two partials; more where one takes long: then a stream's take a "
-        "fifth of the time",
+        description="ms of new speech between two partials; more where one takes long: they get a fifth of "
+        "the time",
     )
 
     turn: Literal["fixed", "adaptive"] = Field(

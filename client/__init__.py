@@ -6,40 +6,47 @@ async with connect("ws://localhost:5001/ws/stt") as stream:
         ...
 """
 
-from client.errors import AudioError, ClientError, ConnectFailed, ConnectionLost, ProtocolError
+from client.errors import AudioError, BacklogFull, ClientError, ConnectFailed, ConnectionLost, ProtocolError
 from client.events import (
     Acknowledged,
     Cleared,
     Closed,
     Created,
+    Cut,
     Error,
     Event,
     Final,
     Marker,
     Partial,
+    Resumed,
     SpeechStarted,
     SpeechStopped,
     Unknown,
     Updated,
     Word,
 )
+from client.resume import Resume
 from client.stream import Stream, connect
 
 __all__ = [
     "Acknowledged",
     "AudioError",
+    "BacklogFull",
     "Cleared",
     "ClientError",
     "Closed",
     "ConnectFailed",
     "ConnectionLost",
     "Created",
+    "Cut",
     "Error",
     "Event",
     "Final",
     "Marker",
     "Partial",
     "ProtocolError",
+    "Resume",
+    "Resumed",
     "SpeechStarted",
     "SpeechStopped",
     "Stream",

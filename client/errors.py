@@ -21,6 +21,10 @@ class ConnectionLost(ClientError):
         self.reason = reason
 
 
+class BacklogFull(ClientError):
+    """Nothing that was sent has arrived for as long as a stream waits, and no more sound can be kept."""
+
+
 class ProtocolError(ClientError):
     """The server sent something that docs/protocol.md does not allow."""
 

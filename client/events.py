@@ -127,6 +127,26 @@ class Closed:
 
 
 @dataclass(frozen=True, slots=True)
+class Cut:
+    """The connection broke, and the library sets out to come back: its own event, not one of the server.
+
+    code, reason: of the close; 1006 when there was none
+    """
+
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The stream goes on where it was cut. replayed: how many messages were missed; they follow."""
+
+    session_id: str
+    received_ms: int
+    replayed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Error:
     """The stream goes on unless the server closes it next."""
 
@@ -156,6 +176,8 @@ Event = (
     | Created
     | Updated
     | Closed
+    | Cut
+    | Resumed
     | Error
     | Unknown
 )
@@ -163,11 +185,17 @@ Event = (
 
 def parse(text: str | bytes) -> Event:
     """One text frame of the server as an event. Raises ProtocolError."""
+    return parse_numbered(text)[1]
+
+
+def parse_numbered(text: str | bytes) -> tuple[int, Event]:
+    """The same with its `seq`; 0 for a message that belongs to no session. Raises ProtocolError."""
     try:
         message = json.loads(text)
         kind = message["type"]
         read = READERS.get(kind)
-        return read(message) if read else Unknown(kind, message)
+        number = message.get("seq", 0)
+        return int(number), read(message) if read else Unknown(kind, message)
     except (ValueError, KeyError, TypeError, AttributeError, binascii.Error) as error:
         raise ProtocolError(f"not a message of the protocol: {text[:200]!r}") from error
 
@@ -235,5 +263,6 @@ READERS: Mapping[str, Callable[[Message], Event]] = {
     "session.created": _created,
     "session.updated": lambda m: Updated(m["session"]),
     "session.closed": _closed,
+    "session.resumed": lambda m: Resumed(m["session_id"], m["received_ms"], m["replayed"]),
     "error": _error,
 }

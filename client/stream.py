@@ -1,96 +1,104 @@
 """Stream: one connection to the server, sound going in and events coming out."""
 
-import base64
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from ipaddress import ip_address
-from typing import Any, Final, Literal
+from typing import Any, Final
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import websockets
 from websockets.asyncio.client import ClientConnection
 
+from client.backlog import Command
 from client.errors import ConnectFailed, ConnectionLost
-from client.events import Event, parse
+from client.events import Event
+from client.line import Line
+from client.packets import MAX_PACKET, Encoding, Format, Packet, Packetizer
+from client.resume import Resume
+from client.subscription import Subscription
 
-Format = Literal["pcm16", "pcmu", "pcma", "float32"]
-
-PIECE: Final = 1 << 16  # bytes of sound per message; whole samples in every format
 MAX_MESSAGE: Final = 16 << 20  # bytes; a final with 120 s of sound in base64 has 5 MiB
 WRITE_LIMIT: Final = 1 << 16  # bytes waiting for the network, above which `send` waits
-NORMAL: Final = 1000
-ABNORMAL: Final = 1006
+RESUME: Final = Resume()
 
 
 class Stream:
     """One live stream of speech. One task may send while another iterates over the events.
 
+    It outlives its connection: what was sent is kept until the server acknowledges it, and sent again after a
+    cut. Nothing is lost or told twice; meanwhile sending goes on into what is kept.
+
     Read the events all the time: a server closes a stream whose events stay unread (4013).
-    The methods that send wait while the network is slow, and raise ConnectionLost.
+    The methods that send wait while the network is slow, and while no more can be kept. They raise
+    ConnectionLost once the stream is over or given up, and BacklogFull after waiting as long as that takes.
     """
 
-    def __init__(self, socket: ClientConnection, format: Format, sample_rate: int, binary: bool) -> None:
-        self._socket = socket
-        self._sound: dict[str, object] = {"format": format, "sample_rate": sample_rate}
-        self._binary = binary
-        self._ending = False
+    def __init__(self, line: Line, subscription: Subscription, encoding: Encoding) -> None:
+        self._line = line
+        self._subscription = subscription
+        self._packetizer = Packetizer(encoding)
+        self._commands = 0
 
     async def send(self, sound: bytes) -> None:
-        """Sends mono sound in the stream's format, any number of bytes."""
-        for start in range(0, len(sound), PIECE):
-            await self._send_piece(sound[start : start + PIECE])
+        """Sends mono sound in the stream's format, any number of bytes.
 
-    async def _send_piece(self, piece: bytes) -> None:
-        if self._binary:
-            await self._write(piece)
-        else:
-            audio = base64.b64encode(piece).decode()
-            await self._tell("input_audio_buffer.append", audio=audio, **self._sound)
+        Less than a millisecond waits for the rest of it; commands overtake it, but for `end`.
+        """
+        for start in range(0, len(sound), MAX_PACKET):
+            async with self._line.room():
+                self._add(self._packetizer.push(sound[start : start + MAX_PACKET]))
 
     async def commit(self) -> None:
         """Ends the open utterance now."""
-        await self._tell("input_audio_buffer.commit")
+        async with self._line.room():
+            self._command("input_audio_buffer.commit")
 
     async def clear(self) -> None:
         """Drops the open utterance, and the sound that is in no utterance yet."""
-        await self._tell("input_audio_buffer.clear")
+        async with self._line.room():
+            self._line.replies.expect_clear(self._command("input_audio_buffer.clear"))
 
-    async def update(self, **settings: object) -> None:
+    async def update(self, **settings: Any) -> None:
         """Changes settings of docs/protocol.md from here on, e.g. language="de", vad={"silence_ms": 500}."""
-        await self._tell("session.update", session=settings)
-        self._sound.update({name: settings[name] for name in self._sound if name in settings})
+        if "events" in settings:
+            settings["events"] = self._subscription.change(settings["events"])
+        async with self._line.room():
+            self._add(self._packetizer.change(self._packetizer.encoding.changed(settings)))
+            self._command("session.update", session=settings)
 
     async def mark(self, id: str) -> None:
         """Asks for a Marker once everything sent so far has been recognised."""
-        await self._tell("marker", id=id)
+        async with self._line.room():
+            own = str(self._commands + 1)  # that of the message
+            self._line.replies.expect_marker(self._command("marker", id=own), id)
 
     async def end(self) -> None:
         """No more sound will come. The last finals follow, then the iteration ends."""
-        self._ending = True
-        await self._tell("end_of_stream")
+        async with self._line.room():
+            self._add(self._packetizer.flush())
+            self._command("end_of_stream")
 
-    async def _tell(self, type: str, **fields: object) -> None:
-        await self._write(json.dumps({"type": type, **fields}))
+    def _add(self, packets: Sequence[Packet]) -> None:
+        for packet in packets:
+            self._line.add(packet)
 
-    async def _write(self, message: str | bytes) -> None:
-        try:
-            await self._socket.send(message)
-        except websockets.ConnectionClosed as closed:
-            raise _lost(closed) from closed
+    def _command(self, type: str, **fields: object) -> Command:
+        """Adds a message at its place."""
+        self._commands += 1
+        id = str(self._commands)
+        text = json.dumps({"type": type, "event_id": id, **fields})
+        command = Command(type, id, self._packetizer.position, text)
+        self._line.add(command)
+        return command
 
     def __aiter__(self) -> "Stream":
         return self
 
     async def __anext__(self) -> Event:
         """The next event; stops when the stream has ended in order. Raises ConnectionLost, ProtocolError."""
-        try:
-            return parse(await self._socket.recv())
-        except websockets.ConnectionClosed as closed:
-            lost = _lost(closed)
-            if lost.code == NORMAL and self._ending:
-                raise StopAsyncIteration from None
-            raise lost from closed
+        return await self._line.inbox.get()
 
 
 @asynccontextmanager
@@ -106,6 +114,7 @@ async def connect(
     sample_rate: int = 16_000,
     format: Format = "pcm16",
     binary: bool = True,
+    resume: Resume | None = RESUME,
     **options: Any,
 ) -> AsyncIterator[Stream]:
     """Opens a stream; leaving the block closes it. Raises ConnectFailed.
@@ -113,6 +122,7 @@ async def connect(
     events: True for all, False for finals and errors only, or the message types wanted
     sample_rate: Hz of the mono sound that is sent, 8000 to 192000
     binary: raw frames rather than base64 in JSON
+    resume: how it comes back after a cut; None for a stream that ends with its connection
     options: go to websockets.connect, e.g. additional_headers
     """
     session: dict[str, object] = {
@@ -121,18 +131,28 @@ async def connect(
         "vad": dict(vad) if vad else None,
         "words": words or None,
         "include_audio": include_audio,
-        "events": list(events) if not isinstance(events, bool) else None,
         "format": format,
         "sample_rate": sample_rate,
     }
-    address = _with_query(url, events="all") if events is True else url
-    socket = await _open(address, options)
-    async with socket:
-        stream = Stream(socket, format, sample_rate, binary)
+    subscription = Subscription(events, needs=resume is not None)
+
+    async def dial(query: Mapping[str, str]) -> ClientConnection:
+        return await _open(_with_query(url, **(query or subscription.query())), options)
+
+    socket = await dial({})
+    line = Line(dial, resume, subscription.wants, binary=binary)
+    stream = Stream(line, subscription, Encoding().changed(session))
+    running = asyncio.create_task(line.run(socket), name="line")
+    try:
         # A server that refuses has closed already. The next call says so, and an iteration hears why first.
         with suppress(ConnectionLost):
             await stream.update(**{name: value for name, value in session.items() if value is not None})
         yield stream
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+        if not running.cancelled():
+            running.result()  # a fault of the library is not to be hidden
 
 
 async def _open(url: str, options: Mapping[str, Any]) -> ClientConnection:
@@ -157,9 +177,3 @@ def _is_here(url: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _lost(closed: websockets.ConnectionClosed) -> ConnectionLost:
-    if closed.rcvd is None:
-        return ConnectionLost(ABNORMAL, "")
-    return ConnectionLost(closed.rcvd.code, closed.rcvd.reason)

@@ -1,19 +1,22 @@
 """StandIn: a little server that speaks the protocol, for the client's tests. Loud is speech; what is said
 comes from a list."""
 
+import asyncio
 import base64
 import json
 from array import array
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from math import pi, sin
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 
 STEP_MS = 20
 SILENCE_MS = 300
+ACKNOWLEDGE_MS = 500
 LOUD = 1000
 RATE = 16_000
 
@@ -29,35 +32,77 @@ def silence(ms: int, rate: int = RATE) -> bytes:
     return bytes(rate * ms // 1000 * 2)
 
 
-class Conversation:
-    """One connection: energy for a detector, and `texts` in place of a recognizer."""
+class Session:
+    """Energy for a detector, and `texts` in place of a recognizer. It outlives its connections.
 
-    def __init__(self, socket: ServerConnection, texts: Sequence[str], received: list[Any]) -> None:
-        query = parse_qs(urlsplit(socket.request.path if socket.request else "").query)
-        self._socket = socket
+    received: every message that came, frames as bytes, JSON as dicts
+    """
+
+    def __init__(self, name: str, wanted: str, texts: Sequence[str], heard: list[Any]) -> None:
+        self.token = f"token_{name}"
+        self.received: list[Any] = []
+        self.repeats = False  # it replays all that it has told, whatever was seen
+        self.goodbye: int | None = None  # the code with which its client closed
+        self._heard = heard  # by the whole server
+        self._name = name
+        self._socket: ServerConnection | None = None
+        self._told: list[str] = []
+        self._telling = asyncio.Lock()
+        self._taking = asyncio.Lock()
         self._texts = list(texts)
-        self._received = received
-        self._all = query.get("events") == ["all"]
         self._session: dict[str, Any] = {"sample_rate": RATE, "include_audio": True}
+        self._wanted: str | list[str] = wanted if wanted == "all" else wanted.split(",")
         self._pending = bytearray()
-        self._ms = 0
+        self._received_ms = 0.0
+        self._acknowledged_ms = 0.0
+        self._ms = 0  # judged
         self._start: int | None = None
         self._last_loud = 0
-        self._seq = 0
         self._item = 0
         self._dropped = 0
+        self._markers: list[str] = []
+        self._ended = False
 
-    async def run(self) -> None:
-        await self._event("session.created", session_id="sess_1", session=self._session, limits={})
-        async for frame in self._socket:
-            if isinstance(frame, bytes):
-                self._received.append(frame)
-                await self._hear(frame)
-            elif not await self._obey(json.loads(frame)):
-                return
+    async def begin(self, socket: ServerConnection) -> None:
+        self._socket = socket
+        created = {"session_id": self._name, "resume_token": self.token, "limits": {}}
+        await self._event("session.created", session=self._session, **created)
+        await self._listen(socket)
+
+    async def resume(self, socket: ServerConnection, seen: int) -> None:
+        async with self._telling:
+            before, self._socket = self._socket, socket
+            missed = self._told[0 if self.repeats else seen :]
+            resumed = {"session_id": self._name, "received_ms": round(self._received_ms)}
+            resumed |= {"type": "session.resumed", "replayed": len(missed), "seq": seen}
+            with suppress(ConnectionClosed):
+                for text in (json.dumps(resumed), *missed):
+                    await socket.send(text)
+        if before is not None:
+            await before.close(4009, "resumed")
+        if self._ended:
+            await socket.close(1000)
+        else:
+            await self._listen(socket)
+
+    async def _listen(self, socket: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            async for frame in socket:
+                async with self._taking:
+                    if self._socket is not socket or not await self._take(frame):
+                        return
+        self.goodbye = socket.close_code
+
+    async def _take(self, frame: str | bytes) -> bool:
+        message = frame if isinstance(frame, bytes) else json.loads(frame)
+        self.received.append(message)
+        self._heard.append(message)
+        if isinstance(message, bytes):
+            await self._hear(message)
+            return True
+        return await self._obey(message)
 
     async def _obey(self, message: dict[str, Any]) -> bool:
-        self._received.append(message)
         match message["type"]:
             case "input_audio_buffer.append":
                 self._session["sample_rate"] = message["sample_rate"]
@@ -67,42 +112,60 @@ class Conversation:
             case "input_audio_buffer.clear":
                 await self._clear()
             case "session.update":
+                if message["session"].get("vad") == "bad":
+                    await self._error("`vad` must be an object.", message["event_id"])
+                    return True
                 self._session |= message["session"]
+                self._wanted = self._session.get("events", self._wanted)
                 await self._send("session.updated", session=self._session)
             case "marker":
-                await self._send("marker", id=message["id"])
+                self._markers.append(message["id"])
+                if self._start is None:
+                    await self._release_markers()
             case "end_of_stream":
                 await self._finish("end_of_stream")
                 await self._close()
                 return False
-            case unknown:
-                await self._error("invalid_value", f"There is no type {unknown}.")
         return True
 
     async def _clear(self) -> None:
-        start = self._ms if self._start is None else self._start
+        at = round(self._received_ms)
+        start = at if self._start is None else self._start
         self._start = None
-        self._dropped += self._ms - start
-        await self._event("input_audio_buffer.cleared", start_ms=start, dropped_ms=self._ms - start)
+        self._dropped += at - start
+        await self._event("input_audio_buffer.cleared", start_ms=start, dropped_ms=at - start)
+        await self._release_markers()
+
+    async def _release_markers(self) -> None:
+        for marker in self._markers:
+            await self._send("marker", id=marker)
+        self._markers.clear()
 
     async def _close(self) -> None:
         await self._event(
             "session.closed",
-            received_ms=self._ms,
+            received_ms=round(self._received_ms),
             speech_ms=0,
-            non_speech_ms=self._ms - self._dropped,
+            non_speech_ms=round(self._received_ms) - self._dropped,
             dropped_ms=self._dropped,
             segments=self._item,
         )
-        await self._socket.close(1000)
+        self._ended = True
+        if self._socket is not None:
+            await self._socket.close(1000)
 
     async def _hear(self, sound: bytes) -> None:
+        rate = self._session["sample_rate"]
         self._pending += sound
-        size = self._session["sample_rate"] * STEP_MS // 1000 * 2
+        self._received_ms += len(sound) / 2 * 1000 / rate
+        size = rate * STEP_MS // 1000 * 2
         while len(self._pending) >= size:
             step = array("h", bytes(self._pending[:size]))
             del self._pending[:size]
             await self._judge(max(map(abs, step)) > LOUD)
+        if self._received_ms - self._acknowledged_ms >= ACKNOWLEDGE_MS:
+            self._acknowledged_ms = self._received_ms
+            await self._event("input_audio_buffer.acknowledged", received_ms=round(self._received_ms))
 
     async def _judge(self, loud: bool) -> None:
         self._ms += STEP_MS
@@ -148,38 +211,66 @@ class Conversation:
         if self._session["include_audio"]:
             final["audio"] = base64.b64encode(b"\x01\x02").decode()
         await self._send("response.audio_transcript.done", reason=reason, confidence=0.5, **final)
+        await self._release_markers()
 
-    async def _error(self, code: str, message: str) -> None:
-        await self._send("error", message=message, error={"code": code, "message": message, "param": None})
+    async def _error(self, message: str, event_id: str | None) -> None:
+        error = {"code": "invalid_value", "message": message, "param": None, "event_id": event_id}
+        await self._send("error", message=message, error=error)
 
     async def _event(self, type: str, **fields: Any) -> None:
         """Sends what only those hear who asked for it."""
-        wanted = self._session.get("events", [])
-        if self._all or wanted == "all" or type in wanted:
+        if self._wanted == "all" or type in self._wanted:
             await self._send(type, **fields)
 
     async def _send(self, type: str, **fields: Any) -> None:
-        self._seq += 1
-        await self._socket.send(json.dumps({"type": type, "seq": self._seq, **fields}))
+        async with self._telling:
+            self._told.append(json.dumps({"type": type, "seq": len(self._told) + 1, **fields}))
+            if self._socket is not None:
+                with suppress(ConnectionClosed):
+                    await self._socket.send(self._told[-1])
 
 
 class StandIn:
-    """url: where it listens; received: every message that came, frames as bytes, JSON as dicts."""
+    """url: where it listens; received: what all its sessions were sent, in the order in which it came."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         self.url = ""
+        self.stumbled = False
         self.received: list[Any] = []
+        self.sessions: list[Session] = []
         self._texts = texts
 
+    def forget(self) -> None:
+        """As a server does that was started anew."""
+        self.sessions.clear()
+
     async def answer(self, socket: ServerConnection) -> None:
-        path = socket.request.path if socket.request else ""
-        if path.startswith("/ws/loading"):
+        address = urlsplit(socket.request.path if socket.request else "")
+        query = dict(parse_qsl(address.query))
+        if address.path.startswith("/ws/loading"):
             await socket.send(json.dumps({"type": "error", "message": "Server models not initialized."}))
             await socket.close(1013, "server_error.models_not_ready")
-        elif path.startswith("/ws/leaving"):
+        elif address.path.startswith("/ws/leaving"):
             await socket.close(1000)
+        elif address.path.startswith("/ws/stumbling") and not self.stumbled:
+            self.stumbled = True
+            socket.transport.abort()
+        elif "resume" in query:
+            await self._resume(socket, query["resume"], int(query["ack"]))
         else:
-            await Conversation(socket, self._texts, self.received).run()
+            name = f"sess_{len(self.sessions) + 1}"
+            session = Session(name, query.get("events", ""), self._texts, self.received)
+            self.sessions.append(session)
+            await session.begin(socket)
+
+    async def _resume(self, socket: ServerConnection, token: str, seen: int) -> None:
+        for session in self.sessions:
+            if session.token == token:
+                await session.resume(socket, seen)
+                return
+        error = {"code": "resume_unknown", "message": "There is no such session."}
+        await socket.send(json.dumps({"type": "error", "seq": 0, "message": "Unknown.", "error": error}))
+        await socket.close(4000, "resume_unknown")
 
 
 @asynccontextmanager

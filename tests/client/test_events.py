@@ -5,7 +5,7 @@ import json
 import pytest
 
 from client import Error, Final, ProtocolError, Unknown, Updated, Word
-from client.events import Created, parse
+from client.events import Created, parse, parse_numbered
 
 DONE = {
     "type": "response.audio_transcript.done",
@@ -47,6 +47,11 @@ def test_settings_are_read_from_session() -> None:
     created = {"type": "session.created", "session_id": "s", "session": {}, "limits": {"message_bytes": 9}}
     more = {"recognizer": {"model": "tiny"}, "resume_token": "t"}
     assert read(created | more) == Created("s", {}, {"message_bytes": 9}, {"model": "tiny"}, "t")
+
+
+def test_a_message_has_its_number_or_none() -> None:
+    assert parse_numbered(json.dumps(DONE)) == (4, read(DONE))
+    assert parse_numbered(json.dumps({"type": "error", "message": "no"})) == (0, Error("no"))
 
 
 def test_a_type_of_tomorrow_is_no_error() -> None:

@@ -1,0 +1,47 @@
+"""Answers that are told once."""
+
+from client.backlog import Command
+from client.events import Cleared, Marker, Updated
+from client.replies import Replies
+
+
+def marks(**names: str) -> Replies:
+    replies = Replies()
+    for number, name in names.items():
+        replies.expect_marker(Command("marker", number, 0, ""), name)
+    return replies
+
+
+def clears(*places: int) -> Replies:
+    replies = Replies()
+    for place in places:
+        replies.expect_clear(Command("input_audio_buffer.clear", "1", place, ""))
+    return replies
+
+
+def is_told(replies: Replies, *events: Cleared) -> list[bool]:
+    return [replies.due(event) is not None for event in events]
+
+
+def test_a_marker_is_told_once_under_its_name() -> None:
+    replies = marks(m1="a", m2="b", m3="a")
+    told = [replies.due(Marker(id)) for id in ("m1", "m1", "m2", "m3", "m2")]
+    assert told == [Marker("a"), None, Marker("b"), Marker("a"), None]
+
+
+def test_the_second_answer_to_a_clear_is_not_told() -> None:
+    events = Cleared(100, 300), Cleared(400, 0), Cleared(500, 401), Cleared(900, 0)
+    assert is_told(clears(400, 900), *events) == [True, False, True, False]
+
+
+def test_two_clears_at_one_place_are_both_told() -> None:
+    events = Cleared(100, 300), Cleared(400, 0), Cleared(400, 0)
+    assert is_told(clears(400, 400), *events) == [True, True, False]
+
+
+def test_a_clear_is_told_even_where_the_server_counts_otherwise() -> None:
+    assert is_told(clears(400, 900), Cleared(300, 0), Cleared(900, 0)) == [True, True]
+
+
+def test_other_events_are_told() -> None:
+    assert Replies().due(Updated({})) == Updated({})

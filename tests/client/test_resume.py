@@ -1,0 +1,47 @@
+"""When to come back."""
+
+from itertools import islice
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from client import ConnectionLost, Resume
+from client.resume import is_worth_another_attempt, is_worth_resuming
+
+LUCK = st.floats(0, 1)
+
+
+@given(st.lists(LUCK, min_size=20, max_size=20))
+def test_pauses_are_parts_of_one_that_doubles_up_to_a_bound(luck: list[float]) -> None:
+    draws = iter(luck)
+    delays = list(islice(Resume(first_seconds=0.1, longest_seconds=5).delays(lambda: next(draws)), 20))
+    longest = [min(0.1 * 2**n, 5) for n in range(20)]
+    assert delays == pytest.approx([part * most for part, most in zip(luck, longest, strict=True)])
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "worth"),
+    [
+        (1001, "", True),
+        (1005, "", True),
+        (1006, "", True),
+        (1011, "keepalive ping timeout", True),
+        (4013, "slow_consumer", True),
+        (1011, "internal_error", False),
+        (1000, "", False),
+        (1009, "message_too_large", False),
+        (1012, "server_restarting", False),
+        (1013, "server_overloaded", False),
+        (4000, "resume_unknown", False),
+        (4009, "resumed", False),
+    ],
+)
+def test_a_session_that_has_not_ended_is_worth_coming_back_to(code: int, reason: str, worth: bool) -> None:
+    assert is_worth_resuming(ConnectionLost(code, reason)) is worth
+
+
+def test_a_server_that_starts_is_worth_another_attempt() -> None:
+    assert is_worth_another_attempt(ConnectionLost(1013, "models_not_ready"))
+    assert is_worth_another_attempt(ConnectionLost(1006, ""))
+    assert not is_worth_another_attempt(ConnectionLost(4000, "resume_unknown"))

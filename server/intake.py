@@ -64,6 +64,11 @@ class Intake:
         if not self.ended:
             self._pass_on(self._decoder.drain())
 
+    def pause(self) -> None:
+        """The client was cut off, and will go on behind the last whole frame: the stub of one is dropped."""
+        if not self.ended:
+            self._pass_on(self._decoder.flush())
+
     def finish(self, reason: Reason) -> None:
         """Ends the audio: what the decoder still holds comes first. Idempotent.
 

@@ -63,7 +63,7 @@ class NativeDialect:
         return False
 
     def pause(self) -> None:
-        self._intake.drain()
+        self._intake.pause()
 
     def welcome(self, seen: int, replayed: int) -> Message:
         return {

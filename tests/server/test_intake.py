@@ -210,3 +210,19 @@ def test_the_end_is_the_end_however_often_it_comes(client: Client) -> None:
     client.say("end_of_stream")
     client.intake.finish(Reason.DISCONNECT)
     assert client.intake.ended
+
+
+def test_after_a_cut_sound_goes_on_at_a_whole_frame(client: Client) -> None:
+    client.intake.receive(b"\x01\x02" * 160 + b"\x03")
+    client.intake.pause()
+    assert client.intake.received_ms == 10
+    client.intake.receive(b"\x01\x02" * 160)
+    assert client.append(b"") is None  # nothing is left over of it
+    client.intake.finish(Reason.END_OF_STREAM)
+    assert client.received == 320
+
+
+def test_a_cut_after_the_end_changes_nothing(client: Client) -> None:
+    client.intake.finish(Reason.END_OF_STREAM)
+    client.intake.pause()
+    assert client.received == 0

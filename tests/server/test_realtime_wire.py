@@ -185,7 +185,7 @@ async def test_a_live_session_hears_words_while_they_are_spoken() -> None:
     session = PLAIN.merged(
         {"turn_detection": None, "input_audio_transcription": {"model": "gpt-realtime-whisper"}}
     )
-    messages, _ = await converse(sound((True, 3 * SECOND)), [(100, "commit")], 1, session=session)
+    messages, _ = await converse(sound((True, 12 * SECOND)), [(370, "commit")], 1, session=session)
     read(messages, live=True)
     types = [message["type"].rpartition(".")[2] for message in messages]
     assert types.index("delta") < types.index("committed") < types.index("completed")

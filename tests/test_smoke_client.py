@@ -3,10 +3,13 @@
 import socket
 from pathlib import Path
 
+import pytest
+
 from tests.client.standin import standin
 from tests.client.test_main import run, write_wav
 
 
+@pytest.mark.slow
 async def test_it_prints_partials_and_finals_and_is_content_with_the_right_words(tmp_path: Path) -> None:
     wav = write_wav(tmp_path / "a.wav")
     expect = tmp_path / "a.txt"

@@ -43,6 +43,7 @@ def test_it_says_what_it_is(recognizer: PocketSphinx) -> None:
     assert recognizer.incremental
 
 
+@pytest.mark.slow
 def test_synthesised_sentences_are_understood(heard: list[Hypothesis]) -> None:
     assert [each.text for each in heard] == [text for _, _, text in SENTENCES]
     assert all(each.language == "en" for each in heard)
@@ -67,6 +68,7 @@ def test_confidence_is_a_share(heard: list[Hypothesis]) -> None:
             assert 0 <= confidence <= 1
 
 
+@pytest.mark.slow
 def test_confidence_falls_in_noise(recognizer: PocketSphinx, heard: list[Hypothesis]) -> None:
     clip = sentence(0)
     hiss = np.random.default_rng(0).normal(0, 0.03, len(clip.samples)).astype(np.float32)
@@ -77,6 +79,7 @@ def test_confidence_falls_in_noise(recognizer: PocketSphinx, heard: list[Hypothe
     assert noisy.confidence < clean
 
 
+@pytest.mark.slow
 def test_the_answer_does_not_depend_on_what_was_decoded_before(
     recognizer: PocketSphinx, beginnings: list[Clip]
 ) -> None:

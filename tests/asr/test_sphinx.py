@@ -50,6 +50,7 @@ def text(words: Said) -> str:
     return " ".join(word.text for word in words)
 
 
+@pytest.mark.slow
 @given(lengths=st.lists(st.integers(0, BRIEF), max_size=4).map(sorted))
 @settings(deadline=None, max_examples=5)
 def test_what_was_followed_before_does_not_change_the_end(
@@ -75,6 +76,7 @@ def test_nor_does_it_in_a_long_clip_that_was_finished_on_the_way(
     assert sphinx.finish(beginning(long, LEAD)) == alone(beginning(long, LEAD))
 
 
+@pytest.mark.slow
 def test_an_end_before_the_lead_is_over_does_not_change_what_comes(
     sphinx: Sphinx, brief: Clip, said_in_brief: Said
 ) -> None:
@@ -85,6 +87,7 @@ def test_an_end_before_the_lead_is_over_does_not_change_what_comes(
     assert sphinx.finish(brief) == said_in_brief
 
 
+@pytest.mark.slow
 def test_another_clip_under_way_is_forgotten(sphinx: Sphinx, brief: Clip, said_in_brief: Said) -> None:
     """Whether the decoder is told so, or sees it by where the clip starts, or by its length."""
     other = beginning(sentence(1), LEAD).samples
@@ -107,6 +110,7 @@ def test_what_was_said_so_far_grows_with_the_clip(sphinx: Sphinx, brief: Clip) -
     assert sphinx.follow(brief).startswith("good morning and")
 
 
+@pytest.mark.slow
 def test_a_long_clip_is_decoded_in_stretches(sphinx: Sphinx, long: Clip, said_at_length: Said) -> None:
     """Every word of both sides of the pause, in order; in a partial those of the first stretch stand."""
     first, second = SENTENCES[0][2], SENTENCES[1][2]

@@ -31,6 +31,7 @@ def test_the_same_seed_casts_the_same_streams() -> None:
     assert all(0 <= phase < 0.02 for phase in phases[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("binary", [True, False])
 async def test_every_utterance_is_found_once(binary: bool) -> None:
     async with standin("a b c") as server:

@@ -249,6 +249,7 @@ def test_a_message_above_the_limit_closes_1009_with_its_reason(quiet_client: Cli
     assert quiet_client.close_code == 1009
 
 
+@pytest.mark.slow
 def test_ten_megabytes_of_zeros_are_so_much_silence(client: Client) -> None:
     client.hear()
     for _ in range(20):

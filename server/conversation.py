@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from audio.clip import SAMPLE_RATE, ms_from_samples
+from audio.clip import ms_from_samples
 from server.dialect import Dialect, Message
 from server.errors import (
     CLOSE_INTERNAL,
@@ -152,8 +152,6 @@ class Conversation:
                 await self._take_in(message)
                 if self._dialect.ended:
                     return
-        except SocketClosed:
-            pass
         except TimeoutError:
             await self._end_with(idle())
         except Overloaded as error:
@@ -271,21 +269,15 @@ class Conversation:
         log.info("told the client: %s: %s", error.code, error.message)
 
     def _record(self, event: Event) -> None:
+        self._metrics.observe_event(event)
         if isinstance(event, FinalEvent):
-            self._metrics.finals.labels(event.reason).inc()
             milliseconds = ms_from_samples(event.clip.start), ms_from_samples(event.clip.end)
             log.info("final %d, %d to %d ms, %s", event.utterance, *milliseconds, event.reason)
-            if event.eager:
-                self._metrics.eager_finals.inc()
             if event.guard is not None:
-                self._metrics.guarded_segments.labels(event.guard).inc()
                 log.info("final %d: text refused by the guard %s", event.utterance, event.guard)
         elif isinstance(event, Failed):
-            self._metrics.errors.labels("transcription_failed").inc()
             log.error("utterance %d failed: %s", event.utterance, event.message)
         elif isinstance(event, Noted) and isinstance(event.note, ClientError):  # told at its place
             self._record_error(event.note)
         elif isinstance(event, Closed):
-            for fate in ("speech", "non_speech", "dropped"):
-                self._metrics.audio_seconds.labels(fate).inc(getattr(event, fate) / SAMPLE_RATE)
             log.info("session ends: %s", event)

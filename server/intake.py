@@ -1,7 +1,7 @@
 """Intake: a client's messages in the native protocol, turned into calls of its pump. Synchronous."""
 
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
 
 import orjson
 import pybase64
@@ -16,6 +16,7 @@ from stream.pump import Pump
 from vad.segmenter import Reason
 
 Message = dict[str, Any]
+Handler = TypeVar("Handler")
 
 ACKNOWLEDGE_EVERY: Final = SAMPLE_RATE // 2  # samples
 ENCODING_FIELDS: Final = frozenset({"format", "sample_rate", "channels"})
@@ -47,7 +48,7 @@ class Intake:
             if isinstance(message, bytes):
                 return self._decode(message, self.preferences.encoding)
             event = object_from_json(message)
-            return self._handler(event)(event)
+            return handler_of(event, self._handlers)(event)
         except AudioError as error:
             raise ClientError(error.code, str(error), param=error.param, event_id=id_of(event)) from None
         except ClientError as error:
@@ -81,25 +82,9 @@ class Intake:
         self._pump.end(reason)
         self._complain_of_leftover()
 
-    def _handler(self, event: Message) -> Callable[[Message], Message | None]:
-        kind = event.get("type")
-        handler = self._handlers.get(kind) if isinstance(kind, str) else None
-        if handler is None:
-            problem = "A message needs a `type`." if kind is None else f"Unknown type: {str(kind)[:100]!r}."
-            raise ClientError("invalid_value", problem, param="type")
-        return handler
-
     def _append(self, event: Message) -> Message | None:
         encoding = self._encoding_of(event)
-        audio = event.get("audio")
-        if not isinstance(audio, str):
-            problem = "`audio` is missing." if audio is None else "`audio` must be a base64 string."
-            raise ClientError("invalid_audio", problem, param="audio")
-        try:
-            data = pybase64.b64decode(audio, validate=True)
-        except ValueError as error:
-            raise ClientError("invalid_audio", f"`audio` is not base64: {error}.", param="audio") from None
-        return self._decode(data, encoding)
+        return self._decode(sound_of(event), encoding)
 
     def _encoding_of(self, event: Message) -> Encoding:
         """The message's own encoding on top of the session's."""
@@ -126,8 +111,7 @@ class Intake:
     def _complain_of_leftover(self) -> None:
         """After the clip was taken: whole samples are in the stream, only the stub of one is lost."""
         if self._decoder.leftover:
-            problem = f"{self._decoder.leftover} bytes were left over that make no sample."
-            raise ClientError("invalid_audio", problem, param="audio")
+            raise stub(self._decoder.leftover)
 
     def _acknowledgement(self) -> Message | None:
         received = self._pump.session.received
@@ -177,6 +161,35 @@ def object_from_json(message: str) -> Message:
     if not isinstance(event, dict):
         raise ClientError("invalid_json", "A message must be a JSON object.")
     return event
+
+
+def handler_of(event: Message, handlers: Mapping[object, Handler]) -> Handler:
+    """That of the message's type. Raises ClientError."""
+    kind = event.get("type")
+    handler = handlers.get(kind) if isinstance(kind, str) else None
+    if handler is None:
+        problem = "A message needs a `type`." if kind is None else f"Unknown type: {str(kind)[:100]!r}."
+        raise ClientError("invalid_value", problem, param="type")
+    return handler
+
+
+def sound_of(event: Message) -> bytes:
+    """What an append brings. Raises ClientError."""
+    audio = event.get("audio")
+    if not isinstance(audio, str):
+        problem = "`audio` is missing." if audio is None else "`audio` must be a base64 string."
+        raise ClientError("invalid_audio", problem, param="audio")
+    try:
+        return pybase64.b64decode(audio, validate=True)
+    except ValueError as error:
+        raise ClientError("invalid_audio", f"`audio` is not base64: {error}.", param="audio") from None
+
+
+def stub(leftover: int) -> ClientError:
+    """Of bytes that were lost, behind whole samples that were not."""
+    return ClientError(
+        "invalid_audio", f"{leftover} bytes were left over that make no sample.", param="audio"
+    )
 
 
 def id_of(event: Message) -> str | None:

@@ -8,13 +8,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
-import pybase64
-
 from audio.clip import SAMPLE_RATE, Clip
 from audio.decoder import Decoder
 from audio.errors import AudioError
 from server.errors import ClientError
-from server.intake import id_of, object_from_json
+from server.intake import handler_of, id_of, object_from_json, sound_of, stub
 from server.realtime_notes import (
     SHORTEST_COMMIT,
     Committed,
@@ -78,7 +76,7 @@ class RealtimeIntake:
                 self._take_in(message)
             else:
                 event = object_from_json(message)
-                self._handler(event)(event)
+                handler_of(event, self._handlers)(event)
         except AudioError as error:
             self._pump.note(ClientError(error.code, str(error), param=error.param, event_id=id_of(event)))
         except ClientError as error:
@@ -102,24 +100,8 @@ class RealtimeIntake:
         self._pass_on(self._decoder.flush())
         self._pump.end(reason)
 
-    def _handler(self, event: Message) -> Callable[[Message], None]:
-        kind = event.get("type")
-        handler = self._handlers.get(kind) if isinstance(kind, str) else None
-        if handler is None:
-            problem = "A message needs a `type`." if kind is None else f"Unknown type: {str(kind)[:100]!r}."
-            raise ClientError("invalid_value", problem, param="type")
-        return handler
-
     def _append(self, event: Message) -> None:
-        audio = event.get("audio")
-        if not isinstance(audio, str):
-            problem = "`audio` is missing." if audio is None else "`audio` must be a base64 string."
-            raise ClientError("invalid_audio", problem, param="audio")
-        try:
-            data = pybase64.b64decode(audio, validate=True)
-        except ValueError as error:
-            raise ClientError("invalid_audio", f"`audio` is not base64: {error}.", param="audio") from None
-        self._take_in(data)
+        self._take_in(sound_of(event))
 
     def _take_in(self, data: bytes) -> None:
         if len(data) <= PIECE:
@@ -130,9 +112,8 @@ class RealtimeIntake:
 
     def _decode(self, data: bytes) -> None:
         self._pass_on(self._decoder.decode(data, self.session.encoding))
-        if self._decoder.leftover:  # of another format: whole samples are in the stream, a stub is lost
-            problem = f"{self._decoder.leftover} bytes were left over that make no sample."
-            self._pump.note(ClientError("invalid_audio", problem, param="audio"))
+        if self._decoder.leftover:  # of another format
+            self._pump.note(stub(self._decoder.leftover))
 
     def _pass_on(self, clip: Clip | None) -> None:
         if clip is None:

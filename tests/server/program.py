@@ -68,7 +68,7 @@ class Program:
 
     def recognizers(self) -> list[psutil.Process]:
         children = psutil.Process(self.process.pid).children()
-        return [c for c in children if c.is_running() and "--multiprocessing-fork" in c.cmdline()]
+        return [child for child in children if _is_recognizer(child)]
 
     def _patiently(self) -> Iterator[None]:
         end = time.monotonic() + PATIENCE
@@ -111,3 +111,11 @@ def free_port() -> int:
         server.bind(("127.0.0.1", 0))
         port: int = server.getsockname()[1]
         return port
+
+
+def _is_recognizer(child: psutil.Process) -> bool:
+    """One that lives; it may end while it is looked at."""
+    try:
+        return child.is_running() and "--multiprocessing-fork" in child.cmdline()
+    except psutil.NoSuchProcess:  # a zombie is one too
+        return False

@@ -22,6 +22,7 @@ def marker(package: dict[str, Any], groups: Collection[str]) -> str | None:
     markers = package.get("markers", "")
     by_group = markers if isinstance(markers, dict) else dict.fromkeys(package["groups"], markers)
     wanted = {by_group.get(group, "") for group in package["groups"] if group in groups}
+    wanted = {condition for condition in wanted if "extra ==" not in condition}
     if not wanted:
         return None
     if "" in wanted:

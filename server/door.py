@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
+from fastapi.responses import JSONResponse
 from starlette.websockets import WebSocket
 
 from asr.hypothesis import Description
@@ -16,6 +17,7 @@ from server.admission import Admission
 from server.conversation import Conversation
 from server.dialect import Dialect
 from server.engine import Engine
+from server.envelope import http_error_of
 from server.errors import (
     CLOSE_BAD_REQUEST,
     CLOSE_RESTART,
@@ -96,14 +98,43 @@ class Door(ABC):
     def refusal(self, error: ClientError) -> Mapping[str, object] | None:
         """The message before the close that refuses a connection, or that ends one that failed."""
 
+    def check(self, websocket: WebSocket) -> None:
+        """What must hold before the upgrade. Raises ClientError."""
+        if self.resumption(websocket) is None:  # one that comes back has its place already
+            refusal = self._admission.refusal()
+            if refusal is not None:
+                raise refusal
+
     async def serve(self, websocket: WebSocket) -> None:
         """One connection, from the handshake to its close."""
+        try:
+            self.check(websocket)
+        except ClientError as error:
+            await self.deny(websocket, error)
+            return
         await websocket.accept(self.subprotocol(websocket))
-        socket = Socket(
-            websocket,
-            max_message_bytes=self.max_message_bytes or self.settings.max_message_bytes,
-            send_timeout=self.settings.send_timeout_seconds,
-        )
+        await self._serve_accepted(self._socket(websocket), websocket)
+
+    async def deny(self, websocket: WebSocket, error: ClientError) -> None:
+        """Refuses the upgrade with an HTTP answer, where the server under us can, else after it."""
+        if "websocket.http.response" not in websocket.scope.get("extensions", {}):
+            await self.deny_after_upgrade(websocket, error)
+            return
+        self._metrics.errors.labels(error.code).inc()
+        log.info("turned away: %s: %s", error.code, error.message)
+        await websocket.send_denial_response(self.denial(error))
+
+    def denial(self, error: ClientError) -> JSONResponse:
+        """The HTTP answer that refuses an upgrade."""
+        told = http_error_of(error)
+        return JSONResponse(told.as_body(), told.status, told.headers)
+
+    async def deny_after_upgrade(self, websocket: WebSocket, error: ClientError) -> None:
+        """Accepts, tells of the error and closes: some protocols want it so."""
+        await websocket.accept(self.subprotocol(websocket))
+        await self._refuse(self._socket(websocket), error)
+
+    async def _serve_accepted(self, socket: Socket, websocket: WebSocket) -> None:
         try:
             await self._converse(socket, websocket)
         except ClientError as error:
@@ -113,6 +144,13 @@ class Door(ABC):
         except Exception:  # a fault of ours: said here and to the client, and nobody else notices
             log.exception("a connection failed")
             await self._refuse(socket, internal("The server failed on this connection."))
+
+    def _socket(self, websocket: WebSocket) -> Socket:
+        return Socket(
+            websocket,
+            max_message_bytes=self.max_message_bytes or self.settings.max_message_bytes,
+            send_timeout=self.settings.send_timeout_seconds,
+        )
 
     async def _converse(self, socket: Socket, websocket: WebSocket) -> None:
         back = self.resumption(websocket)

@@ -12,6 +12,7 @@ from asr.hypothesis import Description, OptionsError
 from audio.clip import SAMPLE_RATE, Clip, ms_from_samples
 from server.dialect import Message
 from server.door import Door, Opening
+from server.envelope import http_error_of
 from server.errors import CLOSE_BAD_REQUEST, ClientError
 from server.intake import object_from_json
 from server.listen_options import Asked, asked_of, with_hotwords
@@ -143,19 +144,16 @@ class ListenDoor(Door):
         offered = websocket.scope.get("subprotocols", ())
         return next((name for name in offered if name in SUBPROTOCOLS), None)
 
-    async def serve(self, websocket: WebSocket) -> None:
-        """What the URL has wrong is told before the handshake is over, as Deepgram does: with a 400."""
-        try:
-            self.open(websocket)
-        except ClientError as error:
-            if "websocket.http.response" in websocket.scope.get("extensions", {}):
-                self._metrics.errors.labels(error.code).inc()
-                answer = {"err_code": error.code.upper(), "err_msg": error.message}
-                await websocket.send_denial_response(
-                    JSONResponse(answer, 400, {"dg-error": error.message.encode("ascii", "replace").decode()})
-                )
-                return
-        await super().serve(websocket)
+    def check(self, websocket: WebSocket) -> None:
+        """What the URL has wrong is told before the handshake is over, as Deepgram does."""
+        super().check(websocket)
+        self.open(websocket)
+
+    def denial(self, error: ClientError) -> JSONResponse:
+        told = http_error_of(error)
+        answer = {"err_code": error.code.upper(), "err_msg": error.message}
+        said = error.message.encode("ascii", "replace").decode()
+        return JSONResponse(answer, told.status, told.headers | {"dg-error": said})
 
     def open(self, websocket: WebSocket) -> Opening:
         asked = asked_of(websocket.query_params.multi_items(), self.settings.session_options())

@@ -118,6 +118,10 @@ class RealtimeDoor(Door):
     def refusal(self, error: ClientError) -> Mapping[str, object]:
         return error.as_event() | {"event_id": "event_0"}
 
+    async def deny(self, websocket: WebSocket, error: ClientError) -> None:
+        """As OpenAI does: whoever comes is let in, hears why not, and is sent away."""
+        await self.deny_after_upgrade(websocket, error)
+
     def _session(self, websocket: WebSocket) -> RealtimeSession:
         """As the handshake asks for it. Raises ClientError."""
         key, query = _key(websocket), websocket.query_params

@@ -73,6 +73,12 @@ def test_a_package_that_only_an_extra_wants_is_not_needed() -> None:
     assert marker(package(optional=True, markers='extra == "mic"'), ["main"]) is None
 
 
+def test_a_package_that_an_extra_and_the_tests_want_is_for_the_tests() -> None:
+    both = package(groups=["main", "dev"], markers={"main": 'extra == "trace"'})
+    assert marker(both, ["main"]) is None
+    assert marker(both, ["main", "dev"]) == ""
+
+
 def test_one_marker_holds_for_every_group() -> None:
     both = package(groups=["main", "dev"], markers="sys_platform == 'linux'")
     assert marker(both, ["main", "dev"]) == "sys_platform == 'linux'"

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.datastructures import QueryParams
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from asr.hypothesis import Description
 from server.admission import Admission
@@ -424,11 +424,12 @@ def test_more_sessions_than_there_may_be_are_refused_and_the_others_notice_nothi
             client.say("marker", id="in")
             client.hear()
         for _ in range(3):
-            with Client(f"{server.ws}?events=all") as third:
-                (error,) = third.hear_until_closed()
-                assert error["error"]["code"] == "server_overloaded"
-                assert error["error"]["retryable"] is True
-                assert third.close_code == 1013
+            with pytest.raises(InvalidStatus) as refused, Client(f"{server.ws}?events=all"):
+                pass
+            answer = refused.value.response
+            assert answer.status_code == 503
+            assert int(answer.headers["retry-after"]) >= 1
+            assert json.loads(answer.body)["error"]["code"] == "server_overloaded"
         for client in (one, two):
             client.talk(first_sentence())
             assert len(dones(client.end())) == 1

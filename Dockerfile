@@ -1,6 +1,8 @@
 # docker build -t stt-server .
-# docker run --gpus all -p 5001:8000 -v stt-models:/models stt-server
+# docker run --gpus all -p 5001:8000 -e API_KEYS=me:$KEY \
+#   --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges -v stt-models:/models -v stt-data:/data stt-server
 #
+# It listens for other machines, so it wants keys (KEY=$(openssl rand -hex 32), docs/security.md). It writes to /data, /models and /tmp alone.
 # Every package comes as a wheel, the CUDA libraries with torch: no compiler and no CUDA image are needed.
 FROM python:3.11-slim-bookworm
 
@@ -9,13 +11,16 @@ WORKDIR /app
 COPY requirements.txt .
 RUN pip install --no-cache-dir -r requirements.txt \
     && useradd --create-home --uid 1000 stt \
-    && install -d -o stt /models
+    && install -d -o stt /models /data /data/tmp
 
 COPY . .
 
 # STT_PYTHON: the packages are there, entrypoint.sh has nothing to set up. HF_HOME: where downloaded models stay.
+# TMPDIR: for uploads, which had better not fill the memory.
 ENV STT_PYTHON=python \
     PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    TMPDIR=/data/tmp \
     HF_HOME=/models \
     HOST=0.0.0.0 \
     PORT=8000

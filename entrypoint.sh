@@ -139,7 +139,7 @@ with socket.create_server(("127.0.0.1", 0)) as free: print(free.getsockname()[1]
     log=$(mktemp)
     export no_proxy="127.0.0.1${no_proxy:+,$no_proxy}"
     say "starting a server on port $port with the embedded recognizer"
-    HOST=127.0.0.1 PORT=$port ASR_MODEL=pocketsphinx "$python" main.py >"$log" 2>&1 &
+    HOST=127.0.0.1 PORT=$port ASR_MODEL=pocketsphinx API_KEYS="" API_KEYS_FILE="" "$python" main.py >"$log" 2>&1 &
     server=$!
     trap clean_up EXIT
     trap 'exit 130' INT

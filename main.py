@@ -6,7 +6,7 @@ Imports stand inside the functions: the recognizer's process imports this file t
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from server.settings import Settings
@@ -18,9 +18,7 @@ def __getattr__(name: str) -> object:
     """`app`, built when it is asked for."""
     if name != "app":
         raise AttributeError(name)
-    from server.app import create_app
-
-    return create_app(read_settings())
+    return build_app(read_settings())
 
 
 def read_settings() -> "Settings":
@@ -33,19 +31,51 @@ def read_settings() -> "Settings":
         return Settings()
     except ValidationError as error:
         for fault in error.errors():
-            name = "_".join(map(str, fault["loc"])).upper()
-            print(f"{name}={fault['input']}: {fault['msg']}", file=sys.stderr)
+            name = "_".join(map(str, fault["loc"]))
+            is_secret = name in ("api_keys", "token_secret")
+            value = "…" if is_secret else fault["input"]
+            print(f"{name.upper()}={value}: {fault['msg']}", file=sys.stderr)
         raise SystemExit(2) from None
+
+
+def build_app(settings: "Settings") -> Any:
+    """The application. Exits with 2 if the file of keys cannot be read."""
+    from server.app import create_app
+    from server.key_file import KeyFileError
+
+    try:
+        return create_app(settings)
+    except KeyFileError as error:
+        print(f"API_KEYS_FILE: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def refuse_to_be_open(settings: "Settings") -> None:
+    """Exits with 2 where everybody could come in and nobody has said that they may.
+
+    The app refuses them too, whoever bound the port; but a server that nobody can use had better not start.
+    """
+    from server.origins import is_this_machine
+
+    if settings.has_keys or settings.without_keys == "everyone" or is_this_machine(settings.host):
+        return
+    print(
+        f"HOST={settings.host} lets other machines in, and there are no keys. Give API_KEYS or API_KEYS_FILE "
+        "(docs/security.md), listen on localhost, or say WITHOUT_KEYS=everyone.",
+        file=sys.stderr,
+    )
+    raise SystemExit(2)
 
 
 def main() -> int:
     """Runs the server until it is told to stop; 1 if its models could not be loaded, 2 for a bad setting."""
     import uvicorn
 
-    from server.app import create_app
+    from server.protocols import HttpProtocol, WebSocketProtocol
 
     settings = read_settings()
-    app = create_app(settings)
+    refuse_to_be_open(settings)
+    app = build_app(settings)
     # uvicorn raises the signal that stopped it once more at its end: let SIGTERM be Ctrl-C, which it catches.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     uvicorn.run(
@@ -56,6 +86,10 @@ def main() -> int:
         access_log=False,
         ssl_certfile=settings.ssl_certfile or None,
         ssl_keyfile=settings.ssl_keyfile or None,
+        http=HttpProtocol,
+        ws=WebSocketProtocol,
+        limit_concurrency=settings.max_connections,
+        server_header=False,
         ws_max_size=22 << 20,
         ws_ping_interval=20.0,
         ws_ping_timeout=60.0,

@@ -38,6 +38,13 @@ def default_url() -> str:
     return f"ws://{host}:{os.environ.get('PORT', '5001')}/ws/stt"
 
 
+def own_key() -> str | None:
+    """The first of the server's API_KEYS, in the same environment; None without any."""
+    load_dotenv(ROOT / ".env")
+    first = os.environ.get("API_KEYS", "").partition(",")[0].strip()
+    return first.rpartition(":")[2] or None
+
+
 class Report:
     """Prints events as they come, with the time that each final took, and keeps what was said."""
 
@@ -72,11 +79,11 @@ class Report:
         return f"  [{delays}]"
 
 
-async def replay(wav: Path, url: str, fast: bool) -> Report:
+async def replay(wav: Path, url: str, fast: bool, key: str | None = None) -> Report:
     """Plays the file into the server. Raises ClientError."""
     sound = read_wav(wav)
     print(f"{wav.name}: {sound.seconds:.1f} s at {sound.sample_rate} Hz to {url}", flush=True)
-    async with connect(url, sample_rate=sound.sample_rate, binary=False) as stream:
+    async with connect(url, sample_rate=sound.sample_rate, binary=False, key=key) as stream:
         report = Report(fast)
         chunks = sound.chunks(CHUNK_MS)
         await play(stream, at_once(chunks) if fast else in_real_time(chunks, CHUNK_MS / 1000), report.show)
@@ -126,13 +133,17 @@ def main() -> int:
     )
     parser.add_argument("wav", nargs="?", type=Path, default=ROOT / "test.wav")
     parser.add_argument("--url", help="default: HOST and PORT of the environment or .env")
+    parser.add_argument(
+        "--key", help="of a server that asks for one; default: STT_API_KEY of the environment"
+    )
     parser.add_argument("--expect", type=Path, help="text file with the right words")
     parser.add_argument("--fast", action="store_true", help="as fast as the server takes it")
     options = parser.parse_args()
     url = options.url or default_url()
+    key = options.key or os.environ.get("STT_API_KEY") or (None if options.url else own_key())
     try:
         expected = options.expect.read_text(encoding="utf-8") if options.expect else None
-        report = asyncio.run(replay(options.wav, url, options.fast))
+        report = asyncio.run(replay(options.wav, url, options.fast, key))
     except ConnectFailed as error:
         print(f"{error}\nIs the server running? Start it with ./entrypoint.sh or: python main.py")
         return 2

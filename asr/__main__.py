@@ -29,9 +29,9 @@ from audio.files import decode_file, probe
 from stream.errors import StreamError
 from stream.events import Failed
 from stream.events import Final as FinalEvent
+from stream.models import Models
 from stream.offline import load_models, transcribe_file
 from stream.options import SessionOptions
-from stream.pump import Models
 
 OK: Final = 0
 FAILED: Final = 1  # a file or more; the others are done

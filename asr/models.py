@@ -108,7 +108,8 @@ class DescribedRecognizer(Recognizer, Protocol):
     def dtype(self) -> str: ...
 
 
-_EMBEDDED: Final[dict[str, Callable[[], DescribedRecognizer]]] = {POCKETSPHINX: PocketSphinx, FREE: Free}
+# By name, without weights of their own; a program may add one.
+EMBEDDED: Final[dict[str, Callable[[], DescribedRecognizer]]] = {POCKETSPHINX: PocketSphinx, FREE: Free}
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,7 @@ def load(
 
     Raises ModelUnavailable, UnsupportedModel.
     """
-    if requested in _EMBEDDED:
+    if requested in EMBEDDED:
         return _embedded(requested, requested)
     way = _Way(choose_device(device), dtype, hub_timeout, audio_context)
     if requested != AUTO:
@@ -196,7 +197,7 @@ def _cuda_driver() -> bool:
 
 
 def _embedded(name: str, requested: str, fallback: str | None = None) -> Loaded:
-    return _described(_EMBEDDED[name](), name, requested, fallback)
+    return _described(EMBEDDED[name](), name, requested, fallback)
 
 
 def _pretrained(name: str, requested: str, way: _Way) -> Loaded:

@@ -20,9 +20,10 @@ class Decoder:
     position: samples handed out so far, the `start` of the next clip
     """
 
-    def __init__(self) -> None:
+    def __init__(self, position: int = 0) -> None:
         self.leftover = 0
-        self.position = 0
+        self.position = position
+        self._repeated = 0
         self._encoding = Encoding()
         self._reader = SampleReader(self._encoding)
         self._resampler = Resampler(self._encoding.sample_rate)
@@ -49,6 +50,10 @@ class Decoder:
         self.leftover = self._reader.discard()
         return self.drain()
 
+    def repeat(self, samples: int) -> None:
+        """Leaves out the next samples: they were handed out before."""
+        self._repeated = samples
+
     def _change(self, data: bytes, encoding: Encoding) -> Clip | None:
         reader = SampleReader(encoding)
         head = reader.read(data)  # raises before anything has changed
@@ -61,6 +66,9 @@ class Decoder:
         return self._clip(np.concatenate((tail, self._resampler.resample(head))))
 
     def _clip(self, samples: Samples) -> Clip | None:
+        if self._repeated:
+            left_out = min(self._repeated, len(samples))
+            samples, self._repeated = samples[left_out:], self._repeated - left_out
         if not len(samples):
             return None
         clip = Clip(samples, self.position)

@@ -47,6 +47,11 @@ class Ring:
             self._starts.append(self.end)
         self.end += count
 
+    def skip_to(self, start: int) -> None:
+        """The first sample to come has this index; for an empty one."""
+        assert not len(self)
+        self.start = self.end = start
+
     def read(self, start: int, end: int) -> Samples:
         """A copy of the samples [start, end), float32 (end - start,).
 

@@ -2,42 +2,66 @@
 
 A worker builds the model where it will run, and runs one batch at a time. A thread is cheap and shares
 memory; a process keeps Python's lock to itself, so that a model which holds it (PocketSphinx does, for a
-second and more) never stops the event loop.
+second and more) never stops the event loop. And a process can be killed: one that dies, that does not answer
+in time or whose device fails is started again, where in a thread nothing is left but to end the program.
 """
 
 import asyncio
-import multiprocessing
-import os
-import signal
-import sys
-import threading
+import logging
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from multiprocessing.connection import Connection
-from typing import Any, Final, Generic, Protocol, TypeVar
+from contextlib import suppress
+from functools import partial
+from typing import Final, Generic, Protocol
 
-from batching.errors import ModelDied
+from batching.child import Build, Call, Child, Describe, Item, Model, Result, step_back
+from batching.errors import ModelBroken, ModelDied, Overdue, breaks_its_process
+from batching.lane import FOR_EVER, Lane
 
-Model = TypeVar("Model")
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+log = logging.getLogger(__name__)
 
-Build = Callable[[], Model]
-Call = Callable[[Model, list[Item]], list[Result]]
-Describe = Callable[[Model], object]
+CLOSE_SECONDS: Final = 10.0  # that the end of a batch in a thread, or of a killed process, is waited for
+MOST_LOADS: Final = 5  # in a row that come to nothing
+BACKOFF: Final = 0.25  # seconds
+LONGEST_BACKOFF: Final = 10.0
+LOAD_SECONDS: Final = 60.0  # at least, for a load that is not the first one
+SLOWER_LOAD: Final = 10  # times as long as the first one, which may have had to download it
+NO_LIMIT: Final = 1 << 62
 
-
-NICENESS: Final = 5
+Deadline = Callable[[list[Item]], float]  # seconds that a batch may take
 
 
 def _nothing(model: object) -> object:
     return None
 
 
-def _step_back() -> None:
-    """Lets the event loop go first on a core that they share; only Linux can say so of one thread."""
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+def _ever(items: object) -> float:
+    return FOR_EVER
+
+
+class Watcher(Protocol):
+    """Is told on the event loop how a model fares once it was built."""
+
+    def restarting(self, why: str, /) -> None:
+        """It is not there for a while."""
+        ...
+
+    def restarted(self) -> None: ...
+
+    def broken(self, why: str, /) -> None:
+        """It is of no more use: every batch raises ModelBroken from now on."""
+        ...
+
+
+class Unwatched:
+    def restarting(self, why: str) -> None:
+        pass
+
+    def restarted(self) -> None:
+        pass
+
+    def broken(self, why: str) -> None:
+        pass
 
 
 class Worker(Protocol[Item, Result]):
@@ -50,48 +74,19 @@ class Worker(Protocol[Item, Result]):
         ...
 
     async def run(self, items: list[Item], /) -> list[Result]:
-        """One result per item, in order. Raises what the model raises, or ModelDied."""
+        """One result per item, in order. Raises what the model raises, ModelDied, Overdue or ModelBroken."""
         ...
 
     async def close(self) -> None:
-        """Gives the model up; a batch under way in a process is abandoned, in a thread awaited."""
+        """Gives the model up; a batch under way is abandoned, in a thread awaited for a while first."""
         ...
 
 
 class ThreadWorker(Generic[Model, Item, Result]):
-    """A model in a thread of its own."""
+    """A model in a thread of its own.
 
-    def __init__(
-        self,
-        build: Build[Model],
-        call: Call[Model, Item, Result],
-        *,
-        name: str,
-        describe: Describe[Model] = _nothing,
-    ) -> None:
-        self.description: object = None
-        self._build = build
-        self._call = call
-        self._describe = describe
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name, initializer=_step_back)
-        self.model: Model
-
-    async def start(self) -> None:
-        self.model = await asyncio.get_running_loop().run_in_executor(self._thread, self._build)
-        self.description = self._describe(self.model)
-
-    async def run(self, items: list[Item]) -> list[Result]:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._call, self.model, items)
-
-    async def close(self) -> None:
-        await asyncio.to_thread(self._thread.shutdown)
-
-
-class ProcessWorker(Generic[Model, Item, Result]):
-    """A model in a process of its own. `build`, `call`, `describe` and what they take and give are picklable.
-
-    A process that dies in the middle of a batch is started again and the batch tried once more.
+    It is broken once a batch has taken longer than its deadline, once its device has failed, and once
+    `most_failures` batches in a row have raised.
     """
 
     def __init__(
@@ -101,114 +96,165 @@ class ProcessWorker(Generic[Model, Item, Result]):
         *,
         name: str,
         describe: Describe[Model] = _nothing,
+        deadline: Deadline[Item] = _ever,
+        most_failures: int = NO_LIMIT,
+        watcher: Watcher | None = None,
     ) -> None:
         self.description: object = None
         self._build = build
         self._call = call
-        self._describe = describe
         self._name = name
-        # Talks to the process: the pipe's calls block, so they stand in a thread.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"{name}-pipe")
-        self._process: multiprocessing.process.BaseProcess | None = None
-        self._pipe: Connection[Any, Any]
-        self._closing = False
-        self.restarts = 0
-
-    @property
-    def pid(self) -> int | None:
-        return self._process.pid if self._process else None
+        self._describe = describe
+        self._deadline = deadline
+        self._most_failures = most_failures
+        self._watcher = watcher or Unwatched()
+        self._lane = Lane(name, step_back)
+        self._failures = 0  # in a row
+        self._broken: str | None = None
+        self.model: Model
 
     async def start(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._spawn)
+        self.model = await self._lane.call(FOR_EVER, self._build)
+        self.description = self._describe(self.model)
 
     async def run(self, items: list[Item]) -> list[Result]:
-        loop = asyncio.get_running_loop()
-        results: list[Result] = await loop.run_in_executor(self._thread, self._run_with_one_retry, items)
+        if self._broken is not None:
+            raise ModelBroken(self._broken)
+        try:
+            results = await self._lane.call(self._deadline(items), self._call, self.model, items)
+        except Exception as error:
+            self._failures += 1
+            if (
+                isinstance(error, Overdue)
+                or breaks_its_process(error)
+                or self._failures >= self._most_failures
+            ):
+                self._give_up(error)
+            raise
+        self._failures = 0
         return results
 
     async def close(self) -> None:
-        self._closing = True
-        if self._process is not None:
-            self._process.kill()
-        await asyncio.to_thread(self._thread.shutdown)
-        if self._process is not None:
-            self._process.join()
-            self._pipe.close()
+        self._lane.end()
+        if self._broken is None:
+            with suppress(Overdue):
+                await self._lane.join(CLOSE_SECONDS)
 
-    def _run_with_one_retry(self, items: list[Item]) -> Any:
-        try:
-            return self._exchange(items)
-        except (EOFError, ConnectionError):
-            self._respawn()
-        try:
-            return self._exchange(items)
-        except (EOFError, ConnectionError) as cause:
-            self._respawn()
-            raise ModelDied(f"the process of {self._name} died twice over one batch") from cause
+    def _give_up(self, error: Exception) -> None:
+        self._broken = f"{self._name}: {error or type(error).__name__}"
+        self._watcher.broken(self._broken)
 
-    def _respawn(self) -> None:
-        if self._closing:
-            raise ModelDied(f"the process of {self._name} was closed")
-        self.restarts += 1
-        self._spawn()
 
-    def _spawn(self) -> None:
-        # spawn, not fork: a fork of a process with threads and a CUDA context is a crash to come.
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        process = context.Process(
-            target=_serve,
-            args=(theirs, self._build, self._call, self._describe),
-            name=self._name,
-            daemon=True,
+class ProcessWorker(Generic[Model, Item, Result]):
+    """A model in a process of its own. `build`, `call`, `describe` and what they take and give are picklable.
+
+    A process that dies, takes longer over a batch than its deadline or whose device fails is started again,
+    after a pause that grows with each time in a row; the batch raises. Only where MOST_LOADS in a row come to
+    nothing it is broken: a model that can be built works, whatever it dies of.
+    """
+
+    def __init__(
+        self,
+        build: Build[Model],
+        call: Call[Model, Item, Result],
+        *,
+        name: str,
+        describe: Describe[Model] = _nothing,
+        deadline: Deadline[Item] = _ever,
+        backoff: float = BACKOFF,
+        watcher: Watcher | None = None,
+    ) -> None:
+        self.description: object = None
+        self.restarts = 0
+        self._new_child: Callable[[], Child[Model, Item, Result]] = partial(
+            Child, build, call, describe, name
         )
-        process.start()
-        self._process = process
-        theirs.close()
-        if self._closing:  # close came while this thread was starting it
-            process.kill()
+        self._name = name
+        self._deadline = deadline
+        self._backoff = backoff
+        self._watcher = watcher or Unwatched()
+        self._child = self._new_child()
+        self._lane = Lane(f"{name}-pipe")  # one for each process: it may never come back from it
+        self._mourning: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
+        self._load_seconds = LOAD_SECONDS
+        self._deaths = 0  # in a row
+        self._broken: str | None = None
+
+    @property
+    def pid(self) -> int | None:
+        return self._child.pid
+
+    async def start(self) -> None:
+        began = time.monotonic()
+        await self._load(FOR_EVER)
+        self._load_seconds = max(LOAD_SECONDS, SLOWER_LOAD * (time.monotonic() - began))
+
+    async def run(self, items: list[Item]) -> list[Result]:
+        async with self._turn:
+            if self._broken is not None:
+                raise ModelBroken(self._broken)
+            try:
+                results = await self._lane.call(self._deadline(items), self._child.run, items)
+            except ModelDied as death:
+                await self._restart(death)
+                raise
+            except Exception as error:
+                if not breaks_its_process(error):
+                    raise
+                await self._restart(error)
+                raise ModelDied(f"the device failed: {error}") from error
+            self._deaths = 0
+            return results
+
+    async def close(self) -> None:
+        if self._mourning is not None:
+            self._mourning.cancel()
+        self._child.kill()
+        self._lane.end(self._child.bury)
         try:
-            self.description = self._receive()
-        except (EOFError, ConnectionError) as cause:
-            raise ModelDied(f"the process of {self._name} died while it loaded its model") from cause
+            await self._lane.join(CLOSE_SECONDS)
+        except Overdue:
+            log.error("the process %s of %s does not end", self.pid, self._name)
 
-    def _exchange(self, items: list[Item]) -> Any:
-        self._pipe.send(items)
-        return self._receive()
+    async def _load(self, seconds: float) -> None:
+        self.description = await self._lane.call(seconds, self._child.start)
+        self._mourning = asyncio.create_task(self._mourn(self._child), name=f"{self._name} process")
 
-    def _receive(self) -> Any:
-        failed, value = self._pipe.recv()
-        if failed:
-            raise value
-        return value
-
-
-def _serve(
-    pipe: "Connection[Any, Any]",
-    build: Build[Model],
-    call: Call[Model, Item, Result],
-    describe: Describe[Model],
-) -> None:
-    """The process's whole life: build, then answer batch after batch until the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which still wants finals from us
-    _step_back()
-    try:
-        model = build()
-        description = describe(model)
-    except Exception as error:
-        pipe.send((True, error))
-        return
-    pipe.send((False, description))
-    while True:
+    async def _mourn(self, child: Child[Model, Item, Result]) -> None:
+        """Starts it again if it dies while nobody asks anything of it."""
+        end = Lane(f"{self._name}-end")
         try:
-            items = pipe.recv()
-        except EOFError:
-            return  # the parent is gone
-        pipe.send(_answer(model, call, items))
+            await end.call(FOR_EVER, child.wait)
+        finally:
+            end.end()
+        async with self._turn:
+            if self._child is child and self._broken is None:
+                with suppress(ModelBroken):  # which the watcher has heard, and who asks next will
+                    await self._restart(ModelDied(f"the process of {self._name} died"))
 
+    async def _restart(self, cause: Exception) -> None:
+        """Returns with a new process. Raises ModelBroken."""
+        self._watcher.restarting(str(cause))
+        for _ in range(MOST_LOADS):
+            self._deaths += 1
+            self.restarts += 1
+            self._child.kill()
+            self._lane.end(self._child.bury)
+            await asyncio.sleep(self._pause())
+            self._child, self._lane = self._new_child(), Lane(f"{self._name}-pipe")
+            try:
+                await self._load(self._load_seconds)
+            except Exception as error:  # told below, or mended by the next load
+                log.error("%s could not be started again: %r", self._name, error)
+                cause = error
+            else:
+                self._watcher.restarted()
+                return
+        self._broken = f"{self._name} could not be started again: {cause or type(cause).__name__}"
+        self._watcher.broken(self._broken)
+        raise ModelBroken(self._broken) from cause
 
-def _answer(model: Model, call: Call[Model, Item, Result], items: list[Item]) -> tuple[bool, Any]:
-    try:
-        return False, call(model, items)
-    except Exception as error:
-        return True, error
+    def _pause(self) -> float:
+        """Seconds; none after the first death."""
+        return min(self._backoff * (2.0 ** min(self._deaths - 1, 16) - 1), LONGEST_BACKOFF)

@@ -47,7 +47,7 @@ class LoadStream:
         self._first = first
         self._count = count
         self._findings = findings
-        self._chunk = tape.chunk_ms / 1000
+        self.chunk = tape.chunk_ms / 1000
         self._sent = 0
         self._begun = 0.0  # loop time of the first sample
         self._heard: list[Heard] = []
@@ -67,7 +67,7 @@ class LoadStream:
         while not self.is_done and socket.is_writable and self._sent < due:
             socket.write(self._tape.frames[(self._first + self._sent) % len(self._tape.frames)])
             self._sent += 1
-            self._findings.pacing_lag_ms.append((now - self._begun - self._sent * self._chunk) * 1000)
+            self._findings.pacing_lag_ms.append((now - self._begun - self._sent * self.chunk) * 1000)
             if self._sent == self._count:
                 socket.write(END)
                 self.is_done = True

@@ -72,7 +72,9 @@ def pinned(core: int | None) -> Iterator[bool]:
 
 
 @contextmanager
-def running_server(core: int | None, settings: Mapping[str, str]) -> Iterator[Server]:
+def running_server(
+    core: int | None, settings: Mapping[str, str], program: Sequence[str] = ("main.py",)
+) -> Iterator[Server]:
     """The server in a process of its own, held to one core, or for None to none.
 
     Raises SystemExit with its log if it fails.
@@ -81,7 +83,7 @@ def running_server(core: int | None, settings: Mapping[str, str]) -> Iterator[Se
         began = time.monotonic()
         with pinned(core):
             process = subprocess.Popen(
-                [sys.executable, "main.py"], cwd=ROOT, env={**os.environ, **settings}, stdout=log, stderr=log
+                [sys.executable, *program], cwd=ROOT, env={**os.environ, **settings}, stdout=log, stderr=log
             )
         try:
             base = f"{settings['HOST']}:{settings['PORT']}"

@@ -122,11 +122,18 @@ class LoadSocket(asyncio.Protocol):
         self._code = ABNORMAL
 
     def write(self, frame: bytes) -> None:
-        """Sends an encoded frame."""
-        self._transport.write(frame)
+        """Sends an encoded frame; on a line that is closed nothing."""
+        if not self._transport.is_closing():
+            self._transport.write(frame)
 
     def abort(self) -> None:
         self._transport.abort()
+
+    def pause_reading(self) -> None:
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._transport.resume_reading()
 
     # called by the transport
 
@@ -136,13 +143,15 @@ class LoadSocket(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self.opened.done():
-            self._read(data)
+            if self.opened.exception() is None:
+                self._read(data)
             return
         self._head += data
         end = self._head.find(HEADERS_END)
         if end >= 0:
             self._finish_handshake(bytes(self._head[:end]))
-            self._read(bytes(self._head[end + len(HEADERS_END) :]))
+            if self.opened.exception() is None:  # or the rest is the body of a refusal
+                self._read(bytes(self._head[end + len(HEADERS_END) :]))
         elif len(self._head) > MAX_HEADERS:
             self._finish_handshake(bytes(self._head))
 

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -16,6 +17,8 @@ from client.screen import Screen, to_json
 from client.stream import connect
 from client.wav import read_wav
 
+KEY = "STT_API_KEY"  # of the environment: what stands on a command line, everybody on the machine can read
+
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m client", description=__doc__)
@@ -23,6 +26,9 @@ def arguments() -> argparse.Namespace:
     source.add_argument("file", nargs="?", type=Path, help="wav file, PCM, any rate")
     source.add_argument("--mic", action="store_true", help="listen to the microphone until Ctrl-C")
     parser.add_argument("--url", default="ws://localhost:5001/ws/stt")
+    parser.add_argument(
+        "--key", default=os.environ.get(KEY), help=f"of a server that asks for one; better in {KEY}"
+    )
     pace = parser.add_mutually_exclusive_group()
     pace.add_argument("--realtime", action="store_true", help="send the file as if it were spoken (default)")
     pace.add_argument("--fast", action="store_true", help="send the file as fast as the server takes it")
@@ -52,7 +58,7 @@ async def transcribe(options: argparse.Namespace) -> None:
     if options.json:
         show = _print_json
     async with connect(
-        options.url, language=options.language, words=options.words, sample_rate=rate
+        options.url, language=options.language, words=options.words, sample_rate=rate, key=options.key
     ) as stream:
         await play(stream, chunks, show)
 

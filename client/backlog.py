@@ -13,7 +13,8 @@ from client.packets import Packet
 class Command:
     """A message that is no sound, at its place: behind all sound up to at_ms.
 
-    text: as it is sent; id: its `event_id`, and the `id` of a marker on the wire
+    text: as it is sent; id: its number in the session, from 1, and its `event_id`, and a marker's `id` on the
+        wire
     """
 
     type: str
@@ -42,11 +43,11 @@ class Backlog:
 
     When it holds `capacity` bytes it has no room, and whoever adds should wait.
 
-    The server says how far it has come in milliseconds of sound. A command that stands exactly there may
-    have arrived or not, so `rewind` has it sent again, unless its answer has been heard. No sound lies
-    between the two, so the second one changes nothing: a commit finds no utterance open, a clear nothing to
-    drop, settings are in force already, a second end is ignored, and the second answer to a marker or a clear
-    is kept back by Replies. The last part of a millisecond, before `end`, may arrive twice in the same way.
+    The server says how far it has come: in milliseconds of sound, and in commands. One that says only the
+    first leaves open whether a command exactly there has arrived, so `rewind` has it sent again, unless its
+    answer has been heard. No sound lies between the two, so the second one changes nothing: a commit finds no
+    utterance open, a clear nothing to drop, settings are in force already, a second end is ignored, and the
+    second answer to a marker or a clear is kept back by Replies.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -96,8 +97,9 @@ class Backlog:
             case _:
                 pass
 
-    def rewind(self, received_ms: int) -> None:
-        """The line was cut, and the server has the sound up to there: all behind is to be sent again.
+    def rewind(self, received_ms: int, received_commands: int | None = None) -> None:
+        """The line was cut, and the server has the sound up to there, and so many commands: the rest is to be
+        sent again.
 
         Raises ProtocolError where the server had acknowledged more.
         """
@@ -105,7 +107,10 @@ class Backlog:
             raise ProtocolError(
                 f"the server goes on from {received_ms} ms and had acknowledged {self._arrived_ms}"
             )
-        self._arrived_until(received_ms)
+        if received_commands is None:
+            self._arrived_until(received_ms)
+        else:
+            self._arrived_exactly(received_ms, received_commands)
         self._unsent.extendleft(reversed(self._sent))
         self._sent.clear()
         first = self._unsent[0] if self._unsent else None
@@ -116,6 +121,14 @@ class Backlog:
     def _arrived_until(self, ms: int) -> None:
         self._arrived_ms = max(self._arrived_ms, ms)
         while self._sent and self._sent[0].end_ms <= ms and self._sent[0].start_ms < ms:
+            self._forget(1)
+
+    def _arrived_exactly(self, ms: int, commands: int) -> None:
+        self._arrived_ms = max(self._arrived_ms, ms)
+        while self._sent:
+            first = self._sent[0]
+            if not (int(first.id) <= commands if isinstance(first, Command) else first.end_ms <= ms):
+                break
             self._forget(1)
 
     def _arrived_through(self, is_it: Callable[[Command], bool]) -> None:

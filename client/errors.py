@@ -6,7 +6,16 @@ class ClientError(Exception):
 
 
 class ConnectFailed(ClientError):
-    """No stream came about: nobody listens there, or the server refused."""
+    """No stream came about: nobody listens there, or the server refused.
+
+    status: of the HTTP answer that refused, None where there was none; 429 and 503 may do later
+    retry_after: seconds after which the server expects that they do, where it says so
+    """
+
+    def __init__(self, message: str, status: int | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after = retry_after
 
 
 class ConnectionLost(ClientError):

@@ -127,6 +127,13 @@ class Closed:
 
 
 @dataclass(frozen=True, slots=True)
+class Lag:
+    """Recognition is so far behind, for all streams: finals come later by about as much. 0 when it is not."""
+
+    lag_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Cut:
     """The connection broke, and the library sets out to come back: its own event, not one of the server.
 
@@ -139,11 +146,16 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """The stream goes on where it was cut. replayed: how many messages were missed; they follow."""
+    """The stream goes on where it was cut.
+
+    replayed: how many messages were missed; they follow
+    received_messages: of the client, that were no sound; None where the server does not say
+    """
 
     session_id: str
     received_ms: int
     replayed: int
+    received_messages: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +188,7 @@ Event = (
     | Created
     | Updated
     | Closed
+    | Lag
     | Cut
     | Resumed
     | Error
@@ -263,6 +276,9 @@ READERS: Mapping[str, Callable[[Message], Event]] = {
     "session.created": _created,
     "session.updated": lambda m: Updated(m["session"]),
     "session.closed": _closed,
-    "session.resumed": lambda m: Resumed(m["session_id"], m["received_ms"], m["replayed"]),
+    "server.lag": lambda m: Lag(m["lag_ms"]),
+    "session.resumed": lambda m: Resumed(
+        m["session_id"], m["received_ms"], m["replayed"], m.get("received_messages")
+    ),
     "error": _error,
 }

@@ -16,7 +16,7 @@ from client.errors import BacklogFull, ConnectFailed, ConnectionLost, ProtocolEr
 from client.events import Created, Cut, Error, Event, Resumed, parse_numbered
 from client.inbox import Inbox
 from client.replies import Replies
-from client.resume import Resume, is_worth_another_attempt, is_worth_resuming
+from client.resume import Resume, is_worth_another_attempt, is_worth_resuming, may_do_later
 
 Dial = Callable[[Mapping[str, str]], Awaitable[ClientConnection]]  # with parameters for the URL
 
@@ -130,7 +130,10 @@ class Line:
                 await self._hear(socket)
         except websockets.ConnectionClosed as closed:
             return _lost(closed)
-        self._backlog.rewind(resumed.received_ms if resumed else 0)
+        if resumed is None:
+            self._backlog.rewind(0)
+        else:
+            self._backlog.rewind(resumed.received_ms, resumed.received_messages)
         async with asyncio.TaskGroup() as tasks:
             writer = tasks.create_task(self._write(socket), name="writer")
             lost = await self._listen(socket)
@@ -211,15 +214,21 @@ class Line:
         """A connection to the same session. Raises ConnectionLost: a refusal's, or `cut` after so long."""
         with suppress(TimeoutError):
             async with asyncio.timeout(resume.give_up_seconds):
+                after = 0.0  # that the server has told to wait; a little more, as others were told so too
                 for delay in resume.delays(random.random):
-                    await asyncio.sleep(delay)
-                    found = await self._attempt()
+                    await asyncio.sleep(after + delay)
+                    try:
+                        found = await self._attempt()
+                    except ConnectFailed as refused:
+                        if not may_do_later(refused):
+                            raise ConnectionLost(ABNORMAL, f"HTTP {refused.status}") from refused
+                        found, after = None, refused.retry_after or 0.0
                     if found is not None:
                         return found
         raise cut
 
     async def _attempt(self) -> tuple[ClientConnection, Resumed | None] | None:
-        """None where another attempt is worth it. Raises ConnectionLost, ProtocolError."""
+        """None where another attempt is worth it. Raises ConnectionLost, ConnectFailed, ProtocolError."""
         # A cut before the first message leaves nothing to come back to: the stream begins anew.
         query = {"resume": self._token, "ack": str(self._seen)} if self._token else {}
         try:
@@ -231,7 +240,7 @@ class Line:
                     return None
                 failed.pop_all()
                 return socket, resumed
-        except (ConnectFailed, TimeoutError):
+        except TimeoutError:
             return None
 
     async def _welcome(self, socket: ClientConnection) -> Resumed | None:

@@ -16,7 +16,7 @@ from client.errors import ConnectFailed, ConnectionLost
 from client.events import Event
 from client.line import Line
 from client.packets import MAX_PACKET, Encoding, Format, Packet, Packetizer
-from client.resume import Resume
+from client.resume import Resume, seconds_of
 from client.subscription import Subscription
 
 MAX_MESSAGE: Final = 16 << 20  # bytes; a final with 120 s of sound in base64 has 5 MiB
@@ -115,6 +115,7 @@ async def connect(
     format: Format = "pcm16",
     binary: bool = True,
     resume: Resume | None = RESUME,
+    key: str | None = None,
     **options: Any,
 ) -> AsyncIterator[Stream]:
     """Opens a stream; leaving the block closes it. Raises ConnectFailed.
@@ -123,6 +124,7 @@ async def connect(
     sample_rate: Hz of the mono sound that is sent, 8000 to 192000
     binary: raw frames rather than base64 in JSON
     resume: how it comes back after a cut; None for a stream that ends with its connection
+    key: of a server that asks for one, or a token made with it
     options: go to websockets.connect, e.g. additional_headers
     """
     session: dict[str, object] = {
@@ -134,6 +136,9 @@ async def connect(
         "format": format,
         "sample_rate": sample_rate,
     }
+    if key is not None:
+        bearer = {"Authorization": f"Bearer {key}"}
+        options["additional_headers"] = {**bearer, **dict(options.get("additional_headers") or {})}
     subscription = Subscription(events, needs=resume is not None)
 
     async def dial(query: Mapping[str, str]) -> ClientConnection:
@@ -161,6 +166,10 @@ async def _open(url: str, options: Mapping[str, Any]) -> ClientConnection:
         own["proxy"] = None  # a proxy from the environment does not know this machine's ports
     try:
         return await websockets.connect(url, **{**own, **options})
+    except websockets.InvalidStatus as refused:
+        status, headers = refused.response.status_code, refused.response.headers
+        after = seconds_of(headers.get("Retry-After", ""))
+        raise ConnectFailed(f"no stream at {url}: {refused}", status, after) from refused
     except (OSError, websockets.InvalidHandshake, websockets.InvalidURI) as error:
         raise ConnectFailed(f"no stream at {url}: {error}") from error
 

@@ -3,49 +3,76 @@
 import asyncio
 import dataclasses
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from fastapi import FastAPI, Response, WebSocket
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 
+from batching.batcher import Taken
 from server import logs
+from server.accounts import Accounts
+from server.addresses import Addresses
 from server.admission import Admission
-from server.client_secrets import ClientSecrets, client_secrets_router
+from server.auth import Gate
+from server.client_secrets import client_secrets_router
 from server.drain import drained_on_signal
 from server.engine import Engine
-from server.envelope import add_envelope
+from server.entrance import Entrance
+from server.envelope import HEADER, add_envelope
+from server.health import Health
+from server.journals import kept_in_journals
+from server.key_check import OPEN, KeyCheck
+from server.limits import Limits
 from server.listen import ListenDoor
-from server.listen_rest import ListenFileDoor
+from server.listen_rest import REQUEST_HEADER, ListenFileDoor, refused_key
 from server.metrics import Metrics
 from server.native import NativeDoor
+from server.origins import Origins
+from server.overload import Overload
+from server.page import PAGE_PATHS, Page
 from server.realtime import PATHS, RealtimeDoor
 from server.realtime_session import RealtimeSession
+from server.reception import Reception
 from server.recognizers import Status
 from server.reload import reloaded_on_signal
-from server.rest import RestDoor
+from server.rest import MODEL_HEADER, RestDoor
 from server.rest_models import models_router
 from server.settings import Settings
 from server.shelf import MIB
+from server.small_body import SmallBody
 from server.socket import TransportMiddleware
+from server.steward import Steward
+from server.tokens import tokens_router
+
+if TYPE_CHECKING:
+    from server.trace import Tracer
+
+SHOWN: Final = (HEADER, MODEL_HEADER, REQUEST_HEADER, "retry-after")  # to pages from elsewhere
+LARGE: Final = frozenset({"/v1/audio/transcriptions", "/v1/audio/translations", "/v1/listen"})
 
 
 def create_app(settings: Settings, on_failure: Callable[[], None] | None = None) -> FastAPI:
     """The application. Models load while the port answers already; `/ready` says when they are there.
 
+    Raises KeyFileError.
     on_failure: called when the models cannot be loaded; without it the server stops itself
     """
     logs.set_up(settings.log_level, settings.log_format)
     metrics = Metrics()
-    engine = Engine(
-        settings,
-        on_failure or partial(signal.raise_signal, signal.SIGTERM),
-        observe=metrics.observe_batch,
-        tally=metrics.count_job,
-    )
-    admission = Admission(settings.max_sessions)
-    files = Admission(settings.max_files, "files")
+    reception = Reception(settings, metrics)
+    overload = Overload(settings.max_lag_seconds)
+    tracer = _tracer(settings)
+    stop = on_failure or partial(signal.raise_signal, signal.SIGTERM)
+    engine = _engine(settings, stop, metrics, overload, tracer)
+    steward = Steward(overload, engine.recognizers, lambda: admission.pumps)
+    addresses = Addresses(settings.connects_per_second, settings.connects_burst)
+    limits = Limits(overload, addresses, Accounts(), steward.look)
+    admission = Admission(settings.max_sessions, limits=limits)
+    files = Admission(settings.max_files, "files", limits)
     metrics.watch(engine, admission, files)
 
     async def drain() -> None:
@@ -54,25 +81,30 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
+            if tracer is not None:
+                stack.push_async_callback(asyncio.to_thread, tracer.stop)
             await stack.enter_async_context(drained_on_signal(drain))
             await stack.enter_async_context(engine)
+            await stack.enter_async_context(kept_in_journals(settings, engine, native))
             await stack.enter_async_context(reloaded_on_signal(engine.reload))
-            heartbeat = asyncio.create_task(metrics.heartbeat(), name="heartbeat")
-            stack.callback(heartbeat.cancel)
+            for work in (metrics.heartbeat, steward.run, reception.watch):
+                stack.callback(asyncio.create_task(work(), name=work.__qualname__).cancel)
             yield
             await drain()
 
-    app = FastAPI(title="stt-server", lifespan=lifespan)
-    app.add_middleware(TransportMiddleware)
+    # No pages with the documents: they fetch scripts from elsewhere, and here a browser may hold a key.
+    app = FastAPI(title="stt-server", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.engine = engine
-    add_envelope(app, metrics)
-    _add_probes(app, engine, admission, metrics)
+    _add_middleware(app, settings, reception.gate, metrics)
+    app.include_router(Page(settings).router())
     app.include_router(RestDoor(settings, engine, files, metrics).router())
     app.include_router(ListenFileDoor(settings, engine, files, metrics).router())
     app.include_router(models_router(engine))
-    _add_realtime(app, settings, engine, admission, metrics)
-    native = NativeDoor(settings, engine, admission, metrics)
-    deepgram = ListenDoor(settings, engine, admission, metrics)
+    app.include_router(tokens_router(reception.tokens))
+    _add_realtime(app, settings, engine, admission, metrics, reception, tracer)
+    native = NativeDoor(settings, engine, admission, metrics, gate=reception.gate, tracer=tracer)
+    _add_probes(app, engine, admission, metrics, native)
+    deepgram = ListenDoor(settings, engine, admission, metrics, gate=reception.gate, tracer=tracer)
 
     @app.websocket("/ws/stt")
     async def listen(websocket: WebSocket) -> None:
@@ -85,18 +117,83 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     return app
 
 
+def _tracer(settings: Settings) -> "Tracer | None":
+    if not settings.trace_endpoint:
+        return None
+    from server.trace import Tracer, send_to  # packages that are there only where they are used
+
+    return Tracer(send_to(settings.trace_endpoint, settings.trace_share))
+
+
+def _engine(
+    settings: Settings,
+    on_failure: Callable[[], None],
+    metrics: Metrics,
+    overload: Overload,
+    tracer: "Tracer | None",
+) -> Engine:
+    def batch_took(batch: Sequence[Taken], seconds: float) -> None:
+        metrics.batch_seconds.observe(seconds)
+        if tracer is not None:
+            tracer.batch(batch, seconds)
+
+    return Engine(
+        settings,
+        on_failure,
+        health=Health(),
+        observe=metrics.observe_batch,
+        batch_took=batch_took,
+        step_took=lambda batch, seconds: metrics.step_seconds.observe(seconds),
+        tally=metrics.count_job,
+        account=metrics.count_audio,
+        relief=lambda: overload.relief,
+        on_restart=metrics.count_restart,
+    )
+
+
+def _add_middleware(app: FastAPI, settings: Settings, gate: Gate, metrics: Metrics) -> None:
+    """What is added last sees a request first."""
+    app.add_middleware(TransportMiddleware)
+    app.add_middleware(SmallBody, large=LARGE)
+    open_paths = OPEN | PAGE_PATHS | ({"/metrics"} if settings.metrics_open else frozenset())
+    refusals = {"/v1/listen": refused_key}
+    app.add_middleware(KeyCheck, gate=gate, open_paths=open_paths, refusals=refusals, metrics=metrics)
+    origins = settings.allowed_origins()
+    app.add_middleware(
+        CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=SHOWN
+    )
+    on_this_machine = not settings.has_keys and settings.without_keys == "loopback"
+    app.add_middleware(Entrance, origins=Origins(origins), on_this_machine=on_this_machine, metrics=metrics)
+    add_envelope(app, metrics)
+
+
 def _add_realtime(
-    app: FastAPI, settings: Settings, engine: Engine, admission: Admission, metrics: Metrics
+    app: FastAPI,
+    settings: Settings,
+    engine: Engine,
+    admission: Admission,
+    metrics: Metrics,
+    reception: Reception,
+    tracer: "Tracer | None",
 ) -> None:
-    secrets = ClientSecrets()
+    secrets = reception.secrets
     plain = RealtimeSession(settings.session_options(), always_live=settings.realtime_live_deltas)
     app.include_router(client_secrets_router(secrets, plain))
-    realtime = RealtimeDoor(settings, engine, admission, metrics, secrets, plain)
+    realtime = RealtimeDoor(
+        settings, engine, admission, metrics, secrets, plain, gate=reception.gate, tracer=tracer
+    )
     for path in PATHS:
         app.add_api_websocket_route(path, realtime.serve)
 
 
-def _add_probes(app: FastAPI, engine: Engine, admission: Admission, metrics: Metrics) -> None:
+def _add_probes(
+    app: FastAPI, engine: Engine, admission: Admission, metrics: Metrics, native: NativeDoor
+) -> None:
+    def is_ready() -> bool:
+        return engine.ready and engine.health.ok and native.all_found and not admission.draining
+
+    metrics.ready.set_function(is_ready)
+
     @app.get("/health")
     async def health() -> dict[str, str]:
         """Alive: the event loop answers."""
@@ -104,17 +201,17 @@ def _add_probes(app: FastAPI, engine: Engine, admission: Admission, metrics: Met
 
     @app.get("/ready")
     async def ready() -> JSONResponse:
-        """200 while the default models are loaded and warm and the server is not stopping, else 503."""
-        is_ready = engine.ready and not admission.draining
+        """200 while the default models work, nothing is wrong and the server is not stopping, else 503."""
         recognizers = engine.recognizers
         content = {
-            "ready": is_ready,
+            "ready": is_ready(),
             "state": "draining" if admission.draining else engine.state,
             "error": engine.error,
+            "troubles": [{"name": name, "why": told.why} for name, told in engine.health.troubles.items()],
             "recognizer": dataclasses.asdict(engine.description) if engine.description else None,
             "models": [_told(recognizers.status(name)) for name in recognizers.names],
         }
-        return JSONResponse(content, status_code=200 if is_ready else 503)
+        return JSONResponse(content, status_code=200 if content["ready"] else 503)
 
     @app.get("/metrics")
     async def read_metrics() -> Response:
@@ -129,4 +226,5 @@ def _told(status: Status) -> dict[str, object]:
         "memory_mb": round(status.memory / MIB),
         "sessions": status.users,
         "error": status.error,
+        "languages": status.description.languages if status.description else None,
     }

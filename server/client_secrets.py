@@ -10,14 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Request
 from pydantic import BaseModel, Field
 
-from server.errors import overloaded
+from server.errors import overloaded, token_not_enough
+from server.keys import ANYONE, Caller, caller_of
 from server.realtime_session import RealtimeSession
 
 PREFIX: Final = "ek_"
 MOST: Final = 10_000
+MOST_OF_ONE: Final = 1_000  # of one key
 DEFAULT_SECONDS: Final = 600
 BETA_SECONDS: Final = 60
 
@@ -29,6 +31,7 @@ class ClientSecret:
     value: str
     expires_at: int
     session: RealtimeSession
+    caller: Caller
 
 
 class ClientSecrets:
@@ -41,21 +44,41 @@ class ClientSecrets:
     def __len__(self) -> int:
         return len(self._secrets)
 
-    def mint(self, session: RealtimeSession, seconds: int) -> ClientSecret:
-        """Raises ClientError where there are too many."""
-        if len(self) >= MOST:
+    def mint(self, session: RealtimeSession, seconds: int, caller: Caller = ANYONE) -> ClientSecret:
+        """It stands for who asks. Raises ClientError where there are too many, and of a token."""
+        if caller.token is not None:
+            raise token_not_enough()
+        if self._is_full(caller):
             self._forget_expired()
-        if len(self) >= MOST:
-            raise overloaded(f"{MOST} client secrets are valid, which is the limit.")
+        if self._is_full(caller):
+            raise overloaded(
+                f"{MOST} client secrets are valid, or {MOST_OF_ONE} of this key: no more may be."
+            )
         value = f"{PREFIX}{uuid.uuid4().hex}"
-        secret = ClientSecret(value, int(self._now()) + seconds, session)
+        own = replace(caller, token=uuid.uuid4().hex[:12])
+        secret = ClientSecret(value, int(self._now()) + seconds, session, own)
         self._secrets[value] = secret
         return secret
 
     def session_of(self, value: str) -> RealtimeSession | None:
         """The settings that a key brings along; None for one that is not, or no longer, valid."""
+        secret = self._valid(value)
+        return None if secret is None else secret.session
+
+    def caller_of(self, value: str) -> Caller | None:
+        """Whom it stands for; None for one that is not, or no longer, valid."""
+        secret = self._valid(value)
+        return None if secret is None else secret.caller
+
+    def _valid(self, value: str) -> ClientSecret | None:
         secret = self._secrets.get(value)
-        return secret.session if secret is not None and self._now() < secret.expires_at else None
+        return secret if secret is not None and self._now() < secret.expires_at else None
+
+    def _is_full(self, caller: Caller) -> bool:
+        """One key leaves room for the others."""
+        if len(self) >= MOST or caller.key is None:
+            return len(self) >= MOST
+        return sum(secret.caller.key == caller.key for secret in self._secrets.values()) >= MOST_OF_ONE
 
     def _forget_expired(self) -> None:
         now = self._now()
@@ -79,30 +102,31 @@ def client_secrets_router(secrets: ClientSecrets, plain: RealtimeSession) -> API
     """plain: what a session is like of which nothing was said."""
     router = APIRouter(tags=["realtime"])
 
-    async def create(request: SecretRequest | None = None) -> dict[str, object]:
+    async def create(request: Request, asked: SecretRequest | None = None) -> dict[str, object]:
         """A key for a browser; whoever connects with it finds these settings in force."""
-        asked = request or SecretRequest()
+        asked = asked or SecretRequest()
         session = replace(plain, id=_session_id()).merged(asked.session or {})
-        secret = secrets.mint(session, (asked.expires_after or Expiry()).seconds)
+        seconds = (asked.expires_after or Expiry()).seconds
+        secret = secrets.mint(session, seconds, caller_of(request.scope))
         return {
             "value": secret.value,
             "expires_at": secret.expires_at,
             "session": session.effective(),
         }
 
-    def mint_flat(body: dict[str, Any], kind: str) -> dict[str, object]:
+    def mint_flat(request: Request, body: dict[str, Any], kind: str) -> dict[str, object]:
         session = replace(plain, id=_session_id(), beta=True).merged({**body, "type": kind})
-        secret = secrets.mint(session, BETA_SECONDS)
+        secret = secrets.mint(session, BETA_SECONDS, caller_of(request.scope))
         told = {"value": secret.value, "expires_at": secret.expires_at}
         return {**session.effective(), "client_secret": told}
 
-    async def create_transcription_session(body: Flat = None) -> dict[str, object]:
+    async def create_transcription_session(request: Request, body: Flat = None) -> dict[str, object]:
         """The same in the beta protocol, whose settings are flat."""
-        return mint_flat(body or {}, "transcription")
+        return mint_flat(request, body or {}, "transcription")
 
-    async def create_session(body: Flat = None) -> dict[str, object]:
+    async def create_session(request: Request, body: Flat = None) -> dict[str, object]:
         """The same for a session of the beta protocol that is no transcription by name."""
-        return mint_flat(body or {}, "realtime")
+        return mint_flat(request, body or {}, "realtime")
 
     for root in ("/v1", "/openai/v1"):
         shown = root == "/v1"

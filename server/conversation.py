@@ -2,11 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from functools import partial
+from typing import Any
 
 import orjson
 
-from audio.clip import ms_from_samples
+from server.accounts import Meter
+from server.chronicle import Chronicle
 from server.dialect import Dialect, Message
 from server.errors import (
     CLOSE_INTERNAL,
@@ -21,13 +24,20 @@ from server.errors import (
 )
 from server.logs import session_id
 from server.metrics import Metrics
+from server.observer import Observer
+from server.past import Past
+from server.patience import Patience
+from server.recording import Recording
 from server.socket import Socket, SocketClosed
-from stream.errors import DetectorFailed, Overloaded
-from stream.events import Closed, Event, Failed, Noted
-from stream.events import Final as FinalEvent
+from server.wire import whole
+from stream.entry import REPLY, Command, Ended, Sound, kind_of
+from stream.errors import DetectorFailed, Overloaded, Unread
 from stream.journal import Journal
 from stream.pump import Pump
+from stream.recovery import Recovered
+from stream.snapshot import Snapshot, save
 from vad.segmenter import Reason
+from vad.work import Memory
 
 log = logging.getLogger(__name__)
 
@@ -49,44 +59,82 @@ class Conversation:
         *,
         resume_seconds: float = 0.0,
         journal_bytes: int = 0,
+        owner: str | None = None,
+        meter: Meter | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self.id = name
+        self.owner = owner  # the name of the key that began it
+        self._meter = meter or Meter()
         self._pump = pump
         self._dialect = dialect
-        self._metrics = metrics
+        self._chronicle = Chronicle(metrics)
+        self._observer = observer or Observer(metrics)
         self._comeback = dialect.comeback
-        self._resume_seconds = resume_seconds if self._comeback else 0.0
-        self._journal = Journal(journal_bytes if self._resume_seconds else 0)
+        self._journal = Journal(journal_bytes if self._comeback else 0)
+        self._recording = self._comeback.recording if self._comeback else Recording()
+        self.suspended = False  # it goes on with another server
+        self._past = Past()
+        self._played = asyncio.Event()  # what came in before has come in once more
         self._socket: Socket | None = None
         self._telling = asyncio.Lock()
         self._stopping = False
         self._over = asyncio.Event()  # everything has been told
-        self._given_up = False  # nobody came back in time
-        self._news = asyncio.Event()  # of one of both: somebody came back, or is waited for no longer
-        self._patience: asyncio.TimerHandle | None = None
+        self._patience = Patience(resume_seconds if self._comeback else 0.0, self._wait_no_longer)
 
     def stop(self) -> None:
-        """The server stops: no more audio is taken in, and what is open is finished."""
+        """The server stops: no more audio is taken in, and what is open is finished, here or by the next."""
         self._stopping = True
+        if self._recording.lasts:
+            self.suspended = self._pump.handed_over = True
+            self._main.cancel()
+            return
         self._finish(Reason.END_OF_STREAM)
         if self._socket is None:
-            self._give_up()
+            self._patience.lose()
+
+    def forget(self) -> None:
+        """Nobody can come back any more."""
+        self._recording.delete()
 
     async def run(self, socket: Socket) -> None:
         """Until everything that was said has been told, to this socket or to one that came after it."""
         session_id.set(self.id)
         log.info("session begins: %s", self._dialect.describe())
         self._socket = socket
+        self._played.set()
+        self._keep(save(self._pump.session))
+        await self._run(self._listen(socket, self._dialect.greet()))
+
+    async def go_on(self, past: Recovered) -> None:
+        """As `run`, of a session that another server left behind: it waits for its client."""
+        session_id.set(self.id)
+        log.info("session goes on: %s", self._dialect.describe())
+        self._past = Past(past.told)
+        self._journal.restore(past.number, [orjson.dumps(whole(*each)) for each in past.messages])
+        await self._run(self._play(past.tail))
+
+    async def _run(self, listening: Coroutine[Any, Any, None]) -> None:
+        main = asyncio.current_task()
+        assert main is not None
+        self._main = main
         try:
             async with asyncio.TaskGroup() as group:
-                listener = group.create_task(self._listen(socket, self._dialect.greet()), name="listener")
+                listener = group.create_task(listening, name="listener")
                 await self._write()
-                await self._heard_out()
+                # A client that was cut off may still come back to hear the end.
+                await self._patience.outlast(lambda: self._socket is not None)
                 listener.cancel()
+        except asyncio.CancelledError:
+            if not self.suspended:
+                raise
+            main.uncancel()
+            await self._recording.safe()
+            self._recording.close()
         finally:
             self._over.set()
-            if self._patience is not None:
-                self._patience.cancel()
+            self._patience.end()
+            self._observer.leave()
         await self._close_in_order()
 
     async def resume(self, socket: Socket, seen: int) -> None:
@@ -95,6 +143,7 @@ class Conversation:
         Raises ClientError where what it missed is forgotten.
         """
         session_id.set(self.id)
+        await self._played.wait()
         before = await self._hand_over(socket, seen)
         if before is not None:
             await before.close(CLOSE_TAKEN_OVER, "resumed")
@@ -113,10 +162,7 @@ class Conversation:
                 raise resume_unknown() from None
             before, self._socket = self._socket, socket
             self._comeback.pause()
-            self._news.set()
-            if self._patience is not None:
-                self._patience.cancel()
-                self._patience = None
+            self._patience.end()
             log.info("session is resumed, %d messages were missed", len(missed))
             try:
                 await socket.send(self._comeback.welcome(seen, len(missed)))
@@ -154,6 +200,8 @@ class Conversation:
                     return
         except TimeoutError:
             await self._end_with(idle())
+        except Unread:  # its session waits for it, and so does what it was to be told
+            await socket.close_as_slow()
         except Overloaded as error:
             await self._end_with(overloaded(str(error)))
         except ClientError as error:
@@ -170,39 +218,66 @@ class Conversation:
                 raise
             await self._tell_error(error)
         else:
-            await self._tell(replies)
+            await self._tell(replies, self._recording.reply)
+        self._meter.check(self._pump.session.received)
         while self._dialect.go_on():
             await asyncio.sleep(0)  # other streams have their turn
             await self._make_room()
+        self._observer.heard(self._pump.session.received)
         await self._make_room()
 
     async def _make_room(self) -> None:
         if not self._pump.has_room:
             await self._pump.room()
+        if not self._recording.has_room:
+            await self._recording.safe()
+        if self._recording.is_due(self._pump.session.is_speaking):
+            self._pump.save(self._keep)
+
+    # from and for another server
+
+    def _keep(self, snapshot: Snapshot, memory: Memory | None = None) -> None:
+        """All it takes to go on from here."""
+        if self._comeback is not None:
+            head = {**self._comeback.saved(), "owner": self.owner}
+            self._recording.open(head, self._journal.number, snapshot, memory)
+
+    async def _play(self, tail: Iterable[Sound | Command | Ended]) -> None:
+        """Takes in once more what came in before; then it is as if the client had just been cut off."""
+        assert self._comeback is not None
+        self._recording.replaying = True
+        for entry in tail:
+            try:
+                await self._make_room()
+            except Overloaded as error:  # others are taken up again at the same time
+                log.warning("%s", error)
+            replies = self._comeback.replay(entry)
+            if replies and not self._past.knows(REPLY):
+                await self._tell(replies, self._recording.reply)
+        self._recording.replaying = self._pump.catching_up = False
+        self._played.set()
+        self._wait_for_client()
 
     def _part(self, socket: Socket) -> None:
         """The socket is of no more use; the session waits for another one, or ends."""
-        if self._socket is not socket or (self._dialect.ended and socket.is_open):
+        if self._socket is not socket or (self._dialect.ended and socket.is_open) or self.suspended:
             return
         self._socket = None
-        if self._stopping or socket.said_goodbye or not self._resume_seconds:
+        if self._stopping or socket.said_goodbye or not self._patience.seconds:
             self._finish(Reason.DISCONNECT)
-            self._give_up()
-        elif self._patience is None and not self._over.is_set():
-            log.info("the client is gone; the session waits for it for %.0f s", self._resume_seconds)
+            self._patience.lose()
+        else:
+            self._wait_for_client()
+
+    def _wait_for_client(self) -> None:
+        if self._socket is None and not self._over.is_set() and self._patience.begin():
+            log.info("the client is gone; the session waits for it for %.0f s", self._patience.seconds)
             if self._comeback is not None:
                 self._comeback.pause()
-            loop = asyncio.get_running_loop()
-            self._patience = loop.call_later(self._resume_seconds, self._wait_no_longer)
 
     def _wait_no_longer(self) -> None:
         log.info("the client did not come back; what it said is still transcribed")
         self._finish(Reason.DISCONNECT)
-        self._give_up()
-
-    def _give_up(self) -> None:
-        self._given_up = True
-        self._news.set()
 
     def _finish(self, reason: Reason) -> None:
         try:
@@ -210,10 +285,11 @@ class Conversation:
         except ClientError as error:  # the client has stopped listening, or did not stop by itself
             log.info("at the end of the audio: %s", error.message)
 
-    async def _end_with(self, error: ClientError) -> None:
+    async def _end_with(self, error: ClientError, last: Sequence[Message] = ()) -> None:
         """Tells of the error, and closes: there is nothing to come back to."""
-        self._resume_seconds = 0.0
+        self._patience.seconds = 0.0
         await self._tell_error(error)
+        await self._tell(last)
         if self._socket is not None:
             await self._socket.close(error.close or CLOSE_INTERNAL, error.reason)
 
@@ -223,61 +299,52 @@ class Conversation:
         """Goes on without a client: speech that has begun is transcribed, and logged, all the same."""
         try:
             async for event in self._pump.events():
-                self._record(event)
-                await self._tell(self._dialect.tell(event))
+                kind = kind_of(event)
+                # A partial may not be known, and be older than what was told already.
+                if self._past.knows(kind) or not (kind or self._past.is_over):
+                    continue
+                self._chronicle.event(event)
+                await self._tell(self._dialect.tell(event), partial(self._recording.tell, event))
+                self._observer.told(event)
         except DetectorFailed as error:
             log.exception("the session ends")
-            await self._end_with(internal(str(error)))
+            await self._end_with(internal(str(error)), self._dialect.tell(self._pump.session.abandon()))
 
-    async def _heard_out(self) -> None:
-        """Waits for a client that was cut off before it heard the end."""
-        while self._socket is None and not self._given_up:
-            self._news.clear()
-            await self._news.wait()
-
-    async def _tell(self, messages: Sequence[Message]) -> None:
-        if not messages:
-            return
+    async def _tell(
+        self, messages: Sequence[Message], record: Callable[[Sequence[Message]], None] | None = None
+    ) -> None:
+        """record: keeps what is told, before it is told"""
         async with self._telling:  # replies and events are sent in the order of their numbers
-            for message in messages:
-                self._dialect.stamp(message, self._journal.number + 1)
-                text = orjson.dumps(message)
-                self._journal.append(text)
-                socket = self._socket
-                if socket is None:
-                    continue
-                try:
-                    await socket.send_text(text)
-                except SocketClosed:
-                    self._part(socket)
+            texts = [self._number(message) for message in messages]
+            (record or self._recording.complain)(messages)
+            if not messages:
+                return
+            await self._recording.safe()
+            for text in texts:
+                await self._send(text)
+
+    def _number(self, message: Message) -> bytes:
+        self._dialect.stamp(message, self._journal.number + 1)
+        text = orjson.dumps(message)
+        self._journal.append(text)
+        return text
+
+    async def _send(self, text: bytes) -> None:
+        if (socket := self._socket) is None:
+            return
+        try:
+            await socket.send_text(text)
+        except SocketClosed:
+            self._part(socket)
 
     async def _close_in_order(self) -> None:
         if self._socket is None or not self._over.is_set():
             return
         if self._stopping:
-            await self._socket.close(CLOSE_RESTART, "server_restarting")
+            await self._socket.close(CLOSE_RESTART, "session_kept" if self.suspended else "server_restarting")
         await self._socket.close(CLOSE_NORMAL)
 
     async def _tell_error(self, error: ClientError) -> None:
-        self._record_error(error)
-        message = self._dialect.complain(error)
-        if message is not None:
+        self._chronicle.error(error)
+        if (message := self._dialect.complain(error)) is not None:
             await self._tell([message])
-
-    def _record_error(self, error: ClientError) -> None:
-        self._metrics.errors.labels(error.code).inc()
-        log.info("told the client: %s: %s", error.code, error.message)
-
-    def _record(self, event: Event) -> None:
-        self._metrics.observe_event(event)
-        if isinstance(event, FinalEvent):
-            milliseconds = ms_from_samples(event.clip.start), ms_from_samples(event.clip.end)
-            log.info("final %d, %d to %d ms, %s", event.utterance, *milliseconds, event.reason)
-            if event.guard is not None:
-                log.info("final %d: text refused by the guard %s", event.utterance, event.guard)
-        elif isinstance(event, Failed):
-            log.error("utterance %d failed: %s", event.utterance, event.message)
-        elif isinstance(event, Noted) and isinstance(event.note, ClientError):  # told at its place
-            self._record_error(event.note)
-        elif isinstance(event, Closed):
-            log.info("session ends: %s", event)

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from server.errors import ClientError
+from server.recording import Recording
+from stream.entry import Command, Ended, Sound
 from stream.events import Event
 from vad.segmenter import Reason
 
@@ -14,8 +16,21 @@ class Comeback(Protocol):
     """A session that outlives its socket."""
 
     @property
-    def token(self) -> str:
-        """What the client comes back with."""
+    def key(self) -> bytes:
+        """Digest of the token with which the client comes back."""
+        ...
+
+    @property
+    def recording(self) -> Recording:
+        """What is kept of the session beyond the server."""
+        ...
+
+    def saved(self) -> Mapping[str, object]:
+        """All that the dialect remembers and the session does not, as JSON."""
+        ...
+
+    def replay(self, entry: Sound | Command | Ended) -> Sequence[Message]:
+        """Acts on what came in before; returns the replies."""
         ...
 
     def pause(self) -> None:

@@ -7,13 +7,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from fastapi.responses import JSONResponse
 from starlette.websockets import WebSocket
 
 from asr.hypothesis import Description
+from server.accounts import Meter
 from server.admission import Admission
+from server.auth import Gate
 from server.conversation import Conversation
 from server.dialect import Dialect
 from server.engine import Engine
@@ -23,18 +26,26 @@ from server.errors import (
     CLOSE_RESTART,
     ClientError,
     internal,
+    invalid_api_key,
     model_unavailable,
     models_not_ready,
     restarting,
     resume_unknown,
 )
+from server.keys import Caller, caller_of
+from server.logs import key_name
 from server.metrics import Metrics
+from server.observer import Observer
 from server.recognizers import Unavailable
 from server.sessions import Sessions
 from server.settings import Settings
 from server.socket import Socket, SocketClosed
+from stream.models import Models
 from stream.options import SessionOptions
-from stream.pump import Models, Pump
+from stream.pump import Pump
+
+if TYPE_CHECKING:
+    from server.trace import Tracer
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +76,7 @@ class Resumption:
 class Door(ABC):
     """What all connections through one door share."""
 
+    all_found = True  # no session of a server before is still to be found
     max_message_bytes: ClassVar[int | None] = None  # of a door whose protocol says so; else the setting
 
     def __init__(
@@ -74,13 +86,20 @@ class Door(ABC):
         admission: Admission,
         metrics: Metrics,
         load_seconds: float = LOAD_SECONDS,
+        *,
+        gate: Gate,
+        tracer: "Tracer | None" = None,
     ) -> None:
         self.settings = settings
         self.engine = engine
         self._load_seconds = load_seconds
-        self._admission = admission
+        self.admission = admission
         self._metrics = metrics
-        self._sessions: Sessions[Conversation] = Sessions(settings.resume_seconds, settings.max_sessions)
+        self._gate = gate
+        self._tracer = tracer
+        self._sessions: Sessions[Conversation] = Sessions(
+            settings.resume_seconds, settings.max_sessions, Conversation.forget
+        )
 
     def subprotocol(self, websocket: WebSocket) -> str | None:
         """Which of those offered is spoken."""
@@ -99,11 +118,9 @@ class Door(ABC):
         """The message before the close that refuses a connection, or that ends one that failed."""
 
     def check(self, websocket: WebSocket) -> None:
-        """What must hold before the upgrade. Raises ClientError."""
-        if self.resumption(websocket) is None:  # one that comes back has its place already
-            refusal = self._admission.refusal()
-            if refusal is not None:
-                raise refusal
+        """What must hold before the upgrade: first of all, that a key is shown. Raises ClientError."""
+        key_name.set(self._gate.admit(websocket.scope).name)
+        self.admission.check(websocket.scope, comes_back=self.resumption(websocket) is not None)
 
     async def serve(self, websocket: WebSocket) -> None:
         """One connection, from the handshake to its close."""
@@ -135,8 +152,10 @@ class Door(ABC):
         await self._refuse(self._socket(websocket), error)
 
     async def _serve_accepted(self, socket: Socket, websocket: WebSocket) -> None:
+        send_away = partial(self._refuse, socket, invalid_api_key("This key is no longer valid."))
         try:
-            await self._converse(socket, websocket)
+            with self._gate.stay(caller_of(websocket.scope), send_away):
+                await self._converse(socket, websocket)
         except ClientError as error:
             await self._refuse(socket, error)
         except asyncio.CancelledError:  # the server waits no longer; this task ends here anyway
@@ -155,48 +174,71 @@ class Door(ABC):
     async def _converse(self, socket: Socket, websocket: WebSocket) -> None:
         back = self.resumption(websocket)
         if back is not None:
-            await self._resume(socket, back)
+            await self._resume(socket, back, caller_of(websocket.scope))
             return
         if not self.engine.ready:
             raise models_not_ready()
         opening = self.open(websocket)
         name = uuid.uuid4().hex[:12]
         async with AsyncExitStack() as stack:
-            models, description = await self._borrow(stack, opening.recognizer)
+            models, description = await self.borrow(stack, opening.recognizer)
             pump = Pump(models, opening.options, name)
+            meter = stack.enter_context(self.admission.limits.account(websocket.scope))
+            stack.callback(lambda: meter.count(pump.session.received))
             dialect = opening.dialect(name, pump, description)
-            conversation = Conversation(
-                name,
+            owner = caller_of(websocket.scope).name
+            conversation = self.conversation(name, pump, dialect, owner, meter)
+            with (
+                self.admission.admit(conversation.stop, pump),
                 pump,
-                dialect,
-                self._metrics,
-                resume_seconds=self.settings.resume_seconds,
-                journal_bytes=self.settings.resume_bytes,
-            )
-            with self._admission.admit(conversation.stop), pump, self._remembered(conversation, dialect):
-                self._metrics.sessions_total.inc()
+                self.remembered(conversation, dialect),
+            ):
+                self._metrics.count_session(owner)
                 await conversation.run(socket)
 
-    async def _resume(self, socket: Socket, back: Resumption) -> None:
+    def conversation(
+        self, name: str, pump: Pump, dialect: Dialect, owner: str | None, meter: Meter | None = None
+    ) -> Conversation:
+        trace = self._tracer.session(name, type(self).__name__) if self._tracer else None
+        return Conversation(
+            name,
+            pump,
+            dialect,
+            self._metrics,
+            resume_seconds=self.settings.resume_seconds,
+            journal_bytes=self.settings.resume_bytes,
+            owner=owner,
+            meter=meter,
+            observer=Observer(self._metrics, trace=trace),
+        )
+
+    async def _resume(self, socket: Socket, back: Resumption, caller: Caller) -> None:
         conversation = self._sessions.find(back.token)
-        if conversation is None:
+        if conversation is None and self.admission.draining:
+            raise restarting()  # the next server may have it
+        if conversation is None and not self.all_found:
+            raise models_not_ready("Sessions of the server before are still being taken up.")
+        if conversation is None or conversation.owner != caller.name:
             raise resume_unknown()
         await conversation.resume(socket, back.seen)
 
     @contextmanager
-    def _remembered(self, conversation: Conversation, dialect: Dialect) -> Iterator[None]:
+    def remembered(self, conversation: Conversation, dialect: Dialect) -> Iterator[None]:
         """Lets clients find the session, while it lasts and for a while after."""
         comeback = dialect.comeback
         if comeback is None:
             yield
             return
-        self._sessions.add(comeback.token, conversation)
+        self._sessions.add(comeback.key, conversation)
         try:
             yield
         finally:
-            self._sessions.end(comeback.token)
+            if conversation.suspended:
+                self._sessions.leave(comeback.key)
+            else:
+                self._sessions.end(comeback.key)
 
-    async def _borrow(self, stack: AsyncExitStack, name: str) -> tuple[Models, Description]:
+    async def borrow(self, stack: AsyncExitStack, name: str) -> tuple[Models, Description]:
         """The models, until the stack is left; whoever waits for a load counts as a stream already.
 
         Nobody reads the socket meanwhile, pongs neither: so the wait is shorter than a ping's time limit.
@@ -210,10 +252,10 @@ class Door(ABC):
                     if not patience.expired():
                         patience.reschedule(loop.time())
 
-                with self._admission.admit(stop):
+                with self.admission.admit(stop):
                     return await stack.enter_async_context(self.engine.borrow(name))
         except TimeoutError:
-            if self._admission.draining:
+            if self.admission.draining:
                 raise restarting() from None
             raise models_not_ready(f"The model {name} is still being loaded.") from None
         except Unavailable as error:

@@ -16,11 +16,17 @@ import numpy as np
 from asr.hypothesis import Description
 from audio.clip import HOP
 from batching.batcher import Batcher, Taken
-from server.recognizers import Asr, Recognizers, Unavailable
+from server import logs
+from server.health import Health
+from server.lives import Asr
+from server.recognizers import Recognizers, Unavailable
 from server.settings import Place, Settings
 from server.shelf import MIB, Shelf
 from server.tuning import tune_interpreter
-from stream.pump import Fate, Models, Probabilities, Slots
+from server.watchdog import Watchdog
+from stream.events import Closed
+from stream.models import Fate, Models, Probabilities, Slots
+from stream.relief import NONE, Relief
 from stream.utterance import Kind
 from stream.workers import Way, detector_batcher, detector_worker, recognizer_batcher, recognizer_worker
 from vad.work import Work
@@ -40,8 +46,12 @@ class Engine:
     pumps; the other recognizers come and go.
 
     An async context manager: entering starts to load and returns at once; leaving stops all that runs.
-    `on_failure` is called if loading fails, `observe` for each batch of a recognizer that begins, `tally` for
-    each job that is over.
+    `on_failure` is called once there is nothing to serve with: loading has failed, or the detector or the
+    default recognizer broke for good. `observe` is called for each batch of a recognizer that begins,
+    `batch_took` and `step_took` with the seconds of a batch and of a step of the detector, `tally` for each
+    job that is over, `account` with what became of the sound of each session that is, `on_restart` with the
+    name of a recognizer that is started again. What is wrong with a model meanwhile stands in `health`.
+    `relief` says what streams go without.
     """
 
     def __init__(
@@ -49,19 +59,35 @@ class Engine:
         settings: Settings,
         on_failure: Callable[[], None] = lambda: None,
         *,
+        health: Health | None = None,
         observe: Callable[[Sequence[Taken]], None] = lambda batch: None,
+        batch_took: Callable[[Sequence[Taken], float], None] = lambda batch, seconds: None,
+        step_took: Callable[[Sequence[Taken], float], None] = lambda batch, seconds: None,
         tally: Callable[[Kind, Fate], None] = lambda kind, fate: None,
+        account: Callable[[Closed], None] = lambda closed: None,
+        on_restart: Callable[[str], None] = lambda name: None,
+        relief: Callable[[], Relief] = lambda: NONE,
     ) -> None:
         self.state = State.LOADING
         self.error: str | None = None
         self.vad: Batcher[Work, Probabilities] | None = None
         shelf = Shelf(budget=settings.asr_memory_mb * MIB, idle_seconds=settings.asr_idle_seconds)
+        self.health = health or Health()
         self.recognizers = Recognizers(
-            settings.recognizers(), partial(_recognizer, settings, observe), shelf, weigh=_on_disk
+            settings.recognizers(),
+            partial(_recognizer, settings, observe, batch_took),
+            shelf,
+            weigh=_on_disk,
+            health=self.health,
+            on_restart=on_restart,
+            on_broken=self._fail,
         )
         self._settings = settings
         self._on_failure = on_failure
+        self._step_took = step_took
         self._tally = tally
+        self._account = account
+        self._relief = relief
         self._slots: Slots
         self._running = AsyncExitStack()
 
@@ -82,6 +108,10 @@ class Engine:
         """The detector and the default recognizer are loaded and warm."""
         return self.state is State.READY
 
+    async def loaded(self) -> None:
+        """Waits until it is ready, or is not going to be."""
+        await asyncio.wait([self._loading])
+
     @property
     def description(self) -> Description | None:
         """Of the default recognizer, once it is loaded."""
@@ -97,7 +127,15 @@ class Engine:
         assert self.vad is not None
         async with self.recognizers.borrow(name or self.recognizers.default) as recognizer:
             description = recognizer.description
-            models = Models(self._slots, self.vad, recognizer.asr, description.incremental, self._tally)
+            models = Models(
+                self._slots,
+                self.vad,
+                recognizer.asr,
+                description.incremental,
+                self._tally,
+                relief=self._relief,
+                account=self._account,
+            )
             yield models, description
 
     async def reload(self) -> None:
@@ -113,10 +151,8 @@ class Engine:
         try:
             await self._start()
         except Exception as error:  # told in /ready, in the log, and to whoever runs us
-            self.state = State.FAILED
-            self.error = str(error) or type(error).__name__
-            log.error("models could not be loaded: %s", self.error, exc_info=log.isEnabledFor(logging.DEBUG))
-            self._on_failure()
+            log.error("models could not be loaded: %s", error, exc_info=log.isEnabledFor(logging.DEBUG))
+            self._fail(str(error) or type(error).__name__)
             return
         tune_interpreter()
         self.state = State.READY
@@ -125,14 +161,26 @@ class Engine:
             for name in self.recognizers.names:
                 self.recognizers.preload(name)
 
+    def _fail(self, why: str) -> None:
+        if self.state in (State.LOADING, State.READY):
+            self.state, self.error = State.FAILED, why
+            self._on_failure()
+
     async def _start(self) -> None:
         await self._running.enter_async_context(self.recognizers)
         await asyncio.gather(self._start_detector(), self._load_default())
 
     async def _start_detector(self) -> None:
         streams = self._settings.max_sessions + self._settings.max_files
-        worker = detector_worker(self._settings.vad_device, streams=streams + 1)
-        vad = await self._running.enter_async_context(detector_batcher(worker, streams=streams))
+        worker = detector_worker(
+            self._settings.vad_device,
+            streams=streams + 1,
+            deadline=self._settings.vad_deadline_seconds,
+            watcher=Watchdog("detector", self.health, on_broken=self._fail),
+        )
+        vad = await self._running.enter_async_context(
+            detector_batcher(worker, streams=streams, took=self._step_took)
+        )
         await worker.start()
         await _warm_up(worker.model, vad)
         self._slots, self.vad = worker.model, vad
@@ -151,7 +199,13 @@ async def _warm_up(slots: Slots, vad: Batcher[Work, Probabilities]) -> None:
         slots.close(slot)
 
 
-def _recognizer(settings: Settings, observe: Callable[[Sequence[Taken]], None], source: str) -> Asr:
+def _recognizer(
+    settings: Settings,
+    observe: Callable[[Sequence[Taken]], None],
+    took: Callable[[Sequence[Taken], float], None],
+    source: str,
+    watchdog: Watchdog,
+) -> Asr:
     way = Way(
         settings.asr_device, settings.asr_dtype, settings.hub_timeout_seconds, settings.asr_audio_context
     )
@@ -161,12 +215,16 @@ def _recognizer(settings: Settings, observe: Callable[[Sequence[Taken]], None], 
             way,
             in_process=settings.asr_place is Place.PROCESS,
             threads=settings.asr_threads or max(1, (os.cpu_count() or 1) - 1),
+            deadline=settings.asr_deadline_seconds,
+            watcher=watchdog,
+            prepare=partial(logs.set_up, settings.log_level, settings.log_format),
         ),
         items=settings.asr_batch_items,
         audio_seconds=settings.asr_batch_seconds,
         waiting=settings.asr_queue_items,
         seconds=settings.asr_batch_ms / 1000,
         observe=observe,
+        took=took,
     )
 
 

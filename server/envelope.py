@@ -39,7 +39,11 @@ def add_envelope(app: FastAPI, metrics: Metrics) -> None:
 def http_error_of(error: ClientError) -> HttpError:
     """What a stream would be told, as the answer to a request."""
     if error.retryable and error.code != "internal_error":
-        return try_again(error.message, error.code, error.param)
+        status = error.status or HTTPStatus.SERVICE_UNAVAILABLE
+        return try_again(error.message, error.code, error.param, status=status, retry_after=error.retry_after)
+    if error.status is not None:
+        headers = {"www-authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else None
+        return HttpError(error.status, error.message, param=error.param, code=error.code, headers=headers)
     return HttpError(500 if error.server else 400, error.message, param=error.param, code=error.code)
 
 
@@ -72,31 +76,31 @@ class RequestMiddleware:
                 self._metrics.requests.labels(route.path if route else OTHER, status).inc()
 
 
-def _answer(error: HttpError) -> JSONResponse:
+def answer(error: HttpError) -> JSONResponse:
     return JSONResponse(error.as_body(), error.status, error.headers)
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HttpError)
-    return _answer(error)
+    return answer(error)
 
 
 async def _on_client_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ClientError)
-    return _answer(http_error_of(error))
+    return answer(http_error_of(error))
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     """Of the framework: no such path, or not with this method."""
     assert isinstance(error, HTTPException)
     message = f"{error.detail}: {request.method} {request.url.path}"
-    return _answer(HttpError(error.status_code, message, headers=dict(error.headers or {})))
+    return answer(HttpError(error.status_code, message, headers=dict(error.headers or {})))
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     fault = error.errors()[0]
-    return _answer(invalid(fault["msg"], ".".join(map(str, fault["loc"][1:])) or None))
+    return answer(invalid(fault["msg"], ".".join(map(str, fault["loc"][1:])) or None))
 
 
 async def _on_disconnect(request: Request, error: Exception) -> Response:
@@ -106,6 +110,6 @@ async def _on_disconnect(request: Request, error: Exception) -> Response:
 
 async def _on_fault(request: Request, error: Exception) -> Response:
     """A fault of ours; the framework logs it. It is caught outside of all middleware, hence the header."""
-    answer = _answer(HttpError(500, "The server failed on this request.", code="internal_error"))
-    answer.headers[HEADER] = request.scope.get(REQUEST_ID, "")
-    return answer
+    told = answer(HttpError(500, "The server failed on this request.", code="internal_error"))
+    told.headers[HEADER] = request.scope.get(REQUEST_ID, "")
+    return told

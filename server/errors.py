@@ -7,9 +7,13 @@ CLOSE_TOO_LARGE: Final = 1009
 CLOSE_INTERNAL: Final = 1011
 CLOSE_RESTART: Final = 1012
 CLOSE_TRY_LATER: Final = 1013
+CLOSE_UNAUTHORIZED: Final = 3000
 CLOSE_BAD_REQUEST: Final = 4000
 CLOSE_TAKEN_OVER: Final = 4009
 CLOSE_SLOW: Final = 4013
+CLOSE_TOO_MANY: Final = 4029
+
+TOO_MANY: Final = 429  # as HTTP says it
 
 
 class ClientError(Exception):
@@ -20,6 +24,8 @@ class ClientError(Exception):
     close: WebSocket close code, where the connection ends with it
     retryable: the same request may succeed later
     reason: of the close, where it is not the code
+    status: of the HTTP answer, where it is neither 400 nor, for what may succeed later, 503
+    retry_after: seconds after which it is likely to, where that is known
     """
 
     def __init__(
@@ -33,6 +39,8 @@ class ClientError(Exception):
         server: bool = False,
         retryable: bool = False,
         reason: str | None = None,
+        status: int | None = None,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -43,6 +51,8 @@ class ClientError(Exception):
         self.server = server
         self.retryable = retryable
         self.reason = reason or code
+        self.status = status
+        self.retry_after = retry_after
 
     def as_event(self) -> dict[str, object]:
         """The `error` event, in our shape and OpenAI's at once."""
@@ -70,8 +80,45 @@ def model_unavailable(message: str) -> ClientError:
     )
 
 
-def overloaded(message: str) -> ClientError:
-    return ClientError("server_overloaded", message, close=CLOSE_TRY_LATER, server=True, retryable=True)
+def overloaded(message: str, retry_after: float | None = None) -> ClientError:
+    return ClientError(
+        "server_overloaded",
+        message,
+        close=CLOSE_TRY_LATER,
+        server=True,
+        retryable=True,
+        retry_after=retry_after,
+    )
+
+
+def session_limit_reached(most: int, retry_after: float) -> ClientError:
+    return ClientError(
+        "session_limit_reached",
+        f"{most} streams are open with this key, which is its limit.",
+        close=CLOSE_TOO_MANY,
+        retryable=True,
+        status=TOO_MANY,
+        retry_after=retry_after,
+    )
+
+
+def rate_limited(message: str, retry_after: float | None, reason: str | None = None) -> ClientError:
+    return ClientError(
+        "rate_limit_exceeded",
+        message,
+        close=CLOSE_TOO_MANY,
+        retryable=True,
+        reason=reason,
+        status=TOO_MANY,
+        retry_after=retry_after,
+    )
+
+
+def in_openai_words(error: ClientError) -> ClientError:
+    """OpenAI has one code for all limits of a client's own."""
+    if error.status != TOO_MANY:
+        return error
+    return rate_limited(error.message, error.retry_after, "invalid_request_error.rate_limit_exceeded")
 
 
 def restarting() -> ClientError:
@@ -94,3 +141,26 @@ def resume_unknown() -> ClientError:
     return ClientError(
         "resume_unknown", "There is no such session, or not all that was missed.", close=CLOSE_BAD_REQUEST
     )
+
+
+def invalid_api_key(message: str) -> ClientError:
+    """The reason is OpenAI's: theirs is the one protocol here that tells of it after the upgrade."""
+    reason = "invalid_request_error.invalid_api_key"
+    return ClientError("invalid_api_key", message, close=CLOSE_UNAUTHORIZED, reason=reason, status=401)
+
+
+def token_not_enough() -> ClientError:
+    return ClientError("token_not_enough", "A token makes no other: this takes the key itself.", status=403)
+
+
+def keys_needed() -> ClientError:
+    message = (
+        "This server has no keys, so it serves its own machine only, under the name localhost. "
+        "Whoever runs it can give it API_KEYS or API_KEYS_FILE, or say WITHOUT_KEYS=everyone."
+    )
+    return ClientError("keys_needed", message, status=403)
+
+
+def origin_not_allowed(origin: str) -> ClientError:
+    message = f"Pages from {origin[:200]!r} may not come here: ORIGINS does not name it."
+    return ClientError("origin_not_allowed", message, status=403)

@@ -9,14 +9,15 @@ from asr.transcript import Segment, Transcript
 from audio.clip import Clip, seconds_from_samples
 from audio.errors import AudioError, UnreadableFile
 from audio.files import decode_file, probe
+from server.accounts import Meter
 from server.http_error import HttpError, invalid
 from server.metrics import Metrics
 from stream.errors import StreamError
 from stream.events import Closed, Failed
 from stream.events import Final as FinalEvent
+from stream.models import Models
 from stream.offline import transcribe_file
 from stream.options import SessionOptions
-from stream.pump import Models
 
 FORMATS: Final = ("flac", "m4a", "mp3", "mp4", "mpeg", "mpga", "oga", "ogg", "wav", "webm")  # as OpenAI says
 
@@ -24,8 +25,10 @@ FORMATS: Final = ("flac", "m4a", "mp3", "mp4", "mpeg", "mpga", "oga", "ogg", "wa
 class FileWork:
     """segments, seconds: what was heard, and how much sound there was; whole once `listen` has ended."""
 
-    def __init__(self, file: IO[bytes], max_seconds: float) -> None:
+    def __init__(self, file: IO[bytes], max_seconds: float, meter: Meter | None = None) -> None:
         self.seconds = 0.0
+        self._meter = meter or Meter()
+        self._read = 0  # samples
         self._file = file
         self._max_seconds = max_seconds
         self._segments: list[Segment] = []
@@ -43,9 +46,10 @@ class FileWork:
     ) -> AsyncGenerator[Segment, None]:
         """The segments with text, as they become known. To be closed if left early. Raises HttpError."""
         clips = self._bounded(decode_file(self._file))
-        with _as_http_errors():
+        with _as_http_errors(), self._metered():
             async with aclosing(transcribe_file(clips, models, options)) as events:
                 async for event in events:
+                    self._meter.count(self._read)
                     metrics.observe_event(event)
                     if isinstance(event, FinalEvent) and event.hypothesis.text:
                         segment = Segment(event.clip.start, event.clip.end, event.hypothesis)
@@ -65,7 +69,15 @@ class FileWork:
             seconds = seconds_from_samples(clip.end)
             if seconds > self._max_seconds:
                 raise self._too_long(seconds)
+            self._read = clip.end
             yield clip
+
+    @contextmanager
+    def _metered(self) -> Iterator[None]:
+        try:
+            yield
+        finally:  # also what was read for nobody
+            self._meter.count(self._read)
 
     def _too_long(self, seconds: float) -> HttpError:
         message = f"Maximum audio length ({self._max_seconds:g} s) exceeded ({seconds:.0f} s of sound)"

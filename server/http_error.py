@@ -1,8 +1,9 @@
 """HttpError: an HTTP request that is not answered as it was meant, and how OpenAI's envelope tells of it."""
 
+import math
 from typing import Final
 
-RETRY_SECONDS: Final = 1  # after which a place may be free, or a model loaded
+RETRY_SECONDS: Final = 1.0  # after which a model may be loaded
 
 
 class HttpError(Exception):
@@ -47,6 +48,14 @@ def too_large(limit: int, read: int) -> HttpError:
     return HttpError(413, f"Maximum content size limit ({limit}) exceeded ({read} bytes read)")
 
 
-def try_again(message: str, code: str, param: str | None = None) -> HttpError:
-    """Not now, but perhaps soon: the SDKs come back by themselves."""
-    return HttpError(503, message, param=param, code=code, headers={"retry-after": str(RETRY_SECONDS)})
+def try_again(
+    message: str,
+    code: str,
+    param: str | None = None,
+    *,
+    status: int = 503,
+    retry_after: float | None = None,
+) -> HttpError:
+    """Not now, but perhaps in so many seconds: the SDKs come back by themselves."""
+    seconds = math.ceil(max(RETRY_SECONDS, retry_after or 0.0))
+    return HttpError(status, message, param=param, code=code, headers={"retry-after": str(seconds)})

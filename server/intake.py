@@ -1,23 +1,27 @@
 """Intake: a client's messages in the native protocol, turned into calls of its pump. Synchronous."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import orjson
 import pybase64
 
-from audio.clip import SAMPLE_RATE, Clip, ms_from_samples
+from audio.clip import SAMPLE_RATE, Clip, Samples, samples_from_ms
 from audio.codecs import Encoding
 from audio.decoder import Decoder
 from audio.errors import AudioError
 from server.errors import ClientError
 from server.preferences import Preferences
+from server.recording import Recording
 from stream.pump import Pump
 from vad.segmenter import Reason
 
 Message = dict[str, Any]
 Handler = TypeVar("Handler")
 
+APPEND: Final = "input_audio_buffer.append"
 ACKNOWLEDGE_EVERY: Final = SAMPLE_RATE // 2  # samples
 ENCODING_FIELDS: Final = frozenset({"format", "sample_rate", "channels"})
 MAX_MARKER: Final = 256  # characters of a marker's id
@@ -26,14 +30,19 @@ MAX_MARKER: Final = 256  # characters of a marker's id
 class Intake:
     """One connection's messages. `ended` once no more audio is taken in."""
 
-    def __init__(self, pump: Pump, preferences: Preferences) -> None:
+    def __init__(
+        self, pump: Pump, preferences: Preferences, recording: Recording | None = None, commands: int = 0
+    ) -> None:
+        """commands: messages of the session so far that were no sound"""
         self.preferences = preferences
         self.ended = False
+        self.commands = commands
         self._pump = pump
-        self._decoder = Decoder()
-        self._acknowledged = 0  # samples
+        self._recording = recording or Recording()
+        self._decoder = Decoder(pump.session.received)
+        self._acknowledged = pump.session.received  # samples
         self._handlers: dict[object, Callable[[Message], Message | None]] = {
-            "input_audio_buffer.append": self._append,
+            APPEND: self._append,
             "input_audio_buffer.commit": self._commit,
             "input_audio_buffer.clear": self._clear,
             "session.update": self._update,
@@ -43,22 +52,30 @@ class Intake:
 
     def receive(self, message: str | bytes) -> Message | None:
         """Acts on a message; returns the reply, if there is one. Raises ClientError."""
+        if isinstance(message, bytes):
+            with _told_of({}):
+                return self._decode(message, self.preferences.encoding)
         event: Message = {}
         try:
-            if isinstance(message, bytes):
-                return self._decode(message, self.preferences.encoding)
             event = object_from_json(message)
-            return handler_of(event, self._handlers)(event)
-        except AudioError as error:
-            raise ClientError(error.code, str(error), param=error.param, event_id=id_of(event)) from None
-        except ClientError as error:
-            error.event_id = id_of(event)
+            with _told_of(event):
+                reply = handler_of(event, self._handlers)(event)
+        except ClientError:
+            self._count(event, self._recording.refuse)
             raise
+        self._count(event, partial(self._recording.command, message))
+        return reply
+
+    def _count(self, event: Message, record: Callable[[], None]) -> None:
+        """Messages that are no sound."""
+        if event.get("type") != APPEND:
+            self.commands += 1
+            record()
 
     @property
     def received_ms(self) -> int:
-        """Sound that has come in."""
-        return ms_from_samples(self._pump.session.received)
+        """Whole milliseconds of sound that have come in: never more than there is."""
+        return self._pump.session.received * 1000 // SAMPLE_RATE
 
     def drain(self) -> None:
         """Brings in what the decoder still holds; sound may go on behind it."""
@@ -66,9 +83,16 @@ class Intake:
             self._pass_on(self._decoder.drain())
 
     def pause(self) -> None:
-        """The client was cut off, and will go on behind the last whole frame: the stub of one is dropped."""
+        """The client was cut off, and will go on from `received_ms`: what comes in again of the millisecond
+        under way is left out. The stub of a frame is dropped."""
         if not self.ended:
             self._pass_on(self._decoder.flush())
+            self._decoder.repeat(self._pump.session.received - samples_from_ms(self.received_ms))
+
+    def hear(self, samples: Samples) -> None:
+        """Sound that came in before, and is played once more."""
+        self._pump.receive_audio(Clip(samples, self._decoder.position))
+        self._decoder.position += len(samples)
 
     def finish(self, reason: Reason) -> None:
         """Ends the audio: what the decoder still holds comes first. Idempotent.
@@ -79,6 +103,7 @@ class Intake:
             return
         self.ended = True
         self._pass_on(self._decoder.flush())
+        self._recording.end(reason)
         self._pump.end(reason)
         self._complain_of_leftover()
 
@@ -106,7 +131,7 @@ class Intake:
 
     def _pass_on(self, clip: Clip | None) -> None:
         if clip is not None:
-            self._pump.receive_audio(clip)
+            self._pump.receive_audio(self._recording.sound(clip))
 
     def _complain_of_leftover(self) -> None:
         """After the clip was taken: whole samples are in the stream, only the stub of one is lost."""
@@ -121,7 +146,7 @@ class Intake:
         ):
             return None
         self._acknowledged = received
-        return {"type": "input_audio_buffer.acknowledged", "received_ms": ms_from_samples(received)}
+        return {"type": "input_audio_buffer.acknowledged", "received_ms": self.received_ms}
 
     def _commit(self, event: Message) -> None:
         self.drain()
@@ -151,6 +176,18 @@ class Intake:
 
     def _end_of_stream(self, event: Message) -> None:
         self.finish(Reason.END_OF_STREAM)
+
+
+@contextmanager
+def _told_of(event: Message) -> Iterator[None]:
+    """Errors name the message at fault. Raises ClientError."""
+    try:
+        yield
+    except AudioError as error:
+        raise ClientError(error.code, str(error), param=error.param, event_id=id_of(event)) from None
+    except ClientError as error:
+        error.event_id = id_of(event)
+        raise
 
 
 def object_from_json(message: str) -> Message:

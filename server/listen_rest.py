@@ -58,10 +58,10 @@ class ListenFileDoor(RestDoor):
         async with AsyncExitStack() as stack:
             body = await stack.enter_async_context(Body(request, self._settings.max_upload_bytes))
             asked = self._read(request)
-            self._admit(stack)
+            meter = self._admit(stack, request)
             with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
                 digest = await store(body, file, b"" if asked.encoding is None else header(asked.encoding))
-                work = FileWork(file, self._settings.max_file_seconds)
+                work = FileWork(file, self._settings.max_file_seconds, meter)
                 async with until_hung_up(request.receive):
                     with self._told_of_the_end():
                         model = await self._hear(stack, asked, work)
@@ -113,6 +113,13 @@ async def store(body: Body, file: tempfile.SpooledTemporaryFile[bytes], head: by
     await asyncio.to_thread(write)
     file.seek(0)
     return digest.hexdigest()
+
+
+def refused_key(error: HttpError, request_id: str) -> JSONResponse:
+    """Before the door itself is reached."""
+    answer = refusal(error, request_id)
+    answer.headers[REQUEST_HEADER] = request_id
+    return answer
 
 
 def refusal(error: HttpError, request_id: str) -> JSONResponse:

@@ -13,12 +13,16 @@ from server.admission import Admission
 from server.engine import Engine
 from stream.events import Closed, Event, Failed
 from stream.events import Final as FinalEvent
-from stream.pump import Fate
+from stream.models import Fate
 from stream.utterance import Kind
 
 HEARTBEAT_SECONDS: Final = 0.010
+MOST_KEYS: Final = 100
 SIZE_BUCKETS: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128)
 WAIT_BUCKETS: Final = (0.001, 0.003, 0.01, 0.03, 0.06, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+STEP_BUCKETS: Final = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.25, 0.5, 1.0, 5.0)
+LATENCY_BUCKETS: Final = (0.1, 0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.8, 1.0, 1.5, 2.0, 5.0, 10.0, 30.0, 60.0)
+BATCH_BUCKETS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0)
 LAG_BUCKETS: Final = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
@@ -27,58 +31,77 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self.loop_lag = Histogram(
-            "stt_loop_lag_seconds",
-            "Lag of a 10 ms heartbeat of the event loop",
-            buckets=LAG_BUCKETS,
-            registry=self._registry,
+        self.requests = self._counter(
+            "stt_http_requests_total", "Requests under /v1 that were answered", "path", "status"
         )
-        self.sessions_total = Counter(
-            "stt_sessions_total", "Sessions that were admitted", registry=self._registry
+        self.ready = Gauge("stt_ready", "1 while /ready says so", registry=self._registry)
+        self.keys = Gauge("stt_keys", "API keys that are known", registry=self._registry)
+        self.key_file_errors = self._counter(
+            "stt_key_file_errors_total", "Looks at the file of keys that found it changed and unreadable"
         )
-        self.audio_seconds = Counter(
-            "stt_audio_seconds_total",
-            "Seconds of audio by what became of it",
-            ["fate"],
-            registry=self._registry,
+        self.errors = self._counter("stt_errors_total", "Errors told to clients", "code")
+        self._add_sessions()
+        self._add_recognition()
+
+    def _add_sessions(self) -> None:
+        self.loop_lag = self._histogram(
+            "stt_loop_lag_seconds", "Lag of a 10 ms heartbeat of the event loop", LAG_BUCKETS
         )
-        self.finals = Counter(
-            "stt_finals_total", "Finals by why the utterance ended", ["reason"], registry=self._registry
+        self._keys_named: set[str] = set()
+        self.sessions_total = self._counter("stt_sessions_total", "Sessions that were admitted", "key")
+        self.audio_seconds = self._counter(
+            "stt_audio_seconds_total", "Seconds of audio by what became of it", "fate"
         )
-        self.eager_finals = Counter(
-            "stt_eager_finals_total",
-            "Finals whose text was there when the pause became the end",
-            registry=self._registry,
+        self.lost_samples = self._counter(
+            "stt_lost_samples_total", "Samples that were received and of which nothing became"
         )
-        self.guarded_segments = Counter(
-            "stt_guarded_segments_total",
-            "Segments whose text was refused, by the guard that did",
-            ["guard"],
-            registry=self._registry,
+        self.finals = self._counter("stt_finals_total", "Finals by why the utterance ended", "reason")
+        self.final_latency = self._histogram(
+            "stt_final_latency_seconds",
+            "Time from the arrival of an utterance's last speech to its final being told",
+            LATENCY_BUCKETS,
+            "reason",
         )
-        self.jobs = Counter(
+        self.eager_finals = self._counter(
+            "stt_eager_finals_total", "Finals whose text was there when the pause became the end"
+        )
+        self.guarded_segments = self._counter(
+            "stt_guarded_segments_total", "Segments whose text was refused, by the guard that did", "guard"
+        )
+
+    def _add_recognition(self) -> None:
+        self.jobs = self._counter(
             "stt_asr_jobs_total",
             "Jobs for a recognizer by what they were for and what became of them",
-            ["kind", "fate"],
-            registry=self._registry,
+            "kind",
+            "fate",
         )
-        self.batch_size = Histogram(
-            "stt_asr_batch_size", "Jobs in a batch", buckets=SIZE_BUCKETS, registry=self._registry
+        self.batch_size = self._histogram("stt_asr_batch_size", "Jobs in a batch", SIZE_BUCKETS)
+        self.waits = self._histogram(
+            "stt_asr_wait_seconds", "Wait of a job until its batch began", WAIT_BUCKETS, "kind"
         )
-        self.waits = Histogram(
-            "stt_asr_wait_seconds",
-            "Wait of a job until its batch began",
-            ["kind"],
-            buckets=WAIT_BUCKETS,
-            registry=self._registry,
+        self.batch_seconds = self._histogram(
+            "stt_asr_batch_seconds", "Time that a recognizer took for a batch", BATCH_BUCKETS
         )
-        self.requests = Counter(
-            "stt_http_requests_total",
-            "Requests under /v1 that were answered",
-            ["path", "status"],
-            registry=self._registry,
+        self.step_seconds = self._histogram(
+            "stt_vad_step_seconds", "Time that a step of the detector took", STEP_BUCKETS
         )
-        self.errors = Counter("stt_errors_total", "Errors told to clients", ["code"], registry=self._registry)
+        self.restarts = self._counter(
+            "stt_model_restarts_total", "Times that a recognizer was started again", "model"
+        )
+
+    def _counter(self, name: str, what: str, *labels: str) -> Counter:
+        return Counter(name, what, labels, registry=self._registry)
+
+    def _histogram(self, name: str, what: str, buckets: Sequence[float], *labels: str) -> Histogram:
+        return Histogram(name, what, labels, buckets=buckets, registry=self._registry)
+
+    def count_session(self, key: str | None) -> None:
+        """key: the name of whose it is; the first MOST_KEYS names are told apart"""
+        name = key or ""
+        if len(self._keys_named) < MOST_KEYS:
+            self._keys_named.add(name)
+        self.sessions_total.labels(name if name in self._keys_named else "other").inc()
 
     def observe_event(self, event: Event) -> None:
         """Of a session, as it is told."""
@@ -90,13 +113,19 @@ class Metrics:
                 self.guarded_segments.labels(event.guard).inc()
         elif isinstance(event, Failed):
             self.errors.labels("transcription_failed").inc()
-        elif isinstance(event, Closed):
-            for fate in ("speech", "non_speech", "dropped"):
-                self.audio_seconds.labels(fate).inc(seconds_from_samples(getattr(event, fate)))
+
+    def count_audio(self, closed: Closed) -> None:
+        """As Models.account wants it."""
+        for fate in ("speech", "non_speech", "dropped"):
+            self.audio_seconds.labels(fate).inc(seconds_from_samples(getattr(closed, fate)))
+        self.lost_samples.inc(abs(closed.received - closed.speech - closed.non_speech - closed.dropped))
 
     def count_job(self, kind: Kind, fate: Fate) -> None:
         """As Models.tally wants it."""
         self.jobs.labels(kind.name.lower(), fate).inc()
+
+    def count_restart(self, model: str) -> None:
+        self.restarts.labels(model).inc()
 
     def observe_batch(self, batch: Sequence[Taken]) -> None:
         """As a recognizer's Batcher wants it."""
@@ -114,7 +143,9 @@ class Metrics:
 
         gauge("stt_open_sessions", "Sessions that are open").set_function(lambda: len(admission))
         gauge("stt_open_files", "Files that are taken in or transcribed").set_function(lambda: len(files))
-        gauge("stt_ready", "1 once the models are loaded").set_function(lambda: engine.ready)
+        gauge("stt_troubles", "Troubles that /ready tells of").set_function(
+            lambda: len(engine.health.troubles)
+        )
         gauge("stt_asr_waiting", "Jobs that wait for a recognizer").set_function(lambda: recognizers.waiting)
         gauge("stt_asr_batches", "Batches the recognizers were given").set_function(
             lambda: recognizers.batches
@@ -123,6 +154,17 @@ class Metrics:
         gauge("stt_models_loaded", "Recognizers that are loaded").set_function(lambda: recognizers.loaded)
         gauge("stt_models_memory_bytes", "Memory that recognizers take").set_function(
             lambda: recognizers.memory
+        )
+        overload = admission.limits.overload
+        gauge("stt_lag_seconds", "Seconds that finals wait, as of the last look").set_function(
+            lambda: overload.lag
+        )
+        gauge(
+            "stt_demand",
+            "Part of the recognizers' time that the open streams need; from 1 on they fall behind",
+        ).set_function(lambda: overload.demand)
+        gauge("stt_overload_step", "What is given up while recognition is behind").set_function(
+            lambda: overload.step
         )
         gauge("stt_vad_waiting", "Streams that wait for the detector").set_function(
             lambda: 0 if engine.vad is None else len(engine.vad)

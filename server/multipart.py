@@ -43,7 +43,10 @@ class Form:
         self._held = 0
         self._pieces: list[bytes] = []
         self._ended = False
-        self._parser = _parser_of(self, options[b"boundary"])
+        try:
+            self._parser = _parser_of(self, options[b"boundary"])
+        except FormParserError as error:
+            raise invalid(f"The multipart body cannot be read: {error}", code="invalid_body") from None
 
     def feed(self, data: bytes) -> list[bytes]:
         """The pieces of the file in it."""

@@ -3,25 +3,38 @@
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, Final, Self
 
 from starlette.websockets import WebSocket
 
 from asr.hypothesis import Description
 from server.dialect import Message
+from server.disk import Disk, Log
 from server.door import Door, Opening, Resumption
-from server.errors import ClientError
+from server.errors import ClientError, overloaded
 from server.intake import Intake
 from server.preferences import PRIVATE, Preferences
 from server.query import session_from_query
-from server.sessions import new_token
+from server.recording import DiskRecording, Recording
+from server.saved_preferences import preferences_from, saved_preferences
+from server.sessions import digest, new_token
 from server.wire import Wire
+from stream.entry import Command, Ended, Sound
 from stream.events import Event
 from stream.pump import Pump
+from stream.recovery import Recovered
 from vad.segmenter import Reason
+
+SUBPROTOCOL: Final = "stt"
 
 
 class NativeDialect:
-    """One session's. greeting: the server's part of `session.created`; resumable: it may outlive a cut."""
+    """One session's.
+
+    greeting: the server's part of `session.created`; model: the name of the recognizer
+    token: with which the client comes back; None where it cannot
+    """
 
     idle_seconds = None
 
@@ -32,16 +45,45 @@ class NativeDialect:
         preferences: Preferences,
         greeting: Mapping[str, object],
         *,
-        resumable: bool = False,
+        model: str = "",
+        token: str | None = None,
+        recording: Recording | None = None,
     ) -> None:
-        # Who does not hear of the token cannot come back with it.
-        asked = "session.created" in preferences.events
-        self.comeback = self if resumable and asked else None
-        self.token = new_token()
+        self.comeback = None if token is None else self
+        self.key = digest(token or "")
+        self.recording = recording or Recording()
+        self._token = token
+        self._model = model
         self._name = name
         self._greeting = greeting
-        self._intake = Intake(pump, preferences)
+        self._intake = Intake(pump, preferences, self.recording)
         self._wire = Wire(name)
+
+    @classmethod
+    def restored(
+        cls, name: str, pump: Pump, saved: Mapping[str, Any], recording: Recording, refused: int
+    ) -> Self:
+        """One that was `saved`. refused: messages since then that are not replayed"""
+        preferences, model = preferences_from(saved["preferences"]), saved["model"]
+        dialect = cls(name, pump, preferences, {}, model=model, recording=recording)
+        dialect.comeback, dialect.key = dialect, bytes.fromhex(saved["key"])
+        dialect._intake = Intake(pump, preferences, recording, saved["commands"] + refused)
+        return dialect
+
+    def saved(self) -> Mapping[str, object]:
+        preferences = saved_preferences(self._intake.preferences)
+        commands, key = self._intake.commands, self.key.hex()
+        return {"preferences": preferences, "commands": commands, "key": key, "model": self._model}
+
+    def replay(self, entry: Sound | Command | Ended) -> Sequence[Message]:
+        match entry:
+            case Sound(samples):
+                self._intake.hear(samples)
+            case Command(text):
+                return self.receive(text)
+            case Ended(reason):
+                self._intake.finish(reason)
+        return ()
 
     @property
     def ended(self) -> bool:
@@ -51,8 +93,7 @@ class NativeDialect:
         preferences = self._intake.preferences
         if "session.created" not in preferences.events:
             return ()
-        token = self.token if self.comeback else None
-        created = {"type": "session.created", "session_id": self._name, "resume_token": token}
+        created = {"type": "session.created", "session_id": self._name, "resume_token": self._token}
         return [{**created, "session": preferences.effective(), **self._greeting}]
 
     def receive(self, message: str | bytes) -> Sequence[Message]:
@@ -70,6 +111,7 @@ class NativeDialect:
             "type": "session.resumed",
             "session_id": self._name,
             "received_ms": self._intake.received_ms,
+            "received_messages": self._intake.commands,
             "replayed": replayed,
             "seq": seen,
             "event_id": f"event_{self._name}_resumed_{seen}",
@@ -97,16 +139,50 @@ class NativeDialect:
 class NativeDoor(Door):
     """/ws/stt."""
 
+    disk: Disk | None = None  # where sessions are kept beyond the server
+
+    def recording(self, name: str) -> Recording:
+        """Of a new session. Raises ClientError while none could be kept."""
+        if self.disk is None:
+            return Recording()
+        if not self.disk.has_room:
+            raise overloaded("Sessions cannot be kept at present: there is no room for their journals.")
+        return DiskRecording(self.disk.open(name))
+
+    async def go_on(self, name: str, past: Recovered, log: Log) -> None:
+        """With a session that another server left behind. Raises ClientError where there is no model for it,
+        KeyError, TypeError, ValueError where it is none of ours."""
+        recording, head = DiskRecording(log), past.head
+        preferences = preferences_from(head["preferences"])
+        async with AsyncExitStack() as stack:
+            models, _ = await self.borrow(stack, head["model"])
+            pump = Pump(models, preferences.options, name, begun=past.begun)
+            dialect = NativeDialect.restored(name, pump, head, recording, past.refused)
+            conversation = self.conversation(name, pump, dialect, head["owner"])
+            stack.enter_context(self.admission.admit(conversation.stop, pump, anyway=True))
+            with pump, self.remembered(conversation, dialect):
+                await conversation.go_on(past)
+
     def open(self, websocket: WebSocket) -> Opening:
         query = dict(websocket.query_params)
         recognizer = self._recognizer(query)
         preferences = Preferences(self.settings.session_options()).merged(session_from_query(query))
 
         def dialect(name: str, pump: Pump, description: Description) -> NativeDialect:
-            greeting, resumable = self._greeting(description), self.settings.resume_seconds > 0
-            return NativeDialect(name, pump, preferences, greeting, resumable=resumable)
+            greeting = self._greeting(description)
+            # Who does not hear of the token cannot come back with it.
+            asked = self.settings.resume_seconds > 0 and "session.created" in preferences.events
+            token = new_token() if asked else None
+            recording = self.recording(name) if asked else Recording()
+            return NativeDialect(
+                name, pump, preferences, greeting, model=recognizer, token=token, recording=recording
+            )
 
         return Opening(recognizer, preferences.options, dialect)
+
+    def subprotocol(self, websocket: WebSocket) -> str | None:
+        """Browsers offer it beside `stt-key.KEY`, and want it answered."""
+        return SUBPROTOCOL if SUBPROTOCOL in websocket.scope.get("subprotocols", ()) else None
 
     def resumption(self, websocket: WebSocket) -> Resumption | None:
         query = websocket.query_params

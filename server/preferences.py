@@ -25,6 +25,7 @@ OPTIONAL_EVENTS: Final = frozenset(
         "input_audio_buffer.acknowledged",
         "input_audio_buffer.cleared",
         "transcript.partial",
+        "server.lag",
     }
 )
 
@@ -130,6 +131,7 @@ class Preferences:
                 asr=replace(self.options.asr, **asr),
                 turn=update.turn.applied(self.options.turn),
                 partials="transcript.partial" in events,
+                lag="server.lag" in events,
             )
             encoding_now = replace(self.encoding, **encoding)
         except OptionError as error:

@@ -3,17 +3,18 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from starlette.websockets import WebSocket
 
 from asr.hypothesis import Description
 from server.admission import Admission
+from server.auth import Gate, credential_of
 from server.client_secrets import PREFIX, ClientSecrets
 from server.dialect import Message
 from server.door import Door, Opening
 from server.engine import Engine
-from server.errors import CLOSE_BAD_REQUEST, ClientError
+from server.errors import CLOSE_BAD_REQUEST, ClientError, in_openai_words, invalid_api_key
 from server.metrics import Metrics
 from server.realtime_intake import RealtimeIntake
 from server.realtime_session import RealtimeSession
@@ -23,11 +24,12 @@ from stream.events import Event
 from stream.pump import Pump
 from vad.segmenter import Reason
 
-CLOSE_UNAUTHORIZED: Final = 3000
+if TYPE_CHECKING:
+    from server.trace import Tracer
+
 PATHS: Final = ("/v1/realtime", "/openai/v1/realtime", "/openai/realtime")
 BETA_PATH: Final = "/openai/realtime"  # Azure's, before GA
 SUBPROTOCOL: Final = "realtime"
-KEY_SUBPROTOCOL: Final = "openai-insecure-api-key."  # of browsers, which have no headers
 BETA_SUBPROTOCOL: Final = "openai-beta.realtime-v1"
 PRIVATE: Final = frozenset({"prompt", "keywords"})  # of what is in force; not for the log
 
@@ -82,7 +84,7 @@ class RealtimeDialect:
 
 
 class RealtimeDoor(Door):
-    """/v1/realtime. Keys are not looked at yet, but for those that bring their settings along."""
+    """/v1/realtime. A key may be a client secret, which brings its settings along."""
 
     max_message_bytes: ClassVar[int | None] = 22 << 20  # an append may hold 15 MiB of sound, in base64
 
@@ -94,8 +96,11 @@ class RealtimeDoor(Door):
         metrics: Metrics,
         secrets: ClientSecrets,
         plain: RealtimeSession,
+        *,
+        gate: Gate,
+        tracer: "Tracer | None" = None,
     ) -> None:
-        super().__init__(settings, engine, admission, metrics)
+        super().__init__(settings, engine, admission, metrics, gate=gate, tracer=tracer)
         self._secrets = secrets
         self._plain = plain
 
@@ -116,19 +121,19 @@ class RealtimeDoor(Door):
         return Opening(recognizer, session.options, dialect)
 
     def refusal(self, error: ClientError) -> Mapping[str, object]:
-        return error.as_event() | {"event_id": "event_0"}
+        return in_openai_words(error).as_event() | {"event_id": "event_0"}
 
     async def deny(self, websocket: WebSocket, error: ClientError) -> None:
         """As OpenAI does: whoever comes is let in, hears why not, and is sent away."""
-        await self.deny_after_upgrade(websocket, error)
+        await self.deny_after_upgrade(websocket, in_openai_words(error))
 
     def _session(self, websocket: WebSocket) -> RealtimeSession:
         """As the handshake asks for it. Raises ClientError."""
-        key, query = _key(websocket), websocket.query_params
-        by_secret = key is not None and key.startswith(PREFIX)
-        session = self._secrets.session_of(key) if by_secret and key else self._plain
-        if session is None:
-            raise _refused("invalid_api_key", "Incorrect API key provided.", CLOSE_UNAUTHORIZED)
+        shown, query = credential_of(websocket.scope), websocket.query_params
+        by_secret = shown is not None and shown.secret.startswith(PREFIX)
+        session = self._secrets.session_of(shown.secret) if by_secret and shown else self._plain
+        if session is None:  # also where no keys are asked for
+            raise invalid_api_key("Incorrect API key provided.")
         session = replace(session, beta=_is_beta(websocket))
         model = query.get("model") or query.get("deployment")  # as Azure calls it
         if query.get("intent") == "transcription":
@@ -139,15 +144,8 @@ class RealtimeDoor(Door):
         if by_secret:
             return session
         problem = "You must provide a model parameter, or intent=transcription."
-        raise _refused("missing_model", problem, CLOSE_BAD_REQUEST)
-
-
-def _key(websocket: WebSocket) -> str | None:
-    scheme, _, key = websocket.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return key.strip()
-    keys = (name.removeprefix(KEY_SUBPROTOCOL) for name in _offered(websocket) if KEY_SUBPROTOCOL in name)
-    return websocket.headers.get("api-key") or next(keys, None)
+        reason = "invalid_request_error.missing_model"
+        raise ClientError("missing_model", problem, close=CLOSE_BAD_REQUEST, reason=reason)
 
 
 def _is_beta(websocket: WebSocket) -> bool:
@@ -161,8 +159,3 @@ def _is_beta(websocket: WebSocket) -> bool:
 def _offered(websocket: WebSocket) -> Sequence[str]:
     offered: Sequence[str] = websocket.scope.get("subprotocols", ())
     return offered
-
-
-def _refused(code: str, message: str, close: int) -> ClientError:
-    """In OpenAI's way: the upgrade was accepted, an error, and a close whose reason is type and code."""
-    return ClientError(code, message, close=close, reason=f"invalid_request_error.{code}")

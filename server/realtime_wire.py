@@ -34,6 +34,7 @@ from stream.events import (
     Event,
     Failed,
     Final,
+    Lagging,
     MarkerReached,
     Noted,
     Partial,
@@ -112,7 +113,7 @@ class RealtimeWire:
             case Closed():
                 if self._left:
                     yield {"type": "session.closed"}
-            case MarkerReached():  # this protocol makes none
+            case MarkerReached() | Lagging():  # this protocol makes none
                 return
 
     # from speech to a committed item

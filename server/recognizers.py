@@ -5,39 +5,24 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from enum import StrEnum
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
-from asr.hypothesis import Description, Hypothesis, Request
-from batching.batcher import Batcher
+from asr.hypothesis import Description
+from server.health import Health
+from server.lives import Asr, Entry, Life, Recognizer, State
 from server.shelf import MIB, NoRoom, Place, Shelf
+from server.watchdog import Watchdog
 from stream.workers import Report
 
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS: Final = 10.0  # for so long a load that failed is not tried again, and its error told instead
 
-Asr = Batcher[Request, Hypothesis]
-
-
-class State(StrEnum):
-    ABSENT = "absent"
-    LOADING = "loading"
-    READY = "ready"
-    FAILED = "failed"
-
 
 class Unavailable(Exception):
     """A recognizer that cannot be lent now; it may be later. The message is for whoever runs the server."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recognizer:
-    """One at work."""
-
-    asr: Asr
-    description: Description
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,59 +37,40 @@ class Status:
     description: Description | None
 
 
-class _Life:
-    """One recognizer from loading to unloading. settled: it was loaded, or failed."""
-
-    def __init__(self, place: Place) -> None:
-        self.place = place
-        self.recognizer: Recognizer | None = None
-        self.error: str | None = None
-        self.settled = asyncio.Event()
-        self.over = asyncio.Event()
-        self.task: asyncio.Task[None]
-
-
-@dataclass(slots=True)
-class _Entry:
-    """A name. current: what is lent; arriving: what loads, at most one, to be lent from then on.
-
-    error, retry_at: of a load that failed; memory: bytes, as measured by the last one that did not
-    """
-
-    name: str
-    source: str
-    current: _Life | None = None
-    arriving: _Life | None = None
-    error: str | None = None
-    retry_at: float = 0.0
-    memory: int = 0
-
-
 class Recognizers:
     """An async context manager: leaving it stops all of them.
 
     sources: by name; the first is the default, which stays once it is loaded
-    build: a batcher, not entered yet, for a source; the description of its worker is a Report
+    build: a batcher, not entered yet, for a source; its worker, whose description is a Report, tells the
+        watchdog how it fares
     weigh: bytes that a source may take, told before it was ever loaded; may block
-    shelf: of its own
+    shelf: of its own; health: where their troubles stand, of which only the default's matter
+    on_restart: called with the name of one that is started again; on_broken: with why the default is broken.
+        Another one that breaks is loaded anew for those who ask from then on
     """
 
     def __init__(
         self,
         sources: Mapping[str, str],
-        build: Callable[[str], Asr],
+        build: Callable[[str, Watchdog], Asr],
         shelf: Shelf,
         *,
         weigh: Callable[[str], int] = lambda source: 0,
         retry_seconds: float = RETRY_SECONDS,
+        health: Health | None = None,
+        on_restart: Callable[[str], None] = lambda name: None,
+        on_broken: Callable[[str], None] = lambda why: None,
     ) -> None:
-        self._entries = {name: _Entry(name, source) for name, source in sources.items()}
+        self._entries = {name: Entry(name, source) for name, source in sources.items()}
         self.default = next(iter(self._entries))
         self._build = build
         self._shelf = shelf
         self._weigh = weigh
         self._retry_seconds = retry_seconds
-        self._lives: dict[Place, _Life] = {}
+        self._health = health or Health()
+        self._on_restart = on_restart
+        self._on_broken = on_broken
+        self._lives: dict[Place, Life] = {}
         self._leaving: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -151,7 +117,7 @@ class Recognizers:
         lent = entry.current.recognizer if entry.current else None
         return Status(
             name,
-            _state(entry),
+            entry.state,
             memory=sum(place.memory for place in places),
             users=sum(place.users for place in places),
             error=entry.error,
@@ -166,6 +132,16 @@ class Recognizers:
     def memory(self) -> int:
         """Bytes; of those that load, what is expected."""
         return self._shelf.memory
+
+    @property
+    def lag(self) -> float:
+        """Seconds that finals wait for the one that is furthest behind."""
+        return max((asr.lag for asr in self._batchers()), default=0.0)
+
+    @property
+    def asked(self) -> float:
+        """Seconds of work that live streams have asked them for, without those that were unloaded."""
+        return sum(asr.asked for asr in self._batchers())
 
     @property
     def waiting(self) -> int:
@@ -215,19 +191,25 @@ class Recognizers:
         if entry.current is not None:
             await _settled(entry.arriving or self._begin(entry))
 
-    def _life_of(self, entry: _Entry) -> _Life:
-        life = entry.current or entry.arriving
-        if life is not None:
-            return life
+    def _life_of(self, entry: Entry) -> Life:
+        if entry.life is not None:
+            return entry.life
         if entry.error is not None and self._now() < entry.retry_at:
             raise Unavailable(entry.error)
         return self._begin(entry)
 
-    def _begin(self, entry: _Entry) -> _Life:
+    def _begin(self, entry: Entry) -> Life:
         if self._closed:
             raise Unavailable("the server is stopping")
         first = entry.name == self.default and entry.current is None
-        life = _Life(self._shelf.add(entry.name, stays=first))
+        life = Life(self._shelf.add(entry.name, stays=first))
+        life.watchdog = Watchdog(
+            f"recognizer {entry.name}",
+            self._health,
+            matters=entry.name == self.default,
+            on_restart=partial(self._on_restart, entry.name),
+            on_broken=partial(self._break, entry, life.place),
+        )
         life.task = asyncio.create_task(self._live(entry, life), name=f"recognizer {entry.name}")
         self._lives[life.place] = life
         entry.arriving = life
@@ -235,10 +217,10 @@ class Recognizers:
 
     # a life
 
-    async def _live(self, entry: _Entry, life: _Life) -> None:
+    async def _live(self, entry: Entry, life: Life) -> None:
         try:
             await self._make_room(life, await self._expected(entry))
-            async with self._build(entry.source) as asr:
+            async with self._build(entry.source, life.watchdog) as asr:
                 began = self._now()
                 log.info("loading %s", entry.name)
                 await asr.worker.start()
@@ -258,18 +240,18 @@ class Recognizers:
         finally:
             self._forget(entry, life)
 
-    async def _expected(self, entry: _Entry) -> int:
+    async def _expected(self, entry: Entry) -> int:
         if entry.memory or not self._shelf.budget:
             return entry.memory
         return await asyncio.to_thread(self._weigh, entry.source)
 
-    async def _make_room(self, life: _Life, memory: int) -> None:
+    async def _make_room(self, life: Life, memory: int) -> None:
         """Returns once what had to go is gone. Raises NoRoom."""
         self._dismiss(self._shelf.weigh(life.place, memory))
         if self._leaving:
             await asyncio.wait(self._leaving)
 
-    def _install(self, entry: _Entry, life: _Life, recognizer: Recognizer) -> None:
+    def _install(self, entry: Entry, life: Life, recognizer: Recognizer) -> None:
         if entry.current is not None:
             self._shelf.replace(entry.current.place, life.place)
         entry.current, entry.arriving, entry.error = life, None, None
@@ -278,7 +260,7 @@ class Recognizers:
         life.settled.set()
         self._tidy()
 
-    def _fail(self, entry: _Entry, life: _Life, error: Exception) -> None:
+    def _fail(self, entry: Entry, life: Life, error: Exception) -> None:
         life.error = entry.error = str(error) or type(error).__name__
         # Where there was no room, there may be some in a moment, and it costs nothing to look.
         entry.retry_at = self._now() + (0 if isinstance(error, NoRoom) else self._retry_seconds)
@@ -286,8 +268,15 @@ class Recognizers:
             "%s could not be loaded: %s", entry.name, life.error, exc_info=log.isEnabledFor(logging.DEBUG)
         )
 
-    def _forget(self, entry: _Entry, life: _Life) -> None:
+    def _break(self, entry: Entry, place: Place, why: str) -> None:
+        """It stays for those who hold it: that it is broken is what they are told."""
+        entry.error, entry.retry_at = why, self._now() + self._retry_seconds
+        if entry.name == self.default and entry.current is self._lives[place]:
+            self._on_broken(why)
+
+    def _forget(self, entry: Entry, life: Life) -> None:
         """However it ended. Who still waits is told."""
+        life.watchdog.leave()
         self._shelf.remove(life.place)
         del self._lives[life.place]
         if entry.arriving is life:
@@ -328,16 +317,8 @@ class Recognizers:
         return asyncio.get_running_loop().time()
 
 
-async def _settled(life: _Life) -> Recognizer:
+async def _settled(life: Life) -> Recognizer:
     await life.settled.wait()
     if life.recognizer is None:
         raise Unavailable(life.error or "the server is stopping")
     return life.recognizer
-
-
-def _state(entry: _Entry) -> State:
-    if entry.current is not None:
-        return State.READY
-    if entry.arriving is not None:
-        return State.LOADING
-    return State.FAILED if entry.error is not None else State.ABSENT

@@ -4,17 +4,19 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, aclosing, contextmanager
-from typing import Final
+from typing import IO, Final
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 
 from asr.hypothesis import Description
 from asr.transcript import Segment
+from server.accounts import Meter
 from server.admission import Admission
 from server.engine import Engine
 from server.envelope import REQUEST_ID, http_error_of
-from server.errors import ClientError, model_unavailable, models_not_ready, restarting
+from server.errors import ClientError, in_openai_words, model_unavailable, models_not_ready, restarting
+from server.fetch import fetched
 from server.file_work import FileWork
 from server.hang_up import EventStream, until_hung_up
 from server.http_error import HttpError, invalid, missing
@@ -26,8 +28,8 @@ from server.rest_request import Asked, transcription_of, translation_of
 from server.rest_schema import TRANSCRIPTION, TRANSLATION
 from server.settings import Settings
 from server.upload import Body, Upload, received
+from stream.models import Models
 from stream.options import SessionOptions
-from stream.pump import Models
 
 log = logging.getLogger(__name__)
 
@@ -73,16 +75,16 @@ class RestDoor:
         session_id.set(request.scope[REQUEST_ID])
         async with AsyncExitStack() as stack:
             body = await stack.enter_async_context(Body(request, self._settings.max_upload_bytes))
-            self._admit(stack)
+            meter = self._admit(stack, request)
             upload = await stack.enter_async_context(received(request, body))
             asked = read(upload.fields, self._settings.session_options())
             async with until_hung_up(request.receive):
                 with self._told_of_the_end():
-                    return await self._work(stack, asked, upload)
+                    return await self._work(stack, asked, upload, meter)
         raise AssertionError("unreachable")  # no context here swallows an exception
 
-    def _admit(self, stack: AsyncExitStack) -> None:
-        """Raises HttpError while the models are not there, the server stops, or all places are taken."""
+    def _admit(self, stack: AsyncExitStack, request: Request) -> Meter:
+        """Raises HttpError while the models are not there, the server stops, or there is no place."""
 
         def finish() -> None:
             """What has begun goes on: there is no more sound to wait for."""
@@ -90,14 +92,15 @@ class RestDoor:
         try:
             if not self._engine.ready:
                 raise models_not_ready()
+            self._files.check(request.scope)
             stack.enter_context(self._files.admit(finish))
+            return stack.enter_context(self._files.limits.account(request.scope))
         except ClientError as error:
-            raise http_error_of(error) from None
+            raise http_error_of(in_openai_words(error)) from None
 
-    async def _work(self, stack: AsyncExitStack, asked: Asked, upload: Upload) -> Response:
-        if upload.file is None:
-            raise missing("file")
-        work = FileWork(upload.file, self._settings.max_file_seconds)
+    async def _work(self, stack: AsyncExitStack, asked: Asked, upload: Upload, meter: Meter) -> Response:
+        file = upload.file or await self._fetch(stack, asked.url)
+        work = FileWork(file, self._settings.max_file_seconds, meter)
         await work.check()
         models, description = await self._borrow(stack, asked.model)
         if asked.task == "translate" and not description.translates:
@@ -114,6 +117,16 @@ class RestDoor:
                 pass
         content, media_type = render(asked, work.transcript(description.model), work.seconds)
         return Response(content, media_type=media_type, headers=headers)
+
+    async def _fetch(self, stack: AsyncExitStack, url: str | None) -> IO[bytes]:
+        """The file that lies there, until the stack is left. Raises HttpError."""
+        if url is None:
+            raise missing("file")
+        if not self._settings.fetch_urls:
+            message = "This server fetches nothing: send the file itself."
+            raise invalid(message, "url", "remote_content_error")
+        private, limit = self._settings.fetch_private, self._settings.max_upload_bytes
+        return await stack.enter_async_context(fetched(url, limit, private=private))
 
     async def _events(
         self, asked: Asked, work: FileWork, segments: AsyncGenerator[Segment, None], model: str

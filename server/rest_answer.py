@@ -47,7 +47,7 @@ class Told:
         self._count += 1
         if self._asked.format != "diarized_json":
             return _event(delta)
-        diarized = _diarized(self._count, segment)
+        diarized = _diarized(self._count, segment, words=self._asked.words)
         return _event(delta | {"segment_id": diarized["id"]}) + _event(diarized)
 
     def done(self, transcript: Transcript, seconds: float) -> bytes:
@@ -102,7 +102,9 @@ def _verbose_json(asked: Asked, transcript: Transcript, seconds: float) -> Field
 
 def _diarized_json(asked: Asked, transcript: Transcript, seconds: float) -> Fields:
     plain = _json(asked, transcript, seconds)
-    segments = [_diarized(number, segment) for number, segment in enumerate(transcript.segments, 1)]
+    segments = [
+        _diarized(number, segment, words=asked.words) for number, segment in enumerate(transcript.segments, 1)
+    ]
     return {"task": asked.task, "duration": seconds, **plain, "segments": segments}
 
 
@@ -125,14 +127,21 @@ def _segment(number: int, segment: Segment, temperature: float) -> Fields:
     }
 
 
-def _diarized(number: int, segment: Segment) -> Fields:
-    return {
+def _diarized(number: int, segment: Segment, *, words: bool) -> Fields:
+    """words: where they are asked for; they are not OpenAI's."""
+    told = {
         "type": "transcript.text.segment",
         "id": f"seg_{number:03}",
         **_times(segment),
         "text": segment.hypothesis.text,
         "speaker": SPEAKER,
     }
+    if words:
+        told["words"] = [
+            {"word": word.text, **_times(word), "confidence": word.confidence}
+            for word in segment.hypothesis.words
+        ]
+    return told
 
 
 def _times(span: Segment | Word) -> Fields:

@@ -48,6 +48,9 @@ class TranslationFields(_Fields):
     prompt: str | None = Field(None, description=f"its last {MAX_PROMPT} characters count")
     response_format: Literal["json", "text", "srt", "verbose_json", "vtt"] = "json"
     temperature: float = Field(0.0, ge=0, le=1)
+    url: str | None = Field(
+        None, description="where the file lies, in its place; only where FETCH_URLS is on"
+    )
 
 
 class TranscriptionFields(TranslationFields):
@@ -73,7 +76,10 @@ class TranscriptionFields(TranslationFields):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """session: with the client's choices; words, segments, logprobs: wanted in the answer."""
+    """session: with the client's choices; words, segments, logprobs: wanted in the answer.
+
+    url: where the file lies, if it was not sent along
+    """
 
     model: str
     session: SessionOptions
@@ -82,6 +88,7 @@ class Asked:
     words: bool = False
     segments: bool = True
     logprobs: bool = False
+    url: str | None = None
 
     @property
     def task(self) -> Task:
@@ -107,6 +114,7 @@ def transcription_of(fields: Iterable[tuple[str, object]], defaults: SessionOpti
         words=words,
         segments=not words or "segment" in given.timestamp_granularities,
         logprobs=logprobs,
+        url=given.url,
     )
 
 
@@ -114,7 +122,8 @@ def translation_of(fields: Iterable[tuple[str, object]], defaults: SessionOption
     """Raises HttpError."""
     given = _checked(TranslationFields, fields)
     asr = _options(given, {"task": "translate", "words": given.response_format in TIMED})
-    return Asked(model=given.model, session=replace(defaults, asr=asr), format=given.response_format)
+    session = replace(defaults, asr=asr)
+    return Asked(model=given.model, session=session, format=given.response_format, url=given.url)
 
 
 def gathered(fields: Iterable[tuple[str, object]]) -> dict[str, object]:

@@ -76,7 +76,13 @@ _DIARIZED: Final = _object(
     **_PLAIN,
     segments=_array(
         _object(
-            type=_constant("transcript.text.segment"), id=_STRING, **_TIMES, text=_STRING, speaker=_STRING
+            ("words",),
+            type=_constant("transcript.text.segment"),
+            id=_STRING,
+            **_TIMES,
+            text=_STRING,
+            speaker=_STRING,
+            words=_array(_object(word=_STRING, **_TIMES, confidence={"type": ["number", "null"]})),
         )
     ),
 )
@@ -92,8 +98,9 @@ _ID: Final[Schema] = {"x-request-id": {"schema": _STRING, "description": "of thi
 _DONE: Final[Schema] = _ID | {"x-model": {"schema": _STRING, "description": "which model did the work"}}
 _REASONS: Final = {
     400: "the request, or its file, is wrong: the message says what",
+    401: "no key, or none that is valid",
     404: "no such model",
-    408: "the body did not come",
+    408: "the body did not come, or too slowly",
     413: "too many bytes, or too many seconds of sound",
     415: "the body is neither a form nor JSON",
     500: "the server, or a model, failed",
@@ -150,7 +157,7 @@ def _inlined(schema: Any, definitions: Schema) -> Any:
     return [_inlined(each, definitions) for each in schema] if isinstance(schema, list) else schema
 
 
-_BAD_FILE: Final = _errors(400, 408, 413, 415, 500, 503)
+_BAD_FILE: Final = _errors(400, 401, 408, 413, 415, 500, 503)
 
 
 def _route(responses: Answers, **more: Any) -> Schema:
@@ -179,6 +186,9 @@ TRANSLATION: Final = _route(
     openapi_extra={"requestBody": _form(TranslationFields)},
 )
 MODELS: Final = _route(
-    {200: _answer("all models", _ID, json=_object(object=_constant("list"), data=_array(_MODEL)))}
+    {
+        200: _answer("all models", _ID, json=_object(object=_constant("list"), data=_array(_MODEL))),
+        **_errors(401),
+    }
 )
-MODEL: Final = _route({200: _answer("the model", _ID, json=_MODEL), **_errors(404)})
+MODEL: Final = _route({200: _answer("the model", _ID, json=_MODEL), **_errors(401, 404)})

@@ -5,15 +5,18 @@ Each field's description is what `.env.example` and docs/settings.md say of it; 
 
 from dataclasses import fields
 from enum import StrEnum
-from pathlib import Path
+from importlib.util import find_spec
 from typing import Literal
 
-from pydantic import Field, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, Field, ValidationInfo, field_validator
+from pydantic_settings import SettingsConfigDict
 
 from asr.guards import Guards
 from audio.clip import samples_from_ms
+from server.access_settings import AccessSettings
 from server.catalogue import catalogue
+from server.logs import LogFormat
+from server.sync import Sync
 from stream.options import SessionOptions
 from stream.turns import AdaptiveSilence, FixedSilence, Turn
 from vad.options import VadOptions
@@ -26,20 +29,10 @@ class Place(StrEnum):
     THREAD = "thread"
 
 
-class LogFormat(StrEnum):
-    TEXT = "text"
-    JSON = "json"
-
-
-class Settings(BaseSettings):
+class Settings(AccessSettings):
     """Read from the environment over `.env` over the defaults; names are the fields' in capitals."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
-
-    host: str = Field("localhost", description="address to listen on")
-    port: int = Field(5001, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one")
-    ssl_certfile: str = Field("", description="PEM file with the certificate; with it the server speaks TLS")
-    ssl_keyfile: str = Field("", description="PEM file with its key, where that is not in the same file")
 
     asr_model: str = Field(
         "auto",
@@ -84,11 +77,20 @@ class Settings(BaseSettings):
         ge=1,
         description="jobs that may wait; beyond it partials and eager finals are shed, finals never",
     )
+    asr_deadline_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="seconds that a batch may take beside the length of its sound; then its process is "
+        "killed and started again",
+    )
     hub_timeout_seconds: float = Field(
         5.0, gt=0, le=60, description="seconds to wait for a model hub at start"
     )
 
     vad_device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
+    vad_deadline_seconds: float = Field(
+        10.0, gt=0, description="seconds that a step of the detector may take; then the server stops, with 1"
+    )
     vad_threshold: float = Field(0.5, ge=0, le=1, description="speech probability from which a hop is speech")
     vad_silence_ms: int = Field(300, ge=0, le=10_000, description="ms of silence that end an utterance")
     vad_prefix_ms: int = Field(300, ge=0, le=2_000, description="ms kept from before the first speech")
@@ -171,6 +173,19 @@ class Settings(BaseSettings):
     )
 
     max_sessions: int = Field(2_000, ge=1, le=100_000, description="live streams at once; more are refused")
+    max_lag_seconds: float = Field(
+        10.0,
+        gt=0,
+        description="seconds that finals may wait for recognition; beyond it new streams are refused, and "
+        "from a tenth of it on partials come less often, then not at all",
+    )
+    connects_per_second: float = Field(
+        20.0,
+        gt=0,
+        description="streams and files that one address may ask for in a second; more are told 429; this "
+        "machine is not counted",
+    )
+    connects_burst: int = Field(200, ge=1, description="that it may ask for at once, now and then")
     max_message_bytes: int = Field(
         1 << 20,
         ge=1 << 10,
@@ -186,6 +201,12 @@ class Settings(BaseSettings):
     max_file_seconds: float = Field(
         14_400.0, gt=0, description="seconds of sound in a file; more are told 413"
     )
+    fetch_urls: bool = Field(
+        False, description="files may be given as http(s) addresses, which the server then fetches"
+    )
+    fetch_private: bool = Field(
+        False, description="those addresses may lie in this machine and its private networks"
+    )
     send_timeout_seconds: float = Field(
         10.0, gt=0, description="seconds a client may leave its events unread; then it is closed with 4013"
     )
@@ -200,21 +221,47 @@ class Settings(BaseSettings):
         ge=1 << 16,
         description="bytes of the latest messages that are kept of a session for a client that comes back",
     )
+    journal_dir: str = Field(
+        "",
+        description="folder in which sessions that can be resumed are kept while they last, their sound too, "
+        "so that they survive the server; empty is off: nothing is written",
+    )
+    journal_fsync: Sync = Field(
+        Sync.NEVER,
+        description="when that is forced onto the disk, against loss of power: never (left to the system; "
+        "the end of the process loses nothing), second, always (before a client is told)",
+    )
+    journal_session_mb: int = Field(
+        32, ge=1, description="MiB of a session's past that are kept; what it needs to go on always is"
+    )
+    journal_total_mb: int = Field(
+        10_240, ge=1, description="MiB of all journals, above which new sessions are refused"
+    )
+    journal_seconds: float = Field(
+        3_600.0, ge=0, description="seconds after its last write that a journal is left for the next server"
+    )
     stop_seconds: float = Field(
         10.0, ge=0, description="seconds that open segments get at SIGTERM to be finished"
     )
 
+    trace_endpoint: str = Field(
+        "",
+        validation_alias=AliasChoices("trace_endpoint", "otel_exporter_otlp_endpoint"),
+        description="address of an OpenTelemetry collector (OTLP over HTTP) for traces, which need the extra "
+        "`trace`; OTEL_EXPORTER_OTLP_ENDPOINT is read as well; empty is off",
+    )
+    trace_share: float = Field(1.0, ge=0, le=1, description="part of the sessions that is traced")
     log_level: str = Field(
         "info", pattern="^(debug|info|warning|error)$", description="debug, info, warning, error"
     )
     log_format: LogFormat = Field(LogFormat.TEXT, description="text or json")
 
-    @field_validator("ssl_certfile", "ssl_keyfile")
+    @field_validator("trace_endpoint")
     @classmethod
-    def _file_is_there(cls, path: str) -> str:
-        if path and not Path(path).is_file():
-            raise ValueError("there is no such file")
-        return path
+    def _can_be_traced(cls, endpoint: str) -> str:
+        if endpoint and not _is_installed("opentelemetry.exporter.otlp.proto.http"):
+            raise ValueError("traces need the packages of the extra `trace`: poetry install -E trace")
+        return endpoint
 
     @field_validator("asr_models")
     @classmethod
@@ -249,3 +296,10 @@ class Settings(BaseSettings):
 
     def _guards(self) -> Guards:
         return Guards(**{each.name: getattr(self, f"guard_{each.name}") for each in fields(Guards)})
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of a package above it
+        return False

@@ -73,11 +73,15 @@ class Socket:
             async with asyncio.timeout(self._send_timeout):
                 await self._websocket.send({"type": "websocket.send", "text": text.decode()})
         except TimeoutError:
-            await self.close(CLOSE_SLOW, "slow_consumer")
+            await self.close_as_slow()
             raise SocketClosed from None
         except (WebSocketDisconnect, RuntimeError):  # starlette has no type for "already closed"
             self.is_open = False
             raise SocketClosed from None
+
+    async def close_as_slow(self) -> None:
+        """Its client leaves too much unread."""
+        await self.close(CLOSE_SLOW, "slow_consumer")
 
     async def close(self, code: int, reason: str = "") -> None:
         """Closes with a code. Idempotent."""

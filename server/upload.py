@@ -2,7 +2,8 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -19,6 +20,7 @@ IN_MEMORY: Final = 1 << 20  # bytes of an upload; a larger one goes to disk
 PIECE: Final = 1 << 18  # bytes that are written at once
 MAX_JSON_BYTES: Final = 36 << 20  # such a body lies in memory: 25 MiB of sound in base64, and the rest
 IDLE_SECONDS: Final = 30.0  # without a byte
+SLOWEST: Final = 1 << 10  # bytes a second, on the whole, so that nobody holds a place by dripping
 LINGER_SECONDS: Final = 2.0  # for which a refused body is read on: a client that sends does not listen
 LINGER_BYTES: Final = 64 << 20
 
@@ -36,10 +38,18 @@ class Body:
     """The body of a request, at most `limit` bytes of it. A context manager: an HttpError leaves it once the
     client has had its chance to say the rest, and closes the connection if there is more."""
 
-    def __init__(self, request: Request, limit: int, idle_seconds: float = IDLE_SECONDS) -> None:
+    def __init__(
+        self,
+        request: Request,
+        limit: int,
+        idle_seconds: float = IDLE_SECONDS,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.limit = limit
         self._idle_seconds = idle_seconds
         self._request = request
+        self._now = now
+        self._began = now()
         self._read = 0
         self._ended = False
 
@@ -68,15 +78,24 @@ class Body:
 
     async def _next(self) -> bytes:
         try:
-            async with asyncio.timeout(self._idle_seconds):
+            async with asyncio.timeout(self._patience()):
                 message = await self._request.receive()
         except TimeoutError:
-            raise HttpError(408, "The request's body did not come.", code="request_timeout") from None
+            raise HttpError(
+                408, "The request's body did not come, or too slowly.", code="request_timeout"
+            ) from None
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         self._ended = not message.get("more_body", False)
         chunk: bytes = message.get("body", b"")
         return chunk
+
+    def _patience(self) -> float:
+        """Seconds until the next bytes have to be there. Raises TimeoutError."""
+        lead = self._idle_seconds + self._read / SLOWEST - (self._now() - self._began)
+        if lead <= 0:
+            raise TimeoutError
+        return min(self._idle_seconds, lead)
 
     async def _linger(self) -> None:
         """A close with bytes unread would be a reset, which may overtake the answer."""
@@ -91,6 +110,15 @@ class Body:
                     self._ended = not message.get("more_body", False)
         except TimeoutError:
             pass
+
+
+async def heard_out(request: Request, error: HttpError) -> HttpError:
+    """The error, once a client has said a body that nobody wants, or a part: who sends does not listen."""
+    try:
+        async with Body(request, 0):
+            raise error
+    except HttpError as told:
+        return told
 
 
 @asynccontextmanager

@@ -1,5 +1,8 @@
 """Wire: a session's events in the words of the native protocol, docs/protocol.md."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pybase64
 
@@ -12,6 +15,7 @@ from stream.events import (
     Event,
     Failed,
     Final,
+    Lagging,
     MarkerReached,
     Noted,
     Partial,
@@ -76,6 +80,8 @@ class Wire:
                 }
             case MarkerReached(marker):
                 return {"type": "marker", "id": marker}
+            case Lagging(lag_ms):
+                return {"type": "server.lag", "lag_ms": lag_ms}
             case Noted():  # this protocol makes none
                 return None
             case Closed():
@@ -124,6 +130,11 @@ class Wire:
                 "retryable": False,
             },
         }
+
+
+def whole(message: Mapping[str, Any], sound: Samples | None) -> Mapping[str, Any]:
+    """A message as it went out, of what was kept of it without its sound."""
+    return message if sound is None else {**message, "audio": base64_from_samples(sound)}
 
 
 def base64_from_samples(samples: Samples) -> str:

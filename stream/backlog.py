@@ -20,6 +20,9 @@ class Backlog:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def __iter__(self) -> Iterator[Utterance | MarkerReached]:
+        return iter(self._waiting)
+
     def add(self, utterance: Utterance) -> None:
         """A closed one."""
         self._waiting.append(utterance)

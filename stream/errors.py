@@ -11,3 +11,7 @@ class DetectorFailed(StreamError):
 
 class Overloaded(StreamError):
     """No place for one more stream, or no progress on this one's audio for too long."""
+
+
+class Unread(Overloaded):
+    """No more can be taken in, as its client has read its events too slowly for too long."""

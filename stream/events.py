@@ -87,6 +87,13 @@ class Noted:
 
 
 @dataclass(frozen=True, slots=True)
+class Lagging:
+    """Recognition is so far behind, for all streams; 0 once it is not any more."""
+
+    lag_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Closed:
     """The last event. received == speech + non_speech + dropped, in samples."""
 
@@ -97,4 +104,15 @@ class Closed:
     segments: int
 
 
-Event = SpeechStarted | SpeechStopped | Partial | Final | Failed | Cleared | MarkerReached | Noted | Closed
+Event = (
+    SpeechStarted
+    | SpeechStopped
+    | Partial
+    | Final
+    | Failed
+    | Cleared
+    | MarkerReached
+    | Noted
+    | Lagging
+    | Closed
+)

@@ -12,8 +12,9 @@ GRAIN: Final = 64  # hops that are let go of at once
 class Heard:
     """Probabilities of speech, one a hop. Bounded by whoever lets go of them: as the sound itself is."""
 
-    def __init__(self) -> None:
-        self._first = 0  # the hop of the oldest
+    def __init__(self, start: int = 0) -> None:
+        """start: a sample of the first hop to come."""
+        self._first = start // HOP  # the hop of the oldest
         self._probabilities = array("f")
 
     def __len__(self) -> int:

@@ -1,6 +1,7 @@
 """Journal: the numbered messages of a session; its cursor is what a client resumes from."""
 
 from collections import deque
+from collections.abc import Iterable
 
 
 class Journal:
@@ -21,9 +22,19 @@ class Journal:
         self.number += 1
         self._messages.append(message)
         self.size += len(message)
+        self._make_room()
+        return self.number
+
+    def _make_room(self) -> None:
         while self.size > self.capacity:
             self.size -= len(self._messages.popleft())
-        return self.number
+
+    def restore(self, number: int, messages: Iterable[bytes]) -> None:
+        """The latest messages up to a number, as told before."""
+        self.number = number
+        self._messages.extend(messages)
+        self.size = sum(map(len, self._messages))
+        self._make_room()
 
     def since(self, number: int) -> list[bytes]:
         """The messages after `number`. Raises LookupError if some are forgotten, or it was never told."""

@@ -10,8 +10,9 @@ from asr.hypothesis import Description
 from audio.clip import Clip
 from stream.errors import Overloaded
 from stream.events import Event
+from stream.models import Models
 from stream.options import SessionOptions
-from stream.pump import Models, Pump
+from stream.pump import Pump
 from stream.turns import FixedSilence
 from stream.workers import (
     Report,

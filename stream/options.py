@@ -23,6 +23,7 @@ class SessionOptions:
     eager: transcribe when a pause begins, so that the final is ready when the pause has become an endpoint;
         a turn that goes by what was said has it done in any case
     guards: what text is refused, as there is no speech under it
+    lag: tell how far recognition is behind
     """
 
     vad: VadOptions = field(default_factory=VadOptions)
@@ -33,6 +34,7 @@ class SessionOptions:
     eager: bool = True
     turn: Turn = field(default_factory=FixedSilence)
     guards: Guards = field(default_factory=Guards)
+    lag: bool = False
 
     @property
     def usual_silence(self) -> int:

@@ -4,7 +4,7 @@ A long utterance does not cost more and more. Once the window is longer than WIN
 quiet place, is transcribed by itself and its words are kept; the window goes on from there.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from asr.hypothesis import Hypothesis
@@ -19,7 +19,7 @@ LEFT: Final = 2 * SAMPLE_RATE  # what stays in the window at least: words that m
 class Partials:
     """Those of one utterance. Positions are samples of the stream."""
 
-    def __init__(self, start: int, due: int) -> None:
+    def __init__(self, start: int, due: int, told: Sequence[str] = ()) -> None:
         self._start = start
         self._due = due
         self._asked = due
@@ -27,8 +27,8 @@ class Partials:
         self._cut: int | None = None  # where the part ends that is to be kept
         self._kept = ""  # said in [start, window)
         self._shown_until = start
-        self._stabilizer = Stabilizer()
-        self.told: list[str] = []  # the words that were shown as stable, each with the space before it
+        self._stabilizer = Stabilizer(told)
+        self.told = list(told)  # the words that were shown as stable, each with the space before it
 
     def is_due(self, position: int) -> bool:
         return position >= self._due

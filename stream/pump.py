@@ -6,28 +6,29 @@ event loop. So a chunk of audio costs no task switch.
 
 import asyncio
 import logging
-from collections import deque
+import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import Final, Protocol, Self
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Final, Self
 
 from asr.hypothesis import Hypothesis, Request
 from audio.clip import SAMPLE_RATE, Clip
-from batching.batcher import Batcher, Ticket
-from batching.errors import QueueFull
-from stream.errors import DetectorFailed, Overloaded
-from stream.events import Closed, Event, Partial
+from batching.batcher import BULK, Ticket
+from batching.errors import ModelDied, QueueFull
+from stream.errors import DetectorFailed, Overloaded, Unread
+from stream.events import Closed, Event, Lagging
+from stream.models import Fate, Models, Probabilities
 from stream.options import SessionOptions
+from stream.outbox import Outbox
+from stream.pace import Pace
+from stream.relief import news
 from stream.session import Session
+from stream.snapshot import Begun, Snapshot, restore, save
 from stream.utterance import Job, Kind
 from vad.segmenter import Reason
-from vad.work import Work
+from vad.work import NO_HOPS, Memory, Work
 
 log = logging.getLogger(__name__)
 
@@ -35,82 +36,60 @@ HOPS_PER_STEP: Final = 8  # a stream that pushes a file takes turns with the oth
 MAX_UNJUDGED: Final = 10 * SAMPLE_RATE
 MAX_UNRECOGNISED: Final = 60 * SAMPLE_RATE
 MAX_PENDING: Final = 1_000  # controls and markers that wait for their place
-MAX_UNSENT: Final = 1_000  # events that wait for the client
 STALL_SECONDS: Final = 30.0
-INCREMENTAL_INTERVAL: Final = SAMPLE_RATE // 5
-
-Probabilities = NDArray[np.float32]
-
-
-class Slots(Protocol):
-    """Rows of the detector's state, lent to one stream each."""
-
-    def open(self) -> int: ...
-    def close(self, slot: int, /) -> None: ...
-
-
-class Fate(StrEnum):
-    """What became of a job.
-
-    DROPPED: taken back before it ran, as speech had gone on or a newer one had come
-    SHED: the queue was full
-    """
-
-    DONE = "done"
-    DROPPED = "dropped"
-    SHED = "shed"
-    FAILED = "failed"
-
-
-def _untold(kind: Kind, fate: Fate) -> None:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class Models:
-    """What all pumps share.
-
-    incremental: the recognizer goes on from where an utterance's last partial left it; so partials are worked
-    out whether the client wants them or not, and often: little is left to do at the end
-    bulk: nobody waits live, so that finals go behind all work of those who do
-    """
-
-    slots: Slots
-    vad: Batcher[Work, Probabilities]
-    asr: Batcher[Request, Hypothesis]
-    incremental: bool = False
-    tally: Callable[[Kind, Fate], None] = _untold
-    bulk: bool = False
-
-    def adapt(self, options: SessionOptions) -> SessionOptions:
-        """The client's options, and what the recognizer's nature adds to them."""
-        if not self.incremental:
-            return options
-        interval = min(options.partial_interval, INCREMENTAL_INTERVAL)
-        return replace(options, partials=True, partial_interval=interval, bounded_partials=False)
+UNREAD_SECONDS: Final = 10.0  # that the outbox may be full, while its client takes some events
 
 
 class Pump:
     """One stream at work. A context manager: leaving it gives back the slot and cancels what still waits.
 
     Bounds: `room` holds the caller back while MAX_UNJUDGED samples wait for the detector, MAX_UNRECOGNISED
-    samples of closed segments for the recognizer, MAX_PENDING controls for their place, or MAX_UNSENT events
-    for the client. A partial that was not sent is replaced by the next one; a final never is.
+    samples of closed segments for the recognizer, MAX_PENDING controls for their place, or the outbox is
+    full.
+
+    A stream that is ahead of the clock is a file: what it says goes behind all for which somebody waits.
     """
 
-    def __init__(self, models: Models, options: SessionOptions, name: str = "") -> None:
-        self.session = Session(models.adapt(options), name)
+    def __init__(
+        self,
+        models: Models,
+        options: SessionOptions,
+        name: str = "",
+        clock: Callable[[], float] = time.monotonic,
+        stall_seconds: float = STALL_SECONDS,
+        unread_seconds: float = UNREAD_SECONDS,
+        begun: Begun | None = None,
+    ) -> None:
+        """begun: elsewhere, to be gone on with here."""
+        options = models.adapt(options)
+        if begun is None:
+            self.session = Session(options, name)
+        else:
+            self.session = restore(begun.snapshot, options, name, begun.promised)
+        self.catching_up = begun is not None  # what comes in has been heard before: no extras are worked out
+        self._memory = begun.memory if begun else None
+        self._concluded = dict(begun.concluded) if begun else {}
+        self._save: Callable[[Snapshot, Memory], None] | None = None
+        self._all_told = False
         self._models = models
         self._judging = False
         self._running: dict[Job, Ticket[Request, Hypothesis]] = {}
-        self._unsent: deque[Event] = deque()
+        self._unsent = Outbox(clock)
         self._unsent_news = asyncio.Event()
         self._progress = asyncio.Event()
         self._failure: Exception | None = None
         self._left = False
+        self._deadly = 0  # utterance of which, or beside which, the model died: only its final is tried again
+        self.handed_over = False  # it goes on elsewhere, and is accounted for there
+        self._pace = Pace(clock)
+        self._stall_seconds = stall_seconds
+        self._unread_seconds = unread_seconds
+        self._told_lag_ms = 0
 
     def __enter__(self) -> Self:
         self._slot = self._models.slots.open()
+        if self.catching_up:
+            self._advance()  # what was saved may have been waiting for the models
         return self
 
     def __exit__(
@@ -120,11 +99,15 @@ class Pump:
         for ticket in self._running.values():
             self._models.asr.cancel(ticket)
         self._models.slots.close(self._slot)
+        if not self.handed_over:
+            self._models.account(self.session.abandon())
 
     # from the client
 
     def receive_audio(self, clip: Clip) -> None:
         self.session.receive_audio(clip)
+        if not self.catching_up:
+            self._pace.hear(len(clip.samples))
         if not self._judging:  # all that sound by itself can lead to
             self._judge()
 
@@ -148,6 +131,11 @@ class Pump:
         self.session.receive_options(self._models.adapt(options))
         self._advance()
 
+    def save(self, done: Callable[[Snapshot, Memory], None]) -> None:
+        """Soon calls `done` with all that is needed to go on elsewhere: at a place up to which everything has
+        been told, and behind which nothing has come in but sound."""
+        self._save = done
+
     def end(self, reason: Reason) -> None:
         """No more audio comes; the open segment is transcribed, then `events` ends."""
         self.session.receive_end(reason)
@@ -161,26 +149,46 @@ class Pump:
             session.unjudged < MAX_UNJUDGED
             and session.unrecognised < MAX_UNRECOGNISED
             and session.pending_controls < MAX_PENDING
-            and len(self._unsent) < MAX_UNSENT
+            and not self._unsent.is_full
         ) or self._failure is not None
 
     async def room(self) -> None:
-        """Waits until more audio may come in. Raises Overloaded if nothing has moved for STALL_SECONDS."""
+        """Waits until more audio may come in.
+
+        Raises Overloaded if nothing has moved for `stall_seconds`, and Unread if the client has taken too few
+        events for `unread_seconds`.
+        """
         while not self.has_room:
             self._progress.clear()
             try:
-                async with asyncio.timeout(STALL_SECONDS):
+                async with asyncio.timeout(self._stall_seconds):
                     await self._progress.wait()
             except TimeoutError:
-                raise Overloaded(f"no progress on this stream's audio for {STALL_SECONDS:.0f} s") from None
+                if not self._overtake():
+                    problem = f"no progress on this stream's audio for {self._stall_seconds:.0f} s"
+                    raise Overloaded(problem) from None
+            if self._unsent.full_for > self._unread_seconds:
+                raise Unread(f"{len(self._unsent)} events are unread")
+
+    @property
+    def lag(self) -> float:
+        """Seconds by which the detector is behind what was spoken."""
+        return self._pace.lag(self.session.unjudged)
 
     # to the client
+
+    def tell_lag(self, lag_ms: int) -> None:
+        """How far recognition is behind, for a client that wants to know."""
+        told = news(lag_ms, self._told_lag_ms) if self.session.options.lag else None
+        if told is not None:
+            self._told_lag_ms = told
+            self._emit(Lagging(told))
 
     async def events(self) -> AsyncIterator[Event]:
         """The session's events, in order, up to Closed. Raises DetectorFailed."""
         while True:
             while self._unsent:
-                event = self._unsent.popleft()
+                event = self._unsent.take()
                 self._progress.set()
                 yield event
                 if isinstance(event, Closed):
@@ -188,7 +196,9 @@ class Pump:
             if self._failure is not None:
                 raise self._failure
             self._unsent_news.clear()
+            self._all_told = True
             await self._unsent_news.wait()
+            self._all_told = False
 
     # from and to the models
 
@@ -198,30 +208,69 @@ class Pump:
             self._judge()
         if self._running:
             self._drop_unwanted()
-        while (job := self.session.take_job()) is not None:
-            self._transcribe(replace(job, kind=Kind.BULK) if self._models.bulk else job)
+        while (job := self.session.take_job(self._models.relief().spread)) is not None:
+            if not self._is_known(job):
+                self._transcribe(replace(job, kind=Kind.BULK) if self._models.bulk else job)
         for event in self.session.take_events():
             self._emit(event)
 
     def _judge(self) -> None:
+        if self._save is not None and self._can_be_saved:
+            self._judging = True
+            self._models.vad.post(Work(self._slot, NO_HOPS, self._memory), self._on_memory)
+            self._memory = None
+            return
         hops = self.session.take_hops(HOPS_PER_STEP)
         if hops is not None:
             self._judging = True
-            self._models.vad.post(Work(self._slot, hops), self._on_probabilities)
+            self._models.vad.post(Work(self._slot, hops, self._memory), self._on_probabilities)
+            self._memory = None
+
+    @property
+    def _can_be_saved(self) -> bool:
+        return self._all_told and not self._unsent and self.session.is_at_rest
+
+    def _on_memory(self, outcome: Memory | Exception) -> None:
+        if self._has_failed(outcome):
+            return
+        assert not isinstance(outcome, Exception)
+        self._judging = False
+        if self._save is not None and self._can_be_saved:  # still: hypotheses may have come meanwhile
+            done, self._save = self._save, None
+            done(save(self.session), outcome)
+        self._advance()
 
     def _on_probabilities(self, outcome: Probabilities | Exception) -> None:
-        if self._left:
+        if self._has_failed(outcome):
             return
+        assert not isinstance(outcome, Exception)
         self._progress.set()
+        self._judging = False
+        self.session.receive_probs(outcome.tolist())
+        self._advance()
+
+    def _has_failed(self, outcome: Probabilities | Exception) -> bool:
+        """Or nobody is there any more."""
+        if self._left:
+            return True
         if isinstance(outcome, Exception):
             # Judging stops: hops whose state is unknown must not pass for silence.
             self._failure = DetectorFailed("the voice detector failed")
             self._failure.__cause__ = outcome
+            self._progress.set()
             self._unsent_news.set()
-            return
-        self._judging = False
-        self.session.receive_probs(outcome.tolist())
-        self._advance()
+            return True
+        return False
+
+    def _is_known(self, job: Job) -> bool:
+        """What is played once more need not be recognised again."""
+        if job.kind is Kind.FINAL and job.utterance in self._concluded:
+            self.session.receive_conclusion(job, self._concluded.pop(job.utterance))
+            return True
+        if self.catching_up and job.kind is not Kind.FINAL and self.session.options.earliest is None:
+            self.session.receive_failure(job, "was heard before")
+            return True
+        return False
 
     def _drop_unwanted(self) -> None:
         """Takes back what waits for the recognizer in vain: an eager clip after which speech has gone on."""
@@ -235,9 +284,14 @@ class Pump:
 
         Of partials there is one at a time: a newer one replaces one that waits, and yields to one that runs.
         """
+        is_extra = job.kind in (Kind.PARTIAL, Kind.EAGER) and not self._decides(job)
+        if is_extra and (job.kind in self._models.relief().sheds or job.utterance == self._deadly):
+            self._shed(job, "recognition is behind, or the model has died of this utterance")
+            return
+        priority = BULK if self._pace.is_ahead and job.kind is not Kind.PARTIAL else job.kind
         for other, ticket in self._running.items():
             if other.kind is Kind.EAGER and other.key == job.key:
-                self._models.asr.promote(ticket, job.kind)
+                self._models.asr.promote(ticket, priority)
                 return
             if other.kind is job.kind is Kind.PARTIAL:
                 replaced = self._models.asr.cancel(ticket)
@@ -247,12 +301,31 @@ class Pump:
                 del self._running[other]
                 break
         try:
-            ticket = self._models.asr.post(job.request, partial(self._on_hypothesis, job), job.kind)
+            ticket = self._models.asr.post(job.request, partial(self._on_hypothesis, job), priority, self)
         except QueueFull as full:  # never raised for finals, bulk or not
-            self._models.tally(job.kind, Fate.SHED)
-            self.session.receive_failure(job, str(full))
+            self._shed(job, str(full))
         else:
             self._running[job] = ticket
+
+    def _shed(self, job: Job, why: str) -> None:
+        self._models.tally(job.kind, Fate.SHED)
+        self.session.receive_failure(job, why)
+
+    def _decides(self, job: Job) -> bool:
+        """Whether the utterance's end hangs on what comes of it, and not only how soon it is told."""
+        return job.kind is Kind.EAGER and self.session.options.earliest is not None
+
+    def _overtake(self) -> bool:
+        """A file that a client streams has waited long enough behind the others: it has its turn among them.
+
+        False where nothing of it waits behind them.
+        """
+        behind = [t for t in self._running.values() if t.waiting and t.priority == BULK]
+        if self._models.bulk or not behind:
+            return False
+        for ticket in behind:
+            self._models.asr.promote(ticket, Kind.FINAL)
+        return True
 
     def _on_hypothesis(self, job: Job, outcome: Hypothesis | Exception) -> None:
         if self._left:
@@ -261,7 +334,10 @@ class Pump:
         del self._running[job]
         if isinstance(outcome, Exception):
             self._models.tally(job.kind, Fate.FAILED)
-            log.warning("%s of %s failed: %r", job.kind.name.lower(), job.request.utterance, outcome)
+            if isinstance(outcome, ModelDied):
+                self._deadly = job.utterance
+            about = {"session": job.request.utterance.partition("/")[0], "utterance": job.utterance}
+            log.warning("%s failed: %r", job.kind.name.lower(), outcome, extra=about)
             self.session.receive_failure(job, f"{type(outcome).__name__}: {outcome}")
         else:
             self._models.tally(job.kind, Fate.DONE)
@@ -269,9 +345,5 @@ class Pump:
         self._advance()
 
     def _emit(self, event: Event) -> None:
-        last = self._unsent[-1] if self._unsent else None
-        if isinstance(event, Partial) and isinstance(last, Partial) and last.utterance == event.utterance:
-            self._unsent[-1] = event
-        else:
-            self._unsent.append(event)
+        self._unsent.put(event)
         self._unsent_news.set()

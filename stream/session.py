@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-from asr.hypothesis import Hypothesis, Request
+from asr.hypothesis import Hypothesis
 from audio.clip import HOP, SAMPLE_RATE, Clip, Samples
 from audio.loudness import quietest
 from audio.ring import Ring
+from stream.agenda import Agenda
 from stream.backlog import Backlog
 from stream.controls import Action, Controls
 from stream.events import Cleared, Closed, Event, MarkerReached, Noted, Partial, SpeechStarted, SpeechStopped
@@ -23,7 +24,7 @@ from stream.heard import Heard
 from stream.ledger import Ledger
 from stream.options import SessionOptions
 from stream.partials import Partials
-from stream.utterance import Job, Kind, Utterance, Wanted
+from stream.utterance import Conclusion, Job, Kind, Utterance
 from stream.verdict import refusal
 from vad.segmenter import Endpoint, Onset, Reason, Segmenter
 
@@ -32,38 +33,41 @@ RING_CAPACITY: Final = 600 * SAMPLE_RATE
 
 
 class Session:
-    """One stream. Not thread-safe: everything is called from one place, in order."""
+    """One stream. Not thread-safe: everything is called from one place, in order.
+
+    Its parts are for stream/snapshot.py, which saves and restores them, and for nobody else.
+    """
 
     def __init__(self, options: SessionOptions, name: str = "") -> None:
         self.options = options
-        self._name = name  # tells its utterances from those of other sessions, for the recognizer
         self.received = 0  # samples
         self.ended = False
-        self._ring = Ring(RING_CAPACITY)
-        self._taken = 0  # samples handed out as hops
-        self._segmenter = Segmenter(options.vad, self._quietest)
+        self.ring = Ring(RING_CAPACITY)
+        self.taken = 0  # samples handed out as hops
+        self.segmenter = Segmenter(options.vad, self._quietest)
         self._unweighed: deque[float] = deque()  # probabilities that wait for what was said before a pause
-        self._heard = Heard()
+        self.heard = Heard()
         self._controls = Controls()
-        self._open: Utterance | None = None
-        self._count = 0  # utterances so far
-        self._backlog = Backlog()
-        self._held: list[MarkerReached] = []  # markers inside the utterance (or candidate) under way
-        self._wanted = Wanted()
+        self.open: Utterance | None = None
+        self.count = 0  # utterances so far
+        self.backlog = Backlog()
+        self.held: list[MarkerReached] = []  # markers inside the utterance (or candidate) under way
+        self.agenda = Agenda(self.ring, name)
         self._events: list[Event] = []
-        self._ledger = Ledger()
+        self.ledger = Ledger()
         self._ending = False
+        self.promised: dict[int, Sequence[str]] = {}  # by utterance: words that were shown as stable before
 
     def __repr__(self) -> str:
         return (
-            f"<Session received={self.received} judged={self.judged} open={self._open is not None} "
-            f"waiting={len(self._backlog)} ended={self.ended}>"
+            f"<Session received={self.received} judged={self.judged} open={self.open is not None} "
+            f"waiting={len(self.backlog)} ended={self.ended}>"
         )
 
     @property
     def judged(self) -> int:
         """Samples about which the detector has spoken."""
-        return self._segmenter.position
+        return self.segmenter.position
 
     @property
     def unjudged(self) -> int:
@@ -72,11 +76,21 @@ class Session:
 
     @property
     def unrecognised(self) -> int:  # samples of closed segments that wait for the recognizer
-        return self._backlog.unrecognised
+        return self.backlog.unrecognised
 
     @property
     def pending_controls(self) -> int:
-        return len(self._controls) + len(self._held) + len(self._backlog)
+        return len(self._controls) + len(self.held) + len(self.backlog)
+
+    @property
+    def is_at_rest(self) -> bool:
+        """It can be saved: nothing waits for its place, or for what was said before a pause."""
+        return not (self._controls or self._unweighed or self._events or self._ending)
+
+    @property
+    def is_speaking(self) -> bool:
+        """An utterance is open."""
+        return self.open is not None
 
     # what comes in
 
@@ -84,7 +98,7 @@ class Session:
         """Takes in the next samples of the stream. Raises ValueError for others, and after the end."""
         if self._ending or clip.start != self.received:
             raise ValueError(f"samples from {clip.start} on came where {self.received} was due")
-        self._ring.append(clip.samples)
+        self.ring.append(clip.samples)
         self.received = clip.end
 
     def receive_commit(self) -> None:
@@ -115,30 +129,30 @@ class Session:
 
     def receive_probs(self, probabilities: list[float]) -> None:
         """Takes the detector's word on the hops that were taken, in order."""
-        self._heard.extend(probabilities)
+        self.heard.extend(probabilities)
         self._unweighed.extend(probabilities)
         self._weigh()
 
     def _weigh(self) -> None:
         """Moves on hop by hop, up to where only the text says how long the pause may be."""
         while self._unweighed and not self._awaits_text():
-            verdict = self._segmenter.feed(self._unweighed.popleft())
+            verdict = self.segmenter.feed(self._unweighed.popleft())
             if verdict is not None:
                 self._follow(verdict)
-            if self._open is not None:
-                self._plan(self._open)
-            elif self._held and self._segmenter.start is None:  # a candidate came to nothing
+            if self.open is not None:
+                self.plan(self.open)
+            elif self.held and self.segmenter.start is None:  # a candidate came to nothing
                 self._release_markers()
             if self._controls:
                 self._controls.run(lambda: self.judged)
-        self._ring.forget(self._segmenter.oldest_needed)
-        self._heard.forget(self._segmenter.oldest_needed)
+        self.ring.forget(self.segmenter.oldest_needed)
+        self.heard.forget(self.segmenter.oldest_needed)
 
     def _awaits_text(self) -> bool:
-        if self._open is None or not self._open.awaited:
+        if self.open is None or not self.open.awaited:
             return False
         earliest = self.options.earliest
-        return earliest is not None and self._segmenter.silent + HOP >= earliest
+        return earliest is not None and self.segmenter.silent + HOP >= earliest
 
     def receive_hypothesis(self, job: Job, hypothesis: Hypothesis) -> None:
         """Takes the recognizer's word on a job that was taken."""
@@ -149,11 +163,11 @@ class Session:
             if job.kind is Kind.PARTIAL and self.options.bounded_partials:
                 utterance.partials.answered(self.judged)
             self._show(utterance, job.request.clip, hypothesis)
-            if _hears_pause(job, utterance):
+            if utterance.hears_pause(job):
                 utterance.eager, utterance.awaited = hypothesis, False
-                self._segmenter.wait(self.options.turn.silence(hypothesis.text, self.options.usual_silence))
+                self.segmenter.wait(self.options.turn.silence(hypothesis.text, self.options.usual_silence))
                 self._weigh()
-        elif _is_final(job, utterance):
+        elif utterance.is_ended_by(job):
             utterance.outcome = hypothesis
             self._tell()
 
@@ -162,12 +176,19 @@ class Session:
         utterance = self._find(job.utterance)
         if utterance is None:
             return
-        if _is_final(job, utterance):
+        if utterance.is_ended_by(job):
             utterance.outcome = message
             self._tell()
-        elif _hears_pause(job, utterance):
+        elif utterance.hears_pause(job):
             utterance.awaited = False
             self._weigh()
+
+    def receive_conclusion(self, job: Job, conclusion: Conclusion | str) -> None:
+        """What was told of the job's closed utterance already, or why it had failed."""
+        utterance = self._find(job.utterance)
+        if utterance is not None:
+            utterance.outcome = conclusion
+            self._tell()
 
     def wants(self, job: Job) -> bool:
         """Whether a job that was taken still matters: not once speech has gone on, or its final is told."""
@@ -175,37 +196,27 @@ class Session:
         if utterance is None:
             return False
         if utterance.clip is not None:
-            return _is_final(job, utterance)
-        return job.kind is Kind.PARTIAL or _hears_pause(job, utterance)
+            return utterance.is_ended_by(job)
+        return job.kind is Kind.PARTIAL or utterance.hears_pause(job)
 
     # what goes out
 
     def take_hops(self, most: int) -> Samples | None:
         """Whole hops not taken yet: float32 (n, 512), 1 <= n <= most; None if there are none."""
-        hops = min((self.received - self._taken) // HOP, most)
+        hops = min((self.received - self.taken) // HOP, most)
         if hops <= 0:
             return None
-        start = self._taken
-        self._taken += hops * HOP
-        samples: Samples = self._ring.read(start, self._taken)
+        start = self.taken
+        self.taken += hops * HOP
+        samples: Samples = self.ring.read(start, self.taken)
         return samples.reshape(hops, HOP)
 
-    def take_job(self) -> Job | None:
-        """The most urgent job: finals, then the eager one, then the partial."""
-        if self._wanted.finals:
-            return self._wanted.finals.popleft()
-        if self._open is None:
-            return None
-        if self._wanted.eager:
-            self._wanted.eager = self._wanted.partial = False
-            assert self._open.paused_at is not None
-            return self._job(Kind.EAGER, self._open, self._open.start, self._open.paused_at)
-        if self._wanted.partial:
-            self._wanted.partial = False
-            quietest = self._quietest if self.options.bounded_partials else None
-            start, end = self._open.partials.next_range(self.judged, self.options.partial_interval, quietest)
-            return self._job(Kind.PARTIAL, self._open, start, end)
-        return None
+    def take_job(self, spread: int = 1) -> Job | None:
+        """The most urgent job: finals, then the eager one, then the partial.
+
+        spread: intervals until the next partial is due
+        """
+        return self.agenda.take(self.open, self.judged, self.options, self._quietest, spread)
 
     def take_events(self) -> Sequence[Event]:
         """The events since the last call, in order."""
@@ -213,6 +224,14 @@ class Session:
             return ()
         events, self._events = self._events, []
         return events
+
+    def abandon(self) -> Closed:
+        """Nothing more will become of the stream: what was not judged, or is open, is dropped. Idempotent."""
+        if not self.ended:
+            start = self.judged if self.segmenter.start is None else self.segmenter.start
+            self.ledger.enter_drop(max(start, self.ledger.settled), self.received)
+            self.ended = self._ending = True
+        return Closed(self.received, *self.ledger.sums)
 
     # controls: what the client asks for, at its place in the stream
 
@@ -222,36 +241,36 @@ class Session:
             self._controls.run(lambda: self.judged)
 
     def _close(self, reason: Reason, at: int) -> None:
-        endpoint = self._segmenter.close(at, reason)
+        endpoint = self.segmenter.close(at, reason)
         if endpoint is not None:
             self._follow(endpoint)
         self._release_markers()
 
     def _clear(self, at: int) -> None:
-        start, end = self._segmenter.discard(at) or (at, at)
-        self._ledger.enter_drop(start, end)
-        self._open = None
-        self._wanted.eager = self._wanted.partial = False
+        start, end = self.segmenter.discard(at) or (at, at)
+        self.ledger.enter_drop(start, end)
+        self.open = None
+        self.agenda.let_go()
         self._events.append(Cleared(start, end))
         self._release_markers()
 
     def _mark(self, marker: MarkerReached, at: int) -> None:
-        self._held.append(marker)
-        if self._segmenter.start is None:
+        self.held.append(marker)
+        if self.segmenter.start is None:
             self._release_markers()
 
     def _release_markers(self) -> None:
-        self._backlog.extend(self._held)
-        self._held.clear()
+        self.backlog.extend(self.held)
+        self.held.clear()
         self._tell()
 
     def _adopt(self, options: SessionOptions, at: int) -> None:
         self.options = options
-        self._segmenter.options = options.vad
+        self.segmenter.options = options.vad
 
     def _end(self, reason: Reason, at: int) -> None:
         self._close(reason, at)
-        self._ledger.settle(self.received)
+        self.ledger.settle(self.received)
         self.ended = True
         self._tell()
 
@@ -261,66 +280,56 @@ class Session:
         if isinstance(verdict, Onset):
             self._open_utterance(verdict.start)
             return
-        if self._open is None:  # a candidate that the client closed
+        if self.open is None:  # a candidate that the client closed
             self._open_utterance(verdict.start)
         self._close_utterance(verdict)
-        if self._segmenter.is_open:  # cut at its limit, and going on
+        if self.segmenter.is_open:  # cut at its limit, and going on
             self._open_utterance(verdict.end)
         else:
             self._release_markers()
 
     def _open_utterance(self, start: int) -> None:
-        self._count += 1
+        self.count += 1
+        self.open = self.make_utterance(self.count, start, self.promised.pop(self.count, ()))
+        self._events.append(SpeechStarted(self.count, start))
+
+    def make_utterance(self, number: int, start: int, told: Sequence[str]) -> Utterance:
         spoken = self.judged - self.options.vad.min_speech_hops * HOP  # since then, at the least
-        partials = Partials(start, due=spoken + self.options.partial_interval)
-        self._open = Utterance(self._count, start, partials)
-        self._events.append(SpeechStarted(self._count, start))
+        partials = Partials(start, spoken + self.options.partial_interval, told)
+        return Utterance(number, start, partials, believed=bool(told))
 
     def _close_utterance(self, endpoint: Endpoint) -> None:
-        utterance = self._open
+        utterance = self.open
         assert utterance is not None
-        self._open = None
-        self._wanted.eager = self._wanted.partial = False
-        self._ledger.enter_segment(endpoint.start, endpoint.end)
+        self.open = None
+        self.agenda.let_go()
+        self.ledger.enter_segment(endpoint.start, endpoint.end)
         self._events.append(SpeechStopped(utterance.number, endpoint.end, endpoint.reason))
         utterance.reason = endpoint.reason
-        utterance.clip = Clip(self._ring.read(endpoint.start, endpoint.end), endpoint.start)
+        utterance.clip = Clip(self.ring.read(endpoint.start, endpoint.end), endpoint.start)
         # The hop under way may have been heard already, or not: that hangs on time.
-        utterance.heard = self._heard.read(endpoint.start, min(endpoint.end, self.judged))
-        self._backlog.add(utterance)
+        utterance.heard = self.heard.read(endpoint.start, min(endpoint.end, self.judged))
+        self.backlog.add(utterance)
         if utterance.paused_at == endpoint.end and utterance.eager is not None:
             utterance.outcome, utterance.ahead = utterance.eager, True
             self._tell()
         else:
-            self._wanted.finals.append(self._job(Kind.FINAL, utterance, endpoint.start, endpoint.end))
+            self.agenda.add_final(utterance, self.options)
 
-    def _plan(self, utterance: Utterance) -> None:
-        """After each hop of an open utterance: is it time for an eager final, or for a partial?"""
-        pause_end = self._segmenter.pause_end
-        if pause_end != utterance.paused_at:  # a pause begins, or speech has resumed
-            utterance.paused_at = pause_end
-            utterance.eager = None
-            utterance.awaited = self._wanted.eager = pause_end is not None and self.options.wants_eager
-        if self.options.partials and pause_end is None and utterance.partials.is_due(self.judged):
-            self._wanted.partial = True
-
-    def _job(self, kind: Kind, utterance: Utterance, start: int, end: int) -> Job:
-        clip = utterance.clip or Clip(self._ring.read(start, end), start)
-        name = f"{self._name}/{utterance.number}" if self._name else ""
-        request = Request(clip, self.options.asr, name, partial=kind is Kind.PARTIAL)
-        return Job(kind, utterance.number, request)
+    def plan(self, utterance: Utterance) -> None:
+        self.agenda.plan(utterance, self.segmenter.pause_end, self.judged, self.options)
 
     def _find(self, number: int) -> Utterance | None:
         """The utterance while it still matters: not once it was dropped or told."""
-        if self._open is not None and self._open.number == number:
-            return self._open
-        return self._backlog.find(number)
+        if self.open is not None and self.open.number == number:
+            return self.open
+        return self.backlog.find(number)
 
     def _show(self, utterance: Utterance, clip: Clip, hypothesis: Hypothesis) -> None:
         if not self.options.partials:
             return
         if not utterance.believed:
-            heard = self._heard.read(clip.start, clip.end)
+            heard = self.heard.read(clip.start, clip.end)
             if refusal(hypothesis, clip, heard, self.options.guards) is not None:
                 return
             utterance.believed = bool(hypothesis.text)
@@ -330,20 +339,9 @@ class Session:
 
     def _tell(self) -> None:
         """Tells finals and markers in the order of speech, as far as they are known; at last the end."""
-        self._events += self._backlog.release(self.options.guards, self._ledger)
-        if self.ended and not self._backlog:
-            self._events.append(Closed(self.received, *self._ledger.sums))
+        self._events += self.backlog.release(self.options.guards, self.ledger)
+        if self.ended and not self.backlog:
+            self._events.append(Closed(self.received, *self.ledger.sums))
 
     def _quietest(self, low: int, high: int) -> int:
-        return low + quietest(self._ring.read(low, high))
-
-
-def _hears_pause(job: Job, utterance: Utterance) -> bool:
-    """Whether the job is the eager one of the pause under way."""
-    return job.kind is Kind.EAGER and job.request.clip.end == utterance.paused_at
-
-
-def _is_final(job: Job, utterance: Utterance) -> bool:
-    """Whether the job heard the whole closed segment; an eager one did if its pause became the end."""
-    clip = utterance.clip
-    return job.kind is not Kind.PARTIAL and clip is not None and clip.end == job.request.clip.end
+        return low + quietest(self.ring.read(low, high))

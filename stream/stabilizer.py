@@ -69,8 +69,8 @@ def _bare(word: str) -> str:
 class Stabilizer:
     """One utterance's stable words."""
 
-    def __init__(self) -> None:
-        self._stable: list[str] = []
+    def __init__(self, stable: Sequence[str] = ()) -> None:
+        self._stable = list(stable)
         self._previous: list[str] = []
 
     def update(self, words: Sequence[str], settled: int | None = None) -> tuple[list[str], list[str]]:

@@ -1,9 +1,8 @@
 """Utterance: what a session remembers of one segment until its final has left. Job: a clip to transcribe.
-Wanted: jobs that nobody has taken yet."""
+Conclusion: what was said at its end."""
 
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 
 from asr.hypothesis import Hypothesis, Request
@@ -35,6 +34,14 @@ class Job:
         return self.utterance, self.request.clip.end
 
 
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What a Final told; it is known before its segment closes only when a session is played once more."""
+
+    hypothesis: Hypothesis
+    guard: str | None
+
+
 @dataclass(slots=True)
 class Utterance:
     """Open until `clip` is set; told once `outcome` is.
@@ -44,7 +51,7 @@ class Utterance:
     eager: what came of it
     believed: some text of it has passed the guards
     heard: the detector's probabilities of the closed segment, one a hop
-    outcome: the final hypothesis, or why there is none
+    outcome: the final hypothesis, or why there is none; or what was told already
     ahead: it was there when the segment closed
     """
 
@@ -58,7 +65,7 @@ class Utterance:
     clip: Clip | None = None
     reason: Reason | None = None
     heard: Sequence[float] = ()
-    outcome: Hypothesis | str | None = None
+    outcome: Hypothesis | Conclusion | str | None = None
     ahead: bool = False
 
     @property
@@ -66,12 +73,11 @@ class Utterance:
         """Samples of the closed segment."""
         return len(self.clip.samples) if self.clip else 0
 
+    def hears_pause(self, job: Job) -> bool:
+        """Whether the job is the eager one of the pause under way."""
+        return job.kind is Kind.EAGER and job.request.clip.end == self.paused_at
 
-@dataclass(slots=True)
-class Wanted:
-    """Jobs that nobody has taken yet. A newer partial or eager job replaces the one before it; finals queue
-    up, and are bounded by the audio that the pump lets in."""
-
-    finals: deque[Job] = field(default_factory=deque)
-    eager: bool = False
-    partial: bool = False
+    def is_ended_by(self, job: Job) -> bool:
+        """Whether the job heard the whole closed segment; an eager one did if its pause became the end."""
+        clip = self.clip
+        return job.kind is not Kind.PARTIAL and clip is not None and clip.end == job.request.clip.end

@@ -12,7 +12,7 @@ from asr.hypothesis import Hypothesis, Word
 from audio.clip import Clip
 from stream.events import Failed, Final
 from stream.stabilizer import behind, pieces
-from stream.utterance import Utterance
+from stream.utterance import Conclusion, Utterance
 
 
 def conclude(utterance: Utterance, guards: Guards) -> Final | Failed:
@@ -20,6 +20,8 @@ def conclude(utterance: Utterance, guards: Guards) -> Final | Failed:
     clip, reason, outcome = utterance.clip, utterance.reason, utterance.outcome
     assert clip is not None
     assert reason is not None
+    if isinstance(outcome, Conclusion):
+        return Final(utterance.number, clip, reason, outcome.hypothesis, outcome.guard)
     if not isinstance(outcome, Hypothesis):
         return Failed(utterance.number, clip.start, clip.end, outcome or "")
     guard = refusal(outcome, clip, utterance.heard, guards)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from asr.hypothesis import Description, Hypothesis, Request
 from batching.batcher import Batcher, Taken
-from batching.worker import ProcessWorker, ThreadWorker, Worker
-from stream.pump import Probabilities
+from batching.lane import FOR_EVER
+from batching.worker import ProcessWorker, ThreadWorker, Watcher, Worker
+from stream.models import Probabilities
 from vad.work import Work
 
 if TYPE_CHECKING:
@@ -17,16 +18,35 @@ if TYPE_CHECKING:
     from vad.detector import Detector
 
 JOINED_SECONDS: Final = 0.1  # what a batch may take that finals share with less urgent jobs
+MOST_FAILED_STEPS: Final = 3  # in a row: each ends all streams that were in it
 
 
-def detector_worker(device: str, *, streams: int) -> "ThreadWorker[Detector, Work, Probabilities]":
-    """In a thread. streams: most at once."""
-    return ThreadWorker(partial(_build_detector, device, streams), _detect, name="vad")
+def _unprepared() -> None:
+    pass
 
 
-def detector_batcher(worker: Worker[Work, Probabilities], *, streams: int) -> Batcher[Work, Probabilities]:
-    """Every stream has at most one step under way."""
-    return Batcher(worker, max_items=streams, max_waiting=streams, stateless=False)
+def detector_worker(
+    device: str, *, streams: int, deadline: float = FOR_EVER, watcher: Watcher | None = None
+) -> "ThreadWorker[Detector, Work, Probabilities]":
+    """In a thread. streams: most at once; deadline: seconds that a step may take."""
+    return ThreadWorker(
+        partial(_build_detector, device, streams),
+        _detect,
+        name="vad",
+        deadline=lambda work: deadline,
+        most_failures=MOST_FAILED_STEPS,
+        watcher=watcher,
+    )
+
+
+def detector_batcher(
+    worker: Worker[Work, Probabilities],
+    *,
+    streams: int,
+    took: Callable[[Sequence[Taken], float], None] = lambda batch, seconds: None,
+) -> Batcher[Work, Probabilities]:
+    """Every stream has at most one step under way. took: told of the seconds of each step."""
+    return Batcher(worker, max_items=streams, max_waiting=streams, stateless=False, took=took)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,27 +69,45 @@ class Report:
 
 
 def recognizer_worker(
-    source: str, way: Way, *, in_process: bool = True, threads: int = 0
+    source: str,
+    way: Way,
+    *,
+    in_process: bool = True,
+    threads: int = 0,
+    deadline: float = FOR_EVER,
+    watcher: Watcher | None = None,
+    prepare: Callable[[], None] = _unprepared,
 ) -> Worker[Request, Hypothesis]:
     """Its `description` is a Report.
 
     source: what asr.models.load is asked for, whose errors `start` raises
     threads: of torch, in a process; 0 is torch's own choice
+    deadline: seconds that a batch may take beside the length of its sound
+    prepare: called first of all in the process; picklable
 
     In a process a model has torch's threads to itself, and whoever interrupts us need not wait for the end of
     a batch. A thread shares both with us.
     """
+
+    def seconds(requests: list[Request]) -> float:
+        return deadline + sum(request.clip.seconds for request in requests)
+
     if not in_process:
         return ThreadWorker(
-            partial(_build_recognizer, source, way, {}), _transcribe, name="asr", describe=_report
+            partial(_build_recognizer, source, way, {}),
+            _transcribe,
+            name="asr",
+            describe=_report,
+            deadline=seconds,
+            watcher=watcher,
         )
     # The bars' lock would be left behind, with a warning, when the process is killed; and a log is no place
     # for them. `python -m asr pull` is there for long downloads.
     environment = {"HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     if threads:
         environment["OMP_NUM_THREADS"] = str(threads)
-    build = partial(_build_recognizer, source, way, environment)
-    return ProcessWorker(build, _transcribe, name="asr", describe=_report)
+    build = partial(_build_prepared, prepare, source, way, environment)
+    return ProcessWorker(build, _transcribe, name="asr", describe=_report, deadline=seconds, watcher=watcher)
 
 
 def recognizer_batcher(
@@ -80,9 +118,10 @@ def recognizer_batcher(
     waiting: int,
     seconds: float = float("inf"),
     observe: Callable[[Sequence[Taken]], None] = lambda batch: None,
+    took: Callable[[Sequence[Taken], float], None] = lambda batch, seconds: None,
 ) -> Batcher[Request, Hypothesis]:
     """items, audio_seconds: most in one batch; seconds: that it may take; waiting: most jobs in the queue;
-    observe: told of each batch that begins."""
+    observe: told of each batch that begins; took: of its seconds, when it has succeeded."""
     return Batcher(
         worker,
         max_items=items,
@@ -92,6 +131,7 @@ def recognizer_batcher(
         seconds=seconds,
         joined_seconds=min(seconds, JOINED_SECONDS),
         observe=observe,
+        took=took,
     )
 
 
@@ -109,6 +149,13 @@ def _detect(detector: "Detector", work: list[Work]) -> list[Probabilities]:
 class _Built:
     loaded: "Loaded"
     memory: int
+
+
+def _build_prepared(
+    prepare: Callable[[], None], source: str, way: Way, environment: Mapping[str, str]
+) -> _Built:
+    prepare()
+    return _build_recognizer(source, way, environment)
 
 
 def _build_recognizer(source: str, way: Way, environment: Mapping[str, str]) -> _Built:

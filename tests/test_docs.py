@@ -30,8 +30,10 @@ from server.errors import (
     model_unavailable,
     models_not_ready,
     overloaded,
+    rate_limited,
     restarting,
     resume_unknown,
+    session_limit_reached,
 )
 from server.intake import Intake
 from server.metrics import Metrics
@@ -53,6 +55,7 @@ from stream.events import (
     Closed,
     Event,
     Failed,
+    Lagging,
     MarkerReached,
     Partial,
     SpeechStarted,
@@ -61,8 +64,9 @@ from stream.events import (
 from stream.events import (
     Final as FinalEvent,
 )
+from stream.models import Models, Probabilities
 from stream.options import SessionOptions
-from stream.pump import Models, Probabilities, Pump
+from stream.pump import Pump
 from stream.turns import AdaptiveSilence
 from vad.options import RANGES, VadOptions
 from vad.segmenter import Reason
@@ -275,6 +279,7 @@ EVENTS: Final[list[Event]] = [
     FinalEvent(2, CLIP, Reason.SILENCE, HEARD),
     Cleared(1600, 3200),
     MarkerReached("question-7"),
+    Lagging(1200),
     Closed(3200, 1600, 1600, 0, 1),
 ]
 
@@ -335,10 +340,19 @@ def test_the_codes_of_errors_are_those_of_the_page() -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [models_not_ready(), model_unavailable(""), overloaded(""), restarting(), resume_unknown(), internal("")],
+    [
+        models_not_ready(),
+        model_unavailable(""),
+        overloaded(""),
+        restarting(),
+        resume_unknown(),
+        internal(""),
+        session_limit_reached(1, 1.0),
+        rate_limited("", 1.0),
+    ],
 )
 def test_an_error_closes_as_the_page_says(error: ClientError) -> None:
-    assert ERROR_ROWS[error.code][2] == f"closes {error.close}"
+    assert ERROR_ROWS[error.code][2].endswith(f"closes {error.close}")
 
 
 def test_the_codes_of_closing_are_those_of_the_page() -> None:

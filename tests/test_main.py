@@ -86,3 +86,44 @@ def test_a_port_that_is_taken_ends_it(place: str) -> None:
         with program(PORT=str(other.getsockname()[1]), ASR_PLACE=place) as server:
             assert server.exit_status(10) == 3  # uvicorn's
             assert "address already in use" in server.log
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", ""])
+def test_it_does_not_listen_for_other_machines_without_keys_unless_that_is_said(host: str) -> None:
+    ended = run(*MAIN, HOST=host, PORT=str(free_port()))
+    assert (ended.returncode, ended.stdout) == (2, "")
+    (line,) = ended.stderr.splitlines()
+    assert "there are no keys" in line
+    assert "WITHOUT_KEYS=everyone" in line
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("said", [{"API_KEYS": "0123456789abcdef"}, {"WITHOUT_KEYS": "everyone"}])
+def test_with_keys_or_when_that_is_said_it_does(said: dict[str, str]) -> None:
+    with program(MAIN, HOST="0.0.0.0", ASR_PLACE="thread", **said) as server:
+        assert server.ready()["ready"]
+
+
+@pytest.mark.slow
+def test_uvicorns_own_command_lets_nobody_in_from_elsewhere_either() -> None:
+    """A page whose name was made to lead here comes from elsewhere, too."""
+    with program(UVICORN, ASR_PLACE="thread") as server:
+        assert server.ready()["ready"]
+        assert httpx.get(f"{server.url}/v1/models", headers={"host": "evil.example"}).status_code == 403
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [MAIN, (*UVICORN, "0")], ids=["main", "uvicorn"])
+def test_a_bad_key_or_file_of_keys_ends_it_with_2_and_no_key_is_printed(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
+    ended = run(*command, API_KEYS="alice:short", TOKEN_SECRET="short too")
+    assert ended.returncode == 2
+    assert "API_KEYS=…: Value error, key 1 has less than 16 characters" in ended.stderr
+    assert "short" not in ended.stderr
+    (tmp_path / "keys.json").write_text("{")
+    ended = run(*command, API_KEYS_FILE=str(tmp_path / "keys.json"))
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert "Invalid JSON" in line

@@ -68,10 +68,24 @@ class Detector:
         self._free.append(place)
 
     def step(self, work: Sequence[Work]) -> list[Probs]:
-        """Probabilities of speech, float32 (n,) for the n hops of each item. At most one item per slot.
+        """Probabilities of speech, float32 (n,) for the n hops of each item; its memory for one without hops.
+        At most one item per slot.
 
         Takes time in all hops together and in the most of one item: the caller bounds both.
         """
+        if not work:
+            return []
+        rows = self._rows(work)
+        for item, row in zip(work, rows.tolist(), strict=True):
+            if item.memory is not None:
+                self._table.write(row, item.memory)
+        heard = np.array([len(item.hops) > 0 for item in work])
+        if heard.all():
+            return self._judge(work, rows)
+        judged = iter(self._judge([item for item in work if len(item.hops)], rows[heard]))
+        return [next(judged) if heard[n] else self._table.read(int(row)) for n, row in enumerate(rows)]
+
+    def _judge(self, work: Sequence[Work], rows: NDArray[np.int64]) -> list[Probs]:
         if not work:
             return []
         counts = np.array([len(item.hops) for item in work])
@@ -81,7 +95,7 @@ class Detector:
         by_round = np.concatenate([first[longest_first[:active]] + i for i, active in enumerate(rounds)])
         hops = np.concatenate([item.hops for item in work])[by_round]
         probs = np.empty(len(hops), dtype=np.float32)
-        probs[by_round] = self._table.advance(self._rows(work)[longest_first], hops, rounds)
+        probs[by_round] = self._table.advance(rows[longest_first], hops, rounds)
         starts = first.tolist()
         return [probs[start:end] for start, end in zip(starts, [*starts[1:], len(probs)], strict=True)]
 

@@ -50,6 +50,20 @@ class Phase(Enum):
     OPEN = 2
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a segmenter remembers between two hops, as plain data; phase: a Phase's value."""
+
+    position: int
+    phase: int
+    floor: int
+    start: int
+    voiced: bool
+    speech_end: int
+    speech_hops: int
+    patience: int
+
+
 class Segmenter:
     """One stream's judge of where utterances begin and end.
 
@@ -181,6 +195,25 @@ class Segmenter:
         self._floor = end
         self._enter(Phase.QUIET)
         return endpoint
+
+    def standing(self) -> Standing:
+        return Standing(
+            self.position,
+            self._phase.value,
+            self._floor,
+            self._start,
+            self._voiced,
+            self._speech_end,
+            self._speech_hops,
+            self._patience,
+        )
+
+    def resume(self, standing: Standing) -> None:
+        """Goes on from there, with the options that are in force."""
+        self.position, self._floor, self._start = standing.position, standing.floor, standing.start
+        self._phase, self._voiced = Phase(standing.phase), standing.voiced
+        self._speech_end, self._speech_hops = standing.speech_end, standing.speech_hops
+        self._patience = standing.patience
 
     def wait(self, silence: int) -> None:
         """In the present pause, and only in it, so many samples of silence make the endpoint."""

@@ -155,6 +155,20 @@ class StateTable:
         self._state.index_fill_(1, index, 0.0)
         self._context.index_fill_(0, index, 0.0)
 
+    def read(self, row: int) -> Samples:
+        """A copy of a row: float32 (320,), the recurrent state and the context."""
+        kept = torch.cat([self._state[:, row].flatten(), self._context[row]])
+        memory: Samples = kept.cpu().numpy()
+        return memory
+
+    def write(self, row: int, memory: Samples) -> None:
+        """Makes a row what `read` gave. Raises ValueError for what it did not give."""
+        if memory.shape != (2 * HIDDEN + CONTEXT,):
+            raise ValueError(f"a stream's memory has {2 * HIDDEN + CONTEXT} numbers, not {memory.shape}")
+        kept = torch.tensor(memory, device=self._network.device)
+        self._state[:, row] = kept[: 2 * HIDDEN].view(2, HIDDEN)
+        self._context[row] = kept[2 * HIDDEN :]
+
     @torch.inference_mode()
     def advance(self, rows: NDArray[np.int64], hops: Samples, rounds: list[int]) -> Probs:
         """Feeds each row its hops. All hops are encoded together; what needs the state goes round by round.

@@ -210,3 +210,23 @@ def test_a_bad_message_changes_nothing(rate: int) -> None:
     samples = np.concatenate([clip.samples for clip in clips if clip is not None])
     np.testing.assert_array_equal(samples, decoded([(data, good)])[0])
     assert decoder.leftover == 0
+
+
+@given(st.integers(0, 400), st.integers(0, 400), st.integers(1, 90))
+def test_what_is_repeated_is_left_out_however_it_is_cut(before: int, repeated: int, size: int) -> None:
+    repeated = min(repeated, before)
+    data = noise(500, Encoding())
+    decoder = Decoder()
+    clips = [decoder.decode(data[: 2 * before], Encoding())]
+    decoder.repeat(repeated)
+    again = data[2 * (before - repeated) :]
+    clips += [decoder.decode(again[at : at + size], Encoding()) for at in range(0, len(again), size)]
+    samples = np.concatenate([clip.samples for clip in clips if clip is not None])
+    np.testing.assert_array_equal(samples, decoded([(data, Encoding())])[0])
+    assert decoder.position == 500
+
+
+def test_a_stream_may_have_begun_elsewhere() -> None:
+    clip = Decoder(position=1_000).decode(bytes(200), Encoding())
+    assert clip is not None
+    assert (clip.start, clip.end) == (1_000, 1_100)

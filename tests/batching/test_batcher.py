@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from batching.batcher import BULK, Batcher, Taken
+from batching.batcher import BULK, LIVE_SECONDS, Batcher, Taken
 from batching.errors import Closed, QueueFull
 
 
@@ -336,3 +336,83 @@ async def test_urgent_work_waits_for_no_more_than_the_batch_that_runs() -> None:
         await first
         assert worker.batches[1][0] == 99
         worker.let_run(9)
+
+
+async def test_each_source_has_its_turn_within_a_class() -> None:
+    worker = GatedWorker()
+    async with batcher(worker, max_items=1) as batches:
+        first = await busy(worker, batches)
+        told: list[int | Exception] = []
+        for item in (1, 2, 3):
+            batches.post(item, told.append, source="greedy")
+        batches.post(4, told.append, source="modest")
+        worker.let_run(9)
+        await first
+        await batches.submit(5)
+        assert told == [2, 8, 4, 6]
+
+
+async def test_a_promoted_or_cancelled_item_keeps_its_source() -> None:
+    worker = GatedWorker()
+    async with batcher(worker, max_items=1) as batches:
+        first = await busy(worker, batches)
+        told: list[int | Exception] = []
+        batches.post(1, told.append, source="a")
+        promoted = batches.post(2, told.append, 2, source="a")
+        batches.promote(promoted, 0)
+        batches.post(3, told.append, source="b")
+        assert batches.cancel(promoted)
+        worker.let_run(9)
+        await first
+        await batches.submit(4)
+        assert told == [2, 6]
+
+
+@pytest.mark.parametrize(("pause", "items"), [(0.0, 2), (LIVE_SECONDS, 10)])
+async def test_bulk_work_keeps_its_batches_brief_while_other_work_keeps_coming(
+    pause: float, items: int
+) -> None:
+    clock = Clock()
+    worker = TimedWorker(clock, 0.1)
+    async with Batcher(
+        worker, max_items=20, max_waiting=9, seconds=1.0, joined_seconds=0.2, clock=clock
+    ) as batches:
+        worker.let_run(20)
+        await batches.submit(0)
+        clock.now += pause
+        await asyncio.gather(*(batches.submit(n, BULK) for n in range(1, 21)))
+        assert len(worker.batches[1]) == items
+
+
+async def test_the_lag_is_what_a_new_item_would_wait_by_the_pace_of_late() -> None:
+    clock = Clock()
+    worker = TimedWorker(clock, 0.5)
+    async with Batcher(worker, max_items=1, max_waiting=9, clock=clock) as batches:
+        worker.let_run(1)
+        await batches.submit(0)
+        await worker.started.acquire()
+        assert batches.lag == 0
+        told: list[int | Exception] = []
+        for item in (1, 2, 3):
+            batches.post(item, told.append)
+        batches.post(4, told.append, 2)
+        batches.post(5, told.append, BULK)
+        await worker.started.acquire()
+        assert batches.lag == pytest.approx(1.5)  # one runs, two wait; the others go behind
+        clock.now += 0.2
+        assert batches.lag == pytest.approx(1.3)
+        worker.let_run(9)
+        await batches.submit(6, BULK)
+
+
+async def test_the_lag_is_at_least_what_the_oldest_has_waited() -> None:
+    clock = Clock()
+    worker = GatedWorker()
+    async with Batcher(worker, max_items=1, max_waiting=9, clock=clock) as batches:
+        first = await busy(worker, batches)  # of no known pace, and it hangs
+        second = asyncio.create_task(batches.submit(1))
+        await asyncio.sleep(0)
+        clock.now = 7.0
+        assert batches.lag == 7.0
+        worker.let_run(2)
+        await asyncio.gather(first, second)

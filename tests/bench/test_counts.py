@@ -2,7 +2,7 @@
 
 from bench.counts import Counts
 from server.metrics import Metrics
-from stream.pump import Fate
+from stream.models import Fate
 from stream.utterance import Kind
 
 

@@ -84,11 +84,13 @@ async def test_it_talks_to_a_real_server_and_hears_its_close() -> None:
 async def test_a_server_of_something_else_fails_the_handshake() -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\n\x81\x02no")  # nearly a frame
         await writer.drain()
         writer.close()
 
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
+        heard: list[bytes] = []
         with pytest.raises(HandshakeError, match="404"):
-            await open_socket(f"ws://127.0.0.1:{port}/", lambda text, arrival: None)
+            await open_socket(f"ws://127.0.0.1:{port}/", lambda text, arrival: heard.append(text))
+        assert heard == []

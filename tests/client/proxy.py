@@ -39,7 +39,11 @@ class Proxy:
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, until it is cut or both sides have ended it."""
         budget = Budget(0 if self.refuses else next(self._after, None))
-        there_reader, there_writer = await asyncio.open_connection(self._there.hostname, self._there.port)
+        try:
+            there_reader, there_writer = await asyncio.open_connection(self._there.hostname, self._there.port)
+        except ConnectionRefusedError:  # the server is gone
+            writer.transport.abort()
+            return
         both = {writer, there_writer}
         self._open |= both
         try:

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 
 STEP_MS = 20
 SILENCE_MS = 300
@@ -231,21 +232,39 @@ class Session:
 
 
 class StandIn:
-    """url: where it listens; received: what all its sessions were sent, in the order in which it came."""
+    """url: where it listens; received: what all its sessions were sent, in the order in which it came.
+
+    refusals: HTTP status and Retry-After for the next handshakes; when: the loop's times of those refused
+    authorizations: the headers of that name, of all handshakes that were taken
+    """
 
     def __init__(self, texts: Sequence[str]) -> None:
         self.url = ""
         self.stumbled = False
         self.received: list[Any] = []
         self.sessions: list[Session] = []
+        self.refusals: list[tuple[int, str]] = []
+        self.when: list[float] = []
+        self.authorizations: list[str | None] = []
         self._texts = texts
 
     def forget(self) -> None:
         """As a server does that was started anew."""
         self.sessions.clear()
 
+    def refuse(self, socket: ServerConnection, request: Request) -> Response | None:
+        if not self.refusals:
+            return None
+        self.when.append(asyncio.get_running_loop().time())
+        status, retry_after = self.refusals.pop(0)
+        response = socket.respond(status, "not now")
+        response.headers["Retry-After"] = retry_after
+        return response
+
     async def answer(self, socket: ServerConnection) -> None:
-        address = urlsplit(socket.request.path if socket.request else "")
+        assert socket.request is not None
+        self.authorizations.append(socket.request.headers.get("Authorization"))
+        address = urlsplit(socket.request.path)
         query = dict(parse_qsl(address.query))
         if address.path.startswith("/ws/loading"):
             await socket.send(json.dumps({"type": "error", "message": "Server models not initialized."}))
@@ -277,7 +296,7 @@ class StandIn:
 async def standin(*texts: str) -> AsyncIterator[StandIn]:
     """A server that hears `texts`, one per utterance, again and again."""
     server = StandIn(texts or ("hello there world",))
-    async with serve(server.answer, "127.0.0.1", 0) as listening:
+    async with serve(server.answer, "127.0.0.1", 0, process_request=server.refuse) as listening:
         port = next(iter(listening.sockets)).getsockname()[1]
         server.url = f"ws://127.0.0.1:{port}/ws/stt"
         yield server

@@ -76,6 +76,23 @@ def test_a_command_that_was_answered_is_not(answer: Updated | Marker | Error, le
     assert rest(backlog)[: len(left)] == left
 
 
+def test_a_command_that_the_server_has_counted_is_not() -> None:
+    items: list[Item] = [
+        packet(0, 20),
+        command(20, id="1"),
+        command(20, id="2"),
+        packet(20, 40),
+        command(40, id="3"),
+    ]
+    backlog = filled(*items)
+    backlog.rewind(20, 1)
+    assert rest(backlog) == items[2:]
+    backlog.rewind(40, 2)
+    assert rest(backlog) == items[4:]
+    backlog.rewind(40, 3)
+    assert rest(backlog) == []
+
+
 def test_within_a_packet_its_rest_is_sent_again() -> None:
     backlog = filled(packet(0, 20), packet(20, 40))
     backlog.rewind(30)
@@ -111,6 +128,24 @@ def test_a_server_that_forgets_what_it_has_acknowledged_is_loud() -> None:
 
 STEPS = st.lists(st.integers(1, 40) | st.sampled_from(["marker", "session.update", "commit"]), max_size=30)
 CUTS = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12), st.integers(0, 12)), max_size=8)
+
+
+@given(STEPS, CUTS)
+def test_across_cuts_all_arrives_once_where_the_server_counts_commands(
+    steps: list[int | str], cuts: list[tuple[int, int, int]]
+) -> None:
+    items: list[Item] = []
+    for step in steps:
+        at, number = (items[-1].end_ms if items else 0), sum(isinstance(item, Command) for item in items) + 1
+        items.append(packet(at, at + step) if isinstance(step, int) else command(at, step, str(number)))
+    backlog = filled(*items, sent=0)
+    arrived: list[Item] = []
+    for sent, lost, _ in cuts:
+        line = [item for _ in range(sent) if (item := backlog.next()) is not None]
+        arrived += line[: max(0, len(line) - lost)]
+        received = max((item.end_ms for item in arrived if isinstance(item, Packet)), default=0)
+        backlog.rewind(received, sum(isinstance(item, Command) for item in arrived))
+    assert arrived + rest(backlog) == items
 
 
 @given(STEPS, CUTS)

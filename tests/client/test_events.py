@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from client import Error, Final, ProtocolError, Unknown, Updated, Word
+from client import Error, Final, Lag, ProtocolError, Unknown, Updated, Word
 from client.events import Created, parse, parse_numbered
 
 DONE = {
@@ -47,6 +47,10 @@ def test_settings_are_read_from_session() -> None:
     created = {"type": "session.created", "session_id": "s", "session": {}, "limits": {"message_bytes": 9}}
     more = {"recognizer": {"model": "tiny"}, "resume_token": "t"}
     assert read(created | more) == Created("s", {}, {"message_bytes": 9}, {"model": "tiny"}, "t")
+
+
+def test_a_lag_is_read() -> None:
+    assert read({"type": "server.lag", "lag_ms": 1200}) == Lag(1200)
 
 
 def test_a_message_has_its_number_or_none() -> None:

@@ -178,6 +178,29 @@ async def test_a_cut_before_the_first_message_begins_anew() -> None:
     assert sound_of(server) == UTTERANCE
 
 
+async def test_a_server_that_has_no_place_is_asked_again_after_as_long_as_it_says() -> None:
+    async with standin() as server, proxy(server.url) as line, connect(line.url, resume=SOON) as stream:
+        await next_of(stream, Created)
+        server.refusals = [(503, "0"), (429, "1"), (503, "Wed, 21 Oct 2026 07:28:00 GMT")]
+        line.cut()
+        await next_of(stream, Resumed)
+        assert server.refusals == []
+        assert server.when[2] - server.when[1] >= 1
+        await stream.end()
+        await next_of(stream, Closed)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+async def test_a_refusal_for_good_is_the_end(status: int) -> None:
+    async with standin() as server, proxy(server.url) as line, connect(line.url, resume=SOON) as stream:
+        await next_of(stream, Created)
+        server.refusals = [(status, "")]
+        line.cut()
+        with pytest.raises(ConnectionLost, match=f"HTTP {status}"):
+            await next_of(stream, Closed)
+        assert len(server.when) == 1
+
+
 async def test_without_resume_a_cut_is_the_end() -> None:
     async with standin() as server, proxy(server.url) as line, connect(line.url, resume=None) as stream:
         await next_of(stream, Created)

@@ -6,6 +6,8 @@ import sys
 import wave
 from pathlib import Path
 
+import pytest
+
 from tests.client.standin import silence, standin, tone
 
 ROOT = Path(__file__).parents[2]
@@ -44,6 +46,17 @@ async def test_json_is_a_line_per_event(tmp_path: Path) -> None:
     events = [json.loads(line)["event"] for line in out.splitlines()]
     assert code == 0
     assert (events[0], events[-1]) == ("Created", "Closed")
+
+
+async def test_a_key_comes_from_the_command_line_or_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wav = str(write_wav(tmp_path / "a.wav"))
+    monkeypatch.setenv("STT_API_KEY", "of-the-environment")
+    async with standin() as server:
+        await run("-m", "client", wav, "--url", server.url, "--fast")
+        await run("-m", "client", wav, "--url", server.url, "--fast", "--key", "of-the-line")
+    assert server.authorizations == ["Bearer of-the-environment", "Bearer of-the-line"]
 
 
 async def test_no_file_is_a_sentence_and_exit_code_2(tmp_path: Path) -> None:

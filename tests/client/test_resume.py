@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client import ConnectionLost, Resume
-from client.resume import is_worth_another_attempt, is_worth_resuming
+from client import ConnectFailed, ConnectionLost, Resume
+from client.resume import is_worth_another_attempt, is_worth_resuming, may_do_later, seconds_of
 
 LUCK = st.floats(0, 1)
 
@@ -32,9 +32,11 @@ def test_pauses_are_parts_of_one_that_doubles_up_to_a_bound(luck: list[float]) -
         (1000, "", False),
         (1009, "message_too_large", False),
         (1012, "server_restarting", False),
+        (1012, "session_kept", True),
         (1013, "server_overloaded", False),
         (4000, "resume_unknown", False),
         (4009, "resumed", False),
+        (4029, "rate_limit_exceeded", False),
     ],
 )
 def test_a_session_that_has_not_ended_is_worth_coming_back_to(code: int, reason: str, worth: bool) -> None:
@@ -45,3 +47,36 @@ def test_a_server_that_starts_is_worth_another_attempt() -> None:
     assert is_worth_another_attempt(ConnectionLost(1013, "models_not_ready"))
     assert is_worth_another_attempt(ConnectionLost(1006, ""))
     assert not is_worth_another_attempt(ConnectionLost(4000, "resume_unknown"))
+    assert is_worth_another_attempt(ConnectionLost(4029, "rate_limit_exceeded"))
+
+
+@pytest.mark.parametrize(
+    ("status", "later"),
+    [
+        (None, True),
+        (429, True),
+        (503, True),
+        (500, True),
+        (401, False),
+        (403, False),
+        (404, False),
+        (400, False),
+    ],
+)
+def test_a_refusal_may_be_of_the_moment_or_for_good(status: int | None, later: bool) -> None:
+    assert may_do_later(ConnectFailed("", status)) is later
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("7", 7.0),
+        ("0", 0.0),
+        ("", None),
+        ("-1", None),
+        ("soon", None),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", None),
+    ],
+)
+def test_only_a_number_says_for_how_long(header: str, seconds: float | None) -> None:
+    assert seconds_of(header) == seconds

@@ -175,3 +175,21 @@ async def test_nobody_listening_is_a_connection_that_failed() -> None:
 async def test_a_query_in_the_url_is_kept() -> None:
     async with standin() as server, connect(server.url + "?language=de") as stream:
         assert isinstance(await anext(stream), Created)
+
+
+async def test_a_refusal_says_when_to_come_again() -> None:
+    async with standin() as server:
+        server.refusals = [(429, "7")]
+        with pytest.raises(ConnectFailed, match="HTTP 429") as failed:
+            async with connect(server.url):
+                pass
+        assert (failed.value.status, failed.value.retry_after) == (429, 7.0)
+
+
+async def test_a_key_goes_into_the_handshake_beside_other_headers_and_without_one_nothing_does() -> None:
+    async with standin() as server:
+        for key in ("the-key-of-alice", None):
+            async with connect(server.url, key=key, additional_headers={"x-trace": "1"}) as stream:
+                await stream.end()
+                await events_of(stream)
+        assert server.authorizations == ["Bearer the-key-of-alice", None]

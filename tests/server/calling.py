@@ -20,7 +20,7 @@ from server.envelope import add_envelope
 from server.metrics import Metrics
 from server.rest import RestDoor
 from server.settings import Settings
-from stream.pump import Models
+from stream.models import Models
 from tests.server.running import Message, free_settings
 
 NAME = "little"

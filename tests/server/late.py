@@ -8,7 +8,7 @@ import numpy as np
 
 from asr.hypothesis import Hypothesis, Request
 from batching.batcher import Batcher, Ticket
-from stream.pump import Models, Probabilities
+from stream.models import Models, Probabilities
 from tests.server.little import Slots
 from tests.stream.little import hear, recognize
 from vad.work import Work
@@ -28,7 +28,7 @@ class Late(Generic[Item, Result]):
         return len(self._waiting)
 
     def post(
-        self, item: Item, done: Callable[[Result | Exception], None], priority: int = 0
+        self, item: Item, done: Callable[[Result | Exception], None], priority: int = 0, source: object = None
     ) -> Ticket[Item, Result]:
         self._waiting.append(Ticket(item, priority, done, 0.0))
         return self._waiting[-1]

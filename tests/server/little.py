@@ -12,7 +12,7 @@ from asr.hypothesis import Hypothesis, Request
 from batching.batcher import Batcher
 from batching.worker import ThreadWorker
 from server.socket import TRANSPORT
-from stream.pump import Models, Probabilities
+from stream.models import Models, Probabilities
 from tests.server.running import Message
 from tests.stream.little import detect, transcribe
 from vad.work import Work
@@ -122,9 +122,11 @@ def silent_models() -> Models:
 
 
 @asynccontextmanager
-async def running_models(detect: Detect = detect) -> AsyncIterator[Models]:
-    """A detector of loudness, and a recognizer that says what it heard."""
-    vad_worker = ThreadWorker(lambda: None, detect, name="vad")
+async def running_models(
+    detect: Detect = detect, vad_deadline: float = float("inf")
+) -> AsyncIterator[Models]:
+    """A detector of loudness, and a recognizer that says what it heard. vad_deadline: seconds of a step"""
+    vad_worker = ThreadWorker(lambda: None, detect, name="vad", deadline=lambda work: vad_deadline)
     asr_worker = ThreadWorker(lambda: None, transcribe, name="asr")
     await vad_worker.start()
     await asr_worker.start()

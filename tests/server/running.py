@@ -19,6 +19,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from server.app import create_app
 from server.engine import Engine
+from server.protocols import HttpProtocol, WebSocketProtocol
 from server.settings import Place, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -77,7 +78,14 @@ class Server:
 def serve(settings: Settings, *, wait_until_ready: bool = True) -> Iterator[Server]:
     app = create_app(settings, on_failure=lambda: None)
     config = uvicorn.Config(
-        app, "127.0.0.1", 0, log_config=None, ws_max_size=22 << 20, ws_per_message_deflate=False
+        app,
+        "127.0.0.1",
+        0,
+        log_config=None,
+        http=HttpProtocol,
+        ws=WebSocketProtocol,
+        ws_max_size=22 << 20,
+        ws_per_message_deflate=False,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)

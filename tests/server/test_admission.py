@@ -7,6 +7,11 @@ import pytest
 
 from server.admission import Admission
 from server.errors import ClientError
+from server.keys import CALLER, Caller, Key
+from server.turnover import UNKNOWN
+from stream.options import SessionOptions
+from stream.pump import Pump
+from tests.server.little import silent_models
 
 NEVER = 3600.0  # seconds
 
@@ -125,3 +130,28 @@ def test_what_is_bounded_is_called_by_its_name() -> None:
     refusal = Admission(0, "files").refusal()
     assert refusal is not None
     assert "0 files are open" in refusal.message
+
+
+def test_who_is_refused_hears_when_a_place_is_likely() -> None:
+    refusal = Admission(0).refusal()
+    assert refusal is not None
+    assert refusal.retry_after == UNKNOWN
+
+
+async def test_a_check_asks_for_limits_and_for_a_place_but_who_comes_back_has_one() -> None:
+    full = Admission(0)
+    scope = {"client": ("192.0.2.1", 4711)}
+    with pytest.raises(ClientError, match="0 sessions are open"):
+        full.check(scope)
+    full.check(scope, comes_back=True)
+    key = Caller(Key("ann", b"", max_sessions=0))
+    with pytest.raises(ClientError) as refused:
+        Admission(1).check(scope | {CALLER: key})
+    assert refused.value.code == "session_limit_reached"
+
+
+async def test_the_pumps_are_those_of_the_streams_that_live(admission: Admission) -> None:
+    pump = Pump(silent_models(), SessionOptions())
+    with admission.admit(print, pump), admission.admit(Stream().stop):
+        assert admission.pumps == [pump]
+    assert admission.pumps == []

@@ -11,7 +11,7 @@ from tests.server.running import Client, Server, errors, free_settings, serve, u
 @pytest.fixture
 def unloaded() -> TestClient:
     """An application whose lifespan has not begun: nobody loads its models."""
-    return TestClient(create_app(free_settings()))
+    return TestClient(create_app(free_settings()), base_url="http://localhost")
 
 
 def test_without_models_it_is_alive_and_not_ready(unloaded: TestClient) -> None:
@@ -22,13 +22,23 @@ def test_without_models_it_is_alive_and_not_ready(unloaded: TestClient) -> None:
         "ready": False,
         "state": "loading",
         "error": None,
+        "troubles": [],
         "recognizer": None,
-        "models": [{"name": "free", "state": "absent", "memory_mb": 0, "sessions": 0, "error": None}],
+        "models": [
+            {
+                "name": "free",
+                "state": "absent",
+                "memory_mb": 0,
+                "sessions": 0,
+                "error": None,
+                "languages": None,
+            }
+        ],
     }
 
 
 def test_without_models_a_client_is_told_to_come_again(unloaded: TestClient) -> None:
-    with unloaded.websocket_connect("/ws/stt") as socket:
+    with unloaded.websocket_connect("ws://localhost/ws/stt") as socket:
         error = socket.receive_json()
         assert error["message"] == "Server models not initialized."
         assert error["error"]["code"] == "models_not_ready"
@@ -57,7 +67,7 @@ def test_a_model_that_cannot_be_had_stands_in_ready_and_nobody_is_admitted() -> 
             assert error["error"]["code"] == "models_not_ready"
 
 
-@pytest.mark.parametrize("path", ["/", "/ws", "/ws/stt", "/nothing"])
+@pytest.mark.parametrize("path", ["/ws", "/ws/stt", "/nothing"])
 def test_other_paths_are_not_there(server: Server, path: str) -> None:
     assert server.get(path).status_code == 404
 

@@ -4,9 +4,10 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from server.client_secrets import MOST, ClientSecrets, client_secrets_router
+from server.client_secrets import MOST, MOST_OF_ONE, ClientSecrets, client_secrets_router
 from server.envelope import add_envelope
 from server.errors import ClientError
+from server.keys import Caller, Key, digest_of
 from server.metrics import Metrics
 from server.realtime_session import RealtimeSession
 from stream.options import SessionOptions
@@ -62,6 +63,32 @@ def test_of_too_many_keys_the_expired_make_room_and_then_no_more_are_made(
     clock.now += 60
     secrets.mint(PLAIN, 60)
     assert len(secrets) == 1
+
+
+def test_one_key_leaves_room_for_the_others(clock: Clock, secrets: ClientSecrets) -> None:
+    alice, bob = (Caller(Key(name, digest_of(name))) for name in ("alice", "bob"))
+    for _ in range(MOST_OF_ONE):
+        secrets.mint(PLAIN, 60, alice)
+    with pytest.raises(ClientError, match="of this key"):
+        secrets.mint(PLAIN, 60, alice)
+    secrets.mint(PLAIN, 60, bob)
+    clock.now += 60
+    secrets.mint(PLAIN, 60, alice)
+
+
+def test_a_secret_stands_for_who_made_it_and_makes_no_other(clock: Clock, secrets: ClientSecrets) -> None:
+    alice = Caller(Key("alice", digest_of("alice")))
+    value = secrets.mint(PLAIN, 60, alice).value
+    caller = secrets.caller_of(value)
+    assert caller is not None
+    assert caller.key is alice.key
+    assert caller.token is not None
+    assert caller.token not in value
+    with pytest.raises(ClientError, match="makes no other"):
+        secrets.mint(PLAIN, 60, caller)
+    clock.now += 60
+    assert secrets.caller_of(value) is None
+    assert secrets.caller_of("ek_unknown") is None
 
 
 async def test_a_key_is_told_with_the_settings_that_it_brings(

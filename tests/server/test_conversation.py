@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,17 +14,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.conversation import Conversation
+from server.disk import Disk, Log
 from server.errors import ClientError
+from server.health import Health
 from server.metrics import Metrics
 from server.native import NativeDialect
 from server.preferences import Preferences
+from server.recording import DiskRecording
 from server.socket import Socket
-from stream.errors import Overloaded
+from stream.errors import Overloaded, Unread
+from stream.events import Closed
+from stream.models import Models, Probabilities
 from stream.options import SessionOptions
-from stream.pump import Models, Probabilities, Pump
+from stream.pump import Pump
+from stream.recovery import Recovered
+from tests.server.journaled import files_in, full_disk, kept
 from tests.server.little import Line, Slots, running_models, silent_models
 from tests.server.running import Message
-from tests.stream.little import sound
+from tests.stream.little import detect, sound
 from vad.work import Work
 
 SECOND = 16_000
@@ -49,6 +59,20 @@ class Stalled(Pump):
 
     async def room(self) -> None:
         raise Overloaded("no progress")
+
+
+class Unheard(Pump):
+    """A pump whose client reads too slowly, once."""
+
+    unread = True
+
+    @property
+    def has_room(self) -> bool:
+        return not self.unread
+
+    async def room(self) -> None:
+        self.unread = False
+        raise Unread("1009 events are unread")
 
 
 @asynccontextmanager
@@ -132,6 +156,25 @@ async def test_a_detector_that_fails_ends_the_session_and_gives_its_slot_back() 
     assert error["code"] == "internal_error"
     assert "out of memory" not in error["message"]
     assert line.close == (1011, "internal_error")
+    assert line.heard[-1]["type"] == "session.closed"
+    sums = [line.heard[-1][f"{name}_ms"] for name in ("received", "speech", "non_speech", "dropped")]
+    assert sums == [3_000, 0, 0, 3_000]
+
+
+async def test_a_detector_that_hangs_leaves_nobody_waiting() -> None:
+    gate = threading.Event()
+
+    def hang(detector: object, work: list[Work]) -> list[Probabilities]:
+        gate.wait()
+        return detect(detector, work)
+
+    first, second = Line(), Line()
+    async with running_models(hang, vad_deadline=0.05) as models:
+        for line in (first, second):
+            async with conversing(line, models):
+                line.says(SENTENCE)
+            assert line.close == (1011, "internal_error")
+        gate.set()
 
 
 async def test_who_is_stopped_in_the_middle_of_speech_gets_the_final_and_1012() -> None:
@@ -241,15 +284,18 @@ async def test_bad_messages_are_answered_one_by_one() -> None:
 
 
 async def test_cancelling_a_conversation_gives_everything_back() -> None:
-    line, models = Line(), silent_models()
+    line, closed = Line(), list[Closed]()
+    models = replace(silent_models(), account=closed.append)
     socket = Socket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
     with Pump(models, ALL.options) as pump:
         running = asyncio.create_task(Conversation("5f1c", pump, native(pump), Metrics()).run(socket))
         line.says(SENTENCE)
-        await line.hears("session.created")
+        while pump.session.received < 3 * SECOND:
+            await asyncio.sleep(0)
         running.cancel()
         await asyncio.wait([running])
     assert running.cancelled()
+    assert closed == [Closed(3 * SECOND, 0, 0, 3 * SECOND, 0)]
     assert isinstance(models.slots, Slots)
     assert models.slots.lent == set()
 
@@ -261,13 +307,15 @@ async def test_every_final_failure_and_second_of_sound_is_counted() -> None:
         line.says(SENTENCE)
         line.says("nonsense")
         say(line, "end_of_stream")
-        with Pump(models, ALL.options) as pump:
+        with Pump(replace(models, account=metrics.count_audio), ALL.options) as pump:
             await Conversation("5f1c", pump, native(pump), metrics).run(socket)
     text = metrics.text().decode()
     assert 'stt_finals_total{reason="silence"} 1.0' in text
     assert 'stt_errors_total{code="invalid_json"} 1.0' in text
     seconds = [float(row.split()[-1]) for row in text.splitlines() if "audio_seconds_total{" in row]
     assert np.isclose(sum(seconds), 3.0)
+    assert "stt_lost_samples_total 0.0" in text
+    assert 'stt_final_latency_seconds_count{reason="silence"} 1.0' in text
 
 
 # Sessions that outlive their socket
@@ -277,12 +325,17 @@ FIRST, SECOND_HALF = pcm((False, SECOND), (True, SECOND)), pcm((True, SECOND), (
 
 @asynccontextmanager
 async def lasting(
-    line: Line, models: Models, *, seconds: float = 3600, journal: int = 1 << 20
+    line: Line,
+    models: Models,
+    *,
+    seconds: float = 3600,
+    journal: int = 1 << 20,
+    kind: type[Pump] = Pump,
 ) -> AsyncIterator[tuple[Conversation, asyncio.Task[None]]]:
     """A conversation that can be resumed, begun on this line."""
     socket = Socket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
-    with Pump(models, ALL.options) as pump:
-        dialect = NativeDialect("5f1c", pump, ALL, GREETING, resumable=True)
+    with kind(models, ALL.options) as pump:
+        dialect = NativeDialect("5f1c", pump, ALL, GREETING, token="secret")
         conversation = Conversation(
             "5f1c", pump, dialect, Metrics(), resume_seconds=seconds, journal_bytes=journal
         )
@@ -298,6 +351,22 @@ async def lasting(
 async def resumed(conversation: Conversation, line: Line, seen: int) -> asyncio.Task[None]:
     socket = Socket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
     return asyncio.create_task(conversation.resume(socket, seen))
+
+
+async def test_who_reads_too_slowly_is_closed_with_4013_and_its_session_waits_for_it() -> None:
+    before, after = Line(), Line()
+    async with running_models() as models, lasting(before, models, kind=Unheard) as (conversation, _):
+        before.says(SENTENCE)
+        while before.close is None:
+            await asyncio.sleep(0)
+        assert before.close == (4013, "slow_consumer")
+        coming_back = await resumed(conversation, after, before.heard[-1]["seq"])
+        await after.hears("response.audio_transcript.done")
+        say(after, "end_of_stream")
+        await coming_back
+    assert not [message for message in before.heard if message["type"] == "error"]
+    assert types(after)[0] == "session.resumed"
+    assert types(after)[-1] == "session.closed"
 
 
 async def test_who_was_cut_off_hears_what_it_missed_and_goes_on_in_the_same_utterance() -> None:
@@ -463,3 +532,212 @@ async def _cut_again_and_again(cuts: list[tuple[int, bool]], unread: int) -> Non
     assert len(told) == 2
     assert heard[-1]["received_ms"] == 6000
     assert [m["reason"] for m in told] == ["silence", "silence"]
+
+
+# Sessions that outlive their server
+
+
+@asynccontextmanager
+async def kept_on(
+    disk: Disk, models: Models, line: Line, *, seconds: float = 3600
+) -> AsyncIterator[tuple[Conversation, asyncio.Task[None]]]:
+    """A conversation begun on this line, with a journal."""
+    socket = Socket(await line.accepted(), max_message_bytes=1 << 24, send_timeout=3600)
+    with Pump(models, ALL.options) as pump:
+        recording = DiskRecording(disk.open("5f1c"))
+        dialect = NativeDialect("5f1c", pump, ALL, GREETING, token="secret", recording=recording)
+        conversation = Conversation(
+            "5f1c", pump, dialect, Metrics(), resume_seconds=seconds, journal_bytes=1 << 24, owner="alice"
+        )
+        running = asyncio.create_task(conversation.run(socket))
+        try:
+            yield conversation, running
+            await running
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
+
+
+def found(disk: Disk) -> tuple[Recovered, Log]:
+    """What a server left behind, and its journal taken up."""
+    past, log = kept(disk.folder, "5f1c"), disk.open("5f1c")
+    assert past is not None
+    log.adopt(disk.found(3600)["5f1c"], past.intact)
+    return past, log
+
+
+@asynccontextmanager
+async def gone_on(
+    disk: Disk, models: Models, *, seconds: float = 3600
+) -> AsyncIterator[tuple[Conversation, asyncio.Task[None]]]:
+    """The conversation that was left behind."""
+    past, log = found(disk)
+    with Pump(models, ALL.options, begun=past.begun) as pump:
+        dialect = NativeDialect.restored("5f1c", pump, past.head, DiskRecording(log), past.refused)
+        conversation = Conversation(
+            "5f1c", pump, dialect, Metrics(), resume_seconds=seconds, journal_bytes=1 << 24
+        )
+        running = asyncio.create_task(conversation.go_on(past))
+        try:
+            yield conversation, running
+            await running
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
+
+
+async def stopped(folder: Path, line: Line, said: bytes = FIRST) -> None:
+    """A server that stopped once it had told that speech began."""
+    async with running_models() as models:
+        with Disk(folder, Health()) as disk:
+            async with kept_on(disk, models, line) as (conversation, running):
+                line.says(said)
+                await line.hears("input_audio_buffer.speech_started")
+                conversation.stop()
+                await running
+            assert conversation.suspended
+
+
+async def test_a_session_that_lasts_is_not_finished_by_a_stop_and_is_kept(tmp_path: Path) -> None:
+    line = Line()
+    await stopped(tmp_path, line)
+    assert line.close == (1012, "session_kept")
+    assert not {"session.closed", "response.audio_transcript.done"} & set(types(line))
+    past = kept(tmp_path, "5f1c")
+    assert past is not None
+    assert past.head["owner"] == "alice"
+    assert past.number >= len(line.heard)  # one may have been kept and not told any more
+    assert past.begun.concluded == {}
+
+
+async def test_one_whose_client_was_cut_off_is_kept_as_well(tmp_path: Path) -> None:
+    line = Line()
+    async with running_models() as models:
+        with Disk(tmp_path, Health()) as disk:
+            async with kept_on(disk, models, line) as (conversation, running):
+                line.says(FIRST)
+                await line.hears("input_audio_buffer.speech_started")
+                line.leaves()
+                await asyncio.sleep(0)
+                conversation.stop()
+                await running
+    assert files_in(tmp_path) == ["5f1c.1.journal"]
+
+
+async def test_with_the_next_server_it_goes_on_in_the_same_utterance(tmp_path: Path) -> None:
+    before, after = Line(), Line()
+    await stopped(tmp_path, before)
+    async with running_models() as models:
+        with Disk(tmp_path, Health()) as disk:
+            async with gone_on(disk, models) as (conversation, _):
+                back = await resumed(conversation, after, before.heard[-1]["seq"])
+                told = await after.hears("session.resumed")
+                assert told["received_ms"] == 2000
+                after.says(SECOND_HALF)
+                say(after, "end_of_stream")
+                await back
+            conversation.forget()
+    (final,) = finals(after)
+    assert final["end_ms"] - final["start_ms"] > 2000
+    assert (after.heard[-1]["type"], after.heard[-1]["received_ms"]) == ("session.closed", 4000)
+    numbers = [message["seq"] for message in [*before.heard, *after.heard[1:]]]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert types(after).count("input_audio_buffer.speech_started") == 0  # it was told before
+    assert after.close == (1000, "")
+    assert files_in(tmp_path) == []
+
+
+async def test_a_client_that_comes_back_while_all_is_played_once_more_is_answered_after_that(
+    tmp_path: Path,
+) -> None:
+    before, after = Line(), Line()
+    await stopped(tmp_path, before, FIRST + SENTENCE * 5)
+    async with running_models() as models:
+        with Disk(tmp_path, Health()) as disk:
+            async with gone_on(disk, models) as (conversation, _):
+                back = await resumed(conversation, after, before.heard[-1]["seq"])
+                assert (await after.hears("session.resumed"))["received_ms"] == 17_000
+                say(after, "end_of_stream")
+                await back
+    assert len(finals(before)) + len(finals(after)) == 6
+
+
+async def test_what_nobody_comes_back_for_is_still_transcribed(tmp_path: Path) -> None:
+    late = Line()
+    await stopped(tmp_path, Line())
+    async with running_models() as models:
+        with Disk(tmp_path, Health()) as disk:
+            async with gone_on(disk, models, seconds=0.01) as (conversation, running):
+                await running
+            await (await resumed(conversation, late, 1))
+    assert [final["reason"] for final in finals(late)] == ["disconnect"]
+    assert types(late)[-1] == "session.closed"
+
+
+async def test_a_server_that_stops_while_it_plays_what_was_left_behind_leaves_it_once_more(
+    tmp_path: Path,
+) -> None:
+    before, after = Line(), Line()
+    await stopped(tmp_path, before)
+    async with running_models() as models:
+        with Disk(tmp_path, Health()) as disk:
+            async with gone_on(disk, models) as (conversation, _):
+                await asyncio.sleep(0)
+                conversation.stop()
+        with Disk(tmp_path, Health()) as disk:
+            async with gone_on(disk, models) as (conversation, _):
+                back = await resumed(conversation, after, before.heard[-1]["seq"])
+                await after.hears("session.resumed")
+                after.says(SECOND_HALF)
+                say(after, "end_of_stream")
+                await back
+    assert len(finals(after)) == 1
+    assert after.heard[-1]["received_ms"] == 4000
+
+
+async def test_a_session_whose_journal_was_lost_is_finished_by_a_stop(tmp_path: Path) -> None:
+    line = Line()
+    async with running_models() as models:
+        with full_disk(20_000), Disk(tmp_path, Health()) as disk:
+            async with kept_on(disk, models, line) as (conversation, running):
+                line.says(FIRST)
+                await line.hears("input_audio_buffer.speech_started")
+                conversation.stop()
+                await running
+    assert line.close == (1012, "server_restarting")
+    assert len(finals(line)) == 1
+    assert files_in(tmp_path) == []
+
+
+async def test_a_long_session_begins_a_new_file_and_keeps_only_what_it_needs(tmp_path: Path) -> None:
+    line, after = Line(), Line()
+    silence = pcm((False, 40 * SECOND))
+    async with running_models() as models:
+        with Disk(tmp_path, Health()) as disk:
+            async with kept_on(disk, models, line) as (conversation, running):
+                for _ in range(3):  # 1.2 MB each
+                    line.says(SENTENCE + silence)
+                while "5f1c.2.journal" not in files_in(tmp_path):
+                    line.says(pcm((False, 1600)))
+                    await asyncio.sleep(0.001)
+                line.says(FIRST)
+                while len([kind for kind in types(line) if kind.endswith("speech_started")]) < 4:
+                    await asyncio.sleep(0.001)
+                conversation.stop()
+                await running
+        past = kept(tmp_path, "5f1c")
+        assert past is not None
+        assert past.begun.snapshot.state.received > SECOND * 43
+        with Disk(tmp_path, Health()) as disk:
+            async with gone_on(disk, models) as (conversation, _):
+                back = await resumed(conversation, after, line.heard[-1]["seq"])
+                await after.hears("session.resumed")
+                after.says(SECOND_HALF)
+                say(after, "end_of_stream")
+                await back
+    assert [final["item_id"] for final in finals(line) + finals(after)] == [
+        f"item_5f1c_{number}" for number in range(1, 5)
+    ]
+    closed = after.heard[-1]
+    assert closed["received_ms"] == closed["speech_ms"] + closed["non_speech_ms"] + closed["dropped_ms"]
+    assert closed["segments"] == 4

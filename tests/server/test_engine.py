@@ -11,10 +11,11 @@ import pytest
 
 from asr.hypothesis import Request
 from audio.clip import HOP, Clip
-from batching.errors import Closed
+from batching.errors import Closed, ModelBroken
 from server.engine import Engine, State
 from server.recognizers import Unavailable
 from server.settings import Place
+from stream.workers import MOST_FAILED_STEPS
 from tests.asr import tiny
 from tests.server.program import Program, free_port, program
 from tests.server.running import Client, dones, errors, first_sentence, free_settings, until
@@ -150,6 +151,23 @@ async def test_a_model_that_cannot_be_had_is_a_failure_that_says_why(tmp_path: P
     assert failures == [State.FAILED]
 
 
+async def test_a_detector_that_does_nothing_but_fail_is_a_failure_of_the_engine() -> None:
+    failures: list[str | None] = []
+    async with Engine(free_settings(), lambda: failures.append(engine.error)) as engine:
+        await loaded(engine)
+        async with engine.borrow() as (models, _):
+            slot = models.slots.open()
+            for _ in range(MOST_FAILED_STEPS):
+                assert engine.health.ok
+                with pytest.raises(RuntimeError, match="bounds"):
+                    await models.vad.submit(Work(slot, np.zeros((1, 7), np.float32)))
+            with pytest.raises(ModelBroken):
+                await models.vad.submit(Work(slot, np.zeros((1, HOP), np.float32)))
+        assert (engine.state, engine.ready) == (State.FAILED, False)
+        assert failures == [engine.error]
+        assert list(engine.health.troubles) == ["detector"]
+
+
 async def test_a_device_that_does_not_exist_is_a_failure_too() -> None:
     async with Engine(free_settings(vad_device="abacus")) as engine:
         await loaded(engine)
@@ -236,6 +254,36 @@ def test_a_recognizer_that_is_killed_in_the_middle_is_started_again_and_no_final
         assert errors(messages) == []
         assert len(dones(messages)) == 1
         assert server.recognizer().pid != first.pid
+
+
+@pytest.mark.slow
+def test_a_recognizer_that_hangs_is_killed_and_no_final_is_lost() -> None:
+    with program(ASR_PLACE="process", ASR_DEADLINE_SECONDS="0.5") as server:
+        assert server.ready()["ready"]
+        first = server.recognizer()
+        first.suspend()
+        with Client(f"{server.ws}?include_audio=false") as client:
+            client.talk(first_sentence())
+            client.say("end_of_stream")
+            until(lambda: bool(server.get("/ready").json()["troubles"]))
+            answer = server.get("/ready")
+            (trouble,) = answer.json()["troubles"]
+            assert (answer.status_code, trouble["name"]) == (503, "recognizer free")
+            assert trouble["why"].startswith("is being started again: no answer for")
+            messages = client.hear_until_closed()
+        assert errors(messages) == []
+        assert len(dones(messages)) == 1
+        assert server.recognizer().pid != first.pid
+        answer = server.get("/ready")
+        assert (answer.status_code, answer.json()["troubles"]) == (200, [])
+        assert 'stt_model_restarts_total{model="free"} 1.0' in server.get("/metrics").text
+
+
+@pytest.mark.slow
+def test_a_detector_that_does_not_answer_ends_the_server_so_that_another_may_be_started() -> None:
+    with program(VAD_DEADLINE_SECONDS="0.000001") as server:
+        assert server.exit_status() == 1
+        assert "trouble with the detector: is broken: vad: no answer for" in server.log
 
 
 def processes(server: Program) -> list[int]:

@@ -6,7 +6,7 @@ from starlette.testclient import TestClient
 
 from server.app import create_app
 from server.envelope import add_envelope, http_error_of
-from server.errors import ClientError, models_not_ready
+from server.errors import ClientError, models_not_ready, rate_limited
 from server.metrics import Metrics
 from tests.server.running import free_settings
 
@@ -76,8 +76,14 @@ def test_what_a_stream_would_be_told_has_a_status() -> None:
     assert http_error_of(models_not_ready()).status == 503
     assert http_error_of(ClientError("internal_error", "x", server=True, retryable=True)).status == 500
     assert http_error_of(ClientError("invalid_value", "x", param="model")).status == 400
+    limited = http_error_of(rate_limited("x", 6.5))
+    assert (limited.status, limited.code, limited.headers) == (
+        429,
+        "rate_limit_exceeded",
+        {"retry-after": "7"},
+    )
 
 
 def test_the_doors_of_the_server_have_it() -> None:
-    answer = TestClient(create_app(free_settings())).get("/v1/nothing")
+    answer = TestClient(create_app(free_settings()), base_url="http://localhost").get("/v1/nothing")
     assert answer.json()["error"]["type"] == "invalid_request_error"

@@ -57,3 +57,17 @@ def test_an_error_stands_in_two_shapes_at_once(
 
 def test_an_error_reads_as_its_message() -> None:
     assert str(ClientError("invalid_value", "too large")) == "too large"
+
+
+def test_a_clients_own_limits_may_be_tried_again_and_say_when() -> None:
+    for error in (errors.session_limit_reached(2, 7.0), errors.rate_limited("too much", 7.0)):
+        assert (error.close, error.status, error.retryable, error.retry_after) == (4029, 429, True, 7.0)
+        assert not error.server
+
+
+def test_openai_has_one_code_for_all_of_them() -> None:
+    told = errors.in_openai_words(errors.session_limit_reached(2, 7.0))
+    assert (told.code, told.reason) == ("rate_limit_exceeded", "invalid_request_error.rate_limit_exceeded")
+    assert (told.close, told.status, told.retry_after) == (4029, 429, 7.0)
+    other = errors.overloaded("full")
+    assert errors.in_openai_words(other) is other

@@ -33,3 +33,11 @@ def test_too_many_bytes_are_told_in_openais_words() -> None:
 
 def test_who_is_to_come_again_is_told_when() -> None:
     assert int(try_again("x", "y").headers["retry-after"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "header"), [(None, "1"), (0.0, "1"), (0.2, "1"), (6.1, "7"), (3600.0, "3600")]
+)
+def test_the_wait_is_told_in_whole_seconds_and_never_too_short(seconds: float | None, header: str) -> None:
+    told = try_again("later", "rate_limit_exceeded", status=429, retry_after=seconds)
+    assert (told.status, told.headers) == (429, {"retry-after": header})

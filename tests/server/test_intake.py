@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from server.errors import ClientError
 from server.intake import MAX_MARKER, Intake
 from server.preferences import Preferences
+from server.recording import Recording
 from stream.events import MarkerReached
 from stream.options import SessionOptions
 from stream.pump import Pump
@@ -226,3 +227,91 @@ def test_a_cut_after_the_end_changes_nothing(client: Client) -> None:
     client.intake.finish(Reason.END_OF_STREAM)
     client.intake.pause()
     assert client.received == 0
+
+
+class Notebook(Recording):
+    """Writes down what is to be kept."""
+
+    def __init__(self) -> None:
+        self.kept: list[str] = []
+
+    def command(self, text: str) -> None:
+        self.kept.append(text)
+
+    def refuse(self) -> None:
+        self.kept.append("refused")
+
+    def end(self, reason: Reason) -> None:
+        self.kept.append(reason)
+
+
+def noted(commands: int = 0) -> tuple[Intake, Notebook, Pump]:
+    pump = Pump(silent_models(), SessionOptions())
+    pump.__enter__()
+    notebook = Notebook()
+    return Intake(pump, PREFERENCES, notebook, commands), notebook, pump
+
+
+def test_messages_that_are_no_sound_are_counted_and_kept_refused_ones_too() -> None:
+    intake, notebook, _ = noted(commands=7)
+    marker, bad = json.dumps({"type": "marker", "id": "m"}), json.dumps({"type": "marker"})
+    intake.receive(marker)
+    for refused in (bad, "nonsense", json.dumps({"type": "nonsense"})):
+        with pytest.raises(ClientError):
+            intake.receive(refused)
+    update = json.dumps({"type": "session.update", "session": {"words": True}})
+    intake.receive(update)
+    assert notebook.kept == [marker, "refused", "refused", "refused", update]
+    assert intake.commands == 7 + 5
+
+
+def test_sound_is_no_such_message_not_even_where_it_is_refused() -> None:
+    intake, notebook, pump = noted()
+    intake.receive(bytes(320))
+    intake.receive(json.dumps({"type": APPEND, "audio": pybase64.b64encode(bytes(320)).decode()}))
+    with pytest.raises(ClientError):
+        intake.receive(json.dumps({"type": APPEND, "audio": "!"}))
+    assert (intake.commands, notebook.kept, pump.session.received) == (0, [], 320)
+
+
+def test_an_end_is_kept_behind_all_sound_and_before_the_message_that_asked_for_it() -> None:
+    intake, notebook, _ = noted()
+    end = json.dumps({"type": "end_of_stream"})
+    intake.receive(end)
+    intake.finish(Reason.DISCONNECT)
+    assert notebook.kept == [Reason.END_OF_STREAM, end]
+    assert intake.commands == 1
+
+
+def test_sound_that_is_played_once_more_is_followed_by_what_comes_then() -> None:
+    intake, _, pump = noted()
+    intake.hear(np.zeros(100, np.float32))
+    intake.receive(bytes(200))
+    assert pump.session.received == 200
+
+
+@given(st.lists(st.integers(1, 100), min_size=1, max_size=5), st.sampled_from([16_000, 8_000]))
+def test_after_cuts_anywhere_the_client_goes_on_at_the_millisecond_and_nothing_is_heard_twice(
+    cuts: list[int], rate: int
+) -> None:
+    """cuts: frames that come before each; a client knows of milliseconds only, and sends the one that was
+    under way once more."""
+    client = Client(sample_rate=rate)
+    frames = np.arange(60 * rate // 1000, dtype="<i2") * 64
+    for cut in [*cuts, len(frames)]:
+        first = client.intake.received_ms * rate // 1000
+        client.intake.receive(frames[first : first + cut].tobytes())
+        client.intake.pause()
+    assert client.received == 60 * 16
+    if rate == 16_000:
+        heard = client.pump.session.ring.read(0, client.received)
+        np.testing.assert_array_equal(heard, (frames / 32768).astype(np.float32))
+
+
+def test_no_more_is_acknowledged_than_a_client_that_comes_back_can_leave_out() -> None:
+    client = Client(events="all")
+    client.append(bytes(2 * 8_000 - 2))
+    (told,) = [reply["received_ms"] for reply in [client.append(bytes(2 * 14))] if reply]
+    assert (client.received, told) == (8_013, 500)
+    client.intake.pause()
+    assert client.intake.received_ms == 500

@@ -2,14 +2,16 @@
 
 import json
 import logging
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from websockets.exceptions import InvalidStatus
 
-from server.logs import session_id, set_up
-from server.settings import LogFormat
-from tests.server.running import Client, dones, first_sentence, free_settings, serve
+from server.logs import LogFormat, key_name, session_id, set_up
+from tests.server.program import program
+from tests.server.running import Client, dones, first_sentence, free_settings, serve, until
 
 log = logging.getLogger("tests.server")
 
@@ -59,6 +61,52 @@ def test_an_exception_stands_in_its_line(capsys: pytest.CaptureFixture[str]) -> 
     assert line["exception"].endswith("ValueError: oh")
 
 
+def test_a_line_that_is_written_outside_a_session_may_say_which_one_it_is_about(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    set_up("info", LogFormat.JSON)
+    log.info("it failed", extra={"session": "5f1c", "utterance": 7})
+    token = key_name.set("ann")
+    log.info("inside")
+    key_name.reset(token)
+    outside, inside = ours(capsys.readouterr().err)
+    assert (outside["session"], outside["utterance"]) == ("5f1c", 7)
+    assert (inside["key"], "session" in inside) == ("ann", False)
+
+
+def test_a_warning_is_a_line_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        set_up("info", LogFormat.JSON)
+        logging.captureWarnings(False)
+        logging.captureWarnings(True)
+        warnings.warn("it will go away", stacklevel=1)
+    (line,) = (line for line in lines(capsys.readouterr().err) if line["logger"] == "py.warnings")
+    assert "it will go away" in line["message"]
+
+
+@pytest.mark.slow
+def test_whatever_a_server_says_in_its_life_is_lines_of_json() -> None:
+    with program(LOG_FORMAT="json", ASR_PLACE="process") as server:
+        assert server.ready()["ready"]
+        with Client(f"{server.ws}?events=all") as client:
+            name = client.hear()["session_id"]
+            client.talk(first_sentence())
+            client.end()
+        with pytest.raises(InvalidStatus), Client(f"{server.ws.removesuffix('stt')}nothing"):
+            pass
+        server.recognizer().kill()
+        until(lambda: "is over" in server.log)
+        assert server.stop() == 0
+        told = lines(server.log)
+    assert all({"time", "level", "logger", "message"} <= line.keys() for line in told)
+    assert {"uvicorn.error", "server.engine", "server.chronicle", "server.health"} <= {
+        line["logger"] for line in told
+    }
+    finals = [line for line in told if line["message"].startswith("final ")]
+    assert [(line["session"], line["utterance"]) for line in finals] == [(name, 1)]
+
+
 def test_below_its_level_nothing_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     set_up("warning", LogFormat.JSON)
     log.info("a detail")
@@ -92,7 +140,7 @@ def test_a_session_is_told_under_its_name_and_without_its_words(capsys: pytest.C
             client.talk(first_sentence())
             (final,) = dones(client.end())
     text = capsys.readouterr().err
-    told = [line for line in lines(text) if line["logger"] == "server.conversation"]
+    told = [line for line in lines(text) if line["logger"] in ("server.conversation", "server.chronicle")]
     assert {line.get("session") for line in told} == {name}
     assert [line["message"].split(",")[0].split(":")[0] for line in told] == [
         "session begins",
@@ -100,5 +148,34 @@ def test_a_session_is_told_under_its_name_and_without_its_words(capsys: pytest.C
         f"final 1, {final['start_ms']}".split(",")[0],
         "session ends",
     ]
+    assert [line.get("utterance") for line in told] == [None, None, 1, None]
     assert final["transcript"] not in text
     assert final["audio"][:40] not in text
+
+
+def test_of_a_url_what_uvicorn_logs_ends_before_its_query(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up("debug", LogFormat.JSON)
+    uvicorn = logging.getLogger("uvicorn.error")
+    uvicorn.info('%s - "WebSocket %s" [accepted]', "1.2.3.4:5", "/ws/stt?token=tk_1&resume=2")
+    uvicorn.info('%s - "WebSocket %s" %d', "1.2.3.4:5", "/ws/stt", 401)
+    told = [line["message"] for line in lines(capsys.readouterr().err) if "1.2.3.4" in line["message"]]
+    assert told == ['1.2.3.4:5 - "WebSocket /ws/stt" [accepted]', '1.2.3.4:5 - "WebSocket /ws/stt" 401']
+
+
+def test_headers_and_frames_are_not_logged_at_any_level() -> None:
+    """websockets writes them with uvicorn's logger, at debug."""
+    set_up("error", LogFormat.JSON)
+    assert not logging.getLogger("uvicorn.error").isEnabledFor(logging.WARNING)
+    set_up("debug", LogFormat.JSON)
+    assert not logging.getLogger("uvicorn.error").isEnabledFor(logging.DEBUG)
+    assert logging.getLogger("uvicorn.error").isEnabledFor(logging.INFO)
+
+
+def test_a_text_that_is_none_is_no_fault_of_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    with serve(free_settings(log_format=LogFormat.JSON)) as server, Client(server.ws) as client:
+        client.socket.send(b"\xff", text=True)
+        client.hear_until_closed()
+        assert client.close_code == 1007
+    (line,) = (each for each in lines(capsys.readouterr().err) if "Invalid UTF-8" in each["message"])
+    assert line["level"] == "info"
+    assert "exception" not in line

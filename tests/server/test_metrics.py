@@ -6,7 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from server.admission import Admission
 from server.engine import Engine
-from server.metrics import Metrics
+from server.metrics import MOST_KEYS, Metrics
 from server.settings import Settings
 from tests.server.running import Client, Server, first_sentence
 
@@ -62,7 +62,7 @@ def test_a_session_is_counted_with_its_finals_its_errors_and_its_sound(server: S
     def grown(name: str) -> float:
         return after.get(name, 0) - before.get(name, 0)
 
-    assert grown("stt_sessions_total") == 1
+    assert grown("stt_sessions_total/") == 1
     assert grown("stt_errors_total/invalid_json") == 1
     assert grown("stt_finals_total/silence") + grown("stt_finals_total/end_of_stream") == 1
     seconds = sum(grown(f"stt_audio_seconds_total/{fate}") for fate in ("speech", "non_speech", "dropped"))
@@ -73,3 +73,16 @@ def test_a_session_is_counted_with_its_finals_its_errors_and_its_sound(server: S
 
 def test_the_text_says_which_version_it_is(server: Server) -> None:
     assert server.get("/metrics").headers["content-type"].startswith("text/plain; version=0.0.4")
+
+
+def test_the_names_of_keys_are_told_apart_as_long_as_they_are_few() -> None:
+    metrics = Metrics()
+    for name in (None, *(f"key_{place}" for place in range(MOST_KEYS + 1)), "key_0"):
+        metrics.count_session(name)
+    counted = {
+        k: v for k, v in values(metrics.text().decode()).items() if k.startswith("stt_sessions_total/")
+    }
+    assert len(counted) == MOST_KEYS + 1
+    assert counted["stt_sessions_total/"] == 1
+    assert counted["stt_sessions_total/key_0"] == 2
+    assert counted["stt_sessions_total/other"] == 2

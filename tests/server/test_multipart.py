@@ -86,3 +86,8 @@ def test_what_is_no_form_or_too_much_is_named(body: bytes, message: str) -> None
 def test_a_form_needs_a_boundary() -> None:
     with pytest.raises(HttpError, match="no boundary"):
         Form("multipart/form-data")
+
+
+def test_a_boundary_that_is_too_long_is_named() -> None:
+    with pytest.raises(HttpError, match="Boundary length 300 exceeds"):
+        Form("multipart/form-data; boundary=" + "e" * 300)

@@ -19,15 +19,19 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from asr.hypothesis import Description
 from server.admission import Admission
+from server.auth import Gate
 from server.engine import Engine, State
 from server.errors import ClientError
 from server.metrics import Metrics
-from server.native import NativeDoor
+from server.native import NativeDialect, NativeDoor
 from server.preferences import OPTIONAL_EVENTS, Preferences
 from server.query import session_from_query
+from server.recording import Recording
+from stream.entry import Command, Ended, Sound
+from stream.models import Models
 from stream.options import SessionOptions
-from stream.pump import Models
-from tests.server.little import Line, running_models
+from stream.pump import Pump
+from tests.server.little import Line, running_models, silent_models
 from tests.server.raw import RawClient
 from tests.server.running import (
     Client,
@@ -41,6 +45,7 @@ from tests.server.running import (
     spoken,
     until,
 )
+from vad.segmenter import Reason
 
 LIMIT = 1 << 20
 DEFAULT = Preferences(SessionOptions())
@@ -543,7 +548,7 @@ class SlowEngine(Engine):
 
 
 def slow_door(engine: Engine, admission: Admission, seconds: float = 60.0) -> NativeDoor:
-    return NativeDoor(free_settings(), engine, admission, Metrics(), seconds)
+    return NativeDoor(free_settings(), engine, admission, Metrics(), seconds, gate=Gate())
 
 
 async def test_what_is_said_while_the_model_loads_is_heard_afterwards() -> None:
@@ -590,4 +595,63 @@ async def test_a_server_that_stops_does_not_let_anybody_wait_for_a_model() -> No
     await admission.drain(60.0)
     await waiting
     assert line.heard[0]["error"]["code"] == "server_restarting"
+    assert line.close == (1012, "server_restarting")
+
+
+# Sessions of a server before.
+
+
+def dialect_of(preferences: Preferences = DEFAULT) -> tuple[NativeDialect, Pump]:
+    pump = Pump(silent_models(), preferences.options)
+    pump.__enter__()
+    return NativeDialect("5f1c", pump, preferences, {}, model="free", token="secret"), pump
+
+
+def restored_from(before: NativeDialect, refused: int = 0) -> tuple[NativeDialect, Pump]:
+    saved = json.loads(json.dumps(before.saved()))
+    pump = Pump(silent_models(), SessionOptions())
+    pump.__enter__()
+    return NativeDialect.restored("5f1c", pump, saved, Recording(), refused), pump
+
+
+def test_a_dialect_that_was_saved_is_found_by_its_token_and_goes_on_as_it_stood() -> None:
+    before, _ = dialect_of(DEFAULT.merged({"events": "all", "words": True}))
+    before.receive(json.dumps({"type": "session.update", "session": {"vad": {"silence_ms": 700}}}))
+    after, _ = restored_from(before, refused=2)
+    assert after.comeback is after
+    assert after.key == before.key
+    assert after.describe() == before.describe()
+    assert after.describe()["vad"]["silence_ms"] == 700  # type: ignore[index]
+    assert after.saved() == {**before.saved(), "commands": 3}
+
+
+def test_the_token_itself_is_not_saved() -> None:
+    before, _ = dialect_of()
+    assert "secret" not in json.dumps(before.saved())
+
+
+def test_what_came_in_before_is_played_once_more_as_it_came() -> None:
+    after, pump = restored_from(dialect_of()[0])
+    assert after.replay(Sound(np.zeros(1600, np.float32))) == ()
+    update = json.dumps({"type": "session.update", "session": {"words": True}})
+    (reply,) = after.replay(Command(update))
+    assert reply["type"] == "session.updated"
+    assert (pump.session.received, after.ended) == (1600, False)
+    after.replay(Ended(Reason.DISCONNECT))
+    assert after.ended
+    welcome = after.welcome(seen=5, replayed=2)
+    told = (welcome["received_ms"], welcome["received_messages"], welcome["seq"])
+    assert told == (100, 1, 5)
+
+
+def test_what_another_kind_of_server_saved_is_refused() -> None:
+    with pytest.raises(KeyError):
+        NativeDialect.restored("5f1c", dialect_of()[1], {"model": "free"}, Recording(), 0)
+
+
+async def test_who_comes_back_to_a_server_that_stops_is_sent_to_the_next_one() -> None:
+    """Its session may be kept already, and found here no more."""
+    line, admission = Line(), Admission(1)
+    await admission.drain(0.0)
+    await slow_door(SlowEngine(), admission).serve(line.asking("resume=token&ack=0"))
     assert line.close == (1012, "server_restarting")

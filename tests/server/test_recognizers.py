@@ -13,8 +13,11 @@ from asr.hypothesis import Description, Hypothesis, Request
 from audio.clip import Clip
 from batching.batcher import Batcher
 from batching.errors import Closed
-from server.recognizers import Asr, Recognizer, Recognizers, State, Unavailable
+from server.health import Health
+from server.lives import Asr, Recognizer, State
+from server.recognizers import Recognizers, Unavailable
 from server.shelf import Shelf
+from server.watchdog import Watchdog
 from stream.workers import Report
 
 SECOND = Request(Clip(np.zeros(16_000, np.float32)))
@@ -50,11 +53,16 @@ class Yard:
     def __init__(self, memory: int = 0) -> None:
         self.workers: list[Worker] = []
         self.batchers: list[weakref.ref[Asr]] = []
+        self.watchdogs: list[Watchdog] = []
+        self.health = Health()
+        self.restarts: list[str] = []
+        self.failures: list[str] = []
         self.open = True
         self.memory = memory
 
-    def build(self, source: str) -> Asr:
+    def build(self, source: str, watchdog: Watchdog) -> Asr:
         worker = Worker(source, len(self.workers), self.memory)
+        self.watchdogs.append(watchdog)
         if self.open:
             worker.gate.set()
         self.workers.append(worker)
@@ -82,7 +90,14 @@ async def running(
     shelf = Shelf(budget=budget, idle_seconds=idle)
     sources = {name: f"/{name}" for name in "abc"}
     async with Recognizers(
-        sources, yard.build, shelf, weigh=lambda source: weight, retry_seconds=retry
+        sources,
+        yard.build,
+        shelf,
+        weigh=lambda source: weight,
+        retry_seconds=retry,
+        health=yard.health,
+        on_restart=yard.restarts.append,
+        on_broken=yard.failures.append,
     ) as recognizers:
         yield recognizers
     assert all(worker.closed for worker in yard.workers)
@@ -351,3 +366,42 @@ async def test_many_come_and_go_and_what_is_in_use_always_answers() -> None:
         for _ in range(20):
             served += sum(await asyncio.gather(*(visit(recognizers) for _ in range(6))))
         assert served > 40
+
+
+async def test_one_that_is_started_again_is_told_of_and_matters_where_it_is_the_default(yard: Yard) -> None:
+    async with running(yard) as recognizers:
+        for name in ("a", "b"):
+            await used(recognizers, name)
+        for watchdog in yard.watchdogs:
+            watchdog.restarting("it died")
+        assert states(recognizers)[:2] == [State.RESTARTING, State.RESTARTING]
+        assert yard.restarts == ["a", "b"]
+        yard.watchdogs[0].restarted()
+        assert list(yard.health.troubles) == ["recognizer b"]
+        assert yard.health.ok
+        yard.watchdogs[0].restarting("it died once more")
+        assert not yard.health.ok
+    assert yard.health.troubles == {}
+
+
+async def test_the_default_that_breaks_is_said_to_who_can_end_the_server(yard: Yard) -> None:
+    async with running(yard) as recognizers:
+        await used(recognizers, "a")
+        yard.watchdogs[0].broken("nothing is left")
+        assert yard.failures == ["nothing is left"]
+        assert recognizers.status("a").state is State.FAILED
+        with pytest.raises(Unavailable, match="nothing is left"):
+            await used(recognizers, "a")
+
+
+async def test_another_one_that_breaks_is_loaded_anew_for_those_who_come_then(yard: Yard) -> None:
+    async with running(yard, retry=0.0) as recognizers:
+        async with recognizers.borrow("b") as held:
+            yard.watchdogs[0].broken("nothing is left")
+            assert recognizers.status("b").state is State.FAILED
+            assert await used(recognizers, "b") == "/b 1"
+            assert await said(held) == "/b 0"
+            assert yard.health.troubles
+        while yard.health.troubles:
+            await asyncio.sleep(0)
+        assert (yard.failures, recognizers.loaded) == ([], 1)

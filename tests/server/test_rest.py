@@ -265,7 +265,7 @@ def send_for_ever(client: socket.socket, data: bytes) -> None:
 
 def head(lines: str) -> bytes:
     kind = "" if "Content-Type" in lines else "Content-Type: multipart/form-data; boundary=b\r\n"
-    return f"POST /v1/audio/transcriptions HTTP/1.1\r\nHost: here\r\n{kind}{lines}\r\n\r\n".encode()
+    return f"POST /v1/audio/transcriptions HTTP/1.1\r\nHost: localhost\r\n{kind}{lines}\r\n\r\n".encode()
 
 
 def read_all(client: socket.socket) -> bytes:

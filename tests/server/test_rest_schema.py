@@ -36,7 +36,7 @@ def test_nothing_refers_to_what_is_not_there() -> None:
 @pytest.mark.parametrize("path", ["transcriptions", "translations"])
 def test_every_error_is_described_in_the_envelope(path: str) -> None:
     responses = DOCUMENT["paths"][f"/v1/audio/{path}"]["post"]["responses"]
-    assert responses.keys() == {"200", "400", "408", "413", "415", "500", "503"}
+    assert responses.keys() == {"200", "400", "401", "408", "413", "415", "500", "503"}
     for status in responses.keys() - {"200"}:
         schema = responses[status]["content"]["application/json"]["schema"]
         assert schema["properties"]["error"]["required"] == ["message", "type", "param", "code"]

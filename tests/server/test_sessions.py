@@ -2,13 +2,13 @@
 
 import asyncio
 
-from server.sessions import Sessions, new_token
+from server.sessions import Sessions, digest, new_token
 
 
 async def test_a_session_is_found_by_its_token_and_by_no_other() -> None:
     sessions: Sessions[str] = Sessions(60, most=10)
     token = new_token()
-    sessions.add(token, "mine")
+    sessions.add(digest(token), "mine")
     assert sessions.find(token) == "mine"
     assert sessions.find(new_token()) is None
     assert sessions.find("\ud800") is None
@@ -16,10 +16,10 @@ async def test_a_session_is_found_by_its_token_and_by_no_other() -> None:
 
 async def test_after_its_end_it_is_held_for_a_while() -> None:
     sessions: Sessions[str] = Sessions(0, most=10)
-    sessions.add("a", "mine")
+    sessions.add(digest("a"), "mine")
     await asyncio.sleep(0)
     assert sessions.find("a") == "mine"
-    sessions.end("a")
+    sessions.end(digest("a"))
     assert sessions.find("a") == "mine"
     while sessions.find("a"):
         await asyncio.sleep(0)
@@ -29,10 +29,28 @@ async def test_after_its_end_it_is_held_for_a_while() -> None:
 async def test_of_those_that_ended_the_first_is_let_go_when_there_are_too_many() -> None:
     sessions: Sessions[str] = Sessions(60, most=2)
     for token in "abcd":
-        sessions.add(token, token)
+        sessions.add(digest(token), token)
     for token in "bca":
-        sessions.end(token)
+        sessions.end(digest(token))
     assert [sessions.find(token) for token in "abcd"] == ["a", None, "c", "d"]
+
+
+async def test_one_that_can_be_found_no_more_is_forgotten_aloud() -> None:
+    forgotten: list[str] = []
+    sessions: Sessions[str] = Sessions(60, most=1, forgotten=forgotten.append)
+    for token in "ab":
+        sessions.add(digest(token), token)
+        sessions.end(digest(token))
+    assert forgotten == ["a"]
+
+
+async def test_one_that_goes_on_elsewhere_is_not() -> None:
+    forgotten: list[str] = []
+    sessions: Sessions[str] = Sessions(60, most=1, forgotten=forgotten.append)
+    sessions.add(digest("a"), "mine")
+    sessions.leave(digest("a"))
+    assert sessions.find("a") is None
+    assert forgotten == []
 
 
 def test_tokens_are_long_and_never_the_same() -> None:

@@ -122,3 +122,16 @@ async def test_other_kinds_of_body_are_named(kind: str) -> None:
     with pytest.raises(HttpError) as refused:
         await read(request(Sender(b"x"), content_type=kind))
     assert refused.value.status == 415
+
+
+@pytest.mark.parametrize(("piece", "seconds", "is_taken"), [(1, 10.0, False), (1 << 15, 10.0, True)])
+async def test_a_body_that_drips_is_not_waited_for(piece: int, seconds: float, is_taken: bool) -> None:
+    """Each of its pieces comes in time; all of them together do not."""
+    clock = iter(range(0, 1_000, int(seconds)))
+    body = Body(request(Sender(*[bytes(piece)] * 10)), 1 << 30, now=lambda: float(next(clock)))
+    if is_taken:
+        assert len([chunk async for chunk in body.chunks(1 << 30)]) == 10
+        return
+    with pytest.raises(HttpError) as refused:
+        _ = [chunk async for chunk in body.chunks(1 << 30)]
+    assert refused.value.status == 408

@@ -20,6 +20,7 @@ from stream.events import (
     Event,
     Failed,
     Final,
+    Lagging,
     MarkerReached,
     Partial,
     SpeechStarted,
@@ -107,6 +108,7 @@ EXAMPLES: list[tuple[Event, dict[str, Any]]] = [
             "segments": 12,
         },
     ),
+    (Lagging(1200), {"type": "server.lag", "lag_ms": 1200}),
 ]
 
 

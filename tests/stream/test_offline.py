@@ -13,8 +13,9 @@ from audio.clip import Clip, Samples
 from audio.errors import DamagedFile
 from stream.errors import DetectorFailed
 from stream.events import Closed, Event, Final
+from stream.models import Models
 from stream.offline import load_models, transcribe_file
-from stream.pump import MAX_UNJUDGED, MAX_UNRECOGNISED, Models
+from stream.pump import MAX_UNJUDGED, MAX_UNRECOGNISED
 from tests.stream.little import flat, play, sound
 from tests.stream.working import BrokenDetector, HeldRecognizer, Recognizer, models
 

@@ -1,23 +1,37 @@
 """The pump: a session at work on real batchers, with little models."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from asr.hypothesis import Hypothesis, Request
 from audio.clip import Clip, Samples
-from batching.batcher import Batcher
+from batching.batcher import BULK, Batcher, Taken
+from batching.errors import ModelDied
 from batching.worker import ThreadWorker
-from stream.errors import DetectorFailed
-from stream.events import Closed, Event, Failed, Final, Partial
+from stream.errors import DetectorFailed, Overloaded, Unread
+from stream.events import Closed, Event, Failed, Final, Lagging, Partial
+from stream.models import Fate, Models, Probabilities
 from stream.options import SessionOptions
-from stream.pump import MAX_UNJUDGED, Models, Probabilities, Pump
-from tests.stream.little import detect, sound, transcribe
+from stream.outbox import MAX_EVENTS
+from stream.pump import MAX_UNJUDGED, UNREAD_SECONDS, Pump
+from stream.relief import Relief
+from stream.session import Session
+from stream.snapshot import Begun, Snapshot, save
+from stream.turns import AdaptiveSilence
+from stream.utterance import Conclusion, Kind
+from tests.stream.little import FEW_GUARDS, detect, flat, hear, sound, transcribe
+from tests.stream.working import Detector, Recognizer
+from tests.stream.working import models as working
 from vad.segmenter import Reason
-from vad.work import Work
+from vad.work import Memory, Work
 
 SECOND = 16_000
 Detect = Callable[[object, list[Work]], list[Probabilities]]
@@ -42,7 +56,10 @@ class CountingSlots:
 
 @asynccontextmanager
 async def models(
-    detect: Detect = detect, transcribe: Transcribe = transcribe, waiting: int = 100
+    detect: Detect = detect,
+    transcribe: Transcribe = transcribe,
+    waiting: int = 100,
+    observe: Callable[[Sequence[Taken]], None] = lambda batch: None,
 ) -> AsyncIterator[Models]:
     vad_worker = ThreadWorker(lambda: None, detect, name="vad")
     asr_worker = ThreadWorker(lambda: None, transcribe, name="asr")
@@ -50,7 +67,7 @@ async def models(
     await asr_worker.start()
     async with (
         Batcher(vad_worker, max_items=100, max_waiting=100, stateless=False) as vad,
-        Batcher(asr_worker, max_items=8, max_waiting=waiting) as asr,
+        Batcher(asr_worker, max_items=8, max_waiting=waiting, observe=observe) as asr,
     ):
         yield Models(CountingSlots(), vad, asr)
 
@@ -77,6 +94,49 @@ async def test_a_stream_gives_its_finals_and_ends() -> None:
     assert sum(isinstance(event, Final) for event in events) == 2
     assert isinstance(events[-1], Closed)
     assert events[-1].received == len(TALK)
+
+
+async def test_what_became_of_the_sound_is_told_once_however_the_stream_ends() -> None:
+    for ends in (True, False):
+        accounts: list[Closed] = []
+        async with models() as shared:
+            with Pump(replace(shared, account=accounts.append), SessionOptions()) as pump:
+                await pour(pump, TALK)
+                if ends:
+                    pump.end(Reason.END_OF_STREAM)
+                    await events_of(pump)
+        (closed,) = accounts
+        assert closed.received == len(TALK) == closed.speech + closed.non_speech + closed.dropped
+        assert (closed.dropped == 0) is ends
+
+
+async def test_one_that_goes_on_elsewhere_is_accounted_for_there() -> None:
+    accounts: list[Closed] = []
+    async with models() as shared:
+        with Pump(replace(shared, account=accounts.append), SessionOptions()) as pump:
+            await pour(pump, TALK)
+            pump.handed_over = True
+    assert accounts == []
+
+
+async def test_of_an_utterance_of_which_the_model_died_only_the_final_is_tried_again() -> None:
+    heard: list[bool] = []
+
+    def die(recognizer: object, requests: Sequence[Request]) -> list[Hypothesis]:
+        heard.extend(request.partial for request in requests)
+        raise ModelDied("it died")
+
+    options = SessionOptions(partials=True, eager=False)
+    async with models(transcribe=die) as shared:
+        with Pump(shared, options) as pump:
+            await pour(pump, sound((False, SECOND), (True, 4 * SECOND), (False, SECOND)), chunk=512)
+            while not heard:
+                await asyncio.sleep(0)
+            pump.end(Reason.END_OF_STREAM)
+            events = await events_of(pump)
+    assert heard.count(True) <= 2  # the first, and one that was under way
+    assert heard.count(False) == ModelDied.tries
+    assert [event.message for event in events if isinstance(event, Failed)] == ["ModelDied: it died"]
 
 
 async def test_streams_do_not_mix() -> None:
@@ -271,3 +331,385 @@ async def test_finals_for_which_nobody_waits_go_behind_all_live_work() -> None:
             for pump in (first, file, live):
                 assert sum(isinstance(event, Final) for event in await events_of(pump)) == 1
     assert order == ["first", "live", "file"]
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def priorities_of(seconds: int, spoken_in: float) -> set[int]:
+    """Of the jobs of a stream whose sound came within so many seconds of the clock."""
+    taken: list[Taken] = []
+    clock = Clock()
+    async with models(observe=taken.extend) as shared:
+        with Pump(shared, SessionOptions(), clock=clock) as pump:
+            clock.now = spoken_in
+            await pour(pump, sound((False, SECOND), (True, (seconds - 2) * SECOND), (False, SECOND)))
+            pump.end(Reason.END_OF_STREAM)
+            await events_of(pump)
+    return {job.priority for job in taken}
+
+
+async def test_a_stream_that_is_ahead_of_the_clock_is_a_file_and_goes_behind_the_others() -> None:
+    assert await priorities_of(8, spoken_in=0.0) == {BULK}
+
+
+@pytest.mark.parametrize(("seconds", "spoken_in"), [(8, 8.0), (8, 7.9), (4, 0.0), (8, 100.0)])
+async def test_one_that_is_spoken_meanwhile_or_was_recorded_just_before_is_live(
+    seconds: int, spoken_in: float
+) -> None:
+    assert await priorities_of(seconds, spoken_in) <= {Kind.FINAL, Kind.EAGER}
+
+
+async def test_a_file_that_has_waited_too_long_behind_the_others_has_its_turn_among_them() -> None:
+    gate = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def held(recognizer: object, requests: Sequence[Request]) -> list[Hypothesis]:
+        asyncio.run_coroutine_threadsafe(gate.wait(), loop).result()
+        return transcribe(recognizer, requests)
+
+    taken: list[Taken] = []
+    async with models(transcribe=held, observe=taken.extend) as shared:
+        busy = asyncio.create_task(shared.asr.submit(Request(Clip(TALK, 0))))
+        with Pump(shared, SessionOptions(eager=False), clock=lambda: 0.0, stall_seconds=0.01) as pump:
+            pump.receive_audio(Clip(sound((True, 100 * SECOND)), 0))
+            while pump.session.unjudged > SECOND:
+                await asyncio.sleep(0.001)
+            waiting = len(shared.asr)
+            with pytest.raises(Overloaded):  # as nothing moved after that either
+                await pump.room()
+            gate.set()
+            pump.end(Reason.END_OF_STREAM)
+            await events_of(pump)
+        await busy
+    assert [job.priority for job in taken[1:]][:waiting] == [Kind.FINAL] * waiting
+
+
+async def fates_of(sheds: frozenset[Kind], options: SessionOptions) -> tuple[set[Kind], list[Event]]:
+    """Which jobs were done, and what came of it."""
+    done: set[Kind] = set()
+
+    def tally(kind: Kind, fate: Fate) -> None:
+        if fate is Fate.DONE:
+            done.add(kind)
+
+    async with models() as shared:
+        relieved = replace(shared, tally=tally, relief=lambda: Relief(sheds=sheds))
+        with Pump(relieved, options) as pump:
+            await pour(pump, TALK)
+            pump.end(Reason.END_OF_STREAM)
+            return done, await events_of(pump)
+
+
+async def test_finals_do_not_depend_on_what_is_shed() -> None:
+    options = SessionOptions(partials=True)
+    _, whole = await fates_of(frozenset(), options)
+    done, without = await fates_of(frozenset({Kind.PARTIAL, Kind.EAGER}), options)
+    assert done == {Kind.FINAL}
+    assert not any(isinstance(event, Partial) for event in without)
+    finals = [[e.hypothesis.text for e in events if isinstance(e, Final)] for events in (whole, without)]
+    assert finals[0] == finals[1] != []
+
+
+async def test_an_eager_text_that_decides_where_the_utterance_ends_is_not_shed() -> None:
+    done, _ = await fates_of(frozenset({Kind.EAGER}), SessionOptions(turn=AdaptiveSilence()))
+    assert Kind.EAGER in done
+
+
+def held_pump(options: SessionOptions, clock: Clock) -> Pump:
+    """Of models that nobody runs."""
+    vad: Batcher[Work, Probabilities] = Batcher(
+        ThreadWorker(lambda: None, detect, name="vad"), max_items=9, max_waiting=9, stateless=False
+    )
+    asr = Batcher(ThreadWorker(lambda: None, transcribe, name="asr"), max_items=9, max_waiting=9)
+    return Pump(Models(CountingSlots(), vad, asr), options, clock=clock)
+
+
+async def test_the_detector_is_behind_by_what_was_spoken_and_waits() -> None:
+    clock = Clock()
+    with held_pump(SessionOptions(), clock) as pump:
+        assert pump.lag == 0
+        clock.now = 10.0  # a client that says nothing yet is no lag
+        assert pump.lag == 0
+        pump.receive_audio(Clip(TALK[:SECOND], 0))
+        assert pump.lag == 1.0
+
+
+async def test_what_came_before_it_can_have_been_spoken_is_no_lag() -> None:
+    clock = Clock()
+    with held_pump(SessionOptions(), clock) as pump:
+        pump.receive_audio(Clip(TALK, 0))
+        assert pump.lag == 0
+        clock.now = 0.5
+        assert pump.lag == 0.5
+
+
+async def test_the_lag_is_told_to_who_asked_and_the_newest_replaces_what_was_not_sent() -> None:
+    with held_pump(SessionOptions(lag=True), Clock()) as asked, held_pump(SessionOptions(), Clock()) as other:
+        for pump in (asked, other):
+            for lag_ms in (100, 1000, 1100, 2000, 0):
+                pump.tell_lag(lag_ms)
+        assert await anext(asked.events()) == Lagging(0)
+        asked.tell_lag(3000)
+        assert await anext(asked.events()) == Lagging(3000)
+        other.end(Reason.END_OF_STREAM)
+        assert [type(event) for event in await events_of(other)] == [Closed]
+
+
+async def test_a_client_that_takes_too_few_events_for_too_long_is_not_waited_for() -> None:
+    clock = Clock()
+    with held_pump(SessionOptions(), clock) as pump:
+        events = pump.events()
+        for number in range(MAX_EVENTS + 10):
+            pump.mark(str(number))
+        assert not pump.has_room
+        waiting = asyncio.create_task(pump.room())
+        await asyncio.sleep(0)
+        clock.now += UNREAD_SECONDS + 1
+        await anext(events)
+        with pytest.raises(Unread, match="1009 events"):
+            await waiting
+
+
+async def test_one_that_takes_them_makes_room() -> None:
+    with held_pump(SessionOptions(), Clock()) as pump:
+        events = pump.events()
+        for number in range(MAX_EVENTS):
+            pump.mark(str(number))
+        waiting = asyncio.create_task(pump.room())
+        await asyncio.sleep(0)
+        await anext(events)
+        await waiting
+        assert pump.has_room
+
+
+# Saved, and gone on with
+
+
+class LateDetector(Detector):
+    """Judges each hop by how loud the one before it was: it must remember that one."""
+
+    def __init__(self) -> None:
+        self._before: dict[int, np.float32] = {}
+
+    def step(self, work: list[Work]) -> list[Probabilities]:
+        return [self._judge(item) for item in work]
+
+    def _judge(self, item: Work) -> Probabilities:
+        if item.memory is not None:
+            self._before[item.slot] = item.memory[0]
+        before = self._before.get(item.slot, np.float32(0))
+        if not len(item.hops):
+            return np.array([before], np.float32)
+        heard = np.array([before, *hear(item.hops)], np.float32)
+        self._before[item.slot] = heard[-1]
+        return heard[:-1]
+
+
+@dataclass
+class Course:
+    """What a pump told, and where it was saved: after so many events and commands."""
+
+    events: list[Event] = field(default_factory=list)
+    commands: int = 0
+    saved: list[tuple[Begun, int, int]] = field(default_factory=list)
+
+
+Command = tuple[int, str]  # at a sample
+PLAIN = SessionOptions(partials=True, guards=FEW_GUARDS)
+
+
+async def follow(
+    shared: Models,
+    samples: Samples,
+    commands: Sequence[Command],
+    saves: Sequence[int] = (),
+    begun: Begun | None = None,
+    options: SessionOptions = PLAIN,
+) -> Course:
+    """Plays a stream whose client reads along; begun: from there on. saves: samples after which it is asked
+    to be saved, while sound goes on coming."""
+    course = Course()
+    with Pump(shared, options, begun=begun) as pump:
+
+        async def listen() -> None:
+            async for event in pump.events():
+                course.events.append(event)
+
+        def keep(snapshot: Snapshot, memory: Memory) -> None:
+            course.saved.append((Begun(snapshot, memory), len(course.events), course.commands))
+
+        listening = asyncio.create_task(listen())
+        chance = random.Random(len(samples))
+        at = pump.session.received
+        due = sorted([*((place, "save") for place in saves), *commands], key=lambda each: each[0])
+        for place, what in [*due, (len(samples), "end")]:
+            while at < place:
+                end = min(place, at + chance.randint(1, 5_000))
+                pump.receive_audio(Clip(samples[at:end], at))
+                at = end
+                await asyncio.sleep(chance.choice((0, 0, 0.001)))
+            if what == "save":
+                pump.save(keep)
+            elif what == "commit":
+                pump.commit()
+            elif what == "clear":
+                pump.clear()
+            elif what == "mark":
+                pump.mark(str(place))
+            course.commands += what not in ("save", "end")
+        pump.end(Reason.END_OF_STREAM)
+        await listening
+    return course
+
+
+parts = st.lists(st.integers(1_000, 20_000), min_size=2, max_size=8)  # silence and speech, in turns
+places = st.lists(st.floats(0, 1), min_size=2, max_size=6)
+asked = st.lists(st.tuples(st.floats(0, 1), st.sampled_from(["commit", "clear", "mark"])), max_size=4)
+
+
+@settings(max_examples=25, deadline=None)
+@given(parts, asked, places)
+def test_what_follows_from_where_a_pump_was_saved_is_what_follows_without(
+    parts: list[int], asked: list[tuple[float, str]], places: list[float]
+) -> None:
+    samples = sound(*((n % 2 == 1, part) for n, part in enumerate(parts)))
+    commands = sorted((int(at * len(samples)), what) for at, what in asked)
+    saves = [int(at * len(samples)) for at in places]
+
+    async def check() -> None:
+        async with working(detector=LateDetector()) as shared:
+            whole = await follow(shared, samples, commands)
+            course = await follow(shared, samples, commands, saves)
+            assert flat(course.events) == flat(whole.events)
+            for begun, told, said in course.saved:
+                rest = await follow(shared, samples, commands[said:], begun=begun)
+                assert flat(course.events[:told] + rest.events) == flat(whole.events)
+
+    asyncio.run(check())
+
+
+async def test_it_is_saved_only_once_its_client_has_taken_every_event() -> None:
+    saved: list[Snapshot] = []
+    async with models() as shared:
+        with Pump(shared, SessionOptions()) as pump:
+            await judged(pump, TALK)
+            pump.save(lambda snapshot, memory: saved.append(snapshot))
+            await judged(pump, sound((False, SECOND)))
+            assert saved == []
+            listener = asyncio.create_task(events_of(pump))
+            while shared.asr.items < 2:
+                await asyncio.sleep(0.001)
+            await judged(pump, sound((False, SECOND)))
+            while not saved:
+                await judged(pump, sound((False, 512)))
+            pump.end(Reason.END_OF_STREAM)
+            await listener
+    assert len(saved) == 1  # once for each time of asking
+    assert saved[0].state.waiting == ()
+    assert saved[0].state.received > len(TALK)
+
+
+async def test_a_command_that_waits_for_its_place_is_not_left_out_of_what_is_saved() -> None:
+    saved: list[Snapshot] = []
+    async with models() as shared:
+        with Pump(shared, SessionOptions()) as pump:
+            listener = asyncio.create_task(events_of(pump))
+            await asyncio.sleep(0)
+            pump.receive_audio(Clip(sound((True, SECOND)), 0))
+            pump.commit()
+            pump.save(lambda snapshot, memory: saved.append(snapshot))
+            pump.receive_audio(Clip(sound((True, SECOND)), SECOND))
+            while not saved:
+                await asyncio.sleep(0.001)
+            pump.end(Reason.END_OF_STREAM)
+            await listener
+    assert saved[0].state.count >= 1
+    assert saved[0].state.ledger.segments == 1
+
+
+async def test_what_waited_for_the_models_is_done_though_nothing_more_comes_in() -> None:
+    """A snapshot may hold sound that was not judged, and closed segments without their finals."""
+    session = Session(replace(PLAIN, eager=False))
+    session.receive_audio(Clip(sound((True, SECOND), (False, SECOND)), 0))
+    session.receive_probs(hear(session.take_hops(100)))  # type: ignore[arg-type]
+    session.take_events()
+    more = Clip(sound((True, SECOND), (False, MAX_UNJUDGED)), session.received)
+    session.receive_audio(more)
+    snapshot = save(session)
+    assert len(snapshot.state.waiting) == 1
+    async with models() as shared:
+        with Pump(shared, PLAIN, begun=Begun(snapshot)) as pump:
+            await pump.room()
+            finals = 0
+            async for event in pump.events():
+                finals += isinstance(event, Final)
+                if finals == 2:
+                    break
+
+
+async def recognised_again(concluded: bool) -> tuple[list[int], list[str], list[str]]:
+    """Batches for a stream that is played once more from its beginning, what it tells, and what it told."""
+    samples, recognizer = TALK, Recognizer()
+    beginning = Begun(save(Session(PLAIN)))
+    async with working(Recognizer()) as shared:
+        whole = await follow(shared, samples, [])
+    finals = [event for event in whole.events if isinstance(event, Final)]
+    told = {final.utterance: Conclusion(final.hypothesis, final.guard) for final in finals}
+    async with working(recognizer) as shared:
+        begun = replace(beginning, concluded=told if concluded else {})
+        again = await follow(shared, samples, [], begun=begun)
+    return recognizer.batches, flat(again.events), flat(whole.events)
+
+
+async def test_a_final_that_was_told_is_not_recognised_again() -> None:
+    batches, again, before = await recognised_again(concluded=True)
+    assert batches == []
+    assert again == before
+
+
+async def test_one_that_was_not_told_is_recognised_though_no_extras_are() -> None:
+    batches, again, before = await recognised_again(concluded=False)
+    assert sum(batches) == 2
+    assert again == before
+
+
+async def test_once_it_has_caught_up_partials_come_again() -> None:
+    recognizer = Recognizer()
+    async with working(recognizer) as shared:
+        with Pump(shared, PLAIN, begun=Begun(save(Session(PLAIN)))) as pump:
+            await judged(pump, sound((True, 2 * SECOND)))
+            assert recognizer.batches == []
+            pump.catching_up = False
+            await judged(pump, sound((True, SECOND)))
+            while not recognizer.partials:
+                await asyncio.sleep(0.001)
+
+
+async def test_an_eager_text_that_decides_is_worked_out_once_more_while_it_catches_up() -> None:
+    options = replace(PLAIN, turn=AdaptiveSilence())
+    async with working() as shared:
+        whole = await follow(shared, TALK, [], options=options)
+    recognizer = Recognizer()
+    async with working(recognizer) as shared:
+        begun = Begun(save(Session(options)))
+        again = await follow(shared, TALK, [], begun=begun, options=options)
+    assert flat(again.events) == flat(whole.events)
+    assert sum(recognizer.batches) > 0
+
+
+async def test_what_is_played_once_more_is_no_file_that_is_ahead_of_the_clock() -> None:
+    """Its sound comes as fast as it can be read, and somebody waits for it."""
+    taken: list[Taken] = []
+    clock = Clock()
+    async with models(observe=taken.extend) as shared:
+        with Pump(shared, PLAIN, clock=clock, begun=Begun(save(Session(PLAIN)))) as pump:
+            await pour(pump, sound((False, SECOND), (True, 6 * SECOND), (False, SECOND)))
+            pump.end(Reason.END_OF_STREAM)
+            await events_of(pump)
+    assert {job.priority for job in taken} == {Kind.FINAL}

@@ -279,7 +279,7 @@ def test_the_session_forgets_sound_that_no_segment_can_need() -> None:
     for _ in range(60):
         feed(session, (False, SECOND))
     assert re.search(r"received=960000 ", repr(session))
-    assert len(session._ring) < 2 * SECOND
+    assert len(session.ring) < 2 * SECOND
 
 
 def test_a_final_begins_with_the_words_that_were_shown_as_stable() -> None:
@@ -393,6 +393,34 @@ def test_no_sample_is_lost_finals_are_in_order_and_each_utterance_has_one(
         assert before.clip.end <= after.clip.start
     markers = [e for e in events if isinstance(e, MarkerReached)]
     assert len(markers) == sum(ask not in (COMMIT, CLEAR) for _, ask in asks)
+
+
+@settings(max_examples=40, deadline=None)
+@given(RUNS, ASKS, st.integers(0, 1_000_000))
+def test_wherever_a_stream_breaks_off_its_sums_agree(
+    runs: list[tuple[bool, int]], asks: list[tuple[float, Ask]], seed: int
+) -> None:
+    samples, session = sound(*runs), Session(SessionOptions())
+    models = Slow(session, seed)
+    for start in range(0, len(samples), 1_600):
+        session.receive_audio(Clip(samples[start : start + 1_600], start))
+        for at, ask in placed(asks, len(samples)):
+            if start <= at < session.received:
+                ask(session)
+        models.answer_some()
+    last = session.abandon()
+    assert last.received == len(samples) == last.speech + last.non_speech + last.dropped
+    assert last.dropped >= session.unjudged - HOP  # what is cleared settles the hop under way
+    assert session.abandon() == last
+
+
+def test_what_is_open_where_a_stream_breaks_off_is_dropped_and_silence_before_it_is_not() -> None:
+    session = Session(SessionOptions())
+    session.receive_audio(Clip(sound((False, SECOND), (True, SECOND)), 0))
+    models = Slow(session, 0)
+    models.answer_all()
+    started = next(event.at for event in models.events if isinstance(event, SpeechStarted))
+    assert session.abandon() == Closed(2 * SECOND, 0, started, 2 * SECOND - started, 0)
 
 
 def test_slow_models_really_answer_late() -> None:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from asr.hypothesis import Hypothesis, Request
 from batching.batcher import Batcher
 from batching.worker import ThreadWorker
-from stream.pump import Models, Probabilities
+from stream.models import Models, Probabilities
 from tests.stream.little import detect, transcribe
 from vad.work import Work
 

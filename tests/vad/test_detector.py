@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from audio.clip import HOP, Samples
 from vad.detector import GROWTH, Detector, NoFreeSlot
 from vad.silero import Silero
-from vad.work import Work
+from vad.work import NO_HOPS, Work
 
 HOPS = 12  # of each stream here
 
@@ -180,3 +180,36 @@ def test_a_step_without_work_does_nothing(detector: Detector) -> None:
 
 def test_on_the_processor_torch_is_held_to_one_thread(detector: Detector) -> None:
     assert torch.get_num_threads() == 1
+
+
+def test_a_stream_goes_on_in_another_slot_from_what_was_remembered_of_it(
+    detector: Detector, streams: list[Samples], expected: list[NDArray[np.float32]]
+) -> None:
+    one, other = detector.open(), detector.open()
+    for place in (1, 5):
+        detector.step([Work(one, streams[4][:place])])
+        (memory,) = detector.step([Work(one, NO_HOPS)])
+        probs, others = detector.step([Work(other, streams[4][place:], memory), Work(one, streams[0])])
+        assert_same(probs, expected[4][place:])
+        assert len(others) == HOPS
+        detector.close(one)
+        one = detector.open()
+    detector.close(one)
+    detector.close(other)
+
+
+def test_asking_for_a_memory_changes_nothing(
+    detector: Detector, streams: list[Samples], expected: list[NDArray[np.float32]]
+) -> None:
+    slot = detector.open()
+    first, _ = detector.step([Work(slot, streams[3][:6])]), detector.step([Work(slot, NO_HOPS)])
+    (rest,) = detector.step([Work(slot, streams[3][6:])])
+    assert_same(np.concatenate([*first, rest]), expected[3])
+    detector.close(slot)
+
+
+def test_a_memory_of_another_shape_is_refused(detector: Detector) -> None:
+    slot = detector.open()
+    with pytest.raises(ValueError, match="320 numbers"):
+        detector.step([Work(slot, NO_HOPS, np.zeros(3, np.float32))])
+    detector.close(slot)

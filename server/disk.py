@@ -1,0 +1,294 @@
+"""Disk: the folder with the journals of a server, written by one thread of its own, in groups.
+
+So nothing on the event loop waits for a disk, and one sync serves all that were written together.
+"""
+
+import asyncio
+import fcntl
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from server.health import Health
+from server.journal_files import SUFFIX, JournalFiles, name_of, number_of
+from server.sync import Sync
+from stream.entry import Entry, Opened, Sound
+
+log = logging.getLogger(__name__)
+
+GROUP_SECONDS: Final = 0.2  # that sound may wait for company; what a client is told of does not
+SYNC_SECONDS: Final = 1.0
+PROBE_SECONDS: Final = 5.0
+PROBE_BYTES: Final = 1 << 20
+STALL_SECONDS: Final = 10.0  # that a client waits for the disk
+TROUBLE: Final = "journal"  # its name in Health
+
+Work = Callable[[], None]
+
+
+class DiskInUse(RuntimeError):
+    """Another server keeps its journals in this folder."""
+
+
+class Log:
+    """One session's journal, as the event loop sees it: what is appended is written soon, in order.
+
+    unwritten: bytes of sound that wait
+    lost: it could not be written, and is gone: one with a gap is worth nothing, and its room may save another
+    """
+
+    def __init__(self, disk: "Disk", files: JournalFiles, name: str) -> None:
+        self.name = name
+        self.unwritten = 0
+        self.lost = False
+        self._beginning = 0  # files
+        self._disk = disk
+        self._files = files
+
+    @property
+    def size(self) -> int:
+        """Bytes of the newest file, as far as it is written; 0 while it is about to be begun."""
+        return 0 if self._beginning else self._files.newest
+
+    def append(self, entry: Entry) -> None:
+        """Opened begins a new file."""
+        weight, begins = entry.samples.nbytes if isinstance(entry, Sound) else 0, isinstance(entry, Opened)
+        self.unwritten += weight
+        self._beginning += begins
+        self._disk.do(lambda: self._write(entry), lambda: self._wrote(weight, begins), urgent=False)
+
+    async def safe(self) -> None:
+        """Waits until all that was appended is written, and synced where that is asked for.
+
+        Of a disk that does not answer in STALL_SECONDS the journal is lost.
+        """
+        written = asyncio.Event()
+        self._disk.do(None, written.set, urgent=True)
+        try:
+            async with asyncio.timeout(STALL_SECONDS):
+                await written.wait()
+        except TimeoutError:
+            self.lost = True
+            self._disk.notice(f"it has not answered for {STALL_SECONDS:.0f} s")
+
+    def close(self) -> None:
+        """Nothing more is appended; the files stay."""
+        self._disk.do(self._guarded(self._files.close), None, urgent=True)
+
+    def delete(self) -> None:
+        """Nothing more is appended, and nothing is to stay."""
+        self.lost = True
+        self._disk.do(self._guarded(self._files.delete), None, urgent=True)
+
+    def _wrote(self, weight: int, begins: bool) -> None:
+        self.unwritten -= weight
+        self._beginning -= begins
+
+    # in the thread
+
+    def adopt(self, files: Sequence[Path], intact: int) -> None:
+        """Goes on with files that are there. Raises OSError."""
+        self._disk.size -= files[-1].stat().st_size - intact  # the torn tail goes
+        self._files.adopt(files, intact)
+
+    def _write(self, entry: Entry) -> None:
+        if not self.lost:
+            self._guarded(lambda: self._files.write(entry))()
+            self._disk.touch(self)
+
+    def flush(self, sync: bool) -> None:
+        self._guarded(lambda: self._files.flush(sync))()
+
+    def _guarded(self, work: Work) -> Work:
+        def guarded() -> None:
+            before = self._files.size
+            try:
+                work()
+            except OSError as error:
+                self._lose(error)
+            self._disk.size += self._files.size - before
+
+        return guarded
+
+    def _lose(self, error: OSError) -> None:
+        log.error("the journal of %s is lost: %s", self.name, error)
+        self._disk.notice(str(error))
+        self.lost = True
+        try:
+            self._files.delete()
+        except OSError as worse:
+            log.error("%s: %s", self.name, worse)
+
+
+class Disk:
+    """A context manager: the thread lives within it. Raises DiskInUse, OSError.
+
+    folder: is made where it is missing; of one server at a time
+    most: bytes of all journals, above which there is no room for new ones
+    keep: bytes of a session's older files
+    health: hears when journals cannot be written; what was being written is lost then
+    """
+
+    def __init__(
+        self, folder: Path, health: Health, *, sync: Sync = Sync.NEVER, most: int = 1 << 40, keep: int = 0
+    ) -> None:
+        self.folder = folder
+        self.size = 0  # bytes of all journals
+        self._health = health
+        self._sync = sync
+        self._most = most
+        self._keep = keep
+        self._todo: deque[tuple[Work | None, Work | None]] = (
+            deque()
+        )  # bounded by Log.unwritten, see Recording
+        self._touched: set[Log] = set()
+        self._unsynced: set[Log] = set()
+        self._synced_at = 0.0
+        self._in_trouble = False
+        self._wake = threading.Event()
+        self._stopping = False
+        self._grouping = False
+
+    @property
+    def has_room(self) -> bool:
+        """For new journals."""
+        return self.size < self._most and not self._in_trouble
+
+    def __enter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock)
+            raise DiskInUse(f"another server keeps its journals in {self.folder}") from None
+        self._left = list(self.folder.glob(f"*.*{SUFFIX}"))  # behind, by the server before
+        self.size = sum(path.stat().st_size for path in self._left)
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopping = True
+        self._wake.set()
+        self._thread.join(STALL_SECONDS)  # a disk that hangs must not keep the server from its end
+        os.close(self._lock)
+
+    def open(self, name: str) -> Log:
+        """A new session's."""
+        files = JournalFiles(self.folder, name, sync=self._sync is not Sync.NEVER, keep=self._keep)
+        return Log(self, files, name)
+
+    def found(self, seconds: float) -> dict[str, list[Path]]:
+        """The files of each session that were left behind, oldest first. Blocking.
+
+        seconds: since the last write, after which a session's files are deleted instead
+        """
+        sessions: dict[str, list[Path]] = {}
+        for path in self._left:
+            if path.name.removesuffix(SUFFIX).rpartition(".")[2].isdecimal():
+                sessions.setdefault(name_of(path), []).append(path)
+        for name, files in list(sessions.items()):
+            files.sort(key=number_of)
+            if time.time() - max(path.stat().st_mtime for path in files) > seconds:
+                log.info("the journal of %s has expired", name)
+                del sessions[name]
+                for path in files:
+                    self.size -= path.stat().st_size
+                    path.unlink()
+        return sessions
+
+    def do(self, work: Work | None, done: Work | None, *, urgent: bool) -> None:
+        """In the thread, in order; then `done` on the event loop. What is not urgent waits for company."""
+        self._todo.append((work, done))
+        if urgent:
+            self._wake.set()
+        elif not self._grouping:
+            self._grouping = True
+            self._loop.call_later(GROUP_SECONDS, self._wake_up)
+
+    def _wake_up(self) -> None:
+        self._grouping = False
+        self._wake.set()
+
+    def notice(self, why: str) -> None:
+        """Journals cannot be written at present. From any thread."""
+        self._in_trouble = True
+        self._health.notice(TROUBLE, why)
+
+    # in the thread
+
+    def touch(self, written: Log) -> None:
+        self._touched.add(written)
+
+    def _run(self) -> None:
+        while not (self._stopping and not self._todo):
+            self._wake.wait(self._patience())
+            self._wake.clear()
+            self._do_all()
+            if self._in_trouble and not self._stopping:
+                self._probe()
+        for each in self._unsynced:
+            each.flush(sync=True)
+
+    def _patience(self) -> float | None:
+        if self._in_trouble:
+            return PROBE_SECONDS
+        return SYNC_SECONDS if self._unsynced else None
+
+    def _do_all(self) -> None:
+        done: list[Work] = []
+        while self._todo:
+            work, then = self._todo.popleft()
+            if work is not None:
+                work()
+            if then is not None:
+                done.append(then)
+        for each in self._touched:
+            each.flush(sync=self._sync is Sync.ALWAYS)
+        if self._sync is Sync.SECOND:
+            self._unsynced |= self._touched
+            self._sync_by_the_second()
+        self._touched.clear()
+        if done and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(_call_all, done)
+
+    def _sync_by_the_second(self) -> None:
+        now = time.monotonic()
+        if self._unsynced and now - self._synced_at >= SYNC_SECONDS:
+            self._synced_at = now
+            for each in self._unsynced:
+                each.flush(sync=True)
+            self._unsynced.clear()
+
+    def _probe(self) -> None:
+        """Is there room again?"""
+        path = self.folder / "probe"
+        try:
+            with path.open("wb") as file:
+                file.write(bytes(PROBE_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            self._health.notice(TROUBLE, str(error))
+        else:
+            self._in_trouble = False
+            self._health.clear(TROUBLE)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            log.error("%s: %s", path, error)
+
+
+def _call_all(done: Iterable[Work]) -> None:
+    for each in done:
+        each()

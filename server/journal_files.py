@@ -1,0 +1,123 @@
+"""JournalFiles: the files of one session's journal, NAME.1.journal, NAME.2.journal, …
+
+A newer file begins with all that is needed to go on; the ones before it hold messages that a client may still
+ask for. Blocking; belongs to one thread.
+"""
+
+import os
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from stream.entry import Entry, Opened, encoded
+
+SUFFIX: Final = ".journal"
+
+
+class JournalFiles:
+    """sync: force what is written onto the medium before a file is let go of; keep: bytes of older files
+
+    Every method raises OSError as the operating system does.
+    """
+
+    def __init__(self, folder: Path, name: str, *, sync: bool, keep: int) -> None:
+        self.size = 0  # bytes of all its files
+        self.newest = 0  # bytes of the newest
+        self._folder = folder
+        self._name = name
+        self._sync = sync
+        self._keep = keep
+        self._number = 0  # of the newest file
+        self._older: deque[tuple[Path, int]] = deque()
+        self._file: BinaryIO | None = None
+
+    @property
+    def _path(self) -> Path:
+        return self._folder / f"{self._name}.{self._number}{SUFFIX}"
+
+    def adopt(self, files: Sequence[Path], intact: int) -> None:
+        """Goes on with files that are there: behind so many bytes of the newest."""
+        *older, newest = files
+        self._older.extend((path, path.stat().st_size) for path in older)
+        os.truncate(newest, intact)
+        self._number, self.newest = number_of(newest), intact
+        self.size = intact + sum(size for _, size in self._older)
+        self._file = newest.open("ab")
+
+    def write(self, entry: Entry) -> None:
+        """Into the file's buffer. Opened begins a new file."""
+        if isinstance(entry, Opened):
+            self._begin()
+        assert self._file is not None, "a file begins with Opened"
+        data = encoded(entry)
+        self._file.write(data)
+        self.newest += len(data)
+        self.size += len(data)
+        if isinstance(entry, Opened):
+            self.flush(self._sync)
+            if self._sync:
+                sync_folder(self._folder)
+            self._let_go()
+
+    def flush(self, sync: bool) -> None:
+        if self._file is not None:
+            self._file.flush()
+            if sync:
+                os.fdatasync(self._file.fileno())
+
+    def close(self) -> None:
+        if self._file is not None:
+            try:
+                self.flush(self._sync)
+            finally:
+                file, self._file = self._file, None
+                file.close()
+
+    def delete(self) -> None:
+        """Nothing of it is left. Idempotent."""
+        try:
+            if self._file is not None:
+                file, self._file = self._file, None
+                file.close()
+        finally:  # a full disk takes in nothing more at the close either
+            while self._older:
+                self._older.popleft()[0].unlink(missing_ok=True)
+            if self._number:
+                self._path.unlink(missing_ok=True)
+            self.size = self.newest = 0
+
+    def _begin(self) -> None:
+        self.close()
+        if self._number:
+            self._older.append((self._path, self.newest))
+        self._number += 1
+        self.newest = 0
+        # The path is new: another's file would have another name.
+        self._file = os.fdopen(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+
+    def _let_go(self) -> None:
+        """Of the oldest files, once the newest is there whole."""
+        while self._older and sum(size for _, size in self._older) > self._keep:
+            path, size = self._older.popleft()
+            path.unlink(missing_ok=True)
+            self.size -= size
+
+
+def number_of(path: Path) -> int:
+    """Of a session's file. Raises ValueError for another file."""
+    return int(path.name.removesuffix(SUFFIX).rpartition(".")[2])
+
+
+def name_of(path: Path) -> str:
+    """Of the session."""
+    return path.name.removesuffix(SUFFIX).rpartition(".")[0]
+
+
+def sync_folder(folder: Path) -> None:
+    """The names of files are synced by themselves."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

@@ -1,0 +1,69 @@
+"""Overload: how far recognition is behind, and what follows from it. Pure: the lag is told to it."""
+
+from enum import IntEnum
+from typing import Final
+
+from server.errors import ClientError, overloaded
+from stream.relief import NONE, Relief
+from stream.utterance import Kind
+
+
+class Step(IntEnum):
+    """Each does what those before it do, and more. Finals are given up at none."""
+
+    CALM = 0
+    SPREAD = 1  # partials come less often
+    NO_PARTIALS = 2
+    NO_EAGER = 3  # finals begin when their pause is over
+    FULL = 4  # no new streams
+
+
+SHARES: Final = {Step.SPREAD: 0.1, Step.NO_PARTIALS: 0.2, Step.NO_EAGER: 0.4, Step.FULL: 1.0}  # of the most
+LEAVE: Final = 0.5  # of the lag at which a step begins: there it ends
+SPREAD: Final = 4
+RELIEFS: Final = {
+    Step.CALM: NONE,
+    Step.SPREAD: Relief(SPREAD),
+    Step.NO_PARTIALS: Relief(SPREAD, frozenset({Kind.PARTIAL})),
+    Step.NO_EAGER: Relief(SPREAD, frozenset({Kind.PARTIAL, Kind.EAGER})),
+    Step.FULL: Relief(SPREAD, frozenset({Kind.PARTIAL, Kind.EAGER})),
+}
+
+
+class Overload:
+    """max_lag: seconds that finals may wait before no new stream is let in; a tenth of it where more are open
+    than the recognizers can follow, which the lag alone would show too late."""
+
+    def __init__(self, max_lag: float) -> None:
+        self.step = Step.CALM
+        self.lag = 0.0
+        self.demand = 0.0
+        self._max_lag = max_lag
+
+    def update(self, lag: float, demand: float = 0.0) -> None:
+        """lag: seconds that finals wait now; demand: the part of the recognizers' time that is needed"""
+        self.lag, self.demand = lag, demand
+        while self.step < Step.FULL and lag >= self._begins(Step(self.step + 1)):
+            self.step = Step(self.step + 1)
+        while self.step > Step.CALM and lag < LEAVE * self._begins(self.step):
+            self.step = Step(self.step - 1)
+
+    @property
+    def relief(self) -> Relief:
+        return RELIEFS[self.step]
+
+    def refusal(self, turnover: float = 0.0) -> ClientError | None:
+        """Why no stream can be let in now: until the lag is short enough, as what waits is done within it;
+        and where too many are open, until one has ended.
+
+        turnover: seconds from one that ends to the next, of late
+        """
+        enough = Step.SPREAD if self.demand >= 1 else Step.FULL
+        if self.step < enough:
+            return None
+        wait = self.lag - LEAVE * self._begins(enough)
+        wait = max(wait, turnover) if self.demand >= 1 else wait
+        return overloaded(f"Recognition is {self.lag:.1f} s behind.", retry_after=wait)
+
+    def _begins(self, step: Step) -> float:
+        return SHARES[step] * self._max_lag

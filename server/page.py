@@ -1,0 +1,128 @@
+"""The page at `/`: plain files, read once at start, under a strict Content-Security-Policy."""
+
+import gzip
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from fastapi import APIRouter, Request, Response
+
+from server.http_error import HttpError
+from server.settings import Settings
+
+WEB: Final = Path(__file__).parent / "web"
+INDEX: Final = "index.html"
+FOLDER: Final = b'="web/'  # how the page names its files; their version goes behind it
+PAGE_PATHS: Final = frozenset({"/", "/web/"})  # whoever has no key yet needs a page to give it to
+NO_FETCH: Final = b'data-fetch-urls="false"'
+
+TYPES: Final = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+# Of the stylesheet that wavesurfer.js writes into its own shadow tree, for the height in part.js; a test in a
+# browser fails when it changes.
+WAVESURFER_STYLE: Final = "'sha256-7Wn/5ghbhb9U5yM332FZpa4jDUilNGJdZ87eJ6XZFBA='"
+
+POLICY: Final = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        f"style-src 'self' {WAVESURFER_STYLE}",
+        "img-src 'self'",
+        "media-src blob:",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    ]
+)
+
+HEADERS: Final = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "permissions-policy": "microphone=(self)",
+    "vary": "accept-encoding",
+}
+FOR_EVER: Final = "public, max-age=31536000, immutable"
+ASK_FIRST: Final = "no-cache"
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """A file as it is sent. etag: of its content; zipped: with gzip, which every browser reads"""
+
+    content: bytes
+    zipped: bytes
+    media_type: str
+    etag: str
+
+    @classmethod
+    def of(cls, name: str, content: bytes) -> "Asset":
+        etag = f'"{hashlib.sha256(content).hexdigest()[:20]}"'
+        return cls(content, gzip.compress(content, mtime=0), TYPES[Path(name).suffix], etag)
+
+
+class Page:
+    """The page and its files. version: of all of them together, so that no mixture is ever loaded."""
+
+    def __init__(self, settings: Settings, folder: Path = WEB) -> None:
+        files = _read(folder)
+        index = files.pop(INDEX)
+        self.version = _version_of(files)
+        if settings.fetch_urls:
+            index = index.replace(NO_FETCH, NO_FETCH.replace(b"false", b"true"))
+        self._index = Asset.of(INDEX, index.replace(FOLDER, FOLDER + self.version.encode() + b"/"))
+        self._files = {name: Asset.of(name, content) for name, content in files.items()}
+
+    def router(self) -> APIRouter:
+        router = APIRouter(include_in_schema=False)
+
+        @router.get("/")
+        async def page(request: Request) -> Response:
+            """The page."""
+            return _answer(request, self._index, ASK_FIRST)
+
+        @router.get("/web/{version}/{name:path}")
+        async def file(request: Request, version: str, name: str) -> Response:
+            """One of its files. A page that was loaded before the server was renewed finds nothing."""
+            asset = self._files.get(name)
+            if asset is None or version != self.version:
+                raise HttpError(404, f"There is no such file: {request.url.path}")
+            return _answer(request, asset, FOR_EVER)
+
+        return router
+
+
+def _read(folder: Path) -> dict[str, bytes]:
+    """By their paths in the folder; licences and the like stay where they are."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix in TYPES
+    }
+
+
+def _version_of(files: Mapping[str, bytes]) -> str:
+    digest = hashlib.sha256()
+    for name, content in files.items():
+        digest.update(f"{name} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()[:12]
+
+
+def _answer(request: Request, asset: Asset, caching: str) -> Response:
+    headers = HEADERS | {"etag": asset.etag, "cache-control": caching}
+    if asset.etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        headers["content-encoding"] = "gzip"
+        return Response(asset.zipped, headers=headers, media_type=asset.media_type)
+    return Response(asset.content, headers=headers, media_type=asset.media_type)

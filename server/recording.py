@@ -1,0 +1,154 @@
+"""Recording: what is kept of a session on disk, as it goes along, so that it survives the server."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from audio.clip import Clip
+from server.disk import Log
+from stream.entry import REPLY, Command, Ended, Opened, Refused, Sound, Told, told
+from stream.events import Event
+from stream.snapshot import Snapshot
+from vad.segmenter import Reason
+from vad.work import Memory
+
+# A snapshot is small in a pause, and has the whole utterance in it else.
+LONG_ENOUGH: Final = 1 << 20  # bytes of a file after which the next one begins in a pause
+TOO_LONG: Final = 4 << 20  # and after which it begins wherever it can
+ACKNOWLEDGED: Final = "input_audio_buffer.acknowledged"
+MOST_UNWRITTEN: Final = 4 << 20  # bytes of sound
+
+
+class Recording:
+    """Keeps nothing: of a session that nobody can take up again after the server."""
+
+    has_room = True
+    replaying = False  # what comes in now has come in before
+
+    def sound(self, clip: Clip) -> Clip:
+        """What comes in; returns it as it will be heard, here and when it is played once more."""
+        return clip
+
+    def command(self, text: str) -> None:
+        """A message that is no sound."""
+
+    def refuse(self) -> None:
+        """A message that changes nothing."""
+
+    def end(self, reason: Reason) -> None:
+        """No more sound comes in."""
+
+    def tell(self, event: Event, messages: Sequence[Mapping[str, Any]]) -> None:
+        """What goes out to tell of an event; that may be nothing."""
+
+    def reply(self, messages: Sequence[Mapping[str, Any]]) -> None:
+        """What goes out in answer to a message."""
+
+    def complain(self, messages: Sequence[Mapping[str, Any]]) -> None:
+        """What goes out and is never told again."""
+
+    def is_due(self, speaking: bool) -> bool:
+        """It is time for a snapshot."""
+        return False
+
+    def open(
+        self, head: Mapping[str, Any], number: int, snapshot: Snapshot, memory: Memory | None = None
+    ) -> None:
+        """The session as it stands: the beginning of a new file."""
+
+    async def safe(self) -> None:
+        """Waits until all of it is kept."""
+
+    def close(self) -> None:
+        """The server stops; another one goes on with it."""
+
+    def delete(self) -> None:
+        """The session is over, and nobody can come back to it."""
+
+    @property
+    def lasts(self) -> bool:
+        """The session goes on after the end of this server."""
+        return False
+
+
+class DiskRecording(Recording):
+    """Of one session, in a Log. It loses all where the disk fails; the session goes on without."""
+
+    def __init__(self, log: Log) -> None:
+        self.replaying = False  # what comes in now is in the log already
+        self._log = log
+        self._due = False
+
+    @property
+    def has_room(self) -> bool:  # type: ignore[override]
+        return self._log.unwritten < MOST_UNWRITTEN or self._log.lost
+
+    @property
+    def lasts(self) -> bool:
+        return not self._log.lost
+
+    def sound(self, clip: Clip) -> Clip:
+        clip = as_pcm16(clip)
+        if not self.replaying:
+            self._log.append(Sound(clip.samples))
+        return clip
+
+    def command(self, text: str) -> None:
+        if not self.replaying:
+            self._log.append(Command(text))
+
+    def refuse(self) -> None:
+        if not self.replaying:
+            self._log.append(Refused())
+
+    def end(self, reason: Reason) -> None:
+        if not self.replaying:
+            self._log.append(Ended(reason))
+
+    def tell(self, event: Event, messages: Sequence[Mapping[str, Any]]) -> None:
+        entry = told(event, messages)
+        if entry.kind or entry.messages:
+            self._log.append(entry)
+
+    def reply(self, messages: Sequence[Mapping[str, Any]]) -> None:
+        if messages:
+            acknowledges = all(
+                message["type"] == ACKNOWLEDGED for message in messages
+            )  # of sound: not so played
+            self._log.append(Told(None if acknowledges else REPLY, messages))
+
+    def complain(self, messages: Sequence[Mapping[str, Any]]) -> None:
+        if messages:
+            self._log.append(Told(None, messages))
+
+    def is_due(self, speaking: bool) -> bool:
+        if self._due or self.replaying or self._log.lost:
+            return False
+        self._due = self._log.size >= (TOO_LONG if speaking else LONG_ENOUGH)
+        return self._due
+
+    def open(
+        self, head: Mapping[str, Any], number: int, snapshot: Snapshot, memory: Memory | None = None
+    ) -> None:
+        self._due = False
+        self._log.append(Opened(head, number, snapshot, memory))
+
+    async def safe(self) -> None:
+        if not self._log.lost:
+            await self._log.safe()
+
+    def close(self) -> None:
+        self._log.close()
+
+    def delete(self) -> None:
+        self._log.delete()
+
+
+def as_pcm16(clip: Clip) -> Clip:
+    """The nearest that two bytes a sample can say; the clip itself where it is that, or too loud for it."""
+    scaled = clip.samples * np.float32(32768)
+    whole = np.rint(scaled)
+    if np.array_equal(scaled, whole) or np.abs(whole).max(initial=0) > 32767:
+        return clip
+    return Clip(whole / np.float32(32768), clip.start)

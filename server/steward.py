@@ -1,0 +1,70 @@
+"""Steward: looks again and again how far behind recognition is, and lets the streams hear of it."""
+
+import asyncio
+from collections.abc import Callable, Collection
+from statistics import median_low
+from typing import Final, Protocol
+
+from server.demand import Demand
+from server.overload import Overload
+from stream.pump import Pump
+
+LOOK_SECONDS: Final = 0.5
+TELL_EVERY: Final = 2  # looks
+
+
+class Load(Protocol):
+    """What is known of the recognizers. lag: seconds that finals wait for them now; asked: seconds of work
+    that live streams have asked for since the start"""
+
+    @property
+    def lag(self) -> float: ...
+    @property
+    def asked(self) -> float: ...
+
+
+class Steward:
+    """pumps: those of live streams"""
+
+    def __init__(
+        self,
+        overload: Overload,
+        recognizers: Load,
+        pumps: Callable[[], Collection[Pump]],
+        look_seconds: float = LOOK_SECONDS,
+    ) -> None:
+        self._overload = overload
+        self._recognizers = recognizers
+        self._pumps = pumps
+        self._demand = Demand()
+        self._asked = 0.0
+        self._look_seconds = look_seconds
+        self._detector = 0.0
+
+    def look(self) -> None:
+        """Whoever is slower counts: finals wait for both."""
+        self._overload.update(max(self._recognizers.lag, self._detector), self._demand.share)
+
+    def look_at_streams(self) -> None:
+        """The detector is behind by what the median of the live streams waits for it: so the sound that one
+        of them has pushed in is no lag of ours."""
+        pumps, asked = self._pumps(), self._recognizers.asked
+        self._detector = median_low(pump.lag for pump in pumps) if pumps else 0.0
+        self._demand.learn(self._look_seconds, len(pumps), max(0.0, asked - self._asked))
+        self._asked = asked
+        self.look()
+
+    def tell(self) -> None:
+        lag_ms = round(self._overload.lag * 1000)
+        for pump in self._pumps():
+            pump.tell_lag(lag_ms)
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        looks = 0
+        while True:
+            await asyncio.sleep(self._look_seconds)
+            self.look_at_streams()
+            looks += 1
+            if looks % TELL_EVERY == 0:
+                self.tell()

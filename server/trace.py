@@ -1,0 +1,146 @@
+"""Trace: an utterance's way through the server, as spans of OpenTelemetry for a collector (OTLP over HTTP).
+
+Imported only where tracing is on: it needs the extra `trace`. In the spans stand times, places, counts and
+reasons, and neither texts nor sound. A thread of the SDK's sends them, from a bounded queue; beyond it
+spans are dropped.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.trace import Span, StatusCode, set_span_in_context
+
+from asr.hypothesis import Request
+from audio.clip import ms_from_samples
+from batching.batcher import Taken
+from stream.events import Cleared, Closed, Event, Failed, SpeechStarted, SpeechStopped
+from stream.events import Final as FinalEvent
+from stream.utterance import Kind
+
+PATH: Final = "/v1/traces"  # of the OTLP specification, behind the collector's address
+SEND_SECONDS: Final = 5.0
+NANOSECONDS: Final = 1_000_000_000
+
+
+def send_to(endpoint: str, share: float) -> TracerProvider:
+    """endpoint: the collector's address; share: of sessions that are traced, 0 to 1"""
+    resource = Resource({SERVICE_NAME: "stt-server"}).merge(OTELResourceDetector().detect())
+    provider = TracerProvider(
+        sampler=ParentBased(TraceIdRatioBased(share)), resource=resource, shutdown_on_exit=False
+    )
+    url = endpoint if endpoint.endswith(PATH) else endpoint.rstrip("/") + PATH
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(url, timeout=SEND_SECONDS)))
+    return provider
+
+
+class Tracer:
+    """One server's."""
+
+    def __init__(self, provider: TracerProvider) -> None:
+        self._provider = provider
+        self._tracer = provider.get_tracer("stt-server")
+        self._utterances: dict[str, Span] = {}  # open ones, by the name that their jobs have
+
+    def session(self, name: str, door: str) -> "SessionTrace | None":
+        """None for one that is not traced."""
+        span = self._tracer.start_span("session", attributes={"stt.session": name, "stt.door": door})
+        return SessionTrace(self, name, span) if span.is_recording() else None
+
+    def batch(self, batch: Sequence[Taken], seconds: float) -> None:
+        """Took so many seconds, and is over now: as a recognizer's Batcher tells it."""
+        if not self._utterances:
+            return
+        now = time.time_ns()
+        began = now - int(seconds * NANOSECONDS)
+        for taken in batch:
+            assert isinstance(taken.item, Request)
+            span = self._utterances.get(taken.item.utterance)
+            if span is None or taken.priority == Kind.PARTIAL:
+                continue
+            posted = began - int(taken.waited * NANOSECONDS)
+            kind = Kind(taken.priority).name.lower()
+            self.child(span, "queue", posted).end(began)
+            work = self.child(span, "transcription", began)
+            work.set_attributes({"stt.kind": kind, "stt.batch.items": len(batch)})
+            work.end(now)
+
+    def child(self, parent: Span, name: str, start: int | None = None) -> Span:
+        return self._tracer.start_span(name, set_span_in_context(parent), start_time=start)
+
+    def open(self, name: str, span: Span) -> None:
+        self._utterances[name] = span
+
+    def close(self, name: str) -> None:
+        span = self._utterances.pop(name, None)
+        if span is not None:
+            span.end()
+
+    def stop(self) -> None:
+        """Sends what is left; blocks for as long as the collector takes, SEND_SECONDS at most."""
+        self._provider.shutdown()
+
+
+class SessionTrace:
+    """One session's spans: each utterance from its onset until its final is told, and in it the speech, the
+    wait in the queue and the transcription."""
+
+    def __init__(self, tracer: Tracer, name: str, span: Span) -> None:
+        self._tracer = tracer
+        self._name = name
+        self._span = span
+        self._open: dict[int, Span] = {}
+        self._speech: Span | None = None  # of the utterance that is being spoken
+        self._speaking = 0
+
+    def told(self, event: Event) -> None:
+        if isinstance(event, SpeechStarted):
+            self._start(event)
+        elif isinstance(event, SpeechStopped):
+            self._stop_speech({"stt.end_ms": ms_from_samples(event.at), "stt.reason": event.reason})
+        elif isinstance(event, FinalEvent):
+            length = ms_from_samples(len(event.clip.samples))
+            self._end(event.utterance, {"stt.audio_ms": length, "stt.eager": event.eager})
+        elif isinstance(event, Failed):
+            self._end(event.utterance, {}, failed=True)
+        elif isinstance(event, Cleared) and event.end > event.start and self._speech is not None:
+            self._end(self._speaking, {"stt.cleared": True})
+        elif isinstance(event, Closed):
+            sums = ("received", "speech", "non_speech", "dropped")
+            self._span.set_attributes({f"stt.{n}_ms": ms_from_samples(getattr(event, n)) for n in sums})
+
+    def leave(self) -> None:
+        """The session is over; what is open is ended as it is. Idempotent."""
+        for number in list(self._open):
+            self._end(number, {"stt.cut_off": True})
+        self._span.end()
+
+    def _start(self, event: SpeechStarted) -> None:
+        span = self._tracer.child(self._span, "utterance")
+        span.set_attributes({"stt.utterance": event.utterance, "stt.start_ms": ms_from_samples(event.at)})
+        self._open[event.utterance] = span
+        self._speaking = event.utterance
+        self._speech = self._tracer.child(span, "speech")
+        self._tracer.open(f"{self._name}/{event.utterance}", span)
+
+    def _stop_speech(self, attributes: dict[str, str | int]) -> None:
+        if self._speech is not None:
+            self._speech.set_attributes(attributes)
+            self._speech.end()
+            self._speech = None
+
+    def _end(self, number: int, attributes: dict[str, bool | int], failed: bool = False) -> None:
+        span = self._open.pop(number, None)
+        if span is None:  # told by the server before this one
+            return
+        if number == self._speaking:
+            self._stop_speech({})
+        span.set_attributes(attributes)
+        if failed:
+            span.set_status(StatusCode.ERROR, "transcription_failed")
+        self._tracer.close(f"{self._name}/{number}")

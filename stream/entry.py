@@ -1,0 +1,268 @@
+"""Entry: what a journal's file holds of a session, in the order in which it came.
+
+That is all it takes to play it once more, and what was told of it meanwhile. Opened begins a file: the
+session as it stood then. Sound and Command came from the client; Told went out to it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from enum import IntEnum
+from typing import Any, Final
+
+import numpy as np
+import orjson
+from pydantic import TypeAdapter, ValidationError
+
+from asr.hypothesis import Hypothesis
+from audio.clip import Samples
+from stream.events import Event, Failed, Lagging, Noted, Partial
+from stream.events import Final as FinalEvent
+from stream.record import framed
+from stream.snapshot import Snapshot, State
+from stream.utterance import Conclusion
+from vad.segmenter import Reason
+from vad.work import Memory
+
+REPLY: Final = "reply"
+PCM16: Final = b"\0"
+FLOAT32: Final = b"\1"
+
+
+class DamagedEntry(ValueError):
+    """A whole record that is no entry: of another version, or made up."""
+
+
+class Code(IntEnum):
+    """Kinds of records. A number is never used for something else."""
+
+    OPENED = 1
+    SOUND = 2
+    COMMAND = 3
+    REFUSED = 4
+    TOLD = 5
+    ENDED = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """head: of whoever keeps the journal; number: of the newest message; memory: the detector's."""
+
+    head: Mapping[str, Any]
+    number: int
+    snapshot: Snapshot
+    memory: Memory | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    samples: Samples
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A message that is no sound, as it came."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A message that changed nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Messages that went out together, without the sound in them, and why.
+
+    kind: of the event, or REPLY; None for what is not told again when the session is played once more
+    conclusion: of an utterance: what its final said, or why it failed
+    stable: its words that were shown as stable; sound: the samples that were in the message
+    """
+
+    kind: str | None
+    messages: Sequence[Mapping[str, Any]] = ()
+    utterance: int = 0
+    conclusion: Conclusion | str | None = None
+    stable: str = ""
+    sound: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """No more sound was taken in."""
+
+    reason: Reason
+
+
+Entry = Opened | Sound | Command | Refused | Told | Ended
+
+
+@dataclass(frozen=True, slots=True)
+class _OpenedHead:
+    """The part of Opened that is JSON. sound, memory: bytes behind it."""
+
+    head: dict[str, Any]
+    number: int
+    state: State
+    sound: int
+    memory: int
+
+
+@dataclass(frozen=True, slots=True)
+class _ToldText:
+    """As Told, in JSON."""
+
+    kind: str | None = None
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    utterance: int = 0
+    hypothesis: Hypothesis | None = None
+    guard: str | None = None
+    failure: str | None = None
+    stable: str = ""
+    sound: tuple[int, int] | None = None
+
+
+_OPENED: Final = TypeAdapter(_OpenedHead)
+_TOLD: Final = TypeAdapter(_ToldText)
+
+
+def kind_of(event: Event) -> str:
+    """Events of one kind come in the same order however often a session is played; a failure stands in a
+    final's place. "" for those that hang on time, and are not told again."""
+    match event:
+        case Partial() | Noted() | Lagging():
+            return ""
+        case FinalEvent() | Failed():
+            return "Final"
+        case _:
+            return type(event).__name__
+
+
+def told(event: Event, messages: Sequence[Mapping[str, Any]]) -> Told:
+    """Of an event and the messages that tell of it, which may be none."""
+    kind = kind_of(event) or None
+    silent = [{key: value for key, value in message.items() if key != "audio"} for message in messages]
+    match event:
+        case FinalEvent():
+            spoken = any("audio" in message for message in messages)
+            sound = (event.clip.start, event.clip.end) if spoken else None
+            conclusion = Conclusion(event.hypothesis, event.guard)
+            return Told(kind, silent, event.utterance, conclusion, sound=sound)
+        case Failed():
+            return Told(kind, silent, event.utterance, event.message)
+        case Partial():
+            return Told(kind, silent, event.utterance, stable=event.text[: event.stable_chars])
+        case _:
+            return Told(kind, silent)
+
+
+def packed(samples: Samples) -> bytes:
+    """float32 (n,) as PCM16 where that is exact, else as float32."""
+    scaled = samples * np.float32(32768)
+    whole = np.rint(scaled)
+    if np.array_equal(scaled, whole) and (not len(whole) or (whole.min() >= -32768 and whole.max() <= 32767)):
+        data: bytes = PCM16 + whole.astype("<i2").tobytes()
+    else:
+        data = FLOAT32 + samples.astype("<f4").tobytes()
+    return data
+
+
+def unpacked(data: bytes) -> Samples:
+    """What `packed` gave. Raises DamagedEntry."""
+    code, body = data[:1], data[1:]
+    try:
+        if code == PCM16:
+            return np.frombuffer(body, "<i2").astype(np.float32) / np.float32(32768)
+        if code == FLOAT32:
+            return np.frombuffer(body, "<f4").astype(np.float32)
+    except ValueError as error:
+        raise DamagedEntry(str(error)) from None
+    raise DamagedEntry(f"samples of kind {code!r}")
+
+
+def encoded(entry: Entry) -> bytes:
+    """The entry's record."""
+    match entry:
+        case Opened():
+            return framed(Code.OPENED, _opened(entry))
+        case Sound(samples):
+            return framed(Code.SOUND, packed(samples))
+        case Command(text):
+            return framed(Code.COMMAND, text.encode())
+        case Refused():
+            return framed(Code.REFUSED, b"")
+        case Told():
+            return framed(Code.TOLD, orjson.dumps(_short(_told_text(entry))))
+        case Ended(reason):
+            return framed(Code.ENDED, reason.encode())
+
+
+def decoded(kind: int, payload: bytes) -> Entry:
+    """The entry of a record. Raises DamagedEntry."""
+    try:
+        match kind:
+            case Code.OPENED:
+                return _opened_from(payload)
+            case Code.SOUND:
+                return Sound(unpacked(payload))
+            case Code.COMMAND:
+                return Command(payload.decode())
+            case Code.REFUSED:
+                return Refused()
+            case Code.TOLD:
+                return _told_from(payload)
+            case Code.ENDED:
+                return Ended(Reason(payload.decode()))
+    except (ValidationError, ValueError) as error:
+        raise DamagedEntry(str(error)) from None
+    raise DamagedEntry(f"a record of kind {kind}")
+
+
+def _opened(entry: Opened) -> bytes:
+    sound = packed(entry.snapshot.sound)
+    memory = b"" if entry.memory is None else entry.memory.astype("<f4").tobytes()
+    head = _OpenedHead(dict(entry.head), entry.number, entry.snapshot.state, len(sound), len(memory))
+    text: bytes = _OPENED.dump_json(head)
+    return b"".join((len(text).to_bytes(4, "little"), text, sound, memory))
+
+
+def _opened_from(payload: bytes) -> Opened:
+    first = 4 + int.from_bytes(payload[:4], "little")
+    head = _OPENED.validate_json(payload[4:first])
+    behind = first + head.sound
+    sound = unpacked(payload[first:behind])
+    if len(sound) != head.state.samples or len(payload) != behind + head.memory or head.sound < 1:
+        raise DamagedEntry("the sound of a snapshot is not all there")
+    memory = np.frombuffer(payload[behind:], "<f4").astype(np.float32) if head.memory else None
+    return Opened(head.head, head.number, Snapshot(head.state, sound), memory)
+
+
+def _told_text(entry: Told) -> _ToldText:
+    said = entry.conclusion if isinstance(entry.conclusion, Conclusion) else None
+    return _ToldText(
+        entry.kind,
+        [dict(message) for message in entry.messages],
+        entry.utterance,
+        said.hypothesis if said else None,
+        said.guard if said else None,
+        entry.conclusion if isinstance(entry.conclusion, str) else None,
+        entry.stable,
+        entry.sound,
+    )
+
+
+def _short(record: Any) -> dict[str, Any]:
+    """The fields of a dataclass that are not at their default."""
+    given = ((each, getattr(record, each.name)) for each in fields(record))
+    return {
+        each.name: _short(value) if isinstance(value, Hypothesis) else value
+        for each, value in given
+        if value != each.default and value != []
+    }
+
+
+def _told_from(payload: bytes) -> Told:
+    text = _TOLD.validate_json(payload)
+    conclusion = None if text.hypothesis is None else Conclusion(text.hypothesis, text.guard)
+    said = text.failure if conclusion is None else conclusion
+    return Told(text.kind, text.messages, text.utterance, said, text.stable, text.sound)

@@ -1,0 +1,128 @@
+"""Recovery: what the files of a journal tell of a session that was cut off with its server."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from audio.clip import Samples
+from audio.ring import Ring
+from stream.entry import Command, DamagedEntry, Ended, Entry, Opened, Refused, Sound, Told, decoded
+from stream.record import records
+from stream.snapshot import Begun, Kept
+from stream.stabilizer import pieces
+from stream.utterance import Conclusion
+
+LONGEST: Final = 1 << 32  # samples of a journal's sound
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """head: of the newest file; begun: from where the session is played once more, with `tail`
+    told: how many events of each kind were told after that, and are not to be told again
+    messages: the latest that were told, up to `number`, each with the sound that was in it, if that is there
+    refused: messages that changed nothing
+    intact: bytes of the newest file up to which it is whole
+    """
+
+    head: Mapping[str, Any]
+    begun: Begun
+    tail: Sequence[Sound | Command | Ended]
+    told: Counter[str]
+    messages: Sequence[tuple[Mapping[str, Any], Samples | None]]
+    number: int
+    refused: int
+    intact: int
+
+
+def recover(files: Sequence[bytes]) -> Recovered | None:
+    """files: a session's, oldest first. None where no file has a beginning.
+
+    The last file with a beginning counts: one is begun before the one before it is let go of.
+    """
+    read = [entries for entries in (list(_entries(data)) for data in files) if entries]
+    begun = [entries for entries in read if isinstance(entries[0][0], Opened)]
+    if not begun:
+        return None
+    told = _Retold()
+    for entries in begun:
+        for entry, _ in entries:
+            told.take(entry)
+    return _recovered(begun[-1], told)
+
+
+def _entries(data: bytes) -> Iterator[tuple[Entry, int]]:
+    """Each with the place behind it; up to the first that is damaged."""
+    for record in records(data):
+        try:
+            yield decoded(record.kind, record.payload), record.end
+        except DamagedEntry:
+            return
+
+
+def _recovered(entries: Sequence[tuple[Entry, int]], told: "_Retold") -> Recovered:
+    opened = entries[0][0]
+    assert isinstance(opened, Opened)
+    since = [entry for entry, _ in entries[1:]]
+    kinds = Counter(entry.kind for entry in since if isinstance(entry, Told) and entry.kind)
+    concluded: dict[int, Conclusion | str] = {}
+    promised: dict[int, Sequence[str]] = {}
+    for entry in since:
+        if isinstance(entry, Told) and entry.conclusion is not None:
+            concluded[entry.utterance] = entry.conclusion
+        elif isinstance(entry, Told) and entry.stable:
+            promised[entry.utterance] = pieces(entry.stable)
+    return Recovered(
+        head=opened.head,
+        begun=Begun(opened.snapshot, opened.memory, concluded, promised),
+        tail=[entry for entry in since if isinstance(entry, Sound | Command | Ended)],
+        told=kinds,
+        messages=told.messages,
+        number=told.number,
+        refused=sum(isinstance(entry, Refused) for entry in since),
+        intact=entries[-1][1],
+    )
+
+
+class _Retold:
+    """The messages of all files."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.messages: list[tuple[Mapping[str, Any], Samples | None]] = []
+        self._sound: Ring | None = None
+        self._waiting: list[tuple[Kept, Samples]] = []
+
+    def take(self, entry: Entry) -> None:
+        if isinstance(entry, Opened):
+            self._open(entry)
+        elif isinstance(entry, Sound) and self._sound is not None:
+            self._sound.append(entry.samples)
+        elif isinstance(entry, Told):
+            self.number += len(entry.messages)
+            sound = None if entry.sound is None else self._between(*entry.sound)
+            self.messages += [(message, sound) for message in entry.messages]
+
+    def _open(self, opened: Opened) -> None:
+        state, sound = opened.snapshot
+        if opened.number != self.number:  # files between are gone
+            self.messages.clear()
+            self.number = opened.number
+        if self._sound is None or self._sound.end != state.received:
+            self._sound = Ring(LONGEST)
+            self._sound.skip_to(state.sound_from)
+            self._sound.append(sound[len(sound) - (state.received - state.sound_from) :])
+        first = 0
+        for each in state.waiting:
+            if isinstance(each, Kept):
+                self._waiting.append((each, sound[first : first + each.length]))
+                first += each.length
+
+    def _between(self, start: int, end: int) -> Samples | None:
+        for utterance, sound in self._waiting:
+            if (utterance.start, utterance.end) == (start, end):
+                return sound
+        try:
+            return self._sound.read(start, end) if self._sound else None
+        except IndexError:
+            return None

@@ -1,0 +1,85 @@
+"""The fair queue: whose turn it is."""
+
+from collections import Counter, deque
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batching.fair_queue import FairQueue
+
+SOURCES = "abcd"
+
+
+def filled(*entries: str) -> FairQueue[str]:
+    """Each entry comes from the source that is its first letter."""
+    queue: FairQueue[str] = FairQueue()
+    for entry in entries:
+        queue.append(entry, entry[0])
+    return queue
+
+
+def emptied(queue: FairQueue[str]) -> list[str]:
+    return [queue.pop() for _ in range(len(queue))]
+
+
+def test_of_one_source_the_oldest_goes_first() -> None:
+    assert emptied(filled("a1", "a2", "a3")) == ["a1", "a2", "a3"]
+
+
+def test_of_many_sources_with_one_entry_each_the_oldest_goes_first() -> None:
+    assert emptied(filled("c1", "a1", "b1")) == ["c1", "a1", "b1"]
+
+
+def test_a_source_with_much_waits_for_those_with_little() -> None:
+    assert emptied(filled("a1", "a2", "a3", "b1", "c1", "b2")) == ["a1", "b1", "c1", "a2", "b2", "a3"]
+
+
+def test_what_is_first_is_what_is_taken() -> None:
+    queue = filled("a1", "a2", "b1")
+    while queue:
+        first = queue.first()
+        assert queue.pop() == first
+
+
+def test_what_was_taken_out_does_not_come() -> None:
+    queue = filled("a1", "a2", "b1")
+    queue.remove("a1", "a")
+    queue.remove("b1", "b")
+    assert (len(queue), list(queue)) == (1, ["a2"])
+    assert emptied(queue) == ["a2"]
+
+
+def test_an_empty_queue_has_no_first() -> None:
+    with pytest.raises(StopIteration):
+        filled().first()
+
+
+@given(st.lists(st.one_of(st.sampled_from(SOURCES), st.none(), st.integers(0, 50)), max_size=200))
+def test_of_what_came_later_at_most_one_of_each_other_source_goes_before(
+    steps: list[str | int | None],
+) -> None:
+    """A letter: an entry of that source comes; None: one is taken; a number: that waiting one is given up."""
+    queue: FairQueue[tuple[str, int]] = FairQueue()
+    waiting: deque[tuple[str, int]] = deque()
+    overtaken: dict[tuple[str, int], Counter[str]] = {}
+    for number, step in enumerate(steps):
+        if isinstance(step, str):
+            entry = (step, number)
+            queue.append(entry, step)
+            waiting.append(entry)
+            overtaken[entry] = Counter()
+        elif waiting and step is None:
+            taken = queue.pop()
+            assert taken == min(entry for entry in waiting if entry[0] == taken[0])  # oldest of its source
+            waiting.remove(taken)
+            for entry in waiting:
+                if taken[1] > entry[1]:
+                    overtaken[entry][taken[0]] += 1
+                    assert overtaken[entry][taken[0]] <= 1
+        elif waiting and isinstance(step, int):
+            entry = waiting[step % len(waiting)]
+            queue.remove(entry, entry[0])
+            waiting.remove(entry)
+        assert len(queue) == len(waiting)
+        assert sorted(queue) == sorted(waiting)

@@ -1,0 +1,113 @@
+"""The doors' limits, over real sockets: who is turned away, how each protocol says so, and how soon."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from server.keys import digest_of
+from tests.server.running import Server, free_settings, serve, spoken, until
+
+ONE, LITTLE = "one-session-at-a-time", "two-seconds-an-hour"
+EVENTS = "?events=session.created,session.closed"
+
+
+def key(name: str, secret: str, **bounds: float) -> dict[str, object]:
+    return {"name": name, "sha256": digest_of(secret).hex(), **bounds}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    file: Path = tmp_path_factory.mktemp("keys") / "keys.json"
+    keys = [key("one", ONE, max_sessions=1), key("little", LITTLE, audio_seconds_per_hour=2)]
+    file.write_text(json.dumps({"keys": keys}))
+    bounds = {"connects_per_second": 0.01, "connects_burst": 2}
+    with serve(free_settings(api_keys_file=str(file), metrics_open=True, **bounds)) as running:
+        yield running
+
+
+def bearer(secret: str, **more: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {secret}", **more}
+
+
+def refused(url: str, headers: dict[str, str]) -> tuple[int, str, int]:
+    """Status, code and Retry-After of a handshake that is refused."""
+    with pytest.raises(InvalidStatus) as refusal, connect(url, additional_headers=headers):
+        pass
+    answer = refusal.value.response
+    code: str = json.loads(answer.body)["error"]["code"]
+    return answer.status_code, code, int(answer.headers["retry-after"])
+
+
+def test_a_key_has_no_more_sessions_than_it_may_and_a_place_that_becomes_free_is_its_own(
+    server: Server,
+) -> None:
+    with connect(server.ws + EVENTS, additional_headers=bearer(ONE)) as first:
+        first.recv(timeout=20)
+        status, code, seconds = refused(server.ws, bearer(ONE))
+        assert (status, code) == (429, "session_limit_reached")
+        assert seconds >= 1
+        first.send(json.dumps({"type": "end_of_stream"}))
+        assert json.loads(first.recv(timeout=20))["type"] == "session.closed"
+        with pytest.raises(ConnectionClosed):
+            first.recv(timeout=20)
+    until(lambda: server.metric("stt_open_sessions") == 0)
+    with connect(server.ws + EVENTS, additional_headers=bearer(ONE)) as second:
+        assert json.loads(second.recv(timeout=20))["type"] == "session.created"
+
+
+def test_openai_says_it_after_the_upgrade_in_its_own_words(server: Server) -> None:
+    until(lambda: server.metric("stt_open_sessions") == 0)
+    with connect(server.ws + EVENTS, additional_headers=bearer(ONE)) as first:
+        first.recv(timeout=20)
+        url = server.url.replace("http", "ws") + "/v1/realtime?intent=transcription"
+        with connect(url, additional_headers=bearer(ONE)) as late:
+            assert json.loads(late.recv(timeout=20))["error"]["code"] == "rate_limit_exceeded"
+            with pytest.raises(ConnectionClosed) as closed:
+                late.recv(timeout=20)
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 4029
+            assert closed.value.rcvd.reason == "invalid_request_error.rate_limit_exceeded"
+        files = {"file": ("a.wav", b"RIFF")}
+        answer = httpx.post(f"{server.url}/v1/audio/transcriptions", files=files, headers=bearer(ONE))
+        assert answer.status_code == 429
+        assert answer.json()["error"]["code"] == "rate_limit_exceeded"
+        assert int(answer.headers["retry-after"]) >= 1
+
+
+def pushed(stream: ClientConnection, pcm: bytes) -> None:
+    """Sends it all, and reads until the server closes."""
+    for start in range(0, len(pcm), 3200):
+        stream.send(pcm[start : start + 3200])
+    while True:
+        stream.recv(timeout=20)
+
+
+def test_a_key_that_is_far_beyond_its_sound_is_sent_away_and_may_come_again_in_an_hour(
+    server: Server,
+) -> None:
+    with connect(server.ws, additional_headers=bearer(LITTLE), max_size=None) as stream:
+        with pytest.raises(ConnectionClosed) as closed:
+            pushed(stream, spoken())
+        assert closed.value.rcvd is not None
+        assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4029, "rate_limit_exceeded")
+    status, code, seconds = refused(server.ws, bearer(LITTLE))
+    assert (status, code) == (429, "rate_limit_exceeded")
+    assert 3500 < seconds <= 3661
+
+
+def test_an_address_that_comes_too_often_is_turned_away_at_every_door(server: Server) -> None:
+    """A proxy on this machine says whose address it is."""
+    headers = bearer(ONE, **{"X-Forwarded-For": "192.0.2.7"})
+    files = {"file": ("a.wav", b"RIFF")}
+    statuses = [
+        httpx.post(f"{server.url}/v1/audio/transcriptions", files=files, headers=headers).status_code
+        for _ in range(3)
+    ]
+    assert statuses == [400, 400, 429]
+    assert refused(server.ws, headers)[:2] == (429, "rate_limit_exceeded")
+    assert httpx.get(f"{server.url}/v1/models", headers=headers).status_code == 200

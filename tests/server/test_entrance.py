@@ -1,0 +1,172 @@
+"""Entrance: what is asked of everybody: to come from where one may, with a head of a reasonable size."""
+
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI, WebSocket
+
+from server.entrance import MAX_HEADER, MAX_HEADERS, MAX_URL, Entrance, check_head
+from server.envelope import add_envelope
+from server.errors import ClientError
+from server.metrics import Metrics
+from server.origins import Origins
+from tests.server.running import Message, free_settings, serve
+
+
+def app(*, on_this_machine: bool = False) -> FastAPI:
+    """Its one door answers with its name."""
+    built, metrics = FastAPI(), Metrics()
+
+    @built.get("/door")
+    async def door() -> str:
+        return "door"
+
+    @built.websocket("/door")
+    async def listen(websocket: WebSocket) -> None:
+        await websocket.accept()
+
+    origins = Origins(["https://app.example"])
+    built.add_middleware(Entrance, origins=origins, on_this_machine=on_this_machine, metrics=metrics)
+    add_envelope(built, metrics)
+    return built
+
+
+def client(built: FastAPI) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(built), base_url="http://127.0.0.1:5001")
+
+
+async def handshake(built: FastAPI, server: tuple[str, int | None] | None, **headers: str) -> list[Message]:
+    """What the server under the app is told to do."""
+    told: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        told.append(message)
+
+    scope: dict[str, Any] = {
+        "type": "websocket",
+        "path": "/door",
+        "raw_path": b"/door",
+        "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        "server": server,
+        "extensions": {"websocket.http.response": {}},
+    }
+    await built(scope, receive, send)
+    return told
+
+
+async def test_a_page_of_a_foreign_origin_is_refused_over_http_and_in_a_handshake() -> None:
+    evil = {"origin": "https://evil.example"}
+    answer = await client(app()).get("/door", headers=evil)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "origin_not_allowed")
+    refused, *_ = await handshake(app(), ("127.0.0.1", 5001), host="127.0.0.1:5001", **evil)
+    assert (refused["type"], refused["status"]) == ("websocket.http.response.start", 403)
+
+
+@pytest.mark.parametrize("origin", ["https://app.example", "http://127.0.0.1:5001"])
+async def test_the_servers_own_pages_and_those_named_come_in(origin: str) -> None:
+    answer = await client(app()).get("/door", headers={"origin": origin})
+    assert answer.json() == "door"
+    accepted, *_ = await handshake(app(), ("127.0.0.1", 5001), host="127.0.0.1:5001", origin=origin)
+    assert accepted["type"] == "websocket.accept"
+
+
+LOCAL = ("127.0.0.1", 5001)
+
+
+@pytest.mark.parametrize(
+    ("server", "host"),
+    [
+        (LOCAL, "localhost:5001"),
+        (("::1", 5001), "[::1]:5001"),
+        (("::ffff:127.0.0.1", 5001), "127.0.0.1:5001"),
+        (("/run/stt.sock", None), "localhost"),
+    ],
+)
+async def test_a_server_for_this_machine_alone_serves_this_machine(
+    server: tuple[str, int | None], host: str
+) -> None:
+    accepted, *_ = await handshake(app(on_this_machine=True), server, host=host)
+    assert accepted["type"] == "websocket.accept"
+
+
+@pytest.mark.parametrize(
+    ("server", "host"),
+    [
+        (("192.168.1.7", 5001), "192.168.1.7:5001"),
+        (("192.168.1.7", 5001), "localhost:5001"),
+        (LOCAL, "rebound.evil.example:5001"),
+        (LOCAL, "192.168.1.7"),
+        (None, "localhost"),
+    ],
+)
+async def test_and_nobody_else_not_even_a_page_whose_name_was_bent(
+    server: tuple[str, int | None] | None, host: str
+) -> None:
+    refused, body = await handshake(app(on_this_machine=True), server, host=host)
+    assert refused["status"] == 403
+    assert b"keys_needed" in body["body"]
+
+
+async def test_a_server_under_it_that_cannot_answer_a_handshake_closes_it() -> None:
+    built = app(on_this_machine=True)
+    told: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        told.append(message)
+
+    scope: dict[str, Any] = {
+        "type": "websocket",
+        "path": "/door",
+        "raw_path": None,
+        "query_string": b"",
+        "headers": [],
+    }
+    await built(scope, receive, send)
+    assert told == [{"type": "websocket.close", "code": 1008, "reason": "keys_needed"}]
+
+
+@pytest.mark.parametrize("host", ["[::1", "a b", "a/b"])
+async def test_a_host_that_is_none_is_refused(host: str) -> None:
+    answer = await client(app()).get("/door", headers={"host": host})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "host")
+
+
+@pytest.mark.parametrize(
+    ("url", "headers", "status"),
+    [
+        (MAX_URL + 1, [], 414),
+        (0, [(b"a", b"")] * (MAX_HEADERS + 1), 431),
+        (0, [(b"a", b"b" * MAX_HEADER)], 431),
+        (0, [(b"a", b"b" * 7_000)] * 5, 431),
+    ],
+)
+def test_a_head_has_its_bounds(url: int, headers: list[tuple[bytes, bytes]], status: int) -> None:
+    with pytest.raises(ClientError) as refused:
+        check_head(url, headers)
+    assert refused.value.status == status
+
+
+def test_within_them_it_is_taken() -> None:
+    check_head(MAX_URL, [(b"a", b"b")] * MAX_HEADERS)
+
+
+def test_pages_from_a_named_origin_are_told_that_they_may_read_the_answer() -> None:
+    with serve(free_settings(origins="https://app.example", api_keys="a:0123456789abcdef")) as server:
+        page = {"origin": "https://app.example"}
+        asked = {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
+        preflight = httpx.options(f"{server.url}/v1/audio/transcriptions", headers=page | asked)
+        assert preflight.status_code == 200
+        assert preflight.headers["access-control-allow-origin"] == page["origin"]
+        assert "authorization" in preflight.headers["access-control-allow-headers"].lower()
+        refused = httpx.get(f"{server.url}/v1/models", headers=page)
+        assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, page["origin"])
+        foreign = httpx.options(f"{server.url}/v1/models", headers=asked | {"origin": "https://evil.example"})
+        assert foreign.status_code == 403

@@ -1,0 +1,194 @@
+"""What lies at an address is fetched: with bounds, and not from where the server alone can reach."""
+
+import asyncio
+import ipaddress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+
+from server.fetch import fetched, is_public, target_of
+from server.http_error import HttpError
+from tests.server.calling import wav
+from tests.server.running import Server, free_settings, serve
+from tests.stream.little import sound
+
+MIB = 1 << 20
+FORM = {"temperature": (None, "0")}  # a form in parts, though without a file
+
+
+@asynccontextmanager
+async def answering(*answers: bytes) -> AsyncIterator[tuple[str, list[str]]]:
+    """A web server's address, which gives these answers in turn, and the requests that it has heard."""
+    heard: list[str] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        writer.write(answers[len(heard) - 1])
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}", heard
+
+
+def ok(content: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(content), content)
+
+
+def onward(location: str) -> bytes:
+    return f"HTTP/1.1 302 Found\r\nlocation: {location}\r\n\r\n".encode()
+
+
+async def content_of(url: str, limit: int = MIB, *, private: bool = True) -> bytes:
+    async with fetched(url, limit, private=private) as file:
+        return file.read()
+
+
+async def refusal_of(url: str, limit: int = MIB, *, private: bool = True) -> HttpError:
+    with pytest.raises(HttpError) as caught:
+        await content_of(url, limit, private=private)
+    return caught.value
+
+
+async def test_what_lies_there_is_fetched() -> None:
+    async with answering(ok(b"sound")) as (url, heard):
+        assert await content_of(f"{url}/a/b.wav?c=d#e") == b"sound"
+    assert heard[0].startswith("GET /a/b.wav?c=d HTTP/1.1\r\n")
+    assert f"host: {url.removeprefix('http://')}" in heard[0].lower()
+
+
+async def test_a_body_without_a_length_is_read_to_its_end() -> None:
+    chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+    async with answering(chunked, b"HTTP/1.0 200 OK\r\n\r\nabcde") as (url, _):
+        assert await content_of(url) == b"abcde"
+        assert await content_of(url) == b"abcde"
+
+
+async def test_redirects_are_followed_but_not_for_ever() -> None:
+    async with answering(onward("/other.wav"), ok(b"there")) as (url, heard):
+        assert await content_of(f"{url}/one.wav") == b"there"
+        assert heard[1].startswith("GET /other.wav ")
+    async with answering(*[onward("/")] * 6) as (url, heard):
+        assert (await refusal_of(url)).code == "fetch_failed"
+        assert len(heard) == 6
+
+
+async def test_a_redirect_to_another_scheme_is_refused() -> None:
+    async with answering(onward("file:///etc/passwd")) as (url, _):
+        assert (await refusal_of(url)).code == "invalid_url"
+
+
+@pytest.mark.parametrize(
+    "answer", [ok(b"x" * 1001), b"HTTP/1.0 200 OK\r\n\r\n" + b"x" * 1001], ids=["declared", "undeclared"]
+)
+async def test_more_than_the_limit_is_refused(answer: bytes) -> None:
+    async with answering(answer) as (url, _):
+        assert (await refusal_of(url, 1000)).status == 413
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 404 Not Found\r\n\r\n",
+        b"what?\r\n\r\n",
+        b"",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc",
+    ],
+    ids=["missing", "no HTTP", "silent", "cut short"],
+)
+async def test_what_cannot_be_had_is_said_to_be_so(answer: bytes) -> None:
+    async with answering(answer) as (url, _):
+        refusal = await refusal_of(url)
+        assert (refusal.status, refusal.code, refusal.param) == (400, "fetch_failed", "url")
+
+
+async def test_nobody_there_is_said_too() -> None:
+    async with answering() as (url, _):
+        pass
+    assert (await refusal_of(url)).code == "fetch_failed"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://example.com/a.wav",
+        "file:///etc/passwd",
+        "//example.com/a.wav",
+        "http://",
+        "http://user:password@example.com/",
+        "http://example.com:99999/",
+        "http://exämple.com/",
+        "http://example.com/a b",
+        "http://example.com/\r\nx-header: y",
+        "http://example.com/" + "a" * 2000,
+    ],
+)
+def test_what_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(HttpError) as caught:
+        target_of(url)
+    assert caught.value.code == "invalid_url"
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "2130706433"]
+)
+async def test_this_machine_is_out_of_reach(host: str) -> None:
+    async with answering(ok(b"secret")) as (url, heard):
+        port = url.rpartition(":")[2]
+        assert (await refusal_of(f"http://{host}:{port}/", private=False)).code == "invalid_url"
+        assert heard == []
+
+
+async def test_a_redirect_does_not_lead_inside() -> None:
+    async with answering(ok(b"secret")) as (inside, heard), answering(onward(inside)) as (url, _):
+        assert (await refusal_of(url, private=False)).code == "invalid_url"
+        assert heard == []
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("93.184.215.14", True),
+        ("2606:2800:220:1::1", True),
+        ("10.0.0.1", False),
+        ("172.16.3.4", False),
+        ("192.168.1.1", False),
+        ("169.254.169.254", False),
+        ("100.64.0.1", False),
+        ("224.0.0.1", False),
+        ("255.255.255.255", False),
+        ("fe80::1", False),
+        ("fd00::1", False),
+        ("ff02::1", False),
+        ("::", False),
+        ("::ffff:10.0.0.1", False),
+        ("2002:7f00:1::", False),
+    ],
+)
+def test_an_address_of_a_private_network_is_known_in_every_dress(address: str, public: bool) -> None:
+    assert is_public(ipaddress.ip_address(address)) is public
+
+
+def ask(server: Server, fields: dict[str, str]) -> httpx.Response:
+    return httpx.post(f"{server.url}/v1/audio/transcriptions", data=fields, files=FORM, timeout=60)
+
+
+async def test_a_file_at_an_address_goes_the_way_of_an_upload() -> None:
+    settings = free_settings(fetch_urls=True, fetch_private=True)
+    content = wav(sound((True, 16_000), (False, 16_000)))
+    with serve(settings) as server:
+        async with answering(ok(content), ok(b"none")) as (url, _):
+            fields = {"url": f"{url}/speech.wav", "model": "whisper-1"}
+            answer = await asyncio.to_thread(ask, server, fields)
+            assert (answer.status_code, answer.json()["usage"]["seconds"]) == (200, 2)
+            refused = await asyncio.to_thread(ask, server, fields)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (400, "invalid_audio")
+
+
+def test_a_server_fetches_nothing_unless_it_is_told_to(server: Server) -> None:
+    answer = ask(server, {"url": "http://127.0.0.1:1/", "model": "whisper-1"})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "url")
+    assert "fetches nothing" in answer.json()["error"]["message"]

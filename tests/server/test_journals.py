@@ -1,0 +1,306 @@
+"""Sessions that survive their server: killed or stopped, and started again on the same port and folder."""
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect as connect_bare
+
+import client
+from server.disk import Disk, DiskInUse
+from server.engine import Engine
+from server.health import Health
+from server.journals import kept_in_journals
+from tests.server.journaled import chunks_of, files_in, rest_of
+from tests.server.program import MAIN, PATIENCE, Program, free_port, kill, program
+from tests.server.running import Client, Message, dones, errors, free_settings, serve, spoken, until
+
+TIMELY = {"transcript.partial", "input_audio_buffer.acknowledged"}
+ALL_FOUND = "1 sessions of the server before go on"
+ASKED = "events=all&include_audio=false"
+
+
+def command(type_: str, **fields: object) -> str:
+    return json.dumps({"type": type_, **fields})
+
+
+def items_with(every: int, *commands: str) -> list[str | bytes]:
+    """Three sentences, with these commands after every so many chunks, in turns; and the end."""
+    items: list[str | bytes] = []
+    for number, chunk in enumerate(chunks_of(spoken())):
+        items.append(chunk)
+        if commands and number % every == every - 1:
+            items.append(commands[number // every % len(commands)])
+    return [*items, command("end_of_stream")]
+
+
+PLAIN = items_with(1)
+BUSY = items_with(
+    3,
+    command("marker", id="m"),
+    command("session.update", session={"vad": {"silence_ms": 200}}),
+    command("input_audio_buffer.commit"),
+    command("session.update", session={"vad": {"silence_ms": 500}, "turn": {"mode": "adaptive"}}),
+)
+
+
+@dataclass
+class Caller:
+    """Says its items over one connection after another. heard: what has a number, over all of them."""
+
+    items: Sequence[str | bytes]
+    heard: list[Message] = field(default_factory=list)
+
+    @property
+    def query(self) -> str:
+        if not self.heard:
+            return ASKED
+        return f"resume={self.heard[0]['resume_token']}&ack={self.heard[-1]['seq']}"
+
+    def speak(self, line: Client, until_type: str | None = None) -> None:
+        """Says the rest; half of it, where something is to be heard then."""
+        greeting = line.hear()
+        if greeting["type"] == "session.created":
+            self.heard.append(greeting)
+        rest = rest_of(self.items, greeting)
+        for item in rest[: len(rest) // 2] if until_type else rest:
+            line.socket.send(item)
+        while until_type and self.heard[-1]["type"] != until_type:
+            self.heard.append(line.hear())
+
+    def listen(self, line: Client) -> None:
+        self.heard += line.hear_until_closed()
+
+
+def lasting(messages: Sequence[Message]) -> dict[str, list[Message]]:
+    """What may not hang on time, by type, without the name of the session."""
+    told: dict[str, list[Message]] = {}
+    name = messages[0]["session_id"]
+    for message in messages[1:]:
+        if message["type"] not in TIMELY:
+            text = json.dumps({k: v for k, v in message.items() if k not in ("seq", "event_id")})
+            told.setdefault(message["type"], []).append(json.loads(text.replace(name, "session")))
+    return told
+
+
+@pytest.fixture(scope="module")
+def undisturbed() -> dict[str, dict[str, list[Message]]]:
+    """What is told of a session whose server lives on."""
+    told = {}
+    with serve(free_settings(resume_seconds=60)) as server:
+        for name, items in (("plain", PLAIN), ("busy", BUSY)):
+            caller = Caller(items)
+            with Client(f"{server.ws}?{ASKED}") as line:
+                caller.speak(line)
+                caller.listen(line)
+            told[name] = lasting(caller.heard)
+    return told
+
+
+class Lives:
+    """One server after another, on the same port and folder."""
+
+    def __init__(self, folder: Path, leaving: ExitStack, **environment: str) -> None:
+        self.folder = folder
+        self._leaving = leaving
+        self._environment = {"PORT": str(free_port()), "JOURNAL_DIR": str(folder), **environment}
+
+    def begin(self) -> Program:
+        life: AbstractContextManager[Program] = program(MAIN, **self._environment)
+        return self._leaving.enter_context(life)
+
+    def next(self, before: Program) -> Program:
+        """After kill -9."""
+        kill(before.process.pid)
+        before.process.wait()
+        return self.begin()
+
+
+@contextmanager
+def lives(folder: Path, **environment: str) -> Iterator[Lives]:
+    with ExitStack() as leaving:
+        yield Lives(folder, leaving, **environment)
+
+
+def is_whole(caller: Caller, expected: dict[str, list[Message]]) -> None:
+    heard = caller.heard
+    assert [message["seq"] for message in heard] == list(range(1, len(heard) + 1))
+    assert lasting(heard) == expected
+    closed = heard[-1]
+    assert closed["type"] == "session.closed"
+    assert closed["received_ms"] == closed["speech_ms"] + closed["non_speech_ms"] + closed["dropped_ms"]
+
+
+def says(server: Program, text: str) -> None:
+    """Waits until it stands in the server's log."""
+    server.ready()
+    end = time.monotonic() + PATIENCE
+    while text not in server.log:
+        assert time.monotonic() < end, server.log
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "items", "again"), [("plain", PLAIN, False), ("busy", BUSY, True)])
+def test_after_a_kill_in_the_middle_of_speech_every_final_comes_once(
+    tmp_path: Path,
+    undisturbed: dict[str, dict[str, list[Message]]],
+    name: str,
+    items: list[str | bytes],
+    again: bool,
+) -> None:
+    """again: a second kill comes while the first life's sound is played once more, or soon after it"""
+    caller = Caller(items)
+    with lives(tmp_path / "journals", RESUME_SECONDS="60") as servers:
+        first = servers.begin()
+        first.ready()
+        with Client(f"{first.ws}?{caller.query}") as line:
+            caller.speak(line, until_type="input_audio_buffer.speech_started")
+            second = servers.next(first)
+            caller.listen(line)
+        if again:
+            says(second, "session goes on")
+            second = servers.next(second)
+        says(second, ALL_FOUND)
+        with Client(f"{second.ws}?{caller.query}") as line:
+            caller.speak(line)
+            caller.listen(line)
+            assert line.close_code == 1000
+        is_whole(caller, undisturbed[name])
+        assert "Traceback" not in second.log
+
+
+@pytest.mark.slow
+async def test_a_server_that_stops_keeps_its_sessions_and_who_uses_the_library_never_notices(
+    tmp_path: Path, undisturbed: dict[str, dict[str, list[Message]]]
+) -> None:
+    finals: list[str] = []
+    cuts: list[tuple[int, str]] = []
+    with lives(tmp_path / "journals") as servers:
+        first = servers.begin()
+        await asyncio.to_thread(first.ready)
+        chunks = chunks_of(spoken())
+        speaking = asyncio.Event()
+        async with client.connect(first.ws, resume=client.Resume(give_up_seconds=60)) as stream:
+
+            async def listen() -> client.Closed | None:
+                async for event in stream:
+                    match event:
+                        case client.SpeechStarted():
+                            speaking.set()
+                        case client.Final():
+                            finals.append(event.text)
+                        case client.Cut(code, reason):
+                            cuts.append((code, reason))
+                        case client.Closed():
+                            return event
+                return None
+
+            listening = asyncio.create_task(listen())
+            for chunk in chunks[:20]:
+                await stream.send(chunk)
+            await speaking.wait()
+            assert await asyncio.to_thread(first.stop, signal.SIGTERM) == 0
+            servers.begin()
+            for chunk in chunks[20:]:
+                await stream.send(chunk)
+            await stream.end()
+            closed = await listening
+    assert cuts == [(1012, "session_kept")]
+    told = undisturbed["plain"]
+    assert finals == [final["transcript"] for final in told["response.audio_transcript.done"]]
+    assert closed is not None
+    assert closed.received_ms == told["session.closed"][0]["received_ms"]
+
+
+@pytest.mark.slow
+def test_what_a_client_that_has_gone_for_good_said_is_transcribed_and_then_deleted(tmp_path: Path) -> None:
+    caller = Caller(PLAIN)
+    folder = tmp_path / "journals"
+    with lives(folder, RESUME_SECONDS="1") as servers:
+        first = servers.begin()
+        first.ready()
+        with Client(f"{first.ws}?{caller.query}") as line:
+            caller.speak(line, until_type="input_audio_buffer.speech_started")
+            kill(first.process.pid)
+        assert len(files_in(folder)) == 1
+        second = servers.next(first)
+        says(second, "the client did not come back")
+        says(second, "ms, disconnect")
+        says(second, "session ends: Closed(")
+        until(lambda: files_in(folder) == [])
+
+
+@pytest.mark.slow
+def test_a_session_of_the_server_before_belongs_to_its_key(tmp_path: Path) -> None:
+    caller = Caller(PLAIN)
+    keys = {name: f"key-of-{name}-0123456789" for name in ("alice", "bob")}
+    shown = {name: {"Authorization": f"Bearer {key}"} for name, key in keys.items()}
+
+    def asked(server: Program, who: str) -> list[Message]:
+        """All that somebody hears who comes back."""
+        heard: list[Message] = []
+        with connect_bare(f"{server.ws}?{caller.query}", additional_headers=shown[who]) as line:
+            try:
+                while not heard or heard[-1]["type"] != "session.closed":
+                    heard.append(json.loads(line.recv(timeout=20)))
+                    if heard[-1]["type"] == "session.resumed":
+                        line.send(command("end_of_stream"))
+            except ConnectionClosed as closed:
+                heard.append({"type": "close", "code": closed.rcvd and closed.rcvd.code})
+        return heard
+
+    with lives(tmp_path, API_KEYS=",".join(f"{name}:{key}" for name, key in keys.items())) as servers:
+        first = servers.begin()
+        first.ready()
+        with connect_bare(f"{first.ws}?{ASKED}", additional_headers=shown["alice"]) as line:
+            caller.heard.append(json.loads(line.recv(timeout=20)))
+            for item in PLAIN[:20]:
+                line.send(item)
+            while caller.heard[-1]["type"] != "input_audio_buffer.speech_started":
+                caller.heard.append(json.loads(line.recv(timeout=20)))
+            second = servers.next(first)
+        says(second, ALL_FOUND)
+        refusal, close = asked(second, "bob")
+        assert errors([refusal])[0]["error"]["code"] == "resume_unknown"
+        assert close["code"] == 4000
+        heard = asked(second, "alice")
+        assert len(dones(heard)) == 1
+        assert heard[-1]["type"] == "session.closed"
+
+
+# Within one process
+
+
+async def test_without_a_folder_nothing_is_kept(tmp_path: Path) -> None:
+    settings = free_settings()
+    async with kept_in_journals(settings, Engine(settings), None):  # type: ignore[arg-type]
+        pass
+
+
+async def test_a_server_whose_folder_is_in_use_does_not_start(tmp_path: Path) -> None:
+    settings = free_settings(journal_dir=str(tmp_path))
+    with Disk(tmp_path, Health()), pytest.raises(DiskInUse):
+        async with kept_in_journals(settings, Engine(settings), None):  # type: ignore[arg-type]
+            pass
+
+
+def test_who_can_come_back_is_kept_for_as_long_as_that(tmp_path: Path) -> None:
+    with serve(free_settings(journal_dir=str(tmp_path), resume_seconds=0.05)) as server:
+        with Client(server.ws) as line:  # which never hears of its token
+            line.talk(spoken()[:32_000])
+            line.end()
+        assert files_in(tmp_path) == []
+        with Client(f"{server.ws}?{ASKED}") as line:
+            assert line.hear()["type"] == "session.created"
+            assert len(files_in(tmp_path)) == 1
+            line.talk(spoken()[:32_000])
+            assert line.end()[-1]["type"] == "session.closed"
+        until(lambda: files_in(tmp_path) == [])

@@ -1,0 +1,83 @@
+"""KeyCheck: no path answers without a key, but those that are named open."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+
+from server.auth import Gate
+from server.envelope import add_envelope
+from server.http_error import HttpError
+from server.key_check import KeyCheck
+from server.keys import Key, Keys, caller_of, digest_of
+from server.metrics import Metrics
+from tests.server.calling import Call
+
+
+def refusal(error: HttpError, request_id: str) -> JSONResponse:
+    return JSONResponse({"in other words": error.code, "id": request_id}, error.status)
+
+
+@pytest.fixture
+def app() -> FastAPI:
+    """Whatever its path, it answers with who asked."""
+    built, metrics = FastAPI(openapi_url=None), Metrics()
+
+    @built.api_route("/{path:path}", methods=["GET", "POST"])
+    async def answer(request: Request) -> str | None:
+        return caller_of(request.scope).name
+
+    built.add_middleware(
+        KeyCheck,
+        gate=Gate(Keys([Key("alice", digest_of("the-key-of-alice"))])),
+        open_paths=frozenset({"/", "/open", "/below/"}),
+        refusals={"/other": refusal},
+        metrics=metrics,
+    )
+    add_envelope(built, metrics)
+    return built
+
+
+@pytest.fixture
+def client(app: FastAPI) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here")
+
+
+@pytest.mark.parametrize("path", ["/", "/open", "/below/", "/below/this.js"])
+async def test_an_open_path_asks_for_nothing(client: httpx.AsyncClient, path: str) -> None:
+    assert (await client.get(path)).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/closed", "/open/", "/opening", "/below", "/Open"])
+async def test_every_other_path_asks_for_a_key(client: httpx.AsyncClient, path: str) -> None:
+    answer = await client.get(path)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert answer.json()["error"]["code"] == "invalid_api_key"
+
+
+async def test_who_shows_a_key_is_known_to_the_door(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/closed", headers={"x-api-key": "the-key-of-alice"})
+    assert answer.json() == "alice"
+
+
+async def test_a_door_tells_of_it_in_its_own_words(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/other")
+    assert answer.status_code == 401
+    told = answer.json()
+    assert (told["in other words"], told["id"]) == ("invalid_api_key", answer.headers["x-request-id"])
+
+
+async def test_a_refused_body_is_read_on_for_a_while_so_that_the_answer_arrives(app: FastAPI) -> None:
+    request: Any = httpx.Request("POST", "http://here/closed")
+    call = await Call(app, request, b"x" * 100, b"y" * 100).run()
+    assert (call.status, call.headers.get("connection")) == (401, None)
+
+
+async def test_of_a_body_without_end_it_is_told_and_the_connection_is_closed(app: FastAPI) -> None:
+    request: Any = httpx.Request("POST", "http://here/closed", headers={"expect": "100-continue"})
+    call = await asyncio.wait_for(Call(app, request, b"x", more=True).run(), 20)
+    assert (call.status, call.headers["connection"]) == (401, "close")

@@ -1,0 +1,119 @@
+"""The file of hashed keys, and the command line that writes it."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from server.key_file import KeyFile, KeyFileError, expiry, main
+from server.keys import Key, digest_of
+
+HASH = digest_of("a key").hex()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "keys.json"
+
+
+def write(path: Path, *entries: object) -> None:
+    path.write_text(json.dumps({"keys": entries}))
+
+
+def test_a_file_is_read_once_and_again_when_it_has_changed(path: Path) -> None:
+    write(path, {"name": "alice", "sha256": HASH})
+    file = KeyFile(path)
+    assert file.changed() == [Key("alice", digest_of("a key"))]
+    assert file.changed() is None
+    limits = {"max_sessions": 3, "audio_seconds_per_hour": 7200, "expires_at": "1970-01-01T01:00:00+01:00"}
+    write(path, {"name": "alice", "sha256": HASH, **limits})
+    assert file.changed() == [Key("alice", digest_of("a key"), 0.0, 3, 7200.0)]
+    write(path)
+    assert file.changed() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "Invalid JSON"),
+        ("[]", "all: Input should be an object"),
+        ('{"keys": [{"name": "a"}]}', "keys.0.sha256: Field required"),
+        (f'{{"keys": [{{"name": "a b", "sha256": "{HASH}"}}]}}', "keys.0.name"),
+        ('{"keys": [{"name": "a", "sha256": "0"}]}', "keys.0.sha256"),
+        (f'{{"keys": [{{"name": "a", "sha256": "{HASH}", "key": "a key"}}]}}', "keys.0.key: Extra inputs"),
+        (f'{{"keys": [{{"name": "a", "sha256": "{HASH}", "expires_at": "2030-01-01"}}]}}', "expires_at"),
+        (f'{{"keys": [{{"name": "a", "sha256": "{HASH}", "max_sessions": 0}}]}}', "max_sessions"),
+        (f'{{"keys": [{", ".join(2 * [json.dumps({"name": "a", "sha256": HASH})])}]}}', "two names"),
+    ],
+)
+def test_a_broken_file_is_told_of_once_until_it_changes(path: Path, text: str, problem: str) -> None:
+    path.write_text(text)
+    file = KeyFile(path)
+    with pytest.raises(KeyFileError, match=problem) as refused:
+        file.changed()
+    assert "a key" not in str(refused.value)
+    assert file.changed() is None
+    write(path, {"name": "alice", "sha256": HASH})
+    assert file.changed() == [Key("alice", digest_of("a key"))]
+
+
+def test_a_file_that_is_not_there_or_goes_away_is_told_of_once(path: Path) -> None:
+    file = KeyFile(path)
+    with pytest.raises(KeyFileError, match="No such file"):
+        file.changed()
+    assert file.changed() is None
+    write(path)
+    assert file.changed() == []
+    path.unlink()
+    with pytest.raises(KeyFileError, match="No such file"):
+        file.changed()
+    assert file.changed() is None
+
+
+def test_a_new_key_is_printed_once_and_only_its_hash_is_kept(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--file", str(path)]
+    assert main(["new", "alice", *where, "--expires", "30d", "--sessions", "3"]) == 0
+    secret = capsys.readouterr().out.strip()
+    assert secret not in path.read_text()
+    (key,) = KeyFile(path).changed() or []
+    assert (key.name, key.digest, key.max_sessions) == ("alice", digest_of(secret), 3)
+    assert key.expires_at is not None
+    assert abs(key.expires_at - time.time() - 30 * 86_400) < 60
+    assert main(["new", "bob", *where, "--audio-seconds-per-hour", "60"]) == 0
+    capsys.readouterr()
+    assert main(["list", *where]) == 0
+    alice, bob = capsys.readouterr().out.splitlines()
+    assert alice.startswith("alice expires_at=")
+    assert bob == "bob audio_seconds_per_hour=60.0"
+    assert main(["revoke", "alice", *where]) == 0
+    assert [key.name for key in KeyFile(path).changed() or []] == ["bob"]
+
+
+@pytest.mark.parametrize(
+    ("command", "problem"),
+    [
+        (["new", "bob"], "two names are the same"),
+        (["new", "b o b"], "name: String should match"),
+        (["new", "carol", "--sessions", "0"], "max_sessions: Input should be greater"),
+        (["revoke", "carol"], "there is no key carol"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_changes_nothing(
+    path: Path, capsys: pytest.CaptureFixture[str], command: list[str], problem: str
+) -> None:
+    write(path, {"name": "bob", "sha256": HASH})
+    before = path.read_text()
+    assert main([*command, "--file", str(path)]) == 2
+    told = capsys.readouterr()
+    assert problem in told.err
+    assert told.out == ""
+    assert path.read_text() == before
+
+
+def test_an_expiry_may_be_a_date_too() -> None:
+    assert expiry("2030-01-31T12:00+02:00").isoformat() == "2030-01-31T10:00:00+00:00"
+    with pytest.raises(ValueError, match="soon"):
+        expiry("soon")

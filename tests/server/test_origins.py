@@ -1,0 +1,80 @@
+"""Origins: whose pages may come, and which names are this machine's."""
+
+import pytest
+
+from server.origins import Origins, is_this_machine, name_of
+
+
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        ("http://localhost:5001", "localhost:5001"),
+        ("https://stt.example", "stt.example"),
+        ("https://STT.example", "stt.EXAMPLE"),
+        ("http://[::1]:5001", "[::1]:5001"),
+        ("https://app.example", "stt.example"),
+    ],
+)
+def test_the_servers_own_pages_and_those_named_may_come(origin: str, host: str) -> None:
+    assert Origins(["https://app.example"]).allow(origin, host)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://evil.example",
+        "http://app.example",
+        "https://app.example:8443",
+        "https://app.example.evil",
+        "http://localhost",
+        "http://localhost:5002",
+        "null",
+        "",
+        "file://",
+    ],
+)
+def test_others_may_not(origin: str) -> None:
+    assert not Origins(["https://app.example"]).allow(origin, "localhost:5001")
+
+
+def test_a_server_without_a_name_has_no_pages_of_its_own() -> None:
+    assert not Origins().allow("null", "")
+    assert not Origins().allow("http://localhost", "")
+
+
+def test_all_may_come_where_that_is_said() -> None:
+    assert Origins(["*"]).allow("https://evil.example", "localhost")
+    assert Origins(["null"]).allow("null", "localhost")
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("localhost:5001", "localhost"),
+        ("LOCALHOST", "localhost"),
+        ("[::1]:5001", "::1"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("[::1", None),
+        ("a b", None),
+        ("a/b", None),
+        ("user@host", None),
+        ("host:port", None),
+        ("", None),
+    ],
+)
+def test_a_host_header_names_a_host_or_is_none(host: str, name: str | None) -> None:
+    assert name_of(host) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["localhost", "stt.localhost", "127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"]
+)
+def test_what_leads_here_alone_is_this_machine(name: str) -> None:
+    assert is_this_machine(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "0.0.0.0", "::", "10.0.0.1", "stt.example", "localhost.evil.example", "notlocalhost"]
+)
+def test_anything_else_is_not(name: str) -> None:
+    assert not is_this_machine(name)

@@ -1,0 +1,82 @@
+"""Overload: what is given up as recognition falls behind, in which order, and when it comes back."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.overload import LEAVE, RELIEFS, SHARES, Overload, Step
+from stream.utterance import Kind
+
+LAGS = st.floats(0, 40)
+
+
+def after(*lags: float) -> Overload:
+    overload = Overload(10.0)
+    for lag in lags:
+        overload.update(lag)
+    return overload
+
+
+def test_while_recognition_keeps_up_nothing_is_given_up() -> None:
+    calm = after(0.9)
+    assert (calm.step, calm.relief.spread, calm.relief.sheds) == (Step.CALM, 1, frozenset())
+    assert calm.refusal() is None
+
+
+def test_partials_are_spread_out_then_shed_then_eager_finals_then_new_streams_refused() -> None:
+    sheds = [after(lag).relief.sheds for lag in (1.0, 2.0, 4.0, 10.0)]
+    assert sheds == [set(), {Kind.PARTIAL}, {Kind.PARTIAL, Kind.EAGER}, {Kind.PARTIAL, Kind.EAGER}]
+    assert [after(lag).relief.spread > 1 for lag in (0.9, 1.0, 10.0)] == [False, True, True]
+    assert [after(lag).refusal() is None for lag in (9.9, 10.0)] == [True, False]
+
+
+def test_a_step_lasts_until_the_lag_is_half_of_where_it_began() -> None:
+    assert after(10.0, 5.1).step is Step.FULL
+    assert after(10.0, 4.9).step is Step.NO_EAGER
+    assert after(10.0, 1.9).step is Step.NO_PARTIALS
+    assert after(10.0, 0.0).step is Step.CALM
+
+
+def test_a_refusal_says_when_the_lag_will_be_short_enough() -> None:
+    refused = after(17.0).refusal()
+    assert refused is not None
+    assert (refused.code, refused.close, refused.retry_after) == ("server_overloaded", 1013, 12.0)
+
+
+def test_where_more_streams_are_open_than_can_be_followed_a_little_lag_refuses_others() -> None:
+    overload = after(0.9)
+    overload.update(0.9, demand=1.5)
+    assert overload.refusal() is None
+    overload.update(1.0, demand=0.99)
+    assert overload.refusal() is None
+    overload.update(1.5, demand=1.0)
+    refused = overload.refusal()
+    assert refused is not None
+    assert refused.retry_after == 1.0
+    later = overload.refusal(turnover=7.0)  # until one of them has ended
+    assert later is not None
+    assert later.retry_after == 7.0
+    assert overload.relief.sheds == set()
+
+
+@given(st.lists(LAGS), LAGS, LAGS)
+def test_more_lag_never_gives_up_less(before: list[float], one: float, other: float) -> None:
+    less, more = sorted((one, other))
+    assert after(*before, less).step <= after(*before, more).step
+
+
+@given(st.lists(LAGS, min_size=1))
+def test_the_step_is_one_whose_lag_was_reached_and_not_left(lags: list[float]) -> None:
+    overload = after(*lags)
+    if overload.step > Step.CALM:
+        assert lags[-1] >= LEAVE * SHARES[overload.step] * 10.0
+    if overload.step < Step.FULL:
+        assert lags[-1] < SHARES[Step(overload.step + 1)] * 10.0
+
+
+@pytest.mark.parametrize("step", list(Step))
+def test_finals_are_given_up_at_no_step_and_each_gives_up_what_those_before_it_do(step: Step) -> None:
+    assert not RELIEFS[step].sheds & {Kind.FINAL, Kind.BULK}
+    for before in range(step):
+        assert RELIEFS[Step(before)].sheds <= RELIEFS[step].sheds
+        assert RELIEFS[Step(before)].spread <= RELIEFS[step].spread

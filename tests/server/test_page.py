@@ -1,0 +1,120 @@
+"""The page is served with its files, a policy, and no more bytes than it needs."""
+
+import gzip
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from server.page import PAGE_PATHS, TYPES, WEB, Page
+from tests.server.running import Server, free_settings
+
+
+def client_of(page: Page) -> TestClient:
+    app = FastAPI()
+    app.include_router(page.router())
+    return TestClient(app)
+
+
+@pytest.fixture(scope="module")
+def web() -> TestClient:
+    return client_of(Page(free_settings()))
+
+
+def address_of(web: TestClient, name: str) -> str:
+    found = re.search(r'src="(web/\w+/)app.js"', web.get("/").text)
+    assert found
+    return f"/{found[1]}{name}"
+
+
+def test_the_page_names_only_files_that_are_there(web: TestClient) -> None:
+    index = web.get("/").text
+    named = re.findall(r'(?:src|href)="(web/[^"]+)"', index)
+    assert named
+    assert {web.get(f"/{name}").status_code for name in named} == {200}
+
+
+def test_modules_import_only_modules_that_are_there() -> None:
+    for path in WEB.glob("*.js"):
+        for name in re.findall(r'(?:from|import\(|import\.meta\.url|URL\()\s*"(\./[^"]+)"', path.read_text()):
+            assert (WEB / name).is_file(), f"{path.name} imports {name}"
+
+
+def test_the_policy_allows_only_what_is_ours(web: TestClient) -> None:
+    headers = web.get("/").headers
+    policy = dict(part.split(" ", 1) for part in headers["content-security-policy"].split("; "))
+    assert policy.pop("style-src").startswith("'self' 'sha256-")
+    assert policy == {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "img-src": "'self'",
+        "media-src": "blob:",
+        "connect-src": "'self'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+    }
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_the_page_is_asked_for_anew_and_its_files_are_kept(web: TestClient) -> None:
+    page = web.get("/")
+    assert page.headers["cache-control"] == "no-cache"
+    same = web.get("/", headers={"if-none-match": page.headers["etag"]})
+    assert (same.status_code, same.content) == (304, b"")
+    assert "immutable" in web.get(address_of(web, "style.css")).headers["cache-control"]
+
+
+def test_other_content_has_another_address(tmp_path: Path) -> None:
+    versions = set()
+    for text in ("a", "b"):
+        (tmp_path / "index.html").write_text('<script src="web/app.js"></script>')
+        (tmp_path / "app.js").write_text(text)
+        versions.add(Page(free_settings(), tmp_path).version)
+    assert len(versions) == 2
+
+
+@pytest.mark.parametrize("name", ["nothing.js", "../page.py", "vendor/wavesurfer/LICENSE", ""])
+def test_what_is_no_file_of_the_page_is_not_there(web: TestClient, name: str) -> None:
+    with pytest.raises(Exception, match="There is no such file"):
+        web.get(address_of(web, name.replace("..", "%2e%2e")))
+
+
+def test_a_file_of_another_version_is_not_there(server: Server) -> None:
+    answer = server.get("/web/000000000000/app.js")
+    assert answer.status_code == 404
+    assert answer.json()["error"]["message"] == "There is no such file: /web/000000000000/app.js"
+
+
+def test_files_come_compressed_to_who_can_read_them(web: TestClient) -> None:
+    name = address_of(web, "style.css")
+    zipped, plain = (
+        web.get(name, headers={"accept-encoding": coding}) for coding in ("gzip, br", "identity")
+    )
+    assert zipped.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert zipped.content == plain.content == (WEB / "style.css").read_bytes()
+    assert int(zipped.headers["content-length"]) < int(plain.headers["content-length"]) / 2
+    assert "accept-encoding" in zipped.headers["vary"]
+
+
+def test_the_page_with_all_its_parts_is_small() -> None:
+    parts = [path.read_bytes() for path in WEB.rglob("*") if path.is_file() and path.suffix in TYPES]
+    assert sum(map(len, parts)) <= 300_000
+    assert sum(len(gzip.compress(part)) for part in parts) <= 100_000
+
+
+def test_an_address_can_be_given_only_where_the_settings_allow_it() -> None:
+    told = [client_of(Page(free_settings(fetch_urls=on))).get("/").text for on in (False, True)]
+    assert ['data-fetch-urls="true"' in page for page in told] == [False, True]
+
+
+def test_a_real_server_has_it(server: Server) -> None:
+    page = server.get("/")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    for path in PAGE_PATHS - {"/"}:
+        assert f'="{path[1:]}' in page.text
+    assert httpx.get(server.url + "/openapi.json").json()["paths"].keys().isdisjoint(PAGE_PATHS)

@@ -1,0 +1,106 @@
+"""Reception: the keys of the settings, and of a file that changes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.errors import ClientError
+from server.key_file import KeyFileError
+from server.keys import Caller, caller_of, digest_of
+from server.metrics import Metrics
+from server.reception import Reception
+from tests.server.running import free_settings
+
+SECRET = "0123456789abcdef"
+
+
+def entry(name: str, secret: str) -> dict[str, str]:
+    return {"name": name, "sha256": digest_of(secret).hex()}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    file = tmp_path / "keys.json"
+    write(file, entry("bob", "the-key-of-bob"))
+    return file
+
+
+def write(path: Path, *entries: object) -> None:
+    path.write_text(json.dumps({"keys": entries}))
+
+
+def break_off(path: Path) -> None:
+    path.write_text("{")
+
+
+def shown(secret: str) -> dict[str, Any]:
+    return {"headers": [(b"x-api-key", secret.encode())], "query_string": b""}
+
+
+def caller(reception: Reception, secret: str) -> str | None:
+    try:
+        return reception.gate.admit(shown(secret)).name
+    except ClientError:
+        return None
+
+
+def test_without_keys_in_the_settings_none_are_asked_for() -> None:
+    scope: dict[str, Any] = {"headers": [], "query_string": b""}
+    Reception(free_settings(), Metrics()).gate.admit(scope)
+    assert caller_of(scope).name is None
+
+
+async def test_keys_come_from_both_settings_and_the_files_go_when_they_leave_it(path: Path) -> None:
+    metrics = Metrics()
+    settings = free_settings(api_keys=f"alice:{SECRET}", api_keys_file=str(path))
+    reception = Reception(settings, metrics)
+    assert (caller(reception, SECRET), caller(reception, "the-key-of-bob")) == ("alice", "bob")
+    write(path, entry("carol", "the-key-of-carol"), entry("dave", "the-key-of-dave"))
+    await reception.look()
+    assert (caller(reception, SECRET), caller(reception, "the-key-of-carol")) == ("alice", "carol")
+    assert caller(reception, "the-key-of-bob") is None
+    assert b"stt_keys 3.0" in metrics.text()
+
+
+async def test_a_broken_file_changes_nothing_and_is_counted_once(path: Path) -> None:
+    metrics = Metrics()
+    reception = Reception(free_settings(api_keys_file=str(path)), metrics)
+    break_off(path)
+    await reception.look()
+    await reception.look()
+    assert caller(reception, "the-key-of-bob") == "bob"
+    assert b"stt_key_file_errors_total 1.0" in metrics.text()
+    write(path)
+    await reception.look()
+    assert caller(reception, "the-key-of-bob") is None
+
+
+async def test_whoever_is_in_with_a_key_that_is_gone_is_sent_away(path: Path) -> None:
+    reception = Reception(free_settings(api_keys_file=str(path)), Metrics())
+    sent_away: list[Caller] = []
+    bob = reception.gate.admit(shown("the-key-of-bob"))
+
+    async def send_away() -> None:
+        sent_away.append(bob)
+
+    with reception.gate.stay(bob, send_away):
+        await reception.look()
+        assert sent_away == []
+        write(path)
+        await reception.look()
+        assert sent_away == [bob]
+
+
+@pytest.mark.parametrize("text", ["{", None])
+def test_a_file_that_cannot_be_read_at_the_start_is_an_error(path: Path, text: str | None) -> None:
+    path.unlink() if text is None else path.write_text(text)
+    with pytest.raises(KeyFileError):
+        Reception(free_settings(api_keys_file=str(path)), Metrics())
+
+
+def test_one_key_under_two_names_is_an_error(path: Path) -> None:
+    write(path, entry("bob", SECRET))
+    with pytest.raises(KeyFileError, match="two keys are the same"):
+        Reception(free_settings(api_keys=f"alice:{SECRET}", api_keys_file=str(path)), Metrics())

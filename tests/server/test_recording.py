@@ -1,0 +1,209 @@
+"""What is kept of a session on disk, and when a new file is due."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from asr.hypothesis import Hypothesis
+from audio.clip import Clip, Samples
+from server.disk import Disk, Log
+from server.health import Health
+from server.recording import (
+    LONG_ENOUGH,
+    MOST_UNWRITTEN,
+    TOO_LONG,
+    DiskRecording,
+    Recording,
+    as_pcm16,
+)
+from stream.entry import PCM16, REPLY, Command, Ended, Sound, packed
+from stream.events import Final, MarkerReached, Partial
+from stream.recovery import Recovered
+from tests.server.journaled import OPENED, files_in, full_disk, kept, sounding
+from vad.segmenter import Reason
+
+STEP = 1 / 32768
+ACKNOWLEDGED = {"type": "input_audio_buffer.acknowledged", "received_ms": 500}
+UPDATED = {"type": "session.updated", "session": {}}
+floats = st.floats(-0.96875, 0.96875, width=32)
+
+
+@given(arrays(np.float32, st.integers(0, 50), elements=floats))
+def test_sound_is_heard_as_two_bytes_a_sample_can_say_it(
+    samples: Samples,
+) -> None:
+    heard = as_pcm16(Clip(samples, 7))
+    assert heard.start == 7
+    assert heard.samples.dtype == np.float32
+    assert np.abs(heard.samples - samples).max(initial=0) <= STEP / 2
+    assert packed(heard.samples)[:1] == PCM16
+    assert as_pcm16(heard) is heard
+
+
+@pytest.mark.parametrize("loudest", [32767, -32768])
+def test_what_two_bytes_can_say_is_left_as_it_is(loudest: int) -> None:
+    clip = Clip(np.array([loudest, 1, 0], np.float32) / np.float32(32768), 0)
+    assert as_pcm16(clip) is clip
+
+
+@pytest.mark.parametrize("loud", [1.0, 1.5, -1.00001])
+def test_what_is_too_loud_for_two_bytes_is_not_cut_off(loud: float) -> None:
+    clip = Clip(np.array([0.1, loud], np.float32), 0)
+    assert as_pcm16(clip) is clip
+    assert packed(clip.samples)[:1] != PCM16
+
+
+@contextmanager
+def recording(folder: Path) -> Iterator[tuple[DiskRecording, Log]]:
+    with Disk(folder, Health()) as disk:
+        log = disk.open("5f1c")
+        kept_there = DiskRecording(log)
+        kept_there.open(OPENED.head, OPENED.number, OPENED.snapshot)
+        yield kept_there, log
+
+
+def found(folder: Path) -> Recovered:
+    past = kept(folder, "5f1c")
+    assert past is not None
+    return past
+
+
+async def test_what_comes_in_is_kept_as_it_is_heard(tmp_path: Path) -> None:
+    clip = Clip(np.array([0.1, 0.2, 0.3], np.float32), 0)
+    with recording(tmp_path) as (kept_there, _):
+        heard = kept_there.sound(clip)
+        kept_there.command('{"type": "marker"}')
+        kept_there.refuse()
+        kept_there.end(Reason.DISCONNECT)
+        await kept_there.safe()
+        past = found(tmp_path)
+    sound, command, ended = past.tail
+    assert isinstance(sound, Sound)
+    np.testing.assert_array_equal(sound.samples, heard.samples)
+    assert not np.array_equal(heard.samples, clip.samples)
+    assert (command, ended) == (Command('{"type": "marker"}'), Ended(Reason.DISCONNECT))
+    assert past.refused == 1
+
+
+async def test_what_is_played_once_more_is_not_kept_twice_and_sounds_the_same(tmp_path: Path) -> None:
+    with recording(tmp_path) as (kept_there, _):
+        kept_there.replaying = True
+        clip = Clip(np.array([0.1], np.float32), 0)
+        np.testing.assert_array_equal(kept_there.sound(clip).samples, as_pcm16(clip).samples)
+        kept_there.command("{}")
+        kept_there.refuse()
+        kept_there.end(Reason.DISCONNECT)
+        kept_there.tell(MarkerReached("m"), [{"type": "marker", "seq": 1}])
+        await kept_there.safe()
+        past = found(tmp_path)
+    assert (past.tail, past.refused) == ([], 0)
+    assert past.told == {"MarkerReached": 1}  # what is told meanwhile is told for the first time
+
+
+async def test_answers_are_counted_and_acknowledgements_and_complaints_are_not(tmp_path: Path) -> None:
+    with recording(tmp_path) as (kept_there, _):
+        kept_there.reply([ACKNOWLEDGED])
+        kept_there.reply([UPDATED])
+        kept_there.reply([])
+        kept_there.complain([{"type": "error"}])
+        await kept_there.safe()
+        past = found(tmp_path)
+    assert past.told == {REPLY: 1}
+    assert [message["type"] for message, _ in past.messages] == [
+        "input_audio_buffer.acknowledged",
+        "session.updated",
+        "error",
+    ]
+
+
+async def test_what_is_told_of_an_utterance_is_known_to_who_goes_on(tmp_path: Path) -> None:
+    clip = Clip(np.zeros(100, np.float32), 0)
+    with recording(tmp_path) as (kept_there, _):
+        kept_there.sound(clip)
+        kept_there.tell(Partial(2, 0, "how are", 4), [{"seq": 1}])
+        kept_there.tell(Final(1, clip, Reason.SILENCE, Hypothesis("good")), [{"seq": 2, "audio": "AAAA"}])
+        await kept_there.safe()
+        past = found(tmp_path)
+    assert list(past.begun.promised) == [2]
+    assert list(past.begun.concluded) == [1]
+    assert past.told == {"Final": 1}
+    (_, none), (message, sound) = past.messages
+    assert (none, message) == (None, {"seq": 2})
+    assert sound is not None
+    assert len(sound) == 100
+
+
+async def test_a_new_file_is_due_in_a_pause_first_and_wherever_it_can_begin_later(tmp_path: Path) -> None:
+    with recording(tmp_path) as (kept_there, log):
+        await kept_there.safe()
+        assert not kept_there.is_due(speaking=False)
+        log.append(sounding(LONG_ENOUGH // 2 - 2_000))
+        await kept_there.safe()
+        assert not kept_there.is_due(speaking=False)
+        log.append(sounding(2_000))
+        await kept_there.safe()
+        assert not kept_there.is_due(speaking=True)
+        kept_there.replaying = True
+        assert not kept_there.is_due(speaking=False)
+        kept_there.replaying = False
+        assert kept_there.is_due(speaking=False)
+        assert not kept_there.is_due(speaking=False)  # asked for already
+        kept_there.open(OPENED.head, OPENED.number, OPENED.snapshot)
+        assert not kept_there.is_due(speaking=False)  # it is about to be written
+        await kept_there.safe()
+        assert not kept_there.is_due(speaking=False)
+        log.append(sounding(TOO_LONG // 2))
+        await kept_there.safe()
+        assert kept_there.is_due(speaking=True)
+
+
+async def test_there_is_no_room_while_too_much_sound_waits_for_the_disk(tmp_path: Path) -> None:
+    with recording(tmp_path) as (kept_there, _):
+        clip = sounding(MOST_UNWRITTEN // 8)
+        for start in (0, len(clip.samples)):
+            assert kept_there.has_room
+            kept_there.sound(Clip(clip.samples, start))
+        assert not kept_there.has_room
+        await kept_there.safe()
+        assert kept_there.has_room
+
+
+async def test_without_its_journal_a_session_goes_on_and_does_not_last(tmp_path: Path) -> None:
+    with full_disk(50_000), recording(tmp_path) as (kept_there, log):
+        assert kept_there.lasts
+        kept_there.sound(Clip(sounding(MOST_UNWRITTEN // 4).samples, 0))
+        await kept_there.safe()
+        assert not kept_there.lasts
+        assert not kept_there.is_due(speaking=False)
+        kept_there.sound(Clip(sounding(MOST_UNWRITTEN // 4).samples, 0))
+        assert kept_there.has_room  # nobody waits for a disk that failed
+        await kept_there.safe()
+        assert log.lost
+
+
+async def test_a_session_that_is_over_leaves_nothing_and_one_that_is_closed_leaves_all(
+    tmp_path: Path,
+) -> None:
+    with recording(tmp_path / "over") as (over, _), recording(tmp_path / "closed") as (closed, _):
+        over.sound(Clip(sounding(100).samples, 0))
+        over.delete()
+        closed.sound(Clip(sounding(100).samples, 0))
+        closed.close()
+        assert not over.lasts
+    assert files_in(tmp_path / "over") == []
+    assert len(found(tmp_path / "closed").tail) == 1
+
+
+async def test_a_session_that_nobody_can_take_up_is_heard_as_it_came_and_lasts_no_longer() -> None:
+    nothing, clip = Recording(), Clip(np.array([0.1], np.float32), 0)
+    assert nothing.sound(clip) is clip
+    assert not nothing.lasts
+    assert not nothing.is_due(speaking=False)
+    assert nothing.has_room
+    await nothing.safe()

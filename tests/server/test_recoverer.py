@@ -1,0 +1,310 @@
+"""What a server left behind is taken up by the next; however often it dies, nothing is lost or doubled."""
+
+import asyncio
+import json
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from server.conversation import Conversation
+from server.disk import Disk, Log
+from server.errors import model_unavailable
+from server.health import Health
+from server.metrics import Metrics
+from server.native import NativeDialect
+from server.preferences import Preferences
+from server.recording import DiskRecording
+from server.recoverer import Recoverer
+from server.socket import Socket
+from stream.models import Models
+from stream.options import SessionOptions
+from stream.pump import Pump
+from stream.recovery import Recovered
+from tests.server.journaled import OPENED, chunks_of, files_in, kept, rest_of, seeds, sounding
+from tests.server.little import Line, running_models
+from tests.server.running import Message, errors
+from tests.stream.little import FEW_GUARDS, sound
+
+HOUR = 3600.0
+
+
+async def ready() -> None:
+    """The models are there."""
+
+
+async def leave_behind(folder: Path, *names: str) -> None:
+    with Disk(folder, Health()) as disk:
+        for number, name in enumerate(names):
+            log = disk.open(name)
+            log.append(OPENED)
+            log.append(sounding(100, number))
+
+
+class Carrier:
+    """Goes on with sessions until they are over.
+
+    carried: their names, and what was to be played once more
+    """
+
+    def __init__(self, failures: dict[str, Exception] | None = None) -> None:
+        self.carried: dict[str, list[int]] = {}
+        self.logs: dict[str, Log] = {}
+        self.over = asyncio.Event()
+        self._failures = failures or {}
+
+    async def go_on(self, name: str, past: Recovered, log: Log) -> None:
+        self.carried[name], self.logs[name] = seeds(past), log
+        if name in self._failures:
+            raise self._failures[name]
+        await self.over.wait()
+
+
+async def test_every_session_is_taken_up_and_goes_on_where_its_journal_ends(tmp_path: Path) -> None:
+    await leave_behind(tmp_path, "a", "b")
+    with (tmp_path / "b.1.journal").open("ab") as file:
+        file.write(b"torn")
+    carrier = Carrier()
+    with Disk(tmp_path, Health()) as disk:
+        found: list[set[str]] = []
+        recoverer = Recoverer(disk, carrier.go_on, HOUR, lambda: found.append(set(carrier.carried)))
+        running = asyncio.create_task(recoverer.run(ready()))
+        while not found:
+            await asyncio.sleep(0.001)
+        assert found == [{"a", "b"}]  # each had begun by then
+        assert carrier.carried == {"a": [0], "b": [1]}
+        carrier.logs["b"].append(sounding(100, 9))
+        await carrier.logs["b"].safe()
+        assert seeds(kept(tmp_path, "b")) == [1, 9]
+        assert not running.done()
+        carrier.over.set()
+        await running
+
+
+async def test_nothing_is_taken_up_before_the_models_are_there(tmp_path: Path) -> None:
+    await leave_behind(tmp_path, "a")
+    carrier, loaded, found = Carrier(), asyncio.Event(), list[bool]()
+
+    async def ready() -> None:
+        await loaded.wait()
+
+    with Disk(tmp_path, Health()) as disk:
+        recoverer = Recoverer(disk, carrier.go_on, HOUR, lambda: found.append(True))
+        running = asyncio.create_task(recoverer.run(ready()))
+        await asyncio.to_thread(lambda: None)
+        assert (carrier.carried, found) == ({}, [])
+        loaded.set()
+        carrier.over.set()
+        await running
+    assert (list(carrier.carried), found) == (["a"], [True])
+
+
+@pytest.mark.parametrize(
+    "failure", [model_unavailable("gone"), KeyError("preferences"), ValueError("of another")]
+)
+async def test_one_that_cannot_go_on_here_is_left_for_the_next_server_and_the_others_go_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, failure: Exception
+) -> None:
+    await leave_behind(tmp_path, "a", "b")
+    carrier = Carrier({"a": failure})
+    carrier.over.set()
+    with Disk(tmp_path, Health()) as disk:
+        await Recoverer(disk, carrier.go_on, HOUR, lambda: None).run(ready())
+    assert set(carrier.carried) == {"a", "b"}
+    assert [record.levelname for record in caplog.records].count("ERROR") == 1
+    assert seeds(kept(tmp_path, "a")) == [0]
+
+
+async def test_what_cannot_be_read_is_said_and_stays(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await leave_behind(tmp_path, "good")
+    (tmp_path / "bad.1.journal").write_bytes(b"nonsense")
+    (tmp_path / "worse.1.journal").mkdir()
+    carrier = Carrier()
+    carrier.over.set()
+    with Disk(tmp_path, Health()) as disk:
+        await Recoverer(disk, carrier.go_on, HOUR, lambda: None).run(ready())
+    assert list(carrier.carried) == ["good"]
+    for name in ("bad", "worse"):
+        assert f"the journal of {name} cannot be read" in caplog.text
+    assert "bad.1.journal" in files_in(tmp_path)
+
+
+async def test_what_has_expired_is_not_taken_up(tmp_path: Path) -> None:
+    await leave_behind(tmp_path, "a")
+    carrier, found = Carrier(), list[bool]()
+    with Disk(tmp_path, Health()) as disk:
+        await Recoverer(disk, carrier.go_on, -1.0, lambda: found.append(True)).run(ready())
+    assert (carrier.carried, found, files_in(tmp_path)) == ({}, [True], [])
+
+
+# Whole sessions over several lives of a server
+
+OPTIONS = SessionOptions(partials=True, guards=FEW_GUARDS)
+ALL = Preferences(OPTIONS).merged({"events": "all", "include_audio": False})
+# What hangs on time; and that a message was refused, which changed nothing, may be told to nobody any more.
+TIMELY = {"session.resumed", "transcript.partial", "input_audio_buffer.acknowledged", "error"}
+NAME = "5f1c"
+
+
+@dataclass
+class Client:
+    """Says its items one after the other, and after a cut what the server does not have.
+
+    items: sound, whole chunks of it, and commands; heard: messages with numbers, over all lives
+    """
+
+    items: list[str | bytes]
+    heard: list[Message] = field(default_factory=list)
+
+    @property
+    def seen(self) -> int:
+        return max((message["seq"] for message in self.heard), default=0)
+
+    async def talk(self, line: Line, count: int | None) -> None:
+        """Says so many of its items, or all."""
+        greeting = await line.hears("session.resumed" if self.heard else "session.created")
+        for item in rest_of(self.items, greeting)[:count]:
+            line.says(item)
+
+    def cut_off(self, line: Line) -> None:
+        self.heard += [message for message in line.heard if message["type"] != "session.resumed"]
+
+
+@asynccontextmanager
+async def life(
+    folder: Path, models: Models, client: Client, line: Line
+) -> AsyncIterator["asyncio.Task[None]"]:
+    """A server's. Gives the session, which is cut off without any order at the end where it is not over."""
+    socket = Socket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
+    tasks = list[asyncio.Task[None]]()
+
+    def conversation(pump: Pump, dialect: NativeDialect) -> Conversation:
+        return Conversation(NAME, pump, dialect, Metrics(), resume_seconds=HOUR, journal_bytes=1 << 24)
+
+    async def begin(log: Log) -> None:
+        with Pump(models, OPTIONS, NAME) as pump:
+            dialect = NativeDialect(NAME, pump, ALL, {}, token="secret", recording=DiskRecording(log))
+            await conversation(pump, dialect).run(socket)
+
+    async def go_on(name: str, past: Recovered, log: Log) -> None:
+        with Pump(models, OPTIONS, NAME, begun=past.begun) as pump:
+            dialect = NativeDialect.restored(NAME, pump, past.head, DiskRecording(log), past.refused)
+            session = conversation(pump, dialect)
+            tasks.append(asyncio.create_task(session.resume(socket, client.seen)))
+            await session.go_on(past)
+            await tasks[-1]
+
+    with Disk(folder, Health()) as disk:
+        if client.heard:
+            running = asyncio.create_task(Recoverer(disk, go_on, HOUR, lambda: None).run(ready()))
+        else:
+            running = asyncio.create_task(begin(disk.open(NAME)))
+        try:
+            yield running
+        finally:
+            for task in (running, *tasks):
+                task.cancel()
+            await asyncio.wait((running, *tasks))
+
+
+async def heard_over(items: list[str | bytes], deaths: list[tuple[int, int]], folder: Path) -> list[Message]:
+    """All that is told over the lives of several servers, each but the last killed after so many items and
+    milliseconds: what was on its disk at that moment is all that the next one has."""
+    client = Client(items)
+    async with running_models() as models:
+        for number, (count, ms) in enumerate(deaths):
+            line = Line()
+            async with life(folder / str(number), models, client, line) as running:
+                talking = asyncio.create_task(client.talk(line, count))
+                if count or not client.heard:
+                    await asyncio.wait((talking, running), return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.sleep(ms / 1000)
+                shutil.copytree(folder / str(number), folder / str(number + 1))
+                client.cut_off(line)
+                talking.cancel()
+        line = Line()
+        async with life(folder / str(len(deaths)), models, client, line) as running:
+            await client.talk(line, None)
+            await running
+            client.cut_off(line)
+    assert line.close == (1000, "")
+    return client.heard
+
+
+def lasting(messages: list[Message]) -> dict[str, list[Message]]:
+    """What may not hang on time, by type."""
+    told: dict[str, list[Message]] = {}
+    for message in messages:
+        if message["type"] not in TIMELY:
+            plain = {key: value for key, value in message.items() if key not in ("seq", "event_id")}
+            told.setdefault(message["type"], []).append(plain)
+    return told
+
+
+def command(type_: str, **fields: Any) -> str:
+    return json.dumps({"type": type_, **fields})
+
+
+speech = st.tuples(st.booleans(), st.integers(1, 12))  # loud, and how many chunks
+commands = st.sampled_from(
+    [
+        command("input_audio_buffer.commit"),
+        command("input_audio_buffer.clear"),
+        command("marker", id="m"),
+        command("session.update", session={"vad": {"silence_ms": 100}}),
+        command("session.update", session={"vad": {"silence_ms": 600}}),
+        command("session.update", session={"turn": {"mode": "adaptive"}}),
+        command("nonsense"),
+    ]
+)
+scripts = st.lists(speech | speech | commands, min_size=1, max_size=12)
+deaths = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 15)), min_size=1, max_size=3)
+
+
+def items_of(script: list[tuple[bool, int] | str]) -> list[str | bytes]:
+    samples = sound(*((part[0], part[1] * 1600) for part in script if not isinstance(part, str)))
+    pcm = (samples * 32767).astype("<i2").tobytes()
+    chunks = iter(chunks_of(pcm))
+    items: list[str | bytes] = []
+    for part in script:
+        items += [part] if isinstance(part, str) else [next(chunks) for _ in range(part[1])]
+    return [*items, command("end_of_stream")]
+
+
+async def _check(script: list[tuple[bool, int] | str], dies: list[tuple[int, int]]) -> None:
+    items = items_of(script)
+    with tempfile.TemporaryDirectory() as folder:
+        undisturbed = await heard_over(items, [], Path(folder, "one"))
+        heard = await heard_over(items, dies, Path(folder, "many"))
+    assert [message["seq"] for message in heard] == list(range(1, len(heard) + 1))
+    assert lasting(heard) == lasting(undisturbed)
+    assert len(errors(heard)) <= len(errors(undisturbed))
+    closed = heard[-1]
+    assert closed["type"] == "session.closed"
+    assert closed["received_ms"] == closed["speech_ms"] + closed["non_speech_ms"] + closed["dropped_ms"]
+
+
+@settings(max_examples=12, deadline=None)
+@given(scripts, deaths)
+def test_however_often_the_server_dies_nothing_is_lost_and_nothing_told_twice(
+    script: list[tuple[bool, int] | str], dies: list[tuple[int, int]]
+) -> None:
+    asyncio.run(_check(script, dies))
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None)
+@given(scripts, deaths)
+def test_it_is_so_for_many_more_of_them(
+    script: list[tuple[bool, int] | str], dies: list[tuple[int, int]]
+) -> None:
+    asyncio.run(_check(script, dies))

@@ -1,0 +1,31 @@
+"""What a client chose comes back from the journal as it was."""
+
+import orjson
+import pytest
+
+from server.preferences import Preferences
+from server.saved_preferences import preferences_from, saved_preferences
+from stream.options import SessionOptions
+
+CHOICES: list[dict[str, object]] = [
+    {},
+    {"turn": {"mode": "adaptive", "longest_ms": 900}},
+    {"turn": {"mode": "manual"}, "format": "pcmu", "sample_rate": 8000, "channels": 2},
+    {"language": "de", "prompt": "x", "hotwords": ["Silero", "VAD"], "temperature": 0.5, "words": True},
+    {"events": "all", "include_audio": False, "vad": {"silence_ms": 700, "threshold": 0.25}},
+]
+
+
+@pytest.mark.parametrize("session", CHOICES)
+def test_preferences_come_back_as_they_were(session: dict[str, object]) -> None:
+    preferences = Preferences(SessionOptions()).merged(session)
+    saved = orjson.loads(orjson.dumps(saved_preferences(preferences)))
+    assert preferences_from(saved) == preferences
+
+
+def test_what_another_version_wrote_is_read_as_far_as_it_is_known() -> None:
+    saved = orjson.loads(orjson.dumps(saved_preferences(Preferences(SessionOptions()))))
+    saved["options"]["vad"]["from_the_future"] = 3
+    saved["options"]["new"] = True
+    del saved["options"]["guards"]["max_rate"]
+    assert preferences_from(saved) == Preferences(SessionOptions())

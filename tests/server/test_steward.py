@@ -1,0 +1,91 @@
+"""The steward: how far behind recognition is found to be, and who hears of it."""
+
+import asyncio
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import numpy as np
+
+from audio.clip import SAMPLE_RATE, Clip
+from server.overload import Overload, Step
+from server.steward import Steward
+from stream.events import Lagging
+from stream.options import SessionOptions
+from stream.pump import Pump
+from tests.server.little import silent_models
+from tests.server.test_addresses import Clock
+
+
+@dataclass
+class Load:
+    lag: float = 0.0
+    asked: float = 0.0
+
+
+def waiting(stack: ExitStack, clock: Clock, *seconds: float) -> list[Pump]:
+    """Streams whose detector does not answer, each with so much sound that was spoken."""
+    pumps = []
+    for each in seconds:
+        pump = stack.enter_context(Pump(silent_models(), SessionOptions(lag=True), clock=clock))
+        pump.receive_audio(Clip(np.zeros(round(each * SAMPLE_RATE), np.float32), 0))
+        pumps.append(pump)
+    clock.now += max(seconds, default=0)
+    return pumps
+
+
+async def test_recognition_is_as_far_behind_as_its_slowest_part() -> None:
+    overload, clock = Overload(10.0), Clock()
+    with ExitStack() as stack:
+        pumps = waiting(stack, clock, 3.0, 3.0)
+        slow = Steward(overload, Load(5.0), lambda: pumps)
+        slow.look_at_streams()
+        assert overload.lag == 5.0
+        Steward(overload, Load(1.0), lambda: pumps).look_at_streams()
+        assert overload.lag == 3.0
+
+
+async def test_what_one_stream_alone_waits_for_is_no_lag_of_the_servers() -> None:
+    overload, clock = Overload(10.0), Clock()
+    with ExitStack() as stack:
+        pumps = waiting(stack, clock, 0.1, 9.0, 0.2)
+        Steward(overload, Load(), lambda: pumps).look_at_streams()
+    assert overload.lag == 0.2
+
+
+async def test_without_streams_nothing_is_behind() -> None:
+    overload = Overload(10.0)
+    overload.update(9.0)
+    Steward(overload, Load(), list).look_at_streams()
+    assert (overload.lag, overload.step) == (0.0, Step.CALM)
+
+
+async def test_at_a_handshake_the_recognizers_are_looked_at_anew() -> None:
+    overload, load = Overload(10.0), Load()
+    steward = Steward(overload, load, list)
+    load.lag = 12.0
+    steward.look()
+    assert overload.refusal() is not None
+
+
+async def test_streams_hear_of_it_again_and_again() -> None:
+    overload = Overload(10.0)
+    with Pump(silent_models(), SessionOptions(lag=True)) as pump:
+        running = asyncio.create_task(Steward(overload, Load(2.5), lambda: [pump], 0.001).run())
+        assert await anext(pump.events()) == Lagging(2500)
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def test_what_live_streams_ask_of_the_recognizers_is_learned_and_an_unloaded_one_asks_for_nothing() -> (
+    None
+):
+    overload, load, clock = Overload(10.0), Load(), Clock()
+    with ExitStack() as stack:
+        pumps = waiting(stack, clock, 0.0, 0.0)
+        steward = Steward(overload, load, lambda: pumps, look_seconds=1.0)
+        load.asked = 1.5
+        steward.look_at_streams()
+        assert overload.demand == 1.5
+        load.asked = 0.0
+        steward.look_at_streams()
+        assert 0 < overload.demand < 1.5

@@ -1,0 +1,206 @@
+"""Trace: the spans of an utterance's way, what stands in them, and how they reach a collector."""
+
+import gzip
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import numpy as np
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+
+from asr.hypothesis import Hypothesis, Request
+from audio.clip import Clip
+from batching.batcher import Taken
+from server.trace import SessionTrace, Tracer
+from stream.events import Cleared, Closed, Failed, Final, SpeechStarted, SpeechStopped
+from stream.utterance import Kind
+from tests.server.running import ROOT, Client, dones, first_sentence, free_settings, serve
+from vad.segmenter import Reason
+
+CLIP = Clip(np.zeros(16_000, np.float32), 16_000)
+
+
+class Yard:
+    """A tracer whose spans are kept here."""
+
+    def __init__(self) -> None:
+        self._memory = InMemorySpanExporter()
+        provider = TracerProvider(shutdown_on_exit=False)
+        provider.add_span_processor(SimpleSpanProcessor(self._memory))
+        self.tracer = Tracer(provider)
+
+    def session(self) -> SessionTrace:
+        trace = self.tracer.session("5f1c", "NativeDoor")
+        assert trace is not None
+        return trace
+
+    def spans(self) -> dict[str, ReadableSpan]:
+        return {span.name: span for span in self._memory.get_finished_spans()}
+
+
+def batch(kind: Kind) -> list[Taken]:
+    return [Taken(kind, 0.25, Request(CLIP, utterance="5f1c/1"))]
+
+
+def parent(span: ReadableSpan) -> int:
+    assert span.parent is not None
+    return span.parent.span_id
+
+
+def seconds(span: ReadableSpan) -> float:
+    assert span.start_time is not None
+    assert span.end_time is not None
+    return (span.end_time - span.start_time) / 1e9
+
+
+def test_an_utterance_is_a_span_with_its_speech_its_wait_and_its_transcription() -> None:
+    yard = Yard()
+    session = yard.session()
+    session.told(SpeechStarted(1, 16_000))
+    session.told(SpeechStopped(1, 32_000, Reason.SILENCE))
+    yard.tracer.batch(batch(Kind.FINAL), 0.5)
+    session.told(Final(1, CLIP, Reason.SILENCE, Hypothesis("a secret")))
+    session.told(Closed(48_000, 16_000, 32_000, 0, 1))
+    session.leave()
+    spans = yard.spans()
+    assert spans.keys() == {"session", "utterance", "speech", "queue", "transcription"}
+    whole, utterance = spans["session"].context, spans["utterance"].context
+    assert whole is not None
+    assert utterance is not None
+    assert parent(spans["utterance"]) == whole.span_id
+    for name in ("speech", "queue", "transcription"):
+        assert parent(spans[name]) == utterance.span_id
+    assert (seconds(spans["queue"]), seconds(spans["transcription"])) == (0.25, 0.5)
+    assert spans["queue"].end_time == spans["transcription"].start_time
+    assert spans["transcription"].attributes == {"stt.kind": "final", "stt.batch.items": 1}
+    assert spans["speech"].attributes == {"stt.end_ms": 2_000, "stt.reason": "silence"}
+    told = spans["session"].attributes
+    assert told is not None
+    assert (told["stt.received_ms"], told["stt.speech_ms"], told["stt.dropped_ms"]) == (3_000, 1_000, 0)
+    assert "secret" not in "".join(span.to_json() for span in spans.values())
+
+
+def test_partials_and_jobs_of_others_leave_no_spans() -> None:
+    yard = Yard()
+    session = yard.session()
+    session.told(SpeechStarted(1, 0))
+    yard.tracer.batch(batch(Kind.PARTIAL), 0.5)
+    yard.tracer.batch([Taken(Kind.FINAL, 0.0, Request(CLIP, utterance="else/1"))], 0.5)
+    assert yard.spans() == {}
+
+
+def test_an_utterance_that_failed_is_an_error_and_one_that_was_dropped_says_so() -> None:
+    yard = Yard()
+    session = yard.session()
+    session.told(SpeechStarted(1, 0))
+    session.told(SpeechStopped(1, 16_000, Reason.COMMIT))
+    session.told(Failed(1, 0, 16_000, "a secret"))
+    failed = yard.spans()["utterance"]
+    assert not failed.status.is_ok
+    assert "secret" not in failed.to_json()
+    session.told(SpeechStarted(2, 16_000))
+    session.told(Cleared(16_000, 32_000))
+    dropped = yard.spans()["utterance"].attributes
+    assert dropped is not None
+    assert dropped["stt.cleared"] is True
+
+
+def test_what_is_open_when_a_session_breaks_off_ends_with_it() -> None:
+    yard = Yard()
+    session = yard.session()
+    session.told(SpeechStarted(1, 0))
+    session.leave()
+    spans = yard.spans()
+    assert spans.keys() == {"session", "utterance", "speech"}
+    assert spans["utterance"].attributes is not None
+    assert spans["utterance"].attributes["stt.cut_off"] is True
+
+
+def test_a_session_that_is_not_sampled_costs_nothing_more() -> None:
+    tracer = Tracer(TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False))
+    assert tracer.session("5f1c", "NativeDoor") is None
+
+
+# To a collector
+
+
+@contextmanager
+def collector() -> Iterator[tuple[str, list[ExportTraceServiceRequest]]]:
+    """A little one, on this machine: its address, and what it was sent to the path of traces."""
+    requests: list[ExportTraceServiceRequest] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            body = gzip.decompress(body) if self.headers["content-encoding"] == "gzip" else body
+            assert self.path == "/v1/traces"
+            requests.append(ExportTraceServiceRequest.FromString(body))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", requests
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_server_sends_the_spans_of_its_sessions_to_the_collector() -> None:
+    with collector() as (address, requests):
+        with serve(free_settings(trace_endpoint=address)) as server, Client(server.ws) as client:
+            client.talk(first_sentence())
+            (final,) = dones(client.end())
+        spans = [
+            span
+            for request in requests
+            for resource in request.resource_spans
+            for scope in resource.scope_spans
+            for span in scope.spans
+        ]
+        names = {span.name for span in spans}
+        assert names == {"session", "utterance", "speech", "queue", "transcription"}
+        assert len({span.trace_id for span in spans}) == 1
+        service = requests[0].resource_spans[0].resource.attributes
+        assert ("service.name", "stt-server") in {(each.key, each.value.string_value) for each in service}
+        assert final["transcript"]
+        assert not any(final["transcript"].encode() in request.SerializeToString() for request in requests)
+
+
+@pytest.mark.slow
+def test_without_the_packages_a_server_that_should_trace_says_what_is_missing() -> None:
+    code = "import sys; sys.modules['opentelemetry'] = None; import main; main.read_settings()"
+    environment = os.environ | {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318",
+        "PYTHONPATH": str(ROOT),
+    }
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert "traces need the packages of the extra `trace`" in ended.stderr
+
+
+def test_a_server_that_does_not_trace_does_not_import_what_it_takes() -> None:
+    code = (
+        "import sys; from server.settings import Settings; from server.app import create_app\n"
+        "create_app(Settings(_env_file=None))\n"
+        "print({'opentelemetry.sdk', 'server.trace'} & sys.modules.keys())"
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("OTEL")} | {
+        "PYTHONPATH": str(ROOT)
+    }
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert ended.stdout.strip() == "set()", ended.stderr

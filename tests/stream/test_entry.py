@@ -1,0 +1,151 @@
+"""Entries of a journal: written and read they are the same, and what is no entry is refused by name."""
+
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asr.hypothesis import Hypothesis, Word
+from audio.clip import Clip, Samples
+from stream.entry import (
+    Code,
+    Command,
+    DamagedEntry,
+    Ended,
+    Entry,
+    Opened,
+    Refused,
+    Told,
+    decoded,
+    encoded,
+    packed,
+    told,
+    unpacked,
+)
+from stream.events import Cleared, Failed, Final, Lagging, MarkerReached, Noted, Partial
+from stream.options import SessionOptions
+from stream.record import records
+from stream.session import Session
+from stream.snapshot import save
+from stream.utterance import Conclusion
+from tests.stream.little import hear, sound
+from vad.segmenter import Reason
+
+TEXT = Hypothesis("two words", (Word("two", 3, 5, 0.5), Word("words", 5, 9)), "en", 0.75, ignored=("prompt",))
+
+
+def again(entry: Entry) -> Entry:
+    (record,) = records(encoded(entry))
+    return decoded(record.kind, record.payload)
+
+
+def midway() -> Session:
+    """A session with an open utterance, one whose final is awaited, and a marker."""
+    session = Session(SessionOptions(eager=False))
+    session.receive_audio(Clip(sound((True, 9_600), (False, 19_200), (True, 9_600)), 0))
+    while (hops := session.take_hops(9)) is not None:
+        session.receive_probs(hear(hops))
+    session.take_events()
+    return session
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        Command('{"type": "marker", "id": "\N{SNOWMAN}"}'),
+        Refused(),
+        Ended(Reason.DISCONNECT),
+        Told(None, [{"type": "error", "seq": 3}]),
+        Told("Final", [{"seq": 1}], 7, Conclusion(TEXT, "rate"), sound=(3, 9)),
+        Told("Final", [], 7, "it failed"),
+        Told(None, [{"text": "good m"}], 2, stable="good"),
+    ],
+)
+def test_an_entry_is_read_as_it_was_written(entry: Entry) -> None:
+    assert again(entry) == entry
+
+
+def test_a_snapshot_is_read_as_it_was_written() -> None:
+    snapshot, memory = save(midway()), np.arange(320, dtype=np.float32)
+    read = again(Opened({"session_id": "5f1c"}, 12, snapshot, memory))
+    assert isinstance(read, Opened)
+    assert (read.head, read.number, read.snapshot.state) == ({"session_id": "5f1c"}, 12, snapshot.state)
+    assert snapshot.state.open is not None
+    assert snapshot.state.waiting
+    np.testing.assert_array_equal(read.snapshot.sound, snapshot.sound)
+    np.testing.assert_array_equal(read.memory, memory)
+
+
+@given(st.lists(st.integers(-32_768, 32_767)))
+def test_pcm16_takes_two_bytes_a_sample_and_comes_back_exactly(values: list[int]) -> None:
+    samples: Samples = np.array(values, np.float32) / np.float32(32_768)
+    assert len(packed(samples)) == 1 + 2 * len(values)
+    np.testing.assert_array_equal(unpacked(packed(samples)), samples)
+
+
+@given(st.lists(st.floats(-3, 3, width=32)))
+def test_any_samples_come_back_exactly(values: list[float]) -> None:
+    samples = np.array(values, np.float32)
+    np.testing.assert_array_equal(unpacked(packed(samples)), samples)
+
+
+def test_the_sound_of_a_final_is_told_by_its_place_alone() -> None:
+    final = Final(3, Clip(np.zeros(160, np.float32), 320), Reason.SILENCE, TEXT, None)
+    message = {"type": "response.audio_transcript.done", "audio": "AAAA", "seq": 4}
+    entry = told(final, [message])
+    assert entry == Told(
+        "Final", [{"type": message["type"], "seq": 4}], 3, Conclusion(TEXT, None), sound=(320, 480)
+    )
+    assert told(final, []).sound is None
+
+
+def test_a_failure_is_told_in_the_place_of_a_final() -> None:
+    assert told(Failed(3, 0, 10, "broken"), []) == Told("Final", [], 3, "broken")
+
+
+def test_of_a_partial_the_stable_words_count_and_it_is_not_told_again() -> None:
+    assert told(Partial(3, 0, "good mourning", 4), [{"seq": 1}]) == Told(None, [{"seq": 1}], 3, stable="good")
+
+
+@pytest.mark.parametrize("event", [Cleared(3, 4), MarkerReached("m")])
+def test_other_events_are_counted_by_their_kind(event: Cleared | MarkerReached) -> None:
+    assert told(event, []).kind == type(event).__name__
+
+
+@pytest.mark.parametrize("event", [Lagging(100), Noted("n", 3)])
+def test_what_hangs_on_time_is_not_counted(event: Lagging | Noted) -> None:
+    assert told(event, []).kind is None
+
+
+@pytest.mark.parametrize(
+    ("code", "payload"),
+    [
+        (99, b""),
+        (Code.OPENED, b""),
+        (Code.OPENED, b"\x02\0\0\0{}"),
+        (Code.SOUND, b""),
+        (Code.SOUND, b"\0\1"),
+        (Code.SOUND, b"\7\0\0"),
+        (Code.COMMAND, b"\xff"),
+        (Code.TOLD, b"[]"),
+        (Code.ENDED, b"tired"),
+    ],
+)
+def test_what_is_no_entry_is_refused(code: int, payload: bytes) -> None:
+    with pytest.raises(DamagedEntry):
+        decoded(code, payload)
+
+
+@given(st.sampled_from(Code), st.binary(max_size=80))
+def test_any_payload_is_an_entry_or_refused(code: Code, payload: bytes) -> None:
+    with suppress(DamagedEntry):
+        decoded(code, payload)
+
+
+def test_a_snapshot_without_its_sound_is_refused() -> None:
+    (record,) = records(encoded(Opened({}, 0, save(midway()))))
+    for lost in (1, 2, 500):
+        with pytest.raises(DamagedEntry):
+            decoded(record.kind, record.payload[:-lost])

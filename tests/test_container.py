@@ -1,0 +1,72 @@
+"""What the container promises, as far as it shows without one: a read-only file system but for its data."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.server.program import free_port, program
+from tests.server.running import until
+
+ROOT = Path(__file__).resolve().parent.parent
+KEY = "0123456789abcdef"
+# In a namespace of its own: everything read-only but $DATA, and what the kernel itself mounts (/proc, /dev).
+READ_ONLY = r"""
+mount --bind "$DATA" "$DATA"
+mount -o remount,ro,bind /
+mount --bind "$HOUSE" "$HOUSE"
+mount -o remount,ro,bind "$HOUSE"
+! touch "$HOUSE/written" 2>/dev/null
+! touch "$HOME/written" 2>/dev/null
+exec bash "$HOUSE/entrypoint.sh" serve
+"""
+
+
+def can_unshare() -> bool:
+    unshare = shutil.which("unshare")
+    command = [unshare or "", "-m", "mount", "--bind", "/", "/"]
+    return unshare is not None and subprocess.run(command, capture_output=True).returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not can_unshare(), reason="nobody here may mount anything")
+def test_the_server_works_on_a_read_only_file_system_but_for_its_data(tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    port = free_port()
+    with program(
+        ("unshare", "-m", "bash", "-euc", READ_ONLY),
+        PORT=str(port),
+        API_KEYS=f"alice:{KEY}",
+        ASR_MODEL="pocketsphinx",
+        STT_PYTHON=sys.executable,
+        HOUSE=str(ROOT),
+        DATA=str(tmp_path),
+        HOME=str(ROOT),
+        TMPDIR=str(tmp_path / "tmp"),
+        JOURNAL_DIR=str(tmp_path / "journal"),
+        HF_HOME=str(tmp_path / "models"),
+    ) as server:
+        until(lambda: server.get("/ready").json()["ready"], seconds=60)
+        with (ROOT / "test.wav").open("rb") as file:
+            heard = httpx.post(
+                f"{server.url}/v1/audio/transcriptions",
+                headers={"x-api-key": KEY},
+                files={"file": file},
+                data={"model": "whisper-1"},
+                timeout=60,
+            )
+        assert heard.status_code == 200
+        assert heard.json()["text"]
+        assert "Read-only" not in server.log
+
+
+def test_the_image_runs_as_nobody_special_and_says_how_to_run_it_read_only() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert re.search(r"^USER [1-9][0-9]*$", dockerfile, re.M)
+    (run,) = re.findall(r"^# docker run .+(?:\n#   .+)*", dockerfile, re.M)
+    for option in ("--read-only", "--tmpfs /tmp", "--cap-drop ALL", "-v stt-data:/data", "API_KEYS"):
+        assert option in run

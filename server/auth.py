@@ -84,6 +84,11 @@ class Gate:
         scope[CALLER] = caller
         return caller
 
+    def owner(self, name: str | None) -> Caller:
+        """Whom a session belongs to that was begun under this name: nobody, if the key is gone."""
+        key = self._keys.named(name) if self._keys is not None and name is not None else None
+        return Caller(key)
+
     def still_admits(self, caller: Caller) -> bool:
         """Whether its key is still valid. A token is looked at when it comes in, and then no more."""
         return self._keys is None or (caller.key is not None and self._keys.knows(caller.key))

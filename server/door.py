@@ -95,7 +95,7 @@ class Door(ABC):
         self._load_seconds = load_seconds
         self.admission = admission
         self._metrics = metrics
-        self._gate = gate
+        self.gate = gate
         self._tracer = tracer
         self._sessions: Sessions[Conversation] = Sessions(
             settings.resume_seconds, settings.max_sessions, Conversation.forget
@@ -119,7 +119,7 @@ class Door(ABC):
 
     def check(self, websocket: WebSocket) -> None:
         """What must hold before the upgrade: first of all, that a key is shown. Raises ClientError."""
-        key_name.set(self._gate.admit(websocket.scope).name)
+        key_name.set(self.gate.admit(websocket.scope).name)
         self.admission.check(websocket.scope, comes_back=self.resumption(websocket) is not None)
 
     async def serve(self, websocket: WebSocket) -> None:
@@ -154,7 +154,7 @@ class Door(ABC):
     async def _serve_accepted(self, socket: Socket, websocket: WebSocket) -> None:
         send_away = partial(self._refuse, socket, invalid_api_key("This key is no longer valid."))
         try:
-            with self._gate.stay(caller_of(websocket.scope), send_away):
+            with self.gate.stay(caller_of(websocket.scope), send_away):
                 await self._converse(socket, websocket)
         except ClientError as error:
             await self._refuse(socket, error)

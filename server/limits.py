@@ -7,7 +7,7 @@ from typing import Any
 from server.accounts import Accounts, Meter
 from server.addresses import Addresses
 from server.errors import rate_limited
-from server.keys import caller_of
+from server.keys import Caller, caller_of
 from server.overload import Overload
 
 Scope = Mapping[str, Any]  # of ASGI
@@ -48,6 +48,10 @@ class Limits:
     def account(self, scope: Scope) -> AbstractContextManager[Meter]:
         """Counts a stream of whoever asks. Entering raises ClientError."""
         return self._accounts.open(caller_of(scope))
+
+    def account_again(self, caller: Caller) -> AbstractContextManager[Meter]:
+        """Counts a stream that was let in before, by another server."""
+        return self._accounts.open(caller, anyway=True)
 
 
 def no_limits() -> Limits:

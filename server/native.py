@@ -158,7 +158,11 @@ class NativeDoor(Door):
             models, _ = await self.borrow(stack, head["model"])
             pump = Pump(models, preferences.options, name, begun=past.begun)
             dialect = NativeDialect.restored(name, pump, head, recording, past.refused)
-            conversation = self.conversation(name, pump, dialect, head["owner"])
+            owner: str | None = head["owner"]
+            meter = stack.enter_context(self.admission.limits.account_again(self.gate.owner(owner)))
+            meter.begin_at(pump.session.received)
+            stack.callback(lambda: meter.count(pump.session.received))
+            conversation = self.conversation(name, pump, dialect, owner, meter)
             stack.enter_context(self.admission.admit(conversation.stop, pump, anyway=True))
             with pump, self.remembered(conversation, dialect):
                 await conversation.go_on(past)

@@ -140,3 +140,14 @@ def test_after_the_wait_there_is_room_and_a_little_before_there_is_not(
         assert hour.seconds >= bound
     hour.forget(now + wait)
     assert hour.seconds < bound
+
+
+def test_a_stream_that_was_let_in_before_is_counted_from_where_it_goes_on() -> None:
+    accounts = Accounts()
+    caller = Caller(Key("a", b"", max_sessions=1, audio_seconds_per_hour=10.0))
+    with accounts.open(caller), accounts.open(caller, anyway=True) as meter:
+        meter.begin_at(3_600 * SAMPLE_RATE)
+        meter.count(3_605 * SAMPLE_RATE)
+        meter.check(3_614 * SAMPLE_RATE)
+        with pytest.raises(ClientError):
+            meter.check(3_616 * SAMPLE_RATE)

@@ -132,3 +132,9 @@ async def test_who_is_in_is_unwelcome_once_the_key_is_revoked(keys: Keys) -> Non
         assert sent_away == ["alice"]
         assert gate.unwelcome() == []
     assert gate.unwelcome() == []
+
+
+def test_a_session_of_another_server_belongs_to_its_key_while_there_is_one() -> None:
+    gate = Gate(Keys([ALICE]))
+    assert gate.owner("alice") == Caller(ALICE)
+    assert gate.owner("bob") == gate.owner(None) == Gate().owner("alice") == ANYONE

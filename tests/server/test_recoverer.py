@@ -153,6 +153,7 @@ ALL = Preferences(OPTIONS).merged({"events": "all", "include_audio": False})
 # What hangs on time; and that a message was refused, which changed nothing, may be told to nobody any more.
 TIMELY = {"session.resumed", "transcript.partial", "input_audio_buffer.acknowledged", "error"}
 NAME = "5f1c"
+Death = tuple[int, int, bool]  # after so many items and milliseconds; killed, or stopped in order
 
 
 @dataclass
@@ -179,60 +180,84 @@ class Client:
         self.heard += [message for message in line.heard if message["type"] != "session.resumed"]
 
 
+class Life:
+    """A server's. Its one session is begun or taken up on this line."""
+
+    def __init__(self, disk: Disk, models: Models, client: Client, socket: Socket) -> None:
+        self.sessions: list[Conversation] = []
+        self._disk = disk
+        self._models = models
+        self._client = client
+        self._socket = socket
+        self._resuming: list[asyncio.Task[None]] = []
+
+    async def run(self) -> None:
+        if self._client.heard:
+            await Recoverer(self._disk, self.go_on, HOUR, lambda: None).run(ready())
+        else:
+            await self.begin(self._disk.open(NAME))
+
+    async def begin(self, log: Log) -> None:
+        with Pump(self._models, OPTIONS, NAME) as pump:
+            dialect = NativeDialect(NAME, pump, ALL, {}, token="secret", recording=DiskRecording(log))
+            await self._conversation(pump, dialect).run(self._socket)
+
+    async def go_on(self, name: str, past: Recovered, log: Log) -> None:
+        with Pump(self._models, OPTIONS, NAME, begun=past.begun) as pump:
+            dialect = NativeDialect.restored(NAME, pump, past.head, DiskRecording(log), past.refused)
+            session = self._conversation(pump, dialect)
+            resuming = asyncio.create_task(session.resume(self._socket, self._client.seen))
+            try:
+                await session.go_on(past)
+                await resuming
+            finally:
+                resuming.cancel()
+
+    def _conversation(self, pump: Pump, dialect: NativeDialect) -> Conversation:
+        session = Conversation(NAME, pump, dialect, Metrics(), resume_seconds=HOUR, journal_bytes=1 << 24)
+        self.sessions.append(session)
+        return session
+
+
 @asynccontextmanager
 async def life(
     folder: Path, models: Models, client: Client, line: Line
-) -> AsyncIterator["asyncio.Task[None]"]:
-    """A server's. Gives the session, which is cut off without any order at the end where it is not over."""
+) -> AsyncIterator[tuple["asyncio.Task[None]", list[Conversation]]]:
+    """Gives a server's task and its sessions, which are cut off without any order where they are not over."""
     socket = Socket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
-    tasks = list[asyncio.Task[None]]()
-
-    def conversation(pump: Pump, dialect: NativeDialect) -> Conversation:
-        return Conversation(NAME, pump, dialect, Metrics(), resume_seconds=HOUR, journal_bytes=1 << 24)
-
-    async def begin(log: Log) -> None:
-        with Pump(models, OPTIONS, NAME) as pump:
-            dialect = NativeDialect(NAME, pump, ALL, {}, token="secret", recording=DiskRecording(log))
-            await conversation(pump, dialect).run(socket)
-
-    async def go_on(name: str, past: Recovered, log: Log) -> None:
-        with Pump(models, OPTIONS, NAME, begun=past.begun) as pump:
-            dialect = NativeDialect.restored(NAME, pump, past.head, DiskRecording(log), past.refused)
-            session = conversation(pump, dialect)
-            tasks.append(asyncio.create_task(session.resume(socket, client.seen)))
-            await session.go_on(past)
-            await tasks[-1]
-
     with Disk(folder, Health()) as disk:
-        if client.heard:
-            running = asyncio.create_task(Recoverer(disk, go_on, HOUR, lambda: None).run(ready()))
-        else:
-            running = asyncio.create_task(begin(disk.open(NAME)))
+        living = Life(disk, models, client, socket)
+        running = asyncio.create_task(living.run())
         try:
-            yield running
+            yield running, living.sessions
         finally:
-            for task in (running, *tasks):
-                task.cancel()
-            await asyncio.wait((running, *tasks))
+            running.cancel()
+            await asyncio.wait([running])
 
 
-async def heard_over(items: list[str | bytes], deaths: list[tuple[int, int]], folder: Path) -> list[Message]:
-    """All that is told over the lives of several servers, each but the last killed after so many items and
-    milliseconds: what was on its disk at that moment is all that the next one has."""
+async def heard_over(items: list[str | bytes], deaths: list[Death], folder: Path) -> list[Message]:
+    """All that is told over the lives of several servers, the last of which goes on to the end."""
     client = Client(items)
     async with running_models() as models:
-        for number, (count, ms) in enumerate(deaths):
-            line = Line()
-            async with life(folder / str(number), models, client, line) as running:
+        for number, (count, ms, killed) in enumerate(deaths):
+            line, here, there = Line(), folder / str(number), folder / str(number + 1)
+            async with life(here, models, client, line) as (running, sessions):
                 talking = asyncio.create_task(client.talk(line, count))
                 if count or not client.heard:
                     await asyncio.wait((talking, running), return_when=asyncio.FIRST_COMPLETED)
                 await asyncio.sleep(ms / 1000)
-                shutil.copytree(folder / str(number), folder / str(number + 1))
-                client.cut_off(line)
                 talking.cancel()
+                if killed:  # what is on its disk at this moment is all that the next one has
+                    shutil.copytree(here, there)
+                elif not running.done():
+                    for session in sessions:
+                        session.stop()
+                        await asyncio.wait([running])
+                client.cut_off(line)
+            if not killed:
+                shutil.copytree(here, there)
         line = Line()
-        async with life(folder / str(len(deaths)), models, client, line) as running:
+        async with life(folder / str(len(deaths)), models, client, line) as (running, _):
             await client.talk(line, None)
             await running
             client.cut_off(line)
@@ -267,7 +292,7 @@ commands = st.sampled_from(
     ]
 )
 scripts = st.lists(speech | speech | commands, min_size=1, max_size=12)
-deaths = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 15)), min_size=1, max_size=3)
+deaths = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 15), st.booleans()), min_size=1, max_size=3)
 
 
 def items_of(script: list[tuple[bool, int] | str]) -> list[str | bytes]:
@@ -280,7 +305,7 @@ def items_of(script: list[tuple[bool, int] | str]) -> list[str | bytes]:
     return [*items, command("end_of_stream")]
 
 
-async def _check(script: list[tuple[bool, int] | str], dies: list[tuple[int, int]]) -> None:
+async def _check(script: list[tuple[bool, int] | str], dies: list[Death]) -> None:
     items = items_of(script)
     with tempfile.TemporaryDirectory() as folder:
         undisturbed = await heard_over(items, [], Path(folder, "one"))
@@ -296,7 +321,7 @@ async def _check(script: list[tuple[bool, int] | str], dies: list[tuple[int, int
 @settings(max_examples=12, deadline=None)
 @given(scripts, deaths)
 def test_however_often_the_server_dies_nothing_is_lost_and_nothing_told_twice(
-    script: list[tuple[bool, int] | str], dies: list[tuple[int, int]]
+    script: list[tuple[bool, int] | str], dies: list[Death]
 ) -> None:
     asyncio.run(_check(script, dies))
 
@@ -304,7 +329,5 @@ def test_however_often_the_server_dies_nothing_is_lost_and_nothing_told_twice(
 @pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(scripts, deaths)
-def test_it_is_so_for_many_more_of_them(
-    script: list[tuple[bool, int] | str], dies: list[tuple[int, int]]
-) -> None:
+def test_it_is_so_for_many_more_of_them(script: list[tuple[bool, int] | str], dies: list[Death]) -> None:
     asyncio.run(_check(script, dies))

@@ -146,9 +146,10 @@ class DiskRecording(Recording):
 
 
 def as_pcm16(clip: Clip) -> Clip:
-    """The nearest that two bytes a sample can say; the clip itself where it is that, or too loud for it."""
+    """The nearest that two bytes can say, but for samples that are too loud; the clip itself where it is that
+    already. What becomes of a sample hangs on no other: it is the same however the stream is cut."""
     scaled = clip.samples * np.float32(32768)
     whole = np.rint(scaled)
-    if np.array_equal(scaled, whole) or np.abs(whole).max(initial=0) > 32767:
+    if np.array_equal(scaled, whole):
         return clip
-    return Clip(whole / np.float32(32768), clip.start)
+    return Clip(np.where(np.abs(whole) > 32767, clip.samples, whole / np.float32(32768)), clip.start)

@@ -72,12 +72,13 @@ class Segmenter:
     """
 
     def __init__(self, options: VadOptions, quietest: Callable[[int, int], int]) -> None:
-        self.options = options
         self.position = 0  # samples judged
         self._quietest = quietest
         self._floor = 0  # no segment starts before it: the end of the one before, or of what was discarded
         self._start = 0
         self._enter(Phase.QUIET)
+        self._options = options
+        self.options = options
 
     def __repr__(self) -> str:
         return f"<Segmenter {self._phase.name} start={self.start} position={self.position}>"
@@ -96,6 +97,7 @@ class Segmenter:
     @options.setter
     def options(self, options: VadOptions) -> None:
         """Takes effect from the next hop on. Derived values are kept here: `feed` runs for every hop."""
+        self._floor = max(self._floor, self.oldest_needed)  # what lies before it may be forgotten by now
         self._options = options
         self._threshold = options.threshold
         self._exit_threshold = options.exit_threshold

@@ -4,8 +4,8 @@ const names = new Intl.DisplayNames(["en"], { type: "language" });
 
 // Offered where a model does not tell which it knows, or is not loaded yet.
 const COMMON =
-  "ar bg bn ca cs da de el en es et fa fi fr gu he hi hr hu id it ja kn ko lt lv ml mr ms nl no pl pt ro ru sk sl sr sv " +
-  "sw ta te th tr uk ur vi zh";
+  "ar bg bn ca cs da de el en es et fa fi fr gu he hi hr hu id it ja kn ko lt lv ml mr ms nl no pl pt ro ru " +
+  "sk sl sr sv sw ta te th tr uk ur vi zh";
 
 /** known: codes of the languages that a model knows, if it tells. The first choice leaves it to the model. */
 export function offerLanguages(select, known) {

@@ -79,15 +79,15 @@ async function asked(constraints) {
 }
 
 const INSECURE =
-  "Browsers allow the microphone on localhost or over TLS only, and this page came over plain HTTP from another " +
-  "machine. Whoever runs the server can turn TLS on: set SSL_CERTFILE (and SSL_KEYFILE, where the key is in a file of " +
-  "its own), then open the page with https://. Files can be transcribed without it.";
+  "Browsers allow the microphone on localhost or over TLS only, and this page came over plain HTTP from " +
+  "another machine. Whoever runs the server can turn TLS on: set SSL_CERTFILE (and SSL_KEYFILE, where the " +
+  "key is in a file of its own), then open the page with https://. Files can be transcribed without it.";
 
 const WHY = {
   NotAllowedError:
-    "The microphone was refused. Allow it for this page in the browser's address bar (or in the system's privacy " +
-    "settings), then press the button again. Over the network browsers also want TLS: the server's settings " +
-    "SSL_CERTFILE and SSL_KEYFILE turn it on.",
+    "The microphone was refused. Allow it for this page in the browser's address bar, or in the system's " +
+    "privacy settings, then press the button again. Over the network browsers also want TLS: the server's " +
+    "settings SSL_CERTFILE and SSL_KEYFILE turn it on.",
   NotFoundError: "There is no microphone. Plug one in, then press the button again.",
   OverconstrainedError: "The chosen microphone is not there any more. Choose another one.",
   NotReadableError: "The microphone cannot be read: another program may be using it.",

@@ -3,7 +3,7 @@
 import { isWorthComingBack } from "./comeback.js";
 
 const FINAL = "response.audio_transcript.done";
-// Sound that has arrived may wait to be judged, and an utterance begins before it is noticed (docs/protocol.md).
+// Sound that has arrived may wait to be judged, and an utterance begins before it is noticed.
 const UNJUDGED_MS = 13_000;
 const ACKNOWLEDGED_MS = 2_000; // after which the server has acknowledged sound, about four times over
 

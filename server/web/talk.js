@@ -105,7 +105,7 @@ export class Talk {
 
   /** How long ago a place of the recording was heard, in ms. */
   ageOf(ms) {
-    return performance.now() - this.#heardAt + this.#positionMs - ms;
+    return Math.max(0, performance.now() - this.#heardAt + this.#positionMs - ms);
   }
 
   /** How long a piece of sound is; the last one may end within a millisecond, which counts as a whole one. */

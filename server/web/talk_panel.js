@@ -91,7 +91,7 @@ export class TalkPanel {
       case "dropped":
         return this.#levels.drop(note.id);
       case "final":
-        this.#parts.latency.textContent = `${(Math.max(0, this.#talk.ageOf(note.endMs)) / 1000).toFixed(2)} s`;
+        this.#parts.latency.textContent = `${(this.#talk.ageOf(note.endMs) / 1000).toFixed(2)} s`;
         return undefined;
       case "live":
         return this.#came(note.resumed);

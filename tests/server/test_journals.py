@@ -22,7 +22,7 @@ from tests.server.journaled import chunks_of, files_in, rest_of
 from tests.server.program import MAIN, PATIENCE, Program, free_port, kill, program
 from tests.server.running import Client, Message, dones, errors, free_settings, serve, spoken, until
 
-TIMELY = {"transcript.partial", "input_audio_buffer.acknowledged"}
+TIMELY = {"transcript.partial", "input_audio_buffer.acknowledged", "server.lag"}
 ALL_FOUND = "1 sessions of the server before go on"
 ASKED = "events=all&include_audio=false"
 

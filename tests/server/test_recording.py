@@ -55,8 +55,14 @@ def test_what_two_bytes_can_say_is_left_as_it_is(loudest: int) -> None:
 @pytest.mark.parametrize("loud", [1.0, 1.5, -1.00001])
 def test_what_is_too_loud_for_two_bytes_is_not_cut_off(loud: float) -> None:
     clip = Clip(np.array([0.1, loud], np.float32), 0)
-    assert as_pcm16(clip) is clip
-    assert packed(clip.samples)[:1] != PCM16
+    assert as_pcm16(clip).samples[1] == np.float32(loud)
+    assert packed(as_pcm16(clip).samples)[:1] != PCM16
+
+
+@given(arrays(np.float32, 40, elements=st.floats(-1.5, 1.5, width=32)), st.integers(0, 40))
+def test_a_sample_is_heard_the_same_wherever_the_stream_is_cut(samples: Samples, cut: int) -> None:
+    pieces = [as_pcm16(Clip(piece)).samples for piece in (samples[:cut], samples[cut:])]
+    np.testing.assert_array_equal(np.concatenate(pieces), as_pcm16(Clip(samples)).samples)
 
 
 @contextmanager

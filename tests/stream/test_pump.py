@@ -17,7 +17,7 @@ from batching.batcher import BULK, Batcher, Taken
 from batching.errors import ModelDied
 from batching.worker import ThreadWorker
 from stream.errors import DetectorFailed, Overloaded, Unread
-from stream.events import Closed, Event, Failed, Final, Lagging, Partial
+from stream.events import Closed, Event, Failed, Final, Lagging, Partial, SpeechStarted, SpeechStopped
 from stream.models import Fate, Models, Probabilities
 from stream.options import SessionOptions
 from stream.outbox import MAX_EVENTS
@@ -491,24 +491,26 @@ async def test_one_that_takes_them_makes_room() -> None:
 # Saved, and gone on with
 
 
-class LateDetector(Detector):
-    """Judges each hop by how loud the one before it was: it must remember that one."""
+class CountingDetector(Detector):
+    """Hears speech in every other stretch of loud sound only: it must remember how many there were."""
 
     def __init__(self) -> None:
-        self._before: dict[int, np.float32] = {}
+        self._memory: dict[int, tuple[int, bool]] = {}  # stretches so far, and whether one is under way
 
     def step(self, work: list[Work]) -> list[Probabilities]:
         return [self._judge(item) for item in work]
 
     def _judge(self, item: Work) -> Probabilities:
+        count, was_loud = self._memory.get(item.slot, (0, False))
         if item.memory is not None:
-            self._before[item.slot] = item.memory[0]
-        before = self._before.get(item.slot, np.float32(0))
-        if not len(item.hops):
-            return np.array([before], np.float32)
-        heard = np.array([before, *hear(item.hops)], np.float32)
-        self._before[item.slot] = heard[-1]
-        return heard[:-1]
+            count, was_loud = int(item.memory[0]), bool(item.memory[1])
+        heard: list[float] = []
+        for probability in hear(item.hops) if len(item.hops) else ():
+            count += probability > 0.5 and not was_loud
+            was_loud = probability > 0.5
+            heard.append(probability if count % 2 else 0.02)
+        self._memory[item.slot] = count, was_loud
+        return np.array(heard if len(item.hops) else [count, was_loud], np.float32)
 
 
 @dataclass
@@ -583,7 +585,7 @@ def test_what_follows_from_where_a_pump_was_saved_is_what_follows_without(
     saves = [int(at * len(samples)) for at in places]
 
     async def check() -> None:
-        async with working(detector=LateDetector()) as shared:
+        async with working(detector=CountingDetector()) as shared:
             whole = await follow(shared, samples, commands)
             course = await follow(shared, samples, commands, saves)
             assert flat(course.events) == flat(whole.events)
@@ -613,6 +615,27 @@ async def test_it_is_saved_only_once_its_client_has_taken_every_event() -> None:
     assert len(saved) == 1  # once for each time of asking
     assert saved[0].state.waiting == ()
     assert saved[0].state.received > len(TALK)
+
+
+async def test_what_happens_while_the_detector_is_asked_is_told_before_it_is_saved() -> None:
+    saved: list[Snapshot] = []
+    async with models() as shared:
+        with Pump(shared, SessionOptions(eager=False)) as pump:
+            events = pump.events()
+            pump.receive_audio(Clip(sound((True, SECOND)), 0))
+            assert isinstance(await anext(events), SpeechStarted)
+            await judged(pump, sound((True, 512)))
+            waiting = asyncio.ensure_future(anext(events))
+            await asyncio.sleep(0)
+            pump.save(lambda snapshot, memory: saved.append(snapshot))
+            pump.receive_audio(Clip(sound((True, 512)), pump.session.received))
+            steps = shared.vad.items
+            pump.commit()
+            pump.mark("m")
+            while shared.vad.items <= steps + 1:  # that it was asked for its memory, and for the last hop
+                await asyncio.sleep(0.001)
+            assert isinstance(await waiting, SpeechStopped)
+            assert saved == []  # the rest of the events is not taken
 
 
 async def test_a_command_that_waits_for_its_place_is_not_left_out_of_what_is_saved() -> None:

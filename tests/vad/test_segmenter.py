@@ -128,6 +128,15 @@ def test_discarding_names_the_range_that_is_dropped() -> None:
     assert [verdict for _, verdict in feed(judge, *[SPEECH] * 3)] == [Onset(10 * HOP + 7)]
 
 
+def test_a_longer_pre_roll_does_not_reach_back_to_what_is_forgotten() -> None:
+    judge = segmenter(prefix_ms=32)
+    feed(judge, *[SILENCE] * 20)
+    forgotten = judge.oldest_needed
+    judge.options = VadOptions(prefix_ms=300)
+    assert judge.oldest_needed == forgotten
+    assert feed(judge, *[SPEECH] * 3) == [(3, Onset(forgotten))]
+
+
 def test_new_options_take_effect_from_the_next_hop_on() -> None:
     judge = segmenter()
     feed(judge, *[SPEECH] * 10, SILENCE, SILENCE)

@@ -1,0 +1,97 @@
+"""How the page looks and reads: narrow and dark, by keyboard, to axe-core, within its policy."""
+
+from typing import Any, Final
+
+import pytest
+from playwright.async_api import Browser, Page
+
+from tests.server.program import Program
+from tests.server.running import ROOT, Server
+from tests.web.looking import SENTENCES, WAV, choose, opened, transcribe, until_said
+
+AXE: Final = ROOT / "scripts" / "web" / "node_modules" / "axe-core" / "axe.min.js"
+NARROW: Final = {"width": 360, "height": 640}
+WIDE: Final = {"width": 1280, "height": 800}
+
+
+async def violations(page: Page) -> list[str]:
+    """What axe-core holds against the page."""
+    if not AXE.exists():
+        pytest.skip("no axe-core: npm ci --prefix scripts/web")
+    await page.evaluate(AXE.read_text())
+    found: list[dict[str, Any]] = await page.evaluate("axe.run().then(({ violations }) => violations)")
+    return [f"{each['id']}: {[node['html'] for node in each['nodes']]}" for each in found]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [NARROW, WIDE], ids=["narrow", "wide"])
+async def test_axe_finds_nothing(
+    browser: Browser, speech: Program, scheme: str, size: dict[str, int]
+) -> None:
+    async with opened(browser, speech.url, color_scheme=scheme, viewport=size) as page:
+        assert await violations(page) == []
+        await choose(page, WAV)
+        assert await violations(page) == []
+        await page.get_by_role("button", name="Transcribe").click()
+        await until_said(page, *SENTENCES)
+        await page.get_by_role("searchbox").fill("the")
+        await page.locator(".segment .text").first.dblclick()
+        assert await violations(page) == []
+        await page.keyboard.press("Escape")
+        await page.get_by_role("button", name="Close").click()
+        await page.evaluate("document.querySelector('#key-form').hidden = false")
+        assert await violations(page) == []
+        page.on("dialog", lambda dialog: dialog.accept())
+        await page.get_by_role("button", name="Start talking").click()
+        await page.get_by_role("button", name="Stop").wait_for()
+        assert await violations(page) == []
+
+
+async def test_nothing_sticks_out_at_360_pixels(browser: Browser, speech: Program) -> None:
+    async with opened(browser, speech.url, viewport=NARROW) as page:
+        await transcribe(page, WAV)
+        assert await page.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
+
+
+async def test_all_of_it_is_reached_by_keyboard(browser: Browser, shell: Server) -> None:
+    async with opened(browser, shell.url) as page:
+        reached = []
+        for _ in range(6):
+            await page.keyboard.press("Tab")
+            reached.append(await page.evaluate("document.activeElement.id || document.activeElement.tagName"))
+        reached = [each for each in reached if each not in ("language", "model")]  # there may be no choice
+        assert reached[:4] == ["A", "record", "SUMMARY", "choose"]
+        await page.get_by_role("button", name="Start talking").focus()
+        await page.keyboard.press("Enter")
+        await page.get_by_role("button", name="Stop").wait_for()
+        await page.keyboard.press("Space")
+        await page.get_by_text("Done.").wait_for()
+
+
+async def test_whoever_wants_no_motion_sees_none(browser: Browser, shell: Server) -> None:
+    async with opened(browser, shell.url, reduced_motion="reduce") as page:
+        await page.get_by_role("button", name="Start talking").click()
+        await page.get_by_role("button", name="Stop").wait_for()
+        assert await page.evaluate("document.getAnimations().length") == 0
+        await page.get_by_role("button", name="Stop").click()
+
+
+async def test_nothing_comes_from_elsewhere(browser: Browser, speech: Program) -> None:
+    async with opened(browser, speech.url) as page:
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        await page.reload()
+        await transcribe(page, WAV)
+        assert {url for url in asked if not url.startswith((speech.url, f"blob:{speech.url}"))} == set()
+
+
+async def test_the_policy_stops_what_is_written_into_the_page(browser: Browser, shell: Server) -> None:
+    async with opened(browser, shell.url, troubles="Content Security Policy") as page:
+        await page.evaluate(
+            """() => {
+                const script = document.createElement("script");
+                script.textContent = "window.written = true";
+                document.body.append(script);
+            }"""
+        )
+        assert await page.evaluate("window.written") is None

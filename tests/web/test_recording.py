@@ -1,0 +1,23 @@
+"""A recording can be heard again: it is a wav file."""
+
+import io
+import wave
+
+from tests.web.looking import Modules
+
+
+async def test_it_is_a_wav_of_all_that_was_heard(modules: Modules) -> None:
+    asked = """async ({ Recording }) => {
+        const recording = new Recording(8000);
+        for (let i = 0; i < 3; i += 1) recording.append(Int16Array.of(i, -i));
+        const first = await recording.wav().arrayBuffer();
+        recording.append(new Int16Array(2 << 19).fill(7));
+        recording.append(Int16Array.of(9));
+        return [[...new Uint8Array(first)], recording.ms, recording.wav().size];
+    }"""
+    content, ms, size = await modules.run("recording", asked)
+    with wave.open(io.BytesIO(bytes(content))) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (8000, 1, 2)
+        assert file.readframes(9) == b"\0\0\0\0\1\0\xff\xff\2\0\xfe\xff"
+    assert ms == ((6 + (2 << 19) + 1) / 8)
+    assert size == 44 + 2 * (6 + (2 << 19) + 1)

@@ -35,7 +35,7 @@ usage: ./entrypoint.sh [command]
 
   serve          run the server (the default); HOST and PORT come from the environment or .env
   demo           run a server, replay test.wav through it in real time, and check the words
-  test [args]    run the tests; args go to pytest
+  test [args]    run the tests, a process for each core; args go to pytest, -n 0 runs them in one
   setup          only set up: .venv with the packages of requirements.txt
 
 Each command first sets up what is missing. Environment: STT_PYTHON names a Python that has the packages already (then
@@ -176,6 +176,6 @@ STT_PYTHON=$python . "${BASH_SOURCE[0]}"
 case $command in
     serve) exec "$python" main.py "$@" ;;
     demo) demo ;;
-    test) exec "$python" -m pytest "$@" ;;
+    test) exec "$python" -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile "$@" ;;
     setup) say "ready: ./entrypoint.sh, ./entrypoint.sh demo, ./entrypoint.sh test" ;;
 esac

@@ -22,6 +22,7 @@ FRAMES: Final = 4  # spectra of one window
 BINS: Final = FRAME // 2 + 1
 
 LOUDEST: Final = 1e6  # full scales; samples beyond it count as it, as squares near 1e38 would leave no number
+HEIGHTS: Final = ((4, 1), (64, 8), (256, 32), (1 << 62, 128))  # up to so many rows, the step between heights
 BLOCK: Final = 128  # rows encoded together on a processor, so that what is between the layers stays in cache
 
 Probs = NDArray[np.float32]
@@ -97,14 +98,14 @@ class Silero:
     @torch.inference_mode()
     def encode(self, window: Tensor) -> Tensor:
         """The part of `step` that needs no state: features (B, 128) of windows (B, 576)."""
-        blocks = -(-len(window) // BLOCK) if self.device.type == "cpu" else 1
-        return torch.cat([self._convolve(self._spectra(block)) for block in window.tensor_split(blocks)])
+        blocks = window.split(BLOCK) if self.device.type == "cpu" else (window,)
+        return torch.cat([self._convolve(self._spectra(block)) for block in blocks])
 
     @torch.inference_mode()
     def decode(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """The rest of `step`: features (B, 128) and state to probabilities and the next state."""
         inputs = torch.cat([features, state[0].to(self.dtype)], 1)
-        gates = torch.addmm(self._lstm_bias, inputs, self._lstm).float()
+        gates = torch.addmm(self._lstm_bias, self._filled_up(inputs), self._lstm)[: len(inputs)].float()
         update, forget, output = gates[:, : 3 * HIDDEN].sigmoid_().chunk(3, 1)
         following = torch.empty_like(state)
         hidden, cell = following.unbind()
@@ -123,12 +124,20 @@ class Silero:
 
     def _convolve(self, spectra: Tensor) -> Tensor:
         """Features (B, 128) of the spectra."""
+        count, spectra = len(spectra), self._filled_up(spectra)
         bands = spectra.unfold(1, 3 * BINS, BINS).transpose(0, 1)
         left, right = torch.bmm(bands, self._conv0).add_(self._bias0).relu_().unbind()
         x = torch.addmm(self._bias1, left, self._conv1[0])
         x[:, self._narrow :].addmm_(right, self._conv1[1])
         x = torch.addmm(self._bias2, x.relu_(), self._conv2).relu_()
-        return torch.addmm(self._bias3, x, self._conv3).relu_()
+        return torch.addmm(self._bias3, x, self._conv3)[:count].relu_()
+
+    def _filled_up(self, rows: Tensor) -> Tensor:
+        """With rows of zeros to one of few heights: for each that a product meets on a processor oneDNN keeps
+        what it has built, more than a megabyte, so that memory would grow as long as new ones come."""
+        step = next(step for most, step in HEIGHTS if len(rows) <= most)
+        missing = -len(rows) % step if self.device.type == "cpu" else 0
+        return torch.nn.functional.pad(rows, (0, 0, 0, missing)) if missing else rows
 
 
 class StateTable:

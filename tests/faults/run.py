@@ -1,0 +1,174 @@
+"""Run: many sessions at once, each compared with the undisturbed run of what it says."""
+
+import asyncio
+import traceback
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from server.settings import Settings
+from tests.faults.caller import Caller, World
+from tests.faults.heard import Outcome, Wrong
+from tests.faults.library import told_by_library
+from tests.faults.play import Play, play
+from tests.faults.script import Rates, Script, script
+from tests.faults.server import Server, running
+
+AT_ONCE = 64
+SHOWN = 10  # failures that are told in full
+PER_PLAY = 20  # sessions that say the same, each with its own faults
+CALM = Script((), (100, 100), True, 0, None, False, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """only: the numbers of the sessions that are run, in their order; of all `sessions` where it is empty.
+
+    recognizer_every, server_every: one session of so many kills that process; 0 is none
+    """
+
+    sessions: int
+    seed: int = 1
+    only: tuple[int, ...] = ()
+    recognizer_every: int = 60
+    server_every: int = 500
+    at_once: int = AT_ONCE
+
+    @property
+    def numbers(self) -> Iterable[int]:
+        return self.only or range(self.sessions)
+
+    @property
+    def rates(self) -> Rates:
+        return Rates(self.recognizer_every, self.server_every if can_survive() else 0)
+
+    def play_of(self, number: int) -> int:
+        return number % max(1, self.sessions // PER_PLAY)
+
+    def again(self, number: int) -> str:
+        """The command that runs one session alone."""
+        return f"python -m tests.faults --sessions {self.sessions} --seed {self.seed} --only {number}"
+
+
+@dataclass(slots=True)
+class Result:
+    """failures: by the session's number; met: faults that came about, by name."""
+
+    finals: int = 0
+    heard_again: int = 0
+    failures: dict[int, str] = field(default_factory=dict)
+    met: Counter[str] = field(default_factory=Counter)
+    recognizer_kills: int = 0
+    server_kills: int = 0
+    tracebacks: int = 0  # in the server's log
+    log: str = ""
+
+
+def can_survive() -> bool:
+    """Whether a session outlives the end of the server."""
+    return "journal_dir" in Settings.model_fields
+
+
+def settings(journal: Path) -> dict[str, str]:
+    return {"JOURNAL_DIR": str(journal)} if can_survive() else {}
+
+
+async def run(plan: Plan, folder: Path) -> Result:
+    """folder: for what the servers write."""
+    plays = {number: play(plan.seed, number) for number in {plan.play_of(n) for n in plan.numbers}}
+    expected = await undisturbed(plays, folder / "calm", plan)
+    result = Result()
+    async with running(folder / "server", **settings(folder / "journal")) as server:
+        world = World(server.url, server.kill_recognizer, server.kill, can_survive(), result.met)
+        gate = asyncio.Semaphore(plan.at_once)
+
+        async def one(number: int) -> None:
+            play = plays[plan.play_of(number)]
+            async with gate:
+                try:
+                    await compare(world, play, expected[play.number], number, plan, result)
+                except (Wrong, TimeoutError) as error:
+                    result.failures[number] = f"{type(error).__name__}: {error}"
+                except Exception:  # a fault of these tests; the other sessions go on
+                    result.failures[number] = traceback.format_exc()
+
+        async with asyncio.TaskGroup() as group:
+            for number in plan.numbers:
+                group.create_task(one(number))
+        settle(result, server)
+    return result
+
+
+async def undisturbed(plays: dict[int, Play], folder: Path, plan: Plan) -> dict[int, Outcome]:
+    """What each play leads to on a server that nobody disturbs."""
+    async with running(folder, **settings(folder / "journal")) as server:
+        world = World(server.url, server.kill_recognizer, server.kill)
+        gate = asyncio.Semaphore(plan.at_once // 4 + 1)
+
+        async def one(play: Play) -> Outcome:
+            async with gate:
+                return await Caller(world, play, CALM, play.number).run()
+
+        outcomes = await asyncio.gather(*map(one, plays.values()))
+    return dict(zip(plays, outcomes, strict=True))
+
+
+async def compare(
+    world: World, play: Play, expected: Outcome, number: int, plan: Plan, result: Result
+) -> None:
+    """Raises Wrong, TimeoutError."""
+    faults = script(plan.seed, number, play.ms, plan.rates)
+    if faults.library:
+        told, closed = await told_by_library(world, play, faults)
+        outcome, due = Outcome(told, (), closed), as_library_tells(expected)
+    else:
+        caller = Caller(world, play, faults, number)
+        outcome, due = await caller.run(), expected
+        result.heard_again += caller.heard.again
+    if (difference := outcome.difference(due)) is not None:
+        raise Wrong(difference)
+    result.finals += sum(row[0] == "final" for row in outcome.told)
+
+
+def as_library_tells(expected: Outcome) -> Outcome:
+    rows: list[tuple[object, ...]] = []
+    for row in expected.told:
+        match row:
+            case ("final", _, text, start, end, reason, *_):
+                rows.append(("final", text, start, end, reason))
+            case ("failed", *_):
+                rows.append(("failed",))
+            case _:
+                rows.append(row)
+    return Outcome(tuple(rows), (), expected.closed)
+
+
+def settle(result: Result, server: Server) -> None:
+    result.recognizer_kills, result.server_kills = server.recognizer_kills, server.kills
+    result.log = server.log
+    result.tracebacks = result.log.count("Traceback (most recent call last)")
+
+
+def report(plan: Plan, result: Result) -> str:
+    """For people. Each failure has the command that runs its session alone."""
+    rows = {
+        "sessions": len(list(plan.numbers)),
+        "finals that were compared": result.finals,
+        "messages that came again after a cut": result.heard_again,
+        "recognizer killed": result.recognizer_kills,
+        "server killed": result.server_kills,
+        **{f"  {name}": count for name, count in sorted(result.met.items())},
+        "tracebacks in the server's log": result.tracebacks,
+        "sessions that broke a promise": len(result.failures),
+    }
+    failures = sorted(result.failures.items())[:SHOWN]
+    return "\n".join(
+        [
+            *(f"{name:40} {count}" for name, count in rows.items()),
+            *(
+                f"\nsession {number}: {problem}\n  again: {plan.again(number)}"
+                for number, problem in failures
+            ),
+        ]
+    )

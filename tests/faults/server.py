@@ -1,0 +1,122 @@
+"""Server: that of these tests in a process of its own, which is killed and started again at the same port."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import psutil  # type: ignore[import-untyped]
+
+from server.settings import Settings
+from tests.faults.fingerprint import NAME
+from tests.faults.program import ALIVE
+from tests.server.program import free_port, kill
+from tests.server.running import ROOT
+
+COMMAND = (sys.executable, "-m", "tests.faults.program")
+READY_SECONDS = 90.0
+SETTLE_SECONDS = 10.0
+SETTINGS = {
+    "HOST": "127.0.0.1",
+    "ASR_MODEL": NAME,
+    "MAX_SESSIONS": "5000",
+    "SEND_TIMEOUT_SECONDS": "1",
+    "RESUME_SECONDS": "40",
+    "RESUME_BYTES": str(64 << 20),
+    "OMP_NUM_THREADS": "1",
+}
+
+
+class Server:
+    """folder: where it runs, and what it writes lies. kills, recognizer_kills: how often each was killed."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.kills = 0
+        self.recognizer_kills = 0
+        self.ready_seconds: list[float] = []  # from each start to /ready
+        self._folder = folder
+        self._port = free_port()
+        self._alive = folder / "alive"
+        self._alive.mkdir(parents=True)
+        inherited = {k: v for k, v in os.environ.items() if k.lower() not in Settings.model_fields}
+        own = {"PORT": str(self._port), ALIVE: str(self._alive), "PYTHONPATH": str(ROOT)}
+        self._environment = inherited | SETTINGS | own | settings
+        self._process: subprocess.Popen[bytes] | None = None
+        self._killing = asyncio.Lock()
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self._port}/ws/stt"
+
+    @property
+    def log(self) -> str:
+        """Of all its lives."""
+        return (self._folder / "log").read_text(errors="replace")
+
+    async def start(self) -> None:
+        """Returns when it is ready."""
+        began = time.monotonic()
+        self._process = self._spawn()
+        async with asyncio.timeout(READY_SECONDS), httpx.AsyncClient(trust_env=False) as client:
+            while not await self._is_ready(client):
+                assert self._process.poll() is None, f"it has ended: {self.log[-2000:]}"
+                await asyncio.sleep(0.05)
+        self.ready_seconds.append(time.monotonic() - began)
+
+    def _spawn(self) -> "subprocess.Popen[bytes]":
+        with (self._folder / "log").open("ab") as log:
+            return subprocess.Popen(COMMAND, cwd=self._folder, env=self._environment, stdout=log, stderr=log)
+
+    async def _is_ready(self, client: httpx.AsyncClient) -> bool:
+        try:
+            answer = await client.get(f"http://127.0.0.1:{self._port}/ready")
+        except httpx.TransportError:
+            return False
+        return answer.status_code == 200
+
+    async def kill(self) -> None:
+        """kill -9, and a new one at the same port. One at a time: whoever comes meanwhile waits for it."""
+        async with self._killing:
+            assert self._process is not None
+            kill(self._process.pid)
+            self._process.wait()
+            self.kills += 1
+            await self.start()
+
+    async def kill_recognizer(self) -> None:
+        """Once it has answered: one that is killed twice over the same batch fails that batch."""
+        async with self._killing:
+            assert self._process is not None
+            deadline = time.monotonic() + SETTLE_SECONDS
+            while time.monotonic() < deadline:
+                for child in self._recognizers(self._process.pid):
+                    child.send_signal(signal.SIGKILL)
+                    self.recognizer_kills += 1
+                    return
+                await asyncio.sleep(0.02)
+
+    def _recognizers(self, pid: int) -> Iterator[psutil.Process]:
+        for child in psutil.Process(pid).children():
+            if (self._alive / str(child.pid)).exists() and child.status() != psutil.STATUS_ZOMBIE:
+                yield child
+
+    def end(self) -> None:
+        if self._process is not None:
+            kill(self._process.pid)
+            self._process.wait()
+
+
+@asynccontextmanager
+async def running(folder: Path, **settings: str) -> AsyncIterator[Server]:
+    server = Server(folder, **settings)
+    try:
+        await server.start()
+        yield server
+    finally:
+        server.end()

@@ -1,0 +1,44 @@
+"""Sounds: a few seconds of speech each, made up by chance from the sentences of test.wav."""
+
+from functools import cache
+from random import Random
+
+import numpy as np
+
+from audio.clip import SAMPLE_RATE, Samples, samples_from_ms
+from bench.sounds import split_at_pauses, utterances_from
+from tests.server.running import ROOT
+
+MS = SAMPLE_RATE // 1000  # samples
+NOISE = 10 ** (-62 / 20)  # in and between the sentences: no two places sound the same
+
+
+@cache
+def sentences() -> list[Samples]:
+    """float32 (n,) each."""
+    return list(utterances_from(ROOT / "test.wav", SAMPLE_RATE, 10))
+
+
+@cache
+def pieces() -> list[Samples]:
+    """Runs of speech between short pauses: a word or a few."""
+    return [
+        run for one in sentences() for run in split_at_pauses(one, SAMPLE_RATE, 60) if len(run) > 200 * MS
+    ]
+
+
+def sound(chance: Random) -> Samples:
+    """Whole milliseconds of speech and gaps, float32 (n,), from one to about ten seconds."""
+    parts = [_silence(chance.randint(0, 600))]
+    for _ in range(chance.randint(1, 4)):
+        spoken = chance.choice(sentences() if chance.random() < 0.25 else pieces())
+        gain = 10 ** (chance.uniform(-14, 0) / 20)
+        parts += [spoken * np.float32(gain), _silence(chance.choice((120, 350, 500, 900)))]
+    samples = np.concatenate(parts)
+    samples = samples[: len(samples) // MS * MS]
+    hiss = np.random.default_rng(chance.getrandbits(32)).standard_normal(len(samples), dtype=np.float32)
+    return samples + hiss * np.float32(NOISE)
+
+
+def _silence(ms: int) -> Samples:
+    return np.zeros(samples_from_ms(ms), np.float32)

@@ -1,0 +1,24 @@
+"""Thousands of sessions with faults: whatever happens, each hears what it would have heard undisturbed."""
+
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from tests.faults.run import Plan, can_survive, report, run
+from tests.faults.script import LINE, Fault
+
+PLAN = Plan(2_000, seed=5, server_every=800)
+
+
+@pytest.mark.slow
+def test_whatever_happens_a_session_hears_what_it_would_have_heard(tmp_path: Path) -> None:
+    result = uvloop.run(run(PLAN, tmp_path))
+    story = report(PLAN, result)
+    assert not result.failures, story
+    assert not result.tracebacks, story
+    kills = {Fault.KILL_RECOGNIZER, *([Fault.KILL_SERVER] if can_survive() else [])}
+    assert {*LINE, *kills, "library: cut"} <= result.met.keys(), story
+    assert result.recognizer_kills, story
+    assert bool(result.server_kills) == can_survive(), story
+    assert result.finals > PLAN.sessions, story

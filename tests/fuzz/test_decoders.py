@@ -1,0 +1,101 @@
+"""Whatever comes, a door's decoder takes it or refuses it with a typed error, and the stream goes on."""
+
+from collections.abc import Callable
+from random import Random
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asr.hypothesis import Description
+from server.dialect import Dialect
+from server.errors import ClientError
+from server.listen import ListenDialect
+from server.listen_options import asked_of
+from server.listen_wire import ListenWire, Model
+from server.native import NativeDialect
+from server.preferences import Preferences
+from server.realtime import RealtimeDialect
+from server.realtime_session import RealtimeSession
+from stream.options import SessionOptions
+from stream.pump import Pump
+from tests.fuzz import malformed
+from tests.fuzz.seeds import LISTEN, NATIVE, REALTIME, Door
+from tests.server.late import LateModels
+from vad.segmenter import Reason
+
+OPTIONS = SessionOptions()
+SOUND = bytes(range(256)) * 25  # 200 ms
+
+
+def native(pump: Pump) -> Dialect:
+    events = {"events": ["session.created", "transcript.partial"]}
+    return NativeDialect("5f1c", pump, Preferences(OPTIONS).merged(events), {})
+
+
+def realtime(pump: Pump) -> Dialect:
+    return RealtimeDialect("5f1c", pump, RealtimeSession(OPTIONS), {})
+
+
+def listen(pump: Pump) -> Dialect:
+    asked = asked_of(LISTEN.query.items(), OPTIONS)
+    model = Model.of(Description("m", "m", "f", "cpu", "none"))
+    return ListenDialect(pump, asked, ListenWire(asked, model, "5f1c", ""))
+
+
+DIALECTS = pytest.mark.parametrize(
+    ("door", "dialect_of"),
+    [(NATIVE, native), (REALTIME, realtime), (LISTEN, listen)],
+    ids=lambda d: str(d)[:9],
+)
+
+
+@DIALECTS
+@settings(deadline=None, max_examples=60)
+@given(seed=st.integers(0, 2**32))
+async def test_whatever_comes_is_taken_or_refused_and_the_stream_goes_on(
+    door: Door, dialect_of: Callable[[Pump], Dialect], seed: int
+) -> None:
+    chance, models = Random(seed), LateModels(seed)
+    with Pump(models.models(), OPTIONS) as pump:
+        dialect = dialect_of(pump)
+        told = list(dialect.greet())
+        for _ in range(20):
+            if dialect.ended:  # no more is read
+                break
+            said = malformed.sound(chance) if chance.random() < 0.2 else malformed.text(chance, door).decode()
+            told += receive(dialect, said)
+            models.answer_some()
+        before = pump.session.received
+        if not dialect.ended:
+            receive(dialect, SOUND * 3)  # whatever rate is set by now
+            assert pump.session.received > before
+            dialect.pause() if isinstance(dialect, NativeDialect) else None
+        told += finish(dialect, models, pump)
+        told += [message async for event in pump.events() for message in dialect.tell(event)]
+    for number, message in enumerate(told, 1):
+        dialect.stamp(message, number)
+        assert orjson.loads(orjson.dumps(message)) is not None
+
+
+def receive(dialect: Dialect, message: str | bytes) -> list[dict[str, object]]:
+    try:
+        told = list(dialect.receive(message))
+        while dialect.go_on():
+            pass
+    except ClientError as error:
+        complaint = dialect.complain(error)
+        return [] if complaint is None else [complaint]
+    return told
+
+
+def finish(dialect: Dialect, models: LateModels, pump: Pump) -> list[dict[str, object]]:
+    told = []
+    try:
+        dialect.finish(Reason.END_OF_STREAM)
+    except ClientError as error:  # of bytes that were left over
+        told = [error.as_event()]
+    models.answer_all()
+    assert pump.session.ended
+    return told

@@ -1,0 +1,162 @@
+"""Whatever has become of a journal's files, they are read as far as they are whole, and nothing is raised."""
+
+import json
+import tracemalloc
+from random import Random
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asr.hypothesis import Hypothesis
+from audio.clip import Clip
+from stream.entry import Code, Command, Ended, Entry, Opened, Refused, Sound, Told, encoded
+from stream.options import SessionOptions
+from stream.record import Record, framed, records
+from stream.recovery import Recovered, recover
+from stream.session import Session
+from stream.snapshot import Snapshot, save
+from stream.utterance import Conclusion
+from tests.fuzz.malformed import spoilt_object
+from tests.stream.little import hear, sound
+from vad.segmenter import Reason
+
+SEEDS = st.integers(0, 2**32)
+MOST_MEMORY = 20 << 20  # bytes; the files below have some hundred thousand
+
+
+def spoken() -> Snapshot:
+    """A session in the middle of an utterance, with another one that waits for its text."""
+    session = Session(SessionOptions(eager=False))
+    session.receive_audio(Clip(sound((True, 9_600), (False, 16_000), (True, 8_000)), 0))
+    while (hops := session.take_hops(9)) is not None:
+        session.receive_probs(hear(hops))
+    session.take_events()
+    return save(session)
+
+
+SPOKEN = spoken()
+TEXT = Conclusion(Hypothesis("good morning"), None)
+BEHIND = SPOKEN.state.received
+FILES: tuple[tuple[Entry, ...], ...] = (
+    (
+        Opened({"session_id": "5f1c"}, 0, save(Session(SessionOptions()))),
+        Told("reply", [{"type": "session.created", "seq": 1}]),
+        Sound(np.zeros(BEHIND, np.float32)),
+        Told("Final", [{"seq": 2}], 1, TEXT, sound=(100, 5_000)),
+    ),
+    (
+        Opened({"session_id": "5f1c"}, 2, SPOKEN, np.zeros(448, np.float32)),
+        Sound(np.full(3_200, 0.25, np.float32)),
+        Command(json.dumps({"type": "input_audio_buffer.commit"})),
+        Refused(),
+        Told("SpeechStopped", [{"seq": 3}]),
+        Told(None, [{"seq": 4}], 2, stable="how are"),
+        Told("Final", [{"seq": 5}], 2, "it failed"),
+        Ended(Reason.DISCONNECT),
+    ),
+)
+WHOLE = [b"".join(map(encoded, file)) for file in FILES]
+
+
+def spoil(chance: Random, data: bytes) -> bytes:
+    """As a torn, worn or badly copied medium does."""
+    at, end = sorted((chance.randint(0, len(data)), chance.randint(0, len(data))))
+    bit = bytes((data[at] ^ 1 << chance.randrange(8),)) if at < len(data) else b""
+    return chance.choice(
+        (
+            data[:at],
+            data[:at] + bit + data[at + 1 :],
+            data[:at] + bytes(end - at) + data[end:],
+            data[:at] + data[end:],
+            data[:end] + data[at:],
+            data + chance.randbytes(chance.randint(0, 300)),
+            chance.randbytes(chance.randint(0, 300)) + data,
+        )
+    )
+
+
+def alike(read: Recovered, whole: Recovered) -> bool:
+    """What was read is the beginning of what was written."""
+    tail, messages = len(read.tail), len(read.messages)
+    return (
+        [type(entry) for entry in read.tail] == [type(entry) for entry in whole.tail[:tail]]
+        and [message for message, _ in read.messages] == [message for message, _ in whole.messages[:messages]]
+        and read.head == whole.head
+        and read.begun.snapshot.state == whole.begun.snapshot.state
+    )
+
+
+@given(SEEDS)
+def test_any_damage_leaves_the_records_before_it(seed: int) -> None:
+    chance = Random(seed)
+    data = spoil(chance, WHOLE[1])
+    same = next(
+        (n for n, (ours, theirs) in enumerate(zip(data, WHOLE[1], strict=False)) if ours != theirs), None
+    )
+    same = min(len(data), len(WHOLE[1])) if same is None else same
+    ends = [record.end for record in records(WHOLE[1])]
+    whole = [end for end in ends if end <= same]
+    read = list(records(data))
+    assert [record.end for record in read][: len(whole)] == whole
+    found = recover([data])
+    assert (found is not None) >= bool(whole)
+    if found is not None and whole and len(read) <= len(ends):
+        limit = recover([WHOLE[1]])
+        assert limit is not None
+        assert len(read) > len(whole) or alike(found, limit)
+
+
+@given(st.integers(0, sum(map(len, WHOLE))))
+def test_a_file_that_is_torn_anywhere_is_the_session_up_to_there(kept: int) -> None:
+    files = [WHOLE[0][:kept], WHOLE[1][: max(0, kept - len(WHOLE[0]))]]
+    found = recover(files)
+    first = next(records(WHOLE[0])).end
+    assert (found is None) == (kept < first)
+    if found is not None:
+        assert found.intact <= max(map(len, files))
+
+
+@settings(deadline=None, max_examples=400)
+@given(SEEDS)
+def test_records_that_are_whole_and_nonsense_end_the_reading(seed: int) -> None:
+    """Made by another version, or by somebody else: the check sum is right."""
+    chance = Random(seed)
+    files = []
+    for data in WHOLE:
+        frames = [framed(record.kind, record.payload) for record in records(data)]
+        place = chance.randrange(len(frames))
+        frames[place] = nonsense(chance, [*records(data)][place])
+        files.append(b"".join(frames))
+    found = recover(chance.sample(files, len(files)))
+    assert found is None or found.intact <= max(map(len, files))
+
+
+def nonsense(chance: Random, record: Record) -> bytes:
+    payload = record.payload
+    if record.kind == Code.TOLD and chance.random() < 0.8:
+        return framed(record.kind, json_of(spoilt_object(chance, json.loads(payload))))
+    if record.kind == Code.OPENED and chance.random() < 0.8:  # its text has a length before it, sound behind
+        behind = 4 + int.from_bytes(payload[:4], "little")
+        text = json_of(spoilt_object(chance, json.loads(payload[4:behind])))
+        return framed(record.kind, len(text).to_bytes(4, "little") + text + payload[behind:])
+    return framed(chance.choice((*Code, 0, 7, 255)), spoil(chance, payload))
+
+
+def json_of(value: Any) -> bytes:
+    return json.dumps(value).encode("utf-8", "replace")
+
+
+@settings(deadline=None, max_examples=40)
+@given(SEEDS)
+def test_reading_takes_no_more_memory_than_the_files_call_for(seed: int) -> None:
+    chance = Random(seed)
+    files = [spoil(chance, data) for data in WHOLE]
+    tracemalloc.start()
+    try:
+        recover(files)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < MOST_MEMORY

@@ -1,0 +1,18 @@
+"""A live server bears what is malformed: `python -m tests.fuzz` throws a million, here are fewer."""
+
+import pytest
+import uvloop
+
+from tests.fuzz.live import SETTINGS, report, throw
+from tests.server.program import MAIN, program
+
+
+@pytest.mark.slow
+def test_a_server_bears_what_is_malformed() -> None:
+    with program(MAIN, **SETTINGS) as server:
+        server.ready()
+        findings = uvloop.run(throw(server, 20_000, seed=3))
+    story = report(findings)
+    assert not findings.faults, story
+    assert not findings.complaints, story
+    assert len(findings.answers) > 20, story

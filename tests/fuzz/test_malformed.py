@@ -1,0 +1,44 @@
+"""What is thrown comes from the seed, is of every kind, and is mostly malformed."""
+
+from random import Random
+
+import orjson
+
+from tests.fuzz import malformed
+from tests.fuzz.seeds import DOORS, NATIVE, POSTS
+
+
+def test_the_same_seed_throws_the_same() -> None:
+    for door in DOORS:
+        assert malformed.frame(Random(1), door) == malformed.frame(Random(1), door)
+    assert malformed.request(Random(1), POSTS[0]) == malformed.request(Random(1), POSTS[0])
+
+
+def test_some_of_it_is_json_and_some_is_not() -> None:
+    chance = Random(2)
+    readable = [_is_json(malformed.text(chance, NATIVE)) for _ in range(300)]
+    assert 0.2 < sum(readable) / len(readable) < 0.9
+
+
+def test_hardly_any_of_it_is_in_order() -> None:
+    chance = Random(3)
+    due = [orjson.dumps(message) for message in NATIVE.messages]
+    same = sum(
+        malformed.text(chance, NATIVE).replace(b", ", b",").replace(b": ", b":") in due for _ in range(300)
+    )
+    assert same < 75
+
+
+def test_every_frame_has_a_head() -> None:
+    chance = Random(4)
+    for _ in range(200):
+        for door in DOORS:
+            assert malformed.frame(chance, door)[0] & 0x8F in (0x01, 0x81, 0x82, 0x89, 0x8A)
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True

@@ -31,7 +31,7 @@ from server.recording import Recording
 from server.socket import Socket, SocketClosed
 from server.wire import whole
 from stream.entry import REPLY, Command, Ended, Sound, kind_of
-from stream.errors import DetectorFailed, Overloaded, Unread
+from stream.errors import DetectorFailed, Overloaded, StreamBroken, Unread
 from stream.journal import Journal
 from stream.pump import Pump
 from stream.recovery import Recovered
@@ -306,7 +306,7 @@ class Conversation:
                 self._chronicle.event(event)
                 await self._tell(self._dialect.tell(event), partial(self._recording.tell, event))
                 self._observer.told(event)
-        except DetectorFailed as error:
+        except (DetectorFailed, StreamBroken) as error:
             log.exception("the session ends")
             await self._end_with(internal(str(error)), self._dialect.tell(self._pump.session.abandon()))
 

@@ -9,6 +9,10 @@ class DetectorFailed(StreamError):
     """The voice detector failed on this stream's audio; nothing more can be said about it."""
 
 
+class StreamBroken(StreamError):
+    """A fault of ours in the middle of this stream."""
+
+
 class Overloaded(StreamError):
     """No place for one more stream, or no progress on this one's audio for too long."""
 

@@ -17,8 +17,9 @@ from asr.hypothesis import Hypothesis, Request
 from audio.clip import SAMPLE_RATE, Clip
 from batching.batcher import BULK, Ticket
 from batching.errors import ModelDied, QueueFull
-from stream.errors import DetectorFailed, Overloaded, Unread
+from stream.errors import DetectorFailed, Overloaded, StreamError, Unread
 from stream.events import Closed, Event, Lagging
+from stream.loud import loud
 from stream.models import Fate, Models, Probabilities
 from stream.options import SessionOptions
 from stream.outbox import Outbox
@@ -44,8 +45,7 @@ class Pump:
     """One stream at work. A context manager: leaving it gives back the slot and cancels what still waits.
 
     Bounds: `room` holds the caller back while MAX_UNJUDGED samples wait for the detector, MAX_UNRECOGNISED
-    samples of closed segments for the recognizer, MAX_PENDING controls for their place, or the outbox is
-    full.
+    samples of closed segments for the recognizer, MAX_PENDING controls for a place, or the outbox is full.
 
     A stream that is ahead of the clock is a file: what it says goes behind all for which somebody waits.
     """
@@ -62,10 +62,9 @@ class Pump:
     ) -> None:
         """begun: elsewhere, to be gone on with here."""
         options = models.adapt(options)
-        if begun is None:
-            self.session = Session(options, name)
-        else:
-            self.session = restore(begun.snapshot, options, name, begun.promised)
+        self.session = (
+            restore(begun.snapshot, options, name, begun.promised) if begun else Session(options, name)
+        )
         self.catching_up = begun is not None  # what comes in has been heard before: no extras are worked out
         self._memory = begun.memory if begun else None
         self._concluded = dict(begun.concluded) if begun else {}
@@ -165,8 +164,7 @@ class Pump:
                     await self._progress.wait()
             except TimeoutError:
                 if not self._overtake():
-                    problem = f"no progress on this stream's audio for {self._stall_seconds:.0f} s"
-                    raise Overloaded(problem) from None
+                    raise Overloaded(f"no progress on this stream for {self._stall_seconds:.0f} s") from None
             if self._unsent.full_for > self._unread_seconds:
                 raise Unread(f"{len(self._unsent)} events are unread")
 
@@ -185,7 +183,7 @@ class Pump:
             self._emit(Lagging(told))
 
     async def events(self) -> AsyncIterator[Event]:
-        """The session's events, in order, up to Closed. Raises DetectorFailed."""
+        """The session's events, in order, up to Closed. Raises DetectorFailed, StreamBroken."""
         while True:
             while self._unsent:
                 event = self._unsent.take()
@@ -230,37 +228,38 @@ class Pump:
     def _can_be_saved(self) -> bool:
         return self._all_told and not self._unsent and self.session.is_at_rest
 
+    @loud
     def _on_memory(self, outcome: Memory | Exception) -> None:
-        if self._has_failed(outcome):
+        if self._left or isinstance(outcome, Exception):
+            self._hear_failure(outcome)
             return
-        assert not isinstance(outcome, Exception)
         self._judging = False
         if self._save is not None and self._can_be_saved:  # still: hypotheses may have come meanwhile
             done, self._save = self._save, None
             done(save(self.session), outcome)
         self._advance()
 
+    @loud
     def _on_probabilities(self, outcome: Probabilities | Exception) -> None:
-        if self._has_failed(outcome):
+        if self._left or isinstance(outcome, Exception):
+            self._hear_failure(outcome)
             return
-        assert not isinstance(outcome, Exception)
         self._progress.set()
         self._judging = False
         self.session.receive_probs(outcome.tolist())
         self._advance()
 
-    def _has_failed(self, outcome: Probabilities | Exception) -> bool:
-        """Or nobody is there any more."""
-        if self._left:
-            return True
-        if isinstance(outcome, Exception):
+    def _hear_failure(self, outcome: Probabilities | Exception) -> None:
+        if isinstance(outcome, Exception) and not self._left:
             # Judging stops: hops whose state is unknown must not pass for silence.
-            self._failure = DetectorFailed("the voice detector failed")
-            self._failure.__cause__ = outcome
-            self._progress.set()
-            self._unsent_news.set()
-            return True
-        return False
+            failure = DetectorFailed("the voice detector failed")
+            failure.__cause__ = outcome
+            self.fail(failure)
+
+    def fail(self, failure: StreamError) -> None:
+        self._failure = failure
+        self._progress.set()
+        self._unsent_news.set()
 
     def _is_known(self, job: Job) -> bool:
         """What is played once more need not be recognised again."""
@@ -327,6 +326,7 @@ class Pump:
             self._models.asr.promote(ticket, Kind.FINAL)
         return True
 
+    @loud
     def _on_hypothesis(self, job: Job, outcome: Hypothesis | Exception) -> None:
         if self._left:
             return

@@ -98,7 +98,7 @@ class Silero:
     @torch.inference_mode()
     def encode(self, window: Tensor) -> Tensor:
         """The part of `step` that needs no state: features (B, 128) of windows (B, 576)."""
-        blocks = window.split(BLOCK) if self.device.type == "cpu" else (window,)
+        blocks = torch.split(window, BLOCK) if self.device.type == "cpu" else (window,)
         return torch.cat([self._convolve(self._spectra(block)) for block in blocks])
 
     @torch.inference_mode()

@@ -16,7 +16,7 @@ from audio.clip import Clip, Samples
 from batching.batcher import BULK, Batcher, Taken
 from batching.errors import ModelDied
 from batching.worker import ThreadWorker
-from stream.errors import DetectorFailed, Overloaded, Unread
+from stream.errors import DetectorFailed, Overloaded, StreamBroken, Unread
 from stream.events import Closed, Event, Failed, Final, Lagging, Partial, SpeechStarted, SpeechStopped
 from stream.models import Fate, Models, Probabilities
 from stream.options import SessionOptions
@@ -192,6 +192,18 @@ async def test_a_broken_detector_ends_the_stream_loudly() -> None:
             await pour(pump, TALK)
             with pytest.raises(DetectorFailed):
                 await events_of(pump)
+
+
+async def test_a_fault_of_ours_in_the_middle_of_a_stream_ends_it_loudly() -> None:
+    def wrong(detector: object, work: list[Work]) -> list[Probabilities]:
+        return [np.zeros((1, 2), np.float32) for _ in work]  # lists in the place of numbers
+
+    async with models(detect=wrong) as shared:
+        with Pump(shared, SessionOptions()) as pump:
+            await pour(pump, TALK)
+            with pytest.raises(StreamBroken) as broken:
+                await events_of(pump)
+            assert isinstance(broken.value.__cause__, TypeError)
 
 
 async def test_a_broken_recognizer_is_told_for_each_utterance() -> None:

@@ -18,6 +18,7 @@ from typing import Final, Self
 from server.health import Health
 from server.journal_files import SUFFIX, JournalFiles, name_of, number_of
 from server.sync import Sync
+from server.syncer import Syncer, Written
 from stream.entry import Entry, Opened, Sound
 
 log = logging.getLogger(__name__)
@@ -105,6 +106,18 @@ class Log:
     def flush(self, sync: bool) -> None:
         self._guarded(lambda: self._files.flush(sync))()
 
+    def unsynced(self) -> Written | None:
+        """For the syncer; None where there is nothing of it."""
+        try:
+            handle = self._files.handle()
+        except OSError as error:
+            self._lose(error)
+            return None
+        return None if handle is None else Written(handle, self._failed)
+
+    def _failed(self, error: OSError) -> None:
+        self._disk.do(lambda: self._lose(error), None, urgent=True)
+
     def _guarded(self, work: Work) -> Work:
         def guarded() -> None:
             before = self._files.size
@@ -144,12 +157,11 @@ class Disk:
         self._sync = sync
         self._most = most
         self._keep = keep
-        self._todo: deque[tuple[Work | None, Work | None]] = (
-            deque()
-        )  # bounded by Log.unwritten, see Recording
+        self._todo: deque[tuple[Work | None, Work | None]] = deque()  # bounded: see Recording.has_room
         self._touched: set[Log] = set()
         self._unsynced: set[Log] = set()
         self._synced_at = 0.0
+        self._syncer = Syncer()
         self._in_trouble = False
         self._wake = threading.Event()
         self._stopping = False
@@ -185,11 +197,12 @@ class Disk:
 
     def open(self, name: str) -> Log:
         """A new session's."""
-        files = JournalFiles(self.folder, name, sync=self._sync is not Sync.NEVER, keep=self._keep)
+        files = JournalFiles(self.folder, name, sync=self._sync, keep=self._keep)
         return Log(self, files, name)
 
     def found(self, seconds: float) -> dict[str, list[Path]]:
-        """The files of each session that were left behind, oldest first. Blocking.
+        """The files of each session that were left behind, oldest first; those written last come first, as
+        their clients are likely to be back. Blocking.
 
         seconds: since the last write, after which a session's files are deleted instead
         """
@@ -205,7 +218,7 @@ class Disk:
                 for path in files:
                     self.size -= path.stat().st_size
                     path.unlink()
-        return sessions
+        return dict(sorted(sessions.items(), key=lambda found: -found[1][-1].stat().st_mtime))
 
     def do(self, work: Work | None, done: Work | None, *, urgent: bool) -> None:
         """In the thread, in order; then `done` on the event loop. What is not urgent waits for company."""
@@ -237,6 +250,7 @@ class Disk:
             self._do_all()
             if self._in_trouble and not self._stopping:
                 self._probe()
+        self._syncer.stop()
         for each in self._unsynced:
             each.flush(sync=True)
 
@@ -264,11 +278,11 @@ class Disk:
 
     def _sync_by_the_second(self) -> None:
         now = time.monotonic()
-        if self._unsynced and now - self._synced_at >= SYNC_SECONDS:
+        if self._unsynced and now - self._synced_at >= SYNC_SECONDS and not self._syncer.is_busy:
             self._synced_at = now
-            for each in self._unsynced:
-                each.flush(sync=True)
+            written = [each.unsynced() for each in self._unsynced]
             self._unsynced.clear()
+            self._syncer.sync([each for each in written if each is not None])
 
     def _probe(self) -> None:
         """Is there room again?"""

@@ -10,18 +10,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from server.sync import Sync
 from stream.entry import Entry, Opened, encoded
 
 SUFFIX: Final = ".journal"
 
 
 class JournalFiles:
-    """sync: force what is written onto the medium before a file is let go of; keep: bytes of older files
+    """sync: when what is written is forced onto the medium; keep: bytes of older files
 
     Every method raises OSError as the operating system does.
     """
 
-    def __init__(self, folder: Path, name: str, *, sync: bool, keep: int) -> None:
+    def __init__(self, folder: Path, name: str, *, sync: Sync, keep: int) -> None:
         self.size = 0  # bytes of all its files
         self.newest = 0  # bytes of the newest
         self._folder = folder
@@ -55,9 +56,8 @@ class JournalFiles:
         self.newest += len(data)
         self.size += len(data)
         if isinstance(entry, Opened):
-            self.flush(self._sync)
-            if self._sync:
-                sync_folder(self._folder)
+            if self._sync is Sync.ALWAYS:
+                self._settle()
             self._let_go()
 
     def flush(self, sync: bool) -> None:
@@ -66,10 +66,21 @@ class JournalFiles:
             if sync:
                 os.fdatasync(self._file.fileno())
 
+    def handle(self) -> int | None:
+        """A descriptor of its own for the newest file, with all in it that was written; None for no file."""
+        self.flush(sync=False)
+        return None if self._file is None else os.dup(self._file.fileno())
+
+    def _settle(self) -> None:
+        """The newest file is there whole, under its name."""
+        self.flush(self._sync is not Sync.NEVER)
+        if self._sync is not Sync.NEVER:
+            sync_folder(self._folder)
+
     def close(self) -> None:
         if self._file is not None:
             try:
-                self.flush(self._sync)
+                self.flush(self._sync is not Sync.NEVER)
             finally:
                 file, self._file = self._file, None
                 file.close()
@@ -98,6 +109,8 @@ class JournalFiles:
 
     def _let_go(self) -> None:
         """Of the oldest files, once the newest is there whole."""
+        if sum(size for _, size in self._older) > self._keep:
+            self._settle()
         while self._older and sum(size for _, size in self._older) > self._keep:
             path, size = self._older.popleft()
             path.unlink(missing_ok=True)

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
+from math import inf
 from pathlib import Path
 
 from server.disk import Disk, Log
@@ -16,14 +18,22 @@ GoOn = Callable[[str, Recovered, Log], Awaitable[None]]
 
 class Recoverer:
     """go_on: runs a session to its end; all_found: called once all can be found by their clients
-    seconds: since their last write, after which journals expire
+    seconds: since their last write, after which journals expire; over_seconds: of sessions that were over
     """
 
-    def __init__(self, disk: Disk, go_on: GoOn, seconds: float, all_found: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        disk: Disk,
+        go_on: GoOn,
+        seconds: float,
+        all_found: Callable[[], None],
+        over_seconds: float = inf,
+    ) -> None:
         self._disk = disk
         self._go_on = go_on
         self._seconds = seconds
         self._all_found = all_found
+        self._over_seconds = over_seconds
 
     async def run(self, ready: Awaitable[None]) -> None:
         """Once the models are ready; until the last of the sessions is over, or it is cancelled.
@@ -45,7 +55,11 @@ class Recoverer:
         """One that fails is left for the next server; the others go on."""
         journal = self._disk.open(name)
         try:
+            age = time.time() - files[-1].stat().st_mtime
             journal.adopt(files, past.intact)
+            if past.is_over and age > self._over_seconds:
+                journal.delete()
+                return
             await self._go_on(name, past, journal)
         except OSError as error:
             log.error("the journal of %s cannot be gone on with: %s", name, error)

@@ -34,6 +34,11 @@ class Recovered:
     refused: int
     intact: int
 
+    @property
+    def is_over(self) -> bool:
+        """Everything had been told."""
+        return self.told["Closed"] > 0
+
 
 def recover(files: Sequence[bytes]) -> Recovered | None:
     """files: a session's, oldest first. None where no file has a beginning.

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import os
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,6 +26,7 @@ from server.preferences import Preferences
 from server.recording import DiskRecording
 from server.recoverer import Recoverer
 from server.socket import Socket
+from stream.entry import Told
 from stream.models import Models
 from stream.options import SessionOptions
 from stream.pump import Pump
@@ -46,6 +49,23 @@ async def leave_behind(folder: Path, *names: str) -> None:
             log = disk.open(name)
             log.append(OPENED)
             log.append(sounding(100, number))
+
+
+async def test_one_that_was_over_for_long_is_forgotten_and_a_fresh_one_may_still_be_asked(
+    tmp_path: Path,
+) -> None:
+    with Disk(tmp_path, Health()) as disk:
+        for name in ("old", "fresh"):
+            log = disk.open(name)
+            log.append(OPENED)
+            log.append(Told("Closed"))
+    os.utime(tmp_path / "old.1.journal", (time.time() - 100,) * 2)
+    carrier = Carrier()
+    carrier.over.set()
+    with Disk(tmp_path, Health()) as disk:
+        await Recoverer(disk, carrier.go_on, HOUR, lambda: None, over_seconds=50).run(ready())
+    assert list(carrier.carried) == ["fresh"]
+    assert files_in(tmp_path) == ["fresh.1.journal"]
 
 
 class Carrier:

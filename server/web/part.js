@@ -5,7 +5,7 @@ import Regions from "./vendor/wavesurfer/regions.esm.js";
 import WaveSurfer from "./vendor/wavesurfer/wavesurfer.esm.js";
 
 const PEAKS = 2000; // of the picture
-// docs/decisions/0014: the policy names the hash of the stylesheet that wavesurfer.js writes for this height.
+// docs/decisions/0013: the policy names the hash of the stylesheet that wavesurfer.js writes for this height.
 const HEIGHT = 88;
 
 export class Part {

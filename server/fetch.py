@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import IO, Final
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -28,6 +29,7 @@ IDLE_SECONDS: Final = 20.0  # without a byte, and for a connection
 WHOLE_SECONDS: Final = 900.0  # for all of it: who sends a byte now and then holds a place among the files
 READ: Final = 1 << 16
 PORTS: Final = {"http": 80, "https": 443}
+NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")  # IPv4 for networks without it (RFC 6052)
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -70,6 +72,8 @@ def is_public(address: Address) -> bool:
     """Neither this machine nor a network of its own, however the address is dressed (RFC 6890)."""
     if isinstance(address, ipaddress.IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
+        if address in NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(inner)
     return address.is_global and not address.is_multicast
@@ -133,7 +137,7 @@ async def _write(body: AsyncGenerator[bytes, None], limit: int, file: IO[bytes])
 @asynccontextmanager
 async def _connected(target: Target, *, private: bool) -> AsyncIterator["_Exchange"]:
     address = await _address_of(target, private=private)
-    secure = ssl.create_default_context() if target.scheme == "https" else None
+    secure = await asyncio.to_thread(_authorities) if target.scheme == "https" else None
     async with asyncio.timeout(IDLE_SECONDS):
         reader, writer = await asyncio.open_connection(
             str(address), target.port, ssl=secure, server_hostname=target.host if secure else None
@@ -142,6 +146,12 @@ async def _connected(target: Target, *, private: bool) -> AsyncIterator["_Exchan
         yield _Exchange(reader, writer)
     finally:
         writer.transport.abort()  # nothing is left to say, and a close would wait for the other side
+
+
+@cache
+def _authorities() -> ssl.SSLContext:
+    """Whom the system trusts; reading that takes a while."""
+    return ssl.create_default_context()
 
 
 async def _address_of(target: Target, *, private: bool) -> Address:

@@ -166,6 +166,8 @@ async def test_a_redirect_does_not_lead_inside() -> None:
         ("::", False),
         ("::ffff:10.0.0.1", False),
         ("2002:7f00:1::", False),
+        ("64:ff9b::a00:1", False),
+        ("64:ff9b::5db8:d70e", True),
     ],
 )
 def test_an_address_of_a_private_network_is_known_in_every_dress(address: str, public: bool) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final, Literal
 
+import orjson
 from fastapi import APIRouter, Body, Request
 from pydantic import BaseModel, Field
 
@@ -19,6 +20,7 @@ from server.realtime_session import RealtimeSession
 
 PREFIX: Final = "ek_"
 MOST: Final = 10_000
+MOST_BYTES: Final = 16 << 20
 MOST_OF_ONE: Final = 1_000  # of one key
 DEFAULT_SECONDS: Final = 600
 BETA_SECONDS: Final = 60
@@ -32,32 +34,43 @@ class ClientSecret:
     expires_at: int
     session: RealtimeSession
     caller: Caller
+    weight: int = 0  # bytes of its settings, as they were asked for
 
 
 class ClientSecrets:
-    """Those that are valid, in the memory of this process: at most MOST. now: Unix time, in seconds."""
+    """Those that are valid, in the memory of this process: at most MOST, with settings of MOST_BYTES in all.
+
+    now: Unix time, in seconds
+    """
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
         self._secrets: OrderedDict[str, ClientSecret] = OrderedDict()
+        self._weight = 0
 
     def __len__(self) -> int:
         return len(self._secrets)
 
-    def mint(self, session: RealtimeSession, seconds: int, caller: Caller = ANYONE) -> ClientSecret:
-        """It stands for who asks. Raises ClientError where there are too many, and of a token."""
+    def mint(
+        self, session: RealtimeSession, seconds: int, caller: Caller = ANYONE, weight: int = 0
+    ) -> ClientSecret:
+        """It stands for who asks. Raises ClientError where there are too many, and of a token.
+
+        weight: bytes of the settings
+        """
         if caller.token is not None:
             raise token_not_enough()
-        if self._is_full(caller):
+        if self._is_full(caller, weight):
             self._forget_expired()
-        if self._is_full(caller):
+        if self._is_full(caller, weight):
             raise overloaded(
                 f"{MOST} client secrets are valid, or {MOST_OF_ONE} of this key: no more may be."
             )
         value = f"{PREFIX}{uuid.uuid4().hex}"
         own = replace(caller, token=uuid.uuid4().hex[:12])
-        secret = ClientSecret(value, int(self._now()) + seconds, session, own)
+        secret = ClientSecret(value, int(self._now()) + seconds, session, own, weight)
         self._secrets[value] = secret
+        self._weight += weight
         return secret
 
     def session_of(self, value: str) -> RealtimeSession | None:
@@ -74,16 +87,18 @@ class ClientSecrets:
         secret = self._secrets.get(value)
         return secret if secret is not None and self._now() < secret.expires_at else None
 
-    def _is_full(self, caller: Caller) -> bool:
+    def _is_full(self, caller: Caller, weight: int) -> bool:
         """One key leaves room for the others."""
-        if len(self) >= MOST or caller.key is None:
-            return len(self) >= MOST
+        if len(self) >= MOST or self._weight + weight > MOST_BYTES:
+            return True
+        if caller.key is None:
+            return False
         return sum(secret.caller.key == caller.key for secret in self._secrets.values()) >= MOST_OF_ONE
 
     def _forget_expired(self) -> None:
         now = self._now()
         for value in [value for value, secret in self._secrets.items() if secret.expires_at <= now]:
-            del self._secrets[value]
+            self._weight -= self._secrets.pop(value).weight
 
 
 class Expiry(BaseModel):
@@ -107,7 +122,7 @@ def client_secrets_router(secrets: ClientSecrets, plain: RealtimeSession) -> API
         asked = asked or SecretRequest()
         session = replace(plain, id=_session_id()).merged(asked.session or {})
         seconds = (asked.expires_after or Expiry()).seconds
-        secret = secrets.mint(session, seconds, caller_of(request.scope))
+        secret = secrets.mint(session, seconds, caller_of(request.scope), len(orjson.dumps(asked.session)))
         return {
             "value": secret.value,
             "expires_at": secret.expires_at,
@@ -116,7 +131,7 @@ def client_secrets_router(secrets: ClientSecrets, plain: RealtimeSession) -> API
 
     def mint_flat(request: Request, body: dict[str, Any], kind: str) -> dict[str, object]:
         session = replace(plain, id=_session_id(), beta=True).merged({**body, "type": kind})
-        secret = secrets.mint(session, BETA_SECONDS, caller_of(request.scope))
+        secret = secrets.mint(session, BETA_SECONDS, caller_of(request.scope), len(orjson.dumps(body)))
         told = {"value": secret.value, "expires_at": secret.expires_at}
         return {**session.effective(), "client_secret": told}
 

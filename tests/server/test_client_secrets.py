@@ -4,7 +4,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from server.client_secrets import MOST, MOST_OF_ONE, ClientSecrets, client_secrets_router
+from server.client_secrets import MOST, MOST_BYTES, MOST_OF_ONE, ClientSecrets, client_secrets_router
 from server.envelope import add_envelope
 from server.errors import ClientError
 from server.keys import Caller, Key, digest_of
@@ -63,6 +63,15 @@ def test_of_too_many_keys_the_expired_make_room_and_then_no_more_are_made(
     clock.now += 60
     secrets.mint(PLAIN, 60)
     assert len(secrets) == 1
+
+
+def test_large_settings_are_bounded_together(clock: Clock, secrets: ClientSecrets) -> None:
+    for _ in range(2):
+        secrets.mint(PLAIN, 60, weight=MOST_BYTES // 2)
+    with pytest.raises(ClientError, match="client secrets are valid"):
+        secrets.mint(PLAIN, 60, weight=1)
+    clock.now += 60
+    secrets.mint(PLAIN, 60, weight=MOST_BYTES)
 
 
 def test_one_key_leaves_room_for_the_others(clock: Clock, secrets: ClientSecrets) -> None:

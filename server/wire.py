@@ -133,8 +133,10 @@ class Wire:
 
 
 def whole(message: Mapping[str, Any], sound: Samples | None) -> Mapping[str, Any]:
-    """A message as it went out, of what was kept of it without its sound."""
-    return message if sound is None else {**message, "audio": base64_from_samples(sound)}
+    """A message as it went out, of what was kept of it without its sound. None where that is lost."""
+    if sound is not None:
+        return {**message, "audio": base64_from_samples(sound)}
+    return {key: value for key, value in message.items() if key != "audio"}
 
 
 def base64_from_samples(samples: Samples) -> str:

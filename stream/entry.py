@@ -141,7 +141,7 @@ def kind_of(event: Event) -> str:
 def told(event: Event, messages: Sequence[Mapping[str, Any]]) -> Told:
     """Of an event and the messages that tell of it, which may be none."""
     kind = kind_of(event) or None
-    silent = [{key: value for key, value in message.items() if key != "audio"} for message in messages]
+    silent = [{**message, "audio": None} if "audio" in message else message for message in messages]
     match event:
         case FinalEvent():
             spoken = any("audio" in message for message in messages)

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 from asr.hypothesis import Hypothesis, Word
 from audio.clip import Clip, ms_from_samples
 from server.preferences import OPTIONAL_EVENTS, Preferences
-from server.wire import Wire, base64_from_samples
+from server.wire import Wire, base64_from_samples, whole
 from stream.events import (
     Cleared,
     Closed,
@@ -198,3 +198,10 @@ def test_the_sums_at_the_end_add_up_in_milliseconds_too(speech: int, non_speech:
         assert part >= 0
         assert abs(part - exact / 16) <= 1.5
     assert message["dropped_ms"] == told(Cleared(0, dropped))["dropped_ms"]
+
+
+def test_a_message_that_was_kept_without_its_sound_is_whole_again_to_the_letter() -> None:
+    sound = np.array([0.5, -0.25], np.float32)
+    told = {"type": "done", "audio": base64_from_samples(sound), "seq": 4}
+    assert list(whole({**told, "audio": None}, sound).items()) == list(told.items())
+    assert whole({**told, "audio": None}, None) == {"type": "done", "seq": 4}

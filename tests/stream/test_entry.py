@@ -95,9 +95,7 @@ def test_the_sound_of_a_final_is_told_by_its_place_alone() -> None:
     final = Final(3, Clip(np.zeros(160, np.float32), 320), Reason.SILENCE, TEXT, None)
     message = {"type": "response.audio_transcript.done", "audio": "AAAA", "seq": 4}
     entry = told(final, [message])
-    assert entry == Told(
-        "Final", [{"type": message["type"], "seq": 4}], 3, Conclusion(TEXT, None), sound=(320, 480)
-    )
+    assert entry == Told("Final", [{**message, "audio": None}], 3, Conclusion(TEXT, None), sound=(320, 480))
     assert told(final, []).sound is None
 
 

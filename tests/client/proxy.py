@@ -78,6 +78,8 @@ class Budget:
 async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, budget: Budget) -> None:
     while data := await source.read(PIECE):
         through = budget.spend(data)
+        if sink.is_closing():  # the other side is gone already
+            return
         sink.write(through)
         await sink.drain()
         if len(through) < len(data):

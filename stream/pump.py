@@ -290,7 +290,8 @@ class Pump:
         priority = BULK if self._pace.is_ahead and job.kind is not Kind.PARTIAL else job.kind
         for other, ticket in self._running.items():
             if other.kind is Kind.EAGER and other.key == job.key:
-                self._models.asr.promote(ticket, priority)
+                if ticket.priority != BULK:  # also where it runs: a final is tried again if the model dies
+                    self._models.asr.promote(ticket, Kind.FINAL)
                 return
             if other.kind is job.kind is Kind.PARTIAL:
                 replaced = self._models.asr.cancel(ticket)

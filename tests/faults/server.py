@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -106,15 +106,20 @@ class Server:
     def _recognizers(self, pid: int) -> Iterator[psutil.Process]:
         for child in psutil.Process(pid).children():
             answered = self._alive / str(child.pid)
-            if not answered.exists() or child.status() == psutil.STATUS_ZOMBIE:
-                continue
-            if time.time() - answered.stat().st_mtime >= CALM_SECONDS:
-                yield child
+            with suppress(psutil.NoSuchProcess):  # it may end while it is looked at
+                is_dead = child.status() == psutil.STATUS_ZOMBIE
+                if not is_dead and answered.exists() and _age(answered) >= CALM_SECONDS:
+                    yield child
 
     def end(self) -> None:
         if self._process is not None:
             kill(self._process.pid)
             self._process.wait()
+
+
+def _age(file: Path) -> float:
+    """Seconds."""
+    return time.time() - file.stat().st_mtime
 
 
 @asynccontextmanager

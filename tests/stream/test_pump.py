@@ -206,6 +206,36 @@ async def test_a_fault_of_ours_in_the_middle_of_a_stream_ends_it_loudly() -> Non
             assert isinstance(broken.value.__cause__, TypeError)
 
 
+async def test_a_final_that_was_begun_ahead_is_tried_again_where_the_model_dies_of_it() -> None:
+    gate, loop = asyncio.Event(), asyncio.get_running_loop()
+    calls: list[int] = []
+
+    def dying(recognizer: object, requests: Sequence[Request]) -> list[Hypothesis]:
+        calls.append(len(requests))
+        if len(calls) == 1:
+            asyncio.run_coroutine_threadsafe(gate.wait(), loop).result()
+            raise ModelDied("killed")
+        return transcribe(recognizer, requests)
+
+    speech = sound((True, SECOND), (False, SECOND // 8), (False, 7 * SECOND))
+    async with models(transcribe=dying) as shared:
+        with Pump(shared, SessionOptions()) as pump:
+            pump.receive_audio(Clip(speech[: SECOND + SECOND // 8], 0))
+            while not calls:  # the pause has begun, and so has the eager final
+                await asyncio.sleep(0.001)
+            pump.receive_audio(Clip(speech[SECOND + SECOND // 8 :], SECOND + SECOND // 8))  # as a file comes
+            await judged_up_to(pump, len(speech) - 512)
+            gate.set()
+            pump.end(Reason.END_OF_STREAM)
+            events = await events_of(pump)
+    assert [type(event).__name__ for event in events if isinstance(event, Final | Failed)] == ["Final"]
+
+
+async def judged_up_to(pump: Pump, sample: int) -> None:
+    while pump.session.judged < sample:
+        await asyncio.sleep(0.001)
+
+
 async def test_a_broken_recognizer_is_told_for_each_utterance() -> None:
     def broken(recognizer: object, requests: Sequence[Request]) -> list[Hypothesis]:
         raise RuntimeError("out of memory")

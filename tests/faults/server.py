@@ -98,9 +98,10 @@ class Server:
             deadline = time.monotonic() + SETTLE_SECONDS
             while time.monotonic() < deadline:
                 for child in self._recognizers(self._process.pid):
-                    child.send_signal(signal.SIGKILL)
-                    self.recognizer_kills += 1
-                    return
+                    with suppress(psutil.NoSuchProcess):
+                        child.send_signal(signal.SIGKILL)
+                        self.recognizer_kills += 1
+                        return
                 await asyncio.sleep(0.02)
 
     def _recognizers(self, pid: int) -> Iterator[psutil.Process]:

@@ -3,6 +3,7 @@
 They live in the memory of one process.
 """
 
+import json
 import time
 import uuid
 from collections import OrderedDict
@@ -10,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final, Literal
 
-import orjson
 from fastapi import APIRouter, Body, Request
 from pydantic import BaseModel, Field
 
@@ -122,7 +122,7 @@ def client_secrets_router(secrets: ClientSecrets, plain: RealtimeSession) -> API
         asked = asked or SecretRequest()
         session = replace(plain, id=_session_id()).merged(asked.session or {})
         seconds = (asked.expires_after or Expiry()).seconds
-        secret = secrets.mint(session, seconds, caller_of(request.scope), len(orjson.dumps(asked.session)))
+        secret = secrets.mint(session, seconds, caller_of(request.scope), len(json.dumps(asked.session)))
         return {
             "value": secret.value,
             "expires_at": secret.expires_at,
@@ -131,7 +131,7 @@ def client_secrets_router(secrets: ClientSecrets, plain: RealtimeSession) -> API
 
     def mint_flat(request: Request, body: dict[str, Any], kind: str) -> dict[str, object]:
         session = replace(plain, id=_session_id(), beta=True).merged({**body, "type": kind})
-        secret = secrets.mint(session, BETA_SECONDS, caller_of(request.scope), len(orjson.dumps(body)))
+        secret = secrets.mint(session, BETA_SECONDS, caller_of(request.scope), len(json.dumps(body)))
         told = {"value": secret.value, "expires_at": secret.expires_at}
         return {**session.effective(), "client_secret": told}
 

@@ -114,6 +114,15 @@ async def test_a_key_is_told_with_the_settings_that_it_brings(
     assert kept.options.asr.language == "de"
 
 
+@pytest.mark.parametrize("odd", ["1" * 400, '"\\ud800"', "1e999"])
+async def test_odd_settings_that_nobody_knows_are_ignored(http: httpx.AsyncClient, odd: str) -> None:
+    body = f'{{"session": {{"type": "transcription", "unknown": {odd}}}}}'
+    answer = await http.post(
+        "/v1/realtime/client_secrets", content=body, headers={"content-type": "application/json"}
+    )
+    assert answer.status_code in (200, 400)
+
+
 async def test_nothing_need_be_said(http: httpx.AsyncClient) -> None:
     told = (await http.post("/v1/realtime/client_secrets")).json()
     assert told["expires_at"] == 1_000_000 + 600

@@ -1,5 +1,6 @@
 """The live door of Deepgram's API, ws /v1/listen: docs/deepgram.md spoken over one WebSocket."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ IDLE_SECONDS: Final = 10.0
 NOTE_EVERY: Final = SAMPLE_RATE // 10  # samples; how exactly the end of a gap is known
 SUBPROTOCOLS: Final = ("token", "bearer")  # of browsers, which have no headers; the key is the next one
 TOO_MANY_KEYTERMS: Final = "CONFIGURE_KEYTERM_LIMIT_EXCEEDED"
+NOT_PRINTABLE: Final = re.compile("[^ -~]")
 SCHEMA: Final = frozenset({"invalid_json", "invalid_value"})
 
 
@@ -152,7 +154,7 @@ class ListenDoor(Door):
     def denial(self, error: ClientError) -> JSONResponse:
         told = http_error_of(error)
         answer = {"err_code": error.code.upper(), "err_msg": error.message}
-        said = error.message.encode("ascii", "replace").decode()
+        said = NOT_PRINTABLE.sub("?", error.message)  # it may quote the URL, and a header is one line
         return JSONResponse(answer, told.status, told.headers | {"dg-error": said})
 
     def open(self, websocket: WebSocket) -> Opening:

@@ -188,6 +188,15 @@ def test_a_bad_url_is_refused_before_the_handshake_is_over(server: Server, query
     assert response.headers["dg-error"] == answer["err_msg"]
 
 
+def test_what_the_url_says_breaks_no_header(server: Server) -> None:
+    with pytest.raises(InvalidStatus) as caught, listening(server, encoding="opus\r\nset-cookie: a=b\0"):
+        pass
+    response = caught.value.response
+    assert response.status_code == 400
+    assert "set-cookie" not in response.headers
+    assert "??set-cookie: a=b?" in response.headers["dg-error"]
+
+
 @pytest.mark.parametrize("offered", [["token", "secret"], ["bearer", "eyJ"], None])
 def test_a_browser_that_offers_its_key_as_a_subprotocol_is_answered(
     server: Server, offered: list[Any] | None

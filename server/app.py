@@ -47,6 +47,7 @@ from server.small_body import SmallBody
 from server.socket import TransportMiddleware
 from server.steward import Steward
 from server.tokens import tokens_router
+from server.trim import trim_now_and_then
 
 if TYPE_CHECKING:
     from server.trace import Tracer
@@ -87,7 +88,7 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
             await stack.enter_async_context(engine)
             await stack.enter_async_context(kept_in_journals(settings, engine, native))
             await stack.enter_async_context(reloaded_on_signal(engine.reload))
-            for work in (metrics.heartbeat, steward.run, reception.watch):
+            for work in (metrics.heartbeat, steward.run, reception.watch, trim_now_and_then):
                 stack.callback(asyncio.create_task(work(), name=work.__qualname__).cancel)
             yield
             await drain()

@@ -140,7 +140,7 @@ async def test_what_is_told_of_an_utterance_is_known_to_who_goes_on(tmp_path: Pa
     assert list(past.begun.concluded) == [1]
     assert past.told == {"Final": 1}
     (_, none), (message, sound) = past.messages
-    assert (none, message) == (None, {"seq": 2})
+    assert (none, message) == (None, {"seq": 2, "audio": None})
     assert sound is not None
     assert len(sound) == 100
 

@@ -201,4 +201,11 @@ def report(findings: Findings) -> str:
         **{f"  {name}": count for name, count in findings.answers.most_common(60)},
     }
     lines = [f"{name:60} {value}" for name, value in rows.items()]
-    return "\n".join([*lines, *findings.faults[:10], *findings.complaints[:20]])
+    return "\n".join([*lines, *findings.faults[:10], *findings.complaints[:20], *_around(findings)])
+
+
+def _around(findings: Findings) -> list[str]:
+    """The log around the first complaint, which alone says little."""
+    log = findings.log.splitlines()
+    first = log.index(findings.complaints[0]) if findings.complaints else len(log)
+    return log[max(0, first - 3) : first + 60]

@@ -33,7 +33,8 @@ class NativeDialect:
     """One session's.
 
     greeting: the server's part of `session.created`; model: the name of the recognizer
-    token: with which the client comes back; None where it cannot
+    token: with which the client comes back; None where it cannot. key: its digest, where only that is known
+    commands: messages of the session so far that were no sound
     """
 
     idle_seconds = None
@@ -47,16 +48,18 @@ class NativeDialect:
         *,
         model: str = "",
         token: str | None = None,
+        key: bytes | None = None,
         recording: Recording | None = None,
+        commands: int = 0,
     ) -> None:
-        self.comeback = None if token is None else self
-        self.key = digest(token or "")
+        self.key = digest(token or "") if key is None else key
+        self.comeback = None if token is None and key is None else self
         self.recording = recording or Recording()
         self._token = token
         self._model = model
         self._name = name
         self._greeting = greeting
-        self._intake = Intake(pump, preferences, self.recording)
+        self._intake = Intake(pump, preferences, self.recording, commands)
         self._wire = Wire(name)
 
     @classmethod
@@ -64,11 +67,16 @@ class NativeDialect:
         cls, name: str, pump: Pump, saved: Mapping[str, Any], recording: Recording, refused: int
     ) -> Self:
         """One that was `saved`. refused: messages since then that are not replayed"""
-        preferences, model = preferences_from(saved["preferences"]), saved["model"]
-        dialect = cls(name, pump, preferences, {}, model=model, recording=recording)
-        dialect.comeback, dialect.key = dialect, bytes.fromhex(saved["key"])
-        dialect._intake = Intake(pump, preferences, recording, saved["commands"] + refused)
-        return dialect
+        return cls(
+            name,
+            pump,
+            preferences_from(saved["preferences"]),
+            {},
+            model=saved["model"],
+            key=bytes.fromhex(saved["key"]),
+            recording=recording,
+            commands=saved["commands"] + refused,
+        )
 
     def saved(self) -> Mapping[str, object]:
         preferences = saved_preferences(self._intake.preferences)

@@ -1,10 +1,14 @@
 """Decoder: a client's bytes, in whatever encodings they come, to one stream of clips at 16 kHz."""
 
+from typing import Final
+
 import numpy as np
 
 from audio.clip import Clip, Samples
 from audio.codecs import Encoding, SampleReader
 from audio.resampler import Resampler
+
+PIECE: Final = 1 << 16  # samples as they came, that are handed on at once: a few milliseconds of work in all
 
 
 class Decoder:
@@ -13,6 +17,9 @@ class Decoder:
     The encoding may change from chunk to chunk. A new rate begins a new stretch: the resampler is flushed
     first, so nothing is lost, and the n frames of a stretch become floor(n * 16000 / rate + 1/2) samples.
     Samples that came at 16 kHz are the same exactly, resampled ones within one step of PCM16.
+
+    What came in one long chunk is handed out in pieces, so that whoever takes it in can let others have their
+    turn: the first by `decode`, the rest by `go_on`, while it `has_more`.
 
     leftover: bytes that the last `decode` or `flush` had to discard, 0 if all is well: the stub of a frame at
         the end, or where the encoding changed. All whole frames are in the clip nevertheless: take it, then
@@ -27,23 +34,33 @@ class Decoder:
         self._encoding = Encoding()
         self._reader = SampleReader(self._encoding)
         self._resampler = Resampler(self._encoding.sample_rate)
+        self._waiting = np.empty(0, np.float32)  # samples as they came; bounded by one message
 
     def decode(self, data: bytes, encoding: Encoding) -> Clip | None:
-        """The samples that are certain by now; None if there are none yet.
+        """The first of the samples that are certain by now; None if there are none yet.
 
         Raises InvalidAudio for NaN and infinity; then it is as if `data` had never come.
         """
         self.leftover = 0
         if encoding is not self._encoding and encoding != self._encoding:
             return self._change(data, encoding)
-        return self._clip(self._resampler.resample(self._reader.read(data)))
+        return self._clip(self._piece_of(self._reader.read(data)))
+
+    @property
+    def has_more(self) -> bool:
+        """Something of the last chunk is still to be handed out."""
+        return len(self._waiting) > 0
+
+    def go_on(self) -> Clip | None:
+        """The next of the samples that came with the last chunk."""
+        return self._clip(self._piece_of(np.empty(0, np.float32)))
 
     def drain(self) -> Clip | None:
         """What the resampler still holds, for a commit: all whole frames are in the stream then.
 
         The stream goes on, a new stretch of it; a frame that is cut still waits for its rest.
         """
-        return self._clip(self._resampler.flush())
+        return self._clip(np.concatenate((self._rest(), self._resampler.flush())))
 
     def flush(self) -> Clip | None:
         """The last samples at the end of the stream; see `leftover`."""
@@ -57,13 +74,25 @@ class Decoder:
     def _change(self, data: bytes, encoding: Encoding) -> Clip | None:
         reader = SampleReader(encoding)
         head = reader.read(data)  # raises before anything has changed
-        tail = np.empty(0, np.float32)
+        tail = self._rest()
         if encoding.sample_rate != self._encoding.sample_rate:
-            tail = self._resampler.flush()
+            tail = np.concatenate((tail, self._resampler.flush()))
             self._resampler = Resampler(encoding.sample_rate)
         self.leftover = self._reader.discard()
         self._encoding, self._reader = encoding, reader
-        return self._clip(np.concatenate((tail, self._resampler.resample(head))))
+        return self._clip(np.concatenate((tail, self._piece_of(head))))
+
+    def _piece_of(self, samples: Samples) -> Samples:
+        """At 16 kHz, of those that wait and of more; what is above PIECE waits."""
+        if len(self._waiting):
+            samples = np.concatenate((self._waiting, samples))
+        self._waiting = samples[PIECE:]
+        return self._resampler.resample(samples[:PIECE])
+
+    def _rest(self) -> Samples:
+        """At 16 kHz, all of those that wait."""
+        samples, self._waiting = self._waiting, np.empty(0, np.float32)
+        return self._resampler.resample(samples)
 
     def _clip(self, samples: Samples) -> Clip | None:
         if self._repeated:

@@ -81,6 +81,12 @@ def growth_per_hour(rows: Sequence[tuple[float, float]]) -> float:
     return float(np.polyfit(at, value, 1)[0] * 3600 / value.mean())
 
 
+def by_minute(rows: Sequence[tuple[float, float]]) -> list[int]:
+    """MB, the median of each minute."""
+    minutes = range(int(rows[-1][0] // 60) + 1)
+    return [round((percentile(within(rows, 60 * m, 60 * m + 60), 50) or 0.0) / 2**20) for m in minutes]
+
+
 def verdict(diary: Diary, seconds: float) -> dict[str, Any]:
     """The first window after the warm-up against the last one. slower, grown: shares."""
     warm = min(WARM_SECONDS, seconds / 4)
@@ -105,6 +111,7 @@ def verdict(diary: Diary, seconds: float) -> dict[str, Any]:
         "rss_mb_first": round(before / 2**20, 1),
         "rss_mb_last": round(after / 2**20, 1),
         "grown_%": round(100 * grown, 2),
+        "rss_mb_by_minute": by_minute(diary.memory),
         "slope_%_an_hour": round(100 * growth_per_hour([row for row in diary.memory if row[0] >= warm]), 2),
     }
     clean = not (diary.errors or diary.lost or diary.doubled)

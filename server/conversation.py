@@ -45,9 +45,8 @@ log = logging.getLogger(__name__)
 class Conversation:
     """Carries messages from a socket to a pump, and the pump's events to the socket, as a dialect has it.
 
-    Where the dialect lets a client come back, the session outlives its socket by `resume_seconds`: what
-    there is to tell meanwhile is kept in a journal of at most `journal_bytes`, for the next socket. There is
-    one socket at a time; the next one takes over.
+    Where the dialect lets a client come back, the session outlives its socket by `resume_seconds`: what there
+    is to tell meanwhile is kept in a journal of at most `journal_bytes`, for the next one, which takes over.
     """
 
     def __init__(
@@ -80,7 +79,7 @@ class Conversation:
         self._telling = asyncio.Lock()
         self._stopping = False
         self._over = asyncio.Event()  # everything has been told
-        self._patience = Patience(resume_seconds if self._comeback else 0.0, self._wait_no_longer)
+        self._patience = Patience(resume_seconds if self._comeback else 0.0)
 
     def stop(self) -> None:
         """The server stops: no more audio is taken in, and what is open is finished, here or by the next."""
@@ -220,11 +219,12 @@ class Conversation:
         else:
             await self._tell(replies, self._recording.reply)
         self._meter.check(self._pump.session.received)
-        while self._dialect.go_on():
+        await self._make_room()
+        while self._dialect.has_more:
             await asyncio.sleep(0)  # other streams have their turn
+            await self._tell(self._dialect.go_on(), self._recording.reply)
             await self._make_room()
         self._observer.heard(self._pump.session.received)
-        await self._make_room()
 
     async def _make_room(self) -> None:
         if not self._pump.has_room:
@@ -270,7 +270,7 @@ class Conversation:
             self._wait_for_client()
 
     def _wait_for_client(self) -> None:
-        if self._socket is None and not self._over.is_set() and self._patience.begin():
+        if self._socket is None and not self._over.is_set() and self._patience.begin(self._wait_no_longer):
             log.info("the client is gone; the session waits for it for %.0f s", self._patience.seconds)
             if self._comeback is not None:
                 self._comeback.pause()

@@ -63,11 +63,13 @@ class Dialect(Protocol):
         """Acts on a message; returns the replies that need not wait. Raises ClientError."""
         ...
 
-    def go_on(self) -> bool:
-        """Acts on the next part of a message that is too long to be taken in at once; False if none is left.
+    @property
+    def has_more(self) -> bool:
+        """Something is left of a message that is too long to be taken in at once: now `go_on`."""
+        ...
 
-        Called until then, with room made in between, before the next `receive`.
-        """
+    def go_on(self) -> Sequence[Message]:
+        """Acts on the next part of such a message, as `receive` does."""
         ...
 
     @property

@@ -57,6 +57,11 @@ class Log:
         """Bytes of the newest file, as far as it is written; 0 while it is about to be begun."""
         return 0 if self._beginning else self._files.newest
 
+    def adopt(self, files: Sequence[Path], intact: int) -> None:
+        """Goes on with files that are there. Raises OSError."""
+        self._disk.resize(intact - files[-1].stat().st_size)  # the torn tail goes
+        self._files.adopt(files, intact)
+
     def append(self, entry: Entry) -> None:
         """Opened begins a new file."""
         weight, begins = entry.samples.nbytes if isinstance(entry, Sound) else 0, isinstance(entry, Opened)
@@ -93,11 +98,6 @@ class Log:
 
     # in the thread
 
-    def adopt(self, files: Sequence[Path], intact: int) -> None:
-        """Goes on with files that are there. Raises OSError."""
-        self._disk.size -= files[-1].stat().st_size - intact  # the torn tail goes
-        self._files.adopt(files, intact)
-
     def _write(self, entry: Entry) -> None:
         if not self.lost:
             self._guarded(lambda: self._files.write(entry))()
@@ -125,7 +125,7 @@ class Log:
                 work()
             except OSError as error:
                 self._lose(error)
-            self._disk.size += self._files.size - before
+            self._disk.resize(self._files.size - before)
 
         return guarded
 
@@ -153,6 +153,7 @@ class Disk:
     ) -> None:
         self.folder = folder
         self.size = 0  # bytes of all journals
+        self._sizing = threading.Lock()
         self._health = health
         self._sync = sync
         self._most = most
@@ -216,7 +217,7 @@ class Disk:
                 log.info("the journal of %s has expired", name)
                 del sessions[name]
                 for path in files:
-                    self.size -= path.stat().st_size
+                    self.resize(-path.stat().st_size)
                     path.unlink()
         return dict(sorted(sessions.items(), key=lambda found: -found[1][-1].stat().st_mtime))
 
@@ -228,6 +229,11 @@ class Disk:
         elif not self._grouping:
             self._grouping = True
             self._loop.call_later(GROUP_SECONDS, self._wake_up)
+
+    def resize(self, by: int) -> None:
+        """The journals have so many bytes more. From any thread."""
+        with self._sizing:
+            self.size += by
 
     def _wake_up(self) -> None:
         self._grouping = False

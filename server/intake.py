@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 import orjson
 import pybase64
@@ -41,14 +41,6 @@ class Intake:
         self._recording = recording or Recording()
         self._decoder = Decoder(pump.session.received)
         self._acknowledged = pump.session.received  # samples
-        self._handlers: dict[object, Callable[[Message], Message | None]] = {
-            APPEND: self._append,
-            "input_audio_buffer.commit": self._commit,
-            "input_audio_buffer.clear": self._clear,
-            "session.update": self._update,
-            "marker": self._mark,
-            "end_of_stream": self._end_of_stream,
-        }
 
     def receive(self, message: str | bytes) -> Message | None:
         """Acts on a message; returns the reply, if there is one. Raises ClientError."""
@@ -59,12 +51,22 @@ class Intake:
         try:
             event = object_from_json(message)
             with _told_of(event):
-                reply = handler_of(event, self._handlers)(event)
+                reply = handler_of(event, self._handlers)(self, event)
         except ClientError:
             self._count(event, self._recording.refuse)
             raise
         self._count(event, partial(self._recording.command, message))
         return reply
+
+    @property
+    def has_more(self) -> bool:
+        """Something is left of a long message: `go_on` comes before the next one."""
+        return self._decoder.has_more
+
+    def go_on(self) -> Message | None:
+        """Takes in the next piece of a long message; returns the reply, if there is one."""
+        self._pass_on(self._decoder.go_on())
+        return self._acknowledgement()
 
     def _count(self, event: Message, record: Callable[[], None]) -> None:
         """Messages that are no sound."""
@@ -176,6 +178,16 @@ class Intake:
 
     def _end_of_stream(self, event: Message) -> None:
         self.finish(Reason.END_OF_STREAM)
+
+    # Of the class: bound ones would keep each session alive after its end, until the garbage is collected.
+    _handlers: ClassVar[Mapping[object, Callable[["Intake", Message], Message | None]]] = {
+        APPEND: _append,
+        "input_audio_buffer.commit": _commit,
+        "input_audio_buffer.clear": _clear,
+        "session.update": _update,
+        "marker": _mark,
+        "end_of_stream": _end_of_stream,
+    }
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import ClassVar, Final
 
 from fastapi.responses import JSONResponse
 from starlette.websockets import WebSocket
@@ -44,12 +44,6 @@ class ListenDialect:
         self._wire = wire
         self._sound = ListenSound(asked.encoding)
         self._noted = 0
-        self._handlers: dict[object, Callable[[Message], Sequence[Message]]] = {
-            "KeepAlive": self._keep_alive,
-            "Finalize": self._finalize,
-            "CloseStream": self._close_stream,
-            "Configure": self._configure,
-        }
 
     def greet(self) -> Sequence[Message]:
         return ()
@@ -57,14 +51,19 @@ class ListenDialect:
     def receive(self, message: str | bytes) -> Sequence[Message]:
         if isinstance(message, str):
             event = object_from_json(message)
-            return self._handler(event)(event)
+            return self._handler(event)(self, event)
         if not message:  # how streams were closed before there was CloseStream
             return self._close_stream({})
         self._pass_on(self._sound.decode(message))
         return ()
 
-    def go_on(self) -> bool:
-        return False
+    @property
+    def has_more(self) -> bool:
+        return self._sound.has_more
+
+    def go_on(self) -> Sequence[Message]:
+        self._pass_on(self._sound.go_on())
+        return ()
 
     def finish(self, reason: Reason) -> None:
         if self.ended:
@@ -94,7 +93,7 @@ class ListenDialect:
             "encoding": asked.encoding,
         }
 
-    def _handler(self, event: Message) -> Callable[[Message], Sequence[Message]]:
+    def _handler(self, event: Message) -> "Handler":
         kind = event.get("type")
         handler = self._handlers.get(kind) if isinstance(kind, str) else None
         if handler is None:
@@ -137,6 +136,17 @@ class ListenDialect:
         self._asked = replace(self._asked, session=session)
         self._pump.update(session)
         return [self._wire.configured(session.asr.hotwords)]
+
+    # Of the class: bound ones would keep each session alive after its end, until the garbage is collected.
+    _handlers: ClassVar[Mapping[object, "Handler"]] = {
+        "KeepAlive": _keep_alive,
+        "Finalize": _finalize,
+        "CloseStream": _close_stream,
+        "Configure": _configure,
+    }
+
+
+Handler = Callable[[ListenDialect, Message], Sequence[Message]]
 
 
 class ListenDoor(Door):

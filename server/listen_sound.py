@@ -40,6 +40,15 @@ class ListenSound:
                 "invalid_audio", message, close=CLOSE_UNDECODABLE, reason=UNDECODABLE, param=error.param
             ) from None
 
+    @property
+    def has_more(self) -> bool:
+        """Something of the last bytes is still to be handed out."""
+        return self._decoder.has_more
+
+    def go_on(self) -> Clip | None:
+        """The next of the samples that came with the last bytes."""
+        return self._decoder.go_on()
+
     def drain(self) -> Clip | None:
         """What the resampler still holds, for a Finalize."""
         return self._decoder.drain()

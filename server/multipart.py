@@ -25,44 +25,22 @@ class _Part:
     data: bytearray | None = None
 
 
-class Form:
-    """fields: name and text, in the order of the form; has_file: it has a part named `file`.
+class _Parts:
+    """What the parser calls. It knows nothing of the parser, so nothing of them is left over as garbage."""
 
-    The file's bytes are handed on by `feed` as they come, whatever stands before or behind it; those of other
-    files are dropped. `feed` and `finish` raise HttpError for what is no form, or holds too much in fields.
-    """
-
-    def __init__(self, content_type: str) -> None:
-        _, options = parse_options_header(content_type)
-        if not options.get(b"boundary"):
-            raise invalid("The multipart body has no boundary.", code="invalid_body")
+    def __init__(self) -> None:
         self.fields: list[tuple[str, str]] = []
         self.has_file = False
+        self.ended = False
         self._part = _Part()
         self._into_file = False
         self._held = 0
         self._pieces: list[bytes] = []
-        self._ended = False
-        try:
-            self._parser = _parser_of(self, options[b"boundary"])
-        except FormParserError as error:
-            raise invalid(f"The multipart body cannot be read: {error}", code="invalid_body") from None
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """The pieces of the file in it."""
-        try:
-            self._parser.write(data)
-        except FormParserError as error:
-            raise invalid(f"The multipart body is malformed: {error}", code="invalid_body") from None
+    def take_pieces(self) -> list[bytes]:
+        """Of the file, since the last call."""
         pieces, self._pieces = self._pieces, []
         return pieces
-
-    def finish(self) -> None:
-        """No more comes."""
-        if not self._ended:
-            raise invalid("The multipart body ends before its last boundary.", code="invalid_body")
-
-    # the parser's callbacks
 
     def on_part_begin(self) -> None:
         self._part = _Part()
@@ -109,7 +87,7 @@ class Form:
             self.fields.append((self._part.name, self._part.data.decode("utf-8", "replace")))
 
     def on_end(self) -> None:
-        self._ended = True
+        self.ended = True
 
     def _hold(self, count: int) -> None:
         self._held += count
@@ -117,17 +95,56 @@ class Form:
             raise invalid(f"The fields hold more than {MAX_FIELD_BYTES} bytes.", code="invalid_body")
 
 
-def _parser_of(form: Form, boundary: bytes) -> MultipartParser:
+class Form:
+    """fields: name and text, in the order of the form; has_file: it has a part named `file`.
+
+    The file's bytes are handed on by `feed` as they come, whatever stands before or behind it; those of other
+    files are dropped. `feed` and `finish` raise HttpError for what is no form, or holds too much in fields.
+    """
+
+    def __init__(self, content_type: str) -> None:
+        _, options = parse_options_header(content_type)
+        if not options.get(b"boundary"):
+            raise invalid("The multipart body has no boundary.", code="invalid_body")
+        self._parts = _Parts()
+        try:
+            self._parser = _parser_of(self._parts, options[b"boundary"])
+        except FormParserError as error:
+            raise invalid(f"The multipart body cannot be read: {error}", code="invalid_body") from None
+
+    @property
+    def fields(self) -> list[tuple[str, str]]:
+        return self._parts.fields
+
+    @property
+    def has_file(self) -> bool:
+        return self._parts.has_file
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The pieces of the file in it."""
+        try:
+            self._parser.write(data)
+        except FormParserError as error:
+            raise invalid(f"The multipart body is malformed: {error}", code="invalid_body") from None
+        return self._parts.take_pieces()
+
+    def finish(self) -> None:
+        """No more comes."""
+        if not self._parts.ended:
+            raise invalid("The multipart body ends before its last boundary.", code="invalid_body")
+
+
+def _parser_of(parts: _Parts, boundary: bytes) -> MultipartParser:
     return MultipartParser(
         boundary,
         {
-            "on_part_begin": form.on_part_begin,
-            "on_part_data": form.on_part_data,
-            "on_part_end": form.on_part_end,
-            "on_header_field": form.on_header_field,
-            "on_header_value": form.on_header_value,
-            "on_header_end": form.on_header_end,
-            "on_headers_finished": form.on_headers_finished,
-            "on_end": form.on_end,
+            "on_part_begin": parts.on_part_begin,
+            "on_part_data": parts.on_part_data,
+            "on_part_end": parts.on_part_end,
+            "on_header_field": parts.on_header_field,
+            "on_header_value": parts.on_header_value,
+            "on_header_end": parts.on_header_end,
+            "on_headers_finished": parts.on_headers_finished,
+            "on_end": parts.on_end,
         },
     )

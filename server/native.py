@@ -53,7 +53,7 @@ class NativeDialect:
         commands: int = 0,
     ) -> None:
         self.key = digest(token or "") if key is None else key
-        self.comeback = None if token is None and key is None else self
+        self._comes_back = token is not None or key is not None
         self.recording = recording or Recording()
         self._token = token
         self._model = model
@@ -94,6 +94,10 @@ class NativeDialect:
         return ()
 
     @property
+    def comeback(self) -> Self | None:
+        return self if self._comes_back else None
+
+    @property
     def ended(self) -> bool:
         return self._intake.ended
 
@@ -108,8 +112,13 @@ class NativeDialect:
         reply = self._intake.receive(message)
         return () if reply is None else [reply]
 
-    def go_on(self) -> bool:
-        return False
+    @property
+    def has_more(self) -> bool:
+        return self._intake.has_more
+
+    def go_on(self) -> Sequence[Message]:
+        reply = self._intake.go_on()
+        return () if reply is None else [reply]
 
     def pause(self) -> None:
         self._intake.pause()

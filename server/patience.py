@@ -5,20 +5,19 @@ from collections.abc import Callable
 
 
 class Patience:
-    """seconds: 0 for none at all; worn_out: called once they have passed and nobody came"""
+    """seconds: 0 for none at all"""
 
-    def __init__(self, seconds: float, worn_out: Callable[[], None]) -> None:
+    def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.is_gone = False  # nobody is waited for any more
-        self._worn_out = worn_out
         self._timer: asyncio.TimerHandle | None = None
         self._news = asyncio.Event()  # of one of both: somebody came back, or is waited for no longer
 
-    def begin(self) -> bool:
-        """False if it has begun already."""
+    def begin(self, worn_out: Callable[[], None]) -> bool:
+        """worn_out: called once the seconds have passed and nobody came. False if it has begun already."""
         if self._timer is not None:
             return False
-        self._timer = asyncio.get_running_loop().call_later(self.seconds, self._wear_out)
+        self._timer = asyncio.get_running_loop().call_later(self.seconds, self._wear_out, worn_out)
         return True
 
     def end(self) -> None:
@@ -39,6 +38,6 @@ class Patience:
             self._news.clear()
             await self._news.wait()
 
-    def _wear_out(self) -> None:
-        self._worn_out()
+    def _wear_out(self, worn_out: Callable[[], None]) -> None:
+        worn_out()
         self.lose()

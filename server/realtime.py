@@ -62,8 +62,13 @@ class RealtimeDialect:
         self._intake.receive(message)
         return ()
 
-    def go_on(self) -> bool:
-        return self._intake.go_on()
+    @property
+    def has_more(self) -> bool:
+        return self._intake.has_more
+
+    def go_on(self) -> Sequence[Message]:
+        self._intake.go_on()
+        return ()
 
     def finish(self, reason: Reason) -> None:
         self._intake.finish(reason)

@@ -4,9 +4,9 @@ Synchronous. Nothing is answered here: what is to be answered, errors too, goes 
 is answered when it comes back.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from audio.clip import SAMPLE_RATE, Clip
 from audio.decoder import Decoder
@@ -29,7 +29,7 @@ from vad.segmenter import Reason
 
 Message = dict[str, Any]
 
-PIECE: Final = 1 << 16  # bytes of sound taken in at once: decoding them takes a millisecond or two
+PIECE: Final = 1 << 16  # bytes of sound taken in at once: no more samples than the decoder hands out at once
 PASSING: Final = SAMPLE_RATE // 2  # samples from one look at the idle timeout to the next
 
 # They ask for what a transcription has not, or for nothing: an error would end most clients.
@@ -54,19 +54,6 @@ class RealtimeIntake:
         self._rest = memoryview(b"")  # of an append that is too long to be taken in at once
         self._since = 0  # samples: where the client's last commit or clear was
         self._passed = 0  # samples: where the last look at the idle timeout was
-        self._handlers: dict[object, Callable[[Message], None]] = {
-            "session.update": self._update,
-            "transcription_session.update": self._update,
-            "input_audio_buffer.append": self._append,
-            "input_audio_buffer.commit": self._commit,
-            "input_audio_buffer.clear": self._clear,
-            "conversation.item.retrieve": self._retrieve,
-            "conversation.item.delete": self._delete,
-            "response.create": self._refuse_to_respond,
-            "session.input_audio_buffer.append": self._append,
-            "session.close": self._leave,
-            **dict.fromkeys(IGNORED, self._ignore),
-        }
 
     def receive(self, message: str | bytes) -> None:
         """Acts on a message. One after which something is left is to be followed by `go_on`."""
@@ -76,20 +63,22 @@ class RealtimeIntake:
                 self._take_in(message)
             else:
                 event = object_from_json(message)
-                handler_of(event, self._handlers)(event)
+                handler_of(event, self._handlers)(self, event)
         except AudioError as error:
             self._pump.note(ClientError(error.code, str(error), param=error.param, event_id=id_of(event)))
         except ClientError as error:
             error.event_id = id_of(event)
             self._pump.note(error)
 
-    def go_on(self) -> bool:
-        """Takes in the next piece of a long message; False if nothing is left of it."""
-        if not self._rest:
-            return False
+    @property
+    def has_more(self) -> bool:
+        """Something is left of a long message."""
+        return len(self._rest) > 0
+
+    def go_on(self) -> None:
+        """Takes in the next piece of a long message."""
         piece, self._rest = self._rest[:PIECE], self._rest[PIECE:]
         self._decode(bytes(piece))
-        return True
 
     def finish(self, reason: Reason) -> None:
         """Ends the audio: what the decoder still holds comes first. Idempotent."""
@@ -164,6 +153,21 @@ class RealtimeIntake:
 
     def _ignore(self, event: Message) -> None:
         pass
+
+    # Of the class: bound ones would keep each session alive after its end, until the garbage is collected.
+    _handlers: ClassVar[Mapping[object, Callable[["RealtimeIntake", Message], None]]] = {
+        "session.update": _update,
+        "transcription_session.update": _update,
+        "input_audio_buffer.append": _append,
+        "input_audio_buffer.commit": _commit,
+        "input_audio_buffer.clear": _clear,
+        "conversation.item.retrieve": _retrieve,
+        "conversation.item.delete": _delete,
+        "response.create": _refuse_to_respond,
+        "session.input_audio_buffer.append": _append,
+        "session.close": _leave,
+        **dict.fromkeys(IGNORED, _ignore),
+    }
 
 
 def _item_id(event: Message) -> str:

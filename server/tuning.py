@@ -18,4 +18,4 @@ def tune_interpreter() -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.collect()
     gc.freeze()
-    gc.set_threshold(COLLECT_EVERY, 50, 50)
+    gc.set_threshold(COLLECT_EVERY, 10, 10)

@@ -14,7 +14,7 @@ from typing import Final
 
 from asr.hypothesis import Hypothesis
 from audio.clip import HOP, SAMPLE_RATE, Clip, Samples
-from audio.loudness import quietest
+from audio.loudness import quietest_within
 from audio.ring import Ring
 from stream.agenda import Agenda
 from stream.backlog import Backlog
@@ -44,6 +44,7 @@ class Session:
         self.ended = False
         self.ring = Ring(RING_CAPACITY)
         self.taken = 0  # samples handed out as hops
+        self._quietest = partial(quietest_within, self.ring)
         self.segmenter = Segmenter(options.vad, self._quietest)
         self._unweighed: deque[float] = deque()  # probabilities that wait for what was said before a pause
         self.heard = Heard()
@@ -342,6 +343,3 @@ class Session:
         self._events += self.backlog.release(self.options.guards, self.ledger)
         if self.ended and not self.backlog:
             self._events.append(Closed(self.received, *self.ledger.sums))
-
-    def _quietest(self, low: int, high: int) -> int:
-        return low + quietest(self.ring.read(low, high))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from audio.clip import SAMPLE_RATE, Clip, Samples
 from audio.codecs import Encoding, Format, SampleReader
-from audio.decoder import Decoder
+from audio.decoder import PIECE, Decoder
 from audio.errors import InvalidAudio
 
 PCM16_STEP = 1 / 32768
@@ -95,6 +95,32 @@ def test_no_frame_is_lost_and_no_byte_goes_unmentioned(stream: list[Message], si
     samples, leftovers = decoded(list(cut(stream, size)))
     assert len(samples) == expected
     assert sum(leftovers) == sum(len(data) % encoding.frame_bytes for data, encoding in joined(stream))
+
+
+@pytest.mark.parametrize("encoding", [Encoding(Format.PCMU, 8_000), Encoding(), Encoding(sample_rate=48_000)])
+def test_a_long_chunk_is_handed_out_in_pieces_that_are_the_same_sound(encoding: Encoding) -> None:
+    data = (
+        np.random.default_rng(1).integers(0, 256, 3 * PIECE * encoding.frame_bytes + 200, np.uint8).tobytes()
+    )
+    decoder = Decoder()
+    clips = [decoder.decode(data, encoding)]
+    while decoder.has_more:
+        clips.append(decoder.go_on())
+    clips.append(decoder.flush())
+    pieces = np.concatenate([clip.samples for clip in clips if clip is not None])
+    small, _ = decoded(list(cut([(data, encoding)], 4_000)))
+    np.testing.assert_allclose(pieces, small, rtol=0, atol=PCM16_STEP)
+    assert max(len(clip.samples) for clip in clips if clip is not None) <= 2 * PIECE + 2
+    assert len(clips) == 5
+
+
+@pytest.mark.parametrize("then", [Encoding(), Encoding(Format.PCMU, 8_000), Encoding(sample_rate=8_000)])
+def test_what_still_waits_comes_before_what_comes_next(then: Encoding) -> None:
+    first = np.random.default_rng(1).integers(0, 256, 2 * PIECE, np.uint8).tobytes()
+    stream = [(first, Encoding(Format.PCMU, 8_000)), (bytes(4_000), then)]
+    in_haste, _ = decoded(stream)
+    in_order, _ = decoded(list(cut(stream, 4_000)))
+    np.testing.assert_allclose(in_haste, in_order, rtol=0, atol=PCM16_STEP)
 
 
 @given(

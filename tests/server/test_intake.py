@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audio.decoder import PIECE
 from server.errors import ClientError
 from server.intake import MAX_MARKER, Intake
 from server.preferences import Preferences
@@ -181,6 +182,27 @@ def test_sound_is_acknowledged_every_half_second_to_who_asked() -> None:
     told = [reply["received_ms"] for reply in replies if reply]
     assert told == [500, 1000]
     assert [quiet.append(bytes(3200)) for _ in range(11)] == [None] * 11
+
+
+def test_a_long_message_is_taken_in_piece_by_piece_and_acknowledged_as_it_is() -> None:
+    client = Client(events=["input_audio_buffer.acknowledged"], sample_rate=8_000, format="pcmu")
+    told = [client.append(bytes([255]) * (5 * PIECE // 2))]
+    assert PIECE < client.received <= 2 * PIECE
+    while client.intake.has_more:
+        told.append(client.intake.go_on())
+    assert [message["received_ms"] for message in told] == sorted(
+        {message["received_ms"] for message in told}
+    )
+    assert len(told) == 3
+    client.say("input_audio_buffer.commit")
+    assert client.received == 5 * PIECE
+
+
+def test_a_long_message_that_is_cut_off_comes_in_whole_before_the_client_goes_on(client: Client) -> None:
+    client.append(bytes(6 * PIECE))
+    client.intake.pause()
+    assert not client.intake.has_more
+    assert client.received == 3 * PIECE
 
 
 def test_an_update_is_answered_with_all_that_is_in_force(client: Client) -> None:

@@ -264,6 +264,12 @@ def test_ten_megabytes_of_zeros_are_so_much_silence(client: Client) -> None:
     assert messages[-1]["received_ms"] == messages[-1]["non_speech_ms"] == 10_000_000 / 32
 
 
+def test_a_long_message_is_taken_in_whole_though_in_pieces(client: Client) -> None:
+    client.hear()
+    client.socket.send(bytes(960_000))
+    assert client.end()[-1]["received_ms"] == 30_000
+
+
 def test_text_frames_by_the_thousand_are_answered_one_by_one(client: Client) -> None:
     client.hear()
     for n in range(3_000):

@@ -7,23 +7,23 @@ from server.patience import Patience
 
 async def test_it_wears_out_once_when_nobody_comes() -> None:
     worn_out: list[bool] = []
-    patience = Patience(0.0, lambda: worn_out.append(patience.is_gone))
-    assert patience.begin()
+    patience = Patience(0.0)
+    assert patience.begin(lambda: worn_out.append(patience.is_gone))
     await patience.outlast(lambda: False)
     assert worn_out == [False]  # the session's end comes first, and then nobody is waited for
     assert patience.is_gone
 
 
 async def test_it_begins_once() -> None:
-    patience = Patience(3600, lambda: None)
-    assert [patience.begin(), patience.begin()] == [True, False]
+    patience = Patience(3600)
+    assert [patience.begin(lambda: None), patience.begin(lambda: None)] == [True, False]
     patience.end()
 
 
 async def test_who_comes_back_ends_it_and_it_can_begin_again() -> None:
     worn_out: list[str] = []
-    patience, there = Patience(0.0, lambda: worn_out.append("first")), list[str]()
-    patience.begin()
+    patience, there = Patience(0.0), list[str]()
+    patience.begin(lambda: worn_out.append("first"))
     patience.end()
     patience.end()
     waiting = asyncio.create_task(patience.outlast(lambda: bool(there)))
@@ -35,17 +35,17 @@ async def test_who_comes_back_ends_it_and_it_can_begin_again() -> None:
     patience.end()
     await waiting
     assert not patience.is_gone
-    assert patience.begin()
+    assert patience.begin(lambda: worn_out.append("second"))
     await patience.outlast(lambda: False)
-    assert worn_out == ["first"]
+    assert worn_out == ["second"]
 
 
 async def test_who_is_there_is_not_waited_for() -> None:
-    await Patience(3600, lambda: None).outlast(lambda: True)
+    await Patience(3600).outlast(lambda: True)
 
 
 async def test_who_is_given_up_is_not_waited_for() -> None:
-    patience = Patience(3600, lambda: None)
+    patience = Patience(3600)
     waiting = asyncio.create_task(patience.outlast(lambda: False))
     await asyncio.sleep(0)
     patience.lose()

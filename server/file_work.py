@@ -1,6 +1,5 @@
 """FileWork: one file on its way through the models, piece by piece."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from typing import IO, Final
@@ -18,6 +17,7 @@ from stream.events import Final as FinalEvent
 from stream.models import Models
 from stream.offline import transcribe_file
 from stream.options import SessionOptions
+from stream.thread import to_its_end
 
 FORMATS: Final = ("flac", "m4a", "mp3", "mp4", "mpeg", "mpga", "oga", "ogg", "wav", "webm")  # as OpenAI says
 
@@ -36,7 +36,7 @@ class FileWork:
     async def check(self) -> None:
         """Looks at the file's beginning. Raises HttpError for no sound, or for more than is allowed."""
         with _as_http_errors():
-            info = await asyncio.to_thread(probe, self._file)
+            info = await to_its_end(probe, self._file)
         self._file.seek(0)
         if info.seconds is not None and info.seconds > self._max_seconds:
             raise self._too_long(info.seconds)

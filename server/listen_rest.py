@@ -24,6 +24,7 @@ from server.listen_wire import Model, timestamp
 from server.logs import session_id
 from server.rest import RestDoor
 from server.upload import IN_MEMORY, PIECE, Body
+from stream.thread import to_its_end
 
 log = logging.getLogger(__name__)
 
@@ -109,8 +110,8 @@ async def store(body: Body, file: tempfile.SpooledTemporaryFile[bytes], head: by
         async for chunk in chunks:
             held.append(chunk)
             if sum(map(len, held)) >= PIECE:
-                await asyncio.to_thread(write)
-    await asyncio.to_thread(write)
+                await to_its_end(write)
+    await to_its_end(write)
     file.seek(0)
     return digest.hexdigest()
 

@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from server.http_error import HttpError, invalid, too_large
 from server.multipart import Form
+from stream.thread import to_its_end
 
 IN_MEMORY: Final = 1 << 20  # bytes of an upload; a larger one goes to disk
 PIECE: Final = 1 << 18  # bytes that are written at once
@@ -143,10 +144,10 @@ async def _receive_form(form: Form, body: Body, file: IO[bytes]) -> Upload:
         async for chunk in chunks:
             held += form.feed(chunk)
             if sum(map(len, held)) >= PIECE:
-                await asyncio.to_thread(file.write, b"".join(held))
+                await to_its_end(file.write, b"".join(held))
                 held.clear()
     form.finish()
-    await asyncio.to_thread(file.write, b"".join(held))
+    await to_its_end(file.write, b"".join(held))
     return Upload(form.fields, file if form.has_file else None)
 
 
@@ -155,7 +156,7 @@ async def _receive_json(body: Body, file: IO[bytes]) -> Upload:
     async with aclosing(body.chunks(min(body.limit, MAX_JSON_BYTES))) as chunks:
         async for chunk in chunks:
             document += chunk
-    return await asyncio.to_thread(_unpack, document, file)
+    return await to_its_end(_unpack, document, file)
 
 
 def _unpack(document: bytearray, file: IO[bytes]) -> Upload:

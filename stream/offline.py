@@ -13,6 +13,7 @@ from stream.events import Event
 from stream.models import Models
 from stream.options import SessionOptions
 from stream.pump import Pump
+from stream.thread import to_its_end
 from stream.turns import FixedSilence
 from stream.workers import (
     Report,
@@ -65,7 +66,7 @@ async def transcribe_file(
 
 async def _pour(clips: Iterator[Clip], pump: Pump, tell: Callable[[], None]) -> None:
     try:
-        while (clip := await asyncio.to_thread(next, clips, None)) is not None:
+        while (clip := await to_its_end(next, clips, None)) is not None:
             pump.receive_audio(clip)
             tell()
             while not pump.has_room:

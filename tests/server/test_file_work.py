@@ -1,6 +1,8 @@
 """One file on its way through the models."""
 
+import asyncio
 import io
+import threading
 import tracemalloc
 from contextlib import aclosing
 
@@ -47,6 +49,40 @@ async def test_no_sound_is_named_before_the_work_begins() -> None:
     with pytest.raises(HttpError, match="Supported formats") as refused:
         await FileWork(io.BytesIO(b"no sound"), max_seconds=60).check()
     assert (refused.value.status, refused.value.param) == (400, "file")
+
+
+class Slow(io.BytesIO):
+    """It is read in a thread, which waits for `go_on`."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.go_on = threading.Event()
+        self.is_read = threading.Event()
+        self.was_closed = False
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.is_read.set()
+        self.go_on.wait()
+        self.was_closed |= self.closed
+        return b"" if self.closed else super().read(size)
+
+
+async def test_who_leaves_waits_for_the_thread_that_reads_before_the_file_is_closed() -> None:
+    file = Slow(wav(TALK))
+
+    async def visit() -> None:
+        with file:
+            await FileWork(file, max_seconds=60).check()
+
+    visiting = asyncio.create_task(visit())
+    await asyncio.to_thread(file.is_read.wait)
+    visiting.cancel()
+    await asyncio.sleep(0)
+    file.go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await visiting
+    assert file.closed
+    assert not file.was_closed
 
 
 async def test_too_much_sound_is_named_by_what_the_file_says() -> None:

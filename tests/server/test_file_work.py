@@ -58,12 +58,14 @@ class Slow(io.BytesIO):
         super().__init__(data)
         self.go_on = threading.Event()
         self.is_read = threading.Event()
+        self.was_read = threading.Event()
         self.was_closed = False
 
     def read(self, size: int | None = -1) -> bytes:
         self.is_read.set()
         self.go_on.wait()
         self.was_closed |= self.closed
+        self.was_read.set()
         return b"" if self.closed else super().read(size)
 
 
@@ -82,6 +84,7 @@ async def test_who_leaves_waits_for_the_thread_that_reads_before_the_file_is_clo
     with pytest.raises(asyncio.CancelledError):
         await visiting
     assert file.closed
+    await asyncio.to_thread(file.was_read.wait)
     assert not file.was_closed
 
 

@@ -113,7 +113,6 @@ class Batcher(Generic[Item, Result]):
         self.max_waiting = max_waiting
         self.batches = 0
         self.items = 0
-        self.asked = 0.0  # seconds of work of priorities 0 and 1, by the pace of its time
         self._stateless = stateless
         self._cost = cost
         self._budget = budget
@@ -122,7 +121,7 @@ class Batcher(Generic[Item, Result]):
         self._observe = observe
         self._took = took
         self._clock = clock
-        self._pace = 0.0  # seconds for each unit of cost, as far as is known
+        self.pace = 0.0  # seconds for each unit of cost; 0 until it is known
         self._queues: tuple[FairQueue[Ticket[Item, Result]], ...] = tuple(
             FairQueue() for _ in range(PRIORITIES)
         )
@@ -145,9 +144,9 @@ class Batcher(Generic[Item, Result]):
         """Seconds that an item of priority 0 waits: one that came now, by the pace of late, or the oldest so
         far; whichever is more. Takes time in the items that wait."""
         urgent, now = self._queues[0], self._clock()
-        running = self._pace * self._cost_of(self._running) - (now - self._began)
+        running = self.pace * self._cost_of(self._running) - (now - self._began)
         oldest = max((now - ticket.posted for ticket in urgent), default=0.0)
-        return max(oldest, max(running, 0.0) + self._pace * self._cost_of(urgent))
+        return max(oldest, max(running, 0.0) + self.pace * self._cost_of(urgent))
 
     def post(
         self,
@@ -170,8 +169,6 @@ class Batcher(Generic[Item, Result]):
         self._queues[priority].append(ticket, source)
         if priority < BULK:
             self._live_at = ticket.posted
-        if priority <= 1:
-            self.asked += self._pace * self._cost(item)
         self._wake.set()
         return ticket
 
@@ -272,7 +269,7 @@ class Batcher(Generic[Item, Result]):
 
     def _learn(self, batch: list[Ticket[Item, Result]], seconds: float) -> None:
         pace = seconds / max(self._cost_of(batch), 1e-9)
-        self._pace += (pace - self._pace) * (NEWEST if self._pace else 1.0)
+        self.pace += (pace - self.pace) * (NEWEST if self.pace else 1.0)
 
     def _cost_of(self, tickets: Iterable[Ticket[Item, Result]]) -> float:
         return sum(self._cost(ticket.item) for ticket in tickets)
@@ -288,7 +285,7 @@ class Batcher(Generic[Item, Result]):
             seconds = self._joined_seconds if brief else self._seconds
             while queue:
                 cost += self._cost(queue.first().item)
-                full = cost > self._budget or len(batch) == self.max_items or cost * self._pace > seconds
+                full = cost > self._budget or len(batch) == self.max_items or cost * self.pace > seconds
                 if batch and full:
                     return batch
                 ticket = queue.pop()

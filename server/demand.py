@@ -15,7 +15,7 @@ class Demand:
         self._work = 0.0
 
     def learn(self, seconds: float, streams: int, work: float) -> None:
-        """For so many seconds so many streams were open, and asked for so many seconds of work."""
+        """For so many seconds so many streams were open, and spoke what takes so many seconds of work."""
         kept = math.exp(-seconds / MEMORY)
         self._streams = streams
         self._stream_seconds = kept * self._stream_seconds + seconds * streams

@@ -139,11 +139,6 @@ class Recognizers:
         return max((asr.lag for asr in self._batchers()), default=0.0)
 
     @property
-    def asked(self) -> float:
-        """Seconds of work that live streams have asked them for, without those that were unloaded."""
-        return sum(asr.asked for asr in self._batchers())
-
-    @property
     def waiting(self) -> int:
         """Jobs that wait for any of them."""
         return sum(map(len, self._batchers()))

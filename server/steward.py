@@ -14,13 +14,10 @@ TELL_EVERY: Final = 2  # looks
 
 
 class Load(Protocol):
-    """What is known of the recognizers. lag: seconds that finals wait for them now; asked: seconds of work
-    that live streams have asked for since the start"""
+    """What is known of the recognizers. lag: seconds that finals wait for them now"""
 
     @property
     def lag(self) -> float: ...
-    @property
-    def asked(self) -> float: ...
 
 
 class Steward:
@@ -37,7 +34,6 @@ class Steward:
         self._recognizers = recognizers
         self._pumps = pumps
         self._demand = Demand()
-        self._asked = 0.0
         self._look_seconds = look_seconds
         self._detector = 0.0
 
@@ -48,11 +44,17 @@ class Steward:
     def look_at_streams(self) -> None:
         """The detector is behind by what the median of the live streams waits for it: so the sound that one
         of them has pushed in is no lag of ours."""
-        pumps, asked = self._pumps(), self._recognizers.asked
+        pumps = self._pumps()
         self._detector = median_low(pump.lag for pump in pumps) if pumps else 0.0
-        self._demand.learn(self._look_seconds, len(pumps), max(0.0, asked - self._asked))
-        self._asked = asked
+        self._learn(pumps)
         self.look()
+
+    def _learn(self, pumps: Collection[Pump]) -> None:
+        """What is spoken will have to be recognised: so what streams need shows when they begin to speak,
+        once it is known what that costs."""
+        paces = [pump.models.asr.pace for pump in pumps if pump.session.is_speaking]
+        if all(paces):
+            self._demand.learn(self._look_seconds, len(pumps), self._look_seconds * sum(paces))
 
     def tell(self) -> None:
         lag_ms = round(self._overload.lag * 1000)

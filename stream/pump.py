@@ -70,7 +70,7 @@ class Pump:
         self._concluded = dict(begun.concluded) if begun else {}
         self._save: Callable[[Snapshot, Memory], None] | None = None
         self._all_told = False
-        self._models = models
+        self.models = models
         self._judging = False
         self._running: dict[Job, Ticket[Request, Hypothesis]] = {}
         self._unsent = Outbox(clock)
@@ -86,7 +86,7 @@ class Pump:
         self._told_lag_ms = 0
 
     def __enter__(self) -> Self:
-        self._slot = self._models.slots.open()
+        self._slot = self.models.slots.open()
         if self.catching_up:
             self._advance()  # what was saved may have been waiting for the models
         return self
@@ -96,10 +96,10 @@ class Pump:
     ) -> None:
         self._left = True
         for ticket in self._running.values():
-            self._models.asr.cancel(ticket)
-        self._models.slots.close(self._slot)
+            self.models.asr.cancel(ticket)
+        self.models.slots.close(self._slot)
         if not self.handed_over:
-            self._models.account(self.session.abandon())
+            self.models.account(self.session.abandon())
 
     # from the client
 
@@ -127,7 +127,7 @@ class Pump:
         self._advance()
 
     def update(self, options: SessionOptions) -> None:
-        self.session.receive_options(self._models.adapt(options))
+        self.session.receive_options(self.models.adapt(options))
         self._advance()
 
     def save(self, done: Callable[[Snapshot, Memory], None]) -> None:
@@ -206,22 +206,22 @@ class Pump:
             self._judge()
         if self._running:
             self._drop_unwanted()
-        while (job := self.session.take_job(self._models.relief().spread)) is not None:
+        while (job := self.session.take_job(self.models.relief().spread)) is not None:
             if not self._is_known(job):
-                self._transcribe(replace(job, kind=Kind.BULK) if self._models.bulk else job)
+                self._transcribe(replace(job, kind=Kind.BULK) if self.models.bulk else job)
         for event in self.session.take_events():
             self._emit(event)
 
     def _judge(self) -> None:
         if self._save is not None and self._can_be_saved:
             self._judging = True
-            self._models.vad.post(Work(self._slot, NO_HOPS, self._memory), self._on_memory)
+            self.models.vad.post(Work(self._slot, NO_HOPS, self._memory), self._on_memory)
             self._memory = None
             return
         hops = self.session.take_hops(HOPS_PER_STEP)
         if hops is not None:
             self._judging = True
-            self._models.vad.post(Work(self._slot, hops, self._memory), self._on_probabilities)
+            self.models.vad.post(Work(self._slot, hops, self._memory), self._on_probabilities)
             self._memory = None
 
     @property
@@ -274,9 +274,9 @@ class Pump:
     def _drop_unwanted(self) -> None:
         """Takes back what waits for the recognizer in vain: an eager clip after which speech has gone on."""
         for job in [job for job in self._running if not self.session.wants(job)]:
-            if self._models.asr.cancel(self._running[job]):
+            if self.models.asr.cancel(self._running[job]):
                 del self._running[job]
-                self._models.tally(job.kind, Fate.DROPPED)
+                self.models.tally(job.kind, Fate.DROPPED)
 
     def _transcribe(self, job: Job) -> None:
         """Posts a job; a final whose very clip is being transcribed eagerly makes that one urgent instead.
@@ -284,31 +284,31 @@ class Pump:
         Of partials there is one at a time: a newer one replaces one that waits, and yields to one that runs.
         """
         is_extra = job.kind in (Kind.PARTIAL, Kind.EAGER) and not self._decides(job)
-        if is_extra and (job.kind in self._models.relief().sheds or job.utterance == self._deadly):
+        if is_extra and (job.kind in self.models.relief().sheds or job.utterance == self._deadly):
             self._shed(job, "recognition is behind, or the model has died of this utterance")
             return
         priority = BULK if self._pace.is_ahead and job.kind is not Kind.PARTIAL else job.kind
         for other, ticket in self._running.items():
             if other.kind is Kind.EAGER and other.key == job.key:
                 if ticket.priority != BULK:  # also where it runs: a final is tried again if the model dies
-                    self._models.asr.promote(ticket, Kind.FINAL)
+                    self.models.asr.promote(ticket, Kind.FINAL)
                 return
             if other.kind is job.kind is Kind.PARTIAL:
-                replaced = self._models.asr.cancel(ticket)
-                self._models.tally(Kind.PARTIAL, Fate.DROPPED)
+                replaced = self.models.asr.cancel(ticket)
+                self.models.tally(Kind.PARTIAL, Fate.DROPPED)
                 if not replaced:
                     return
                 del self._running[other]
                 break
         try:
-            ticket = self._models.asr.post(job.request, partial(self._on_hypothesis, job), priority, self)
+            ticket = self.models.asr.post(job.request, partial(self._on_hypothesis, job), priority, self)
         except QueueFull as full:  # never raised for finals, bulk or not
             self._shed(job, str(full))
         else:
             self._running[job] = ticket
 
     def _shed(self, job: Job, why: str) -> None:
-        self._models.tally(job.kind, Fate.SHED)
+        self.models.tally(job.kind, Fate.SHED)
         self.session.receive_failure(job, why)
 
     def _decides(self, job: Job) -> bool:
@@ -321,10 +321,10 @@ class Pump:
         False where nothing of it waits behind them.
         """
         behind = [t for t in self._running.values() if t.waiting and t.priority == BULK]
-        if self._models.bulk or not behind:
+        if self.models.bulk or not behind:
             return False
         for ticket in behind:
-            self._models.asr.promote(ticket, Kind.FINAL)
+            self.models.asr.promote(ticket, Kind.FINAL)
         return True
 
     @loud
@@ -334,14 +334,14 @@ class Pump:
         self._progress.set()
         del self._running[job]
         if isinstance(outcome, Exception):
-            self._models.tally(job.kind, Fate.FAILED)
+            self.models.tally(job.kind, Fate.FAILED)
             if isinstance(outcome, ModelDied):
                 self._deadly = job.utterance
             about = {"session": job.request.utterance.partition("/")[0], "utterance": job.utterance}
             log.warning("%s failed: %r", job.kind.name.lower(), outcome, extra=about)
             self.session.receive_failure(job, f"{type(outcome).__name__}: {outcome}")
         else:
-            self._models.tally(job.kind, Fate.DONE)
+            self.models.tally(job.kind, Fate.DONE)
             self.session.receive_hypothesis(job, outcome)
         self._advance()
 

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 
 from audio.clip import SAMPLE_RATE, Clip
 from server.overload import Overload, Step
@@ -12,14 +13,14 @@ from server.steward import Steward
 from stream.events import Lagging
 from stream.options import SessionOptions
 from stream.pump import Pump
-from tests.server.little import silent_models
+from tests.server.little import running_models, silent_models
 from tests.server.test_addresses import Clock
+from tests.stream.little import sound
 
 
 @dataclass
 class Load:
     lag: float = 0.0
-    asked: float = 0.0
 
 
 def waiting(stack: ExitStack, clock: Clock, *seconds: float) -> list[Pump]:
@@ -76,16 +77,21 @@ async def test_streams_hear_of_it_again_and_again() -> None:
         await asyncio.wait([running])
 
 
-async def test_what_live_streams_ask_of_the_recognizers_is_learned_and_an_unloaded_one_asks_for_nothing() -> (
-    None
-):
-    overload, load, clock = Overload(10.0), Load(), Clock()
-    with ExitStack() as stack:
-        pumps = waiting(stack, clock, 0.0, 0.0)
-        steward = Steward(overload, load, lambda: pumps, look_seconds=1.0)
-        load.asked = 1.5
-        steward.look_at_streams()
-        assert overload.demand == 1.5
-        load.asked = 0.0
-        steward.look_at_streams()
-        assert 0 < overload.demand < 1.5
+async def test_what_those_who_speak_will_ask_for_is_learned_once_it_is_known_what_that_costs() -> None:
+    overload = Overload(10.0)
+    async with running_models() as models:
+        with Pump(models, SessionOptions()) as speaker, Pump(models, SessionOptions()) as silent:
+            steward = Steward(overload, Load(), lambda: [speaker, silent], look_seconds=1.0)
+            speaker.receive_audio(Clip(sound((True, SAMPLE_RATE)), 0))
+            while not speaker.session.is_speaking:
+                await asyncio.sleep(0)
+            steward.look_at_streams()
+            assert overload.demand == 0
+            models.asr.pace = 0.6
+            steward.look_at_streams()
+            assert overload.demand == pytest.approx(0.6)
+            speaker.clear()
+            while speaker.session.is_speaking:
+                await asyncio.sleep(0)
+            steward.look_at_streams()
+            assert 0 < overload.demand < 0.6

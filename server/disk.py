@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -85,7 +86,7 @@ class Log:
 
     def close(self) -> None:
         """Nothing more is appended; the files stay."""
-        self._disk.do(self._guarded(self._files.close), None, urgent=True)
+        self._disk.do(self._close, None, urgent=True)
 
     def delete(self) -> None:
         """Nothing more is appended, and nothing is to stay."""
@@ -103,17 +104,24 @@ class Log:
             self._guarded(lambda: self._files.write(entry))()
             self._disk.touch(self)
 
+    def _close(self) -> None:
+        self._guarded(self._files.close)()
+        self._disk.touch(self)
+
     def flush(self, sync: bool) -> None:
         self._guarded(lambda: self._files.flush(sync))()
 
     def unsynced(self) -> Written | None:
         """For the syncer; None where there is nothing of it."""
         try:
-            handle = self._files.handle()
+            handles, number = self._files.handles(), self._files.number
         except OSError as error:
             self._lose(error)
             return None
-        return None if handle is None else Written(handle, self._failed)
+        return Written(handles, self._failed, partial(self._synced, number)) if handles else None
+
+    def _synced(self, number: int) -> None:
+        self._disk.do(self._guarded(lambda: self._files.synced(number)), None, urgent=True)
 
     def _failed(self, error: OSError) -> None:
         self._disk.do(lambda: self._lose(error), None, urgent=True)
@@ -162,7 +170,7 @@ class Disk:
         self._touched: set[Log] = set()
         self._unsynced: set[Log] = set()
         self._synced_at = 0.0
-        self._syncer = Syncer()
+        self._syncer = Syncer(folder)
         self._in_trouble = False
         self._wake = threading.Event()
         self._stopping = False
@@ -256,9 +264,8 @@ class Disk:
             self._do_all()
             if self._in_trouble and not self._stopping:
                 self._probe()
+        self._sync_round()
         self._syncer.stop()
-        for each in self._unsynced:
-            each.flush(sync=True)
 
     def _patience(self) -> float | None:
         if self._in_trouble:
@@ -286,9 +293,12 @@ class Disk:
         now = time.monotonic()
         if self._unsynced and now - self._synced_at >= SYNC_SECONDS and not self._syncer.is_busy:
             self._synced_at = now
-            written = [each.unsynced() for each in self._unsynced]
-            self._unsynced.clear()
-            self._syncer.sync([each for each in written if each is not None])
+            self._sync_round()
+
+    def _sync_round(self) -> None:
+        written = [each.unsynced() for each in self._unsynced]
+        self._unsynced.clear()
+        self._syncer.sync([each for each in written if each is not None])
 
     def _probe(self) -> None:
         """Is there room again?"""

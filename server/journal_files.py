@@ -19,7 +19,9 @@ SUFFIX: Final = ".journal"
 class JournalFiles:
     """sync: when what is written is forced onto the medium; keep: bytes of older files
 
-    Every method raises OSError as the operating system does.
+    number: of the newest file
+    By the second it is the caller who does that, beside us: with `handles`, after which `synced` lets older
+    files go. Every method raises OSError as the operating system does.
     """
 
     def __init__(self, folder: Path, name: str, *, sync: Sync, keep: int) -> None:
@@ -29,20 +31,21 @@ class JournalFiles:
         self._name = name
         self._sync = sync
         self._keep = keep
-        self._number = 0  # of the newest file
+        self.number = 0
         self._older: deque[tuple[Path, int]] = deque()
         self._file: BinaryIO | None = None
+        self._closed: list[int] = []  # descriptors of files that are written to the end, and not synced
 
     @property
     def _path(self) -> Path:
-        return self._folder / f"{self._name}.{self._number}{SUFFIX}"
+        return self._folder / f"{self._name}.{self.number}{SUFFIX}"
 
     def adopt(self, files: Sequence[Path], intact: int) -> None:
         """Goes on with files that are there: behind so many bytes of the newest."""
         *older, newest = files
         self._older.extend((path, path.stat().st_size) for path in older)
         os.truncate(newest, intact)
-        self._number, self.newest = number_of(newest), intact
+        self.number, self.newest = number_of(newest), intact
         self.size = intact + sum(size for _, size in self._older)
         self._file = newest.open("ab")
 
@@ -58,7 +61,8 @@ class JournalFiles:
         if isinstance(entry, Opened):
             if self._sync is Sync.ALWAYS:
                 self._settle()
-            self._let_go()
+            if self._sync is not Sync.SECOND:
+                self._let_go()
 
     def flush(self, sync: bool) -> None:
         if self._file is not None:
@@ -66,27 +70,38 @@ class JournalFiles:
             if sync:
                 os.fdatasync(self._file.fileno())
 
-    def handle(self) -> int | None:
-        """A descriptor of its own for the newest file, with all in it that was written; None for no file."""
+    def handles(self) -> list[int]:
+        """Descriptors of all files with something in them that may not be on the medium; the caller syncs
+        and closes them."""
         self.flush(sync=False)
-        return None if self._file is None else os.dup(self._file.fileno())
+        handles, self._closed = self._closed, []
+        return handles if self._file is None else [*handles, os.dup(self._file.fileno())]
+
+    def synced(self, number: int) -> None:
+        """The files up to a number are on the medium, and their names."""
+        if number == self.number:
+            self._let_go()
 
     def _settle(self) -> None:
         """The newest file is there whole, under its name."""
-        self.flush(self._sync is not Sync.NEVER)
-        if self._sync is not Sync.NEVER:
+        self.flush(self._sync is Sync.ALWAYS)
+        if self._sync is Sync.ALWAYS:
             sync_folder(self._folder)
 
     def close(self) -> None:
         if self._file is not None:
             try:
-                self.flush(self._sync is not Sync.NEVER)
+                self.flush(self._sync is Sync.ALWAYS)
+                if self._sync is Sync.SECOND:
+                    self._closed.append(os.dup(self._file.fileno()))
             finally:
                 file, self._file = self._file, None
                 file.close()
 
     def delete(self) -> None:
         """Nothing of it is left. Idempotent."""
+        while self._closed:
+            os.close(self._closed.pop())
         try:
             if self._file is not None:
                 file, self._file = self._file, None
@@ -94,15 +109,15 @@ class JournalFiles:
         finally:  # a full disk takes in nothing more at the close either
             while self._older:
                 self._older.popleft()[0].unlink(missing_ok=True)
-            if self._number:
+            if self.number:
                 self._path.unlink(missing_ok=True)
             self.size = self.newest = 0
 
     def _begin(self) -> None:
         self.close()
-        if self._number:
+        if self.number:
             self._older.append((self._path, self.newest))
-        self._number += 1
+        self.number += 1
         self.newest = 0
         # The path is new: another's file would have another name.
         self._file = os.fdopen(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")

@@ -3,21 +3,29 @@
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import NamedTuple
+
+from server.journal_files import sync_folder
 
 
 class Written(NamedTuple):
-    """A file with something new in it. handle: a descriptor of its own, closed when it is synced
-    failed: called in the thread, if it cannot be"""
+    """Files of one owner with something new in them. Both are called in the thread.
 
-    handle: int
+    handles: descriptors, closed when they are synced
+    failed: called if one cannot be; synced: called once all are, and their names
+    """
+
+    handles: Sequence[int]
     failed: Callable[[OSError], None]
+    synced: Callable[[], None]
 
 
 class Syncer:
-    """One round of files at a time; `is_busy` meanwhile."""
+    """One round of files of a folder at a time; `is_busy` meanwhile."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sync")
         self._round: Future[None] | None = None
 
@@ -25,19 +33,35 @@ class Syncer:
     def is_busy(self) -> bool:
         return self._round is not None and not self._round.done()
 
-    def sync(self, files: Sequence[Written]) -> None:
-        self._round = self._thread.submit(_sync_all, files)
+    def sync(self, written: Sequence[Written]) -> None:
+        self._round = self._thread.submit(self._sync_all, written)
 
     def stop(self) -> None:
         """Waits for the round under way."""
         self._thread.shutdown()
 
+    def _sync_all(self, written: Sequence[Written]) -> None:
+        whole = [each for each in written if _sync(each)]
+        try:
+            sync_folder(self._folder)
+        except OSError as error:
+            for each in whole:
+                each.failed(error)
+            return
+        for each in whole:
+            each.synced()
 
-def _sync_all(files: Sequence[Written]) -> None:
-    for handle, failed in files:
+
+def _sync(written: Written) -> bool:
+    """False if it has failed, and was told."""
+    failure = None
+    for handle in written.handles:
         try:
             os.fdatasync(handle)
         except OSError as error:
-            failed(error)
+            failure = error
         finally:
             os.close(handle)
+    if failure is not None:
+        written.failed(failure)
+    return failure is None

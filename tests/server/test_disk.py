@@ -115,7 +115,7 @@ async def test_however_often_it_is_synced_the_order_is_kept(tmp_path: Path, sync
             await logs[number % 2].safe()
         logs[0].append(OPENED)  # a new file, which is synced before the one before it goes
         await logs[0].safe()
-        assert files_in(tmp_path) == ["a.2.journal", "b.1.journal"]
+        await until(lambda: files_in(tmp_path) == ["a.2.journal", "b.1.journal"])
     assert seeds(kept(tmp_path, "b")) == list(range(10))
 
 

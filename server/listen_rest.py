@@ -3,10 +3,11 @@
 import asyncio
 import logging
 import tempfile
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Final
+from typing import IO, Final
 
 import orjson
 from fastapi import APIRouter, Request, Response
@@ -29,6 +30,7 @@ from stream.thread import to_its_end
 log = logging.getLogger(__name__)
 
 REQUEST_HEADER: Final = "dg-request-id"
+MAX_ADDRESS: Final = 1 << 16  # bytes of a body that names one
 TOO_LARGE: Final = "payload_too_large"  # the one error that has no code in OpenAI's API
 
 
@@ -61,10 +63,14 @@ class ListenFileDoor(RestDoor):
             asked = self._read(request)
             meter = self._admit(stack, request)
             with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
-                digest = await store(body, file, b"" if asked.encoding is None else header(asked.encoding))
-                work = FileWork(file, self._settings.max_file_seconds, meter)
+                head = b"" if asked.encoding is None else header(asked.encoding)
+                url = await _address_in(body) if _is_json(request) else None
+                digest = "" if url is not None else await store(body.chunks(body.limit), file, head)
                 async with until_hung_up(request.receive):
                     with self._told_of_the_end():
+                        if url is not None:
+                            digest = await store(_pieces_of(await self._fetch(stack, url)), file, head)
+                        work = FileWork(file, self._settings.max_file_seconds, meter)
                         model = await self._hear(stack, asked, work)
             heard = Heard(request_id, digest, created, work.seconds, work.transcript("").segments)
             content = await asyncio.to_thread(lambda: orjson.dumps(answer_of(asked, model, heard)))
@@ -72,10 +78,6 @@ class ListenFileDoor(RestDoor):
         raise AssertionError("unreachable")  # no context here swallows an exception
 
     def _read(self, request: Request) -> Asked:
-        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if content_type == "application/json":
-            message = "This server fetches nothing: send the sound itself as the body, not its url."
-            raise invalid(message, "url", "remote_content_error")
         try:
             return asked_of(request.query_params.multi_items(), self._settings.session_options())
         except ClientError as error:
@@ -91,8 +93,33 @@ class ListenFileDoor(RestDoor):
         return Model.of(description)
 
 
-async def store(body: Body, file: tempfile.SpooledTemporaryFile[bytes], head: bytes) -> str:
-    """Writes the body behind `head`, and goes back to the beginning; the sha256 of the body in hex.
+def _is_json(request: Request) -> bool:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+
+
+async def _address_in(body: Body) -> str:
+    """Of {"url": …}. Raises HttpError, ClientDisconnect."""
+    async with aclosing(body.chunks(MAX_ADDRESS)) as chunks:
+        document = b"".join([chunk async for chunk in chunks])
+    try:
+        said = orjson.loads(document)
+    except orjson.JSONDecodeError as error:
+        raise invalid(f"The body is not JSON: {error}", code="invalid_body") from None
+    url = said.get("url") if isinstance(said, dict) else None
+    if not isinstance(url, str):
+        raise invalid('A JSON body must be {"url": …}.', "url", "invalid_url")
+    return url
+
+
+async def _pieces_of(file: IO[bytes]) -> AsyncGenerator[bytes, None]:
+    while piece := await to_its_end(file.read, PIECE):
+        yield piece
+
+
+async def store(
+    sound: AsyncGenerator[bytes, None], file: tempfile.SpooledTemporaryFile[bytes], head: bytes
+) -> str:
+    """Writes the sound behind `head`, and goes back to the beginning; the sha256 of the sound in hex.
 
     Raises HttpError, ClientDisconnect.
     """
@@ -106,7 +133,7 @@ async def store(body: Body, file: tempfile.SpooledTemporaryFile[bytes], head: by
         file.write(piece)
         held.clear()
 
-    async with aclosing(body.chunks(body.limit)) as chunks:
+    async with aclosing(sound) as chunks:
         async for chunk in chunks:
             held.append(chunk)
             if sum(map(len, held)) >= PIECE:

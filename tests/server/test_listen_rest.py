@@ -1,5 +1,6 @@
 """Files over HTTP, in the words of Deepgram's API."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from hashlib import sha256
@@ -11,6 +12,7 @@ import pytest
 from server.http_error import too_large
 from server.listen_rest import refusal
 from tests.server.running import ROOT, Message, Server, free_settings, serve, spoken
+from tests.server.test_fetch import answering, ok
 
 SPOKEN = (ROOT / "test.wav").read_bytes()
 
@@ -73,15 +75,31 @@ def test_an_encoding_that_a_container_has_is_no_hindrance(server: Server) -> Non
         (b"", "audio/wav", {}, "INVALID_AUDIO"),
         (b"not audio", "audio/wav", {}, "INVALID_AUDIO"),
         (json.dumps({"url": "http://here/a.wav"}), "application/json", {}, "REMOTE_CONTENT_ERROR"),
+        (b"{", "application/json", {}, "INVALID_BODY"),
+        (b'{"url": 7}', "application/json", {}, "INVALID_URL"),
         (SPOKEN, "audio/wav", {"language": "klingonese"}, "INVALID_VALUE"),
         (SPOKEN, "audio/wav", {"encoding": "linear16"}, "INVALID_VALUE"),
     ],
-    ids=["nothing", "text", "a url", "a language", "no rate"],
+    ids=["nothing", "text", "a url", "no json", "no url", "a language", "no rate"],
 )
 def test_what_is_wrong_is_told_in_deepgrams_shape(
     server: Server, body: Any, content_type: str, query: dict[str, str], error: str
 ) -> None:
     assert error_of(post(server, body, content_type, **query)) == (400, error)
+
+
+async def test_what_lies_at_an_address_is_answered_as_a_body_is() -> None:
+    with serve(free_settings(fetch_urls=True, fetch_private=True)) as server:
+        async with answering(ok(SPOKEN), ok(spoken()), ok(b"none")) as (url, _):
+            body, raw = json.dumps({"url": f"{url}/a.wav"}), {"encoding": "linear16", "sample_rate": "16000"}
+            fetched = await asyncio.to_thread(post, server, body, "application/json")
+            bare = await asyncio.to_thread(post, server, body, "application/json", **raw)
+            nothing = await asyncio.to_thread(post, server, body, "application/json")
+        sent = await asyncio.to_thread(post, server)
+    assert words(fetched) == words(sent) == words(bare)
+    assert fetched.json()["metadata"]["sha256"] == sha256(SPOKEN).hexdigest()
+    assert bare.json()["metadata"]["sha256"] == sha256(spoken()).hexdigest()
+    assert error_of(nothing) == (400, "INVALID_AUDIO")
 
 
 def test_too_much_is_told_as_such(narrow: Server) -> None:

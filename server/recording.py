@@ -3,11 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import numpy as np
-
 from audio.clip import Clip
 from server.disk import Log
-from stream.entry import REPLY, Command, Ended, Opened, Refused, Sound, Told, told
+from stream.entry import REPLY, Command, Ended, Opened, Refused, Told, settled, told
 from stream.events import Event
 from stream.snapshot import Snapshot
 from vad.segmenter import Reason
@@ -89,10 +87,10 @@ class DiskRecording(Recording):
         return not self._log.lost
 
     def sound(self, clip: Clip) -> Clip:
-        clip = as_pcm16(clip)
+        entry = settled(clip.samples)
         if not self.replaying:
-            self._log.append(Sound(clip.samples))
-        return clip
+            self._log.append(entry)
+        return Clip(entry.samples, clip.start)
 
     def command(self, text: str) -> None:
         if not self.replaying:
@@ -143,13 +141,3 @@ class DiskRecording(Recording):
 
     def delete(self) -> None:
         self._log.delete()
-
-
-def as_pcm16(clip: Clip) -> Clip:
-    """The nearest that two bytes can say, but for samples that are too loud; the clip itself where it is that
-    already. What becomes of a sample hangs on no other: it is the same however the stream is cut."""
-    scaled = clip.samples * np.float32(32768)
-    whole = np.rint(scaled)
-    if np.array_equal(scaled, whole):
-        return clip
-    return Clip(np.where(np.abs(whole) > 32767, clip.samples, whole / np.float32(32768)), clip.start)

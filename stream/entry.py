@@ -55,7 +55,10 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Sound:
+    """packed: the samples as they are written, where that is known"""
+
     samples: Samples
+    packed: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +159,19 @@ def told(event: Event, messages: Sequence[Mapping[str, Any]]) -> Told:
             return Told(kind, silent)
 
 
+def settled(samples: Samples) -> Sound:
+    """Sound as the nearest that two bytes a sample can say, but for samples that are too loud for them.
+
+    What becomes of a sample hangs on no other: it is the same however the stream is cut.
+    """
+    steps = np.rint(samples * np.float32(32768)).astype(np.int32)
+    pcm = steps.astype("<i2")
+    heard: Samples = pcm * np.float32(1 / 32768)
+    if np.array_equal(pcm, steps):
+        return Sound(heard, PCM16 + pcm.tobytes())
+    return Sound(np.where(pcm == steps, heard, samples))
+
+
 def packed(samples: Samples) -> bytes:
     """float32 (n,) as PCM16 where that is exact, else as float32."""
     scaled = samples * np.float32(32768)
@@ -185,8 +201,8 @@ def encoded(entry: Entry) -> bytes:
     match entry:
         case Opened():
             return framed(Code.OPENED, _opened(entry))
-        case Sound(samples):
-            return framed(Code.SOUND, packed(samples))
+        case Sound(samples, known):
+            return framed(Code.SOUND, known or packed(samples))
         case Command(text):
             return framed(Code.COMMAND, text.encode())
         case Refused():

@@ -5,13 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from asr.hypothesis import Hypothesis
-from audio.clip import Clip, Samples
+from audio.clip import Clip
 from server.disk import Disk, Log
 from server.health import Health
 from server.recording import (
@@ -20,49 +16,15 @@ from server.recording import (
     TOO_LONG,
     DiskRecording,
     Recording,
-    as_pcm16,
 )
-from stream.entry import PCM16, REPLY, Command, Ended, Sound, packed
+from stream.entry import REPLY, Command, Ended, Sound, settled
 from stream.events import Final, MarkerReached, Partial
 from stream.recovery import Recovered
 from tests.server.journaled import OPENED, files_in, full_disk, kept, sounding
 from vad.segmenter import Reason
 
-STEP = 1 / 32768
 ACKNOWLEDGED = {"type": "input_audio_buffer.acknowledged", "received_ms": 500}
 UPDATED = {"type": "session.updated", "session": {}}
-floats = st.floats(-0.96875, 0.96875, width=32)
-
-
-@given(arrays(np.float32, st.integers(0, 50), elements=floats))
-def test_sound_is_heard_as_two_bytes_a_sample_can_say_it(
-    samples: Samples,
-) -> None:
-    heard = as_pcm16(Clip(samples, 7))
-    assert heard.start == 7
-    assert heard.samples.dtype == np.float32
-    assert np.abs(heard.samples - samples).max(initial=0) <= STEP / 2
-    assert packed(heard.samples)[:1] == PCM16
-    assert as_pcm16(heard) is heard
-
-
-@pytest.mark.parametrize("loudest", [32767, -32768])
-def test_what_two_bytes_can_say_is_left_as_it_is(loudest: int) -> None:
-    clip = Clip(np.array([loudest, 1, 0], np.float32) / np.float32(32768), 0)
-    assert as_pcm16(clip) is clip
-
-
-@pytest.mark.parametrize("loud", [1.0, 1.5, -1.00001])
-def test_what_is_too_loud_for_two_bytes_is_not_cut_off(loud: float) -> None:
-    clip = Clip(np.array([0.1, loud], np.float32), 0)
-    assert as_pcm16(clip).samples[1] == np.float32(loud)
-    assert packed(as_pcm16(clip).samples)[:1] != PCM16
-
-
-@given(arrays(np.float32, 40, elements=st.floats(-1.5, 1.5, width=32)), st.integers(0, 40))
-def test_a_sample_is_heard_the_same_wherever_the_stream_is_cut(samples: Samples, cut: int) -> None:
-    pieces = [as_pcm16(Clip(piece)).samples for piece in (samples[:cut], samples[cut:])]
-    np.testing.assert_array_equal(np.concatenate(pieces), as_pcm16(Clip(samples)).samples)
 
 
 @contextmanager
@@ -101,7 +63,7 @@ async def test_what_is_played_once_more_is_not_kept_twice_and_sounds_the_same(tm
     with recording(tmp_path) as (kept_there, _):
         kept_there.replaying = True
         clip = Clip(np.array([0.1], np.float32), 0)
-        np.testing.assert_array_equal(kept_there.sound(clip).samples, as_pcm16(clip).samples)
+        np.testing.assert_array_equal(kept_there.sound(clip).samples, settled(clip.samples).samples)
         kept_there.command("{}")
         kept_there.refuse()
         kept_there.end(Reason.DISCONNECT)

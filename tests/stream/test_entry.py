@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from asr.hypothesis import Hypothesis, Word
 from audio.clip import Clip, Samples
 from stream.entry import (
+    PCM16,
     Code,
     Command,
     DamagedEntry,
@@ -17,10 +19,12 @@ from stream.entry import (
     Entry,
     Opened,
     Refused,
+    Sound,
     Told,
     decoded,
     encoded,
     packed,
+    settled,
     told,
     unpacked,
 )
@@ -33,6 +37,7 @@ from stream.utterance import Conclusion
 from tests.stream.little import hear, sound
 from vad.segmenter import Reason
 
+STEP = 1 / 32_768
 TEXT = Hypothesis("two words", (Word("two", 3, 5, 0.5), Word("words", 5, 9)), "en", 0.75, ignored=("prompt",))
 
 
@@ -89,6 +94,37 @@ def test_pcm16_takes_two_bytes_a_sample_and_comes_back_exactly(values: list[int]
 def test_any_samples_come_back_exactly(values: list[float]) -> None:
     samples = np.array(values, np.float32)
     np.testing.assert_array_equal(unpacked(packed(samples)), samples)
+
+
+@given(arrays(np.float32, st.integers(0, 50), elements=st.floats(-0.96875, 0.96875, width=32)))
+def test_sound_is_heard_as_two_bytes_a_sample_can_say_it(samples: Samples) -> None:
+    heard = settled(samples)
+    assert heard.samples.dtype == np.float32
+    assert np.abs(heard.samples - samples).max(initial=0) <= STEP / 2
+    assert heard.packed == packed(heard.samples)
+    assert heard.packed[:1] == PCM16
+    np.testing.assert_array_equal(settled(heard.samples).samples, heard.samples)
+
+
+@given(st.lists(st.integers(-32_768, 32_767)))
+def test_what_two_bytes_can_say_is_left_as_it_is(values: list[int]) -> None:
+    samples: Samples = np.array(values, np.float32) / np.float32(32_768)
+    np.testing.assert_array_equal(settled(samples).samples, samples)
+
+
+@pytest.mark.parametrize("loud", [1.0, 1.5, -1.5])
+def test_what_is_too_loud_for_two_bytes_is_not_cut_off(loud: float) -> None:
+    heard = settled(np.array([0.1, loud], np.float32))
+    assert heard.samples[1] == np.float32(loud)
+    come_back = again(heard)
+    assert isinstance(come_back, Sound)
+    np.testing.assert_array_equal(come_back.samples, heard.samples)
+
+
+@given(arrays(np.float32, 40, elements=st.floats(-1.5, 1.5, width=32)), st.integers(0, 40))
+def test_a_sample_is_heard_the_same_wherever_the_stream_is_cut(samples: Samples, cut: int) -> None:
+    pieces = [settled(piece).samples for piece in (samples[:cut], samples[cut:])]
+    np.testing.assert_array_equal(np.concatenate(pieces), settled(samples).samples)
 
 
 def test_the_sound_of_a_final_is_told_by_its_place_alone() -> None:

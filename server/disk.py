@@ -24,7 +24,7 @@ from stream.entry import Entry, Opened, Sound
 
 log = logging.getLogger(__name__)
 
-GROUP_SECONDS: Final = 0.2  # that sound may wait for company; what a client is told of does not
+GROUP_SECONDS: Final = 0.5  # that sound may wait for company; what a client is told of does not
 SYNC_SECONDS: Final = 1.0
 PROBE_SECONDS: Final = 5.0
 PROBE_BYTES: Final = 1 << 20
@@ -76,7 +76,7 @@ class Log:
         Of a disk that does not answer in STALL_SECONDS the journal is lost.
         """
         written = asyncio.Event()
-        self._disk.do(None, written.set, urgent=True)
+        self._disk.do(lambda: self._disk.hurry(self), written.set, urgent=True)
         try:
             async with asyncio.timeout(STALL_SECONDS):
                 await written.wait()
@@ -167,7 +167,9 @@ class Disk:
         self._most = most
         self._keep = keep
         self._todo: deque[tuple[Work | None, Work | None]] = deque()  # bounded: see Recording.has_room
-        self._touched: set[Log] = set()
+        self._touched: set[Log] = set()  # with something in their buffers
+        self._hurried: set[Log] = set()  # somebody waits for what they have
+        self._group_is_due = False
         self._unsynced: set[Log] = set()
         self._synced_at = 0.0
         self._syncer = Syncer(folder)
@@ -245,6 +247,7 @@ class Disk:
 
     def _wake_up(self) -> None:
         self._grouping = False
+        self._group_is_due = True
         self._wake.set()
 
     def notice(self, why: str) -> None:
@@ -256,6 +259,9 @@ class Disk:
 
     def touch(self, written: Log) -> None:
         self._touched.add(written)
+
+    def hurry(self, awaited: Log) -> None:
+        self._hurried.add(awaited)
 
     def _run(self) -> None:
         while not (self._stopping and not self._todo):
@@ -280,14 +286,23 @@ class Disk:
                 work()
             if then is not None:
                 done.append(then)
-        for each in self._touched:
-            each.flush(sync=self._sync is Sync.ALWAYS)
         if self._sync is Sync.SECOND:
             self._unsynced |= self._touched
+        self._flush()
+        if self._sync is Sync.SECOND:
             self._sync_by_the_second()
-        self._touched.clear()
         if done and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(_call_all, done)
+
+    def _flush(self) -> None:
+        """Of the whole group, or only what somebody waits for: who waits for his own need not have all
+        the others' written in small pieces."""
+        whole, self._group_is_due = self._group_is_due or self._stopping, False
+        due = self._touched if whole else self._touched & self._hurried
+        for each in due:
+            each.flush(sync=self._sync is Sync.ALWAYS)
+        self._touched = set() if whole else self._touched - due
+        self._hurried.clear()
 
     def _sync_by_the_second(self) -> None:
         now = time.monotonic()

@@ -71,6 +71,19 @@ async def test_the_sound_of_several_sessions_is_written_together(tmp_path: Path)
         assert len(files_in(tmp_path)) == 3
 
 
+async def test_who_waits_for_his_own_has_nothing_of_others_written_before_its_time(tmp_path: Path) -> None:
+    with Disk(tmp_path, Health()) as disk:
+        hurried, patient = disk.open("hurried"), disk.open("patient")
+        for log in (hurried, patient):
+            log.append(OPENED)
+        await asyncio.gather(hurried.safe(), patient.safe())
+        for log in (patient, hurried):
+            log.append(sounding(100, 1))
+        await hurried.safe()
+        assert (seeds(kept(tmp_path, "hurried")), seeds(kept(tmp_path, "patient"))) == ([1], [])
+        await until(lambda: seeds(kept(tmp_path, "patient")) == [1])
+
+
 async def test_what_several_sessions_write_stays_in_the_order_of_each(tmp_path: Path) -> None:
     order: list[int] = []
     with Disk(tmp_path, Health()) as disk:
@@ -152,6 +165,7 @@ async def test_a_journal_that_cannot_be_written_is_lost_loudly(
             big.append(sounding(20_000))
             small.append(sounding(100, 1))
             await big.safe()
+            await small.safe()
             assert big.lost
             await until(lambda: "too large" in health.troubles[TROUBLE].why)
             assert not health.ok
@@ -271,7 +285,7 @@ async def test_sizes_add_up_through_rotation_torn_tails_and_deletion(tmp_path: P
             for log in logs:
                 log.append(OPENED)
                 log.append(sounding(2_000))
-        await logs[0].safe()
+        await asyncio.gather(*(log.safe() for log in logs))
         assert disk.size == bytes_in(tmp_path)
         logs[0].delete()
         await logs[1].safe()

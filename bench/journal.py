@@ -15,8 +15,9 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
 import orjson
@@ -211,25 +212,37 @@ async def _restarted(guests: Sequence[Guest]) -> dict[str, Any]:
     }
 
 
-def compared(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Each policy against none."""
-    off = runs["off"]
+def compared(rounds: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
+    """Each policy against none, round by round: the median of the rounds, and how far they lie apart."""
     return {
         policy: {
-            "cpu_%": round(100 * (run["cpu_ms_per_stream_s"] / off["cpu_ms_per_stream_s"] - 1), 1),
-            "p95_ms": round(run["final_ms"]["p95"] - off["final_ms"]["p95"], 1),
+            "cpu_%": spread([100 * (cpu_of(run) / cpu_of(off) - 1) for run, off in _pairs(rounds, policy)]),
+            "p95_ms": spread([p95_of(run) - p95_of(off) for run, off in _pairs(rounds, policy)]),
         }
-        for policy, run in runs.items()
+        for policy in rounds
         if policy != "off"
     }
 
 
-def mean_of(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Of the rounds of one policy: CPU and p95 are means, the rest is of the last one."""
-    cpu = sum(run["cpu_ms_per_stream_s"] for run in runs) / len(runs)
-    p95 = sum(run["final_ms"]["p95"] for run in runs) / len(runs)
-    final = {**runs[-1]["final_ms"], "p95": round(p95, 1)}
-    return {**runs[-1], "cpu_ms_per_stream_s": round(cpu, 3), "final_ms": final}
+def _pairs(
+    rounds: Mapping[str, Sequence[Mapping[str, Any]]], policy: str
+) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    return zip(rounds[policy], rounds["off"], strict=True)
+
+
+def cpu_of(run: Mapping[str, Any]) -> float:
+    return float(run["cpu_ms_per_stream_s"])
+
+
+def p95_of(run: Mapping[str, Any]) -> float:
+    return float(run["final_ms"]["p95"])
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    return {
+        name: round(value, 1)
+        for name, value in (("median", median(values)), ("min", min(values)), ("max", max(values)))
+    }
 
 
 def main() -> int:
@@ -257,8 +270,7 @@ def main() -> int:
             rounds[policy].append(under_load(tapes, policy, options))
             show(f"journal {policy}", rounds[policy][-1])
             time.sleep(1)
-    runs = {policy: mean_of(each) for policy, each in rounds.items()}
-    figures = {"runs": runs, "against_off": compared(runs), **cut_and_killed(tapes[0], options)}
+    figures = {"rounds": rounds, "against_off": compared(rounds), **cut_and_killed(tapes[0], options)}
     for title in ("against_off", "resume_ms", "restart"):
         show(title, figures[title])
     print(json.dumps({"bench": "journal", **head, **figures}))

@@ -10,17 +10,16 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from server.health import Health
 from server.journal_files import SUFFIX, JournalFiles, name_of, number_of
+from server.journal_log import STALL_SECONDS, Log, Work
 from server.sync import Sync
-from server.syncer import Syncer, Written
-from stream.entry import Entry, Opened, Sound
+from server.syncer import Syncer
 
 log = logging.getLogger(__name__)
 
@@ -28,123 +27,11 @@ GROUP_SECONDS: Final = 0.5  # that sound may wait for company; what a client is 
 SYNC_SECONDS: Final = 1.0
 PROBE_SECONDS: Final = 5.0
 PROBE_BYTES: Final = 1 << 20
-STALL_SECONDS: Final = 10.0  # that a client waits for the disk
 TROUBLE: Final = "journal"  # its name in Health
-
-Work = Callable[[], None]
 
 
 class DiskInUse(RuntimeError):
     """Another server keeps its journals in this folder."""
-
-
-class Log:
-    """One session's journal, as the event loop sees it: what is appended is written soon, in order.
-
-    unwritten: bytes of sound that wait
-    lost: it could not be written, and is gone: one with a gap is worth nothing, and its room may save another
-    """
-
-    def __init__(self, disk: "Disk", files: JournalFiles, name: str) -> None:
-        self.name = name
-        self.unwritten = 0
-        self.lost = False
-        self._beginning = 0  # files
-        self._disk = disk
-        self._files = files
-
-    @property
-    def size(self) -> int:
-        """Bytes of the newest file, as far as it is written; 0 while it is about to be begun."""
-        return 0 if self._beginning else self._files.newest
-
-    def adopt(self, files: Sequence[Path], intact: int) -> None:
-        """Goes on with files that are there. Raises OSError."""
-        self._disk.resize(intact - files[-1].stat().st_size)  # the torn tail goes
-        self._files.adopt(files, intact)
-
-    def append(self, entry: Entry) -> None:
-        """Opened begins a new file."""
-        weight, begins = entry.samples.nbytes if isinstance(entry, Sound) else 0, isinstance(entry, Opened)
-        self.unwritten += weight
-        self._beginning += begins
-        self._disk.do(lambda: self._write(entry), lambda: self._wrote(weight, begins), urgent=False)
-
-    async def safe(self) -> None:
-        """Waits until all that was appended is written, and synced where that is asked for.
-
-        Of a disk that does not answer in STALL_SECONDS the journal is lost.
-        """
-        written = asyncio.Event()
-        self._disk.do(lambda: self._disk.hurry(self), written.set, urgent=True)
-        try:
-            async with asyncio.timeout(STALL_SECONDS):
-                await written.wait()
-        except TimeoutError:
-            self.lost = True
-            self._disk.notice(f"it has not answered for {STALL_SECONDS:.0f} s")
-
-    def close(self) -> None:
-        """Nothing more is appended; the files stay."""
-        self._disk.do(self._close, None, urgent=True)
-
-    def delete(self) -> None:
-        """Nothing more is appended, and nothing is to stay."""
-        self.lost = True
-        self._disk.do(self._guarded(self._files.delete), None, urgent=True)
-
-    def _wrote(self, weight: int, begins: bool) -> None:
-        self.unwritten -= weight
-        self._beginning -= begins
-
-    # in the thread
-
-    def _write(self, entry: Entry) -> None:
-        if not self.lost:
-            self._guarded(lambda: self._files.write(entry))()
-            self._disk.touch(self)
-
-    def _close(self) -> None:
-        self._guarded(self._files.close)()
-        self._disk.touch(self)
-
-    def flush(self, sync: bool) -> None:
-        self._guarded(lambda: self._files.flush(sync))()
-
-    def unsynced(self) -> Written | None:
-        """For the syncer; None where there is nothing of it."""
-        try:
-            handles, number = self._files.handles(), self._files.number
-        except OSError as error:
-            self._lose(error)
-            return None
-        return Written(handles, self._failed, partial(self._synced, number)) if handles else None
-
-    def _synced(self, number: int) -> None:
-        self._disk.do(self._guarded(lambda: self._files.synced(number)), None, urgent=True)
-
-    def _failed(self, error: OSError) -> None:
-        self._disk.do(lambda: self._lose(error), None, urgent=True)
-
-    def _guarded(self, work: Work) -> Work:
-        def guarded() -> None:
-            before = self._files.size
-            try:
-                work()
-            except OSError as error:
-                self._lose(error)
-            self._disk.resize(self._files.size - before)
-
-        return guarded
-
-    def _lose(self, error: OSError) -> None:
-        log.error("the journal of %s is lost: %s", self.name, error)
-        self._disk.notice(str(error))
-        self.lost = True
-        try:
-            self._files.delete()
-        except OSError as worse:
-            log.error("%s: %s", self.name, worse)
 
 
 class Disk:
@@ -176,7 +63,7 @@ class Disk:
         self._in_trouble = False
         self._wake = threading.Event()
         self._stopping = False
-        self._grouping = False
+        self._gathering: set[Log] = set()  # with something that waits for company
 
     @property
     def has_room(self) -> bool:
@@ -201,6 +88,7 @@ class Disk:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._end_group()
         self._stopping = True
         self._wake.set()
         self._thread.join(STALL_SECONDS)  # a disk that hangs must not keep the server from its end
@@ -231,24 +119,28 @@ class Disk:
                     path.unlink()
         return dict(sorted(sessions.items(), key=lambda found: -found[1][-1].stat().st_mtime))
 
-    def do(self, work: Work | None, done: Work | None, *, urgent: bool) -> None:
-        """In the thread, in order; then `done` on the event loop. What is not urgent waits for company."""
+    def do(self, work: Work | None, done: Work | None = None) -> None:
+        """In the thread, in order; then `done` on the event loop. From any thread."""
         self._todo.append((work, done))
-        if urgent:
-            self._wake.set()
-        elif not self._grouping:
-            self._grouping = True
-            self._loop.call_later(GROUP_SECONDS, self._wake_up)
+        self._wake.set()
+
+    def await_company(self, one: Log) -> None:
+        """What it has is handed over soon, with that of all others."""
+        if not self._gathering:
+            self._loop.call_later(GROUP_SECONDS, self._end_group)
+        self._gathering.add(one)
+
+    def _end_group(self) -> None:
+        for each in self._gathering:
+            each.hand_over()
+        self._gathering.clear()
+        self._group_is_due = True
+        self._wake.set()
 
     def resize(self, by: int) -> None:
         """The journals have so many bytes more. From any thread."""
         with self._sizing:
             self.size += by
-
-    def _wake_up(self) -> None:
-        self._grouping = False
-        self._group_is_due = True
-        self._wake.set()
 
     def notice(self, why: str) -> None:
         """Journals cannot be written at present. From any thread."""

@@ -22,7 +22,7 @@ Message = dict[str, Any]
 Handler = TypeVar("Handler")
 
 APPEND: Final = "input_audio_buffer.append"
-ACKNOWLEDGE_EVERY: Final = SAMPLE_RATE // 2  # samples
+ACKNOWLEDGE_EVERY: Final = SAMPLE_RATE // 2  # samples: then it is once a second, however long the chunks
 ENCODING_FIELDS: Final = frozenset({"format", "sample_rate", "channels"})
 MAX_MARKER: Final = 256  # characters of a marker's id
 

@@ -10,10 +10,11 @@ from starlette.websockets import WebSocket
 
 from asr.hypothesis import Description
 from server.dialect import Message
-from server.disk import Disk, Log
+from server.disk import Disk
 from server.door import Door, Opening, Resumption
 from server.errors import ClientError, overloaded
 from server.intake import Intake
+from server.journal_log import Log
 from server.preferences import PRIVATE, Preferences
 from server.query import session_from_query
 from server.recording import DiskRecording, Recording

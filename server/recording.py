@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from audio.clip import Clip
-from server.disk import Log
+from server.journal_log import Log
 from stream.entry import REPLY, Command, Ended, Opened, Refused, Told, settled, told
 from stream.events import Event
 from stream.snapshot import Snapshot

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from math import inf
 from pathlib import Path
 
-from server.disk import Disk, Log
+from server.disk import Disk
 from server.errors import ClientError
+from server.journal_log import Log
 from stream.recovery import Recovered, recover
 
 log = logging.getLogger(__name__)

@@ -4,9 +4,10 @@ That is all it takes to play it once more, and what was told of it meanwhile. Op
 session as it stood then. Sound and Command came from the client; Told went out to it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
+from itertools import groupby
 from typing import Any, Final
 
 import numpy as np
@@ -194,6 +195,24 @@ def unpacked(data: bytes) -> Samples:
     except ValueError as error:
         raise DamagedEntry(str(error)) from None
     raise DamagedEntry(f"samples of kind {code!r}")
+
+
+def joined(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """The same, but of neighbouring stretches of sound one."""
+    for is_sound, run in groupby(entries, lambda entry: isinstance(entry, Sound)):
+        if is_sound:
+            yield _joined([entry for entry in run if isinstance(entry, Sound)])
+        else:
+            yield from run
+
+
+def _joined(sounds: Sequence[Sound]) -> Sound:
+    if len(sounds) == 1:
+        return sounds[0]
+    samples = np.concatenate([sound.samples for sound in sounds])
+    if any(sound.packed[:1] != PCM16 for sound in sounds):
+        return Sound(samples)
+    return Sound(samples, PCM16 + b"".join(sound.packed[1:] for sound in sounds))
 
 
 def encoded(entry: Entry) -> bytes:

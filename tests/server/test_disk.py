@@ -216,7 +216,7 @@ async def test_a_file_that_cannot_be_made_loses_the_journal_and_nothing_of_other
         log, other = disk.open("5f1c"), disk.open("other")
         log.append(OPENED)
         other.append(OPENED)
-        await other.safe()
+        await asyncio.gather(log.safe(), other.safe())
         assert (log.lost, other.lost) == (True, False)
         assert disk.size == other.size
 
@@ -229,7 +229,7 @@ async def test_a_client_does_not_wait_for_ever_for_a_disk_that_hangs(tmp_path: P
         def hang() -> None:
             gate.wait()
 
-        disk.do(hang, None, urgent=True)
+        disk.do(hang)
         log = disk.open("5f1c")
         log.append(OPENED)
         await log.safe()

@@ -8,8 +8,9 @@ import numpy as np
 
 from asr.hypothesis import Hypothesis
 from audio.clip import Clip
-from server.disk import Disk, Log
+from server.disk import Disk
 from server.health import Health
+from server.journal_log import Log
 from server.recording import (
     LONG_ENOUGH,
     MOST_UNWRITTEN,

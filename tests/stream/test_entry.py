@@ -23,6 +23,7 @@ from stream.entry import (
     Told,
     decoded,
     encoded,
+    joined,
     packed,
     settled,
     told,
@@ -125,6 +126,20 @@ def test_what_is_too_loud_for_two_bytes_is_not_cut_off(loud: float) -> None:
 def test_a_sample_is_heard_the_same_wherever_the_stream_is_cut(samples: Samples, cut: int) -> None:
     pieces = [settled(piece).samples for piece in (samples[:cut], samples[cut:])]
     np.testing.assert_array_equal(np.concatenate(pieces), settled(samples).samples)
+
+
+def test_neighbouring_sound_is_one_entry_and_the_same_sound() -> None:
+    pieces = [settled(np.full(n, n / 7, np.float32)) for n in (1, 2, 3)]
+    loud = Sound(np.full(4, 1.5, np.float32))
+    command = Command("{}")
+    together = list(joined([pieces[0], pieces[1], command, pieces[2], loud, Refused()]))
+    assert [type(entry) for entry in together] == [Sound, Command, Sound, Refused]
+    for entry, parts in ((together[0], pieces[:2]), (together[2], [pieces[2], loud])):
+        come_back = again(entry)
+        assert isinstance(come_back, Sound)
+        np.testing.assert_array_equal(come_back.samples, np.concatenate([part.samples for part in parts]))
+    assert list(joined([pieces[0]])) == [pieces[0]]
+    assert list(joined([])) == []
 
 
 def test_the_sound_of_a_final_is_told_by_its_place_alone() -> None:

@@ -1,0 +1,149 @@
+"""Log: one session's journal, as the event loop sees it, and its part of what the disk's thread does."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from server.journal_files import JournalFiles
+from server.syncer import Written
+from stream.entry import Entry, Opened, Sound, joined
+
+if TYPE_CHECKING:
+    from server.disk import Disk
+
+log = logging.getLogger(__name__)
+
+STALL_SECONDS: Final = 10.0  # that a client waits for the disk
+
+Work = Callable[[], None]
+
+
+class Log:
+    """What is appended is written soon, in order.
+
+    unwritten: bytes of sound that wait
+    lost: it could not be written, and is gone: one with a gap is worth nothing, and its room may save another
+    """
+
+    def __init__(self, disk: "Disk", files: JournalFiles, name: str) -> None:
+        self.name = name
+        self.unwritten = 0
+        self.lost = False
+        self._beginning = 0  # files
+        self._pending: list[Entry] = []
+        self._disk = disk
+        self._files = files
+
+    @property
+    def size(self) -> int:
+        """Bytes of the newest file, as far as it is written; 0 while it is about to be begun."""
+        return 0 if self._beginning else self._files.newest
+
+    def adopt(self, files: Sequence[Path], intact: int) -> None:
+        """Goes on with files that are there. Raises OSError."""
+        self._disk.resize(intact - files[-1].stat().st_size)  # the torn tail goes
+        self._files.adopt(files, intact)
+
+    def append(self, entry: Entry) -> None:
+        """Opened begins a new file."""
+        self.unwritten += _weight(entry)
+        self._beginning += isinstance(entry, Opened)
+        if not self._pending:
+            self._disk.await_company(self)
+        self._pending.append(entry)
+
+    def hand_over(self) -> None:
+        """What was appended is the thread's from now on."""
+        entries, self._pending = self._pending, []
+        if entries:
+            self._disk.do(partial(self._write, entries), partial(self._wrote, entries))
+
+    async def safe(self) -> None:
+        """Waits until all that was appended is written, and synced where that is asked for.
+
+        Of a disk that does not answer in STALL_SECONDS the journal is lost.
+        """
+        written = asyncio.Event()
+        self.hand_over()
+        self._disk.do(lambda: self._disk.hurry(self), written.set)
+        try:
+            async with asyncio.timeout(STALL_SECONDS):
+                await written.wait()
+        except TimeoutError:
+            self.lost = True
+            self._disk.notice(f"it has not answered for {STALL_SECONDS:.0f} s")
+
+    def close(self) -> None:
+        """Nothing more is appended; the files stay."""
+        self.hand_over()
+        self._disk.do(self._close)
+
+    def delete(self) -> None:
+        """Nothing more is appended, and nothing is to stay."""
+        self.lost = True
+        self._disk.do(self._guarded(self._files.delete))
+
+    def _wrote(self, entries: Sequence[Entry]) -> None:
+        self.unwritten -= sum(map(_weight, entries))
+        self._beginning -= sum(isinstance(entry, Opened) for entry in entries)
+
+    # in the thread
+
+    def _write(self, entries: Sequence[Entry]) -> None:
+        if not self.lost:
+            self._guarded(lambda: self._write_all(entries))()
+            self._disk.touch(self)
+
+    def _write_all(self, entries: Sequence[Entry]) -> None:
+        for entry in joined(entries):
+            self._files.write(entry)
+
+    def _close(self) -> None:
+        self._guarded(self._files.close)()
+        self._disk.touch(self)
+
+    def flush(self, sync: bool) -> None:
+        self._guarded(lambda: self._files.flush(sync))()
+
+    def unsynced(self) -> Written | None:
+        """For the syncer; None where there is nothing of it."""
+        try:
+            handles, number = self._files.handles(), self._files.number
+        except OSError as error:
+            self._lose(error)
+            return None
+        return Written(handles, self._failed, partial(self._synced, number)) if handles else None
+
+    def _synced(self, number: int) -> None:
+        self._disk.do(self._guarded(lambda: self._files.synced(number)))
+
+    def _failed(self, error: OSError) -> None:
+        self._disk.do(lambda: self._lose(error))
+
+    def _guarded(self, work: Work) -> Work:
+        def guarded() -> None:
+            before = self._files.size
+            try:
+                work()
+            except OSError as error:
+                self._lose(error)
+            self._disk.resize(self._files.size - before)
+
+        return guarded
+
+    def _lose(self, error: OSError) -> None:
+        log.error("the journal of %s is lost: %s", self.name, error)
+        self._disk.notice(str(error))
+        self.lost = True
+        try:
+            self._files.delete()
+        except OSError as worse:
+            log.error("%s: %s", self.name, worse)
+
+
+def _weight(entry: Entry) -> int:
+    """Bytes of sound."""
+    return entry.samples.nbytes if isinstance(entry, Sound) else 0

@@ -38,13 +38,14 @@ class Detector:
 
     @classmethod
     def load(cls, device: str = "auto", dtype: Dtype = "auto", max_slots: int = 4096) -> Self:
-        """With the released network. On the processor this sets torch to one thread in the whole process.
+        """With the released network, warm. On the processor this sets torch to one thread in the process.
 
         device, dtype: as of Silero.load. Raises SileroError.
         """
         network = Silero.load(device, dtype)
         if network.device.type == "cpu":
             use_one_thread()
+        network.warm_up()
         return cls(network, max_slots)
 
     def __repr__(self) -> str:

@@ -1,5 +1,6 @@
 """The network says what the package's own network says, row by row."""
 
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -213,3 +214,25 @@ def test_a_row_that_was_reset_starts_over_and_its_neighbour_goes_on(network: Sil
     again = table.advance(rows, hop, [2])
     assert again[0] == first[0]
     assert again[1] == other.advance(rows, hop, [2])[1]
+
+
+GROWTH = """
+import psutil, torch
+from vad.silero import Silero, use_one_thread
+
+use_one_thread()
+network = Silero.load("cpu")
+network.warm_up()
+process = psutil.Process()
+before = process.memory_info().rss
+for rows in range(1, 300):
+    network.step(torch.zeros(rows, 576), torch.zeros(2, rows, 128))
+print(process.memory_info().rss - before)
+"""
+
+
+@pytest.mark.slow
+def test_once_warm_it_grows_no_more_however_many_streams_come() -> None:
+    command = [sys.executable, "-c", GROWTH]
+    told = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
+    assert int(told.stdout) < 20e6

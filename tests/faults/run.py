@@ -61,6 +61,7 @@ class Result:
     met: Counter[str] = field(default_factory=Counter)
     recognizer_kills: int = 0
     server_kills: int = 0
+    slowest_start: float = 0.0  # seconds from a start of the server to /ready
     tracebacks: int = 0  # in the server's log
     log: str = ""
 
@@ -146,6 +147,7 @@ def as_library_tells(expected: Outcome) -> Outcome:
 
 def settle(result: Result, server: Server) -> None:
     result.recognizer_kills, result.server_kills = server.recognizer_kills, server.kills
+    result.slowest_start = max(server.ready_seconds)
     result.log = server.log
     result.tracebacks = result.log.count("Traceback (most recent call last)")
 
@@ -158,6 +160,7 @@ def report(plan: Plan, result: Result) -> str:
         "messages that came again after a cut": result.heard_again,
         "recognizer killed": result.recognizer_kills,
         "server killed": result.server_kills,
+        "its slowest start, s": round(result.slowest_start, 1),
         **{f"  {name}": count for name, count in sorted(result.met.items())},
         "tracebacks in the server's log": result.tracebacks,
         "sessions that broke a promise": len(result.failures),

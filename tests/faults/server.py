@@ -21,7 +21,9 @@ from tests.server.running import ROOT
 
 COMMAND = (sys.executable, "-m", "tests.faults.program")
 READY_SECONDS = 90.0
-SETTLE_SECONDS = 10.0
+# Who waits to kill neither talks nor reads, and its session may be over: it must be back in RESUME_SECONDS.
+SETTLE_SECONDS = 20.0
+TURN_SECONDS = 10.0
 CALM_SECONDS = 1.0
 SETTINGS = {
     "HOST": "127.0.0.1",
@@ -82,18 +84,24 @@ class Server:
         return answer.status_code == 200
 
     async def kill(self) -> None:
-        """kill -9, and a new one at the same port. One at a time: whoever comes meanwhile waits for it."""
-        async with self._killing:
+        """kill -9, and a new one at the same port. One at a time; not at all where others take too long."""
+        try:
+            async with asyncio.timeout(TURN_SECONDS):
+                await self._killing.acquire()
+        except TimeoutError:
+            return
+        try:
             assert self._process is not None
             kill(self._process.pid)
             self._process.wait()
             self.kills += 1
             await self.start()
+        finally:
+            self._killing.release()
 
     async def kill_recognizer(self) -> None:
         """Once it has answered for a while: a final that was run three times in vain is given up
-        (docs/decisions/0014). Not at all where that takes too long: who waits for it neither talks nor reads,
-        and its session would not wait for ever."""
+        (docs/decisions/0014). Not at all where that takes too long."""
         with suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_SECONDS), self._killing:
                 while not self._kill_one():

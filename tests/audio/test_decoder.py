@@ -110,7 +110,9 @@ def test_a_long_chunk_is_handed_out_in_pieces_that_are_the_same_sound(encoding: 
     pieces = np.concatenate([clip.samples for clip in clips if clip is not None])
     small, _ = decoded(list(cut([(data, encoding)], 4_000)))
     np.testing.assert_allclose(pieces, small, rtol=0, atol=PCM16_STEP)
-    assert max(len(clip.samples) for clip in clips if clip is not None) <= 2 * PIECE + 2
+    assert (
+        max(len(clip.samples) for clip in clips if clip is not None) <= 2 * PIECE + 1_000
+    )  # what the filter held is in it
     assert len(clips) == 5
 
 

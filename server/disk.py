@@ -53,7 +53,7 @@ class Disk:
         self._sync = sync
         self._most = most
         self._keep = keep
-        self._todo: deque[tuple[Work | None, Work | None]] = deque()  # bounded: see Recording.has_room
+        self._todo: deque[tuple[Work, Work | None]] = deque()  # bounded: see Recording.has_room
         self._touched: set[Log] = set()  # with something in their buffers
         self._hurried: set[Log] = set()  # somebody waits for what they have
         self._group_is_due = False
@@ -119,7 +119,7 @@ class Disk:
                     path.unlink()
         return dict(sorted(sessions.items(), key=lambda found: -found[1][-1].stat().st_mtime))
 
-    def do(self, work: Work | None, done: Work | None = None) -> None:
+    def do(self, work: Work, done: Work | None = None) -> None:
         """In the thread, in order; then `done` on the event loop. From any thread."""
         self._todo.append((work, done))
         self._wake.set()
@@ -174,8 +174,7 @@ class Disk:
         done: list[Work] = []
         while self._todo:
             work, then = self._todo.popleft()
-            if work is not None:
-                work()
+            work()
             if then is not None:
                 done.append(then)
         if self._sync is Sync.SECOND:

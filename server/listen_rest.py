@@ -24,12 +24,13 @@ from server.listen_options import Asked, asked_of
 from server.listen_wire import Model, timestamp
 from server.logs import session_id
 from server.rest import RestDoor
-from server.upload import IN_MEMORY, PIECE, Body
+from server.upload import IN_MEMORY, PIECE, Body, media_type_of
 from stream.thread import to_its_end
 
 log = logging.getLogger(__name__)
 
 REQUEST_HEADER: Final = "dg-request-id"
+JSON: Final = "application/json"
 MAX_ADDRESS: Final = 1 << 16  # bytes of a body that names one
 TOO_LARGE: Final = "payload_too_large"  # the one error that has no code in OpenAI's API
 
@@ -64,7 +65,7 @@ class ListenFileDoor(RestDoor):
             meter = self._admit(stack, request)
             with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
                 head = b"" if asked.encoding is None else header(asked.encoding)
-                url = await _address_in(body) if _is_json(request) else None
+                url = await _address_in(body) if media_type_of(request) == JSON else None
                 digest = "" if url is not None else await store(body.chunks(body.limit), file, head)
                 async with until_hung_up(request.receive):
                     with self._told_of_the_end():
@@ -91,10 +92,6 @@ class ListenFileDoor(RestDoor):
             async for _ in segments:
                 pass
         return Model.of(description)
-
-
-def _is_json(request: Request) -> bool:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
 
 
 async def _address_in(body: Body) -> str:

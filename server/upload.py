@@ -113,6 +113,11 @@ class Body:
             pass
 
 
+def media_type_of(request: Request) -> str:
+    """Of its body, without parameters; "" where it names none."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 async def heard_out(request: Request, error: HttpError) -> HttpError:
     """The error, once a client has said a body that nobody wants, or a part: who sends does not listen."""
     try:
@@ -126,10 +131,9 @@ async def heard_out(request: Request, error: HttpError) -> HttpError:
 async def received(request: Request, body: Body) -> AsyncIterator[Upload]:
     """The upload, for as long as the context lasts. Raises HttpError, ClientDisconnect."""
     with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
-        content_type = request.headers.get("content-type", "")
-        kind = content_type.partition(";")[0].strip().lower()
+        kind = media_type_of(request)
         if kind == "multipart/form-data":
-            upload = await _receive_form(Form(content_type), body, file)
+            upload = await _receive_form(Form(request.headers["content-type"]), body, file)
         elif kind == "application/json":
             upload = await _receive_json(body, file)
         else:

@@ -20,6 +20,8 @@ class Step(IntEnum):
 
 SHARES: Final = {Step.SPREAD: 0.1, Step.NO_PARTIALS: 0.2, Step.NO_EAGER: 0.4, Step.FULL: 1.0}  # of the most
 LEAVE: Final = 0.5  # of the lag at which a step begins: there it ends
+AHEAD: Final = 10.0  # seconds in which what a stream asks for that is let in now has to be done
+LEAST: Final = 0.25  # of the first step's lag: below it demand is a guess, as larger batches may be cheaper
 SPREAD: Final = 4
 RELIEFS: Final = {
     Step.CALM: NONE,
@@ -31,11 +33,13 @@ RELIEFS: Final = {
 
 
 class Overload:
-    """max_lag: seconds that finals may wait before no new stream is let in; a tenth of it where more are open
-    than the recognizers can follow, which the lag alone would show too late."""
+    """max_lag: seconds that finals may wait before no new stream is let in. Where more are open than the
+    recognizers can follow, the lag shows that too late: so one that is to be expected counts, too.
+    """
 
     def __init__(self, max_lag: float) -> None:
         self.step = Step.CALM
+        self.crowded = False  # with those that are open the lag would grow
         self.lag = 0.0
         self.demand = 0.0
         self._max_lag = max_lag
@@ -47,6 +51,16 @@ class Overload:
             self.step = Step(self.step + 1)
         while self.step > Step.CALM and lag < LEAVE * self._begins(self.step):
             self.step = Step(self.step - 1)
+        bound = self._begins(Step.SPREAD)
+        if self.expected >= bound and lag >= LEAST * bound:
+            self.crowded = True
+        elif self.expected < LEAVE * bound:
+            self.crowded = False
+
+    @property
+    def expected(self) -> float:
+        """Seconds of lag AHEAD of now, with the streams that are open."""
+        return self.lag + (self.demand - 1) * AHEAD
 
     @property
     def relief(self) -> Relief:
@@ -58,11 +72,12 @@ class Overload:
 
         turnover: seconds from one that ends to the next, of late
         """
-        enough = Step.SPREAD if self.demand >= 1 else Step.FULL
-        if self.step < enough:
+        if self.step < Step.FULL and not self.crowded:
             return None
-        wait = self.lag - LEAVE * self._begins(enough)
-        wait = max(wait, turnover) if self.demand >= 1 else wait
+        enough = LEAVE * self._begins(Step.SPREAD) + max(0.0, 1 - self.demand) * AHEAD
+        if self.step is Step.FULL:
+            enough = min(enough, LEAVE * self._begins(Step.FULL))
+        wait = max(self.lag - enough, turnover if self.demand >= 1 else 0.0)
         return overloaded(f"Recognition is {self.lag:.1f} s behind.", retry_after=wait)
 
     def _begins(self, step: Step) -> float:

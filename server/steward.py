@@ -39,7 +39,8 @@ class Steward:
 
     def look(self) -> None:
         """Whoever is slower counts: finals wait for both."""
-        self._overload.update(max(self._recognizers.lag, self._detector), self._demand.share)
+        demand = self._demand.share(len(self._pumps()))
+        self._overload.update(max(self._recognizers.lag, self._detector), demand)
 
     def look_at_streams(self) -> None:
         """The detector is behind by what the median of the live streams waits for it: so the sound that one

@@ -41,22 +41,44 @@ def test_a_refusal_says_when_the_lag_will_be_short_enough() -> None:
     refused = after(17.0).refusal()
     assert refused is not None
     assert (refused.code, refused.close, refused.retry_after) == ("server_overloaded", 1013, 12.0)
-
-
-def test_where_more_streams_are_open_than_can_be_followed_a_little_lag_refuses_others() -> None:
-    overload = after(0.9)
-    overload.update(0.9, demand=1.5)
-    assert overload.refusal() is None
-    overload.update(1.0, demand=0.99)
-    assert overload.refusal() is None
-    overload.update(1.5, demand=1.0)
-    refused = overload.refusal()
+    refused = crowded((4.5, 0.75)).refusal()
     assert refused is not None
-    assert refused.retry_after == 1.0
-    later = overload.refusal(turnover=7.0)  # until one of them has ended
+    assert refused.retry_after == 1.5
+
+
+def crowded(*course: tuple[float, float]) -> Overload:
+    """After lags, each with the demand at that time."""
+    overload = Overload(10.0)
+    for lag, demand in course:
+        overload.update(lag, demand)
+    return overload
+
+
+def test_where_more_streams_are_open_than_can_be_followed_no_others_are_let_in_at_the_first_lag() -> None:
+    assert crowded((0.3, 1.05)).refusal() is None
+    assert crowded((0.3, 1.08)).refusal() is not None
+    assert crowded((0.2, 3.0)).refusal() is None  # nothing waits yet: the estimate may be wrong
+    assert crowded((0.3, 1.5)).relief.sheds == set()
+
+
+def test_what_waits_counts_less_where_it_will_be_done_before_more_is_asked_for() -> None:
+    assert crowded((3.0, 0.7)).refusal() is None
+    assert crowded((3.0, 0.9)).refusal() is not None
+    assert crowded((10.0, 0.0)).refusal() is not None  # beyond the bound it always counts
+
+
+def test_others_are_refused_until_those_that_are_open_will_be_followed_again() -> None:
+    assert crowded((1.5, 1.2), (0.0, 1.2)).refusal() is not None
+    assert crowded((1.5, 1.2), (0.2, 1.05)).refusal() is not None
+    assert crowded((1.5, 1.2), (0.4, 1.0)).refusal() is None
+
+
+def test_who_is_refused_for_the_number_of_streams_may_come_when_one_of_them_has_ended() -> None:
+    overload = crowded((1.5, 1.0))  # the lag falls by a second in a second, if nothing more comes
+    refused, later = overload.refusal(), overload.refusal(turnover=7.0)
+    assert refused is not None
     assert later is not None
-    assert later.retry_after == 7.0
-    assert overload.relief.sheds == set()
+    assert (refused.retry_after, later.retry_after) == (1.0, 7.0)
 
 
 @given(st.lists(LAGS), LAGS, LAGS)

@@ -10,7 +10,8 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -114,10 +115,22 @@ class Disk:
             if time.time() - max(path.stat().st_mtime for path in files) > seconds:
                 log.info("the journal of %s has expired", name)
                 del sessions[name]
-                for path in files:
-                    self.resize(-path.stat().st_size)
-                    path.unlink()
+                self._delete(files)
         return dict(sorted(sessions.items(), key=lambda found: -found[1][-1].stat().st_mtime))
+
+    def delete(self, files: Sequence[Path]) -> None:
+        """That were found, and that nobody has opened since. From any thread."""
+        self.do(partial(self._delete, files))
+
+    def _delete(self, files: Sequence[Path]) -> None:
+        for path in files:
+            try:
+                size = path.stat().st_size
+                path.unlink()
+            except OSError as error:
+                log.error("%s: %s", path, error)
+            else:
+                self.resize(-size)
 
     def do(self, work: Work, done: Work | None = None) -> None:
         """In the thread, in order; then `done` on the event loop. From any thread."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 from fastapi.responses import JSONResponse
 from starlette.websockets import WebSocket
@@ -73,6 +73,24 @@ class Resumption:
     seen: int
 
 
+class Resumable(Protocol):
+    """A session that a client may come back to. owner: the name of the key that began it"""
+
+    owner: str | None
+
+    async def resume(self, socket: Socket, seen: int) -> None:
+        """Until this socket has lost it, or is closed. Raises ClientError."""
+        ...
+
+    def forget(self) -> None:
+        """Nobody can come back any more."""
+        ...
+
+
+def _forget(session: Resumable) -> None:
+    session.forget()
+
+
 class Door(ABC):
     """What all connections through one door share."""
 
@@ -97,9 +115,7 @@ class Door(ABC):
         self._metrics = metrics
         self.gate = gate
         self._tracer = tracer
-        self._sessions: Sessions[Conversation] = Sessions(
-            settings.resume_seconds, settings.max_sessions, Conversation.forget
-        )
+        self._sessions = Sessions[Resumable](settings.resume_seconds, settings.max_sessions, _forget)
 
     def subprotocol(self, websocket: WebSocket) -> str | None:
         """Which of those offered is spoken."""
@@ -213,14 +229,14 @@ class Door(ABC):
         )
 
     async def _resume(self, socket: Socket, back: Resumption, caller: Caller) -> None:
-        conversation = self._sessions.find(back.token)
-        if conversation is None and self.admission.draining:
+        session = self._sessions.find(back.token)
+        if session is None and self.admission.draining:
             raise restarting()  # the next server may have it
-        if conversation is None and not self.all_found:
+        if session is None and not self.all_found:
             raise models_not_ready("Sessions of the server before are still being taken up.")
-        if conversation is None or conversation.owner != caller.name:
+        if session is None or session.owner != caller.name:
             raise resume_unknown()
-        await conversation.resume(socket, back.seen)
+        await session.resume(socket, back.seen)
 
     @contextmanager
     def remembered(self, conversation: Conversation, dialect: Dialect) -> Iterator[None]:

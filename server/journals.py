@@ -38,7 +38,7 @@ async def kept_in_journals(settings: Settings, engine: Engine, door: NativeDoor)
             door.all_found = True
 
         recoverer = Recoverer(
-            disk, door.go_on, settings.journal_seconds, all_found, over_seconds=settings.resume_seconds
+            disk, door, settings.journal_seconds, all_found, over_seconds=settings.resume_seconds
         )
         recovery = asyncio.create_task(recoverer.run(engine.loaded()), name="recovery")
         recovery.add_done_callback(_say)

@@ -4,6 +4,7 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any, Final, Self
 
 from starlette.websockets import WebSocket
@@ -13,6 +14,7 @@ from server.dialect import Message
 from server.disk import Disk
 from server.door import Door, Opening, Resumption
 from server.errors import ClientError, overloaded
+from server.finished import Finished
 from server.intake import Intake
 from server.journal_log import Log
 from server.preferences import PRIVATE, Preferences
@@ -20,7 +22,7 @@ from server.query import session_from_query
 from server.recording import DiskRecording, Recording
 from server.saved_preferences import preferences_from, saved_preferences
 from server.sessions import digest, new_token
-from server.wire import Wire
+from server.wire import Wire, welcome
 from stream.entry import Command, Ended, Sound
 from stream.events import Event
 from stream.pump import Pump
@@ -125,15 +127,7 @@ class NativeDialect:
         self._intake.pause()
 
     def welcome(self, seen: int, replayed: int) -> Message:
-        return {
-            "type": "session.resumed",
-            "session_id": self._name,
-            "received_ms": self._intake.received_ms,
-            "received_messages": self._intake.commands,
-            "replayed": replayed,
-            "seq": seen,
-            "event_id": f"event_{self._name}_resumed_{seen}",
-        }
+        return welcome(self._name, self._intake.received_ms, self._intake.commands, seen, replayed)
 
     def finish(self, reason: Reason) -> None:
         self._intake.finish(reason)
@@ -184,6 +178,14 @@ class NativeDoor(Door):
             stack.enter_context(self.admission.admit(conversation.stop, pump, anyway=True))
             with pump, self.remembered(conversation, dialect):
                 await conversation.go_on(past)
+
+    def hold(self, name: str, head: Mapping[str, Any], files: Sequence[Path], disk: Disk) -> None:
+        """A session that was over with the server before: for a while its client may still come back.
+
+        Raises KeyError, TypeError, ValueError where it is none of ours."""
+        key = bytes.fromhex(head["key"])
+        self._sessions.add(key, Finished(name, head, files, disk, self.settings.resume_bytes))
+        self._sessions.end(key)
 
     def open(self, websocket: WebSocket) -> Opening:
         query = dict(websocket.query_params)

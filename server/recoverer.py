@@ -3,9 +3,12 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from math import inf
 from pathlib import Path
+from typing import Any, Protocol
 
 from server.disk import Disk
 from server.errors import ClientError
@@ -14,24 +17,52 @@ from stream.recovery import Recovered, recover
 
 log = logging.getLogger(__name__)
 
-GoOn = Callable[[str, Recovered, Log], Awaitable[None]]
+
+class Takers(Protocol):
+    """Both raise KeyError, TypeError, ValueError for a session of another kind of server."""
+
+    async def go_on(self, name: str, past: Recovered, log: Log) -> None:
+        """To the session's end. Raises ClientError."""
+        ...
+
+    def hold(self, name: str, head: Mapping[str, Any], files: Sequence[Path], disk: Disk) -> None:
+        """One that was over, for its client may still ask for what was told."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """A session that was left behind."""
+
+    name: str
+    files: Sequence[Path]
+    past: Recovered
+
+
+@dataclass(frozen=True, slots=True)
+class _Over:
+    """One with nothing left to tell."""
+
+    name: str
+    files: Sequence[Path]
+    head: Mapping[str, Any]
 
 
 class Recoverer:
-    """go_on: runs a session to its end; all_found: called once all can be found by their clients
+    """all_found: called once all can be found by their clients
     seconds: since their last write, after which journals expire; over_seconds: of sessions that were over
     """
 
     def __init__(
         self,
         disk: Disk,
-        go_on: GoOn,
+        takers: Takers,
         seconds: float,
         all_found: Callable[[], None],
         over_seconds: float = inf,
     ) -> None:
         self._disk = disk
-        self._go_on = go_on
+        self._takers = takers
         self._seconds = seconds
         self._all_found = all_found
         self._over_seconds = over_seconds
@@ -43,31 +74,54 @@ class Recoverer:
         """
         await ready
         found = await asyncio.to_thread(self._disk.found, self._seconds)
+        waiting, over, count = iter(found.items()), list[_Over](), 0
         async with asyncio.TaskGroup() as sessions:
-            for name, files in found.items():
-                past = await asyncio.to_thread(_read, name, files)
-                if past is not None:
-                    sessions.create_task(self._carry(name, past, files), name=name)
+            while (left := await asyncio.to_thread(self._next, waiting, over)) is not None:
+                sessions.create_task(self._carry(left), name=left.name)
+                count += 1
+            for each in reversed(over):  # where there are too many, those are let go of that ended first
+                self._hold(each)
             await asyncio.sleep(0)  # each begins
             self._all_found()
-            log.info("%d sessions of the server before go on", len(found))
+            log.info("%d sessions of the server before go on, %d were over", count, len(over))
 
-    async def _carry(self, name: str, past: Recovered, files: Sequence[Path]) -> None:
-        """One that fails is left for the next server; the others go on."""
-        journal = self._disk.open(name)
-        try:
-            age = time.time() - files[-1].stat().st_mtime
-            journal.adopt(files, past.intact)
-            if past.is_over and age > self._over_seconds:
-                journal.delete()
+    def _next(self, waiting: Iterator[tuple[str, Sequence[Path]]], over: list[_Over]) -> _Left | None:
+        """That goes on; those before it which are over are told apart. Blocking: a turn of the event loop for
+        each of these would be long while others are played once more."""
+        for name, files in waiting:
+            past = _read(name, files)
+            if past is not None and not past.is_over:
+                return _Left(name, files, past)
+            if past is not None:
+                over.append(_Over(name, files, past.head))
+        return None
+
+    def _hold(self, over: _Over) -> None:
+        with _said(over.name):
+            if time.time() - over.files[-1].stat().st_mtime > self._over_seconds:
+                self._disk.delete(over.files)
                 return
-            await self._go_on(name, past, journal)
-        except OSError as error:
-            log.error("the journal of %s cannot be gone on with: %s", name, error)
-        except ClientError as error:
-            log.error("the session %s cannot go on here: %s", name, error.message)
-        except (KeyError, TypeError, ValueError):
-            log.exception("the journal of %s was written by another kind of server", name)
+            self._takers.hold(over.name, over.head, over.files, self._disk)
+
+    async def _carry(self, left: _Left) -> None:
+        """One that fails is left for the next server; the others go on."""
+        journal = self._disk.open(left.name)
+        with _said(left.name):
+            journal.adopt(left.files, left.past.intact)
+            await self._takers.go_on(left.name, left.past, journal)
+
+
+@contextmanager
+def _said(name: str) -> Iterator[None]:
+    """That a session cannot be gone on with."""
+    try:
+        yield
+    except OSError as error:
+        log.error("the journal of %s cannot be gone on with: %s", name, error)
+    except ClientError as error:
+        log.error("the session %s cannot go on here: %s", name, error.message)
+    except (KeyError, TypeError, ValueError):
+        log.exception("the journal of %s was written by another kind of server", name)
 
 
 def _read(name: str, files: Sequence[Path]) -> Recovered | None:

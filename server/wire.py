@@ -132,6 +132,19 @@ class Wire:
         }
 
 
+def welcome(session: str, received_ms: int, commands: int, seen: int, replayed: int) -> dict[str, Any]:
+    """What is told first to who has come back, and has seen the messages up to a number."""
+    return {
+        "type": "session.resumed",
+        "session_id": session,
+        "received_ms": received_ms,
+        "received_messages": commands,
+        "replayed": replayed,
+        "seq": seen,
+        "event_id": f"event_{session}_resumed_{seen}",
+    }
+
+
 def whole(message: Mapping[str, Any], sound: Samples | None) -> Mapping[str, Any]:
     """A message as it went out, of what was kept of it without its sound. None where that is lost."""
     if sound is not None:

@@ -75,12 +75,14 @@ def chunks_of(pcm: bytes) -> list[bytes]:
 
 def rest_of(items: Sequence[str | bytes], greeting: Message) -> list[str | bytes]:
     """What a client has still to say: chunks of sound and commands, behind those that the server has."""
-    ms, commands = greeting.get("received_ms", 0), greeting.get("received_messages", 0)
+    ms: float = greeting.get("received_ms", 0)
+    commands: int = greeting.get("received_messages", 0)
     rest = list(items)
     while rest and (commands > 0 if isinstance(rest[0], str) else ms > 0):
-        if isinstance(rest.pop(0), str):
+        item = rest.pop(0)
+        if isinstance(item, str):
             commands -= 1
         else:
-            ms -= CHUNK_MS
+            ms -= len(item) / 32
     assert (ms, commands) == (0, 0), "the server has what was not said"
     return rest

@@ -269,6 +269,19 @@ async def test_what_has_expired_is_deleted_and_not_found(tmp_path: Path) -> None
     assert files_in(tmp_path) == ["young.1.journal", "young.2.journal"]
 
 
+async def test_files_that_nobody_has_opened_are_deleted_and_what_cannot_be_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, gone = left(tmp_path, "a.1.journal"), tmp_path / "a.2.journal"
+    with Disk(tmp_path, Health()) as disk:
+        before = disk.size
+        size = one.stat().st_size
+        disk.delete([gone, one])
+        await until(lambda: not one.exists())
+    assert disk.size == before - size
+    assert "a.2.journal" in caplog.text
+
+
 async def test_what_this_server_has_begun_itself_is_not_found(tmp_path: Path) -> None:
     left(tmp_path, "theirs.1.journal")
     with Disk(tmp_path, Health()) as disk:

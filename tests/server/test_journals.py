@@ -221,6 +221,29 @@ async def test_a_server_that_stops_keeps_its_sessions_and_who_uses_the_library_n
 
 
 @pytest.mark.slow
+def test_who_was_cut_off_at_the_end_hears_it_from_the_next_server_and_again_from_the_one_after(
+    tmp_path: Path, undisturbed: dict[str, dict[str, list[Message]]]
+) -> None:
+    caller = Caller(BUSY)
+    with lives(tmp_path / "journals", RESUME_SECONDS="60") as servers:
+        server = servers.begin()
+        server.ready()
+        with Client(f"{server.ws}?{caller.query}") as line:
+            caller.speak(line)
+            says(server, "session ends: Closed(")
+        heard = list(caller.heard)
+        for _ in range(2):
+            server = servers.next(server)
+            says(server, "0 sessions of the server before go on, 1 were over")
+            caller.heard = list(heard)
+            with Client(f"{server.ws}?{caller.query}") as line:
+                caller.speak(line)
+                caller.listen(line)
+                assert line.close_code == 1000
+            is_whole(caller, undisturbed["busy"])
+
+
+@pytest.mark.slow
 def test_what_a_client_that_has_gone_for_good_said_is_transcribed_and_then_deleted(tmp_path: Path) -> None:
     caller = Caller(PLAIN)
     folder = tmp_path / "journals"

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from server.conversation import Conversation
 from server.disk import Disk
 from server.errors import model_unavailable
+from server.finished import Finished
 from server.health import Health
 from server.journal_log import Log
 from server.metrics import Metrics
@@ -64,19 +65,20 @@ async def test_one_that_was_over_for_long_is_forgotten_and_a_fresh_one_may_still
     carrier = Carrier()
     carrier.over.set()
     with Disk(tmp_path, Health()) as disk:
-        await Recoverer(disk, carrier.go_on, HOUR, lambda: None, over_seconds=50).run(ready())
-    assert list(carrier.carried) == ["fresh"]
+        await Recoverer(disk, carrier, HOUR, lambda: None, over_seconds=50).run(ready())
+    assert (carrier.carried, carrier.held) == ({}, ["fresh"])
     assert files_in(tmp_path) == ["fresh.1.journal"]
 
 
 class Carrier:
     """Goes on with sessions until they are over.
 
-    carried: their names, and what was to be played once more
+    carried: their names, and what was to be played once more; held: of those that were over
     """
 
     def __init__(self, failures: dict[str, Exception] | None = None) -> None:
         self.carried: dict[str, list[int]] = {}
+        self.held: list[str] = []
         self.logs: dict[str, Log] = {}
         self.over = asyncio.Event()
         self._failures = failures or {}
@@ -87,6 +89,31 @@ class Carrier:
             raise self._failures[name]
         await self.over.wait()
 
+    def hold(self, name: str, head: Mapping[str, Any], files: Sequence[Path], disk: Disk) -> None:
+        if name in self._failures:
+            raise self._failures[name]
+        self.held.append(name)
+
+
+async def test_those_that_were_over_are_held_and_the_first_is_the_one_that_ended_first(
+    tmp_path: Path,
+) -> None:
+    await leave_behind(tmp_path, "live")
+    with Disk(tmp_path, Health()) as disk:
+        for name in ("a", "bad", "b"):
+            log = disk.open(name)
+            log.append(OPENED)
+            log.append(Told("Closed"))
+    for number, name in enumerate(("a", "bad", "b")):
+        os.utime(tmp_path / f"{name}.1.journal", (time.time() - 10 + number,) * 2)
+    carrier, held = Carrier({"bad": KeyError("owner")}), list[list[str]]()
+    carrier.over.set()
+    with Disk(tmp_path, Health()) as disk:
+        await Recoverer(disk, carrier, HOUR, lambda: held.append(list(carrier.held))).run(ready())
+    assert held == [["a", "b"]]  # before anyone is told that his session is unknown
+    assert list(carrier.carried) == ["live"]
+    assert len(files_in(tmp_path)) == 4
+
 
 async def test_every_session_is_taken_up_and_goes_on_where_its_journal_ends(tmp_path: Path) -> None:
     await leave_behind(tmp_path, "a", "b")
@@ -95,7 +122,7 @@ async def test_every_session_is_taken_up_and_goes_on_where_its_journal_ends(tmp_
     carrier = Carrier()
     with Disk(tmp_path, Health()) as disk:
         found: list[set[str]] = []
-        recoverer = Recoverer(disk, carrier.go_on, HOUR, lambda: found.append(set(carrier.carried)))
+        recoverer = Recoverer(disk, carrier, HOUR, lambda: found.append(set(carrier.carried)))
         running = asyncio.create_task(recoverer.run(ready()))
         while not found:
             await asyncio.sleep(0.001)
@@ -117,7 +144,7 @@ async def test_nothing_is_taken_up_before_the_models_are_there(tmp_path: Path) -
         await loaded.wait()
 
     with Disk(tmp_path, Health()) as disk:
-        recoverer = Recoverer(disk, carrier.go_on, HOUR, lambda: found.append(True))
+        recoverer = Recoverer(disk, carrier, HOUR, lambda: found.append(True))
         running = asyncio.create_task(recoverer.run(ready()))
         await asyncio.to_thread(lambda: None)
         assert (carrier.carried, found) == ({}, [])
@@ -137,7 +164,7 @@ async def test_one_that_cannot_go_on_here_is_left_for_the_next_server_and_the_ot
     carrier = Carrier({"a": failure})
     carrier.over.set()
     with Disk(tmp_path, Health()) as disk:
-        await Recoverer(disk, carrier.go_on, HOUR, lambda: None).run(ready())
+        await Recoverer(disk, carrier, HOUR, lambda: None).run(ready())
     assert set(carrier.carried) == {"a", "b"}
     assert [record.levelname for record in caplog.records].count("ERROR") == 1
     assert seeds(kept(tmp_path, "a")) == [0]
@@ -152,7 +179,7 @@ async def test_what_cannot_be_read_is_said_and_stays(
     carrier = Carrier()
     carrier.over.set()
     with Disk(tmp_path, Health()) as disk:
-        await Recoverer(disk, carrier.go_on, HOUR, lambda: None).run(ready())
+        await Recoverer(disk, carrier, HOUR, lambda: None).run(ready())
     assert list(carrier.carried) == ["good"]
     for name in ("bad", "worse"):
         assert f"the journal of {name} cannot be read" in caplog.text
@@ -163,7 +190,7 @@ async def test_what_has_expired_is_not_taken_up(tmp_path: Path) -> None:
     await leave_behind(tmp_path, "a")
     carrier, found = Carrier(), list[bool]()
     with Disk(tmp_path, Health()) as disk:
-        await Recoverer(disk, carrier.go_on, -1.0, lambda: found.append(True)).run(ready())
+        await Recoverer(disk, carrier, -1.0, lambda: found.append(True)).run(ready())
     assert (carrier.carried, found, files_in(tmp_path)) == ({}, [True], [])
 
 
@@ -210,11 +237,13 @@ class Life:
         self._models = models
         self._client = client
         self._socket = socket
-        self._resuming: list[asyncio.Task[None]] = []
+        self._resuming: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         if self._client.heard:
-            await Recoverer(self._disk, self.go_on, HOUR, lambda: None).run(ready())
+            await Recoverer(self._disk, self, HOUR, lambda: None).run(ready())
+            if self._resuming is not None:
+                await self._resuming
         else:
             await self.begin(self._disk.open(NAME))
 
@@ -233,6 +262,11 @@ class Life:
                 await resuming
             finally:
                 resuming.cancel()
+
+    def hold(self, name: str, head: Mapping[str, Any], files: Sequence[Path], disk: Disk) -> None:
+        self._resuming = asyncio.create_task(
+            Finished(name, head, files, disk, 1 << 24).resume(self._socket, self._client.seen)
+        )
 
     def _conversation(self, pump: Pump, dialect: NativeDialect) -> Conversation:
         session = Conversation(NAME, pump, dialect, Metrics(), resume_seconds=HOUR, journal_bytes=1 << 24)

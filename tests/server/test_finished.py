@@ -1,0 +1,123 @@
+"""A session that was over: what its client missed is told without anything being played once more."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from audio.clip import Clip
+from server.disk import Disk
+from server.errors import ClientError
+from server.finished import Finished
+from server.health import Health
+from server.socket import Socket
+from stream.entry import Command, Entry, Opened, Refused, Sound, Told
+from stream.options import SessionOptions
+from stream.session import Session
+from stream.snapshot import save
+from tests.server.journaled import files_in, sounding
+from tests.server.little import Line
+from tests.server.running import Message
+
+HEAD = {"owner": "alice", "commands": 3, "key": "00"}
+SAID: list[Message] = [
+    {"type": "input_audio_buffer.speech_started", "seq": 5},
+    {"type": "session.closed", "seq": 6},
+]
+
+
+def opened(samples: int, number: int, head: Mapping[str, Any] = HEAD) -> Opened:
+    """After so many samples, and messages."""
+    session = Session(SessionOptions())
+    session.receive_audio(Clip(sounding(samples).samples, 0))
+    return Opened(head, number, save(session))
+
+
+ENTRIES: list[Entry] = [
+    opened(1600, 4),
+    sounding(160),
+    Command("{}"),
+    Refused(),
+    sounding(80),
+    Told("SpeechStarted", SAID[:1]),
+    Told("Closed", SAID[1:]),
+]
+
+
+def left_behind(folder: Path, entries: list[Entry]) -> list[Path]:
+    with Disk(folder, Health()) as disk:
+        journal = disk.open("5f1c")
+        for entry in entries:
+            journal.append(entry)
+    return [folder / "5f1c.1.journal"]
+
+
+async def told(session: Finished, seen: int) -> Line:
+    line = Line()
+    await session.resume(Socket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=60), seen)
+    return line
+
+
+async def test_its_client_hears_where_it_was_and_what_it_missed_and_that_this_was_all(tmp_path: Path) -> None:
+    files = left_behind(tmp_path, ENTRIES)
+    with Disk(tmp_path, Health()) as disk:
+        session = Finished("5f1c", HEAD, files, disk, 1 << 20)
+        assert session.owner == "alice"
+        line = await told(session, seen=5)
+        again = await told(session, seen=4)
+    welcome, missed = line.heard
+    assert missed == SAID[1]
+    assert (welcome["type"], welcome["session_id"]) == ("session.resumed", "5f1c")
+    assert (welcome["received_ms"], welcome["received_messages"]) == (115, 5)
+    assert (welcome["seq"], welcome["replayed"]) == (5, 1)
+    assert line.close == (1000, "")
+    assert again.heard[1:] == SAID
+
+
+async def test_the_sound_of_a_final_is_told_as_it_was(tmp_path: Path) -> None:
+    final = {"type": "response.audio_transcript.done", "audio": None}
+    sound = Sound(np.full(4, 0.5, np.float32))
+    files = left_behind(tmp_path, [opened(0, 0), sound, Told("Final", [final], sound=(1, 3)), Told("Closed")])
+    with Disk(tmp_path, Health()) as disk:
+        line = await told(Finished("5f1c", HEAD, files, disk, 1 << 20), seen=0)
+    assert line.heard[1]["audio"] == "AEAAQA=="  # two samples of 0x4000
+
+
+@pytest.mark.parametrize(("seen", "most"), [(3, 1 << 20), (7, 1 << 20), (4, 10)])
+async def test_who_missed_more_than_is_kept_or_saw_what_was_never_told_cannot_come_back(
+    tmp_path: Path, seen: int, most: int
+) -> None:
+    files = left_behind(tmp_path, ENTRIES)
+    with Disk(tmp_path, Health()) as disk, pytest.raises(ClientError) as refused:
+        await told(Finished("5f1c", HEAD, files, disk, most), seen)
+    assert refused.value.code == "resume_unknown"
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"nonsense")])
+async def test_one_whose_files_have_gone_or_are_damaged_is_unknown(tmp_path: Path, damage: Any) -> None:
+    (file,) = files = left_behind(tmp_path, ENTRIES)
+    damage(file)
+    with Disk(tmp_path, Health()) as disk, pytest.raises(ClientError) as refused:
+        await told(Finished("5f1c", HEAD, files, disk, 1 << 20), 5)
+    assert refused.value.code == "resume_unknown"
+
+
+async def test_a_client_that_leaves_while_it_is_told_is_no_fault(tmp_path: Path) -> None:
+    files = left_behind(tmp_path, ENTRIES)
+    line = Line()
+    with Disk(tmp_path, Health()) as disk:
+        session = Finished("5f1c", HEAD, files, disk, 1 << 20)
+        websocket = await line.accepted()
+        line.transport.abort()
+        await session.resume(Socket(websocket, max_message_bytes=1 << 20, send_timeout=60), 5)
+    assert (line.heard, line.close) == ([], None)
+
+
+async def test_one_that_is_forgotten_leaves_nothing(tmp_path: Path) -> None:
+    files = left_behind(tmp_path, ENTRIES)
+    with Disk(tmp_path, Health()) as disk:
+        assert disk.size > 0
+        Finished("5f1c", HEAD, files, disk, 1 << 20).forget()
+    assert (files_in(tmp_path), disk.size) == ([], 0)

@@ -32,10 +32,12 @@ class Clip:
 
     samples: float32 (n,), full scale is [-1, 1]
     start: index in the stream of the first sample
+    is_pcm16: each sample is a whole step of 16 bits, as far as that is known
     """
 
     samples: Samples
     start: int = 0
+    is_pcm16: bool = False
 
     @property
     def end(self) -> int:

@@ -4,8 +4,8 @@ from typing import Final
 
 import numpy as np
 
-from audio.clip import Clip, Samples
-from audio.codecs import Encoding, SampleReader
+from audio.clip import SAMPLE_RATE, Clip, Samples
+from audio.codecs import Encoding, Format, SampleReader
 from audio.resampler import Resampler
 
 PIECE: Final = 1 << 16  # samples as they came, that are handed on at once: a few milliseconds of work in all
@@ -32,6 +32,7 @@ class Decoder:
         self.position = position
         self._repeated = 0
         self._encoding = Encoding()
+        self._is_pcm16 = _is_pcm16(self._encoding)
         self._reader = SampleReader(self._encoding)
         self._resampler = Resampler(self._encoding.sample_rate)
         self._waiting = np.empty(0, np.float32)  # samples as they came; bounded by one message
@@ -44,7 +45,7 @@ class Decoder:
         self.leftover = 0
         if encoding is not self._encoding and encoding != self._encoding:
             return self._change(data, encoding)
-        return self._clip(self._piece_of(self._reader.read(data)))
+        return self._clip(self._piece_of(self._reader.read(data)), self._is_pcm16)
 
     @property
     def has_more(self) -> bool:
@@ -53,14 +54,14 @@ class Decoder:
 
     def go_on(self) -> Clip | None:
         """The next of the samples that came with the last chunk."""
-        return self._clip(self._piece_of(np.empty(0, np.float32)))
+        return self._clip(self._piece_of(np.empty(0, np.float32)), self._is_pcm16)
 
     def drain(self) -> Clip | None:
         """What the resampler still holds, for a commit: all whole frames are in the stream then.
 
         The stream goes on, a new stretch of it; a frame that is cut still waits for its rest.
         """
-        return self._clip(np.concatenate((self._rest(), self._resampler.flush())))
+        return self._clip(np.concatenate((self._rest(), self._resampler.flush())), self._is_pcm16)
 
     def flush(self) -> Clip | None:
         """The last samples at the end of the stream; see `leftover`."""
@@ -80,7 +81,8 @@ class Decoder:
             self._resampler = Resampler(encoding.sample_rate)
         self.leftover = self._reader.discard()
         self._encoding, self._reader = encoding, reader
-        return self._clip(np.concatenate((tail, self._piece_of(head))))
+        was_pcm16, self._is_pcm16 = self._is_pcm16, _is_pcm16(encoding)
+        return self._clip(np.concatenate((tail, self._piece_of(head))), was_pcm16 and self._is_pcm16)
 
     def _piece_of(self, samples: Samples) -> Samples:
         """At 16 kHz, of those that wait and of more; what is above PIECE waits."""
@@ -94,12 +96,21 @@ class Decoder:
         samples, self._waiting = self._waiting, np.empty(0, np.float32)
         return self._resampler.resample(samples)
 
-    def _clip(self, samples: Samples) -> Clip | None:
+    def _clip(self, samples: Samples, is_pcm16: bool) -> Clip | None:
         if self._repeated:
             left_out = min(self._repeated, len(samples))
             samples, self._repeated = samples[left_out:], self._repeated - left_out
         if not len(samples):
             return None
-        clip = Clip(samples, self.position)
+        clip = Clip(samples, self.position, is_pcm16)
         self.position = clip.end
         return clip
+
+
+def _is_pcm16(encoding: Encoding) -> bool:
+    """Neither resampling nor mixing puts anything between two steps of 16 bits."""
+    return (
+        encoding.format is not Format.FLOAT32
+        and encoding.channels == 1
+        and encoding.sample_rate == SAMPLE_RATE
+    )

@@ -22,7 +22,7 @@ Message = dict[str, Any]
 Handler = TypeVar("Handler")
 
 APPEND: Final = "input_audio_buffer.append"
-ACKNOWLEDGE_EVERY: Final = SAMPLE_RATE // 2  # samples: then it is once a second, however long the chunks
+ACKNOWLEDGE_EVERY: Final = SAMPLE_RATE  # samples: not behind them, however long the chunks
 ENCODING_FIELDS: Final = frozenset({"format", "sample_rate", "channels"})
 MAX_MARKER: Final = 256  # characters of a marker's id
 
@@ -65,8 +65,7 @@ class Intake:
 
     def go_on(self) -> Message | None:
         """Takes in the next piece of a long message; returns the reply, if there is one."""
-        self._pass_on(self._decoder.go_on())
-        return self._acknowledgement()
+        return self._take_in(self._decoder.go_on())
 
     def _count(self, event: Message, record: Callable[[], None]) -> None:
         """Messages that are no sound."""
@@ -127,9 +126,14 @@ class Intake:
         return Encoding(form, rate, channels)
 
     def _decode(self, data: bytes, encoding: Encoding) -> Message | None:
-        self._pass_on(self._decoder.decode(data, encoding))
+        reply = self._take_in(self._decoder.decode(data, encoding))
         self._complain_of_leftover()
-        return self._acknowledgement()
+        return reply
+
+    def _take_in(self, clip: Clip | None) -> Message | None:
+        """Returns the acknowledgement that is due before the next chunk of such a length."""
+        self._pass_on(clip)
+        return self._acknowledgement(0 if clip is None else len(clip.samples))
 
     def _pass_on(self, clip: Clip | None) -> None:
         if clip is not None:
@@ -140,10 +144,10 @@ class Intake:
         if self._decoder.leftover:
             raise stub(self._decoder.leftover)
 
-    def _acknowledgement(self) -> Message | None:
+    def _acknowledgement(self, chunk: int) -> Message | None:
         received = self._pump.session.received
         if (
-            received - self._acknowledged < ACKNOWLEDGE_EVERY
+            received + chunk - self._acknowledged <= ACKNOWLEDGE_EVERY
             or "input_audio_buffer.acknowledged" not in self.preferences.events
         ):
             return None

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from audio.clip import Clip
 from server.journal_log import Log
-from stream.entry import REPLY, Command, Ended, Opened, Refused, Told, settled, told
+from stream.entry import REPLY, Command, Ended, Opened, Refused, Sound, Told, settled, told
 from stream.events import Event
 from stream.snapshot import Snapshot
 from vad.segmenter import Reason
@@ -87,10 +87,10 @@ class DiskRecording(Recording):
         return not self._log.lost
 
     def sound(self, clip: Clip) -> Clip:
-        entry = settled(clip.samples)
+        heard = Sound(clip.samples, True) if clip.is_pcm16 else settled(clip.samples)
         if not self.replaying:
-            self._log.append(entry)
-        return Clip(entry.samples, clip.start)
+            self._log.append(heard)
+        return clip if clip.is_pcm16 else Clip(heard.samples, clip.start, heard.is_pcm16)
 
     def command(self, text: str) -> None:
         if not self.replaying:

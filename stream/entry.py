@@ -56,10 +56,10 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """packed: the samples as they are written, where that is known"""
+    """is_pcm16: each sample is a whole step of 16 bits, as far as that is known"""
 
     samples: Samples
-    packed: bytes = b""
+    is_pcm16: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,14 +168,16 @@ def settled(samples: Samples) -> Sound:
     steps = np.rint(samples * np.float32(32768)).astype(np.int32)
     pcm = steps.astype("<i2")
     heard: Samples = pcm * np.float32(1 / 32768)
-    if np.array_equal(pcm, steps):
-        return Sound(heard, PCM16 + pcm.tobytes())
-    return Sound(np.where(pcm == steps, heard, samples))
+    kept = pcm == steps
+    return Sound(heard, True) if kept.all() else Sound(np.where(kept, heard, samples))
 
 
-def packed(samples: Samples) -> bytes:
-    """float32 (n,) as PCM16 where that is exact, else as float32."""
+def packed(samples: Samples, is_pcm16: bool = False) -> bytes:
+    """float32 (n,) as PCM16 where that is exact, else as float32. is_pcm16: it is known to be exact"""
     scaled = samples * np.float32(32768)
+    if is_pcm16:
+        known: bytes = PCM16 + scaled.astype("<i2").tobytes()
+        return known
     whole = np.rint(scaled)
     if np.array_equal(scaled, whole) and (not len(whole) or (whole.min() >= -32768 and whole.max() <= 32767)):
         data: bytes = PCM16 + whole.astype("<i2").tobytes()
@@ -210,9 +212,7 @@ def _joined(sounds: Sequence[Sound]) -> Sound:
     if len(sounds) == 1:
         return sounds[0]
     samples = np.concatenate([sound.samples for sound in sounds])
-    if any(sound.packed[:1] != PCM16 for sound in sounds):
-        return Sound(samples)
-    return Sound(samples, PCM16 + b"".join(sound.packed[1:] for sound in sounds))
+    return Sound(samples, all(sound.is_pcm16 for sound in sounds))
 
 
 def encoded(entry: Entry) -> bytes:
@@ -220,8 +220,8 @@ def encoded(entry: Entry) -> bytes:
     match entry:
         case Opened():
             return framed(Code.OPENED, _opened(entry))
-        case Sound(samples, known):
-            return framed(Code.SOUND, known or packed(samples))
+        case Sound(samples, is_pcm16):
+            return framed(Code.SOUND, packed(samples, is_pcm16))
         case Command(text):
             return framed(Code.COMMAND, text.encode())
         case Refused():

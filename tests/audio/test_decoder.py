@@ -258,3 +258,27 @@ def test_a_stream_may_have_begun_elsewhere() -> None:
     clip = Decoder(position=1_000).decode(bytes(200), Encoding())
     assert clip is not None
     assert (clip.start, clip.end) == (1_000, 1_100)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(messages(), max_size=4), st.integers(1, 2_000))
+def test_what_is_said_to_be_whole_steps_of_16_bits_is(stream: list[Message], size: int) -> None:
+    decoder = Decoder()
+    clips = [decoder.decode(*message) for message in cut(stream, size)]
+    for clip in [*clips, decoder.flush()]:
+        if clip is not None and clip.is_pcm16:
+            steps = clip.samples * 32768
+            assert np.array_equal(steps, np.rint(steps))
+            assert steps.min() >= -32768
+            assert steps.max() <= 32767
+
+
+@pytest.mark.parametrize("form", [Format.PCM16, Format.PCMU, Format.PCMA])
+def test_sound_of_16_bits_at_16_khz_is_said_to_be_that(form: Format) -> None:
+    decoder = Decoder()
+    clip = decoder.decode(bytes(64), Encoding(form))
+    assert clip is not None
+    assert clip.is_pcm16
+    mixed = decoder.decode(bytes(64), Encoding(Format.FLOAT32))
+    assert mixed is not None
+    assert not mixed.is_pcm16

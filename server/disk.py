@@ -24,7 +24,7 @@ from server.syncer import Syncer
 
 log = logging.getLogger(__name__)
 
-GROUP_SECONDS: Final = 0.5  # that sound may wait for company; what a client is told of does not
+GROUP_SECONDS: Final = 1.0  # that sound may wait for company; what a client is told of does not
 SYNC_SECONDS: Final = 1.0
 PROBE_SECONDS: Final = 5.0
 PROBE_BYTES: Final = 1 << 20

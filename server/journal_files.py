@@ -20,8 +20,8 @@ class JournalFiles:
     """sync: when what is written is forced onto the medium; keep: bytes of older files
 
     number: of the newest file
-    By the second it is the caller who does that, beside us: with `handles`, after which `synced` lets older
-    files go. Every method raises OSError as the operating system does.
+    By the second it is the caller who does that, beside us; then `synced` lets older files go. Every method
+    raises OSError as the operating system does.
     """
 
     def __init__(self, folder: Path, name: str, *, sync: Sync, keep: int) -> None:
@@ -34,7 +34,6 @@ class JournalFiles:
         self.number = 0
         self._older: deque[tuple[Path, int]] = deque()
         self._file: BinaryIO | None = None
-        self._closed: list[int] = []  # descriptors of files that are written to the end, and not synced
 
     @property
     def _path(self) -> Path:
@@ -70,13 +69,6 @@ class JournalFiles:
             if sync:
                 os.fdatasync(self._file.fileno())
 
-    def handles(self) -> list[int]:
-        """Descriptors of all files with something in them that may not be on the medium; the caller syncs
-        and closes them."""
-        self.flush(sync=False)
-        handles, self._closed = self._closed, []
-        return handles if self._file is None else [*handles, os.dup(self._file.fileno())]
-
     def synced(self, number: int) -> None:
         """The files up to a number are on the medium, and their names."""
         if number == self.number:
@@ -92,16 +84,12 @@ class JournalFiles:
         if self._file is not None:
             try:
                 self.flush(self._sync is Sync.ALWAYS)
-                if self._sync is Sync.SECOND:
-                    self._closed.append(os.dup(self._file.fileno()))
             finally:
                 file, self._file = self._file, None
                 file.close()
 
     def delete(self) -> None:
         """Nothing of it is left. Idempotent."""
-        while self._closed:
-            os.close(self._closed.pop())
         try:
             if self._file is not None:
                 file, self._file = self._file, None

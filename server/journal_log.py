@@ -34,6 +34,7 @@ class Log:
         self.lost = False
         self._beginning = 0  # files
         self._pending: list[Entry] = []
+        self._pending_bytes = 0  # of sound
         self._disk = disk
         self._files = files
 
@@ -49,8 +50,11 @@ class Log:
 
     def append(self, entry: Entry) -> None:
         """Opened begins a new file."""
-        self.unwritten += _weight(entry)
-        self._beginning += isinstance(entry, Opened)
+        if isinstance(entry, Sound):
+            self.unwritten += entry.samples.nbytes
+            self._pending_bytes += entry.samples.nbytes
+        elif isinstance(entry, Opened):
+            self._beginning += 1
         if not self._pending:
             self._disk.await_company(self)
         self._pending.append(entry)
@@ -58,8 +62,10 @@ class Log:
     def hand_over(self) -> None:
         """What was appended is the thread's from now on."""
         entries, self._pending = self._pending, []
+        size, self._pending_bytes = self._pending_bytes, 0
         if entries:
-            self._disk.do(partial(self._write, entries), partial(self._wrote, entries))
+            files = sum(isinstance(entry, Opened) for entry in entries)
+            self._disk.do(partial(self._write, entries), partial(self._wrote, size, files))
 
     async def safe(self) -> None:
         """Waits until all that was appended is written, and synced where that is asked for.
@@ -86,9 +92,10 @@ class Log:
         self.lost = True
         self._disk.do(self._guarded(self._files.delete))
 
-    def _wrote(self, entries: Sequence[Entry]) -> None:
-        self.unwritten -= sum(map(_weight, entries))
-        self._beginning -= sum(isinstance(entry, Opened) for entry in entries)
+    def _wrote(self, size: int, files: int) -> None:
+        """Bytes of sound, and files that were begun."""
+        self.unwritten -= size
+        self._beginning -= files
 
     # in the thread
 
@@ -110,12 +117,8 @@ class Log:
 
     def unsynced(self) -> Written | None:
         """For the syncer; None where there is nothing of it."""
-        try:
-            handles, number = self._files.handles(), self._files.number
-        except OSError as error:
-            self._lose(error)
-            return None
-        return Written(handles, self._failed, partial(self._synced, number)) if handles else None
+        self.flush(sync=False)
+        return None if self.lost else Written(partial(self._synced, self._files.number), self._failed)
 
     def _synced(self, number: int) -> None:
         self._disk.do(self._guarded(lambda: self._files.synced(number)))
@@ -142,8 +145,3 @@ class Log:
             self._files.delete()
         except OSError as worse:
             log.error("%s: %s", self.name, worse)
-
-
-def _weight(entry: Entry) -> int:
-    """Bytes of sound."""
-    return entry.samples.nbytes if isinstance(entry, Sound) else 0

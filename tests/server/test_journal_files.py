@@ -15,11 +15,6 @@ from tests.server.journaled import OPENED, bytes_in, files_in, full_disk, kept, 
 MakeFiles = Callable[..., JournalFiles]
 
 
-def close_all(handles: list[int]) -> None:
-    for handle in handles:
-        os.close(handle)
-
-
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[MakeFiles]:
     """Makes the files of a session `a.b`."""
@@ -66,7 +61,6 @@ def test_older_files_go_once_they_are_more_than_what_is_kept(
     for n in range(6):
         files.write(OPENED)
         if sync is Sync.SECOND:
-            close_all(files.handles())
             files.synced(files.number)
         files.write(sounding(2_000))  # about 4 kB
         assert files_in(tmp_path) == [f"a.b.{each}.journal" for each in range(max(1, n - 1), n + 2)]
@@ -80,28 +74,11 @@ def test_by_the_second_older_files_stay_until_the_newest_is_synced(make: MakeFil
     for _ in range(3):
         files.write(OPENED)
         files.write(sounding(100))
-    handles = files.handles()
-    assert [os.fstat(handle).st_size for handle in handles] == [
-        (tmp_path / f"a.b.{number}.journal").stat().st_size for number in (1, 2, 3)
-    ]
-    assert len(handles) == 3  # all that was written and not synced, also what is closed by now
-    close_all(handles)
     files.synced(2)  # of a round before the newest was begun
     assert len(files_in(tmp_path)) == 3
     files.synced(3)
     assert files_in(tmp_path) == ["a.b.3.journal"]
     assert files.size == bytes_in(tmp_path)
-    close_all(files.handles())
-
-
-def test_what_was_closed_and_is_not_synced_yet_can_still_be(make: MakeFiles) -> None:
-    files = make(sync=Sync.SECOND)
-    files.write(OPENED)
-    files.close()
-    handles = files.handles()
-    assert len(handles) == 1
-    close_all(handles)
-    assert files.handles() == []
 
 
 def test_where_nothing_is_kept_only_the_newest_is_there(make: MakeFiles, tmp_path: Path) -> None:

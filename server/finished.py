@@ -12,6 +12,7 @@ from audio.clip import SAMPLE_RATE
 from server.dialect import Message
 from server.disk import Disk
 from server.errors import CLOSE_NORMAL, resume_unknown
+from server.logs import session_id
 from server.socket import Socket, SocketClosed
 from server.wire import welcome, whole
 from stream.entry import Command, Sound
@@ -39,11 +40,13 @@ class Finished:
 
     async def resume(self, socket: Socket, seen: int) -> None:
         """Tells what the client missed, and closes. Raises ClientError where some of it is forgotten."""
+        session_id.set(self._name)
         try:
             greeting, missed = await asyncio.to_thread(self._read, seen)
         except (LookupError, OSError) as error:
             log.info("cannot be resumed: %s", error)
             raise resume_unknown() from None
+        log.info("session was over, %d messages were missed", len(missed))
         try:
             await socket.send(greeting)
             for message in missed:

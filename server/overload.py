@@ -21,7 +21,10 @@ class Step(IntEnum):
 SHARES: Final = {Step.SPREAD: 0.1, Step.NO_PARTIALS: 0.2, Step.NO_EAGER: 0.4, Step.FULL: 1.0}  # of the most
 LEAVE: Final = 0.5  # of the lag at which a step begins: there it ends
 AHEAD: Final = 10.0  # seconds in which what a stream asks for that is let in now has to be done
-LEAST: Final = 0.25  # of the first step's lag: below it demand is a guess, as larger batches may be cheaper
+# Of the first step's lag: what is expected counts once so much is there, until hardly any is. Demand alone
+# is a guess: larger batches may be cheaper, and streams that are open may not speak.
+LEAST: Final = 0.25
+HARDLY: Final = 0.05
 SPREAD: Final = 4
 RELIEFS: Final = {
     Step.CALM: NONE,
@@ -54,7 +57,7 @@ class Overload:
         bound = self._begins(Step.SPREAD)
         if self.expected >= bound and lag >= LEAST * bound:
             self.crowded = True
-        elif self.expected < LEAVE * bound:
+        elif self.expected < LEAVE * bound or lag < HARDLY * bound:
             self.crowded = False
 
     @property

@@ -34,12 +34,14 @@ class Steward:
         self._recognizers = recognizers
         self._pumps = pumps
         self._demand = Demand()
+        self._received: dict[int, int] = {}  # samples of each pump at the last look, by its id
+        self._quiet = 0  # streams of which nothing came since the look before
         self._look_seconds = look_seconds
         self._detector = 0.0
 
     def look(self) -> None:
         """Whoever is slower counts: finals wait for both."""
-        demand = self._demand.share(len(self._pumps()))
+        demand = self._demand.share(max(0, len(self._pumps()) - self._quiet))
         self._overload.update(max(self._recognizers.lag, self._detector), demand)
 
     def look_at_streams(self) -> None:
@@ -52,10 +54,13 @@ class Steward:
 
     def _learn(self, pumps: Collection[Pump]) -> None:
         """What is spoken will have to be recognised: so what streams need shows when they begin to speak,
-        once it is known what that costs."""
-        paces = [pump.models.asr.pace for pump in pumps if pump.session.is_speaking]
+        once it is known what that costs. Who has said his last, or was cut off, speaks no more."""
+        heard = [pump for pump in pumps if pump.session.received != self._received.get(id(pump))]
+        self._received = {id(pump): pump.session.received for pump in pumps}
+        self._quiet = len(pumps) - len(heard)
+        paces = [pump.models.asr.pace for pump in heard if pump.session.is_speaking]
         if all(paces):
-            self._demand.learn(self._look_seconds, len(pumps), self._look_seconds * sum(paces))
+            self._demand.learn(self._look_seconds, len(heard), self._look_seconds * sum(paces))
 
     def tell(self) -> None:
         lag_ms = round(self._overload.lag * 1000)

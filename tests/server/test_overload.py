@@ -68,9 +68,16 @@ def test_what_waits_counts_less_where_it_will_be_done_before_more_is_asked_for()
 
 
 def test_others_are_refused_until_those_that_are_open_will_be_followed_again() -> None:
-    assert crowded((1.5, 1.2), (0.0, 1.2)).refusal() is not None
+    assert crowded((1.5, 1.2), (0.1, 1.2)).refusal() is not None
     assert crowded((1.5, 1.2), (0.2, 1.05)).refusal() is not None
     assert crowded((1.5, 1.2), (0.4, 1.0)).refusal() is None
+
+
+@given(st.lists(st.tuples(LAGS, st.floats(0, 100))), st.floats(0, 100))
+def test_whatever_was_expected_nobody_is_refused_while_nothing_waits(
+    course: list[tuple[float, float]], demand: float
+) -> None:
+    assert crowded(*course, (0.0, demand)).refusal() is None
 
 
 def test_who_is_refused_for_the_number_of_streams_may_come_when_one_of_them_has_ended() -> None:

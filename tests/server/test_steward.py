@@ -82,16 +82,41 @@ async def test_what_those_who_speak_will_ask_for_is_learned_once_it_is_known_wha
     async with running_models() as models:
         with Pump(models, SessionOptions()) as speaker, Pump(models, SessionOptions()) as silent:
             steward = Steward(overload, Load(), lambda: [speaker, silent], look_seconds=1.0)
-            speaker.receive_audio(Clip(sound((True, SAMPLE_RATE)), 0))
-            while not speaker.session.is_speaking:
-                await asyncio.sleep(0)
-            steward.look_at_streams()
+
+            async def look_after(loud: bool) -> None:
+                for pump in (speaker, silent):
+                    start = pump.session.received
+                    pump.receive_audio(Clip(sound((loud and pump is speaker, SAMPLE_RATE)), start))
+                while speaker.session.is_speaking != loud:
+                    await asyncio.sleep(0)
+                steward.look_at_streams()
+
+            await look_after(loud=True)
             assert overload.demand == 0
             models.asr.pace = 0.6
-            steward.look_at_streams()
+            await look_after(loud=True)
             assert overload.demand == pytest.approx(0.6)
             speaker.clear()
-            while speaker.session.is_speaking:
+            await look_after(loud=False)
+            assert 0 < overload.demand < 0.6
+
+
+async def test_who_says_nothing_more_asks_for_nothing_and_says_nothing_of_the_others() -> None:
+    overload = Overload(10.0)
+    async with running_models() as models:
+        models.asr.pace = 0.6
+        with Pump(models, SessionOptions()) as speaker, Pump(models, SessionOptions()) as gone:
+            pumps = [speaker, gone]
+            steward = Steward(overload, Load(), lambda: pumps, look_seconds=1.0)
+            for pump in pumps:
+                pump.receive_audio(Clip(sound((True, SAMPLE_RATE)), 0))
+            while not (speaker.session.is_speaking and gone.session.is_speaking):
                 await asyncio.sleep(0)
             steward.look_at_streams()
-            assert 0 < overload.demand < 0.6
+            assert overload.demand == pytest.approx(1.2)
+            speaker.receive_audio(Clip(sound((True, SAMPLE_RATE)), SAMPLE_RATE))
+            steward.look_at_streams()
+            assert overload.demand == pytest.approx(0.6)
+            pumps.append(speaker)  # who has just come is expected to do as the others
+            steward.look()
+            assert overload.demand == pytest.approx(1.2)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -161,6 +162,7 @@ class Conversation:
                 raise resume_unknown() from None
             before, self._socket = self._socket, socket
             self._comeback.pause()
+            self._recording.come_back()
             self._patience.end()
             log.info("session is resumed, %d messages were missed", len(missed))
             try:
@@ -247,10 +249,8 @@ class Conversation:
         assert self._comeback is not None
         self._recording.replaying = True
         for entry in tail:
-            try:
+            with suppress(Overloaded):  # others are taken up again at the same time
                 await self._make_room()
-            except Overloaded as error:  # others are taken up again at the same time
-                log.warning("%s", error)
             replies = self._comeback.replay(entry)
             if replies and not self._past.knows(REPLY):
                 await self._tell(replies, self._recording.reply)

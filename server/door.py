@@ -213,15 +213,22 @@ class Door(ABC):
                 await conversation.run(socket)
 
     def conversation(
-        self, name: str, pump: Pump, dialect: Dialect, owner: str | None, meter: Meter | None = None
+        self,
+        name: str,
+        pump: Pump,
+        dialect: Dialect,
+        owner: str | None,
+        meter: Meter | None = None,
+        resume_seconds: float | None = None,
     ) -> Conversation:
+        """resume_seconds: for which it waits for its client; None is as the settings say"""
         trace = self._tracer.session(name, type(self).__name__) if self._tracer else None
         return Conversation(
             name,
             pump,
             dialect,
             self._metrics,
-            resume_seconds=self.settings.resume_seconds,
+            resume_seconds=self.settings.resume_seconds if resume_seconds is None else resume_seconds,
             journal_bytes=self.settings.resume_bytes,
             owner=owner,
             meter=meter,

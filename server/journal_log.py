@@ -67,14 +67,18 @@ class Log:
             files = sum(isinstance(entry, Opened) for entry in entries)
             self._disk.do(partial(self._write, entries), partial(self._wrote, size, files))
 
+    def hurry(self, done: Work | None = None) -> None:
+        """Has all that was appended written at once."""
+        self.hand_over()
+        self._disk.do(lambda: self._disk.hurry(self), done)
+
     async def safe(self) -> None:
         """Waits until all that was appended is written, and synced where that is asked for.
 
         Of a disk that does not answer in STALL_SECONDS the journal is lost.
         """
         written = asyncio.Event()
-        self.hand_over()
-        self._disk.do(lambda: self._disk.hurry(self), written.set)
+        self.hurry(written.set)
         try:
             async with asyncio.timeout(STALL_SECONDS):
                 await written.wait()

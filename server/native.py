@@ -30,6 +30,8 @@ from stream.recovery import Recovered
 from vad.segmenter import Reason
 
 SUBPROTOCOL: Final = "stt"
+IN_VAIN: Final = 2  # servers that waited in full for the client of one before them; where they end again and
+IMPATIENT_SECONDS: Final = 10.0  # again, sessions without clients would become more and more
 
 
 class NativeDialect:
@@ -174,7 +176,10 @@ class NativeDoor(Door):
             meter = stack.enter_context(self.admission.limits.account_again(self.gate.owner(owner)))
             meter.begin_at(pump.session.received)
             stack.callback(lambda: meter.count(pump.session.received))
-            conversation = self.conversation(name, pump, dialect, owner, meter)
+            patience = self.settings.resume_seconds
+            if past.in_vain >= IN_VAIN:
+                patience = min(patience, IMPATIENT_SECONDS)
+            conversation = self.conversation(name, pump, dialect, owner, meter, patience)
             stack.enter_context(self.admission.admit(conversation.stop, pump, anyway=True))
             with pump, self.remembered(conversation, dialect):
                 await conversation.go_on(past)

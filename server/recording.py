@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from audio.clip import Clip
 from server.journal_log import Log
-from stream.entry import REPLY, Command, Ended, Opened, Refused, Sound, Told, settled, told
+from stream.entry import REPLY, CameBack, Command, Ended, Opened, Refused, Sound, Told, settled, told
 from stream.events import Event
 from stream.snapshot import Snapshot
 from vad.segmenter import Reason
@@ -45,6 +45,9 @@ class Recording:
 
     def complain(self, messages: Sequence[Mapping[str, Any]]) -> None:
         """What goes out and is never told again."""
+
+    def come_back(self) -> None:
+        """The client that had been cut off is there again."""
 
     def is_due(self, speaking: bool) -> bool:
         """It is time for a snapshot."""
@@ -119,6 +122,9 @@ class DiskRecording(Recording):
     def complain(self, messages: Sequence[Mapping[str, Any]]) -> None:
         if messages:
             self._log.append(Told(None, messages))
+
+    def come_back(self) -> None:
+        self._log.append(CameBack())
 
     def is_due(self, speaking: bool) -> bool:
         if self._due or self.replaying or self._log.lost:

@@ -8,14 +8,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from server.disk import Disk
 from server.errors import ClientError
 from server.journal_log import Log
+from stream.entry import TakenUp
 from stream.recovery import Recovered, recover
 
 log = logging.getLogger(__name__)
+
+MOST_IN_VAIN: Final = 10  # servers that take up a session whose client does not come back
 
 
 class Takers(Protocol):
@@ -105,9 +108,14 @@ class Recoverer:
 
     async def _carry(self, left: _Left) -> None:
         """One that fails is left for the next server; the others go on."""
+        if left.past.in_vain >= MOST_IN_VAIN:
+            log.error("%s was taken up %d times in vain; its files stay", left.name, left.past.in_vain)
+            return
         journal = self._disk.open(left.name)
         with _said(left.name):
             journal.adopt(left.files, left.past.intact)
+            journal.append(TakenUp())
+            journal.hurry()  # before it is played once more: that may be what ended the server before
             await self._takers.go_on(left.name, left.past, journal)
 
 

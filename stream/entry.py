@@ -42,6 +42,8 @@ class Code(IntEnum):
     REFUSED = 4
     TOLD = 5
     ENDED = 6
+    TAKEN_UP = 7
+    CAME_BACK = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,17 @@ class Ended:
     reason: Reason
 
 
-Entry = Opened | Sound | Command | Refused | Told | Ended
+@dataclass(frozen=True, slots=True)
+class TakenUp:
+    """Another server goes on with the session from here."""
+
+
+@dataclass(frozen=True, slots=True)
+class CameBack:
+    """The client that had been cut off is there again."""
+
+
+Entry = Opened | Sound | Command | Refused | Told | Ended | TakenUp | CameBack
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +242,10 @@ def encoded(entry: Entry) -> bytes:
             return framed(Code.TOLD, orjson.dumps(_short(_told_text(entry))))
         case Ended(reason):
             return framed(Code.ENDED, reason.encode())
+        case TakenUp():
+            return framed(Code.TAKEN_UP, b"")
+        case CameBack():
+            return framed(Code.CAME_BACK, b"")
 
 
 def decoded(kind: int, payload: bytes) -> Entry:
@@ -248,6 +264,10 @@ def decoded(kind: int, payload: bytes) -> Entry:
                 return _told_from(payload)
             case Code.ENDED:
                 return Ended(Reason(payload.decode()))
+            case Code.TAKEN_UP:
+                return TakenUp()
+            case Code.CAME_BACK:
+                return CameBack()
     except (ValidationError, ValueError) as error:
         raise DamagedEntry(str(error)) from None
     raise DamagedEntry(f"a record of kind {kind}")

@@ -7,7 +7,19 @@ from typing import Any, Final
 
 from audio.clip import Samples
 from audio.ring import Ring
-from stream.entry import Command, DamagedEntry, Ended, Entry, Opened, Refused, Sound, Told, decoded
+from stream.entry import (
+    CameBack,
+    Command,
+    DamagedEntry,
+    Ended,
+    Entry,
+    Opened,
+    Refused,
+    Sound,
+    TakenUp,
+    Told,
+    decoded,
+)
 from stream.record import records
 from stream.snapshot import Begun, Kept
 from stream.stabilizer import pieces
@@ -23,6 +35,7 @@ class Recovered:
     messages: the latest that were told, up to `number`, each with the sound that was in it, if that is there
     refused: messages that changed nothing
     intact: bytes of the newest file up to which it is whole
+    in_vain: servers that took it up since its client was there
     """
 
     head: Mapping[str, Any]
@@ -33,6 +46,7 @@ class Recovered:
     number: int
     refused: int
     intact: int
+    in_vain: int = 0
 
     @property
     def is_over(self) -> bool:
@@ -86,7 +100,17 @@ def _recovered(entries: Sequence[tuple[Entry, int]], told: "_Retold") -> Recover
         number=told.number,
         refused=sum(isinstance(entry, Refused) for entry in since),
         intact=entries[-1][1],
+        in_vain=_taken_up_in_vain(since),
     )
+
+
+def _taken_up_in_vain(entries: Sequence[Entry]) -> int:
+    servers = 0
+    for entry in reversed(entries):
+        if isinstance(entry, Sound | Command | Refused | CameBack):
+            break
+        servers += isinstance(entry, TakenUp)
+    return servers
 
 
 class _Retold:

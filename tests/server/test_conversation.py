@@ -502,7 +502,7 @@ async def _cut_again_and_again(cuts: list[tuple[int, bool]], unread: int) -> Non
     """cuts: after so many chunks, and whether the client notices before it comes back; unread: messages that
     arrived and were lost on the client's side."""
     sound_of_it = SENTENCE * 2
-    chunks = [sound_of_it[at : at + 16_000] for at in range(0, len(sound_of_it), 16_000)]  # 500 ms each
+    chunks = [sound_of_it[at : at + 19_200] for at in range(0, len(sound_of_it), 19_200)]  # 600 ms each
     async with running_models() as models:
         line, seen, at = Line(), 0, 0
         heard: list[Message] = []
@@ -511,7 +511,7 @@ async def _cut_again_and_again(cuts: list[tuple[int, bool]], unread: int) -> Non
             for count, leaves in cuts:
                 for chunk in chunks[at : at + count]:
                     line.says(chunk)
-                while not any(m.get("received_ms") == 500 * min(at + count, len(chunks)) for m in line.heard):
+                while not any(m.get("received_ms") == 600 * min(at + count, len(chunks)) for m in line.heard):
                     line.news.clear()
                     await line.news.wait()
                 kept = [m for m in line.heard if m["type"] != "session.resumed"]
@@ -522,7 +522,7 @@ async def _cut_again_and_again(cuts: list[tuple[int, bool]], unread: int) -> Non
                     line.leaves()
                 line = Line()
                 await resumed(conversation, line, seen)
-                at = (await line.hears("session.resumed"))["received_ms"] // 500
+                at = (await line.hears("session.resumed"))["received_ms"] // 600
             for chunk in chunks[at:]:
                 line.says(chunk)
             say(line, "end_of_stream")

@@ -18,7 +18,7 @@ from server.disk import Disk, DiskInUse
 from server.engine import Engine
 from server.health import Health
 from server.journals import kept_in_journals
-from tests.server.journaled import chunks_of, files_in, rest_of
+from tests.server.journaled import chunks_of, files_in, kept, rest_of
 from tests.server.program import MAIN, PATIENCE, Program, free_port, kill, program
 from tests.server.running import Client, Message, dones, errors, free_settings, serve, spoken, until
 
@@ -136,6 +136,13 @@ def is_whole(caller: Caller, expected: dict[str, list[Message]]) -> None:
     closed = heard[-1]
     assert closed["type"] == "session.closed"
     assert closed["received_ms"] == closed["speech_ms"] + closed["non_speech_ms"] + closed["dropped_ms"]
+
+
+def in_vain(folder: Path, name: str) -> int:
+    """Servers that took a session up since its client was there."""
+    past = kept(folder, name)
+    assert past is not None
+    return past.in_vain
 
 
 def says(server: Program, text: str) -> None:
@@ -259,6 +266,30 @@ def test_what_a_client_that_has_gone_for_good_said_is_transcribed_and_then_delet
         says(second, "ms, disconnect")
         says(second, "session ends: Closed(")
         until(lambda: files_in(folder) == [])
+
+
+@pytest.mark.slow
+def test_where_servers_end_again_and_again_none_waits_long_for_a_client_that_has_not_come_back(
+    tmp_path: Path, undisturbed: dict[str, dict[str, list[Message]]]
+) -> None:
+    caller = Caller(PLAIN)
+    with lives(tmp_path / "journals", RESUME_SECONDS="60") as servers:
+        server = servers.begin()
+        server.ready()
+        with Client(f"{server.ws}?{caller.query}") as line:
+            caller.speak(line, until_type="input_audio_buffer.speech_started")
+        for seconds in (60, 60, 10):
+            server = servers.next(server)
+            says(server, f"the session waits for it for {seconds} s")
+        with Client(f"{server.ws}?{caller.query}") as line:
+            assert line.hear()["type"] == "session.resumed"
+            until(lambda: in_vain(servers.folder, name=caller.heard[0]["session_id"]) == 0)
+            server = servers.next(server)
+        says(server, "the session waits for it for 60 s")  # as it had come back
+        with Client(f"{server.ws}?{caller.query}") as line:
+            caller.speak(line)
+            caller.listen(line)
+        is_whole(caller, undisturbed["plain"])
 
 
 @pytest.mark.slow

@@ -26,7 +26,7 @@ from server.metrics import Metrics
 from server.native import NativeDialect
 from server.preferences import Preferences
 from server.recording import DiskRecording
-from server.recoverer import Recoverer
+from server.recoverer import MOST_IN_VAIN, Recoverer
 from server.socket import Socket
 from stream.entry import Told
 from stream.models import Models
@@ -167,6 +167,26 @@ async def test_one_that_cannot_go_on_here_is_left_for_the_next_server_and_the_ot
         await Recoverer(disk, carrier, HOUR, lambda: None).run(ready())
     assert set(carrier.carried) == {"a", "b"}
     assert [record.levelname for record in caplog.records].count("ERROR") == 1
+    assert seeds(kept(tmp_path, "a")) == [0]
+
+
+async def test_one_that_is_taken_up_again_and_again_in_vain_is_left_alone_loudly(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await leave_behind(tmp_path, "a")
+    carrier = Carrier()
+    carrier.over.set()
+    for servers in range(MOST_IN_VAIN):
+        past = kept(tmp_path, "a")
+        assert past is not None
+        assert past.in_vain == servers
+        with Disk(tmp_path, Health()) as disk:
+            await Recoverer(disk, carrier, HOUR, lambda: None).run(ready())
+    carrier.carried.clear()
+    with Disk(tmp_path, Health()) as disk:
+        await Recoverer(disk, carrier, HOUR, lambda: None).run(ready())
+    assert carrier.carried == {}
+    assert "a was taken up 10 times in vain" in caplog.text
     assert seeds(kept(tmp_path, "a")) == [0]
 
 

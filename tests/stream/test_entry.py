@@ -12,6 +12,7 @@ from asr.hypothesis import Hypothesis, Word
 from audio.clip import Clip, Samples
 from stream.entry import (
     PCM16,
+    CameBack,
     Code,
     Command,
     DamagedEntry,
@@ -20,6 +21,7 @@ from stream.entry import (
     Opened,
     Refused,
     Sound,
+    TakenUp,
     Told,
     decoded,
     encoded,
@@ -62,6 +64,8 @@ def midway() -> Session:
     [
         Command('{"type": "marker", "id": "\N{SNOWMAN}"}'),
         Refused(),
+        TakenUp(),
+        CameBack(),
         Ended(Reason.DISCONNECT),
         Told(None, [{"type": "error", "seq": 3}]),
         Told("Final", [{"seq": 1}], 7, Conclusion(TEXT, "rate"), sound=(3, 9)),

@@ -1,10 +1,11 @@
 """What the files of a journal tell of a session that was cut off."""
 
 import numpy as np
+import pytest
 
 from asr.hypothesis import Hypothesis
 from audio.clip import Clip, Samples
-from stream.entry import Command, Ended, Entry, Opened, Refused, Sound, Told, encoded
+from stream.entry import CameBack, Command, Ended, Entry, Opened, Refused, Sound, TakenUp, Told, encoded
 from stream.options import SessionOptions
 from stream.recovery import recover
 from stream.session import Session
@@ -43,6 +44,26 @@ def test_what_came_in_since_the_beginning_is_to_be_played_once_more() -> None:
     assert (found.head, found.refused, found.intact) == ({"session_id": "5f1c"}, 1, len(data))
     assert [type(entry) for entry in found.tail] == [type(entry) for entry in tail]
     assert sum(len(entry.samples) for entry in found.tail if isinstance(entry, Sound)) == 160
+
+
+@pytest.mark.parametrize(
+    ("since", "in_vain"),
+    [
+        ([], 0),
+        ([TakenUp()], 1),
+        ([Sound(ramp(0, 100)), TakenUp(), Told("Final"), TakenUp(), Ended(Reason.DISCONNECT)], 2),
+        ([TakenUp(), TakenUp(), CameBack()], 0),
+        ([TakenUp(), Sound(ramp(0, 100)), TakenUp()], 1),
+        ([TakenUp(), Command("{}")], 0),
+        ([TakenUp(), Refused()], 0),
+    ],
+)
+def test_servers_are_counted_that_took_it_up_since_its_client_was_there(
+    since: list[Entry], in_vain: int
+) -> None:
+    found = recover([file(Opened({}, 0, FRESH), *since)])
+    assert found is not None
+    assert found.in_vain == in_vain
 
 
 def test_what_was_told_is_counted_and_kept_for_a_client_that_comes_back() -> None:

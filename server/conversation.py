@@ -162,8 +162,8 @@ class Conversation:
                 raise resume_unknown() from None
             before, self._socket = self._socket, socket
             self._comeback.pause()
-            self._recording.come_back()
             self._patience.end()
+            await self._recording.come_back()
             log.info("session is resumed, %d messages were missed", len(missed))
             try:
                 await socket.send(self._comeback.welcome(seen, len(missed)))

@@ -46,8 +46,9 @@ class Recording:
     def complain(self, messages: Sequence[Mapping[str, Any]]) -> None:
         """What goes out and is never told again."""
 
-    def come_back(self) -> None:
-        """The client that had been cut off is there again."""
+    async def come_back(self) -> None:
+        """The client that had been cut off is there again. Waits until all is kept, for it will be told how
+        much came in, and lets go of that."""
 
     def is_due(self, speaking: bool) -> bool:
         """It is time for a snapshot."""
@@ -123,8 +124,9 @@ class DiskRecording(Recording):
         if messages:
             self._log.append(Told(None, messages))
 
-    def come_back(self) -> None:
+    async def come_back(self) -> None:
         self._log.append(CameBack())
+        await self.safe()
 
     def is_due(self, speaking: bool) -> bool:
         if self._due or self.replaying or self._log.lost:

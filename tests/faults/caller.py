@@ -226,6 +226,9 @@ class Caller:
             raise Wrong(f"not our session: {resumed}")
         if not self.heard.acknowledged_ms <= resumed["received_ms"] <= self._play.ms:
             raise Wrong(f"{self.heard.acknowledged_ms} ms were acknowledged: {resumed}")
+        self.heard.acknowledged_ms = resumed[
+            "received_ms"
+        ]  # it need not be said again, whatever becomes of it
         for _ in range(resumed["replayed"]):
             self.heard.take(await line.next())
         self._go_on_from(resumed["received_ms"])

@@ -23,6 +23,7 @@ from server.native import NativeDialect
 from server.preferences import Preferences
 from server.recording import DiskRecording
 from server.socket import Socket
+from stream.entry import Sound
 from stream.errors import Overloaded, Unread
 from stream.events import Closed
 from stream.models import Models, Probabilities
@@ -663,6 +664,27 @@ async def test_a_client_that_comes_back_while_all_is_played_once_more_is_answere
                 say(after, "end_of_stream")
                 await back
     assert len(finals(before)) + len(finals(after)) == 6
+
+
+async def test_what_a_client_that_comes_back_need_not_send_again_is_kept(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    before, after = Line(), Line()
+    async with running_models() as models:
+        with Disk(tmp_path, Health()) as disk:
+            async with kept_on(disk, models, before) as (conversation, _):
+                before.says(pcm((False, 8_000)))  # not worth an acknowledgement
+                before.leaves()
+                while "the client is gone" not in caplog.text:
+                    await asyncio.sleep(0.001)
+                back = await resumed(conversation, after, 1)
+                assert (await after.hears("session.resumed"))["received_ms"] == 500
+                past = kept(tmp_path, "5f1c")
+                assert past is not None
+                assert sum(len(entry.samples) for entry in past.tail if isinstance(entry, Sound)) == 8_000
+                say(after, "end_of_stream")
+                await back
 
 
 async def test_what_nobody_comes_back_for_is_still_transcribed(tmp_path: Path) -> None:

@@ -50,8 +50,7 @@ async def test_what_comes_in_is_kept_as_it_is_heard(tmp_path: Path) -> None:
         kept_there.command('{"type": "marker"}')
         kept_there.refuse()
         kept_there.end(Reason.DISCONNECT)
-        kept_there.come_back()
-        await kept_there.safe()
+        await kept_there.come_back()
         past = found(tmp_path)
     sound, command, ended = past.tail
     assert isinstance(sound, Sound)

@@ -129,8 +129,7 @@ class Conversation:
             if not self.suspended:
                 raise
             main.uncancel()
-            await self._recording.safe()
-            self._recording.close()
+            await self._recording.close()
         finally:
             self._over.set()
             self._patience.end()
@@ -160,10 +159,11 @@ class Conversation:
             except LookupError as error:
                 log.info("cannot be resumed: %s", error)
                 raise resume_unknown() from None
-            before, self._socket = self._socket, socket
+            before, self._socket = self._socket, None  # which is listened to no more
             self._comeback.pause()
-            self._patience.end()
             await self._recording.come_back()
+            self._socket = socket
+            self._patience.end()
             log.info("session is resumed, %d messages were missed", len(missed))
             try:
                 await socket.send(self._comeback.welcome(seen, len(missed)))

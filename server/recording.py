@@ -62,8 +62,8 @@ class Recording:
     async def safe(self) -> None:
         """Waits until all of it is kept."""
 
-    def close(self) -> None:
-        """The server stops; another one goes on with it."""
+    async def close(self) -> None:
+        """The server stops; another one goes on with it. Waits until all of it is kept."""
 
     def delete(self) -> None:
         """The session is over, and nobody can come back to it."""
@@ -144,7 +144,8 @@ class DiskRecording(Recording):
         if not self._log.lost:
             await self._log.safe()
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        await self.safe()
         self._log.close()
 
     def delete(self) -> None:

@@ -163,7 +163,7 @@ async def test_a_session_that_is_over_leaves_nothing_and_one_that_is_closed_leav
         over.sound(Clip(sounding(100).samples, 0))
         over.delete()
         closed.sound(Clip(sounding(100).samples, 0))
-        closed.close()
+        await closed.close()
         assert not over.lasts
     assert files_in(tmp_path / "over") == []
     assert len(found(tmp_path / "closed").tail) == 1

@@ -172,7 +172,7 @@ TRANSCRIPTION: Final = _route(
             _DONE,
             json={"anyOf": [_JSON, _VERBOSE, _DIARIZED]},
             text=_STRING,
-            events=_STRING,
+            events=_object(("event",), data=_STRING, event=_STRING),  # each of them
         ),
         **_BAD_FILE,
     },

@@ -269,8 +269,8 @@ def test_what_a_client_that_has_gone_for_good_said_is_transcribed_and_then_delet
 
 
 @pytest.mark.slow
-def test_where_servers_end_again_and_again_none_waits_long_for_a_client_that_has_not_come_back(
-    tmp_path: Path, undisturbed: dict[str, dict[str, list[Message]]]
+def test_where_servers_end_again_and_again_the_third_waits_less_for_a_client_that_has_not_come_back(
+    tmp_path: Path,
 ) -> None:
     caller = Caller(PLAIN)
     with lives(tmp_path / "journals", RESUME_SECONDS="60") as servers:
@@ -281,11 +281,26 @@ def test_where_servers_end_again_and_again_none_waits_long_for_a_client_that_has
         for seconds in (60, 60, 10):
             server = servers.next(server)
             says(server, f"the session waits for it for {seconds} s")
+
+
+@pytest.mark.slow
+def test_a_client_that_comes_back_is_waited_for_in_full_again(
+    tmp_path: Path, undisturbed: dict[str, dict[str, list[Message]]]
+) -> None:
+    caller = Caller(PLAIN)
+    with lives(tmp_path / "journals", RESUME_SECONDS="60") as servers:
+        server = servers.begin()
+        server.ready()
+        with Client(f"{server.ws}?{caller.query}") as line:
+            caller.speak(line, until_type="input_audio_buffer.speech_started")
+        for _ in range(2):
+            server = servers.next(server)
+            says(server, "the session waits for it for 60 s")
         with Client(f"{server.ws}?{caller.query}") as line:
             assert line.hear()["type"] == "session.resumed"
             until(lambda: in_vain(servers.folder, name=caller.heard[0]["session_id"]) == 0)
             server = servers.next(server)
-        says(server, "the session waits for it for 60 s")  # as it had come back
+        says(server, "the session waits for it for 60 s")
         with Client(f"{server.ws}?{caller.query}") as line:
             caller.speak(line)
             caller.listen(line)

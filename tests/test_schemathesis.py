@@ -4,6 +4,7 @@ document does not describe."""
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
@@ -63,3 +64,15 @@ def test_every_answer_is_one_that_the_document_describes(
         case.call_and_validate(base_url=running.url, checks=CHECKS)
 
     call()
+
+
+def test_events_are_as_the_document_describes_them(running: Server) -> None:
+    asked = {"model": "free", "stream": "true"}
+    request = httpx.Request(
+        "POST", f"{running.url}/v1/audio/transcriptions", data=asked, files={"file": SOUND}
+    )
+    request.read()  # the failures tell what was asked
+    with httpx.Client() as client:
+        answer = client.send(request)
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    DOCUMENT["/v1/audio/transcriptions"]["POST"].validate_response(answer)

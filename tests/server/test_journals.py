@@ -122,6 +122,14 @@ class Lives:
         before.process.wait()
         return self.begin()
 
+    def killed_in_speech(self, caller: Caller) -> Program:
+        """The second server; the first was killed while the caller spoke, and was listened to."""
+        first = self.begin()
+        first.ready()
+        with Client(f"{first.ws}?{caller.query}") as line:
+            caller.speak(line, until_type="input_audio_buffer.speech_started")
+            return self.next(first)
+
 
 @contextmanager
 def lives(folder: Path, **environment: str) -> Iterator[Lives]:
@@ -274,11 +282,7 @@ def test_where_servers_end_again_and_again_the_third_waits_less_for_a_client_tha
 ) -> None:
     caller = Caller(PLAIN)
     with lives(tmp_path / "journals", RESUME_SECONDS="60") as servers:
-        server = servers.begin()
-        server.ready()
-        with Client(f"{server.ws}?{caller.query}") as line:
-            caller.speak(line, until_type="input_audio_buffer.speech_started")
-            server = servers.next(server)
+        server = servers.killed_in_speech(caller)
         says(server, "the session waits for it for 60 s")
         for seconds in (60, 10):
             server = servers.next(server)
@@ -291,11 +295,7 @@ def test_a_client_that_comes_back_is_waited_for_in_full_again(
 ) -> None:
     caller = Caller(PLAIN)
     with lives(tmp_path / "journals", RESUME_SECONDS="60") as servers:
-        server = servers.begin()
-        server.ready()
-        with Client(f"{server.ws}?{caller.query}") as line:
-            caller.speak(line, until_type="input_audio_buffer.speech_started")
-            server = servers.next(server)
+        server = servers.killed_in_speech(caller)
         says(server, "the session waits for it for 60 s")
         server = servers.next(server)
         says(server, "the session waits for it for 60 s")

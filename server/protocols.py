@@ -88,6 +88,12 @@ class HttpProtocol(H11Protocol):
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """Cuts off who asks for more than it reads, or sends a message in endless pieces."""
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The parser waits for bytes in a frame that holds the connection which holds the parser: left alone,
+        each is garbage that only the collector finds, minutes later."""
+        super().connection_lost(exc)
+        self.conn.parser.close()
+
     async def send(self, message: ASGISendEvent) -> None:
         """A handshake that was refused is over too; else uvicorn logs that it was never answered."""
         await super().send(message)

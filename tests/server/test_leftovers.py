@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
+from websockets.server import ServerProtocol
 from websockets.sync.client import connect
 
 from server.conversation import Conversation
@@ -22,7 +23,17 @@ from stream.pump import Pump
 from stream.session import Session
 from tests.server.running import ROOT, Client, Server, first_sentence, free_settings, serve, until
 
-KINDS = (Conversation, Form, Intake, ListenDialect, Pump, RealtimeIntake, Session, Socket)
+KINDS = (
+    Conversation,
+    Form,
+    Intake,
+    ListenDialect,
+    Pump,
+    RealtimeIntake,
+    ServerProtocol,
+    Session,
+    Socket,
+)
 
 
 @pytest.fixture(scope="module")

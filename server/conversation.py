@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -30,6 +30,7 @@ from server.past import Past
 from server.patience import Patience
 from server.recording import Recording
 from server.socket import Socket, SocketClosed
+from server.teller import Record, Teller
 from server.wire import whole
 from stream.entry import REPLY, Command, Ended, Sound, kind_of
 from stream.errors import DetectorFailed, Overloaded, StreamBroken, Unread
@@ -77,7 +78,7 @@ class Conversation:
         self._past = Past()
         self._played = asyncio.Event()  # what came in before has come in once more
         self._socket: Socket | None = None
-        self._telling = asyncio.Lock()
+        self._teller = Teller(dialect, self._journal, self._recording)
         self._stopping = False
         self._over = asyncio.Event()  # everything has been told
         self._patience = Patience(resume_seconds if self._comeback else 0.0)
@@ -86,7 +87,7 @@ class Conversation:
         """The server stops: no more audio is taken in, and what is open is finished, here or by the next."""
         self._stopping = True
         if self._recording.lasts:
-            self.suspended = self._pump.handed_over = True
+            self.suspended = self._pump.handed_over = self._teller.stopped = True
             self._main.cancel()
             return
         self._finish(Reason.END_OF_STREAM)
@@ -121,7 +122,10 @@ class Conversation:
         try:
             async with asyncio.TaskGroup() as group:
                 listener = group.create_task(listening, name="listener")
+                acknowledger = group.create_task(self._teller.acknowledge(self._send), name="acknowledger")
                 await self._write()
+                acknowledger.cancel()
+                self._recording.write()  # no beat comes behind the end
                 # A client that was cut off may still come back to hear the end.
                 await self._patience.outlast(lambda: self._socket is not None)
                 listener.cancel()
@@ -131,6 +135,7 @@ class Conversation:
             main.uncancel()
             await self._recording.close()
         finally:
+            self._played.set()  # or who came back meanwhile would wait for ever
             self._over.set()
             self._patience.end()
             self._observer.leave()
@@ -153,7 +158,10 @@ class Conversation:
     async def _hand_over(self, socket: Socket, seen: int) -> Socket | None:
         """Tells the socket what it missed, before anything new. Returns the one that had the session."""
         assert self._comeback is not None  # or nobody would have its token
-        async with self._telling:
+        async with self._teller.telling:
+            if self.suspended:  # the next server tells what was missed: here it is closed in order
+                before, self._socket = self._socket, socket
+                return before
             try:
                 missed = self._journal.since(seen)
             except LookupError as error:
@@ -310,24 +318,8 @@ class Conversation:
             log.exception("the session ends")
             await self._end_with(internal(str(error)), self._dialect.tell(self._pump.session.abandon()))
 
-    async def _tell(
-        self, messages: Sequence[Message], record: Callable[[Sequence[Message]], None] | None = None
-    ) -> None:
-        """record: keeps what is told, before it is told"""
-        async with self._telling:  # replies and events are sent in the order of their numbers
-            texts = [self._number(message) for message in messages]
-            (record or self._recording.complain)(messages)
-            if not messages:
-                return
-            await self._recording.safe()
-            for text in texts:
-                await self._send(text)
-
-    def _number(self, message: Message) -> bytes:
-        self._dialect.stamp(message, self._journal.number + 1)
-        text = orjson.dumps(message)
-        self._journal.append(text)
-        return text
+    async def _tell(self, messages: Sequence[Message], record: Record | None = None) -> None:
+        await self._teller.tell(messages, self._send, record)
 
     async def _send(self, text: bytes) -> None:
         if (socket := self._socket) is None:

@@ -72,6 +72,10 @@ class Dialect(Protocol):
         """Acts on the next part of such a message, as `receive` does."""
         ...
 
+    def acknowledge(self) -> Sequence[Message]:
+        """What is told from time to time of how much has come in, if it is more than was told before."""
+        ...
+
     @property
     def comeback(self) -> Comeback | None:
         """How a client that was cut off comes back; None where it cannot."""

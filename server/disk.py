@@ -24,7 +24,6 @@ from server.syncer import Syncer
 
 log = logging.getLogger(__name__)
 
-GROUP_SECONDS: Final = 1.0  # that sound may wait for company; what a client is told of does not
 SYNC_SECONDS: Final = 1.0
 PROBE_SECONDS: Final = 5.0
 PROBE_BYTES: Final = 1 << 20
@@ -56,15 +55,12 @@ class Disk:
         self._keep = keep
         self._todo: deque[tuple[Work, Work | None]] = deque()  # bounded: see Recording.has_room
         self._touched: set[Log] = set()  # with something in their buffers
-        self._hurried: set[Log] = set()  # somebody waits for what they have
-        self._group_is_due = False
         self._unsynced: set[Log] = set()
         self._synced_at = 0.0
         self._syncer = Syncer(folder)
         self._in_trouble = False
         self._wake = threading.Event()
         self._stopping = False
-        self._gathering: set[Log] = set()  # with something that waits for company
 
     @property
     def has_room(self) -> bool:
@@ -89,7 +85,6 @@ class Disk:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end_group()
         self._stopping = True
         self._wake.set()
         self._thread.join(STALL_SECONDS)  # a disk that hangs must not keep the server from its end
@@ -137,19 +132,6 @@ class Disk:
         self._todo.append((work, done))
         self._wake.set()
 
-    def await_company(self, one: Log) -> None:
-        """What it has is handed over soon, with that of all others."""
-        if not self._gathering:
-            self._loop.call_later(GROUP_SECONDS, self._end_group)
-        self._gathering.add(one)
-
-    def _end_group(self) -> None:
-        for each in self._gathering:
-            each.hand_over()
-        self._gathering.clear()
-        self._group_is_due = True
-        self._wake.set()
-
     def resize(self, by: int) -> None:
         """The journals have so many bytes more. From any thread."""
         with self._sizing:
@@ -164,9 +146,6 @@ class Disk:
 
     def touch(self, written: Log) -> None:
         self._touched.add(written)
-
-    def hurry(self, awaited: Log) -> None:
-        self._hurried.add(awaited)
 
     def _run(self) -> None:
         while not (self._stopping and not self._todo):
@@ -199,14 +178,9 @@ class Disk:
             self._loop.call_soon_threadsafe(_call_all, done)
 
     def _flush(self) -> None:
-        """Of the whole group, or only what somebody waits for: who waits for his own need not have all
-        the others' written in small pieces."""
-        whole, self._group_is_due = self._group_is_due or self._stopping, False
-        due = self._touched if whole else self._touched & self._hurried
-        for each in due:
+        for each in self._touched:
             each.flush(sync=self._sync is Sync.ALWAYS)
-        self._touched = set() if whole else self._touched - due
-        self._hurried.clear()
+        self._touched.clear()
 
     def _sync_by_the_second(self) -> None:
         now = time.monotonic()

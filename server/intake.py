@@ -22,7 +22,7 @@ Message = dict[str, Any]
 Handler = TypeVar("Handler")
 
 APPEND: Final = "input_audio_buffer.append"
-ACKNOWLEDGE_EVERY: Final = SAMPLE_RATE  # samples: not behind them, however long the chunks
+UNACKNOWLEDGED: Final = 2 * SAMPLE_RATE  # samples that may wait for the next beat to be acknowledged
 ENCODING_FIELDS: Final = frozenset({"format", "sample_rate", "channels"})
 MAX_MARKER: Final = 256  # characters of a marker's id
 
@@ -78,6 +78,19 @@ class Intake:
         """Whole milliseconds of sound that have come in: never more than there is."""
         return self._pump.session.received * 1000 // SAMPLE_RATE
 
+    def acknowledge(self) -> Message | None:
+        """How much has come in, if that is more than the client was told, who wants to know."""
+        wanted = "input_audio_buffer.acknowledged" in self.preferences.events
+        if not self._unacknowledged or self.ended or not wanted:
+            return None
+        self._acknowledged = self._pump.session.received
+        return {"type": "input_audio_buffer.acknowledged", "received_ms": self.received_ms}
+
+    @property
+    def _unacknowledged(self) -> int:
+        """Samples."""
+        return self._pump.session.received - self._acknowledged
+
     def drain(self) -> None:
         """Brings in what the decoder still holds; sound may go on behind it."""
         if not self.ended:
@@ -89,11 +102,13 @@ class Intake:
         if not self.ended:
             self._pass_on(self._decoder.flush())
             self._decoder.repeat(self._pump.session.received - samples_from_ms(self.received_ms))
+            self._acknowledged = self._pump.session.received  # it is told so when it is there again
 
     def hear(self, samples: Samples) -> None:
         """Sound that came in before, and is played once more."""
         self._pump.receive_audio(Clip(samples, self._decoder.position))
         self._decoder.position += len(samples)
+        self._acknowledged = self._pump.session.received
 
     def finish(self, reason: Reason) -> None:
         """Ends the audio: what the decoder still holds comes first. Idempotent.
@@ -131,9 +146,9 @@ class Intake:
         return reply
 
     def _take_in(self, clip: Clip | None) -> Message | None:
-        """Returns the acknowledgement that is due before the next chunk of such a length."""
+        """Returns the acknowledgement, where so much has come in at once that it is due."""
         self._pass_on(clip)
-        return self._acknowledgement(0 if clip is None else len(clip.samples))
+        return self.acknowledge() if self._unacknowledged >= UNACKNOWLEDGED else None
 
     def _pass_on(self, clip: Clip | None) -> None:
         if clip is not None:
@@ -143,16 +158,6 @@ class Intake:
         """After the clip was taken: whole samples are in the stream, only the stub of one is lost."""
         if self._decoder.leftover:
             raise stub(self._decoder.leftover)
-
-    def _acknowledgement(self, chunk: int) -> Message | None:
-        received = self._pump.session.received
-        if (
-            received + chunk - self._acknowledged <= ACKNOWLEDGE_EVERY
-            or "input_audio_buffer.acknowledged" not in self.preferences.events
-        ):
-            return None
-        self._acknowledged = received
-        return {"type": "input_audio_buffer.acknowledged", "received_ms": self.received_ms}
 
     def _commit(self, event: Message) -> None:
         self.drain()

@@ -22,7 +22,7 @@ Work = Callable[[], None]
 
 
 class Log:
-    """What is appended is written soon, in order.
+    """What is appended is written in order, once it is handed over.
 
     unwritten: bytes of sound that wait
     lost: it could not be written, and is gone: one with a gap is worth nothing, and its room may save another
@@ -32,6 +32,7 @@ class Log:
         self.name = name
         self.unwritten = 0
         self.lost = False
+        self._closed = False
         self._beginning = 0  # files
         self._pending: list[Entry] = []
         self._pending_bytes = 0  # of sound
@@ -49,28 +50,23 @@ class Log:
         self._files.adopt(files, intact)
 
     def append(self, entry: Entry) -> None:
-        """Opened begins a new file."""
+        """Opened begins a new file. What comes behind the end is not kept."""
+        if self._closed:
+            return
         if isinstance(entry, Sound):
             self.unwritten += entry.samples.nbytes
             self._pending_bytes += entry.samples.nbytes
         elif isinstance(entry, Opened):
             self._beginning += 1
-        if not self._pending:
-            self._disk.await_company(self)
         self._pending.append(entry)
 
     def hand_over(self) -> None:
-        """What was appended is the thread's from now on."""
+        """What was appended is the thread's from now on, which writes it at once."""
         entries, self._pending = self._pending, []
         size, self._pending_bytes = self._pending_bytes, 0
         if entries:
             files = sum(isinstance(entry, Opened) for entry in entries)
             self._disk.do(partial(self._write, entries), partial(self._wrote, size, files))
-
-    def hurry(self, done: Work | None = None) -> None:
-        """Has all that was appended written at once."""
-        self.hand_over()
-        self._disk.do(lambda: self._disk.hurry(self), done)
 
     async def safe(self) -> None:
         """Waits until all that was appended is written, and synced where that is asked for.
@@ -78,7 +74,8 @@ class Log:
         Of a disk that does not answer in STALL_SECONDS the journal is lost.
         """
         written = asyncio.Event()
-        self.hurry(written.set)
+        self.hand_over()
+        self._disk.do(lambda: None, written.set)
         try:
             async with asyncio.timeout(STALL_SECONDS):
                 await written.wait()
@@ -88,12 +85,13 @@ class Log:
 
     def close(self) -> None:
         """Nothing more is appended; the files stay."""
+        self._closed = True
         self.hand_over()
         self._disk.do(self._close)
 
     def delete(self) -> None:
         """Nothing more is appended, and nothing is to stay."""
-        self.lost = True
+        self.lost = self._closed = True
         self._disk.do(self._guarded(self._files.delete))
 
     def _wrote(self, size: int, files: int) -> None:

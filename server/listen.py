@@ -65,6 +65,9 @@ class ListenDialect:
         self._pass_on(self._sound.go_on())
         return ()
 
+    def acknowledge(self) -> Sequence[Message]:
+        return ()
+
     def finish(self, reason: Reason) -> None:
         if self.ended:
             return

@@ -125,6 +125,10 @@ class NativeDialect:
         reply = self._intake.go_on()
         return () if reply is None else [reply]
 
+    def acknowledge(self) -> Sequence[Message]:
+        reply = self._intake.acknowledge()
+        return () if reply is None else [reply]
+
     def pause(self) -> None:
         self._intake.pause()
 

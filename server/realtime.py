@@ -70,6 +70,9 @@ class RealtimeDialect:
         self._intake.go_on()
         return ()
 
+    def acknowledge(self) -> Sequence[Message]:
+        return ()
+
     def finish(self, reason: Reason) -> None:
         self._intake.finish(reason)
 

@@ -59,6 +59,9 @@ class Recording:
     ) -> None:
         """The session as it stands: the beginning of a new file."""
 
+    def write(self) -> None:
+        """All of it is kept soon; nobody waits for it."""
+
     async def safe(self) -> None:
         """Waits until all of it is kept."""
 
@@ -139,6 +142,9 @@ class DiskRecording(Recording):
     ) -> None:
         self._due = False
         self._log.append(Opened(head, number, snapshot, memory))
+
+    def write(self) -> None:
+        self._log.hand_over()
 
     async def safe(self) -> None:
         if not self._log.lost:

@@ -115,7 +115,7 @@ class Recoverer:
         with _said(left.name):
             journal.adopt(left.files, left.past.intact)
             journal.append(TakenUp())
-            journal.hurry()  # before it is played once more: that may be what ended the server before
+            journal.hand_over()  # before it is played once more: that may be what ended the server before
             await self._takers.go_on(left.name, left.past, journal)
 
 

@@ -8,17 +8,27 @@ from bench.machine import machine
 from bench.watch import Watch, usage_of
 from tests.client.standin import standin
 
+CHILD = "x = b'x' * 50_000_000; print(len(x), flush=True); input()"
+PARENT = f"""
+import subprocess, sys
+print("alone", flush=True)
+input()
+subprocess.run([sys.executable, "-c", {CHILD!r}])
+"""
+
 
 async def test_children_count() -> None:
-    alone = usage_of(os.getpid())
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", "x = b'x' * 50_000_000; print(len(x), flush=True); input()",
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    assert child.stdout is not None
-    await child.stdout.readline()
-    both = usage_of(os.getpid())
-    await child.communicate(b"\n")
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PARENT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    assert parent.stdout is not None
+    assert parent.stdin is not None
+    await parent.stdout.readline()
+    alone = usage_of(parent.pid)
+    parent.stdin.write(b"\n")
+    await parent.stdout.readline()
+    both = usage_of(parent.pid)
+    await parent.communicate(b"\n")
     assert both.rss > alone.rss + 40_000_000
     assert both.cpu > alone.cpu
 

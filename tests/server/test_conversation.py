@@ -38,6 +38,7 @@ from vad.work import Work
 
 SECOND = 16_000
 ALL = Preferences(SessionOptions()).merged({"events": "all", "include_audio": False})
+QUIET = Preferences(SessionOptions()).merged({"events": ["session.created"]})
 GREETING = {"limits": {"max_message_bytes": 1}}
 
 
@@ -541,13 +542,13 @@ async def _cut_again_and_again(cuts: list[tuple[int, bool]], unread: int) -> Non
 
 @asynccontextmanager
 async def kept_on(
-    disk: Disk, models: Models, line: Line, *, seconds: float = 3600
+    disk: Disk, models: Models, line: Line, *, seconds: float = 3600, preferences: Preferences = ALL
 ) -> AsyncIterator[tuple[Conversation, asyncio.Task[None]]]:
     """A conversation begun on this line, with a journal."""
     socket = Socket(await line.accepted(), max_message_bytes=1 << 24, send_timeout=3600)
-    with Pump(models, ALL.options) as pump:
+    with Pump(models, preferences.options) as pump:
         recording = DiskRecording(disk.open("5f1c"))
-        dialect = NativeDialect("5f1c", pump, ALL, GREETING, token="secret", recording=recording)
+        dialect = NativeDialect("5f1c", pump, preferences, GREETING, token="secret", recording=recording)
         conversation = Conversation(
             "5f1c", pump, dialect, Metrics(), resume_seconds=seconds, journal_bytes=1 << 24, owner="alice"
         )
@@ -610,6 +611,20 @@ async def test_a_session_that_lasts_is_not_finished_by_a_stop_and_is_kept(tmp_pa
     assert past.head["owner"] == "alice"
     assert past.number >= len(line.heard)  # one may have been kept and not told any more
     assert past.begun.concluded == {}
+
+
+async def test_the_end_of_a_session_is_kept_though_nobody_is_told_of_it(tmp_path: Path) -> None:
+    line = Line()
+    async with running_models() as models:
+        with Disk(tmp_path, Health()) as disk:
+            async with kept_on(disk, models, line, preferences=QUIET) as (_, running):
+                line.says(SENTENCE)
+                say(line, "end_of_stream")
+                await running
+    past = kept(tmp_path, "5f1c")
+    assert "session.closed" not in types(line)
+    assert past is not None
+    assert past.is_over
 
 
 async def test_one_whose_client_was_cut_off_is_kept_as_well(tmp_path: Path) -> None:
@@ -718,6 +733,35 @@ async def test_a_server_that_stops_while_it_plays_what_was_left_behind_leaves_it
                 await back
     assert len(finals(after)) == 1
     assert after.heard[-1]["received_ms"] == 4000
+
+
+@pytest.mark.parametrize("played", [True, False])
+async def test_who_comes_back_to_a_server_that_stops_is_sent_to_the_next_one(
+    tmp_path: Path, played: bool
+) -> None:
+    before, between, after = Line(), Line(), Line()
+    await stopped(tmp_path, before)
+    seen = before.heard[-1]["seq"]
+    async with running_models() as models:
+        with Disk(tmp_path, Health()) as disk:
+            async with gone_on(disk, models) as (conversation, running):
+                if played:
+                    back = await resumed(conversation, between, seen)
+                    await between.hears("session.resumed")
+                    conversation.stop()
+                    late = await resumed(conversation, after, seen)
+                else:  # it waits for what is being played
+                    back = late = await resumed(conversation, after, seen)
+                    await asyncio.sleep(0)
+                    conversation.stop()
+                after.says(SECOND_HALF)
+                await running
+                await asyncio.gather(back, late)
+    assert after.heard == []
+    assert after.close == (1012, "session_kept")
+    past = kept(tmp_path, "5f1c")
+    assert past is not None
+    assert past.begun.concluded == {}
 
 
 async def test_a_session_whose_journal_was_lost_is_finished_by_a_stop(tmp_path: Path) -> None:

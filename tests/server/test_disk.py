@@ -49,13 +49,14 @@ async def test_what_is_safe_is_on_the_disk(tmp_path: Path) -> None:
         assert stat.S_IMODE(disk.folder.stat().st_mode) == 0o700
 
 
-async def test_sound_is_written_soon_though_nobody_asks_for_it(tmp_path: Path) -> None:
+async def test_what_is_handed_over_is_written_though_nobody_waits_for_it(tmp_path: Path) -> None:
     with Disk(tmp_path, Health()) as disk:
         log = disk.open("5f1c")
         log.append(OPENED)
-        for number in (1, 2):  # two groups
+        for number in (1, 2):
             log.append(sounding(100, number))
             assert log.unwritten == 400
+            log.hand_over()
             await until(lambda: log.unwritten == 0)
             assert seeds(kept(tmp_path, "5f1c")) == list(range(1, number + 1))
 
@@ -66,7 +67,8 @@ async def test_the_sound_of_several_sessions_is_written_together(tmp_path: Path)
         for log in logs:
             log.append(OPENED)
             log.append(sounding(100))
-        await until(lambda: logs[0].unwritten == 0)
+            log.hand_over()
+        await logs[0].safe()  # they were there before it asked
         assert [log.unwritten for log in logs] == [0, 0, 0]
         assert len(files_in(tmp_path)) == 3
 
@@ -81,7 +83,8 @@ async def test_who_waits_for_his_own_has_nothing_of_others_written_before_its_ti
             log.append(sounding(100, 1))
         await hurried.safe()
         assert (seeds(kept(tmp_path, "hurried")), seeds(kept(tmp_path, "patient"))) == ([1], [])
-        await until(lambda: seeds(kept(tmp_path, "patient")) == [1])
+        await patient.safe()
+        assert seeds(kept(tmp_path, "patient")) == [1]
 
 
 async def test_what_several_sessions_write_stays_in_the_order_of_each(tmp_path: Path) -> None:
@@ -105,13 +108,28 @@ async def test_what_several_sessions_write_stays_in_the_order_of_each(tmp_path: 
     assert sorted(order) == list(range(5))
 
 
-async def test_what_was_appended_is_written_before_the_server_ends(tmp_path: Path) -> None:
+async def test_what_comes_behind_the_end_is_not_kept_and_costs_nobody_anything(tmp_path: Path) -> None:
+    with Disk(tmp_path, Health()) as disk:
+        closed, deleted, other = disk.open("closed"), disk.open("deleted"), disk.open("other")
+        for log in (closed, deleted, other):
+            log.append(OPENED)
+        closed.close()
+        deleted.delete()
+        for log in (closed, deleted, other):
+            log.append(sounding(100, 3))
+            await log.safe()
+        assert (seeds(kept(tmp_path, "closed")), seeds(kept(tmp_path, "other"))) == ([], [3])
+        assert [log.unwritten for log in (closed, deleted, other)] == [0, 0, 0]
+
+
+async def test_what_was_handed_over_is_written_before_the_server_ends(tmp_path: Path) -> None:
     with Disk(tmp_path, Health()) as disk:
         closed, running = disk.open("closed"), disk.open("running")
         for log in (closed, running):
             log.append(OPENED)
             log.append(sounding(100, 3))
         closed.close()
+        running.hand_over()
     for name in ("closed", "running"):
         assert seeds(kept(tmp_path, name)) == [3]
 

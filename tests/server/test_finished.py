@@ -51,6 +51,7 @@ def left_behind(folder: Path, entries: list[Entry]) -> list[Path]:
         journal = disk.open("5f1c")
         for entry in entries:
             journal.append(entry)
+        journal.close()
     return [folder / "5f1c.1.journal"]
 
 

@@ -176,15 +176,37 @@ def test_binary_frames_have_the_encoding_of_the_session() -> None:
     assert client.received == 260
 
 
-@pytest.mark.parametrize(
-    ("chunk_ms", "due"), [(100, [1000, 2000]), (300, [900, 1800]), (700, [700, 1400, 2100])]
-)
-def test_sound_is_acknowledged_once_a_second_to_who_asked(chunk_ms: int, due: list[int]) -> None:
+def test_what_has_come_in_is_acknowledged_once_and_to_who_asked() -> None:
     curious, quiet = Client(events="all"), Client()
-    chunks = [bytes(32 * chunk_ms)] * (2_200 // chunk_ms)
+    for client in (curious, quiet):
+        assert client.intake.acknowledge() is None
+        assert client.append(bytes(3200)) is None
+    acknowledged = {"type": "input_audio_buffer.acknowledged", "received_ms": 100}
+    assert [curious.intake.acknowledge() for _ in range(2)] == [acknowledged, None]
+    assert quiet.intake.acknowledge() is None
+    curious.append(bytes(3200))
+    curious.intake.finish(Reason.END_OF_STREAM)
+    assert curious.intake.acknowledge() is None  # the end says it
+
+
+@pytest.mark.parametrize(
+    ("chunk_ms", "due"), [(100, [2000, 4000]), (700, [2100, 4200]), (2500, [2500, 5000])]
+)
+def test_who_sends_much_at_once_is_answered_at_once(chunk_ms: int, due: list[int]) -> None:
+    curious, quiet = Client(events="all"), Client()
+    chunks = [bytes(32 * chunk_ms)] * (5_000 // chunk_ms)
     told = [reply["received_ms"] for reply in map(curious.append, chunks) if reply]
     assert told == due
     assert not any(map(quiet.append, chunks))
+
+
+def test_what_came_in_before_and_what_a_client_is_told_when_it_comes_back_is_not_acknowledged() -> None:
+    client = Client(events="all")
+    client.intake.hear(np.zeros(1600, np.float32))
+    assert client.intake.acknowledge() is None
+    client.append(bytes(3200))
+    client.intake.pause()
+    assert client.intake.acknowledge() is None
 
 
 def test_a_long_message_is_taken_in_piece_by_piece_and_acknowledged_as_it_is() -> None:
@@ -335,8 +357,9 @@ def test_after_cuts_anywhere_the_client_goes_on_at_the_millisecond_and_nothing_i
 
 def test_no_more_is_acknowledged_than_a_client_that_comes_back_can_leave_out() -> None:
     client = Client(events="all")
-    assert client.append(bytes(2 * 7_999)) is None
-    (told,) = [reply["received_ms"] for reply in [client.append(bytes(2 * 8_014))] if reply]
-    assert (client.received, told) == (16_013, 1000)
+    client.append(bytes(2 * 16_013))
+    reply = client.intake.acknowledge()
+    assert reply is not None
+    assert (client.received, reply["received_ms"]) == (16_013, 1000)
     client.intake.pause()
     assert client.intake.received_ms == 1000

@@ -1,5 +1,6 @@
 """What is kept of a session on disk, and when a new file is due."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,6 +90,20 @@ async def test_answers_are_counted_and_acknowledgements_and_complaints_are_not(t
         "session.updated",
         "error",
     ]
+
+
+async def test_what_nobody_waits_for_is_written_all_the_same(tmp_path: Path) -> None:
+    with recording(tmp_path) as (kept_there, log):
+        kept_there.sound(Clip(np.zeros(100, np.float32), 0))
+        kept_there.write()
+        await settled_down(log)
+        assert len(found(tmp_path).tail) == 1
+
+
+async def settled_down(log: Log) -> None:
+    async with asyncio.timeout(20):
+        while log.unwritten:
+            await asyncio.sleep(0.001)
 
 
 async def test_what_is_told_of_an_utterance_is_known_to_who_goes_on(tmp_path: Path) -> None:

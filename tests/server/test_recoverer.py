@@ -51,6 +51,7 @@ async def leave_behind(folder: Path, *names: str) -> None:
             log = disk.open(name)
             log.append(OPENED)
             log.append(sounding(100, number))
+            log.close()
 
 
 async def test_one_that_was_over_for_long_is_forgotten_and_a_fresh_one_may_still_be_asked(
@@ -61,6 +62,7 @@ async def test_one_that_was_over_for_long_is_forgotten_and_a_fresh_one_may_still
             log = disk.open(name)
             log.append(OPENED)
             log.append(Told("Closed"))
+            log.close()
     os.utime(tmp_path / "old.1.journal", (time.time() - 100,) * 2)
     carrier = Carrier()
     carrier.over.set()
@@ -104,6 +106,7 @@ async def test_those_that_were_over_are_held_and_the_first_is_the_one_that_ended
             log = disk.open(name)
             log.append(OPENED)
             log.append(Told("Closed"))
+            log.close()
     for number, name in enumerate(("a", "bad", "b")):
         os.utime(tmp_path / f"{name}.1.journal", (time.time() - 10 + number,) * 2)
     carrier, held = Carrier({"bad": KeyError("owner")}), list[list[str]]()

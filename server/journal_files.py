@@ -34,6 +34,12 @@ class JournalFiles:
         self.number = 0
         self._older: deque[tuple[Path, int]] = deque()
         self._file: BinaryIO | None = None
+        self._frames: list[bytes] = []  # for the newest, not written yet
+
+    @property
+    def has_older(self) -> bool:
+        """Files that can go once the newest is on the medium."""
+        return bool(self._older)
 
     @property
     def _path(self) -> Path:
@@ -49,12 +55,12 @@ class JournalFiles:
         self._file = newest.open("ab")
 
     def write(self, entry: Entry) -> None:
-        """Into the file's buffer. Opened begins a new file."""
+        """With the next flush, in one piece with all that waits for it. Opened begins a new file."""
         if isinstance(entry, Opened):
             self._begin()
         assert self._file is not None, "a file begins with Opened"
         data = encoded(entry)
-        self._file.write(data)
+        self._frames.append(data)
         self.newest += len(data)
         self.size += len(data)
         if isinstance(entry, Opened):
@@ -65,6 +71,9 @@ class JournalFiles:
 
     def flush(self, sync: bool) -> None:
         if self._file is not None:
+            data = b"".join(self._frames)
+            self._frames.clear()
+            self._file.write(data)
             self._file.flush()
             if sync:
                 os.fdatasync(self._file.fileno())

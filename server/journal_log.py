@@ -118,9 +118,11 @@ class Log:
         self._guarded(lambda: self._files.flush(sync))()
 
     def unsynced(self) -> Written | None:
-        """For the syncer; None where there is nothing of it."""
-        self.flush(sync=False)
-        return None if self.lost else Written(partial(self._synced, self._files.number), self._failed)
+        """For the syncer; None where there is nothing of it. What was touched is flushed already."""
+        if self.lost:
+            return None
+        waits = partial(self._synced, self._files.number) if self._files.has_older else None
+        return Written(waits, self._failed)
 
     def _synced(self, number: int) -> None:
         self._disk.do(self._guarded(lambda: self._files.synced(number)))

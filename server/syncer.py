@@ -12,9 +12,12 @@ from typing import Final, NamedTuple
 
 
 class Written(NamedTuple):
-    """Something new in files of one owner. One of them is called in the thread."""
+    """Something new in files of one owner. One of them is called in the thread.
 
-    synced: Callable[[], None]
+    synced: None where nobody waits for that
+    """
+
+    synced: Callable[[], None] | None
     failed: Callable[[OSError], None]
 
 
@@ -52,7 +55,8 @@ class Syncer:
                 each.failed(error)
         else:
             for each in written:
-                each.synced()
+                if each.synced is not None:
+                    each.synced()
 
 
 _LIBRARY: Final = ctypes.CDLL(None, use_errno=True)

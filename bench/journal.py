@@ -40,6 +40,7 @@ from bench.tape import Tape
 from bench.wsload import HandshakeError, LoadSocket, open_socket
 
 EVENTS: Final = "session.created,session.closed,input_audio_buffer.acknowledged"
+LIVELY: Final = f"{EVENTS},transcript.partial"  # of the streams that are the load
 POLICIES: Final = ("off", "never", "second", "always")
 BYTES_PER_SECOND: Final = 32_000  # of PCM16 at 16 kHz
 SECONDS_SAID: Final = 6.0  # by a session before it is cut off, or its server killed
@@ -131,7 +132,7 @@ def under_load(tapes: Sequence[Tape], policy: str, options: argparse.Namespace) 
         running_server(options.server_core, settings_with(policy, folder)) as server,
         pinned(options.client_core),
     ):
-        url = f"{server.url}?events={EVENTS}"
+        url = f"{server.url}?events={EVENTS}"  # from the handshake on, or a session cannot be resumed
         figures = uvloop.run(measure(tapes, url, options, server.pid))
         written = bytes_in(Path(folder))
     said = options.streams * options.seconds * BYTES_PER_SECOND
@@ -248,6 +249,7 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.journal", description=__doc__)
     add_arguments(parser, streams=200)
+    parser.set_defaults(events=LIVELY)
     parser.add_argument("--rounds", type=int, default=2, help="of all policies, one after the other")
     parser.add_argument("--sessions", type=int, default=100, help="that are open when the server is killed")
     parser.add_argument("--resumes", type=int, default=40)

@@ -109,6 +109,7 @@ class JournalFiles:
             if self.number:
                 self._path.unlink(missing_ok=True)
             self.size = self.newest = 0
+            self._frames.clear()
 
     def _begin(self) -> None:
         self.close()

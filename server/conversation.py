@@ -74,7 +74,6 @@ class Conversation:
         self._comeback = dialect.comeback
         self._journal = Journal(journal_bytes if self._comeback else 0)
         self._recording = self._comeback.recording if self._comeback else Recording()
-        self.suspended = False  # it goes on with another server
         self._past = Past()
         self._played = asyncio.Event()  # what came in before has come in once more
         self._socket: Socket | None = None
@@ -83,11 +82,16 @@ class Conversation:
         self._over = asyncio.Event()  # everything has been told
         self._patience = Patience(resume_seconds if self._comeback else 0.0)
 
+    @property
+    def suspended(self) -> bool:
+        """It goes on with another server."""
+        return self._teller.stopped
+
     def stop(self) -> None:
         """The server stops: no more audio is taken in, and what is open is finished, here or by the next."""
         self._stopping = True
         if self._recording.lasts:
-            self.suspended = self._pump.handed_over = self._teller.stopped = True
+            self._pump.handed_over = self._teller.stopped = True
             self._main.cancel()
             return
         self._finish(Reason.END_OF_STREAM)

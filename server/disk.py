@@ -54,7 +54,7 @@ class Disk:
         self._most = most
         self._keep = keep
         self._todo: deque[tuple[Work, Work | None]] = deque()  # bounded: see Recording.has_room
-        self._touched: set[Log] = set()  # with something in their buffers
+        self._touched: set[Log] = set()  # with something that is not flushed yet
         self._unsynced: set[Log] = set()
         self._synced_at = 0.0
         self._syncer = Syncer(folder)

@@ -114,20 +114,17 @@ class NativeDialect:
         return [{**created, "session": preferences.effective(), **self._greeting}]
 
     def receive(self, message: str | bytes) -> Sequence[Message]:
-        reply = self._intake.receive(message)
-        return () if reply is None else [reply]
+        return _listed(self._intake.receive(message))
 
     @property
     def has_more(self) -> bool:
         return self._intake.has_more
 
     def go_on(self) -> Sequence[Message]:
-        reply = self._intake.go_on()
-        return () if reply is None else [reply]
+        return _listed(self._intake.go_on())
 
     def acknowledge(self) -> Sequence[Message]:
-        reply = self._intake.acknowledge()
-        return () if reply is None else [reply]
+        return _listed(self._intake.acknowledge())
 
     def pause(self) -> None:
         self._intake.pause()
@@ -139,8 +136,7 @@ class NativeDialect:
         self._intake.finish(reason)
 
     def tell(self, event: Event) -> Sequence[Message]:
-        message = self._wire.message_of(event, self._intake.preferences)
-        return () if message is None else [message]
+        return _listed(self._wire.message_of(event, self._intake.preferences))
 
     def complain(self, error: ClientError) -> Message:
         return error.as_event()
@@ -152,6 +148,10 @@ class NativeDialect:
     def describe(self) -> Mapping[str, object]:
         effective = self._intake.preferences.effective()
         return {key: value for key, value in effective.items() if key not in PRIVATE}
+
+
+def _listed(message: Message | None) -> Sequence[Message]:
+    return () if message is None else [message]
 
 
 class NativeDoor(Door):

@@ -5,7 +5,6 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,15 +22,10 @@ from tests.server.journaled import (
     opened_after,
     seeds,
     sounding,
+    until,
 )
 
 HOUR = 3600.0
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 async def test_what_is_safe_is_on_the_disk(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """What is kept of a session on disk, and when a new file is due."""
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +21,7 @@ from server.recording import (
 from stream.entry import REPLY, Command, Ended, Sound, settled
 from stream.events import Final, MarkerReached, Partial
 from stream.recovery import Recovered
-from tests.server.journaled import OPENED, files_in, full_disk, kept, sounding
+from tests.server.journaled import OPENED, files_in, full_disk, kept, sounding, until
 from vad.segmenter import Reason
 
 ACKNOWLEDGED = {"type": "input_audio_buffer.acknowledged", "received_ms": 500}
@@ -96,14 +95,8 @@ async def test_what_nobody_waits_for_is_written_all_the_same(tmp_path: Path) -> 
     with recording(tmp_path) as (kept_there, log):
         kept_there.sound(Clip(np.zeros(100, np.float32), 0))
         kept_there.write()
-        await settled_down(log)
+        await until(lambda: log.unwritten == 0)
         assert len(found(tmp_path).tail) == 1
-
-
-async def settled_down(log: Log) -> None:
-    async with asyncio.timeout(20):
-        while log.unwritten:
-            await asyncio.sleep(0.001)
 
 
 async def test_what_is_told_of_an_utterance_is_known_to_who_goes_on(tmp_path: Path) -> None:

@@ -4,20 +4,25 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from asr.errors import ModelUnavailable
-from asr.memory import held, on_disk
+from asr.memory import on_disk
 from tests.asr.test_models import ROOT, elsewhere
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells")
 def test_what_this_process_holds_grows_with_what_it_makes() -> None:
-    before = held("cpu")
-    made = np.ones(100 << 20, np.uint8)
-    assert 90 << 20 < held("cpu") - before < 200 << 20
-    assert made[-1] == 1
+    source = """
+import numpy as np
+from asr.memory import held
+before = held("cpu")
+made = np.ones(100 << 20, np.uint8)
+print(held("cpu") - before, made[-1])
+"""  # a process of its own: in this one it may fit into what other tests have freed
+    grown, last = elsewhere(source).split()
+    assert 90 << 20 < int(grown) < 200 << 20
+    assert last == "1"
 
 
 def test_who_has_not_imported_torch_holds_nothing_on_a_gpu_and_does_not_import_it_for_that() -> None:

@@ -1,4 +1,4 @@
-"""docs/realtime.md says what the Realtime door does: its messages, settings, errors and bounds."""
+"""Check docs/realtime.md against the code: messages, settings, errors and bounds."""
 
 from collections.abc import Iterator
 from typing import Any, Final, get_args
@@ -40,7 +40,7 @@ IDLE: Final = PLAIN.merged({"turn_detection": {"type": "server_vad", "idle_timeo
 
 
 def test_the_types_that_a_client_may_send_are_those_of_the_page() -> None:
-    told = [type_ for row in rows(section(PAGE, "What the client says")) for type_ in codes(row[0])]
+    told = [type_ for row in rows(section(PAGE, "Client to server")) for type_ in codes(row[0])]
     intake = RealtimeIntake(Pump(silent_models(), PLAIN.options), PLAIN)
     assert sorted(told) == sorted(map(str, intake._handlers))
 
@@ -66,7 +66,7 @@ EVENTS: Final[list[Event]] = [
 
 
 def test_the_types_that_a_server_sends_are_those_of_the_page() -> None:
-    told = {type_ for row in rows(section(PAGE, "What the server says")) for type_ in codes(row[0])}
+    told = {type_ for row in rows(section(PAGE, "Server to client")) for type_ in codes(row[0])}
     wire = RealtimeWire("s", PLAIN)
     sent = {message["type"] for event in EVENTS for message in wire.messages_of(event)}
     sent |= {"session.created", "transcription_session.created", "conversation.item.created"}

@@ -32,63 +32,62 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self.requests = self._counter(
-            "stt_http_requests_total", "Requests under /v1 that were answered", "path", "status"
+            "stt_http_requests_total", "Answered requests under /v1", "path", "status"
         )
-        self.ready = Gauge("stt_ready", "1 while /ready says so", registry=self._registry)
-        self.keys = Gauge("stt_keys", "API keys that are known", registry=self._registry)
+        self.ready = Gauge("stt_ready", "1 while /ready answers 200, else 0", registry=self._registry)
+        self.keys = Gauge("stt_keys", "Known API keys", registry=self._registry)
         self.key_file_errors = self._counter(
-            "stt_key_file_errors_total", "Looks at the file of keys that found it changed and unreadable"
+            "stt_key_file_errors_total", "Failed attempts to read the changed key file"
         )
-        self.errors = self._counter("stt_errors_total", "Errors told to clients", "code")
+        self.errors = self._counter("stt_errors_total", "Errors sent to clients", "code")
         self._add_sessions()
         self._add_recognition()
 
     def _add_sessions(self) -> None:
         self.loop_lag = self._histogram(
-            "stt_loop_lag_seconds", "Lag of a 10 ms heartbeat of the event loop", LAG_BUCKETS
+            "stt_loop_lag_seconds", "Delay of a 10 ms heartbeat on the event loop, in seconds", LAG_BUCKETS
         )
         self._keys_named: set[str] = set()
-        self.sessions_total = self._counter("stt_sessions_total", "Sessions that were admitted", "key")
-        self.audio_seconds = self._counter(
-            "stt_audio_seconds_total", "Seconds of audio by what became of it", "fate"
+        self.sessions_total = self._counter("stt_sessions_total", "Admitted sessions", "key")
+        self.audio_seconds = self._counter("stt_audio_seconds_total", "Seconds of audio by outcome", "fate")
+        self.lost_samples = self._counter("stt_lost_samples_total", "Received samples without an outcome")
+        self.finals = self._counter(
+            "stt_finals_total", "Finals by the reason why the utterance ended", "reason"
         )
-        self.lost_samples = self._counter(
-            "stt_lost_samples_total", "Samples that were received and of which nothing became"
-        )
-        self.finals = self._counter("stt_finals_total", "Finals by why the utterance ended", "reason")
         self.final_latency = self._histogram(
             "stt_final_latency_seconds",
-            "Time from the arrival of an utterance's last speech to its final being told",
+            "Seconds from the arrival of the last speech of an utterance to the sending of its final",
             LATENCY_BUCKETS,
             "reason",
         )
         self.eager_finals = self._counter(
-            "stt_eager_finals_total", "Finals whose text was there when the pause became the end"
+            "stt_eager_finals_total", "Finals whose text was ready when the utterance ended"
         )
         self.guarded_segments = self._counter(
-            "stt_guarded_segments_total", "Segments whose text was refused, by the guard that did", "guard"
+            "stt_guarded_segments_total", "Segments whose text was rejected, by guard", "guard"
         )
 
     def _add_recognition(self) -> None:
         self.jobs = self._counter(
             "stt_asr_jobs_total",
-            "Jobs for a recognizer by what they were for and what became of them",
+            "Recognition tasks by kind and outcome",
             "kind",
             "fate",
         )
-        self.batch_size = self._histogram("stt_asr_batch_size", "Jobs in a batch", SIZE_BUCKETS)
+        self.batch_size = self._histogram("stt_asr_batch_size", "Recognition tasks in a batch", SIZE_BUCKETS)
         self.waits = self._histogram(
-            "stt_asr_wait_seconds", "Wait of a job until its batch began", WAIT_BUCKETS, "kind"
+            "stt_asr_wait_seconds",
+            "Seconds that a recognition task waited for its batch",
+            WAIT_BUCKETS,
+            "kind",
         )
         self.batch_seconds = self._histogram(
-            "stt_asr_batch_seconds", "Time that a recognizer took for a batch", BATCH_BUCKETS
+            "stt_asr_batch_seconds", "Seconds that a recognizer took for a batch", BATCH_BUCKETS
         )
         self.step_seconds = self._histogram(
-            "stt_vad_step_seconds", "Time that a step of the detector took", STEP_BUCKETS
+            "stt_vad_step_seconds", "Seconds that a step of the voice detector took", STEP_BUCKETS
         )
-        self.restarts = self._counter(
-            "stt_model_restarts_total", "Times that a recognizer was started again", "model"
-        )
+        self.restarts = self._counter("stt_model_restarts_total", "Restarts of a recognizer", "model")
 
     def _counter(self, name: str, what: str, *labels: str) -> Counter:
         return Counter(name, what, labels, registry=self._registry)
@@ -141,38 +140,36 @@ class Metrics:
 
         recognizers = engine.recognizers
 
-        gauge("stt_open_sessions", "Sessions that are open").set_function(lambda: len(admission))
-        gauge("stt_open_files", "Files that are taken in or transcribed").set_function(lambda: len(files))
-        gauge("stt_troubles", "Troubles that /ready tells of").set_function(
+        gauge("stt_open_sessions", "Open sessions").set_function(lambda: len(admission))
+        gauge("stt_open_files", "Files that are being received or transcribed").set_function(
+            lambda: len(files)
+        )
+        gauge("stt_troubles", "Problems that /ready reports").set_function(
             lambda: len(engine.health.troubles)
         )
-        gauge("stt_asr_waiting", "Jobs that wait for a recognizer").set_function(lambda: recognizers.waiting)
-        gauge("stt_asr_batches", "Batches the recognizers were given").set_function(
-            lambda: recognizers.batches
-        )
-        gauge("stt_asr_items", "Jobs in those batches").set_function(lambda: recognizers.items)
-        gauge("stt_models_loaded", "Recognizers that are loaded").set_function(lambda: recognizers.loaded)
-        gauge("stt_models_memory_bytes", "Memory that recognizers take").set_function(
+        gauge("stt_asr_waiting", "Recognition tasks that wait").set_function(lambda: recognizers.waiting)
+        gauge("stt_asr_batches", "Batches given to the recognizers").set_function(lambda: recognizers.batches)
+        gauge("stt_asr_items", "Recognition tasks in these batches").set_function(lambda: recognizers.items)
+        gauge("stt_models_loaded", "Loaded recognizers").set_function(lambda: recognizers.loaded)
+        gauge("stt_models_memory_bytes", "Memory used by the recognizers, in bytes").set_function(
             lambda: recognizers.memory
         )
         overload = admission.limits.overload
-        gauge("stt_lag_seconds", "Seconds that finals wait, as of the last look").set_function(
+        gauge("stt_lag_seconds", "Seconds that finals wait for recognition, at the last check").set_function(
             lambda: overload.lag
         )
         gauge(
             "stt_demand",
-            "Part of the recognizers' time that the open streams need; from 1 on they fall behind",
+            "Fraction of the recognizers' time that the open streams need; from 1 on recognition falls behind",
         ).set_function(lambda: overload.demand)
-        gauge("stt_overload_step", "What is given up while recognition is behind").set_function(
-            lambda: overload.step
-        )
-        gauge("stt_vad_waiting", "Streams that wait for the detector").set_function(
+        gauge("stt_overload_step", "Load-shedding level").set_function(lambda: overload.step)
+        gauge("stt_vad_waiting", "Streams that wait for the voice detector").set_function(
             lambda: 0 if engine.vad is None else len(engine.vad)
         )
-        gauge("stt_vad_batches", "Steps the detector was given").set_function(
+        gauge("stt_vad_batches", "Steps of the voice detector").set_function(
             lambda: 0 if engine.vad is None else engine.vad.batches
         )
-        gauge("stt_vad_items", "Streams in those steps").set_function(
+        gauge("stt_vad_items", "Streams in these steps").set_function(
             lambda: 0 if engine.vad is None else engine.vad.items
         )
 

@@ -31,7 +31,6 @@ from server.patience import Patience
 from server.recording import Recording
 from server.socket import Socket, SocketClosed
 from server.teller import Record, Teller
-from server.wire import whole
 from stream.entry import REPLY, Command, Ended, Sound, kind_of
 from stream.errors import DetectorFailed, Overloaded, StreamBroken, Unread
 from stream.journal import Journal
@@ -115,8 +114,10 @@ class Conversation:
         """As `run`, of a session that another server left behind: it waits for its client."""
         session_id.set(self.id)
         log.info("session goes on: %s", self._dialect.describe())
+        assert self._comeback is not None  # only sessions that can be resumed are journalled
         self._past = Past(past.told)
-        self._journal.restore(past.number, [orjson.dumps(whole(*each)) for each in past.messages])
+        messages = [orjson.dumps(self._comeback.with_audio(*each)) for each in past.messages]
+        self._journal.restore(past.number, messages)
         await self._run(self._play(past.tail))
 
     async def _run(self, listening: Coroutine[Any, Any, None]) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from audio.clip import Samples
 from server.errors import ClientError
 from server.recording import Recording
 from stream.entry import Command, Ended, Sound
@@ -39,6 +40,13 @@ class Comeback(Protocol):
 
     def welcome(self, seen: int, replayed: int) -> Message:
         """What is told first to who has come back, and has seen the messages up to a number."""
+        ...
+
+    def with_audio(self, message: Mapping[str, Any], samples: Samples | None) -> Mapping[str, Any]:
+        """Restore a message that the journal keeps without its audio.
+
+        samples: float32 at 16 kHz; None if the message had no audio or the audio is lost.
+        """
         ...
 
 

@@ -34,6 +34,13 @@ class Comeback(Protocol):
         """Acts on what came in before; returns the replies."""
         ...
 
+    def is_replayed(self, replies: Sequence[Message]) -> bool:
+        """Tell whether a replay of the message that was answered gives these replies again.
+
+        False for what depends on time, such as acknowledgements of audio.
+        """
+        ...
+
     def pause(self) -> None:
         """The client is cut off: what the decoder still holds comes in, for the client goes on behind it."""
         ...

@@ -16,7 +16,7 @@ from server.disk import Disk
 from server.door import Door, Opening, Resumption
 from server.errors import ClientError, overloaded
 from server.finished import Finished
-from server.intake import Intake
+from server.intake import ACKNOWLEDGED, Intake
 from server.journal_log import Log
 from server.preferences import PRIVATE, Preferences
 from server.query import session_from_query
@@ -98,6 +98,9 @@ class NativeDialect:
             case Ended(reason):
                 self._intake.finish(reason)
         return ()
+
+    def is_replayed(self, replies: Sequence[Message]) -> bool:
+        return any(reply["type"] != ACKNOWLEDGED for reply in replies)
 
     @property
     def comeback(self) -> Self | None:

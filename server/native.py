@@ -183,15 +183,14 @@ def _listed(message: Message | None) -> Sequence[Message]:
 class NativeDoor(Door):
     """/ws/stt."""
 
-    disk: Disk | None = None  # where sessions are kept beyond the server
-
     def recording(self, name: str) -> Recording:
         """Of a new session. Raises ClientError while none could be kept."""
-        if self.disk is None:
+        store = self._journals.store if self._journals else None
+        if store is None:
             return Recording()
-        if not self.disk.has_room:
+        if not store.has_room:
             raise overloaded("Sessions cannot be kept at present: there is no room for their journals.")
-        return DiskRecording(self.disk.open(name))
+        return DiskRecording(store.open(name))
 
     async def go_on(self, name: str, past: Recovered, log: Log) -> None:
         """With a session that another server left behind. Raises ClientError where there is no model for it,

@@ -21,8 +21,8 @@ JOINED_SECONDS: Final = 0.1  # what a batch may take that finals share with less
 MOST_FAILED_STEPS: Final = 3  # in a row: each ends all streams that were in it
 
 
-def _unprepared() -> None:
-    pass
+def unprepared() -> None:
+    """Prepare nothing: the default of what a process calls first."""
 
 
 def detector_worker(
@@ -76,7 +76,7 @@ def recognizer_worker(
     threads: int = 0,
     deadline: float = FOR_EVER,
     watcher: Watcher | None = None,
-    prepare: Callable[[], None] = _unprepared,
+    prepare: Callable[[], None] = unprepared,
 ) -> Worker[Request, Hypothesis]:
     """Its `description` is a Report.
 
@@ -102,7 +102,7 @@ def recognizer_worker(
             watcher=watcher,
         )
     # The bars' lock would be left behind, with a warning, when the process is killed; and a log is no place
-    # for them. `python -m asr pull` is there for long downloads.
+    # for them. `python -m cli pull` is there for long downloads.
     environment = {"HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     if threads:
         environment["OMP_NUM_THREADS"] = str(threads)

@@ -353,14 +353,14 @@ def test_a_session_of_the_server_before_belongs_to_its_key(tmp_path: Path) -> No
 
 async def test_without_a_folder_nothing_is_kept(tmp_path: Path) -> None:
     settings = free_settings()
-    async with kept_in_journals(settings, Engine(settings), None):  # type: ignore[arg-type]
+    async with kept_in_journals(settings, Engine(settings.engine_options()), None):  # type: ignore[arg-type]
         pass
 
 
 async def test_a_server_whose_folder_is_in_use_does_not_start(tmp_path: Path) -> None:
     settings = free_settings(journal_dir=str(tmp_path))
     with Disk(tmp_path, Health()), pytest.raises(DiskInUse):
-        async with kept_in_journals(settings, Engine(settings), None):  # type: ignore[arg-type]
+        async with kept_in_journals(settings, Engine(settings.engine_options()), None):  # type: ignore[arg-type]
             pass
 
 

@@ -30,8 +30,9 @@ from stream.errors import StreamError
 from stream.events import Failed
 from stream.events import Final as FinalEvent
 from stream.models import Models
-from stream.offline import load_models, transcribe_file
+from stream.offline import transcribe_file
 from stream.options import SessionOptions
+from stream.workers import load_models
 
 OK: Final = 0
 FAILED: Final = 1  # a file or more; the others are done

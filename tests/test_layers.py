@@ -34,7 +34,13 @@ MODEL_FILES: Final = {
 }
 # A command line in a room is no part of it, but an entry point, as main.py is.
 ENTRY_POINTS: Final = {"asr/__main__.py": {"stream"}}
-ASYNCHRONOUS: Final = {"stream/pump.py", "stream/offline.py", "stream/thread.py", "asr/__main__.py"}
+ASYNCHRONOUS: Final = {
+    "stream/pump.py",
+    "stream/offline.py",
+    "stream/thread.py",
+    "stream/workers.py",
+    "asr/__main__.py",
+}
 # Inside a function, where there is a CUDA driver, or where torch was imported already.
 ASK_FOR_A_GPU: Final = {"asr/models.py", "asr/memory.py"}
 PURE_DOORS: Final = {

@@ -109,7 +109,7 @@ def recognizer_worker(
             watcher=watcher,
         )
     # The bars' lock would be left behind, with a warning, when the process is killed; and a log is no place
-    # for them. `python -m cli pull` is there for long downloads.
+    # for them. `./entrypoint.sh pull` is there for long downloads.
     environment = {"HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     if threads:
         environment["OMP_NUM_THREADS"] = str(threads)

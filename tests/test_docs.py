@@ -74,7 +74,7 @@ from vad.segmenter import Reason
 from vad.work import Work
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-ROOMS: Final = ("audio", "batching", "vad", "asr", "stream", "server", "client")
+ROOMS: Final = ("audio", "batching", "vad", "asr", "stream", "server", "cli", "client")
 PAGES: Final = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/*.md")])
 DEFAULTS: Final = Settings.model_construct()  # whatever the environment says
 

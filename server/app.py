@@ -23,6 +23,7 @@ from server.drain import drained_on_signal
 from server.engine import Engine
 from server.entrance import Entrance
 from server.envelope import HEADER, add_envelope
+from server.gauges import add_gauges
 from server.health import Health
 from server.journals import JournalLifespan
 from server.key_check import OPEN, KeyCheck
@@ -74,7 +75,7 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     limits = Limits(overload, addresses, Accounts(), steward.look)
     admission = Admission(settings.max_sessions, limits=limits)
     files = Admission(settings.max_files, "files", limits)
-    metrics.watch(engine, admission, files)
+    add_gauges(metrics, engine, admission, files)
     journals = JournalLifespan(settings, engine.health)
 
     async def drain() -> None:
@@ -135,7 +136,7 @@ def _engine(
             tracer.batch(batch, seconds)
 
     return Engine(
-        settings,
+        settings.engine_options(),
         on_failure,
         health=Health(),
         observe=metrics.observe_batch,
@@ -145,6 +146,7 @@ def _engine(
         account=metrics.count_audio,
         relief=lambda: overload.relief,
         on_restart=metrics.count_restart,
+        prepare=partial(logs.set_up, settings.log_level, settings.log_format),
     )
 
 

@@ -2,15 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from audio.clip import seconds_from_samples
 from batching.batcher import Taken
-from server.admission import Admission
-from server.engine import Engine
 from stream.events import Closed, Event, Failed
 from stream.events import Final as FinalEvent
 from stream.models import Fate
@@ -133,48 +131,9 @@ class Metrics:
         for taken in batch:
             self.waits.labels(Kind(taken.priority).name.lower()).observe(taken.waited)
 
-    def watch(self, engine: Engine, admission: Admission, files: Admission) -> None:
-        """Adds what is read at the moment of asking."""
-
-        def gauge(name: str, what: str) -> Gauge:
-            return Gauge(name, what, registry=self._registry)
-
-        recognizers = engine.recognizers
-
-        gauge("stt_open_sessions", "Sessions that are open").set_function(lambda: len(admission))
-        gauge("stt_open_files", "Files that are taken in or transcribed").set_function(lambda: len(files))
-        gauge("stt_troubles", "Troubles that /ready tells of").set_function(
-            lambda: len(engine.health.troubles)
-        )
-        gauge("stt_asr_waiting", "Jobs that wait for a recognizer").set_function(lambda: recognizers.waiting)
-        gauge("stt_asr_batches", "Batches the recognizers were given").set_function(
-            lambda: recognizers.batches
-        )
-        gauge("stt_asr_items", "Jobs in those batches").set_function(lambda: recognizers.items)
-        gauge("stt_models_loaded", "Recognizers that are loaded").set_function(lambda: recognizers.loaded)
-        gauge("stt_models_memory_bytes", "Memory that recognizers take").set_function(
-            lambda: recognizers.memory
-        )
-        overload = admission.limits.overload
-        gauge("stt_lag_seconds", "Seconds that finals wait, as of the last look").set_function(
-            lambda: overload.lag
-        )
-        gauge(
-            "stt_demand",
-            "Part of the recognizers' time that the open streams need; from 1 on they fall behind",
-        ).set_function(lambda: overload.demand)
-        gauge("stt_overload_step", "What is given up while recognition is behind").set_function(
-            lambda: overload.step
-        )
-        gauge("stt_vad_waiting", "Streams that wait for the detector").set_function(
-            lambda: 0 if engine.vad is None else len(engine.vad)
-        )
-        gauge("stt_vad_batches", "Steps the detector was given").set_function(
-            lambda: 0 if engine.vad is None else engine.vad.batches
-        )
-        gauge("stt_vad_items", "Streams in those steps").set_function(
-            lambda: 0 if engine.vad is None else engine.vad.items
-        )
+    def gauge(self, name: str, what: str, read: Callable[[], float]) -> None:
+        """Add a gauge whose value `read` returns whenever the metrics are written out."""
+        Gauge(name, what, registry=self._registry).set_function(read)
 
     def text(self) -> bytes:
         """The exposition format, text version 0.0.4."""

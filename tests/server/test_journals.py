@@ -412,7 +412,7 @@ async def test_sessions_are_recovered_once_models_are_ready(tmp_path: Path) -> N
 async def test_door_asks_clients_to_retry_until_sessions_are_recovered(tmp_path: Path) -> None:
     settings, line = free_settings(journal_dir=str(tmp_path)), Line()
     journals = JournalLifespan(settings, Health())
-    engine, admission = Engine(settings), Admission(1)
+    engine, admission = Engine(settings.engine_options()), Admission(1)
     door = NativeDoor(settings, engine, admission, Metrics(), gate=Gate(), journals=journals)
     await door.serve(line.asking("resume=token&ack=0"))
     assert line.heard[0]["error"]["code"] == "models_not_ready"

@@ -542,7 +542,7 @@ class SlowEngine(Engine):
     """Its recognizer comes when `gate` opens."""
 
     def __init__(self) -> None:
-        super().__init__(free_settings())
+        super().__init__(free_settings().engine_options())
         self.state = State.READY
         self.gate = asyncio.Event()
 

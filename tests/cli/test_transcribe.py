@@ -1,10 +1,6 @@
-"""The command line: what it prints, what it writes, and what it returns."""
+"""`transcribe`: what it prints, what it writes, and what it returns."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
 import wave
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,31 +9,20 @@ import numpy as np
 import pytest
 from rich.progress import Progress
 
-from asr.__main__ import FAILED, OK, UNUSABLE, Desk, main
 from asr.hypothesis import Hypothesis, Request
-from asr.models import KNOWN
 from asr.transcript import Transcript
 from audio.clip import Samples
+from cli.__main__ import FORMATS, main
+from cli.console import FAILED, UNUSABLE
+from cli.transcribe import SUFFIXES, WRITERS, Files
 from stream.options import SessionOptions
 from tests.asr import tiny
+from tests.cli.running import ROOT, command
 from tests.stream.little import sound
 from tests.stream.working import Recognizer, models
 
-ROOT = Path(__file__).parents[2]
 SECOND = 16_000
 TALK = sound((False, SECOND), (True, SECOND), (False, SECOND), (True, 2 * SECOND), (False, SECOND))
-
-
-def command(*arguments: str | Path, **environment: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "asr", *arguments],
-        cwd=ROOT,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 def write_wav(path: Path, samples: Samples) -> Path:
@@ -59,7 +44,7 @@ class Refusing(Recognizer):
 
 
 class Counter:
-    """A desk's transcripts, and whether a file failed."""
+    """What Files keeps, and whether a file failed."""
 
     def __init__(self) -> None:
         self.kept: list[Transcript] = []
@@ -67,9 +52,9 @@ class Counter:
 
     async def serve(self, *paths: Path, recognizer: Recognizer | None = None) -> list[Transcript | None]:
         async with models(recognizer) as shared:
-            desk = Desk(shared, "little", SessionOptions(), Progress(disable=True), self.kept.append)
-            transcripts = [await desk.transcribe(path) for path in paths]
-        self.failed = desk.failed
+            files = Files(shared, "little", SessionOptions(), Progress(disable=True), self.kept.append)
+            transcripts = [await files.transcribe(path) for path in paths]
+        self.failed = files.failed
         return transcripts
 
 
@@ -148,36 +133,12 @@ def test_what_makes_no_sense_is_refused_with_the_usage(
     with pytest.raises(SystemExit) as raised:
         main(arguments)
     assert raised.value.code == UNUSABLE
-    assert "usage: python -m asr" in capsys.readouterr().err
+    assert "usage: python -m cli" in capsys.readouterr().err
     assert not Path("out").exists()
 
 
-def test_the_table_tells_what_is_known_and_what_is_here(tmp_path: Path) -> None:
-    for model, files in {"whisper-tiny": ["model.safetensors"], "whisper-base": []}.items():
-        snapshot = tmp_path / "hub" / f"models--openai--{model}" / "snapshots" / "1"
-        snapshot.mkdir(parents=True)
-        for name in ["config.json", *files]:
-            (snapshot / name).write_text("{}")
-        (snapshot.parents[1] / "refs").mkdir()
-        (snapshot.parents[1] / "refs" / "main").write_text("1")
-    told = command("models", HF_HOME=str(tmp_path), HF_HUB_CACHE=str(tmp_path / "hub"))
-    assert told.returncode == OK, told.stderr
-    rows = {line.split("  ")[0]: line for line in told.stdout.splitlines()}
-    assert {model.id for model in KNOWN} <= rows.keys()
-    assert "built in" in rows["pocketsphinx"]
-    assert "cached" in rows["openai/whisper-tiny"]
-    assert "in part" in rows["openai/whisper-base"]
-    assert "cached" not in rows["openai/whisper-small"]
-
-
-def test_a_hub_out_of_reach_is_told_at_once() -> None:
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))  # and does not listen
-        endpoint = f"http://127.0.0.1:{closed.getsockname()[1]}"
-        told = command("pull", "org/name", HF_ENDPOINT=endpoint, HF_HUB_OFFLINE="0")
-    assert told.returncode == UNUSABLE
-    assert told.stderr.startswith(f"asr: org/name cannot be fetched: {endpoint} cannot be reached")
-    assert told.stderr.count("\n") == 1
+def test_each_format_has_a_writer_and_a_suffix() -> None:
+    assert list(FORMATS) == list(WRITERS) == list(SUFFIXES)
 
 
 @pytest.mark.slow
@@ -206,7 +167,7 @@ def test_files_are_transcribed_for_real(tmp_path: Path) -> None:
 def test_a_device_that_is_not_there_is_told(tmp_path: Path) -> None:
     told = command("transcribe", "test.wav", "--model", tiny.moonshine(tmp_path), "--device", "abacus")
     assert told.returncode == UNUSABLE
-    assert told.stderr.startswith(f"asr: {tmp_path}")
+    assert told.stderr.startswith(f"stt: {tmp_path}")
     assert "cannot be loaded here" in told.stderr
     assert "Traceback" not in told.stderr
 
@@ -215,5 +176,5 @@ def test_a_device_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_a_model_that_cannot_be_had_is_told() -> None:
     told = command("transcribe", "test.wav", "--model", "org/name", HF_HUB_OFFLINE="1")
     assert told.returncode == UNUSABLE
-    assert told.stderr.startswith("asr: org/name is neither a folder nor in the cache")
+    assert told.stderr.startswith("stt: org/name is neither a folder nor in the cache")
     assert told.stdout == ""

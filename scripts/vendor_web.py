@@ -12,7 +12,7 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parent.parent
 WEB: Final = ROOT / "scripts" / "web"
 MODULES: Final = WEB / "node_modules"
-VENDOR: Final = ROOT / "server" / "web" / "vendor"
+VENDOR: Final = ROOT / "server" / "web" / "static" / "vendor"
 PACKAGE: Final = "wavesurfer.js"
 
 # Files of the package, by where they lie in the page's folder.

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request, Response
 from server.http_error import HttpError
 from server.settings import Settings
 
-WEB: Final = Path(__file__).parent / "web"
+WEB: Final = Path(__file__).parent / "web" / "static"
 INDEX: Final = "index.html"
 FOLDER: Final = b'="web/'  # how the page names its files; their version goes behind it
 PAGE_PATHS: Final = frozenset({"/", "/web/"})  # whoever has no key yet needs a page to give it to
@@ -25,7 +25,7 @@ TYPES: Final = {
     ".svg": "image/svg+xml",
 }
 
-# Of the stylesheet that wavesurfer.js writes into its own shadow tree, for the height in part.js; a test in a
+# Of the stylesheet that wavesurfer.js writes into its own shadow tree, for the height in file_region.js; a test in a
 # browser fails when it changes.
 WAVESURFER_STYLE: Final = "'sha256-7Wn/5ghbhb9U5yM332FZpa4jDUilNGJdZ87eJ6XZFBA='"
 

@@ -9,7 +9,7 @@ from playwright.async_api import Browser, Playwright, async_playwright
 
 from tests.server.program import Program, program
 from tests.server.running import Server, free_settings, serve
-from tests.web.looking import ALLOWED, CHROMIUM, Modules, launched
+from tests.web.browser import ALLOWED, CHROMIUM, Modules, launched
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

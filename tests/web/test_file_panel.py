@@ -13,8 +13,8 @@ from playwright.async_api import Browser, Dialog, Request
 
 from tests.server.program import Program
 from tests.server.running import ROOT, Server
-from tests.web.files import CODECS, make
-from tests.web.looking import SENTENCES, WAV, choose, opened, said, transcribe, until_said
+from tests.web.media_files import CODECS, make
+from tests.web.browser import SENTENCES, WAV, choose, opened, said, transcribe, until_said
 
 # What the progress says, one after the other, and how many segments there were by then.
 WATCH = """

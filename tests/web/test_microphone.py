@@ -3,7 +3,7 @@
 from playwright.async_api import Browser, Playwright
 
 from tests.server.running import Server
-from tests.web.looking import FAKE, launched, opened
+from tests.web.browser import FAKE, launched, opened
 
 # As on a page that came over plain HTTP from another machine.
 INSECURE = "Object.defineProperty(navigator, 'mediaDevices', { value: undefined });"

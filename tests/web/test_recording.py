@@ -3,7 +3,7 @@
 import io
 import wave
 
-from tests.web.looking import Modules
+from tests.web.browser import Modules
 
 
 async def test_it_is_a_wav_of_all_that_was_heard(modules: Modules) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.web.looking import Modules
+from tests.web.browser import Modules
 
 SEGMENTS = [
     {"id": "a", "words": [{"text": text} for text in ("The ", "Café ", "by ", "the ", "sea")]},

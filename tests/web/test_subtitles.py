@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.web.looking import Modules
+from tests.web.browser import Modules
 
 
 def segment(text: str, start: int, end: int) -> dict[str, Any]:

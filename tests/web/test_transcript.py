@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tests.web.looking import Modules
+from tests.web.browser import Modules
 
 Step = Sequence[Any]  # what is done, and with what
 

@@ -3,11 +3,11 @@
  * takes.
  */
 
-import { Backlog } from "./backlog.js";
-import { Line } from "./line.js";
+import { Backlog } from "./send_buffer.js";
+import { Line } from "./connection.js";
 import { Microphone } from "./microphone.js";
 import { Recording } from "./recording.js";
-import { Session } from "./session.js";
+import { Session } from "./session_state.js";
 
 const MOST_WAITING = 32 << 20; // bytes of sound that the server does not have: about six minutes at 48 kHz
 const EVENTS = [

@@ -7,7 +7,7 @@ from playwright.async_api import Browser, Page
 
 from tests.server.program import Program
 from tests.server.running import ROOT, Server
-from tests.web.looking import SENTENCES, WAV, choose, opened, transcribe, until_said
+from tests.web.browser import SENTENCES, WAV, choose, opened, transcribe, until_said
 
 AXE: Final = ROOT / "scripts" / "web" / "node_modules" / "axe-core" / "axe.min.js"
 NARROW: Final = {"width": 360, "height": 640}

@@ -1,8 +1,8 @@
 /** FilePanel: a file that was chosen, or an address, on its way to a transcript. */
 
-import { shown } from "./clock.js";
-import { FileRequest } from "./file_request.js";
-import { Sound } from "./sound.js";
+import { shown } from "./time_format.js";
+import { FileRequest } from "./file_upload.js";
+import { Sound } from "./audio_file.js";
 
 /** The listener hears shown() when a file comes or goes, begin(), segment(note), problem(message, status) and
  * end(language). */
@@ -79,7 +79,7 @@ export class FilePanel {
   }
 
   async #offerPart(job, sound) {
-    const { Part } = await import("./part.js");
+    const { Part } = await import("./file_region.js");
     if (this.#job !== job) return;
     this.#parts.wave.hidden = this.#parts.part.hidden = false;
     const inputs = { start: this.#parts.start, end: this.#parts.end };

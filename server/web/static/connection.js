@@ -1,6 +1,6 @@
 /** Line: carries a session over one WebSocket after another. All decisions are the session's. */
 
-import { Pauses } from "./comeback.js";
+import { Pauses } from "./reconnect.js";
 
 const MOST_UNSENT = 1 << 18; // bytes that the socket may hold; the rest waits in the backlog
 const DRAIN_MS = 50; // after which a full socket is looked at again

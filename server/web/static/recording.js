@@ -1,6 +1,6 @@
 /** Recording: what the microphone heard, kept in this tab so that it can be heard again. */
 
-import { wavHeader } from "./wav.js";
+import { wavHeader } from "./wav_encoder.js";
 
 const MOST_BYTES = 512 << 20; // 93 minutes at 48 kHz; what comes after it cannot be heard again
 const PIECE_BYTES = 1 << 20; // larger pieces become blobs, which a browser may put on disk

@@ -1,6 +1,6 @@
 /** Tools: search in the transcript, copy it, keep it as a file. */
 
-import { DOCUMENTS, textLines } from "./documents.js";
+import { DOCUMENTS, textLines } from "./export_formats.js";
 import { placesOf } from "./search.js";
 
 const NAME = "transcript";

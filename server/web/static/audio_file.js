@@ -1,6 +1,6 @@
 /** Sound: a file that the browser can decode, as samples: to be drawn, and cut. */
 
-import { pcm16, wavHeader } from "./wav.js";
+import { pcm16, wavHeader } from "./wav_encoder.js";
 
 export const RATE = 16_000; // Hz: what recognizers hear; other rates would only take memory
 const MOST_SECONDS = 3600; // 230 MB of samples a channel

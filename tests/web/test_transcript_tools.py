@@ -9,7 +9,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page
 
 from tests.server.program import Program
-from tests.web.looking import SENTENCES, WAV, opened, said, transcribe
+from tests.web.browser import SENTENCES, WAV, opened, said, transcribe
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")

@@ -3,7 +3,7 @@
 from playwright.async_api import Browser, Page
 
 from tests.server.running import Server, free_settings, serve
-from tests.web.looking import opened
+from tests.web.browser import opened
 
 KEY = "0123456789abcdef0123456789abcdef"
 REFUSED = "401|WebSocket"  # what a browser's console says of a refusal

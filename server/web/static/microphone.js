@@ -49,7 +49,7 @@ export class Microphone {
 
   async #connect(onSound, rate) {
     this.#context = new AudioContext({ latencyHint: "interactive", ...(rate && { sampleRate: rate }) });
-    await this.#context.audioWorklet.addModule(new URL("./worklet.js", import.meta.url));
+    await this.#context.audioWorklet.addModule(new URL("./capture_worklet.js", import.meta.url));
     const source = this.#context.createMediaStreamSource(this.#stream);
     this.#node = new AudioWorkletNode(this.#context, "capture", { numberOfOutputs: 0 });
     this.#node.port.onmessage = ({ data }) => data !== null && onSound(data);

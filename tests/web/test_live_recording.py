@@ -10,7 +10,7 @@ from playwright.async_api import Page, Playwright
 
 from tests.server.program import MAIN, Program, free_port, program
 from tests.server.running import until
-from tests.web.looking import SENTENCES, WAV, launched, opened, said, speaking, until_said
+from tests.web.browser import SENTENCES, WAV, launched, opened, said, speaking, until_said
 
 # What each message of a session brought, in order, before the page sees it.
 LISTEN = """

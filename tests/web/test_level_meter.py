@@ -1,6 +1,6 @@
 """The waveform's numbers: the loudest sample of each step, and where speech was."""
 
-from tests.web.looking import Modules
+from tests.web.browser import Modules
 
 DRIVE = """
 ({ Levels, height }) => {
@@ -19,7 +19,7 @@ DRIVE = """
 
 
 async def test_peaks_and_speech_are_kept_for_a_while(modules: Modules) -> None:
-    assert await modules.run("levels", DRIVE) == {
+    assert await modules.run("level_meter", DRIVE) == {
         "endMs": 20_000,
         "latest": 0.5,
         "forgotten": 0,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tests.web.looking import Modules
+from tests.web.browser import Modules
 
 Step = Sequence[Any]  # what is done, and with what
 
@@ -32,7 +32,7 @@ DRIVE = """
 
 
 async def drive(modules: Modules, *steps: Step) -> list[list[Any]]:
-    log: list[list[Any]] = await modules.run("backlog", DRIVE, steps)
+    log: list[list[Any]] = await modules.run("send_buffer", DRIVE, steps)
     return log
 
 

@@ -1,6 +1,6 @@
 /** Session: what is known of the live session, and what follows from each message and each close. No I/O. */
 
-import { isWorthComingBack } from "./comeback.js";
+import { isWorthComingBack } from "./reconnect.js";
 
 const FINAL = "response.audio_transcript.done";
 // Sound that has arrived may wait to be judged, and an utterance begins before it is noticed.

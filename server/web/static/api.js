@@ -1,6 +1,6 @@
 /** Server: what the page asks the server about itself. */
 
-import { key } from "./key.js";
+import { key } from "./api_key.js";
 
 const base = new URL(".", document.baseURI);
 

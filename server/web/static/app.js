@@ -1,14 +1,14 @@
 /** The page, put together. */
 
-import { offerLanguages, offerModels } from "./choices.js";
+import { offerLanguages, offerModels } from "./option_lists.js";
 import { FilePanel } from "./file_panel.js";
-import { key } from "./key.js";
+import { key } from "./api_key.js";
 import { MicrophoneError } from "./microphone.js";
 import { Player } from "./player.js";
-import { addressOf, modelsOf, readiness, sessionAddress } from "./server.js";
-import { Talk } from "./talk.js";
-import { TalkPanel } from "./talk_panel.js";
-import { copy, save, SearchTool } from "./tools.js";
+import { addressOf, modelsOf, readiness, sessionAddress } from "./api.js";
+import { Talk } from "./live_recording.js";
+import { TalkPanel } from "./live_panel.js";
+import { copy, save, SearchTool } from "./transcript_tools.js";
 import { Transcript } from "./transcript.js";
 import { TranscriptView } from "./transcript_view.js";
 

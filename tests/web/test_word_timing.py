@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.web.looking import Modules
+from tests.web.browser import Modules
 
 
 def word(text: str, start: int, end: int, confidence: float | None = 0.9) -> dict[str, Any]:
@@ -14,13 +14,13 @@ HEARD = [word("good", 100, 300), word("morning", 300, 800)]
 
 async def words_of(modules: Modules, text: str, heard: list[Any]) -> list[dict[str, Any]]:
     asked = "({ wordsOf }, [text, heard]) => wordsOf(text, heard, 0, 1000)"
-    found: list[dict[str, Any]] = await modules.run("words", asked, [text, heard])
+    found: list[dict[str, Any]] = await modules.run("word_timing", asked, [text, heard])
     return found
 
 
 async def edited(modules: Modules, words: list[Any], text: str) -> list[dict[str, Any]]:
     asked = "({ edited }, [words, text]) => edited(words, text, 0, 1000)"
-    found: list[dict[str, Any]] = await modules.run("words", asked, [words, text])
+    found: list[dict[str, Any]] = await modules.run("word_timing", asked, [words, text])
     return found
 
 

@@ -1,7 +1,7 @@
 /** Documents: a transcript as the files in which it can be kept. */
 
 import { srtOf, vttOf } from "./subtitles.js";
-import { textOf } from "./words.js";
+import { textOf } from "./word_timing.js";
 
 /** By ending: what makes the text of the file from a transcript, and its media type. */
 export const DOCUMENTS = {

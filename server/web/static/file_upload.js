@@ -1,6 +1,6 @@
 /** FileRequest: a file, or an address, on its way to the server, and the segments that come back. */
 
-import { EventStream } from "./event_stream.js";
+import { EventStream } from "./sse.js";
 
 /**
  * Notes, in order: {note: "sent", share} of the upload, 0 to 1; {note: "segment", id, text, words, startMs,

@@ -1,6 +1,6 @@
 /** Transcript: what was said, as segments in the order of speech; some may still be open. */
 
-import { edited, textOf, wordsOf } from "./words.js";
+import { edited, textOf, wordsOf } from "./word_timing.js";
 
 /**
  * A segment is {id, startMs, endMs, words, edited} once it is final, and {id, startMs, text, stable} while

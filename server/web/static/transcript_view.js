@@ -3,9 +3,9 @@
  * it.
  */
 
-import { shown } from "./clock.js";
-import { Follow } from "./follow.js";
-import { textOf } from "./words.js";
+import { shown } from "./time_format.js";
+import { Follow } from "./auto_scroll.js";
+import { textOf } from "./word_timing.js";
 
 const GROUP = 25; // segments that are rendered together, or not at all
 const UNSURE = 0.4; // confidence below which a word is marked

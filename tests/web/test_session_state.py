@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tests.web.looking import Modules
+from tests.web.browser import Modules
 
 Step = Sequence[Any]  # what is done, and with what
 
 DRIVE = """
 async ({ Session }, steps, load) => {
-  const { Backlog } = await load("backlog");
+  const { Backlog } = await load("send_buffer");
   const backlog = new Backlog(1 << 20);
   const session = new Session(backlog, 0);
   const log = [];
@@ -37,7 +37,7 @@ async ({ Session }, steps, load) => {
 
 
 async def drive(modules: Modules, *steps: Step) -> list[Any]:
-    log: list[Any] = await modules.run("session", DRIVE, steps)
+    log: list[Any] = await modules.run("session_state", DRIVE, steps)
     return log
 
 

@@ -1,11 +1,11 @@
 /** TalkPanel: the button, the waveform and the words that say what the live session is doing. */
 
-import { shown } from "./clock.js";
-import { Levels, height } from "./levels.js";
+import { shown } from "./time_format.js";
+import { Levels, height } from "./level_meter.js";
 import { microphones } from "./microphone.js";
-import { offerDevices } from "./choices.js";
-import { hindrance } from "./server.js";
-import { Wave } from "./wave.js";
+import { offerDevices } from "./option_lists.js";
+import { hindrance } from "./api.js";
+import { Wave } from "./waveform.js";
 
 const LABELS = {
   idle: "Start talking",

@@ -1,6 +1,6 @@
 /** Part: which part of a file is wanted, on its waveform and as two times that can be typed. */
 
-import { shown, typed } from "./clock.js";
+import { shown, typed } from "./time_format.js";
 import Regions from "./vendor/wavesurfer/regions.esm.js";
 import WaveSurfer from "./vendor/wavesurfer/wavesurfer.esm.js";
 

@@ -1,6 +1,6 @@
 /** Subtitles: segments as cues that can be read in time, in SubRip (SRT) and WebVTT (W3C, 2019). */
 
-import { stamped } from "./clock.js";
+import { stamped } from "./time_format.js";
 
 const LINE = 42; // characters
 const LINES = 2;

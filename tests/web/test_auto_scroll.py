@@ -1,6 +1,6 @@
 """The end of the page stays in sight while it grows, until somebody scrolls up to read."""
 
-from tests.web.looking import Modules
+from tests.web.browser import Modules
 
 DRIVE = """
 async ({ Follow }) => {
@@ -32,4 +32,4 @@ async ({ Follow }) => {
 
 
 async def test_it_follows_until_it_is_told_not_to_and_again_at_the_end(modules: Modules) -> None:
-    assert await modules.run("follow", DRIVE) == [True, True, False, True]
+    assert await modules.run("auto_scroll", DRIVE) == [True, True, False, True]

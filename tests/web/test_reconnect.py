@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.web.looking import Modules
+from tests.web.browser import Modules
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ async def test_it_is_worth_it_unless_the_server_ended_the_session(
     modules: Modules, code: int, reason: str, worth: bool
 ) -> None:
     asked = "({ isWorthComingBack }, [code, reason]) => isWorthComingBack(code, reason)"
-    assert await modules.run("comeback", asked, [code, reason]) is worth
+    assert await modules.run("reconnect", asked, [code, reason]) is worth
 
 
 async def test_pauses_double_up_to_a_bound_and_begin_anew(modules: Modules) -> None:
@@ -34,4 +34,4 @@ async def test_pauses_double_up_to_a_bound_and_begin_anew(modules: Modules) -> N
         pauses.reset();
         return [...found, pauses.next()];
     }"""
-    assert await modules.run("comeback", asked) == [100, 200, 400, 800, 1600, 2500, 2500, 100]
+    assert await modules.run("reconnect", asked) == [100, 200, 400, 800, 1600, 2500, 2500, 100]

@@ -1,6 +1,6 @@
 /** Wave: the last seconds of the microphone on a canvas, detected speech in the accent's colour. */
 
-import { height, STEP_MS } from "./levels.js";
+import { height, STEP_MS } from "./level_meter.js";
 
 const BAR = 3; // CSS pixels a step
 const DELAY_MS = 120; // behind the newest sound, so that the picture moves evenly though messages do not

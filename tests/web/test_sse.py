@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.web.looking import Modules
+from tests.web.browser import Modules
 
 EVENTS = [{"a": 1}, {"b": "ü\n\n"}, {"c": []}]
 TEXT = ": hello\n\n" + "".join(f"data: {json.dumps(event)}\n\n" for event in EVENTS)
@@ -17,4 +17,4 @@ async def test_events_come_out_whole(modules: Modules, size: int) -> None:
         const stream = new EventStream();
         return pieces.flatMap((piece) => stream.push(piece));
     }"""
-    assert await modules.run("event_stream", asked, pieces) == EVENTS
+    assert await modules.run("sse", asked, pieces) == EVENTS

@@ -4,7 +4,7 @@ from playwright.async_api import Browser
 
 from tests.server.program import Program
 from tests.server.running import free_settings, serve
-from tests.web.looking import opened
+from tests.web.browser import opened
 
 
 async def test_there_is_nothing_to_choose_where_there_is_one(browser: Browser, speech: Program) -> None:

@@ -1,4 +1,4 @@
-"""Looking at the page: a browser, a page that must not complain, and what stands on it."""
+"""Helpers that open the page in Chromium, use it, and read what it shows."""
 
 import re
 import shutil
@@ -12,25 +12,28 @@ from playwright.async_api import Browser, ConsoleMessage, Page, Playwright, Time
 from tests.server.running import ROOT
 
 CHROMIUM: Final = shutil.which("chromium")
-PATIENCE_MS: Final = 60_000  # a machine may be busy
-QUIET: Final = (
+TIMEOUT_MS: Final = 60_000  # long enough for a busy machine
+BASE_FLAGS: Final = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"),
 )
-FAKE: Final = ("--use-fake-device-for-media-stream",)
-ALLOWED: Final = (*FAKE, "--use-fake-ui-for-media-stream")
+FAKE_MICROPHONE: Final = ("--use-fake-device-for-media-stream",)
+MICROPHONE_ALLOWED: Final = (*FAKE_MICROPHONE, "--use-fake-ui-for-media-stream")
 WAV: Final = ROOT / "test.wav"
 SENTENCES: Final = (ROOT / "test.txt").read_text().split("\n")[:3]
 
 
-def speaking(wav: Path) -> tuple[str, ...]:
-    """Flags for a microphone that says once what is in a wav."""
-    return (*ALLOWED, f"--use-file-for-fake-audio-capture={wav}%noloop")
+def microphone_flags(wav: Path) -> tuple[str, ...]:
+    """Return flags for a microphone that plays a wav file once."""
+    return (*MICROPHONE_ALLOWED, f"--use-file-for-fake-audio-capture={wav}%noloop")
 
 
 @asynccontextmanager
-async def launched(playwright: Playwright, *flags: str) -> AsyncIterator[Browser]:
-    browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*QUIET, *flags], headless=True)
+async def launch_chromium(playwright: Playwright, *flags: str) -> AsyncIterator[Browser]:
+    """Run a browser until the context ends."""
+    browser = await playwright.chromium.launch(
+        executable_path=CHROMIUM, args=[*BASE_FLAGS, *flags], headless=True
+    )
     try:
         yield browser
     finally:
@@ -38,59 +41,60 @@ async def launched(playwright: Playwright, *flags: str) -> AsyncIterator[Browser
 
 
 @asynccontextmanager
-async def opened(
-    browser: Browser, url: str, *, troubles: str = "", script: str = "", **context: Any
+async def open_page(
+    browser: Browser, url: str, *, allowed_errors: str = "", script: str = "", **context: Any
 ) -> AsyncIterator[Page]:
-    """The page, which must neither fail nor complain.
+    """Open the page, and fail at the end if it logged an error or threw an exception.
 
-    troubles: what its console may say, as a pattern; script: runs before anything of the page
+    allowed_errors: pattern of errors that the console may show; script: JavaScript to run before the page's
     """
-    complaints: list[str] = []
+    errors: list[str] = []
 
-    def hear(message: ConsoleMessage) -> None:
-        if message.type == "error" and not (troubles and re.search(troubles, message.text)):
-            complaints.append(message.text)
+    def on_console(message: ConsoleMessage) -> None:
+        if message.type == "error" and not (allowed_errors and re.search(allowed_errors, message.text)):
+            errors.append(message.text)
 
-    visited = await browser.new_context(**context)
-    visited.set_default_timeout(PATIENCE_MS)
-    page = await visited.new_page()
-    page.on("console", hear)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    browser_context = await browser.new_context(**context)
+    browser_context.set_default_timeout(TIMEOUT_MS)
+    page = await browser_context.new_page()
+    page.on("console", on_console)
+    page.on("pageerror", lambda error: errors.append(str(error)))
     if script:
         await page.add_init_script(script)
     try:
         await page.goto(url)
         yield page
     finally:
-        await visited.close()
-    assert not complaints, complaints
+        await browser_context.close()
+    assert not errors, errors
 
 
-async def said(page: Page) -> list[str]:
-    """The texts of the segments."""
+async def segment_texts(page: Page) -> list[str]:
+    """Return the texts of the segments that the page shows."""
     return [text.strip() for text in await page.locator(".segment .text").all_inner_texts()]
 
 
-async def until_said(page: Page, *texts: str) -> None:
-    """Waits until the segments are these; fails with what there is instead."""
+async def wait_for_segments(page: Page, *texts: str) -> None:
+    """Wait until the page shows exactly these segments, or fail with those that it shows instead."""
     try:
         await page.wait_for_function(
-            "wanted => JSON.stringify([...document.querySelectorAll('.segment .text')]"
-            ".map(text => text.innerText.trim())) === JSON.stringify(wanted)",
+            "expected => JSON.stringify([...document.querySelectorAll('.segment .text')]"
+            ".map(text => text.innerText.trim())) === JSON.stringify(expected)",
             arg=list(texts),
         )
     except TimeoutError as error:
-        raise AssertionError(f"{await said(page)} instead of {list(texts)}") from error
+        raise AssertionError(f"{await segment_texts(page)} instead of {list(texts)}") from error
 
 
-async def choose(page: Page, file: Path) -> None:
+async def choose_file(page: Page, file: Path) -> None:
+    """Select a file and wait until it can be transcribed."""
     await page.set_input_files("#file", file)
     await page.locator("#transcribe:enabled").wait_for()
 
 
-async def transcribe(page: Page, file: Path) -> None:
-    """Until the last of its words is there."""
-    await choose(page, file)
+async def transcribe_file(page: Page, file: Path) -> None:
+    """Transcribe a file and wait until its transcript is complete."""
+    await choose_file(page, file)
     await page.get_by_role("button", name="Transcribe").click()
     await page.wait_for_function(
         "() => document.querySelector('#announcer').textContent.includes('complete')"
@@ -98,14 +102,14 @@ async def transcribe(page: Page, file: Path) -> None:
 
 
 class Modules:
-    """The page's modules, run in a browser without the page."""
+    """The page's modules in a browser, without the page."""
 
     def __init__(self, page: Page, folder: str) -> None:
         self._page = page
         self._folder = folder
 
     async def run(self, name: str, function: str, argument: Any = None) -> Any:
-        """What a JavaScript function of the module, an argument and a loader of other modules returns."""
+        """Call a JavaScript function with a module, an argument and a function that loads other modules."""
         return await self._page.evaluate(
             f"""async ([folder, name, argument]) => {{
                 const load = (name) => import(`${{folder}}${{name}}.js`);

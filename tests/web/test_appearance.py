@@ -1,4 +1,4 @@
-"""How the page looks and reads: narrow and dark, by keyboard, to axe-core, within its policy."""
+"""The page is accessible, fits narrow screens and obeys its Content-Security-Policy."""
 
 from typing import Any, Final
 
@@ -7,7 +7,7 @@ from playwright.async_api import Browser, Page
 
 from tests.server.program import Program
 from tests.server.running import ROOT, Server
-from tests.web.browser import SENTENCES, WAV, choose, opened, transcribe, until_said
+from tests.web.browser import SENTENCES, WAV, choose_file, open_page, transcribe_file, wait_for_segments
 
 AXE: Final = ROOT / "scripts" / "web" / "node_modules" / "axe-core" / "axe.min.js"
 NARROW: Final = {"width": 360, "height": 640}
@@ -15,7 +15,7 @@ WIDE: Final = {"width": 1280, "height": 800}
 
 
 async def violations(page: Page) -> list[str]:
-    """What axe-core holds against the page."""
+    """Return the accessibility rules of axe-core that the page violates."""
     if not AXE.exists():
         pytest.skip("no axe-core: npm ci --prefix scripts/web")
     await page.evaluate(AXE.read_text())
@@ -25,15 +25,15 @@ async def violations(page: Page) -> list[str]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [NARROW, WIDE], ids=["narrow", "wide"])
-async def test_axe_finds_nothing(
+async def test_page_has_no_accessibility_violations(
     browser: Browser, speech: Program, scheme: str, size: dict[str, int]
 ) -> None:
-    async with opened(browser, speech.url, color_scheme=scheme, viewport=size) as page:
+    async with open_page(browser, speech.url, color_scheme=scheme, viewport=size) as page:
         assert await violations(page) == []
-        await choose(page, WAV)
+        await choose_file(page, WAV)
         assert await violations(page) == []
         await page.get_by_role("button", name="Transcribe").click()
-        await until_said(page, *SENTENCES)
+        await wait_for_segments(page, *SENTENCES)
         await page.get_by_role("searchbox").fill("the")
         await page.locator(".segment .text").first.dblclick()
         assert await violations(page) == []
@@ -42,56 +42,58 @@ async def test_axe_finds_nothing(
         await page.evaluate("document.querySelector('#key-form').hidden = false")
         assert await violations(page) == []
         page.on("dialog", lambda dialog: dialog.accept())
-        await page.get_by_role("button", name="Start talking").click()
+        await page.get_by_role("button", name="Start recording").click()
         await page.get_by_role("button", name="Stop").wait_for()
         assert await violations(page) == []
 
 
-async def test_nothing_sticks_out_at_360_pixels(browser: Browser, speech: Program) -> None:
-    async with opened(browser, speech.url, viewport=NARROW) as page:
-        await transcribe(page, WAV)
+async def test_page_fits_in_360_pixels(browser: Browser, speech: Program) -> None:
+    async with open_page(browser, speech.url, viewport=NARROW) as page:
+        await transcribe_file(page, WAV)
         assert await page.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
 
 
-async def test_all_of_it_is_reached_by_keyboard(browser: Browser, shell: Server) -> None:
-    async with opened(browser, shell.url) as page:
+async def test_page_is_usable_by_keyboard(browser: Browser, shell: Server) -> None:
+    async with open_page(browser, shell.url) as page:
         reached = []
         for _ in range(6):
             await page.keyboard.press("Tab")
             reached.append(await page.evaluate("document.activeElement.id || document.activeElement.tagName"))
-        reached = [each for each in reached if each not in ("language", "model")]  # there may be no choice
+        reached = [
+            each for each in reached if each not in ("language", "model")
+        ]  # disabled if there is one option
         assert reached[:4] == ["A", "record", "SUMMARY", "choose"]
-        await page.get_by_role("button", name="Start talking").focus()
+        await page.get_by_role("button", name="Start recording").focus()
         await page.keyboard.press("Enter")
         await page.get_by_role("button", name="Stop").wait_for()
         await page.keyboard.press("Space")
         await page.get_by_text("Done.").wait_for()
 
 
-async def test_whoever_wants_no_motion_sees_none(browser: Browser, shell: Server) -> None:
-    async with opened(browser, shell.url, reduced_motion="reduce") as page:
-        await page.get_by_role("button", name="Start talking").click()
+async def test_reduced_motion_has_no_animations(browser: Browser, shell: Server) -> None:
+    async with open_page(browser, shell.url, reduced_motion="reduce") as page:
+        await page.get_by_role("button", name="Start recording").click()
         await page.get_by_role("button", name="Stop").wait_for()
         assert await page.evaluate("document.getAnimations().length") == 0
         await page.get_by_role("button", name="Stop").click()
 
 
-async def test_nothing_comes_from_elsewhere(browser: Browser, speech: Program) -> None:
-    async with opened(browser, speech.url) as page:
-        asked: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
+async def test_all_requests_go_to_the_server(browser: Browser, speech: Program) -> None:
+    async with open_page(browser, speech.url) as page:
+        urls: list[str] = []
+        page.on("request", lambda request: urls.append(request.url))
         await page.reload()
-        await transcribe(page, WAV)
-        assert {url for url in asked if not url.startswith((speech.url, f"blob:{speech.url}"))} == set()
+        await transcribe_file(page, WAV)
+        assert {url for url in urls if not url.startswith((speech.url, f"blob:{speech.url}"))} == set()
 
 
-async def test_the_policy_stops_what_is_written_into_the_page(browser: Browser, shell: Server) -> None:
-    async with opened(browser, shell.url, troubles="Content Security Policy") as page:
+async def test_policy_blocks_inline_scripts(browser: Browser, shell: Server) -> None:
+    async with open_page(browser, shell.url, allowed_errors="Content Security Policy") as page:
         await page.evaluate(
             """() => {
                 const script = document.createElement("script");
-                script.textContent = "window.written = true";
+                script.textContent = "window.injected = true";
                 document.body.append(script);
             }"""
         )
-        assert await page.evaluate("window.written") is None
+        assert await page.evaluate("window.injected") is None

@@ -1,4 +1,4 @@
-"""When it is worth coming back, and how soon."""
+"""When the page reconnects, and after which delay."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from tests.web.browser import Modules
 
 
 @pytest.mark.parametrize(
-    ("code", "reason", "worth"),
+    ("code", "reason", "expected"),
     [
         (1006, "", True),
         (1005, "", True),
@@ -20,18 +20,18 @@ from tests.web.browser import Modules
         (4000, "invalid_value", False),
     ],
 )
-async def test_it_is_worth_it_unless_the_server_ended_the_session(
-    modules: Modules, code: int, reason: str, worth: bool
+async def test_page_reconnects_unless_the_server_ended_the_session(
+    modules: Modules, code: int, reason: str, expected: bool
 ) -> None:
-    asked = "({ isWorthComingBack }, [code, reason]) => isWorthComingBack(code, reason)"
-    assert await modules.run("reconnect", asked, [code, reason]) is worth
+    function = "({ shouldReconnect }, [code, reason]) => shouldReconnect(code, reason)"
+    assert await modules.run("reconnect", function, [code, reason]) is expected
 
 
-async def test_pauses_double_up_to_a_bound_and_begin_anew(modules: Modules) -> None:
-    asked = """({ Pauses }) => {
-        const pauses = new Pauses(() => 0.5);
-        const found = Array.from({ length: 7 }, () => pauses.next());
-        pauses.reset();
-        return [...found, pauses.next()];
+async def test_delays_double_up_to_a_bound_until_reset(modules: Modules) -> None:
+    function = """({ Backoff }) => {
+        const backoff = new Backoff(() => 0.5);
+        const delays = Array.from({ length: 7 }, () => backoff.next());
+        backoff.reset();
+        return [...delays, backoff.next()];
     }"""
-    assert await modules.run("reconnect", asked) == [100, 200, 400, 800, 1600, 2500, 2500, 100]
+    assert await modules.run("reconnect", function) == [100, 200, 400, 800, 1600, 2500, 2500, 100]

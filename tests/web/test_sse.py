@@ -1,4 +1,4 @@
-"""Server-sent events are read wherever the text is cut."""
+"""Server-sent events are parsed however the text is split into chunks."""
 
 import json
 
@@ -11,10 +11,10 @@ TEXT = ": hello\n\n" + "".join(f"data: {json.dumps(event)}\n\n" for event in EVE
 
 
 @pytest.mark.parametrize("size", [1, 3, 20, 1000])
-async def test_events_come_out_whole(modules: Modules, size: int) -> None:
-    pieces = [TEXT[at : at + size] for at in range(0, len(TEXT), size)]
-    asked = """({ EventStream }, pieces) => {
-        const stream = new EventStream();
-        return pieces.flatMap((piece) => stream.push(piece));
+async def test_split_events_are_parsed(modules: Modules, size: int) -> None:
+    chunks = [TEXT[at : at + size] for at in range(0, len(TEXT), size)]
+    function = """({ SseParser }, chunks) => {
+        const parser = new SseParser();
+        return chunks.flatMap((chunk) => parser.push(chunk));
     }"""
-    assert await modules.run("sse", asked, pieces) == EVENTS
+    assert await modules.run("sse", function, chunks) == EVENTS

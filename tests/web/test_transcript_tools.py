@@ -1,4 +1,4 @@
-"""The transcript is searched, edited, heard again and kept."""
+"""The transcript can be searched, edited, played and exported."""
 
 import json
 from collections.abc import AsyncIterator
@@ -9,27 +9,27 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page
 
 from tests.server.program import Program
-from tests.web.browser import SENTENCES, WAV, opened, said, transcribe
+from tests.web.browser import SENTENCES, WAV, open_page, segment_texts, transcribe_file
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
 async def page(browser: Browser, speech: Program) -> AsyncIterator[Page]:
-    """With the transcript of test.wav. Tests leave the text as it was."""
-    async with opened(browser, speech.url, permissions=["clipboard-read", "clipboard-write"]) as page:
-        await transcribe(page, WAV)
+    """The page with the transcript of test.wav. Tests restore the text after edits."""
+    async with open_page(browser, speech.url, permissions=["clipboard-read", "clipboard-write"]) as page:
+        await transcribe_file(page, WAV)
         yield page
 
 
-async def saved(page: Page, name: str, folder: Path) -> Path:
-    async with page.expect_download() as download:
+async def download(page: Page, name: str, folder: Path) -> Path:
+    async with page.expect_download() as info:
         await page.get_by_role("button", name=name).click()
-    file = await download.value
+    file = await info.value
     await file.save_as(folder / file.suggested_filename)
     return folder / file.suggested_filename
 
 
 def cues(path: Path) -> list[tuple[float, float, str]]:
-    """Start, end and text of each, in seconds, as FFmpeg reads them."""
+    """Return start and end, in seconds, and text of each cue as FFmpeg parses them."""
     with av.open(str(path)) as container:
         stream = container.streams.subtitles[0]
         assert stream.time_base is not None
@@ -44,8 +44,8 @@ def cues(path: Path) -> list[tuple[float, float, str]]:
         return found
 
 
-async def test_srt_and_vtt_are_what_players_read(page: Page, tmp_path: Path) -> None:
-    srt, vtt = [cues(await saved(page, name, tmp_path)) for name in ("SRT", "VTT")]
+async def test_srt_and_vtt_can_be_parsed(page: Page, tmp_path: Path) -> None:
+    srt, vtt = [cues(await download(page, name, tmp_path)) for name in ("SRT", "VTT")]
     assert srt == vtt
     assert " ".join(text for _, _, text in srt) == " ".join(SENTENCES)
     times = [time for start, end, _ in srt for time in (start, end)]
@@ -54,14 +54,14 @@ async def test_srt_and_vtt_are_what_players_read(page: Page, tmp_path: Path) -> 
     assert (tmp_path / "transcript.vtt").read_text().startswith("WEBVTT\n\n")
 
 
-async def test_txt_has_a_line_for_each_segment(page: Page, tmp_path: Path) -> None:
-    assert (await saved(page, "TXT", tmp_path)).read_text() == "".join(f"{each}\n" for each in SENTENCES)
+async def test_txt_has_one_line_per_segment(page: Page, tmp_path: Path) -> None:
+    assert (await download(page, "TXT", tmp_path)).read_text() == "".join(f"{each}\n" for each in SENTENCES)
 
 
 async def test_json_has_words_with_times(page: Page, tmp_path: Path) -> None:
-    told = json.loads((await saved(page, "JSON", tmp_path)).read_text())
-    assert [segment["text"] for segment in told["segments"]] == SENTENCES
-    words = [word for segment in told["segments"] for word in segment["words"]]
+    content = json.loads((await download(page, "JSON", tmp_path)).read_text())
+    assert [segment["text"] for segment in content["segments"]] == SENTENCES
+    words = [word for segment in content["segments"] for word in segment["words"]]
     assert [word["word"] for word in words] == " ".join(SENTENCES).split()
     assert all(word["start"] < word["end"] and 0 <= word["confidence"] <= 1 for word in words)
 
@@ -72,78 +72,78 @@ async def test_the_text_can_be_copied(page: Page) -> None:
     assert await page.evaluate("navigator.clipboard.readText()") == "".join(f"{each}\n" for each in SENTENCES)
 
 
-async def test_a_word_is_heard_from_its_place(page: Page) -> None:
+async def test_clicked_word_is_played(page: Page) -> None:
     await page.locator(".word", has_text="river").click()
     await page.wait_for_function("() => !media.paused && media.currentTime > 8")
-    await page.locator(".word.spoken").wait_for()
+    await page.locator(".word.playing").wait_for()
     await page.get_by_role("button", name="Play from 0:03").click()
     await page.wait_for_function("() => media.currentTime > 3 && media.currentTime < 6")
     await page.evaluate("media.pause()")
 
 
-async def test_a_word_is_heard_by_keyboard(page: Page) -> None:
+async def test_word_is_played_by_keyboard(page: Page) -> None:
     await page.locator(".segment .text").last.focus()
     for _ in range(3):
         await page.keyboard.press("ArrowRight")
-    assert (await page.locator(".chosen").inner_text()).strip() == "along"
+    assert (await page.locator(".selected").inner_text()).strip() == "along"
     await page.keyboard.press("Enter")
     await page.wait_for_function("() => !media.paused && media.currentTime > 8")
     await page.evaluate("media.pause()")
 
 
-async def test_places_are_found_one_after_the_other(page: Page) -> None:
+async def test_search_steps_through_matches(page: Page) -> None:
     search = page.get_by_role("searchbox", name="Search the transcript")
     await search.fill("THE")
     assert await page.locator("#found").inner_text() == "1 of 5"
-    assert await page.locator(".found").count() == 5
+    assert await page.locator(".match").count() == 5
     await search.press("Enter")
     assert await page.locator("#found").inner_text() == "2 of 5"
     await search.press("Shift+Enter")
-    await page.get_by_role("button", name="Previous place").click()
+    await page.get_by_role("button", name="Previous match").click()
     assert await page.locator("#found").inner_text() == "5 of 5"
     await search.fill("the sun went")
-    assert await page.locator(".found").all_inner_texts() == ["the", "sun", "went"]
+    assert await page.locator(".match").all_inner_texts() == ["the", "sun", "went"]
     await search.fill("moon")
-    assert await page.locator("#found").inner_text() == "none"
+    assert await page.locator("#found").inner_text() == "No matches"
     await search.press("Escape")
-    assert await page.locator(".found").count() == 0
+    assert await page.locator(".match").count() == 0
 
 
-async def test_text_is_corrected_in_place(page: Page, tmp_path: Path) -> None:
+async def test_text_can_be_edited(page: Page, tmp_path: Path) -> None:
     text = page.locator(".segment .text").first
-    before = json.loads((await saved(page, "JSON", tmp_path)).read_text())["segments"][0]["words"]
+    before = json.loads((await download(page, "JSON", tmp_path)).read_text())["segments"][0]["words"]
     await text.focus()
     await page.keyboard.press("F2")
     for _ in range(len("program")):
         await page.keyboard.press("Backspace")
     await page.keyboard.type("evening <b>show</b>")
     await page.keyboard.press("Enter")
-    wanted = "good morning and welcome to the evening <b>show</b>"
-    assert (await said(page))[0] == wanted
+    expected = "good morning and welcome to the evening <b>show</b>"
+    assert (await segment_texts(page))[0] == expected
     assert await page.locator(".segment b").count() == 0
-    told = json.loads((await saved(page, "JSON", tmp_path)).read_text())["segments"][0]
-    assert (told["text"], told["edited"]) == (wanted, True)
-    assert told["words"][:6] == before[:6], "words that stay keep their times"
-    assert all(before[5]["end"] <= word["start"] <= word["end"] for word in told["words"][6:])
-    assert "&lt;b&gt;show" in (await saved(page, "VTT", tmp_path)).read_text()
+    content = json.loads((await download(page, "JSON", tmp_path)).read_text())["segments"][0]
+    assert (content["text"], content["edited"]) == (expected, True)
+    assert content["words"][:6] == before[:6], "unchanged words keep their times"
+    assert all(before[5]["end"] <= word["start"] <= word["end"] for word in content["words"][6:])
+    assert "&lt;b&gt;show" in (await download(page, "VTT", tmp_path)).read_text()
     await text.dblclick()
     await page.keyboard.press("Control+A")
     await page.keyboard.type(SENTENCES[0])
     await page.locator("h1").click()
-    assert await said(page) == SENTENCES
+    assert await segment_texts(page) == SENTENCES
 
 
-async def test_an_edit_can_be_taken_back(page: Page) -> None:
+async def test_edit_can_be_cancelled(page: Page) -> None:
     await page.locator(".segment").first.hover()
     await page.get_by_role("button", name="Edit").first.click()
     await page.keyboard.type("something else")
     await page.keyboard.press("Escape")
-    assert await said(page) == SENTENCES
+    assert await segment_texts(page) == SENTENCES
 
 
-async def test_words_that_the_recognizer_is_unsure_of_are_marked(page: Page, tmp_path: Path) -> None:
-    told = json.loads((await saved(page, "JSON", tmp_path)).read_text())
-    words = [word for segment in told["segments"] for word in segment["words"]]
+async def test_words_with_low_confidence_are_marked(page: Page, tmp_path: Path) -> None:
+    content = json.loads((await download(page, "JSON", tmp_path)).read_text())
+    words = [word for segment in content["segments"] for word in segment["words"]]
     unsure = [word["word"] for word in words if word["confidence"] is not None and word["confidence"] < 0.4]
-    marked = [text.strip() for text in await page.locator(".unsure").all_inner_texts()]
+    marked = [text.strip() for text in await page.locator(".low-confidence").all_inner_texts()]
     assert marked == unsure

@@ -1,45 +1,50 @@
-/** Server: what the page asks the server about itself. */
+/** Requests to the server's HTTP API, and the URLs of its endpoints. */
 
-import { key } from "./api_key.js";
+import { apiKey } from "./api_key.js";
 
 const base = new URL(".", document.baseURI);
 
-/** Address of a path of this server. */
-export function addressOf(path) {
+/** Return the absolute URL of a path on this server. */
+export function urlOf(path) {
   return new URL(path, base).href;
 }
 
-/** Address of a live session. */
-export function sessionAddress(query) {
+/** Return the WebSocket URL of a live session. query: its parameters. */
+export function sessionUrl(query) {
   const url = new URL("ws/stt", base);
   url.protocol = url.protocol.replace("http", "ws");
   url.search = new URLSearchParams(query);
   return url.href;
 }
 
-/** {status, models: [{id}]}; status 0: nobody answers, 401: it wants a key. */
-export async function modelsOf() {
-  const answer = await asked("v1/models");
-  const models = answer.status === 200 ? answer.content.data : [];
-  return { status: answer.status, models };
+/** Return {status, models: [{id}]}. status: 0 if the server is unreachable, 401 if it requires an API key. */
+export async function fetchModels() {
+  const { status, content } = await getJson("v1/models");
+  return { status, models: status === 200 ? content.data : [] };
 }
 
-/** {status, languages}: status 200 while it is ready; languages by model, null where it is not loaded. */
-export async function readiness() {
-  const { status, content } = await asked("ready");
+/**
+ * Return {status, languages}. status: 200 if the server is ready; languages: by model, null if it is not
+ * loaded.
+ */
+export async function fetchReadiness() {
+  const { status, content } = await getJson("ready");
   const models = content?.models ?? [];
   return { status, languages: Object.fromEntries(models.map(({ name, languages }) => [name, languages])) };
 }
 
-/** Why no session begins: 0 nobody answers, 401 it wants a key, 503 it is not ready; 200 it has no place. */
-export async function hindrance() {
-  const { status } = await modelsOf();
-  return status === 200 ? (await readiness()).status : status;
+/**
+ * Return why no session can start: 0 the server is unreachable, 401 it requires an API key, 503 it is not
+ * ready, 200 it is ready but at capacity.
+ */
+export async function fetchAvailability() {
+  const { status } = await fetchModels();
+  return status === 200 ? (await fetchReadiness()).status : status;
 }
 
-async function asked(path) {
+async function getJson(path) {
   try {
-    const response = await fetch(addressOf(path), { headers: key.headers, cache: "no-store" });
+    const response = await fetch(urlOf(path), { headers: apiKey.headers, cache: "no-store" });
     return {
       status: response.status,
       content: response.ok || path === "ready" ? await response.json() : null,

@@ -1,21 +1,21 @@
-/** Key: what the server may want from its users. Kept for this tab alone. */
+/** The user's API key, stored for this tab only. */
 
-const NAME = "stt-key";
+const STORAGE_KEY = "stt-key";
 
-export const key = {
+export const apiKey = {
   get value() {
-    return sessionStorage.getItem(NAME) ?? "";
+    return sessionStorage.getItem(STORAGE_KEY) ?? "";
   },
   set value(text) {
-    sessionStorage.setItem(NAME, text.trim());
+    sessionStorage.setItem(STORAGE_KEY, text.trim());
   },
-  /** Headers of a request. */
+  /** Headers of an HTTP request. */
   get headers() {
     return this.value ? { Authorization: `Bearer ${this.value}` } : {};
   },
   /**
-   * A browser's WebSocket can send no header, so the key goes as a subprotocol; without one none is
-   * offered.
+   * Subprotocols of a WebSocket. A browser cannot set headers on a WebSocket, so the key is sent as a
+   * subprotocol. Empty if there is no key.
    */
   get protocols() {
     return this.value ? ["stt", `stt-key.${this.value}`] : [];

@@ -1,64 +1,65 @@
-/** The page, put together. */
+/** The page: connects its parts with each other and with the elements of index.html. */
 
-import { offerLanguages, offerModels } from "./option_lists.js";
+import { fetchModels, fetchReadiness, sessionUrl, urlOf } from "./api.js";
+import { apiKey } from "./api_key.js";
 import { FilePanel } from "./file_panel.js";
-import { key } from "./api_key.js";
+import { LivePanel } from "./live_panel.js";
+import { LiveRecording } from "./live_recording.js";
 import { MicrophoneError } from "./microphone.js";
+import { setLanguageOptions, setModelOptions } from "./option_lists.js";
 import { Player } from "./player.js";
-import { addressOf, modelsOf, readiness, sessionAddress } from "./api.js";
-import { Talk } from "./live_recording.js";
-import { TalkPanel } from "./live_panel.js";
-import { copy, save, SearchTool } from "./transcript_tools.js";
 import { Transcript } from "./transcript.js";
+import { copyText, download, SearchBox } from "./transcript_tools.js";
 import { TranscriptView } from "./transcript_view.js";
 
-const by = (id) => document.getElementById(id);
-const parts = (ids) => Object.fromEntries(Object.entries(ids).map(([name, id]) => [name, by(id)]));
+const element = (id) => document.getElementById(id);
+const elements = (ids) => Object.fromEntries(Object.entries(ids).map(([name, id]) => [name, element(id)]));
 
-// What the transcript's changes reach: its view, the search, the buttons.
+// Transcript
 
-const view = new TranscriptView(by("segments"), by("segment"), {
+const view = new TranscriptView(element("segments"), element("segment"), {
   onPlay: play,
-  onEditing: () => player.pause(),
+  onEditStart: () => player.pause(),
   onEdit: (id, text) => transcript.edit(id, text),
 });
-const transcript = new Transcript((change, segment) => tell(change, segment));
-const search = new SearchTool(
-  parts({ input: "search", found: "found", previous: "previous", next: "next" }),
+const transcript = new Transcript((change, segment) => onTranscriptChange(change, segment));
+const search = new SearchBox(
+  elements({ input: "search", found: "found", previous: "previous", next: "next" }),
   transcript,
   view,
 );
-let isKept = true; // there is nothing that would be lost
-const keepers = [...document.querySelectorAll("#copy, #clear, [data-document]")];
+let isSaved = true; // or empty since the page was loaded
+const transcriptButtons = [...document.querySelectorAll("#copy, #clear, [data-format]")];
 
-function tell(change, segment) {
+function onTranscriptChange(change, segment) {
   view[change](segment);
-  isKept = false;
-  if (change === "changed") return;
-  by("empty").hidden = !transcript.isEmpty;
-  refreshKeepers();
+  isSaved = false;
+  if (change === "updated") return;
+  element("empty").hidden = !transcript.isEmpty;
+  refreshTranscriptButtons();
   search.refresh();
 }
 
-// Hearing it again.
+// Playback
 
-const player = new Player(by("player"), by("media"), (ms) => {
-  const place = transcript.at(ms);
-  view.mark("spoken", place ? [{ id: place.segment.id, from: place.index, to: place.index + 1 }] : []);
+const player = new Player(element("player"), element("media"), (ms) => {
+  const word = transcript.wordAt(ms);
+  view.highlight("playing", word ? [{ id: word.segment.id, from: word.index, to: word.index + 1 }] : []);
 });
 
-let isOfFile = false; // the transcript is a file's, not the microphone's
+let isTranscriptOfFile = false; // otherwise it is the microphone's
 
 function play(ms) {
-  const isHere = player.isLoaded && isOfFile === files.isOpen;
-  if (isHere) player.playFrom(ms);
-  else announce(talk.state === "idle" ? "Its sound is not here." : "Stop first, then you can hear it.");
+  if (player.isLoaded && isTranscriptOfFile === files.isOpen) player.playFrom(ms);
+  else announce(live.state === "idle" ? "The audio is not available." : "Stop recording to play the audio.");
 }
 
-// Talking.
+// Live recording
 
-const panel = new TalkPanel(
-  parts({
+const START_HINT = "Click “Start recording” and speak.";
+
+const panel = new LivePanel(
+  elements({
     button: "record",
     label: "record-label",
     pause: "pause",
@@ -73,68 +74,68 @@ const panel = new TalkPanel(
     echo: "echo",
     noise: "noise",
   }),
-  askForKey,
+  requestKey,
 );
-const talk = new Talk(sessionAddress, () => key.protocols, {
-  state: onState,
-  sound: (sound) => panel.sound(sound),
-  note: onNote,
+const live = new LiveRecording(sessionUrl, () => apiKey.protocols, {
+  onState: onLiveState,
+  onAudio: (audio) => panel.addAudio(audio),
+  onEvent: onLiveEvent,
 });
 
-function onState(state) {
-  panel.state(state);
-  refreshWorking();
+function onLiveState(state) {
+  panel.showState(state);
+  refreshControls();
   if (state !== "idle") player.unload();
-  else if (talk.recording) void player.load(talk.recording.wav());
+  else if (live.recording) void player.load(live.recording.toWav());
 }
 
-function onNote(note) {
-  panel.note(note);
-  if (note.note === "partial") transcript.showPartial(note.id, note.text, note.stable, note.startMs);
-  else if (note.note === "final") showFinal(note);
-  else if (note.note === "dropped") transcript.remove(note.id);
+function onLiveEvent(event) {
+  panel.showEvent(event);
+  if (event.type === "partial") transcript.setPartial(event.id, event.text, event.stable, event.startMs);
+  else if (event.type === "final") showFinal(event);
+  else if (event.type === "dropped") transcript.remove(event.id);
 }
 
 function showFinal({ id, text, words, startMs, endMs, language }) {
   transcript.language ??= language ?? null;
-  transcript.showFinal(id, text, words, startMs, endMs);
+  transcript.setFinal(id, text, words, startMs, endMs);
   if (text) announce(text);
 }
 
-async function startTalking() {
-  if (!talk.recording && !mayLose()) return;
+async function startRecording() {
+  if (!live.recording && !confirmDiscard()) return;
   files.close();
-  if (!talk.recording) transcript.empty();
-  isOfFile = false;
-  panel.begin(talk);
-  problem("");
+  if (!live.recording) transcript.clear();
+  isTranscriptOfFile = false;
+  panel.start(live);
+  showError("");
   try {
-    await talk.start(panel.device, chosen());
+    await live.start(panel.device, selectedOptions());
   } catch (error) {
     if (!(error instanceof MicrophoneError)) throw error;
-    problem(error.message);
-    panel.say("Press the button and speak.", "idle");
+    showError(error.message);
+    panel.showStatus(START_HINT, "idle");
   }
 }
 
-by("record").addEventListener("click", () => {
-  if (talk.state === "idle") void startTalking();
-  else if (talk.state === "ending") void talk.leave();
-  else void talk.stop();
+element("record").addEventListener("click", () => {
+  if (live.state === "idle") void startRecording();
+  else if (live.state === "stopping") void live.abort();
+  else void live.stop();
 });
-by("pause").addEventListener("click", () => (talk.state === "paused" ? talk.goOn() : talk.pause()));
+element("pause").addEventListener("click", () => (live.state === "paused" ? live.resume() : live.pause()));
 
-// Files and addresses.
+// Files and URLs
 
 const files = new FilePanel(
-  parts({
+  elements({
     panel: "file-panel",
     name: "file-name",
     note: "file-note",
     wave: "file-wave",
-    part: "part",
-    start: "part-start",
-    end: "part-end",
+    region: "region",
+    start: "region-start",
+    end: "region-end",
     form: "file-form",
     submit: "transcribe",
     cancel: "cancel",
@@ -145,52 +146,58 @@ const files = new FilePanel(
   }),
   player,
   () =>
-    mayLose() && {
-      url: addressOf("v1/audio/transcriptions"),
-      headers: key.headers,
-      fields: { model: "default", ...chosen() },
+    confirmDiscard() && {
+      url: urlOf("v1/audio/transcriptions"),
+      headers: apiKey.headers,
+      fields: { model: "default", ...selectedOptions() },
     },
-  { shown: onFileShown, begin: onFileBegin, segment: showFinal, end: onFileEnd, problem: onProblem },
+  {
+    onOpenChange: onFileOpenChange,
+    onStart: onFileStart,
+    onSegment: showFinal,
+    onError: onFileError,
+    onEnd: onFileEnd,
+  },
 );
 
 function openFile(file) {
-  if (file && !isWorking()) void files.open(file);
+  if (file && !isBusy()) void files.open(file);
 }
 
-function onFileShown() {
-  refreshWorking();
-  if (!files.isOpen && talk.state === "idle" && talk.recording) void player.load(talk.recording.wav());
+function onFileOpenChange() {
+  refreshControls();
+  if (!files.isOpen && live.state === "idle" && live.recording) void player.load(live.recording.toWav());
 }
 
-function onFileBegin() {
-  problem("");
-  talk.forget();
-  transcript.empty();
-  isOfFile = true;
-  refreshWorking();
+function onFileStart() {
+  showError("");
+  live.discard();
+  transcript.clear();
+  isTranscriptOfFile = true;
+  refreshControls();
 }
 
 function onFileEnd(language) {
   transcript.language ??= language;
-  refreshWorking();
+  refreshControls();
   announce("The transcript is complete.");
 }
 
-function onProblem(message, status) {
-  if (status === 401) askForKey();
-  else problem(message);
+function onFileError(message, status) {
+  if (status === 401) requestKey();
+  else showError(message);
 }
 
-by("choose").addEventListener("click", () => by("file").click());
-by("file").addEventListener("change", ({ target }) => {
+element("choose").addEventListener("click", () => element("file").click());
+element("file").addEventListener("change", ({ target }) => {
   openFile(target.files[0]);
   target.value = "";
 });
-by("address-form").addEventListener("submit", (event) => {
+element("url-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  if (!isWorking()) files.fetch(by("address").value);
+  if (!isBusy()) files.openUrl(element("url").value);
 });
-by("address-form").hidden = document.body.dataset.fetchUrls !== "true";
+element("url-form").hidden = document.body.dataset.fetchUrls !== "true";
 
 addEventListener("dragover", (event) => {
   event.preventDefault();
@@ -205,104 +212,108 @@ addEventListener("drop", (event) => {
   openFile(event.dataTransfer.files[0]);
 });
 
-// Keeping it.
+// Export
 
-by("copy").addEventListener("click", async () => {
-  await copy(transcript);
-  isKept = true;
+element("copy").addEventListener("click", async () => {
+  await copyText(transcript);
+  isSaved = true;
   announce("Copied.");
 });
-by("clear").addEventListener("click", () => {
-  if (!mayLose()) return;
-  transcript.empty();
-  talk.forget();
+element("clear").addEventListener("click", () => {
+  if (!confirmDiscard()) return;
+  transcript.clear();
+  live.discard();
   files.close();
   player.unload();
 });
-for (const button of document.querySelectorAll("[data-document]")) {
+for (const button of document.querySelectorAll("[data-format]")) {
   button.addEventListener("click", () => {
-    save(button.dataset.document, transcript);
-    isKept = true;
+    download(button.dataset.format, transcript);
+    isSaved = true;
   });
 }
 
-/** Whether what is on the page may go: it was kept, or its owner says so. */
-function mayLose() {
-  return isKept || transcript.isEmpty || confirm("The transcript below was not kept. Replace it?");
+/** Return whether the transcript may be discarded. Ask the user if it is not saved. */
+function confirmDiscard() {
+  return isSaved || transcript.isEmpty || confirm("The transcript is not saved. Discard it?");
 }
 
-// What the server has, and the key that it may want.
+// Models, languages and the API key
 
-let languages = {}; // by model; null where it is not loaded yet
+let languages = {}; // by model; null if the model is not loaded
 
-function chosen() {
-  const language = by("language").value;
-  const model = by("model").value;
+function selectedOptions() {
+  const language = element("language").value;
+  const model = element("model").value;
   return { ...(model && { model }), ...(language && { language }) };
 }
 
-async function learn() {
-  const [{ status, models }, ready] = await Promise.all([modelsOf(), readiness()]);
+async function loadOptions() {
+  const [{ status, models }, readiness] = await Promise.all([fetchModels(), fetchReadiness()]);
   if (status === 401) {
-    askForKey();
+    requestKey();
     return;
   }
-  by("key-form").hidden = true;
-  languages = ready.languages;
-  offerModels(by("model"), models);
-  offerLanguages(by("language"), languages[by("model").value]);
+  element("key-form").hidden = true;
+  languages = readiness.languages;
+  setModelOptions(element("model"), models);
+  showLanguages();
 }
 
-by("model").addEventListener("change", () => offerLanguages(by("language"), languages[by("model").value]));
-
-/** Where one was given, it is a wrong one. */
-function askForKey() {
-  by("key-wrong").hidden = !key.value;
-  if (!by("key-form").hidden) return;
-  by("key-form").hidden = false;
-  by("key").focus();
+function showLanguages() {
+  setLanguageOptions(element("language"), languages[element("model").value]);
 }
 
-by("key-form").addEventListener("submit", (event) => {
+element("model").addEventListener("change", showLanguages);
+
+/** Show the form for the API key. A key that was entered before is invalid. */
+function requestKey() {
+  element("key-invalid").hidden = !apiKey.value;
+  if (!element("key-form").hidden) return;
+  element("key-form").hidden = false;
+  element("key").focus();
+}
+
+element("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  key.value = by("key").value;
-  by("key").value = "";
-  void learn();
-  talk.dialNow();
+  apiKey.value = element("key").value;
+  element("key").value = "";
+  void loadOptions();
+  live.connectNow();
 });
 
-// All of it.
+// State of the page
 
-function isWorking() {
-  return talk.state !== "idle" || files.isBusy;
+function isBusy() {
+  return live.state !== "idle" || files.isBusy;
 }
 
-function refreshWorking() {
-  for (const choice of [by("language"), by("model")])
-    choice.disabled = isWorking() || choice.options.length < 2;
-  by("others").hidden = talk.state !== "idle" || files.isOpen;
-  by("record").disabled = files.isBusy;
-  by("segments").classList.toggle("playable", talk.state === "idle");
-  refreshKeepers();
+function refreshControls() {
+  for (const select of [element("language"), element("model")])
+    select.disabled = isBusy() || select.options.length < 2;
+  element("file-source").hidden = live.state !== "idle" || files.isOpen;
+  element("record").disabled = files.isBusy;
+  element("segments").classList.toggle("playable", live.state === "idle");
+  refreshTranscriptButtons();
 }
 
-function refreshKeepers() {
-  for (const button of keepers) button.disabled = transcript.isEmpty;
-  by("clear").disabled ||= isWorking();
+function refreshTranscriptButtons() {
+  for (const button of transcriptButtons) button.disabled = transcript.isEmpty;
+  element("clear").disabled ||= isBusy();
 }
 
-/** For who does not see it. */
+/** Announce a text to screen readers. */
 function announce(text) {
-  by("announcer").textContent = text;
+  element("announcer").textContent = text;
 }
 
-function problem(text) {
-  by("problem").textContent = text;
-  by("problem").hidden = !text;
+function showError(text) {
+  element("error").textContent = text;
+  element("error").hidden = !text;
 }
 
 addEventListener("beforeunload", (event) => {
-  if (isWorking() || !(isKept || transcript.isEmpty)) event.preventDefault();
+  if (isBusy() || !(isSaved || transcript.isEmpty)) event.preventDefault();
 });
 
-void learn();
+void loadOptions();

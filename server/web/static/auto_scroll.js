@@ -1,35 +1,35 @@
-/** Follow: keeps the end of the page in sight while it grows, until somebody scrolls up to read. */
+/** AutoScroll: keeps the end of the page in view while content is added, until the user scrolls up. */
 
-const UPWARDS = new Set(["ArrowUp", "PageUp", "Home"]);
+const SCROLL_UP_KEYS = new Set(["ArrowUp", "PageUp", "Home"]);
 
-export class Follow {
+export class AutoScroll {
   #end;
-  #isOn = true;
-  #isDue = false;
+  #isEnabled = true;
+  #isScheduled = false;
 
-  /** end: an element behind all that grows. Whoever scrolls down to it is followed again. */
+  /** end: an element below all content. Scrolling down to it enables automatic scrolling again. */
   constructor(end) {
     this.#end = end;
-    new IntersectionObserver(([entry]) => (this.#isOn ||= entry.isIntersecting)).observe(end);
-    addEventListener("wheel", ({ deltaY }) => deltaY < 0 && this.off(), { passive: true });
-    addEventListener("touchmove", () => this.off(), { passive: true });
-    addEventListener("keydown", ({ key }) => UPWARDS.has(key) && this.off());
+    new IntersectionObserver(([entry]) => (this.#isEnabled ||= entry.isIntersecting)).observe(end);
+    addEventListener("wheel", ({ deltaY }) => deltaY < 0 && this.disable(), { passive: true });
+    addEventListener("touchmove", () => this.disable(), { passive: true });
+    addEventListener("keydown", ({ key }) => SCROLL_UP_KEYS.has(key) && this.disable());
     addEventListener(
       "mousedown",
-      ({ clientX }) => clientX >= document.documentElement.clientWidth && this.off(),
-    ); // the bar
+      ({ clientX }) => clientX >= document.documentElement.clientWidth && this.disable(),
+    ); // on the scroll bar
   }
 
-  off() {
-    this.#isOn = false;
+  disable() {
+    this.#isEnabled = false;
   }
 
-  /** Something has grown. Many such calls make one movement, with the next frame. */
-  grown() {
-    if (!this.#isOn || this.#isDue) return;
-    this.#isDue = true;
+  /** Scroll to the end in the next frame, once for all calls before it. */
+  contentAdded() {
+    if (!this.#isEnabled || this.#isScheduled) return;
+    this.#isScheduled = true;
     requestAnimationFrame(() => {
-      this.#isDue = false;
+      this.#isScheduled = false;
       this.#end.scrollIntoView({ block: "end" });
     });
   }

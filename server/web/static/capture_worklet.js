@@ -1,12 +1,12 @@
-/** In the audio thread: sound from the microphone, mixed to mono, as messages of 40 ms of PCM16. */
+/** Audio worklet, in the audio thread: posts microphone audio, mixed to mono, as 40 ms of PCM16 each. */
 
 const MESSAGE_MS = 40;
 
 class Capture extends AudioWorkletProcessor {
-  #samples = new Float32Array(Math.ceil(sampleRate)); // a second: far more than a message
-  #count = 0; // of the samples that wait
-  #first = 0; // the number of the first of them, in the stream
-  #endMs = MESSAGE_MS;
+  #samples = new Float32Array(Math.ceil(sampleRate)); // one second, far more than a message
+  #count = 0; // samples that are buffered
+  #first = 0; // index of the first buffered sample in the stream
+  #endMs = MESSAGE_MS; // where the next message ends
   #ended = false;
 
   constructor() {
@@ -23,7 +23,7 @@ class Capture extends AudioWorkletProcessor {
       this.#samples[this.#count] = sum / channels.length;
       this.#count += 1;
     }
-    // Messages end at whole milliseconds: every place in the recording is a whole number.
+    // Messages end at whole milliseconds, so every position in the recording is a whole number.
     let end = Math.ceil((this.#endMs * sampleRate) / 1000);
     while (this.#first + this.#count >= end) {
       this.#post(end - this.#first);
@@ -33,6 +33,7 @@ class Capture extends AudioWorkletProcessor {
     return true;
   }
 
+  /** Post the remaining samples, then null. */
   #end() {
     this.#post(this.#count);
     this.port.postMessage(null);
@@ -41,14 +42,14 @@ class Capture extends AudioWorkletProcessor {
 
   #post(count) {
     if (count === 0) return;
-    const sound = new Int16Array(count);
+    const pcm = new Int16Array(count);
     for (let i = 0; i < count; i += 1) {
-      sound[i] = Math.max(-1, Math.min(1, this.#samples[i])) * 32767;
+      pcm[i] = Math.max(-1, Math.min(1, this.#samples[i])) * 32767;
     }
     this.#samples.copyWithin(0, count, this.#count);
     this.#first += count;
     this.#count -= count;
-    this.port.postMessage(sound, [sound.buffer]);
+    this.port.postMessage(pcm, [pcm.buffer]);
   }
 }
 

@@ -1,124 +1,124 @@
-/** Line: carries a session over one WebSocket after another. All decisions are the session's. */
+/** Connection: carries a live session over WebSockets, and reconnects. SessionState makes the decisions. */
 
-import { Pauses } from "./reconnect.js";
+import { Backoff } from "./reconnect.js";
 
-const MOST_UNSENT = 1 << 18; // bytes that the socket may hold; the rest waits in the backlog
-const DRAIN_MS = 50; // after which a full socket is looked at again
-const SILENT_MS = 10_000; // without a word of the server while sound goes out: the line is dead
+const MAX_BUFFERED = 1 << 18; // bytes in the WebSocket's own buffer; the rest waits in the SendBuffer
+const RETRY_SEND_MS = 50; // wait this long when the WebSocket's buffer is full
+const SILENCE_TIMEOUT_MS = 10_000; // without a message while an acknowledgement is overdue
 
 /**
- * `url(query)` is where to dial, `protocols()` which subprotocols to offer; onNote hears the session's
- * notes, and {note: "dialling", attempt}.
+ * Options: url(query) returns the URL to connect to, protocols() the subprotocols to offer; onEvent(event)
+ * is called with the events of the SessionState and with {type: "connecting", attempt}.
  */
-export class Line {
+export class Connection {
   #session;
-  #backlog;
-  #dialled;
-  #onNote;
+  #buffer;
+  #options;
+  #onEvent;
   #socket = null;
-  #live = false;
-  #over = false;
+  #isConnected = false;
+  #isClosed = false;
   #attempt = 0;
-  #pauses = new Pauses(Math.random);
-  #redial = null;
-  #drain = null;
-  #watchdog = null;
-  #heardAt = 0;
+  #backoff = new Backoff(Math.random);
+  #reconnectTimer = null;
+  #sendTimer = null;
+  #watchdogTimer = null;
+  #receivedAt = 0; // time of the last message
 
-  constructor(session, backlog, { url, protocols, onNote }) {
+  constructor(session, buffer, { url, protocols, onEvent }) {
     this.#session = session;
-    this.#backlog = backlog;
-    this.#dialled = { url, protocols };
-    this.#onNote = onNote;
-    this.dialNow = this.dialNow.bind(this);
-    addEventListener("online", this.dialNow);
+    this.#buffer = buffer;
+    this.#options = { url, protocols };
+    this.#onEvent = onEvent;
+    this.connectNow = this.connectNow.bind(this);
+    addEventListener("online", this.connectNow);
   }
 
-  /** Begins, or comes back without waiting any longer. */
-  dialNow() {
-    if (this.#over || this.#socket) return;
-    clearTimeout(this.#redial);
-    this.#dial();
+  /** Connect, or reconnect without waiting any longer. */
+  connectNow() {
+    if (this.#isClosed || this.#socket) return;
+    clearTimeout(this.#reconnectTimer);
+    this.#connect();
   }
 
-  /** Sends what is due. */
-  carry() {
-    clearTimeout(this.#drain);
-    if (!this.#live) return;
-    while (this.#backlog.hasUnsent && this.#socket.bufferedAmount < MOST_UNSENT) {
-      const item = this.#backlog.next();
-      this.#socket.send(item.sound ?? item.text);
+  /** Send what is in the buffer, as far as the WebSocket accepts it. */
+  flush() {
+    clearTimeout(this.#sendTimer);
+    if (!this.#isConnected) return;
+    while (this.#buffer.hasUnsent && this.#socket.bufferedAmount < MAX_BUFFERED) {
+      const item = this.#buffer.next();
+      this.#socket.send(item.audio ?? item.text);
     }
-    if (this.#backlog.hasUnsent) this.#drain = setTimeout(() => this.carry(), DRAIN_MS);
-    this.#watch();
+    if (this.#buffer.hasUnsent) this.#sendTimer = setTimeout(() => this.flush(), RETRY_SEND_MS);
+    this.#startWatchdog();
   }
 
-  /** Lets go of the session: nothing more will be told. */
-  hangUp() {
-    this.#over = true;
-    removeEventListener("online", this.dialNow);
-    for (const timer of [this.#redial, this.#drain, this.#watchdog]) clearTimeout(timer);
+  /** Close the connection. No event follows. */
+  close() {
+    this.#isClosed = true;
+    removeEventListener("online", this.connectNow);
+    for (const timer of [this.#reconnectTimer, this.#sendTimer, this.#watchdogTimer]) clearTimeout(timer);
     this.#socket?.close(1000);
   }
 
-  #dial() {
+  #connect() {
     this.#attempt += 1;
-    this.#onNote({ note: "dialling", attempt: this.#attempt });
-    const socket = new WebSocket(this.#dialled.url(this.#session.query), this.#dialled.protocols());
+    this.#onEvent({ type: "connecting", attempt: this.#attempt });
+    const socket = new WebSocket(this.#options.url(this.#session.query), this.#options.protocols());
     socket.binaryType = "arraybuffer";
-    socket.onmessage = ({ data }) => this.#hear(JSON.parse(data));
-    socket.onclose = ({ code, reason }) => this.#leave(socket, code, reason);
+    socket.onmessage = ({ data }) => this.#receive(JSON.parse(data));
+    socket.onclose = ({ code, reason }) => this.#disconnected(socket, code, reason);
     this.#socket = socket;
   }
 
-  #hear(message) {
-    this.#heardAt = performance.now();
-    this.#tell(this.#session.receive(message));
-    this.carry();
+  #receive(message) {
+    this.#receivedAt = performance.now();
+    this.#dispatch(this.#session.receive(message));
+    this.flush();
   }
 
-  #leave(socket, code, reason) {
-    if (this.#over || socket !== this.#socket) return;
+  #disconnected(socket, code, reason) {
+    if (this.#isClosed || socket !== this.#socket) return;
     this.#socket = null;
-    this.#live = false;
-    clearTimeout(this.#watchdog);
-    this.#watchdog = null;
-    this.#tell(this.#session.closed(code, reason));
+    this.#isConnected = false;
+    clearTimeout(this.#watchdogTimer);
+    this.#watchdogTimer = null;
+    this.#dispatch(this.#session.closed(code, reason));
   }
 
-  #tell(notes) {
-    for (const note of notes) {
-      this.#obey(note);
-      this.#onNote(note);
+  #dispatch(events) {
+    for (const event of events) {
+      this.#apply(event);
+      this.#onEvent(event);
     }
   }
 
-  #obey({ note }) {
-    if (note === "live") {
-      this.#live = true;
+  #apply({ type }) {
+    if (type === "connected") {
+      this.#isConnected = true;
       this.#attempt = 0;
-      this.#pauses.reset();
-    } else if (note === "cut" || note === "forgotten") {
-      const pause = note === "cut" ? this.#pauses.next() : 0;
-      this.#redial = setTimeout(() => this.#dial(), pause);
-    } else if (note === "ended" || note === "failed") {
-      this.hangUp();
+      this.#backoff.reset();
+    } else if (type === "disconnected" || type === "session_lost") {
+      const delay = type === "disconnected" ? this.#backoff.next() : 0;
+      this.#reconnectTimer = setTimeout(() => this.#connect(), delay);
+    } else if (type === "ended" || type === "failed") {
+      this.close();
     }
   }
 
-  /** A line may die without a word. What is closed without a code may be gone on with. */
-  #watch() {
-    if (this.#watchdog) return;
-    this.#heardAt = performance.now();
-    const look = () => {
-      if (performance.now() - this.#heardAt > SILENT_MS && this.#session.isUnanswered) {
+  /** Detect a dead connection: a network may fail without closing it. Code 1006 allows to resume. */
+  #startWatchdog() {
+    if (this.#watchdogTimer) return;
+    this.#receivedAt = performance.now();
+    const check = () => {
+      if (performance.now() - this.#receivedAt > SILENCE_TIMEOUT_MS && this.#session.isReplyOverdue) {
         const dead = this.#socket;
         dead.close();
-        this.#leave(dead, 1006, "");
+        this.#disconnected(dead, 1006, "");
       } else {
-        this.#watchdog = setTimeout(look, SILENT_MS / 4);
+        this.#watchdogTimer = setTimeout(check, SILENCE_TIMEOUT_MS / 4);
       }
     };
-    this.#watchdog = setTimeout(look, SILENT_MS / 4);
+    this.#watchdogTimer = setTimeout(check, SILENCE_TIMEOUT_MS / 4);
   }
 }

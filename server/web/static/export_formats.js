@@ -1,32 +1,32 @@
-/** Documents: a transcript as the files in which it can be kept. */
+/** The file formats in which a transcript can be exported. */
 
-import { srtOf, vttOf } from "./subtitles.js";
-import { textOf } from "./word_timing.js";
+import { toSrt, toVtt } from "./subtitles.js";
+import { joinWords } from "./word_timing.js";
 
-/** By ending: what makes the text of the file from a transcript, and its media type. */
-export const DOCUMENTS = {
-  txt: { type: "text/plain", make: ({ segments }) => textLines(segments) },
-  srt: { type: "application/x-subrip", make: ({ segments }) => srtOf(segments) },
-  vtt: { type: "text/vtt", make: ({ segments }) => vttOf(segments) },
-  json: { type: "application/json", make: jsonOf },
+/** By file extension: the media type, and a function that returns the content for a transcript. */
+export const EXPORT_FORMATS = {
+  txt: { type: "text/plain", encode: ({ segments }) => toText(segments) },
+  srt: { type: "application/x-subrip", encode: ({ segments }) => toSrt(segments) },
+  vtt: { type: "text/vtt", encode: ({ segments }) => toVtt(segments) },
+  json: { type: "application/json", encode: toJson },
 };
 
-/** One line a segment. */
-export function textLines(segments) {
-  return segments.map(({ words }) => `${textOf(words)}\n`).join("");
+/** Return one line per segment. */
+export function toText(segments) {
+  return segments.map(({ words }) => `${joinWords(words)}\n`).join("");
 }
 
-/** Times in seconds, as `verbose_json` has them. */
-function jsonOf({ language, segments }) {
-  const told = {
+/** Return JSON with times in seconds, as in OpenAI's `verbose_json`. */
+function toJson({ language, segments }) {
+  const content = {
     language,
     duration: seconds(segments.at(-1)?.endMs ?? 0),
-    text: segments.map(({ words }) => textOf(words)).join(" "),
+    text: segments.map(({ words }) => joinWords(words)).join(" "),
     segments: segments.map((segment, id) => ({
       id,
       start: seconds(segment.startMs),
       end: seconds(segment.endMs),
-      text: textOf(segment.words),
+      text: joinWords(segment.words),
       edited: segment.edited,
       words: segment.words.map(({ text, startMs, endMs, confidence }) => ({
         word: text.trim(),
@@ -36,7 +36,7 @@ function jsonOf({ language, segments }) {
       })),
     })),
   };
-  return `${JSON.stringify(told, null, 2)}\n`;
+  return `${JSON.stringify(content, null, 2)}\n`;
 }
 
 function seconds(ms) {

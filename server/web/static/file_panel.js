@@ -1,157 +1,163 @@
-/** FilePanel: a file that was chosen, or an address, on its way to a transcript. */
+/** FilePanel: the selected file or URL, its waveform, and the progress of its transcription. */
 
-import { shown } from "./time_format.js";
-import { FileRequest } from "./file_upload.js";
-import { Sound } from "./audio_file.js";
+import { AudioFile } from "./audio_file.js";
+import { FileUpload } from "./file_upload.js";
+import { formatTime } from "./time_format.js";
 
-/** The listener hears shown() when a file comes or goes, begin(), segment(note), problem(message, status) and
- * end(language). */
+/**
+ * The listener has onOpenChange() when a file is opened or closed, onStart(), onSegment(event),
+ * onError(message, status) and onEnd(language).
+ */
 export class FilePanel {
-  #parts;
+  #elements;
   #player;
-  #asking; // () => {url, headers, fields}, or false where nothing is to be sent
+  #prepareRequest;
   #listener;
-  #job = null; // {file, part, seconds} or {url}
-  #request = null;
+  #source = null; // {file, region, seconds} or {url}
+  #upload = null;
 
-  /** parts: the elements of the page by name */
-  constructor(parts, player, asking, listener) {
-    this.#parts = parts;
+  /**
+   * elements: of the page, by name
+   * prepareRequest(): returns {url, headers, fields}, or false if nothing is to be sent
+   */
+  constructor(elements, player, prepareRequest, listener) {
+    this.#elements = elements;
     this.#player = player;
-    this.#asking = asking;
+    this.#prepareRequest = prepareRequest;
     this.#listener = listener;
-    parts.form.addEventListener("submit", (event) => {
+    elements.form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#send();
     });
-    parts.cancel.addEventListener("click", () => this.#request.cancel());
-    parts.close.addEventListener("click", () => this.close());
+    elements.cancel.addEventListener("click", () => this.#upload.cancel());
+    elements.close.addEventListener("click", () => this.close());
   }
 
   get isOpen() {
-    return this.#job !== null;
+    return this.#source !== null;
   }
 
   get isBusy() {
-    return this.#request !== null;
+    return this.#upload !== null;
   }
 
-  /** Shows the file, and its waveform where the browser can read it. */
+  /** Show a file, with its waveform if the browser can decode it. */
   async open(file) {
     this.close();
-    const job = { file, part: null, seconds: undefined };
-    this.#show(job, file.name);
-    this.#note("Reading the file …");
-    job.seconds = await this.#player.load(file);
-    const sound = await Sound.of(file, job.seconds);
-    if (this.#job !== job) return;
-    if (sound) await this.#offerPart(job, sound);
-    this.#note(sound ? "" : "The browser cannot draw this file: the whole of it will be transcribed.");
-    this.#parts.submit.disabled = false;
+    const source = { file, region: null, seconds: undefined };
+    this.#show(source, file.name);
+    this.#showNote("Reading the file…");
+    source.seconds = await this.#player.load(file);
+    const audio = await AudioFile.decode(file, source.seconds);
+    if (this.#source !== source) return;
+    if (audio) await this.#showRegion(source, audio);
+    this.#showNote(audio ? "" : "This browser cannot show a waveform. The whole file will be transcribed.");
+    this.#elements.submit.disabled = false;
   }
 
-  /** Has the server fetch an address, and transcribes it at once. */
-  fetch(url) {
+  /** Transcribe a URL, which the server downloads. */
+  openUrl(url) {
     this.close();
     this.#show({ url }, url);
     this.#send();
   }
 
   close() {
-    this.#request?.cancel();
-    this.#job?.part?.close();
-    if (this.#job?.file) this.#player.unload();
-    this.#job = null;
-    this.#parts.panel.hidden = true;
-    this.#listener.shown();
+    this.#upload?.cancel();
+    this.#source?.region?.close();
+    if (this.#source?.file) this.#player.unload();
+    this.#source = null;
+    this.#elements.panel.hidden = true;
+    this.#listener.onOpenChange();
   }
 
-  #show(job, name) {
-    this.#job = job;
-    this.#parts.panel.hidden = false;
-    this.#parts.name.textContent = name;
-    this.#parts.wave.hidden = this.#parts.part.hidden = true;
-    this.#parts.progressBox.hidden = true;
-    this.#parts.submit.disabled = true;
-    this.#parts.submit.hidden = false;
-    this.#note("");
-    this.#listener.shown();
+  #show(source, name) {
+    this.#source = source;
+    this.#elements.panel.hidden = false;
+    this.#elements.name.textContent = name;
+    this.#elements.wave.hidden = this.#elements.region.hidden = true;
+    this.#elements.progressBox.hidden = true;
+    this.#elements.submit.disabled = true;
+    this.#elements.submit.hidden = false;
+    this.#showNote("");
+    this.#listener.onOpenChange();
   }
 
-  async #offerPart(job, sound) {
-    const { Part } = await import("./file_region.js");
-    if (this.#job !== job) return;
-    this.#parts.wave.hidden = this.#parts.part.hidden = false;
-    const inputs = { start: this.#parts.start, end: this.#parts.end };
-    job.part = new Part(sound, this.#parts.wave, inputs, this.#player.media);
-    job.seconds = sound.seconds;
+  async #showRegion(source, audio) {
+    const { FileRegion } = await import("./file_region.js");
+    if (this.#source !== source) return;
+    this.#elements.wave.hidden = this.#elements.region.hidden = false;
+    const inputs = { start: this.#elements.start, end: this.#elements.end };
+    source.region = new FileRegion(audio, this.#elements.wave, inputs, this.#player.media);
+    source.seconds = audio.seconds;
   }
 
-  #note(text) {
-    this.#parts.note.textContent = text;
-    this.#parts.note.hidden = !text;
+  #showNote(text) {
+    this.#elements.note.textContent = text;
+    this.#elements.note.hidden = !text;
   }
 
   #send() {
-    const asking = this.#asking();
-    if (!asking) return;
-    const { file, url, part, seconds } = this.#job;
-    const isCut = part && !part.isWhole;
-    const [startMs, endMs] = part ? [part.startMs, part.endMs] : [0, seconds * 1000];
-    this.#listener.begin();
-    this.#busy(true);
-    this.#progress(file ? "Uploading" : "The server fetches it", file ? 0 : undefined);
-    this.#request = new FileRequest(asking.url, {
-      ...asking,
-      offsetMs: isCut ? startMs : 0,
-      fields: { ...asking.fields, ...(url ? { url } : { file: isCut ? part.cut() : file }) },
-      onNote: (note) => this.#hear(note, startMs, endMs),
+    const request = this.#prepareRequest();
+    if (!request) return;
+    const { file, url, region, seconds } = this.#source;
+    const isPart = region && !region.isWholeFile;
+    const [startMs, endMs] = region ? [region.startMs, region.endMs] : [0, seconds * 1000];
+    this.#listener.onStart();
+    this.#setBusy(true);
+    this.#showProgress(file ? "Uploading" : "The server is downloading the file", file ? 0 : undefined);
+    this.#upload = new FileUpload(request.url, {
+      ...request,
+      offsetMs: isPart ? startMs : 0,
+      fields: { ...request.fields, ...(url ? { url } : { file: isPart ? region.toWav() : file }) },
+      onEvent: (event) => this.#onEvent(event, startMs, endMs),
     });
   }
 
-  #hear(note, startMs, endMs) {
-    if (note.note === "sent") {
-      this.#sent(note.share);
-    } else if (note.note === "segment") {
-      this.#listener.segment(note);
-      this.#progress(`Transcribed to ${shown(note.endMs)}`, (note.endMs - startMs) / (endMs - startMs));
+  #onEvent(event, startMs, endMs) {
+    if (event.type === "progress") {
+      this.#showUpload(event.fraction);
+    } else if (event.type === "segment") {
+      this.#listener.onSegment(event);
+      const fraction = (event.endMs - startMs) / (endMs - startMs);
+      this.#showProgress(`Transcribed up to ${formatTime(event.endMs)}`, fraction);
     } else {
-      this.#finish(note);
+      this.#finish(event);
     }
   }
 
-  #sent(share) {
-    if (this.#job?.url) return;
-    const isDone = share === 1;
-    this.#progress(
-      isDone ? "Transcribing" : `Uploading: ${Math.floor(share * 100)} %`,
-      isDone ? undefined : share,
+  #showUpload(fraction) {
+    if (this.#source?.url) return;
+    const isDone = fraction === 1;
+    this.#showProgress(
+      isDone ? "Transcribing" : `Uploading: ${Math.floor(fraction * 100)}%`,
+      isDone ? undefined : fraction,
     );
   }
 
-  #finish(note) {
-    this.#request = null;
-    if (!this.#job) return;
-    this.#busy(false);
-    this.#parts.progressBox.hidden = true;
-    if (note.note === "failed") this.#listener.problem(note.message, note.status);
-    this.#listener.end(note.language ?? null);
+  #finish(event) {
+    this.#upload = null;
+    if (!this.#source) return;
+    this.#setBusy(false);
+    this.#elements.progressBox.hidden = true;
+    if (event.type === "failed") this.#listener.onError(event.message, event.status);
+    this.#listener.onEnd(event.language ?? null);
   }
 
-  /** The keyboard's focus goes from the button that goes to the one that comes. */
-  #busy(isBusy) {
-    const { cancel, submit } = this.#parts;
+  /** Replace the submit button by the cancel button or back, and move the keyboard focus along. */
+  #setBusy(isBusy) {
+    const { cancel, submit } = this.#elements;
     const hadFocus = document.activeElement === (isBusy ? submit : cancel);
     cancel.hidden = !isBusy;
-    submit.hidden = isBusy || !this.#job.file;
+    submit.hidden = isBusy || !this.#source.file;
     if (hadFocus) (isBusy ? cancel : submit).focus();
   }
 
-  /** share: 0 to 1; undefined or no number where it is not known */
-  #progress(label, share) {
-    this.#parts.progressBox.hidden = false;
-    this.#parts.progressLabel.textContent = label;
-    if (share >= 0) this.#parts.progress.value = Math.min(1, share);
-    else this.#parts.progress.removeAttribute("value");
+  /** fraction: 0 to 1; undefined or NaN if it is unknown */
+  #showProgress(label, fraction) {
+    this.#elements.progressBox.hidden = false;
+    this.#elements.progressLabel.textContent = label;
+    if (fraction >= 0) this.#elements.progress.value = Math.min(1, fraction);
+    else this.#elements.progress.removeAttribute("value");
   }
 }

@@ -1,35 +1,36 @@
-/** Part: which part of a file is wanted, on its waveform and as two times that can be typed. */
+/** FileRegion: the part of a file to transcribe, selected on its waveform or by typing two times. */
 
-import { shown, typed } from "./time_format.js";
+import { formatTime, parseTime } from "./time_format.js";
 import Regions from "./vendor/wavesurfer/regions.esm.js";
 import WaveSurfer from "./vendor/wavesurfer/wavesurfer.esm.js";
 
-const PEAKS = 2000; // of the picture
-// docs/decisions/0013: the policy names the hash of the stylesheet that wavesurfer.js writes for this height.
+const PEAKS = 2000; // of the waveform
+// The Content-Security-Policy has the hash of the style that wavesurfer.js writes for this height: see
+// docs/decisions/0013.
 const HEIGHT = 88;
 
-export class Part {
-  #sound;
-  #picture;
+export class FileRegion {
+  #audio;
+  #waveform;
   #region;
   #inputs;
 
-  /** container: of the picture; inputs: {start, end}; media: the element that plays the same sound */
-  constructor(sound, container, inputs, media) {
-    this.#sound = sound;
+  /** container: of the waveform; inputs: {start, end}; media: the element that plays the file */
+  constructor(audio, container, inputs, media) {
+    this.#audio = audio;
     this.#inputs = inputs;
     const style = getComputedStyle(container);
     const colour = (name) => style.getPropertyValue(name).trim();
     const regions = Regions.create();
-    this.#picture = WaveSurfer.create({
+    this.#waveform = WaveSurfer.create({
       container,
       media,
-      peaks: [sound.peaks(PEAKS)],
-      duration: sound.seconds,
+      peaks: [audio.peaks(PEAKS)],
+      duration: audio.seconds,
       height: HEIGHT,
       waveColor: colour("--wave"),
       progressColor: colour("--accent"),
-      cursorColor: colour("--ink"),
+      cursorColor: colour("--text"),
       barWidth: 2,
       barGap: 1,
       normalize: true,
@@ -37,14 +38,14 @@ export class Part {
     });
     this.#region = regions.addRegion({
       start: 0,
-      end: sound.seconds,
+      end: audio.seconds,
       color: "rgb(15 125 120 / 14%)",
       drag: true,
       resize: true,
     });
-    this.#region.on("update", () => this.#write());
-    for (const input of Object.values(inputs)) input.onchange = () => this.#read();
-    this.#write();
+    this.#region.on("update", () => this.#writeInputs());
+    for (const input of Object.values(inputs)) input.onchange = () => this.#readInputs();
+    this.#writeInputs();
   }
 
   get startMs() {
@@ -55,28 +56,28 @@ export class Part {
     return Math.round(this.#region.end * 1000);
   }
 
-  get isWhole() {
-    return this.startMs === 0 && this.endMs >= Math.floor(this.#sound.seconds * 1000);
+  get isWholeFile() {
+    return this.startMs === 0 && this.endMs >= Math.floor(this.#audio.seconds * 1000);
   }
 
-  /** As a wav file. */
-  cut() {
-    return this.#sound.cut(this.startMs, this.endMs);
+  /** Return the region as a wav file. */
+  toWav() {
+    return this.#audio.toWav(this.startMs, this.endMs);
   }
 
   close() {
-    this.#picture.destroy();
+    this.#waveform.destroy();
   }
 
-  #write() {
-    this.#inputs.start.value = shown(this.startMs, { tenths: true });
-    this.#inputs.end.value = shown(Math.round(this.endMs / 100) * 100, { tenths: true });
+  #writeInputs() {
+    this.#inputs.start.value = formatTime(this.startMs, { tenths: true });
+    this.#inputs.end.value = formatTime(Math.round(this.endMs / 100) * 100, { tenths: true });
   }
 
-  /** What is no time, or leaves nothing between the two, is put back. */
-  #read() {
-    const [start, end] = [this.#inputs.start, this.#inputs.end].map(({ value }) => typed(value) / 1000);
-    if (start < end) this.#region.setOptions({ start, end: Math.min(end, this.#sound.seconds) });
-    this.#write();
+  /** Apply the typed times. Restore the inputs if a time is invalid or the region would be empty. */
+  #readInputs() {
+    const [start, end] = [this.#inputs.start, this.#inputs.end].map(({ value }) => parseTime(value) / 1000);
+    if (start < end) this.#region.setOptions({ start, end: Math.min(end, this.#audio.seconds) });
+    this.#writeInputs();
   }
 }

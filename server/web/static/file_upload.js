@@ -1,103 +1,109 @@
-/** FileRequest: a file, or an address, on its way to the server, and the segments that come back. */
+/** FileUpload: sends a file or a URL to the server and receives the segments of its transcript. */
 
-import { EventStream } from "./sse.js";
+import { SseParser } from "./sse.js";
 
 /**
- * Notes, in order: {note: "sent", share} of the upload, 0 to 1; {note: "segment", id, text, words, startMs,
- * endMs}; and at the end {note: "ended", language}, {note: "failed", message, status} or {note:
- * "cancelled"}.
+ * Events, in order: {type: "progress", fraction} of the upload, 0 to 1; {type: "segment", id, text, words,
+ * startMs, endMs}; and at the end {type: "ended", language}, {type: "failed", message, status} or
+ * {type: "cancelled"}.
  */
-export class FileRequest {
+export class FileUpload {
   #request = new XMLHttpRequest();
-  #events = new EventStream();
-  #read = 0; // characters of the answer
-  #onNote;
+  #parser = new SseParser();
+  #parsed = 0; // characters of the response
+  #onEvent;
   #offsetMs;
   #ended = false;
 
   /**
-   * fields: of the form: model, and file or url; language
-   * offsetMs: where what is sent begins in the file
+   * fields: of the form: model, file or url, language
+   * offsetMs: position in the file at which the uploaded part starts
    * headers: of the request
    */
-  constructor(url, { fields, offsetMs = 0, headers, onNote }) {
-    this.#onNote = onNote;
+  constructor(url, { fields, offsetMs = 0, headers, onEvent }) {
+    this.#onEvent = onEvent;
     this.#offsetMs = offsetMs;
     const request = this.#request;
     request.open("POST", url);
     for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
-    request.upload.onprogress = ({ loaded, total }) => this.#onNote({ note: "sent", share: loaded / total });
-    request.upload.onload = () => this.#onNote({ note: "sent", share: 1 });
-    request.onprogress = () => this.#readOn();
+    request.upload.onprogress = ({ loaded, total }) =>
+      this.#onEvent({ type: "progress", fraction: loaded / total });
+    request.upload.onload = () => this.#onEvent({ type: "progress", fraction: 1 });
+    request.onprogress = () => this.#parse();
     request.onload = () => this.#finish();
-    request.onerror = () => this.#end({ note: "failed", message: "The server cannot be reached." });
-    request.onabort = () => this.#end({ note: "cancelled" });
-    request.send(formOf({ ...fields, ...ASKED }));
+    request.onerror = () => this.#end({ type: "failed", message: "The server cannot be reached." });
+    request.onabort = () => this.#end({ type: "cancelled" });
+    request.send(formOf({ ...fields, ...RESPONSE_OPTIONS }));
   }
 
   cancel() {
     this.#request.abort();
   }
 
-  #readOn() {
+  #parse() {
     if (this.#request.status !== 200) return;
     const text = this.#request.responseText;
-    const events = this.#events.push(text.slice(this.#read));
-    this.#read = text.length;
-    for (const event of events) this.#hear(event);
+    const messages = this.#parser.push(text.slice(this.#parsed));
+    this.#parsed = text.length;
+    for (const message of messages) this.#handle(message);
   }
 
-  #hear(event) {
-    if (event.error) this.#end({ note: "failed", message: event.error.message });
-    else if (event.type === "transcript.text.segment") this.#onNote(this.#segment(event));
-    else if (event.type === "transcript.text.done") {
-      this.#end({ note: "ended", language: event.languages?.[0]?.code ?? null });
+  #handle(message) {
+    if (message.error) this.#end({ type: "failed", message: message.error.message });
+    else if (message.type === "transcript.text.segment") this.#onEvent(this.#segment(message));
+    else if (message.type === "transcript.text.done") {
+      this.#end({ type: "ended", language: message.languages?.[0]?.code ?? null });
     }
   }
 
   #segment({ id, text, words, start, end }) {
-    const heard = (words ?? []).map((word) => ({
+    const timedWords = (words ?? []).map((word) => ({
       text: word.word,
-      startMs: this.#place(word.start),
-      endMs: this.#place(word.end),
+      startMs: this.#toFileMs(word.start),
+      endMs: this.#toFileMs(word.end),
       confidence: word.confidence,
     }));
-    return { note: "segment", id, text, words: heard, startMs: this.#place(start), endMs: this.#place(end) };
+    const [startMs, endMs] = [this.#toFileMs(start), this.#toFileMs(end)];
+    return { type: "segment", id, text, words: timedWords, startMs, endMs };
   }
 
-  #place(seconds) {
+  #toFileMs(seconds) {
     return this.#offsetMs + Math.round(seconds * 1000);
   }
 
   #finish() {
-    this.#readOn();
+    this.#parse();
     const { status, responseText } = this.#request;
-    if (status === 200) this.#end({ note: "failed", message: "The answer of the server was cut off." });
-    else this.#end({ note: "failed", status, message: messageOf(responseText, status) });
+    if (status === 200) this.#end({ type: "failed", message: "The server's response is incomplete." });
+    else this.#end({ type: "failed", status, message: errorMessage(responseText, status) });
   }
 
-  /** Only the first end counts. */
-  #end(note) {
+  /** Emit the last event. Later calls are ignored. */
+  #end(event) {
     if (this.#ended) return;
     this.#ended = true;
-    this.#onNote(note);
+    this.#onEvent(event);
   }
 }
 
-const ASKED = { stream: "true", response_format: "diarized_json", "timestamp_granularities[]": "word" };
+const RESPONSE_OPTIONS = {
+  stream: "true",
+  response_format: "diarized_json",
+  "timestamp_granularities[]": "word",
+};
 
 function formOf(fields) {
   const form = new FormData();
-  const file = fields.file; // last: by then the server knows the rest
+  const file = fields.file; // last, so that the server knows the other fields before it receives the file
   for (const [name, value] of Object.entries(fields)) if (name !== "file" && value) form.append(name, value);
   if (file) form.append("file", file, file.name);
   return form;
 }
 
-function messageOf(text, status) {
+function errorMessage(text, status) {
   try {
     return JSON.parse(text).error.message;
   } catch {
-    return `The server answered with status ${status}.`;
+    return `The server responded with status ${status}.`;
   }
 }

@@ -1,160 +1,162 @@
-/** TalkPanel: the button, the waveform and the words that say what the live session is doing. */
+/** LivePanel: the controls, the status text and the waveform of a live recording. */
 
-import { shown } from "./time_format.js";
-import { Levels, height } from "./level_meter.js";
-import { microphones } from "./microphone.js";
-import { offerDevices } from "./option_lists.js";
-import { hindrance } from "./api.js";
-import { Wave } from "./waveform.js";
+import { fetchAvailability } from "./api.js";
+import { LevelMeter, barHeight } from "./level_meter.js";
+import { listMicrophones } from "./microphone.js";
+import { setDeviceOptions } from "./option_lists.js";
+import { formatTime } from "./time_format.js";
+import { Waveform } from "./waveform.js";
 
-const LABELS = {
-  idle: "Start talking",
-  asking: "Start talking",
+const BUTTON_LABELS = {
+  idle: "Start recording",
+  starting: "Start recording",
   live: "Stop",
   paused: "Stop",
-  ending: "Do not wait",
+  stopping: "Finish now",
 };
-const SAYS = {
-  asking: "Waiting for the microphone …",
+const STATUS_TEXTS = {
+  starting: "Waiting for the microphone…",
   live: "Listening.",
-  paused: "Paused. Nothing is heard.",
-  ending: "Writing down the last words …",
+  paused: "Paused. Audio is not recorded.",
+  stopping: "Waiting for the last words…",
 };
-const AWAY = {
-  0: "The server does not answer.",
-  200: "The server takes no more streams just now.",
-  401: "The server wants a key.",
+const OUTAGE_TEXTS = {
+  0: "The server is not responding.",
+  200: "The server accepts no more sessions at the moment.",
+  401: "The server requires an API key.",
   503: "The server is not ready yet.",
 };
 
-export class TalkPanel {
-  #parts;
-  #talk;
-  #wave;
-  #levels = new Levels();
-  #isUp = false;
-  #wasForgotten = false;
-  #spokenMs = 0;
-  #onKeyWanted;
+export class LivePanel {
+  #elements;
+  #live; // LiveRecording
+  #waveform;
+  #levels = new LevelMeter();
+  #isConnected = false;
+  #wasSessionLost = false;
+  #recordedMs = 0; // since start()
+  #onKeyRequired;
 
-  /** parts: the elements of the page by name; onKeyWanted(): the server refused for want of a key */
-  constructor(parts, onKeyWanted) {
-    this.#parts = parts;
-    this.#wave = new Wave(parts.wave);
-    this.#onKeyWanted = onKeyWanted;
-    navigator.mediaDevices?.addEventListener("devicechange", () => void this.#offerDevices());
-    void this.#offerDevices();
+  /** elements: of the page, by name; onKeyRequired(): the server refused a request without a valid API key */
+  constructor(elements, onKeyRequired) {
+    this.#elements = elements;
+    this.#waveform = new Waveform(elements.wave);
+    this.#onKeyRequired = onKeyRequired;
+    navigator.mediaDevices?.addEventListener("devicechange", () => void this.#listDevices());
+    void this.#listDevices();
   }
 
-  /** What a take begins with. */
-  begin(talk) {
-    this.#talk = talk;
-    this.#levels = new Levels();
-    this.#spokenMs = 0;
-    this.#isUp = false;
-    this.#parts.latency.textContent = "–";
+  /** Reset the panel before a LiveRecording starts. */
+  start(live) {
+    this.#live = live;
+    this.#levels = new LevelMeter();
+    this.#recordedMs = 0;
+    this.#isConnected = false;
+    this.#elements.latency.textContent = "–";
   }
 
   get device() {
-    const { device, echo, noise } = this.#parts;
+    const { device, echo, noise } = this.#elements;
     return { deviceId: device.value, echoCancellation: echo.checked, noiseSuppression: noise.checked };
   }
 
-  state(state) {
-    const { button, label, pause, live, details } = this.#parts;
+  showState(state) {
+    const { button, label, pause, live, details } = this.#elements;
     const isOn = state === "live" || state === "paused";
-    label.textContent = LABELS[state];
-    button.setAttribute("aria-busy", state === "asking"); // disabled, it would lose the keyboard's focus
-    document.body.toggleAttribute("data-talking", isOn);
-    if (isOn) document.body.dataset.talking = state;
+    label.textContent = BUTTON_LABELS[state];
+    button.setAttribute("aria-busy", state === "starting"); // a disabled button would lose the focus
+    document.body.toggleAttribute("data-recording", isOn);
+    if (isOn) document.body.dataset.recording = state;
     pause.hidden = !isOn;
-    pause.textContent = state === "paused" ? "Go on" : "Pause";
+    pause.textContent = state === "paused" ? "Resume" : "Pause";
     details.hidden = state !== "idle";
-    if (state === "idle") this.#wave.stop();
-    else if (live.hidden && isOn) this.#start();
-    if (state === "idle" || state === "ending") live.hidden = true;
-    if (SAYS[state]) this.say(SAYS[state]);
-    if (state === "live") this.#sayWhetherUp();
+    if (state === "idle") this.#waveform.stop();
+    else if (live.hidden && isOn) this.#showLevels();
+    if (state === "idle" || state === "stopping") live.hidden = true;
+    if (STATUS_TEXTS[state]) this.showStatus(STATUS_TEXTS[state]);
+    if (state === "live" && !this.#isConnected) this.showStatus("Listening. Connecting…");
   }
 
-  sound(sound) {
-    this.#levels.add(sound);
-    this.#spokenMs += this.#talk.msOf(sound);
+  addAudio(audio) {
+    this.#levels.add(audio);
+    this.#recordedMs += this.#live.durationOf(audio);
   }
 
-  note(note) {
-    switch (note.note) {
-      case "speech":
-        return this.#levels.speech(note.id, note.startMs - this.#talk.takeMs);
-      case "silence":
-        return this.#levels.silence(note.id, note.endMs - this.#talk.takeMs);
+  /** event: of the SessionState or the Connection */
+  showEvent(event) {
+    switch (event.type) {
+      case "speech_start":
+        return this.#levels.startSpeech(event.id, event.startMs - this.#live.startMs);
+      case "speech_end":
+        return this.#levels.endSpeech(event.id, event.endMs - this.#live.startMs);
       case "dropped":
-        return this.#levels.drop(note.id);
+        return this.#levels.removeSpeech(event.id);
       case "final":
-        this.#parts.latency.textContent = `${(this.#talk.ageOf(note.endMs) / 1000).toFixed(2)} s`;
-        return undefined;
-      case "live":
-        return this.#came(note.resumed);
-      case "cut":
-      case "forgotten":
-        return this.#left(note.note);
-      case "dialling":
-        return this.#isUp ? undefined : this.#dialled(note.attempt);
+        return this.#showLatency(event.endMs);
+      case "connected":
+        return this.#connected(event.resumed);
+      case "disconnected":
+      case "session_lost":
+        return this.#disconnected(event.type);
+      case "connecting":
+        return this.#isConnected ? undefined : this.#connecting(event.attempt);
       case "ended":
-        return this.say("Done. All words are below.", "idle");
+        return this.showStatus("Done. The transcript is complete.", "idle");
       case "failed":
-      case "trouble":
-        return this.say(note.message, "trouble");
+      case "warning":
+        return this.showStatus(event.message, "error");
       default:
         return undefined;
     }
   }
 
-  say(text, kind = "busy") {
-    this.#parts.status.textContent = text;
-    this.#parts.status.dataset.kind = kind;
+  /** kind: idle, busy or error */
+  showStatus(text, kind = "busy") {
+    this.#elements.status.textContent = text;
+    this.#elements.status.dataset.kind = kind;
   }
 
-  #start() {
-    this.#parts.live.hidden = false;
-    void this.#offerDevices();
-    this.#wave.start(this.#levels, () => {
-      this.#parts.level.value = height(this.#levels.latest);
-      const elapsed = shown(this.#spokenMs);
-      if (this.#parts.elapsed.textContent !== elapsed) this.#parts.elapsed.textContent = elapsed;
+  #showLevels() {
+    this.#elements.live.hidden = false;
+    void this.#listDevices();
+    this.#waveform.start(this.#levels, () => {
+      this.#elements.level.value = barHeight(this.#levels.latest);
+      const elapsed = formatTime(this.#recordedMs);
+      if (this.#elements.elapsed.textContent !== elapsed) this.#elements.elapsed.textContent = elapsed;
     });
   }
 
-  #came(resumed) {
-    this.#isUp = true;
-    if (this.#talk.state === "ending") this.say(SAYS.ending);
-    else if (resumed) this.say("Back on the line; no word was lost.");
-    else if (this.#wasForgotten)
-      this.say("Back: the server had started anew, and went on where your words ended.");
-    else this.say(SAYS[this.#talk.state]);
-    this.#wasForgotten = false;
+  #showLatency(endMs) {
+    const seconds = this.#live.elapsedSince(endMs) / 1000;
+    this.#elements.latency.textContent = `${seconds.toFixed(2)} s`;
   }
 
-  #left(how) {
-    this.#isUp = false;
-    this.#wasForgotten ||= how === "forgotten";
-    this.say("The line is cut. Coming back; what you say meanwhile is kept …", "trouble");
+  #connected(resumed) {
+    this.#isConnected = true;
+    if (this.#live.state === "stopping") this.showStatus(STATUS_TEXTS.stopping);
+    else if (resumed) this.showStatus("Reconnected. No audio was lost.");
+    else if (this.#wasSessionLost)
+      this.showStatus("Reconnected. The server lost the session; transcription continues in a new one.");
+    else this.showStatus(STATUS_TEXTS[this.#live.state]);
+    this.#wasSessionLost = false;
   }
 
-  async #dialled(attempt) {
+  #disconnected(type) {
+    this.#isConnected = false;
+    this.#wasSessionLost ||= type === "session_lost";
+    this.showStatus("Connection lost. Reconnecting; your audio is kept…", "error");
+  }
+
+  async #connecting(attempt) {
     if (attempt < 2) return;
-    const status = await hindrance();
-    if (this.#isUp || this.#talk.state === "idle") return;
-    if (status === 401) this.#onKeyWanted();
-    const why = AWAY[status] ?? `The server answers with status ${status}.`;
-    this.say(`${why} Trying again (${attempt}); what you say meanwhile is kept …`, "trouble");
+    const status = await fetchAvailability();
+    if (this.#isConnected || this.#live.state === "idle") return;
+    if (status === 401) this.#onKeyRequired();
+    const reason = OUTAGE_TEXTS[status] ?? `The server responds with status ${status}.`;
+    this.showStatus(`${reason} Reconnecting (attempt ${attempt}); your audio is kept…`, "error");
   }
 
-  #sayWhetherUp() {
-    if (!this.#isUp) this.say("Listening. Connecting …");
-  }
-
-  async #offerDevices() {
-    offerDevices(this.#parts.device, await microphones());
+  async #listDevices() {
+    setDeviceOptions(this.#elements.device, await listMicrophones());
   }
 }

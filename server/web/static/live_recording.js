@@ -1,15 +1,12 @@
-/**
- * Talk: from the microphone to the line, and what comes back; one recording, however many sessions it
- * takes.
- */
+/** LiveRecording: sends microphone audio to live sessions. One recording may span several sessions. */
 
-import { Backlog } from "./send_buffer.js";
-import { Line } from "./connection.js";
+import { Connection } from "./connection.js";
 import { Microphone } from "./microphone.js";
 import { Recording } from "./recording.js";
-import { Session } from "./session_state.js";
+import { SendBuffer } from "./send_buffer.js";
+import { SessionState } from "./session_state.js";
 
-const MOST_WAITING = 32 << 20; // bytes of sound that the server does not have: about six minutes at 48 kHz
+const MAX_BUFFERED = 32 << 20; // bytes of audio that the server has not received: about six minutes at 48 kHz
 const EVENTS = [
   "session.created",
   "session.closed",
@@ -20,139 +17,139 @@ const EVENTS = [
 ];
 
 /**
- * state: idle, asking (for the microphone), live, paused, ending. The listener hears state(name),
- * note(note) and sound(Int16Array).
+ * state: idle, starting (waiting for the microphone), live, paused or stopping (waiting for the last finals).
+ * The listener has onState(state), onEvent(event) and onAudio(Int16Array).
  */
-export class Talk {
+export class LiveRecording {
   state = "idle";
   recording = null;
-  takeMs = 0; // where in the recording the microphone was opened last
-  #positionMs = 0; // the end of the recording
-  #heardAt = 0; // by the clock, when that was
+  startMs = 0; // position in the recording at which the microphone was opened last
+  #endMs = 0; // end of the recording
+  #endedAt = 0; // time at which its last audio was received
   #microphone = null;
-  #line = null;
+  #connection = null;
   #session = null;
-  #backlog = null;
+  #buffer = null;
   #listener;
-  #addressOf;
+  #urlOf;
   #protocolsOf;
 
-  /** addressOf(query): of a session; protocolsOf(): to offer, asked at each attempt */
-  constructor(addressOf, protocolsOf, listener) {
-    this.#addressOf = addressOf;
+  /** urlOf(query): URL of a session; protocolsOf(): subprotocols, called for each connection */
+  constructor(urlOf, protocolsOf, listener) {
+    this.#urlOf = urlOf;
     this.#protocolsOf = protocolsOf;
     this.#listener = listener;
   }
 
-  /** choices: of the session: language, model. Raises MicrophoneError. */
-  async start(device, choices) {
-    this.#become("asking");
+  /** Open the microphone and connect. options: language and model. Throw MicrophoneError. */
+  async start(device, options) {
+    this.#setState("starting");
     try {
       this.#microphone = await Microphone.open(
         { ...device, rate: this.recording?.rate },
-        (sound) => this.#hear(sound),
+        (audio) => this.#addAudio(audio),
         () => void this.stop(),
       );
     } catch (error) {
-      this.#become("idle");
+      this.#setState("idle");
       throw error;
     }
     this.recording ??= new Recording(this.#microphone.rate);
-    this.takeMs = this.#positionMs;
-    this.#dial(choices);
-    this.#become("live");
+    this.startMs = this.#endMs;
+    this.#connect(options);
+    this.#setState("live");
   }
 
   pause() {
-    this.#become("paused");
-    this.#session.commit(this.#positionMs);
-    this.#line.carry();
+    this.#setState("paused");
+    this.#session.commit(this.#endMs);
+    this.#connection.flush();
   }
 
-  goOn() {
-    this.#become("live");
+  resume() {
+    this.#setState("live");
   }
 
-  /** The last words still come. */
+  /** Close the microphone. The last finals are still received. */
   async stop() {
     if (this.state !== "live" && this.state !== "paused") return;
     const microphone = this.#microphone;
     this.#microphone = null;
     await microphone.close();
-    this.#become("ending");
-    this.#session.end(this.#positionMs);
-    this.#line.carry();
+    this.#setState("stopping");
+    this.#session.end(this.#endMs);
+    this.#connection.flush();
   }
 
-  /** Does not wait for the last words. */
-  async leave() {
-    this.#line?.hangUp();
+  /** Close the microphone and the connection without waiting for the last finals. */
+  async abort() {
+    this.#connection?.close();
     await this.#microphone?.close();
     this.#microphone = null;
-    this.#become("idle");
+    this.#setState("idle");
   }
 
-  /** Tries the line at once, where it waits. */
-  dialNow() {
-    this.#line?.dialNow();
+  /** Reconnect now if a reconnection is scheduled. */
+  connectNow() {
+    this.#connection?.connectNow();
   }
 
-  /** Forgets the recording: the next one begins at 0. Only while idle. */
-  forget() {
+  /** Discard the recording: the next one starts at 0. Call it only while idle. */
+  discard() {
     this.recording = null;
-    this.#positionMs = 0;
+    this.#endMs = 0;
   }
 
-  /** How long ago a place of the recording was heard, in ms. */
-  ageOf(ms) {
-    return Math.max(0, performance.now() - this.#heardAt + this.#positionMs - ms);
+  /** Return the time since a position of the recording was recorded, in ms. */
+  elapsedSince(ms) {
+    return Math.max(0, performance.now() - this.#endedAt + this.#endMs - ms);
   }
 
-  /** How long a piece of sound is; the last one may end within a millisecond, which counts as a whole one. */
-  msOf(sound) {
-    return Math.ceil((sound.length * 1000) / this.recording.rate);
+  /** Return the duration of audio in ms. A fraction, which only the last message has, is rounded up. */
+  durationOf(audio) {
+    return Math.ceil((audio.length * 1000) / this.recording.rate);
   }
 
-  #dial(choices) {
-    const sound = { format: "pcm16", sample_rate: String(this.#microphone.rate), channels: "1" };
-    const asked = { ...choices, ...sound, include_audio: "false", words: "true", events: EVENTS.join(",") };
-    this.#backlog = new Backlog(MOST_WAITING);
-    this.#session = new Session(this.#backlog, this.#positionMs);
-    this.#line = new Line(this.#session, this.#backlog, {
-      url: (query) => this.#addressOf(query.resume ? query : asked),
+  #connect(options) {
+    const format = { format: "pcm16", sample_rate: String(this.#microphone.rate), channels: "1" };
+    const query = { ...options, ...format, include_audio: "false", words: "true", events: EVENTS.join(",") };
+    this.#buffer = new SendBuffer(MAX_BUFFERED);
+    this.#session = new SessionState(this.#buffer, this.#endMs);
+    this.#connection = new Connection(this.#session, this.#buffer, {
+      url: (resumption) => this.#urlOf(resumption.resume ? resumption : query),
       protocols: this.#protocolsOf,
-      onNote: (note) => this.#note(note),
+      onEvent: (event) => this.#onEvent(event),
     });
-    this.#line.dialNow();
+    this.#connection.connectNow();
   }
 
-  #hear(sound) {
-    if (this.state === "paused" || !this.#backlog) return;
-    const startMs = this.#positionMs;
-    const endMs = startMs + this.msOf(sound);
-    this.#positionMs = endMs;
-    this.#heardAt = performance.now();
-    this.recording.append(sound);
-    this.#listener.sound(sound);
-    this.#backlog.add({ sound, startMs, endMs });
-    if (this.#backlog.isFull) this.#giveUp();
-    else this.#line.carry();
+  #addAudio(audio) {
+    if (this.state === "paused" || !this.#buffer) return;
+    const startMs = this.#endMs;
+    const endMs = startMs + this.durationOf(audio);
+    this.#endMs = endMs;
+    this.#endedAt = performance.now();
+    this.recording.append(audio);
+    this.#listener.onAudio(audio);
+    this.#buffer.add({ audio, startMs, endMs });
+    if (this.#buffer.isFull) this.#bufferFull();
+    else this.#connection.flush();
   }
 
-  #giveUp() {
-    this.#note({
-      note: "failed",
-      message: "The server has been away for too long: no more can be kept for it.",
+  #bufferFull() {
+    this.#onEvent({
+      type: "failed",
+      message: "The server could not be reached for too long. The recording stopped: its buffer is full.",
     });
   }
 
-  #note(note) {
-    this.#listener.note(note);
-    if (note.note === "ended" || note.note === "failed") void this.leave();
+  #onEvent(event) {
+    this.#listener.onEvent(event);
+    if (event.type === "ended" || event.type === "failed") void this.abort();
   }
 
-  #become(state) {
+  #setState(state) {
     this.state = state;
-    this.#listener.state(state);
+    this.#listener.onState(state);
   }
 }

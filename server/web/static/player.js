@@ -1,17 +1,17 @@
-/** Player: what was recorded or chosen, to be heard again. */
+/** Player: playback of the recording or of the selected file. */
 
 export class Player {
   #box;
   #media;
   #url = null;
 
-  /** onPlace(ms): while it plays, about four times a second */
-  constructor(box, media, onPlace) {
+  /** onTime(ms): called with the playback position, about four times a second */
+  constructor(box, media, onTime) {
     this.#box = box;
     this.#media = media;
-    media.addEventListener("timeupdate", () => onPlace(media.currentTime * 1000));
+    media.addEventListener("timeupdate", () => onTime(media.currentTime * 1000));
     media.addEventListener("loadedmetadata", () => {
-      box.toggleAttribute("data-picture", media.videoWidth > 0);
+      box.toggleAttribute("data-video", media.videoWidth > 0);
     });
   }
 
@@ -23,7 +23,7 @@ export class Player {
     return this.#url !== null;
   }
 
-  /** Resolves to the duration in seconds, undefined where the browser cannot play it. */
+  /** Load a blob. Resolves to its duration in seconds, or undefined if the browser cannot play it. */
   load(blob) {
     this.unload();
     this.#url = URL.createObjectURL(blob);
@@ -51,7 +51,7 @@ export class Player {
   playFrom(ms) {
     this.#media.currentTime = ms / 1000;
     this.#media.play().catch((error) => {
-      if (error.name !== "AbortError") throw error; // a pause came first
+      if (error.name !== "AbortError") throw error; // pause() was called before playback began
     });
   }
 

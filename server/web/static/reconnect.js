@@ -1,34 +1,35 @@
-/** Comeback: when it is worth coming back after a cut, and how soon. */
+/** When to reconnect after a WebSocket was closed, and after which delay. */
 
-// Going away, no status, broken, failed, stopping, too full, events left unread.
-const WORTH = new Set([1001, 1005, 1006, 1011, 1012, 1013, 4013]);
+// Going away, no status, abnormal closure, internal error, restart, try again later, client too slow.
+const RECONNECT_CODES = new Set([1001, 1005, 1006, 1011, 1012, 1013, 4013]);
 
-/** False where the server has ended the session; of 1011 the reason says whether it has. */
-export function isWorthComingBack(code, reason) {
-  return WORTH.has(code) && reason !== "internal_error";
+/** Return false if the server has ended the session. With code 1011 the reason decides. */
+export function shouldReconnect(code, reason) {
+  return RECONNECT_CODES.has(code) && reason !== "internal_error";
 }
 
 /**
- * Pauses between attempts in ms: random parts of a pause that doubles, so that pages which a server lost
- * together do not come back together ("full jitter"). random: 0 to 1
+ * Exponential backoff with full jitter: each delay is a random fraction of a bound that doubles, so that
+ * clients which lost the same server do not reconnect together. random: returns 0 to 1
  */
-export class Pauses {
-  #next;
+export class Backoff {
+  #nextMs;
 
-  constructor(random, { firstMs = 200, longestMs = 5000 } = {}) {
+  constructor(random, { firstMs = 200, maxMs = 5000 } = {}) {
     this.random = random;
     this.firstMs = firstMs;
-    this.longestMs = longestMs;
+    this.maxMs = maxMs;
     this.reset();
   }
 
   reset() {
-    this.#next = this.firstMs;
+    this.#nextMs = this.firstMs;
   }
 
+  /** Return the delay before the next attempt, in ms. */
   next() {
-    const pause = this.#next;
-    this.#next = Math.min(2 * pause, this.longestMs);
-    return pause * this.random();
+    const boundMs = this.#nextMs;
+    this.#nextMs = Math.min(2 * boundMs, this.maxMs);
+    return boundMs * this.random();
   }
 }

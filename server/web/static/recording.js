@@ -1,17 +1,17 @@
-/** Recording: what the microphone heard, kept in this tab so that it can be heard again. */
+/** Recording: the audio of the microphone, kept in this tab for playback. */
 
 import { wavHeader } from "./wav_encoder.js";
 
-const MOST_BYTES = 512 << 20; // 93 minutes at 48 kHz; what comes after it cannot be heard again
-const PIECE_BYTES = 1 << 20; // larger pieces become blobs, which a browser may put on disk
+const MAX_BYTES = 512 << 20; // 93 minutes at 48 kHz; audio after that cannot be played back
+const BLOB_BYTES = 1 << 20; // audio is moved to blobs of this size, which a browser may store on disk
 
-/** Sound is 16 bits, mono, at one rate for the recording's whole life: its bytes are its time. */
+/** Audio is 16 bits, mono, at one sample rate, so its size gives its duration. */
 export class Recording {
-  #pieces = [];
-  #fresh = [];
-  #freshBytes = 0;
+  #blobs = [];
+  #pending = [];
+  #pendingBytes = 0;
 
-  /** rate: Hz */
+  /** rate: sample rate in Hz */
   constructor(rate) {
     this.rate = rate;
     this.bytes = 0;
@@ -21,24 +21,24 @@ export class Recording {
     return (this.bytes / 2 / this.rate) * 1000;
   }
 
-  /** sound: Int16Array */
-  append(sound) {
-    if (this.bytes >= MOST_BYTES) return;
-    this.bytes += sound.byteLength;
-    this.#fresh.push(sound);
-    this.#freshBytes += sound.byteLength;
-    if (this.#freshBytes >= PIECE_BYTES) this.#fold();
+  /** audio: Int16Array */
+  append(audio) {
+    if (this.bytes >= MAX_BYTES) return;
+    this.bytes += audio.byteLength;
+    this.#pending.push(audio);
+    this.#pendingBytes += audio.byteLength;
+    if (this.#pendingBytes >= BLOB_BYTES) this.#flush();
   }
 
-  /** All of it. */
-  wav() {
-    this.#fold();
-    return new Blob([wavHeader(this.bytes, this.rate), ...this.#pieces], { type: "audio/wav" });
+  /** Return the whole recording as a wav file. */
+  toWav() {
+    this.#flush();
+    return new Blob([wavHeader(this.bytes, this.rate), ...this.#blobs], { type: "audio/wav" });
   }
 
-  #fold() {
-    this.#pieces.push(new Blob(this.#fresh));
-    this.#fresh = [];
-    this.#freshBytes = 0;
+  #flush() {
+    this.#blobs.push(new Blob(this.#pending));
+    this.#pending = [];
+    this.#pendingBytes = 0;
   }
 }

@@ -1,35 +1,31 @@
-/** Search: where in a transcript a text stands. */
+/** Text search in a transcript. */
 
 /**
- * Each place as {id, from, to}: the segment, and its words from the first to behind the last. Letters count
- * whatever their case, and accents do not count.
+ * Return the matches as {id, from, to}: the segment, and its words from index `from` up to, not including,
+ * `to`. The search ignores case and accents.
  */
-export function placesOf(segments, wanted) {
-  const needle = plain(wanted);
+export function findMatches(segments, query) {
+  const needle = normalize(query.trim());
   if (!needle) return [];
-  return segments.flatMap((segment) => placesIn(segment, needle));
+  return segments.flatMap((segment) => matchesIn(segment, needle));
 }
 
-function placesIn({ id, words }, needle) {
-  const places = [];
-  const starts = [];
+function matchesIn({ id, words }, needle) {
+  const matches = [];
+  const starts = []; // of each word in the text
   let text = "";
   for (const word of words) {
     starts.push(text.length);
-    text += folded(word.text);
+    text += normalize(word.text);
   }
   for (let at = text.indexOf(needle); at >= 0; at = text.indexOf(needle, at + needle.length)) {
     const from = starts.findLastIndex((start) => start <= at);
     const to = starts.findLastIndex((start) => start < at + needle.length) + 1;
-    places.push({ id, from, to });
+    matches.push({ id, from, to });
   }
-  return places;
+  return matches;
 }
 
-function plain(text) {
-  return folded(text.trim());
-}
-
-function folded(text) {
+function normalize(text) {
   return text.replace(/\s+/g, " ").normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
 }

@@ -1,17 +1,17 @@
-/** Backlog: what is to be sent, and what was sent and may be needed again, in the order of the recording. */
+/** SendBuffer: audio and commands that are unsent, or were sent and may have to be sent again. */
 
 /**
- * Items are packets of sound, `{sound: Int16Array, startMs, endMs}`, and commands, `{text, startMs, endMs}`
- * with both places the same. Places are milliseconds of the recording.
+ * Items are audio packets, `{audio: Int16Array, startMs, endMs}`, and commands, `{text, startMs, endMs}`
+ * with startMs equal to endMs, in the order of the recording. Positions are milliseconds of the recording.
  *
- * It holds at most `capacity` bytes of sound. When it is full, sound that the server has acknowledged goes
- * first: it would be needed only if the server forgot the session. Sound that has not arrived is never
- * dropped: `isFull` says that no more can be held, and the recording has to end.
+ * The buffer holds at most `capacity` bytes of audio. When it is full, acknowledged audio is dropped first:
+ * it is needed only if the server loses the session. Audio that is not acknowledged is never dropped: when
+ * `isFull` is true, no more fits and the recording has to stop.
  */
-export class Backlog {
+export class SendBuffer {
   #items = [];
-  #sent = 0; // of the items, how many were sent
-  #arrivedMs = 0;
+  #sent = 0; // number of items that were sent
+  #acknowledgedMs = 0;
 
   constructor(capacity) {
     this.capacity = capacity;
@@ -26,12 +26,12 @@ export class Backlog {
     return this.#sent < this.#items.length;
   }
 
-  /** Milliseconds of sound that were sent and not acknowledged. */
-  get unansweredMs() {
-    return Math.max(0, (this.#items[this.#sent - 1]?.endMs ?? 0) - this.#arrivedMs);
+  /** Milliseconds of audio that were sent and are not acknowledged. */
+  get unacknowledgedMs() {
+    return Math.max(0, (this.#items[this.#sent - 1]?.endMs ?? 0) - this.#acknowledgedMs);
   }
 
-  /** Where what is held begins; undefined where nothing is. */
+  /** Position of the first item, or undefined if the buffer is empty. */
   get startMs() {
     return this.#items[0]?.startMs;
   }
@@ -39,65 +39,65 @@ export class Backlog {
   add(item) {
     this.#items.push(item);
     this.size += sizeOf(item);
-    this.#makeRoom();
+    this.#evictAcknowledged();
   }
 
-  /** What to send now, or undefined; from here on it counts as sent. */
+  /** Return the next item to send, or undefined, and count it as sent. */
   next() {
     const item = this.#items[this.#sent];
     if (item) this.#sent += 1;
     return item;
   }
 
-  /** The server has all sound up to there. */
-  arrived(ms) {
-    this.#arrivedMs = Math.max(this.#arrivedMs, ms);
-    this.#makeRoom();
+  /** Note that the server has received all audio up to a position. */
+  acknowledge(ms) {
+    this.#acknowledgedMs = Math.max(this.#acknowledgedMs, ms);
+    this.#evictAcknowledged();
   }
 
-  /** Nothing before that place will be needed any more, whatever happens. */
-  settle(ms) {
+  /** Drop what was sent and ends at or before a position. It is not needed again in any case. */
+  dropBefore(ms) {
     let count = 0;
     while (count < this.#sent && this.#items[count].endMs <= ms) count += 1;
-    this.#forget(count);
+    this.#drop(count);
   }
 
-  /** All behind that place is to be sent again: commands that stand there too, as they may have been lost. */
+  /** Send everything after a position again, with the commands at that position: they may have been lost. */
   rewind(ms) {
-    this.#arrivedMs = ms;
-    this.#sent = this.#items.findIndex((item) => (item.sound ? item.endMs > ms : item.startMs >= ms));
+    this.#acknowledgedMs = ms;
+    this.#sent = this.#items.findIndex((item) => (item.audio ? item.endMs > ms : item.startMs >= ms));
     if (this.#sent < 0) this.#sent = this.#items.length;
     const first = this.#items[this.#sent];
-    if (first?.sound && first.startMs < ms) {
-      this.#items.splice(this.#sent, 1, ...halves(first, ms));
+    if (first?.audio && first.startMs < ms) {
+      this.#items.splice(this.#sent, 1, ...splitAt(first, ms));
       this.#sent += 1;
     }
   }
 
-  #makeRoom() {
+  #evictAcknowledged() {
     let count = 0;
     let size = this.size;
-    while (size > this.capacity && count < this.#sent && this.#items[count].endMs <= this.#arrivedMs) {
+    while (size > this.capacity && count < this.#sent && this.#items[count].endMs <= this.#acknowledgedMs) {
       size -= sizeOf(this.#items[count]);
       count += 1;
     }
-    this.#forget(count);
+    this.#drop(count);
   }
 
-  #forget(count) {
+  #drop(count) {
     for (const item of this.#items.splice(0, count)) this.size -= sizeOf(item);
     this.#sent -= count;
   }
 }
 
 function sizeOf(item) {
-  return item.sound?.byteLength ?? 0;
+  return item.audio?.byteLength ?? 0;
 }
 
-function halves({ sound, startMs, endMs }, ms) {
-  const cut = Math.ceil((sound.length * (ms - startMs)) / (endMs - startMs));
+function splitAt({ audio, startMs, endMs }, ms) {
+  const index = Math.ceil((audio.length * (ms - startMs)) / (endMs - startMs));
   return [
-    { sound: sound.subarray(0, cut), startMs, endMs: ms },
-    { sound: sound.subarray(cut), startMs: ms, endMs },
+    { audio: audio.subarray(0, index), startMs, endMs: ms },
+    { audio: audio.subarray(index), startMs: ms, endMs },
   ];
 }

@@ -1,118 +1,123 @@
-/** Session: what is known of the live session, and what follows from each message and each close. No I/O. */
+/** SessionState: the client's side of a live session as a state machine. It does no I/O. */
 
-import { isWorthComingBack } from "./reconnect.js";
+import { shouldReconnect } from "./reconnect.js";
 
 const FINAL = "response.audio_transcript.done";
-// Sound that has arrived may wait to be judged, and an utterance begins before it is noticed.
-const UNJUDGED_MS = 13_000;
-const ACKNOWLEDGED_MS = 2_000; // after which the server has acknowledged sound, about four times over
+// Speech detection may be behind the received audio, and an utterance starts before it is detected.
+const MAX_VAD_DELAY_MS = 13_000;
+const ACKNOWLEDGEMENT_TIMEOUT_MS = 2_000; // about four times the interval of acknowledgements
 
 /**
- * The recording outlives sessions: where the server has forgotten one, the next goes on from the first
- * sound whose words have not come yet. Places are milliseconds of the recording; `offsetMs` is where this
- * session began in it.
+ * The recording may span several sessions: if the server has lost one, the next session starts at the first
+ * audio that has no final yet. Positions are milliseconds of the recording; `offsetMs` is the position at
+ * which this session started.
  *
- * `receive` and `closed` return notes for whoever shows them:
- *   {note: "speech", id, startMs}              an utterance has begun
- *   {note: "silence", id, endMs}               it is over
- *   {note: "partial", id, text, stable, startMs}   stable: characters that will not change
- *   {note: "final", id, text, words, startMs, endMs, language}
- *   {note: "dropped", id}                      it will get no final
- *   {note: "live", resumed, recognizer}        the server listens
- *   {note: "cut"}                              the line is cut: dial again
- *   {note: "forgotten"}                        the server has forgotten the session: dial again
- *   {note: "ended"}                            all words have come
- *   {note: "failed", message}                  nothing more will come
- *   {note: "trouble", message}                 an error after which it goes on
+ * `receive` and `closed` return events:
+ *   {type: "speech_start", id, startMs}
+ *   {type: "speech_end", id, endMs}
+ *   {type: "partial", id, text, stable, startMs}   stable: number of characters that will not change
+ *   {type: "final", id, text, words, startMs, endMs, language}
+ *   {type: "dropped", id}                          the utterance will get no final
+ *   {type: "connected", resumed, recognizer}       the server accepts audio
+ *   {type: "disconnected"}                         reconnect after a delay
+ *   {type: "session_lost"}                         the server has no such session: reconnect at once
+ *   {type: "ended"}                                all finals have been received
+ *   {type: "failed", message}                      nothing more will be received
+ *   {type: "warning", message}                     an error that does not end the session
  */
-export class Session {
-  #backlog;
-  #token = null;
-  #seen = 0; // the number of the newest message
-  #open = new Map(); // utterances that wait for their final: id to startMs
-  #toldMs; // the end of the last final
-  #arrivedMs;
-  #ending = false;
-  #complaint = null; // the error that the server told of last
+export class SessionState {
+  #buffer;
+  #resumeToken = null;
+  #lastSeq = 0;
+  #openUtterances = new Map(); // without a final: id to startMs
+  #finalMs; // end of the last final
+  #acknowledgedMs;
+  #isEnding = false;
+  #lastError = null;
 
-  constructor(backlog, offsetMs) {
-    this.#backlog = backlog;
-    this.offsetMs = this.#toldMs = this.#arrivedMs = offsetMs;
+  constructor(buffer, offsetMs) {
+    this.#buffer = buffer;
+    this.offsetMs = this.#finalMs = this.#acknowledgedMs = offsetMs;
   }
 
-  /** Parameters of the URL that goes on with the session, or begins one. */
+  /** Query parameters that resume the session; empty for a new session. */
   get query() {
-    return this.#token ? { resume: this.#token, ack: String(this.#seen) } : {};
+    return this.#resumeToken ? { resume: this.#resumeToken, ack: String(this.#lastSeq) } : {};
   }
 
-  /** Sound went out, and its arrival should have been acknowledged long ago. */
-  get isUnanswered() {
-    return this.#backlog.unansweredMs > ACKNOWLEDGED_MS || this.#ending;
+  /** True if the server should have acknowledged audio or ended the session by now. */
+  get isReplyOverdue() {
+    return this.#buffer.unacknowledgedMs > ACKNOWLEDGEMENT_TIMEOUT_MS || this.#isEnding;
   }
 
-  /** The end of the recording. */
+  /** Queue the end of the recording. */
   end(ms) {
-    this.#ending = true;
-    this.#backlog.add({ text: JSON.stringify({ type: "end_of_stream" }), startMs: ms, endMs: ms });
+    this.#isEnding = true;
+    this.#addCommand("end_of_stream", ms);
   }
 
-  /** Ends the open utterance, so that its words come now. */
+  /** Queue a commit: it ends the open utterance, so that its final is sent now. */
   commit(ms) {
-    this.#backlog.add({
-      text: JSON.stringify({ type: "input_audio_buffer.commit" }),
-      startMs: ms,
-      endMs: ms,
-    });
+    this.#addCommand("input_audio_buffer.commit", ms);
   }
 
+  /** Return the events of a message from the server. */
   receive(message) {
     if (message.type === "session.resumed") return this.#resumed(message);
-    if (message.seq > 0 && message.seq <= this.#seen) return [];
-    this.#seen = Math.max(this.#seen, message.seq ?? 0);
-    const notes = this.#understand(message);
-    this.#backlog.settle(this.#settledMs);
-    return notes;
+    if (message.seq > 0 && message.seq <= this.#lastSeq) return [];
+    this.#lastSeq = Math.max(this.#lastSeq, message.seq ?? 0);
+    const events = this.#handle(message);
+    this.#buffer.dropBefore(this.#transcribedMs);
+    return events;
   }
 
+  /** Return the events of a closed WebSocket. */
   closed(code, reason) {
-    const complaint = this.#complaint;
-    this.#complaint = null;
+    const error = this.#lastError;
+    this.#lastError = null;
     if (code === 1000) {
-      return this.#ending
-        ? [{ note: "ended" }]
-        : [{ note: "failed", message: "The server ended the session." }];
+      return this.#isEnding
+        ? [{ type: "ended" }]
+        : [{ type: "failed", message: "The server ended the session." }];
     }
-    if (complaint?.code === "resume_unknown") return this.#beginAnew("forgotten");
-    if (isWorthComingBack(code, reason)) return this.#token ? [{ note: "cut" }] : this.#beginAnew("cut");
+    if (error?.code === "resume_unknown") return this.#startNewSession("session_lost");
+    if (shouldReconnect(code, reason)) {
+      return this.#resumeToken ? [{ type: "disconnected" }] : this.#startNewSession("disconnected");
+    }
     return [
-      { note: "failed", message: complaint?.message ?? `The server closed the line (${code} ${reason}).` },
+      { type: "failed", message: error?.message ?? `The server closed the connection (${code} ${reason}).` },
     ];
   }
 
-  /** All before it has been told, or was no speech. */
-  get #settledMs() {
-    const silentMs = Math.max(this.#toldMs, this.#arrivedMs - UNJUDGED_MS);
-    return Math.min(silentMs, ...this.#open.values());
+  /** All audio before this position has a final or contains no speech. */
+  get #transcribedMs() {
+    const noSpeechMs = Math.max(this.#finalMs, this.#acknowledgedMs - MAX_VAD_DELAY_MS);
+    return Math.min(noSpeechMs, ...this.#openUtterances.values());
   }
 
-  #understand(message) {
+  #addCommand(type, ms) {
+    this.#buffer.add({ text: JSON.stringify({ type }), startMs: ms, endMs: ms });
+  }
+
+  #handle(message) {
     switch (message.type) {
       case "session.created":
-        this.#token = message.resume_token;
-        this.#backlog.rewind(this.offsetMs);
-        return [{ note: "live", resumed: false, recognizer: message.recognizer }];
+        this.#resumeToken = message.resume_token;
+        this.#buffer.rewind(this.offsetMs);
+        return [{ type: "connected", resumed: false, recognizer: message.recognizer }];
       case "input_audio_buffer.acknowledged":
-        this.#arrive(this.#place(message.received_ms));
+        this.#acknowledge(this.#toRecordingMs(message.received_ms));
         return [];
       case "input_audio_buffer.speech_started":
-        this.#open.set(message.item_id, this.#place(message.audio_start_ms));
-        return [{ note: "speech", id: message.item_id, startMs: this.#place(message.audio_start_ms) }];
+        return [this.#speechStart(message)];
       case "input_audio_buffer.speech_stopped":
-        return [{ note: "silence", id: message.item_id, endMs: this.#place(message.audio_end_ms) }];
+        return [
+          { type: "speech_end", id: message.item_id, endMs: this.#toRecordingMs(message.audio_end_ms) },
+        ];
       case "transcript.partial":
         return [this.#partial(message)];
       case FINAL:
-        this.#told(message);
+        this.#closeUtterance(message);
         return [this.#final(message)];
       case "error":
         return this.#error(message);
@@ -121,80 +126,86 @@ export class Session {
     }
   }
 
+  #speechStart({ item_id: id, audio_start_ms: sessionMs }) {
+    const startMs = this.#toRecordingMs(sessionMs);
+    this.#openUtterances.set(id, startMs);
+    return { type: "speech_start", id, startMs };
+  }
+
   #partial({ item_id: id, text, stable_chars: stable, start_ms: startMs }) {
-    // The protocol counts code points, a string UTF-16 units.
+    // The protocol counts code points, a JavaScript string counts UTF-16 units.
     return {
-      note: "partial",
+      type: "partial",
       id,
       text,
       stable: [...text].slice(0, stable).join("").length,
-      startMs: this.#place(startMs),
+      startMs: this.#toRecordingMs(startMs),
     };
   }
 
   #final(message) {
     const words = (message.words ?? []).map((word) => ({
       text: word.word,
-      startMs: this.#place(word.start_ms),
-      endMs: this.#place(word.end_ms),
+      startMs: this.#toRecordingMs(word.start_ms),
+      endMs: this.#toRecordingMs(word.end_ms),
       confidence: word.confidence,
     }));
     return {
-      note: "final",
+      type: "final",
       id: message.item_id,
       text: message.transcript,
       words,
-      startMs: this.#place(message.start_ms),
-      endMs: this.#place(message.end_ms),
+      startMs: this.#toRecordingMs(message.start_ms),
+      endMs: this.#toRecordingMs(message.end_ms),
       language: message.language,
     };
   }
 
   #error(message) {
     if (message.item_id) {
-      this.#told(message);
+      this.#closeUtterance(message);
       return [
-        { note: "dropped", id: message.item_id },
-        { note: "trouble", message: message.message },
+        { type: "dropped", id: message.item_id },
+        { type: "warning", message: message.message },
       ];
     }
-    this.#complaint = message.error;
+    this.#lastError = message.error;
     return [];
   }
 
-  #told({ item_id: id, end_ms: endMs }) {
-    this.#open.delete(id);
-    this.#toldMs = this.#place(endMs);
-    this.#arrive(this.#toldMs);
+  #closeUtterance({ item_id: id, end_ms: endMs }) {
+    this.#openUtterances.delete(id);
+    this.#finalMs = this.#toRecordingMs(endMs);
+    this.#acknowledge(this.#finalMs);
   }
 
-  #arrive(ms) {
-    this.#arrivedMs = Math.max(this.#arrivedMs, ms);
-    this.#backlog.arrived(this.#arrivedMs);
+  #acknowledge(ms) {
+    this.#acknowledgedMs = Math.max(this.#acknowledgedMs, ms);
+    this.#buffer.acknowledge(this.#acknowledgedMs);
   }
 
   #resumed({ received_ms: receivedMs }) {
-    this.#arrivedMs = this.#place(receivedMs);
-    this.#backlog.rewind(this.#arrivedMs);
-    return [{ note: "live", resumed: true }];
+    this.#acknowledgedMs = this.#toRecordingMs(receivedMs);
+    this.#buffer.rewind(this.#acknowledgedMs);
+    return [{ type: "connected", resumed: true }];
   }
 
-  /** The next session begins with the first sound whose words have not come. */
-  #beginAnew(note) {
-    const dropped = [...this.#open.keys()].map((id) => ({ note: "dropped", id }));
+  /** Reset for a new session that starts at the first audio without a final. type: of the last event */
+  #startNewSession(type) {
+    const dropped = [...this.#openUtterances.keys()].map((id) => ({ type: "dropped", id }));
     this.offsetMs =
-      this.#backlog.startMs === undefined
-        ? this.#arrivedMs
-        : Math.max(this.#settledMs, this.#backlog.startMs);
-    this.#token = null;
-    this.#seen = 0;
-    this.#open.clear();
-    this.#toldMs = this.#arrivedMs = this.offsetMs;
-    this.#backlog.rewind(this.offsetMs);
-    return [...dropped, { note }];
+      this.#buffer.startMs === undefined
+        ? this.#acknowledgedMs
+        : Math.max(this.#transcribedMs, this.#buffer.startMs);
+    this.#resumeToken = null;
+    this.#lastSeq = 0;
+    this.#openUtterances.clear();
+    this.#finalMs = this.#acknowledgedMs = this.offsetMs;
+    this.#buffer.rewind(this.offsetMs);
+    return [...dropped, { type }];
   }
 
-  #place(ms) {
+  #toRecordingMs(ms) {
     return this.offsetMs + ms;
   }
 }

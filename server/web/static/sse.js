@@ -1,11 +1,11 @@
-/** EventStream: server-sent events out of a text that grows. */
+/** SseParser: parses server-sent events from a text stream (WHATWG HTML, "Server-sent events"). */
 
-export class EventStream {
-  #rest = "";
+export class SseParser {
+  #rest = ""; // an incomplete event
 
-  /** The JSON documents of the events that are complete with this piece. */
-  push(piece) {
-    const [...events] = (this.#rest + piece).split("\n\n");
+  /** Add a chunk of text. Return the JSON documents of the events that it completes. */
+  push(chunk) {
+    const [...events] = (this.#rest + chunk).split("\n\n");
     this.#rest = events.pop();
     return events
       .map((event) => event.split("\n").filter((line) => line.startsWith("data:")))

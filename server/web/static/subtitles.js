@@ -1,91 +1,96 @@
-/** Subtitles: segments as cues that can be read in time, in SubRip (SRT) and WebVTT (W3C, 2019). */
+/** Subtitles in SubRip (SRT) and WebVTT (W3C, 2019), divided into cues of readable size. */
 
-import { stamped } from "./time_format.js";
+import { formatTimestamp } from "./time_format.js";
 
-const LINE = 42; // characters
-const LINES = 2;
-const LONGEST_MS = 7000;
-const PAUSE_WORTH = 1.0; // of half a text's length, for each second of silence: how far it may draw the cut
-const CLOSING_WORTH = 0.3; // the same, for a comma
-const CLOSING = /[.,;:?!…。、，？！]$/;
+const MAX_LINE = 42; // characters
+const MAX_LINES = 2;
+const MAX_CUE_MS = 7000;
+// How far a division may move from the middle of the text, in halves of its length.
+const PAUSE_BONUS = 1.0; // per second of silence
+const PUNCTUATION_BONUS = 0.3;
+const PUNCTUATION = /[.,;:?!…。、，？！]$/;
 
-export function srtOf(segments) {
-  return cuesOf(segments)
+export function toSrt(segments) {
+  return toCues(segments)
     .map(
       ({ startMs, endMs, lines }, i) =>
-        `${i + 1}\n${stamped(startMs, ",")} --> ${stamped(endMs, ",")}\n${lines.join("\n")}\n`,
+        `${i + 1}\n${formatTimestamp(startMs, ",")} --> ${formatTimestamp(endMs, ",")}\n${lines.join("\n")}\n`,
     )
     .join("\n");
 }
 
-export function vttOf(segments) {
-  const cues = cuesOf(segments).map(
+export function toVtt(segments) {
+  const cues = toCues(segments).map(
     ({ startMs, endMs, lines }) =>
-      `\n${stamped(startMs)} --> ${stamped(endMs)}\n${escaped(lines.join("\n"))}\n`,
+      `\n${formatTimestamp(startMs)} --> ${formatTimestamp(endMs)}\n${escapeVtt(lines.join("\n"))}\n`,
   );
   return `WEBVTT\n${cues.join("")}`;
 }
 
-/** Cues of at most two lines and, unless a single word takes longer, seven seconds; cut between words. */
-export function cuesOf(segments) {
-  return segments.flatMap(({ words }) => halved(words.flatMap(chopped)).map(cue));
+/**
+ * Return cues, {startMs, endMs, lines}, of at most two lines and seven seconds, divided between words. A cue
+ * is longer than seven seconds only if it is a single word.
+ */
+export function toCues(segments) {
+  return segments.flatMap(({ words }) => divide(words.flatMap(splitLongWord)).map(toCue));
 }
 
-/** A word that is longer than a line, in pieces. */
-function chopped(word) {
+/** Split a word that is longer than a line. */
+function splitLongWord(word) {
   const { text, startMs, endMs } = word;
-  if (text.trim().length <= LINE) return [word];
-  const pieces = text.match(new RegExp(`\\S{1,${LINE}}\\s?`, "gu"));
-  const pace = (endMs - startMs) / pieces.length;
-  return pieces.map((piece, i) => ({
-    text: piece,
-    startMs: startMs + i * pace,
-    endMs: startMs + (i + 1) * pace,
+  if (text.trim().length <= MAX_LINE) return [word];
+  const parts = text.match(new RegExp(`\\S{1,${MAX_LINE}}\\s?`, "gu"));
+  const partMs = (endMs - startMs) / parts.length;
+  return parts.map((part, i) => ({
+    text: part,
+    startMs: startMs + i * partMs,
+    endMs: startMs + (i + 1) * partMs,
   }));
 }
 
-/** Halves, and halves of halves, until each can be read. */
-function halved(words) {
+/** Divide words in two until each part fits in a cue. */
+function divide(words) {
   if (words.length <= 1 || fits(words)) return words.length ? [words] : [];
-  const cut = bestCut(words);
-  return [...halved(words.slice(0, cut)), ...halved(words.slice(cut))];
+  const index = bestDivision(words);
+  return [...divide(words.slice(0, index)), ...divide(words.slice(index))];
 }
 
 function fits(words) {
-  return words.at(-1).endMs - words[0].startMs <= LONGEST_MS && wrapped(words).length <= LINES;
+  return words.at(-1).endMs - words[0].startMs <= MAX_CUE_MS && wrap(words).length <= MAX_LINES;
 }
 
-/** Near the middle of the text; rather behind a comma, or where the speaker paused. */
-function bestCut(words) {
+/** Return the index near the middle of the text, preferably after punctuation or at a pause. */
+function bestDivision(words) {
   const total = words.reduce((sum, { text }) => sum + text.length, 0);
-  let reached = 0;
-  let best = { cost: Infinity, cut: 1 };
-  for (let cut = 1; cut < words.length; cut += 1) {
-    const [before, behind] = [words[cut - 1], words[cut]];
-    reached += before.text.length;
-    const closing = CLOSING.test(before.text.trim()) ? CLOSING_WORTH : 0;
-    const pause = Math.max(0, behind.startMs - before.endMs) / 1000;
-    const cost = Math.abs((2 * reached) / total - 1) - closing - pause * PAUSE_WORTH;
-    if (cost < best.cost) best = { cost, cut };
+  let length = 0; // of the text before the index
+  let best = { cost: Infinity, index: 1 };
+  for (let index = 1; index < words.length; index += 1) {
+    const [before, after] = [words[index - 1], words[index]];
+    length += before.text.length;
+    const punctuation = PUNCTUATION.test(before.text.trim()) ? PUNCTUATION_BONUS : 0;
+    const pause = Math.max(0, after.startMs - before.endMs) / 1000;
+    const cost = Math.abs((2 * length) / total - 1) - punctuation - pause * PAUSE_BONUS;
+    if (cost < best.cost) best = { cost, index };
   }
-  return best.cut;
+  return best.index;
 }
 
-function wrapped(words) {
+/** Return the lines of a text. */
+function wrap(words) {
   const lines = [""];
   for (const { text } of words) {
-    if (lines.at(-1) && (lines.at(-1) + text).trimEnd().length > LINE) lines.push("");
+    if (lines.at(-1) && (lines.at(-1) + text).trimEnd().length > MAX_LINE) lines.push("");
     lines.push(lines.pop() + text);
   }
   return lines.map((line) => line.trim()).filter(Boolean);
 }
 
-function cue(words) {
+function toCue(words) {
   const startMs = Math.round(words[0].startMs);
-  return { startMs, endMs: Math.max(Math.round(words.at(-1).endMs), startMs + 1), lines: wrapped(words) };
+  return { startMs, endMs: Math.max(Math.round(words.at(-1).endMs), startMs + 1), lines: wrap(words) };
 }
 
-/** What WebVTT would take for a tag, an entity or an arrow. */
-function escaped(text) {
+/** Escape what WebVTT would parse as a tag, an entity or an arrow. */
+function escapeVtt(text) {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }

@@ -1,7 +1,7 @@
-/** Times for people, in subtitles, and as they are typed. */
+/** Formatting and parsing of times. */
 
-/** 75400 as "1:15", or "1:15.4" where tenths are wanted. */
-export function shown(ms, { tenths = false } = {}) {
+/** Return 75400 as "1:15", or as "1:15.4" with tenths. */
+export function formatTime(ms, { tenths = false } = {}) {
   const unit = tenths ? 100 : 1000;
   const whole = Math.floor(Math.max(0, ms) / unit) * unit;
   const seconds = (whole / 1000) % 60;
@@ -11,8 +11,8 @@ export function shown(ms, { tenths = false } = {}) {
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${tail}` : `${minutes}:${tail}`;
 }
 
-/** "1:15.4" or "75.4" as 75400; NaN for what is no time. */
-export function typed(text) {
+/** Return "1:15.4" or "75.4" as 75400, and NaN if the text is not a time. */
+export function parseTime(text) {
   if (!/^\s*(\d+:){0,2}\d+([.,]\d*)?\s*$/.test(text)) return NaN;
   const seconds = text
     .replace(",", ".")
@@ -21,10 +21,10 @@ export function typed(text) {
   return Math.round(seconds * 1000);
 }
 
-/** 75400 as "00:01:15.400"; SubRip has a comma there. */
-export function stamped(ms, point = ".") {
+/** Return 75400 as "00:01:15.400", the format of WebVTT. SubRip has a comma as the decimal separator. */
+export function formatTimestamp(ms, separator = ".") {
   const two = (number) => String(number).padStart(2, "0");
   const seconds = Math.floor(ms / 1000);
   const clock = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60].map(two).join(":");
-  return `${clock}${point}${String(ms % 1000).padStart(3, "0")}`;
+  return `${clock}${separator}${String(ms % 1000).padStart(3, "0")}`;
 }

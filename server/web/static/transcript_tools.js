@@ -1,87 +1,87 @@
-/** Tools: search in the transcript, copy it, keep it as a file. */
+/** Search, copy and download of the transcript. */
 
-import { DOCUMENTS, textLines } from "./export_formats.js";
-import { placesOf } from "./search.js";
+import { EXPORT_FORMATS, toText } from "./export_formats.js";
+import { findMatches } from "./search.js";
 
-const NAME = "transcript";
+const FILE_NAME = "transcript";
 
-export class SearchTool {
-  #parts;
+export class SearchBox {
+  #elements;
   #transcript;
   #view;
-  #places = [];
-  #now = 0;
+  #matches = [];
+  #current = 0; // index of the current match
 
-  /** parts: {input, found, previous, next} */
-  constructor(parts, transcript, view) {
-    this.#parts = parts;
+  /** elements: {input, found, previous, next} */
+  constructor(elements, transcript, view) {
+    this.#elements = elements;
     this.#transcript = transcript;
     this.#view = view;
-    parts.input.addEventListener("input", () => this.#find());
-    parts.input.addEventListener("keydown", (event) => this.#pressed(event));
-    parts.next.addEventListener("click", () => this.#step(1));
-    parts.previous.addEventListener("click", () => this.#step(-1));
+    elements.input.addEventListener("input", () => this.#search());
+    elements.input.addEventListener("keydown", (event) => this.#onKey(event));
+    elements.next.addEventListener("click", () => this.#step(1));
+    elements.previous.addEventListener("click", () => this.#step(-1));
   }
 
-  /** The transcript has changed: places may have moved. */
+  /** Search again because the transcript has changed. */
   refresh() {
-    if (this.#parts.input.value) this.#look();
+    if (this.#elements.input.value) this.#updateMatches();
   }
 
-  #pressed(event) {
+  #onKey(event) {
     if (event.key === "Enter") {
       event.preventDefault();
       this.#step(event.shiftKey ? -1 : 1);
     } else if (event.key === "Escape") {
-      this.#parts.input.value = "";
-      this.#find();
+      this.#elements.input.value = "";
+      this.#search();
     }
   }
 
-  #find() {
-    this.#now = 0;
-    this.#look();
-    if (this.#places.length) this.#view.show(this.#places[0]);
+  #search() {
+    this.#current = 0;
+    this.#updateMatches();
+    if (this.#matches.length) this.#view.scrollTo(this.#matches[0]);
   }
 
-  #look() {
-    this.#places = placesOf(this.#transcript.segments, this.#parts.input.value);
-    this.#now = Math.min(this.#now, Math.max(0, this.#places.length - 1));
-    this.#view.mark("found", this.#places);
-    this.#tell();
+  #updateMatches() {
+    this.#matches = findMatches(this.#transcript.segments, this.#elements.input.value);
+    this.#current = Math.min(this.#current, Math.max(0, this.#matches.length - 1));
+    this.#view.highlight("match", this.#matches);
+    this.#showCurrent();
   }
 
   #step(by) {
-    const count = this.#places.length;
+    const count = this.#matches.length;
     if (!count) return;
-    this.#now = (this.#now + by + count) % count;
-    this.#view.show(this.#places[this.#now]);
-    this.#tell();
+    this.#current = (this.#current + by + count) % count;
+    this.#view.scrollTo(this.#matches[this.#current]);
+    this.#showCurrent();
   }
 
-  #tell() {
-    const count = this.#places.length;
-    this.#view.mark("now", this.#places.slice(this.#now, this.#now + 1));
-    this.#parts.found.textContent = count
-      ? `${this.#now + 1} of ${count}`
-      : this.#parts.input.value && "none";
-    this.#parts.next.hidden = this.#parts.previous.hidden = count === 0;
+  #showCurrent() {
+    const count = this.#matches.length;
+    this.#view.highlight("current", this.#matches.slice(this.#current, this.#current + 1));
+    this.#elements.found.textContent = count
+      ? `${this.#current + 1} of ${count}`
+      : this.#elements.input.value && "No matches";
+    this.#elements.next.hidden = this.#elements.previous.hidden = count === 0;
   }
 }
 
-/** Saves the transcript as a file with that ending. */
-export function save(ending, transcript) {
-  const { type, make } = DOCUMENTS[ending];
+/** Download the transcript. extension: a key of EXPORT_FORMATS */
+export function download(extension, transcript) {
+  const { type, encode } = EXPORT_FORMATS[extension];
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([make(transcript)], { type }));
-  link.download = `${NAME}.${ending}`;
+  link.href = URL.createObjectURL(new Blob([encode(transcript)], { type }));
+  link.download = `${FILE_NAME}.${extension}`;
   link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // the browser may still ask where to put it
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // the browser may ask first where to save it
 }
 
-/** Copies its text. Without TLS browsers have no clipboard for pages, but the older way is left. */
-export async function copy(transcript) {
-  const text = textLines(transcript.segments);
+/** Copy the text of the transcript. Without HTTPS there is no clipboard API, only the deprecated command. */
+export async function copyText(transcript) {
+  const text = toText(transcript.segments);
   if (navigator.clipboard) {
     await navigator.clipboard.writeText(text);
     return;

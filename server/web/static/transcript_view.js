@@ -1,78 +1,84 @@
 /**
- * TranscriptView: a transcript on the page. Each change touches its own segment only, whatever stands above
- * it.
+ * TranscriptView: shows a transcript and lets the user play and edit it. Each change touches its own segment
+ * only, so its cost does not depend on the length of the transcript.
  */
 
-import { shown } from "./time_format.js";
-import { Follow } from "./auto_scroll.js";
-import { textOf } from "./word_timing.js";
+import { AutoScroll } from "./auto_scroll.js";
+import { formatTime } from "./time_format.js";
+import { joinWords } from "./word_timing.js";
 
-const GROUP = 25; // segments that are rendered together, or not at all
-const UNSURE = 0.4; // confidence below which a word is marked
+const GROUP_SIZE = 25; // segments that the browser renders or skips together
+const LOW_CONFIDENCE = 0.4; // words below it are marked
 
 /**
- * onPlay(ms): somebody wants to hear that place; onEditing(): begins to edit; onEdit(id, text): has changed
- * a text.
+ * Callbacks: onPlay(ms): the user wants to hear the audio from there; onEditStart(): the user starts to edit
+ * a text; onEdit(id, text): the user has edited a text.
  */
 export class TranscriptView {
   #list;
   #template;
-  #items = new Map(); // by id: {item, text, stable, tail}
-  #marked = new Map(); // classes to the words that have them
+  #items = new Map(); // by id: {item, text, stable, tail, segment}
+  #highlighted = new Map(); // words by class
   #onPlay;
-  #onEditing;
+  #onEditStart;
   #onEdit;
-  #follow = new Follow(document.getElementById("end"));
+  #autoScroll = new AutoScroll(document.getElementById("end"));
 
-  constructor(list, template, { onPlay, onEditing, onEdit }) {
+  constructor(list, template, { onPlay, onEditStart, onEdit }) {
     this.#list = list;
     this.#template = template;
     this.#onPlay = onPlay;
-    this.#onEditing = onEditing;
+    this.#onEditStart = onEditStart;
     this.#onEdit = onEdit;
-    list.addEventListener("click", (event) => this.#clicked(event));
+    list.addEventListener("click", (event) => this.#onClick(event));
     list.addEventListener("dblclick", ({ target }) => this.#edit(target.closest(".segment")));
-    list.addEventListener("keydown", (event) => this.#pressed(event));
+    list.addEventListener("keydown", (event) => this.#onKey(event));
     list.addEventListener("focusout", ({ target }) => this.#save(target));
   }
 
-  // what the transcript tells
+  // Changes of the transcript
 
-  opened(segment) {
+  added(segment) {
     const item = this.#template.content.cloneNode(true).firstElementChild;
     const text = item.querySelector(".text");
     const [stable, tail] = [document.createElement("span"), document.createElement("span")];
     tail.className = "tail";
     text.append(stable, tail);
     item.dataset.id = segment.id;
-    this.#items.set(segment.id, { item, text, stable: stableOf(stable), tail: stableOf(tail), segment });
-    this.#time(segment);
-    this.changed(segment);
-    this.#group().append(item);
+    this.#items.set(segment.id, {
+      item,
+      text,
+      stable: addTextNode(stable),
+      tail: addTextNode(tail),
+      segment,
+    });
+    this.#showTime(segment);
+    this.updated(segment);
+    this.#lastGroup().append(item);
   }
 
-  /** Where the next segment belongs. */
-  #group() {
+  /** Return the group to which the next segment is added. */
+  #lastGroup() {
     const last = this.#list.lastElementChild;
-    if (last && last.childElementCount < GROUP) return last;
+    if (last && last.childElementCount < GROUP_SIZE) return last;
     const group = document.createElement("div");
     group.className = "group";
     this.#list.append(group);
     return group;
   }
 
-  changed({ id, text = "", stable = 0 }) {
-    const shownAs = this.#items.get(id);
-    shownAs.stable.data = text.slice(0, stable);
-    shownAs.tail.data = text.slice(stable);
-    this.#follow.grown();
+  updated({ id, text = "", stable = 0 }) {
+    const item = this.#items.get(id);
+    item.stable.data = text.slice(0, stable);
+    item.tail.data = text.slice(stable);
+    this.#autoScroll.contentAdded();
   }
 
-  closed(segment) {
-    this.#time(segment);
+  finalized(segment) {
+    this.#showTime(segment);
     this.edited(segment);
     this.#items.get(segment.id).item.querySelector(".edit").hidden = false;
-    this.#follow.grown();
+    this.#autoScroll.contentAdded();
   }
 
   edited({ id, words }) {
@@ -84,24 +90,25 @@ export class TranscriptView {
     this.#items.delete(id);
   }
 
-  emptied() {
+  cleared() {
     this.#list.replaceChildren();
     this.#items.clear();
-    this.#marked.clear();
+    this.#highlighted.clear();
   }
 
-  // what others mark
+  // Highlighted words
 
-  /** Gives words a class, and takes it from those that had it. places: {id, from, to} */
-  mark(name, places) {
-    for (const word of this.#marked.get(name) ?? []) word.classList.remove(name);
-    const words = places.flatMap(({ id, from, to }) => this.#words(id).slice(from, to));
+  /** Set a class on words, and remove it from all other words. matches: {id, from, to} */
+  highlight(name, matches) {
+    for (const word of this.#highlighted.get(name) ?? []) word.classList.remove(name);
+    const words = matches.flatMap(({ id, from, to }) => this.#words(id).slice(from, to));
     for (const word of words) word.classList.add(name);
-    this.#marked.set(name, words);
+    this.#highlighted.set(name, words);
   }
 
-  show({ id, from }) {
-    this.#follow.off();
+  /** Scroll to a match. */
+  scrollTo({ id, from }) {
+    this.#autoScroll.disable();
     this.#words(id)[from]?.scrollIntoView({ block: "center" });
   }
 
@@ -109,84 +116,84 @@ export class TranscriptView {
     return [...(this.#items.get(id)?.text.children ?? [])];
   }
 
-  #time({ id, startMs }) {
+  #showTime({ id, startMs }) {
     const time = this.#items.get(id).item.querySelector(".time");
-    time.textContent = shown(startMs);
-    time.setAttribute("aria-label", `Play from ${shown(startMs)}`);
+    time.textContent = formatTime(startMs);
+    time.setAttribute("aria-label", `Play from ${formatTime(startMs)}`);
   }
 
-  // what people do
+  // User input
 
-  #clicked({ target }) {
+  #onClick({ target }) {
     const item = target.closest(".segment");
     if (!item) return;
     if (target.closest(".time")) this.#onPlay(this.#segment(item).startMs);
     else if (target.closest(".edit")) this.#edit(item);
-    else if (target.classList.contains("word") && !isEdited(target))
-      this.#play(item, [...target.parentElement.children].indexOf(target));
+    else if (target.classList.contains("word") && !isEditing(target))
+      this.#playWord(item, [...target.parentElement.children].indexOf(target));
   }
 
-  #play(item, index) {
+  #playWord(item, index) {
     const word = this.#segment(item).words?.[index];
     if (word) this.#onPlay(word.startMs);
   }
 
-  #pressed(event) {
+  #onKey(event) {
     const text = event.target.closest(".text");
     if (!text) return;
-    const act = isEdited(text) ? EDITING[event.key] : READING[event.key];
-    if (!act || event.isComposing) return;
+    const action = isEditing(text) ? EDITING_KEYS[event.key] : READING_KEYS[event.key];
+    if (!action || event.isComposing) return;
     event.preventDefault();
-    this[act](text, event.key);
+    this[action](text, event.key);
   }
 
-  choose(text, key) {
+  selectWord(text, key) {
     const words = [...text.children].filter((each) => each.classList.contains("word"));
-    const chosen = words.findIndex((word) => word.classList.contains("chosen"));
-    const next = Math.min(words.length - 1, Math.max(0, chosen + (key === "ArrowRight" ? 1 : -1)));
-    words[chosen]?.classList.remove("chosen");
-    words[next]?.classList.add("chosen");
+    const selected = words.findIndex((word) => word.classList.contains("selected"));
+    const next = Math.min(words.length - 1, Math.max(0, selected + (key === "ArrowRight" ? 1 : -1)));
+    words[selected]?.classList.remove("selected");
+    words[next]?.classList.add("selected");
   }
 
-  playChosen(text) {
-    const chosen = [...text.children].findIndex((word) => word.classList.contains("chosen"));
-    this.#play(text.closest(".segment"), Math.max(0, chosen));
+  playSelected(text) {
+    const selected = [...text.children].findIndex((word) => word.classList.contains("selected"));
+    this.#playWord(text.closest(".segment"), Math.max(0, selected));
   }
 
   startEdit(text) {
     this.#edit(text.closest(".segment"));
   }
 
-  keepEdit(text) {
+  saveEdit(text) {
     text.blur();
   }
 
   cancelEdit(text) {
-    text.textContent = textOf(this.#segment(text.closest(".segment")).words);
+    text.textContent = joinWords(this.#segment(text.closest(".segment")).words);
     text.blur();
   }
 
   #edit(item) {
     const text = item?.querySelector(".text");
     const { words, startMs } = item ? this.#segment(item) : {};
-    if (!words || isEdited(text)) return;
-    this.#onEditing();
-    text.textContent = textOf(words);
+    if (!words || isEditing(text)) return;
+    this.#onEditStart();
+    text.textContent = joinWords(words);
     text.contentEditable = "plaintext-only";
     text.setAttribute("role", "textbox");
-    text.setAttribute("aria-label", `Text from ${shown(startMs)}`);
+    text.setAttribute("aria-label", `Text at ${formatTime(startMs)}`);
     text.focus();
     getSelection().selectAllChildren(text);
     getSelection().collapseToEnd();
   }
 
   #save(text) {
-    if (!isEdited(text)) return;
+    if (!isEditing(text)) return;
     const segment = this.#segment(text.closest(".segment"));
-    const written = text.textContent;
+    const content = text.textContent;
     for (const name of ["contenteditable", "role", "aria-label"]) text.removeAttribute(name);
     this.edited(segment);
-    this.#onEdit(segment.id, written);
+    this.#onEdit(segment.id, content);
   }
 
   #segment(item) {
@@ -194,26 +201,31 @@ export class TranscriptView {
   }
 }
 
-const READING = { ArrowLeft: "choose", ArrowRight: "choose", Enter: "playChosen", F2: "startEdit" };
-const EDITING = { Enter: "keepEdit", Escape: "cancelEdit" };
+const READING_KEYS = {
+  ArrowLeft: "selectWord",
+  ArrowRight: "selectWord",
+  Enter: "playSelected",
+  F2: "startEdit",
+};
+const EDITING_KEYS = { Enter: "saveEdit", Escape: "cancelEdit" };
 
-function isEdited(element) {
+function isEditing(element) {
   return element.isContentEditable;
 }
 
-/** The text node in an element: to write it costs less than to replace it. */
-function stableOf(element) {
+/** Add a text node to an element. Writing to it is cheaper than replacing it. */
+function addTextNode(element) {
   return element.appendChild(document.createTextNode(""));
 }
 
-/** The word, and the blanks behind it. */
+/** Return the element of a word, and the white space after it. */
 function wordNodes({ text, confidence }) {
   const span = document.createElement("span");
   span.className = "word";
   span.textContent = text.trimEnd();
-  if (confidence !== null && confidence < UNSURE) {
-    span.classList.add("unsure");
-    span.title = `The recognizer is not sure of this word (${Math.round(confidence * 100)} %)`;
+  if (confidence !== null && confidence < LOW_CONFIDENCE) {
+    span.classList.add("low-confidence");
+    span.title = `Low confidence (${Math.round(confidence * 100)}%)`;
   }
   return [span, text.slice(span.textContent.length)];
 }

@@ -1,5 +1,6 @@
-/** A wav file's first 44 bytes: PCM16, mono (RIFF/WAVE, Microsoft and IBM 1991). */
+/** Encoding of wav files: PCM16, mono (RIFF/WAVE, Microsoft and IBM 1991). */
 
+/** Return the 44 bytes before the samples. bytes: size of the samples; rate: sample rate in Hz */
 export function wavHeader(bytes, rate) {
   const view = new DataView(new ArrayBuffer(44));
   const write = (at, text) => [...text].forEach((char, i) => view.setUint8(at + i, char.charCodeAt(0)));
@@ -18,7 +19,7 @@ export function wavHeader(bytes, rate) {
   return view.buffer;
 }
 
-/** Samples of full scale ±1 as PCM16. */
+/** Convert samples from -1 to 1 to PCM16. */
 export function pcm16(samples) {
   return Int16Array.from(samples, (sample) => Math.max(-1, Math.min(1, sample)) * 32767);
 }

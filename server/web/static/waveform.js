@@ -1,35 +1,35 @@
-/** Wave: the last seconds of the microphone on a canvas, detected speech in the accent's colour. */
+/** Waveform: the last seconds of microphone audio on a canvas. Detected speech has the accent colour. */
 
-import { height, STEP_MS } from "./level_meter.js";
+import { barHeight, STEP_MS } from "./level_meter.js";
 
-const BAR = 3; // CSS pixels a step
-const DELAY_MS = 120; // behind the newest sound, so that the picture moves evenly though messages do not
-const STILL_MS = 500; // between pictures where motion is unwanted
+const BAR_WIDTH = 3; // CSS pixels per step
+const DELAY_MS = 120; // behind the newest audio, so that uneven arrival does not show
+const REDUCED_MOTION_MS = 500; // between frames if the user prefers reduced motion
 
-export class Wave {
+export class Waveform {
   #canvas;
   #levels = null;
-  #shownMs = 0;
+  #shownMs = 0; // end of what is shown
   #drawnAt = 0;
   #frame = null;
   #colours = {};
-  #still = matchMedia("(prefers-reduced-motion: reduce)");
+  #reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 
   constructor(canvas) {
     this.#canvas = canvas;
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#readColours());
-    new ResizeObserver(() => this.#fit()).observe(canvas);
+    new ResizeObserver(() => this.#resize()).observe(canvas);
   }
 
-  /** onFrame(): called with each picture */
+  /** Draw a LevelMeter until stop(). onFrame() is called after each frame. */
   start(levels, onFrame) {
     this.#levels = levels;
     this.#shownMs = levels.endMs;
     this.#readColours();
-    this.#fit();
+    this.#resize();
     const draw = (now) => {
       this.#frame = requestAnimationFrame(draw);
-      if (this.#still.matches && now - this.#drawnAt < STILL_MS) return;
+      if (this.#reducedMotion.matches && now - this.#drawnAt < REDUCED_MOTION_MS) return;
       this.#draw(now);
       onFrame();
     };
@@ -45,34 +45,35 @@ export class Wave {
     this.#colours = { speech: style.getPropertyValue("--accent"), silence: style.getPropertyValue("--wave") };
   }
 
-  #fit() {
+  #resize() {
     const ratio = devicePixelRatio;
     this.#canvas.width = Math.round(this.#canvas.clientWidth * ratio);
     this.#canvas.height = Math.round(this.#canvas.clientHeight * ratio);
   }
 
   #draw(now) {
-    const passed = Math.min(now - this.#drawnAt, 1000);
+    const elapsed = Math.min(now - this.#drawnAt, 1000);
     this.#drawnAt = now;
     const endMs = this.#levels.endMs;
-    this.#shownMs = Math.min(endMs, Math.max(endMs - 2 * DELAY_MS, this.#shownMs + passed));
-    const pen = this.#canvas.getContext("2d");
-    const { clientWidth: width, clientHeight: tall } = this.#canvas;
-    pen.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
-    pen.clearRect(0, 0, width, tall);
+    this.#shownMs = Math.min(endMs, Math.max(endMs - 2 * DELAY_MS, this.#shownMs + elapsed));
+    const context = this.#canvas.getContext("2d");
+    const { clientWidth: width, clientHeight: height } = this.#canvas;
+    context.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
+    context.clearRect(0, 0, width, height);
     const last = Math.floor(this.#shownMs / STEP_MS);
-    const shift = (this.#shownMs / STEP_MS - last) * BAR;
-    for (const speech of [false, true]) this.#bars(pen, { last, shift, width, tall, speech });
+    const shift = (this.#shownMs / STEP_MS - last) * BAR_WIDTH;
+    for (const speech of [false, true]) this.#drawBars(context, { last, shift, width, height, speech });
   }
 
-  #bars(pen, { last, shift, width, tall, speech }) {
-    pen.fillStyle = speech ? this.#colours.speech : this.#colours.silence;
-    pen.beginPath();
-    for (let i = 0; i * BAR < width + BAR; i += 1) {
+  /** last: step of the rightmost bar; shift: pixels to the left; speech: draw steps with or without speech */
+  #drawBars(context, { last, shift, width, height, speech }) {
+    context.fillStyle = speech ? this.#colours.speech : this.#colours.silence;
+    context.beginPath();
+    for (let i = 0; i * BAR_WIDTH < width + BAR_WIDTH; i += 1) {
       if (this.#levels.isSpeech((last - i) * STEP_MS) !== speech) continue;
-      const bar = Math.max(2, height(this.#levels.at(last - i)) * tall);
-      pen.rect(width - i * BAR - shift, (tall - bar) / 2, BAR - 1, bar);
+      const bar = Math.max(2, barHeight(this.#levels.peakAt(last - i)) * height);
+      context.rect(width - i * BAR_WIDTH - shift, (height - bar) / 2, BAR_WIDTH - 1, bar);
     }
-    pen.fill();
+    context.fill();
   }
 }

@@ -1,90 +1,92 @@
-/** Words: a text cut into words that know their time, and what becomes of them when the text is edited. */
+/** The words of a text with their times, and the new times of the words when the text is edited. */
 
 /**
- * A word is {text, startMs, endMs, confidence}: its text has the blanks behind it, so that all words
- * together are the text. confidence: 0 to 1, or null where nobody tells it; a word that was typed has null.
+ * A word is {text, startMs, endMs, confidence}. Its text includes the white space after it, so that the
+ * concatenation of all words is the text. confidence: 0 to 1, or null if it is unknown or the user has typed
+ * the word.
  */
 
-/** The words of a text; `heard` are the recognizer's own, {text, startMs, endMs, confidence}, or none. */
-export function wordsOf(text, heard, startMs, endMs) {
-  return pieces(text, heard) ?? spread(tokens(text), startMs, endMs);
+/**
+ * Return the words of a text. recognized: words of the recognizer, {text, startMs, endMs, confidence}. If
+ * they do not match the text, the words share the time between startMs and endMs.
+ */
+export function alignWords(text, recognized, startMs, endMs) {
+  return splitAtWords(text, recognized) ?? distribute(tokenize(text), startMs, endMs);
 }
 
 /**
- * The words of a text that was edited: those that stayed keep their times, the others share what is
- * between.
+ * Return the words of an edited text. Words that were kept keep their times; the others share the time
+ * between them.
  */
-export function edited(words, text, startMs, endMs) {
-  const found = tokens(text);
-  const kept = common(
-    words.map(bare),
-    found.map((token) => token.trim()),
+export function retimeWords(words, text, startMs, endMs) {
+  const tokens = tokenize(text);
+  const kept = commonSubsequence(
+    words.map((word) => word.text.trim()),
+    tokens.map((token) => token.trim()),
   );
-  const placed = found.map((token, i) => (i in kept ? { ...words[kept[i]], text: token } : { text: token }));
-  return filled(placed, startMs, endMs);
+  const timed = tokens.map((token, i) => (i in kept ? { ...words[kept[i]], text: token } : { text: token }));
+  return fillTimes(timed, startMs, endMs);
 }
 
-export function textOf(words) {
+/** Return the text of words. */
+export function joinWords(words) {
   return words
     .map((word) => word.text)
     .join("")
     .trim();
 }
 
-function bare(word) {
-  return word.text.trim();
-}
-
-function tokens(text) {
+function tokenize(text) {
   return text.trim().match(/\S+\s*/g) ?? [];
 }
 
-/** The text cut before each word that was heard; undefined if those words do not make the text. */
-function pieces(text, heard) {
-  const places = [];
+/** Split a text before each recognized word. Return undefined if the words do not match the text. */
+function splitAtWords(text, recognized) {
+  const starts = [];
   let at = 0;
-  for (const word of heard) {
+  for (const word of recognized) {
     const token = word.text.trim();
-    const place = text.indexOf(token, at);
-    if (!token || place < 0 || /[\p{L}\p{N}]/u.test(text.slice(at, place))) return undefined;
-    places.push(place);
-    at = place + token.length;
+    const start = text.indexOf(token, at);
+    if (!token || start < 0 || /[\p{L}\p{N}]/u.test(text.slice(at, start))) return undefined;
+    starts.push(start);
+    at = start + token.length;
   }
-  if (places.length === 0) return undefined;
-  const cuts = [0, ...places.slice(1), text.length];
-  return heard.map(({ startMs, endMs, confidence }, i) => ({
-    text: text.slice(cuts[i], cuts[i + 1]),
+  if (starts.length === 0) return undefined;
+  const bounds = [0, ...starts.slice(1), text.length];
+  return recognized.map(({ startMs, endMs, confidence }, i) => ({
+    text: text.slice(bounds[i], bounds[i + 1]),
     startMs,
     endMs,
     confidence: confidence ?? null,
   }));
 }
 
-/** Each character takes as long as any other. */
-function spread(found, startMs, endMs) {
-  const length = found.reduce((sum, token) => sum + token.length, 0);
-  let now = startMs;
-  return found.map((text) => {
-    const from = now;
-    now += ((endMs - startMs) * text.length) / length;
-    return { text, startMs: Math.round(from), endMs: Math.round(now), confidence: null };
+/** Distribute the time between startMs and endMs over tokens in proportion to their lengths. */
+function distribute(tokens, startMs, endMs) {
+  const length = tokens.reduce((sum, token) => sum + token.length, 0);
+  let position = startMs;
+  return tokens.map((text) => {
+    const start = position;
+    position += ((endMs - startMs) * text.length) / length;
+    return { text, startMs: Math.round(start), endMs: Math.round(position), confidence: null };
   });
 }
 
-function filled(placed, startMs, endMs) {
+/** Add times to the words that have none: they share the time between their neighbours. */
+function fillTimes(timed, startMs, endMs) {
   const words = [];
-  for (let i = 0; i < placed.length;) {
+  for (let i = 0; i < timed.length;) {
     let end = i;
-    while (end < placed.length && placed[end].startMs === undefined) end += 1;
+    while (end < timed.length && timed[end].startMs === undefined) end += 1;
     if (end === i) {
-      words.push(placed[i]);
+      words.push(timed[i]);
       i += 1;
     } else {
       const from = words.at(-1)?.endMs ?? startMs;
-      const until = Math.max(from, placed[end]?.startMs ?? endMs);
+      const until = Math.max(from, timed[end]?.startMs ?? endMs);
       words.push(
-        ...spread(
-          placed.slice(i, end).map((word) => word.text),
+        ...distribute(
+          timed.slice(i, end).map((word) => word.text),
           from,
           until,
         ),
@@ -96,24 +98,24 @@ function filled(placed, startMs, endMs) {
 }
 
 /**
- * The longest common subsequence of two lists: by place in the second one, the place in the first. Segments
- * have at most some hundred words, so a table of all pairs is small.
+ * Return the longest common subsequence of two lists: the index in the first list by the index in the
+ * second. Segments have at most some hundred words, so the table of all pairs is small.
  */
-function common(before, after) {
-  const table = before
+function commonSubsequence(before, after) {
+  const lengths = before
     .map(() => new Uint16Array(after.length + 1))
     .concat([new Uint16Array(after.length + 1)]);
   for (let i = before.length - 1; i >= 0; i -= 1) {
     for (let j = after.length - 1; j >= 0; j -= 1) {
-      table[i][j] =
-        before[i] === after[j] ? table[i + 1][j + 1] + 1 : Math.max(table[i + 1][j], table[i][j + 1]);
+      lengths[i][j] =
+        before[i] === after[j] ? lengths[i + 1][j + 1] + 1 : Math.max(lengths[i + 1][j], lengths[i][j + 1]);
     }
   }
-  const found = {};
+  const indices = {};
   for (let i = 0, j = 0; i < before.length && j < after.length;) {
-    if (before[i] === after[j]) found[j++] = i++;
-    else if (table[i + 1][j] >= table[i][j + 1]) i += 1;
+    if (before[i] === after[j]) indices[j++] = i++;
+    else if (lengths[i + 1][j] >= lengths[i][j + 1]) i += 1;
     else j += 1;
   }
-  return found;
+  return indices;
 }

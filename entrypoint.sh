@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Sets up what is missing, then runs the server, the demo or the tests. `./entrypoint.sh --help` lists the commands.
+# Sets up what is missing, then runs the server, the demo, the tests or the command line.
+# `./entrypoint.sh --help` lists the commands.
 # `source entrypoint.sh` only puts the CUDA libraries of the environment into LD_LIBRARY_PATH.
 
 # Sourced: whatever is done here stays in the caller's shell, so all of it happens inside one substitution.
@@ -26,6 +27,7 @@ fi
 [ -n "${BASH_VERSION-}" ] || exec bash "$0" "$@" # started as `sh entrypoint.sh`
 
 set -euo pipefail
+caller=$PWD
 cd "$(dirname -- "${BASH_SOURCE[0]}")"
 export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}" # before Python: threads that spin take the sockets' time
 
@@ -37,6 +39,11 @@ usage: ./entrypoint.sh [command]
   demo           run a server, replay test.wav through it in real time, and check the words
   test [args]    run the tests, a process for each core; args go to pytest, -n 0 runs them in one
   setup          only set up: .venv with the packages of requirements.txt
+
+  transcribe FILE...         print what is said in files of audio or video; --help lists formats and options
+  models                     list the known models, and which of them are downloaded
+  pull ID                    download a model from the hub
+  keys new|list|revoke       manage a file of API keys
 
 Each command first sets up what is missing. Environment: STT_PYTHON names a Python that has the packages already (then
 nothing is set up); pip's own variables, such as PIP_FIND_LINKS and PIP_INDEX_URL, are honoured.
@@ -96,6 +103,20 @@ set_up() {
     cp "$1" ".venv/.installed-$1"
     rm .venv/.installing
     say "set up"
+}
+
+# Command line
+
+# Runs in the folder of the caller, so that relative paths mean what the caller means. -P: modules are imported from here,
+# not from that folder.
+command_line() {
+    case $python in
+        /*) ;;
+        */*) python=$PWD/$python ;;
+    esac
+    export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
+    cd -- "$caller"
+    exec "$python" -P -m cli "$@"
 }
 
 # Demo
@@ -160,6 +181,7 @@ command=${1:-serve}
 case $command in
     serve | demo | setup) set_up requirements.txt ;;
     test) set_up requirements-dev.txt ;;
+    transcribe | models | pull | keys) set_up requirements.txt >&2 ;; # stdout is for what the command prints
     -h | --help | help)
         usage
         exit
@@ -172,10 +194,11 @@ case $command in
 esac
 
 # shellcheck source=/dev/null
-STT_PYTHON=$python . "${BASH_SOURCE[0]}"
+STT_PYTHON=$python . "./${BASH_SOURCE[0]##*/}" # by its name: a relative path is not that of this folder
 case $command in
     serve) exec "$python" main.py "$@" ;;
     demo) demo ;;
+    transcribe | models | pull | keys) command_line "$command" "$@" ;;
     test) exec "$python" -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile "$@" ;;
     setup) say "ready: ./entrypoint.sh, ./entrypoint.sh demo, ./entrypoint.sh test" ;;
 esac

@@ -159,7 +159,7 @@ async def weight(browser: Browser, url: str) -> dict[str, int]:
     async with visiting(browser) as (page, _):
         await page.goto(url, wait_until="networkidle")
         folder = await page.evaluate("new URL('.', document.querySelector('script').src).href")
-        for late in ("part.js", "worklet.js"):  # loaded when they are needed
+        for late in ("file_region.js", "capture_worklet.js"):  # loaded when they are needed
             await page.evaluate("url => fetch(url).then(answer => answer.text())", folder + late)
         for name in ("wavesurfer.esm.js", "regions.esm.js"):
             address = f"{folder}vendor/wavesurfer/{name}"

@@ -1,6 +1,6 @@
-"""Take the pictures of the page: python -m scripts.take_page_pictures URL, of a running server.
+"""Take the screenshots in docs/ from a running server: python -m scripts.take_page_pictures URL.
 
-Needs Debian's chromium, whose microphone says test.wav; a server with ASR_MODEL=pocketsphinx understands it.
+Needs Debian's chromium, whose microphone plays test.wav, and a server with ASR_MODEL=pocketsphinx.
 """
 
 import shutil
@@ -16,7 +16,7 @@ FLAGS: Final = (
     *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),
     f"--use-file-for-fake-audio-capture={ROOT / 'test.wav'}%noloop",
 )
-LATE: Final = "river until"  # words near the end, when there is much to see
+LATE_WORDS: Final = "river until"  # near the end of test.wav
 PICTURES: Final[dict[str, dict[str, Any]]] = {
     "page.png": {"viewport": {"width": 960, "height": 520}, "color_scheme": "light"},
     "page-dark.png": {"viewport": {"width": 960, "height": 520}, "color_scheme": "dark"},
@@ -24,21 +24,22 @@ PICTURES: Final[dict[str, dict[str, Any]]] = {
 }
 
 
-def talking(browser: Browser, url: str, picture: Path, **context: Any) -> None:
-    """Somebody talks."""
+def take_picture(browser: Browser, url: str, picture: Path, **context: Any) -> None:
+    """Record on the page, and take a screenshot near the end."""
     page = browser.new_context(**context).new_page()
     page.goto(url)
-    page.evaluate("echo.checked = noise.checked = false")  # the sound as it is, to be recognised alike
+    page.evaluate("echo.checked = noise.checked = false")  # unprocessed audio is recognized reliably
     page.click("#record")
-    page.locator(".segment", has_text=LATE).wait_for()
+    page.locator(".segment", has_text=LATE_WORDS).wait_for()
     page.screenshot(path=picture)
 
 
 def main(url: str) -> None:
+    """Take each screenshot with a browser of its own."""
     with sync_playwright() as playwright:
         for name, context in PICTURES.items():
             browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-            talking(browser, url, ROOT / "docs" / name, **context)
+            take_picture(browser, url, ROOT / "docs" / name, **context)
             browser.close()
 
 

@@ -24,7 +24,7 @@ class AccessSettings(BaseSettings):
     )
     api_keys_file: str = Field(
         "",
-        description="JSON file of hashed keys, which `python -m server.key_file` makes; read again when it "
+        description="JSON file of hashed keys, which `./entrypoint.sh keys` writes; read again when it "
         "changes",
     )
     without_keys: Literal["loopback", "everyone"] = Field(

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from fastapi import FastAPI, Response, WebSocket
+from fastapi import FastAPI, Response
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 
@@ -23,8 +23,9 @@ from server.drain import drained_on_signal
 from server.engine import Engine
 from server.entrance import Entrance
 from server.envelope import HEADER, add_envelope
+from server.gauges import add_gauges
 from server.health import Health
-from server.journals import kept_in_journals
+from server.journals import JournalLifespan
 from server.key_check import OPEN, KeyCheck
 from server.limits import Limits
 from server.listen import ListenDoor
@@ -74,7 +75,8 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     limits = Limits(overload, addresses, Accounts(), steward.look)
     admission = Admission(settings.max_sessions, limits=limits)
     files = Admission(settings.max_files, "files", limits)
-    metrics.watch(engine, admission, files)
+    add_gauges(metrics, engine, admission, files)
+    journals = JournalLifespan(settings, engine.health)
 
     async def drain() -> None:
         await asyncio.gather(admission.drain(settings.stop_seconds), files.drain(settings.stop_seconds))
@@ -86,7 +88,7 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
                 stack.push_async_callback(asyncio.to_thread, tracer.stop)
             await stack.enter_async_context(drained_on_signal(drain))
             await stack.enter_async_context(engine)
-            await stack.enter_async_context(kept_in_journals(settings, engine, native))
+            await stack.enter_async_context(journals.running(native, engine.loaded))
             await stack.enter_async_context(reloaded_on_signal(engine.reload))
             for work in (metrics.heartbeat, steward.run, reception.watch, trim_now_and_then):
                 stack.callback(asyncio.create_task(work(), name=work.__qualname__).cancel)
@@ -103,18 +105,13 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     app.include_router(models_router(engine))
     app.include_router(tokens_router(reception.tokens))
     _add_realtime(app, settings, engine, admission, metrics, reception, tracer)
-    native = NativeDoor(settings, engine, admission, metrics, gate=reception.gate, tracer=tracer)
-    _add_probes(app, engine, admission, metrics, native)
+    native = NativeDoor(
+        settings, engine, admission, metrics, gate=reception.gate, tracer=tracer, journals=journals
+    )
+    _add_probes(app, engine, admission, metrics, journals)
     deepgram = ListenDoor(settings, engine, admission, metrics, gate=reception.gate, tracer=tracer)
-
-    @app.websocket("/ws/stt")
-    async def listen(websocket: WebSocket) -> None:
-        await native.serve(websocket)
-
-    @app.websocket("/v1/listen")
-    async def listen_as_deepgram(websocket: WebSocket) -> None:
-        await deepgram.serve(websocket)
-
+    app.add_api_websocket_route("/ws/stt", native.serve)
+    app.add_api_websocket_route("/v1/listen", deepgram.serve)
     return app
 
 
@@ -139,7 +136,7 @@ def _engine(
             tracer.batch(batch, seconds)
 
     return Engine(
-        settings,
+        settings.engine_options(),
         on_failure,
         health=Health(),
         observe=metrics.observe_batch,
@@ -149,6 +146,7 @@ def _engine(
         account=metrics.count_audio,
         relief=lambda: overload.relief,
         on_restart=metrics.count_restart,
+        prepare=partial(logs.set_up, settings.log_level, settings.log_format),
     )
 
 
@@ -188,10 +186,10 @@ def _add_realtime(
 
 
 def _add_probes(
-    app: FastAPI, engine: Engine, admission: Admission, metrics: Metrics, native: NativeDoor
+    app: FastAPI, engine: Engine, admission: Admission, metrics: Metrics, journals: JournalLifespan
 ) -> None:
     def is_ready() -> bool:
-        return engine.ready and engine.health.ok and native.all_found and not admission.draining
+        return engine.ready and engine.health.ok and journals.recovered and not admission.draining
 
     metrics.ready.set_function(is_ready)
 

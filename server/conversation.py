@@ -11,7 +11,7 @@ import orjson
 
 from server.accounts import Meter
 from server.chronicle import Chronicle
-from server.dialect import Dialect, Message
+from server.dialect import Comeback, Dialect, Message
 from server.errors import (
     CLOSE_INTERNAL,
     CLOSE_NORMAL,
@@ -31,7 +31,6 @@ from server.patience import Patience
 from server.recording import Recording
 from server.socket import Socket, SocketClosed
 from server.teller import Record, Teller
-from server.wire import whole
 from stream.entry import REPLY, Command, Ended, Sound, kind_of
 from stream.errors import DetectorFailed, Overloaded, StreamBroken, Unread
 from stream.journal import Journal
@@ -115,9 +114,11 @@ class Conversation:
         """As `run`, of a session that another server left behind: it waits for its client."""
         session_id.set(self.id)
         log.info("session goes on: %s", self._dialect.describe())
+        assert self._comeback is not None  # only sessions that can be resumed are journalled
         self._past = Past(past.told)
-        self._journal.restore(past.number, [orjson.dumps(whole(*each)) for each in past.messages])
-        await self._run(self._play(past.tail))
+        messages = [orjson.dumps(self._comeback.with_audio(*each)) for each in past.messages]
+        self._journal.restore(past.number, messages)
+        await self._run(self._play(self._comeback, past.tail))
 
     async def _run(self, listening: Coroutine[Any, Any, None]) -> None:
         main = asyncio.current_task()
@@ -231,12 +232,12 @@ class Conversation:
                 raise
             await self._tell_error(error)
         else:
-            await self._tell(replies, self._recording.reply)
+            await self._reply(replies)
         self._meter.check(self._pump.session.received)
         await self._make_room()
         while self._dialect.has_more:
             await asyncio.sleep(0)  # other streams have their turn
-            await self._tell(self._dialect.go_on(), self._recording.reply)
+            await self._reply(self._dialect.go_on())
             await self._make_room()
         self._observer.heard(self._pump.session.received)
 
@@ -256,16 +257,15 @@ class Conversation:
             head = {**self._comeback.saved(), "owner": self.owner}
             self._recording.open(head, self._journal.number, snapshot, memory)
 
-    async def _play(self, tail: Iterable[Sound | Command | Ended]) -> None:
+    async def _play(self, comeback: Comeback, tail: Iterable[Sound | Command | Ended]) -> None:
         """Takes in once more what came in before; then it is as if the client had just been cut off."""
-        assert self._comeback is not None
         self._recording.replaying = True
         for entry in tail:
             with suppress(Overloaded):  # others are taken up again at the same time
                 await self._make_room()
-            replies = self._comeback.replay(entry)
+            replies = comeback.replay(entry)
             if replies and not self._past.knows(REPLY):
-                await self._tell(replies, self._recording.reply)
+                await self._reply(replies)
         self._recording.replaying = self._pump.catching_up = False
         self._played.set()
         self._wait_for_client()
@@ -321,6 +321,10 @@ class Conversation:
         except (DetectorFailed, StreamBroken) as error:
             log.exception("the session ends")
             await self._end_with(internal(str(error)), self._dialect.tell(self._pump.session.abandon()))
+
+    async def _reply(self, replies: Sequence[Message]) -> None:
+        replayed = self._comeback is not None and self._comeback.is_replayed(replies)
+        await self._tell(replies, self._recording.reply if replayed else None)
 
     async def _tell(self, messages: Sequence[Message], record: Record | None = None) -> None:
         await self._teller.tell(messages, self._send, record)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from audio.clip import Samples
 from server.errors import ClientError
 from server.recording import Recording
 from stream.entry import Command, Ended, Sound
@@ -33,12 +34,26 @@ class Comeback(Protocol):
         """Acts on what came in before; returns the replies."""
         ...
 
+    def is_replayed(self, replies: Sequence[Message]) -> bool:
+        """Tell whether a replay of the message that was answered gives these replies again.
+
+        False for what depends on time, such as acknowledgements of audio.
+        """
+        ...
+
     def pause(self) -> None:
         """The client is cut off: what the decoder still holds comes in, for the client goes on behind it."""
         ...
 
     def welcome(self, seen: int, replayed: int) -> Message:
         """What is told first to who has come back, and has seen the messages up to a number."""
+        ...
+
+    def with_audio(self, message: Mapping[str, Any], samples: Samples | None) -> Mapping[str, Any]:
+        """Restore a message that the journal keeps without its audio.
+
+        samples: float32 at 16 kHz; None if the message had no audio or the audio is lost.
+        """
         ...
 
 

@@ -32,6 +32,7 @@ from server.errors import (
     restarting,
     resume_unknown,
 )
+from server.journals import JournalLifespan
 from server.keys import Caller, caller_of
 from server.logs import key_name
 from server.metrics import Metrics
@@ -92,9 +93,11 @@ def _forget(session: Resumable) -> None:
 
 
 class Door(ABC):
-    """What all connections through one door share."""
+    """What all connections through one door share.
 
-    all_found = True  # no session of a server before is still to be found
+    journals: where the door's sessions are kept; None for a protocol whose sessions cannot be resumed
+    """
+
     max_message_bytes: ClassVar[int | None] = None  # of a door whose protocol says so; else the setting
 
     def __init__(
@@ -107,6 +110,7 @@ class Door(ABC):
         *,
         gate: Gate,
         tracer: "Tracer | None" = None,
+        journals: JournalLifespan | None = None,
     ) -> None:
         self.settings = settings
         self.engine = engine
@@ -115,6 +119,7 @@ class Door(ABC):
         self._metrics = metrics
         self.gate = gate
         self._tracer = tracer
+        self._journals = journals
         self._sessions = Sessions[Resumable](settings.resume_seconds, settings.max_sessions, _forget)
 
     def subprotocol(self, websocket: WebSocket) -> str | None:
@@ -239,7 +244,7 @@ class Door(ABC):
         session = self._sessions.find(back.token)
         if session is None and self.admission.draining:
             raise restarting()  # the next server may have it
-        if session is None and not self.all_found:
+        if session is None and self._journals is not None and not self._journals.recovered:
             raise models_not_ready("Sessions of the server before are still being taken up.")
         if session is None or session.owner != caller.name:
             raise resume_unknown()

@@ -16,19 +16,24 @@ import numpy as np
 from asr.hypothesis import Description
 from audio.clip import HOP
 from batching.batcher import Batcher, Taken
-from server import logs
+from server.engine_options import EngineOptions
 from server.health import Health
 from server.lives import Asr
 from server.recognizers import Recognizers, Unavailable
-from server.settings import Place, Settings
-from server.shelf import MIB, Shelf
+from server.shelf import Shelf
 from server.tuning import tune_interpreter
 from server.watchdog import Watchdog
 from stream.events import Closed
 from stream.models import Fate, Models, Probabilities, Slots
 from stream.relief import NONE, Relief
 from stream.utterance import Kind
-from stream.workers import Way, detector_batcher, detector_worker, recognizer_batcher, recognizer_worker
+from stream.workers import (
+    detector_batcher,
+    detector_worker,
+    recognizer_batcher,
+    recognizer_worker,
+    unprepared,
+)
 from vad.work import Work
 
 log = logging.getLogger(__name__)
@@ -51,12 +56,13 @@ class Engine:
     `batch_took` and `step_took` with the seconds of a batch and of a step of the detector, `tally` for each
     job that is over, `account` with what became of the sound of each session that is, `on_restart` with the
     name of a recognizer that is started again. What is wrong with a model meanwhile stands in `health`.
-    `relief` says what streams go without.
+    `relief` says what streams go without. `prepare`, which can be pickled, is called first in each process of
+    a recognizer.
     """
 
     def __init__(
         self,
-        settings: Settings,
+        options: EngineOptions,
         on_failure: Callable[[], None] = lambda: None,
         *,
         health: Health | None = None,
@@ -67,22 +73,23 @@ class Engine:
         account: Callable[[Closed], None] = lambda closed: None,
         on_restart: Callable[[str], None] = lambda name: None,
         relief: Callable[[], Relief] = lambda: NONE,
+        prepare: Callable[[], None] = unprepared,
     ) -> None:
         self.state = State.LOADING
         self.error: str | None = None
         self.vad: Batcher[Work, Probabilities] | None = None
-        shelf = Shelf(budget=settings.asr_memory_mb * MIB, idle_seconds=settings.asr_idle_seconds)
+        shelf = Shelf(budget=options.memory_bytes, idle_seconds=options.idle_seconds)
         self.health = health or Health()
         self.recognizers = Recognizers(
-            settings.recognizers(),
-            partial(_recognizer, settings, observe, batch_took),
+            options.recognizers,
+            partial(_recognizer, options, prepare, observe, batch_took),
             shelf,
             weigh=_on_disk,
             health=self.health,
             on_restart=on_restart,
             on_broken=self._fail,
         )
-        self._settings = settings
+        self._options = options
         self._on_failure = on_failure
         self._step_took = step_took
         self._tally = tally
@@ -157,7 +164,7 @@ class Engine:
         tune_interpreter()
         self.state = State.READY
         log.info("ready in %.1f s: %s", time.monotonic() - began, self.description)
-        if self._settings.asr_preload:
+        if self._options.preload:
             for name in self.recognizers.names:
                 self.recognizers.preload(name)
 
@@ -171,11 +178,11 @@ class Engine:
         await asyncio.gather(self._start_detector(), self._load_default())
 
     async def _start_detector(self) -> None:
-        streams = self._settings.max_sessions + self._settings.max_files
+        streams = self._options.streams
         worker = detector_worker(
-            self._settings.vad_device,
+            self._options.detector_device,
             streams=streams + 1,
-            deadline=self._settings.vad_deadline_seconds,
+            deadline=self._options.detector_deadline_seconds,
             watcher=Watchdog("detector", self.health, on_broken=self._fail),
         )
         vad = await self._running.enter_async_context(
@@ -200,29 +207,27 @@ async def _warm_up(slots: Slots, vad: Batcher[Work, Probabilities]) -> None:
 
 
 def _recognizer(
-    settings: Settings,
+    options: EngineOptions,
+    prepare: Callable[[], None],
     observe: Callable[[Sequence[Taken]], None],
     took: Callable[[Sequence[Taken], float], None],
     source: str,
     watchdog: Watchdog,
 ) -> Asr:
-    way = Way(
-        settings.asr_device, settings.asr_dtype, settings.hub_timeout_seconds, settings.asr_audio_context
-    )
     return recognizer_batcher(
         recognizer_worker(
             source,
-            way,
-            in_process=settings.asr_place is Place.PROCESS,
-            threads=settings.asr_threads or max(1, (os.cpu_count() or 1) - 1),
-            deadline=settings.asr_deadline_seconds,
+            options.load,
+            in_process=options.in_process,
+            threads=options.threads or max(1, (os.cpu_count() or 1) - 1),
+            deadline=options.deadline_seconds,
             watcher=watchdog,
-            prepare=partial(logs.set_up, settings.log_level, settings.log_format),
+            prepare=prepare,
         ),
-        items=settings.asr_batch_items,
-        audio_seconds=settings.asr_batch_seconds,
-        waiting=settings.asr_queue_items,
-        seconds=settings.asr_batch_ms / 1000,
+        items=options.batch_items,
+        audio_seconds=options.batch_audio_seconds,
+        waiting=options.queue_items,
+        seconds=options.batch_seconds,
         observe=observe,
         took=took,
     )

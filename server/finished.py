@@ -4,36 +4,57 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
-from audio.clip import SAMPLE_RATE
+from audio.clip import Samples
 from server.dialect import Message
 from server.disk import Disk
 from server.errors import CLOSE_NORMAL, resume_unknown
 from server.logs import session_id
 from server.socket import Socket, SocketClosed
-from server.wire import welcome, whole
-from stream.entry import Command, Sound
 from stream.journal import Journal
 from stream.recovery import Recovered, recover
 
 log = logging.getLogger(__name__)
 
 
-class Finished:
-    """Nothing of it is played once more, and nothing is read before somebody asks: there may be hundreds.
+class EndedMessages(Protocol):
+    """Encodes what a returning client is sent, in the wire protocol of the ended session."""
 
-    head: as the native dialect has saved it; files: its journal, oldest first; messages_bytes: of messages
-    that a client may ask for. Raises KeyError where the head is none of the native dialect.
+    def resumed_message(self, past: Recovered, seen: int, replayed: int) -> Message:
+        """Return the first message to the client.
+
+        seen: number of the last message that the client has seen; replayed: number of messages that follow
+        Raises LookupError if the journal was written by another kind of session.
+        """
+        ...
+
+    def with_audio(self, message: Mapping[str, Any], samples: Samples | None) -> Mapping[str, Any]:
+        """Restore a message that the journal keeps without its audio, as `Comeback.with_audio` does."""
+        ...
+
+
+class Finished:
+    """An ended session of a previous server. Its journal is read only when the client asks for it.
+
+    owner: name of the key that began the session; encoder: of the session's wire protocol
+    files: the journal's, oldest first; messages_bytes: limit of the messages that can be sent again
     """
 
     def __init__(
-        self, name: str, head: Mapping[str, Any], files: Sequence[Path], disk: Disk, messages_bytes: int
+        self,
+        name: str,
+        owner: str | None,
+        encoder: EndedMessages,
+        files: Sequence[Path],
+        disk: Disk,
+        messages_bytes: int,
     ) -> None:
-        self.owner: str | None = head["owner"]
+        self.owner = owner
         self._name = name
+        self._encoder = encoder
         self._files = files
         self._disk = disk
         self._messages_bytes = messages_bytes
@@ -65,15 +86,8 @@ class Finished:
         if past is None:
             raise LookupError("the journal is damaged")
         journal = Journal(self._messages_bytes)
-        journal.restore(past.number, [orjson.dumps(whole(*each)) for each in past.messages])
+        journal.restore(
+            past.number, [orjson.dumps(self._encoder.with_audio(*each)) for each in past.messages]
+        )
         missed = journal.since(seen)
-        received, commands = _came_in(past)
-        received_ms = received * 1000 // SAMPLE_RATE
-        return welcome(self._name, received_ms, commands, seen, len(missed)), missed
-
-
-def _came_in(past: Recovered) -> tuple[int, int]:
-    """Samples, and messages that were no sound."""
-    since = sum(len(entry.samples) for entry in past.tail if isinstance(entry, Sound))
-    commands = sum(isinstance(entry, Command) for entry in past.tail)
-    return past.begun.snapshot.state.received + since, past.head["commands"] + past.refused + commands
+        return self._encoder.resumed_message(past, seen, len(missed)), missed

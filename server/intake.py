@@ -22,6 +22,7 @@ Message = dict[str, Any]
 Handler = TypeVar("Handler")
 
 APPEND: Final = "input_audio_buffer.append"
+ACKNOWLEDGED: Final = "input_audio_buffer.acknowledged"
 UNACKNOWLEDGED: Final = 2 * SAMPLE_RATE  # samples that may wait for the next beat to be acknowledged
 ENCODING_FIELDS: Final = frozenset({"format", "sample_rate", "channels"})
 MAX_MARKER: Final = 256  # characters of a marker's id
@@ -80,11 +81,11 @@ class Intake:
 
     def acknowledge(self) -> Message | None:
         """How much has come in, if that is more than the client was told, who wants to know."""
-        wanted = "input_audio_buffer.acknowledged" in self.preferences.events
+        wanted = ACKNOWLEDGED in self.preferences.events
         if not self._unacknowledged or self.ended or not wanted:
             return None
         self._acknowledged = self._pump.session.received
-        return {"type": "input_audio_buffer.acknowledged", "received_ms": self.received_ms}
+        return {"type": ACKNOWLEDGED, "received_ms": self.received_ms}
 
     @property
     def _unacknowledged(self) -> int:

@@ -5,20 +5,37 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from server.journal_files import JournalFiles
 from server.syncer import Written
 from stream.entry import Entry, Opened, Sound, joined
-
-if TYPE_CHECKING:
-    from server.disk import Disk
 
 log = logging.getLogger(__name__)
 
 STALL_SECONDS: Final = 10.0  # that a client waits for the disk
 
 Work = Callable[[], None]
+
+
+class WriterThread(Protocol):
+    """The thread that writes the journals of all sessions."""
+
+    def do(self, work: Work, done: Work | None = None) -> None:
+        """Run `work` in the thread, in order; then run `done` on the event loop. From any thread."""
+        ...
+
+    def resize(self, by: int) -> None:
+        """Count a change in the size of all journals, in bytes. From any thread."""
+        ...
+
+    def notice(self, why: str) -> None:
+        """Report that journals cannot be written at present. From any thread."""
+        ...
+
+    def touch(self, written: "Log") -> None:
+        """Remember a journal that must be flushed. In the thread only."""
+        ...
 
 
 class Log:
@@ -28,7 +45,7 @@ class Log:
     lost: it could not be written, and is gone: one with a gap is worth nothing, and its room may save another
     """
 
-    def __init__(self, disk: "Disk", files: JournalFiles, name: str) -> None:
+    def __init__(self, disk: WriterThread, files: JournalFiles, name: str) -> None:
         self.name = name
         self.unwritten = 0
         self.lost = False

@@ -1,54 +1,73 @@
-"""Journals: sessions that survive the server, for as long as the application lives."""
+"""Keep sessions in journals, so that they survive the server, for as long as the application runs."""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 from server.disk import Disk
-from server.engine import Engine
-from server.native import NativeDoor
-from server.recoverer import Recoverer
+from server.health import Health
+from server.recoverer import Recoverer, Takers
 from server.settings import Settings
 
 log = logging.getLogger(__name__)
 
-MIB = 1 << 20
+MIB: Final = 1 << 20
 
 
-@asynccontextmanager
-async def kept_in_journals(settings: Settings, engine: Engine, door: NativeDoor) -> AsyncIterator[None]:
-    """Within it the door's sessions are kept on disk where the settings say so, and those that the server
-    before left behind go on. Raises DiskInUse, OSError."""
-    if not settings.journal_dir:
-        yield
-        return
-    disk = Disk(
-        Path(settings.journal_dir),
-        engine.health,
-        sync=settings.journal_fsync,
-        most=settings.journal_total_mb * MIB,
-        keep=settings.journal_session_mb * MIB,
-    )
-    with disk:
-        door.disk, door.all_found = disk, False
+class JournalLifespan:
+    """Where sessions are journalled, and whether those of the previous server can be resumed yet.
 
-        def all_found() -> None:
-            door.all_found = True
+    store: None while nothing is journalled: outside `running`, or where the settings name no folder
+    recovered: False until every session of the previous server can be found by its client
+    health: is told when journals cannot be written
+    """
 
-        recoverer = Recoverer(
-            disk, door, settings.journal_seconds, all_found, over_seconds=settings.resume_seconds
-        )
-        recovery = asyncio.create_task(recoverer.run(engine.loaded()), name="recovery")
-        recovery.add_done_callback(_say)
-        try:
+    def __init__(self, settings: Settings, health: Health) -> None:
+        self.store: Disk | None = None
+        self.recovered = not settings.journal_dir
+        self._settings = settings
+        self._health = health
+
+    @asynccontextmanager
+    async def running(self, takers: Takers, ready: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+        """Open the store and hand the sessions of the previous server to `takers`, if journals are on.
+
+        ready: waits until models are loaded; recovery begins after it
+        Raises DiskInUse, OSError.
+        """
+        settings = self._settings
+        if not settings.journal_dir:
             yield
-        finally:
-            recovery.cancel()
-            await asyncio.wait([recovery])
+            return
+        with Disk(
+            Path(settings.journal_dir),
+            self._health,
+            sync=settings.journal_fsync,
+            most=settings.journal_total_mb * MIB,
+            keep=settings.journal_session_mb * MIB,
+        ) as self.store:
+            recoverer = Recoverer(
+                self.store,
+                takers,
+                settings.journal_seconds,
+                self._all_recovered,
+                over_seconds=settings.resume_seconds,
+            )
+            recovery = asyncio.create_task(recoverer.run(ready()), name="recovery")
+            recovery.add_done_callback(_log_failure)
+            try:
+                yield
+            finally:
+                recovery.cancel()
+                await asyncio.wait([recovery])
+
+    def _all_recovered(self) -> None:
+        self.recovered = True
 
 
-def _say(recovery: asyncio.Task[None]) -> None:
+def _log_failure(recovery: asyncio.Task[None]) -> None:
     if not recovery.cancelled() and recovery.exception() is not None:
         log.error("sessions of the server before were not taken up", exc_info=recovery.exception())

@@ -1,25 +1,12 @@
-"""The file of hashed keys: read by the server whenever it changes, written by this command line.
+"""The file of hashed keys: the server reads it whenever it changes, the command line writes it."""
 
-python -m server.key_file new NAME --file keys.json --expires 30d --sessions 20
-python -m server.key_file list --file keys.json
-python -m server.key_file revoke NAME --file keys.json
-"""
-
-import argparse
 import os
-import re
 import shutil
-import sys
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from server.keys import NAME, Key, check_different, digest_of, new_secret
-
-UNITS: Final = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+from server.keys import NAME, Key, check_different
 
 Signature = tuple[int | None, ...]  # of a state of the file
 
@@ -100,11 +87,8 @@ def keys_of(entries: Entries) -> list[Key]:
     return keys
 
 
-# The command line
-
-
 def write(path: Path, entries: Entries) -> None:
-    """In one step, so that a server never reads the half of it."""
+    """Replace the file in one step, so that a server never reads half of it."""
     new = path.with_name(f".{path.name}.new")
     new.write_text(entries.model_dump_json(indent=1, exclude_none=True) + "\n", encoding="utf-8")
     if path.exists():
@@ -113,7 +97,7 @@ def write(path: Path, entries: Entries) -> None:
 
 
 def add(path: Path, entry: Entry) -> None:
-    """Raises KeyFileError."""
+    """Add a key; make the file if there is none. Raises KeyFileError."""
     entries = read(path) if path.exists() else Entries(keys=[])
     entries.keys.append(entry)
     keys_of(entries)
@@ -121,70 +105,9 @@ def add(path: Path, entry: Entry) -> None:
 
 
 def revoke(path: Path, name: str) -> None:
-    """Raises KeyFileError."""
+    """Remove a key. Raises KeyFileError."""
     entries = read(path)
     kept = [entry for entry in entries.keys if entry.name != name]
     if len(kept) == len(entries.keys):
         raise KeyFileError(f"{path}: there is no key {name}")
     write(path, Entries(keys=kept))
-
-
-def expiry(text: str) -> datetime:
-    """`30d`, `12h`, `4w` from now on, or a time in ISO 8601. Raises ValueError, as argparse wants it."""
-    length = re.fullmatch(r"([0-9]{1,4})([hdw])", text)
-    if length:
-        return datetime.now(UTC).replace(microsecond=0) + int(length[1]) * UNITS[length[2]]
-    return datetime.fromisoformat(text).astimezone(UTC)
-
-
-def arguments(command: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m server.key_file", description="Makes and revokes keys.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    new = commands.add_parser("new", help="make a key: it is printed once, and its hash is kept")
-    new.add_argument("--expires", type=expiry, help="30d, 12h, 4w, or a time as 2030-01-31T12:00+00:00")
-    new.add_argument("--sessions", type=int, help="sessions that it may have open at once")
-    new.add_argument("--audio-seconds-per-hour", type=float, help="sound that it may send in an hour")
-    gone = commands.add_parser("revoke", help="take a key away: its sessions end within seconds")
-    for each in (new, gone):
-        each.add_argument("name")
-    for each in (new, gone, commands.add_parser("list", help="names, limits and expiries")):
-        each.add_argument("--file", type=Path, required=True)
-    return parser.parse_args(command)
-
-
-def run(asked: argparse.Namespace) -> None:
-    """Raises KeyFileError, ValidationError."""
-    if asked.command == "new":
-        secret = new_secret()
-        entry = Entry(
-            name=asked.name,
-            sha256=digest_of(secret).hex(),
-            expires_at=asked.expires,
-            max_sessions=asked.sessions,
-            audio_seconds_per_hour=asked.audio_seconds_per_hour,
-        )
-        add(asked.file, entry)
-        print(secret)
-    elif asked.command == "revoke":
-        revoke(asked.file, asked.name)
-    else:
-        for entry in read(asked.file).keys:
-            told = entry.model_dump(mode="json", exclude_none=True, exclude={"name", "sha256"})
-            print(entry.name, *(f"{name}={value}" for name, value in told.items()))
-
-
-def main(command: Sequence[str] | None = None) -> int:
-    try:
-        run(arguments(command))
-    except KeyFileError as error:
-        print(error, file=sys.stderr)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        print(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}", file=sys.stderr)
-    else:
-        return 0
-    return 2
-
-
-if __name__ == "__main__":
-    sys.exit(main())

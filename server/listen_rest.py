@@ -16,7 +16,8 @@ from fastapi.responses import JSONResponse
 from audio.wav_header import header
 from server.envelope import REQUEST_ID, http_error_of
 from server.errors import ClientError
-from server.file_work import FileWork
+from server.file_errors import file_errors_as_http
+from server.file_transcriber import FileTranscriber
 from server.hang_up import until_hung_up
 from server.http_error import HttpError, invalid
 from server.listen_answer import Heard, answer_of
@@ -68,12 +69,17 @@ class ListenFileDoor(RestDoor):
                 url = await _address_in(body) if media_type_of(request) == JSON else None
                 digest = "" if url is not None else await store(body.chunks(body.limit), file, head)
                 async with until_hung_up(request.receive):
-                    with self._told_of_the_end():
+                    with self._told_of_the_end(), file_errors_as_http():
                         if url is not None:
                             digest = await store(_pieces_of(await self._fetch(stack, url)), file, head)
-                        work = FileWork(file, self._settings.max_file_seconds, meter)
+                        work = FileTranscriber(
+                            file,
+                            max_seconds=self._settings.max_file_seconds,
+                            count=meter.count,
+                            observe=self._metrics.observe_event,
+                        )
                         model = await self._hear(stack, asked, work)
-            heard = Heard(request_id, digest, created, work.seconds, work.transcript("").segments)
+            heard = Heard(request_id, digest, created, work.seconds, work.transcript("", "").segments)
             content = await asyncio.to_thread(lambda: orjson.dumps(answer_of(asked, model, heard)))
             return Response(content, media_type="application/json")
         raise AssertionError("unreachable")  # no context here swallows an exception
@@ -84,11 +90,11 @@ class ListenFileDoor(RestDoor):
         except ClientError as error:
             raise http_error_of(error) from None
 
-    async def _hear(self, stack: AsyncExitStack, asked: Asked, work: FileWork) -> Model:
+    async def _hear(self, stack: AsyncExitStack, asked: Asked, work: FileTranscriber) -> Model:
         await work.check()
         models, description = await self._borrow(stack, asked.model or "")
         log.info("a file for %s", description.model)
-        async with aclosing(work.listen(models, asked.session, self._metrics)) as segments:
+        async with aclosing(work.transcribe(models, asked.session)) as segments:
             async for _ in segments:
                 pass
         return Model.of(description)

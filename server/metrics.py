@@ -2,15 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from audio.clip import seconds_from_samples
 from batching.batcher import Taken
-from server.admission import Admission
-from server.engine import Engine
 from stream.events import Closed, Event, Failed
 from stream.events import Final as FinalEvent
 from stream.models import Fate
@@ -132,46 +130,9 @@ class Metrics:
         for taken in batch:
             self.waits.labels(Kind(taken.priority).name.lower()).observe(taken.waited)
 
-    def watch(self, engine: Engine, admission: Admission, files: Admission) -> None:
-        """Adds what is read at the moment of asking."""
-
-        def gauge(name: str, what: str) -> Gauge:
-            return Gauge(name, what, registry=self._registry)
-
-        recognizers = engine.recognizers
-
-        gauge("stt_open_sessions", "Open sessions").set_function(lambda: len(admission))
-        gauge("stt_open_files", "Files that are being received or transcribed").set_function(
-            lambda: len(files)
-        )
-        gauge("stt_troubles", "Problems that /ready reports").set_function(
-            lambda: len(engine.health.troubles)
-        )
-        gauge("stt_asr_waiting", "Recognition tasks that wait").set_function(lambda: recognizers.waiting)
-        gauge("stt_asr_batches", "Batches given to the recognizers").set_function(lambda: recognizers.batches)
-        gauge("stt_asr_items", "Recognition tasks in these batches").set_function(lambda: recognizers.items)
-        gauge("stt_models_loaded", "Loaded recognizers").set_function(lambda: recognizers.loaded)
-        gauge("stt_models_memory_bytes", "Memory used by the recognizers, in bytes").set_function(
-            lambda: recognizers.memory
-        )
-        overload = admission.limits.overload
-        gauge("stt_lag_seconds", "Seconds that finals wait for recognition, at the last check").set_function(
-            lambda: overload.lag
-        )
-        gauge(
-            "stt_demand",
-            "Fraction of the recognizers' time that the open streams need; from 1 on recognition falls behind",
-        ).set_function(lambda: overload.demand)
-        gauge("stt_overload_step", "Load-shedding level").set_function(lambda: overload.step)
-        gauge("stt_vad_waiting", "Streams that wait for the voice detector").set_function(
-            lambda: 0 if engine.vad is None else len(engine.vad)
-        )
-        gauge("stt_vad_batches", "Steps of the voice detector").set_function(
-            lambda: 0 if engine.vad is None else engine.vad.batches
-        )
-        gauge("stt_vad_items", "Streams in these steps").set_function(
-            lambda: 0 if engine.vad is None else engine.vad.items
-        )
+    def gauge(self, name: str, what: str, read: Callable[[], float]) -> None:
+        """Add a gauge whose value `read` returns whenever the metrics are written out."""
+        Gauge(name, what, registry=self._registry).set_function(read)
 
     def text(self) -> bytes:
         """The exposition format, text version 0.0.4."""

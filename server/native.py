@@ -10,19 +10,20 @@ from typing import Any, Final, Self
 from starlette.websockets import WebSocket
 
 from asr.hypothesis import Description
+from audio.clip import SAMPLE_RATE, Samples
 from server.dialect import Message
 from server.disk import Disk
 from server.door import Door, Opening, Resumption
 from server.errors import ClientError, overloaded
 from server.finished import Finished
-from server.intake import Intake
+from server.intake import ACKNOWLEDGED, Intake
 from server.journal_log import Log
 from server.preferences import PRIVATE, Preferences
 from server.query import session_from_query
 from server.recording import DiskRecording, Recording
 from server.saved_preferences import preferences_from, saved_preferences
 from server.sessions import digest, new_token
-from server.wire import Wire, welcome
+from server.wire import Wire, welcome, with_audio
 from stream.entry import Command, Ended, Sound
 from stream.events import Event
 from stream.pump import Pump
@@ -98,6 +99,9 @@ class NativeDialect:
                 self._intake.finish(reason)
         return ()
 
+    def is_replayed(self, replies: Sequence[Message]) -> bool:
+        return any(reply["type"] != ACKNOWLEDGED for reply in replies)
+
     @property
     def comeback(self) -> Self | None:
         return self if self._comes_back else None
@@ -132,6 +136,9 @@ class NativeDialect:
     def welcome(self, seen: int, replayed: int) -> Message:
         return welcome(self._name, self._intake.received_ms, self._intake.commands, seen, replayed)
 
+    def with_audio(self, message: Mapping[str, Any], samples: Samples | None) -> Mapping[str, Any]:
+        return with_audio(message, samples)
+
     def finish(self, reason: Reason) -> None:
         self._intake.finish(reason)
 
@@ -150,6 +157,25 @@ class NativeDialect:
         return {key: value for key, value in effective.items() if key not in PRIVATE}
 
 
+class NativeEndedMessages:
+    """The messages to a client that returns to a session which ended under a previous server."""
+
+    def __init__(self, session: str) -> None:
+        self._session = session
+
+    def resumed_message(self, past: Recovered, seen: int, replayed: int) -> Message:
+        """Build `session.resumed` from the journal alone. Raises KeyError for another protocol's journal."""
+        since = sum(len(entry.samples) for entry in past.tail if isinstance(entry, Sound))
+        received_ms = (past.begun.snapshot.state.received + since) * 1000 // SAMPLE_RATE
+        commands = past.head["commands"] + past.refused
+        commands += sum(isinstance(entry, Command) for entry in past.tail)
+        return welcome(self._session, received_ms, commands, seen, replayed)
+
+    def with_audio(self, message: Mapping[str, Any], samples: Samples | None) -> Mapping[str, Any]:
+        """Restore a message that the journal keeps without its audio."""
+        return with_audio(message, samples)
+
+
 def _listed(message: Message | None) -> Sequence[Message]:
     return () if message is None else [message]
 
@@ -157,15 +183,14 @@ def _listed(message: Message | None) -> Sequence[Message]:
 class NativeDoor(Door):
     """/ws/stt."""
 
-    disk: Disk | None = None  # where sessions are kept beyond the server
-
     def recording(self, name: str) -> Recording:
         """Of a new session. Raises ClientError while none could be kept."""
-        if self.disk is None:
+        store = self._journals.store if self._journals else None
+        if store is None:
             return Recording()
-        if not self.disk.has_room:
+        if not store.has_room:
             raise overloaded("Sessions cannot be kept at present: there is no room for their journals.")
-        return DiskRecording(self.disk.open(name))
+        return DiskRecording(store.open(name))
 
     async def go_on(self, name: str, past: Recovered, log: Log) -> None:
         """With a session that another server left behind. Raises ClientError where there is no model for it,
@@ -193,7 +218,9 @@ class NativeDoor(Door):
 
         Raises KeyError, TypeError, ValueError where it is none of ours."""
         key = bytes.fromhex(head["key"])
-        self._sessions.add(key, Finished(name, head, files, disk, self.settings.resume_bytes))
+        encoder = NativeEndedMessages(name)
+        session = Finished(name, head["owner"], encoder, files, disk, self.settings.resume_bytes)
+        self._sessions.add(key, session)
         self._sessions.end(key)
 
     def open(self, websocket: WebSocket) -> Opening:

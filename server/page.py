@@ -1,4 +1,4 @@
-"""The page at `/`: plain files, read once at start, under a strict Content-Security-Policy."""
+"""Serve the web page at `/`: static files, read once at start, with a strict Content-Security-Policy."""
 
 import gzip
 import hashlib
@@ -12,10 +12,10 @@ from fastapi import APIRouter, Request, Response
 from server.http_error import HttpError
 from server.settings import Settings
 
-WEB: Final = Path(__file__).parent / "web"
+WEB: Final = Path(__file__).parent / "web" / "static"
 INDEX: Final = "index.html"
-FOLDER: Final = b'="web/'  # how the page names its files; their version goes behind it
-PAGE_PATHS: Final = frozenset({"/", "/web/"})  # whoever has no key yet needs a page to give it to
+FOLDER: Final = b'="web/'  # prefix of asset URLs in index.html; the version is inserted after it
+PAGE_PATHS: Final = frozenset({"/", "/web/"})  # served without an API key: the page asks for it
 NO_FETCH: Final = b'data-fetch-urls="false"'
 
 TYPES: Final = {
@@ -25,8 +25,8 @@ TYPES: Final = {
     ".svg": "image/svg+xml",
 }
 
-# Of the stylesheet that wavesurfer.js writes into its own shadow tree, for the height in part.js; a test in a
-# browser fails when it changes.
+# Hash of the style that wavesurfer.js writes into its shadow tree. It depends on HEIGHT in file_region.js. A
+# browser test fails if it changes.
 WAVESURFER_STYLE: Final = "'sha256-7Wn/5ghbhb9U5yM332FZpa4jDUilNGJdZ87eJ6XZFBA='"
 
 POLICY: Final = "; ".join(
@@ -57,7 +57,7 @@ ASK_FIRST: Final = "no-cache"
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A file as it is sent. etag: of its content; zipped: with gzip, which every browser reads"""
+    """A file as it is served. etag: hash of the content; zipped: the content, compressed with gzip"""
 
     content: bytes
     zipped: bytes
@@ -66,12 +66,16 @@ class Asset:
 
     @classmethod
     def of(cls, name: str, content: bytes) -> "Asset":
+        """Return the asset of a file. The suffix of its name gives its media type."""
         etag = f'"{hashlib.sha256(content).hexdigest()[:20]}"'
         return cls(content, gzip.compress(content, mtime=0), TYPES[Path(name).suffix], etag)
 
 
 class Page:
-    """The page and its files. version: of all of them together, so that no mixture is ever loaded."""
+    """The page and its assets.
+
+    version: hash of all assets, part of their URLs, so that a browser never combines assets of two versions
+    """
 
     def __init__(self, settings: Settings, folder: Path = WEB) -> None:
         files = _read(folder)
@@ -83,16 +87,17 @@ class Page:
         self._files = {name: Asset.of(name, content) for name, content in files.items()}
 
     def router(self) -> APIRouter:
+        """Return the routes of the page and its assets."""
         router = APIRouter(include_in_schema=False)
 
         @router.get("/")
         async def page(request: Request) -> Response:
-            """The page."""
+            """Return index.html."""
             return _answer(request, self._index, ASK_FIRST)
 
         @router.get("/web/{version}/{name:path}")
         async def file(request: Request, version: str, name: str) -> Response:
-            """One of its files. A page that was loaded before the server was renewed finds nothing."""
+            """Return an asset. Another version than the current one is not found."""
             asset = self._files.get(name)
             if asset is None or version != self.version:
                 raise HttpError(404, f"There is no such file: {request.url.path}")
@@ -102,7 +107,7 @@ class Page:
 
 
 def _read(folder: Path) -> dict[str, bytes]:
-    """By their paths in the folder; licences and the like stay where they are."""
+    """Return the content of the files by path. Other types, such as licences, are not served."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -111,6 +116,7 @@ def _read(folder: Path) -> dict[str, bytes]:
 
 
 def _version_of(files: Mapping[str, bytes]) -> str:
+    """Return a hash of names and contents."""
     digest = hashlib.sha256()
     for name, content in files.items():
         digest.update(f"{name} {len(content)}\n".encode())
@@ -119,6 +125,7 @@ def _version_of(files: Mapping[str, bytes]) -> str:
 
 
 def _answer(request: Request, asset: Asset, caching: str) -> Response:
+    """Return the asset, compressed if the client accepts gzip, or 304 if the client has it."""
     headers = HEADERS | {"etag": asset.etag, "cache-control": caching}
     if asset.etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)

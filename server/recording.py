@@ -14,7 +14,6 @@ from vad.work import Memory
 # A snapshot is small in a pause, and has the whole utterance in it else.
 LONG_ENOUGH: Final = 1 << 20  # bytes of a file after which the next one begins in a pause
 TOO_LONG: Final = 4 << 20  # and after which it begins wherever it can
-ACKNOWLEDGED: Final = "input_audio_buffer.acknowledged"
 MOST_UNWRITTEN: Final = 4 << 20  # bytes of sound
 
 
@@ -41,10 +40,10 @@ class Recording:
         """What goes out to tell of an event; that may be nothing."""
 
     def reply(self, messages: Sequence[Mapping[str, Any]]) -> None:
-        """What goes out in answer to a message."""
+        """Record messages that a replay of the client's messages produces again."""
 
     def complain(self, messages: Sequence[Mapping[str, Any]]) -> None:
-        """What goes out and is never told again."""
+        """Record messages that a replay does not produce again."""
 
     async def come_back(self) -> None:
         """The client that had been cut off is there again. Waits until all is kept, for it will be told how
@@ -118,10 +117,7 @@ class DiskRecording(Recording):
 
     def reply(self, messages: Sequence[Mapping[str, Any]]) -> None:
         if messages:
-            acknowledges = all(
-                message["type"] == ACKNOWLEDGED for message in messages
-            )  # of sound: not so played
-            self._log.append(Told(None if acknowledges else REPLY, messages))
+            self._log.append(Told(REPLY, messages))
 
     def complain(self, messages: Sequence[Mapping[str, Any]]) -> None:
         if messages:

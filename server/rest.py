@@ -17,7 +17,8 @@ from server.engine import Engine
 from server.envelope import REQUEST_ID, http_error_of
 from server.errors import ClientError, in_openai_words, model_unavailable, models_not_ready, restarting
 from server.fetch import fetched
-from server.file_work import FileWork
+from server.file_errors import file_errors_as_http
+from server.file_transcriber import FileTranscriber
 from server.hang_up import EventStream, until_hung_up
 from server.http_error import HttpError, invalid, missing
 from server.logs import session_id
@@ -79,7 +80,7 @@ class RestDoor:
             upload = await stack.enter_async_context(received(request, body))
             asked = read(upload.fields, self._settings.session_options())
             async with until_hung_up(request.receive):
-                with self._told_of_the_end():
+                with self._told_of_the_end(), file_errors_as_http():
                     return await self._work(stack, asked, upload, meter)
         raise AssertionError("unreachable")  # no context here swallows an exception
 
@@ -100,14 +101,19 @@ class RestDoor:
 
     async def _work(self, stack: AsyncExitStack, asked: Asked, upload: Upload, meter: Meter) -> Response:
         file = upload.file or await self._fetch(stack, asked.url)
-        work = FileWork(file, self._settings.max_file_seconds, meter)
+        work = FileTranscriber(
+            file,
+            max_seconds=self._settings.max_file_seconds,
+            count=meter.count,
+            observe=self._metrics.observe_event,
+        )
         await work.check()
         models, description = await self._borrow(stack, asked.model)
         if asked.task == "translate" and not description.translates:
             raise invalid(f"The model {description.model} cannot translate.", "model", "unsupported_value")
         log.info("a file for %s: %s", description.model, asked.format)
         headers = {MODEL_HEADER: quote(description.model, safe="/")}
-        segments = work.listen(models, asked.session, self._metrics)
+        segments = work.transcribe(models, asked.session)
         if asked.stream:
             events = self._events(asked, work, segments, description.model)
             timeout = self._settings.send_timeout_seconds
@@ -115,7 +121,7 @@ class RestDoor:
         async with aclosing(segments):
             async for _ in segments:
                 pass
-        content, media_type = render(asked, work.transcript(description.model), work.seconds)
+        content, media_type = render(asked, work.transcript("", description.model), work.seconds)
         return Response(content, media_type=media_type, headers=headers)
 
     async def _fetch(self, stack: AsyncExitStack, url: str | None) -> IO[bytes]:
@@ -129,11 +135,11 @@ class RestDoor:
         return await stack.enter_async_context(fetched(url, limit, private=private))
 
     async def _events(
-        self, asked: Asked, work: FileWork, segments: AsyncGenerator[Segment, None], model: str
+        self, asked: Asked, work: FileTranscriber, segments: AsyncGenerator[Segment, None], model: str
     ) -> AsyncGenerator[bytes, None]:
         told = Told(asked)
         try:
-            with self._told_of_the_end():
+            with self._told_of_the_end(), file_errors_as_http():
                 async with aclosing(segments):
                     async for segment in segments:
                         yield told.segment(segment)
@@ -141,7 +147,7 @@ class RestDoor:
             log.info("told the client: %s", error)
             yield told.error(error)
         else:
-            yield told.done(work.transcript(model), work.seconds)
+            yield told.done(work.transcript("", model), work.seconds)
 
     async def _borrow(self, stack: AsyncExitStack, asked: str) -> tuple[Models, Description]:
         """The models, until the stack is left: those of the name, or the default for any other name.

@@ -15,10 +15,13 @@ from asr.guards import Guards
 from audio.clip import samples_from_ms
 from server.access_settings import AccessSettings
 from server.catalogue import catalogue
+from server.engine_options import EngineOptions
 from server.logs import LogFormat
+from server.shelf import MIB
 from server.sync import Sync
 from stream.options import SessionOptions
 from stream.turns import AdaptiveSilence, FixedSilence, Turn
+from stream.workers import Way
 from vad.options import VadOptions
 
 
@@ -269,9 +272,25 @@ class Settings(AccessSettings):
         catalogue(info.data["asr_model"], more)
         return more
 
-    def recognizers(self) -> dict[str, str]:
-        """Names to sources, the default first."""
-        return catalogue(self.asr_model, self.asr_models)
+    def engine_options(self) -> EngineOptions:
+        """Return what the engine needs of these settings."""
+        return EngineOptions(
+            recognizers=catalogue(self.asr_model, self.asr_models),
+            preload=self.asr_preload,
+            idle_seconds=self.asr_idle_seconds,
+            memory_bytes=self.asr_memory_mb * MIB,
+            load=Way(self.asr_device, self.asr_dtype, self.hub_timeout_seconds, self.asr_audio_context),
+            in_process=self.asr_place is Place.PROCESS,
+            threads=self.asr_threads,
+            batch_items=self.asr_batch_items,
+            batch_audio_seconds=self.asr_batch_seconds,
+            batch_seconds=self.asr_batch_ms / 1000,
+            queue_items=self.asr_queue_items,
+            deadline_seconds=self.asr_deadline_seconds,
+            detector_device=self.vad_device,
+            detector_deadline_seconds=self.vad_deadline_seconds,
+            streams=self.max_sessions + self.max_files,
+        )
 
     def session_options(self) -> SessionOptions:
         """What a stream starts with."""

@@ -45,7 +45,7 @@ class Teller:
         """For ever: from time to time what came in is written, and the client hears so."""
         async for _ in beats():
             if messages := self._dialect.acknowledge():
-                await self.tell(messages, send, self._recording.reply)
+                await self.tell(messages, send)
             else:
                 self._recording.write()
 

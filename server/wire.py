@@ -145,10 +145,13 @@ def welcome(session: str, received_ms: int, commands: int, seen: int, replayed: 
     }
 
 
-def whole(message: Mapping[str, Any], sound: Samples | None) -> Mapping[str, Any]:
-    """A message as it went out, of what was kept of it without its sound. None where that is lost."""
-    if sound is not None:
-        return {**message, "audio": base64_from_samples(sound)}
+def with_audio(message: Mapping[str, Any], samples: Samples | None) -> Mapping[str, Any]:
+    """Restore a message that the journal keeps without its audio.
+
+    samples: float32 at 16 kHz; None if the audio is lost, then the message has no `audio` field.
+    """
+    if samples is not None:
+        return {**message, "audio": base64_from_samples(samples)}
     return {key: value for key, value in message.items() if key != "audio"}
 
 

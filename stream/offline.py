@@ -1,12 +1,10 @@
 """Offline: a file as the source of the session, the batches and the events of a live stream."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
-from typing import Final
 
-from asr.hypothesis import Description
 from audio.clip import Clip
 from stream.errors import Overloaded
 from stream.events import Event
@@ -15,19 +13,7 @@ from stream.options import SessionOptions
 from stream.pump import Pump
 from stream.thread import to_its_end
 from stream.turns import FixedSilence
-from stream.workers import (
-    Report,
-    Way,
-    detector_batcher,
-    detector_worker,
-    recognizer_batcher,
-    recognizer_worker,
-)
 from vad.segmenter import Reason
-
-MAX_FILES: Final = 64  # that are transcribed at once
-BATCH_ITEMS: Final = 16
-BATCH_SECONDS: Final = 120.0
 
 Progress = Callable[[int], None]
 
@@ -90,26 +76,3 @@ def _reporter(pump: Pump, on_progress: Progress | None) -> Callable[[], None]:
             on_progress(reached)
 
     return tell
-
-
-@asynccontextmanager
-async def load_models(
-    model: str, *, device: str = "auto", dtype: str = "auto", hub_timeout: float = 3.0
-) -> AsyncIterator[tuple[Models, Description]]:
-    """The detector in a thread, the recognizer in a process; both stop when the context is left.
-
-    In its process a model has torch's threads to itself, of which the detector leaves this one a single one.
-    Arguments and errors as of asr.models.load.
-    """
-    detector = detector_worker("cpu", streams=MAX_FILES)
-    recognizer = recognizer_worker(model, Way(device, dtype, hub_timeout))
-    async with (
-        detector_batcher(detector, streams=MAX_FILES) as vad,
-        recognizer_batcher(
-            recognizer, items=BATCH_ITEMS, audio_seconds=BATCH_SECONDS, waiting=MAX_FILES
-        ) as asr,
-    ):
-        await asyncio.gather(detector.start(), recognizer.start())
-        report = recognizer.description
-        assert isinstance(report, Report)
-        yield Models(detector.model, vad, asr, report.description.incremental), report.description

@@ -1,7 +1,9 @@
 """Workers: where the detector and a recognizer are built and run, and the queues before them."""
 
+import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
@@ -10,7 +12,7 @@ from asr.hypothesis import Description, Hypothesis, Request
 from batching.batcher import Batcher, Taken
 from batching.lane import FOR_EVER
 from batching.worker import ProcessWorker, ThreadWorker, Watcher, Worker
-from stream.models import Probabilities
+from stream.models import Models, Probabilities
 from vad.work import Work
 
 if TYPE_CHECKING:
@@ -20,9 +22,14 @@ if TYPE_CHECKING:
 JOINED_SECONDS: Final = 0.1  # what a batch may take that finals share with less urgent jobs
 MOST_FAILED_STEPS: Final = 3  # in a row: each ends all streams that were in it
 
+# Of load_models.
+MAX_FILES: Final = 64  # that are transcribed at once
+BATCH_ITEMS: Final = 16
+BATCH_SECONDS: Final = 120.0
 
-def _unprepared() -> None:
-    pass
+
+def unprepared() -> None:
+    """Prepare nothing: the default of what a process calls first."""
 
 
 def detector_worker(
@@ -76,7 +83,7 @@ def recognizer_worker(
     threads: int = 0,
     deadline: float = FOR_EVER,
     watcher: Watcher | None = None,
-    prepare: Callable[[], None] = _unprepared,
+    prepare: Callable[[], None] = unprepared,
 ) -> Worker[Request, Hypothesis]:
     """Its `description` is a Report.
 
@@ -102,7 +109,7 @@ def recognizer_worker(
             watcher=watcher,
         )
     # The bars' lock would be left behind, with a warning, when the process is killed; and a log is no place
-    # for them. `python -m asr pull` is there for long downloads.
+    # for them. `./entrypoint.sh pull` is there for long downloads.
     environment = {"HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     if threads:
         environment["OMP_NUM_THREADS"] = str(threads)
@@ -133,6 +140,29 @@ def recognizer_batcher(
         observe=observe,
         took=took,
     )
+
+
+@asynccontextmanager
+async def load_models(
+    model: str, *, device: str = "auto", dtype: str = "auto", hub_timeout: float = 3.0
+) -> AsyncIterator[tuple[Models, Description]]:
+    """The detector in a thread, the recognizer in a process; both stop when the context is left.
+
+    In its process a model has torch's threads to itself, of which the detector leaves this one a single one.
+    Arguments and errors as of asr.models.load.
+    """
+    detector = detector_worker("cpu", streams=MAX_FILES)
+    recognizer = recognizer_worker(model, Way(device, dtype, hub_timeout))
+    async with (
+        detector_batcher(detector, streams=MAX_FILES) as vad,
+        recognizer_batcher(
+            recognizer, items=BATCH_ITEMS, audio_seconds=BATCH_SECONDS, waiting=MAX_FILES
+        ) as asr,
+    ):
+        await asyncio.gather(detector.start(), recognizer.start())
+        report = recognizer.description
+        assert isinstance(report, Report)
+        yield Models(detector.model, vad, asr, report.description.incremental), report.description
 
 
 def _build_detector(device: str, streams: int) -> "Detector":

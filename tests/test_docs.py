@@ -35,6 +35,7 @@ from server.errors import (
     resume_unknown,
     session_limit_reached,
 )
+from server.gauges import add_gauges
 from server.intake import Intake
 from server.metrics import Metrics
 from server.preferences import (
@@ -73,7 +74,7 @@ from vad.segmenter import Reason
 from vad.work import Work
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-ROOMS: Final = ("audio", "batching", "vad", "asr", "stream", "server", "client")
+ROOMS: Final = ("audio", "batching", "vad", "asr", "stream", "server", "cli", "client")
 PAGES: Final = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/*.md")])
 DEFAULTS: Final = Settings.model_construct()  # whatever the environment says
 
@@ -158,7 +159,7 @@ def test_every_setting_says_what_it_means() -> None:
 
 def test_the_metrics_are_those_of_the_page() -> None:
     metrics = Metrics()
-    metrics.watch(Engine(DEFAULTS), Admission(1), Admission(1))
+    add_gauges(metrics, Engine(DEFAULTS.engine_options()), Admission(1), Admission(1))
     labels = {m._name: list(m._labelnames) for m in vars(metrics).values() if hasattr(m, "_labelnames")}
     told = {
         family.name: (family.type, labels.get(family.name, []), family.documentation)

@@ -71,7 +71,8 @@ class TestCommands:
         done = entrypoint(house, "--help")
         assert done.returncode == 0
         assert done.stdout.startswith("usage: ./entrypoint.sh")
-        assert all(f"\n  {command}" in done.stdout for command in ("serve", "demo", "test", "setup"))
+        commands = ("serve", "demo", "test", "setup", "transcribe", "models", "pull", "keys")
+        assert all(f"\n  {command}" in done.stdout for command in commands)
 
     def test_an_unknown_command_exits_2_with_the_usage(self, house: Path) -> None:
         done = entrypoint(house, "sing")
@@ -101,6 +102,46 @@ class TestCommands:
     def test_test_passes_its_arguments_to_pytest(self, house: Path) -> None:
         done = entrypoint(house, "test", "--version", STT_PYTHON=sys.executable)
         assert (done.returncode, done.stdout) == (0, f"pytest {pytest.__version__}\n")
+
+
+class TestCommandLine:
+    """The package cli here is a stand-in that prints how it was run."""
+
+    @pytest.fixture
+    def cli(self, house: Path) -> Path:
+        (house / "cli").mkdir()
+        (house / "cli/__init__.py").touch()
+        script = "import os, sys\nprint(*sys.argv[1:], os.getcwd(), sys.executable, sep='|')\n"
+        (house / "cli/__main__.py").write_text(script)
+        return house
+
+    @pytest.mark.parametrize("command", ["transcribe", "models", "pull", "keys"])
+    def test_command_and_arguments_reach_the_command_line(self, cli: Path, command: str) -> None:
+        done = entrypoint(cli, command, "a b", "--help", STT_PYTHON=sys.executable)
+        assert done.stdout == f"{command}|a b|--help|{cli}|{sys.executable}\n"
+
+    def test_relative_paths_are_those_of_the_caller(self, cli: Path) -> None:
+        """Nor does a package of the caller's own get in the way."""
+        elsewhere = cli / "else where"
+        (elsewhere / "cli").mkdir(parents=True)
+        (elsewhere / "cli/__main__.py").write_text("raise SystemExit('the wrong package')")
+        (elsewhere / "cli/__init__.py").touch()
+        set_up_before(cli)
+        script = f"cd '{elsewhere}' && ../entrypoint.sh transcribe talk.wav"
+        done = bash(cli, "-c", script)
+        assert done.stdout.startswith(f"transcribe|talk.wav|{elsewhere}|"), done.stderr
+
+    def test_set_up_prints_nothing_to_stdout(self, cli: Path) -> None:
+        set_up_before(cli)
+        (cli / "requirements.txt").write_text("# still nothing\n")
+        done = entrypoint(cli, "models")
+        assert done.stdout.startswith("models|")
+        assert done.stdout.count("\n") == 1
+        assert "installing the packages" in done.stderr
+
+    def test_exit_status_is_passed_on(self, cli: Path) -> None:
+        (cli / "cli/__main__.py").write_text("raise SystemExit(2)")
+        assert entrypoint(cli, "pull", "org/name", STT_PYTHON=sys.executable).returncode == 2
 
 
 class TestSetup:

@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from server.admission import Admission
 from server.engine import Engine
+from server.gauges import add_gauges
 from server.metrics import Metrics
 from server.settings import Settings
 
@@ -26,7 +27,7 @@ RULES: Final[list[dict[str, Any]]] = [rule for group in ALERTS["groups"] for rul
 def series() -> dict[str, frozenset[str]]:
     """The families of /metrics, and the names by which Prometheus knows each."""
     metrics = Metrics()
-    metrics.watch(Engine(Settings.model_construct()), Admission(1), Admission(1))
+    add_gauges(metrics, Engine(Settings.model_construct().engine_options()), Admission(1), Admission(1))
     told = text_string_to_metric_families(metrics.text().decode())
     endings = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
     return {

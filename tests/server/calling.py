@@ -30,7 +30,7 @@ class LittleEngine(Engine):
     """Its models are there already, once `gate` is open."""
 
     def __init__(self, models: Models, *, translates: bool = False) -> None:
-        super().__init__(free_settings())
+        super().__init__(free_settings().engine_options())
         self.state = State.READY
         self.gate = asyncio.Event()
         self.gate.set()

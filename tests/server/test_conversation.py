@@ -23,7 +23,7 @@ from server.native import NativeDialect
 from server.preferences import Preferences
 from server.recording import DiskRecording
 from server.socket import Socket
-from stream.entry import Sound
+from stream.entry import REPLY, Sound
 from stream.errors import Overloaded, Unread
 from stream.events import Closed
 from stream.models import Models, Probabilities
@@ -611,6 +611,22 @@ async def test_a_session_that_lasts_is_not_finished_by_a_stop_and_is_kept(tmp_pa
     assert past.head["owner"] == "alice"
     assert past.number >= len(line.heard)  # one may have been kept and not told any more
     assert past.begun.concluded == {}
+
+
+async def test_journal_counts_only_replies_that_a_replay_gives_again(tmp_path: Path) -> None:
+    line = Line()
+    async with running_models() as models:
+        with Disk(tmp_path, Health()) as disk:
+            async with kept_on(disk, models, line) as (conversation, running):
+                line.says(pcm((False, 2 * SECOND)))
+                await line.hears("input_audio_buffer.acknowledged")
+                say(line, "session.update", session={"words": True})
+                await line.hears("session.updated")
+                conversation.stop()
+                await running
+    past = kept(tmp_path, "5f1c")
+    assert past is not None
+    assert past.told == {REPLY: 1}
 
 
 async def test_the_end_of_a_session_is_kept_though_nobody_is_told_of_it(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ async def said(engine: Engine, name: str | None = None) -> str:
 
 
 async def test_entering_returns_before_anything_is_loaded() -> None:
-    async with Engine(free_settings()) as engine:
+    async with Engine(free_settings().engine_options()) as engine:
         assert (engine.state, engine.ready, engine.description) == (State.LOADING, False, None)
         await loaded(engine)
         assert (engine.state, engine.ready) == (State.READY, True)
@@ -45,14 +45,14 @@ async def test_entering_returns_before_anything_is_loaded() -> None:
 
 
 async def test_it_is_ready_only_after_a_step_of_the_detector() -> None:
-    async with Engine(free_settings()) as engine:
+    async with Engine(free_settings().engine_options()) as engine:
         await loaded(engine)
         assert engine.vad is not None
         assert engine.vad.batches == 1
 
 
 async def test_it_lends_a_detector_and_a_recognizer_that_work() -> None:
-    async with Engine(free_settings()) as engine:
+    async with Engine(free_settings().engine_options()) as engine:
         await loaded(engine)
         async with engine.borrow() as (models, description):
             slot = models.slots.open()
@@ -64,7 +64,7 @@ async def test_it_lends_a_detector_and_a_recognizer_that_work() -> None:
 
 @pytest.mark.slow
 async def test_each_recognizer_is_used_according_to_its_nature() -> None:
-    async with Engine(free_settings(asr_models="sphinx=pocketsphinx")) as engine:
+    async with Engine(free_settings(asr_models="sphinx=pocketsphinx").engine_options()) as engine:
         await loaded(engine)
         async with engine.borrow("sphinx") as (sphinx, description), engine.borrow("free") as (free, _):
             assert description.model == "pocketsphinx"
@@ -73,18 +73,18 @@ async def test_each_recognizer_is_used_according_to_its_nature() -> None:
 
 
 async def test_others_are_loaded_when_asked_for_or_beforehand() -> None:
-    async with Engine(free_settings(asr_models="other=free")) as engine:
+    async with Engine(free_settings(asr_models="other=free").engine_options()) as engine:
         await loaded(engine)
         assert engine.recognizers.loaded == 1
         assert await said(engine, "other") == "w1 w2 w3"
-    async with Engine(free_settings(asr_models="other=free", asr_preload=True)) as engine:
+    async with Engine(free_settings(asr_models="other=free", asr_preload=True).engine_options()) as engine:
         while engine.recognizers.loaded < 2:
             await asyncio.sleep(0.001)
 
 
 async def test_one_of_the_others_that_cannot_be_had_is_no_failure_of_the_engine(tmp_path: Path) -> None:
     settings = free_settings(asr_models=f"broken={tmp_path}", asr_preload=True)
-    async with Engine(settings, on_failure=pytest.fail) as engine:
+    async with Engine(settings.engine_options(), on_failure=pytest.fail) as engine:
         await loaded(engine)
         with pytest.raises(Unavailable, match="no config"):
             await said(engine, "broken")
@@ -97,7 +97,7 @@ async def test_the_settings_bound_the_memory_and_the_idle_time(tmp_path: Path) -
     settings = free_settings(
         asr_models=f"large={tmp_path},other=free", asr_memory_mb=2, asr_idle_seconds=0.01
     )
-    async with Engine(settings) as engine:
+    async with Engine(settings.engine_options()) as engine:
         await loaded(engine)
         with pytest.raises(Unavailable, match="large takes 3 MiB"):
             await said(engine, "large")
@@ -109,7 +109,7 @@ async def test_a_reload_renews_what_is_loaded_and_says_what_cannot_be(
 ) -> None:
     folder = tiny.waveform_ctc(tmp_path / "model", "Wav2Vec2", "group")
     settings = free_settings(asr_models=f"folder={folder},other=free", asr_device="cpu")
-    async with Engine(settings) as engine:
+    async with Engine(settings.engine_options()) as engine:
         await loaded(engine)
         async with engine.borrow() as (before, _), engine.borrow("folder") as (spoilt, _):
             (folder / "config.json").unlink()
@@ -123,7 +123,7 @@ async def test_a_reload_renews_what_is_loaded_and_says_what_cannot_be(
 
 
 async def test_afterwards_everything_has_stopped() -> None:
-    async with Engine(free_settings()) as engine:
+    async with Engine(free_settings().engine_options()) as engine:
         await loaded(engine)
         async with engine.borrow() as (models, _):
             pass
@@ -141,7 +141,7 @@ async def test_a_model_that_cannot_be_had_is_a_failure_that_says_why(tmp_path: P
     def on_failure() -> None:
         failures.append(engine.state)
 
-    engine = Engine(free_settings(asr_model=folder), on_failure)
+    engine = Engine(free_settings(asr_model=folder).engine_options(), on_failure)
     async with engine:
         await loaded(engine)
         assert engine.error is not None
@@ -153,7 +153,7 @@ async def test_a_model_that_cannot_be_had_is_a_failure_that_says_why(tmp_path: P
 
 async def test_a_detector_that_does_nothing_but_fail_is_a_failure_of_the_engine() -> None:
     failures: list[str | None] = []
-    async with Engine(free_settings(), lambda: failures.append(engine.error)) as engine:
+    async with Engine(free_settings().engine_options(), lambda: failures.append(engine.error)) as engine:
         await loaded(engine)
         async with engine.borrow() as (models, _):
             slot = models.slots.open()
@@ -169,14 +169,14 @@ async def test_a_detector_that_does_nothing_but_fail_is_a_failure_of_the_engine(
 
 
 async def test_a_device_that_does_not_exist_is_a_failure_too() -> None:
-    async with Engine(free_settings(vad_device="abacus")) as engine:
+    async with Engine(free_settings(vad_device="abacus").engine_options()) as engine:
         await loaded(engine)
         assert engine.state is State.FAILED
         assert engine.error
 
 
 async def test_it_may_be_left_while_it_loads() -> None:
-    async with Engine(free_settings()) as engine:
+    async with Engine(free_settings().engine_options()) as engine:
         pass
     assert engine.error is None
     assert not engine.ready
@@ -184,7 +184,7 @@ async def test_it_may_be_left_while_it_loads() -> None:
 
 @pytest.mark.slow
 async def test_a_recognizer_in_a_process_of_its_own_is_the_same() -> None:
-    async with Engine(free_settings(asr_place=Place.PROCESS)) as engine:
+    async with Engine(free_settings(asr_place=Place.PROCESS).engine_options()) as engine:
         await loaded(engine)
         assert await said(engine) == "w1 w2 w3"
 

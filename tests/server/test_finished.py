@@ -12,6 +12,7 @@ from server.disk import Disk
 from server.errors import ClientError
 from server.finished import Finished
 from server.health import Health
+from server.native import NativeEndedMessages
 from server.socket import Socket
 from stream.entry import Command, Entry, Opened, Refused, Sound, Told
 from stream.options import SessionOptions
@@ -55,6 +56,10 @@ def left_behind(folder: Path, entries: list[Entry]) -> list[Path]:
     return [folder / "5f1c.1.journal"]
 
 
+def ended(files: list[Path], disk: Disk, most: int = 1 << 20) -> Finished:
+    return Finished("5f1c", "alice", NativeEndedMessages("5f1c"), files, disk, most)
+
+
 async def told(session: Finished, seen: int) -> Line:
     line = Line()
     await session.resume(Socket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=60), seen)
@@ -64,7 +69,7 @@ async def told(session: Finished, seen: int) -> Line:
 async def test_its_client_hears_where_it_was_and_what_it_missed_and_that_this_was_all(tmp_path: Path) -> None:
     files = left_behind(tmp_path, ENTRIES)
     with Disk(tmp_path, Health()) as disk:
-        session = Finished("5f1c", HEAD, files, disk, 1 << 20)
+        session = ended(files, disk)
         assert session.owner == "alice"
         line = await told(session, seen=5)
         again = await told(session, seen=4)
@@ -82,7 +87,7 @@ async def test_the_sound_of_a_final_is_told_as_it_was(tmp_path: Path) -> None:
     sound = Sound(np.full(4, 0.5, np.float32))
     files = left_behind(tmp_path, [opened(0, 0), sound, Told("Final", [final], sound=(1, 3)), Told("Closed")])
     with Disk(tmp_path, Health()) as disk:
-        line = await told(Finished("5f1c", HEAD, files, disk, 1 << 20), seen=0)
+        line = await told(ended(files, disk), seen=0)
     assert line.heard[1]["audio"] == "AEAAQA=="  # two samples of 0x4000
 
 
@@ -92,7 +97,7 @@ async def test_who_missed_more_than_is_kept_or_saw_what_was_never_told_cannot_co
 ) -> None:
     files = left_behind(tmp_path, ENTRIES)
     with Disk(tmp_path, Health()) as disk, pytest.raises(ClientError) as refused:
-        await told(Finished("5f1c", HEAD, files, disk, most), seen)
+        await told(ended(files, disk, most), seen)
     assert refused.value.code == "resume_unknown"
 
 
@@ -101,7 +106,7 @@ async def test_one_whose_files_have_gone_or_are_damaged_is_unknown(tmp_path: Pat
     (file,) = files = left_behind(tmp_path, ENTRIES)
     damage(file)
     with Disk(tmp_path, Health()) as disk, pytest.raises(ClientError) as refused:
-        await told(Finished("5f1c", HEAD, files, disk, 1 << 20), 5)
+        await told(ended(files, disk), 5)
     assert refused.value.code == "resume_unknown"
 
 
@@ -109,7 +114,7 @@ async def test_a_client_that_leaves_while_it_is_told_is_no_fault(tmp_path: Path)
     files = left_behind(tmp_path, ENTRIES)
     line = Line()
     with Disk(tmp_path, Health()) as disk:
-        session = Finished("5f1c", HEAD, files, disk, 1 << 20)
+        session = ended(files, disk)
         websocket = await line.accepted()
         line.transport.abort()
         await session.resume(Socket(websocket, max_message_bytes=1 << 20, send_timeout=60), 5)
@@ -120,5 +125,5 @@ async def test_one_that_is_forgotten_leaves_nothing(tmp_path: Path) -> None:
     files = left_behind(tmp_path, ENTRIES)
     with Disk(tmp_path, Health()) as disk:
         assert disk.size > 0
-        Finished("5f1c", HEAD, files, disk, 1 << 20).forget()
+        ended(files, disk).forget()
     assert (files_in(tmp_path), disk.size) == ([], 0)

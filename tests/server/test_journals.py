@@ -4,21 +4,30 @@ import asyncio
 import json
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect as connect_bare
 
 import client
+from server.admission import Admission
+from server.auth import Gate
 from server.disk import Disk, DiskInUse
 from server.engine import Engine
 from server.health import Health
-from server.journals import kept_in_journals
-from tests.server.journaled import chunks_of, files_in, kept, rest_of
+from server.journal_log import Log
+from server.journals import JournalLifespan
+from server.metrics import Metrics
+from server.native import NativeDoor
+from stream.recovery import Recovered
+from tests.server.journaled import OPENED, chunks_of, files_in, kept, rest_of
+from tests.server.journaled import until as shows
+from tests.server.little import Line
 from tests.server.program import MAIN, PATIENCE, Program, free_port, kill, program
 from tests.server.running import Client, Message, dones, errors, free_settings, serve, spoken, until
 
@@ -351,17 +360,67 @@ def test_a_session_of_the_server_before_belongs_to_its_key(tmp_path: Path) -> No
 # Within one process
 
 
+class Sessions:
+    """Takes up the sessions of the previous server, and keeps their names."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    async def go_on(self, name: str, past: Recovered, log: Log) -> None:
+        self.names.append(name)
+
+    def hold(self, name: str, head: Mapping[str, Any], files: Sequence[Path], disk: Disk) -> None:
+        raise AssertionError("no session was over")
+
+
+async def at_once() -> None:
+    """The models are loaded."""
+
+
 async def test_without_a_folder_nothing_is_kept(tmp_path: Path) -> None:
-    settings = free_settings()
-    async with kept_in_journals(settings, Engine(settings), None):  # type: ignore[arg-type]
-        pass
+    journals = JournalLifespan(free_settings(), Health())
+    async with journals.running(Sessions(), at_once):
+        assert journals.store is None
+        assert journals.recovered
 
 
 async def test_a_server_whose_folder_is_in_use_does_not_start(tmp_path: Path) -> None:
-    settings = free_settings(journal_dir=str(tmp_path))
+    journals = JournalLifespan(free_settings(journal_dir=str(tmp_path)), Health())
     with Disk(tmp_path, Health()), pytest.raises(DiskInUse):
-        async with kept_in_journals(settings, Engine(settings), None):  # type: ignore[arg-type]
+        async with journals.running(Sessions(), at_once):
             pass
+
+
+async def test_sessions_are_recovered_once_models_are_ready(tmp_path: Path) -> None:
+    with Disk(tmp_path, Health()) as disk:
+        journal = disk.open("5f1c")
+        journal.append(OPENED)
+        journal.close()
+    journals = JournalLifespan(free_settings(journal_dir=str(tmp_path)), Health())
+    sessions, before = Sessions(), list[tuple[bool, list[str]]]()
+
+    async def ready() -> None:
+        before.append((journals.recovered, list(sessions.names)))
+
+    async with journals.running(sessions, ready):
+        assert journals.store is not None
+        await shows(lambda: journals.recovered)
+    assert before == [(False, [])]
+    assert sessions.names == ["5f1c"]
+
+
+async def test_door_asks_clients_to_retry_until_sessions_are_recovered(tmp_path: Path) -> None:
+    settings, line = free_settings(journal_dir=str(tmp_path)), Line()
+    journals = JournalLifespan(settings, Health())
+    engine, admission = Engine(settings.engine_options()), Admission(1)
+    door = NativeDoor(settings, engine, admission, Metrics(), gate=Gate(), journals=journals)
+    await door.serve(line.asking("resume=token&ack=0"))
+    assert line.heard[0]["error"]["code"] == "models_not_ready"
+    async with journals.running(Sessions(), at_once):
+        await shows(lambda: journals.recovered)
+        line = Line()
+        await door.serve(line.asking("resume=token&ack=0"))
+    assert line.heard[0]["error"]["code"] == "resume_unknown"
 
 
 def test_who_can_come_back_is_kept_for_as_long_as_that(tmp_path: Path) -> None:

@@ -1,12 +1,11 @@
-"""The file of hashed keys, and the command line that writes it."""
+"""The file of hashed keys."""
 
 import json
-import time
 from pathlib import Path
 
 import pytest
 
-from server.key_file import KeyFile, KeyFileError, expiry, main
+from server.key_file import KeyFile, KeyFileError
 from server.keys import Key, digest_of
 
 HASH = digest_of("a key").hex()
@@ -69,51 +68,3 @@ def test_a_file_that_is_not_there_or_goes_away_is_told_of_once(path: Path) -> No
     with pytest.raises(KeyFileError, match="No such file"):
         file.changed()
     assert file.changed() is None
-
-
-def test_a_new_key_is_printed_once_and_only_its_hash_is_kept(
-    path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    where = ["--file", str(path)]
-    assert main(["new", "alice", *where, "--expires", "30d", "--sessions", "3"]) == 0
-    secret = capsys.readouterr().out.strip()
-    assert secret not in path.read_text()
-    (key,) = KeyFile(path).changed() or []
-    assert (key.name, key.digest, key.max_sessions) == ("alice", digest_of(secret), 3)
-    assert key.expires_at is not None
-    assert abs(key.expires_at - time.time() - 30 * 86_400) < 60
-    assert main(["new", "bob", *where, "--audio-seconds-per-hour", "60"]) == 0
-    capsys.readouterr()
-    assert main(["list", *where]) == 0
-    alice, bob = capsys.readouterr().out.splitlines()
-    assert alice.startswith("alice expires_at=")
-    assert bob == "bob audio_seconds_per_hour=60.0"
-    assert main(["revoke", "alice", *where]) == 0
-    assert [key.name for key in KeyFile(path).changed() or []] == ["bob"]
-
-
-@pytest.mark.parametrize(
-    ("command", "problem"),
-    [
-        (["new", "bob"], "two names are the same"),
-        (["new", "b o b"], "name: String should match"),
-        (["new", "carol", "--sessions", "0"], "max_sessions: Input should be greater"),
-        (["revoke", "carol"], "there is no key carol"),
-    ],
-)
-def test_what_cannot_be_done_is_said_and_changes_nothing(
-    path: Path, capsys: pytest.CaptureFixture[str], command: list[str], problem: str
-) -> None:
-    write(path, {"name": "bob", "sha256": HASH})
-    before = path.read_text()
-    assert main([*command, "--file", str(path)]) == 2
-    told = capsys.readouterr()
-    assert problem in told.err
-    assert told.out == ""
-    assert path.read_text() == before
-
-
-def test_an_expiry_may_be_a_date_too() -> None:
-    assert expiry("2030-01-31T12:00+02:00").isoformat() == "2030-01-31T10:00:00+00:00"
-    with pytest.raises(ValueError, match="soon"):
-        expiry("soon")

@@ -6,6 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from server.admission import Admission
 from server.engine import Engine
+from server.gauges import add_gauges
 from server.metrics import MOST_KEYS, Metrics
 from server.settings import Settings
 from tests.server.running import Client, Server, first_sentence
@@ -22,7 +23,7 @@ def values(text: str) -> dict[str, float]:
 
 async def test_numbers_are_there_before_the_models_are() -> None:
     metrics, admission = Metrics(), Admission(1)
-    metrics.watch(Engine(Settings(_env_file=None)), admission, Admission(1))
+    add_gauges(metrics, Engine(Settings(_env_file=None).engine_options()), admission, Admission(1))
     with admission.admit(print):
         read = values(metrics.text().decode())
     assert read["stt_ready"] == 0

@@ -542,7 +542,7 @@ class SlowEngine(Engine):
     """Its recognizer comes when `gate` opens."""
 
     def __init__(self) -> None:
-        super().__init__(free_settings())
+        super().__init__(free_settings().engine_options())
         self.state = State.READY
         self.gate = asyncio.Event()
 
@@ -642,12 +642,22 @@ def test_what_came_in_before_is_played_once_more_as_it_came() -> None:
     update = json.dumps({"type": "session.update", "session": {"words": True}})
     (reply,) = after.replay(Command(update))
     assert reply["type"] == "session.updated"
+    assert after.is_replayed([reply])
     assert (pump.session.received, after.ended) == (1600, False)
     after.replay(Ended(Reason.DISCONNECT))
     assert after.ended
     welcome = after.welcome(seen=5, replayed=2)
     told = (welcome["received_ms"], welcome["received_messages"], welcome["seq"])
     assert told == (100, 1, 5)
+
+
+def test_replay_gives_replies_again_but_not_acknowledgements() -> None:
+    dialect, _ = dialect_of(DEFAULT.merged({"events": "all"}))
+    acknowledged = dialect.receive(bytes(2 * 2 * 16_000))
+    assert [message["type"] for message in acknowledged] == ["input_audio_buffer.acknowledged"]
+    assert not dialect.is_replayed(acknowledged)
+    updated = dialect.receive(json.dumps({"type": "session.update", "session": {"words": True}}))
+    assert dialect.is_replayed(updated)
 
 
 def test_what_another_kind_of_server_saved_is_refused() -> None:

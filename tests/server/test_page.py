@@ -1,4 +1,4 @@
-"""The page is served with its files, a policy, and no more bytes than it needs."""
+"""The page is served with its assets, a Content-Security-Policy, caching and compression."""
 
 import gzip
 import re
@@ -24,26 +24,26 @@ def web() -> TestClient:
     return client_of(Page(free_settings()))
 
 
-def address_of(web: TestClient, name: str) -> str:
+def url_of(web: TestClient, name: str) -> str:
     found = re.search(r'src="(web/\w+/)app.js"', web.get("/").text)
     assert found
     return f"/{found[1]}{name}"
 
 
-def test_the_page_names_only_files_that_are_there(web: TestClient) -> None:
+def test_page_refers_to_existing_files(web: TestClient) -> None:
     index = web.get("/").text
-    named = re.findall(r'(?:src|href)="(web/[^"]+)"', index)
-    assert named
-    assert {web.get(f"/{name}").status_code for name in named} == {200}
+    paths = re.findall(r'(?:src|href)="(web/[^"]+)"', index)
+    assert paths
+    assert {web.get(f"/{name}").status_code for name in paths} == {200}
 
 
-def test_modules_import_only_modules_that_are_there() -> None:
+def test_modules_import_existing_modules() -> None:
     for path in WEB.glob("*.js"):
         for name in re.findall(r'(?:from|import\(|import\.meta\.url|URL\()\s*"(\./[^"]+)"', path.read_text()):
             assert (WEB / name).is_file(), f"{path.name} imports {name}"
 
 
-def test_the_policy_allows_only_what_is_ours(web: TestClient) -> None:
+def test_policy_allows_only_the_same_origin(web: TestClient) -> None:
     headers = web.get("/").headers
     policy = dict(part.split(" ", 1) for part in headers["content-security-policy"].split("; "))
     assert policy.pop("style-src").startswith("'self' 'sha256-")
@@ -60,15 +60,15 @@ def test_the_policy_allows_only_what_is_ours(web: TestClient) -> None:
     assert headers["x-content-type-options"] == "nosniff"
 
 
-def test_the_page_is_asked_for_anew_and_its_files_are_kept(web: TestClient) -> None:
+def test_page_is_revalidated_and_assets_are_cached(web: TestClient) -> None:
     page = web.get("/")
     assert page.headers["cache-control"] == "no-cache"
     same = web.get("/", headers={"if-none-match": page.headers["etag"]})
     assert (same.status_code, same.content) == (304, b"")
-    assert "immutable" in web.get(address_of(web, "style.css")).headers["cache-control"]
+    assert "immutable" in web.get(url_of(web, "style.css")).headers["cache-control"]
 
 
-def test_other_content_has_another_address(tmp_path: Path) -> None:
+def test_changed_content_has_another_url(tmp_path: Path) -> None:
     versions = set()
     for text in ("a", "b"):
         (tmp_path / "index.html").write_text('<script src="web/app.js"></script>')
@@ -78,19 +78,19 @@ def test_other_content_has_another_address(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["nothing.js", "../page.py", "vendor/wavesurfer/LICENSE", ""])
-def test_what_is_no_file_of_the_page_is_not_there(web: TestClient, name: str) -> None:
+def test_other_files_are_not_found(web: TestClient, name: str) -> None:
     with pytest.raises(Exception, match="There is no such file"):
-        web.get(address_of(web, name.replace("..", "%2e%2e")))
+        web.get(url_of(web, name.replace("..", "%2e%2e")))
 
 
-def test_a_file_of_another_version_is_not_there(server: Server) -> None:
+def test_asset_of_another_version_is_not_found(server: Server) -> None:
     answer = server.get("/web/000000000000/app.js")
     assert answer.status_code == 404
     assert answer.json()["error"]["message"] == "There is no such file: /web/000000000000/app.js"
 
 
-def test_files_come_compressed_to_who_can_read_them(web: TestClient) -> None:
-    name = address_of(web, "style.css")
+def test_assets_are_compressed_if_the_client_accepts_it(web: TestClient) -> None:
+    name = url_of(web, "style.css")
     zipped, plain = (
         web.get(name, headers={"accept-encoding": coding}) for coding in ("gzip, br", "identity")
     )
@@ -101,18 +101,18 @@ def test_files_come_compressed_to_who_can_read_them(web: TestClient) -> None:
     assert "accept-encoding" in zipped.headers["vary"]
 
 
-def test_the_page_with_all_its_parts_is_small() -> None:
+def test_page_is_small() -> None:
     parts = [path.read_bytes() for path in WEB.rglob("*") if path.is_file() and path.suffix in TYPES]
     assert sum(map(len, parts)) <= 300_000
     assert sum(len(gzip.compress(part)) for part in parts) <= 100_000
 
 
-def test_an_address_can_be_given_only_where_the_settings_allow_it() -> None:
+def test_url_form_depends_on_the_settings() -> None:
     told = [client_of(Page(free_settings(fetch_urls=on))).get("/").text for on in (False, True)]
     assert ['data-fetch-urls="true"' in page for page in told] == [False, True]
 
 
-def test_a_real_server_has_it(server: Server) -> None:
+def test_server_has_the_page(server: Server) -> None:
     page = server.get("/")
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     for path in PAGE_PATHS - {"/"}:

@@ -24,7 +24,6 @@ from stream.recovery import Recovered
 from tests.server.journaled import OPENED, files_in, full_disk, kept, sounding, until
 from vad.segmenter import Reason
 
-ACKNOWLEDGED = {"type": "input_audio_buffer.acknowledged", "received_ms": 500}
 UPDATED = {"type": "session.updated", "session": {}}
 
 
@@ -75,17 +74,16 @@ async def test_what_is_played_once_more_is_not_kept_twice_and_sounds_the_same(tm
     assert past.told == {"MarkerReached": 1}  # what is told meanwhile is told for the first time
 
 
-async def test_answers_are_counted_and_acknowledgements_and_complaints_are_not(tmp_path: Path) -> None:
+async def test_only_replies_that_a_replay_gives_again_are_counted(tmp_path: Path) -> None:
     with recording(tmp_path) as (kept_there, _):
-        kept_there.reply([ACKNOWLEDGED])
         kept_there.reply([UPDATED])
         kept_there.reply([])
         kept_there.complain([{"type": "error"}])
+        kept_there.complain([])
         await kept_there.safe()
         past = found(tmp_path)
     assert past.told == {REPLY: 1}
     assert [message["type"] for message, _ in past.messages] == [
-        "input_audio_buffer.acknowledged",
         "session.updated",
         "error",
     ]

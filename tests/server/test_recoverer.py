@@ -23,7 +23,7 @@ from server.finished import Finished
 from server.health import Health
 from server.journal_log import Log
 from server.metrics import Metrics
-from server.native import NativeDialect
+from server.native import NativeDialect, NativeEndedMessages
 from server.preferences import Preferences
 from server.recording import DiskRecording
 from server.recoverer import MOST_IN_VAIN, Recoverer
@@ -287,9 +287,8 @@ class Life:
                 resuming.cancel()
 
     def hold(self, name: str, head: Mapping[str, Any], files: Sequence[Path], disk: Disk) -> None:
-        self._resuming = asyncio.create_task(
-            Finished(name, head, files, disk, 1 << 24).resume(self._socket, self._client.seen)
-        )
+        session = Finished(name, head["owner"], NativeEndedMessages(name), files, disk, 1 << 24)
+        self._resuming = asyncio.create_task(session.resume(self._socket, self._client.seen))
 
     def _conversation(self, pump: Pump, dialect: NativeDialect) -> Conversation:
         session = Conversation(NAME, pump, dialect, Metrics(), resume_seconds=HOUR, journal_bytes=1 << 24)

@@ -109,12 +109,12 @@ def test_every_setting_says_what_it_means() -> None:
 
 def test_recognizers_have_names_and_the_default_is_the_first() -> None:
     settings = Settings(asr_model="en=/models/base", asr_models="free, org/model")
-    assert list(settings.recognizers().items()) == [
+    assert list(settings.engine_options().recognizers.items()) == [
         ("en", "/models/base"),
         ("free", "free"),
         ("org/model", "org/model"),
     ]
-    assert Settings().recognizers() == {"auto": "auto"}
+    assert Settings().engine_options().recognizers == {"auto": "auto"}
 
 
 def test_two_recognizers_of_one_name_are_refused() -> None:

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 from asr.hypothesis import Hypothesis, Word
 from audio.clip import Clip, ms_from_samples
 from server.preferences import OPTIONAL_EVENTS, Preferences
-from server.wire import Wire, base64_from_samples, whole
+from server.wire import Wire, base64_from_samples, with_audio
 from stream.events import (
     Cleared,
     Closed,
@@ -203,5 +203,5 @@ def test_the_sums_at_the_end_add_up_in_milliseconds_too(speech: int, non_speech:
 def test_a_message_that_was_kept_without_its_sound_is_whole_again_to_the_letter() -> None:
     sound = np.array([0.5, -0.25], np.float32)
     told = {"type": "done", "audio": base64_from_samples(sound), "seq": 4}
-    assert list(whole({**told, "audio": None}, sound).items()) == list(told.items())
-    assert whole({**told, "audio": None}, None) == {"type": "done", "seq": 4}
+    assert list(with_audio({**told, "audio": None}, sound).items()) == list(told.items())
+    assert with_audio({**told, "audio": None}, None) == {"type": "done", "seq": 4}

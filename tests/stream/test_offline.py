@@ -14,7 +14,7 @@ from audio.errors import DamagedFile
 from stream.errors import DetectorFailed
 from stream.events import Closed, Event, Final
 from stream.models import Models
-from stream.offline import load_models, transcribe_file
+from stream.offline import transcribe_file
 from stream.pump import MAX_UNJUDGED, MAX_UNRECOGNISED
 from tests.stream.little import flat, play, sound
 from tests.stream.working import BrokenDetector, HeldRecognizer, Recognizer, models
@@ -190,11 +190,3 @@ async def test_an_hour_takes_no_more_memory_than_its_last_minutes() -> None:
     assert heard.closed.received == 3_600 * SECOND
     assert heard.last > 3_598 * SECOND
     assert peak < 15e6
-
-
-@pytest.mark.slow
-async def test_the_real_detector_and_the_free_recognizer_are_loaded_and_stopped() -> None:
-    async with load_models("free", device="cpu") as (shared, description):
-        assert description.family == "free"
-        events = await events_of(cut(np.zeros(3 * SECOND, np.float32)), shared)
-    assert events == [Closed(3 * SECOND, 0, 3 * SECOND, 0, 0)]

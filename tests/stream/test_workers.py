@@ -12,12 +12,14 @@ from asr.errors import ModelUnavailable
 from asr.hypothesis import Hypothesis, Request
 from audio.clip import HOP, Clip
 from batching.batcher import Taken
+from batching.errors import Closed
 from batching.worker import Worker
 from stream.workers import (
     Report,
     Way,
     detector_batcher,
     detector_worker,
+    load_models,
     recognizer_batcher,
     recognizer_worker,
 )
@@ -86,3 +88,14 @@ async def test_a_batch_holds_no_more_items_and_seconds_than_it_may() -> None:
     async with asr:
         await asr.submit(SECOND)
     assert [len(batch) for batch in seen] == [2, 1, 1, 1]
+
+
+@pytest.mark.slow
+async def test_load_models_lends_a_detector_and_a_recognizer() -> None:
+    async with load_models("free", device="cpu") as (models, description):
+        assert (description.family, models.incremental) == ("free", False)
+        slot = models.slots.open()
+        assert (await models.vad.submit(Work(slot, np.zeros((3, HOP), np.float32)))).shape == (3,)
+        assert (await models.asr.submit(SECOND)).text == "w1 w2 w3"
+    with pytest.raises(Closed):
+        await models.asr.submit(SECOND)

@@ -1,4 +1,4 @@
-"""Chromium, and servers with the page. Everything here runs in one event loop, where the browser lives."""
+"""Fixtures: Chromium, and servers with the page. All tests run in one event loop, that of the browser."""
 
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -9,7 +9,7 @@ from playwright.async_api import Browser, Playwright, async_playwright
 
 from tests.server.program import Program, program
 from tests.server.running import Server, free_settings, serve
-from tests.web.looking import ALLOWED, CHROMIUM, Modules, launched
+from tests.web.browser import CHROMIUM, MICROPHONE_ALLOWED, Modules, launch_chromium
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -23,7 +23,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def speech() -> Iterator[Program]:
-    """A server with the embedded recognizer, which understands test.wav word for word; and fetches files."""
+    """A server whose recognizer transcribes test.wav without errors. It downloads URLs."""
     with program(ASR_MODEL="pocketsphinx", FETCH_URLS="true", FETCH_PRIVATE="true") as running:
         assert running.ready()["ready"]
         yield running
@@ -31,7 +31,7 @@ def speech() -> Iterator[Program]:
 
 @pytest.fixture(scope="session")
 def shell() -> Iterator[Server]:
-    """A server with a recognizer that costs nothing and knows nothing."""
+    """A server with a dummy recognizer."""
     with serve(free_settings()) as running:
         yield running
 
@@ -44,8 +44,8 @@ async def chromium() -> AsyncIterator[Playwright]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser(chromium: Playwright) -> AsyncIterator[Browser]:
-    """Its microphone is allowed, and beeps."""
-    async with launched(chromium, *ALLOWED) as browser:
+    """A browser with a microphone that beeps and needs no permission."""
+    async with launch_chromium(chromium, *MICROPHONE_ALLOWED) as browser:
         yield browser
 
 
@@ -55,6 +55,6 @@ async def modules(browser: Browser, shell: Server) -> AsyncIterator[Modules]:
     await page.goto(shell.url)
     found = re.search(r'src="(web/\w+/)app.js"', await page.content())
     assert found
-    await page.goto(f"{shell.url}/health")  # of the same origin, and without a policy
+    await page.goto(f"{shell.url}/health")  # same origin, without a Content-Security-Policy
     yield Modules(page, f"{shell.url}/{found[1]}")
     await page.close()

@@ -1,10 +1,10 @@
-"""A text is found wherever it stands, whatever its case and accents."""
+"""The search finds words in all segments and ignores case and accents."""
 
 from typing import Any
 
 import pytest
 
-from tests.web.looking import Modules
+from tests.web.browser import Modules
 
 SEGMENTS = [
     {"id": "a", "words": [{"text": text} for text in ("The ", "Café ", "by ", "the ", "sea")]},
@@ -13,7 +13,7 @@ SEGMENTS = [
 
 
 @pytest.mark.parametrize(
-    ("wanted", "places"),
+    ("query", "expected"),
     [
         ("the", [("a", 0, 1), ("a", 3, 4), ("b", 0, 1)]),
         ("cafe  BY", [("a", 1, 3)]),
@@ -22,7 +22,7 @@ SEGMENTS = [
         ("  ", []),
     ],
 )
-async def test_places_are_words(modules: Modules, wanted: str, places: list[tuple[str, int, int]]) -> None:
-    asked = "({ placesOf }, [segments, wanted]) => placesOf(segments, wanted)"
-    found: list[dict[str, Any]] = await modules.run("search", asked, [SEGMENTS, wanted])
-    assert list(dict.fromkeys((each["id"], each["from"], each["to"]) for each in found)) == places
+async def test_matches_are_words(modules: Modules, query: str, expected: list[tuple[str, int, int]]) -> None:
+    function = "({ findMatches }, [segments, query]) => findMatches(segments, query)"
+    found: list[dict[str, Any]] = await modules.run("search", function, [SEGMENTS, query])
+    assert list(dict.fromkeys((each["id"], each["from"], each["to"]) for each in found)) == expected

@@ -1,0 +1,43 @@
+"""EngineOptions: what an engine needs to know to load and run its models."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from stream.workers import Way
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """The models of an engine, where they run, and their bounds.
+
+    recognizers: sources by name; the first is the default, which is always loaded
+    preload: load the others when the engine starts, not when they are first asked for
+    idle_seconds: time without use after which one of the others is unloaded; 0 keeps it
+    memory_bytes: most that all recognizers together may take; 0 is no bound
+    load: how a recognizer is loaded
+    in_process: run each recognizer in a process of its own, not in a thread
+    threads: CPU threads of a recognizer in its process; 0 leaves one core to the server
+    batch_items, batch_audio_seconds: most tasks and most audio in one batch of a recognizer
+    batch_seconds: target duration of such a batch
+    queue_items: most tasks that may wait for a recognizer
+    deadline_seconds: most time for a batch beside the length of its audio
+    detector_device: where the voice detector runs: auto, cpu, cuda or cuda:N
+    detector_deadline_seconds: most time for one step of the detector
+    streams: most streams at once
+    """
+
+    recognizers: Mapping[str, str]
+    preload: bool
+    idle_seconds: float
+    memory_bytes: int
+    load: Way
+    in_process: bool
+    threads: int
+    batch_items: int
+    batch_audio_seconds: float
+    batch_seconds: float
+    queue_items: int
+    deadline_seconds: float
+    detector_device: str
+    detector_deadline_seconds: float
+    streams: int

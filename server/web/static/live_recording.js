@@ -1,0 +1,155 @@
+/** LiveRecording: sends microphone audio to live sessions. One recording may span several sessions. */
+
+import { Connection } from "./connection.js";
+import { Microphone } from "./microphone.js";
+import { Recording } from "./recording.js";
+import { SendBuffer } from "./send_buffer.js";
+import { SessionState } from "./session_state.js";
+
+const MAX_BUFFERED = 32 << 20; // bytes of audio that the server has not received: about six minutes at 48 kHz
+const EVENTS = [
+  "session.created",
+  "session.closed",
+  "input_audio_buffer.acknowledged",
+  "input_audio_buffer.speech_started",
+  "input_audio_buffer.speech_stopped",
+  "transcript.partial",
+];
+
+/**
+ * state: idle, starting (waiting for the microphone), live, paused or stopping (waiting for the last finals).
+ * The listener has onState(state), onEvent(event) and onAudio(Int16Array).
+ */
+export class LiveRecording {
+  state = "idle";
+  recording = null;
+  startMs = 0; // position in the recording at which the microphone was opened last
+  #endMs = 0; // end of the recording
+  #endedAt = 0; // time at which its last audio was received
+  #microphone = null;
+  #connection = null;
+  #session = null;
+  #buffer = null;
+  #listener;
+  #urlOf;
+  #protocolsOf;
+
+  /** urlOf(query): URL of a session; protocolsOf(): subprotocols, called for each connection */
+  constructor(urlOf, protocolsOf, listener) {
+    this.#urlOf = urlOf;
+    this.#protocolsOf = protocolsOf;
+    this.#listener = listener;
+  }
+
+  /** Open the microphone and connect. options: language and model. Throw MicrophoneError. */
+  async start(device, options) {
+    this.#setState("starting");
+    try {
+      this.#microphone = await Microphone.open(
+        { ...device, rate: this.recording?.rate },
+        (audio) => this.#addAudio(audio),
+        () => void this.stop(),
+      );
+    } catch (error) {
+      this.#setState("idle");
+      throw error;
+    }
+    this.recording ??= new Recording(this.#microphone.rate);
+    this.startMs = this.#endMs;
+    this.#connect(options);
+    this.#setState("live");
+  }
+
+  pause() {
+    this.#setState("paused");
+    this.#session.commit(this.#endMs);
+    this.#connection.flush();
+  }
+
+  resume() {
+    this.#setState("live");
+  }
+
+  /** Close the microphone. The last finals are still received. */
+  async stop() {
+    if (this.state !== "live" && this.state !== "paused") return;
+    const microphone = this.#microphone;
+    this.#microphone = null;
+    await microphone.close();
+    this.#setState("stopping");
+    this.#session.end(this.#endMs);
+    this.#connection.flush();
+  }
+
+  /** Close the microphone and the connection without waiting for the last finals. */
+  async abort() {
+    this.#connection?.close();
+    await this.#microphone?.close();
+    this.#microphone = null;
+    this.#setState("idle");
+  }
+
+  /** Reconnect now if a reconnection is scheduled. */
+  connectNow() {
+    this.#connection?.connectNow();
+  }
+
+  /** Discard the recording: the next one starts at 0. Call it only while idle. */
+  discard() {
+    this.recording = null;
+    this.#endMs = 0;
+  }
+
+  /** Return the time since a position of the recording was recorded, in ms. */
+  elapsedSince(ms) {
+    return Math.max(0, performance.now() - this.#endedAt + this.#endMs - ms);
+  }
+
+  /** Return the duration of audio in ms. A fraction, which only the last message has, is rounded up. */
+  durationOf(audio) {
+    return Math.ceil((audio.length * 1000) / this.recording.rate);
+  }
+
+  #connect(options) {
+    const format = { format: "pcm16", sample_rate: String(this.#microphone.rate), channels: "1" };
+    const query = { ...options, ...format, include_audio: "false", words: "true", events: EVENTS.join(",") };
+    this.#buffer = new SendBuffer(MAX_BUFFERED);
+    this.#session = new SessionState(this.#buffer, this.#endMs);
+    this.#connection = new Connection(this.#session, this.#buffer, {
+      url: (resumption) => this.#urlOf(resumption.resume ? resumption : query),
+      protocols: this.#protocolsOf,
+      onEvent: (event) => this.#onEvent(event),
+    });
+    this.#connection.connectNow();
+  }
+
+  #addAudio(audio) {
+    if (this.state === "paused" || !this.#buffer) return;
+    const startMs = this.#endMs;
+    const endMs = startMs + this.durationOf(audio);
+    this.#endMs = endMs;
+    this.#endedAt = performance.now();
+    this.recording.append(audio);
+    this.#listener.onAudio(audio);
+    this.#buffer.add({ audio, startMs, endMs });
+    if (this.#buffer.isFull) this.#bufferFull();
+    else this.#connection.flush();
+  }
+
+  #bufferFull() {
+    this.#onEvent({
+      type: "failed",
+      message: "The server could not be reached for too long. The recording stopped: its buffer is full.",
+    });
+  }
+
+  #onEvent(event) {
+    this.#listener.onEvent(event);
+    if (event.type === "ended" || event.type === "failed") void this.abort();
+  }
+
+  #setState(state) {
+    this.state = state;
+    this.#listener.onState(state);
+  }
+}

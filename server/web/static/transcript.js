@@ -1,0 +1,99 @@
+/** Transcript: the segments in the order of speech. */
+
+import { alignWords, joinWords, retimeWords } from "./word_timing.js";
+
+/**
+ * A segment is {id, startMs, endMs, words, edited} once it is final, and {id, startMs, text, stable} while
+ * it is partial: its first `stable` characters will not change.
+ *
+ * `onChange(change, segment)` is called with the changed segment only, so its cost does not depend on the
+ * length of the transcript. Changes are added, updated (a partial), finalized, edited and removed; cleared,
+ * without a segment.
+ */
+export class Transcript {
+  language = null;
+  #segments = new Map(); // by id, in the order in which they started
+  #onChange;
+
+  constructor(onChange) {
+    this.#onChange = onChange;
+  }
+
+  get isEmpty() {
+    return this.#segments.size === 0;
+  }
+
+  /** The final segments. */
+  get segments() {
+    return [...this.#segments.values()].filter((segment) => segment.words);
+  }
+
+  setPartial(id, text, stable, startMs) {
+    const segment = this.#segments.get(id);
+    if (segment) {
+      Object.assign(segment, { text, stable });
+      this.#onChange("updated", segment);
+    } else {
+      this.#onChange("added", this.#add({ id, text, stable, startMs }));
+    }
+  }
+
+  /** words: of the recognizer, {text, startMs, endMs, confidence}. An empty text removes the segment. */
+  setFinal(id, text, words, startMs, endMs) {
+    if (!text.trim()) return this.remove(id);
+    const isNew = !this.#segments.has(id);
+    const segment = isNew ? this.#add({ id }) : this.#segments.get(id);
+    Object.assign(segment, {
+      startMs,
+      endMs,
+      words: alignWords(text.trim(), words, startMs, endMs),
+      edited: false,
+    });
+    delete segment.text;
+    if (isNew) this.#onChange("added", segment);
+    return this.#onChange("finalized", segment);
+  }
+
+  /** Replace the text of a final segment. An empty text removes the segment. */
+  edit(id, text) {
+    const segment = this.#segments.get(id);
+    const plain = text.replace(/\s+/g, " ").trim();
+    if (plain === joinWords(segment.words)) return;
+    if (!plain) {
+      this.remove(id);
+      return;
+    }
+    segment.words = retimeWords(segment.words, plain, segment.startMs, segment.endMs);
+    segment.edited = true;
+    this.#onChange("edited", segment);
+  }
+
+  remove(id) {
+    const segment = this.#segments.get(id);
+    if (!segment) return;
+    this.#segments.delete(id);
+    this.#onChange("removed", segment);
+  }
+
+  clear() {
+    this.#segments.clear();
+    this.language = null;
+    this.#onChange("cleared");
+  }
+
+  /** Return the word at a time as {segment, index}, or undefined. */
+  wordAt(ms) {
+    for (const segment of this.segments) {
+      if (ms >= segment.startMs && ms < segment.endMs) {
+        const index = segment.words.findLastIndex((word) => word.startMs <= ms);
+        return { segment, index: Math.max(0, index) };
+      }
+    }
+    return undefined;
+  }
+
+  #add(segment) {
+    this.#segments.set(segment.id, segment);
+    return segment;
+  }
+}

@@ -1,0 +1,95 @@
+/** Search, copy and download of the transcript. */
+
+import { EXPORT_FORMATS, toText } from "./export_formats.js";
+import { findMatches } from "./search.js";
+
+const FILE_NAME = "transcript";
+
+export class SearchBox {
+  #elements;
+  #transcript;
+  #view;
+  #matches = [];
+  #current = 0; // index of the current match
+
+  /** elements: {input, found, previous, next} */
+  constructor(elements, transcript, view) {
+    this.#elements = elements;
+    this.#transcript = transcript;
+    this.#view = view;
+    elements.input.addEventListener("input", () => this.#search());
+    elements.input.addEventListener("keydown", (event) => this.#onKey(event));
+    elements.next.addEventListener("click", () => this.#step(1));
+    elements.previous.addEventListener("click", () => this.#step(-1));
+  }
+
+  /** Search again because the transcript has changed. */
+  refresh() {
+    if (this.#elements.input.value) this.#updateMatches();
+  }
+
+  #onKey(event) {
+    if (event.key === "Enter") {
+      event.preventDefault();
+      this.#step(event.shiftKey ? -1 : 1);
+    } else if (event.key === "Escape") {
+      this.#elements.input.value = "";
+      this.#search();
+    }
+  }
+
+  #search() {
+    this.#current = 0;
+    this.#updateMatches();
+    if (this.#matches.length) this.#view.scrollTo(this.#matches[0]);
+  }
+
+  #updateMatches() {
+    this.#matches = findMatches(this.#transcript.segments, this.#elements.input.value);
+    this.#current = Math.min(this.#current, Math.max(0, this.#matches.length - 1));
+    this.#view.highlight("match", this.#matches);
+    this.#showCurrent();
+  }
+
+  #step(by) {
+    const count = this.#matches.length;
+    if (!count) return;
+    this.#current = (this.#current + by + count) % count;
+    this.#view.scrollTo(this.#matches[this.#current]);
+    this.#showCurrent();
+  }
+
+  #showCurrent() {
+    const count = this.#matches.length;
+    this.#view.highlight("current", this.#matches.slice(this.#current, this.#current + 1));
+    this.#elements.found.textContent = count
+      ? `${this.#current + 1} of ${count}`
+      : this.#elements.input.value && "No matches";
+    this.#elements.next.hidden = this.#elements.previous.hidden = count === 0;
+  }
+}
+
+/** Download the transcript. extension: a key of EXPORT_FORMATS */
+export function download(extension, transcript) {
+  const { type, encode } = EXPORT_FORMATS[extension];
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([encode(transcript)], { type }));
+  link.download = `${FILE_NAME}.${extension}`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // the browser may ask first where to save it
+}
+
+/** Copy the text of the transcript. Without HTTPS there is no clipboard API, only the deprecated command. */
+export async function copyText(transcript) {
+  const text = toText(transcript.segments);
+  if (navigator.clipboard) {
+    await navigator.clipboard.writeText(text);
+    return;
+  }
+  const area = document.createElement("textarea");
+  area.value = text;
+  document.body.append(area);
+  area.select();
+  document.execCommand("copy");
+  area.remove();
+}

@@ -1,0 +1,231 @@
+/**
+ * TranscriptView: shows a transcript and lets the user play and edit it. Each change touches its own segment
+ * only, so its cost does not depend on the length of the transcript.
+ */
+
+import { AutoScroll } from "./auto_scroll.js";
+import { formatTime } from "./time_format.js";
+import { joinWords } from "./word_timing.js";
+
+const GROUP_SIZE = 25; // segments that the browser renders or skips together
+const LOW_CONFIDENCE = 0.4; // words below it are marked
+
+/**
+ * Callbacks: onPlay(ms): the user wants to hear the audio from there; onEditStart(): the user starts to edit
+ * a text; onEdit(id, text): the user has edited a text.
+ */
+export class TranscriptView {
+  #list;
+  #template;
+  #items = new Map(); // by id: {item, text, stable, tail, segment}
+  #highlighted = new Map(); // words by class
+  #onPlay;
+  #onEditStart;
+  #onEdit;
+  #autoScroll = new AutoScroll(document.getElementById("end"));
+
+  constructor(list, template, { onPlay, onEditStart, onEdit }) {
+    this.#list = list;
+    this.#template = template;
+    this.#onPlay = onPlay;
+    this.#onEditStart = onEditStart;
+    this.#onEdit = onEdit;
+    list.addEventListener("click", (event) => this.#onClick(event));
+    list.addEventListener("dblclick", ({ target }) => this.#edit(target.closest(".segment")));
+    list.addEventListener("keydown", (event) => this.#onKey(event));
+    list.addEventListener("focusout", ({ target }) => this.#save(target));
+  }
+
+  // Changes of the transcript
+
+  added(segment) {
+    const item = this.#template.content.cloneNode(true).firstElementChild;
+    const text = item.querySelector(".text");
+    const [stable, tail] = [document.createElement("span"), document.createElement("span")];
+    tail.className = "tail";
+    text.append(stable, tail);
+    item.dataset.id = segment.id;
+    this.#items.set(segment.id, {
+      item,
+      text,
+      stable: addTextNode(stable),
+      tail: addTextNode(tail),
+      segment,
+    });
+    this.#showTime(segment);
+    this.updated(segment);
+    this.#lastGroup().append(item);
+  }
+
+  /** Return the group to which the next segment is added. */
+  #lastGroup() {
+    const last = this.#list.lastElementChild;
+    if (last && last.childElementCount < GROUP_SIZE) return last;
+    const group = document.createElement("div");
+    group.className = "group";
+    this.#list.append(group);
+    return group;
+  }
+
+  updated({ id, text = "", stable = 0 }) {
+    const item = this.#items.get(id);
+    item.stable.data = text.slice(0, stable);
+    item.tail.data = text.slice(stable);
+    this.#autoScroll.contentAdded();
+  }
+
+  finalized(segment) {
+    this.#showTime(segment);
+    this.edited(segment);
+    this.#items.get(segment.id).item.querySelector(".edit").hidden = false;
+    this.#autoScroll.contentAdded();
+  }
+
+  edited({ id, words }) {
+    this.#items.get(id).text.replaceChildren(...words.flatMap(wordNodes));
+  }
+
+  removed({ id }) {
+    this.#items.get(id).item.remove();
+    this.#items.delete(id);
+  }
+
+  cleared() {
+    this.#list.replaceChildren();
+    this.#items.clear();
+    this.#highlighted.clear();
+  }
+
+  // Highlighted words
+
+  /** Set a class on words, and remove it from all other words. matches: {id, from, to} */
+  highlight(name, matches) {
+    for (const word of this.#highlighted.get(name) ?? []) word.classList.remove(name);
+    const words = matches.flatMap(({ id, from, to }) => this.#words(id).slice(from, to));
+    for (const word of words) word.classList.add(name);
+    this.#highlighted.set(name, words);
+  }
+
+  /** Scroll to a match. */
+  scrollTo({ id, from }) {
+    this.#autoScroll.disable();
+    this.#words(id)[from]?.scrollIntoView({ block: "center" });
+  }
+
+  #words(id) {
+    return [...(this.#items.get(id)?.text.children ?? [])];
+  }
+
+  #showTime({ id, startMs }) {
+    const time = this.#items.get(id).item.querySelector(".time");
+    time.textContent = formatTime(startMs);
+    time.setAttribute("aria-label", `Play from ${formatTime(startMs)}`);
+  }
+
+  // User input
+
+  #onClick({ target }) {
+    const item = target.closest(".segment");
+    if (!item) return;
+    if (target.closest(".time")) this.#onPlay(this.#segment(item).startMs);
+    else if (target.closest(".edit")) this.#edit(item);
+    else if (target.classList.contains("word") && !isEditing(target))
+      this.#playWord(item, [...target.parentElement.children].indexOf(target));
+  }
+
+  #playWord(item, index) {
+    const word = this.#segment(item).words?.[index];
+    if (word) this.#onPlay(word.startMs);
+  }
+
+  #onKey(event) {
+    const text = event.target.closest(".text");
+    if (!text) return;
+    const action = isEditing(text) ? EDITING_KEYS[event.key] : READING_KEYS[event.key];
+    if (!action || event.isComposing) return;
+    event.preventDefault();
+    this[action](text, event.key);
+  }
+
+  selectWord(text, key) {
+    const words = [...text.children].filter((each) => each.classList.contains("word"));
+    const selected = words.findIndex((word) => word.classList.contains("selected"));
+    const next = Math.min(words.length - 1, Math.max(0, selected + (key === "ArrowRight" ? 1 : -1)));
+    words[selected]?.classList.remove("selected");
+    words[next]?.classList.add("selected");
+  }
+
+  playSelected(text) {
+    const selected = [...text.children].findIndex((word) => word.classList.contains("selected"));
+    this.#playWord(text.closest(".segment"), Math.max(0, selected));
+  }
+
+  startEdit(text) {
+    this.#edit(text.closest(".segment"));
+  }
+
+  saveEdit(text) {
+    text.blur();
+  }
+
+  cancelEdit(text) {
+    text.textContent = joinWords(this.#segment(text.closest(".segment")).words);
+    text.blur();
+  }
+
+  #edit(item) {
+    const text = item?.querySelector(".text");
+    const { words, startMs } = item ? this.#segment(item) : {};
+    if (!words || isEditing(text)) return;
+    this.#onEditStart();
+    text.textContent = joinWords(words);
+    text.contentEditable = "plaintext-only";
+    text.setAttribute("role", "textbox");
+    text.setAttribute("aria-label", `Text at ${formatTime(startMs)}`);
+    text.focus();
+    getSelection().selectAllChildren(text);
+    getSelection().collapseToEnd();
+  }
+
+  #save(text) {
+    if (!isEditing(text)) return;
+    const segment = this.#segment(text.closest(".segment"));
+    const content = text.textContent;
+    for (const name of ["contenteditable", "role", "aria-label"]) text.removeAttribute(name);
+    this.edited(segment);
+    this.#onEdit(segment.id, content);
+  }
+
+  #segment(item) {
+    return this.#items.get(item.dataset.id).segment;
+  }
+}
+
+const READING_KEYS = {
+  ArrowLeft: "selectWord",
+  ArrowRight: "selectWord",
+  Enter: "playSelected",
+  F2: "startEdit",
+};
+const EDITING_KEYS = { Enter: "saveEdit", Escape: "cancelEdit" };
+
+function isEditing(element) {
+  return element.isContentEditable;
+}
+
+/** Add a text node to an element. Writing to it is cheaper than replacing it. */
+function addTextNode(element) {
+  return element.appendChild(document.createTextNode(""));
+}
+
+/** Return the element of a word, and the white space after it. */
+function wordNodes({ text, confidence }) {
+  const span = document.createElement("span");
+  span.className = "word";
+  span.textContent = text.trimEnd();
+  if (confidence !== null && confidence < LOW_CONFIDENCE) {
+    span.classList.add("low-confidence");
+    span.title = `Low confidence (${Math.round(confidence * 100)}%)`;
+  }
+  return [span, text.slice(span.textContent.length)];
+}

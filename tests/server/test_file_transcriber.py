@@ -1,0 +1,149 @@
+"""One file on its way through the models."""
+
+import asyncio
+import io
+import threading
+import tracemalloc
+from collections.abc import Sequence
+from contextlib import aclosing
+
+import numpy as np
+import pytest
+
+from asr.hypothesis import Hypothesis, Request
+from audio.errors import UnreadableFile
+from server.file_transcriber import AudioTooLong, FileTranscriber, UtteranceFailed
+from stream.events import Closed, Event, Final
+from stream.options import SessionOptions
+from tests.server.calling import wav
+from tests.stream.little import sound
+from tests.stream.working import Recognizer, models
+
+SECOND = 16_000
+TALK = sound((False, SECOND), (True, SECOND), (False, SECOND), (True, SECOND), (False, SECOND))
+
+
+async def heard(work: FileTranscriber, recognizer: Recognizer | None = None) -> list[str]:
+    async with (
+        models(recognizer) as shared,
+        aclosing(work.transcribe(shared, SessionOptions())) as segments,
+    ):
+        return [segment.hypothesis.text async for segment in segments]
+
+
+async def test_segments_come_in_order_and_make_the_transcript() -> None:
+    work = FileTranscriber(io.BytesIO(wav(TALK)), max_seconds=60)
+    await work.check()
+    texts = await heard(work)
+    transcript = work.transcript("talk.wav", "little")
+    assert [segment.hypothesis.text for segment in transcript.segments] == texts
+    assert (len(texts), work.seconds) == (2, 5.0)
+    assert (transcript.source, transcript.model) == ("talk.wav", "little")
+    assert transcript.segments[0].end <= transcript.segments[1].start
+
+
+async def test_a_file_without_speech_is_silent_and_no_error() -> None:
+    work = FileTranscriber(io.BytesIO(wav(sound((False, 3 * SECOND)))), max_seconds=60)
+    assert await heard(work) == []
+    assert (work.transcript("", "x").segments, work.seconds) == ((), 3.0)
+
+
+async def test_no_sound_is_named_before_the_work_begins() -> None:
+    with pytest.raises(UnreadableFile):
+        await FileTranscriber(io.BytesIO(b"no sound"), max_seconds=60).check()
+
+
+class Slow(io.BytesIO):
+    """It is read in a thread, which waits for `go_on`."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.go_on = threading.Event()
+        self.is_read = threading.Event()
+        self.was_read = threading.Event()
+        self.was_closed = False
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.is_read.set()
+        self.go_on.wait()
+        self.was_closed |= self.closed
+        self.was_read.set()
+        return b"" if self.closed else super().read(size)
+
+
+async def test_who_leaves_waits_for_the_thread_that_reads_before_the_file_is_closed() -> None:
+    file = Slow(wav(TALK))
+
+    async def visit() -> None:
+        with file:
+            await FileTranscriber(file, max_seconds=60).check()
+
+    visiting = asyncio.create_task(visit())
+    await asyncio.to_thread(file.is_read.wait)
+    visiting.cancel()
+    await asyncio.sleep(0)
+    file.go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await visiting
+    assert file.closed
+    await asyncio.to_thread(file.was_read.wait)
+    assert not file.was_closed
+
+
+async def test_too_much_sound_is_named_by_what_the_file_says() -> None:
+    with pytest.raises(AudioTooLong, match="5 s of sound"):
+        await FileTranscriber(io.BytesIO(wav(TALK)), max_seconds=4).check()
+
+
+async def test_too_much_sound_is_named_once_it_is_reached() -> None:
+    with pytest.raises(AudioTooLong):
+        await heard(FileTranscriber(io.BytesIO(wav(TALK)), max_seconds=4))
+
+
+class RefusesTheSecond(Recognizer):
+    """Fails on the clip that holds the second utterance."""
+
+    def transcribe(self, requests: Sequence[Request]) -> list[Hypothesis]:
+        if any(request.clip.end > 4 * SECOND for request in requests):
+            raise RuntimeError("out of memory")
+        return super().transcribe(requests)
+
+
+async def test_an_utterance_that_fails_ends_the_work() -> None:
+    with pytest.raises(UtteranceFailed, match=r"2\.7 to 4\.1 s could not be transcribed: .*out of memory"):
+        await heard(FileTranscriber(io.BytesIO(wav(TALK))), RefusesTheSecond())
+
+
+async def test_a_failed_utterance_is_left_out_where_it_is_reported() -> None:
+    failures: list[UtteranceFailed] = []
+    work = FileTranscriber(io.BytesIO(wav(TALK)), on_failure=failures.append)
+    assert len(await heard(work, RefusesTheSecond())) == len(failures) == 1
+    assert work.seconds == 5.0
+
+
+async def test_what_is_read_is_counted_though_the_work_ends_early() -> None:
+    counted: list[int] = []
+    with pytest.raises(UtteranceFailed):
+        await heard(FileTranscriber(io.BytesIO(wav(TALK)), count=counted.append), RefusesTheSecond())
+    assert counted == sorted(counted)
+    assert counted[-1] > 4 * SECOND
+
+
+async def test_events_and_progress_are_reported() -> None:
+    events: list[Event] = []
+    progress: list[int] = []
+    await heard(FileTranscriber(io.BytesIO(wav(TALK)), observe=events.append, on_progress=progress.append))
+    assert sum(isinstance(event, Final) for event in events) == 2
+    assert isinstance(events[-1], Closed)
+    assert progress[-1] > len(TALK) - 512
+
+
+async def test_the_sound_is_not_kept() -> None:
+    """The file is open already; what is added is far from all of its samples."""
+    talk = np.tile(TALK, 16)
+    work = FileTranscriber(io.BytesIO(wav(talk)), max_seconds=3_600)
+    tracemalloc.start()
+    assert len(await heard(work)) == 32
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < talk.nbytes / 2

@@ -1,0 +1,119 @@
+"""Helpers that open the page in Chromium, use it, and read what it shows."""
+
+import re
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from playwright.async_api import Browser, ConsoleMessage, Page, Playwright, TimeoutError
+
+from tests.server.running import ROOT
+
+CHROMIUM: Final = shutil.which("chromium")
+TIMEOUT_MS: Final = 60_000  # long enough for a busy machine
+BASE_FLAGS: Final = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"),
+)
+FAKE_MICROPHONE: Final = ("--use-fake-device-for-media-stream",)
+MICROPHONE_ALLOWED: Final = (*FAKE_MICROPHONE, "--use-fake-ui-for-media-stream")
+WAV: Final = ROOT / "test.wav"
+SENTENCES: Final = (ROOT / "test.txt").read_text().split("\n")[:3]
+
+
+def microphone_flags(wav: Path) -> tuple[str, ...]:
+    """Return flags for a microphone that plays a wav file once."""
+    return (*MICROPHONE_ALLOWED, f"--use-file-for-fake-audio-capture={wav}%noloop")
+
+
+@asynccontextmanager
+async def launch_chromium(playwright: Playwright, *flags: str) -> AsyncIterator[Browser]:
+    """Run a browser until the context ends."""
+    browser = await playwright.chromium.launch(
+        executable_path=CHROMIUM, args=[*BASE_FLAGS, *flags], headless=True
+    )
+    try:
+        yield browser
+    finally:
+        await browser.close()
+
+
+@asynccontextmanager
+async def open_page(
+    browser: Browser, url: str, *, allowed_errors: str = "", script: str = "", **context: Any
+) -> AsyncIterator[Page]:
+    """Open the page, and fail at the end if it logged an error or threw an exception.
+
+    allowed_errors: pattern of errors that the console may show; script: JavaScript to run before the page's
+    """
+    errors: list[str] = []
+
+    def on_console(message: ConsoleMessage) -> None:
+        if message.type == "error" and not (allowed_errors and re.search(allowed_errors, message.text)):
+            errors.append(message.text)
+
+    browser_context = await browser.new_context(**context)
+    browser_context.set_default_timeout(TIMEOUT_MS)
+    page = await browser_context.new_page()
+    page.on("console", on_console)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    if script:
+        await page.add_init_script(script)
+    try:
+        await page.goto(url)
+        yield page
+    finally:
+        await browser_context.close()
+    assert not errors, errors
+
+
+async def segment_texts(page: Page) -> list[str]:
+    """Return the texts of the segments that the page shows."""
+    return [text.strip() for text in await page.locator(".segment .text").all_inner_texts()]
+
+
+async def wait_for_segments(page: Page, *texts: str) -> None:
+    """Wait until the page shows exactly these segments, or fail with those that it shows instead."""
+    try:
+        await page.wait_for_function(
+            "expected => JSON.stringify([...document.querySelectorAll('.segment .text')]"
+            ".map(text => text.innerText.trim())) === JSON.stringify(expected)",
+            arg=list(texts),
+        )
+    except TimeoutError as error:
+        raise AssertionError(f"{await segment_texts(page)} instead of {list(texts)}") from error
+
+
+async def choose_file(page: Page, file: Path) -> None:
+    """Select a file and wait until it can be transcribed."""
+    await page.set_input_files("#file", file)
+    await page.locator("#transcribe:enabled").wait_for()
+
+
+async def transcribe_file(page: Page, file: Path) -> None:
+    """Transcribe a file and wait until its transcript is complete."""
+    await choose_file(page, file)
+    await page.get_by_role("button", name="Transcribe").click()
+    await page.wait_for_function(
+        "() => document.querySelector('#announcer').textContent.includes('complete')"
+    )
+
+
+class Modules:
+    """The page's modules in a browser, without the page."""
+
+    def __init__(self, page: Page, folder: str) -> None:
+        self._page = page
+        self._folder = folder
+
+    async def run(self, name: str, function: str, argument: Any = None) -> Any:
+        """Call a JavaScript function with a module, an argument and a function that loads other modules."""
+        return await self._page.evaluate(
+            f"""async ([folder, name, argument]) => {{
+                const load = (name) => import(`${{folder}}${{name}}.js`);
+                return ({function})(await load(name), argument, load);
+            }}""",
+            [self._folder, name, argument],
+        )

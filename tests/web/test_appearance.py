@@ -1,0 +1,99 @@
+"""The page is accessible, fits narrow screens and obeys its Content-Security-Policy."""
+
+from typing import Any, Final
+
+import pytest
+from playwright.async_api import Browser, Page
+
+from tests.server.program import Program
+from tests.server.running import ROOT, Server
+from tests.web.browser import SENTENCES, WAV, choose_file, open_page, transcribe_file, wait_for_segments
+
+AXE: Final = ROOT / "scripts" / "web" / "node_modules" / "axe-core" / "axe.min.js"
+NARROW: Final = {"width": 360, "height": 640}
+WIDE: Final = {"width": 1280, "height": 800}
+
+
+async def violations(page: Page) -> list[str]:
+    """Return the accessibility rules of axe-core that the page violates."""
+    if not AXE.exists():
+        pytest.skip("no axe-core: npm ci --prefix scripts/web")
+    await page.evaluate(AXE.read_text())
+    found: list[dict[str, Any]] = await page.evaluate("axe.run().then(({ violations }) => violations)")
+    return [f"{each['id']}: {[node['html'] for node in each['nodes']]}" for each in found]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [NARROW, WIDE], ids=["narrow", "wide"])
+async def test_page_has_no_accessibility_violations(
+    browser: Browser, speech: Program, scheme: str, size: dict[str, int]
+) -> None:
+    async with open_page(browser, speech.url, color_scheme=scheme, viewport=size) as page:
+        assert await violations(page) == []
+        await choose_file(page, WAV)
+        assert await violations(page) == []
+        await page.get_by_role("button", name="Transcribe").click()
+        await wait_for_segments(page, *SENTENCES)
+        await page.get_by_role("searchbox").fill("the")
+        await page.locator(".segment .text").first.dblclick()
+        assert await violations(page) == []
+        await page.keyboard.press("Escape")
+        await page.get_by_role("button", name="Close").click()
+        await page.evaluate("document.querySelector('#key-form').hidden = false")
+        assert await violations(page) == []
+        page.on("dialog", lambda dialog: dialog.accept())
+        await page.get_by_role("button", name="Start recording").click()
+        await page.get_by_role("button", name="Stop").wait_for()
+        assert await violations(page) == []
+
+
+async def test_page_fits_in_360_pixels(browser: Browser, speech: Program) -> None:
+    async with open_page(browser, speech.url, viewport=NARROW) as page:
+        await transcribe_file(page, WAV)
+        assert await page.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
+
+
+async def test_page_is_usable_by_keyboard(browser: Browser, shell: Server) -> None:
+    async with open_page(browser, shell.url) as page:
+        reached = []
+        for _ in range(6):
+            await page.keyboard.press("Tab")
+            reached.append(await page.evaluate("document.activeElement.id || document.activeElement.tagName"))
+        reached = [
+            each for each in reached if each not in ("language", "model")
+        ]  # disabled if there is one option
+        assert reached[:4] == ["A", "record", "SUMMARY", "choose"]
+        await page.get_by_role("button", name="Start recording").focus()
+        await page.keyboard.press("Enter")
+        await page.get_by_role("button", name="Stop").wait_for()
+        await page.keyboard.press("Space")
+        await page.get_by_text("Done.").wait_for()
+
+
+async def test_reduced_motion_has_no_animations(browser: Browser, shell: Server) -> None:
+    async with open_page(browser, shell.url, reduced_motion="reduce") as page:
+        await page.get_by_role("button", name="Start recording").click()
+        await page.get_by_role("button", name="Stop").wait_for()
+        assert await page.evaluate("document.getAnimations().length") == 0
+        await page.get_by_role("button", name="Stop").click()
+
+
+async def test_all_requests_go_to_the_server(browser: Browser, speech: Program) -> None:
+    async with open_page(browser, speech.url) as page:
+        urls: list[str] = []
+        page.on("request", lambda request: urls.append(request.url))
+        await page.reload()
+        await transcribe_file(page, WAV)
+        assert {url for url in urls if not url.startswith((speech.url, f"blob:{speech.url}"))} == set()
+
+
+async def test_policy_blocks_inline_scripts(browser: Browser, shell: Server) -> None:
+    async with open_page(browser, shell.url, allowed_errors="Content Security Policy") as page:
+        await page.evaluate(
+            """() => {
+                const script = document.createElement("script");
+                script.textContent = "window.injected = true";
+                document.body.append(script);
+            }"""
+        )
+        assert await page.evaluate("window.injected") is None

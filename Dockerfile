@@ -2,8 +2,8 @@
 # docker run --gpus all -p 5001:8000 -e API_KEYS=me:$KEY \
 #   --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges -v stt-models:/models -v stt-data:/data stt-server
 #
-# It listens for other machines, so it wants keys (KEY=$(openssl rand -hex 32), docs/security.md). It writes to /data, /models and /tmp alone.
-# Every package comes as a wheel, the CUDA libraries with torch: no compiler and no CUDA image are needed.
+# The container accepts other machines, so it requires keys (KEY=$(openssl rand -hex 32), docs/security.md). It writes only to /data, /models and /tmp.
+# All packages are wheels, and torch brings the CUDA libraries: no compiler and no CUDA image are needed.
 FROM python:3.11-slim-bookworm
 
 WORKDIR /app
@@ -15,8 +15,8 @@ RUN pip install --no-cache-dir -r requirements.txt \
 
 COPY . .
 
-# STT_PYTHON: the packages are there, entrypoint.sh has nothing to set up. HF_HOME: where downloaded models stay.
-# TMPDIR: for uploads, which had better not fill the memory.
+# STT_PYTHON: the packages are installed, so entrypoint.sh installs nothing. HF_HOME: folder for downloaded models.
+# TMPDIR: folder for uploads, on a disk and not in memory.
 ENV STT_PYTHON=python \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

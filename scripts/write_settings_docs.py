@@ -19,12 +19,14 @@ ENV_HEADER: Final = """\
 TABLE_HEADER: Final = """\
 # Settings
 
-Set a setting in the environment or in `.env` in the working directory; the environment takes precedence. `.env.example`
-contains all settings with their defaults. If a value is invalid, the server does not start and prints the name of the setting.
-[deployment.md](deployment.md) describes other variables of the environment (model cache, CUDA, pip), and
-[protocol.md](protocol.md#settings) the options that a client may change for its own session.
+Set a setting in the environment or in `.env` in the working directory; the environment takes precedence.
+`.env.example` contains all settings with their defaults. If a value is invalid, the server does not start and
+prints the name of the setting. [deployment.md](deployment.md) describes other variables of the environment
+(model cache, CUDA, pip), and [protocol.md](protocol.md#settings) the options that a client may change for its
+own session.
 
-This page is generated from `server/settings.py`. Change the text there and run `python -m scripts.write_settings_docs`.
+This page is generated from `server/settings.py`. Change the text there and run
+`python -m scripts.write_settings_docs`.
 
 | setting | default | range | meaning, unit |
 |---|---|---|---|

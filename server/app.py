@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from fastapi import FastAPI, Response, WebSocket
+from fastapi import FastAPI, Response
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 
@@ -107,15 +107,8 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     native = NativeDoor(settings, engine, admission, metrics, gate=reception.gate, tracer=tracer)
     _add_probes(app, engine, admission, metrics, native)
     deepgram = ListenDoor(settings, engine, admission, metrics, gate=reception.gate, tracer=tracer)
-
-    @app.websocket("/ws/stt")
-    async def listen(websocket: WebSocket) -> None:
-        await native.serve(websocket)
-
-    @app.websocket("/v1/listen")
-    async def listen_as_deepgram(websocket: WebSocket) -> None:
-        await deepgram.serve(websocket)
-
+    app.add_api_websocket_route("/ws/stt", native.serve)
+    app.add_api_websocket_route("/v1/listen", deepgram.serve)
     return app
 
 

@@ -22,7 +22,7 @@ from server.client_secrets import ClientSecrets, client_secrets_router
 from server.drain import drained_on_signal
 from server.engine import Engine
 from server.entrance import Entrance
-from server.envelope import HEADER, add_envelope
+from server.exception_handlers import add_exception_handlers
 from server.health import Health
 from server.journals import kept_in_journals
 from server.key_check import OPEN, KeyCheck
@@ -39,6 +39,7 @@ from server.realtime_session import RealtimeSession
 from server.reception import Reception
 from server.recognizers import Status
 from server.reload import reloaded_on_signal
+from server.request_id import HEADER, RequestMiddleware
 from server.rest import MODEL_HEADER, RestDoor
 from server.rest_models import models_router
 from server.settings import Settings
@@ -159,7 +160,8 @@ def _add_middleware(app: FastAPI, settings: Settings, gate: Gate, metrics: Metri
     )
     on_this_machine = not settings.has_keys and settings.without_keys == "loopback"
     app.add_middleware(Entrance, origins=Origins(origins), on_this_machine=on_this_machine, metrics=metrics)
-    add_envelope(app, metrics)
+    app.add_middleware(RequestMiddleware, metrics=metrics)
+    add_exception_handlers(app)
 
 
 def _add_realtime(

@@ -14,15 +14,16 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from audio.wav_header import header
-from server.envelope import REQUEST_ID, http_error_of
+from server.disconnect import cancel_on_disconnect
 from server.errors import ClientError
+from server.exception_handlers import http_error_of
 from server.file_work import FileWork
-from server.hang_up import until_hung_up
 from server.http_error import HttpError, invalid
 from server.listen_answer import Heard, answer_of
 from server.listen_options import Asked, asked_of
 from server.listen_wire import Model, timestamp
 from server.logs import session_id
+from server.request_id import REQUEST_ID
 from server.rest import RestDoor
 from server.upload import IN_MEMORY, PIECE, Body, media_type_of
 from stream.thread import to_its_end
@@ -67,7 +68,7 @@ class ListenFileDoor(RestDoor):
                 head = b"" if asked.encoding is None else header(asked.encoding)
                 url = await _address_in(body) if media_type_of(request) == JSON else None
                 digest = "" if url is not None else await store(body.chunks(body.limit), file, head)
-                async with until_hung_up(request.receive):
+                async with cancel_on_disconnect(request.receive):
                     with self._told_of_the_end():
                         if url is not None:
                             digest = await store(_pieces_of(await self._fetch(stack, url)), file, head)

@@ -13,20 +13,22 @@ from asr.hypothesis import Description
 from asr.transcript import Segment
 from server.accounts import Meter
 from server.admission import Admission
+from server.disconnect import cancel_on_disconnect
 from server.engine import Engine
-from server.envelope import REQUEST_ID, http_error_of
 from server.errors import ClientError, in_openai_words, model_unavailable, models_not_ready, restarting
+from server.exception_handlers import http_error_of
 from server.fetch import fetched
 from server.file_work import FileWork
-from server.hang_up import EventStream, until_hung_up
 from server.http_error import HttpError, invalid, missing
 from server.logs import session_id
 from server.metrics import Metrics
 from server.recognizers import Unavailable
+from server.request_id import REQUEST_ID
 from server.rest_answer import Told, render
 from server.rest_request import Asked, transcription_of, translation_of
 from server.rest_schema import TRANSCRIPTION, TRANSLATION
 from server.settings import Settings
+from server.sse import EventStream
 from server.upload import Body, Upload, received
 from stream.models import Models
 from stream.options import SessionOptions
@@ -78,7 +80,7 @@ class RestDoor:
             meter = self._admit(stack, request)
             upload = await stack.enter_async_context(received(request, body))
             asked = read(upload.fields, self._settings.session_options())
-            async with until_hung_up(request.receive):
+            async with cancel_on_disconnect(request.receive):
                 with self._told_of_the_end():
                     return await self._work(stack, asked, upload, meter)
         raise AssertionError("unreachable")  # no context here swallows an exception

@@ -11,6 +11,7 @@ Task = Literal["transcribe", "translate"]
 
 MOST_HOTWORDS: Final = 1000
 LONGEST_HOTWORD: Final = 100  # characters
+MAX_PROMPT_CHARS: Final = 2_000  # of a prompt; a protocol refuses a longer one or keeps its end
 
 
 class OptionsError(ValueError):

@@ -18,11 +18,11 @@ from server.accounts import Accounts
 from server.addresses import Addresses
 from server.admission import Admission
 from server.auth import Gate
-from server.client_secrets import client_secrets_router
+from server.client_secrets import ClientSecrets, client_secrets_router
 from server.drain import drained_on_signal
 from server.engine import Engine
 from server.entrance import Entrance
-from server.envelope import HEADER, add_envelope
+from server.exception_handlers import add_exception_handlers
 from server.gauges import add_gauges
 from server.health import Health
 from server.journals import JournalLifespan
@@ -40,6 +40,7 @@ from server.realtime_session import RealtimeSession
 from server.reception import Reception
 from server.recognizers import Status
 from server.reload import reloaded_on_signal
+from server.request_id import HEADER, RequestMiddleware
 from server.rest import MODEL_HEADER, RestDoor
 from server.rest_models import models_router
 from server.settings import Settings
@@ -65,7 +66,8 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     """
     logs.set_up(settings.log_level, settings.log_format)
     metrics = Metrics()
-    reception = Reception(settings, metrics)
+    secrets = ClientSecrets()
+    reception = Reception(settings, metrics, secrets)
     overload = Overload(settings.max_lag_seconds)
     tracer = _tracer(settings)
     stop = on_failure or partial(signal.raise_signal, signal.SIGTERM)
@@ -104,7 +106,7 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     app.include_router(ListenFileDoor(settings, engine, files, metrics).router())
     app.include_router(models_router(engine))
     app.include_router(tokens_router(reception.tokens))
-    _add_realtime(app, settings, engine, admission, metrics, reception, tracer)
+    _add_realtime(app, settings, engine, admission, metrics, secrets, reception.gate, tracer)
     native = NativeDoor(
         settings, engine, admission, metrics, gate=reception.gate, tracer=tracer, journals=journals
     )
@@ -163,7 +165,8 @@ def _add_middleware(app: FastAPI, settings: Settings, gate: Gate, metrics: Metri
     )
     on_this_machine = not settings.has_keys and settings.without_keys == "loopback"
     app.add_middleware(Entrance, origins=Origins(origins), on_this_machine=on_this_machine, metrics=metrics)
-    add_envelope(app, metrics)
+    app.add_middleware(RequestMiddleware, metrics=metrics)
+    add_exception_handlers(app)
 
 
 def _add_realtime(
@@ -172,15 +175,13 @@ def _add_realtime(
     engine: Engine,
     admission: Admission,
     metrics: Metrics,
-    reception: Reception,
+    secrets: ClientSecrets,
+    gate: Gate,
     tracer: "Tracer | None",
 ) -> None:
-    secrets = reception.secrets
     plain = RealtimeSession(settings.session_options(), always_live=settings.realtime_live_deltas)
     app.include_router(client_secrets_router(secrets, plain))
-    realtime = RealtimeDoor(
-        settings, engine, admission, metrics, secrets, plain, gate=reception.gate, tracer=tracer
-    )
+    realtime = RealtimeDoor(settings, engine, admission, metrics, secrets, plain, gate=gate, tracer=tracer)
     for path in PATHS:
         app.add_api_websocket_route(path, realtime.serve)
 

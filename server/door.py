@@ -20,7 +20,6 @@ from server.auth import Gate
 from server.conversation import Conversation
 from server.dialect import Dialect
 from server.engine import Engine
-from server.envelope import http_error_of
 from server.errors import (
     CLOSE_BAD_REQUEST,
     CLOSE_RESTART,
@@ -32,6 +31,7 @@ from server.errors import (
     restarting,
     resume_unknown,
 )
+from server.exception_handlers import http_error_of
 from server.journals import JournalLifespan
 from server.keys import Caller, caller_of
 from server.logs import key_name

@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from server.envelope import answer, http_error_of
 from server.errors import ClientError, keys_needed, origin_not_allowed
+from server.exception_handlers import error_response, http_error_of
 from server.metrics import Metrics
 from server.origins import Origins, is_this_machine, name_of
 from server.upload import heard_out
@@ -82,8 +82,8 @@ def _came_here(scope: Mapping[str, Any]) -> bool:
 async def _deny(error: ClientError, scope: Scope, receive: Receive, send: Send) -> None:
     told = http_error_of(error)
     if scope["type"] == "http":
-        await answer(await heard_out(Request(scope, receive), told))(scope, receive, send)
+        await error_response(await heard_out(Request(scope, receive), told))(scope, receive, send)
     elif "websocket.http.response" in scope.get("extensions", {}):
-        await WebSocket(scope, receive, send).send_denial_response(answer(told))
+        await WebSocket(scope, receive, send).send_denial_response(error_response(told))
     else:
         await send({"type": "websocket.close", "code": 1008, "reason": error.code})

@@ -3,23 +3,25 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, ClassVar, Final, TypeVar
-
-import orjson
-import pybase64
+from typing import ClassVar, Final
 
 from audio.clip import SAMPLE_RATE, Clip, Samples, samples_from_ms
 from audio.codecs import Encoding
 from audio.decoder import Decoder
 from audio.errors import AudioError
 from server.errors import ClientError
+from server.json_messages import (
+    Message,
+    audio_of,
+    event_id_of,
+    handler_of,
+    incomplete_sample_error,
+    object_from_json,
+)
 from server.preferences import Preferences
 from server.recording import Recording
 from stream.pump import Pump
 from vad.segmenter import Reason
-
-Message = dict[str, Any]
-Handler = TypeVar("Handler")
 
 APPEND: Final = "input_audio_buffer.append"
 ACKNOWLEDGED: Final = "input_audio_buffer.acknowledged"
@@ -126,7 +128,7 @@ class Intake:
 
     def _append(self, event: Message) -> Message | None:
         encoding = self._encoding_of(event)
-        return self._decode(sound_of(event), encoding)
+        return self._decode(audio_of(event), encoding)
 
     def _encoding_of(self, event: Message) -> Encoding:
         """The message's own encoding on top of the session's."""
@@ -158,7 +160,7 @@ class Intake:
     def _complain_of_leftover(self) -> None:
         """After the clip was taken: whole samples are in the stream, only the stub of one is lost."""
         if self._decoder.leftover:
-            raise stub(self._decoder.leftover)
+            raise incomplete_sample_error(self._decoder.leftover)
 
     def _commit(self, event: Message) -> None:
         self.drain()
@@ -206,51 +208,7 @@ def _told_of(event: Message) -> Iterator[None]:
     try:
         yield
     except AudioError as error:
-        raise ClientError(error.code, str(error), param=error.param, event_id=id_of(event)) from None
+        raise ClientError(error.code, str(error), param=error.param, event_id=event_id_of(event)) from None
     except ClientError as error:
-        error.event_id = id_of(event)
+        error.event_id = event_id_of(event)
         raise
-
-
-def object_from_json(message: str) -> Message:
-    try:
-        event = orjson.loads(message)
-    except orjson.JSONDecodeError as error:
-        raise ClientError("invalid_json", f"The message is not JSON: {error}.") from None
-    if not isinstance(event, dict):
-        raise ClientError("invalid_json", "A message must be a JSON object.")
-    return event
-
-
-def handler_of(event: Message, handlers: Mapping[object, Handler]) -> Handler:
-    """That of the message's type. Raises ClientError."""
-    kind = event.get("type")
-    handler = handlers.get(kind) if isinstance(kind, str) else None
-    if handler is None:
-        problem = "A message needs a `type`." if kind is None else f"Unknown type: {str(kind)[:100]!r}."
-        raise ClientError("invalid_value", problem, param="type")
-    return handler
-
-
-def sound_of(event: Message) -> bytes:
-    """What an append brings. Raises ClientError."""
-    audio = event.get("audio")
-    if not isinstance(audio, str):
-        problem = "`audio` is missing." if audio is None else "`audio` must be a base64 string."
-        raise ClientError("invalid_audio", problem, param="audio")
-    try:
-        return pybase64.b64decode(audio, validate=True)
-    except ValueError as error:
-        raise ClientError("invalid_audio", f"`audio` is not base64: {error}.", param="audio") from None
-
-
-def stub(leftover: int) -> ClientError:
-    """Of bytes that were lost, behind whole samples that were not."""
-    return ClientError(
-        "invalid_audio", f"{leftover} bytes were left over that make no sample.", param="audio"
-    )
-
-
-def id_of(event: Message) -> str | None:
-    event_id = event.get("event_id")
-    return event_id if isinstance(event_id, str) else None

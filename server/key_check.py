@@ -8,11 +8,12 @@ from fastapi import Request, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.auth import Gate
-from server.envelope import REQUEST_ID, answer, http_error_of
 from server.errors import ClientError
+from server.exception_handlers import error_response, http_error_of
 from server.http_error import HttpError
 from server.logs import key_name
 from server.metrics import Metrics
+from server.request_id import REQUEST_ID
 from server.upload import heard_out
 
 log = logging.getLogger(__name__)
@@ -63,5 +64,5 @@ class KeyCheck:
         log.info("turned away: %s: %s", error.code, error.message)
         refused = await heard_out(Request(scope, receive), http_error_of(error))
         refusal = self._refusals.get(scope["path"])
-        told = refusal(refused, scope[REQUEST_ID]) if refusal is not None else answer(refused)
+        told = refusal(refused, scope[REQUEST_ID]) if refusal is not None else error_response(refused)
         await told(scope, receive, send)

@@ -13,9 +13,9 @@ from asr.hypothesis import Description, OptionsError
 from audio.clip import SAMPLE_RATE, Clip, ms_from_samples
 from server.dialect import Message
 from server.door import Door, Opening
-from server.envelope import http_error_of
 from server.errors import CLOSE_BAD_REQUEST, ClientError
-from server.intake import object_from_json
+from server.exception_handlers import http_error_of
+from server.json_messages import object_from_json
 from server.listen_options import Asked, asked_of, with_hotwords
 from server.listen_sound import ListenSound
 from server.listen_wire import ListenWire, Model, timestamp

@@ -14,17 +14,18 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from audio.wav_header import header
-from server.envelope import REQUEST_ID, http_error_of
+from server.disconnect import cancel_on_disconnect
 from server.errors import ClientError
+from server.exception_handlers import http_error_of
+from server.file_endpoint import FileEndpoint
 from server.file_errors import file_errors_as_http
 from server.file_transcriber import FileTranscriber
-from server.hang_up import until_hung_up
 from server.http_error import HttpError, invalid
 from server.listen_answer import Heard, answer_of
 from server.listen_options import Asked, asked_of
 from server.listen_wire import Model, timestamp
 from server.logs import session_id
-from server.rest import RestDoor
+from server.request_id import REQUEST_ID
 from server.upload import IN_MEMORY, PIECE, Body, media_type_of
 from stream.thread import to_its_end
 
@@ -36,8 +37,8 @@ MAX_ADDRESS: Final = 1 << 16  # bytes of a body that names one
 TOO_LARGE: Final = "payload_too_large"  # the one error that has no code in OpenAI's API
 
 
-class ListenFileDoor(RestDoor):
-    """POST /v1/listen: the door for files, with other words on it."""
+class ListenFileDoor(FileEndpoint):
+    """POST /v1/listen."""
 
     def router(self) -> APIRouter:
         router = APIRouter(tags=["listen"])
@@ -68,16 +69,11 @@ class ListenFileDoor(RestDoor):
                 head = b"" if asked.encoding is None else header(asked.encoding)
                 url = await _address_in(body) if media_type_of(request) == JSON else None
                 digest = "" if url is not None else await store(body.chunks(body.limit), file, head)
-                async with until_hung_up(request.receive):
-                    with self._told_of_the_end(), file_errors_as_http():
+                async with cancel_on_disconnect(request.receive):
+                    with self._answered_at_shutdown(), file_errors_as_http():
                         if url is not None:
-                            digest = await store(_pieces_of(await self._fetch(stack, url)), file, head)
-                        work = FileTranscriber(
-                            file,
-                            max_seconds=self._settings.max_file_seconds,
-                            count=meter.count,
-                            observe=self._metrics.observe_event,
-                        )
+                            digest = await store(_pieces_of(await self._download(stack, url)), file, head)
+                        work = self._transcriber(file, meter)
                         model = await self._hear(stack, asked, work)
             heard = Heard(request_id, digest, created, work.seconds, work.transcript("", "").segments)
             content = await asyncio.to_thread(lambda: orjson.dumps(answer_of(asked, model, heard)))

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from asr.hypothesis import OptionsError, Task
+from asr.hypothesis import MAX_PROMPT_CHARS, OptionsError, Task
 from audio.clip import ms_from_samples, samples_from_ms
 from audio.codecs import Encoding, Format
 from audio.errors import AudioError
@@ -29,7 +29,6 @@ OPTIONAL_EVENTS: Final = frozenset(
     }
 )
 
-MAX_PROMPT: Final = 2_000  # characters
 SHORTEST_TURN_MS: Final = 96  # before it no eager transcription has begun
 LONGEST_TURN_MS: Final = 10_000
 ASR_OPTIONS: Final = ("language", "prompt", "hotwords", "task", "temperature", "words")
@@ -72,7 +71,7 @@ class SessionUpdate(_Strict):
     """The `session` object of `session.update`; what is absent stays as it is."""
 
     language: str | None = Field(None, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")
-    prompt: str | None = Field(None, max_length=MAX_PROMPT)
+    prompt: str | None = Field(None, max_length=MAX_PROMPT_CHARS)
     hotwords: list[str] = []
     task: Task = "transcribe"
     temperature: float = Field(0.0, ge=0, le=1)

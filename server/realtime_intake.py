@@ -6,13 +6,20 @@ is answered when it comes back.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from audio.clip import SAMPLE_RATE, Clip
 from audio.decoder import Decoder
 from audio.errors import AudioError
 from server.errors import ClientError
-from server.intake import handler_of, id_of, object_from_json, sound_of, stub
+from server.json_messages import (
+    Message,
+    audio_of,
+    event_id_of,
+    handler_of,
+    incomplete_sample_error,
+    object_from_json,
+)
 from server.realtime_notes import (
     SHORTEST_COMMIT,
     Committed,
@@ -26,8 +33,6 @@ from server.realtime_notes import (
 from server.realtime_session import RealtimeSession
 from stream.pump import Pump
 from vad.segmenter import Reason
-
-Message = dict[str, Any]
 
 PIECE: Final = 1 << 16  # bytes of sound taken in at once: no more samples than the decoder hands out at once
 PASSING: Final = SAMPLE_RATE // 2  # samples from one look at the idle timeout to the next
@@ -65,9 +70,11 @@ class RealtimeIntake:
                 event = object_from_json(message)
                 handler_of(event, self._handlers)(self, event)
         except AudioError as error:
-            self._pump.note(ClientError(error.code, str(error), param=error.param, event_id=id_of(event)))
+            self._pump.note(
+                ClientError(error.code, str(error), param=error.param, event_id=event_id_of(event))
+            )
         except ClientError as error:
-            error.event_id = id_of(event)
+            error.event_id = event_id_of(event)
             self._pump.note(error)
 
     @property
@@ -90,7 +97,7 @@ class RealtimeIntake:
         self._pump.end(reason)
 
     def _append(self, event: Message) -> None:
-        self._take_in(sound_of(event))
+        self._take_in(audio_of(event))
 
     def _take_in(self, data: bytes) -> None:
         if len(data) <= PIECE:
@@ -102,7 +109,7 @@ class RealtimeIntake:
     def _decode(self, data: bytes) -> None:
         self._pass_on(self._decoder.decode(data, self.session.encoding))
         if self._decoder.leftover:  # of another format
-            self._pump.note(stub(self._decoder.leftover))
+            self._pump.note(incomplete_sample_error(self._decoder.leftover))
 
     def _pass_on(self, clip: Clip | None) -> None:
         if clip is None:
@@ -119,7 +126,7 @@ class RealtimeIntake:
             raise commit_empty(received - self._since)
         self._since = received
         self._pump.commit()
-        self._pump.note(Committed(id_of(event)))
+        self._pump.note(Committed(event_id_of(event)))
 
     def _clear(self, event: Message) -> None:
         self._pass_on(self._decoder.drain())
@@ -138,10 +145,10 @@ class RealtimeIntake:
         self._pump.note(Updated(self.session, f"{type_}d"))
 
     def _retrieve(self, event: Message) -> None:
-        self._pump.note(Retrieved(_item_id(event), id_of(event)))
+        self._pump.note(Retrieved(_item_id(event), event_id_of(event)))
 
     def _delete(self, event: Message) -> None:
-        self._pump.note(Deleted(_item_id(event), id_of(event)))
+        self._pump.note(Deleted(_item_id(event), event_id_of(event)))
 
     def _refuse_to_respond(self, event: Message) -> None:
         problem = "This server transcribes: it has no model that could respond."

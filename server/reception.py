@@ -5,8 +5,7 @@ import logging
 from pathlib import Path
 from typing import Final
 
-from server.auth import Gate
-from server.client_secrets import ClientSecrets
+from server.auth import Gate, Mint
 from server.key_file import KeyFile, KeyFileError
 from server.keys import Key, Keys, check_different, keys_of_text
 from server.metrics import Metrics
@@ -19,17 +18,21 @@ LOOK_SECONDS: Final = 1.0  # between two looks at the file, and at who is in
 
 
 class Reception:
-    """Raises KeyFileError."""
+    """Keys, tokens and the gate of one server.
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    mints: further issuers of short-lived secrets that the gate accepts, beside the tokens
+
+    Raises KeyFileError.
+    """
+
+    def __init__(self, settings: Settings, metrics: Metrics, *mints: Mint) -> None:
         self._metrics = metrics
         self._own = keys_of_text(settings.api_keys.get_secret_value())
         self._file = KeyFile(Path(settings.api_keys_file)) if settings.api_keys_file else None
         self._keys = Keys(self._all(self._file.changed() if self._file else None))
         asked_for = self._keys if settings.has_keys else None
         self.tokens = Tokens(settings.token_secret.get_secret_value(), asked_for)
-        self.secrets = ClientSecrets()
-        self.gate = Gate(asked_for, self.tokens, self.secrets)
+        self.gate = Gate(asked_for, self.tokens, *mints)
         metrics.keys.set_function(lambda: len(self._keys))
 
     async def watch(self) -> None:

@@ -7,10 +7,9 @@ from typing import Any, Final, Literal, TypeVar
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from asr.hypothesis import Options, OptionsError, Task
+from asr.hypothesis import MAX_PROMPT_CHARS, Options, OptionsError, Task
 from server.http_error import HttpError, invalid, missing
 from server.languages import code_of
-from server.preferences import MAX_PROMPT
 from stream.options import SessionOptions
 from vad.options import OptionError
 
@@ -45,7 +44,7 @@ class TranslationFields(_Fields):
         max_length=256,
         description="A name of /v1/models; any other means the default, as whisper-1 does",
     )
-    prompt: str | None = Field(None, description=f"its last {MAX_PROMPT} characters count")
+    prompt: str | None = Field(None, description=f"its last {MAX_PROMPT_CHARS} characters count")
     response_format: Literal["json", "text", "srt", "verbose_json", "vtt"] = "json"
     temperature: float = Field(0.0, ge=0, le=1)
     url: str | None = Field(
@@ -176,7 +175,7 @@ def _code(name: str, param: str) -> str:
 
 
 def _options(given: TranslationFields, asr: dict[str, Any]) -> Options:
-    prompt = given.prompt and given.prompt[-MAX_PROMPT:]
+    prompt = given.prompt and given.prompt[-MAX_PROMPT_CHARS:]
     try:
         return Options(prompt=prompt, temperature=given.temperature, **asr)
     except OptionsError as error:

@@ -7,7 +7,7 @@ from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server.envelope import GONE, answer
+from server.exception_handlers import GONE, error_response
 from server.http_error import HttpError
 from server.upload import Body
 
@@ -28,7 +28,7 @@ class SmallBody:
         try:
             body = await _read(Request(scope, receive))
         except HttpError as error:
-            await answer(error)(scope, receive, send)
+            await error_response(error)(scope, receive, send)
             return
         except ClientDisconnect:
             await Response(status_code=GONE)(scope, receive, send)

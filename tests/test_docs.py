@@ -15,7 +15,16 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import server.errors
 from asr.guards import NAMES, Guards
-from asr.hypothesis import LONGEST_HOTWORD, MOST_HOTWORDS, Description, Hypothesis, Options, Task, Word
+from asr.hypothesis import (
+    LONGEST_HOTWORD,
+    MAX_PROMPT_CHARS,
+    MOST_HOTWORDS,
+    Description,
+    Hypothesis,
+    Options,
+    Task,
+    Word,
+)
 from audio.clip import Clip, ms_from_samples
 from audio.codecs import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, Format
 from audio.errors import AudioError
@@ -40,7 +49,6 @@ from server.intake import Intake
 from server.metrics import Metrics
 from server.preferences import (
     LONGEST_TURN_MS,
-    MAX_PROMPT,
     OPTIONAL_EVENTS,
     SHORTEST_TURN_MS,
     Preferences,
@@ -252,7 +260,7 @@ def test_the_other_ranges_of_session_update_are_those_of_the_page() -> None:
     assert SETTINGS_ROWS["channels"][2] == f"1 to {MAX_CHANNELS}"
     assert SETTINGS_ROWS["hotwords"][2] == f"at most {MOST_HOTWORDS} of {LONGEST_HOTWORD} characters"
     assert codes(SETTINGS_ROWS["task"][2]) == list(get_args(Task))
-    assert SETTINGS_ROWS["prompt"][2] == f"at most {MAX_PROMPT} characters"
+    assert SETTINGS_ROWS["prompt"][2] == f"at most {MAX_PROMPT_CHARS} characters"
     assert codes(SETTINGS_ROWS["format"][2]) == list(Format)
 
 

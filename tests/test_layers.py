@@ -43,7 +43,7 @@ ASYNCHRONOUS: Final = {
 ASK_FOR_A_GPU: Final = {"asr/models.py", "asr/memory.py"}
 PURE_DOORS: Final = {
     *(f"server/{name}.py" for name in ("wire", "preferences", "intake", "errors", "settings")),
-    *(f"server/{name}.py" for name in ("catalogue", "shelf")),
+    *(f"server/{name}.py" for name in ("catalogue", "shelf", "json_messages")),
     *(f"server/realtime_{name}.py" for name in ("session", "intake", "notes", "wire", "items")),
     *(f"server/{name}.py" for name in ("http_error", "languages", "multipart")),
     *(f"server/{name}.py" for name in ("rest_request", "rest_answer", "rest_schema")),

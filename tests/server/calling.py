@@ -16,8 +16,9 @@ from asr.hypothesis import Description
 from audio.clip import Samples
 from server.admission import Admission
 from server.engine import Engine, State
-from server.envelope import add_envelope
+from server.exception_handlers import add_exception_handlers
 from server.metrics import Metrics
+from server.request_id import RequestMiddleware
 from server.rest import RestDoor
 from server.settings import Settings
 from stream.models import Models
@@ -47,7 +48,8 @@ def rest_app(
     engine: Engine, files: Admission, settings: Settings | None = None, load_seconds: float = 60.0
 ) -> FastAPI:
     app, metrics = FastAPI(), Metrics()
-    add_envelope(app, metrics)
+    app.add_middleware(RequestMiddleware, metrics=metrics)
+    add_exception_handlers(app)
     app.include_router(RestDoor(settings or free_settings(), engine, files, metrics, load_seconds).router())
     return app
 

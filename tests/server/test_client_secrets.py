@@ -5,11 +5,12 @@ import pytest
 from fastapi import FastAPI
 
 from server.client_secrets import MOST, MOST_BYTES, MOST_OF_ONE, ClientSecrets, client_secrets_router
-from server.envelope import add_envelope
 from server.errors import ClientError
+from server.exception_handlers import add_exception_handlers
 from server.keys import Caller, Key, digest_of
 from server.metrics import Metrics
 from server.realtime_session import RealtimeSession
+from server.request_id import RequestMiddleware
 from stream.options import SessionOptions
 
 PLAIN = RealtimeSession(SessionOptions())
@@ -38,7 +39,8 @@ def secrets(clock: Clock) -> ClientSecrets:
 @pytest.fixture
 def http(secrets: ClientSecrets) -> httpx.AsyncClient:
     app = FastAPI()
-    add_envelope(app, Metrics())
+    app.add_middleware(RequestMiddleware, metrics=Metrics())
+    add_exception_handlers(app)
     app.include_router(client_secrets_router(secrets, PLAIN))
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server")
 

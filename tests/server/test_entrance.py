@@ -7,10 +7,11 @@ import pytest
 from fastapi import FastAPI, WebSocket
 
 from server.entrance import MAX_HEADER, MAX_HEADERS, MAX_URL, Entrance, check_head
-from server.envelope import add_envelope
 from server.errors import ClientError
+from server.exception_handlers import add_exception_handlers
 from server.metrics import Metrics
 from server.origins import Origins
+from server.request_id import RequestMiddleware
 from tests.server.running import Message, free_settings, serve
 
 
@@ -28,7 +29,8 @@ def app(*, on_this_machine: bool = False) -> FastAPI:
 
     origins = Origins(["https://app.example"])
     built.add_middleware(Entrance, origins=origins, on_this_machine=on_this_machine, metrics=metrics)
-    add_envelope(built, metrics)
+    built.add_middleware(RequestMiddleware, metrics=metrics)
+    add_exception_handlers(built)
     return built
 
 

@@ -9,11 +9,12 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from server.auth import Gate
-from server.envelope import add_envelope
+from server.exception_handlers import add_exception_handlers
 from server.http_error import HttpError
 from server.key_check import KeyCheck
 from server.keys import Key, Keys, caller_of, digest_of
 from server.metrics import Metrics
+from server.request_id import RequestMiddleware
 from tests.server.calling import Call
 
 
@@ -37,7 +38,8 @@ def app() -> FastAPI:
         refusals={"/other": refusal},
         metrics=metrics,
     )
-    add_envelope(built, metrics)
+    built.add_middleware(RequestMiddleware, metrics=metrics)
+    add_exception_handlers(built)
     return built
 
 

@@ -7,12 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.hypothesis import LONGEST_HOTWORD, MOST_HOTWORDS
+from asr.hypothesis import LONGEST_HOTWORD, MAX_PROMPT_CHARS, MOST_HOTWORDS
 from audio.codecs import Format
 from server.errors import ClientError
 from server.preferences import (
     LONGEST_TURN_MS,
-    MAX_PROMPT,
     OPTIONAL_EVENTS,
     SHORTEST_TURN_MS,
     Preferences,
@@ -46,7 +45,7 @@ good_turn: dict[str, st.SearchStrategy[Any]] = {
 }
 good: dict[str, st.SearchStrategy[Any]] = {
     "language": st.sampled_from(["en", "de-AT", "yue", "auto", None]),
-    "prompt": st.none() | st.text(max_size=MAX_PROMPT),
+    "prompt": st.none() | st.text(max_size=MAX_PROMPT_CHARS),
     "events": st.just("all") | st.lists(st.sampled_from([*OPTIONAL_EVENTS, "unknown"])),
     "hotwords": st.lists(st.text(max_size=LONGEST_HOTWORD), max_size=5),
     "task": st.sampled_from(["transcribe", "translate"]),
@@ -174,7 +173,7 @@ def test_the_ranges_of_the_knobs_end_where_the_document_says(name: str) -> None:
         ({"language": "en\n"}, "session.language"),
         ({"language": ""}, "session.language"),
         ({"language": 7}, "session.language"),
-        ({"prompt": "x" * (MAX_PROMPT + 1)}, "session.prompt"),
+        ({"prompt": "x" * (MAX_PROMPT_CHARS + 1)}, "session.prompt"),
         ({"words": 1}, "session.words"),
         ({"hotwords": "Parakeet"}, "session.hotwords"),
         ({"hotwords": ["x" * (LONGEST_HOTWORD + 1)]}, "session.hotwords"),

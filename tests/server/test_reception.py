@@ -8,7 +8,7 @@ import pytest
 
 from server.errors import ClientError
 from server.key_file import KeyFileError
-from server.keys import Caller, caller_of, digest_of
+from server.keys import Caller, Key, caller_of, digest_of
 from server.metrics import Metrics
 from server.reception import Reception
 from tests.server.running import free_settings
@@ -104,3 +104,23 @@ def test_one_key_under_two_names_is_an_error(path: Path) -> None:
     write(path, entry("bob", SECRET))
     with pytest.raises(KeyFileError, match="two keys are the same"):
         Reception(free_settings(api_keys=f"alice:{SECRET}", api_keys_file=str(path)), Metrics())
+
+
+class OneSecret:
+    """A mint that has issued one secret."""
+
+    def __init__(self, value: str, caller: Caller) -> None:
+        self._value = value
+        self._caller = caller
+
+    def caller_of(self, value: str) -> Caller | None:
+        return self._caller if value == self._value else None
+
+
+def test_secret_of_a_further_mint_is_accepted_while_its_key_is_valid() -> None:
+    settings = free_settings(api_keys=f"alice:{SECRET}")
+    valid = OneSecret("ek_alice", Caller(Key("alice", digest_of(SECRET)), token="1"))
+    gone = OneSecret("ek_bob", Caller(Key("bob", digest_of("the-key-of-bob")), token="2"))
+    reception = Reception(settings, Metrics(), valid, gone)
+    assert caller(reception, "ek_alice") == "alice"
+    assert caller(reception, "ek_bob") is None

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asr.hypothesis import MAX_PROMPT_CHARS
 from server.http_error import HttpError
-from server.preferences import MAX_PROMPT
 from server.rest_request import Asked, gathered, transcription_of, translation_of
 from stream.options import SessionOptions
 from vad.options import VadOptions
@@ -89,7 +89,7 @@ def test_one_language_is_a_language_and_several_are_the_models_choice(
 
 
 def test_of_a_long_prompt_the_end_counts() -> None:
-    assert asked(prompt="x" + "y" * MAX_PROMPT).session.asr.prompt == "y" * MAX_PROMPT
+    assert asked(prompt="x" + "y" * MAX_PROMPT_CHARS).session.asr.prompt == "y" * MAX_PROMPT_CHARS
 
 
 @pytest.mark.parametrize("form", ["srt", "vtt"])

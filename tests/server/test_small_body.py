@@ -6,8 +6,9 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 
-from server.envelope import add_envelope
+from server.exception_handlers import add_exception_handlers
 from server.metrics import Metrics
+from server.request_id import RequestMiddleware
 from server.small_body import MAX_BYTES, SmallBody
 from tests.server.calling import Call
 
@@ -22,7 +23,8 @@ def app() -> FastAPI:
         return len(await request.body())
 
     built.add_middleware(SmallBody, large=frozenset({"/large"}))
-    add_envelope(built, Metrics())
+    built.add_middleware(RequestMiddleware, metrics=Metrics())
+    add_exception_handlers(built)
     return built
 
 

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.responses import Response
 
-from server.envelope import add_envelope
+from server.exception_handlers import add_exception_handlers
 from server.keys import ANYONE, CALLER, Caller, Key, Keys, digest_of
 from server.metrics import Metrics
+from server.request_id import RequestMiddleware
 from server.tokens import Tokens, tokens_router
 from tests.server.test_keys import Clock
 
@@ -91,7 +92,8 @@ def asked_by(caller: Caller) -> httpx.AsyncClient:
         return await call_next(request)
 
     app.add_middleware(BaseHTTPMiddleware, dispatch=let_in)
-    add_envelope(app, Metrics())
+    app.add_middleware(RequestMiddleware, metrics=Metrics())
+    add_exception_handlers(app)
     app.include_router(tokens_router(Tokens(SECRET, KEYS)))
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here")
 

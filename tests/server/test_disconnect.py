@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from starlette.requests import ClientDisconnect
 
-from server.hang_up import until_hung_up
+from server.disconnect import cancel_on_disconnect
 
 
 class Telephone:
@@ -19,7 +19,7 @@ class Telephone:
 
 
 async def test_work_that_ends_first_is_left_alone() -> None:
-    async with until_hung_up(Telephone()):
+    async with cancel_on_disconnect(Telephone()):
         await asyncio.sleep(0)
 
 
@@ -27,19 +27,19 @@ async def test_hanging_up_cancels_the_work() -> None:
     telephone = Telephone()
     telephone.hung_up.set()
     with pytest.raises(ClientDisconnect):
-        async with until_hung_up(telephone):
+        async with cancel_on_disconnect(telephone):
             await asyncio.Event().wait()
 
 
 @pytest.mark.parametrize("error", [ValueError, TimeoutError, asyncio.CancelledError])
 async def test_errors_of_the_work_come_out_as_they_are(error: type[BaseException]) -> None:
     with pytest.raises(error):
-        async with until_hung_up(Telephone()):
+        async with cancel_on_disconnect(Telephone()):
             raise error
 
 
 async def test_nobody_listens_any_more_afterwards() -> None:
-    async with until_hung_up(Telephone()):
+    async with cancel_on_disconnect(Telephone()):
         pass
     await asyncio.sleep(0)
-    assert [task for task in asyncio.all_tasks() if "hanging up" in task.get_name()] == []
+    assert [task for task in asyncio.all_tasks() if "disconnect" in task.get_name()] == []

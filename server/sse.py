@@ -1,49 +1,25 @@
-"""Hanging up: a client that goes away ends the work that was done for it."""
+"""Server-sent events as a response."""
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, aclosing
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from server.disconnect import cancel_on_disconnect
+
 log = logging.getLogger(__name__)
 
 
-@asynccontextmanager
-async def until_hung_up(receive: Receive) -> AsyncIterator[None]:
-    """Cancels what stands in it when the client goes away, and then raises ClientDisconnect.
-
-    receive: of a request whose body was read to its end
-    """
-    loop = asyncio.get_running_loop()
-    ending = asyncio.timeout(None)
-
-    async def watch() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        ending.reschedule(loop.time())
-
-    try:
-        async with ending:
-            watcher = asyncio.create_task(watch(), name="watch for hanging up")
-            try:
-                yield
-            finally:
-                watcher.cancel()
-    except TimeoutError:
-        if not ending.expired():
-            raise
-        raise ClientDisconnect from None
-
-
 class EventStream(StreamingResponse):
-    """Server-sent events, sent as they come.
+    """A response of server-sent events, each sent as soon as it is there.
 
-    holding: what is held until the last one has left
-    send_timeout: seconds after which a client that does not read is left
+    events: whole events, encoded
+    holding: resources that are released when the response has ended
+    send_timeout: seconds after which a send to a client that does not read is given up
     """
 
     media_type = "text/event-stream"
@@ -69,7 +45,7 @@ class EventStream(StreamingResponse):
         async with self._holding:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             try:
-                async with until_hung_up(receive), aclosing(self._events) as events:
+                async with cancel_on_disconnect(receive), aclosing(self._events) as events:
                     async for event in events:
                         await send_part(event, more=True)
                     await send_part(b"", more=False)

@@ -1,0 +1,122 @@
+"""FileEndpoint: what HTTP endpoints that transcribe a file share, whatever protocol they speak."""
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from typing import IO, Final
+
+from fastapi import APIRouter, Request
+
+from asr.hypothesis import Description
+from server.accounts import Meter
+from server.admission import Admission
+from server.engine import Engine
+from server.errors import ClientError, in_openai_words, model_unavailable, models_not_ready, restarting
+from server.exception_handlers import http_error_of
+from server.fetch import fetched
+from server.file_transcriber import FileTranscriber
+from server.http_error import invalid, missing
+from server.metrics import Metrics
+from server.recognizers import Unavailable
+from server.settings import Settings
+from stream.models import Models
+
+log = logging.getLogger(__name__)
+
+LOAD_SECONDS: Final = 60.0  # for which a request waits for a model that is being loaded
+
+
+class FileEndpoint(ABC):
+    """Admission, download, models and shutdown for requests that bring a file.
+
+    A protocol derives from it: it reads the request, uses these parts, and writes the response.
+
+    files: the admission of files that are uploaded or transcribed
+    load_seconds: how long a request waits for a model that is being loaded
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        files: Admission,
+        metrics: Metrics,
+        load_seconds: float = LOAD_SECONDS,
+    ) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._files = files
+        self._metrics = metrics
+        self._load_seconds = load_seconds
+
+    @abstractmethod
+    def router(self) -> APIRouter:
+        """Return the routes of the protocol."""
+
+    def _admit(self, stack: AsyncExitStack, request: Request) -> Meter:
+        """Count the request against all limits until the stack is left; return the meter of its key.
+
+        Raises HttpError while models load, while the server stops, and where a limit is reached.
+        """
+
+        def finish() -> None:
+            """Do nothing when the server drains: a file that was begun is finished."""
+
+        try:
+            if not self._engine.ready:
+                raise models_not_ready()
+            self._files.check(request.scope)
+            stack.enter_context(self._files.admit(finish))
+            return stack.enter_context(self._files.limits.account(request.scope))
+        except ClientError as error:
+            raise http_error_of(in_openai_words(error)) from None
+
+    async def _download(self, stack: AsyncExitStack, url: str | None) -> IO[bytes]:
+        """Download the file at `url` and keep it until the stack is left. Raises HttpError."""
+        if url is None:
+            raise missing("file")
+        if not self._settings.fetch_urls:
+            message = "This server fetches nothing: send the file itself."
+            raise invalid(message, "url", "remote_content_error")
+        private, limit = self._settings.fetch_private, self._settings.max_upload_bytes
+        return await stack.enter_async_context(fetched(url, limit, private=private))
+
+    async def _borrow(self, stack: AsyncExitStack, asked: str) -> tuple[Models, Description]:
+        """Borrow the models until the stack is left: those of the name, or the default for an unknown name.
+
+        Raises HttpError where they cannot be used, or are not loaded in time.
+        """
+        recognizers = self._engine.recognizers
+        name = recognizers.resolve(asked) or recognizers.default
+        try:
+            async with asyncio.timeout(self._load_seconds):
+                return await stack.enter_async_context(self._engine.borrow(name))
+        except TimeoutError:
+            error = models_not_ready(f"The model {name} is still being loaded.")
+        except Unavailable as why:
+            log.info("cannot lend %s: %s", name, why)
+            error = model_unavailable(f"The model {name} cannot be used now: /ready says why.")
+        raise http_error_of(error)
+
+    def _transcriber(self, file: IO[bytes], meter: Meter) -> FileTranscriber:
+        """Return the transcriber of one file, whose audio is counted by `meter`."""
+        return FileTranscriber(
+            file,
+            max_seconds=self._settings.max_file_seconds,
+            count=meter.count,
+            observe=self._metrics.observe_event,
+        )
+
+    @contextmanager
+    def _answered_at_shutdown(self) -> Iterator[None]:
+        """Turn a cancellation by the shutdown of the server into an HttpError, so that it is answered."""
+        try:
+            yield
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self._files.draining or task is None:
+                raise
+            task.uncancel()
+            raise http_error_of(restarting()) from None

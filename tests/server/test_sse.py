@@ -1,0 +1,90 @@
+"""EventStream: events leave as they come, and what it holds is released at its end."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
+from typing import Any
+
+from server.sse import EventStream
+
+FOR_EVER = 60.0  # seconds
+
+
+class Connection:
+    """One request. `reads` is cleared by a client that does not read, `gone` is set by a disconnect."""
+
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+        self.reads = asyncio.Event()
+        self.reads.set()
+        self.gone = asyncio.Event()
+        self.released = False
+
+    async def run(self, events: AsyncGenerator[bytes, None], send_timeout: float = FOR_EVER) -> None:
+        holding = AsyncExitStack()
+        holding.callback(setattr, self, "released", True)
+        stream = EventStream(events, holding, headers={"x-model": "m"}, send_timeout=send_timeout)
+        await stream({"type": "http"}, self._receive, self._send)
+
+    @property
+    def pieces(self) -> list[bytes]:
+        return [message["body"] for message in self.sent[1:]]
+
+    async def _receive(self) -> Any:
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Any) -> None:
+        await self.reads.wait()
+        self.sent.append(message)
+
+
+async def test_each_event_is_a_piece_and_the_end_is_said() -> None:
+    connection = Connection()
+
+    async def events() -> AsyncGenerator[bytes, None]:
+        yield b"data: 1\n\n"
+        assert connection.pieces == [b"data: 1\n\n"]
+        yield b"data: 2\n\n"
+        assert not connection.released
+
+    await connection.run(events())
+    headers = dict(connection.sent[0]["headers"])
+    assert headers[b"content-type"] == b"text/event-stream; charset=utf-8"
+    assert (headers[b"cache-control"], headers[b"x-model"]) == (b"no-cache", b"m")
+    assert connection.pieces == [b"data: 1\n\n", b"data: 2\n\n", b""]
+    assert [message["more_body"] for message in connection.sent[1:]] == [True, True, False]
+    assert connection.released
+
+
+async def test_disconnect_closes_the_events_and_releases() -> None:
+    connection = Connection()
+    closed = False
+
+    async def events() -> AsyncGenerator[bytes, None]:
+        nonlocal closed
+        try:
+            yield b"data: 1\n\n"
+            connection.gone.set()
+            await asyncio.Event().wait()
+        finally:
+            closed = True
+
+    await connection.run(events())
+    assert (connection.pieces, closed, connection.released) == ([b"data: 1\n\n"], True, True)
+
+
+async def test_client_that_does_not_read_is_left() -> None:
+    connection = Connection()
+    closed = False
+
+    async def events() -> AsyncGenerator[bytes, None]:
+        nonlocal closed
+        try:
+            connection.reads.clear()
+            yield b"data: 1\n\n"
+        finally:
+            closed = True
+
+    await connection.run(events(), send_timeout=0.01)
+    assert (connection.pieces, closed, connection.released) == ([], True, True)

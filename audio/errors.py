@@ -48,7 +48,7 @@ class DamagedFile(InvalidAudio):
     param = "file"
 
 
-class RingFull(AudioError):
+class SampleBufferFull(AudioError):
     """There is no room for these samples; none of them was taken in."""
 
     code = "buffer_overflow"

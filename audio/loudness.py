@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 
 from audio.clip import Samples
-from audio.ring import Ring
+from audio.sample_buffer import SampleBuffer
 
 BLOCK: Final = 160  # samples, 10 ms: the resolution
 SPAN: Final = 10  # blocks, 100 ms: what has to be quiet; a closure inside a word is shorter
@@ -21,6 +21,6 @@ def quietest(samples: Samples) -> int:
     return (int(np.argmin(total[SPAN:] - total[:-SPAN])) + SPAN // 2) * BLOCK
 
 
-def quietest_within(ring: Ring, low: int, high: int) -> int:
+def quietest_within(ring: SampleBuffer, low: int, high: int) -> int:
     """The same of the samples [low, high) of a stream, as one of its samples."""
     return low + quietest(ring.read(low, high))

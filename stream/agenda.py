@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from asr.hypothesis import Request
 from audio.clip import Clip
-from audio.ring import Ring
+from audio.sample_buffer import SampleBuffer
 from stream.options import SessionOptions
 from stream.utterance import Job, Kind, Utterance
 
@@ -17,7 +17,7 @@ class Agenda:
     name: of the session, which tells its utterances from those of others
     """
 
-    def __init__(self, ring: Ring, name: str) -> None:
+    def __init__(self, ring: SampleBuffer, name: str) -> None:
         self._ring = ring
         self._name = name
         self._finals: deque[Job] = deque()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from audio.clip import Samples
-from audio.ring import Ring
+from audio.sample_buffer import SampleBuffer
 from stream.entry import (
     CameBack,
     Command,
@@ -119,7 +119,7 @@ class _Retold:
     def __init__(self) -> None:
         self.number = 0
         self.messages: list[tuple[Mapping[str, Any], Samples | None]] = []
-        self._sound: Ring | None = None
+        self._sound: SampleBuffer | None = None
         self._waiting: list[tuple[Kept, Samples]] = []
 
     def take(self, entry: Entry) -> None:
@@ -138,7 +138,7 @@ class _Retold:
             self.messages.clear()
             self.number = opened.number
         if self._sound is None or self._sound.end != state.received:
-            self._sound = Ring(LONGEST)
+            self._sound = SampleBuffer(LONGEST)
             self._sound.skip_to(state.sound_from)
             self._sound.append(sound[len(sound) - (state.received - state.sound_from) :])
         first = 0

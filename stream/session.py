@@ -15,7 +15,7 @@ from typing import Final
 from asr.hypothesis import Hypothesis
 from audio.clip import HOP, SAMPLE_RATE, Clip, Samples
 from audio.loudness import quietest_within
-from audio.ring import Ring
+from audio.sample_buffer import SampleBuffer
 from stream.agenda import Agenda
 from stream.backlog import Backlog
 from stream.controls import Action, Controls
@@ -42,7 +42,7 @@ class Session:
         self.options = options
         self.received = 0  # samples
         self.ended = False
-        self.ring = Ring(RING_CAPACITY)
+        self.ring = SampleBuffer(RING_CAPACITY)
         self.taken = 0  # samples handed out as hops
         self._quietest = partial(quietest_within, self.ring)
         self.segmenter = Segmenter(options.vad, self._quietest)

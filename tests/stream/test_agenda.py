@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from audio.clip import Clip
-from audio.ring import Ring
+from audio.sample_buffer import SampleBuffer
 from stream.agenda import Agenda
 from stream.options import SessionOptions
 from stream.partials import Partials
@@ -24,7 +24,7 @@ class Making:
     """An agenda of a stream of four seconds, and an utterance under way in it since 1,000."""
 
     def __init__(self, name: str = "5f1c") -> None:
-        ring = Ring(100 * SECOND)
+        ring = SampleBuffer(100 * SECOND)
         ring.append(sound((True, 4 * SECOND)))
         self.agenda = Agenda(ring, name)
         self.utterance = Utterance(2, 1_000, Partials(1_000, SECOND))
@@ -141,7 +141,7 @@ def test_a_job_hears_its_clip_and_names_its_utterance(name: str, utterance: str)
 
 def test_a_long_utterance_is_looked_at_piece_by_piece_where_that_is_cheaper(making: Making) -> None:
     making = Making()
-    ring = Ring(100 * SECOND)
+    ring = SampleBuffer(100 * SECOND)
     ring.append(sound((True, 12 * SECOND)))
     making.agenda = Agenda(ring, "")
     making.plan(None, 12 * SECOND)

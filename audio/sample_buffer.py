@@ -6,12 +6,12 @@ from typing import Final
 import numpy as np
 
 from audio.clip import Samples
-from audio.errors import RingFull
+from audio.errors import SampleBufferFull
 
 GRAIN: Final = 512  # samples: neighbours that fit into this together are joined
 
 
-class Ring:
+class SampleBuffer:
     """The samples of a stream from `start` to `end`, at most `capacity` of them.
 
     When it is full, `append` raises RingFull and takes in nothing: the caller must hold audio back until
@@ -36,7 +36,7 @@ class Ring:
         """Takes in the next samples, float32 (n,), which nobody may change afterwards. Raises RingFull."""
         count = len(samples)
         if self.end + count - self.start > self.capacity:
-            raise RingFull(f"no room for {count} samples: {len(self)} of {self.capacity} are held")
+            raise SampleBufferFull(f"no room for {count} samples: {len(self)} of {self.capacity} are held")
         if not count:
             return
         if self._chunks and count + self.end - self._starts[-1] <= GRAIN:

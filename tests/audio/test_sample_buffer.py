@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audio.clip import Samples
-from audio.errors import AudioError, RingFull
-from audio.ring import GRAIN, Ring
+from audio.errors import AudioError, SampleBufferFull
+from audio.sample_buffer import GRAIN, SampleBuffer
 
 
 def stream(start: int, end: int) -> Samples:
@@ -18,8 +18,8 @@ def stream(start: int, end: int) -> Samples:
     return np.arange(start, end, dtype=np.float32)
 
 
-def filled(*sizes: int, capacity: int = 100_000) -> Ring:
-    ring = Ring(capacity)
+def filled(*sizes: int, capacity: int = 100_000) -> SampleBuffer:
+    ring = SampleBuffer(capacity)
     for size in sizes:
         ring.append(stream(ring.end, ring.end + size))
     return ring
@@ -38,12 +38,12 @@ def test_it_agrees_with_an_array_that_never_forgets(
     operations: list[tuple[str, int]], fraction: float
 ) -> None:
     capacity = 5_000
-    ring, everything, wanted = Ring(capacity), stream(0, 0), 0
+    ring, everything, wanted = SampleBuffer(capacity), stream(0, 0), 0
     for verb, number in operations:
         if verb == "append":
             samples = stream(len(everything), len(everything) + number)
             if len(ring) + number > capacity:
-                with pytest.raises(RingFull):
+                with pytest.raises(SampleBufferFull):
                     ring.append(samples)
             else:
                 ring.append(samples)
@@ -63,7 +63,7 @@ def test_it_agrees_with_an_array_that_never_forgets(
 
 
 def test_an_empty_ring_has_nothing_to_read() -> None:
-    ring = Ring(10)
+    ring = SampleBuffer(10)
     assert (ring.start, ring.end, len(ring)) == (0, 0, 0)
     assert len(ring.read(0, 0)) == 0
     with pytest.raises(IndexError):
@@ -103,7 +103,7 @@ def test_after_forgetting_all_the_stream_goes_on() -> None:
 
 def test_a_full_ring_takes_nothing_and_loses_nothing() -> None:
     ring = filled(60, 40, capacity=100)
-    with pytest.raises(RingFull) as error:
+    with pytest.raises(SampleBufferFull) as error:
         ring.append(stream(100, 101))
     assert isinstance(error.value, AudioError)
     assert (error.value.code, error.value.param) == ("buffer_overflow", "audio")
@@ -127,7 +127,7 @@ def test_what_was_read_is_the_readers_own(start: int, end: int) -> None:
 def test_a_small_view_does_not_keep_a_large_array_alive() -> None:
     large = stream(0, 100_000)
     alive = weakref.ref(large)
-    ring = Ring(1_000)
+    ring = SampleBuffer(1_000)
     ring.append(large[:600])
     del large
     assert alive() is None
@@ -137,7 +137,7 @@ def test_samples_that_come_one_by_one_cost_little_more_than_themselves() -> None
     samples = 20_000
     one = np.zeros(1, np.float32)
     tracemalloc.start()
-    ring = Ring(samples)
+    ring = SampleBuffer(samples)
     for _ in range(samples):
         ring.append(one.copy())
     held, _ = tracemalloc.get_traced_memory()

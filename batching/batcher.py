@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Generic, Self, TypeVar
 
-from batching.errors import Closed, ModelBroken, ModelDied, QueueFull
+from batching.errors import BatcherClosed, ModelBroken, ModelDied, QueueFull
 from batching.fair_queue import FairQueue
 from batching.worker import Worker
 
@@ -25,7 +25,7 @@ LIVE_SECONDS: Final = 5.0  # after the last other item, in which BULK still keep
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class BatchedItem:
     """What is told of an item in a batch. waited: seconds until it began."""
 
     priority: int
@@ -33,11 +33,11 @@ class Taken:
     item: object = field(default=None, compare=False, repr=False)
 
 
-def _unobserved(batch: Sequence[Taken]) -> None:
+def _unobserved(batch: Sequence[BatchedItem]) -> None:
     pass
 
 
-def _untimed(batch: Sequence[Taken], seconds: float) -> None:
+def _untimed(batch: Sequence[BatchedItem], seconds: float) -> None:
     pass
 
 
@@ -104,8 +104,8 @@ class Batcher(Generic[Item, Result]):
         budget: float = float("inf"),
         seconds: float = float("inf"),
         joined_seconds: float = float("inf"),
-        observe: Callable[[Sequence[Taken]], None] = _unobserved,
-        took: Callable[[Sequence[Taken], float], None] = _untimed,
+        observe: Callable[[Sequence[BatchedItem]], None] = _unobserved,
+        took: Callable[[Sequence[BatchedItem], float], None] = _untimed,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.worker = worker
@@ -161,7 +161,7 @@ class Batcher(Generic[Item, Result]):
         Raises QueueFull, Closed.
         """
         if self._closed:
-            raise Closed("the batcher was closed")
+            raise BatcherClosed("the batcher was closed")
         waiting = len(self) - len(self._queues[BULK])
         if 0 < priority < BULK and waiting >= self.max_waiting:
             raise QueueFull(f"{waiting} items wait already")
@@ -216,7 +216,7 @@ class Batcher(Generic[Item, Result]):
         finally:  # also when whoever leaves is cancelled meanwhile
             await self.worker.close()
             for ticket in [*self._running, *(ticket for queue in self._queues for ticket in queue)]:
-                ticket.tell(Closed("the batcher was closed"))
+                ticket.tell(BatcherClosed("the batcher was closed"))
 
     async def _run(self) -> None:
         while True:
@@ -235,7 +235,7 @@ class Batcher(Generic[Item, Result]):
         for ticket in batch:
             ticket.tries += 1
         try:
-            taken = [Taken(each.priority, began - each.posted, each.item) for each in batch]
+            taken = [BatchedItem(each.priority, began - each.posted, each.item) for each in batch]
             self._observe(taken)
             results = await self.worker.run([ticket.item for ticket in batch])
             seconds = self._clock() - began

@@ -24,7 +24,7 @@ class ModelDied(BatchingError):
     tries: ClassVar[int] = 3
 
 
-class Overdue(ModelDied):
+class DeadlineExceeded(ModelDied):
     """The model did not answer in time; its process, where it has one, was killed. Others wait meanwhile, so
     that an item has fewer tries."""
 
@@ -35,7 +35,7 @@ class ModelBroken(BatchingError):
     """The model is of no more use, and cannot be had again in this process."""
 
 
-class Closed(BatchingError):
+class BatcherClosed(BatchingError):
     """The batcher was closed before this item's turn came."""
 
 

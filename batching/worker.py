@@ -14,9 +14,9 @@ from contextlib import suppress
 from functools import partial
 from typing import Final, Generic, Protocol
 
-from batching.child import Build, Call, Child, Describe, Item, Model, Result, step_back
-from batching.errors import ModelBroken, ModelDied, Overdue, breaks_its_process
-from batching.lane import FOR_EVER, Lane
+from batching.deadline_thread import FOR_EVER, DeadlineThread
+from batching.errors import DeadlineExceeded, ModelBroken, ModelDied, breaks_its_process
+from batching.model_process import Build, Call, Describe, Item, Model, ModelProcess, Result, lower_priority
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def _ever(items: object) -> float:
     return FOR_EVER
 
 
-class Watcher(Protocol):
+class WorkerObserver(Protocol):
     """Is told on the event loop how a model fares once it was built."""
 
     def restarting(self, why: str, /) -> None:
@@ -53,7 +53,7 @@ class Watcher(Protocol):
         ...
 
 
-class Unwatched:
+class NullObserver:
     def restarting(self, why: str) -> None:
         pass
 
@@ -98,7 +98,7 @@ class ThreadWorker(Generic[Model, Item, Result]):
         describe: Describe[Model] = _nothing,
         deadline: Deadline[Item] = _ever,
         most_failures: int = NO_LIMIT,
-        watcher: Watcher | None = None,
+        watcher: WorkerObserver | None = None,
     ) -> None:
         self.description: object = None
         self._build = build
@@ -107,8 +107,8 @@ class ThreadWorker(Generic[Model, Item, Result]):
         self._describe = describe
         self._deadline = deadline
         self._most_failures = most_failures
-        self._watcher = watcher or Unwatched()
-        self._lane = Lane(name, step_back)
+        self._watcher = watcher or NullObserver()
+        self._lane = DeadlineThread(name, lower_priority)
         self._failures = 0  # in a row
         self._broken: str | None = None
         self.model: Model
@@ -125,7 +125,7 @@ class ThreadWorker(Generic[Model, Item, Result]):
         except Exception as error:
             self._failures += 1
             if (
-                isinstance(error, Overdue)
+                isinstance(error, DeadlineExceeded)
                 or breaks_its_process(error)
                 or self._failures >= self._most_failures
             ):
@@ -137,7 +137,7 @@ class ThreadWorker(Generic[Model, Item, Result]):
     async def close(self) -> None:
         self._lane.end()
         if self._broken is None:
-            with suppress(Overdue):
+            with suppress(DeadlineExceeded):
                 await self._lane.join(CLOSE_SECONDS)
 
     def _give_up(self, error: Exception) -> None:
@@ -162,19 +162,19 @@ class ProcessWorker(Generic[Model, Item, Result]):
         describe: Describe[Model] = _nothing,
         deadline: Deadline[Item] = _ever,
         backoff: float = BACKOFF,
-        watcher: Watcher | None = None,
+        watcher: WorkerObserver | None = None,
     ) -> None:
         self.description: object = None
         self.restarts = 0
-        self._new_child: Callable[[], Child[Model, Item, Result]] = partial(
-            Child, build, call, describe, name
+        self._new_child: Callable[[], ModelProcess[Model, Item, Result]] = partial(
+            ModelProcess, build, call, describe, name
         )
         self._name = name
         self._deadline = deadline
         self._backoff = backoff
-        self._watcher = watcher or Unwatched()
+        self._watcher = watcher or NullObserver()
         self._child = self._new_child()
-        self._lane = Lane(f"{name}-pipe")  # one for each process: it may never come back from it
+        self._lane = DeadlineThread(f"{name}-pipe")  # one for each process: it may never come back from it
         self._mourning: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
         self._load_seconds = LOAD_SECONDS
@@ -211,19 +211,19 @@ class ProcessWorker(Generic[Model, Item, Result]):
         if self._mourning is not None:
             self._mourning.cancel()
         self._child.kill()
-        self._lane.end(self._child.bury)
+        self._lane.end(self._child.reap)
         try:
             await self._lane.join(CLOSE_SECONDS)
-        except Overdue:
+        except DeadlineExceeded:
             log.error("the process %s of %s does not end", self.pid, self._name)
 
     async def _load(self, seconds: float) -> None:
         self.description = await self._lane.call(seconds, self._child.start)
         self._mourning = asyncio.create_task(self._mourn(self._child), name=f"{self._name} process")
 
-    async def _mourn(self, child: Child[Model, Item, Result]) -> None:
+    async def _mourn(self, child: ModelProcess[Model, Item, Result]) -> None:
         """Starts it again if it dies while nobody asks anything of it."""
-        end = Lane(f"{self._name}-end")
+        end = DeadlineThread(f"{self._name}-end")
         try:
             await end.call(FOR_EVER, child.wait)
         finally:
@@ -240,9 +240,9 @@ class ProcessWorker(Generic[Model, Item, Result]):
             self._deaths += 1
             self.restarts += 1
             self._child.kill()
-            self._lane.end(self._child.bury)
+            self._lane.end(self._child.reap)
             await asyncio.sleep(self._pause())
-            self._child, self._lane = self._new_child(), Lane(f"{self._name}-pipe")
+            self._child, self._lane = self._new_child(), DeadlineThread(f"{self._name}-pipe")
             try:
                 await self._load(self._load_seconds)
             except Exception as error:  # told below, or mended by the next load

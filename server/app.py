@@ -12,7 +12,7 @@ from fastapi import FastAPI, Response
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 
-from batching.batcher import Taken
+from batching.batcher import BatchedItem
 from server import logs
 from server.accounts import Accounts
 from server.addresses import Addresses
@@ -132,7 +132,7 @@ def _engine(
     overload: Overload,
     tracer: "Tracer | None",
 ) -> Engine:
-    def batch_took(batch: Sequence[Taken], seconds: float) -> None:
+    def batch_took(batch: Sequence[BatchedItem], seconds: float) -> None:
         metrics.batch_seconds.observe(seconds)
         if tracer is not None:
             tracer.batch(batch, seconds)

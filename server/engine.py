@@ -15,7 +15,7 @@ import numpy as np
 
 from asr.hypothesis import Description
 from audio.clip import HOP
-from batching.batcher import Batcher, Taken
+from batching.batcher import BatchedItem, Batcher
 from server.engine_options import EngineOptions
 from server.health import Health
 from server.lives import Asr
@@ -66,9 +66,9 @@ class Engine:
         on_failure: Callable[[], None] = lambda: None,
         *,
         health: Health | None = None,
-        observe: Callable[[Sequence[Taken]], None] = lambda batch: None,
-        batch_took: Callable[[Sequence[Taken], float], None] = lambda batch, seconds: None,
-        step_took: Callable[[Sequence[Taken], float], None] = lambda batch, seconds: None,
+        observe: Callable[[Sequence[BatchedItem]], None] = lambda batch: None,
+        batch_took: Callable[[Sequence[BatchedItem], float], None] = lambda batch, seconds: None,
+        step_took: Callable[[Sequence[BatchedItem], float], None] = lambda batch, seconds: None,
         tally: Callable[[Kind, Fate], None] = lambda kind, fate: None,
         account: Callable[[Closed], None] = lambda closed: None,
         on_restart: Callable[[str], None] = lambda name: None,
@@ -209,8 +209,8 @@ async def _warm_up(slots: Slots, vad: Batcher[Work, Probabilities]) -> None:
 def _recognizer(
     options: EngineOptions,
     prepare: Callable[[], None],
-    observe: Callable[[Sequence[Taken]], None],
-    took: Callable[[Sequence[Taken], float], None],
+    observe: Callable[[Sequence[BatchedItem]], None],
+    took: Callable[[Sequence[BatchedItem], float], None],
     source: str,
     watchdog: Watchdog,
 ) -> Asr:

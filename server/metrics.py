@@ -8,7 +8,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from audio.clip import seconds_from_samples
-from batching.batcher import Taken
+from batching.batcher import BatchedItem
 from stream.events import Closed, Event, Failed
 from stream.events import Final as FinalEvent
 from stream.models import Fate
@@ -124,7 +124,7 @@ class Metrics:
     def count_restart(self, model: str) -> None:
         self.restarts.labels(model).inc()
 
-    def observe_batch(self, batch: Sequence[Taken]) -> None:
+    def observe_batch(self, batch: Sequence[BatchedItem]) -> None:
         """As a recognizer's Batcher wants it."""
         self.batch_size.observe(len(batch))
         for taken in batch:

@@ -18,7 +18,7 @@ from opentelemetry.trace import Span, StatusCode, set_span_in_context
 
 from asr.hypothesis import Request
 from audio.clip import ms_from_samples
-from batching.batcher import Taken
+from batching.batcher import BatchedItem
 from stream.events import Cleared, Closed, Event, Failed, SpeechStarted, SpeechStopped
 from stream.events import Final as FinalEvent
 from stream.utterance import Kind
@@ -52,7 +52,7 @@ class Tracer:
         span = self._tracer.start_span("session", attributes={"stt.session": name, "stt.door": door})
         return SessionTrace(self, name, span) if span.is_recording() else None
 
-    def batch(self, batch: Sequence[Taken], seconds: float) -> None:
+    def batch(self, batch: Sequence[BatchedItem], seconds: float) -> None:
         """Took so many seconds, and is over now: as a recognizer's Batcher tells it."""
         if not self._utterances:
             return

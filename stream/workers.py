@@ -9,9 +9,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
 from asr.hypothesis import Description, Hypothesis, Request
-from batching.batcher import Batcher, Taken
-from batching.lane import FOR_EVER
-from batching.worker import ProcessWorker, ThreadWorker, Watcher, Worker
+from batching.batcher import BatchedItem, Batcher
+from batching.deadline_thread import FOR_EVER
+from batching.worker import ProcessWorker, ThreadWorker, Worker, WorkerObserver
 from stream.models import Models, Probabilities
 from vad.work import Work
 
@@ -33,7 +33,7 @@ def unprepared() -> None:
 
 
 def detector_worker(
-    device: str, *, streams: int, deadline: float = FOR_EVER, watcher: Watcher | None = None
+    device: str, *, streams: int, deadline: float = FOR_EVER, watcher: WorkerObserver | None = None
 ) -> "ThreadWorker[Detector, Work, Probabilities]":
     """In a thread. streams: most at once; deadline: seconds that a step may take."""
     return ThreadWorker(
@@ -50,7 +50,7 @@ def detector_batcher(
     worker: Worker[Work, Probabilities],
     *,
     streams: int,
-    took: Callable[[Sequence[Taken], float], None] = lambda batch, seconds: None,
+    took: Callable[[Sequence[BatchedItem], float], None] = lambda batch, seconds: None,
 ) -> Batcher[Work, Probabilities]:
     """Every stream has at most one step under way. took: told of the seconds of each step."""
     return Batcher(worker, max_items=streams, max_waiting=streams, stateless=False, took=took)
@@ -82,7 +82,7 @@ def recognizer_worker(
     in_process: bool = True,
     threads: int = 0,
     deadline: float = FOR_EVER,
-    watcher: Watcher | None = None,
+    watcher: WorkerObserver | None = None,
     prepare: Callable[[], None] = unprepared,
 ) -> Worker[Request, Hypothesis]:
     """Its `description` is a Report.
@@ -124,8 +124,8 @@ def recognizer_batcher(
     audio_seconds: float,
     waiting: int,
     seconds: float = float("inf"),
-    observe: Callable[[Sequence[Taken]], None] = lambda batch: None,
-    took: Callable[[Sequence[Taken], float], None] = lambda batch, seconds: None,
+    observe: Callable[[Sequence[BatchedItem]], None] = lambda batch: None,
+    took: Callable[[Sequence[BatchedItem], float], None] = lambda batch, seconds: None,
 ) -> Batcher[Request, Hypothesis]:
     """items, audio_seconds: most in one batch; seconds: that it may take; waiting: most jobs in the queue;
     observe: told of each batch that begins; took: of its seconds, when it has succeeded."""

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from batching.batcher import BULK, LIVE_SECONDS, Batcher, Taken
-from batching.errors import Closed, QueueFull
+from batching.batcher import BULK, LIVE_SECONDS, BatchedItem, Batcher
+from batching.errors import BatcherClosed, QueueFull
 
 
 class GatedWorker:
@@ -155,7 +155,7 @@ async def test_less_urgent_items_join_only_a_batch_that_stays_brief() -> None:
 async def test_an_observer_hears_of_each_batch_what_waited_how_long() -> None:
     clock = Clock()
     worker = TimedWorker(clock, 0.5)
-    heard: list[list[Taken]] = []
+    heard: list[list[BatchedItem]] = []
     async with Batcher(
         worker, max_items=8, max_waiting=8, observe=lambda batch: heard.append(list(batch)), clock=clock
     ) as batches:
@@ -164,7 +164,7 @@ async def test_an_observer_hears_of_each_batch_what_waited_how_long() -> None:
         await asyncio.sleep(0)
         worker.let_run(2)
         await asyncio.gather(first, *rest)
-        assert heard == [[Taken(0, 0.0)], [Taken(0, 0.5), Taken(2, 0.5)]]
+        assert heard == [[BatchedItem(0, 0.0)], [BatchedItem(0, 0.5), BatchedItem(2, 0.5)]]
 
 
 async def test_a_full_queue_refuses_what_is_not_most_urgent() -> None:
@@ -253,8 +253,8 @@ async def test_closing_tells_every_waiter() -> None:
         batches.post(1, collect)
         await worker.started.acquire()
         batches.post(2, collect, 2)
-    assert [type(outcome) for outcome in told] == [Closed, Closed]
-    with pytest.raises(Closed):
+    assert [type(outcome) for outcome in told] == [BatcherClosed, BatcherClosed]
+    with pytest.raises(BatcherClosed):
         batches.post(3, collect)
 
 
@@ -301,7 +301,7 @@ async def test_whoever_is_cancelled_while_closing_closes_the_model_all_the_same(
     going.cancel()
     await asyncio.wait([going])
     assert worker.closed
-    with pytest.raises(Closed):
+    with pytest.raises(BatcherClosed):
         await first[0]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from batching.batcher import BULK, Batcher
-from batching.errors import ModelBroken, ModelDied, Overdue
+from batching.errors import DeadlineExceeded, ModelBroken, ModelDied
 from batching.worker import MOST_LOADS, ProcessWorker, ThreadWorker
 
 DEADLY, HANGING, RAISING, BREAKING = -1, -2, -3, -4
@@ -146,7 +146,7 @@ async def test_a_model_that_cannot_be_built_says_why() -> None:
     ("item", "error", "why"),
     [
         (DEADLY, ModelDied, "the process of adder died while it ran a batch"),
-        (HANGING, Overdue, "no answer for 0.2 s"),
+        (HANGING, DeadlineExceeded, "no answer for 0.2 s"),
         (BREAKING, ModelDied, "CUDA error: an illegal memory access was encountered"),
     ],
     ids=["death", "hang", "device"],
@@ -254,7 +254,7 @@ async def test_a_thread_whose_model_hangs_or_whose_device_fails_is_broken(item: 
     await worker.start()
     async with Batcher(worker, max_items=8, max_waiting=8) as batches:
         told = await asyncio.gather(*(batches.submit(each) for each in (item, 1)), return_exceptions=True)
-        assert all(isinstance(each, Overdue | RuntimeError | ModelBroken) for each in told)
+        assert all(isinstance(each, DeadlineExceeded | RuntimeError | ModelBroken) for each in told)
         with pytest.raises(ModelBroken, match="adder: "):
             await batches.submit(5)
     assert [note.partition(":")[0] for note in diary.told] == ["broken"]

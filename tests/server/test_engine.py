@@ -11,7 +11,7 @@ import pytest
 
 from asr.hypothesis import Request
 from audio.clip import HOP, Clip
-from batching.errors import Closed, ModelBroken
+from batching.errors import BatcherClosed, ModelBroken
 from server.engine import Engine, State
 from server.recognizers import Unavailable
 from server.settings import Place
@@ -128,7 +128,7 @@ async def test_afterwards_everything_has_stopped() -> None:
         async with engine.borrow() as (models, _):
             pass
     assert engine.state is State.STOPPED
-    with pytest.raises(Closed):
+    with pytest.raises(BatcherClosed):
         await models.asr.submit(Request(SECOND))
     with pytest.raises(Unavailable, match="stopping"):
         await said(engine, "free")

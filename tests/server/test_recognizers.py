@@ -12,7 +12,7 @@ import pytest
 from asr.hypothesis import Description, Hypothesis, Request
 from audio.clip import Clip
 from batching.batcher import Batcher
-from batching.errors import Closed
+from batching.errors import BatcherClosed
 from server.health import Health
 from server.lives import Asr, Recognizer, State
 from server.recognizers import Recognizers, Unavailable
@@ -259,7 +259,7 @@ async def test_a_reload_is_for_new_sessions_and_the_old_one_goes_with_its_last(y
             assert (recognizers.loaded, recognizers.status("a").users) == (2, 1)
         while recognizers.loaded == 2 or not yard.workers[0].closed:
             await asyncio.sleep(0)
-        with pytest.raises(Closed):
+        with pytest.raises(BatcherClosed):
             await said(old)
         assert await used(recognizers, "a") == "/a 1"
 

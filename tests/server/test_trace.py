@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from asr.hypothesis import Hypothesis, Request
 from audio.clip import Clip
-from batching.batcher import Taken
+from batching.batcher import BatchedItem
 from server.trace import SessionTrace, Tracer
 from stream.events import Cleared, Closed, Failed, Final, SpeechStarted, SpeechStopped
 from stream.utterance import Kind
@@ -47,8 +47,8 @@ class Yard:
         return {span.name: span for span in self._memory.get_finished_spans()}
 
 
-def batch(kind: Kind) -> list[Taken]:
-    return [Taken(kind, 0.25, Request(CLIP, utterance="5f1c/1"))]
+def batch(kind: Kind) -> list[BatchedItem]:
+    return [BatchedItem(kind, 0.25, Request(CLIP, utterance="5f1c/1"))]
 
 
 def parent(span: ReadableSpan) -> int:
@@ -94,7 +94,7 @@ def test_partials_and_jobs_of_others_leave_no_spans() -> None:
     session = yard.session()
     session.told(SpeechStarted(1, 0))
     yard.tracer.batch(batch(Kind.PARTIAL), 0.5)
-    yard.tracer.batch([Taken(Kind.FINAL, 0.0, Request(CLIP, utterance="else/1"))], 0.5)
+    yard.tracer.batch([BatchedItem(Kind.FINAL, 0.0, Request(CLIP, utterance="else/1"))], 0.5)
     assert yard.spans() == {}
 
 

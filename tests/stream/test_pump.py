@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from asr.hypothesis import Hypothesis, Request
 from audio.clip import Clip, Samples
-from batching.batcher import BULK, Batcher, Taken
+from batching.batcher import BULK, BatchedItem, Batcher
 from batching.errors import ModelDied
 from batching.worker import ThreadWorker
 from stream.errors import DetectorFailed, Overloaded, StreamBroken, Unread
@@ -59,7 +59,7 @@ async def models(
     detect: Detect = detect,
     transcribe: Transcribe = transcribe,
     waiting: int = 100,
-    observe: Callable[[Sequence[Taken]], None] = lambda batch: None,
+    observe: Callable[[Sequence[BatchedItem]], None] = lambda batch: None,
 ) -> AsyncIterator[Models]:
     vad_worker = ThreadWorker(lambda: None, detect, name="vad")
     asr_worker = ThreadWorker(lambda: None, transcribe, name="asr")
@@ -385,7 +385,7 @@ class Clock:
 
 async def priorities_of(seconds: int, spoken_in: float) -> set[int]:
     """Of the jobs of a stream whose sound came within so many seconds of the clock."""
-    taken: list[Taken] = []
+    taken: list[BatchedItem] = []
     clock = Clock()
     async with models(observe=taken.extend) as shared:
         with Pump(shared, SessionOptions(), clock=clock) as pump:
@@ -415,7 +415,7 @@ async def test_a_file_that_has_waited_too_long_behind_the_others_has_its_turn_am
         asyncio.run_coroutine_threadsafe(gate.wait(), loop).result()
         return transcribe(recognizer, requests)
 
-    taken: list[Taken] = []
+    taken: list[BatchedItem] = []
     async with models(transcribe=held, observe=taken.extend) as shared:
         busy = asyncio.create_task(shared.asr.submit(Request(Clip(TALK, 0))))
         with Pump(shared, SessionOptions(eager=False), clock=lambda: 0.0, stall_seconds=0.01) as pump:
@@ -770,7 +770,7 @@ async def test_an_eager_text_that_decides_is_worked_out_once_more_while_it_catch
 
 async def test_what_is_played_once_more_is_no_file_that_is_ahead_of_the_clock() -> None:
     """Its sound comes as fast as it can be read, and somebody waits for it."""
-    taken: list[Taken] = []
+    taken: list[BatchedItem] = []
     clock = Clock()
     async with models(observe=taken.extend) as shared:
         with Pump(shared, PLAIN, clock=clock, begun=Begun(save(Session(PLAIN)))) as pump:

@@ -11,8 +11,8 @@ import pytest
 from asr.errors import ModelUnavailable
 from asr.hypothesis import Hypothesis, Request
 from audio.clip import HOP, Clip
-from batching.batcher import Taken
-from batching.errors import Closed
+from batching.batcher import BatchedItem
+from batching.errors import BatcherClosed
 from batching.worker import Worker
 from stream.workers import (
     Report,
@@ -81,7 +81,7 @@ async def test_a_batch_holds_no_more_items_and_seconds_than_it_may() -> None:
     worker = recognizer_worker("free", Way(device="cpu"), in_process=False)
     long = Request(Clip(np.zeros(48_000, np.float32)))
     await worker.start()
-    seen: list[Sequence[Taken]] = []
+    seen: list[Sequence[BatchedItem]] = []
     asr = recognizer_batcher(worker, items=2, audio_seconds=3.5, waiting=5, observe=seen.append)
     for request in (SECOND, SECOND, SECOND, long):
         asr.post(request, print)
@@ -97,5 +97,5 @@ async def test_load_models_lends_a_detector_and_a_recognizer() -> None:
         slot = models.slots.open()
         assert (await models.vad.submit(Work(slot, np.zeros((3, HOP), np.float32)))).shape == (3,)
         assert (await models.asr.submit(SECOND)).text == "w1 w2 w3"
-    with pytest.raises(Closed):
+    with pytest.raises(BatcherClosed):
         await models.asr.submit(SECOND)

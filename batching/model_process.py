@@ -22,13 +22,13 @@ Describe = Callable[[Model], object]
 NICENESS: Final = 5
 
 
-def step_back() -> None:
+def lower_priority() -> None:
     """Lets the event loop go first on a core that they share; only Linux can say so of one thread."""
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
-class Child(Generic[Model, Item, Result]):
+class ModelProcess(Generic[Model, Item, Result]):
     """Its calls block, and belong to one thread, but for `kill` and `wait`, which belong to any."""
 
     def __init__(
@@ -78,7 +78,7 @@ class Child(Generic[Model, Item, Result]):
         if self._process.pid is not None:
             self._process.kill()
 
-    def bury(self) -> None:
+    def reap(self) -> None:
         """What is left of one that was killed."""
         self._pipe.close()
         if self._process.pid is not None:
@@ -102,7 +102,7 @@ def _serve(
 ) -> None:
     """The process's whole life: build, then answer batch after batch until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which still wants finals from us
-    step_back()
+    lower_priority()
     try:
         model = build()
         description = describe(model)

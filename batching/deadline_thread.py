@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Final, ParamSpec, TypeVar
 
-from batching.errors import Overdue
+from batching.errors import DeadlineExceeded
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -16,7 +16,7 @@ SLICES: Final = 10
 FOR_EVER: Final = float("inf")
 
 
-class Lane:
+class DeadlineThread:
     """A daemon thread, begun with the first call: one that never returns holds up neither the event loop nor
     the end of the program. begin: called first of all in the thread."""
 
@@ -71,7 +71,7 @@ async def _within(seconds: float, future: "asyncio.Future[Result]") -> Result:
             done, _ = await asyncio.wait((future,), timeout=seconds / SLICES)
             if done:
                 return future.result()
-        raise Overdue(f"no answer for {seconds:.3g} s")
+        raise DeadlineExceeded(f"no answer for {seconds:.3g} s")
     finally:
         future.cancel()  # nobody waits for it any more
 

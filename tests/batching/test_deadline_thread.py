@@ -5,13 +5,13 @@ import threading
 
 import pytest
 
-from batching.errors import Overdue
-from batching.lane import FOR_EVER, Lane
+from batching.deadline_thread import FOR_EVER, DeadlineThread
+from batching.errors import DeadlineExceeded
 
 
 async def test_calls_run_one_after_another_in_a_thread_that_was_prepared() -> None:
     seen: list[object] = []
-    lane = Lane("lane", lambda: seen.append("begun"))
+    lane = DeadlineThread("lane", lambda: seen.append("begun"))
     await asyncio.gather(*(lane.call(FOR_EVER, seen.append, number) for number in range(5)))
     name = await lane.call(FOR_EVER, lambda: threading.current_thread().name)
     assert (seen, name) == (["begun", 0, 1, 2, 3, 4], "lane")
@@ -19,7 +19,7 @@ async def test_calls_run_one_after_another_in_a_thread_that_was_prepared() -> No
 
 
 async def test_what_a_call_raises_reaches_the_caller() -> None:
-    lane = Lane("lane")
+    lane = DeadlineThread("lane")
     with pytest.raises(ValueError, match="invalid literal"):
         await lane.call(60, int, "x")
     assert await lane.call(60, int, "7") == 7
@@ -27,8 +27,8 @@ async def test_what_a_call_raises_reaches_the_caller() -> None:
 
 
 async def test_a_call_that_takes_too_long_is_waited_for_no_longer_and_goes_on() -> None:
-    lane, gate = Lane("lane"), threading.Event()
-    with pytest.raises(Overdue, match=r"no answer for 0\.01 s"):
+    lane, gate = DeadlineThread("lane"), threading.Event()
+    with pytest.raises(DeadlineExceeded, match=r"no answer for 0\.01 s"):
         await lane.call(0.01, gate.wait)
     gate.set()
     assert await lane.call(60, gate.is_set)
@@ -37,11 +37,11 @@ async def test_a_call_that_takes_too_long_is_waited_for_no_longer_and_goes_on() 
 
 async def test_the_thread_ends_behind_what_it_was_given() -> None:
     seen: list[int] = []
-    lane, gate = Lane("lane"), threading.Event()
+    lane, gate = DeadlineThread("lane"), threading.Event()
     call = asyncio.create_task(lane.call(FOR_EVER, gate.wait))
     await asyncio.sleep(0)
     lane.end(lambda: seen.append(1))
-    with pytest.raises(Overdue):
+    with pytest.raises(DeadlineExceeded):
         await lane.join(0.01)
     gate.set()
     assert await call
@@ -50,7 +50,7 @@ async def test_the_thread_ends_behind_what_it_was_given() -> None:
 
 
 async def test_a_caller_may_stop_waiting() -> None:
-    lane, gate = Lane("lane"), threading.Event()
+    lane, gate = DeadlineThread("lane"), threading.Event()
     call = asyncio.create_task(lane.call(60, gate.wait))
     await asyncio.sleep(0)
     call.cancel()

@@ -21,8 +21,8 @@ from silero_vad import load_silero_vad  # type: ignore[import-untyped]
 
 from audio.clip import HOP, SAMPLE_RATE
 from vad.detector import Detector
+from vad.detector_input import DetectorInput
 from vad.silero import use_one_thread
-from vad.work import Work
 
 STREAMS = [1, 8, 32, 64, 128, 256, 512, 1024]
 SPAN = 0.15  # seconds that one measurement lasts at least
@@ -33,7 +33,7 @@ Tick = Callable[[], object]
 def detector_tick(detector: Detector, streams: int, hops: int) -> Tick:
     """One step in which every stream has `hops` hops of noise."""
     noise = np.random.default_rng(0).normal(0, 0.05, (streams, hops, HOP)).astype(np.float32)
-    work = [Work(detector.open(), sound) for sound in noise]
+    work = [DetectorInput(detector.open(), sound) for sound in noise]
     return lambda: detector.step(work)
 
 

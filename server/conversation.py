@@ -37,8 +37,8 @@ from stream.journal import Journal
 from stream.pump import Pump
 from stream.recovery import Recovered
 from stream.snapshot import Snapshot, save
+from vad.detector_input import DetectorState
 from vad.segmenter import Reason
-from vad.work import Memory
 
 log = logging.getLogger(__name__)
 
@@ -251,7 +251,7 @@ class Conversation:
 
     # from and for another server
 
-    def _keep(self, snapshot: Snapshot, memory: Memory | None = None) -> None:
+    def _keep(self, snapshot: Snapshot, memory: DetectorState | None = None) -> None:
         """All it takes to go on from here."""
         if self._comeback is not None:
             head = {**self._comeback.saved(), "owner": self.owner}

@@ -34,7 +34,7 @@ from stream.workers import (
     recognizer_worker,
     unprepared,
 )
-from vad.work import Work
+from vad.detector_input import DetectorInput
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class Engine:
     ) -> None:
         self.state = State.LOADING
         self.error: str | None = None
-        self.vad: Batcher[Work, Probabilities] | None = None
+        self.vad: Batcher[DetectorInput, Probabilities] | None = None
         shelf = Shelf(budget=options.memory_bytes, idle_seconds=options.idle_seconds)
         self.health = health or Health()
         self.recognizers = Recognizers(
@@ -197,11 +197,11 @@ class Engine:
             pass
 
 
-async def _warm_up(slots: Slots, vad: Batcher[Work, Probabilities]) -> None:
+async def _warm_up(slots: Slots, vad: Batcher[DetectorInput, Probabilities]) -> None:
     """A first step, so that the first client does not pay for what is built on first use."""
     slot = slots.open()
     try:
-        await vad.submit(Work(slot, np.zeros((1, HOP), np.float32)))
+        await vad.submit(DetectorInput(slot, np.zeros((1, HOP), np.float32)))
     finally:
         slots.close(slot)
 

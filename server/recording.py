@@ -8,8 +8,8 @@ from server.journal_log import Log
 from stream.entry import REPLY, CameBack, Command, Ended, Opened, Refused, Sound, Told, settled, told
 from stream.events import Event
 from stream.snapshot import Snapshot
+from vad.detector_input import DetectorState
 from vad.segmenter import Reason
-from vad.work import Memory
 
 # A snapshot is small in a pause, and has the whole utterance in it else.
 LONG_ENOUGH: Final = 1 << 20  # bytes of a file after which the next one begins in a pause
@@ -54,7 +54,7 @@ class Recording:
         return False
 
     def open(
-        self, head: Mapping[str, Any], number: int, snapshot: Snapshot, memory: Memory | None = None
+        self, head: Mapping[str, Any], number: int, snapshot: Snapshot, memory: DetectorState | None = None
     ) -> None:
         """The session as it stands: the beginning of a new file."""
 
@@ -134,7 +134,7 @@ class DiskRecording(Recording):
         return self._due
 
     def open(
-        self, head: Mapping[str, Any], number: int, snapshot: Snapshot, memory: Memory | None = None
+        self, head: Mapping[str, Any], number: int, snapshot: Snapshot, memory: DetectorState | None = None
     ) -> None:
         self._due = False
         self._log.append(Opened(head, number, snapshot, memory))

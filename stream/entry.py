@@ -21,8 +21,8 @@ from stream.events import Final as FinalEvent
 from stream.record import framed
 from stream.snapshot import Snapshot, State
 from stream.utterance import Conclusion
+from vad.detector_input import DetectorState
 from vad.segmenter import Reason
-from vad.work import Memory
 
 REPLY: Final = "reply"
 PCM16: Final = b"\0"
@@ -53,7 +53,7 @@ class Opened:
     head: Mapping[str, Any]
     number: int
     snapshot: Snapshot
-    memory: Memory | None = None
+    memory: DetectorState | None = None
 
 
 @dataclass(frozen=True, slots=True)

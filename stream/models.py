@@ -15,7 +15,7 @@ from stream.events import Closed
 from stream.options import SessionOptions
 from stream.relief import NONE, Relief
 from stream.utterance import Kind
-from vad.work import Work
+from vad.detector_input import DetectorInput
 
 INCREMENTAL_INTERVAL: Final = SAMPLE_RATE // 5
 
@@ -58,7 +58,7 @@ class Models:
     """
 
     slots: Slots
-    vad: Batcher[Work, Probabilities]
+    vad: Batcher[DetectorInput, Probabilities]
     asr: Batcher[Request, Hypothesis]
     incremental: bool = False
     tally: Callable[[Kind, Fate], None] = _untold

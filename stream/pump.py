@@ -28,8 +28,8 @@ from stream.relief import news
 from stream.session import Session
 from stream.snapshot import Begun, Snapshot, restore, save
 from stream.utterance import Job, Kind
+from vad.detector_input import NO_HOPS, DetectorInput, DetectorState
 from vad.segmenter import Reason
-from vad.work import NO_HOPS, Memory, Work
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Pump:
         self.catching_up = begun is not None  # what comes in has been heard before: no extras are worked out
         self._memory = begun.memory if begun else None
         self._concluded = dict(begun.concluded) if begun else {}
-        self._save: Callable[[Snapshot, Memory], None] | None = None
+        self._save: Callable[[Snapshot, DetectorState], None] | None = None
         self._all_told = False
         self.models = models
         self._judging = False
@@ -130,7 +130,7 @@ class Pump:
         self.session.receive_options(self.models.adapt(options))
         self._advance()
 
-    def save(self, done: Callable[[Snapshot, Memory], None]) -> None:
+    def save(self, done: Callable[[Snapshot, DetectorState], None]) -> None:
         """Soon calls `done` with all that is needed to go on elsewhere: at a place up to which everything has
         been told, and behind which nothing has come in but sound."""
         self._save = done
@@ -215,13 +215,13 @@ class Pump:
     def _judge(self) -> None:
         if self._save is not None and self._can_be_saved:
             self._judging = True
-            self.models.vad.post(Work(self._slot, NO_HOPS, self._memory), self._on_memory)
+            self.models.vad.post(DetectorInput(self._slot, NO_HOPS, self._memory), self._on_memory)
             self._memory = None
             return
         hops = self.session.take_hops(HOPS_PER_STEP)
         if hops is not None:
             self._judging = True
-            self.models.vad.post(Work(self._slot, hops, self._memory), self._on_probabilities)
+            self.models.vad.post(DetectorInput(self._slot, hops, self._memory), self._on_probabilities)
             self._memory = None
 
     @property
@@ -229,7 +229,7 @@ class Pump:
         return self._all_told and not self._unsent and self.session.is_at_rest
 
     @loud
-    def _on_memory(self, outcome: Memory | Exception) -> None:
+    def _on_memory(self, outcome: DetectorState | Exception) -> None:
         if self._left or isinstance(outcome, Exception):
             self._hear_failure(outcome)
             return

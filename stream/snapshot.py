@@ -13,8 +13,8 @@ from stream.ledger import Ledger
 from stream.options import SessionOptions
 from stream.session import Session
 from stream.utterance import Conclusion, Utterance
-from vad.segmenter import Reason, Standing
-from vad.work import Memory
+from vad.detector_input import DetectorState
+from vad.segmenter import Reason, SegmenterState
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class State:
     received: int
     count: int
     ledger: Ledger
-    segmenter: Standing
+    segmenter: SegmenterState
     sound_from: int
     heard: tuple[float, ...] = ()
     open: Kept | None = None
@@ -77,7 +77,7 @@ class Begun:
     """
 
     snapshot: Snapshot
-    memory: Memory | None = None
+    memory: DetectorState | None = None
     concluded: Mapping[int, Conclusion | str] = field(default_factory=dict)
     promised: Mapping[int, Sequence[str]] = field(default_factory=dict)
 

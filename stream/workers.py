@@ -13,7 +13,7 @@ from batching.batcher import BatchedItem, Batcher
 from batching.deadline_thread import FOR_EVER
 from batching.worker import ProcessWorker, ThreadWorker, Worker, WorkerObserver
 from stream.models import Models, Probabilities
-from vad.work import Work
+from vad.detector_input import DetectorInput
 
 if TYPE_CHECKING:
     from asr.models import Loaded
@@ -34,7 +34,7 @@ def unprepared() -> None:
 
 def detector_worker(
     device: str, *, streams: int, deadline: float = FOR_EVER, watcher: WorkerObserver | None = None
-) -> "ThreadWorker[Detector, Work, Probabilities]":
+) -> "ThreadWorker[Detector, DetectorInput, Probabilities]":
     """In a thread. streams: most at once; deadline: seconds that a step may take."""
     return ThreadWorker(
         partial(_build_detector, device, streams),
@@ -47,11 +47,11 @@ def detector_worker(
 
 
 def detector_batcher(
-    worker: Worker[Work, Probabilities],
+    worker: Worker[DetectorInput, Probabilities],
     *,
     streams: int,
     took: Callable[[Sequence[BatchedItem], float], None] = lambda batch, seconds: None,
-) -> Batcher[Work, Probabilities]:
+) -> Batcher[DetectorInput, Probabilities]:
     """Every stream has at most one step under way. took: told of the seconds of each step."""
     return Batcher(worker, max_items=streams, max_waiting=streams, stateless=False, took=took)
 
@@ -171,7 +171,7 @@ def _build_detector(device: str, streams: int) -> "Detector":
     return Detector.load(device, max_slots=streams)
 
 
-def _detect(detector: "Detector", work: list[Work]) -> list[Probabilities]:
+def _detect(detector: "Detector", work: list[DetectorInput]) -> list[Probabilities]:
     return detector.step(work)
 
 

@@ -77,9 +77,9 @@ from stream.models import Models, Probabilities
 from stream.options import SessionOptions
 from stream.pump import Pump
 from stream.turns import AdaptiveSilence
+from vad.detector_input import DetectorInput
 from vad.options import RANGES, VadOptions
 from vad.segmenter import Reason
-from vad.work import Work
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 ROOMS: Final = ("audio", "batching", "vad", "asr", "stream", "server", "cli", "client")
@@ -190,7 +190,7 @@ def test_the_metrics_are_those_of_the_page() -> None:
 def idle_intake() -> Intake:
     """Of a session without models; for messages that need none."""
     idle: ThreadWorker[None, Any, Any] = ThreadWorker(lambda: None, lambda _, items: items, name="idle")
-    vad: Batcher[Work, Probabilities] = Batcher(idle, max_items=1, max_waiting=1)
+    vad: Batcher[DetectorInput, Probabilities] = Batcher(idle, max_items=1, max_waiting=1)
     models = Models(NoSlots(), vad, Batcher(idle, max_items=1, max_waiting=1))
     return Intake(Pump(models, SessionOptions()), Preferences(SessionOptions()))
 

@@ -6,8 +6,8 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from vad.detector_input import DetectorInput
 from vad.silero import Dtype, Probs, Silero, StateTable, use_one_thread
-from vad.work import Work
 
 GROWTH: Final = 256  # rows that are added to the table at a time
 SCRATCH: Final = 0  # the row that takes the state of streams that are gone
@@ -68,7 +68,7 @@ class Detector:
         self._owner[place] = slot + self._max_slots
         self._free.append(place)
 
-    def step(self, work: Sequence[Work]) -> list[Probs]:
+    def step(self, work: Sequence[DetectorInput]) -> list[Probs]:
         """Probabilities of speech, float32 (n,) for the n hops of each item; its memory for one without hops.
         At most one item per slot.
 
@@ -86,7 +86,7 @@ class Detector:
         judged = iter(self._judge([item for item in work if len(item.hops)], rows[heard]))
         return [next(judged) if heard[n] else self._table.read(int(row)) for n, row in enumerate(rows)]
 
-    def _judge(self, work: Sequence[Work], rows: NDArray[np.int64]) -> list[Probs]:
+    def _judge(self, work: Sequence[DetectorInput], rows: NDArray[np.int64]) -> list[Probs]:
         if not work:
             return []
         counts = np.array([len(item.hops) for item in work])
@@ -100,7 +100,7 @@ class Detector:
         starts = first.tolist()
         return [probs[start:end] for start, end in zip(starts, [*starts[1:], len(probs)], strict=True)]
 
-    def _rows(self, work: Sequence[Work]) -> NDArray[np.int64]:
+    def _rows(self, work: Sequence[DetectorInput]) -> NDArray[np.int64]:
         """The row of each item's stream, at zeros where this is the stream's first work."""
         slots = np.array([item.slot for item in work])
         assert len(set(slots.tolist())) == len(slots), "one item per slot"

@@ -51,7 +51,7 @@ class Phase(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class SegmenterState:
     """What a segmenter remembers between two hops, as plain data; phase: a Phase's value."""
 
     position: int
@@ -198,8 +198,8 @@ class Segmenter:
         self._enter(Phase.QUIET)
         return endpoint
 
-    def standing(self) -> Standing:
-        return Standing(
+    def standing(self) -> SegmenterState:
+        return SegmenterState(
             self.position,
             self._phase.value,
             self._floor,
@@ -210,7 +210,7 @@ class Segmenter:
             self._patience,
         )
 
-    def resume(self, standing: Standing) -> None:
+    def resume(self, standing: SegmenterState) -> None:
         """Goes on from there, with the options that are in force."""
         self.position, self._floor, self._start = standing.position, standing.floor, standing.start
         self._phase, self._voiced = Phase(standing.phase), standing.voiced

@@ -11,7 +11,7 @@ from batching.batcher import Batcher, Ticket
 from stream.models import Models, Probabilities
 from tests.server.little import Slots
 from tests.stream.little import hear, recognize
-from vad.work import Work
+from vad.detector_input import DetectorInput
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -54,12 +54,14 @@ class LateModels:
         self._chance = random.Random(seed)
         self._failures = failures
         self._incremental = incremental
-        self._vad: Late[Work, Probabilities] = Late(lambda work: np.array(hear(work.hops), np.float32))
+        self._vad: Late[DetectorInput, Probabilities] = Late(
+            lambda work: np.array(hear(work.hops), np.float32)
+        )
         self._asr: Late[Request, Hypothesis] = Late(self._recognize)
 
     def models(self) -> Models:
         vad, asr = cast(Any, self._vad), cast(Any, self._asr)
-        return Models(Slots(), cast("Batcher[Work, Probabilities]", vad), asr, self._incremental)
+        return Models(Slots(), cast("Batcher[DetectorInput, Probabilities]", vad), asr, self._incremental)
 
     def answer_some(self) -> None:
         while self._chance.random() < 0.6 and (self._vad or self._asr):

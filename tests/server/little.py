@@ -15,9 +15,9 @@ from server.socket import TRANSPORT
 from stream.models import Models, Probabilities
 from tests.server.running import Message
 from tests.stream.little import detect, transcribe
-from vad.work import Work
+from vad.detector_input import DetectorInput
 
-Detect = Callable[[object, list[Work]], list[Probabilities]]
+Detect = Callable[[object, list[DetectorInput]], list[Probabilities]]
 
 
 class Transport:
@@ -112,7 +112,7 @@ class Slots:
 
 def silent_models() -> Models:
     """Models that nobody runs: what is asked of them waits for ever."""
-    vad: Batcher[Work, Probabilities] = Batcher(
+    vad: Batcher[DetectorInput, Probabilities] = Batcher(
         ThreadWorker(lambda: None, detect, name="vad"), max_items=10, max_waiting=10, stateless=False
     )
     asr: Batcher[Request, Hypothesis] = Batcher(

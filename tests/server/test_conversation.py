@@ -34,7 +34,7 @@ from tests.server.journaled import files_in, full_disk, kept
 from tests.server.little import Line, Slots, running_models, silent_models
 from tests.server.running import Message
 from tests.stream.little import detect, sound
-from vad.work import Work
+from vad.detector_input import DetectorInput
 
 SECOND = 16_000
 ALL = Preferences(SessionOptions()).merged({"events": "all", "include_audio": False})
@@ -146,7 +146,7 @@ async def test_a_pump_on_which_nothing_moves_ends_the_session_as_overloaded() ->
 
 
 async def test_a_detector_that_fails_ends_the_session_and_gives_its_slot_back() -> None:
-    def fail(detector: object, work: list[Work]) -> list[Probabilities]:
+    def fail(detector: object, work: list[DetectorInput]) -> list[Probabilities]:
         raise RuntimeError("out of memory")
 
     line = Line()
@@ -167,7 +167,7 @@ async def test_a_detector_that_fails_ends_the_session_and_gives_its_slot_back() 
 async def test_a_detector_that_hangs_leaves_nobody_waiting() -> None:
     gate = threading.Event()
 
-    def hang(detector: object, work: list[Work]) -> list[Probabilities]:
+    def hang(detector: object, work: list[DetectorInput]) -> list[Probabilities]:
         gate.wait()
         return detect(detector, work)
 

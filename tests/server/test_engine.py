@@ -19,7 +19,7 @@ from stream.workers import MOST_FAILED_STEPS
 from tests.asr import tiny
 from tests.server.program import Program, free_port, program
 from tests.server.running import Client, dones, errors, first_sentence, free_settings, until
-from vad.work import Work
+from vad.detector_input import DetectorInput
 
 SECOND = Clip(np.zeros(16_000, np.float32))
 
@@ -56,7 +56,7 @@ async def test_it_lends_a_detector_and_a_recognizer_that_work() -> None:
         await loaded(engine)
         async with engine.borrow() as (models, description):
             slot = models.slots.open()
-            probabilities = await models.vad.submit(Work(slot, np.zeros((3, HOP), np.float32)))
+            probabilities = await models.vad.submit(DetectorInput(slot, np.zeros((3, HOP), np.float32)))
             assert probabilities.shape == (3,)
             assert description == engine.description
         assert await said(engine) == "w1 w2 w3"
@@ -160,9 +160,9 @@ async def test_a_detector_that_does_nothing_but_fail_is_a_failure_of_the_engine(
             for _ in range(MOST_FAILED_STEPS):
                 assert engine.health.ok
                 with pytest.raises(RuntimeError, match="bounds"):
-                    await models.vad.submit(Work(slot, np.zeros((1, 7), np.float32)))
+                    await models.vad.submit(DetectorInput(slot, np.zeros((1, 7), np.float32)))
             with pytest.raises(ModelBroken):
-                await models.vad.submit(Work(slot, np.zeros((1, HOP), np.float32)))
+                await models.vad.submit(DetectorInput(slot, np.zeros((1, HOP), np.float32)))
         assert (engine.state, engine.ready) == (State.FAILED, False)
         assert failures == [engine.error]
         assert list(engine.health.troubles) == ["detector"]

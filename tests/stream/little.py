@@ -14,8 +14,8 @@ from stream.events import Event, Partial
 from stream.options import SessionOptions
 from stream.session import Session
 from stream.utterance import Job
+from vad.detector_input import DetectorInput
 from vad.segmenter import Reason
-from vad.work import Work
 
 Ask = Callable[[Session], None]
 
@@ -37,7 +37,7 @@ def hear(hops: Samples) -> list[float]:
     return [0.95 if loud else 0.02 for loud in np.abs(hops).max(axis=1) > 0.1]
 
 
-def detect(detector: object, work: list[Work]) -> list[np.ndarray[tuple[int], np.dtype[np.float32]]]:
+def detect(detector: object, work: list[DetectorInput]) -> list[np.ndarray[tuple[int], np.dtype[np.float32]]]:
     """`hear`, as a worker calls it."""
     return [np.array(hear(item.hops), np.float32) for item in work]
 

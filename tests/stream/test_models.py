@@ -8,14 +8,14 @@ from stream.options import SessionOptions
 from stream.relief import NONE
 from tests.stream.little import detect, transcribe
 from tests.stream.working import Slots
+from vad.detector_input import DetectorInput
 from vad.options import VadOptions
-from vad.work import Work
 
 CHOSEN = SessionOptions(vad=VadOptions(silence_ms=700), partial_interval=16_000)
 
 
 def models(incremental: bool) -> Models:
-    vad: Batcher[Work, Probabilities] = Batcher(
+    vad: Batcher[DetectorInput, Probabilities] = Batcher(
         ThreadWorker(lambda: None, detect, name="vad"), max_items=1, max_waiting=1
     )
     asr: Batcher[Request, Hypothesis] = Batcher(

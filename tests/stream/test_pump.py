@@ -30,11 +30,11 @@ from stream.utterance import Conclusion, Kind
 from tests.stream.little import FEW_GUARDS, detect, flat, hear, sound, transcribe
 from tests.stream.working import Detector, Recognizer
 from tests.stream.working import models as working
+from vad.detector_input import DetectorInput, DetectorState
 from vad.segmenter import Reason
-from vad.work import Memory, Work
 
 SECOND = 16_000
-Detect = Callable[[object, list[Work]], list[Probabilities]]
+Detect = Callable[[object, list[DetectorInput]], list[Probabilities]]
 Transcribe = Callable[[object, Sequence[Request]], list[Hypothesis]]
 
 
@@ -184,7 +184,7 @@ async def test_audio_is_held_back_while_too_much_of_it_waits_for_the_detector() 
 
 
 async def test_a_broken_detector_ends_the_stream_loudly() -> None:
-    def broken(detector: object, work: list[Work]) -> list[Probabilities]:
+    def broken(detector: object, work: list[DetectorInput]) -> list[Probabilities]:
         raise RuntimeError("out of memory")
 
     async with models(detect=broken) as shared:
@@ -195,7 +195,7 @@ async def test_a_broken_detector_ends_the_stream_loudly() -> None:
 
 
 async def test_a_fault_of_ours_in_the_middle_of_a_stream_ends_it_loudly() -> None:
-    def wrong(detector: object, work: list[Work]) -> list[Probabilities]:
+    def wrong(detector: object, work: list[DetectorInput]) -> list[Probabilities]:
         return [np.zeros((1, 2), np.float32) for _ in work]  # lists in the place of numbers
 
     async with models(detect=wrong) as shared:
@@ -345,7 +345,7 @@ async def test_a_pump_that_was_left_asks_the_models_nothing_more() -> None:
     async with models() as shared:
         with Pump(shared, SessionOptions()) as pump:
             pump.receive_audio(Clip(TALK))
-        await shared.vad.submit(Work(99, sound((True, 512)).reshape(1, 512)))
+        await shared.vad.submit(DetectorInput(99, sound((True, 512)).reshape(1, 512)))
         assert (shared.vad.items, shared.asr.items) == (2, 0)
 
 
@@ -465,7 +465,7 @@ async def test_an_eager_text_that_decides_where_the_utterance_ends_is_not_shed()
 
 def held_pump(options: SessionOptions, clock: Clock) -> Pump:
     """Of models that nobody runs."""
-    vad: Batcher[Work, Probabilities] = Batcher(
+    vad: Batcher[DetectorInput, Probabilities] = Batcher(
         ThreadWorker(lambda: None, detect, name="vad"), max_items=9, max_waiting=9, stateless=False
     )
     asr = Batcher(ThreadWorker(lambda: None, transcribe, name="asr"), max_items=9, max_waiting=9)
@@ -539,10 +539,10 @@ class CountingDetector(Detector):
     def __init__(self) -> None:
         self._memory: dict[int, tuple[int, bool]] = {}  # stretches so far, and whether one is under way
 
-    def step(self, work: list[Work]) -> list[Probabilities]:
+    def step(self, work: list[DetectorInput]) -> list[Probabilities]:
         return [self._judge(item) for item in work]
 
-    def _judge(self, item: Work) -> Probabilities:
+    def _judge(self, item: DetectorInput) -> Probabilities:
         count, was_loud = self._memory.get(item.slot, (0, False))
         if item.memory is not None:
             count, was_loud = int(item.memory[0]), bool(item.memory[1])
@@ -585,7 +585,7 @@ async def follow(
             async for event in pump.events():
                 course.events.append(event)
 
-        def keep(snapshot: Snapshot, memory: Memory) -> None:
+        def keep(snapshot: Snapshot, memory: DetectorState) -> None:
             course.saved.append((Begun(snapshot, memory), len(course.events), course.commands))
 
         listening = asyncio.create_task(listen())

@@ -23,7 +23,7 @@ from stream.workers import (
     recognizer_batcher,
     recognizer_worker,
 )
-from vad.work import Work
+from vad.detector_input import DetectorInput
 
 SECOND = Request(Clip(np.zeros(16_000, np.float32)))
 
@@ -40,7 +40,7 @@ async def test_a_detector_judges_hops() -> None:
     async with detector_batcher(worker, streams=2) as vad:
         await worker.start()
         slot = worker.model.open()
-        probabilities = await vad.submit(Work(slot, np.zeros((3, HOP), np.float32)))
+        probabilities = await vad.submit(DetectorInput(slot, np.zeros((3, HOP), np.float32)))
         assert probabilities.shape == (3,)
 
 
@@ -95,7 +95,7 @@ async def test_load_models_lends_a_detector_and_a_recognizer() -> None:
     async with load_models("free", device="cpu") as (models, description):
         assert (description.family, models.incremental) == ("free", False)
         slot = models.slots.open()
-        assert (await models.vad.submit(Work(slot, np.zeros((3, HOP), np.float32)))).shape == (3,)
+        assert (await models.vad.submit(DetectorInput(slot, np.zeros((3, HOP), np.float32)))).shape == (3,)
         assert (await models.asr.submit(SECOND)).text == "w1 w2 w3"
     with pytest.raises(BatcherClosed):
         await models.asr.submit(SECOND)

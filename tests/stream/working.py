@@ -9,7 +9,7 @@ from batching.batcher import Batcher
 from batching.worker import ThreadWorker
 from stream.models import Models, Probabilities
 from tests.stream.little import detect, transcribe
-from vad.work import Work
+from vad.detector_input import DetectorInput
 
 
 class Slots:
@@ -29,12 +29,12 @@ class Slots:
 
 
 class Detector:
-    def step(self, work: list[Work]) -> list[Probabilities]:
+    def step(self, work: list[DetectorInput]) -> list[Probabilities]:
         return detect(None, work)
 
 
 class BrokenDetector(Detector):
-    def step(self, work: list[Work]) -> list[Probabilities]:
+    def step(self, work: list[DetectorInput]) -> list[Probabilities]:
         raise RuntimeError("out of memory")
 
 
@@ -74,7 +74,7 @@ async def models(
     recognizer: Recognizer | None = None, detector: Detector | None = None, incremental: bool = False
 ) -> AsyncIterator[Models]:
     ears, reader = detector or Detector(), recognizer or Recognizer()
-    vad_worker: ThreadWorker[Detector, Work, Probabilities] = ThreadWorker(
+    vad_worker: ThreadWorker[Detector, DetectorInput, Probabilities] = ThreadWorker(
         lambda: ears, lambda ears, work: ears.step(work), name="vad"
     )
     asr_worker: ThreadWorker[Recognizer, Request, Hypothesis] = ThreadWorker(

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from audio.clip import HOP, Samples
 from vad.detector import GROWTH, Detector, NoFreeSlot
+from vad.detector_input import NO_HOPS, DetectorInput
 from vad.silero import Silero
-from vad.work import NO_HOPS, Work
 
 HOPS = 12  # of each stream here
 
@@ -39,7 +39,7 @@ def expected(detector: Detector, streams: list[Samples]) -> list[NDArray[np.floa
 def alone(detector: Detector, stream: Samples) -> NDArray[np.float32]:
     """One hop at a time, with nobody else in the step."""
     slot = detector.open()
-    probs = [detector.step([Work(slot, hop[None])])[0] for hop in stream]
+    probs = [detector.step([DetectorInput(slot, hop[None])])[0] for hop in stream]
     detector.close(slot)
     return np.concatenate(probs)
 
@@ -64,7 +64,7 @@ def test_streams_that_arrive_unevenly_are_judged_as_if_alone(
     for counts in [*arrivals, [HOPS] * len(streams)]:
         ready = [(i, streams[i][done[i] : done[i] + n]) for i, n in enumerate(counts) if n and done[i] < HOPS]
         random.shuffle(ready)
-        results = detector.step([Work(slots[i], hops) for i, hops in ready])
+        results = detector.step([DetectorInput(slots[i], hops) for i, hops in ready])
         for (i, hops), judged in zip(ready, results, strict=True):
             assert judged.shape == (len(hops),)
             heard[i].append(judged)
@@ -79,7 +79,7 @@ def test_many_hops_at_once_are_judged_as_one_at_a_time(
     detector: Detector, streams: list[Samples], expected: list[NDArray[np.float32]]
 ) -> None:
     slot = detector.open()
-    assert_same(detector.step([Work(slot, streams[4])])[0], expected[4])
+    assert_same(detector.step([DetectorInput(slot, streams[4])])[0], expected[4])
     detector.close(slot)
 
 
@@ -87,12 +87,12 @@ def test_a_slot_is_clean_for_its_next_stream(
     detector: Detector, streams: list[Samples], expected: list[NDArray[np.float32]]
 ) -> None:
     first = detector.open()
-    detector.step([Work(first, streams[5])])
+    detector.step([DetectorInput(first, streams[5])])
     detector.close(first)
     second = detector.open()
     assert second % 2000 == first % 2000, "the same row"
     assert second != first
-    assert_same(detector.step([Work(second, streams[2])])[0], expected[2])
+    assert_same(detector.step([DetectorInput(second, streams[2])])[0], expected[2])
     detector.close(second)
 
 
@@ -101,14 +101,14 @@ def test_late_work_of_a_closed_stream_leaves_the_next_one_alone(
 ) -> None:
     """Before, beside and between the work of the stream that holds the row now."""
     first = detector.open()
-    detector.step([Work(first, streams[5][:1])])
+    detector.step([DetectorInput(first, streams[5][:1])])
     detector.close(first)
     second = detector.open()
-    late = Work(first, streams[5][1:3])
+    late = DetectorInput(first, streams[5][1:3])
     detector.step([late])
-    _, one = detector.step([late, Work(second, streams[2][:5])])
+    _, one = detector.step([late, DetectorInput(second, streams[2][:5])])
     detector.step([late])
-    two, _ = detector.step([Work(second, streams[2][5:]), late])
+    two, _ = detector.step([DetectorInput(second, streams[2][5:]), late])
     assert_same(np.concatenate([one, two]), expected[2])
     detector.close(second)
 
@@ -118,10 +118,10 @@ def test_streams_keep_their_state_when_the_table_grows(
 ) -> None:
     small = Detector(Silero.load("cpu", "float32"), max_slots=2 * GROWTH)
     first = small.open()
-    (one,) = small.step([Work(first, streams[3][:6])])
+    (one,) = small.step([DetectorInput(first, streams[3][:6])])
     others = [small.open() for _ in range(2 * GROWTH - 1)]
-    small.step([Work(slot, streams[0][:1]) for slot in others])
-    (two,) = small.step([Work(first, streams[3][6:])])
+    small.step([DetectorInput(slot, streams[0][:1]) for slot in others])
+    (two,) = small.step([DetectorInput(first, streams[3][6:])])
     assert_same(np.concatenate([one, two]), expected[3])
 
 
@@ -150,7 +150,9 @@ def test_streams_come_and_go_on_another_thread_while_steps_run(
     visitor = threading.Thread(target=come_and_go)
     visitor.start()
     steps = [
-        detector.step([Work(slot, stream[k : k + 1]) for slot, stream in zip(slots, streams, strict=True)])
+        detector.step(
+            [DetectorInput(slot, stream[k : k + 1]) for slot, stream in zip(slots, streams, strict=True)]
+        )
         for k in range(HOPS)
     ]
     stop.set()
@@ -163,7 +165,7 @@ def test_streams_come_and_go_on_another_thread_while_steps_run(
 def test_two_items_of_one_slot_in_a_step_are_a_bug(detector: Detector, streams: list[Samples]) -> None:
     slot = detector.open()
     with pytest.raises(AssertionError, match="one item per slot"):
-        detector.step([Work(slot, streams[0][:1]), Work(slot, streams[0][1:2])])
+        detector.step([DetectorInput(slot, streams[0][:1]), DetectorInput(slot, streams[0][1:2])])
     detector.close(slot)
 
 
@@ -187,9 +189,11 @@ def test_a_stream_goes_on_in_another_slot_from_what_was_remembered_of_it(
 ) -> None:
     one, other = detector.open(), detector.open()
     for place in (1, 5):
-        detector.step([Work(one, streams[4][:place])])
-        (memory,) = detector.step([Work(one, NO_HOPS)])
-        probs, others = detector.step([Work(other, streams[4][place:], memory), Work(one, streams[0])])
+        detector.step([DetectorInput(one, streams[4][:place])])
+        (memory,) = detector.step([DetectorInput(one, NO_HOPS)])
+        probs, others = detector.step(
+            [DetectorInput(other, streams[4][place:], memory), DetectorInput(one, streams[0])]
+        )
         assert_same(probs, expected[4][place:])
         assert len(others) == HOPS
         detector.close(one)
@@ -202,8 +206,11 @@ def test_asking_for_a_memory_changes_nothing(
     detector: Detector, streams: list[Samples], expected: list[NDArray[np.float32]]
 ) -> None:
     slot = detector.open()
-    first, _ = detector.step([Work(slot, streams[3][:6])]), detector.step([Work(slot, NO_HOPS)])
-    (rest,) = detector.step([Work(slot, streams[3][6:])])
+    first, _ = (
+        detector.step([DetectorInput(slot, streams[3][:6])]),
+        detector.step([DetectorInput(slot, NO_HOPS)]),
+    )
+    (rest,) = detector.step([DetectorInput(slot, streams[3][6:])])
     assert_same(np.concatenate([*first, rest]), expected[3])
     detector.close(slot)
 
@@ -211,5 +218,5 @@ def test_asking_for_a_memory_changes_nothing(
 def test_a_memory_of_another_shape_is_refused(detector: Detector) -> None:
     slot = detector.open()
     with pytest.raises(ValueError, match="320 numbers"):
-        detector.step([Work(slot, NO_HOPS, np.zeros(3, np.float32))])
+        detector.step([DetectorInput(slot, NO_HOPS, np.zeros(3, np.float32))])
     detector.close(slot)

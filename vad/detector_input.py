@@ -6,11 +6,11 @@ import numpy as np
 
 from audio.clip import HOP, Samples
 
-Memory = Samples  # what the detector remembers of a stream
+DetectorState = Samples  # what the detector remembers of a stream
 NO_HOPS: Final[Samples] = np.zeros((0, HOP), np.float32)
 
 
-class Work(NamedTuple):
+class DetectorInput(NamedTuple):
     """The next hops of the stream that holds a slot: float32 (n, 512).
 
     No hops (n == 0) ask for what the detector remembers of the stream: the answer is its memory, float32
@@ -19,4 +19,4 @@ class Work(NamedTuple):
 
     slot: int
     hops: Samples
-    memory: Memory | None = None
+    memory: DetectorState | None = None

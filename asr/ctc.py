@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCTC
 
-from asr.boosting import Phrasebook, PhraseTree
-from asr.hypothesis import Hypothesis, Request
-from asr.pretrained import (
+from asr.hotword_boosting import Phrasebook, PhraseTree
+from asr.recognizer import Hypothesis, RecognitionRequest
+from asr.transformers_base import (
     BATCH_SECONDS,
     Checkpoint,
-    Speller,
-    Token,
+    TimedToken,
+    TokenDecoder,
     mask_group_norms,
     transcribe_in_batches,
 )
@@ -51,7 +51,7 @@ class Ctc:
         self.dtype = checkpoint.dtype_name
         self._checkpoint = checkpoint
         self._batch_seconds = batch_seconds
-        self._speller = Speller(checkpoint.tokenizer, group_tokens=False)
+        self._speller = TokenDecoder(checkpoint.tokenizer, group_tokens=False)
         self._blank: int = checkpoint.model.config.pad_token_id
         self._phrases = Phrasebook(checkpoint.tokenizer, blank=self._blank)
         self._frames: _WaveformFrames | _ParakeetFrames = (
@@ -77,12 +77,12 @@ class Ctc:
         )
 
     @torch.inference_mode()
-    def transcribe(self, requests: Sequence[Request]) -> list[Hypothesis]:
+    def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
         return transcribe_in_batches(
             requests, self._recognize, batch_seconds=self._batch_seconds, min_fill=self._frames.min_fill
         )
 
-    def _recognize(self, requests: list[Request]) -> list[Hypothesis]:
+    def _recognize(self, requests: list[RecognitionRequest]) -> list[Hypothesis]:
         clips = [request.clip for request in requests]
         features = self._checkpoint.features(clips)
         valid = self._frames.prepare(features["attention_mask"])
@@ -119,15 +119,15 @@ class Ctc:
                 path = best_path(row[:count], tree, self._blank)
                 yield path, row[torch.arange(count), path].tolist()
 
-    def _tokens(self, clip: Clip, ids: list[int], log_probs: list[float]) -> list[Token]:
+    def _tokens(self, clip: Clip, ids: list[int], log_probs: list[float]) -> list[TimedToken]:
         """ids, log_probs: one per frame. A token's log-probability is the mean over its frames."""
-        tokens: list[Token] = []
+        tokens: list[TimedToken] = []
         frame = 0
         for token, run in groupby(ids):
             first, frame = frame, frame + len(list(run))
             if token != self._blank:
                 start, end = (min(clip.start + at * self._frames.samples, clip.end) for at in (first, frame))
-                tokens.append(Token(token, start, end, sum(log_probs[first:frame]) / (frame - first)))
+                tokens.append(TimedToken(token, start, end, sum(log_probs[first:frame]) / (frame - first)))
         return tokens
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from asr.decoder import Penalties, Prefix
-from asr.hypothesis import Options
-from asr.pretrained import Checkpoint, mask_group_norms, padded_length
+from asr.greedy_decoder import LogitMasks, Prefix
+from asr.recognizer import TranscriptionOptions
+from asr.transformers_base import Checkpoint, mask_group_norms, padded_length
 from audio.clip import Clip
 
 
@@ -34,7 +34,7 @@ class Moonshine:
             for token in checkpoint.tokenizer.all_special_ids
             if token != end and token < config.vocab_size
         ]
-        self.penalties = Penalties.of(checkpoint, never=never, not_first=(), end=end)
+        self.penalties = LogitMasks.of(checkpoint, never=never, not_first=(), end=end)
         self._prepare()
 
     def _prepare(self) -> None:
@@ -47,7 +47,7 @@ class Moonshine:
     def row_samples(self, clip: Clip) -> int:
         return padded_length(clip)
 
-    def ignored(self, options: Options) -> tuple[str, ...]:
+    def ignored(self, options: TranscriptionOptions) -> tuple[str, ...]:
         return options.beyond({"temperature"})
 
     def encode(self, clips: Sequence[Clip], samples: int) -> Any:
@@ -63,10 +63,10 @@ class Moonshine:
         mask = places < ((frames - 1) * self._samples_per_frame + 1)[:, None]
         return self._encoder(features["input_values"], attention_mask=mask.long())
 
-    def prompt(self, options: Options) -> tuple[int, ...]:
+    def prompt(self, options: TranscriptionOptions) -> tuple[int, ...]:
         return ()
 
-    def prefixes(self, encoded: Any, options: Sequence[Options]) -> list[Prefix]:
+    def prefixes(self, encoded: Any, options: Sequence[TranscriptionOptions]) -> list[Prefix]:
         return [Prefix([self._opening]) for _ in options]
 
     def starts(self, encoded: Any, row: int, clip: Clip, prefix: Prefix, ids: Sequence[int]) -> list[int]:

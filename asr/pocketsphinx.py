@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import ClassVar, Final
 
-from asr.hypothesis import Hypothesis, Request, Word
-from asr.sphinx import LEAD, Sphinx
+from asr.pocketsphinx_decoder import LEAD, SphinxDecoder
+from asr.recognizer import Hypothesis, RecognitionRequest, Word
 
 NAME: Final = "pocketsphinx"
 
@@ -28,7 +28,7 @@ class _Live:
     heard: number of the request that last was about it; over: that request was not for a partial
     """
 
-    sphinx: Sphinx
+    sphinx: SphinxDecoder
     utterance: str = ""
     heard: int = 0
     over: bool = True
@@ -53,14 +53,14 @@ class PocketSphinx:
     incremental: ClassVar[bool] = True
 
     def __init__(self) -> None:
-        self._spare = Sphinx()
-        self._live = [_Live(Sphinx())]  # the others when they are needed: one takes 0.3 s to build
+        self._spare = SphinxDecoder()
+        self._live = [_Live(SphinxDecoder())]  # the others when they are needed: one takes 0.3 s to build
         self._requests = 0
 
-    def transcribe(self, requests: Sequence[Request]) -> list[Hypothesis]:
+    def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
         return [self._recognize(request) for request in requests]
 
-    def _recognize(self, request: Request) -> Hypothesis:
+    def _recognize(self, request: RecognitionRequest) -> Hypothesis:
         self._requests += 1
         live = self._following(request)
         if live is not None:
@@ -71,7 +71,7 @@ class PocketSphinx:
         words = (live.sphinx if live else self._forgetful()).finish(request.clip)
         return self._hypothesis(request, " ".join(word.text for word in words), words)
 
-    def _following(self, request: Request) -> _Live | None:
+    def _following(self, request: RecognitionRequest) -> _Live | None:
         """Who follows the utterance; a partial that is long enough finds somebody, if somebody is free."""
         known = (live for live in self._live if live.utterance == request.utterance != "")
         if (live := next(known, None)) is not None:
@@ -87,15 +87,15 @@ class PocketSphinx:
         """A new one, or the one whose utterance is over or given up, and that longest."""
         free = [live for live in self._live if live.over or self._requests - live.heard > PATIENCE]
         if len(self._live) < LIVE and not any(live.over for live in free):
-            self._live.append(_Live(Sphinx()))
+            self._live.append(_Live(SphinxDecoder()))
             return self._live[-1]
         return min(free, key=lambda live: live.heard, default=None)
 
-    def _forgetful(self) -> Sphinx:
+    def _forgetful(self) -> SphinxDecoder:
         self._spare.forget()
         return self._spare
 
-    def _hypothesis(self, request: Request, text: str, words: Sequence[Word] = ()) -> Hypothesis:
+    def _hypothesis(self, request: RecognitionRequest, text: str, words: Sequence[Word] = ()) -> Hypothesis:
         return Hypothesis(
             text=text,
             words=tuple(words) if request.options.words else (),

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from transformers import AutoModelForSpeechSeq2Seq
 
-from asr.attention import use_products
-from asr.decoder import WINDOW, Dialect, Lots, Prefix, Written, decode, token_limit
-from asr.edges import refined
-from asr.hypothesis import Hypothesis, Options, Request, compression_ratio
+from asr.bf16_attention import use_products
+from asr.greedy_decoder import WINDOW, DecodedRow, GumbelSampler, ModelAdapter, Prefix, decode, token_limit
 from asr.moonshine import Moonshine, MoonshineStreaming
-from asr.pretrained import BATCH_SECONDS, Checkpoint, Speller, Token, batches
+from asr.recognizer import Hypothesis, RecognitionRequest, TranscriptionOptions, compression_ratio
+from asr.transformers_base import BATCH_SECONDS, Checkpoint, TimedToken, TokenDecoder, batches
 from asr.whisper import AudioContext, Whisper
+from asr.word_boundaries import refined
 from audio.clip import SAMPLE_RATE, Clip
 
 CUT_WITHIN: Final = (
@@ -28,7 +28,7 @@ QUIET_OVER: Final = SAMPLE_RATE // 10  # samples
 RAN_ON: Final = 2.4  # compression ratio above which a text repeats itself (openai/whisper, transcribe.py)
 
 # Moonshine's encoder runs over the clip and no more, whatever is asked for.
-_DIALECTS: Final[dict[str, Callable[[Checkpoint, AudioContext], Dialect]]] = {
+_DIALECTS: Final[dict[str, Callable[[Checkpoint, AudioContext], ModelAdapter]]] = {
     "whisper": Whisper,
     "moonshine": lambda checkpoint, _: Moonshine(checkpoint),
     "moonshine_streaming": lambda checkpoint, _: MoonshineStreaming(checkpoint),
@@ -44,7 +44,7 @@ class _Window:
 
     request: int
     clip: Clip
-    options: Options
+    options: TranscriptionOptions
     prompt: int
     samples: int
 
@@ -53,7 +53,7 @@ class _Window:
 class _Heard:
     """ran_on: the text was cut at its limit."""
 
-    tokens: list[Token]
+    tokens: list[TimedToken]
     prefix: Prefix
     no_speech: float | None
     ran_on: bool
@@ -82,7 +82,7 @@ class Seq2Seq:
         if self.device == "cpu" and checkpoint.dtype is torch.bfloat16:
             use_products(self._model)
         self._budget = round(batch_seconds * SAMPLE_RATE)
-        self._speller = Speller(checkpoint.tokenizer)
+        self._speller = TokenDecoder(checkpoint.tokenizer)
         self._dialect = _DIALECTS[checkpoint.model.config.model_type](checkpoint, audio_context)
 
     @classmethod
@@ -116,10 +116,10 @@ class Seq2Seq:
 
     @property
     def translates(self) -> bool:
-        return "task" not in self._dialect.ignored(Options(task="translate"))
+        return "task" not in self._dialect.ignored(TranscriptionOptions(task="translate"))
 
     @torch.inference_mode()
-    def transcribe(self, requests: Sequence[Request]) -> list[Hypothesis]:
+    def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
         pieces = [
             _Window(
                 index,
@@ -136,7 +136,7 @@ class Seq2Seq:
             heard[piece.request].append(part)
         return [self._join(request, parts) for request, parts in zip(requests, heard, strict=True)]
 
-    def _join(self, request: Request, parts: list[_Heard]) -> Hypothesis:
+    def _join(self, request: RecognitionRequest, parts: list[_Heard]) -> Hypothesis:
         """The language is that of the first part; there is speech if any part has some."""
         hypothesis = self._speller.hypothesis(
             *(part.tokens for part in parts),
@@ -197,7 +197,7 @@ class Seq2Seq:
             lots=_lots(batch),
         )
 
-        def heard(row: int, text: Written) -> _Heard:
+        def heard(row: int, text: DecodedRow) -> _Heard:
             piece, prefix = batch[row], prefixes[row]
             timed = bool(text.ids) and self._times(piece.options)
             starts = self._dialect.starts(encoded, row, piece.clip, prefix, text.ids) if timed else []
@@ -206,15 +206,15 @@ class Seq2Seq:
 
         return [heard(row, text) for row, text in enumerate(written)]
 
-    def _times(self, options: Options) -> bool:
+    def _times(self, options: TranscriptionOptions) -> bool:
         return options.words and self._dialect.times
 
 
-def _lots(batch: Sequence[_Window]) -> Lots | None:
+def _lots(batch: Sequence[_Window]) -> GumbelSampler | None:
     """The seed is a clip's sound, so that the same sound gives the same text. None where all are certain."""
     temperatures = [piece.options.temperature for piece in batch]
     return (
-        Lots(temperatures, [zlib.crc32(piece.clip.samples.tobytes()) for piece in batch])
+        GumbelSampler(temperatures, [zlib.crc32(piece.clip.samples.tobytes()) for piece in batch])
         if any(temperatures)
         else None
     )
@@ -231,10 +231,10 @@ def windows(clip: Clip) -> Iterator[Clip]:
     yield clip
 
 
-def _tokens(clip: Clip, text: Written, starts: list[int]) -> list[Token]:
+def _tokens(clip: Clip, text: DecodedRow, starts: list[int]) -> list[TimedToken]:
     """starts: samples of the stream, one per token and the end of the last; empty: anywhere in the clip."""
     spans = list(pairwise(starts)) or [(clip.start, clip.end)] * len(text.ids)
     return [
-        Token(i, start, end, log_prob)
+        TimedToken(i, start, end, log_prob)
         for i, (start, end), log_prob in zip(text.ids, spans, text.log_probs, strict=True)
     ]

@@ -5,7 +5,7 @@ from typing import Final
 
 import orjson
 
-from asr.hypothesis import Hypothesis, Word
+from asr.recognizer import Hypothesis, Word
 from audio.clip import ms_from_samples
 
 MS: Final = 1_000  # of a second

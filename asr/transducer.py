@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForRNNT, AutoModelForTDT
 
-from asr.boosting import ROOT, Phrasebook, PhraseTree
-from asr.hypothesis import Hypothesis, Request
-from asr.pretrained import BATCH_SECONDS, Checkpoint, Speller, Token, transcribe_in_batches
+from asr.hotword_boosting import ROOT, Phrasebook, PhraseTree
+from asr.recognizer import Hypothesis, RecognitionRequest
+from asr.transformers_base import BATCH_SECONDS, Checkpoint, TimedToken, TokenDecoder, transcribe_in_batches
 from audio.clip import Clip
 
 # Nats for the first token of a phrase, which is right by chance more often, and for each one after it.
@@ -42,7 +42,7 @@ class Transducer:
         self.dtype = checkpoint.dtype_name
         self._checkpoint = checkpoint
         self._batch_seconds = batch_seconds
-        self._speller = Speller(checkpoint.tokenizer, group_tokens=False)
+        self._speller = TokenDecoder(checkpoint.tokenizer, group_tokens=False)
         self._phrases = Phrasebook(checkpoint.tokenizer, blank=checkpoint.model.config.blank_token_id)
         factor: int = checkpoint.model.config.encoder_config.subsampling_factor
         lookahead = getattr(checkpoint.model.config.encoder_config, "default_num_lookahead_tokens", None)
@@ -66,12 +66,12 @@ class Transducer:
         )
 
     @torch.inference_mode()
-    def transcribe(self, requests: Sequence[Request]) -> list[Hypothesis]:
+    def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
         return transcribe_in_batches(
             requests, self._recognize, batch_seconds=self._batch_seconds, min_fill=0.5
         )
 
-    def _recognize(self, requests: list[Request]) -> list[Hypothesis]:
+    def _recognize(self, requests: list[RecognitionRequest]) -> list[Hypothesis]:
         features = self._checkpoint.features([request.clip for request in requests])
         encoded = self._checkpoint.model.get_audio_features(
             **features, **self._lookahead, output_attention_mask=True
@@ -92,11 +92,11 @@ class Transducer:
             for request, row, each in zip(requests, emissions, spellings, strict=True)
         ]
 
-    def _tokens(self, clip: Clip, emissions: Sequence["Emission"]) -> list[Token]:
+    def _tokens(self, clip: Clip, emissions: Sequence["Emission"]) -> list[TimedToken]:
         def sample(frame: int) -> int:
             return min(clip.start + frame * self._frame, clip.end)
 
-        return [Token(e.id, sample(e.frame), sample(e.frame + e.span), e.log_prob) for e in emissions]
+        return [TimedToken(e.id, sample(e.frame), sample(e.frame + e.span), e.log_prob) for e in emissions]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutput
 
 from asr.alignment import token_starts
-from asr.decoder import WINDOW, Penalties, Prefix
-from asr.hypothesis import Options
-from asr.pretrained import Checkpoint
+from asr.greedy_decoder import WINDOW, LogitMasks, Prefix
+from asr.recognizer import TranscriptionOptions
+from asr.transformers_base import Checkpoint
 from audio.clip import Clip
 
 # full: the encoder runs over 30 s, as it was trained; short: over little more than the clip.
@@ -55,7 +55,7 @@ class Whisper:
         # Behind the id that ends the text stand the control and timestamp tokens, and nothing else.
         never = [*(generation.suppress_tokens or ()), *range(end + 1, config.vocab_size)]
         not_first = generation.begin_suppress_tokens or ()
-        self.penalties = Penalties.of(checkpoint, never=never, not_first=not_first, end=end)
+        self.penalties = LogitMasks.of(checkpoint, never=never, not_first=not_first, end=end)
 
     def row_samples(self, clip: Clip) -> int:
         if not self._short:
@@ -63,7 +63,7 @@ class Whisper:
         frames = -(-len(clip.samples) // self._samples_per_frame) + SLACK
         return min(WINDOW, -(-frames // ROUND_UP_TO) * ROUND_UP_TO * self._samples_per_frame)
 
-    def ignored(self, options: Options) -> tuple[str, ...]:
+    def ignored(self, options: TranscriptionOptions) -> tuple[str, ...]:
         honoured = {"prompt", "hotwords", "temperature"}
         if self.times:
             honoured.add("words")
@@ -80,7 +80,7 @@ class Whisper:
         hidden = [run_encoder(self._model.get_encoder(), part) for part in torch.split(mel, rows)]
         return BaseModelOutput(last_hidden_state=torch.cat(hidden))
 
-    def prompt(self, options: Options) -> tuple[int, ...]:
+    def prompt(self, options: TranscriptionOptions) -> tuple[int, ...]:
         """Hotwords, then the prompt's end: half the context at most, a quarter for the hotwords."""
         room = self.positions // 2 - 1
         hot = self._plain(", ".join(options.hotwords))[: room // 2]
@@ -95,7 +95,7 @@ class Whisper:
         ids = self._checkpoint.tokenizer.encode(" " + text.strip(), add_special_tokens=False)
         return [token for token in ids if token < self.penalties.end]
 
-    def prefixes(self, encoded: Any, options: Sequence[Options]) -> list[Prefix]:
+    def prefixes(self, encoded: Any, options: Sequence[TranscriptionOptions]) -> list[Prefix]:
         start, no_timestamps = self._id("<|startoftranscript|>"), self._id("<|notimestamps|>")
         prompts = [self.prompt(each) for each in options]
         if not self._by_language:

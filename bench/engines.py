@@ -13,8 +13,8 @@ import numpy as np
 import torch
 import transformers
 
-from asr import models
-from asr.hypothesis import Request
+from asr import model_registry
+from asr.recognizer import RecognitionRequest
 from asr.whisper import AudioContext
 from audio.clip import SAMPLE_RATE, Clip
 
@@ -44,10 +44,10 @@ def ours(
     audio_context: AudioContext = "full",
 ) -> Engine:
     """Raises ModelUnavailable, UnsupportedModel."""
-    recognizer = models.load(source, device=device, dtype=dtype, audio_context=audio_context)
+    recognizer = model_registry.load(source, device=device, dtype=dtype, audio_context=audio_context)
 
     def hear(group: Sequence[Clip]) -> list[str]:
-        return [each.text for each in recognizer.transcribe([Request(clip) for clip in group])]
+        return [each.text for each in recognizer.transcribe([RecognitionRequest(clip) for clip in group])]
 
     return lambda size: _timed(clips, size, hear, threads)
 

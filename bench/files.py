@@ -25,8 +25,8 @@ from typing import Any, Final, Self
 import httpx
 import numpy as np
 
-from asr.hypothesis import Request
-from asr.models import load, warm_up
+from asr.model_registry import load, warm_up
+from asr.recognizer import RecognitionRequest
 from audio.clip import SAMPLE_RATE, Clip
 from audio.files import decode_file
 from bench.load import settings_of, show
@@ -155,9 +155,9 @@ def _recognize(model: str, path: Path, spans: Sequence[Span]) -> dict[str, float
     warm_up(recognizer)
     most = Settings.model_construct().asr_batch_items if model not in ("pocketsphinx", "free") else 1
     wall = cpu = 0.0
-    requests: list[Request] = []
+    requests: list[RecognitionRequest] = []
     for number, clip in enumerate(_clips(path, spans), 1):
-        requests.append(Request(clip))
+        requests.append(RecognitionRequest(clip))
         if len(requests) == most or number == len(spans):
             began = time.monotonic(), time.process_time()
             recognizer.transcribe(requests)

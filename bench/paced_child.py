@@ -6,16 +6,16 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from asr.free import Free
-from asr.hypothesis import Hypothesis, Request
-from asr.models import EMBEDDED
+from asr.dummy import DummyRecognizer
+from asr.model_registry import EMBEDDED
+from asr.recognizer import Hypothesis, RecognitionRequest
 
 ROOT = Path(__file__).parents[1]
 NAME = "paced"
 PACE = "BENCH_PACE"
 
 
-class Paced(Free):
+class Paced(DummyRecognizer):
     """Takes its time, and none of the processor's. pace: seconds for each second of sound"""
 
     family = NAME
@@ -23,7 +23,7 @@ class Paced(Free):
     def __init__(self, pace: float) -> None:
         self._pace = pace
 
-    def transcribe(self, requests: Sequence[Request]) -> list[Hypothesis]:
+    def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
         time.sleep(self._pace * sum(request.clip.seconds for request in requests))
         return super().transcribe(requests)
 

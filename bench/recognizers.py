@@ -30,7 +30,7 @@ import numpy as np
 import torch
 import transformers
 
-from asr.pretrained import INT8
+from asr.transformers_base import INT8
 from asr.whisper import AudioContext
 from audio.clip import SAMPLE_RATE, Clip
 from bench import engines

@@ -26,9 +26,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 
-from asr import models
-from asr.hypothesis import Recognizer, Request
-from asr.models import Loaded
+from asr import model_registry
+from asr.model_registry import LoadedModel
+from asr.recognizer import RecognitionRequest, Recognizer
 from audio.clip import SAMPLE_RATE, Clip, samples_from_ms
 from bench.accuracy import Normalizer
 from bench.corpus import Recording, by_speaker, deal, join, pick, read_manifest, share_out
@@ -56,7 +56,7 @@ Table = dict[str, dict[str, Any]]  # columns of rows
 def transcribe(recognizer: Recognizer, clips: Sequence[Clip]) -> tuple[list[str], dict[str, Any]]:
     """One after the other; and what it cost."""
     wall, cpu = time.monotonic(), time.process_time()
-    texts = [recognizer.transcribe([Request(clip)])[0].text for clip in clips]
+    texts = [recognizer.transcribe([RecognitionRequest(clip)])[0].text for clip in clips]
     seconds = sum(clip.seconds for clip in clips)
     return texts, {
         "audio_seconds": round(seconds, 1),
@@ -122,7 +122,7 @@ def alone(
 
 def _texts(recognizer: Recognizer, recording: Recording, listener: Listener) -> list[str]:
     spans = [(samples_from_ms(f.start_ms), samples_from_ms(f.end_ms)) for f in listener.finals]
-    requests = [Request(Clip(recording.samples[start:end])) for start, end in spans]
+    requests = [RecognitionRequest(Clip(recording.samples[start:end])) for start, end in spans]
     return [recognizer.transcribe([request])[0].text for request in requests]
 
 
@@ -262,10 +262,10 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def load(model: str) -> Loaded:
+def load(model: str) -> LoadedModel:
     """As the server will have it."""
     settings = Settings()
-    return models.load(
+    return model_registry.load(
         model,
         device=settings.asr_device,
         dtype=settings.asr_dtype,

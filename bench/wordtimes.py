@@ -19,9 +19,9 @@ from typing import Final
 
 from pocketsphinx import Decoder  # type: ignore[import-untyped]
 
-from asr.hypothesis import Options, Request, Word
-from asr.models import load
-from asr.sphinx import pcm16
+from asr.model_registry import load
+from asr.pocketsphinx_decoder import pcm16
+from asr.recognizer import RecognitionRequest, TranscriptionOptions, Word
 from audio.clip import SAMPLE_RATE, Clip, ms_from_samples
 from bench.corpus import Entry, read_manifest
 from bench.machine import machine
@@ -96,7 +96,7 @@ def measure(model: str, entries: Sequence[Entry], context: str = "full") -> dict
         reference = aligner.align(clip, spoken(entry.text))
         if reference is None:
             continue
-        (heard,) = recognizer.transcribe([Request(clip, Options(words=True))])
+        (heard,) = recognizer.transcribe([RecognitionRequest(clip, TranscriptionOptions(words=True))])
         total += len(reference)
         found += offsets(reference, heard.words)
     return {

@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from asr import hub
-from asr.models import KNOWN, Model
+from asr import model_hub
+from asr.model_registry import KNOWN, ModelFamily
 from cli.console import OK
 
 HUB_SECONDS: Final = 5.0
@@ -17,17 +17,17 @@ def print_models() -> int:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    print(f"\ncache: {hub.cache_folder()}")
+    print(f"\ncache: {model_hub.cache_folder()}")
     return OK
 
 
 def pull(model_id: str) -> int:
     """Download a model into the cache and print where it is; return the exit code. Raises AsrError."""
-    print(hub.fetch(model_id, HUB_SECONDS))
+    print(model_hub.fetch(model_id, HUB_SECONDS))
     return OK
 
 
-def _row(model: Model) -> tuple[str, ...]:
+def _row(model: ModelFamily) -> tuple[str, ...]:
     return (
         model.id,
         model.family,
@@ -46,10 +46,10 @@ def _languages(codes: tuple[str, ...]) -> str:
     return " ".join(codes) if len(codes) <= 3 else str(len(codes))
 
 
-def _presence(model: Model) -> str:
+def _presence(model: ModelFamily) -> str:
     if model.family == model.id:
         return "built in"
-    folder = hub.cached(model.id)
+    folder = model_hub.cached(model.id)
     if folder is None:
         return "-"
     weights = any(path.suffix in (".safetensors", ".bin") for path in folder.iterdir())

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from asr.errors import AsrError, UnsupportedModel
-from asr.hypothesis import Description, Options
+from asr.recognizer import ModelInfo, TranscriptionOptions
 from asr.subtitles import srt_of, vtt_of
 from asr.transcript import Transcript, json_of, text_of
 from audio.clip import seconds_from_samples
@@ -53,7 +53,7 @@ def transcribe(asked: argparse.Namespace) -> int:
 async def _transcribe_all(asked: argparse.Namespace) -> int:
     """Report errors as they occur; print the transcripts at the end, in the order of the files."""
     words = asked.words or asked.format in SUBTITLES
-    options = SessionOptions(asr=Options(asked.language, asked.prompt, words))
+    options = SessionOptions(asr=TranscriptionOptions(asked.language, asked.prompt, words))
     with _bars() as bars:
         loading = bars.add_task("loading the model", total=None)
         async with AsyncExitStack() as stack:
@@ -66,7 +66,7 @@ async def _transcribe_all(asked: argparse.Namespace) -> int:
     return FAILED if files.failed else OK
 
 
-async def _load(asked: argparse.Namespace, stack: AsyncExitStack) -> tuple[Models, Description]:
+async def _load(asked: argparse.Namespace, stack: AsyncExitStack) -> tuple[Models, ModelInfo]:
     loading = load_models(asked.model, device=asked.device, dtype=asked.dtype)
     try:
         models, description = await stack.enter_async_context(loading)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 from fastapi.responses import JSONResponse
 from starlette.websockets import WebSocket
 
-from asr.hypothesis import Description
+from asr.recognizer import ModelInfo
 from server.accounts import Meter
 from server.admission import Admission
 from server.auth import Gate
@@ -63,7 +63,7 @@ class Opening:
 
     recognizer: str
     options: SessionOptions
-    dialect: Callable[[str, Pump, Description], Dialect]
+    dialect: Callable[[str, Pump, ModelInfo], Dialect]
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +266,7 @@ class Door(ABC):
             else:
                 self._sessions.end(comeback.key)
 
-    async def borrow(self, stack: AsyncExitStack, name: str) -> tuple[Models, Description]:
+    async def borrow(self, stack: AsyncExitStack, name: str) -> tuple[Models, ModelInfo]:
         """The models, until the stack is left; whoever waits for a load counts as a stream already.
 
         Nobody reads the socket meanwhile, pongs neither: so the wait is shorter than a ping's time limit.

@@ -13,7 +13,7 @@ from typing import Self
 
 import numpy as np
 
-from asr.hypothesis import Description
+from asr.recognizer import ModelInfo
 from audio.clip import HOP
 from batching.batcher import BatchedItem, Batcher
 from server.engine_options import EngineOptions
@@ -120,12 +120,12 @@ class Engine:
         await asyncio.wait([self._loading])
 
     @property
-    def description(self) -> Description | None:
+    def description(self) -> ModelInfo | None:
         """Of the default recognizer, once it is loaded."""
         return self.recognizers.status(self.recognizers.default).description
 
     @asynccontextmanager
-    async def borrow(self, name: str | None = None) -> AsyncIterator[tuple[Models, Description]]:
+    async def borrow(self, name: str | None = None) -> AsyncIterator[tuple[Models, ModelInfo]]:
         """The detector and a recognizer, for one stream, while the context lasts. Only once it is ready.
 
         name: one of `recognizers.names`, which is loaded first if it is not there; None is the default.
@@ -234,6 +234,6 @@ def _recognizer(
 
 
 def _on_disk(source: str) -> int:
-    from asr.memory import on_disk  # the hub's client, which takes a quarter of a second
+    from asr.memory_usage import on_disk  # the hub's client, which takes a quarter of a second
 
     return on_disk(source)

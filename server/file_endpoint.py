@@ -9,7 +9,7 @@ from typing import IO, Final
 
 from fastapi import APIRouter, Request
 
-from asr.hypothesis import Description
+from asr.recognizer import ModelInfo
 from server.accounts import Meter
 from server.admission import Admission
 from server.engine import Engine
@@ -83,7 +83,7 @@ class FileEndpoint(ABC):
         private, limit = self._settings.fetch_private, self._settings.max_upload_bytes
         return await stack.enter_async_context(fetched(url, limit, private=private))
 
-    async def _borrow(self, stack: AsyncExitStack, asked: str) -> tuple[Models, Description]:
+    async def _borrow(self, stack: AsyncExitStack, asked: str) -> tuple[Models, ModelInfo]:
         """Borrow the models until the stack is left: those of the name, or the default for an unknown name.
 
         Raises HttpError where they cannot be used, or are not loaded in time.

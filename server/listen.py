@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 from fastapi.responses import JSONResponse
 from starlette.websockets import WebSocket
 
-from asr.hypothesis import Description, OptionsError
+from asr.recognizer import ModelInfo, TranscriptionOptionsError
 from audio.clip import SAMPLE_RATE, Clip, ms_from_samples
 from server.dialect import Message
 from server.door import Door, Opening
@@ -134,7 +134,7 @@ class ListenDialect:
             raise ClientError("invalid_value", "`keyterms` must be a list of strings.", param="keyterms")
         try:
             session = with_hotwords(self._asked.session, keyterms)
-        except OptionsError as error:
+        except TranscriptionOptionsError as error:
             return [self._wire.not_configured(TOO_MANY_KEYTERMS, str(error))]
         self._asked = replace(self._asked, session=session)
         self._pump.update(session)
@@ -178,7 +178,7 @@ class ListenDoor(Door):
         recognizers = self.engine.recognizers
         recognizer = recognizers.resolve(asked.model or "") or recognizers.default
 
-        def dialect(name: str, pump: Pump, description: Description) -> ListenDialect:
+        def dialect(name: str, pump: Pump, description: ModelInfo) -> ListenDialect:
             wire = ListenWire(asked, Model.of(description), name, timestamp(datetime.now(UTC)))
             return ListenDialect(pump, asked, wire)
 

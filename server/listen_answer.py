@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Final
 
-from asr.hypothesis import Word
+from asr.recognizer import Word
 from asr.transcript import Segment
 from server.listen_options import Asked
 from server.listen_wire import Model

@@ -6,12 +6,12 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from asr.hypothesis import Options, OptionsError
+from asr.languages import code_of
+from asr.recognizer import TranscriptionOptions, TranscriptionOptionsError
 from audio.clip import samples_from_ms
 from audio.codecs import Encoding, Format
 from audio.errors import AudioError
 from server.errors import CLOSE_BAD_REQUEST, ClientError
-from server.languages import code_of
 from stream.options import SessionOptions
 from vad.options import RANGES
 
@@ -149,12 +149,12 @@ def _session(given: _Query, defaults: SessionOptions) -> SessionOptions:
     session = replace(
         defaults,
         vad=replace(defaults.vad, silence_ms=silence),
-        asr=Options(language=_language(given), words=True),
+        asr=TranscriptionOptions(language=_language(given), words=True),
         partials=given.interim_results,
     )
     try:
         return with_hotwords(session, [*map(str.strip, given.keyterm), *_boosted(given.keywords)])
-    except OptionsError as error:
+    except TranscriptionOptionsError as error:
         raise _refused(str(error), "keyterm") from None
 
 

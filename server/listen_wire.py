@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
-from asr.hypothesis import Description, Hypothesis
+from asr.recognizer import Hypothesis, ModelInfo
 from audio.clip import HOP
 from server.listen_gap import Gap
 from server.listen_options import Asked
@@ -36,7 +36,7 @@ class Model:
     info: Mapping[str, str]
 
     @classmethod
-    def of(cls, description: Description) -> "Model":
+    def of(cls, description: ModelInfo) -> "Model":
         """The id is made of the name: the same on each server, and after each start."""
         info = {"name": description.model, "version": "", "arch": description.family}
         return cls(str(uuid5(NAMESPACE_URL, description.model)), info)

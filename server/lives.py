@@ -4,12 +4,12 @@ import asyncio
 from dataclasses import dataclass
 from enum import StrEnum
 
-from asr.hypothesis import Description, Hypothesis, Request
+from asr.recognizer import Hypothesis, ModelInfo, RecognitionRequest
 from batching.batcher import Batcher
 from server.shelf import Place
 from server.watchdog import Watchdog
 
-Asr = Batcher[Request, Hypothesis]
+Asr = Batcher[RecognitionRequest, Hypothesis]
 
 
 class State(StrEnum):
@@ -25,7 +25,7 @@ class Recognizer:
     """One at work."""
 
     asr: Asr
-    description: Description
+    description: ModelInfo
 
 
 class Life:

@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 
 from starlette.websockets import WebSocket
 
-from asr.hypothesis import Description
+from asr.recognizer import ModelInfo
 from audio.clip import SAMPLE_RATE, Samples
 from server.dialect import Message
 from server.disk import Disk
@@ -228,7 +228,7 @@ class NativeDoor(Door):
         recognizer = self._recognizer(query)
         preferences = Preferences(self.settings.session_options()).merged(session_from_query(query))
 
-        def dialect(name: str, pump: Pump, description: Description) -> NativeDialect:
+        def dialect(name: str, pump: Pump, description: ModelInfo) -> NativeDialect:
             greeting = self._greeting(description)
             # Who does not hear of the token cannot come back with it.
             asked = self.settings.resume_seconds > 0 and "session.created" in preferences.events
@@ -268,7 +268,7 @@ class NativeDoor(Door):
             )
         return name
 
-    def _greeting(self, description: Description) -> dict[str, object]:
+    def _greeting(self, description: ModelInfo) -> dict[str, object]:
         return {
             "limits": {"max_message_bytes": self.settings.max_message_bytes},
             "recognizer": dataclasses.asdict(description),

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from asr.hypothesis import MAX_PROMPT_CHARS, OptionsError, Task
+from asr.recognizer import MAX_PROMPT_CHARS, Task, TranscriptionOptionsError
 from audio.clip import ms_from_samples, samples_from_ms
 from audio.codecs import Encoding, Format
 from audio.errors import AudioError
@@ -135,7 +135,7 @@ class Preferences:
             encoding_now = replace(self.encoding, **encoding)
         except OptionError as error:
             raise ClientError("invalid_value", str(error), param=f"session.vad.{error.param}") from None
-        except OptionsError as error:
+        except TranscriptionOptionsError as error:
             raise ClientError("invalid_value", str(error), param="session.hotwords") from None
         except AudioError as error:
             raise ClientError(error.code, str(error), param=f"session.{error.param}") from None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from starlette.websockets import WebSocket
 
-from asr.hypothesis import Description
+from asr.recognizer import ModelInfo
 from server.admission import Admission
 from server.auth import Gate, credential_of
 from server.client_secrets import PREFIX, ClientSecrets
@@ -122,7 +122,7 @@ class RealtimeDoor(Door):
         known = (recognizers.resolve(name) for name in names if name)
         recognizer = next((name for name in known if name), recognizers.default)
 
-        def dialect(name: str, pump: Pump, description: Description) -> RealtimeDialect:
+        def dialect(name: str, pump: Pump, description: ModelInfo) -> RealtimeDialect:
             own = replace(session, id=f"sess_{name}")
             return RealtimeDialect(name, pump, own, dataclasses.asdict(description))
 

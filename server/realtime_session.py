@@ -11,11 +11,11 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
-from asr.hypothesis import OptionsError
+from asr.languages import code_of
+from asr.recognizer import TranscriptionOptionsError
 from audio.clip import samples_from_ms
 from audio.codecs import Encoding, Format
 from server.errors import ClientError
-from server.languages import code_of
 from stream.options import SessionOptions
 from stream.turns import AdaptiveSilence, FixedSilence, Turn
 from vad.options import RANGES, VadOptions
@@ -158,7 +158,7 @@ class RealtimeSession:
             changed.options  # noqa: B018  # keywords are judged there
         except ValidationError as error:
             raise self._refused(error) from None
-        except OptionsError as error:
+        except TranscriptionOptionsError as error:
             param = "session.audio.input.transcription.keywords"
             raise ClientError("invalid_value", str(error), param=param) from None
         return changed

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from asr.hypothesis import Word
+from asr.recognizer import Word
 from audio.clip import ms_from_samples, seconds_from_samples
 from server.errors import ClientError
 from server.realtime_items import Item, Items

@@ -9,7 +9,7 @@ from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
-from asr.hypothesis import Description
+from asr.recognizer import ModelInfo
 from server.health import Health
 from server.lives import Asr, Entry, Life, Recognizer, State
 from server.shelf import MIB, NoRoom, Place, Shelf
@@ -34,7 +34,7 @@ class Status:
     memory: int
     users: int
     error: str | None
-    description: Description | None
+    description: ModelInfo | None
 
 
 class Recognizers:

@@ -7,12 +7,12 @@ from typing import Any, Final
 
 import orjson
 
-from asr.hypothesis import Word
+from asr.languages import name_of
+from asr.recognizer import Word
 from asr.subtitles import srt_of, vtt_of
 from asr.transcript import Segment, Transcript
 from audio.clip import seconds_from_samples
 from server.http_error import HttpError
-from server.languages import name_of
 from server.rest_request import Asked
 
 JSON: Final = "application/json"

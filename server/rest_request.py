@@ -7,9 +7,9 @@ from typing import Any, Final, Literal, TypeVar
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from asr.hypothesis import MAX_PROMPT_CHARS, Options, OptionsError, Task
+from asr.languages import code_of
+from asr.recognizer import MAX_PROMPT_CHARS, Task, TranscriptionOptions, TranscriptionOptionsError
 from server.http_error import HttpError, invalid, missing
-from server.languages import code_of
 from stream.options import SessionOptions
 from vad.options import OptionError
 
@@ -174,11 +174,11 @@ def _code(name: str, param: str) -> str:
     return code
 
 
-def _options(given: TranslationFields, asr: dict[str, Any]) -> Options:
+def _options(given: TranslationFields, asr: dict[str, Any]) -> TranscriptionOptions:
     prompt = given.prompt and given.prompt[-MAX_PROMPT_CHARS:]
     try:
-        return Options(prompt=prompt, temperature=given.temperature, **asr)
-    except OptionsError as error:
+        return TranscriptionOptions(prompt=prompt, temperature=given.temperature, **asr)
+    except TranscriptionOptionsError as error:
         raise invalid(str(error).replace("hotwords", "keywords"), "keywords") from None
 
 

@@ -7,8 +7,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from asr.guards import Guards
-from asr.hypothesis import Options
+from asr.hallucination_filter import FilterThresholds
+from asr.recognizer import TranscriptionOptions
 from audio.codecs import Encoding
 from server.preferences import Preferences
 from stream.options import SessionOptions
@@ -41,9 +41,9 @@ def preferences_from(saved: Mapping[str, Any]) -> Preferences:
         {
             **given,
             "vad": _made(VadOptions, given["vad"]),
-            "asr": _made(Options, {**asr, "hotwords": tuple(asr["hotwords"])}),
+            "asr": _made(TranscriptionOptions, {**asr, "hotwords": tuple(asr["hotwords"])}),
             "turn": _turn(given["turn"]),
-            "guards": _made(Guards, given["guards"]),
+            "guards": _made(FilterThresholds, given["guards"]),
         },
     )
     return Preferences(

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import AliasChoices, Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from asr.guards import Guards
+from asr.hallucination_filter import FilterThresholds
 from audio.clip import samples_from_ms
 from server.access_settings import AccessSettings
 from server.catalogue import catalogue
@@ -313,8 +313,10 @@ class Settings(AccessSettings):
             return FixedSilence()
         return AdaptiveSilence(samples_from_ms(self.turn_shortest_ms), samples_from_ms(self.turn_longest_ms))
 
-    def _guards(self) -> Guards:
-        return Guards(**{each.name: getattr(self, f"guard_{each.name}") for each in fields(Guards)})
+    def _guards(self) -> FilterThresholds:
+        return FilterThresholds(
+            **{each.name: getattr(self, f"guard_{each.name}") for each in fields(FilterThresholds)}
+        )
 
 
 def _is_installed(module: str) -> bool:

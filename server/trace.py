@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import Span, StatusCode, set_span_in_context
 
-from asr.hypothesis import Request
+from asr.recognizer import RecognitionRequest
 from audio.clip import ms_from_samples
 from batching.batcher import BatchedItem
 from stream.events import Cleared, Closed, Event, Failed, SpeechStarted, SpeechStopped
@@ -59,7 +59,7 @@ class Tracer:
         now = time.time_ns()
         began = now - int(seconds * NANOSECONDS)
         for taken in batch:
-            assert isinstance(taken.item, Request)
+            assert isinstance(taken.item, RecognitionRequest)
             span = self._utterances.get(taken.item.utterance)
             if span is None or taken.priority == Kind.PARTIAL:
                 continue

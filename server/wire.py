@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pybase64
 
-from asr.hypothesis import Word
+from asr.recognizer import Word
 from audio.clip import SAMPLE_RATE, Samples, ms_from_samples
 from server.preferences import Preferences
 from stream.events import (

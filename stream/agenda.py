@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 
-from asr.hypothesis import Request
+from asr.recognizer import RecognitionRequest
 from audio.clip import Clip
 from audio.sample_buffer import SampleBuffer
 from stream.options import SessionOptions
@@ -74,5 +74,5 @@ class Agenda:
 
     def _job(self, kind: Kind, utterance: Utterance, clip: Clip, options: SessionOptions) -> Job:
         name = f"{self._name}/{utterance.number}" if self._name else ""
-        request = Request(clip, options.asr, name, partial=kind is Kind.PARTIAL)
+        request = RecognitionRequest(clip, options.asr, name, partial=kind is Kind.PARTIAL)
         return Job(kind, utterance.number, request)

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from asr.guards import Guards
+from asr.hallucination_filter import FilterThresholds
 from stream.events import Failed, Final, MarkerReached
 from stream.ledger import Ledger
 from stream.utterance import Utterance
@@ -34,7 +34,7 @@ class Backlog:
     def find(self, number: int) -> Utterance | None:
         return next((u for u in self._waiting if isinstance(u, Utterance) and u.number == number), None)
 
-    def release(self, guards: Guards, ledger: Ledger) -> Iterator[Final | Failed | MarkerReached]:
+    def release(self, guards: FilterThresholds, ledger: Ledger) -> Iterator[Final | Failed | MarkerReached]:
         """Takes out what can be told, as events: up to the first utterance whose outcome is not known.
 
         A segment whose text is refused goes over to non-speech in the ledger.

@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from asr.hypothesis import Hypothesis
+from asr.recognizer import Hypothesis
 from audio.clip import Samples
 from stream.events import Event, Failed, Lagging, Noted, Partial
 from stream.events import Final as FinalEvent

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from asr.hypothesis import Hypothesis
+from asr.recognizer import Hypothesis
 from audio.clip import Clip
 from vad.segmenter import Reason
 

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.hypothesis import Hypothesis, Request
+from asr.recognizer import Hypothesis, RecognitionRequest
 from audio.clip import SAMPLE_RATE
 from batching.batcher import Batcher
 from stream.events import Closed
@@ -59,7 +59,7 @@ class Models:
 
     slots: Slots
     vad: Batcher[DetectorInput, Probabilities]
-    asr: Batcher[Request, Hypothesis]
+    asr: Batcher[RecognitionRequest, Hypothesis]
     incremental: bool = False
     tally: Callable[[Kind, Fate], None] = _untold
     bulk: bool = False

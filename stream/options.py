@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from asr.guards import Guards
-from asr.hypothesis import Options
+from asr.hallucination_filter import FilterThresholds
+from asr.recognizer import TranscriptionOptions
 from audio.clip import SAMPLE_RATE, samples_from_ms
 from stream.turns import FixedSilence, Turn
 from vad.options import VadOptions
@@ -27,13 +27,13 @@ class SessionOptions:
     """
 
     vad: VadOptions = field(default_factory=VadOptions)
-    asr: Options = field(default_factory=Options)
+    asr: TranscriptionOptions = field(default_factory=TranscriptionOptions)
     partials: bool = False
     partial_interval: int = PARTIAL_INTERVAL
     bounded_partials: bool = True
     eager: bool = True
     turn: Turn = field(default_factory=FixedSilence)
-    guards: Guards = field(default_factory=Guards)
+    guards: FilterThresholds = field(default_factory=FilterThresholds)
     lag: bool = False
 
     @property

@@ -7,7 +7,7 @@ quiet place, is transcribed by itself and its words are kept; the window goes on
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from asr.hypothesis import Hypothesis
+from asr.recognizer import Hypothesis
 from audio.clip import SAMPLE_RATE
 from stream.stabilizer import Stabilizer, joined, pieces
 

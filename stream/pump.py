@@ -13,7 +13,7 @@ from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
-from asr.hypothesis import Hypothesis, Request
+from asr.recognizer import Hypothesis, RecognitionRequest
 from audio.clip import SAMPLE_RATE, Clip
 from batching.batcher import BULK, Ticket
 from batching.errors import ModelDied, QueueFull
@@ -72,7 +72,7 @@ class Pump:
         self._all_told = False
         self.models = models
         self._judging = False
-        self._running: dict[Job, Ticket[Request, Hypothesis]] = {}
+        self._running: dict[Job, Ticket[RecognitionRequest, Hypothesis]] = {}
         self._unsent = Outbox(clock)
         self._unsent_news = asyncio.Event()
         self._progress = asyncio.Event()

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-from asr.hypothesis import Hypothesis
+from asr.recognizer import Hypothesis
 from audio.clip import HOP, SAMPLE_RATE, Clip, Samples
 from audio.loudness import quietest_within
 from audio.sample_buffer import SampleBuffer

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from asr.hypothesis import Hypothesis, Request
+from asr.recognizer import Hypothesis, RecognitionRequest
 from audio.clip import Clip
 from stream.partials import Partials
 from vad.segmenter import Reason
@@ -26,7 +26,7 @@ class Job:
 
     kind: Kind
     utterance: int
-    request: Request
+    request: RecognitionRequest
 
     @property
     def key(self) -> tuple[int, int]:

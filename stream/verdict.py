@@ -7,15 +7,15 @@ not take them back (docs/decisions/0008).
 from collections.abc import Sequence
 from dataclasses import replace
 
-from asr.guards import Evidence, Guards, judge
-from asr.hypothesis import Hypothesis, Word
+from asr.hallucination_filter import AcousticEvidence, FilterThresholds, judge
+from asr.recognizer import Hypothesis, Word
 from audio.clip import Clip
 from stream.events import Failed, Final
 from stream.stabilizer import behind, pieces
 from stream.utterance import Conclusion, Utterance
 
 
-def conclude(utterance: Utterance, guards: Guards) -> Final | Failed:
+def conclude(utterance: Utterance, guards: FilterThresholds) -> Final | Failed:
     """The last event of a closed utterance whose outcome is known."""
     clip, reason, outcome = utterance.clip, utterance.reason, utterance.outcome
     assert clip is not None
@@ -30,11 +30,13 @@ def conclude(utterance: Utterance, guards: Guards) -> Final | Failed:
     return Final(utterance.number, clip, reason, text, guard, eager=utterance.ahead)
 
 
-def refusal(hypothesis: Hypothesis, clip: Clip, heard: Sequence[float], guards: Guards) -> str | None:
+def refusal(
+    hypothesis: Hypothesis, clip: Clip, heard: Sequence[float], guards: FilterThresholds
+) -> str | None:
     """The guard that refuses the text; None if none does. heard: the detector's probabilities of the clip."""
     if not hypothesis.text:
         return None
-    return judge(hypothesis, Evidence.of(clip.samples, heard), guards)
+    return judge(hypothesis, AcousticEvidence.of(clip.samples, heard), guards)
 
 
 def silenced(hypothesis: Hypothesis) -> Hypothesis:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
-from asr.hypothesis import Description, Hypothesis, Request
+from asr.recognizer import Hypothesis, ModelInfo, RecognitionRequest
 from batching.batcher import BatchedItem, Batcher
 from batching.deadline_thread import FOR_EVER
 from batching.worker import ProcessWorker, ThreadWorker, Worker, WorkerObserver
@@ -16,7 +16,7 @@ from stream.models import Models, Probabilities
 from vad.detector_input import DetectorInput
 
 if TYPE_CHECKING:
-    from asr.models import Loaded
+    from asr.model_registry import LoadedModel
     from vad.detector import Detector
 
 JOINED_SECONDS: Final = 0.1  # what a batch may take that finals share with less urgent jobs
@@ -71,7 +71,7 @@ class Report:
     """What is known of a recognizer once it is loaded. memory: bytes by which its process grew, on the device
     where it runs; 0 where that cannot be told."""
 
-    description: Description
+    description: ModelInfo
     memory: int
 
 
@@ -84,7 +84,7 @@ def recognizer_worker(
     deadline: float = FOR_EVER,
     watcher: WorkerObserver | None = None,
     prepare: Callable[[], None] = unprepared,
-) -> Worker[Request, Hypothesis]:
+) -> Worker[RecognitionRequest, Hypothesis]:
     """Its `description` is a Report.
 
     source: what asr.models.load is asked for, whose errors `start` raises
@@ -96,7 +96,7 @@ def recognizer_worker(
     a batch. A thread shares both with us.
     """
 
-    def seconds(requests: list[Request]) -> float:
+    def seconds(requests: list[RecognitionRequest]) -> float:
         return deadline + sum(request.clip.seconds for request in requests)
 
     if not in_process:
@@ -118,7 +118,7 @@ def recognizer_worker(
 
 
 def recognizer_batcher(
-    worker: Worker[Request, Hypothesis],
+    worker: Worker[RecognitionRequest, Hypothesis],
     *,
     items: int,
     audio_seconds: float,
@@ -126,7 +126,7 @@ def recognizer_batcher(
     seconds: float = float("inf"),
     observe: Callable[[Sequence[BatchedItem]], None] = lambda batch: None,
     took: Callable[[Sequence[BatchedItem], float], None] = lambda batch, seconds: None,
-) -> Batcher[Request, Hypothesis]:
+) -> Batcher[RecognitionRequest, Hypothesis]:
     """items, audio_seconds: most in one batch; seconds: that it may take; waiting: most jobs in the queue;
     observe: told of each batch that begins; took: of its seconds, when it has succeeded."""
     return Batcher(
@@ -145,7 +145,7 @@ def recognizer_batcher(
 @asynccontextmanager
 async def load_models(
     model: str, *, device: str = "auto", dtype: str = "auto", hub_timeout: float = 3.0
-) -> AsyncIterator[tuple[Models, Description]]:
+) -> AsyncIterator[tuple[Models, ModelInfo]]:
     """The detector in a thread, the recognizer in a process; both stop when the context is left.
 
     In its process a model has torch's threads to itself, of which the detector leaves this one a single one.
@@ -177,7 +177,7 @@ def _detect(detector: "Detector", work: list[DetectorInput]) -> list[Probabiliti
 
 @dataclass(frozen=True, slots=True)
 class _Built:
-    loaded: "Loaded"
+    loaded: "LoadedModel"
     memory: int
 
 
@@ -191,8 +191,8 @@ def _build_prepared(
 def _build_recognizer(source: str, way: Way, environment: Mapping[str, str]) -> _Built:
     """Warm: the first client does not pay for what is built on first use, and its memory is counted."""
     os.environ.update(environment)  # torch and the hub's client read it when they are imported
-    from asr.memory import held
-    from asr.models import load, warm_up
+    from asr.memory_usage import held
+    from asr.model_registry import load, warm_up
 
     devices = ("cpu", "cuda:0" if way.device == "auto" else way.device)
     before = {device: held(device) for device in devices}
@@ -208,7 +208,7 @@ def _build_recognizer(source: str, way: Way, environment: Mapping[str, str]) -> 
     return _Built(loaded, max(0, held(device) - before.get(device, 0)))
 
 
-def _transcribe(built: _Built, requests: list[Request]) -> list[Hypothesis]:
+def _transcribe(built: _Built, requests: list[RecognitionRequest]) -> list[Hypothesis]:
     return built.loaded.transcribe(requests)
 
 

@@ -14,15 +14,15 @@ from dotenv import dotenv_values
 from prometheus_client.parser import text_string_to_metric_families
 
 import server.errors
-from asr.guards import NAMES, Guards
-from asr.hypothesis import (
+from asr.hallucination_filter import NAMES, FilterThresholds
+from asr.recognizer import (
     LONGEST_HOTWORD,
     MAX_PROMPT_CHARS,
     MOST_HOTWORDS,
-    Description,
     Hypothesis,
-    Options,
+    ModelInfo,
     Task,
+    TranscriptionOptions,
     Word,
 )
 from audio.clip import Clip, ms_from_samples
@@ -229,13 +229,15 @@ def test_a_bound_of_an_adaptive_turn_is_that_of_the_page(name: str) -> None:
 
 
 def test_the_guards_are_those_of_the_page() -> None:
-    assert [name for row in rows(section(PROTOCOL, "Guards")) for name in codes(row[0])] == list(NAMES)
+    assert [name for row in rows(section(PROTOCOL, "FilterThresholds")) for name in codes(row[0])] == list(
+        NAMES
+    )
 
 
 def test_the_guards_are_set_as_they_are_by_themselves() -> None:
     told = DEFAULTS.session_options().guards
-    assert {each.name: getattr(told, each.name) or None for each in fields(Guards)} == {
-        each.name: getattr(Guards(), each.name) or None for each in fields(Guards)
+    assert {each.name: getattr(told, each.name) or None for each in fields(FilterThresholds)} == {
+        each.name: getattr(FilterThresholds(), each.name) or None for each in fields(FilterThresholds)
     }
 
 
@@ -295,7 +297,7 @@ EVENTS: Final[list[Event]] = [
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
 def test_an_event_has_the_fields_of_its_example(event: Event) -> None:
-    everything = Preferences(SessionOptions(asr=Options(words=True)), events=OPTIONAL_EVENTS)
+    everything = Preferences(SessionOptions(asr=TranscriptionOptions(words=True)), events=OPTIONAL_EVENTS)
     message: Any = Wire("5f1c").message_of(event, everything)
     example = FROM_SERVER[message["type"]]
     assert example.keys() - {"event_id", "seq"} == message.keys()
@@ -308,7 +310,7 @@ def test_the_example_of_a_greeting_is_what_the_server_says() -> None:
     asked = {"events": greeting["session"]["events"]}
     assert Preferences(DEFAULTS.session_options()).merged(asked).effective() == greeting["session"]
     assert greeting["limits"] == {"max_message_bytes": DEFAULTS.max_message_bytes}
-    assert list(greeting["recognizer"]) == [field.name for field in fields(Description)]
+    assert list(greeting["recognizer"]) == [field.name for field in fields(ModelInfo)]
 
 
 def test_an_error_in_a_finals_place_says_which_utterance_it_is_about() -> None:

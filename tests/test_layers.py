@@ -40,7 +40,7 @@ ASYNCHRONOUS: Final = {
     "stream/workers.py",
 }
 # Inside a function, where there is a CUDA driver, or where torch was imported already.
-ASK_FOR_A_GPU: Final = {"asr/models.py", "asr/memory.py"}
+ASK_FOR_A_GPU: Final = {"asr/model_registry.py", "asr/memory_usage.py"}
 PURE_DOORS: Final = {
     *(f"server/{name}.py" for name in ("wire", "preferences", "intake", "errors", "settings")),
     *(f"server/{name}.py" for name in ("catalogue", "shelf", "json_messages")),

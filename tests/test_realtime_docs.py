@@ -5,7 +5,7 @@ from typing import Any, Final, get_args
 
 from pydantic import BaseModel
 
-from asr.hypothesis import LONGEST_HOTWORD, MOST_HOTWORDS, Hypothesis
+from asr.recognizer import LONGEST_HOTWORD, MOST_HOTWORDS, Hypothesis
 from server.client_secrets import BETA_SECONDS, DEFAULT_SECONDS, MOST
 from server.errors import ClientError
 from server.realtime import PATHS

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from asr.hypothesis import Hypothesis, Options, Recognizer, Request
+from asr.recognizer import Hypothesis, RecognitionRequest, Recognizer, TranscriptionOptions
 from tests.asr import tiny
 
-WORDS = Options(words=True)
+WORDS = TranscriptionOptions(words=True)
 
 
 def assert_same(ours: Hypothesis, theirs: Hypothesis) -> None:
@@ -29,7 +29,7 @@ def assert_batched_equals_alone(recognizer: Recognizer, seed: int, rows: int = 9
     lengths = random.Random(seed)
     seconds = [lengths.uniform(0.2, 2.5) for _ in range(rows)]
     clips = [tiny.babble(each, row, start=1000 * row) for row, each in enumerate([*seconds, seconds[0]])]
-    requests = [Request(clip, WORDS) for clip in (*clips, tiny.silence(1.1))]
+    requests = [RecognitionRequest(clip, WORDS) for clip in (*clips, tiny.silence(1.1))]
     together = recognizer.transcribe(requests)
     assert len({each.text for each in together}) > 1, (
         "the model tells nothing apart: the test would prove nothing"
@@ -41,7 +41,7 @@ def assert_batched_equals_alone(recognizer: Recognizer, seed: int, rows: int = 9
 
 def assert_short_and_silent_clips_are_answered(recognizer: Recognizer) -> None:
     clips = [tiny.silence(0), tiny.babble(1 / 16_000), tiny.babble(0.02), tiny.silence(0.5), tiny.silence(2)]
-    for answer in recognizer.transcribe([Request(clip, WORDS) for clip in clips]):
+    for answer in recognizer.transcribe([RecognitionRequest(clip, WORDS) for clip in clips]):
         assert answer.confidence is None or 0 <= answer.confidence <= 1
         assert (answer.confidence is None) == (answer.avg_log_prob is None) == (answer.text == "")
 
@@ -50,14 +50,16 @@ def assert_only_word_times_are_honoured(recognizer: Recognizer) -> None:
     """Beside hotwords that it can write. And what is not is named, and changes nothing."""
     clip = tiny.babble(1)
     asked = replace(WORDS, language="en", prompt="so", task="translate", temperature=0.5, hotwords=("łódź",))
-    plain, ignorant = recognizer.transcribe([Request(clip, WORDS), Request(clip, asked)])
+    plain, ignorant = recognizer.transcribe(
+        [RecognitionRequest(clip, WORDS), RecognitionRequest(clip, asked)]
+    )
     assert plain.ignored == ()
     assert ignorant.ignored == ("language", "prompt", "task", "temperature", "hotwords")
     assert_same(replace(ignorant, ignored=()), plain)
 
 
 def assert_words_tell_the_text_and_lie_in_the_clip(recognizer: Recognizer) -> None:
-    requests = [Request(tiny.babble(2, seed, start=50_000), WORDS) for seed in range(4)]
+    requests = [RecognitionRequest(tiny.babble(2, seed, start=50_000), WORDS) for seed in range(4)]
     for request, answer in zip(requests, recognizer.transcribe(requests), strict=True):
         assert " ".join(word.text for word in answer.words) == answer.text
         edges = [edge for word in answer.words for edge in (word.start, word.end)]

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from asr.boosting import PhraseTree
 from asr.ctc import BONUS, Ctc, best_path
-from asr.hypothesis import Options, Request
+from asr.hotword_boosting import PhraseTree
+from asr.recognizer import RecognitionRequest, TranscriptionOptions
 from audio.clip import Clip
 from tests.asr import families, tiny
 
@@ -67,13 +67,15 @@ def test_no_requests_get_no_answers(recognizer: Ctc) -> None:
 
 
 def test_words_are_told_only_when_asked_for(recognizer: Ctc) -> None:
-    (answer,) = recognizer.transcribe([Request(tiny.babble(1), Options())])
+    (answer,) = recognizer.transcribe([RecognitionRequest(tiny.babble(1), TranscriptionOptions())])
     assert answer.words == ()
 
 
 def test_a_clip_gives_the_same_text_wherever_it_lies_in_the_stream(recognizer: Ctc) -> None:
     here, there = tiny.babble(1, start=0), tiny.babble(1, start=10**9)
-    first, second = recognizer.transcribe([Request(here, families.WORDS), Request(there, families.WORDS)])
+    first, second = recognizer.transcribe(
+        [RecognitionRequest(here, families.WORDS), RecognitionRequest(there, families.WORDS)]
+    )
     assert first.text == second.text
     assert [word.start + 10**9 for word in first.words] == [word.start for word in second.words]
 
@@ -82,7 +84,7 @@ def test_a_clip_gives_the_same_text_wherever_it_lies_in_the_stream(recognizer: C
 def test_letters_are_those_of_transformers_own_decoding(name: str, folders: dict[str, Path]) -> None:
     """Asked to skip special tokens it would drop the blanks before it merges repeats, and write helo."""
     clip = tiny.babble(1.5)
-    (answer,) = Ctc.load(folders[name], device="cpu", dtype="float32").transcribe([Request(clip)])
+    (answer,) = Ctc.load(folders[name], device="cpu", dtype="float32").transcribe([RecognitionRequest(clip)])
     processor, model = tiny.parts(folders[name], "AutoModelForCTC")
     ids = _logits(model, processor, clip).argmax(-1)[0]
     assert answer.text == " ".join(processor.decode(ids).split())
@@ -90,7 +92,9 @@ def test_letters_are_those_of_transformers_own_decoding(name: str, folders: dict
 
 def test_parakeet_pieces_are_those_of_its_own_generate(folders: dict[str, Path]) -> None:
     clip = tiny.babble(2)
-    (answer,) = Ctc.load(folders["parakeet"], device="cpu", dtype="float32").transcribe([Request(clip)])
+    (answer,) = Ctc.load(folders["parakeet"], device="cpu", dtype="float32").transcribe(
+        [RecognitionRequest(clip)]
+    )
     processor, model = tiny.parts(folders["parakeet"], "AutoModelForCTC")
     ids = model.generate(**processor([clip.samples], sampling_rate=16_000))
     assert answer.text == " ".join(processor.batch_decode(ids, skip_special_tokens=True)[0].split())
@@ -98,7 +102,7 @@ def test_parakeet_pieces_are_those_of_its_own_generate(folders: dict[str, Path])
 
 def test_the_words_of_a_char_vocabulary_lie_on_frames_of_20_ms(folders: dict[str, Path]) -> None:
     recognizer = Ctc.load(folders["wav2vec2-layer"], device="cpu", dtype="float32")
-    (answer,) = recognizer.transcribe([Request(tiny.babble(2), families.WORDS)])
+    (answer,) = recognizer.transcribe([RecognitionRequest(tiny.babble(2), families.WORDS)])
     assert answer.words
     assert all(word.start % 320 == 0 and word.end % 320 == 0 for word in answer.words)
 
@@ -237,7 +241,7 @@ def test_a_hotword_is_written_more_often_and_with_the_networks_own_confidence(do
     clip = tiny.babble(2)
     plain, boosted = doubtful.transcribe(
         [
-            Request(clip, options)
+            RecognitionRequest(clip, options)
             for options in (families.WORDS, replace(families.WORDS, hotwords=("speech",)))
         ]
     )
@@ -251,7 +255,7 @@ def test_a_hotword_is_written_more_often_and_with_the_networks_own_confidence(do
 
 def test_hotwords_of_one_clip_do_not_leak_into_others(doubtful: Ctc) -> None:
     requests = [
-        Request(tiny.babble(2, row), Options(words=True, hotwords=hot))
+        RecognitionRequest(tiny.babble(2, row), TranscriptionOptions(words=True, hotwords=hot))
         for row, hot in enumerate([(), ("speech", "of the"), ("sound",), (), ("łódź",), ("the", "łódź")])
     ]
     together = doubtful.transcribe(requests)

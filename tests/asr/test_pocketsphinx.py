@@ -10,14 +10,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from asr.hypothesis import Hypothesis, Options, Request, Word
 from asr.pocketsphinx import LIVE, PATIENCE, PocketSphinx
-from asr.sphinx import LEAD
+from asr.pocketsphinx_decoder import LEAD
+from asr.recognizer import Hypothesis, RecognitionRequest, TranscriptionOptions, Word
 from audio.clip import SAMPLE_RATE, Clip, samples_from_ms
 from tests.asr.spoken import ROOT, SENTENCES, beginning, margins, read, sentence
 
 SPEECH = ROOT.parent / "shared" / "audio" / "english_misc"
-WORDS = Options(words=True)
+WORDS = TranscriptionOptions(words=True)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,9 @@ def recognizer() -> PocketSphinx:
 @pytest.fixture(scope="module")
 def heard(recognizer: PocketSphinx) -> list[Hypothesis]:
     """All three sentences, decoded once for many tests."""
-    return recognizer.transcribe([Request(sentence(number), WORDS) for number in range(len(SENTENCES))])
+    return recognizer.transcribe(
+        [RecognitionRequest(sentence(number), WORDS) for number in range(len(SENTENCES))]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +74,7 @@ def test_confidence_is_a_share(heard: list[Hypothesis]) -> None:
 def test_confidence_falls_in_noise(recognizer: PocketSphinx, heard: list[Hypothesis]) -> None:
     clip = sentence(0)
     hiss = np.random.default_rng(0).normal(0, 0.03, len(clip.samples)).astype(np.float32)
-    (noisy,) = recognizer.transcribe([Request(Clip(clip.samples + hiss))])
+    (noisy,) = recognizer.transcribe([RecognitionRequest(Clip(clip.samples + hiss))])
     clean = heard[0].confidence
     assert clean is not None
     assert noisy.confidence is not None
@@ -84,7 +86,7 @@ def test_the_answer_does_not_depend_on_what_was_decoded_before(
     recognizer: PocketSphinx, beginnings: list[Clip]
 ) -> None:
     """To the last digit of the confidences, forwards, backwards and in a decoder of its own."""
-    requests = [Request(clip, WORDS) for clip in beginnings]
+    requests = [RecognitionRequest(clip, WORDS) for clip in beginnings]
     forwards = recognizer.transcribe(requests)
     assert recognizer.transcribe(requests[::-1])[::-1] == forwards
     assert PocketSphinx().transcribe(requests[1:2]) == forwards[1:2]
@@ -94,7 +96,7 @@ def test_the_clips_start_moves_the_words_and_nothing_else(
     recognizer: PocketSphinx, beginnings: list[Clip]
 ) -> None:
     samples = beginnings[0].samples
-    here, there = recognizer.transcribe([Request(Clip(samples, at), WORDS) for at in (0, 123_457)])
+    here, there = recognizer.transcribe([RecognitionRequest(Clip(samples, at), WORDS) for at in (0, 123_457)])
     assert here.text == there.text != ""
     assert [moved(word, 123_457) for word in here.words] == list(there.words)
 
@@ -106,8 +108,10 @@ def moved(word: Word, by: int) -> Word:
 def test_language_prompt_and_the_wish_for_words_do_not_change_the_text(
     recognizer: PocketSphinx, beginnings: list[Clip]
 ) -> None:
-    wishes = (Options(), Options(language="vi", prompt="xin chào"), WORDS)
-    plain, asked, worded = recognizer.transcribe([Request(beginnings[0], options) for options in wishes])
+    wishes = (TranscriptionOptions(), TranscriptionOptions(language="vi", prompt="xin chào"), WORDS)
+    plain, asked, worded = recognizer.transcribe(
+        [RecognitionRequest(beginnings[0], options) for options in wishes]
+    )
     assert (asked.text, asked.confidence) == (plain.text, plain.confidence)
     assert asked.ignored == ("language", "prompt")
     assert plain.words == ()
@@ -121,13 +125,13 @@ def test_language_prompt_and_the_wish_for_words_do_not_change_the_text(
 @settings(deadline=None, max_examples=40)
 def test_tiny_clips_are_answered(recognizer: PocketSphinx, length: int, seed: int) -> None:
     noise = np.random.default_rng(seed).normal(0, 0.1, length).astype(np.float32)
-    (heard,) = recognizer.transcribe([Request(Clip(noise), WORDS)])
+    (heard,) = recognizer.transcribe([RecognitionRequest(Clip(noise), WORDS)])
     assert (heard.confidence is None) == (heard.text == "")
     assert all(0 <= word.start <= word.end <= length for word in heard.words)
 
 
 def test_less_than_a_tenth_of_a_second_says_nothing(recognizer: PocketSphinx) -> None:
-    (heard,) = recognizer.transcribe([Request(Clip(sentence(0).samples[8000 : 8000 + 1599]))])
+    (heard,) = recognizer.transcribe([RecognitionRequest(Clip(sentence(0).samples[8000 : 8000 + 1599]))])
     assert heard.text == ""
     assert heard.confidence is None
 
@@ -151,19 +155,20 @@ def test_real_speech_is_understood_in_part(recognizer: PocketSphinx) -> None:
     """Half of the words, in order: it is a recognizer for a first run. Pauses cut the clip in stretches."""
     manifest = (SPEECH / "manifest.jsonl").read_text().splitlines()
     (row,) = (row for row in map(json.loads, manifest) if row["file"] == "files/jfk.wav")
-    (heard,) = recognizer.transcribe([Request(read(SPEECH / row["file"]), WORDS)])
+    (heard,) = recognizer.transcribe([RecognitionRequest(read(SPEECH / row["file"]), WORDS)])
     edges = [edge for word in heard.words for edge in (word.start, word.end)]
     assert edges == sorted(edges)
     spoken = row["text"].lower().replace(",", "").replace(".", "").split()
     assert len(set(spoken) & set(heard.text.split())) >= len(set(spoken)) / 2
 
 
-def grown(clip: Clip, cuts: list[int], name: str) -> list[Request]:
+def grown(clip: Clip, cuts: list[int], name: str) -> list[RecognitionRequest]:
     """A clip as an utterance shows it: longer and longer partials, then all of it."""
     partials = [
-        Request(Clip(clip.samples[:cut], clip.start), WORDS, name, partial=True) for cut in sorted(cuts)
+        RecognitionRequest(Clip(clip.samples[:cut], clip.start), WORDS, name, partial=True)
+        for cut in sorted(cuts)
     ]
-    return [*partials, Request(clip, WORDS, name)]
+    return [*partials, RecognitionRequest(clip, WORDS, name)]
 
 
 @pytest.mark.slow
@@ -195,22 +200,22 @@ def test_an_utterance_that_goes_on_after_an_eager_answer_is_heard_whole(
     recognizer: PocketSphinx, heard: list[Hypothesis]
 ) -> None:
     clip = sentence(2)
-    early = Request(Clip(clip.samples[:30_000], clip.start), WORDS, "c/0")
+    early = RecognitionRequest(Clip(clip.samples[:30_000], clip.start), WORDS, "c/0")
     recognizer.transcribe(grown(clip, [26_000, 28_000], "c/0")[:-1])
     recognizer.transcribe([early])
     assert recognizer.transcribe(grown(clip, [34_000], "c/0"))[-1] == heard[2]
 
 
 def test_a_partial_shows_the_words_so_far_and_nothing_else(recognizer: PocketSphinx) -> None:
-    request = Request(beginning(sentence(0), 32_000), WORDS, "d/0", partial=True)
+    request = RecognitionRequest(beginning(sentence(0), 32_000), WORDS, "d/0", partial=True)
     (partial,) = recognizer.transcribe([request])
     assert partial.text.startswith("good morning")
     assert partial == Hypothesis(partial.text, language="en", settled=0)
 
 
 def test_no_partial_is_of_less_than_the_lead_nor_of_a_clip_without_a_name(recognizer: PocketSphinx) -> None:
-    short = Request(beginning(sentence(0), LEAD - 1), utterance="d/1", partial=True)
-    nameless = Request(beginning(sentence(0), LEAD), partial=True)
+    short = RecognitionRequest(beginning(sentence(0), LEAD - 1), utterance="d/1", partial=True)
+    nameless = RecognitionRequest(beginning(sentence(0), LEAD), partial=True)
     assert [each.text for each in recognizer.transcribe([short, nameless])] == ["", ""]
 
 
@@ -225,7 +230,7 @@ def test_every_word_is_right_whatever_the_margins(
     clip = margins(number, before, behind)
     cuts = list(range(SAMPLE_RATE, len(clip.samples), SAMPLE_RATE // 5))
     *_, followed = recognizer.transcribe(grown(clip, cuts, f"m/{number} {before} {behind}"))
-    (alone,) = recognizer.transcribe([Request(clip, WORDS)])
+    (alone,) = recognizer.transcribe([RecognitionRequest(clip, WORDS)])
     assert followed == alone
     assert alone.text == SENTENCES[number][2]
 
@@ -235,19 +240,19 @@ def test_more_utterances_than_decoders_get_no_partials_but_their_finals(heard: l
     recognizer = PocketSphinx()
     clip = sentence(0)
     short = Clip(clip.samples[:28_000], clip.start)
-    partials = [Request(short, WORDS, f"e/{n}", partial=True) for n in range(LIVE + 1)]
+    partials = [RecognitionRequest(short, WORDS, f"e/{n}", partial=True) for n in range(LIVE + 1)]
     texts = [each.text for each in recognizer.transcribe(partials)]
     assert all(texts[:LIVE])
     assert texts[LIVE] == ""
-    assert recognizer.transcribe([Request(clip, WORDS, f"e/{LIVE}")]) == [heard[0]]
+    assert recognizer.transcribe([RecognitionRequest(clip, WORDS, f"e/{LIVE}")]) == [heard[0]]
 
 
 @pytest.mark.slow
 def test_an_utterance_that_nobody_asks_about_any_more_gives_its_decoder_up() -> None:
     recognizer = PocketSphinx()
     short = Clip(sentence(0).samples[:25_000])
-    recognizer.transcribe([Request(short, WORDS, f"f/{n}", partial=True) for n in range(LIVE)])
-    others = [Request(Clip(short.samples[:100]), WORDS) for _ in range(PATIENCE + 1)]
+    recognizer.transcribe([RecognitionRequest(short, WORDS, f"f/{n}", partial=True) for n in range(LIVE)])
+    others = [RecognitionRequest(Clip(short.samples[:100]), WORDS) for _ in range(PATIENCE + 1)]
     recognizer.transcribe(others)
-    (late,) = recognizer.transcribe([Request(short, WORDS, "f/late", partial=True)])
+    (late,) = recognizer.transcribe([RecognitionRequest(short, WORDS, "f/late", partial=True)])
     assert late.text != ""

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.decoder import TOKENS_AT_LEAST, WINDOW, token_limit
-from asr.hypothesis import Options, Request
+from asr.greedy_decoder import TOKENS_AT_LEAST, WINDOW, token_limit
+from asr.recognizer import RecognitionRequest, TranscriptionOptions
 from asr.seq2seq import Seq2Seq, windows
 from audio.clip import Clip
 from tests.asr import families, tiny
@@ -40,7 +40,7 @@ def test_a_batched_result_is_the_lone_one(recognizer: Seq2Seq) -> None:
 def test_a_draw_in_a_batch_is_the_lone_one(recognizer: Seq2Seq) -> None:
     """Each clip draws its own lots, of which its neighbours and their temperatures take none."""
     requests = [
-        Request(tiny.babble(0.3 + seed / 4, seed), Options(temperature=temperature))
+        RecognitionRequest(tiny.babble(0.3 + seed / 4, seed), TranscriptionOptions(temperature=temperature))
         for seed, temperature in enumerate((0.0, 0.4, 1.0, 1.0, 0.7))
     ]
     for request, together in zip(requests, recognizer.transcribe(requests), strict=True):
@@ -49,8 +49,8 @@ def test_a_draw_in_a_batch_is_the_lone_one(recognizer: Seq2Seq) -> None:
 
 def test_other_sound_draws_other_lots(folders: dict[str, Path]) -> None:
     recognizer = Seq2Seq.load(folders["whisper-en"], device="cpu", dtype="float32")
-    hot = Options(temperature=1.0)
-    requests = [Request(tiny.silence(0.5 + place / 16_000), hot) for place in range(4)]
+    hot = TranscriptionOptions(temperature=1.0)
+    requests = [RecognitionRequest(tiny.silence(0.5 + place / 16_000), hot) for place in range(4)]
     assert len({answer.text for answer in recognizer.transcribe(requests)}) == 4
 
 
@@ -72,7 +72,7 @@ def test_tokens_are_those_of_transformers_own_generate(
 ) -> None:
     clip = tiny.babble(1.5)
     recognizer = Seq2Seq.load(folders[name], device="cpu", dtype="float32")
-    (answer,) = recognizer.transcribe([Request(clip, Options(language=language))])
+    (answer,) = recognizer.transcribe([RecognitionRequest(clip, TranscriptionOptions(language=language))])
     processor, model = tiny.parts(folders[name], "AutoModelForSpeechSeq2Seq")
     controls = [i for i in processor.tokenizer.all_special_ids if i != model.generation_config.eos_token_id]
     suppressed = [*(model.generation_config.suppress_tokens or ()), *controls]
@@ -87,7 +87,7 @@ def test_tokens_are_those_of_transformers_own_generate(
 
 def test_moonshine_gives_no_words_rather_than_invented_times(folders: dict[str, Path]) -> None:
     recognizer = Seq2Seq.load(folders["moonshine"], device="cpu", dtype="float32")
-    (answer,) = recognizer.transcribe([Request(tiny.babble(1), families.WORDS)])
+    (answer,) = recognizer.transcribe([RecognitionRequest(tiny.babble(1), families.WORDS)])
     assert answer.text
     assert answer.words == ()
 
@@ -96,7 +96,7 @@ def test_a_clip_longer_than_a_window_is_transcribed_whole(folders: dict[str, Pat
     recognizer = Seq2Seq.load(folders["moonshine"], device="cpu", dtype="float32")
     pause = tiny.silence(0.3)
     clip = Clip(np.concatenate([tiny.babble(27, 1).samples, pause.samples, tiny.babble(5, 2).samples]))
-    whole, *parts = recognizer.transcribe([Request(part) for part in (clip, *windows(clip))])
+    whole, *parts = recognizer.transcribe([RecognitionRequest(part) for part in (clip, *windows(clip))])
     assert whole.text == " ".join(part.text for part in parts)
     assert len(parts) == 2
 
@@ -129,7 +129,8 @@ def test_requests_with_and_without_prompts_keep_their_order(folders: dict[str, P
     recognizer = Seq2Seq.load(folders["whisper-en"], device="cpu", dtype="float32")
     prompts = [None, "the stream", None, "sound", "the clip of sound"]
     requests = [
-        Request(tiny.babble(0.5, seed), Options(prompt=prompt)) for seed, prompt in enumerate(prompts)
+        RecognitionRequest(tiny.babble(0.5, seed), TranscriptionOptions(prompt=prompt))
+        for seed, prompt in enumerate(prompts)
     ]
     for request, together in zip(requests, recognizer.transcribe(requests), strict=True):
         families.assert_same(together, *recognizer.transcribe([request]))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.hypothesis import Hypothesis, Word
+from asr.recognizer import Hypothesis, Word
 from asr.subtitles import LINE, LINES, LONGEST, Cue, cues_of, srt_of, vtt_of
 from asr.transcript import Segment, Transcript
 

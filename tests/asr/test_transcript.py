@@ -2,7 +2,7 @@
 
 import json
 
-from asr.hypothesis import Hypothesis, Word
+from asr.recognizer import Hypothesis, Word
 from asr.transcript import Segment, Transcript, json_of, text_of
 
 TRANSCRIPT = Transcript(

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from asr.boosting import PhraseTree
-from asr.hypothesis import Options, Request
+from asr.hotword_boosting import PhraseTree
+from asr.recognizer import RecognitionRequest, TranscriptionOptions
 from asr.transducer import FIRST_BONUS, NEXT_BONUS, Transducer, decode
 from tests.asr import families, tiny
 
@@ -67,7 +67,7 @@ def test_pieces_are_those_of_transformers_own_generate(
     processor, model = tiny.parts(folders[name], auto)
     for seed in range(3):
         clip = tiny.babble(2, seed)
-        (answer,) = recognizer.transcribe([Request(clip)])
+        (answer,) = recognizer.transcribe([RecognitionRequest(clip)])
         features = processor([clip.samples], sampling_rate=16_000)
         sequence = model.generate(**features, max_new_tokens=500).sequences[0]
         kept = [int(token) for token in sequence if int(token) != model.config.blank_token_id]
@@ -196,12 +196,12 @@ def test_hotwords_of_one_clip_do_not_leak_into_others(name: str, folders: dict[s
     recognizer = Transducer.load(folders[name], device="cpu", dtype="float32")
     hotwords = [(), ("sound",), ("of the", "stream"), (), ("łódź",), ("speech", "łódź")]
     requests = [
-        Request(tiny.babble(2, seed), Options(words=True, hotwords=hot))
+        RecognitionRequest(tiny.babble(2, seed), TranscriptionOptions(words=True, hotwords=hot))
         for seed, hot in zip((1, 2, 3, 4, 1, 2), hotwords, strict=True)
     ]
     together = recognizer.transcribe(requests)
     assert [each.ignored for each in together] == [(), (), (), (), ("hotwords",), ("hotwords",)]
-    plain = recognizer.transcribe([Request(request.clip) for request in requests])
+    plain = recognizer.transcribe([RecognitionRequest(request.clip) for request in requests])
     changed = [ours.text != theirs.text for ours, theirs in zip(together, plain, strict=True)]
     assert (changed[0], changed[3], changed[4]) == (False, False, False)
     assert any(changed)

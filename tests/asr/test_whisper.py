@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from asr.hypothesis import Options, Request
+from asr.recognizer import RecognitionRequest, TranscriptionOptions
 from asr.seq2seq import Seq2Seq, windows
 from asr.whisper import AudioContext, run_encoder
 from audio.clip import SAMPLE_RATE, Clip
@@ -46,7 +46,10 @@ def multilingual(folders: dict[str, Path]) -> Seq2Seq:
 
 def test_an_english_model_claims_english(english: Seq2Seq) -> None:
     assert english.languages == ("en",)
-    requests = [Request(tiny.babble(1), Options(language=language)) for language in (None, "en", "de")]
+    requests = [
+        RecognitionRequest(tiny.babble(1), TranscriptionOptions(language=language))
+        for language in (None, "en", "de")
+    ]
     answers = english.transcribe(requests)
     assert [answer.language for answer in answers] == ["en", "en", "en"]
     assert [answer.ignored for answer in answers] == [(), (), ("language",)]
@@ -64,7 +67,10 @@ def test_a_multilingual_model_translates_and_an_english_one_does_not(
 
 
 def test_the_language_asked_for_is_the_language_answered(multilingual: Seq2Seq) -> None:
-    requests = [Request(tiny.babble(1), Options(language=language)) for language in ("fr", "en", "de")]
+    requests = [
+        RecognitionRequest(tiny.babble(1), TranscriptionOptions(language=language))
+        for language in ("fr", "en", "de")
+    ]
     answers = multilingual.transcribe(requests)
     assert [answer.language for answer in answers] == ["fr", "en", "de"]
     assert len({answer.text for answer in answers}) > 1
@@ -72,7 +78,11 @@ def test_the_language_asked_for_is_the_language_answered(multilingual: Seq2Seq) 
 
 def test_without_a_known_language_the_likeliest_is_told(multilingual: Seq2Seq) -> None:
     clip = tiny.babble(1)
-    requests = [Request(clip), Request(clip, Options(language="tlh")), Request(clip, Options(language="fr"))]
+    requests = [
+        RecognitionRequest(clip),
+        RecognitionRequest(clip, TranscriptionOptions(language="tlh")),
+        RecognitionRequest(clip, TranscriptionOptions(language="fr")),
+    ]
     detected, unknown, french = multilingual.transcribe(requests)
     assert detected.language in multilingual.languages
     assert unknown.ignored == ("language",)
@@ -82,7 +92,9 @@ def test_without_a_known_language_the_likeliest_is_told(multilingual: Seq2Seq) -
 
 def test_a_detected_language_has_a_probability_and_a_given_one_has_none(multilingual: Seq2Seq) -> None:
     clip = tiny.babble(1)
-    detected, given = multilingual.transcribe([Request(clip), Request(clip, Options(language="de"))])
+    detected, given = multilingual.transcribe(
+        [RecognitionRequest(clip), RecognitionRequest(clip, TranscriptionOptions(language="de"))]
+    )
     assert detected.language_probability is not None
     assert 1 / 3 <= detected.language_probability <= 1  # the likeliest of three
     assert given.language_probability is None
@@ -91,7 +103,10 @@ def test_a_detected_language_has_a_probability_and_a_given_one_has_none(multilin
 def test_a_translation_is_another_text_in_a_multilingual_model(
     multilingual: Seq2Seq, english: Seq2Seq
 ) -> None:
-    requests = [Request(tiny.babble(1), Options(task=task)) for task in ("transcribe", "translate")]
+    requests = [
+        RecognitionRequest(tiny.babble(1), TranscriptionOptions(task=task))
+        for task in ("transcribe", "translate")
+    ]
     said, translated = multilingual.transcribe(requests)
     assert said.text != translated.text
     assert (said.language, said.ignored) == (translated.language, translated.ignored)
@@ -105,7 +120,9 @@ def test_no_speech_is_as_likely_as_the_model_itself_has_it(
 ) -> None:
     """Behind the start of the transcript, prompt or not (openai/whisper, decoding.py)."""
     clip = tiny.babble(1)
-    (answer,) = load(folders["en"]).transcribe([Request(clip, Options(prompt=prompt))])
+    (answer,) = load(folders["en"]).transcribe(
+        [RecognitionRequest(clip, TranscriptionOptions(prompt=prompt))]
+    )
     processor, model = tiny.parts(folders["en"], "AutoModelForSpeechSeq2Seq")
     ids = processor.tokenizer.convert_tokens_to_ids(["<|startofprev|>", "<|startoftranscript|>"])
     before = [ids[0], *processor.tokenizer.encode(f" {prompt}", add_special_tokens=False)] if prompt else []
@@ -118,7 +135,7 @@ def test_no_speech_is_as_likely_as_the_model_itself_has_it(
 
 def test_there_is_speech_in_a_long_clip_if_there_is_some_in_a_window_of_it(english: Seq2Seq) -> None:
     clip = Clip(np.concatenate([tiny.babble(28, 1).samples, tiny.silence(4).samples]))
-    whole, *parts = english.transcribe([Request(part) for part in (clip, *windows(clip))])
+    whole, *parts = english.transcribe([RecognitionRequest(part) for part in (clip, *windows(clip))])
     likely = [part.no_speech_probability or 0 for part in parts]
     assert len(set(likely)) == 2
     assert whole.no_speech_probability == pytest.approx(min(likely), rel=1e-3)
@@ -126,9 +143,11 @@ def test_there_is_speech_in_a_long_clip_if_there_is_some_in_a_window_of_it(engli
 
 def test_hotwords_stand_in_front_of_the_prompt(english: Seq2Seq) -> None:
     clip = tiny.babble(1)
-    hot = Options(hotwords=("stream", "the clip"), prompt="sound")
-    spelled = Options(prompt="stream, the clip sound")
-    plain, heated, prompted = english.transcribe([Request(clip), Request(clip, hot), Request(clip, spelled)])
+    hot = TranscriptionOptions(hotwords=("stream", "the clip"), prompt="sound")
+    spelled = TranscriptionOptions(prompt="stream, the clip sound")
+    plain, heated, prompted = english.transcribe(
+        [RecognitionRequest(clip), RecognitionRequest(clip, hot), RecognitionRequest(clip, spelled)]
+    )
     assert heated.text == prompted.text != plain.text
     assert heated.ignored == ()
 
@@ -137,14 +156,19 @@ def test_hotwords_leave_room_for_the_prompt(english: Seq2Seq) -> None:
     clip = tiny.babble(1)
     many = ("stream",) * 500
     alone, together = english.transcribe(
-        [Request(clip, Options(hotwords=many)), Request(clip, Options(hotwords=many, prompt="the clip"))]
+        [
+            RecognitionRequest(clip, TranscriptionOptions(hotwords=many)),
+            RecognitionRequest(clip, TranscriptionOptions(hotwords=many, prompt="the clip")),
+        ]
     )
     assert alone.text != together.text
 
 
 def test_a_temperature_draws_the_same_text_again(english: Seq2Seq) -> None:
     clip = tiny.babble(1)
-    plain, drawn, again = english.transcribe([Request(clip), *[Request(clip, Options(temperature=1.0))] * 2])
+    plain, drawn, again = english.transcribe(
+        [RecognitionRequest(clip), *[RecognitionRequest(clip, TranscriptionOptions(temperature=1.0))] * 2]
+    )
     assert drawn.text != plain.text
     families.assert_same(drawn, again)
     assert drawn.avg_log_prob is not None
@@ -166,39 +190,47 @@ def test_a_short_context_batched_is_the_lone_one(folders: dict[str, Path]) -> No
 
 def test_only_a_text_that_ran_on_is_heard_again_in_full(folders: dict[str, Path]) -> None:
     """Of the longer clip this network ends its text in a short context, and not in a full one."""
-    requests = [Request(tiny.babble(seconds, 0), families.WORDS) for seconds in (0.5, 4.0)]
+    requests = [RecognitionRequest(tiny.babble(seconds, 0), families.WORDS) for seconds in (0.5, 4.0)]
     full, short = (load(folders["all"], each).transcribe(requests) for each in ("full", "short"))
     families.assert_same(short[0], full[0])
     assert len(short[1].text) < len(full[1].text)
 
 
 def test_a_clip_of_nearly_a_window_has_no_shorter_context(folders: dict[str, Path]) -> None:
-    request = Request(tiny.babble(29), Options(temperature=1.0))
+    request = RecognitionRequest(tiny.babble(29), TranscriptionOptions(temperature=1.0))
     (full,), (short,) = (load(folders["en"], each).transcribe([request]) for each in ("full", "short"))
     families.assert_same(short, full)
 
 
 def test_a_prompt_changes_what_is_written(english: Seq2Seq) -> None:
     clip = tiny.babble(1)
-    plain, prompted = english.transcribe([Request(clip), Request(clip, Options(prompt="the speech stream"))])
+    plain, prompted = english.transcribe(
+        [RecognitionRequest(clip), RecognitionRequest(clip, TranscriptionOptions(prompt="the speech stream"))]
+    )
     assert plain.text != prompted.text
 
 
 def test_a_blank_prompt_is_none(english: Seq2Seq) -> None:
     clip = tiny.babble(1)
-    plain, blank = english.transcribe([Request(clip), Request(clip, Options(prompt="  "))])
+    plain, blank = english.transcribe(
+        [RecognitionRequest(clip), RecognitionRequest(clip, TranscriptionOptions(prompt="  "))]
+    )
     assert plain == blank
 
 
 def test_control_tokens_in_a_prompt_are_dropped(english: Seq2Seq) -> None:
     clip = tiny.babble(1)
-    sly = Options(prompt="the<|endoftext|><|notimestamps|>")
-    honest, meddling = english.transcribe([Request(clip, Options(prompt="the")), Request(clip, sly)])
+    sly = TranscriptionOptions(prompt="the<|endoftext|><|notimestamps|>")
+    honest, meddling = english.transcribe(
+        [RecognitionRequest(clip, TranscriptionOptions(prompt="the")), RecognitionRequest(clip, sly)]
+    )
     assert honest.text == meddling.text
 
 
 def test_a_prompt_of_any_length_leaves_half_the_context_for_the_text(english: Seq2Seq) -> None:
-    (answer,) = english.transcribe([Request(tiny.babble(1), Options(prompt="the speech stream " * 500))])
+    (answer,) = english.transcribe(
+        [RecognitionRequest(tiny.babble(1), TranscriptionOptions(prompt="the speech stream " * 500))]
+    )
     assert answer.text
 
 
@@ -231,7 +263,7 @@ def trained() -> Seq2Seq:
 @pytest.mark.slow
 def test_a_famous_sentence_is_understood(trained: Seq2Seq) -> None:
     clip, reference = real("jfk.wav")
-    (answer,) = trained.transcribe([Request(clip, families.WORDS)])
+    (answer,) = trained.transcribe([RecognitionRequest(clip, families.WORDS)])
     assert jiwer.wer(plain(reference), plain(answer.text)) < 0.4
     assert answer.language == "en"
 
@@ -242,7 +274,7 @@ def test_a_short_context_understands_it_as_well() -> None:
         pytest.skip(f"{WEIGHTS} is absent")
     clip, reference = real("jfk.wav")
     short = Seq2Seq.load(WEIGHTS, device="cpu", local_files_only=True, audio_context="short")
-    (answer,) = short.transcribe([Request(clip)])
+    (answer,) = short.transcribe([RecognitionRequest(clip)])
     assert jiwer.wer(plain(reference), plain(answer.text)) < 0.4
 
 
@@ -250,6 +282,6 @@ def test_a_short_context_understands_it_as_well() -> None:
 def test_words_lie_where_they_are_heard(trained: Seq2Seq) -> None:
     """In the speech there are pauses: 2.3 to 3.3 s before the first ask, 7.7 to 8.2 s before the second."""
     clip, _ = real("jfk.wav")
-    (answer,) = trained.transcribe([Request(clip, families.WORDS)])
+    (answer,) = trained.transcribe([RecognitionRequest(clip, families.WORDS)])
     asks = [word.start / SAMPLE_RATE for word in answer.words if plain(word.text) == "ask"]
     assert asks == [pytest.approx(3.35, abs=0.2), pytest.approx(8.3, abs=0.2)]

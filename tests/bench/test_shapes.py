@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asr import models
-from asr.hypothesis import Request
+from asr import model_registry
+from asr.recognizer import RecognitionRequest
 from audio.clip import SAMPLE_RATE, Clip
 from bench import shapes
 
@@ -27,8 +27,8 @@ NOISE = np.random.default_rng(0)
 
 def texts(folder: Path) -> list[str]:
     clips = [Clip(NOISE.normal(0, 0.1, n * SAMPLE_RATE).astype(np.float32)) for n in (2, 3)]
-    recognizer = models.load(str(folder), device="cpu", dtype="float32")
-    return [each.text for each in recognizer.transcribe([Request(clip) for clip in clips])]
+    recognizer = model_registry.load(str(folder), device="cpu", dtype="float32")
+    return [each.text for each in recognizer.transcribe([RecognitionRequest(clip) for clip in clips])]
 
 
 SAID = " ".join(f"word{number}" for number in range(shapes.TOKENS))

@@ -3,7 +3,7 @@
 import numpy as np
 
 import client
-from asr.free import Free
+from asr.dummy import DummyRecognizer
 from audio.clip import SAMPLE_RATE, Clip
 from bench.corpus import Recording
 from bench.listener import Listener
@@ -12,7 +12,7 @@ from bench.wer import alone, lines_of, transcribe, unlike
 
 def test_clips_are_transcribed_in_order_and_their_cost_is_told() -> None:
     clips = [Clip(np.zeros(seconds * SAMPLE_RATE, np.float32)) for seconds in (1, 2)]
-    texts, cost = transcribe(Free(), clips)
+    texts, cost = transcribe(DummyRecognizer(), clips)
     assert len(texts) == 2
     assert cost["audio_seconds"] == 3.0
     assert cost["rtf"] >= 0
@@ -21,7 +21,7 @@ def test_clips_are_transcribed_in_order_and_their_cost_is_told() -> None:
 def test_finals_are_held_against_what_the_recognizer_makes_of_their_sound() -> None:
     recording = Recording(np.zeros(2 * SAMPLE_RATE, np.float32), ())
     told = Listener(finals=[client.Final("never said", "1", 500, 1500, "silence", 1)])
-    by_itself = alone(Free(), [recording], [told])
+    by_itself = alone(DummyRecognizer(), [recording], [told])
     (text,) = (final.text for final in by_itself[0].finals)
     assert unlike([told], by_itself) == [("never said", text)]
     assert unlike(by_itself, by_itself) == []

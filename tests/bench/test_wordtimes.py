@@ -1,6 +1,6 @@
 """Words are held against the times at which they were said."""
 
-from asr.hypothesis import Word
+from asr.recognizer import Word
 from audio.clip import Clip
 from bench.wordtimes import Aligner, Offset, offsets, spoken, summary
 from tests.asr.spoken import SENTENCES, sentence

@@ -3,7 +3,7 @@
 import socket
 from pathlib import Path
 
-from asr.models import KNOWN
+from asr.model_registry import KNOWN
 from cli.console import OK, UNUSABLE
 from tests.cli.running import command
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rich.progress import Progress
 
-from asr.hypothesis import Hypothesis, Request
+from asr.recognizer import Hypothesis, RecognitionRequest
 from asr.transcript import Transcript
 from audio.clip import Samples
 from cli.__main__ import FORMATS, main
@@ -37,7 +37,7 @@ def write_wav(path: Path, samples: Samples) -> Path:
 class Refusing(Recognizer):
     """Fails on clips of more than two seconds."""
 
-    def transcribe(self, requests: Sequence[Request]) -> list[Hypothesis]:
+    def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
         if any(request.clip.seconds > 2 for request in requests):
             raise RuntimeError("out of memory")
         return super().transcribe(requests)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asr.hypothesis import Hypothesis, Request
+from asr.recognizer import Hypothesis, RecognitionRequest
 from audio.clip import SAMPLE_RATE, Samples
 
 NAME = "fingerprint"
@@ -37,7 +37,7 @@ class Fingerprint:
         self._alive = alive
         self._batches = 0
 
-    def transcribe(self, requests: Sequence[Request]) -> list[Hypothesis]:
+    def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
         """Raises BeyondMe."""
         self._batches += 1
         if self._batches == SETTLED:

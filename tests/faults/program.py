@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import main
-from asr.models import EMBEDDED
+from asr.model_registry import EMBEDDED
 from tests.faults.fingerprint import NAME, Fingerprint
 
 ALIVE = "FAULTS_ALIVE"  # a folder, in which each recognizer that has answered has a file of its pid's name

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asr.hypothesis import Request
+from asr.recognizer import RecognitionRequest
 from audio.clip import SAMPLE_RATE, Clip
 from tests.faults.fingerprint import BLOCK, SETTLED, BeyondMe, Fingerprint, text_of
 
@@ -28,7 +28,7 @@ def test_it_fails_on_some_sounds_whenever_it_hears_them() -> None:
 def test_it_leaves_a_file_once_it_has_answered(tmp_path: Path) -> None:
     alive = tmp_path / "alive"
     recognizer = Fingerprint(alive)
-    request = Request(Clip(np.ones(100, np.float32)))
+    request = RecognitionRequest(Clip(np.ones(100, np.float32)))
     for _ in range(SETTLED - 1):
         recognizer.transcribe([request])
     assert not alive.exists()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.hypothesis import Description
+from asr.recognizer import ModelInfo
 from server.dialect import Dialect
 from server.errors import ClientError
 from server.listen import ListenDialect
@@ -40,7 +40,7 @@ def realtime(pump: Pump) -> Dialect:
 
 def listen(pump: Pump) -> Dialect:
     asked = asked_of(LISTEN.query.items(), OPTIONS)
-    model = Model.of(Description("m", "m", "f", "cpu", "none"))
+    model = Model.of(ModelInfo("m", "m", "f", "cpu", "none"))
     return ListenDialect(pump, asked, ListenWire(asked, model, "5f1c", ""))
 
 

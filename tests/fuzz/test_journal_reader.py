@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.hypothesis import Hypothesis
+from asr.recognizer import Hypothesis
 from audio.clip import Clip
 from stream.entry import Code, Command, Ended, Entry, Opened, Refused, Sound, Told, encoded
 from stream.options import SessionOptions

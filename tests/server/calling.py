@@ -12,7 +12,7 @@ import httpx
 import numpy as np
 from fastapi import FastAPI
 
-from asr.hypothesis import Description
+from asr.recognizer import ModelInfo
 from audio.clip import Samples
 from server.admission import Admission
 from server.engine import Engine, State
@@ -39,9 +39,9 @@ class LittleEngine(Engine):
         self._translates = translates
 
     @asynccontextmanager
-    async def borrow(self, name: str | None = None) -> AsyncIterator[tuple[Models, Description]]:
+    async def borrow(self, name: str | None = None) -> AsyncIterator[tuple[Models, ModelInfo]]:
         await self.gate.wait()
-        yield self._lent, Description(NAME, NAME, "free", "cpu", "none", translates=self._translates)
+        yield self._lent, ModelInfo(NAME, NAME, "free", "cpu", "none", translates=self._translates)
 
 
 def rest_app(

@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 
-from asr.hypothesis import Hypothesis, Request
+from asr.recognizer import Hypothesis, RecognitionRequest
 from batching.batcher import Batcher, Ticket
 from stream.models import Models, Probabilities
 from tests.server.little import Slots
@@ -57,7 +57,7 @@ class LateModels:
         self._vad: Late[DetectorInput, Probabilities] = Late(
             lambda work: np.array(hear(work.hops), np.float32)
         )
-        self._asr: Late[Request, Hypothesis] = Late(self._recognize)
+        self._asr: Late[RecognitionRequest, Hypothesis] = Late(self._recognize)
 
     def models(self) -> Models:
         vad, asr = cast(Any, self._vad), cast(Any, self._asr)
@@ -77,6 +77,6 @@ class LateModels:
         else:
             self._asr.answer_one(self._chance.randrange(len(self._asr)))
 
-    def _recognize(self, request: Request) -> Hypothesis | Exception:
+    def _recognize(self, request: RecognitionRequest) -> Hypothesis | Exception:
         failed = self._chance.random() < self._failures
         return RuntimeError("out of memory") if failed else recognize(request)

@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.websockets import WebSocket
 
-from asr.hypothesis import Hypothesis, Request
+from asr.recognizer import Hypothesis, RecognitionRequest
 from batching.batcher import Batcher
 from batching.worker import ThreadWorker
 from server.socket import TRANSPORT
@@ -115,7 +115,7 @@ def silent_models() -> Models:
     vad: Batcher[DetectorInput, Probabilities] = Batcher(
         ThreadWorker(lambda: None, detect, name="vad"), max_items=10, max_waiting=10, stateless=False
     )
-    asr: Batcher[Request, Hypothesis] = Batcher(
+    asr: Batcher[RecognitionRequest, Hypothesis] = Batcher(
         ThreadWorker(lambda: None, transcribe, name="asr"), max_items=10, max_waiting=10
     )
     return Models(Slots(), vad, asr)

@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pytest
 
-from asr.hypothesis import Hypothesis
+from asr.recognizer import Hypothesis
 from audio.clip import Clip
 from server.chronicle import Chronicle
 from server.errors import ClientError

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asr.hypothesis import Request
+from asr.recognizer import RecognitionRequest
 from audio.clip import HOP, Clip
 from batching.errors import BatcherClosed, ModelBroken
 from server.engine import Engine, State
@@ -32,7 +32,7 @@ async def loaded(engine: Engine) -> None:
 async def said(engine: Engine, name: str | None = None) -> str:
     """By a recognizer, of a second of silence."""
     async with engine.borrow(name) as (models, _):
-        return (await models.asr.submit(Request(SECOND))).text
+        return (await models.asr.submit(RecognitionRequest(SECOND))).text
 
 
 async def test_entering_returns_before_anything_is_loaded() -> None:
@@ -117,7 +117,7 @@ async def test_a_reload_renews_what_is_loaded_and_says_what_cannot_be(
             async with engine.borrow() as (after, _), engine.borrow("folder") as (same, _):
                 assert after.asr is not before.asr
                 assert same.asr is spoilt.asr
-            assert (await before.asr.submit(Request(SECOND))).text == "w1 w2 w3"
+            assert (await before.asr.submit(RecognitionRequest(SECOND))).text == "w1 w2 w3"
         assert "folder stays as it was" in caplog.text
         assert engine.recognizers.status("other").state == "absent"
 
@@ -129,7 +129,7 @@ async def test_afterwards_everything_has_stopped() -> None:
             pass
     assert engine.state is State.STOPPED
     with pytest.raises(BatcherClosed):
-        await models.asr.submit(Request(SECOND))
+        await models.asr.submit(RecognitionRequest(SECOND))
     with pytest.raises(Unavailable, match="stopping"):
         await said(engine, "free")
 

@@ -10,7 +10,7 @@ from contextlib import aclosing
 import numpy as np
 import pytest
 
-from asr.hypothesis import Hypothesis, Request
+from asr.recognizer import Hypothesis, RecognitionRequest
 from audio.errors import UnreadableFile
 from server.file_transcriber import AudioTooLong, FileTranscriber, UtteranceFailed
 from stream.events import Closed, Event, Final
@@ -103,7 +103,7 @@ async def test_too_much_sound_is_named_once_it_is_reached() -> None:
 class RefusesTheSecond(Recognizer):
     """Fails on the clip that holds the second utterance."""
 
-    def transcribe(self, requests: Sequence[Request]) -> list[Hypothesis]:
+    def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
         if any(request.clip.end > 4 * SECOND for request in requests):
             raise RuntimeError("out of memory")
         return super().transcribe(requests)

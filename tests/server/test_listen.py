@@ -14,7 +14,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
-from asr.hypothesis import MOST_HOTWORDS, Description
+from asr.recognizer import MOST_HOTWORDS, ModelInfo
 from server.conversation import Conversation
 from server.errors import idle
 from server.listen import IDLE_SECONDS, ListenDialect, complaint
@@ -228,7 +228,7 @@ async def test_who_says_nothing_for_long_is_told_and_closed() -> None:
     line = Line()
     socket = Socket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
     asked = asked_of(RAW.items(), SessionOptions())
-    model = Model.of(Description("m", "m", "f", "cpu", "none"))
+    model = Model.of(ModelInfo("m", "m", "f", "cpu", "none"))
     with Pump(silent_models(), asked.session) as pump:
         dialect = Hasty(pump, asked, ListenWire(asked, model, "5f1c", ""))
         async with asyncio.timeout(20):

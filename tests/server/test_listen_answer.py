@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.hypothesis import Description, Hypothesis, Word
+from asr.recognizer import Hypothesis, ModelInfo, Word
 from asr.transcript import Segment
 from server.listen_answer import MOST_SENTENCES, Heard, answer_of
 from server.listen_options import asked_of
@@ -15,7 +15,7 @@ from server.listen_wire import Model
 from stream.options import SessionOptions
 
 SECOND = 16_000
-MODEL = Model.of(Description("org/model", "auto", "ctc", "cpu", "float32"))
+MODEL = Model.of(ModelInfo("org/model", "auto", "ctc", "cpu", "float32"))
 
 Message = dict[str, Any]
 

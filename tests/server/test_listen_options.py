@@ -4,7 +4,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from asr.hypothesis import LONGEST_HOTWORD, MOST_HOTWORDS
+from asr.recognizer import LONGEST_HOTWORD, MOST_HOTWORDS
 from audio.codecs import Encoding, Format
 from server.errors import ClientError
 from server.listen_options import Asked, asked_of

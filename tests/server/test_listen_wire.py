@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.hypothesis import Description, Hypothesis, Word
+from asr.recognizer import Hypothesis, ModelInfo, Word
 from audio.clip import Clip
 from server.listen_options import asked_of
 from server.listen_wire import ListenWire, Model, timestamp
@@ -33,7 +33,7 @@ from vad.segmenter import Reason
 
 SECOND = 16_000
 LAG = 1536  # three hops of speech make an onset
-MODEL = Model.of(Description("org/model", "auto", "ctc", "cpu", "float32"))
+MODEL = Model.of(ModelInfo("org/model", "auto", "ctc", "cpu", "float32"))
 SAID = Hypothesis(
     "Good morning.", (Word("Good", 16_000, 20_000, 0.9), Word("morning.", 20_000, 28_000, 0.7)), "en", 0.8
 )

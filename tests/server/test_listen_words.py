@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.hypothesis import Hypothesis, Word
+from asr.recognizer import Hypothesis, Word
 from server.listen_words import bare, shown, timed, together, words_fields
 
 texts = st.lists(st.text("abcé.,!'-", min_size=1, max_size=8), max_size=20).map(" ".join)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from starlette.datastructures import QueryParams
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from asr.hypothesis import Description
+from asr.recognizer import ModelInfo
 from server.admission import Admission
 from server.auth import Gate
 from server.engine import Engine, State
@@ -547,10 +547,10 @@ class SlowEngine(Engine):
         self.gate = asyncio.Event()
 
     @asynccontextmanager
-    async def borrow(self, name: str | None = None) -> AsyncIterator[tuple[Models, Description]]:
+    async def borrow(self, name: str | None = None) -> AsyncIterator[tuple[Models, ModelInfo]]:
         await self.gate.wait()
         async with running_models() as models:
-            yield models, Description("slow", "slow", "free", "cpu", "none")
+            yield models, ModelInfo("slow", "slow", "free", "cpu", "none")
 
 
 def slow_door(engine: Engine, admission: Admission, seconds: float = 60.0) -> NativeDoor:

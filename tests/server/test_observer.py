@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from asr.hypothesis import Hypothesis
+from asr.recognizer import Hypothesis
 from audio.clip import HOP, Clip
 from server.metrics import Metrics
 from server.observer import Observer

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.hypothesis import LONGEST_HOTWORD, MAX_PROMPT_CHARS, MOST_HOTWORDS
+from asr.recognizer import LONGEST_HOTWORD, MAX_PROMPT_CHARS, MOST_HOTWORDS
 from audio.codecs import Format
 from server.errors import ClientError
 from server.preferences import (

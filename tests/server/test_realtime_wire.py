@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.hypothesis import Hypothesis, Word
+from asr.recognizer import Hypothesis, Word
 from audio.clip import Clip, Samples
 from server.errors import ClientError
 from server.realtime_intake import RealtimeIntake

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import numpy as np
 import pytest
 
-from asr.hypothesis import Description, Hypothesis, Request
+from asr.recognizer import Hypothesis, ModelInfo, RecognitionRequest
 from audio.clip import Clip
 from batching.batcher import Batcher
 from batching.errors import BatcherClosed
@@ -20,7 +20,7 @@ from server.shelf import Shelf
 from server.watchdog import Watchdog
 from stream.workers import Report
 
-SECOND = Request(Clip(np.zeros(16_000, np.float32)))
+SECOND = RecognitionRequest(Clip(np.zeros(16_000, np.float32)))
 
 
 class Worker:
@@ -37,10 +37,10 @@ class Worker:
         await self.gate.wait()
         if self.broken:
             raise OSError(self.broken)
-        model = Description(f"{self._source}!", self._source, "free", "cpu", "none")
+        model = ModelInfo(f"{self._source}!", self._source, "free", "cpu", "none")
         self.description = Report(model, self._memory)
 
-    async def run(self, items: list[Request], /) -> list[Hypothesis]:
+    async def run(self, items: list[RecognitionRequest], /) -> list[Hypothesis]:
         return [Hypothesis(f"{self._source} {self._number}") for _ in items]
 
     async def close(self) -> None:

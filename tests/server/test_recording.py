@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asr.hypothesis import Hypothesis
+from asr.recognizer import Hypothesis
 from audio.clip import Clip
 from server.disk import Disk
 from server.health import Health

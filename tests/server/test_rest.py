@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from fastapi import FastAPI
 
-from asr.hypothesis import Hypothesis, Request
+from asr.recognizer import Hypothesis, RecognitionRequest
 from server.admission import Admission
 from server.upload import IN_MEMORY
 from tests.server.calling import NAME, Call, LittleEngine, asking, events_of, rest_app, wav
@@ -302,13 +302,13 @@ class GatedRecognizer(Recognizer):
         self._loop = asyncio.get_running_loop()
         self.lets = asyncio.Semaphore(0)
 
-    def transcribe(self, requests: Sequence[Request]) -> list[Hypothesis]:
+    def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
         asyncio.run_coroutine_threadsafe(self.lets.acquire(), self._loop).result()
         return super().transcribe(requests)
 
 
 class BrokenRecognizer(Recognizer):
-    def transcribe(self, requests: Sequence[Request]) -> list[Hypothesis]:
+    def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
         raise RuntimeError("out of memory")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from asr.hypothesis import Hypothesis, Options, Word
+from asr.recognizer import Hypothesis, TranscriptionOptions, Word
 from asr.transcript import Segment, Transcript
 from server.http_error import HttpError
 from server.rest_answer import Told, render
@@ -93,14 +93,14 @@ def test_the_language_is_that_of_most_of_the_speech_or_the_one_asked_for() -> No
     german = Segment(5 * SECOND, 9 * SECOND, Hypothesis("ja", language="de"))
     most = Transcript("", "little", (HELLO, german))
     assert document(most)["languages"] == [{"code": "de"}]
-    french = SessionOptions(asr=Options(language="fr"))
+    french = SessionOptions(asr=TranscriptionOptions(language="fr"))
     assert document(EMPTY, session=french)["languages"] == [{"code": "fr"}]
     assert document(EMPTY, format="verbose_json")["language"] == "unknown"
 
 
 def test_a_translation_is_english_whatever_was_spoken() -> None:
     german = Transcript("", "little", (Segment(0, SECOND, Hypothesis("yes", language="de")),))
-    session = SessionOptions(asr=Options(task="translate"))
+    session = SessionOptions(asr=TranscriptionOptions(task="translate"))
     told = document(german, format="verbose_json", session=session)
     assert (told["task"], told["language"]) == ("translate", "english")
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.hypothesis import MAX_PROMPT_CHARS
+from asr.recognizer import MAX_PROMPT_CHARS
 from server.http_error import HttpError
 from server.rest_request import Asked, gathered, transcription_of, translation_of
 from stream.options import SessionOptions

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
-from asr.hypothesis import Hypothesis, Request
+from asr.recognizer import Hypothesis, RecognitionRequest
 from audio.clip import Clip
 from batching.batcher import BatchedItem
 from server.trace import SessionTrace, Tracer
@@ -48,7 +48,7 @@ class Yard:
 
 
 def batch(kind: Kind) -> list[BatchedItem]:
-    return [BatchedItem(kind, 0.25, Request(CLIP, utterance="5f1c/1"))]
+    return [BatchedItem(kind, 0.25, RecognitionRequest(CLIP, utterance="5f1c/1"))]
 
 
 def parent(span: ReadableSpan) -> int:
@@ -94,7 +94,7 @@ def test_partials_and_jobs_of_others_leave_no_spans() -> None:
     session = yard.session()
     session.told(SpeechStarted(1, 0))
     yard.tracer.batch(batch(Kind.PARTIAL), 0.5)
-    yard.tracer.batch([BatchedItem(Kind.FINAL, 0.0, Request(CLIP, utterance="else/1"))], 0.5)
+    yard.tracer.batch([BatchedItem(Kind.FINAL, 0.0, RecognitionRequest(CLIP, utterance="else/1"))], 0.5)
     assert yard.spans() == {}
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from asr.hypothesis import Hypothesis, Word
+from asr.recognizer import Hypothesis, Word
 from audio.clip import Clip, ms_from_samples
 from server.preferences import OPTIONAL_EVENTS, Preferences
 from server.wire import Wire, base64_from_samples, with_audio

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from asr.guards import Guards
-from asr.hypothesis import Hypothesis, Request
+from asr.hallucination_filter import FilterThresholds
+from asr.recognizer import Hypothesis, RecognitionRequest
 from audio.clip import HOP, Clip, Samples
 from stream.events import Event, Partial
 from stream.options import SessionOptions
@@ -22,7 +22,7 @@ Ask = Callable[[Session], None]
 # Whether words are told before the whole segment is refused hangs on time (docs/decisions/0008): a partial
 # hears less than the final, so guards that go by the sound may judge the two apart; and the recognizer below
 # speaks too fast for the one of that name.
-FEW_GUARDS = Guards(min_rms=None, min_speech=None, min_peak=None, min_voicing=None, max_rate=None)
+FEW_GUARDS = FilterThresholds(min_rms=None, min_speech=None, min_peak=None, min_voicing=None, max_rate=None)
 
 
 def sound(*runs: tuple[bool, int]) -> Samples:
@@ -42,7 +42,7 @@ def detect(detector: object, work: list[DetectorInput]) -> list[np.ndarray[tuple
     return [np.array(hear(item.hops), np.float32) for item in work]
 
 
-def recognize(request: Request) -> Hypothesis:
+def recognize(request: RecognitionRequest) -> Hypothesis:
     """A word for each 200 ms, and at the end a word that no other clip would give; it ends the sentence, a
     part of it, or neither."""
     clip = request.clip
@@ -51,7 +51,7 @@ def recognize(request: Request) -> Hypothesis:
     return Hypothesis(" ".join([*words, f"{clip.start}:{total:.3f}{('.', ',', '')[int(total) % 3]}"]))
 
 
-def transcribe(recognizer: object, requests: Sequence[Request]) -> list[Hypothesis]:
+def transcribe(recognizer: object, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
     """`recognize`, as a worker calls it."""
     return [recognize(request) for request in requests]
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from asr.guards import Guards
-from asr.hypothesis import Hypothesis
+from asr.hallucination_filter import FilterThresholds
+from asr.recognizer import Hypothesis
 from audio.clip import Clip
 from stream.backlog import Backlog
 from stream.events import Event, Final, MarkerReached
@@ -19,7 +19,7 @@ def utterance(number: int, samples: int = 16_000, level: float = 0.3) -> Utteran
 
 
 def told(backlog: Backlog, ledger: Ledger | None = None) -> list[Event]:
-    return list(backlog.release(Guards(), ledger or Ledger()))
+    return list(backlog.release(FilterThresholds(), ledger or Ledger()))
 
 
 def test_an_utterance_waits_for_the_one_before_it() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from asr.hypothesis import Hypothesis, Word
+from asr.recognizer import Hypothesis, Word
 from audio.clip import Clip, Samples
 from stream.entry import (
     PCM16,

@@ -1,6 +1,6 @@
 """What all streams share, and what a recognizer's nature adds to a client's options."""
 
-from asr.hypothesis import Hypothesis, Request
+from asr.recognizer import Hypothesis, RecognitionRequest
 from batching.batcher import Batcher
 from batching.worker import ThreadWorker
 from stream.models import INCREMENTAL_INTERVAL, Models, Probabilities
@@ -18,7 +18,7 @@ def models(incremental: bool) -> Models:
     vad: Batcher[DetectorInput, Probabilities] = Batcher(
         ThreadWorker(lambda: None, detect, name="vad"), max_items=1, max_waiting=1
     )
-    asr: Batcher[Request, Hypothesis] = Batcher(
+    asr: Batcher[RecognitionRequest, Hypothesis] = Batcher(
         ThreadWorker(lambda: None, transcribe, name="asr"), max_items=1, max_waiting=1
     )
     return Models(Slots(), vad, asr, incremental)

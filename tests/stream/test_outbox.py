@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.hypothesis import Hypothesis
+from asr.recognizer import Hypothesis
 from audio.clip import Clip
 from stream.events import Event, Final, Lagging, MarkerReached, Partial
 from stream.outbox import MAX_EVENTS, MAX_SOUND, Outbox

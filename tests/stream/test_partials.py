@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.hypothesis import Hypothesis
+from asr.recognizer import Hypothesis
 from stream.partials import LEFT, REST, WINDOW, Partials
 
 SECOND = 16_000

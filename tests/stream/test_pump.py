@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.hypothesis import Hypothesis, Request
+from asr.recognizer import Hypothesis, RecognitionRequest
 from audio.clip import Clip, Samples
 from batching.batcher import BULK, BatchedItem, Batcher
 from batching.errors import ModelDied
@@ -35,7 +35,7 @@ from vad.segmenter import Reason
 
 SECOND = 16_000
 Detect = Callable[[object, list[DetectorInput]], list[Probabilities]]
-Transcribe = Callable[[object, Sequence[Request]], list[Hypothesis]]
+Transcribe = Callable[[object, Sequence[RecognitionRequest]], list[Hypothesis]]
 
 
 class CountingSlots:
@@ -122,7 +122,7 @@ async def test_one_that_goes_on_elsewhere_is_accounted_for_there() -> None:
 async def test_of_an_utterance_of_which_the_model_died_only_the_final_is_tried_again() -> None:
     heard: list[bool] = []
 
-    def die(recognizer: object, requests: Sequence[Request]) -> list[Hypothesis]:
+    def die(recognizer: object, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
         heard.extend(request.partial for request in requests)
         raise ModelDied("it died")
 
@@ -157,7 +157,7 @@ async def test_the_slot_is_given_back_and_what_waits_is_cancelled_when_the_pump_
     gate = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def held(recognizer: object, requests: Sequence[Request]) -> list[Hypothesis]:
+    def held(recognizer: object, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
         asyncio.run_coroutine_threadsafe(gate.wait(), loop).result()
         return transcribe(recognizer, requests)
 
@@ -210,7 +210,7 @@ async def test_a_final_that_was_begun_ahead_is_tried_again_where_the_model_dies_
     gate, loop = asyncio.Event(), asyncio.get_running_loop()
     calls: list[int] = []
 
-    def dying(recognizer: object, requests: Sequence[Request]) -> list[Hypothesis]:
+    def dying(recognizer: object, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
         calls.append(len(requests))
         if len(calls) == 1:
             asyncio.run_coroutine_threadsafe(gate.wait(), loop).result()
@@ -237,7 +237,7 @@ async def judged_up_to(pump: Pump, sample: int) -> None:
 
 
 async def test_a_broken_recognizer_is_told_for_each_utterance() -> None:
-    def broken(recognizer: object, requests: Sequence[Request]) -> list[Hypothesis]:
+    def broken(recognizer: object, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
         raise RuntimeError("out of memory")
 
     async with models(transcribe=broken) as shared:
@@ -295,7 +295,7 @@ class HeldRecognizer:
     def open(self) -> None:
         self._gate.set()
 
-    def transcribe(self, recognizer: object, requests: Sequence[Request]) -> list[Hypothesis]:
+    def transcribe(self, recognizer: object, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
         self.batches.append([request.clip.seconds for request in requests])
         asyncio.run_coroutine_threadsafe(self._gate.wait(), self._loop).result()
         return transcribe(recognizer, requests)
@@ -353,7 +353,7 @@ async def test_finals_for_which_nobody_waits_go_behind_all_live_work() -> None:
     gate, order = asyncio.Event(), list[str]()
     loop = asyncio.get_running_loop()
 
-    def held(recognizer: object, requests: Sequence[Request]) -> list[Hypothesis]:
+    def held(recognizer: object, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
         asyncio.run_coroutine_threadsafe(gate.wait(), loop).result()
         order.extend(request.utterance.partition("/")[0] for request in requests)
         return transcribe(recognizer, requests)
@@ -411,13 +411,13 @@ async def test_a_file_that_has_waited_too_long_behind_the_others_has_its_turn_am
     gate = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def held(recognizer: object, requests: Sequence[Request]) -> list[Hypothesis]:
+    def held(recognizer: object, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
         asyncio.run_coroutine_threadsafe(gate.wait(), loop).result()
         return transcribe(recognizer, requests)
 
     taken: list[BatchedItem] = []
     async with models(transcribe=held, observe=taken.extend) as shared:
-        busy = asyncio.create_task(shared.asr.submit(Request(Clip(TALK, 0))))
+        busy = asyncio.create_task(shared.asr.submit(RecognitionRequest(Clip(TALK, 0))))
         with Pump(shared, SessionOptions(eager=False), clock=lambda: 0.0, stall_seconds=0.01) as pump:
             pump.receive_audio(Clip(sound((True, 100 * SECOND)), 0))
             while pump.session.unjudged > SECOND:

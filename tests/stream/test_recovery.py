@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from asr.hypothesis import Hypothesis
+from asr.recognizer import Hypothesis
 from audio.clip import Clip, Samples
 from stream.entry import CameBack, Command, Ended, Entry, Opened, Refused, Sound, TakenUp, Told, encoded
 from stream.options import SessionOptions

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.hypothesis import Hypothesis
+from asr.recognizer import Hypothesis
 from audio.clip import HOP, Clip
 from stream.events import (
     Cleared,
@@ -66,9 +66,9 @@ def test_two_utterances_are_told_from_start_to_final_and_then_the_sums() -> None
 
 
 def recognize_clip(clip: Clip) -> Hypothesis:
-    from asr.hypothesis import Request
+    from asr.recognizer import RecognitionRequest
 
-    return recognize(Request(clip))
+    return recognize(RecognitionRequest(clip))
 
 
 def test_a_final_holds_its_pre_roll_and_its_tail() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.hypothesis import Hypothesis
+from asr.recognizer import Hypothesis
 from audio.clip import HOP, Clip, samples_from_ms
 from stream.events import Final
 from stream.options import SessionOptions

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.guards import Guards
-from asr.hypothesis import Hypothesis, Word
+from asr.hallucination_filter import FilterThresholds
+from asr.recognizer import Hypothesis, Word
 from audio.clip import Clip, Samples
 from stream.events import Failed, Final
 from stream.partials import Partials
@@ -29,7 +29,7 @@ def closed(outcome: Hypothesis | str, samples: Samples = LOUD, *, told: str = ""
 
 
 def final(utterance: Utterance) -> Final:
-    event = conclude(utterance, Guards())
+    event = conclude(utterance, FilterThresholds())
     assert isinstance(event, Final)
     return event
 
@@ -50,7 +50,7 @@ def test_without_text_there_is_nothing_to_refuse() -> None:
 
 
 def test_a_failure_is_told_in_the_final_s_place() -> None:
-    assert conclude(closed("no memory"), Guards()) == Failed(3, 100, 100 + SECOND, "no memory")
+    assert conclude(closed("no memory"), FilterThresholds()) == Failed(3, 100, 100 + SECOND, "no memory")
 
 
 def test_words_that_were_told_are_kept_where_the_recognizer_has_thought_again() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from asr.errors import ModelUnavailable
-from asr.hypothesis import Hypothesis, Request
+from asr.recognizer import Hypothesis, RecognitionRequest
 from audio.clip import HOP, Clip
 from batching.batcher import BatchedItem
 from batching.errors import BatcherClosed
@@ -25,10 +25,10 @@ from stream.workers import (
 )
 from vad.detector_input import DetectorInput
 
-SECOND = Request(Clip(np.zeros(16_000, np.float32)))
+SECOND = RecognitionRequest(Clip(np.zeros(16_000, np.float32)))
 
 
-async def text(worker: Worker[Request, Hypothesis]) -> str:
+async def text(worker: Worker[RecognitionRequest, Hypothesis]) -> str:
     """Of a second of silence."""
     async with recognizer_batcher(worker, items=2, audio_seconds=60, waiting=5) as asr:
         await worker.start()
@@ -79,7 +79,7 @@ async def test_what_cannot_be_loaded_is_told_where_it_is_started(tmp_path: Path,
 
 async def test_a_batch_holds_no_more_items_and_seconds_than_it_may() -> None:
     worker = recognizer_worker("free", Way(device="cpu"), in_process=False)
-    long = Request(Clip(np.zeros(48_000, np.float32)))
+    long = RecognitionRequest(Clip(np.zeros(48_000, np.float32)))
     await worker.start()
     seen: list[Sequence[BatchedItem]] = []
     asr = recognizer_batcher(worker, items=2, audio_seconds=3.5, waiting=5, observe=seen.append)

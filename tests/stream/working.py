@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from asr.hypothesis import Hypothesis, Request
+from asr.recognizer import Hypothesis, RecognitionRequest
 from batching.batcher import Batcher
 from batching.worker import ThreadWorker
 from stream.models import Models, Probabilities
@@ -49,7 +49,7 @@ class Recognizer:
         self.partials = 0
         self.heard = 0
 
-    def transcribe(self, requests: Sequence[Request]) -> list[Hypothesis]:
+    def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
         self.batches.append(len(requests))
         self.heard = requests[-1].clip.end
         self.partials += sum(request.partial for request in requests)
@@ -64,7 +64,7 @@ class HeldRecognizer(Recognizer):
         self._loop = asyncio.get_running_loop()
         self.gate = asyncio.Event()
 
-    def transcribe(self, requests: Sequence[Request]) -> list[Hypothesis]:
+    def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
         asyncio.run_coroutine_threadsafe(self.gate.wait(), self._loop).result()
         return super().transcribe(requests)
 
@@ -77,7 +77,7 @@ async def models(
     vad_worker: ThreadWorker[Detector, DetectorInput, Probabilities] = ThreadWorker(
         lambda: ears, lambda ears, work: ears.step(work), name="vad"
     )
-    asr_worker: ThreadWorker[Recognizer, Request, Hypothesis] = ThreadWorker(
+    asr_worker: ThreadWorker[Recognizer, RecognitionRequest, Hypothesis] = ThreadWorker(
         lambda: reader, lambda reader, batch: reader.transcribe(batch), name="asr"
     )
     await asyncio.gather(vad_worker.start(), asr_worker.start())

@@ -12,11 +12,11 @@ from torch import nn
 from transformers import AutoModelForCTC, AutoModelForSpeechSeq2Seq, AutoModelForTDT
 
 from asr.ctc import Ctc
-from asr.hypothesis import Request
-from asr.pretrained import VNNI_FLAGS, Checkpoint, cpu_has
-from asr.quantized import CENTRE, LEAST, PEAK, Int8Linear, encode_rows, quantize
+from asr.int8_linear import CENTRE, LEAST, PEAK, Int8Linear, encode_rows, quantize
+from asr.recognizer import RecognitionRequest
 from asr.seq2seq import Seq2Seq
 from asr.transducer import Transducer
+from asr.transformers_base import VNNI_FLAGS, Checkpoint, cpu_has
 from tests.asr import tiny
 
 pytestmark = pytest.mark.skipif(not cpu_has(VNNI_FLAGS), reason="this processor has no VNNI")
@@ -125,7 +125,7 @@ def test_a_family_says_in_a_batch_of_8_bits_what_it_says_alone(name: str, tmp_pa
     )
     quantize(checkpoint.model)
     recognizer = family(checkpoint)
-    requests = [Request(tiny.babble(0.4 + 0.3 * seed, seed)) for seed in range(4)]
+    requests = [RecognitionRequest(tiny.babble(0.4 + 0.3 * seed, seed)) for seed in range(4)]
     together = [answer.text for answer in recognizer.transcribe(requests)]
     assert together == [recognizer.transcribe([request])[0].text for request in requests]
     assert any(together)
@@ -134,4 +134,4 @@ def test_a_family_says_in_a_batch_of_8_bits_what_it_says_alone(name: str, tmp_pa
 def test_a_recognizer_in_8_bits_says_so_and_answers(tmp_path: Path) -> None:
     recognizer = Seq2Seq.load(tiny.whisper(tmp_path / "whisper"), device="cpu", dtype="int8")
     assert recognizer.dtype == "int8"
-    assert recognizer.transcribe([Request(tiny.babble(1))])[0].text
+    assert recognizer.transcribe([RecognitionRequest(tiny.babble(1))])[0].text

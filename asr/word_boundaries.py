@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.hypothesis import Word
+from asr.recognizer import Word
 from audio.clip import SAMPLE_RATE, Clip, Samples
 
 BLOCK: Final = SAMPLE_RATE // 100  # samples: the resolution

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from asr import models
-from asr.decoder import WINDOW
+from asr import model_registry
 from asr.errors import ModelUnavailable, UnsupportedModel
-from asr.hypothesis import Description, Options, Request
+from asr.greedy_decoder import WINDOW
+from asr.recognizer import ModelInfo, RecognitionRequest, TranscriptionOptions
 from asr.seq2seq import Seq2Seq
 from asr.whisper import AudioContext
 from tests.asr import tiny
@@ -68,8 +68,8 @@ def in_cache(home: Path, model_id: str, build: Callable[[Path], Path]) -> Path:
 def test_a_folder_is_loaded_by_what_its_config_says(name: str, tmp_path: Path) -> None:
     family, build = FAMILIES[name]
     folder = build(tmp_path / name)
-    loaded = models.load(str(folder), device="cpu", dtype="float32")
-    assert loaded.description == Description(
+    loaded = model_registry.load(str(folder), device="cpu", dtype="float32")
+    assert loaded.description == ModelInfo(
         model=name,
         requested=str(folder),
         family=family,
@@ -78,8 +78,8 @@ def test_a_folder_is_loaded_by_what_its_config_says(name: str, tmp_path: Path) -
         languages=loaded.recognizer.languages,
         translates=name == "whisper" and len(loaded.recognizer.languages) > 1,
     )
-    models.warm_up(loaded)
-    (heard,) = loaded.transcribe([Request(tiny.babble(1), Options(words=True))])
+    model_registry.warm_up(loaded)
+    (heard,) = loaded.transcribe([RecognitionRequest(tiny.babble(1), TranscriptionOptions(words=True))])
     assert heard.confidence is None or 0 <= heard.confidence <= 1
 
 
@@ -89,7 +89,7 @@ def test_whispers_encoder_hears_as_long_as_it_is_told(tmp_path: Path) -> None:
 
     def samples(audio_context: AudioContext) -> int:
         """That the encoder runs over."""
-        loaded = models.load(folder, device="cpu", dtype="float32", audio_context=audio_context)
+        loaded = model_registry.load(folder, device="cpu", dtype="float32", audio_context=audio_context)
         assert isinstance(loaded.recognizer, Seq2Seq)
         return loaded.recognizer._dialect.row_samples(tiny.babble(1))
 
@@ -98,12 +98,12 @@ def test_whispers_encoder_hears_as_long_as_it_is_told(tmp_path: Path) -> None:
 
 def test_a_model_with_no_such_choice_ignores_it(tmp_path: Path) -> None:
     folder = tiny.waveform_ctc(tmp_path / "wav2vec2", "Wav2Vec2", "group")
-    assert models.load(str(folder), device="cpu", audio_context="short").description.family == "ctc"
+    assert model_registry.load(str(folder), device="cpu", audio_context="short").description.family == "ctc"
 
 
 def test_pocketsphinx_is_loaded_by_its_name() -> None:
-    loaded = models.load("pocketsphinx")
-    assert loaded.description == Description(
+    loaded = model_registry.load("pocketsphinx")
+    assert loaded.description == ModelInfo(
         model="pocketsphinx",
         requested="pocketsphinx",
         family="pocketsphinx",
@@ -113,38 +113,38 @@ def test_pocketsphinx_is_loaded_by_its_name() -> None:
         incremental=True,
     )
     assert loaded.languages == ("en",)
-    models.warm_up(loaded)
+    model_registry.warm_up(loaded)
 
 
 def test_the_free_recognizer_is_loaded_by_its_name() -> None:
-    assert models.load("free").description.family == "free"
+    assert model_registry.load("free").description.family == "free"
 
 
 def test_a_description_travels_between_processes() -> None:
-    description = models.load("pocketsphinx").description
+    description = model_registry.load("pocketsphinx").description
     assert pickle.loads(pickle.dumps(description)) == description
 
 
 def test_a_folder_with_another_kind_of_model_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
     with pytest.raises(UnsupportedModel, match=r"bert is none of .*moonshine.*whisper"):
-        models.load(str(tmp_path), device="cpu")
+        model_registry.load(str(tmp_path), device="cpu")
 
 
 def test_a_folder_with_an_unheard_of_kind_of_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "babelfish"}))
     with pytest.raises(UnsupportedModel, match="babelfish"):
-        models.load(str(tmp_path), device="cpu")
+        model_registry.load(str(tmp_path), device="cpu")
 
 
 def test_a_folder_without_a_config_is_told(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match=re.escape(f"{tmp_path} has no config.json")):
-        models.load(str(tmp_path), device="cpu")
+        model_registry.load(str(tmp_path), device="cpu")
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match="is no folder"):
-        models.load(str(tmp_path / "nothing"), device="cpu")
+        model_registry.load(str(tmp_path / "nothing"), device="cpu")
 
 
 LOAD = """
@@ -200,11 +200,11 @@ def test_an_id_is_loaded_from_the_cache_offline(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_auto_takes_what_the_cache_has_and_the_table_knows_its_languages(tmp_path: Path) -> None:
-    in_cache(tmp_path, models.AUTO_ON_CPU, tiny.moonshine)
+    in_cache(tmp_path, model_registry.AUTO_ON_CPU, tiny.moonshine)
     told = elsewhere(
         LOAD.format(name="auto", shown="d.model, d.languages, d.fallback"), HF_HOME=str(tmp_path)
     )
-    assert told == f"{models.AUTO_ON_CPU} ('en',) None"
+    assert told == f"{model_registry.AUTO_ON_CPU} ('en',) None"
 
 
 @pytest.mark.slow
@@ -216,24 +216,26 @@ def test_a_download_that_broke_off_is_told(tmp_path: Path) -> None:
 
 
 def test_a_device_that_is_named_is_not_looked_for() -> None:
-    assert models.choose_device("cuda:7") == "cuda:7"
-    assert models.choose_device("auto") in ("cpu", "cuda:0")
+    assert model_registry.choose_device("cuda:7") == "cuda:7"
+    assert model_registry.choose_device("auto") in ("cpu", "cuda:0")
 
 
 def test_the_table_names_each_model_once() -> None:
-    ids = [model.id for model in models.KNOWN]
+    ids = [model.id for model in model_registry.KNOWN]
     assert len(set(ids)) == len(ids)
-    assert {models.AUTO_ON_CPU, models.AUTO_ON_CUDA, "pocketsphinx"} <= set(ids)
-    assert all(model.family in ("ctc", "transducer", "seq2seq", "pocketsphinx") for model in models.KNOWN)
-    assert models.known("org/name") is None
+    assert {model_registry.AUTO_ON_CPU, model_registry.AUTO_ON_CUDA, "pocketsphinx"} <= set(ids)
+    assert all(
+        model.family in ("ctc", "transducer", "seq2seq", "pocketsphinx") for model in model_registry.KNOWN
+    )
+    assert model_registry.known("org/name") is None
 
 
 def test_the_documents_table_is_the_programs() -> None:
     rows = [line for line in TABLE.read_text().splitlines() if line.startswith("| `")]
-    assert rows == [row(model) for model in models.KNOWN]
+    assert rows == [row(model) for model in model_registry.KNOWN]
 
 
-def row(model: models.Model) -> str:
+def row(model: model_registry.ModelFamily) -> str:
     """As docs/models.md shows it."""
     languages = f"{len(model.languages)} European" if len(model.languages) > 3 else ", ".join(model.languages)
     cells = (

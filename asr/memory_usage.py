@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from asr import hub
+from asr import model_hub
 
 _STATM: Final = Path("/proc/self/statm")
 
@@ -40,7 +40,7 @@ def on_disk(source: str) -> int:
     """
     folder = Path(source).expanduser()
     if not folder.is_dir():
-        snapshot = hub.cached(source)
+        snapshot = model_hub.cached(source)
         if snapshot is None:
             return 0
         folder = snapshot

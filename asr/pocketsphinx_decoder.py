@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from pocketsphinx import Decoder  # type: ignore[import-untyped]
 
-from asr.hypothesis import Word
+from asr.recognizer import Word
 from audio.clip import SAMPLE_RATE, Clip, Samples
 
 LEAD: Final = SAMPLE_RATE * 3 // 2  # samples; of them the cepstral mean is estimated to begin with
@@ -25,7 +25,7 @@ _VARIANT: Final = re.compile(r"\(\d+\)$")  # the 2 of read(2): which pronunciati
 _SILENCE: Final = ("<sil>", "</s>")  # the latter while it is the last that was heard
 
 
-class Sphinx:
+class SphinxDecoder:
     """Decodes one clip after the other, or one clip as it grows.
 
     What it says of a clip hangs on the clip alone, to the last digit: not on how much of it was heard

@@ -4,26 +4,26 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.decoder import Lots
+from asr.greedy_decoder import GumbelSampler
 
 WIDTH = 7
 
 
 def test_at_temperature_zero_the_lots_change_nothing() -> None:
-    assert not Lots([0.0, 0.0], [1, 2]).draw([0, 1], WIDTH).any()
+    assert not GumbelSampler([0.0, 0.0], [1, 2]).draw([0, 1], WIDTH).any()
 
 
 @given(seed=st.integers(0, 2**32 - 1), temperature=st.floats(0.01, 1))
 def test_a_row_draws_the_same_whatever_its_neighbours_are(seed: int, temperature: float) -> None:
-    alone = Lots([temperature], [seed])
-    among = Lots([1.0, temperature, 0.0], [3, seed, seed])
+    alone = GumbelSampler([temperature], [seed])
+    among = GumbelSampler([1.0, temperature, 0.0], [3, seed, seed])
     for rows in ([0, 1, 2], [1], [1, 2]):  # rows leave the batch
         assert torch.equal(among.draw(rows, WIDTH)[rows.index(1)], alone.draw([0], WIDTH)[0])
 
 
 def test_draws_are_as_frequent_as_the_softmax_at_that_temperature() -> None:
     logits, temperature = torch.tensor([0.0, 0.5, 1.0]), 0.5
-    lots = Lots([temperature], [0])
+    lots = GumbelSampler([temperature], [0])
     drawn = torch.stack([(logits + lots.draw([0], 3)[0]).argmax() for _ in range(4000)])
     shares = torch.bincount(drawn, minlength=3) / len(drawn)
     assert torch.allclose(shares, (logits / temperature).softmax(-1), atol=0.03)
@@ -31,5 +31,5 @@ def test_draws_are_as_frequent_as_the_softmax_at_that_temperature() -> None:
 
 def test_what_may_not_be_written_is_never_drawn() -> None:
     logits = torch.tensor([-torch.inf, 0.0])
-    lots = Lots([1.0], [0])
+    lots = GumbelSampler([1.0], [0])
     assert all((logits + lots.draw([0], 2)[0]).argmax() == 1 for _ in range(200))

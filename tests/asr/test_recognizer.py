@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.hypothesis import LONGEST_HOTWORD, MOST_HOTWORDS, Hypothesis, Options, compression_ratio
+from asr.recognizer import LONGEST_HOTWORD, MOST_HOTWORDS, Hypothesis, TranscriptionOptions, compression_ratio
 
-EVERYTHING = Options(
+EVERYTHING = TranscriptionOptions(
     language="de", prompt="so", words=True, task="translate", temperature=0.5, hotwords=("Quilter",)
 )
 
 
 def test_nothing_asked_for_is_nothing_ignored() -> None:
-    assert Options().beyond(()) == ()
-    assert Options(prompt="", hotwords=()).beyond(()) == ()
+    assert TranscriptionOptions().beyond(()) == ()
+    assert TranscriptionOptions(prompt="", hotwords=()).beyond(()) == ()
 
 
 def test_what_cannot_be_honoured_is_named_in_order() -> None:
@@ -26,7 +26,7 @@ def test_what_cannot_be_honoured_is_named_in_order() -> None:
 @pytest.mark.parametrize("temperature", [-0.1, 1.1, float("nan")])
 def test_a_temperature_out_of_range_is_refused(temperature: float) -> None:
     with pytest.raises(ValueError, match="temperature"):
-        Options(temperature=temperature)
+        TranscriptionOptions(temperature=temperature)
 
 
 def test_the_compression_ratio_is_whispers() -> None:
@@ -49,10 +49,10 @@ def test_every_text_has_a_ratio(text: str) -> None:
 
 
 def test_as_many_and_as_long_hotwords_as_may_be_are_taken() -> None:
-    assert Options(hotwords=("x" * LONGEST_HOTWORD,) * MOST_HOTWORDS).hotwords
+    assert TranscriptionOptions(hotwords=("x" * LONGEST_HOTWORD,) * MOST_HOTWORDS).hotwords
 
 
 @pytest.mark.parametrize("hotwords", [("x",) * (MOST_HOTWORDS + 1), ("short", "x" * (LONGEST_HOTWORD + 1))])
 def test_too_many_or_too_long_hotwords_are_refused(hotwords: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match="hotwords must"):
-        Options(hotwords=hotwords)
+        TranscriptionOptions(hotwords=hotwords)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.languages import NAMES, code_of, name_of
+from asr.languages import NAMES, code_of, name_of
 
 
 def test_a_name_leads_back_to_a_code_of_that_name() -> None:

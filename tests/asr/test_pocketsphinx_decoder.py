@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.hypothesis import Word
-from asr.sphinx import LEAD, PIECE, STRETCH, Sphinx, pcm16
+from asr.pocketsphinx_decoder import LEAD, PIECE, STRETCH, SphinxDecoder, pcm16
+from asr.recognizer import Word
 from audio.clip import SAMPLE_RATE, Clip
 from tests.asr.spoken import SENTENCES, beginning, sentence, two_sentences
 
@@ -16,8 +16,8 @@ BRIEF = LEAD + 4 * PIECE + 321  # samples
 
 
 @pytest.fixture(scope="module")
-def sphinx() -> Sphinx:
-    return Sphinx()
+def sphinx() -> SphinxDecoder:
+    return SphinxDecoder()
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def long() -> Clip:
 
 def alone(clip: Clip) -> Said:
     """What a decoder says that has heard nothing before."""
-    return Sphinx().finish(clip)
+    return SphinxDecoder().finish(clip)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def text(words: Said) -> str:
 @given(lengths=st.lists(st.integers(0, BRIEF), max_size=4).map(sorted))
 @settings(deadline=None, max_examples=5)
 def test_what_was_followed_before_does_not_change_the_end(
-    sphinx: Sphinx, brief: Clip, said_in_brief: Said, lengths: list[int]
+    sphinx: SphinxDecoder, brief: Clip, said_in_brief: Said, lengths: list[int]
 ) -> None:
     for length in lengths:
         sphinx.follow(beginning(brief, length))
@@ -66,7 +66,7 @@ def test_what_was_followed_before_does_not_change_the_end(
 @given(steps=st.lists(st.tuples(st.integers(0, 112_320), st.booleans()), max_size=12).map(sorted))
 @settings(deadline=None, max_examples=12)
 def test_nor_does_it_in_a_long_clip_that_was_finished_on_the_way(
-    sphinx: Sphinx, long: Clip, said_at_length: Said, steps: list[tuple[int, bool]]
+    sphinx: SphinxDecoder, long: Clip, said_at_length: Said, steps: list[tuple[int, bool]]
 ) -> None:
     """It goes on after each end as if there had been none; a shorter clip is begun anew."""
     for length, finished in steps:
@@ -78,7 +78,7 @@ def test_nor_does_it_in_a_long_clip_that_was_finished_on_the_way(
 
 @pytest.mark.slow
 def test_an_end_before_the_lead_is_over_does_not_change_what_comes(
-    sphinx: Sphinx, brief: Clip, said_in_brief: Said
+    sphinx: SphinxDecoder, brief: Clip, said_in_brief: Said
 ) -> None:
     early = beginning(brief, LEAD - 1)
     sphinx.forget()
@@ -88,7 +88,7 @@ def test_an_end_before_the_lead_is_over_does_not_change_what_comes(
 
 
 @pytest.mark.slow
-def test_another_clip_under_way_is_forgotten(sphinx: Sphinx, brief: Clip, said_in_brief: Said) -> None:
+def test_another_clip_under_way_is_forgotten(sphinx: SphinxDecoder, brief: Clip, said_in_brief: Said) -> None:
     """Whether the decoder is told so, or sees it by where the clip starts, or by its length."""
     other = beginning(sentence(1), LEAD).samples
     sphinx.follow(Clip(other, brief.start + 1))
@@ -100,7 +100,7 @@ def test_another_clip_under_way_is_forgotten(sphinx: Sphinx, brief: Clip, said_i
     assert sphinx.finish(brief) == said_in_brief
 
 
-def test_what_was_said_so_far_grows_with_the_clip(sphinx: Sphinx, brief: Clip) -> None:
+def test_what_was_said_so_far_grows_with_the_clip(sphinx: SphinxDecoder, brief: Clip) -> None:
     sphinx.forget()
     assert sphinx.follow(beginning(brief, LEAD - 1)) == ""
     assert sphinx.follow(beginning(brief, LEAD)).startswith("good morning")
@@ -111,7 +111,7 @@ def test_what_was_said_so_far_grows_with_the_clip(sphinx: Sphinx, brief: Clip) -
 
 
 @pytest.mark.slow
-def test_a_long_clip_is_decoded_in_stretches(sphinx: Sphinx, long: Clip, said_at_length: Said) -> None:
+def test_a_long_clip_is_decoded_in_stretches(sphinx: SphinxDecoder, long: Clip, said_at_length: Said) -> None:
     """Every word of both sides of the pause, in order; in a partial those of the first stretch stand."""
     first, second = SENTENCES[0][2], SENTENCES[1][2]
     assert len(long.samples) > 2 * STRETCH
@@ -124,7 +124,7 @@ def test_a_long_clip_is_decoded_in_stretches(sphinx: Sphinx, long: Clip, said_at
 
 
 @pytest.mark.parametrize("length", [0, 1, PIECE - 1, PIECE, PIECE + 1, LEAD, LEAD + 1])
-def test_silence_of_any_length_says_nothing(sphinx: Sphinx, length: int) -> None:
+def test_silence_of_any_length_says_nothing(sphinx: SphinxDecoder, length: int) -> None:
     silence = Clip(np.zeros(length, np.float32))
     assert sphinx.follow(silence) == ""
     assert sphinx.finish(silence) == ()

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Final
 
-from asr.hypothesis import Hypothesis, Request
+from asr.recognizer import Hypothesis, RecognitionRequest
 
 NAME: Final = "free"
 
 
-class Free:
+class DummyRecognizer:
     """Answers at once with one word for each started half second of sound: "w1 w2 w3"."""
 
     family = "free"
@@ -16,7 +16,7 @@ class Free:
     dtype = "none"
     languages: tuple[str, ...] = ()
 
-    def transcribe(self, requests: Sequence[Request]) -> list[Hypothesis]:
+    def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
         return [Hypothesis(_words(request.clip.seconds)) for request in requests]
 
 

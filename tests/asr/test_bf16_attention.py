@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from transformers import AutoModelForSpeechSeq2Seq
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from asr.attention import NAME, QUERIES, products, use_products
-from asr.hypothesis import Request
-from asr.pretrained import Checkpoint
+from asr.bf16_attention import NAME, QUERIES, products, use_products
+from asr.recognizer import RecognitionRequest
 from asr.seq2seq import Seq2Seq
+from asr.transformers_base import Checkpoint
 from tests.asr import families, tiny
 
 ROWS, HEADS, WIDTH = 2, 3, 8
@@ -68,7 +68,7 @@ def test_what_is_masked_is_not_seen(queries: int) -> None:
 @pytest.mark.parametrize("build", [tiny.whisper, tiny.moonshine, tiny.moonshine_streaming])
 def test_a_recognizer_that_uses_it_hears_the_same(build: Callable[[Path], Path], tmp_path: Path) -> None:
     """Also where clips of other lengths share the batch, and mask each other's ends."""
-    requests = [Request(tiny.babble(seconds, 3)) for seconds in (1.0, 1.7, 2.0)]
+    requests = [RecognitionRequest(tiny.babble(seconds, 3)) for seconds in (1.0, 1.7, 2.0)]
     checkpoint = Checkpoint.load(
         build(tmp_path / "model"),
         lambda _: AutoModelForSpeechSeq2Seq,
@@ -97,6 +97,6 @@ def test_a_recognizer_in_bfloat16_uses_it_on_the_cpu(tmp_path: Path) -> None:
             dtype=dtype,
             local_files_only=True,
         )
-        assert Seq2Seq(checkpoint).transcribe([Request(tiny.babble(1))])[0].text
+        assert Seq2Seq(checkpoint).transcribe([RecognitionRequest(tiny.babble(1))])[0].text
         names.append(checkpoint.model.config._attn_implementation)
     assert names == ["sdpa", NAME]

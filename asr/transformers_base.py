@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoFeatureExtractor, AutoTokenizer
 
 from asr.errors import ModelUnavailable, UnsupportedModel
-from asr.hypothesis import Hypothesis, Request, Word
-from asr.quantized import quantize
+from asr.int8_linear import quantize
+from asr.recognizer import Hypothesis, RecognitionRequest, Word
 from audio.clip import SAMPLE_RATE, Clip, Samples
 
 MIN_SAMPLES: Final = (
@@ -166,8 +166,8 @@ def batches(lengths: Sequence[int], *, budget: int, min_fill: float) -> list[lis
 
 
 def transcribe_in_batches(
-    requests: Sequence[Request],
-    recognize: Callable[[list[Request]], list[Hypothesis]],
+    requests: Sequence[RecognitionRequest],
+    recognize: Callable[[list[RecognitionRequest]], list[Hypothesis]],
     *,
     batch_seconds: float,
     min_fill: float,
@@ -221,7 +221,7 @@ def mask_group_norms(model: Any, *, kernel: int, stride: int) -> list[MaskedGrou
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class TimedToken:
     """An emitted token. start, end: samples of the stream; log_prob: natural logarithm."""
 
     id: int
@@ -230,18 +230,18 @@ class Token:
     log_prob: float
 
 
-def mean_log_prob(tokens: Sequence[Token]) -> float | None:
+def mean_log_prob(tokens: Sequence[TimedToken]) -> float | None:
     """None when nothing was emitted."""
     return math.fsum(token.log_prob for token in tokens) / len(tokens) if tokens else None
 
 
-def confidence(tokens: Sequence[Token]) -> float | None:
+def confidence(tokens: Sequence[TimedToken]) -> float | None:
     """exp of the mean log-probability, 0..1; None when nothing was emitted."""
     mean = mean_log_prob(tokens)
     return None if mean is None else math.exp(mean)
 
 
-class Speller:
+class TokenDecoder:
     """Token ids to text, and tokens to words.
 
     A word opens behind the tokenizer's word delimiter (character vocabularies), or at a token that begins
@@ -261,7 +261,9 @@ class Speller:
         text: str = self._tokenizer.decode(list(ids), skip_special_tokens=True, **self._options)
         return " ".join(text.split())
 
-    def hypothesis(self, *parts: Sequence[Token], words: bool, ignored: tuple[str, ...] = ()) -> Hypothesis:
+    def hypothesis(
+        self, *parts: Sequence[TimedToken], words: bool, ignored: tuple[str, ...] = ()
+    ) -> Hypothesis:
         """parts: stretches recognized one by one; a word does not go on from one into the next."""
         said = [[token for token in part if token.id not in self._special] for part in parts]
         text = " ".join(filter(None, (self.spell([token.id for token in part]) for part in said)))
@@ -274,7 +276,7 @@ class Speller:
             ignored=ignored,
         )
 
-    def words(self, tokens: Sequence[Token]) -> tuple[Word, ...]:
+    def words(self, tokens: Sequence[TimedToken]) -> tuple[Word, ...]:
         """Words never overlap, though tokens may: two can be emitted at one frame."""
         groups = [(self.spell([token.id for token in group]), group) for group in self._groups(tokens)]
         spelled = [(text, group) for text, group in groups if text]
@@ -287,8 +289,8 @@ class Speller:
             )
         )
 
-    def _groups(self, tokens: Sequence[Token]) -> list[list[Token]]:
-        groups: list[list[Token]] = []
+    def _groups(self, tokens: Sequence[TimedToken]) -> list[list[TimedToken]]:
+        groups: list[list[TimedToken]] = []
         opening = True
         for token in tokens:
             if token.id == self._delimiter:
@@ -300,7 +302,7 @@ class Speller:
             opening = False
         return groups
 
-    def _end(self, group: Sequence[Token]) -> int:
+    def _end(self, group: Sequence[TimedToken]) -> int:
         """A full stop is often emitted in the silence behind its word: it does not prolong the word."""
         voiced = [token for token in group if any(c.isalnum() for c in self._pieces[token.id])]
         return (voiced or group)[-1].end

@@ -12,8 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from asr.boosting import ROOT, SPELLINGS, Phrasebook, PhraseTree
-from asr.hypothesis import LONGEST_HOTWORD, MOST_HOTWORDS
+from asr.hotword_boosting import ROOT, SPELLINGS, Phrasebook, PhraseTree
+from asr.recognizer import LONGEST_HOTWORD, MOST_HOTWORDS
 
 _: Any = transformers  # the boundary: transformers is typed in part
 FOREIGN = 9  # in no phrase

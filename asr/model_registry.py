@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
-from asr import hub
+from asr import model_hub
+from asr.dummy import NAME as FREE
+from asr.dummy import DummyRecognizer
 from asr.errors import ModelUnavailable, UnsupportedModel
-from asr.free import NAME as FREE
-from asr.free import Free
-from asr.hypothesis import Description, Hypothesis, Recognizer, Request
 from asr.pocketsphinx import NAME as POCKETSPHINX
 from asr.pocketsphinx import PocketSphinx
+from asr.recognizer import Hypothesis, ModelInfo, RecognitionRequest, Recognizer
 from audio.clip import SAMPLE_RATE, Clip
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ HUB_TIMEOUT: Final = 3.0  # seconds; a start without a hub in reach is to cost n
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class ModelFamily:
     """A published model.
 
     languages: ISO 639-1 codes, () for Whisper's hundred; parameters_m: millions; licence: of the weights
@@ -57,43 +57,55 @@ _NVIDIA: Final = "NVIDIA Open Model License"
 _VIETNAMESE: Final = "no commercial use; WER 15.1 on VIVOS, 10.8 on Common Voice 8"
 
 KNOWN: Final = (
-    Model(
+    ModelFamily(
         "pocketsphinx", "pocketsphinx", _EN, None, "BSD-2-Clause", None, "in its wheel; about 42 % WER here"
     ),
-    Model("nvidia/parakeet-tdt-0.6b-v3", "transducer", _25, 627, "CC-BY-4.0", 1.9, "auto on CUDA"),
-    Model("nvidia/parakeet-tdt-0.6b-v2", "transducer", _EN, 618, "CC-BY-4.0", 1.7, _UNCHECKED),
-    Model("nvidia/parakeet-tdt-1.1b", "transducer", _EN, 1100, "CC-BY-4.0", 1.4, _UNCHECKED),
-    Model("nvidia/parakeet-rnnt-0.6b", "transducer", _EN, 617, "CC-BY-4.0", 1.6, _UNCHECKED),
-    Model("nvidia/parakeet-rnnt-1.1b", "transducer", _EN, 1100, "CC-BY-4.0", 1.5, _UNCHECKED),
-    Model("nvidia/nemotron-speech-streaming-en-0.6b", "transducer", _EN, 600, _NVIDIA, 2.3, "run offline"),
-    Model("nvidia/parakeet-ctc-0.6b", "ctc", _EN, 609, "CC-BY-4.0", 1.9, _UNCHECKED),
-    Model("nvidia/parakeet-ctc-1.1b", "ctc", _EN, 1100, "CC-BY-4.0", 1.8),
-    Model("facebook/wav2vec2-base-960h", "ctc", _EN, 94, "Apache-2.0", 3.4, "trained on LibriSpeech only"),
-    Model("facebook/wav2vec2-large-960h-lv60-self", "ctc", _EN, 317, "Apache-2.0", 1.9, "LibriSpeech only"),
-    Model("facebook/hubert-large-ls960-ft", "ctc", _EN, 316, "Apache-2.0", 1.9, "tuned on LibriSpeech only"),
-    Model("facebook/hubert-xlarge-ls960-ft", "ctc", _EN, 964, "Apache-2.0", 1.8, "tuned on LibriSpeech only"),
-    Model("khanhld/wav2vec2-base-vietnamese-160h", "ctc", ("vi",), 94, "CC-BY-NC-4.0", None, _VIETNAMESE),
-    Model("UsefulSensors/moonshine-tiny", "seq2seq", _EN, 27, "MIT", 4.5),
-    Model("UsefulSensors/moonshine-base", "seq2seq", _EN, 62, "MIT", 3.2, "auto on the CPU"),
-    Model("UsefulSensors/moonshine-streaming-tiny", "seq2seq", _EN, 34, "MIT", 4.5, "run offline"),
-    Model("UsefulSensors/moonshine-streaming-small", "seq2seq", _EN, 123, "MIT", 2.5, "run offline"),
-    Model("UsefulSensors/moonshine-streaming-medium", "seq2seq", _EN, 245, "MIT", 2.2, "run offline"),
-    Model("openai/whisper-tiny", "seq2seq", (), 38, "MIT", 7.5),
-    Model("openai/whisper-tiny.en", "seq2seq", _EN, 38, "MIT", 5.7),
-    Model("openai/whisper-base", "seq2seq", (), 73, "MIT", 5.1),
-    Model("openai/whisper-base.en", "seq2seq", _EN, 73, "MIT", 4.2),
-    Model("openai/whisper-small", "seq2seq", (), 242, "MIT", 3.3),
-    Model("openai/whisper-small.en", "seq2seq", _EN, 242, "MIT", 3.1),
-    Model("openai/whisper-medium", "seq2seq", (), 764, "MIT", 2.6),
-    Model("openai/whisper-medium.en", "seq2seq", _EN, 764, "MIT", 2.7),
-    Model("openai/whisper-large", "seq2seq", (), 1550, "MIT", 2.7),
-    Model("openai/whisper-large-v2", "seq2seq", (), 1550, "MIT", 2.7),
-    Model("openai/whisper-large-v3", "seq2seq", (), 1550, "MIT", 1.8),
-    Model("openai/whisper-large-v3-turbo", "seq2seq", (), 809, "MIT", 2.0),
-    Model("distil-whisper/distil-small.en", "seq2seq", _EN, 166, "MIT"),
-    Model("distil-whisper/distil-medium.en", "seq2seq", _EN, 394, "MIT"),
-    Model("distil-whisper/distil-large-v3", "seq2seq", _EN, 756, "MIT"),
-    Model("distil-whisper/distil-large-v3.5", "seq2seq", _EN, 756, "MIT"),
+    ModelFamily("nvidia/parakeet-tdt-0.6b-v3", "transducer", _25, 627, "CC-BY-4.0", 1.9, "auto on CUDA"),
+    ModelFamily("nvidia/parakeet-tdt-0.6b-v2", "transducer", _EN, 618, "CC-BY-4.0", 1.7, _UNCHECKED),
+    ModelFamily("nvidia/parakeet-tdt-1.1b", "transducer", _EN, 1100, "CC-BY-4.0", 1.4, _UNCHECKED),
+    ModelFamily("nvidia/parakeet-rnnt-0.6b", "transducer", _EN, 617, "CC-BY-4.0", 1.6, _UNCHECKED),
+    ModelFamily("nvidia/parakeet-rnnt-1.1b", "transducer", _EN, 1100, "CC-BY-4.0", 1.5, _UNCHECKED),
+    ModelFamily(
+        "nvidia/nemotron-speech-streaming-en-0.6b", "transducer", _EN, 600, _NVIDIA, 2.3, "run offline"
+    ),
+    ModelFamily("nvidia/parakeet-ctc-0.6b", "ctc", _EN, 609, "CC-BY-4.0", 1.9, _UNCHECKED),
+    ModelFamily("nvidia/parakeet-ctc-1.1b", "ctc", _EN, 1100, "CC-BY-4.0", 1.8),
+    ModelFamily(
+        "facebook/wav2vec2-base-960h", "ctc", _EN, 94, "Apache-2.0", 3.4, "trained on LibriSpeech only"
+    ),
+    ModelFamily(
+        "facebook/wav2vec2-large-960h-lv60-self", "ctc", _EN, 317, "Apache-2.0", 1.9, "LibriSpeech only"
+    ),
+    ModelFamily(
+        "facebook/hubert-large-ls960-ft", "ctc", _EN, 316, "Apache-2.0", 1.9, "tuned on LibriSpeech only"
+    ),
+    ModelFamily(
+        "facebook/hubert-xlarge-ls960-ft", "ctc", _EN, 964, "Apache-2.0", 1.8, "tuned on LibriSpeech only"
+    ),
+    ModelFamily(
+        "khanhld/wav2vec2-base-vietnamese-160h", "ctc", ("vi",), 94, "CC-BY-NC-4.0", None, _VIETNAMESE
+    ),
+    ModelFamily("UsefulSensors/moonshine-tiny", "seq2seq", _EN, 27, "MIT", 4.5),
+    ModelFamily("UsefulSensors/moonshine-base", "seq2seq", _EN, 62, "MIT", 3.2, "auto on the CPU"),
+    ModelFamily("UsefulSensors/moonshine-streaming-tiny", "seq2seq", _EN, 34, "MIT", 4.5, "run offline"),
+    ModelFamily("UsefulSensors/moonshine-streaming-small", "seq2seq", _EN, 123, "MIT", 2.5, "run offline"),
+    ModelFamily("UsefulSensors/moonshine-streaming-medium", "seq2seq", _EN, 245, "MIT", 2.2, "run offline"),
+    ModelFamily("openai/whisper-tiny", "seq2seq", (), 38, "MIT", 7.5),
+    ModelFamily("openai/whisper-tiny.en", "seq2seq", _EN, 38, "MIT", 5.7),
+    ModelFamily("openai/whisper-base", "seq2seq", (), 73, "MIT", 5.1),
+    ModelFamily("openai/whisper-base.en", "seq2seq", _EN, 73, "MIT", 4.2),
+    ModelFamily("openai/whisper-small", "seq2seq", (), 242, "MIT", 3.3),
+    ModelFamily("openai/whisper-small.en", "seq2seq", _EN, 242, "MIT", 3.1),
+    ModelFamily("openai/whisper-medium", "seq2seq", (), 764, "MIT", 2.6),
+    ModelFamily("openai/whisper-medium.en", "seq2seq", _EN, 764, "MIT", 2.7),
+    ModelFamily("openai/whisper-large", "seq2seq", (), 1550, "MIT", 2.7),
+    ModelFamily("openai/whisper-large-v2", "seq2seq", (), 1550, "MIT", 2.7),
+    ModelFamily("openai/whisper-large-v3", "seq2seq", (), 1550, "MIT", 1.8),
+    ModelFamily("openai/whisper-large-v3-turbo", "seq2seq", (), 809, "MIT", 2.0),
+    ModelFamily("distil-whisper/distil-small.en", "seq2seq", _EN, 166, "MIT"),
+    ModelFamily("distil-whisper/distil-medium.en", "seq2seq", _EN, 394, "MIT"),
+    ModelFamily("distil-whisper/distil-large-v3", "seq2seq", _EN, 756, "MIT"),
+    ModelFamily("distil-whisper/distil-large-v3.5", "seq2seq", _EN, 756, "MIT"),
 )
 
 
@@ -109,21 +121,24 @@ class DescribedRecognizer(Recognizer, Protocol):
 
 
 # By name, without weights of their own; a program may add one.
-EMBEDDED: Final[dict[str, Callable[[], DescribedRecognizer]]] = {POCKETSPHINX: PocketSphinx, FREE: Free}
+EMBEDDED: Final[dict[str, Callable[[], DescribedRecognizer]]] = {
+    POCKETSPHINX: PocketSphinx,
+    FREE: DummyRecognizer,
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedModel:
     """A recognizer and what it is; itself a recognizer. Only the description can go to another process."""
 
     recognizer: Recognizer
-    description: Description
+    description: ModelInfo
 
     @property
     def languages(self) -> tuple[str, ...]:
         return self.description.languages
 
-    def transcribe(self, requests: Sequence[Request]) -> list[Hypothesis]:
+    def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
         return self.recognizer.transcribe(requests)
 
 
@@ -144,7 +159,7 @@ def load(
     dtype: str = "auto",
     hub_timeout: float = HUB_TIMEOUT,
     audio_context: "AudioContext" = "full",
-) -> Loaded:
+) -> LoadedModel:
     """Builds the recognizer that was asked for; slow, and to be called where it will run.
 
     requested: auto, pocketsphinx, free, a folder or a hub id; device: auto, cpu, cuda, cuda:1 …; dtype: auto,
@@ -170,10 +185,10 @@ def load(
 
 def warm_up(recognizer: Recognizer) -> None:
     """One second of silence, so that the first client does not pay for what is done once."""
-    recognizer.transcribe([Request(Clip(np.zeros(SAMPLE_RATE, dtype=np.float32)))])
+    recognizer.transcribe([RecognitionRequest(Clip(np.zeros(SAMPLE_RATE, dtype=np.float32)))])
 
 
-def known(model_id: str) -> Model | None:
+def known(model_id: str) -> ModelFamily | None:
     return next((model for model in KNOWN if model.id == model_id), None)
 
 
@@ -196,11 +211,11 @@ def _cuda_driver() -> bool:
     return True
 
 
-def _embedded(name: str, requested: str, fallback: str | None = None) -> Loaded:
+def _embedded(name: str, requested: str, fallback: str | None = None) -> LoadedModel:
     return _described(EMBEDDED[name](), name, requested, fallback)
 
 
-def _pretrained(name: str, requested: str, way: _Way) -> Loaded:
+def _pretrained(name: str, requested: str, way: _Way) -> LoadedModel:
     """name: a folder or a hub id."""
     folder = Path(name).expanduser()
     if folder.is_dir():
@@ -214,14 +229,14 @@ def _pretrained(name: str, requested: str, way: _Way) -> Loaded:
 
 def _from_hub(model_id: str, way: _Way) -> DescribedRecognizer:
     """From the cache, without a question to the hub, if it is whole there."""
-    snapshot = hub.cached(model_id)
+    snapshot = model_hub.cached(model_id)
     try:
         if snapshot:
             return _recognizer(snapshot, way)
-        missing = f"neither a folder nor in the cache {hub.cache_folder()}"
+        missing = f"neither a folder nor in the cache {model_hub.cache_folder()}"
     except ModelUnavailable as error:
         missing = f"not whole in the cache ({error})"
-    if obstacle := hub.obstacle(model_id, way.hub_timeout):
+    if obstacle := model_hub.obstacle(model_id, way.hub_timeout):
         raise ModelUnavailable(
             f"{model_id} is {missing}, and {obstacle}. Set HF_HOME to a cache that has it, HF_ENDPOINT to a "
             "hub in reach, or ASR_MODEL to a folder or to pocketsphinx"
@@ -230,8 +245,8 @@ def _from_hub(model_id: str, way: _Way) -> DescribedRecognizer:
 
 
 def _recognizer(source: str | Path, way: _Way) -> DescribedRecognizer:
-    from asr.pretrained import model_type
     from asr.seq2seq import Seq2Seq
+    from asr.transformers_base import model_type
 
     local = isinstance(source, Path)
     family = _family(model_type(source, local_files_only=local), source)
@@ -261,11 +276,11 @@ def _family(kind: str, source: str | Path) -> "type[Ctc | Transducer | Seq2Seq]"
 
 def _described(
     recognizer: DescribedRecognizer, model: str, requested: str, fallback: str | None = None
-) -> Loaded:
+) -> LoadedModel:
     entry = known(model)
-    return Loaded(
+    return LoadedModel(
         recognizer,
-        Description(
+        ModelInfo(
             model=model,
             requested=requested,
             family=recognizer.family,

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.edges import BLOCK, REACH, refined
-from asr.hypothesis import Word
+from asr.recognizer import Word
+from asr.word_boundaries import BLOCK, REACH, refined
 from audio.clip import SAMPLE_RATE, Clip, Samples
 
 

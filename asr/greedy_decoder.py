@@ -7,8 +7,8 @@ from typing import Any, Final, Protocol, Self
 import torch
 from torch import Tensor
 
-from asr.hypothesis import Options
-from asr.pretrained import Checkpoint
+from asr.recognizer import TranscriptionOptions
+from asr.transformers_base import Checkpoint
 from audio.clip import SAMPLE_RATE, Clip
 
 WINDOW: Final = 30 * SAMPLE_RATE  # samples: the longest clip these models were trained on
@@ -34,7 +34,7 @@ class Prefix:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class DecodedRow:
     """A row's text. ids, log_probs: per token; no_speech: the probability that there is none, or None."""
 
     ids: list[int]
@@ -43,7 +43,7 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
-class Penalties:
+class LogitMasks:
     """Added to the logits, (vocabulary,): 0, or -inf for what may not be written at all, or not first.
 
     end: the id that ends the text
@@ -62,7 +62,7 @@ class Penalties:
         return cls(always.to(checkpoint.device), first.to(checkpoint.device), end)
 
 
-class Dialect(Protocol):
+class ModelAdapter(Protocol):
     """What differs between the families.
 
     min_fill: least share of a row that must be sound (see batches)
@@ -76,7 +76,7 @@ class Dialect(Protocol):
     min_fill: float
     longest: int
     positions: int
-    penalties: Penalties
+    penalties: LogitMasks
     times: bool
     no_speech: int | None
 
@@ -84,7 +84,7 @@ class Dialect(Protocol):
         """Samples that the encoder runs over for this clip."""
         ...
 
-    def ignored(self, options: Options) -> tuple[str, ...]:
+    def ignored(self, options: TranscriptionOptions) -> tuple[str, ...]:
         """Names of the options that were given and cannot be honoured."""
         ...
 
@@ -95,11 +95,11 @@ class Dialect(Protocol):
         """
         ...
 
-    def prompt(self, options: Options) -> tuple[int, ...]:
+    def prompt(self, options: TranscriptionOptions) -> tuple[int, ...]:
         """Tokens in front of the transcript's own prefix."""
         ...
 
-    def prefixes(self, encoded: Any, options: Sequence[Options]) -> list[Prefix]:
+    def prefixes(self, encoded: Any, options: Sequence[TranscriptionOptions]) -> list[Prefix]:
         """One per row, prompts included."""
         ...
 
@@ -113,7 +113,7 @@ def token_limit(clip: Clip, positions: int) -> int:
     return min(positions, TOKENS_AT_LEAST + int(TOKENS_PER_SECOND * clip.seconds))
 
 
-class Lots:
+class GumbelSampler:
     """Gumbel noise times each row's temperature: the likeliest of logits + noise is a draw from the softmax
     of logits / temperature (Maddison et al. 2014), and at temperature 0 it stays the likeliest.
 
@@ -141,11 +141,11 @@ def decode(
     encoded: Any,
     prefixes: Sequence[Prefix],
     limits: list[int],
-    penalties: Penalties,
+    penalties: LogitMasks,
     *,
     no_speech: int | None = None,
-    lots: Lots | None = None,
-) -> list[Written]:
+    lots: GumbelSampler | None = None,
+) -> list[DecodedRow]:
     """The likeliest token after the other, or what the lots say; rows are independent.
 
     encoded: the encoder's output; prefixes: of one length, with one start; limits: most tokens of each row.
@@ -178,7 +178,7 @@ def decode(
     return _by_row(steps, [None] * len(prefixes) if silent is None else silent.tolist())
 
 
-def _choose(logits: Tensor, rows: Tensor, lots: Lots | None) -> Tensor:
+def _choose(logits: Tensor, rows: Tensor, lots: GumbelSampler | None) -> Tensor:
     """logits: (rows, vocabulary); rows: which of the batch they are."""
     if lots is None:
         return logits.argmax(-1)
@@ -189,9 +189,9 @@ def _select(encoded: Any, keep: Tensor) -> Any:
     return type(encoded)(**{name: value[keep] for name, value in encoded.items()})
 
 
-def _by_row(steps: list[Tensor], silent: Sequence[float | None]) -> list[Written]:
+def _by_row(steps: list[Tensor], silent: Sequence[float | None]) -> list[DecodedRow]:
     """steps: each (3, rows still live): row, token, log-probability. One transfer for all of them."""
-    texts = [Written([], [], no_speech) for no_speech in silent]
+    texts = [DecodedRow([], [], no_speech) for no_speech in silent]
     for row, token, log_prob in torch.cat(steps, dim=1).T.tolist() if steps else []:
         texts[int(row)].ids.append(int(token))
         texts[int(row)].log_probs.append(log_prob)

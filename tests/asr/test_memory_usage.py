@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from asr.errors import ModelUnavailable
-from asr.memory import on_disk
-from tests.asr.test_models import ROOT, elsewhere
+from asr.memory_usage import on_disk
+from tests.asr.test_model_registry import ROOT, elsewhere
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells")

@@ -8,16 +8,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.guards import NAMES, Evidence, Guards, is_phantom, judge, level, loudest, repeats, voicing
-from asr.hypothesis import Hypothesis
+from asr.hallucination_filter import (
+    NAMES,
+    AcousticEvidence,
+    FilterThresholds,
+    is_phantom,
+    judge,
+    level,
+    loudest,
+    repeats,
+    voicing,
+)
+from asr.recognizer import Hypothesis
 from audio.clip import HOP, SAMPLE_RATE
 from tests.asr import tiny
 
 SAID = Hypothesis("he hoped there would be stew for dinner", no_speech_probability=0.05, avg_log_prob=-0.3)
-SPOKEN = Evidence(seconds=3.0, rms=-20.0, speech_probability=0.8, speech_peak=1.0, voicing=0.95)
+SPOKEN = AcousticEvidence(seconds=3.0, rms=-20.0, speech_probability=0.8, speech_peak=1.0, voicing=0.95)
 BRIEF = replace(SPOKEN, seconds=0.6, speech_probability=0.5)  # 0.3 s of speech
-GUARDS = Guards(min_log_prob=-2.0)
-OFF = Guards(
+GUARDS = FilterThresholds(min_log_prob=-2.0)
+OFF = FilterThresholds(
     min_rms=None,
     min_speech=0,
     min_peak=0.0,
@@ -31,7 +41,7 @@ OFF = Guards(
 )
 
 # One sign each: of the text, of the sound.
-SIGNS: dict[str, tuple[Hypothesis, Evidence]] = {
+SIGNS: dict[str, tuple[Hypothesis, AcousticEvidence]] = {
     "rms": (SAID, replace(SPOKEN, rms=-70.0)),
     "speech": (SAID, replace(SPOKEN, speech_probability=0.03)),
     "peak": (Hypothesis("two"), replace(BRIEF, speech_peak=0.7)),
@@ -64,15 +74,15 @@ def test_guards_that_are_off_refuse_nothing(name: str) -> None:
 
 
 def test_no_text_is_not_refused() -> None:
-    assert judge(Hypothesis(""), Evidence(0.0, -math.inf, 0.0, 0.0), GUARDS) is None
+    assert judge(Hypothesis(""), AcousticEvidence(0.0, -math.inf, 0.0, 0.0), GUARDS) is None
 
 
 def test_an_unsure_model_is_not_refused_unless_a_floor_is_set() -> None:
-    assert judge(replace(SAID, avg_log_prob=-9.0), SPOKEN, Guards()) is None
+    assert judge(replace(SAID, avg_log_prob=-9.0), SPOKEN, FilterThresholds()) is None
 
 
 def test_what_is_not_known_is_not_held_against_a_text() -> None:
-    assert judge(Hypothesis("yes"), Evidence(1.0, -20.0), GUARDS) is None
+    assert judge(Hypothesis("yes"), AcousticEvidence(1.0, -20.0), GUARDS) is None
 
 
 def test_no_speech_alone_refuses_nothing_where_the_model_is_sure_of_the_text() -> None:
@@ -99,7 +109,7 @@ def test_a_phantom_phrase_that_was_clearly_said_passes(text: str) -> None:
     ],
 )
 def test_a_phantom_phrase_with_another_weak_sign_is_refused(
-    hypothesis: Hypothesis, evidence: Evidence
+    hypothesis: Hypothesis, evidence: AcousticEvidence
 ) -> None:
     assert judge(hypothesis, evidence, GUARDS) == "phantom"
     assert judge(replace(hypothesis, text="dinner"), evidence, GUARDS) is None
@@ -108,8 +118,8 @@ def test_a_phantom_phrase_with_another_weak_sign_is_refused(
 @pytest.mark.parametrize(("seconds", "refused"), [(0.2, None), (0.3, "peak"), (0.55, "peak"), (0.7, None)])
 def test_the_longer_a_brief_sound_the_surer_the_detector_must_be(seconds: float, refused: str | None) -> None:
     """A digit of 0.2 s may leave it in doubt; so may a voice far away, but for longer than any noise."""
-    evidence = Evidence(seconds=seconds, rms=-20.0, speech_probability=1.0, speech_peak=0.75)
-    assert judge(Hypothesis("four"), evidence, Guards()) == refused
+    evidence = AcousticEvidence(seconds=seconds, rms=-20.0, speech_probability=1.0, speech_peak=0.75)
+    assert judge(Hypothesis("four"), evidence, FilterThresholds()) == refused
 
 
 def test_a_hiss_is_not_refused_where_the_detector_is_sure_of_speech() -> None:
@@ -158,7 +168,7 @@ NUMBER = st.floats() | st.none()
 @given(
     hypothesis=st.builds(Hypothesis, text=st.text(), no_speech_probability=NUMBER, avg_log_prob=NUMBER),
     evidence=st.builds(
-        Evidence,
+        AcousticEvidence,
         seconds=st.floats(),
         rms=st.floats(),
         speech_probability=NUMBER,
@@ -166,7 +176,7 @@ NUMBER = st.floats() | st.none()
         voicing=NUMBER,
     ),
     guards=st.builds(
-        Guards,
+        FilterThresholds,
         min_rms=NUMBER,
         min_speech=NUMBER,
         brief=st.floats(),
@@ -184,7 +194,7 @@ NUMBER = st.floats() | st.none()
     ),
 )
 def test_every_text_is_judged_whatever_is_known(
-    hypothesis: Hypothesis, evidence: Evidence, guards: Guards
+    hypothesis: Hypothesis, evidence: AcousticEvidence, guards: FilterThresholds
 ) -> None:
     assert judge(hypothesis, evidence, guards) in (None, *NAMES)
     assert judge(hypothesis, evidence, OFF) is None
@@ -192,7 +202,7 @@ def test_every_text_is_judged_whatever_is_known(
 
 def test_the_evidence_is_gathered_from_the_sound_and_the_detector() -> None:
     clip = tiny.babble(4 * HOP / SAMPLE_RATE)
-    evidence = Evidence.of(clip.samples, [0.1, 0.5, 0.9, 0.5])
+    evidence = AcousticEvidence.of(clip.samples, [0.1, 0.5, 0.9, 0.5])
     assert evidence.seconds == pytest.approx(0.128)
     assert evidence.rms == level(clip.samples)
     assert evidence.voicing == voicing(clip.samples)
@@ -203,14 +213,14 @@ def test_the_evidence_is_gathered_from_the_sound_and_the_detector() -> None:
 def test_the_detector_is_as_sure_as_in_its_surest_160_ms() -> None:
     """Wherever they lie: a click of one hop does not make speech."""
     sound = np.zeros(20 * HOP, dtype=np.float32)
-    click = Evidence.of(sound, [0.0] * 10 + [1.0] + [0.0] * 9)
-    word = Evidence.of(sound, [0.0] * 5 + [0.9] * 3 + [0.0] * 10 + [0.9] * 2)
+    click = AcousticEvidence.of(sound, [0.0] * 10 + [1.0] + [0.0] * 9)
+    word = AcousticEvidence.of(sound, [0.0] * 5 + [0.9] * 3 + [0.0] * 10 + [0.9] * 2)
     assert click.speech_peak == pytest.approx(0.2)
     assert word.speech_peak == pytest.approx(0.9)
 
 
 def test_without_a_detector_nothing_is_said_of_it() -> None:
-    evidence = Evidence.of(tiny.babble(1).samples)
+    evidence = AcousticEvidence.of(tiny.babble(1).samples)
     assert (evidence.speech_probability, evidence.speech_peak, evidence.speech_seconds) == (None, None, None)
 
 
@@ -223,7 +233,7 @@ def test_loudness_is_that_of_the_loudest_fifth_of_a_second() -> None:
 
 def test_digital_silence_and_nothing_at_all_are_silent() -> None:
     for silence in (np.zeros(SAMPLE_RATE, dtype=np.float32), np.zeros(0, dtype=np.float32)):
-        evidence = Evidence.of(silence)
+        evidence = AcousticEvidence.of(silence)
         assert (evidence.rms, evidence.voicing) == (-math.inf, None)
 
 

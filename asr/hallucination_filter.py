@@ -12,7 +12,7 @@ from typing import Final, Self
 
 import numpy as np
 
-from asr.hypothesis import Hypothesis
+from asr.recognizer import Hypothesis
 from audio.clip import SAMPLE_RATE, Samples, seconds_from_samples
 
 LOUDEST_OVER: Final = SAMPLE_RATE // 5  # samples: a vowel
@@ -23,7 +23,7 @@ LONGEST_PHRASE: Final = 16  # words that are looked for again right behind thems
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class AcousticEvidence:
     """What is known of a segment besides its text.
 
     seconds: how long it is; rms: dBFS of its loudest 200 ms, -inf for digital silence
@@ -89,7 +89,7 @@ def voicing(samples: Samples) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Guards:
+class FilterThresholds:
     """From where on a text is refused; None or 0 switches a guard off.
 
     min_rms: dBFS of the loudest 200 ms
@@ -126,7 +126,7 @@ class Guards:
 
 
 # Signs too weak to refuse a text for, and strong enough to refuse a phantom.
-SHARPER: Final = Guards(
+SHARPER: Final = FilterThresholds(
     min_rms=-45.0,
     min_speech=0.4,
     brief=math.inf,
@@ -139,7 +139,7 @@ SHARPER: Final = Guards(
 )
 
 
-def judge(hypothesis: Hypothesis, evidence: Evidence, guards: Guards) -> str | None:
+def judge(hypothesis: Hypothesis, evidence: AcousticEvidence, guards: FilterThresholds) -> str | None:
     """The name of the first guard that refuses the text; None when none does, or when there is no text."""
     if not hypothesis.text:
         return None
@@ -155,58 +155,58 @@ def _above(value: float | None, ceiling: float | None) -> bool:
     return bool(value is not None and ceiling and value > ceiling)
 
 
-def _rms(_: Hypothesis, evidence: Evidence, guards: Guards) -> bool:
+def _rms(_: Hypothesis, evidence: AcousticEvidence, guards: FilterThresholds) -> bool:
     return _below(evidence.rms, guards.min_rms)
 
 
-def _speech(_: Hypothesis, evidence: Evidence, guards: Guards) -> bool:
+def _speech(_: Hypothesis, evidence: AcousticEvidence, guards: FilterThresholds) -> bool:
     return _below(evidence.speech_seconds, guards.min_speech)
 
 
-def _peak(_: Hypothesis, evidence: Evidence, guards: Guards) -> bool:
+def _peak(_: Hypothesis, evidence: AcousticEvidence, guards: FilterThresholds) -> bool:
     floor = guards.min_peak and guards.min_peak + guards.peak_rise * (evidence.speech_seconds or 0)
     return _is_brief(evidence, guards) and _below(evidence.speech_peak, floor)
 
 
-def _voicing(_: Hypothesis, evidence: Evidence, guards: Guards) -> bool:
+def _voicing(_: Hypothesis, evidence: AcousticEvidence, guards: FilterThresholds) -> bool:
     unsure = evidence.speech_peak is not None and evidence.speech_peak < guards.voicing_peak
     return unsure and _is_brief(evidence, guards) and _below(evidence.voicing, guards.min_voicing)
 
 
-def _is_brief(evidence: Evidence, guards: Guards) -> bool:
+def _is_brief(evidence: AcousticEvidence, guards: FilterThresholds) -> bool:
     return evidence.speech_seconds is not None and evidence.speech_seconds < guards.brief
 
 
-def _no_speech(hypothesis: Hypothesis, _: Evidence, guards: Guards) -> bool:
+def _no_speech(hypothesis: Hypothesis, _: AcousticEvidence, guards: FilterThresholds) -> bool:
     unsure = hypothesis.avg_log_prob is not None and hypothesis.avg_log_prob < guards.no_speech_log_prob
     return unsure and _above(hypothesis.no_speech_probability, guards.max_no_speech)
 
 
-def _log_prob(hypothesis: Hypothesis, _: Evidence, guards: Guards) -> bool:
+def _log_prob(hypothesis: Hypothesis, _: AcousticEvidence, guards: FilterThresholds) -> bool:
     return _below(hypothesis.avg_log_prob, guards.min_log_prob)
 
 
-def _compression(hypothesis: Hypothesis, _: Evidence, guards: Guards) -> bool:
+def _compression(hypothesis: Hypothesis, _: AcousticEvidence, guards: FilterThresholds) -> bool:
     return _above(hypothesis.compression_ratio, guards.max_compression)
 
 
-def _repetition(hypothesis: Hypothesis, _: Evidence, guards: Guards) -> bool:
+def _repetition(hypothesis: Hypothesis, _: AcousticEvidence, guards: FilterThresholds) -> bool:
     return _above(repeats(_words(hypothesis.text)), guards.max_repeats)
 
 
-def _rate(hypothesis: Hypothesis, evidence: Evidence, guards: Guards) -> bool:
+def _rate(hypothesis: Hypothesis, evidence: AcousticEvidence, guards: FilterThresholds) -> bool:
     """Two words are free: a short segment may cut through them."""
     paced = len(_words(hypothesis.text)) - 2
     return paced > 0 and _above(paced / max(evidence.seconds, LEAST_SECONDS), guards.max_rate)
 
 
-def _phantom(hypothesis: Hypothesis, evidence: Evidence, guards: Guards) -> bool:
+def _phantom(hypothesis: Hypothesis, evidence: AcousticEvidence, guards: FilterThresholds) -> bool:
     return (
         guards.phantoms and is_phantom(hypothesis.text) and judge(hypothesis, evidence, SHARPER) is not None
     )
 
 
-_GUARDS: Final[dict[str, Callable[[Hypothesis, Evidence, Guards], bool]]] = {
+_GUARDS: Final[dict[str, Callable[[Hypothesis, AcousticEvidence, FilterThresholds], bool]]] = {
     "rms": _rms,
     "speech": _speech,
     "peak": _peak,

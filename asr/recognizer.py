@@ -14,12 +14,12 @@ LONGEST_HOTWORD: Final = 100  # characters
 MAX_PROMPT_CHARS: Final = 2_000  # of a prompt; a protocol refuses a longer one or keeps its end
 
 
-class OptionsError(ValueError):
+class TranscriptionOptionsError(ValueError):
     """An option out of its range."""
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class TranscriptionOptions:
     """What the client asked for. What a model cannot honour it names in Hypothesis.ignored.
 
     language: ISO 639-1 code, or None for the model's own choice
@@ -42,12 +42,16 @@ class Options:
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature <= 1:
-            raise OptionsError(f"temperature must be between 0 and 1, not {self.temperature}")
+            raise TranscriptionOptionsError(f"temperature must be between 0 and 1, not {self.temperature}")
         if len(self.hotwords) > MOST_HOTWORDS:
-            raise OptionsError(f"hotwords must be at most {MOST_HOTWORDS}, not {len(self.hotwords)}")
+            raise TranscriptionOptionsError(
+                f"hotwords must be at most {MOST_HOTWORDS}, not {len(self.hotwords)}"
+            )
         longest = max(map(len, self.hotwords), default=0)
         if longest > LONGEST_HOTWORD:
-            raise OptionsError(f"hotwords must have at most {LONGEST_HOTWORD} characters each, not {longest}")
+            raise TranscriptionOptionsError(
+                f"hotwords must have at most {LONGEST_HOTWORD} characters each, not {longest}"
+            )
 
     def beyond(self, honoured: Collection[str]) -> tuple[str, ...]:
         """Names of the options that were given, by a value other than the default, and are not honoured."""
@@ -56,7 +60,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class RecognitionRequest:
     """One clip to transcribe.
 
     utterance: names the utterance; clips with the same name begin alike, so an incremental recognizer may go
@@ -65,7 +69,7 @@ class Request:
     """
 
     clip: Clip
-    options: Options = Options()
+    options: TranscriptionOptions = TranscriptionOptions()
     utterance: str = ""
     partial: bool = False
 
@@ -122,7 +126,7 @@ def compression_ratio(text: str) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Description:
+class ModelInfo:
     """What runs: told in /ready, in session.created and in the log.
 
     model: the id, folder name or "pocketsphinx"; requested: what was asked for: auto, a folder …
@@ -149,6 +153,6 @@ class Recognizer(Protocol):
     @property
     def languages(self) -> tuple[str, ...]: ...
 
-    def transcribe(self, requests: Sequence[Request]) -> list[Hypothesis]:
+    def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
         """One hypothesis per request, in order. Blocking; called from one thread (or process) at a time."""
         ...

@@ -12,12 +12,13 @@ from transformers import AutoModelForCTC
 
 from asr.ctc import Ctc
 from asr.errors import AsrError, ModelUnavailable, UnsupportedModel
-from asr.hypothesis import Request
-from asr.pretrained import (
+from asr.recognizer import RecognitionRequest
+from asr.seq2seq import Seq2Seq
+from asr.transformers_base import (
     VNNI_FLAGS,
     MaskedGroupNorm,
-    Speller,
-    Token,
+    TimedToken,
+    TokenDecoder,
     batches,
     choose_dtype,
     confidence,
@@ -25,7 +26,6 @@ from asr.pretrained import (
     mask_group_norms,
     model_type,
 )
-from asr.seq2seq import Seq2Seq
 from tests.asr import tiny
 
 
@@ -106,7 +106,7 @@ def test_an_unknown_dtype_is_refused() -> None:
 def test_a_model_in_bfloat16_says_so_and_answers(wav2vec2: Path) -> None:
     recognizer = Ctc.load(wav2vec2, device="cpu", dtype="bfloat16")
     assert recognizer.dtype == "bfloat16"
-    assert recognizer.transcribe([Request(tiny.babble(1))])[0].text
+    assert recognizer.transcribe([RecognitionRequest(tiny.babble(1))])[0].text
 
 
 LENGTHS = st.lists(st.integers(1, 500), max_size=30)
@@ -161,13 +161,13 @@ class Letters:
         return "".join(self.pieces[i] for i in ids).replace("▁", " ").replace("|", " ")
 
 
-def token(number: int, start: int, log_prob: float = 0.0) -> Token:
-    return Token(number, start, start + 10, log_prob)
+def token(number: int, start: int, log_prob: float = 0.0) -> TimedToken:
+    return TimedToken(number, start, start + 10, log_prob)
 
 
 def test_words_open_at_a_space_mark_or_behind_a_delimiter() -> None:
     tokens = [token(1, 0), token(2, 10), token(1, 20), token(4, 30), token(2, 40)]
-    words = Speller(Letters()).words(tokens)
+    words = TokenDecoder(Letters()).words(tokens)
     assert [(word.text, word.start, word.end) for word in words] == [
         ("ab", 0, 20),
         ("a", 20, 30),
@@ -176,12 +176,12 @@ def test_words_open_at_a_space_mark_or_behind_a_delimiter() -> None:
 
 
 def test_a_full_stop_emitted_late_does_not_prolong_its_word() -> None:
-    (word,) = Speller(Letters()).words([token(1, 0), token(3, 900)])
+    (word,) = TokenDecoder(Letters()).words([token(1, 0), token(3, 900)])
     assert (word.text, word.end) == ("a.", 10)
 
 
 def test_control_tokens_count_for_nothing() -> None:
-    hypothesis = Speller(Letters()).hypothesis([token(0, 0, -9.0), token(1, 0, -1.0)], words=True)
+    hypothesis = TokenDecoder(Letters()).hypothesis([token(0, 0, -9.0), token(1, 0, -1.0)], words=True)
     assert hypothesis.text == "a"
     assert hypothesis.confidence == pytest.approx(math.exp(-1))
     assert len(hypothesis.words) == 1

@@ -14,8 +14,6 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from asr.errors import AsrError, UnsupportedModel
 from asr.recognizer import ModelInfo, TranscriptionOptions
-from asr.subtitles import srt_of, vtt_of
-from asr.transcript import Transcript, json_of, text_of
 from audio.clip import seconds_from_samples
 from audio.errors import AudioError, DamagedFile
 from cli.console import FAILED, OK, complain
@@ -24,6 +22,8 @@ from stream.errors import StreamError
 from stream.models import Models
 from stream.options import SessionOptions
 from stream.workers import load_models
+from transcripts.subtitles import srt_of, vtt_of
+from transcripts.transcript import Transcript, json_of, text_of
 
 FILES_AT_ONCE: Final = 4
 

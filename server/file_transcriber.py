@@ -6,7 +6,6 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import IO
 
-from asr.transcript import Segment, Transcript
 from audio.clip import Clip, seconds_from_samples
 from audio.files import Info, decode_file, probe
 from stream.events import Closed, Event, Failed
@@ -15,6 +14,7 @@ from stream.models import Models
 from stream.offline import Progress, transcribe_file
 from stream.options import SessionOptions
 from stream.thread import to_its_end
+from transcripts.transcript import Transcript, TranscriptSegment
 
 
 class FileError(Exception):
@@ -67,7 +67,7 @@ class FileTranscriber:
         self._on_failure = on_failure
         self._on_progress = on_progress
         self._read = 0  # samples
-        self._segments: list[Segment] = []
+        self._segments: list[TranscriptSegment] = []
 
     async def check(self) -> Info:
         """Look at the beginning of the file, and return what it says.
@@ -81,7 +81,9 @@ class FileTranscriber:
             raise AudioTooLong(self._max_seconds, info.seconds)
         return info
 
-    async def transcribe(self, models: Models, options: SessionOptions) -> AsyncGenerator[Segment, None]:
+    async def transcribe(
+        self, models: Models, options: SessionOptions
+    ) -> AsyncGenerator[TranscriptSegment, None]:
         """Yield the segments with text, as they become known. Close it if you leave early.
 
         Raises AudioError (DamagedFile is a warning behind the last segment), AudioTooLong, UtteranceFailed,
@@ -94,7 +96,7 @@ class FileTranscriber:
                     self._count(self._read)
                     self._observe(event)
                     if isinstance(event, FinalEvent) and event.hypothesis.text:
-                        segment = Segment(event.clip.start, event.clip.end, event.hypothesis)
+                        segment = TranscriptSegment(event.clip.start, event.clip.end, event.hypothesis)
                         self._segments.append(segment)
                         yield segment
                     elif isinstance(event, Failed):

@@ -7,10 +7,10 @@ from statistics import fmean
 from typing import Final
 
 from asr.recognizer import Word
-from asr.transcript import Segment
 from server.listen_options import Asked
 from server.listen_wire import Model
 from server.listen_words import Fields, bare, seconds, shown, timed, together, words_fields
+from transcripts.transcript import TranscriptSegment
 
 PARAGRAPH_GAP: Final = 2.0  # seconds without a word that begin a new paragraph
 MOST_SENTENCES: Final = 5  # of a paragraph
@@ -27,7 +27,7 @@ class Heard:
     sha256: str
     created: str
     seconds: float
-    segments: Sequence[Segment]
+    segments: Sequence[TranscriptSegment]
 
 
 def answer_of(asked: Asked, model: Model, heard: Heard) -> Fields:
@@ -77,7 +77,7 @@ def _channel(asked: Asked, heard: Heard) -> Fields:
     return channel
 
 
-def _words(segment: Segment) -> Words:
+def _words(segment: TranscriptSegment) -> Words:
     return timed(segment.hypothesis, segment.start, segment.end)
 
 
@@ -85,7 +85,7 @@ def _confidence(words: Words) -> float:
     return fmean(word.confidence or 0.0 for word in words) if words else 0.0
 
 
-def _language(segments: Sequence[Segment]) -> str | None:
+def _language(segments: Sequence[TranscriptSegment]) -> str | None:
     """In which most of the sound was spoken."""
     spoken: Counter[str] = Counter()
     for segment in segments:

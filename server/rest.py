@@ -8,7 +8,6 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 
-from asr.transcript import Segment
 from server.accounts import Meter
 from server.disconnect import cancel_on_disconnect
 from server.file_endpoint import FileEndpoint
@@ -23,6 +22,7 @@ from server.rest_schema import TRANSCRIPTION, TRANSLATION
 from server.sse import EventStream
 from server.upload import Body, Upload, received
 from stream.options import SessionOptions
+from transcripts.transcript import TranscriptSegment
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,11 @@ class RestDoor(FileEndpoint):
         return Response(content, media_type=media_type, headers=headers)
 
     async def _events(
-        self, asked: Asked, work: FileTranscriber, segments: AsyncGenerator[Segment, None], model: str
+        self,
+        asked: Asked,
+        work: FileTranscriber,
+        segments: AsyncGenerator[TranscriptSegment, None],
+        model: str,
     ) -> AsyncGenerator[bytes, None]:
         told = Told(asked)
         try:

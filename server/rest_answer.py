@@ -9,11 +9,11 @@ import orjson
 
 from asr.languages import name_of
 from asr.recognizer import Word
-from asr.subtitles import srt_of, vtt_of
-from asr.transcript import Segment, Transcript
 from audio.clip import seconds_from_samples
 from server.http_error import HttpError
 from server.rest_request import Asked
+from transcripts.subtitles import srt_of, vtt_of
+from transcripts.transcript import Transcript, TranscriptSegment
 
 JSON: Final = "application/json"
 PLAIN: Final = "text/plain; charset=utf-8"
@@ -38,7 +38,7 @@ class Told:
         self._asked = asked
         self._count = 0
 
-    def segment(self, segment: Segment) -> bytes:
+    def segment(self, segment: TranscriptSegment) -> bytes:
         """What is new; all deltas together are the text."""
         text = segment.hypothesis.text
         delta = {"type": "transcript.text.delta", "delta": f" {text}" if self._count else text}
@@ -108,7 +108,7 @@ def _diarized_json(asked: Asked, transcript: Transcript, seconds: float) -> Fiel
     return {"task": asked.task, "duration": seconds, **plain, "segments": segments}
 
 
-def _segment(number: int, segment: Segment, temperature: float) -> Fields:
+def _segment(number: int, segment: TranscriptSegment, temperature: float) -> Fields:
     """All ten fields, as some clients insist on each. Where the model does not tell: 0, and no tokens."""
     hypothesis = segment.hypothesis
     log_prob = hypothesis.avg_log_prob
@@ -127,7 +127,7 @@ def _segment(number: int, segment: Segment, temperature: float) -> Fields:
     }
 
 
-def _diarized(number: int, segment: Segment, *, words: bool) -> Fields:
+def _diarized(number: int, segment: TranscriptSegment, *, words: bool) -> Fields:
     """words: where they are asked for; they are not OpenAI's."""
     told = {
         "type": "transcript.text.segment",
@@ -144,7 +144,7 @@ def _diarized(number: int, segment: Segment, *, words: bool) -> Fields:
     return told
 
 
-def _times(span: Segment | Word) -> Fields:
+def _times(span: TranscriptSegment | Word) -> Fields:
     """Seconds, to the millisecond."""
     return {
         "start": round(seconds_from_samples(span.start), 3),
@@ -152,7 +152,7 @@ def _times(span: Segment | Word) -> Fields:
     }
 
 
-def _logprobs(segments: Iterable[Segment], first: bool = True) -> Fields:
+def _logprobs(segments: Iterable[TranscriptSegment], first: bool = True) -> Fields:
     """Of words, as no recognizer tells them of tokens; nothing where it is not told of words either.
 
     first: nothing was said before

@@ -10,7 +10,6 @@ import pytest
 from rich.progress import Progress
 
 from asr.recognizer import Hypothesis, RecognitionRequest
-from asr.transcript import Transcript
 from audio.clip import Samples
 from cli.__main__ import FORMATS, main
 from cli.console import FAILED, UNUSABLE
@@ -20,6 +19,7 @@ from tests.asr import tiny
 from tests.cli.running import ROOT, command
 from tests.stream.little import sound
 from tests.stream.working import Recognizer, models
+from transcripts.transcript import Transcript
 
 SECOND = 16_000
 TALK = sound((False, SECOND), (True, SECOND), (False, SECOND), (True, 2 * SECOND), (False, SECOND))

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.recognizer import Hypothesis, ModelInfo, Word
-from asr.transcript import Segment
 from server.listen_answer import MOST_SENTENCES, Heard, answer_of
 from server.listen_options import asked_of
 from server.listen_wire import Model
 from stream.options import SessionOptions
+from transcripts.transcript import TranscriptSegment
 
 SECOND = 16_000
 MODEL = Model.of(ModelInfo("org/model", "auto", "ctc", "cpu", "float32"))
@@ -20,23 +20,23 @@ MODEL = Model.of(ModelInfo("org/model", "auto", "ctc", "cpu", "float32"))
 Message = dict[str, Any]
 
 
-def segment(start: float, text: str, **more: Any) -> Segment:
+def segment(start: float, text: str, **more: Any) -> TranscriptSegment:
     """Each word takes half a second."""
     places = [round((start + n / 2) * SECOND) for n in range(len(text.split()) + 1)]
     spans = zip(text.split(), pairwise(places), strict=True)
     words = tuple(Word(word, *edges, 0.5) for word, edges in spans)
-    return Segment(places[0], places[-1], Hypothesis(text, words, **more))
+    return TranscriptSegment(places[0], places[-1], Hypothesis(text, words, **more))
 
 
 TALK = (segment(1, "Good morning. How are you?"), segment(4.1, "Fine,", language="en"), segment(9, "Bye."))
 
 
-def answer(*segments: Segment, **query: str) -> Message:
+def answer(*segments: TranscriptSegment, **query: str) -> Message:
     asked = asked_of(query.items(), SessionOptions())
     return answer_of(asked, MODEL, Heard("req", "sha", "then", 12.5, segments))
 
 
-def alternative(*segments: Segment, **query: str) -> Message:
+def alternative(*segments: TranscriptSegment, **query: str) -> Message:
     (channel,) = answer(*segments, **query)["results"]["channels"]
     (only,) = channel["alternatives"]
     found: Message = only

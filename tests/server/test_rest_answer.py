@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from asr.recognizer import Hypothesis, TranscriptionOptions, Word
-from asr.transcript import Segment, Transcript
 from server.http_error import HttpError
 from server.rest_answer import Told, render
 from server.rest_request import Asked
 from stream.options import SessionOptions
 from tests.server.calling import events_of
+from transcripts.transcript import Transcript, TranscriptSegment
 
 SECOND = 16_000
-HELLO = Segment(
+HELLO = TranscriptSegment(
     SECOND,
     2 * SECOND,
     Hypothesis(
@@ -28,7 +28,7 @@ HELLO = Segment(
         ignored=("prompt",),
     ),
 )
-AGAIN = Segment(3 * SECOND, 4 * SECOND, Hypothesis("and again"))
+AGAIN = TranscriptSegment(3 * SECOND, 4 * SECOND, Hypothesis("and again"))
 TRANSCRIPT = Transcript("", "little", (HELLO, AGAIN))
 EMPTY = Transcript("", "little", ())
 ASKED = Asked("whisper-1", SessionOptions())
@@ -84,13 +84,13 @@ def test_words_and_segments_are_told_as_far_as_they_are_wanted() -> None:
 
 
 def test_without_a_log_probability_the_confidence_tells_it() -> None:
-    sure = Segment(0, SECOND, Hypothesis("yes", confidence=0.5))
+    sure = TranscriptSegment(0, SECOND, Hypothesis("yes", confidence=0.5))
     told = document(Transcript("", "little", (sure,)), format="verbose_json")
     assert told["segments"][0]["avg_logprob"] == math.log(0.5)
 
 
 def test_the_language_is_that_of_most_of_the_speech_or_the_one_asked_for() -> None:
-    german = Segment(5 * SECOND, 9 * SECOND, Hypothesis("ja", language="de"))
+    german = TranscriptSegment(5 * SECOND, 9 * SECOND, Hypothesis("ja", language="de"))
     most = Transcript("", "little", (HELLO, german))
     assert document(most)["languages"] == [{"code": "de"}]
     french = SessionOptions(asr=TranscriptionOptions(language="fr"))
@@ -99,7 +99,7 @@ def test_the_language_is_that_of_most_of_the_speech_or_the_one_asked_for() -> No
 
 
 def test_a_translation_is_english_whatever_was_spoken() -> None:
-    german = Transcript("", "little", (Segment(0, SECOND, Hypothesis("yes", language="de")),))
+    german = Transcript("", "little", (TranscriptSegment(0, SECOND, Hypothesis("yes", language="de")),))
     session = SessionOptions(asr=TranscriptionOptions(task="translate"))
     told = document(german, format="verbose_json", session=session)
     assert (told["task"], told["language"]) == ("translate", "english")

@@ -9,22 +9,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.recognizer import Hypothesis, Word
-from asr.subtitles import LINE, LINES, LONGEST, Cue, cues_of, srt_of, vtt_of
-from asr.transcript import Segment, Transcript
+from transcripts.subtitles import LINE, LINES, LONGEST, Cue, cues_of, srt_of, vtt_of
+from transcripts.transcript import Transcript, TranscriptSegment
 
 SECOND = 16_000
 
 ARROW = re.compile(r"(\d\d+):([0-5]\d):([0-5]\d)[.,](\d{3}) --> (\d\d+):([0-5]\d):([0-5]\d)[.,](\d{3})")
 
 
-def transcript(*segments: Segment) -> Transcript:
+def transcript(*segments: TranscriptSegment) -> Transcript:
     return Transcript("talk.wav", "pocketsphinx", segments)
 
 
-def segment(start: float, end: float, text: str, *words: tuple[str, float, float]) -> Segment:
+def segment(start: float, end: float, text: str, *words: tuple[str, float, float]) -> TranscriptSegment:
     """Times in seconds."""
     timed = tuple(Word(word, round(a * SECOND), round(b * SECOND)) for word, a, b in words)
-    return Segment(round(start * SECOND), round(end * SECOND), Hypothesis(text, timed))
+    return TranscriptSegment(round(start * SECOND), round(end * SECOND), Hypothesis(text, timed))
 
 
 def parse(block: str) -> Cue:
@@ -60,7 +60,7 @@ WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size
 
 
 @st.composite
-def segments(draw: st.DrawFn) -> list[Segment]:
+def segments(draw: st.DrawFn) -> list[TranscriptSegment]:
     """Up to three, one after the other; with the recognizer's times, with some that are wrong, or without."""
     drawn, now = [], 0
     for _ in range(draw(st.integers(0, 3))):
@@ -71,7 +71,7 @@ def segments(draw: st.DrawFn) -> list[Segment]:
         times = sorted(draw(st.lists(places, min_size=2 * len(texts), max_size=2 * len(texts))))
         words = [Word(t, *times[2 * n : 2 * n + 2]) for n, t in enumerate(texts)]
         kept = words[: draw(st.sampled_from([0, 1, len(words)]))]
-        drawn.append(Segment(start, now, Hypothesis(" ".join(texts), tuple(kept))))
+        drawn.append(TranscriptSegment(start, now, Hypothesis(" ".join(texts), tuple(kept))))
     return drawn
 
 
@@ -81,7 +81,7 @@ def letters(text: str) -> str:
 
 @settings(deadline=None, max_examples=40)
 @given(segments())
-def test_what_was_said_is_parsed_back(drawn: list[Segment]) -> None:
+def test_what_was_said_is_parsed_back(drawn: list[TranscriptSegment]) -> None:
     cues = list(cues_of(drawn))
     assert parse_srt(srt_of(transcript(*drawn))) == cues
     assert parse_vtt(vtt_of(transcript(*drawn))) == cues
@@ -91,7 +91,7 @@ def test_what_was_said_is_parsed_back(drawn: list[Segment]) -> None:
 
 @settings(deadline=None, max_examples=40)
 @given(segments())
-def test_cues_are_short_and_in_order_and_within_their_segments(drawn: list[Segment]) -> None:
+def test_cues_are_short_and_in_order_and_within_their_segments(drawn: list[TranscriptSegment]) -> None:
     cues = list(cues_of(drawn))
     for cue in cues:
         assert cue.start < cue.end

@@ -12,7 +12,7 @@ MS: Final = 1_000  # of a second
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class TranscriptSegment:
     """start, end: samples of the stream."""
 
     start: int
@@ -29,7 +29,7 @@ class Transcript:
 
     source: str
     model: str
-    segments: tuple[Segment, ...]
+    segments: tuple[TranscriptSegment, ...]
 
     @property
     def text(self) -> str:
@@ -53,7 +53,7 @@ def json_of(transcript: Transcript) -> str:
     return orjson.dumps(document).decode() + "\n"
 
 
-def _segment(segment: Segment) -> dict[str, object]:
+def _segment(segment: TranscriptSegment) -> dict[str, object]:
     hypothesis = segment.hypothesis
     return {
         "start": _seconds(segment.start),

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import Final
 
-from asr.transcript import Segment, Transcript
 from audio.clip import SAMPLE_RATE, ms_from_samples, seconds_from_samples
+from transcripts.transcript import Transcript, TranscriptSegment
 
 LINE: Final = 42  # characters
 LINES: Final = 2
@@ -52,7 +52,7 @@ def vtt_of(transcript: Transcript) -> str:
     return "".join(["WEBVTT\n", *cues])
 
 
-def cues_of(segments: Sequence[Segment]) -> Iterator[Cue]:
+def cues_of(segments: Sequence[TranscriptSegment]) -> Iterator[Cue]:
     """Cues of at most two lines and, unless a single word takes longer, seven seconds; cut between words.
 
     Where words have no times, they are spread over the segment by their length.
@@ -63,7 +63,7 @@ def cues_of(segments: Sequence[Segment]) -> Iterator[Cue]:
             yield from map(_cue, _split(_heard(text, segment) or _spread(text, segment)))
 
 
-def _heard(text: str, segment: Segment) -> list[_Atom]:
+def _heard(text: str, segment: TranscriptSegment) -> list[_Atom]:
     """The text cut before each word that the recognizer put in time; [] if its words do not make the text."""
     words = [word for word in segment.hypothesis.words if word.text.strip()]
     places, at = [], 0
@@ -87,7 +87,7 @@ def _heard(text: str, segment: Segment) -> list[_Atom]:
     return atoms
 
 
-def _spread(text: str, segment: Segment) -> list[_Atom]:
+def _spread(text: str, segment: TranscriptSegment) -> list[_Atom]:
     """Each character takes as long as any other. A word that is longer than a line is several atoms."""
     pace = (segment.end - segment.start) / len(text)
     return [

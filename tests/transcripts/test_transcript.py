@@ -3,18 +3,18 @@
 import json
 
 from asr.recognizer import Hypothesis, Word
-from asr.transcript import Segment, Transcript, json_of, text_of
+from transcripts.transcript import Transcript, TranscriptSegment, json_of, text_of
 
 TRANSCRIPT = Transcript(
     "talk.wav",
     "pocketsphinx",
     (
-        Segment(
+        TranscriptSegment(
             8_000,
             32_008,
             Hypothesis("good morning", (Word("good", 8_000, 12_000, 0.5), Word("morning", 12_000, 32_000))),
         ),
-        Segment(40_000, 48_000, Hypothesis("wel\u0119come", language="en", confidence=0.25)),
+        TranscriptSegment(40_000, 48_000, Hypothesis("wel\u0119come", language="en", confidence=0.25)),
     ),
 )
 

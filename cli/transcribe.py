@@ -18,10 +18,10 @@ from audio.clip import seconds_from_samples
 from audio.errors import AudioError, DamagedFile
 from cli.console import FAILED, OK, complain
 from server.file_transcriber import FileTranscriber, UtteranceFailed
-from stream.errors import StreamError
-from stream.models import Models
-from stream.options import SessionOptions
 from stream.workers import load_models
+from streaming.errors import StreamError
+from streaming.model_clients import ModelClients
+from streaming.options import SessionOptions
 from transcripts.subtitles import srt_of, vtt_of
 from transcripts.transcript import Transcript, json_of, text_of
 
@@ -66,7 +66,7 @@ async def _transcribe_all(asked: argparse.Namespace) -> int:
     return FAILED if files.failed else OK
 
 
-async def _load(asked: argparse.Namespace, stack: AsyncExitStack) -> tuple[Models, ModelInfo]:
+async def _load(asked: argparse.Namespace, stack: AsyncExitStack) -> tuple[ModelClients, ModelInfo]:
     loading = load_models(asked.model, device=asked.device, dtype=asked.dtype)
     try:
         models, description = await stack.enter_async_context(loading)
@@ -119,7 +119,7 @@ class Files:
 
     def __init__(
         self,
-        models: Models,
+        models: ModelClients,
         model: str,
         options: SessionOptions,
         bars: Progress,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from server.errors import ClientError, overloaded, restarting
 from server.limits import Limits, Scope, no_limits
 from server.turnover import Turnover
-from stream.pump import Pump
+from streaming.driver import StreamDriver
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class _Stream:
     task: asyncio.Task[object]
-    pump: Pump | None
+    pump: StreamDriver | None
 
 
 class Admission:
@@ -37,7 +37,7 @@ class Admission:
         return len(self._streams)
 
     @property
-    def pumps(self) -> list[Pump]:
+    def pumps(self) -> list[StreamDriver]:
         return [stream.pump for stream in self._streams.values() if stream.pump is not None]
 
     def check(self, scope: Scope, *, comes_back: bool = False) -> None:
@@ -60,7 +60,7 @@ class Admission:
 
     @contextmanager
     def admit(
-        self, stop: Callable[[], None], pump: Pump | None = None, *, anyway: bool = False
+        self, stop: Callable[[], None], pump: StreamDriver | None = None, *, anyway: bool = False
     ) -> Iterator[None]:
         """Counts a stream, which is the current task's, for as long as it lasts. Raises ClientError.
 

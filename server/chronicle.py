@@ -5,7 +5,7 @@ import logging
 from audio.clip import ms_from_samples
 from server.errors import ClientError
 from server.metrics import Metrics
-from stream.events import Closed, Event, Failed, Final, Noted
+from streaming.events import Event, FinalTranscript, NoteReached, StreamClosed, TranscriptionFailed
 
 log = logging.getLogger(__name__)
 
@@ -20,16 +20,16 @@ class Chronicle:
         """That is about to be told."""
         self._metrics.observe_event(event)
         about = {"utterance": getattr(event, "utterance", None)}
-        if isinstance(event, Final):
+        if isinstance(event, FinalTranscript):
             milliseconds = ms_from_samples(event.clip.start), ms_from_samples(event.clip.end)
             log.info("final %d, %d to %d ms, %s", event.utterance, *milliseconds, event.reason, extra=about)
             if event.guard is not None:
                 log.info("final %d: text refused by the guard %s", event.utterance, event.guard, extra=about)
-        elif isinstance(event, Failed):
+        elif isinstance(event, TranscriptionFailed):
             log.error("utterance %d failed: %s", event.utterance, event.message, extra=about)
-        elif isinstance(event, Noted) and isinstance(event.note, ClientError):  # told at its place
+        elif isinstance(event, NoteReached) and isinstance(event.note, ClientError):  # told at its place
             self.error(event.note)
-        elif isinstance(event, Closed):
+        elif isinstance(event, StreamClosed):
             log.info("session ends: %s", event)
 
     def error(self, error: ClientError) -> None:

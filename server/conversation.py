@@ -32,11 +32,11 @@ from server.recording import Recording
 from server.socket import Socket, SocketClosed
 from server.teller import Record, Teller
 from stream.entry import REPLY, Command, Ended, Sound, kind_of
-from stream.errors import DetectorFailed, Overloaded, StreamBroken, Unread
 from stream.journal import Journal
-from stream.pump import Pump
 from stream.recovery import Recovered
-from stream.snapshot import Snapshot, save
+from streaming.driver import StreamDriver
+from streaming.errors import DetectorFailed, EventsUnread, Overloaded, StreamBroken
+from streaming.snapshot import Snapshot, save
 from vad.detector_input import DetectorState
 from vad.segmenter import Reason
 
@@ -53,7 +53,7 @@ class Conversation:
     def __init__(
         self,
         name: str,
-        pump: Pump,
+        pump: StreamDriver,
         dialect: Dialect,
         metrics: Metrics,
         *,
@@ -214,7 +214,7 @@ class Conversation:
                     return
         except TimeoutError:
             await self._end_with(idle())
-        except Unread:  # its session waits for it, and so does what it was to be told
+        except EventsUnread:  # its session waits for it, and so does what it was to be told
             await socket.close_as_slow()
         except Overloaded as error:
             await self._end_with(overloaded(str(error)))

@@ -7,7 +7,7 @@ from audio.clip import Samples
 from server.errors import ClientError
 from server.recording import Recording
 from stream.entry import Command, Ended, Sound
-from stream.events import Event
+from streaming.events import Event
 from vad.segmenter import Reason
 
 Message = dict[str, Any]

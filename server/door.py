@@ -41,9 +41,9 @@ from server.recognizers import Unavailable
 from server.sessions import Sessions
 from server.settings import Settings
 from server.socket import Socket, SocketClosed
-from stream.models import Models
-from stream.options import SessionOptions
-from stream.pump import Pump
+from streaming.driver import StreamDriver
+from streaming.model_clients import ModelClients
+from streaming.options import SessionOptions
 
 if TYPE_CHECKING:
     from server.trace import Tracer
@@ -63,7 +63,7 @@ class Opening:
 
     recognizer: str
     options: SessionOptions
-    dialect: Callable[[str, Pump, ModelInfo], Dialect]
+    dialect: Callable[[str, StreamDriver, ModelInfo], Dialect]
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +203,7 @@ class Door(ABC):
         name = uuid.uuid4().hex[:12]
         async with AsyncExitStack() as stack:
             models, description = await self.borrow(stack, opening.recognizer)
-            pump = Pump(models, opening.options, name)
+            pump = StreamDriver(models, opening.options, name)
             meter = stack.enter_context(self.admission.limits.account(websocket.scope))
             stack.callback(lambda: meter.count(pump.session.received))
             dialect = opening.dialect(name, pump, description)
@@ -220,7 +220,7 @@ class Door(ABC):
     def conversation(
         self,
         name: str,
-        pump: Pump,
+        pump: StreamDriver,
         dialect: Dialect,
         owner: str | None,
         meter: Meter | None = None,
@@ -266,7 +266,7 @@ class Door(ABC):
             else:
                 self._sessions.end(comeback.key)
 
-    async def borrow(self, stack: AsyncExitStack, name: str) -> tuple[Models, ModelInfo]:
+    async def borrow(self, stack: AsyncExitStack, name: str) -> tuple[ModelClients, ModelInfo]:
         """The models, until the stack is left; whoever waits for a load counts as a stream already.
 
         Nobody reads the socket meanwhile, pongs neither: so the wait is shorter than a ping's time limit.

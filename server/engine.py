@@ -23,10 +23,6 @@ from server.recognizers import Recognizers, Unavailable
 from server.shelf import Shelf
 from server.tuning import tune_interpreter
 from server.watchdog import Watchdog
-from stream.events import Closed
-from stream.models import Fate, Models, Probabilities, Slots
-from stream.relief import NONE, Relief
-from stream.utterance import Kind
 from stream.workers import (
     detector_batcher,
     detector_worker,
@@ -34,6 +30,10 @@ from stream.workers import (
     recognizer_worker,
     unprepared,
 )
+from streaming.degradation import NO_DEGRADATION, Degradation
+from streaming.events import StreamClosed
+from streaming.model_clients import DetectorSlots, ModelClients, Probabilities, TaskOutcome
+from streaming.utterance import TaskKind
 from vad.detector_input import DetectorInput
 
 log = logging.getLogger(__name__)
@@ -69,10 +69,10 @@ class Engine:
         observe: Callable[[Sequence[BatchedItem]], None] = lambda batch: None,
         batch_took: Callable[[Sequence[BatchedItem], float], None] = lambda batch, seconds: None,
         step_took: Callable[[Sequence[BatchedItem], float], None] = lambda batch, seconds: None,
-        tally: Callable[[Kind, Fate], None] = lambda kind, fate: None,
-        account: Callable[[Closed], None] = lambda closed: None,
+        tally: Callable[[TaskKind, TaskOutcome], None] = lambda kind, fate: None,
+        account: Callable[[StreamClosed], None] = lambda closed: None,
         on_restart: Callable[[str], None] = lambda name: None,
-        relief: Callable[[], Relief] = lambda: NONE,
+        relief: Callable[[], Degradation] = lambda: NO_DEGRADATION,
         prepare: Callable[[], None] = unprepared,
     ) -> None:
         self.state = State.LOADING
@@ -95,7 +95,7 @@ class Engine:
         self._tally = tally
         self._account = account
         self._relief = relief
-        self._slots: Slots
+        self._slots: DetectorSlots
         self._running = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -125,7 +125,7 @@ class Engine:
         return self.recognizers.status(self.recognizers.default).description
 
     @asynccontextmanager
-    async def borrow(self, name: str | None = None) -> AsyncIterator[tuple[Models, ModelInfo]]:
+    async def borrow(self, name: str | None = None) -> AsyncIterator[tuple[ModelClients, ModelInfo]]:
         """The detector and a recognizer, for one stream, while the context lasts. Only once it is ready.
 
         name: one of `recognizers.names`, which is loaded first if it is not there; None is the default.
@@ -134,7 +134,7 @@ class Engine:
         assert self.vad is not None
         async with self.recognizers.borrow(name or self.recognizers.default) as recognizer:
             description = recognizer.description
-            models = Models(
+            models = ModelClients(
                 self._slots,
                 self.vad,
                 recognizer.asr,
@@ -197,7 +197,7 @@ class Engine:
             pass
 
 
-async def _warm_up(slots: Slots, vad: Batcher[DetectorInput, Probabilities]) -> None:
+async def _warm_up(slots: DetectorSlots, vad: Batcher[DetectorInput, Probabilities]) -> None:
     """A first step, so that the first client does not pay for what is built on first use."""
     slot = slots.open()
     try:

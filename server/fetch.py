@@ -22,7 +22,7 @@ import h11
 
 from server.http_error import HttpError, invalid, too_large
 from server.upload import IN_MEMORY, PIECE
-from stream.thread import to_its_end
+from streaming.threads import run_in_thread_to_completion
 
 MAX_URL: Final = 2_000  # characters
 MAX_REDIRECTS: Final = 5
@@ -130,9 +130,9 @@ async def _write(body: AsyncGenerator[bytes, None], limit: int, file: IO[bytes])
             raise too_large(limit, read)
         held += piece
         if len(held) >= PIECE:
-            await to_its_end(file.write, bytes(held))
+            await run_in_thread_to_completion(file.write, bytes(held))
             held.clear()
-    await to_its_end(file.write, bytes(held))
+    await run_in_thread_to_completion(file.write, bytes(held))
 
 
 @asynccontextmanager

@@ -21,7 +21,7 @@ from server.http_error import invalid, missing
 from server.metrics import Metrics
 from server.recognizers import Unavailable
 from server.settings import Settings
-from stream.models import Models
+from streaming.model_clients import ModelClients
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class FileEndpoint(ABC):
         private, limit = self._settings.fetch_private, self._settings.max_upload_bytes
         return await stack.enter_async_context(fetched(url, limit, private=private))
 
-    async def _borrow(self, stack: AsyncExitStack, asked: str) -> tuple[Models, ModelInfo]:
+    async def _borrow(self, stack: AsyncExitStack, asked: str) -> tuple[ModelClients, ModelInfo]:
         """Borrow the models until the stack is left: those of the name, or the default for an unknown name.
 
         Raises HttpError where they cannot be used, or are not loaded in time.

@@ -7,7 +7,7 @@ from typing import Final
 from audio.errors import AudioError, UnreadableFile
 from server.file_transcriber import AudioTooLong, UtteranceFailed
 from server.http_error import HttpError, invalid
-from stream.errors import StreamError
+from streaming.errors import StreamError
 
 FORMATS: Final = ("flac", "m4a", "mp3", "mp4", "mpeg", "mpga", "oga", "ogg", "wav", "webm")  # as OpenAI says
 

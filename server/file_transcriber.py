@@ -8,12 +8,11 @@ from typing import IO
 
 from audio.clip import Clip, seconds_from_samples
 from audio.files import Info, decode_file, probe
-from stream.events import Closed, Event, Failed
-from stream.events import Final as FinalEvent
-from stream.models import Models
-from stream.offline import Progress, transcribe_file
-from stream.options import SessionOptions
-from stream.thread import to_its_end
+from streaming.events import Event, FinalTranscript, StreamClosed, TranscriptionFailed
+from streaming.file_source import Progress, transcribe_file
+from streaming.model_clients import ModelClients
+from streaming.options import SessionOptions
+from streaming.threads import run_in_thread_to_completion
 from transcripts.transcript import Transcript, TranscriptSegment
 
 
@@ -31,7 +30,7 @@ class AudioTooLong(FileError):
 class UtteranceFailed(FileError):
     """The recognizer failed on an utterance."""
 
-    def __init__(self, failed: Failed) -> None:
+    def __init__(self, failed: TranscriptionFailed) -> None:
         start, end = seconds_from_samples(failed.start), seconds_from_samples(failed.end)
         super().__init__(f"{start:.1f} to {end:.1f} s could not be transcribed: {failed.message}")
 
@@ -74,7 +73,7 @@ class FileTranscriber:
 
         Raises AudioError if it holds no sound, AudioTooLong, OSError.
         """
-        info = await to_its_end(probe, self._file)
+        info = await run_in_thread_to_completion(probe, self._file)
         if not isinstance(self._file, Path):
             self._file.seek(0)
         if info.seconds is not None and info.seconds > self._max_seconds:
@@ -82,7 +81,7 @@ class FileTranscriber:
         return info
 
     async def transcribe(
-        self, models: Models, options: SessionOptions
+        self, models: ModelClients, options: SessionOptions
     ) -> AsyncGenerator[TranscriptSegment, None]:
         """Yield the segments with text, as they become known. Close it if you leave early.
 
@@ -95,13 +94,13 @@ class FileTranscriber:
                 async for event in events:
                     self._count(self._read)
                     self._observe(event)
-                    if isinstance(event, FinalEvent) and event.hypothesis.text:
+                    if isinstance(event, FinalTranscript) and event.hypothesis.text:
                         segment = TranscriptSegment(event.clip.start, event.clip.end, event.hypothesis)
                         self._segments.append(segment)
                         yield segment
-                    elif isinstance(event, Failed):
+                    elif isinstance(event, TranscriptionFailed):
                         self._fail(UtteranceFailed(event))
-                    elif isinstance(event, Closed):
+                    elif isinstance(event, StreamClosed):
                         self.seconds = seconds_from_samples(event.received)
         finally:
             self._count(self._read)  # the decoder reads ahead of the events

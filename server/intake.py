@@ -20,7 +20,7 @@ from server.json_messages import (
 )
 from server.preferences import Preferences
 from server.recording import Recording
-from stream.pump import Pump
+from streaming.driver import StreamDriver
 from vad.segmenter import Reason
 
 APPEND: Final = "input_audio_buffer.append"
@@ -34,7 +34,11 @@ class Intake:
     """One connection's messages. `ended` once no more audio is taken in."""
 
     def __init__(
-        self, pump: Pump, preferences: Preferences, recording: Recording | None = None, commands: int = 0
+        self,
+        pump: StreamDriver,
+        preferences: Preferences,
+        recording: Recording | None = None,
+        commands: int = 0,
     ) -> None:
         """commands: messages of the session so far that were no sound"""
         self.preferences = preferences

@@ -19,8 +19,8 @@ from server.json_messages import object_from_json
 from server.listen_options import Asked, asked_of, with_hotwords
 from server.listen_sound import ListenSound
 from server.listen_wire import ListenWire, Model, timestamp
-from stream.events import Event
-from stream.pump import Pump
+from streaming.driver import StreamDriver
+from streaming.events import Event
 from vad.segmenter import Reason
 
 IDLE_SECONDS: Final = 10.0
@@ -37,7 +37,7 @@ class ListenDialect:
     idle_seconds = IDLE_SECONDS
     comeback = None
 
-    def __init__(self, pump: Pump, asked: Asked, wire: ListenWire) -> None:
+    def __init__(self, pump: StreamDriver, asked: Asked, wire: ListenWire) -> None:
         self.ended = False
         self._pump = pump
         self._asked = asked
@@ -178,7 +178,7 @@ class ListenDoor(Door):
         recognizers = self.engine.recognizers
         recognizer = recognizers.resolve(asked.model or "") or recognizers.default
 
-        def dialect(name: str, pump: Pump, description: ModelInfo) -> ListenDialect:
+        def dialect(name: str, pump: StreamDriver, description: ModelInfo) -> ListenDialect:
             wire = ListenWire(asked, Model.of(description), name, timestamp(datetime.now(UTC)))
             return ListenDialect(pump, asked, wire)
 

@@ -12,7 +12,7 @@ from audio.clip import samples_from_ms
 from audio.codecs import Encoding, Format
 from audio.errors import AudioError
 from server.errors import CLOSE_BAD_REQUEST, ClientError
-from stream.options import SessionOptions
+from streaming.options import SessionOptions
 from vad.options import RANGES
 
 RAW: Final = {

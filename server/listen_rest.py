@@ -27,7 +27,7 @@ from server.listen_wire import Model, timestamp
 from server.logs import session_id
 from server.request_id import REQUEST_ID
 from server.upload import IN_MEMORY, PIECE, Body, media_type_of
-from stream.thread import to_its_end
+from streaming.threads import run_in_thread_to_completion
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ async def _address_in(body: Body) -> str:
 
 
 async def _pieces_of(file: IO[bytes]) -> AsyncGenerator[bytes, None]:
-    while piece := await to_its_end(file.read, PIECE):
+    while piece := await run_in_thread_to_completion(file.read, PIECE):
         yield piece
 
 
@@ -136,8 +136,8 @@ async def store(
         async for chunk in chunks:
             held.append(chunk)
             if sum(map(len, held)) >= PIECE:
-                await to_its_end(write)
-    await to_its_end(write)
+                await run_in_thread_to_completion(write)
+    await run_in_thread_to_completion(write)
     file.seek(0)
     return digest.hexdigest()
 

@@ -11,16 +11,16 @@ from audio.clip import HOP
 from server.listen_gap import Gap
 from server.listen_options import Asked
 from server.listen_words import seconds, shown, timed, words_fields
-from stream.events import (
-    Closed,
+from streaming.events import (
     Event,
-    Failed,
+    FinalTranscript,
     MarkerReached,
-    Noted,
-    Partial,
-    SpeechStarted,
+    NoteReached,
+    PartialTranscript,
+    StreamClosed,
+    TranscriptionFailed,
+    UtteranceStarted,
 )
-from stream.events import Final as FinalEvent
 from vad.segmenter import Reason
 
 CHANNEL: Final = (0, 1)  # the first of one: several are mixed down
@@ -63,20 +63,20 @@ class ListenWire:
     def messages_of(self, event: Event, sha256: str) -> Sequence[Message]:
         """sha256: of all bytes of sound that came, in hex."""
         match event:
-            case SpeechStarted(_, at):
-                started = {"type": "SpeechStarted", "channel": CHANNEL, "timestamp": seconds(at)}
+            case UtteranceStarted(_, at):
+                started = {"type": "UtteranceStarted", "channel": CHANNEL, "timestamp": seconds(at)}
                 return [*_gap_ended(self._gap.begin(at)), *([started] if self._asked.vad_events else [])]
-            case Partial() if self._asked.interim:
+            case PartialTranscript() if self._asked.interim:
                 return self._interim(event)
-            case FinalEvent():
+            case FinalTranscript():
                 return self._final(event)
-            case Failed():
+            case TranscriptionFailed():
                 return self._failed(event)
             case MarkerReached():
                 return self._finalize_done()
-            case Noted(_, at):
+            case NoteReached(_, at):
                 return _gap_ended(self._gap.reach(at - self._lag))
-            case Closed(received):
+            case StreamClosed(received):
                 return [self._metadata(received, sha256)]
             case _:
                 return []
@@ -92,11 +92,11 @@ class ListenWire:
         failure = {"type": "ConfigureFailure", "request_id": self._request_id}
         return failure | {"code": code, "description": description}
 
-    def _interim(self, partial: Partial) -> Sequence[Message]:
+    def _interim(self, partial: PartialTranscript) -> Sequence[Message]:
         said = Hypothesis(partial.text)
         return [self._results(partial.start, partial.end, said)] if shown(said.text, self._formatted) else []
 
-    def _final(self, final: FinalEvent) -> Sequence[Message]:
+    def _final(self, final: FinalTranscript) -> Sequence[Message]:
         start, end, said = final.clip.start, final.clip.end, final.hypothesis
         from_finalize = final.reason is Reason.COMMIT
         self._finalized |= from_finalize
@@ -111,7 +111,7 @@ class ListenWire:
             return self._asked.endpoints
         return reason is not Reason.MAX_DURATION
 
-    def _failed(self, failed: Failed) -> Sequence[Message]:
+    def _failed(self, failed: TranscriptionFailed) -> Sequence[Message]:
         """A Results all the same: clients count on one. But it must not pass for silence."""
         self._told = failed.end
         error = self.error(

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from asr.recognizer import Hypothesis, Word
 from audio.clip import seconds_from_samples
-from stream.stabilizer import joined, pieces
+from streaming.local_agreement import joined, pieces
 
 # Signs at either end of a word, and those of scripts without spaces wherever they stand. What is inside of a
 # word, as in don't and 3.5, belongs to it.

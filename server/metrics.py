@@ -9,10 +9,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from audio.clip import seconds_from_samples
 from batching.batcher import BatchedItem
-from stream.events import Closed, Event, Failed
-from stream.events import Final as FinalEvent
-from stream.models import Fate
-from stream.utterance import Kind
+from streaming.events import Event, FinalTranscript, StreamClosed, TranscriptionFailed
+from streaming.model_clients import TaskOutcome
+from streaming.utterance import TaskKind
 
 HEARTBEAT_SECONDS: Final = 0.010
 MOST_KEYS: Final = 100
@@ -102,22 +101,22 @@ class Metrics:
 
     def observe_event(self, event: Event) -> None:
         """Of a session, as it is told."""
-        if isinstance(event, FinalEvent):
+        if isinstance(event, FinalTranscript):
             self.finals.labels(event.reason).inc()
             if event.eager:
                 self.eager_finals.inc()
             if event.guard is not None:
                 self.guarded_segments.labels(event.guard).inc()
-        elif isinstance(event, Failed):
+        elif isinstance(event, TranscriptionFailed):
             self.errors.labels("transcription_failed").inc()
 
-    def count_audio(self, closed: Closed) -> None:
+    def count_audio(self, closed: StreamClosed) -> None:
         """As Models.account wants it."""
         for fate in ("speech", "non_speech", "dropped"):
             self.audio_seconds.labels(fate).inc(seconds_from_samples(getattr(closed, fate)))
         self.lost_samples.inc(abs(closed.received - closed.speech - closed.non_speech - closed.dropped))
 
-    def count_job(self, kind: Kind, fate: Fate) -> None:
+    def count_job(self, kind: TaskKind, fate: TaskOutcome) -> None:
         """As Models.tally wants it."""
         self.jobs.labels(kind.name.lower(), fate).inc()
 
@@ -128,7 +127,7 @@ class Metrics:
         """As a recognizer's Batcher wants it."""
         self.batch_size.observe(len(batch))
         for taken in batch:
-            self.waits.labels(Kind(taken.priority).name.lower()).observe(taken.waited)
+            self.waits.labels(TaskKind(taken.priority).name.lower()).observe(taken.waited)
 
     def gauge(self, name: str, what: str, read: Callable[[], float]) -> None:
         """Add a gauge whose value `read` returns whenever the metrics are written out."""

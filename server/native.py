@@ -25,9 +25,9 @@ from server.saved_preferences import preferences_from, saved_preferences
 from server.sessions import digest, new_token
 from server.wire import Wire, welcome, with_audio
 from stream.entry import Command, Ended, Sound
-from stream.events import Event
-from stream.pump import Pump
 from stream.recovery import Recovered
+from streaming.driver import StreamDriver
+from streaming.events import Event
 from vad.segmenter import Reason
 
 SUBPROTOCOL: Final = "stt"
@@ -48,7 +48,7 @@ class NativeDialect:
     def __init__(
         self,
         name: str,
-        pump: Pump,
+        pump: StreamDriver,
         preferences: Preferences,
         greeting: Mapping[str, object],
         *,
@@ -70,7 +70,7 @@ class NativeDialect:
 
     @classmethod
     def restored(
-        cls, name: str, pump: Pump, saved: Mapping[str, Any], recording: Recording, refused: int
+        cls, name: str, pump: StreamDriver, saved: Mapping[str, Any], recording: Recording, refused: int
     ) -> Self:
         """One that was `saved`. refused: messages since then that are not replayed"""
         return cls(
@@ -199,7 +199,7 @@ class NativeDoor(Door):
         preferences = preferences_from(head["preferences"])
         async with AsyncExitStack() as stack:
             models, _ = await self.borrow(stack, head["model"])
-            pump = Pump(models, preferences.options, name, begun=past.begun)
+            pump = StreamDriver(models, preferences.options, name, begun=past.begun)
             dialect = NativeDialect.restored(name, pump, head, recording, past.refused)
             owner: str | None = head["owner"]
             meter = stack.enter_context(self.admission.limits.account_again(self.gate.owner(owner)))
@@ -228,7 +228,7 @@ class NativeDoor(Door):
         recognizer = self._recognizer(query)
         preferences = Preferences(self.settings.session_options()).merged(session_from_query(query))
 
-        def dialect(name: str, pump: Pump, description: ModelInfo) -> NativeDialect:
+        def dialect(name: str, pump: StreamDriver, description: ModelInfo) -> NativeDialect:
             greeting = self._greeting(description)
             # Who does not hear of the token cannot come back with it.
             asked = self.settings.resume_seconds > 0 and "session.created" in preferences.events

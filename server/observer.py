@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from audio.clip import HOP
 from server.arrivals import Arrivals
 from server.metrics import Metrics
-from stream.events import Event, Failed, Final, SpeechStopped
+from streaming.events import Event, FinalTranscript, TranscriptionFailed, UtteranceEnded
 from vad.segmenter import TAIL_HOPS, Reason
 
 if TYPE_CHECKING:
@@ -37,13 +37,13 @@ class Observer:
         """To the client, or to the journal for one that is away."""
         if self._trace is not None:
             self._trace.told(event)
-        if isinstance(event, SpeechStopped):
+        if isinstance(event, UtteranceEnded):
             self._spoken[event.utterance] = self._end_of_speech(event)
-        elif isinstance(event, Final):
+        elif isinstance(event, FinalTranscript):
             spoken = self._spoken.pop(event.utterance, None)
             if spoken is not None:
                 self._metrics.final_latency.labels(event.reason).observe(self._clock() - spoken)
-        elif isinstance(event, Failed):
+        elif isinstance(event, TranscriptionFailed):
             self._spoken.pop(event.utterance, None)
 
     def leave(self) -> None:
@@ -51,7 +51,7 @@ class Observer:
         if self._trace is not None:
             self._trace.leave()
 
-    def _end_of_speech(self, event: SpeechStopped) -> float | None:
+    def _end_of_speech(self, event: UtteranceEnded) -> float | None:
         """When its last sample came; where it was not silence that ended it, the decision counts."""
         if event.reason is Reason.SILENCE:
             return self._arrivals.when(event.at - TAIL_HOPS * HOP)

@@ -4,8 +4,8 @@ from enum import IntEnum
 from typing import Final
 
 from server.errors import ClientError, overloaded
-from stream.relief import NONE, Relief
-from stream.utterance import Kind
+from streaming.degradation import NO_DEGRADATION, Degradation
+from streaming.utterance import TaskKind
 
 
 class Step(IntEnum):
@@ -27,11 +27,11 @@ LEAST: Final = 0.25
 HARDLY: Final = 0.05
 SPREAD: Final = 4
 RELIEFS: Final = {
-    Step.CALM: NONE,
-    Step.SPREAD: Relief(SPREAD),
-    Step.NO_PARTIALS: Relief(SPREAD, frozenset({Kind.PARTIAL})),
-    Step.NO_EAGER: Relief(SPREAD, frozenset({Kind.PARTIAL, Kind.EAGER})),
-    Step.FULL: Relief(SPREAD, frozenset({Kind.PARTIAL, Kind.EAGER})),
+    Step.CALM: NO_DEGRADATION,
+    Step.SPREAD: Degradation(SPREAD),
+    Step.NO_PARTIALS: Degradation(SPREAD, frozenset({TaskKind.PARTIAL})),
+    Step.NO_EAGER: Degradation(SPREAD, frozenset({TaskKind.PARTIAL, TaskKind.EAGER})),
+    Step.FULL: Degradation(SPREAD, frozenset({TaskKind.PARTIAL, TaskKind.EAGER})),
 }
 
 
@@ -66,7 +66,7 @@ class Overload:
         return self.lag + (self.demand - 1) * AHEAD
 
     @property
-    def relief(self) -> Relief:
+    def relief(self) -> Degradation:
         return RELIEFS[self.step]
 
     def refusal(self, turnover: float = 0.0) -> ClientError | None:

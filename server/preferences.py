@@ -11,8 +11,8 @@ from audio.clip import ms_from_samples, samples_from_ms
 from audio.codecs import Encoding, Format
 from audio.errors import AudioError
 from server.errors import ClientError
-from stream.options import SessionOptions
-from stream.turns import AdaptiveSilence, FixedSilence, Turn
+from streaming.endpointing import AdaptiveSilence, EndpointPolicy, FixedSilence
+from streaming.options import SessionOptions
 from vad.options import OptionError
 
 # Types that a client hears of only after it has asked for them.
@@ -56,7 +56,7 @@ class TurnUpdate(_Strict):
     shortest_ms: int | None = Field(None, ge=SHORTEST_TURN_MS, le=LONGEST_TURN_MS)
     longest_ms: int | None = Field(None, ge=SHORTEST_TURN_MS, le=LONGEST_TURN_MS)
 
-    def applied(self, turn: Turn) -> Turn:
+    def applied(self, turn: EndpointPolicy) -> EndpointPolicy:
         adaptive = turn if isinstance(turn, AdaptiveSilence) else AdaptiveSilence()
         mode = self.mode or ("adaptive" if turn is adaptive else "fixed")
         if mode != "adaptive":
@@ -172,7 +172,7 @@ class Preferences:
         }
 
 
-def _turn(turn: Turn) -> dict[str, object]:
+def _turn(turn: EndpointPolicy) -> dict[str, object]:
     if not isinstance(turn, AdaptiveSilence):
         return {"mode": "fixed"}
     bounds = {"shortest_ms": ms_from_samples(turn.shortest), "longest_ms": ms_from_samples(turn.longest)}

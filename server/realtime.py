@@ -20,8 +20,8 @@ from server.realtime_intake import RealtimeIntake
 from server.realtime_session import RealtimeSession
 from server.realtime_wire import RealtimeWire
 from server.settings import Settings
-from stream.events import Event
-from stream.pump import Pump
+from streaming.driver import StreamDriver
+from streaming.events import Event
 from vad.segmenter import Reason
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class RealtimeDialect:
     comeback = None
 
     def __init__(
-        self, name: str, pump: Pump, session: RealtimeSession, recognizer: Mapping[str, object]
+        self, name: str, pump: StreamDriver, session: RealtimeSession, recognizer: Mapping[str, object]
     ) -> None:
         self._name = name
         self._recognizer = recognizer
@@ -122,7 +122,7 @@ class RealtimeDoor(Door):
         known = (recognizers.resolve(name) for name in names if name)
         recognizer = next((name for name in known if name), recognizers.default)
 
-        def dialect(name: str, pump: Pump, description: ModelInfo) -> RealtimeDialect:
+        def dialect(name: str, pump: StreamDriver, description: ModelInfo) -> RealtimeDialect:
             own = replace(session, id=f"sess_{name}")
             return RealtimeDialect(name, pump, own, dataclasses.asdict(description))
 

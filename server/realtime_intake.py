@@ -31,7 +31,7 @@ from server.realtime_notes import (
     commit_empty,
 )
 from server.realtime_session import RealtimeSession
-from stream.pump import Pump
+from streaming.driver import StreamDriver
 from vad.segmenter import Reason
 
 PIECE: Final = 1 << 16  # bytes of sound taken in at once: no more samples than the decoder hands out at once
@@ -51,7 +51,7 @@ IGNORED: Final = frozenset(
 class RealtimeIntake:
     """One connection's messages. `ended` once no more audio is taken in."""
 
-    def __init__(self, pump: Pump, session: RealtimeSession) -> None:
+    def __init__(self, pump: StreamDriver, session: RealtimeSession) -> None:
         self.session = session
         self.ended = False
         self._pump = pump

@@ -16,8 +16,8 @@ from asr.recognizer import TranscriptionOptionsError
 from audio.clip import samples_from_ms
 from audio.codecs import Encoding, Format
 from server.errors import ClientError
-from stream.options import SessionOptions
-from stream.turns import AdaptiveSilence, FixedSilence, Turn
+from streaming.endpointing import AdaptiveSilence, EndpointPolicy, FixedSilence
+from streaming.options import SessionOptions
 from vad.options import RANGES, VadOptions
 
 # At OpenAI these, whatever follows in the name, write while one speaks, and the client alone says where an
@@ -226,7 +226,7 @@ class RealtimeSession:
             silence_ms=_within("silence_ms", turn.silence_duration_ms, vad.silence_ms),
         )
 
-    def _turn(self) -> Turn:
+    def _turn(self) -> EndpointPolicy:
         if not isinstance(self.turn_detection, SemanticVad):
             return FixedSilence()
         own = self.defaults.turn if isinstance(self.defaults.turn, AdaptiveSilence) else AdaptiveSilence()

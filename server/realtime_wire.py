@@ -28,18 +28,18 @@ from server.realtime_notes import (
     no_such_item,
 )
 from server.realtime_session import RealtimeSession
-from stream.events import (
-    Cleared,
-    Closed,
+from streaming.events import (
+    AudioCleared,
     Event,
-    Failed,
-    Final,
-    Lagging,
+    FinalTranscript,
+    LagReported,
     MarkerReached,
-    Noted,
-    Partial,
-    SpeechStarted,
-    SpeechStopped,
+    NoteReached,
+    PartialTranscript,
+    StreamClosed,
+    TranscriptionFailed,
+    UtteranceEnded,
+    UtteranceStarted,
 )
 from vad.segmenter import Reason
 
@@ -65,7 +65,7 @@ class _Turn:
     end: int = 0
     text: str = ""
     sent: int = 0
-    outcome: Final | Failed | str | None = None
+    outcome: FinalTranscript | TranscriptionFailed | str | None = None
 
 
 class RealtimeWire:
@@ -95,25 +95,25 @@ class RealtimeWire:
 
     def _told(self, event: Event) -> Iterator[Message]:
         match event:
-            case SpeechStarted(_, at):
+            case UtteranceStarted(_, at):
                 yield from self._start(at)
-            case SpeechStopped(_, at, reason):
+            case UtteranceEnded(_, at, reason):
                 yield from self._stop(at, reason)
-            case Partial(_, _, text, stable_chars):
+            case PartialTranscript(_, _, text, stable_chars):
                 if self._open is not None:
                     self._open.text = text[:stable_chars]
-            case Final() | Failed():
+            case FinalTranscript() | TranscriptionFailed():
                 self._learn(event)
-            case Cleared(_, end):
+            case AudioCleared(_, end):
                 self._open = None
                 self._floor = self._quiet_since = end
                 yield {"type": "input_audio_buffer.cleared"}
-            case Noted(note, at):
+            case NoteReached(note, at):
                 yield from self._answer(note, at)
-            case Closed():
+            case StreamClosed():
                 if self._left:
                     yield {"type": "session.closed"}
-            case MarkerReached() | Lagging():  # this protocol makes none
+            case MarkerReached() | LagReported():  # this protocol makes none
                 return
 
     # from speech to a committed item
@@ -177,11 +177,11 @@ class RealtimeWire:
 
     # from a committed item to its end
 
-    def _learn(self, outcome: Final | Failed) -> None:
+    def _learn(self, outcome: FinalTranscript | TranscriptionFailed) -> None:
         """Finals come in the order of speech: this one is of the first item that waits for one."""
         turn = next(turn for turn in self._waiting if turn.outcome is None)
         turn.outcome = outcome
-        if isinstance(outcome, Final):
+        if isinstance(outcome, FinalTranscript):
             turn.text = outcome.hypothesis.text
 
     def _advance(self) -> Iterator[Message]:
@@ -202,11 +202,11 @@ class RealtimeWire:
             turn.sent = len(turn.text)
             yield {"type": f"{TRANSCRIPTION}.delta", "item_id": turn.id, "content_index": 0, "delta": new}
 
-    def _conclusion(self, turn: _Turn, outcome: Final | Failed | str) -> Message:
+    def _conclusion(self, turn: _Turn, outcome: FinalTranscript | TranscriptionFailed | str) -> Message:
         about = {"item_id": turn.id, "content_index": 0}
-        if isinstance(outcome, Failed):
+        if isinstance(outcome, TranscriptionFailed):
             return {"type": f"{TRANSCRIPTION}.failed", **about, "error": _failure(outcome)}
-        samples = outcome.clip.samples if isinstance(outcome, Final) else None
+        samples = outcome.clip.samples if isinstance(outcome, FinalTranscript) else None
         self._items.complete(turn.id, turn.text, samples)
         completed: Message = {
             "type": f"{TRANSCRIPTION}.completed",
@@ -214,7 +214,7 @@ class RealtimeWire:
             "transcript": turn.text,
             "usage": {"type": "duration", "seconds": round(seconds_from_samples(turn.end - turn.start), 3)},
         }
-        if isinstance(outcome, Final):
+        if isinstance(outcome, FinalTranscript):
             if outcome.hypothesis.language is not None:
                 completed["languages"] = [{"code": outcome.hypothesis.language}]
             if self.session.logprobs:
@@ -262,7 +262,7 @@ class RealtimeWire:
         return {"type": "conversation.item.retrieved", "item": item.as_message(self.session.encoding)}
 
 
-def _failure(failed: Failed) -> dict[str, object]:
+def _failure(failed: TranscriptionFailed) -> dict[str, object]:
     """All four are strings, as some clients want them."""
     message = f"This item could not be transcribed: {failed.message}"
     return {

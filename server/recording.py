@@ -6,8 +6,8 @@ from typing import Any, Final
 from audio.clip import Clip
 from server.journal_log import Log
 from stream.entry import REPLY, CameBack, Command, Ended, Opened, Refused, Sound, Told, settled, told
-from stream.events import Event
-from stream.snapshot import Snapshot
+from streaming.events import Event
+from streaming.snapshot import Snapshot
 from vad.detector_input import DetectorState
 from vad.segmenter import Reason
 

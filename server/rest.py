@@ -21,7 +21,7 @@ from server.rest_request import Asked, transcription_of, translation_of
 from server.rest_schema import TRANSCRIPTION, TRANSLATION
 from server.sse import EventStream
 from server.upload import Body, Upload, received
-from stream.options import SessionOptions
+from streaming.options import SessionOptions
 from transcripts.transcript import TranscriptSegment
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from asr.languages import code_of
 from asr.recognizer import MAX_PROMPT_CHARS, Task, TranscriptionOptions, TranscriptionOptionsError
 from server.http_error import HttpError, invalid, missing
-from stream.options import SessionOptions
+from streaming.options import SessionOptions
 from vad.options import OptionError
 
 Format = Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"]

@@ -11,8 +11,8 @@ from asr.hallucination_filter import FilterThresholds
 from asr.recognizer import TranscriptionOptions
 from audio.codecs import Encoding
 from server.preferences import Preferences
-from stream.options import SessionOptions
-from stream.turns import AdaptiveSilence, FixedSilence, Turn
+from streaming.endpointing import AdaptiveSilence, EndpointPolicy, FixedSilence
+from streaming.options import SessionOptions
 from vad.options import VadOptions
 
 Made = TypeVar("Made")
@@ -51,7 +51,7 @@ def preferences_from(saved: Mapping[str, Any]) -> Preferences:
     )
 
 
-def _turn(given: Mapping[str, Any]) -> Turn:
+def _turn(given: Mapping[str, Any]) -> EndpointPolicy:
     return _made(AdaptiveSilence, given) if given else FixedSilence()
 
 

@@ -19,9 +19,9 @@ from server.engine_options import EngineOptions
 from server.logs import LogFormat
 from server.shelf import MIB
 from server.sync import Sync
-from stream.options import SessionOptions
-from stream.turns import AdaptiveSilence, FixedSilence, Turn
 from stream.workers import Way
+from streaming.endpointing import AdaptiveSilence, EndpointPolicy, FixedSilence
+from streaming.options import SessionOptions
 from vad.options import VadOptions
 
 
@@ -308,7 +308,7 @@ class Settings(AccessSettings):
             guards=self._guards(),
         )
 
-    def _turn(self) -> Turn:
+    def _turn(self) -> EndpointPolicy:
         if self.turn == "fixed":
             return FixedSilence()
         return AdaptiveSilence(samples_from_ms(self.turn_shortest_ms), samples_from_ms(self.turn_longest_ms))

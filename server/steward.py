@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from server.demand import Demand
 from server.overload import Overload
-from stream.pump import Pump
+from streaming.driver import StreamDriver
 
 LOOK_SECONDS: Final = 0.5
 TELL_EVERY: Final = 2  # looks
@@ -27,7 +27,7 @@ class Steward:
         self,
         overload: Overload,
         recognizers: Load,
-        pumps: Callable[[], Collection[Pump]],
+        pumps: Callable[[], Collection[StreamDriver]],
         look_seconds: float = LOOK_SECONDS,
     ) -> None:
         self._overload = overload
@@ -52,7 +52,7 @@ class Steward:
         self._learn(pumps)
         self.look()
 
-    def _learn(self, pumps: Collection[Pump]) -> None:
+    def _learn(self, pumps: Collection[StreamDriver]) -> None:
         """What is spoken will have to be recognised: so what streams need shows when they begin to speak,
         once it is known what that costs. Who has said his last, or was cut off, speaks no more."""
         heard = [pump for pump in pumps if pump.session.received != self._received.get(id(pump))]

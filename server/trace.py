@@ -19,9 +19,16 @@ from opentelemetry.trace import Span, StatusCode, set_span_in_context
 from asr.recognizer import RecognitionRequest
 from audio.clip import ms_from_samples
 from batching.batcher import BatchedItem
-from stream.events import Cleared, Closed, Event, Failed, SpeechStarted, SpeechStopped
-from stream.events import Final as FinalEvent
-from stream.utterance import Kind
+from streaming.events import (
+    AudioCleared,
+    Event,
+    FinalTranscript,
+    StreamClosed,
+    TranscriptionFailed,
+    UtteranceEnded,
+    UtteranceStarted,
+)
+from streaming.utterance import TaskKind
 
 PATH: Final = "/v1/traces"  # of the OTLP specification, behind the collector's address
 SEND_SECONDS: Final = 5.0
@@ -61,10 +68,10 @@ class Tracer:
         for taken in batch:
             assert isinstance(taken.item, RecognitionRequest)
             span = self._utterances.get(taken.item.utterance)
-            if span is None or taken.priority == Kind.PARTIAL:
+            if span is None or taken.priority == TaskKind.PARTIAL:
                 continue
             posted = began - int(taken.waited * NANOSECONDS)
-            kind = Kind(taken.priority).name.lower()
+            kind = TaskKind(taken.priority).name.lower()
             self.child(span, "queue", posted).end(began)
             work = self.child(span, "transcription", began)
             work.set_attributes({"stt.kind": kind, "stt.batch.items": len(batch)})
@@ -99,18 +106,18 @@ class SessionTrace:
         self._speaking = 0
 
     def told(self, event: Event) -> None:
-        if isinstance(event, SpeechStarted):
+        if isinstance(event, UtteranceStarted):
             self._start(event)
-        elif isinstance(event, SpeechStopped):
+        elif isinstance(event, UtteranceEnded):
             self._stop_speech({"stt.end_ms": ms_from_samples(event.at), "stt.reason": event.reason})
-        elif isinstance(event, FinalEvent):
+        elif isinstance(event, FinalTranscript):
             length = ms_from_samples(len(event.clip.samples))
             self._end(event.utterance, {"stt.audio_ms": length, "stt.eager": event.eager})
-        elif isinstance(event, Failed):
+        elif isinstance(event, TranscriptionFailed):
             self._end(event.utterance, {}, failed=True)
-        elif isinstance(event, Cleared) and event.end > event.start and self._speech is not None:
+        elif isinstance(event, AudioCleared) and event.end > event.start and self._speech is not None:
             self._end(self._speaking, {"stt.cleared": True})
-        elif isinstance(event, Closed):
+        elif isinstance(event, StreamClosed):
             sums = ("received", "speech", "non_speech", "dropped")
             self._span.set_attributes({f"stt.{n}_ms": ms_from_samples(getattr(event, n)) for n in sums})
 
@@ -120,7 +127,7 @@ class SessionTrace:
             self._end(number, {"stt.cut_off": True})
         self._span.end()
 
-    def _start(self, event: SpeechStarted) -> None:
+    def _start(self, event: UtteranceStarted) -> None:
         span = self._tracer.child(self._span, "utterance")
         span.set_attributes({"stt.utterance": event.utterance, "stt.start_ms": ms_from_samples(event.at)})
         self._open[event.utterance] = span

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from server.http_error import HttpError, invalid, too_large
 from server.multipart import Form
-from stream.thread import to_its_end
+from streaming.threads import run_in_thread_to_completion
 
 IN_MEMORY: Final = 1 << 20  # bytes of an upload; a larger one goes to disk
 PIECE: Final = 1 << 18  # bytes that are written at once
@@ -148,10 +148,10 @@ async def _receive_form(form: Form, body: Body, file: IO[bytes]) -> Upload:
         async for chunk in chunks:
             held += form.feed(chunk)
             if sum(map(len, held)) >= PIECE:
-                await to_its_end(file.write, b"".join(held))
+                await run_in_thread_to_completion(file.write, b"".join(held))
                 held.clear()
     form.finish()
-    await to_its_end(file.write, b"".join(held))
+    await run_in_thread_to_completion(file.write, b"".join(held))
     return Upload(form.fields, file if form.has_file else None)
 
 
@@ -160,7 +160,7 @@ async def _receive_json(body: Body, file: IO[bytes]) -> Upload:
     async with aclosing(body.chunks(min(body.limit, MAX_JSON_BYTES))) as chunks:
         async for chunk in chunks:
             document += chunk
-    return await to_its_end(_unpack, document, file)
+    return await run_in_thread_to_completion(_unpack, document, file)
 
 
 def _unpack(document: bytearray, file: IO[bytes]) -> Upload:

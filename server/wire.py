@@ -9,18 +9,18 @@ import pybase64
 from asr.recognizer import Word
 from audio.clip import SAMPLE_RATE, Samples, ms_from_samples
 from server.preferences import Preferences
-from stream.events import (
-    Cleared,
-    Closed,
+from streaming.events import (
+    AudioCleared,
     Event,
-    Failed,
-    Final,
-    Lagging,
+    FinalTranscript,
+    LagReported,
     MarkerReached,
-    Noted,
-    Partial,
-    SpeechStarted,
-    SpeechStopped,
+    NoteReached,
+    PartialTranscript,
+    StreamClosed,
+    TranscriptionFailed,
+    UtteranceEnded,
+    UtteranceStarted,
 )
 
 
@@ -47,20 +47,20 @@ class Wire:
 
     def _message_of(self, event: Event, preferences: Preferences) -> dict[str, object] | None:
         match event:
-            case SpeechStarted(utterance, at):
+            case UtteranceStarted(utterance, at):
                 return {
                     "type": "input_audio_buffer.speech_started",
                     "item_id": self.item_id(utterance),
                     "audio_start_ms": ms_from_samples(at),
                 }
-            case SpeechStopped(utterance, at, reason):
+            case UtteranceEnded(utterance, at, reason):
                 return {
                     "type": "input_audio_buffer.speech_stopped",
                     "item_id": self.item_id(utterance),
                     "audio_end_ms": ms_from_samples(at),
                     "reason": reason,
                 }
-            case Partial(utterance, start, text, stable_chars):
+            case PartialTranscript(utterance, start, text, stable_chars):
                 return {
                     "type": "transcript.partial",
                     "item_id": self.item_id(utterance),
@@ -68,11 +68,11 @@ class Wire:
                     "stable_chars": stable_chars,
                     "start_ms": ms_from_samples(start),
                 }
-            case Final():
+            case FinalTranscript():
                 return self._done(event, preferences)
-            case Failed(utterance, start, end, message):
+            case TranscriptionFailed(utterance, start, end, message):
                 return self._failed(utterance, start, end, message)
-            case Cleared(start, end):
+            case AudioCleared(start, end):
                 return {
                     "type": "input_audio_buffer.cleared",
                     "start_ms": ms_from_samples(start),
@@ -80,14 +80,14 @@ class Wire:
                 }
             case MarkerReached(marker):
                 return {"type": "marker", "id": marker}
-            case Lagging(lag_ms):
+            case LagReported(lag_ms):
                 return {"type": "server.lag", "lag_ms": lag_ms}
-            case Noted():  # this protocol makes none
+            case NoteReached():  # this protocol makes none
                 return None
-            case Closed():
+            case StreamClosed():
                 return _closed(event)
 
-    def _done(self, final: Final, preferences: Preferences) -> dict[str, object]:
+    def _done(self, final: FinalTranscript, preferences: Preferences) -> dict[str, object]:
         hypothesis = final.hypothesis
         message: dict[str, object] = {
             "type": "response.audio_transcript.done",
@@ -170,7 +170,7 @@ def _word(word: Word) -> dict[str, object]:
     }
 
 
-def _closed(closed: Closed) -> dict[str, object]:
+def _closed(closed: StreamClosed) -> dict[str, object]:
     """The milliseconds are rounded so that they still add up, and none is negative."""
     dropped = ms_from_samples(closed.dropped)
     speech = ms_from_samples(closed.dropped + closed.speech) - dropped

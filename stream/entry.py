@@ -16,11 +16,17 @@ from pydantic import TypeAdapter, ValidationError
 
 from asr.recognizer import Hypothesis
 from audio.clip import Samples
-from stream.events import Event, Failed, Lagging, Noted, Partial
-from stream.events import Final as FinalEvent
 from stream.record import framed
-from stream.snapshot import Snapshot, State
-from stream.utterance import Conclusion
+from streaming.events import (
+    Event,
+    FinalTranscript,
+    LagReported,
+    NoteReached,
+    PartialTranscript,
+    TranscriptionFailed,
+)
+from streaming.snapshot import Snapshot, StreamState
+from streaming.utterance import RecordedResult
 from vad.detector_input import DetectorState
 from vad.segmenter import Reason
 
@@ -88,7 +94,7 @@ class Told:
     kind: str | None
     messages: Sequence[Mapping[str, Any]] = ()
     utterance: int = 0
-    conclusion: Conclusion | str | None = None
+    conclusion: RecordedResult | str | None = None
     stable: str = ""
     sound: tuple[int, int] | None = None
 
@@ -119,7 +125,7 @@ class _OpenedHead:
 
     head: dict[str, Any]
     number: int
-    state: State
+    state: StreamState
     sound: int
     memory: int
 
@@ -146,9 +152,9 @@ def kind_of(event: Event) -> str:
     """Events of one kind come in the same order however often a session is played; a failure stands in a
     final's place. "" for those that hang on time, and are not told again."""
     match event:
-        case Partial() | Noted() | Lagging():
+        case PartialTranscript() | NoteReached() | LagReported():
             return ""
-        case FinalEvent() | Failed():
+        case FinalTranscript() | TranscriptionFailed():
             return "Final"
         case _:
             return type(event).__name__
@@ -159,14 +165,14 @@ def told(event: Event, messages: Sequence[Mapping[str, Any]]) -> Told:
     kind = kind_of(event) or None
     silent = [{**message, "audio": None} if "audio" in message else message for message in messages]
     match event:
-        case FinalEvent():
+        case FinalTranscript():
             spoken = any("audio" in message for message in messages)
             sound = (event.clip.start, event.clip.end) if spoken else None
-            conclusion = Conclusion(event.hypothesis, event.guard)
+            conclusion = RecordedResult(event.hypothesis, event.guard)
             return Told(kind, silent, event.utterance, conclusion, sound=sound)
-        case Failed():
+        case TranscriptionFailed():
             return Told(kind, silent, event.utterance, event.message)
-        case Partial():
+        case PartialTranscript():
             return Told(kind, silent, event.utterance, stable=event.text[: event.stable_chars])
         case _:
             return Told(kind, silent)
@@ -293,7 +299,7 @@ def _opened_from(payload: bytes) -> Opened:
 
 
 def _told_text(entry: Told) -> _ToldText:
-    said = entry.conclusion if isinstance(entry.conclusion, Conclusion) else None
+    said = entry.conclusion if isinstance(entry.conclusion, RecordedResult) else None
     return _ToldText(
         entry.kind,
         [dict(message) for message in entry.messages],
@@ -318,6 +324,6 @@ def _short(record: Any) -> dict[str, Any]:
 
 def _told_from(payload: bytes) -> Told:
     text = _TOLD.validate_json(payload)
-    conclusion = None if text.hypothesis is None else Conclusion(text.hypothesis, text.guard)
+    conclusion = None if text.hypothesis is None else RecordedResult(text.hypothesis, text.guard)
     said = text.failure if conclusion is None else conclusion
     return Told(text.kind, text.messages, text.utterance, said, text.stable, text.sound)

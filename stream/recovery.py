@@ -21,9 +21,9 @@ from stream.entry import (
     decoded,
 )
 from stream.record import records
-from stream.snapshot import Begun, Kept
-from stream.stabilizer import pieces
-from stream.utterance import Conclusion
+from streaming.local_agreement import pieces
+from streaming.snapshot import RestorePoint, UtteranceState
+from streaming.utterance import RecordedResult
 
 LONGEST: Final = 1 << 32  # samples of a journal's sound
 
@@ -39,7 +39,7 @@ class Recovered:
     """
 
     head: Mapping[str, Any]
-    begun: Begun
+    begun: RestorePoint
     tail: Sequence[Sound | Command | Ended]
     told: Counter[str]
     messages: Sequence[tuple[Mapping[str, Any], Samples | None]]
@@ -84,7 +84,7 @@ def _recovered(entries: Sequence[tuple[Entry, int]], told: "_Retold") -> Recover
     assert isinstance(opened, Opened)
     since = [entry for entry, _ in entries[1:]]
     kinds = Counter(entry.kind for entry in since if isinstance(entry, Told) and entry.kind)
-    concluded: dict[int, Conclusion | str] = {}
+    concluded: dict[int, RecordedResult | str] = {}
     promised: dict[int, Sequence[str]] = {}
     for entry in since:
         if isinstance(entry, Told) and entry.conclusion is not None:
@@ -93,7 +93,7 @@ def _recovered(entries: Sequence[tuple[Entry, int]], told: "_Retold") -> Recover
             promised[entry.utterance] = pieces(entry.stable)
     return Recovered(
         head=opened.head,
-        begun=Begun(opened.snapshot, opened.memory, concluded, promised),
+        begun=RestorePoint(opened.snapshot, opened.memory, concluded, promised),
         tail=[entry for entry in since if isinstance(entry, Sound | Command | Ended)],
         told=kinds,
         messages=told.messages,
@@ -120,7 +120,7 @@ class _Retold:
         self.number = 0
         self.messages: list[tuple[Mapping[str, Any], Samples | None]] = []
         self._sound: SampleBuffer | None = None
-        self._waiting: list[tuple[Kept, Samples]] = []
+        self._waiting: list[tuple[UtteranceState, Samples]] = []
 
     def take(self, entry: Entry) -> None:
         if isinstance(entry, Opened):
@@ -143,7 +143,7 @@ class _Retold:
             self._sound.append(sound[len(sound) - (state.received - state.sound_from) :])
         first = 0
         for each in state.waiting:
-            if isinstance(each, Kept):
+            if isinstance(each, UtteranceState):
                 self._waiting.append((each, sound[first : first + each.length]))
                 first += each.length
 

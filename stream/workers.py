@@ -12,7 +12,7 @@ from asr.recognizer import Hypothesis, ModelInfo, RecognitionRequest
 from batching.batcher import BatchedItem, Batcher
 from batching.deadline_thread import FOR_EVER
 from batching.worker import ProcessWorker, ThreadWorker, Worker, WorkerObserver
-from stream.models import Models, Probabilities
+from streaming.model_clients import ModelClients, Probabilities
 from vad.detector_input import DetectorInput
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def recognizer_batcher(
 @asynccontextmanager
 async def load_models(
     model: str, *, device: str = "auto", dtype: str = "auto", hub_timeout: float = 3.0
-) -> AsyncIterator[tuple[Models, ModelInfo]]:
+) -> AsyncIterator[tuple[ModelClients, ModelInfo]]:
     """The detector in a thread, the recognizer in a process; both stop when the context is left.
 
     In its process a model has torch's threads to itself, of which the detector leaves this one a single one.
@@ -162,7 +162,7 @@ async def load_models(
         await asyncio.gather(detector.start(), recognizer.start())
         report = recognizer.description
         assert isinstance(report, Report)
-        yield Models(detector.model, vad, asr, report.description.incremental), report.description
+        yield ModelClients(detector.model, vad, asr, report.description.incremental), report.description
 
 
 def _build_detector(device: str, streams: int) -> "Detector":

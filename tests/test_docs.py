@@ -59,24 +59,22 @@ from server.preferences import (
 from server.query import session_from_query
 from server.settings import Settings
 from server.wire import Wire
-from stream.events import (
-    Cleared,
-    Closed,
+from streaming.driver import StreamDriver
+from streaming.endpointing import AdaptiveSilence
+from streaming.events import (
+    AudioCleared,
     Event,
-    Failed,
-    Lagging,
+    FinalTranscript,
+    LagReported,
     MarkerReached,
-    Partial,
-    SpeechStarted,
-    SpeechStopped,
+    PartialTranscript,
+    StreamClosed,
+    TranscriptionFailed,
+    UtteranceEnded,
+    UtteranceStarted,
 )
-from stream.events import (
-    Final as FinalEvent,
-)
-from stream.models import Models, Probabilities
-from stream.options import SessionOptions
-from stream.pump import Pump
-from stream.turns import AdaptiveSilence
+from streaming.model_clients import ModelClients, Probabilities
+from streaming.options import SessionOptions
 from vad.detector_input import DetectorInput
 from vad.options import RANGES, VadOptions
 from vad.segmenter import Reason
@@ -191,8 +189,8 @@ def idle_intake() -> Intake:
     """Of a session without models; for messages that need none."""
     idle: ThreadWorker[None, Any, Any] = ThreadWorker(lambda: None, lambda _, items: items, name="idle")
     vad: Batcher[DetectorInput, Probabilities] = Batcher(idle, max_items=1, max_waiting=1)
-    models = Models(NoSlots(), vad, Batcher(idle, max_items=1, max_waiting=1))
-    return Intake(Pump(models, SessionOptions()), Preferences(SessionOptions()))
+    models = ModelClients(NoSlots(), vad, Batcher(idle, max_items=1, max_waiting=1))
+    return Intake(StreamDriver(models, SessionOptions()), Preferences(SessionOptions()))
 
 
 class NoSlots:
@@ -284,14 +282,14 @@ def test_the_types_that_a_server_sends_are_those_of_the_page() -> None:
 CLIP: Final = Clip(np.zeros(1600, np.float32), 1600)
 HEARD: Final = Hypothesis("good", (Word("good", 1600, 3200, 0.9),), "en", 0.9)
 EVENTS: Final[list[Event]] = [
-    SpeechStarted(2, 1600),
-    SpeechStopped(2, 3200, Reason.SILENCE),
-    Partial(2, 1600, "good", 4),
-    FinalEvent(2, CLIP, Reason.SILENCE, HEARD),
-    Cleared(1600, 3200),
+    UtteranceStarted(2, 1600),
+    UtteranceEnded(2, 3200, Reason.SILENCE),
+    PartialTranscript(2, 1600, "good", 4),
+    FinalTranscript(2, CLIP, Reason.SILENCE, HEARD),
+    AudioCleared(1600, 3200),
     MarkerReached("question-7"),
-    Lagging(1200),
-    Closed(3200, 1600, 1600, 0, 1),
+    LagReported(1200),
+    StreamClosed(3200, 1600, 1600, 0, 1),
 ]
 
 
@@ -315,7 +313,7 @@ def test_the_example_of_a_greeting_is_what_the_server_says() -> None:
 
 def test_an_error_in_a_finals_place_says_which_utterance_it_is_about() -> None:
     everything = Preferences(SessionOptions())
-    message: Any = Wire("5f1c").message_of(Failed(2, 1600, 3200, "why"), everything)
+    message: Any = Wire("5f1c").message_of(TranscriptionFailed(2, 1600, 3200, "why"), everything)
     assert message["error"].keys() == FROM_SERVER["error"]["error"].keys()
     assert {"item_id", "start_ms", "end_ms"} <= message.keys()
 

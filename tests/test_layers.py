@@ -34,9 +34,9 @@ MODEL_FILES: Final = {
     *(f"asr/{name}.py" for name in ("ctc", "transducer", "seq2seq", "quantized", "attention")),
 }
 ASYNCHRONOUS: Final = {
-    "stream/pump.py",
-    "stream/offline.py",
-    "stream/thread.py",
+    "streaming/driver.py",
+    "streaming/file_source.py",
+    "streaming/threads.py",
     "stream/workers.py",
 }
 # Inside a function, where there is a CUDA driver, or where torch was imported already.

@@ -14,20 +14,18 @@ from server.realtime_items import MOST_ITEMS
 from server.realtime_notes import Committed, Deleted, Left, Passed, Retrieved, Updated
 from server.realtime_session import LIVE_MODELS, MAX_PROMPT, AudioInput, Given, RealtimeSession
 from server.realtime_wire import RealtimeWire
-from stream.events import (
-    Cleared,
-    Closed,
+from streaming.driver import StreamDriver
+from streaming.events import (
+    AudioCleared,
     Event,
-    Failed,
-    Noted,
-    SpeechStarted,
-    SpeechStopped,
+    FinalTranscript,
+    NoteReached,
+    StreamClosed,
+    TranscriptionFailed,
+    UtteranceEnded,
+    UtteranceStarted,
 )
-from stream.events import (
-    Final as FinalEvent,
-)
-from stream.options import SessionOptions
-from stream.pump import Pump
+from streaming.options import SessionOptions
 from tests.server.little import silent_models
 from tests.test_docs import CLIP, codes, page, rows, section
 from vad.options import RANGES
@@ -41,27 +39,27 @@ IDLE: Final = PLAIN.merged({"turn_detection": {"type": "server_vad", "idle_timeo
 
 def test_the_types_that_a_client_may_send_are_those_of_the_page() -> None:
     told = [type_ for row in rows(section(PAGE, "Client to server")) for type_ in codes(row[0])]
-    intake = RealtimeIntake(Pump(silent_models(), PLAIN.options), PLAIN)
+    intake = RealtimeIntake(StreamDriver(silent_models(), PLAIN.options), PLAIN)
     assert sorted(told) == sorted(map(str, intake._handlers))
 
 
 EVENTS: Final[list[Event]] = [
-    SpeechStarted(1, 0),
-    SpeechStopped(1, 1_600, Reason.SILENCE),
-    FinalEvent(1, CLIP, Reason.SILENCE, Hypothesis("good")),
-    Cleared(1_600, 1_600),
-    Noted(Committed(None), 3_200),
-    Noted(Updated(IDLE, "session.updated"), 3_200),
-    Noted(Passed(), 83_200),
-    Noted(Retrieved("item_s_1", None), 83_200),
-    Noted(Deleted("item_s_1", None), 83_200),
-    Noted(ClientError("invalid_json", "no"), 83_200),
-    SpeechStarted(2, 83_200),
-    SpeechStopped(2, 84_800, Reason.SILENCE),
-    Failed(2, 83_200, 84_800, "why"),
-    Noted(Updated(IDLE.merged({"include": None}), "transcription_session.updated"), 84_800),
-    Noted(Left(), 84_800),
-    Closed(84_800, 3_200, 81_600, 0, 2),
+    UtteranceStarted(1, 0),
+    UtteranceEnded(1, 1_600, Reason.SILENCE),
+    FinalTranscript(1, CLIP, Reason.SILENCE, Hypothesis("good")),
+    AudioCleared(1_600, 1_600),
+    NoteReached(Committed(None), 3_200),
+    NoteReached(Updated(IDLE, "session.updated"), 3_200),
+    NoteReached(Passed(), 83_200),
+    NoteReached(Retrieved("item_s_1", None), 83_200),
+    NoteReached(Deleted("item_s_1", None), 83_200),
+    NoteReached(ClientError("invalid_json", "no"), 83_200),
+    UtteranceStarted(2, 83_200),
+    UtteranceEnded(2, 84_800, Reason.SILENCE),
+    TranscriptionFailed(2, 83_200, 84_800, "why"),
+    NoteReached(Updated(IDLE.merged({"include": None}), "transcription_session.updated"), 84_800),
+    NoteReached(Left(), 84_800),
+    StreamClosed(84_800, 3_200, 81_600, 0, 2),
 ]
 
 

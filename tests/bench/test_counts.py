@@ -2,11 +2,11 @@
 
 from bench.counts import Counts
 from server.metrics import Metrics
-from stream.models import Fate
-from stream.utterance import Kind
+from streaming.model_clients import TaskOutcome
+from streaming.utterance import TaskKind
 
 
-def counted(finals: int, ahead: int, *jobs: tuple[Kind, Fate, int]) -> Counts:
+def counted(finals: int, ahead: int, *jobs: tuple[TaskKind, TaskOutcome, int]) -> Counts:
     metrics = Metrics()
     metrics.finals.labels("silence").inc(finals - 1)
     metrics.finals.labels("commit").inc()
@@ -19,8 +19,8 @@ def counted(finals: int, ahead: int, *jobs: tuple[Kind, Fate, int]) -> Counts:
 
 
 def test_finals_and_jobs_are_counted_between_two_looks() -> None:
-    before = counted(2, 1, (Kind.EAGER, Fate.DONE, 3))
-    after = counted(5, 2, (Kind.EAGER, Fate.DONE, 7), (Kind.PARTIAL, Fate.DROPPED, 1))
+    before = counted(2, 1, (TaskKind.EAGER, TaskOutcome.DONE, 3))
+    after = counted(5, 2, (TaskKind.EAGER, TaskOutcome.DONE, 7), (TaskKind.PARTIAL, TaskOutcome.DROPPED, 1))
     passed = after.since(before)
     assert (passed.finals, passed.ahead) == (3, 1)
     assert passed.jobs == {("eager", "done"): 4, ("partial", "dropped"): 1}
@@ -28,7 +28,9 @@ def test_finals_and_jobs_are_counted_between_two_looks() -> None:
 
 
 def test_an_eager_transcription_was_of_use_where_a_final_needed_none_of_its_own() -> None:
-    figures = counted(10, 6, (Kind.EAGER, Fate.DONE, 16), (Kind.FINAL, Fate.DONE, 2)).figures()
+    figures = counted(
+        10, 6, (TaskKind.EAGER, TaskOutcome.DONE, 16), (TaskKind.FINAL, TaskOutcome.DONE, 2)
+    ).figures()
     assert (figures["eager_used_%"], figures["eager_wasted_%"], figures["eager_ahead_%"]) == (50, 50, 60)
 
 

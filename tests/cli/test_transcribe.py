@@ -14,7 +14,7 @@ from audio.clip import Samples
 from cli.__main__ import FORMATS, main
 from cli.console import FAILED, UNUSABLE
 from cli.transcribe import SUFFIXES, WRITERS, Files
-from stream.options import SessionOptions
+from streaming.options import SessionOptions
 from tests.asr import tiny
 from tests.cli.running import ROOT, command
 from tests.stream.little import sound

@@ -18,8 +18,8 @@ from server.native import NativeDialect
 from server.preferences import Preferences
 from server.realtime import RealtimeDialect
 from server.realtime_session import RealtimeSession
-from stream.options import SessionOptions
-from stream.pump import Pump
+from streaming.driver import StreamDriver
+from streaming.options import SessionOptions
 from tests.fuzz import malformed
 from tests.fuzz.seeds import LISTEN, NATIVE, REALTIME, Door
 from tests.server.late import LateModels
@@ -29,16 +29,16 @@ OPTIONS = SessionOptions()
 SOUND = bytes(range(256)) * 25  # 200 ms
 
 
-def native(pump: Pump) -> Dialect:
+def native(pump: StreamDriver) -> Dialect:
     events = {"events": ["session.created", "transcript.partial"]}
     return NativeDialect("5f1c", pump, Preferences(OPTIONS).merged(events), {})
 
 
-def realtime(pump: Pump) -> Dialect:
+def realtime(pump: StreamDriver) -> Dialect:
     return RealtimeDialect("5f1c", pump, RealtimeSession(OPTIONS), {})
 
 
-def listen(pump: Pump) -> Dialect:
+def listen(pump: StreamDriver) -> Dialect:
     asked = asked_of(LISTEN.query.items(), OPTIONS)
     model = Model.of(ModelInfo("m", "m", "f", "cpu", "none"))
     return ListenDialect(pump, asked, ListenWire(asked, model, "5f1c", ""))
@@ -55,10 +55,10 @@ DIALECTS = pytest.mark.parametrize(
 @settings(deadline=None, max_examples=60)
 @given(seed=st.integers(0, 2**32))
 async def test_whatever_comes_is_taken_or_refused_and_the_stream_goes_on(
-    door: Door, dialect_of: Callable[[Pump], Dialect], seed: int
+    door: Door, dialect_of: Callable[[StreamDriver], Dialect], seed: int
 ) -> None:
     chance, models = Random(seed), LateModels(seed)
-    with Pump(models.models(), OPTIONS) as pump:
+    with StreamDriver(models.models(), OPTIONS) as pump:
         dialect = dialect_of(pump)
         told = list(dialect.greet())
         for _ in range(20):
@@ -90,7 +90,7 @@ def receive(dialect: Dialect, message: str | bytes) -> list[dict[str, object]]:
     return told
 
 
-def finish(dialect: Dialect, models: LateModels, pump: Pump) -> list[dict[str, object]]:
+def finish(dialect: Dialect, models: LateModels, pump: StreamDriver) -> list[dict[str, object]]:
     told = []
     try:
         dialect.finish(Reason.END_OF_STREAM)

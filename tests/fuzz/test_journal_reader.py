@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from asr.recognizer import Hypothesis
 from audio.clip import Clip
 from stream.entry import Code, Command, Ended, Entry, Opened, Refused, Sound, Told, encoded
-from stream.options import SessionOptions
 from stream.record import Record, framed, records
 from stream.recovery import Recovered, recover
-from stream.session import Session
-from stream.snapshot import Snapshot, save
-from stream.utterance import Conclusion
+from streaming.options import SessionOptions
+from streaming.session import Session
+from streaming.snapshot import Snapshot, save
+from streaming.utterance import RecordedResult
 from tests.fuzz.malformed import spoilt_object
 from tests.stream.little import hear, sound
 from vad.segmenter import Reason
@@ -37,7 +37,7 @@ def spoken() -> Snapshot:
 
 
 SPOKEN = spoken()
-TEXT = Conclusion(Hypothesis("good morning"), None)
+TEXT = RecordedResult(Hypothesis("good morning"), None)
 BEHIND = SPOKEN.state.received
 FILES: tuple[tuple[Entry, ...], ...] = (
     (

@@ -21,7 +21,7 @@ from server.metrics import Metrics
 from server.request_id import RequestMiddleware
 from server.rest import RestDoor
 from server.settings import Settings
-from stream.models import Models
+from streaming.model_clients import ModelClients
 from tests.server.running import Message, free_settings
 
 NAME = "little"
@@ -30,7 +30,7 @@ NAME = "little"
 class LittleEngine(Engine):
     """Its models are there already, once `gate` is open."""
 
-    def __init__(self, models: Models, *, translates: bool = False) -> None:
+    def __init__(self, models: ModelClients, *, translates: bool = False) -> None:
         super().__init__(free_settings().engine_options())
         self.state = State.READY
         self.gate = asyncio.Event()
@@ -39,7 +39,7 @@ class LittleEngine(Engine):
         self._translates = translates
 
     @asynccontextmanager
-    async def borrow(self, name: str | None = None) -> AsyncIterator[tuple[Models, ModelInfo]]:
+    async def borrow(self, name: str | None = None) -> AsyncIterator[tuple[ModelClients, ModelInfo]]:
         await self.gate.wait()
         yield self._lent, ModelInfo(NAME, NAME, "free", "cpu", "none", translates=self._translates)
 

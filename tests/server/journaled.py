@@ -11,10 +11,10 @@ import numpy as np
 from audio.clip import Clip
 from server.journal_files import name_of, number_of
 from stream.entry import Opened, Sound
-from stream.options import SessionOptions
 from stream.recovery import Recovered, recover
-from stream.session import Session
-from stream.snapshot import save
+from streaming.options import SessionOptions
+from streaming.session import Session
+from streaming.snapshot import save
 from tests.server.running import Message
 
 CHUNK_MS = 100

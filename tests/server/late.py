@@ -8,7 +8,7 @@ import numpy as np
 
 from asr.recognizer import Hypothesis, RecognitionRequest
 from batching.batcher import Batcher, Ticket
-from stream.models import Models, Probabilities
+from streaming.model_clients import ModelClients, Probabilities
 from tests.server.little import Slots
 from tests.stream.little import hear, recognize
 from vad.detector_input import DetectorInput
@@ -59,9 +59,11 @@ class LateModels:
         )
         self._asr: Late[RecognitionRequest, Hypothesis] = Late(self._recognize)
 
-    def models(self) -> Models:
+    def models(self) -> ModelClients:
         vad, asr = cast(Any, self._vad), cast(Any, self._asr)
-        return Models(Slots(), cast("Batcher[DetectorInput, Probabilities]", vad), asr, self._incremental)
+        return ModelClients(
+            Slots(), cast("Batcher[DetectorInput, Probabilities]", vad), asr, self._incremental
+        )
 
     def answer_some(self) -> None:
         while self._chance.random() < 0.6 and (self._vad or self._asr):

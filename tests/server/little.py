@@ -12,7 +12,7 @@ from asr.recognizer import Hypothesis, RecognitionRequest
 from batching.batcher import Batcher
 from batching.worker import ThreadWorker
 from server.socket import TRANSPORT
-from stream.models import Models, Probabilities
+from streaming.model_clients import ModelClients, Probabilities
 from tests.server.running import Message
 from tests.stream.little import detect, transcribe
 from vad.detector_input import DetectorInput
@@ -110,7 +110,7 @@ class Slots:
         self.lent.remove(slot)
 
 
-def silent_models() -> Models:
+def silent_models() -> ModelClients:
     """Models that nobody runs: what is asked of them waits for ever."""
     vad: Batcher[DetectorInput, Probabilities] = Batcher(
         ThreadWorker(lambda: None, detect, name="vad"), max_items=10, max_waiting=10, stateless=False
@@ -118,13 +118,13 @@ def silent_models() -> Models:
     asr: Batcher[RecognitionRequest, Hypothesis] = Batcher(
         ThreadWorker(lambda: None, transcribe, name="asr"), max_items=10, max_waiting=10
     )
-    return Models(Slots(), vad, asr)
+    return ModelClients(Slots(), vad, asr)
 
 
 @asynccontextmanager
 async def running_models(
     detect: Detect = detect, vad_deadline: float = float("inf")
-) -> AsyncIterator[Models]:
+) -> AsyncIterator[ModelClients]:
     """A detector of loudness, and a recognizer that says what it heard. vad_deadline: seconds of a step"""
     vad_worker = ThreadWorker(lambda: None, detect, name="vad", deadline=lambda work: vad_deadline)
     asr_worker = ThreadWorker(lambda: None, transcribe, name="asr")
@@ -134,4 +134,4 @@ async def running_models(
         Batcher(vad_worker, max_items=10, max_waiting=10, stateless=False) as vad,
         Batcher(asr_worker, max_items=10, max_waiting=10) as asr,
     ):
-        yield Models(Slots(), vad, asr)
+        yield ModelClients(Slots(), vad, asr)

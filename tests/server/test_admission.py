@@ -9,8 +9,8 @@ from server.admission import Admission
 from server.errors import ClientError
 from server.keys import CALLER, Caller, Key
 from server.turnover import UNKNOWN
-from stream.options import SessionOptions
-from stream.pump import Pump
+from streaming.driver import StreamDriver
+from streaming.options import SessionOptions
 from tests.server.little import silent_models
 
 NEVER = 3600.0  # seconds
@@ -151,7 +151,7 @@ async def test_a_check_asks_for_limits_and_for_a_place_but_who_comes_back_has_on
 
 
 async def test_the_pumps_are_those_of_the_streams_that_live(admission: Admission) -> None:
-    pump = Pump(silent_models(), SessionOptions())
+    pump = StreamDriver(silent_models(), SessionOptions())
     with admission.admit(print, pump), admission.admit(Stream().stop):
         assert admission.pumps == [pump]
     assert admission.pumps == []

@@ -10,7 +10,14 @@ from audio.clip import Clip
 from server.chronicle import Chronicle
 from server.errors import ClientError
 from server.metrics import Metrics
-from stream.events import Closed, Event, Failed, Final, Noted, Partial
+from streaming.events import (
+    Event,
+    FinalTranscript,
+    NoteReached,
+    PartialTranscript,
+    StreamClosed,
+    TranscriptionFailed,
+)
 from vad.segmenter import Reason
 
 CLIP = Clip(np.zeros(16_000, np.float32), 8_000)
@@ -28,30 +35,32 @@ def told(caplog: pytest.LogCaptureFixture, *events: Event) -> tuple[list[str], s
 
 
 def test_a_final_is_logged_by_its_place_without_its_words(caplog: pytest.LogCaptureFixture) -> None:
-    lines, metrics = told(caplog, Final(3, CLIP, Reason.COMMIT, Hypothesis("a secret")))
+    lines, metrics = told(caplog, FinalTranscript(3, CLIP, Reason.COMMIT, Hypothesis("a secret")))
     assert lines == ["final 3, 500 to 1500 ms, commit"]
     assert 'stt_finals_total{reason="commit"} 1.0' in metrics
 
 
 def test_a_text_that_a_guard_refused_is_logged_as_such(caplog: pytest.LogCaptureFixture) -> None:
-    lines, metrics = told(caplog, Final(3, CLIP, Reason.SILENCE, Hypothesis("a secret"), guard="rate"))
+    lines, metrics = told(
+        caplog, FinalTranscript(3, CLIP, Reason.SILENCE, Hypothesis("a secret"), guard="rate")
+    )
     assert lines[1:] == ["final 3: text refused by the guard rate"]
     assert 'stt_guarded_segments_total{guard="rate"} 1.0' in metrics
 
 
 def test_a_failure_is_an_error_and_says_why(caplog: pytest.LogCaptureFixture) -> None:
-    lines, metrics = told(caplog, Failed(2, 0, 100, "RuntimeError: out of memory"))
+    lines, metrics = told(caplog, TranscriptionFailed(2, 0, 100, "RuntimeError: out of memory"))
     assert lines == ["utterance 2 failed: RuntimeError: out of memory"]
     assert caplog.records[0].levelname == "ERROR"
     assert 'stt_errors_total{code="transcription_failed"} 1.0' in metrics
 
 
 def test_an_error_that_is_told_at_its_place_counts_when_it_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    lines, metrics = told(caplog, Noted(REFUSED, 0), Noted("something else", 0))
+    lines, metrics = told(caplog, NoteReached(REFUSED, 0), NoteReached("something else", 0))
     assert lines == ["told the client: invalid_value: `id` must be a string."]
     assert 'stt_errors_total{code="invalid_value"} 1.0' in metrics
 
 
 def test_the_sums_are_the_last_line(caplog: pytest.LogCaptureFixture) -> None:
-    lines, _ = told(caplog, Partial(1, 0, "a secret", 8), Closed(30, 10, 15, 5, 1))
+    lines, _ = told(caplog, PartialTranscript(1, 0, "a secret", 8), StreamClosed(30, 10, 15, 5, 1))
     assert lines == ["session ends: Closed(received=30, speech=10, non_speech=15, dropped=5, segments=1)"]

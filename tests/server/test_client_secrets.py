@@ -11,7 +11,7 @@ from server.keys import Caller, Key, digest_of
 from server.metrics import Metrics
 from server.realtime_session import RealtimeSession
 from server.request_id import RequestMiddleware
-from stream.options import SessionOptions
+from streaming.options import SessionOptions
 
 PLAIN = RealtimeSession(SessionOptions())
 

@@ -24,12 +24,12 @@ from server.preferences import Preferences
 from server.recording import DiskRecording
 from server.socket import Socket
 from stream.entry import REPLY, Sound
-from stream.errors import Overloaded, Unread
-from stream.events import Closed
-from stream.models import Models, Probabilities
-from stream.options import SessionOptions
-from stream.pump import Pump
 from stream.recovery import Recovered
+from streaming.driver import StreamDriver
+from streaming.errors import EventsUnread, Overloaded
+from streaming.events import StreamClosed
+from streaming.model_clients import ModelClients, Probabilities
+from streaming.options import SessionOptions
 from tests.server.journaled import files_in, full_disk, kept
 from tests.server.little import Line, Slots, running_models, silent_models
 from tests.server.running import Message
@@ -49,11 +49,11 @@ def pcm(*runs: tuple[bool, int]) -> bytes:
 SENTENCE = pcm((False, SECOND), (True, SECOND), (False, SECOND))
 
 
-def native(pump: Pump, preferences: Preferences = ALL) -> NativeDialect:
+def native(pump: StreamDriver, preferences: Preferences = ALL) -> NativeDialect:
     return NativeDialect("5f1c", pump, preferences, GREETING)
 
 
-class Stalled(Pump):
+class Stalled(StreamDriver):
     """A pump on which nothing moves."""
 
     @property
@@ -64,7 +64,7 @@ class Stalled(Pump):
         raise Overloaded("no progress")
 
 
-class Unheard(Pump):
+class Unheard(StreamDriver):
     """A pump whose client reads too slowly, once."""
 
     unread = True
@@ -75,16 +75,16 @@ class Unheard(Pump):
 
     async def room(self) -> None:
         self.unread = False
-        raise Unread("1009 events are unread")
+        raise EventsUnread("1009 events are unread")
 
 
 @asynccontextmanager
 async def conversing(
     line: Line,
-    models: Models,
+    models: ModelClients,
     preferences: Preferences = ALL,
     *,
-    kind: type[Pump] = Pump,
+    kind: type[StreamDriver] = StreamDriver,
     send_timeout: float = 3600,
 ) -> AsyncIterator[Conversation]:
     """A conversation under way; waits for its end."""
@@ -287,10 +287,10 @@ async def test_bad_messages_are_answered_one_by_one() -> None:
 
 
 async def test_cancelling_a_conversation_gives_everything_back() -> None:
-    line, closed = Line(), list[Closed]()
+    line, closed = Line(), list[StreamClosed]()
     models = replace(silent_models(), account=closed.append)
     socket = Socket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
-    with Pump(models, ALL.options) as pump:
+    with StreamDriver(models, ALL.options) as pump:
         running = asyncio.create_task(Conversation("5f1c", pump, native(pump), Metrics()).run(socket))
         line.says(SENTENCE)
         while pump.session.received < 3 * SECOND:
@@ -298,7 +298,7 @@ async def test_cancelling_a_conversation_gives_everything_back() -> None:
         running.cancel()
         await asyncio.wait([running])
     assert running.cancelled()
-    assert closed == [Closed(3 * SECOND, 0, 0, 3 * SECOND, 0)]
+    assert closed == [StreamClosed(3 * SECOND, 0, 0, 3 * SECOND, 0)]
     assert isinstance(models.slots, Slots)
     assert models.slots.lent == set()
 
@@ -310,7 +310,7 @@ async def test_every_final_failure_and_second_of_sound_is_counted() -> None:
         line.says(SENTENCE)
         line.says("nonsense")
         say(line, "end_of_stream")
-        with Pump(replace(models, account=metrics.count_audio), ALL.options) as pump:
+        with StreamDriver(replace(models, account=metrics.count_audio), ALL.options) as pump:
             await Conversation("5f1c", pump, native(pump), metrics).run(socket)
     text = metrics.text().decode()
     assert 'stt_finals_total{reason="silence"} 1.0' in text
@@ -329,11 +329,11 @@ FIRST, SECOND_HALF = pcm((False, SECOND), (True, SECOND)), pcm((True, SECOND), (
 @asynccontextmanager
 async def lasting(
     line: Line,
-    models: Models,
+    models: ModelClients,
     *,
     seconds: float = 3600,
     journal: int = 1 << 20,
-    kind: type[Pump] = Pump,
+    kind: type[StreamDriver] = StreamDriver,
 ) -> AsyncIterator[tuple[Conversation, asyncio.Task[None]]]:
     """A conversation that can be resumed, begun on this line."""
     socket = Socket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
@@ -542,11 +542,11 @@ async def _cut_again_and_again(cuts: list[tuple[int, bool]], unread: int) -> Non
 
 @asynccontextmanager
 async def kept_on(
-    disk: Disk, models: Models, line: Line, *, seconds: float = 3600, preferences: Preferences = ALL
+    disk: Disk, models: ModelClients, line: Line, *, seconds: float = 3600, preferences: Preferences = ALL
 ) -> AsyncIterator[tuple[Conversation, asyncio.Task[None]]]:
     """A conversation begun on this line, with a journal."""
     socket = Socket(await line.accepted(), max_message_bytes=1 << 24, send_timeout=3600)
-    with Pump(models, preferences.options) as pump:
+    with StreamDriver(models, preferences.options) as pump:
         recording = DiskRecording(disk.open("5f1c"))
         dialect = NativeDialect("5f1c", pump, preferences, GREETING, token="secret", recording=recording)
         conversation = Conversation(
@@ -571,11 +571,11 @@ def found(disk: Disk) -> tuple[Recovered, Log]:
 
 @asynccontextmanager
 async def gone_on(
-    disk: Disk, models: Models, *, seconds: float = 3600
+    disk: Disk, models: ModelClients, *, seconds: float = 3600
 ) -> AsyncIterator[tuple[Conversation, asyncio.Task[None]]]:
     """The conversation that was left behind."""
     past, log = found(disk)
-    with Pump(models, ALL.options, begun=past.begun) as pump:
+    with StreamDriver(models, ALL.options, begun=past.begun) as pump:
         dialect = NativeDialect.restored("5f1c", pump, past.head, DiskRecording(log), past.refused)
         conversation = Conversation(
             "5f1c", pump, dialect, Metrics(), resume_seconds=seconds, journal_bytes=1 << 24

@@ -6,8 +6,8 @@ from audio.errors import DamagedFile, UnreadableFile
 from server.file_errors import file_errors_as_http
 from server.file_transcriber import AudioTooLong, UtteranceFailed
 from server.http_error import HttpError
-from stream.errors import DetectorFailed
-from stream.events import Failed
+from streaming.errors import DetectorFailed
+from streaming.events import TranscriptionFailed
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from stream.events import Failed
         (DamagedFile("cut short"), 400, "file", DamagedFile.code, "corrupted or unsupported: cut short"),
         (AudioTooLong(4, 5), 413, "file", "audio_too_long", "Maximum audio length (4 s) exceeded (5 s of"),
         (
-            UtteranceFailed(Failed(0, 16_000, 32_000, "out of memory")),
+            UtteranceFailed(TranscriptionFailed(0, 16_000, 32_000, "out of memory")),
             500,
             None,
             "transcription_failed",

@@ -13,8 +13,8 @@ import pytest
 from asr.recognizer import Hypothesis, RecognitionRequest
 from audio.errors import UnreadableFile
 from server.file_transcriber import AudioTooLong, FileTranscriber, UtteranceFailed
-from stream.events import Closed, Event, Final
-from stream.options import SessionOptions
+from streaming.events import Event, FinalTranscript, StreamClosed
+from streaming.options import SessionOptions
 from tests.server.calling import wav
 from tests.stream.little import sound
 from tests.stream.working import Recognizer, models
@@ -133,8 +133,8 @@ async def test_events_and_progress_are_reported() -> None:
     events: list[Event] = []
     progress: list[int] = []
     await heard(FileTranscriber(io.BytesIO(wav(TALK)), observe=events.append, on_progress=progress.append))
-    assert sum(isinstance(event, Final) for event in events) == 2
-    assert isinstance(events[-1], Closed)
+    assert sum(isinstance(event, FinalTranscript) for event in events) == 2
+    assert isinstance(events[-1], StreamClosed)
     assert progress[-1] > len(TALK) - 512
 
 

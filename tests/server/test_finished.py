@@ -15,9 +15,9 @@ from server.health import Health
 from server.native import NativeEndedMessages
 from server.socket import Socket
 from stream.entry import Command, Entry, Opened, Refused, Sound, Told
-from stream.options import SessionOptions
-from stream.session import Session
-from stream.snapshot import save
+from streaming.options import SessionOptions
+from streaming.session import Session
+from streaming.snapshot import save
 from tests.server.journaled import files_in, sounding
 from tests.server.little import Line
 from tests.server.running import Message

@@ -14,9 +14,9 @@ from server.errors import ClientError
 from server.intake import MAX_MARKER, Intake
 from server.preferences import Preferences
 from server.recording import Recording
-from stream.events import MarkerReached
-from stream.options import SessionOptions
-from stream.pump import Pump
+from streaming.driver import StreamDriver
+from streaming.events import MarkerReached
+from streaming.options import SessionOptions
 from tests.server.little import silent_models
 from vad.segmenter import Reason
 
@@ -29,7 +29,7 @@ class Client:
     """Speaks to an intake whose models never answer."""
 
     def __init__(self, **session: object) -> None:
-        self.pump = Pump(silent_models(), SessionOptions())
+        self.pump = StreamDriver(silent_models(), SessionOptions())
         self.pump.__enter__()
         self.intake = Intake(self.pump, PREFERENCES.merged(session))
 
@@ -292,8 +292,8 @@ class Notebook(Recording):
         self.kept.append(reason)
 
 
-def noted(commands: int = 0) -> tuple[Intake, Notebook, Pump]:
-    pump = Pump(silent_models(), SessionOptions())
+def noted(commands: int = 0) -> tuple[Intake, Notebook, StreamDriver]:
+    pump = StreamDriver(silent_models(), SessionOptions())
     pump.__enter__()
     notebook = Notebook()
     return Intake(pump, PREFERENCES, notebook, commands), notebook, pump

@@ -19,8 +19,8 @@ from server.listen import ListenDialect
 from server.multipart import Form
 from server.realtime_intake import RealtimeIntake
 from server.socket import Socket
-from stream.pump import Pump
-from stream.session import Session
+from streaming.driver import StreamDriver
+from streaming.session import Session
 from tests.server.running import ROOT, Client, Server, first_sentence, free_settings, serve, until
 
 KINDS = (
@@ -28,7 +28,7 @@ KINDS = (
     Form,
     Intake,
     ListenDialect,
-    Pump,
+    StreamDriver,
     RealtimeIntake,
     ServerProtocol,
     Session,

@@ -22,8 +22,8 @@ from server.listen_options import asked_of
 from server.listen_wire import ListenWire, Model
 from server.metrics import Metrics
 from server.socket import Socket
-from stream.options import SessionOptions
-from stream.pump import Pump
+from streaming.driver import StreamDriver
+from streaming.options import SessionOptions
 from tests.server.little import Line, silent_models
 from tests.server.running import ROOT, Client, Message, Server, first_sentence, spoken, until
 
@@ -229,7 +229,7 @@ async def test_who_says_nothing_for_long_is_told_and_closed() -> None:
     socket = Socket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
     asked = asked_of(RAW.items(), SessionOptions())
     model = Model.of(ModelInfo("m", "m", "f", "cpu", "none"))
-    with Pump(silent_models(), asked.session) as pump:
+    with StreamDriver(silent_models(), asked.session) as pump:
         dialect = Hasty(pump, asked, ListenWire(asked, model, "5f1c", ""))
         async with asyncio.timeout(20):
             await Conversation("5f1c", pump, dialect, Metrics()).run(socket)

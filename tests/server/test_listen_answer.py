@@ -11,7 +11,7 @@ from asr.recognizer import Hypothesis, ModelInfo, Word
 from server.listen_answer import MOST_SENTENCES, Heard, answer_of
 from server.listen_options import asked_of
 from server.listen_wire import Model
-from stream.options import SessionOptions
+from streaming.options import SessionOptions
 from transcripts.transcript import TranscriptSegment
 
 SECOND = 16_000

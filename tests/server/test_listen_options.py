@@ -8,7 +8,7 @@ from asr.recognizer import LONGEST_HOTWORD, MOST_HOTWORDS
 from audio.codecs import Encoding, Format
 from server.errors import ClientError
 from server.listen_options import Asked, asked_of
-from stream.options import SessionOptions
+from streaming.options import SessionOptions
 from vad.options import VadOptions
 
 DEFAULTS = SessionOptions(vad=VadOptions(threshold=0.4, silence_ms=400))

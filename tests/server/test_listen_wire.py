@@ -14,20 +14,20 @@ from asr.recognizer import Hypothesis, ModelInfo, Word
 from audio.clip import Clip
 from server.listen_options import asked_of
 from server.listen_wire import ListenWire, Model, timestamp
-from stream.events import (
-    Cleared,
-    Closed,
+from streaming.events import (
+    AudioCleared,
     Event,
-    Failed,
-    Final,
+    FinalTranscript,
     MarkerReached,
-    Noted,
-    Partial,
-    SpeechStarted,
-    SpeechStopped,
+    NoteReached,
+    PartialTranscript,
+    StreamClosed,
+    TranscriptionFailed,
+    UtteranceEnded,
+    UtteranceStarted,
 )
-from stream.options import SessionOptions
-from stream.session import Session
+from streaming.options import SessionOptions
+from streaming.session import Session
 from tests.stream.little import Ask, play, sound
 from vad.segmenter import Reason
 
@@ -50,12 +50,12 @@ def told(to: ListenWire, *events: Event) -> list[Message]:
     return [message for event in events for message in to.messages_of(event, "sha")]
 
 
-def final(reason: Reason = Reason.SILENCE, said: Hypothesis = SAID, start: int = SECOND) -> Final:
-    return Final(1, Clip(np.zeros(SECOND, np.float32), start), reason, said)
+def final(reason: Reason = Reason.SILENCE, said: Hypothesis = SAID, start: int = SECOND) -> FinalTranscript:
+    return FinalTranscript(1, Clip(np.zeros(SECOND, np.float32), start), reason, said)
 
 
-def started(at: int = SECOND) -> SpeechStarted:
-    return SpeechStarted(1, at)
+def started(at: int = SECOND) -> UtteranceStarted:
+    return UtteranceStarted(1, at)
 
 
 def test_a_final_has_all_that_the_sdks_type_asks_for() -> None:
@@ -129,7 +129,7 @@ def test_speech_is_final_where_a_silence_or_the_client_ended_it(
 
 
 def test_interim_results_say_how_far_they_heard_and_are_for_who_wants_them() -> None:
-    partial = Partial(1, SECOND, "good mourn", 4, 3 * SECOND)
+    partial = PartialTranscript(1, SECOND, "good mourn", 4, 3 * SECOND)
     assert told(wire(), partial) == []
     (interim,) = told(wire(interim_results="true"), partial)
     assert (interim["start"], interim["duration"]) == (1.0, 2.0)
@@ -141,21 +141,21 @@ def test_interim_results_say_how_far_they_heard_and_are_for_who_wants_them() -> 
 
 
 def test_an_interim_without_words_is_not_worth_a_message() -> None:
-    assert told(wire(interim_results="true"), Partial(1, 0, "...", 0, SECOND)) == []
+    assert told(wire(interim_results="true"), PartialTranscript(1, 0, "...", 0, SECOND)) == []
 
 
 def test_speech_is_announced_to_who_wants_it() -> None:
     assert told(wire(), started()) == []
     assert told(wire(vad_events="true"), started()) == [
-        {"type": "SpeechStarted", "channel": (0, 1), "timestamp": 1.0}
+        {"type": "UtteranceStarted", "channel": (0, 1), "timestamp": 1.0}
     ]
 
 
 def test_the_end_of_an_utterance_is_told_when_the_gap_has_passed() -> None:
     waiting = wire(utterance_end_ms="1000")
-    assert len(told(waiting, started(), SpeechStopped(1, 2 * SECOND, Reason.SILENCE), final())) == 1
-    assert told(waiting, Noted(None, 44_000 + LAG - 1)) == []
-    assert told(waiting, Noted(None, 44_000 + LAG)) == [
+    assert len(told(waiting, started(), UtteranceEnded(1, 2 * SECOND, Reason.SILENCE), final())) == 1
+    assert told(waiting, NoteReached(None, 44_000 + LAG - 1)) == []
+    assert told(waiting, NoteReached(None, 44_000 + LAG)) == [
         {"type": "UtteranceEnd", "channel": (0, 1), "last_word_end": 1.75}
     ]
 
@@ -163,7 +163,7 @@ def test_the_end_of_an_utterance_is_told_when_the_gap_has_passed() -> None:
 def test_the_end_of_an_utterance_is_told_before_the_next_begins() -> None:
     waiting = wire(utterance_end_ms="1000", vad_events="true")
     told(waiting, started(), final())
-    assert [m["type"] for m in told(waiting, started(5 * SECOND))] == ["UtteranceEnd", "SpeechStarted"]
+    assert [m["type"] for m in told(waiting, started(5 * SECOND))] == ["UtteranceEnd", "UtteranceStarted"]
 
 
 def test_a_finalize_with_nothing_open_has_an_empty_answer() -> None:
@@ -183,7 +183,7 @@ def test_a_finalize_that_ended_speech_has_no_second_answer() -> None:
 
 
 def test_a_failed_utterance_is_an_error_and_a_result_without_text() -> None:
-    error, results = told(wire(), started(), Failed(1, SECOND, 2 * SECOND, "why"))
+    error, results = told(wire(), started(), TranscriptionFailed(1, SECOND, 2 * SECOND, "why"))
     assert error["type"] == "Error"
     assert "why" in error["description"]
     assert (results["type"], results["start"], results["duration"]) == ("Results", 1.0, 1.0)
@@ -196,7 +196,7 @@ def test_options_that_the_recognizer_cannot_honour_are_named() -> None:
 
 
 def test_the_metadata_sums_up() -> None:
-    (metadata,) = told(wire(), Closed(24_000, 0, 24_000, 0, 0))
+    (metadata,) = told(wire(), StreamClosed(24_000, 0, 24_000, 0, 0))
     assert metadata == {
         "type": "Metadata",
         "transaction_key": "deprecated",
@@ -211,7 +211,7 @@ def test_the_metadata_sums_up() -> None:
 
 
 def test_nobody_is_told_of_what_nobody_asked() -> None:
-    assert told(wire(), SpeechStopped(1, 5, Reason.SILENCE), Noted(None, 99), Cleared(0, 0)) == []
+    assert told(wire(), UtteranceEnded(1, 5, Reason.SILENCE), NoteReached(None, 99), AudioCleared(0, 0)) == []
 
 
 def test_a_moment_is_written_in_utc() -> None:
@@ -255,12 +255,12 @@ def test_results_come_in_order_cover_what_was_said_once_and_answer_each_finalize
     assert answers == list(range(1, len(places) + 1))
     ended = [m for m in messages if m.get("is_final")]
     spoken = [m for m in ended if m["duration"] > 0]
-    finals = [event for event in events if isinstance(event, Final)]
+    finals = [event for event in events if isinstance(event, FinalTranscript)]
     assert len(spoken) == len(finals)
     for one, other in pairwise(ended):
         assert one["start"] + one["duration"] <= other["start"] + 0.0011  # both were rounded
     heard = {event.utterance: event.clip.end for event in finals}
-    assert all(e.start < e.end <= heard[e.utterance] for e in events if isinstance(e, Partial))
+    assert all(e.start < e.end <= heard[e.utterance] for e in events if isinstance(e, PartialTranscript))
     assert messages[-1]["type"] == "Metadata"
     ends = [m["last_word_end"] for m in messages if m["type"] == "UtteranceEnd"]
     assert ends == sorted(set(ends))
@@ -269,9 +269,9 @@ def test_results_come_in_order_cover_what_was_said_once_and_answer_each_finalize
 
 def word_ends(events: list[Event]) -> Iterator[tuple[float, int]]:
     """Of each text its end, in seconds, and how long nothing was heard behind it, in samples."""
-    heard_until = max((event.at for event in events if isinstance(event, Noted)), default=0) - LAG
-    starts = {event.utterance: event.at for event in events if isinstance(event, SpeechStarted)}
-    said = [event for event in events if isinstance(event, Final) and event.hypothesis.text]
+    heard_until = max((event.at for event in events if isinstance(event, NoteReached)), default=0) - LAG
+    starts = {event.utterance: event.at for event in events if isinstance(event, UtteranceStarted)}
+    said = [event for event in events if isinstance(event, FinalTranscript) and event.hypothesis.text]
     following = [*(starts[each.utterance] for each in said[1:]), heard_until]
     for each, end_of_gap in zip(said, following, strict=False):
         yield round(each.clip.end / SECOND, 3), end_of_gap - each.clip.end

@@ -28,9 +28,9 @@ from server.preferences import OPTIONAL_EVENTS, Preferences
 from server.query import session_from_query
 from server.recording import Recording
 from stream.entry import Command, Ended, Sound
-from stream.models import Models
-from stream.options import SessionOptions
-from stream.pump import Pump
+from streaming.driver import StreamDriver
+from streaming.model_clients import ModelClients
+from streaming.options import SessionOptions
 from tests.server.little import Line, running_models, silent_models
 from tests.server.raw import RawClient
 from tests.server.running import (
@@ -547,7 +547,7 @@ class SlowEngine(Engine):
         self.gate = asyncio.Event()
 
     @asynccontextmanager
-    async def borrow(self, name: str | None = None) -> AsyncIterator[tuple[Models, ModelInfo]]:
+    async def borrow(self, name: str | None = None) -> AsyncIterator[tuple[ModelClients, ModelInfo]]:
         await self.gate.wait()
         async with running_models() as models:
             yield models, ModelInfo("slow", "slow", "free", "cpu", "none")
@@ -607,15 +607,15 @@ async def test_a_server_that_stops_does_not_let_anybody_wait_for_a_model() -> No
 # Sessions of a server before.
 
 
-def dialect_of(preferences: Preferences = DEFAULT) -> tuple[NativeDialect, Pump]:
-    pump = Pump(silent_models(), preferences.options)
+def dialect_of(preferences: Preferences = DEFAULT) -> tuple[NativeDialect, StreamDriver]:
+    pump = StreamDriver(silent_models(), preferences.options)
     pump.__enter__()
     return NativeDialect("5f1c", pump, preferences, {}, model="free", token="secret"), pump
 
 
-def restored_from(before: NativeDialect, refused: int = 0) -> tuple[NativeDialect, Pump]:
+def restored_from(before: NativeDialect, refused: int = 0) -> tuple[NativeDialect, StreamDriver]:
     saved = json.loads(json.dumps(before.saved()))
-    pump = Pump(silent_models(), SessionOptions())
+    pump = StreamDriver(silent_models(), SessionOptions())
     pump.__enter__()
     return NativeDialect.restored("5f1c", pump, saved, Recording(), refused), pump
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.overload import LEAVE, RELIEFS, SHARES, Overload, Step
-from stream.utterance import Kind
+from streaming.utterance import TaskKind
 
 LAGS = st.floats(0, 40)
 
@@ -25,7 +25,12 @@ def test_while_recognition_keeps_up_nothing_is_given_up() -> None:
 
 def test_partials_are_spread_out_then_shed_then_eager_finals_then_new_streams_refused() -> None:
     sheds = [after(lag).relief.sheds for lag in (1.0, 2.0, 4.0, 10.0)]
-    assert sheds == [set(), {Kind.PARTIAL}, {Kind.PARTIAL, Kind.EAGER}, {Kind.PARTIAL, Kind.EAGER}]
+    assert sheds == [
+        set(),
+        {TaskKind.PARTIAL},
+        {TaskKind.PARTIAL, TaskKind.EAGER},
+        {TaskKind.PARTIAL, TaskKind.EAGER},
+    ]
     assert [after(lag).relief.spread > 1 for lag in (0.9, 1.0, 10.0)] == [False, True, True]
     assert [after(lag).refusal() is None for lag in (9.9, 10.0)] == [True, False]
 
@@ -105,7 +110,7 @@ def test_the_step_is_one_whose_lag_was_reached_and_not_left(lags: list[float]) -
 
 @pytest.mark.parametrize("step", list(Step))
 def test_finals_are_given_up_at_no_step_and_each_gives_up_what_those_before_it_do(step: Step) -> None:
-    assert not RELIEFS[step].sheds & {Kind.FINAL, Kind.BULK}
+    assert not RELIEFS[step].sheds & {TaskKind.FINAL, TaskKind.BULK}
     for before in range(step):
         assert RELIEFS[Step(before)].sheds <= RELIEFS[step].sheds
         assert RELIEFS[Step(before)].spread <= RELIEFS[step].spread

@@ -18,7 +18,7 @@ from server.preferences import (
     SessionUpdate,
     VadUpdate,
 )
-from stream.options import SessionOptions
+from streaming.options import SessionOptions
 from vad.options import RANGES
 
 DEFAULT = Preferences(SessionOptions())

@@ -13,10 +13,10 @@ from server.errors import ClientError
 from server.realtime_intake import IGNORED, PIECE, RealtimeIntake
 from server.realtime_notes import Committed, Deleted, Left, Passed, Retrieved, Updated
 from server.realtime_session import RealtimeSession
-from stream.events import Cleared, Closed, Event, Noted
-from stream.options import SessionOptions
-from stream.pump import MAX_UNJUDGED, Pump
-from stream.session import RING_CAPACITY
+from streaming.driver import MAX_UNJUDGED, StreamDriver
+from streaming.events import AudioCleared, Event, NoteReached, StreamClosed
+from streaming.options import SessionOptions
+from streaming.session import RING_CAPACITY
 from tests.server.late import LateModels
 from vad.segmenter import Reason
 
@@ -31,7 +31,7 @@ class Client:
 
     def __init__(self, session: RealtimeSession = PLAIN) -> None:
         self.models = LateModels(1)
-        self.pump = Pump(self.models.models(), session.options)
+        self.pump = StreamDriver(self.models.models(), session.options)
         self.pump.__enter__()
         self.intake = RealtimeIntake(self.pump, session)
 
@@ -52,7 +52,7 @@ class Client:
         return [event async for event in self.pump.events()]
 
     async def notes(self) -> list[Any]:
-        return [event.note for event in await self.heard() if isinstance(event, Noted)]
+        return [event.note for event in await self.heard() if isinstance(event, NoteReached)]
 
 
 @pytest.fixture
@@ -65,7 +65,9 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=6,
 )
-types = st.sampled_from(list(RealtimeIntake(Pump(LateModels(1).models(), PLAIN.options), PLAIN)._handlers))
+types = st.sampled_from(
+    list(RealtimeIntake(StreamDriver(LateModels(1).models(), PLAIN.options), PLAIN)._handlers)
+)
 fields = st.dictionaries(
     st.sampled_from(["audio", "session", "item_id", "event_id"]), st.just("AAAA") | json_values
 )
@@ -88,7 +90,7 @@ async def test_sound_comes_as_base64_or_binary_at_the_rate_of_the_session() -> N
     client.intake.receive(bytes(2 * 2_400))
     client.say("session.input_audio_buffer.append", audio=pybase64.b64encode(bytes(2 * 2_400)).decode())
     closed = (await client.heard())[-1]
-    assert isinstance(closed, Closed)
+    assert isinstance(closed, StreamClosed)
     assert closed.received == 3 * 1_600
 
 
@@ -103,11 +105,11 @@ async def test_what_is_asked_comes_back_in_order_at_its_place(client: Client) ->
     client.say("nonsense", event_id="n")
     client.say("session.close")
     heard = await client.heard()
-    assert [event.at for event in heard if isinstance(event, Noted)] == [16_000] * 7
+    assert [event.at for event in heard if isinstance(event, NoteReached)] == [16_000] * 7
     committed, cleared, *rest, left, closed = heard
-    assert committed == Noted(Committed("c"), 16_000)
-    assert isinstance(cleared, Cleared)
-    notes = [event.note for event in rest if isinstance(event, Noted)]
+    assert committed == NoteReached(Committed("c"), 16_000)
+    assert isinstance(cleared, AudioCleared)
+    notes = [event.note for event in rest if isinstance(event, NoteReached)]
     assert isinstance(notes[0], Updated)
     assert (notes[0].type, notes[0].session.beta) == ("session.updated", False)
     assert isinstance(notes[1], Updated)
@@ -115,8 +117,8 @@ async def test_what_is_asked_comes_back_in_order_at_its_place(client: Client) ->
     assert notes[2:4] == [Retrieved("a", "r"), Deleted("b", None)]
     assert isinstance(notes[4], ClientError)
     assert notes[4].event_id == "n"
-    assert left == Noted(Left(), 16_000)
-    assert isinstance(closed, Closed)
+    assert left == NoteReached(Left(), 16_000)
+    assert isinstance(closed, StreamClosed)
     assert client.intake.ended
 
 

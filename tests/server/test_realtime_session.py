@@ -13,8 +13,8 @@ from audio.clip import samples_from_ms
 from audio.codecs import Encoding, Format
 from server.errors import ClientError
 from server.realtime_session import LOGPROBS, RealtimeSession
-from stream.options import SessionOptions
-from stream.turns import AdaptiveSilence, FixedSilence
+from streaming.endpointing import AdaptiveSilence, FixedSilence
+from streaming.options import SessionOptions
 from vad.options import VadOptions
 
 PLAIN = RealtimeSession(SessionOptions(vad=VadOptions(silence_ms=250)), id="sess_1")

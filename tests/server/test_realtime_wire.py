@@ -19,9 +19,18 @@ from server.realtime_intake import RealtimeIntake
 from server.realtime_notes import Committed, Deleted, Passed, Retrieved, Updated
 from server.realtime_session import LOGPROBS, RealtimeSession
 from server.realtime_wire import RealtimeWire
-from stream.events import Cleared, Event, Failed, Final, Noted, Partial, SpeechStarted, SpeechStopped
-from stream.options import SessionOptions
-from stream.pump import Pump
+from streaming.driver import StreamDriver
+from streaming.events import (
+    AudioCleared,
+    Event,
+    FinalTranscript,
+    NoteReached,
+    PartialTranscript,
+    TranscriptionFailed,
+    UtteranceEnded,
+    UtteranceStarted,
+)
+from streaming.options import SessionOptions
 from tests.server.late import LateModels
 from tests.server.realtime_reader import Reader
 from tests.stream.little import sound
@@ -92,7 +101,7 @@ async def converse(
     late = LateModels(seed, failures, incremental)
     wire = RealtimeWire("s", session)
     said: list[tuple[str, str]] = []
-    with Pump(late.models(), session.options) as pump:
+    with StreamDriver(late.models(), session.options) as pump:
         intake = RealtimeIntake(pump, session)
         pcm = (samples * 32767).astype("<i2").tobytes()
         places = sorted((len(samples) * percent // 100, kind) for percent, kind in asks)
@@ -207,12 +216,12 @@ class Told:
         return [message["type"] for message in self.of(*events)]
 
 
-def final(utterance: int, text: str, clip: Clip = CLIP, **fields: Any) -> Final:
-    return Final(utterance, clip, Reason.SILENCE, Hypothesis(text, **fields))
+def final(utterance: int, text: str, clip: Clip = CLIP, **fields: Any) -> FinalTranscript:
+    return FinalTranscript(utterance, clip, Reason.SILENCE, Hypothesis(text, **fields))
 
 
 def spoken(number: int, start: int = 1_600, end: int = 3_200, reason: Reason = Reason.SILENCE) -> list[Event]:
-    return [SpeechStarted(number, start), SpeechStopped(number, end, reason)]
+    return [UtteranceStarted(number, start), UtteranceEnded(number, end, reason)]
 
 
 COMMITTED = ["input_audio_buffer.committed", "conversation.item.added", "conversation.item.done"]
@@ -235,14 +244,14 @@ def test_an_utterance_is_told_of_from_its_start_to_its_text() -> None:
 def test_a_commit_in_the_middle_of_speech_tells_no_stop_and_is_not_answered_twice() -> None:
     told = Told()
     assert told.types(*spoken(1, reason=Reason.COMMIT)) == [STARTED, *COMMITTED]
-    assert told.types(Noted(Committed("mine"), 3_200)) == []
+    assert told.types(NoteReached(Committed("mine"), 3_200)) == []
 
 
 @pytest.mark.parametrize("at", [3_200, 3_200 + 1_599])
 def test_a_commit_of_less_than_100_ms_is_an_error_that_names_it(at: int) -> None:
     told = Told()
     told.of(*spoken(1))
-    (error,) = told.of(Noted(Committed("mine"), at))
+    (error,) = told.of(NoteReached(Committed("mine"), at))
     assert error["error"]["code"] == "input_audio_buffer_commit_empty"
     assert error["error"]["event_id"] == "mine"
     assert f"only has {(at - 3_200) / 16:.2f}ms" in error["message"]
@@ -251,7 +260,7 @@ def test_a_commit_of_less_than_100_ms_is_an_error_that_names_it(at: int) -> None
 def test_a_commit_of_silence_is_an_empty_item_that_waits_for_its_turn() -> None:
     told = Told()
     told.of(*spoken(1))
-    assert told.types(Noted(Committed(None), 3_200 + 1_600)) == COMMITTED
+    assert told.types(NoteReached(Committed(None), 3_200 + 1_600)) == COMMITTED
     completed = told.of(final(1, "good"))
     assert [message["type"] for message in completed] == [DELTA, COMPLETED, COMPLETED]
     assert completed[-1]["transcript"] == ""
@@ -260,16 +269,19 @@ def test_a_commit_of_silence_is_an_empty_item_that_waits_for_its_turn() -> None:
 
 def test_after_a_clear_the_buffer_is_empty() -> None:
     told = Told()
-    assert told.types(SpeechStarted(1, 0), Cleared(0, 8_000)) == [STARTED, "input_audio_buffer.cleared"]
-    (error,) = told.of(Noted(Committed(None), 8_000))
+    assert told.types(UtteranceStarted(1, 0), AudioCleared(0, 8_000)) == [
+        STARTED,
+        "input_audio_buffer.cleared",
+    ]
+    (error,) = told.of(NoteReached(Committed(None), 8_000))
     assert error["error"]["code"] == "input_audio_buffer_commit_empty"
 
 
 def test_words_that_are_certain_come_once_their_item_is_committed_and_alone_in_turn() -> None:
     told = Told()
     told.of(*spoken(1))
-    assert told.types(SpeechStarted(2, 4_000), Partial(2, 4_000, "how are you", 7)) == [STARTED]
-    assert told.types(SpeechStopped(2, 8_000, Reason.SILENCE)) == [STOPPED, *COMMITTED]
+    assert told.types(UtteranceStarted(2, 4_000), PartialTranscript(2, 4_000, "how are you", 7)) == [STARTED]
+    assert told.types(UtteranceEnded(2, 8_000, Reason.SILENCE)) == [STOPPED, *COMMITTED]
     deltas = [message.get("delta") for message in told.of(final(1, "good"))]
     assert deltas == ["good", None, "how are"]
     last = told.of(final(2, "how are they"))
@@ -279,7 +291,7 @@ def test_words_that_are_certain_come_once_their_item_is_committed_and_alone_in_t
 def test_an_utterance_that_failed_is_told_of_in_its_place() -> None:
     told = Told()
     told.of(*spoken(1), *spoken(2))
-    (failed,) = told.of(Failed(1, 0, 1_600, "out of memory"))
+    (failed,) = told.of(TranscriptionFailed(1, 0, 1_600, "out of memory"))
     assert failed["type"] == "conversation.item.input_audio_transcription.failed"
     assert "out of memory" in failed["error"]["message"]
     assert told.types(final(2, "good")) == [DELTA, COMPLETED]
@@ -301,41 +313,41 @@ def idle(milliseconds: int | None) -> RealtimeSession:
 
 def test_when_nobody_speaks_for_as_long_as_the_idle_timeout_that_silence_is_an_item() -> None:
     told = Told(idle(5_000))
-    assert told.of(Noted(Passed(), 79_999)) == []
-    timeout, *rest = told.of(Noted(Passed(), 81_000))
+    assert told.of(NoteReached(Passed(), 79_999)) == []
+    timeout, *rest = told.of(NoteReached(Passed(), 81_000))
     assert timeout["type"] == "input_audio_buffer.timeout_triggered"
     assert (timeout["audio_start_ms"], timeout["audio_end_ms"]) == (0, 5_000)
     assert [message["type"] for message in rest] == [*COMMITTED, COMPLETED]
     assert rest[-1]["item_id"] == timeout["item_id"]
-    assert told.of(Noted(Passed(), 159_999)) == []
+    assert told.of(NoteReached(Passed(), 159_999)) == []
 
 
 def test_the_idle_timeout_counts_from_the_end_of_speech_and_not_in_it() -> None:
     told = Told(idle(5_000))
-    told.of(SpeechStarted(1, 70_000))
-    assert told.of(Noted(Passed(), 100_000)) == []
-    told.of(SpeechStopped(1, 110_000, Reason.SILENCE))
-    assert told.of(Noted(Passed(), 180_000)) == []
-    assert told.types(SpeechStarted(2, 190_000))[0] == "input_audio_buffer.timeout_triggered"
+    told.of(UtteranceStarted(1, 70_000))
+    assert told.of(NoteReached(Passed(), 100_000)) == []
+    told.of(UtteranceEnded(1, 110_000, Reason.SILENCE))
+    assert told.of(NoteReached(Passed(), 180_000)) == []
+    assert told.types(UtteranceStarted(2, 190_000))[0] == "input_audio_buffer.timeout_triggered"
 
 
 def test_an_idle_timeout_that_is_set_late_counts_from_there() -> None:
     told = Told()
-    told.of(Noted(Updated(idle(5_000), "session.updated"), 100_000))
-    assert told.of(Noted(Passed(), 179_999)) == []
-    assert len(told.of(Noted(Passed(), 180_000))) > 0
+    told.of(NoteReached(Updated(idle(5_000), "session.updated"), 100_000))
+    assert told.of(NoteReached(Passed(), 179_999)) == []
+    assert len(told.of(NoteReached(Passed(), 180_000))) > 0
 
 
 def test_settings_hold_from_their_place_on() -> None:
     told = Told()
     manual = PLAIN.merged(MANUAL)
-    (updated,) = told.of(Noted(Updated(manual, "session.updated"), 0))
+    (updated,) = told.of(NoteReached(Updated(manual, "session.updated"), 0))
     assert updated["session"] == manual.effective()
     assert told.types(*spoken(1)) == COMMITTED
 
 
 def test_an_error_that_was_noted_is_told() -> None:
-    (error,) = Told().of(Noted(ClientError("invalid_json", "no", event_id="mine"), 0))
+    (error,) = Told().of(NoteReached(ClientError("invalid_json", "no", event_id="mine"), 0))
     assert error["error"]["event_id"] == "mine"
 
 
@@ -343,18 +355,18 @@ def test_an_item_can_be_retrieved_with_its_sound_and_deleted() -> None:
     told = Told()
     clip = Clip(np.full(1_600, 0.25, np.float32), 1_600)
     told.of(*spoken(1), final(1, "good", clip))
-    (retrieved,) = told.of(Noted(Retrieved("item_s_1", None), 4_000))
+    (retrieved,) = told.of(NoteReached(Retrieved("item_s_1", None), 4_000))
     (content,) = retrieved["item"]["content"]
     assert content["transcript"] == "good"
     assert np.frombuffer(base64.b64decode(content["audio"]), "<i2").tolist() == [8192] * 1_600
-    assert told.of(Noted(Deleted("item_s_1", None), 4_000))[0]["type"] == "conversation.item.deleted"
+    assert told.of(NoteReached(Deleted("item_s_1", None), 4_000))[0]["type"] == "conversation.item.deleted"
     for note in (Retrieved("item_s_1", "mine"), Deleted("item_s_1", "mine")):
-        (error,) = told.of(Noted(note, 4_000))
+        (error,) = told.of(NoteReached(note, 4_000))
         assert error["error"]["code"].endswith("_invalid_item_id")
         assert error["error"]["event_id"] == "mine"
 
 
 def test_an_item_that_was_deleted_early_is_completed_all_the_same() -> None:
     told = Told()
-    told.of(*spoken(1), Noted(Deleted("item_s_1", None), 3_200))
+    told.of(*spoken(1), NoteReached(Deleted("item_s_1", None), 3_200))
     assert told.types(final(1, "good")) == [DELTA, COMPLETED]

@@ -19,8 +19,8 @@ from server.recording import (
     Recording,
 )
 from stream.entry import REPLY, Command, Ended, Sound, settled
-from stream.events import Final, MarkerReached, Partial
 from stream.recovery import Recovered
+from streaming.events import FinalTranscript, MarkerReached, PartialTranscript
 from tests.server.journaled import OPENED, files_in, full_disk, kept, sounding, until
 from vad.segmenter import Reason
 
@@ -101,13 +101,15 @@ async def test_what_is_told_of_an_utterance_is_known_to_who_goes_on(tmp_path: Pa
     clip = Clip(np.zeros(100, np.float32), 0)
     with recording(tmp_path) as (kept_there, _):
         kept_there.sound(clip)
-        kept_there.tell(Partial(2, 0, "how are", 4), [{"seq": 1}])
-        kept_there.tell(Final(1, clip, Reason.SILENCE, Hypothesis("good")), [{"seq": 2, "audio": "AAAA"}])
+        kept_there.tell(PartialTranscript(2, 0, "how are", 4), [{"seq": 1}])
+        kept_there.tell(
+            FinalTranscript(1, clip, Reason.SILENCE, Hypothesis("good")), [{"seq": 2, "audio": "AAAA"}]
+        )
         await kept_there.safe()
         past = found(tmp_path)
     assert list(past.begun.promised) == [2]
     assert list(past.begun.concluded) == [1]
-    assert past.told == {"Final": 1}
+    assert past.told == {"FinalTranscript": 1}
     (_, none), (message, sound) = past.messages
     assert (none, message) == (None, {"seq": 2, "audio": None})
     assert sound is not None

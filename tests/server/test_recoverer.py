@@ -29,10 +29,10 @@ from server.recording import DiskRecording
 from server.recoverer import MOST_IN_VAIN, Recoverer
 from server.socket import Socket
 from stream.entry import Told
-from stream.models import Models
-from stream.options import SessionOptions
-from stream.pump import Pump
 from stream.recovery import Recovered
+from streaming.driver import StreamDriver
+from streaming.model_clients import ModelClients
+from streaming.options import SessionOptions
 from tests.server.journaled import OPENED, chunks_of, files_in, kept, rest_of, seeds, sounding
 from tests.server.little import Line, running_models
 from tests.server.running import Message, errors
@@ -254,7 +254,7 @@ class Client:
 class Life:
     """A server's. Its one session is begun or taken up on this line."""
 
-    def __init__(self, disk: Disk, models: Models, client: Client, socket: Socket) -> None:
+    def __init__(self, disk: Disk, models: ModelClients, client: Client, socket: Socket) -> None:
         self.sessions: list[Conversation] = []
         self._disk = disk
         self._models = models
@@ -271,12 +271,12 @@ class Life:
             await self.begin(self._disk.open(NAME))
 
     async def begin(self, log: Log) -> None:
-        with Pump(self._models, OPTIONS, NAME) as pump:
+        with StreamDriver(self._models, OPTIONS, NAME) as pump:
             dialect = NativeDialect(NAME, pump, ALL, {}, token="secret", recording=DiskRecording(log))
             await self._conversation(pump, dialect).run(self._socket)
 
     async def go_on(self, name: str, past: Recovered, log: Log) -> None:
-        with Pump(self._models, OPTIONS, NAME, begun=past.begun) as pump:
+        with StreamDriver(self._models, OPTIONS, NAME, begun=past.begun) as pump:
             dialect = NativeDialect.restored(NAME, pump, past.head, DiskRecording(log), past.refused)
             session = self._conversation(pump, dialect)
             resuming = asyncio.create_task(session.resume(self._socket, self._client.seen))
@@ -290,7 +290,7 @@ class Life:
         session = Finished(name, head["owner"], NativeEndedMessages(name), files, disk, 1 << 24)
         self._resuming = asyncio.create_task(session.resume(self._socket, self._client.seen))
 
-    def _conversation(self, pump: Pump, dialect: NativeDialect) -> Conversation:
+    def _conversation(self, pump: StreamDriver, dialect: NativeDialect) -> Conversation:
         session = Conversation(NAME, pump, dialect, Metrics(), resume_seconds=HOUR, journal_bytes=1 << 24)
         self.sessions.append(session)
         return session
@@ -298,7 +298,7 @@ class Life:
 
 @asynccontextmanager
 async def life(
-    folder: Path, models: Models, client: Client, line: Line
+    folder: Path, models: ModelClients, client: Client, line: Line
 ) -> AsyncIterator[tuple["asyncio.Task[None]", list[Conversation]]]:
     """Gives a server's task and its sessions, which are cut off without any order where they are not over."""
     socket = Socket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)

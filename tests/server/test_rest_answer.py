@@ -11,7 +11,7 @@ from asr.recognizer import Hypothesis, TranscriptionOptions, Word
 from server.http_error import HttpError
 from server.rest_answer import Told, render
 from server.rest_request import Asked
-from stream.options import SessionOptions
+from streaming.options import SessionOptions
 from tests.server.calling import events_of
 from transcripts.transcript import Transcript, TranscriptSegment
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from asr.recognizer import MAX_PROMPT_CHARS
 from server.http_error import HttpError
 from server.rest_request import Asked, gathered, transcription_of, translation_of
-from stream.options import SessionOptions
+from streaming.options import SessionOptions
 from vad.options import VadOptions
 
 DEFAULTS = SessionOptions(vad=VadOptions(threshold=0.4))

@@ -5,7 +5,7 @@ import pytest
 
 from server.preferences import Preferences
 from server.saved_preferences import preferences_from, saved_preferences
-from stream.options import SessionOptions
+from streaming.options import SessionOptions
 
 CHOICES: list[dict[str, object]] = [
     {},

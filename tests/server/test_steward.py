@@ -10,9 +10,9 @@ import pytest
 from audio.clip import SAMPLE_RATE, Clip
 from server.overload import Overload, Step
 from server.steward import Steward
-from stream.events import Lagging
-from stream.options import SessionOptions
-from stream.pump import Pump
+from streaming.driver import StreamDriver
+from streaming.events import LagReported
+from streaming.options import SessionOptions
 from tests.server.little import running_models, silent_models
 from tests.server.test_addresses import Clock
 from tests.stream.little import sound
@@ -23,11 +23,11 @@ class Load:
     lag: float = 0.0
 
 
-def waiting(stack: ExitStack, clock: Clock, *seconds: float) -> list[Pump]:
+def waiting(stack: ExitStack, clock: Clock, *seconds: float) -> list[StreamDriver]:
     """Streams whose detector does not answer, each with so much sound that was spoken."""
     pumps = []
     for each in seconds:
-        pump = stack.enter_context(Pump(silent_models(), SessionOptions(lag=True), clock=clock))
+        pump = stack.enter_context(StreamDriver(silent_models(), SessionOptions(lag=True), clock=clock))
         pump.receive_audio(Clip(np.zeros(round(each * SAMPLE_RATE), np.float32), 0))
         pumps.append(pump)
     clock.now += max(seconds, default=0)
@@ -70,9 +70,9 @@ async def test_at_a_handshake_the_recognizers_are_looked_at_anew() -> None:
 
 async def test_streams_hear_of_it_again_and_again() -> None:
     overload = Overload(10.0)
-    with Pump(silent_models(), SessionOptions(lag=True)) as pump:
+    with StreamDriver(silent_models(), SessionOptions(lag=True)) as pump:
         running = asyncio.create_task(Steward(overload, Load(2.5), lambda: [pump], 0.001).run())
-        assert await anext(pump.events()) == Lagging(2500)
+        assert await anext(pump.events()) == LagReported(2500)
         running.cancel()
         await asyncio.wait([running])
 
@@ -80,7 +80,10 @@ async def test_streams_hear_of_it_again_and_again() -> None:
 async def test_what_those_who_speak_will_ask_for_is_learned_once_it_is_known_what_that_costs() -> None:
     overload = Overload(10.0)
     async with running_models() as models:
-        with Pump(models, SessionOptions()) as speaker, Pump(models, SessionOptions()) as silent:
+        with (
+            StreamDriver(models, SessionOptions()) as speaker,
+            StreamDriver(models, SessionOptions()) as silent,
+        ):
             steward = Steward(overload, Load(), lambda: [speaker, silent], look_seconds=1.0)
 
             async def look_after(loud: bool) -> None:
@@ -105,7 +108,10 @@ async def test_who_says_nothing_more_asks_for_nothing_and_says_nothing_of_the_ot
     overload = Overload(10.0)
     async with running_models() as models:
         models.asr.pace = 0.6
-        with Pump(models, SessionOptions()) as speaker, Pump(models, SessionOptions()) as gone:
+        with (
+            StreamDriver(models, SessionOptions()) as speaker,
+            StreamDriver(models, SessionOptions()) as gone,
+        ):
             pumps = [speaker, gone]
             steward = Steward(overload, Load(), lambda: pumps, look_seconds=1.0)
             for pump in pumps:

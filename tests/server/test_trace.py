@@ -21,8 +21,15 @@ from asr.recognizer import Hypothesis, RecognitionRequest
 from audio.clip import Clip
 from batching.batcher import BatchedItem
 from server.trace import SessionTrace, Tracer
-from stream.events import Cleared, Closed, Failed, Final, SpeechStarted, SpeechStopped
-from stream.utterance import Kind
+from streaming.events import (
+    AudioCleared,
+    FinalTranscript,
+    StreamClosed,
+    TranscriptionFailed,
+    UtteranceEnded,
+    UtteranceStarted,
+)
+from streaming.utterance import TaskKind
 from tests.server.running import ROOT, Client, dones, first_sentence, free_settings, serve
 from vad.segmenter import Reason
 
@@ -47,7 +54,7 @@ class Yard:
         return {span.name: span for span in self._memory.get_finished_spans()}
 
 
-def batch(kind: Kind) -> list[BatchedItem]:
+def batch(kind: TaskKind) -> list[BatchedItem]:
     return [BatchedItem(kind, 0.25, RecognitionRequest(CLIP, utterance="5f1c/1"))]
 
 
@@ -65,11 +72,11 @@ def seconds(span: ReadableSpan) -> float:
 def test_an_utterance_is_a_span_with_its_speech_its_wait_and_its_transcription() -> None:
     yard = Yard()
     session = yard.session()
-    session.told(SpeechStarted(1, 16_000))
-    session.told(SpeechStopped(1, 32_000, Reason.SILENCE))
-    yard.tracer.batch(batch(Kind.FINAL), 0.5)
-    session.told(Final(1, CLIP, Reason.SILENCE, Hypothesis("a secret")))
-    session.told(Closed(48_000, 16_000, 32_000, 0, 1))
+    session.told(UtteranceStarted(1, 16_000))
+    session.told(UtteranceEnded(1, 32_000, Reason.SILENCE))
+    yard.tracer.batch(batch(TaskKind.FINAL), 0.5)
+    session.told(FinalTranscript(1, CLIP, Reason.SILENCE, Hypothesis("a secret")))
+    session.told(StreamClosed(48_000, 16_000, 32_000, 0, 1))
     session.leave()
     spans = yard.spans()
     assert spans.keys() == {"session", "utterance", "speech", "queue", "transcription"}
@@ -92,23 +99,23 @@ def test_an_utterance_is_a_span_with_its_speech_its_wait_and_its_transcription()
 def test_partials_and_jobs_of_others_leave_no_spans() -> None:
     yard = Yard()
     session = yard.session()
-    session.told(SpeechStarted(1, 0))
-    yard.tracer.batch(batch(Kind.PARTIAL), 0.5)
-    yard.tracer.batch([BatchedItem(Kind.FINAL, 0.0, RecognitionRequest(CLIP, utterance="else/1"))], 0.5)
+    session.told(UtteranceStarted(1, 0))
+    yard.tracer.batch(batch(TaskKind.PARTIAL), 0.5)
+    yard.tracer.batch([BatchedItem(TaskKind.FINAL, 0.0, RecognitionRequest(CLIP, utterance="else/1"))], 0.5)
     assert yard.spans() == {}
 
 
 def test_an_utterance_that_failed_is_an_error_and_one_that_was_dropped_says_so() -> None:
     yard = Yard()
     session = yard.session()
-    session.told(SpeechStarted(1, 0))
-    session.told(SpeechStopped(1, 16_000, Reason.COMMIT))
-    session.told(Failed(1, 0, 16_000, "a secret"))
+    session.told(UtteranceStarted(1, 0))
+    session.told(UtteranceEnded(1, 16_000, Reason.COMMIT))
+    session.told(TranscriptionFailed(1, 0, 16_000, "a secret"))
     failed = yard.spans()["utterance"]
     assert not failed.status.is_ok
     assert "secret" not in failed.to_json()
-    session.told(SpeechStarted(2, 16_000))
-    session.told(Cleared(16_000, 32_000))
+    session.told(UtteranceStarted(2, 16_000))
+    session.told(AudioCleared(16_000, 32_000))
     dropped = yard.spans()["utterance"].attributes
     assert dropped is not None
     assert dropped["stt.cleared"] is True
@@ -117,7 +124,7 @@ def test_an_utterance_that_failed_is_an_error_and_one_that_was_dropped_says_so()
 def test_what_is_open_when_a_session_breaks_off_ends_with_it() -> None:
     yard = Yard()
     session = yard.session()
-    session.told(SpeechStarted(1, 0))
+    session.told(UtteranceStarted(1, 0))
     session.leave()
     spans = yard.spans()
     assert spans.keys() == {"session", "utterance", "speech"}

@@ -14,19 +14,19 @@ from asr.recognizer import Hypothesis, Word
 from audio.clip import Clip, ms_from_samples
 from server.preferences import OPTIONAL_EVENTS, Preferences
 from server.wire import Wire, base64_from_samples, with_audio
-from stream.events import (
-    Cleared,
-    Closed,
+from streaming.events import (
+    AudioCleared,
     Event,
-    Failed,
-    Final,
-    Lagging,
+    FinalTranscript,
+    LagReported,
     MarkerReached,
-    Partial,
-    SpeechStarted,
-    SpeechStopped,
+    PartialTranscript,
+    StreamClosed,
+    TranscriptionFailed,
+    UtteranceEnded,
+    UtteranceStarted,
 )
-from stream.options import SessionOptions
+from streaming.options import SessionOptions
 from vad.segmenter import Reason
 
 WIRE = Wire("5f1c")
@@ -35,9 +35,9 @@ CURIOUS = QUIET.merged({"events": "all"})
 CLIP = Clip(np.zeros(1600, np.float32), start=16_000)
 
 
-def final(text: str = "good morning", number: int = 2) -> Final:
+def final(text: str = "good morning", number: int = 2) -> FinalTranscript:
     words = (Word("good", 16_000, 16_800, 0.5), Word("morning", 16_800, 17_600))
-    return Final(number, CLIP, Reason.SILENCE, Hypothesis(text, words, "en", 0.9))
+    return FinalTranscript(number, CLIP, Reason.SILENCE, Hypothesis(text, words, "en", 0.9))
 
 
 def told(event: Event, preferences: Preferences = CURIOUS) -> dict[str, Any]:
@@ -48,11 +48,11 @@ def told(event: Event, preferences: Preferences = CURIOUS) -> dict[str, Any]:
 
 EXAMPLES: list[tuple[Event, dict[str, Any]]] = [
     (
-        SpeechStarted(2, 51_360),
+        UtteranceStarted(2, 51_360),
         {"type": "input_audio_buffer.speech_started", "item_id": "item_5f1c_2", "audio_start_ms": 3210},
     ),
     (
-        SpeechStopped(2, 65_536, Reason.SILENCE),
+        UtteranceEnded(2, 65_536, Reason.SILENCE),
         {
             "type": "input_audio_buffer.speech_stopped",
             "item_id": "item_5f1c_2",
@@ -61,7 +61,7 @@ EXAMPLES: list[tuple[Event, dict[str, Any]]] = [
         },
     ),
     (
-        Partial(2, 51_360, "good mourn", 4),
+        PartialTranscript(2, 51_360, "good mourn", 4),
         {
             "type": "transcript.partial",
             "item_id": "item_5f1c_2",
@@ -93,12 +93,12 @@ EXAMPLES: list[tuple[Event, dict[str, Any]]] = [
         },
     ),
     (
-        Cleared(51_360, 61_600),
+        AudioCleared(51_360, 61_600),
         {"type": "input_audio_buffer.cleared", "start_ms": 3210, "dropped_ms": 640},
     ),
     (MarkerReached("question-7"), {"type": "marker", "id": "question-7"}),
     (
-        Closed(979_200, 557_056, 411_904, 10_240, 12),
+        StreamClosed(979_200, 557_056, 411_904, 10_240, 12),
         {
             "type": "session.closed",
             "received_ms": 61200,
@@ -108,7 +108,7 @@ EXAMPLES: list[tuple[Event, dict[str, Any]]] = [
             "segments": 12,
         },
     ),
-    (Lagging(1200), {"type": "server.lag", "lag_ms": 1200}),
+    (LagReported(1200), {"type": "server.lag", "lag_ms": 1200}),
 ]
 
 
@@ -118,7 +118,7 @@ def test_an_event_is_told_with_the_documented_fields(event: Event, message: dict
 
 
 def test_a_failure_stands_in_the_place_of_its_final() -> None:
-    message = told(Failed(2, 16_000, 17_600, "ModelDied: twice"), QUIET)
+    message = told(TranscriptionFailed(2, 16_000, 17_600, "ModelDied: twice"), QUIET)
     assert message["type"] == "error"
     assert message["item_id"] == "item_5f1c_2"
     assert (message["start_ms"], message["end_ms"]) == (1000, 1100)
@@ -131,7 +131,7 @@ def test_a_failure_stands_in_the_place_of_its_final() -> None:
 @pytest.mark.parametrize("event", [event for event, _ in EXAMPLES], ids=lambda event: type(event).__name__)
 def test_who_has_asked_for_nothing_hears_of_finals_and_of_what_it_asked(event: Event) -> None:
     heard = WIRE.message_of(event, QUIET) is not None
-    assert heard == isinstance(event, Final | MarkerReached)
+    assert heard == isinstance(event, FinalTranscript | MarkerReached)
 
 
 @pytest.mark.parametrize("type_", sorted(OPTIONAL_EVENTS - {"session.created"}))
@@ -191,13 +191,13 @@ samples = st.integers(0, 10**12)
 
 @given(speech=samples, non_speech=samples, dropped=samples)
 def test_the_sums_at_the_end_add_up_in_milliseconds_too(speech: int, non_speech: int, dropped: int) -> None:
-    message = told(Closed(speech + non_speech + dropped, speech, non_speech, dropped, 1))
+    message = told(StreamClosed(speech + non_speech + dropped, speech, non_speech, dropped, 1))
     parts = [message["speech_ms"], message["non_speech_ms"], message["dropped_ms"]]
     assert sum(parts) == message["received_ms"] == ms_from_samples(speech + non_speech + dropped)
     for part, exact in zip(parts, (speech, non_speech, dropped), strict=True):
         assert part >= 0
         assert abs(part - exact / 16) <= 1.5
-    assert message["dropped_ms"] == told(Cleared(0, dropped))["dropped_ms"]
+    assert message["dropped_ms"] == told(AudioCleared(0, dropped))["dropped_ms"]
 
 
 def test_a_message_that_was_kept_without_its_sound_is_whole_again_to_the_letter() -> None:

@@ -10,10 +10,10 @@ import numpy as np
 from asr.hallucination_filter import FilterThresholds
 from asr.recognizer import Hypothesis, RecognitionRequest
 from audio.clip import HOP, Clip, Samples
-from stream.events import Event, Partial
-from stream.options import SessionOptions
-from stream.session import Session
-from stream.utterance import Job
+from streaming.events import Event, PartialTranscript
+from streaming.options import SessionOptions
+from streaming.session import Session
+from streaming.utterance import RecognitionTask
 from vad.detector_input import DetectorInput
 from vad.segmenter import Reason
 
@@ -64,7 +64,7 @@ class Slow:
         self.events: list[Event] = []
         self._chance = random.Random(seed)
         self._hops: deque[Samples] = deque()
-        self._jobs: list[Job] = []
+        self._jobs: list[RecognitionTask] = []
 
     def answer_some(self) -> None:
         while self._chance.random() < 0.5:
@@ -127,7 +127,7 @@ def play(
 
 def lasting(events: Sequence[Event]) -> list[list[Event]]:
     """What may not depend on timing: events of each kind, in order. Partials may be shed: left out."""
-    kinds = sorted({type(event).__name__ for event in events if not isinstance(event, Partial)})
+    kinds = sorted({type(event).__name__ for event in events if not isinstance(event, PartialTranscript)})
     return [[event for event in events if type(event).__name__ == kind] for kind in kinds]
 
 

@@ -31,12 +31,20 @@ from stream.entry import (
     told,
     unpacked,
 )
-from stream.events import Cleared, Failed, Final, Lagging, MarkerReached, Noted, Partial
-from stream.options import SessionOptions
 from stream.record import records
-from stream.session import Session
-from stream.snapshot import save
-from stream.utterance import Conclusion
+from streaming.events import (
+    AudioCleared,
+    FinalTranscript,
+    LagReported,
+    MarkerReached,
+    NoteReached,
+    PartialTranscript,
+    TranscriptionFailed,
+)
+from streaming.options import SessionOptions
+from streaming.session import Session
+from streaming.snapshot import save
+from streaming.utterance import RecordedResult
 from tests.stream.little import hear, sound
 from vad.segmenter import Reason
 
@@ -68,8 +76,8 @@ def midway() -> Session:
         CameBack(),
         Ended(Reason.DISCONNECT),
         Told(None, [{"type": "error", "seq": 3}]),
-        Told("Final", [{"seq": 1}], 7, Conclusion(TEXT, "rate"), sound=(3, 9)),
-        Told("Final", [], 7, "it failed"),
+        Told("FinalTranscript", [{"seq": 1}], 7, RecordedResult(TEXT, "rate"), sound=(3, 9)),
+        Told("FinalTranscript", [], 7, "it failed"),
         Told(None, [{"text": "good m"}], 2, stable="good"),
     ],
 )
@@ -148,28 +156,32 @@ def test_neighbouring_sound_is_one_entry_and_the_same_sound() -> None:
 
 
 def test_the_sound_of_a_final_is_told_by_its_place_alone() -> None:
-    final = Final(3, Clip(np.zeros(160, np.float32), 320), Reason.SILENCE, TEXT, None)
+    final = FinalTranscript(3, Clip(np.zeros(160, np.float32), 320), Reason.SILENCE, TEXT, None)
     message = {"type": "response.audio_transcript.done", "audio": "AAAA", "seq": 4}
     entry = told(final, [message])
-    assert entry == Told("Final", [{**message, "audio": None}], 3, Conclusion(TEXT, None), sound=(320, 480))
+    assert entry == Told(
+        "FinalTranscript", [{**message, "audio": None}], 3, RecordedResult(TEXT, None), sound=(320, 480)
+    )
     assert told(final, []).sound is None
 
 
 def test_a_failure_is_told_in_the_place_of_a_final() -> None:
-    assert told(Failed(3, 0, 10, "broken"), []) == Told("Final", [], 3, "broken")
+    assert told(TranscriptionFailed(3, 0, 10, "broken"), []) == Told("FinalTranscript", [], 3, "broken")
 
 
 def test_of_a_partial_the_stable_words_count_and_it_is_not_told_again() -> None:
-    assert told(Partial(3, 0, "good mourning", 4), [{"seq": 1}]) == Told(None, [{"seq": 1}], 3, stable="good")
+    assert told(PartialTranscript(3, 0, "good mourning", 4), [{"seq": 1}]) == Told(
+        None, [{"seq": 1}], 3, stable="good"
+    )
 
 
-@pytest.mark.parametrize("event", [Cleared(3, 4), MarkerReached("m")])
-def test_other_events_are_counted_by_their_kind(event: Cleared | MarkerReached) -> None:
+@pytest.mark.parametrize("event", [AudioCleared(3, 4), MarkerReached("m")])
+def test_other_events_are_counted_by_their_kind(event: AudioCleared | MarkerReached) -> None:
     assert told(event, []).kind == type(event).__name__
 
 
-@pytest.mark.parametrize("event", [Lagging(100), Noted("n", 3)])
-def test_what_hangs_on_time_is_not_counted(event: Lagging | Noted) -> None:
+@pytest.mark.parametrize("event", [LagReported(100), NoteReached("n", 3)])
+def test_what_hangs_on_time_is_not_counted(event: LagReported | NoteReached) -> None:
     assert told(event, []).kind is None
 
 

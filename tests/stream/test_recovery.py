@@ -6,16 +6,16 @@ import pytest
 from asr.recognizer import Hypothesis
 from audio.clip import Clip, Samples
 from stream.entry import CameBack, Command, Ended, Entry, Opened, Refused, Sound, TakenUp, Told, encoded
-from stream.options import SessionOptions
 from stream.recovery import recover
-from stream.session import Session
-from stream.snapshot import save
-from stream.utterance import Conclusion
+from streaming.options import SessionOptions
+from streaming.session import Session
+from streaming.snapshot import save
+from streaming.utterance import RecordedResult
 from tests.stream.little import hear, sound
 from vad.segmenter import Reason
 
 FRESH = save(Session(SessionOptions()))
-TEXT = Conclusion(Hypothesis("good morning"), None)
+TEXT = RecordedResult(Hypothesis("good morning"), None)
 
 
 def file(*entries: Entry) -> bytes:

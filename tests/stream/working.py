@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from asr.recognizer import Hypothesis, RecognitionRequest
 from batching.batcher import Batcher
 from batching.worker import ThreadWorker
-from stream.models import Models, Probabilities
+from streaming.model_clients import ModelClients, Probabilities
 from tests.stream.little import detect, transcribe
 from vad.detector_input import DetectorInput
 
@@ -72,7 +72,7 @@ class HeldRecognizer(Recognizer):
 @asynccontextmanager
 async def models(
     recognizer: Recognizer | None = None, detector: Detector | None = None, incremental: bool = False
-) -> AsyncIterator[Models]:
+) -> AsyncIterator[ModelClients]:
     ears, reader = detector or Detector(), recognizer or Recognizer()
     vad_worker: ThreadWorker[Detector, DetectorInput, Probabilities] = ThreadWorker(
         lambda: ears, lambda ears, work: ears.step(work), name="vad"
@@ -85,4 +85,4 @@ async def models(
         Batcher(vad_worker, max_items=100, max_waiting=100, stateless=False) as vad,
         Batcher(asr_worker, max_items=16, max_waiting=100) as asr,
     ):
-        yield Models(Slots(), vad, asr, incremental)
+        yield ModelClients(Slots(), vad, asr, incremental)

@@ -1,0 +1,51 @@
+"""SessionOptions: what a client may choose for its stream."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from asr.hallucination_filter import FilterThresholds
+from asr.recognizer import TranscriptionOptions
+from audio.clip import SAMPLE_RATE, samples_from_ms
+from streaming.endpointing import EndpointPolicy, FixedSilence
+from vad.options import VadOptions
+
+PARTIAL_INTERVAL: Final = SAMPLE_RATE // 2
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """The choices in force from some sample of the stream on.
+
+    partials: transcribe what is being said while it is being said
+    partial_interval: samples of new speech between two partials of an utterance
+    bounded_partials: a partial hears the last seconds of a long utterance, not all of it
+    turn: how long a pause may last, judged by what the eager transcription has heard
+    eager: transcribe when a pause begins, so that the final is ready when the pause has become an endpoint;
+        a turn that goes by what was said has it done in any case
+    guards: what text is refused, as there is no speech under it
+    lag: tell how far recognition is behind
+    """
+
+    vad: VadOptions = field(default_factory=VadOptions)
+    asr: TranscriptionOptions = field(default_factory=TranscriptionOptions)
+    partials: bool = False
+    partial_interval: int = PARTIAL_INTERVAL
+    bounded_partials: bool = True
+    eager: bool = True
+    turn: EndpointPolicy = field(default_factory=FixedSilence)
+    guards: FilterThresholds = field(default_factory=FilterThresholds)
+    lag: bool = False
+
+    @property
+    def usual_silence(self) -> int:
+        """Samples that end an utterance unless the turn says otherwise."""
+        return samples_from_ms(self.vad.silence_ms)
+
+    @property
+    def earliest(self) -> int | None:
+        """Samples of a pause after which its text must be known; None where the text does not matter."""
+        return self.turn.earliest(self.usual_silence)
+
+    @property
+    def wants_eager(self) -> bool:
+        return self.eager or self.earliest is not None

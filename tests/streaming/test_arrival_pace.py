@@ -1,0 +1,63 @@
+"""The pace: how a stream's sound goes with the clock."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audio.clip import SAMPLE_RATE
+from streaming.arrival_pace import AHEAD_SECONDS, ArrivalPace
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def pace_after(elapsed: float, heard: float) -> ArrivalPace:
+    """So many seconds after its begin, with so many seconds of sound."""
+    clock = Clock()
+    pace = ArrivalPace(clock)
+    pace.hear(round(heard * SAMPLE_RATE))
+    clock.now += elapsed
+    return pace
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "heard", "ahead"),
+    [
+        (0, 4.9, False),
+        (0, 5.1, True),
+        (10, 15, False),
+        (10, 15.3, True),
+        (3600, 3604, False),
+        (3600, 0, False),
+    ],
+)
+def test_a_stream_is_ahead_with_more_sound_than_can_have_been_spoken(
+    elapsed: float, heard: float, ahead: bool
+) -> None:
+    assert pace_after(elapsed, heard).is_ahead is ahead
+
+
+@given(st.floats(0, 1e5), st.floats(0.99, 1.01), st.floats(0, AHEAD_SECONDS - 0.01))
+def test_no_microphone_is_ahead_however_long_it_runs(elapsed: float, drift: float, before: float) -> None:
+    assert not pace_after(elapsed, drift * elapsed + before).is_ahead
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "heard", "unjudged", "lag"),
+    [
+        (10, 10, 0, 0),
+        (10, 10, 2, 2),  # spoken in real time: all that waits is late
+        (10, 12, 2, 0),  # judged up to now, and ahead
+        (10, 11, 2, 1),
+        (60, 10, 0.5, 0.5),  # it was silent before: no more is late than waits
+    ],
+)
+def test_the_lag_is_what_waits_of_what_was_spoken(
+    elapsed: float, heard: float, unjudged: float, lag: float
+) -> None:
+    assert pace_after(elapsed, heard).lag(round(unjudged * SAMPLE_RATE)) == pytest.approx(lag)

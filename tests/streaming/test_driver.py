@@ -1,0 +1,801 @@
+"""The pump: a session at work on real batchers, with little models."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asr.recognizer import Hypothesis, RecognitionRequest
+from audio.clip import Clip, Samples
+from batching.batcher import BULK, BatchedItem, Batcher
+from batching.errors import ModelDied
+from batching.worker import ThreadWorker
+from streaming.degradation import Degradation
+from streaming.driver import MAX_UNJUDGED, UNREAD_SECONDS, StreamDriver
+from streaming.endpointing import AdaptiveSilence
+from streaming.errors import DetectorFailed, EventsUnread, Overloaded, StreamBroken
+from streaming.event_queue import MAX_EVENTS
+from streaming.events import (
+    Event,
+    FinalTranscript,
+    LagReported,
+    PartialTranscript,
+    StreamClosed,
+    TranscriptionFailed,
+    UtteranceEnded,
+    UtteranceStarted,
+)
+from streaming.model_clients import ModelClients, Probabilities, TaskOutcome
+from streaming.options import SessionOptions
+from streaming.session import Session
+from streaming.snapshot import RestorePoint, Snapshot, save
+from streaming.utterance import RecordedResult, TaskKind
+from tests.stream.little import FEW_GUARDS, detect, flat, hear, sound, transcribe
+from tests.stream.working import Detector, Recognizer
+from tests.stream.working import models as working
+from vad.detector_input import DetectorInput, DetectorState
+from vad.segmenter import Reason
+
+SECOND = 16_000
+Detect = Callable[[object, list[DetectorInput]], list[Probabilities]]
+Transcribe = Callable[[object, Sequence[RecognitionRequest]], list[Hypothesis]]
+
+
+class CountingSlots:
+    """Numbers, and how many of them are lent."""
+
+    def __init__(self) -> None:
+        self.lent = 0
+        self._next = 0
+
+    def open(self) -> int:
+        self.lent += 1
+        self._next += 1
+        return self._next
+
+    def close(self, slot: int, /) -> None:
+        self.lent -= 1
+
+
+@asynccontextmanager
+async def models(
+    detect: Detect = detect,
+    transcribe: Transcribe = transcribe,
+    waiting: int = 100,
+    observe: Callable[[Sequence[BatchedItem]], None] = lambda batch: None,
+) -> AsyncIterator[ModelClients]:
+    vad_worker = ThreadWorker(lambda: None, detect, name="vad")
+    asr_worker = ThreadWorker(lambda: None, transcribe, name="asr")
+    await vad_worker.start()
+    await asr_worker.start()
+    async with (
+        Batcher(vad_worker, max_items=100, max_waiting=100, stateless=False) as vad,
+        Batcher(asr_worker, max_items=8, max_waiting=waiting, observe=observe) as asr,
+    ):
+        yield ModelClients(CountingSlots(), vad, asr)
+
+
+async def pour(pump: StreamDriver, samples: Samples, chunk: int = 1600) -> None:
+    for start in range(0, len(samples), chunk):
+        await pump.room()
+        pump.receive_audio(Clip(samples[start : start + chunk], start))
+
+
+async def events_of(pump: StreamDriver) -> list[Event]:
+    return [event async for event in pump.events()]
+
+
+TALK = sound((False, SECOND), (True, SECOND), (False, SECOND), (True, SECOND), (False, SECOND))
+
+
+async def test_a_stream_gives_its_finals_and_ends() -> None:
+    async with models() as shared:
+        with StreamDriver(shared, SessionOptions(partials=True)) as pump:
+            await pour(pump, TALK)
+            pump.end(Reason.END_OF_STREAM)
+            events = await events_of(pump)
+    assert sum(isinstance(event, FinalTranscript) for event in events) == 2
+    assert isinstance(events[-1], StreamClosed)
+    assert events[-1].received == len(TALK)
+
+
+async def test_what_became_of_the_sound_is_told_once_however_the_stream_ends() -> None:
+    for ends in (True, False):
+        accounts: list[StreamClosed] = []
+        async with models() as shared:
+            with StreamDriver(replace(shared, account=accounts.append), SessionOptions()) as pump:
+                await pour(pump, TALK)
+                if ends:
+                    pump.end(Reason.END_OF_STREAM)
+                    await events_of(pump)
+        (closed,) = accounts
+        assert closed.received == len(TALK) == closed.speech + closed.non_speech + closed.dropped
+        assert (closed.dropped == 0) is ends
+
+
+async def test_one_that_goes_on_elsewhere_is_accounted_for_there() -> None:
+    accounts: list[StreamClosed] = []
+    async with models() as shared:
+        with StreamDriver(replace(shared, account=accounts.append), SessionOptions()) as pump:
+            await pour(pump, TALK)
+            pump.handed_over = True
+    assert accounts == []
+
+
+async def test_of_an_utterance_of_which_the_model_died_only_the_final_is_tried_again() -> None:
+    heard: list[bool] = []
+
+    def die(recognizer: object, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
+        heard.extend(request.partial for request in requests)
+        raise ModelDied("it died")
+
+    options = SessionOptions(partials=True, eager=False)
+    async with models(transcribe=die) as shared:
+        with StreamDriver(shared, options) as pump:
+            await pour(pump, sound((False, SECOND), (True, 4 * SECOND), (False, SECOND)), chunk=512)
+            while not heard:
+                await asyncio.sleep(0)
+            pump.end(Reason.END_OF_STREAM)
+            events = await events_of(pump)
+    assert heard.count(True) <= 2  # the first, and one that was under way
+    assert heard.count(False) == ModelDied.tries
+    assert [event.message for event in events if isinstance(event, TranscriptionFailed)] == [
+        "ModelDied: it died"
+    ]
+
+
+async def test_streams_do_not_mix() -> None:
+    async with models() as shared:
+
+        async def run(seconds: int) -> list[str]:
+            with StreamDriver(shared, SessionOptions()) as pump:
+                await pour(pump, sound((False, SECOND), (True, seconds * SECOND), (False, SECOND)))
+                pump.end(Reason.END_OF_STREAM)
+                return [e.hypothesis.text for e in await events_of(pump) if isinstance(e, FinalTranscript)]
+
+        alone = [await run(seconds) for seconds in (1, 2, 3)]
+        assert await asyncio.gather(*(run(seconds) for seconds in (1, 2, 3))) == alone
+        assert len({text for texts in alone for text in texts}) == 3
+
+
+async def test_the_slot_is_given_back_and_what_waits_is_cancelled_when_the_pump_is_left() -> None:
+    gate = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def held(recognizer: object, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
+        asyncio.run_coroutine_threadsafe(gate.wait(), loop).result()
+        return transcribe(recognizer, requests)
+
+    async with models(transcribe=held) as shared:
+        with (
+            StreamDriver(shared, SessionOptions()) as first,
+            StreamDriver(shared, SessionOptions()) as second,
+        ):
+            for pump in (first, second):
+                await pour(pump, TALK)
+                pump.end(Reason.DISCONNECT)
+            while len(shared.asr) < 2:
+                await asyncio.sleep(0.001)
+            assert shared.slots.lent == 2  # type: ignore[attr-defined]
+        assert shared.slots.lent == 0  # type: ignore[attr-defined]
+        assert len(shared.asr) == 0
+        gate.set()
+
+
+async def test_audio_is_held_back_while_too_much_of_it_waits_for_the_detector() -> None:
+    async with models() as shared:
+        with StreamDriver(shared, SessionOptions()) as pump:
+            pump.receive_audio(Clip(sound((False, MAX_UNJUDGED + SECOND))))
+            assert not pump.has_room
+            await pump.room()
+            assert pump.session.unjudged < MAX_UNJUDGED
+
+
+async def test_a_broken_detector_ends_the_stream_loudly() -> None:
+    def broken(detector: object, work: list[DetectorInput]) -> list[Probabilities]:
+        raise RuntimeError("out of memory")
+
+    async with models(detect=broken) as shared:
+        with StreamDriver(shared, SessionOptions()) as pump:
+            await pour(pump, TALK)
+            with pytest.raises(DetectorFailed):
+                await events_of(pump)
+
+
+async def test_a_fault_of_ours_in_the_middle_of_a_stream_ends_it_loudly() -> None:
+    def wrong(detector: object, work: list[DetectorInput]) -> list[Probabilities]:
+        return [np.zeros((1, 2), np.float32) for _ in work]  # lists in the place of numbers
+
+    async with models(detect=wrong) as shared:
+        with StreamDriver(shared, SessionOptions()) as pump:
+            await pour(pump, TALK)
+            with pytest.raises(StreamBroken) as broken:
+                await events_of(pump)
+            assert isinstance(broken.value.__cause__, TypeError)
+
+
+async def test_a_final_that_was_begun_ahead_is_tried_again_where_the_model_dies_of_it() -> None:
+    gate, loop = asyncio.Event(), asyncio.get_running_loop()
+    calls: list[int] = []
+
+    def dying(recognizer: object, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
+        calls.append(len(requests))
+        if len(calls) == 1:
+            asyncio.run_coroutine_threadsafe(gate.wait(), loop).result()
+            raise ModelDied("killed")
+        return transcribe(recognizer, requests)
+
+    speech = sound((True, SECOND), (False, SECOND // 8), (False, 7 * SECOND))
+    async with models(transcribe=dying) as shared:
+        with StreamDriver(shared, SessionOptions()) as pump:
+            pump.receive_audio(Clip(speech[: SECOND + SECOND // 8], 0))
+            while not calls:  # the pause has begun, and so has the eager final
+                await asyncio.sleep(0.001)
+            pump.receive_audio(Clip(speech[SECOND + SECOND // 8 :], SECOND + SECOND // 8))  # as a file comes
+            await judged_up_to(pump, len(speech) - 512)
+            gate.set()
+            pump.end(Reason.END_OF_STREAM)
+            events = await events_of(pump)
+    assert [
+        type(event).__name__ for event in events if isinstance(event, FinalTranscript | TranscriptionFailed)
+    ] == ["FinalTranscript"]
+
+
+async def judged_up_to(pump: StreamDriver, sample: int) -> None:
+    while pump.session.judged < sample:
+        await asyncio.sleep(0.001)
+
+
+async def test_a_broken_recognizer_is_told_for_each_utterance() -> None:
+    def broken(recognizer: object, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
+        raise RuntimeError("out of memory")
+
+    async with models(transcribe=broken) as shared:
+        with StreamDriver(shared, SessionOptions()) as pump:
+            await pour(pump, TALK)
+            pump.end(Reason.END_OF_STREAM)
+            events = await events_of(pump)
+    failed = [event for event in events if isinstance(event, TranscriptionFailed)]
+    assert [event.utterance for event in failed] == [1, 2]
+    assert "out of memory" in failed[0].message
+
+
+async def test_with_no_place_in_the_queue_partials_and_eager_finals_are_shed_and_finals_are_not() -> None:
+    async with models(waiting=0) as shared:
+        with StreamDriver(shared, SessionOptions(partials=True)) as pump:
+            await pour(pump, TALK)
+            pump.end(Reason.END_OF_STREAM)
+            events = await events_of(pump)
+    assert not any(isinstance(event, PartialTranscript) for event in events)
+    assert sum(isinstance(event, FinalTranscript) for event in events) == 2
+
+
+async def test_an_unsent_partial_is_replaced_by_the_next_one() -> None:
+    async with models() as shared:
+        with StreamDriver(shared, SessionOptions(partials=True)) as pump:
+            await pour(pump, sound((True, 10 * SECOND)), chunk=8_000)
+            while pump.session.unjudged >= 512:
+                await asyncio.sleep(0.001)
+            pump.end(Reason.END_OF_STREAM)
+            events = await events_of(pump)
+    assert sum(isinstance(event, PartialTranscript) for event in events) <= 1
+    assert sum(isinstance(event, FinalTranscript) for event in events) == 1
+
+
+async def test_a_cancelled_listener_misses_nothing() -> None:
+    async with models() as shared:
+        with StreamDriver(shared, SessionOptions()) as pump:
+            listener = asyncio.create_task(events_of(pump))
+            await asyncio.sleep(0)
+            listener.cancel()
+            await asyncio.gather(listener, return_exceptions=True)
+            await pour(pump, TALK)
+            pump.end(Reason.END_OF_STREAM)
+            assert sum(isinstance(event, FinalTranscript) for event in await events_of(pump)) == 2
+
+
+class HeldRecognizer:
+    """Answers once its gate is open; remembers how long the clips were, batch by batch."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[float]] = []
+        self._loop = asyncio.get_running_loop()
+        self._gate = asyncio.Event()
+
+    def open(self) -> None:
+        self._gate.set()
+
+    def transcribe(self, recognizer: object, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
+        self.batches.append([request.clip.seconds for request in requests])
+        asyncio.run_coroutine_threadsafe(self._gate.wait(), self._loop).result()
+        return transcribe(recognizer, requests)
+
+
+async def judged(pump: StreamDriver, samples: Samples) -> None:
+    """Pours sound in and waits until the detector has spoken about all of it."""
+    for start in range(0, len(samples), 1600):
+        pump.receive_audio(Clip(samples[start : start + 1600], pump.session.received))
+    while pump.session.unjudged >= 512:
+        await asyncio.sleep(0.001)
+
+
+async def test_a_waiting_partial_is_replaced_by_a_newer_one_and_a_running_one_is_left_alone() -> None:
+    held = HeldRecognizer()
+    async with models(transcribe=held.transcribe) as shared:
+        with (
+            StreamDriver(shared, SessionOptions(partials=True)) as other,
+            StreamDriver(shared, SessionOptions(partials=True)) as pump,
+        ):
+            await judged(other, sound((True, SECOND)))
+            while not held.batches:
+                await asyncio.sleep(0.001)
+            await judged(pump, sound((True, 4 * SECOND)))
+            assert len(shared.asr) == 1
+            held.open()
+            while len(held.batches) < 2:
+                await asyncio.sleep(0.001)
+            assert held.batches[1][0] > 3.5
+
+
+async def test_a_waiting_eager_final_is_dropped_when_speech_goes_on() -> None:
+    held = HeldRecognizer()
+    async with models(transcribe=held.transcribe) as shared:
+        with (
+            StreamDriver(shared, SessionOptions(partials=True)) as other,
+            StreamDriver(shared, SessionOptions()) as pump,
+        ):
+            await judged(other, sound((True, SECOND)))
+            while not held.batches:
+                await asyncio.sleep(0.001)
+            await judged(pump, sound((True, SECOND), (False, 3_000)))
+            assert len(shared.asr) == 1
+            await judged(pump, sound((True, SECOND)))
+            assert len(shared.asr) == 0
+            held.open()
+
+
+async def test_a_pump_that_was_left_asks_the_models_nothing_more() -> None:
+    async with models() as shared:
+        with StreamDriver(shared, SessionOptions()) as pump:
+            pump.receive_audio(Clip(TALK))
+        await shared.vad.submit(DetectorInput(99, sound((True, 512)).reshape(1, 512)))
+        assert (shared.vad.items, shared.asr.items) == (2, 0)
+
+
+async def test_finals_for_which_nobody_waits_go_behind_all_live_work() -> None:
+    gate, order = asyncio.Event(), list[str]()
+    loop = asyncio.get_running_loop()
+
+    def held(recognizer: object, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
+        asyncio.run_coroutine_threadsafe(gate.wait(), loop).result()
+        order.extend(request.utterance.partition("/")[0] for request in requests)
+        return transcribe(recognizer, requests)
+
+    async with models(transcribe=held) as shared:
+        with (
+            StreamDriver(shared, SessionOptions(eager=False), "first") as first,
+            StreamDriver(replace(shared, bulk=True), SessionOptions(eager=False), "file") as file,
+            StreamDriver(shared, SessionOptions(eager=False), "live") as live,
+        ):
+            for place, pump in enumerate((first, file, live)):
+                await pour(pump, sound((True, SECOND)))
+                pump.end(Reason.END_OF_STREAM)
+                while shared.asr.items + len(shared.asr) <= place:
+                    await asyncio.sleep(0.001)
+            gate.set()
+            for pump in (first, file, live):
+                assert sum(isinstance(event, FinalTranscript) for event in await events_of(pump)) == 1
+    assert order == ["first", "live", "file"]
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def priorities_of(seconds: int, spoken_in: float) -> set[int]:
+    """Of the jobs of a stream whose sound came within so many seconds of the clock."""
+    taken: list[BatchedItem] = []
+    clock = Clock()
+    async with models(observe=taken.extend) as shared:
+        with StreamDriver(shared, SessionOptions(), clock=clock) as pump:
+            clock.now = spoken_in
+            await pour(pump, sound((False, SECOND), (True, (seconds - 2) * SECOND), (False, SECOND)))
+            pump.end(Reason.END_OF_STREAM)
+            await events_of(pump)
+    return {job.priority for job in taken}
+
+
+async def test_a_stream_that_is_ahead_of_the_clock_is_a_file_and_goes_behind_the_others() -> None:
+    assert await priorities_of(8, spoken_in=0.0) == {BULK}
+
+
+@pytest.mark.parametrize(("seconds", "spoken_in"), [(8, 8.0), (8, 7.9), (4, 0.0), (8, 100.0)])
+async def test_one_that_is_spoken_meanwhile_or_was_recorded_just_before_is_live(
+    seconds: int, spoken_in: float
+) -> None:
+    assert await priorities_of(seconds, spoken_in) <= {TaskKind.FINAL, TaskKind.EAGER}
+
+
+async def test_a_file_that_has_waited_too_long_behind_the_others_has_its_turn_among_them() -> None:
+    gate = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def held(recognizer: object, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
+        asyncio.run_coroutine_threadsafe(gate.wait(), loop).result()
+        return transcribe(recognizer, requests)
+
+    taken: list[BatchedItem] = []
+    async with models(transcribe=held, observe=taken.extend) as shared:
+        busy = asyncio.create_task(shared.asr.submit(RecognitionRequest(Clip(TALK, 0))))
+        with StreamDriver(shared, SessionOptions(eager=False), clock=lambda: 0.0, stall_seconds=0.01) as pump:
+            pump.receive_audio(Clip(sound((True, 100 * SECOND)), 0))
+            while pump.session.unjudged > SECOND:
+                await asyncio.sleep(0.001)
+            waiting = len(shared.asr)
+            with pytest.raises(Overloaded):  # as nothing moved after that either
+                await pump.room()
+            gate.set()
+            pump.end(Reason.END_OF_STREAM)
+            await events_of(pump)
+        await busy
+    assert [job.priority for job in taken[1:]][:waiting] == [TaskKind.FINAL] * waiting
+
+
+async def fates_of(sheds: frozenset[TaskKind], options: SessionOptions) -> tuple[set[TaskKind], list[Event]]:
+    """Which jobs were done, and what came of it."""
+    done: set[TaskKind] = set()
+
+    def tally(kind: TaskKind, fate: TaskOutcome) -> None:
+        if fate is TaskOutcome.DONE:
+            done.add(kind)
+
+    async with models() as shared:
+        relieved = replace(shared, tally=tally, relief=lambda: Degradation(sheds=sheds))
+        with StreamDriver(relieved, options) as pump:
+            await pour(pump, TALK)
+            pump.end(Reason.END_OF_STREAM)
+            return done, await events_of(pump)
+
+
+async def test_finals_do_not_depend_on_what_is_shed() -> None:
+    options = SessionOptions(partials=True)
+    _, whole = await fates_of(frozenset(), options)
+    done, without = await fates_of(frozenset({TaskKind.PARTIAL, TaskKind.EAGER}), options)
+    assert done == {TaskKind.FINAL}
+    assert not any(isinstance(event, PartialTranscript) for event in without)
+    finals = [
+        [e.hypothesis.text for e in events if isinstance(e, FinalTranscript)] for events in (whole, without)
+    ]
+    assert finals[0] == finals[1] != []
+
+
+async def test_an_eager_text_that_decides_where_the_utterance_ends_is_not_shed() -> None:
+    done, _ = await fates_of(frozenset({TaskKind.EAGER}), SessionOptions(turn=AdaptiveSilence()))
+    assert TaskKind.EAGER in done
+
+
+def held_pump(options: SessionOptions, clock: Clock) -> StreamDriver:
+    """Of models that nobody runs."""
+    vad: Batcher[DetectorInput, Probabilities] = Batcher(
+        ThreadWorker(lambda: None, detect, name="vad"), max_items=9, max_waiting=9, stateless=False
+    )
+    asr = Batcher(ThreadWorker(lambda: None, transcribe, name="asr"), max_items=9, max_waiting=9)
+    return StreamDriver(ModelClients(CountingSlots(), vad, asr), options, clock=clock)
+
+
+async def test_the_detector_is_behind_by_what_was_spoken_and_waits() -> None:
+    clock = Clock()
+    with held_pump(SessionOptions(), clock) as pump:
+        assert pump.lag == 0
+        clock.now = 10.0  # a client that says nothing yet is no lag
+        assert pump.lag == 0
+        pump.receive_audio(Clip(TALK[:SECOND], 0))
+        assert pump.lag == 1.0
+
+
+async def test_what_came_before_it_can_have_been_spoken_is_no_lag() -> None:
+    clock = Clock()
+    with held_pump(SessionOptions(), clock) as pump:
+        pump.receive_audio(Clip(TALK, 0))
+        assert pump.lag == 0
+        clock.now = 0.5
+        assert pump.lag == 0.5
+
+
+async def test_the_lag_is_told_to_who_asked_and_the_newest_replaces_what_was_not_sent() -> None:
+    with held_pump(SessionOptions(lag=True), Clock()) as asked, held_pump(SessionOptions(), Clock()) as other:
+        for pump in (asked, other):
+            for lag_ms in (100, 1000, 1100, 2000, 0):
+                pump.tell_lag(lag_ms)
+        assert await anext(asked.events()) == LagReported(0)
+        asked.tell_lag(3000)
+        assert await anext(asked.events()) == LagReported(3000)
+        other.end(Reason.END_OF_STREAM)
+        assert [type(event) for event in await events_of(other)] == [StreamClosed]
+
+
+async def test_a_client_that_takes_too_few_events_for_too_long_is_not_waited_for() -> None:
+    clock = Clock()
+    with held_pump(SessionOptions(), clock) as pump:
+        events = pump.events()
+        for number in range(MAX_EVENTS + 10):
+            pump.mark(str(number))
+        assert not pump.has_room
+        waiting = asyncio.create_task(pump.room())
+        await asyncio.sleep(0)
+        clock.now += UNREAD_SECONDS + 1
+        await anext(events)
+        with pytest.raises(EventsUnread, match="1009 events"):
+            await waiting
+
+
+async def test_one_that_takes_them_makes_room() -> None:
+    with held_pump(SessionOptions(), Clock()) as pump:
+        events = pump.events()
+        for number in range(MAX_EVENTS):
+            pump.mark(str(number))
+        waiting = asyncio.create_task(pump.room())
+        await asyncio.sleep(0)
+        await anext(events)
+        await waiting
+        assert pump.has_room
+
+
+# Saved, and gone on with
+
+
+class CountingDetector(Detector):
+    """Hears speech in every other stretch of loud sound only: it must remember how many there were."""
+
+    def __init__(self) -> None:
+        self._memory: dict[int, tuple[int, bool]] = {}  # stretches so far, and whether one is under way
+
+    def step(self, work: list[DetectorInput]) -> list[Probabilities]:
+        return [self._judge(item) for item in work]
+
+    def _judge(self, item: DetectorInput) -> Probabilities:
+        count, was_loud = self._memory.get(item.slot, (0, False))
+        if item.memory is not None:
+            count, was_loud = int(item.memory[0]), bool(item.memory[1])
+        heard: list[float] = []
+        for probability in hear(item.hops) if len(item.hops) else ():
+            count += probability > 0.5 and not was_loud
+            was_loud = probability > 0.5
+            heard.append(probability if count % 2 else 0.02)
+        self._memory[item.slot] = count, was_loud
+        return np.array(heard if len(item.hops) else [count, was_loud], np.float32)
+
+
+@dataclass
+class Course:
+    """What a pump told, and where it was saved: after so many events and commands."""
+
+    events: list[Event] = field(default_factory=list)
+    commands: int = 0
+    saved: list[tuple[RestorePoint, int, int]] = field(default_factory=list)
+
+
+Command = tuple[int, str]  # at a sample
+PLAIN = SessionOptions(partials=True, guards=FEW_GUARDS)
+
+
+async def follow(
+    shared: ModelClients,
+    samples: Samples,
+    commands: Sequence[Command],
+    saves: Sequence[int] = (),
+    begun: RestorePoint | None = None,
+    options: SessionOptions = PLAIN,
+) -> Course:
+    """Plays a stream whose client reads along; begun: from there on. saves: samples after which it is asked
+    to be saved, while sound goes on coming."""
+    course = Course()
+    with StreamDriver(shared, options, begun=begun) as pump:
+
+        async def listen() -> None:
+            async for event in pump.events():
+                course.events.append(event)
+
+        def keep(snapshot: Snapshot, memory: DetectorState) -> None:
+            course.saved.append((RestorePoint(snapshot, memory), len(course.events), course.commands))
+
+        listening = asyncio.create_task(listen())
+        chance = random.Random(len(samples))
+        at = pump.session.received
+        due = sorted([*((place, "save") for place in saves), *commands], key=lambda each: each[0])
+        for place, what in [*due, (len(samples), "end")]:
+            while at < place:
+                end = min(place, at + chance.randint(1, 5_000))
+                pump.receive_audio(Clip(samples[at:end], at))
+                at = end
+                await asyncio.sleep(chance.choice((0, 0, 0.001)))
+            if what == "save":
+                pump.save(keep)
+            elif what == "commit":
+                pump.commit()
+            elif what == "clear":
+                pump.clear()
+            elif what == "mark":
+                pump.mark(str(place))
+            course.commands += what not in ("save", "end")
+        pump.end(Reason.END_OF_STREAM)
+        await listening
+    return course
+
+
+parts = st.lists(st.integers(1_000, 20_000), min_size=2, max_size=8)  # silence and speech, in turns
+places = st.lists(st.floats(0, 1), min_size=2, max_size=6)
+asked = st.lists(st.tuples(st.floats(0, 1), st.sampled_from(["commit", "clear", "mark"])), max_size=4)
+
+
+@settings(max_examples=25, deadline=None)
+@given(parts, asked, places)
+def test_what_follows_from_where_a_pump_was_saved_is_what_follows_without(
+    parts: list[int], asked: list[tuple[float, str]], places: list[float]
+) -> None:
+    samples = sound(*((n % 2 == 1, part) for n, part in enumerate(parts)))
+    commands = sorted((int(at * len(samples)), what) for at, what in asked)
+    saves = [int(at * len(samples)) for at in places]
+
+    async def check() -> None:
+        async with working(detector=CountingDetector()) as shared:
+            whole = await follow(shared, samples, commands)
+            course = await follow(shared, samples, commands, saves)
+            assert flat(course.events) == flat(whole.events)
+            for begun, told, said in course.saved:
+                rest = await follow(shared, samples, commands[said:], begun=begun)
+                assert flat(course.events[:told] + rest.events) == flat(whole.events)
+
+    asyncio.run(check())
+
+
+async def test_it_is_saved_only_once_its_client_has_taken_every_event() -> None:
+    saved: list[Snapshot] = []
+    async with models() as shared:
+        with StreamDriver(shared, SessionOptions()) as pump:
+            await judged(pump, TALK)
+            pump.save(lambda snapshot, memory: saved.append(snapshot))
+            await judged(pump, sound((False, SECOND)))
+            assert saved == []
+            listener = asyncio.create_task(events_of(pump))
+            while shared.asr.items < 2:
+                await asyncio.sleep(0.001)
+            await judged(pump, sound((False, SECOND)))
+            while not saved:
+                await judged(pump, sound((False, 512)))
+            pump.end(Reason.END_OF_STREAM)
+            await listener
+    assert len(saved) == 1  # once for each time of asking
+    assert saved[0].state.waiting == ()
+    assert saved[0].state.received > len(TALK)
+
+
+async def test_what_happens_while_the_detector_is_asked_is_told_before_it_is_saved() -> None:
+    saved: list[Snapshot] = []
+    async with models() as shared:
+        with StreamDriver(shared, SessionOptions(eager=False)) as pump:
+            events = pump.events()
+            pump.receive_audio(Clip(sound((True, SECOND)), 0))
+            assert isinstance(await anext(events), UtteranceStarted)
+            await judged(pump, sound((True, 512)))
+            waiting = asyncio.ensure_future(anext(events))
+            await asyncio.sleep(0)
+            pump.save(lambda snapshot, memory: saved.append(snapshot))
+            pump.receive_audio(Clip(sound((True, 512)), pump.session.received))
+            steps = shared.vad.items
+            pump.commit()
+            pump.mark("m")
+            while shared.vad.items <= steps + 1:  # that it was asked for its memory, and for the last hop
+                await asyncio.sleep(0.001)
+            assert isinstance(await waiting, UtteranceEnded)
+            assert saved == []  # the rest of the events is not taken
+
+
+async def test_a_command_that_waits_for_its_place_is_not_left_out_of_what_is_saved() -> None:
+    saved: list[Snapshot] = []
+    async with models() as shared:
+        with StreamDriver(shared, SessionOptions()) as pump:
+            listener = asyncio.create_task(events_of(pump))
+            await asyncio.sleep(0)
+            pump.receive_audio(Clip(sound((True, SECOND)), 0))
+            pump.commit()
+            pump.save(lambda snapshot, memory: saved.append(snapshot))
+            pump.receive_audio(Clip(sound((True, SECOND)), SECOND))
+            while not saved:
+                await asyncio.sleep(0.001)
+            pump.end(Reason.END_OF_STREAM)
+            await listener
+    assert saved[0].state.count >= 1
+    assert saved[0].state.ledger.segments == 1
+
+
+async def test_what_waited_for_the_models_is_done_though_nothing_more_comes_in() -> None:
+    """A snapshot may hold sound that was not judged, and closed segments without their finals."""
+    session = Session(replace(PLAIN, eager=False))
+    session.receive_audio(Clip(sound((True, SECOND), (False, SECOND)), 0))
+    session.receive_probs(hear(session.take_hops(100)))  # type: ignore[arg-type]
+    session.take_events()
+    more = Clip(sound((True, SECOND), (False, MAX_UNJUDGED)), session.received)
+    session.receive_audio(more)
+    snapshot = save(session)
+    assert len(snapshot.state.waiting) == 1
+    async with models() as shared:
+        with StreamDriver(shared, PLAIN, begun=RestorePoint(snapshot)) as pump:
+            await pump.room()
+            finals = 0
+            async for event in pump.events():
+                finals += isinstance(event, FinalTranscript)
+                if finals == 2:
+                    break
+
+
+async def recognised_again(concluded: bool) -> tuple[list[int], list[str], list[str]]:
+    """Batches for a stream that is played once more from its beginning, what it tells, and what it told."""
+    samples, recognizer = TALK, Recognizer()
+    beginning = RestorePoint(save(Session(PLAIN)))
+    async with working(Recognizer()) as shared:
+        whole = await follow(shared, samples, [])
+    finals = [event for event in whole.events if isinstance(event, FinalTranscript)]
+    told = {final.utterance: RecordedResult(final.hypothesis, final.guard) for final in finals}
+    async with working(recognizer) as shared:
+        begun = replace(beginning, concluded=told if concluded else {})
+        again = await follow(shared, samples, [], begun=begun)
+    return recognizer.batches, flat(again.events), flat(whole.events)
+
+
+async def test_a_final_that_was_told_is_not_recognised_again() -> None:
+    batches, again, before = await recognised_again(concluded=True)
+    assert batches == []
+    assert again == before
+
+
+async def test_one_that_was_not_told_is_recognised_though_no_extras_are() -> None:
+    batches, again, before = await recognised_again(concluded=False)
+    assert sum(batches) == 2
+    assert again == before
+
+
+async def test_once_it_has_caught_up_partials_come_again() -> None:
+    recognizer = Recognizer()
+    async with working(recognizer) as shared:
+        with StreamDriver(shared, PLAIN, begun=RestorePoint(save(Session(PLAIN)))) as pump:
+            await judged(pump, sound((True, 2 * SECOND)))
+            assert recognizer.batches == []
+            pump.catching_up = False
+            await judged(pump, sound((True, SECOND)))
+            while not recognizer.partials:
+                await asyncio.sleep(0.001)
+
+
+async def test_an_eager_text_that_decides_is_worked_out_once_more_while_it_catches_up() -> None:
+    options = replace(PLAIN, turn=AdaptiveSilence())
+    async with working() as shared:
+        whole = await follow(shared, TALK, [], options=options)
+    recognizer = Recognizer()
+    async with working(recognizer) as shared:
+        begun = RestorePoint(save(Session(options)))
+        again = await follow(shared, TALK, [], begun=begun, options=options)
+    assert flat(again.events) == flat(whole.events)
+    assert sum(recognizer.batches) > 0
+
+
+async def test_what_is_played_once_more_is_no_file_that_is_ahead_of_the_clock() -> None:
+    """Its sound comes as fast as it can be read, and somebody waits for it."""
+    taken: list[BatchedItem] = []
+    clock = Clock()
+    async with models(observe=taken.extend) as shared:
+        with StreamDriver(shared, PLAIN, clock=clock, begun=RestorePoint(save(Session(PLAIN)))) as pump:
+            await pour(pump, sound((False, SECOND), (True, 6 * SECOND), (False, SECOND)))
+            pump.end(Reason.END_OF_STREAM)
+            await events_of(pump)
+    assert {job.priority for job in taken} == {TaskKind.FINAL}

@@ -1,0 +1,106 @@
+"""Turns: silence is judged by what was said before it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asr.recognizer import Hypothesis
+from audio.clip import HOP, Clip, samples_from_ms
+from streaming.endpointing import AdaptiveSilence, FixedSilence, reads_unfinished
+from streaming.events import FinalTranscript
+from streaming.options import SessionOptions
+from streaming.session import Session
+from streaming.utterance import TaskKind
+from tests.stream.little import hear, sound
+
+USUAL = samples_from_ms(500)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I went to the",
+        "yes, but",
+        "so um",
+        "my number is five five",
+        "call 5 5 5",
+        "first,",
+        "well…",
+        "He said that",
+    ],
+)
+def test_what_reads_unfinished_is_waited_for(text: str) -> None:
+    assert reads_unfinished(text)
+    assert AdaptiveSilence().silence(text, USUAL) > USUAL
+
+
+@pytest.mark.parametrize("text", ["That is all.", "Is it?", "Stop!", "What are you looking at?"])
+def test_what_reads_finished_is_answered_sooner(text: str) -> None:
+    assert AdaptiveSilence().silence(text, USUAL) < USUAL
+
+
+@pytest.mark.parametrize("text", ["good morning", "", "I have one", "in 1984"])
+def test_what_reads_neither_way_waits_as_usual(text: str) -> None:
+    assert AdaptiveSilence().silence(text, USUAL) == USUAL
+
+
+@given(st.text(), st.integers(0, 160_000))
+def test_the_wait_is_bounded_both_ways_and_a_fixed_one_is_fixed(text: str, usual: int) -> None:
+    adaptive = AdaptiveSilence(shortest=3_200, longest=16_000)
+    assert min(3_200, usual) <= adaptive.silence(text, usual) <= max(16_000, usual)
+    assert FixedSilence().silence(text, usual) == usual
+
+
+def hops_until_final(text: str) -> int:
+    """Hops of silence before the utterance ends, when its eager transcription says this."""
+    session = Session(SessionOptions(turn=AdaptiveSilence()))
+    samples = sound((True, 32 * HOP), (False, 80 * HOP))
+    session.receive_audio(Clip(samples))
+    hops = session.take_hops(200)
+    assert hops is not None
+    for number, probability in enumerate(hear(hops)):
+        session.receive_probs([probability])
+        job = session.take_job()
+        if job is not None and job.kind is TaskKind.EAGER:
+            session.receive_hypothesis(job, Hypothesis(text))
+        if any(isinstance(event, FinalTranscript) for event in session.take_events()):
+            return number + 1 - 32
+    raise AssertionError("the utterance did not end")
+
+
+def test_an_utterance_ends_earlier_or_later_by_its_text() -> None:
+    assert hops_until_final("That is all.") == 7  # 224 ms
+    assert hops_until_final("that is all") == 10  # 320 ms
+    assert hops_until_final("that is the") == 38  # 1216 ms
+
+
+def test_a_late_answer_ends_the_utterance_where_an_early_one_would() -> None:
+    session = Session(SessionOptions(turn=AdaptiveSilence()))
+    samples = sound((True, 32 * HOP), (False, 20 * HOP), (True, 10 * HOP), (False, 60 * HOP))
+    session.receive_audio(Clip(samples))
+    hops = session.take_hops(200)
+    assert hops is not None
+    session.receive_probs(hear(hops))  # all of it is judged before anything is transcribed
+    for text in ("that is the", "that is the end."):
+        job = session.take_job()
+        assert job is not None
+        session.receive_hypothesis(job, Hypothesis(text))
+    finals = [event for event in session.take_events() if isinstance(event, FinalTranscript)]
+    assert [final.hypothesis.text for final in finals] == ["that is the end."]
+
+
+def test_patience_with_one_pause_does_not_outlast_it() -> None:
+    session = Session(SessionOptions(turn=AdaptiveSilence()))
+    samples = sound((True, 32 * HOP), (False, 20 * HOP), (True, 10 * HOP), (False, 12 * HOP))
+    session.receive_audio(Clip(samples))
+    hops = session.take_hops(200)
+    assert hops is not None
+    texts = iter(["that is the", "that is the end"])
+    finals = []
+    for probability in hear(hops):
+        session.receive_probs([probability])
+        job = session.take_job()
+        if job is not None and job.kind is TaskKind.EAGER:
+            session.receive_hypothesis(job, Hypothesis(next(texts)))
+        finals += [event for event in session.take_events() if isinstance(event, FinalTranscript)]
+    assert [final.hypothesis.text for final in finals] == ["that is the end"]

@@ -1,0 +1,94 @@
+"""The outbox: what waits for a client that reads slowly."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asr.recognizer import Hypothesis
+from audio.clip import Clip
+from streaming.event_queue import MAX_EVENTS, MAX_SOUND, EventQueue
+from streaming.events import Event, FinalTranscript, LagReported, MarkerReached, PartialTranscript
+from tests.streaming.test_arrival_pace import Clock
+from vad.segmenter import Reason
+
+
+def partial(utterance: int, text: str) -> PartialTranscript:
+    return PartialTranscript(utterance, 0, text, 0)
+
+
+def final(utterance: int, samples: int = 1600) -> FinalTranscript:
+    return FinalTranscript(
+        utterance, Clip(np.zeros(samples, np.float32), 0), Reason.SILENCE, Hypothesis("text")
+    )
+
+
+def taken(outbox: EventQueue) -> list[Event]:
+    return [outbox.take() for _ in range(len(outbox))]
+
+
+def filled(*events: Event) -> EventQueue:
+    outbox = EventQueue(Clock())
+    for event in events:
+        outbox.put(event)
+    return outbox
+
+
+def test_events_are_taken_in_order() -> None:
+    events: list[Event] = [MarkerReached("a"), partial(1, "x"), MarkerReached("b")]
+    assert taken(filled(*events)) == events
+
+
+def test_the_newest_partial_of_an_utterance_replaces_what_was_not_taken() -> None:
+    outbox = filled(partial(1, "a"), partial(1, "a b"), partial(2, "c"), partial(2, "c d"))
+    assert taken(outbox) == [partial(1, "a b"), partial(2, "c d")]
+
+
+def test_the_newest_lag_replaces_what_was_not_taken() -> None:
+    assert taken(filled(LagReported(500), LagReported(900))) == [LagReported(900)]
+
+
+@pytest.mark.parametrize("event", [MarkerReached("a"), final(1, MAX_SOUND // MAX_EVENTS + 10)])
+def test_it_is_full_by_its_events_or_by_the_sound_of_its_finals(event: Event) -> None:
+    outbox = filled()
+    for _ in range(MAX_EVENTS - 1):
+        outbox.put(event)
+    assert outbox.is_full == isinstance(event, FinalTranscript)
+    outbox.put(event)
+    assert outbox.is_full
+    taken(outbox)
+    assert not outbox.is_full
+
+
+def test_it_has_been_full_until_it_is_half_empty() -> None:
+    clock = Clock()
+    outbox = EventQueue(clock)
+    for _ in range(MAX_EVENTS):
+        outbox.put(MarkerReached("a"))
+    clock.now += 3
+    outbox.put(MarkerReached("b"))
+    assert outbox.full_for == 3
+    for _ in range(MAX_EVENTS // 2):
+        outbox.take()
+        assert outbox.full_for == 3
+    assert not outbox.is_full
+    outbox.take()
+    assert outbox.full_for == 0
+
+
+@given(st.lists(st.tuples(st.sampled_from("pf."), st.integers(1, 3)), max_size=60))
+def test_no_final_is_ever_lost_or_out_of_order(steps: list[tuple[str, int]]) -> None:
+    outbox = EventQueue(Clock())
+    put: list[Event] = []
+    got: list[Event] = []
+    for number, (step, utterance) in enumerate(steps):
+        if step == "f":
+            put.append(final(utterance))
+            outbox.put(put[-1])
+        elif step == "p":
+            outbox.put(partial(utterance, str(number)))
+        elif len(outbox):
+            got.append(outbox.take())
+    got += taken(outbox)
+    told = [event for event in got if isinstance(event, FinalTranscript)]
+    assert [id(event) for event in told] == [id(event) for event in put]

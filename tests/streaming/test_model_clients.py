@@ -1,0 +1,50 @@
+"""What all streams share, and what a recognizer's nature adds to a client's options."""
+
+from asr.recognizer import Hypothesis, RecognitionRequest
+from batching.batcher import Batcher
+from batching.worker import ThreadWorker
+from streaming.degradation import NO_DEGRADATION
+from streaming.model_clients import INCREMENTAL_INTERVAL, ModelClients, Probabilities
+from streaming.options import SessionOptions
+from tests.stream.little import detect, transcribe
+from tests.stream.working import Slots
+from vad.detector_input import DetectorInput
+from vad.options import VadOptions
+
+CHOSEN = SessionOptions(vad=VadOptions(silence_ms=700), partial_interval=16_000)
+
+
+def models(incremental: bool) -> ModelClients:
+    vad: Batcher[DetectorInput, Probabilities] = Batcher(
+        ThreadWorker(lambda: None, detect, name="vad"), max_items=1, max_waiting=1
+    )
+    asr: Batcher[RecognitionRequest, Hypothesis] = Batcher(
+        ThreadWorker(lambda: None, transcribe, name="asr"), max_items=1, max_waiting=1
+    )
+    return ModelClients(Slots(), vad, asr, incremental)
+
+
+def test_most_recognizers_add_nothing_to_what_the_client_chose() -> None:
+    assert models(incremental=False).adapt(CHOSEN) is CHOSEN
+
+
+def test_one_that_goes_on_where_it_was_is_asked_often_and_hears_all_of_the_utterance() -> None:
+    adapted = models(incremental=True).adapt(CHOSEN)
+    assert adapted.partials
+    assert adapted.partial_interval == INCREMENTAL_INTERVAL
+    assert not adapted.bounded_partials
+    assert adapted.vad == CHOSEN.vad
+
+
+def test_who_wants_partials_more_often_still_gets_them_so() -> None:
+    often = SessionOptions(partials=True, partial_interval=1_600)
+    assert models(incremental=True).adapt(often).partial_interval == 1_600
+
+
+def test_what_was_adapted_stays_as_it_is() -> None:
+    shared = models(incremental=True)
+    assert shared.adapt(shared.adapt(CHOSEN)) == shared.adapt(CHOSEN)
+
+
+def test_nothing_is_given_up_unless_somebody_says_so() -> None:
+    assert models(incremental=False).relief() is NO_DEGRADATION

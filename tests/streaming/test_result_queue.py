@@ -1,0 +1,67 @@
+"""Utterances and markers are told in the order of speech."""
+
+import numpy as np
+
+from asr.hallucination_filter import FilterThresholds
+from asr.recognizer import Hypothesis
+from audio.clip import Clip
+from streaming.events import Event, FinalTranscript, MarkerReached
+from streaming.partials import Partials
+from streaming.result_queue import ResultQueue
+from streaming.sample_accounting import SampleAccounting
+from streaming.utterance import Utterance
+from vad.segmenter import Reason
+
+
+def utterance(number: int, samples: int = 16_000, level: float = 0.3) -> Utterance:
+    clip = Clip(np.full(samples, level, np.float32))
+    return Utterance(number, 0, Partials(0, due=0), clip=clip, reason=Reason.SILENCE, heard=[0.95] * 31)
+
+
+def told(backlog: ResultQueue, ledger: SampleAccounting | None = None) -> list[Event]:
+    return list(backlog.release(FilterThresholds(), ledger or SampleAccounting()))
+
+
+def test_an_utterance_waits_for_the_one_before_it() -> None:
+    backlog = ResultQueue()
+    first, second = utterance(1), utterance(2)
+    backlog.add(first)
+    backlog.add(second)
+    second.outcome = Hypothesis("two")
+    assert told(backlog) == []
+    first.outcome = Hypothesis("one")
+    assert [event.utterance for event in told(backlog) if isinstance(event, FinalTranscript)] == [1, 2]
+    assert len(backlog) == 0
+
+
+def test_a_marker_waits_for_what_stands_before_it_only() -> None:
+    backlog = ResultQueue()
+    open_one = utterance(1)
+    backlog.extend([MarkerReached("a")])
+    backlog.add(open_one)
+    backlog.extend([MarkerReached("b")])
+    assert told(backlog) == [MarkerReached("a")]
+    open_one.outcome = Hypothesis("one")
+    assert told(backlog)[-1] == MarkerReached("b")
+
+
+def test_it_knows_how_much_sound_waits() -> None:
+    backlog = ResultQueue()
+    waiting = utterance(1, 8_000)
+    backlog.add(waiting)
+    assert (backlog.unrecognised, backlog.find(1), backlog.find(2)) == (8_000, waiting, None)
+    waiting.outcome = "failed"
+    told(backlog)
+    assert (backlog.unrecognised, backlog.find(1)) == (0, None)
+
+
+def test_a_segment_whose_text_is_refused_counts_as_non_speech_and_the_sums_still_agree() -> None:
+    backlog, ledger = ResultQueue(), SampleAccounting()
+    ledger.enter_segment(0, 16_000)
+    quiet = utterance(1, level=1e-5)
+    backlog.add(quiet)
+    quiet.outcome = Hypothesis("thank you")
+    [event] = told(backlog, ledger)
+    assert isinstance(event, FinalTranscript)
+    assert event.hypothesis.text == ""
+    assert (ledger.speech, ledger.non_speech) == (0, 16_000)

@@ -1,0 +1,445 @@
+"""The session: no sample lost, finals in order, one for each utterance, whatever the timing."""
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asr.recognizer import Hypothesis
+from audio.clip import HOP, Clip
+from streaming.endpointing import AdaptiveSilence
+from streaming.events import (
+    AudioCleared,
+    Event,
+    FinalTranscript,
+    MarkerReached,
+    NoteReached,
+    PartialTranscript,
+    StreamClosed,
+    TranscriptionFailed,
+    UtteranceEnded,
+    UtteranceStarted,
+)
+from streaming.options import SessionOptions
+from streaming.session import Session
+from streaming.utterance import RecognitionTask, TaskKind
+from tests.stream.little import Ask, Slow, flat, hear, play, recognize, sound
+from vad.options import VadOptions
+from vad.segmenter import Reason
+
+SECOND = 16_000
+TWO_UTTERANCES = sound((False, SECOND), (True, SECOND), (False, SECOND), (True, SECOND), (False, SECOND))
+
+COMMIT: Ask = Session.receive_commit
+CLEAR: Ask = Session.receive_clear
+
+
+def mark(name: str) -> Ask:
+    return lambda session: session.receive_marker(name)
+
+
+def kinds(events: list[Event]) -> list[str]:
+    return [type(event).__name__ for event in events if not isinstance(event, PartialTranscript)]
+
+
+def finals(events: Sequence[Event]) -> list[FinalTranscript]:
+    return [event for event in events if isinstance(event, FinalTranscript)]
+
+
+def closed(events: list[Event]) -> StreamClosed:
+    last = events[-1]
+    assert isinstance(last, StreamClosed)
+    return last
+
+
+def test_two_utterances_are_told_from_start_to_final_and_then_the_sums() -> None:
+    events = play(TWO_UTTERANCES, range(0, 80_000, 1600))
+    assert kinds(events) == ["UtteranceStarted", "UtteranceEnded", "FinalTranscript"] * 2 + ["StreamClosed"]
+    assert [final.reason for final in finals(events)] == [Reason.SILENCE, Reason.SILENCE]
+    for final in finals(events):
+        assert final.hypothesis == recognize_clip(final.clip)
+        assert final.eager
+    assert closed(events).received == len(TWO_UTTERANCES)
+
+
+def recognize_clip(clip: Clip) -> Hypothesis:
+    from asr.recognizer import RecognitionRequest
+
+    return recognize(RecognitionRequest(clip))
+
+
+def test_a_final_holds_its_pre_roll_and_its_tail() -> None:
+    first = finals(play(TWO_UTTERANCES, range(0, 80_000, 1600)))[0]
+    speech_start, speech_end = SECOND // HOP * HOP, -(-2 * SECOND // HOP) * HOP
+    assert (first.clip.start, first.clip.end) == (speech_start - 4800, speech_end + 3 * HOP)
+
+
+def test_partials_come_while_it_is_being_said_and_their_stable_part_stays() -> None:
+    events = play(sound((True, 5 * SECOND), (False, SECOND)), range(0, 96_000, 1600))
+    partials = [event for event in events if isinstance(event, PartialTranscript)]
+    assert len(partials) >= 8
+    for before, after in pairwise(partials):
+        assert after.text[: before.stable_chars] == before.text[: before.stable_chars]
+        assert after.stable_chars >= before.stable_chars
+    assert partials[-1].stable_chars > 0
+
+
+def test_without_the_wish_for_partials_none_are_worked_out() -> None:
+    session = Session(SessionOptions())
+    session.receive_audio(Clip(sound((True, 2 * SECOND))))
+    hops = session.take_hops(100)
+    assert hops is not None
+    session.receive_probs(hear(hops))
+    assert session.take_job() is None
+
+
+def feed(session: Session, *runs: tuple[bool, int]) -> None:
+    session.receive_audio(Clip(sound(*runs), session.received))
+    while (hops := session.take_hops(1000)) is not None:
+        session.receive_probs(hear(hops))
+
+
+def test_the_eager_hypothesis_is_the_final_when_the_pause_becomes_the_endpoint() -> None:
+    session = Session(SessionOptions())
+    feed(session, (True, 32 * HOP), (False, 4 * HOP))
+    eager = session.take_job()
+    assert eager is not None
+    assert eager.kind is TaskKind.EAGER
+    session.receive_hypothesis(eager, Hypothesis("all of it"))
+    assert finals(session.take_events()) == []
+    feed(session, (False, 6 * HOP))
+    assert session.take_job() is None
+    assert [final.hypothesis.text for final in finals(session.take_events())] == ["all of it"]
+
+
+def test_an_eager_hypothesis_is_forgotten_when_speech_resumes() -> None:
+    session = Session(SessionOptions())
+    feed(session, (True, 32 * HOP), (False, 4 * HOP))
+    first = session.take_job()
+    assert first is not None
+    session.receive_hypothesis(first, Hypothesis("half"))
+    feed(session, (True, 8 * HOP), (False, 10 * HOP))
+    job = session.take_job()
+    assert job is not None
+    assert job.kind is TaskKind.FINAL
+    assert len(job.request.clip.samples) == (32 + 4 + 8 + 3) * HOP
+
+
+def test_a_late_eager_hypothesis_serves_as_the_final_that_waits_for_it() -> None:
+    session = Session(SessionOptions())
+    feed(session, (True, 32 * HOP), (False, 4 * HOP))
+    eager = session.take_job()
+    feed(session, (False, 6 * HOP))
+    final = session.take_job()
+    assert eager is not None
+    assert final is not None
+    assert final.key == eager.key
+    session.receive_hypothesis(eager, Hypothesis("late"))
+    session.receive_hypothesis(final, Hypothesis("too late"))
+    assert [f.hypothesis.text for f in finals(session.take_events())] == ["late"]
+
+
+def test_finals_are_held_until_those_before_them_have_left() -> None:
+    session = Session(SessionOptions(eager=False))
+    feed(session, *[(True, SECOND), (False, SECOND)] * 2)
+    first, second = session.take_job(), session.take_job()
+    assert first is not None
+    assert second is not None
+    session.receive_hypothesis(second, Hypothesis("second"))
+    assert finals(session.take_events()) == []
+    session.receive_hypothesis(first, Hypothesis("first"))
+    assert [f.hypothesis.text for f in finals(session.take_events())] == ["first", "second"]
+
+
+def test_a_final_that_failed_is_told_in_its_place() -> None:
+    session = Session(SessionOptions(eager=False))
+    feed(session, *[(True, SECOND), (False, SECOND)] * 2)
+    first, second = session.take_job(), session.take_job()
+    assert first is not None
+    assert second is not None
+    session.receive_hypothesis(second, Hypothesis("second"))
+    session.receive_failure(first, "the model is broken")
+    told = [
+        event for event in session.take_events() if isinstance(event, FinalTranscript | TranscriptionFailed)
+    ]
+    assert [type(event) for event in told] == [TranscriptionFailed, FinalTranscript]
+
+
+def test_a_failed_eager_job_is_tried_again_as_a_final() -> None:
+    session = Session(SessionOptions())
+    feed(session, (True, SECOND), (False, 4 * HOP))
+    eager = session.take_job()
+    assert eager is not None
+    session.receive_failure(eager, "no room")
+    feed(session, (False, SECOND))
+    job = session.take_job()
+    assert job is not None
+    assert job.kind is TaskKind.FINAL
+
+
+def test_a_commit_ends_the_utterance_at_its_very_sample() -> None:
+    events = play(TWO_UTTERANCES, [], [(25_001, COMMIT)])
+    first = finals(events)[0]
+    assert (first.clip.end, first.reason) == (25_001, Reason.COMMIT)
+    assert sum(len(f.clip.samples) for f in finals(events)) == closed(events).speech
+
+
+def test_a_commit_in_silence_yields_nothing() -> None:
+    assert kinds(play(sound((False, SECOND)), [], [(8_000, COMMIT)])) == ["StreamClosed"]
+
+
+def test_clear_drops_the_open_utterance_and_says_how_much() -> None:
+    events = play(sound((True, 2 * SECOND), (False, SECOND)), [], [(20_000, CLEAR)])
+    assert [e for e in events if isinstance(e, AudioCleared)] == [AudioCleared(0, 20_000)]
+    assert closed(events).dropped == 20_000
+    assert [f.clip.start for f in finals(events)] == [20_000]
+
+
+@pytest.mark.parametrize("reason", [Reason.END_OF_STREAM, Reason.DISCONNECT])
+def test_what_is_open_at_the_end_is_transcribed_to_the_last_sample(reason: Reason) -> None:
+    events = play(sound((True, SECOND + 77)), [], end=reason)
+    assert [(f.clip.end, f.reason) for f in finals(events)] == [(SECOND + 77, reason)]
+
+
+def test_a_marker_waits_for_the_final_of_the_utterance_it_stands_in() -> None:
+    asks = [(100, mark("silence")), (24_000, mark("speech")), (79_000, mark("end"))]
+    told = [e for e in play(TWO_UTTERANCES, [], asks) if isinstance(e, FinalTranscript | MarkerReached)]
+    assert [e.id if isinstance(e, MarkerReached) else "final" for e in told] == [
+        "silence",
+        "final",
+        "speech",
+        "final",
+        "end",
+    ]
+
+
+def test_a_note_comes_back_at_its_place_and_waits_for_no_final() -> None:
+    session = Session(SessionOptions(eager=False))
+    feed(session, (True, 2 * SECOND))
+    session.receive_commit()
+    session.receive_note("after the commit")
+    session.receive_marker("after the final")
+    assert kinds(list(session.take_events())) == ["UtteranceStarted", "UtteranceEnded", "NoteReached"]
+    job = session.take_job()
+    assert job is not None
+    session.receive_hypothesis(job, Hypothesis("one"))
+    assert kinds(list(session.take_events())) == ["FinalTranscript", "MarkerReached"]
+
+
+def test_a_note_is_told_where_it_stands_once_all_before_it_is_judged() -> None:
+    session = Session(SessionOptions())
+    session.receive_audio(Clip(sound((False, SECOND))))
+    session.receive_note("here")
+    assert session.take_events() == ()
+    hops = session.take_hops(1000)
+    assert hops is not None
+    session.receive_probs(hear(hops))
+    assert session.take_events() == [NoteReached("here", SECOND)]
+
+
+def test_by_hand_silence_is_an_utterance_too_and_its_text_is_refused() -> None:
+    session = Session(SessionOptions(vad=VadOptions(manual=True)))
+    feed(session, (False, SECOND))
+    session.receive_commit()
+    job = session.take_job()
+    assert job is not None
+    session.receive_hypothesis(job, Hypothesis("thank you"))
+    [final] = finals(session.take_events())
+    assert (final.clip.end, final.hypothesis.text, final.guard) == (SECOND, "", "speech")
+
+
+def test_new_options_hold_from_their_place_in_the_stream_on() -> None:
+    patient = SessionOptions(vad=VadOptions(silence_ms=2000))
+    events = play(TWO_UTTERANCES, [], [(100, lambda session: session.receive_options(patient))])
+    assert len(finals(events)) == 1
+
+
+def test_a_long_utterance_is_cut_and_nothing_of_it_is_lost() -> None:
+    options = SessionOptions(vad=VadOptions(max_segment_ms=2000))
+    events = play(sound((True, 9 * SECOND), (False, SECOND)), range(0, 160_000, 1600), options=options)
+    clips = [f.clip for f in finals(events)]
+    assert len(clips) >= 5
+    for before, after in pairwise(clips):
+        assert after.start == before.end
+    assert all(len(clip.samples) <= 2 * SECOND + HOP for clip in clips)
+
+
+def test_samples_that_are_not_the_next_are_refused() -> None:
+    session = Session(SessionOptions())
+    with pytest.raises(ValueError, match="was due"):
+        session.receive_audio(Clip(sound((True, 10)), 5))
+    session.receive_end(Reason.END_OF_STREAM)
+    with pytest.raises(ValueError, match="was due"):
+        session.receive_audio(Clip(sound((True, 10)), 0))
+
+
+def test_the_session_forgets_sound_that_no_segment_can_need() -> None:
+    session = Session(SessionOptions())
+    for _ in range(60):
+        feed(session, (False, SECOND))
+    assert re.search(r"received=960000 ", repr(session))
+    assert len(session.ring) < 2 * SECOND
+
+
+def test_a_final_begins_with_the_words_that_were_shown_as_stable() -> None:
+    """Though this recognizer thinks again of every word once it has heard the end."""
+    session = Session(SessionOptions(partials=True))
+    shown: list[PartialTranscript] = []
+    feed(session, (True, SECOND))
+    for text in ("one two", "one two three", "one two three four"):
+        feed(session, (True, SECOND))
+        job = session.take_job()
+        assert job is not None
+        session.receive_hypothesis(job, Hypothesis(text))
+        shown += [event for event in session.take_events() if isinstance(event, PartialTranscript)]
+    feed(session, (False, SECOND))
+    last = session.take_job()
+    assert last is not None
+    session.receive_hypothesis(last, Hypothesis("won too tree for"))
+    [final] = finals(session.take_events())
+    assert shown[-1].text[: shown[-1].stable_chars] == "one two three"
+    assert final.hypothesis.text == "one two three for"
+
+
+def test_over_what_is_not_speech_no_partial_is_shown_and_the_final_is_empty() -> None:
+    session = Session(SessionOptions(partials=True))
+    session.receive_audio(Clip(sound((True, 20 * HOP), (False, SECOND))))
+    while (hops := session.take_hops(1000)) is not None:
+        session.receive_probs([0.51 if loud > 0.5 else 0.0 for loud in hear(hops)])
+    while (job := session.take_job()) is not None:
+        session.receive_hypothesis(job, Hypothesis("thank you"))
+    session.receive_end(Reason.END_OF_STREAM)
+    events = list(session.take_events())
+    assert [event for event in events if isinstance(event, PartialTranscript)] == []
+    assert [(final.hypothesis.text, final.guard) for final in finals(events)] == [("", "peak")]
+    sums = closed(events)
+    assert (sums.speech, sums.segments) == (0, 1)
+    assert sums.non_speech == sums.received
+
+
+RUNS = st.lists(st.tuples(st.booleans(), st.integers(0, 25_000)), max_size=6)
+ASKS = st.lists(
+    st.tuples(st.floats(0, 1), st.sampled_from([COMMIT, CLEAR, mark("a"), mark("b")])), max_size=5
+)
+CUTS = st.one_of(
+    st.integers(200, SECOND).map(lambda size: range(0, 150_000, size)),
+    st.lists(st.integers(0, 150_000), max_size=50),
+)
+
+
+def placed(asks: list[tuple[float, Ask]], samples: int) -> list[tuple[int, Ask]]:
+    return [(round(share * samples), ask) for share, ask in asks]
+
+
+@settings(max_examples=40, deadline=None)
+@given(RUNS, ASKS, CUTS, st.integers(0, 1_000_000))
+def test_the_same_stream_gives_the_same_events_however_it_is_cut_and_however_late_the_models_are(
+    runs: list[tuple[bool, int]], asks: list[tuple[float, Ask]], cuts: list[int], seed: int
+) -> None:
+    samples = sound(*runs)
+    there = placed(asks, len(samples))
+    expected = flat(play(samples, range(0, len(samples), 1600), there))
+    assert flat(play(samples, cuts, there)) == expected
+    assert flat(play(samples, cuts, there, seed=seed)) == expected
+
+
+@settings(max_examples=25, deadline=None)
+@given(RUNS, ASKS, CUTS, st.integers(0, 1_000_000))
+def test_that_holds_too_where_what_was_said_decides_how_long_a_pause_may_be(
+    runs: list[tuple[bool, int]], asks: list[tuple[float, Ask]], cuts: list[int], seed: int
+) -> None:
+    samples = sound(*runs)
+    there = placed(asks, len(samples))
+    options = SessionOptions(turn=AdaptiveSilence(), eager=False)
+    expected = flat(play(samples, range(0, len(samples), 1600), there, options=options))
+    assert flat(play(samples, cuts, there, options=options)) == expected
+    assert flat(play(samples, cuts, there, seed=seed, options=options)) == expected
+
+
+def test_a_pause_is_not_judged_before_its_text_is_known_and_a_failure_counts_as_none() -> None:
+    session = Session(SessionOptions(turn=AdaptiveSilence()))
+    feed(session, (True, 32 * HOP), (False, 30 * HOP))
+    job = session.take_job()
+    assert job is not None
+    assert session.unjudged == 24 * HOP  # 192 ms of the pause are
+    session.receive_failure(job, "the queue is full")
+    assert session.unjudged == 0
+    assert [event for event in session.take_events() if isinstance(event, UtteranceEnded)]
+
+
+def test_one_sample_at_a_time_gives_the_same_events() -> None:
+    samples = sound((False, 2_000), (True, 4_000), (False, 7_000), (True, 3_000))
+    assert flat(play(samples, range(len(samples)))) == flat(play(samples, []))
+
+
+@settings(max_examples=60, deadline=None)
+@given(RUNS, ASKS, st.integers(0, 1_000_000))
+def test_no_sample_is_lost_finals_are_in_order_and_each_utterance_has_one(
+    runs: list[tuple[bool, int]], asks: list[tuple[float, Ask]], seed: int
+) -> None:
+    samples = sound(*runs)
+    events = play(samples, range(0, len(samples), 1600), placed(asks, len(samples)), seed=seed)
+    sums = closed(events)
+    assert sums.received == len(samples) == sums.speech + sums.non_speech + sums.dropped
+    assert sums.segments == len(finals(events))
+    started = [e.utterance for e in events if isinstance(e, UtteranceStarted)]
+    stopped = [e.utterance for e in events if isinstance(e, UtteranceEnded)]
+    assert started == sorted(set(started))
+    assert [f.utterance for f in finals(events)] == stopped
+    assert sum(e.end > e.start for e in events if isinstance(e, AudioCleared)) >= len(started) - len(stopped)
+    assert sum(len(f.clip.samples) for f in finals(events) if f.guard is None) == sums.speech
+    for before, after in pairwise(finals(events)):
+        assert before.clip.end <= after.clip.start
+    markers = [e for e in events if isinstance(e, MarkerReached)]
+    assert len(markers) == sum(ask not in (COMMIT, CLEAR) for _, ask in asks)
+
+
+@settings(max_examples=40, deadline=None)
+@given(RUNS, ASKS, st.integers(0, 1_000_000))
+def test_wherever_a_stream_breaks_off_its_sums_agree(
+    runs: list[tuple[bool, int]], asks: list[tuple[float, Ask]], seed: int
+) -> None:
+    samples, session = sound(*runs), Session(SessionOptions())
+    models = Slow(session, seed)
+    for start in range(0, len(samples), 1_600):
+        session.receive_audio(Clip(samples[start : start + 1_600], start))
+        for at, ask in placed(asks, len(samples)):
+            if start <= at < session.received:
+                ask(session)
+        models.answer_some()
+    last = session.abandon()
+    assert last.received == len(samples) == last.speech + last.non_speech + last.dropped
+    assert last.dropped >= session.unjudged - HOP  # what is cleared settles the hop under way
+    assert session.abandon() == last
+
+
+def test_what_is_open_where_a_stream_breaks_off_is_dropped_and_silence_before_it_is_not() -> None:
+    session = Session(SessionOptions())
+    session.receive_audio(Clip(sound((False, SECOND), (True, SECOND)), 0))
+    models = Slow(session, 0)
+    models.answer_all()
+    started = next(event.at for event in models.events if isinstance(event, UtteranceStarted))
+    assert session.abandon() == StreamClosed(2 * SECOND, 0, started, 2 * SECOND - started, 0)
+
+
+def test_slow_models_really_answer_late() -> None:
+    """Else the test above would prove nothing."""
+    session = Session(SessionOptions())
+    models = Slow(session, 3)
+    late = 0
+    for start in range(0, len(TWO_UTTERANCES), 1600):
+        session.receive_audio(Clip(TWO_UTTERANCES[start : start + 1600], start))
+        models.answer_some()
+        late = max(late, session.unjudged)
+    assert late > 4_000
+
+
+def test_a_job_is_known_by_its_utterance_and_where_its_clip_ends() -> None:
+    session = Session(SessionOptions(eager=False))
+    feed(session, (True, SECOND), (False, SECOND))
+    job = session.take_job()
+    assert isinstance(job, RecognitionTask)
+    assert job.key == (1, job.request.clip.end)

@@ -1,0 +1,131 @@
+"""A session that is saved and restored on its way, at any place, tells what it would have told."""
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from audio.clip import Clip, Samples
+from streaming.endpointing import AdaptiveSilence
+from streaming.events import Event, PartialTranscript
+from streaming.options import SessionOptions
+from streaming.session import Session
+from streaming.snapshot import restore, save
+from streaming.utterance import RecordedResult, TaskKind
+from tests.stream.little import FEW_GUARDS, flat, hear, play, recognize, sound
+from vad.options import VadOptions
+from vad.segmenter import Reason
+
+PLAIN = SessionOptions(partials=True, guards=FEW_GUARDS)
+
+
+def answered(session: Session, chance: random.Random, late: float) -> list[Event]:
+    """Models that answer at once, but for finals: those come late, or never before the session is saved."""
+    events: list[Event] = []
+    while True:
+        while (job := session.take_job()) is not None:
+            if job.kind is not TaskKind.FINAL or chance.random() > late:
+                session.receive_hypothesis(job, recognize(job.request))
+        events += session.take_events()
+        if (hops := session.take_hops(8)) is None:
+            return events
+        session.receive_probs(hear(hops))
+
+
+def relayed(samples: Samples, seed: int, options: SessionOptions = PLAIN, late: float = 0.0) -> list[Event]:
+    """One session after the other, each going on where the one before was saved."""
+    chance, session, start = random.Random(seed), Session(options), 0
+    events: list[Event] = []
+    while start < len(samples):
+        end = min(len(samples), start + chance.randint(1, 9_000))
+        session.receive_audio(Clip(samples[start:end], start))
+        start = end
+        events += answered(session, chance, late)
+        if session.is_at_rest and chance.random() < 0.7:
+            session = restore(save(session), options)
+    session.receive_end(Reason.END_OF_STREAM)
+    return events + answered(session, chance, 0.0)
+
+
+runs = st.lists(st.tuples(st.booleans(), st.integers(0, 30_000)), max_size=8)
+
+
+@settings(max_examples=60, deadline=None)
+@given(runs, st.integers(0, 10_000))
+def test_whoever_goes_on_from_a_snapshot_tells_what_the_first_would_have_told(
+    parts: list[tuple[bool, int]], seed: int
+) -> None:
+    samples = sound(*parts)
+    assert flat(relayed(samples, seed)) == flat(play(samples, []))
+
+
+@settings(max_examples=30, deadline=None)
+@given(runs, st.integers(0, 10_000))
+def test_finals_that_were_still_awaited_come_all_the_same(parts: list[tuple[bool, int]], seed: int) -> None:
+    samples = sound((True, 9_000), (False, 9_000), *parts)
+    options = SessionOptions(guards=FEW_GUARDS, eager=False)
+    session = Session(options)
+    session.receive_audio(Clip(samples, 0))
+    events = answered(session, random.Random(seed), 0.8)
+    session = restore(save(session), options)
+    session.receive_end(Reason.END_OF_STREAM)
+    assert flat(events + answered(session, random.Random(seed), 0.0)) == flat(
+        play(samples, [], options=options)
+    )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        SessionOptions(partials=True, guards=FEW_GUARDS, turn=AdaptiveSilence()),
+        SessionOptions(partials=True, guards=FEW_GUARDS, vad=VadOptions(manual=True)),
+        SessionOptions(partials=True, guards=FEW_GUARDS, vad=VadOptions(max_segment_ms=1_000)),
+    ],
+)
+@pytest.mark.parametrize("seed", range(6))
+def test_it_does_so_with_other_ends_of_turns(options: SessionOptions, seed: int) -> None:
+    samples = sound((True, 20_000), (False, 4_000), (True, 40_000), (False, 30_000), (True, 9_000))
+    assert flat(relayed(samples, seed, options)) == flat(play(samples, [], options=options))
+
+
+def test_markers_that_wait_are_saved_and_come_back() -> None:
+    session = Session(SessionOptions(guards=FEW_GUARDS, eager=False))
+    session.receive_audio(Clip(sound((True, 9_600)), 0))
+    session.receive_probs(hear(session.take_hops(100)))  # type: ignore[arg-type]
+    session.receive_marker("held")
+    session.receive_audio(Clip(sound((False, 256)), 9_600))
+    session.take_events()
+    state = save(session).state
+    assert state.held == ("held",)
+    session = restore(save(session), session.options)
+    session.receive_end(Reason.DISCONNECT)
+    told = [type(event).__name__ for event in answered(session, random.Random(1), 0.0)]
+    assert told[-3:] == ["Final", "MarkerReached", "Closed"]
+
+
+def test_words_that_were_told_as_stable_stay_so() -> None:
+    options = SessionOptions(partials=True, guards=FEW_GUARDS)
+    session = restore(save(Session(options)), options, promised={1: ["hello", " there"]})
+    session.receive_audio(Clip(sound((True, 32_000), (False, 16_000)), 0))
+    events = answered(session, random.Random(1), 0.0)
+    partials = [event for event in events if isinstance(event, PartialTranscript)]
+    assert partials
+    assert all(event.text[: event.stable_chars].startswith("hello there") for event in partials)
+    assert "Final(utterance=1" in repr(events)
+    assert "text='hello there" in repr(events)
+
+
+def test_a_conclusion_stands_in_for_the_recognizer() -> None:
+    session = Session(SessionOptions(guards=FEW_GUARDS, eager=False))
+    session.receive_audio(Clip(sound((True, 9_600), (False, 9_600)), 0))
+    session.receive_probs(hear(session.take_hops(100)))  # type: ignore[arg-type]
+    job = session.take_job()
+    assert job is not None
+    said = recognize(job.request)
+    session.receive_conclusion(job, RecordedResult(said, "rate"))
+    (final,) = [event for event in session.take_events() if type(event).__name__ == "Final"]
+    assert (final.hypothesis, final.guard) == (said, "rate")  # type: ignore[union-attr]
+    session.receive_end(Reason.DISCONNECT)
+    answered(session, random.Random(1), 0.0)
+    assert session.ledger.speech == 0  # what was refused then is no speech now

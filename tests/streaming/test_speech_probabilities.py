@@ -1,0 +1,31 @@
+"""What the detector said is found again by its place in the stream."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audio.clip import HOP
+from streaming.speech_probabilities import GRAIN, SpeechProbabilities
+
+
+def numbered(hops: int) -> list[float]:
+    return [float(n) for n in range(hops)]
+
+
+def test_a_range_gives_every_hop_that_reaches_into_it() -> None:
+    heard = SpeechProbabilities()
+    heard.extend(numbered(10))
+    assert list(heard.read(2 * HOP, 4 * HOP)) == [2.0, 3.0]
+    assert list(heard.read(2 * HOP + 1, 4 * HOP + 1)) == [2.0, 3.0, 4.0]
+    assert list(heard.read(9 * HOP, 20 * HOP)) == [9.0]
+
+
+@given(st.lists(st.integers(0, 100), max_size=20), st.integers(0, 50))
+def test_what_is_kept_is_found_at_its_place_however_much_is_let_go_of(sizes: list[int], back: int) -> None:
+    heard, hops = SpeechProbabilities(), 0
+    for size in sizes:
+        heard.extend([float(hops + n) for n in range(size)])
+        hops += size
+        oldest = max(0, hops - back)
+        heard.forget(oldest * HOP)
+        assert list(heard.read(oldest * HOP, hops * HOP)) == [float(n) for n in range(oldest, hops)]
+        assert len(heard) < back + GRAIN + 1

@@ -17,8 +17,8 @@ from asr.recognizer import ModelInfo, TranscriptionOptions
 from audio.clip import seconds_from_samples
 from audio.errors import AudioError, DamagedFile
 from cli.console import FAILED, OK, complain
-from server.file_transcriber import FileTranscriber, UtteranceFailed
-from stream.workers import load_models
+from engine.file_transcriber import FileTranscriber, UtteranceFailed
+from engine.workers import load_models
 from streaming.errors import StreamError
 from streaming.model_clients import ModelClients
 from streaming.options import SessionOptions

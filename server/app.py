@@ -13,6 +13,10 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 
 from batching.batcher import BatchedItem
+from engine.engine import Engine
+from engine.health import Health
+from engine.memory_budget import MIB
+from engine.model_pool import ModelStatus
 from server import logs
 from server.accounts import Accounts
 from server.addresses import Addresses
@@ -20,11 +24,9 @@ from server.admission import Admission
 from server.auth import Gate
 from server.client_secrets import ClientSecrets, client_secrets_router
 from server.drain import drained_on_signal
-from server.engine import Engine
 from server.entrance import Entrance
 from server.exception_handlers import add_exception_handlers
 from server.gauges import add_gauges
-from server.health import Health
 from server.journals import JournalLifespan
 from server.key_check import OPEN, KeyCheck
 from server.limits import Limits
@@ -38,13 +40,11 @@ from server.page import PAGE_PATHS, Page
 from server.realtime import PATHS, RealtimeDoor
 from server.realtime_session import RealtimeSession
 from server.reception import Reception
-from server.recognizers import Status
 from server.reload import reloaded_on_signal
 from server.request_id import HEADER, RequestMiddleware
 from server.rest import MODEL_HEADER, RestDoor
 from server.rest_models import models_router
 from server.settings import Settings
-from server.shelf import MIB
 from server.small_body import SmallBody
 from server.socket import TransportMiddleware
 from server.steward import Steward
@@ -219,7 +219,7 @@ def _add_probes(
         return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def _told(status: Status) -> dict[str, object]:
+def _told(status: ModelStatus) -> dict[str, object]:
     return {
         "name": status.name,
         "state": status.state,

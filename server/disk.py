@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from server.health import Health
+from engine.health import Health
 from server.journal_files import SUFFIX, JournalFiles, name_of, number_of
 from server.journal_log import STALL_SECONDS, Log, Work
 from server.sync import Sync

@@ -14,12 +14,13 @@ from fastapi.responses import JSONResponse
 from starlette.websockets import WebSocket
 
 from asr.recognizer import ModelInfo
+from engine.engine import Engine
+from engine.model_pool import ModelUnavailableNow
 from server.accounts import Meter
 from server.admission import Admission
 from server.auth import Gate
 from server.conversation import Conversation
 from server.dialect import Dialect
-from server.engine import Engine
 from server.errors import (
     CLOSE_BAD_REQUEST,
     CLOSE_RESTART,
@@ -37,7 +38,6 @@ from server.keys import Caller, caller_of
 from server.logs import key_name
 from server.metrics import Metrics
 from server.observer import Observer
-from server.recognizers import Unavailable
 from server.sessions import Sessions
 from server.settings import Settings
 from server.socket import Socket, SocketClosed
@@ -286,7 +286,7 @@ class Door(ABC):
             if self.admission.draining:
                 raise restarting() from None
             raise models_not_ready(f"The model {name} is still being loaded.") from None
-        except Unavailable as error:
+        except ModelUnavailableNow as error:
             log.info("cannot lend %s: %s", name, error)
             raise model_unavailable(f"The model {name} cannot be used now: /ready says why.") from None
 

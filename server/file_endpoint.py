@@ -10,16 +10,16 @@ from typing import IO, Final
 from fastapi import APIRouter, Request
 
 from asr.recognizer import ModelInfo
+from engine.engine import Engine
+from engine.file_transcriber import FileTranscriber
+from engine.model_pool import ModelUnavailableNow
 from server.accounts import Meter
 from server.admission import Admission
-from server.engine import Engine
 from server.errors import ClientError, in_openai_words, model_unavailable, models_not_ready, restarting
 from server.exception_handlers import http_error_of
 from server.fetch import fetched
-from server.file_transcriber import FileTranscriber
 from server.http_error import invalid, missing
 from server.metrics import Metrics
-from server.recognizers import Unavailable
 from server.settings import Settings
 from streaming.model_clients import ModelClients
 
@@ -95,7 +95,7 @@ class FileEndpoint(ABC):
                 return await stack.enter_async_context(self._engine.borrow(name))
         except TimeoutError:
             error = models_not_ready(f"The model {name} is still being loaded.")
-        except Unavailable as why:
+        except ModelUnavailableNow as why:
             log.info("cannot lend %s: %s", name, why)
             error = model_unavailable(f"The model {name} cannot be used now: /ready says why.")
         raise http_error_of(error)

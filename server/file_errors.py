@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from audio.errors import AudioError, UnreadableFile
-from server.file_transcriber import AudioTooLong, UtteranceFailed
+from engine.file_transcriber import AudioTooLong, UtteranceFailed
 from server.http_error import HttpError, invalid
 from streaming.errors import StreamError
 

@@ -1,7 +1,7 @@
 """Gauges: what Prometheus reads of the engine and of admission at the moment it asks."""
 
+from engine.engine import Engine
 from server.admission import Admission
-from server.engine import Engine
 from server.metrics import Metrics
 
 

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+from engine.health import Health
 from server.disk import Disk
-from server.health import Health
 from server.recoverer import Recoverer, Takers
 from server.settings import Settings
 

@@ -14,12 +14,12 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from audio.wav_header import header
+from engine.file_transcriber import FileTranscriber
 from server.disconnect import cancel_on_disconnect
 from server.errors import ClientError
 from server.exception_handlers import http_error_of
 from server.file_endpoint import FileEndpoint
 from server.file_errors import file_errors_as_http
-from server.file_transcriber import FileTranscriber
 from server.http_error import HttpError, invalid
 from server.listen_answer import Heard, answer_of
 from server.listen_options import Asked, asked_of

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from starlette.websockets import WebSocket
 
 from asr.recognizer import ModelInfo
+from engine.engine import Engine
 from server.admission import Admission
 from server.auth import Gate, credential_of
 from server.client_secrets import PREFIX, ClientSecrets
 from server.dialect import Message
 from server.door import Door, Opening
-from server.engine import Engine
 from server.errors import CLOSE_BAD_REQUEST, ClientError, in_openai_words, invalid_api_key
 from server.metrics import Metrics
 from server.realtime_intake import RealtimeIntake

@@ -8,11 +8,11 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 
+from engine.file_transcriber import FileTranscriber
 from server.accounts import Meter
 from server.disconnect import cancel_on_disconnect
 from server.file_endpoint import FileEndpoint
 from server.file_errors import file_errors_as_http
-from server.file_transcriber import FileTranscriber
 from server.http_error import HttpError, invalid
 from server.logs import session_id
 from server.request_id import REQUEST_ID

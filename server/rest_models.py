@@ -5,7 +5,7 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from server.engine import Engine
+from engine.engine import Engine
 from server.http_error import HttpError
 from server.rest_schema import MODEL, MODELS
 

@@ -13,13 +13,13 @@ from pydantic_settings import SettingsConfigDict
 
 from asr.hallucination_filter import FilterThresholds
 from audio.clip import samples_from_ms
+from engine.memory_budget import MIB
+from engine.model_names import catalogue
+from engine.options import EngineOptions
+from engine.workers import LoadOptions
 from server.access_settings import AccessSettings
-from server.catalogue import catalogue
-from server.engine_options import EngineOptions
 from server.logs import LogFormat
-from server.shelf import MIB
 from server.sync import Sync
-from stream.workers import Way
 from streaming.endpointing import AdaptiveSilence, EndpointPolicy, FixedSilence
 from streaming.options import SessionOptions
 from vad.options import VadOptions
@@ -279,7 +279,9 @@ class Settings(AccessSettings):
             preload=self.asr_preload,
             idle_seconds=self.asr_idle_seconds,
             memory_bytes=self.asr_memory_mb * MIB,
-            load=Way(self.asr_device, self.asr_dtype, self.hub_timeout_seconds, self.asr_audio_context),
+            load=LoadOptions(
+                self.asr_device, self.asr_dtype, self.hub_timeout_seconds, self.asr_audio_context
+            ),
             in_process=self.asr_place is Place.PROCESS,
             threads=self.asr_threads,
             batch_items=self.asr_batch_items,

@@ -30,9 +30,9 @@ from audio.codecs import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, Format
 from audio.errors import AudioError
 from batching.batcher import Batcher
 from batching.worker import ThreadWorker
+from engine.engine import Engine
 from scripts.write_settings_docs import FILES
 from server.admission import Admission
-from server.engine import Engine
 from server.errors import (
     ClientError,
     internal,

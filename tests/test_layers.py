@@ -37,7 +37,7 @@ ASYNCHRONOUS: Final = {
     "streaming/driver.py",
     "streaming/file_source.py",
     "streaming/threads.py",
-    "stream/workers.py",
+    "engine/workers.py",
 }
 # Inside a function, where there is a CUDA driver, or where torch was imported already.
 ASK_FOR_A_GPU: Final = {"asr/model_registry.py", "asr/memory_usage.py"}

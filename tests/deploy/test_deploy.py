@@ -10,8 +10,8 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from prometheus_client.parser import text_string_to_metric_families
 
+from engine.engine import Engine
 from server.admission import Admission
-from server.engine import Engine
 from server.gauges import add_gauges
 from server.metrics import Metrics
 from server.settings import Settings

@@ -14,8 +14,8 @@ from fastapi import FastAPI
 
 from asr.recognizer import ModelInfo
 from audio.clip import Samples
+from engine.engine import Engine, EngineState
 from server.admission import Admission
-from server.engine import Engine, State
 from server.exception_handlers import add_exception_handlers
 from server.metrics import Metrics
 from server.request_id import RequestMiddleware
@@ -32,7 +32,7 @@ class LittleEngine(Engine):
 
     def __init__(self, models: ModelClients, *, translates: bool = False) -> None:
         super().__init__(free_settings().engine_options())
-        self.state = State.READY
+        self.state = EngineState.READY
         self.gate = asyncio.Event()
         self.gate.set()
         self._lent = models

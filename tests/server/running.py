@@ -17,8 +17,8 @@ from fastapi import FastAPI
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from engine.engine import Engine
 from server.app import create_app
-from server.engine import Engine
 from server.protocols import HttpProtocol, WebSocketProtocol
 from server.settings import Place, Settings
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from engine.health import Health
 from server.disk import TROUBLE, Disk, DiskInUse
-from server.health import Health
 from server.sync import Sync
 from stream.entry import Told
 from tests.server.journaled import (

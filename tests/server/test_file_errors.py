@@ -3,8 +3,8 @@
 import pytest
 
 from audio.errors import DamagedFile, UnreadableFile
+from engine.file_transcriber import AudioTooLong, UtteranceFailed
 from server.file_errors import file_errors_as_http
-from server.file_transcriber import AudioTooLong, UtteranceFailed
 from server.http_error import HttpError
 from streaming.errors import DetectorFailed
 from streaming.events import TranscriptionFailed

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from audio.clip import Clip
+from engine.health import Health
 from server.disk import Disk
 from server.errors import ClientError
 from server.finished import Finished
-from server.health import Health
 from server.native import NativeEndedMessages
 from server.socket import Socket
 from stream.entry import Command, Entry, Opened, Refused, Sound, Told

@@ -15,11 +15,11 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect as connect_bare
 
 import client
+from engine.engine import Engine
+from engine.health import Health
 from server.admission import Admission
 from server.auth import Gate
 from server.disk import Disk, DiskInUse
-from server.engine import Engine
-from server.health import Health
 from server.journal_log import Log
 from server.journals import JournalLifespan
 from server.metrics import Metrics

@@ -100,7 +100,7 @@ def test_whatever_a_server_says_in_its_life_is_lines_of_json() -> None:
         assert server.stop() == 0
         told = lines(server.log)
     assert all({"time", "level", "logger", "message"} <= line.keys() for line in told)
-    assert {"uvicorn.error", "server.engine", "server.chronicle", "server.health"} <= {
+    assert {"uvicorn.error", "engine.engine", "server.chronicle", "engine.health"} <= {
         line["logger"] for line in told
     }
     finals = [line for line in told if line["message"].startswith("final ")]

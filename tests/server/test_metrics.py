@@ -4,8 +4,8 @@ import asyncio
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from engine.engine import Engine
 from server.admission import Admission
-from server.engine import Engine
 from server.gauges import add_gauges
 from server.metrics import MOST_KEYS, Metrics
 from server.settings import Settings

@@ -18,9 +18,9 @@ from starlette.datastructures import QueryParams
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from asr.recognizer import ModelInfo
+from engine.engine import Engine, EngineState
 from server.admission import Admission
 from server.auth import Gate
-from server.engine import Engine, State
 from server.errors import ClientError
 from server.metrics import Metrics
 from server.native import NativeDialect, NativeDoor
@@ -543,7 +543,7 @@ class SlowEngine(Engine):
 
     def __init__(self) -> None:
         super().__init__(free_settings().engine_options())
-        self.state = State.READY
+        self.state = EngineState.READY
         self.gate = asyncio.Event()
 
     @asynccontextmanager

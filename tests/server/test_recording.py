@@ -8,8 +8,8 @@ import numpy as np
 
 from asr.recognizer import Hypothesis
 from audio.clip import Clip
+from engine.health import Health
 from server.disk import Disk
-from server.health import Health
 from server.journal_log import Log
 from server.recording import (
     LONG_ENOUGH,

@@ -16,11 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.health import Health
 from server.conversation import Conversation
 from server.disk import Disk
 from server.errors import model_unavailable
 from server.finished import Finished
-from server.health import Health
 from server.journal_log import Log
 from server.metrics import Metrics
 from server.native import NativeDialect, NativeEndedMessages

@@ -1,4 +1,4 @@
-"""SIGUSR1 loads the recognizers again; tests/server/test_engine.py does it to a whole server."""
+"""SIGUSR1 loads the recognizers again; tests/engine/test_engine.py does it to a whole server."""
 
 import asyncio
 import signal

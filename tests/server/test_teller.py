@@ -8,8 +8,8 @@ import numpy as np
 import orjson
 
 from audio.clip import Clip
+from engine.health import Health
 from server.disk import Disk
-from server.health import Health
 from server.listen import ListenDialect
 from server.recording import DiskRecording, Recording
 from server.teller import Teller

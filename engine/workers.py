@@ -57,7 +57,7 @@ def detector_batcher(
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class LoadOptions:
     """How a recognizer is to be loaded, as asr.models.load has it."""
 
     device: str = "auto"
@@ -67,7 +67,7 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class LoadedModelInfo:
     """What is known of a recognizer once it is loaded. memory: bytes by which its process grew, on the device
     where it runs; 0 where that cannot be told."""
 
@@ -77,7 +77,7 @@ class Report:
 
 def recognizer_worker(
     source: str,
-    way: Way,
+    way: LoadOptions,
     *,
     in_process: bool = True,
     threads: int = 0,
@@ -152,7 +152,7 @@ async def load_models(
     Arguments and errors as of asr.models.load.
     """
     detector = detector_worker("cpu", streams=MAX_FILES)
-    recognizer = recognizer_worker(model, Way(device, dtype, hub_timeout))
+    recognizer = recognizer_worker(model, LoadOptions(device, dtype, hub_timeout))
     async with (
         detector_batcher(detector, streams=MAX_FILES) as vad,
         recognizer_batcher(
@@ -161,7 +161,7 @@ async def load_models(
     ):
         await asyncio.gather(detector.start(), recognizer.start())
         report = recognizer.description
-        assert isinstance(report, Report)
+        assert isinstance(report, LoadedModelInfo)
         yield ModelClients(detector.model, vad, asr, report.description.incremental), report.description
 
 
@@ -182,13 +182,13 @@ class _Built:
 
 
 def _build_prepared(
-    prepare: Callable[[], None], source: str, way: Way, environment: Mapping[str, str]
+    prepare: Callable[[], None], source: str, way: LoadOptions, environment: Mapping[str, str]
 ) -> _Built:
     prepare()
     return _build_recognizer(source, way, environment)
 
 
-def _build_recognizer(source: str, way: Way, environment: Mapping[str, str]) -> _Built:
+def _build_recognizer(source: str, way: LoadOptions, environment: Mapping[str, str]) -> _Built:
     """Warm: the first client does not pay for what is built on first use, and its memory is counted."""
     os.environ.update(environment)  # torch and the hub's client read it when they are imported
     from asr.memory_usage import held
@@ -212,5 +212,5 @@ def _transcribe(built: _Built, requests: list[RecognitionRequest]) -> list[Hypot
     return built.loaded.transcribe(requests)
 
 
-def _report(built: _Built) -> Report:
-    return Report(built.loaded.description, built.memory)
+def _report(built: _Built) -> LoadedModelInfo:
+    return LoadedModelInfo(built.loaded.description, built.memory)

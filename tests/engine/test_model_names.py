@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.catalogue import catalogue
+from engine.model_names import catalogue
 
 
 @pytest.mark.parametrize(

@@ -10,34 +10,34 @@ from types import TracebackType
 from typing import Final, Self
 
 from asr.recognizer import ModelInfo
-from server.health import Health
-from server.lives import Asr, Entry, Life, Recognizer, State
-from server.shelf import MIB, NoRoom, Place, Shelf
-from server.watchdog import Watchdog
-from stream.workers import Report
+from engine.health import Health
+from engine.memory_budget import MIB, BudgetExceeded, MemoryBudget, Reservation
+from engine.model_handle import Asr, ModelHandle, ModelSlot, ModelState, RunningModel
+from engine.supervisor import Supervisor
+from engine.workers import LoadedModelInfo
 
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS: Final = 10.0  # for so long a load that failed is not tried again, and its error told instead
 
 
-class Unavailable(Exception):
+class ModelUnavailableNow(Exception):
     """A recognizer that cannot be lent now; it may be later. The message is for whoever runs the server."""
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class ModelStatus:
     """users: sessions, memory: bytes; both with those of replaced ones. error: why the last load failed"""
 
     name: str
-    state: State
+    state: ModelState
     memory: int
     users: int
     error: str | None
     description: ModelInfo | None
 
 
-class Recognizers:
+class ModelPool:
     """An async context manager: leaving it stops all of them.
 
     sources: by name; the first is the default, which stays once it is loaded
@@ -52,8 +52,8 @@ class Recognizers:
     def __init__(
         self,
         sources: Mapping[str, str],
-        build: Callable[[str, Watchdog], Asr],
-        shelf: Shelf,
+        build: Callable[[str, Supervisor], Asr],
+        shelf: MemoryBudget,
         *,
         weigh: Callable[[str], int] = lambda source: 0,
         retry_seconds: float = RETRY_SECONDS,
@@ -61,7 +61,7 @@ class Recognizers:
         on_restart: Callable[[str], None] = lambda name: None,
         on_broken: Callable[[str], None] = lambda why: None,
     ) -> None:
-        self._entries = {name: Entry(name, source) for name, source in sources.items()}
+        self._entries = {name: ModelSlot(name, source) for name, source in sources.items()}
         self.default = next(iter(self._entries))
         self._build = build
         self._shelf = shelf
@@ -70,7 +70,7 @@ class Recognizers:
         self._health = health or Health()
         self._on_restart = on_restart
         self._on_broken = on_broken
-        self._lives: dict[Place, Life] = {}
+        self._lives: dict[Reservation, ModelHandle] = {}
         self._leaving: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -111,11 +111,11 @@ class Recognizers:
         description = self.status(self.default).description
         return self.default if description and description.model == name else None
 
-    def status(self, name: str) -> Status:
+    def status(self, name: str) -> ModelStatus:
         entry = self._entries[name]
         places = [place for place in self._lives if place.name == name]
         lent = entry.current.recognizer if entry.current else None
-        return Status(
+        return ModelStatus(
             name,
             entry.state,
             memory=sum(place.memory for place in places),
@@ -159,7 +159,7 @@ class Recognizers:
     # what can be done
 
     @asynccontextmanager
-    async def borrow(self, name: str) -> AsyncIterator[Recognizer]:
+    async def borrow(self, name: str) -> AsyncIterator[RunningModel]:
         """Lends a recognizer while the context lasts; first it is loaded, if it is not.
 
         All who ask meanwhile wait for the same load, and whoever stops waiting does not end it.
@@ -186,19 +186,19 @@ class Recognizers:
         if entry.current is not None:
             await _settled(entry.arriving or self._begin(entry))
 
-    def _life_of(self, entry: Entry) -> Life:
+    def _life_of(self, entry: ModelSlot) -> ModelHandle:
         if entry.life is not None:
             return entry.life
         if entry.error is not None and self._now() < entry.retry_at:
-            raise Unavailable(entry.error)
+            raise ModelUnavailableNow(entry.error)
         return self._begin(entry)
 
-    def _begin(self, entry: Entry) -> Life:
+    def _begin(self, entry: ModelSlot) -> ModelHandle:
         if self._closed:
-            raise Unavailable("the server is stopping")
+            raise ModelUnavailableNow("the server is stopping")
         first = entry.name == self.default and entry.current is None
-        life = Life(self._shelf.add(entry.name, stays=first))
-        life.watchdog = Watchdog(
+        life = ModelHandle(self._shelf.add(entry.name, stays=first))
+        life.watchdog = Supervisor(
             f"recognizer {entry.name}",
             self._health,
             matters=entry.name == self.default,
@@ -212,7 +212,7 @@ class Recognizers:
 
     # a life
 
-    async def _live(self, entry: Entry, life: Life) -> None:
+    async def _live(self, entry: ModelSlot, life: ModelHandle) -> None:
         try:
             await self._make_room(life, await self._expected(entry))
             async with self._build(entry.source, life.watchdog) as asr:
@@ -220,14 +220,14 @@ class Recognizers:
                 log.info("loading %s", entry.name)
                 await asr.worker.start()
                 report = asr.worker.description
-                assert isinstance(report, Report)
+                assert isinstance(report, LoadedModelInfo)
                 entry.memory = report.memory or life.place.memory
                 await self._make_room(life, entry.memory)
                 seconds, mib = self._now() - began, entry.memory / MIB
                 log.info("%s loaded in %.1f s, %.0f MiB: %s", entry.name, seconds, mib, report.description)
                 if report.description.fallback:
                     log.warning("RECOGNIZER FALLBACK: %s", report.description.fallback)
-                self._install(entry, life, Recognizer(asr, report.description))
+                self._install(entry, life, RunningModel(asr, report.description))
                 await life.over.wait()
             log.info("%s unloaded", entry.name)
         except Exception as error:  # told to all who wait, in the log and in /ready
@@ -235,18 +235,18 @@ class Recognizers:
         finally:
             self._forget(entry, life)
 
-    async def _expected(self, entry: Entry) -> int:
+    async def _expected(self, entry: ModelSlot) -> int:
         if entry.memory or not self._shelf.budget:
             return entry.memory
         return await asyncio.to_thread(self._weigh, entry.source)
 
-    async def _make_room(self, life: Life, memory: int) -> None:
+    async def _make_room(self, life: ModelHandle, memory: int) -> None:
         """Returns once what had to go is gone. Raises NoRoom."""
         self._dismiss(self._shelf.weigh(life.place, memory))
         if self._leaving:
             await asyncio.wait(self._leaving)
 
-    def _install(self, entry: Entry, life: Life, recognizer: Recognizer) -> None:
+    def _install(self, entry: ModelSlot, life: ModelHandle, recognizer: RunningModel) -> None:
         if entry.current is not None:
             self._shelf.replace(entry.current.place, life.place)
         entry.current, entry.arriving, entry.error = life, None, None
@@ -255,21 +255,21 @@ class Recognizers:
         life.settled.set()
         self._tidy()
 
-    def _fail(self, entry: Entry, life: Life, error: Exception) -> None:
+    def _fail(self, entry: ModelSlot, life: ModelHandle, error: Exception) -> None:
         life.error = entry.error = str(error) or type(error).__name__
         # Where there was no room, there may be some in a moment, and it costs nothing to look.
-        entry.retry_at = self._now() + (0 if isinstance(error, NoRoom) else self._retry_seconds)
+        entry.retry_at = self._now() + (0 if isinstance(error, BudgetExceeded) else self._retry_seconds)
         log.error(
             "%s could not be loaded: %s", entry.name, life.error, exc_info=log.isEnabledFor(logging.DEBUG)
         )
 
-    def _break(self, entry: Entry, place: Place, why: str) -> None:
+    def _break(self, entry: ModelSlot, place: Reservation, why: str) -> None:
         """It stays for those who hold it: that it is broken is what they are told."""
         entry.error, entry.retry_at = why, self._now() + self._retry_seconds
         if entry.name == self.default and entry.current is self._lives[place]:
             self._on_broken(why)
 
-    def _forget(self, entry: Entry, life: Life) -> None:
+    def _forget(self, entry: ModelSlot, life: ModelHandle) -> None:
         """However it ended. Who still waits is told."""
         life.watchdog.leave()
         self._shelf.remove(life.place)
@@ -297,7 +297,7 @@ class Recognizers:
         if departure is not None:
             self._timer = asyncio.get_running_loop().call_at(departure, self._tidy)
 
-    def _dismiss(self, places: list[Place]) -> None:
+    def _dismiss(self, places: list[Reservation]) -> None:
         for place in places:
             life, entry = self._lives[place], self._entries[place.name]
             if entry.current is life:
@@ -312,8 +312,8 @@ class Recognizers:
         return asyncio.get_running_loop().time()
 
 
-async def _settled(life: Life) -> Recognizer:
+async def _settled(life: ModelHandle) -> RunningModel:
     await life.settled.wait()
     if life.recognizer is None:
-        raise Unavailable(life.error or "the server is stopping")
+        raise ModelUnavailableNow(life.error or "the server is stopping")
     return life.recognizer

@@ -1,12 +1,12 @@
 """Watchdog: what one model's worker tells of it."""
 
-from server.health import Health
-from server.watchdog import Watchdog
+from engine.health import Health
+from engine.supervisor import Supervisor
 
 
 def test_a_restart_is_a_trouble_while_it_lasts_and_is_counted() -> None:
     health, restarts = Health(), list[int]()
-    watchdog = Watchdog("detector", health, on_restart=lambda: restarts.append(1))
+    watchdog = Supervisor("detector", health, on_restart=lambda: restarts.append(1))
     watchdog.restarting("it died")
     assert watchdog.is_restarting
     assert health.troubles["detector"].why == "is being started again: it died"
@@ -17,7 +17,7 @@ def test_a_restart_is_a_trouble_while_it_lasts_and_is_counted() -> None:
 
 def test_a_model_that_broke_stays_a_trouble_until_nobody_uses_it() -> None:
     health, ends = Health(), list[str]()
-    watchdog = Watchdog("detector", health, on_broken=ends.append)
+    watchdog = Supervisor("detector", health, on_broken=ends.append)
     watchdog.restarting("it died")
     watchdog.broken("it cannot be loaded")
     assert (watchdog.error, ends) == ("it cannot be loaded", ["it cannot be loaded"])
@@ -29,7 +29,7 @@ def test_a_model_that_broke_stays_a_trouble_until_nobody_uses_it() -> None:
 
 def test_who_leaves_without_a_trouble_takes_none_away() -> None:
     health = Health()
-    before, after = (Watchdog("recognizer a", health) for _ in range(2))
+    before, after = (Supervisor("recognizer a", health) for _ in range(2))
     after.restarting("it died")
     before.leave()
     assert list(health.troubles) == ["recognizer a"]

@@ -16,14 +16,14 @@ import numpy as np
 from asr.recognizer import ModelInfo
 from audio.clip import HOP
 from batching.batcher import BatchedItem, Batcher
-from server.engine_options import EngineOptions
-from server.health import Health
-from server.lives import Asr
-from server.recognizers import Recognizers, Unavailable
-from server.shelf import Shelf
-from server.tuning import tune_interpreter
-from server.watchdog import Watchdog
-from stream.workers import (
+from engine.gc_tuning import tune_interpreter
+from engine.health import Health
+from engine.memory_budget import MemoryBudget
+from engine.model_handle import Asr
+from engine.model_pool import ModelPool, ModelUnavailableNow
+from engine.options import EngineOptions
+from engine.supervisor import Supervisor
+from engine.workers import (
     detector_batcher,
     detector_worker,
     recognizer_batcher,
@@ -39,7 +39,7 @@ from vad.detector_input import DetectorInput
 log = logging.getLogger(__name__)
 
 
-class State(StrEnum):
+class EngineState(StrEnum):
     LOADING = "loading"
     READY = "ready"
     FAILED = "failed"
@@ -75,12 +75,12 @@ class Engine:
         relief: Callable[[], Degradation] = lambda: NO_DEGRADATION,
         prepare: Callable[[], None] = unprepared,
     ) -> None:
-        self.state = State.LOADING
+        self.state = EngineState.LOADING
         self.error: str | None = None
         self.vad: Batcher[DetectorInput, Probabilities] | None = None
-        shelf = Shelf(budget=options.memory_bytes, idle_seconds=options.idle_seconds)
+        shelf = MemoryBudget(budget=options.memory_bytes, idle_seconds=options.idle_seconds)
         self.health = health or Health()
-        self.recognizers = Recognizers(
+        self.recognizers = ModelPool(
             options.recognizers,
             partial(_recognizer, options, prepare, observe, batch_took),
             shelf,
@@ -105,7 +105,7 @@ class Engine:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.state = State.STOPPED
+        self.state = EngineState.STOPPED
         self._loading.cancel()
         await asyncio.gather(self._loading, return_exceptions=True)
         await self._running.aclose()
@@ -113,7 +113,7 @@ class Engine:
     @property
     def ready(self) -> bool:
         """The detector and the default recognizer are loaded and warm."""
-        return self.state is State.READY
+        return self.state is EngineState.READY
 
     async def loaded(self) -> None:
         """Waits until it is ready, or is not going to be."""
@@ -150,7 +150,7 @@ class Engine:
         for name in self.recognizers.names:
             try:
                 await self.recognizers.reload(name)
-            except Unavailable as error:
+            except ModelUnavailableNow as error:
                 log.error("%s stays as it was: %s", name, error)
 
     async def _load(self) -> None:
@@ -162,15 +162,15 @@ class Engine:
             self._fail(str(error) or type(error).__name__)
             return
         tune_interpreter()
-        self.state = State.READY
+        self.state = EngineState.READY
         log.info("ready in %.1f s: %s", time.monotonic() - began, self.description)
         if self._options.preload:
             for name in self.recognizers.names:
                 self.recognizers.preload(name)
 
     def _fail(self, why: str) -> None:
-        if self.state in (State.LOADING, State.READY):
-            self.state, self.error = State.FAILED, why
+        if self.state in (EngineState.LOADING, EngineState.READY):
+            self.state, self.error = EngineState.FAILED, why
             self._on_failure()
 
     async def _start(self) -> None:
@@ -183,7 +183,7 @@ class Engine:
             self._options.detector_device,
             streams=streams + 1,
             deadline=self._options.detector_deadline_seconds,
-            watcher=Watchdog("detector", self.health, on_broken=self._fail),
+            watcher=Supervisor("detector", self.health, on_broken=self._fail),
         )
         vad = await self._running.enter_async_context(
             detector_batcher(worker, streams=streams, took=self._step_took)
@@ -212,7 +212,7 @@ def _recognizer(
     observe: Callable[[Sequence[BatchedItem]], None],
     took: Callable[[Sequence[BatchedItem], float], None],
     source: str,
-    watchdog: Watchdog,
+    watchdog: Supervisor,
 ) -> Asr:
     return recognizer_batcher(
         recognizer_worker(

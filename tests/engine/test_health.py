@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.health import Health, Trouble
+from engine.health import Health, Problem
 
 
 def test_a_trouble_lasts_until_it_is_cleared() -> None:
@@ -10,7 +10,7 @@ def test_a_trouble_lasts_until_it_is_cleared() -> None:
     assert health.ok
     health.notice("disk", "No space left on device")
     assert not health.ok
-    assert health.troubles == {"disk": Trouble("No space left on device", True)}
+    assert health.troubles == {"disk": Problem("No space left on device", True)}
     health.clear("disk")
     health.clear("disk")
     assert health.ok

@@ -12,7 +12,7 @@ import pytest
 
 from asr.recognizer import Hypothesis, RecognitionRequest
 from audio.errors import UnreadableFile
-from server.file_transcriber import AudioTooLong, FileTranscriber, UtteranceFailed
+from engine.file_transcriber import AudioTooLong, FileTranscriber, UtteranceFailed
 from streaming.events import Event, FinalTranscript, StreamClosed
 from streaming.options import SessionOptions
 from tests.server.calling import wav

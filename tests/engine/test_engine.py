@@ -12,10 +12,10 @@ import pytest
 from asr.recognizer import RecognitionRequest
 from audio.clip import HOP, Clip
 from batching.errors import BatcherClosed, ModelBroken
-from server.engine import Engine, State
-from server.recognizers import Unavailable
+from engine.engine import Engine, EngineState
+from engine.model_pool import ModelUnavailableNow
+from engine.workers import MOST_FAILED_STEPS
 from server.settings import Place
-from stream.workers import MOST_FAILED_STEPS
 from tests.asr import tiny
 from tests.server.program import Program, free_port, program
 from tests.server.running import Client, dones, errors, first_sentence, free_settings, until
@@ -25,7 +25,7 @@ SECOND = Clip(np.zeros(16_000, np.float32))
 
 
 async def loaded(engine: Engine) -> None:
-    while engine.state is State.LOADING:
+    while engine.state is EngineState.LOADING:
         await asyncio.sleep(0.001)
 
 
@@ -37,9 +37,9 @@ async def said(engine: Engine, name: str | None = None) -> str:
 
 async def test_entering_returns_before_anything_is_loaded() -> None:
     async with Engine(free_settings().engine_options()) as engine:
-        assert (engine.state, engine.ready, engine.description) == (State.LOADING, False, None)
+        assert (engine.state, engine.ready, engine.description) == (EngineState.LOADING, False, None)
         await loaded(engine)
-        assert (engine.state, engine.ready) == (State.READY, True)
+        assert (engine.state, engine.ready) == (EngineState.READY, True)
         assert engine.description is not None
         assert (engine.description.model, engine.description.fallback) == ("free", None)
 
@@ -86,7 +86,7 @@ async def test_one_of_the_others_that_cannot_be_had_is_no_failure_of_the_engine(
     settings = free_settings(asr_models=f"broken={tmp_path}", asr_preload=True)
     async with Engine(settings.engine_options(), on_failure=pytest.fail) as engine:
         await loaded(engine)
-        with pytest.raises(Unavailable, match="no config"):
+        with pytest.raises(ModelUnavailableNow, match="no config"):
             await said(engine, "broken")
         assert engine.ready
         assert await said(engine) == "w1 w2 w3"
@@ -99,7 +99,7 @@ async def test_the_settings_bound_the_memory_and_the_idle_time(tmp_path: Path) -
     )
     async with Engine(settings.engine_options()) as engine:
         await loaded(engine)
-        with pytest.raises(Unavailable, match="large takes 3 MiB"):
+        with pytest.raises(ModelUnavailableNow, match="large takes 3 MiB"):
             await said(engine, "large")
 
 
@@ -127,15 +127,15 @@ async def test_afterwards_everything_has_stopped() -> None:
         await loaded(engine)
         async with engine.borrow() as (models, _):
             pass
-    assert engine.state is State.STOPPED
+    assert engine.state is EngineState.STOPPED
     with pytest.raises(BatcherClosed):
         await models.asr.submit(RecognitionRequest(SECOND))
-    with pytest.raises(Unavailable, match="stopping"):
+    with pytest.raises(ModelUnavailableNow, match="stopping"):
         await said(engine, "free")
 
 
 async def test_a_model_that_cannot_be_had_is_a_failure_that_says_why(tmp_path: Path) -> None:
-    failures: list[State] = []
+    failures: list[EngineState] = []
     folder = str(tmp_path)
 
     def on_failure() -> None:
@@ -148,7 +148,7 @@ async def test_a_model_that_cannot_be_had_is_a_failure_that_says_why(tmp_path: P
         assert folder in engine.error
         assert "config.json" in engine.error
         assert not engine.ready
-    assert failures == [State.FAILED]
+    assert failures == [EngineState.FAILED]
 
 
 async def test_a_detector_that_does_nothing_but_fail_is_a_failure_of_the_engine() -> None:
@@ -163,7 +163,7 @@ async def test_a_detector_that_does_nothing_but_fail_is_a_failure_of_the_engine(
                     await models.vad.submit(DetectorInput(slot, np.zeros((1, 7), np.float32)))
             with pytest.raises(ModelBroken):
                 await models.vad.submit(DetectorInput(slot, np.zeros((1, HOP), np.float32)))
-        assert (engine.state, engine.ready) == (State.FAILED, False)
+        assert (engine.state, engine.ready) == (EngineState.FAILED, False)
         assert failures == [engine.error]
         assert list(engine.health.troubles) == ["detector"]
 
@@ -171,7 +171,7 @@ async def test_a_detector_that_does_nothing_but_fail_is_a_failure_of_the_engine(
 async def test_a_device_that_does_not_exist_is_a_failure_too() -> None:
     async with Engine(free_settings(vad_device="abacus").engine_options()) as engine:
         await loaded(engine)
-        assert engine.state is State.FAILED
+        assert engine.state is EngineState.FAILED
         assert engine.error
 
 

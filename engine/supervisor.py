@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from server.health import Health
+from engine.health import Health
 
 
-class Watchdog:
+class Supervisor:
     """Of one model, from before it is loaded until `leave`. A batching.worker.Watcher.
 
     name: under which its trouble stands in `health`; matters: the server is not ready without it

@@ -13,12 +13,12 @@ from asr.recognizer import Hypothesis, ModelInfo, RecognitionRequest
 from audio.clip import Clip
 from batching.batcher import Batcher
 from batching.errors import BatcherClosed
-from server.health import Health
-from server.lives import Asr, Recognizer, State
-from server.recognizers import Recognizers, Unavailable
-from server.shelf import Shelf
-from server.watchdog import Watchdog
-from stream.workers import Report
+from engine.health import Health
+from engine.memory_budget import MemoryBudget
+from engine.model_handle import Asr, ModelState, RunningModel
+from engine.model_pool import ModelPool, ModelUnavailableNow
+from engine.supervisor import Supervisor
+from engine.workers import LoadedModelInfo
 
 SECOND = RecognitionRequest(Clip(np.zeros(16_000, np.float32)))
 
@@ -38,7 +38,7 @@ class Worker:
         if self.broken:
             raise OSError(self.broken)
         model = ModelInfo(f"{self._source}!", self._source, "free", "cpu", "none")
-        self.description = Report(model, self._memory)
+        self.description = LoadedModelInfo(model, self._memory)
 
     async def run(self, items: list[RecognitionRequest], /) -> list[Hypothesis]:
         return [Hypothesis(f"{self._source} {self._number}") for _ in items]
@@ -53,14 +53,14 @@ class Yard:
     def __init__(self, memory: int = 0) -> None:
         self.workers: list[Worker] = []
         self.batchers: list[weakref.ref[Asr]] = []
-        self.watchdogs: list[Watchdog] = []
+        self.watchdogs: list[Supervisor] = []
         self.health = Health()
         self.restarts: list[str] = []
         self.failures: list[str] = []
         self.open = True
         self.memory = memory
 
-    def build(self, source: str, watchdog: Watchdog) -> Asr:
+    def build(self, source: str, watchdog: Supervisor) -> Asr:
         worker = Worker(source, len(self.workers), self.memory)
         self.watchdogs.append(watchdog)
         if self.open:
@@ -85,11 +85,11 @@ def yard() -> Yard:
 @asynccontextmanager
 async def running(
     yard: Yard, *, budget: int = 0, idle: float = 0.0, retry: float = 60.0, weight: int = 0
-) -> AsyncIterator[Recognizers]:
+) -> AsyncIterator[ModelPool]:
     """Of the names a (the default), b and c."""
-    shelf = Shelf(budget=budget, idle_seconds=idle)
+    shelf = MemoryBudget(budget=budget, idle_seconds=idle)
     sources = {name: f"/{name}" for name in "abc"}
-    async with Recognizers(
+    async with ModelPool(
         sources,
         yard.build,
         shelf,
@@ -103,29 +103,29 @@ async def running(
     assert all(worker.closed for worker in yard.workers)
 
 
-async def said(recognizer: Recognizer) -> str:
+async def said(recognizer: RunningModel) -> str:
     return (await recognizer.asr.submit(SECOND)).text
 
 
-async def used(recognizers: Recognizers, name: str) -> str:
+async def used(recognizers: ModelPool, name: str) -> str:
     async with recognizers.borrow(name) as recognizer:
         return await said(recognizer)
 
 
-async def until_absent(recognizers: Recognizers, name: str) -> None:
-    while recognizers.status(name).state is not State.ABSENT:
+async def until_absent(recognizers: ModelPool, name: str) -> None:
+    while recognizers.status(name).state is not ModelState.ABSENT:
         await asyncio.sleep(0.001)
 
 
-def states(recognizers: Recognizers) -> list[State]:
+def states(recognizers: ModelPool) -> list[ModelState]:
     return [recognizers.status(name).state for name in recognizers.names]
 
 
 async def test_nothing_is_loaded_before_somebody_asks(yard: Yard) -> None:
     async with running(yard) as recognizers:
-        assert states(recognizers) == [State.ABSENT] * 3
+        assert states(recognizers) == [ModelState.ABSENT] * 3
         assert await used(recognizers, "b") == "/b 0"
-        assert states(recognizers) == [State.ABSENT, State.READY, State.ABSENT]
+        assert states(recognizers) == [ModelState.ABSENT, ModelState.READY, ModelState.ABSENT]
         assert await used(recognizers, "b") == "/b 0"
         assert recognizers.loaded == 1
 
@@ -144,7 +144,7 @@ async def test_all_who_ask_at_once_wait_for_one_load(yard: Yard) -> None:
     async with running(yard) as recognizers:
         asking = [asyncio.create_task(used(recognizers, "b")) for _ in range(5)]
         worker = await yard.built(0)
-        assert recognizers.status("b").state is State.LOADING
+        assert recognizers.status("b").state is ModelState.LOADING
         worker.gate.set()
         assert await asyncio.gather(*asking) == ["/b 0"] * 5
         assert len(yard.workers) == 1
@@ -182,9 +182,12 @@ async def test_a_failure_is_told_to_all_who_wait_and_not_tried_again_at_once(yar
         worker.broken = "no weights"
         worker.gate.set()
         failures = await asyncio.gather(*asking, return_exceptions=True)
-        assert [(type(each), str(each)) for each in failures] == [(Unavailable, "no weights")] * 3
-        assert (recognizers.status("b").state, recognizers.status("b").error) == (State.FAILED, "no weights")
-        with pytest.raises(Unavailable, match="no weights"):
+        assert [(type(each), str(each)) for each in failures] == [(ModelUnavailableNow, "no weights")] * 3
+        assert (recognizers.status("b").state, recognizers.status("b").error) == (
+            ModelState.FAILED,
+            "no weights",
+        )
+        with pytest.raises(ModelUnavailableNow, match="no weights"):
             await used(recognizers, "b")
         assert len(yard.workers) == 1
         assert recognizers.loaded == recognizers.memory == 0
@@ -197,7 +200,7 @@ async def test_a_while_later_it_is_tried_again(yard: Yard) -> None:
         worker = await yard.built(0)
         worker.broken = "no weights"
         worker.gate.set()
-        while recognizers.status("b").state is not State.FAILED:
+        while recognizers.status("b").state is not ModelState.FAILED:
             await asyncio.sleep(0)
         yard.open = True
         assert await used(recognizers, "b") == "/b 1"
@@ -212,7 +215,7 @@ async def test_one_that_is_idle_is_unloaded_but_the_default_is_not(yard: Yard) -
             await until_absent(recognizers, "c")
             assert await said(recognizer) == "/b 1"
         await until_absent(recognizers, "b")
-        assert recognizers.status("a").state is State.READY
+        assert recognizers.status("a").state is ModelState.READY
         assert await used(recognizers, "b") == "/b 3"
 
 
@@ -223,7 +226,7 @@ async def test_an_idle_one_makes_room_and_is_gone_before_the_next_is_loaded() ->
         await used(recognizers, "b")
         assert await used(recognizers, "c") == "/c 2"
         assert [worker.closed for worker in yard.workers] == [False, True, False]
-        assert states(recognizers) == [State.READY, State.ABSENT, State.READY]
+        assert states(recognizers) == [ModelState.READY, ModelState.ABSENT, ModelState.READY]
         assert recognizers.memory == 80
 
 
@@ -232,7 +235,7 @@ async def test_without_room_the_next_is_refused_before_it_is_loaded_and_live_one
     async with running(yard, budget=100, weight=40) as recognizers:
         await used(recognizers, "a")
         async with recognizers.borrow("b") as recognizer:
-            with pytest.raises(Unavailable, match="c takes"):
+            with pytest.raises(ModelUnavailableNow, match="c takes"):
                 await used(recognizers, "c")
             assert len(yard.workers) == 2
             assert await said(recognizer) == "/b 1"
@@ -244,7 +247,7 @@ async def test_one_that_turns_out_larger_than_its_files_is_given_up_and_not_load
     async with running(yard, budget=100, weight=10) as recognizers:
         await used(recognizers, "a")
         for _ in range(2):
-            with pytest.raises(Unavailable, match="b takes"):
+            with pytest.raises(ModelUnavailableNow, match="b takes"):
                 await used(recognizers, "b")
         assert [worker.closed for worker in yard.workers] == [False, True]
         assert recognizers.memory == 80
@@ -272,11 +275,11 @@ async def test_a_reload_that_fails_leaves_everything_as_it_was(yard: Yard) -> No
         worker = await yard.built(1)
         worker.broken = "half copied"
         worker.gate.set()
-        with pytest.raises(Unavailable, match="half copied"):
+        with pytest.raises(ModelUnavailableNow, match="half copied"):
             await reloading
         assert await used(recognizers, "a") == "/a 0"
         status = recognizers.status("a")
-        assert (status.state, status.error) == (State.READY, "half copied")
+        assert (status.state, status.error) == (ModelState.READY, "half copied")
 
 
 async def test_a_reload_goes_on_without_the_one_who_asked_for_it(yard: Yard) -> None:
@@ -306,9 +309,9 @@ async def test_leaving_tells_all_who_wait_and_stops_what_loads(yard: Yard) -> No
         late = asyncio.create_task(used(recognizers, "c"))
         await asyncio.sleep(0)  # its load has not taken a step yet
     for asking in (early, late):
-        with pytest.raises(Unavailable, match="stopping"):
+        with pytest.raises(ModelUnavailableNow, match="stopping"):
             await asking
-    with pytest.raises(Unavailable, match="stopping"):
+    with pytest.raises(ModelUnavailableNow, match="stopping"):
         await used(recognizers, "a")
 
 
@@ -346,7 +349,7 @@ async def test_many_come_and_go_and_what_is_in_use_always_answers() -> None:
     yard = Yard(memory=40)
     generator = np.random.default_rng(3)
 
-    async def visit(recognizers: Recognizers) -> int:
+    async def visit(recognizers: ModelPool) -> int:
         name = "abc"[generator.integers(3)]
         try:
             async with AsyncExitStack() as stack:
@@ -356,7 +359,7 @@ async def test_many_come_and_go_and_what_is_in_use_always_answers() -> None:
                 if generator.random() < 0.2:
                     await recognizers.reload(name)
                 assert recognizers.memory <= 120
-        except Unavailable:
+        except ModelUnavailableNow:
             return 0
         return 1
 
@@ -374,7 +377,7 @@ async def test_one_that_is_started_again_is_told_of_and_matters_where_it_is_the_
             await used(recognizers, name)
         for watchdog in yard.watchdogs:
             watchdog.restarting("it died")
-        assert states(recognizers)[:2] == [State.RESTARTING, State.RESTARTING]
+        assert states(recognizers)[:2] == [ModelState.RESTARTING, ModelState.RESTARTING]
         assert yard.restarts == ["a", "b"]
         yard.watchdogs[0].restarted()
         assert list(yard.health.troubles) == ["recognizer b"]
@@ -389,8 +392,8 @@ async def test_the_default_that_breaks_is_said_to_who_can_end_the_server(yard: Y
         await used(recognizers, "a")
         yard.watchdogs[0].broken("nothing is left")
         assert yard.failures == ["nothing is left"]
-        assert recognizers.status("a").state is State.FAILED
-        with pytest.raises(Unavailable, match="nothing is left"):
+        assert recognizers.status("a").state is ModelState.FAILED
+        with pytest.raises(ModelUnavailableNow, match="nothing is left"):
             await used(recognizers, "a")
 
 
@@ -398,7 +401,7 @@ async def test_another_one_that_breaks_is_loaded_anew_for_those_who_come_then(ya
     async with running(yard, retry=0.0) as recognizers:
         async with recognizers.borrow("b") as held:
             yard.watchdogs[0].broken("nothing is left")
-            assert recognizers.status("b").state is State.FAILED
+            assert recognizers.status("b").state is ModelState.FAILED
             assert await used(recognizers, "b") == "/b 1"
             assert await said(held) == "/b 0"
             assert yard.health.troubles

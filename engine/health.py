@@ -8,7 +8,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class Problem:
     """why: for whoever runs the server; matters: the server is not ready while it lasts"""
 
     why: str
@@ -20,7 +20,7 @@ class Health:
     which the code gives: a handful."""
 
     def __init__(self) -> None:
-        self._troubles: dict[str, Trouble] = {}
+        self._troubles: dict[str, Problem] = {}
 
     @property
     def ok(self) -> bool:
@@ -28,13 +28,13 @@ class Health:
         return not any(trouble.matters for trouble in self.troubles.values())
 
     @property
-    def troubles(self) -> Mapping[str, Trouble]:
+    def troubles(self) -> Mapping[str, Problem]:
         """By name, the oldest first."""
         return dict(self._troubles)
 
     def notice(self, name: str, why: str, *, matters: bool = True) -> None:
         """It begins, or goes on for another reason. Each is logged once."""
-        trouble = Trouble(why, matters)
+        trouble = Problem(why, matters)
         if self._troubles.get(name) != trouble:
             self._troubles[name] = trouble
             log.error("trouble with the %s: %s", name, why)

@@ -10,12 +10,12 @@ MIB: Final = 1 << 20
 NEVER: Final = float("inf")
 
 
-class NoRoom(Exception):
+class BudgetExceeded(Exception):
     """The budget would be passed, and too little is idle to be unloaded. Nothing was changed."""
 
 
 @dataclass(eq=False, slots=True)
-class Place:
+class Reservation:
     """What one recognizer takes up, from when it begins to load.
 
     stays: is not unloaded for being idle or in the way: the default
@@ -39,7 +39,7 @@ class Place:
         return self.loaded and self.users == 0
 
 
-class Shelf:
+class MemoryBudget:
     """The places. Those that a method returns have been taken off, and are to be unloaded.
 
     budget: what all places together may take; 0 is no bound. A default that is larger is loaded all the same,
@@ -50,7 +50,7 @@ class Shelf:
     def __init__(self, *, budget: int, idle_seconds: float) -> None:
         self.budget = budget
         self.idle_seconds = idle_seconds
-        self._places: list[Place] = []
+        self._places: list[Reservation] = []
 
     def __len__(self) -> int:
         """Recognizers that are loaded, replaced ones with users included."""
@@ -60,28 +60,28 @@ class Shelf:
     def memory(self) -> int:
         return sum(place.memory for place in self._places)
 
-    def add(self, name: str, *, stays: bool = False) -> Place:
+    def add(self, name: str, *, stays: bool = False) -> Reservation:
         """A place for one that begins to load; what it takes is told later."""
-        place = Place(name, stays)
+        place = Reservation(name, stays)
         self._places.append(place)
         return place
 
-    def remove(self, place: Place) -> None:
+    def remove(self, place: Reservation) -> None:
         """Idempotent."""
         if place in self._places:
             self._places.remove(place)
 
-    def weigh(self, place: Place, memory: int) -> list[Place]:
+    def weigh(self, place: Reservation, memory: int) -> list[Reservation]:
         """Notes what a place takes; what must go for it, longest idle first. Raises NoRoom."""
         others = self.memory - place.memory
         surplus = others + memory - self.budget if self.budget else 0
-        going: list[Place] = []
+        going: list[Reservation] = []
         for other in sorted(self._places, key=lambda each: each.idle_since):
             if surplus > 0 and other is not place and other.idle and not other.stays:
                 going.append(other)
                 surplus -= other.memory
         if surplus > 0 and not place.stays:
-            raise NoRoom(
+            raise BudgetExceeded(
                 f"{place.name} takes {memory / MIB:.0f} MiB, {others / MIB:.0f} of {self.budget / MIB:.0f} "
                 "are taken, and too little of that is idle"
             )
@@ -90,24 +90,24 @@ class Shelf:
             self.remove(other)
         return going
 
-    def put(self, place: Place, now: float) -> None:
+    def put(self, place: Reservation, now: float) -> None:
         """It is loaded."""
         place.loaded = True
         place.idle_since = now
 
-    def take(self, place: Place) -> None:
+    def take(self, place: Reservation) -> None:
         place.users += 1
 
-    def give_back(self, place: Place, now: float) -> None:
+    def give_back(self, place: Reservation, now: float) -> None:
         place.users -= 1
         place.idle_since = now
 
-    def replace(self, place: Place, successor: Place) -> None:
+    def replace(self, place: Reservation, successor: Reservation) -> None:
         """It is lent to nobody any more."""
         place.replaced = True
         place.stays, successor.stays = False, place.stays
 
-    def clear(self, now: float) -> list[Place]:
+    def clear(self, now: float) -> list[Reservation]:
         """Those that nobody will miss."""
         going = [place for place in self._places if self._leaves_at(place) <= now]
         for place in going:
@@ -119,7 +119,7 @@ class Shelf:
         soonest = min(map(self._leaves_at, self._places), default=NEVER)
         return soonest if soonest < NEVER else None
 
-    def _leaves_at(self, place: Place) -> float:
+    def _leaves_at(self, place: Reservation) -> float:
         if not place.idle or place.stays:
             return NEVER
         if place.replaced:

@@ -14,9 +14,9 @@ from audio.clip import HOP, Clip
 from batching.batcher import BatchedItem
 from batching.errors import BatcherClosed
 from batching.worker import Worker
-from stream.workers import (
-    Report,
-    Way,
+from engine.workers import (
+    LoadedModelInfo,
+    LoadOptions,
     detector_batcher,
     detector_worker,
     load_models,
@@ -45,26 +45,26 @@ async def test_a_detector_judges_hops() -> None:
 
 
 async def test_a_recognizer_in_a_thread_reports_what_it_is() -> None:
-    worker = recognizer_worker("free", Way(device="cpu"), in_process=False)
+    worker = recognizer_worker("free", LoadOptions(device="cpu"), in_process=False)
     assert await text(worker) == "w1 w2 w3"
     report = worker.description
-    assert isinstance(report, Report)
+    assert isinstance(report, LoadedModelInfo)
     assert (report.description.model, report.description.requested) == ("free", "free")
     assert report.memory >= 0
 
 
 async def test_a_thread_leaves_our_environment_alone() -> None:
     before = dict(os.environ)
-    await text(recognizer_worker("free", Way(device="cpu"), in_process=False, threads=3))
+    await text(recognizer_worker("free", LoadOptions(device="cpu"), in_process=False, threads=3))
     assert dict(os.environ) == before
 
 
 @pytest.mark.slow
 async def test_in_a_process_it_is_the_same_and_its_memory_is_its_own() -> None:
-    worker = recognizer_worker("pocketsphinx", Way(device="cpu"), threads=1)
+    worker = recognizer_worker("pocketsphinx", LoadOptions(device="cpu"), threads=1)
     await text(worker)
     report = worker.description
-    assert isinstance(report, Report)
+    assert isinstance(report, LoadedModelInfo)
     assert report.description.incremental
     if sys.platform == "linux":
         assert 50 << 20 < report.memory < 1 << 30
@@ -72,13 +72,13 @@ async def test_in_a_process_it_is_the_same_and_its_memory_is_its_own() -> None:
 
 @pytest.mark.parametrize("in_process", [False, pytest.param(True, marks=pytest.mark.slow)])
 async def test_what_cannot_be_loaded_is_told_where_it_is_started(tmp_path: Path, in_process: bool) -> None:
-    worker = recognizer_worker(str(tmp_path), Way(device="cpu"), in_process=in_process)
+    worker = recognizer_worker(str(tmp_path), LoadOptions(device="cpu"), in_process=in_process)
     with pytest.raises(ModelUnavailable, match="no config"):
         await text(worker)
 
 
 async def test_a_batch_holds_no_more_items_and_seconds_than_it_may() -> None:
-    worker = recognizer_worker("free", Way(device="cpu"), in_process=False)
+    worker = recognizer_worker("free", LoadOptions(device="cpu"), in_process=False)
     long = RecognitionRequest(Clip(np.zeros(48_000, np.float32)))
     await worker.start()
     seen: list[Sequence[BatchedItem]] = []

@@ -5,10 +5,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from server.shelf import NoRoom, Place, Shelf
+from engine.memory_budget import BudgetExceeded, MemoryBudget, Reservation
 
 
-def loaded(shelf: Shelf, name: str, memory: int = 0, at: float = 0.0, *, stays: bool = False) -> Place:
+def loaded(
+    shelf: MemoryBudget, name: str, memory: int = 0, at: float = 0.0, *, stays: bool = False
+) -> Reservation:
     place = shelf.add(name, stays=stays)
     shelf.weigh(place, memory)
     shelf.put(place, at)
@@ -16,7 +18,7 @@ def loaded(shelf: Shelf, name: str, memory: int = 0, at: float = 0.0, *, stays: 
 
 
 def test_what_nobody_has_used_for_so_long_goes() -> None:
-    shelf = Shelf(budget=0, idle_seconds=60)
+    shelf = MemoryBudget(budget=0, idle_seconds=60)
     place = loaded(shelf, "a", at=5)
     assert shelf.next_departure() == 65
     assert shelf.clear(64.9) == []
@@ -25,7 +27,7 @@ def test_what_nobody_has_used_for_so_long_goes() -> None:
 
 
 def test_use_begins_the_time_anew() -> None:
-    shelf = Shelf(budget=0, idle_seconds=60)
+    shelf = MemoryBudget(budget=0, idle_seconds=60)
     place = loaded(shelf, "a")
     shelf.take(place)
     assert (shelf.next_departure(), shelf.clear(1000)) == (None, [])
@@ -34,7 +36,7 @@ def test_use_begins_the_time_anew() -> None:
 
 
 def test_without_a_time_it_stays_for_ever_and_so_does_the_default() -> None:
-    patient, hasty = Shelf(budget=0, idle_seconds=0), Shelf(budget=0, idle_seconds=1)
+    patient, hasty = MemoryBudget(budget=0, idle_seconds=0), MemoryBudget(budget=0, idle_seconds=1)
     loaded(patient, "a")
     loaded(hasty, "default", stays=True)
     for shelf in (patient, hasty):
@@ -42,16 +44,16 @@ def test_without_a_time_it_stays_for_ever_and_so_does_the_default() -> None:
 
 
 def test_what_loads_does_not_go() -> None:
-    shelf = Shelf(budget=10, idle_seconds=1)
+    shelf = MemoryBudget(budget=10, idle_seconds=1)
     place = shelf.add("a")
     shelf.weigh(place, 10)
     assert shelf.clear(1e9) == []
-    with pytest.raises(NoRoom):
+    with pytest.raises(BudgetExceeded):
         shelf.weigh(shelf.add("b"), 1)
 
 
 def test_a_replaced_one_goes_with_the_last_of_its_users_though_it_was_the_default() -> None:
-    shelf = Shelf(budget=0, idle_seconds=0)
+    shelf = MemoryBudget(budget=0, idle_seconds=0)
     old = loaded(shelf, "a", stays=True)
     shelf.take(old)
     new = loaded(shelf, "a")
@@ -63,7 +65,7 @@ def test_a_replaced_one_goes_with_the_last_of_its_users_though_it_was_the_defaul
 
 
 def test_the_one_that_was_idle_longest_makes_room_and_no_more_than_is_needed() -> None:
-    shelf = Shelf(budget=100, idle_seconds=0)
+    shelf = MemoryBudget(budget=100, idle_seconds=0)
     loaded(shelf, "late", 30, at=3)
     early = loaded(shelf, "early", 30, at=1)
     loaded(shelf, "used", 30, at=0).users = 1
@@ -72,47 +74,47 @@ def test_the_one_that_was_idle_longest_makes_room_and_no_more_than_is_needed() -
 
 
 def test_where_too_little_is_idle_nothing_goes() -> None:
-    shelf = Shelf(budget=100, idle_seconds=0)
+    shelf = MemoryBudget(budget=100, idle_seconds=0)
     loaded(shelf, "idle", 30)
     shelf.take(loaded(shelf, "used", 60))
     place = shelf.add("new")
-    with pytest.raises(NoRoom, match="new takes"):
+    with pytest.raises(BudgetExceeded, match="new takes"):
         shelf.weigh(place, 60)
     assert (len(shelf), shelf.memory) == (2, 90)
 
 
 def test_the_default_is_loaded_though_it_is_larger_than_all_that_there_is() -> None:
-    shelf = Shelf(budget=100, idle_seconds=0)
+    shelf = MemoryBudget(budget=100, idle_seconds=0)
     assert shelf.weigh(shelf.add("default", stays=True), 300) == []
 
 
 class Visits(RuleBasedStateMachine):
-    """Recognizers come, are used and go in any order, as server/recognizers.py has them do."""
+    """Recognizers come, are used and go in any order, as engine/model_pool.py has them do."""
 
     BUDGET = 100
 
     def __init__(self) -> None:
         super().__init__()
-        self.shelf = Shelf(budget=self.BUDGET, idle_seconds=10)
+        self.shelf = MemoryBudget(budget=self.BUDGET, idle_seconds=10)
         self.now = 0.0
-        self.there: list[Place] = []
+        self.there: list[Reservation] = []
 
-    def unloaded(self, going: list[Place]) -> None:
+    def unloaded(self, going: list[Reservation]) -> None:
         for place in going:
             assert place.users == 0
             assert place.loaded
             assert not place.stays
             self.there.remove(place)
 
-    def pick(self, number: int, *, loaded: bool = True) -> Place | None:
+    def pick(self, number: int, *, loaded: bool = True) -> Reservation | None:
         fitting = [place for place in self.there if place.loaded or not loaded]
         return fitting[number % len(fitting)] if fitting else None
 
-    def weigh(self, place: Place, memory: int) -> None:
+    def weigh(self, place: Reservation, memory: int) -> None:
         before = list(self.there), self.shelf.memory
         try:
             self.unloaded(self.shelf.weigh(place, memory))
-        except NoRoom:
+        except BudgetExceeded:
             assert (self.there, self.shelf.memory) == before
             assert not place.stays
             self.shelf.remove(place)

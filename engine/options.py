@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from stream.workers import Way
+from engine.workers import LoadOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class EngineOptions:
     preload: bool
     idle_seconds: float
     memory_bytes: int
-    load: Way
+    load: LoadOptions
     in_process: bool
     threads: int
     batch_items: int

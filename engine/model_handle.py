@@ -6,13 +6,13 @@ from enum import StrEnum
 
 from asr.recognizer import Hypothesis, ModelInfo, RecognitionRequest
 from batching.batcher import Batcher
-from server.shelf import Place
-from server.watchdog import Watchdog
+from engine.memory_budget import Reservation
+from engine.supervisor import Supervisor
 
 Asr = Batcher[RecognitionRequest, Hypothesis]
 
 
-class State(StrEnum):
+class ModelState(StrEnum):
     ABSENT = "absent"
     LOADING = "loading"
     READY = "ready"
@@ -21,28 +21,28 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Recognizer:
+class RunningModel:
     """One at work."""
 
     asr: Asr
     description: ModelInfo
 
 
-class Life:
+class ModelHandle:
     """One recognizer from loading to unloading. settled: it was loaded, or failed."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Reservation) -> None:
         self.place = place
-        self.recognizer: Recognizer | None = None
+        self.recognizer: RunningModel | None = None
         self.error: str | None = None
         self.settled = asyncio.Event()
         self.over = asyncio.Event()
         self.task: asyncio.Task[None]
-        self.watchdog: Watchdog
+        self.watchdog: Supervisor
 
 
 @dataclass(slots=True)
-class Entry:
+class ModelSlot:
     """A name. current: what is lent; arriving: what loads, at most one, to be lent from then on.
 
     error, retry_at: of a load that failed, or of one that broke; memory: bytes, as measured by the last load
@@ -51,24 +51,24 @@ class Entry:
 
     name: str
     source: str
-    current: Life | None = None
-    arriving: Life | None = None
+    current: ModelHandle | None = None
+    arriving: ModelHandle | None = None
     error: str | None = None
     retry_at: float = 0.0
     memory: int = 0
 
     @property
-    def life(self) -> Life | None:
+    def life(self) -> ModelHandle | None:
         """What is lent, or will be: not what is broken."""
         if self.current is not None and self.current.watchdog.error is None:
             return self.current
         return self.arriving
 
     @property
-    def state(self) -> State:
+    def state(self) -> ModelState:
         life = self.life
         if life is None:
-            return State.FAILED if self.error is not None else State.ABSENT
+            return ModelState.FAILED if self.error is not None else ModelState.ABSENT
         if life is self.arriving:
-            return State.LOADING
-        return State.RESTARTING if life.watchdog.is_restarting else State.READY
+            return ModelState.LOADING
+        return ModelState.RESTARTING if life.watchdog.is_restarting else ModelState.READY

@@ -1,0 +1,1 @@
+"""Models at work: loading, pooling, supervising and unloading; files through loaded models."""

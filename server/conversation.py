@@ -9,6 +9,9 @@ from typing import Any
 
 import orjson
 
+from journal.recorder import NullRecorder
+from journal.records import REPLY, AudioRecord, CommandRecord, EndRecord, kind_of
+from journal.replay import ReplayedSession
 from server.accounts import Meter
 from server.chronicle import Chronicle
 from server.dialect import Comeback, Dialect, Message
@@ -28,12 +31,9 @@ from server.metrics import Metrics
 from server.observer import Observer
 from server.past import Past
 from server.patience import Patience
-from server.recording import Recording
 from server.socket import Socket, SocketClosed
 from server.teller import Record, Teller
-from stream.entry import REPLY, Command, Ended, Sound, kind_of
 from stream.journal import Journal
-from stream.recovery import Recovered
 from streaming.driver import StreamDriver
 from streaming.errors import DetectorFailed, EventsUnread, Overloaded, StreamBroken
 from streaming.snapshot import Snapshot, save
@@ -72,7 +72,7 @@ class Conversation:
         self._observer = observer or Observer(metrics)
         self._comeback = dialect.comeback
         self._journal = Journal(journal_bytes if self._comeback else 0)
-        self._recording = self._comeback.recording if self._comeback else Recording()
+        self._recording = self._comeback.recording if self._comeback else NullRecorder()
         self._past = Past()
         self._played = asyncio.Event()  # what came in before has come in once more
         self._socket: Socket | None = None
@@ -110,7 +110,7 @@ class Conversation:
         self._keep(save(self._pump.session))
         await self._run(self._listen(socket, self._dialect.greet()))
 
-    async def go_on(self, past: Recovered) -> None:
+    async def go_on(self, past: ReplayedSession) -> None:
         """As `run`, of a session that another server left behind: it waits for its client."""
         session_id.set(self.id)
         log.info("session goes on: %s", self._dialect.describe())
@@ -257,7 +257,9 @@ class Conversation:
             head = {**self._comeback.saved(), "owner": self.owner}
             self._recording.open(head, self._journal.number, snapshot, memory)
 
-    async def _play(self, comeback: Comeback, tail: Iterable[Sound | Command | Ended]) -> None:
+    async def _play(
+        self, comeback: Comeback, tail: Iterable[AudioRecord | CommandRecord | EndRecord]
+    ) -> None:
         """Takes in once more what came in before; then it is as if the client had just been cut off."""
         self._recording.replaying = True
         for entry in tail:

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from audio.clip import Samples
+from journal.recorder import NullRecorder
+from journal.records import AudioRecord, CommandRecord, EndRecord
 from server.errors import ClientError
-from server.recording import Recording
-from stream.entry import Command, Ended, Sound
 from streaming.events import Event
 from vad.segmenter import Reason
 
@@ -22,7 +22,7 @@ class Comeback(Protocol):
         ...
 
     @property
-    def recording(self) -> Recording:
+    def recording(self) -> NullRecorder:
         """What is kept of the session beyond the server."""
         ...
 
@@ -30,7 +30,7 @@ class Comeback(Protocol):
         """All that the dialect remembers and the session does not, as JSON."""
         ...
 
-    def replay(self, entry: Sound | Command | Ended) -> Sequence[Message]:
+    def replay(self, entry: AudioRecord | CommandRecord | EndRecord) -> Sequence[Message]:
         """Acts on what came in before; returns the replies."""
         ...
 

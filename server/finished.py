@@ -9,13 +9,13 @@ from typing import Any, Protocol
 import orjson
 
 from audio.clip import Samples
+from journal.replay import ReplayedSession, replay_journal
+from journal.store import JournalStore
 from server.dialect import Message
-from server.disk import Disk
 from server.errors import CLOSE_NORMAL, resume_unknown
 from server.logs import session_id
 from server.socket import Socket, SocketClosed
 from stream.journal import Journal
-from stream.recovery import Recovered, recover
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 class EndedMessages(Protocol):
     """Encodes what a returning client is sent, in the wire protocol of the ended session."""
 
-    def resumed_message(self, past: Recovered, seen: int, replayed: int) -> Message:
+    def resumed_message(self, past: ReplayedSession, seen: int, replayed: int) -> Message:
         """Return the first message to the client.
 
         seen: number of the last message that the client has seen; replayed: number of messages that follow
@@ -49,7 +49,7 @@ class Finished:
         owner: str | None,
         encoder: EndedMessages,
         files: Sequence[Path],
-        disk: Disk,
+        disk: JournalStore,
         messages_bytes: int,
     ) -> None:
         self.owner = owner
@@ -82,7 +82,7 @@ class Finished:
 
     def _read(self, seen: int) -> tuple[Message, list[bytes]]:
         """What is told first, and the messages after `seen`. Raises LookupError, OSError."""
-        past = recover([path.read_bytes() for path in self._files])
+        past = replay_journal([path.read_bytes() for path in self._files])
         if past is None:
             raise LookupError("the journal is damaged")
         journal = Journal(self._messages_bytes)

@@ -9,6 +9,7 @@ from audio.clip import SAMPLE_RATE, Clip, Samples, samples_from_ms
 from audio.codecs import Encoding
 from audio.decoder import Decoder
 from audio.errors import AudioError
+from journal.recorder import NullRecorder
 from server.errors import ClientError
 from server.json_messages import (
     Message,
@@ -19,7 +20,6 @@ from server.json_messages import (
     object_from_json,
 )
 from server.preferences import Preferences
-from server.recording import Recording
 from streaming.driver import StreamDriver
 from vad.segmenter import Reason
 
@@ -37,7 +37,7 @@ class Intake:
         self,
         pump: StreamDriver,
         preferences: Preferences,
-        recording: Recording | None = None,
+        recording: NullRecorder | None = None,
         commands: int = 0,
     ) -> None:
         """commands: messages of the session so far that were no sound"""
@@ -45,7 +45,7 @@ class Intake:
         self.ended = False
         self.commands = commands
         self._pump = pump
-        self._recording = recording or Recording()
+        self._recording = recording or NullRecorder()
         self._decoder = Decoder(pump.session.received)
         self._acknowledged = pump.session.received  # samples
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.health import Health
-from server.disk import Disk
+from journal.store import JournalStore
 from server.recoverer import Recoverer, Takers
 from server.settings import Settings
 
@@ -26,7 +26,7 @@ class JournalLifespan:
     """
 
     def __init__(self, settings: Settings, health: Health) -> None:
-        self.store: Disk | None = None
+        self.store: JournalStore | None = None
         self.recovered = not settings.journal_dir
         self._settings = settings
         self._health = health
@@ -42,7 +42,7 @@ class JournalLifespan:
         if not settings.journal_dir:
             yield
             return
-        with Disk(
+        with JournalStore(
             Path(settings.journal_dir),
             self._health,
             sync=settings.journal_fsync,

@@ -11,21 +11,21 @@ from starlette.websockets import WebSocket
 
 from asr.recognizer import ModelInfo
 from audio.clip import SAMPLE_RATE, Samples
+from journal.recorder import JournalRecorder, NullRecorder
+from journal.records import AudioRecord, CommandRecord, EndRecord
+from journal.replay import ReplayedSession
+from journal.session_journal import SessionJournal
+from journal.store import JournalStore
 from server.dialect import Message
-from server.disk import Disk
 from server.door import Door, Opening, Resumption
 from server.errors import ClientError, overloaded
 from server.finished import Finished
 from server.intake import ACKNOWLEDGED, Intake
-from server.journal_log import Log
 from server.preferences import PRIVATE, Preferences
 from server.query import session_from_query
-from server.recording import DiskRecording, Recording
 from server.saved_preferences import preferences_from, saved_preferences
 from server.sessions import digest, new_token
 from server.wire import Wire, welcome, with_audio
-from stream.entry import Command, Ended, Sound
-from stream.recovery import Recovered
 from streaming.driver import StreamDriver
 from streaming.events import Event
 from vad.segmenter import Reason
@@ -55,12 +55,12 @@ class NativeDialect:
         model: str = "",
         token: str | None = None,
         key: bytes | None = None,
-        recording: Recording | None = None,
+        recording: NullRecorder | None = None,
         commands: int = 0,
     ) -> None:
         self.key = digest(token or "") if key is None else key
         self._comes_back = token is not None or key is not None
-        self.recording = recording or Recording()
+        self.recording = recording or NullRecorder()
         self._token = token
         self._model = model
         self._name = name
@@ -70,7 +70,7 @@ class NativeDialect:
 
     @classmethod
     def restored(
-        cls, name: str, pump: StreamDriver, saved: Mapping[str, Any], recording: Recording, refused: int
+        cls, name: str, pump: StreamDriver, saved: Mapping[str, Any], recording: NullRecorder, refused: int
     ) -> Self:
         """One that was `saved`. refused: messages since then that are not replayed"""
         return cls(
@@ -89,13 +89,13 @@ class NativeDialect:
         commands, key = self._intake.commands, self.key.hex()
         return {"preferences": preferences, "commands": commands, "key": key, "model": self._model}
 
-    def replay(self, entry: Sound | Command | Ended) -> Sequence[Message]:
+    def replay(self, entry: AudioRecord | CommandRecord | EndRecord) -> Sequence[Message]:
         match entry:
-            case Sound(samples):
+            case AudioRecord(samples):
                 self._intake.hear(samples)
-            case Command(text):
+            case CommandRecord(text):
                 return self.receive(text)
-            case Ended(reason):
+            case EndRecord(reason):
                 self._intake.finish(reason)
         return ()
 
@@ -163,12 +163,12 @@ class NativeEndedMessages:
     def __init__(self, session: str) -> None:
         self._session = session
 
-    def resumed_message(self, past: Recovered, seen: int, replayed: int) -> Message:
+    def resumed_message(self, past: ReplayedSession, seen: int, replayed: int) -> Message:
         """Build `session.resumed` from the journal alone. Raises KeyError for another protocol's journal."""
-        since = sum(len(entry.samples) for entry in past.tail if isinstance(entry, Sound))
+        since = sum(len(entry.samples) for entry in past.tail if isinstance(entry, AudioRecord))
         received_ms = (past.begun.snapshot.state.received + since) * 1000 // SAMPLE_RATE
         commands = past.head["commands"] + past.refused
-        commands += sum(isinstance(entry, Command) for entry in past.tail)
+        commands += sum(isinstance(entry, CommandRecord) for entry in past.tail)
         return welcome(self._session, received_ms, commands, seen, replayed)
 
     def with_audio(self, message: Mapping[str, Any], samples: Samples | None) -> Mapping[str, Any]:
@@ -183,19 +183,19 @@ def _listed(message: Message | None) -> Sequence[Message]:
 class NativeDoor(Door):
     """/ws/stt."""
 
-    def recording(self, name: str) -> Recording:
+    def recording(self, name: str) -> NullRecorder:
         """Of a new session. Raises ClientError while none could be kept."""
         store = self._journals.store if self._journals else None
         if store is None:
-            return Recording()
+            return NullRecorder()
         if not store.has_room:
             raise overloaded("Sessions cannot be kept at present: there is no room for their journals.")
-        return DiskRecording(store.open(name))
+        return JournalRecorder(store.open(name))
 
-    async def go_on(self, name: str, past: Recovered, log: Log) -> None:
+    async def go_on(self, name: str, past: ReplayedSession, log: SessionJournal) -> None:
         """With a session that another server left behind. Raises ClientError where there is no model for it,
         KeyError, TypeError, ValueError where it is none of ours."""
-        recording, head = DiskRecording(log), past.head
+        recording, head = JournalRecorder(log), past.head
         preferences = preferences_from(head["preferences"])
         async with AsyncExitStack() as stack:
             models, _ = await self.borrow(stack, head["model"])
@@ -213,7 +213,7 @@ class NativeDoor(Door):
             with pump, self.remembered(conversation, dialect):
                 await conversation.go_on(past)
 
-    def hold(self, name: str, head: Mapping[str, Any], files: Sequence[Path], disk: Disk) -> None:
+    def hold(self, name: str, head: Mapping[str, Any], files: Sequence[Path], disk: JournalStore) -> None:
         """A session that was over with the server before: for a while its client may still come back.
 
         Raises KeyError, TypeError, ValueError where it is none of ours."""
@@ -233,7 +233,7 @@ class NativeDoor(Door):
             # Who does not hear of the token cannot come back with it.
             asked = self.settings.resume_seconds > 0 and "session.created" in preferences.events
             token = new_token() if asked else None
-            recording = self.recording(name) if asked else Recording()
+            recording = self.recording(name) if asked else NullRecorder()
             return NativeDialect(
                 name, pump, preferences, greeting, model=recognizer, token=token, recording=recording
             )

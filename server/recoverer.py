@@ -10,11 +10,11 @@ from math import inf
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from server.disk import Disk
+from journal.records import TakeoverRecord
+from journal.replay import ReplayedSession, replay_journal
+from journal.session_journal import SessionJournal
+from journal.store import JournalStore
 from server.errors import ClientError
-from server.journal_log import Log
-from stream.entry import TakenUp
-from stream.recovery import Recovered, recover
 
 log = logging.getLogger(__name__)
 
@@ -24,11 +24,11 @@ MOST_IN_VAIN: Final = 10  # servers that take up a session whose client does not
 class Takers(Protocol):
     """Both raise KeyError, TypeError, ValueError for a session of another kind of server."""
 
-    async def go_on(self, name: str, past: Recovered, log: Log) -> None:
+    async def go_on(self, name: str, past: ReplayedSession, log: SessionJournal) -> None:
         """To the session's end. Raises ClientError."""
         ...
 
-    def hold(self, name: str, head: Mapping[str, Any], files: Sequence[Path], disk: Disk) -> None:
+    def hold(self, name: str, head: Mapping[str, Any], files: Sequence[Path], disk: JournalStore) -> None:
         """One that was over, for its client may still ask for what was told."""
         ...
 
@@ -39,7 +39,7 @@ class _Left:
 
     name: str
     files: Sequence[Path]
-    past: Recovered
+    past: ReplayedSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Recoverer:
 
     def __init__(
         self,
-        disk: Disk,
+        disk: JournalStore,
         takers: Takers,
         seconds: float,
         all_found: Callable[[], None],
@@ -114,7 +114,7 @@ class Recoverer:
         journal = self._disk.open(left.name)
         with _said(left.name):
             journal.adopt(left.files, left.past.intact)
-            journal.append(TakenUp())
+            journal.append(TakeoverRecord())
             journal.hand_over()  # before it is played once more: that may be what ended the server before
             await self._takers.go_on(left.name, left.past, journal)
 
@@ -132,9 +132,9 @@ def _said(name: str) -> Iterator[None]:
         log.exception("the journal of %s was written by another kind of server", name)
 
 
-def _read(name: str, files: Sequence[Path]) -> Recovered | None:
+def _read(name: str, files: Sequence[Path]) -> ReplayedSession | None:
     try:
-        past, why = recover([path.read_bytes() for path in files]), "it has no beginning"
+        past, why = replay_journal([path.read_bytes() for path in files]), "it has no beginning"
     except OSError as error:
         past, why = None, str(error)
     if past is None:

@@ -17,9 +17,9 @@ from engine.memory_budget import MIB
 from engine.model_names import catalogue
 from engine.options import EngineOptions
 from engine.workers import LoadOptions
+from journal.fsync import FsyncPolicy
 from server.access_settings import AccessSettings
 from server.logs import LogFormat
-from server.sync import Sync
 from streaming.endpointing import AdaptiveSilence, EndpointPolicy, FixedSilence
 from streaming.options import SessionOptions
 from vad.options import VadOptions
@@ -229,8 +229,8 @@ class Settings(AccessSettings):
         description="folder in which sessions that can be resumed are kept while they last, their sound too, "
         "so that they survive the server; empty is off: nothing is written",
     )
-    journal_fsync: Sync = Field(
-        Sync.NEVER,
+    journal_fsync: FsyncPolicy = Field(
+        FsyncPolicy.NEVER,
         description="when that is forced onto the disk, against loss of power: never (left to the system; "
         "the end of the process loses nothing), second, always (before a client is told)",
     )

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import orjson
 
+from journal.recorder import NullRecorder
 from server.beat import beats
 from server.dialect import Dialect, Message
-from server.recording import Recording
 from stream.journal import Journal
 
 Record = Callable[[Sequence[Message]], None]
@@ -21,7 +21,7 @@ class Teller:
     stopped: another server goes on; it tells what was cut short here, so nothing may be told past that
     """
 
-    def __init__(self, dialect: Dialect, journal: Journal, recording: Recording) -> None:
+    def __init__(self, dialect: Dialect, journal: Journal, recording: NullRecorder) -> None:
         self.telling = asyncio.Lock()
         self.stopped = False
         self._dialect = dialect

@@ -11,9 +11,19 @@ from hypothesis import strategies as st
 
 from asr.recognizer import Hypothesis
 from audio.clip import Clip
-from stream.entry import Code, Command, Ended, Entry, Opened, Refused, Sound, Told, encoded
-from stream.record import Record, framed, records
-from stream.recovery import Recovered, recover
+from journal.framing import Frame, frame, read_frames
+from journal.records import (
+    AudioRecord,
+    CommandRecord,
+    EndRecord,
+    OutputRecord,
+    Record,
+    RecordType,
+    RefusalRecord,
+    SnapshotRecord,
+    encoded,
+)
+from journal.replay import ReplayedSession, replay_journal
 from streaming.options import SessionOptions
 from streaming.session import Session
 from streaming.snapshot import Snapshot, save
@@ -39,22 +49,22 @@ def spoken() -> Snapshot:
 SPOKEN = spoken()
 TEXT = RecordedResult(Hypothesis("good morning"), None)
 BEHIND = SPOKEN.state.received
-FILES: tuple[tuple[Entry, ...], ...] = (
+FILES: tuple[tuple[Record, ...], ...] = (
     (
-        Opened({"session_id": "5f1c"}, 0, save(Session(SessionOptions()))),
-        Told("reply", [{"type": "session.created", "seq": 1}]),
-        Sound(np.zeros(BEHIND, np.float32)),
-        Told("Final", [{"seq": 2}], 1, TEXT, sound=(100, 5_000)),
+        SnapshotRecord({"session_id": "5f1c"}, 0, save(Session(SessionOptions()))),
+        OutputRecord("reply", [{"type": "session.created", "seq": 1}]),
+        AudioRecord(np.zeros(BEHIND, np.float32)),
+        OutputRecord("Final", [{"seq": 2}], 1, TEXT, sound=(100, 5_000)),
     ),
     (
-        Opened({"session_id": "5f1c"}, 2, SPOKEN, np.zeros(448, np.float32)),
-        Sound(np.full(3_200, 0.25, np.float32)),
-        Command(json.dumps({"type": "input_audio_buffer.commit"})),
-        Refused(),
-        Told("SpeechStopped", [{"seq": 3}]),
-        Told(None, [{"seq": 4}], 2, stable="how are"),
-        Told("Final", [{"seq": 5}], 2, "it failed"),
-        Ended(Reason.DISCONNECT),
+        SnapshotRecord({"session_id": "5f1c"}, 2, SPOKEN, np.zeros(448, np.float32)),
+        AudioRecord(np.full(3_200, 0.25, np.float32)),
+        CommandRecord(json.dumps({"type": "input_audio_buffer.commit"})),
+        RefusalRecord(),
+        OutputRecord("SpeechStopped", [{"seq": 3}]),
+        OutputRecord(None, [{"seq": 4}], 2, stable="how are"),
+        OutputRecord("Final", [{"seq": 5}], 2, "it failed"),
+        EndRecord(Reason.DISCONNECT),
     ),
 )
 WHOLE = [b"".join(map(encoded, file)) for file in FILES]
@@ -77,7 +87,7 @@ def spoil(chance: Random, data: bytes) -> bytes:
     )
 
 
-def alike(read: Recovered, whole: Recovered) -> bool:
+def alike(read: ReplayedSession, whole: ReplayedSession) -> bool:
     """What was read is the beginning of what was written."""
     tail, messages = len(read.tail), len(read.messages)
     return (
@@ -96,14 +106,14 @@ def test_any_damage_leaves_the_records_before_it(seed: int) -> None:
         (n for n, (ours, theirs) in enumerate(zip(data, WHOLE[1], strict=False)) if ours != theirs), None
     )
     same = min(len(data), len(WHOLE[1])) if same is None else same
-    ends = [record.end for record in records(WHOLE[1])]
+    ends = [record.end for record in read_frames(WHOLE[1])]
     whole = [end for end in ends if end <= same]
-    read = list(records(data))
+    read = list(read_frames(data))
     assert [record.end for record in read][: len(whole)] == whole
-    found = recover([data])
+    found = replay_journal([data])
     assert (found is not None) >= bool(whole)
     if found is not None and whole and len(read) <= len(ends):
-        limit = recover([WHOLE[1]])
+        limit = replay_journal([WHOLE[1]])
         assert limit is not None
         assert len(read) > len(whole) or alike(found, limit)
 
@@ -111,8 +121,8 @@ def test_any_damage_leaves_the_records_before_it(seed: int) -> None:
 @given(st.integers(0, sum(map(len, WHOLE))))
 def test_a_file_that_is_torn_anywhere_is_the_session_up_to_there(kept: int) -> None:
     files = [WHOLE[0][:kept], WHOLE[1][: max(0, kept - len(WHOLE[0]))]]
-    found = recover(files)
-    first = next(records(WHOLE[0])).end
+    found = replay_journal(files)
+    first = next(read_frames(WHOLE[0])).end
     assert (found is None) == (kept < first)
     if found is not None:
         assert found.intact <= max(map(len, files))
@@ -125,23 +135,25 @@ def test_records_that_are_whole_and_nonsense_end_the_reading(seed: int) -> None:
     chance = Random(seed)
     files = []
     for data in WHOLE:
-        frames = [framed(record.kind, record.payload) for record in records(data)]
+        frames = [frame(record.kind, record.payload) for record in read_frames(data)]
         place = chance.randrange(len(frames))
-        frames[place] = nonsense(chance, [*records(data)][place])
+        frames[place] = nonsense(chance, [*read_frames(data)][place])
         files.append(b"".join(frames))
-    found = recover(chance.sample(files, len(files)))
+    found = replay_journal(chance.sample(files, len(files)))
     assert found is None or found.intact <= max(map(len, files))
 
 
-def nonsense(chance: Random, record: Record) -> bytes:
+def nonsense(chance: Random, record: Frame) -> bytes:
     payload = record.payload
-    if record.kind == Code.TOLD and chance.random() < 0.8:
-        return framed(record.kind, json_of(spoilt_object(chance, json.loads(payload))))
-    if record.kind == Code.OPENED and chance.random() < 0.8:  # its text has a length before it, sound behind
+    if record.kind == RecordType.TOLD and chance.random() < 0.8:
+        return frame(record.kind, json_of(spoilt_object(chance, json.loads(payload))))
+    if (
+        record.kind == RecordType.OPENED and chance.random() < 0.8
+    ):  # its text has a length before it, sound behind
         behind = 4 + int.from_bytes(payload[:4], "little")
         text = json_of(spoilt_object(chance, json.loads(payload[4:behind])))
-        return framed(record.kind, len(text).to_bytes(4, "little") + text + payload[behind:])
-    return framed(chance.choice((*Code, 0, 7, 255)), spoil(chance, payload))
+        return frame(record.kind, len(text).to_bytes(4, "little") + text + payload[behind:])
+    return frame(chance.choice((*RecordType, 0, 7, 255)), spoil(chance, payload))
 
 
 def json_of(value: Any) -> bytes:
@@ -155,7 +167,7 @@ def test_reading_takes_no_more_memory_than_the_files_call_for(seed: int) -> None
     files = [spoil(chance, data) for data in WHOLE]
     tracemalloc.start()
     try:
-        recover(files)
+        replay_journal(files)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -9,29 +9,29 @@ from pathlib import Path
 import numpy as np
 
 from audio.clip import Clip
-from server.journal_files import name_of, number_of
-from stream.entry import Opened, Sound
-from stream.recovery import Recovered, recover
+from journal.records import AudioRecord, SnapshotRecord
+from journal.replay import ReplayedSession, replay_journal
+from journal.segment_files import name_of, number_of
 from streaming.options import SessionOptions
 from streaming.session import Session
 from streaming.snapshot import save
 from tests.server.running import Message
 
 CHUNK_MS = 100
-OPENED = Opened({}, 0, save(Session(SessionOptions())))
+OPENED = SnapshotRecord({}, 0, save(Session(SessionOptions())))
 
 
-def sounding(samples: int, seed: int = 0) -> Sound:
+def sounding(samples: int, seed: int = 0) -> AudioRecord:
     """Noise that two bytes a sample can say."""
     noise = np.random.default_rng(seed).integers(-32768, 32768, samples, np.int16)
-    return Sound(noise.astype(np.float32) / np.float32(32768))
+    return AudioRecord(noise.astype(np.float32) / np.float32(32768))
 
 
-def opened_after(sound: Sound) -> Opened:
+def opened_after(sound: AudioRecord) -> SnapshotRecord:
     """The beginning of a session that has received so much and judged nothing of it."""
     session = Session(SessionOptions())
     session.receive_audio(Clip(sound.samples, 0))
-    return Opened({}, 0, save(session))
+    return SnapshotRecord({}, 0, save(session))
 
 
 def files_in(folder: Path) -> list[str]:
@@ -43,17 +43,19 @@ def bytes_in(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.glob("*.journal"))
 
 
-def kept(folder: Path, name: str) -> Recovered | None:
+def kept(folder: Path, name: str) -> ReplayedSession | None:
     """What the files tell of a session."""
     files = [path for path in folder.glob("*.journal") if name_of(path) == name]
-    return recover([path.read_bytes() for path in sorted(files, key=number_of)])
+    return replay_journal([path.read_bytes() for path in sorted(files, key=number_of)])
 
 
-def seeds(past: Recovered | None) -> list[int]:
+def seeds(past: ReplayedSession | None) -> list[int]:
     """Of the sounds that are to be played once more, as `sounding` made them of 100 samples each."""
     assert past is not None
     known = {sounding(100, seed).samples.tobytes(): seed for seed in range(100)}
-    sounds = [entry.samples for entry in past.tail if isinstance(entry, Sound)]  # neighbours are one by now
+    sounds = [
+        entry.samples for entry in past.tail if isinstance(entry, AudioRecord)
+    ]  # neighbours are one by now
     return [known[part.tobytes()] for samples in sounds for part in samples.reshape(-1, 100)]
 
 

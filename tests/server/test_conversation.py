@@ -14,17 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.health import Health
+from journal.recorder import JournalRecorder
+from journal.records import REPLY, AudioRecord
+from journal.replay import ReplayedSession
+from journal.session_journal import SessionJournal
+from journal.store import JournalStore
 from server.conversation import Conversation
-from server.disk import Disk
 from server.errors import ClientError
-from server.journal_log import Log
 from server.metrics import Metrics
 from server.native import NativeDialect
 from server.preferences import Preferences
-from server.recording import DiskRecording
 from server.socket import Socket
-from stream.entry import REPLY, Sound
-from stream.recovery import Recovered
 from streaming.driver import StreamDriver
 from streaming.errors import EventsUnread, Overloaded
 from streaming.events import StreamClosed
@@ -542,12 +542,17 @@ async def _cut_again_and_again(cuts: list[tuple[int, bool]], unread: int) -> Non
 
 @asynccontextmanager
 async def kept_on(
-    disk: Disk, models: ModelClients, line: Line, *, seconds: float = 3600, preferences: Preferences = ALL
+    disk: JournalStore,
+    models: ModelClients,
+    line: Line,
+    *,
+    seconds: float = 3600,
+    preferences: Preferences = ALL,
 ) -> AsyncIterator[tuple[Conversation, asyncio.Task[None]]]:
     """A conversation begun on this line, with a journal."""
     socket = Socket(await line.accepted(), max_message_bytes=1 << 24, send_timeout=3600)
     with StreamDriver(models, preferences.options) as pump:
-        recording = DiskRecording(disk.open("5f1c"))
+        recording = JournalRecorder(disk.open("5f1c"))
         dialect = NativeDialect("5f1c", pump, preferences, GREETING, token="secret", recording=recording)
         conversation = Conversation(
             "5f1c", pump, dialect, Metrics(), resume_seconds=seconds, journal_bytes=1 << 24, owner="alice"
@@ -561,7 +566,7 @@ async def kept_on(
             await asyncio.wait([running])
 
 
-def found(disk: Disk) -> tuple[Recovered, Log]:
+def found(disk: JournalStore) -> tuple[ReplayedSession, SessionJournal]:
     """What a server left behind, and its journal taken up."""
     past, log = kept(disk.folder, "5f1c"), disk.open("5f1c")
     assert past is not None
@@ -571,12 +576,12 @@ def found(disk: Disk) -> tuple[Recovered, Log]:
 
 @asynccontextmanager
 async def gone_on(
-    disk: Disk, models: ModelClients, *, seconds: float = 3600
+    disk: JournalStore, models: ModelClients, *, seconds: float = 3600
 ) -> AsyncIterator[tuple[Conversation, asyncio.Task[None]]]:
     """The conversation that was left behind."""
     past, log = found(disk)
     with StreamDriver(models, ALL.options, begun=past.begun) as pump:
-        dialect = NativeDialect.restored("5f1c", pump, past.head, DiskRecording(log), past.refused)
+        dialect = NativeDialect.restored("5f1c", pump, past.head, JournalRecorder(log), past.refused)
         conversation = Conversation(
             "5f1c", pump, dialect, Metrics(), resume_seconds=seconds, journal_bytes=1 << 24
         )
@@ -592,7 +597,7 @@ async def gone_on(
 async def stopped(folder: Path, line: Line, said: bytes = FIRST) -> None:
     """A server that stopped once it had told that speech began."""
     async with running_models() as models:
-        with Disk(folder, Health()) as disk:
+        with JournalStore(folder, Health()) as disk:
             async with kept_on(disk, models, line) as (conversation, running):
                 line.says(said)
                 await line.hears("input_audio_buffer.speech_started")
@@ -616,7 +621,7 @@ async def test_a_session_that_lasts_is_not_finished_by_a_stop_and_is_kept(tmp_pa
 async def test_journal_counts_only_replies_that_a_replay_gives_again(tmp_path: Path) -> None:
     line = Line()
     async with running_models() as models:
-        with Disk(tmp_path, Health()) as disk:
+        with JournalStore(tmp_path, Health()) as disk:
             async with kept_on(disk, models, line) as (conversation, running):
                 line.says(pcm((False, 2 * SECOND)))
                 await line.hears("input_audio_buffer.acknowledged")
@@ -632,7 +637,7 @@ async def test_journal_counts_only_replies_that_a_replay_gives_again(tmp_path: P
 async def test_the_end_of_a_session_is_kept_though_nobody_is_told_of_it(tmp_path: Path) -> None:
     line = Line()
     async with running_models() as models:
-        with Disk(tmp_path, Health()) as disk:
+        with JournalStore(tmp_path, Health()) as disk:
             async with kept_on(disk, models, line, preferences=QUIET) as (_, running):
                 line.says(SENTENCE)
                 say(line, "end_of_stream")
@@ -646,7 +651,7 @@ async def test_the_end_of_a_session_is_kept_though_nobody_is_told_of_it(tmp_path
 async def test_one_whose_client_was_cut_off_is_kept_as_well(tmp_path: Path) -> None:
     line = Line()
     async with running_models() as models:
-        with Disk(tmp_path, Health()) as disk:
+        with JournalStore(tmp_path, Health()) as disk:
             async with kept_on(disk, models, line) as (conversation, running):
                 line.says(FIRST)
                 await line.hears("input_audio_buffer.speech_started")
@@ -661,7 +666,7 @@ async def test_with_the_next_server_it_goes_on_in_the_same_utterance(tmp_path: P
     before, after = Line(), Line()
     await stopped(tmp_path, before)
     async with running_models() as models:
-        with Disk(tmp_path, Health()) as disk:
+        with JournalStore(tmp_path, Health()) as disk:
             async with gone_on(disk, models) as (conversation, _):
                 back = await resumed(conversation, after, before.heard[-1]["seq"])
                 told = await after.hears("session.resumed")
@@ -686,7 +691,7 @@ async def test_a_client_that_comes_back_while_all_is_played_once_more_is_answere
     before, after, sound = Line(), Line(), FIRST + SENTENCE * 5
     await stopped(tmp_path, before, sound)  # in the middle of a long message
     async with running_models() as models:
-        with Disk(tmp_path, Health()) as disk:
+        with JournalStore(tmp_path, Health()) as disk:
             async with gone_on(disk, models) as (conversation, _):
                 back = await resumed(conversation, after, before.heard[-1]["seq"])
                 received = (await after.hears("session.resumed"))["received_ms"]
@@ -703,7 +708,7 @@ async def test_what_a_client_that_comes_back_need_not_send_again_is_kept(
     caplog.set_level("INFO")
     before, after = Line(), Line()
     async with running_models() as models:
-        with Disk(tmp_path, Health()) as disk:
+        with JournalStore(tmp_path, Health()) as disk:
             async with kept_on(disk, models, before) as (conversation, _):
                 before.says(pcm((False, 8_000)))  # not worth an acknowledgement
                 before.leaves()
@@ -713,7 +718,9 @@ async def test_what_a_client_that_comes_back_need_not_send_again_is_kept(
                 assert (await after.hears("session.resumed"))["received_ms"] == 500
                 past = kept(tmp_path, "5f1c")
                 assert past is not None
-                assert sum(len(entry.samples) for entry in past.tail if isinstance(entry, Sound)) == 8_000
+                assert (
+                    sum(len(entry.samples) for entry in past.tail if isinstance(entry, AudioRecord)) == 8_000
+                )
                 say(after, "end_of_stream")
                 await back
 
@@ -722,7 +729,7 @@ async def test_what_nobody_comes_back_for_is_still_transcribed(tmp_path: Path) -
     late = Line()
     await stopped(tmp_path, Line())
     async with running_models() as models:
-        with Disk(tmp_path, Health()) as disk:
+        with JournalStore(tmp_path, Health()) as disk:
             async with gone_on(disk, models, seconds=0.01) as (conversation, running):
                 await running
             await (await resumed(conversation, late, 1))
@@ -736,11 +743,11 @@ async def test_a_server_that_stops_while_it_plays_what_was_left_behind_leaves_it
     before, after = Line(), Line()
     await stopped(tmp_path, before)
     async with running_models() as models:
-        with Disk(tmp_path, Health()) as disk:
+        with JournalStore(tmp_path, Health()) as disk:
             async with gone_on(disk, models) as (conversation, _):
                 await asyncio.sleep(0)
                 conversation.stop()
-        with Disk(tmp_path, Health()) as disk:
+        with JournalStore(tmp_path, Health()) as disk:
             async with gone_on(disk, models) as (conversation, _):
                 back = await resumed(conversation, after, before.heard[-1]["seq"])
                 await after.hears("session.resumed")
@@ -759,7 +766,7 @@ async def test_who_comes_back_to_a_server_that_stops_is_sent_to_the_next_one(
     await stopped(tmp_path, before)
     seen = before.heard[-1]["seq"]
     async with running_models() as models:
-        with Disk(tmp_path, Health()) as disk:
+        with JournalStore(tmp_path, Health()) as disk:
             async with gone_on(disk, models) as (conversation, running):
                 if played:
                     back = await resumed(conversation, between, seen)
@@ -783,7 +790,7 @@ async def test_who_comes_back_to_a_server_that_stops_is_sent_to_the_next_one(
 async def test_a_session_whose_journal_was_lost_is_finished_by_a_stop(tmp_path: Path) -> None:
     line = Line()
     async with running_models() as models:
-        with full_disk(20_000), Disk(tmp_path, Health()) as disk:
+        with full_disk(20_000), JournalStore(tmp_path, Health()) as disk:
             async with kept_on(disk, models, line) as (conversation, running):
                 line.says(FIRST)
                 await line.hears("input_audio_buffer.speech_started")
@@ -798,7 +805,7 @@ async def test_a_long_session_begins_a_new_file_and_keeps_only_what_it_needs(tmp
     line, after = Line(), Line()
     silence = pcm((False, 40 * SECOND))
     async with running_models() as models:
-        with Disk(tmp_path, Health()) as disk:
+        with JournalStore(tmp_path, Health()) as disk:
             async with kept_on(disk, models, line) as (conversation, running):
                 for _ in range(3):  # 1.2 MB each
                     line.says(SENTENCE + silence)
@@ -813,7 +820,7 @@ async def test_a_long_session_begins_a_new_file_and_keeps_only_what_it_needs(tmp
         past = kept(tmp_path, "5f1c")
         assert past is not None
         assert past.begun.snapshot.state.received > SECOND * 43
-        with Disk(tmp_path, Health()) as disk:
+        with JournalStore(tmp_path, Health()) as disk:
             async with gone_on(disk, models) as (conversation, _):
                 back = await resumed(conversation, after, line.heard[-1]["seq"])
                 await after.hears("session.resumed")

@@ -9,12 +9,12 @@ import pytest
 
 from audio.clip import Clip
 from engine.health import Health
-from server.disk import Disk
+from journal.records import AudioRecord, CommandRecord, OutputRecord, Record, RefusalRecord, SnapshotRecord
+from journal.store import JournalStore
 from server.errors import ClientError
 from server.finished import Finished
 from server.native import NativeEndedMessages
 from server.socket import Socket
-from stream.entry import Command, Entry, Opened, Refused, Sound, Told
 from streaming.options import SessionOptions
 from streaming.session import Session
 from streaming.snapshot import save
@@ -29,26 +29,26 @@ SAID: list[Message] = [
 ]
 
 
-def opened(samples: int, number: int, head: Mapping[str, Any] = HEAD) -> Opened:
+def opened(samples: int, number: int, head: Mapping[str, Any] = HEAD) -> SnapshotRecord:
     """After so many samples, and messages."""
     session = Session(SessionOptions())
     session.receive_audio(Clip(sounding(samples).samples, 0))
-    return Opened(head, number, save(session))
+    return SnapshotRecord(head, number, save(session))
 
 
-ENTRIES: list[Entry] = [
+ENTRIES: list[Record] = [
     opened(1600, 4),
     sounding(160),
-    Command("{}"),
-    Refused(),
+    CommandRecord("{}"),
+    RefusalRecord(),
     sounding(80),
-    Told("SpeechStarted", SAID[:1]),
-    Told("Closed", SAID[1:]),
+    OutputRecord("SpeechStarted", SAID[:1]),
+    OutputRecord("Closed", SAID[1:]),
 ]
 
 
-def left_behind(folder: Path, entries: list[Entry]) -> list[Path]:
-    with Disk(folder, Health()) as disk:
+def left_behind(folder: Path, entries: list[Record]) -> list[Path]:
+    with JournalStore(folder, Health()) as disk:
         journal = disk.open("5f1c")
         for entry in entries:
             journal.append(entry)
@@ -56,7 +56,7 @@ def left_behind(folder: Path, entries: list[Entry]) -> list[Path]:
     return [folder / "5f1c.1.journal"]
 
 
-def ended(files: list[Path], disk: Disk, most: int = 1 << 20) -> Finished:
+def ended(files: list[Path], disk: JournalStore, most: int = 1 << 20) -> Finished:
     return Finished("5f1c", "alice", NativeEndedMessages("5f1c"), files, disk, most)
 
 
@@ -68,7 +68,7 @@ async def told(session: Finished, seen: int) -> Line:
 
 async def test_its_client_hears_where_it_was_and_what_it_missed_and_that_this_was_all(tmp_path: Path) -> None:
     files = left_behind(tmp_path, ENTRIES)
-    with Disk(tmp_path, Health()) as disk:
+    with JournalStore(tmp_path, Health()) as disk:
         session = ended(files, disk)
         assert session.owner == "alice"
         line = await told(session, seen=5)
@@ -84,9 +84,11 @@ async def test_its_client_hears_where_it_was_and_what_it_missed_and_that_this_wa
 
 async def test_the_sound_of_a_final_is_told_as_it_was(tmp_path: Path) -> None:
     final = {"type": "response.audio_transcript.done", "audio": None}
-    sound = Sound(np.full(4, 0.5, np.float32))
-    files = left_behind(tmp_path, [opened(0, 0), sound, Told("Final", [final], sound=(1, 3)), Told("Closed")])
-    with Disk(tmp_path, Health()) as disk:
+    sound = AudioRecord(np.full(4, 0.5, np.float32))
+    files = left_behind(
+        tmp_path, [opened(0, 0), sound, OutputRecord("Final", [final], sound=(1, 3)), OutputRecord("Closed")]
+    )
+    with JournalStore(tmp_path, Health()) as disk:
         line = await told(ended(files, disk), seen=0)
     assert line.heard[1]["audio"] == "AEAAQA=="  # two samples of 0x4000
 
@@ -96,7 +98,7 @@ async def test_who_missed_more_than_is_kept_or_saw_what_was_never_told_cannot_co
     tmp_path: Path, seen: int, most: int
 ) -> None:
     files = left_behind(tmp_path, ENTRIES)
-    with Disk(tmp_path, Health()) as disk, pytest.raises(ClientError) as refused:
+    with JournalStore(tmp_path, Health()) as disk, pytest.raises(ClientError) as refused:
         await told(ended(files, disk, most), seen)
     assert refused.value.code == "resume_unknown"
 
@@ -105,7 +107,7 @@ async def test_who_missed_more_than_is_kept_or_saw_what_was_never_told_cannot_co
 async def test_one_whose_files_have_gone_or_are_damaged_is_unknown(tmp_path: Path, damage: Any) -> None:
     (file,) = files = left_behind(tmp_path, ENTRIES)
     damage(file)
-    with Disk(tmp_path, Health()) as disk, pytest.raises(ClientError) as refused:
+    with JournalStore(tmp_path, Health()) as disk, pytest.raises(ClientError) as refused:
         await told(ended(files, disk), 5)
     assert refused.value.code == "resume_unknown"
 
@@ -113,7 +115,7 @@ async def test_one_whose_files_have_gone_or_are_damaged_is_unknown(tmp_path: Pat
 async def test_a_client_that_leaves_while_it_is_told_is_no_fault(tmp_path: Path) -> None:
     files = left_behind(tmp_path, ENTRIES)
     line = Line()
-    with Disk(tmp_path, Health()) as disk:
+    with JournalStore(tmp_path, Health()) as disk:
         session = ended(files, disk)
         websocket = await line.accepted()
         line.transport.abort()
@@ -123,7 +125,7 @@ async def test_a_client_that_leaves_while_it_is_told_is_no_fault(tmp_path: Path)
 
 async def test_one_that_is_forgotten_leaves_nothing(tmp_path: Path) -> None:
     files = left_behind(tmp_path, ENTRIES)
-    with Disk(tmp_path, Health()) as disk:
+    with JournalStore(tmp_path, Health()) as disk:
         assert disk.size > 0
         ended(files, disk).forget()
     assert (files_in(tmp_path), disk.size) == ([], 0)

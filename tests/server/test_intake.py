@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio.decoder import PIECE
+from journal.recorder import NullRecorder
 from server.errors import ClientError
 from server.intake import MAX_MARKER, Intake
 from server.preferences import Preferences
-from server.recording import Recording
 from streaming.driver import StreamDriver
 from streaming.events import MarkerReached
 from streaming.options import SessionOptions
@@ -276,7 +276,7 @@ def test_a_cut_after_the_end_changes_nothing(client: Client) -> None:
     assert client.received == 0
 
 
-class Notebook(Recording):
+class Notebook(NullRecorder):
     """Writes down what is to be kept."""
 
     def __init__(self) -> None:

@@ -17,14 +17,14 @@ from websockets.sync.client import connect as connect_bare
 import client
 from engine.engine import Engine
 from engine.health import Health
+from journal.replay import ReplayedSession
+from journal.session_journal import SessionJournal
+from journal.store import JournalInUse, JournalStore
 from server.admission import Admission
 from server.auth import Gate
-from server.disk import Disk, DiskInUse
-from server.journal_log import Log
 from server.journals import JournalLifespan
 from server.metrics import Metrics
 from server.native import NativeDoor
-from stream.recovery import Recovered
 from tests.server.journaled import OPENED, chunks_of, files_in, kept, rest_of
 from tests.server.journaled import until as shows
 from tests.server.little import Line
@@ -366,10 +366,10 @@ class Sessions:
     def __init__(self) -> None:
         self.names: list[str] = []
 
-    async def go_on(self, name: str, past: Recovered, log: Log) -> None:
+    async def go_on(self, name: str, past: ReplayedSession, log: SessionJournal) -> None:
         self.names.append(name)
 
-    def hold(self, name: str, head: Mapping[str, Any], files: Sequence[Path], disk: Disk) -> None:
+    def hold(self, name: str, head: Mapping[str, Any], files: Sequence[Path], disk: JournalStore) -> None:
         raise AssertionError("no session was over")
 
 
@@ -386,13 +386,13 @@ async def test_without_a_folder_nothing_is_kept(tmp_path: Path) -> None:
 
 async def test_a_server_whose_folder_is_in_use_does_not_start(tmp_path: Path) -> None:
     journals = JournalLifespan(free_settings(journal_dir=str(tmp_path)), Health())
-    with Disk(tmp_path, Health()), pytest.raises(DiskInUse):
+    with JournalStore(tmp_path, Health()), pytest.raises(JournalInUse):
         async with journals.running(Sessions(), at_once):
             pass
 
 
 async def test_sessions_are_recovered_once_models_are_ready(tmp_path: Path) -> None:
-    with Disk(tmp_path, Health()) as disk:
+    with JournalStore(tmp_path, Health()) as disk:
         journal = disk.open("5f1c")
         journal.append(OPENED)
         journal.close()

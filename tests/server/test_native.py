@@ -19,6 +19,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from asr.recognizer import ModelInfo
 from engine.engine import Engine, EngineState
+from journal.recorder import NullRecorder
+from journal.records import AudioRecord, CommandRecord, EndRecord
 from server.admission import Admission
 from server.auth import Gate
 from server.errors import ClientError
@@ -26,8 +28,6 @@ from server.metrics import Metrics
 from server.native import NativeDialect, NativeDoor
 from server.preferences import OPTIONAL_EVENTS, Preferences
 from server.query import session_from_query
-from server.recording import Recording
-from stream.entry import Command, Ended, Sound
 from streaming.driver import StreamDriver
 from streaming.model_clients import ModelClients
 from streaming.options import SessionOptions
@@ -617,7 +617,7 @@ def restored_from(before: NativeDialect, refused: int = 0) -> tuple[NativeDialec
     saved = json.loads(json.dumps(before.saved()))
     pump = StreamDriver(silent_models(), SessionOptions())
     pump.__enter__()
-    return NativeDialect.restored("5f1c", pump, saved, Recording(), refused), pump
+    return NativeDialect.restored("5f1c", pump, saved, NullRecorder(), refused), pump
 
 
 def test_a_dialect_that_was_saved_is_found_by_its_token_and_goes_on_as_it_stood() -> None:
@@ -638,13 +638,13 @@ def test_the_token_itself_is_not_saved() -> None:
 
 def test_what_came_in_before_is_played_once_more_as_it_came() -> None:
     after, pump = restored_from(dialect_of()[0])
-    assert after.replay(Sound(np.zeros(1600, np.float32))) == ()
+    assert after.replay(AudioRecord(np.zeros(1600, np.float32))) == ()
     update = json.dumps({"type": "session.update", "session": {"words": True}})
-    (reply,) = after.replay(Command(update))
+    (reply,) = after.replay(CommandRecord(update))
     assert reply["type"] == "session.updated"
     assert after.is_replayed([reply])
     assert (pump.session.received, after.ended) == (1600, False)
-    after.replay(Ended(Reason.DISCONNECT))
+    after.replay(EndRecord(Reason.DISCONNECT))
     assert after.ended
     welcome = after.welcome(seen=5, replayed=2)
     told = (welcome["received_ms"], welcome["received_messages"], welcome["seq"])
@@ -662,7 +662,7 @@ def test_replay_gives_replies_again_but_not_acknowledgements() -> None:
 
 def test_what_another_kind_of_server_saved_is_refused() -> None:
     with pytest.raises(KeyError):
-        NativeDialect.restored("5f1c", dialect_of()[1], {"model": "free"}, Recording(), 0)
+        NativeDialect.restored("5f1c", dialect_of()[1], {"model": "free"}, NullRecorder(), 0)
 
 
 async def test_who_comes_back_to_a_server_that_stops_is_sent_to_the_next_one() -> None:

@@ -17,19 +17,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.health import Health
+from journal.recorder import JournalRecorder
+from journal.records import OutputRecord
+from journal.replay import ReplayedSession
+from journal.session_journal import SessionJournal
+from journal.store import JournalStore
 from server.conversation import Conversation
-from server.disk import Disk
 from server.errors import model_unavailable
 from server.finished import Finished
-from server.journal_log import Log
 from server.metrics import Metrics
 from server.native import NativeDialect, NativeEndedMessages
 from server.preferences import Preferences
-from server.recording import DiskRecording
 from server.recoverer import MOST_IN_VAIN, Recoverer
 from server.socket import Socket
-from stream.entry import Told
-from stream.recovery import Recovered
 from streaming.driver import StreamDriver
 from streaming.model_clients import ModelClients
 from streaming.options import SessionOptions
@@ -46,7 +46,7 @@ async def ready() -> None:
 
 
 async def leave_behind(folder: Path, *names: str) -> None:
-    with Disk(folder, Health()) as disk:
+    with JournalStore(folder, Health()) as disk:
         for number, name in enumerate(names):
             log = disk.open(name)
             log.append(OPENED)
@@ -57,16 +57,16 @@ async def leave_behind(folder: Path, *names: str) -> None:
 async def test_one_that_was_over_for_long_is_forgotten_and_a_fresh_one_may_still_be_asked(
     tmp_path: Path,
 ) -> None:
-    with Disk(tmp_path, Health()) as disk:
+    with JournalStore(tmp_path, Health()) as disk:
         for name in ("old", "fresh"):
             log = disk.open(name)
             log.append(OPENED)
-            log.append(Told("Closed"))
+            log.append(OutputRecord("Closed"))
             log.close()
     os.utime(tmp_path / "old.1.journal", (time.time() - 100,) * 2)
     carrier = Carrier()
     carrier.over.set()
-    with Disk(tmp_path, Health()) as disk:
+    with JournalStore(tmp_path, Health()) as disk:
         await Recoverer(disk, carrier, HOUR, lambda: None, over_seconds=50).run(ready())
     assert (carrier.carried, carrier.held) == ({}, ["fresh"])
     assert files_in(tmp_path) == ["fresh.1.journal"]
@@ -81,17 +81,17 @@ class Carrier:
     def __init__(self, failures: dict[str, Exception] | None = None) -> None:
         self.carried: dict[str, list[int]] = {}
         self.held: list[str] = []
-        self.logs: dict[str, Log] = {}
+        self.logs: dict[str, SessionJournal] = {}
         self.over = asyncio.Event()
         self._failures = failures or {}
 
-    async def go_on(self, name: str, past: Recovered, log: Log) -> None:
+    async def go_on(self, name: str, past: ReplayedSession, log: SessionJournal) -> None:
         self.carried[name], self.logs[name] = seeds(past), log
         if name in self._failures:
             raise self._failures[name]
         await self.over.wait()
 
-    def hold(self, name: str, head: Mapping[str, Any], files: Sequence[Path], disk: Disk) -> None:
+    def hold(self, name: str, head: Mapping[str, Any], files: Sequence[Path], disk: JournalStore) -> None:
         if name in self._failures:
             raise self._failures[name]
         self.held.append(name)
@@ -101,17 +101,17 @@ async def test_those_that_were_over_are_held_and_the_first_is_the_one_that_ended
     tmp_path: Path,
 ) -> None:
     await leave_behind(tmp_path, "live")
-    with Disk(tmp_path, Health()) as disk:
+    with JournalStore(tmp_path, Health()) as disk:
         for name in ("a", "bad", "b"):
             log = disk.open(name)
             log.append(OPENED)
-            log.append(Told("Closed"))
+            log.append(OutputRecord("Closed"))
             log.close()
     for number, name in enumerate(("a", "bad", "b")):
         os.utime(tmp_path / f"{name}.1.journal", (time.time() - 10 + number,) * 2)
     carrier, held = Carrier({"bad": KeyError("owner")}), list[list[str]]()
     carrier.over.set()
-    with Disk(tmp_path, Health()) as disk:
+    with JournalStore(tmp_path, Health()) as disk:
         await Recoverer(disk, carrier, HOUR, lambda: held.append(list(carrier.held))).run(ready())
     assert held == [["a", "b"]]  # before anyone is told that his session is unknown
     assert list(carrier.carried) == ["live"]
@@ -123,7 +123,7 @@ async def test_every_session_is_taken_up_and_goes_on_where_its_journal_ends(tmp_
     with (tmp_path / "b.1.journal").open("ab") as file:
         file.write(b"torn")
     carrier = Carrier()
-    with Disk(tmp_path, Health()) as disk:
+    with JournalStore(tmp_path, Health()) as disk:
         found: list[set[str]] = []
         recoverer = Recoverer(disk, carrier, HOUR, lambda: found.append(set(carrier.carried)))
         running = asyncio.create_task(recoverer.run(ready()))
@@ -146,7 +146,7 @@ async def test_nothing_is_taken_up_before_the_models_are_there(tmp_path: Path) -
     async def ready() -> None:
         await loaded.wait()
 
-    with Disk(tmp_path, Health()) as disk:
+    with JournalStore(tmp_path, Health()) as disk:
         recoverer = Recoverer(disk, carrier, HOUR, lambda: found.append(True))
         running = asyncio.create_task(recoverer.run(ready()))
         await asyncio.to_thread(lambda: None)
@@ -166,7 +166,7 @@ async def test_one_that_cannot_go_on_here_is_left_for_the_next_server_and_the_ot
     await leave_behind(tmp_path, "a", "b")
     carrier = Carrier({"a": failure})
     carrier.over.set()
-    with Disk(tmp_path, Health()) as disk:
+    with JournalStore(tmp_path, Health()) as disk:
         await Recoverer(disk, carrier, HOUR, lambda: None).run(ready())
     assert set(carrier.carried) == {"a", "b"}
     assert [record.levelname for record in caplog.records].count("ERROR") == 1
@@ -183,10 +183,10 @@ async def test_one_that_is_taken_up_again_and_again_in_vain_is_left_alone_loudly
         past = kept(tmp_path, "a")
         assert past is not None
         assert past.in_vain == servers
-        with Disk(tmp_path, Health()) as disk:
+        with JournalStore(tmp_path, Health()) as disk:
             await Recoverer(disk, carrier, HOUR, lambda: None).run(ready())
     carrier.carried.clear()
-    with Disk(tmp_path, Health()) as disk:
+    with JournalStore(tmp_path, Health()) as disk:
         await Recoverer(disk, carrier, HOUR, lambda: None).run(ready())
     assert carrier.carried == {}
     assert "a was taken up 10 times in vain" in caplog.text
@@ -201,7 +201,7 @@ async def test_what_cannot_be_read_is_said_and_stays(
     (tmp_path / "worse.1.journal").mkdir()
     carrier = Carrier()
     carrier.over.set()
-    with Disk(tmp_path, Health()) as disk:
+    with JournalStore(tmp_path, Health()) as disk:
         await Recoverer(disk, carrier, HOUR, lambda: None).run(ready())
     assert list(carrier.carried) == ["good"]
     for name in ("bad", "worse"):
@@ -212,7 +212,7 @@ async def test_what_cannot_be_read_is_said_and_stays(
 async def test_what_has_expired_is_not_taken_up(tmp_path: Path) -> None:
     await leave_behind(tmp_path, "a")
     carrier, found = Carrier(), list[bool]()
-    with Disk(tmp_path, Health()) as disk:
+    with JournalStore(tmp_path, Health()) as disk:
         await Recoverer(disk, carrier, -1.0, lambda: found.append(True)).run(ready())
     assert (carrier.carried, found, files_in(tmp_path)) == ({}, [True], [])
 
@@ -254,7 +254,7 @@ class Client:
 class Life:
     """A server's. Its one session is begun or taken up on this line."""
 
-    def __init__(self, disk: Disk, models: ModelClients, client: Client, socket: Socket) -> None:
+    def __init__(self, disk: JournalStore, models: ModelClients, client: Client, socket: Socket) -> None:
         self.sessions: list[Conversation] = []
         self._disk = disk
         self._models = models
@@ -270,14 +270,14 @@ class Life:
         else:
             await self.begin(self._disk.open(NAME))
 
-    async def begin(self, log: Log) -> None:
+    async def begin(self, log: SessionJournal) -> None:
         with StreamDriver(self._models, OPTIONS, NAME) as pump:
-            dialect = NativeDialect(NAME, pump, ALL, {}, token="secret", recording=DiskRecording(log))
+            dialect = NativeDialect(NAME, pump, ALL, {}, token="secret", recording=JournalRecorder(log))
             await self._conversation(pump, dialect).run(self._socket)
 
-    async def go_on(self, name: str, past: Recovered, log: Log) -> None:
+    async def go_on(self, name: str, past: ReplayedSession, log: SessionJournal) -> None:
         with StreamDriver(self._models, OPTIONS, NAME, begun=past.begun) as pump:
-            dialect = NativeDialect.restored(NAME, pump, past.head, DiskRecording(log), past.refused)
+            dialect = NativeDialect.restored(NAME, pump, past.head, JournalRecorder(log), past.refused)
             session = self._conversation(pump, dialect)
             resuming = asyncio.create_task(session.resume(self._socket, self._client.seen))
             try:
@@ -286,7 +286,7 @@ class Life:
             finally:
                 resuming.cancel()
 
-    def hold(self, name: str, head: Mapping[str, Any], files: Sequence[Path], disk: Disk) -> None:
+    def hold(self, name: str, head: Mapping[str, Any], files: Sequence[Path], disk: JournalStore) -> None:
         session = Finished(name, head["owner"], NativeEndedMessages(name), files, disk, 1 << 24)
         self._resuming = asyncio.create_task(session.resume(self._socket, self._client.seen))
 
@@ -302,7 +302,7 @@ async def life(
 ) -> AsyncIterator[tuple["asyncio.Task[None]", list[Conversation]]]:
     """Gives a server's task and its sessions, which are cut off without any order where they are not over."""
     socket = Socket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
-    with Disk(folder, Health()) as disk:
+    with JournalStore(folder, Health()) as disk:
         living = Life(disk, models, client, socket)
         running = asyncio.create_task(living.run())
         try:

@@ -9,9 +9,9 @@ import orjson
 
 from audio.clip import Clip
 from engine.health import Health
-from server.disk import Disk
+from journal.recorder import JournalRecorder, NullRecorder
+from journal.store import JournalStore
 from server.listen import ListenDialect
-from server.recording import DiskRecording, Recording
 from server.teller import Teller
 from stream.journal import Journal
 from tests.server.journaled import OPENED, kept
@@ -50,15 +50,15 @@ class Heard:
         self.came.set()
 
 
-def on_disk(disk: Disk) -> DiskRecording:
-    recording = DiskRecording(disk.open("5f1c"))
+def on_disk(disk: JournalStore) -> JournalRecorder:
+    recording = JournalRecorder(disk.open("5f1c"))
     recording.open(OPENED.head, OPENED.number, OPENED.snapshot)
     return recording
 
 
 async def test_who_is_told_at_the_same_time_hears_it_in_the_order_of_its_numbers() -> None:
     heard, journal = Heard(slow=True), Journal(1 << 20)
-    teller = Teller(LittleDialect(), journal, Recording())
+    teller = Teller(LittleDialect(), journal, NullRecorder())
     both = [dict(HELLO), dict(MARKER)]
     await asyncio.gather(*(teller.tell([dict(each) for each in both], heard.send) for _ in range(3)))
     assert heard.messages == [(number, both[(number - 1) % 2]["type"]) for number in range(1, 7)]
@@ -66,7 +66,7 @@ async def test_who_is_told_at_the_same_time_hears_it_in_the_order_of_its_numbers
 
 
 async def test_what_is_told_is_kept_first_with_all_that_came_in_before_it(tmp_path: Path) -> None:
-    with Disk(tmp_path, Health()) as disk:
+    with JournalStore(tmp_path, Health()) as disk:
         recording = on_disk(disk)
 
         async def send(_: bytes) -> None:
@@ -81,13 +81,13 @@ async def test_what_is_told_is_kept_first_with_all_that_came_in_before_it(tmp_pa
 
 async def test_where_there_is_nothing_to_tell_something_may_be_kept_and_nobody_waits() -> None:
     heard, kept_there = Heard(), list[Sequence[Message]]()
-    await Teller(LittleDialect(), Journal(0), Recording()).tell([], heard.send, kept_there.append)
+    await Teller(LittleDialect(), Journal(0), NullRecorder()).tell([], heard.send, kept_there.append)
     assert (heard.messages, kept_there) == ([], [[]])
 
 
 async def test_behind_a_message_that_was_cut_short_by_a_stop_nothing_is_told_nor_kept(tmp_path: Path) -> None:
     heard = Heard()
-    with Disk(tmp_path, Health()) as disk:
+    with JournalStore(tmp_path, Health()) as disk:
         recording = on_disk(disk)
         teller = Teller(LittleDialect(), Journal(1 << 20), recording)
         cut = asyncio.create_task(teller.tell([dict(HELLO)], heard.send))
@@ -105,7 +105,7 @@ async def test_behind_a_message_that_was_cut_short_by_a_stop_nothing_is_told_nor
 
 async def test_from_time_to_time_what_came_in_is_acknowledged_or_only_written(tmp_path: Path) -> None:
     heard, dialect = Heard(), LittleDialect()
-    with Disk(tmp_path, Health()) as disk:
+    with JournalStore(tmp_path, Health()) as disk:
         recording = on_disk(disk)
         await recording.safe()
         acknowledging = asyncio.create_task(

@@ -4,8 +4,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from audio.clip import Clip
-from server.journal_log import Log
-from stream.entry import REPLY, CameBack, Command, Ended, Opened, Refused, Sound, Told, settled, told
+from journal.records import (
+    REPLY,
+    AudioRecord,
+    CommandRecord,
+    EndRecord,
+    OutputRecord,
+    ReconnectRecord,
+    RefusalRecord,
+    SnapshotRecord,
+    output_record,
+    quantize_pcm16,
+)
+from journal.session_journal import SessionJournal
 from streaming.events import Event
 from streaming.snapshot import Snapshot
 from vad.detector_input import DetectorState
@@ -17,7 +28,7 @@ TOO_LONG: Final = 4 << 20  # and after which it begins wherever it can
 MOST_UNWRITTEN: Final = 4 << 20  # bytes of sound
 
 
-class Recording:
+class NullRecorder:
     """Keeps nothing: of a session that nobody can take up again after the server."""
 
     has_room = True
@@ -76,10 +87,10 @@ class Recording:
         return False
 
 
-class DiskRecording(Recording):
+class JournalRecorder(NullRecorder):
     """Of one session, in a Log. It loses all where the disk fails; the session goes on without."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: SessionJournal) -> None:
         self.replaying = False  # what comes in now is in the log already
         self._log = log
         self._due = False
@@ -93,38 +104,38 @@ class DiskRecording(Recording):
         return not self._log.lost
 
     def sound(self, clip: Clip) -> Clip:
-        heard = Sound(clip.samples, True) if clip.is_pcm16 else settled(clip.samples)
+        heard = AudioRecord(clip.samples, True) if clip.is_pcm16 else quantize_pcm16(clip.samples)
         if not self.replaying:
             self._log.append(heard)
         return clip if clip.is_pcm16 else Clip(heard.samples, clip.start, heard.is_pcm16)
 
     def command(self, text: str) -> None:
         if not self.replaying:
-            self._log.append(Command(text))
+            self._log.append(CommandRecord(text))
 
     def refuse(self) -> None:
         if not self.replaying:
-            self._log.append(Refused())
+            self._log.append(RefusalRecord())
 
     def end(self, reason: Reason) -> None:
         if not self.replaying:
-            self._log.append(Ended(reason))
+            self._log.append(EndRecord(reason))
 
     def tell(self, event: Event, messages: Sequence[Mapping[str, Any]]) -> None:
-        entry = told(event, messages)
+        entry = output_record(event, messages)
         if entry.kind or entry.messages:
             self._log.append(entry)
 
     def reply(self, messages: Sequence[Mapping[str, Any]]) -> None:
         if messages:
-            self._log.append(Told(REPLY, messages))
+            self._log.append(OutputRecord(REPLY, messages))
 
     def complain(self, messages: Sequence[Mapping[str, Any]]) -> None:
         if messages:
-            self._log.append(Told(None, messages))
+            self._log.append(OutputRecord(None, messages))
 
     async def come_back(self) -> None:
-        self._log.append(CameBack())
+        self._log.append(ReconnectRecord())
         await self.safe()
 
     def is_due(self, speaking: bool) -> bool:
@@ -137,7 +148,7 @@ class DiskRecording(Recording):
         self, head: Mapping[str, Any], number: int, snapshot: Snapshot, memory: DetectorState | None = None
     ) -> None:
         self._due = False
-        self._log.append(Opened(head, number, snapshot, memory))
+        self._log.append(SnapshotRecord(head, number, snapshot, memory))
 
     def write(self) -> None:
         self._log.hand_over()

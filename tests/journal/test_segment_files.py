@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from server.journal_files import JournalFiles, name_of, number_of, sync_folder
-from server.sync import Sync
+from journal.fsync import FsyncPolicy
+from journal.segment_files import SegmentFiles, name_of, number_of, sync_folder
 from tests.server.journaled import OPENED, bytes_in, files_in, full_disk, kept, opened_after, seeds, sounding
 
-MakeFiles = Callable[..., JournalFiles]
+MakeFiles = Callable[..., SegmentFiles]
 
 
 @pytest.fixture
@@ -20,8 +20,8 @@ def make(tmp_path: Path) -> Iterator[MakeFiles]:
     """Makes the files of a session `a.b`."""
     with ExitStack() as leaving:
 
-        def made(keep: int = 0, sync: Sync = Sync.NEVER) -> JournalFiles:
-            files = JournalFiles(tmp_path, "a.b", sync=sync, keep=keep)
+        def made(keep: int = 0, sync: FsyncPolicy = FsyncPolicy.NEVER) -> SegmentFiles:
+            files = SegmentFiles(tmp_path, "a.b", sync=sync, keep=keep)
             leaving.callback(files.close)
             return files
 
@@ -53,24 +53,24 @@ def test_nobody_else_may_read_what_was_said(make: MakeFiles, tmp_path: Path) -> 
     assert stat.S_IMODE((tmp_path / "a.b.1.journal").stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize("sync", Sync)
+@pytest.mark.parametrize("sync", FsyncPolicy)
 def test_older_files_go_once_they_are_more_than_what_is_kept(
-    make: MakeFiles, tmp_path: Path, sync: Sync
+    make: MakeFiles, tmp_path: Path, sync: FsyncPolicy
 ) -> None:
     files = make(keep=10_000, sync=sync)
     for n in range(6):
         files.write(OPENED)
-        if sync is Sync.SECOND:
+        if sync is FsyncPolicy.SECOND:
             files.synced(files.number)
         files.write(sounding(2_000))  # about 4 kB
         assert files_in(tmp_path) == [f"a.b.{each}.journal" for each in range(max(1, n - 1), n + 2)]
-        files.flush(sync is not Sync.NEVER)
+        files.flush(sync is not FsyncPolicy.NEVER)
         assert files.size == bytes_in(tmp_path)
     assert 4_000 < files.newest < 5_000
 
 
 def test_by_the_second_older_files_stay_until_the_newest_is_synced(make: MakeFiles, tmp_path: Path) -> None:
-    files = make(sync=Sync.SECOND)
+    files = make(sync=FsyncPolicy.SECOND)
     for _ in range(3):
         files.write(OPENED)
         files.write(sounding(100))

@@ -17,10 +17,9 @@ from types import TracebackType
 from typing import Final, Self
 
 from engine.health import Health
-from server.journal_files import SUFFIX, JournalFiles, name_of, number_of
-from server.journal_log import STALL_SECONDS, Log, Work
-from server.sync import Sync
-from server.syncer import Syncer
+from journal.fsync import FsyncPolicy, FsyncThread
+from journal.segment_files import SUFFIX, SegmentFiles, name_of, number_of
+from journal.session_journal import STALL_SECONDS, SessionJournal, Work
 
 log = logging.getLogger(__name__)
 
@@ -30,11 +29,11 @@ PROBE_BYTES: Final = 1 << 20
 TROUBLE: Final = "journal"  # its name in Health
 
 
-class DiskInUse(RuntimeError):
+class JournalInUse(RuntimeError):
     """Another server keeps its journals in this folder."""
 
 
-class Disk:
+class JournalStore:
     """A context manager: the thread lives within it. Raises DiskInUse, OSError.
 
     folder: is made where it is missing; of one server at a time
@@ -44,7 +43,13 @@ class Disk:
     """
 
     def __init__(
-        self, folder: Path, health: Health, *, sync: Sync = Sync.NEVER, most: int = 1 << 40, keep: int = 0
+        self,
+        folder: Path,
+        health: Health,
+        *,
+        sync: FsyncPolicy = FsyncPolicy.NEVER,
+        most: int = 1 << 40,
+        keep: int = 0,
     ) -> None:
         self.folder = folder
         self.size = 0  # bytes of all journals
@@ -54,10 +59,10 @@ class Disk:
         self._most = most
         self._keep = keep
         self._todo: deque[tuple[Work, Work | None]] = deque()  # bounded: see Recording.has_room
-        self._touched: set[Log] = set()  # with something that is not flushed yet
-        self._unsynced: set[Log] = set()
+        self._touched: set[SessionJournal] = set()  # with something that is not flushed yet
+        self._unsynced: set[SessionJournal] = set()
         self._synced_at = 0.0
-        self._syncer = Syncer(folder)
+        self._syncer = FsyncThread(folder)
         self._in_trouble = False
         self._wake = threading.Event()
         self._stopping = False
@@ -75,7 +80,7 @@ class Disk:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(self._lock)
-            raise DiskInUse(f"another server keeps its journals in {self.folder}") from None
+            raise JournalInUse(f"another server keeps its journals in {self.folder}") from None
         self._left = list(self.folder.glob(f"*.*{SUFFIX}"))  # behind, by the server before
         self.size = sum(path.stat().st_size for path in self._left)
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
@@ -90,10 +95,10 @@ class Disk:
         self._thread.join(STALL_SECONDS)  # a disk that hangs must not keep the server from its end
         os.close(self._lock)
 
-    def open(self, name: str) -> Log:
+    def open(self, name: str) -> SessionJournal:
         """A new session's."""
-        files = JournalFiles(self.folder, name, sync=self._sync, keep=self._keep)
-        return Log(self, files, name)
+        files = SegmentFiles(self.folder, name, sync=self._sync, keep=self._keep)
+        return SessionJournal(self, files, name)
 
     def found(self, seconds: float) -> dict[str, list[Path]]:
         """The files of each session that were left behind, oldest first; those written last come first, as
@@ -144,7 +149,7 @@ class Disk:
 
     # in the thread
 
-    def touch(self, written: Log) -> None:
+    def touch(self, written: SessionJournal) -> None:
         self._touched.add(written)
 
     def _run(self) -> None:
@@ -169,17 +174,17 @@ class Disk:
             work()
             if then is not None:
                 done.append(then)
-        if self._sync is Sync.SECOND:
+        if self._sync is FsyncPolicy.SECOND:
             self._unsynced |= self._touched
         self._flush()
-        if self._sync is Sync.SECOND:
+        if self._sync is FsyncPolicy.SECOND:
             self._sync_by_the_second()
         if done and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(_call_all, done)
 
     def _flush(self) -> None:
         for each in self._touched:
-            each.flush(sync=self._sync is Sync.ALWAYS)
+            each.flush(sync=self._sync is FsyncPolicy.ALWAYS)
         self._touched.clear()
 
     def _sync_by_the_second(self) -> None:

@@ -9,17 +9,11 @@ import numpy as np
 from asr.recognizer import Hypothesis
 from audio.clip import Clip
 from engine.health import Health
-from server.disk import Disk
-from server.journal_log import Log
-from server.recording import (
-    LONG_ENOUGH,
-    MOST_UNWRITTEN,
-    TOO_LONG,
-    DiskRecording,
-    Recording,
-)
-from stream.entry import REPLY, Command, Ended, Sound, settled
-from stream.recovery import Recovered
+from journal.recorder import LONG_ENOUGH, MOST_UNWRITTEN, TOO_LONG, JournalRecorder, NullRecorder
+from journal.records import REPLY, AudioRecord, CommandRecord, EndRecord, quantize_pcm16
+from journal.replay import ReplayedSession
+from journal.session_journal import SessionJournal
+from journal.store import JournalStore
 from streaming.events import FinalTranscript, MarkerReached, PartialTranscript
 from tests.server.journaled import OPENED, files_in, full_disk, kept, sounding, until
 from vad.segmenter import Reason
@@ -28,15 +22,15 @@ UPDATED = {"type": "session.updated", "session": {}}
 
 
 @contextmanager
-def recording(folder: Path) -> Iterator[tuple[DiskRecording, Log]]:
-    with Disk(folder, Health()) as disk:
+def recording(folder: Path) -> Iterator[tuple[JournalRecorder, SessionJournal]]:
+    with JournalStore(folder, Health()) as disk:
         log = disk.open("5f1c")
-        kept_there = DiskRecording(log)
+        kept_there = JournalRecorder(log)
         kept_there.open(OPENED.head, OPENED.number, OPENED.snapshot)
         yield kept_there, log
 
 
-def found(folder: Path) -> Recovered:
+def found(folder: Path) -> ReplayedSession:
     past = kept(folder, "5f1c")
     assert past is not None
     return past
@@ -52,10 +46,10 @@ async def test_what_comes_in_is_kept_as_it_is_heard(tmp_path: Path) -> None:
         await kept_there.come_back()
         past = found(tmp_path)
     sound, command, ended = past.tail
-    assert isinstance(sound, Sound)
+    assert isinstance(sound, AudioRecord)
     np.testing.assert_array_equal(sound.samples, heard.samples)
     assert not np.array_equal(heard.samples, clip.samples)
-    assert (command, ended) == (Command('{"type": "marker"}'), Ended(Reason.DISCONNECT))
+    assert (command, ended) == (CommandRecord('{"type": "marker"}'), EndRecord(Reason.DISCONNECT))
     assert past.refused == 1
 
 
@@ -63,7 +57,7 @@ async def test_what_is_played_once_more_is_not_kept_twice_and_sounds_the_same(tm
     with recording(tmp_path) as (kept_there, _):
         kept_there.replaying = True
         clip = Clip(np.array([0.1], np.float32), 0)
-        np.testing.assert_array_equal(kept_there.sound(clip).samples, settled(clip.samples).samples)
+        np.testing.assert_array_equal(kept_there.sound(clip).samples, quantize_pcm16(clip.samples).samples)
         kept_there.command("{}")
         kept_there.refuse()
         kept_there.end(Reason.DISCONNECT)
@@ -178,7 +172,7 @@ async def test_a_session_that_is_over_leaves_nothing_and_one_that_is_closed_leav
 
 
 async def test_a_session_that_nobody_can_take_up_is_heard_as_it_came_and_lasts_no_longer() -> None:
-    nothing, clip = Recording(), Clip(np.array([0.1], np.float32), 0)
+    nothing, clip = NullRecorder(), Clip(np.array([0.1], np.float32), 0)
     assert nothing.sound(clip) is clip
     assert not nothing.lasts
     assert not nothing.is_due(speaking=False)

@@ -14,7 +14,7 @@ CHECK: Final = struct.Struct("<I")
 OVERHEAD: Final = HEAD.size + CHECK.size
 
 
-class Record(NamedTuple):
+class Frame(NamedTuple):
     """end: where the next one begins in the file."""
 
     kind: int
@@ -22,12 +22,12 @@ class Record(NamedTuple):
     end: int
 
 
-def framed(kind: int, payload: bytes) -> bytes:
+def frame(kind: int, payload: bytes) -> bytes:
     head = HEAD.pack(kind, len(payload))
     return b"".join((head, CHECK.pack(zlib.crc32(payload, zlib.crc32(head))), payload))
 
 
-def records(data: bytes) -> Iterator[Record]:
+def read_frames(data: bytes) -> Iterator[Frame]:
     """Those that are whole, up to the first that is not."""
     start = 0
     while start + OVERHEAD <= len(data):
@@ -39,5 +39,5 @@ def records(data: bytes) -> Iterator[Record]:
         payload = data[first:end]
         if zlib.crc32(payload, zlib.crc32(data[start : start + HEAD.size])) != check:
             return
-        yield Record(kind, payload, end)
+        yield Frame(kind, payload, end)
         start = end

@@ -5,8 +5,19 @@ import pytest
 
 from asr.recognizer import Hypothesis
 from audio.clip import Clip, Samples
-from stream.entry import CameBack, Command, Ended, Entry, Opened, Refused, Sound, TakenUp, Told, encoded
-from stream.recovery import recover
+from journal.records import (
+    AudioRecord,
+    CommandRecord,
+    EndRecord,
+    OutputRecord,
+    ReconnectRecord,
+    Record,
+    RefusalRecord,
+    SnapshotRecord,
+    TakeoverRecord,
+    encoded,
+)
+from journal.replay import replay_journal
 from streaming.options import SessionOptions
 from streaming.session import Session
 from streaming.snapshot import save
@@ -18,7 +29,7 @@ FRESH = save(Session(SessionOptions()))
 TEXT = RecordedResult(Hypothesis("good morning"), None)
 
 
-def file(*entries: Entry) -> bytes:
+def file(*entries: Record) -> bytes:
     return b"".join(encoded(entry) for entry in entries)
 
 
@@ -37,47 +48,61 @@ def after(samples: int) -> Session:
 
 
 def test_what_came_in_since_the_beginning_is_to_be_played_once_more() -> None:
-    tail: list[Entry] = [Sound(ramp(0, 100)), Command("{}"), Sound(ramp(100, 160)), Ended(Reason.DISCONNECT)]
-    data = file(Opened({"session_id": "5f1c"}, 0, FRESH), *tail[:2], Refused(), *tail[2:])
-    found = recover([data])
+    tail: list[Record] = [
+        AudioRecord(ramp(0, 100)),
+        CommandRecord("{}"),
+        AudioRecord(ramp(100, 160)),
+        EndRecord(Reason.DISCONNECT),
+    ]
+    data = file(SnapshotRecord({"session_id": "5f1c"}, 0, FRESH), *tail[:2], RefusalRecord(), *tail[2:])
+    found = replay_journal([data])
     assert found is not None
     assert (found.head, found.refused, found.intact) == ({"session_id": "5f1c"}, 1, len(data))
     assert [type(entry) for entry in found.tail] == [type(entry) for entry in tail]
-    assert sum(len(entry.samples) for entry in found.tail if isinstance(entry, Sound)) == 160
+    assert sum(len(entry.samples) for entry in found.tail if isinstance(entry, AudioRecord)) == 160
 
 
 @pytest.mark.parametrize(
     ("since", "in_vain"),
     [
         ([], 0),
-        ([TakenUp()], 1),
-        ([Sound(ramp(0, 100)), TakenUp(), Told("Final"), TakenUp(), Ended(Reason.DISCONNECT)], 2),
-        ([TakenUp(), TakenUp(), CameBack()], 0),
-        ([TakenUp(), Sound(ramp(0, 100)), TakenUp()], 1),
-        ([TakenUp(), Command("{}")], 0),
-        ([TakenUp(), Refused()], 0),
+        ([TakeoverRecord()], 1),
+        (
+            [
+                AudioRecord(ramp(0, 100)),
+                TakeoverRecord(),
+                OutputRecord("Final"),
+                TakeoverRecord(),
+                EndRecord(Reason.DISCONNECT),
+            ],
+            2,
+        ),
+        ([TakeoverRecord(), TakeoverRecord(), ReconnectRecord()], 0),
+        ([TakeoverRecord(), AudioRecord(ramp(0, 100)), TakeoverRecord()], 1),
+        ([TakeoverRecord(), CommandRecord("{}")], 0),
+        ([TakeoverRecord(), RefusalRecord()], 0),
     ],
 )
 def test_servers_are_counted_that_took_it_up_since_its_client_was_there(
-    since: list[Entry], in_vain: int
+    since: list[Record], in_vain: int
 ) -> None:
-    found = recover([file(Opened({}, 0, FRESH), *since)])
+    found = replay_journal([file(SnapshotRecord({}, 0, FRESH), *since)])
     assert found is not None
     assert found.in_vain == in_vain
 
 
 def test_what_was_told_is_counted_and_kept_for_a_client_that_comes_back() -> None:
-    found = recover(
+    found = replay_journal(
         [
             file(
-                Opened({}, 0, FRESH),
-                Told("SpeechStarted", [{"seq": 1}]),
-                Sound(ramp(0, 32_000)),
-                Told(None, [{"seq": 2}], 1, stable="good"),
-                Told("Final", [{"seq": 3}], 1, TEXT, sound=(10, 50)),
-                Told("SpeechStarted", [{"seq": 4}]),
-                Told(None, [{"seq": 5}], 2, stable="how are"),
-                Told("Final", [], 3, "it failed"),
+                SnapshotRecord({}, 0, FRESH),
+                OutputRecord("SpeechStarted", [{"seq": 1}]),
+                AudioRecord(ramp(0, 32_000)),
+                OutputRecord(None, [{"seq": 2}], 1, stable="good"),
+                OutputRecord("Final", [{"seq": 3}], 1, TEXT, sound=(10, 50)),
+                OutputRecord("SpeechStarted", [{"seq": 4}]),
+                OutputRecord(None, [{"seq": 5}], 2, stable="how are"),
+                OutputRecord("Final", [], 3, "it failed"),
             )
         ]
     )
@@ -93,8 +118,8 @@ def test_what_was_told_is_counted_and_kept_for_a_client_that_comes_back() -> Non
 
 
 def test_a_torn_tail_is_left_out() -> None:
-    whole = file(Opened({}, 0, FRESH), Sound(ramp(0, 100)))
-    found = recover([whole + file(Sound(ramp(100, 200)))[:-1]])
+    whole = file(SnapshotRecord({}, 0, FRESH), AudioRecord(ramp(0, 100)))
+    found = replay_journal([whole + file(AudioRecord(ramp(100, 200)))[:-1]])
     assert found is not None
     assert (len(found.tail), found.intact) == (1, len(whole))
 
@@ -102,15 +127,19 @@ def test_a_torn_tail_is_left_out() -> None:
 def test_the_newest_file_with_a_beginning_counts_and_older_ones_give_their_messages() -> None:
     second = after(32_000)
     files = [
-        file(Opened({"n": 1}, 0, FRESH), Sound(ramp(0, 32_000)), Told("Final", [{"seq": 1}], 1, TEXT)),
         file(
-            Opened({"n": 2}, 1, save(second)),
-            Sound(ramp(32_000, 40_000)),
-            Told("Final", [{"seq": 2}], 2, TEXT, sound=(31_000, 33_000)),
+            SnapshotRecord({"n": 1}, 0, FRESH),
+            AudioRecord(ramp(0, 32_000)),
+            OutputRecord("Final", [{"seq": 1}], 1, TEXT),
         ),
-        file(Opened({"n": 3}, 2, FRESH))[:-5],
+        file(
+            SnapshotRecord({"n": 2}, 1, save(second)),
+            AudioRecord(ramp(32_000, 40_000)),
+            OutputRecord("Final", [{"seq": 2}], 2, TEXT, sound=(31_000, 33_000)),
+        ),
+        file(SnapshotRecord({"n": 3}, 2, FRESH))[:-5],
     ]
-    found = recover(files)
+    found = replay_journal(files)
     assert found is not None
     assert found.head == {"n": 2}
     assert found.begun.snapshot.state.received == 32_000
@@ -120,10 +149,10 @@ def test_the_newest_file_with_a_beginning_counts_and_older_ones_give_their_messa
 
 
 def test_messages_behind_a_file_that_is_gone_are_all_there_are() -> None:
-    found = recover(
+    found = replay_journal(
         [
-            file(Opened({}, 0, FRESH), Told(None, [{"seq": 1}])),
-            file(Opened({}, 7, save(after(3_200))), Told(None, [{"seq": 8}])),
+            file(SnapshotRecord({}, 0, FRESH), OutputRecord(None, [{"seq": 1}])),
+            file(SnapshotRecord({}, 7, save(after(3_200))), OutputRecord(None, [{"seq": 8}])),
         ]
     )
     assert found is not None
@@ -143,12 +172,12 @@ def test_the_sound_of_a_final_may_have_come_before_the_oldest_file() -> None:
     assert waiting.end is not None
     place = (waiting.start, waiting.end)
     lost = (0, 50)
-    found = recover(
+    found = replay_journal(
         [
             file(
-                Opened({}, 0, snapshot),
-                Told("Final", [{}], 1, TEXT, sound=place),
-                Told("Final", [{}], 2, TEXT, sound=lost),
+                SnapshotRecord({}, 0, snapshot),
+                OutputRecord("Final", [{}], 1, TEXT, sound=place),
+                OutputRecord("Final", [{}], 2, TEXT, sound=lost),
             )
         ]
     )
@@ -157,5 +186,5 @@ def test_the_sound_of_a_final_may_have_come_before_the_oldest_file() -> None:
 
 
 def test_files_without_a_beginning_tell_of_no_session() -> None:
-    assert recover([]) is None
-    assert recover([b"", b"nonsense", file(Sound(ramp(0, 10)))]) is None
+    assert replay_journal([]) is None
+    assert replay_journal([b"", b"nonsense", file(AudioRecord(ramp(0, 10)))]) is None

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from server.sync import Sync
-from stream.entry import Entry, Opened, encoded
+from journal.fsync import FsyncPolicy
+from journal.records import Record, SnapshotRecord, encoded
 
 SUFFIX: Final = ".journal"
 
 
-class JournalFiles:
+class SegmentFiles:
     """sync: when what is written is forced onto the medium; keep: bytes of older files
 
     number: of the newest file
@@ -24,7 +24,7 @@ class JournalFiles:
     raises OSError as the operating system does.
     """
 
-    def __init__(self, folder: Path, name: str, *, sync: Sync, keep: int) -> None:
+    def __init__(self, folder: Path, name: str, *, sync: FsyncPolicy, keep: int) -> None:
         self.size = 0  # bytes of all its files
         self.newest = 0  # bytes of the newest
         self._folder = folder
@@ -54,19 +54,19 @@ class JournalFiles:
         self.size = intact + sum(size for _, size in self._older)
         self._file = newest.open("ab")
 
-    def write(self, entry: Entry) -> None:
+    def write(self, entry: Record) -> None:
         """With the next flush, in one piece with all that waits for it. Opened begins a new file."""
-        if isinstance(entry, Opened):
+        if isinstance(entry, SnapshotRecord):
             self._begin()
         assert self._file is not None, "a file begins with Opened"
         data = encoded(entry)
         self._frames.append(data)
         self.newest += len(data)
         self.size += len(data)
-        if isinstance(entry, Opened):
-            if self._sync is Sync.ALWAYS:
+        if isinstance(entry, SnapshotRecord):
+            if self._sync is FsyncPolicy.ALWAYS:
                 self._settle()
-            if self._sync is not Sync.SECOND:
+            if self._sync is not FsyncPolicy.SECOND:
                 self._let_go()
 
     def flush(self, sync: bool) -> None:
@@ -85,14 +85,14 @@ class JournalFiles:
 
     def _settle(self) -> None:
         """The newest file is there whole, under its name."""
-        self.flush(self._sync is Sync.ALWAYS)
-        if self._sync is Sync.ALWAYS:
+        self.flush(self._sync is FsyncPolicy.ALWAYS)
+        if self._sync is FsyncPolicy.ALWAYS:
             sync_folder(self._folder)
 
     def close(self) -> None:
         if self._file is not None:
             try:
-                self.flush(self._sync is Sync.ALWAYS)
+                self.flush(self._sync is FsyncPolicy.ALWAYS)
             finally:
                 file, self._file = self._file, None
                 file.close()

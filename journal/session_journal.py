@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
-from server.journal_files import JournalFiles
-from server.syncer import Written
-from stream.entry import Entry, Opened, Sound, joined
+from journal.fsync import FsyncRequest
+from journal.records import AudioRecord, Record, SnapshotRecord, merge_audio
+from journal.segment_files import SegmentFiles
 
 log = logging.getLogger(__name__)
 
@@ -33,25 +33,25 @@ class WriterThread(Protocol):
         """Report that journals cannot be written at present. From any thread."""
         ...
 
-    def touch(self, written: "Log") -> None:
+    def touch(self, written: "SessionJournal") -> None:
         """Remember a journal that must be flushed. In the thread only."""
         ...
 
 
-class Log:
+class SessionJournal:
     """What is appended is written in order, once it is handed over.
 
     unwritten: bytes of sound that wait
     lost: it could not be written, and is gone: one with a gap is worth nothing, and its room may save another
     """
 
-    def __init__(self, disk: WriterThread, files: JournalFiles, name: str) -> None:
+    def __init__(self, disk: WriterThread, files: SegmentFiles, name: str) -> None:
         self.name = name
         self.unwritten = 0
         self.lost = False
         self._closed = False
         self._beginning = 0  # files
-        self._pending: list[Entry] = []
+        self._pending: list[Record] = []
         self._pending_bytes = 0  # of sound
         self._disk = disk
         self._files = files
@@ -66,14 +66,14 @@ class Log:
         self._disk.resize(intact - files[-1].stat().st_size)  # the torn tail goes
         self._files.adopt(files, intact)
 
-    def append(self, entry: Entry) -> None:
+    def append(self, entry: Record) -> None:
         """Opened begins a new file. What comes behind the end is not kept."""
         if self._closed:
             return
-        if isinstance(entry, Sound):
+        if isinstance(entry, AudioRecord):
             self.unwritten += entry.samples.nbytes
             self._pending_bytes += entry.samples.nbytes
-        elif isinstance(entry, Opened):
+        elif isinstance(entry, SnapshotRecord):
             self._beginning += 1
         self._pending.append(entry)
 
@@ -82,7 +82,7 @@ class Log:
         entries, self._pending = self._pending, []
         size, self._pending_bytes = self._pending_bytes, 0
         if entries:
-            files = sum(isinstance(entry, Opened) for entry in entries)
+            files = sum(isinstance(entry, SnapshotRecord) for entry in entries)
             self._disk.do(partial(self._write, entries), partial(self._wrote, size, files))
 
     async def safe(self) -> None:
@@ -118,13 +118,13 @@ class Log:
 
     # in the thread
 
-    def _write(self, entries: Sequence[Entry]) -> None:
+    def _write(self, entries: Sequence[Record]) -> None:
         if not self.lost:
             self._guarded(lambda: self._write_all(entries))()
             self._disk.touch(self)
 
-    def _write_all(self, entries: Sequence[Entry]) -> None:
-        for entry in joined(entries):
+    def _write_all(self, entries: Sequence[Record]) -> None:
+        for entry in merge_audio(entries):
             self._files.write(entry)
 
     def _close(self) -> None:
@@ -134,12 +134,12 @@ class Log:
     def flush(self, sync: bool) -> None:
         self._guarded(lambda: self._files.flush(sync))()
 
-    def unsynced(self) -> Written | None:
+    def unsynced(self) -> FsyncRequest | None:
         """For the syncer; None where there is nothing of it. What was touched is flushed already."""
         if self.lost:
             return None
         waits = partial(self._synced, self._files.number) if self._files.has_older else None
-        return Written(waits, self._failed)
+        return FsyncRequest(waits, self._failed)
 
     def _synced(self, number: int) -> None:
         self._disk.do(self._guarded(lambda: self._files.synced(number)))

@@ -7,20 +7,20 @@ from typing import Any, Final
 
 from audio.clip import Samples
 from audio.sample_buffer import SampleBuffer
-from stream.entry import (
-    CameBack,
-    Command,
-    DamagedEntry,
-    Ended,
-    Entry,
-    Opened,
-    Refused,
-    Sound,
-    TakenUp,
-    Told,
+from journal.framing import read_frames
+from journal.records import (
+    AudioRecord,
+    CommandRecord,
+    DamagedRecord,
+    EndRecord,
+    OutputRecord,
+    ReconnectRecord,
+    Record,
+    RefusalRecord,
+    SnapshotRecord,
+    TakeoverRecord,
     decoded,
 )
-from stream.record import records
 from streaming.local_agreement import pieces
 from streaming.snapshot import RestorePoint, UtteranceState
 from streaming.utterance import RecordedResult
@@ -29,7 +29,7 @@ LONGEST: Final = 1 << 32  # samples of a journal's sound
 
 
 @dataclass(frozen=True, slots=True)
-class Recovered:
+class ReplayedSession:
     """head: of the newest file; begun: from where the session is played once more, with `tail`
     told: how many events of each kind were told after that, and are not to be told again
     messages: the latest that were told, up to `number`, each with the sound that was in it, if that is there
@@ -40,7 +40,7 @@ class Recovered:
 
     head: Mapping[str, Any]
     begun: RestorePoint
-    tail: Sequence[Sound | Command | Ended]
+    tail: Sequence[AudioRecord | CommandRecord | EndRecord]
     told: Counter[str]
     messages: Sequence[tuple[Mapping[str, Any], Samples | None]]
     number: int
@@ -54,13 +54,13 @@ class Recovered:
         return self.told["Closed"] > 0
 
 
-def recover(files: Sequence[bytes]) -> Recovered | None:
+def replay_journal(files: Sequence[bytes]) -> ReplayedSession | None:
     """files: a session's, oldest first. None where no file has a beginning.
 
     The last file with a beginning counts: one is begun before the one before it is let go of.
     """
     read = [entries for entries in (list(_entries(data)) for data in files) if entries]
-    begun = [entries for entries in read if isinstance(entries[0][0], Opened)]
+    begun = [entries for entries in read if isinstance(entries[0][0], SnapshotRecord)]
     if not begun:
         return None
     told = _Retold()
@@ -70,46 +70,46 @@ def recover(files: Sequence[bytes]) -> Recovered | None:
     return _recovered(begun[-1], told)
 
 
-def _entries(data: bytes) -> Iterator[tuple[Entry, int]]:
+def _entries(data: bytes) -> Iterator[tuple[Record, int]]:
     """Each with the place behind it; up to the first that is damaged."""
-    for record in records(data):
+    for record in read_frames(data):
         try:
             yield decoded(record.kind, record.payload), record.end
-        except DamagedEntry:
+        except DamagedRecord:
             return
 
 
-def _recovered(entries: Sequence[tuple[Entry, int]], told: "_Retold") -> Recovered:
+def _recovered(entries: Sequence[tuple[Record, int]], told: "_Retold") -> ReplayedSession:
     opened = entries[0][0]
-    assert isinstance(opened, Opened)
+    assert isinstance(opened, SnapshotRecord)
     since = [entry for entry, _ in entries[1:]]
-    kinds = Counter(entry.kind for entry in since if isinstance(entry, Told) and entry.kind)
+    kinds = Counter(entry.kind for entry in since if isinstance(entry, OutputRecord) and entry.kind)
     concluded: dict[int, RecordedResult | str] = {}
     promised: dict[int, Sequence[str]] = {}
     for entry in since:
-        if isinstance(entry, Told) and entry.conclusion is not None:
+        if isinstance(entry, OutputRecord) and entry.conclusion is not None:
             concluded[entry.utterance] = entry.conclusion
-        elif isinstance(entry, Told) and entry.stable:
+        elif isinstance(entry, OutputRecord) and entry.stable:
             promised[entry.utterance] = pieces(entry.stable)
-    return Recovered(
+    return ReplayedSession(
         head=opened.head,
         begun=RestorePoint(opened.snapshot, opened.memory, concluded, promised),
-        tail=[entry for entry in since if isinstance(entry, Sound | Command | Ended)],
+        tail=[entry for entry in since if isinstance(entry, AudioRecord | CommandRecord | EndRecord)],
         told=kinds,
         messages=told.messages,
         number=told.number,
-        refused=sum(isinstance(entry, Refused) for entry in since),
+        refused=sum(isinstance(entry, RefusalRecord) for entry in since),
         intact=entries[-1][1],
         in_vain=_taken_up_in_vain(since),
     )
 
 
-def _taken_up_in_vain(entries: Sequence[Entry]) -> int:
+def _taken_up_in_vain(entries: Sequence[Record]) -> int:
     servers = 0
     for entry in reversed(entries):
-        if isinstance(entry, Sound | Command | Refused | CameBack):
+        if isinstance(entry, AudioRecord | CommandRecord | RefusalRecord | ReconnectRecord):
             break
-        servers += isinstance(entry, TakenUp)
+        servers += isinstance(entry, TakeoverRecord)
     return servers
 
 
@@ -122,17 +122,17 @@ class _Retold:
         self._sound: SampleBuffer | None = None
         self._waiting: list[tuple[UtteranceState, Samples]] = []
 
-    def take(self, entry: Entry) -> None:
-        if isinstance(entry, Opened):
+    def take(self, entry: Record) -> None:
+        if isinstance(entry, SnapshotRecord):
             self._open(entry)
-        elif isinstance(entry, Sound) and self._sound is not None:
+        elif isinstance(entry, AudioRecord) and self._sound is not None:
             self._sound.append(entry.samples)
-        elif isinstance(entry, Told):
+        elif isinstance(entry, OutputRecord):
             self.number += len(entry.messages)
             sound = None if entry.sound is None else self._between(*entry.sound)
             self.messages += [(message, sound) for message in entry.messages]
 
-    def _open(self, opened: Opened) -> None:
+    def _open(self, opened: SnapshotRecord) -> None:
         state, sound = opened.snapshot
         if opened.number != self.number:  # files between are gone
             self.messages.clear()

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from engine.health import Health
-from server.disk import TROUBLE, Disk, DiskInUse
-from server.sync import Sync
-from stream.entry import Told
+from journal.fsync import FsyncPolicy
+from journal.records import OutputRecord
+from journal.store import TROUBLE, JournalInUse, JournalStore
 from tests.server.journaled import (
     OPENED,
     bytes_in,
@@ -29,9 +29,9 @@ HOUR = 3600.0
 
 
 async def test_what_is_safe_is_on_the_disk(tmp_path: Path) -> None:
-    with Disk(tmp_path / "new" / "journals", Health()) as disk:
+    with JournalStore(tmp_path / "new" / "journals", Health()) as disk:
         log = disk.open("5f1c")
-        for entry in (OPENED, sounding(100, 1), Told("Final", [{"seq": 1}]), sounding(100, 2)):
+        for entry in (OPENED, sounding(100, 1), OutputRecord("Final", [{"seq": 1}]), sounding(100, 2)):
             log.append(entry)
         await log.safe()
         past = kept(disk.folder, "5f1c")
@@ -44,7 +44,7 @@ async def test_what_is_safe_is_on_the_disk(tmp_path: Path) -> None:
 
 
 async def test_what_is_handed_over_is_written_though_nobody_waits_for_it(tmp_path: Path) -> None:
-    with Disk(tmp_path, Health()) as disk:
+    with JournalStore(tmp_path, Health()) as disk:
         log = disk.open("5f1c")
         log.append(OPENED)
         for number in (1, 2):
@@ -56,7 +56,7 @@ async def test_what_is_handed_over_is_written_though_nobody_waits_for_it(tmp_pat
 
 
 async def test_the_sound_of_several_sessions_is_written_together(tmp_path: Path) -> None:
-    with Disk(tmp_path, Health()) as disk:
+    with JournalStore(tmp_path, Health()) as disk:
         logs = [disk.open(name) for name in "abc"]
         for log in logs:
             log.append(OPENED)
@@ -68,7 +68,7 @@ async def test_the_sound_of_several_sessions_is_written_together(tmp_path: Path)
 
 
 async def test_who_waits_for_his_own_has_nothing_of_others_written_before_its_time(tmp_path: Path) -> None:
-    with Disk(tmp_path, Health()) as disk:
+    with JournalStore(tmp_path, Health()) as disk:
         hurried, patient = disk.open("hurried"), disk.open("patient")
         for log in (hurried, patient):
             log.append(OPENED)
@@ -83,7 +83,7 @@ async def test_who_waits_for_his_own_has_nothing_of_others_written_before_its_ti
 
 async def test_what_several_sessions_write_stays_in_the_order_of_each(tmp_path: Path) -> None:
     order: list[int] = []
-    with Disk(tmp_path, Health()) as disk:
+    with JournalStore(tmp_path, Health()) as disk:
         logs = [disk.open(f"session.{n}") for n in range(5)]
 
         async def write(number: int) -> None:
@@ -103,7 +103,7 @@ async def test_what_several_sessions_write_stays_in_the_order_of_each(tmp_path: 
 
 
 async def test_what_comes_behind_the_end_is_not_kept_and_costs_nobody_anything(tmp_path: Path) -> None:
-    with Disk(tmp_path, Health()) as disk:
+    with JournalStore(tmp_path, Health()) as disk:
         closed, deleted, other = disk.open("closed"), disk.open("deleted"), disk.open("other")
         for log in (closed, deleted, other):
             log.append(OPENED)
@@ -117,7 +117,7 @@ async def test_what_comes_behind_the_end_is_not_kept_and_costs_nobody_anything(t
 
 
 async def test_what_was_handed_over_is_written_before_the_server_ends(tmp_path: Path) -> None:
-    with Disk(tmp_path, Health()) as disk:
+    with JournalStore(tmp_path, Health()) as disk:
         closed, running = disk.open("closed"), disk.open("running")
         for log in (closed, running):
             log.append(OPENED)
@@ -128,9 +128,9 @@ async def test_what_was_handed_over_is_written_before_the_server_ends(tmp_path: 
         assert seeds(kept(tmp_path, name)) == [3]
 
 
-@pytest.mark.parametrize("sync", list(Sync))
-async def test_however_often_it_is_synced_the_order_is_kept(tmp_path: Path, sync: Sync) -> None:
-    with Disk(tmp_path, Health(), sync=sync) as disk:
+@pytest.mark.parametrize("sync", list(FsyncPolicy))
+async def test_however_often_it_is_synced_the_order_is_kept(tmp_path: Path, sync: FsyncPolicy) -> None:
+    with JournalStore(tmp_path, Health(), sync=sync) as disk:
         logs = [disk.open(name) for name in "ab"]
         for log in logs:
             log.append(OPENED)
@@ -145,19 +145,19 @@ async def test_however_often_it_is_synced_the_order_is_kept(tmp_path: Path, sync
 
 
 async def test_a_folder_belongs_to_one_server_at_a_time(tmp_path: Path) -> None:
-    with Disk(tmp_path, Health()) as first:
-        with pytest.raises(DiskInUse, match="another server"), Disk(tmp_path, Health()):
+    with JournalStore(tmp_path, Health()) as first:
+        with pytest.raises(JournalInUse, match="another server"), JournalStore(tmp_path, Health()):
             pass
         log = first.open("5f1c")
         log.append(OPENED)
         await log.safe()
-    with Disk(tmp_path, Health()) as second:
+    with JournalStore(tmp_path, Health()) as second:
         assert list(second.found(HOUR)) == ["5f1c"]
 
 
 async def test_a_folder_that_cannot_be_made_is_said_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(OSError, match="file"), Disk(tmp_path / "file", Health()):
+    with pytest.raises(OSError, match="file"), JournalStore(tmp_path / "file", Health()):
         pass
 
 
@@ -168,7 +168,7 @@ async def test_a_journal_that_cannot_be_written_is_lost_loudly(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     health = Health()
-    with Disk(tmp_path, health) as disk:
+    with JournalStore(tmp_path, health) as disk:
         big, small = disk.open("big"), disk.open("small")
         for log in (big, small):
             log.append(OPENED)
@@ -191,7 +191,7 @@ async def test_a_journal_that_cannot_be_written_is_lost_loudly(
 
 async def test_the_trouble_is_over_once_there_is_room_again(tmp_path: Path) -> None:
     health = Health()
-    with Disk(tmp_path, health) as disk:
+    with JournalStore(tmp_path, health) as disk:
         lost, other = disk.open("lost"), disk.open("other")
         with full_disk(10_000):
             lost.append(opened_after(sounding(20_000)))
@@ -211,7 +211,7 @@ async def test_the_trouble_is_over_once_there_is_room_again(tmp_path: Path) -> N
 
 
 async def test_what_fails_only_when_it_leaves_the_buffer_is_lost_as_well(tmp_path: Path) -> None:
-    with Disk(tmp_path, Health()) as disk:
+    with JournalStore(tmp_path, Health()) as disk:
         log = disk.open("5f1c")
         with full_disk(10):
             log.append(OPENED)
@@ -223,7 +223,7 @@ async def test_what_fails_only_when_it_leaves_the_buffer_is_lost_as_well(tmp_pat
 
 async def test_a_file_that_cannot_be_made_loses_the_journal_and_nothing_of_others(tmp_path: Path) -> None:
     health = Health()
-    with Disk(tmp_path, health) as disk:
+    with JournalStore(tmp_path, health) as disk:
         (tmp_path / "5f1c.1.journal").mkdir()
         log, other = disk.open("5f1c"), disk.open("other")
         log.append(OPENED)
@@ -236,7 +236,7 @@ async def test_a_file_that_cannot_be_made_loses_the_journal_and_nothing_of_other
 @pytest.mark.slow
 async def test_a_client_does_not_wait_for_ever_for_a_disk_that_hangs(tmp_path: Path) -> None:
     health, gate = Health(), threading.Event()
-    with Disk(tmp_path, health) as disk:
+    with JournalStore(tmp_path, health) as disk:
 
         def hang() -> None:
             gate.wait()
@@ -266,7 +266,7 @@ async def test_what_was_left_behind_is_found_session_by_session_oldest_file_firs
     files = [left(tmp_path, name) for name in names]
     for other in ("notes.txt", "c.journal", "c.new.journal", "c.1.journal.bak"):
         left(tmp_path, other)
-    with Disk(tmp_path, Health()) as disk:
+    with JournalStore(tmp_path, Health()) as disk:
         assert disk.found(HOUR) == {"a.b": files[:3], "c": files[3:]}
 
 
@@ -274,7 +274,7 @@ async def test_what_has_expired_is_deleted_and_not_found(tmp_path: Path) -> None
     left(tmp_path, "old.1.journal", 2 * HOUR)
     left(tmp_path, "old.2.journal", 1.5 * HOUR)
     young = [left(tmp_path, "young.1.journal", 2 * HOUR), left(tmp_path, "young.2.journal", HOUR / 2)]
-    with Disk(tmp_path, Health()) as disk:
+    with JournalStore(tmp_path, Health()) as disk:
         assert disk.size == 20
         assert disk.found(HOUR) == {"young": young}
         assert disk.size == 10
@@ -285,7 +285,7 @@ async def test_files_that_nobody_has_opened_are_deleted_and_what_cannot_be_is_sa
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     one, gone = left(tmp_path, "a.1.journal"), tmp_path / "a.2.journal"
-    with Disk(tmp_path, Health()) as disk:
+    with JournalStore(tmp_path, Health()) as disk:
         before = disk.size
         size = one.stat().st_size
         disk.delete([gone, one])
@@ -296,7 +296,7 @@ async def test_files_that_nobody_has_opened_are_deleted_and_what_cannot_be_is_sa
 
 async def test_what_this_server_has_begun_itself_is_not_found(tmp_path: Path) -> None:
     left(tmp_path, "theirs.1.journal")
-    with Disk(tmp_path, Health()) as disk:
+    with JournalStore(tmp_path, Health()) as disk:
         log = disk.open("ours")
         log.append(OPENED)
         await log.safe()
@@ -304,7 +304,7 @@ async def test_what_this_server_has_begun_itself_is_not_found(tmp_path: Path) ->
 
 
 async def test_sizes_add_up_through_rotation_torn_tails_and_deletion(tmp_path: Path) -> None:
-    with Disk(tmp_path, Health(), keep=10_000) as disk:
+    with JournalStore(tmp_path, Health(), keep=10_000) as disk:
         logs = [disk.open(name) for name in "abc"]
         for _ in range(6):
             for log in logs:
@@ -317,7 +317,7 @@ async def test_sizes_add_up_through_rotation_torn_tails_and_deletion(tmp_path: P
         assert disk.size == bytes_in(tmp_path) > 0
     with (tmp_path / "b.6.journal").open("ab") as file:
         file.write(b"torn")
-    with Disk(tmp_path, Health(), keep=10_000) as disk:
+    with JournalStore(tmp_path, Health(), keep=10_000) as disk:
         assert disk.size == bytes_in(tmp_path)
         for name, files in disk.found(HOUR).items():
             past = kept(tmp_path, name)
@@ -334,7 +334,7 @@ async def test_sizes_add_up_through_rotation_torn_tails_and_deletion(tmp_path: P
 
 
 async def test_there_is_room_up_to_a_bound_on_all_journals_together(tmp_path: Path) -> None:
-    with Disk(tmp_path, Health(), most=4_000) as disk:
+    with JournalStore(tmp_path, Health(), most=4_000) as disk:
         logs = [disk.open(name) for name in "ab"]
         for log, has_room in zip(logs, (True, False), strict=True):
             log.append(OPENED)

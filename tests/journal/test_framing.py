@@ -3,25 +3,25 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.record import OVERHEAD, framed, records
+from journal.framing import OVERHEAD, frame, read_frames
 
 entries = st.lists(st.tuples(st.integers(0, 255), st.binary(max_size=60)), max_size=6)
 
 
 def written(parts: list[tuple[int, bytes]]) -> bytes:
-    return b"".join(framed(kind, payload) for kind, payload in parts)
+    return b"".join(frame(kind, payload) for kind, payload in parts)
 
 
 @given(entries)
 def test_what_was_written_is_read(parts: list[tuple[int, bytes]]) -> None:
-    read = list(records(written(parts)))
+    read = list(read_frames(written(parts)))
     assert [(record.kind, record.payload) for record in read] == parts
     assert not parts or read[-1].end == len(written(parts))
 
 
 @given(entries, st.integers(0, 500))
 def test_of_a_torn_file_all_whole_records_are_read(parts: list[tuple[int, bytes]], kept: int) -> None:
-    read = list(records(written(parts)[:kept]))
+    read = list(read_frames(written(parts)[:kept]))
     ends = [len(written(parts[: n + 1])) for n in range(len(parts))]
     assert [record.end for record in read] == [end for end in ends if end <= kept]
 
@@ -33,11 +33,11 @@ def test_a_damaged_byte_ends_the_reading_before_its_record(
     data = bytearray(written(parts))
     place %= len(data)
     data[place] ^= flip
-    read = [(record.kind, record.payload) for record in records(bytes(data))]
+    read = [(record.kind, record.payload) for record in read_frames(bytes(data))]
     assert read == parts[: len(read)]
     assert sum(OVERHEAD + len(payload) for _, payload in read) <= place
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_can_be_read(data: bytes) -> None:
-    assert sum(OVERHEAD + len(record.payload) for record in records(data)) <= len(data)
+    assert sum(OVERHEAD + len(record.payload) for record in read_frames(data)) <= len(data)

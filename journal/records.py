@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from asr.recognizer import Hypothesis
 from audio.clip import Samples
-from stream.record import framed
+from journal.framing import frame
 from streaming.events import (
     Event,
     FinalTranscript,
@@ -35,11 +35,11 @@ PCM16: Final = b"\0"
 FLOAT32: Final = b"\1"
 
 
-class DamagedEntry(ValueError):
+class DamagedRecord(ValueError):
     """A whole record that is no entry: of another version, or made up."""
 
 
-class Code(IntEnum):
+class RecordType(IntEnum):
     """Kinds of records. A number is never used for something else."""
 
     OPENED = 1
@@ -53,7 +53,7 @@ class Code(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class SnapshotRecord:
     """head: of whoever keeps the journal; number: of the newest message; memory: the detector's."""
 
     head: Mapping[str, Any]
@@ -63,7 +63,7 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class AudioRecord:
     """is_pcm16: each sample is a whole step of 16 bits, as far as that is known"""
 
     samples: Samples
@@ -71,19 +71,19 @@ class Sound:
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class CommandRecord:
     """A message that is no sound, as it came."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusalRecord:
     """A message that changed nothing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class OutputRecord:
     """Messages that went out together, without the sound in them, and why.
 
     kind: of the event, or REPLY; None for what is not told again when the session is played once more
@@ -100,23 +100,32 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class EndRecord:
     """No more sound was taken in."""
 
     reason: Reason
 
 
 @dataclass(frozen=True, slots=True)
-class TakenUp:
+class TakeoverRecord:
     """Another server goes on with the session from here."""
 
 
 @dataclass(frozen=True, slots=True)
-class CameBack:
+class ReconnectRecord:
     """The client that had been cut off is there again."""
 
 
-Entry = Opened | Sound | Command | Refused | Told | Ended | TakenUp | CameBack
+Record = (
+    SnapshotRecord
+    | AudioRecord
+    | CommandRecord
+    | RefusalRecord
+    | OutputRecord
+    | EndRecord
+    | TakeoverRecord
+    | ReconnectRecord
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +169,7 @@ def kind_of(event: Event) -> str:
             return type(event).__name__
 
 
-def told(event: Event, messages: Sequence[Mapping[str, Any]]) -> Told:
+def output_record(event: Event, messages: Sequence[Mapping[str, Any]]) -> OutputRecord:
     """Of an event and the messages that tell of it, which may be none."""
     kind = kind_of(event) or None
     silent = [{**message, "audio": None} if "audio" in message else message for message in messages]
@@ -169,16 +178,16 @@ def told(event: Event, messages: Sequence[Mapping[str, Any]]) -> Told:
             spoken = any("audio" in message for message in messages)
             sound = (event.clip.start, event.clip.end) if spoken else None
             conclusion = RecordedResult(event.hypothesis, event.guard)
-            return Told(kind, silent, event.utterance, conclusion, sound=sound)
+            return OutputRecord(kind, silent, event.utterance, conclusion, sound=sound)
         case TranscriptionFailed():
-            return Told(kind, silent, event.utterance, event.message)
+            return OutputRecord(kind, silent, event.utterance, event.message)
         case PartialTranscript():
-            return Told(kind, silent, event.utterance, stable=event.text[: event.stable_chars])
+            return OutputRecord(kind, silent, event.utterance, stable=event.text[: event.stable_chars])
         case _:
-            return Told(kind, silent)
+            return OutputRecord(kind, silent)
 
 
-def settled(samples: Samples) -> Sound:
+def quantize_pcm16(samples: Samples) -> AudioRecord:
     """Sound as the nearest that two bytes a sample can say, but for samples that are too loud for them.
 
     What becomes of a sample hangs on no other: it is the same however the stream is cut.
@@ -187,10 +196,10 @@ def settled(samples: Samples) -> Sound:
     pcm = steps.astype("<i2")
     heard: Samples = pcm * np.float32(1 / 32768)
     kept = pcm == steps
-    return Sound(heard, True) if kept.all() else Sound(np.where(kept, heard, samples))
+    return AudioRecord(heard, True) if kept.all() else AudioRecord(np.where(kept, heard, samples))
 
 
-def packed(samples: Samples, is_pcm16: bool = False) -> bytes:
+def encode_pcm(samples: Samples, is_pcm16: bool = False) -> bytes:
     """float32 (n,) as PCM16 where that is exact, else as float32. is_pcm16: it is known to be exact"""
     scaled = samples * np.float32(32768)
     if is_pcm16:
@@ -204,7 +213,7 @@ def packed(samples: Samples, is_pcm16: bool = False) -> bytes:
     return data
 
 
-def unpacked(data: bytes) -> Samples:
+def decode_pcm(data: bytes) -> Samples:
     """What `packed` gave. Raises DamagedEntry."""
     code, body = data[:1], data[1:]
     try:
@@ -213,92 +222,92 @@ def unpacked(data: bytes) -> Samples:
         if code == FLOAT32:
             return np.frombuffer(body, "<f4").astype(np.float32)
     except ValueError as error:
-        raise DamagedEntry(str(error)) from None
-    raise DamagedEntry(f"samples of kind {code!r}")
+        raise DamagedRecord(str(error)) from None
+    raise DamagedRecord(f"samples of kind {code!r}")
 
 
-def joined(entries: Iterable[Entry]) -> Iterator[Entry]:
+def merge_audio(entries: Iterable[Record]) -> Iterator[Record]:
     """The same, but of neighbouring stretches of sound one."""
-    for is_sound, run in groupby(entries, lambda entry: isinstance(entry, Sound)):
+    for is_sound, run in groupby(entries, lambda entry: isinstance(entry, AudioRecord)):
         if is_sound:
-            yield _joined([entry for entry in run if isinstance(entry, Sound)])
+            yield _joined([entry for entry in run if isinstance(entry, AudioRecord)])
         else:
             yield from run
 
 
-def _joined(sounds: Sequence[Sound]) -> Sound:
+def _joined(sounds: Sequence[AudioRecord]) -> AudioRecord:
     if len(sounds) == 1:
         return sounds[0]
     samples = np.concatenate([sound.samples for sound in sounds])
-    return Sound(samples, all(sound.is_pcm16 for sound in sounds))
+    return AudioRecord(samples, all(sound.is_pcm16 for sound in sounds))
 
 
-def encoded(entry: Entry) -> bytes:
+def encoded(entry: Record) -> bytes:
     """The entry's record."""
     match entry:
-        case Opened():
-            return framed(Code.OPENED, _opened(entry))
-        case Sound(samples, is_pcm16):
-            return framed(Code.SOUND, packed(samples, is_pcm16))
-        case Command(text):
-            return framed(Code.COMMAND, text.encode())
-        case Refused():
-            return framed(Code.REFUSED, b"")
-        case Told():
-            return framed(Code.TOLD, orjson.dumps(_short(_told_text(entry))))
-        case Ended(reason):
-            return framed(Code.ENDED, reason.encode())
-        case TakenUp():
-            return framed(Code.TAKEN_UP, b"")
-        case CameBack():
-            return framed(Code.CAME_BACK, b"")
+        case SnapshotRecord():
+            return frame(RecordType.OPENED, _opened(entry))
+        case AudioRecord(samples, is_pcm16):
+            return frame(RecordType.SOUND, encode_pcm(samples, is_pcm16))
+        case CommandRecord(text):
+            return frame(RecordType.COMMAND, text.encode())
+        case RefusalRecord():
+            return frame(RecordType.REFUSED, b"")
+        case OutputRecord():
+            return frame(RecordType.TOLD, orjson.dumps(_short(_told_text(entry))))
+        case EndRecord(reason):
+            return frame(RecordType.ENDED, reason.encode())
+        case TakeoverRecord():
+            return frame(RecordType.TAKEN_UP, b"")
+        case ReconnectRecord():
+            return frame(RecordType.CAME_BACK, b"")
 
 
-def decoded(kind: int, payload: bytes) -> Entry:
+def decoded(kind: int, payload: bytes) -> Record:
     """The entry of a record. Raises DamagedEntry."""
     try:
         match kind:
-            case Code.OPENED:
+            case RecordType.OPENED:
                 return _opened_from(payload)
-            case Code.SOUND:
-                return Sound(unpacked(payload))
-            case Code.COMMAND:
-                return Command(payload.decode())
-            case Code.REFUSED:
-                return Refused()
-            case Code.TOLD:
+            case RecordType.SOUND:
+                return AudioRecord(decode_pcm(payload))
+            case RecordType.COMMAND:
+                return CommandRecord(payload.decode())
+            case RecordType.REFUSED:
+                return RefusalRecord()
+            case RecordType.TOLD:
                 return _told_from(payload)
-            case Code.ENDED:
-                return Ended(Reason(payload.decode()))
-            case Code.TAKEN_UP:
-                return TakenUp()
-            case Code.CAME_BACK:
-                return CameBack()
+            case RecordType.ENDED:
+                return EndRecord(Reason(payload.decode()))
+            case RecordType.TAKEN_UP:
+                return TakeoverRecord()
+            case RecordType.CAME_BACK:
+                return ReconnectRecord()
     except (ValidationError, ValueError) as error:
-        raise DamagedEntry(str(error)) from None
-    raise DamagedEntry(f"a record of kind {kind}")
+        raise DamagedRecord(str(error)) from None
+    raise DamagedRecord(f"a record of kind {kind}")
 
 
-def _opened(entry: Opened) -> bytes:
-    sound = packed(entry.snapshot.sound)
+def _opened(entry: SnapshotRecord) -> bytes:
+    sound = encode_pcm(entry.snapshot.sound)
     memory = b"" if entry.memory is None else entry.memory.astype("<f4").tobytes()
     head = _OpenedHead(dict(entry.head), entry.number, entry.snapshot.state, len(sound), len(memory))
     text: bytes = _OPENED.dump_json(head)
     return b"".join((len(text).to_bytes(4, "little"), text, sound, memory))
 
 
-def _opened_from(payload: bytes) -> Opened:
+def _opened_from(payload: bytes) -> SnapshotRecord:
     first = 4 + int.from_bytes(payload[:4], "little")
     head = _OPENED.validate_json(payload[4:first])
     behind = first + head.sound
-    sound = unpacked(payload[first:behind])
+    sound = decode_pcm(payload[first:behind])
     if len(sound) != head.state.samples or len(payload) != behind + head.memory or head.sound < 1:
-        raise DamagedEntry("the sound of a snapshot is not all there")
+        raise DamagedRecord("the sound of a snapshot is not all there")
     memory = np.frombuffer(payload[behind:], "<f4").astype(np.float32) if head.memory else None
-    return Opened(head.head, head.number, Snapshot(head.state, sound), memory)
+    return SnapshotRecord(head.head, head.number, Snapshot(head.state, sound), memory)
 
 
-def _told_text(entry: Told) -> _ToldText:
+def _told_text(entry: OutputRecord) -> _ToldText:
     said = entry.conclusion if isinstance(entry.conclusion, RecordedResult) else None
     return _ToldText(
         entry.kind,
@@ -322,8 +331,8 @@ def _short(record: Any) -> dict[str, Any]:
     }
 
 
-def _told_from(payload: bytes) -> Told:
+def _told_from(payload: bytes) -> OutputRecord:
     text = _TOLD.validate_json(payload)
     conclusion = None if text.hypothesis is None else RecordedResult(text.hypothesis, text.guard)
     said = text.failure if conclusion is None else conclusion
-    return Told(text.kind, text.messages, text.utterance, said, text.stable, text.sound)
+    return OutputRecord(text.kind, text.messages, text.utterance, said, text.stable, text.sound)

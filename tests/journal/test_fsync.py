@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from server.syncer import Syncer, Written, sync_file_system
+from journal.fsync import FsyncRequest, FsyncThread, sync_file_system
 
 
 class Owner:
@@ -17,8 +17,8 @@ class Owner:
         self.synced = 0
 
     @property
-    def written(self) -> Written:
-        return Written(self._count, self.failures.append)
+    def written(self) -> FsyncRequest:
+        return FsyncRequest(self._count, self.failures.append)
 
     def _count(self) -> None:
         self.synced += 1
@@ -32,7 +32,7 @@ def test_after_a_round_all_owners_are_told_and_nothing_stays_open(tmp_path: Path
     before = open_handles()
     (tmp_path / "a").write_bytes(b"new")
     one, other = Owner(), Owner()
-    syncer = Syncer(tmp_path)
+    syncer = FsyncThread(tmp_path)
     syncer.sync([one.written, other.written])
     syncer.sync([other.written])
     syncer.stop()
@@ -43,7 +43,7 @@ def test_after_a_round_all_owners_are_told_and_nothing_stays_open(tmp_path: Path
 
 def test_where_it_fails_nobody_is_told_that_all_is_safe(tmp_path: Path) -> None:
     one, other = Owner(), Owner()
-    syncer = Syncer(tmp_path / "gone")
+    syncer = FsyncThread(tmp_path / "gone")
     syncer.sync([one.written, other.written])
     syncer.stop()
     assert [len(owner.failures) for owner in (one, other)] == [1, 1]

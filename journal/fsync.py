@@ -1,17 +1,23 @@
-"""Syncer: forces a folder's files onto the disk in a thread of its own, so that who writes need not wait.
-
-All at once, with syncfs(2): one commit of the file system, where a thousand files one by one take a thousand.
-"""
+"""Sync: when a journal is forced onto the disk."""
 
 import ctypes
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from enum import StrEnum
 from pathlib import Path
 from typing import Final, NamedTuple
 
 
-class Written(NamedTuple):
+class FsyncPolicy(StrEnum):
+    """When what was written is forced onto the medium: against the loss of power, not of the process."""
+
+    NEVER = "never"
+    SECOND = "second"
+    ALWAYS = "always"
+
+
+class FsyncRequest(NamedTuple):
     """Something new in files of one owner. One of them is called in the thread.
 
     synced: None where nobody waits for that
@@ -21,7 +27,7 @@ class Written(NamedTuple):
     failed: Callable[[OSError], None]
 
 
-class Syncer:
+class FsyncThread:
     """One round of a folder at a time; `is_busy` meanwhile."""
 
     def __init__(self, folder: Path) -> None:
@@ -34,7 +40,7 @@ class Syncer:
     def is_busy(self) -> bool:
         return self._round is not None and not self._round.done()
 
-    def sync(self, written: Sequence[Written]) -> None:
+    def sync(self, written: Sequence[FsyncRequest]) -> None:
         """All that has left the buffers of this process by now, and the names of the files."""
         self._round = self._thread.submit(self._sync, written)
 
@@ -45,7 +51,7 @@ class Syncer:
             os.close(self._handle)
             self._handle = None
 
-    def _sync(self, written: Sequence[Written]) -> None:
+    def _sync(self, written: Sequence[FsyncRequest]) -> None:
         try:
             if self._handle is None:
                 self._handle = os.open(self._folder, os.O_RDONLY)

@@ -1,0 +1,1 @@
+"""Durable live sessions: records, files, the writer thread and replay."""

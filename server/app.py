@@ -23,11 +23,12 @@ from server.addresses import Addresses
 from server.admission import Admission
 from server.auth import Gate
 from server.client_secrets import ClientSecrets, client_secrets_router
+from server.connection.journal_lifespan import JournalLifespan
+from server.connection.websocket import TransportMiddleware
 from server.drain import drained_on_signal
 from server.entrance import Entrance
 from server.exception_handlers import add_exception_handlers
 from server.gauges import add_gauges
-from server.journals import JournalLifespan
 from server.key_check import OPEN, KeyCheck
 from server.limits import Limits
 from server.listen import ListenDoor
@@ -46,7 +47,6 @@ from server.rest import MODEL_HEADER, RestDoor
 from server.rest_models import models_router
 from server.settings import Settings
 from server.small_body import SmallBody
-from server.socket import TransportMiddleware
 from server.steward import Steward
 from server.tokens import tokens_router
 from server.trim import trim_now_and_then

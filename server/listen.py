@@ -11,8 +11,8 @@ from starlette.websockets import WebSocket
 
 from asr.recognizer import ModelInfo, TranscriptionOptionsError
 from audio.clip import SAMPLE_RATE, Clip, ms_from_samples
-from server.dialect import Message
-from server.door import Door, Opening
+from server.connection.endpoint import SessionRequest, WebSocketEndpoint
+from server.connection.protocol import Message
 from server.errors import CLOSE_BAD_REQUEST, ClientError
 from server.exception_handlers import http_error_of
 from server.json_messages import object_from_json
@@ -152,7 +152,7 @@ class ListenDialect:
 Handler = Callable[[ListenDialect, Message], Sequence[Message]]
 
 
-class ListenDoor(Door):
+class ListenDoor(WebSocketEndpoint):
     """ws /v1/listen."""
 
     def subprotocol(self, websocket: WebSocket) -> str | None:
@@ -170,7 +170,7 @@ class ListenDoor(Door):
         said = NOT_PRINTABLE.sub("?", error.message)  # it may quote the URL, and a header is one line
         return JSONResponse(answer, told.status, told.headers | {"dg-error": said})
 
-    def open(self, websocket: WebSocket) -> Opening:
+    def open(self, websocket: WebSocket) -> SessionRequest:
         asked = asked_of(websocket.query_params.multi_items(), self.settings.session_options())
         if asked.coding is not None:
             message = f"encoding={asked.coding[:50]} cannot be read live; bare samples or a wav can."
@@ -182,7 +182,7 @@ class ListenDoor(Door):
             wire = ListenWire(asked, Model.of(description), name, timestamp(datetime.now(UTC)))
             return ListenDialect(pump, asked, wire)
 
-        return Opening(recognizer, asked.session, dialect)
+        return SessionRequest(recognizer, asked.session, dialect)
 
     def refusal(self, error: ClientError) -> Mapping[str, object]:
         return complaint(error)

@@ -16,15 +16,15 @@ from journal.records import AudioRecord, CommandRecord, EndRecord
 from journal.replay import ReplayedSession
 from journal.session_journal import SessionJournal
 from journal.store import JournalStore
-from server.dialect import Message
-from server.door import Door, Opening, Resumption
+from server.connection.ended_session import EndedSession
+from server.connection.endpoint import ResumeRequest, SessionRequest, WebSocketEndpoint
+from server.connection.protocol import Message
+from server.connection.session_registry import digest, new_token
 from server.errors import ClientError, overloaded
-from server.finished import Finished
 from server.intake import ACKNOWLEDGED, Intake
 from server.preferences import PRIVATE, Preferences
 from server.query import session_from_query
 from server.saved_preferences import preferences_from, saved_preferences
-from server.sessions import digest, new_token
 from server.wire import Wire, welcome, with_audio
 from streaming.driver import StreamDriver
 from streaming.events import Event
@@ -180,7 +180,7 @@ def _listed(message: Message | None) -> Sequence[Message]:
     return () if message is None else [message]
 
 
-class NativeDoor(Door):
+class NativeDoor(WebSocketEndpoint):
     """/ws/stt."""
 
     def recording(self, name: str) -> NullRecorder:
@@ -219,11 +219,11 @@ class NativeDoor(Door):
         Raises KeyError, TypeError, ValueError where it is none of ours."""
         key = bytes.fromhex(head["key"])
         encoder = NativeEndedMessages(name)
-        session = Finished(name, head["owner"], encoder, files, disk, self.settings.resume_bytes)
+        session = EndedSession(name, head["owner"], encoder, files, disk, self.settings.resume_bytes)
         self._sessions.add(key, session)
         self._sessions.end(key)
 
-    def open(self, websocket: WebSocket) -> Opening:
+    def open(self, websocket: WebSocket) -> SessionRequest:
         query = dict(websocket.query_params)
         recognizer = self._recognizer(query)
         preferences = Preferences(self.settings.session_options()).merged(session_from_query(query))
@@ -238,20 +238,20 @@ class NativeDoor(Door):
                 name, pump, preferences, greeting, model=recognizer, token=token, recording=recording
             )
 
-        return Opening(recognizer, preferences.options, dialect)
+        return SessionRequest(recognizer, preferences.options, dialect)
 
     def subprotocol(self, websocket: WebSocket) -> str | None:
         """Browsers offer it beside `stt-key.KEY`, and want it answered."""
         return SUBPROTOCOL if SUBPROTOCOL in websocket.scope.get("subprotocols", ()) else None
 
-    def resumption(self, websocket: WebSocket) -> Resumption | None:
+    def resumption(self, websocket: WebSocket) -> ResumeRequest | None:
         query = websocket.query_params
         if "resume" not in query:
             return None
         seen = query.get("ack", "0")
         if not re.fullmatch("[0-9]{1,12}", seen):
             raise ClientError("invalid_value", "`ack` must be the `seq` of a message.", param="ack")
-        return Resumption(query["resume"], int(seen))
+        return ResumeRequest(query["resume"], int(seen))
 
     def refusal(self, error: ClientError) -> Mapping[str, object]:
         return error.as_event() | {"event_id": "event_0", "seq": 0}

@@ -12,8 +12,8 @@ from engine.engine import Engine
 from server.admission import Admission
 from server.auth import Gate, credential_of
 from server.client_secrets import PREFIX, ClientSecrets
-from server.dialect import Message
-from server.door import Door, Opening
+from server.connection.endpoint import SessionRequest, WebSocketEndpoint
+from server.connection.protocol import Message
 from server.errors import CLOSE_BAD_REQUEST, ClientError, in_openai_words, invalid_api_key
 from server.metrics import Metrics
 from server.realtime_intake import RealtimeIntake
@@ -91,7 +91,7 @@ class RealtimeDialect:
         return {"protocol": "beta" if session.beta else "GA", "encoding": session.encoding, **said}
 
 
-class RealtimeDoor(Door):
+class RealtimeDoor(WebSocketEndpoint):
     """/v1/realtime. A key may be a client secret, which brings its settings along."""
 
     max_message_bytes: ClassVar[int | None] = 22 << 20  # an append may hold 15 MiB of sound, in base64
@@ -115,7 +115,7 @@ class RealtimeDoor(Door):
     def subprotocol(self, websocket: WebSocket) -> str | None:
         return SUBPROTOCOL if SUBPROTOCOL in _offered(websocket) else None
 
-    def open(self, websocket: WebSocket) -> Opening:
+    def open(self, websocket: WebSocket) -> SessionRequest:
         session = self._session(websocket)
         recognizers = self.engine.recognizers
         names = (session.transcription.model, session.given.model)
@@ -126,7 +126,7 @@ class RealtimeDoor(Door):
             own = replace(session, id=f"sess_{name}")
             return RealtimeDialect(name, pump, own, dataclasses.asdict(description))
 
-        return Opening(recognizer, session.options, dialect)
+        return SessionRequest(recognizer, session.options, dialect)
 
     def refusal(self, error: ClientError) -> Mapping[str, object]:
         return in_openai_words(error).as_event() | {"event_id": "event_0"}

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.recognizer import ModelInfo
-from server.dialect import Dialect
+from server.connection.protocol import WireProtocol
 from server.errors import ClientError
 from server.listen import ListenDialect
 from server.listen_options import asked_of
@@ -29,16 +29,16 @@ OPTIONS = SessionOptions()
 SOUND = bytes(range(256)) * 25  # 200 ms
 
 
-def native(pump: StreamDriver) -> Dialect:
+def native(pump: StreamDriver) -> WireProtocol:
     events = {"events": ["session.created", "transcript.partial"]}
     return NativeDialect("5f1c", pump, Preferences(OPTIONS).merged(events), {})
 
 
-def realtime(pump: StreamDriver) -> Dialect:
+def realtime(pump: StreamDriver) -> WireProtocol:
     return RealtimeDialect("5f1c", pump, RealtimeSession(OPTIONS), {})
 
 
-def listen(pump: StreamDriver) -> Dialect:
+def listen(pump: StreamDriver) -> WireProtocol:
     asked = asked_of(LISTEN.query.items(), OPTIONS)
     model = Model.of(ModelInfo("m", "m", "f", "cpu", "none"))
     return ListenDialect(pump, asked, ListenWire(asked, model, "5f1c", ""))
@@ -55,7 +55,7 @@ DIALECTS = pytest.mark.parametrize(
 @settings(deadline=None, max_examples=60)
 @given(seed=st.integers(0, 2**32))
 async def test_whatever_comes_is_taken_or_refused_and_the_stream_goes_on(
-    door: Door, dialect_of: Callable[[StreamDriver], Dialect], seed: int
+    door: Door, dialect_of: Callable[[StreamDriver], WireProtocol], seed: int
 ) -> None:
     chance, models = Random(seed), LateModels(seed)
     with StreamDriver(models.models(), OPTIONS) as pump:
@@ -79,7 +79,7 @@ async def test_whatever_comes_is_taken_or_refused_and_the_stream_goes_on(
         assert orjson.loads(orjson.dumps(message)) is not None
 
 
-def receive(dialect: Dialect, message: str | bytes) -> list[dict[str, object]]:
+def receive(dialect: WireProtocol, message: str | bytes) -> list[dict[str, object]]:
     try:
         told = list(dialect.receive(message))
         while dialect.go_on():
@@ -90,7 +90,7 @@ def receive(dialect: Dialect, message: str | bytes) -> list[dict[str, object]]:
     return told
 
 
-def finish(dialect: Dialect, models: LateModels, pump: StreamDriver) -> list[dict[str, object]]:
+def finish(dialect: WireProtocol, models: LateModels, pump: StreamDriver) -> list[dict[str, object]]:
     told = []
     try:
         dialect.finish(Reason.END_OF_STREAM)

@@ -11,7 +11,7 @@ from starlette.websockets import WebSocket
 from asr.recognizer import Hypothesis, RecognitionRequest
 from batching.batcher import Batcher
 from batching.worker import ThreadWorker
-from server.socket import TRANSPORT
+from server.connection.websocket import TRANSPORT
 from streaming.model_clients import ModelClients, Probabilities
 from tests.server.running import Message
 from tests.stream.little import detect, transcribe

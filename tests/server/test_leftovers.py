@@ -13,18 +13,18 @@ from websockets.exceptions import ConnectionClosed
 from websockets.server import ServerProtocol
 from websockets.sync.client import connect
 
-from server.conversation import Conversation
+from server.connection.client_session import ClientSession
+from server.connection.websocket import BoundedWebSocket
 from server.intake import Intake
 from server.listen import ListenDialect
 from server.multipart import Form
 from server.realtime_intake import RealtimeIntake
-from server.socket import Socket
 from streaming.driver import StreamDriver
 from streaming.session import Session
 from tests.server.running import ROOT, Client, Server, first_sentence, free_settings, serve, until
 
 KINDS = (
-    Conversation,
+    ClientSession,
     Form,
     Intake,
     ListenDialect,
@@ -32,7 +32,7 @@ KINDS = (
     RealtimeIntake,
     ServerProtocol,
     Session,
-    Socket,
+    BoundedWebSocket,
 )
 
 

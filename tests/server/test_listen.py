@@ -15,13 +15,13 @@ from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
 from asr.recognizer import MOST_HOTWORDS, ModelInfo
-from server.conversation import Conversation
+from server.connection.client_session import ClientSession
+from server.connection.websocket import BoundedWebSocket
 from server.errors import idle
 from server.listen import IDLE_SECONDS, ListenDialect, complaint
 from server.listen_options import asked_of
 from server.listen_wire import ListenWire, Model
 from server.metrics import Metrics
-from server.socket import Socket
 from streaming.driver import StreamDriver
 from streaming.options import SessionOptions
 from tests.server.little import Line, silent_models
@@ -226,13 +226,13 @@ async def test_who_says_nothing_for_long_is_told_and_closed() -> None:
         idle_seconds = 0.01
 
     line = Line()
-    socket = Socket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
+    socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
     asked = asked_of(RAW.items(), SessionOptions())
     model = Model.of(ModelInfo("m", "m", "f", "cpu", "none"))
     with StreamDriver(silent_models(), asked.session) as pump:
         dialect = Hasty(pump, asked, ListenWire(asked, model, "5f1c", ""))
         async with asyncio.timeout(20):
-            await Conversation("5f1c", pump, dialect, Metrics()).run(socket)
+            await ClientSession("5f1c", pump, dialect, Metrics()).run(socket)
     assert [(m["type"], m["variant"]) for m in line.heard] == [("Error", "NET-0001")]
     assert line.close == (1011, "NET-0001")
     assert ListenDialect.idle_seconds == IDLE_SECONDS == 10

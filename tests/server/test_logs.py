@@ -140,7 +140,11 @@ def test_a_session_is_told_under_its_name_and_without_its_words(capsys: pytest.C
             client.talk(first_sentence())
             (final,) = dones(client.end())
     text = capsys.readouterr().err
-    told = [line for line in lines(text) if line["logger"] in ("server.conversation", "server.chronicle")]
+    told = [
+        line
+        for line in lines(text)
+        if line["logger"] in ("server.connection.client_session", "server.chronicle")
+    ]
     assert {line.get("session") for line in told} == {name}
     assert [line["message"].split(",")[0].split(":")[0] for line in told] == [
         "session begins",

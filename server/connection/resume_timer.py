@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 
-class Patience:
+class ResumeTimer:
     """seconds: 0 for none at all"""
 
     def __init__(self, seconds: float) -> None:

@@ -14,11 +14,11 @@ from server.errors import CLOSE_NORMAL, CLOSE_SLOW, CLOSE_TOO_LARGE, ClientError
 MAX_REASON: Final = 123  # bytes, RFC 6455 section 5.5
 
 
-class SocketClosed(Exception):
+class WebSocketClosed(Exception):
     """The client is gone, or was sent away."""
 
 
-class Socket:
+class BoundedWebSocket:
     """One accepted WebSocket.
 
     A message of more than `max_message_bytes` ends the connection with 1009. An event that stays unsent for
@@ -68,16 +68,16 @@ class Socket:
     async def send_text(self, text: bytes) -> None:
         """Sends one event as it stands, in UTF-8. Raises SocketClosed."""
         if not self.is_open:
-            raise SocketClosed
+            raise WebSocketClosed
         try:
             async with asyncio.timeout(self._send_timeout):
                 await self._websocket.send({"type": "websocket.send", "text": text.decode()})
         except TimeoutError:
             await self.close_as_slow()
-            raise SocketClosed from None
+            raise WebSocketClosed from None
         except (WebSocketDisconnect, RuntimeError):  # starlette has no type for "already closed"
             self.is_open = False
-            raise SocketClosed from None
+            raise WebSocketClosed from None
 
     async def close_as_slow(self) -> None:
         """Its client leaves too much unread."""

@@ -11,11 +11,11 @@ import orjson
 from audio.clip import Samples
 from journal.replay import ReplayedSession, replay_journal
 from journal.store import JournalStore
-from server.dialect import Message
+from server.connection.message_log import MessageLog
+from server.connection.protocol import Message
+from server.connection.websocket import BoundedWebSocket, WebSocketClosed
 from server.errors import CLOSE_NORMAL, resume_unknown
 from server.logs import session_id
-from server.socket import Socket, SocketClosed
-from stream.journal import Journal
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class EndedMessages(Protocol):
         ...
 
 
-class Finished:
+class EndedSession:
     """An ended session of a previous server. Its journal is read only when the client asks for it.
 
     owner: name of the key that began the session; encoder: of the session's wire protocol
@@ -59,7 +59,7 @@ class Finished:
         self._disk = disk
         self._messages_bytes = messages_bytes
 
-    async def resume(self, socket: Socket, seen: int) -> None:
+    async def resume(self, socket: BoundedWebSocket, seen: int) -> None:
         """Tells what the client missed, and closes. Raises ClientError where some of it is forgotten."""
         session_id.set(self._name)
         try:
@@ -72,7 +72,7 @@ class Finished:
             await socket.send(greeting)
             for message in missed:
                 await socket.send_text(message)
-        except SocketClosed:
+        except WebSocketClosed:
             return
         await socket.close(CLOSE_NORMAL)
 
@@ -85,7 +85,7 @@ class Finished:
         past = replay_journal([path.read_bytes() for path in self._files])
         if past is None:
             raise LookupError("the journal is damaged")
-        journal = Journal(self._messages_bytes)
+        journal = MessageLog(self._messages_bytes)
         journal.restore(
             past.number, [orjson.dumps(self._encoder.with_audio(*each)) for each in past.messages]
         )

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable
 
 
-class Journal:
+class MessageLog:
     """The latest messages, numbered from 1 in the order in which they were told.
 
     It holds at most `capacity` bytes of them. When it is full the oldest are forgotten: a client that resumes

@@ -22,7 +22,7 @@ from journal.session_journal import SessionJournal
 from journal.store import JournalInUse, JournalStore
 from server.admission import Admission
 from server.auth import Gate
-from server.journals import JournalLifespan
+from server.connection.journal_lifespan import JournalLifespan
 from server.metrics import Metrics
 from server.native import NativeDoor
 from tests.server.journaled import OPENED, chunks_of, files_in, kept, rest_of

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.journal import Journal
+from server.connection.message_log import MessageLog
 
 
 def test_messages_are_numbered_from_one_and_given_back_in_order() -> None:
-    journal = Journal(10)
+    journal = MessageLog(10)
     assert [journal.append(message) for message in (b"a", b"b", b"c")] == [1, 2, 3]
     assert journal.since(0) == [b"a", b"b", b"c"]
     assert journal.since(2) == [b"c"]
@@ -16,7 +16,7 @@ def test_messages_are_numbered_from_one_and_given_back_in_order() -> None:
 
 
 def test_asking_for_what_is_forgotten_or_was_never_told_is_an_error() -> None:
-    journal = Journal(2)
+    journal = MessageLog(2)
     for message in (b"a", b"b", b"c"):
         journal.append(message)
     assert journal.since(1) == [b"b", b"c"]
@@ -26,7 +26,7 @@ def test_asking_for_what_is_forgotten_or_was_never_told_is_an_error() -> None:
 
 
 def test_a_message_larger_than_the_journal_is_numbered_and_not_kept() -> None:
-    journal = Journal(2)
+    journal = MessageLog(2)
     journal.append(b"a")
     assert journal.append(b"long") == 2
     assert journal.since(2) == []
@@ -38,7 +38,7 @@ def test_a_message_larger_than_the_journal_is_numbered_and_not_kept() -> None:
 def test_it_holds_the_newest_that_fit_and_no_more_bytes_than_it_may(
     messages: list[bytes], capacity: int
 ) -> None:
-    journal = Journal(capacity)
+    journal = MessageLog(capacity)
     for message in messages:
         journal.append(message)
         assert journal.size <= capacity

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 MOST_IN_VAIN: Final = 10  # servers that take up a session whose client does not come back
 
 
-class Takers(Protocol):
+class RecoveryHandler(Protocol):
     """Both raise KeyError, TypeError, ValueError for a session of another kind of server."""
 
     async def go_on(self, name: str, past: ReplayedSession, log: SessionJournal) -> None:
@@ -51,7 +52,7 @@ class _Over:
     head: Mapping[str, Any]
 
 
-class Recoverer:
+class SessionRecovery:
     """all_found: called once all can be found by their clients
     seconds: since their last write, after which journals expire; over_seconds: of sessions that were over
     """
@@ -59,7 +60,7 @@ class Recoverer:
     def __init__(
         self,
         disk: JournalStore,
-        takers: Takers,
+        takers: RecoveryHandler,
         seconds: float,
         all_found: Callable[[], None],
         over_seconds: float = inf,
@@ -140,3 +141,22 @@ def _read(name: str, files: Sequence[Path]) -> ReplayedSession | None:
     if past is None:
         log.error("the journal of %s cannot be read; its files stay until they expire: %s", name, why)
     return past
+
+
+class ReplayFilter:
+    """told: how many events of each kind; of a kind they come in the same order again"""
+
+    def __init__(self, told: Mapping[str, int] | None = None) -> None:
+        self._left = Counter(told or {})
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing of it is left to come: what comes now is new, and not older than what was told last."""
+        return not self._left.total()
+
+    def knows(self, kind: str) -> bool:
+        """Whether the next event of the kind was told; it counts as met then."""
+        if not self._left[kind]:
+            return False
+        self._left[kind] -= 1
+        return True

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import orjson
+from hypothesis import given
+from hypothesis import strategies as st
 
 from audio.clip import Clip
 from engine.health import Health
 from journal.recorder import JournalRecorder, NullRecorder
 from journal.store import JournalStore
+from server.connection.message_log import MessageLog
+from server.connection.sender import BEAT_SECONDS, SHARED_SECONDS, MessageSender, flush_ticks, next_flush_tick
 from server.listen import ListenDialect
-from server.teller import Teller
-from stream.journal import Journal
 from tests.server.journaled import OPENED, kept
 from tests.server.running import Message
 
@@ -57,8 +59,8 @@ def on_disk(disk: JournalStore) -> JournalRecorder:
 
 
 async def test_who_is_told_at_the_same_time_hears_it_in_the_order_of_its_numbers() -> None:
-    heard, journal = Heard(slow=True), Journal(1 << 20)
-    teller = Teller(LittleDialect(), journal, NullRecorder())
+    heard, journal = Heard(slow=True), MessageLog(1 << 20)
+    teller = MessageSender(LittleDialect(), journal, NullRecorder())
     both = [dict(HELLO), dict(MARKER)]
     await asyncio.gather(*(teller.tell([dict(each) for each in both], heard.send) for _ in range(3)))
     assert heard.messages == [(number, both[(number - 1) % 2]["type"]) for number in range(1, 7)]
@@ -76,12 +78,16 @@ async def test_what_is_told_is_kept_first_with_all_that_came_in_before_it(tmp_pa
             assert len(past.tail) == 1
 
         recording.sound(Clip(np.zeros(100, np.float32), 0))
-        await Teller(LittleDialect(), Journal(1 << 20), recording).tell([dict(HELLO)], send, recording.reply)
+        await MessageSender(LittleDialect(), MessageLog(1 << 20), recording).tell(
+            [dict(HELLO)], send, recording.reply
+        )
 
 
 async def test_where_there_is_nothing_to_tell_something_may_be_kept_and_nobody_waits() -> None:
     heard, kept_there = Heard(), list[Sequence[Message]]()
-    await Teller(LittleDialect(), Journal(0), NullRecorder()).tell([], heard.send, kept_there.append)
+    await MessageSender(LittleDialect(), MessageLog(0), NullRecorder()).tell(
+        [], heard.send, kept_there.append
+    )
     assert (heard.messages, kept_there) == ([], [[]])
 
 
@@ -89,7 +95,7 @@ async def test_behind_a_message_that_was_cut_short_by_a_stop_nothing_is_told_nor
     heard = Heard()
     with JournalStore(tmp_path, Health()) as disk:
         recording = on_disk(disk)
-        teller = Teller(LittleDialect(), Journal(1 << 20), recording)
+        teller = MessageSender(LittleDialect(), MessageLog(1 << 20), recording)
         cut = asyncio.create_task(teller.tell([dict(HELLO)], heard.send))
         waiting = asyncio.create_task(teller.tell([dict(MARKER)], heard.send))
         await asyncio.sleep(0)  # the first one waits for the disk, the second one for the first
@@ -109,7 +115,7 @@ async def test_from_time_to_time_what_came_in_is_acknowledged_or_only_written(tm
         recording = on_disk(disk)
         await recording.safe()
         acknowledging = asyncio.create_task(
-            Teller(dialect, Journal(1 << 20), recording).acknowledge(heard.send)
+            MessageSender(dialect, MessageLog(1 << 20), recording).acknowledge(heard.send)
         )
         recording.sound(Clip(np.zeros(100, np.float32), 0))
         async with asyncio.timeout(20):
@@ -122,3 +128,29 @@ async def test_from_time_to_time_what_came_in_is_acknowledged_or_only_written(tm
     past = kept(tmp_path, "5f1c")
     assert past is not None
     assert (len(past.messages), past.told) == (1, {})  # a replay does not give it again
+
+
+@given(st.floats(0, 1e7))
+def test_a_beat_is_soon_and_on_the_grid_that_all_share(now: float) -> None:
+    at = next_flush_tick(now)
+    assert BEAT_SECONDS - SHARED_SECONDS - 1e-6 < at - now < BEAT_SECONDS + 1e-6
+    assert abs(at / SHARED_SECONDS - round(at / SHARED_SECONDS)) < 1e-6
+
+
+@given(st.floats(0, 1e7), st.floats(0, SHARED_SECONDS, exclude_max=True))
+def test_who_begins_within_one_stretch_of_the_grid_has_his_beats_with_the_others(
+    now: float, late: float
+) -> None:
+    first = round(now / SHARED_SECONDS) * SHARED_SECONDS + SHARED_SECONDS / 4
+    assert next_flush_tick(first) == next_flush_tick(first + late / 2)
+
+
+async def test_beats_go_on() -> None:
+    loop = asyncio.get_running_loop()
+    came = []
+    async with asyncio.timeout(20):
+        async for _ in flush_ticks():
+            came.append(loop.time())
+            if len(came) == 2:
+                break
+    assert came[1] - came[0] > BEAT_SECONDS - 2 * SHARED_SECONDS

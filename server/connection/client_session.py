@@ -14,7 +14,12 @@ from journal.records import REPLY, AudioRecord, CommandRecord, EndRecord, kind_o
 from journal.replay import ReplayedSession
 from server.accounts import Meter
 from server.chronicle import Chronicle
-from server.dialect import Comeback, Dialect, Message
+from server.connection.message_log import MessageLog
+from server.connection.protocol import Message, ResumeSupport, WireProtocol
+from server.connection.resume_timer import ResumeTimer
+from server.connection.sender import MessageSender, Record
+from server.connection.session_recovery import ReplayFilter
+from server.connection.websocket import BoundedWebSocket, WebSocketClosed
 from server.errors import (
     CLOSE_INTERNAL,
     CLOSE_NORMAL,
@@ -29,11 +34,6 @@ from server.errors import (
 from server.logs import session_id
 from server.metrics import Metrics
 from server.observer import Observer
-from server.past import Past
-from server.patience import Patience
-from server.socket import Socket, SocketClosed
-from server.teller import Record, Teller
-from stream.journal import Journal
 from streaming.driver import StreamDriver
 from streaming.errors import DetectorFailed, EventsUnread, Overloaded, StreamBroken
 from streaming.snapshot import Snapshot, save
@@ -43,7 +43,7 @@ from vad.segmenter import Reason
 log = logging.getLogger(__name__)
 
 
-class Conversation:
+class ClientSession:
     """Carries messages from a socket to a pump, and the pump's events to the socket, as a dialect has it.
 
     Where the dialect lets a client come back, the session outlives its socket by `resume_seconds`: what there
@@ -54,7 +54,7 @@ class Conversation:
         self,
         name: str,
         pump: StreamDriver,
-        dialect: Dialect,
+        dialect: WireProtocol,
         metrics: Metrics,
         *,
         resume_seconds: float = 0.0,
@@ -71,15 +71,15 @@ class Conversation:
         self._chronicle = Chronicle(metrics)
         self._observer = observer or Observer(metrics)
         self._comeback = dialect.comeback
-        self._journal = Journal(journal_bytes if self._comeback else 0)
+        self._journal = MessageLog(journal_bytes if self._comeback else 0)
         self._recording = self._comeback.recording if self._comeback else NullRecorder()
-        self._past = Past()
+        self._past = ReplayFilter()
         self._played = asyncio.Event()  # what came in before has come in once more
-        self._socket: Socket | None = None
-        self._teller = Teller(dialect, self._journal, self._recording)
+        self._socket: BoundedWebSocket | None = None
+        self._teller = MessageSender(dialect, self._journal, self._recording)
         self._stopping = False
         self._over = asyncio.Event()  # everything has been told
-        self._patience = Patience(resume_seconds if self._comeback else 0.0)
+        self._patience = ResumeTimer(resume_seconds if self._comeback else 0.0)
 
     @property
     def suspended(self) -> bool:
@@ -101,7 +101,7 @@ class Conversation:
         """Nobody can come back any more."""
         self._recording.delete()
 
-    async def run(self, socket: Socket) -> None:
+    async def run(self, socket: BoundedWebSocket) -> None:
         """Until everything that was said has been told, to this socket or to one that came after it."""
         session_id.set(self.id)
         log.info("session begins: %s", self._dialect.describe())
@@ -115,7 +115,7 @@ class Conversation:
         session_id.set(self.id)
         log.info("session goes on: %s", self._dialect.describe())
         assert self._comeback is not None  # only sessions that can be resumed are journalled
-        self._past = Past(past.told)
+        self._past = ReplayFilter(past.told)
         messages = [orjson.dumps(self._comeback.with_audio(*each)) for each in past.messages]
         self._journal.restore(past.number, messages)
         await self._run(self._play(self._comeback, past.tail))
@@ -146,7 +146,7 @@ class Conversation:
             self._observer.leave()
         await self._close_in_order()
 
-    async def resume(self, socket: Socket, seen: int) -> None:
+    async def resume(self, socket: BoundedWebSocket, seen: int) -> None:
         """Goes on with another socket, whose client has seen the messages up to a number; until it is closed.
 
         Raises ClientError where what it missed is forgotten.
@@ -160,7 +160,7 @@ class Conversation:
             await self._listen_until_over(socket)
         await self._close_in_order()
 
-    async def _hand_over(self, socket: Socket, seen: int) -> Socket | None:
+    async def _hand_over(self, socket: BoundedWebSocket, seen: int) -> BoundedWebSocket | None:
         """Tells the socket what it missed, before anything new. Returns the one that had the session."""
         assert self._comeback is not None  # or nobody would have its token
         async with self._teller.telling:
@@ -182,13 +182,13 @@ class Conversation:
                 await socket.send(self._comeback.welcome(seen, len(missed)))
                 for message in missed:
                     await socket.send_text(message)
-            except SocketClosed:
+            except WebSocketClosed:
                 self._part(socket)
         return before
 
     # from the client
 
-    async def _listen_until_over(self, socket: Socket) -> None:
+    async def _listen_until_over(self, socket: BoundedWebSocket) -> None:
         listener = asyncio.create_task(self._listen(socket), name="listener")
         over = asyncio.create_task(self._over.wait(), name="over")
         try:
@@ -202,7 +202,7 @@ class Conversation:
         if not listener.cancelled():
             listener.result()
 
-    async def _listen(self, socket: Socket, greeting: Sequence[Message] = ()) -> None:
+    async def _listen(self, socket: BoundedWebSocket, greeting: Sequence[Message] = ()) -> None:
         """Takes in the messages of a socket, until it is closed or has lost the session to another one."""
         try:
             await self._tell(greeting)
@@ -258,7 +258,7 @@ class Conversation:
             self._recording.open(head, self._journal.number, snapshot, memory)
 
     async def _play(
-        self, comeback: Comeback, tail: Iterable[AudioRecord | CommandRecord | EndRecord]
+        self, comeback: ResumeSupport, tail: Iterable[AudioRecord | CommandRecord | EndRecord]
     ) -> None:
         """Takes in once more what came in before; then it is as if the client had just been cut off."""
         self._recording.replaying = True
@@ -272,7 +272,7 @@ class Conversation:
         self._played.set()
         self._wait_for_client()
 
-    def _part(self, socket: Socket) -> None:
+    def _part(self, socket: BoundedWebSocket) -> None:
         """The socket is of no more use; the session waits for another one, or ends."""
         if self._socket is not socket or (self._dialect.ended and socket.is_open) or self.suspended:
             return
@@ -336,7 +336,7 @@ class Conversation:
             return
         try:
             await socket.send_text(text)
-        except SocketClosed:
+        except WebSocketClosed:
             self._part(socket)
 
     async def _close_in_order(self) -> None:

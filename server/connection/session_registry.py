@@ -15,7 +15,7 @@ def new_token() -> str:
     return secrets.token_urlsafe(TOKEN_BYTES)
 
 
-class Sessions(Generic[Session]):
+class SessionRegistry(Generic[Session]):
     """Holds a session from `add` until `seconds` after `end`; then it is `forgotten`.
 
     Of those that have ended it holds at most `most`: beyond it the one that ended first is let go.

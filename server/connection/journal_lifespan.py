@@ -9,7 +9,7 @@ from typing import Final
 
 from engine.health import Health
 from journal.store import JournalStore
-from server.recoverer import Recoverer, Takers
+from server.connection.session_recovery import RecoveryHandler, SessionRecovery
 from server.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,9 @@ class JournalLifespan:
         self._health = health
 
     @asynccontextmanager
-    async def running(self, takers: Takers, ready: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    async def running(
+        self, takers: RecoveryHandler, ready: Callable[[], Awaitable[None]]
+    ) -> AsyncIterator[None]:
         """Open the store and hand the sessions of the previous server to `takers`, if journals are on.
 
         ready: waits until models are loaded; recovery begins after it
@@ -49,7 +51,7 @@ class JournalLifespan:
             most=settings.journal_total_mb * MIB,
             keep=settings.journal_session_mb * MIB,
         ) as self.store:
-            recoverer = Recoverer(
+            recoverer = SessionRecovery(
                 self.store,
                 takers,
                 settings.journal_seconds,

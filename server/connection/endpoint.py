@@ -19,8 +19,11 @@ from engine.model_pool import ModelUnavailableNow
 from server.accounts import Meter
 from server.admission import Admission
 from server.auth import Gate
-from server.conversation import Conversation
-from server.dialect import Dialect
+from server.connection.client_session import ClientSession
+from server.connection.journal_lifespan import JournalLifespan
+from server.connection.protocol import WireProtocol
+from server.connection.session_registry import SessionRegistry
+from server.connection.websocket import BoundedWebSocket, WebSocketClosed
 from server.errors import (
     CLOSE_BAD_REQUEST,
     CLOSE_RESTART,
@@ -33,14 +36,11 @@ from server.errors import (
     resume_unknown,
 )
 from server.exception_handlers import http_error_of
-from server.journals import JournalLifespan
 from server.keys import Caller, caller_of
 from server.logs import key_name
 from server.metrics import Metrics
 from server.observer import Observer
-from server.sessions import Sessions
 from server.settings import Settings
-from server.socket import Socket, SocketClosed
 from streaming.driver import StreamDriver
 from streaming.model_clients import ModelClients
 from streaming.options import SessionOptions
@@ -54,7 +54,7 @@ LOAD_SECONDS: Final = 20.0  # that a client waits for a model that loads
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class SessionRequest:
     """What a handshake asks for.
 
     recognizer: one of the engine's names; options: what the stream starts with
@@ -63,11 +63,11 @@ class Opening:
 
     recognizer: str
     options: SessionOptions
-    dialect: Callable[[str, StreamDriver, ModelInfo], Dialect]
+    dialect: Callable[[str, StreamDriver, ModelInfo], WireProtocol]
 
 
 @dataclass(frozen=True, slots=True)
-class Resumption:
+class ResumeRequest:
     """A client that comes back. seen: the number of the last message it has seen."""
 
     token: str
@@ -79,7 +79,7 @@ class Resumable(Protocol):
 
     owner: str | None
 
-    async def resume(self, socket: Socket, seen: int) -> None:
+    async def resume(self, socket: BoundedWebSocket, seen: int) -> None:
         """Until this socket has lost it, or is closed. Raises ClientError."""
         ...
 
@@ -92,7 +92,7 @@ def _forget(session: Resumable) -> None:
     session.forget()
 
 
-class Door(ABC):
+class WebSocketEndpoint(ABC):
     """What all connections through one door share.
 
     journals: where the door's sessions are kept; None for a protocol whose sessions cannot be resumed
@@ -120,18 +120,18 @@ class Door(ABC):
         self.gate = gate
         self._tracer = tracer
         self._journals = journals
-        self._sessions = Sessions[Resumable](settings.resume_seconds, settings.max_sessions, _forget)
+        self._sessions = SessionRegistry[Resumable](settings.resume_seconds, settings.max_sessions, _forget)
 
     def subprotocol(self, websocket: WebSocket) -> str | None:
         """Which of those offered is spoken."""
         return None
 
-    def resumption(self, websocket: WebSocket) -> Resumption | None:
+    def resumption(self, websocket: WebSocket) -> ResumeRequest | None:
         """None for one that begins a session. Raises ClientError."""
         return None
 
     @abstractmethod
-    def open(self, websocket: WebSocket) -> Opening:
+    def open(self, websocket: WebSocket) -> SessionRequest:
         """Reads the handshake. Raises ClientError."""
 
     @abstractmethod
@@ -172,7 +172,7 @@ class Door(ABC):
         await websocket.accept(self.subprotocol(websocket))
         await self._refuse(self._socket(websocket), error)
 
-    async def _serve_accepted(self, socket: Socket, websocket: WebSocket) -> None:
+    async def _serve_accepted(self, socket: BoundedWebSocket, websocket: WebSocket) -> None:
         send_away = partial(self._refuse, socket, invalid_api_key("This key is no longer valid."))
         try:
             with self.gate.stay(caller_of(websocket.scope), send_away):
@@ -185,14 +185,14 @@ class Door(ABC):
             log.exception("a connection failed")
             await self._refuse(socket, internal("The server failed on this connection."))
 
-    def _socket(self, websocket: WebSocket) -> Socket:
-        return Socket(
+    def _socket(self, websocket: WebSocket) -> BoundedWebSocket:
+        return BoundedWebSocket(
             websocket,
             max_message_bytes=self.max_message_bytes or self.settings.max_message_bytes,
             send_timeout=self.settings.send_timeout_seconds,
         )
 
-    async def _converse(self, socket: Socket, websocket: WebSocket) -> None:
+    async def _converse(self, socket: BoundedWebSocket, websocket: WebSocket) -> None:
         back = self.resumption(websocket)
         if back is not None:
             await self._resume(socket, back, caller_of(websocket.scope))
@@ -221,14 +221,14 @@ class Door(ABC):
         self,
         name: str,
         pump: StreamDriver,
-        dialect: Dialect,
+        dialect: WireProtocol,
         owner: str | None,
         meter: Meter | None = None,
         resume_seconds: float | None = None,
-    ) -> Conversation:
+    ) -> ClientSession:
         """resume_seconds: for which it waits for its client; None is as the settings say"""
         trace = self._tracer.session(name, type(self).__name__) if self._tracer else None
-        return Conversation(
+        return ClientSession(
             name,
             pump,
             dialect,
@@ -240,7 +240,7 @@ class Door(ABC):
             observer=Observer(self._metrics, trace=trace),
         )
 
-    async def _resume(self, socket: Socket, back: Resumption, caller: Caller) -> None:
+    async def _resume(self, socket: BoundedWebSocket, back: ResumeRequest, caller: Caller) -> None:
         session = self._sessions.find(back.token)
         if session is None and self.admission.draining:
             raise restarting()  # the next server may have it
@@ -251,7 +251,7 @@ class Door(ABC):
         await session.resume(socket, back.seen)
 
     @contextmanager
-    def remembered(self, conversation: Conversation, dialect: Dialect) -> Iterator[None]:
+    def remembered(self, conversation: ClientSession, dialect: WireProtocol) -> Iterator[None]:
         """Lets clients find the session, while it lasts and for a while after."""
         comeback = dialect.comeback
         if comeback is None:
@@ -290,12 +290,12 @@ class Door(ABC):
             log.info("cannot lend %s: %s", name, error)
             raise model_unavailable(f"The model {name} cannot be used now: /ready says why.") from None
 
-    async def _refuse(self, socket: Socket, error: ClientError) -> None:
+    async def _refuse(self, socket: BoundedWebSocket, error: ClientError) -> None:
         self._metrics.errors.labels(error.code).inc()
         try:
             message = self.refusal(error)
             if message is not None:
                 await socket.send(message)
-        except SocketClosed:
+        except WebSocketClosed:
             return
         await socket.close(error.close or CLOSE_BAD_REQUEST, error.reason)

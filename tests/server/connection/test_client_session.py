@@ -19,12 +19,12 @@ from journal.records import REPLY, AudioRecord
 from journal.replay import ReplayedSession
 from journal.session_journal import SessionJournal
 from journal.store import JournalStore
-from server.conversation import Conversation
+from server.connection.client_session import ClientSession
+from server.connection.websocket import BoundedWebSocket
 from server.errors import ClientError
 from server.metrics import Metrics
 from server.native import NativeDialect
 from server.preferences import Preferences
-from server.socket import Socket
 from streaming.driver import StreamDriver
 from streaming.errors import EventsUnread, Overloaded
 from streaming.events import StreamClosed
@@ -86,11 +86,11 @@ async def conversing(
     *,
     kind: type[StreamDriver] = StreamDriver,
     send_timeout: float = 3600,
-) -> AsyncIterator[Conversation]:
+) -> AsyncIterator[ClientSession]:
     """A conversation under way; waits for its end."""
-    socket = Socket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=send_timeout)
+    socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=send_timeout)
     with kind(models, preferences.options) as pump:
-        conversation = Conversation("5f1c", pump, native(pump, preferences), Metrics())
+        conversation = ClientSession("5f1c", pump, native(pump, preferences), Metrics())
         running = asyncio.create_task(conversation.run(socket))
         try:
             yield conversation
@@ -289,9 +289,9 @@ async def test_bad_messages_are_answered_one_by_one() -> None:
 async def test_cancelling_a_conversation_gives_everything_back() -> None:
     line, closed = Line(), list[StreamClosed]()
     models = replace(silent_models(), account=closed.append)
-    socket = Socket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
+    socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
     with StreamDriver(models, ALL.options) as pump:
-        running = asyncio.create_task(Conversation("5f1c", pump, native(pump), Metrics()).run(socket))
+        running = asyncio.create_task(ClientSession("5f1c", pump, native(pump), Metrics()).run(socket))
         line.says(SENTENCE)
         while pump.session.received < 3 * SECOND:
             await asyncio.sleep(0)
@@ -306,12 +306,12 @@ async def test_cancelling_a_conversation_gives_everything_back() -> None:
 async def test_every_final_failure_and_second_of_sound_is_counted() -> None:
     line, metrics = Line(), Metrics()
     async with running_models() as models:
-        socket = Socket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
+        socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
         line.says(SENTENCE)
         line.says("nonsense")
         say(line, "end_of_stream")
         with StreamDriver(replace(models, account=metrics.count_audio), ALL.options) as pump:
-            await Conversation("5f1c", pump, native(pump), metrics).run(socket)
+            await ClientSession("5f1c", pump, native(pump), metrics).run(socket)
     text = metrics.text().decode()
     assert 'stt_finals_total{reason="silence"} 1.0' in text
     assert 'stt_errors_total{code="invalid_json"} 1.0' in text
@@ -334,12 +334,12 @@ async def lasting(
     seconds: float = 3600,
     journal: int = 1 << 20,
     kind: type[StreamDriver] = StreamDriver,
-) -> AsyncIterator[tuple[Conversation, asyncio.Task[None]]]:
+) -> AsyncIterator[tuple[ClientSession, asyncio.Task[None]]]:
     """A conversation that can be resumed, begun on this line."""
-    socket = Socket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
+    socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
     with kind(models, ALL.options) as pump:
         dialect = NativeDialect("5f1c", pump, ALL, GREETING, token="secret")
-        conversation = Conversation(
+        conversation = ClientSession(
             "5f1c", pump, dialect, Metrics(), resume_seconds=seconds, journal_bytes=journal
         )
         running = asyncio.create_task(conversation.run(socket))
@@ -351,8 +351,8 @@ async def lasting(
             await asyncio.wait([running])
 
 
-async def resumed(conversation: Conversation, line: Line, seen: int) -> asyncio.Task[None]:
-    socket = Socket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
+async def resumed(conversation: ClientSession, line: Line, seen: int) -> asyncio.Task[None]:
+    socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
     return asyncio.create_task(conversation.resume(socket, seen))
 
 
@@ -548,13 +548,13 @@ async def kept_on(
     *,
     seconds: float = 3600,
     preferences: Preferences = ALL,
-) -> AsyncIterator[tuple[Conversation, asyncio.Task[None]]]:
+) -> AsyncIterator[tuple[ClientSession, asyncio.Task[None]]]:
     """A conversation begun on this line, with a journal."""
-    socket = Socket(await line.accepted(), max_message_bytes=1 << 24, send_timeout=3600)
+    socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 24, send_timeout=3600)
     with StreamDriver(models, preferences.options) as pump:
         recording = JournalRecorder(disk.open("5f1c"))
         dialect = NativeDialect("5f1c", pump, preferences, GREETING, token="secret", recording=recording)
-        conversation = Conversation(
+        conversation = ClientSession(
             "5f1c", pump, dialect, Metrics(), resume_seconds=seconds, journal_bytes=1 << 24, owner="alice"
         )
         running = asyncio.create_task(conversation.run(socket))
@@ -577,12 +577,12 @@ def found(disk: JournalStore) -> tuple[ReplayedSession, SessionJournal]:
 @asynccontextmanager
 async def gone_on(
     disk: JournalStore, models: ModelClients, *, seconds: float = 3600
-) -> AsyncIterator[tuple[Conversation, asyncio.Task[None]]]:
+) -> AsyncIterator[tuple[ClientSession, asyncio.Task[None]]]:
     """The conversation that was left behind."""
     past, log = found(disk)
     with StreamDriver(models, ALL.options, begun=past.begun) as pump:
         dialect = NativeDialect.restored("5f1c", pump, past.head, JournalRecorder(log), past.refused)
-        conversation = Conversation(
+        conversation = ClientSession(
             "5f1c", pump, dialect, Metrics(), resume_seconds=seconds, journal_bytes=1 << 24
         )
         running = asyncio.create_task(conversation.go_on(past))

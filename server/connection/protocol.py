@@ -13,7 +13,7 @@ from vad.segmenter import Reason
 Message = dict[str, Any]
 
 
-class Comeback(Protocol):
+class ResumeSupport(Protocol):
     """A session that outlives its socket."""
 
     @property
@@ -57,7 +57,7 @@ class Comeback(Protocol):
         ...
 
 
-class Dialect(Protocol):
+class WireProtocol(Protocol):
     """One connection: a client's messages to calls of its pump, and the pump's events to messages."""
 
     @property
@@ -92,7 +92,7 @@ class Dialect(Protocol):
         ...
 
     @property
-    def comeback(self) -> Comeback | None:
+    def comeback(self) -> ResumeSupport | None:
         """How a client that was cut off comes back; None where it cannot."""
         ...
 

@@ -11,10 +11,10 @@ from audio.clip import Clip
 from engine.health import Health
 from journal.records import AudioRecord, CommandRecord, OutputRecord, Record, RefusalRecord, SnapshotRecord
 from journal.store import JournalStore
+from server.connection.ended_session import EndedSession
+from server.connection.websocket import BoundedWebSocket
 from server.errors import ClientError
-from server.finished import Finished
 from server.native import NativeEndedMessages
-from server.socket import Socket
 from streaming.options import SessionOptions
 from streaming.session import Session
 from streaming.snapshot import save
@@ -56,13 +56,15 @@ def left_behind(folder: Path, entries: list[Record]) -> list[Path]:
     return [folder / "5f1c.1.journal"]
 
 
-def ended(files: list[Path], disk: JournalStore, most: int = 1 << 20) -> Finished:
-    return Finished("5f1c", "alice", NativeEndedMessages("5f1c"), files, disk, most)
+def ended(files: list[Path], disk: JournalStore, most: int = 1 << 20) -> EndedSession:
+    return EndedSession("5f1c", "alice", NativeEndedMessages("5f1c"), files, disk, most)
 
 
-async def told(session: Finished, seen: int) -> Line:
+async def told(session: EndedSession, seen: int) -> Line:
     line = Line()
-    await session.resume(Socket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=60), seen)
+    await session.resume(
+        BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=60), seen
+    )
     return line
 
 
@@ -119,7 +121,7 @@ async def test_a_client_that_leaves_while_it_is_told_is_no_fault(tmp_path: Path)
         session = ended(files, disk)
         websocket = await line.accepted()
         line.transport.abort()
-        await session.resume(Socket(websocket, max_message_bytes=1 << 20, send_timeout=60), 5)
+        await session.resume(BoundedWebSocket(websocket, max_message_bytes=1 << 20, send_timeout=60), 5)
     assert (line.heard, line.close) == ([], None)
 
 

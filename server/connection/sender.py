@@ -1,27 +1,28 @@
 """Teller: tells a session's client; what it says is numbered, kept for who comes back, and only then sent."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Final
 
 import orjson
 
 from journal.recorder import NullRecorder
-from server.beat import beats
-from server.dialect import Dialect, Message
-from stream.journal import Journal
+from server.connection.message_log import MessageLog
+from server.connection.protocol import Message, WireProtocol
 
 Record = Callable[[Sequence[Message]], None]
 Send = Callable[[bytes], Awaitable[None]]  # to the socket of the moment, if there is one
 
 
-class Teller:
+class MessageSender:
     """One session's, over all its sockets.
 
     telling: held while messages go out, in the order of their numbers
     stopped: another server goes on; it tells what was cut short here, so nothing may be told past that
     """
 
-    def __init__(self, dialect: Dialect, journal: Journal, recording: NullRecorder) -> None:
+    def __init__(self, dialect: WireProtocol, journal: MessageLog, recording: NullRecorder) -> None:
         self.telling = asyncio.Lock()
         self.stopped = False
         self._dialect = dialect
@@ -43,7 +44,7 @@ class Teller:
 
     async def acknowledge(self, send: Send) -> None:
         """For ever: from time to time what came in is written, and the client hears so."""
-        async for _ in beats():
+        async for _ in flush_ticks():
             if messages := self._dialect.acknowledge():
                 await self.tell(messages, send)
             else:
@@ -54,3 +55,20 @@ class Teller:
         text = orjson.dumps(message)
         self._journal.append(text)
         return text
+
+
+BEAT_SECONDS: Final = 0.9  # so that no two are more than a second apart, if a loop is a little late
+SHARED_SECONDS: Final = 0.1  # beats fall on its multiples
+
+
+def next_flush_tick(now: float) -> float:
+    """Seconds, on the same clock: later than BEAT_SECONDS - SHARED_SECONDS, and never than BEAT_SECONDS."""
+    return math.floor(now / SHARED_SECONDS) * SHARED_SECONDS + BEAT_SECONDS
+
+
+async def flush_ticks() -> AsyncIterator[None]:
+    """For ever."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(next_flush_tick(loop.time()) - loop.time())
+        yield

@@ -22,14 +22,14 @@ from journal.records import OutputRecord
 from journal.replay import ReplayedSession
 from journal.session_journal import SessionJournal
 from journal.store import JournalStore
-from server.conversation import Conversation
+from server.connection.client_session import ClientSession
+from server.connection.ended_session import EndedSession
+from server.connection.session_recovery import MOST_IN_VAIN, ReplayFilter, SessionRecovery
+from server.connection.websocket import BoundedWebSocket
 from server.errors import model_unavailable
-from server.finished import Finished
 from server.metrics import Metrics
 from server.native import NativeDialect, NativeEndedMessages
 from server.preferences import Preferences
-from server.recoverer import MOST_IN_VAIN, Recoverer
-from server.socket import Socket
 from streaming.driver import StreamDriver
 from streaming.model_clients import ModelClients
 from streaming.options import SessionOptions
@@ -67,7 +67,7 @@ async def test_one_that_was_over_for_long_is_forgotten_and_a_fresh_one_may_still
     carrier = Carrier()
     carrier.over.set()
     with JournalStore(tmp_path, Health()) as disk:
-        await Recoverer(disk, carrier, HOUR, lambda: None, over_seconds=50).run(ready())
+        await SessionRecovery(disk, carrier, HOUR, lambda: None, over_seconds=50).run(ready())
     assert (carrier.carried, carrier.held) == ({}, ["fresh"])
     assert files_in(tmp_path) == ["fresh.1.journal"]
 
@@ -112,7 +112,7 @@ async def test_those_that_were_over_are_held_and_the_first_is_the_one_that_ended
     carrier, held = Carrier({"bad": KeyError("owner")}), list[list[str]]()
     carrier.over.set()
     with JournalStore(tmp_path, Health()) as disk:
-        await Recoverer(disk, carrier, HOUR, lambda: held.append(list(carrier.held))).run(ready())
+        await SessionRecovery(disk, carrier, HOUR, lambda: held.append(list(carrier.held))).run(ready())
     assert held == [["a", "b"]]  # before anyone is told that his session is unknown
     assert list(carrier.carried) == ["live"]
     assert len(files_in(tmp_path)) == 4
@@ -125,7 +125,7 @@ async def test_every_session_is_taken_up_and_goes_on_where_its_journal_ends(tmp_
     carrier = Carrier()
     with JournalStore(tmp_path, Health()) as disk:
         found: list[set[str]] = []
-        recoverer = Recoverer(disk, carrier, HOUR, lambda: found.append(set(carrier.carried)))
+        recoverer = SessionRecovery(disk, carrier, HOUR, lambda: found.append(set(carrier.carried)))
         running = asyncio.create_task(recoverer.run(ready()))
         while not found:
             await asyncio.sleep(0.001)
@@ -147,7 +147,7 @@ async def test_nothing_is_taken_up_before_the_models_are_there(tmp_path: Path) -
         await loaded.wait()
 
     with JournalStore(tmp_path, Health()) as disk:
-        recoverer = Recoverer(disk, carrier, HOUR, lambda: found.append(True))
+        recoverer = SessionRecovery(disk, carrier, HOUR, lambda: found.append(True))
         running = asyncio.create_task(recoverer.run(ready()))
         await asyncio.to_thread(lambda: None)
         assert (carrier.carried, found) == ({}, [])
@@ -167,7 +167,7 @@ async def test_one_that_cannot_go_on_here_is_left_for_the_next_server_and_the_ot
     carrier = Carrier({"a": failure})
     carrier.over.set()
     with JournalStore(tmp_path, Health()) as disk:
-        await Recoverer(disk, carrier, HOUR, lambda: None).run(ready())
+        await SessionRecovery(disk, carrier, HOUR, lambda: None).run(ready())
     assert set(carrier.carried) == {"a", "b"}
     assert [record.levelname for record in caplog.records].count("ERROR") == 1
     assert seeds(kept(tmp_path, "a")) == [0]
@@ -184,10 +184,10 @@ async def test_one_that_is_taken_up_again_and_again_in_vain_is_left_alone_loudly
         assert past is not None
         assert past.in_vain == servers
         with JournalStore(tmp_path, Health()) as disk:
-            await Recoverer(disk, carrier, HOUR, lambda: None).run(ready())
+            await SessionRecovery(disk, carrier, HOUR, lambda: None).run(ready())
     carrier.carried.clear()
     with JournalStore(tmp_path, Health()) as disk:
-        await Recoverer(disk, carrier, HOUR, lambda: None).run(ready())
+        await SessionRecovery(disk, carrier, HOUR, lambda: None).run(ready())
     assert carrier.carried == {}
     assert "a was taken up 10 times in vain" in caplog.text
     assert seeds(kept(tmp_path, "a")) == [0]
@@ -202,7 +202,7 @@ async def test_what_cannot_be_read_is_said_and_stays(
     carrier = Carrier()
     carrier.over.set()
     with JournalStore(tmp_path, Health()) as disk:
-        await Recoverer(disk, carrier, HOUR, lambda: None).run(ready())
+        await SessionRecovery(disk, carrier, HOUR, lambda: None).run(ready())
     assert list(carrier.carried) == ["good"]
     for name in ("bad", "worse"):
         assert f"the journal of {name} cannot be read" in caplog.text
@@ -213,7 +213,7 @@ async def test_what_has_expired_is_not_taken_up(tmp_path: Path) -> None:
     await leave_behind(tmp_path, "a")
     carrier, found = Carrier(), list[bool]()
     with JournalStore(tmp_path, Health()) as disk:
-        await Recoverer(disk, carrier, -1.0, lambda: found.append(True)).run(ready())
+        await SessionRecovery(disk, carrier, -1.0, lambda: found.append(True)).run(ready())
     assert (carrier.carried, found, files_in(tmp_path)) == ({}, [True], [])
 
 
@@ -254,8 +254,10 @@ class Client:
 class Life:
     """A server's. Its one session is begun or taken up on this line."""
 
-    def __init__(self, disk: JournalStore, models: ModelClients, client: Client, socket: Socket) -> None:
-        self.sessions: list[Conversation] = []
+    def __init__(
+        self, disk: JournalStore, models: ModelClients, client: Client, socket: BoundedWebSocket
+    ) -> None:
+        self.sessions: list[ClientSession] = []
         self._disk = disk
         self._models = models
         self._client = client
@@ -264,7 +266,7 @@ class Life:
 
     async def run(self) -> None:
         if self._client.heard:
-            await Recoverer(self._disk, self, HOUR, lambda: None).run(ready())
+            await SessionRecovery(self._disk, self, HOUR, lambda: None).run(ready())
             if self._resuming is not None:
                 await self._resuming
         else:
@@ -287,11 +289,11 @@ class Life:
                 resuming.cancel()
 
     def hold(self, name: str, head: Mapping[str, Any], files: Sequence[Path], disk: JournalStore) -> None:
-        session = Finished(name, head["owner"], NativeEndedMessages(name), files, disk, 1 << 24)
+        session = EndedSession(name, head["owner"], NativeEndedMessages(name), files, disk, 1 << 24)
         self._resuming = asyncio.create_task(session.resume(self._socket, self._client.seen))
 
-    def _conversation(self, pump: StreamDriver, dialect: NativeDialect) -> Conversation:
-        session = Conversation(NAME, pump, dialect, Metrics(), resume_seconds=HOUR, journal_bytes=1 << 24)
+    def _conversation(self, pump: StreamDriver, dialect: NativeDialect) -> ClientSession:
+        session = ClientSession(NAME, pump, dialect, Metrics(), resume_seconds=HOUR, journal_bytes=1 << 24)
         self.sessions.append(session)
         return session
 
@@ -299,9 +301,9 @@ class Life:
 @asynccontextmanager
 async def life(
     folder: Path, models: ModelClients, client: Client, line: Line
-) -> AsyncIterator[tuple["asyncio.Task[None]", list[Conversation]]]:
+) -> AsyncIterator[tuple["asyncio.Task[None]", list[ClientSession]]]:
     """Gives a server's task and its sessions, which are cut off without any order where they are not over."""
-    socket = Socket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
+    socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
     with JournalStore(folder, Health()) as disk:
         living = Life(disk, models, client, socket)
         running = asyncio.create_task(living.run())
@@ -408,3 +410,35 @@ def test_however_often_the_server_dies_nothing_is_lost_and_nothing_told_twice(
 @given(scripts, deaths)
 def test_it_is_so_for_many_more_of_them(script: list[tuple[bool, int] | str], dies: list[Death]) -> None:
     asyncio.run(_check(script, dies))
+
+
+def test_so_many_events_of_a_kind_are_known_and_the_next_ones_are_new() -> None:
+    past = ReplayFilter({"Final": 2, "SpeechStarted": 1})
+    assert [past.knows("Final") for _ in range(4)] == [True, True, False, False]
+    assert [past.knows("SpeechStarted") for _ in range(2)] == [True, False]
+
+
+def test_a_session_without_a_past_knows_nothing() -> None:
+    assert not ReplayFilter().knows("Final")
+
+
+def test_what_is_never_told_again_is_never_known() -> None:
+    past = ReplayFilter({"Final": 1})
+    assert not past.knows("")
+    assert past.knows("Final")
+
+
+def test_what_was_counted_is_left_as_it_was() -> None:
+    told = {"Final": 1}
+    ReplayFilter(told).knows("Final")
+    assert told == {"Final": 1}
+
+
+def test_it_is_over_once_all_that_was_told_has_come_again() -> None:
+    past = ReplayFilter({"Final": 1, "reply": 1})
+    over = [past.is_over]
+    for kind in ("Final", "SpeechStarted", "reply"):
+        past.knows(kind)
+        over.append(past.is_over)
+    assert over == [False, False, False, True]
+    assert ReplayFilter().is_over

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.connection.websocket import MAX_REASON, BoundedWebSocket, WebSocketClosed
 from server.errors import ClientError
-from server.socket import MAX_REASON, Socket, SocketClosed
 from tests.server.little import Line
 from tests.server.raw import RawClient
 from tests.server.running import Client, dones, first_sentence, free_settings, serve, until
@@ -17,8 +17,8 @@ LIMIT = 100
 NEVER = 3600.0  # seconds
 
 
-async def socket_on(line: Line, send_timeout: float = NEVER) -> Socket:
-    return Socket(await line.accepted(), max_message_bytes=LIMIT, send_timeout=send_timeout)
+async def socket_on(line: Line, send_timeout: float = NEVER) -> BoundedWebSocket:
+    return BoundedWebSocket(await line.accepted(), max_message_bytes=LIMIT, send_timeout=send_timeout)
 
 
 async def test_messages_come_in_order_until_the_client_leaves() -> None:
@@ -61,7 +61,7 @@ async def test_nothing_is_sent_after_the_close() -> None:
     line = Line()
     socket = await socket_on(line)
     await socket.close(1000)
-    with pytest.raises(SocketClosed):
+    with pytest.raises(WebSocketClosed):
         await socket.send({"type": "error"})
     assert line.heard == []
 
@@ -71,7 +71,7 @@ async def test_nothing_is_sent_to_a_client_that_has_left() -> None:
     socket = await socket_on(line)
     line.leaves()
     assert [message async for message in socket.messages()] == []
-    with pytest.raises(SocketClosed):
+    with pytest.raises(WebSocketClosed):
         await socket.send({"type": "error"})
 
 
@@ -79,7 +79,7 @@ async def test_a_connection_that_breaks_while_something_is_sent_is_closed() -> N
     line = Line()
     socket = await socket_on(line)
     line.transport.abort()
-    with pytest.raises(SocketClosed):
+    with pytest.raises(WebSocketClosed):
         await socket.send({"type": "error"})
     await socket.close(1000)
     assert not socket.is_open
@@ -106,7 +106,7 @@ async def test_an_event_that_stays_unread_closes_4013_as_soon_as_the_client_read
     while socket.is_open:
         await asyncio.sleep(0)
     line.reads.set()
-    with pytest.raises(SocketClosed):
+    with pytest.raises(WebSocketClosed):
         await sending
     assert line.heard == []
     assert line.close == (4013, "slow_consumer")
@@ -116,7 +116,7 @@ async def test_a_client_that_does_not_even_take_the_close_is_cut_off() -> None:
     line = Line()
     socket = await socket_on(line, send_timeout=0.01)
     line.reads.clear()
-    with pytest.raises(SocketClosed):
+    with pytest.raises(WebSocketClosed):
         await socket.send({"type": "error"})
     assert line.transport.aborted.is_set()
     assert line.close is None

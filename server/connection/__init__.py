@@ -1,0 +1,1 @@
+"""The generic WebSocket runtime: admission, reading, sending, resuming. It knows no wire protocol."""

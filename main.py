@@ -73,7 +73,7 @@ def main() -> int:
     """Runs the server until it is told to stop; 1 if its models could not be loaded, 2 for a bad setting."""
     import uvicorn
 
-    from server.protocols import HttpProtocol, WebSocketProtocol
+    from server.http.uvicorn_protocols import HttpProtocol, WebSocketProtocol
 
     settings = read_settings()
     refuse_to_be_open(settings)

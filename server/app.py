@@ -22,7 +22,6 @@ from server.accounts import Accounts
 from server.addresses import Addresses
 from server.admission import Admission
 from server.auth import Gate
-from server.client_secrets import ClientSecrets, client_secrets_router
 from server.connection.journal_lifespan import JournalLifespan
 from server.connection.websocket import TransportMiddleware
 from server.drain import drained_on_signal
@@ -31,20 +30,21 @@ from server.exception_handlers import add_exception_handlers
 from server.gauges import add_gauges
 from server.key_check import OPEN, KeyCheck
 from server.limits import Limits
-from server.listen import ListenDoor
-from server.listen_rest import REQUEST_HEADER, ListenFileDoor, refused_key
 from server.metrics import Metrics
-from server.native import NativeDoor
 from server.origins import Origins
 from server.overload import Overload
 from server.page import PAGE_PATHS, Page
-from server.realtime import PATHS, RealtimeDoor
-from server.realtime_session import RealtimeSession
+from server.protocols.deepgram.file_endpoint import REQUEST_HEADER, DeepgramFileEndpoint, refused_key
+from server.protocols.deepgram.live_endpoint import DeepgramLiveEndpoint
+from server.protocols.native.endpoint import NativeEndpoint
+from server.protocols.openai_audio.endpoint import MODEL_HEADER, OpenAIAudioEndpoint
+from server.protocols.openai_audio.models_endpoint import models_router
+from server.protocols.openai_realtime.client_secrets import ClientSecrets, client_secrets_router
+from server.protocols.openai_realtime.endpoint import PATHS, RealtimeEndpoint
+from server.protocols.openai_realtime.session_config import RealtimeConfig
 from server.reception import Reception
 from server.reload import reloaded_on_signal
 from server.request_id import HEADER, RequestMiddleware
-from server.rest import MODEL_HEADER, RestDoor
-from server.rest_models import models_router
 from server.settings import Settings
 from server.small_body import SmallBody
 from server.steward import Steward
@@ -102,16 +102,16 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     app.state.engine = engine
     _add_middleware(app, settings, reception.gate, metrics)
     app.include_router(Page(settings).router())
-    app.include_router(RestDoor(settings, engine, files, metrics).router())
-    app.include_router(ListenFileDoor(settings, engine, files, metrics).router())
+    app.include_router(OpenAIAudioEndpoint(settings, engine, files, metrics).router())
+    app.include_router(DeepgramFileEndpoint(settings, engine, files, metrics).router())
     app.include_router(models_router(engine))
     app.include_router(tokens_router(reception.tokens))
     _add_realtime(app, settings, engine, admission, metrics, secrets, reception.gate, tracer)
-    native = NativeDoor(
+    native = NativeEndpoint(
         settings, engine, admission, metrics, gate=reception.gate, tracer=tracer, journals=journals
     )
     _add_probes(app, engine, admission, metrics, journals)
-    deepgram = ListenDoor(settings, engine, admission, metrics, gate=reception.gate, tracer=tracer)
+    deepgram = DeepgramLiveEndpoint(settings, engine, admission, metrics, gate=reception.gate, tracer=tracer)
     app.add_api_websocket_route("/ws/stt", native.serve)
     app.add_api_websocket_route("/v1/listen", deepgram.serve)
     return app
@@ -179,9 +179,11 @@ def _add_realtime(
     gate: Gate,
     tracer: "Tracer | None",
 ) -> None:
-    plain = RealtimeSession(settings.session_options(), always_live=settings.realtime_live_deltas)
+    plain = RealtimeConfig(settings.session_options(), always_live=settings.realtime_live_deltas)
     app.include_router(client_secrets_router(secrets, plain))
-    realtime = RealtimeDoor(settings, engine, admission, metrics, secrets, plain, gate=gate, tracer=tracer)
+    realtime = RealtimeEndpoint(
+        settings, engine, admission, metrics, secrets, plain, gate=gate, tracer=tracer
+    )
     for path in PATHS:
         app.add_api_websocket_route(path, realtime.serve)
 

@@ -45,20 +45,20 @@ from server.errors import (
     session_limit_reached,
 )
 from server.gauges import add_gauges
-from server.intake import Intake
 from server.metrics import Metrics
-from server.preferences import (
+from server.protocols.native.input import NativeInput
+from server.protocols.native.output import NativeOutput
+from server.protocols.native.session_config import (
     LONGEST_TURN_MS,
     OPTIONAL_EVENTS,
     SHORTEST_TURN_MS,
-    Preferences,
+    EndpointingUpdate,
+    SessionConfig,
     SessionUpdate,
-    TurnUpdate,
     VadUpdate,
+    session_from_query,
 )
-from server.query import session_from_query
 from server.settings import Settings
-from server.wire import Wire
 from streaming.driver import StreamDriver
 from streaming.endpointing import AdaptiveSilence
 from streaming.events import (
@@ -185,12 +185,12 @@ def test_the_metrics_are_those_of_the_page() -> None:
 # The protocol: messages of the client
 
 
-def idle_intake() -> Intake:
+def idle_intake() -> NativeInput:
     """Of a session without models; for messages that need none."""
     idle: ThreadWorker[None, Any, Any] = ThreadWorker(lambda: None, lambda _, items: items, name="idle")
     vad: Batcher[DetectorInput, Probabilities] = Batcher(idle, max_items=1, max_waiting=1)
     models = ModelClients(NoSlots(), vad, Batcher(idle, max_items=1, max_waiting=1))
-    return Intake(StreamDriver(models, SessionOptions()), Preferences(SessionOptions()))
+    return NativeInput(StreamDriver(models, SessionOptions()), SessionConfig(SessionOptions()))
 
 
 class NoSlots:
@@ -212,7 +212,7 @@ def test_the_server_accepts_each_example(example: Message) -> None:
 
 def test_the_keys_of_session_update_are_those_of_the_page() -> None:
     plain = SessionUpdate.model_fields.keys() - {"vad", "turn"}
-    turn = {f"turn.{name}" for name in TurnUpdate.model_fields}
+    turn = {f"turn.{name}" for name in EndpointingUpdate.model_fields}
     assert SETTINGS_ROWS.keys() == plain | turn | {f"vad.{name}" for name in VadUpdate.model_fields}
 
 
@@ -295,8 +295,8 @@ EVENTS: Final[list[Event]] = [
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
 def test_an_event_has_the_fields_of_its_example(event: Event) -> None:
-    everything = Preferences(SessionOptions(asr=TranscriptionOptions(words=True)), events=OPTIONAL_EVENTS)
-    message: Any = Wire("5f1c").message_of(event, everything)
+    everything = SessionConfig(SessionOptions(asr=TranscriptionOptions(words=True)), events=OPTIONAL_EVENTS)
+    message: Any = NativeOutput("5f1c").message_of(event, everything)
     example = FROM_SERVER[message["type"]]
     assert example.keys() - {"event_id", "seq"} == message.keys()
     if "words" in message:
@@ -306,14 +306,14 @@ def test_an_event_has_the_fields_of_its_example(event: Event) -> None:
 def test_the_example_of_a_greeting_is_what_the_server_says() -> None:
     greeting = FROM_SERVER["session.created"]
     asked = {"events": greeting["session"]["events"]}
-    assert Preferences(DEFAULTS.session_options()).merged(asked).effective() == greeting["session"]
+    assert SessionConfig(DEFAULTS.session_options()).merged(asked).effective() == greeting["session"]
     assert greeting["limits"] == {"max_message_bytes": DEFAULTS.max_message_bytes}
     assert list(greeting["recognizer"]) == [field.name for field in fields(ModelInfo)]
 
 
 def test_an_error_in_a_finals_place_says_which_utterance_it_is_about() -> None:
-    everything = Preferences(SessionOptions())
-    message: Any = Wire("5f1c").message_of(TranscriptionFailed(2, 1600, 3200, "why"), everything)
+    everything = SessionConfig(SessionOptions())
+    message: Any = NativeOutput("5f1c").message_of(TranscriptionFailed(2, 1600, 3200, "why"), everything)
     assert message["error"].keys() == FROM_SERVER["error"]["error"].keys()
     assert {"item_id", "start_ms", "end_ms"} <= message.keys()
 

@@ -6,14 +6,27 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel
 
 from asr.recognizer import LONGEST_HOTWORD, MOST_HOTWORDS, Hypothesis
-from server.client_secrets import BETA_SECONDS, DEFAULT_SECONDS, MOST
 from server.errors import ClientError
-from server.realtime import PATHS
-from server.realtime_intake import RealtimeIntake
-from server.realtime_items import MOST_ITEMS
-from server.realtime_notes import Committed, Deleted, Left, Passed, Retrieved, Updated
-from server.realtime_session import LIVE_MODELS, MAX_PROMPT, AudioInput, Given, RealtimeSession
-from server.realtime_wire import RealtimeWire
+from server.protocols.openai_realtime.client_secrets import BETA_SECONDS, DEFAULT_SECONDS, MOST
+from server.protocols.openai_realtime.conversation_items import MOST_ITEMS
+from server.protocols.openai_realtime.endpoint import PATHS
+from server.protocols.openai_realtime.input import RealtimeInput
+from server.protocols.openai_realtime.ordered_replies import (
+    CommitReply,
+    DeleteReply,
+    LeftoverReply,
+    PlaceholderReply,
+    RetrieveReply,
+    UpdateReply,
+)
+from server.protocols.openai_realtime.output import RealtimeOutput
+from server.protocols.openai_realtime.session_config import (
+    LIVE_MODELS,
+    MAX_PROMPT,
+    AudioInput,
+    GivenFields,
+    RealtimeConfig,
+)
 from streaming.driver import StreamDriver
 from streaming.events import (
     AudioCleared,
@@ -32,14 +45,14 @@ from vad.options import RANGES
 from vad.segmenter import Reason
 
 PAGE: Final = page("docs/realtime.md")
-PLAIN: Final = RealtimeSession(SessionOptions())
+PLAIN: Final = RealtimeConfig(SessionOptions())
 SETTINGS_ROWS: Final = {codes(row[0])[0]: row for row in rows(section(PAGE, "Settings"))}
 IDLE: Final = PLAIN.merged({"turn_detection": {"type": "server_vad", "idle_timeout_ms": 5_000}})
 
 
 def test_the_types_that_a_client_may_send_are_those_of_the_page() -> None:
     told = [type_ for row in rows(section(PAGE, "Client to server")) for type_ in codes(row[0])]
-    intake = RealtimeIntake(StreamDriver(silent_models(), PLAIN.options), PLAIN)
+    intake = RealtimeInput(StreamDriver(silent_models(), PLAIN.options), PLAIN)
     assert sorted(told) == sorted(map(str, intake._handlers))
 
 
@@ -48,24 +61,24 @@ EVENTS: Final[list[Event]] = [
     UtteranceEnded(1, 1_600, Reason.SILENCE),
     FinalTranscript(1, CLIP, Reason.SILENCE, Hypothesis("good")),
     AudioCleared(1_600, 1_600),
-    NoteReached(Committed(None), 3_200),
-    NoteReached(Updated(IDLE, "session.updated"), 3_200),
-    NoteReached(Passed(), 83_200),
-    NoteReached(Retrieved("item_s_1", None), 83_200),
-    NoteReached(Deleted("item_s_1", None), 83_200),
+    NoteReached(CommitReply(None), 3_200),
+    NoteReached(UpdateReply(IDLE, "session.updated"), 3_200),
+    NoteReached(PlaceholderReply(), 83_200),
+    NoteReached(RetrieveReply("item_s_1", None), 83_200),
+    NoteReached(DeleteReply("item_s_1", None), 83_200),
     NoteReached(ClientError("invalid_json", "no"), 83_200),
     UtteranceStarted(2, 83_200),
     UtteranceEnded(2, 84_800, Reason.SILENCE),
     TranscriptionFailed(2, 83_200, 84_800, "why"),
-    NoteReached(Updated(IDLE.merged({"include": None}), "transcription_session.updated"), 84_800),
-    NoteReached(Left(), 84_800),
+    NoteReached(UpdateReply(IDLE.merged({"include": None}), "transcription_session.updated"), 84_800),
+    NoteReached(LeftoverReply(), 84_800),
     StreamClosed(84_800, 3_200, 81_600, 0, 2),
 ]
 
 
 def test_the_types_that_a_server_sends_are_those_of_the_page() -> None:
     told = {type_ for row in rows(section(PAGE, "Server to client")) for type_ in codes(row[0])}
-    wire = RealtimeWire("s", PLAIN)
+    wire = RealtimeOutput("s", PLAIN)
     sent = {message["type"] for event in EVENTS for message in wire.messages_of(event)}
     sent |= {"session.created", "transcription_session.created", "conversation.item.created"}
     assert told == sent
@@ -89,7 +102,7 @@ def _parts(annotation: Any) -> Iterator[type]:
 
 
 def test_the_settings_are_those_of_the_page() -> None:
-    assert SETTINGS_ROWS.keys() == set(paths(Given))
+    assert SETTINGS_ROWS.keys() == set(paths(GivenFields))
     assert {name for name in SETTINGS_ROWS if name.count(".") >= 2} >= {
         f"audio.input.{name}" for name in paths(AudioInput)
     }

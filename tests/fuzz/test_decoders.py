@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from asr.recognizer import ModelInfo
 from server.connection.protocol import WireProtocol
 from server.errors import ClientError
-from server.listen import ListenDialect
-from server.listen_options import asked_of
-from server.listen_wire import ListenWire, Model
-from server.native import NativeDialect
-from server.preferences import Preferences
-from server.realtime import RealtimeDialect
-from server.realtime_session import RealtimeSession
+from server.protocols.deepgram.live_endpoint import DeepgramProtocol
+from server.protocols.deepgram.live_output import DeepgramOutput, ModelMetadata
+from server.protocols.deepgram.options import asked_of
+from server.protocols.native.endpoint import NativeProtocol
+from server.protocols.native.session_config import SessionConfig
+from server.protocols.openai_realtime.endpoint import RealtimeProtocol
+from server.protocols.openai_realtime.session_config import RealtimeConfig
 from streaming.driver import StreamDriver
 from streaming.options import SessionOptions
 from tests.fuzz import malformed
@@ -31,17 +31,17 @@ SOUND = bytes(range(256)) * 25  # 200 ms
 
 def native(pump: StreamDriver) -> WireProtocol:
     events = {"events": ["session.created", "transcript.partial"]}
-    return NativeDialect("5f1c", pump, Preferences(OPTIONS).merged(events), {})
+    return NativeProtocol("5f1c", pump, SessionConfig(OPTIONS).merged(events), {})
 
 
 def realtime(pump: StreamDriver) -> WireProtocol:
-    return RealtimeDialect("5f1c", pump, RealtimeSession(OPTIONS), {})
+    return RealtimeProtocol("5f1c", pump, RealtimeConfig(OPTIONS), {})
 
 
 def listen(pump: StreamDriver) -> WireProtocol:
     asked = asked_of(LISTEN.query.items(), OPTIONS)
-    model = Model.of(ModelInfo("m", "m", "f", "cpu", "none"))
-    return ListenDialect(pump, asked, ListenWire(asked, model, "5f1c", ""))
+    model = ModelMetadata.of(ModelInfo("m", "m", "f", "cpu", "none"))
+    return DeepgramProtocol(pump, asked, DeepgramOutput(asked, model, "5f1c", ""))
 
 
 DIALECTS = pytest.mark.parametrize(
@@ -71,7 +71,7 @@ async def test_whatever_comes_is_taken_or_refused_and_the_stream_goes_on(
         if not dialect.ended:
             receive(dialect, SOUND * 3)  # whatever rate is set by now
             assert pump.session.received > before
-            dialect.pause() if isinstance(dialect, NativeDialect) else None
+            dialect.pause() if isinstance(dialect, NativeProtocol) else None
         told += finish(dialect, models, pump)
         told += [message async for event in pump.events() for message in dialect.tell(event)]
     for number, message in enumerate(told, 1):

@@ -18,8 +18,8 @@ from engine.engine import Engine, EngineState
 from server.admission import Admission
 from server.exception_handlers import add_exception_handlers
 from server.metrics import Metrics
+from server.protocols.openai_audio.endpoint import OpenAIAudioEndpoint
 from server.request_id import RequestMiddleware
-from server.rest import RestDoor
 from server.settings import Settings
 from streaming.model_clients import ModelClients
 from tests.server.running import Message, free_settings
@@ -50,7 +50,9 @@ def rest_app(
     app, metrics = FastAPI(), Metrics()
     app.add_middleware(RequestMiddleware, metrics=metrics)
     add_exception_handlers(app)
-    app.include_router(RestDoor(settings or free_settings(), engine, files, metrics, load_seconds).router())
+    app.include_router(
+        OpenAIAudioEndpoint(settings or free_settings(), engine, files, metrics, load_seconds).router()
+    )
     return app
 
 

@@ -19,7 +19,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from engine.engine import Engine
 from server.app import create_app
-from server.protocols import HttpProtocol, WebSocketProtocol
+from server.http.uvicorn_protocols import HttpProtocol, WebSocketProtocol
 from server.settings import Place, Settings
 
 ROOT = Path(__file__).parents[2]

@@ -15,10 +15,10 @@ from websockets.sync.client import connect
 
 from server.connection.client_session import ClientSession
 from server.connection.websocket import BoundedWebSocket
-from server.intake import Intake
-from server.listen import ListenDialect
 from server.multipart import Form
-from server.realtime_intake import RealtimeIntake
+from server.protocols.deepgram.live_endpoint import DeepgramProtocol
+from server.protocols.native.input import NativeInput
+from server.protocols.openai_realtime.input import RealtimeInput
 from streaming.driver import StreamDriver
 from streaming.session import Session
 from tests.server.running import ROOT, Client, Server, first_sentence, free_settings, serve, until
@@ -26,10 +26,10 @@ from tests.server.running import ROOT, Client, Server, first_sentence, free_sett
 KINDS = (
     ClientSession,
     Form,
-    Intake,
-    ListenDialect,
+    NativeInput,
+    DeepgramProtocol,
     StreamDriver,
-    RealtimeIntake,
+    RealtimeInput,
     ServerProtocol,
     Session,
     BoundedWebSocket,

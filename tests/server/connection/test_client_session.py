@@ -23,8 +23,8 @@ from server.connection.client_session import ClientSession
 from server.connection.websocket import BoundedWebSocket
 from server.errors import ClientError
 from server.metrics import Metrics
-from server.native import NativeDialect
-from server.preferences import Preferences
+from server.protocols.native.endpoint import NativeProtocol
+from server.protocols.native.session_config import SessionConfig
 from streaming.driver import StreamDriver
 from streaming.errors import EventsUnread, Overloaded
 from streaming.events import StreamClosed
@@ -37,8 +37,8 @@ from tests.stream.little import detect, sound
 from vad.detector_input import DetectorInput
 
 SECOND = 16_000
-ALL = Preferences(SessionOptions()).merged({"events": "all", "include_audio": False})
-QUIET = Preferences(SessionOptions()).merged({"events": ["session.created"]})
+ALL = SessionConfig(SessionOptions()).merged({"events": "all", "include_audio": False})
+QUIET = SessionConfig(SessionOptions()).merged({"events": ["session.created"]})
 GREETING = {"limits": {"max_message_bytes": 1}}
 
 
@@ -49,8 +49,8 @@ def pcm(*runs: tuple[bool, int]) -> bytes:
 SENTENCE = pcm((False, SECOND), (True, SECOND), (False, SECOND))
 
 
-def native(pump: StreamDriver, preferences: Preferences = ALL) -> NativeDialect:
-    return NativeDialect("5f1c", pump, preferences, GREETING)
+def native(pump: StreamDriver, preferences: SessionConfig = ALL) -> NativeProtocol:
+    return NativeProtocol("5f1c", pump, preferences, GREETING)
 
 
 class Stalled(StreamDriver):
@@ -82,7 +82,7 @@ class Unheard(StreamDriver):
 async def conversing(
     line: Line,
     models: ModelClients,
-    preferences: Preferences = ALL,
+    preferences: SessionConfig = ALL,
     *,
     kind: type[StreamDriver] = StreamDriver,
     send_timeout: float = 3600,
@@ -130,7 +130,7 @@ async def test_a_session_is_greeted_transcribed_summed_up_and_closed() -> None:
 
 async def test_without_being_asked_nobody_is_greeted() -> None:
     line = Line()
-    async with conversing(line, silent_models(), Preferences(SessionOptions())):
+    async with conversing(line, silent_models(), SessionConfig(SessionOptions())):
         say(line, "end_of_stream")
     assert line.heard == []
     assert line.close == (1000, "")
@@ -278,7 +278,7 @@ async def test_a_message_that_is_too_long_is_told_and_ends_the_session() -> None
 
 async def test_bad_messages_are_answered_one_by_one() -> None:
     line = Line()
-    async with conversing(line, silent_models(), Preferences(SessionOptions())):
+    async with conversing(line, silent_models(), SessionConfig(SessionOptions())):
         for n in range(100):
             line.says(json.dumps({"type": "nonsense", "event_id": str(n)}))
         say(line, "end_of_stream")
@@ -338,7 +338,7 @@ async def lasting(
     """A conversation that can be resumed, begun on this line."""
     socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
     with kind(models, ALL.options) as pump:
-        dialect = NativeDialect("5f1c", pump, ALL, GREETING, token="secret")
+        dialect = NativeProtocol("5f1c", pump, ALL, GREETING, token="secret")
         conversation = ClientSession(
             "5f1c", pump, dialect, Metrics(), resume_seconds=seconds, journal_bytes=journal
         )
@@ -547,13 +547,13 @@ async def kept_on(
     line: Line,
     *,
     seconds: float = 3600,
-    preferences: Preferences = ALL,
+    preferences: SessionConfig = ALL,
 ) -> AsyncIterator[tuple[ClientSession, asyncio.Task[None]]]:
     """A conversation begun on this line, with a journal."""
     socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 24, send_timeout=3600)
     with StreamDriver(models, preferences.options) as pump:
         recording = JournalRecorder(disk.open("5f1c"))
-        dialect = NativeDialect("5f1c", pump, preferences, GREETING, token="secret", recording=recording)
+        dialect = NativeProtocol("5f1c", pump, preferences, GREETING, token="secret", recording=recording)
         conversation = ClientSession(
             "5f1c", pump, dialect, Metrics(), resume_seconds=seconds, journal_bytes=1 << 24, owner="alice"
         )
@@ -581,7 +581,7 @@ async def gone_on(
     """The conversation that was left behind."""
     past, log = found(disk)
     with StreamDriver(models, ALL.options, begun=past.begun) as pump:
-        dialect = NativeDialect.restored("5f1c", pump, past.head, JournalRecorder(log), past.refused)
+        dialect = NativeProtocol.restored("5f1c", pump, past.head, JournalRecorder(log), past.refused)
         conversation = ClientSession(
             "5f1c", pump, dialect, Metrics(), resume_seconds=seconds, journal_bytes=1 << 24
         )

@@ -24,7 +24,7 @@ from server.admission import Admission
 from server.auth import Gate
 from server.connection.journal_lifespan import JournalLifespan
 from server.metrics import Metrics
-from server.native import NativeDoor
+from server.protocols.native.endpoint import NativeEndpoint
 from tests.server.journaled import OPENED, chunks_of, files_in, kept, rest_of
 from tests.server.journaled import until as shows
 from tests.server.little import Line
@@ -413,7 +413,7 @@ async def test_door_asks_clients_to_retry_until_sessions_are_recovered(tmp_path:
     settings, line = free_settings(journal_dir=str(tmp_path)), Line()
     journals = JournalLifespan(settings, Health())
     engine, admission = Engine(settings.engine_options()), Admission(1)
-    door = NativeDoor(settings, engine, admission, Metrics(), gate=Gate(), journals=journals)
+    door = NativeEndpoint(settings, engine, admission, Metrics(), gate=Gate(), journals=journals)
     await door.serve(line.asking("resume=token&ack=0"))
     assert line.heard[0]["error"]["code"] == "models_not_ready"
     async with journals.running(Sessions(), at_once):

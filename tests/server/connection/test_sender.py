@@ -15,14 +15,14 @@ from journal.recorder import JournalRecorder, NullRecorder
 from journal.store import JournalStore
 from server.connection.message_log import MessageLog
 from server.connection.sender import BEAT_SECONDS, SHARED_SECONDS, MessageSender, flush_ticks, next_flush_tick
-from server.listen import ListenDialect
+from server.protocols.deepgram.live_endpoint import DeepgramProtocol
 from tests.server.journaled import OPENED, kept
 from tests.server.running import Message
 
 HELLO, MARKER = {"type": "hello"}, {"type": "marker"}
 
 
-class LittleDialect(ListenDialect):
+class LittleDialect(DeepgramProtocol):
     """Knows numbers, and acknowledges what it is given to."""
 
     def __init__(self) -> None:

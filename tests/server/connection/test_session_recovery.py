@@ -28,8 +28,8 @@ from server.connection.session_recovery import MOST_IN_VAIN, ReplayFilter, Sessi
 from server.connection.websocket import BoundedWebSocket
 from server.errors import model_unavailable
 from server.metrics import Metrics
-from server.native import NativeDialect, NativeEndedMessages
-from server.preferences import Preferences
+from server.protocols.native.endpoint import NativeEndedMessages, NativeProtocol
+from server.protocols.native.session_config import SessionConfig
 from streaming.driver import StreamDriver
 from streaming.model_clients import ModelClients
 from streaming.options import SessionOptions
@@ -220,7 +220,7 @@ async def test_what_has_expired_is_not_taken_up(tmp_path: Path) -> None:
 # Whole sessions over several lives of a server
 
 OPTIONS = SessionOptions(partials=True, guards=FEW_GUARDS)
-ALL = Preferences(OPTIONS).merged({"events": "all", "include_audio": False})
+ALL = SessionConfig(OPTIONS).merged({"events": "all", "include_audio": False})
 # What hangs on time; and that a message was refused, which changed nothing, may be told to nobody any more.
 TIMELY = {"session.resumed", "transcript.partial", "input_audio_buffer.acknowledged", "error"}
 NAME = "5f1c"
@@ -274,12 +274,12 @@ class Life:
 
     async def begin(self, log: SessionJournal) -> None:
         with StreamDriver(self._models, OPTIONS, NAME) as pump:
-            dialect = NativeDialect(NAME, pump, ALL, {}, token="secret", recording=JournalRecorder(log))
+            dialect = NativeProtocol(NAME, pump, ALL, {}, token="secret", recording=JournalRecorder(log))
             await self._conversation(pump, dialect).run(self._socket)
 
     async def go_on(self, name: str, past: ReplayedSession, log: SessionJournal) -> None:
         with StreamDriver(self._models, OPTIONS, NAME, begun=past.begun) as pump:
-            dialect = NativeDialect.restored(NAME, pump, past.head, JournalRecorder(log), past.refused)
+            dialect = NativeProtocol.restored(NAME, pump, past.head, JournalRecorder(log), past.refused)
             session = self._conversation(pump, dialect)
             resuming = asyncio.create_task(session.resume(self._socket, self._client.seen))
             try:
@@ -292,7 +292,7 @@ class Life:
         session = EndedSession(name, head["owner"], NativeEndedMessages(name), files, disk, 1 << 24)
         self._resuming = asyncio.create_task(session.resume(self._socket, self._client.seen))
 
-    def _conversation(self, pump: StreamDriver, dialect: NativeDialect) -> ClientSession:
+    def _conversation(self, pump: StreamDriver, dialect: NativeProtocol) -> ClientSession:
         session = ClientSession(NAME, pump, dialect, Metrics(), resume_seconds=HOUR, journal_bytes=1 << 24)
         self.sessions.append(session)
         return session

@@ -1,0 +1,1 @@
+"""HTTP plumbing: request checks, uploads, downloads, errors, server-sent events."""

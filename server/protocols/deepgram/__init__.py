@@ -1,0 +1,1 @@
+"""Deepgram's listen API, live and for files, at /v1/listen (docs/deepgram.md)."""

@@ -1,0 +1,158 @@
+"""The door for files of Deepgram's API, POST /v1/listen: docs/deepgram.md spoken over HTTP."""
+
+import asyncio
+import logging
+import tempfile
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import IO, Final
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+from audio.wav_header import header
+from engine.file_transcriber import FileTranscriber
+from server.disconnect import cancel_on_disconnect
+from server.errors import ClientError
+from server.exception_handlers import http_error_of
+from server.http_error import HttpError, invalid
+from server.logs import session_id
+from server.protocols.deepgram.file_response import FileResult, answer_of
+from server.protocols.deepgram.live_output import ModelMetadata, timestamp
+from server.protocols.deepgram.options import DeepgramOptions, asked_of
+from server.protocols.file_endpoint import FileEndpoint
+from server.protocols.file_errors import file_errors_as_http
+from server.request_id import REQUEST_ID
+from server.upload import IN_MEMORY, PIECE, Body, media_type_of
+from streaming.threads import run_in_thread_to_completion
+
+log = logging.getLogger(__name__)
+
+REQUEST_HEADER: Final = "dg-request-id"
+JSON: Final = "application/json"
+MAX_ADDRESS: Final = 1 << 16  # bytes of a body that names one
+TOO_LARGE: Final = "payload_too_large"  # the one error that has no code in OpenAI's API
+
+
+class DeepgramFileEndpoint(FileEndpoint):
+    """POST /v1/listen."""
+
+    def router(self) -> APIRouter:
+        router = APIRouter(tags=["listen"])
+
+        @router.post("/v1/listen", response_model=None)
+        async def listen(request: Request) -> Response:
+            """Writes down what is said in the body, sound or video, as Deepgram's API does."""
+            request_id: str = request.scope[REQUEST_ID]
+            session_id.set(request_id)
+            try:
+                answer = await self._answer(request, request_id)
+            except HttpError as error:
+                log.info("told the client: %s", error)
+                answer = refusal(error, request_id)
+            answer.headers[REQUEST_HEADER] = request_id
+            return answer
+
+        return router
+
+    async def _answer(self, request: Request, request_id: str) -> Response:
+        """Raises HttpError, ClientDisconnect."""
+        created = timestamp(datetime.now(UTC))
+        async with AsyncExitStack() as stack:
+            body = await stack.enter_async_context(Body(request, self._settings.max_upload_bytes))
+            asked = self._read(request)
+            meter = self._admit(stack, request)
+            with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
+                head = b"" if asked.encoding is None else header(asked.encoding)
+                url = await _address_in(body) if media_type_of(request) == JSON else None
+                digest = "" if url is not None else await store(body.chunks(body.limit), file, head)
+                async with cancel_on_disconnect(request.receive):
+                    with self._answered_at_shutdown(), file_errors_as_http():
+                        if url is not None:
+                            digest = await store(_pieces_of(await self._download(stack, url)), file, head)
+                        work = self._transcriber(file, meter)
+                        model = await self._hear(stack, asked, work)
+            heard = FileResult(request_id, digest, created, work.seconds, work.transcript("", "").segments)
+            content = await asyncio.to_thread(lambda: orjson.dumps(answer_of(asked, model, heard)))
+            return Response(content, media_type="application/json")
+        raise AssertionError("unreachable")  # no context here swallows an exception
+
+    def _read(self, request: Request) -> DeepgramOptions:
+        try:
+            return asked_of(request.query_params.multi_items(), self._settings.session_options())
+        except ClientError as error:
+            raise http_error_of(error) from None
+
+    async def _hear(
+        self, stack: AsyncExitStack, asked: DeepgramOptions, work: FileTranscriber
+    ) -> ModelMetadata:
+        await work.check()
+        models, description = await self._borrow(stack, asked.model or "")
+        log.info("a file for %s", description.model)
+        async with aclosing(work.transcribe(models, asked.session)) as segments:
+            async for _ in segments:
+                pass
+        return ModelMetadata.of(description)
+
+
+async def _address_in(body: Body) -> str:
+    """Of {"url": …}. Raises HttpError, ClientDisconnect."""
+    async with aclosing(body.chunks(MAX_ADDRESS)) as chunks:
+        document = b"".join([chunk async for chunk in chunks])
+    try:
+        said = orjson.loads(document)
+    except orjson.JSONDecodeError as error:
+        raise invalid(f"The body is not JSON: {error}", code="invalid_body") from None
+    url = said.get("url") if isinstance(said, dict) else None
+    if not isinstance(url, str):
+        raise invalid('A JSON body must be {"url": …}.', "url", "invalid_url")
+    return url
+
+
+async def _pieces_of(file: IO[bytes]) -> AsyncGenerator[bytes, None]:
+    while piece := await run_in_thread_to_completion(file.read, PIECE):
+        yield piece
+
+
+async def store(
+    sound: AsyncGenerator[bytes, None], file: tempfile.SpooledTemporaryFile[bytes], head: bytes
+) -> str:
+    """Writes the sound behind `head`, and goes back to the beginning; the sha256 of the sound in hex.
+
+    Raises HttpError, ClientDisconnect.
+    """
+    digest = sha256()
+    file.write(head)
+    held: list[bytes] = []
+
+    def write() -> None:
+        piece = b"".join(held)
+        digest.update(piece)
+        file.write(piece)
+        held.clear()
+
+    async with aclosing(sound) as chunks:
+        async for chunk in chunks:
+            held.append(chunk)
+            if sum(map(len, held)) >= PIECE:
+                await run_in_thread_to_completion(write)
+    await run_in_thread_to_completion(write)
+    file.seek(0)
+    return digest.hexdigest()
+
+
+def refused_key(error: HttpError, request_id: str) -> JSONResponse:
+    """Before the door itself is reached."""
+    answer = refusal(error, request_id)
+    answer.headers[REQUEST_HEADER] = request_id
+    return answer
+
+
+def refusal(error: HttpError, request_id: str) -> JSONResponse:
+    """In Deepgram's shape."""
+    code = (error.code or TOO_LARGE).upper()
+    told = {"err_code": code, "err_msg": error.message, "request_id": request_id}
+    return JSONResponse(told, error.status, error.headers)

@@ -1,0 +1,227 @@
+"""ListenWire: a session's events in the words of Deepgram's live API, docs/deepgram.md. Pure."""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import NAMESPACE_URL, uuid5
+
+from asr.recognizer import Hypothesis, ModelInfo
+from audio.clip import HOP
+from server.protocols.deepgram.options import DeepgramOptions
+from server.protocols.deepgram.words import seconds, shown, timed, words_fields
+from streaming.events import (
+    Event,
+    FinalTranscript,
+    MarkerReached,
+    NoteReached,
+    PartialTranscript,
+    StreamClosed,
+    TranscriptionFailed,
+    UtteranceStarted,
+)
+from vad.segmenter import Reason
+
+CHANNEL: Final = (0, 1)  # the first of one: several are mixed down
+
+Message = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelMetadata:
+    """What did the work, as Deepgram's messages have it."""
+
+    uuid: str
+    info: Mapping[str, str]
+
+    @classmethod
+    def of(cls, description: ModelInfo) -> "ModelMetadata":
+        """The id is made of the name: the same on each server, and after each start."""
+        info = {"name": description.model, "version": "", "arch": description.family}
+        return cls(str(uuid5(NAMESPACE_URL, description.model)), info)
+
+
+def timestamp(moment: datetime) -> str:
+    """In UTC, ISO 8601 to the millisecond."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+
+
+class DeepgramOutput:
+    """One stream's. request_id: as the log has it; created: when it began, as `timestamp` writes it"""
+
+    def __init__(self, asked: DeepgramOptions, model: ModelMetadata, request_id: str, created: str) -> None:
+        self._asked = asked
+        self._model = model
+        self._request_id = request_id
+        self._created = created
+        self._gap = UtteranceEndTimer(asked.utterance_end)
+        self._lag = asked.session.vad.min_speech_hops * HOP  # by which an onset comes after its speech
+        self._told = 0  # end of the last utterance that was told, in samples
+        self._finalized = False  # the Finalize under way has its answer
+
+    def messages_of(self, event: Event, sha256: str) -> Sequence[Message]:
+        """sha256: of all bytes of sound that came, in hex."""
+        match event:
+            case UtteranceStarted(_, at):
+                started = {"type": "UtteranceStarted", "channel": CHANNEL, "timestamp": seconds(at)}
+                return [*_gap_ended(self._gap.begin(at)), *([started] if self._asked.vad_events else [])]
+            case PartialTranscript() if self._asked.interim:
+                return self._interim(event)
+            case FinalTranscript():
+                return self._final(event)
+            case TranscriptionFailed():
+                return self._failed(event)
+            case MarkerReached():
+                return self._finalize_done()
+            case NoteReached(_, at):
+                return _gap_ended(self._gap.reach(at - self._lag))
+            case StreamClosed(received):
+                return [self._metadata(received, sha256)]
+            case _:
+                return []
+
+    def error(self, variant: str, description: str) -> Message:
+        return {"type": "Error", "variant": variant, "description": description}
+
+    def configured(self, keyterms: Sequence[str] | None) -> Message:
+        told = {} if keyterms is None else {"keyterms": list(keyterms)}
+        return {"type": "ConfigureSuccess", "request_id": self._request_id, **told}
+
+    def not_configured(self, code: str, description: str) -> Message:
+        failure = {"type": "ConfigureFailure", "request_id": self._request_id}
+        return failure | {"code": code, "description": description}
+
+    def _interim(self, partial: PartialTranscript) -> Sequence[Message]:
+        said = Hypothesis(partial.text)
+        return [self._results(partial.start, partial.end, said)] if shown(said.text, self._formatted) else []
+
+    def _final(self, final: FinalTranscript) -> Sequence[Message]:
+        start, end, said = final.clip.start, final.clip.end, final.hypothesis
+        from_finalize = final.reason is Reason.COMMIT
+        self._finalized |= from_finalize
+        self._told = end
+        over = self._is_over(final.reason)
+        results = self._results(start, end, said, final=True, over=over, from_finalize=from_finalize)
+        words = timed(said, start, end)
+        return [results, *_gap_ended(self._gap.conclude(words[-1].end if words else None))]
+
+    def _is_over(self, reason: Reason) -> bool:
+        if reason is Reason.SILENCE:
+            return self._asked.endpoints
+        return reason is not Reason.MAX_DURATION
+
+    def _failed(self, failed: TranscriptionFailed) -> Sequence[Message]:
+        """A Results all the same: clients count on one. But it must not pass for silence."""
+        self._told = failed.end
+        error = self.error(
+            "transcription_failed", f"This utterance could not be transcribed: {failed.message}"
+        )
+        results = self._results(failed.start, failed.end, Hypothesis(""), final=True, over=True)
+        return [error, results, *_gap_ended(self._gap.conclude(None))]
+
+    def _finalize_done(self) -> Sequence[Message]:
+        """What Finalize ended was its answer; where nothing was open, an empty one."""
+        answered, self._finalized = self._finalized, False
+        if answered:
+            return []
+        nothing, at = Hypothesis(""), self._told
+        return [self._results(at, at, nothing, final=True, over=True, from_finalize=True)]
+
+    def _results(
+        self,
+        start: int,
+        end: int,
+        said: Hypothesis,
+        *,
+        final: bool = False,
+        over: bool = False,
+        from_finalize: bool = False,
+    ) -> Message:
+        metadata: Message = {
+            "request_id": self._request_id,
+            "model_info": self._model.info,
+            "model_uuid": self._model.uuid,
+        }
+        if said.ignored:
+            metadata["ignored"] = said.ignored
+        return {
+            "type": "Results",
+            "channel_index": CHANNEL,
+            "duration": seconds(end - start),
+            "start": seconds(start),
+            "is_final": final,
+            "speech_final": over,
+            "channel": {"alternatives": [self._alternative(start, end, said)]},
+            "metadata": metadata,
+            "from_finalize": from_finalize,
+        }
+
+    def _alternative(self, start: int, end: int, said: Hypothesis) -> Message:
+        return {
+            "transcript": shown(said.text, self._formatted),
+            "confidence": said.confidence or 0.0,
+            "words": words_fields(timed(said, start, end), self._formatted, self._asked.diarized),
+        }
+
+    def _metadata(self, received: int, sha256: str) -> Message:
+        return {
+            "type": "Metadata",
+            "transaction_key": "deprecated",
+            "request_id": self._request_id,
+            "sha256": sha256,
+            "created": self._created,
+            "duration": seconds(received),
+            "channels": CHANNEL[1],
+            "models": [self._model.uuid],
+            "model_info": {self._model.uuid: self._model.info},
+        }
+
+    @property
+    def _formatted(self) -> bool:
+        return self._asked.formatted
+
+
+def _gap_ended(word_end: int | None) -> list[Message]:
+    if word_end is None:
+        return []
+    return [{"type": "UtteranceEnd", "channel": CHANNEL, "last_word_end": seconds(word_end)}]
+
+
+class UtteranceEndTimer:
+    """Behind the last word of a final, told once for each. wait: how long it must be; None for never
+
+    The gap ends where the next utterance begins. If that turns out to hold no words it has gone on: so an
+    utterance that is not known yet only holds the answer back.
+    """
+
+    def __init__(self, wait: int | None) -> None:
+        self._wait = wait
+        self._position = 0
+        self._unknown: deque[int] = deque()  # where utterances begin whose text is not there yet
+        self._word_end: int | None = None
+
+    def reach(self, position: int) -> int | None:
+        """The stream has been judged so far. Here and below: the end of the last word, once the gap is long
+        enough; else None."""
+        self._position = position
+        return self._due()
+
+    def begin(self, start: int) -> int | None:
+        """An utterance has begun."""
+        self._unknown.append(start)
+        return self._due()
+
+    def conclude(self, word_end: int | None) -> int | None:
+        """The first utterance not known yet is: where its last word ends, None if it has none."""
+        self._unknown.popleft()
+        if word_end is not None:
+            self._word_end = word_end
+        return self._due()
+
+    def _due(self) -> int | None:
+        end, word_end = self._unknown[0] if self._unknown else self._position, self._word_end
+        if self._wait is None or word_end is None or end - word_end < self._wait:
+            return None
+        self._word_end = None
+        return word_end

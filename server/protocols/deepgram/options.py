@@ -1,0 +1,191 @@
+"""What a client of Deepgram's API asks for in the URL of /v1/listen, checked, as typed options. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from asr.languages import code_of
+from asr.recognizer import TranscriptionOptions, TranscriptionOptionsError
+from audio.clip import samples_from_ms
+from audio.codecs import Encoding, Format
+from audio.errors import AudioError
+from server.errors import CLOSE_BAD_REQUEST, ClientError
+from streaming.options import SessionOptions
+from vad.options import RANGES
+
+RAW: Final = {
+    "linear16": Format.PCM16,
+    "linear32": Format.FLOAT32,
+    "mulaw": Format.PCMU,
+    "alaw": Format.PCMA,
+}
+TELEPHONE: Final = frozenset({"mulaw", "alaw"})  # at 8 kHz unless the client says otherwise
+TELEPHONE_RATE: Final = 8_000  # Hz
+LISTS: Final = frozenset({"keyterm", "keywords", "tag"})
+LONGEST_WAIT_MS: Final = 60_000
+
+
+class _Query(BaseModel):
+    """Names that are not here are ignored, and so are empty values, as if they had not been sent."""
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+    model: str | None = Field(None, max_length=256)
+    encoding: str | None = None
+    sample_rate: int | None = None
+    channels: int = 1
+    language: str | None = None
+    detect_language: bool = False
+    punctuate: bool = False
+    smart_format: bool = False
+    dictation: bool = False
+    interim_results: bool = False
+    endpointing: int | bool = Field(True, union_mode="left_to_right")
+    utterance_end_ms: int | bool = Field(False, union_mode="left_to_right")
+    vad_events: bool = False
+    keyterm: list[str] = []
+    keywords: list[str] = []
+    paragraphs: bool = False
+    utterances: bool = False
+    utt_split: float = Field(0.8, ge=0, le=60)
+    diarize: bool = False
+    diarize_model: str | None = None
+    tag: list[str] = []
+
+    @field_validator("detect_language", mode="before")
+    @classmethod
+    def _a_list_of_likely_ones_asks_too(cls, detect: object) -> object:
+        return detect not in ("false", "False", "0")
+
+    @field_validator("endpointing", "utterance_end_ms")
+    @classmethod
+    def _is_a_wait(cls, wait: int | bool) -> int | bool:
+        if not 0 <= wait <= LONGEST_WAIT_MS:
+            raise ValueError(f"it must be false or from 0 to {LONGEST_WAIT_MS} ms")
+        return wait
+
+
+@dataclass(frozen=True, slots=True)
+class DeepgramOptions:
+    """session: with the client's choices; encoding: of bare samples, None where the sound says it itself
+
+    coding: a name for something else than bare samples
+    endpoints: a silence that ends an utterance is told as `speech_final`
+    utterance_end: samples without a word after which UtteranceEnd is told; None for never
+    formatted: text with its signs and capitals, as the recognizer has it; otherwise without
+    split: seconds without a word that part two utterances of a file
+    """
+
+    model: str | None
+    session: SessionOptions
+    encoding: Encoding | None = None
+    coding: str | None = None
+    interim: bool = False
+    endpoints: bool = True
+    utterance_end: int | None = None
+    vad_events: bool = False
+    formatted: bool = False
+    detects_language: bool = False
+    paragraphs: bool = False
+    utterances: bool = False
+    split: float = 0.8
+    diarized: bool = False
+    tags: tuple[str, ...] = ()
+
+
+def asked_of(query: Iterable[tuple[str, str]], defaults: SessionOptions) -> DeepgramOptions:
+    """query: names may come more than once. Raises ClientError."""
+    given = _checked(query)
+    return DeepgramOptions(
+        model=given.model,
+        session=_session(given, defaults),
+        encoding=_encoding(given),
+        coding=None if given.encoding in RAW else given.encoding,
+        interim=given.interim_results,
+        endpoints=given.endpointing is not False,
+        utterance_end=_utterance_end(given.utterance_end_ms),
+        vad_events=given.vad_events,
+        formatted=given.punctuate or given.smart_format or given.dictation or given.paragraphs,
+        detects_language=given.detect_language,
+        paragraphs=given.paragraphs or given.smart_format,
+        utterances=given.utterances,
+        split=given.utt_split,
+        diarized=given.diarize or given.diarize_model is not None,
+        tags=tuple(given.tag),
+    )
+
+
+def with_hotwords(session: SessionOptions, hotwords: Iterable[str]) -> SessionOptions:
+    """Raises OptionsError."""
+    return replace(session, asr=replace(session.asr, hotwords=tuple(dict.fromkeys(filter(None, hotwords)))))
+
+
+def _checked(query: Iterable[tuple[str, str]]) -> _Query:
+    found: dict[str, str | list[str]] = {}
+    for name, value in query:
+        if name in LISTS:
+            found[name] = [*found.get(name, ()), value]
+        elif value:
+            found[name] = value
+    try:
+        return _Query.model_validate(found)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name = str(fault["loc"][0])
+        raise _refused(f"{name}: {fault['msg']}", name) from None
+
+
+def _refused(message: str, param: str) -> ClientError:
+    return ClientError("invalid_value", message, param=param, close=CLOSE_BAD_REQUEST)
+
+
+def _session(given: _Query, defaults: SessionOptions) -> SessionOptions:
+    """A pause that is too short cuts words apart: the server's own is the shortest."""
+    silence = defaults.vad.silence_ms
+    if type(given.endpointing) is int:
+        silence = max(silence, min(given.endpointing, int(RANGES["silence_ms"][1])))
+    session = replace(
+        defaults,
+        vad=replace(defaults.vad, silence_ms=silence),
+        asr=TranscriptionOptions(language=_language(given), words=True),
+        partials=given.interim_results,
+    )
+    try:
+        return with_hotwords(session, [*map(str.strip, given.keyterm), *_boosted(given.keywords)])
+    except TranscriptionOptionsError as error:
+        raise _refused(str(error), "keyterm") from None
+
+
+def _boosted(keywords: Iterable[str]) -> Iterable[str]:
+    """word:intensifier, of which those below 0 ask for the contrary."""
+    for keyword in keywords:
+        word, _, intensifier = keyword.partition(":")
+        if not intensifier.strip().startswith("-"):
+            yield word.strip()
+
+
+def _language(given: _Query) -> str | None:
+    if given.language is None or given.detect_language or given.language.lower() in ("multi", "auto"):
+        return None
+    code = code_of(given.language)
+    if code is None:
+        raise _refused(f"language: {given.language[:50]!r} is no language", "language")
+    return code
+
+
+def _encoding(given: _Query) -> Encoding | None:
+    if given.encoding not in RAW:
+        return None
+    rate = given.sample_rate or (TELEPHONE_RATE if given.encoding in TELEPHONE else None)
+    if rate is None:
+        raise _refused(f"encoding={given.encoding} needs a sample_rate", "sample_rate")
+    try:
+        return Encoding(RAW[given.encoding], rate, given.channels)
+    except AudioError as error:
+        raise _refused(str(error), error.param) from None
+
+
+def _utterance_end(wait: int | bool) -> int | None:
+    return None if type(wait) is bool else samples_from_ms(wait)

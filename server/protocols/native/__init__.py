@@ -1,0 +1,1 @@
+"""The native WebSocket protocol at /ws/stt (docs/protocol.md)."""

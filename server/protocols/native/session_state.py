@@ -1,0 +1,60 @@
+"""SavedPreferences: what a client chose, as JSON for the journal, and back.
+
+What another version of the server wrote is read as far as it is known here; the rest is at its default.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from asr.hallucination_filter import FilterThresholds
+from asr.recognizer import TranscriptionOptions
+from audio.codecs import Encoding
+from server.protocols.native.session_config import SessionConfig
+from streaming.endpointing import AdaptiveSilence, EndpointPolicy, FixedSilence
+from streaming.options import SessionOptions
+from vad.options import VadOptions
+
+Made = TypeVar("Made")
+
+
+def save_config(preferences: SessionConfig) -> dict[str, Any]:
+    options = {
+        each.name: getattr(preferences.options, each.name) for each in dataclasses.fields(SessionOptions)
+    }
+    parts = {name: dataclasses.asdict(options[name]) for name in ("vad", "asr", "turn", "guards")}
+    encoding = preferences.encoding
+    return {
+        "options": options | parts,
+        "events": sorted(preferences.events),
+        "include_audio": preferences.include_audio,
+        "encoding": [encoding.format, encoding.sample_rate, encoding.channels],
+    }
+
+
+def restore_config(saved: Mapping[str, Any]) -> SessionConfig:
+    """Raises KeyError, TypeError, ValueError for what was not saved by us."""
+    given = saved["options"]
+    asr = given["asr"]
+    options = _made(
+        SessionOptions,
+        {
+            **given,
+            "vad": _made(VadOptions, given["vad"]),
+            "asr": _made(TranscriptionOptions, {**asr, "hotwords": tuple(asr["hotwords"])}),
+            "turn": _turn(given["turn"]),
+            "guards": _made(FilterThresholds, given["guards"]),
+        },
+    )
+    return SessionConfig(
+        options, frozenset(saved["events"]), saved["include_audio"], Encoding(*saved["encoding"])
+    )
+
+
+def _turn(given: Mapping[str, Any]) -> EndpointPolicy:
+    return _made(AdaptiveSilence, given) if given else FixedSilence()
+
+
+def _made(kind: type[Made], given: Mapping[str, Any]) -> Made:
+    names = {each.name for each in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in given.items() if name in names})

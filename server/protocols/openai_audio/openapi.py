@@ -1,0 +1,194 @@
+"""What the OpenAPI document says of the REST doors: their requests, answers and errors."""
+
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from server.protocols.openai_audio.request import TranscriptionFields, TranslationFields
+
+Schema = dict[str, Any]
+Answers = dict[int | str, Schema]
+
+_NUMBER: Final[Schema] = {"type": "number"}
+_INTEGER: Final[Schema] = {"type": "integer"}
+_STRING: Final[Schema] = {"type": "string"}
+_TIMES: Final[Schema] = {"start": _NUMBER, "end": _NUMBER}
+
+
+def _object(optional: tuple[str, ...] = (), **fields: Schema) -> Schema:
+    return {
+        "type": "object",
+        "properties": fields,
+        "required": [name for name in fields if name not in optional],
+    }
+
+
+def _array(of: Schema) -> Schema:
+    return {"type": "array", "items": of}
+
+
+def _constant(value: str) -> Schema:
+    return {"type": "string", "const": value}
+
+
+_ERROR: Final = _object(
+    error=_object(
+        message=_STRING,
+        type={"enum": ["invalid_request_error", "server_error"]},
+        param={"type": ["string", "null"]},
+        code={"type": ["string", "null"]},
+    )
+)
+_USAGE: Final = _object(type=_constant("duration"), seconds=_INTEGER)
+_PLAIN: Final[Schema] = {
+    "text": _STRING,
+    "usage": _USAGE,
+    "model": _STRING,
+    "ignored": _array(_STRING),
+    "languages": _array(_object(code=_STRING)),
+    "logprobs": _array(_object(token=_STRING, logprob=_NUMBER, bytes=_array(_INTEGER))),
+}
+_JSON: Final = _object(("ignored", "languages", "logprobs"), **_PLAIN)
+_SEGMENT: Final = _object(
+    id=_INTEGER,
+    seek=_INTEGER,
+    **_TIMES,
+    text=_STRING,
+    tokens=_array(_INTEGER),
+    temperature=_NUMBER,
+    avg_logprob=_NUMBER,
+    compression_ratio=_NUMBER,
+    no_speech_prob=_NUMBER,
+)
+_VERBOSE: Final = _object(
+    ("ignored", "segments", "words"),
+    task={"enum": ["transcribe", "translate"]},
+    language=_STRING,
+    duration=_NUMBER,
+    **{name: _PLAIN[name] for name in ("text", "usage", "model", "ignored")},
+    segments=_array(_SEGMENT),
+    words=_array(_object(word=_STRING, **_TIMES)),
+)
+_DIARIZED: Final = _object(
+    ("ignored", "languages", "logprobs"),
+    task=_constant("transcribe"),
+    duration=_NUMBER,
+    **_PLAIN,
+    segments=_array(
+        _object(
+            ("words",),
+            type=_constant("transcript.text.segment"),
+            id=_STRING,
+            **_TIMES,
+            text=_STRING,
+            speaker=_STRING,
+            words=_array(_object(word=_STRING, **_TIMES, confidence={"type": ["number", "null"]})),
+        )
+    ),
+)
+_MODEL: Final = _object(
+    id=_STRING,
+    object=_constant("model"),
+    created=_INTEGER,
+    owned_by=_STRING,
+    shutdown_date={"type": ["integer", "null"]},
+)
+
+_ID: Final[Schema] = {"x-request-id": {"schema": _STRING, "description": "of this request, for the log"}}
+_DONE: Final[Schema] = _ID | {"x-model": {"schema": _STRING, "description": "which model did the work"}}
+_REASONS: Final = {
+    400: "the request, or its file, is wrong: the message says what",
+    401: "no key, or none that is valid",
+    404: "no such model",
+    408: "the body did not come, or too slowly",
+    413: "too many bytes, or too many seconds of sound",
+    415: "the body is neither a form nor JSON",
+    500: "the server, or a model, failed",
+    503: "models not ready, all places taken, or stopping: come again after `Retry-After`",
+}
+
+
+def _answer(description: str, headers: Schema, **content: Schema) -> Schema:
+    types = {"json": "application/json", "text": "text/plain", "events": "text/event-stream"}
+    return {
+        "description": description,
+        "headers": headers,
+        "content": {types[kind]: {"schema": schema} for kind, schema in content.items()},
+    }
+
+
+def _errors(*statuses: int) -> Answers:
+    return {status: _answer(_REASONS[status], _ID, json=_ERROR) for status in statuses}
+
+
+def _form(fields: type[BaseModel]) -> Schema:
+    """The fields in a form, with the file, and in JSON, with the sound in base64."""
+    schema = fields.model_json_schema(ref_template="#/{model}")
+    schema = _inlined(schema, schema.pop("$defs", {}))
+    properties, required = schema["properties"], schema["required"]
+    file = {"type": "string", "format": "binary"}
+    audio = _object(("format",), data={"type": "string", "contentEncoding": "base64"}, format=_STRING)
+    return {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"file": file, **properties},
+                    "required": ["file", *required],
+                }
+            },
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"input_audio": audio, **properties},
+                    "required": ["input_audio", *required],
+                }
+            },
+        },
+    }
+
+
+def _inlined(schema: Any, definitions: Schema) -> Any:
+    if isinstance(schema, dict):
+        if "$ref" in schema:
+            return _inlined(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+        return {name: _inlined(value, definitions) for name, value in schema.items()}
+    return [_inlined(each, definitions) for each in schema] if isinstance(schema, list) else schema
+
+
+_BAD_FILE: Final = _errors(400, 401, 408, 413, 415, 500, 503)
+
+
+def _route(responses: Answers, **more: Any) -> Schema:
+    """Keyword arguments of a route. What it returns is checked by nobody but the tests."""
+    return {"response_model": None, "responses": responses, **more}
+
+
+TRANSCRIPTION: Final = _route(
+    {
+        200: _answer(
+            "what was said, in the format asked for",
+            _DONE,
+            json={"anyOf": [_JSON, _VERBOSE, _DIARIZED]},
+            text=_STRING,
+            events=_object(("event",), data=_STRING, event=_STRING),  # each of them
+        ),
+        **_BAD_FILE,
+    },
+    openapi_extra={"requestBody": _form(TranscriptionFields)},
+)
+TRANSLATION: Final = _route(
+    {
+        200: _answer("what was said, in English", _DONE, json={"anyOf": [_JSON, _VERBOSE]}, text=_STRING),
+        **_BAD_FILE,
+    },
+    openapi_extra={"requestBody": _form(TranslationFields)},
+)
+MODELS: Final = _route(
+    {
+        200: _answer("all models", _ID, json=_object(object=_constant("list"), data=_array(_MODEL))),
+        **_errors(401),
+    }
+)
+MODEL: Final = _route({200: _answer("the model", _ID, json=_MODEL), **_errors(401, 404)})

@@ -1,0 +1,199 @@
+"""What a client of OpenAI's audio API asks of a file: fields of a form or of JSON, checked, typed. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal, TypeVar
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from asr.languages import code_of
+from asr.recognizer import MAX_PROMPT_CHARS, Task, TranscriptionOptions, TranscriptionOptionsError
+from server.http_error import HttpError, invalid, missing
+from streaming.options import SessionOptions
+from vad.options import OptionError
+
+Format = Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"]
+LISTS: Final = frozenset({"languages", "keywords", "timestamp_granularities", "include"})
+TIMED: Final = frozenset({"srt", "vtt"})  # formats that are better with the words' times
+
+
+class _Fields(BaseModel):
+    """Names that are not here are ignored, and so are empty values, as if they had not been sent."""
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+
+Checked = TypeVar("Checked", bound=_Fields)
+
+
+class ServerVadChunking(_Fields):
+    """Ranges are VadOptions' own."""
+
+    type: Literal["server_vad"]
+    threshold: float | None = Field(None, description="speech probability, 0 to 1")
+    prefix_padding_ms: int | None = None
+    silence_duration_ms: int | None = None
+
+
+class TranslationFields(_Fields):
+    """What both paths know."""
+
+    model: str = Field(
+        min_length=1,
+        max_length=256,
+        description="A name of /v1/models; any other means the default, as whisper-1 does",
+    )
+    prompt: str | None = Field(None, description=f"its last {MAX_PROMPT_CHARS} characters count")
+    response_format: Literal["json", "text", "srt", "verbose_json", "vtt"] = "json"
+    temperature: float = Field(0.0, ge=0, le=1)
+    url: str | None = Field(
+        None, description="where the file lies, in its place; only where FETCH_URLS is on"
+    )
+
+
+class TranscriptionFields(TranslationFields):
+    response_format: Format = "json"  # type: ignore[assignment]
+    language: str | None = Field(None, description="ISO 639-1 code, or a language's English name")
+    languages: list[str] = Field([], description="likely ones; a single one is as `language`")
+    keywords: list[str] = Field([], description="words and phrases that are likely to occur")
+    timestamp_granularities: list[Literal["word", "segment"]] = ["segment"]
+    include: list[Literal["logprobs"]] = []
+    stream: bool = Field(False, description="server-sent events, while the file is being worked on")
+    chunking_strategy: Literal["auto"] | ServerVadChunking | None = None
+
+    @field_validator("chunking_strategy", mode="before")
+    @classmethod
+    def _from_json(cls, strategy: object) -> object:
+        if not isinstance(strategy, str) or not strategy.lstrip().startswith("{"):
+            return strategy
+        try:
+            return orjson.loads(strategy)
+        except orjson.JSONDecodeError as error:
+            raise ValueError(f"it is not JSON: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptionRequest:
+    """session: with the client's choices; words, segments, logprobs: wanted in the answer.
+
+    url: where the file lies, if it was not sent along
+    """
+
+    model: str
+    session: SessionOptions
+    format: Format = "json"
+    stream: bool = False
+    words: bool = False
+    segments: bool = True
+    logprobs: bool = False
+    url: str | None = None
+
+    @property
+    def task(self) -> Task:
+        return self.session.asr.task
+
+
+def transcription_of(fields: Iterable[tuple[str, object]], defaults: SessionOptions) -> TranscriptionRequest:
+    """Raises HttpError."""
+    given = _checked(TranscriptionFields, fields)
+    words = "word" in given.timestamp_granularities
+    logprobs = "logprobs" in given.include
+    session = _with_strategy(defaults, given.chunking_strategy)
+    asr = {
+        "language": _language(given),
+        "hotwords": tuple(filter(None, map(str.strip, given.keywords))),
+        "words": words or logprobs or given.response_format in TIMED,
+    }
+    return TranscriptionRequest(
+        model=given.model,
+        session=replace(session, asr=_options(given, asr)),
+        format=given.response_format,
+        stream=given.stream,
+        words=words,
+        segments=not words or "segment" in given.timestamp_granularities,
+        logprobs=logprobs,
+        url=given.url,
+    )
+
+
+def translation_of(fields: Iterable[tuple[str, object]], defaults: SessionOptions) -> TranscriptionRequest:
+    """Raises HttpError."""
+    given = _checked(TranslationFields, fields)
+    asr = _options(given, {"task": "translate", "words": given.response_format in TIMED})
+    session = replace(defaults, asr=asr)
+    return TranscriptionRequest(
+        model=given.model, session=session, format=given.response_format, url=given.url
+    )
+
+
+def gathered(fields: Iterable[tuple[str, object]]) -> dict[str, object]:
+    """One value a name: lists of what is repeated, with brackets or without; a[b] is the key b of a."""
+    found: dict[str, Any] = {}
+    for name, value in fields:
+        base, bracket, key = name.partition("[")
+        if value in ("", None):
+            continue
+        if base in LISTS:
+            found.setdefault(base, []).extend(value if isinstance(value, list) else [value])
+        elif bracket and key != "]":
+            nested = found.get(base)
+            found[base] = {**(nested if isinstance(nested, dict) else {}), key.removesuffix("]"): value}
+        else:
+            found[base] = value
+    return found
+
+
+def _checked(kind: type[Checked], fields: Iterable[tuple[str, object]]) -> Checked:
+    try:
+        return kind.model_validate(gathered(fields))
+    except ValidationError as error:
+        raise _refused(error) from None
+
+
+def _refused(error: ValidationError) -> HttpError:
+    """The first fault."""
+    fault = error.errors()[0]
+    param = str(fault["loc"][0])
+    if fault["type"] == "missing" and len(fault["loc"]) == 1:
+        return missing(param)
+    return invalid(f"Invalid '{param}': {fault['msg']}.", param)
+
+
+def _language(given: TranscriptionFields) -> str | None:
+    """Of several that are likely the model chooses by itself; but they have to be languages."""
+    codes = [_code(name, "languages") for name in given.languages]
+    if given.language is not None and given.language.lower() != "auto":
+        return _code(given.language, "language")
+    return codes[0] if len(codes) == 1 else None
+
+
+def _code(name: str, param: str) -> str:
+    code = code_of(name)
+    if code is None:
+        message = f"Invalid language '{name[:50]}'. Languages are specified in ISO-639-1 format."
+        raise invalid(message, param, "invalid_language_format")
+    return code
+
+
+def _options(given: TranslationFields, asr: dict[str, Any]) -> TranscriptionOptions:
+    prompt = given.prompt and given.prompt[-MAX_PROMPT_CHARS:]
+    try:
+        return TranscriptionOptions(prompt=prompt, temperature=given.temperature, **asr)
+    except TranscriptionOptionsError as error:
+        raise invalid(str(error).replace("hotwords", "keywords"), "keywords") from None
+
+
+def _with_strategy(defaults: SessionOptions, strategy: str | ServerVadChunking | None) -> SessionOptions:
+    if not isinstance(strategy, ServerVadChunking):
+        return defaults
+    knobs = {
+        "threshold": strategy.threshold,
+        "prefix_ms": strategy.prefix_padding_ms,
+        "silence_ms": strategy.silence_duration_ms,
+    }
+    changes: dict[str, Any] = {name: value for name, value in knobs.items() if value is not None}
+    try:
+        return replace(defaults, vad=replace(defaults.vad, **changes))
+    except OptionError as error:
+        raise invalid(f"Invalid 'chunking_strategy': {error}.", "chunking_strategy") from None

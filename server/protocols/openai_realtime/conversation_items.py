@@ -1,0 +1,98 @@
+"""Items: what a Realtime client may ask for once more. Bounded: the latest are kept."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pybase64
+from numpy.typing import NDArray
+
+from audio.clip import Samples
+from audio.codecs import Encoding
+from audio.encoder import encode
+
+MOST_ITEMS: Final = 1_000
+MOST_SOUND: Final = 1 << 20  # bytes of 16-bit samples: half a minute
+
+
+@dataclass(slots=True)
+class ConversationItem:
+    """A stretch of sound that was committed.
+
+    transcript: None until it is known, and where it could not be had
+    sound: int16 (n,) at 16 kHz; None for silence, before the transcript is known, and once it was forgotten
+    """
+
+    id: str
+    transcript: str | None = None
+    sound: NDArray[np.int16] | None = None
+
+    def as_message(self, encoding: Encoding | None = None) -> dict[str, Any]:
+        """OpenAI's conversation item; with its sound in an encoding, if one is given."""
+        content: dict[str, object] = {"type": "input_audio", "transcript": self.transcript}
+        if encoding is not None:
+            content["audio"] = self._audio(encoding)
+        return {
+            "id": self.id,
+            "object": "realtime.item",
+            "type": "message",
+            "status": "completed",
+            "role": "user",
+            "content": [content],
+        }
+
+    def _audio(self, encoding: Encoding) -> str | None:
+        if self.sound is None:
+            return None
+        samples = self.sound.astype(np.float32) / np.float32(32768)
+        return pybase64.b64encode_as_string(encode(samples, encoding))
+
+
+class ConversationItems:
+    """The latest MOST_ITEMS by their ids; the sound of the latest, and of those before it that fit into
+    MOST_SOUND together with it."""
+
+    def __init__(self) -> None:
+        self._items: OrderedDict[str, ConversationItem] = OrderedDict()
+        self._sounding: OrderedDict[str, ConversationItem] = OrderedDict()
+        self.sound = 0  # bytes
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def add(self, item: ConversationItem) -> None:
+        self._items[item.id] = item
+        if len(self._items) > MOST_ITEMS:
+            self.delete(next(iter(self._items)))
+
+    def complete(self, item_id: str, transcript: str, samples: Samples | None) -> None:
+        """Nothing happens if it is no longer there. samples: float32 (n,) at 16 kHz."""
+        item = self.get(item_id)
+        if item is None:
+            return
+        item.transcript = transcript
+        if samples is None:
+            return
+        item.sound = np.rint(samples * 32768).clip(-32768, 32767).astype(np.int16)
+        self.sound += item.sound.nbytes
+        self._sounding[item_id] = item
+        while self.sound > MOST_SOUND and len(self._sounding) > 1:
+            self._silence(next(iter(self._sounding)))
+
+    def get(self, item_id: str) -> ConversationItem | None:
+        return self._items.get(item_id)
+
+    def delete(self, item_id: str) -> bool:
+        """False if it is not there."""
+        if self._items.pop(item_id, None) is None:
+            return False
+        if item_id in self._sounding:
+            self._silence(item_id)
+        return True
+
+    def _silence(self, item_id: str) -> None:
+        item = self._sounding.pop(item_id)
+        if item.sound is not None:
+            self.sound -= item.sound.nbytes
+        item.sound = None

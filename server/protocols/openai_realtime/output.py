@@ -1,0 +1,286 @@
+"""RealtimeWire: a session's events in the words and the order of OpenAI's Realtime protocol. Pure.
+
+An item is open while it is being spoken, then committed, then completed (or failed): items are committed in
+the order of speech, and completed in the order of their commits, so that they never interleave. Deltas are
+what is certain of a text; they come after the commit, or, where the session is live, as soon as all items
+before theirs are completed.
+"""
+
+import math
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from asr.recognizer import Word
+from audio.clip import ms_from_samples, seconds_from_samples
+from server.errors import ClientError
+from server.protocols.openai_realtime.conversation_items import ConversationItem, ConversationItems
+from server.protocols.openai_realtime.ordered_replies import (
+    SHORTEST_COMMIT,
+    CommitReply,
+    DeleteReply,
+    LeftoverReply,
+    PlaceholderReply,
+    RetrieveReply,
+    UpdateReply,
+    commit_empty,
+    no_such_item,
+)
+from server.protocols.openai_realtime.session_config import RealtimeConfig
+from streaming.events import (
+    AudioCleared,
+    Event,
+    FinalTranscript,
+    LagReported,
+    MarkerReached,
+    NoteReached,
+    PartialTranscript,
+    StreamClosed,
+    TranscriptionFailed,
+    UtteranceEnded,
+    UtteranceStarted,
+)
+from vad.segmenter import Reason
+
+Message = dict[str, Any]
+
+TRANSCRIPTION = "conversation.item.input_audio_transcription"
+LEAST_CONFIDENCE = 1e-10  # of which a logarithm is taken
+
+
+@dataclass(slots=True)
+class _Turn:
+    """What will be, or is, an item.
+
+    start, end: samples of the stream, end once it is committed
+    announced: the client was told that speech has started
+    text: what is certain of it, sent: so many characters of it have left
+    outcome: how it ends, None until that is known
+    """
+
+    id: str
+    start: int
+    announced: bool = False
+    end: int = 0
+    text: str = ""
+    sent: int = 0
+    outcome: FinalTranscript | TranscriptionFailed | str | None = None
+
+
+class RealtimeOutput:
+    """One connection's. session: in force at the place of the latest event."""
+
+    def __init__(self, name: str, session: RealtimeConfig) -> None:
+        self.session = session
+        self._name = name
+        self._count = 0
+        self._open: _Turn | None = None
+        self._waiting: deque[_Turn] = deque()  # committed and not completed; bounded by what the pump lets in
+        self._last: str | None = None  # the latest item that was committed
+        self._floor = 0  # samples: the end of what was committed or dropped
+        self._quiet_since = 0  # samples: from where on the idle timeout counts
+        self._committed = False  # the client's commit has ended an utterance
+        self._left = False
+        self._items = ConversationItems()
+
+    def __repr__(self) -> str:
+        return (
+            f"<RealtimeWire open={self._open is not None} waiting={len(self._waiting)} floor={self._floor}>"
+        )
+
+    def messages_of(self, event: Event) -> list[Message]:
+        """What is told when the event comes; none if nothing is."""
+        return [*self._told(event), *self._advance()]
+
+    def _told(self, event: Event) -> Iterator[Message]:
+        match event:
+            case UtteranceStarted(_, at):
+                yield from self._start(at)
+            case UtteranceEnded(_, at, reason):
+                yield from self._stop(at, reason)
+            case PartialTranscript(_, _, text, stable_chars):
+                if self._open is not None:
+                    self._open.text = text[:stable_chars]
+            case FinalTranscript() | TranscriptionFailed():
+                self._learn(event)
+            case AudioCleared(_, end):
+                self._open = None
+                self._floor = self._quiet_since = end
+                yield {"type": "input_audio_buffer.cleared"}
+            case NoteReached(note, at):
+                yield from self._answer(note, at)
+            case StreamClosed():
+                if self._left:
+                    yield {"type": "session.closed"}
+            case MarkerReached() | LagReported():  # this protocol makes none
+                return
+
+    # from speech to a committed item
+
+    def _new(self, start: int) -> _Turn:
+        self._count += 1
+        return _Turn(f"item_{self._name}_{self._count}", start)
+
+    def _start(self, at: int) -> Iterator[Message]:
+        yield from self._time_out(at)
+        self._open = self._new(at)
+        if self.session.turn_detection is not None:
+            self._open.announced = True
+            yield {
+                "type": "input_audio_buffer.speech_started",
+                "audio_start_ms": ms_from_samples(at),
+                "item_id": self._open.id,
+            }
+
+    def _stop(self, at: int, reason: Reason) -> Iterator[Message]:
+        """Whoever commits knows by itself that it has: of its speech no stop is told."""
+        turn, self._open = self._open, None
+        assert turn is not None
+        self._committed = reason is Reason.COMMIT
+        if turn.announced and not self._committed:
+            yield {
+                "type": "input_audio_buffer.speech_stopped",
+                "audio_end_ms": ms_from_samples(at),
+                "item_id": turn.id,
+            }
+        yield from self._commit(turn, at)
+
+    def _commit(self, turn: _Turn, end: int) -> Iterator[Message]:
+        turn.end = self._floor = self._quiet_since = end
+        self._waiting.append(turn)
+        before = {"previous_item_id": self._last}
+        self._last = turn.id
+        item = ConversationItem(turn.id)
+        self._items.add(item)
+        yield {"type": "input_audio_buffer.committed", "item_id": turn.id, **before}
+        for name in ("created",) if self.session.beta else ("added", "done"):
+            yield {"type": f"conversation.item.{name}", "item": item.as_message(), **before}
+
+    def _commit_silence(self, start: int, end: int) -> Iterator[Message]:
+        turn = self._new(start)
+        turn.outcome = ""
+        yield from self._commit(turn, end)
+
+    def _time_out(self, at: int) -> Iterator[Message]:
+        """Silence up to `at` that is as long as the client's idle timeout becomes an item."""
+        limit = self.session.idle_timeout
+        while limit and self._open is None and at - self._quiet_since >= limit:
+            start, end = self._quiet_since, self._quiet_since + limit
+            yield {
+                "type": "input_audio_buffer.timeout_triggered",
+                "audio_start_ms": ms_from_samples(start),
+                "audio_end_ms": ms_from_samples(end),
+                "item_id": f"item_{self._name}_{self._count + 1}",
+            }
+            yield from self._commit_silence(start, end)
+
+    # from a committed item to its end
+
+    def _learn(self, outcome: FinalTranscript | TranscriptionFailed) -> None:
+        """Finals come in the order of speech: this one is of the first item that waits for one."""
+        turn = next(turn for turn in self._waiting if turn.outcome is None)
+        turn.outcome = outcome
+        if isinstance(outcome, FinalTranscript):
+            turn.text = outcome.hypothesis.text
+
+    def _advance(self) -> Iterator[Message]:
+        """All that may be told by now of what waits."""
+        while self._waiting:
+            turn = self._waiting[0]
+            yield from self._delta(turn)
+            if turn.outcome is None:
+                return
+            self._waiting.popleft()
+            yield self._conclusion(turn, turn.outcome)
+        if self._open is not None and self.session.live:
+            yield from self._delta(self._open)
+
+    def _delta(self, turn: _Turn) -> Iterator[Message]:
+        new = turn.text[turn.sent :]
+        if new:
+            turn.sent = len(turn.text)
+            yield {"type": f"{TRANSCRIPTION}.delta", "item_id": turn.id, "content_index": 0, "delta": new}
+
+    def _conclusion(self, turn: _Turn, outcome: FinalTranscript | TranscriptionFailed | str) -> Message:
+        about = {"item_id": turn.id, "content_index": 0}
+        if isinstance(outcome, TranscriptionFailed):
+            return {"type": f"{TRANSCRIPTION}.failed", **about, "error": _failure(outcome)}
+        samples = outcome.clip.samples if isinstance(outcome, FinalTranscript) else None
+        self._items.complete(turn.id, turn.text, samples)
+        completed: Message = {
+            "type": f"{TRANSCRIPTION}.completed",
+            **about,
+            "transcript": turn.text,
+            "usage": {"type": "duration", "seconds": round(seconds_from_samples(turn.end - turn.start), 3)},
+        }
+        if isinstance(outcome, FinalTranscript):
+            if outcome.hypothesis.language is not None:
+                completed["languages"] = [{"code": outcome.hypothesis.language}]
+            if self.session.logprobs:
+                completed["logprobs"] = _logprobs(outcome.hypothesis.words)
+        return completed
+
+    # what the client asked for
+
+    def _answer(self, note: object, at: int) -> Iterator[Message]:
+        match note:
+            case CommitReply(event_id):
+                yield from self._answer_commit(event_id, at)
+            case UpdateReply(session, type_):
+                if session.idle_timeout != self.session.idle_timeout:
+                    self._quiet_since = at
+                self.session = session
+                yield {"type": type_, "session": session.effective()}
+            case RetrieveReply(item_id, event_id):
+                yield self._retrieve(item_id, event_id)
+            case DeleteReply(item_id, event_id):
+                if self._items.delete(item_id):
+                    yield {"type": "conversation.item.deleted", "item_id": item_id}
+                else:
+                    yield no_such_item("delete", item_id, event_id).as_event()
+            case PlaceholderReply():
+                yield from self._time_out(at)
+            case LeftoverReply():
+                self._left = True
+            case ClientError():
+                yield note.as_event()
+
+    def _answer_commit(self, event_id: str | None, at: int) -> Iterator[Message]:
+        """Of an utterance that it has ended was told already; without one the silence is an item."""
+        if self._committed:
+            self._committed = False
+        elif at - self._floor < SHORTEST_COMMIT:
+            yield commit_empty(at - self._floor, event_id).as_event()
+        else:
+            yield from self._commit_silence(self._floor, at)
+
+    def _retrieve(self, item_id: str, event_id: str | None) -> Message:
+        item = self._items.get(item_id)
+        if item is None:
+            return no_such_item("retrieve", item_id, event_id).as_event()
+        return {"type": "conversation.item.retrieved", "item": item.as_message(self.session.encoding)}
+
+
+def _failure(failed: TranscriptionFailed) -> dict[str, object]:
+    """All four are strings, as some clients want them."""
+    message = f"This item could not be transcribed: {failed.message}"
+    return {
+        "type": "transcription_error",
+        "code": "transcription_failed",
+        "message": message,
+        "param": "audio",
+    }
+
+
+def _logprobs(words: tuple[Word, ...]) -> list[dict[str, object]] | None:
+    """Of words, as no recognizer here tells of its tokens; None where it tells of its words neither."""
+    known = [(word.text, word.confidence) for word in words if word.confidence is not None]
+    return [
+        {
+            "token": text,
+            "logprob": math.log(max(confidence, LEAST_CONFIDENCE)),
+            "bytes": list(text.encode()),
+        }
+        for text, confidence in known
+    ] or None

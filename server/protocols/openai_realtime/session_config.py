@@ -1,0 +1,327 @@
+"""RealtimeSession: what a client of OpenAI's Realtime protocol chose, and how `session.update` changes it.
+
+Two shapes say the same: GA nests (`audio.input.format`), beta is flat (`input_audio_format`). Both are taken
+at any time; what comes back has the shape that the client speaks.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+
+from asr.languages import code_of
+from asr.recognizer import TranscriptionOptionsError
+from audio.clip import samples_from_ms
+from audio.codecs import Encoding, Format
+from server.errors import ClientError
+from streaming.endpointing import AdaptiveSilence, EndpointPolicy, FixedSilence
+from streaming.options import SessionOptions
+from vad.options import RANGES, VadOptions
+
+# At OpenAI these, whatever follows in the name, write while one speaks, and the client alone says where an
+# utterance ends.
+LIVE_MODELS: Final = ("gpt-realtime-whisper", "gpt-live-transcribe")
+LOGPROBS: Final = "item.input_audio_transcription.logprobs"
+LONGEST_WAIT_MS: Final = {"low": 8_000, "medium": 4_000, "high": 2_000, "auto": 4_000}  # by eagerness
+PCM_RATE: Final = 24_000  # Hz, unless the client says
+G711_RATE: Final = 8_000  # Hz
+MAX_PROMPT: Final = 10_000  # characters
+
+_FORMATS: Final = {"audio/pcm": Format.PCM16, "audio/pcmu": Format.PCMU, "audio/pcma": Format.PCMA}
+_FLAT_FORMATS: Final = {"pcm16": "audio/pcm", "g711_ulaw": "audio/pcmu", "g711_alaw": "audio/pcma"}
+_FLAT: Final = {
+    "input_audio_format": "format",
+    "input_audio_transcription": "transcription",
+    "input_audio_noise_reduction": "noise_reduction",
+    "turn_detection": "turn_detection",
+}
+
+
+def _known_language(language: str) -> str:
+    if language and code_of(language) is None:
+        raise ValueError("no language by that name is known")
+    return language
+
+
+Language = Annotated[str, AfterValidator(_known_language)]
+Milliseconds = Annotated[float, Field(ge=0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class AudioFormat(_Part):
+    type: Literal["audio/pcm", "audio/pcmu", "audio/pcma"] = "audio/pcm"
+    rate: int | None = Field(None, ge=8_000, le=48_000)
+
+
+class NoiseReduction(_Part):
+    """Told back; nothing is done."""
+
+    type: Literal["near_field", "far_field"] | None = None
+    strength: float | None = None
+
+
+class Transcription(_Part):
+    """delay is told back; nothing is done."""
+
+    model: str | None = Field(None, max_length=256)
+    language: Language | None = None
+    languages: list[Language] | None = None
+    prompt: str | None = Field(None, max_length=MAX_PROMPT)
+    keywords: list[str] | None = None
+    delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
+
+    @property
+    def is_live(self) -> bool:
+        return self.model is not None and self.model.startswith(LIVE_MODELS)
+
+
+class ServerVadConfig(_Part):
+    """None is the server's own value; more than VadOptions takes becomes the most that it takes."""
+
+    type: Literal["server_vad"] = "server_vad"
+    threshold: float | None = Field(None, ge=0, le=1)
+    prefix_padding_ms: Milliseconds | None = None
+    silence_duration_ms: Milliseconds | None = None
+    idle_timeout_ms: float | None = Field(None, ge=5_000, le=30_000)
+    create_response: bool | None = None
+    interrupt_response: bool | None = None
+
+
+class SemanticVad(_Part):
+    type: Literal["semantic_vad"]
+    eagerness: Literal["low", "medium", "high", "auto"] | None = None
+    create_response: bool | None = None
+    interrupt_response: bool | None = None
+
+
+def _kind(turn: Any) -> Any:
+    """server_vad where nothing is said, as in the beta protocol it need not be."""
+    return turn.get("type", "server_vad") if isinstance(turn, Mapping) else getattr(turn, "type", None)
+
+
+TurnDetection = Annotated[
+    Annotated[ServerVadConfig, Tag("server_vad")] | Annotated[SemanticVad, Tag("semantic_vad")],
+    Discriminator(_kind),
+]
+
+
+class AudioInput(_Part):
+    format: AudioFormat | None = None
+    noise_reduction: NoiseReduction | None = None
+    transcription: Transcription | None = None
+    turn_detection: TurnDetection | None = None
+
+
+class Audio(_Part):
+    input: AudioInput | None = None
+
+
+class GivenFields(_Part):
+    """A `session` object in GA's shape; unset is what was never said.
+
+    model: of a session that is no transcription by name
+    """
+
+    type: Literal["transcription", "realtime"] = "transcription"
+    model: str | None = Field(None, max_length=256)
+    audio: Audio | None = None
+    include: list[str] | None = None
+
+
+@dataclass(frozen=True)
+class RealtimeConfig:
+    """What is in force.
+
+    defaults: the server's; beta: the client speaks the flat shape; id: of the session, "" before it has one
+    always_live: deltas come while one speaks, whatever the model is called
+    """
+
+    defaults: SessionOptions
+    given: GivenFields = field(default_factory=GivenFields)
+    beta: bool = False
+    id: str = ""
+    always_live: bool = False
+
+    def merged(self, session: Mapping[str, Any]) -> "RealtimeConfig":
+        """With the changes of a `session` object in either shape: absent keeps, null takes away.
+
+        A bad value refuses all of it: raises ClientError.
+        """
+        said = _merge(self.given.model_dump(exclude_unset=True), _nested(session))
+        try:
+            changed = replace(self, given=GivenFields.model_validate(said))
+            changed.options  # noqa: B018  # keywords are judged there
+        except ValidationError as error:
+            raise self._refused(error) from None
+        except TranscriptionOptionsError as error:
+            param = "session.audio.input.transcription.keywords"
+            raise ClientError("invalid_value", str(error), param=param) from None
+        return changed
+
+    @cached_property
+    def input(self) -> AudioInput:
+        return (self.given.audio and self.given.audio.input) or AudioInput()
+
+    @cached_property
+    def transcription(self) -> Transcription:
+        return self.input.transcription or Transcription()
+
+    @cached_property
+    def turn_detection(self) -> ServerVadConfig | SemanticVad | None:
+        """None: the client alone says where an utterance ends."""
+        if "turn_detection" in self.input.model_fields_set:
+            return self.input.turn_detection
+        return None if self.transcription.is_live else ServerVadConfig()
+
+    @cached_property
+    def live(self) -> bool:
+        """Deltas come while one speaks, not after the commit."""
+        return self.always_live or self.transcription.is_live
+
+    @cached_property
+    def logprobs(self) -> bool:
+        return LOGPROBS in (self.given.include or ())
+
+    @cached_property
+    def idle_timeout(self) -> int:
+        """Samples without speech that end in an item of their own; 0 for never."""
+        turn = self.turn_detection
+        return samples_from_ms(turn.idle_timeout_ms or 0) if isinstance(turn, ServerVadConfig) else 0
+
+    @cached_property
+    def encoding(self) -> Encoding:
+        form = self.input.format or AudioFormat()
+        rate = form.rate or PCM_RATE if form.type == "audio/pcm" else G711_RATE
+        return Encoding(_FORMATS[form.type], rate)
+
+    @cached_property
+    def options(self) -> SessionOptions:
+        """Raises OptionsError for keywords."""
+        said = self.transcription
+        languages = [said.language] if said.language else said.languages or []
+        asr = replace(
+            self.defaults.asr,
+            language=code_of(languages[0]) if len(languages) == 1 and languages[0] else None,
+            prompt=said.prompt or None,
+            hotwords=tuple(said.keywords or ()),
+            words=self.logprobs,
+        )
+        return replace(self.defaults, vad=self._vad(), asr=asr, partials=self.live, turn=self._turn())
+
+    def _vad(self) -> VadOptions:
+        vad, turn = self.defaults.vad, self.turn_detection
+        if turn is None:
+            return replace(vad, manual=True)
+        if isinstance(turn, SemanticVad):
+            return vad
+        return replace(
+            vad,
+            threshold=vad.threshold if turn.threshold is None else turn.threshold,
+            prefix_ms=_within("prefix_ms", turn.prefix_padding_ms, vad.prefix_ms),
+            silence_ms=_within("silence_ms", turn.silence_duration_ms, vad.silence_ms),
+        )
+
+    def _turn(self) -> EndpointPolicy:
+        if not isinstance(self.turn_detection, SemanticVad):
+            return FixedSilence()
+        own = self.defaults.turn if isinstance(self.defaults.turn, AdaptiveSilence) else AdaptiveSilence()
+        return replace(own, longest=samples_from_ms(LONGEST_WAIT_MS[self.turn_detection.eagerness or "auto"]))
+
+    # what is told of it
+
+    def effective(self) -> dict[str, object]:
+        """What is in force, as `session.created` and `session.updated` tell it."""
+        audio = {
+            "format": self._format(),
+            "transcription": self._transcription(),
+            "noise_reduction": _plain(self.input.noise_reduction),
+            "turn_detection": self._turn_detection(),
+        }
+        is_transcription = self.given.type == "transcription"
+        session: dict[str, object] = {
+            "id": self.id,
+            "object": "realtime.transcription_session" if is_transcription else "realtime.session",
+            "expires_at": 0,
+            "include": [LOGPROBS] if self.logprobs else None,
+        }
+        if not is_transcription:
+            session["model"] = self.given.model
+        if not self.beta:
+            return {"type": self.given.type, **session, "audio": {"input": audio}}
+        flat: dict[str, object] = {name: audio[part] for name, part in _FLAT.items()}
+        flat["input_audio_format"] = next(n for n, t in _FLAT_FORMATS.items() if t == self._format()["type"])
+        return {**session, "modalities": ["text"], **flat, "client_secret": None}
+
+    def _format(self) -> dict[str, object]:
+        form = (self.input.format or AudioFormat()).type
+        return {"type": form, "rate": self.encoding.sample_rate} if form == "audio/pcm" else {"type": form}
+
+    def _transcription(self) -> dict[str, object] | None:
+        said = _plain(self.input.transcription)
+        return None if said is None else {"model": None, "language": None, "prompt": None, **said}
+
+    def _turn_detection(self) -> dict[str, object] | None:
+        turn = self.turn_detection
+        if turn is None:
+            return None
+        said = _plain(turn) or {}
+        if isinstance(turn, SemanticVad):
+            return {**said, "type": "semantic_vad", "eagerness": turn.eagerness or "auto"}
+        vad = self.options.vad
+        if turn.idle_timeout_ms is not None:
+            said["idle_timeout_ms"] = round(turn.idle_timeout_ms)
+        in_force = {"prefix_padding_ms": vad.prefix_ms, "silence_duration_ms": vad.silence_ms}
+        return {**said, "type": "server_vad", "threshold": vad.threshold, **in_force}
+
+    def _refused(self, error: ValidationError) -> ClientError:
+        """The first fault, named by its path in the client's shape."""
+        fault = error.errors()[0]
+        path = [str(part) for part in fault["loc"] if part not in ("server_vad", "semantic_vad")]
+        if self.beta and path[:2] == ["audio", "input"] and len(path) > 2:
+            path = [next(flat for flat, part in _FLAT.items() if part == path[2]), *path[3:]]
+        param = ".".join(["session", *path])
+        return ClientError("invalid_value", f"{param}: {fault['msg']}", param=param)
+
+
+def _within(name: str, milliseconds: float | None, default: int) -> int:
+    return default if milliseconds is None else round(min(milliseconds, RANGES[name][1]))
+
+
+def _plain(part: BaseModel | None) -> dict[str, object] | None:
+    """As JSON, without what was never said or was taken away."""
+    return None if part is None else part.model_dump(exclude_none=True)
+
+
+def _nested(session: Mapping[str, Any]) -> dict[str, Any]:
+    """In GA's shape."""
+    flat = {part: session[name] for name, part in _FLAT.items() if name in session}
+    if not flat:
+        return dict(session)
+    if isinstance(flat.get("format"), str):
+        flat["format"] = {"type": _FLAT_FORMATS.get(flat["format"], flat["format"])}
+    audio = session.get("audio")
+    inner = audio.get("input") if isinstance(audio, Mapping) else None
+    return {**session, "audio": {"input": {**(inner if isinstance(inner, Mapping) else {}), **flat}}}
+
+
+def _merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Objects part by part, but for what is of another kind than before."""
+    merged = dict(old)
+    for name, value in new.items():
+        before = old.get(name)
+        if isinstance(before, Mapping) and isinstance(value, Mapping) and _is_same_kind(name, before, value):
+            merged[name] = _merge(before, value)
+        else:
+            merged[name] = value
+    return merged
+
+
+def _is_same_kind(name: str, before: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
+    if name == "turn_detection":
+        return bool(value.get("type", _kind(before)) == _kind(before))
+    return name != "format"

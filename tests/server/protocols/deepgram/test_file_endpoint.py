@@ -1,0 +1,120 @@
+"""Files over HTTP, in the words of Deepgram's API."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Any
+
+import httpx
+import pytest
+
+from server.http_error import too_large
+from server.protocols.deepgram.file_endpoint import refusal
+from tests.server.running import ROOT, Message, Server, free_settings, serve, spoken
+from tests.server.test_fetch import answering, ok
+
+SPOKEN = (ROOT / "test.wav").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def narrow() -> Iterator[Server]:
+    """A server with low limits."""
+    with serve(free_settings(max_upload_bytes=500_000, max_file_seconds=5.0)) as running:
+        yield running
+
+
+def post(server: Server, body: Any = SPOKEN, content_type: str = "audio/wav", **query: str) -> httpx.Response:
+    headers = {"content-type": content_type, "authorization": "Token secret"}
+    return httpx.post(f"{server.url}/v1/listen", content=body, headers=headers, params=query)
+
+
+def error_of(answer: httpx.Response) -> tuple[int, str]:
+    error = answer.json()
+    assert error.keys() == {"err_code", "err_msg", "request_id"}
+    assert error["request_id"] == answer.headers["dg-request-id"]
+    return answer.status_code, error["err_code"]
+
+
+def words(answer: httpx.Response) -> list[Message]:
+    (channel,) = answer.json()["results"]["channels"]
+    found: list[Message] = channel["alternatives"][0]["words"]
+    return found
+
+
+def test_a_file_is_answered_with_what_was_said_and_what_it_was(server: Server) -> None:
+    answer = post(server, model="nova-3", utterances="true", utt_split="0.5")
+    metadata = answer.json()["metadata"]
+    assert answer.status_code == 200
+    assert metadata["request_id"] == answer.headers["dg-request-id"]
+    assert metadata["sha256"] == sha256(SPOKEN).hexdigest()
+    assert metadata["duration"] == 12.03
+    assert next(iter(metadata["model_info"].values()))["name"] == "free"
+    assert len(answer.json()["results"]["utterances"]) == 3
+    assert words(answer)[0]["word"] == "w1"
+
+
+def test_bare_samples_are_a_file_too(server: Server) -> None:
+    raw = post(server, spoken(), "application/octet-stream", encoding="linear16", sample_rate="16000")
+    assert raw.json()["metadata"]["sha256"] == sha256(spoken()).hexdigest()
+    assert words(raw) == words(post(server))
+
+
+def test_a_body_may_come_in_pieces_of_unknown_number(server: Server) -> None:
+    pieces = (SPOKEN[start : start + 50_000] for start in range(0, len(SPOKEN), 50_000))
+    assert words(post(server, pieces)) == words(post(server))
+
+
+def test_an_encoding_that_a_container_has_is_no_hindrance(server: Server) -> None:
+    assert words(post(server, encoding="flac")) == words(post(server))
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "query", "error"),
+    [
+        (b"", "audio/wav", {}, "INVALID_AUDIO"),
+        (b"not audio", "audio/wav", {}, "INVALID_AUDIO"),
+        (json.dumps({"url": "http://here/a.wav"}), "application/json", {}, "REMOTE_CONTENT_ERROR"),
+        (b"{", "application/json", {}, "INVALID_BODY"),
+        (b'{"url": 7}', "application/json", {}, "INVALID_URL"),
+        (SPOKEN, "audio/wav", {"language": "klingonese"}, "INVALID_VALUE"),
+        (SPOKEN, "audio/wav", {"encoding": "linear16"}, "INVALID_VALUE"),
+    ],
+    ids=["nothing", "text", "a url", "no json", "no url", "a language", "no rate"],
+)
+def test_what_is_wrong_is_told_in_deepgrams_shape(
+    server: Server, body: Any, content_type: str, query: dict[str, str], error: str
+) -> None:
+    assert error_of(post(server, body, content_type, **query)) == (400, error)
+
+
+async def test_what_lies_at_an_address_is_answered_as_a_body_is() -> None:
+    with serve(free_settings(fetch_urls=True, fetch_private=True)) as server:
+        async with answering(ok(SPOKEN), ok(spoken()), ok(b"none")) as (url, _):
+            body, raw = json.dumps({"url": f"{url}/a.wav"}), {"encoding": "linear16", "sample_rate": "16000"}
+            fetched = await asyncio.to_thread(post, server, body, "application/json")
+            bare = await asyncio.to_thread(post, server, body, "application/json", **raw)
+            nothing = await asyncio.to_thread(post, server, body, "application/json")
+        sent = await asyncio.to_thread(post, server)
+    assert words(fetched) == words(sent) == words(bare)
+    assert fetched.json()["metadata"]["sha256"] == sha256(SPOKEN).hexdigest()
+    assert bare.json()["metadata"]["sha256"] == sha256(spoken()).hexdigest()
+    assert error_of(nothing) == (400, "INVALID_AUDIO")
+
+
+def test_too_much_is_told_as_such(narrow: Server) -> None:
+    assert error_of(post(narrow, bytes(600_000))) == (413, "PAYLOAD_TOO_LARGE")
+    assert error_of(post(narrow)) == (413, "AUDIO_TOO_LONG")
+
+
+def test_an_error_keeps_its_status_and_has_an_id() -> None:
+    answer = refusal(too_large(1, 2), "req_1")
+    assert answer.status_code == 413
+    assert json.loads(bytes(answer.body))["request_id"] == "req_1"
+
+
+def test_before_the_models_are_there_the_client_is_told_to_come_back() -> None:
+    with serve(free_settings(asr_model="/nowhere"), wait_until_ready=False) as loading:
+        answer = post(loading)
+    assert error_of(answer) == (503, "MODELS_NOT_READY")
+    assert "retry-after" in answer.headers

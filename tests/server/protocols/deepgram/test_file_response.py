@@ -1,0 +1,149 @@
+"""What a client of Deepgram's API is told of a file."""
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asr.recognizer import Hypothesis, ModelInfo, Word
+from server.protocols.deepgram.file_response import MOST_SENTENCES, FileResult, answer_of
+from server.protocols.deepgram.live_output import ModelMetadata
+from server.protocols.deepgram.options import asked_of
+from streaming.options import SessionOptions
+from transcripts.transcript import TranscriptSegment
+
+SECOND = 16_000
+MODEL = ModelMetadata.of(ModelInfo("org/model", "auto", "ctc", "cpu", "float32"))
+
+Message = dict[str, Any]
+
+
+def segment(start: float, text: str, **more: Any) -> TranscriptSegment:
+    """Each word takes half a second."""
+    places = [round((start + n / 2) * SECOND) for n in range(len(text.split()) + 1)]
+    spans = zip(text.split(), pairwise(places), strict=True)
+    words = tuple(Word(word, *edges, 0.5) for word, edges in spans)
+    return TranscriptSegment(places[0], places[-1], Hypothesis(text, words, **more))
+
+
+TALK = (segment(1, "Good morning. How are you?"), segment(4.1, "Fine,", language="en"), segment(9, "Bye."))
+
+
+def answer(*segments: TranscriptSegment, **query: str) -> Message:
+    asked = asked_of(query.items(), SessionOptions())
+    return answer_of(asked, MODEL, FileResult("req", "sha", "then", 12.5, segments))
+
+
+def alternative(*segments: TranscriptSegment, **query: str) -> Message:
+    (channel,) = answer(*segments, **query)["results"]["channels"]
+    (only,) = channel["alternatives"]
+    found: Message = only
+    return found
+
+
+def test_the_metadata_names_the_file_and_the_model() -> None:
+    assert answer(*TALK)["metadata"] == {
+        "transaction_key": "deprecated",
+        "request_id": "req",
+        "sha256": "sha",
+        "created": "then",
+        "duration": 12.5,
+        "channels": 1,
+        "models": [MODEL.uuid],
+        "model_info": {MODEL.uuid: MODEL.info},
+    }
+
+
+def test_tags_and_options_that_were_not_honoured_are_told() -> None:
+    metadata = answer(segment(0, "a", ignored=("language",)), tag="x")["metadata"]
+    assert (metadata["tags"], metadata["ignored"]) == (("x",), ["language"])
+
+
+def test_the_text_has_its_signs_for_who_asks() -> None:
+    assert alternative(*TALK)["transcript"] == "good morning how are you fine bye"
+    assert alternative(*TALK, punctuate="true")["transcript"] == "Good morning. How are you? Fine, Bye."
+    assert alternative(*TALK)["words"][1] == {"word": "morning", "start": 1.5, "end": 2.0, "confidence": 0.5}
+    assert alternative(*TALK)["confidence"] == 0.5
+
+
+def test_nothing_that_is_not_asked_for_is_there() -> None:
+    assert answer(*TALK)["results"].keys() == {"channels"}
+    assert alternative(*TALK).keys() == {"transcript", "confidence", "words"}
+
+
+def test_silence_is_an_empty_text() -> None:
+    asked = {"paragraphs": "true", "utterances": "true", "detect_language": "true"}
+    results = answer(**asked)["results"]
+    assert results["utterances"] == []
+    assert results["channels"] == [
+        {
+            "alternatives": [
+                {
+                    "transcript": "",
+                    "confidence": 0.0,
+                    "words": [],
+                    "paragraphs": {"transcript": "", "paragraphs": []},
+                }
+            ]
+        }
+    ]
+
+
+def test_paragraphs_hold_sentences_and_end_where_nobody_speaks() -> None:
+    paragraphs = alternative(*TALK, paragraphs="true")["paragraphs"]
+    assert paragraphs["transcript"] == "Good morning. How are you? Fine,\n\nBye."
+    first, second = paragraphs["paragraphs"]
+    assert first == {
+        "sentences": [
+            {"text": "Good morning.", "start": 1.0, "end": 2.0},
+            {"text": "How are you?", "start": 2.0, "end": 3.5},
+            {"text": "Fine,", "start": 4.1, "end": 4.6},
+        ],
+        "speaker": 0,
+        "num_words": 6,
+        "start": 1.0,
+        "end": 4.6,
+    }
+    assert second["num_words"] == 1
+
+
+def test_a_paragraph_does_not_grow_for_ever() -> None:
+    talk = segment(0, " ".join(["So."] * (2 * MOST_SENTENCES + 1)))
+    paragraphs = alternative(talk, smart_format="true")["paragraphs"]["paragraphs"]
+    assert [len(each["sentences"]) for each in paragraphs] == [MOST_SENTENCES, MOST_SENTENCES, 1]
+
+
+@pytest.mark.parametrize(("split", "count"), [("0.5", 3), ("0.8", 2), ("5", 1)])
+def test_utterances_are_parted_by_so_much_silence(split: str, count: int) -> None:
+    utterances = answer(*TALK, utterances="true", utt_split=split)["results"]["utterances"]
+    assert len(utterances) == count
+    assert [u["channel"] for u in utterances] == [0] * count
+    assert len({u["id"] for u in utterances}) == count
+
+
+@given(
+    st.lists(st.text("ab. ", min_size=1, max_size=12).filter(str.strip), max_size=6),
+    st.sampled_from(["0", "0.5", "2"]),
+)
+def test_utterances_and_paragraphs_hold_each_word_once(texts: list[str], split: str) -> None:
+    segments = [segment(10 * n, text) for n, text in enumerate(texts)]
+    asked = {"punctuate": "true", "utterances": "true", "paragraphs": "true", "utt_split": split}
+    results = answer(*segments, **asked)["results"]
+    (only,) = results["channels"][0]["alternatives"]
+    assert [word for u in results["utterances"] for word in u["words"]] == only["words"]
+    assert " ".join(u["transcript"] for u in results["utterances"]).split() == only["transcript"].split()
+    assert only["paragraphs"]["transcript"].split() == only["transcript"].split()
+    assert sum(p["num_words"] for p in only["paragraphs"]["paragraphs"]) == len(only["words"])
+
+
+def test_the_language_is_told_to_who_asked_for_it() -> None:
+    assert "detected_language" not in answer(*TALK)["results"]["channels"][0]
+    assert answer(*TALK, detect_language="true")["results"]["channels"][0]["detected_language"] == "en"
+
+
+def test_there_is_one_speaker_for_who_wants_to_know() -> None:
+    results = answer(*TALK, diarize="true", utterances="true")["results"]
+    assert {word["speaker"] for word in results["channels"][0]["alternatives"][0]["words"]} == {0}
+    assert {utterance["speaker"] for utterance in results["utterances"]} == {0}

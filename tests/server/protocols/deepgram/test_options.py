@@ -1,0 +1,128 @@
+"""What a client of Deepgram's API asks for in the URL."""
+
+from urllib.parse import parse_qsl
+
+import pytest
+
+from asr.recognizer import LONGEST_HOTWORD, MOST_HOTWORDS
+from audio.codecs import Encoding, Format
+from server.errors import ClientError
+from server.protocols.deepgram.options import DeepgramOptions, asked_of
+from streaming.options import SessionOptions
+from vad.options import VadOptions
+
+DEFAULTS = SessionOptions(vad=VadOptions(threshold=0.4, silence_ms=400))
+
+
+def asked(query: str) -> DeepgramOptions:
+    return asked_of(parse_qsl(query, keep_blank_values=True), DEFAULTS)
+
+
+def test_who_asks_for_nothing_gets_the_servers_own() -> None:
+    plain = asked("")
+    assert plain.session.vad == DEFAULTS.vad
+    assert plain.encoding is None
+    assert (plain.interim, plain.vad_events, plain.formatted, plain.utterance_end) == (False,) * 3 + (None,)
+    assert plain.endpoints
+
+
+@pytest.mark.parametrize(
+    ("query", "encoding"),
+    [
+        ("encoding=linear16&sample_rate=8000", Encoding(Format.PCM16, 8_000)),
+        ("encoding=linear32&sample_rate=48000&channels=2", Encoding(Format.FLOAT32, 48_000, 2)),
+        ("encoding=mulaw", Encoding(Format.PCMU, 8_000)),
+        ("encoding=alaw&sample_rate=16000", Encoding(Format.PCMA, 16_000)),
+        ("sample_rate=8000", None),
+        ("encoding=opus&sample_rate=48000", None),
+    ],
+)
+def test_an_encoding_of_bare_samples_is_known(query: str, encoding: Encoding | None) -> None:
+    assert asked(query).encoding == encoding
+
+
+def test_any_other_encoding_is_named() -> None:
+    assert asked("encoding=opus").coding == "opus"
+    assert asked("encoding=linear16&sample_rate=8000").coding is None
+
+
+@pytest.mark.parametrize(
+    ("endpointing", "silence_ms", "endpoints"),
+    [
+        ("10", 400, True),
+        ("700", 700, True),
+        ("50000", 10_000, True),
+        ("false", 400, False),
+        ("true", 400, True),
+    ],
+)
+def test_a_pause_is_as_long_as_asked_but_not_shorter_than_the_servers_own(
+    endpointing: str, silence_ms: int, endpoints: bool
+) -> None:
+    found = asked(f"endpointing={endpointing}")
+    assert found.session.vad == VadOptions(threshold=0.4, silence_ms=silence_ms)
+    assert found.endpoints is endpoints
+
+
+@pytest.mark.parametrize(("wait", "samples"), [("1000", 16_000), ("false", None), ("", None)])
+def test_the_gap_that_ends_an_utterance_is_counted_in_samples(wait: str, samples: int | None) -> None:
+    assert asked(f"utterance_end_ms={wait}").utterance_end == samples
+
+
+def test_partials_are_worked_out_for_who_wants_interim_results() -> None:
+    assert asked("interim_results=true").session.partials
+    assert not asked("interim_results=false").session.partials
+
+
+def test_terms_and_keywords_are_hotwords_once_each_without_what_is_not_wanted() -> None:
+    query = "keyterm=New+York&keyterm=Ada&keywords=Ada:2.5&keywords=Bob:-3&keywords=Cy&keyterm="
+    assert asked(query).session.asr.hotwords == ("New York", "Ada", "Cy")
+
+
+@pytest.mark.parametrize(
+    ("query", "language"),
+    [
+        ("language=en-US", "en"),
+        ("language=pt-BR", "pt"),
+        ("language=multi", None),
+        ("language=de&detect_language=true", None),
+        ("language=de&detect_language=false", "de"),
+        ("language=de&detect_language=en&detect_language=fr", None),
+    ],
+)
+def test_a_language_may_have_a_region_or_be_left_to_the_model(query: str, language: str | None) -> None:
+    assert asked(query).session.asr.language == language
+
+
+@pytest.mark.parametrize("name", ["punctuate", "smart_format", "dictation", "paragraphs"])
+def test_signs_and_capitals_are_for_who_asks_for_them(name: str) -> None:
+    assert asked(f"{name}=true").formatted
+    assert not asked(f"{name}=false").formatted
+
+
+def test_what_is_not_known_is_ignored() -> None:
+    assert asked("callback=http://x&extra=a:b&numerals=true&mip_opt_out=true&no_delay=true") == asked("")
+
+
+@pytest.mark.parametrize(
+    ("query", "param"),
+    [
+        ("encoding=linear16", "sample_rate"),
+        ("encoding=linear16&sample_rate=100", "sample_rate"),
+        ("encoding=linear16&sample_rate=fast", "sample_rate"),
+        ("encoding=mulaw&channels=99", "channels"),
+        ("language=klingonese", "language"),
+        ("endpointing=-1", "endpointing"),
+        ("endpointing=soon", "endpointing"),
+        ("utterance_end_ms=60001", "utterance_end_ms"),
+        ("interim_results=perhaps", "interim_results"),
+        ("utt_split=nan", "utt_split"),
+        (f"keyterm={'x' * (LONGEST_HOTWORD + 1)}", "keyterm"),
+        ("&".join(f"keyterm={n}" for n in range(MOST_HOTWORDS + 1)), "keyterm"),
+    ],
+)
+def test_a_bad_value_is_refused_by_its_name(query: str, param: str) -> None:
+    with pytest.raises(ClientError) as caught:
+        asked(query)
+    assert (caught.value.code, caught.value.param) == ("invalid_value", param)
+    assert caught.value.close is not None

@@ -1,0 +1,365 @@
+"""Intake: whatever a client says becomes a call of its pump, a reply, or a ClientError."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pybase64
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audio.decoder import PIECE
+from journal.recorder import NullRecorder
+from server.errors import ClientError
+from server.protocols.native.input import MAX_MARKER, NativeInput
+from server.protocols.native.session_config import SessionConfig
+from streaming.driver import StreamDriver
+from streaming.events import MarkerReached
+from streaming.options import SessionOptions
+from tests.server.little import silent_models
+from vad.segmenter import Reason
+
+PREFERENCES = SessionConfig(SessionOptions())
+APPEND = "input_audio_buffer.append"
+TYPES = [APPEND, "input_audio_buffer.commit", "input_audio_buffer.clear", "session.update", "marker"]
+
+
+class Client:
+    """Speaks to an intake whose models never answer."""
+
+    def __init__(self, **session: object) -> None:
+        self.pump = StreamDriver(silent_models(), SessionOptions())
+        self.pump.__enter__()
+        self.intake = NativeInput(self.pump, PREFERENCES.merged(session))
+
+    def say(self, type_: str, **fields: object) -> Any:
+        return self.intake.receive(json.dumps({"type": type_, **fields}))
+
+    def append(self, pcm: bytes, **fields: object) -> Any:
+        return self.say(APPEND, audio=pybase64.b64encode(pcm).decode(), **fields)
+
+    def refusal(self, message: str | bytes) -> ClientError:
+        with pytest.raises(ClientError) as refused:
+            self.intake.receive(message)
+        return refused.value
+
+    @property
+    def received(self) -> int:
+        """Samples."""
+        return self.pump.session.received
+
+
+@pytest.fixture
+def client() -> Client:
+    return Client()
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+fields = st.sampled_from(
+    ["audio", "sample_rate", "format", "channels", "session", "id", "event_id", "words", "vad"]
+)
+likely = st.sampled_from(["AAAA", "pcm16", "pcma", 8000, 16000, 44100, 1, 2, {"words": True}, "x" * 300])
+objects = st.dictionaries(fields, likely | json_values)
+
+
+@given(st.text() | st.binary() | json_values.map(json.dumps) | objects.map(json.dumps))
+def test_anything_at_all_is_taken_or_refused_with_a_client_error(message: str | bytes) -> None:
+    client = Client()
+    try:
+        client.intake.receive(message)
+    except ClientError as error:
+        json.dumps(error.as_event()).encode()
+    assert client.append(bytes(320)) is None
+
+
+@given(st.sampled_from([*TYPES, "end_of_stream"]), objects)
+def test_every_type_bears_whatever_stands_in_its_fields(type_: str, message: dict[str, Any]) -> None:
+    client = Client()
+    refused: ClientError | None = None
+    try:
+        client.intake.receive(json.dumps(message | {"type": type_}))
+    except ClientError as error:
+        refused = error
+    if refused is not None:
+        given_id = message.get("event_id")
+        named = isinstance(given_id, str) and refused.code != "invalid_json"  # Infinity is none
+        assert refused.event_id == (given_id if named else None)
+        assert client.received == 0 or refused.message.endswith("that make no sample.")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "",
+        "null",
+        "1e999",
+        "NaN",
+        '"text"',
+        "[" * 100_000,
+        "[" * 1_500 + "]" * 1_500,
+        '{"a":' * 5_000 + "1" + "}" * 5_000,
+        '{"type": "marker", "id": "\\ud800"}',
+        '{"type": "marker", "id": "\ud800"}',
+        '{"type": "marker", "id": "\x00"}',
+        "\ufeff{}",
+        "{'type': 'marker'}",
+        '{"type": "marker", "id": "a"} {}',
+    ],
+    ids=lambda message: message[:40].encode(errors="backslashreplace").decode(),
+)
+def test_what_is_no_json_object_is_invalid_json(client: Client, message: str) -> None:
+    assert client.refusal(message).code == "invalid_json"
+
+
+def test_the_last_of_two_equal_keys_counts(client: Client) -> None:
+    assert client.refusal('{"type": "marker", "type": "nonsense"}').message == "Unknown type: 'nonsense'."
+
+
+@pytest.mark.parametrize("event_id", [1, None, ["a"], {"a": 1}, True, 1.5])
+def test_an_event_id_that_is_no_string_is_not_told_back(client: Client, event_id: object) -> None:
+    message = json.dumps({"type": "nonsense", "event_id": event_id})
+    assert client.refusal(message).event_id is None
+
+
+def test_an_error_names_the_message_at_fault(client: Client) -> None:
+    for type_ in [*TYPES[:1], "marker", "session.update", "nonsense"]:
+        assert client.refusal(json.dumps({"type": type_, "event_id": "mine"})).event_id == "mine"
+    assert client.refusal("{").event_id is None
+
+
+@pytest.mark.parametrize("number", [10**25, -(10**25), 1e300, 2**63, -1, 0.1])
+def test_a_huge_number_is_a_bad_value_like_any_other(client: Client, number: float) -> None:
+    message = json.dumps({"type": APPEND, "audio": "AAAA", "sample_rate": number})
+    assert client.refusal(message).code == "unsupported_sample_rate"
+
+
+@given(st.text(max_size=MAX_MARKER))
+async def test_a_marker_is_any_text_of_so_many_characters(marker: str) -> None:
+    client = Client()
+    client.say("marker", id=marker)
+    async for event in client.pump.events():
+        assert event == MarkerReached(marker)
+        return
+
+
+def test_a_refused_message_changes_nothing(client: Client) -> None:
+    client.append(bytes(200))
+    before = client.received
+    for message in (
+        {"type": APPEND, "audio": "AAAA", "channels": 0},
+        {"type": APPEND, "audio": "AA"},
+        {"type": "session.update", "session": {"words": True, "channels": 0}},
+    ):
+        client.refusal(json.dumps(message))
+    assert client.received == before
+    assert client.intake.preferences == PREFERENCES
+
+
+def test_a_message_may_have_an_encoding_of_its_own(client: Client) -> None:
+    client.append(bytes(800), format="pcmu", sample_rate=16000)
+    client.append(bytes(3200), channels=2)
+    client.append(bytes(400))
+    assert client.received == 800 + 800 + 200
+
+
+def test_binary_frames_have_the_encoding_of_the_session() -> None:
+    client = Client(format="float32", channels=2)
+    assert client.intake.receive(np.zeros(320, "<f4").tobytes()) is None
+    assert client.received == 160
+    client.say("session.update", session={"format": "pcma", "channels": 1})
+    client.intake.receive(bytes(100))
+    assert client.received == 260
+
+
+def test_what_has_come_in_is_acknowledged_once_and_to_who_asked() -> None:
+    curious, quiet = Client(events="all"), Client()
+    for client in (curious, quiet):
+        assert client.intake.acknowledge() is None
+        assert client.append(bytes(3200)) is None
+    acknowledged = {"type": "input_audio_buffer.acknowledged", "received_ms": 100}
+    assert [curious.intake.acknowledge() for _ in range(2)] == [acknowledged, None]
+    assert quiet.intake.acknowledge() is None
+    curious.append(bytes(3200))
+    curious.intake.finish(Reason.END_OF_STREAM)
+    assert curious.intake.acknowledge() is None  # the end says it
+
+
+@pytest.mark.parametrize(
+    ("chunk_ms", "due"), [(100, [2000, 4000]), (700, [2100, 4200]), (2500, [2500, 5000])]
+)
+def test_who_sends_much_at_once_is_answered_at_once(chunk_ms: int, due: list[int]) -> None:
+    curious, quiet = Client(events="all"), Client()
+    chunks = [bytes(32 * chunk_ms)] * (5_000 // chunk_ms)
+    told = [reply["received_ms"] for reply in map(curious.append, chunks) if reply]
+    assert told == due
+    assert not any(map(quiet.append, chunks))
+
+
+def test_what_came_in_before_and_what_a_client_is_told_when_it_comes_back_is_not_acknowledged() -> None:
+    client = Client(events="all")
+    client.intake.hear(np.zeros(1600, np.float32))
+    assert client.intake.acknowledge() is None
+    client.append(bytes(3200))
+    client.intake.pause()
+    assert client.intake.acknowledge() is None
+
+
+def test_a_long_message_is_taken_in_piece_by_piece_and_acknowledged_as_it_is() -> None:
+    client = Client(events=["input_audio_buffer.acknowledged"], sample_rate=8_000, format="pcmu")
+    told = [client.append(bytes([255]) * (5 * PIECE // 2))]
+    assert PIECE < client.received <= 2 * PIECE
+    while client.intake.has_more:
+        told.append(client.intake.go_on())
+    assert [message["received_ms"] for message in told] == sorted(
+        {message["received_ms"] for message in told}
+    )
+    assert len(told) == 3
+    client.say("input_audio_buffer.commit")
+    assert client.received == 5 * PIECE
+
+
+def test_a_long_message_that_is_cut_off_comes_in_whole_before_the_client_goes_on(client: Client) -> None:
+    client.append(bytes(6 * PIECE))
+    client.intake.pause()
+    assert not client.intake.has_more
+    assert client.received == 3 * PIECE
+
+
+def test_an_update_is_answered_with_all_that_is_in_force(client: Client) -> None:
+    reply = client.say("session.update", session={"words": True})
+    assert reply == {
+        "type": "session.updated",
+        "session": PREFERENCES.merged({"words": True}).effective(),
+    }
+
+
+def test_half_a_sample_waits_for_its_rest_and_is_missed_only_at_the_end(client: Client) -> None:
+    client.append(bytes(3))
+    client.append(bytes(3))
+    assert client.received == 3
+    client.append(bytes(1))
+    with pytest.raises(ClientError, match="1 bytes were left over"):
+        client.intake.finish(Reason.END_OF_STREAM)
+    assert client.intake.ended
+
+
+def test_a_commit_takes_in_what_the_resampler_still_holds(client: Client) -> None:
+    client.append(bytes(2 * 800), sample_rate=8000)
+    client.say("input_audio_buffer.commit")
+    assert client.received == 1600
+
+
+def test_the_end_is_the_end_however_often_it_comes(client: Client) -> None:
+    client.say("end_of_stream")
+    client.intake.finish(Reason.DISCONNECT)
+    assert client.intake.ended
+
+
+def test_after_a_cut_sound_goes_on_at_a_whole_frame(client: Client) -> None:
+    client.intake.receive(b"\x01\x02" * 160 + b"\x03")
+    client.intake.pause()
+    assert client.intake.received_ms == 10
+    client.intake.receive(b"\x01\x02" * 160)
+    assert client.append(b"") is None  # nothing is left over of it
+    client.intake.finish(Reason.END_OF_STREAM)
+    assert client.received == 320
+
+
+def test_a_cut_after_the_end_changes_nothing(client: Client) -> None:
+    client.intake.finish(Reason.END_OF_STREAM)
+    client.intake.pause()
+    assert client.received == 0
+
+
+class Notebook(NullRecorder):
+    """Writes down what is to be kept."""
+
+    def __init__(self) -> None:
+        self.kept: list[str] = []
+
+    def command(self, text: str) -> None:
+        self.kept.append(text)
+
+    def refuse(self) -> None:
+        self.kept.append("refused")
+
+    def end(self, reason: Reason) -> None:
+        self.kept.append(reason)
+
+
+def noted(commands: int = 0) -> tuple[NativeInput, Notebook, StreamDriver]:
+    pump = StreamDriver(silent_models(), SessionOptions())
+    pump.__enter__()
+    notebook = Notebook()
+    return NativeInput(pump, PREFERENCES, notebook, commands), notebook, pump
+
+
+def test_messages_that_are_no_sound_are_counted_and_kept_refused_ones_too() -> None:
+    intake, notebook, _ = noted(commands=7)
+    marker, bad = json.dumps({"type": "marker", "id": "m"}), json.dumps({"type": "marker"})
+    intake.receive(marker)
+    for refused in (bad, "nonsense", json.dumps({"type": "nonsense"})):
+        with pytest.raises(ClientError):
+            intake.receive(refused)
+    update = json.dumps({"type": "session.update", "session": {"words": True}})
+    intake.receive(update)
+    assert notebook.kept == [marker, "refused", "refused", "refused", update]
+    assert intake.commands == 7 + 5
+
+
+def test_sound_is_no_such_message_not_even_where_it_is_refused() -> None:
+    intake, notebook, pump = noted()
+    intake.receive(bytes(320))
+    intake.receive(json.dumps({"type": APPEND, "audio": pybase64.b64encode(bytes(320)).decode()}))
+    with pytest.raises(ClientError):
+        intake.receive(json.dumps({"type": APPEND, "audio": "!"}))
+    assert (intake.commands, notebook.kept, pump.session.received) == (0, [], 320)
+
+
+def test_an_end_is_kept_behind_all_sound_and_before_the_message_that_asked_for_it() -> None:
+    intake, notebook, _ = noted()
+    end = json.dumps({"type": "end_of_stream"})
+    intake.receive(end)
+    intake.finish(Reason.DISCONNECT)
+    assert notebook.kept == [Reason.END_OF_STREAM, end]
+    assert intake.commands == 1
+
+
+def test_sound_that_is_played_once_more_is_followed_by_what_comes_then() -> None:
+    intake, _, pump = noted()
+    intake.hear(np.zeros(100, np.float32))
+    intake.receive(bytes(200))
+    assert pump.session.received == 200
+
+
+@given(st.lists(st.integers(1, 100), min_size=1, max_size=5), st.sampled_from([16_000, 8_000]))
+def test_after_cuts_anywhere_the_client_goes_on_at_the_millisecond_and_nothing_is_heard_twice(
+    cuts: list[int], rate: int
+) -> None:
+    """cuts: frames that come before each; a client knows of milliseconds only, and sends the one that was
+    under way once more."""
+    client = Client(sample_rate=rate)
+    frames = np.arange(60 * rate // 1000, dtype="<i2") * 64
+    for cut in [*cuts, len(frames)]:
+        first = client.intake.received_ms * rate // 1000
+        client.intake.receive(frames[first : first + cut].tobytes())
+        client.intake.pause()
+    assert client.received == 60 * 16
+    if rate == 16_000:
+        heard = client.pump.session.ring.read(0, client.received)
+        np.testing.assert_array_equal(heard, (frames / 32768).astype(np.float32))
+
+
+def test_no_more_is_acknowledged_than_a_client_that_comes_back_can_leave_out() -> None:
+    client = Client(events="all")
+    client.append(bytes(2 * 16_013))
+    reply = client.intake.acknowledge()
+    assert reply is not None
+    assert (client.received, reply["received_ms"]) == (16_013, 1000)
+    client.intake.pause()
+    assert client.intake.received_ms == 1000

@@ -1,0 +1,207 @@
+"""Wire: every event in the words of docs/protocol.md."""
+
+from typing import Any
+
+import numpy as np
+import orjson
+import pybase64
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from asr.recognizer import Hypothesis, Word
+from audio.clip import Clip, ms_from_samples
+from server.protocols.native.output import NativeOutput, base64_from_samples, with_audio
+from server.protocols.native.session_config import OPTIONAL_EVENTS, SessionConfig
+from streaming.events import (
+    AudioCleared,
+    Event,
+    FinalTranscript,
+    LagReported,
+    MarkerReached,
+    PartialTranscript,
+    StreamClosed,
+    TranscriptionFailed,
+    UtteranceEnded,
+    UtteranceStarted,
+)
+from streaming.options import SessionOptions
+from vad.segmenter import Reason
+
+WIRE = NativeOutput("5f1c")
+QUIET = SessionConfig(SessionOptions())
+CURIOUS = QUIET.merged({"events": "all"})
+CLIP = Clip(np.zeros(1600, np.float32), start=16_000)
+
+
+def final(text: str = "good morning", number: int = 2) -> FinalTranscript:
+    words = (Word("good", 16_000, 16_800, 0.5), Word("morning", 16_800, 17_600))
+    return FinalTranscript(number, CLIP, Reason.SILENCE, Hypothesis(text, words, "en", 0.9))
+
+
+def told(event: Event, preferences: SessionConfig = CURIOUS) -> dict[str, Any]:
+    """As a client reads it."""
+    message: dict[str, Any] = orjson.loads(orjson.dumps(WIRE.message_of(event, preferences)))
+    return message
+
+
+EXAMPLES: list[tuple[Event, dict[str, Any]]] = [
+    (
+        UtteranceStarted(2, 51_360),
+        {"type": "input_audio_buffer.speech_started", "item_id": "item_5f1c_2", "audio_start_ms": 3210},
+    ),
+    (
+        UtteranceEnded(2, 65_536, Reason.SILENCE),
+        {
+            "type": "input_audio_buffer.speech_stopped",
+            "item_id": "item_5f1c_2",
+            "audio_end_ms": 4096,
+            "reason": "silence",
+        },
+    ),
+    (
+        PartialTranscript(2, 51_360, "good mourn", 4),
+        {
+            "type": "transcript.partial",
+            "item_id": "item_5f1c_2",
+            "text": "good mourn",
+            "stable_chars": 4,
+            "start_ms": 3210,
+        },
+    ),
+    (
+        final(),
+        {
+            "type": "response.audio_transcript.done",
+            "transcript": "good morning",
+            "audio": "AAAA" * 1066 + "AAA=",
+            "sample_rate": 16000,
+            "item_id": "item_5f1c_2",
+            "previous_item_id": "item_5f1c_1",
+            "response_id": "resp_5f1c_2",
+            "output_index": 0,
+            "content_index": 0,
+            "start_ms": 1000,
+            "end_ms": 1100,
+            "language": "en",
+            "language_probability": None,
+            "confidence": 0.9,
+            "reason": "silence",
+            "guard": None,
+            "ignored": [],
+        },
+    ),
+    (
+        AudioCleared(51_360, 61_600),
+        {"type": "input_audio_buffer.cleared", "start_ms": 3210, "dropped_ms": 640},
+    ),
+    (MarkerReached("question-7"), {"type": "marker", "id": "question-7"}),
+    (
+        StreamClosed(979_200, 557_056, 411_904, 10_240, 12),
+        {
+            "type": "session.closed",
+            "received_ms": 61200,
+            "speech_ms": 34816,
+            "non_speech_ms": 25744,
+            "dropped_ms": 640,
+            "segments": 12,
+        },
+    ),
+    (LagReported(1200), {"type": "server.lag", "lag_ms": 1200}),
+]
+
+
+@pytest.mark.parametrize(("event", "message"), EXAMPLES, ids=[type(event).__name__ for event, _ in EXAMPLES])
+def test_an_event_is_told_with_the_documented_fields(event: Event, message: dict[str, Any]) -> None:
+    assert told(event) == message
+
+
+def test_a_failure_stands_in_the_place_of_its_final() -> None:
+    message = told(TranscriptionFailed(2, 16_000, 17_600, "ModelDied: twice"), QUIET)
+    assert message["type"] == "error"
+    assert message["item_id"] == "item_5f1c_2"
+    assert (message["start_ms"], message["end_ms"]) == (1000, 1100)
+    assert message["error"]["code"] == "transcription_failed"
+    assert message["error"]["type"] == "server_error"
+    assert message["message"] == message["error"]["message"]
+    assert "ModelDied: twice" in message["message"]
+
+
+@pytest.mark.parametrize("event", [event for event, _ in EXAMPLES], ids=lambda event: type(event).__name__)
+def test_who_has_asked_for_nothing_hears_of_finals_and_of_what_it_asked(event: Event) -> None:
+    heard = WIRE.message_of(event, QUIET) is not None
+    assert heard == isinstance(event, FinalTranscript | MarkerReached)
+
+
+@pytest.mark.parametrize("type_", sorted(OPTIONAL_EVENTS - {"session.created"}))
+def test_each_type_can_be_asked_for_by_itself(type_: str) -> None:
+    preferences = QUIET.merged({"events": [type_]})
+    messages = (WIRE.message_of(event, preferences) for event, _ in EXAMPLES)
+    types = {message["type"] for message in messages if message is not None}
+    always = {"response.audio_transcript.done", "marker"}
+    elsewhere = {"input_audio_buffer.acknowledged"}  # the intake's, which needs no event
+    assert types == always | ({type_} - elsewhere)
+
+
+def test_silence_is_told_only_to_who_follows_utterances() -> None:
+    assert WIRE.message_of(final(""), QUIET) is None
+    assert WIRE.message_of(final(""), QUIET.merged({"events": ["session.closed"]})) is None
+    following = QUIET.merged({"events": ["input_audio_buffer.speech_started"]})
+    assert told(final(""), following)["transcript"] == ""
+
+
+def test_the_first_utterance_follows_none() -> None:
+    assert told(final(number=1))["previous_item_id"] is None
+
+
+def test_sound_is_left_out_and_words_are_put_in_as_asked() -> None:
+    message = told(final(), QUIET.merged({"include_audio": False, "words": True}))
+    assert "audio" not in message
+    assert message["words"] == [
+        {"word": "good", "start_ms": 1000, "end_ms": 1050, "confidence": 0.5},
+        {"word": "morning", "start_ms": 1050, "end_ms": 1100, "confidence": None},
+    ]
+    assert "words" not in told(final(), QUIET)
+
+
+@given(arrays.arrays(np.float32, st.integers(0, 50), elements=st.floats(-1, 1, width=32)))
+def test_sound_comes_back_within_one_step(samples: np.ndarray[Any, np.dtype[np.float32]]) -> None:
+    pcm = np.frombuffer(pybase64.b64decode(base64_from_samples(samples), validate=True), "<i2")
+    assert len(pcm) == len(samples)
+    assert (np.abs(pcm / 32768 - samples.astype(float)) <= 1 / 32768).all()
+
+
+@given(arrays.arrays(np.dtype("<i2"), st.integers(0, 50)))
+def test_sound_that_came_as_pcm16_comes_back_as_it_was(pcm: np.ndarray[Any, np.dtype[np.int16]]) -> None:
+    samples = pcm * np.float32(1 / 32768)
+    assert pybase64.b64decode(base64_from_samples(samples)) == pcm.tobytes()
+
+
+@pytest.mark.parametrize("loud", [1.0, 1.5, -1.5])
+def test_what_is_too_loud_is_clipped_and_does_not_wrap(loud: float) -> None:
+    (sample,) = np.frombuffer(
+        pybase64.b64decode(base64_from_samples(np.array([loud], np.float32))), "<i2"
+    ).tolist()
+    assert sample == (32767 if loud > 0 else -32768)
+
+
+samples = st.integers(0, 10**12)
+
+
+@given(speech=samples, non_speech=samples, dropped=samples)
+def test_the_sums_at_the_end_add_up_in_milliseconds_too(speech: int, non_speech: int, dropped: int) -> None:
+    message = told(StreamClosed(speech + non_speech + dropped, speech, non_speech, dropped, 1))
+    parts = [message["speech_ms"], message["non_speech_ms"], message["dropped_ms"]]
+    assert sum(parts) == message["received_ms"] == ms_from_samples(speech + non_speech + dropped)
+    for part, exact in zip(parts, (speech, non_speech, dropped), strict=True):
+        assert part >= 0
+        assert abs(part - exact / 16) <= 1.5
+    assert message["dropped_ms"] == told(AudioCleared(0, dropped))["dropped_ms"]
+
+
+def test_a_message_that_was_kept_without_its_sound_is_whole_again_to_the_letter() -> None:
+    sound = np.array([0.5, -0.25], np.float32)
+    told = {"type": "done", "audio": base64_from_samples(sound), "seq": 4}
+    assert list(with_audio({**told, "audio": None}, sound).items()) == list(told.items())
+    assert with_audio({**told, "audio": None}, None) == {"type": "done", "seq": 4}

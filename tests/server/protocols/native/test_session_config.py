@@ -1,0 +1,236 @@
+"""Preferences: what a `session` object changes, and that a bad one changes nothing."""
+
+from typing import Any, cast
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asr.recognizer import LONGEST_HOTWORD, MAX_PROMPT_CHARS, MOST_HOTWORDS
+from audio.codecs import Format
+from server.errors import ClientError
+from server.protocols.native.session_config import (
+    LONGEST_TURN_MS,
+    OPTIONAL_EVENTS,
+    SHORTEST_TURN_MS,
+    SessionConfig,
+    SessionUpdate,
+    VadUpdate,
+)
+from streaming.options import SessionOptions
+from vad.options import RANGES
+
+DEFAULT = SessionConfig(SessionOptions())
+
+numbers = st.integers() | st.floats()
+json = st.recursive(
+    st.none() | st.booleans() | numbers | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
+)
+good_vad: dict[str, st.SearchStrategy[Any]] = {
+    "threshold": st.floats(*RANGES["threshold"]) | st.integers(0, 1) | st.none(),
+    **{
+        name: st.integers(int(low), int(high)) | st.none()
+        for name, (low, high) in RANGES.items()
+        if name != "threshold"
+    },
+}
+turn_ms = st.integers(SHORTEST_TURN_MS, LONGEST_TURN_MS) | st.none()
+good_turn: dict[str, st.SearchStrategy[Any]] = {
+    "mode": st.sampled_from(["fixed", "adaptive", "manual", None]),
+    "shortest_ms": turn_ms,
+    "longest_ms": turn_ms,
+}
+good: dict[str, st.SearchStrategy[Any]] = {
+    "language": st.sampled_from(["en", "de-AT", "yue", "auto", None]),
+    "prompt": st.none() | st.text(max_size=MAX_PROMPT_CHARS),
+    "events": st.just("all") | st.lists(st.sampled_from([*OPTIONAL_EVENTS, "unknown"])),
+    "hotwords": st.lists(st.text(max_size=LONGEST_HOTWORD), max_size=5),
+    "task": st.sampled_from(["transcribe", "translate"]),
+    "temperature": st.floats(0, 1) | st.integers(0, 1),
+    "turn": st.fixed_dictionaries({}, optional=good_turn | {"unknown": json}),
+    "include_audio": st.booleans(),
+    "words": st.booleans(),
+    "vad": st.fixed_dictionaries({}, optional=good_vad | {"unknown": json}),
+    "format": st.sampled_from([form.value for form in Format]),
+    "sample_rate": st.integers(8_000, 192_000),
+    "channels": st.integers(1, 8),
+}
+good_sessions = st.fixed_dictionaries({}, optional=good | {"unknown": json})
+names = st.sampled_from(sorted(good)) | st.text()
+vads = st.dictionaries(st.sampled_from(sorted(good_vad)), json)
+odd_sessions = st.dictionaries(names, json | vads | st.sampled_from(["en", "all", 16000, 1, "pcm16"]))
+
+
+def effective(preferences: SessionConfig) -> dict[str, Any]:
+    """As a client reads it."""
+    return cast(dict[str, Any], orjson.loads(orjson.dumps(preferences.effective())))
+
+
+@settings(max_examples=60)
+@given(before=good_sessions, session=odd_sessions)
+def test_any_object_merges_whole_or_is_refused_whole(before: Any, session: Any) -> None:
+    preferences = DEFAULT.merged(before)
+    told = effective(preferences)
+    refused: ClientError | None = None
+    try:
+        merged = preferences.merged(session)
+    except ClientError as error:
+        refused = error
+    else:
+        assert effective(merged).keys() == told.keys()
+    assert effective(preferences) == told
+    if refused is not None:
+        assert refused.code in ("invalid_value", "unsupported_sample_rate")
+        assert refused.param is not None
+        assert refused.param.split(".")[:2] in (["session", name] for name in good)
+        assert len(refused.message) < 300
+
+
+@settings(max_examples=50)
+@given(session=good_sessions)
+def test_what_is_in_force_changes_nothing_when_it_is_said_again(session: Any) -> None:
+    merged = DEFAULT.merged(session)
+    assert merged.merged(effective(merged)) == merged
+    assert merged.merged({}) == merged
+
+
+@settings(max_examples=50)
+@given(session=good_sessions)
+def test_what_was_asked_for_is_in_force(session: Any) -> None:
+    told = effective(DEFAULT.merged(session))
+    for name in session.keys() & {
+        "prompt",
+        "hotwords",
+        "task",
+        "temperature",
+        "include_audio",
+        "words",
+        "format",
+        "sample_rate",
+        "channels",
+    }:
+        assert told[name] == session[name]
+    for name, value in session.get("vad", {}).items():
+        if name != "unknown" and value is not None:
+            assert told["vad"][name] == value
+
+
+@settings(max_examples=30)
+@given(session=good_sessions, other=good_sessions)
+def test_what_is_absent_stays_as_it_is(session: Any, other: Any) -> None:
+    preferences = DEFAULT.merged(session)
+    before, after = effective(preferences), effective(preferences.merged(other))
+    for name in before.keys() - other.keys():
+        assert after[name] == before[name]
+
+
+@settings(max_examples=30)
+@given(session=good_sessions, unknown=st.dictionaries(st.text(), json))
+def test_unknown_keys_are_ignored(session: Any, unknown: Any) -> None:
+    strange = {name: value for name, value in unknown.items() if name not in good}
+    assert DEFAULT.merged(strange | session) == DEFAULT.merged(session)
+
+
+def test_null_takes_language_and_prompt_away() -> None:
+    both = DEFAULT.merged({"language": "en", "prompt": "names"})
+    assert effective(both.merged({"language": None}))["language"] is None
+    assert effective(both.merged({"language": None}))["prompt"] == "names"
+    assert both.merged({"language": None, "prompt": None}) == DEFAULT
+
+
+def test_auto_is_no_language() -> None:
+    assert DEFAULT.merged({"language": "en"}).merged({"language": "auto"}) == DEFAULT
+
+
+@pytest.mark.parametrize("name", ["include_audio", "words", "events", "vad", "format", "sample_rate"])
+def test_null_is_no_value_for_the_others(name: str) -> None:
+    with pytest.raises(ClientError) as refused:
+        DEFAULT.merged({name: None})
+    assert refused.value.param == f"session.{name}"
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_the_ranges_of_the_knobs_end_where_the_document_says(name: str) -> None:
+    low, high = RANGES[name]
+    for value in (low, high):
+        told = effective(DEFAULT.merged({"vad": {name: value if name == "threshold" else int(value)}}))
+        assert told["vad"][name] == value
+    for value in (low - 1, high + 1):
+        with pytest.raises(ClientError) as refused:
+            DEFAULT.merged({"vad": {name: value if name == "threshold" else int(value)}})
+        assert refused.value.param == f"session.vad.{name}"
+
+
+@pytest.mark.parametrize(
+    ("session", "param"),
+    [
+        ({"events": "some"}, "session.events"),
+        ({"events": {"all": True}}, "session.events"),
+        ({"events": ["session.closed", 1]}, "session.events.1"),
+        ({"language": "en\n"}, "session.language"),
+        ({"language": ""}, "session.language"),
+        ({"language": 7}, "session.language"),
+        ({"prompt": "x" * (MAX_PROMPT_CHARS + 1)}, "session.prompt"),
+        ({"words": 1}, "session.words"),
+        ({"hotwords": "Parakeet"}, "session.hotwords"),
+        ({"hotwords": ["x" * (LONGEST_HOTWORD + 1)]}, "session.hotwords"),
+        ({"hotwords": ["x"] * (MOST_HOTWORDS + 1)}, "session.hotwords"),
+        ({"task": "summarise"}, "session.task"),
+        ({"temperature": 1.5}, "session.temperature"),
+        ({"temperature": "0"}, "session.temperature"),
+        ({"turn": {"mode": "semantic"}}, "session.turn.mode"),
+        ({"turn": {"shortest_ms": SHORTEST_TURN_MS - 1}}, "session.turn.shortest_ms"),
+        ({"turn": {"longest_ms": LONGEST_TURN_MS + 1}}, "session.turn.longest_ms"),
+        ({"vad": []}, "session.vad"),
+        ({"vad": {"threshold": True}}, "session.vad.threshold"),
+        ({"vad": {"silence_ms": 300.5}}, "session.vad.silence_ms"),
+        ({"vad": {"silence_ms": 10**29}}, "session.vad.silence_ms"),
+        ({"sample_rate": 10**29}, "session.sample_rate"),
+        ({"sample_rate": True}, "session.sample_rate"),
+        ({"channels": 9}, "session.channels"),
+        ({"format": "mp3"}, "session.format"),
+    ],
+)
+def test_a_bad_value_is_refused_by_its_path(session: dict[str, Any], param: str) -> None:
+    with pytest.raises(ClientError) as refused:
+        DEFAULT.merged(session)
+    assert refused.value.param == param
+
+
+def test_who_wants_all_gets_every_event_there_is_and_a_list_replaces_the_one_before() -> None:
+    everything = DEFAULT.merged({"events": "all"})
+    assert everything.events == OPTIONAL_EVENTS
+    assert everything.options.partials
+    fewer = everything.merged({"events": ["session.closed", "unknown"]})
+    assert fewer.events == {"session.closed"}
+    assert not fewer.options.partials
+
+
+def test_every_key_that_can_be_set_is_told() -> None:
+    assert SessionUpdate.model_fields.keys() == DEFAULT.effective().keys() == good.keys()
+    assert VadUpdate.model_fields.keys() == effective(DEFAULT)["vad"].keys() == good_vad.keys()
+
+
+def test_the_servers_own_defaults_hold_until_they_are_changed() -> None:
+    options = SessionOptions(eager=False, partial_interval=1234)
+    merged = SessionConfig(options).merged({"vad": {"silence_ms": 1}, "events": "all"})
+    assert merged.options.eager is False
+    assert merged.options.partial_interval == 1234
+
+
+def test_by_hand_stays_by_hand_until_another_mode_is_chosen() -> None:
+    manual = DEFAULT.merged({"turn": {"mode": "manual"}})
+    assert effective(manual.merged({"vad": {"silence_ms": 500}}))["turn"] == {"mode": "manual"}
+    assert manual.merged({"turn": {"mode": "fixed"}}) == DEFAULT
+
+
+def test_an_adaptive_turn_keeps_its_bounds_until_it_is_fixed() -> None:
+    adaptive = DEFAULT.merged({"turn": {"mode": "adaptive", "longest_ms": 900}})
+    assert effective(adaptive)["turn"] == {"mode": "adaptive", "shortest_ms": 200, "longest_ms": 900}
+    later = adaptive.merged({"turn": {"shortest_ms": 150}})
+    assert effective(later)["turn"] == {"mode": "adaptive", "shortest_ms": 150, "longest_ms": 900}
+    assert effective(later.merged({"turn": {"mode": "fixed"}}))["turn"] == {"mode": "fixed"}
+    assert effective(DEFAULT.merged({"turn": {"shortest_ms": 150}}))["turn"] == {"mode": "fixed"}

@@ -1,0 +1,31 @@
+"""What a client chose comes back from the journal as it was."""
+
+import orjson
+import pytest
+
+from server.protocols.native.session_config import SessionConfig
+from server.protocols.native.session_state import restore_config, save_config
+from streaming.options import SessionOptions
+
+CHOICES: list[dict[str, object]] = [
+    {},
+    {"turn": {"mode": "adaptive", "longest_ms": 900}},
+    {"turn": {"mode": "manual"}, "format": "pcmu", "sample_rate": 8000, "channels": 2},
+    {"language": "de", "prompt": "x", "hotwords": ["Silero", "VAD"], "temperature": 0.5, "words": True},
+    {"events": "all", "include_audio": False, "vad": {"silence_ms": 700, "threshold": 0.25}},
+]
+
+
+@pytest.mark.parametrize("session", CHOICES)
+def test_preferences_come_back_as_they_were(session: dict[str, object]) -> None:
+    preferences = SessionConfig(SessionOptions()).merged(session)
+    saved = orjson.loads(orjson.dumps(save_config(preferences)))
+    assert restore_config(saved) == preferences
+
+
+def test_what_another_version_wrote_is_read_as_far_as_it_is_known() -> None:
+    saved = orjson.loads(orjson.dumps(save_config(SessionConfig(SessionOptions()))))
+    saved["options"]["vad"]["from_the_future"] = 3
+    saved["options"]["new"] = True
+    del saved["options"]["guards"]["max_rate"]
+    assert restore_config(saved) == SessionConfig(SessionOptions())

@@ -1,0 +1,25 @@
+"""Models, as OpenAI lists them."""
+
+import pytest
+
+from server.protocols.openai_audio.models_endpoint import ALIASES
+from tests.server.running import Server
+
+
+def test_the_list_holds_the_servers_own(server: Server) -> None:
+    listed = server.get("/v1/models").json()
+    assert listed["object"] == "list"
+    (model,) = listed["data"]
+    assert (model["id"], model["object"], model["shutdown_date"]) == ("free", "model", None)
+    assert server.get("/v1/models/free").json() == model
+
+
+@pytest.mark.parametrize("name", sorted(ALIASES))
+def test_a_name_of_openais_is_known(server: Server, name: str) -> None:
+    assert server.get(f"/v1/models/{name}").json()["id"] == name
+
+
+@pytest.mark.parametrize("name", ["nobody", "org/model", "org%2Fmodel"])
+def test_another_is_not_there(server: Server, name: str) -> None:
+    answer = server.get(f"/v1/models/{name}")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")

@@ -1,0 +1,42 @@
+"""The OpenAPI document says what the REST doors do."""
+
+import json
+from typing import Any, get_args
+
+import pytest
+
+from server.app import create_app
+from server.protocols.openai_audio.request import Format, TranscriptionFields
+from tests.server.running import free_settings
+
+DOCUMENT: dict[str, Any] = create_app(free_settings()).openapi()
+
+
+def body(path: str, kind: str) -> Any:
+    operation = DOCUMENT["paths"][f"/v1/audio/{path}"]["post"]
+    return operation["requestBody"]["content"][kind]["schema"]
+
+
+def test_the_form_has_every_field_of_the_request() -> None:
+    fields = body("transcriptions", "multipart/form-data")
+    assert fields["properties"].keys() == TranscriptionFields.model_fields.keys() | {"file"}
+    assert fields["required"] == ["file", "model"]
+    assert fields["properties"]["response_format"]["enum"] == list(get_args(Format))
+
+
+def test_json_has_sound_in_the_place_of_the_file() -> None:
+    fields = body("translations", "application/json")
+    assert fields["required"] == ["input_audio", "model"]
+
+
+def test_nothing_refers_to_what_is_not_there() -> None:
+    assert "$defs" not in json.dumps(DOCUMENT["paths"])
+
+
+@pytest.mark.parametrize("path", ["transcriptions", "translations"])
+def test_every_error_is_described_in_the_envelope(path: str) -> None:
+    responses = DOCUMENT["paths"][f"/v1/audio/{path}"]["post"]["responses"]
+    assert responses.keys() == {"200", "400", "401", "408", "413", "415", "500", "503"}
+    for status in responses.keys() - {"200"}:
+        schema = responses[status]["content"]["application/json"]["schema"]
+        assert schema["properties"]["error"]["required"] == ["message", "type", "param", "code"]

@@ -1,0 +1,144 @@
+"""What a client asks of a file, from its fields."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asr.recognizer import MAX_PROMPT_CHARS
+from server.http_error import HttpError
+from server.protocols.openai_audio.request import (
+    TranscriptionRequest,
+    gathered,
+    transcription_of,
+    translation_of,
+)
+from streaming.options import SessionOptions
+from vad.options import VadOptions
+
+DEFAULTS = SessionOptions(vad=VadOptions(threshold=0.4))
+
+
+def asked(*fields: tuple[str, object], **more: object) -> TranscriptionRequest:
+    return transcription_of([("model", "whisper-1"), *fields, *more.items()], DEFAULTS)
+
+
+def test_a_model_is_enough() -> None:
+    assert asked() == TranscriptionRequest("whisper-1", DEFAULTS, "json", False, False, True, False)
+
+
+def test_every_field_finds_its_place() -> None:
+    full = asked(
+        ("language", "de"),
+        ("keywords[]", "Kurfürstendamm"),
+        ("keywords[]", " "),
+        ("prompt", "before"),
+        ("temperature", "0.5"),
+        ("response_format", "verbose_json"),
+        ("timestamp_granularities[]", "word"),
+        ("include[]", "logprobs"),
+        ("stream", "true"),
+        ("chunking_strategy[type]", "server_vad"),
+        ("chunking_strategy[silence_duration_ms]", "700"),
+        ("chunking_strategy[prefix_padding_ms]", "100"),
+    )
+    asr, vad = full.session.asr, full.session.vad
+    assert (asr.language, asr.hotwords, asr.prompt, asr.temperature, asr.words, asr.task) == (
+        *("de", ("Kurfürstendamm",), "before", 0.5, True, "transcribe"),
+    )
+    assert (vad.threshold, vad.silence_ms, vad.prefix_ms) == (0.4, 700, 100)
+    assert (full.format, full.stream, full.words, full.segments, full.logprobs) == (
+        *("verbose_json", True, True, False, True),
+    )
+
+
+def test_a_strategy_may_be_json_an_object_or_auto() -> None:
+    text = '{"type": "server_vad", "threshold": 0.7}'
+    assert asked(chunking_strategy=text).session.vad.threshold == 0.7
+    assert asked(chunking_strategy={"type": "server_vad", "threshold": 0.7}).session.vad.threshold == 0.7
+    assert asked(chunking_strategy="auto").session == DEFAULTS
+
+
+@given(st.permutations([("include", "logprobs"), ("keywords", "a"), ("keywords", "b"), ("prompt", "p")]))
+def test_lists_are_told_with_and_without_brackets_in_any_order(fields: list[tuple[str, str]]) -> None:
+    bracketed = [(f"{name}[]" if name != "prompt" else name, value) for name, value in fields]
+    assert gathered(bracketed) == gathered(fields)
+    keywords = [value for name, value in fields if name == "keywords"]
+    assert gathered(fields) == {"include": ["logprobs"], "keywords": keywords, "prompt": "p"}
+
+
+def test_a_list_in_json_is_a_list() -> None:
+    assert asked(keywords=["a", "b"]).session.asr.hotwords == ("a", "b")
+
+
+def test_fields_that_are_empty_or_unknown_count_as_not_sent() -> None:
+    assert asked(prompt="", language="", temperature=None, vad_filter="true", response_format="") == asked()
+
+
+@pytest.mark.parametrize(
+    ("fields", "language"),
+    [
+        ({"language": "pt-BR"}, "pt"),
+        ({"language": "german"}, "de"),
+        ({"language": "auto"}, None),
+        ({"languages": ["fr"]}, "fr"),
+        ({"languages": ["fr", "en"]}, None),
+        ({"language": "en", "languages": ["fr"]}, "en"),
+    ],
+)
+def test_one_language_is_a_language_and_several_are_the_models_choice(
+    fields: dict[str, Any], language: str | None
+) -> None:
+    assert asked(**fields).session.asr.language == language
+
+
+def test_of_a_long_prompt_the_end_counts() -> None:
+    assert asked(prompt="x" + "y" * MAX_PROMPT_CHARS).session.asr.prompt == "y" * MAX_PROMPT_CHARS
+
+
+@pytest.mark.parametrize("form", ["srt", "vtt"])
+def test_subtitles_are_made_with_the_times_of_words(form: str) -> None:
+    assert asked(response_format=form).session.asr.words
+    assert not asked(response_format=form).words
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "code"),
+    [
+        ({"model": ""}, "model", "missing_required_parameter"),
+        ({"model": "x" * 257}, "model", "invalid_value"),
+        ({"response_format": "docx"}, "response_format", "invalid_value"),
+        ({"language": "xx"}, "language", "invalid_language_format"),
+        ({"languages": ["en", "xx"]}, "languages", "invalid_language_format"),
+        ({"temperature": "-0.1"}, "temperature", "invalid_value"),
+        ({"temperature": "2"}, "temperature", "invalid_value"),
+        ({"temperature": "nan"}, "temperature", "invalid_value"),
+        ({"temperature": "warm"}, "temperature", "invalid_value"),
+        ({"timestamp_granularities": ["letter"]}, "timestamp_granularities", "invalid_value"),
+        ({"include": ["tea"]}, "include", "invalid_value"),
+        ({"stream": "perhaps"}, "stream", "invalid_value"),
+        ({"keywords": ["x" * 101]}, "keywords", "invalid_value"),
+        ({"keywords": ["x"] * 1001}, "keywords", "invalid_value"),
+        ({"chunking_strategy": "fast"}, "chunking_strategy", "invalid_value"),
+        ({"chunking_strategy": "{"}, "chunking_strategy", "invalid_value"),
+        ({"chunking_strategy": {"threshold": 0.5}}, "chunking_strategy", "invalid_value"),
+        ({"chunking_strategy": {"type": "server_vad", "threshold": 2}}, "chunking_strategy", "invalid_value"),
+        ({"prompt": {"a": 1}}, "prompt", "invalid_value"),
+    ],
+)
+def test_a_bad_value_is_named(fields: dict[str, Any], param: str, code: str) -> None:
+    with pytest.raises(HttpError) as refused:
+        transcription_of(({"model": "m"} | fields).items(), DEFAULTS)
+    assert (refused.value.status, refused.value.param, refused.value.code) == (400, param, code)
+    assert param in refused.value.message or code == "invalid_language_format"
+
+
+def test_a_translation_is_into_english() -> None:
+    full = translation_of([("model", "m"), ("prompt", "p"), ("response_format", "srt")], DEFAULTS)
+    assert (full.task, full.session.asr.prompt, full.format, full.stream) == ("translate", "p", "srt", False)
+
+
+def test_a_translation_tells_no_speakers_apart() -> None:
+    with pytest.raises(HttpError, match="response_format"):
+        translation_of([("model", "m"), ("response_format", "diarized_json")], DEFAULTS)

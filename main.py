@@ -41,7 +41,7 @@ def read_settings() -> "Settings":
 def build_app(settings: "Settings") -> Any:
     """The application. Exits with 2 if the file of keys cannot be read."""
     from server.app import create_app
-    from server.key_file import KeyFileError
+    from server.auth.key_file import KeyFileError
     from server.trim import share_heaps
 
     share_heaps()  # before there are threads

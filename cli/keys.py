@@ -5,8 +5,8 @@ import argparse
 from pydantic import ValidationError
 
 from cli.console import OK, UNUSABLE, complain
-from server.key_file import Entry, KeyFileError, add, read, revoke
-from server.keys import digest_of, new_secret
+from server.auth.api_keys import digest_of, new_secret
+from server.auth.key_file import KeyEntry, KeyFileError, add, read, revoke
 
 
 def run(asked: argparse.Namespace) -> int:
@@ -30,7 +30,7 @@ def run(asked: argparse.Namespace) -> int:
 
 def _new(asked: argparse.Namespace) -> None:
     secret = new_secret()
-    entry = Entry(
+    entry = KeyEntry(
         name=asked.name,
         sha256=digest_of(secret).hex(),
         expires_at=asked.expires,

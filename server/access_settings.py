@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
 
-from server.keys import SHORTEST, keys_of_text
+from server.auth.api_keys import SHORTEST, keys_of_text
 
 
 class AccessSettings(BaseSettings):

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import Final
 
 from audio.clip import SAMPLE_RATE, seconds_from_samples
+from server.auth.api_keys import ApiKey, Principal
 from server.errors import ClientError, rate_limited, session_limit_reached
-from server.keys import Caller, Key
 from server.turnover import Turnover
 
 HOUR: Final = 3600.0
@@ -59,13 +59,13 @@ class Account:
     def charge(self, seconds: float) -> None:
         self._hour.add(seconds, self._clock())
 
-    def refusal(self, key: Key) -> ClientError | None:
+    def refusal(self, key: ApiKey) -> ClientError | None:
         """Why nothing more may begin."""
         if key.max_sessions is not None and self.open >= key.max_sessions:
             return session_limit_reached(key.max_sessions, self.turnover.expected())
         return self.exceeded(key, 1.0)
 
-    def exceeded(self, key: Key, times: float) -> ClientError | None:
+    def exceeded(self, key: ApiKey, times: float) -> ClientError | None:
         """Whether it has had so many times the sound that it may have."""
         if key.audio_seconds_per_hour is None:
             return None
@@ -80,7 +80,7 @@ class Account:
 class Meter:
     """Of one stream. account, key: None where nothing is counted."""
 
-    def __init__(self, account: Account | None = None, key: Key | None = None) -> None:
+    def __init__(self, account: Account | None = None, key: ApiKey | None = None) -> None:
         self._account = account
         self._key = key
         self._counted = 0  # samples
@@ -113,7 +113,7 @@ class Accounts:
         self._accounts: dict[str, Account] = {}
         self._tokens: Counter[str] = Counter()  # streams that are open with each
 
-    def refusal(self, caller: Caller) -> ClientError | None:
+    def refusal(self, caller: Principal) -> ClientError | None:
         """Why it may begin nothing now."""
         if caller.key is None:
             return None
@@ -124,7 +124,7 @@ class Accounts:
         return account.refusal(caller.key)
 
     @contextmanager
-    def open(self, caller: Caller, *, anyway: bool = False) -> Iterator[Meter]:
+    def open(self, caller: Principal, *, anyway: bool = False) -> Iterator[Meter]:
         """Counts a stream for as long as it lasts. Raises ClientError.
 
         anyway: it was let in before, by another server
@@ -148,5 +148,5 @@ class Accounts:
                 self._tokens[caller.token] -= 1
                 self._tokens += Counter()  # without those at zero
 
-    def _of(self, key: Key) -> Account:
+    def _of(self, key: ApiKey) -> Account:
         return self._accounts.setdefault(key.name, Account(self._clock))

@@ -21,14 +21,16 @@ from server import logs
 from server.accounts import Accounts
 from server.addresses import Addresses
 from server.admission import Admission
-from server.auth import Gate
+from server.auth.access_tokens import tokens_router
+from server.auth.authenticator import Authenticator
+from server.auth.middleware import OPEN, ApiKeyMiddleware
+from server.auth.service import AuthService
 from server.connection.journal_lifespan import JournalLifespan
 from server.connection.websocket import TransportMiddleware
 from server.drain import drained_on_signal
 from server.entrance import Entrance
 from server.exception_handlers import add_exception_handlers
 from server.gauges import add_gauges
-from server.key_check import OPEN, KeyCheck
 from server.limits import Limits
 from server.metrics import Metrics
 from server.origins import Origins
@@ -42,13 +44,11 @@ from server.protocols.openai_audio.models_endpoint import models_router
 from server.protocols.openai_realtime.client_secrets import ClientSecrets, client_secrets_router
 from server.protocols.openai_realtime.endpoint import PATHS, RealtimeEndpoint
 from server.protocols.openai_realtime.session_config import RealtimeConfig
-from server.reception import Reception
 from server.reload import reloaded_on_signal
 from server.request_id import HEADER, RequestMiddleware
 from server.settings import Settings
 from server.small_body import SmallBody
 from server.steward import Steward
-from server.tokens import tokens_router
 from server.trim import trim_now_and_then
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     logs.set_up(settings.log_level, settings.log_format)
     metrics = Metrics()
     secrets = ClientSecrets()
-    reception = Reception(settings, metrics, secrets)
+    reception = AuthService(settings, metrics, secrets)
     overload = Overload(settings.max_lag_seconds)
     tracer = _tracer(settings)
     stop = on_failure or partial(signal.raise_signal, signal.SIGTERM)
@@ -152,13 +152,13 @@ def _engine(
     )
 
 
-def _add_middleware(app: FastAPI, settings: Settings, gate: Gate, metrics: Metrics) -> None:
+def _add_middleware(app: FastAPI, settings: Settings, gate: Authenticator, metrics: Metrics) -> None:
     """What is added last sees a request first."""
     app.add_middleware(TransportMiddleware)
     app.add_middleware(SmallBody, large=LARGE)
     open_paths = OPEN | PAGE_PATHS | ({"/metrics"} if settings.metrics_open else frozenset())
     refusals = {"/v1/listen": refused_key}
-    app.add_middleware(KeyCheck, gate=gate, open_paths=open_paths, refusals=refusals, metrics=metrics)
+    app.add_middleware(ApiKeyMiddleware, gate=gate, open_paths=open_paths, refusals=refusals, metrics=metrics)
     origins = settings.allowed_origins()
     app.add_middleware(
         CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=SHOWN
@@ -176,7 +176,7 @@ def _add_realtime(
     admission: Admission,
     metrics: Metrics,
     secrets: ClientSecrets,
-    gate: Gate,
+    gate: Authenticator,
     tracer: "Tracer | None",
 ) -> None:
     plain = RealtimeConfig(settings.session_options(), always_live=settings.realtime_live_deltas)

@@ -6,8 +6,8 @@ from typing import Any
 
 from server.accounts import Accounts, Meter
 from server.addresses import Addresses
+from server.auth.api_keys import Principal, caller_of
 from server.errors import rate_limited
-from server.keys import Caller, caller_of
 from server.overload import Overload
 
 Scope = Mapping[str, Any]  # of ASGI
@@ -49,7 +49,7 @@ class Limits:
         """Counts a stream of whoever asks. Entering raises ClientError."""
         return self._accounts.open(caller_of(scope))
 
-    def account_again(self, caller: Caller) -> AbstractContextManager[Meter]:
+    def account_again(self, caller: Principal) -> AbstractContextManager[Meter]:
         """Counts a stream that was let in before, by another server."""
         return self._accounts.open(caller, anyway=True)
 

@@ -18,7 +18,8 @@ from engine.engine import Engine
 from engine.model_pool import ModelUnavailableNow
 from server.accounts import Meter
 from server.admission import Admission
-from server.auth import Gate
+from server.auth.api_keys import Principal, caller_of
+from server.auth.authenticator import Authenticator
 from server.connection.client_session import ClientSession
 from server.connection.journal_lifespan import JournalLifespan
 from server.connection.protocol import WireProtocol
@@ -36,7 +37,6 @@ from server.errors import (
     resume_unknown,
 )
 from server.exception_handlers import http_error_of
-from server.keys import Caller, caller_of
 from server.logs import key_name
 from server.metrics import Metrics
 from server.observer import Observer
@@ -108,7 +108,7 @@ class WebSocketEndpoint(ABC):
         metrics: Metrics,
         load_seconds: float = LOAD_SECONDS,
         *,
-        gate: Gate,
+        gate: Authenticator,
         tracer: "Tracer | None" = None,
         journals: JournalLifespan | None = None,
     ) -> None:
@@ -240,7 +240,7 @@ class WebSocketEndpoint(ABC):
             observer=Observer(self._metrics, trace=trace),
         )
 
-    async def _resume(self, socket: BoundedWebSocket, back: ResumeRequest, caller: Caller) -> None:
+    async def _resume(self, socket: BoundedWebSocket, back: ResumeRequest, caller: Principal) -> None:
         session = self._sessions.find(back.token)
         if session is None and self.admission.draining:
             raise restarting()  # the next server may have it

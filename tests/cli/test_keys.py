@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from cli.__main__ import expiry, main
-from server.key_file import KeyFile
-from server.keys import digest_of
+from server.auth.api_keys import digest_of
+from server.auth.key_file import KeyFile
 
 HASH = digest_of("a key").hex()
 

@@ -33,5 +33,5 @@ def test_help_loads_nothing_heavy() -> None:
 
 def test_keys_load_no_model_code(tmp_path: Path) -> None:
     modules = modules_after("keys", "new", "alice", "--file", str(tmp_path / "keys.json"))
-    assert "server.key_file" in modules
+    assert "server.auth.key_file" in modules
     assert modules & HEAVY == set()

@@ -8,21 +8,21 @@ from hypothesis import strategies as st
 
 from audio.clip import SAMPLE_RATE
 from server.accounts import FAR, HOUR, Accounts, Hour
+from server.auth.api_keys import ANYONE, ApiKey, Principal
 from server.errors import ClientError
-from server.keys import ANYONE, Caller, Key
 from tests.server.test_addresses import Clock
 
 
-def caller(name: str = "ann", **bounds: float) -> Caller:
+def caller(name: str = "ann", **bounds: float) -> Principal:
     sessions = bounds.get("sessions")
-    key = Key(
+    key = ApiKey(
         name,
         b"",
         None,
         None if sessions is None else int(sessions),
         audio_seconds_per_hour=bounds.get("seconds"),
     )
-    return Caller(key)
+    return Principal(key)
 
 
 def test_a_key_has_no_more_streams_open_than_it_may() -> None:
@@ -52,8 +52,8 @@ def test_a_stream_that_fails_makes_room_all_the_same() -> None:
 
 def test_a_token_has_a_bound_of_its_own_within_its_keys() -> None:
     accounts = Accounts(Clock())
-    key = Key("ann", b"")
-    one, other = (Caller(key, token=name, token_sessions=1) for name in ("one", "other"))
+    key = ApiKey("ann", b"")
+    one, other = (Principal(key, token=name, token_sessions=1) for name in ("one", "other"))
     with accounts.open(one):
         refused = accounts.refusal(one)
         assert refused is not None
@@ -144,7 +144,7 @@ def test_after_the_wait_there_is_room_and_a_little_before_there_is_not(
 
 def test_a_stream_that_was_let_in_before_is_counted_from_where_it_goes_on() -> None:
     accounts = Accounts()
-    caller = Caller(Key("a", b"", max_sessions=1, audio_seconds_per_hour=10.0))
+    caller = Principal(ApiKey("a", b"", max_sessions=1, audio_seconds_per_hour=10.0))
     with accounts.open(caller), accounts.open(caller, anyway=True) as meter:
         meter.begin_at(3_600 * SAMPLE_RATE)
         meter.count(3_605 * SAMPLE_RATE)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from server.admission import Admission
+from server.auth.api_keys import CALLER, ApiKey, Principal
 from server.errors import ClientError
-from server.keys import CALLER, Caller, Key
 from server.turnover import UNKNOWN
 from streaming.driver import StreamDriver
 from streaming.options import SessionOptions
@@ -144,7 +144,7 @@ async def test_a_check_asks_for_limits_and_for_a_place_but_who_comes_back_has_on
     with pytest.raises(ClientError, match="0 sessions are open"):
         full.check(scope)
     full.check(scope, comes_back=True)
-    key = Caller(Key("ann", b"", max_sessions=0))
+    key = Principal(ApiKey("ann", b"", max_sessions=0))
     with pytest.raises(ClientError) as refused:
         Admission(1).check(scope | {CALLER: key})
     assert refused.value.code == "session_limit_reached"

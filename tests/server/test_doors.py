@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from server.app import create_app
-from server.keys import digest_of
+from server.auth.api_keys import digest_of
 from server.page import PAGE_PATHS
 from tests.server.program import MAIN, Program, program
 from tests.server.running import Client, Message, Server, first_sentence, free_settings, serve, until

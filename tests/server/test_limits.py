@@ -6,13 +6,13 @@ import pytest
 
 from server.accounts import Accounts
 from server.addresses import Addresses
+from server.auth.api_keys import CALLER, ApiKey, Principal
 from server.errors import ClientError
-from server.keys import CALLER, Caller, Key
 from server.limits import Limits, no_limits
 from server.overload import Overload
 from tests.server.test_addresses import Clock
 
-ANN = Caller(Key("ann", b"", max_sessions=0))
+ANN = Principal(ApiKey("ann", b"", max_sessions=0))
 
 
 def limits(burst: int = 9, lag: float = 0.0) -> Limits:
@@ -20,7 +20,7 @@ def limits(burst: int = 9, lag: float = 0.0) -> Limits:
     return Limits(overload, Addresses(0.1, burst, clock=Clock()), Accounts(), lambda: overload.update(lag))
 
 
-def scope(caller: Caller | None = None, host: str = "192.0.2.1") -> dict[str, Any]:
+def scope(caller: Principal | None = None, host: str = "192.0.2.1") -> dict[str, Any]:
     return {"type": "websocket", "client": (host, 4711)} | ({CALLER: caller} if caller else {})
 
 

@@ -14,8 +14,8 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Body, Request
 from pydantic import BaseModel, Field
 
+from server.auth.api_keys import ANYONE, Principal, caller_of
 from server.errors import overloaded, token_not_enough
-from server.keys import ANYONE, Caller, caller_of
 from server.protocols.openai_realtime.session_config import RealtimeConfig
 
 PREFIX: Final = "ek_"
@@ -33,7 +33,7 @@ class ClientSecret:
     value: str
     expires_at: int
     session: RealtimeConfig
-    caller: Caller
+    caller: Principal
     weight: int = 0  # bytes of its settings, as they were asked for
 
 
@@ -52,7 +52,7 @@ class ClientSecrets:
         return len(self._secrets)
 
     def mint(
-        self, session: RealtimeConfig, seconds: int, caller: Caller = ANYONE, weight: int = 0
+        self, session: RealtimeConfig, seconds: int, caller: Principal = ANYONE, weight: int = 0
     ) -> ClientSecret:
         """It stands for who asks. Raises ClientError where there are too many, and of a token.
 
@@ -78,7 +78,7 @@ class ClientSecrets:
         secret = self._valid(value)
         return None if secret is None else secret.session
 
-    def caller_of(self, value: str) -> Caller | None:
+    def caller_of(self, value: str) -> Principal | None:
         """Whom it stands for; None for one that is not, or no longer, valid."""
         secret = self._valid(value)
         return None if secret is None else secret.caller
@@ -87,7 +87,7 @@ class ClientSecrets:
         secret = self._secrets.get(value)
         return secret if secret is not None and self._now() < secret.expires_at else None
 
-    def _is_full(self, caller: Caller, weight: int) -> bool:
+    def _is_full(self, caller: Principal, weight: int) -> bool:
         """One key leaves room for the others."""
         if len(self) >= MOST or self._weight + weight > MOST_BYTES:
             return True

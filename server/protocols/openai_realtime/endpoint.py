@@ -10,7 +10,7 @@ from starlette.websockets import WebSocket
 from asr.recognizer import ModelInfo
 from engine.engine import Engine
 from server.admission import Admission
-from server.auth import Gate, credential_of
+from server.auth.authenticator import Authenticator, credential_of
 from server.connection.endpoint import SessionRequest, WebSocketEndpoint
 from server.connection.protocol import Message
 from server.errors import CLOSE_BAD_REQUEST, ClientError, in_openai_words, invalid_api_key
@@ -105,7 +105,7 @@ class RealtimeEndpoint(WebSocketEndpoint):
         secrets: ClientSecrets,
         plain: RealtimeConfig,
         *,
-        gate: Gate,
+        gate: Authenticator,
         tracer: "Tracer | None" = None,
     ) -> None:
         super().__init__(settings, engine, admission, metrics, gate=gate, tracer=tracer)

@@ -9,7 +9,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from server.keys import digest_of
+from server.auth.api_keys import digest_of
 from tests.server.running import Server, free_settings, serve, spoken, until
 
 ONE, LITTLE = "one-session-at-a-time", "two-seconds-an-hour"

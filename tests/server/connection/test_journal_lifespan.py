@@ -21,7 +21,7 @@ from journal.replay import ReplayedSession
 from journal.session_journal import SessionJournal
 from journal.store import JournalInUse, JournalStore
 from server.admission import Admission
-from server.auth import Gate
+from server.auth.authenticator import Authenticator
 from server.connection.journal_lifespan import JournalLifespan
 from server.metrics import Metrics
 from server.protocols.native.endpoint import NativeEndpoint
@@ -413,7 +413,7 @@ async def test_door_asks_clients_to_retry_until_sessions_are_recovered(tmp_path:
     settings, line = free_settings(journal_dir=str(tmp_path)), Line()
     journals = JournalLifespan(settings, Health())
     engine, admission = Engine(settings.engine_options()), Admission(1)
-    door = NativeEndpoint(settings, engine, admission, Metrics(), gate=Gate(), journals=journals)
+    door = NativeEndpoint(settings, engine, admission, Metrics(), gate=Authenticator(), journals=journals)
     await door.serve(line.asking("resume=token&ack=0"))
     assert line.heard[0]["error"]["code"] == "models_not_ready"
     async with journals.running(Sessions(), at_once):

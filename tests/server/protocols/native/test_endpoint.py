@@ -22,7 +22,7 @@ from engine.engine import Engine, EngineState
 from journal.recorder import NullRecorder
 from journal.records import AudioRecord, CommandRecord, EndRecord
 from server.admission import Admission
-from server.auth import Gate
+from server.auth.authenticator import Authenticator
 from server.errors import ClientError
 from server.metrics import Metrics
 from server.protocols.native.endpoint import NativeEndpoint, NativeProtocol
@@ -553,7 +553,7 @@ class SlowEngine(Engine):
 
 
 def slow_door(engine: Engine, admission: Admission, seconds: float = 60.0) -> NativeEndpoint:
-    return NativeEndpoint(free_settings(), engine, admission, Metrics(), seconds, gate=Gate())
+    return NativeEndpoint(free_settings(), engine, admission, Metrics(), seconds, gate=Authenticator())
 
 
 async def test_what_is_said_while_the_model_loads_is_heard_afterwards() -> None:

@@ -4,9 +4,9 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from server.auth.api_keys import ApiKey, Principal, digest_of
 from server.errors import ClientError
 from server.exception_handlers import add_exception_handlers
-from server.keys import Caller, Key, digest_of
 from server.metrics import Metrics
 from server.protocols.openai_realtime.client_secrets import (
     MOST,
@@ -83,7 +83,7 @@ def test_large_settings_are_bounded_together(clock: Clock, secrets: ClientSecret
 
 
 def test_one_key_leaves_room_for_the_others(clock: Clock, secrets: ClientSecrets) -> None:
-    alice, bob = (Caller(Key(name, digest_of(name))) for name in ("alice", "bob"))
+    alice, bob = (Principal(ApiKey(name, digest_of(name))) for name in ("alice", "bob"))
     for _ in range(MOST_OF_ONE):
         secrets.mint(PLAIN, 60, alice)
     with pytest.raises(ClientError, match="of this key"):
@@ -94,7 +94,7 @@ def test_one_key_leaves_room_for_the_others(clock: Clock, secrets: ClientSecrets
 
 
 def test_a_secret_stands_for_who_made_it_and_makes_no_other(clock: Clock, secrets: ClientSecrets) -> None:
-    alice = Caller(Key("alice", digest_of("alice")))
+    alice = Principal(ApiKey("alice", digest_of("alice")))
     value = secrets.mint(PLAIN, 60, alice).value
     caller = secrets.caller_of(value)
     assert caller is not None

@@ -7,7 +7,7 @@ from typing import Final
 from fastapi import Request, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from server.auth import Gate
+from server.auth.authenticator import Authenticator
 from server.errors import ClientError
 from server.exception_handlers import error_response, http_error_of
 from server.http_error import HttpError
@@ -24,7 +24,7 @@ OPEN: Final = frozenset({"/health", "/ready", "/openapi.json"})
 Refusal = Callable[[HttpError, str], Response]  # with the id of the request
 
 
-class KeyCheck:
+class ApiKeyMiddleware:
     """Middleware. Whatever path is not named open is closed, also one that is not there.
 
     open_paths: exact paths, or, with a slash at the end, all below one
@@ -35,7 +35,7 @@ class KeyCheck:
         self,
         app: ASGIApp,
         *,
-        gate: Gate,
+        gate: Authenticator,
         open_paths: frozenset[str],
         refusals: Mapping[str, Refusal],
         metrics: Metrics,

@@ -2,7 +2,16 @@
 
 import pytest
 
-from server.keys import ANYONE, Caller, Key, Keys, caller_of, digest_of, keys_of_text, new_secret
+from server.auth.api_keys import (
+    ANYONE,
+    ApiKey,
+    ApiKeys,
+    Principal,
+    caller_of,
+    digest_of,
+    keys_of_text,
+    new_secret,
+)
 
 
 class Clock:
@@ -15,8 +24,8 @@ class Clock:
         return self.now
 
 
-ALICE = Key("alice", digest_of("the key of alice"))
-BOB = Key("bob", digest_of("the key of bob"), expires_at=2_000.0)
+ALICE = ApiKey("alice", digest_of("the key of alice"))
+BOB = ApiKey("bob", digest_of("the key of bob"), expires_at=2_000.0)
 
 
 @pytest.fixture
@@ -25,11 +34,11 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def keys(clock: Clock) -> Keys:
-    return Keys([ALICE, BOB], clock)
+def keys(clock: Clock) -> ApiKeys:
+    return ApiKeys([ALICE, BOB], clock)
 
 
-def test_a_key_is_found_by_what_it_is_and_by_its_name(keys: Keys) -> None:
+def test_a_key_is_found_by_what_it_is_and_by_its_name(keys: ApiKeys) -> None:
     assert keys.find("the key of alice") is ALICE
     assert keys.named("alice") is ALICE
     assert keys.find("alice") is None
@@ -38,7 +47,7 @@ def test_a_key_is_found_by_what_it_is_and_by_its_name(keys: Keys) -> None:
     assert len(keys) == 2
 
 
-def test_a_key_that_has_expired_is_none(keys: Keys, clock: Clock) -> None:
+def test_a_key_that_has_expired_is_none(keys: ApiKeys, clock: Clock) -> None:
     clock.now = 1_999.9
     assert keys.find("the key of bob") is BOB
     assert keys.knows(BOB)
@@ -48,8 +57,8 @@ def test_a_key_that_has_expired_is_none(keys: Keys, clock: Clock) -> None:
     assert not keys.knows(BOB)
 
 
-def test_what_is_replaced_is_gone_also_where_another_has_its_name(keys: Keys) -> None:
-    anew = Key("alice", digest_of("another key of alice"))
+def test_what_is_replaced_is_gone_also_where_another_has_its_name(keys: ApiKeys) -> None:
+    anew = ApiKey("alice", digest_of("another key of alice"))
     keys.replace([anew])
     assert keys.find("the key of alice") is None
     assert not keys.knows(ALICE)
@@ -92,6 +101,6 @@ def test_a_bad_setting_is_refused_in_words_that_hold_no_key(text: str, problem: 
 def test_who_asks_stands_in_the_scope_and_is_anyone_where_nobody_asked() -> None:
     assert caller_of({}) is ANYONE
     assert ANYONE.name is None
-    caller = Caller(ALICE)
+    caller = Principal(ALICE)
     assert caller_of({"stt.caller": caller}) is caller
     assert caller.name == "alice"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from server.key_file import KeyFile, KeyFileError
-from server.keys import Key, digest_of
+from server.auth.api_keys import ApiKey, digest_of
+from server.auth.key_file import KeyFile, KeyFileError
 
 HASH = digest_of("a key").hex()
 
@@ -23,11 +23,11 @@ def write(path: Path, *entries: object) -> None:
 def test_a_file_is_read_once_and_again_when_it_has_changed(path: Path) -> None:
     write(path, {"name": "alice", "sha256": HASH})
     file = KeyFile(path)
-    assert file.changed() == [Key("alice", digest_of("a key"))]
+    assert file.changed() == [ApiKey("alice", digest_of("a key"))]
     assert file.changed() is None
     limits = {"max_sessions": 3, "audio_seconds_per_hour": 7200, "expires_at": "1970-01-01T01:00:00+01:00"}
     write(path, {"name": "alice", "sha256": HASH, **limits})
-    assert file.changed() == [Key("alice", digest_of("a key"), 0.0, 3, 7200.0)]
+    assert file.changed() == [ApiKey("alice", digest_of("a key"), 0.0, 3, 7200.0)]
     write(path)
     assert file.changed() == []
 
@@ -54,7 +54,7 @@ def test_a_broken_file_is_told_of_once_until_it_changes(path: Path, text: str, p
     assert "a key" not in str(refused.value)
     assert file.changed() is None
     write(path, {"name": "alice", "sha256": HASH})
-    assert file.changed() == [Key("alice", digest_of("a key"))]
+    assert file.changed() == [ApiKey("alice", digest_of("a key"))]
 
 
 def test_a_file_that_is_not_there_or_goes_away_is_told_of_once(path: Path) -> None:

@@ -8,11 +8,11 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
-from server.auth import Gate
+from server.auth.api_keys import ApiKey, ApiKeys, caller_of, digest_of
+from server.auth.authenticator import Authenticator
+from server.auth.middleware import ApiKeyMiddleware
 from server.exception_handlers import add_exception_handlers
 from server.http_error import HttpError
-from server.key_check import KeyCheck
-from server.keys import Key, Keys, caller_of, digest_of
 from server.metrics import Metrics
 from server.request_id import RequestMiddleware
 from tests.server.calling import Call
@@ -32,8 +32,8 @@ def app() -> FastAPI:
         return caller_of(request.scope).name
 
     built.add_middleware(
-        KeyCheck,
-        gate=Gate(Keys([Key("alice", digest_of("the-key-of-alice"))])),
+        ApiKeyMiddleware,
+        gate=Authenticator(ApiKeys([ApiKey("alice", digest_of("the-key-of-alice"))])),
         open_paths=frozenset({"/", "/open", "/below/"}),
         refusals={"/other": refusal},
         metrics=metrics,

@@ -20,7 +20,7 @@ SECRET_PREFIX: Final = "stt_"  # by which scanners of leaked secrets know it
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class ApiKey:
     """One that may come in, and how much it may have.
 
     name: what logs, metrics and ownership call it; digest: SHA-256 of the secret, 32 bytes
@@ -36,14 +36,14 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class Principal:
     """Who asks. key: None where there are no keys, so that everybody is the same caller.
 
     token: the id of the short-lived token that was shown in the key's place, None for the key itself
     token_sessions: that may be open with this token at once; None is no bound of its own
     """
 
-    key: Key | None = None
+    key: ApiKey | None = None
     token: str | None = None
     token_sessions: int | None = None
 
@@ -53,34 +53,34 @@ class Caller:
         return None if self.key is None else self.key.name
 
 
-ANYONE: Final = Caller()
+ANYONE: Final = Principal()
 CALLER: Final = "stt.caller"  # where an ASGI scope holds who asks
 
 
-def caller_of(scope: Mapping[str, Any]) -> Caller:
+def caller_of(scope: Mapping[str, Any]) -> Principal:
     """Of a request or a handshake that was let in."""
-    caller: Caller = scope.get(CALLER, ANYONE)
+    caller: Principal = scope.get(CALLER, ANYONE)
     return caller
 
 
-class Keys:
+class ApiKeys:
     """Those that are valid; `replace` changes all at once. now: Unix time, in seconds."""
 
-    def __init__(self, keys: Iterable[Key] = (), now: Callable[[], float] = time.time) -> None:
+    def __init__(self, keys: Iterable[ApiKey] = (), now: Callable[[], float] = time.time) -> None:
         self._now = now
-        self._by_digest: dict[bytes, Key] = {}
-        self._by_name: dict[str, Key] = {}
+        self._by_digest: dict[bytes, ApiKey] = {}
+        self._by_name: dict[str, ApiKey] = {}
         self.replace(keys)
 
     def __len__(self) -> int:
         """Expired ones included."""
         return len(self._by_name)
 
-    def replace(self, keys: Iterable[Key]) -> None:
+    def replace(self, keys: Iterable[ApiKey]) -> None:
         self._by_name = {key.name: key for key in keys}
         self._by_digest = {key.digest: key for key in self._by_name.values()}
 
-    def find(self, secret: str) -> Key | None:
+    def find(self, secret: str) -> ApiKey | None:
         """The key whose secret this is, unless it has expired.
 
         What is looked up is the digest: the time that takes tells of the digest alone, and nobody can choose
@@ -88,22 +88,22 @@ class Keys:
         """
         return self._valid(self._by_digest.get(digest_of(secret)))
 
-    def named(self, name: str) -> Key | None:
+    def named(self, name: str) -> ApiKey | None:
         """The key of that name, unless it has expired."""
         return self._valid(self._by_name.get(name))
 
-    def knows(self, key: Key) -> bool:
+    def knows(self, key: ApiKey) -> bool:
         """Whether it is still valid: it was neither revoked nor made anew, and has not expired."""
         found = self.named(key.name)
         return found is not None and found.digest == key.digest
 
-    def _valid(self, key: Key | None) -> Key | None:
+    def _valid(self, key: ApiKey | None) -> ApiKey | None:
         if key is None or (key.expires_at is not None and key.expires_at <= self._now()):
             return None
         return key
 
 
-def keys_of_text(text: str) -> list[Key]:
+def keys_of_text(text: str) -> list[ApiKey]:
     """Of a setting: `name:key` or bare keys, with commas; a bare one is called by its place, `key_1`.
 
     Raises ValueError, which names no key.
@@ -115,12 +115,12 @@ def keys_of_text(text: str) -> list[Key]:
             raise ValueError(f"the name of key {place} may have 64 letters, digits, dots, dashes")
         if len(secret) < SHORTEST:
             raise ValueError(f"key {place} has less than {SHORTEST} characters")
-        keys.append(Key(name or f"key_{place}", digest_of(secret)))
+        keys.append(ApiKey(name or f"key_{place}", digest_of(secret)))
     check_different(keys)
     return keys
 
 
-def check_different(keys: Sequence[Key]) -> None:
+def check_different(keys: Sequence[ApiKey]) -> None:
     """Raises ValueError where two are called the same, or are the same."""
     for what, several in (("names", {key.name for key in keys}), ("keys", {key.digest for key in keys})):
         if len(several) < len(keys):

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from server.auth import Credential, Gate, credential_of
+from server.auth.access_tokens import AccessTokens
+from server.auth.api_keys import ANYONE, ApiKey, ApiKeys, Principal, caller_of, digest_of
+from server.auth.authenticator import Authenticator, Credential, credential_of
 from server.errors import ClientError
-from server.keys import ANYONE, Caller, Key, Keys, caller_of, digest_of
-from server.tokens import Tokens
 
-ALICE = Key("alice", digest_of("the-key-of-alice"))
-BOB = Key("bob", digest_of("the-key-of-bob"))
+ALICE = ApiKey("alice", digest_of("the-key-of-alice"))
+BOB = ApiKey("bob", digest_of("the-key-of-bob"))
 SECRET = "thirty-two characters, or a bit more"
 
 
@@ -63,11 +63,11 @@ def test_nothing_is_nothing(scope: dict[str, Any]) -> None:
 
 
 @pytest.fixture
-def keys() -> Keys:
-    return Keys([ALICE, BOB])
+def keys() -> ApiKeys:
+    return ApiKeys([ALICE, BOB])
 
 
-def refused(gate: Gate, scope: dict[str, Any]) -> str:
+def refused(gate: Authenticator, scope: dict[str, Any]) -> str:
     with pytest.raises(ClientError) as error:
         gate.admit(scope)
     assert (error.value.code, error.value.status, error.value.close) == ("invalid_api_key", 401, 3000)
@@ -76,46 +76,46 @@ def refused(gate: Gate, scope: dict[str, Any]) -> str:
 
 def test_where_no_keys_are_asked_for_everybody_is_anyone() -> None:
     scope = showing(("authorization", "Bearer whatever"))
-    assert Gate().admit(scope) is ANYONE
+    assert Authenticator().admit(scope) is ANYONE
     assert caller_of(scope) is ANYONE
 
 
-def test_who_shows_a_key_is_let_in_and_known(keys: Keys) -> None:
+def test_who_shows_a_key_is_let_in_and_known(keys: ApiKeys) -> None:
     scope = showing(("authorization", "Bearer the-key-of-alice"))
-    assert Gate(keys).admit(scope) == Caller(ALICE)
+    assert Authenticator(keys).admit(scope) == Principal(ALICE)
     assert caller_of(scope).name == "alice"
 
 
-def test_who_shows_none_or_a_wrong_one_is_refused(keys: Keys) -> None:
-    gate = Gate(keys)
+def test_who_shows_none_or_a_wrong_one_is_refused(keys: ApiKeys) -> None:
+    gate = Authenticator(keys)
     assert "needed" in refused(gate, showing())
     assert "Incorrect" in refused(gate, showing(("api-key", "the-key-of-carol")))
     assert "Incorrect" in refused(gate, showing(("authorization", "Bearer the-key-of-alicE")))
 
 
 def test_a_server_whose_keys_are_all_revoked_lets_nobody_in() -> None:
-    assert "needed" in refused(Gate(Keys()), showing())
+    assert "needed" in refused(Authenticator(ApiKeys()), showing())
 
 
-def test_a_url_takes_a_token_and_no_key(keys: Keys) -> None:
-    tokens = Tokens(SECRET, keys)
-    gate = Gate(keys, tokens)
-    value = tokens.mint(Caller(ALICE), 60, sessions=2).value
+def test_a_url_takes_a_token_and_no_key(keys: ApiKeys) -> None:
+    tokens = AccessTokens(SECRET, keys)
+    gate = Authenticator(keys, tokens)
+    value = tokens.mint(Principal(ALICE), 60, sessions=2).value
     assert gate.admit(showing(query=f"token={value}")).name == "alice"
     assert gate.admit(showing(("authorization", f"Bearer {value}"))).token_sessions == 2
     assert "URLs land in logs" in refused(gate, showing(query="token=the-key-of-alice"))
     assert "the-key-of-alice" not in refused(gate, showing(query="token=the-key-of-alice"))
 
 
-def test_a_token_is_nothing_without_its_key(keys: Keys) -> None:
-    tokens = Tokens(SECRET, keys)
-    value = tokens.mint(Caller(ALICE), 60).value
+def test_a_token_is_nothing_without_its_key(keys: ApiKeys) -> None:
+    tokens = AccessTokens(SECRET, keys)
+    value = tokens.mint(Principal(ALICE), 60).value
     keys.replace([BOB])
-    refused(Gate(keys, tokens), showing(("authorization", f"Bearer {value}")))
+    refused(Authenticator(keys, tokens), showing(("authorization", f"Bearer {value}")))
 
 
-async def test_who_is_in_is_unwelcome_once_the_key_is_revoked(keys: Keys) -> None:
-    gate = Gate(keys)
+async def test_who_is_in_is_unwelcome_once_the_key_is_revoked(keys: ApiKeys) -> None:
+    gate = Authenticator(keys)
     sent_away = []
 
     async def send_alice_away() -> None:
@@ -124,7 +124,7 @@ async def test_who_is_in_is_unwelcome_once_the_key_is_revoked(keys: Keys) -> Non
     async def send_bob_away() -> None:
         sent_away.append("bob")
 
-    with gate.stay(Caller(ALICE, token="t"), send_alice_away), gate.stay(Caller(BOB), send_bob_away):
+    with gate.stay(Principal(ALICE, token="t"), send_alice_away), gate.stay(Principal(BOB), send_bob_away):
         assert gate.unwelcome() == []
         keys.replace([BOB])
         for send_away in gate.unwelcome():
@@ -135,6 +135,6 @@ async def test_who_is_in_is_unwelcome_once_the_key_is_revoked(keys: Keys) -> Non
 
 
 def test_a_session_of_another_server_belongs_to_its_key_while_there_is_one() -> None:
-    gate = Gate(Keys([ALICE]))
-    assert gate.owner("alice") == Caller(ALICE)
-    assert gate.owner("bob") == gate.owner(None) == Gate().owner("alice") == ANYONE
+    gate = Authenticator(ApiKeys([ALICE]))
+    assert gate.owner("alice") == Principal(ALICE)
+    assert gate.owner("bob") == gate.owner(None) == Authenticator().owner("alice") == ANYONE

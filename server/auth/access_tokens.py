@@ -18,8 +18,8 @@ from typing import Final
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
+from server.auth.api_keys import ApiKeys, Principal, caller_of
 from server.errors import token_not_enough
-from server.keys import Caller, Keys, caller_of
 
 PREFIX: Final = "tk_"
 DEFAULT_SECONDS: Final = 600
@@ -30,32 +30,32 @@ SHAPE: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class AccessToken:
     """expires_at: Unix time, in seconds."""
 
     value: str
     expires_at: int
 
 
-class Tokens:
+class AccessTokens:
     """secret: what signs them; without one they last as long as this process.
 
     keys: None where none are asked for; then a token stands for anyone
     now: Unix time, in seconds
     """
 
-    def __init__(self, secret: str, keys: Keys | None, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, secret: str, keys: ApiKeys | None, now: Callable[[], float] = time.time) -> None:
         self._secret = secret.encode() or secrets.token_bytes(32)
         self._keys = keys
         self._now = now
 
-    def mint(self, caller: Caller, seconds: int, sessions: int | None = None) -> Token:
+    def mint(self, caller: Principal, seconds: int, sessions: int | None = None) -> AccessToken:
         """sessions: that may be open at once with it; None for as many as the key may have."""
         expires_at = int(self._now()) + seconds
         told = f"{PREFIX}{secrets.token_urlsafe(9)}.{expires_at}.{sessions or ''}.{caller.name or ''}"
-        return Token(f"{told}.{self._signature(told, caller)}", expires_at)
+        return AccessToken(f"{told}.{self._signature(told, caller)}", expires_at)
 
-    def caller_of(self, value: str) -> Caller | None:
+    def caller_of(self, value: str) -> Principal | None:
         """Whom it stands for; None for one that is not, or no longer, valid."""
         said = SHAPE.fullmatch(value)
         if said is None:
@@ -63,11 +63,11 @@ class Tokens:
         key = None if self._keys is None else self._keys.named(said["name"])
         if key is None and self._keys is not None:
             return None
-        caller = Caller(key, said["id"], int(said["sessions"]) if said["sessions"] else None)
+        caller = Principal(key, said["id"], int(said["sessions"]) if said["sessions"] else None)
         is_signed = hmac.compare_digest(said["signature"], self._signature(said["told"], caller))
         return caller if is_signed and self._now() < int(said["exp"]) else None
 
-    def _signature(self, told: str, caller: Caller) -> str:
+    def _signature(self, told: str, caller: Principal) -> str:
         """32 bytes in base64url."""
         digest = b"" if caller.key is None else caller.key.digest
         own = hmac.digest(self._secret, digest, hashlib.sha256)
@@ -88,7 +88,7 @@ class TokenAnswer(BaseModel):
     expires_at: int
 
 
-def tokens_router(tokens: Tokens) -> APIRouter:
+def tokens_router(tokens: AccessTokens) -> APIRouter:
     router = APIRouter(tags=["tokens"])
 
     @router.post("/v1/tokens")

@@ -5,19 +5,19 @@ import logging
 from pathlib import Path
 from typing import Final
 
-from server.auth import Gate, Mint
-from server.key_file import KeyFile, KeyFileError
-from server.keys import Key, Keys, check_different, keys_of_text
+from server.auth.access_tokens import AccessTokens
+from server.auth.api_keys import ApiKey, ApiKeys, check_different, keys_of_text
+from server.auth.authenticator import Authenticator, TokenVerifier
+from server.auth.key_file import KeyFile, KeyFileError
 from server.metrics import Metrics
 from server.settings import Settings
-from server.tokens import Tokens
 
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 1.0  # between two looks at the file, and at who is in
 
 
-class Reception:
+class AuthService:
     """Keys, tokens and the gate of one server.
 
     mints: further issuers of short-lived secrets that the gate accepts, beside the tokens
@@ -25,14 +25,14 @@ class Reception:
     Raises KeyFileError.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics, *mints: Mint) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, *mints: TokenVerifier) -> None:
         self._metrics = metrics
         self._own = keys_of_text(settings.api_keys.get_secret_value())
         self._file = KeyFile(Path(settings.api_keys_file)) if settings.api_keys_file else None
-        self._keys = Keys(self._all(self._file.changed() if self._file else None))
+        self._keys = ApiKeys(self._all(self._file.changed() if self._file else None))
         asked_for = self._keys if settings.has_keys else None
-        self.tokens = Tokens(settings.token_secret.get_secret_value(), asked_for)
-        self.gate = Gate(asked_for, self.tokens, *mints)
+        self.tokens = AccessTokens(settings.token_secret.get_secret_value(), asked_for)
+        self.gate = Authenticator(asked_for, self.tokens, *mints)
         metrics.keys.set_function(lambda: len(self._keys))
 
     async def watch(self) -> None:
@@ -56,7 +56,7 @@ class Reception:
             log.info("%d connections are closed: their keys are no longer valid", len(unwelcome))
             await asyncio.gather(*(send_away() for send_away in unwelcome))
 
-    def _all(self, of_the_file: list[Key] | None) -> list[Key]:
+    def _all(self, of_the_file: list[ApiKey] | None) -> list[ApiKey]:
         """Raises KeyFileError."""
         keys = [*self._own, *(of_the_file or ())]
         try:

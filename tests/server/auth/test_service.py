@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from server.auth.api_keys import ApiKey, Principal, caller_of, digest_of
+from server.auth.key_file import KeyFileError
+from server.auth.service import AuthService
 from server.errors import ClientError
-from server.key_file import KeyFileError
-from server.keys import Caller, Key, caller_of, digest_of
 from server.metrics import Metrics
-from server.reception import Reception
 from tests.server.running import free_settings
 
 SECRET = "0123456789abcdef"
@@ -39,7 +39,7 @@ def shown(secret: str) -> dict[str, Any]:
     return {"headers": [(b"x-api-key", secret.encode())], "query_string": b""}
 
 
-def caller(reception: Reception, secret: str) -> str | None:
+def caller(reception: AuthService, secret: str) -> str | None:
     try:
         return reception.gate.admit(shown(secret)).name
     except ClientError:
@@ -48,14 +48,14 @@ def caller(reception: Reception, secret: str) -> str | None:
 
 def test_without_keys_in_the_settings_none_are_asked_for() -> None:
     scope: dict[str, Any] = {"headers": [], "query_string": b""}
-    Reception(free_settings(), Metrics()).gate.admit(scope)
+    AuthService(free_settings(), Metrics()).gate.admit(scope)
     assert caller_of(scope).name is None
 
 
 async def test_keys_come_from_both_settings_and_the_files_go_when_they_leave_it(path: Path) -> None:
     metrics = Metrics()
     settings = free_settings(api_keys=f"alice:{SECRET}", api_keys_file=str(path))
-    reception = Reception(settings, metrics)
+    reception = AuthService(settings, metrics)
     assert (caller(reception, SECRET), caller(reception, "the-key-of-bob")) == ("alice", "bob")
     write(path, entry("carol", "the-key-of-carol"), entry("dave", "the-key-of-dave"))
     await reception.look()
@@ -66,7 +66,7 @@ async def test_keys_come_from_both_settings_and_the_files_go_when_they_leave_it(
 
 async def test_a_broken_file_changes_nothing_and_is_counted_once(path: Path) -> None:
     metrics = Metrics()
-    reception = Reception(free_settings(api_keys_file=str(path)), metrics)
+    reception = AuthService(free_settings(api_keys_file=str(path)), metrics)
     break_off(path)
     await reception.look()
     await reception.look()
@@ -78,8 +78,8 @@ async def test_a_broken_file_changes_nothing_and_is_counted_once(path: Path) -> 
 
 
 async def test_whoever_is_in_with_a_key_that_is_gone_is_sent_away(path: Path) -> None:
-    reception = Reception(free_settings(api_keys_file=str(path)), Metrics())
-    sent_away: list[Caller] = []
+    reception = AuthService(free_settings(api_keys_file=str(path)), Metrics())
+    sent_away: list[Principal] = []
     bob = reception.gate.admit(shown("the-key-of-bob"))
 
     async def send_away() -> None:
@@ -97,30 +97,30 @@ async def test_whoever_is_in_with_a_key_that_is_gone_is_sent_away(path: Path) ->
 def test_a_file_that_cannot_be_read_at_the_start_is_an_error(path: Path, text: str | None) -> None:
     path.unlink() if text is None else path.write_text(text)
     with pytest.raises(KeyFileError):
-        Reception(free_settings(api_keys_file=str(path)), Metrics())
+        AuthService(free_settings(api_keys_file=str(path)), Metrics())
 
 
 def test_one_key_under_two_names_is_an_error(path: Path) -> None:
     write(path, entry("bob", SECRET))
     with pytest.raises(KeyFileError, match="two keys are the same"):
-        Reception(free_settings(api_keys=f"alice:{SECRET}", api_keys_file=str(path)), Metrics())
+        AuthService(free_settings(api_keys=f"alice:{SECRET}", api_keys_file=str(path)), Metrics())
 
 
 class OneSecret:
     """A mint that has issued one secret."""
 
-    def __init__(self, value: str, caller: Caller) -> None:
+    def __init__(self, value: str, caller: Principal) -> None:
         self._value = value
         self._caller = caller
 
-    def caller_of(self, value: str) -> Caller | None:
+    def caller_of(self, value: str) -> Principal | None:
         return self._caller if value == self._value else None
 
 
 def test_secret_of_a_further_mint_is_accepted_while_its_key_is_valid() -> None:
     settings = free_settings(api_keys=f"alice:{SECRET}")
-    valid = OneSecret("ek_alice", Caller(Key("alice", digest_of(SECRET)), token="1"))
-    gone = OneSecret("ek_bob", Caller(Key("bob", digest_of("the-key-of-bob")), token="2"))
-    reception = Reception(settings, Metrics(), valid, gone)
+    valid = OneSecret("ek_alice", Principal(ApiKey("alice", digest_of(SECRET)), token="1"))
+    gone = OneSecret("ek_bob", Principal(ApiKey("bob", digest_of("the-key-of-bob")), token="2"))
+    reception = AuthService(settings, Metrics(), valid, gone)
     assert caller(reception, "ek_alice") == "alice"
     assert caller(reception, "ek_bob") is None

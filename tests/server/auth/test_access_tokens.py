@@ -8,22 +8,22 @@ from hypothesis import strategies as st
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.responses import Response
 
+from server.auth.access_tokens import AccessTokens, tokens_router
+from server.auth.api_keys import ANYONE, CALLER, ApiKey, ApiKeys, Principal, digest_of
 from server.exception_handlers import add_exception_handlers
-from server.keys import ANYONE, CALLER, Caller, Key, Keys, digest_of
 from server.metrics import Metrics
 from server.request_id import RequestMiddleware
-from server.tokens import Tokens, tokens_router
-from tests.server.test_keys import Clock
+from tests.server.auth.test_api_keys import Clock
 
 SECRET = "thirty-two characters, or a bit more"
-ALICE = Key("alice", digest_of("the key of alice"))
-KEYS = Keys([ALICE, Key("a.l_i-ce", digest_of("another"))])
+ALICE = ApiKey("alice", digest_of("the key of alice"))
+KEYS = ApiKeys([ALICE, ApiKey("a.l_i-ce", digest_of("another"))])
 
 
 def test_a_token_stands_for_its_key_until_it_expires() -> None:
     clock = Clock()
-    tokens = Tokens(SECRET, KEYS, clock)
-    token = tokens.mint(Caller(ALICE), 60, sessions=2)
+    tokens = AccessTokens(SECRET, KEYS, clock)
+    token = tokens.mint(Principal(ALICE), 60, sessions=2)
     assert token.expires_at == 1_060
     caller = tokens.caller_of(token.value)
     assert caller is not None
@@ -36,42 +36,45 @@ def test_a_token_stands_for_its_key_until_it_expires() -> None:
 
 
 def test_each_token_has_an_id_of_its_own_and_a_name_may_hold_dots() -> None:
-    tokens = Tokens("", KEYS)
+    tokens = AccessTokens("", KEYS)
     named = KEYS.named("a.l_i-ce")
-    callers = [tokens.caller_of(tokens.mint(Caller(named), 60).value) for _ in range(10)]
+    callers = [tokens.caller_of(tokens.mint(Principal(named), 60).value) for _ in range(10)]
     assert {caller.key for caller in callers if caller} == {named}
     assert len({caller.token for caller in callers if caller}) == 10
 
 
 def test_a_token_dies_with_its_key_also_where_another_key_has_its_name() -> None:
-    keys = Keys([ALICE])
-    tokens = Tokens(SECRET, keys)
-    token = tokens.mint(Caller(ALICE), 60)
+    keys = ApiKeys([ALICE])
+    tokens = AccessTokens(SECRET, keys)
+    token = tokens.mint(Principal(ALICE), 60)
     keys.replace([])
     assert tokens.caller_of(token.value) is None
-    keys.replace([Key("alice", digest_of("made anew"))])
+    keys.replace([ApiKey("alice", digest_of("made anew"))])
     assert tokens.caller_of(token.value) is None
     keys.replace([ALICE])
     assert tokens.caller_of(token.value) is not None
 
 
 def test_it_survives_the_process_with_a_secret_and_without_one_it_does_not() -> None:
-    assert Tokens(SECRET, KEYS).caller_of(Tokens(SECRET, KEYS).mint(Caller(ALICE), 60).value) is not None
-    assert Tokens("", KEYS).caller_of(Tokens("", KEYS).mint(Caller(ALICE), 60).value) is None
+    assert (
+        AccessTokens(SECRET, KEYS).caller_of(AccessTokens(SECRET, KEYS).mint(Principal(ALICE), 60).value)
+        is not None
+    )
+    assert AccessTokens("", KEYS).caller_of(AccessTokens("", KEYS).mint(Principal(ALICE), 60).value) is None
 
 
 def test_without_keys_a_token_stands_for_anyone_and_is_none_once_there_are_keys() -> None:
-    token = Tokens(SECRET, None).mint(ANYONE, 60)
-    caller = Tokens(SECRET, None).caller_of(token.value)
+    token = AccessTokens(SECRET, None).mint(ANYONE, 60)
+    caller = AccessTokens(SECRET, None).caller_of(token.value)
     assert caller is not None
     assert caller.key is None
-    assert Tokens(SECRET, KEYS).caller_of(token.value) is None
+    assert AccessTokens(SECRET, KEYS).caller_of(token.value) is None
 
 
 @given(st.integers(min_value=0), st.characters(codec="utf-8"))
 def test_no_change_of_a_token_is_believed(place: int, character: str) -> None:
-    tokens = Tokens(SECRET, KEYS)
-    value = tokens.mint(Caller(ALICE), 60, sessions=1).value
+    tokens = AccessTokens(SECRET, KEYS)
+    value = tokens.mint(Principal(ALICE), 60, sessions=1).value
     place %= len(value)
     changed = value[:place] + character + value[place + 1 :]
     if changed != value and place < len(value) - 1:  # the last character of base64 has bits that say nothing
@@ -80,11 +83,11 @@ def test_no_change_of_a_token_is_believed(place: int, character: str) -> None:
 
 @given(st.text())
 def test_what_is_no_token_is_none(text: str) -> None:
-    assert Tokens(SECRET, KEYS).caller_of(text) is None
-    assert Tokens(SECRET, KEYS).caller_of(f"tk_{text}") is None
+    assert AccessTokens(SECRET, KEYS).caller_of(text) is None
+    assert AccessTokens(SECRET, KEYS).caller_of(f"tk_{text}") is None
 
 
-def asked_by(caller: Caller) -> httpx.AsyncClient:
+def asked_by(caller: Principal) -> httpx.AsyncClient:
     app = FastAPI()
 
     async def let_in(request: Request, call_next: RequestResponseEndpoint) -> Response:
@@ -94,26 +97,26 @@ def asked_by(caller: Caller) -> httpx.AsyncClient:
     app.add_middleware(BaseHTTPMiddleware, dispatch=let_in)
     app.add_middleware(RequestMiddleware, metrics=Metrics())
     add_exception_handlers(app)
-    app.include_router(tokens_router(Tokens(SECRET, KEYS)))
+    app.include_router(tokens_router(AccessTokens(SECRET, KEYS)))
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here")
 
 
 async def test_a_key_gets_a_token_and_need_not_say_anything() -> None:
-    answer = (await asked_by(Caller(ALICE)).post("/v1/tokens")).json()
+    answer = (await asked_by(Principal(ALICE)).post("/v1/tokens")).json()
     assert answer.keys() == {"token", "expires_at"}
     asked = {"expires_in": 7_200, "sessions": 1}
-    answer = (await asked_by(Caller(ALICE)).post("/v1/tokens", json=asked)).json()
-    caller = Tokens(SECRET, KEYS).caller_of(answer["token"])
+    answer = (await asked_by(Principal(ALICE)).post("/v1/tokens", json=asked)).json()
+    caller = AccessTokens(SECRET, KEYS).caller_of(answer["token"])
     assert caller is not None
     assert (caller.name, caller.token_sessions) == ("alice", 1)
 
 
 @pytest.mark.parametrize("asked", [{"expires_in": 9}, {"expires_in": 7_201}, {"sessions": 0}, [], 5])
 async def test_a_bad_request_is_told_so(asked: object) -> None:
-    answer = await asked_by(Caller(ALICE)).post("/v1/tokens", json=asked)
+    answer = await asked_by(Principal(ALICE)).post("/v1/tokens", json=asked)
     assert answer.status_code == 400
 
 
 async def test_a_token_makes_no_token() -> None:
-    answer = await asked_by(Caller(ALICE, token="abc")).post("/v1/tokens")
+    answer = await asked_by(Principal(ALICE, token="abc")).post("/v1/tokens")
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "token_not_enough")

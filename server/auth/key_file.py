@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from server.keys import NAME, Key, check_different
+from server.auth.api_keys import NAME, ApiKey, check_different
 
 Signature = tuple[int | None, ...]  # of a state of the file
 
@@ -15,7 +15,7 @@ class KeyFileError(Exception):
     """The file cannot be read, or holds what is no list of keys."""
 
 
-class Entry(BaseModel):
+class KeyEntry(BaseModel):
     """One key as it is written: a name, the SHA-256 of the key in hex, and what Key has."""
 
     model_config = ConfigDict(extra="forbid")
@@ -26,18 +26,18 @@ class Entry(BaseModel):
     max_sessions: int | None = Field(None, ge=1)
     audio_seconds_per_hour: float | None = Field(None, gt=0)
 
-    def key(self) -> Key:
+    def key(self) -> ApiKey:
         expires_at = None if self.expires_at is None else self.expires_at.timestamp()
         digest = bytes.fromhex(self.sha256)
-        return Key(self.name, digest, expires_at, self.max_sessions, self.audio_seconds_per_hour)
+        return ApiKey(self.name, digest, expires_at, self.max_sessions, self.audio_seconds_per_hour)
 
 
-class Entries(BaseModel):
+class KeyEntries(BaseModel):
     """The whole file."""
 
     model_config = ConfigDict(extra="forbid")
 
-    keys: list[Entry]
+    keys: list[KeyEntry]
 
 
 class KeyFile:
@@ -47,7 +47,7 @@ class KeyFile:
         self.path = path
         self._seen: Signature = ()
 
-    def changed(self) -> list[Key] | None:
+    def changed(self) -> list[ApiKey] | None:
         """The keys, where the file is not the one that was looked at before; else None. Reads from disk.
 
         Raises KeyFileError, once for each state of the file.
@@ -66,10 +66,10 @@ class KeyFile:
         return status.st_mtime_ns, status.st_size, status.st_ino
 
 
-def read(path: Path) -> Entries:
+def read(path: Path) -> KeyEntries:
     """Raises KeyFileError."""
     try:
-        return Entries.model_validate_json(path.read_bytes())
+        return KeyEntries.model_validate_json(path.read_bytes())
     except OSError as error:
         raise KeyFileError(f"{path}: {error.strerror}") from None
     except ValidationError as error:
@@ -77,7 +77,7 @@ def read(path: Path) -> Entries:
         raise KeyFileError(f"{path}: {'.'.join(map(str, fault['loc'])) or 'all'}: {fault['msg']}") from None
 
 
-def keys_of(entries: Entries) -> list[Key]:
+def keys_of(entries: KeyEntries) -> list[ApiKey]:
     """Raises KeyFileError where two are called the same, or are the same."""
     keys = [entry.key() for entry in entries.keys]
     try:
@@ -87,7 +87,7 @@ def keys_of(entries: Entries) -> list[Key]:
     return keys
 
 
-def write(path: Path, entries: Entries) -> None:
+def write(path: Path, entries: KeyEntries) -> None:
     """Replace the file in one step, so that a server never reads half of it."""
     new = path.with_name(f".{path.name}.new")
     new.write_text(entries.model_dump_json(indent=1, exclude_none=True) + "\n", encoding="utf-8")
@@ -96,9 +96,9 @@ def write(path: Path, entries: Entries) -> None:
     os.replace(new, path)
 
 
-def add(path: Path, entry: Entry) -> None:
+def add(path: Path, entry: KeyEntry) -> None:
     """Add a key; make the file if there is none. Raises KeyFileError."""
-    entries = read(path) if path.exists() else Entries(keys=[])
+    entries = read(path) if path.exists() else KeyEntries(keys=[])
     entries.keys.append(entry)
     keys_of(entries)
     write(path, entries)
@@ -110,4 +110,4 @@ def revoke(path: Path, name: str) -> None:
     kept = [entry for entry in entries.keys if entry.name != name]
     if len(kept) == len(entries.keys):
         raise KeyFileError(f"{path}: there is no key {name}")
-    write(path, Entries(keys=kept))
+    write(path, KeyEntries(keys=kept))

@@ -7,8 +7,8 @@ from itertools import pairwise
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qs
 
+from server.auth.api_keys import ANYONE, CALLER, ApiKeys, Principal
 from server.errors import ClientError, invalid_api_key
-from server.keys import ANYONE, CALLER, Caller, Keys
 
 SCHEMES: Final = ("bearer", "token")  # token: Deepgram's
 KEY_HEADERS: Final = (b"api-key", b"x-api-key")  # Azure's, and many others'
@@ -56,45 +56,45 @@ def _in_subprotocols(offered: Sequence[str]) -> Iterator[str]:
                 yield name.removeprefix(prefix)
 
 
-class Mint(Protocol):
+class TokenVerifier(Protocol):
     """What makes short-lived secrets."""
 
-    def caller_of(self, value: str) -> Caller | None:
+    def caller_of(self, value: str) -> Principal | None:
         """Whom one stands for; None for one that is not, or no longer, valid."""
         ...
 
 
-SendAway = Callable[[], Awaitable[None]]
+CloseCallback = Callable[[], Awaitable[None]]
 
 
-class Gate:
+class Authenticator:
     """Lets in who shows a key, or a secret of one of the mints, and knows who is in.
 
     keys: None where none are asked for
     """
 
-    def __init__(self, keys: Keys | None = None, *mints: Mint) -> None:
+    def __init__(self, keys: ApiKeys | None = None, *mints: TokenVerifier) -> None:
         self._keys = keys
         self._mints = mints
-        self._inside: dict[SendAway, Caller] = {}
+        self._inside: dict[CloseCallback, Principal] = {}
 
-    def admit(self, scope: MutableMapping[str, Any]) -> Caller:
+    def admit(self, scope: MutableMapping[str, Any]) -> Principal:
         """Who asks, written into the scope for `caller_of`. Raises ClientError."""
         caller = self._caller(credential_of(scope)) if self._keys is not None else ANYONE
         scope[CALLER] = caller
         return caller
 
-    def owner(self, name: str | None) -> Caller:
+    def owner(self, name: str | None) -> Principal:
         """Whom a session belongs to that was begun under this name: nobody, if the key is gone."""
         key = self._keys.named(name) if self._keys is not None and name is not None else None
-        return Caller(key)
+        return Principal(key)
 
-    def still_admits(self, caller: Caller) -> bool:
+    def still_admits(self, caller: Principal) -> bool:
         """Whether its key is still valid. A token is looked at when it comes in, and then no more."""
         return self._keys is None or (caller.key is not None and self._keys.knows(caller.key))
 
     @contextmanager
-    def stay(self, caller: Caller, send_away: SendAway) -> Iterator[None]:
+    def stay(self, caller: Principal, send_away: CloseCallback) -> Iterator[None]:
         """Somebody is in, for as long as it lasts."""
         self._inside[send_away] = caller
         try:
@@ -102,14 +102,14 @@ class Gate:
         finally:
             self._inside.pop(send_away, None)
 
-    def unwelcome(self) -> list[SendAway]:
+    def unwelcome(self) -> list[CloseCallback]:
         """How to send away those who are in and whose key is valid no more. Each is told of once."""
         gone = [away for away, caller in self._inside.items() if not self.still_admits(caller)]
         for send_away in gone:
             del self._inside[send_away]
         return gone
 
-    def _caller(self, shown: Credential | None) -> Caller:
+    def _caller(self, shown: Credential | None) -> Principal:
         assert self._keys is not None
         if shown is None:
             raise invalid_api_key("An API key is needed here: as `Authorization: Bearer KEY`, for one.")
@@ -122,7 +122,7 @@ class Gate:
         key = self._keys.find(shown.secret)
         if key is None:
             raise invalid_api_key("Incorrect API key provided: it is unknown, revoked or has expired.")
-        return Caller(key)
+        return Principal(key)
 
 
 def _not_in_url() -> ClientError:

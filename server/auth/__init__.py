@@ -1,0 +1,1 @@
+"""Authentication: API keys, short-lived tokens, and the middleware that checks them."""

@@ -18,9 +18,12 @@ from engine.health import Health
 from engine.memory_budget import MIB
 from engine.model_pool import ModelStatus
 from server import logs
-from server.accounts import Accounts
-from server.addresses import Addresses
-from server.admission import Admission
+from server.admission.controller import AdmissionController
+from server.admission.ip_rate_limit import IpRateLimit
+from server.admission.load_monitor import LoadMonitor
+from server.admission.load_shedding import LoadShedder
+from server.admission.policy import AdmissionPolicy
+from server.admission.quotas import Quotas
 from server.auth.access_tokens import tokens_router
 from server.auth.authenticator import Authenticator
 from server.auth.middleware import OPEN, ApiKeyMiddleware
@@ -31,10 +34,8 @@ from server.drain import drained_on_signal
 from server.entrance import Entrance
 from server.exception_handlers import add_exception_handlers
 from server.gauges import add_gauges
-from server.limits import Limits
 from server.metrics import Metrics
 from server.origins import Origins
-from server.overload import Overload
 from server.page import PAGE_PATHS, Page
 from server.protocols.deepgram.file_endpoint import REQUEST_HEADER, DeepgramFileEndpoint, refused_key
 from server.protocols.deepgram.live_endpoint import DeepgramLiveEndpoint
@@ -48,7 +49,6 @@ from server.reload import reloaded_on_signal
 from server.request_id import HEADER, RequestMiddleware
 from server.settings import Settings
 from server.small_body import SmallBody
-from server.steward import Steward
 from server.trim import trim_now_and_then
 
 if TYPE_CHECKING:
@@ -68,15 +68,15 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     metrics = Metrics()
     secrets = ClientSecrets()
     reception = AuthService(settings, metrics, secrets)
-    overload = Overload(settings.max_lag_seconds)
+    overload = LoadShedder(settings.max_lag_seconds)
     tracer = _tracer(settings)
     stop = on_failure or partial(signal.raise_signal, signal.SIGTERM)
     engine = _engine(settings, stop, metrics, overload, tracer)
-    steward = Steward(overload, engine.recognizers, lambda: admission.pumps)
-    addresses = Addresses(settings.connects_per_second, settings.connects_burst)
-    limits = Limits(overload, addresses, Accounts(), steward.look)
-    admission = Admission(settings.max_sessions, limits=limits)
-    files = Admission(settings.max_files, "files", limits)
+    steward = LoadMonitor(overload, engine.recognizers, lambda: admission.pumps)
+    addresses = IpRateLimit(settings.connects_per_second, settings.connects_burst)
+    limits = AdmissionPolicy(overload, addresses, Quotas(), steward.look)
+    admission = AdmissionController(settings.max_sessions, limits=limits)
+    files = AdmissionController(settings.max_files, "files", limits)
     add_gauges(metrics, engine, admission, files)
     journals = JournalLifespan(settings, engine.health)
 
@@ -129,7 +129,7 @@ def _engine(
     settings: Settings,
     on_failure: Callable[[], None],
     metrics: Metrics,
-    overload: Overload,
+    overload: LoadShedder,
     tracer: "Tracer | None",
 ) -> Engine:
     def batch_took(batch: Sequence[BatchedItem], seconds: float) -> None:
@@ -173,7 +173,7 @@ def _add_realtime(
     app: FastAPI,
     settings: Settings,
     engine: Engine,
-    admission: Admission,
+    admission: AdmissionController,
     metrics: Metrics,
     secrets: ClientSecrets,
     gate: Authenticator,
@@ -189,7 +189,7 @@ def _add_realtime(
 
 
 def _add_probes(
-    app: FastAPI, engine: Engine, admission: Admission, metrics: Metrics, journals: JournalLifespan
+    app: FastAPI, engine: Engine, admission: AdmissionController, metrics: Metrics, journals: JournalLifespan
 ) -> None:
     def is_ready() -> bool:
         return engine.ready and engine.health.ok and journals.recovered and not admission.draining

@@ -1,11 +1,13 @@
 """Gauges: what Prometheus reads of the engine and of admission at the moment it asks."""
 
 from engine.engine import Engine
-from server.admission import Admission
+from server.admission.controller import AdmissionController
 from server.metrics import Metrics
 
 
-def add_gauges(metrics: Metrics, engine: Engine, sessions: Admission, files: Admission) -> None:
+def add_gauges(
+    metrics: Metrics, engine: Engine, sessions: AdmissionController, files: AdmissionController
+) -> None:
     """Add the gauges of one server to its metrics."""
     recognizers, overload = engine.recognizers, sessions.limits.overload
     add = metrics.gauge

@@ -12,7 +12,7 @@ import orjson
 from journal.recorder import NullRecorder
 from journal.records import REPLY, AudioRecord, CommandRecord, EndRecord, kind_of
 from journal.replay import ReplayedSession
-from server.accounts import Meter
+from server.admission.quotas import UsageMeter
 from server.chronicle import Chronicle
 from server.connection.message_log import MessageLog
 from server.connection.protocol import Message, ResumeSupport, WireProtocol
@@ -60,12 +60,12 @@ class ClientSession:
         resume_seconds: float = 0.0,
         journal_bytes: int = 0,
         owner: str | None = None,
-        meter: Meter | None = None,
+        meter: UsageMeter | None = None,
         observer: Observer | None = None,
     ) -> None:
         self.id = name
         self.owner = owner  # the name of the key that began it
-        self._meter = meter or Meter()
+        self._meter = meter or UsageMeter()
         self._pump = pump
         self._dialect = dialect
         self._chronicle = Chronicle(metrics)

@@ -16,8 +16,8 @@ from starlette.websockets import WebSocket
 from asr.recognizer import ModelInfo
 from engine.engine import Engine
 from engine.model_pool import ModelUnavailableNow
-from server.accounts import Meter
-from server.admission import Admission
+from server.admission.controller import AdmissionController
+from server.admission.quotas import UsageMeter
 from server.auth.api_keys import Principal, caller_of
 from server.auth.authenticator import Authenticator
 from server.connection.client_session import ClientSession
@@ -104,7 +104,7 @@ class WebSocketEndpoint(ABC):
         self,
         settings: Settings,
         engine: Engine,
-        admission: Admission,
+        admission: AdmissionController,
         metrics: Metrics,
         load_seconds: float = LOAD_SECONDS,
         *,
@@ -223,7 +223,7 @@ class WebSocketEndpoint(ABC):
         pump: StreamDriver,
         dialect: WireProtocol,
         owner: str | None,
-        meter: Meter | None = None,
+        meter: UsageMeter | None = None,
         resume_seconds: float | None = None,
     ) -> ClientSession:
         """resume_seconds: for which it waits for its client; None is as the settings say"""

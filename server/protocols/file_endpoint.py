@@ -13,8 +13,8 @@ from asr.recognizer import ModelInfo
 from engine.engine import Engine
 from engine.file_transcriber import FileTranscriber
 from engine.model_pool import ModelUnavailableNow
-from server.accounts import Meter
-from server.admission import Admission
+from server.admission.controller import AdmissionController
+from server.admission.quotas import UsageMeter
 from server.errors import ClientError, in_openai_words, model_unavailable, models_not_ready, restarting
 from server.exception_handlers import http_error_of
 from server.fetch import fetched
@@ -41,7 +41,7 @@ class FileEndpoint(ABC):
         self,
         settings: Settings,
         engine: Engine,
-        files: Admission,
+        files: AdmissionController,
         metrics: Metrics,
         load_seconds: float = LOAD_SECONDS,
     ) -> None:
@@ -55,7 +55,7 @@ class FileEndpoint(ABC):
     def router(self) -> APIRouter:
         """Return the routes of the protocol."""
 
-    def _admit(self, stack: AsyncExitStack, request: Request) -> Meter:
+    def _admit(self, stack: AsyncExitStack, request: Request) -> UsageMeter:
         """Count the request against all limits until the stack is left; return the meter of its key.
 
         Raises HttpError while models load, while the server stops, and where a limit is reached.
@@ -100,7 +100,7 @@ class FileEndpoint(ABC):
             error = model_unavailable(f"The model {name} cannot be used now: /ready says why.")
         raise http_error_of(error)
 
-    def _transcriber(self, file: IO[bytes], meter: Meter) -> FileTranscriber:
+    def _transcriber(self, file: IO[bytes], meter: UsageMeter) -> FileTranscriber:
         """Return the transcriber of one file, whose audio is counted by `meter`."""
         return FileTranscriber(
             file,

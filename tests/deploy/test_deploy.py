@@ -11,7 +11,7 @@ import yaml  # type: ignore[import-untyped]
 from prometheus_client.parser import text_string_to_metric_families
 
 from engine.engine import Engine
-from server.admission import Admission
+from server.admission.controller import AdmissionController
 from server.gauges import add_gauges
 from server.metrics import Metrics
 from server.settings import Settings
@@ -27,7 +27,12 @@ RULES: Final[list[dict[str, Any]]] = [rule for group in ALERTS["groups"] for rul
 def series() -> dict[str, frozenset[str]]:
     """The families of /metrics, and the names by which Prometheus knows each."""
     metrics = Metrics()
-    add_gauges(metrics, Engine(Settings.model_construct().engine_options()), Admission(1), Admission(1))
+    add_gauges(
+        metrics,
+        Engine(Settings.model_construct().engine_options()),
+        AdmissionController(1),
+        AdmissionController(1),
+    )
     told = text_string_to_metric_families(metrics.text().decode())
     endings = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
     return {

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from asr.recognizer import ModelInfo
 from audio.clip import Samples
 from engine.engine import Engine, EngineState
-from server.admission import Admission
+from server.admission.controller import AdmissionController
 from server.exception_handlers import add_exception_handlers
 from server.metrics import Metrics
 from server.protocols.openai_audio.endpoint import OpenAIAudioEndpoint
@@ -45,7 +45,7 @@ class LittleEngine(Engine):
 
 
 def rest_app(
-    engine: Engine, files: Admission, settings: Settings | None = None, load_seconds: float = 60.0
+    engine: Engine, files: AdmissionController, settings: Settings | None = None, load_seconds: float = 60.0
 ) -> FastAPI:
     app, metrics = FastAPI(), Metrics()
     app.add_middleware(RequestMiddleware, metrics=metrics)

@@ -5,7 +5,7 @@ import asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
 from engine.engine import Engine
-from server.admission import Admission
+from server.admission.controller import AdmissionController
 from server.gauges import add_gauges
 from server.metrics import MOST_KEYS, Metrics
 from server.settings import Settings
@@ -22,8 +22,8 @@ def values(text: str) -> dict[str, float]:
 
 
 async def test_numbers_are_there_before_the_models_are() -> None:
-    metrics, admission = Metrics(), Admission(1)
-    add_gauges(metrics, Engine(Settings(_env_file=None).engine_options()), admission, Admission(1))
+    metrics, admission = Metrics(), AdmissionController(1)
+    add_gauges(metrics, Engine(Settings(_env_file=None).engine_options()), admission, AdmissionController(1))
     with admission.admit(print):
         read = values(metrics.text().decode())
     assert read["stt_ready"] == 0

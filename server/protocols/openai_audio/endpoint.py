@@ -9,7 +9,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request, Response
 
 from engine.file_transcriber import FileTranscriber
-from server.accounts import Meter
+from server.admission.quotas import UsageMeter
 from server.disconnect import cancel_on_disconnect
 from server.http_error import HttpError, invalid
 from server.logs import session_id
@@ -62,7 +62,7 @@ class OpenAIAudioEndpoint(FileEndpoint):
         raise AssertionError("unreachable")  # no context here swallows an exception
 
     async def _work(
-        self, stack: AsyncExitStack, asked: TranscriptionRequest, upload: Upload, meter: Meter
+        self, stack: AsyncExitStack, asked: TranscriptionRequest, upload: Upload, meter: UsageMeter
     ) -> Response:
         file = upload.file or await self._download(stack, asked.url)
         work = self._transcriber(file, meter)

@@ -9,7 +9,7 @@ from starlette.websockets import WebSocket
 
 from asr.recognizer import ModelInfo
 from engine.engine import Engine
-from server.admission import Admission
+from server.admission.controller import AdmissionController
 from server.auth.authenticator import Authenticator, credential_of
 from server.connection.endpoint import SessionRequest, WebSocketEndpoint
 from server.connection.protocol import Message
@@ -100,7 +100,7 @@ class RealtimeEndpoint(WebSocketEndpoint):
         self,
         settings: Settings,
         engine: Engine,
-        admission: Admission,
+        admission: AdmissionController,
         metrics: Metrics,
         secrets: ClientSecrets,
         plain: RealtimeConfig,

@@ -20,7 +20,7 @@ from engine.health import Health
 from journal.replay import ReplayedSession
 from journal.session_journal import SessionJournal
 from journal.store import JournalInUse, JournalStore
-from server.admission import Admission
+from server.admission.controller import AdmissionController
 from server.auth.authenticator import Authenticator
 from server.connection.journal_lifespan import JournalLifespan
 from server.metrics import Metrics
@@ -412,7 +412,7 @@ async def test_sessions_are_recovered_once_models_are_ready(tmp_path: Path) -> N
 async def test_door_asks_clients_to_retry_until_sessions_are_recovered(tmp_path: Path) -> None:
     settings, line = free_settings(journal_dir=str(tmp_path)), Line()
     journals = JournalLifespan(settings, Health())
-    engine, admission = Engine(settings.engine_options()), Admission(1)
+    engine, admission = Engine(settings.engine_options()), AdmissionController(1)
     door = NativeEndpoint(settings, engine, admission, Metrics(), gate=Authenticator(), journals=journals)
     await door.serve(line.asking("resume=token&ack=0"))
     assert line.heard[0]["error"]["code"] == "models_not_ready"

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from fastapi import APIRouter, FastAPI, Request
 
-from server.admission import Admission
+from server.admission.controller import AdmissionController
 from server.exception_handlers import add_exception_handlers
 from server.metrics import Metrics
 from server.protocols.file_endpoint import FileEndpoint
@@ -51,7 +51,7 @@ class NamingEndpoint(FileEndpoint):
 
 
 class Rig:
-    def __init__(self, engine: LittleEngine, files: Admission, **limits: Any) -> None:
+    def __init__(self, engine: LittleEngine, files: AdmissionController, **limits: Any) -> None:
         self.engine = engine
         self.files = files
         self.endpoint = NamingEndpoint(free_settings(fetch_urls=False), engine, files, Metrics(), **limits)
@@ -71,7 +71,7 @@ class Rig:
 @asynccontextmanager
 async def rig(places: int = 1, **limits: Any) -> AsyncIterator[Rig]:
     async with models(Recognizer()) as shared:
-        yield Rig(LittleEngine(shared), Admission(places, "files"), **limits)
+        yield Rig(LittleEngine(shared), AdmissionController(places, "files"), **limits)
 
 
 async def test_request_borrows_the_model_and_gives_its_place_back() -> None:

@@ -21,7 +21,7 @@ from asr.recognizer import ModelInfo
 from engine.engine import Engine, EngineState
 from journal.recorder import NullRecorder
 from journal.records import AudioRecord, CommandRecord, EndRecord
-from server.admission import Admission
+from server.admission.controller import AdmissionController
 from server.auth.authenticator import Authenticator
 from server.errors import ClientError
 from server.metrics import Metrics
@@ -552,14 +552,14 @@ class SlowEngine(Engine):
             yield models, ModelInfo("slow", "slow", "free", "cpu", "none")
 
 
-def slow_door(engine: Engine, admission: Admission, seconds: float = 60.0) -> NativeEndpoint:
+def slow_door(engine: Engine, admission: AdmissionController, seconds: float = 60.0) -> NativeEndpoint:
     return NativeEndpoint(free_settings(), engine, admission, Metrics(), seconds, gate=Authenticator())
 
 
 async def test_what_is_said_while_the_model_loads_is_heard_afterwards() -> None:
     engine, line = SlowEngine(), Line()
     serving = asyncio.create_task(
-        slow_door(engine, Admission(1)).serve(line.asking("events=session.created"))
+        slow_door(engine, AdmissionController(1)).serve(line.asking("events=session.created"))
     )
     line.says(json.dumps({"type": "marker", "id": "early"}))
     line.says(json.dumps({"type": "end_of_stream"}))
@@ -571,7 +571,7 @@ async def test_what_is_said_while_the_model_loads_is_heard_afterwards() -> None:
 
 
 async def test_a_client_does_not_wait_for_ever_for_a_model() -> None:
-    line, admission = Line(), Admission(1)
+    line, admission = Line(), AdmissionController(1)
     await slow_door(SlowEngine(), admission, seconds=0.001).serve(line.asking())
     assert line.heard[0]["error"]["code"] == "models_not_ready"
     assert line.close == (1013, "models_not_ready")
@@ -579,7 +579,7 @@ async def test_a_client_does_not_wait_for_ever_for_a_model() -> None:
 
 
 async def test_whoever_waits_for_a_model_counts_as_a_stream() -> None:
-    engine, admission = SlowEngine(), Admission(1)
+    engine, admission = SlowEngine(), AdmissionController(1)
     door, first, second = slow_door(engine, admission), Line(), Line()
     waiting = asyncio.create_task(door.serve(first.asking()))
     while not len(admission):
@@ -593,7 +593,7 @@ async def test_whoever_waits_for_a_model_counts_as_a_stream() -> None:
 
 
 async def test_a_server_that_stops_does_not_let_anybody_wait_for_a_model() -> None:
-    line, admission = Line(), Admission(1)
+    line, admission = Line(), AdmissionController(1)
     waiting = asyncio.create_task(slow_door(SlowEngine(), admission).serve(line.asking()))
     while not len(admission):
         await asyncio.sleep(0)
@@ -666,7 +666,7 @@ def test_what_another_kind_of_server_saved_is_refused() -> None:
 
 async def test_who_comes_back_to_a_server_that_stops_is_sent_to_the_next_one() -> None:
     """Its session may be kept already, and found here no more."""
-    line, admission = Line(), Admission(1)
+    line, admission = Line(), AdmissionController(1)
     await admission.drain(0.0)
     await slow_door(SlowEngine(), admission).serve(line.asking("resume=token&ack=0"))
     assert line.close == (1012, "server_restarting")

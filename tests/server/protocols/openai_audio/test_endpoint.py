@@ -18,7 +18,7 @@ import pytest
 from fastapi import FastAPI
 
 from asr.recognizer import Hypothesis, RecognitionRequest
-from server.admission import Admission
+from server.admission.controller import AdmissionController
 from server.upload import IN_MEMORY
 from tests.server.calling import NAME, Call, LittleEngine, asking, events_of, rest_app, wav
 from tests.server.running import ROOT, Server, free_settings, serve, until
@@ -282,7 +282,7 @@ def read_all(client: socket.socket) -> bytes:
 class Rig:
     app: FastAPI
     engine: LittleEngine
-    files: Admission
+    files: AdmissionController
     recognizer: Recognizer
 
     def call(self, path: str = "transcriptions", file: bytes = TALK, **fields: Any) -> Call:
@@ -319,7 +319,7 @@ async def rig(
     recognizer = recognizer or Recognizer()
     detector = engine.pop("detector", None)
     async with models(recognizer, detector) as shared:
-        little, files = LittleEngine(shared, **engine), Admission(places, "files")
+        little, files = LittleEngine(shared, **engine), AdmissionController(places, "files")
         yield Rig(rest_app(little, files, load_seconds=load_seconds), little, files, recognizer)
 
 

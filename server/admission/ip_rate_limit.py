@@ -10,7 +10,7 @@ MOST: Final = 10_000  # addresses that are remembered
 PREFIX: Final = 64  # bits of IPv6 that one customer has, at the least (RFC 6177)
 
 
-class Addresses:
+class IpRateLimit:
     """Each may come `burst` times at once, and from then on `per_second` times: a token bucket, kept as the
     time at which it is full again (the generic cell rate algorithm, ITU-T I.371).
 

@@ -8,7 +8,7 @@ from streaming.degradation import NO_DEGRADATION, Degradation
 from streaming.utterance import TaskKind
 
 
-class Step(IntEnum):
+class ShedLevel(IntEnum):
     """Each does what those before it do, and more. Finals are given up at none."""
 
     CALM = 0
@@ -18,7 +18,12 @@ class Step(IntEnum):
     FULL = 4  # no new streams
 
 
-SHARES: Final = {Step.SPREAD: 0.1, Step.NO_PARTIALS: 0.2, Step.NO_EAGER: 0.4, Step.FULL: 1.0}  # of the most
+SHARES: Final = {
+    ShedLevel.SPREAD: 0.1,
+    ShedLevel.NO_PARTIALS: 0.2,
+    ShedLevel.NO_EAGER: 0.4,
+    ShedLevel.FULL: 1.0,
+}  # of the most
 LEAVE: Final = 0.5  # of the lag at which a step begins: there it ends
 AHEAD: Final = 10.0  # seconds in which what a stream asks for that is let in now has to be done
 # Of the first step's lag: what is expected counts once so much is there, until hardly any is. Demand alone
@@ -27,21 +32,21 @@ LEAST: Final = 0.25
 HARDLY: Final = 0.05
 SPREAD: Final = 4
 RELIEFS: Final = {
-    Step.CALM: NO_DEGRADATION,
-    Step.SPREAD: Degradation(SPREAD),
-    Step.NO_PARTIALS: Degradation(SPREAD, frozenset({TaskKind.PARTIAL})),
-    Step.NO_EAGER: Degradation(SPREAD, frozenset({TaskKind.PARTIAL, TaskKind.EAGER})),
-    Step.FULL: Degradation(SPREAD, frozenset({TaskKind.PARTIAL, TaskKind.EAGER})),
+    ShedLevel.CALM: NO_DEGRADATION,
+    ShedLevel.SPREAD: Degradation(SPREAD),
+    ShedLevel.NO_PARTIALS: Degradation(SPREAD, frozenset({TaskKind.PARTIAL})),
+    ShedLevel.NO_EAGER: Degradation(SPREAD, frozenset({TaskKind.PARTIAL, TaskKind.EAGER})),
+    ShedLevel.FULL: Degradation(SPREAD, frozenset({TaskKind.PARTIAL, TaskKind.EAGER})),
 }
 
 
-class Overload:
+class LoadShedder:
     """max_lag: seconds that finals may wait before no new stream is let in. Where more are open than the
     recognizers can follow, the lag shows that too late: so one that is to be expected counts, too.
     """
 
     def __init__(self, max_lag: float) -> None:
-        self.step = Step.CALM
+        self.step = ShedLevel.CALM
         self.crowded = False  # with those that are open the lag would grow
         self.lag = 0.0
         self.demand = 0.0
@@ -50,11 +55,11 @@ class Overload:
     def update(self, lag: float, demand: float = 0.0) -> None:
         """lag: seconds that finals wait now; demand: the part of the recognizers' time that is needed"""
         self.lag, self.demand = lag, demand
-        while self.step < Step.FULL and lag >= self._begins(Step(self.step + 1)):
-            self.step = Step(self.step + 1)
-        while self.step > Step.CALM and lag < LEAVE * self._begins(self.step):
-            self.step = Step(self.step - 1)
-        bound = self._begins(Step.SPREAD)
+        while self.step < ShedLevel.FULL and lag >= self._begins(ShedLevel(self.step + 1)):
+            self.step = ShedLevel(self.step + 1)
+        while self.step > ShedLevel.CALM and lag < LEAVE * self._begins(self.step):
+            self.step = ShedLevel(self.step - 1)
+        bound = self._begins(ShedLevel.SPREAD)
         if self.expected >= bound and lag >= LEAST * bound:
             self.crowded = True
         elif self.expected < LEAVE * bound or lag < HARDLY * bound:
@@ -75,13 +80,13 @@ class Overload:
 
         turnover: seconds from one that ends to the next, of late
         """
-        if self.step < Step.FULL and not self.crowded:
+        if self.step < ShedLevel.FULL and not self.crowded:
             return None
-        enough = LEAVE * self._begins(Step.SPREAD) + max(0.0, 1 - self.demand) * AHEAD
-        if self.step is Step.FULL:
-            enough = min(enough, LEAVE * self._begins(Step.FULL))
+        enough = LEAVE * self._begins(ShedLevel.SPREAD) + max(0.0, 1 - self.demand) * AHEAD
+        if self.step is ShedLevel.FULL:
+            enough = min(enough, LEAVE * self._begins(ShedLevel.FULL))
         wait = max(self.lag - enough, turnover if self.demand >= 1 else 0.0)
         return overloaded(f"Recognition is {self.lag:.1f} s behind.", retry_after=wait)
 
-    def _begins(self, step: Step) -> float:
+    def _begins(self, step: ShedLevel) -> float:
         return SHARES[step] * self._max_lag

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.addresses import Addresses, customer
+from server.admission.ip_rate_limit import IpRateLimit, customer
 
 
 class Clock:
@@ -17,7 +17,7 @@ class Clock:
 
 def test_an_address_may_come_in_a_burst_and_then_at_the_rate() -> None:
     clock = Clock()
-    addresses = Addresses(2.0, burst=3, clock=clock)
+    addresses = IpRateLimit(2.0, burst=3, clock=clock)
     assert [addresses.wait("192.0.2.1") for _ in range(3)] == [0, 0, 0]
     assert addresses.wait("192.0.2.1") == pytest.approx(0.5)
     clock.now += 0.5
@@ -27,7 +27,7 @@ def test_an_address_may_come_in_a_burst_and_then_at_the_rate() -> None:
 
 def test_an_attempt_that_is_refused_costs_nothing() -> None:
     clock = Clock()
-    addresses = Addresses(1.0, burst=1, clock=clock)
+    addresses = IpRateLimit(1.0, burst=1, clock=clock)
     addresses.wait("192.0.2.1")
     clock.now += 0.5
     for _ in range(10):
@@ -35,13 +35,13 @@ def test_an_attempt_that_is_refused_costs_nothing() -> None:
 
 
 def test_each_address_counts_by_itself() -> None:
-    addresses = Addresses(1.0, burst=1, clock=Clock())
+    addresses = IpRateLimit(1.0, burst=1, clock=Clock())
     assert [addresses.wait(f"192.0.2.{n}") for n in range(4)] == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", None])
 def test_this_machine_may_come_as_often_as_it_likes(host: str | None) -> None:
-    addresses = Addresses(1.0, burst=1, clock=Clock())
+    addresses = IpRateLimit(1.0, burst=1, clock=Clock())
     assert [addresses.wait(host) for _ in range(4)] == [0, 0, 0, 0]
     assert len(addresses) == 0
 
@@ -61,7 +61,7 @@ def test_a_customer_is_an_address_or_a_network_of_them(one: str, other: str, sam
 
 
 def test_of_more_addresses_than_it_holds_the_one_that_came_longest_ago_is_forgotten() -> None:
-    addresses = Addresses(1.0, burst=1, most=2, clock=Clock())
+    addresses = IpRateLimit(1.0, burst=1, most=2, clock=Clock())
     for host in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
         assert addresses.wait(host) == 0
     assert len(addresses) == 2
@@ -78,7 +78,7 @@ def test_within_no_span_of_time_more_come_than_the_burst_and_the_rate(
     rate: float, burst: int, attempts: list[tuple[float, str]]
 ) -> None:
     clock = Clock()
-    addresses = Addresses(rate, burst, clock=clock)
+    addresses = IpRateLimit(rate, burst, clock=clock)
     came: dict[str, list[float]] = {}
     for pause, host in attempts:
         clock.now += pause
@@ -94,7 +94,7 @@ def test_within_no_span_of_time_more_come_than_the_burst_and_the_rate(
 @given(st.floats(0.1, 100), st.integers(1, 20), st.lists(st.floats(0, 0.1), min_size=1, max_size=60))
 def test_who_waits_as_long_as_it_is_told_may_come(rate: float, burst: int, pauses: list[float]) -> None:
     clock = Clock()
-    addresses = Addresses(rate, burst, clock=clock)
+    addresses = IpRateLimit(rate, burst, clock=clock)
     for pause in pauses:
         clock.now += pause
         wait = addresses.wait("192.0.2.1")

@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from server.admission import Admission
+from server.admission.controller import AdmissionController
+from server.admission.retry_after import UNKNOWN
 from server.auth.api_keys import CALLER, ApiKey, Principal
 from server.errors import ClientError
-from server.turnover import UNKNOWN
 from streaming.driver import StreamDriver
 from streaming.options import SessionOptions
 from tests.server.little import silent_models
@@ -29,24 +29,24 @@ class Stream:
         if not self._deaf:
             self._asked.set()
 
-    async def live(self, admission: Admission) -> None:
+    async def live(self, admission: AdmissionController) -> None:
         with admission.admit(self.stop):
             await self._asked.wait()
 
 
 @pytest.fixture
-def admission() -> Admission:
-    return Admission(2)
+def admission() -> AdmissionController:
+    return AdmissionController(2)
 
 
-async def begin(admission: Admission, *streams: Stream) -> list[asyncio.Task[None]]:
+async def begin(admission: AdmissionController, *streams: Stream) -> list[asyncio.Task[None]]:
     tasks = [asyncio.create_task(stream.live(admission)) for stream in streams]
     while len(admission) < len(streams):
         await asyncio.sleep(0)
     return tasks
 
 
-async def test_no_more_are_admitted_than_there_is_room_for(admission: Admission) -> None:
+async def test_no_more_are_admitted_than_there_is_room_for(admission: AdmissionController) -> None:
     one, two = await begin(admission, Stream(), Stream())
     with pytest.raises(ClientError, match="2 sessions are open") as refused, admission.admit(print):
         pass
@@ -60,14 +60,14 @@ async def test_no_more_are_admitted_than_there_is_room_for(admission: Admission)
 
 @pytest.mark.parametrize("error", [ValueError, asyncio.CancelledError, KeyboardInterrupt])
 async def test_a_stream_that_fails_makes_room_all_the_same(
-    admission: Admission, error: type[BaseException]
+    admission: AdmissionController, error: type[BaseException]
 ) -> None:
     with pytest.raises(error), admission.admit(print):
         raise error
     assert len(admission) == 0
 
 
-async def test_draining_stops_every_stream_once_and_waits_for_them(admission: Admission) -> None:
+async def test_draining_stops_every_stream_once_and_waits_for_them(admission: AdmissionController) -> None:
     streams = Stream(), Stream()
     tasks = await begin(admission, *streams)
     await admission.drain(NEVER)
@@ -75,7 +75,7 @@ async def test_draining_stops_every_stream_once_and_waits_for_them(admission: Ad
     await asyncio.gather(*tasks)
 
 
-async def test_nobody_is_admitted_while_it_drains(admission: Admission) -> None:
+async def test_nobody_is_admitted_while_it_drains(admission: AdmissionController) -> None:
     (task,) = await begin(admission, Stream(deaf=True))
     draining = asyncio.create_task(admission.drain(NEVER))
     while not admission.draining:
@@ -87,7 +87,7 @@ async def test_nobody_is_admitted_while_it_drains(admission: Admission) -> None:
     await draining
 
 
-async def test_a_stream_that_does_not_end_in_time_is_cancelled(admission: Admission) -> None:
+async def test_a_stream_that_does_not_end_in_time_is_cancelled(admission: AdmissionController) -> None:
     deaf, good = await begin(admission, Stream(deaf=True), Stream())
     await admission.drain(0.01)
     await asyncio.wait([deaf, good])
@@ -95,7 +95,7 @@ async def test_a_stream_that_does_not_end_in_time_is_cancelled(admission: Admiss
     assert good.exception() is None
 
 
-async def test_a_drain_that_is_cancelled_waits_for_nobody(admission: Admission) -> None:
+async def test_a_drain_that_is_cancelled_waits_for_nobody(admission: AdmissionController) -> None:
     (deaf,) = await begin(admission, Stream(deaf=True))
     draining = asyncio.create_task(admission.drain(NEVER))
     while not admission.draining:
@@ -107,13 +107,15 @@ async def test_a_drain_that_is_cancelled_waits_for_nobody(admission: Admission) 
     assert deaf.cancelled()
 
 
-async def test_an_empty_server_drains_at_once_and_may_drain_again(admission: Admission) -> None:
+async def test_an_empty_server_drains_at_once_and_may_drain_again(admission: AdmissionController) -> None:
     await admission.drain(NEVER)
     await admission.drain(0)
     assert admission.draining
 
 
-async def test_a_stream_that_ends_while_others_are_stopped_is_no_trouble(admission: Admission) -> None:
+async def test_a_stream_that_ends_while_others_are_stopped_is_no_trouble(
+    admission: AdmissionController,
+) -> None:
     stops: list[Callable[[], None]] = []
     second = Stream()
 
@@ -127,30 +129,30 @@ async def test_a_stream_that_ends_while_others_are_stopped_is_no_trouble(admissi
 
 
 def test_what_is_bounded_is_called_by_its_name() -> None:
-    refusal = Admission(0, "files").refusal()
+    refusal = AdmissionController(0, "files").refusal()
     assert refusal is not None
     assert "0 files are open" in refusal.message
 
 
 def test_who_is_refused_hears_when_a_place_is_likely() -> None:
-    refusal = Admission(0).refusal()
+    refusal = AdmissionController(0).refusal()
     assert refusal is not None
     assert refusal.retry_after == UNKNOWN
 
 
 async def test_a_check_asks_for_limits_and_for_a_place_but_who_comes_back_has_one() -> None:
-    full = Admission(0)
+    full = AdmissionController(0)
     scope = {"client": ("192.0.2.1", 4711)}
     with pytest.raises(ClientError, match="0 sessions are open"):
         full.check(scope)
     full.check(scope, comes_back=True)
     key = Principal(ApiKey("ann", b"", max_sessions=0))
     with pytest.raises(ClientError) as refused:
-        Admission(1).check(scope | {CALLER: key})
+        AdmissionController(1).check(scope | {CALLER: key})
     assert refused.value.code == "session_limit_reached"
 
 
-async def test_the_pumps_are_those_of_the_streams_that_live(admission: Admission) -> None:
+async def test_the_pumps_are_those_of_the_streams_that_live(admission: AdmissionController) -> None:
     pump = StreamDriver(silent_models(), SessionOptions())
     with admission.admit(print, pump), admission.admit(Stream().stop):
         assert admission.pumps == [pump]

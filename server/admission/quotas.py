@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import Final
 
 from audio.clip import SAMPLE_RATE, seconds_from_samples
+from server.admission.retry_after import RetryAfterEstimate
 from server.auth.api_keys import ApiKey, Principal
 from server.errors import ClientError, rate_limited, session_limit_reached
-from server.turnover import Turnover
 
 HOUR: Final = 3600.0
 GRAIN: Final = 60.0  # seconds that are added up to one
@@ -17,7 +17,7 @@ CHECK_EVERY: Final = SAMPLE_RATE
 FAR: Final = 1.5  # times what a key may have, at which what runs is ended too
 
 
-class Hour:
+class SlidingHour:
     """Seconds of sound within the last hour, or up to a minute longer: never less than there was."""
 
     def __init__(self) -> None:
@@ -47,14 +47,14 @@ class Hour:
         return wait
 
 
-class Account:
+class KeyUsage:
     """Of one key. clock: seconds"""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.open = 0
-        self.turnover = Turnover(clock)
+        self.turnover = RetryAfterEstimate(clock)
         self._clock = clock
-        self._hour = Hour()
+        self._hour = SlidingHour()
 
     def charge(self, seconds: float) -> None:
         self._hour.add(seconds, self._clock())
@@ -77,10 +77,10 @@ class Account:
         return rate_limited(message, self._hour.wait(most, now))
 
 
-class Meter:
+class UsageMeter:
     """Of one stream. account, key: None where nothing is counted."""
 
-    def __init__(self, account: Account | None = None, key: ApiKey | None = None) -> None:
+    def __init__(self, account: KeyUsage | None = None, key: ApiKey | None = None) -> None:
         self._account = account
         self._key = key
         self._counted = 0  # samples
@@ -105,12 +105,12 @@ class Meter:
                 raise exceeded
 
 
-class Accounts:
+class Quotas:
     """By the names of keys, of which there are as many as there were keys since the start. clock: seconds"""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._accounts: dict[str, Account] = {}
+        self._accounts: dict[str, KeyUsage] = {}
         self._tokens: Counter[str] = Counter()  # streams that are open with each
 
     def refusal(self, caller: Principal) -> ClientError | None:
@@ -124,7 +124,7 @@ class Accounts:
         return account.refusal(caller.key)
 
     @contextmanager
-    def open(self, caller: Principal, *, anyway: bool = False) -> Iterator[Meter]:
+    def open(self, caller: Principal, *, anyway: bool = False) -> Iterator[UsageMeter]:
         """Counts a stream for as long as it lasts. Raises ClientError.
 
         anyway: it was let in before, by another server
@@ -133,14 +133,14 @@ class Accounts:
         if refusal is not None:
             raise refusal
         if caller.key is None:
-            yield Meter()
+            yield UsageMeter()
             return
         account = self._of(caller.key)
         account.open += 1
         if caller.token is not None:
             self._tokens[caller.token] += 1
         try:
-            yield Meter(account, caller.key)
+            yield UsageMeter(account, caller.key)
         finally:
             account.open -= 1
             account.turnover.freed()
@@ -148,5 +148,5 @@ class Accounts:
                 self._tokens[caller.token] -= 1
                 self._tokens += Counter()  # without those at zero
 
-    def _of(self, key: ApiKey) -> Account:
-        return self._accounts.setdefault(key.name, Account(self._clock))
+    def _of(self, key: ApiKey) -> KeyUsage:
+        return self._accounts.setdefault(key.name, KeyUsage(self._clock))

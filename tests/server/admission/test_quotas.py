@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio.clip import SAMPLE_RATE
-from server.accounts import FAR, HOUR, Accounts, Hour
+from server.admission.quotas import FAR, HOUR, Quotas, SlidingHour
 from server.auth.api_keys import ANYONE, ApiKey, Principal
 from server.errors import ClientError
-from tests.server.test_addresses import Clock
+from tests.server.admission.test_ip_rate_limit import Clock
 
 
 def caller(name: str = "ann", **bounds: float) -> Principal:
@@ -26,7 +26,7 @@ def caller(name: str = "ann", **bounds: float) -> Principal:
 
 
 def test_a_key_has_no_more_streams_open_than_it_may() -> None:
-    accounts, ann = Accounts(Clock()), caller(sessions=2)
+    accounts, ann = Quotas(Clock()), caller(sessions=2)
     with accounts.open(ann):
         with accounts.open(ann):
             refused = accounts.refusal(ann)
@@ -38,20 +38,20 @@ def test_a_key_has_no_more_streams_open_than_it_may() -> None:
 
 
 def test_another_key_has_places_of_its_own() -> None:
-    accounts = Accounts(Clock())
+    accounts = Quotas(Clock())
     with accounts.open(caller("ann", sessions=1)):
         assert accounts.refusal(caller("bob", sessions=1)) is None
 
 
 def test_a_stream_that_fails_makes_room_all_the_same() -> None:
-    accounts, ann = Accounts(Clock()), caller(sessions=1)
+    accounts, ann = Quotas(Clock()), caller(sessions=1)
     with pytest.raises(KeyboardInterrupt), accounts.open(ann):
         raise KeyboardInterrupt
     assert accounts.refusal(ann) is None
 
 
 def test_a_token_has_a_bound_of_its_own_within_its_keys() -> None:
-    accounts = Accounts(Clock())
+    accounts = Quotas(Clock())
     key = ApiKey("ann", b"")
     one, other = (Principal(key, token=name, token_sessions=1) for name in ("one", "other"))
     with accounts.open(one):
@@ -63,7 +63,7 @@ def test_a_token_has_a_bound_of_its_own_within_its_keys() -> None:
 
 
 def test_where_there_are_no_keys_nothing_is_bounded() -> None:
-    accounts = Accounts(Clock())
+    accounts = Quotas(Clock())
     with ExitStack() as stack:
         for _ in range(100):
             stack.enter_context(accounts.open(ANYONE)).check(10**9)
@@ -72,7 +72,7 @@ def test_where_there_are_no_keys_nothing_is_bounded() -> None:
 
 def test_a_key_that_has_sent_its_sound_begins_nothing_until_it_is_an_hour_old() -> None:
     clock = Clock()
-    accounts, ann = Accounts(clock), caller(seconds=100)
+    accounts, ann = Quotas(clock), caller(seconds=100)
     with accounts.open(ann) as meter:
         meter.count(60 * SAMPLE_RATE)
         assert accounts.refusal(ann) is None
@@ -89,7 +89,7 @@ def test_a_key_that_has_sent_its_sound_begins_nothing_until_it_is_an_hour_old() 
 
 
 def test_what_runs_goes_on_until_it_is_far_beyond_the_bound() -> None:
-    accounts, ann = Accounts(Clock()), caller(seconds=100)
+    accounts, ann = Quotas(Clock()), caller(seconds=100)
     with accounts.open(ann) as meter:
         meter.check(149 * SAMPLE_RATE)
         with pytest.raises(ClientError) as ended:
@@ -98,7 +98,7 @@ def test_what_runs_goes_on_until_it_is_far_beyond_the_bound() -> None:
 
 
 def test_all_streams_of_a_key_count_together_and_no_sample_twice() -> None:
-    accounts, ann = Accounts(Clock()), caller(seconds=100)
+    accounts, ann = Quotas(Clock()), caller(seconds=100)
     with accounts.open(ann) as one, accounts.open(ann) as other:
         for received in (10, 30, 30, 49):
             one.count(received * SAMPLE_RATE)
@@ -112,7 +112,7 @@ def test_all_streams_of_a_key_count_together_and_no_sample_twice() -> None:
 def test_an_hour_is_never_taken_for_less_than_it_was_nor_for_more_than_a_minute_more(
     sent: list[tuple[float, float]],
 ) -> None:
-    hour, now = Hour(), 0.0
+    hour, now = SlidingHour(), 0.0
     times: list[tuple[float, float]] = []
     for pause, seconds in sent:
         now += pause
@@ -129,7 +129,7 @@ def test_an_hour_is_never_taken_for_less_than_it_was_nor_for_more_than_a_minute_
 def test_after_the_wait_there_is_room_and_a_little_before_there_is_not(
     sent: list[tuple[float, int]], bound: int
 ) -> None:
-    hour, now = Hour(), 0.0
+    hour, now = SlidingHour(), 0.0
     for pause, seconds in sent:
         now += pause
         hour.add(seconds, now)
@@ -143,7 +143,7 @@ def test_after_the_wait_there_is_room_and_a_little_before_there_is_not(
 
 
 def test_a_stream_that_was_let_in_before_is_counted_from_where_it_goes_on() -> None:
-    accounts = Accounts()
+    accounts = Quotas()
     caller = Principal(ApiKey("a", b"", max_sessions=1, audio_seconds_per_hour=10.0))
     with accounts.open(caller), accounts.open(caller, anyway=True) as meter:
         meter.begin_at(3_600 * SAMPLE_RATE)

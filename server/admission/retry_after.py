@@ -11,7 +11,7 @@ SHORTEST: Final = 1.0
 LONGEST: Final = 60.0
 
 
-class Turnover:
+class RetryAfterEstimate:
     """Learns from how often a place became free of late. clock: seconds"""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from server.admission.policy import AdmissionPolicy, Scope, no_limits
+from server.admission.retry_after import RetryAfterEstimate
 from server.errors import ClientError, overloaded, restarting
-from server.limits import Limits, Scope, no_limits
-from server.turnover import Turnover
 from streaming.driver import StreamDriver
 
 log = logging.getLogger(__name__)
@@ -20,15 +20,15 @@ class _Stream:
     pump: StreamDriver | None
 
 
-class Admission:
+class AdmissionController:
     """The live streams, each with its task. `stop` of each is called once when the server drains."""
 
-    def __init__(self, most: int, what: str = "sessions", limits: Limits | None = None) -> None:
+    def __init__(self, most: int, what: str = "sessions", limits: AdmissionPolicy | None = None) -> None:
         self.draining = False
         self.limits = limits or no_limits()
         self._what = what
         self._most = most
-        self._turnover = Turnover()
+        self._turnover = RetryAfterEstimate()
         self._streams: dict[Callable[[], None], _Stream] = {}
         self._empty = asyncio.Event()
         self._empty.set()

@@ -1,39 +1,39 @@
 """Steward: looks again and again how far behind recognition is, and lets the streams hear of it."""
 
 import asyncio
+import math
 from collections.abc import Callable, Collection
 from statistics import median_low
 from typing import Final, Protocol
 
-from server.demand import Demand
-from server.overload import Overload
+from server.admission.load_shedding import LoadShedder
 from streaming.driver import StreamDriver
 
 LOOK_SECONDS: Final = 0.5
 TELL_EVERY: Final = 2  # looks
 
 
-class Load(Protocol):
+class RecognizerLoad(Protocol):
     """What is known of the recognizers. lag: seconds that finals wait for them now"""
 
     @property
     def lag(self) -> float: ...
 
 
-class Steward:
+class LoadMonitor:
     """pumps: those of live streams"""
 
     def __init__(
         self,
-        overload: Overload,
-        recognizers: Load,
+        overload: LoadShedder,
+        recognizers: RecognizerLoad,
         pumps: Callable[[], Collection[StreamDriver]],
         look_seconds: float = LOOK_SECONDS,
     ) -> None:
         self._overload = overload
         self._recognizers = recognizers
         self._pumps = pumps
-        self._demand = Demand()
+        self._demand = DemandEstimate()
         self._received: dict[int, int] = {}  # samples of each pump at the last look, by its id
         self._quiet = 0  # streams of which nothing came since the look before
         self._look_seconds = look_seconds
@@ -76,3 +76,25 @@ class Steward:
             looks += 1
             if looks % TELL_EVERY == 0:
                 self.tell()
+
+
+MEMORY: Final = 30.0  # seconds, after which what was learned counts a third
+
+
+class DemandEstimate:
+    """Learns what a stream needs; pure: time is told to it."""
+
+    def __init__(self) -> None:
+        self._stream_seconds = 0.0
+        self._work = 0.0
+
+    def learn(self, seconds: float, streams: int, work: float) -> None:
+        """For so many seconds so many streams were open, and spoke what takes so many seconds of work."""
+        kept = math.exp(-seconds / MEMORY)
+        self._stream_seconds = kept * self._stream_seconds + seconds * streams
+        self._work = kept * self._work + work
+
+    def share(self, streams: int) -> float:
+        """Of all that the recognizers can do, for so many streams: those too that have hardly begun to speak.
+        From 1 on they fall behind."""
+        return streams * self._work / self._stream_seconds if self._stream_seconds > 0 else 0.0

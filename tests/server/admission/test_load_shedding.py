@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.overload import LEAVE, RELIEFS, SHARES, Overload, Step
+from server.admission.load_shedding import LEAVE, RELIEFS, SHARES, LoadShedder, ShedLevel
 from streaming.utterance import TaskKind
 
 LAGS = st.floats(0, 40)
 
 
-def after(*lags: float) -> Overload:
-    overload = Overload(10.0)
+def after(*lags: float) -> LoadShedder:
+    overload = LoadShedder(10.0)
     for lag in lags:
         overload.update(lag)
     return overload
@@ -19,7 +19,7 @@ def after(*lags: float) -> Overload:
 
 def test_while_recognition_keeps_up_nothing_is_given_up() -> None:
     calm = after(0.9)
-    assert (calm.step, calm.relief.spread, calm.relief.sheds) == (Step.CALM, 1, frozenset())
+    assert (calm.step, calm.relief.spread, calm.relief.sheds) == (ShedLevel.CALM, 1, frozenset())
     assert calm.refusal() is None
 
 
@@ -36,10 +36,10 @@ def test_partials_are_spread_out_then_shed_then_eager_finals_then_new_streams_re
 
 
 def test_a_step_lasts_until_the_lag_is_half_of_where_it_began() -> None:
-    assert after(10.0, 5.1).step is Step.FULL
-    assert after(10.0, 4.9).step is Step.NO_EAGER
-    assert after(10.0, 1.9).step is Step.NO_PARTIALS
-    assert after(10.0, 0.0).step is Step.CALM
+    assert after(10.0, 5.1).step is ShedLevel.FULL
+    assert after(10.0, 4.9).step is ShedLevel.NO_EAGER
+    assert after(10.0, 1.9).step is ShedLevel.NO_PARTIALS
+    assert after(10.0, 0.0).step is ShedLevel.CALM
 
 
 def test_a_refusal_says_when_the_lag_will_be_short_enough() -> None:
@@ -51,9 +51,9 @@ def test_a_refusal_says_when_the_lag_will_be_short_enough() -> None:
     assert refused.retry_after == 1.5
 
 
-def crowded(*course: tuple[float, float]) -> Overload:
+def crowded(*course: tuple[float, float]) -> LoadShedder:
     """After lags, each with the demand at that time."""
-    overload = Overload(10.0)
+    overload = LoadShedder(10.0)
     for lag, demand in course:
         overload.update(lag, demand)
     return overload
@@ -102,15 +102,15 @@ def test_more_lag_never_gives_up_less(before: list[float], one: float, other: fl
 @given(st.lists(LAGS, min_size=1))
 def test_the_step_is_one_whose_lag_was_reached_and_not_left(lags: list[float]) -> None:
     overload = after(*lags)
-    if overload.step > Step.CALM:
+    if overload.step > ShedLevel.CALM:
         assert lags[-1] >= LEAVE * SHARES[overload.step] * 10.0
-    if overload.step < Step.FULL:
-        assert lags[-1] < SHARES[Step(overload.step + 1)] * 10.0
+    if overload.step < ShedLevel.FULL:
+        assert lags[-1] < SHARES[ShedLevel(overload.step + 1)] * 10.0
 
 
-@pytest.mark.parametrize("step", list(Step))
-def test_finals_are_given_up_at_no_step_and_each_gives_up_what_those_before_it_do(step: Step) -> None:
+@pytest.mark.parametrize("step", list(ShedLevel))
+def test_finals_are_given_up_at_no_step_and_each_gives_up_what_those_before_it_do(step: ShedLevel) -> None:
     assert not RELIEFS[step].sheds & {TaskKind.FINAL, TaskKind.BULK}
     for before in range(step):
-        assert RELIEFS[Step(before)].sheds <= RELIEFS[step].sheds
-        assert RELIEFS[Step(before)].spread <= RELIEFS[step].spread
+        assert RELIEFS[ShedLevel(before)].sheds <= RELIEFS[step].sheds
+        assert RELIEFS[ShedLevel(before)].spread <= RELIEFS[step].spread

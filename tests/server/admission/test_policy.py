@@ -4,27 +4,29 @@ from typing import Any
 
 import pytest
 
-from server.accounts import Accounts
-from server.addresses import Addresses
+from server.admission.ip_rate_limit import IpRateLimit
+from server.admission.load_shedding import LoadShedder
+from server.admission.policy import AdmissionPolicy, no_limits
+from server.admission.quotas import Quotas
 from server.auth.api_keys import CALLER, ApiKey, Principal
 from server.errors import ClientError
-from server.limits import Limits, no_limits
-from server.overload import Overload
-from tests.server.test_addresses import Clock
+from tests.server.admission.test_ip_rate_limit import Clock
 
 ANN = Principal(ApiKey("ann", b"", max_sessions=0))
 
 
-def limits(burst: int = 9, lag: float = 0.0) -> Limits:
-    overload = Overload(10.0)
-    return Limits(overload, Addresses(0.1, burst, clock=Clock()), Accounts(), lambda: overload.update(lag))
+def limits(burst: int = 9, lag: float = 0.0) -> AdmissionPolicy:
+    overload = LoadShedder(10.0)
+    return AdmissionPolicy(
+        overload, IpRateLimit(0.1, burst, clock=Clock()), Quotas(), lambda: overload.update(lag)
+    )
 
 
 def scope(caller: Principal | None = None, host: str = "192.0.2.1") -> dict[str, Any]:
     return {"type": "websocket", "client": (host, 4711)} | ({CALLER: caller} if caller else {})
 
 
-def refused(limits: Limits, scope: dict[str, Any], *, comes_back: bool = False) -> ClientError:
+def refused(limits: AdmissionPolicy, scope: dict[str, Any], *, comes_back: bool = False) -> ClientError:
     with pytest.raises(ClientError) as refusal:
         limits.check(scope, comes_back=comes_back)
     return refusal.value

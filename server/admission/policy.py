@@ -4,23 +4,23 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from server.accounts import Accounts, Meter
-from server.addresses import Addresses
+from server.admission.ip_rate_limit import IpRateLimit
+from server.admission.load_shedding import LoadShedder
+from server.admission.quotas import Quotas, UsageMeter
 from server.auth.api_keys import Principal, caller_of
 from server.errors import rate_limited
-from server.overload import Overload
 
 Scope = Mapping[str, Any]  # of ASGI
 
 
-class Limits:
+class AdmissionPolicy:
     """Shared by all doors. look: has `overload` learn how far behind recognition is now"""
 
     def __init__(
         self,
-        overload: Overload,
-        addresses: Addresses,
-        accounts: Accounts,
+        overload: LoadShedder,
+        addresses: IpRateLimit,
+        accounts: Quotas,
         look: Callable[[], None] = lambda: None,
     ) -> None:
         self.overload = overload
@@ -45,16 +45,16 @@ class Limits:
         if refusal is not None:
             raise refusal
 
-    def account(self, scope: Scope) -> AbstractContextManager[Meter]:
+    def account(self, scope: Scope) -> AbstractContextManager[UsageMeter]:
         """Counts a stream of whoever asks. Entering raises ClientError."""
         return self._accounts.open(caller_of(scope))
 
-    def account_again(self, caller: Principal) -> AbstractContextManager[Meter]:
+    def account_again(self, caller: Principal) -> AbstractContextManager[UsageMeter]:
         """Counts a stream that was let in before, by another server."""
         return self._accounts.open(caller, anyway=True)
 
 
-def no_limits() -> Limits:
+def no_limits() -> AdmissionPolicy:
     """But those of a key."""
     endless = float("inf")
-    return Limits(Overload(endless), Addresses(endless, burst=1), Accounts())
+    return AdmissionPolicy(LoadShedder(endless), IpRateLimit(endless, burst=1), Quotas())

@@ -1,0 +1,1 @@
+"""Admission: which streams may start, quotas, rate limits and load shedding."""

@@ -57,7 +57,7 @@ def refuse_to_be_open(settings: "Settings") -> None:
 
     The app refuses them too, whoever bound the port; but a server that nobody can use had better not start.
     """
-    from server.origins import is_this_machine
+    from server.http.origin_policy import is_this_machine
 
     if settings.has_keys or settings.without_keys == "everyone" or is_this_machine(settings.host):
         return

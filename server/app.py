@@ -31,11 +31,13 @@ from server.auth.service import AuthService
 from server.connection.journal_lifespan import JournalLifespan
 from server.connection.websocket import TransportMiddleware
 from server.drain import drained_on_signal
-from server.entrance import Entrance
-from server.exception_handlers import add_exception_handlers
 from server.gauges import add_gauges
+from server.http.body_limit import BodyLimit
+from server.http.exception_handlers import add_exception_handlers
+from server.http.origin_policy import OriginPolicy
+from server.http.request_guard import RequestGuard
+from server.http.request_id import HEADER, RequestMiddleware
 from server.metrics import Metrics
-from server.origins import Origins
 from server.page import PAGE_PATHS, Page
 from server.protocols.deepgram.file_endpoint import REQUEST_HEADER, DeepgramFileEndpoint, refused_key
 from server.protocols.deepgram.live_endpoint import DeepgramLiveEndpoint
@@ -46,9 +48,7 @@ from server.protocols.openai_realtime.client_secrets import ClientSecrets, clien
 from server.protocols.openai_realtime.endpoint import PATHS, RealtimeEndpoint
 from server.protocols.openai_realtime.session_config import RealtimeConfig
 from server.reload import reloaded_on_signal
-from server.request_id import HEADER, RequestMiddleware
 from server.settings import Settings
-from server.small_body import SmallBody
 from server.trim import trim_now_and_then
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def _engine(
 def _add_middleware(app: FastAPI, settings: Settings, gate: Authenticator, metrics: Metrics) -> None:
     """What is added last sees a request first."""
     app.add_middleware(TransportMiddleware)
-    app.add_middleware(SmallBody, large=LARGE)
+    app.add_middleware(BodyLimit, large=LARGE)
     open_paths = OPEN | PAGE_PATHS | ({"/metrics"} if settings.metrics_open else frozenset())
     refusals = {"/v1/listen": refused_key}
     app.add_middleware(ApiKeyMiddleware, gate=gate, open_paths=open_paths, refusals=refusals, metrics=metrics)
@@ -164,7 +164,9 @@ def _add_middleware(app: FastAPI, settings: Settings, gate: Authenticator, metri
         CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=SHOWN
     )
     on_this_machine = not settings.has_keys and settings.without_keys == "loopback"
-    app.add_middleware(Entrance, origins=Origins(origins), on_this_machine=on_this_machine, metrics=metrics)
+    app.add_middleware(
+        RequestGuard, origins=OriginPolicy(origins), on_this_machine=on_this_machine, metrics=metrics
+    )
     app.add_middleware(RequestMiddleware, metrics=metrics)
     add_exception_handlers(app)
 

@@ -9,12 +9,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.auth.authenticator import Authenticator
 from server.errors import ClientError
-from server.exception_handlers import error_response, http_error_of
+from server.http.exception_handlers import error_response, http_error_of
+from server.http.request_id import REQUEST_ID
+from server.http.upload import heard_out
 from server.http_error import HttpError
 from server.logs import key_name
 from server.metrics import Metrics
-from server.request_id import REQUEST_ID
-from server.upload import heard_out
 
 log = logging.getLogger(__name__)
 

@@ -36,7 +36,7 @@ from server.errors import (
     restarting,
     resume_unknown,
 )
-from server.exception_handlers import http_error_of
+from server.http.exception_handlers import http_error_of
 from server.logs import key_name
 from server.metrics import Metrics
 from server.observer import Observer

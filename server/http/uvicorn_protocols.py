@@ -13,8 +13,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
-from server.entrance import check_head
 from server.errors import ClientError
+from server.http.request_guard import check_head
 
 log = logging.getLogger(__name__)
 

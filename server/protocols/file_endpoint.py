@@ -16,8 +16,8 @@ from engine.model_pool import ModelUnavailableNow
 from server.admission.controller import AdmissionController
 from server.admission.quotas import UsageMeter
 from server.errors import ClientError, in_openai_words, model_unavailable, models_not_ready, restarting
-from server.exception_handlers import http_error_of
-from server.fetch import fetched
+from server.http.exception_handlers import http_error_of
+from server.http.url_download import fetched
 from server.http_error import invalid, missing
 from server.metrics import Metrics
 from server.settings import Settings

@@ -16,10 +16,10 @@ from asr.recognizer import ModelInfo
 from audio.clip import Samples
 from engine.engine import Engine, EngineState
 from server.admission.controller import AdmissionController
-from server.exception_handlers import add_exception_handlers
+from server.http.exception_handlers import add_exception_handlers
+from server.http.request_id import RequestMiddleware
 from server.metrics import Metrics
 from server.protocols.openai_audio.endpoint import OpenAIAudioEndpoint
-from server.request_id import RequestMiddleware
 from server.settings import Settings
 from streaming.model_clients import ModelClients
 from tests.server.running import Message, free_settings

@@ -15,7 +15,7 @@ from websockets.sync.client import connect
 
 from server.connection.client_session import ClientSession
 from server.connection.websocket import BoundedWebSocket
-from server.multipart import Form
+from server.http.multipart import MultipartForm
 from server.protocols.deepgram.live_endpoint import DeepgramProtocol
 from server.protocols.native.input import NativeInput
 from server.protocols.openai_realtime.input import RealtimeInput
@@ -25,7 +25,7 @@ from tests.server.running import ROOT, Client, Server, first_sentence, free_sett
 
 KINDS = (
     ClientSession,
-    Form,
+    MultipartForm,
     NativeInput,
     DeepgramProtocol,
     StreamDriver,

@@ -15,9 +15,11 @@ from fastapi.responses import JSONResponse
 
 from audio.wav_header import header
 from engine.file_transcriber import FileTranscriber
-from server.disconnect import cancel_on_disconnect
 from server.errors import ClientError
-from server.exception_handlers import http_error_of
+from server.http.disconnect import cancel_on_disconnect
+from server.http.exception_handlers import http_error_of
+from server.http.request_id import REQUEST_ID
+from server.http.upload import IN_MEMORY, PIECE, Body, media_type_of
 from server.http_error import HttpError, invalid
 from server.logs import session_id
 from server.protocols.deepgram.file_response import FileResult, answer_of
@@ -25,8 +27,6 @@ from server.protocols.deepgram.live_output import ModelMetadata, timestamp
 from server.protocols.deepgram.options import DeepgramOptions, asked_of
 from server.protocols.file_endpoint import FileEndpoint
 from server.protocols.file_errors import file_errors_as_http
-from server.request_id import REQUEST_ID
-from server.upload import IN_MEMORY, PIECE, Body, media_type_of
 from streaming.threads import run_in_thread_to_completion
 
 log = logging.getLogger(__name__)

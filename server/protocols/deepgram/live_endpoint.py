@@ -14,7 +14,7 @@ from audio.clip import SAMPLE_RATE, Clip, ms_from_samples
 from server.connection.endpoint import SessionRequest, WebSocketEndpoint
 from server.connection.protocol import Message
 from server.errors import CLOSE_BAD_REQUEST, ClientError
-from server.exception_handlers import http_error_of
+from server.http.exception_handlers import http_error_of
 from server.protocols.deepgram.audio_input import DeepgramAudioInput
 from server.protocols.deepgram.live_output import DeepgramOutput, ModelMetadata, timestamp
 from server.protocols.deepgram.options import DeepgramOptions, asked_of, with_hotwords

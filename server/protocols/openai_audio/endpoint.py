@@ -10,7 +10,10 @@ from fastapi import APIRouter, Request, Response
 
 from engine.file_transcriber import FileTranscriber
 from server.admission.quotas import UsageMeter
-from server.disconnect import cancel_on_disconnect
+from server.http.disconnect import cancel_on_disconnect
+from server.http.request_id import REQUEST_ID
+from server.http.sse import EventStream
+from server.http.upload import Body, Upload, received
 from server.http_error import HttpError, invalid
 from server.logs import session_id
 from server.protocols.file_endpoint import FileEndpoint
@@ -18,9 +21,6 @@ from server.protocols.file_errors import file_errors_as_http
 from server.protocols.openai_audio.openapi import TRANSCRIPTION, TRANSLATION
 from server.protocols.openai_audio.request import TranscriptionRequest, transcription_of, translation_of
 from server.protocols.openai_audio.response import SseTranscript, render
-from server.request_id import REQUEST_ID
-from server.sse import EventStream
-from server.upload import Body, Upload, received
 from streaming.options import SessionOptions
 from transcripts.transcript import TranscriptSegment
 

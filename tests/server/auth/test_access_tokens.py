@@ -10,9 +10,9 @@ from starlette.responses import Response
 
 from server.auth.access_tokens import AccessTokens, tokens_router
 from server.auth.api_keys import ANYONE, CALLER, ApiKey, ApiKeys, Principal, digest_of
-from server.exception_handlers import add_exception_handlers
+from server.http.exception_handlers import add_exception_handlers
+from server.http.request_id import RequestMiddleware
 from server.metrics import Metrics
-from server.request_id import RequestMiddleware
 from tests.server.auth.test_api_keys import Clock
 
 SECRET = "thirty-two characters, or a bit more"

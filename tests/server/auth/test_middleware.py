@@ -11,10 +11,10 @@ from fastapi.responses import JSONResponse
 from server.auth.api_keys import ApiKey, ApiKeys, caller_of, digest_of
 from server.auth.authenticator import Authenticator
 from server.auth.middleware import ApiKeyMiddleware
-from server.exception_handlers import add_exception_handlers
+from server.http.exception_handlers import add_exception_handlers
+from server.http.request_id import RequestMiddleware
 from server.http_error import HttpError
 from server.metrics import Metrics
-from server.request_id import RequestMiddleware
 from tests.server.calling import Call
 
 

@@ -10,10 +10,10 @@ import pytest
 from fastapi import APIRouter, FastAPI, Request
 
 from server.admission.controller import AdmissionController
-from server.exception_handlers import add_exception_handlers
+from server.http.exception_handlers import add_exception_handlers
+from server.http.request_id import RequestMiddleware
 from server.metrics import Metrics
 from server.protocols.file_endpoint import FileEndpoint
-from server.request_id import RequestMiddleware
 from tests.server.calling import NAME, Call, LittleEngine
 from tests.server.running import free_settings
 from tests.stream.working import Recognizer, models

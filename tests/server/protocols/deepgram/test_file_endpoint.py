@@ -11,8 +11,8 @@ import pytest
 
 from server.http_error import too_large
 from server.protocols.deepgram.file_endpoint import refusal
+from tests.server.http.test_url_download import answering, ok
 from tests.server.running import ROOT, Message, Server, free_settings, serve, spoken
-from tests.server.test_fetch import answering, ok
 
 SPOKEN = (ROOT / "test.wav").read_bytes()
 

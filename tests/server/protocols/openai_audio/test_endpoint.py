@@ -19,7 +19,7 @@ from fastapi import FastAPI
 
 from asr.recognizer import Hypothesis, RecognitionRequest
 from server.admission.controller import AdmissionController
-from server.upload import IN_MEMORY
+from server.http.upload import IN_MEMORY
 from tests.server.calling import NAME, Call, LittleEngine, asking, events_of, rest_app, wav
 from tests.server.running import ROOT, Server, free_settings, serve, until
 from tests.stream.little import sound

@@ -6,7 +6,8 @@ from fastapi import FastAPI
 
 from server.auth.api_keys import ApiKey, Principal, digest_of
 from server.errors import ClientError
-from server.exception_handlers import add_exception_handlers
+from server.http.exception_handlers import add_exception_handlers
+from server.http.request_id import RequestMiddleware
 from server.metrics import Metrics
 from server.protocols.openai_realtime.client_secrets import (
     MOST,
@@ -16,7 +17,6 @@ from server.protocols.openai_realtime.client_secrets import (
     client_secrets_router,
 )
 from server.protocols.openai_realtime.session_config import RealtimeConfig
-from server.request_id import RequestMiddleware
 from streaming.options import SessionOptions
 
 PLAIN = RealtimeConfig(SessionOptions())

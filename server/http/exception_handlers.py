@@ -11,8 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from server.errors import ClientError
+from server.http.request_id import HEADER, REQUEST_ID
 from server.http_error import HttpError, invalid, try_again
-from server.request_id import HEADER, REQUEST_ID
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ import httpx
 import pytest
 from starlette.requests import ClientDisconnect, Request
 
+from server.http.upload import IN_MEMORY, MAX_JSON_BYTES, PIECE, Body, received
 from server.http_error import HttpError
-from server.upload import IN_MEMORY, MAX_JSON_BYTES, PIECE, Body, received
 from tests.server.calling import asking
 
 SOUND = b"some sound"

@@ -20,8 +20,8 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 import h11
 
+from server.http.upload import IN_MEMORY, PIECE
 from server.http_error import HttpError, invalid, too_large
-from server.upload import IN_MEMORY, PIECE
 from streaming.threads import run_in_thread_to_completion
 
 MAX_URL: Final = 2_000  # characters

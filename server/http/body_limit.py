@@ -7,14 +7,14 @@ from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server.exception_handlers import GONE, error_response
+from server.http.exception_handlers import GONE, error_response
+from server.http.upload import Body
 from server.http_error import HttpError
-from server.upload import Body
 
 MAX_BYTES: Final = 1 << 20
 
 
-class SmallBody:
+class BodyLimit:
     """Middleware: reads the whole body first. large: the paths whose doors bound theirs themselves."""
 
     def __init__(self, app: ASGIApp, *, large: frozenset[str]) -> None:

@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from server.disconnect import cancel_on_disconnect
+from server.http.disconnect import cancel_on_disconnect
 
 log = logging.getLogger(__name__)
 

@@ -95,7 +95,7 @@ class _Parts:
             raise invalid(f"The fields hold more than {MAX_FIELD_BYTES} bytes.", code="invalid_body")
 
 
-class Form:
+class MultipartForm:
     """fields: name and text, in the order of the form; has_file: it has a part named `file`.
 
     The file's bytes are handed on by `feed` as they come, whatever stands before or behind it; those of other

@@ -11,7 +11,7 @@ HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1
 
 
 @dataclass(frozen=True, slots=True)
-class Origins:
+class OriginPolicy:
     """allowed: as browsers write them, `https://app.example`; ANY for all"""
 
     allowed: Sequence[str] = ()

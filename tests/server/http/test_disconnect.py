@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from starlette.requests import ClientDisconnect
 
-from server.disconnect import cancel_on_disconnect
+from server.http.disconnect import cancel_on_disconnect
 
 
 class Telephone:

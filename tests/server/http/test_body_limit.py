@@ -6,10 +6,10 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 
-from server.exception_handlers import add_exception_handlers
+from server.http.body_limit import MAX_BYTES, BodyLimit
+from server.http.exception_handlers import add_exception_handlers
+from server.http.request_id import RequestMiddleware
 from server.metrics import Metrics
-from server.request_id import RequestMiddleware
-from server.small_body import MAX_BYTES, SmallBody
 from tests.server.calling import Call
 
 
@@ -22,7 +22,7 @@ def app() -> FastAPI:
     async def count(request: Request) -> int:
         return len(await request.body())
 
-    built.add_middleware(SmallBody, large=frozenset({"/large"}))
+    built.add_middleware(BodyLimit, large=frozenset({"/large"}))
     built.add_middleware(RequestMiddleware, metrics=Metrics())
     add_exception_handlers(built)
     return built

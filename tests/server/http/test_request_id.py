@@ -4,8 +4,8 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from server.http.request_id import RequestMiddleware
 from server.metrics import Metrics
-from server.request_id import RequestMiddleware
 
 
 @pytest.fixture

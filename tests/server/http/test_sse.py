@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from typing import Any
 
-from server.sse import EventStream
+from server.http.sse import EventStream
 
 FOR_EVER = 60.0  # seconds
 

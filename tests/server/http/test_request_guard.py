@@ -6,12 +6,12 @@ import httpx
 import pytest
 from fastapi import FastAPI, WebSocket
 
-from server.entrance import MAX_HEADER, MAX_HEADERS, MAX_URL, Entrance, check_head
 from server.errors import ClientError
-from server.exception_handlers import add_exception_handlers
+from server.http.exception_handlers import add_exception_handlers
+from server.http.origin_policy import OriginPolicy
+from server.http.request_guard import MAX_HEADER, MAX_HEADERS, MAX_URL, RequestGuard, check_head
+from server.http.request_id import RequestMiddleware
 from server.metrics import Metrics
-from server.origins import Origins
-from server.request_id import RequestMiddleware
 from tests.server.running import Message, free_settings, serve
 
 
@@ -27,8 +27,8 @@ def app(*, on_this_machine: bool = False) -> FastAPI:
     async def listen(websocket: WebSocket) -> None:
         await websocket.accept()
 
-    origins = Origins(["https://app.example"])
-    built.add_middleware(Entrance, origins=origins, on_this_machine=on_this_machine, metrics=metrics)
+    origins = OriginPolicy(["https://app.example"])
+    built.add_middleware(RequestGuard, origins=origins, on_this_machine=on_this_machine, metrics=metrics)
     built.add_middleware(RequestMiddleware, metrics=metrics)
     add_exception_handlers(built)
     return built

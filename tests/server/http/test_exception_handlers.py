@@ -6,9 +6,9 @@ from starlette.testclient import TestClient
 
 from server.app import create_app
 from server.errors import ClientError, models_not_ready, rate_limited
-from server.exception_handlers import add_exception_handlers, http_error_of
+from server.http.exception_handlers import add_exception_handlers, http_error_of
+from server.http.request_id import RequestMiddleware
 from server.metrics import Metrics
-from server.request_id import RequestMiddleware
 from tests.server.running import free_settings
 
 

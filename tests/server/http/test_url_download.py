@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from server.fetch import fetched, is_public, target_of
+from server.http.url_download import fetched, is_public, target_of
 from server.http_error import HttpError
 from tests.server.calling import wav
 from tests.server.running import Server, free_settings, serve

@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.origins import Origins, is_this_machine, name_of
+from server.http.origin_policy import OriginPolicy, is_this_machine, name_of
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ from server.origins import Origins, is_this_machine, name_of
     ],
 )
 def test_the_servers_own_pages_and_those_named_may_come(origin: str, host: str) -> None:
-    assert Origins(["https://app.example"]).allow(origin, host)
+    assert OriginPolicy(["https://app.example"]).allow(origin, host)
 
 
 @pytest.mark.parametrize(
@@ -34,17 +34,17 @@ def test_the_servers_own_pages_and_those_named_may_come(origin: str, host: str) 
     ],
 )
 def test_others_may_not(origin: str) -> None:
-    assert not Origins(["https://app.example"]).allow(origin, "localhost:5001")
+    assert not OriginPolicy(["https://app.example"]).allow(origin, "localhost:5001")
 
 
 def test_a_server_without_a_name_has_no_pages_of_its_own() -> None:
-    assert not Origins().allow("null", "")
-    assert not Origins().allow("http://localhost", "")
+    assert not OriginPolicy().allow("null", "")
+    assert not OriginPolicy().allow("http://localhost", "")
 
 
 def test_all_may_come_where_that_is_said() -> None:
-    assert Origins(["*"]).allow("https://evil.example", "localhost")
-    assert Origins(["null"]).allow("null", "localhost")
+    assert OriginPolicy(["*"]).allow("https://evil.example", "localhost")
+    assert OriginPolicy(["null"]).allow("null", "localhost")
 
 
 @pytest.mark.parametrize(

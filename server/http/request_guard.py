@@ -9,10 +9,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from server.errors import ClientError, keys_needed, origin_not_allowed
-from server.exception_handlers import error_response, http_error_of
+from server.http.exception_handlers import error_response, http_error_of
+from server.http.origin_policy import OriginPolicy, is_this_machine, name_of
+from server.http.upload import heard_out
 from server.metrics import Metrics
-from server.origins import Origins, is_this_machine, name_of
-from server.upload import heard_out
 
 log = logging.getLogger(__name__)
 
@@ -23,13 +23,15 @@ MAX_HEADER: Final = 8_000  # bytes of one, name and value
 MAX_HEAD: Final = 32 << 10  # bytes of all headers
 
 
-class Entrance:
+class RequestGuard:
     """Middleware for HTTP and WebSockets.
 
     on_this_machine: nobody comes from elsewhere, and no page whose name was bent to here (DNS rebinding)
     """
 
-    def __init__(self, app: ASGIApp, *, origins: Origins, on_this_machine: bool, metrics: Metrics) -> None:
+    def __init__(
+        self, app: ASGIApp, *, origins: OriginPolicy, on_this_machine: bool, metrics: Metrics
+    ) -> None:
         self._app = app
         self._origins = origins
         self._on_this_machine = on_this_machine

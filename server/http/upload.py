@@ -13,8 +13,8 @@ import orjson
 import pybase64
 from starlette.requests import ClientDisconnect, Request
 
+from server.http.multipart import MultipartForm
 from server.http_error import HttpError, invalid, too_large
-from server.multipart import Form
 from streaming.threads import run_in_thread_to_completion
 
 IN_MEMORY: Final = 1 << 20  # bytes of an upload; a larger one goes to disk
@@ -133,7 +133,7 @@ async def received(request: Request, body: Body) -> AsyncIterator[Upload]:
     with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
         kind = media_type_of(request)
         if kind == "multipart/form-data":
-            upload = await _receive_form(Form(request.headers["content-type"]), body, file)
+            upload = await _receive_form(MultipartForm(request.headers["content-type"]), body, file)
         elif kind == "application/json":
             upload = await _receive_json(body, file)
         else:
@@ -142,7 +142,7 @@ async def received(request: Request, body: Body) -> AsyncIterator[Upload]:
         yield upload
 
 
-async def _receive_form(form: Form, body: Body, file: IO[bytes]) -> Upload:
+async def _receive_form(form: MultipartForm, body: Body, file: IO[bytes]) -> Upload:
     held: list[bytes] = []
     async with aclosing(body.chunks(body.limit)) as chunks:
         async for chunk in chunks:

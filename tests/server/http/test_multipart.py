@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.http.multipart import MAX_FIELD_BYTES, MAX_FIELDS, MultipartForm
 from server.http_error import HttpError
-from server.multipart import MAX_FIELD_BYTES, MAX_FIELDS, Form
 from tests.server.calling import asking
 
 FILE = b"RIFF\r\n--not the boundary\r\n" * 9
@@ -32,8 +32,8 @@ def part(disposition: str, data: bytes = b"") -> bytes:
 END = f"--{BOUNDARY}--\r\n".encode()
 
 
-def parsed(*chunks: bytes, content_type: str = TYPE) -> tuple[Form, bytes]:
-    form = Form(content_type)
+def parsed(*chunks: bytes, content_type: str = TYPE) -> tuple[MultipartForm, bytes]:
+    form = MultipartForm(content_type)
     file = b"".join(piece for chunk in chunks for piece in form.feed(chunk))
     form.finish()
     return form, file
@@ -85,9 +85,9 @@ def test_what_is_no_form_or_too_much_is_named(body: bytes, message: str) -> None
 
 def test_a_form_needs_a_boundary() -> None:
     with pytest.raises(HttpError, match="no boundary"):
-        Form("multipart/form-data")
+        MultipartForm("multipart/form-data")
 
 
 def test_a_boundary_that_is_too_long_is_named() -> None:
     with pytest.raises(HttpError, match="Boundary length 300 exceeds"):
-        Form("multipart/form-data; boundary=" + "e" * 300)
+        MultipartForm("multipart/form-data; boundary=" + "e" * 300)

@@ -17,7 +17,6 @@ from engine.engine import Engine
 from engine.health import Health
 from engine.memory_budget import MIB
 from engine.model_pool import ModelStatus
-from server import logs
 from server.admission.controller import AdmissionController
 from server.admission.ip_rate_limit import IpRateLimit
 from server.admission.load_monitor import LoadMonitor
@@ -31,13 +30,14 @@ from server.auth.service import AuthService
 from server.connection.journal_lifespan import JournalLifespan
 from server.connection.websocket import TransportMiddleware
 from server.drain import drained_on_signal
-from server.gauges import add_gauges
 from server.http.body_limit import BodyLimit
 from server.http.exception_handlers import add_exception_handlers
 from server.http.origin_policy import OriginPolicy
 from server.http.request_guard import RequestGuard
 from server.http.request_id import HEADER, RequestMiddleware
-from server.metrics import Metrics
+from server.observability import log_config
+from server.observability.gauges import add_gauges
+from server.observability.metrics import Metrics
 from server.page import PAGE_PATHS, Page
 from server.protocols.deepgram.file_endpoint import REQUEST_HEADER, DeepgramFileEndpoint, refused_key
 from server.protocols.deepgram.live_endpoint import DeepgramLiveEndpoint
@@ -52,7 +52,7 @@ from server.settings import Settings
 from server.trim import trim_now_and_then
 
 if TYPE_CHECKING:
-    from server.trace import Tracer
+    from server.observability.tracing import Tracer
 
 SHOWN: Final = (HEADER, MODEL_HEADER, REQUEST_HEADER, "retry-after")  # to pages from elsewhere
 LARGE: Final = frozenset({"/v1/audio/transcriptions", "/v1/audio/translations", "/v1/listen"})
@@ -64,7 +64,7 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     Raises KeyFileError.
     on_failure: called when the models cannot be loaded; without it the server stops itself
     """
-    logs.set_up(settings.log_level, settings.log_format)
+    log_config.set_up(settings.log_level, settings.log_format)
     metrics = Metrics()
     secrets = ClientSecrets()
     reception = AuthService(settings, metrics, secrets)
@@ -120,7 +120,10 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
 def _tracer(settings: Settings) -> "Tracer | None":
     if not settings.trace_endpoint:
         return None
-    from server.trace import Tracer, send_to  # packages that are there only where they are used
+    from server.observability.tracing import (  # packages that are there only where they are used
+        Tracer,
+        send_to,
+    )
 
     return Tracer(send_to(settings.trace_endpoint, settings.trace_share))
 
@@ -148,7 +151,7 @@ def _engine(
         account=metrics.count_audio,
         relief=lambda: overload.relief,
         on_restart=metrics.count_restart,
-        prepare=partial(logs.set_up, settings.log_level, settings.log_format),
+        prepare=partial(log_config.set_up, settings.log_level, settings.log_format),
     )
 
 

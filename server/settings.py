@@ -19,7 +19,7 @@ from engine.options import EngineOptions
 from engine.workers import LoadOptions
 from journal.fsync import FsyncPolicy
 from server.access_settings import AccessSettings
-from server.logs import LogFormat
+from server.observability.log_config import LogFormat
 from streaming.endpointing import AdaptiveSilence, EndpointPolicy, FixedSilence
 from streaming.options import SessionOptions
 from vad.options import VadOptions

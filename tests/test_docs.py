@@ -44,8 +44,8 @@ from server.errors import (
     resume_unknown,
     session_limit_reached,
 )
-from server.gauges import add_gauges
-from server.metrics import Metrics
+from server.observability.gauges import add_gauges
+from server.observability.metrics import Metrics
 from server.protocols.native.input import NativeInput
 from server.protocols.native.output import NativeOutput
 from server.protocols.native.session_config import (

@@ -13,8 +13,8 @@ from server.http.exception_handlers import error_response, http_error_of
 from server.http.request_id import REQUEST_ID
 from server.http.upload import heard_out
 from server.http_error import HttpError
-from server.logs import key_name
-from server.metrics import Metrics
+from server.observability.log_config import key_name
+from server.observability.metrics import Metrics
 
 log = logging.getLogger(__name__)
 

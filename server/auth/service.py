@@ -9,7 +9,7 @@ from server.auth.access_tokens import AccessTokens
 from server.auth.api_keys import ApiKey, ApiKeys, check_different, keys_of_text
 from server.auth.authenticator import Authenticator, TokenVerifier
 from server.auth.key_file import KeyFile, KeyFileError
-from server.metrics import Metrics
+from server.observability.metrics import Metrics
 from server.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,6 @@ from journal.recorder import NullRecorder
 from journal.records import REPLY, AudioRecord, CommandRecord, EndRecord, kind_of
 from journal.replay import ReplayedSession
 from server.admission.quotas import UsageMeter
-from server.chronicle import Chronicle
 from server.connection.message_log import MessageLog
 from server.connection.protocol import Message, ResumeSupport, WireProtocol
 from server.connection.resume_timer import ResumeTimer
@@ -31,9 +30,10 @@ from server.errors import (
     overloaded,
     resume_unknown,
 )
-from server.logs import session_id
-from server.metrics import Metrics
-from server.observer import Observer
+from server.observability.log_config import session_id
+from server.observability.metrics import Metrics
+from server.observability.session_log import SessionLog
+from server.observability.session_timing import SessionTiming
 from streaming.driver import StreamDriver
 from streaming.errors import DetectorFailed, EventsUnread, Overloaded, StreamBroken
 from streaming.snapshot import Snapshot, save
@@ -61,15 +61,15 @@ class ClientSession:
         journal_bytes: int = 0,
         owner: str | None = None,
         meter: UsageMeter | None = None,
-        observer: Observer | None = None,
+        observer: SessionTiming | None = None,
     ) -> None:
         self.id = name
         self.owner = owner  # the name of the key that began it
         self._meter = meter or UsageMeter()
         self._pump = pump
         self._dialect = dialect
-        self._chronicle = Chronicle(metrics)
-        self._observer = observer or Observer(metrics)
+        self._chronicle = SessionLog(metrics)
+        self._observer = observer or SessionTiming(metrics)
         self._comeback = dialect.comeback
         self._journal = MessageLog(journal_bytes if self._comeback else 0)
         self._recording = self._comeback.recording if self._comeback else NullRecorder()

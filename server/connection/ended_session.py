@@ -15,7 +15,7 @@ from server.connection.message_log import MessageLog
 from server.connection.protocol import Message
 from server.connection.websocket import BoundedWebSocket, WebSocketClosed
 from server.errors import CLOSE_NORMAL, resume_unknown
-from server.logs import session_id
+from server.observability.log_config import session_id
 
 log = logging.getLogger(__name__)
 

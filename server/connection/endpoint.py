@@ -37,16 +37,16 @@ from server.errors import (
     resume_unknown,
 )
 from server.http.exception_handlers import http_error_of
-from server.logs import key_name
-from server.metrics import Metrics
-from server.observer import Observer
+from server.observability.log_config import key_name
+from server.observability.metrics import Metrics
+from server.observability.session_timing import SessionTiming
 from server.settings import Settings
 from streaming.driver import StreamDriver
 from streaming.model_clients import ModelClients
 from streaming.options import SessionOptions
 
 if TYPE_CHECKING:
-    from server.trace import Tracer
+    from server.observability.tracing import Tracer
 
 log = logging.getLogger(__name__)
 
@@ -237,7 +237,7 @@ class WebSocketEndpoint(ABC):
             journal_bytes=self.settings.resume_bytes,
             owner=owner,
             meter=meter,
-            observer=Observer(self._metrics, trace=trace),
+            observer=SessionTiming(self._metrics, trace=trace),
         )
 
     async def _resume(self, socket: BoundedWebSocket, back: ResumeRequest, caller: Principal) -> None:

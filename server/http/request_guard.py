@@ -12,7 +12,7 @@ from server.errors import ClientError, keys_needed, origin_not_allowed
 from server.http.exception_handlers import error_response, http_error_of
 from server.http.origin_policy import OriginPolicy, is_this_machine, name_of
 from server.http.upload import heard_out
-from server.metrics import Metrics
+from server.observability.metrics import Metrics
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server.metrics import Metrics
+from server.observability.metrics import Metrics
 
 REQUEST_ID: Final = "stt.request_id"  # key in the scope
 HEADER: Final = "x-request-id"

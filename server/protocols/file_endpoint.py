@@ -19,7 +19,7 @@ from server.errors import ClientError, in_openai_words, model_unavailable, model
 from server.http.exception_handlers import http_error_of
 from server.http.url_download import fetched
 from server.http_error import invalid, missing
-from server.metrics import Metrics
+from server.observability.metrics import Metrics
 from server.settings import Settings
 from streaming.model_clients import ModelClients
 

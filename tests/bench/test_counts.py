@@ -1,7 +1,7 @@
 """What /metrics say, from the real ones."""
 
 from bench.counts import Counts
-from server.metrics import Metrics
+from server.observability.metrics import Metrics
 from streaming.model_clients import TaskOutcome
 from streaming.utterance import TaskKind
 

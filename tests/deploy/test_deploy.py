@@ -12,8 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from engine.engine import Engine
 from server.admission.controller import AdmissionController
-from server.gauges import add_gauges
-from server.metrics import Metrics
+from server.observability.gauges import add_gauges
+from server.observability.metrics import Metrics
 from server.settings import Settings
 
 DEPLOY: Final = Path(__file__).resolve().parents[2] / "deploy"

@@ -18,7 +18,7 @@ from engine.engine import Engine, EngineState
 from server.admission.controller import AdmissionController
 from server.http.exception_handlers import add_exception_handlers
 from server.http.request_id import RequestMiddleware
-from server.metrics import Metrics
+from server.observability.metrics import Metrics
 from server.protocols.openai_audio.endpoint import OpenAIAudioEndpoint
 from server.settings import Settings
 from streaming.model_clients import ModelClients

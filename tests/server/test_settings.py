@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from audio.clip import samples_from_ms
-from server.logs import LogFormat
+from server.observability.log_config import LogFormat
 from server.settings import Place, Settings
 from vad.options import RANGES, VadOptions
 

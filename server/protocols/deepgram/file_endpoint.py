@@ -21,7 +21,7 @@ from server.http.exception_handlers import http_error_of
 from server.http.request_id import REQUEST_ID
 from server.http.upload import IN_MEMORY, PIECE, Body, media_type_of
 from server.http_error import HttpError, invalid
-from server.logs import session_id
+from server.observability.log_config import session_id
 from server.protocols.deepgram.file_response import FileResult, answer_of
 from server.protocols.deepgram.live_output import ModelMetadata, timestamp
 from server.protocols.deepgram.options import DeepgramOptions, asked_of

@@ -15,7 +15,7 @@ from server.http.request_id import REQUEST_ID
 from server.http.sse import EventStream
 from server.http.upload import Body, Upload, received
 from server.http_error import HttpError, invalid
-from server.logs import session_id
+from server.observability.log_config import session_id
 from server.protocols.file_endpoint import FileEndpoint
 from server.protocols.file_errors import file_errors_as_http
 from server.protocols.openai_audio.openapi import TRANSCRIPTION, TRANSLATION

@@ -14,7 +14,7 @@ from server.auth.authenticator import Authenticator, credential_of
 from server.connection.endpoint import SessionRequest, WebSocketEndpoint
 from server.connection.protocol import Message
 from server.errors import CLOSE_BAD_REQUEST, ClientError, in_openai_words, invalid_api_key
-from server.metrics import Metrics
+from server.observability.metrics import Metrics
 from server.protocols.openai_realtime.client_secrets import PREFIX, ClientSecrets
 from server.protocols.openai_realtime.input import RealtimeInput
 from server.protocols.openai_realtime.output import RealtimeOutput
@@ -25,7 +25,7 @@ from streaming.events import Event
 from vad.segmenter import Reason
 
 if TYPE_CHECKING:
-    from server.trace import Tracer
+    from server.observability.tracing import Tracer
 
 PATHS: Final = ("/v1/realtime", "/openai/v1/realtime", "/openai/realtime")
 BETA_PATH: Final = "/openai/realtime"  # Azure's, before GA

@@ -12,7 +12,7 @@ from server.auth.access_tokens import AccessTokens, tokens_router
 from server.auth.api_keys import ANYONE, CALLER, ApiKey, ApiKeys, Principal, digest_of
 from server.http.exception_handlers import add_exception_handlers
 from server.http.request_id import RequestMiddleware
-from server.metrics import Metrics
+from server.observability.metrics import Metrics
 from tests.server.auth.test_api_keys import Clock
 
 SECRET = "thirty-two characters, or a bit more"

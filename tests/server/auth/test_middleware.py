@@ -14,7 +14,7 @@ from server.auth.middleware import ApiKeyMiddleware
 from server.http.exception_handlers import add_exception_handlers
 from server.http.request_id import RequestMiddleware
 from server.http_error import HttpError
-from server.metrics import Metrics
+from server.observability.metrics import Metrics
 from tests.server.calling import Call
 
 

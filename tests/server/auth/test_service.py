@@ -10,7 +10,7 @@ from server.auth.api_keys import ApiKey, Principal, caller_of, digest_of
 from server.auth.key_file import KeyFileError
 from server.auth.service import AuthService
 from server.errors import ClientError
-from server.metrics import Metrics
+from server.observability.metrics import Metrics
 from tests.server.running import free_settings
 
 SECRET = "0123456789abcdef"

@@ -22,7 +22,7 @@ from journal.store import JournalStore
 from server.connection.client_session import ClientSession
 from server.connection.websocket import BoundedWebSocket
 from server.errors import ClientError
-from server.metrics import Metrics
+from server.observability.metrics import Metrics
 from server.protocols.native.endpoint import NativeProtocol
 from server.protocols.native.session_config import SessionConfig
 from streaming.driver import StreamDriver

@@ -23,7 +23,7 @@ from journal.store import JournalInUse, JournalStore
 from server.admission.controller import AdmissionController
 from server.auth.authenticator import Authenticator
 from server.connection.journal_lifespan import JournalLifespan
-from server.metrics import Metrics
+from server.observability.metrics import Metrics
 from server.protocols.native.endpoint import NativeEndpoint
 from tests.server.journaled import OPENED, chunks_of, files_in, kept, rest_of
 from tests.server.journaled import until as shows

@@ -27,7 +27,7 @@ from server.connection.ended_session import EndedSession
 from server.connection.session_recovery import MOST_IN_VAIN, ReplayFilter, SessionRecovery
 from server.connection.websocket import BoundedWebSocket
 from server.errors import model_unavailable
-from server.metrics import Metrics
+from server.observability.metrics import Metrics
 from server.protocols.native.endpoint import NativeEndedMessages, NativeProtocol
 from server.protocols.native.session_config import SessionConfig
 from streaming.driver import StreamDriver

@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request
 from server.http.body_limit import MAX_BYTES, BodyLimit
 from server.http.exception_handlers import add_exception_handlers
 from server.http.request_id import RequestMiddleware
-from server.metrics import Metrics
+from server.observability.metrics import Metrics
 from tests.server.calling import Call
 
 

@@ -8,7 +8,7 @@ from server.app import create_app
 from server.errors import ClientError, models_not_ready, rate_limited
 from server.http.exception_handlers import add_exception_handlers, http_error_of
 from server.http.request_id import RequestMiddleware
-from server.metrics import Metrics
+from server.observability.metrics import Metrics
 from tests.server.running import free_settings
 
 

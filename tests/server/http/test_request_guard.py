@@ -11,7 +11,7 @@ from server.http.exception_handlers import add_exception_handlers
 from server.http.origin_policy import OriginPolicy
 from server.http.request_guard import MAX_HEADER, MAX_HEADERS, MAX_URL, RequestGuard, check_head
 from server.http.request_id import RequestMiddleware
-from server.metrics import Metrics
+from server.observability.metrics import Metrics
 from tests.server.running import Message, free_settings, serve
 
 

@@ -5,7 +5,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from server.http.request_id import RequestMiddleware
-from server.metrics import Metrics
+from server.observability.metrics import Metrics
 
 
 @pytest.fixture

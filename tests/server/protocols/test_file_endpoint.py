@@ -12,7 +12,7 @@ from fastapi import APIRouter, FastAPI, Request
 from server.admission.controller import AdmissionController
 from server.http.exception_handlers import add_exception_handlers
 from server.http.request_id import RequestMiddleware
-from server.metrics import Metrics
+from server.observability.metrics import Metrics
 from server.protocols.file_endpoint import FileEndpoint
 from tests.server.calling import NAME, Call, LittleEngine
 from tests.server.running import free_settings

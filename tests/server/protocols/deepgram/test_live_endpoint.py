@@ -18,7 +18,7 @@ from asr.recognizer import MOST_HOTWORDS, ModelInfo
 from server.connection.client_session import ClientSession
 from server.connection.websocket import BoundedWebSocket
 from server.errors import idle
-from server.metrics import Metrics
+from server.observability.metrics import Metrics
 from server.protocols.deepgram.live_endpoint import IDLE_SECONDS, DeepgramProtocol, complaint
 from server.protocols.deepgram.live_output import DeepgramOutput, ModelMetadata
 from server.protocols.deepgram.options import asked_of

@@ -24,7 +24,7 @@ from journal.records import AudioRecord, CommandRecord, EndRecord
 from server.admission.controller import AdmissionController
 from server.auth.authenticator import Authenticator
 from server.errors import ClientError
-from server.metrics import Metrics
+from server.observability.metrics import Metrics
 from server.protocols.native.endpoint import NativeEndpoint, NativeProtocol
 from server.protocols.native.session_config import OPTIONAL_EVENTS, SessionConfig, session_from_query
 from streaming.driver import StreamDriver

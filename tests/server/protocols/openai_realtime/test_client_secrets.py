@@ -8,7 +8,7 @@ from server.auth.api_keys import ApiKey, Principal, digest_of
 from server.errors import ClientError
 from server.http.exception_handlers import add_exception_handlers
 from server.http.request_id import RequestMiddleware
-from server.metrics import Metrics
+from server.observability.metrics import Metrics
 from server.protocols.openai_realtime.client_secrets import (
     MOST,
     MOST_BYTES,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from server.logs import LogFormat, key_name, session_id, set_up
+from server.observability.log_config import LogFormat, key_name, session_id, set_up
 from tests.server.program import program
 from tests.server.running import Client, dones, first_sentence, free_settings, serve, until
 
@@ -100,7 +100,7 @@ def test_whatever_a_server_says_in_its_life_is_lines_of_json() -> None:
         assert server.stop() == 0
         told = lines(server.log)
     assert all({"time", "level", "logger", "message"} <= line.keys() for line in told)
-    assert {"uvicorn.error", "engine.engine", "server.chronicle", "engine.health"} <= {
+    assert {"uvicorn.error", "engine.engine", "server.observability.session_log", "engine.health"} <= {
         line["logger"] for line in told
     }
     finals = [line for line in told if line["message"].startswith("final ")]
@@ -143,7 +143,7 @@ def test_a_session_is_told_under_its_name_and_without_its_words(capsys: pytest.C
     told = [
         line
         for line in lines(text)
-        if line["logger"] in ("server.connection.client_session", "server.chronicle")
+        if line["logger"] in ("server.connection.client_session", "server.observability.session_log")
     ]
     assert {line.get("session") for line in told} == {name}
     assert [line["message"].split(",")[0].split(":")[0] for line in told] == [

@@ -2,7 +2,7 @@
 
 from engine.engine import Engine
 from server.admission.controller import AdmissionController
-from server.metrics import Metrics
+from server.observability.metrics import Metrics
 
 
 def add_gauges(

@@ -7,9 +7,9 @@ import pytest
 
 from asr.recognizer import Hypothesis
 from audio.clip import Clip
-from server.chronicle import Chronicle
 from server.errors import ClientError
-from server.metrics import Metrics
+from server.observability.metrics import Metrics
+from server.observability.session_log import SessionLog
 from streaming.events import (
     Event,
     FinalTranscript,
@@ -28,7 +28,7 @@ def told(caplog: pytest.LogCaptureFixture, *events: Event) -> tuple[list[str], s
     """Lines of the log, and the metrics."""
     caplog.set_level(logging.INFO)
     metrics = Metrics()
-    chronicle = Chronicle(metrics)
+    chronicle = SessionLog(metrics)
     for event in events:
         chronicle.event(event)
     return [record.getMessage() for record in caplog.records], metrics.text().decode()

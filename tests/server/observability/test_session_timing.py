@@ -1,13 +1,15 @@
 """Observer: how long after the end of speech a final is told."""
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 from asr.recognizer import Hypothesis
 from audio.clip import HOP, Clip
-from server.metrics import Metrics
-from server.observer import Observer
+from server.observability.metrics import Metrics
+from server.observability.session_timing import MOST, SPACING, SampleArrivals, SessionTiming
 from streaming.events import FinalTranscript, TranscriptionFailed, UtteranceEnded
-from tests.server.test_metrics import values
+from tests.server.observability.test_metrics import values
 from vad.segmenter import Reason
 
 SECOND = 16_000
@@ -36,7 +38,7 @@ def latencies(metrics: Metrics) -> dict[str, float]:
 
 def test_a_final_is_timed_from_the_last_speech_of_its_segment() -> None:
     clock, metrics = Clock(), Metrics()
-    observer = Observer(metrics, clock)
+    observer = SessionTiming(metrics, clock)
     for second in range(1, 4):
         clock.now = 100.0 + second
         observer.heard(second * SECOND)
@@ -48,7 +50,7 @@ def test_a_final_is_timed_from_the_last_speech_of_its_segment() -> None:
 
 def test_where_something_else_ended_the_utterance_the_time_begins_with_that() -> None:
     clock, metrics = Clock(), Metrics()
-    observer = Observer(metrics, clock)
+    observer = SessionTiming(metrics, clock)
     clock.now = 120.0
     observer.told(UtteranceEnded(1, SECOND, Reason.COMMIT))
     clock.now = 120.25
@@ -58,9 +60,36 @@ def test_where_something_else_ended_the_utterance_the_time_begins_with_that() ->
 
 def test_nothing_is_timed_that_failed_or_whose_speech_is_forgotten() -> None:
     metrics = Metrics()
-    observer = Observer(metrics, Clock())
+    observer = SessionTiming(metrics, Clock())
     observer.told(UtteranceEnded(1, SECOND, Reason.COMMIT))
     observer.told(TranscriptionFailed(1, 0, SECOND, "why"))
     observer.told(UtteranceEnded(2, SECOND, Reason.SILENCE))
     observer.told(final(2, Reason.SILENCE))
     assert latencies(metrics) == {}
+
+
+def test_a_sample_came_in_proportion_to_its_place_in_what_came_together() -> None:
+    arrivals = SampleArrivals(10.0)
+    arrivals.note(16_000, 11.0)
+    arrivals.note(24_000, 13.0)
+    assert [arrivals.when(sample) for sample in (0, 4_000, 16_000, 20_000, 24_000)] == [10, 10.25, 11, 12, 13]
+
+
+def test_what_has_not_come_or_is_forgotten_has_no_time() -> None:
+    arrivals = SampleArrivals(0.0)
+    assert arrivals.when(1) is None
+    for number in range(1, 2 * MOST):
+        arrivals.note(number * SPACING, float(number))
+    assert arrivals.when(0) is None
+    assert arrivals.when((2 * MOST - 1) * SPACING) == 2 * MOST - 1
+
+
+@given(st.lists(st.integers(1, 5_000), max_size=300), st.integers(0, 200_000))
+def test_paced_sound_came_when_it_was_spoken_however_it_was_cut(cuts: list[int], sample: int) -> None:
+    arrivals, received = SampleArrivals(0.0), 0
+    for cut in cuts:
+        received += cut
+        arrivals.note(received, received / 16_000)
+    when = arrivals.when(sample)
+    assert when is None or abs(when - sample / 16_000) < 1e-9
+    assert len(arrivals._samples) <= MOST

@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from asr.recognizer import Hypothesis, RecognitionRequest
 from audio.clip import Clip
 from batching.batcher import BatchedItem
-from server.trace import SessionTrace, Tracer
+from server.observability.tracing import SessionTrace, Tracer
 from streaming.events import (
     AudioCleared,
     FinalTranscript,
@@ -204,7 +204,7 @@ def test_a_server_that_does_not_trace_does_not_import_what_it_takes() -> None:
     code = (
         "import sys; from server.settings import Settings; from server.app import create_app\n"
         "create_app(Settings(_env_file=None))\n"
-        "print({'opentelemetry.sdk', 'server.trace'} & sys.modules.keys())"
+        "print({'opentelemetry.sdk', 'server.observability.tracing'} & sys.modules.keys())"
     )
     environment = {k: v for k, v in os.environ.items() if not k.startswith("OTEL")} | {
         "PYTHONPATH": str(ROOT)

@@ -4,13 +4,13 @@ import logging
 
 from audio.clip import ms_from_samples
 from server.errors import ClientError
-from server.metrics import Metrics
+from server.observability.metrics import Metrics
 from streaming.events import Event, FinalTranscript, NoteReached, StreamClosed, TranscriptionFailed
 
 log = logging.getLogger(__name__)
 
 
-class Chronicle:
+class SessionLog:
     """Of one session. Texts and sound are in no log."""
 
     def __init__(self, metrics: Metrics) -> None:

@@ -29,16 +29,15 @@ from server.auth.middleware import OPEN, ApiKeyMiddleware
 from server.auth.service import AuthService
 from server.connection.journal_lifespan import JournalLifespan
 from server.connection.websocket import TransportMiddleware
-from server.drain import drained_on_signal
 from server.http.body_limit import BodyLimit
 from server.http.exception_handlers import add_exception_handlers
 from server.http.origin_policy import OriginPolicy
 from server.http.request_guard import RequestGuard
 from server.http.request_id import HEADER, RequestMiddleware
+from server.lifecycle.graceful_shutdown import drained_on_signal
 from server.observability import log_config
 from server.observability.gauges import add_gauges
 from server.observability.metrics import Metrics
-from server.page import PAGE_PATHS, Page
 from server.protocols.deepgram.file_endpoint import REQUEST_HEADER, DeepgramFileEndpoint, refused_key
 from server.protocols.deepgram.live_endpoint import DeepgramLiveEndpoint
 from server.protocols.native.endpoint import NativeEndpoint
@@ -50,6 +49,7 @@ from server.protocols.openai_realtime.session_config import RealtimeConfig
 from server.reload import reloaded_on_signal
 from server.settings import Settings
 from server.trim import trim_now_and_then
+from server.web.router import PAGE_PATHS, WebPage
 
 if TYPE_CHECKING:
     from server.observability.tracing import Tracer
@@ -101,7 +101,7 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     app = FastAPI(title="stt-server", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.engine = engine
     _add_middleware(app, settings, reception.gate, metrics)
-    app.include_router(Page(settings).router())
+    app.include_router(WebPage(settings).router())
     app.include_router(OpenAIAudioEndpoint(settings, engine, files, metrics).router())
     app.include_router(DeepgramFileEndpoint(settings, engine, files, metrics).router())
     app.include_router(models_router(engine))

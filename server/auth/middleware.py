@@ -8,11 +8,10 @@ from fastapi import Request, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.auth.authenticator import Authenticator
-from server.errors import ClientError
+from server.errors import ApiError, ClientError
 from server.http.exception_handlers import error_response, http_error_of
 from server.http.request_id import REQUEST_ID
 from server.http.upload import heard_out
-from server.http_error import HttpError
 from server.observability.log_config import key_name
 from server.observability.metrics import Metrics
 
@@ -21,7 +20,7 @@ log = logging.getLogger(__name__)
 # Probes have no keys, and the description of the API holds nothing that is not published anyway.
 OPEN: Final = frozenset({"/health", "/ready", "/openapi.json"})
 
-Refusal = Callable[[HttpError, str], Response]  # with the id of the request
+Refusal = Callable[[ApiError, str], Response]  # with the id of the request
 
 
 class ApiKeyMiddleware:

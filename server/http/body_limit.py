@@ -7,9 +7,9 @@ from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server.errors import ApiError
 from server.http.exception_handlers import GONE, error_response
 from server.http.upload import Body
-from server.http_error import HttpError
 
 MAX_BYTES: Final = 1 << 20
 
@@ -27,7 +27,7 @@ class BodyLimit:
             return
         try:
             body = await _read(Request(scope, receive))
-        except HttpError as error:
+        except ApiError as error:
             await error_response(error)(scope, receive, send)
             return
         except ClientDisconnect:

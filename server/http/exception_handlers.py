@@ -10,9 +10,8 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from server.errors import ClientError
+from server.errors import ApiError, ClientError, invalid, try_again
 from server.http.request_id import HEADER, REQUEST_ID
-from server.http_error import HttpError, invalid, try_again
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +20,7 @@ GONE: Final = 499  # nginx's status for a client that disconnected; only the met
 
 def add_exception_handlers(app: FastAPI) -> None:
     """Answer every exception of every route with an error response."""
-    app.add_exception_handler(HttpError, _on_http_error)
+    app.add_exception_handler(ApiError, _on_http_error)
     app.add_exception_handler(ClientError, _on_client_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_invalid)
@@ -29,24 +28,24 @@ def add_exception_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _on_fault)
 
 
-def http_error_of(error: ClientError) -> HttpError:
+def http_error_of(error: ClientError) -> ApiError:
     """Return the HTTP error for an error that a stream would be told of."""
     if error.retryable and error.code != "internal_error":
         status = error.status or HTTPStatus.SERVICE_UNAVAILABLE
         return try_again(error.message, error.code, error.param, status=status, retry_after=error.retry_after)
     if error.status is not None:
         headers = {"www-authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else None
-        return HttpError(error.status, error.message, param=error.param, code=error.code, headers=headers)
-    return HttpError(500 if error.server else 400, error.message, param=error.param, code=error.code)
+        return ApiError(error.status, error.message, param=error.param, code=error.code, headers=headers)
+    return ApiError(500 if error.server else 400, error.message, param=error.param, code=error.code)
 
 
-def error_response(error: HttpError) -> JSONResponse:
+def error_response(error: ApiError) -> JSONResponse:
     """Return the error in the shape of OpenAI's API."""
     return JSONResponse(error.as_body(), error.status, error.headers)
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HttpError)
+    assert isinstance(error, ApiError)
     return error_response(error)
 
 
@@ -59,7 +58,7 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     """Answer an error of the framework: an unknown path or a method that it does not take."""
     assert isinstance(error, HTTPException)
     message = f"{error.detail}: {request.method} {request.url.path}"
-    return error_response(HttpError(error.status_code, message, headers=dict(error.headers or {})))
+    return error_response(ApiError(error.status_code, message, headers=dict(error.headers or {})))
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
@@ -78,6 +77,6 @@ async def _on_fault(request: Request, error: Exception) -> Response:
 
     It is caught outside of all middleware, so the request id is added here.
     """
-    response = error_response(HttpError(500, "The server failed on this request.", code="internal_error"))
+    response = error_response(ApiError(500, "The server failed on this request.", code="internal_error"))
     response.headers[HEADER] = request.scope.get(REQUEST_ID, "")
     return response

@@ -6,7 +6,7 @@ from typing import Final
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from server.http_error import invalid
+from server.errors import invalid
 
 FILE: Final = "file"  # name of the part whose bytes are the upload
 MAX_FIELDS: Final = 2_000

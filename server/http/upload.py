@@ -13,8 +13,8 @@ import orjson
 import pybase64
 from starlette.requests import ClientDisconnect, Request
 
+from server.errors import ApiError, invalid, too_large
 from server.http.multipart import MultipartForm
-from server.http_error import HttpError, invalid, too_large
 from streaming.threads import run_in_thread_to_completion
 
 IN_MEMORY: Final = 1 << 20  # bytes of an upload; a larger one goes to disk
@@ -60,7 +60,7 @@ class Body:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(error, HttpError) and not self._ended:
+        if isinstance(error, ApiError) and not self._ended:
             await self._linger()
             if not self._ended:
                 error.headers["connection"] = "close"
@@ -82,7 +82,7 @@ class Body:
             async with asyncio.timeout(self._patience()):
                 message = await self._request.receive()
         except TimeoutError:
-            raise HttpError(
+            raise ApiError(
                 408, "The request's body did not come, or too slowly.", code="request_timeout"
             ) from None
         if message["type"] == "http.disconnect":
@@ -118,12 +118,12 @@ def media_type_of(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def heard_out(request: Request, error: HttpError) -> HttpError:
+async def heard_out(request: Request, error: ApiError) -> ApiError:
     """The error, once a client has said a body that nobody wants, or a part: who sends does not listen."""
     try:
         async with Body(request, 0):
             raise error
-    except HttpError as told:
+    except ApiError as told:
         return told
 
 
@@ -137,7 +137,7 @@ async def received(request: Request, body: Body) -> AsyncIterator[Upload]:
         elif kind == "application/json":
             upload = await _receive_json(body, file)
         else:
-            raise HttpError(415, "The body must be multipart/form-data or application/json.")
+            raise ApiError(415, "The body must be multipart/form-data or application/json.")
         file.seek(0)
         yield upload
 

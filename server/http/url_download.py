@@ -20,8 +20,8 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 import h11
 
+from server.errors import ApiError, invalid, too_large
 from server.http.upload import IN_MEMORY, PIECE
-from server.http_error import HttpError, invalid, too_large
 from streaming.threads import run_in_thread_to_completion
 
 MAX_URL: Final = 2_000  # characters
@@ -210,9 +210,9 @@ def _told() -> Iterator[None]:
         raise _failed(f"It could not be fetched: {error}.") from error
 
 
-def _refused(message: str) -> HttpError:
+def _refused(message: str) -> ApiError:
     return invalid(message, "url", "invalid_url")
 
 
-def _failed(message: str) -> HttpError:
+def _failed(message: str) -> ApiError:
     return invalid(message, "url", "fetch_failed")

@@ -15,10 +15,17 @@ from engine.file_transcriber import FileTranscriber
 from engine.model_pool import ModelUnavailableNow
 from server.admission.controller import AdmissionController
 from server.admission.quotas import UsageMeter
-from server.errors import ClientError, in_openai_words, model_unavailable, models_not_ready, restarting
+from server.errors import (
+    ClientError,
+    in_openai_words,
+    invalid,
+    missing,
+    model_unavailable,
+    models_not_ready,
+    restarting,
+)
 from server.http.exception_handlers import http_error_of
 from server.http.url_download import fetched
-from server.http_error import invalid, missing
 from server.observability.metrics import Metrics
 from server.settings import Settings
 from streaming.model_clients import ModelClients

@@ -6,7 +6,7 @@ from typing import Final
 
 from audio.errors import AudioError, UnreadableFile
 from engine.file_transcriber import AudioTooLong, UtteranceFailed
-from server.http_error import HttpError, invalid
+from server.errors import ApiError, invalid
 from streaming.errors import StreamError
 
 FORMATS: Final = ("flac", "m4a", "mp3", "mp4", "mpeg", "mpga", "oga", "ogg", "wav", "webm")  # as OpenAI says
@@ -23,8 +23,8 @@ def file_errors_as_http() -> Iterator[None]:
     except AudioError as error:
         raise invalid(f"Audio file might be corrupted or unsupported: {error}", "file", error.code) from error
     except AudioTooLong as error:
-        raise HttpError(413, str(error), param="file", code="audio_too_long") from error
+        raise ApiError(413, str(error), param="file", code="audio_too_long") from error
     except UtteranceFailed as error:
-        raise HttpError(500, str(error), code="transcription_failed") from error
+        raise ApiError(500, str(error), code="transcription_failed") from error
     except StreamError as error:
-        raise HttpError(500, str(error), code="internal_error") from error
+        raise ApiError(500, str(error), code="internal_error") from error

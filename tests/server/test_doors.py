@@ -19,7 +19,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from server.app import create_app
 from server.auth.api_keys import digest_of
-from server.page import PAGE_PATHS
+from server.web.router import PAGE_PATHS
 from tests.server.program import MAIN, Program, program
 from tests.server.running import Client, Message, Server, first_sentence, free_settings, serve, until
 

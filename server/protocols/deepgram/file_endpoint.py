@@ -15,12 +15,11 @@ from fastapi.responses import JSONResponse
 
 from audio.wav_header import header
 from engine.file_transcriber import FileTranscriber
-from server.errors import ClientError
+from server.errors import ApiError, ClientError, invalid
 from server.http.disconnect import cancel_on_disconnect
 from server.http.exception_handlers import http_error_of
 from server.http.request_id import REQUEST_ID
 from server.http.upload import IN_MEMORY, PIECE, Body, media_type_of
-from server.http_error import HttpError, invalid
 from server.observability.log_config import session_id
 from server.protocols.deepgram.file_response import FileResult, answer_of
 from server.protocols.deepgram.live_output import ModelMetadata, timestamp
@@ -50,7 +49,7 @@ class DeepgramFileEndpoint(FileEndpoint):
             session_id.set(request_id)
             try:
                 answer = await self._answer(request, request_id)
-            except HttpError as error:
+            except ApiError as error:
                 log.info("told the client: %s", error)
                 answer = refusal(error, request_id)
             answer.headers[REQUEST_HEADER] = request_id
@@ -144,14 +143,14 @@ async def store(
     return digest.hexdigest()
 
 
-def refused_key(error: HttpError, request_id: str) -> JSONResponse:
+def refused_key(error: ApiError, request_id: str) -> JSONResponse:
     """Before the door itself is reached."""
     answer = refusal(error, request_id)
     answer.headers[REQUEST_HEADER] = request_id
     return answer
 
 
-def refusal(error: HttpError, request_id: str) -> JSONResponse:
+def refusal(error: ApiError, request_id: str) -> JSONResponse:
     """In Deepgram's shape."""
     code = (error.code or TOO_LARGE).upper()
     told = {"err_code": code, "err_msg": error.message, "request_id": request_id}

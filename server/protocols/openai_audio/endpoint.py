@@ -10,11 +10,11 @@ from fastapi import APIRouter, Request, Response
 
 from engine.file_transcriber import FileTranscriber
 from server.admission.quotas import UsageMeter
+from server.errors import ApiError, invalid
 from server.http.disconnect import cancel_on_disconnect
 from server.http.request_id import REQUEST_ID
 from server.http.sse import EventStream
 from server.http.upload import Body, Upload, received
-from server.http_error import HttpError, invalid
 from server.observability.log_config import session_id
 from server.protocols.file_endpoint import FileEndpoint
 from server.protocols.file_errors import file_errors_as_http
@@ -96,7 +96,7 @@ class OpenAIAudioEndpoint(FileEndpoint):
                 async with aclosing(segments):
                     async for segment in segments:
                         yield told.segment(segment)
-        except HttpError as error:
+        except ApiError as error:
             log.info("told the client: %s", error)
             yield told.error(error)
         else:

@@ -6,7 +6,7 @@ from typing import Final
 from fastapi import APIRouter
 
 from engine.engine import Engine
-from server.http_error import HttpError
+from server.errors import ApiError
 from server.protocols.openai_audio.openapi import MODEL, MODELS
 
 # Names that clients send by themselves, those of OpenAI's models; they mean the default.
@@ -41,9 +41,7 @@ def models_router(engine: Engine) -> APIRouter:
     async def retrieve_model(model: str) -> dict[str, object]:
         """One of them, or a name of OpenAI's, which means the default."""
         if model not in ALIASES and engine.recognizers.resolve(model) is None:
-            raise HttpError(
-                404, f"The model '{model}' does not exist.", param="model", code="model_not_found"
-            )
+            raise ApiError(404, f"The model '{model}' does not exist.", param="model", code="model_not_found")
         return told(model)
 
     return router

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from asr.languages import code_of
 from asr.recognizer import MAX_PROMPT_CHARS, Task, TranscriptionOptions, TranscriptionOptionsError
-from server.http_error import HttpError, invalid, missing
+from server.errors import ApiError, invalid, missing
 from streaming.options import SessionOptions
 from vad.options import OptionError
 
@@ -151,7 +151,7 @@ def _checked(kind: type[Checked], fields: Iterable[tuple[str, object]]) -> Check
         raise _refused(error) from None
 
 
-def _refused(error: ValidationError) -> HttpError:
+def _refused(error: ValidationError) -> ApiError:
     """The first fault."""
     fault = error.errors()[0]
     param = str(fault["loc"][0])

@@ -10,7 +10,7 @@ import orjson
 from asr.languages import name_of
 from asr.recognizer import Word
 from audio.clip import seconds_from_samples
-from server.http_error import HttpError
+from server.errors import ApiError
 from server.protocols.openai_audio.request import TranscriptionRequest
 from transcripts.subtitles import srt_of, vtt_of
 from transcripts.transcript import Transcript, TranscriptSegment
@@ -54,7 +54,7 @@ class SseTranscript:
         return _event({"type": "transcript.text.done", **_json(self._asked, transcript, seconds)})
 
     @staticmethod
-    def error(error: HttpError) -> bytes:
+    def error(error: ApiError) -> bytes:
         """In the place of `done`."""
         return _event(error.as_body())
 

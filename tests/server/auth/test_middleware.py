@@ -11,14 +11,14 @@ from fastapi.responses import JSONResponse
 from server.auth.api_keys import ApiKey, ApiKeys, caller_of, digest_of
 from server.auth.authenticator import Authenticator
 from server.auth.middleware import ApiKeyMiddleware
+from server.errors import ApiError
 from server.http.exception_handlers import add_exception_handlers
 from server.http.request_id import RequestMiddleware
-from server.http_error import HttpError
 from server.observability.metrics import Metrics
 from tests.server.calling import Call
 
 
-def refusal(error: HttpError, request_id: str) -> JSONResponse:
+def refusal(error: ApiError, request_id: str) -> JSONResponse:
     return JSONResponse({"in other words": error.code, "id": request_id}, error.status)
 
 

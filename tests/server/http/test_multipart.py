@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.errors import ApiError
 from server.http.multipart import MAX_FIELD_BYTES, MAX_FIELDS, MultipartForm
-from server.http_error import HttpError
 from tests.server.calling import asking
 
 FILE = b"RIFF\r\n--not the boundary\r\n" * 9
@@ -78,16 +78,16 @@ def test_other_files_and_speakers_references_are_not_held() -> None:
     ],
 )
 def test_what_is_no_form_or_too_much_is_named(body: bytes, message: str) -> None:
-    with pytest.raises(HttpError, match=message) as refused:
+    with pytest.raises(ApiError, match=message) as refused:
         parsed(body)
     assert refused.value.status == 400
 
 
 def test_a_form_needs_a_boundary() -> None:
-    with pytest.raises(HttpError, match="no boundary"):
+    with pytest.raises(ApiError, match="no boundary"):
         MultipartForm("multipart/form-data")
 
 
 def test_a_boundary_that_is_too_long_is_named() -> None:
-    with pytest.raises(HttpError, match="Boundary length 300 exceeds"):
+    with pytest.raises(ApiError, match="Boundary length 300 exceeds"):
         MultipartForm("multipart/form-data; boundary=" + "e" * 300)

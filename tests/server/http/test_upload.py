@@ -7,8 +7,8 @@ import httpx
 import pytest
 from starlette.requests import ClientDisconnect, Request
 
+from server.errors import ApiError
 from server.http.upload import IN_MEMORY, MAX_JSON_BYTES, PIECE, Body, received
-from server.http_error import HttpError
 from tests.server.calling import asking
 
 SOUND = b"some sound"
@@ -71,7 +71,7 @@ async def test_a_body_within_the_limit_is_taken_and_one_byte_more_is_not() -> No
     whole = asking(file=SOUND)
     size = len(whole.read())
     assert (await read(form(whole)[0], limit=size))[1] == SOUND
-    with pytest.raises(HttpError, match=rf"\({size - 1}\) exceeded \({size} bytes read\)") as refused:
+    with pytest.raises(ApiError, match=rf"\({size - 1}\) exceeded \({size} bytes read\)") as refused:
         await read(form(whole)[0], limit=size - 1)
     assert refused.value.status == 413
 
@@ -81,7 +81,7 @@ async def test_what_declares_too_much_is_refused_before_it_is_read() -> None:
     sent = request(
         sender, content_type="application/json", content_length=str(MAX_JSON_BYTES + 1), expect="100-continue"
     )
-    with pytest.raises(HttpError) as refused:
+    with pytest.raises(ApiError) as refused:
         await read(sent)
     assert (refused.value.status, sender.asked) == (413, 0)
     assert refused.value.headers == {"connection": "close"}
@@ -89,14 +89,14 @@ async def test_what_declares_too_much_is_refused_before_it_is_read() -> None:
 
 async def test_the_rest_of_a_refused_body_is_read_so_that_the_answer_arrives() -> None:
     sent, sender = form(asking(file=SOUND), *[b"x" * 1_000] * 9)
-    with pytest.raises(HttpError) as refused:
+    with pytest.raises(ApiError) as refused:
         await read(sent, limit=1_500)
     assert (sender.pieces, refused.value.headers) == ([], {})
 
 
 async def test_a_refused_body_is_not_read_for_ever() -> None:
     sent, sender = form(asking(file=SOUND), *[b"x" * (1 << 20)] * 99)
-    with pytest.raises(HttpError) as refused:
+    with pytest.raises(ApiError) as refused:
         await read(sent, limit=1_500)
     assert len(sender.pieces) > 30
     assert refused.value.headers == {"connection": "close"}
@@ -105,7 +105,7 @@ async def test_a_refused_body_is_not_read_for_ever() -> None:
 async def test_a_client_that_sends_nothing_more_is_told_so() -> None:
     sent, _ = form(asking(file=SOUND), b"--", then="waits")
     body = Body(sent, 1_000, idle_seconds=0.01)
-    with pytest.raises(HttpError) as refused:
+    with pytest.raises(ApiError) as refused:
         async for _ in body.chunks(1_000):
             pass
     assert (refused.value.status, refused.value.code) == (408, "request_timeout")
@@ -119,7 +119,7 @@ async def test_a_client_that_hangs_up_is_gone() -> None:
 
 @pytest.mark.parametrize("kind", ["", "text/plain", "application/x-www-form-urlencoded"])
 async def test_other_kinds_of_body_are_named(kind: str) -> None:
-    with pytest.raises(HttpError) as refused:
+    with pytest.raises(ApiError) as refused:
         await read(request(Sender(b"x"), content_type=kind))
     assert refused.value.status == 415
 
@@ -132,6 +132,6 @@ async def test_a_body_that_drips_is_not_waited_for(piece: int, seconds: float, i
     if is_taken:
         assert len([chunk async for chunk in body.chunks(1 << 30)]) == 10
         return
-    with pytest.raises(HttpError) as refused:
+    with pytest.raises(ApiError) as refused:
         _ = [chunk async for chunk in body.chunks(1 << 30)]
     assert refused.value.status == 408

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
+from server.errors import ApiError
 from server.http.url_download import fetched, is_public, target_of
-from server.http_error import HttpError
 from tests.server.calling import wav
 from tests.server.running import Server, free_settings, serve
 from tests.stream.little import sound
@@ -47,8 +47,8 @@ async def content_of(url: str, limit: int = MIB, *, private: bool = True) -> byt
         return file.read()
 
 
-async def refusal_of(url: str, limit: int = MIB, *, private: bool = True) -> HttpError:
-    with pytest.raises(HttpError) as caught:
+async def refusal_of(url: str, limit: int = MIB, *, private: bool = True) -> ApiError:
+    with pytest.raises(ApiError) as caught:
         await content_of(url, limit, private=private)
     return caught.value
 
@@ -127,7 +127,7 @@ async def test_nobody_there_is_said_too() -> None:
     ],
 )
 def test_what_is_no_address_is_refused(url: str) -> None:
-    with pytest.raises(HttpError) as caught:
+    with pytest.raises(ApiError) as caught:
         target_of(url)
     assert caught.value.code == "invalid_url"
 

@@ -4,7 +4,7 @@ import pytest
 
 from audio.errors import DamagedFile, UnreadableFile
 from engine.file_transcriber import AudioTooLong, UtteranceFailed
-from server.http_error import HttpError
+from server.errors import ApiError
 from server.protocols.file_errors import file_errors_as_http
 from streaming.errors import DetectorFailed
 from streaming.events import TranscriptionFailed
@@ -30,7 +30,7 @@ from streaming.events import TranscriptionFailed
 def test_each_error_has_its_status_and_code(
     error: Exception, status: int, param: str | None, code: str, message: str
 ) -> None:
-    with pytest.raises(HttpError) as raised, file_errors_as_http():
+    with pytest.raises(ApiError) as raised, file_errors_as_http():
         raise error
     assert (raised.value.status, raised.value.param, raised.value.code) == (status, param, code)
     assert message in raised.value.message

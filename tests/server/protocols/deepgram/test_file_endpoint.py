@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from server.http_error import too_large
+from server.errors import too_large
 from server.protocols.deepgram.file_endpoint import refusal
 from tests.server.http.test_url_download import answering, ok
 from tests.server.running import ROOT, Message, Server, free_settings, serve, spoken

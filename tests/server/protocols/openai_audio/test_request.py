@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.recognizer import MAX_PROMPT_CHARS
-from server.http_error import HttpError
+from server.errors import ApiError
 from server.protocols.openai_audio.request import (
     TranscriptionRequest,
     gathered,
@@ -128,7 +128,7 @@ def test_subtitles_are_made_with_the_times_of_words(form: str) -> None:
     ],
 )
 def test_a_bad_value_is_named(fields: dict[str, Any], param: str, code: str) -> None:
-    with pytest.raises(HttpError) as refused:
+    with pytest.raises(ApiError) as refused:
         transcription_of(({"model": "m"} | fields).items(), DEFAULTS)
     assert (refused.value.status, refused.value.param, refused.value.code) == (400, param, code)
     assert param in refused.value.message or code == "invalid_language_format"
@@ -140,5 +140,5 @@ def test_a_translation_is_into_english() -> None:
 
 
 def test_a_translation_tells_no_speakers_apart() -> None:
-    with pytest.raises(HttpError, match="response_format"):
+    with pytest.raises(ApiError, match="response_format"):
         translation_of([("model", "m"), ("response_format", "diarized_json")], DEFAULTS)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from asr.recognizer import Hypothesis, TranscriptionOptions, Word
-from server.http_error import HttpError
+from server.errors import ApiError
 from server.protocols.openai_audio.request import TranscriptionRequest
 from server.protocols.openai_audio.response import SseTranscript, render
 from streaming.options import SessionOptions
@@ -166,5 +166,5 @@ def test_a_diarized_stream_tells_segments_too() -> None:
 
 
 def test_a_failure_is_an_event_in_the_envelope() -> None:
-    (event,) = events_of(SseTranscript.error(HttpError(500, "broken", code="transcription_failed")).decode())
+    (event,) = events_of(SseTranscript.error(ApiError(500, "broken", code="transcription_failed")).decode())
     assert event["error"]["message"] == "broken"

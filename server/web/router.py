@@ -9,7 +9,7 @@ from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
-from server.http_error import HttpError
+from server.errors import ApiError
 from server.settings import Settings
 
 WEB: Final = Path(__file__).parent / "web" / "static"
@@ -71,7 +71,7 @@ class Asset:
         return cls(content, gzip.compress(content, mtime=0), TYPES[Path(name).suffix], etag)
 
 
-class Page:
+class WebPage:
     """The page and its assets.
 
     version: hash of all assets, part of their URLs, so that a browser never combines assets of two versions
@@ -100,7 +100,7 @@ class Page:
             """Return an asset. Another version than the current one is not found."""
             asset = self._files.get(name)
             if asset is None or version != self.version:
-                raise HttpError(404, f"There is no such file: {request.url.path}")
+                raise ApiError(404, f"There is no such file: {request.url.path}")
             return _answer(request, asset, FOR_EVER)
 
         return router

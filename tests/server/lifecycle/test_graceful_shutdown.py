@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from server.drain import SIGNALS, drained_on_signal
+from server.lifecycle.graceful_shutdown import SIGNALS, drained_on_signal
 from tests.server.program import MAIN, UVICORN, Program, program
 from tests.server.running import Client, dones, errors, first_sentence
 

@@ -9,11 +9,11 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from server.page import PAGE_PATHS, TYPES, WEB, Page
+from server.web.router import PAGE_PATHS, TYPES, WEB, WebPage
 from tests.server.running import Server, free_settings
 
 
-def client_of(page: Page) -> TestClient:
+def client_of(page: WebPage) -> TestClient:
     app = FastAPI()
     app.include_router(page.router())
     return TestClient(app)
@@ -21,7 +21,7 @@ def client_of(page: Page) -> TestClient:
 
 @pytest.fixture(scope="module")
 def web() -> TestClient:
-    return client_of(Page(free_settings()))
+    return client_of(WebPage(free_settings()))
 
 
 def url_of(web: TestClient, name: str) -> str:
@@ -73,7 +73,7 @@ def test_changed_content_has_another_url(tmp_path: Path) -> None:
     for text in ("a", "b"):
         (tmp_path / "index.html").write_text('<script src="web/app.js"></script>')
         (tmp_path / "app.js").write_text(text)
-        versions.add(Page(free_settings(), tmp_path).version)
+        versions.add(WebPage(free_settings(), tmp_path).version)
     assert len(versions) == 2
 
 
@@ -108,7 +108,7 @@ def test_page_is_small() -> None:
 
 
 def test_url_form_depends_on_the_settings() -> None:
-    told = [client_of(Page(free_settings(fetch_urls=on))).get("/").text for on in (False, True)]
+    told = [client_of(WebPage(free_settings(fetch_urls=on))).get("/").text for on in (False, True)]
     assert ['data-fetch-urls="true"' in page for page in told] == [False, True]
 
 

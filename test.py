@@ -19,9 +19,9 @@ from pathlib import Path
 from dotenv import load_dotenv
 
 from client import ClientError, ConnectFailed, Error, Event, Final, SpeechStopped, connect
+from client.console import Console
 from client.pacing import at_once, in_real_time
-from client.play import play
-from client.screen import Screen
+from client.stream_audio import play
 from client.wav import read_wav
 
 ROOT = Path(__file__).parent
@@ -51,7 +51,7 @@ class Report:
     def __init__(self, fast: bool) -> None:
         self.finals: list[str] = []
         self.errors = 0
-        self._screen = Screen(sys.stdout)
+        self._screen = Console(sys.stdout)
         self._fast = fast
         self._started = time.monotonic()
         self._stopped: dict[str, float] = {}  # item_id to arrival of its speech_stopped

@@ -8,7 +8,7 @@ import client
 from audio.clip import SAMPLE_RATE
 from bench.sounds import Samples
 from client.pacing import at_once, in_real_time
-from client.play import play
+from client.stream_audio import play
 
 CHUNK_MS: Final = 100
 EVENTS: Final = ("input_audio_buffer.speech_started", "session.closed")
@@ -27,7 +27,7 @@ class Listener:
     first_partial_ms: dict[str, float] = field(default_factory=dict)
     final_ms: dict[str, float] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
-    closed: client.Closed | None = None
+    closed: client.SessionClosed | None = None
 
     def hear(self, event: client.Event, at_ms: float) -> None:
         match event:
@@ -41,7 +41,7 @@ class Listener:
                 self.started_ms[event.item_id] = at_ms
             case client.Error():
                 self.errors.append(event.message)
-            case client.Closed():
+            case client.SessionClosed():
                 self.closed = event
             case _:
                 pass

@@ -10,9 +10,8 @@ from client.errors import AudioError, BacklogFull, ClientError, ConnectFailed, C
 from client.events import (
     Acknowledged,
     Cleared,
-    Closed,
+    ConnectionInterrupted,
     Created,
-    Cut,
     Error,
     Event,
     Final,
@@ -20,13 +19,14 @@ from client.events import (
     Marker,
     Partial,
     Resumed,
+    SessionClosed,
     SpeechStarted,
     SpeechStopped,
     Unknown,
     Updated,
     Word,
 )
-from client.resume import Resume
+from client.reconnect_policy import ReconnectPolicy
 from client.stream import Stream, connect
 
 __all__ = [
@@ -35,11 +35,11 @@ __all__ = [
     "BacklogFull",
     "Cleared",
     "ClientError",
-    "Closed",
+    "SessionClosed",
     "ConnectFailed",
     "ConnectionLost",
     "Created",
-    "Cut",
+    "ConnectionInterrupted",
     "Error",
     "Event",
     "Final",
@@ -47,7 +47,7 @@ __all__ = [
     "Marker",
     "Partial",
     "ProtocolError",
-    "Resume",
+    "ReconnectPolicy",
     "Resumed",
     "SpeechStarted",
     "SpeechStopped",

@@ -8,13 +8,13 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+from client.console import Console, to_json
 from client.errors import ClientError
 from client.events import Event
 from client.microphone import SAMPLE_RATE, record
 from client.pacing import at_once, in_real_time
-from client.play import play, until
-from client.screen import Screen, to_json
 from client.stream import connect
+from client.stream_audio import play, until
 from client.wav import read_wav
 
 KEY = "STT_API_KEY"  # of the environment: what stands on a command line, everybody on the machine can read
@@ -54,7 +54,7 @@ def source_of(options: argparse.Namespace) -> tuple[AsyncIterator[bytes], int]:
 async def transcribe(options: argparse.Namespace) -> None:
     """Prints what the server says. Raises ClientError."""
     chunks, rate = source_of(options)
-    show: Callable[[Event], None] = Screen(sys.stdout).show
+    show: Callable[[Event], None] = Console(sys.stdout).show
     if options.json:
         show = _print_json
     async with connect(

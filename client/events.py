@@ -116,7 +116,7 @@ class Updated:
 
 
 @dataclass(frozen=True, slots=True)
-class Closed:
+class SessionClosed:
     """received_ms = speech_ms + non_speech_ms + dropped_ms, up to rounding."""
 
     received_ms: int
@@ -134,7 +134,7 @@ class Lag:
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class ConnectionInterrupted:
     """The connection broke, and the library sets out to come back: its own event, not one of the server.
 
     code, reason: of the close; 1006 when there was none
@@ -187,9 +187,9 @@ Event = (
     | Cleared
     | Created
     | Updated
-    | Closed
+    | SessionClosed
     | Lag
-    | Cut
+    | ConnectionInterrupted
     | Resumed
     | Error
     | Unknown
@@ -247,8 +247,8 @@ def _created(message: Message) -> Created:
     )
 
 
-def _closed(message: Message) -> Closed:
-    return Closed(
+def _closed(message: Message) -> SessionClosed:
+    return SessionClosed(
         message["received_ms"],
         message["speech_ms"],
         message["non_speech_ms"],

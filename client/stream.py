@@ -11,17 +11,17 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 import websockets
 from websockets.asyncio.client import ClientConnection
 
-from client.backlog import Command
+from client.connection import Connection
 from client.errors import ConnectFailed, ConnectionLost
 from client.events import Event
-from client.line import Line
-from client.packets import MAX_PACKET, Encoding, Format, Packet, Packetizer
-from client.resume import Resume, seconds_of
+from client.packetizer import MAX_PACKET, Encoding, Format, Packet, Packetizer
+from client.reconnect_policy import ReconnectPolicy, seconds_of
+from client.send_buffer import SentCommand
 from client.subscription import Subscription
 
 MAX_MESSAGE: Final = 16 << 20  # bytes; a final with 120 s of sound in base64 has 5 MiB
 WRITE_LIMIT: Final = 1 << 16  # bytes waiting for the network, above which `send` waits
-RESUME: Final = Resume()
+RESUME: Final = ReconnectPolicy()
 
 
 class Stream:
@@ -35,7 +35,7 @@ class Stream:
     ConnectionLost once the stream is over or given up, and BacklogFull after waiting as long as that takes.
     """
 
-    def __init__(self, line: Line, subscription: Subscription, encoding: Encoding) -> None:
+    def __init__(self, line: Connection, subscription: Subscription, encoding: Encoding) -> None:
         self._line = line
         self._subscription = subscription
         self._packetizer = Packetizer(encoding)
@@ -84,12 +84,12 @@ class Stream:
         for packet in packets:
             self._line.add(packet)
 
-    def _command(self, type: str, **fields: object) -> Command:
+    def _command(self, type: str, **fields: object) -> SentCommand:
         """Adds a message at its place."""
         self._commands += 1
         id = str(self._commands)
         text = json.dumps({"type": type, "event_id": id, **fields})
-        command = Command(type, id, self._packetizer.position, text)
+        command = SentCommand(type, id, self._packetizer.position, text)
         self._line.add(command)
         return command
 
@@ -114,7 +114,7 @@ async def connect(
     sample_rate: int = 16_000,
     format: Format = "pcm16",
     binary: bool = True,
-    resume: Resume | None = RESUME,
+    resume: ReconnectPolicy | None = RESUME,
     key: str | None = None,
     **options: Any,
 ) -> AsyncIterator[Stream]:
@@ -145,7 +145,7 @@ async def connect(
         return await _open(_with_query(url, **(query or subscription.query())), options)
 
     socket = await dial({})
-    line = Line(dial, resume, subscription.wants, binary=binary)
+    line = Connection(dial, resume, subscription.wants, binary=binary)
     stream = Stream(line, subscription, Encoding().changed(session))
     running = asyncio.create_task(line.run(socket), name="line")
     try:

@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from client.events import Acknowledged, Created, Cut, Event, Resumed
+from client.events import Acknowledged, ConnectionInterrupted, Created, Event, Resumed
 
 NEEDED: Final = ("session.created", "input_audio_buffer.acknowledged")  # to come back after a cut
 NAMES: Final[Mapping[type, str]] = {
     Created: "session.created",
     Acknowledged: "input_audio_buffer.acknowledged",
     Resumed: "session.resumed",
-    Cut: "session.resumed",
+    ConnectionInterrupted: "session.resumed",
 }
 
 

@@ -12,7 +12,7 @@ WIDTH = 2  # bytes of a PCM16 sample
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class WavAudio:
     """pcm: PCM16 little endian mono; sample_rate: Hz."""
 
     pcm: bytes
@@ -28,7 +28,7 @@ class Sound:
         return (self.pcm[start : start + step] for start in range(0, len(self.pcm), step))
 
 
-def read_wav(path: Path) -> Sound:
+def read_wav(path: Path) -> WavAudio:
     """Reads a PCM wav file of 8, 16, 24 or 32 bits and any number of channels. Raises AudioError."""
     try:
         with wave.open(str(path), "rb") as file:
@@ -41,7 +41,7 @@ def read_wav(path: Path) -> Sound:
             f"{path} is not a wav file of plain PCM ({error}); "
             f"convert it first, for example: ffmpeg -i {path} -c:a pcm_s16le out.wav"
         ) from error
-    return Sound(mix_down(to_pcm16(raw, width), channels), rate)
+    return WavAudio(mix_down(to_pcm16(raw, width), channels), rate)
 
 
 def to_pcm16(raw: bytes, width: int) -> bytes:

@@ -22,6 +22,6 @@ def test_errors_and_the_end_are_kept_and_the_rest_is_not() -> None:
     listener = Listener()
     listener.hear(client.SpeechStopped("1", 90), 100)
     listener.hear(client.Error("out of luck"), 200)
-    closed = client.Closed(1000, 500, 500, 0, 1)
+    closed = client.SessionClosed(1000, 500, 500, 0, 1)
     listener.hear(closed, 300)
     assert (listener.errors, listener.closed, listener.finals) == (["out of luck"], closed, [])

@@ -8,7 +8,6 @@ import pytest
 from client import (
     Acknowledged,
     Cleared,
-    Closed,
     ConnectFailed,
     ConnectionLost,
     Created,
@@ -17,6 +16,7 @@ from client import (
     Final,
     Marker,
     Partial,
+    SessionClosed,
     SpeechStarted,
     SpeechStopped,
     Stream,
@@ -39,7 +39,7 @@ async def test_an_utterance_comes_back_as_events_in_the_order_of_the_protocol() 
         kinds = [type(event) for event in await events_of(stream) if not isinstance(event, Acknowledged)]
     assert kinds[:3] == [Created, Updated, SpeechStarted]
     assert kinds[3:-3] == [Partial] * 5
-    assert kinds[-3:] == [SpeechStopped, Final, Closed]
+    assert kinds[-3:] == [SpeechStopped, Final, SessionClosed]
 
 
 async def test_a_final_holds_its_text_and_times() -> None:
@@ -124,7 +124,7 @@ async def test_commit_ends_the_utterance_and_clear_drops_it() -> None:
         events = await events_of(stream)
     assert [(e.text, e.reason) for e in events if isinstance(e, Final)] == [("first", "commit")]
     assert [e for e in events if isinstance(e, Cleared)] == [Cleared(400, 400)]
-    assert [e.dropped_ms for e in events if isinstance(e, Closed)] == [400]
+    assert [e.dropped_ms for e in events if isinstance(e, SessionClosed)] == [400]
 
 
 async def test_a_marker_comes_back() -> None:

@@ -1,10 +1,10 @@
 """Which events are asked for, and which are shown."""
 
-from client.events import Acknowledged, Closed, Created, Cut, Event, Marker, Resumed
+from client.events import Acknowledged, ConnectionInterrupted, Created, Event, Marker, Resumed, SessionClosed
 from client.subscription import NEEDED, Subscription
 
 CREATED = Created("s", {}, {})
-OWN: list[Event] = [CREATED, Acknowledged(1), Cut(1006, ""), Resumed("s", 1, 0)]
+OWN: list[Event] = [CREATED, Acknowledged(1), ConnectionInterrupted(1006, ""), Resumed("s", 1, 0)]
 
 
 def test_who_wants_finals_only_does_not_see_what_the_library_asks_for() -> None:
@@ -12,7 +12,7 @@ def test_who_wants_finals_only_does_not_see_what_the_library_asks_for() -> None:
     assert subscription.query() == {"events": ",".join(NEEDED)}
     assert not any(map(subscription.wants, OWN))
     assert subscription.wants(Marker("a"))
-    assert subscription.wants(Closed(1, 1, 0, 0, 0))
+    assert subscription.wants(SessionClosed(1, 1, 0, 0, 0))
 
 
 def test_who_wants_all_sees_all() -> None:

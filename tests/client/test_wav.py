@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from client.errors import AudioError
-from client.wav import Sound, mix_down, read_wav, to_pcm16
+from client.wav import WavAudio, mix_down, read_wav, to_pcm16
 
 samples = st.lists(st.integers(-32768, 32767), max_size=50)
 
@@ -46,19 +46,19 @@ def test_equal_channels_mix_to_one_of_them(values: list[int], channels: int) -> 
 
 def test_a_stereo_file_is_read_as_the_mean_of_its_channels(tmp_path: Path) -> None:
     path = write(tmp_path / "a.wav", array("h", [100, 200, -100, -300]).tobytes(), channels=2, rate=44_100)
-    assert read_wav(path) == Sound(array("h", [150, -200]).tobytes(), 44_100)
+    assert read_wav(path) == WavAudio(array("h", [150, -200]).tobytes(), 44_100)
 
 
 @settings(deadline=None)
 @given(st.binary(max_size=2000), st.integers(1, 200))
 def test_chunks_are_the_sound(pcm: bytes, ms: int) -> None:
-    chunks = list(Sound(pcm, 8000).chunks(ms))
+    chunks = list(WavAudio(pcm, 8000).chunks(ms))
     assert b"".join(chunks) == pcm
     assert all(len(chunk) == 16 * ms for chunk in chunks[:-1])
 
 
 def test_sound_knows_how_long_it_is() -> None:
-    assert Sound(bytes(16_000), 8000).seconds == 1.0
+    assert WavAudio(bytes(16_000), 8000).seconds == 1.0
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

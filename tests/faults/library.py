@@ -11,7 +11,7 @@ from tests.faults.heard import Wrong
 from tests.faults.play import Command, Play
 from tests.faults.script import Script
 
-RESUME = client.Resume(give_up_seconds=PATIENCE, longest_seconds=1.0)
+RESUME = client.ReconnectPolicy(give_up_seconds=PATIENCE, longest_seconds=1.0)
 AGAIN_SECONDS = 0.2
 
 Told = tuple[tuple[object, ...], ...]
@@ -96,6 +96,6 @@ def _row(event: client.Event) -> tuple[object, ...] | None:
 
 def _sums(events: list[client.Event]) -> tuple[int, ...]:
     for event in events:
-        if isinstance(event, client.Closed):
+        if isinstance(event, client.SessionClosed):
             return (event.received_ms, event.speech_ms, event.non_speech_ms, event.dropped_ms, event.segments)
     raise Wrong("session.closed never came")

@@ -212,18 +212,18 @@ async def test_a_server_that_stops_keeps_its_sessions_and_who_uses_the_library_n
         await asyncio.to_thread(first.ready)
         chunks = chunks_of(spoken())
         speaking = asyncio.Event()
-        async with client.connect(first.ws, resume=client.Resume(give_up_seconds=60)) as stream:
+        async with client.connect(first.ws, resume=client.ReconnectPolicy(give_up_seconds=60)) as stream:
 
-            async def listen() -> client.Closed | None:
+            async def listen() -> client.SessionClosed | None:
                 async for event in stream:
                     match event:
                         case client.SpeechStarted():
                             speaking.set()
                         case client.Final():
                             finals.append(event.text)
-                        case client.Cut(code, reason):
+                        case client.ConnectionInterrupted(code, reason):
                             cuts.append((code, reason))
-                        case client.Closed():
+                        case client.SessionClosed():
                             return event
                 return None
 

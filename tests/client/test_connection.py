@@ -10,27 +10,27 @@ from hypothesis import strategies as st
 from client import (
     Acknowledged,
     BacklogFull,
-    Closed,
+    ConnectionInterrupted,
     ConnectionLost,
     Created,
-    Cut,
     Error,
     Event,
     Final,
     Marker,
-    Resume,
+    ReconnectPolicy,
     Resumed,
+    SessionClosed,
     Stream,
     Updated,
     connect,
 )
 from client.pacing import at_once
-from client.play import play
+from client.stream_audio import play
 from tests.client.proxy import proxy
 from tests.client.standin import StandIn, silence, standin, tone
 from tests.server.running import free_settings, serve, spoken
 
-SOON = Resume(first_seconds=0.001, longest_seconds=0.01)
+SOON = ReconnectPolicy(first_seconds=0.001, longest_seconds=0.01)
 UTTERANCE = tone(600) + silence(400)
 HANDSHAKE = 2000  # bytes that a connection needs at least to begin
 
@@ -87,7 +87,11 @@ async def test_what_has_been_seen_is_not_told_again() -> None:
         line.cut()
         await stream.end()
         told = [type(event) for event in await events_of(stream)]
-    assert [kind for kind in told if kind is not Acknowledged] == [Cut, Resumed, Closed]
+    assert [kind for kind in told if kind is not Acknowledged] == [
+        ConnectionInterrupted,
+        Resumed,
+        SessionClosed,
+    ]
 
 
 async def test_who_wants_all_events_sees_the_cut_and_the_return() -> None:
@@ -95,7 +99,7 @@ async def test_who_wants_all_events_sees_the_cut_and_the_return() -> None:
         await stream.send(silence(700))
         await next_of(stream, Acknowledged)
         line.cut()
-        assert await next_of(stream, Cut) == Cut(1006, "")
+        assert await next_of(stream, ConnectionInterrupted) == ConnectionInterrupted(1006, "")
         assert await next_of(stream, Resumed) == Resumed("sess_1", 700, 0)
 
 
@@ -115,24 +119,26 @@ async def test_a_session_that_the_server_has_forgotten_is_lost() -> None:
 
 
 async def test_a_server_that_stays_away_is_given_up() -> None:
-    brief = Resume(give_up_seconds=0.1, first_seconds=0.001, longest_seconds=0.01)
+    brief = ReconnectPolicy(give_up_seconds=0.1, first_seconds=0.001, longest_seconds=0.01)
     async with standin() as server, proxy(server.url) as line, connect(line.url, resume=brief) as stream:
         await next_of(stream, Created)
         line.refuses = True
         line.cut()
-        assert isinstance(await next_of(stream, Cut), Cut)
+        assert isinstance(await next_of(stream, ConnectionInterrupted), ConnectionInterrupted)
         with pytest.raises(ConnectionLost) as lost:
             await anext(stream)
     assert lost.value.code == 1006
 
 
 async def test_sound_is_taken_while_the_line_is_cut_until_no_more_can_be_kept() -> None:
-    small = Resume(give_up_seconds=0.2, first_seconds=0.001, longest_seconds=0.01, backlog_bytes=64_000)
+    small = ReconnectPolicy(
+        give_up_seconds=0.2, first_seconds=0.001, longest_seconds=0.01, backlog_bytes=64_000
+    )
     async with standin() as server, proxy(server.url) as line, connect(line.url, resume=small) as stream:
         await next_of(stream, Created)
         line.refuses = True
         line.cut()
-        await next_of(stream, Cut)
+        await next_of(stream, ConnectionInterrupted)
         for _ in range(20):
             await stream.send(silence(100))
         with pytest.raises(ConnectionLost):
@@ -140,12 +146,12 @@ async def test_sound_is_taken_while_the_line_is_cut_until_no_more_can_be_kept() 
 
 
 async def test_a_send_that_waits_for_room_goes_on_once_the_line_is_back() -> None:
-    small = Resume(first_seconds=0.001, longest_seconds=0.01, backlog_bytes=64_000)
+    small = ReconnectPolicy(first_seconds=0.001, longest_seconds=0.01, backlog_bytes=64_000)
     async with standin() as server, proxy(server.url) as line, connect(line.url, resume=small) as stream:
         await next_of(stream, Created)
         line.refuses = True
         line.cut()
-        await next_of(stream, Cut)
+        await next_of(stream, ConnectionInterrupted)
         async with asyncio.TaskGroup() as tasks:
             sending = tasks.create_task(stream.send(silence(6000)))
             tasks.create_task(events_of(stream))
@@ -158,7 +164,7 @@ async def test_a_send_that_waits_for_room_goes_on_once_the_line_is_back() -> Non
 
 
 async def test_a_server_that_acknowledges_nothing_fills_what_is_kept() -> None:
-    small = Resume(give_up_seconds=0.05, backlog_bytes=3200)
+    small = ReconnectPolicy(give_up_seconds=0.05, backlog_bytes=3200)
     async with standin() as server, connect(server.url, resume=small) as stream:
         await stream.send(silence(100))  # too little for an acknowledgement
         with pytest.raises(BacklogFull):
@@ -173,7 +179,7 @@ async def test_a_cut_before_the_first_message_begins_anew() -> None:
         await stream.send(UTTERANCE)
         await stream.end()
         events = await events_of(stream)
-    assert [type(event) for event in events[:3]] == [Cut, Created, Updated]
+    assert [type(event) for event in events[:3]] == [ConnectionInterrupted, Created, Updated]
     assert [event.text for event in events if isinstance(event, Final)] == ["again"]
     assert sound_of(server) == UTTERANCE
 
@@ -187,7 +193,7 @@ async def test_a_server_that_has_no_place_is_asked_again_after_as_long_as_it_say
         assert server.refusals == []
         assert server.when[2] - server.when[1] >= 1
         await stream.end()
-        await next_of(stream, Closed)
+        await next_of(stream, SessionClosed)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
@@ -197,7 +203,7 @@ async def test_a_refusal_for_good_is_the_end(status: int) -> None:
         server.refusals = [(status, "")]
         line.cut()
         with pytest.raises(ConnectionLost, match=f"HTTP {status}"):
-            await next_of(stream, Closed)
+            await next_of(stream, SessionClosed)
         assert len(server.when) == 1
 
 
@@ -206,7 +212,7 @@ async def test_without_resume_a_cut_is_the_end() -> None:
         await next_of(stream, Created)
         line.cut()
         with pytest.raises(ConnectionLost):
-            await next_of(stream, Closed)
+            await next_of(stream, SessionClosed)
 
 
 async def test_leaving_the_block_sends_what_was_given_and_says_goodbye() -> None:
@@ -254,7 +260,9 @@ async def run_of(url: str, steps: list[Step]) -> list[Event]:
     async with asyncio.timeout(20), connect(url, resume=SOON) as stream, asyncio.TaskGroup() as tasks:
         told = tasks.create_task(events_of(stream))
         await perform(stream, steps)
-    events = [event for event in told.result() if not isinstance(event, Cut | Resumed | Created)]
+    events = [
+        event for event in told.result() if not isinstance(event, ConnectionInterrupted | Resumed | Created)
+    ]
     # A command that was sent twice may have had two answers.
     return [replace(event, seq=0) if isinstance(event, Final) else event for event in events]
 
@@ -288,17 +296,17 @@ async def test_a_real_server_hears_the_same_over_a_line_that_is_cut_again_and_ag
     with serve(free_settings(asr_model="pocketsphinx", resume_seconds=10)) as server:
         async with connect(server.ws, events=kinds, words=True) as stream:
             await play(stream, at_once(chunks), events.append)
-        whole = [event for event in events if isinstance(event, Final | Closed)]
+        whole = [event for event in events if isinstance(event, Final | SessionClosed)]
         events.clear()
         after = [60_000, *(4000 + 7919 * n % 50_000 for n in range(100))]
         async with proxy(server.ws, after) as line, connect(line.url, events=kinds, words=True) as stream:
             await play(stream, at_once(chunks), events.append)
     assert len(whole) > 3
     assert sum(isinstance(event, Resumed) for event in events) > 5
-    told = [event for event in events if isinstance(event, Final | Closed)]
+    told = [event for event in events if isinstance(event, Final | SessionClosed)]
     assert [nameless(event) for event in told] == [nameless(event) for event in whole]
 
 
-def nameless(event: Final | Closed) -> Final | Closed:
+def nameless(event: Final | SessionClosed) -> Final | SessionClosed:
     """Without what names the session, and what hangs on time."""
     return replace(event, item_id="", seq=0) if isinstance(event, Final) else event

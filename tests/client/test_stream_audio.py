@@ -7,7 +7,7 @@ import pytest
 
 from client import ConnectionLost, Event, Final, connect
 from client.pacing import at_once
-from client.play import play, until
+from client.stream_audio import play, until
 from tests.client.standin import silence, standin, tone
 
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.backlog import Backlog, Command, Item
 from client.errors import ProtocolError
 from client.events import Acknowledged, Error, Marker, Updated
-from client.packets import Encoding, Packet
+from client.packetizer import Encoding, Packet
+from client.send_buffer import Item, SendBuffer, SentCommand
 
 ENCODING = Encoding()
 
@@ -19,13 +19,13 @@ def packet(start: int, end: int) -> Packet:
     return Packet(sound, ENCODING, start, end)
 
 
-def command(at: int, type: str = "input_audio_buffer.commit", id: str = "1") -> Command:
-    return Command(type, id, at, f"{type} {id}")
+def command(at: int, type: str = "input_audio_buffer.commit", id: str = "1") -> SentCommand:
+    return SentCommand(type, id, at, f"{type} {id}")
 
 
-def filled(*items: Item, sent: int | None = None) -> Backlog:
+def filled(*items: Item, sent: int | None = None) -> SendBuffer:
     """sent: how many of them; all if it is not said."""
-    backlog = Backlog(1 << 20)
+    backlog = SendBuffer(1 << 20)
     for item in items:
         backlog.add(item)
     for _ in range(len(items) if sent is None else sent):
@@ -33,7 +33,7 @@ def filled(*items: Item, sent: int | None = None) -> Backlog:
     return backlog
 
 
-def rest(backlog: Backlog) -> list[Item]:
+def rest(backlog: SendBuffer) -> list[Item]:
     return list(iter(backlog.next, None))
 
 
@@ -101,7 +101,7 @@ def test_within_a_packet_its_rest_is_sent_again() -> None:
 
 
 def test_what_is_acknowledged_makes_room() -> None:
-    backlog = Backlog(1000)
+    backlog = SendBuffer(1000)
     for start in range(0, 40, 20):
         backlog.add(packet(start, start + 20))
         backlog.next()
@@ -136,7 +136,10 @@ def test_across_cuts_all_arrives_once_where_the_server_counts_commands(
 ) -> None:
     items: list[Item] = []
     for step in steps:
-        at, number = (items[-1].end_ms if items else 0), sum(isinstance(item, Command) for item in items) + 1
+        at, number = (
+            (items[-1].end_ms if items else 0),
+            sum(isinstance(item, SentCommand) for item in items) + 1,
+        )
         items.append(packet(at, at + step) if isinstance(step, int) else command(at, step, str(number)))
     backlog = filled(*items, sent=0)
     arrived: list[Item] = []
@@ -144,7 +147,7 @@ def test_across_cuts_all_arrives_once_where_the_server_counts_commands(
         line = [item for _ in range(sent) if (item := backlog.next()) is not None]
         arrived += line[: max(0, len(line) - lost)]
         received = max((item.end_ms for item in arrived if isinstance(item, Packet)), default=0)
-        backlog.rewind(received, sum(isinstance(item, Command) for item in arrived))
+        backlog.rewind(received, sum(isinstance(item, SentCommand) for item in arrived))
     assert arrived + rest(backlog) == items
 
 
@@ -171,9 +174,11 @@ def test_across_cuts_sound_arrives_once_and_commands_at_their_place(
     for is_sound, group in groupby(arrived, lambda item: isinstance(item, Packet)):
         if not is_sound:  # repeated from some place on, and whole in the end
             place = list(group)
-            whole = [item for item in items if isinstance(item, Command) and item.at_ms == place[0].start_ms]
+            whole = [
+                item for item in items if isinstance(item, SentCommand) and item.at_ms == place[0].start_ms
+            ]
             assert place[-len(whole) :] == whole
             assert set(place) == set(whole)
-    assert {item.id for item in arrived if isinstance(item, Command)} == {
-        item.id for item in items if isinstance(item, Command)
+    assert {item.id for item in arrived if isinstance(item, SentCommand)} == {
+        item.id for item in items if isinstance(item, SentCommand)
     }

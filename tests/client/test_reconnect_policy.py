@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client import ConnectFailed, ConnectionLost, Resume
-from client.resume import is_worth_another_attempt, is_worth_resuming, may_do_later, seconds_of
+from client import ConnectFailed, ConnectionLost, ReconnectPolicy
+from client.reconnect_policy import is_worth_another_attempt, is_worth_resuming, may_do_later, seconds_of
 
 LUCK = st.floats(0, 1)
 
@@ -15,7 +15,9 @@ LUCK = st.floats(0, 1)
 @given(st.lists(LUCK, min_size=20, max_size=20))
 def test_pauses_are_parts_of_one_that_doubles_up_to_a_bound(luck: list[float]) -> None:
     draws = iter(luck)
-    delays = list(islice(Resume(first_seconds=0.1, longest_seconds=5).delays(lambda: next(draws)), 20))
+    delays = list(
+        islice(ReconnectPolicy(first_seconds=0.1, longest_seconds=5).delays(lambda: next(draws)), 20)
+    )
     longest = [min(0.1 * 2**n, 5) for n in range(20)]
     assert delays == pytest.approx([part * most for part, most in zip(luck, longest, strict=True)])
 

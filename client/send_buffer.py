@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from client.errors import ProtocolError
 from client.events import Acknowledged, Error, Event, Marker, Updated
-from client.packets import Packet
+from client.packetizer import Packet
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class SentCommand:
     """A message that is no sound, at its place: behind all sound up to at_ms.
 
     text: as it is sent; id: its number in the session, from 1, and its `event_id`, and a marker's `id` on the
@@ -35,10 +35,10 @@ class Command:
         return len(self.text)
 
 
-Item = Packet | Command
+Item = Packet | SentCommand
 
 
-class Backlog:
+class SendBuffer:
     """One session's messages in order, each held until the server is known to have it.
 
     When it holds `capacity` bytes it has no room, and whoever adds should wait.
@@ -127,14 +127,14 @@ class Backlog:
         self._arrived_ms = max(self._arrived_ms, ms)
         while self._sent:
             first = self._sent[0]
-            if not (int(first.id) <= commands if isinstance(first, Command) else first.end_ms <= ms):
+            if not (int(first.id) <= commands if isinstance(first, SentCommand) else first.end_ms <= ms):
                 break
             self._forget(1)
 
-    def _arrived_through(self, is_it: Callable[[Command], bool]) -> None:
+    def _arrived_through(self, is_it: Callable[[SentCommand], bool]) -> None:
         """The first such command, and all before it."""
         for number, item in enumerate(self._sent, 1):
-            if isinstance(item, Command) and is_it(item):
+            if isinstance(item, SentCommand) and is_it(item):
                 self._forget(number)
                 return
 

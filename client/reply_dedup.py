@@ -3,15 +3,15 @@
 from collections import deque
 from typing import Final
 
-from client.backlog import Command
 from client.events import Cleared, Event, Marker
+from client.send_buffer import SentCommand
 
 MAX_CLEARS: Final = 1000  # that wait for their answer; whoever has not opted in gets none
 ROUNDING_MS: Final = 1
 SLACK_MS: Final = 10  # by which the server's count of sound may differ from ours
 
 
-class Replies:
+class ReplyDedup:
     """Commands as they are given, events as they come, both in order.
 
     Markers have the id of their command on the wire, so that each is known from another of the same name.
@@ -24,10 +24,10 @@ class Replies:
         self._clears: deque[int] = deque(maxlen=MAX_CLEARS)  # their places in ms
         self._told = -SLACK_MS  # the place of the last one
 
-    def expect_marker(self, command: Command, name: str) -> None:
+    def expect_marker(self, command: SentCommand, name: str) -> None:
         self._markers[command.id] = name
 
-    def expect_clear(self, command: Command) -> None:
+    def expect_clear(self, command: SentCommand) -> None:
         self._clears.append(command.at_ms)
 
     def due(self, event: Event) -> Event | None:

@@ -12,7 +12,7 @@ CLEAR = "\r\x1b[K"
 ELLIPSIS = "… "
 
 
-class Screen:
+class Console:
     """Shows partials in place on a terminal, elsewhere as lines when they change; finals as lines."""
 
     def __init__(self, out: TextIO) -> None:

@@ -15,7 +15,7 @@ KEPT: Final = "session_kept"  # reason of a server that stops, whose sessions go
 
 
 @dataclass(frozen=True, slots=True)
-class Resume:
+class ReconnectPolicy:
     """How a stream outlives its connection.
 
     give_up_seconds: after a cut, and for a `send` that waits for room; a server waits 60 s by default

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.packets import MAX_PACKET, MAX_RATE, MIN_RATE, WIDTHS, Encoding, Packet, Packetizer
+from client.packetizer import MAX_PACKET, MAX_RATE, MIN_RATE, WIDTHS, Encoding, Packet, Packetizer
 
 PCM16 = Encoding()
 ENCODINGS = st.builds(

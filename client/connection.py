@@ -11,12 +11,12 @@ from typing import Final
 import websockets
 from websockets.asyncio.client import ClientConnection
 
-from client.backlog import Backlog, Command, Item
 from client.errors import BacklogFull, ConnectFailed, ConnectionLost, ProtocolError
-from client.events import Created, Cut, Error, Event, Resumed, parse_numbered
-from client.inbox import Inbox
-from client.replies import Replies
-from client.resume import Resume, is_worth_another_attempt, is_worth_resuming, may_do_later
+from client.event_queue import EventQueue
+from client.events import ConnectionInterrupted, Created, Error, Event, Resumed, parse_numbered
+from client.reconnect_policy import ReconnectPolicy, is_worth_another_attempt, is_worth_resuming, may_do_later
+from client.reply_dedup import ReplyDedup
+from client.send_buffer import Item, SendBuffer, SentCommand
 
 Dial = Callable[[Mapping[str, str]], Awaitable[ClientConnection]]  # with parameters for the URL
 
@@ -26,7 +26,7 @@ NORMAL: Final = 1000
 ABNORMAL: Final = 1006
 
 
-class Line:
+class Connection:
     """One session. `run` is a task of its own; everything else is called by the program.
 
     dial: opens a connection, or raises ConnectFailed
@@ -36,16 +36,16 @@ class Line:
     """
 
     def __init__(
-        self, dial: Dial, resume: Resume | None, wants: Callable[[Event], bool], *, binary: bool
+        self, dial: Dial, resume: ReconnectPolicy | None, wants: Callable[[Event], bool], *, binary: bool
     ) -> None:
-        self.inbox = Inbox()
-        self.replies = Replies()
+        self.inbox = EventQueue()
+        self.replies = ReplyDedup()
         self.lost: ConnectionLost | None = None  # once it is over
         self._dial = dial
         self._resume = resume
         self._wants = wants
         self._binary = binary
-        self._backlog = Backlog(resume.backlog_bytes if resume else UNSENT_BYTES)
+        self._backlog = SendBuffer(resume.backlog_bytes if resume else UNSENT_BYTES)
         self._backlog.keeps = resume is not None
         self._token: str | None = None
         self._seen = 0  # the number of the newest message
@@ -85,7 +85,7 @@ class Line:
             raise ConnectionLost(self.lost.code, self.lost.reason)
 
     def add(self, item: Item) -> None:
-        if isinstance(item, Command):
+        if isinstance(item, SentCommand):
             self._ending |= item.type == "end_of_stream"
         self._backlog.add(item)
         self._news.set()
@@ -107,7 +107,7 @@ class Line:
                     await socket.close()  # with 1000, if it is open: nobody will come back
                 if self._resume is None or not self._backlog.keeps or not is_worth_resuming(lost):
                     break
-                await self._tell(Cut(lost.code, lost.reason))
+                await self._tell(ConnectionInterrupted(lost.code, lost.reason))
                 socket, resumed = await self._come_back(self._resume, lost)
         except ConnectionLost as error:
             lost = error
@@ -162,7 +162,7 @@ class Line:
                 await self._news.wait()
 
     def _message(self, item: Item) -> str | bytes:
-        if isinstance(item, Command):
+        if isinstance(item, SentCommand):
             return item.text
         if self._binary:
             return item.sound
@@ -209,7 +209,7 @@ class Line:
     # after a cut
 
     async def _come_back(
-        self, resume: Resume, cut: ConnectionLost
+        self, resume: ReconnectPolicy, cut: ConnectionLost
     ) -> tuple[ClientConnection, Resumed | None]:
         """A connection to the same session. Raises ConnectionLost: a refusal's, or `cut` after so long."""
         with suppress(TimeoutError):

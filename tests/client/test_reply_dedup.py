@@ -1,25 +1,25 @@
 """Answers that are told once."""
 
-from client.backlog import Command
 from client.events import Cleared, Marker, Updated
-from client.replies import Replies
+from client.reply_dedup import ReplyDedup
+from client.send_buffer import SentCommand
 
 
-def marks(**names: str) -> Replies:
-    replies = Replies()
+def marks(**names: str) -> ReplyDedup:
+    replies = ReplyDedup()
     for number, name in names.items():
-        replies.expect_marker(Command("marker", number, 0, ""), name)
+        replies.expect_marker(SentCommand("marker", number, 0, ""), name)
     return replies
 
 
-def clears(*places: int) -> Replies:
-    replies = Replies()
+def clears(*places: int) -> ReplyDedup:
+    replies = ReplyDedup()
     for place in places:
-        replies.expect_clear(Command("input_audio_buffer.clear", "1", place, ""))
+        replies.expect_clear(SentCommand("input_audio_buffer.clear", "1", place, ""))
     return replies
 
 
-def is_told(replies: Replies, *events: Cleared) -> list[bool]:
+def is_told(replies: ReplyDedup, *events: Cleared) -> list[bool]:
     return [replies.due(event) is not None for event in events]
 
 
@@ -44,4 +44,4 @@ def test_a_clear_is_told_even_where_the_server_counts_otherwise() -> None:
 
 
 def test_other_events_are_told() -> None:
-    assert Replies().due(Updated({})) == Updated({})
+    assert ReplyDedup().due(Updated({})) == Updated({})

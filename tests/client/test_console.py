@@ -3,8 +3,8 @@
 import io
 import json
 
+from client.console import Console, to_json
 from client.events import Error, Event, Final, Marker, Partial, Word
-from client.screen import Screen, to_json
 
 FINAL = Final("hello world", "item_1", 1200, 2340, "silence", 5)
 
@@ -15,7 +15,7 @@ class Terminal(io.StringIO):
 
 
 def shown(out: io.StringIO, *events: Event) -> str:
-    screen = Screen(out)
+    screen = Console(out)
     for event in events:
         screen.show(event)
     return out.getvalue()

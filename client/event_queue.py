@@ -9,7 +9,7 @@ from client.events import Event
 CAPACITY = 256  # events
 
 
-class Inbox:
+class EventQueue:
     """In order. When it is full, whoever puts waits: the connection is read no further then."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:

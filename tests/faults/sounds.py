@@ -6,7 +6,7 @@ from random import Random
 import numpy as np
 
 from audio.clip import SAMPLE_RATE, Samples, samples_from_ms
-from bench.sounds import split_at_pauses, utterances_from
+from bench.accuracy.audio_io import split_at_pauses, utterances_from
 from tests.server.running import ROOT
 
 MS = SAMPLE_RATE // 1000  # samples

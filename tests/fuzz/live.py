@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from bench.watch import usage_of
-from bench.wsload import HandshakeError, LoadSocket, Opcode, encode, open_socket
+from bench.load.fast_ws_client import HandshakeError, LoadSocket, Opcode, encode, open_socket
+from bench.load.process_monitor import usage_of
 from tests.fuzz import malformed
 from tests.fuzz.seeds import DOORS, POSTS, Door
 from tests.server.program import Program

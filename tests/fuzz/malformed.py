@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 from urllib.parse import quote
 
-from bench.wsload import FIN, MASK, MASKED, Opcode, encode, mask
+from bench.load.fast_ws_client import FIN, MASK, MASKED, Opcode, encode, mask
 from tests.fuzz.seeds import SOUND, Door, Message, Post
 
 LONGEST = 4_000  # bytes of what is made up

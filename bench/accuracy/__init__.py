@@ -1,0 +1,1 @@
+"""Benchmarks of word error rate, timing of words and voice detection."""

@@ -1,0 +1,219 @@
+"""Verdict: the words that came back from a stream, held against what was said in it, as figures."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+
+from bench.accuracy.corpus import LongRecording, ManifestEntry, PlacedClip
+from bench.accuracy.scoring import percentile
+from bench.accuracy.text_metrics import Comparison, Errors, Normalizer, assign, compare, total
+from bench.load.recording_client import RecordingClient
+
+CUT_MS: Final = 50  # a segment that leaves out more of what is loud has cut speech off
+DRAWS: Final = 2_000  # of the bootstrap
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedUtterance:
+    """One utterance. The texts are normalised words.
+
+    pieces: finals with words that it came in; shared: of these, such as reach into the speech of a neighbour
+    early_ms, late_ms: by how much the first segment begins before speech, the last ends behind it; below 0
+    speech is cut off. None without a final
+    """
+
+    place: PlacedClip
+    reference: list[str]
+    offline: list[str]
+    streamed: list[str]
+    pieces: int
+    shared: int
+    early_ms: float | None
+    late_ms: float | None
+
+    @classmethod
+    def from_stream(
+        cls,
+        places: Sequence[PlacedClip],
+        listener: RecordingClient,
+        normalizer: Normalizer,
+        offline: Mapping[ManifestEntry, list[str]],
+    ) -> list[Self]:
+        rows, _ = assign(places, [final for final in listener.finals if final.text])
+        return [
+            cls(
+                place=place,
+                reference=normalizer.words(place.entry.text),
+                offline=offline[place.entry],
+                streamed=normalizer.words(" ".join(final.text for final in row)),
+                pieces=len(row),
+                shared=sum(_reaches_over(final.start_ms, final.end_ms, places) for final in row),
+                early_ms=place.speech.start_ms - row[0].start_ms if row else None,
+                late_ms=row[-1].end_ms - place.speech.end_ms if row else None,
+            )
+            for place, row in zip(places, rows, strict=True)
+        ]
+
+    def line(self) -> str:
+        return "\n".join(
+            f"{name:>9} {' '.join(words)}"
+            for name, words in (
+                (f"{self.pieces} piece(s)", self.reference),
+                ("offline", self.offline),
+                ("streamed", self.streamed),
+            )
+        )
+
+
+def _reaches_over(start_ms: float, end_ms: float, places: Sequence[PlacedClip]) -> bool:
+    touched = [place for place in places if place.speech.start_ms < end_ms and place.speech.end_ms > start_ms]
+    return len(touched) > 1
+
+
+def offline_figures(heard: Sequence[ReceivedUtterance]) -> dict[str, Any]:
+    return of([compare(each.reference, each.offline) for each in heard])
+
+
+def streamed_figures(heard: Sequence[ReceivedUtterance]) -> dict[str, Any]:
+    """wer_minus_offline: in points, with the interval that holds 95 % of the bootstrap's draws of utterances;
+    first_words_of_offline: recall as a share of the offline recall."""
+    streamed, offline = of([compare(each.reference, each.streamed) for each in heard]), offline_figures(heard)
+    low, high = _interval(heard)
+    return streamed | {
+        "wer_minus_offline": _difference(heard),
+        "wer_minus_offline_low": low,
+        "wer_minus_offline_high": high,
+        **{
+            f"{name}_of_offline_%": _percent(_ratio(streamed[f"{name}_%"], offline[f"{name}_%"]))
+            for name in ("first_words", "last_words")
+        },
+    }
+
+
+def segment_figures(
+    heard: Sequence[ReceivedUtterance],
+    recordings: Sequence[LongRecording],
+    listeners: Sequence[RecordingClient],
+    normalizer: Normalizer,
+) -> dict[str, Any]:
+    """whole, split: of utterances that came in one final, or in several."""
+    parts = {
+        "whole": [each for each in heard if each.pieces == 1],
+        "split": [each for each in heard if each.pieces > 1],
+    }
+    strays = [final for final in _strays(recordings, listeners) if final]
+    figures = {f"{name}_utterances": len(part) for name, part in parts.items()}
+    return {
+        **figures,
+        **{f"{name}_wer_minus_offline": _difference(part) for name, part in parts.items()},
+        "utterances_without_words": sum(each.pieces == 0 for each in heard),
+        "finals_over_two_utterances": sum(each.shared for each in heard),
+        "words_in_gaps": sum(len(normalizer.words(text)) for text in strays),
+        **boundaries(heard),
+        "errors": sum(len(listener.errors) for listener in listeners),
+    }
+
+
+def of(comparisons: Sequence[Comparison]) -> dict[str, Any]:
+    """WER and recall in percent."""
+    errors = total(comparisons)
+    return {
+        "wer_%": _percent(errors.rate),
+        "words": errors.words,
+        "substitutions": errors.substitutions,
+        "deletions": errors.deletions,
+        "insertions": errors.insertions,
+        "first_words_%": _percent(_share([each.first for each in comparisons])),
+        "last_words_%": _percent(_share([each.last for each in comparisons])),
+    }
+
+
+def _wrong(errors: Errors) -> int:
+    return errors.substitutions + errors.deletions + errors.insertions
+
+
+def _excess(heard: Sequence[ReceivedUtterance]) -> tuple[list[int], list[int]]:
+    """Of each utterance: errors that streaming has more than offline; words of the reference."""
+    errors = [
+        _wrong(compare(each.reference, each.streamed).errors)
+        - _wrong(compare(each.reference, each.offline).errors)
+        for each in heard
+    ]
+    return errors, [len(each.reference) for each in heard]
+
+
+def _difference(heard: Sequence[ReceivedUtterance]) -> float | None:
+    errors, words = _excess(heard)
+    return round(100 * sum(errors) / sum(words), 2) if sum(words) else None
+
+
+def _interval(heard: Sequence[ReceivedUtterance]) -> tuple[float | None, float | None]:
+    errors, words = (np.array(each) for each in _excess(heard))
+    if not len(words) or not words.all():
+        return None, None
+    draws = np.random.default_rng(0).integers(len(words), size=(DRAWS, len(words)))
+    rates = 100 * errors[draws].sum(1) / words[draws].sum(1)
+    low, high = np.quantile(rates, (0.025, 0.975))
+    return round(float(low), 2), round(float(high), 2)
+
+
+def _strays(recordings: Sequence[LongRecording], listeners: Sequence[RecordingClient]) -> Iterator[str]:
+    for recording, listener in zip(recordings, listeners, strict=True):
+        yield from (final.text for final in assign(recording.places, listener.finals)[1])
+
+
+def boundaries(heard: Sequence[ReceivedUtterance]) -> dict[str, Any]:
+    """ms against what is loud: how early segments begin, how late they end; and how many cut speech off."""
+    figures: dict[str, Any] = {}
+    for name, errors in (
+        ("begin_early", [each.early_ms for each in heard if each.early_ms is not None]),
+        ("end_late", [each.late_ms for each in heard if each.late_ms is not None]),
+    ):
+        for percent in (5, 50, 95):
+            value = percentile(errors, percent)
+            figures[f"{name}_ms_p{percent}"] = None if value is None else round(value)
+        figures[f"{name}_cut"] = sum(error < -CUT_MS for error in errors)
+    return figures
+
+
+def emitted(
+    recordings: Sequence[LongRecording], listeners: Sequence[RecordingClient]
+) -> tuple[dict[str, Any], list[tuple[Path, str, str]]]:
+    """Words over sounds that hold none; and which, by file. Words that only a partial showed count apart."""
+    found: list[tuple[Path, str, str]] = []
+    for recording, listener in zip(recordings, listeners, strict=True):
+        rows, strays = assign(recording.places, listener.finals)
+        found += [
+            (place.entry.path, place.entry.category, " | ".join(final.text for final in row if final.text))
+            for place, row in zip(recording.places, rows, strict=True)
+            if any(final.text for final in row)
+        ]
+        found += [(Path("-"), "gap", final.text) for final in strays if final.text]
+    hours = sum(recording.seconds for recording in recordings) / 3600
+    finals = [final for listener in listeners for final in listener.finals]
+    words = sum(len(final.text.split()) for final in finals)
+    return {
+        "files": sum(len(recording.places) for recording in recordings),
+        "hours": round(hours, 3),
+        "segments": len(finals),
+        "segments_with_words": sum(bool(final.text) for final in finals),
+        "words": words,
+        "words_per_hour": round(words / hours, 1),
+        "segments_with_partials": sum(len(listener.partials) for listener in listeners),
+        "errors": sum(len(listener.errors) for listener in listeners),
+    }, found
+
+
+def _ratio(part: float | None, whole: float | None) -> float | None:
+    return part / whole if part is not None and whole else None
+
+
+def _share(answers: Sequence[bool]) -> float | None:
+    return sum(answers) / len(answers) if answers else None
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else round(100 * share, 2)

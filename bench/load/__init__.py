@@ -1,0 +1,1 @@
+"""Benchmarks of latency, throughput, memory and faults under load."""

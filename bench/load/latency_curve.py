@@ -1,0 +1,90 @@
+"""python -m bench.load.load.latency_curve MODEL: latency of finals against the number of streams.
+
+A server with the model, and for each number of streams in turn a paced load of speech (bench.load). The two
+share the cores of the machine. Streams are held as long as the p95 of finals is at most a second
+beyond the silence, nothing is lost and nothing fails; the curve stops behind the first number that is not.
+The rest of the server's settings come from the environment.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any, Final
+
+import uvloop
+
+from bench.load.load import (
+    add_arguments,
+    describe,
+    measure,
+    raise_file_limit,
+    record_tapes,
+    settings_of,
+    show,
+)
+from bench.load.machine import machine
+from bench.load.message_tape import Tape
+from bench.load.protocol_overhead import free_port, running_server
+
+HELD_MS: Final = 1_000  # beyond the silence
+REST_SECONDS: Final = 3.0  # between two loads: what the one before has left is done
+
+
+def held(figures: dict[str, Any]) -> bool:
+    """Whether that many streams were."""
+    p95 = figures["beyond_silence_ms"].get("p95")
+    faults = figures["lost"] or figures["errors"] or set(figures["closes"]) - {"1000"}
+    return p95 is not None and p95 <= HELD_MS and not faults
+
+
+async def climb(
+    tapes: Sequence[Tape], url: str, pid: int, options: argparse.Namespace
+) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for streams in options.numbers:
+        options.streams = streams
+        figures = await measure(tapes, url, options, pid)
+        rows.append({"streams": streams, "held": held(figures), **figures})
+        print(line(rows[-1]), flush=True)
+        if not rows[-1]["held"]:
+            break
+        await asyncio.sleep(REST_SECONDS)
+    return rows
+
+
+def line(row: dict[str, Any]) -> str:
+    """A row of a table in Markdown."""
+    final, beyond, partial = row["final_ms"], row["beyond_silence_ms"], row["partial_ms"]
+    return (
+        f"| {row['streams']} | {' / '.join(str(final.get(p)) for p in ('p50', 'p95', 'p99'))} "
+        f"| {beyond.get('p95')} | {partial.get('p95')} | {row['utterances']} | {row['lost']} "
+        f"| {'yes' if row['held'] else 'no'} |"
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.load.load.latency_curve", description=__doc__)
+    parser.add_argument("model", help="as ASR_MODEL")
+    parser.add_argument("--numbers", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32, 64])
+    add_arguments(parser, streams=1)
+    options = parser.parse_args()
+    raise_file_limit()
+    tapes = record_tapes(options)
+    environment = {"ASR_MODEL": options.model, "HOST": "127.0.0.1", "PORT": str(free_port())}
+    head = {"machine": machine(), "inputs": describe(tapes), "settings": settings_of(options)}
+    for title, part in head.items():
+        show(title, part)
+    print(
+        "\n| streams | final p50 / p95 / p99, ms | p95 beyond silence | partial p95 | finals | lost | held |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    with running_server(None, environment) as server:
+        rows = uvloop.run(climb(tapes, server.url, server.pid, options))
+    print(json.dumps({"bench": "curve", "model": options.model, **head, "rows": rows}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

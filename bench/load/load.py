@@ -1,0 +1,170 @@
+"""python -m bench.load.load: paced streams of speech against any server that speaks docs/protocol.md.
+
+Every stream plays utterances whose true ends are known, joined with random gaps, from a random place on.
+Latencies are counted from the moment at which a microphone would have recorded the sample in question, so the
+wait for the chunk to be full is part of them.
+"""
+
+import argparse
+import gc
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import uvloop
+
+from bench.accuracy.audio_io import utterances_from
+from bench.accuracy.scoring import summary
+from bench.load.load_generator import Findings, run_load, settings_frame
+from bench.load.machine import machine
+from bench.load.message_tape import Tape, record_tape
+from bench.load.process_monitor import ProcessMonitor
+
+ROOT: Final = Path(__file__).parents[1]
+EVENTS: Final = "transcript.partial,session.closed"
+MINUTE_MS: Final = 60_000
+
+
+def add_arguments(parser: argparse.ArgumentParser, streams: int) -> None:
+    """What load and shell have in common."""
+    parser.add_argument("--streams", type=int, default=streams)
+    parser.add_argument("--seconds", type=float, default=30.0, help="length of each stream")
+    parser.add_argument(
+        "--audio", type=Path, default=ROOT / "test.wav", help="a folder of utterances, or a file of sentences"
+    )
+    parser.add_argument("--most-files", type=int, default=60, help="files taken from the folder")
+    parser.add_argument("--tapes", type=int, default=4, help="different loops that the streams share")
+    parser.add_argument("--tape-seconds", type=float, default=60.0)
+    parser.add_argument("--gap-ms", type=float, nargs=2, default=(800.0, 2000.0), metavar=("MIN", "MAX"))
+    parser.add_argument("--rate", type=int, default=16_000, help="Hz")
+    parser.add_argument("--chunk-ms", type=int, default=100)
+    parser.add_argument("--binary", action="store_true", help="binary frames rather than base64 in JSON")
+    parser.add_argument("--silence-ms", type=int, default=300, help="silence that ends an utterance")
+    parser.add_argument("--events", default=EVENTS, help="types to opt in to, with commas; empty for none")
+    parser.add_argument("--seed", type=int, default=1)
+
+
+def settings_of(options: argparse.Namespace) -> dict[str, Any]:
+    """As they go into the output: paths as seen from here."""
+    settings = vars(options)
+    return settings | {name: os.path.relpath(v) for name, v in settings.items() if isinstance(v, Path)}
+
+
+def record_tapes(options: argparse.Namespace) -> list[Tape]:
+    """Raises SystemExit with a sentence if there is no speech."""
+    if not options.audio.exists():
+        raise SystemExit(f"there is no {options.audio}: name a folder or a file with --audio")
+    utterances = list(utterances_from(options.audio, options.rate, options.most_files))
+    if not utterances:
+        raise SystemExit(f"no speech in {options.audio}")
+    rng = np.random.default_rng(options.seed)
+    mean_ms = float(np.mean([len(u) for u in utterances])) * 1000 / options.rate + sum(options.gap_ms) / 2
+    count = max(1, round(options.tape_seconds * 1000 / mean_ms))
+    picks = [rng.integers(len(utterances), size=count) for _ in range(options.tapes)]
+    return [
+        record_tape(
+            [utterances[pick] for pick in row],
+            rng,
+            rate=options.rate,
+            chunk_ms=options.chunk_ms,
+            gap_ms=(options.gap_ms[0], options.gap_ms[1]),
+            binary=options.binary,
+        )
+        for row in picks
+    ]
+
+
+def describe(tapes: Sequence[Tape]) -> dict[str, Any]:
+    return {
+        "tapes": len(tapes),
+        "tape_seconds": round(sum(tape.ms for tape in tapes) / len(tapes) / 1000, 1),
+        "utterances": sum(len(tape.labels) for tape in tapes),
+        "speech_share": round(sum(tape.speech_share for tape in tapes) / len(tapes), 3),
+        "bytes_per_message": max(len(frame) for frame in tapes[0].frames),
+    }
+
+
+async def measure(
+    tapes: Sequence[Tape], url: str, options: argparse.Namespace, pid: int | None
+) -> dict[str, Any]:
+    """One run of the load; what the server cost too, if its pid is known. Raises HandshakeError."""
+    gc.collect()
+    gc.freeze()  # what lives now is never garbage: the collector need not stop the pacing for it
+    settings = settings_frame(list(filter(None, options.events.split(","))), options.silence_ms)
+    began, cpu = time.monotonic(), time.process_time()
+    async with ProcessMonitor(url, pid) as watch:
+        findings = await run_load(
+            tapes, url, streams=options.streams, seconds=options.seconds, settings=settings, seed=options.seed
+        )
+    cpu_share = (time.process_time() - cpu) / (time.monotonic() - began)
+    generator = {"cpu_share": round(cpu_share, 3), "pacing_lag_ms": summary(findings.pacing_lag_ms)}
+    return {
+        **report(findings, options.silence_ms, options.seconds),
+        "generator": generator,
+        "server": watch.report(options.streams, options.seconds),
+    }
+
+
+def report(findings: Findings, silence_ms: int, seconds: float) -> dict[str, Any]:
+    """What the clients saw. Latencies in ms; beyond_silence_ms: less the silence that ends an utterance."""
+    score = findings.score
+    latencies = [latency for _, latency in score.finals]
+    first = [latency for end_ms, latency in score.finals if end_ms <= MINUTE_MS]
+    last = [latency for end_ms, latency in score.finals if end_ms > seconds * 1000 - MINUTE_MS]
+    minutes = [first, last] if seconds * 1000 > MINUTE_MS else []
+    return {
+        "utterances": score.utterances,
+        "lost": score.lost,
+        "doubled": score.doubled,
+        "split": score.split,
+        "strays": score.strays,
+        "missing_audio_ms": round(findings.missing_ms),
+        "errors": dict(findings.errors),
+        "closes": {str(code): count for code, count in findings.closes.items()},
+        "messages_received": findings.messages,
+        "final_ms": summary(latencies),
+        "beyond_silence_ms": summary([latency - silence_ms for latency in latencies]),
+        "final_ms_first_and_last_minute": [summary(minute) for minute in minutes],
+        "partial_ms": summary(score.partials),
+    }
+
+
+def show(title: str, figures: Mapping[str, Any]) -> None:
+    """Figures as lines for people."""
+    print(f"\n{title}")
+    for name, value in figures.items():
+        text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
+        print(f"  {name:36} {text}")
+
+
+def raise_file_limit() -> None:
+    """As many sockets as the system lets us have."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.load.load", description=__doc__)
+    parser.add_argument("--url", default="ws://localhost:5001/ws/stt")
+    parser.add_argument("--pid", type=int, help="of the server, for its CPU and memory")
+    add_arguments(parser, streams=10)
+    options = parser.parse_args()
+    raise_file_limit()
+    tapes = record_tapes(options)
+    head = {"machine": machine(), "inputs": describe(tapes), "settings": settings_of(options)}
+    for title, part in head.items():
+        show(title, part)
+    figures = uvloop.run(measure(tapes, options.url, options, options.pid))
+    show("figures", figures)
+    print(json.dumps({"bench": "load", **head, **figures}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""Tape: utterances joined with gaps into an endless loop of messages; the true times of speech are known."""
+
+import base64
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from bench.accuracy.audio_io import Samples
+from bench.load.fast_ws_client import Opcode, encode
+
+FADE_MS: Final = 5  # against clicks at the cuts
+NOISE: Final = 10 ** (-65 / 20)  # of the gaps; digital silence is too easy
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One utterance: [start_ms, end_ms) of true speech."""
+
+    start_ms: float
+    end_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """A loop. frames: one encoded message per chunk; labels: within the loop, none across its end."""
+
+    frames: tuple[bytes, ...]
+    labels: tuple[Label, ...]
+    chunk_ms: int
+
+    @property
+    def ms(self) -> int:
+        return len(self.frames) * self.chunk_ms
+
+    @property
+    def speech_share(self) -> float:
+        return sum(label.end_ms - label.start_ms for label in self.labels) / self.ms
+
+    def heard(self, first: int, count: int) -> Iterator[tuple[Label, bool]]:
+        """What a stream of `count` frames from `first` on says, in its own time; and whether it is whole."""
+        end = count * self.chunk_ms
+        shift = -first * self.chunk_ms
+        while shift < end:
+            for label in self.labels:
+                start_ms, end_ms = label.start_ms + shift, label.end_ms + shift
+                if end_ms > 0 and start_ms < end:
+                    yield Label(start_ms, end_ms), start_ms >= 0 and end_ms <= end
+            shift += self.ms
+
+
+def record_tape(
+    utterances: Sequence[Samples],
+    rng: np.random.Generator,
+    *,
+    rate: int,
+    chunk_ms: int,
+    gap_ms: tuple[float, float],
+    binary: bool,
+) -> Tape:
+    """The utterances, each followed by a gap of random length; the last gap fills up the last chunk.
+
+    utterances: float32 (n,) at `rate` Hz, trimmed
+    """
+    pieces: list[Samples] = []
+    labels: list[Label] = []
+    position = 0  # samples
+    for utterance in utterances:
+        labels.append(Label(position * 1000 / rate, (position + len(utterance)) * 1000 / rate))
+        gap = round(rng.uniform(*gap_ms) * rate / 1000)
+        pieces += [_faded(utterance, rate), np.zeros(gap, np.float32)]
+        position += len(utterance) + gap
+    chunk = rate * chunk_ms // 1000
+    pieces.append(np.zeros(-position % chunk, np.float32))
+    sound = np.concatenate(pieces)
+    sound += rng.standard_normal(len(sound), dtype=np.float32) * np.float32(NOISE)
+    chunks = sound.reshape(-1, chunk)
+    return Tape(tuple(frame_of(row, rate, binary) for row in chunks), tuple(labels), chunk_ms)
+
+
+def _faded(utterance: Samples, rate: int) -> Samples:
+    fade = min(rate * FADE_MS // 1000, len(utterance) // 2)
+    envelope = np.ones(len(utterance), np.float32)
+    ramp = np.linspace(0, 1, fade, endpoint=False, dtype=np.float32)
+    envelope[:fade] = ramp
+    envelope[len(utterance) - fade :] = ramp[::-1]
+    return utterance * envelope
+
+
+def frame_of(samples: Samples, rate: int, binary: bool) -> bytes:
+    """The samples as PCM16 in an encoded message."""
+    pcm = np.clip(np.rint(samples * 32768), -32768, 32767).astype("<i2").tobytes()
+    if binary:
+        return encode(Opcode.BINARY, pcm)
+    message = {
+        "type": "input_audio_buffer.append",
+        "audio": base64.b64encode(pcm).decode(),
+        "sample_rate": rate,
+    }
+    return encode(Opcode.TEXT, json.dumps(message).encode())

@@ -1,0 +1,207 @@
+"""python -m bench.load.load.protocol_overhead: the load against the server's shell: sockets and VAD, and a recognizer that is free.
+
+The server runs on one core (with its recognizer's process), the load on another. First as many streams are
+opened as the load will have and left idle, to see what each costs in memory; then the load runs.
+Settings of the server come from the environment, but for those printed.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, Any, Final
+
+import orjson
+import uvloop
+
+from bench.load.fast_ws_client import LoadSocket, Opcode, encode, open_socket
+from bench.load.load import (
+    ROOT,
+    add_arguments,
+    describe,
+    measure,
+    raise_file_limit,
+    record_tapes,
+    settings_of,
+    show,
+)
+from bench.load.load_generator import OPENING
+from bench.load.machine import machine
+from bench.load.message_tape import Tape
+from bench.load.process_monitor import usage_of
+
+READY_SECONDS: Final = 60.0
+STOP_SECONDS: Final = 20.0
+IDLE_SECONDS: Final = 30.0  # for all idle streams to have been answered, and to be closed
+HELLO: Final = encode(Opcode.TEXT, b'{"type":"session.update","session":{"events":"all"}}')
+BYE: Final = encode(Opcode.CLOSE, (1000).to_bytes(2, "big"))
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running one. ready_seconds: from its start to /ready."""
+
+    pid: int
+    url: str
+    ready_seconds: float
+
+
+@contextmanager
+def pinned(core: int | None) -> Iterator[bool]:
+    """This process, and what it starts meanwhile, on one core; False where it cannot be, and for None."""
+    if core is None or not hasattr(os, "sched_setaffinity"):
+        yield False
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield True
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def running_server(
+    core: int | None, settings: Mapping[str, str], program: Sequence[str] = ("main.py",)
+) -> Iterator[Server]:
+    """The server in a process of its own, held to one core, or for None to none.
+
+    Raises SystemExit with its log if it fails.
+    """
+    with tempfile.TemporaryFile("w+") as log:
+        began = time.monotonic()
+        with pinned(core):
+            process = subprocess.Popen(
+                [sys.executable, *program], cwd=ROOT, env={**os.environ, **settings}, stdout=log, stderr=log
+            )
+        try:
+            base = f"{settings['HOST']}:{settings['PORT']}"
+            wait_until_ready(f"http://{base}/ready", process, log)
+            yield Server(process.pid, f"ws://{base}/ws/stt", time.monotonic() - began)
+        finally:
+            stop(process)
+
+
+def wait_until_ready(address: str, process: "subprocess.Popen[bytes]", log: IO[str]) -> None:
+    """Raises SystemExit."""
+    deadline = time.monotonic() + READY_SECONDS
+    while not answers(address):
+        if process.poll() is not None or time.monotonic() > deadline:
+            log.seek(0)
+            raise SystemExit(f"the server did not become ready:\n{log.read()[-4000:]}")
+        time.sleep(0.05)
+
+
+def answers(address: str) -> bool:
+    """Whether there is an answer, and its status is 200."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(address, timeout=5):
+            return True
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+
+
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def idle_kb_per_stream(server: Server, streams: int) -> float:
+    """Resident memory that an open stream without sound costs. Raises HandshakeError, TimeoutError."""
+    before = usage_of(server.pid).rss
+    gate = asyncio.Semaphore(OPENING)
+
+    async def open_one() -> LoadSocket:
+        answered = asyncio.get_running_loop().create_future()
+
+        def on_text(text: bytes, arrival: float) -> None:
+            if orjson.loads(text)["type"] == "session.updated":
+                answered.set_result(None)
+
+        async with gate:
+            idle = await open_socket(server.url, on_text)
+            idle.write(HELLO)
+            await answered
+        return idle
+
+    async with asyncio.timeout(IDLE_SECONDS):
+        sockets = await asyncio.gather(*(open_one() for _ in range(streams)))
+    after = usage_of(server.pid).rss
+    for idle in sockets:
+        idle.write(BYE)
+    async with asyncio.timeout(IDLE_SECONDS):
+        await asyncio.gather(*(idle.closed for idle in sockets))
+    return round((after - before) / 1024 / streams, 1)
+
+
+async def measure_all(tapes: Sequence[Tape], server: Server, options: argparse.Namespace) -> dict[str, Any]:
+    ready_mb = usage_of(server.pid).rss / 2**20
+    idle = await idle_kb_per_stream(server, options.streams)
+    figures = await measure(tapes, server.url, options, server.pid)
+    of_server = figures["server"]
+    # What the idle streams held is not given back before the load begins: live counts from the start.
+    live = (of_server["rss_mb_peak"] - ready_mb) * 1024 / options.streams
+    of_server |= {
+        "ready_seconds": round(server.ready_seconds, 2),
+        "rss_mb_ready": round(ready_mb, 1),
+        "idle_kb_per_stream": idle,
+        "live_kb_per_stream": round(live, 1),
+    }
+    return figures
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.load.load.protocol_overhead", description=__doc__)
+    add_arguments(parser, streams=800)
+    parser.add_argument("--server-core", type=int, default=0)
+    parser.add_argument("--client-core", type=int, default=1)
+    options = parser.parse_args()
+    raise_file_limit()
+    tapes = record_tapes(options)
+    settings = {
+        "ASR_MODEL": "free",
+        "ASR_PLACE": "thread",  # a free recognizer says nothing about what moving its clips costs
+        "HOST": "127.0.0.1",
+        "PORT": str(free_port()),
+        "MAX_SESSIONS": str(options.streams + 100),
+    }
+    head = {
+        "machine": machine(),
+        "inputs": describe(tapes),
+        "settings": settings_of(options),
+        "environment": settings,
+    }
+    for title, part in head.items():
+        show(title, part)
+    with running_server(options.server_core, settings) as server, pinned(options.client_core) as is_pinned:
+        figures = uvloop.run(measure_all(tapes, server, options))
+    show("figures", figures)
+    print(json.dumps({"bench": "shell", "pinned": is_pinned, **head, **figures}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

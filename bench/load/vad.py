@@ -1,0 +1,140 @@
+"""What the voice detector costs: µs per stream and tick of 32 ms, against the number of streams.
+
+    python -m bench.load.vad [--streams 1 8 …] [--device cpu] [--dtype float32] [--runs 7]
+
+Beside it, in the same runs, the official Python loop: the package's network called per hop of one stream.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from silero_vad import load_silero_vad  # type: ignore[import-untyped]
+
+from audio.clip import HOP, SAMPLE_RATE
+from vad.detector import Detector
+from vad.detector_input import DetectorInput
+from vad.silero import use_one_thread
+
+STREAMS = [1, 8, 32, 64, 128, 256, 512, 1024]
+SPAN = 0.15  # seconds that one measurement lasts at least
+
+Tick = Callable[[], object]
+
+
+def detector_tick(detector: Detector, streams: int, hops: int) -> Tick:
+    """One step in which every stream has `hops` hops of noise."""
+    noise = np.random.default_rng(0).normal(0, 0.05, (streams, hops, HOP)).astype(np.float32)
+    work = [DetectorInput(detector.open(), sound) for sound in noise]
+    return lambda: detector.step(work)
+
+
+def official_tick() -> Tick:
+    model = load_silero_vad()
+    hop = torch.from_numpy(np.random.default_rng(0).normal(0, 0.05, HOP).astype(np.float32))
+
+    def tick() -> None:
+        with torch.no_grad():
+            model(hop, SAMPLE_RATE).item()
+
+    return tick
+
+
+class VadCost(NamedTuple):
+    """Of one call. `busy`: this thread on its core; on a crowded machine much less than `elapsed`."""
+
+    elapsed: float
+    busy: float
+
+
+def cost_per_call(tick: Tick) -> VadCost:
+    """Mean over at least SPAN seconds."""
+    calls, start, start_busy = 0, time.perf_counter(), time.thread_time()
+    while time.perf_counter() - start < SPAN:
+        tick()
+        calls += 1
+    return VadCost((time.perf_counter() - start) / calls, (time.thread_time() - start_busy) / calls)
+
+
+def measure(ticks: dict[str, tuple[Tick, int]], runs: int) -> dict[str, list[VadCost]]:
+    """µs per stream and hop. Each run goes through all ticks, so that a noisy minute falls on all of them."""
+    for tick, _ in ticks.values():
+        for _ in range(10):
+            tick()
+    costs: dict[str, list[VadCost]] = {name: [] for name in ticks}
+    for _ in range(runs):
+        for name, (tick, hops) in ticks.items():
+            elapsed, busy = cost_per_call(tick)
+            costs[name].append(VadCost(1e6 * elapsed / hops, 1e6 * busy / hops))
+    return costs
+
+
+def processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def settings(detector: Detector, runs: int) -> dict[str, object]:
+    return {
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "load": [round(load, 1) for load in os.getloadavg()],
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "device": str(detector.network.device),
+        "dtype": str(detector.network.dtype).removeprefix("torch."),
+        "runs": runs,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--streams", type=int, nargs="+", default=STREAMS)
+    parser.add_argument("--hops", type=int, default=1, help="hops that each stream brings to a tick")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", default="float32", choices=["auto", "float32", "bfloat16"])
+    parser.add_argument("--runs", type=int, default=7)
+    args = parser.parse_args()
+
+    detector = Detector.load(args.device, args.dtype, max_slots=sum(args.streams))
+    ticks = {"official loop": (official_tick(), 1)}
+    for streams in args.streams:
+        ticks[str(streams)] = detector_tick(detector, streams, args.hops), streams * args.hops
+    use_one_thread()
+
+    about = settings(detector, args.runs)
+    for name, value in about.items():
+        print(f"{name:>12}: {value}")
+    costs = measure(ticks, args.runs)
+    medians = {
+        name: VadCost(*map(statistics.median, zip(*values, strict=True))) for name, values in costs.items()
+    }
+    print("\nµs per stream and hop: median of the runs, least and most elapsed")
+    print(f"{'streams':>14} {'elapsed':>8} {'least':>8} {'most':>8} {'busy':>8}")
+    for name, median in medians.items():
+        elapsed = [cost.elapsed for cost in costs[name]]
+        print(f"{name:>14} {median.elapsed:8.2f} {min(elapsed):8.2f} {max(elapsed):8.2f} {median.busy:8.2f}")
+    table = {
+        name: {key: round(us, 2) for key, us in cost._asdict().items()} for name, cost in medians.items()
+    }
+    print(
+        json.dumps({"bench": "vad", **about, "load_after": round(os.getloadavg()[0], 1), "us_per_hop": table})
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""python -m bench.load.load, as a program."""
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.load.load import report
+from bench.load.load_generator import Findings
+from tests.bench.accuracy.test_audio_io import RATE, silence, tone, write_wav
+from tests.client.standin import standin
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.slow
+async def test_it_ends_in_a_line_of_json(tmp_path: Path) -> None:
+    write_wav(tmp_path / "a.wav", np.concatenate([tone(400), silence(600), tone(500)]), RATE)
+    async with standin("one two three") as server:
+        process = await asyncio.create_subprocess_exec(
+            *(
+                sys.executable,
+                "-m",
+                "bench.load.load",
+                "--url",
+                server.url,
+                "--audio",
+                str(tmp_path / "a.wav"),
+            ),
+            *("--streams", "3", "--seconds", "4", "--pid", str(os.getpid())),
+            cwd=ROOT,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        out, _ = await process.communicate()
+    figures = json.loads(out.splitlines()[-1])
+    assert process.returncode == 0
+    assert figures["bench"] == "load"
+    assert figures["utterances"] > 0
+    assert (figures["lost"], figures["doubled"]) == (0, 0)
+    assert figures["settings"]["streams"] == 3
+    assert figures["final_ms"]["n"] > 0
+
+
+def test_latency_beyond_the_silence_leaves_it_out() -> None:
+    findings = Findings()
+    findings.score.finals = [(1000.0, 350.0), (2000.0, 450.0)]
+    figures = report(findings, silence_ms=300, seconds=10)
+    assert figures["final_ms"]["p50"] == 400.0
+    assert figures["beyond_silence_ms"]["p50"] == 100.0
+    assert figures["final_ms_first_and_last_minute"] == []
+
+
+def test_a_long_run_compares_its_first_minute_with_its_last() -> None:
+    findings = Findings()
+    findings.score.finals = [(1000.0, 350.0), (200_000.0, 450.0)]
+    first, last = report(findings, silence_ms=300, seconds=240)["final_ms_first_and_last_minute"]
+    assert (first["p95"], last["p95"]) == (350.0, 450.0)

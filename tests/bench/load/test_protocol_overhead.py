@@ -1,0 +1,26 @@
+"""The parts of bench.shell that need no server of ours."""
+
+import os
+import subprocess
+import sys
+
+from bench.load.protocol_overhead import answers, free_port, pinned, stop
+
+
+def test_a_process_is_pinned_and_let_go_again() -> None:
+    before = os.sched_getaffinity(0)
+    core = min(before)
+    with pinned(core) as is_pinned:
+        assert is_pinned
+        assert os.sched_getaffinity(0) == {core}
+    assert os.sched_getaffinity(0) == before
+
+
+def test_nobody_answers_on_a_free_port() -> None:
+    assert not answers(f"http://127.0.0.1:{free_port()}/ready")
+
+
+def test_a_process_is_stopped_by_sigterm() -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    stop(process)
+    assert process.poll() is not None

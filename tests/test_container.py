@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.server.program import free_port, program
-from tests.server.running import until
+from tests.server.live_server import until
+from tests.server.server_process import free_port, program
 
 ROOT = Path(__file__).resolve().parent.parent
 KEY = "0123456789abcdef"

@@ -10,8 +10,8 @@ import httpx
 import pytest
 import trustme
 
-from tests.server.program import MAIN, UVICORN, free_port, program
-from tests.server.running import ROOT, Client, dones, first_sentence, until
+from tests.server.live_server import ROOT, Client, dones, first_sentence, until
+from tests.server.server_process import MAIN, UVICORN, free_port, program
 
 
 def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -39,7 +39,7 @@ from streaming.events import (
     UtteranceStarted,
 )
 from streaming.options import SessionOptions
-from tests.server.little import silent_models
+from tests.server.fakes import silent_models
 from tests.test_docs import CLIP, codes, page, rows, section
 from vad.options import RANGES
 from vad.segmenter import Reason

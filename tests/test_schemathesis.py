@@ -13,8 +13,8 @@ from schemathesis import GenerationMode, checks
 
 from server.app import create_app
 from tests.server.calling import wav
-from tests.server.running import Server, free_settings, serve
-from tests.stream.little import sound
+from tests.server.live_server import Server, free_settings, serve
+from tests.streaming.fakes import sound
 
 pytestmark = pytest.mark.slow
 

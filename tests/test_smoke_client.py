@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.standin import standin
+from tests.client.fake_server import standin
 from tests.client.test_main import run, write_wav
 
 

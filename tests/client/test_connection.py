@@ -26,9 +26,9 @@ from client import (
 )
 from client.pacing import at_once
 from client.stream_audio import play
+from tests.client.fake_server import StandIn, silence, standin, tone
 from tests.client.proxy import proxy
-from tests.client.standin import StandIn, silence, standin, tone
-from tests.server.running import free_settings, serve, spoken
+from tests.server.live_server import free_settings, serve, spoken
 
 SOON = ReconnectPolicy(first_seconds=0.001, longest_seconds=0.01)
 UTTERANCE = tone(600) + silence(400)

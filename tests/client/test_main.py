@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.standin import silence, standin, tone
+from tests.client.fake_server import silence, standin, tone
 
 ROOT = Path(__file__).parents[2]
 

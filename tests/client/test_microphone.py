@@ -5,7 +5,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from tests.client.standin import standin
+from tests.client.fake_server import standin
 
 ROOT = Path(__file__).parents[2]
 

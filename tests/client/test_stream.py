@@ -23,7 +23,7 @@ from client import (
     Updated,
     connect,
 )
-from tests.client.standin import silence, standin, tone
+from tests.client.fake_server import silence, standin, tone
 
 UTTERANCE = tone(1000) + silence(500)
 

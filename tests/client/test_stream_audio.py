@@ -8,7 +8,7 @@ import pytest
 from client import ConnectionLost, Event, Final, connect
 from client.pacing import at_once
 from client.stream_audio import play, until
-from tests.client.standin import silence, standin, tone
+from tests.client.fake_server import silence, standin, tone
 
 
 async def test_everything_is_sent_and_every_event_is_shown() -> None:

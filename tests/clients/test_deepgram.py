@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.clients.environments import ON_REQUEST, python_environment, run_script
-from tests.server.program import Program, program
-from tests.server.running import ROOT
+from tests.server.live_server import ROOT
+from tests.server.server_process import Program, program
 
 pytestmark = [pytest.mark.slow, ON_REQUEST]
 

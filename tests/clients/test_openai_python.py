@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.clients.environments import python_environment, run_script
-from tests.server.program import program
-from tests.server.running import ROOT
+from tests.server.live_server import ROOT
+from tests.server.server_process import program
 
 pytestmark = pytest.mark.slow
 

@@ -8,8 +8,8 @@ import pytest
 import trustme
 
 from tests.clients.environments import ON_REQUEST, node_environment, python_environment, run_script
-from tests.server.program import Program, program
-from tests.server.running import ROOT, until
+from tests.server.live_server import ROOT, until
+from tests.server.server_process import Program, program
 
 pytestmark = pytest.mark.slow
 

@@ -17,8 +17,8 @@ from engine.model_pool import ModelUnavailableNow
 from engine.workers import MOST_FAILED_STEPS
 from server.settings import Place
 from tests.asr import tiny
-from tests.server.program import Program, free_port, program
-from tests.server.running import Client, dones, errors, first_sentence, free_settings, until
+from tests.server.live_server import Client, dones, errors, first_sentence, free_settings, until
+from tests.server.server_process import Program, free_port, program
 from vad.detector_input import DetectorInput
 
 SECOND = Clip(np.zeros(16_000, np.float32))

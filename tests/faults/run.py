@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from server.settings import Settings
-from tests.faults.caller import Caller, World
-from tests.faults.heard import Outcome, Wrong
-from tests.faults.library import told_by_library
-from tests.faults.play import Play, play
-from tests.faults.script import Rates, Script, script
+from tests.faults.fault_client import Caller, World
+from tests.faults.fault_plan import Rates, Script, script
+from tests.faults.library_run import told_by_library
+from tests.faults.protocol_checker import Outcome, Wrong
+from tests.faults.scenario import Play, play
 from tests.faults.server import Server, running
 
 AT_ONCE = 64

@@ -15,11 +15,11 @@ import psutil  # type: ignore[import-untyped]
 
 from server.settings import Settings
 from tests.faults.fingerprint import NAME
-from tests.faults.program import ALIVE
-from tests.server.program import free_port, kill
-from tests.server.running import ROOT
+from tests.faults.server_process import ALIVE
+from tests.server.live_server import ROOT
+from tests.server.server_process import free_port, kill
 
-COMMAND = (sys.executable, "-m", "tests.faults.program")
+COMMAND = (sys.executable, "-m", "tests.faults.server_process")
 READY_SECONDS = 90.0
 # Who waits to kill neither talks nor reads, and its session may be over: it must be back in RESUME_SECONDS.
 SETTLE_SECONDS = 20.0

@@ -7,7 +7,7 @@ import numpy as np
 
 from audio.clip import SAMPLE_RATE, Samples, samples_from_ms
 from bench.accuracy.audio_io import split_at_pauses, utterances_from
-from tests.server.running import ROOT
+from tests.server.live_server import ROOT
 
 MS = SAMPLE_RATE // 1000  # samples
 NOISE = 10 ** (-62 / 20)  # in and between the sentences: no two places sound the same

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.heard import FINAL, Heard, Outcome, Wrong
+from tests.faults.protocol_checker import FINAL, Heard, Outcome, Wrong
 
 
 def said(seq: int, type_: str, **fields: Any) -> bytes:

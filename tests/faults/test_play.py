@@ -1,7 +1,7 @@
 """What is said comes from the seed."""
 
 from audio.codecs import Format
-from tests.faults.play import play
+from tests.faults.scenario import play
 
 
 def test_a_play_is_the_same_whenever_it_is_made() -> None:

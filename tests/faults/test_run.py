@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from tests.faults.fault_plan import LINE, Fault
 from tests.faults.run import Plan, can_survive, report, run
-from tests.faults.script import LINE, Fault
 
 PLAN = Plan(2_000, seed=5, server_every=800)
 

@@ -1,6 +1,6 @@
 """What goes wrong comes from the seed."""
 
-from tests.faults.script import LINE, Fault, Rates, script
+from tests.faults.fault_plan import LINE, Fault, Rates, script
 
 RATES = Rates(recognizer=10, server=25)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import uvloop
 
 from tests.fuzz.live import SETTINGS, report, throw
-from tests.server.program import MAIN, program
+from tests.server.server_process import MAIN, program
 
 MOST_GROWTH = 0.01
 

@@ -14,8 +14,8 @@ from bench.load.fast_ws_client import HandshakeError, LoadSocket, Opcode, encode
 from bench.load.process_monitor import usage_of
 from tests.fuzz import malformed
 from tests.fuzz.seeds import DOORS, POSTS, Door
-from tests.server.program import Program
-from tests.server.running import Client, dones, spoken
+from tests.server.live_server import Client, dones, spoken
+from tests.server.server_process import Program
 
 AT_ONCE: Final = 24  # connections
 LONGEST_BURST: Final = 200  # messages over one connection

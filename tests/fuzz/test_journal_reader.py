@@ -29,7 +29,7 @@ from streaming.session import Session
 from streaming.snapshot import Snapshot, save
 from streaming.utterance import RecordedResult
 from tests.fuzz.malformed import spoilt_object
-from tests.stream.little import hear, sound
+from tests.streaming.fakes import hear, sound
 from vad.segmenter import Reason
 
 SEEDS = st.integers(0, 2**32)

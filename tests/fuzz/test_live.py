@@ -4,7 +4,7 @@ import pytest
 import uvloop
 
 from tests.fuzz.live import SETTINGS, report, throw
-from tests.server.program import MAIN, program
+from tests.server.server_process import MAIN, program
 
 
 @pytest.mark.slow

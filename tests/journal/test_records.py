@@ -45,7 +45,7 @@ from streaming.options import SessionOptions
 from streaming.session import Session
 from streaming.snapshot import save
 from streaming.utterance import RecordedResult
-from tests.stream.little import hear, sound
+from tests.streaming.fakes import hear, sound
 from vad.segmenter import Reason
 
 STEP = 1 / 32_768

@@ -22,7 +22,7 @@ from server.observability.metrics import Metrics
 from server.protocols.openai_audio.endpoint import OpenAIAudioEndpoint
 from server.settings import Settings
 from streaming.model_clients import ModelClients
-from tests.server.running import Message, free_settings
+from tests.server.live_server import Message, free_settings
 
 NAME = "little"
 

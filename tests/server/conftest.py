@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.server.running import Client, Server, free_settings, serve
+from tests.server.live_server import Client, Server, free_settings, serve
 
 
 @pytest.fixture(scope="session")

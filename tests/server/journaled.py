@@ -15,7 +15,7 @@ from journal.segment_files import name_of, number_of
 from streaming.options import SessionOptions
 from streaming.session import Session
 from streaming.snapshot import save
-from tests.server.running import Message
+from tests.server.live_server import Message
 
 CHUNK_MS = 100
 OPENED = SnapshotRecord({}, 0, save(Session(SessionOptions())))

@@ -9,8 +9,8 @@ import numpy as np
 from asr.recognizer import Hypothesis, RecognitionRequest
 from batching.batcher import Batcher, Ticket
 from streaming.model_clients import ModelClients, Probabilities
-from tests.server.little import Slots
-from tests.stream.little import hear, recognize
+from tests.server.fakes import Slots
+from tests.streaming.fakes import hear, recognize
 from vad.detector_input import DetectorInput
 
 Item = TypeVar("Item")

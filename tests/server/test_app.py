@@ -5,7 +5,7 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from server.app import create_app
-from tests.server.running import Client, Server, errors, free_settings, serve, until
+from tests.server.live_server import Client, Server, errors, free_settings, serve, until
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from websockets.sync.client import ClientConnection, connect
 from server.app import create_app
 from server.auth.api_keys import digest_of
 from server.web.router import PAGE_PATHS
-from tests.server.program import MAIN, Program, program
-from tests.server.running import Client, Message, Server, first_sentence, free_settings, serve, until
+from tests.server.live_server import Client, Message, Server, first_sentence, free_settings, serve, until
+from tests.server.server_process import MAIN, Program, program
 
 ALICE, BOB, LATE = "the-key-of-alice-0", "the-key-of-bob-0", "the-key-of-late-0"
 OPEN = {"/health", "/ready", "/openapi.json"} | PAGE_PATHS  # a route that joins them needs a reason

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from server import errors
 from server.errors import ApiError, ClientError, invalid, missing, too_large, try_again
-from tests.server.running import ROOT
+from tests.server.live_server import ROOT
 
 FACTORIES = [
     (errors.models_not_ready(), "models_not_ready", 1013),

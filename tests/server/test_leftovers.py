@@ -21,7 +21,7 @@ from server.protocols.native.input import NativeInput
 from server.protocols.openai_realtime.input import RealtimeInput
 from streaming.driver import StreamDriver
 from streaming.session import Session
-from tests.server.running import ROOT, Client, Server, first_sentence, free_settings, serve, until
+from tests.server.live_server import ROOT, Client, Server, first_sentence, free_settings, serve, until
 
 KINDS = (
     ClientSession,

@@ -9,7 +9,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from server.trim import MOST_HEAPS, trim_now_and_then, trimmer
-from tests.server.running import ROOT
+from tests.server.live_server import ROOT
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the C library is glibc's")

@@ -8,7 +8,7 @@ from asr.recognizer import Hypothesis, RecognitionRequest
 from batching.batcher import Batcher
 from batching.worker import ThreadWorker
 from streaming.model_clients import ModelClients, Probabilities
-from tests.stream.little import detect, transcribe
+from tests.streaming.fakes import detect, transcribe
 from vad.detector_input import DetectorInput
 
 

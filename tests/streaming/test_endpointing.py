@@ -11,7 +11,7 @@ from streaming.events import FinalTranscript
 from streaming.options import SessionOptions
 from streaming.session import Session
 from streaming.utterance import TaskKind
-from tests.stream.little import hear, sound
+from tests.streaming.fakes import hear, sound
 
 USUAL = samples_from_ms(500)
 

@@ -26,7 +26,7 @@ from streaming.events import (
 from streaming.options import SessionOptions
 from streaming.session import Session
 from streaming.utterance import RecognitionTask, TaskKind
-from tests.stream.little import Ask, Slow, flat, hear, play, recognize, sound
+from tests.streaming.fakes import Ask, Slow, flat, hear, play, recognize, sound
 from vad.options import VadOptions
 from vad.segmenter import Reason
 

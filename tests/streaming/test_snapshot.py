@@ -13,7 +13,7 @@ from streaming.options import SessionOptions
 from streaming.session import Session
 from streaming.snapshot import restore, save
 from streaming.utterance import RecordedResult, TaskKind
-from tests.stream.little import FEW_GUARDS, flat, hear, play, recognize, sound
+from tests.streaming.fakes import FEW_GUARDS, flat, hear, play, recognize, sound
 from vad.options import VadOptions
 from vad.segmenter import Reason
 

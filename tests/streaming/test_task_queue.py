@@ -10,7 +10,7 @@ from streaming.options import SessionOptions
 from streaming.partials import Partials
 from streaming.task_queue import TaskQueue
 from streaming.utterance import TaskKind, Utterance
-from tests.stream.little import sound
+from tests.streaming.fakes import sound
 
 SECOND = 16_000
 PARTIALS = SessionOptions(partials=True, partial_interval=SECOND)

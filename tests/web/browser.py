@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from playwright.async_api import Browser, ConsoleMessage, Page, Playwright, TimeoutError
 
-from tests.server.running import ROOT
+from tests.server.live_server import ROOT
 
 CHROMIUM: Final = shutil.which("chromium")
 TIMEOUT_MS: Final = 60_000  # long enough for a busy machine

@@ -7,8 +7,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Playwright, async_playwright
 
-from tests.server.program import Program, program
-from tests.server.running import Server, free_settings, serve
+from tests.server.live_server import Server, free_settings, serve
+from tests.server.server_process import Program, program
 from tests.web.browser import CHROMIUM, MICROPHONE_ALLOWED, Modules, launch_chromium
 
 

@@ -7,7 +7,7 @@ import av
 import numpy as np
 from av.container import OutputContainer
 
-from tests.server.running import first_sentence
+from tests.server.live_server import first_sentence
 
 RATE: Final = 48_000  # Hz; every codec below supports it
 CODECS: Final = {

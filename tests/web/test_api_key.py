@@ -2,7 +2,7 @@
 
 from playwright.async_api import Browser, Page
 
-from tests.server.running import Server, free_settings, serve
+from tests.server.live_server import Server, free_settings, serve
 from tests.web.browser import open_page
 
 KEY = "0123456789abcdef0123456789abcdef"

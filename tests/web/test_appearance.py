@@ -5,8 +5,8 @@ from typing import Any, Final
 import pytest
 from playwright.async_api import Browser, Page
 
-from tests.server.program import Program
-from tests.server.running import ROOT, Server
+from tests.server.live_server import ROOT, Server
+from tests.server.server_process import Program
 from tests.web.browser import SENTENCES, WAV, choose_file, open_page, transcribe_file, wait_for_segments
 
 AXE: Final = ROOT / "scripts" / "web" / "node_modules" / "axe-core" / "axe.min.js"

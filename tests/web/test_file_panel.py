@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Dialog, Request
 
-from tests.server.program import Program
-from tests.server.running import ROOT, Server
+from tests.server.live_server import ROOT, Server
+from tests.server.server_process import Program
 from tests.web.browser import (
     SENTENCES,
     WAV,

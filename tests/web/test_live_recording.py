@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, Playwright
 
-from tests.server.program import MAIN, Program, free_port, program
-from tests.server.running import until
+from tests.server.live_server import until
+from tests.server.server_process import MAIN, Program, free_port, program
 from tests.web.browser import (
     SENTENCES,
     WAV,

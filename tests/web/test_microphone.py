@@ -2,7 +2,7 @@
 
 from playwright.async_api import Browser, Playwright
 
-from tests.server.running import Server
+from tests.server.live_server import Server
 from tests.web.browser import FAKE_MICROPHONE, launch_chromium, open_page
 
 # As on a page that was loaded over HTTP from another machine.

@@ -2,8 +2,8 @@
 
 from playwright.async_api import Browser
 
-from tests.server.program import Program
-from tests.server.running import free_settings, serve
+from tests.server.live_server import free_settings, serve
+from tests.server.server_process import Program
 from tests.web.browser import open_page
 
 

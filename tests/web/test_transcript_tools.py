@@ -8,7 +8,7 @@ import av
 import pytest_asyncio
 from playwright.async_api import Browser, Page
 
-from tests.server.program import Program
+from tests.server.server_process import Program
 from tests.web.browser import SENTENCES, WAV, open_page, segment_texts, transcribe_file
 
 

@@ -12,7 +12,7 @@ import pytest
 from bench.load.load import report
 from bench.load.load_generator import Findings
 from tests.bench.accuracy.test_audio_io import RATE, silence, tone, write_wav
-from tests.client.standin import standin
+from tests.client.fake_server import standin
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,7 +7,7 @@ from bench.accuracy.audio_io import Samples
 from bench.load.fast_ws_client import HandshakeError
 from bench.load.load_generator import Findings, cast, run_load, settings_frame
 from bench.load.message_tape import Tape, record_tape
-from tests.client.standin import standin
+from tests.client.fake_server import standin
 
 RATE = 16_000
 SETTINGS = settings_frame(["transcript.partial", "session.closed"], 300)

@@ -6,7 +6,7 @@ import sys
 
 from bench.load.machine import machine
 from bench.load.process_monitor import ProcessMonitor, usage_of
-from tests.client.standin import standin
+from tests.client.fake_server import standin
 
 CHILD = "x = b'x' * 50_000_000; print(len(x), flush=True); input()"
 PARENT = f"""

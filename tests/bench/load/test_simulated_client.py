@@ -9,7 +9,7 @@ import pytest
 from bench.load.load import ROOT, record_tapes
 from bench.load.message_tape import Tape
 from bench.load.simulated_client import DOORS, Manner, SimulatedClient, Visit
-from tests.server.running import Server, free_settings, serve
+from tests.server.live_server import Server, free_settings, serve
 
 
 def tape(*, binary: bool) -> Tape:

@@ -11,7 +11,7 @@ from server.auth.api_keys import CALLER, ApiKey, Principal
 from server.errors import ClientError
 from streaming.driver import StreamDriver
 from streaming.options import SessionOptions
-from tests.server.little import silent_models
+from tests.server.fakes import silent_models
 
 NEVER = 3600.0  # seconds
 

@@ -16,8 +16,8 @@ from streaming.driver import StreamDriver
 from streaming.events import LagReported
 from streaming.options import SessionOptions
 from tests.server.admission.test_ip_rate_limit import Clock
-from tests.server.little import running_models, silent_models
-from tests.stream.little import sound
+from tests.server.fakes import running_models, silent_models
+from tests.streaming.fakes import sound
 
 
 @dataclass

@@ -11,7 +11,7 @@ from server.auth.key_file import KeyFileError
 from server.auth.service import AuthService
 from server.errors import ClientError
 from server.observability.metrics import Metrics
-from tests.server.running import free_settings
+from tests.server.live_server import free_settings
 
 SECRET = "0123456789abcdef"
 

@@ -18,9 +18,9 @@ from server.protocols.native.endpoint import NativeEndedMessages
 from streaming.options import SessionOptions
 from streaming.session import Session
 from streaming.snapshot import save
+from tests.server.fakes import Line
 from tests.server.journaled import files_in, sounding
-from tests.server.little import Line
-from tests.server.running import Message
+from tests.server.live_server import Message
 
 HEAD = {"owner": "alice", "commands": 3, "key": "00"}
 SAID: list[Message] = [

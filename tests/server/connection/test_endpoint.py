@@ -10,7 +10,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from server.auth.api_keys import digest_of
-from tests.server.running import Server, free_settings, serve, spoken, until
+from tests.server.live_server import Server, free_settings, serve, spoken, until
 
 ONE, LITTLE = "one-session-at-a-time", "two-seconds-an-hour"
 EVENTS = "?events=session.created,session.closed"

@@ -25,11 +25,11 @@ from server.auth.authenticator import Authenticator
 from server.connection.journal_lifespan import JournalLifespan
 from server.observability.metrics import Metrics
 from server.protocols.native.endpoint import NativeEndpoint
+from tests.server.fakes import Line
 from tests.server.journaled import OPENED, chunks_of, files_in, kept, rest_of
 from tests.server.journaled import until as shows
-from tests.server.little import Line
-from tests.server.program import MAIN, PATIENCE, Program, free_port, kill, program
-from tests.server.running import Client, Message, dones, errors, free_settings, serve, spoken, until
+from tests.server.live_server import Client, Message, dones, errors, free_settings, serve, spoken, until
+from tests.server.server_process import MAIN, PATIENCE, Program, free_port, kill, program
 
 TIMELY = {"transcript.partial", "input_audio_buffer.acknowledged", "server.lag"}
 ALL_FOUND = "1 sessions of the server before go on"

@@ -33,10 +33,10 @@ from server.protocols.native.session_config import SessionConfig
 from streaming.driver import StreamDriver
 from streaming.model_clients import ModelClients
 from streaming.options import SessionOptions
+from tests.server.fakes import Line, running_models
 from tests.server.journaled import OPENED, chunks_of, files_in, kept, rest_of, seeds, sounding
-from tests.server.little import Line, running_models
-from tests.server.running import Message, errors
-from tests.stream.little import FEW_GUARDS, sound
+from tests.server.live_server import Message, errors
+from tests.streaming.fakes import FEW_GUARDS, sound
 
 HOUR = 3600.0
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from server.connection.websocket import MAX_REASON, BoundedWebSocket, WebSocketClosed
 from server.errors import ClientError
-from tests.server.little import Line
+from tests.server.fakes import Line
+from tests.server.live_server import Client, dones, first_sentence, free_settings, serve, until
 from tests.server.raw import RawClient
-from tests.server.running import Client, dones, first_sentence, free_settings, serve, until
 
 LIMIT = 100
 NEVER = 3600.0  # seconds

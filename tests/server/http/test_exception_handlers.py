@@ -9,7 +9,7 @@ from server.errors import ClientError, models_not_ready, rate_limited
 from server.http.exception_handlers import add_exception_handlers, http_error_of
 from server.http.request_id import RequestMiddleware
 from server.observability.metrics import Metrics
-from tests.server.running import free_settings
+from tests.server.live_server import free_settings
 
 
 @pytest.fixture

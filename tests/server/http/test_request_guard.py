@@ -12,7 +12,7 @@ from server.http.origin_policy import OriginPolicy
 from server.http.request_guard import MAX_HEADER, MAX_HEADERS, MAX_URL, RequestGuard, check_head
 from server.http.request_id import RequestMiddleware
 from server.observability.metrics import Metrics
-from tests.server.running import Message, free_settings, serve
+from tests.server.live_server import Message, free_settings, serve
 
 
 def app(*, on_this_machine: bool = False) -> FastAPI:

@@ -11,8 +11,8 @@ import pytest
 from server.errors import ApiError
 from server.http.url_download import fetched, is_public, target_of
 from tests.server.calling import wav
-from tests.server.running import Server, free_settings, serve
-from tests.stream.little import sound
+from tests.server.live_server import Server, free_settings, serve
+from tests.streaming.fakes import sound
 
 MIB = 1 << 20
 FORM = {"temperature": (None, "0")}  # a form in parts, though without a file

@@ -14,8 +14,8 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from server.http.uvicorn_protocols import MAX_UNREAD, HttpProtocol, WebSocketProtocol
+from tests.server.live_server import until
 from tests.server.raw import RawClient
-from tests.server.running import until
 
 HANDSHAKE = (
     b"Host: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"

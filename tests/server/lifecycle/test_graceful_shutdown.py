@@ -10,8 +10,8 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from server.lifecycle.graceful_shutdown import SIGNALS, drained_on_signal
-from tests.server.program import MAIN, UVICORN, Program, program
-from tests.server.running import Client, dones, errors, first_sentence
+from tests.server.live_server import Client, dones, errors, first_sentence
+from tests.server.server_process import MAIN, UVICORN, Program, program
 
 both = pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 

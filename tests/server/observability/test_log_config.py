@@ -10,8 +10,8 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from server.observability.log_config import LogFormat, key_name, session_id, set_up
-from tests.server.program import program
-from tests.server.running import Client, dones, first_sentence, free_settings, serve, until
+from tests.server.live_server import Client, dones, first_sentence, free_settings, serve, until
+from tests.server.server_process import program
 
 log = logging.getLogger("tests.server")
 

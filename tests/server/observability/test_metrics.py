@@ -9,7 +9,7 @@ from server.admission.controller import AdmissionController
 from server.observability.gauges import add_gauges
 from server.observability.metrics import MOST_KEYS, Metrics
 from server.settings import Settings
-from tests.server.running import Client, Server, first_sentence
+from tests.server.live_server import Client, Server, first_sentence
 
 
 def values(text: str) -> dict[str, float]:

@@ -30,7 +30,7 @@ from streaming.events import (
     UtteranceStarted,
 )
 from streaming.utterance import TaskKind
-from tests.server.running import ROOT, Client, dones, first_sentence, free_settings, serve
+from tests.server.live_server import ROOT, Client, dones, first_sentence, free_settings, serve
 from vad.segmenter import Reason
 
 CLIP = Clip(np.zeros(16_000, np.float32), 16_000)

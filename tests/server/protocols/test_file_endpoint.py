@@ -15,7 +15,7 @@ from server.http.request_id import RequestMiddleware
 from server.observability.metrics import Metrics
 from server.protocols.file_endpoint import FileEndpoint
 from tests.server.calling import NAME, Call, LittleEngine
-from tests.server.running import free_settings
+from tests.server.live_server import free_settings
 from tests.stream.working import Recognizer, models
 
 

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from server.web.router import PAGE_PATHS, TYPES, WEB, WebPage
-from tests.server.running import Server, free_settings
+from tests.server.live_server import Server, free_settings
 
 
 def client_of(page: WebPage) -> TestClient:

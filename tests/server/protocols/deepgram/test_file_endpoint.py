@@ -12,7 +12,7 @@ import pytest
 from server.errors import too_large
 from server.protocols.deepgram.file_endpoint import refusal
 from tests.server.http.test_url_download import answering, ok
-from tests.server.running import ROOT, Message, Server, free_settings, serve, spoken
+from tests.server.live_server import ROOT, Message, Server, free_settings, serve, spoken
 
 SPOKEN = (ROOT / "test.wav").read_bytes()
 

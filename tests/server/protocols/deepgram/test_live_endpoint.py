@@ -24,8 +24,8 @@ from server.protocols.deepgram.live_output import DeepgramOutput, ModelMetadata
 from server.protocols.deepgram.options import asked_of
 from streaming.driver import StreamDriver
 from streaming.options import SessionOptions
-from tests.server.little import Line, silent_models
-from tests.server.running import ROOT, Client, Message, Server, first_sentence, spoken, until
+from tests.server.fakes import Line, silent_models
+from tests.server.live_server import ROOT, Client, Message, Server, first_sentence, spoken, until
 
 RAW = {"encoding": "linear16", "sample_rate": "16000", "model": "nova-3"}
 

@@ -28,7 +28,7 @@ from streaming.events import (
 )
 from streaming.options import SessionOptions
 from streaming.session import Session
-from tests.stream.little import Ask, play, sound
+from tests.streaming.fakes import Ask, play, sound
 from vad.segmenter import Reason
 
 SECOND = 16_000

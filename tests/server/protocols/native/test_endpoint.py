@@ -30,9 +30,8 @@ from server.protocols.native.session_config import OPTIONAL_EVENTS, SessionConfi
 from streaming.driver import StreamDriver
 from streaming.model_clients import ModelClients
 from streaming.options import SessionOptions
-from tests.server.little import Line, running_models, silent_models
-from tests.server.raw import RawClient
-from tests.server.running import (
+from tests.server.fakes import Line, running_models, silent_models
+from tests.server.live_server import (
     Client,
     Message,
     Server,
@@ -44,6 +43,7 @@ from tests.server.running import (
     spoken,
     until,
 )
+from tests.server.raw import RawClient
 from vad.segmenter import Reason
 
 LIMIT = 1 << 20

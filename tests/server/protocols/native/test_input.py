@@ -17,7 +17,7 @@ from server.protocols.native.session_config import SessionConfig
 from streaming.driver import StreamDriver
 from streaming.events import MarkerReached
 from streaming.options import SessionOptions
-from tests.server.little import silent_models
+from tests.server.fakes import silent_models
 from vad.segmenter import Reason
 
 PREFERENCES = SessionConfig(SessionOptions())

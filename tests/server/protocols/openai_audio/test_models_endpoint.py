@@ -3,7 +3,7 @@
 import pytest
 
 from server.protocols.openai_audio.models_endpoint import ALIASES
-from tests.server.running import Server
+from tests.server.live_server import Server
 
 
 def test_the_list_holds_the_servers_own(server: Server) -> None:

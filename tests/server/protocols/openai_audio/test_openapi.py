@@ -7,7 +7,7 @@ import pytest
 
 from server.app import create_app
 from server.protocols.openai_audio.request import Format, TranscriptionFields
-from tests.server.running import free_settings
+from tests.server.live_server import free_settings
 
 DOCUMENT: dict[str, Any] = create_app(free_settings()).openapi()
 

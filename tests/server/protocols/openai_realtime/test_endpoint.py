@@ -11,8 +11,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
+from tests.server.live_server import Message, Server, first_sentence, free_settings, serve, spoken
 from tests.server.realtime_reader import Reader
-from tests.server.running import Message, Server, first_sentence, free_settings, serve, spoken
 
 QUERY = "?intent=transcription"
 RATE = {"audio": {"input": {"format": {"type": "audio/pcm", "rate": 16_000}}}}

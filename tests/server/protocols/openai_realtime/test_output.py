@@ -39,7 +39,7 @@ from streaming.events import (
 from streaming.options import SessionOptions
 from tests.server.late import LateModels
 from tests.server.realtime_reader import Reader
-from tests.stream.little import sound
+from tests.streaming.fakes import sound
 from vad.segmenter import Reason
 
 Message = dict[str, Any]

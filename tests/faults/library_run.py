@@ -6,10 +6,10 @@ from contextlib import AsyncExitStack
 import client
 from client import Stream
 from tests.client.proxy import proxy
-from tests.faults.caller import LATER, PATIENCE, World
-from tests.faults.heard import Wrong
-from tests.faults.play import Command, Play
-from tests.faults.script import Script
+from tests.faults.fault_client import LATER, PATIENCE, World
+from tests.faults.fault_plan import Script
+from tests.faults.protocol_checker import Wrong
+from tests.faults.scenario import Command, Play
 
 RESUME = client.ReconnectPolicy(give_up_seconds=PATIENCE, longest_seconds=1.0)
 AGAIN_SECONDS = 0.2

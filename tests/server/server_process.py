@@ -16,7 +16,7 @@ import httpx
 import psutil  # type: ignore[import-untyped]
 
 from server.settings import Settings
-from tests.server.running import ROOT
+from tests.server.live_server import ROOT
 
 PATIENCE = 60.0  # seconds; a machine may be busy
 MAIN = (sys.executable, str(ROOT / "main.py"))

@@ -15,9 +15,9 @@ from urllib.parse import urlencode, urlsplit
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
-from tests.faults.heard import Heard, Outcome, Wrong
-from tests.faults.play import Command, Play
-from tests.faults.script import Fault, Script, Trouble
+from tests.faults.fault_plan import Fault, Script, Trouble
+from tests.faults.protocol_checker import Heard, Outcome, Wrong
+from tests.faults.scenario import Command, Play
 
 PATIENCE = 240.0  # seconds, for one session and for coming back
 AGAIN = (0.02, 0.3)  # seconds between attempts

@@ -13,8 +13,8 @@ from batching.batcher import Batcher
 from batching.worker import ThreadWorker
 from server.connection.websocket import TRANSPORT
 from streaming.model_clients import ModelClients, Probabilities
-from tests.server.running import Message
-from tests.stream.little import detect, transcribe
+from tests.server.live_server import Message
+from tests.streaming.fakes import detect, transcribe
 from vad.detector_input import DetectorInput
 
 Detect = Callable[[object, list[DetectorInput]], list[Probabilities]]

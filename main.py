@@ -96,7 +96,7 @@ def main() -> int:
         ws_ping_interval=20.0,
         ws_ping_timeout=60.0,
         ws_per_message_deflate=False,
-        timeout_graceful_shutdown=1,  # by then all sessions are over: see server/lifecycle/graceful_shutdown.py
+        timeout_graceful_shutdown=1,  # by then all sessions are over: see server/lifecycle
     )
     return 1 if app.state.engine.error else 0
 

@@ -1,22 +1,18 @@
 """App: the doors of the server, put together."""
 
 import asyncio
-import dataclasses
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import JSONResponse
 
 from batching.batcher import BatchedItem
 from engine.engine import Engine
 from engine.health import Health
-from engine.memory_budget import MIB
-from engine.model_pool import ModelStatus
 from server.admission.controller import AdmissionController
 from server.admission.ip_rate_limit import IpRateLimit
 from server.admission.load_monitor import LoadMonitor
@@ -35,8 +31,8 @@ from server.http.origin_policy import OriginPolicy
 from server.http.request_guard import RequestGuard
 from server.http.request_id import HEADER, RequestMiddleware
 from server.lifecycle.graceful_shutdown import drained_on_signal
+from server.lifecycle.probes import add_gauges, add_probes
 from server.observability import log_config
-from server.observability.gauges import add_gauges
 from server.observability.metrics import Metrics
 from server.protocols.deepgram.file_endpoint import REQUEST_HEADER, DeepgramFileEndpoint, refused_key
 from server.protocols.deepgram.live_endpoint import DeepgramLiveEndpoint
@@ -110,7 +106,7 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     native = NativeEndpoint(
         settings, engine, admission, metrics, gate=reception.gate, tracer=tracer, journals=journals
     )
-    _add_probes(app, engine, admission, metrics, journals)
+    add_probes(app, engine, admission, metrics, journals)
     deepgram = DeepgramLiveEndpoint(settings, engine, admission, metrics, gate=reception.gate, tracer=tracer)
     app.add_api_websocket_route("/ws/stt", native.serve)
     app.add_api_websocket_route("/v1/listen", deepgram.serve)
@@ -191,47 +187,3 @@ def _add_realtime(
     )
     for path in PATHS:
         app.add_api_websocket_route(path, realtime.serve)
-
-
-def _add_probes(
-    app: FastAPI, engine: Engine, admission: AdmissionController, metrics: Metrics, journals: JournalLifespan
-) -> None:
-    def is_ready() -> bool:
-        return engine.ready and engine.health.ok and journals.recovered and not admission.draining
-
-    metrics.ready.set_function(is_ready)
-
-    @app.get("/health")
-    async def health() -> dict[str, str]:
-        """Alive: the event loop answers."""
-        return {"status": "ok"}
-
-    @app.get("/ready")
-    async def ready() -> JSONResponse:
-        """200 while the default models work, nothing is wrong and the server is not stopping, else 503."""
-        recognizers = engine.recognizers
-        content = {
-            "ready": is_ready(),
-            "state": "draining" if admission.draining else engine.state,
-            "error": engine.error,
-            "troubles": [{"name": name, "why": told.why} for name, told in engine.health.troubles.items()],
-            "recognizer": dataclasses.asdict(engine.description) if engine.description else None,
-            "models": [_told(recognizers.status(name)) for name in recognizers.names],
-        }
-        return JSONResponse(content, status_code=200 if content["ready"] else 503)
-
-    @app.get("/metrics")
-    async def read_metrics() -> Response:
-        """For Prometheus."""
-        return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-
-def _told(status: ModelStatus) -> dict[str, object]:
-    return {
-        "name": status.name,
-        "state": status.state,
-        "memory_mb": round(status.memory / MIB),
-        "sessions": status.users,
-        "error": status.error,
-        "languages": status.description.languages if status.description else None,
-    }

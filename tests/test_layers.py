@@ -1,4 +1,4 @@
-"""The house keeps its layers: who may import whom, who may name which library, and how long things get."""
+"""Imports between packages run one way, typing imports included and without exemptions."""
 
 import ast
 import sys
@@ -11,51 +11,59 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 
-# What of ours each room may import beside itself. The rooms below the line run nowhere in the server.
+# The packages of ours that each package may import, besides itself.
+BELOW_STREAMING: Final = {"audio", "batching", "vad", "asr"}
+BELOW_SERVER: Final = BELOW_STREAMING | {"transcripts", "streaming", "engine", "journal"}
 MAY_IMPORT: Final[dict[str, set[str]]] = {
     "audio": set(),
     "batching": set(),
     "vad": {"audio", "batching"},
     "asr": {"audio", "batching"},
-    "stream": {"audio", "batching", "vad", "asr"},
-    "server": {"audio", "batching", "vad", "asr", "stream"},
+    "transcripts": {"asr", "audio"},
+    "streaming": BELOW_STREAMING,
+    "engine": BELOW_STREAMING | {"transcripts", "streaming"},
+    "journal": BELOW_STREAMING | {"streaming", "engine"},
+    "server": BELOW_SERVER,
     "main": {"server"},
-    "cli": {"audio", "asr", "stream", "server"},
-    # --
+    "cli": BELOW_SERVER | {"server"},
+    # These do not run in the server.
     "client": set(),
     "test": {"client"},
     "scripts": {"server"},
-    "bench": {"audio", "batching", "vad", "asr", "stream", "server", "client"},
+    "bench": BELOW_SERVER | {"server", "client"},
 }
+
+# The parts of `server` that each part may import, besides itself.
+SERVER_MAY_IMPORT: Final[dict[str, set[str]]] = {
+    "errors": set(),
+    "observability": {"errors"},
+    "http": {"errors", "observability"},
+    "auth": {"errors", "observability", "http"},
+    "settings": {"auth", "observability"},
+    "admission": {"errors", "auth"},
+    "connection": {"errors", "observability", "http", "auth", "settings", "admission"},
+    "protocols": {"errors", "observability", "http", "auth", "settings", "admission", "connection"},
+    "web": {"errors", "settings"},
+    "lifecycle": {"observability", "admission", "connection"},
+}
+SERVER_MAY_IMPORT["app"] = set(SERVER_MAY_IMPORT)
+MOST_MODULES_AT_THE_TOP_OF_SERVER: Final = 6
 
 MODEL_FILES: Final = {
     "vad/silero.py",
-    *(f"asr/{name}.py" for name in ("pretrained", "decoder", "whisper", "moonshine")),
-    *(f"asr/{name}.py" for name in ("ctc", "transducer", "seq2seq", "quantized", "attention")),
+    *(f"asr/{name}.py" for name in ("transformers_base", "greedy_decoder", "whisper", "moonshine")),
+    *(f"asr/{name}.py" for name in ("ctc", "transducer", "seq2seq", "int8_linear", "bf16_attention")),
 }
-ASYNCHRONOUS: Final = {
-    "streaming/driver.py",
-    "streaming/file_source.py",
-    "streaming/threads.py",
-    "engine/workers.py",
-}
-# Inside a function, where there is a CUDA driver, or where torch was imported already.
+# These import torch inside a function, where there is a CUDA driver or torch was imported before.
 ASK_FOR_A_GPU: Final = {"asr/model_registry.py", "asr/memory_usage.py"}
-PURE_DOORS: Final = {
-    *(f"server/{name}.py" for name in ("wire", "preferences", "intake", "errors", "settings")),
-    *(f"server/{name}.py" for name in ("catalogue", "shelf", "json_messages")),
-    *(f"server/realtime_{name}.py" for name in ("session", "intake", "notes", "wire", "items")),
-    *(f"server/{name}.py" for name in ("http_error", "languages", "multipart")),
-    *(f"server/{name}.py" for name in ("rest_request", "rest_answer", "rest_schema")),
-}
-
-MOST_LINES: Final = 350
-MOST_LINES_OF_A_FUNCTION: Final = 60
+ASYNCHRONOUS: Final = {"streaming/driver.py", "streaming/file_source.py", "streaming/threads.py"}
+# The modules of a wire protocol that do I/O; all others only decide.
+PROTOCOL_IO: Final = {"endpoint", "live_endpoint", "file_endpoint", "models_endpoint", "client_secrets"}
 
 
 @dataclass(frozen=True)
 class Import:
-    """name: of the module, with dots; inside: of a function; typing: under `if TYPE_CHECKING`."""
+    """One imported name, with dots; `inside` a function; `typing`: under `if TYPE_CHECKING`."""
 
     name: str
     inside: bool = False
@@ -68,18 +76,17 @@ class Import:
 
 @dataclass(frozen=True)
 class Source:
-    """One Python file of ours; path: from the root, with slashes."""
+    """One Python file of ours; its path is relative to the root and has slashes."""
 
     path: str
     tree: ast.Module
-    lines: int
 
     @property
     def module(self) -> str:
         return self.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
     @property
-    def room(self) -> str:
+    def package(self) -> str:
         return self.module.partition(".")[0]
 
     @cached_property
@@ -91,16 +98,15 @@ class Source:
 
 
 def read(path: Path) -> Source:
-    text = path.read_text(encoding="utf-8")
-    return Source(path.relative_to(ROOT).as_posix(), ast.parse(text), text.count("\n"))
+    return Source(path.relative_to(ROOT).as_posix(), ast.parse(path.read_text(encoding="utf-8")))
 
 
 def imports(node: ast.AST, inside: bool = False, typing: bool = False) -> Iterator[Import]:
-    """All imports below a node. `from a import b` counts as a and as a.b, which may be a module."""
+    """Yield all imports below a node. `from a import b` counts as a and as a.b, which may be a module."""
     if isinstance(node, ast.Import):
         yield from (Import(alias.name, inside, typing) for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
-        assert node.module, "imports say where from: no dots"
+        assert node.module, "imports name their module: no dots"
         yield Import(node.module, inside, typing)
         yield from (Import(f"{node.module}.{alias.name}", inside, typing) for alias in node.names)
     inside = inside or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
@@ -109,40 +115,91 @@ def imports(node: ast.AST, inside: bool = False, typing: bool = False) -> Iterat
         yield from imports(child, inside, typing)
 
 
-ROOMS: Final = sorted(
+PACKAGES: Final = sorted(
     folder.name
     for folder in ROOT.iterdir()
     if folder.is_dir() and folder.name != "tests" and any(folder.glob("*.py"))
 )
 SOURCES: Final = [
     read(path)
-    for path in sorted([*ROOT.glob("*.py"), *(p for room in ROOMS for p in ROOT.glob(f"{room}/**/*.py"))])
+    for path in sorted([*ROOT.glob("*.py"), *(p for name in PACKAGES for p in ROOT.glob(f"{name}/**/*.py"))])
 ]
 MODULES: Final = {source.module: source for source in SOURCES}
 
 
 def named_by(library: str) -> set[str]:
-    """The paths of the files that import a library."""
+    """Return the paths of the files that import a library."""
     return {source.path for source in SOURCES if source.names(library)}
 
 
-def test_each_room_imports_only_the_rooms_below_it() -> None:
-    wrong = [
-        f"{source.path} imports {found.name}"
-        for source in SOURCES
-        for found in source.imports
-        if found.top in MAY_IMPORT and found.top not in MAY_IMPORT[source.room] | {source.room}
-    ]
-    assert wrong == []
+def part_of(module: str, depth: int) -> str | None:
+    """Return the name at a depth of a dotted module name, if it has one."""
+    parts = module.split(".")
+    return parts[depth] if len(parts) > depth else None
 
 
-def test_every_room_has_its_place_in_the_order() -> None:
-    assert {source.room for source in SOURCES} == MAY_IMPORT.keys()
+def crossings(prefix: str, allowed: dict[str, set[str]]) -> list[str]:
+    """Return the imports between the parts below a package that are not allowed."""
+    depth = prefix.count(".") + 1 if prefix else 0
+    wrong = []
+    for source in SOURCES:
+        if prefix and not source.module.startswith(f"{prefix}."):
+            continue
+        own = part_of(source.module, depth)
+        for found in source.imports:
+            if prefix and not found.name.startswith(f"{prefix}."):
+                continue
+            other = part_of(found.name, depth)
+            if own != other and other in allowed and other not in allowed[own or ""]:
+                wrong.append(f"{source.path} imports {found.name}")
+    return wrong
 
 
-def test_no_module_imports_itself_by_a_detour() -> None:
+def test_each_package_imports_only_the_packages_below_it() -> None:
+    assert crossings("", MAY_IMPORT) == []
+
+
+def test_every_package_has_its_place_in_the_order() -> None:
+    assert {source.package for source in SOURCES} == MAY_IMPORT.keys()
+
+
+def test_each_part_of_the_server_imports_only_the_parts_below_it() -> None:
+    assert crossings("server", SERVER_MAY_IMPORT) == []
+
+
+def test_every_part_of_the_server_has_its_place_in_the_order() -> None:
+    parts = {part_of(s.module, 1) for s in SOURCES if s.package == "server"} - {None}
+    assert parts == SERVER_MAY_IMPORT.keys()
+    TopologicalSorter(SERVER_MAY_IMPORT).prepare()  # raises CycleError
+
+
+def test_a_wire_protocol_imports_no_other_wire_protocol() -> None:
+    protocols = {path.parent.name for path in ROOT.glob("server/protocols/*/__init__.py")}
+    assert {"native", "openai_realtime", "openai_audio", "deepgram"} <= protocols
+    assert crossings("server.protocols", {name: set() for name in protocols} | shared_by_protocols()) == []
+
+
+def shared_by_protocols() -> dict[str, set[str]]:
+    """Return the modules of server/protocols/ itself; they import no wire protocol, but each other."""
+    shared = {path.stem for path in ROOT.glob("server/protocols/*.py")} - {"__init__"}
+    protocols = {path.parent.name for path in ROOT.glob("server/protocols/*/__init__.py")}
+    return {name: set(shared) for name in shared} | {name: set(shared) for name in protocols}
+
+
+def test_the_top_of_the_server_is_short() -> None:
+    assert len(list(ROOT.glob("server/*.py"))) <= MOST_MODULES_AT_THE_TOP_OF_SERVER
+
+
+def test_every_package_states_its_purpose() -> None:
+    inits = [source for source in SOURCES if source.path.endswith("__init__.py")]
+    assert [s.path for s in inits if "." in s.module and not ast.get_docstring(s.tree)] == []
+    folders = {path.parent for path in ROOT.glob("server/**/*.py")}
+    assert [folder for folder in folders if not (folder / "__init__.py").exists()] == []
+
+
+def test_no_module_imports_itself_through_others() -> None:
     graph = {
-        module: {i.name for i in source.imports if i.name in MODULES and not i.typing and i.name != module}
+        module: {i.name for i in source.imports if i.name in MODULES and i.name != module}
         for module, source in MODULES.items()
     }
     TopologicalSorter(graph).prepare()  # raises CycleError, which names them
@@ -161,29 +218,14 @@ def test_only_the_files_of_a_model_know_torch() -> None:
 
 
 def test_what_decides_does_not_wait() -> None:
-    """asyncio stands in no room of sound, of stream only where work is carried, and not in pure doors."""
+    """Synchronous packages, and a wire protocol's input, output and options, import no asyncio."""
     asynchronous = named_by("asyncio")
-    rooms = {path for path in asynchronous if path.startswith(("audio/", "vad/", "asr/", "stream/"))}
-    assert rooms <= ASYNCHRONOUS
-    assert asynchronous & PURE_DOORS == set()
+    packages = ("audio/", "vad/", "asr/", "transcripts/", "streaming/")
+    assert {path for path in asynchronous if path.startswith(packages)} <= ASYNCHRONOUS
+    protocols = {path for path in asynchronous if path.startswith("server/protocols/")}
+    assert {Path(path).stem for path in protocols} <= PROTOCOL_IO
 
 
-def test_a_process_of_the_recognizer_that_imports_main_imports_nothing_else() -> None:
+def test_a_model_process_that_imports_main_imports_nothing_else() -> None:
     at_once = {found.top for found in MODULES["main"].imports if not (found.inside or found.typing)}
     assert at_once <= sys.stdlib_module_names
-
-
-def test_files_are_short() -> None:
-    long = {s.path: s.lines for s in SOURCES if s.lines > MOST_LINES and s.room != "bench"}
-    assert long == {}
-
-
-def test_functions_are_short() -> None:
-    long = [
-        f"{source.path}: {node.name}"
-        for source in SOURCES
-        for node in ast.walk(source.tree)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and (node.end_lineno or 0) - node.lineno >= MOST_LINES_OF_A_FUNCTION
-    ]
-    assert long == []

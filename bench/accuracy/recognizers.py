@@ -8,7 +8,8 @@ Ours runs Whisper with its full context of 30 s, as the others do, and with --co
 than the clip. int8 is ours and faster-whisper's; the pipeline has no such thing.
 
 Shapes have random weights, and say 24 tokens and their end whatever they hear: a token's embedding is so
-loud that it decides on the next one (bench/accuracy/synthetic_models.py). Models have real weights, and write what they hear.
+loud that it decides on the next one (bench/accuracy/synthetic_models.py). Models have real weights, and
+write what they hear.
 Segments are the utterances of LibriSpeech nearest to 5 s, or noise where there is no recorded speech.
 """
 

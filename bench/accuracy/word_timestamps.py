@@ -1,6 +1,7 @@
 """Word times held against a forced alignment.
 
-    python -m bench.accuracy.word_timestamps ../shared/audio/librispeech --model ../shared/models/... --count 60
+    python -m bench.accuracy.word_timestamps ../shared/audio/librispeech \\
+        --model ../shared/models/... --count 60
 
 The reference: PocketSphinx told what was said, so that it only has to find where (10 ms frames). It is itself
 off by some 20 ms at either end of a word, more where words flow into each other. Compared are the words that

@@ -1,4 +1,4 @@
-"""python -m bench.load.load.file_upload: what a long file over REST costs in memory, and in time beyond the recognizer's own.
+"""Measure memory and overhead of a long file over REST: python -m bench.load.file_upload.
 
 The file is speech again and again: test.wav, or another one. A server is started for it. Afterwards the same
 segments go through the same recognizer alone, in a process of its own, as many at a time as the server would
@@ -203,7 +203,7 @@ def report(
 def main(arguments: Sequence[str] | None = None) -> int:
     """1 if a figure is beyond its limit."""
     parser = argparse.ArgumentParser(
-        prog="python -m bench.load.load.file_upload", description=(__doc__ or "").partition("\n")[0]
+        prog="python -m bench.load.file_upload", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument("--minutes", type=float, default=60.0, help="length of the file")
     parser.add_argument("--model", default="pocketsphinx", help="free: what is around recognition")

@@ -1,5 +1,4 @@
-"""python -m bench.load.load.journal: what journals on disk cost, how soon a client has what it missed, and how long a
-server that was killed takes to finish what was open.
+"""Measure what session journals cost, and how fast sessions resume: python -m bench.load.journal.
 
 The same load against a server without journals and with each policy of fsync, one after the other, the server
 on one core and the load on another. Then clients are cut off and come back; and last the server is killed
@@ -247,7 +246,7 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.load.load.journal", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.load.journal", description=__doc__)
     add_arguments(parser, streams=200)
     parser.set_defaults(events=LIVELY)
     parser.add_argument("--rounds", type=int, default=2, help="of all policies, one after the other")

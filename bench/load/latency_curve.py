@@ -1,4 +1,4 @@
-"""python -m bench.load.load.latency_curve MODEL: latency of finals against the number of streams.
+"""python -m bench.load.latency_curve MODEL: latency of finals against the number of streams.
 
 A server with the model, and for each number of streams in turn a paced load of speech (bench.load). The two
 share the cores of the machine. Streams are held as long as the p95 of finals is at most a second
@@ -65,7 +65,7 @@ def line(row: dict[str, Any]) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.load.load.latency_curve", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.load.latency_curve", description=__doc__)
     parser.add_argument("model", help="as ASR_MODEL")
     parser.add_argument("--numbers", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32, 64])
     add_arguments(parser, streams=1)

@@ -1,4 +1,4 @@
-"""python -m bench.load.overload: more load than a recognizer can take, and a client that pushes as fast as it can.
+"""Offer more load than a recognizer can take: python -m bench.load.overload.
 
 The recognizer has a made-up pace, so that its capacity is known. First streams come at random, each as long
 as the others, so many times as fast as they could be served: who is let in must hear all finals, who is not

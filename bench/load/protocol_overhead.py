@@ -1,4 +1,4 @@
-"""python -m bench.load.load.protocol_overhead: the load against the server's shell: sockets and VAD, and a recognizer that is free.
+"""Measure the server itself, with a free recognizer: python -m bench.load.protocol_overhead.
 
 The server runs on one core (with its recognizer's process), the load on another. First as many streams are
 opened as the load will have and left idle, to see what each costs in memory; then the load runs.
@@ -174,7 +174,7 @@ async def measure_all(tapes: Sequence[Tape], server: Server, options: argparse.N
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.load.load.protocol_overhead", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.load.protocol_overhead", description=__doc__)
     add_arguments(parser, streams=800)
     parser.add_argument("--server-core", type=int, default=0)
     parser.add_argument("--client-core", type=int, default=1)

@@ -1,4 +1,4 @@
-"""python -m bench.load.soak: sessions come and go for half an hour: does memory grow, does anything get slower?
+"""Measure whether memory grows or anything slows down while sessions come and go: python -m bench.load.soak.
 
 Clients arrive by chance, at all doors, and behave as clients do: most talk to the end in real time, some are
 cut off and come back, some leave without a word, some read slowly, some say nothing; now and then one posts

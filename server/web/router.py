@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request, Response
 from server.errors import ApiError
 from server.settings import Settings
 
-WEB: Final = Path(__file__).parent / "web" / "static"
+WEB: Final = Path(__file__).parent / "static"
 INDEX: Final = "index.html"
 FOLDER: Final = b'="web/'  # prefix of asset URLs in index.html; the version is inserted after it
 PAGE_PATHS: Final = frozenset({"/", "/web/"})  # served without an API key: the page asks for it

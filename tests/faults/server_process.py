@@ -1,4 +1,4 @@
-"""python -m tests.faults.server_process: the server as it is, with the recognizer of these tests beside its own.
+"""Run the server with the recognizer of these tests beside its own: python -m tests.faults.server_process.
 
 A recognizer's process imports this file too, so that it knows the name.
 """

@@ -44,7 +44,7 @@ from server.errors import (
     resume_unknown,
     session_limit_reached,
 )
-from server.observability.gauges import add_gauges
+from server.lifecycle.probes import add_gauges
 from server.observability.metrics import Metrics
 from server.protocols.native.input import NativeInput
 from server.protocols.native.output import NativeOutput

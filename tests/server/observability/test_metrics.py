@@ -6,7 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from engine.engine import Engine
 from server.admission.controller import AdmissionController
-from server.observability.gauges import add_gauges
+from server.lifecycle.probes import add_gauges
 from server.observability.metrics import MOST_KEYS, Metrics
 from server.settings import Settings
 from tests.server.live_server import Client, Server, first_sentence

@@ -17,8 +17,8 @@ from cli.transcribe import SUFFIXES, WRITERS, Files
 from streaming.options import SessionOptions
 from tests.asr import tiny
 from tests.cli.running import ROOT, command
-from tests.stream.working import Recognizer, models
 from tests.streaming.fakes import sound
+from tests.streaming.working_models import Recognizer, models
 from transcripts.transcript import Transcript
 
 SECOND = 16_000

@@ -16,8 +16,8 @@ from engine.file_transcriber import AudioTooLong, FileTranscriber, UtteranceFail
 from streaming.events import Event, FinalTranscript, StreamClosed
 from streaming.options import SessionOptions
 from tests.server.calling import wav
-from tests.stream.working import Recognizer, models
 from tests.streaming.fakes import sound
+from tests.streaming.working_models import Recognizer, models
 
 SECOND = 16_000
 TALK = sound((False, SECOND), (True, SECOND), (False, SECOND), (True, SECOND), (False, SECOND))

@@ -36,9 +36,9 @@ from streaming.options import SessionOptions
 from streaming.session import Session
 from streaming.snapshot import RestorePoint, Snapshot, save
 from streaming.utterance import RecordedResult, TaskKind
-from tests.stream.working import Detector, Recognizer
-from tests.stream.working import models as working
 from tests.streaming.fakes import FEW_GUARDS, detect, flat, hear, sound, transcribe
+from tests.streaming.working_models import Detector, Recognizer
+from tests.streaming.working_models import models as working
 from vad.detector_input import DetectorInput, DetectorState
 from vad.segmenter import Reason
 

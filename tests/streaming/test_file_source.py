@@ -16,8 +16,8 @@ from streaming.errors import DetectorFailed
 from streaming.events import Event, FinalTranscript, StreamClosed
 from streaming.file_source import transcribe_file
 from streaming.model_clients import ModelClients
-from tests.stream.working import BrokenDetector, HeldRecognizer, Recognizer, models
 from tests.streaming.fakes import flat, play, sound
+from tests.streaming.working_models import BrokenDetector, HeldRecognizer, Recognizer, models
 
 SECOND = 16_000
 TALK = sound((False, SECOND), (True, SECOND), (False, SECOND), (True, 2 * SECOND), (False, SECOND))

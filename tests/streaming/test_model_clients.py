@@ -6,8 +6,8 @@ from batching.worker import ThreadWorker
 from streaming.degradation import NO_DEGRADATION
 from streaming.model_clients import INCREMENTAL_INTERVAL, ModelClients, Probabilities
 from streaming.options import SessionOptions
-from tests.stream.working import Slots
 from tests.streaming.fakes import detect, transcribe
+from tests.streaming.working_models import Slots
 from vad.detector_input import DetectorInput
 from vad.options import VadOptions
 

@@ -16,7 +16,7 @@ from server.observability.metrics import Metrics
 from server.protocols.file_endpoint import FileEndpoint
 from tests.server.calling import NAME, Call, LittleEngine
 from tests.server.live_server import free_settings
-from tests.stream.working import Recognizer, models
+from tests.streaming.working_models import Recognizer, models
 
 
 class NamingEndpoint(FileEndpoint):

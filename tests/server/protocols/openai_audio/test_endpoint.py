@@ -22,8 +22,8 @@ from server.admission.controller import AdmissionController
 from server.http.upload import IN_MEMORY
 from tests.server.calling import NAME, Call, LittleEngine, asking, events_of, rest_app, wav
 from tests.server.live_server import ROOT, Server, free_settings, serve, until
-from tests.stream.working import BrokenDetector, HeldRecognizer, Recognizer, models
 from tests.streaming.fakes import sound
+from tests.streaming.working_models import BrokenDetector, HeldRecognizer, Recognizer, models
 
 SECOND = 16_000
 SPOKEN = (ROOT / "test.wav").read_bytes()

@@ -1,1 +1,0 @@
-"""One live stream of speech, whoever asks for it."""

@@ -42,7 +42,6 @@ from server.protocols.openai_audio.models_endpoint import models_router
 from server.protocols.openai_realtime.client_secrets import ClientSecrets, client_secrets_router
 from server.protocols.openai_realtime.endpoint import PATHS, RealtimeEndpoint
 from server.protocols.openai_realtime.session_config import RealtimeConfig
-from server.reload import reloaded_on_signal
 from server.settings import Settings
 from server.trim import trim_now_and_then
 from server.web.router import PAGE_PATHS, WebPage
@@ -87,7 +86,6 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
             await stack.enter_async_context(drained_on_signal(drain))
             await stack.enter_async_context(engine)
             await stack.enter_async_context(journals.running(native, engine.loaded))
-            await stack.enter_async_context(reloaded_on_signal(engine.reload))
             for work in (metrics.heartbeat, steward.run, reception.watch, trim_now_and_then):
                 stack.callback(asyncio.create_task(work(), name=work.__qualname__).cancel)
             yield

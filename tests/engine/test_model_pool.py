@@ -12,7 +12,6 @@ import pytest
 from asr.recognizer import Hypothesis, ModelInfo, RecognitionRequest
 from audio.clip import Clip
 from batching.batcher import Batcher
-from batching.errors import BatcherClosed
 from engine.health import Health
 from engine.memory_budget import MemoryBudget
 from engine.model_handle import Asr, ModelState, RunningModel
@@ -253,54 +252,6 @@ async def test_one_that_turns_out_larger_than_its_files_is_given_up_and_not_load
         assert recognizers.memory == 80
 
 
-async def test_a_reload_is_for_new_sessions_and_the_old_one_goes_with_its_last(yard: Yard) -> None:
-    async with running(yard) as recognizers:
-        async with recognizers.borrow("a") as old:
-            await recognizers.reload("a")
-            assert await used(recognizers, "a") == "/a 1"
-            assert await said(old) == "/a 0"
-            assert (recognizers.loaded, recognizers.status("a").users) == (2, 1)
-        while recognizers.loaded == 2 or not yard.workers[0].closed:
-            await asyncio.sleep(0)
-        with pytest.raises(BatcherClosed):
-            await said(old)
-        assert await used(recognizers, "a") == "/a 1"
-
-
-async def test_a_reload_that_fails_leaves_everything_as_it_was(yard: Yard) -> None:
-    async with running(yard) as recognizers:
-        await used(recognizers, "a")
-        yard.open = False
-        reloading = asyncio.create_task(recognizers.reload("a"))
-        worker = await yard.built(1)
-        worker.broken = "half copied"
-        worker.gate.set()
-        with pytest.raises(ModelUnavailableNow, match="half copied"):
-            await reloading
-        assert await used(recognizers, "a") == "/a 0"
-        status = recognizers.status("a")
-        assert (status.state, status.error) == (ModelState.READY, "half copied")
-
-
-async def test_a_reload_goes_on_without_the_one_who_asked_for_it(yard: Yard) -> None:
-    async with running(yard) as recognizers:
-        await used(recognizers, "a")
-        yard.open = False
-        reloading = asyncio.create_task(recognizers.reload("a"))
-        worker = await yard.built(1)
-        reloading.cancel()
-        await asyncio.wait([reloading])
-        worker.gate.set()
-        while await used(recognizers, "a") != "/a 1":
-            await asyncio.sleep(0)
-
-
-async def test_what_is_not_loaded_is_not_reloaded(yard: Yard) -> None:
-    async with running(yard) as recognizers:
-        await recognizers.reload("b")
-        assert yard.workers == []
-
-
 async def test_leaving_tells_all_who_wait_and_stops_what_loads(yard: Yard) -> None:
     yard.open = False
     async with running(yard) as recognizers:
@@ -356,8 +307,6 @@ async def test_many_come_and_go_and_what_is_in_use_always_answers() -> None:
                 recognizer = await stack.enter_async_context(recognizers.borrow(name))
                 for _ in range(generator.integers(4)):
                     assert (await said(recognizer)).startswith(f"/{name} ")
-                if generator.random() < 0.2:
-                    await recognizers.reload(name)
                 assert recognizers.memory <= 120
         except ModelUnavailableNow:
             return 0

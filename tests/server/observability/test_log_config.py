@@ -183,3 +183,13 @@ def test_a_text_that_is_none_is_no_fault_of_ours(capsys: pytest.CaptureFixture[s
     (line,) = (each for each in lines(capsys.readouterr().err) if "Invalid UTF-8" in each["message"])
     assert line["level"] == "info"
     assert "exception" not in line
+
+
+def test_request_of_a_download_is_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up("debug", LogFormat.TEXT)
+    logging.getLogger("httpx").info("HTTP Request: GET https://files.test/?signature=1")
+    logging.getLogger("httpcore.http11").debug("send_request_headers.started target=/?signature=1")
+    logging.getLogger("httpx").warning("told")
+    told = capsys.readouterr().err
+    assert "told" in told
+    assert "signature" not in told

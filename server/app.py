@@ -68,7 +68,7 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     stop = on_failure or partial(signal.raise_signal, signal.SIGTERM)
     engine = _engine(settings, stop, metrics, overload, tracer)
     steward = LoadMonitor(overload, engine.recognizers, lambda: admission.pumps)
-    addresses = IpRateLimit(settings.connects_per_second, settings.connects_burst)
+    addresses = IpRateLimit(settings.rate_limit_per_second, settings.rate_limit_burst)
     limits = AdmissionPolicy(overload, addresses, Quotas(), steward.look)
     admission = AdmissionController(settings.max_sessions, limits=limits)
     files = AdmissionController(settings.max_files, "files", limits)
@@ -76,7 +76,8 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     journals = JournalLifespan(settings, engine.health)
 
     async def drain() -> None:
-        await asyncio.gather(admission.drain(settings.stop_seconds), files.drain(settings.stop_seconds))
+        seconds = settings.shutdown_timeout_seconds
+        await asyncio.gather(admission.drain(seconds), files.drain(seconds))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -119,7 +120,7 @@ def _tracer(settings: Settings) -> "Tracer | None":
         send_to,
     )
 
-    return Tracer(send_to(settings.trace_endpoint, settings.trace_share))
+    return Tracer(send_to(settings.trace_endpoint, settings.trace_sample_ratio))
 
 
 def _engine(
@@ -160,7 +161,7 @@ def _add_middleware(app: FastAPI, settings: Settings, gate: Authenticator, metri
     app.add_middleware(
         CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=SHOWN
     )
-    on_this_machine = not settings.has_keys and settings.without_keys == "loopback"
+    on_this_machine = not settings.has_keys and settings.auth_without_keys == "loopback"
     app.add_middleware(
         RequestGuard, origins=OriginPolicy(origins), on_this_machine=on_this_machine, metrics=metrics
     )

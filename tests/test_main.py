@@ -34,6 +34,19 @@ def test_a_bad_setting_is_named_without_a_traceback_and_ends_it_with_2(command: 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("command", [MAIN, (*UVICORN, "0")], ids=["main", "uvicorn"])
+def test_old_name_of_a_setting_ends_it_with_2(command: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("guard_phantoms=false\nPORT=0\n")
+    environment = {"PATH": "", "STOP_SECONDS": "3"}
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.splitlines() == [
+        "GUARD_PHANTOMS is no longer a setting: use HALLUCINATION_FILTER (docs/settings.md).",
+        "STOP_SECONDS is no longer a setting: use SHUTDOWN_TIMEOUT_SECONDS (docs/settings.md).",
+    ]
+
+
+@pytest.mark.slow
 def test_importing_it_builds_nothing() -> None:
     code = "import sys, main; print(sorted({'torch', 'fastapi', 'server'} & sys.modules.keys()))"
     assert run(sys.executable, "-c", code).stdout == "[]\n"
@@ -83,7 +96,7 @@ def test_a_port_that_is_taken_ends_it(place: str) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        with program(PORT=str(other.getsockname()[1]), ASR_PLACE=place) as server:
+        with program(PORT=str(other.getsockname()[1]), ASR_WORKER=place) as server:
             assert server.exit_status(10) == 3  # uvicorn's
             assert "address already in use" in server.log
 
@@ -95,20 +108,20 @@ def test_it_does_not_listen_for_other_machines_without_keys_unless_that_is_said(
     assert (ended.returncode, ended.stdout) == (2, "")
     (line,) = ended.stderr.splitlines()
     assert "there are no keys" in line
-    assert "WITHOUT_KEYS=everyone" in line
+    assert "AUTH_WITHOUT_KEYS=everyone" in line
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("said", [{"API_KEYS": "0123456789abcdef"}, {"WITHOUT_KEYS": "everyone"}])
+@pytest.mark.parametrize("said", [{"API_KEYS": "0123456789abcdef"}, {"AUTH_WITHOUT_KEYS": "everyone"}])
 def test_with_keys_or_when_that_is_said_it_does(said: dict[str, str]) -> None:
-    with program(MAIN, HOST="0.0.0.0", ASR_PLACE="thread", **said) as server:
+    with program(MAIN, HOST="0.0.0.0", ASR_WORKER="thread", **said) as server:
         assert server.ready()["ready"]
 
 
 @pytest.mark.slow
 def test_uvicorns_own_command_lets_nobody_in_from_elsewhere_either() -> None:
     """A page whose name was made to lead here comes from elsewhere, too."""
-    with program(UVICORN, ASR_PLACE="thread") as server:
+    with program(UVICORN, ASR_WORKER="thread") as server:
         assert server.ready()["ready"]
         assert httpx.get(f"{server.url}/v1/models", headers={"host": "evil.example"}).status_code == 403
 

@@ -14,7 +14,7 @@ from batching.errors import BatcherClosed, ModelBroken
 from engine.engine import Engine, EngineState
 from engine.model_pool import ModelUnavailableNow
 from engine.workers import MOST_FAILED_STEPS
-from server.settings import Place
+from server.settings import WorkerKind
 from tests.server.live_server import Client, dones, errors, first_sentence, free_settings, until
 from tests.server.server_process import free_port, program
 from vad.detector_input import DetectorInput
@@ -163,7 +163,7 @@ async def test_it_may_be_left_while_it_loads() -> None:
 
 @pytest.mark.slow
 async def test_a_recognizer_in_a_process_of_its_own_is_the_same() -> None:
-    async with Engine(free_settings(asr_place=Place.PROCESS).engine_options()) as engine:
+    async with Engine(free_settings(asr_worker=WorkerKind.PROCESS).engine_options()) as engine:
         await loaded(engine)
         assert await said(engine) == "w1 w2 w3"
 

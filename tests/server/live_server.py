@@ -20,10 +20,15 @@ from websockets.sync.client import ClientConnection, connect
 from engine.engine import Engine
 from server.app import create_app
 from server.http.uvicorn_protocols import HttpProtocol, WebSocketProtocol
-from server.settings import Place, Settings
+from server.settings import Settings, WorkerKind
 
 ROOT = Path(__file__).parents[2]
 Message = dict[str, Any]
+
+
+def vad_setting(option: str) -> str:
+    """Return the server's setting for an option of VadOptions."""
+    return "vad_pre_roll_ms" if option == "prefix_ms" else f"vad_{option}"
 
 
 def free_settings(**changes: Any) -> Settings:
@@ -32,7 +37,7 @@ def free_settings(**changes: Any) -> Settings:
         "host": "127.0.0.1",
         "port": 0,
         "asr_model": "free",
-        "asr_place": Place.THREAD,
+        "asr_worker": WorkerKind.THREAD,
         "resume_seconds": 0,
     }
     return Settings(_env_file=None, **(defaults | changes))

@@ -316,7 +316,7 @@ def test_a_revoked_key_opens_nothing_and_its_sessions_end_within_seconds(keyed: 
 def test_no_secret_stands_in_the_log(file: Path) -> None:
     """At the level that tells most; what uvicorn logs of a URL and websockets of a frame included."""
     keys = {"API_KEYS_FILE": str(file), "API_KEYS": "carol:the-key-of-carol-0"}
-    with program(MAIN, **keys, LOG_LEVEL="debug", ASR_PLACE="thread") as server:
+    with program(MAIN, **keys, LOG_LEVEL="debug", ASR_WORKER="thread") as server:
         assert server.ready()["ready"]
         token, resume = mint(server, ALICE), open_session(server, ALICE)
         secrets = (ALICE, LATE, "the-key-of-nobody", "the-key-of-carol-0", token)

@@ -25,7 +25,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     file: Path = tmp_path_factory.mktemp("keys") / "keys.json"
     keys = [key("one", ONE, max_sessions=1), key("little", LITTLE, audio_seconds_per_hour=2)]
     file.write_text(json.dumps({"keys": keys}))
-    bounds = {"connects_per_second": 0.01, "connects_burst": 2}
+    bounds = {"rate_limit_per_second": 0.01, "rate_limit_burst": 2}
     with serve(free_settings(api_keys_file=str(file), metrics_open=True, **bounds)) as running:
         yield running
 

@@ -87,7 +87,7 @@ def test_a_warning_is_a_line_as_well(capsys: pytest.CaptureFixture[str]) -> None
 
 @pytest.mark.slow
 def test_whatever_a_server_says_in_its_life_is_lines_of_json() -> None:
-    with program(LOG_FORMAT="json", ASR_PLACE="process") as server:
+    with program(LOG_FORMAT="json", ASR_WORKER="process") as server:
         assert server.ready()["ready"]
         with Client(f"{server.ws}?events=all") as client:
             name = client.hear()["session_id"]

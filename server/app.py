@@ -62,7 +62,13 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     log_config.set_up(settings.log_level, settings.log_format)
     metrics = Metrics()
     secrets = ClientSecrets()
-    reception = AuthService(settings, metrics, secrets)
+    reception = AuthService(
+        settings.api_keys.get_secret_value(),
+        settings.api_keys_file,
+        settings.token_secret.get_secret_value(),
+        metrics,
+        secrets,
+    )
     overload = LoadShedder(settings.max_lag_seconds)
     tracer = _tracer(settings)
     stop = on_failure or partial(signal.raise_signal, signal.SIGTERM)

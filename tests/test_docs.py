@@ -366,15 +366,6 @@ def test_the_codes_of_closing_are_those_of_the_page() -> None:
 # The house
 
 
-def test_the_architecture_names_every_file_of_the_rooms() -> None:
-    listed = set()
-    for block in section(page("docs/architecture.md"), "Rooms").split("\n\n"):
-        room = block.lstrip("`\n").partition("/")[0]
-        listed |= {f"{room}/{name}" for name in re.findall(r"^  (\w+\.py) ", block, re.M)}
-    there = {path.relative_to(ROOT).as_posix() for room in ROOMS for path in ROOT.glob(f"{room}/**/*.py")}
-    assert listed == {path for path in there if not path.endswith("__init__.py")}
-
-
 def anchors(text: str) -> set[str]:
     """As GitHub makes them of headings."""
     headings = re.findall(r"^#+ (.+)$", text, re.M)

@@ -10,8 +10,9 @@ import httpx
 import pytest
 import trustme
 
-from tests.server.live_server import ROOT, Client, dones, first_sentence, until
+from tests.server.live_server import ROOT, Client, dones, first_sentence
 from tests.server.server_process import MAIN, UVICORN, free_port, program
+from tests.waiting import wait_until
 
 
 def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -71,7 +72,7 @@ def test_with_a_certificate_it_speaks_tls(tmp_path: Path) -> None:
     trust = ssl.create_default_context()
     authority.configure_trust(trust)
     with program(SSL_CERTFILE=str(pem)) as server:
-        until(lambda: "ready in" in server.log, seconds=60)
+        wait_until(lambda: "ready in" in server.log, seconds=60)
         url = server.url.replace("http://127.0.0.1", "https://localhost")
         assert httpx.get(f"{url}/ready", verify=trust).json()["ready"]
 

@@ -1,6 +1,5 @@
 """Engine: the models, from loading to the last batch."""
 
-import asyncio
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,16 +14,16 @@ from engine.engine import Engine, EngineState
 from engine.model_pool import ModelUnavailableNow
 from engine.workers import MOST_FAILED_STEPS
 from server.settings import WorkerKind
-from tests.server.live_server import Client, dones, errors, first_sentence, free_settings, until
+from tests.server.live_server import Client, dones, errors, first_sentence, free_settings
 from tests.server.server_process import free_port, program
+from tests.waiting import until, wait_until
 from vad.detector_input import DetectorInput
 
 SECOND = Clip(np.zeros(16_000, np.float32))
 
 
 async def loaded(engine: Engine) -> None:
-    while engine.state is EngineState.LOADING:
-        await asyncio.sleep(0.001)
+    await until(lambda: engine.state is not EngineState.LOADING)
 
 
 async def said(engine: Engine, name: str | None = None) -> str:
@@ -76,8 +75,7 @@ async def test_others_are_loaded_when_asked_for_or_beforehand() -> None:
         assert engine.recognizers.loaded == 1
         assert await said(engine, "other") == "w1 w2 w3"
     async with Engine(free_settings(asr_models="other=free", asr_preload=True).engine_options()) as engine:
-        while engine.recognizers.loaded < 2:
-            await asyncio.sleep(0.001)
+        await until(lambda: engine.recognizers.loaded >= 2)
 
 
 async def test_one_of_the_others_that_cannot_be_had_is_no_failure_of_the_engine(tmp_path: Path) -> None:
@@ -244,7 +242,7 @@ def test_a_recognizer_that_hangs_is_killed_and_no_final_is_lost() -> None:
         with Client(f"{server.ws}?include_audio=false") as client:
             client.talk(first_sentence())
             client.say("end_of_stream")
-            until(lambda: bool(server.get("/ready").json()["troubles"]))
+            wait_until(lambda: bool(server.get("/ready").json()["troubles"]))
             answer = server.get("/ready")
             (trouble,) = answer.json()["troubles"]
             assert (answer.status_code, trouble["name"]) == (503, "recognizer free")

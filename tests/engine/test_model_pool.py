@@ -18,6 +18,7 @@ from engine.model_handle import Asr, ModelState, RunningModel
 from engine.model_pool import ModelPool, ModelUnavailableNow
 from engine.supervisor import Supervisor
 from engine.workers import LoadedModelInfo
+from tests.waiting import until
 
 SECOND = RecognitionRequest(Clip(np.zeros(16_000, np.float32)))
 
@@ -71,8 +72,7 @@ class Yard:
 
     async def built(self, number: int) -> Worker:
         """That so many-th one, once somebody wants it."""
-        while len(self.workers) <= number:
-            await asyncio.sleep(0)
+        await until(lambda: len(self.workers) > number)
         return self.workers[number]
 
 
@@ -112,8 +112,7 @@ async def used(recognizers: ModelPool, name: str) -> str:
 
 
 async def until_absent(recognizers: ModelPool, name: str) -> None:
-    while recognizers.status(name).state is not ModelState.ABSENT:
-        await asyncio.sleep(0.001)
+    await until(lambda: recognizers.status(name).state is ModelState.ABSENT)
 
 
 def states(recognizers: ModelPool) -> list[ModelState]:
@@ -199,8 +198,7 @@ async def test_a_while_later_it_is_tried_again(yard: Yard) -> None:
         worker = await yard.built(0)
         worker.broken = "no weights"
         worker.gate.set()
-        while recognizers.status("b").state is not ModelState.FAILED:
-            await asyncio.sleep(0)
+        await until(lambda: recognizers.status("b").state is ModelState.FAILED)
         yard.open = True
         assert await used(recognizers, "b") == "/b 1"
         assert recognizers.status("b").error is None
@@ -290,9 +288,12 @@ async def test_an_unloaded_recognizer_is_not_held_by_anything(yard: Yard) -> Non
     async with running(yard, idle=0.001) as recognizers:
         await used(recognizers, "b")
         await until_absent(recognizers, "b")
-        while yard.batchers[0]() is not None:
+
+        def is_collected() -> bool:
             gc.collect()
-            await asyncio.sleep(0)
+            return yard.batchers[0]() is None
+
+        await until(is_collected)
         assert yard.workers[0].closed
 
 
@@ -354,6 +355,5 @@ async def test_another_one_that_breaks_is_loaded_anew_for_those_who_come_then(ya
             assert await used(recognizers, "b") == "/b 1"
             assert await said(held) == "/b 0"
             assert yard.health.troubles
-        while yard.health.troubles:
-            await asyncio.sleep(0)
+        await until(lambda: not yard.health.troubles)
         assert (yard.failures, recognizers.loaded) == ([], 1)

@@ -2,9 +2,8 @@
 
 import json
 import threading
-import time
 import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -156,14 +155,6 @@ class Client:
         """All that is still to come after `end_of_stream`."""
         self.say("end_of_stream")
         return self.hear_until_closed()
-
-
-def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Looks until it holds; fails if it does not within so long."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.005)
 
 
 def spoken() -> bytes:

@@ -20,8 +20,9 @@ from websockets.sync.client import ClientConnection, connect
 from server.app import create_app
 from server.auth.api_keys import digest_of
 from server.web.router import PAGE_PATHS
-from tests.server.live_server import Client, Message, Server, first_sentence, free_settings, serve, until
+from tests.server.live_server import Client, Message, Server, first_sentence, free_settings, serve
 from tests.server.server_process import MAIN, Program, program
+from tests.waiting import wait_until
 
 ALICE, BOB, LATE = "the-key-of-alice-0", "the-key-of-bob-0", "the-key-of-late-0"
 OPEN = {"/health", "/ready", "/openapi.json"} | PAGE_PATHS  # a route that joins them needs a reason
@@ -306,7 +307,7 @@ def test_a_revoked_key_opens_nothing_and_its_sessions_end_within_seconds(keyed: 
             assert bobs.ping().wait(20)
         finally:
             write(file, *EVERYBODY)
-            until(lambda: answer(keyed, "/ws/stt", **positions(ALICE)[0]) == "open")
+            wait_until(lambda: answer(keyed, "/ws/stt", **positions(ALICE)[0]) == "open")
 
 
 # What is not written down

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, Playwright
 
-from tests.server.live_server import until
 from tests.server.server_process import MAIN, Program, free_port, program
+from tests.waiting import wait_until
 from tests.web.browser import (
     SENTENCES,
     WAV,
@@ -49,7 +49,7 @@ window.cut = () => last.close();
 
 def until_ready(server: Program) -> None:
     """Its models are there, and the sessions of the server before it."""
-    until(lambda: server.get("/ready").status_code == 200, 60)
+    wait_until(lambda: server.get("/ready").status_code == 200, 60)
 
 
 async def start(page: Page) -> None:

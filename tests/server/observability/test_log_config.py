@@ -10,8 +10,9 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from server.observability.log_config import LogFormat, key_name, session_id, set_up
-from tests.server.live_server import Client, dones, first_sentence, free_settings, serve, until
+from tests.server.live_server import Client, dones, first_sentence, free_settings, serve
 from tests.server.server_process import program
+from tests.waiting import wait_until
 
 log = logging.getLogger("tests.server")
 
@@ -96,7 +97,7 @@ def test_whatever_a_server_says_in_its_life_is_lines_of_json() -> None:
         with pytest.raises(InvalidStatus), Client(f"{server.ws.removesuffix('stt')}nothing"):
             pass
         server.recognizer().kill()
-        until(lambda: "is over" in server.log)
+        wait_until(lambda: "is over" in server.log)
         assert server.stop() == 0
         told = lines(server.log)
     assert all({"time", "level", "logger", "message"} <= line.keys() for line in told)

@@ -28,6 +28,7 @@ from client.pacing import at_once
 from client.stream_audio import play
 from tests.client.fake_server import StandIn, silence, standin, tone
 from tests.client.proxy import proxy
+from tests.scripted import NAME as SCRIPTED
 from tests.server.live_server import free_settings, serve, spoken
 from tests.waiting import until
 
@@ -293,7 +294,7 @@ async def test_a_real_server_hears_the_same_over_a_line_that_is_cut_again_and_ag
     chunks = [pcm[start : start + 1600] for start in range(0, len(pcm), 1600)]
     kinds = ["input_audio_buffer.speech_started", "session.closed", "session.resumed"]
     events: list[Event] = []
-    with serve(free_settings(asr_model="pocketsphinx", resume_seconds=10)) as server:
+    with serve(free_settings(asr_model=SCRIPTED, resume_seconds=10)) as server:
         async with connect(server.ws, events=kinds, words=True) as stream:
             await play(stream, at_once(chunks), events.append)
         whole = [event for event in events if isinstance(event, Final | SessionClosed)]

@@ -30,6 +30,10 @@ set -euo pipefail
 caller=$PWD
 cd "$(dirname -- "${BASH_SOURCE[0]}")"
 export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}" # before Python: threads that spin take the sockets' time
+# glibc: threads share two heaps, and freed memory goes back to the system at once (mallopt(3)).
+export MALLOC_ARENA_MAX="${MALLOC_ARENA_MAX:-2}"
+export MALLOC_TRIM_THRESHOLD_="${MALLOC_TRIM_THRESHOLD_:-131072}"
+export MALLOC_MMAP_THRESHOLD_="${MALLOC_MMAP_THRESHOLD_:-131072}"
 
 usage() {
     cat <<'TEXT'

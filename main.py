@@ -48,9 +48,7 @@ def build_app(settings: "Settings") -> Any:
     """The application. Exits with 2 if the file of keys cannot be read."""
     from server.app import create_app
     from server.auth.key_file import KeyFileError
-    from server.trim import share_heaps
 
-    share_heaps()  # before there are threads
     try:
         return create_app(settings)
     except KeyFileError as error:

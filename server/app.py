@@ -43,7 +43,6 @@ from server.protocols.openai_realtime.client_secrets import ClientSecrets, clien
 from server.protocols.openai_realtime.endpoint import PATHS, RealtimeEndpoint
 from server.protocols.openai_realtime.session_config import RealtimeConfig
 from server.settings import Settings
-from server.trim import trim_now_and_then
 from server.web.router import PAGE_PATHS, WebPage
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
             await stack.enter_async_context(drained_on_signal(drain))
             await stack.enter_async_context(engine)
             await stack.enter_async_context(journals.running(native, engine.loaded))
-            for work in (metrics.heartbeat, steward.run, reception.watch, trim_now_and_then):
+            for work in (metrics.heartbeat, steward.run, reception.watch):
                 stack.callback(asyncio.create_task(work(), name=work.__qualname__).cancel)
             yield
             await drain()

@@ -95,6 +95,20 @@ class TestCommands:
         done = entrypoint(house, STT_PYTHON=sys.executable, OMP_WAIT_POLICY="active")
         assert done.stdout == "main active\n"
 
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("MALLOC_ARENA_MAX", "2"),
+            ("MALLOC_TRIM_THRESHOLD_", "131072"),
+            ("MALLOC_MMAP_THRESHOLD_", "131072"),
+        ],
+    )
+    def test_allocator_variables_have_defaults(self, house: Path, name: str, value: str) -> None:
+        (house / "main.py").write_text(f"import os; print(os.environ[{name!r}])")
+        assert entrypoint(house, STT_PYTHON=sys.executable).stdout == f"{value}\n"
+        chosen = entrypoint(house, STT_PYTHON=sys.executable, **{name: "65536"})
+        assert chosen.stdout == "65536\n"
+
     def test_the_servers_exit_status_is_passed_on(self, house: Path) -> None:
         (house / "main.py").write_text("raise SystemExit(7)")
         assert entrypoint(house, STT_PYTHON=sys.executable).returncode == 7

@@ -26,7 +26,7 @@ TOO_LARGE: Final = 0.002  # of the bursts: those that end in a message above the
 OPEN_SECONDS: Final = 0.5  # that a line which the server does not close is left open
 PATIENCE: Final = 40.0  # seconds: a body that does not come is waited for 30
 WARM: Final = 0.25  # of the messages: after them memory is looked at first
-SETTLE_SECONDS: Final = 12.0  # for what is left to end, and for its memory to be given back (server/trim.py)
+SETTLE_SECONDS: Final = 12.0  # for sessions to end and for their memory to be freed
 FAULTS: Final = frozenset({"internal_error"})
 SETTINGS: Final = {"LOG_LEVEL": "warning", "RESUME_SECONDS": "1", "MAX_SESSIONS": "500"}
 

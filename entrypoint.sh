@@ -203,6 +203,6 @@ case $command in
     serve) exec "$python" main.py "$@" ;;
     demo) demo ;;
     transcribe | models | pull | keys) command_line "$command" "$@" ;;
-    test) exec "$python" -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile "$@" ;;
+    test) exec "$python" -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder "$@" ;;
     setup) say "ready: ./entrypoint.sh, ./entrypoint.sh demo, ./entrypoint.sh test" ;;
 esac

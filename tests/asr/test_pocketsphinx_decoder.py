@@ -64,7 +64,7 @@ def test_what_was_followed_before_does_not_change_the_end(
 
 @pytest.mark.slow
 @given(steps=st.lists(st.tuples(st.integers(0, 112_320), st.booleans()), max_size=12).map(sorted))
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=5)
 def test_nor_does_it_in_a_long_clip_that_was_finished_on_the_way(
     sphinx: SphinxDecoder, long: Clip, said_at_length: Said, steps: list[tuple[int, bool]]
 ) -> None:

@@ -25,6 +25,7 @@ SCRIPTS: Final = Path(__file__).parent / "scripts"
 ON_REQUEST: Final = pytest.mark.skipif(
     not os.environ.get("STT_CLIENTS_ALL"), reason="runs with STT_CLIENTS_ALL=1: see docs/clients.md"
 )
+OPENAI: Final = "openai[realtime]==3.54.0"  # one environment for all tests of the SDK for Python
 BUILD_SECONDS: Final = 600
 RUN_SECONDS: Final = 300
 

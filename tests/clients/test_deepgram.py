@@ -9,7 +9,7 @@ from tests.clients.environments import ON_REQUEST, python_environment, run_scrip
 from tests.server.live_server import ROOT
 from tests.server.server_process import Program, scripted
 
-pytestmark = [pytest.mark.slow, ON_REQUEST]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), ON_REQUEST]  # clients are fetched
 
 WORDS = " ".join((ROOT / "test.txt").read_text().split())
 WAV = str(ROOT / "test.wav")

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import trustme
 
-from tests.clients.environments import ON_REQUEST, node_environment, python_environment, run_script
+from tests.clients.environments import ON_REQUEST, OPENAI, node_environment, python_environment, run_script
 from tests.server.live_server import ROOT
 from tests.server.server_process import Program, scripted
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # a client may have to be fetched
 
 WAV = str(ROOT / "test.wav")
 SENTENCES = (ROOT / "test.txt").read_text().splitlines()
@@ -36,7 +36,7 @@ def server() -> Iterator[Program]:
 @pytest.fixture(scope="module")
 def sdk(server: Program) -> Any:
     """What tests/clients/scripts/openai_realtime.py saw."""
-    python = python_environment("openai-realtime", "openai[realtime]==3.54.0")
+    python = python_environment("openai", OPENAI)
     return run_script([python], "openai_realtime.py", f"{server.url}/v1", WAV)
 
 

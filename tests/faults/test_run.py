@@ -12,6 +12,7 @@ PLAN = Plan(2_000, seed=5, server_every=800)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1_200)
 def test_whatever_happens_a_session_hears_what_it_would_have_heard(tmp_path: Path) -> None:
     result = uvloop.run(run(PLAN, tmp_path))
     story = report(PLAN, result)

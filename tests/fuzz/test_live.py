@@ -8,6 +8,7 @@ from tests.server.server_process import MAIN, program
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_a_server_bears_what_is_malformed() -> None:
     with program(MAIN, **SETTINGS) as server:
         server.ready()

@@ -1,14 +1,19 @@
-"""For the whole suite: torch with one thread, time limits, and long files first."""
+"""For the whole suite: torch with one thread, no judgement of speed, time limits, and long files first."""
 
 import os
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Tiny models gain nothing from more threads, and lose much where other tests run beside them.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["OMP_WAIT_POLICY"] = "passive"
+
+# How fast an example is hangs on the machine and on what else it does.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 SLOW_SECONDS = 300  # limit of a slow test that does not set its own; pyproject.toml has that of the others
 

@@ -29,7 +29,7 @@ exec bash "$HOUSE/entrypoint.sh" serve
 def can_unshare() -> bool:
     unshare = shutil.which("unshare")
     command = [unshare or "", "-m", "mount", "--bind", "/", "/"]
-    return unshare is not None and subprocess.run(command, capture_output=True).returncode == 0
+    return unshare is not None and subprocess.run(command, capture_output=True, timeout=30).returncode == 0
 
 
 @pytest.mark.slow

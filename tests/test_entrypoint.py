@@ -269,7 +269,9 @@ class TestSourced:
 
     def cuda_folders(self, house: Path) -> str:
         """An environment with CUDA libraries in it; their folders as LD_LIBRARY_PATH wants them."""
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", house / ".venv"], check=True)
+        subprocess.run(
+            [sys.executable, "-m", "venv", "--without-pip", house / ".venv"], check=True, timeout=60
+        )
         (packages,) = (house / ".venv/lib").glob("python3*/site-packages")
         folders = [packages / "nvidia" / name / "lib" for name in ("cu13", "cudnn")]
         for folder in folders:
@@ -277,7 +279,9 @@ class TestSourced:
         return ":".join(str(folder) for folder in folders)
 
     def test_without_cuda_libraries_nothing_changes(self, house: Path) -> None:
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", house / ".venv"], check=True)
+        subprocess.run(
+            [sys.executable, "-m", "venv", "--without-pip", house / ".venv"], check=True, timeout=60
+        )
         assert self.source(house).stdout == "0\nunset\n"
         assert self.source(house, LD_LIBRARY_PATH="/mine").stdout == "0\n/mine\n"
 

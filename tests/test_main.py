@@ -74,7 +74,7 @@ def test_with_a_certificate_it_speaks_tls(tmp_path: Path) -> None:
     with program(SSL_CERTFILE=str(pem)) as server:
         wait_until(lambda: "ready in" in server.log, seconds=60)
         url = server.url.replace("http://127.0.0.1", "https://localhost")
-        assert httpx.get(f"{url}/ready", verify=trust).json()["ready"]
+        assert httpx.get(f"{url}/ready", verify=trust, timeout=60).json()["ready"]
 
 
 @pytest.mark.slow
@@ -124,7 +124,10 @@ def test_uvicorns_own_command_lets_nobody_in_from_elsewhere_either() -> None:
     """A page whose name was made to lead here comes from elsewhere, too."""
     with program(UVICORN, ASR_WORKER="thread") as server:
         assert server.ready()["ready"]
-        assert httpx.get(f"{server.url}/v1/models", headers={"host": "evil.example"}).status_code == 403
+        assert (
+            httpx.get(f"{server.url}/v1/models", headers={"host": "evil.example"}, timeout=60).status_code
+            == 403
+        )
 
 
 @pytest.mark.slow

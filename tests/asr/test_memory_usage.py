@@ -27,7 +27,9 @@ print(held("cpu") - before, made[-1])
 
 def test_who_has_not_imported_torch_holds_nothing_on_a_gpu_and_does_not_import_it_for_that() -> None:
     source = "import sys; from asr.memory import held; print(held('cuda:0'), 'torch' in sys.modules)"
-    told = subprocess.run([sys.executable, "-c", source], cwd=ROOT, capture_output=True, text=True)
+    told = subprocess.run(
+        [sys.executable, "-c", source], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
     assert told.stdout.split() == ["0", "False"], told.stderr
 
 

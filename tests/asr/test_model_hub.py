@@ -78,6 +78,7 @@ def test_offline_is_not_asked() -> None:
         capture_output=True,
         text=True,
         check=True,
+        timeout=60,
     )
     assert told.stdout.strip() == "HF_HUB_OFFLINE is set"
 

@@ -42,6 +42,7 @@ def elsewhere(source: str, **environment: str) -> str:
         env=os.environ | {"HF_HUB_OFFLINE": "1"} | environment,
         capture_output=True,
         text=True,
+        timeout=60,
     )
     assert told.returncode == 0, told.stderr
     return told.stdout.strip()
@@ -101,6 +102,7 @@ def test_a_model_with_no_such_choice_ignores_it(tmp_path: Path) -> None:
     assert model_registry.load(str(folder), device="cpu", audio_context="short").description.family == "ctc"
 
 
+@pytest.mark.slow
 def test_pocketsphinx_is_loaded_by_its_name() -> None:
     loaded = model_registry.load("pocketsphinx")
     assert loaded.description == ModelInfo(
@@ -120,6 +122,7 @@ def test_the_free_recognizer_is_loaded_by_its_name() -> None:
     assert model_registry.load("free").description.family == "free"
 
 
+@pytest.mark.slow
 def test_a_description_travels_between_processes() -> None:
     description = model_registry.load("pocketsphinx").description
     assert pickle.loads(pickle.dumps(description)) == description
@@ -182,6 +185,7 @@ def test_an_unreachable_hub_is_named(tmp_path: Path) -> None:
     assert f"{nowhere} cannot be reached" in told
 
 
+@pytest.mark.slow
 def test_auto_falls_back_to_pocketsphinx_and_says_so(tmp_path: Path) -> None:
     """And imports no torch, which would cost the first start a second and a quarter of a gigabyte."""
     source = LOAD.format(name="auto", shown="d.model, d.requested, d.fallback, 'torch' in sys.modules")

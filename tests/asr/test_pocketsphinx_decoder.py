@@ -10,6 +10,8 @@ from asr.recognizer import Word
 from audio.clip import SAMPLE_RATE, Clip
 from tests.asr.spoken import SENTENCES, beginning, sentence, two_sentences
 
+pytestmark = pytest.mark.slow  # a real model
+
 Said = tuple[Word, ...]
 
 BRIEF = LEAD + 4 * PIECE + 321  # samples
@@ -50,7 +52,6 @@ def text(words: Said) -> str:
     return " ".join(word.text for word in words)
 
 
-@pytest.mark.slow
 @given(lengths=st.lists(st.integers(0, BRIEF), max_size=4).map(sorted))
 @settings(deadline=None, max_examples=5)
 def test_what_was_followed_before_does_not_change_the_end(
@@ -62,7 +63,6 @@ def test_what_was_followed_before_does_not_change_the_end(
     sphinx.forget()
 
 
-@pytest.mark.slow
 @given(steps=st.lists(st.tuples(st.integers(0, 112_320), st.booleans()), max_size=12).map(sorted))
 @settings(deadline=None, max_examples=5)
 def test_nor_does_it_in_a_long_clip_that_was_finished_on_the_way(
@@ -76,7 +76,6 @@ def test_nor_does_it_in_a_long_clip_that_was_finished_on_the_way(
     assert sphinx.finish(beginning(long, LEAD)) == alone(beginning(long, LEAD))
 
 
-@pytest.mark.slow
 def test_an_end_before_the_lead_is_over_does_not_change_what_comes(
     sphinx: SphinxDecoder, brief: Clip, said_in_brief: Said
 ) -> None:
@@ -87,7 +86,6 @@ def test_an_end_before_the_lead_is_over_does_not_change_what_comes(
     assert sphinx.finish(brief) == said_in_brief
 
 
-@pytest.mark.slow
 def test_another_clip_under_way_is_forgotten(sphinx: SphinxDecoder, brief: Clip, said_in_brief: Said) -> None:
     """Whether the decoder is told so, or sees it by where the clip starts, or by its length."""
     other = beginning(sentence(1), LEAD).samples
@@ -110,7 +108,6 @@ def test_what_was_said_so_far_grows_with_the_clip(sphinx: SphinxDecoder, brief: 
     assert sphinx.follow(brief).startswith("good morning and")
 
 
-@pytest.mark.slow
 def test_a_long_clip_is_decoded_in_stretches(sphinx: SphinxDecoder, long: Clip, said_at_length: Said) -> None:
     """Every word of both sides of the pause, in order; in a partial those of the first stretch stand."""
     first, second = SENTENCES[0][2], SENTENCES[1][2]

@@ -93,7 +93,7 @@ class Server:
         try:
             assert self._process is not None
             kill(self._process.pid)
-            self._process.wait()
+            self._process.wait(READY_SECONDS)
             self.kills += 1
             await self.start()
         finally:
@@ -129,7 +129,7 @@ class Server:
     def end(self) -> None:
         if self._process is not None:
             kill(self._process.pid)
-            self._process.wait()
+            self._process.wait(READY_SECONDS)
 
 
 def _age(file: Path) -> float:

@@ -20,9 +20,11 @@ from engine.engine import Engine
 from server.app import create_app
 from server.http.uvicorn_protocols import HttpProtocol, WebSocketProtocol
 from server.settings import Settings, WorkerKind
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 Message = dict[str, Any]
+START_SECONDS = 60.0  # to start, and to stop; a machine may be busy
 
 
 def vad_setting(option: str) -> str:
@@ -66,7 +68,7 @@ class Server:
         return sum(connection.transport.get_write_buffer_size() for connection in connections)
 
     def get(self, path: str) -> httpx.Response:
-        return httpx.get(self.url + path)
+        return httpx.get(self.url + path, timeout=60)
 
     def metric(self, name: str) -> float:
         for line in self.get("/metrics").text.splitlines():
@@ -94,19 +96,22 @@ def serve(settings: Settings, *, wait_until_ready: bool = True) -> Iterator[Serv
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
-    pause = threading.Event()
-    while not server.started:
-        assert thread.is_alive(), "the server did not start"
-        pause.wait(0.01)
+    wait_until(lambda: server.started or not thread.is_alive(), START_SECONDS)
+    assert server.started, "the server did not start"
     running = Server(app, server)
+
+    def is_ready() -> bool:
+        assert running.engine.error is None, running.engine.error
+        return running.get("/ready").status_code == 200
+
     try:
-        while wait_until_ready and httpx.get(f"{running.url}/ready").status_code != 200:
-            assert running.engine.error is None, running.engine.error
-            pause.wait(0.02)
+        if wait_until_ready:
+            wait_until(is_ready, START_SECONDS)
         yield running
     finally:
         running.stop()
-        thread.join()
+        thread.join(START_SECONDS)
+        assert not thread.is_alive(), "the server did not stop"
 
 
 class Client:

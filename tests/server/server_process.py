@@ -41,7 +41,7 @@ class Program:
         """The answer, as soon as somebody listens."""
         for _ in self._patiently():
             try:
-                return httpx.get(self.url + path)
+                return httpx.get(self.url + path, timeout=10)
             except httpx.TransportError:
                 continue
         raise AssertionError(f"nobody listens: {self.log}")
@@ -94,7 +94,7 @@ def program(command: tuple[str, ...] = MAIN, **environment: str) -> Iterator[Pro
             yield Program(process, port, Path(folder, "log"))
         finally:
             kill(process.pid)
-            process.wait()
+            process.wait(PATIENCE)
 
 
 def scripted(**environment: str) -> AbstractContextManager[Program]:

@@ -94,7 +94,9 @@ def talk_as_to_deepgram(server: Server) -> None:
 
 def send_a_file(server: Server) -> None:
     files = {"file": ("test.wav", Path(ROOT / "test.wav").read_bytes())}
-    answer = httpx.post(f"{server.url}/v1/audio/transcriptions", files=files, data={"model": "whisper-1"})
+    answer = httpx.post(
+        f"{server.url}/v1/audio/transcriptions", files=files, data={"model": "whisper-1"}, timeout=60
+    )
     assert answer.status_code == 200
 
 

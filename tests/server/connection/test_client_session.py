@@ -488,6 +488,7 @@ async def test_an_error_that_ends_the_session_leaves_nothing_to_come_back_to() -
     assert line.close == (1009, "message_too_large")
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 6), st.booleans()), max_size=5), st.integers(0, 3))
 def test_a_client_that_is_cut_off_again_and_again_hears_what_it_would_have_heard(

@@ -74,7 +74,9 @@ def test_openai_says_it_after_the_upgrade_in_its_own_words(server: Server) -> No
             assert closed.value.rcvd.code == 4029
             assert closed.value.rcvd.reason == "invalid_request_error.rate_limit_exceeded"
         files = {"file": ("a.wav", b"RIFF")}
-        answer = httpx.post(f"{server.url}/v1/audio/transcriptions", files=files, headers=bearer(ONE))
+        answer = httpx.post(
+            f"{server.url}/v1/audio/transcriptions", files=files, headers=bearer(ONE), timeout=60
+        )
         assert answer.status_code == 429
         assert answer.json()["error"]["code"] == "rate_limit_exceeded"
         assert int(answer.headers["retry-after"]) >= 1
@@ -106,9 +108,11 @@ def test_an_address_that_comes_too_often_is_turned_away_at_every_door(server: Se
     headers = bearer(ONE, **{"X-Forwarded-For": "192.0.2.7"})
     files = {"file": ("a.wav", b"RIFF")}
     statuses = [
-        httpx.post(f"{server.url}/v1/audio/transcriptions", files=files, headers=headers).status_code
+        httpx.post(
+            f"{server.url}/v1/audio/transcriptions", files=files, headers=headers, timeout=60
+        ).status_code
         for _ in range(3)
     ]
     assert statuses == [400, 400, 429]
     assert refused(server.ws, headers)[:2] == (429, "rate_limit_exceeded")
-    assert httpx.get(f"{server.url}/v1/models", headers=headers).status_code == 200
+    assert httpx.get(f"{server.url}/v1/models", headers=headers, timeout=60).status_code == 200

@@ -127,7 +127,7 @@ class Lives:
     def next(self, before: Program) -> Program:
         """After kill -9."""
         kill(before.process.pid)
-        before.process.wait()
+        before.exit_status()
         return self.begin()
 
     def killed_in_speech(self, caller: Caller) -> Program:

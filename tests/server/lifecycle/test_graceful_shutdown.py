@@ -104,7 +104,8 @@ def test_in_a_thread_signals_are_left_alone(passed: Passed) -> None:
 
     thread = threading.Thread(target=lambda: asyncio.run(live()))
     thread.start()
-    thread.join()
+    thread.join(60)
+    assert not thread.is_alive()
     assert seen == [passed, passed]
 
 

@@ -35,7 +35,9 @@ FILE = ("file", ("speech.wav", SPOKEN))
 def post(
     server: Server, path: str = "transcriptions", *, files: Any = (FILE,), **data: Any
 ) -> httpx.Response:
-    return httpx.post(f"{server.url}/v1/audio/{path}", data={"model": "whisper-1"} | data, files=files)
+    return httpx.post(
+        f"{server.url}/v1/audio/{path}", data={"model": "whisper-1"} | data, files=files, timeout=60
+    )
 
 
 def error_of(answer: httpx.Response) -> tuple[int, str | None, str | None]:
@@ -95,7 +97,7 @@ def test_a_stream_is_told_in_events(server: Server) -> None:
 def test_sound_may_come_in_json(server: Server) -> None:
     audio = {"data": base64.b64encode(SPOKEN).decode(), "format": "wav"}
     body = {"model": "whisper-1", "language": "en", "input_audio": audio}
-    answer = httpx.post(f"{server.url}/v1/audio/transcriptions", json=body)
+    answer = httpx.post(f"{server.url}/v1/audio/transcriptions", json=body, timeout=60)
     assert answer.json()["text"] == post(server).json()["text"]
 
 
@@ -189,12 +191,12 @@ def test_a_bad_request_is_named(server: Server, files: Any, data: Any, error: An
 )
 def test_json_without_sound_is_named(server: Server, body: bytes, status: int) -> None:
     headers = {"content-type": "application/json"}
-    answer = httpx.post(f"{server.url}/v1/audio/transcriptions", content=body, headers=headers)
+    answer = httpx.post(f"{server.url}/v1/audio/transcriptions", content=body, headers=headers, timeout=60)
     assert error_of(answer)[0] == status
 
 
 def test_a_body_of_another_kind_is_named(server: Server) -> None:
-    assert error_of(httpx.post(f"{server.url}/v1/audio/transcriptions", content=SPOKEN))[0] == 415
+    assert error_of(httpx.post(f"{server.url}/v1/audio/transcriptions", content=SPOKEN, timeout=60))[0] == 415
 
 
 def test_a_model_that_cannot_translate_says_so(server: Server) -> None:
@@ -476,5 +478,5 @@ async def test_finals_of_files_wait_behind_those_of_live_streams() -> None:
 
 def test_the_error_of_json_that_is_none_says_where(server: Server) -> None:
     headers = {"content-type": "application/json"}
-    answer = httpx.post(f"{server.url}/v1/audio/transcriptions", content=b"{", headers=headers)
+    answer = httpx.post(f"{server.url}/v1/audio/transcriptions", content=b"{", headers=headers, timeout=60)
     assert "not JSON" in json.loads(answer.text)["error"]["message"]

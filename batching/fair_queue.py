@@ -1,4 +1,4 @@
-"""FairQueue: many sources, one queue; each source has its turn."""
+"""Queue entries of many sources so that each source has its turn."""
 
 from collections import OrderedDict, deque
 from collections.abc import Hashable, Iterator
@@ -8,41 +8,44 @@ Entry = TypeVar("Entry")
 
 
 class FairQueue(Generic[Entry]):
-    """Round robin among sources, oldest first within each (Nagle, RFC 970: "On packet switches with infinite
-    storage"). So of what came later than an entry at most one of each other source goes before it; and where
-    each source has one entry, the oldest goes first.
+    """Serve sources round robin, and the entries of one source oldest first.
 
-    Unbounded: whoever appends holds the bound.
+    After Nagle, RFC 970: "On packet switches with infinite storage". Of the entries that came after a given
+    one, at most one of each other source is served before it. Where each source has one entry, the oldest is
+    served first. The queue is unbounded: its user limits what it appends.
+
+    size: number of entries
     """
 
     def __init__(self) -> None:
-        self._lines: OrderedDict[Hashable, deque[Entry]] = (
-            OrderedDict()
-        )  # no empty ones; whose turn is next first
-        self._size = 0
+        self.size = 0
+        self._lines: OrderedDict[Hashable, deque[Entry]] = OrderedDict()  # none empty, in order of turns
 
     def __len__(self) -> int:
-        return self._size
+        return self.size
 
     def __iter__(self) -> Iterator[Entry]:
-        """All entries, in no order that matters."""
+        """Iterate over all entries, in no particular order."""
         for line in self._lines.values():
             yield from line
 
     def append(self, entry: Entry, source: Hashable) -> None:
-        """A source of which nothing waits has its turn behind all that wait."""
-        self._lines.setdefault(source, deque()).append(entry)
-        self._size += 1
+        """Add an entry; a source without waiting entries gets its turn after all that have some."""
+        line = self._lines.get(source)
+        if line is None:
+            self._lines[source] = line = deque()
+        line.append(entry)
+        self.size += 1
 
     def first(self) -> Entry:
-        """What `pop` would take. Raises StopIteration where there is nothing."""
+        """Return the entry that `pop` would take. Raises StopIteration if the queue is empty."""
         return next(iter(self._lines.values()))[0]
 
     def pop(self) -> Entry:
-        """Takes the first entry; its source has its next turn behind all others. Raises StopIteration."""
+        """Take the first entry; its source goes to the end. Raises StopIteration if the queue is empty."""
         source, line = next(iter(self._lines.items()))
         entry = line.popleft()
-        self._size -= 1
+        self.size -= 1
         if line:
             self._lines.move_to_end(source)
         else:
@@ -50,9 +53,9 @@ class FairQueue(Generic[Entry]):
         return entry
 
     def remove(self, entry: Entry, source: Hashable) -> None:
-        """Takes out an entry that waits."""
+        """Remove a waiting entry."""
         line = self._lines[source]
         line.remove(entry)
-        self._size -= 1
+        self.size -= 1
         if not line:
             del self._lines[source]

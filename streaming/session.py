@@ -175,7 +175,7 @@ class Session:
             self._show(utterance, job.request.clip, hypothesis)
             if utterance.hears_pause(job):
                 utterance.eager, utterance.awaited = hypothesis, False
-                self.segmenter.wait(self.options.turn.silence(hypothesis.text, self.options.usual_silence))
+                self.segmenter.require_silence(self.options.turn.silence(hypothesis.text, self.options.usual_silence))
                 self._weigh()
         elif utterance.is_ended_by(job):
             utterance.outcome = hypothesis

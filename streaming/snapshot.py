@@ -90,7 +90,7 @@ def save(session: Session) -> Snapshot:
         received=session.received,
         count=session.count,
         ledger=replace(session.ledger),
-        segmenter=session.segmenter.standing(),
+        segmenter=session.segmenter.save(),
         sound_from=oldest,
         heard=tuple(session.heard.read(oldest, session.judged)),
         open=None if session.open is None else _kept(session.open),
@@ -115,7 +115,7 @@ def restore(
     session.promised = dict(promised or {})
     session.received, session.taken, session.count = state.received, state.segmenter.position, state.count
     session.ledger = replace(state.ledger)
-    session.segmenter.resume(state.segmenter)
+    session.segmenter.restore(state.segmenter)
     session.ring.skip_to(state.sound_from)
     session.ring.append(snapshot.sound[len(snapshot.sound) - (state.received - state.sound_from) :])
     session.heard = SpeechProbabilities(state.sound_from)

@@ -24,9 +24,9 @@ def conclude(utterance: Utterance, guards: FilterThresholds) -> FinalTranscript 
         return FinalTranscript(utterance.number, clip, reason, outcome.hypothesis, outcome.guard)
     if not isinstance(outcome, Hypothesis):
         return TranscriptionFailed(utterance.number, clip.start, clip.end, outcome or "")
-    guard = refusal(outcome, clip, utterance.heard, guards)
+    guard = refusal(outcome, clip, utterance.speech_probabilities, guards)
     said = outcome if guard is None else silenced(outcome)
-    text = keep(utterance.partials.told, said, clip)
+    text = keep(utterance.partials.stable, said, clip)
     return FinalTranscript(utterance.number, clip, reason, text, guard, eager=utterance.ahead)
 
 

@@ -5,10 +5,11 @@ from typing import Final
 import numpy as np
 
 from audio.clip import SAMPLE_RATE, Clip, Samples
-from audio.codecs import Encoding, Format, SampleReader
+from audio.codecs import PCM16, PCM16_STEP, Encoding, Format, SampleReader
 from audio.resampler import Resampler
 
 PIECE: Final = 1 << 16  # input samples decoded in one call: a few milliseconds of work in all
+DEFAULT: Final = Encoding()  # PCM16, mono, 16 kHz
 NO_SAMPLES: Final[Samples] = np.empty(0, np.float32)
 
 
@@ -32,7 +33,8 @@ class Decoder:
         self.leftover = 0
         self.position = position
         self._to_skip = 0
-        self._encoding = Encoding()
+        self._encoding = DEFAULT
+        self._is_default = True
         self._is_pcm16 = _is_pcm16(self._encoding)
         self._reader = SampleReader(self._encoding)
         self._resampler = Resampler(self._encoding.sample_rate)
@@ -46,13 +48,12 @@ class Decoder:
         self.leftover = 0
         if encoding is not self._encoding and encoding != self._encoding:
             return self._change(data, encoding)
-        samples = self._reader.read(data)
-        count = len(samples)
-        if self._resampler.is_identity and 0 < count <= PIECE and not (len(self._waiting) or self._to_skip):
-            start = self.position  # the usual chunk: nothing to resample, to keep or to skip
-            self.position += count
-            return Clip(samples, start, self._is_pcm16)
-        return self._clip(self._piece_of(samples), self._is_pcm16)
+        is_usual = self._is_default and 0 < len(data) <= 2 * PIECE and not len(data) % 2
+        if is_usual and not (self._reader.carry or len(self._waiting) or self._to_skip):
+            start = self.position  # nothing to resample, to keep or to skip
+            self.position += len(data) // 2
+            return Clip(np.frombuffer(data, PCM16) * PCM16_STEP, start, is_pcm16=True)
+        return self._clip(self._piece_of(self._reader.read(data)), self._is_pcm16)
 
     @property
     def has_more(self) -> bool:
@@ -87,7 +88,7 @@ class Decoder:
             tail = np.concatenate((tail, self._resampler.flush()))
             self._resampler = Resampler(encoding.sample_rate)
         self.leftover = self._reader.discard()
-        self._encoding, self._reader = encoding, reader
+        self._encoding, self._reader, self._is_default = encoding, reader, encoding == DEFAULT
         was_pcm16, self._is_pcm16 = self._is_pcm16, _is_pcm16(encoding)
         return self._clip(np.concatenate((tail, self._piece_of(head))), was_pcm16 and self._is_pcm16)
 

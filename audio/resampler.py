@@ -9,7 +9,7 @@ from audio.clip import SAMPLE_RATE, Samples
 class Resampler:
     """Resample audio of one rate; the state of the filter is kept from chunk to chunk.
 
-    At 16 kHz samples pass unchanged (`is_identity`). At other rates this is libsoxr's "HQ": aliases are at
+    At 16 kHz samples pass unchanged. At other rates this is libsoxr's "HQ": aliases are at
     least 80 dB down, and until `flush` the output lags behind the input by the length of the filter (40 ms
     from 22.05 to 48 kHz, 80 ms above, 115 ms at 8 kHz). n samples in all become
     floor(n * 16000 / rate + 1/2).
@@ -17,7 +17,6 @@ class Resampler:
 
     def __init__(self, sample_rate: int) -> None:
         """Begin with audio at `sample_rate` Hz."""
-        self.is_identity = sample_rate == SAMPLE_RATE
         self._stream = None
         if sample_rate != SAMPLE_RATE:
             self._stream = soxr.ResampleStream(sample_rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")

@@ -129,7 +129,8 @@ class ThreadWorker(Generic[Model, Item, Result]):
         if self._broken is not None:
             raise ModelBroken(self._broken)
         try:
-            results = await self._thread.call(_seconds(self._deadline, items), self._call, self.model, items)
+            seconds = self._deadline if isinstance(self._deadline, float) else self._deadline(items)
+            results = await self._thread.call(seconds, self._call, self.model, items)
         except Exception as error:
             self._failures += 1
             if (
@@ -207,7 +208,8 @@ class ProcessWorker(Generic[Model, Item, Result]):
             if self._broken is not None:
                 raise ModelBroken(self._broken)
             try:
-                results = await self._thread.call(_seconds(self._deadline, items), self._process.run, items)
+                seconds = self._deadline if isinstance(self._deadline, float) else self._deadline(items)
+                results = await self._thread.call(seconds, self._process.run, items)
             except ModelDied as death:
                 await self._restart(death)
                 raise
@@ -270,7 +272,3 @@ class ProcessWorker(Generic[Model, Item, Result]):
     def _pause(self) -> float:
         """Return the seconds to wait before a restart; 0 after the first death."""
         return min(self._backoff * (2.0 ** min(self._deaths - 1, 16) - 1), MAX_BACKOFF_SECONDS)
-
-
-def _seconds(deadline: Deadline[Item] | float, items: list[Item]) -> float:
-    return deadline(items) if callable(deadline) else deadline

@@ -1,1 +1,1 @@
-"""Bytes in, 16 kHz mono float32 out."""
+"""Convert bytes and files of audio to 16 kHz mono float32 samples."""

@@ -1,4 +1,4 @@
-"""Encodings of sound as bytes: PCM16, float32, mu-law and A-law to float32, wherever the bytes are cut."""
+"""Decode PCM16, float32, mu-law and A-law bytes to float32 samples, however the bytes are cut."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ MAX_CHANNELS: Final = 8
 
 
 class Format(StrEnum):
-    """How one sample is written. Little endian where it has more than one byte."""
+    """Name the format of one sample: little endian if it has more than one byte."""
 
     PCM16 = "pcm16"
     FLOAT32 = "float32"
@@ -28,11 +28,11 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """What the bytes of a stream mean. Channels are interleaved.
+    """Describe what the bytes of a stream mean. Channels are interleaved.
 
-    The fields may be given as they came out of a client's JSON, of any type: an Encoding that exists is
-    valid. Raises UnsupportedFormat, UnsupportedSampleRate (not an int in 8000..192000 Hz) or
-    UnsupportedChannels (not an int in 1..8).
+    The fields may be values of any type from a client's JSON: an Encoding that exists is valid. Raises
+    UnsupportedFormat, UnsupportedSampleRate (not an int in 8000..192000 Hz) or UnsupportedChannels (not an
+    int in 1..8).
     """
 
     format: Format = Format.PCM16
@@ -54,38 +54,36 @@ class Encoding:
 
     @property
     def frame_bytes(self) -> int:
-        """Bytes of one sample of all channels: what cannot be decoded in part."""
+        """Bytes of one sample of all channels, the smallest unit that can be decoded."""
         return _SAMPLE_BYTES[self.format] * self.channels
 
 
 class SampleReader:
-    """Bytes of one encoding to mono samples. A frame that is cut waits for the rest of its bytes."""
+    """Convert bytes of one encoding to mono samples.
+
+    carry: bytes of an incomplete frame, which wait for the rest of it
+    """
 
     def __init__(self, encoding: Encoding) -> None:
         self._channels = encoding.channels
         self._frame_bytes = encoding.frame_bytes
         self._to_samples = _TO_SAMPLES[encoding.format]
-        self._carry = b""  # shorter than a frame
-
-    @property
-    def leftover(self) -> int:
-        """Bytes that wait for the rest of their frame."""
-        return len(self._carry)
+        self.carry = b""
 
     def read(self, data: bytes) -> Samples:
-        """The frames that are whole by now, as float32 (n,) in [-1, 1]; several channels become their mean.
+        """Return the frames that are complete, float32 (n,) in [-1, 1]; several channels become their mean.
 
-        Raises InvalidAudio for NaN and infinity; then it is as if `data` had never come.
+        Raises InvalidAudio for NaN and infinity; then the state is as before the call.
         """
-        data = self._carry + data
+        data = self.carry + data
         cut = len(data) - len(data) % self._frame_bytes
         samples = self._to_samples(data[:cut])
-        self._carry = data[cut:]
+        self.carry = data[cut:]
         return samples if self._channels == 1 else _mix_down(samples.reshape(-1, self._channels))
 
     def discard(self) -> int:
-        """Drops the bytes that wait and says how many there were."""
-        leftover, self._carry = self.leftover, b""
+        """Drop the bytes of an incomplete frame and return how many there were."""
+        leftover, self.carry = len(self.carry), b""
         return leftover
 
 
@@ -97,12 +95,12 @@ def _format(value: str) -> Format:
 
 
 def _is_int_within(value: object, low: int, high: int) -> bool:
-    return type(value) is int and low <= value <= high  # a bool is no number of hertz
+    return type(value) is int and low <= value <= high  # bool is an int to isinstance
 
 
 def _mix_down(frames: Samples) -> Samples:
-    # One addition after the other: a matrix product may round a frame by its place in the chunk,
-    # and mean(axis=1) takes twenty times as long.
+    # Added channel by channel: a matrix product may round a frame differently by its place in the chunk, and
+    # mean(axis=1) takes twenty times as long.
     total: Samples = reduce(np.add, frames.T)
     return total * np.float32(1 / len(frames.T))
 
@@ -131,18 +129,18 @@ def _signed(magnitude: NDArray[np.int32], negative: NDArray[np.bool_]) -> Sample
 
 _PCMU: Final = _pcmu_table()
 _PCMA: Final = _pcma_table()
-_INT16: Final = np.dtype("<i2")
+PCM16: Final = np.dtype("<i2")
 _FLOAT32: Final = np.dtype("<f4")
 _UINT8: Final = np.dtype(np.uint8)
-_PCM16_STEP: Final = np.float32(1 / 32768)
+PCM16_STEP: Final = np.float32(1 / 32768)
 
 
 def _from_pcm16(data: bytes) -> Samples:
-    return np.frombuffer(data, _INT16) * _PCM16_STEP
+    return np.frombuffer(data, PCM16) * PCM16_STEP
 
 
 def _from_float32(data: bytes) -> Samples:
-    """Clipped to [-1, 1], as by a sound card: a finite 1e38 would still poison the state of a network."""
+    """Clip to [-1, 1] as a sound card does: one finite 1e38 would corrupt the state of a network."""
     samples = np.frombuffer(data, _FLOAT32)
     if not np.isfinite(samples).all():
         raise InvalidAudio("audio holds NaN or infinity")

@@ -1,4 +1,4 @@
-"""Encoder: samples at 16 kHz as the bytes of an encoding; what a decoder does, the other way round."""
+"""Encode samples at 16 kHz as bytes: the inverse of the decoder."""
 
 from typing import Final
 
@@ -11,17 +11,17 @@ from audio.codecs import Encoding, Format, SampleReader
 
 
 def encode(samples: Samples, encoding: Encoding) -> bytes:
-    """The whole of a clip, float32 (n,) in [-1, 1], in one channel, or in several that are the same.
+    """Encode float32 (n,) in [-1, 1], in one channel or in several identical ones.
 
-    n samples become floor(n * rate / 16000 + 1/2) frames. Each is rounded to the nearest level that the
-    format has; G.711 through the table by which it is read.
+    n samples become floor(n * rate / 16000 + 1/2) frames. Each sample is rounded to the nearest level of the
+    format; for G.711, of the table by which it is decoded.
     """
     if encoding.sample_rate != SAMPLE_RATE:
         samples = soxr.resample(samples, SAMPLE_RATE, encoding.sample_rate, quality="HQ").astype(np.float32)
-    return np.repeat(_written(samples.clip(-1, 1), encoding.format), encoding.channels).tobytes()
+    return np.repeat(_quantized(samples.clip(-1, 1), encoding.format), encoding.channels).tobytes()
 
 
-def _written(samples: Samples, form: Format) -> NDArray[np.generic]:
+def _quantized(samples: Samples, form: Format) -> NDArray[np.generic]:
     if form is Format.PCM16:
         return (samples * 32768).round().clip(-32768, 32767).astype("<i2")
     if form is Format.FLOAT32:
@@ -31,7 +31,7 @@ def _written(samples: Samples, form: Format) -> NDArray[np.generic]:
 
 
 def _nearest(form: Format) -> tuple[NDArray[np.uint8], Samples]:
-    """The codes by the level they mean, and the places half way from each to the next."""
+    """Return the codes in order of their levels, and the midpoints between neighbouring levels."""
     levels = SampleReader(Encoding(form, 8_000)).read(bytes(range(256)))
     order = np.argsort(levels, kind="stable").astype(np.uint8)
     ascending = levels[order]

@@ -1,12 +1,13 @@
-"""What can be wrong with sound that came in: one tree, each error with the code and field for the client."""
+"""Define the errors in audio that was received, each with the code and the field to report to the client."""
 
 from typing import ClassVar
 
 
 class AudioError(Exception):
-    """Root of the errors of this room.
+    """Base class of all errors of this package.
 
-    code: what programs compare, a name of docs/protocol.md; param: the field of the message that is wrong
+    code: the error code of docs/protocol.md, for programs
+    param: the field of the message that is wrong
     """
 
     code: ClassVar[str] = "invalid_value"
@@ -14,41 +15,47 @@ class AudioError(Exception):
 
 
 class UnsupportedEncoding(AudioError):
-    """Nothing can be decoded as asked; the audio that came along was not looked at."""
+    """The requested encoding is not supported; no audio was decoded."""
 
 
 class UnsupportedFormat(UnsupportedEncoding):
+    """The sample format is not supported."""
+
     param = "format"
 
 
 class UnsupportedSampleRate(UnsupportedEncoding):
+    """The sample rate is not supported."""
+
     code = "unsupported_sample_rate"
     param = "sample_rate"
 
 
 class UnsupportedChannels(UnsupportedEncoding):
+    """The number of channels is not supported."""
+
     param = "channels"
 
 
 class InvalidAudio(AudioError):
-    """The bytes are not sound in the encoding that was named."""
+    """The bytes are not audio in the stated encoding."""
 
     code = "invalid_audio"
 
 
 class UnreadableFile(InvalidAudio):
-    """No sound can be got out of the file: it is empty, no container of sound, or broken from the start."""
+    """The file holds no readable audio: it is empty, of an unknown format, or damaged from the start."""
 
     param = "file"
 
 
 class DamagedFile(InvalidAudio):
-    """Some of the file's sound is lost. All that could be decoded was handed out before."""
+    """Some audio of the file is lost; all that could be decoded was returned before."""
 
     param = "file"
 
 
 class SampleBufferFull(AudioError):
-    """There is no room for these samples; none of them was taken in."""
+    """The buffer is full; none of the samples was accepted."""
 
     code = "buffer_overflow"

@@ -1,4 +1,4 @@
-"""Files: containers of sound and video to clips at 16 kHz, piece by piece, never a whole file in memory."""
+"""Decode audio and video files to clips at 16 kHz, piece by piece, never a whole file in memory."""
 
 import os
 from collections.abc import Iterator
@@ -22,23 +22,25 @@ Source = str | os.PathLike[str] | IO[bytes]
 PIECE: Final = SAMPLE_RATE  # samples of a clip, at least; only the last has fewer
 MIN_FILE_RATE: Final = 4_000  # Hz
 MAX_FILE_RATE: Final = 768_000  # Hz
-BEARABLE_LOSS: Final = 0.1  # seconds: encoders have left a last block that decoders refuse
+ACCEPTED_LOSS: Final = 0.1  # seconds: some encoders leave a last block that decoders reject
 
-# What FFmpeg may take the bytes for. A playlist or a list of files is none of them: FFmpeg would open
-# whatever it names, on our disk and in our network.
+# Formats that FFmpeg may detect. Playlists and lists of files are excluded: FFmpeg would open whatever they
+# name, on this machine's disk and network.
 FORMATS: Final = (
     *("aac", "ac3", "aiff", "amr", "ape", "asf", "au", "avi", "caf", "eac3", "flac", "flv", "matroska"),
     *("mov", "mp3", "mpeg", "mpegts", "ogg", "tta", "voc", "w64", "wav", "wv"),
 )
 _OPTIONS: Final = {"format_whitelist": ",".join(FORMATS)}
-# Those that say at their beginning how long they are. A wav says it too, but who streams one cannot know.
+# Formats that declare their length at the beginning. WAV does so too, but not reliably when it is streamed.
 _DECLARING: Final = frozenset({"flac", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "mp3"})
-_MOST_MISSING: Final = 0.05  # of the declared length, and a second: an encoder's delay, an estimate
+_MOST_MISSING: Final = (
+    0.05  # share of the declared length, plus a second, for encoder delay and estimated lengths
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """What a file says of its first audio stream; seconds: None where it does not say."""
+    """Describe the first audio stream of a file; seconds: None if the file does not declare its length."""
 
     seconds: float | None
     codec: str
@@ -47,12 +49,12 @@ class Info:
 
 
 @dataclass(slots=True)
-class _Tally:
-    """What became of a stream, in seconds."""
+class _DecodeResult:
+    """Count the seconds of a stream that were decoded and lost; `error` is the last error."""
 
     decoded: float = 0.0
     lost: float = 0.0
-    error: str = "it holds no sound"  # the last
+    error: str = "it holds no audio"
     at_end: bool = False
 
     def lose(self, seconds: float, error: str | None) -> None:
@@ -61,9 +63,9 @@ class _Tally:
 
 
 def probe(source: Source) -> Info:
-    """Looks at the beginning of a file, and at its end where the container has its length there.
+    """Read the description of a file, from its beginning and, depending on the container, its end.
 
-    An open file is read from where it stands, and left somewhere else. Raises UnreadableFile, OSError.
+    An open file is read from its current position, which changes. Raises UnreadableFile, OSError.
     """
     with _opened(source) as container:
         stream = _audio(container)
@@ -71,57 +73,57 @@ def probe(source: Source) -> Info:
 
 
 def decode_file(source: Source, *, start: float = 0.0, end: float | None = None) -> Iterator[Clip]:
-    """The first audio stream of a file as clips of about a second; several channels become their mean.
+    """Yield the first audio stream of a file as clips of about a second; channels become their mean.
 
-    start, end: the range wanted, in seconds; positions of the clips count from `start` (what lies before it
-        is decoded and dropped, so that it is exact in every container)
-    source: a path, or a file that is open for reading bytes; one that cannot seek is no hindrance, except to
-        an mp4 with its index at the end
+    start, end: the range to decode, in seconds; positions of the clips count from `start` (the audio before
+        it is decoded and dropped, so that the position is exact in every container)
+    source: a path, or a file that is open for reading bytes; it need not be seekable, except for an mp4 with
+        its index at the end
 
     n frames at one rate become floor(n * 16000 / rate + 1/2) samples. Gaps between a container's timestamps
-    are not filled. What cannot be decoded is left out; then, or if the file is much shorter than it says,
-    DamagedFile is raised behind the last clip: it is a warning.
+    are not filled. Audio that cannot be decoded is left out; then, or if the file is much shorter than it
+    declares, DamagedFile is raised after the last clip, as a warning.
 
     Raises OSError, UnreadableFile, UnsupportedSampleRate (not in 4..768 kHz), DamagedFile while it is
-    iterated; ValueError at once if the range is none.
+    iterated; ValueError at once if the range is empty or negative.
     """
-    first, behind = samples_from_ms(start * 1000), None if end is None else samples_from_ms(end * 1000)
-    if first < 0 or (behind is not None and behind < first):
-        raise ValueError(f"the range from {start} to {end} s is none")
-    return _clips(source, first, behind)
+    first, stop = samples_from_ms(start * 1000), None if end is None else samples_from_ms(end * 1000)
+    if first < 0 or (stop is not None and stop < first):
+        raise ValueError(f"the range from {start} to {end} s is not valid")
+    return _clips(source, first, stop)
 
 
-def _clips(source: Source, first: int, behind: int | None) -> Iterator[Clip]:
-    tally = _Tally()
+def _clips(source: Source, first: int, stop: int | None) -> Iterator[Clip]:
+    result = _DecodeResult()
     with _opened(source) as container:
         stream = _audio(container)
-        pieces = _resampled(_frames(container, stream, tally), tally)
-        yield from _joined(_within(pieces, first, behind))
-        _complain(tally, _promised(container, stream))
+        pieces = _resampled(_frames(container, stream, result), result)
+        yield from _joined(_within(pieces, first, stop))
+        _raise_if_lost(result, _declared(container, stream))
 
 
-def _complain(tally: _Tally, promised: float) -> None:
-    if not tally.decoded:
-        raise UnreadableFile(f"the file cannot be decoded: {tally.error}")
-    if tally.lost >= BEARABLE_LOSS:
+def _raise_if_lost(result: _DecodeResult, declared: float) -> None:
+    if not result.decoded:
+        raise UnreadableFile(f"the file cannot be decoded: {result.error}")
+    if result.lost >= ACCEPTED_LOSS:
         raise DamagedFile(
-            f"the file is damaged: {tally.lost:.1f} s of it could not be decoded ({tally.error})"
+            f"the file is damaged: {result.lost:.1f} s of it could not be decoded ({result.error})"
         )
-    if tally.at_end and tally.decoded < promised * (1 - _MOST_MISSING) - 1:
-        raise DamagedFile(f"the file is damaged: {tally.decoded:.1f} s are left of its {promised:.1f} s")
+    if result.at_end and result.decoded < declared * (1 - _MOST_MISSING) - 1:
+        raise DamagedFile(f"the file is damaged: {result.decoded:.1f} s are left of its {declared:.1f} s")
 
 
 @contextmanager
 def _opened(source: Source) -> Iterator[InputContainer]:
-    """A path is opened here, for FFmpeg would take "http:..." and "concat:..." for one too."""
+    """Open a file; a path is opened here, because FFmpeg would accept "http:..." and "concat:..." as one."""
     path = isinstance(source, str | os.PathLike)
     with open(source, "rb") if path else nullcontext(source) as file:  # type: ignore[arg-type]
         try:
-            # Tags in no known encoding are no reason to refuse the sound.
+            # Tags in an unknown encoding must not make the audio unreadable.
             container = av.open(file, "r", metadata_errors="replace", options=_OPTIONS)
-        except (av.FFmpegError, OSError) as error:  # the latter where FFmpeg seeks to before the beginning
+        except (av.FFmpegError, OSError) as error:  # OSError if FFmpeg seeks to before the beginning
             raise UnreadableFile(
-                f"the file is no sound or video that can be read: {error.strerror}"
+                f"the file is not audio or video that can be read: {error.strerror}"
             ) from error
         with container:
             yield container
@@ -134,46 +136,46 @@ def _audio(container: InputContainer) -> AudioStream:
 
 
 def _length(container: InputContainer, stream: AudioStream) -> float | None:
-    """Seconds, as far as the container knows: of its video where it does not say it of the sound."""
+    """Return the declared seconds of the audio, or else of the whole container; None if there are none."""
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     return container.duration / av.time_base if container.duration else None
 
 
-def _promised(container: InputContainer, stream: AudioStream) -> float:
-    """Seconds of sound that must be there; 0 if the container gives no word that can be relied on."""
+def _declared(container: InputContainer, stream: AudioStream) -> float:
+    """Return the seconds of audio that must be there; 0 if the container declares no reliable length."""
     if container.format.name not in _DECLARING or (stream.duration is None and container.streams.video):
         return 0
     return _length(container, stream) or 0
 
 
-def _frames(container: InputContainer, stream: AudioStream, tally: _Tally) -> Iterator[AudioFrame]:
+def _frames(container: InputContainer, stream: AudioStream, result: _DecodeResult) -> Iterator[AudioFrame]:
     try:
         for packet in container.demux(stream):
             try:
                 frames = packet.decode()
-            except av.FFmpegError as error:  # the next one may be whole
+            except av.FFmpegError as error:  # the next packet may be intact
                 length = packet.duration and packet.time_base and float(packet.duration * packet.time_base)
-                tally.lose(length or BEARABLE_LOSS, error.strerror)
+                result.lose(length or ACCEPTED_LOSS, error.strerror)
                 continue
             yield from frames
     except av.FFmpegError as error:
-        tally.lose(BEARABLE_LOSS, error.strerror)
-    tally.at_end = True
+        result.lose(ACCEPTED_LOSS, error.strerror)
+    result.at_end = True
 
 
-def _resampled(frames: Iterator[AudioFrame], tally: _Tally) -> Iterator[Samples]:
-    """float32 (n,) at 16 kHz. Where the rate changes, a new stretch begins: nothing is lost."""
+def _resampled(frames: Iterator[AudioFrame], result: _DecodeResult) -> Iterator[Samples]:
+    """Yield float32 (n,) at 16 kHz; where the rate changes, the resampler is flushed and nothing is lost."""
     rate, resampler = SAMPLE_RATE, Resampler(SAMPLE_RATE)
     for frame in frames:
         samples = _mono(frame)
-        if not np.isfinite(samples).all():  # garbage may decode to it
-            tally.lose(frame.samples / frame.sample_rate, "NaN or infinity")
+        if not np.isfinite(samples).all():  # damaged data may decode to it
+            result.lose(frame.samples / frame.sample_rate, "NaN or infinity")
             continue
         if frame.sample_rate != rate:
             yield resampler.flush()
             rate, resampler = frame.sample_rate, _resampler(frame.sample_rate)
-        tally.decoded += len(samples) / rate
+        result.decoded += len(samples) / rate
         yield resampler.resample(samples.clip(-1, 1))
     yield resampler.flush()
 
@@ -185,24 +187,24 @@ def _resampler(rate: int) -> Resampler:
 
 
 def _mono(frame: AudioFrame) -> Samples:
-    """float32 (n,), full scale is [-1, 1]."""
+    """Return the mean of the channels, float32 (n,), full scale is [-1, 1]."""
     data = frame.to_ndarray()
     channels = data if frame.format.is_planar else data.reshape(-1, len(frame.layout.channels)).T
     mono: NDArray[np.float64] = channels.mean(axis=0, dtype=np.float64)
     if data.dtype == np.uint8:
-        mono -= 128  # the middle
+        mono -= 128  # the zero level of unsigned samples
     if data.dtype.kind in "iu":
         mono /= 2.0 ** (8 * data.itemsize - 1)
     return mono.astype(np.float32)
 
 
-def _within(pieces: Iterator[Samples], first: int, behind: int | None) -> Iterator[Samples]:
-    """The samples [first, behind) of all; no more is asked for than that takes."""
+def _within(pieces: Iterator[Samples], first: int, stop: int | None) -> Iterator[Samples]:
+    """Yield the samples [first, stop) of all; reads no more pieces than needed."""
     position = 0
     for piece in pieces:
         start, position = position, position + len(piece)
-        yield piece[max(first - start, 0) : None if behind is None else max(behind - start, 0)]
-        if behind is not None and position >= behind:
+        yield piece[max(first - start, 0) : None if stop is None else max(stop - start, 0)]
+        if stop is not None and position >= stop:
             return
 
 

@@ -1,4 +1,4 @@
-"""Loudness: where sound is quietest."""
+"""Find where audio is quietest."""
 
 from typing import Final
 
@@ -8,11 +8,11 @@ from audio.clip import Samples
 from audio.sample_buffer import SampleBuffer
 
 BLOCK: Final = 160  # samples, 10 ms: the resolution
-SPAN: Final = 10  # blocks, 100 ms: what has to be quiet; a closure inside a word is shorter
+SPAN: Final = 10  # blocks, 100 ms: the quiet stretch to find; a closure inside a word is shorter
 
 
 def quietest(samples: Samples) -> int:
-    """Index of the middle of the quietest 100 ms of float32 samples (n,); n // 2 where there is no choice."""
+    """Return the index of the middle of the quietest 100 ms of float32 samples (n,); n // 2 if n is small."""
     blocks = len(samples) // BLOCK
     if blocks <= SPAN:
         return len(samples) // 2
@@ -21,6 +21,6 @@ def quietest(samples: Samples) -> int:
     return (int(np.argmin(total[SPAN:] - total[:-SPAN])) + SPAN // 2) * BLOCK
 
 
-def quietest_within(ring: SampleBuffer, low: int, high: int) -> int:
-    """The same of the samples [low, high) of a stream, as one of its samples."""
-    return low + quietest(ring.read(low, high))
+def quietest_within(audio: SampleBuffer, low: int, high: int) -> int:
+    """Return the position in the stream where its samples [low, high) are quietest."""
+    return low + quietest(audio.read(low, high))

@@ -1,4 +1,4 @@
-"""Ring: recent sound by its place in the stream, bounded."""
+"""Hold recent audio of a stream, addressed by sample position, up to a bound."""
 
 from bisect import bisect_left, bisect_right
 from typing import Final
@@ -8,21 +8,25 @@ import numpy as np
 from audio.clip import Samples
 from audio.errors import SampleBufferFull
 
-GRAIN: Final = 512  # samples: neighbours that fit into this together are joined
+MIN_CHUNK: Final = 512  # samples; smaller neighbours are joined up to this size
 
 
 class SampleBuffer:
-    """The samples of a stream from `start` to `end`, at most `capacity` of them.
+    """Hold the samples of a stream from `start` to `end`, at most `capacity` of them.
 
-    When it is full, `append` raises RingFull and takes in nothing: the caller must hold audio back until
-    `forget` has made room. Nothing is overwritten. Memory follows what is held: an idle stream costs next to
-    nothing, and chunks of a sample each cost no more than large ones.
+    When the buffer is full, `append` raises SampleBufferFull and accepts nothing: the caller must hold audio
+    back until `forget` has freed space. Nothing is overwritten. Memory follows what is held: an idle stream
+    costs next to nothing, and chunks of one sample each cost no more than large ones.
+
+    start: position in the stream of the oldest sample
+    end: position in the stream just after the newest sample
     """
 
     def __init__(self, capacity: int) -> None:
+        """Begin empty, at the start of a stream."""
         self.capacity = capacity
-        self.start = 0  # index in the stream of the oldest sample
-        self.end = 0  # just behind the newest
+        self.start = 0
+        self.end = 0
         self._chunks: list[Samples] = []  # contiguous, none empty
         self._starts: list[int] = []  # of the chunks, in the stream
 
@@ -30,46 +34,51 @@ class SampleBuffer:
         return self.end - self.start
 
     def __repr__(self) -> str:
-        return f"<Ring [{self.start}, {self.end}) of {self.capacity} in {len(self._chunks)} chunks>"
+        return f"<SampleBuffer [{self.start}, {self.end}) of {self.capacity} in {len(self._chunks)} chunks>"
 
     def append(self, samples: Samples) -> None:
-        """Takes in the next samples, float32 (n,), which nobody may change afterwards. Raises RingFull."""
+        """Add the next samples, float32 (n,), which must not be changed afterwards.
+
+        Raises SampleBufferFull.
+        """
         count = len(samples)
         if self.end + count - self.start > self.capacity:
-            raise SampleBufferFull(f"no room for {count} samples: {len(self)} of {self.capacity} are held")
+            raise SampleBufferFull(
+                f"the audio buffer is full: {count} samples came, {len(self)} of {self.capacity} are held"
+            )
         if not count:
             return
-        if self._chunks and count + self.end - self._starts[-1] <= GRAIN:
+        if self._chunks and count + self.end - self._starts[-1] <= MIN_CHUNK:
             self._chunks[-1] = np.concatenate((self._chunks[-1], samples))
         else:
-            # A view would keep all of its base alive.
+            # A view would keep its whole base array alive.
             self._chunks.append(samples if samples.base is None else samples.copy())
             self._starts.append(self.end)
         self.end += count
 
     def skip_to(self, start: int) -> None:
-        """The first sample to come has this index; for an empty one."""
+        """Let an empty buffer begin at this position of the stream."""
         assert not len(self)
         self.start = self.end = start
 
     def read(self, start: int, end: int) -> Samples:
-        """A copy of the samples [start, end), float32 (end - start,).
+        """Return a copy of the samples [start, end), float32 (end - start,).
 
-        Raises IndexError if some are forgotten or have not come yet.
+        Raises IndexError if some of them were dropped or have not come yet.
         """
         if not self.start <= start <= end <= self.end:
             raise IndexError(f"samples [{start}, {end}) are not in {self!r}")
         if start == end:
             return np.empty(0, np.float32)
-        first, behind = bisect_right(self._starts, start) - 1, bisect_left(self._starts, end)
-        pieces = self._chunks[first:behind]
-        pieces[-1] = pieces[-1][: end - self._starts[behind - 1]]
+        first, after = bisect_right(self._starts, start) - 1, bisect_left(self._starts, end)
+        pieces = self._chunks[first:after]
+        pieces[-1] = pieces[-1][: end - self._starts[after - 1]]
         pieces[0] = pieces[0][start - self._starts[first] :]
         return np.concatenate(pieces)
 
     def forget(self, before: int) -> None:
-        """Lets go of the chunks that lie wholly before the sample `before`; `start` may stay below it."""
-        gone = len(self._chunks) if before >= self.end else bisect_right(self._starts, before) - 1
-        if gone > 0:
-            del self._chunks[:gone], self._starts[:gone]
+        """Drop the chunks that lie wholly before the sample `before`; `start` may stay below it."""
+        dropped = len(self._chunks) if before >= self.end else bisect_right(self._starts, before) - 1
+        if dropped > 0:
+            del self._chunks[:dropped], self._starts[:dropped]
             self.start = self._starts[0] if self._starts else self.end

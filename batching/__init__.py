@@ -1,1 +1,1 @@
-"""Many coroutines, one model; knows nothing about speech."""
+"""Run the work of many callers on one model, in batches; knows nothing about speech."""

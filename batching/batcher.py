@@ -1,50 +1,54 @@
-"""Batcher: one queue with priorities, one model, no timer. A batch forms while the one before it runs."""
+"""Collect the items of many callers into batches for one model.
+
+There is no timer: a batch forms while the one before it runs.
+"""
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Generic, Self, TypeVar
 
 from batching.errors import BatcherClosed, ModelBroken, ModelDied, QueueFull
-from batching.fair_queue import FairQueue
 from batching.worker import Worker
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Entry = TypeVar("Entry")
 
 log = logging.getLogger(__name__)
 
-PRIORITIES: Final = 4  # 0 goes first
-BULK: Final = PRIORITIES - 1  # work that nobody waits for live
-TOLD_AT_ONCE: Final = 32  # results after which the event loop may do something else
-NEWEST: Final = 0.2  # weight of the newest batch in the pace
-LIVE_SECONDS: Final = 5.0  # after the last other item, in which BULK still keeps its batches brief
+PRIORITIES: Final = 4  # priority 0 runs first
+BULK: Final = PRIORITIES - 1  # the priority of work for which no live client waits
+RESULTS_PER_TURN: Final = 32  # results delivered before other tasks of the event loop may run
+NEWEST_BATCH_WEIGHT: Final = 0.2  # in the moving average of the pace
+LIVE_SECONDS: Final = 5.0  # after the last live item, for which batches of BULK are still kept short
 
 
 @dataclass(frozen=True, slots=True)
 class BatchedItem:
-    """What is told of an item in a batch. waited: seconds until it began."""
+    """Describe an item of a batch to an observer.
+
+    waited: seconds between its posting and the start of the batch
+    """
 
     priority: int
     waited: float
     item: object = field(default=None, compare=False, repr=False)
 
 
-def _unobserved(batch: Sequence[BatchedItem]) -> None:
-    pass
-
-
-def _untimed(batch: Sequence[BatchedItem], seconds: float) -> None:
-    pass
-
-
 class Ticket(Generic[Item, Result]):
-    """An item's place in the queue, and whom to tell."""
+    """Represent a posted item: its place in the queue and the callback for its outcome.
 
-    __slots__ = ("_done", "item", "posted", "priority", "source", "told", "tries", "waiting")
+    posted: time of posting, by the batcher's clock
+    waiting: whether the item is still in the queue, not in a batch and not cancelled
+    tries: number of batches that the item was in
+    """
+
+    __slots__ = ("_done", "_resolved", "item", "posted", "priority", "source", "tries", "waiting")
 
     def __init__(
         self,
@@ -57,40 +61,98 @@ class Ticket(Generic[Item, Result]):
         self.item = item
         self.priority = priority
         self.source = source
-        self.posted = posted  # by the batcher's clock
-        self.waiting = True  # false once it was taken into a batch, or cancelled
-        self.told = False
-        self.tries = 0  # batches that it was in
+        self.posted = posted
+        self.waiting = True
+        self.tries = 0
+        self._resolved = False
         self._done = done
 
-    def tell(self, outcome: Result | Exception) -> None:
-        """Hands the outcome to the caller, once: what comes later is dropped."""
-        if self.told:
+    def resolve(self, outcome: Result | Exception) -> None:
+        """Pass the outcome to the caller; only the first outcome counts."""
+        if self._resolved:
             return
-        self.told = True
+        self._resolved = True
         try:
             self._done(outcome)
-        except Exception:  # one caller's fault must not stop the batcher for all others
-            log.exception("a batcher's caller failed on its result")
+        except Exception:  # an error of one caller must not stop the batcher for all others
+            log.exception("batcher.callback_failed")
+
+
+class FairQueue(Generic[Entry]):
+    """Serve sources round robin, and the entries of one source oldest first.
+
+    After Nagle, RFC 970: "On packet switches with infinite storage". Of the entries that came after a given
+    one, at most one of each other source is served before it. Where each source has one entry, the oldest is
+    served first. The queue is unbounded: its user limits what it appends.
+
+    size: number of entries
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._lines: OrderedDict[Hashable, deque[Entry]] = OrderedDict()  # none empty, in order of turns
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Iterate over all entries, in no particular order."""
+        for line in self._lines.values():
+            yield from line
+
+    def append(self, entry: Entry, source: Hashable) -> None:
+        """Add an entry; a source without waiting entries gets its turn after all that have some."""
+        line = self._lines.get(source)
+        if line is None:
+            self._lines[source] = line = deque()
+        line.append(entry)
+        self.size += 1
+
+    def first(self) -> Entry:
+        """Return the entry that `pop` would take. Raises StopIteration if the queue is empty."""
+        return next(iter(self._lines.values()))[0]
+
+    def pop(self) -> Entry:
+        """Take the first entry; its source goes to the end. Raises StopIteration if the queue is empty."""
+        source, line = next(iter(self._lines.items()))
+        entry = line.popleft()
+        self.size -= 1
+        if line:
+            self._lines.move_to_end(source)
+        else:
+            del self._lines[source]
+        return entry
+
+    def remove(self, entry: Entry, source: Hashable) -> None:
+        """Remove a waiting entry."""
+        line = self._lines[source]
+        line.remove(entry)
+        self.size -= 1
+        if not line:
+            del self._lines[source]
 
 
 class Batcher(Generic[Item, Result]):
-    """Many callers, one model.
+    """Run the items of many callers on one model, in batches.
 
-    The queue holds at most `max_waiting` items; beyond it `post` takes in only priority 0 and BULK, whose
-    numbers are bounded by their callers, and raises QueueFull for the rest; items of BULK do not count. A
-    batch holds at most `max_items` items that together cost at most `budget`, and always at least one: the
-    most urgent class first; within a class each source has its turn, oldest first. It is also held to
-    `seconds`, by the pace of the batches before it, so that what comes next need not wait longer; with less
-    urgent items among them, and of BULK alone while other work keeps coming, to `joined_seconds`.
+    The queue holds at most `max_waiting` items. Beyond that `post` accepts only priority 0 and BULK, whose
+    numbers their callers limit, and raises QueueFull for the rest; items of BULK do not count.
 
-    Where the model is a pure function of its items (`stateless`), a batch that fails is run again item by
-    item, so that a bad item fails alone; else every waiter of the batch is told. Where the model died of it,
-    only what `post` always takes in is run again, and some times over: others are extras, not worth a death.
+    A batch holds at most `max_items` items whose costs sum to at most `budget`, but always at least one. The
+    most urgent class goes first; within a class the sources take turns, oldest item first. A batch is also
+    limited to `seconds`, estimated from the recent pace, so that later items wait no longer than that. The
+    limit is `joined_seconds` for a batch to which less urgent items are added, and for a batch of BULK while
+    live work keeps coming.
 
-    `observe` is told of each batch that begins, `took` of the seconds of each that succeeded.
+    Where the model is a pure function of its items (`stateless`), the items of a failed batch run again one
+    by one, so that a bad item fails alone; otherwise the whole batch fails. If the model died, only those of
+    priority 0 and BULK run again, a limited number of times: the others are optional.
 
-    Use it as an async context manager; leaving it tells every waiter `Closed`.
+    An async context manager: leaving it closes the worker; items without a result fail with BatcherClosed.
+
+    cost: cost of an item; without it each item costs 1
+    observe: called with each batch that starts
+    took: called with each batch that succeeded and its duration in seconds
     """
 
     def __init__(
@@ -100,12 +162,12 @@ class Batcher(Generic[Item, Result]):
         max_items: int,
         max_waiting: int,
         stateless: bool = True,
-        cost: Callable[[Item], float] = lambda item: 1.0,
+        cost: Callable[[Item], float] | None = None,
         budget: float = float("inf"),
         seconds: float = float("inf"),
         joined_seconds: float = float("inf"),
-        observe: Callable[[Sequence[BatchedItem]], None] = _unobserved,
-        took: Callable[[Sequence[BatchedItem], float], None] = _untimed,
+        observe: Callable[[Sequence[BatchedItem]], None] | None = None,
+        took: Callable[[Sequence[BatchedItem], float], None] | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.worker = worker
@@ -121,28 +183,30 @@ class Batcher(Generic[Item, Result]):
         self._observe = observe
         self._took = took
         self._clock = clock
-        self.pace = 0.0  # seconds for each unit of cost; 0 until it is known
+        self.pace = 0.0  # seconds per unit of cost, a moving average; 0 until the first batch is done
         self._queues: tuple[FairQueue[Ticket[Item, Result]], ...] = tuple(
             FairQueue() for _ in range(PRIORITIES)
         )
-        self._live_at = float("-inf")  # when something came that is not BULK
+        self._live_at = float("-inf")  # when the last item that is not BULK came, by the clock
         self._running: list[Ticket[Item, Result]] = []
-        self._began = 0.0  # they did, by the clock
+        self._began = 0.0  # when the running batch started, by the clock
         self._wake = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
         self._closed = False
 
     def __len__(self) -> int:
-        """Items that wait; those of the running batch not counted."""
-        return sum(map(len, self._queues))
+        """Return the number of waiting items, without those of the running batch."""
+        return sum(queue.size for queue in self._queues)
 
     def __repr__(self) -> str:
         return f"<Batcher waiting={len(self)} running={len(self._running)} batches={self.batches}>"
 
     @property
     def lag(self) -> float:
-        """Seconds that an item of priority 0 waits: one that came now, by the pace of late, or the oldest so
-        far; whichever is more. Takes time in the items that wait."""
+        """Seconds that an item of priority 0 waits. Takes time proportional to the number of waiting items.
+
+        The larger of two values: the estimate for an item posted now, and the wait of the oldest item so far.
+        """
         urgent, now = self._queues[0], self._clock()
         running = self.pace * self._cost_of(self._running) - (now - self._began)
         oldest = max((now - ticket.posted for ticket in urgent), default=0.0)
@@ -155,27 +219,29 @@ class Batcher(Generic[Item, Result]):
         priority: int = 0,
         source: Hashable = None,
     ) -> Ticket[Item, Result]:
-        """Queues an item; `done` is called once, on the event loop, with its result or the exception.
+        """Queue an item; `done` is called once, on the event loop, with its result or the exception.
 
-        source: with whose items it shares turns
-        Raises QueueFull, Closed.
+        source: items of different sources take turns
+        Raises QueueFull, BatcherClosed.
         """
         if self._closed:
             raise BatcherClosed("the batcher was closed")
-        waiting = len(self) - len(self._queues[BULK])
-        if 0 < priority < BULK and waiting >= self.max_waiting:
-            raise QueueFull(f"{waiting} items wait already")
-        ticket: Ticket[Item, Result] = Ticket(item, priority, done, self._clock(), source)
+        if 0 < priority < BULK:
+            waiting = len(self) - self._queues[BULK].size
+            if waiting >= self.max_waiting:
+                raise QueueFull(f"the queue is full: {waiting} items wait")
+        posted = self._clock()
+        ticket: Ticket[Item, Result] = Ticket(item, priority, done, posted, source)
         self._queues[priority].append(ticket, source)
         if priority < BULK:
-            self._live_at = ticket.posted
+            self._live_at = posted
         self._wake.set()
         return ticket
 
     async def submit(self, item: Item, priority: int = 0) -> Result:
-        """Queues an item and waits for its result. Cancelling takes it out of the queue.
+        """Queue an item and wait for its result. Cancelling takes it out of the queue.
 
-        Raises QueueFull, Closed, or what the model raised.
+        Raises QueueFull, BatcherClosed, or what the model raised.
         """
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         ticket = self.post(item, lambda outcome: _resolve(future, outcome), priority)
@@ -185,7 +251,7 @@ class Batcher(Generic[Item, Result]):
             self.cancel(ticket)
 
     def promote(self, ticket: Ticket[Item, Result], priority: int) -> None:
-        """Makes an item more urgent; if it waits, it goes behind those that waited in that class already."""
+        """Make an item more urgent; if it waits, it goes behind those that wait in that class already."""
         if priority >= ticket.priority:
             return
         if ticket.waiting:
@@ -194,7 +260,7 @@ class Batcher(Generic[Item, Result]):
         ticket.priority = priority
 
     def cancel(self, ticket: Ticket[Item, Result]) -> bool:
-        """Takes a waiting item out, without telling its `done`; false if it runs or ran already."""
+        """Remove a waiting item without calling its `done`; return False if it runs or ran already."""
         if not ticket.waiting:
             return False
         ticket.waiting = False
@@ -213,10 +279,10 @@ class Batcher(Generic[Item, Result]):
         self._loop.cancel()
         try:
             await asyncio.gather(self._loop, return_exceptions=True)
-        finally:  # also when whoever leaves is cancelled meanwhile
+        finally:  # also when the task that leaves the context is cancelled meanwhile
             await self.worker.close()
             for ticket in [*self._running, *(ticket for queue in self._queues for ticket in queue)]:
-                ticket.tell(BatcherClosed("the batcher was closed"))
+                ticket.resolve(BatcherClosed("the batcher was closed"))
 
     async def _run(self) -> None:
         while True:
@@ -232,61 +298,67 @@ class Batcher(Generic[Item, Result]):
         self.batches += 1
         self.items += len(batch)
         self._began = began = self._clock()
+        items: list[Item] = []
         for ticket in batch:
             ticket.tries += 1
+            items.append(ticket.item)
         try:
-            taken = [BatchedItem(each.priority, began - each.posted, each.item) for each in batch]
-            self._observe(taken)
-            results = await self.worker.run([ticket.item for ticket in batch])
+            batched: list[BatchedItem] = []
+            if self._observe is not None or self._took is not None:
+                batched = [BatchedItem(each.priority, began - each.posted, each.item) for each in batch]
+            if self._observe is not None:
+                self._observe(batched)
+            results = await self.worker.run(items)
             seconds = self._clock() - began
-            self._learn(batch, seconds)
-            self._took(taken, seconds)
+            pace = seconds / max(self._cost_of(batch), 1e-9)
+            self.pace += (pace - self.pace) * (NEWEST_BATCH_WEIGHT if self.pace else 1.0)
+            if self._took is not None:
+                self._took(batched, seconds)
             outcomes = list(zip(batch, results, strict=True))
         except Exception as error:
             await self._run_failed_batch(batch, error)
         else:
             for number, (ticket, result) in enumerate(outcomes, 1):
-                ticket.tell(result)
-                if number % TOLD_AT_ONCE == 0:
+                ticket.resolve(result)
+                if number % RESULTS_PER_TURN == 0:
                     await asyncio.sleep(0)
 
     async def _run_failed_batch(self, batch: list[Ticket[Item, Result]], error: Exception) -> None:
-        log.error("a batch of %d failed: %r", len(batch), error)
-        again = [ticket for ticket in batch if self._deserves_another(ticket, len(batch), error)]
+        log.error("batch.failed items=%d error=%r", len(batch), error)
+        again = [ticket for ticket in batch if self._may_retry(ticket, len(batch), error)]
         for ticket in batch:
             if ticket not in again:
-                ticket.tell(error)
+                ticket.resolve(error)
         for ticket in again:
             await self._run_batch([ticket])
 
-    def _deserves_another(self, ticket: Ticket[Item, Result], together: int, error: Exception) -> bool:
-        """Whether an item is run once more, by itself, after a batch of so many has failed."""
+    def _may_retry(self, ticket: Ticket[Item, Result], batch_size: int, error: Exception) -> bool:
+        """Return whether an item of a failed batch runs once more, by itself."""
         if not self._stateless or isinstance(error, ModelBroken):
             return False
         if isinstance(error, ModelDied):
             return ticket.priority in (0, BULK) and ticket.tries < error.tries
-        return together > 1
+        return batch_size > 1
 
-    def _learn(self, batch: list[Ticket[Item, Result]], seconds: float) -> None:
-        pace = seconds / max(self._cost_of(batch), 1e-9)
-        self.pace += (pace - self.pace) * (NEWEST if self.pace else 1.0)
-
-    def _cost_of(self, tickets: Iterable[Ticket[Item, Result]]) -> float:
+    def _cost_of(self, tickets: "list[Ticket[Item, Result]] | FairQueue[Ticket[Item, Result]]") -> float:
+        if self._cost is None:
+            return float(len(tickets))
         return sum(self._cost(ticket.item) for ticket in tickets)
 
     def _take(self) -> list[Ticket[Item, Result]]:
-        """The next batch, taken out of the queue."""
+        """Take the next batch out of the queue."""
         batch: list[Ticket[Item, Result]] = []
         cost = 0.0
-        is_live = self._clock() - self._live_at < LIVE_SECONDS
         for priority, queue in enumerate(self._queues):
-            joining = bool(batch) and batch[0].priority < priority
-            brief = joining or (priority == BULK and is_live)
-            seconds = self._joined_seconds if brief else self._seconds
-            while queue:
-                cost += self._cost(queue.first().item)
-                full = cost > self._budget or len(batch) == self.max_items or cost * self.pace > seconds
-                if batch and full:
+            if not queue.size:
+                continue
+            is_joined = bool(batch) and batch[0].priority < priority
+            is_short = is_joined or (priority == BULK and self._clock() - self._live_at < LIVE_SECONDS)
+            seconds = self._joined_seconds if is_short else self._seconds
+            while queue.size:
+                cost += 1.0 if self._cost is None else self._cost(queue.first().item)
+                is_full = cost > self._budget or len(batch) == self.max_items or cost * self.pace > seconds
+                if batch and is_full:
                     return batch
                 ticket = queue.pop()
                 ticket.waiting = False

@@ -1,92 +1,96 @@
-"""Lane: a thread that runs one blocking call after another, for a caller that waits only so long."""
+"""Run blocking calls one after another in a thread, for callers that wait only a limited time."""
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from queue import SimpleQueue
-from typing import Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from batching.errors import DeadlineExceeded
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
-SLICES: Final = 10
-FOR_EVER: Final = float("inf")
+TIMEOUT_SLICES: Final = 10
+NO_DEADLINE: Final = float("inf")
 
 
 class DeadlineThread:
-    """A daemon thread, begun with the first call: one that never returns holds up neither the event loop nor
-    the end of the program. begin: called first of all in the thread."""
+    """Run calls in one daemon thread, which starts with the first call.
 
-    def __init__(self, name: str, begin: Callable[[], None] = lambda: None) -> None:
+    A call that never returns blocks neither the event loop nor the end of the program.
+    """
+
+    def __init__(self, name: str, on_start: Callable[[], None] = lambda: None) -> None:
+        """Name the thread; it calls `on_start` before anything else."""
         self._name = name
-        self._begin = begin
+        self._on_start = on_start
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._over: Future[None] = Future()
+        self._ended: Future[None] = Future()
         self._thread: threading.Thread | None = None
 
-    async def call(
+    def call(
         self,
         seconds: float,
         function: Callable[Arguments, Result],
         *args: Arguments.args,
         **kwargs: Arguments.kwargs,
-    ) -> Result:
-        """What the function returns or raises, once those before it have returned.
+    ) -> Coroutine[Any, Any, Result]:
+        """Queue a call and return a coroutine for what it returns or raises.
 
-        Raises Overdue after so many seconds; the call goes on, and those behind it wait for it. Time counts
-        only while the event loop runs: who was stopped for a while, and his models with him, is not late.
+        Awaiting raises DeadlineExceeded after `seconds`. The call itself then continues, and later calls wait
+        for it. The deadline counts only time in which the event loop runs: a program that was stopped for a
+        while, together with its models, is not late.
         """
         future: Future[Result] = Future()
-        self._post(lambda: _settle(future, lambda: function(*args, **kwargs)))
-        return await _within(seconds, asyncio.wrap_future(future))
+        self._post(lambda: _resolve(future, lambda: function(*args, **kwargs)))
+        return _wait(seconds, asyncio.wrap_future(future))
 
     def end(self, last: Callable[[], None] = lambda: None) -> None:
-        """Lets the thread end behind what it has been given, and one last call."""
+        """Let the thread end after the calls that are queued and one last call."""
         self._post(last)
         self._calls.put(None)
 
     async def join(self, seconds: float) -> None:
-        """Waits for its end, after `end`. Raises Overdue."""
-        waiter: Future[None] = Future()  # of its own: who stops waiting cancels it
-        self._over.add_done_callback(lambda _: _settle(waiter, lambda: None))
-        await _within(seconds, asyncio.wrap_future(waiter))
+        """Wait for the thread to end, after `end`. Raises DeadlineExceeded."""
+        waiter: Future[None] = Future()  # not `_ended` itself, which a caller that stops waiting would cancel
+        self._ended.add_done_callback(lambda _: _resolve(waiter, lambda: None))
+        await _wait(seconds, asyncio.wrap_future(waiter))
 
     def _post(self, call: Callable[[], None]) -> None:
         if self._thread is None:
             self._thread = threading.Thread(
-                target=_serve, args=(self._calls, self._begin, self._over), name=self._name, daemon=True
+                target=_serve, args=(self._calls, self._on_start, self._ended), name=self._name, daemon=True
             )
             self._thread.start()
         self._calls.put(call)
 
 
-async def _within(seconds: float, future: "asyncio.Future[Result]") -> Result:
+async def _wait(seconds: float, future: "asyncio.Future[Result]") -> Result:
     try:
-        if seconds == FOR_EVER:
+        if seconds == NO_DEADLINE:
             return await future
-        for _ in range(SLICES):
-            done, _ = await asyncio.wait((future,), timeout=seconds / SLICES)
+        for _ in range(TIMEOUT_SLICES):
+            done, _ = await asyncio.wait((future,), timeout=seconds / TIMEOUT_SLICES)
             if done:
                 return future.result()
         raise DeadlineExceeded(f"no answer for {seconds:.3g} s")
     finally:
-        future.cancel()  # nobody waits for it any more
+        future.cancel()  # without effect on one that is done
 
 
 def _serve(
-    calls: "SimpleQueue[Callable[[], None] | None]", begin: Callable[[], None], over: "Future[None]"
+    calls: "SimpleQueue[Callable[[], None] | None]", on_start: Callable[[], None], ended: "Future[None]"
 ) -> None:
-    begin()
+    on_start()
     while (call := calls.get()) is not None:
         call()
-        del call  # a batch of sound, which is not to be kept until the next one
-    _settle(over, lambda: None)
+        del call  # it refers to a batch of audio, which must not be kept until the next call
+    _resolve(ended, lambda: None)
 
 
-def _settle(future: "Future[Result]", call: Callable[[], Result]) -> None:
+def _resolve(future: "Future[Result]", call: Callable[[], Result]) -> None:
     if not future.set_running_or_notify_cancel():
         return
     try:

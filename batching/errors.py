@@ -1,49 +1,51 @@
-"""What can go wrong between a caller and a model that many share."""
+"""Define the errors between callers and a model that they share."""
 
 from typing import ClassVar, Final
 
-# torch says so of what went wrong on the device; a failed call there leaves all later ones to fail as well.
-OF_THE_DEVICE: Final = ("CUDA error", "cuDNN error")
-OF_MEMORY: Final = "out of memory"
+# Texts by which torch reports a failed device; after such an error all later calls fail as well.
+DEVICE_ERRORS: Final = ("CUDA error", "cuDNN error")
+OUT_OF_MEMORY: Final = "out of memory"
 
 
 class BatchingError(Exception):
-    """Root of everything this package raises."""
+    """Base class of all errors of this package."""
 
 
 class QueueFull(BatchingError):
-    """No place is left in the queue; nothing was taken in. The caller waits, replaces or refuses."""
+    """The queue is full and the item was not accepted: the caller waits, replaces the item or refuses it."""
 
 
 class ModelDied(BatchingError):
-    """The model ended in the middle of a batch.
+    """The model's process ended, or its device failed, while it ran a batch.
 
-    tries: how many batches of an item may end so before the item is held to be the cause
+    tries: number of batches of one item that may end this way before the item is taken to be the cause
     """
 
     tries: ClassVar[int] = 3
 
 
 class DeadlineExceeded(ModelDied):
-    """The model did not answer in time; its process, where it has one, was killed. Others wait meanwhile, so
-    that an item has fewer tries."""
+    """The model did not answer in time; its process, where it has one, was killed.
+
+    All other items wait meanwhile, so an item has fewer tries than after a crash.
+    """
 
     tries: ClassVar[int] = 2
 
 
 class ModelBroken(BatchingError):
-    """The model is of no more use, and cannot be had again in this process."""
+    """The model failed for good and cannot be loaded again in this process."""
 
 
 class BatcherClosed(BatchingError):
-    """The batcher was closed before this item's turn came."""
+    """The batcher was closed before it ran the item."""
 
 
 def breaks_its_process(error: Exception) -> bool:
-    """Whether nothing of the kind works any more in the process in which a model raised it.
+    """Return whether the process in which a model raised this error cannot be used any more.
 
-    An error on a CUDA device corrupts its context, for good (CUDA Runtime API, cudaError_t: "the process must
-    be terminated and relaunched"). A device without memory is none: a smaller batch may do.
+    An error on a CUDA device corrupts its context for good (CUDA Runtime API, cudaError_t: "the process must
+    be terminated and relaunched"). Running out of memory does not: a smaller batch may succeed.
     """
     text = str(error)
-    return any(sign in text for sign in OF_THE_DEVICE) and OF_MEMORY not in text
+    return any(sign in text for sign in DEVICE_ERRORS) and OUT_OF_MEMORY not in text

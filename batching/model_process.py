@@ -1,4 +1,4 @@
-"""Child: one life of a process with a model in it."""
+"""Run a model in a child process, from its start to its end."""
 
 import multiprocessing
 import os
@@ -23,13 +23,19 @@ NICENESS: Final = 5
 
 
 def lower_priority() -> None:
-    """Lets the event loop go first on a core that they share; only Linux can say so of one thread."""
+    """Lower this thread's priority, so that the event loop runs first on a shared core.
+
+    Does nothing except on Linux, where a priority can apply to one thread.
+    """
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 class ModelProcess(Generic[Model, Item, Result]):
-    """Its calls block, and belong to one thread, but for `kill` and `wait`, which belong to any."""
+    """Start a process that builds a model, and run batches in it.
+
+    The calls block and must come from one thread, except `kill` and `wait`, which may come from any.
+    """
 
     def __init__(
         self,
@@ -38,30 +44,31 @@ class ModelProcess(Generic[Model, Item, Result]):
         describe: Describe[Model],
         name: str,
     ) -> None:
-        # spawn, not fork: a fork of a process with threads and a CUDA context is a crash to come.
+        # spawn, not fork: a forked process with threads and a CUDA context will crash.
         context = multiprocessing.get_context("spawn")
         self._pipe: Connection[Any, Any]
-        self._pipe, self._theirs = context.Pipe()
+        self._pipe, self._child_pipe = context.Pipe()
         self._process = context.Process(
-            target=_serve, args=(self._theirs, build, call, describe), name=name, daemon=True
+            target=_serve, args=(self._child_pipe, build, call, describe), name=name, daemon=True
         )
         self._name = name
         self._killed = False
 
     @property
     def pid(self) -> int | None:
+        """Process id, once it was started."""
         return self._process.pid
 
     def start(self) -> object:
-        """Builds the model. What it is described as; raises what building it raises, or ModelDied."""
+        """Build the model and return its description. Raises what building it raises, or ModelDied."""
         self._process.start()
-        self._theirs.close()
-        if self._killed:  # meanwhile
+        self._child_pipe.close()
+        if self._killed:  # before it was started
             self._process.kill()
         return self._receive("loaded its model")
 
     def run(self, items: list[Item]) -> list[Result]:
-        """Raises what the model raises, or ModelDied."""
+        """Run a batch. Raises what the model raises, or ModelDied."""
         try:
             self._pipe.send(items)
         except ConnectionError as cause:
@@ -70,16 +77,17 @@ class ModelProcess(Generic[Model, Item, Result]):
         return results
 
     def wait(self) -> None:
-        """Until the process ends. Once it was started."""
+        """Wait until the process ends. Must come after `start`."""
         wait([self._process.sentinel])
 
     def kill(self) -> None:
+        """Kill the process, also one that is only about to start."""
         self._killed = True
         if self._process.pid is not None:
             self._process.kill()
 
     def reap(self) -> None:
-        """What is left of one that was killed."""
+        """Release the resources of a process that was killed."""
         self._pipe.close()
         if self._process.pid is not None:
             self._process.join()
@@ -100,8 +108,8 @@ def _serve(
     call: Call[Model, Item, Result],
     describe: Describe[Model],
 ) -> None:
-    """The process's whole life: build, then answer batch after batch until the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which still wants finals from us
+    """Build the model, then run batches until the pipe closes: the main function of the process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and still needs finals
     lower_priority()
     try:
         model = build()
@@ -114,7 +122,7 @@ def _serve(
         try:
             items = pipe.recv()
         except EOFError:
-            return  # the parent is gone
+            return  # the parent ended
         pipe.send(_answer(model, call, items))
 
 

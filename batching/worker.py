@@ -1,9 +1,9 @@
-"""Where a model lives: a thread of its own, or a process of its own.
+"""Run a model in a thread or in a process of its own, one batch at a time.
 
-A worker builds the model where it will run, and runs one batch at a time. A thread is cheap and shares
-memory; a process keeps Python's lock to itself, so that a model which holds it (PocketSphinx does, for a
-second and more) never stops the event loop. And a process can be killed: one that dies, that does not answer
-in time or whose device fails is started again, where in a thread nothing is left but to end the program.
+A worker builds the model where it will run. A thread is cheap and shares memory. A process has a Python lock
+of its own, so a model that holds the lock (PocketSphinx does, for a second and more) never blocks the event
+loop. A process can also be killed: one that dies, does not answer in time or whose device fails is started
+again. After the same fault in a thread the program can only end.
 """
 
 import asyncio
@@ -14,46 +14,46 @@ from contextlib import suppress
 from functools import partial
 from typing import Final, Generic, Protocol
 
-from batching.deadline_thread import FOR_EVER, DeadlineThread
+from batching.deadline_thread import NO_DEADLINE, DeadlineThread
 from batching.errors import DeadlineExceeded, ModelBroken, ModelDied, breaks_its_process
 from batching.model_process import Build, Call, Describe, Item, Model, ModelProcess, Result, lower_priority
 
 log = logging.getLogger(__name__)
 
-CLOSE_SECONDS: Final = 10.0  # that the end of a batch in a thread, or of a killed process, is waited for
-MOST_LOADS: Final = 5  # in a row that come to nothing
-BACKOFF: Final = 0.25  # seconds
-LONGEST_BACKOFF: Final = 10.0
-LOAD_SECONDS: Final = 60.0  # at least, for a load that is not the first one
-SLOWER_LOAD: Final = 10  # times as long as the first one, which may have had to download it
+CLOSE_SECONDS: Final = 10.0  # longest wait for a thread's batch, or for a killed process, to end
+MAX_FAILED_LOADS: Final = 5  # in a row, after which a model is broken
+BACKOFF_SECONDS: Final = 0.25
+MAX_BACKOFF_SECONDS: Final = 10.0
+MIN_LOAD_SECONDS: Final = 60.0  # shortest deadline of every load but the first
+LOAD_TIME_FACTOR: Final = 10  # deadline of later loads, as a multiple of the time that the first one took
 NO_LIMIT: Final = 1 << 62
 
-Deadline = Callable[[list[Item]], float]  # seconds that a batch may take
+Deadline = Callable[[list[Item]], float]  # returns the seconds that a batch may take
 
 
-def _nothing(model: object) -> object:
+def _describe_nothing(model: object) -> object:
     return None
 
 
-def _ever(items: object) -> float:
-    return FOR_EVER
-
-
 class WorkerObserver(Protocol):
-    """Is told on the event loop how a model fares once it was built."""
+    """Receive changes in the state of a built model, on the event loop."""
 
     def restarting(self, why: str, /) -> None:
-        """It is not there for a while."""
+        """Handle that the model's process restarts and the model is unavailable for a while."""
         ...
 
-    def restarted(self) -> None: ...
+    def restarted(self) -> None:
+        """Handle that the model is available again."""
+        ...
 
     def broken(self, why: str, /) -> None:
-        """It is of no more use: every batch raises ModelBroken from now on."""
+        """Handle that the model failed for good: every batch raises ModelBroken from now on."""
         ...
 
 
 class NullObserver:
+    """Ignore all changes."""
+
     def restarting(self, why: str) -> None:
         pass
 
@@ -65,28 +65,36 @@ class NullObserver:
 
 
 class Worker(Protocol[Item, Result]):
-    """Runs batches, one at a time. description: what `describe` said of the model, once it is built."""
+    """Run batches, one at a time.
+
+    description: what `describe` returned for the model, once it is built
+    """
 
     description: object
 
     async def start(self) -> None:
-        """Builds the model. Raises whatever building it raises."""
+        """Build the model. Raises whatever building it raises."""
         ...
 
     async def run(self, items: list[Item], /) -> list[Result]:
-        """One result per item, in order. Raises what the model raises, ModelDied, Overdue or ModelBroken."""
+        """Return one result for each item, in order.
+
+        Raises what the model raises, ModelDied, DeadlineExceeded or ModelBroken.
+        """
         ...
 
     async def close(self) -> None:
-        """Gives the model up; a batch under way is abandoned, in a thread awaited for a while first."""
+        """Stop using the model; a running batch is abandoned, in a thread after a limited wait."""
         ...
 
 
 class ThreadWorker(Generic[Model, Item, Result]):
-    """A model in a thread of its own.
+    """Run a model in a thread of its own.
 
-    It is broken once a batch has taken longer than its deadline, once its device has failed, and once
-    `most_failures` batches in a row have raised.
+    The model is broken once a batch took longer than its deadline, once its device failed, and once
+    `max_failures` batches in a row raised.
+
+    deadline: seconds that a batch may take, or a function that returns them
     """
 
     def __init__(
@@ -95,10 +103,10 @@ class ThreadWorker(Generic[Model, Item, Result]):
         call: Call[Model, Item, Result],
         *,
         name: str,
-        describe: Describe[Model] = _nothing,
-        deadline: Deadline[Item] = _ever,
-        most_failures: int = NO_LIMIT,
-        watcher: WorkerObserver | None = None,
+        describe: Describe[Model] = _describe_nothing,
+        deadline: Deadline[Item] | float = NO_DEADLINE,
+        max_failures: int = NO_LIMIT,
+        observer: WorkerObserver | None = None,
     ) -> None:
         self.description: object = None
         self._build = build
@@ -106,51 +114,56 @@ class ThreadWorker(Generic[Model, Item, Result]):
         self._name = name
         self._describe = describe
         self._deadline = deadline
-        self._most_failures = most_failures
-        self._watcher = watcher or NullObserver()
-        self._lane = DeadlineThread(name, lower_priority)
+        self._max_failures = max_failures
+        self._observer = observer or NullObserver()
+        self._thread = DeadlineThread(name, lower_priority)
         self._failures = 0  # in a row
         self._broken: str | None = None
         self.model: Model
 
     async def start(self) -> None:
-        self.model = await self._lane.call(FOR_EVER, self._build)
+        self.model = await self._thread.call(NO_DEADLINE, self._build)
         self.description = self._describe(self.model)
 
     async def run(self, items: list[Item]) -> list[Result]:
         if self._broken is not None:
             raise ModelBroken(self._broken)
         try:
-            results = await self._lane.call(self._deadline(items), self._call, self.model, items)
+            seconds = self._deadline if isinstance(self._deadline, float) else self._deadline(items)
+            results = await self._thread.call(seconds, self._call, self.model, items)
         except Exception as error:
             self._failures += 1
             if (
                 isinstance(error, DeadlineExceeded)
                 or breaks_its_process(error)
-                or self._failures >= self._most_failures
+                or self._failures >= self._max_failures
             ):
-                self._give_up(error)
+                self._set_broken(error)
             raise
         self._failures = 0
         return results
 
     async def close(self) -> None:
-        self._lane.end()
+        self._thread.end()
         if self._broken is None:
             with suppress(DeadlineExceeded):
-                await self._lane.join(CLOSE_SECONDS)
+                await self._thread.join(CLOSE_SECONDS)
 
-    def _give_up(self, error: Exception) -> None:
+    def _set_broken(self, error: Exception) -> None:
         self._broken = f"{self._name}: {error or type(error).__name__}"
-        self._watcher.broken(self._broken)
+        self._observer.broken(self._broken)
 
 
 class ProcessWorker(Generic[Model, Item, Result]):
-    """A model in a process of its own. `build`, `call`, `describe` and what they take and give are picklable.
+    """Run a model in a process of its own.
 
-    A process that dies, takes longer over a batch than its deadline or whose device fails is started again,
-    after a pause that grows with each time in a row; the batch raises. Only where MOST_LOADS in a row come to
-    nothing it is broken: a model that can be built works, whatever it dies of.
+    `build`, `call`, `describe`, their arguments and their results must be picklable.
+
+    A process that dies, exceeds the deadline of a batch or whose device fails is started again, after a pause
+    that grows with each restart in a row; the batch raises. The model is broken only if MAX_FAILED_LOADS in a
+    row fail: a model that can be built is usable, whatever its process died of.
+
+    deadline: seconds that a batch may take, or a function that returns them
     """
 
     def __init__(
@@ -159,43 +172,44 @@ class ProcessWorker(Generic[Model, Item, Result]):
         call: Call[Model, Item, Result],
         *,
         name: str,
-        describe: Describe[Model] = _nothing,
-        deadline: Deadline[Item] = _ever,
-        backoff: float = BACKOFF,
-        watcher: WorkerObserver | None = None,
+        describe: Describe[Model] = _describe_nothing,
+        deadline: Deadline[Item] | float = NO_DEADLINE,
+        backoff: float = BACKOFF_SECONDS,
+        observer: WorkerObserver | None = None,
     ) -> None:
         self.description: object = None
         self.restarts = 0
-        self._new_child: Callable[[], ModelProcess[Model, Item, Result]] = partial(
+        self._new_process: Callable[[], ModelProcess[Model, Item, Result]] = partial(
             ModelProcess, build, call, describe, name
         )
         self._name = name
         self._deadline = deadline
         self._backoff = backoff
-        self._watcher = watcher or NullObserver()
-        self._child = self._new_child()
-        self._lane = DeadlineThread(f"{name}-pipe")  # one for each process: it may never come back from it
-        self._mourning: asyncio.Task[None] | None = None
-        self._turn = asyncio.Lock()
-        self._load_seconds = LOAD_SECONDS
+        self._observer = observer or NullObserver()
+        self._process = self._new_process()
+        self._thread = DeadlineThread(f"{name}-pipe")  # one for each process: a call on it may never return
+        self._watching: asyncio.Task[None] | None = None
+        self._lock = asyncio.Lock()
+        self._load_seconds = MIN_LOAD_SECONDS
         self._deaths = 0  # in a row
         self._broken: str | None = None
 
     @property
     def pid(self) -> int | None:
-        return self._child.pid
+        return self._process.pid
 
     async def start(self) -> None:
         began = time.monotonic()
-        await self._load(FOR_EVER)
-        self._load_seconds = max(LOAD_SECONDS, SLOWER_LOAD * (time.monotonic() - began))
+        await self._load(NO_DEADLINE)
+        self._load_seconds = max(MIN_LOAD_SECONDS, LOAD_TIME_FACTOR * (time.monotonic() - began))
 
     async def run(self, items: list[Item]) -> list[Result]:
-        async with self._turn:
+        async with self._lock:
             if self._broken is not None:
                 raise ModelBroken(self._broken)
             try:
-                results = await self._lane.call(self._deadline(items), self._child.run, items)
+                seconds = self._deadline if isinstance(self._deadline, float) else self._deadline(items)
+                results = await self._thread.call(seconds, self._process.run, items)
             except ModelDied as death:
                 await self._restart(death)
                 raise
@@ -208,53 +222,53 @@ class ProcessWorker(Generic[Model, Item, Result]):
             return results
 
     async def close(self) -> None:
-        if self._mourning is not None:
-            self._mourning.cancel()
-        self._child.kill()
-        self._lane.end(self._child.reap)
+        if self._watching is not None:
+            self._watching.cancel()
+        self._process.kill()
+        self._thread.end(self._process.reap)
         try:
-            await self._lane.join(CLOSE_SECONDS)
+            await self._thread.join(CLOSE_SECONDS)
         except DeadlineExceeded:
-            log.error("the process %s of %s does not end", self.pid, self._name)
+            log.error("model_process.still_running model=%s pid=%s", self._name, self.pid)
 
     async def _load(self, seconds: float) -> None:
-        self.description = await self._lane.call(seconds, self._child.start)
-        self._mourning = asyncio.create_task(self._mourn(self._child), name=f"{self._name} process")
+        self.description = await self._thread.call(seconds, self._process.start)
+        self._watching = asyncio.create_task(self._watch(self._process), name=f"{self._name} process")
 
-    async def _mourn(self, child: ModelProcess[Model, Item, Result]) -> None:
-        """Starts it again if it dies while nobody asks anything of it."""
+    async def _watch(self, process: ModelProcess[Model, Item, Result]) -> None:
+        """Start the process again if it dies while it runs no batch."""
         end = DeadlineThread(f"{self._name}-end")
         try:
-            await end.call(FOR_EVER, child.wait)
+            await end.call(NO_DEADLINE, process.wait)
         finally:
             end.end()
-        async with self._turn:
-            if self._child is child and self._broken is None:
-                with suppress(ModelBroken):  # which the watcher has heard, and who asks next will
+        async with self._lock:
+            if self._process is process and self._broken is None:
+                with suppress(ModelBroken):  # the observer knows, and the next batch raises it again
                     await self._restart(ModelDied(f"the process of {self._name} died"))
 
     async def _restart(self, cause: Exception) -> None:
-        """Returns with a new process. Raises ModelBroken."""
-        self._watcher.restarting(str(cause))
-        for _ in range(MOST_LOADS):
+        """Replace the process by a new one that has loaded its model. Raises ModelBroken."""
+        self._observer.restarting(str(cause))
+        for _ in range(MAX_FAILED_LOADS):
             self._deaths += 1
             self.restarts += 1
-            self._child.kill()
-            self._lane.end(self._child.reap)
+            self._process.kill()
+            self._thread.end(self._process.reap)
             await asyncio.sleep(self._pause())
-            self._child, self._lane = self._new_child(), DeadlineThread(f"{self._name}-pipe")
+            self._process, self._thread = self._new_process(), DeadlineThread(f"{self._name}-pipe")
             try:
                 await self._load(self._load_seconds)
-            except Exception as error:  # told below, or mended by the next load
-                log.error("%s could not be started again: %r", self._name, error)
+            except Exception as error:  # raised below, unless a later load succeeds
+                log.error("model_process.restart_failed model=%s error=%r", self._name, error)
                 cause = error
             else:
-                self._watcher.restarted()
+                self._observer.restarted()
                 return
         self._broken = f"{self._name} could not be started again: {cause or type(cause).__name__}"
-        self._watcher.broken(self._broken)
+        self._observer.broken(self._broken)
         raise ModelBroken(self._broken) from cause
 
     def _pause(self) -> float:
-        """Seconds; none after the first death."""
-        return min(self._backoff * (2.0 ** min(self._deaths - 1, 16) - 1), LONGEST_BACKOFF)
+        """Return the seconds to wait before a restart; 0 after the first death."""
+        return min(self._backoff * (2.0 ** min(self._deaths - 1, 16) - 1), MAX_BACKOFF_SECONDS)

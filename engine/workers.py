@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from asr.recognizer import Hypothesis, ModelInfo, RecognitionRequest
 from batching.batcher import BatchedItem, Batcher
-from batching.deadline_thread import FOR_EVER
+from batching.deadline_thread import NO_DEADLINE
 from batching.worker import ProcessWorker, ThreadWorker, Worker, WorkerObserver
 from streaming.model_clients import ModelClients, Probabilities
 from vad.detector_input import DetectorInput
@@ -33,16 +33,16 @@ def unprepared() -> None:
 
 
 def detector_worker(
-    device: str, *, streams: int, deadline: float = FOR_EVER, watcher: WorkerObserver | None = None
+    device: str, *, streams: int, deadline: float = NO_DEADLINE, watcher: WorkerObserver | None = None
 ) -> "ThreadWorker[Detector, DetectorInput, Probabilities]":
     """In a thread. streams: most at once; deadline: seconds that a step may take."""
     return ThreadWorker(
         partial(_build_detector, device, streams),
         _detect,
         name="vad",
-        deadline=lambda work: deadline,
-        most_failures=MOST_FAILED_STEPS,
-        watcher=watcher,
+        deadline=deadline,
+        max_failures=MOST_FAILED_STEPS,
+        observer=watcher,
     )
 
 
@@ -81,7 +81,7 @@ def recognizer_worker(
     *,
     in_process: bool = True,
     threads: int = 0,
-    deadline: float = FOR_EVER,
+    deadline: float = NO_DEADLINE,
     watcher: WorkerObserver | None = None,
     prepare: Callable[[], None] = unprepared,
 ) -> Worker[RecognitionRequest, Hypothesis]:
@@ -106,7 +106,7 @@ def recognizer_worker(
             name="asr",
             describe=_report,
             deadline=seconds,
-            watcher=watcher,
+            observer=watcher,
         )
     # The bars' lock would be left behind, with a warning, when the process is killed; and a log is no place
     # for them. `./entrypoint.sh pull` is there for long downloads.
@@ -114,7 +114,7 @@ def recognizer_worker(
     if threads:
         environment["OMP_NUM_THREADS"] = str(threads)
     build = partial(_build_prepared, prepare, source, way, environment)
-    return ProcessWorker(build, _transcribe, name="asr", describe=_report, deadline=seconds, watcher=watcher)
+    return ProcessWorker(build, _transcribe, name="asr", describe=_report, deadline=seconds, observer=watcher)
 
 
 def recognizer_batcher(

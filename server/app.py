@@ -146,7 +146,7 @@ def _engine(
         health=Health(),
         observe=metrics.observe_batch,
         batch_took=batch_took,
-        step_took=lambda batch, seconds: metrics.step_seconds.observe(seconds),
+        step_took=metrics.observe_step,
         tally=metrics.count_job,
         account=metrics.count_audio,
         relief=lambda: overload.relief,

@@ -1,1 +1,1 @@
-"""One live stream: the session without I/O, and the driver that connects it to the models."""
+"""Transcribe one live stream: a session without I/O, and the driver that connects it to the models."""

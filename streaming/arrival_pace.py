@@ -1,37 +1,30 @@
-"""Pace: how a stream's sound goes with the clock. Pure but for the clock it is given."""
+"""Compare the amount of audio that arrived on a stream with the time that passed."""
 
 from collections.abc import Callable
 from typing import Final
 
 from audio.clip import seconds_from_samples
 
-AHEAD_SECONDS: Final = 5.0  # of sound that was recorded before the stream began
-DRIFT: Final = 1.02  # no sound card's clock is so fast
+MAX_AHEAD_SECONDS: Final = 5.0  # of audio that a live client may have recorded before the stream began
+MAX_CLOCK_DRIFT: Final = 1.02  # faster than the clock of any sound card
 
 
 class ArrivalPace:
-    """Of one stream, from now on. clock: seconds"""
+    """Judge the pace of one stream, which begins now. `clock` returns seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._began = clock()
-        self._heard = 0
 
-    def hear(self, samples: int) -> None:
-        """So many more have come."""
-        self._heard += samples
+    def is_ahead(self, arrived: int) -> bool:
+        """Return whether more samples arrived than can have been spoken meanwhile: the source is a file."""
+        spoken = MAX_CLOCK_DRIFT * (self._clock() - self._began)
+        return seconds_from_samples(arrived) > spoken + MAX_AHEAD_SECONDS
 
-    @property
-    def is_ahead(self) -> bool:
-        """Whether more sound has come than can have been spoken meanwhile: then it is a file's."""
-        spoken = DRIFT * (self._clock() - self._began)
-        return seconds_from_samples(self._heard) > spoken + AHEAD_SECONDS
+    def lag(self, arrived: int, unjudged: int) -> float:
+        """Return the seconds by which the detector is behind what was spoken; 0 if it is ahead of the clock.
 
-    def lag(self, unjudged: int) -> float:
-        """Seconds by which the detector is behind what was spoken, of what waits for it; none where that is
-        ahead of the clock.
-
-        unjudged: samples that wait
+        arrived: samples that arrived; unjudged: those among them that wait for the detector
         """
-        behind = self._clock() - self._began - seconds_from_samples(self._heard - unjudged)
+        behind = self._clock() - self._began - seconds_from_samples(arrived - unjudged)
         return max(0.0, min(behind, seconds_from_samples(unjudged)))

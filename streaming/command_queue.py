@@ -1,4 +1,4 @@
-"""Controls: what a client asks for takes effect at the sample at which it was asked."""
+"""Hold the client's commands until the stream has been judged up to the sample at which they were given."""
 
 from collections import deque
 from collections.abc import Callable
@@ -12,20 +12,20 @@ SLACK: Final = HOP  # samples; an action is due once no whole hop before its pla
 
 
 class CommandQueue:
-    """Actions that wait for their place, in order. Bounded by the pump, which lets in only so many."""
+    """Run actions in order, each at its place. The driver limits how many wait.
+
+    waiting: pairs of a sample and the action that is due there
+    """
 
     def __init__(self) -> None:
-        self._waiting: deque[tuple[int, Action]] = deque()
-
-    def __len__(self) -> int:
-        return len(self._waiting)
+        self.waiting: deque[tuple[int, Action]] = deque()
 
     def add(self, at: int, action: Action) -> None:
-        """action: called with `at`, a sample of the stream no earlier than those before it."""
-        self._waiting.append((at, action))
+        """Queue an action, called with `at`: a sample of the stream, no earlier than those before it."""
+        self.waiting.append((at, action))
 
     def run(self, judged: Callable[[], int]) -> None:
-        """Runs what is due. judged: samples judged so far."""
-        while self._waiting and self._waiting[0][0] - judged() < SLACK:
-            at, action = self._waiting.popleft()
+        """Run the actions that are due; `judged` returns the number of samples judged so far."""
+        while self.waiting and self.waiting[0][0] - judged() < SLACK:
+            at, action = self.waiting.popleft()
             action(at)

@@ -1,4 +1,4 @@
-"""Relief: what streams go without while the models are behind, and when a client hears how far."""
+"""Define what streams go without while the models are behind, and when a client is told the lag."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,18 +8,22 @@ from streaming.utterance import TaskKind
 
 @dataclass(frozen=True, slots=True)
 class Degradation:
-    """spread: times as long as usual from one partial to the next; sheds: jobs that are not even queued"""
+    """Describe what streams go without at the moment.
+
+    spread: factor by which the interval between two partials is longer than usual
+    sheds: kinds of tasks that are dropped without being queued
+    """
 
     spread: int = 1
     sheds: frozenset[TaskKind] = frozenset()
 
 
 NO_DEGRADATION: Final = Degradation()
-LEAST_MS: Final = 250
-SHARE: Final = 0.25
+MIN_LAG_MS: Final = 250  # a smaller lag is reported as none, a smaller change is not reported
+MIN_CHANGE: Final = 0.25  # of the reported lag; a smaller change is not reported
 
 
-def lag_to_report(lag_ms: int, told_ms: int) -> int | None:
-    """The lag to tell a client, where it is notably more or less than it was told; a little is none."""
-    lag_ms = lag_ms if lag_ms >= LEAST_MS else 0
-    return lag_ms if abs(lag_ms - told_ms) >= max(LEAST_MS, SHARE * told_ms) else None
+def lag_to_report(lag_ms: int, reported_ms: int) -> int | None:
+    """Return the lag to report to a client, or None if it hardly differs from the one reported last."""
+    lag_ms = lag_ms if lag_ms >= MIN_LAG_MS else 0
+    return lag_ms if abs(lag_ms - reported_ms) >= max(MIN_LAG_MS, MIN_CHANGE * reported_ms) else None

@@ -1,25 +1,26 @@
-"""Pump: carries a session's work to the batchers and its events to the client.
+"""Run a session: carry its requests to the models and its events to the client.
 
-It has no task of its own: what comes in, and what the models answer, moves the session on at once, on the
-event loop. So a chunk of audio costs no task switch.
+A driver has no task of its own. What comes in from the client, and what the models answer, moves the session
+on at once, on the event loop: a chunk of audio costs no task switch.
 """
 
 import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
-from functools import partial
+from enum import Enum
+from functools import partial, wraps
 from types import TracebackType
-from typing import Final, Self
+from typing import Concatenate, Final, ParamSpec, Self
 
 from asr.recognizer import Hypothesis, RecognitionRequest
-from audio.clip import SAMPLE_RATE, Clip
+from audio.clip import SAMPLE_RATE, Clip, Samples
 from batching.batcher import BULK, Ticket
 from batching.errors import ModelDied, QueueFull
 from streaming.arrival_pace import ArrivalPace
 from streaming.degradation import lag_to_report
-from streaming.errors import DetectorFailed, EventsUnread, Overloaded, StreamError, fails_stream
+from streaming.effects import CancelTask, DetectHops
+from streaming.errors import DetectorFailed, EventsUnread, Overloaded, StreamBroken, StreamError
 from streaming.event_queue import EventQueue
 from streaming.events import Event, LagReported, StreamClosed
 from streaming.model_clients import ModelClients, Probabilities, TaskOutcome
@@ -32,21 +33,52 @@ from vad.segmenter import Reason
 
 log = logging.getLogger(__name__)
 
-HOPS_PER_STEP: Final = 8  # a stream that pushes a file takes turns with the others after a quarter second
 MAX_UNJUDGED: Final = 10 * SAMPLE_RATE
 MAX_UNRECOGNISED: Final = 60 * SAMPLE_RATE
-MAX_PENDING: Final = 1_000  # controls and markers that wait for their place
+MAX_PENDING: Final = 1_000  # commands and markers that wait for their place
 STALL_SECONDS: Final = 30.0
-UNREAD_SECONDS: Final = 10.0  # that the outbox may be full, while its client takes some events
+UNREAD_SECONDS: Final = 10.0  # for which the event queue may be full although the client takes some events
+
+Arguments = ParamSpec("Arguments")
+
+
+class DriverState(Enum):
+    """Tell what a driver's stream is doing.
+
+    REPLAYING: its input comes from a journal and was received before; optional tasks are skipped
+    LIVE: its input comes from the client
+    HANDED_OVER: the session continues elsewhere, where its samples are accounted for
+    CLOSED: the driver was left
+    """
+
+    REPLAYING = 0
+    LIVE = 1
+    HANDED_OVER = 2
+    CLOSED = 3
+
+
+def _ends_stream_on_error(
+    receive: Callable[Concatenate["StreamDriver", Arguments], None],
+) -> Callable[Concatenate["StreamDriver", Arguments], None]:
+    """Let an error in a callback of a batcher end the stream; otherwise the stream would wait for ever."""
+
+    @wraps(receive)
+    def received(driver: "StreamDriver", /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+        try:
+            receive(driver, *args, **kwargs)
+        except Exception as error:
+            driver.fail(StreamBroken("the server failed in the middle of this stream"), error)
+
+    return received
 
 
 class StreamDriver:
-    """One stream at work. A context manager: leaving it gives back the slot and cancels what still waits.
+    """Run one stream. A context manager: leaving it frees the detector's slot and cancels waiting tasks.
 
-    Bounds: `room` holds the caller back while MAX_UNJUDGED samples wait for the detector, MAX_UNRECOGNISED
-    samples of closed segments for the recognizer, MAX_PENDING controls for a place, or the outbox is full.
+    `room` holds the caller back while MAX_UNJUDGED samples wait for the detector, MAX_UNRECOGNISED samples of
+    closed segments for the recognizer, MAX_PENDING commands for their place, or the event queue is full.
 
-    A stream that is ahead of the clock is a file: what it says goes behind all for which somebody waits.
+    A stream that is ahead of the clock is a file: its finals run after all work for which a client waits.
     """
 
     def __init__(
@@ -59,85 +91,104 @@ class StreamDriver:
         unread_seconds: float = UNREAD_SECONDS,
         begun: RestorePoint | None = None,
     ) -> None:
-        """begun: elsewhere, to be gone on with here."""
+        """Begin a stream, or continue one from `begun`."""
         options = models.adapt(options)
         self.session = (
             restore(begun.snapshot, options, name, begun.promised) if begun else Session(options, name)
         )
-        self.catching_up = begun is not None  # what comes in has been heard before: no extras are worked out
-        self._memory = begun.memory if begun else None
-        self._concluded = dict(begun.concluded) if begun else {}
-        self._save: Callable[[Snapshot, DetectorState], None] | None = None
-        self._all_told = False
         self.models = models
-        self._judging = False
+        self.state = DriverState.REPLAYING if begun else DriverState.LIVE
+        self._detector_state = begun.memory if begun else None  # sent along with the first hops
+        self._recorded = dict(begun.concluded) if begun else {}
         self._running: dict[RecognitionTask, Ticket[RecognitionRequest, Hypothesis]] = {}
-        self._unsent = EventQueue(clock)
-        self._unsent_news = asyncio.Event()
+        self._deadly_utterance = (
+            0  # the model died in or beside a batch with it: only its final is tried again
+        )
+        self._events = EventQueue(clock)
+        self._events_changed = asyncio.Event()
+        self._all_taken = False  # the client took every event and waits for the next one
         self._progress = asyncio.Event()
         self._failure: Exception | None = None
-        self._left = False
-        self._deadly = 0  # utterance of which, or beside which, the model died: only its final is tried again
-        self.handed_over = False  # it goes on elsewhere, and is accounted for there
         self._pace = ArrivalPace(clock)
+        self._live_from = 0  # the first sample that the client itself sent
         self._stall_seconds = stall_seconds
         self._unread_seconds = unread_seconds
-        self._told_lag_ms = 0
+        self._reported_lag_ms = 0
+        self._save: Callable[[Snapshot, DetectorState], None] | None = None
+        self._is_reading_state = False  # the detector was asked for its state, to be saved
+        self._held_hops: Samples | None = None  # hops that go to the detector after that
 
     def __enter__(self) -> Self:
         self._slot = self.models.slots.open()
-        if self.catching_up:
-            self._advance()  # what was saved may have been waiting for the models
+        self._step()  # a restored session may have been waiting for the models
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._left = True
+        is_handed_over = self.state is DriverState.HANDED_OVER
+        self.state = DriverState.CLOSED
         for ticket in self._running.values():
             self.models.asr.cancel(ticket)
         self.models.slots.close(self._slot)
-        if not self.handed_over:
+        if not is_handed_over:
             self.models.account(self.session.abandon())
 
-    # from the client
+    # From the client
 
     def receive_audio(self, clip: Clip) -> None:
+        """Accept the next samples of the stream."""
         self.session.receive_audio(clip)
-        if not self.catching_up:
-            self._pace.hear(len(clip.samples))
-        if not self._judging:  # all that sound by itself can lead to
-            self._judge()
+        if self.session.effects or self._save is not None:
+            self._step()
 
     def commit(self) -> None:
+        """End the open utterance here."""
         self.session.receive_commit()
-        self._advance()
+        self._step()
 
     def clear(self) -> None:
+        """Drop the open utterance."""
         self.session.receive_clear()
-        self._advance()
+        self._step()
 
     def mark(self, marker: str) -> None:
+        """Let MarkerReached come when everything up to here has been recognised."""
         self.session.receive_marker(marker)
-        self._advance()
+        self._step()
 
     def note(self, note: object) -> None:
+        """Let NoteReached come when everything up to here has been judged."""
         self.session.receive_note(note)
-        self._advance()
+        self._step()
 
     def update(self, options: SessionOptions) -> None:
+        """Use other options from here on."""
         self.session.receive_options(self.models.adapt(options))
-        self._advance()
+        self._step()
 
     def save(self, done: Callable[[Snapshot, DetectorState], None]) -> None:
-        """Soon calls `done` with all that is needed to go on elsewhere: at a place up to which everything has
-        been told, and behind which nothing has come in but sound."""
+        """Call `done` soon with all that is needed to continue the session elsewhere.
+
+        It is saved once the client has taken every event so far, and only audio waits to be judged.
+        """
         self._save = done
 
     def end(self, reason: Reason) -> None:
-        """No more audio comes; the open segment is transcribed, then `events` ends."""
+        """Accept no more audio; the open segment is transcribed, then `events` ends."""
         self.session.receive_end(reason)
-        self._advance()
+        self._step()
+
+    def hand_over(self) -> None:
+        """Leave the accounting of the stream to the server on which the session continues."""
+        if self.state is not DriverState.CLOSED:
+            self.state = DriverState.HANDED_OVER
+
+    def finish_replay(self) -> None:
+        """Treat all further input as live."""
+        if self.state is DriverState.REPLAYING:
+            self.state = DriverState.LIVE
+            self._live_from = self.session.received
 
     @property
     def has_room(self) -> bool:
@@ -146,15 +197,15 @@ class StreamDriver:
         return (
             session.unjudged < MAX_UNJUDGED
             and session.unrecognised < MAX_UNRECOGNISED
-            and session.pending_controls < MAX_PENDING
-            and not self._unsent.is_full
+            and session.pending_commands < MAX_PENDING
+            and not self._events.is_full
         ) or self._failure is not None
 
     async def room(self) -> None:
-        """Waits until more audio may come in.
+        """Wait until more audio may come in.
 
-        Raises Overloaded if nothing has moved for `stall_seconds`, and Unread if the client has taken too few
-        events for `unread_seconds`.
+        Raises Overloaded if nothing has moved for `stall_seconds`, and EventsUnread if the client has taken
+        too few events for `unread_seconds`.
         """
         while not self.has_room:
             self._progress.clear()
@@ -162,188 +213,226 @@ class StreamDriver:
                 async with asyncio.timeout(self._stall_seconds):
                     await self._progress.wait()
             except TimeoutError:
-                if not self._overtake():
+                if not self._promote_bulk():
                     raise Overloaded(f"no progress on this stream for {self._stall_seconds:.0f} s") from None
-            if self._unsent.full_for > self._unread_seconds:
-                raise EventsUnread(f"{len(self._unsent)} events are unread")
+            if self._events.full_for > self._unread_seconds:
+                raise EventsUnread(f"{len(self._events)} events are unread")
 
     @property
     def lag(self) -> float:
         """Seconds by which the detector is behind what was spoken."""
-        return self._pace.lag(self.session.unjudged)
+        return self._pace.lag(self._arrived, self.session.unjudged)
 
-    # to the client
+    # To the client
 
     def tell_lag(self, lag_ms: int) -> None:
-        """How far recognition is behind, for a client that wants to know."""
-        told = lag_to_report(lag_ms, self._told_lag_ms) if self.session.options.lag else None
-        if told is not None:
-            self._told_lag_ms = told
-            self._emit(LagReported(told))
+        """Report how far recognition is behind, if the client asked for it."""
+        lag = lag_to_report(lag_ms, self._reported_lag_ms) if self.session.options.lag else None
+        if lag is not None:
+            self._reported_lag_ms = lag
+            self._emit(LagReported(lag))
 
     async def events(self) -> AsyncIterator[Event]:
-        """The session's events, in order, up to Closed. Raises DetectorFailed, StreamBroken."""
+        """Yield the session's events in order, up to StreamClosed. Raises DetectorFailed, StreamBroken."""
         while True:
-            while self._unsent:
-                event = self._unsent.take()
+            while self._events:
+                event = self._events.take()
                 self._progress.set()
                 yield event
                 if isinstance(event, StreamClosed):
                     return
             if self._failure is not None:
                 raise self._failure
-            self._unsent_news.clear()
-            self._all_told = True
-            await self._unsent_news.wait()
-            self._all_told = False
+            self._events_changed.clear()
+            self._all_taken = True
+            await self._events_changed.wait()
+            self._all_taken = False
 
-    # from and to the models
+    # The step of a stream
 
-    def _advance(self) -> None:
-        """Everything that can be done now."""
-        if not self._judging:
-            self._judge()
-        if self._running:
-            self._drop_unwanted()
-        while (job := self.session.take_job(self.models.relief().spread)) is not None:
-            if not self._is_known(job):
-                self._transcribe(replace(job, kind=TaskKind.BULK) if self.models.bulk else job)
-        for event in self.session.take_events():
-            self._emit(event)
+    def _step(self) -> None:
+        """Carry out what the session asks for, until it asks for nothing more."""
+        effects = self.session.effects
+        while effects:
+            match effects.popleft():
+                case DetectHops(hops):
+                    self._detect(hops)
+                case RecognitionTask() as task:
+                    self._recognize(task)
+                case CancelTask(task):
+                    self._cancel(task)
+                case event:
+                    self._emit(event)
+        if self._save is not None and not self.session.is_detecting:
+            self._read_detector_state()
 
-    def _judge(self) -> None:
-        if self._save is not None and self._can_be_saved:
-            self._judging = True
-            self.models.vad.post(DetectorInput(self._slot, NO_HOPS, self._memory), self._on_memory)
-            self._memory = None
-            return
-        hops = self.session.take_hops(HOPS_PER_STEP)
-        if hops is not None:
-            self._judging = True
-            self.models.vad.post(DetectorInput(self._slot, hops, self._memory), self._on_probabilities)
-            self._memory = None
+    def _detect(self, hops: Samples) -> None:
+        if self._save is not None:
+            self._read_detector_state()
+        if self._is_reading_state:  # the state must be that before these hops
+            self._held_hops = hops
+        else:
+            self._post_hops(hops, self._on_probabilities)
 
-    @property
-    def _can_be_saved(self) -> bool:
-        return self._all_told and not self._unsent and self.session.is_at_rest
+    def _post_hops(self, hops: Samples, done: Callable[[Probabilities | Exception], None]) -> None:
+        self.models.vad.post(DetectorInput(self._slot, hops, self._detector_state), done)
+        self._detector_state = None
 
-    @fails_stream
-    def _on_memory(self, outcome: DetectorState | Exception) -> None:
-        if self._left or isinstance(outcome, Exception):
-            self._hear_failure(outcome)
-            return
-        self._judging = False
-        if self._save is not None and self._can_be_saved:  # still: hypotheses may have come meanwhile
-            done, self._save = self._save, None
-            done(save(self.session), outcome)
-        self._advance()
+    def _recognize(self, task: RecognitionTask) -> None:
+        """Post a task, unless its result is known or it is shed.
 
-    @fails_stream
-    def _on_probabilities(self, outcome: Probabilities | Exception) -> None:
-        if self._left or isinstance(outcome, Exception):
-            self._hear_failure(outcome)
-            return
-        self._progress.set()
-        self._judging = False
-        self.session.receive_probs(outcome.tolist())
-        self._advance()
-
-    def _hear_failure(self, outcome: Probabilities | Exception) -> None:
-        if isinstance(outcome, Exception) and not self._left:
-            # Judging stops: hops whose state is unknown must not pass for silence.
-            failure = DetectorFailed("the voice detector failed")
-            failure.__cause__ = outcome
-            self.fail(failure)
-
-    def fail(self, failure: StreamError) -> None:
-        self._failure = failure
-        self._progress.set()
-        self._unsent_news.set()
-
-    def _is_known(self, job: RecognitionTask) -> bool:
-        """What is played once more need not be recognised again."""
-        if job.kind is TaskKind.FINAL and job.utterance in self._concluded:
-            self.session.receive_conclusion(job, self._concluded.pop(job.utterance))
-            return True
-        if self.catching_up and job.kind is not TaskKind.FINAL and self.session.options.earliest is None:
-            self.session.receive_failure(job, "was heard before")
-            return True
-        return False
-
-    def _drop_unwanted(self) -> None:
-        """Takes back what waits for the recognizer in vain: an eager clip after which speech has gone on."""
-        for job in [job for job in self._running if not self.session.wants(job)]:
-            if self.models.asr.cancel(self._running[job]):
-                del self._running[job]
-                self.models.tally(job.kind, TaskOutcome.DROPPED)
-
-    def _transcribe(self, job: RecognitionTask) -> None:
-        """Posts a job; a final whose very clip is being transcribed eagerly makes that one urgent instead.
-
-        Of partials there is one at a time: a newer one replaces one that waits, and yields to one that runs.
+        A final whose clip is already being transcribed eagerly makes that task urgent instead. There is one
+        partial at a time: a newer one replaces one that waits, and is dropped in favour of one that runs.
         """
-        is_extra = job.kind in (TaskKind.PARTIAL, TaskKind.EAGER) and not self._decides(job)
-        if is_extra and (job.kind in self.models.relief().sheds or job.utterance == self._deadly):
-            self._shed(job, "recognition is behind, or the model has died of this utterance")
+        degradation = self.models.relief()
+        if task.kind is TaskKind.PARTIAL and degradation.spread > 1:
+            self.session.space_partials(task, degradation.spread)
+        if self._is_known(task):
             return
-        priority = BULK if self._pace.is_ahead and job.kind is not TaskKind.PARTIAL else job.kind
+        is_optional = task.kind in (TaskKind.PARTIAL, TaskKind.EAGER) and not self._decides_endpoint(task)
+        if is_optional and (task.kind in degradation.sheds or task.utterance == self._deadly_utterance):
+            self._shed(task, "recognition is behind, or the model died on this utterance")
+            return
         for other, ticket in self._running.items():
-            if other.kind is TaskKind.EAGER and other.key == job.key:
-                if ticket.priority != BULK:  # also where it runs: a final is tried again if the model dies
+            if other.kind is TaskKind.EAGER and other.key == task.key:
+                if ticket.priority != BULK:  # also while it runs: a final is tried again if the model dies
                     self.models.asr.promote(ticket, TaskKind.FINAL)
                 return
-            if other.kind is job.kind is TaskKind.PARTIAL:
-                replaced = self.models.asr.cancel(ticket)
+            if other.kind is task.kind is TaskKind.PARTIAL:
+                is_replaced = self.models.asr.cancel(ticket)
                 self.models.tally(TaskKind.PARTIAL, TaskOutcome.DROPPED)
-                if not replaced:
+                dropped = other if is_replaced else task
+                self.session.receive_failure(dropped, "another partial of the stream takes its place")
+                if not is_replaced:
                     return
                 del self._running[other]
                 break
+        priority = self._kind(task)
+        if self._pace.is_ahead(self._arrived) and task.kind is not TaskKind.PARTIAL:
+            priority = TaskKind.BULK
         try:
-            ticket = self.models.asr.post(job.request, partial(self._on_hypothesis, job), priority, self)
-        except QueueFull as full:  # never raised for finals, bulk or not
-            self._shed(job, str(full))
+            ticket = self.models.asr.post(task.request, partial(self._on_hypothesis, task), priority, self)
+        except QueueFull as full:  # never raised for finals
+            self._shed(task, str(full))
         else:
-            self._running[job] = ticket
+            self._running[task] = ticket
 
-    def _shed(self, job: RecognitionTask, why: str) -> None:
-        self.models.tally(job.kind, TaskOutcome.SHED)
-        self.session.receive_failure(job, why)
+    def _cancel(self, task: RecognitionTask) -> None:
+        ticket = self._running.get(task)
+        if ticket is not None and self.models.asr.cancel(ticket):
+            del self._running[task]
+            self.models.tally(self._kind(task), TaskOutcome.DROPPED)
 
-    def _decides(self, job: RecognitionTask) -> bool:
-        """Whether the utterance's end hangs on what comes of it, and not only how soon it is told."""
-        return job.kind is TaskKind.EAGER and self.session.options.earliest is not None
+    def _emit(self, event: Event) -> None:
+        self._events.put(event)
+        self._events_changed.set()
 
-    def _overtake(self) -> bool:
-        """A file that a client streams has waited long enough behind the others: it has its turn among them.
+    # From the models
 
-        False where nothing of it waits behind them.
+    @_ends_stream_on_error
+    def _on_probabilities(self, outcome: Probabilities | Exception) -> None:
+        if self.state is DriverState.CLOSED:
+            return
+        if isinstance(outcome, Exception):
+            self._fail_detector(outcome)
+            return
+        self._progress.set()
+        self.session.receive_probabilities(outcome.tolist())
+        if self.session.effects or self._save is not None:
+            self._step()
+
+    @_ends_stream_on_error
+    def _on_hypothesis(self, task: RecognitionTask, outcome: Hypothesis | Exception) -> None:
+        if self.state is DriverState.CLOSED:
+            return
+        self._progress.set()
+        del self._running[task]
+        if isinstance(outcome, Exception):
+            self.models.tally(self._kind(task), TaskOutcome.FAILED)
+            if isinstance(outcome, ModelDied):
+                self._deadly_utterance = task.utterance
+            about = {"session": task.request.utterance.partition("/")[0], "utterance": task.utterance}
+            kind = self._kind(task).name.lower()
+            log.warning("recognition.failed kind=%s error=%r", kind, outcome, extra=about)
+            self.session.receive_failure(task, f"{type(outcome).__name__}: {outcome}")
+        else:
+            self.models.tally(self._kind(task), TaskOutcome.DONE)
+            self.session.receive_hypothesis(task, outcome)
+        self._step()
+
+    @_ends_stream_on_error
+    def _on_detector_state(self, outcome: DetectorState | Exception) -> None:
+        if self.state is DriverState.CLOSED:
+            return
+        if isinstance(outcome, Exception):
+            self._fail_detector(outcome)
+            return
+        self._is_reading_state = False
+        if self._save is not None and self._can_be_saved:  # unless a result came meanwhile
+            done, self._save = self._save, None
+            done(save(self.session), outcome)
+        if self._held_hops is not None:
+            hops, self._held_hops = self._held_hops, None
+            self._detect(hops)
+
+    def _read_detector_state(self) -> None:
+        """Ask for the detector's state of the stream, if the session can be saved now."""
+        if self._can_be_saved and not self._is_reading_state:
+            self._is_reading_state = True
+            self._post_hops(NO_HOPS, self._on_detector_state)
+
+    @property
+    def _can_be_saved(self) -> bool:
+        return self._all_taken and not self._events and self.session.is_at_rest
+
+    def _fail_detector(self, error: Exception) -> None:
+        # Detection stops: hops without a result must not count as silence.
+        self.fail(DetectorFailed("the voice detector failed"), error)
+
+    def fail(self, failure: StreamError, cause: Exception) -> None:
+        """End the stream: `events` raises this failure."""
+        failure.__cause__ = cause
+        self._failure = failure
+        self._progress.set()
+        self._events_changed.set()
+
+    # Tasks
+
+    def _is_known(self, task: RecognitionTask) -> bool:
+        """Answer a task of a replayed session without the recognizer, if that is possible."""
+        if task.kind is TaskKind.FINAL and task.utterance in self._recorded:
+            self.session.receive_recorded_result(task, self._recorded.pop(task.utterance))
+            return True
+        is_replayed = self.state is DriverState.REPLAYING
+        if is_replayed and task.kind is not TaskKind.FINAL and self.session.options.earliest is None:
+            self.session.receive_failure(task, "partials are not repeated in a replay")
+            return True
+        return False
+
+    def _kind(self, task: RecognitionTask) -> TaskKind:
+        return TaskKind.BULK if self.models.bulk else task.kind
+
+    def _shed(self, task: RecognitionTask, why: str) -> None:
+        self.models.tally(self._kind(task), TaskOutcome.SHED)
+        self.session.receive_failure(task, why)
+
+    def _decides_endpoint(self, task: RecognitionTask) -> bool:
+        """Return whether the end of the utterance, and not only its latency, depends on the result."""
+        return task.kind is TaskKind.EAGER and self.session.options.earliest is not None
+
+    def _promote_bulk(self) -> bool:
+        """Let the finals of a live stream that was taken for a file wait no longer behind other streams.
+
+        Returns False if there are none.
         """
-        behind = [t for t in self._running.values() if t.waiting and t.priority == BULK]
-        if self.models.bulk or not behind:
+        bulk = [ticket for ticket in self._running.values() if ticket.waiting and ticket.priority == BULK]
+        if self.models.bulk or not bulk:
             return False
-        for ticket in behind:
+        for ticket in bulk:
             self.models.asr.promote(ticket, TaskKind.FINAL)
         return True
 
-    @fails_stream
-    def _on_hypothesis(self, job: RecognitionTask, outcome: Hypothesis | Exception) -> None:
-        if self._left:
-            return
-        self._progress.set()
-        del self._running[job]
-        if isinstance(outcome, Exception):
-            self.models.tally(job.kind, TaskOutcome.FAILED)
-            if isinstance(outcome, ModelDied):
-                self._deadly = job.utterance
-            about = {"session": job.request.utterance.partition("/")[0], "utterance": job.utterance}
-            log.warning("%s failed: %r", job.kind.name.lower(), outcome, extra=about)
-            self.session.receive_failure(job, f"{type(outcome).__name__}: {outcome}")
-        else:
-            self.models.tally(job.kind, TaskOutcome.DONE)
-            self.session.receive_hypothesis(job, outcome)
-        self._advance()
-
-    def _emit(self, event: Event) -> None:
-        self._unsent.put(event)
-        self._unsent_news.set()
+    @property
+    def _arrived(self) -> int:
+        """Samples that the client sent, without those of a replay."""
+        return 0 if self.state is DriverState.REPLAYING else self.session.received - self._live_from

@@ -1,7 +1,7 @@
-"""Turns: how long a silence must last to end an utterance, given what was said before it.
+"""Decide how long a silence must last to end an utterance, given the text before it.
 
-Silence alone is a poor judge: people pause in the middle of a sentence, and wait at the end of one. A learned
-model of the end of a turn can stand here too: it reads what an eager transcription has heard.
+Silence alone is a poor criterion: people pause in the middle of a sentence and wait at the end of one. A
+learned model of the end of a turn can take the place of these rules: it reads the eager transcription.
 """
 
 import re
@@ -10,15 +10,15 @@ from typing import Final, Protocol
 
 from audio.clip import samples_from_ms
 
-SHORTEST: Final = samples_from_ms(200)
-LONGEST: Final = samples_from_ms(1_200)
+SHORTEST_SILENCE: Final = samples_from_ms(200)
+LONGEST_SILENCE: Final = samples_from_ms(1_200)
 
 
 def _words(*lines: str) -> frozenset[str]:
     return frozenset(word for line in lines for word in line.split())
 
 
-# Words with which no English sentence ends, or after which more is to come.
+# English words that do not end a sentence, or after which more words follow.
 _DANGLING: Final = _words(
     "a an the and but or nor so because if when while that which who whose although though unless until than",
     "as to of in on at by for from with into about between my your his her its our their",
@@ -30,26 +30,26 @@ _GOES_ON: Final = re.compile("[,;:\u2013\u2026-]$|[.][.][.]$")
 
 
 class EndpointPolicy(Protocol):
-    """Judges pauses. Pure."""
+    """Decide how long a pause may last. Implementations are pure functions of their arguments."""
 
     def earliest(self, usual: int) -> int | None:
-        """The shortest silence that any text could lead to; before it is over the text must be known.
+        """Return the shortest silence, in samples, that any text can require; the text must be known by then.
 
-        None where the text does not matter.
+        Returns None if the text does not matter.
         """
         ...
 
     def silence(self, text: str, usual: int) -> int:
-        """The silence, in samples, that ends an utterance whose text so far is this.
+        """Return the silence, in samples, that ends an utterance with this text so far.
 
-        usual: what `vad.silence_ms` says
+        usual: the samples of `vad.silence_ms`
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class FixedSilence:
-    """Whatever was said."""
+    """Require the usual silence after any text."""
 
     def earliest(self, usual: int) -> None:
         return None
@@ -60,10 +60,13 @@ class FixedSilence:
 
 @dataclass(frozen=True, slots=True)
 class AdaptiveSilence:
-    """Shorter where the text reads finished, longer where it does not; samples, bounded both ways."""
+    """Require less silence after a text that reads finished, and more after one that does not.
 
-    shortest: int = SHORTEST
-    longest: int = LONGEST
+    shortest, longest: bounds, in samples
+    """
+
+    shortest: int = SHORTEST_SILENCE
+    longest: int = LONGEST_SILENCE
 
     def earliest(self, usual: int) -> int:
         return min(self.shortest, usual)
@@ -76,7 +79,7 @@ class AdaptiveSilence:
 
 
 def reads_unfinished(text: str) -> bool:
-    """Ends in a word or a mark after which more is to come, or in the middle of a number that is read out."""
+    """Return whether a text ends in a word or mark that more words follow, or within a number read out."""
     words = [word.strip(".,;:?!").lower() for word in text.split()]
     if not words:
         return False

@@ -1,4 +1,4 @@
-"""What a session tells its client: frozen, positions in samples of the stream."""
+"""Define the events of a session. They are immutable; positions are samples of the stream."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ from vad.segmenter import Reason
 
 @dataclass(frozen=True, slots=True)
 class UtteranceStarted:
-    """at: first sample of the utterance, pre-roll included."""
+    """Report that an utterance began; `at` is its first sample, pre-roll included."""
 
     utterance: int
     at: int
@@ -17,7 +17,7 @@ class UtteranceStarted:
 
 @dataclass(frozen=True, slots=True)
 class UtteranceEnded:
-    """at: end of the utterance's segment."""
+    """Report that an utterance ended; `at` is the end of its segment."""
 
     utterance: int
     at: int
@@ -26,8 +26,11 @@ class UtteranceEnded:
 
 @dataclass(frozen=True, slots=True)
 class PartialTranscript:
-    """Replaces the partial before it. The first `stable_chars` characters of `text` begin all later partials
-    of the utterance, and its final. It heard [start, end), as far as the models have come; not compared."""
+    """Report the text of an open utterance so far; it replaces the partial before it.
+
+    stable_chars: length of the beginning of `text` with which all later partials and the final begin, too
+    end: the text covers the samples [start, end), which depends on the models' speed: not compared
+    """
 
     utterance: int
     start: int
@@ -38,11 +41,11 @@ class PartialTranscript:
 
 @dataclass(frozen=True, slots=True)
 class FinalTranscript:
-    """The one and only text of an utterance.
+    """Report the final text of an utterance, exactly once.
 
-    clip: its sound
-    guard: which guard refused the text, so that the segment counts as non-speech; None if none did
-    eager: the text was there when the pause became the endpoint: hangs on how fast the recognizer was
+    clip: the audio of the utterance
+    guard: the guard that rejected the text, so that the segment counts as non-speech; None if none did
+    eager: whether the text was ready when the pause became the endpoint, which depends on the models' speed
     """
 
     utterance: int
@@ -55,7 +58,7 @@ class FinalTranscript:
 
 @dataclass(frozen=True, slots=True)
 class TranscriptionFailed:
-    """Stands in a Final's place where recognition failed."""
+    """Report, in place of a final, that recognition failed."""
 
     utterance: int
     start: int
@@ -65,7 +68,7 @@ class TranscriptionFailed:
 
 @dataclass(frozen=True, slots=True)
 class AudioCleared:
-    """The client dropped [start, end): the open utterance, which gets no final, or nothing (start == end)."""
+    """Report that the client dropped the open utterance [start, end), or nothing if start == end."""
 
     start: int
     end: int
@@ -73,14 +76,14 @@ class AudioCleared:
 
 @dataclass(frozen=True, slots=True)
 class MarkerReached:
-    """Everything before the marker has been recognised."""
+    """Report that everything before a marker has been recognised."""
 
     id: str
 
 
 @dataclass(frozen=True, slots=True)
 class NoteReached:
-    """The stream has been judged up to where the note was made; what it says is for whoever made it."""
+    """Report that the stream has been judged up to a note; its content is its sender's own."""
 
     note: object
     at: int
@@ -88,14 +91,17 @@ class NoteReached:
 
 @dataclass(frozen=True, slots=True)
 class LagReported:
-    """Recognition is so far behind, for all streams; 0 once it is not any more."""
+    """Report the lag of recognition for all streams in ms; 0 once there is none."""
 
     lag_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class StreamClosed:
-    """The last event. received == speech + non_speech + dropped, in samples."""
+    """Report the end of the stream as the last event.
+
+    received == speech + non_speech + dropped, in samples
+    """
 
     received: int
     speech: int

@@ -1,4 +1,4 @@
-"""Offline: a file as the source of the session, the batches and the events of a live stream."""
+"""Transcribe a file through the same session and models as a live stream."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -24,55 +24,55 @@ async def transcribe_file(
     options: SessionOptions | None = None,
     on_progress: Progress | None = None,
 ) -> AsyncGenerator[Event, None]:
-    """The events of a stream that is there as a whole, in order, up to Closed. To be closed if left early.
+    """Yield the events of a file in order, up to StreamClosed. Close the generator if you leave it early.
 
-    clips: from sample 0 on, without gaps; taken from it in a thread, and no faster than the models follow, so
-        that at most about a minute and a half of sound is held
+    clips: from sample 0 on, without gaps; read in a thread, and no faster than the models work, so that at
+        most about a minute and a half of audio is held
     on_progress: called now and then with the sample up to which everything has been recognised
 
-    What `clips` raises in its course is raised here behind Closed: all that came before it is transcribed.
+    An exception of `clips` is raised after StreamClosed: all audio before it is transcribed.
     Raises DetectorFailed.
     """
-    # Eager finals hide work in the silence of a live pause, and incremental partials in the speech before it.
-    # A file waits for nobody: here both would only be work done twice, as by a turn that asks for the first.
+    # Eager finals use the silence of a live pause, and incremental partials the speech before it, to save
+    # time at the end. A file has no such time: both would only do work twice, as would adaptive endpointing.
     options = replace(options or SessionOptions(), eager=False, partials=False, turn=FixedSilence())
-    with StreamDriver(replace(models, incremental=False, bulk=True), options) as pump:
-        tell = _reporter(pump, on_progress)
-        pouring = asyncio.create_task(_pour(clips, pump, tell), name="pour a file")
+    with StreamDriver(replace(models, incremental=False, bulk=True), options) as driver:
+        report = _reporter(driver, on_progress)
+        feeding = asyncio.create_task(_feed(clips, driver, report), name="feed a file")
         try:
-            async for event in pump.events():
-                tell()
+            async for event in driver.events():
+                report()
                 yield event
         finally:
-            pouring.cancel()
-            failures = await asyncio.gather(pouring, return_exceptions=True)
+            feeding.cancel()
+            failures = await asyncio.gather(feeding, return_exceptions=True)
     if isinstance(failures[0], Exception):
         raise failures[0]
 
 
-async def _pour(clips: Iterator[Clip], pump: StreamDriver, tell: Callable[[], None]) -> None:
+async def _feed(clips: Iterator[Clip], driver: StreamDriver, report: Callable[[], None]) -> None:
     try:
         while (clip := await run_in_thread_to_completion(next, clips, None)) is not None:
-            pump.receive_audio(clip)
-            tell()
-            while not pump.has_room:
-                with suppress(Overloaded):  # a large model may take minutes over a batch: nobody waits live
-                    await pump.room()
+            driver.receive_audio(clip)
+            report()
+            while not driver.has_room:
+                with suppress(Overloaded):  # a large model may take minutes for a batch: no live client waits
+                    await driver.room()
     except Exception:
-        pump.end(Reason.END_OF_STREAM)
+        driver.end(Reason.END_OF_STREAM)
         raise
-    pump.end(Reason.END_OF_STREAM)
+    driver.end(Reason.END_OF_STREAM)
 
 
-def _reporter(pump: StreamDriver, on_progress: Progress | None) -> Callable[[], None]:
-    """Tells how far recognition has come, whenever that is further than before."""
+def _reporter(driver: StreamDriver, on_progress: Progress | None) -> Callable[[], None]:
+    """Return a function that reports how far recognition has come, whenever it has advanced."""
     furthest = 0
 
-    def tell() -> None:
+    def report() -> None:
         nonlocal furthest
-        reached = pump.session.judged - pump.session.unrecognised
+        reached = driver.session.judged - driver.session.unrecognised
         if on_progress is not None and reached > furthest:
             furthest = reached
             on_progress(reached)
 
-    return tell
+    return report

@@ -1,7 +1,7 @@
-"""Verdict: the event that ends an utterance, given what the recognizer said of it.
+"""Make the last event of an utterance from the recognizer's text.
 
-Text over what is not speech is refused. Words that were told as stable are kept: whoever has shown them need
-not take them back (docs/decisions/0008).
+Text over audio that is not speech is rejected. Words that were shown as stable are kept, so that a client
+never has to take them back (docs/decisions/0008).
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from streaming.utterance import RecordedResult, Utterance
 
 
 def conclude(utterance: Utterance, guards: FilterThresholds) -> FinalTranscript | TranscriptionFailed:
-    """The last event of a closed utterance whose outcome is known."""
+    """Return the last event of a closed utterance whose outcome is known."""
     clip, reason, outcome = utterance.clip, utterance.reason, utterance.outcome
     assert clip is not None
     assert reason is not None
@@ -24,44 +24,50 @@ def conclude(utterance: Utterance, guards: FilterThresholds) -> FinalTranscript 
         return FinalTranscript(utterance.number, clip, reason, outcome.hypothesis, outcome.guard)
     if not isinstance(outcome, Hypothesis):
         return TranscriptionFailed(utterance.number, clip.start, clip.end, outcome or "")
-    guard = refusal(outcome, clip, utterance.heard, guards)
+    guard = refusal(outcome, clip, utterance.speech_probabilities, guards)
     said = outcome if guard is None else silenced(outcome)
-    text = keep(utterance.partials.told, said, clip)
+    text = keep(utterance.partials.stable, said, clip)
     return FinalTranscript(utterance.number, clip, reason, text, guard, eager=utterance.ahead)
 
 
 def refusal(
-    hypothesis: Hypothesis, clip: Clip, heard: Sequence[float], guards: FilterThresholds
+    hypothesis: Hypothesis, clip: Clip, probabilities: Sequence[float], guards: FilterThresholds
 ) -> str | None:
-    """The guard that refuses the text; None if none does. heard: the detector's probabilities of the clip."""
+    """Return the name of the guard that rejects the text as hallucinated, or None.
+
+    probabilities: the detector's probabilities of the clip, one for each hop
+    """
     if not hypothesis.text:
         return None
-    return judge(hypothesis, AcousticEvidence.of(clip.samples, heard), guards)
+    return judge(hypothesis, AcousticEvidence.of(clip.samples, probabilities), guards)
 
 
 def silenced(hypothesis: Hypothesis) -> Hypothesis:
+    """Return the hypothesis without its text."""
     return replace(hypothesis, text="", words=(), confidence=None)
 
 
-def keep(told: Sequence[str], hypothesis: Hypothesis, clip: Clip) -> Hypothesis:
-    """The hypothesis, beginning with the words that were told: mostly it does so by itself."""
+def keep(shown: Sequence[str], hypothesis: Hypothesis, clip: Clip) -> Hypothesis:
+    """Return the hypothesis so that it begins with the words that were shown; mostly it does already."""
     said = pieces(hypothesis.text)
-    if said[: len(told)] == list(told):
+    if said[: len(shown)] == list(shown):
         return hypothesis
-    cut = behind(told, said)
-    text = "".join([*told, *said[cut:]]).strip()
-    words = _timed(told, hypothesis.words, cut, len(said), clip) if hypothesis.words else ()
+    cut = behind(shown, said)
+    text = "".join([*shown, *said[cut:]]).strip()
+    words = _timed(shown, hypothesis.words, cut, len(said), clip) if hypothesis.words else ()
     return replace(hypothesis, text=text, words=words)
 
 
 def _timed(
-    told: Sequence[str], words: Sequence[Word], cut: int, pieces_said: int, clip: Clip
+    shown: Sequence[str], words: Sequence[Word], cut: int, pieces_said: int, clip: Clip
 ) -> tuple[Word, ...]:
-    """The words, with those told in place of the first `cut` of so many pieces. Where the two are not one for
-    one, the time that is there is shared out."""
-    at = round(cut * len(words) / pieces_said)  # words are pieces, but for scripts without spaces
+    """Return the timed words with the shown ones in place of the first `cut` pieces.
+
+    Where the two do not match one to one, the time of the replaced words is divided evenly.
+    """
+    at = round(cut * len(words) / pieces_said)  # one word is one piece, except in scripts without spaces
     head, tail = words[:at], words[at:]
-    texts = [piece.strip() for piece in told]
+    texts = [piece.strip() for piece in shown]
     if len(head) == len(texts):
         kept = [
             word if word.text == text else Word(text, word.start, word.end)

@@ -1,4 +1,4 @@
-"""Stabilizer: which words of a growing hypothesis will not change any more.
+"""Find the words of a growing hypothesis that will not change any more.
 
 LocalAgreement-2 (Macháček et al., "Turning Whisper into Real-Time Transcription System", 2023): a word is
 stable once two hypotheses in a row agree on it and on all before it.
@@ -8,9 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-MOST_ALIGNED: Final = (
-    50  # pieces; what disagrees over more than that is taken to be as long as what it replaces
-)
+MAX_ALIGNED: Final = 50  # pieces; a longer disagreement is taken to be as long as the words it replaces
 
 # Han, kana, and their punctuation: written without spaces, so each character stands for itself.
 _UNSPACED: Final = "\u3000-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uff00-\uffef"
@@ -19,25 +17,25 @@ _BARE: Final = re.compile(r"[\W_]+")
 
 
 def pieces(text: str) -> list[str]:
-    """The words of a text, each with the space before it: joined, they are the text again."""
+    """Split a text into words, each with the space before it: joined, they are the text again."""
     return _PIECE.findall(text.strip())
 
 
 def joined(before: str, after: str) -> str:
-    """Two stretches of text as one."""
+    """Join two texts, with a space where the script has spaces."""
     spaced = before and after and not re.search(f"[{_UNSPACED}]", before[-1] + after[0])
     return f"{before} {after}" if spaced else before + after
 
 
 def behind(stable: Sequence[str], words: Sequence[str]) -> int:
-    """How many of the words say what the stable ones say: those behind them go on from there.
+    """Return how many of the words correspond to the stable ones; the words after them continue the text.
 
-    Where they disagree it is the beginning of the words that takes the fewest edits (Levenshtein) to become
-    the stable ones; of several one that ends in the same word, then the one nearest in length.
+    Where they disagree, it is the beginning of the words that takes the fewest edits (Levenshtein) to become
+    the stable ones; of several, one that ends in the same word, then the one nearest in length.
     """
     same = agreement(stable, words)
     rest = [_bare(word) for word in stable[same:]]
-    if not rest or len(rest) > MOST_ALIGNED:
+    if not rest or len(rest) > MAX_ALIGNED:
         return min(len(stable), len(words))
     others = [_bare(word) for word in words[same : same + 2 * len(rest) + 1]]
     row = list(range(len(others) + 1))  # edits from the first words of `rest` to each beginning of `others`
@@ -54,7 +52,7 @@ def behind(stable: Sequence[str], words: Sequence[str]) -> int:
 
 
 def agreement(one: Sequence[str], other: Sequence[str]) -> int:
-    """How many words both begin with."""
+    """Return how many words both have in common at their beginning."""
     for number, (left, right) in enumerate(zip(one, other, strict=False)):
         if left != right:
             return number
@@ -62,24 +60,25 @@ def agreement(one: Sequence[str], other: Sequence[str]) -> int:
 
 
 def _bare(word: str) -> str:
-    """Case and signs do not make another word."""
+    """Return the word without punctuation and case."""
     return _BARE.sub("", word).casefold()
 
 
 class LocalAgreement:
-    """One utterance's stable words."""
+    """Keep the stable words of one utterance."""
 
     def __init__(self, stable: Sequence[str] = ()) -> None:
+        """Begin with words that are stable already."""
         self._stable = list(stable)
         self._previous: list[str] = []
 
     def update(self, words: Sequence[str], settled: int | None = None) -> tuple[list[str], list[str]]:
-        """Takes the words of the next hypothesis; returns (stable, tail).
+        """Accept the words of the next hypothesis and return (stable, tail).
 
-        settled: how many of the words the recognizer itself will not change; None where it cannot tell, and
-            agreement decides. The last word does not count: the end of the sound may cut through it.
+        settled: how many of the words the recognizer itself will not change; None if it cannot tell, so that
+            agreement decides. The last word does not count then: the end of the audio may cut through it.
 
-        Stable never shrinks and never changes; where the hypothesis disagrees with it, stable wins.
+        The stable words never shrink or change: where a hypothesis disagrees with them, they are kept.
         """
         known = len(self._stable)
         sure = settled if settled is not None else agreement(self._previous, words[:-1])

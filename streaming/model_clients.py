@@ -1,4 +1,4 @@
-"""Models: what all streams share, the detector and a recognizer, each behind its queue."""
+"""Give streams access to the shared models: the detector and a recognizer, each behind its queue."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,17 +23,22 @@ Probabilities = NDArray[np.float32]
 
 
 class DetectorSlots(Protocol):
-    """Rows of the detector's state, lent to one stream each."""
+    """Lend rows of the detector's state, each to one stream."""
 
-    def open(self) -> int: ...
-    def close(self, slot: int, /) -> None: ...
+    def open(self) -> int:
+        """Return a free slot."""
+        ...
+
+    def close(self, slot: int, /) -> None:
+        """Take a slot back."""
+        ...
 
 
 class TaskOutcome(StrEnum):
-    """What became of a job.
+    """Tell what became of a recognition task.
 
-    DROPPED: taken back before it ran, as speech had gone on or a newer one had come
-    SHED: the queue was full, or recognition was behind
+    DROPPED: withdrawn before it ran, because speech continued or a newer task came
+    SHED: not accepted, because the queue was full or recognition was behind
     """
 
     DONE = "done"
@@ -42,32 +47,35 @@ class TaskOutcome(StrEnum):
     FAILED = "failed"
 
 
-def _untold(kind: TaskKind, fate: TaskOutcome) -> None:
+def _ignore(kind: TaskKind, outcome: TaskOutcome) -> None:
     pass
 
 
 @dataclass(frozen=True, slots=True)
 class ModelClients:
-    """What all pumps share.
+    """Hold what all stream drivers share.
 
-    incremental: the recognizer goes on from where an utterance's last partial left it; so partials are worked
-    out whether the client wants them or not, and often: little is left to do at the end
-    bulk: nobody waits live, so that finals go behind all work of those who do
-    account: is told what became of a stream's samples when it is over, however it ended
-    relief: what streams go without now
+    slots, vad: the slots and the queue of the detector
+    asr: the queue of the recognizer
+    incremental: whether the recognizer continues from the last partial of an utterance; then partials are
+        made often and even if the client does not want them, so that little work is left at the end
+    tally: called with the kind and the outcome of each task
+    bulk: whether no live client waits, so that finals run after all live work
+    account: called once with the sums of a stream's samples when it is over, however it ended
+    relief: returns what streams go without at the moment
     """
 
     slots: DetectorSlots
     vad: Batcher[DetectorInput, Probabilities]
     asr: Batcher[RecognitionRequest, Hypothesis]
     incremental: bool = False
-    tally: Callable[[TaskKind, TaskOutcome], None] = _untold
+    tally: Callable[[TaskKind, TaskOutcome], None] = _ignore
     bulk: bool = False
     account: Callable[[StreamClosed], None] = lambda closed: None
     relief: Callable[[], Degradation] = lambda: NO_DEGRADATION
 
     def adapt(self, options: SessionOptions) -> SessionOptions:
-        """The client's options, and what the recognizer's nature adds to them."""
+        """Return the client's options with the changes that the recognizer requires."""
         if not self.incremental:
             return options
         interval = min(options.partial_interval, INCREMENTAL_INTERVAL)

@@ -1,4 +1,4 @@
-"""SessionOptions: what a client may choose for its stream."""
+"""Define the options that a client may choose for its stream."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -14,16 +14,16 @@ PARTIAL_INTERVAL: Final = SAMPLE_RATE // 2
 
 @dataclass(frozen=True, slots=True)
 class SessionOptions:
-    """The choices in force from some sample of the stream on.
+    """Hold the options in force from some sample of the stream on.
 
-    partials: transcribe what is being said while it is being said
+    partials: transcribe an utterance while it is being spoken
     partial_interval: samples of new speech between two partials of an utterance
-    bounded_partials: a partial hears the last seconds of a long utterance, not all of it
-    turn: how long a pause may last, judged by what the eager transcription has heard
-    eager: transcribe when a pause begins, so that the final is ready when the pause has become an endpoint;
-        a turn that goes by what was said has it done in any case
-    guards: what text is refused, as there is no speech under it
-    lag: tell how far recognition is behind
+    bounded_partials: transcribe only the last seconds of a long utterance for a partial
+    eager: transcribe when a pause begins, so that the final is ready when the pause becomes an endpoint;
+        happens in any case if the endpointing depends on the text
+    turn: how long a pause may last, depending on the text of the eager transcription
+    guards: thresholds at which text is rejected because there is no speech under it
+    lag: report how far recognition is behind
     """
 
     vad: VadOptions = field(default_factory=VadOptions)
@@ -38,14 +38,15 @@ class SessionOptions:
 
     @property
     def usual_silence(self) -> int:
-        """Samples that end an utterance unless the turn says otherwise."""
+        """Samples of silence that end an utterance unless the endpointing says otherwise."""
         return samples_from_ms(self.vad.silence_ms)
 
     @property
     def earliest(self) -> int | None:
-        """Samples of a pause after which its text must be known; None where the text does not matter."""
+        """Samples of a pause after which its text must be known; None if the text does not matter."""
         return self.turn.earliest(self.usual_silence)
 
     @property
     def wants_eager(self) -> bool:
+        """Whether to transcribe when a pause begins."""
         return self.eager or self.earliest is not None

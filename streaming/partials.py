@@ -1,7 +1,7 @@
-"""Partials: when an open utterance is worth another look, at how much of it, and what is shown of the answer.
+"""Decide when a partial of an open utterance is due, which audio it covers, and what of its text is shown.
 
-A long utterance does not cost more and more. Once the window is longer than WINDOW, its first part, up to a
-quiet place, is transcribed by itself and its words are kept; the window goes on from there.
+The cost of a partial does not grow with the utterance. Once the window is longer than MAX_WINDOW, its first
+part, up to a quiet place, is transcribed by itself and its words are kept; the window then begins there.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,55 +11,62 @@ from asr.recognizer import Hypothesis
 from audio.clip import SAMPLE_RATE
 from streaming.local_agreement import LocalAgreement, joined, pieces
 
-WINDOW: Final = 10 * SAMPLE_RATE
-REST: Final = 4
-LEFT: Final = 2 * SAMPLE_RATE  # what stays in the window at least: words that may still change
+MAX_WINDOW: Final = 10 * SAMPLE_RATE
+REST_FACTOR: Final = 4  # pause after a partial, as a multiple of the time that it took
+MIN_WINDOW: Final = 2 * SAMPLE_RATE  # stays in the window after a cut: words that may still change
 
 
 class Partials:
-    """Those of one utterance. Positions are samples of the stream."""
+    """Plan the partials of one utterance. Positions are samples of the stream.
 
-    def __init__(self, start: int, due: int, told: Sequence[str] = ()) -> None:
+    due: position from which the next partial is due
+    stable: the words that were shown as stable, each with the space before it
+    """
+
+    def __init__(self, start: int, due: int, stable: Sequence[str] = ()) -> None:
+        """Begin an utterance at `start`; `stable` are words of it that were shown as stable already."""
         self._start = start
-        self._due = due
+        self.due = due
         self._asked = due
         self._window = start
-        self._cut: int | None = None  # where the part ends that is to be kept
-        self._kept = ""  # said in [start, window)
+        self._cut: int | None = None  # end of the part whose words are to be kept
+        self._kept = ""  # the text of [start, window)
         self._shown_until = start
-        self._stabilizer = LocalAgreement(told)
-        self.told = list(told)  # the words that were shown as stable, each with the space before it
-
-    def is_due(self, position: int) -> bool:
-        return position >= self._due
+        self._stabilizer = LocalAgreement(stable)
+        self.stable = list(stable)
 
     def next_range(
         self, position: int, interval: int, quietest: Callable[[int, int], int] | None
     ) -> tuple[int, int]:
-        """What to transcribe now; the next is due an interval later.
+        """Return the range [start, end) to transcribe now; the next partial is due an interval later.
 
-        quietest: where a range is quietest; None for a recognizer to which a longer clip costs no more
+        quietest: returns where a range is quietest; None for a recognizer for which length costs nothing
         """
-        self._due = position + interval
+        self.due = position + interval
         self._asked = position
-        if quietest is None or position - self._window <= WINDOW:
+        if quietest is None or position - self._window <= MAX_WINDOW:
             return self._window, position
-        if self._cut is None:  # asked again until it is answered: a partial may be shed
-            self._cut = quietest(self._window + LEFT, position - LEFT)
+        if self._cut is None:  # the same cut until it has a result: a partial may be shed
+            self._cut = quietest(self._window + MIN_WINDOW, position - MIN_WINDOW)
         return self._window, self._cut
 
-    def answered(self, position: int) -> None:
-        """The answer came when the stream was here: the next partial waits REST times as long.
+    def space_out(self, samples: int) -> None:
+        """Let the next partial come no earlier than so many samples after the last one was requested."""
+        self.due = max(self.due, self._asked + samples)
 
-        So partials are spaced out by themselves where the recognizer is slow or busy, and those of one stream
-        keep it busy for a fifth of the time at most.
+    def answered(self, position: int) -> None:
+        """Note that the result came when the stream was at `position`, and delay the next partial.
+
+        The delay is REST_FACTOR times as long as the result took. So a slow or busy recognizer gets fewer
+        partials, and those of one stream occupy it for at most a fifth of the time.
         """
-        self._due = max(self._due, position + REST * (position - self._asked))
+        self.due = max(self.due, position + REST_FACTOR * (position - self._asked))
 
     def update(self, start: int, end: int, said: Hypothesis) -> tuple[str, int] | None:
-        """Takes what was said in [start, end); the text to show and how much of it is stable, or None.
+        """Accept the text of [start, end); return the text to show and how many characters of it are stable.
 
-        None for what shows nothing new: a part that is kept, or an answer that a later one has overtaken.
+        Returns None if there is nothing new to show: for a part that is kept, or a result that came after a
+        later one.
         """
         if start == self._window and end == self._cut:
             self._kept = joined(self._kept, said.text)
@@ -74,5 +81,5 @@ class Partials:
         stable, tail = self._stabilizer.update(words, settled)
         if not (stable or tail):
             return None
-        self.told = stable
+        self.stable = stable
         return "".join(stable + tail), len("".join(stable))

@@ -1,4 +1,4 @@
-"""Backlog: closed utterances and markers, told in the order of speech however late their texts come."""
+"""Hold closed utterances and markers until they can leave in the order of speech."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -11,46 +11,49 @@ from streaming.utterance import Utterance
 
 
 class ResultQueue:
-    """What waits to be told. Bounded by the pump, which lets in only so much sound and so many markers."""
+    """Order results. The driver limits how much audio and how many markers wait.
+
+    waiting: closed utterances and markers, in the order of speech
+    unrecognised: samples of the utterances among them
+    """
 
     def __init__(self) -> None:
-        self.unrecognised = 0  # samples of the utterances in it
-        self._waiting: deque[Utterance | MarkerReached] = deque()
+        self.unrecognised = 0
+        self.waiting: deque[Utterance | MarkerReached] = deque()
 
     def __len__(self) -> int:
-        return len(self._waiting)
-
-    def __iter__(self) -> Iterator[Utterance | MarkerReached]:
-        return iter(self._waiting)
+        return len(self.waiting)
 
     def add(self, utterance: Utterance) -> None:
-        """A closed one."""
-        self._waiting.append(utterance)
+        """Add a closed utterance."""
+        self.waiting.append(utterance)
         self.unrecognised += utterance.clip_length
 
     def extend(self, markers: Iterable[MarkerReached]) -> None:
-        self._waiting.extend(markers)
+        """Add markers."""
+        self.waiting.extend(markers)
 
     def find(self, number: int) -> Utterance | None:
-        return next((u for u in self._waiting if isinstance(u, Utterance) and u.number == number), None)
+        """Return the utterance of this number, or None if it is not in the queue."""
+        return next((u for u in self.waiting if isinstance(u, Utterance) and u.number == number), None)
 
     def release(
-        self, guards: FilterThresholds, ledger: SampleAccounting
+        self, guards: FilterThresholds, accounting: SampleAccounting
     ) -> Iterator[FinalTranscript | TranscriptionFailed | MarkerReached]:
-        """Takes out what can be told, as events: up to the first utterance whose outcome is not known.
+        """Remove and yield what can leave: everything before the first utterance without an outcome.
 
-        A segment whose text is refused goes over to non-speech in the ledger.
+        A segment whose text is rejected is counted as non-speech instead of speech.
         """
-        while self._waiting:
-            first = self._waiting[0]
+        while self.waiting:
+            first = self.waiting[0]
             if isinstance(first, Utterance) and first.outcome is None:
                 return
-            self._waiting.popleft()
+            self.waiting.popleft()
             if isinstance(first, MarkerReached):
                 yield first
                 continue
             self.unrecognised -= first.clip_length
             last = conclude(first, guards)
             if isinstance(last, FinalTranscript) and last.guard is not None:
-                ledger.refuse(last.clip.start, last.clip.end)
+                accounting.refuse(last.clip.start, last.clip.end)
             yield last

@@ -1,18 +1,23 @@
-"""Ledger: what became of every received sample."""
+"""Count what became of every received sample."""
 
 from dataclasses import dataclass
 
 
 @dataclass(slots=True)
 class SampleAccounting:
-    """Samples of one session by their fate. Ranges are entered in the order of the stream; what lies between
-    them is non-speech, so the sums agree by construction."""
+    """Count the samples of one session. A journal stores these fields by name.
+
+    Ranges are entered in the order of the stream. What lies between them is non-speech, so the sums always
+    agree.
+
+    settled: every sample before this one is in one of the sums
+    """
 
     speech: int = 0
     non_speech: int = 0
     dropped: int = 0
     segments: int = 0
-    settled: int = 0  # every sample before it is in one of the sums
+    settled: int = 0
 
     @property
     def sums(self) -> tuple[int, int, int, int]:
@@ -20,23 +25,28 @@ class SampleAccounting:
         return self.speech, self.non_speech, self.dropped, self.segments
 
     def enter_segment(self, start: int, end: int) -> None:
+        """Count a segment as speech."""
         self.settle(start)
         self.speech += end - start
         self.settled = end
         self.segments += 1
 
     def refuse(self, start: int, end: int) -> None:
-        """A segment that was entered turns out to be no speech."""
+        """Count a segment that was entered as non-speech instead."""
         self.speech -= end - start
         self.non_speech += end - start
 
     def enter_drop(self, start: int, end: int) -> None:
+        """Count samples as dropped."""
         self.settle(start)
         self.dropped += end - start
         self.settled = end
 
     def settle(self, until: int) -> None:
-        """Everything up to here that is in no range is non-speech."""
+        """Count everything up to `until` that is in no range as non-speech.
+
+        Raises ValueError if it is in a range already.
+        """
         if until < self.settled:
             raise ValueError(f"samples before {self.settled} are entered already; got a range from {until}")
         self.non_speech += until - self.settled

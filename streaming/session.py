@@ -1,25 +1,28 @@
-"""Session: one stream as a state machine, without I/O and without a clock.
+"""Run one stream as a state machine, without I/O and without a clock.
 
-Sound comes in, hops go out to the detector and probabilities come back; the segmenter makes utterances of
-them, jobs go out to a recognizer and hypotheses come back; events come out. What the client asks in between
-(commit, clear, marker, new options, end) takes effect at the sample at which it was asked, once all before it
-has been judged: so the same stream gives the same events, however late the models are. Only partials depend
-on that.
+Audio comes in, hops go to the detector and probabilities come back; the segmenter makes utterances of them.
+Recognition tasks go to a recognizer and hypotheses come back; events go to the client. Everything that is to
+be done outside stands in `Session.effects`, in order, for the driver to carry out.
+
+What the client asks for (commit, clear, marker, new options, end) takes effect at the sample at which it was
+asked, once all audio before it has been judged. So the same stream gives the same events, however late the
+models answer; only partials depend on that.
 """
 
 from collections import deque
 from collections.abc import Sequence
+from enum import Enum
 from functools import partial
 from typing import Final
 
 from asr.recognizer import Hypothesis
-from audio.clip import HOP, SAMPLE_RATE, Clip, Samples
+from audio.clip import HOP, SAMPLE_RATE, Clip
 from audio.loudness import quietest_within
 from audio.sample_buffer import SampleBuffer
 from streaming.command_queue import Action, CommandQueue
+from streaming.effects import CancelTask, DetectHops, Effect
 from streaming.events import (
     AudioCleared,
-    Event,
     MarkerReached,
     NoteReached,
     PartialTranscript,
@@ -33,222 +36,278 @@ from streaming.partials import Partials
 from streaming.result_queue import ResultQueue
 from streaming.sample_accounting import SampleAccounting
 from streaming.speech_probabilities import SpeechProbabilities
-from streaming.task_queue import TaskQueue
+from streaming.task_planner import TaskPlanner
 from streaming.utterance import RecognitionTask, RecordedResult, TaskKind, Utterance
 from vad.segmenter import Endpoint, Onset, Reason, Segmenter
 
-# A hard bound, far above what the pump lets in: the longest segment, 10 s not judged yet, one large message.
-RING_CAPACITY: Final = 600 * SAMPLE_RATE
+# A bound far above what the driver lets in: the longest segment, 10 s not judged yet, one large message.
+BUFFER_CAPACITY: Final = 600 * SAMPLE_RATE
+HOPS_PER_STEP: Final = 8  # a stream that sends a file takes turns with the others after a quarter of a second
+FORGET_SAMPLES: Final = 8 * HOP  # audio that is not needed any more is dropped after so many judged samples
+
+
+class InputState(Enum):
+    """Tell whether more audio may come.
+
+    ENDING: the client ended the stream; what came before still waits for the detector
+    ENDED: every received sample is in a segment, in silence or dropped
+    """
+
+    OPEN = 0
+    ENDING = 1
+    ENDED = 2
 
 
 class Session:
-    """One stream. Not thread-safe: everything is called from one place, in order.
+    """Run one stream. Not thread-safe: all calls come from one place, in order.
 
-    Its parts are for streaming/snapshot.py, which saves and restores them, and for nobody else.
+    The attributes without a comment belong to streaming/snapshot.py, which saves and restores them.
+
+    effects: what the driver is to do, in order; it removes what it has carried out
+    received: samples received so far
     """
 
-    def __init__(self, options: SessionOptions, name: str = "") -> None:
+    def __init__(self, options: SessionOptions, name: str = "", hops_per_step: int = HOPS_PER_STEP) -> None:
+        """Begin an empty stream.
+
+        name: distinguishes the utterances of this session from those of others
+        hops_per_step: most hops in one DetectHops
+        """
         self.options = options
-        self.received = 0  # samples
-        self.ended = False
-        self.ring = SampleBuffer(RING_CAPACITY)
-        self.taken = 0  # samples handed out as hops
-        self._quietest = partial(quietest_within, self.ring)
+        self.effects: deque[Effect] = deque()
+        self.received = 0
+        self.state = InputState.OPEN
+        self.audio = SampleBuffer(BUFFER_CAPACITY)
+        self.requested = 0  # samples handed to the detector
+        self._is_detecting = False  # the probabilities of the last requested hops have not come
+        self._hops_per_step = hops_per_step
+        self._quietest = partial(quietest_within, self.audio)
         self.segmenter = Segmenter(options.vad, self._quietest)
-        self._unweighed: deque[float] = deque()  # probabilities that wait for what was said before a pause
-        self.heard = SpeechProbabilities()
-        self._controls = CommandQueue()
+        self._unjudged: deque[float] = deque()  # probabilities that wait for the text before a pause
+        self.speech_probabilities = SpeechProbabilities()
+        self._forget_at = FORGET_SAMPLES
+        self._commands = CommandQueue()
         self.open: Utterance | None = None
         self.count = 0  # utterances so far
-        self.backlog = ResultQueue()
-        self.held: list[MarkerReached] = []  # markers inside the utterance (or candidate) under way
-        self.agenda = TaskQueue(self.ring, name)
-        self._events: list[Event] = []
-        self.ledger = SampleAccounting()
-        self._ending = False
-        self.promised: dict[int, Sequence[str]] = {}  # by utterance: words that were shown as stable before
+        self.results = ResultQueue()
+        self.held_markers: list[MarkerReached] = []  # inside the open utterance, or the candidate for one
+        self._planner = TaskPlanner(self.audio, name)
+        self.accounting = SampleAccounting()
+        self.stable_words: dict[
+            int, Sequence[str]
+        ] = {}  # by utterance: shown before this session was restored
 
     def __repr__(self) -> str:
         return (
             f"<Session received={self.received} judged={self.judged} open={self.open is not None} "
-            f"waiting={len(self.backlog)} ended={self.ended}>"
+            f"waiting={len(self.results)} state={self.state.name}>"
         )
 
     @property
+    def ended(self) -> bool:
+        """Whether every received sample is accounted for, and no more will come."""
+        return self.state is InputState.ENDED
+
+    @property
     def judged(self) -> int:
-        """Samples about which the detector has spoken."""
+        """Samples that the segmenter has judged."""
         return self.segmenter.position
 
     @property
     def unjudged(self) -> int:
-        """Samples that wait for the detector."""
-        return self.received - self.judged
+        """Received samples that wait to be judged."""
+        return self.received - self.segmenter.position
 
     @property
-    def unrecognised(self) -> int:  # samples of closed segments that wait for the recognizer
-        return self.backlog.unrecognised
+    def unrecognised(self) -> int:
+        """Samples of closed segments that wait for the recognizer."""
+        return self.results.unrecognised
 
     @property
-    def pending_controls(self) -> int:
-        return len(self._controls) + len(self.held) + len(self.backlog)
+    def pending_commands(self) -> int:
+        """Commands, markers and closed utterances that wait for their place."""
+        return len(self._commands.waiting) + len(self.held_markers) + len(self.results.waiting)
+
+    @property
+    def is_detecting(self) -> bool:
+        """Whether hops are at the detector."""
+        return self._is_detecting
 
     @property
     def is_at_rest(self) -> bool:
-        """It can be saved: nothing waits for its place, or for what was said before a pause."""
-        return not (self._controls or self._unweighed or self._events or self._ending)
+        """Whether the session can be saved: no command, probability or effect waits."""
+        return self.state is InputState.OPEN and not (
+            self._commands.waiting or self._unjudged or self.effects
+        )
 
     @property
     def is_speaking(self) -> bool:
-        """An utterance is open."""
+        """Whether an utterance is open."""
         return self.open is not None
 
-    # what comes in
+    # Input
 
     def receive_audio(self, clip: Clip) -> None:
-        """Takes in the next samples of the stream. Raises ValueError for others, and after the end."""
-        if self._ending or clip.start != self.received:
+        """Accept the next samples of the stream. Raises ValueError for others, and after the end."""
+        if self.state is not InputState.OPEN or clip.start != self.received:
             raise ValueError(f"samples from {clip.start} on came where {self.received} was due")
-        self.ring.append(clip.samples)
-        self.received = clip.end
+        self.audio.append(clip.samples)
+        self.received += len(clip.samples)
+        if not self._is_detecting and self.received - self.requested >= HOP:
+            self._request_hops()
 
     def receive_commit(self) -> None:
-        """The client ends the utterance here."""
-        self._control(partial(self._close, Reason.COMMIT))
+        """End the open utterance here."""
+        self._command(partial(self._close, Reason.COMMIT))
 
     def receive_clear(self) -> None:
-        """The client drops the open utterance."""
-        self._control(self._clear)
+        """Drop the open utterance."""
+        self._command(self._clear)
 
     def receive_marker(self, marker: str) -> None:
-        """The client wants to hear when everything up to here has been recognised."""
-        self._control(partial(self._mark, MarkerReached(marker)))
+        """Emit MarkerReached when everything up to here has been recognised."""
+        self._command(partial(self._mark, MarkerReached(marker)))
 
     def receive_note(self, note: object) -> None:
-        """The note comes back at this place among the events, without waiting for finals."""
-        self._control(lambda at: self._events.append(NoteReached(note, at)))
+        """Emit NoteReached at this place among the events, without waiting for finals."""
+        self._command(lambda at: self.effects.append(NoteReached(note, at)))
 
     def receive_options(self, options: SessionOptions) -> None:
-        """The client changes its options from here on."""
-        self._control(partial(self._adopt, options))
+        """Use other options from here on."""
+        self._command(partial(self._set_options, options))
 
     def receive_end(self, reason: Reason) -> None:
-        """The stream ends here. Later calls change nothing."""
-        if not self._ending:
-            self._control(partial(self._end, reason))
-            self._ending = True
+        """End the stream here. Later calls change nothing."""
+        if self.state is InputState.OPEN:
+            self._command(partial(self._end, reason))
+            if self.state is InputState.OPEN:
+                self.state = InputState.ENDING
 
-    def receive_probs(self, probabilities: list[float]) -> None:
-        """Takes the detector's word on the hops that were taken, in order."""
-        self.heard.extend(probabilities)
-        self._unweighed.extend(probabilities)
-        self._weigh()
+    def receive_probabilities(self, probabilities: list[float]) -> None:
+        """Accept the detector's probabilities of the hops that it was last asked for, in order."""
+        self._is_detecting = False
+        self.speech_probabilities.values.extend(probabilities)
+        self._unjudged.extend(probabilities)
+        self._judge()
+        if self.received - self.requested >= HOP:
+            self._request_hops()
 
-    def _weigh(self) -> None:
-        """Moves on hop by hop, up to where only the text says how long the pause may be."""
-        while self._unweighed and not self._awaits_text():
-            verdict = self.segmenter.feed(self._unweighed.popleft())
-            if verdict is not None:
-                self._follow(verdict)
-            if self.open is not None:
-                self.plan(self.open)
-            elif self.held and self.segmenter.start is None:  # a candidate came to nothing
-                self._release_markers()
-            if self._controls:
-                self._controls.run(lambda: self.judged)
-        self.ring.forget(self.segmenter.oldest_needed)
-        self.heard.forget(self.segmenter.oldest_needed)
-
-    def _awaits_text(self) -> bool:
-        if self.open is None or not self.open.awaited:
-            return False
-        earliest = self.options.earliest
-        return earliest is not None and self.segmenter.silent + HOP >= earliest
-
-    def receive_hypothesis(self, job: RecognitionTask, hypothesis: Hypothesis) -> None:
-        """Takes the recognizer's word on a job that was taken."""
-        utterance = self._find(job.utterance)
+    def receive_hypothesis(self, task: RecognitionTask, hypothesis: Hypothesis) -> None:
+        """Accept the result of a task."""
+        utterance = self._find(task)
         if utterance is None:
             return
         if utterance.clip is None:
-            if job.kind is TaskKind.PARTIAL and self.options.bounded_partials:
+            if task.kind is TaskKind.PARTIAL and self.options.bounded_partials:
                 utterance.partials.answered(self.judged)
-            self._show(utterance, job.request.clip, hypothesis)
-            if utterance.hears_pause(job):
+            self._show(utterance, task.request.clip, hypothesis)
+            if utterance.is_eager_of_pause(task):
                 utterance.eager, utterance.awaited = hypothesis, False
-                self.segmenter.wait(self.options.turn.silence(hypothesis.text, self.options.usual_silence))
-                self._weigh()
-        elif utterance.is_ended_by(job):
-            utterance.outcome = hypothesis
-            self._tell()
+                silence = self.options.turn.silence(hypothesis.text, self.options.usual_silence)
+                self.segmenter.require_silence(silence)
+                self._judge()
+        elif utterance.is_ended_by(task):
+            self._conclude(utterance, hypothesis)
 
-    def receive_failure(self, job: RecognitionTask, message: str) -> None:
-        """A job that was taken came to nothing. Only of a final is the client told: others were extras."""
-        utterance = self._find(job.utterance)
+    def receive_failure(self, task: RecognitionTask, message: str) -> None:
+        """Accept that a task has no result; only the failure of a final is reported to the client."""
+        utterance = self._find(task)
         if utterance is None:
             return
-        if utterance.is_ended_by(job):
-            utterance.outcome = message
-            self._tell()
-        elif utterance.hears_pause(job):
+        if utterance.is_ended_by(task):
+            self._conclude(utterance, message)
+        elif utterance.is_eager_of_pause(task):
             utterance.awaited = False
-            self._weigh()
+            self._judge()
 
-    def receive_conclusion(self, job: RecognitionTask, conclusion: RecordedResult | str) -> None:
-        """What was told of the job's closed utterance already, or why it had failed."""
-        utterance = self._find(job.utterance)
+    def receive_recorded_result(self, task: RecognitionTask, result: RecordedResult | str) -> None:
+        """Accept the result of a final's task, or its error message, that was sent before a replay."""
+        utterance = self._find(task)
         if utterance is not None:
-            utterance.outcome = conclusion
-            self._tell()
+            self._conclude(utterance, result)
 
-    def wants(self, job: RecognitionTask) -> bool:
-        """Whether a job that was taken still matters: not once speech has gone on, or its final is told."""
-        utterance = self._find(job.utterance)
-        if utterance is None:
-            return False
-        if utterance.clip is not None:
-            return utterance.is_ended_by(job)
-        return job.kind is TaskKind.PARTIAL or utterance.hears_pause(job)
-
-    # what goes out
-
-    def take_hops(self, most: int) -> Samples | None:
-        """Whole hops not taken yet: float32 (n, 512), 1 <= n <= most; None if there are none."""
-        hops = min((self.received - self.taken) // HOP, most)
-        if hops <= 0:
-            return None
-        start = self.taken
-        self.taken += hops * HOP
-        samples: Samples = self.ring.read(start, self.taken)
-        return samples.reshape(hops, HOP)
-
-    def take_job(self, spread: int = 1) -> RecognitionTask | None:
-        """The most urgent job: finals, then the eager one, then the partial.
-
-        spread: intervals until the next partial is due
-        """
-        return self.agenda.take(self.open, self.judged, self.options, self._quietest, spread)
-
-    def take_events(self) -> Sequence[Event]:
-        """The events since the last call, in order."""
-        if not self._events:
-            return ()
-        events, self._events = self._events, []
-        return events
+    def space_partials(self, task: RecognitionTask, intervals: int) -> None:
+        """Let the next partial come only so many intervals after the one of this task."""
+        utterance = self._utterance(task.utterance)
+        if utterance is not None:
+            utterance.partials.space_out(intervals * self.options.partial_interval)
 
     def abandon(self) -> StreamClosed:
-        """Nothing more will become of the stream: what was not judged, or is open, is dropped. Idempotent."""
+        """End the stream at once and return the sums; what is open or not judged is dropped. Idempotent."""
         if not self.ended:
             start = self.judged if self.segmenter.start is None else self.segmenter.start
-            self.ledger.enter_drop(max(start, self.ledger.settled), self.received)
-            self.ended = self._ending = True
-        return StreamClosed(self.received, *self.ledger.sums)
+            self.accounting.enter_drop(max(start, self.accounting.settled), self.received)
+            self.state = InputState.ENDED
+        return StreamClosed(self.received, *self.accounting.sums)
 
-    # controls: what the client asks for, at its place in the stream
+    # Judging: hop by hop
 
-    def _control(self, action: Action) -> None:
-        if not self._ending:
-            self._controls.add(self.received, action)
-            self._controls.run(lambda: self.judged)
+    def _request_hops(self) -> None:
+        hops = min((self.received - self.requested) // HOP, self._hops_per_step)
+        end = self.requested + hops * HOP
+        self.effects.append(DetectHops(self.audio.read(self.requested, end).reshape(hops, HOP)))
+        self.requested = end
+        self._is_detecting = True
+
+    def _judge(self) -> None:
+        """Judge the hops whose probabilities are there, up to where only the text limits the pause."""
+        probabilities, segmenter = self._unjudged, self.segmenter
+        while probabilities:
+            utterance = self.open
+            if utterance is not None and utterance.awaited and self._needs_text():
+                break
+            decision = segmenter.feed(probabilities.popleft())
+            if decision is not None:
+                self._follow(decision)
+            utterance, pause_end = self.open, segmenter.pause_end
+            if utterance is not None:
+                if pause_end != utterance.paused_at or (
+                    pause_end is None
+                    and self.options.partials
+                    and segmenter.position >= utterance.partials.due
+                ):
+                    self._plan(utterance)
+            elif self.held_markers and segmenter.start is None:  # a candidate came to nothing
+                self._release_markers()
+            if self._commands.waiting:
+                self._run_commands()
+        if self._planner.is_due:
+            self._request_task()
+        if segmenter.position >= self._forget_at:
+            self._forget()
+
+    def _needs_text(self) -> bool:
+        """Return whether the next hop may end the utterance, depending on its text."""
+        earliest = self.options.earliest
+        return earliest is not None and self.segmenter.silent + HOP >= earliest
+
+    def _forget(self) -> None:
+        oldest = self.segmenter.oldest_needed
+        self.audio.forget(oldest)
+        self.speech_probabilities.forget(oldest)
+        self._forget_at = self.judged + FORGET_SAMPLES
+
+    def _follow(self, decision: Onset | Endpoint) -> None:
+        if isinstance(decision, Onset):
+            self._open_utterance(decision.start)
+            return
+        if self.open is None:  # a candidate that the client closed
+            self._open_utterance(decision.start)
+        self._close_utterance(decision)
+        if self.segmenter.is_open:  # cut at its maximum length: the next one follows without a gap
+            self._open_utterance(decision.end)
+        else:
+            self._release_markers()
+
+    # Commands: each takes effect at its place in the stream
+
+    def _command(self, action: Action) -> None:
+        if self.state is InputState.OPEN:
+            self._commands.add(self.received, action)
+            self._run_commands()
+
+    def _run_commands(self) -> None:
+        self._commands.run(lambda: self.judged)
 
     def _close(self, reason: Reason, at: int) -> None:
         endpoint = self.segmenter.close(at, reason)
@@ -258,97 +317,134 @@ class Session:
 
     def _clear(self, at: int) -> None:
         start, end = self.segmenter.discard(at) or (at, at)
-        self.ledger.enter_drop(start, end)
-        self.open = None
-        self.agenda.let_go()
-        self._events.append(AudioCleared(start, end))
+        self.accounting.enter_drop(start, end)
+        if self.open is not None:
+            self.effects.extend(CancelTask(task) for task in self.open.tasks)
+            self.open = None
+        self._planner.reset()
+        self.effects.append(AudioCleared(start, end))
         self._release_markers()
 
     def _mark(self, marker: MarkerReached, at: int) -> None:
-        self.held.append(marker)
+        self.held_markers.append(marker)
         if self.segmenter.start is None:
             self._release_markers()
 
     def _release_markers(self) -> None:
-        self.backlog.extend(self.held)
-        self.held.clear()
-        self._tell()
+        self.results.extend(self.held_markers)
+        self.held_markers.clear()
+        self._release_results()
 
-    def _adopt(self, options: SessionOptions, at: int) -> None:
+    def _set_options(self, options: SessionOptions, at: int) -> None:
         self.options = options
         self.segmenter.options = options.vad
 
     def _end(self, reason: Reason, at: int) -> None:
         self._close(reason, at)
-        self.ledger.settle(self.received)
-        self.ended = True
-        self._tell()
+        self.accounting.settle(self.received)
+        self.state = InputState.ENDED
+        self._release_results()
 
-    # utterances
+    # Utterances
 
-    def _follow(self, verdict: Onset | Endpoint) -> None:
-        if isinstance(verdict, Onset):
-            self._open_utterance(verdict.start)
-            return
-        if self.open is None:  # a candidate that the client closed
-            self._open_utterance(verdict.start)
-        self._close_utterance(verdict)
-        if self.segmenter.is_open:  # cut at its limit, and going on
-            self._open_utterance(verdict.end)
-        else:
-            self._release_markers()
+    def make_utterance(self, number: int, start: int, stable: Sequence[str]) -> Utterance:
+        """Return a new open utterance; stable: words of it that were shown as stable before."""
+        spoken = self.judged - self.options.vad.min_speech_hops * HOP  # speech began there at the latest
+        partials = Partials(start, spoken + self.options.partial_interval, stable)
+        return Utterance(number, start, partials, believed=bool(stable))
+
+    def add_closed(self, utterance: Utterance) -> None:
+        """Queue a closed utterance and ask for its text."""
+        self.results.add(utterance)
+        self._request(utterance, self._planner.final(utterance, self.options))
+
+    def resume(self) -> None:
+        """Ask for the work that the session was waiting for when it was saved."""
+        if self.open is not None:
+            self._plan(self.open)
+            self._request_task()
+        if self.received - self.requested >= HOP:
+            self._request_hops()
 
     def _open_utterance(self, start: int) -> None:
         self.count += 1
-        self.open = self.make_utterance(self.count, start, self.promised.pop(self.count, ()))
-        self._events.append(UtteranceStarted(self.count, start))
-
-    def make_utterance(self, number: int, start: int, told: Sequence[str]) -> Utterance:
-        spoken = self.judged - self.options.vad.min_speech_hops * HOP  # since then, at the least
-        partials = Partials(start, spoken + self.options.partial_interval, told)
-        return Utterance(number, start, partials, believed=bool(told))
+        self.open = self.make_utterance(self.count, start, self.stable_words.pop(self.count, ()))
+        self.effects.append(UtteranceStarted(self.count, start))
 
     def _close_utterance(self, endpoint: Endpoint) -> None:
         utterance = self.open
         assert utterance is not None
         self.open = None
-        self.agenda.let_go()
-        self.ledger.enter_segment(endpoint.start, endpoint.end)
-        self._events.append(UtteranceEnded(utterance.number, endpoint.end, endpoint.reason))
+        self._planner.reset()
+        self.accounting.enter_segment(endpoint.start, endpoint.end)
+        self.effects.append(UtteranceEnded(utterance.number, endpoint.end, endpoint.reason))
         utterance.reason = endpoint.reason
-        utterance.clip = Clip(self.ring.read(endpoint.start, endpoint.end), endpoint.start)
-        # The hop under way may have been heard already, or not: that hangs on time.
-        utterance.heard = self.heard.read(endpoint.start, min(endpoint.end, self.judged))
-        self.backlog.add(utterance)
+        utterance.clip = Clip(self.audio.read(endpoint.start, endpoint.end), endpoint.start)
+        # Whether the next hop's probability has come depends on time: only judged hops count.
+        last = min(endpoint.end, self.judged)
+        utterance.speech_probabilities = self.speech_probabilities.read(endpoint.start, last)
+        self._cancel_unwanted(utterance)
         if utterance.paused_at == endpoint.end and utterance.eager is not None:
             utterance.outcome, utterance.ahead = utterance.eager, True
-            self._tell()
+            self.results.add(utterance)
+            self._release_results()
         else:
-            self.agenda.add_final(utterance, self.options)
+            self.add_closed(utterance)
 
-    def plan(self, utterance: Utterance) -> None:
-        self.agenda.plan(utterance, self.segmenter.pause_end, self.judged, self.options)
+    def _plan(self, utterance: Utterance) -> None:
+        self._planner.plan(utterance, self.segmenter.pause_end, self.judged, self.options)
+        self._cancel_unwanted(utterance)
 
-    def _find(self, number: int) -> Utterance | None:
-        """The utterance while it still matters: not once it was dropped or told."""
+    def _request_task(self) -> None:
+        """Ask for the text of the open utterance so far, as planned."""
+        if self.open is not None:
+            task = self._planner.take(self.open, self.judged, self.options, self._quietest)
+            if task is not None:
+                self._request(self.open, task)
+
+    def _request(self, utterance: Utterance, task: RecognitionTask) -> None:
+        utterance.tasks.append(task)
+        self.effects.append(task)
+
+    def _cancel_unwanted(self, utterance: Utterance) -> None:
+        """Withdraw the utterance's tasks whose results no longer matter."""
+        for task in [task for task in utterance.tasks if not utterance.wants(task)]:
+            utterance.tasks.remove(task)
+            self.effects.append(CancelTask(task))
+
+    def _find(self, task: RecognitionTask) -> Utterance | None:
+        """Return the utterance of a task that is done, or None if it was dropped or its result has left."""
+        utterance = self._utterance(task.utterance)
+        if utterance is not None and task in utterance.tasks:
+            utterance.tasks.remove(task)
+        return utterance
+
+    def _utterance(self, number: int) -> Utterance | None:
         if self.open is not None and self.open.number == number:
             return self.open
-        return self.backlog.find(number)
+        return self.results.find(number)
 
     def _show(self, utterance: Utterance, clip: Clip, hypothesis: Hypothesis) -> None:
+        """Emit a partial if the hypothesis says something new."""
         if not self.options.partials:
             return
         if not utterance.believed:
-            heard = self.heard.read(clip.start, clip.end)
-            if refusal(hypothesis, clip, heard, self.options.guards) is not None:
+            probabilities = self.speech_probabilities.read(clip.start, clip.end)
+            if refusal(hypothesis, clip, probabilities, self.options.guards) is not None:
                 return
             utterance.believed = bool(hypothesis.text)
         shown = utterance.partials.update(clip.start, clip.end, hypothesis)
         if shown is not None:
-            self._events.append(PartialTranscript(utterance.number, utterance.start, *shown, clip.end))
+            self.effects.append(PartialTranscript(utterance.number, utterance.start, *shown, clip.end))
 
-    def _tell(self) -> None:
-        """Tells finals and markers in the order of speech, as far as they are known; at last the end."""
-        self._events += self.backlog.release(self.options.guards, self.ledger)
-        if self.ended and not self.backlog:
-            self._events.append(StreamClosed(self.received, *self.ledger.sums))
+    def _conclude(self, utterance: Utterance, outcome: Hypothesis | RecordedResult | str) -> None:
+        utterance.outcome = outcome
+        self._cancel_unwanted(utterance)
+        self._release_results()
+
+    def _release_results(self) -> None:
+        """Emit finals and markers in the order of speech, as far as they are known, and at last the end."""
+        if self.results.waiting:
+            self.effects.extend(self.results.release(self.options.guards, self.accounting))
+        if self.ended and not self.results.waiting:
+            self.effects.append(StreamClosed(self.received, *self.accounting.sums))

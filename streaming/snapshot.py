@@ -1,4 +1,4 @@
-"""Snapshot: a session between two hops as plain data, from which another goes on as if nothing had been."""
+"""Save a session between two hops as plain data, and restore one that continues from it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,7 +19,12 @@ from vad.segmenter import Reason, SegmenterState
 
 @dataclass(frozen=True, slots=True)
 class UtteranceState:
-    """An utterance. told: the words that were shown as stable; end, reason, heard: of a closed one only."""
+    """Hold the state of an utterance. A journal stores these fields by name.
+
+    told: the words that were shown as stable
+    end, reason: where and why its segment ended; None if it is open
+    heard: the detector's probabilities of a closed segment, one for each hop
+    """
 
     number: int
     start: int
@@ -30,18 +35,22 @@ class UtteranceState:
 
     @property
     def length(self) -> int:
-        """Samples of a closed one."""
+        """Samples of a closed utterance."""
         return 0 if self.end is None else self.end - self.start
 
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
-    """All but the sound. Positions in samples of the stream.
+    """Hold the state of a session except its audio. A journal stores these fields by name.
 
+    received: samples received
     count: utterances so far
-    sound_from: the oldest sample that is needed; heard: probabilities from its hop on
-    waiting: closed utterances without their final, and markers, in the order of speech
-    held: markers inside the utterance under way
+    ledger: what became of the samples
+    sound_from: the oldest sample that is needed
+    heard: the detector's probabilities from the hop of that sample on
+    open: the open utterance
+    waiting: closed utterances without a final, and ids of markers, in the order of speech
+    held: ids of the markers inside the open utterance
     """
 
     received: int
@@ -56,13 +65,16 @@ class StreamState:
 
     @property
     def samples(self) -> int:
-        """That belong to it."""
+        """Number of samples of audio that belong to the state."""
         closed = sum(each.length for each in self.waiting if isinstance(each, UtteranceState))
         return closed + self.received - self.sound_from
 
 
 class Snapshot(NamedTuple):
-    """sound: float32; the closed utterances that wait, one behind the other, then [sound_from, received)."""
+    """Hold a session's state and its audio.
+
+    sound: float32 (n,); the waiting closed utterances one after the other, then [sound_from, received)
+    """
 
     state: StreamState
     sound: Samples
@@ -70,10 +82,11 @@ class Snapshot(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RestorePoint:
-    """A stream that began elsewhere, and is to go on.
+    """Hold what is needed to continue a stream that began elsewhere.
 
-    memory: the detector's, at the snapshot; None at the beginning of a stream
-    concluded: by utterance, what was told of it after that; promised: likewise, words shown as stable
+    memory: the detector's state at the snapshot; None at the beginning of a stream
+    concluded: by utterance, the results that were sent after the snapshot, or their error messages
+    promised: by utterance, the words that were shown as stable after the snapshot
     """
 
     snapshot: Snapshot
@@ -83,22 +96,22 @@ class RestorePoint:
 
 
 def save(session: Session) -> Snapshot:
-    """All that a session remembers; it must be at rest."""
+    """Return all that a session remembers; it must be at rest."""
     assert session.is_at_rest
-    oldest, waiting = session.segmenter.oldest_needed, tuple(session.backlog)
+    oldest, waiting = session.segmenter.oldest_needed, tuple(session.results.waiting)
     state = StreamState(
         received=session.received,
         count=session.count,
-        ledger=replace(session.ledger),
-        segmenter=session.segmenter.standing(),
+        ledger=replace(session.accounting),
+        segmenter=session.segmenter.save(),
         sound_from=oldest,
-        heard=tuple(session.heard.read(oldest, session.judged)),
-        open=None if session.open is None else _kept(session.open),
-        waiting=tuple(each.id if isinstance(each, MarkerReached) else _kept(each) for each in waiting),
-        held=tuple(marker.id for marker in session.held),
+        heard=tuple(session.speech_probabilities.read(oldest, session.judged)),
+        open=None if session.open is None else _saved(session.open),
+        waiting=tuple(each.id if isinstance(each, MarkerReached) else _saved(each) for each in waiting),
+        held=tuple(marker.id for marker in session.held_markers),
     )
     clips = [each.clip.samples for each in waiting if isinstance(each, Utterance) and each.clip is not None]
-    return Snapshot(state, np.concatenate([*clips, session.ring.read(oldest, session.received)]))
+    return Snapshot(state, np.concatenate([*clips, session.audio.read(oldest, session.received)]))
 
 
 def restore(
@@ -107,45 +120,44 @@ def restore(
     name: str = "",
     promised: Mapping[int, Sequence[str]] | None = None,
 ) -> Session:
-    """A session that goes on from there, with the options that were in force.
+    """Return a session that continues from the snapshot, with the options that were in force.
 
-    promised: by utterance, words that were shown as stable after that
+    promised: by utterance, words that were shown as stable after the snapshot
     """
     state, session = snapshot.state, Session(options, name)
-    session.promised = dict(promised or {})
-    session.received, session.taken, session.count = state.received, state.segmenter.position, state.count
-    session.ledger = replace(state.ledger)
-    session.segmenter.resume(state.segmenter)
-    session.ring.skip_to(state.sound_from)
-    session.ring.append(snapshot.sound[len(snapshot.sound) - (state.received - state.sound_from) :])
-    session.heard = SpeechProbabilities(state.sound_from)
-    session.heard.extend(list(state.heard))
-    session.held = [MarkerReached(marker) for marker in state.held]
-    _restore_backlog(session, snapshot)
+    session.stable_words = dict(promised or {})
+    session.received, session.requested, session.count = state.received, state.segmenter.position, state.count
+    session.accounting = replace(state.ledger)
+    session.segmenter.restore(state.segmenter)
+    session.audio.skip_to(state.sound_from)
+    session.audio.append(snapshot.sound[len(snapshot.sound) - (state.received - state.sound_from) :])
+    session.speech_probabilities = SpeechProbabilities(state.sound_from)
+    session.speech_probabilities.values.extend(state.heard)
+    session.held_markers = [MarkerReached(marker) for marker in state.held]
+    _restore_results(session, snapshot)
     if state.open is not None:
-        told = session.promised.pop(state.open.number, state.open.told)
-        session.open = session.make_utterance(state.open.number, state.open.start, told)
-        session.plan(session.open)
+        stable = session.stable_words.pop(state.open.number, state.open.told)
+        session.open = session.make_utterance(state.open.number, state.open.start, stable)
+    session.resume()
     return session
 
 
-def _restore_backlog(session: Session, snapshot: Snapshot) -> None:
+def _restore_results(session: Session, snapshot: Snapshot) -> None:
     first = 0
     for each in snapshot.state.waiting:
         if isinstance(each, str):
-            session.backlog.extend([MarkerReached(each)])
+            session.results.extend([MarkerReached(each)])
             continue
         utterance = session.make_utterance(each.number, each.start, each.told)
         utterance.clip = Clip(snapshot.sound[first : first + each.length], each.start)
-        utterance.reason, utterance.heard = each.reason, each.heard
+        utterance.reason, utterance.speech_probabilities = each.reason, each.heard
         first += each.length
-        session.backlog.add(utterance)
-        session.agenda.add_final(utterance, session.options)
+        session.add_closed(utterance)
 
 
-def _kept(utterance: Utterance) -> UtteranceState:
-    told = tuple(utterance.partials.told)
+def _saved(utterance: Utterance) -> UtteranceState:
+    stable = tuple(utterance.partials.stable)
     if utterance.clip is None:
-        return UtteranceState(utterance.number, utterance.start, told)
-    clip, heard = utterance.clip, tuple(utterance.heard)
-    return UtteranceState(utterance.number, clip.start, told, clip.end, utterance.reason, heard)
+        return UtteranceState(utterance.number, utterance.start, stable)
+    clip, probabilities = utterance.clip, tuple(utterance.speech_probabilities)
+    return UtteranceState(utterance.number, clip.start, stable, clip.end, utterance.reason, probabilities)

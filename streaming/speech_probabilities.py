@@ -1,4 +1,4 @@
-"""Heard: what the detector said of the latest hops, by their place in the stream."""
+"""Hold the detector's probabilities of the latest hops, addressed by sample position."""
 
 from array import array
 from collections.abc import Sequence
@@ -6,31 +6,27 @@ from typing import Final
 
 from audio.clip import HOP
 
-GRAIN: Final = 64  # hops that are let go of at once
+MIN_DROPPED_HOPS: Final = 64  # hops are dropped in groups of at least this many
 
 
 class SpeechProbabilities:
-    """Probabilities of speech, one a hop. Bounded by whoever lets go of them: as the sound itself is."""
+    """Hold one probability of speech for each hop. The session bounds them together with the audio.
+
+    values: the probabilities; those of the next hops are appended to it
+    """
 
     def __init__(self, start: int = 0) -> None:
-        """start: a sample of the first hop to come."""
-        self._first = start // HOP  # the hop of the oldest
-        self._probabilities = array("f")
-
-    def __len__(self) -> int:
-        return len(self._probabilities)
-
-    def extend(self, probabilities: list[float]) -> None:
-        """Those of the next hops."""
-        self._probabilities.extend(probabilities)
+        """Begin with the hop at the sample `start`."""
+        self.values = array("f")
+        self._first = start // HOP  # the hop of the oldest value
 
     def read(self, start: int, end: int) -> Sequence[float]:
-        """Those of all hops that reach into the samples [start, end) and are not let go of."""
-        return self._probabilities[max(0, start // HOP - self._first) : -(-end // HOP) - self._first]
+        """Return those of all hops that overlap the samples [start, end) and were not dropped."""
+        return self.values[max(0, start // HOP - self._first) : -(-end // HOP) - self._first]
 
     def forget(self, before: int) -> None:
-        """Lets go of the hops before the sample `before`, though not of each at once."""
-        gone = before // HOP - self._first
-        if gone >= GRAIN:
-            del self._probabilities[:gone]
-            self._first += gone
+        """Drop the hops before the sample `before`, once they are enough."""
+        dropped = before // HOP - self._first
+        if dropped >= MIN_DROPPED_HOPS:
+            del self.values[:dropped]
+            self._first += dropped

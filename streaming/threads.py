@@ -1,4 +1,4 @@
-"""Thread: blocking work beside the event loop, on something that its caller closes afterwards."""
+"""Run blocking work in a thread without closing its resources while it still runs."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,15 +12,17 @@ Result = TypeVar("Result")
 async def run_in_thread_to_completion(
     work: Callable[Arguments, Result], /, *args: Arguments.args, **kwargs: Arguments.kwargs
 ) -> Result:
-    """As asyncio.to_thread, but who is cancelled leaves only after the work, which no cancellation can stop:
-    what it works on is not closed under it. For work that is short by itself."""
+    """Run blocking work as asyncio.to_thread does, but return only after it has ended, even when cancelled.
+
+    A thread cannot be cancelled, and its caller must not close what it still uses. For short work only.
+    """
     working = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
     try:
         return await asyncio.shield(working)
     except asyncio.CancelledError:
         while not working.done():
-            with suppress(asyncio.CancelledError):  # once more: it is raised below
+            with suppress(asyncio.CancelledError):  # a further one: it is raised below
                 await asyncio.wait([working])
         if not working.cancelled():
-            working.exception()  # nobody will hear of it
+            working.exception()  # retrieved, so that asyncio does not log it
         raise

@@ -1,8 +1,7 @@
-"""Utterance: what a session remembers of one segment until its final has left. Job: a clip to transcribe.
-Conclusion: what was said at its end."""
+"""Define utterances and the tasks that transcribe them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from asr.recognizer import Hypothesis, RecognitionRequest
@@ -12,7 +11,13 @@ from vad.segmenter import Reason
 
 
 class TaskKind(IntEnum):
-    """What a job is for; the value is its priority, 0 first. BULK: a final for which nobody waits live."""
+    """Tell what a task is for; the value is its priority, 0 first.
+
+    FINAL: the text of a closed utterance
+    EAGER: the text at the beginning of a pause, which is the final if the pause ends the utterance
+    PARTIAL: the text of an utterance that is still being spoken
+    BULK: a final for which no live client waits
+    """
 
     FINAL = 0
     EAGER = 1
@@ -22,7 +27,7 @@ class TaskKind(IntEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RecognitionTask:
-    """A clip of an utterance to transcribe."""
+    """Ask for the text of a clip of an utterance."""
 
     kind: TaskKind
     utterance: int
@@ -30,13 +35,13 @@ class RecognitionTask:
 
     @property
     def key(self) -> tuple[int, int]:
-        """Same key, same clip: one transcription serves both."""
+        """Tasks with the same key have the same clip: one transcription serves both."""
         return self.utterance, self.request.clip.end
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedResult:
-    """What a Final told; it is known before its segment closes only when a session is played once more."""
+    """Hold the result that was sent for an utterance, for a session that is replayed from its journal."""
 
     hypothesis: Hypothesis
     guard: str | None
@@ -44,15 +49,17 @@ class RecordedResult:
 
 @dataclass(slots=True)
 class Utterance:
-    """Open until `clip` is set; told once `outcome` is.
+    """Hold what a session knows of a segment until its final has left. It is open until `clip` is set.
 
-    paused_at: end of the clip that was, or is being, transcribed eagerly in the present pause
-    awaited: it is being transcribed still
-    eager: what came of it
-    believed: some text of it has passed the guards
-    heard: the detector's probabilities of the closed segment, one a hop
-    outcome: the final hypothesis, or why there is none; or what was told already
-    ahead: it was there when the segment closed
+    paused_at: end of the utterance if the present pause ends it; None outside a pause
+    awaited: the eager text of this pause is being transcribed
+    eager: the eager text of this pause
+    believed: some text of the utterance has passed the hallucination filter
+    clip, reason: the audio of the closed segment, and why it ended
+    speech_probabilities: the detector's probabilities of the closed segment, one for each hop
+    outcome: the final hypothesis, the error message in its place, or the result that was sent before a replay
+    ahead: whether the final text was ready when the segment closed
+    tasks: recognition tasks without a result so far
     """
 
     number: int
@@ -64,20 +71,27 @@ class Utterance:
     believed: bool = False
     clip: Clip | None = None
     reason: Reason | None = None
-    heard: Sequence[float] = ()
+    speech_probabilities: Sequence[float] = ()
     outcome: Hypothesis | RecordedResult | str | None = None
     ahead: bool = False
+    tasks: list[RecognitionTask] = field(default_factory=list)
 
     @property
     def clip_length(self) -> int:
         """Samples of the closed segment."""
         return len(self.clip.samples) if self.clip else 0
 
-    def hears_pause(self, job: RecognitionTask) -> bool:
-        """Whether the job is the eager one of the pause under way."""
-        return job.kind is TaskKind.EAGER and job.request.clip.end == self.paused_at
+    def is_eager_of_pause(self, task: RecognitionTask) -> bool:
+        """Return whether this is the eager task of the present pause."""
+        return task.kind is TaskKind.EAGER and task.request.clip.end == self.paused_at
 
-    def is_ended_by(self, job: RecognitionTask) -> bool:
-        """Whether the job heard the whole closed segment; an eager one did if its pause became the end."""
+    def is_ended_by(self, task: RecognitionTask) -> bool:
+        """Return whether the task covers the whole closed segment, as an eager one may."""
         clip = self.clip
-        return job.kind is not TaskKind.PARTIAL and clip is not None and clip.end == job.request.clip.end
+        return task.kind is not TaskKind.PARTIAL and clip is not None and clip.end == task.request.clip.end
+
+    def wants(self, task: RecognitionTask) -> bool:
+        """Return whether the result of a task still matters."""
+        if self.clip is not None:
+            return self.outcome is None and self.is_ended_by(task)
+        return task.kind is TaskKind.PARTIAL or self.is_eager_of_pause(task)

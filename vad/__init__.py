@@ -1,1 +1,1 @@
-"""Where is there speech."""
+"""Find where there is speech."""

@@ -1,4 +1,4 @@
-"""Detector: a slot of state per stream, one step for all streams that have a hop ready."""
+"""Detect speech in many streams: one slot of state per stream, one step for all that have hops ready."""
 
 from collections.abc import Sequence
 from typing import Final, Self
@@ -9,38 +9,38 @@ from numpy.typing import NDArray
 from vad.detector_input import DetectorInput
 from vad.silero import Dtype, Probs, Silero, StateTable, use_one_thread
 
-GROWTH: Final = 256  # rows that are added to the table at a time
-SCRATCH: Final = 0  # the row that takes the state of streams that are gone
+ROWS_PER_GROWTH: Final = 256  # rows by which the table grows at a time
+SCRATCH_ROW: Final = 0  # receives the state of streams that were closed
 
 
 class NoFreeSlot(RuntimeError):
-    """As many streams are open as there may be at once."""
+    """The maximum number of streams is open."""
 
 
 class Detector:
-    """Judges the hops of many streams, each in a slot of its own.
+    """Compute speech probabilities of many streams, each in a slot of its own.
 
-    `open` and `close` belong to one thread (the event loop), `step` to one other; none of them waits. A
-    slot's number is never given out twice: work that comes after its stream was closed goes to a scratch row,
-    and a stream starts from zeros whatever was in its row before.
+    `open` and `close` are called from one thread (the event loop), `step` from one other; none of them waits.
+    A slot's number is never used twice: inputs that come after their stream was closed go to a scratch row,
+    and a stream starts from zeros whatever its row held before.
 
-    max_slots: streams open at once; a row takes 1.3 KB, and rows are made as they are needed
+    max_slots: streams that may be open at once; a row takes 1.3 KB, and rows are allocated when needed
     """
 
     def __init__(self, network: Silero, max_slots: int = 4096) -> None:
         self._max_slots = max_slots
         self._free = list(range(max_slots - 1, -1, -1))
         self.network = network
-        # By place: the slot that holds it, or will next. By row: the slot whose state is in it.
+        # By place: the slot that holds it, or will hold it next. By row: the slot whose state it contains.
         self._owner = np.arange(max_slots, dtype=np.int64)
         self._written = np.full(max_slots + 1, -1, dtype=np.int64)
         self._table = StateTable(network)
 
     @classmethod
     def load(cls, device: str = "auto", dtype: Dtype = "auto", max_slots: int = 4096) -> Self:
-        """With the released network, warm. On the processor this sets torch to one thread in the process.
+        """Load the released network and warm it up. On the CPU this sets torch to one thread in the process.
 
-        device, dtype: as of Silero.load. Raises SileroError.
+        device, dtype: as for Silero.load. Raises SileroError.
         """
         network = Silero.load(device, dtype)
         if network.device.type == "cpu":
@@ -52,27 +52,29 @@ class Detector:
         return f"<Detector open={len(self)} of {self._max_slots} rows={len(self._table)}>"
 
     def __len__(self) -> int:
-        """Slots that are open."""
+        """Return the number of open slots."""
         return self._max_slots - len(self._free)
 
     def open(self) -> int:
-        """A slot for a new stream. Raises NoFreeSlot."""
+        """Return a slot for a new stream. Raises NoFreeSlot."""
         if not self._free:
             raise NoFreeSlot(f"{self._max_slots} streams are open already")
         return int(self._owner[self._free.pop()])
 
     def close(self, slot: int) -> None:
-        """Gives a slot back. Its work that is under way or still to come does no harm, and tells nothing."""
+        """Free a slot. Inputs of it that are still running or to come have no effect on other streams."""
         place = slot % self._max_slots
         assert self._owner[place] == slot, "a slot is closed once"
         self._owner[place] = slot + self._max_slots
         self._free.append(place)
 
     def step(self, work: Sequence[DetectorInput]) -> list[Probs]:
-        """Probabilities of speech, float32 (n,) for the n hops of each item; its memory for one without hops.
-        At most one item per slot.
+        """Return speech probabilities, float32 (n,), for the n hops of each input, which has its own slot.
 
-        Takes time in all hops together and in the most of one item: the caller bounds both.
+        For an input without hops the result is the detector's state of its stream, float32 (m,).
+
+        The time grows with the number of all hops and with the largest number of one input: the caller bounds
+        both.
         """
         if not work:
             return []
@@ -101,13 +103,15 @@ class Detector:
         return [probs[start:end] for start, end in zip(starts, [*starts[1:], len(probs)], strict=True)]
 
     def _rows(self, work: Sequence[DetectorInput]) -> NDArray[np.int64]:
-        """The row of each item's stream, at zeros where this is the stream's first work."""
+        """Return the row of each input's stream; a row that is new to its stream is set to zeros."""
         slots = np.array([item.slot for item in work])
         assert len(set(slots.tolist())) == len(slots), "one item per slot"
         places = slots % self._max_slots
-        rows = np.where(self._owner[places] == slots, places + 1, SCRATCH)
+        rows = np.where(self._owner[places] == slots, places + 1, SCRATCH_ROW)
         if rows.max() >= len(self._table):
-            self._table.grow(min(-(-int(rows.max() + 1) // GROWTH) * GROWTH, self._max_slots + 1))
+            self._table.grow(
+                min(-(-int(rows.max() + 1) // ROWS_PER_GROWTH) * ROWS_PER_GROWTH, self._max_slots + 1)
+            )
         fresh = self._written[rows] != slots
         if fresh.any():
             self._table.reset(rows[fresh])

@@ -1,4 +1,4 @@
-"""Work: what a stream asks of the detector."""
+"""Define the input of the voice detector."""
 
 from typing import Final, NamedTuple
 
@@ -6,15 +6,17 @@ import numpy as np
 
 from audio.clip import HOP, Samples
 
-DetectorState = Samples  # what the detector remembers of a stream
+DetectorState = Samples  # the detector's state of a stream
 NO_HOPS: Final[Samples] = np.zeros((0, HOP), np.float32)
 
 
 class DetectorInput(NamedTuple):
-    """The next hops of the stream that holds a slot: float32 (n, 512).
+    """Hold the next hops, float32 (n, 512), of the stream that has a slot.
 
-    No hops (n == 0) ask for what the detector remembers of the stream: the answer is its memory, float32
-    (m,), in the place of probabilities. memory: what it is to remember from here on.
+    Without hops (n == 0) the result is the detector's state of the stream, float32 (m,), in place of
+    probabilities.
+
+    memory: a state with which the detector is to continue from here
     """
 
     slot: int

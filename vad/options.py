@@ -1,12 +1,12 @@
-"""VadOptions: when speech has begun, and when an utterance is over."""
+"""Define the options of segmentation: when speech begins, and when an utterance ends."""
 
 from dataclasses import dataclass
 from typing import Final
 
 from audio.clip import HOP, samples_from_ms
 
-HYSTERESIS: Final = 0.15  # speech goes on until the probability falls this far below the threshold
-MIN_EXIT: Final = 0.01
+HYSTERESIS: Final = 0.15  # speech continues until the probability falls this far below the threshold
+MIN_EXIT_THRESHOLD: Final = 0.01
 
 RANGES: Final = {
     "threshold": (0.0, 1.0),
@@ -18,7 +18,7 @@ RANGES: Final = {
 
 
 class OptionError(ValueError):
-    """A value outside its range; `param` names the option."""
+    """A value is outside its range; `param` names the option."""
 
     def __init__(self, param: str, message: str) -> None:
         super().__init__(message)
@@ -27,15 +27,15 @@ class OptionError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class VadOptions:
-    """The knobs of one stream's segmentation. Raises OptionError for a value outside RANGES.
+    """Hold the options of one stream's segmentation. Raises OptionError for a value outside RANGES.
 
     threshold: probability from which a hop is speech
     silence_ms: silence that ends an utterance
-    prefix_ms: sound kept from before the first speech hop, so that first words are whole
-    min_speech_ms: speech that must add up before an utterance begins; shorter sounds are non-speech
-    max_segment_ms: longest utterance; cut at a quiet place before it
-    manual: the client alone says where an utterance ends, and the next one begins there; the other knobs do
-        not count, and the limit is the longest there is
+    prefix_ms: audio kept from before the first speech hop (pre-roll), so that first words are complete
+    min_speech_ms: speech that must add up before an utterance begins; less counts as non-speech
+    max_segment_ms: maximum length of an utterance, which is cut at a quiet place before it
+    manual: only the client ends utterances, and the next one begins there; the other options do not apply,
+        and the maximum length is the largest that is allowed
     """
 
     threshold: float = 0.5
@@ -53,28 +53,30 @@ class VadOptions:
 
     @property
     def exit_threshold(self) -> float:
-        """Probability below which a hop of speech turns to silence."""
-        return max(self.threshold - HYSTERESIS, MIN_EXIT)
+        """Probability below which speech turns to silence."""
+        return max(self.threshold - HYSTERESIS, MIN_EXIT_THRESHOLD)
 
     @property
     def silence_hops(self) -> int:
+        """Hops of silence that end an utterance."""
         return hops_from_ms(self.silence_ms)
 
     @property
     def min_speech_hops(self) -> int:
+        """Hops of speech that begin an utterance."""
         return hops_from_ms(self.min_speech_ms)
 
     @property
     def prefix(self) -> int:
-        """Samples; at most half of the longest segment, or there would be no room for speech."""
+        """Samples of pre-roll; at most half of the longest segment, to leave space for speech."""
         return min(samples_from_ms(self.prefix_ms), self.max_segment // 2)
 
     @property
     def max_segment(self) -> int:
-        """Samples."""
+        """Samples of the longest segment."""
         return samples_from_ms(int(RANGES["max_segment_ms"][1]) if self.manual else self.max_segment_ms)
 
 
 def hops_from_ms(ms: int) -> int:
-    """The fewest whole hops, at least one, that last so long."""
+    """Return the fewest whole hops, at least one, that last so long."""
     return max(1, -(-samples_from_ms(ms) // HOP))

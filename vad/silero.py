@@ -1,4 +1,4 @@
-"""Silero: the voice activity network of Silero v6 at 16 kHz, and StateTable: its state, a row per stream."""
+"""Compute the voice activity network of Silero v6 at 16 kHz, with a row of state for each stream."""
 
 import importlib.util
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from audio.clip import HOP, Samples
 
-CONTEXT: Final = 64  # samples of the hop before that the network sees again
+CONTEXT: Final = 64  # samples of the hop before that belong to the network's input
 WINDOW: Final = CONTEXT + HOP
 HIDDEN: Final = 128  # width of the recurrent state
 
@@ -22,9 +22,9 @@ PAD: Final = 64  # samples mirrored at the end of a window
 FRAMES: Final = 4  # spectra of one window
 BINS: Final = FRAME // 2 + 1
 
-LOUDEST: Final = 1e6  # full scales; samples beyond it count as it, as squares near 1e38 would leave no number
-HEIGHTS: Final = ((4, 1), (64, 8), (256, 32), (1 << 62, 128))  # up to so many rows, the step between heights
-BLOCK: Final = 128  # rows encoded together on a processor, so that what is between the layers stays in cache
+MAX_AMPLITUDE: Final = 1e6  # full scales; larger samples are clipped, as their squares would overflow
+HEIGHTS: Final = ((4, 1), (64, 8), (256, 32), (1 << 62, 128))  # pairs: up to so many rows, padded to steps of
+BLOCK: Final = 128  # rows encoded together on a CPU, so that intermediate results stay in its cache
 
 Probs = NDArray[np.float32]
 Dtype = Literal["auto", "float32", "bfloat16"]
@@ -32,11 +32,11 @@ Weights = dict[str, Tensor]
 
 
 class SileroError(RuntimeError):
-    """The released network is not there, or is not the one this module computes."""
+    """The released network is missing, or is not the one that this module computes."""
 
 
 class Silero:
-    """Where the speech is, 32 ms at a time; for any number of streams at once, each row on its own.
+    """Compute speech probabilities of 32 ms each, for any number of streams at once, each in its own row.
 
     Computes the 16 kHz network of github.com/snakers4/silero-vad v6: four magnitude spectra, four
     convolutions, an LSTM cell, one probability. Over only four spectra the convolutions are matrix products
@@ -77,18 +77,20 @@ class Silero:
 
     @classmethod
     def load(cls, device: str = "auto", dtype: Dtype = "auto") -> Self:
-        """The released network.
+        """Load the released network.
 
-        device: cpu, cuda, cuda:0 …; auto: a GPU where there is one
-        dtype: auto: bfloat16 on processors that multiply it in hardware, else float32
-        Raises SileroError where the package silero-vad is missing or holds another network.
+        device: cpu, cuda, cuda:0 …; auto: a GPU if there is one
+        dtype: auto: bfloat16 on CPUs that multiply it in hardware, else float32
+        Raises SileroError if the package silero-vad is missing or holds another network.
         """
         place = pick_device() if device == "auto" else torch.device(device)
         return cls(released_weights(), place, pick_dtype(place) if dtype == "auto" else getattr(torch, dtype))
 
     def warm_up(self) -> None:
-        """Builds what is built on first use. On a processor that is something for each height: 3 ms and 4 MB,
-        which the first streams would pay for, and by which memory would grow for hours as rare heights come.
+        """Run the network once for each height, so that nothing is built later, on first use.
+
+        On a CPU that takes 3 ms and 4 MB for each height, which would delay the first streams, and memory
+        would grow for hours as rare heights come.
         """
         for height in _heights() if self.device.type == "cpu" else [1]:
             window = torch.zeros(height, WINDOW, device=self.device)
@@ -96,7 +98,7 @@ class Silero:
 
     @torch.inference_mode()
     def step(self, window: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Judges one window of each stream. Pure; rows independent, whatever finite samples they hold.
+        """Judge one window of each stream. Pure; rows are independent, whatever finite samples they hold.
 
         window: float32 (B, 576), the last 64 samples of the hop before (zeros at the start), then the hop
         state: float32 (2, B, 128), zeros at the start
@@ -106,15 +108,15 @@ class Silero:
 
     @torch.inference_mode()
     def encode(self, window: Tensor) -> Tensor:
-        """The part of `step` that needs no state: features (B, 128) of windows (B, 576)."""
+        """Compute the part of `step` that needs no state: features (B, 128) of windows (B, 576)."""
         blocks = torch.split(window, BLOCK) if self.device.type == "cpu" else (window,)
         return torch.cat([self._convolve(self._spectra(block)) for block in blocks])
 
     @torch.inference_mode()
     def decode(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """The rest of `step`: features (B, 128) and state to probabilities and the next state."""
+        """Compute the rest of `step`: from features (B, 128) and state, probabilities and the next state."""
         inputs = torch.cat([features, state[0].to(self.dtype)], 1)
-        gates = torch.addmm(self._lstm_bias, self._filled_up(inputs), self._lstm)[: len(inputs)].float()
+        gates = torch.addmm(self._lstm_bias, self._padded_rows(inputs), self._lstm)[: len(inputs)].float()
         update, forget, output = gates[:, : 3 * HIDDEN].sigmoid_().chunk(3, 1)
         following = torch.empty_like(state)
         hidden, cell = following.unbind()
@@ -123,17 +125,17 @@ class Silero:
         return torch.addmv(self._out_bias, hidden.relu(), self._out).sigmoid_(), following
 
     def _spectra(self, window: Tensor) -> Tensor:
-        """Magnitudes (B, 4 * 129) of the windows, reflected at their end."""
-        loud = window.clamp(-LOUDEST, LOUDEST)
+        """Return the magnitudes (B, 4 * 129) of the windows, reflected at their end."""
+        loud = window.clamp(-MAX_AMPLITUDE, MAX_AMPLITUDE)
         frames = loud.index_select(1, self._padded).unfold(1, FRAME, STRIDE)
         parts = torch.view_as_real(torch.fft.rfft(frames * self._hann)).square()
-        # The square root of a sum, as abs() is several times slower on complex numbers.
+        # The square root of a sum: abs() of complex numbers is several times slower.
         magnitudes = torch.add(parts[..., 0], parts[..., 1]).sqrt_()
         return magnitudes.to(self.dtype).view(-1, FRAMES * BINS)
 
     def _convolve(self, spectra: Tensor) -> Tensor:
-        """Features (B, 128) of the spectra."""
-        count, spectra = len(spectra), self._filled_up(spectra)
+        """Return the features (B, 128) of the spectra."""
+        count, spectra = len(spectra), self._padded_rows(spectra)
         bands = spectra.unfold(1, 3 * BINS, BINS).transpose(0, 1)
         left, right = torch.bmm(bands, self._conv0).add_(self._bias0).relu_().unbind()
         x = torch.addmm(self._bias1, left, self._conv1[0])
@@ -141,16 +143,19 @@ class Silero:
         x = torch.addmm(self._bias2, x.relu_(), self._conv2).relu_()
         return torch.addmm(self._bias3, x, self._conv3)[:count].relu_()
 
-    def _filled_up(self, rows: Tensor) -> Tensor:
-        """With rows of zeros to one of few heights: for each that a product meets on a processor oneDNN keeps
-        what it has built, more than a megabyte, so that memory would grow as long as new ones come."""
+    def _padded_rows(self, rows: Tensor) -> Tensor:
+        """Pad with rows of zeros to one of few heights.
+
+        On a CPU, oneDNN keeps more than a megabyte for each height of a product, so memory would grow as long
+        as new heights come.
+        """
         step = next(step for most, step in HEIGHTS if len(rows) <= most)
         missing = -len(rows) % step if self.device.type == "cpu" else 0
         return torch.nn.functional.pad(rows, (0, 0, 0, missing)) if missing else rows
 
 
 def _heights() -> Iterator[int]:
-    """Those of HEIGHTS, but for the last, which only one product meets."""
+    """Yield the heights of HEIGHTS except the last range, which occurs in only one product."""
     first = 1
     for most, step in HEIGHTS[:-1]:
         yield from range(-(-first // step) * step, most + 1, step)
@@ -158,7 +163,7 @@ def _heights() -> Iterator[int]:
 
 
 class StateTable:
-    """A row of state for each of many streams, on the network's device: what is kept between hops."""
+    """Hold a row of state for each of many streams, on the network's device, between hops."""
 
     def __init__(self, network: Silero) -> None:
         self._network = network
@@ -166,38 +171,40 @@ class StateTable:
         self._context = torch.zeros(0, CONTEXT, device=network.device)
 
     def __len__(self) -> int:
-        """Rows."""
+        """Return the number of rows."""
         return len(self._context)
 
     def grow(self, rows: int) -> None:
-        """Adds rows of zeros up to so many; those that are there keep their state."""
+        """Add rows of zeros up to this number; existing rows keep their state."""
         more = rows - len(self)
         self._state = torch.nn.functional.pad(self._state, (0, 0, 0, more))
         self._context = torch.nn.functional.pad(self._context, (0, 0, 0, more))
 
     def reset(self, rows: NDArray[np.int64]) -> None:
-        """Takes rows back to the start of a stream."""
+        """Reset rows to the start of a stream."""
         index = torch.from_numpy(rows).to(self._network.device)
         self._state.index_fill_(1, index, 0.0)
         self._context.index_fill_(0, index, 0.0)
 
     def read(self, row: int) -> Samples:
-        """A copy of a row: float32 (320,), the recurrent state and the context."""
+        """Return a copy of a row: float32 (320,), the recurrent state and the context."""
         kept = torch.cat([self._state[:, row].flatten(), self._context[row]])
         memory: Samples = kept.cpu().numpy()
         return memory
 
     def write(self, row: int, memory: Samples) -> None:
-        """Makes a row what `read` gave. Raises ValueError for what it did not give."""
+        """Restore a row from what `read` returned. Raises ValueError for another shape."""
         if memory.shape != (2 * HIDDEN + CONTEXT,):
-            raise ValueError(f"a stream's memory has {2 * HIDDEN + CONTEXT} numbers, not {memory.shape}")
+            raise ValueError(
+                f"the detector's state of a stream has {2 * HIDDEN + CONTEXT} numbers, not {memory.shape}"
+            )
         kept = torch.tensor(memory, device=self._network.device)
         self._state[:, row] = kept[: 2 * HIDDEN].view(2, HIDDEN)
         self._context[row] = kept[2 * HIDDEN :]
 
     @torch.inference_mode()
     def advance(self, rows: NDArray[np.int64], hops: Samples, rounds: list[int]) -> Probs:
-        """Feeds each row its hops. All hops are encoded together; what needs the state goes round by round.
+        """Feed each row its hops: all are encoded together, and what needs the state runs round by round.
 
         rows: int64 (m,), those with most hops first
         hops: float32 (n, 512), the first hop of every row, then the second of those that have one, …
@@ -228,9 +235,11 @@ class StateTable:
 
 
 def package_file() -> Path:
-    """The released network in the package silero-vad, as TorchScript. Raises SileroError.
+    """Return the path of the released network in the package silero-vad, as TorchScript.
 
-    Found without importing the package, which would set torch to one thread in the whole process.
+    The package is not imported, as that would set torch to one thread in the whole process.
+
+    Raises SileroError.
     """
     spec = importlib.util.find_spec("silero_vad")
     if spec is None or not spec.submodule_search_locations:
@@ -239,7 +248,7 @@ def package_file() -> Path:
 
 
 def released_weights() -> Weights:
-    """Weights of the 16 kHz network. Those in the package's safetensors file are another network's.
+    """Return the weights of the 16 kHz network. The package's safetensors file holds another network.
 
     Raises SileroError.
     """
@@ -249,33 +258,36 @@ def released_weights() -> Weights:
 
 
 def use_one_thread() -> None:
-    """Holds torch to one thread in the whole process: on a busy machine more of them wait for each other."""
+    """Limit torch to one thread in the whole process: on a busy machine several would wait for each other."""
     torch.set_num_threads(1)
 
 
 def pick_device() -> torch.device:
-    """A GPU where there is one, else the processor."""
+    """Return a GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def pick_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 on processors that multiply it in hardware, else float32: a GPU waits for launches anyway."""
+    """Return bfloat16 on CPUs that multiply it in hardware, else float32: launches limit a GPU anyway."""
     capabilities = torch.cpu.get_capabilities() if device.type == "cpu" else {}
     fast = capabilities.get("amx_bf16") or capabilities.get("avx512_bf16")
     return torch.bfloat16 if fast else torch.float32
 
 
 def _check_spectra(basis: Tensor) -> None:
-    """Raises SileroError unless the first layer (258, 1, 256) is a Fourier transform under a Hann window."""
+    """Check that the first layer (258, 1, 256) is a Fourier transform under a Hann window.
+
+    Raises SileroError.
+    """
     impulses = torch.diag(torch.hann_window(FRAME, dtype=torch.float64))
     spectra = torch.fft.rfft(impulses)
     expected = torch.cat([spectra.real, spectra.imag], 1).t()
     if not torch.allclose(basis[:, 0].double(), expected, atol=1e-6):
-        raise SileroError("this release of silero-vad computes its spectra in another way")
+        raise SileroError("this release of silero-vad computes its spectra differently and is not supported")
 
 
 def _unrolled(kernel: Tensor, frames: int, centres: list[int]) -> Tensor:
-    """A convolution over few frames as one matrix (frames * inputs, len(centres) * outputs).
+    """Return a convolution over few frames as one matrix (frames * inputs, len(centres) * outputs).
 
     kernel: (outputs, inputs, 3)
     centres: the frame at the middle of the kernel, of each frame that comes out; frames outside are zero
@@ -291,12 +303,12 @@ def _unrolled(kernel: Tensor, frames: int, centres: list[int]) -> Tensor:
 
 
 def _lstm_matrix(weights: Weights) -> Tensor:
-    """(256, 512): from features and hidden state to the four gates."""
+    """Return the matrix (256, 512) from features and hidden state to the four gates."""
     both = torch.cat([weights["decoder.rnn.weight_ih"], weights["decoder.rnn.weight_hh"]], 1)
     return _tanh_last(both).t()
 
 
 def _tanh_last(gates: Tensor) -> Tensor:
-    """Rows of the gates input, forget, cell, output, in another order: the three with a sigmoid together."""
+    """Reorder the rows of the gates input, forget, cell, output: the three with a sigmoid come first."""
     update, forget, cell, output = gates.chunk(4)
     return torch.cat([update, forget, output, cell])

@@ -90,7 +90,8 @@ class ClientSession:
         """The server stops: no more audio is taken in, and what is open is finished, here or by the next."""
         self._stopping = True
         if self._recording.lasts:
-            self._pump.handed_over = self._teller.stopped = True
+            self._pump.hand_over()
+            self._teller.stopped = True
             self._main.cancel()
             return
         self._finish(Reason.END_OF_STREAM)
@@ -268,7 +269,8 @@ class ClientSession:
             replies = comeback.replay(entry)
             if replies and not self._past.knows(REPLY):
                 await self._reply(replies)
-        self._recording.replaying = self._pump.catching_up = False
+        self._recording.replaying = False
+        self._pump.finish_replay()
         self._played.set()
         self._wait_for_client()
 

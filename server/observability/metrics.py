@@ -129,6 +129,10 @@ class Metrics:
         for taken in batch:
             self.waits.labels(TaskKind(taken.priority).name.lower()).observe(taken.waited)
 
+    def observe_step(self, step: Sequence[BatchedItem], seconds: float) -> None:
+        """Record the duration of a step of the detector."""
+        self.step_seconds.observe(seconds)
+
     def gauge(self, name: str, what: str, read: Callable[[], float]) -> None:
         """Add a gauge whose value `read` returns whenever the metrics are written out."""
         Gauge(name, what, registry=self._registry).set_function(read)

@@ -194,7 +194,7 @@ def test_any_cut_gives_the_same_samples(
     expected = whole.read(data)
     np.testing.assert_array_equal(np.concatenate(pieces), expected)
     assert len(expected) == frames
-    assert cut.leftover == whole.leftover == stub
+    assert len(cut.carry) == len(whole.carry) == stub
     assert np.all(np.abs(expected) <= 1)
 
 
@@ -202,7 +202,7 @@ def test_bytes_that_wait_can_be_dropped() -> None:
     reader = SampleReader(Encoding())
     reader.read(b"\x00\x00\x07")
     assert reader.discard() == 1
-    assert reader.leftover == 0
+    assert reader.carry == b""
     assert reader.read(b"\x00\x40").tolist() == [0.5]
 
 
@@ -223,5 +223,5 @@ def test_of_a_bad_message_nothing_is_taken_in() -> None:
     assert len(reader.read(half[:3])) == 0
     with pytest.raises(InvalidAudio):
         reader.read(half[3:] + floats(0.25, float("nan"), 0.125) + b"\x01\x02")
-    assert reader.leftover == 3
+    assert len(reader.carry) == 3
     assert reader.read(half[3:]).tolist() == [0.5]

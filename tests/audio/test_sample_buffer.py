@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from audio.clip import Samples
 from audio.errors import AudioError, SampleBufferFull
-from audio.sample_buffer import GRAIN, SampleBuffer
+from audio.sample_buffer import MIN_CHUNK, SampleBuffer
 
 
 def stream(start: int, end: int) -> Samples:
@@ -74,7 +74,7 @@ def test_an_empty_ring_has_nothing_to_read() -> None:
 def test_what_is_forgotten_or_not_yet_there_cannot_be_read(start: int, end: int) -> None:
     ring = filled(1_000, 1_000, 1_000)
     ring.forget(1_000)
-    with pytest.raises(IndexError, match=r"not in <Ring \[1000, 3000\)"):
+    with pytest.raises(IndexError, match=r"not in <SampleBuffer \[1000, 3000\)"):
         ring.read(start, end)
 
 
@@ -146,4 +146,6 @@ def test_samples_that_come_one_by_one_cost_little_more_than_themselves() -> None
 
 
 def test_it_tells_what_it_holds() -> None:
-    assert repr(filled(GRAIN, GRAIN, capacity=9_999)) == "<Ring [0, 1024) of 9999 in 2 chunks>"
+    assert (
+        repr(filled(MIN_CHUNK, MIN_CHUNK, capacity=9_999)) == "<SampleBuffer [0, 1024) of 9999 in 2 chunks>"
+    )

@@ -5,15 +5,15 @@ import threading
 
 import pytest
 
-from batching.deadline_thread import FOR_EVER, DeadlineThread
+from batching.deadline_thread import NO_DEADLINE, DeadlineThread
 from batching.errors import DeadlineExceeded
 
 
 async def test_calls_run_one_after_another_in_a_thread_that_was_prepared() -> None:
     seen: list[object] = []
     lane = DeadlineThread("lane", lambda: seen.append("begun"))
-    await asyncio.gather(*(lane.call(FOR_EVER, seen.append, number) for number in range(5)))
-    name = await lane.call(FOR_EVER, lambda: threading.current_thread().name)
+    await asyncio.gather(*(lane.call(NO_DEADLINE, seen.append, number) for number in range(5)))
+    name = await lane.call(NO_DEADLINE, lambda: threading.current_thread().name)
     assert (seen, name) == (["begun", 0, 1, 2, 3, 4], "lane")
     lane.end()
 
@@ -38,7 +38,7 @@ async def test_a_call_that_takes_too_long_is_waited_for_no_longer_and_goes_on() 
 async def test_the_thread_ends_behind_what_it_was_given() -> None:
     seen: list[int] = []
     lane, gate = DeadlineThread("lane"), threading.Event()
-    call = asyncio.create_task(lane.call(FOR_EVER, gate.wait))
+    call = asyncio.create_task(lane.call(NO_DEADLINE, gate.wait))
     await asyncio.sleep(0)
     lane.end(lambda: seen.append(1))
     with pytest.raises(DeadlineExceeded):

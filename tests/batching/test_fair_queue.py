@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batching.fair_queue import FairQueue
+from batching.batcher import FairQueue
 
 SOURCES = "abcd"
 

@@ -13,7 +13,7 @@ import pytest
 
 from batching.batcher import BULK, Batcher
 from batching.errors import DeadlineExceeded, ModelBroken, ModelDied
-from batching.worker import MOST_LOADS, ProcessWorker, ThreadWorker
+from batching.worker import MAX_FAILED_LOADS, ProcessWorker, ThreadWorker
 from tests.waiting import until
 
 DEADLY, HANGING, RAISING, BREAKING = -1, -2, -3, -4
@@ -62,7 +62,7 @@ def name_process(adder: Adder, items: list[int]) -> list[int]:
 
 
 class Diary:
-    """A watcher that writes down what it is told."""
+    """Record the changes of a model's state."""
 
     def __init__(self) -> None:
         self.told: list[str] = []
@@ -98,7 +98,7 @@ async def running(
     call: Callable[[Adder, list[int]], list[int]] = add,
     diary: Diary | None = None,
 ) -> AsyncIterator[ProcessWorker[Adder, int, int]]:
-    worker = ProcessWorker(build, call, name="adder", deadline=soon, backoff=0.001, watcher=diary)
+    worker = ProcessWorker(build, call, name="adder", deadline=soon, backoff=0.001, observer=diary)
     try:
         await worker.start()
         yield worker
@@ -184,7 +184,7 @@ async def test_a_model_that_cannot_be_loaded_again_is_broken(tmp_path: Path) -> 
             with pytest.raises(ModelBroken, match="it is gone"):
                 await worker.run([item])
         assert [note.partition(":")[0] for note in diary.told] == ["restarting", "broken"]
-        assert worker.restarts == MOST_LOADS
+        assert worker.restarts == MAX_FAILED_LOADS
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ async def test_closing_does_not_wait_for_a_process_that_hangs() -> None:
 @pytest.mark.parametrize("item", [HANGING, BREAKING])
 async def test_a_thread_whose_model_hangs_or_whose_device_fails_is_broken(item: int) -> None:
     diary = Diary()
-    worker = ThreadWorker(partial(build, 1), add, name="adder", deadline=soon, watcher=diary)
+    worker = ThreadWorker(partial(build, 1), add, name="adder", deadline=soon, observer=diary)
     await worker.start()
     async with Batcher(worker, max_items=8, max_waiting=8) as batches:
         told = await asyncio.gather(*(batches.submit(each) for each in (item, 1)), return_exceptions=True)
@@ -262,7 +262,7 @@ async def test_a_thread_whose_model_hangs_or_whose_device_fails_is_broken(item: 
 
 async def test_a_model_that_does_nothing_but_raise_is_broken_where_that_is_said() -> None:
     diary = Diary()
-    worker = ThreadWorker(partial(build, 1), add, name="adder", most_failures=2, watcher=diary)
+    worker = ThreadWorker(partial(build, 1), add, name="adder", max_failures=2, observer=diary)
     await worker.start()
     for item, error in ((RAISING, ValueError), (1, None), (RAISING, ValueError), (RAISING, ValueError)):
         if error is None:

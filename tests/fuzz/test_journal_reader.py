@@ -29,7 +29,7 @@ from streaming.session import Session
 from streaming.snapshot import Snapshot, save
 from streaming.utterance import RecordedResult
 from tests.fuzz.malformed import spoilt_object
-from tests.streaming.fakes import hear, sound
+from tests.streaming.fakes import detect_all, sound
 from vad.segmenter import Reason
 
 SEEDS = st.integers(0, 2**32)
@@ -40,9 +40,8 @@ def spoken() -> Snapshot:
     """A session in the middle of an utterance, with another one that waits for its text."""
     session = Session(SessionOptions(eager=False))
     session.receive_audio(Clip(sound((True, 9_600), (False, 16_000), (True, 8_000)), 0))
-    while (hops := session.take_hops(9)) is not None:
-        session.receive_probs(hear(hops))
-    session.take_events()
+    detect_all(session)
+    session.effects.clear()
     return save(session)
 
 

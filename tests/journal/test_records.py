@@ -45,7 +45,7 @@ from streaming.options import SessionOptions
 from streaming.session import Session
 from streaming.snapshot import save
 from streaming.utterance import RecordedResult
-from tests.streaming.fakes import hear, sound
+from tests.streaming.fakes import detect_all, sound
 from vad.segmenter import Reason
 
 STEP = 1 / 32_768
@@ -61,9 +61,8 @@ def midway() -> Session:
     """A session with an open utterance, one whose final is awaited, and a marker."""
     session = Session(SessionOptions(eager=False))
     session.receive_audio(Clip(sound((True, 9_600), (False, 19_200), (True, 9_600)), 0))
-    while (hops := session.take_hops(9)) is not None:
-        session.receive_probs(hear(hops))
-    session.take_events()
+    detect_all(session)
+    session.effects.clear()
     return session
 
 

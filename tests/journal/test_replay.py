@@ -22,7 +22,7 @@ from streaming.options import SessionOptions
 from streaming.session import Session
 from streaming.snapshot import save
 from streaming.utterance import RecordedResult
-from tests.streaming.fakes import hear, sound
+from tests.streaming.fakes import detect_all, sound, take_hops
 from vad.segmenter import Reason
 
 FRESH = save(Session(SessionOptions()))
@@ -42,8 +42,8 @@ def after(samples: int) -> Session:
     """One that has heard so much silence."""
     session = Session(SessionOptions())
     session.receive_audio(Clip(ramp(0, samples), 0))
-    while (hops := session.take_hops(100)) is not None:
-        session.receive_probs([0.0] * len(hops))
+    while (hops := take_hops(session)) is not None:
+        session.receive_probabilities([0.0] * len(hops))
     return session
 
 
@@ -163,9 +163,8 @@ def test_the_sound_of_a_final_may_have_come_before_the_oldest_file() -> None:
     session = Session(SessionOptions(eager=False))
     samples = sound((True, 9_600), (False, 96_000))
     session.receive_audio(Clip(samples, 0))
-    while (hops := session.take_hops(9)) is not None:
-        session.receive_probs(hear(hops))
-    session.take_events()
+    detect_all(session)
+    session.effects.clear()
     snapshot = save(session)
     waiting = snapshot.state.waiting[0]
     assert not isinstance(waiting, str)

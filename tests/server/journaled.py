@@ -30,6 +30,7 @@ def opened_after(sound: AudioRecord) -> SnapshotRecord:
     """The beginning of a session that has received so much and judged nothing of it."""
     session = Session(SessionOptions())
     session.receive_audio(Clip(sound.samples, 0))
+    session.effects.clear()
     return SnapshotRecord({}, 0, save(session))
 
 

@@ -44,7 +44,7 @@ class Late(Generic[Item, Result]):
 
     def answer_one(self, place: int) -> None:
         ticket = self._waiting.pop(place)
-        ticket.tell(self._answer(ticket.item))
+        ticket.resolve(self._answer(ticket.item))
 
 
 class LateModels:

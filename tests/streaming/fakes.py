@@ -10,6 +10,7 @@ import numpy as np
 from asr.hallucination_filter import FilterThresholds
 from asr.recognizer import Hypothesis, RecognitionRequest
 from audio.clip import HOP, Clip, Samples
+from streaming.effects import CancelTask, DetectHops
 from streaming.events import Event, PartialTranscript
 from streaming.options import SessionOptions
 from streaming.session import Session
@@ -56,6 +57,41 @@ def transcribe(recognizer: object, requests: Sequence[RecognitionRequest]) -> li
     return [recognize(request) for request in requests]
 
 
+def take_hops(session: Session) -> Samples | None:
+    """Take out the hops that the session wants to have detected."""
+    for effect in session.effects:
+        if isinstance(effect, DetectHops):
+            session.effects.remove(effect)
+            return effect.hops
+    return None
+
+
+def take_task(session: Session) -> RecognitionTask | None:
+    """Take out the first recognition task that the session asks for and has not cancelled."""
+    cancelled = [effect.task for effect in session.effects if isinstance(effect, CancelTask)]
+    for effect in list(session.effects):
+        if isinstance(effect, RecognitionTask):
+            session.effects.remove(effect)
+            if effect not in cancelled:
+                return effect
+    return None
+
+
+def take_events(session: Session) -> list[Event]:
+    """Take out the events for the client."""
+    others = (DetectHops, RecognitionTask, CancelTask)
+    events: list[Event] = [effect for effect in session.effects if not isinstance(effect, others)]
+    for event in events:
+        session.effects.remove(event)
+    return events
+
+
+def detect_all(session: Session) -> None:
+    """Answer the detector's requests until there are none."""
+    while (hops := take_hops(session)) is not None:
+        session.receive_probabilities(hear(hops))
+
+
 class Slow:
     """Models that answer late: `answer_some` answers as much of what waits as chance will have."""
 
@@ -70,27 +106,28 @@ class Slow:
         while self._chance.random() < 0.5:
             self._take()
             if self._hops and self._chance.random() < 0.7:
-                self.session.receive_probs(hear(self._hops.popleft()))
+                self.session.receive_probabilities(hear(self._hops.popleft()))
             elif self._jobs:
                 job = self._jobs.pop(self._chance.randrange(len(self._jobs)))
                 self.session.receive_hypothesis(job, recognize(job.request))
-            self.events += self.session.take_events()
+            self.events += take_events(self.session)
 
     def answer_all(self) -> list[Event]:
         while self._take():
             while self._hops:
-                self.session.receive_probs(hear(self._hops.popleft()))
+                self.session.receive_probabilities(hear(self._hops.popleft()))
             while self._jobs:
                 job = self._jobs.pop(self._chance.randrange(len(self._jobs)))
                 self.session.receive_hypothesis(job, recognize(job.request))
-        self.events += self.session.take_events()
+        self.events += take_events(self.session)
         return self.events
 
     def _take(self) -> bool:
-        if (hops := self.session.take_hops(self._chance.randint(1, 40))) is not None:
+        if (hops := take_hops(self.session)) is not None:
             self._hops.append(hops)
-        while (job := self.session.take_job()) is not None:
+        while (job := take_task(self.session)) is not None:
             self._jobs.append(job)
+        self.events += take_events(self.session)
         return bool(self._hops or self._jobs)
 
 
@@ -105,7 +142,10 @@ def play(
 ) -> list[Event]:
     """A whole session: the sound cut at `cuts`, each ask at its sample; models that answer at once, or late,
     by a seed."""
-    session = Session(options or SessionOptions(partials=True, guards=FEW_GUARDS))
+    hops_per_step = random.Random(seed or 0).randint(1, 40)
+    session = Session(
+        options or SessionOptions(partials=True, guards=FEW_GUARDS), hops_per_step=hops_per_step
+    )
     models = Slow(session, seed or 0)
     at_once = seed is None
     waiting = deque(sorted(asks, key=lambda ask: ask[0]))

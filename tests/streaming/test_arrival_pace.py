@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio.clip import SAMPLE_RATE
-from streaming.arrival_pace import AHEAD_SECONDS, ArrivalPace
+from streaming.arrival_pace import MAX_AHEAD_SECONDS, ArrivalPace
 
 
 class Clock:
@@ -16,13 +16,16 @@ class Clock:
         return self.now
 
 
-def pace_after(elapsed: float, heard: float) -> ArrivalPace:
-    """So many seconds after its begin, with so many seconds of sound."""
+def pace_after(elapsed: float) -> ArrivalPace:
+    """Return the pace of a stream that began so many seconds ago."""
     clock = Clock()
     pace = ArrivalPace(clock)
-    pace.hear(round(heard * SAMPLE_RATE))
     clock.now += elapsed
     return pace
+
+
+def samples(seconds: float) -> int:
+    return round(seconds * SAMPLE_RATE)
 
 
 @pytest.mark.parametrize(
@@ -39,12 +42,12 @@ def pace_after(elapsed: float, heard: float) -> ArrivalPace:
 def test_a_stream_is_ahead_with_more_sound_than_can_have_been_spoken(
     elapsed: float, heard: float, ahead: bool
 ) -> None:
-    assert pace_after(elapsed, heard).is_ahead is ahead
+    assert pace_after(elapsed).is_ahead(samples(heard)) is ahead
 
 
-@given(st.floats(0, 1e5), st.floats(0.99, 1.01), st.floats(0, AHEAD_SECONDS - 0.01))
+@given(st.floats(0, 1e5), st.floats(0.99, 1.01), st.floats(0, MAX_AHEAD_SECONDS - 0.01))
 def test_no_microphone_is_ahead_however_long_it_runs(elapsed: float, drift: float, before: float) -> None:
-    assert not pace_after(elapsed, drift * elapsed + before).is_ahead
+    assert not pace_after(elapsed).is_ahead(samples(drift * elapsed + before))
 
 
 @pytest.mark.parametrize(
@@ -60,4 +63,4 @@ def test_no_microphone_is_ahead_however_long_it_runs(elapsed: float, drift: floa
 def test_the_lag_is_what_waits_of_what_was_spoken(
     elapsed: float, heard: float, unjudged: float, lag: float
 ) -> None:
-    assert pace_after(elapsed, heard).lag(round(unjudged * SAMPLE_RATE)) == pytest.approx(lag)
+    assert pace_after(elapsed).lag(samples(heard), samples(unjudged)) == pytest.approx(lag)

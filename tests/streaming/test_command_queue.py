@@ -10,7 +10,7 @@ def test_an_action_runs_once_every_whole_hop_before_it_is_judged() -> None:
     controls.add(3 * HOP + 1, ran.append)
     controls.run(lambda: 2 * HOP)
     assert ran == []
-    assert len(controls) == 1
+    assert len(controls.waiting) == 1
     controls.run(lambda: 3 * HOP)
     assert ran == [3 * HOP + 1]
     controls.run(lambda: 9 * HOP)

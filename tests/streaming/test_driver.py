@@ -36,7 +36,7 @@ from streaming.options import SessionOptions
 from streaming.session import Session
 from streaming.snapshot import RestorePoint, Snapshot, save
 from streaming.utterance import RecordedResult, TaskKind
-from tests.streaming.fakes import FEW_GUARDS, detect, flat, hear, sound, transcribe
+from tests.streaming.fakes import FEW_GUARDS, detect, detect_all, flat, hear, sound, transcribe
 from tests.streaming.working_models import Detector, Recognizer
 from tests.streaming.working_models import models as working
 from tests.waiting import until
@@ -125,7 +125,7 @@ async def test_one_that_goes_on_elsewhere_is_accounted_for_there() -> None:
     async with models() as shared:
         with StreamDriver(replace(shared, account=accounts.append), SessionOptions()) as pump:
             await pour(pump, TALK)
-            pump.handed_over = True
+            pump.hand_over()
     assert accounts == []
 
 
@@ -715,10 +715,11 @@ async def test_what_waited_for_the_models_is_done_though_nothing_more_comes_in()
     """A snapshot may hold sound that was not judged, and closed segments without their finals."""
     session = Session(replace(PLAIN, eager=False))
     session.receive_audio(Clip(sound((True, SECOND), (False, SECOND)), 0))
-    session.receive_probs(hear(session.take_hops(100)))  # type: ignore[arg-type]
-    session.take_events()
+    detect_all(session)
+    session.effects.clear()
     more = Clip(sound((True, SECOND), (False, MAX_UNJUDGED)), session.received)
     session.receive_audio(more)
+    session.effects.clear()
     snapshot = save(session)
     assert len(snapshot.state.waiting) == 1
     async with models() as shared:
@@ -763,7 +764,7 @@ async def test_once_it_has_caught_up_partials_come_again() -> None:
         with StreamDriver(shared, PLAIN, begun=RestorePoint(save(Session(PLAIN)))) as pump:
             await judged(pump, sound((True, 2 * SECOND)))
             assert recognizer.batches == []
-            pump.catching_up = False
+            pump.finish_replay()
             await judged(pump, sound((True, SECOND)))
             await until(lambda: recognizer.partials)
 

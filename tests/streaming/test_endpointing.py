@@ -11,7 +11,7 @@ from streaming.events import FinalTranscript
 from streaming.options import SessionOptions
 from streaming.session import Session
 from streaming.utterance import TaskKind
-from tests.streaming.fakes import hear, sound
+from tests.streaming.fakes import hear, sound, take_events, take_hops, take_task
 
 USUAL = samples_from_ms(500)
 
@@ -53,17 +53,17 @@ def test_the_wait_is_bounded_both_ways_and_a_fixed_one_is_fixed(text: str, usual
 
 def hops_until_final(text: str) -> int:
     """Hops of silence before the utterance ends, when its eager transcription says this."""
-    session = Session(SessionOptions(turn=AdaptiveSilence()))
+    session = Session(SessionOptions(turn=AdaptiveSilence()), hops_per_step=200)
     samples = sound((True, 32 * HOP), (False, 80 * HOP))
     session.receive_audio(Clip(samples))
-    hops = session.take_hops(200)
+    hops = take_hops(session)
     assert hops is not None
     for number, probability in enumerate(hear(hops)):
-        session.receive_probs([probability])
-        job = session.take_job()
+        session.receive_probabilities([probability])
+        job = take_task(session)
         if job is not None and job.kind is TaskKind.EAGER:
             session.receive_hypothesis(job, Hypothesis(text))
-        if any(isinstance(event, FinalTranscript) for event in session.take_events()):
+        if any(isinstance(event, FinalTranscript) for event in take_events(session)):
             return number + 1 - 32
     raise AssertionError("the utterance did not end")
 
@@ -75,32 +75,32 @@ def test_an_utterance_ends_earlier_or_later_by_its_text() -> None:
 
 
 def test_a_late_answer_ends_the_utterance_where_an_early_one_would() -> None:
-    session = Session(SessionOptions(turn=AdaptiveSilence()))
+    session = Session(SessionOptions(turn=AdaptiveSilence()), hops_per_step=200)
     samples = sound((True, 32 * HOP), (False, 20 * HOP), (True, 10 * HOP), (False, 60 * HOP))
     session.receive_audio(Clip(samples))
-    hops = session.take_hops(200)
+    hops = take_hops(session)
     assert hops is not None
-    session.receive_probs(hear(hops))  # all of it is judged before anything is transcribed
+    session.receive_probabilities(hear(hops))  # all of it is judged before anything is transcribed
     for text in ("that is the", "that is the end."):
-        job = session.take_job()
+        job = take_task(session)
         assert job is not None
         session.receive_hypothesis(job, Hypothesis(text))
-    finals = [event for event in session.take_events() if isinstance(event, FinalTranscript)]
+    finals = [event for event in take_events(session) if isinstance(event, FinalTranscript)]
     assert [final.hypothesis.text for final in finals] == ["that is the end."]
 
 
 def test_patience_with_one_pause_does_not_outlast_it() -> None:
-    session = Session(SessionOptions(turn=AdaptiveSilence()))
+    session = Session(SessionOptions(turn=AdaptiveSilence()), hops_per_step=200)
     samples = sound((True, 32 * HOP), (False, 20 * HOP), (True, 10 * HOP), (False, 12 * HOP))
     session.receive_audio(Clip(samples))
-    hops = session.take_hops(200)
+    hops = take_hops(session)
     assert hops is not None
     texts = iter(["that is the", "that is the end"])
     finals = []
     for probability in hear(hops):
-        session.receive_probs([probability])
-        job = session.take_job()
+        session.receive_probabilities([probability])
+        job = take_task(session)
         if job is not None and job.kind is TaskKind.EAGER:
             session.receive_hypothesis(job, Hypothesis(next(texts)))
-        finals += [event for event in session.take_events() if isinstance(event, FinalTranscript)]
+        finals += [event for event in take_events(session) if isinstance(event, FinalTranscript)]
     assert [final.hypothesis.text for final in finals] == ["that is the end"]

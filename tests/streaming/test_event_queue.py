@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from asr.recognizer import Hypothesis
 from audio.clip import Clip
-from streaming.event_queue import MAX_EVENTS, MAX_SOUND, EventQueue
+from streaming.event_queue import MAX_AUDIO_SAMPLES, MAX_EVENTS, EventQueue
 from streaming.events import Event, FinalTranscript, LagReported, MarkerReached, PartialTranscript
 from tests.streaming.test_arrival_pace import Clock
 from vad.segmenter import Reason
@@ -48,7 +48,7 @@ def test_the_newest_lag_replaces_what_was_not_taken() -> None:
     assert taken(filled(LagReported(500), LagReported(900))) == [LagReported(900)]
 
 
-@pytest.mark.parametrize("event", [MarkerReached("a"), final(1, MAX_SOUND // MAX_EVENTS + 10)])
+@pytest.mark.parametrize("event", [MarkerReached("a"), final(1, MAX_AUDIO_SAMPLES // MAX_EVENTS + 10)])
 def test_it_is_full_by_its_events_or_by_the_sound_of_its_finals(event: Event) -> None:
     outbox = filled()
     for _ in range(MAX_EVENTS - 1):

@@ -22,9 +22,9 @@ WORDS = st.lists(st.sampled_from(["a", "b", "c."]), max_size=5)
 
 def closed(outcome: Hypothesis | str, samples: Samples = LOUD, *, told: str = "") -> Utterance:
     utterance = Utterance(3, 0, Partials(0, due=0))
-    utterance.partials.told = pieces(told)
+    utterance.partials.stable = pieces(told)
     utterance.clip, utterance.reason = Clip(samples, 100), Reason.SILENCE
-    utterance.heard, utterance.outcome = SPEECH, outcome
+    utterance.speech_probabilities, utterance.outcome = SPEECH, outcome
     return utterance
 
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streaming.local_agreement import MOST_ALIGNED, LocalAgreement, behind, joined, pieces
+from streaming.local_agreement import MAX_ALIGNED, LocalAgreement, behind, joined, pieces
 
 WORDS = st.lists(st.sampled_from("abc"), max_size=6)
 
@@ -68,7 +68,7 @@ def test_no_word_behind_what_agrees_is_lost(stable: list[str], same: list[str], 
 
 
 def test_a_long_disagreement_is_not_aligned_but_taken_to_be_as_long() -> None:
-    stable = [f"a{n}" for n in range(MOST_ALIGNED + 1)]
+    stable = [f"a{n}" for n in range(MAX_ALIGNED + 1)]
     assert behind(stable, ["b"] * 200) == len(stable)
     assert behind(stable, ["b"] * 20) == 20
 

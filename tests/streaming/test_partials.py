@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.recognizer import Hypothesis
-from streaming.partials import LEFT, REST, WINDOW, Partials
+from streaming.partials import MAX_WINDOW, MIN_WINDOW, REST_FACTOR, Partials
 
 SECOND = 16_000
 INTERVAL = SECOND // 2
@@ -25,21 +25,21 @@ def say(start: int, end: int) -> Hypothesis:
 
 def test_the_next_partial_is_due_an_interval_after_the_last() -> None:
     partials = Partials(0, due=INTERVAL)
-    assert not partials.is_due(INTERVAL - 1)
-    assert partials.is_due(INTERVAL)
+    assert partials.due > INTERVAL - 1
+    assert partials.due <= INTERVAL
     assert partials.next_range(INTERVAL, INTERVAL, middle) == (0, INTERVAL)
-    assert not partials.is_due(2 * INTERVAL - 1)
+    assert partials.due > 2 * INTERVAL - 1
 
 
 def test_the_next_partial_waits_by_how_long_the_last_one_took() -> None:
     partials = Partials(0, due=INTERVAL)
     partials.next_range(INTERVAL, INTERVAL, middle)
     partials.answered(INTERVAL + 100)
-    assert partials.is_due(2 * INTERVAL)  # it was quick
+    assert partials.due <= 2 * INTERVAL  # it was quick
     partials.next_range(2 * INTERVAL, INTERVAL, middle)
     partials.answered(4 * INTERVAL)
-    assert not partials.is_due((4 + 2 * REST) * INTERVAL - 1)
-    assert partials.is_due((4 + 2 * REST) * INTERVAL)
+    assert partials.due > (4 + 2 * REST_FACTOR) * INTERVAL - 1
+    assert partials.due <= (4 + 2 * REST_FACTOR) * INTERVAL
 
 
 @given(st.integers(1, 120))
@@ -48,12 +48,12 @@ def test_a_long_utterance_costs_no_more_per_partial_and_shows_every_word(seconds
     shown = None
     for position in range(INTERVAL, seconds * SECOND + 1, INTERVAL):
         start, end = partials.next_range(position, INTERVAL, middle_of_words)
-        assert end - start <= WINDOW + INTERVAL
+        assert end - start <= MAX_WINDOW + INTERVAL
         shown = partials.update(start, end, say(start, end)) or shown
     assert shown is not None
     words = shown[0].split()
     assert words == [f"w{n}" for n in range(len(words))]
-    assert len(words) >= seconds * 2 - 2 * LEFT // INTERVAL
+    assert len(words) >= seconds * 2 - 2 * MIN_WINDOW // INTERVAL
 
 
 def test_a_recognizer_to_which_length_costs_nothing_hears_all_of_it() -> None:
@@ -91,10 +91,10 @@ def test_nothing_is_shown_of_an_empty_answer() -> None:
 def test_what_was_shown_as_stable_is_remembered_as_told() -> None:
     partials = Partials(0, due=0)
     partials.update(0, SECOND, Hypothesis("good mourning"))
-    assert partials.told == []
+    assert partials.stable == []
     shown = partials.update(0, 2 * SECOND, Hypothesis("good mourning all of"))
     assert shown == ("good mourning all of", len("good mourning"))
-    assert partials.told == ["good", " mourning"]
+    assert partials.stable == ["good", " mourning"]
 
 
 def test_words_that_the_recognizer_itself_has_settled_are_stable_at_once_and_no_others() -> None:

@@ -15,7 +15,9 @@ from vad.segmenter import Reason
 
 def utterance(number: int, samples: int = 16_000, level: float = 0.3) -> Utterance:
     clip = Clip(np.full(samples, level, np.float32))
-    return Utterance(number, 0, Partials(0, due=0), clip=clip, reason=Reason.SILENCE, heard=[0.95] * 31)
+    return Utterance(
+        number, 0, Partials(0, due=0), clip=clip, reason=Reason.SILENCE, speech_probabilities=[0.95] * 31
+    )
 
 
 def told(backlog: ResultQueue, ledger: SampleAccounting | None = None) -> list[Event]:

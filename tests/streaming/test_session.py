@@ -26,7 +26,18 @@ from streaming.events import (
 from streaming.options import SessionOptions
 from streaming.session import Session
 from streaming.utterance import RecognitionTask, TaskKind
-from tests.streaming.fakes import Ask, Slow, flat, hear, play, recognize, sound
+from tests.streaming.fakes import (
+    Ask,
+    Slow,
+    flat,
+    hear,
+    play,
+    recognize,
+    sound,
+    take_events,
+    take_hops,
+    take_task,
+)
 from vad.options import VadOptions
 from vad.segmenter import Reason
 
@@ -88,94 +99,94 @@ def test_partials_come_while_it_is_being_said_and_their_stable_part_stays() -> N
 
 
 def test_without_the_wish_for_partials_none_are_worked_out() -> None:
-    session = Session(SessionOptions())
+    session = Session(SessionOptions(), hops_per_step=1000)
     session.receive_audio(Clip(sound((True, 2 * SECOND))))
-    hops = session.take_hops(100)
+    hops = take_hops(session)
     assert hops is not None
-    session.receive_probs(hear(hops))
-    assert session.take_job() is None
+    session.receive_probabilities(hear(hops))
+    assert take_task(session) is None
 
 
 def feed(session: Session, *runs: tuple[bool, int]) -> None:
     session.receive_audio(Clip(sound(*runs), session.received))
-    while (hops := session.take_hops(1000)) is not None:
-        session.receive_probs(hear(hops))
+    while (hops := take_hops(session)) is not None:
+        session.receive_probabilities(hear(hops))
 
 
 def test_the_eager_hypothesis_is_the_final_when_the_pause_becomes_the_endpoint() -> None:
-    session = Session(SessionOptions())
+    session = Session(SessionOptions(), hops_per_step=1000)
     feed(session, (True, 32 * HOP), (False, 4 * HOP))
-    eager = session.take_job()
+    eager = take_task(session)
     assert eager is not None
     assert eager.kind is TaskKind.EAGER
     session.receive_hypothesis(eager, Hypothesis("all of it"))
-    assert finals(session.take_events()) == []
+    assert finals(take_events(session)) == []
     feed(session, (False, 6 * HOP))
-    assert session.take_job() is None
-    assert [final.hypothesis.text for final in finals(session.take_events())] == ["all of it"]
+    assert take_task(session) is None
+    assert [final.hypothesis.text for final in finals(take_events(session))] == ["all of it"]
 
 
 def test_an_eager_hypothesis_is_forgotten_when_speech_resumes() -> None:
-    session = Session(SessionOptions())
+    session = Session(SessionOptions(), hops_per_step=1000)
     feed(session, (True, 32 * HOP), (False, 4 * HOP))
-    first = session.take_job()
+    first = take_task(session)
     assert first is not None
     session.receive_hypothesis(first, Hypothesis("half"))
     feed(session, (True, 8 * HOP), (False, 10 * HOP))
-    job = session.take_job()
+    job = take_task(session)
     assert job is not None
     assert job.kind is TaskKind.FINAL
     assert len(job.request.clip.samples) == (32 + 4 + 8 + 3) * HOP
 
 
 def test_a_late_eager_hypothesis_serves_as_the_final_that_waits_for_it() -> None:
-    session = Session(SessionOptions())
+    session = Session(SessionOptions(), hops_per_step=1000)
     feed(session, (True, 32 * HOP), (False, 4 * HOP))
-    eager = session.take_job()
+    eager = take_task(session)
     feed(session, (False, 6 * HOP))
-    final = session.take_job()
+    final = take_task(session)
     assert eager is not None
     assert final is not None
     assert final.key == eager.key
     session.receive_hypothesis(eager, Hypothesis("late"))
     session.receive_hypothesis(final, Hypothesis("too late"))
-    assert [f.hypothesis.text for f in finals(session.take_events())] == ["late"]
+    assert [f.hypothesis.text for f in finals(take_events(session))] == ["late"]
 
 
 def test_finals_are_held_until_those_before_them_have_left() -> None:
-    session = Session(SessionOptions(eager=False))
+    session = Session(SessionOptions(eager=False), hops_per_step=1000)
     feed(session, *[(True, SECOND), (False, SECOND)] * 2)
-    first, second = session.take_job(), session.take_job()
+    first, second = take_task(session), take_task(session)
     assert first is not None
     assert second is not None
     session.receive_hypothesis(second, Hypothesis("second"))
-    assert finals(session.take_events()) == []
+    assert finals(take_events(session)) == []
     session.receive_hypothesis(first, Hypothesis("first"))
-    assert [f.hypothesis.text for f in finals(session.take_events())] == ["first", "second"]
+    assert [f.hypothesis.text for f in finals(take_events(session))] == ["first", "second"]
 
 
 def test_a_final_that_failed_is_told_in_its_place() -> None:
-    session = Session(SessionOptions(eager=False))
+    session = Session(SessionOptions(eager=False), hops_per_step=1000)
     feed(session, *[(True, SECOND), (False, SECOND)] * 2)
-    first, second = session.take_job(), session.take_job()
+    first, second = take_task(session), take_task(session)
     assert first is not None
     assert second is not None
     session.receive_hypothesis(second, Hypothesis("second"))
     session.receive_failure(first, "the model is broken")
     told = [
-        event for event in session.take_events() if isinstance(event, FinalTranscript | TranscriptionFailed)
+        event for event in take_events(session) if isinstance(event, FinalTranscript | TranscriptionFailed)
     ]
     assert [type(event) for event in told] == [TranscriptionFailed, FinalTranscript]
 
 
 def test_a_failed_eager_job_is_tried_again_as_a_final() -> None:
-    session = Session(SessionOptions())
+    session = Session(SessionOptions(), hops_per_step=1000)
     feed(session, (True, SECOND), (False, 4 * HOP))
-    eager = session.take_job()
+    eager = take_task(session)
     assert eager is not None
     session.receive_failure(eager, "no room")
     feed(session, (False, SECOND))
-    job = session.take_job()
+    job = take_task(session)
     assert job is not None
     assert job.kind is TaskKind.FINAL
 
@@ -217,37 +228,37 @@ def test_a_marker_waits_for_the_final_of_the_utterance_it_stands_in() -> None:
 
 
 def test_a_note_comes_back_at_its_place_and_waits_for_no_final() -> None:
-    session = Session(SessionOptions(eager=False))
+    session = Session(SessionOptions(eager=False), hops_per_step=1000)
     feed(session, (True, 2 * SECOND))
     session.receive_commit()
     session.receive_note("after the commit")
     session.receive_marker("after the final")
-    assert kinds(list(session.take_events())) == ["UtteranceStarted", "UtteranceEnded", "NoteReached"]
-    job = session.take_job()
+    assert kinds(list(take_events(session))) == ["UtteranceStarted", "UtteranceEnded", "NoteReached"]
+    job = take_task(session)
     assert job is not None
     session.receive_hypothesis(job, Hypothesis("one"))
-    assert kinds(list(session.take_events())) == ["FinalTranscript", "MarkerReached"]
+    assert kinds(list(take_events(session))) == ["FinalTranscript", "MarkerReached"]
 
 
 def test_a_note_is_told_where_it_stands_once_all_before_it_is_judged() -> None:
-    session = Session(SessionOptions())
+    session = Session(SessionOptions(), hops_per_step=1000)
     session.receive_audio(Clip(sound((False, SECOND))))
     session.receive_note("here")
-    assert session.take_events() == ()
-    hops = session.take_hops(1000)
+    assert take_events(session) == []
+    hops = take_hops(session)
     assert hops is not None
-    session.receive_probs(hear(hops))
-    assert session.take_events() == [NoteReached("here", SECOND)]
+    session.receive_probabilities(hear(hops))
+    assert take_events(session) == [NoteReached("here", SECOND)]
 
 
 def test_by_hand_silence_is_an_utterance_too_and_its_text_is_refused() -> None:
-    session = Session(SessionOptions(vad=VadOptions(manual=True)))
+    session = Session(SessionOptions(vad=VadOptions(manual=True)), hops_per_step=1000)
     feed(session, (False, SECOND))
     session.receive_commit()
-    job = session.take_job()
+    job = take_task(session)
     assert job is not None
     session.receive_hypothesis(job, Hypothesis("thank you"))
-    [final] = finals(session.take_events())
+    [final] = finals(take_events(session))
     assert (final.clip.end, final.hypothesis.text, final.guard) == (SECOND, "", "speech")
 
 
@@ -268,7 +279,7 @@ def test_a_long_utterance_is_cut_and_nothing_of_it_is_lost() -> None:
 
 
 def test_samples_that_are_not_the_next_are_refused() -> None:
-    session = Session(SessionOptions())
+    session = Session(SessionOptions(), hops_per_step=1000)
     with pytest.raises(ValueError, match="was due"):
         session.receive_audio(Clip(sound((True, 10)), 5))
     session.receive_end(Reason.END_OF_STREAM)
@@ -277,42 +288,42 @@ def test_samples_that_are_not_the_next_are_refused() -> None:
 
 
 def test_the_session_forgets_sound_that_no_segment_can_need() -> None:
-    session = Session(SessionOptions())
+    session = Session(SessionOptions(), hops_per_step=1000)
     for _ in range(60):
         feed(session, (False, SECOND))
     assert re.search(r"received=960000 ", repr(session))
-    assert len(session.ring) < 2 * SECOND
+    assert len(session.audio) < 2 * SECOND
 
 
 def test_a_final_begins_with_the_words_that_were_shown_as_stable() -> None:
     """Though this recognizer thinks again of every word once it has heard the end."""
-    session = Session(SessionOptions(partials=True))
+    session = Session(SessionOptions(partials=True), hops_per_step=1000)
     shown: list[PartialTranscript] = []
     feed(session, (True, SECOND))
     for text in ("one two", "one two three", "one two three four"):
         feed(session, (True, SECOND))
-        job = session.take_job()
+        job = take_task(session)
         assert job is not None
         session.receive_hypothesis(job, Hypothesis(text))
-        shown += [event for event in session.take_events() if isinstance(event, PartialTranscript)]
+        shown += [event for event in take_events(session) if isinstance(event, PartialTranscript)]
     feed(session, (False, SECOND))
-    last = session.take_job()
+    last = take_task(session)
     assert last is not None
     session.receive_hypothesis(last, Hypothesis("won too tree for"))
-    [final] = finals(session.take_events())
+    [final] = finals(take_events(session))
     assert shown[-1].text[: shown[-1].stable_chars] == "one two three"
     assert final.hypothesis.text == "one two three for"
 
 
 def test_over_what_is_not_speech_no_partial_is_shown_and_the_final_is_empty() -> None:
-    session = Session(SessionOptions(partials=True))
+    session = Session(SessionOptions(partials=True), hops_per_step=1000)
     session.receive_audio(Clip(sound((True, 20 * HOP), (False, SECOND))))
-    while (hops := session.take_hops(1000)) is not None:
-        session.receive_probs([0.51 if loud > 0.5 else 0.0 for loud in hear(hops)])
-    while (job := session.take_job()) is not None:
+    while (hops := take_hops(session)) is not None:
+        session.receive_probabilities([0.51 if loud > 0.5 else 0.0 for loud in hear(hops)])
+    while (job := take_task(session)) is not None:
         session.receive_hypothesis(job, Hypothesis("thank you"))
     session.receive_end(Reason.END_OF_STREAM)
-    events = list(session.take_events())
+    events = list(take_events(session))
     assert [event for event in events if isinstance(event, PartialTranscript)] == []
     assert [(final.hypothesis.text, final.guard) for final in finals(events)] == [("", "peak")]
     sums = closed(events)
@@ -360,14 +371,14 @@ def test_that_holds_too_where_what_was_said_decides_how_long_a_pause_may_be(
 
 
 def test_a_pause_is_not_judged_before_its_text_is_known_and_a_failure_counts_as_none() -> None:
-    session = Session(SessionOptions(turn=AdaptiveSilence()))
+    session = Session(SessionOptions(turn=AdaptiveSilence()), hops_per_step=1000)
     feed(session, (True, 32 * HOP), (False, 30 * HOP))
-    job = session.take_job()
+    job = take_task(session)
     assert job is not None
     assert session.unjudged == 24 * HOP  # 192 ms of the pause are
     session.receive_failure(job, "the queue is full")
     assert session.unjudged == 0
-    assert [event for event in session.take_events() if isinstance(event, UtteranceEnded)]
+    assert [event for event in take_events(session) if isinstance(event, UtteranceEnded)]
 
 
 def test_one_sample_at_a_time_gives_the_same_events() -> None:
@@ -402,7 +413,7 @@ def test_no_sample_is_lost_finals_are_in_order_and_each_utterance_has_one(
 def test_wherever_a_stream_breaks_off_its_sums_agree(
     runs: list[tuple[bool, int]], asks: list[tuple[float, Ask]], seed: int
 ) -> None:
-    samples, session = sound(*runs), Session(SessionOptions())
+    samples, session = sound(*runs), Session(SessionOptions(), hops_per_step=1000)
     models = Slow(session, seed)
     for start in range(0, len(samples), 1_600):
         session.receive_audio(Clip(samples[start : start + 1_600], start))
@@ -417,7 +428,7 @@ def test_wherever_a_stream_breaks_off_its_sums_agree(
 
 
 def test_what_is_open_where_a_stream_breaks_off_is_dropped_and_silence_before_it_is_not() -> None:
-    session = Session(SessionOptions())
+    session = Session(SessionOptions(), hops_per_step=1000)
     session.receive_audio(Clip(sound((False, SECOND), (True, SECOND)), 0))
     models = Slow(session, 0)
     models.answer_all()
@@ -427,7 +438,7 @@ def test_what_is_open_where_a_stream_breaks_off_is_dropped_and_silence_before_it
 
 def test_slow_models_really_answer_late() -> None:
     """Else the test above would prove nothing."""
-    session = Session(SessionOptions())
+    session = Session(SessionOptions(), hops_per_step=1000)
     models = Slow(session, 3)
     late = 0
     for start in range(0, len(TWO_UTTERANCES), 1600):
@@ -438,8 +449,8 @@ def test_slow_models_really_answer_late() -> None:
 
 
 def test_a_job_is_known_by_its_utterance_and_where_its_clip_ends() -> None:
-    session = Session(SessionOptions(eager=False))
+    session = Session(SessionOptions(eager=False), hops_per_step=1000)
     feed(session, (True, SECOND), (False, SECOND))
-    job = session.take_job()
+    job = take_task(session)
     assert isinstance(job, RecognitionTask)
     assert job.key == (1, job.request.clip.end)

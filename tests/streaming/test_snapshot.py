@@ -13,7 +13,18 @@ from streaming.options import SessionOptions
 from streaming.session import Session
 from streaming.snapshot import restore, save
 from streaming.utterance import RecordedResult, TaskKind
-from tests.streaming.fakes import FEW_GUARDS, flat, hear, play, recognize, sound
+from tests.streaming.fakes import (
+    FEW_GUARDS,
+    detect_all,
+    flat,
+    hear,
+    play,
+    recognize,
+    sound,
+    take_events,
+    take_hops,
+    take_task,
+)
 from vad.options import VadOptions
 from vad.segmenter import Reason
 
@@ -24,13 +35,13 @@ def answered(session: Session, chance: random.Random, late: float) -> list[Event
     """Models that answer at once, but for finals: those come late, or never before the session is saved."""
     events: list[Event] = []
     while True:
-        while (job := session.take_job()) is not None:
+        while (job := take_task(session)) is not None:
             if job.kind is not TaskKind.FINAL or chance.random() > late:
                 session.receive_hypothesis(job, recognize(job.request))
-        events += session.take_events()
-        if (hops := session.take_hops(8)) is None:
+        events += take_events(session)
+        if (hops := take_hops(session)) is None:
             return events
-        session.receive_probs(hear(hops))
+        session.receive_probabilities(hear(hops))
 
 
 def relayed(samples: Samples, seed: int, options: SessionOptions = PLAIN, late: float = 0.0) -> list[Event]:
@@ -92,16 +103,16 @@ def test_it_does_so_with_other_ends_of_turns(options: SessionOptions, seed: int)
 def test_markers_that_wait_are_saved_and_come_back() -> None:
     session = Session(SessionOptions(guards=FEW_GUARDS, eager=False))
     session.receive_audio(Clip(sound((True, 9_600)), 0))
-    session.receive_probs(hear(session.take_hops(100)))  # type: ignore[arg-type]
+    detect_all(session)
     session.receive_marker("held")
     session.receive_audio(Clip(sound((False, 256)), 9_600))
-    session.take_events()
+    session.effects.clear()
     state = save(session).state
     assert state.held == ("held",)
     session = restore(save(session), session.options)
     session.receive_end(Reason.DISCONNECT)
     told = [type(event).__name__ for event in answered(session, random.Random(1), 0.0)]
-    assert told[-3:] == ["Final", "MarkerReached", "Closed"]
+    assert told[-3:] == ["FinalTranscript", "MarkerReached", "StreamClosed"]
 
 
 def test_words_that_were_told_as_stable_stay_so() -> None:
@@ -112,20 +123,20 @@ def test_words_that_were_told_as_stable_stay_so() -> None:
     partials = [event for event in events if isinstance(event, PartialTranscript)]
     assert partials
     assert all(event.text[: event.stable_chars].startswith("hello there") for event in partials)
-    assert "Final(utterance=1" in repr(events)
+    assert "FinalTranscript(utterance=1" in repr(events)
     assert "text='hello there" in repr(events)
 
 
 def test_a_conclusion_stands_in_for_the_recognizer() -> None:
     session = Session(SessionOptions(guards=FEW_GUARDS, eager=False))
     session.receive_audio(Clip(sound((True, 9_600), (False, 9_600)), 0))
-    session.receive_probs(hear(session.take_hops(100)))  # type: ignore[arg-type]
-    job = session.take_job()
+    detect_all(session)
+    job = take_task(session)
     assert job is not None
     said = recognize(job.request)
-    session.receive_conclusion(job, RecordedResult(said, "rate"))
-    (final,) = [event for event in session.take_events() if type(event).__name__ == "Final"]
+    session.receive_recorded_result(job, RecordedResult(said, "rate"))
+    (final,) = [event for event in take_events(session) if type(event).__name__ == "FinalTranscript"]
     assert (final.hypothesis, final.guard) == (said, "rate")  # type: ignore[union-attr]
     session.receive_end(Reason.DISCONNECT)
     answered(session, random.Random(1), 0.0)
-    assert session.ledger.speech == 0  # what was refused then is no speech now
+    assert session.accounting.speech == 0  # what was refused then is no speech now

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio.clip import HOP
-from streaming.speech_probabilities import GRAIN, SpeechProbabilities
+from streaming.speech_probabilities import MIN_DROPPED_HOPS, SpeechProbabilities
 
 
 def numbered(hops: int) -> list[float]:
@@ -13,7 +13,7 @@ def numbered(hops: int) -> list[float]:
 
 def test_a_range_gives_every_hop_that_reaches_into_it() -> None:
     heard = SpeechProbabilities()
-    heard.extend(numbered(10))
+    heard.values.extend(numbered(10))
     assert list(heard.read(2 * HOP, 4 * HOP)) == [2.0, 3.0]
     assert list(heard.read(2 * HOP + 1, 4 * HOP + 1)) == [2.0, 3.0, 4.0]
     assert list(heard.read(9 * HOP, 20 * HOP)) == [9.0]
@@ -23,9 +23,9 @@ def test_a_range_gives_every_hop_that_reaches_into_it() -> None:
 def test_what_is_kept_is_found_at_its_place_however_much_is_let_go_of(sizes: list[int], back: int) -> None:
     heard, hops = SpeechProbabilities(), 0
     for size in sizes:
-        heard.extend([float(hops + n) for n in range(size)])
+        heard.values.extend([float(hops + n) for n in range(size)])
         hops += size
         oldest = max(0, hops - back)
         heard.forget(oldest * HOP)
         assert list(heard.read(oldest * HOP, hops * HOP)) == [float(n) for n in range(oldest, hops)]
-        assert len(heard) < back + GRAIN + 1
+        assert len(heard.values) < back + MIN_DROPPED_HOPS + 1

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from audio.clip import HOP, Samples
-from vad.detector import GROWTH, Detector, NoFreeSlot
+from vad.detector import ROWS_PER_GROWTH, Detector, NoFreeSlot
 from vad.detector_input import NO_HOPS, DetectorInput
 from vad.silero import Silero
 
@@ -116,10 +116,10 @@ def test_late_work_of_a_closed_stream_leaves_the_next_one_alone(
 def test_streams_keep_their_state_when_the_table_grows(
     streams: list[Samples], expected: list[NDArray[np.float32]]
 ) -> None:
-    small = Detector(Silero.load("cpu", "float32"), max_slots=2 * GROWTH)
+    small = Detector(Silero.load("cpu", "float32"), max_slots=2 * ROWS_PER_GROWTH)
     first = small.open()
     (one,) = small.step([DetectorInput(first, streams[3][:6])])
-    others = [small.open() for _ in range(2 * GROWTH - 1)]
+    others = [small.open() for _ in range(2 * ROWS_PER_GROWTH - 1)]
     small.step([DetectorInput(slot, streams[0][:1]) for slot in others])
     (two,) = small.step([DetectorInput(first, streams[3][6:])])
     assert_same(np.concatenate([one, two]), expected[3])

@@ -33,6 +33,7 @@ def opened(samples: int, number: int, head: Mapping[str, Any] = HEAD) -> Snapsho
     """After so many samples, and messages."""
     session = Session(SessionOptions())
     session.receive_audio(Clip(sounding(samples).samples, 0))
+    session.effects.clear()
     return SnapshotRecord(head, number, save(session))
 
 

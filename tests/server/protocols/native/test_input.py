@@ -351,7 +351,7 @@ def test_after_cuts_anywhere_the_client_goes_on_at_the_millisecond_and_nothing_i
         client.intake.pause()
     assert client.received == 60 * 16
     if rate == 16_000:
-        heard = client.pump.session.ring.read(0, client.received)
+        heard = client.pump.session.audio.read(0, client.received)
         np.testing.assert_array_equal(heard, (frames / 32768).astype(np.float32))
 
 

@@ -23,7 +23,7 @@ from server.protocols.openai_realtime.session_config import RealtimeConfig
 from streaming.driver import MAX_UNJUDGED, StreamDriver
 from streaming.events import AudioCleared, Event, NoteReached, StreamClosed
 from streaming.options import SessionOptions
-from streaming.session import RING_CAPACITY
+from streaming.session import BUFFER_CAPACITY
 from tests.server.late import LateModels
 from vad.segmenter import Reason
 
@@ -212,7 +212,7 @@ async def test_the_longest_message_of_the_slowest_format_fits_a_piece_at_a_time(
         unjudged = max(unjudged, client.pump.session.unjudged)
         if not client.pump.has_room:
             client.models.answer_all()
-    assert unjudged < MAX_UNJUDGED + 4 * PIECE < RING_CAPACITY
+    assert unjudged < MAX_UNJUDGED + 4 * PIECE < BUFFER_CAPACITY
     assert (await client.heard())[-1].received == 2 * (15 << 20)  # type: ignore[union-attr]
 
 

@@ -1,4 +1,4 @@
-"""Which clip is transcribed next: finals first, then the eager one, then the partial."""
+"""Which clip of an open utterance is transcribed next: the eager one, then the partial."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from audio.sample_buffer import SampleBuffer
 from streaming.endpointing import AdaptiveSilence
 from streaming.options import SessionOptions
 from streaming.partials import Partials
-from streaming.task_queue import TaskQueue
+from streaming.task_planner import TaskPlanner
 from streaming.utterance import TaskKind, Utterance
 from tests.streaming.fakes import sound
 
@@ -21,27 +21,23 @@ def quietest(low: int, high: int) -> int:
 
 
 class Making:
-    """An agenda of a stream of four seconds, and an utterance under way in it since 1,000."""
+    """The planner of a stream of four seconds, and an utterance that is open since 1,000."""
 
     def __init__(self, name: str = "5f1c") -> None:
         ring = SampleBuffer(100 * SECOND)
         ring.append(sound((True, 4 * SECOND)))
-        self.agenda = TaskQueue(ring, name)
+        self.planner = TaskPlanner(ring, name)
         self.utterance = Utterance(2, 1_000, Partials(1_000, SECOND))
 
     def plan(self, pause_end: int | None, judged: int, options: SessionOptions = PARTIALS) -> None:
-        self.agenda.plan(self.utterance, pause_end, judged, options)
+        self.planner.plan(self.utterance, pause_end, judged, options)
 
     def take(
-        self, judged: int = 2 * SECOND, options: SessionOptions = PARTIALS, spread: int = 1
+        self, judged: int = 2 * SECOND, options: SessionOptions = PARTIALS
     ) -> tuple[TaskKind, int, int] | None:
         """Kind of a job, and the place of its clip."""
-        job = self.agenda.take(self.utterance, judged, options, quietest, spread)
+        job = self.planner.take(self.utterance, judged, options, quietest)
         return None if job is None else (job.kind, job.request.clip.start, job.request.clip.end)
-
-    def close(self, number: int, start: int, end: int) -> None:
-        clip = Clip(np.zeros(end - start, np.float32), start)
-        self.agenda.add_final(Utterance(number, start, Partials(start, 0), clip=clip), PARTIALS)
 
 
 @pytest.fixture
@@ -49,26 +45,11 @@ def making() -> Making:
     return Making()
 
 
-def test_finals_come_first_in_the_order_in_which_their_segments_closed(making: Making) -> None:
-    making.plan(None, SECOND)
-    making.plan(3_000, SECOND)
-    making.close(1, 0, 500)
-    making.close(2, 600, 900)
-    taken = [making.take() for _ in range(4)]
-    assert taken == [
-        (TaskKind.FINAL, 0, 500),
-        (TaskKind.FINAL, 600, 900),
-        (TaskKind.EAGER, 1_000, 3_000),
-        None,
-    ]
-
-
-def test_finals_are_taken_where_no_utterance_is_open(making: Making) -> None:
-    making.close(1, 0, 500)
-    job = making.agenda.take(None, SECOND, PARTIALS, quietest)
-    assert job is not None
-    assert (job.kind, job.utterance) == (TaskKind.FINAL, 1)
-    assert making.agenda.take(None, SECOND, PARTIALS, quietest) is None
+def test_a_final_covers_the_closed_segment() -> None:
+    clip = Clip(np.zeros(500, np.float32), 100)
+    task = Making().planner.final(Utterance(1, 100, Partials(100, 0), clip=clip), PARTIALS)
+    assert (task.kind, task.utterance, task.request.clip) == (TaskKind.FINAL, 1, clip)
+    assert (task.request.utterance, task.request.partial) == ("5f1c/1", False)
 
 
 def test_a_partial_is_due_after_so_much_speech_and_then_an_interval_later(making: Making) -> None:
@@ -84,7 +65,8 @@ def test_a_partial_is_due_after_so_much_speech_and_then_an_interval_later(making
 
 def test_where_recognition_is_behind_partials_are_spread(making: Making) -> None:
     making.plan(None, SECOND)
-    making.take(SECOND, spread=2)
+    making.take(SECOND)
+    making.utterance.partials.space_out(2 * SECOND)
     making.plan(None, 2 * SECOND)
     assert making.take(2 * SECOND) is None
     making.plan(None, 3 * SECOND)
@@ -130,7 +112,7 @@ def test_without_eager_finals_one_is_worked_out_only_where_its_text_decides(
 def test_nothing_is_asked_of_an_utterance_that_is_over(making: Making) -> None:
     making.plan(None, SECOND)
     making.plan(5_000, SECOND)
-    making.agenda.let_go()
+    making.planner.reset()
     assert making.take() is None
 
 
@@ -138,7 +120,7 @@ def test_nothing_is_asked_of_an_utterance_that_is_over(making: Making) -> None:
 def test_a_job_hears_its_clip_and_names_its_utterance(name: str, utterance: str) -> None:
     making = Making(name)
     making.plan(None, SECOND)
-    job = making.agenda.take(making.utterance, SECOND, PARTIALS, quietest)
+    job = making.planner.take(making.utterance, SECOND, PARTIALS, quietest)
     assert job is not None
     assert (job.request.utterance, job.request.partial, job.utterance) == (utterance, True, 2)
     np.testing.assert_array_equal(job.request.clip.samples, sound((True, 4 * SECOND))[1_000:SECOND])
@@ -148,6 +130,6 @@ def test_a_long_utterance_is_looked_at_piece_by_piece_where_that_is_cheaper(maki
     making = Making()
     ring = SampleBuffer(100 * SECOND)
     ring.append(sound((True, 12 * SECOND)))
-    making.agenda = TaskQueue(ring, "")
+    making.planner = TaskPlanner(ring, "")
     making.plan(None, 12 * SECOND)
     assert making.take(12 * SECOND) == (TaskKind.PARTIAL, 1_000, quietest(1_000, 12 * SECOND))

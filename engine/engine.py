@@ -84,7 +84,7 @@ class Engine:
             options.recognizers,
             partial(_recognizer, options, prepare, observe, batch_took),
             shelf,
-            weigh=_on_disk,
+            weigh=_weights_size,
             health=self.health,
             on_restart=on_restart,
             on_broken=self._fail,
@@ -233,7 +233,7 @@ def _recognizer(
     )
 
 
-def _on_disk(source: str) -> int:
-    from asr.memory_usage import on_disk  # the hub's client, which takes a quarter of a second
+def _weights_size(source: str) -> int:
+    from asr.memory_usage import weights_size  # the hub's client, which takes a quarter of a second
 
-    return on_disk(source)
+    return weights_size(source)

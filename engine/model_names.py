@@ -10,7 +10,7 @@ _PAIR: Final = re.compile(r"([\w.-]+)=(.+)")
 def catalogue(default: str, more: str) -> dict[str, str]:
     """Names to sources, the default first.
 
-    default: one entry; more: entries with commas. An entry is a source (what asr.models.load is asked for) or
+    default: one entry; more: entries with commas. An entry is a source (what asr.model_registry.load is asked for) or
     name=source; without a name of its own a path is called by its last part, anything else by itself.
 
     Raises ValueError if two sources have the same name.

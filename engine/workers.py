@@ -58,7 +58,7 @@ def detector_batcher(
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
-    """How a recognizer is to be loaded, as asr.models.load has it."""
+    """How a recognizer is to be loaded, as asr.model_registry.load has it."""
 
     device: str = "auto"
     dtype: str = "auto"
@@ -87,7 +87,7 @@ def recognizer_worker(
 ) -> Worker[RecognitionRequest, Hypothesis]:
     """Its `description` is a Report.
 
-    source: what asr.models.load is asked for, whose errors `start` raises
+    source: what asr.model_registry.load is asked for, whose errors `start` raises
     threads: of torch, in a process; 0 is torch's own choice
     deadline: seconds that a batch may take beside the length of its sound
     prepare: called first of all in the process; picklable
@@ -149,7 +149,7 @@ async def load_models(
     """The detector in a thread, the recognizer in a process; both stop when the context is left.
 
     In its process a model has torch's threads to itself, of which the detector leaves this one a single one.
-    Arguments and errors as of asr.models.load.
+    Arguments and errors as of asr.model_registry.load.
     """
     detector = detector_worker("cpu", streams=MAX_FILES)
     recognizer = recognizer_worker(model, LoadOptions(device, dtype, hub_timeout))
@@ -191,11 +191,11 @@ def _build_prepared(
 def _build_recognizer(source: str, way: LoadOptions, environment: Mapping[str, str]) -> _Built:
     """Warm: the first client does not pay for what is built on first use, and its memory is counted."""
     os.environ.update(environment)  # torch and the hub's client read it when they are imported
-    from asr.memory_usage import held
+    from asr.memory_usage import memory_in_use
     from asr.model_registry import load, warm_up
 
     devices = ("cpu", "cuda:0" if way.device == "auto" else way.device)
-    before = {device: held(device) for device in devices}
+    before = {device: memory_in_use(device) for device in devices}
     loaded = load(
         source,
         device=way.device,
@@ -205,7 +205,7 @@ def _build_recognizer(source: str, way: LoadOptions, environment: Mapping[str, s
     )
     warm_up(loaded)
     device = loaded.description.device
-    return _Built(loaded, max(0, held(device) - before.get(device, 0)))
+    return _Built(loaded, max(0, memory_in_use(device) - before.get(device, 0)))
 
 
 def _transcribe(built: _Built, requests: list[RecognitionRequest]) -> list[Hypothesis]:

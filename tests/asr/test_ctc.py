@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from asr.ctc import BONUS, Ctc, best_path
+from asr.ctc import BONUS_NATS, Ctc, best_path
 from asr.hotword_boosting import PhraseTree
 from asr.recognizer import RecognitionRequest, TranscriptionOptions
 from audio.clip import Clip
@@ -143,7 +143,7 @@ def score(log_probs: torch.Tensor, labels: Sequence[int], boosted: PhraseTree) -
             state, more = boosted.advance(state, label)
             earned += more
     acoustic = sum(float(row[label]) for row, label in zip(log_probs, labels, strict=True))
-    return acoustic + BONUS * (earned + boosted.finish(state))
+    return acoustic + BONUS_NATS * (earned + boosted.finish(state))
 
 
 # Quilter, heard as kilter.

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from asr.hotword_boosting import ROOT, SPELLINGS, Phrasebook, PhraseTree
+from asr.hotword_boosting import CACHED_SPELLINGS, ROOT, Phrasebook, PhraseTree
 from asr.recognizer import LONGEST_HOTWORD, MOST_HOTWORDS
 
 _: Any = transformers  # the boundary: transformers is typed in part
@@ -186,13 +186,13 @@ def test_scripts_without_spaces_have_phrases_anywhere() -> None:
 
 def test_what_the_vocabulary_cannot_write_is_left_out_and_said(tmp_path: Path) -> None:
     book = Phrasebook(characters(tmp_path, "ART"), blank=0)
-    assert book.spell(("art", "tar")).whole
+    assert book.spell(("art", "tar")).complete
     some = book.spell(("art", "déjà vu"))
     assert some.tree is not None
-    assert not some.whole
+    assert not some.complete
     none = book.spell(("déjà vu",))
     assert none.tree is None
-    assert not none.whole
+    assert not none.complete
 
 
 @pytest.mark.parametrize("phrase", ["<pad>", "<unk>", "</s>", "|", "a <pad>"])
@@ -209,14 +209,14 @@ def test_nothing_asked_for_is_nothing_left_out() -> None:
     book = Phrasebook(pieces("▁art"), blank=0)
     for nothing in ((), ("",), (" ", "\n")):
         assert book.spell(nothing).tree is None
-        assert book.spell(nothing).whole
+        assert book.spell(nothing).complete
 
 
 def test_the_last_hotwords_are_remembered_and_no_more() -> None:
     book = Phrasebook(pieces("▁art", "▁tar"), blank=0)
     first = book.spell(("art",))
     assert book.spell(("art",)) is first
-    for count in range(SPELLINGS):
+    for count in range(CACHED_SPELLINGS):
         book.spell(("tar",) * (count + 1))
     assert book.spell(("art",)) is not first
 
@@ -225,5 +225,5 @@ def test_as_many_and_as_long_hotwords_as_may_be_are_spelled(tmp_path: Path) -> N
     many = tuple(f"{number:010b}".replace("0", "a").replace("1", "r") * 10 for number in range(MOST_HOTWORDS))
     assert max(map(len, many)) == LONGEST_HOTWORD
     spelling = Phrasebook(characters(tmp_path, "ART"), blank=0).spell(many)
-    assert spelling.whole
+    assert spelling.complete
     assert spelling.tree is not None

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from asr.pocketsphinx import LIVE, PATIENCE, PocketSphinx
-from asr.pocketsphinx_decoder import LEAD
+from asr.pocketsphinx import ABANDONED_AFTER, MAX_FOLLOWED, PocketSphinx
+from asr.pocketsphinx_decoder import LEAD_SAMPLES
 from asr.recognizer import Hypothesis, RecognitionRequest, TranscriptionOptions, Word
 from audio.clip import SAMPLE_RATE, Clip, samples_from_ms
 from tests.asr.spoken import ROOT, SENTENCES, beginning, margins, read, sentence
@@ -210,12 +210,12 @@ def test_a_partial_shows_the_words_so_far_and_nothing_else(recognizer: PocketSph
     request = RecognitionRequest(beginning(sentence(0), 32_000), WORDS, "d/0", partial=True)
     (partial,) = recognizer.transcribe([request])
     assert partial.text.startswith("good morning")
-    assert partial == Hypothesis(partial.text, language="en", settled=0)
+    assert partial == Hypothesis(partial.text, language="en", stable_chars=0)
 
 
 def test_no_partial_is_of_less_than_the_lead_nor_of_a_clip_without_a_name(recognizer: PocketSphinx) -> None:
-    short = RecognitionRequest(beginning(sentence(0), LEAD - 1), utterance="d/1", partial=True)
-    nameless = RecognitionRequest(beginning(sentence(0), LEAD), partial=True)
+    short = RecognitionRequest(beginning(sentence(0), LEAD_SAMPLES - 1), utterance="d/1", partial=True)
+    nameless = RecognitionRequest(beginning(sentence(0), LEAD_SAMPLES), partial=True)
     assert [each.text for each in recognizer.transcribe([short, nameless])] == ["", ""]
 
 
@@ -240,19 +240,21 @@ def test_more_utterances_than_decoders_get_no_partials_but_their_finals(heard: l
     recognizer = PocketSphinx()
     clip = sentence(0)
     short = Clip(clip.samples[:28_000], clip.start)
-    partials = [RecognitionRequest(short, WORDS, f"e/{n}", partial=True) for n in range(LIVE + 1)]
+    partials = [RecognitionRequest(short, WORDS, f"e/{n}", partial=True) for n in range(MAX_FOLLOWED + 1)]
     texts = [each.text for each in recognizer.transcribe(partials)]
-    assert all(texts[:LIVE])
-    assert texts[LIVE] == ""
-    assert recognizer.transcribe([RecognitionRequest(clip, WORDS, f"e/{LIVE}")]) == [heard[0]]
+    assert all(texts[:MAX_FOLLOWED])
+    assert texts[MAX_FOLLOWED] == ""
+    assert recognizer.transcribe([RecognitionRequest(clip, WORDS, f"e/{MAX_FOLLOWED}")]) == [heard[0]]
 
 
 @pytest.mark.slow
 def test_an_utterance_that_nobody_asks_about_any_more_gives_its_decoder_up() -> None:
     recognizer = PocketSphinx()
     short = Clip(sentence(0).samples[:25_000])
-    recognizer.transcribe([RecognitionRequest(short, WORDS, f"f/{n}", partial=True) for n in range(LIVE)])
-    others = [RecognitionRequest(Clip(short.samples[:100]), WORDS) for _ in range(PATIENCE + 1)]
+    recognizer.transcribe(
+        [RecognitionRequest(short, WORDS, f"f/{n}", partial=True) for n in range(MAX_FOLLOWED)]
+    )
+    others = [RecognitionRequest(Clip(short.samples[:100]), WORDS) for _ in range(ABANDONED_AFTER + 1)]
     recognizer.transcribe(others)
     (late,) = recognizer.transcribe([RecognitionRequest(short, WORDS, "f/late", partial=True)])
     assert late.text != ""

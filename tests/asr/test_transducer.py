@@ -9,7 +9,7 @@ import torch
 
 from asr.hotword_boosting import PhraseTree
 from asr.recognizer import RecognitionRequest, TranscriptionOptions
-from asr.transducer import FIRST_BONUS, NEXT_BONUS, Transducer, decode
+from asr.transducer import FIRST_BONUS_NATS, NEXT_BONUS_NATS, Transducer, decode
 from tests.asr import families, tiny
 
 BUILDERS: dict[str, Callable[[Path], Path]] = {
@@ -135,7 +135,9 @@ def said(model: Any, encoded: torch.Tensor, *trees: PhraseTree | None) -> list[s
     return ["".join(VOCABULARY[emission.id] for emission in row) for row in rows]
 
 
-SPEECH_ING = heard({"▁speech": 20, "▁stream": 20.1 - FIRST_BONUS}, {"s": 20, "ing": 20.1 - NEXT_BONUS})
+SPEECH_ING = heard(
+    {"▁speech": 20, "▁stream": 20.1 - FIRST_BONUS_NATS}, {"s": 20, "ing": 20.1 - NEXT_BONUS_NATS}
+)
 
 
 def test_a_phrase_that_narrowly_loses_wins_when_it_is_boosted(echo: Any) -> None:
@@ -146,13 +148,13 @@ def test_a_phrase_that_narrowly_loses_wins_when_it_is_boosted(echo: Any) -> None
 def test_a_phrase_is_boosted_to_its_end(echo: Any) -> None:
     """Its second and third token lose narrowly."""
     phrase = tuple(map(VOCABULARY.index, ("▁stream", "ing", "▁clip")))
-    said_so = heard({"▁stream": 20}, {"s": 20, "ing": 19}, {"▁sound": 20, "▁clip": 19.5 - FIRST_BONUS})
+    said_so = heard({"▁stream": 20}, {"s": 20, "ing": 19}, {"▁sound": 20, "▁clip": 19.5 - FIRST_BONUS_NATS})
     assert said(echo, said_so, PhraseTree([phrase])) == ["▁streaming▁clip"]
 
 
 def test_a_phrase_that_loses_by_more_than_its_bonus_loses(echo: Any) -> None:
-    first = heard({"▁speech": 20, "▁stream": 19.9 - FIRST_BONUS}, {"s": 20, "ing": 19.9})
-    second = heard({"▁stream": 20}, {"s": 20, "ing": 19.9 - NEXT_BONUS})
+    first = heard({"▁speech": 20, "▁stream": 19.9 - FIRST_BONUS_NATS}, {"s": 20, "ing": 19.9})
+    second = heard({"▁stream": 20}, {"s": 20, "ing": 19.9 - NEXT_BONUS_NATS})
     assert said(echo, torch.cat([first, second]), *[PhraseTree([STREAMING])] * 2) == ["▁speechs", "▁streams"]
 
 

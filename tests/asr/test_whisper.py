@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from asr.recognizer import RecognitionRequest, TranscriptionOptions
-from asr.seq2seq import Seq2Seq, windows
+from asr.seq2seq import Seq2Seq, split_windows
 from asr.whisper import AudioContext, run_encoder
 from audio.clip import SAMPLE_RATE, Clip
 from tests.asr import families, tiny
@@ -135,7 +135,7 @@ def test_no_speech_is_as_likely_as_the_model_itself_has_it(
 
 def test_there_is_speech_in_a_long_clip_if_there_is_some_in_a_window_of_it(english: Seq2Seq) -> None:
     clip = Clip(np.concatenate([tiny.babble(28, 1).samples, tiny.silence(4).samples]))
-    whole, *parts = english.transcribe([RecognitionRequest(part) for part in (clip, *windows(clip))])
+    whole, *parts = english.transcribe([RecognitionRequest(part) for part in (clip, *split_windows(clip))])
     likely = [part.no_speech_probability or 0 for part in parts]
     assert len(set(likely)) == 2
     assert whole.no_speech_probability == pytest.approx(min(likely), rel=1e-3)
@@ -173,7 +173,7 @@ def test_a_temperature_draws_the_same_text_again(english: Seq2Seq) -> None:
     families.assert_same(drawn, again)
     assert drawn.avg_log_prob is not None
     assert plain.avg_log_prob is not None
-    assert drawn.avg_log_prob < plain.avg_log_prob  # of the model's own odds, not of the lots
+    assert drawn.avg_log_prob < plain.avg_log_prob  # of the model's own odds, not of the sampler
 
 
 def test_an_encoder_run_by_hand_says_what_it_says_itself(folders: dict[str, Path]) -> None:

@@ -51,7 +51,7 @@ from server.settings import Settings
 
 ROOT: Final = Path(__file__).parents[1]
 AUDIO: Final = ROOT.parent / "shared" / "audio"
-SERVER: Final = ("ASR_", "VAD_", "EAGER_", "PARTIAL_", "GUARD_", "TURN")  # how its settings begin
+SERVER: Final = ("ASR_", "VAD_", "EAGER_", "PARTIAL_", "HALLUCINATION_", "ENDPOINTING")  # prefixes
 SPELLINGS: Final = ROOT.parent / "shared" / "models" / "whisper-tiny.en-relearned" / "normalizer.json"
 HANDS: Final = 8  # streams of sounds without words
 WARMING: Final = 5 * SAMPLE_RATE

@@ -149,7 +149,7 @@ def under_load(tapes: Sequence[Tape], policy: str, options: argparse.Namespace) 
 def settings_with(policy: str, folder: str, port: int | None = None) -> dict[str, str]:
     plain = {
         "ASR_MODEL": "free",
-        "ASR_PLACE": "thread",
+        "ASR_WORKER": "thread",
         "HOST": "127.0.0.1",
         "PORT": str(port or free_port()),
         "LOG_LEVEL": "warning",

@@ -206,7 +206,7 @@ def capacity_of(tapes: Sequence[Tape], pace: float) -> float:
 def settings_for(pace: float) -> dict[str, str]:
     return {
         "ASR_MODEL": NAME,
-        "ASR_PLACE": "thread",
+        "ASR_WORKER": "thread",
         PACE: str(pace),
         "HOST": "127.0.0.1",
         "PORT": str(free_port()),

@@ -22,7 +22,7 @@ from playwright.async_api import Browser, CDPSession, Page, async_playwright
 
 from bench.load.machine import machine
 from server.app import create_app
-from server.settings import Place, Settings
+from server.settings import Settings, WorkerKind
 
 FLAGS: Final = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
@@ -66,7 +66,7 @@ class StandIn:
 
     def __init__(self) -> None:
         self.told = 0
-        self._server = create_app(Settings(_env_file=None, asr_model="free", asr_place=Place.THREAD))
+        self._server = create_app(Settings(_env_file=None, asr_model="free", asr_worker=WorkerKind.THREAD))
         self._seq = 0
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:

@@ -183,7 +183,7 @@ def main() -> int:
     tapes = record_tapes(options)
     settings = {
         "ASR_MODEL": "free",
-        "ASR_PLACE": "thread",  # a free recognizer says nothing about what moving its clips costs
+        "ASR_WORKER": "thread",  # a free recognizer says nothing about what moving its clips costs
         "HOST": "127.0.0.1",
         "PORT": str(free_port()),
         "MAX_SESSIONS": str(options.streams + 100),

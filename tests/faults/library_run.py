@@ -20,7 +20,10 @@ Told = tuple[tuple[object, ...], ...]
 async def told_by_library(world: World, play: Play, script: Script) -> tuple[Told, tuple[int, ...]]:
     """Finals, failures and markers as the program is told them, and the sums. Raises Wrong, TimeoutError."""
     async with asyncio.timeout(PATIENCE), proxy(world.url, after=script.cuts) as line:
-        while (events := await _session(line.url, play, script)) is None:
+        while True:
+            events = await _session(line.url, play, script)
+            if events is not None:
+                break
             await asyncio.sleep(AGAIN_SECONDS)
     world.met["library: cut"] += line.cuts
     return tuple(filter(None, map(_row, events))), _sums(events)

@@ -104,7 +104,9 @@ class Server:
         (docs/decisions/0014). Not at all where that takes too long."""
         with suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_SECONDS), self._killing:
-                while not self._kill_one():
+                while True:
+                    if self._kill_one():
+                        break
                     await asyncio.sleep(0.02)
 
     def _kill_one(self) -> bool:

@@ -16,6 +16,7 @@ from tests.fuzz import malformed
 from tests.fuzz.seeds import DOORS, POSTS, Door
 from tests.server.live_server import Client, dones, spoken
 from tests.server.server_process import Program
+from tests.waiting import until
 
 AT_ONCE: Final = 24  # connections
 LONGEST_BURST: Final = 200  # messages over one connection
@@ -131,8 +132,7 @@ async def _burst(socket: LoadSocket, door: Door, chance: Random, findings: Findi
         findings.thrown[f"frames at {door.path}"] += 1
         if number % LOOK_EVERY == 0:
             await asyncio.sleep(0)
-        while not (socket.is_writable or socket.closed.done()):
-            await asyncio.sleep(0.002)
+        await until(lambda: socket.is_writable or socket.closed.done())
         if socket.closed.done():
             break
     findings.thrown[f"frames at {door.path}"] += 1

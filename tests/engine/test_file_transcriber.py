@@ -91,7 +91,7 @@ async def test_who_leaves_waits_for_the_thread_that_reads_before_the_file_is_clo
 
 
 async def test_too_much_sound_is_named_by_what_the_file_says() -> None:
-    with pytest.raises(AudioTooLong, match="5 s of sound"):
+    with pytest.raises(AudioTooLong, match="5 s of audio"):
         await FileTranscriber(io.BytesIO(wav(TALK)), max_seconds=4).check()
 
 

@@ -1,4 +1,4 @@
-"""`models` and `pull`: what is known of models, and which of them are downloaded."""
+"""Run the commands `models` and `pull`: list the known models, and download one."""
 
 from typing import Final
 

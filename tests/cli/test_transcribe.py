@@ -13,7 +13,7 @@ from asr.recognizer import Hypothesis, RecognitionRequest
 from audio.clip import Samples
 from cli.__main__ import FORMATS, main
 from cli.console import FAILED, UNUSABLE
-from cli.transcribe import SUFFIXES, WRITERS, Files
+from cli.transcribe import SUFFIXES, WRITERS, FileQueue
 from streaming.options import SessionOptions
 from tests.asr import tiny
 from tests.cli.running import ROOT, command
@@ -44,7 +44,7 @@ class Refusing(Recognizer):
 
 
 class Counter:
-    """What Files keeps, and whether a file failed."""
+    """What FileQueue keeps, and whether a file failed."""
 
     def __init__(self) -> None:
         self.kept: list[Transcript] = []
@@ -52,7 +52,7 @@ class Counter:
 
     async def serve(self, *paths: Path, recognizer: Recognizer | None = None) -> list[Transcript | None]:
         async with models(recognizer) as shared:
-            files = Files(shared, "little", SessionOptions(), Progress(disable=True), self.kept.append)
+            files = FileQueue(shared, "little", SessionOptions(), Progress(disable=True), self.kept.append)
             transcripts = [await files.transcribe(path) for path in paths]
         self.failed = files.failed
         return transcripts
@@ -168,7 +168,7 @@ def test_a_device_that_is_not_there_is_told(tmp_path: Path) -> None:
     told = command("transcribe", "test.wav", "--model", tiny.moonshine(tmp_path), "--device", "abacus")
     assert told.returncode == UNUSABLE
     assert told.stderr.startswith(f"stt: {tmp_path}")
-    assert "cannot be loaded here" in told.stderr
+    assert "cannot be loaded" in told.stderr
     assert "Traceback" not in told.stderr
 
 

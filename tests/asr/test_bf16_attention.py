@@ -19,7 +19,7 @@ ROWS, HEADS, WIDTH = 2, 3, 8
 
 
 class Looking(nn.Module):
-    """As much of an attention of transformers' as is asked."""
+    """Provide the attributes of a transformers attention layer that are read."""
 
     def __init__(self, is_causal: bool) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 
 
 def inputs(queries: int, keys: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Heads beside each other in memory, as a projection leaves them."""
+    """Return heads in the memory layout of a projection."""
     query, key, value = (
         normal(ROWS, length, HEADS, WIDTH, seed=seed).transpose(1, 2)
         for seed, length in enumerate((queries, keys, keys))
@@ -67,7 +67,7 @@ def test_what_is_masked_is_not_seen(queries: int) -> None:
 
 @pytest.mark.parametrize("build", [tiny.whisper, tiny.moonshine, tiny.moonshine_streaming])
 def test_a_recognizer_that_uses_it_hears_the_same(build: Callable[[Path], Path], tmp_path: Path) -> None:
-    """Also where clips of other lengths share the batch, and mask each other's ends."""
+    """Clips of different lengths share the batch and are masked."""
     requests = [RecognitionRequest(tiny.babble(seconds, 3)) for seconds in (1.0, 1.7, 2.0)]
     checkpoint = Checkpoint.load(
         build(tmp_path / "model"),

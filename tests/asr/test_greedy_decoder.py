@@ -1,4 +1,4 @@
-"""The sampler of the decoder; its loop is held to generate() in test_seq2seq."""
+"""The sampler of the decoder; test_seq2seq compares its loop with generate()."""
 
 import torch
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Linear layers in 8-bit integers: close to what they replace, and each row for itself."""
+"""8-bit linear layers are close to the original ones, and rows are independent."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +25,7 @@ WIDE = 96
 
 
 def rows(count: int, seed: int, loudest: float = 10.0) -> torch.Tensor:
-    """Each row some powers of ten louder or softer than the others."""
+    """Return rows whose scales differ by powers of ten."""
     generator = torch.Generator().manual_seed(seed)
     loudness = loudest ** torch.rand(count, 1, generator=generator)
     return loudness * torch.randn(count, WIDE, generator=generator)

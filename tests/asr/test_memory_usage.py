@@ -1,4 +1,4 @@
-"""What recognizers take, and what may be expected of their files."""
+"""Memory of the process, and the size of model files."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The hub, asked over real local sockets, and a cache laid out as the hub's own client lays it out."""
+"""Hub requests over local sockets, and a cache in the layout of the hub's own client."""
 
 import json
 import socket
@@ -19,7 +19,7 @@ from asr.errors import ModelUnavailable
 
 @contextmanager
 def server(status: int) -> Iterator[str]:
-    """A hub that answers every question with one status."""
+    """Run a hub that responds to every request with one status."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
@@ -66,7 +66,7 @@ def test_an_address_that_is_none_is_told() -> None:
 
 
 def test_a_certificate_is_not_judged_here() -> None:
-    """A plain server behind https fails in TLS, which some server must have answered."""
+    """A TLS error shows that a server responded."""
     with server(200) as endpoint:
         assert model_hub.unavailable_reason("org/name", 5, endpoint.replace("http:", "https:")) is None
 
@@ -105,7 +105,7 @@ def test_what_is_no_id_is_told(name: str, tmp_path: Path) -> None:
 
 
 class Library(BaseHTTPRequestHandler):
-    """A hub with one model, in all the forms that a hub keeps it in."""
+    """Serve one model with all kinds of files that a hub stores."""
 
     protocol_version = "HTTP/1.1"
     files: ClassVar = {
@@ -149,7 +149,7 @@ class Library(BaseHTTPRequestHandler):
 
 
 class OldLibrary(Library):
-    """Its model was never converted."""
+    """Serve a model without safetensors."""
 
     files: ClassVar = {name: data for name, data in Library.files.items() if "safetensors" not in name}
 

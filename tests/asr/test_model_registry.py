@@ -1,4 +1,4 @@
-"""Names become recognizers: from folders and caches with tiny models in them, and from nothing."""
+"""Loading recognizers by name from folders and caches with tiny models."""
 
 import json
 import os
@@ -35,7 +35,7 @@ FAMILIES: dict[str, tuple[str, Callable[[Path], Path]]] = {
 
 
 def elsewhere(source: str, **environment: str) -> str:
-    """What a fresh interpreter prints, with these settings of the hub; no test asks a real one."""
+    """Return what a new interpreter prints with some settings of the hub; no test uses a real hub."""
     told = subprocess.run(
         [sys.executable, "-c", source],
         cwd=ROOT,
@@ -88,7 +88,7 @@ def test_whispers_encoder_hears_as_long_as_it_is_told(tmp_path: Path) -> None:
     folder = str(tiny.whisper(tmp_path / "whisper"))
 
     def samples(audio_context: AudioContext) -> int:
-        """That the encoder runs over."""
+        """Return the samples that the encoder takes."""
         loaded = model_registry.load(folder, device="cpu", dtype="float32", audio_context=audio_context)
         assert isinstance(loaded.recognizer, Seq2Seq)
         return loaded.recognizer._adapter.row_samples(tiny.babble(1))
@@ -183,7 +183,7 @@ def test_an_unreachable_hub_is_named(tmp_path: Path) -> None:
 
 
 def test_auto_falls_back_to_pocketsphinx_and_says_so(tmp_path: Path) -> None:
-    """And imports no torch, which would cost the first start a second and a quarter of a gigabyte."""
+    """It does not import torch, which takes a second and a quarter of a gigabyte."""
     source = LOAD.format(name="auto", shown="d.model, d.requested, d.fallback, 'torch' in sys.modules")
     told = elsewhere(source, HF_HOME=str(tmp_path))
     assert told.startswith("pocketsphinx auto pocketsphinx in place of UsefulSensors/moonshine-base: ")
@@ -237,7 +237,7 @@ def test_the_documents_table_is_the_programs() -> None:
 
 
 def row(model: model_registry.KnownModel) -> str:
-    """As docs/models.md shows it."""
+    """Return the row of a model in docs/models.md."""
     languages = f"{len(model.languages)} European" if len(model.languages) > 3 else ", ".join(model.languages)
     cells = (
         f"`{model.id}`",

@@ -1,4 +1,4 @@
-"""PocketSphinx on the repository's synthesised sentences, and on real speech where there is some."""
+"""PocketSphinx on the synthesized sentences of the repository, and on real speech if available."""
 
 import json
 import random
@@ -27,7 +27,7 @@ def recognizer() -> PocketSphinx:
 
 @pytest.fixture(scope="module")
 def heard(recognizer: PocketSphinx) -> list[Hypothesis]:
-    """All three sentences, decoded once for many tests."""
+    """Decode all three sentences once for many tests."""
     return recognizer.transcribe(
         [RecognitionRequest(sentence(number), WORDS) for number in range(len(SENTENCES))]
     )
@@ -85,7 +85,7 @@ def test_confidence_falls_in_noise(recognizer: PocketSphinx, heard: list[Hypothe
 def test_the_answer_does_not_depend_on_what_was_decoded_before(
     recognizer: PocketSphinx, beginnings: list[Clip]
 ) -> None:
-    """To the last digit of the confidences, forwards, backwards and in a decoder of its own."""
+    """The confidences are equal in forward order, in reverse order and with a new decoder."""
     requests = [RecognitionRequest(clip, WORDS) for clip in beginnings]
     forwards = recognizer.transcribe(requests)
     assert recognizer.transcribe(requests[::-1])[::-1] == forwards
@@ -152,7 +152,7 @@ def test_neither_torch_nor_transformers_is_imported() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not SPEECH.exists(), reason="needs ../shared/audio/english_misc")
 def test_real_speech_is_understood_in_part(recognizer: PocketSphinx) -> None:
-    """Half of the words, in order: it is a recognizer for a first run. Pauses cut the clip in stretches."""
+    """Half of the words are right and in order; pauses divide the clip into sections."""
     manifest = (SPEECH / "manifest.jsonl").read_text().splitlines()
     (row,) = (row for row in map(json.loads, manifest) if row["file"] == "files/jfk.wav")
     (heard,) = recognizer.transcribe([RecognitionRequest(read(SPEECH / row["file"]), WORDS)])
@@ -163,7 +163,7 @@ def test_real_speech_is_understood_in_part(recognizer: PocketSphinx) -> None:
 
 
 def grown(clip: Clip, cuts: list[int], name: str) -> list[RecognitionRequest]:
-    """A clip as an utterance shows it: longer and longer partials, then all of it."""
+    """Return the requests of an utterance: growing partials, then the whole clip."""
     partials = [
         RecognitionRequest(Clip(clip.samples[:cut], clip.start), WORDS, name, partial=True)
         for cut in sorted(cuts)
@@ -226,7 +226,7 @@ def test_no_partial_is_of_less_than_the_lead_nor_of_a_clip_without_a_name(recogn
 def test_every_word_is_right_whatever_the_margins(
     recognizer: PocketSphinx, number: int, before: int, behind: int
 ) -> None:
-    """Of the clip alone, and as it grows. The margins are in milliseconds."""
+    """It holds for the whole clip and for a growing one; margins are in milliseconds."""
     clip = margins(number, before, behind)
     cuts = list(range(SAMPLE_RATE, len(clip.samples), SAMPLE_RATE // 5))
     *_, followed = recognizer.transcribe(grown(clip, cuts, f"m/{number} {before} {behind}"))

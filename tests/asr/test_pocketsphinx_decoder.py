@@ -1,4 +1,4 @@
-"""What a decoder says of a clip does not depend on how it came by it."""
+"""The result for a clip does not depend on earlier calls."""
 
 import numpy as np
 import pytest
@@ -27,12 +27,12 @@ def brief() -> Clip:
 
 @pytest.fixture(scope="module")
 def long() -> Clip:
-    """Longer than a stretch, with a pause in it."""
+    """Return a clip longer than a section, with a pause."""
     return two_sentences()
 
 
 def alone(clip: Clip) -> Said:
-    """What a decoder says that has heard nothing before."""
+    """Decode with a new decoder."""
     return SphinxDecoder().finish(clip)
 
 
@@ -68,7 +68,7 @@ def test_what_was_followed_before_does_not_change_the_end(
 def test_nor_does_it_in_a_long_clip_that_was_finished_on_the_way(
     sphinx: SphinxDecoder, long: Clip, said_at_length: Said, steps: list[tuple[int, bool]]
 ) -> None:
-    """It goes on after each end as if there had been none; a shorter clip is begun anew."""
+    """Decoding continues after each finish; a shorter clip starts again."""
     for length, finished in steps:
         hear = sphinx.finish if finished else sphinx.follow
         hear(beginning(long, length))
@@ -89,7 +89,7 @@ def test_an_end_before_the_lead_is_over_does_not_change_what_comes(
 
 @pytest.mark.slow
 def test_another_clip_under_way_is_forgotten(sphinx: SphinxDecoder, brief: Clip, said_in_brief: Said) -> None:
-    """Whether the decoder is told so, or sees it by where the clip starts, or by its length."""
+    """A reset, another start or a shorter length begins a new clip."""
     other = beginning(sentence(1), LEAD_SAMPLES).samples
     sphinx.follow(Clip(other, brief.start + 1))
     assert sphinx.finish(brief) == said_in_brief
@@ -112,7 +112,7 @@ def test_what_was_said_so_far_grows_with_the_clip(sphinx: SphinxDecoder, brief: 
 
 @pytest.mark.slow
 def test_a_long_clip_is_decoded_in_stretches(sphinx: SphinxDecoder, long: Clip, said_at_length: Said) -> None:
-    """Every word of both sides of the pause, in order; in a partial those of the first stretch stand."""
+    """All words on both sides of the pause are there, and partials keep those of the first section."""
     first, second = SENTENCES[0][2], SENTENCES[1][2]
     assert len(long.samples) > 2 * MIN_SECTION_SAMPLES
     assert text(said_at_length) == f"{first} {second}"

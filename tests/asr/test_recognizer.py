@@ -1,4 +1,4 @@
-"""Options and Hypothesis: what was given, what is refused, what a text tells about itself."""
+"""Options, their limits, and the properties of a hypothesis."""
 
 import zlib
 

@@ -38,7 +38,7 @@ def test_a_batched_result_is_the_lone_one(recognizer: Seq2Seq) -> None:
 
 
 def test_a_draw_in_a_batch_is_the_lone_one(recognizer: Seq2Seq) -> None:
-    """Each clip draws its own sampler, of which its neighbours and their temperatures take none."""
+    """The samples of a clip do not depend on the other clips and their temperatures."""
     requests = [
         RecognitionRequest(tiny.babble(0.3 + seed / 4, seed), TranscriptionOptions(temperature=temperature))
         for seed, temperature in enumerate((0.0, 0.4, 1.0, 1.0, 0.7))

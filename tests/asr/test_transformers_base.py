@@ -1,4 +1,4 @@
-"""What the transformers families share."""
+"""Checkpoints, batching, padding masks and words of the transformers families."""
 
 import math
 from pathlib import Path
@@ -145,7 +145,7 @@ def test_every_group_norm_of_a_model_is_replaced() -> None:
 
 
 class Letters:
-    """A tokenizer of five pieces, with what a Speller asks of one."""
+    """Provide a tokenizer of five pieces with what TokenDecoder uses."""
 
     pieces = ("<s>", "▁a", "b", ".", "|")
     all_special_ids = (0, 4)  # as of wav2vec2, where the delimiter is one

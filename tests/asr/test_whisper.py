@@ -1,4 +1,4 @@
-"""Whisper: languages, prompts, times; and real weights where they are at hand."""
+"""Languages, prompts and times of Whisper, with real weights if available."""
 
 import json
 import wave
@@ -118,7 +118,7 @@ def test_a_translation_is_another_text_in_a_multilingual_model(
 def test_no_speech_is_as_likely_as_the_model_itself_has_it(
     prompt: str | None, folders: dict[str, Path]
 ) -> None:
-    """Behind the start of the transcript, prompt or not (openai/whisper, decoding.py)."""
+    """The probability is read at the start of the transcript, with and without a prompt."""
     clip = tiny.babble(1)
     (answer,) = load(folders["en"]).transcribe(
         [RecognitionRequest(clip, TranscriptionOptions(prompt=prompt))]
@@ -189,7 +189,7 @@ def test_a_short_context_batched_is_the_lone_one(folders: dict[str, Path]) -> No
 
 
 def test_only_a_text_that_ran_on_is_heard_again_in_full(folders: dict[str, Path]) -> None:
-    """Of the longer clip this network ends its text in a short context, and not in a full one."""
+    """The network ends the text of the longer clip in a short context only."""
     requests = [RecognitionRequest(tiny.babble(seconds, 0), families.WORDS) for seconds in (0.5, 4.0)]
     full, short = (load(folders["all"], each).transcribe(requests) for each in ("full", "short"))
     families.assert_same(short[0], full[0])

@@ -1,4 +1,4 @@
-"""Word boundaries go where the sound changes, and words keep their order."""
+"""Word boundaries move to level changes, and words keep their order."""
 
 from itertools import pairwise
 
@@ -12,7 +12,7 @@ from audio.clip import SAMPLE_RATE, Clip, Samples
 
 
 def sound(*runs: tuple[float, float]) -> Samples:
-    """Noise, each run so many seconds at such a level."""
+    """Return noise in runs of some seconds and level."""
     pieces = [np.full(round(seconds * SAMPLE_RATE), level) for seconds, level in runs]
     level = np.concatenate(pieces)
     return (level * np.random.default_rng(3).uniform(-1, 1, len(level))).astype(np.float32)

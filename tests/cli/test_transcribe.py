@@ -35,7 +35,7 @@ def write_wav(path: Path, samples: Samples) -> Path:
 
 
 class Refusing(Recognizer):
-    """Fails on clips of more than two seconds."""
+    """Fail on clips of more than two seconds."""
 
     def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
         if any(request.clip.seconds > 2 for request in requests):
@@ -44,7 +44,7 @@ class Refusing(Recognizer):
 
 
 class Counter:
-    """What FileQueue keeps, and whether a file failed."""
+    """Return what FileQueue writes, and whether a file failed."""
 
     def __init__(self) -> None:
         self.kept: list[Transcript] = []
@@ -143,7 +143,7 @@ def test_each_format_has_a_writer_and_a_suffix() -> None:
 
 @pytest.mark.slow
 def test_files_are_transcribed_for_real(tmp_path: Path) -> None:
-    """With PocketSphinx: one file is missing, the others are written down."""
+    """One file is missing, and the others are transcribed with PocketSphinx."""
     copy = tmp_path / "copy.wav"
     copy.write_bytes((ROOT / "test.wav").read_bytes())
     told = command(

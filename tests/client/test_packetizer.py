@@ -1,4 +1,4 @@
-"""Sound in packets."""
+"""Audio is cut into packets."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""When to come back."""
+"""When the client reconnects."""
 
 from itertools import islice
 

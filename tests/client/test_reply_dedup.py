@@ -1,4 +1,4 @@
-"""Answers that are told once."""
+"""Repeated replies are dropped."""
 
 from client.events import Cleared, Marker, Updated
 from client.reply_dedup import ReplyDedup

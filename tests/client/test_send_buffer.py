@@ -1,4 +1,4 @@
-"""What is sent again after a cut."""
+"""Messages that are sent again after a broken connection."""
 
 from itertools import groupby
 

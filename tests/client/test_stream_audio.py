@@ -1,4 +1,4 @@
-"""Playing sound into a stream."""
+"""Sending audio to a stream."""
 
 import asyncio
 from collections.abc import AsyncIterator

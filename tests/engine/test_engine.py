@@ -1,4 +1,4 @@
-"""Engine: the models, from loading to the last batch."""
+"""The engine loads models and provides them to streams."""
 
 import socket
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ async def loaded(engine: Engine) -> None:
 
 
 async def said(engine: Engine, name: str | None = None) -> str:
-    """By a recognizer, of a second of silence."""
+    """Return a recognizer's text for one second of silence."""
     async with engine.borrow(name) as (models, _):
         return (await models.asr.submit(RecognitionRequest(SECOND))).text
 
@@ -171,7 +171,7 @@ async def test_a_recognizer_in_a_process_of_its_own_is_the_same() -> None:
 
 @pytest.fixture
 def silent_hub() -> Iterator[str]:
-    """The address of a hub that takes every question and answers none."""
+    """Return the address of a hub that never responds."""
     with socket.socket() as hub:
         hub.bind(("127.0.0.1", 0))
         hub.listen()

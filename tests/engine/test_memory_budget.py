@@ -89,7 +89,7 @@ def test_the_default_is_loaded_though_it_is_larger_than_all_that_there_is() -> N
 
 
 class Visits(RuleBasedStateMachine):
-    """Recognizers come, are used and go in any order, as engine/model_pool.py has them do."""
+    """Load, use and unload recognizers in any order, like engine/model_pool.py."""
 
     BUDGET = 100
 

@@ -1,4 +1,4 @@
-"""Lives: what a name lends, and how that is called."""
+"""The recognizer and the state of a name."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Recognizers by name: loads that are shared, fail, are waited for in vain, and end."""
+"""Shared, failing, abandoned and ending loads of recognizers by name."""
 
 import asyncio
 import gc
@@ -24,7 +24,7 @@ SECOND = RecognitionRequest(Clip(np.zeros(16_000, np.float32)))
 
 
 class Worker:
-    """Built when its gate opens; says its number. broken: why it cannot be built."""
+    """Start when the gate opens; return the own number. broken: why it cannot start."""
 
     def __init__(self, source: str, number: int, memory: int) -> None:
         self.description: object = None
@@ -48,7 +48,7 @@ class Worker:
 
 
 class Yard:
-    """Builds workers, and knows all that were built; while it is open they are loaded at once."""
+    """Build workers and remember them; while `open` they load at once."""
 
     def __init__(self, memory: int = 0) -> None:
         self.workers: list[Worker] = []
@@ -71,7 +71,7 @@ class Yard:
         return batcher
 
     async def built(self, number: int) -> Worker:
-        """That so many-th one, once somebody wants it."""
+        """Wait for the worker with a number and return it."""
         await until(lambda: len(self.workers) > number)
         return self.workers[number]
 
@@ -85,7 +85,7 @@ def yard() -> Yard:
 async def running(
     yard: Yard, *, budget: int = 0, idle: float = 0.0, retry: float = 60.0, weight: int = 0
 ) -> AsyncIterator[ModelPool]:
-    """Of the names a (the default), b and c."""
+    """Run a pool with the names a (the default), b and c."""
     reservations = MemoryBudget(budget=budget, idle_seconds=idle)
     sources = {name: f"/{name}" for name in "abc"}
     async with ModelPool(

@@ -1,4 +1,4 @@
-"""Watchdog: what one model's worker tells of it."""
+"""The supervisor reports the state of a model's worker."""
 
 from engine.health import Health
 from engine.supervisor import Supervisor

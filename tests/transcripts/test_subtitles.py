@@ -1,4 +1,4 @@
-"""Subtitles can be read: by a parser, which gets back what was said, and in time."""
+"""A parser reads the subtitles back, and cues have a readable length."""
 
 import html
 import re
@@ -28,7 +28,7 @@ def segment(start: float, end: float, text: str, *words: tuple[str, float, float
 
 
 def parse(block: str) -> Cue:
-    """A cue from its line of times on."""
+    """Parse a cue from its line of times on."""
     times, *lines = block.splitlines()
     found = ARROW.fullmatch(times)
     assert found, times
@@ -61,7 +61,7 @@ WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size
 
 @st.composite
 def segments(draw: st.DrawFn) -> list[TranscriptSegment]:
-    """Up to three, one after the other; with the recognizer's times, with some that are wrong, or without."""
+    """Generate up to three segments with right, wrong or no word times."""
     drawn, now = [], 0
     for _ in range(draw(st.integers(0, 3))):
         start = now + draw(st.integers(0, 60 * SECOND))

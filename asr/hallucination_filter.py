@@ -160,15 +160,15 @@ SHARPER: Final = FilterThresholds(
 
 
 class Strictness(StrEnum):
-    """How much text is refused."""
+    """Select how strictly texts are rejected."""
 
     OFF = "off"
     NORMAL = "normal"
     STRICT = "strict"
 
 
-# STRICT lies halfway between NORMAL and SHARPER, and refuses text below the log-probability at which
-# openai/whisper decodes again. No corpus was measured with it.
+# STRICT lies halfway between NORMAL and SHARPER, and rejects text below the log-probability at which
+# openai/whisper decodes again. It was not measured on a corpus.
 FILTERS: Final = {
     Strictness.OFF: FilterThresholds(
         min_rms=None,

@@ -46,10 +46,10 @@ def source_of(options: argparse.Namespace) -> tuple[AsyncIterator[bytes], int]:
         stop = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
         return take_until(stop, record(options.chunk_ms)), SAMPLE_RATE
-    sound = read_wav(options.file)
-    chunks = sound.chunks(options.chunk_ms)
+    audio = read_wav(options.file)
+    chunks = audio.chunks(options.chunk_ms)
     paced = at_once(chunks) if options.fast else in_real_time(chunks, options.chunk_ms / 1000)
-    return paced, sound.sample_rate
+    return paced, audio.sample_rate
 
 
 async def transcribe(options: argparse.Namespace) -> None:

@@ -38,8 +38,8 @@ class Console:
             return
         self._shown = text
         if self._in_place:
-            room = shutil.get_terminal_size().columns - len(ELLIPSIS) - 1
-            self._out.write(CLEAR + ELLIPSIS + text[-room:])
+            width = shutil.get_terminal_size().columns - len(ELLIPSIS) - 1
+            self._out.write(CLEAR + ELLIPSIS + text[-width:])
         else:
             self._out.write(f"{ELLIPSIS}{text}\n")
         self._out.flush()

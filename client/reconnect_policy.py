@@ -45,7 +45,7 @@ class ReconnectPolicy:
 
 
 def is_worth_resuming(lost: ConnectionLost) -> bool:
-    """Return whether the server may still have the session; for code 1011 the reason tells."""
+    """Return whether the server may still have the session; with code 1011 this depends on the reason."""
     return lost.reason == SESSION_KEPT or (lost.code in RESUMABLE_CODES and lost.reason != "internal_error")
 
 

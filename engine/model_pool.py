@@ -243,7 +243,7 @@ class ModelPool:
                 self._activate(slot, handle, RunningModel(asr, report.description))
                 await handle.unload_requested.wait()
             log.info("model.unloaded name=%s", slot.name)
-        except Exception as error:  # told to all who wait, in the log and in /ready
+        except Exception as error:  # Reported to the waiting callers, in the log and in /ready.
             self._fail(slot, handle, error)
         finally:
             self._remove(slot, handle)

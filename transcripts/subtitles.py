@@ -88,14 +88,14 @@ def _timed_words(text: str, segment: TranscriptSegment) -> list[_TimedText]:
     pieces = [text[start:end] for start, end in pairwise([0, *places[1:], len(text)])]
     if not words or any(len(piece.strip()) > MAX_LINE_CHARS for piece in pieces):
         return []
-    atoms, now = [], segment.start
+    texts, now = [], segment.start
     for piece, word in zip(pieces, words, strict=True):
         start = min(max(word.start, now), segment.end)
         now = min(max(word.end, start), segment.end)
-        atoms.append(_TimedText(piece, start, now))
-    atoms[0] = replace(atoms[0], start=segment.start)
-    atoms[-1] = replace(atoms[-1], end=segment.end)
-    return atoms
+        texts.append(_TimedText(piece, start, now))
+    texts[0] = replace(texts[0], start=segment.start)
+    texts[-1] = replace(texts[-1], end=segment.end)
+    return texts
 
 
 def _spread_evenly(text: str, segment: TranscriptSegment) -> list[_TimedText]:
@@ -109,40 +109,40 @@ def _spread_evenly(text: str, segment: TranscriptSegment) -> list[_TimedText]:
     ]
 
 
-def _split(atoms: list[_TimedText]) -> Iterator[list[_TimedText]]:
+def _split(texts: list[_TimedText]) -> Iterator[list[_TimedText]]:
     """Halve the text until each part fits into a cue."""
-    if len(atoms) == 1 or _fits(atoms):
-        yield atoms
+    if len(texts) == 1 or _fits(texts):
+        yield texts
         return
-    cut = _best_cut(atoms)
-    yield from _split(atoms[:cut])
-    yield from _split(atoms[cut:])
+    cut = _best_cut(texts)
+    yield from _split(texts[:cut])
+    yield from _split(texts[cut:])
 
 
-def _fits(atoms: list[_TimedText]) -> bool:
-    return atoms[-1].end - atoms[0].start <= MAX_CUE_SAMPLES and len(_lines(atoms)) <= MAX_LINES
+def _fits(texts: list[_TimedText]) -> bool:
+    return texts[-1].end - texts[0].start <= MAX_CUE_SAMPLES and len(_lines(texts)) <= MAX_LINES
 
 
-def _best_cut(atoms: list[_TimedText]) -> int:
+def _best_cut(texts: list[_TimedText]) -> int:
     """Return a cut near the middle of the text, preferably after punctuation or at a pause."""
-    *reached, total = accumulate(len(atom.text) for atom in atoms)
+    *reached, total = accumulate(len(piece.text) for piece in texts)
 
     def cost(cut: int) -> float:
-        before, behind = atoms[cut - 1], atoms[cut]
+        before, after = texts[cut - 1], texts[cut]
         punctuation = before.text.rstrip().endswith(_PUNCTUATION)
-        pause = seconds_from_samples(behind.start - before.end)
+        pause = seconds_from_samples(after.start - before.end)
         return abs(2 * reached[cut - 1] / total - 1) - punctuation * _PUNCTUATION_BONUS - pause * _PAUSE_BONUS
 
-    return min(range(1, len(atoms)), key=cost)
+    return min(range(1, len(texts)), key=cost)
 
 
-def _cue(atoms: list[_TimedText]) -> Cue:
-    start = ms_from_samples(atoms[0].start)
-    return Cue(start, max(ms_from_samples(atoms[-1].end), start + 1), tuple(_lines(atoms)))
+def _cue(texts: list[_TimedText]) -> Cue:
+    start = ms_from_samples(texts[0].start)
+    return Cue(start, max(ms_from_samples(texts[-1].end), start + 1), tuple(_lines(texts)))
 
 
-def _lines(atoms: list[_TimedText]) -> list[str]:
-    return textwrap.wrap("".join(atom.text for atom in atoms), MAX_LINE_CHARS, break_on_hyphens=False)
+def _lines(texts: list[_TimedText]) -> list[str]:
+    return textwrap.wrap("".join(piece.text for piece in texts), MAX_LINE_CHARS, break_on_hyphens=False)
 
 
 def _text(cue: Cue) -> str:

@@ -34,7 +34,7 @@ This page is generated from `server/settings/`. Change the text there and run
 
 
 class Setting(NamedTuple):
-    """range: of a number, "" without one."""
+    """Describe a setting; range: the range of a number, or ""."""
 
     name: str
     default: str
@@ -43,11 +43,13 @@ class Setting(NamedTuple):
 
 
 def settings() -> Iterator[Setting]:
+    """Yield all settings in order."""
     for name, field in Settings.model_fields.items():
         yield Setting(name.upper(), _text(field.default), _range(field), field.description or "")
 
 
 def env_example() -> str:
+    """Return the text of .env.example."""
     return ENV_HEADER + "".join(
         f"\n# {meaning}{f' ({span})' if span else ''}\n{name}={default}\n"
         for name, default, span, meaning in settings()
@@ -55,6 +57,7 @@ def env_example() -> str:
 
 
 def settings_table() -> str:
+    """Return the text of docs/settings.md."""
     return TABLE_HEADER + "".join(
         f"| `{name}` | {f'`{default}`' if default else ''} | {span} | {meaning} |\n"
         for name, default, span, meaning in settings()
@@ -65,7 +68,7 @@ FILES: Final[dict[str, Callable[[], str]]] = {".env.example": env_example, "docs
 
 
 def _text(value: object) -> str:
-    """As it is written in the environment."""
+    """Return a value as it is written in the environment."""
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -80,11 +83,12 @@ def _range(field: FieldInfo) -> str:
 
 
 def _bound(field: FieldInfo, name: str) -> str:
-    """A bound of the field as text, "" if it has none."""
+    """Return a bound of the field as text, or ""."""
     return next((_text(getattr(limit, name)) for limit in field.metadata if hasattr(limit, name)), "")
 
 
 def main() -> None:
+    """Write both files."""
     for name, text in FILES.items():
         (ROOT / name).write_text(text(), encoding="utf-8")
 

@@ -72,7 +72,7 @@ def test_with_a_certificate_it_speaks_tls(tmp_path: Path) -> None:
     trust = ssl.create_default_context()
     authority.configure_trust(trust)
     with program(SSL_CERTFILE=str(pem)) as server:
-        wait_until(lambda: "ready in" in server.log, seconds=60)
+        wait_until(lambda: "engine.ready" in server.log, seconds=60)
         url = server.url.replace("http://127.0.0.1", "https://localhost")
         assert httpx.get(f"{url}/ready", verify=trust, timeout=60).json()["ready"]
 
@@ -81,7 +81,7 @@ def test_with_a_certificate_it_speaks_tls(tmp_path: Path) -> None:
 def test_a_model_that_cannot_be_had_ends_it_with_1_and_says_why(tmp_path: Path) -> None:
     with program(ASR_MODEL=str(tmp_path)) as server:
         assert server.exit_status() == 1
-        assert f"models could not be loaded: {tmp_path} has no config.json" in server.log
+        assert f"engine.load_failed: {tmp_path} has no config.json" in server.log
         assert "Traceback" not in server.log
 
 

@@ -48,7 +48,7 @@ class RecordingClient:
 
 
 async def listen(url: str, samples: Samples, *, paced: bool, partials: bool) -> RecordingClient:
-    """samples: float32 (n,) at 16 kHz, sent as they are. Raises client.ClientError."""
+    """samples: float32 (n,) at 16 kHz, sent as they are. Raises client.SttClientError."""
     listener = RecordingClient()
     now = asyncio.get_running_loop().time
     sound, step = samples.astype("<f4", copy=False), SAMPLE_RATE * CHUNK_MS // 1000

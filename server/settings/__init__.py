@@ -8,7 +8,7 @@ from pydantic_settings import SettingsConfigDict
 from asr.hallucination_filter import FILTERS
 from audio.clip import samples_from_ms
 from engine.memory_budget import MIB
-from engine.model_names import catalogue
+from engine.model_names import model_sources
 from engine.options import EngineOptions
 from engine.workers import LoadOptions
 from server.settings.journal import JournalSettings
@@ -33,7 +33,7 @@ class Settings(
     def engine_options(self) -> EngineOptions:
         """Return what the engine needs of these settings."""
         return EngineOptions(
-            recognizers=catalogue(self.asr_model, self.asr_models),
+            recognizers=model_sources(self.asr_model, self.asr_models),
             preload=self.asr_preload,
             idle_seconds=self.asr_idle_seconds,
             memory_bytes=self.asr_memory_mb * MIB,

@@ -7,7 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings
 
 from asr.hallucination_filter import Strictness
-from engine.model_names import catalogue
+from engine.model_names import model_sources
 
 
 class WorkerKind(StrEnum):
@@ -114,5 +114,5 @@ class RecognizerSettings(BaseSettings):
     @field_validator("asr_models")
     @classmethod
     def _names_are_unique(cls, more: str, info: ValidationInfo) -> str:
-        catalogue(info.data["asr_model"], more)
+        model_sources(info.data["asr_model"], more)
         return more

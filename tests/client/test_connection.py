@@ -1,4 +1,4 @@
-"""A stream that outlives its connections, over a line that breaks."""
+"""A stream survives broken connections."""
 
 import asyncio
 from dataclasses import replace
@@ -44,7 +44,7 @@ async def events_of(stream: Stream) -> list[Event]:
 
 
 async def next_of(stream: Stream, kind: type[Event]) -> Event:
-    """The next event of a kind; others are passed over."""
+    """Return the next event of a type and skip others."""
     while not isinstance(event := await anext(stream), kind):
         pass
     return event
@@ -257,7 +257,7 @@ async def perform(stream: Stream, steps: list[Step]) -> None:
 
 
 async def run_of(url: str, steps: list[Step]) -> list[Event]:
-    """What the program sees of its sound and its commands."""
+    """Return what the program receives for its audio and its commands."""
     async with asyncio.timeout(20), connect(url, resume=SOON) as stream, asyncio.TaskGroup() as tasks:
         told = tasks.create_task(events_of(stream))
         await perform(stream, steps)

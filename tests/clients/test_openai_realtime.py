@@ -165,7 +165,7 @@ def test_the_sdk_for_node_speaks_over_tls(tmp_path: Path, node: str) -> None:
     certificate.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
     certfile, keyfile = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
     with scripted(SSL_CERTFILE=certfile, SSL_KEYFILE=keyfile) as server:
-        wait_until(lambda: "ready in" in server.log, seconds=60)
+        wait_until(lambda: "engine.ready" in server.log, seconds=60)
         url = server.url.replace("http://127.0.0.1", "https://localhost")
         trust = {"NODE_PATH": node, "NODE_EXTRA_CA_CERTS": str(tmp_path / "ca.pem")}
         heard = run_script(["node"], "openai_realtime.cjs", f"{url}/v1", WAV, **trust)

@@ -1,4 +1,4 @@
-"""Engine: the models, from loading to the last batch."""
+"""The engine loads models and provides them to streams."""
 
 import socket
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ from asr.recognizer import RecognitionRequest
 from audio.clip import HOP, Clip
 from batching.errors import BatcherClosed, ModelBroken
 from engine.engine import Engine, EngineState
-from engine.model_pool import ModelUnavailableNow
-from engine.workers import MOST_FAILED_STEPS
+from engine.model_pool import ModelNotReady
+from engine.workers import MAX_FAILED_STEPS
 from server.settings import WorkerKind
 from tests.server.live_server import Client, dones, errors, first_sentence, free_settings
 from tests.server.server_process import free_port, program
@@ -27,7 +27,7 @@ async def loaded(engine: Engine) -> None:
 
 
 async def said(engine: Engine, name: str | None = None) -> str:
-    """By a recognizer, of a second of silence."""
+    """Return a recognizer's text for one second of silence."""
     async with engine.borrow(name) as (models, _):
         return (await models.asr.submit(RecognitionRequest(SECOND))).text
 
@@ -82,7 +82,7 @@ async def test_one_of_the_others_that_cannot_be_had_is_no_failure_of_the_engine(
     settings = free_settings(asr_models=f"broken={tmp_path}", asr_preload=True)
     async with Engine(settings.engine_options(), on_failure=pytest.fail) as engine:
         await loaded(engine)
-        with pytest.raises(ModelUnavailableNow, match="no config"):
+        with pytest.raises(ModelNotReady, match="no config"):
             await said(engine, "broken")
         assert engine.ready
         assert await said(engine) == "w1 w2 w3"
@@ -95,7 +95,7 @@ async def test_the_settings_bound_the_memory_and_the_idle_time(tmp_path: Path) -
     )
     async with Engine(settings.engine_options()) as engine:
         await loaded(engine)
-        with pytest.raises(ModelUnavailableNow, match="large takes 3 MiB"):
+        with pytest.raises(ModelNotReady, match="large takes 3 MiB"):
             await said(engine, "large")
 
 
@@ -107,7 +107,7 @@ async def test_afterwards_everything_has_stopped() -> None:
     assert engine.state is EngineState.STOPPED
     with pytest.raises(BatcherClosed):
         await models.asr.submit(RecognitionRequest(SECOND))
-    with pytest.raises(ModelUnavailableNow, match="stopping"):
+    with pytest.raises(ModelNotReady, match="stopping"):
         await said(engine, "free")
 
 
@@ -134,7 +134,7 @@ async def test_a_detector_that_does_nothing_but_fail_is_a_failure_of_the_engine(
         await loaded(engine)
         async with engine.borrow() as (models, _):
             slot = models.slots.open()
-            for _ in range(MOST_FAILED_STEPS):
+            for _ in range(MAX_FAILED_STEPS):
                 assert engine.health.ok
                 with pytest.raises(RuntimeError, match="bounds"):
                     await models.vad.submit(DetectorInput(slot, np.zeros((1, 7), np.float32)))
@@ -142,7 +142,7 @@ async def test_a_detector_that_does_nothing_but_fail_is_a_failure_of_the_engine(
                 await models.vad.submit(DetectorInput(slot, np.zeros((1, HOP), np.float32)))
         assert (engine.state, engine.ready) == (EngineState.FAILED, False)
         assert failures == [engine.error]
-        assert list(engine.health.troubles) == ["detector"]
+        assert list(engine.health.problems) == ["detector"]
 
 
 async def test_a_device_that_does_not_exist_is_a_failure_too() -> None:
@@ -171,7 +171,7 @@ async def test_a_recognizer_in_a_process_of_its_own_is_the_same() -> None:
 
 @pytest.fixture
 def silent_hub() -> Iterator[str]:
-    """The address of a hub that takes every question and answers none."""
+    """Return the address of a hub that never responds."""
     with socket.socket() as hub:
         hub.bind(("127.0.0.1", 0))
         hub.listen()
@@ -211,14 +211,14 @@ def test_a_fallback_is_said_in_the_log_in_ready_and_in_the_greeting(tmp_path: Pa
         recognizer = server.ready()["recognizer"]
         assert (recognizer["model"], recognizer["requested"]) == ("pocketsphinx", "auto")
         assert nobody in recognizer["fallback"]
-        assert f"RECOGNIZER FALLBACK: {recognizer['fallback']}" in server.log
+        assert f"model.fallback name=auto: {recognizer['fallback']}" in server.log
         with Client(f"{server.ws}?events=all") as client:
             assert client.hear()["recognizer"] == recognizer
 
 
 @pytest.mark.slow
 def test_a_recognizer_that_is_killed_in_the_middle_is_started_again_and_no_final_is_lost() -> None:
-    with program(ASR_PLACE="process") as server:
+    with program(ASR_WORKER="process") as server:
         assert server.ready()["ready"]
         first = server.recognizer()
         with Client(f"{server.ws}?events=all&include_audio=false") as client:
@@ -235,7 +235,7 @@ def test_a_recognizer_that_is_killed_in_the_middle_is_started_again_and_no_final
 
 @pytest.mark.slow
 def test_a_recognizer_that_hangs_is_killed_and_no_final_is_lost() -> None:
-    with program(ASR_PLACE="process", ASR_DEADLINE_SECONDS="0.5") as server:
+    with program(ASR_WORKER="process", ASR_DEADLINE_SECONDS="0.5") as server:
         assert server.ready()["ready"]
         first = server.recognizer()
         first.suspend()
@@ -260,4 +260,4 @@ def test_a_recognizer_that_hangs_is_killed_and_no_final_is_lost() -> None:
 def test_a_detector_that_does_not_answer_ends_the_server_so_that_another_may_be_started() -> None:
     with program(VAD_DEADLINE_SECONDS="0.000001") as server:
         assert server.exit_status() == 1
-        assert "trouble with the detector: is broken: vad: no answer for" in server.log
+        assert "problem.reported name='detector': is broken: vad: no answer for" in server.log

@@ -48,7 +48,7 @@ async def _session(url: str, play: Play, script: Script) -> list[client.Event] |
             if lost.code in LATER and not any(isinstance(event, client.Created) for event in events):
                 return None
             raise Wrong(f"the library gave up: {lost!r}") from lost
-        except client.ClientError as error:
+        except client.SttClientError as error:
             raise Wrong(f"the library failed: {error!r}") from error
         finally:
             talking.cancel()

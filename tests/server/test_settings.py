@@ -155,5 +155,5 @@ def test_recognizers_have_names_and_the_default_is_the_first() -> None:
 
 
 def test_two_recognizers_of_one_name_are_refused() -> None:
-    with pytest.raises(ValidationError, match=r"asr_models\n.*are called tiny"):
+    with pytest.raises(ValidationError, match=r"asr_models\n.*have the same name tiny"):
         Settings(asr_model="/a/tiny", asr_models="/b/tiny")

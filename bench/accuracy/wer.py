@@ -21,6 +21,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from bench import ROOT
+
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch, as main.py has it
 os.environ["OMP_NUM_THREADS"] = "1"
 
@@ -49,7 +51,6 @@ from bench.load.recording_client import RecordingClient, listen
 from bench.load.server_counters import ServerCounters
 from server.settings import Settings
 
-ROOT: Final = Path(__file__).parents[1]
 AUDIO: Final = ROOT.parent / "shared" / "audio"
 SERVER: Final = ("ASR_", "VAD_", "EAGER_", "PARTIAL_", "GUARD_", "TURN")  # how its settings begin
 SPELLINGS: Final = ROOT.parent / "shared" / "models" / "whisper-tiny.en-relearned" / "normalizer.json"

@@ -29,12 +29,12 @@ from asr.model_registry import load, warm_up
 from asr.recognizer import RecognitionRequest
 from audio.clip import SAMPLE_RATE, Clip
 from audio.files import decode_file
+from bench import ROOT
 from bench.load.load import settings_of, show
 from bench.load.machine import machine
 from bench.load.process_monitor import Usage, usage_of
 from server.settings import Settings
 
-ROOT: Final = Path(__file__).parents[1]
 SAMPLE_SECONDS: Final = 0.1
 MEMORY_LIMIT_MB: Final = 100.0
 TIME_LIMIT: Final = 1.1

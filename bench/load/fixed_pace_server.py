@@ -4,13 +4,12 @@ import os
 import runpy
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from asr.dummy import DummyRecognizer
 from asr.model_registry import EMBEDDED
 from asr.recognizer import Hypothesis, RecognitionRequest
+from bench import ROOT
 
-ROOT = Path(__file__).parents[1]
 NAME = "paced"
 PACE = "BENCH_PACE"
 

@@ -19,6 +19,7 @@ from typing import Any, Final
 import numpy as np
 import uvloop
 
+from bench import ROOT
 from bench.accuracy.audio_io import utterances_from
 from bench.accuracy.scoring import summary
 from bench.load.load_generator import Findings, run_load, settings_frame
@@ -26,7 +27,6 @@ from bench.load.machine import machine
 from bench.load.message_tape import Tape, record_tape
 from bench.load.process_monitor import ProcessMonitor
 
-ROOT: Final = Path(__file__).parents[1]
 EVENTS: Final = "transcript.partial,session.closed"
 MINUTE_MS: Final = 60_000
 

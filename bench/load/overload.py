@@ -22,11 +22,12 @@ import numpy as np
 import uvloop
 from prometheus_client.parser import text_string_to_metric_families
 
+from bench import ROOT
 from bench.accuracy.scoring import summary
 from bench.load.event_loop_lag import fetch_metrics
 from bench.load.fast_ws_client import HandshakeError, LoadSocket, open_socket
 from bench.load.fixed_pace_server import NAME, PACE
-from bench.load.load import ROOT, describe, raise_file_limit, record_tapes, report, settings_of, show
+from bench.load.load import describe, raise_file_limit, record_tapes, report, settings_of, show
 from bench.load.load_generator import Findings, LoadStream, cast, run_load, settings_frame
 from bench.load.machine import machine
 from bench.load.message_tape import Tape

@@ -25,9 +25,9 @@ from typing import IO, Any, Final
 import orjson
 import uvloop
 
+from bench import ROOT
 from bench.load.fast_ws_client import LoadSocket, Opcode, encode, open_socket
 from bench.load.load import (
-    ROOT,
     add_arguments,
     describe,
     measure,

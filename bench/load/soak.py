@@ -22,9 +22,10 @@ import httpx
 import numpy as np
 import uvloop
 
+from bench import ROOT
 from bench.accuracy.scoring import percentile
 from bench.load.fast_ws_client import HandshakeError
-from bench.load.load import ROOT, add_arguments, describe, raise_file_limit, record_tapes, settings_of, show
+from bench.load.load import add_arguments, describe, raise_file_limit, record_tapes, settings_of, show
 from bench.load.machine import machine
 from bench.load.message_tape import Tape
 from bench.load.process_monitor import usage_of

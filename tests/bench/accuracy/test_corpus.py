@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench import ROOT
 from bench.accuracy.corpus import (
     ManifestEntry,
     by_speaker,
@@ -20,7 +21,7 @@ from bench.accuracy.corpus import (
 )
 
 RATE = 16_000
-SHARED = Path(__file__).parents[3] / "shared" / "audio"
+SHARED = ROOT.parent / "shared" / "audio"
 
 
 def entry(number: int, speaker: str) -> ManifestEntry:

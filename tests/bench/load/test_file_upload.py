@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from audio.files import decode_file, probe
-from bench.load.file_upload import ROOT, UploadCost, _clips, make_speech, report
+from bench import ROOT
+from bench.load.file_upload import UploadCost, _clips, make_speech, report
 
 SPOKEN = ROOT / "test.wav"
 

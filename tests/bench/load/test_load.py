@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench import ROOT
 from bench.load.load import report
 from bench.load.load_generator import Findings
 from tests.bench.accuracy.test_audio_io import RATE, silence, tone, write_wav
 from tests.client.fake_server import standin
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow

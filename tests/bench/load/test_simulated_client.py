@@ -6,7 +6,8 @@ import asyncio
 import numpy as np
 import pytest
 
-from bench.load.load import ROOT, record_tapes
+from bench import ROOT
+from bench.load.load import record_tapes
 from bench.load.message_tape import Tape
 from bench.load.simulated_client import DOORS, Manner, SimulatedClient, Visit
 from tests.server.live_server import Server, free_settings, serve

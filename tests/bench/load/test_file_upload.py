@@ -1,4 +1,4 @@
-"""The bench of files: its speech, its clips, its figures."""
+"""Test the speech, the clips and the figures of bench.load.file_upload."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Serve an ASGI application in a thread of this process."""
+"""Run the server, or another ASGI application, in a thread of this process."""
 
 import threading
 import time
@@ -7,6 +7,20 @@ from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
+
+from asr.dummy import NAME
+from server.app import create_app
+from server.settings import Place, Settings
+
+
+def dummy_app(**settings: Any) -> FastAPI:
+    """Create the app with the dummy recognizer in a thread, so that recognition costs nothing.
+
+    settings: changes to the defaults; the environment is not read from a file
+    """
+    defaults: dict[str, Any] = {"asr_model": NAME, "asr_place": Place.THREAD}
+    return create_app(Settings(_env_file=None, **(defaults | settings)), on_failure=lambda: None)
 
 
 @contextmanager

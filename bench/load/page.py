@@ -20,10 +20,8 @@ from typing import Any, Final
 
 from playwright.async_api import Browser, CDPSession, Page, async_playwright
 
-from bench.load.in_process_server import serving
+from bench.load.in_process_server import dummy_app, serving
 from bench.load.machine import machine
-from server.app import create_app
-from server.settings import Place, Settings
 
 FLAGS: Final = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
@@ -67,7 +65,7 @@ class ScriptedServer:
 
     def __init__(self) -> None:
         self.initial_words = 0
-        self._server = create_app(Settings(_env_file=None, asr_model="free", asr_place=Place.THREAD))
+        self._server = dummy_app()
         self._seq = 0
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:

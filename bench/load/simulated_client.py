@@ -108,7 +108,7 @@ class ClientResult:
 
 
 class SimulatedClient:
-    """Send `count` frames of a tape from frame `first` on, and behave as told.
+    """Send `count` frames of a tape from frame `first` on, and show one behaviour.
 
     url: of the native WebSocket endpoint
     """

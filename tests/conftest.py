@@ -1,5 +1,7 @@
-"""For the whole suite: torch with one thread, which does not spin. Tiny models gain nothing from more, and
-lose much where other tests run beside them."""
+"""Limit torch to one thread that does not spin, for the whole suite.
+
+Tiny models gain nothing from more threads, and lose much while other tests run.
+"""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Clients of Deepgram's API against a real server with the embedded recognizer."""
+"""Test clients of Deepgram's API against a real server with the embedded recognizer."""
 
 from collections.abc import Iterator
 from typing import Any

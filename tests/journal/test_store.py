@@ -13,7 +13,7 @@ from engine.health import Health
 from journal.fsync import FsyncPolicy
 from journal.records import OutputRecord
 from journal.store import TROUBLE, JournalInUse, JournalStore
-from tests.server.journaled import (
+from tests.server.journal_helpers import (
     OPENED,
     bytes_in,
     files_in,

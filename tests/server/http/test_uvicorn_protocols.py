@@ -15,7 +15,7 @@ from uvicorn.server import ServerState
 
 from server.http.uvicorn_protocols import MAX_UNREAD, HttpProtocol, WebSocketProtocol
 from tests.server.live_server import until
-from tests.server.raw import RawClient
+from tests.server.raw_websocket import RawClient
 
 HANDSHAKE = (
     b"Host: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"

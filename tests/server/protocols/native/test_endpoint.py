@@ -43,7 +43,7 @@ from tests.server.live_server import (
     spoken,
     until,
 )
-from tests.server.raw import RawClient
+from tests.server.raw_websocket import RawClient
 from vad.segmenter import Reason
 
 LIMIT = 1 << 20

@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final, Self
 
 import numpy as np
@@ -137,6 +138,42 @@ SHARPER: Final = FilterThresholds(
     min_log_prob=-0.8,
     phantoms=False,
 )
+
+
+class Strictness(StrEnum):
+    """How much text is refused."""
+
+    OFF = "off"
+    NORMAL = "normal"
+    STRICT = "strict"
+
+
+# STRICT lies halfway between NORMAL and SHARPER, and refuses text below the log-probability at which
+# openai/whisper decodes again. No corpus was measured with it.
+FILTERS: Final = {
+    Strictness.OFF: FilterThresholds(
+        min_rms=None,
+        min_speech=None,
+        min_peak=None,
+        min_voicing=None,
+        max_no_speech=None,
+        max_compression=None,
+        max_repeats=None,
+        max_rate=None,
+        phantoms=False,
+    ),
+    Strictness.NORMAL: FilterThresholds(),
+    Strictness.STRICT: FilterThresholds(
+        min_rms=-52.5,
+        min_speech=0.28,
+        min_peak=0.78,
+        max_no_speech=0.45,
+        no_speech_log_prob=-0.75,
+        min_log_prob=-1.0,
+        max_repeats=4,
+        max_rate=7.0,
+    ),
+}
 
 
 def judge(hypothesis: Hypothesis, evidence: AcousticEvidence, guards: FilterThresholds) -> str | None:

@@ -20,7 +20,7 @@ from engine.gc_tuning import tune_interpreter
 from engine.health import Health
 from engine.memory_budget import MemoryBudget
 from engine.model_handle import Asr
-from engine.model_pool import ModelPool, ModelUnavailableNow
+from engine.model_pool import ModelPool
 from engine.options import EngineOptions
 from engine.supervisor import Supervisor
 from engine.workers import (
@@ -144,14 +144,6 @@ class Engine:
                 account=self._account,
             )
             yield models, description
-
-    async def reload(self) -> None:
-        """Loads again all recognizers that are loaded; open streams keep theirs. Failures are logged."""
-        for name in self.recognizers.names:
-            try:
-                await self.recognizers.reload(name)
-            except ModelUnavailableNow as error:
-                log.error("%s stays as it was: %s", name, error)
 
     async def _load(self) -> None:
         began = time.monotonic()

@@ -177,15 +177,6 @@ class ModelPool:
         """Begins to load it, if it is not there. Raises KeyError, Unavailable."""
         self._life_of(self._entries[name])
 
-    async def reload(self, name: str) -> None:
-        """Loads it again: who borrows from then on gets the new one; who holds the old one keeps it.
-
-        What is not loaded stays so. Raises KeyError, and Unavailable: then the old one goes on being lent.
-        """
-        entry = self._entries[name]
-        if entry.current is not None:
-            await _settled(entry.arriving or self._begin(entry))
-
     def _life_of(self, entry: ModelSlot) -> ModelHandle:
         if entry.life is not None:
             return entry.life

@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.server.live_server import until
 from tests.server.server_process import free_port, program
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 KEY = "0123456789abcdef"
@@ -50,7 +50,7 @@ def test_the_server_works_on_a_read_only_file_system_but_for_its_data(tmp_path: 
         JOURNAL_DIR=str(tmp_path / "journal"),
         HF_HOME=str(tmp_path / "models"),
     ) as server:
-        until(lambda: server.get("/ready").json()["ready"], seconds=60)
+        wait_until(lambda: server.get("/ready").json()["ready"], seconds=60)
         with (ROOT / "test.wav").open("rb") as file:
             heard = httpx.post(
                 f"{server.url}/v1/audio/transcriptions",

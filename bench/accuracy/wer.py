@@ -62,7 +62,7 @@ from bench.load.server_counters import ServerCounters
 from server.settings import Settings
 
 AUDIO: Final = ROOT.parent / "shared" / "audio"
-SETTING_PREFIXES: Final = ("ASR_", "VAD_", "EAGER_", "PARTIAL_", "GUARD_", "TURN")  # in the environment
+SETTING_PREFIXES: Final = ("ASR_", "VAD_", "EAGER_", "PARTIAL_", "HALLUCINATION_", "ENDPOINTING")
 SPELLINGS: Final = ROOT.parent / "shared" / "models" / "whisper-tiny.en-relearned" / "normalizer.json"
 NONSPEECH_STREAMS: Final = 8
 WARM_UP_SAMPLES: Final = 5 * SAMPLE_RATE

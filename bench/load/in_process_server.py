@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from asr.dummy import NAME
 from server.app import create_app
-from server.settings import Place, Settings
+from server.settings import Settings, WorkerKind
 
 
 def dummy_app(**settings: Any) -> FastAPI:
@@ -19,7 +19,7 @@ def dummy_app(**settings: Any) -> FastAPI:
 
     settings: changes to the defaults; the environment is not read from a file
     """
-    defaults: dict[str, Any] = {"asr_model": NAME, "asr_place": Place.THREAD}
+    defaults: dict[str, Any] = {"asr_model": NAME, "asr_worker": WorkerKind.THREAD}
     return create_app(Settings(_env_file=None, **(defaults | settings)), on_failure=lambda: None)
 
 

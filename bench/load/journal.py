@@ -159,7 +159,7 @@ def settings_with(policy: str, folder: str, port: int | None = None) -> dict[str
     """Return the environment of the server; policy "off" means no journals."""
     plain = {
         "ASR_MODEL": "free",
-        "ASR_PLACE": "thread",
+        "ASR_WORKER": "thread",
         "HOST": "127.0.0.1",
         "PORT": str(port or free_port()),
         "LOG_LEVEL": "warning",

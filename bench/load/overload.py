@@ -218,7 +218,7 @@ def settings_for(pace: float) -> dict[str, str]:
     """Return the environment of a server whose recognizer has this pace."""
     return {
         "ASR_MODEL": NAME,
-        "ASR_PLACE": "thread",
+        "ASR_WORKER": "thread",
         PACE_VARIABLE: str(pace),
         "HOST": "127.0.0.1",
         "PORT": str(free_port()),

@@ -207,7 +207,7 @@ def main() -> int:
     tapes = record_tapes(options)
     settings = {
         "ASR_MODEL": "free",
-        "ASR_PLACE": "thread",  # leaves out the cost of moving clips to another process
+        "ASR_WORKER": "thread",  # leaves out the cost of moving clips to another process
         "HOST": "127.0.0.1",
         "PORT": str(free_port()),
         "MAX_SESSIONS": str(options.streams + 100),

@@ -21,7 +21,7 @@ def add_gauges(
     add = metrics.gauge
     add("stt_open_sessions", "Open sessions", lambda: len(sessions))
     add("stt_open_files", "Files that are being received or transcribed", lambda: len(files))
-    add("stt_troubles", "Problems that /ready reports", lambda: len(engine.health.troubles))
+    add("stt_problems", "Problems that /ready reports", lambda: len(engine.health.troubles))
     add("stt_asr_waiting", "Recognition tasks that wait", lambda: recognizers.waiting)
     add("stt_asr_batches", "Batches given to the recognizers", lambda: recognizers.batches)
     add("stt_asr_items", "Recognition tasks in these batches", lambda: recognizers.items)

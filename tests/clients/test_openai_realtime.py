@@ -1,4 +1,4 @@
-"""Test clients of OpenAI's Realtime API against a real server with the embedded recognizer."""
+"""Test clients of OpenAI's Realtime API against a real server with a recognizer of fixed words."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,8 +8,9 @@ import pytest
 import trustme
 
 from tests.clients.environments import ON_REQUEST, node_environment, python_environment, run_script
-from tests.server.live_server import ROOT, until
-from tests.server.server_process import Program, program
+from tests.server.live_server import ROOT
+from tests.server.server_process import Program, scripted
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +25,7 @@ COMPLETED = "conversation.item.input_audio_transcription.completed"
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Program]:
-    with program(ASR_MODEL="pocketsphinx") as running:
+    with scripted() as running:
         assert running.ready()["ready"], running.log
         yield running
 
@@ -163,8 +164,8 @@ def test_the_sdk_for_node_speaks_over_tls(tmp_path: Path, node: str) -> None:
     certificate.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
     certificate.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
     certfile, keyfile = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
-    with program(ASR_MODEL="pocketsphinx", SSL_CERTFILE=certfile, SSL_KEYFILE=keyfile) as server:
-        until(lambda: "ready in" in server.log, seconds=60)
+    with scripted(SSL_CERTFILE=certfile, SSL_KEYFILE=keyfile) as server:
+        wait_until(lambda: "ready in" in server.log, seconds=60)
         url = server.url.replace("http://127.0.0.1", "https://localhost")
         trust = {"NODE_PATH": node, "NODE_EXTRA_CA_CERTS": str(tmp_path / "ca.pem")}
         heard = run_script(["node"], "openai_realtime.cjs", f"{url}/v1", WAV, **trust)

@@ -12,13 +12,13 @@ import pytest
 from asr.recognizer import Hypothesis, ModelInfo, RecognitionRequest
 from audio.clip import Clip
 from batching.batcher import Batcher
-from batching.errors import BatcherClosed
 from engine.health import Health
 from engine.memory_budget import MemoryBudget
 from engine.model_handle import Asr, ModelState, RunningModel
 from engine.model_pool import ModelPool, ModelUnavailableNow
 from engine.supervisor import Supervisor
 from engine.workers import LoadedModelInfo
+from tests.waiting import until
 
 SECOND = RecognitionRequest(Clip(np.zeros(16_000, np.float32)))
 
@@ -72,8 +72,7 @@ class Yard:
 
     async def built(self, number: int) -> Worker:
         """That so many-th one, once somebody wants it."""
-        while len(self.workers) <= number:
-            await asyncio.sleep(0)
+        await until(lambda: len(self.workers) > number)
         return self.workers[number]
 
 
@@ -113,8 +112,7 @@ async def used(recognizers: ModelPool, name: str) -> str:
 
 
 async def until_absent(recognizers: ModelPool, name: str) -> None:
-    while recognizers.status(name).state is not ModelState.ABSENT:
-        await asyncio.sleep(0.001)
+    await until(lambda: recognizers.status(name).state is ModelState.ABSENT)
 
 
 def states(recognizers: ModelPool) -> list[ModelState]:
@@ -200,8 +198,7 @@ async def test_a_while_later_it_is_tried_again(yard: Yard) -> None:
         worker = await yard.built(0)
         worker.broken = "no weights"
         worker.gate.set()
-        while recognizers.status("b").state is not ModelState.FAILED:
-            await asyncio.sleep(0)
+        await until(lambda: recognizers.status("b").state is ModelState.FAILED)
         yard.open = True
         assert await used(recognizers, "b") == "/b 1"
         assert recognizers.status("b").error is None
@@ -253,54 +250,6 @@ async def test_one_that_turns_out_larger_than_its_files_is_given_up_and_not_load
         assert recognizers.memory == 80
 
 
-async def test_a_reload_is_for_new_sessions_and_the_old_one_goes_with_its_last(yard: Yard) -> None:
-    async with running(yard) as recognizers:
-        async with recognizers.borrow("a") as old:
-            await recognizers.reload("a")
-            assert await used(recognizers, "a") == "/a 1"
-            assert await said(old) == "/a 0"
-            assert (recognizers.loaded, recognizers.status("a").users) == (2, 1)
-        while recognizers.loaded == 2 or not yard.workers[0].closed:
-            await asyncio.sleep(0)
-        with pytest.raises(BatcherClosed):
-            await said(old)
-        assert await used(recognizers, "a") == "/a 1"
-
-
-async def test_a_reload_that_fails_leaves_everything_as_it_was(yard: Yard) -> None:
-    async with running(yard) as recognizers:
-        await used(recognizers, "a")
-        yard.open = False
-        reloading = asyncio.create_task(recognizers.reload("a"))
-        worker = await yard.built(1)
-        worker.broken = "half copied"
-        worker.gate.set()
-        with pytest.raises(ModelUnavailableNow, match="half copied"):
-            await reloading
-        assert await used(recognizers, "a") == "/a 0"
-        status = recognizers.status("a")
-        assert (status.state, status.error) == (ModelState.READY, "half copied")
-
-
-async def test_a_reload_goes_on_without_the_one_who_asked_for_it(yard: Yard) -> None:
-    async with running(yard) as recognizers:
-        await used(recognizers, "a")
-        yard.open = False
-        reloading = asyncio.create_task(recognizers.reload("a"))
-        worker = await yard.built(1)
-        reloading.cancel()
-        await asyncio.wait([reloading])
-        worker.gate.set()
-        while await used(recognizers, "a") != "/a 1":
-            await asyncio.sleep(0)
-
-
-async def test_what_is_not_loaded_is_not_reloaded(yard: Yard) -> None:
-    async with running(yard) as recognizers:
-        await recognizers.reload("b")
-        assert yard.workers == []
-
-
 async def test_leaving_tells_all_who_wait_and_stops_what_loads(yard: Yard) -> None:
     yard.open = False
     async with running(yard) as recognizers:
@@ -339,9 +288,12 @@ async def test_an_unloaded_recognizer_is_not_held_by_anything(yard: Yard) -> Non
     async with running(yard, idle=0.001) as recognizers:
         await used(recognizers, "b")
         await until_absent(recognizers, "b")
-        while yard.batchers[0]() is not None:
+
+        def is_collected() -> bool:
             gc.collect()
-            await asyncio.sleep(0)
+            return yard.batchers[0]() is None
+
+        await until(is_collected)
         assert yard.workers[0].closed
 
 
@@ -356,8 +308,6 @@ async def test_many_come_and_go_and_what_is_in_use_always_answers() -> None:
                 recognizer = await stack.enter_async_context(recognizers.borrow(name))
                 for _ in range(generator.integers(4)):
                     assert (await said(recognizer)).startswith(f"/{name} ")
-                if generator.random() < 0.2:
-                    await recognizers.reload(name)
                 assert recognizers.memory <= 120
         except ModelUnavailableNow:
             return 0
@@ -405,6 +355,5 @@ async def test_another_one_that_breaks_is_loaded_anew_for_those_who_come_then(ya
             assert await used(recognizers, "b") == "/b 1"
             assert await said(held) == "/b 0"
             assert yard.health.troubles
-        while yard.health.troubles:
-            await asyncio.sleep(0)
+        await until(lambda: not yard.health.troubles)
         assert (yard.failures, recognizers.loaded) == ([], 1)

@@ -23,7 +23,10 @@ async def told_by_library(world: World, play: Play, script: Script) -> tuple[Tol
     Raises Wrong and TimeoutError.
     """
     async with asyncio.timeout(TIMEOUT_SECONDS), proxy(world.url, after=script.cuts) as line:
-        while (events := await _session(line.url, play, script)) is None:
+        while True:
+            events = await _session(line.url, play, script)
+            if events is not None:
+                break
             await asyncio.sleep(AGAIN_SECONDS)
     world.met["library: cut"] += line.cuts
     return tuple(filter(None, map(_row, events))), _sums(events)

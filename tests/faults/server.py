@@ -109,7 +109,9 @@ class Server:
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_SECONDS), self._killing:
-                while not self._kill_one():
+                while True:
+                    if self._kill_one():
+                        break
                     await asyncio.sleep(0.02)
 
     def _kill_one(self) -> bool:

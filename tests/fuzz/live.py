@@ -16,6 +16,7 @@ from tests.fuzz import malformed
 from tests.fuzz.seeds import ENDPOINTS, POSTS, Endpoint
 from tests.server.live_server import Client, dones, spoken
 from tests.server.server_process import Program
+from tests.waiting import until
 
 CONCURRENT: Final = 24  # connections
 LONGEST_BURST: Final = 200  # messages over one connection
@@ -132,8 +133,7 @@ async def _burst(socket: LoadSocket, endpoint: Endpoint, chance: Random, result:
         result.sent[f"frames at {endpoint.path}"] += 1
         if number % CHECK_EVERY == 0:
             await asyncio.sleep(0)
-        while not (socket.is_writable or socket.closed.done()):
-            await asyncio.sleep(0.002)
+        await until(lambda: socket.is_writable or socket.closed.done())
         if socket.closed.done():
             break
     result.sent[f"frames at {endpoint.path}"] += 1

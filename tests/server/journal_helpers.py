@@ -1,8 +1,7 @@
 """Helpers for tests of journals: records, files, and a full disk."""
 
-import asyncio
 import resource
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -68,13 +67,6 @@ def full_disk(most: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """What a journal's thread does shows."""
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 def chunks_of(pcm: bytes) -> list[bytes]:

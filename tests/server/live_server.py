@@ -2,9 +2,8 @@
 
 import json
 import threading
-import time
 import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -20,10 +19,15 @@ from websockets.sync.client import ClientConnection, connect
 from engine.engine import Engine
 from server.app import create_app
 from server.http.uvicorn_protocols import HttpProtocol, WebSocketProtocol
-from server.settings import Place, Settings
+from server.settings import Settings, WorkerKind
 
 ROOT = Path(__file__).parents[2]
 Message = dict[str, Any]
+
+
+def vad_setting(option: str) -> str:
+    """Return the server's setting for an option of VadOptions."""
+    return "vad_pre_roll_ms" if option == "prefix_ms" else f"vad_{option}"
 
 
 def free_settings(**changes: Any) -> Settings:
@@ -32,7 +36,7 @@ def free_settings(**changes: Any) -> Settings:
         "host": "127.0.0.1",
         "port": 0,
         "asr_model": "free",
-        "asr_place": Place.THREAD,
+        "asr_worker": WorkerKind.THREAD,
         "resume_seconds": 0,
     }
     return Settings(_env_file=None, **(defaults | changes))
@@ -151,14 +155,6 @@ class Client:
         """Send end_of_stream and return all remaining messages."""
         self.say("end_of_stream")
         return self.hear_until_closed()
-
-
-def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Looks until it holds; fails if it does not within so long."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.005)
 
 
 def spoken() -> bytes:

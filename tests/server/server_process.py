@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from tests.server.live_server import ROOT
 
 PATIENCE = 60.0  # seconds; a machine may be busy
 MAIN = (sys.executable, str(ROOT / "main.py"))
+SCRIPTED = (sys.executable, "-m", "tests.scripted")
 UVICORN = (sys.executable, "-m", "uvicorn", "main:app", "--app-dir", str(ROOT), "--port")
 
 
@@ -94,6 +95,11 @@ def program(command: tuple[str, ...] = MAIN, **environment: str) -> Iterator[Pro
         finally:
             kill(process.pid)
             process.wait()
+
+
+def scripted(**environment: str) -> AbstractContextManager[Program]:
+    """Run the server with a recognizer that answers with the words of test.wav (tests/scripted.py)."""
+    return program(SCRIPTED, ASR_MODEL="scripted", PYTHONPATH=str(ROOT), **environment)
 
 
 def kill(pid: int) -> None:

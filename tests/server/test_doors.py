@@ -20,8 +20,9 @@ from websockets.sync.client import ClientConnection, connect
 from server.app import create_app
 from server.auth.api_keys import digest_of
 from server.web.router import PAGE_PATHS
-from tests.server.live_server import Client, Message, Server, first_sentence, free_settings, serve, until
+from tests.server.live_server import Client, Message, Server, first_sentence, free_settings, serve
 from tests.server.server_process import MAIN, Program, program
+from tests.waiting import wait_until
 
 ALICE, BOB, LATE = "the-key-of-alice-0", "the-key-of-bob-0", "the-key-of-late-0"
 OPEN = {"/health", "/ready", "/openapi.json"} | PAGE_PATHS  # a route that joins them needs a reason
@@ -306,7 +307,7 @@ def test_a_revoked_key_opens_nothing_and_its_sessions_end_within_seconds(keyed: 
             assert bobs.ping().wait(20)
         finally:
             write(file, *EVERYBODY)
-            until(lambda: answer(keyed, "/ws/stt", **positions(ALICE)[0]) == "open")
+            wait_until(lambda: answer(keyed, "/ws/stt", **positions(ALICE)[0]) == "open")
 
 
 # What is not written down
@@ -316,7 +317,7 @@ def test_a_revoked_key_opens_nothing_and_its_sessions_end_within_seconds(keyed: 
 def test_no_secret_stands_in_the_log(file: Path) -> None:
     """At the level that tells most; what uvicorn logs of a URL and websockets of a frame included."""
     keys = {"API_KEYS_FILE": str(file), "API_KEYS": "carol:the-key-of-carol-0"}
-    with program(MAIN, **keys, LOG_LEVEL="debug", ASR_PLACE="thread") as server:
+    with program(MAIN, **keys, LOG_LEVEL="debug", ASR_WORKER="thread") as server:
         assert server.ready()["ready"]
         token, resume = mint(server, ALICE), open_session(server, ALICE)
         secrets = (ALICE, LATE, "the-key-of-nobody", "the-key-of-carol-0", token)

@@ -10,7 +10,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from server.auth.api_keys import digest_of
-from tests.server.live_server import Server, free_settings, serve, spoken, until
+from tests.server.live_server import Server, free_settings, serve, spoken
+from tests.waiting import wait_until
 
 ONE, LITTLE = "one-session-at-a-time", "two-seconds-an-hour"
 EVENTS = "?events=session.created,session.closed"
@@ -25,7 +26,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     file: Path = tmp_path_factory.mktemp("keys") / "keys.json"
     keys = [key("one", ONE, max_sessions=1), key("little", LITTLE, audio_seconds_per_hour=2)]
     file.write_text(json.dumps({"keys": keys}))
-    bounds = {"connects_per_second": 0.01, "connects_burst": 2}
+    bounds = {"rate_limit_per_second": 0.01, "rate_limit_burst": 2}
     with serve(free_settings(api_keys_file=str(file), metrics_open=True, **bounds)) as running:
         yield running
 
@@ -55,13 +56,13 @@ def test_a_key_has_no_more_sessions_than_it_may_and_a_place_that_becomes_free_is
         assert json.loads(first.recv(timeout=20))["type"] == "session.closed"
         with pytest.raises(ConnectionClosed):
             first.recv(timeout=20)
-    until(lambda: server.metric("stt_open_sessions") == 0)
+    wait_until(lambda: server.metric("stt_open_sessions") == 0)
     with connect(server.ws + EVENTS, additional_headers=bearer(ONE)) as second:
         assert json.loads(second.recv(timeout=20))["type"] == "session.created"
 
 
 def test_openai_says_it_after_the_upgrade_in_its_own_words(server: Server) -> None:
-    until(lambda: server.metric("stt_open_sessions") == 0)
+    wait_until(lambda: server.metric("stt_open_sessions") == 0)
     with connect(server.ws + EVENTS, additional_headers=bearer(ONE)) as first:
         first.recv(timeout=20)
         url = server.url.replace("http", "ws") + "/v1/realtime?intent=transcription"

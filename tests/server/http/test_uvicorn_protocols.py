@@ -14,8 +14,8 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from server.http.uvicorn_protocols import MAX_UNREAD, HttpProtocol, WebSocketProtocol
-from tests.server.live_server import until
 from tests.server.raw_websocket import RawClient
+from tests.waiting import until, wait_until
 
 HANDSHAKE = (
     b"Host: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -56,7 +56,7 @@ def listening(http: type[HttpProtocol] = HttpProtocol, most: int | None = None) 
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
-    until(lambda: server.started)
+    wait_until(lambda: server.started)
     try:
         yield server
     finally:
@@ -199,8 +199,7 @@ async def test_a_body_has_more_time_than_a_head() -> None:
 async def test_the_second_request_of_a_connection_has_to_come_in_time_too() -> None:
     protocol, clock, wire = await connected()
     protocol.data_received(HEAD + b"xy")
-    while b"ok" not in wire.written:
-        await asyncio.sleep(0)
+    await until(lambda: b"ok" in wire.written)
     protocol.data_received(b"POST / HT")  # which calls off the timer of an idle connection
     clock.rings()
     assert wire.is_cut_off
@@ -209,12 +208,12 @@ async def test_the_second_request_of_a_connection_has_to_come_in_time_too() -> N
 def test_one_connection_too_many_is_closed_and_the_others_are_served() -> None:
     with listening(most=3) as server:
         kept = [dial(server) for _ in range(2)]
-        until(lambda: len(server.server_state.connections) == 2)
+        wait_until(lambda: len(server.server_state.connections) == 2)
         extra = [dial(server) for _ in range(8)]
-        until(lambda: len(server.server_state.connections) == 3)
+        wait_until(lambda: len(server.server_state.connections) == 3)
         for line in (*kept, *extra):
             line.close()
-        until(lambda: not server.server_state.connections)
+        wait_until(lambda: not server.server_state.connections)
         assert answer_to(server, b"GET / HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200")
 
 
@@ -282,11 +281,11 @@ def test_a_client_that_pings_and_does_not_read_is_cut_off(server: uvicorn.Server
 
         send_until_cut_off(client.socket, pings, look)
     assert 0 < max(unread) < 2 * MAX_UNREAD
-    until(lambda: not server.server_state.connections)
+    wait_until(lambda: not server.server_state.connections)
 
 
 def test_a_message_in_endless_empty_pieces_is_cut_off(server: uvicorn.Server) -> None:
     with RawClient(f"ws://127.0.0.1:{port_of(server)}/") as client:
         client.socket.sendall(frame(0x2, b"x", fin=False))
         send_until_cut_off(client.socket, frame(0x0, fin=False) * 1_000)
-    until(lambda: not server.server_state.connections)
+    wait_until(lambda: not server.server_state.connections)

@@ -7,15 +7,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI
 
 from asr.dummy import NAME
 from server.app import create_app
 from server.settings import Settings, WorkerKind
 
 
-def dummy_app(**settings: Any) -> FastAPI:
-    """Create the app with the dummy recognizer in a thread, so that recognition costs nothing.
+def dummy_app(**settings: Any) -> Any:
+    """Create the ASGI app with the dummy recognizer in a thread, so that recognition costs nothing.
 
     settings: changes to the defaults; the environment is not read from a file
     """

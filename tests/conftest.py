@@ -1,4 +1,4 @@
-"""For the whole suite: torch with one thread, no judgement of speed, time limits, and long files first."""
+"""Set one torch thread, time limits and the order of files for the whole suite."""
 
 import os
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What the container promises, as far as it shows without one: a read-only file system but for its data."""
+"""Test without a container that the server needs no writable folder but that of its data."""
 
 import re
 import shutil
@@ -14,7 +14,7 @@ from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 KEY = "0123456789abcdef"
-# In a namespace of its own: everything read-only but $DATA, and what the kernel itself mounts (/proc, /dev).
+# Runs in a namespace where all is read-only, except $DATA and the mounts of the kernel (/proc, /dev).
 READ_ONLY = r"""
 mount --bind "$DATA" "$DATA"
 mount -o remount,ro,bind /

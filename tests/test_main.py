@@ -1,4 +1,4 @@
-"""main.py, run as a program: where it listens, and what its exit status says."""
+"""Test main.py as a process: its port and its exit status."""
 
 import socket
 import ssl
@@ -16,7 +16,7 @@ from tests.waiting import wait_until
 
 
 def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs a command that ends by itself."""
+    """Run a command that ends by itself."""
     return subprocess.run(
         command, cwd=ROOT, env={"PATH": "", **environment}, capture_output=True, text=True, timeout=60
     )
@@ -98,7 +98,7 @@ def test_a_port_that_is_taken_ends_it(place: str) -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         with program(PORT=str(other.getsockname()[1]), ASR_WORKER=place) as server:
-            assert server.exit_status(10) == 3  # uvicorn's
+            assert server.exit_status(10) == 3  # the status of uvicorn
             assert "address already in use" in server.log
 
 
@@ -121,7 +121,7 @@ def test_with_keys_or_when_that_is_said_it_does(said: dict[str, str]) -> None:
 
 @pytest.mark.slow
 def test_uvicorns_own_command_lets_nobody_in_from_elsewhere_either() -> None:
-    """A page whose name was made to lead here comes from elsewhere, too."""
+    """A page whose host name was rebound to this address is another origin, too."""
     with program(UVICORN, ASR_WORKER="thread") as server:
         assert server.ready()["ready"]
         assert (

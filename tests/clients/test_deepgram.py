@@ -1,4 +1,4 @@
-"""Clients of Deepgram's API against a real server with a recognizer of fixed words."""
+"""Test clients of Deepgram's API against a real server with a recognizer of fixed words."""
 
 from collections.abc import Iterator
 from typing import Any

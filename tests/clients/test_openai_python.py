@@ -1,4 +1,4 @@
-"""The openai SDK for Python against a real server with the embedded recognizer."""
+"""Test the openai SDK for Python against a real server with the embedded recognizer."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +16,7 @@ WORDS = " ".join((ROOT / "test.txt").read_text().lower().replace(".", "").replac
 
 @pytest.fixture(scope="module")
 def rest() -> Iterator[Any]:
-    """What tests/clients/scripts/openai_rest.py saw."""
+    """Return the output of tests/clients/scripts/openai_rest.py."""
     python = python_environment("openai", OPENAI)
     with program(ASR_MODEL="pocketsphinx", MAX_UPLOAD_BYTES=str(2 << 20)) as server:
         assert server.ready()["ready"], server.log

@@ -1,4 +1,4 @@
-"""Clients of OpenAI's Realtime API against a real server with a recognizer of fixed words."""
+"""Test clients of OpenAI's Realtime API against a real server with a recognizer of fixed words."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +35,7 @@ def server() -> Iterator[Program]:
 
 @pytest.fixture(scope="module")
 def sdk(server: Program) -> Any:
-    """What tests/clients/scripts/openai_realtime.py saw."""
+    """Return the output of tests/clients/scripts/openai_realtime.py."""
     python = python_environment("openai", OPENAI)
     return run_script([python], "openai_realtime.py", f"{server.url}/v1", WAV)
 
@@ -142,7 +142,7 @@ def test_pipecat_hears_each_sentence_by_its_own_detector_and_by_ours(server: Pro
 
 @pytest.fixture(scope="module")
 def node() -> str:
-    """NODE_PATH of all that is needed."""
+    """Return NODE_PATH with the packages that the clients need."""
     packages = ("openai@7.57.0", "ws@8.23.0", "@openai/agents-realtime@0.20.0")
     return str(node_environment("openai-node", *packages))
 

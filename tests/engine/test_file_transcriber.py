@@ -15,7 +15,7 @@ from audio.errors import UnreadableFile
 from engine.file_transcriber import AudioTooLong, FileTranscriber, UtteranceFailed
 from streaming.events import Event, FinalTranscript, StreamClosed
 from streaming.options import SessionOptions
-from tests.server.calling import wav
+from tests.server.asgi_calls import wav
 from tests.streaming.fakes import sound
 from tests.streaming.working_models import Recognizer, models
 

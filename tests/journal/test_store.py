@@ -13,7 +13,16 @@ from engine.health import Health
 from journal.fsync import FsyncPolicy
 from journal.records import OutputRecord
 from journal.store import TROUBLE, JournalInUse, JournalStore
-from tests.server.journaled import OPENED, bytes_in, files_in, full_disk, kept, opened_after, seeds, sounding
+from tests.server.journal_helpers import (
+    OPENED,
+    bytes_in,
+    files_in,
+    full_disk,
+    kept,
+    opened_after,
+    seeds,
+    sounding,
+)
 from tests.waiting import until
 
 HOUR = 3600.0

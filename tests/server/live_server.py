@@ -1,4 +1,4 @@
-"""A real server in a thread, and a client that says and hears JSON."""
+"""Run a real server in a thread, with a client that sends and receives JSON."""
 
 import json
 import threading
@@ -33,7 +33,7 @@ def vad_setting(option: str) -> str:
 
 
 def free_settings(**changes: Any) -> Settings:
-    """Everything real but the recognizer, which costs nothing. Nobody is waited for who was cut off."""
+    """Return settings with the dummy recognizer. A disconnected session ends at once."""
     defaults: dict[str, Any] = {
         "host": "127.0.0.1",
         "port": 0,
@@ -45,7 +45,7 @@ def free_settings(**changes: Any) -> Settings:
 
 
 class Server:
-    """A server that answers; `url` is http, `ws` its WebSocket."""
+    """Give access to a running server. `url` is for HTTP, `ws` for the native WebSocket."""
 
     def __init__(self, app: FastAPI, uvicorn_server: uvicorn.Server) -> None:
         self.app = app
@@ -63,7 +63,7 @@ class Server:
         return len(self._server.server_state.connections)
 
     def unsent_bytes(self) -> int:
-        """What the server holds because its clients do not read."""
+        """Return the size of the write buffers of all connections."""
         connections = list(self._server.server_state.connections)
         return sum(connection.transport.get_write_buffer_size() for connection in connections)
 
@@ -115,7 +115,7 @@ def serve(settings: Settings, *, wait_until_ready: bool = True) -> Iterator[Serv
 
 
 class Client:
-    """One connection. A context manager."""
+    """Hold one connection inside a with block."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -143,7 +143,7 @@ class Client:
             self.append(pcm[start : start + chunk], **fields)
 
     def hear(self) -> Message:
-        """The next message."""
+        """Return the next message."""
         message: Message = json.loads(self.socket.recv(timeout=20))
         return message
 
@@ -157,13 +157,13 @@ class Client:
         return messages
 
     def end(self) -> list[Message]:
-        """All that is still to come after `end_of_stream`."""
+        """Send end_of_stream and return all remaining messages."""
         self.say("end_of_stream")
         return self.hear_until_closed()
 
 
 def spoken() -> bytes:
-    """PCM16 at 16 kHz: three sentences with pauses."""
+    """Return test.wav as PCM16 at 16 kHz: three sentences with pauses."""
     with wave.open(str(ROOT / "test.wav")) as file:
         pcm: bytes = file.readframes(file.getnframes())
     return pcm

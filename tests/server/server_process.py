@@ -1,4 +1,4 @@
-"""The server as a program of its own: what it answers, says in its log, and how it ends."""
+"""Run the server as a process, and observe its responses, its log and its exit status."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ UVICORN = (sys.executable, "-m", "uvicorn", "main:app", "--app-dir", str(ROOT), 
 
 
 class Program:
-    """A process that was started; `log` is what it has said so far."""
+    """Hold a started server process. `log` is its output so far."""
 
     def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
         self.process = process
@@ -38,24 +38,24 @@ class Program:
         return self._log.read_text()
 
     def get(self, path: str) -> httpx.Response:
-        """The answer, as soon as somebody listens."""
+        """Return the response as soon as the port is open."""
         for _ in self._patiently():
             try:
                 return httpx.get(self.url + path, timeout=10)
             except httpx.TransportError:
                 continue
-        raise AssertionError(f"nobody listens: {self.log}")
+        raise AssertionError(f"The port did not open: {self.log}")
 
     def ready(self) -> dict[str, Any]:
-        """What /ready says once the models are there, or cannot be had."""
+        """Return the reply of /ready once the models have loaded or failed."""
         for _ in self._patiently():
             answer: dict[str, Any] = self.get("/ready").json()
             if answer["state"] != "loading":
                 return answer
-        raise AssertionError(f"the models did not come: {self.log}")
+        raise AssertionError(f"The models did not load: {self.log}")
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Its exit status."""
+        """Send a signal and return the exit status."""
         self.process.send_signal(number)
         return self.exit_status()
 
@@ -63,7 +63,7 @@ class Program:
         return self.process.wait(seconds)
 
     def recognizer(self) -> psutil.Process:
-        """The process of the recognizer, where there is one."""
+        """Return the only process of a recognizer."""
         (child,) = self.recognizers()
         return child
 
@@ -74,14 +74,14 @@ class Program:
     def _patiently(self) -> Iterator[None]:
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
-            assert self.process.poll() is None, f"it has ended: {self.log}"
+            assert self.process.poll() is None, f"The server has ended: {self.log}"
             yield
             time.sleep(0.02)
 
 
 @contextmanager
 def program(command: tuple[str, ...] = MAIN, **environment: str) -> Iterator[Program]:
-    """Runs main.py or uvicorn, in a folder without `.env`, with a recognizer that costs nothing."""
+    """Run main.py or uvicorn in a folder without `.env`, with the dummy recognizer."""
     port = int(environment.setdefault("PORT", str(free_port())))
     arguments = [*command, str(port)] if command == UVICORN else command
     inherited = {k: v for k, v in os.environ.items() if k.lower() not in Settings.model_fields}
@@ -103,7 +103,7 @@ def scripted(**environment: str) -> AbstractContextManager[Program]:
 
 
 def kill(pid: int) -> None:
-    """With all its children."""
+    """Kill a process and all its children."""
     try:
         family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
     except psutil.NoSuchProcess:
@@ -120,7 +120,7 @@ def free_port() -> int:
 
 
 def _is_recognizer(child: psutil.Process) -> bool:
-    """One that lives; it may end while it is looked at."""
+    """Return whether this child is the running process of a recognizer. It may end meanwhile."""
     try:
         return child.is_running() and "--multiprocessing-fork" in child.cmdline()
     except psutil.NoSuchProcess:  # a zombie is one too

@@ -31,7 +31,7 @@ from streaming.events import StreamClosed
 from streaming.model_clients import ModelClients, Probabilities
 from streaming.options import SessionOptions
 from tests.server.fakes import Line, Slots, running_models, silent_models
-from tests.server.journaled import files_in, full_disk, kept
+from tests.server.journal_helpers import files_in, full_disk, kept
 from tests.server.live_server import Message
 from tests.streaming.fakes import detect, sound
 from tests.waiting import until

@@ -25,7 +25,7 @@ from server.connection.journal_lifespan import JournalLifespan
 from server.observability.metrics import Metrics
 from server.protocols.native.endpoint import NativeEndpoint
 from tests.server.fakes import Line
-from tests.server.journaled import OPENED, chunks_of, files_in, kept, rest_of
+from tests.server.journal_helpers import OPENED, chunks_of, files_in, kept, rest_of
 from tests.server.live_server import Client, Message, dones, errors, free_settings, serve, spoken
 from tests.server.server_process import MAIN, PATIENCE, Program, free_port, kill, program
 from tests.waiting import until, wait_until

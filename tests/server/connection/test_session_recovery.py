@@ -34,7 +34,7 @@ from streaming.driver import StreamDriver
 from streaming.model_clients import ModelClients
 from streaming.options import SessionOptions
 from tests.server.fakes import Line, running_models
-from tests.server.journaled import OPENED, chunks_of, files_in, kept, rest_of, seeds, sounding
+from tests.server.journal_helpers import OPENED, chunks_of, files_in, kept, rest_of, seeds, sounding
 from tests.server.live_server import Message, errors
 from tests.streaming.fakes import FEW_GUARDS, sound
 from tests.waiting import until

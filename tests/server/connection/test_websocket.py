@@ -11,7 +11,7 @@ from server.connection.websocket import MAX_REASON, BoundedWebSocket, WebSocketC
 from server.errors import ClientError
 from tests.server.fakes import Line
 from tests.server.live_server import Client, dones, first_sentence, free_settings, serve
-from tests.server.raw import RawClient
+from tests.server.raw_websocket import RawClient
 from tests.waiting import until, wait_until
 
 LIMIT = 100

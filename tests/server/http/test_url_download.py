@@ -12,7 +12,7 @@ import trustme
 
 from server.errors import ApiError
 from server.http.url_download import Address, Network, fetched, is_public, target_of
-from tests.server.calling import wav
+from tests.server.asgi_calls import wav
 from tests.server.live_server import Server, free_settings, serve
 from tests.streaming.fakes import sound
 

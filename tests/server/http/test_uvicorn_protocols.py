@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from server.http.uvicorn_protocols import MAX_FRAGMENTS, MAX_UNREAD, HttpProtocol, WebSocketProtocol
-from tests.server.raw import RawClient
+from tests.server.raw_websocket import RawClient
 from tests.waiting import until, wait_until
 
 HANDSHAKE = (

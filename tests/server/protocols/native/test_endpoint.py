@@ -42,7 +42,7 @@ from tests.server.live_server import (
     serve,
     spoken,
 )
-from tests.server.raw import RawClient
+from tests.server.raw_websocket import RawClient
 from tests.waiting import until, wait_until
 from vad.segmenter import Reason
 

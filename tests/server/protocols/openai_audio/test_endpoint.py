@@ -20,7 +20,7 @@ from fastapi import FastAPI
 from asr.recognizer import Hypothesis, RecognitionRequest
 from server.admission.controller import AdmissionController
 from server.http.upload import IN_MEMORY
-from tests.server.calling import NAME, Call, LittleEngine, asking, events_of, rest_app, wav
+from tests.server.asgi_calls import NAME, Call, LittleEngine, asking, events_of, rest_app, wav
 from tests.server.live_server import ROOT, Server, free_settings, serve
 from tests.streaming.fakes import sound
 from tests.streaming.working_models import BrokenDetector, HeldRecognizer, Recognizer, models

@@ -16,11 +16,14 @@ RUN pip install --no-cache-dir -r requirements.txt \
 COPY . .
 
 # STT_PYTHON: the packages are installed, so entrypoint.sh installs nothing. HF_HOME: folder for downloaded models.
-# TMPDIR: folder for uploads, on a disk and not in memory.
+# TMPDIR: folder for uploads, on a disk and not in memory. MALLOC_: as in entrypoint.sh, for other commands in the image.
 ENV STT_PYTHON=python \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     TMPDIR=/data/tmp \
+    MALLOC_ARENA_MAX=2 \
+    MALLOC_TRIM_THRESHOLD_=131072 \
+    MALLOC_MMAP_THRESHOLD_=131072 \
     HF_HOME=/models \
     HOST=0.0.0.0 \
     PORT=8000

@@ -3,7 +3,7 @@
 # `./entrypoint.sh --help` lists the commands.
 # `source entrypoint.sh` only puts the CUDA libraries of the environment into LD_LIBRARY_PATH.
 
-# Sourced: whatever is done here stays in the caller's shell, so all of it happens inside one substitution.
+# When sourced, changes stay in the caller's shell, so everything happens inside one command substitution.
 if [ -n "${ZSH_VERSION-}" ] || { [ -n "${BASH_VERSION-}" ] && (return 0 2>/dev/null); }; then
     LD_LIBRARY_PATH=$(
         set +eu
@@ -29,7 +29,11 @@ fi
 set -euo pipefail
 caller=$PWD
 cd "$(dirname -- "${BASH_SOURCE[0]}")"
-export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}" # before Python: threads that spin take the sockets' time
+export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}" # Set before Python starts: spinning threads would delay the sockets.
+# glibc: all threads share two heaps, and freed memory returns to the system at once (mallopt(3)).
+export MALLOC_ARENA_MAX="${MALLOC_ARENA_MAX:-2}"
+export MALLOC_TRIM_THRESHOLD_="${MALLOC_TRIM_THRESHOLD_:-131072}"
+export MALLOC_MMAP_THRESHOLD_="${MALLOC_MMAP_THRESHOLD_:-131072}"
 
 usage() {
     cat <<'TEXT'
@@ -37,16 +41,16 @@ usage: ./entrypoint.sh [command]
 
   serve          run the server (the default); HOST and PORT come from the environment or .env
   demo           run a server, replay test.wav through it in real time, and check the words
-  test [args]    run the tests, a process for each core; args go to pytest, -n 0 runs them in one
-  setup          only set up: .venv with the packages of requirements.txt
+  test [args]    run the tests in one process per core; args are passed to pytest, -n 0 uses a single process
+  setup          only create .venv with the packages of requirements.txt
 
-  transcribe FILE...         print what is said in files of audio or video; --help lists formats and options
+  transcribe FILE...         transcribe audio and video files; --help lists formats and options
   models                     list the known models, and which of them are downloaded
   pull ID                    download a model from the hub
   keys new|list|revoke       manage a file of API keys
 
-Each command first sets up what is missing. Environment: STT_PYTHON names a Python that has the packages already (then
-nothing is set up); pip's own variables, such as PIP_FIND_LINKS and PIP_INDEX_URL, are honoured.
+Each command first installs what is missing. Environment: STT_PYTHON names a Python that already has the packages (then
+nothing is installed); pip's own variables, such as PIP_FIND_LINKS and PIP_INDEX_URL, are honoured.
 TEXT
 }
 
@@ -61,7 +65,7 @@ fail() {
 
 supported() { "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null; }
 
-# Prints a Python that can make an environment. 3.14 comes last: PocketSphinx has no wheel for it yet.
+# Print a Python that can create a virtual environment. 3.14 comes last, as PocketSphinx has no wheel for it yet.
 find_python() {
     local candidate bare=""
     for candidate in python3.11 python3.12 python3.13 python3.14 python3 python; do
@@ -77,7 +81,7 @@ find_python() {
         "or name one that has the packages of requirements.txt: STT_PYTHON=/path/to/python ./entrypoint.sh"
 }
 
-# Makes .venv unless there is one. One in which pip was interrupted may hold half a package: it is made anew.
+# Create .venv unless it exists. If pip was interrupted in it, it may contain incomplete packages and is created again.
 make_environment() {
     local base python=.venv/bin/python
     if [ ! -e .venv/.installing ] && supported "$python"; then
@@ -88,8 +92,8 @@ make_environment() {
     "$base" -m venv --clear .venv || fail "could not make .venv. Is the disk full? Remove .venv and run this again."
 }
 
-# set_up FILE: sets $python to one that has the packages of the requirements file. A copy of the file, left in .venv
-# at the very end, says that they are there.
+# set_up FILE: set $python to a Python that has the packages of the requirements file. A copy of the file, written to
+# .venv last, marks the installation as complete.
 set_up() {
     python=${STT_PYTHON:-.venv/bin/python}
     if [ -n "${STT_PYTHON-}" ]; then return; fi
@@ -107,8 +111,8 @@ set_up() {
 
 # Command line
 
-# Runs in the folder of the caller, so that relative paths mean what the caller means. -P: modules are imported from here,
-# not from that folder.
+# Run in the folder of the caller, so that relative paths are resolved there. With -P modules are imported from this
+# folder and not from that one.
 command_line() {
     case $python in
         /*) ;;
@@ -121,7 +125,7 @@ command_line() {
 
 # Demo
 
-# Waits until the server is ready: at most a minute, and no longer than it lives.
+# Wait until the server is ready, at most for a minute and only while it runs.
 wait_until_ready() {
     local ask='import http.client, sys
 connection = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=5)
@@ -137,10 +141,10 @@ sys.exit(connection.getresponse().status != 200)'
 
 give_up() {
     tail -n 30 "$log" >&2
-    fail "$1; the end of its log is above, the whole is in $log"
+    fail "$1; the end of its log is above, the whole log is in $log"
 }
 
-# Stops what the demo started; a server that has not ended 15 s after SIGTERM is killed.
+# Stop the processes of the demo; a server that has not ended 15 s after SIGTERM is killed.
 clean_up() {
     local status=$? left=150
     kill -TERM ${client:+"$client"} "$server" 2>/dev/null || true
@@ -181,7 +185,7 @@ command=${1:-serve}
 case $command in
     serve | demo | setup) set_up requirements.txt ;;
     test) set_up requirements-dev.txt ;;
-    transcribe | models | pull | keys) set_up requirements.txt >&2 ;; # stdout is for what the command prints
+    transcribe | models | pull | keys) set_up requirements.txt >&2 ;; # stdout is reserved for the output of the command
     -h | --help | help)
         usage
         exit
@@ -194,11 +198,11 @@ case $command in
 esac
 
 # shellcheck source=/dev/null
-STT_PYTHON=$python . "./${BASH_SOURCE[0]##*/}" # by its name: a relative path is not that of this folder
+STT_PYTHON=$python . "./${BASH_SOURCE[0]##*/}" # By its name, because a relative path is not relative to this folder.
 case $command in
     serve) exec "$python" main.py "$@" ;;
     demo) demo ;;
     transcribe | models | pull | keys) command_line "$command" "$@" ;;
-    test) exec "$python" -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile "$@" ;;
+    test) exec "$python" -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder "$@" ;;
     setup) say "ready: ./entrypoint.sh, ./entrypoint.sh demo, ./entrypoint.sh test" ;;
 esac

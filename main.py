@@ -22,11 +22,17 @@ def __getattr__(name: str) -> object:
 
 
 def read_settings() -> "Settings":
-    """From the environment and `.env`. Exits with 2, and says what is wrong, if a value is bad."""
+    """Read the environment and `.env`. Exits with 2 and a message if a value is bad or a name is old."""
+    from dotenv import dotenv_values
     from pydantic import ValidationError
 
     from server.settings import Settings
+    from server.settings.renamed import refusals
 
+    refused = list(refusals((*os.environ, *dotenv_values(".env"))))
+    if refused:
+        print("\n".join(refused), file=sys.stderr)
+        raise SystemExit(2)
     try:
         return Settings()
     except ValidationError as error:
@@ -42,9 +48,7 @@ def build_app(settings: "Settings") -> Any:
     """The application. Exits with 2 if the file of keys cannot be read."""
     from server.app import create_app
     from server.auth.key_file import KeyFileError
-    from server.trim import share_heaps
 
-    share_heaps()  # before there are threads
     try:
         return create_app(settings)
     except KeyFileError as error:
@@ -59,11 +63,11 @@ def refuse_to_be_open(settings: "Settings") -> None:
     """
     from server.http.origin_policy import is_this_machine
 
-    if settings.has_keys or settings.without_keys == "everyone" or is_this_machine(settings.host):
+    if settings.has_keys or settings.auth_without_keys == "everyone" or is_this_machine(settings.host):
         return
     print(
         f"HOST={settings.host} lets other machines in, and there are no keys. Give API_KEYS or API_KEYS_FILE "
-        "(docs/security.md), listen on localhost, or say WITHOUT_KEYS=everyone.",
+        "(docs/security.md), listen on localhost, or say AUTH_WITHOUT_KEYS=everyone.",
         file=sys.stderr,
     )
     raise SystemExit(2)

@@ -1,9 +1,9 @@
-"""The smoke client: replays a wav to a running server in real time and prints what comes back.
+"""Replay a wav file to a running server in real time and print the transcript (smoke test).
 
     python test.py [file.wav] [--url ws://…] [--expect test.txt] [--fast]
 
-Exits 0 when the stream ended in order (and the words were right), 1 when words differ or the server reported
-an error, 2 when there was no stream.
+The exit code is 0 if the stream ended in order and the words are right, 1 if words differ or the server
+reported an error, and 2 if no stream could be opened or it was lost.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from dotenv import load_dotenv
 
-from client import ClientError, ConnectFailed, Error, Event, Final, SpeechStopped, connect
+from client import ConnectFailed, Error, Event, Final, SpeechStopped, SttClientError, connect
 from client.console import Console
 from client.pacing import at_once, in_real_time
 from client.stream_audio import play
@@ -30,7 +30,7 @@ NOT_WORDS = re.compile(r"[^\w']+")
 
 
 def default_url() -> str:
-    """Where main.py listens with the same environment and .env."""
+    """Return the URL on which main.py listens with the same environment and .env."""
     load_dotenv(ROOT / ".env")
     host = os.environ.get("HOST", "localhost")
     if host in ("0.0.0.0", "::", ""):
@@ -39,24 +39,25 @@ def default_url() -> str:
 
 
 def own_key() -> str | None:
-    """The first of the server's API_KEYS, in the same environment; None without any."""
+    """Return the first of the server's API_KEYS in the same environment; None if there are none."""
     load_dotenv(ROOT / ".env")
     first = os.environ.get("API_KEYS", "").partition(",")[0].strip()
     return first.rpartition(":")[2] or None
 
 
 class Report:
-    """Prints events as they come, with the time that each final took, and keeps what was said."""
+    """Print events with the delay of each final, and keep the texts of the finals."""
 
     def __init__(self, fast: bool) -> None:
         self.finals: list[str] = []
         self.errors = 0
-        self._screen = Console(sys.stdout)
+        self._console = Console(sys.stdout)
         self._fast = fast
         self._started = time.monotonic()
-        self._stopped: dict[str, float] = {}  # item_id to arrival of its speech_stopped
+        self._stopped: dict[str, float] = {}  # Time of arrival of speech_stopped by item_id.
 
     def show(self, event: Event) -> None:
+        """Print an event."""
         note = ""
         match event:
             case SpeechStopped():
@@ -68,7 +69,7 @@ class Report:
                 self.errors += 1
             case _:
                 pass
-        self._screen.show(event, note)
+        self._console.show(event, note)
 
     def _delays(self, final: Final) -> str:
         now = time.monotonic()
@@ -80,27 +81,27 @@ class Report:
 
 
 async def replay(wav: Path, url: str, fast: bool, key: str | None = None) -> Report:
-    """Plays the file into the server. Raises ClientError."""
-    sound = read_wav(wav)
-    print(f"{wav.name}: {sound.seconds:.1f} s at {sound.sample_rate} Hz to {url}", flush=True)
-    async with connect(url, sample_rate=sound.sample_rate, binary=False, key=key) as stream:
+    """Send the file to the server and return the report. Raises SttClientError."""
+    audio = read_wav(wav)
+    print(f"{wav.name}: {audio.seconds:.1f} s at {audio.sample_rate} Hz to {url}", flush=True)
+    async with connect(url, sample_rate=audio.sample_rate, binary=False, key=key) as stream:
         report = Report(fast)
-        chunks = sound.chunks(CHUNK_MS)
+        chunks = audio.chunks(CHUNK_MS)
         await play(stream, at_once(chunks) if fast else in_real_time(chunks, CHUNK_MS / 1000), report.show)
     return report
 
 
 def words_of(text: str) -> list[str]:
-    """The words, without case and punctuation."""
+    """Return the words without case and punctuation."""
     return NOT_WORDS.sub(" ", text).casefold().split()
 
 
-def difference(expected: Sequence[str], heard: Sequence[str]) -> str | None:
-    """The two as one text, [-missing words-] and {+words too many+} marked; None if they are equal."""
-    if expected == heard:
+def difference(expected: Sequence[str], recognized: Sequence[str]) -> str | None:
+    """Return one text with [-missing words-] and {+additional words+} marked; None if both are equal."""
+    if expected == recognized:
         return None
     pieces = []
-    matcher = difflib.SequenceMatcher(None, expected, heard, autojunk=False)
+    matcher = difflib.SequenceMatcher(None, expected, recognized, autojunk=False)
     for kind, a, b, c, d in matcher.get_opcodes():
         if kind == "equal":
             pieces.append(" ".join(expected[a:b]))
@@ -108,12 +109,12 @@ def difference(expected: Sequence[str], heard: Sequence[str]) -> str | None:
         if a < b:
             pieces.append(f"[-{' '.join(expected[a:b])}-]")
         if c < d:
-            pieces.append(f"{{+{' '.join(heard[c:d])}+}}")
+            pieces.append(f"{{+{' '.join(recognized[c:d])}+}}")
     return " ".join(pieces)
 
 
 def judge(report: Report, expected: str | None) -> int:
-    """The exit code, after saying why."""
+    """Print the verdict and return the exit code."""
     if report.errors:
         print(f"The server reported {report.errors} error(s).")
         return 1
@@ -123,21 +124,20 @@ def judge(report: Report, expected: str | None) -> int:
     if wrong is None:
         print("Every word is right.")
         return 0
-    print(f"The words differ, [-missing-] {{+too many+}}:\n{wrong}")
+    print(f"The words differ, [-missing-] {{+additional+}}:\n{wrong}")
     return 1
 
 
 def main() -> int:
+    """Run the command; return the exit code."""
     parser = argparse.ArgumentParser(
-        description="Replays a wav to a running server and prints what it hears."
+        description="Replay a wav file to a running server and print the transcript."
     )
     parser.add_argument("wav", nargs="?", type=Path, default=ROOT / "test.wav")
-    parser.add_argument("--url", help="default: HOST and PORT of the environment or .env")
-    parser.add_argument(
-        "--key", help="of a server that asks for one; default: STT_API_KEY of the environment"
-    )
-    parser.add_argument("--expect", type=Path, help="text file with the right words")
-    parser.add_argument("--fast", action="store_true", help="as fast as the server takes it")
+    parser.add_argument("--url", help="default: from HOST and PORT in the environment or .env")
+    parser.add_argument("--key", help="API key, if the server requires one; default: STT_API_KEY")
+    parser.add_argument("--expect", type=Path, help="text file with the expected words")
+    parser.add_argument("--fast", action="store_true", help="send the file as fast as the server accepts it")
     options = parser.parse_args()
     url = options.url or default_url()
     key = options.key or os.environ.get("STT_API_KEY") or (None if options.url else own_key())
@@ -147,7 +147,7 @@ def main() -> int:
     except ConnectFailed as error:
         print(f"{error}\nIs the server running? Start it with ./entrypoint.sh or: python main.py")
         return 2
-    except (ClientError, OSError) as error:
+    except (SttClientError, OSError) as error:
         print(error)
         return 2
     except KeyboardInterrupt:

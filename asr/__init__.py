@@ -1,1 +1,1 @@
-"""What was said."""
+"""Recognize speech: the Recognizer protocol, model families, the model registry and text filters."""

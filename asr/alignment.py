@@ -1,4 +1,4 @@
-"""When a decoder's tokens were said: its cross-attention, time-warped (after openai/whisper, timing.py)."""
+"""Align decoder tokens with audio by dynamic time warping of cross-attention (openai/whisper, timing.py)."""
 
 from typing import Final
 
@@ -11,9 +11,9 @@ MEDIAN_WIDTH: Final = 7  # frames
 
 
 def token_starts(attention: Floats) -> NDArray[np.int64]:
-    """The first frame of each row (rows,), never decreasing.
+    """Return the first frame of each row, int64 (rows,); the values never decrease.
 
-    attention: (heads, rows, frames), one row per token in order, each summing to one over the frames.
+    attention: float32 (heads, rows, frames), one row per token in order; each row sums to one.
     """
     deviation = attention.std(axis=1, keepdims=True)
     scores = (attention - attention.mean(axis=1, keepdims=True)) / np.maximum(deviation, 1e-9)
@@ -21,20 +21,19 @@ def token_starts(attention: Floats) -> NDArray[np.int64]:
 
 
 def warp(cost: Floats) -> NDArray[np.int64]:
-    """First column of each row (rows,) on the cheapest monotonic path from the first cell to the last.
+    """Return the first column of each row, int64 (rows,), on the cheapest monotonic path between the corners.
 
-    cost: (rows, columns). Steps go right, down or both. A row at a time: the part of the path in row i from
-    column k to column j costs a difference of the row's running sums, so the best k for every j is a running
-    minimum.
+    cost: float32 (rows, columns). The path leads from the first cell to the last; a step goes right, down or
+    both. Rows are computed one at a time: the part of the path in row i from column k to column j costs a
+    difference of the row's running sums, so a running minimum gives the best k for every j.
     """
     rows, columns = cost.shape
     sums = np.cumsum(cost.astype(np.float64), axis=1)
     before = np.concatenate([np.zeros((rows, 1)), sums[:, :-1]], axis=1)
     best = sums[0]
-    entries = np.zeros(
-        (rows, columns), dtype=np.int64
-    )  # column at which the row is entered, by column of leaving
-    came_down = np.zeros((rows, columns), dtype=bool)  # entered from straight above, not from the left of it
+    # The column at which the path enters the row, for each column at which it leaves the row.
+    entries = np.zeros((rows, columns), dtype=np.int64)
+    came_down = np.zeros((rows, columns), dtype=bool)  # The path enters from above, not diagonally.
     for row in range(1, rows):
         left = np.concatenate([[np.inf], best[:-1]])
         came_down[row] = best < left
@@ -58,7 +57,10 @@ def _trace(entries: NDArray[np.int64], came_down: NDArray[np.bool_]) -> NDArray[
 
 
 def _median(scores: Floats) -> Floats:
-    """Over MEDIAN_WIDTH frames, reflected at the edges; fewer frames than half of that are left alone."""
+    """Return the median over MEDIAN_WIDTH frames, reflected at the edges.
+
+    Scores with no more frames than half of MEDIAN_WIDTH are returned unchanged.
+    """
     reach = MEDIAN_WIDTH // 2
     if scores.shape[-1] <= reach:
         return scores

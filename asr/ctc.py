@@ -1,4 +1,4 @@
-"""Ctc: a token or a blank per frame, all at once (Graves et al. 2006). wav2vec2 and kin, Parakeet-CTC."""
+"""Recognize speech with CTC models (Graves et al. 2006): wav2vec2, its relatives and Parakeet-CTC."""
 
 from collections.abc import Iterable, Sequence
 from heapq import nlargest
@@ -23,27 +23,26 @@ from asr.transformers_base import (
 )
 from audio.clip import Clip
 
-BONUS: Final = 1.5  # nats for each token of a phrase
-BEAM: Final = 16  # paths kept from frame to frame
-CANDIDATES: Final = 16  # tokens looked at in a frame, at most
-MARGIN: Final = 6.0  # nats: a token that much less likely than the frame's best one is not looked at
+BONUS_NATS: Final = 1.5  # for each token of a phrase
+BEAM_WIDTH: Final = 16  # paths kept from frame to frame
+MAX_CANDIDATES: Final = 16  # tokens per frame
+MARGIN_NATS: Final = 6.0  # Tokens that are this much less likely than the best one of the frame are skipped.
 
 _PARAKEET: Final = "parakeet_ctc"
-# Of the networks over raw samples, those that their attention mask keeps clear of padding; the others are
-# batched by equal length only.
+# Models whose attention mask excludes padding. The other models over raw samples batch equal lengths only.
 _MASKED: Final = frozenset({"wav2vec2", "hubert", "wavlm", "unispeech", "unispeech-sat", _PARAKEET})
 
 
 class Ctc:
-    """The likeliest token of each frame, repeats merged, blanks dropped; with hotwords, what best_path finds.
+    """Decode the most likely token of each frame, merge repeats and drop blanks; best_path handles hotwords.
 
-    Confidences are of the network, whatever was boosted. Where the vocabulary cannot write one of the
-    hotwords, the others are boosted, and Hypothesis.ignored says "hotwords".
+    Confidences are those of the network, without the boost. If the vocabulary cannot express one of the
+    hotwords, the others are boosted, and Hypothesis.ignored contains "hotwords".
     """
 
     family: ClassVar[str] = "ctc"
     languages: ClassVar[tuple[str, ...]] = ()
-    honours: ClassVar[frozenset[str]] = frozenset({"words", "hotwords"})  # of the options
+    supported_options: ClassVar[frozenset[str]] = frozenset({"words", "hotwords"})
     model_types: ClassVar[frozenset[str]] = _MASKED | {"data2vec-audio", "sew", "sew-d", "wav2vec2-conformer"}
 
     def __init__(self, checkpoint: Checkpoint, *, batch_seconds: float = BATCH_SECONDS) -> None:
@@ -51,7 +50,7 @@ class Ctc:
         self.dtype = checkpoint.dtype_name
         self._checkpoint = checkpoint
         self._batch_seconds = batch_seconds
-        self._speller = TokenDecoder(checkpoint.tokenizer, group_tokens=False)
+        self._token_decoder = TokenDecoder(checkpoint.tokenizer, group_tokens=False)
         self._blank: int = checkpoint.model.config.pad_token_id
         self._phrases = Phrasebook(checkpoint.tokenizer, blank=self._blank)
         self._frames: _WaveformFrames | _ParakeetFrames = (
@@ -64,7 +63,7 @@ class Ctc:
     def load(
         cls, source: str | Path, *, device: str, dtype: str = "auto", local_files_only: bool = False
     ) -> Self:
-        """source: a hub id or a folder. Raises ModelUnavailable, UnsupportedModel."""
+        """Load a checkpoint from a hub id or a folder. Raises ModelUnavailable and UnsupportedModel."""
         return cls(
             Checkpoint.load(
                 source,
@@ -90,10 +89,12 @@ class Ctc:
         counts = [log_probs.shape[1]] * len(clips) if valid is None else valid.tolist()
         spellings = [self._phrases.spell(request.options.hotwords) for request in requests]
         return [
-            self._speller.hypothesis(
+            self._token_decoder.hypothesis(
                 self._tokens(request.clip, *row),
                 words=request.options.words,
-                ignored=request.options.beyond(self.honours if each.whole else self.honours - {"hotwords"}),
+                ignored=request.options.unsupported(
+                    self.supported_options if each.complete else self.supported_options - {"hotwords"}
+                ),
             )
             for request, row, each in zip(
                 requests,
@@ -106,9 +107,11 @@ class Ctc:
     def _labels(
         self, log_probs: Tensor, counts: list[int], trees: list[PhraseTree | None]
     ) -> Iterable[tuple[list[int], list[float]]]:
-        """Of each row one token per valid frame, and its log-probability.
+        """Yield for each row one token per valid frame, and the log-probabilities of these tokens.
 
-        log_probs: (B, frames, vocabulary); counts: the valid frames of each row; trees: its phrases, or None.
+        log_probs: (B, frames, vocabulary)
+        counts: valid frames of each row
+        trees: phrases to boost in each row, or None
         """
         best, ids = log_probs.max(-1)
         rows = zip(ids.tolist(), best.tolist(), counts, trees, log_probs, strict=True)
@@ -120,7 +123,10 @@ class Ctc:
                 yield path, row[torch.arange(count), path].tolist()
 
     def _tokens(self, clip: Clip, ids: list[int], log_probs: list[float]) -> list[TimedToken]:
-        """ids, log_probs: one per frame. A token's log-probability is the mean over its frames."""
+        """Merge the frames of each token; ids and log_probs have one value per frame.
+
+        The log-probability of a token is the mean over its frames.
+        """
         tokens: list[TimedToken] = []
         frame = 0
         for token, run in groupby(ids):
@@ -131,18 +137,20 @@ class Ctc:
         return tokens
 
 
-_Labels: TypeAlias = "tuple[int, _Labels] | None"  # a token for each frame up to now, the last one first
-_Paths: TypeAlias = dict[tuple[int, int], tuple[float, _Labels]]  # by state and last token: score, labels
+_Labels: TypeAlias = "tuple[int, _Labels] | None"  # One token per frame so far, the last one first.
+_Paths: TypeAlias = dict[tuple[int, int], tuple[float, _Labels]]  # State and last token to score and labels.
 
 
 def best_path(log_probs: Tensor, tree: PhraseTree, blank: int) -> list[int]:
-    """One token per frame: the path of the highest log-probability with BONUS for all that its phrases earn.
+    """Return one token per frame: the path with the highest log-probability including phrase bonuses.
 
-    log_probs: (frames, vocabulary), natural. A Viterbi search: a text counts by its best path, so that where
-    no phrase is in reach the answer is the likeliest token of each frame, as without a tree (of two that are
-    equal, either). Paths meet where they stand in the same state of the tree with the same last token. Of
-    those that differ the best BEAM go on, and the best one when all is taken back that phrases may still
-    lose: so the answer never scores less than the path of the likeliest tokens does.
+    log_probs: natural, (frames, vocabulary)
+
+    This is a Viterbi search: a text is scored by its best path. Where no phrase is possible, the result is
+    the most likely token of each frame, as without a tree (with equal tokens, either one). Paths in the same
+    state of the tree with the same last token are merged. The best BEAM_WIDTH paths are kept, and also the
+    path that is best without the bonuses that it may still lose. The result therefore never scores lower than
+    the path of the most likely tokens.
     """
     paths: _Paths = {(tree.start, blank): (0.0, None)}
     for candidates in _candidates(log_probs):
@@ -151,34 +159,37 @@ def best_path(log_probs: Tensor, tree: PhraseTree, blank: int) -> list[int]:
             for token, log_prob in candidates:
                 new = token not in (last, blank)
                 reached, earned = tree.advance(state, token) if new else (state, 0)
-                total = score + log_prob + BONUS * earned
+                total = score + log_prob + BONUS_NATS * earned
                 if (reached, token) not in longer or total > longer[reached, token][0]:
                     longer[reached, token] = (total, (token, labels))
         paths = _prune(longer, tree)
     _, labels = max(
-        ((score + BONUS * tree.finish(state), labels) for (state, _), (score, labels) in paths.items()),
+        ((score + BONUS_NATS * tree.finish(state), labels) for (state, _), (score, labels) in paths.items()),
         key=itemgetter(0),
     )
-    return _unwound(labels)
+    return _unwind(labels)
 
 
 def _candidates(log_probs: Tensor) -> Iterable[list[tuple[int, float]]]:
-    """(frames, vocabulary) to the tokens of each frame that may matter: blank alone, where it is certain."""
-    values, tokens = log_probs.topk(min(CANDIDATES, log_probs.shape[-1]))
-    counts = (values >= values[:, :1] - MARGIN).sum(-1)
+    """Yield the tokens of each frame that are likely enough to search, with their log-probabilities.
+
+    log_probs: (frames, vocabulary)
+    """
+    values, tokens = log_probs.topk(min(MAX_CANDIDATES, log_probs.shape[-1]))
+    counts = (values >= values[:, :1] - MARGIN_NATS).sum(-1)
     for row_tokens, row_values, count in zip(tokens.tolist(), values.tolist(), counts.tolist(), strict=True):
         yield list(zip(row_tokens[:count], row_values[:count], strict=True))
 
 
 def _prune(paths: _Paths, tree: PhraseTree) -> _Paths:
-    if len(paths) <= BEAM:
+    if len(paths) <= BEAM_WIDTH:
         return paths
-    kept = nlargest(BEAM, paths, key=lambda key: paths[key][0])
-    safest = max(paths, key=lambda key: paths[key][0] - BONUS * tree.at_risk(key[0]))
+    kept = nlargest(BEAM_WIDTH, paths, key=lambda key: paths[key][0])
+    safest = max(paths, key=lambda key: paths[key][0] - BONUS_NATS * tree.at_risk(key[0]))
     return {key: paths[key] for key in (*kept, safest)}
 
 
-def _unwound(labels: _Labels) -> list[int]:
+def _unwind(labels: _Labels) -> list[int]:
     found = []
     while labels is not None:
         token, labels = labels
@@ -187,7 +198,7 @@ def _unwound(labels: _Labels) -> list[int]:
 
 
 class _WaveformFrames:
-    """Frames of a network over raw samples. samples: per frame."""
+    """Count the output frames of a network over raw samples; `samples` is the samples per frame."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         config = checkpoint.model.config
@@ -200,13 +211,16 @@ class _WaveformFrames:
 
     @staticmethod
     def _masks(config: object) -> bool:
-        """HuBERT's batch norm lifts the zeroed padding in front of the positional convolution."""
+        """Return whether padding cannot change the output of a row.
+
+        The batch norm of some HuBERT models gives padding a non-zero value before the positional convolution.
+        """
         return getattr(config, "model_type", "") in _MASKED and not getattr(
             config, "conv_pos_batch_norm", False
         )
 
     def prepare(self, mask: Tensor) -> Tensor | None:
-        """mask: (B, samples). The valid frames of each row (B,), or None for all of them."""
+        """Return the valid frames of each row (B,), or None if all are valid; mask: (B, samples)."""
         if self.min_fill == 1:
             return None
         samples = mask.sum(-1)
@@ -217,7 +231,7 @@ class _WaveformFrames:
 
 
 class _ParakeetFrames:
-    """Frames of a network over mel features. samples: per frame."""
+    """Count the output frames of a network over mel features; `samples` is the samples per frame."""
 
     min_fill = 0.5
 
@@ -227,6 +241,6 @@ class _ParakeetFrames:
         self.samples: int = checkpoint.feature_extractor.hop_length * factor
 
     def prepare(self, mask: Tensor) -> Tensor | None:
-        """mask: (B, mel frames). The valid frames of each row (B,)."""
+        """Return the valid frames of each row (B,); mask: (B, mel frames)."""
         valid: Tensor = self._model._get_subsampling_output_length(mask.sum(-1))
         return valid

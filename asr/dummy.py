@@ -1,4 +1,4 @@
-"""Free: a recognizer that costs nothing and knows nothing, to measure everything around recognition."""
+"""Answer recognition requests without a model, to measure everything around recognition."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -9,7 +9,7 @@ NAME: Final = "free"
 
 
 class DummyRecognizer:
-    """Answers at once with one word for each started half second of sound: "w1 w2 w3"."""
+    """Answer at once with one word for each started half second of audio: "w1 w2 w3"."""
 
     family = "free"
     device = "cpu"

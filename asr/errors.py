@@ -1,13 +1,13 @@
-"""What can be wrong with a model that was asked for."""
+"""Define the errors of loading a recognition model."""
 
 
 class AsrError(Exception):
-    """Root of the errors of this room; the message is for whoever chose the model."""
+    """Base of the errors of this package; the message is for the person who chose the model."""
 
 
 class UnsupportedModel(AsrError):
-    """The files are there, but no recognizer here can run such a model."""
+    """The files of the model exist, but no model family here supports it."""
 
 
 class ModelUnavailable(AsrError):
-    """The files are not there: neither a folder, nor in the cache, nor on the hub."""
+    """The files of the model are in no folder, not in the cache, and cannot be downloaded from the hub."""

@@ -1,4 +1,4 @@
-"""The autoregressive half of Seq2Seq: a batch is written in step; and what each family tells about itself."""
+"""Decode batches autoregressively for Seq2Seq, and define what each model family provides for it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,20 +11,21 @@ from asr.recognizer import TranscriptionOptions
 from asr.transformers_base import Checkpoint
 from audio.clip import SAMPLE_RATE, Clip
 
-WINDOW: Final = 30 * SAMPLE_RATE  # samples: the longest clip these models were trained on
+WINDOW: Final = 30 * SAMPLE_RATE  # samples; the longest clip that these models were trained on
 
-# A decoder that has lost its way repeats itself for ever. Moonshine's authors allow 6.5 tokens a second for
-# English and 13 for other scripts.
+# A decoder can repeat itself without end, so its output is limited. The authors of Moonshine allow 6.5 tokens
+# per second for English and 13 for other scripts.
 TOKENS_PER_SECOND: Final = 13
-TOKENS_AT_LEAST: Final = 16
+MIN_TOKEN_LIMIT: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Prefix:
-    """What the decoder is told to have written already.
+    """Hold the tokens that precede the decoded text of a row.
 
-    start: index in ids of the token that starts the transcript; language: None when the model does not say;
-    language_probability: None when it was not detected
+    start: index in ids of the token that starts the transcript
+    language: ISO 639-1 code; None if the model does not report one
+    language_probability: 0..1; None if the language was not detected
     """
 
     ids: list[int]
@@ -35,7 +36,11 @@ class Prefix:
 
 @dataclass(frozen=True, slots=True)
 class DecodedRow:
-    """A row's text. ids, log_probs: per token; no_speech: the probability that there is none, or None."""
+    """Hold the decoded tokens of a row.
+
+    ids, log_probs: one value per token
+    no_speech: probability that the row has no speech; None if unknown
+    """
 
     ids: list[int]
     log_probs: list[float]
@@ -44,9 +49,11 @@ class DecodedRow:
 
 @dataclass(frozen=True, slots=True)
 class LogitMasks:
-    """Added to the logits, (vocabulary,): 0, or -inf for what may not be written at all, or not first.
+    """Hold masks that are added to the logits, each (vocabulary,): 0, or -inf for a token that is excluded.
 
-    end: the id that ends the text
+    always: excludes tokens at every position but the first
+    first: excludes tokens at the first position
+    end: id of the token that ends the text
     """
 
     always: Tensor
@@ -63,61 +70,64 @@ class LogitMasks:
 
 
 class ModelAdapter(Protocol):
-    """What differs between the families.
+    """Provide what differs between the encoder-decoder model families.
 
-    min_fill: least share of a row that must be sound (see batches)
-    longest: samples that the encoder runs over at most, where fewer are a risk; 0 where they are none
-    positions: the decoder's own bound, in tokens
-    times: whether starts can tell when a token was said
-    no_speech: the id whose probability at the start of the transcript is that of no speech, or None
+    min_fill: least share of a row that must be audio and not padding (see `batches`)
+    full_context: samples that the encoder takes when a shorter input is a risk; 0 if a shorter one is none
+    positions: the decoder's own limit, in tokens
+    masks: the tokens that are excluded
+    has_times: whether `starts` returns the times of tokens
+    no_speech: id of the token whose probability at the start of the transcript is that of no speech, or None
     """
 
     languages: tuple[str, ...]
     min_fill: float
-    longest: int
+    full_context: int
     positions: int
-    penalties: LogitMasks
-    times: bool
+    masks: LogitMasks
+    has_times: bool
     no_speech: int | None
 
     def row_samples(self, clip: Clip) -> int:
-        """Samples that the encoder runs over for this clip."""
+        """Return the number of samples that the encoder takes for this clip."""
         ...
 
     def ignored(self, options: TranscriptionOptions) -> tuple[str, ...]:
-        """Names of the options that were given and cannot be honoured."""
+        """Return the names of the options that were given and are not supported."""
         ...
 
     def encode(self, clips: Sequence[Clip], samples: int) -> Any:
-        """The encoder's output as the model takes it back: last_hidden_state (B, frames, hidden), a mask.
+        """Return the encoder's output in the form that the model accepts.
 
-        samples: that the encoder runs over, the most of the rows
+        It has a last_hidden_state (B, frames, hidden) and, in some families, a mask.
+        samples: length of the encoder's input, the largest one of the rows
         """
         ...
 
     def prompt(self, options: TranscriptionOptions) -> tuple[int, ...]:
-        """Tokens in front of the transcript's own prefix."""
+        """Return the tokens that precede the prefix of the transcript."""
         ...
 
     def prefixes(self, encoded: Any, options: Sequence[TranscriptionOptions]) -> list[Prefix]:
-        """One per row, prompts included."""
+        """Return one prefix per row, with the tokens of its prompt."""
         ...
 
     def starts(self, encoded: Any, row: int, clip: Clip, prefix: Prefix, ids: Sequence[int]) -> list[int]:
-        """Sample of the stream where each token begins, and where the last one ends."""
+        """Return the sample of the stream where each token begins, and the one where the last token ends."""
         ...
 
 
 def token_limit(clip: Clip, positions: int) -> int:
-    """The most tokens a clip may become; positions: what is left of the decoder's own bound."""
-    return min(positions, TOKENS_AT_LEAST + int(TOKENS_PER_SECOND * clip.seconds))
+    """Return the most tokens for a clip; positions: tokens left of the decoder's own limit."""
+    return min(positions, MIN_TOKEN_LIMIT + int(TOKENS_PER_SECOND * clip.seconds))
 
 
 class GumbelSampler:
-    """Gumbel noise times each row's temperature: the likeliest of logits + noise is a draw from the softmax
-    of logits / temperature (Maddison et al. 2014), and at temperature 0 it stays the likeliest.
+    """Draw Gumbel noise for each row, scaled by the temperature of the row.
 
-    Drawn on the processor, per row from a seed of its own: no device and no neighbour changes what is drawn.
+    The maximum of logits + noise is a sample from the softmax of logits / temperature (Maddison et al. 2014);
+    at temperature 0 it is the most likely token. The noise is drawn on the CPU with one seed per row, so it
+    depends neither on the device nor on the other rows.
     """
 
     def __init__(self, temperatures: Sequence[float], seeds: Sequence[int]) -> None:
@@ -125,7 +135,7 @@ class GumbelSampler:
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def draw(self, rows: Sequence[int], width: int) -> Tensor:
-        """(rows, width), float32."""
+        """Return the noise of some rows, float32 (rows, width)."""
         return torch.stack([self._draw(row, width) for row in rows])
 
     def _draw(self, row: int, width: int) -> Tensor:
@@ -141,17 +151,22 @@ def decode(
     encoded: Any,
     prefixes: Sequence[Prefix],
     limits: list[int],
-    penalties: LogitMasks,
+    masks: LogitMasks,
     *,
     no_speech: int | None = None,
-    lots: GumbelSampler | None = None,
+    sampler: GumbelSampler | None = None,
 ) -> list[DecodedRow]:
-    """The likeliest token after the other, or what the lots say; rows are independent.
+    """Decode a batch of independent rows, with the most likely token at each step or with a sampled one.
 
-    encoded: the encoder's output; prefixes: of one length, with one start; limits: most tokens of each row.
-    A row that has ended leaves the batch: a step costs what its rows cost.
+    encoded: output of the encoder
+    prefixes: one per row, all of one length and with one start
+    limits: most tokens of each row
+    masks: the tokens that are excluded
+    no_speech: id of the token whose probability is that of no speech, or None
+    sampler: noise for rows with a temperature; None if no row has one
+    A row that has ended leaves the batch, so the cost of a step depends on the remaining rows.
     """
-    device = penalties.always.device
+    device = masks.always.device
     ids = torch.tensor([prefix.ids for prefix in prefixes], device=device)
     rows = torch.arange(len(prefixes), device=device)
     bounds = torch.tensor(limits, device=device)
@@ -162,10 +177,10 @@ def decode(
         cache = out.past_key_values
         if step == 0 and no_speech is not None:
             silent = out.logits[:, prefixes[0].start].float().softmax(-1)[:, no_speech]
-        logits = out.logits[:, -1].float() + (penalties.always if step else penalties.first)
-        token = _choose(logits, rows, lots)
+        logits = out.logits[:, -1].float() + (masks.always if step else masks.first)
+        token = _choose(logits, rows, sampler)
         log_prob = logits.log_softmax(-1).gather(-1, token[:, None])[:, 0]
-        live = (token != penalties.end) & (step < bounds[rows])
+        live = (token != masks.end) & (step < bounds[rows])
         if not bool(live.all()):
             keep = live.nonzero()[:, 0]
             if not len(keep):
@@ -178,11 +193,11 @@ def decode(
     return _by_row(steps, [None] * len(prefixes) if silent is None else silent.tolist())
 
 
-def _choose(logits: Tensor, rows: Tensor, lots: GumbelSampler | None) -> Tensor:
-    """logits: (rows, vocabulary); rows: which of the batch they are."""
-    if lots is None:
+def _choose(logits: Tensor, rows: Tensor, sampler: GumbelSampler | None) -> Tensor:
+    """Return the next token of each row; logits: (rows, vocabulary), rows: their indices in the batch."""
+    if sampler is None:
         return logits.argmax(-1)
-    return (logits + lots.draw(rows.tolist(), logits.shape[-1]).to(logits.device)).argmax(-1)
+    return (logits + sampler.draw(rows.tolist(), logits.shape[-1]).to(logits.device)).argmax(-1)
 
 
 def _select(encoded: Any, keep: Tensor) -> Any:
@@ -190,7 +205,11 @@ def _select(encoded: Any, keep: Tensor) -> Any:
 
 
 def _by_row(steps: list[Tensor], silent: Sequence[float | None]) -> list[DecodedRow]:
-    """steps: each (3, rows still live): row, token, log-probability. One transfer for all of them."""
+    """Collect the decoded tokens of each row, in one transfer from the device.
+
+    steps: one tensor per step, (3, live rows): row, token and log-probability
+    silent: probability of no speech of each row, or None
+    """
     texts = [DecodedRow([], [], no_speech) for no_speech in silent]
     for row, token, log_prob in torch.cat(steps, dim=1).T.tolist() if steps else []:
         texts[int(row)].ids.append(int(token))

@@ -1,13 +1,15 @@
-"""Guards: what is not speech does not become text. Pure: a text and what its sound was like, to a verdict.
+"""Reject texts that a recognizer hallucinated over noise, breath or silence.
 
-Recognizers write over noise, breath and silence what they have read most often. Each guard looks for one sign
-of that; the thresholds are those of openai/whisper (transcribe.py) where it has them.
+Over such audio recognizers write phrases that are frequent in their training data. Each guard looks for one
+sign of that. The thresholds are those of openai/whisper (transcribe.py) where it has them. The functions are
+pure: they judge a text and measurements of its audio.
 """
 
 import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final, Self
 
 import numpy as np
@@ -15,21 +17,24 @@ import numpy as np
 from asr.recognizer import Hypothesis
 from audio.clip import SAMPLE_RATE, Samples, seconds_from_samples
 
-LOUDEST_OVER: Final = SAMPLE_RATE // 5  # samples: a vowel
-PEAK_HOPS: Final = 5  # 160 ms: noise that passes for speech does so for a hop or two, a short word for longer
-BLOCK: Final = SAMPLE_RATE // 100  # samples: the resolution of where the loudest stretch lies
+LOUDEST_OVER: Final = SAMPLE_RATE // 5  # samples; about the length of a vowel
+PEAK_HOPS: Final = (
+    5  # 160 ms; noise has a high speech probability for one or two hops, a short word for longer
+)
+BLOCK: Final = SAMPLE_RATE // 100  # samples; the resolution in the search for the loudest 200 ms
 LEAST_SECONDS: Final = 1 / SAMPLE_RATE
-LONGEST_PHRASE: Final = 16  # words that are looked for again right behind themselves
+LONGEST_PHRASE: Final = 16  # words; the longest phrase whose repetition is counted
 
 
 @dataclass(frozen=True, slots=True)
 class AcousticEvidence:
-    """What is known of a segment besides its text.
+    """Hold measurements of the audio of a segment.
 
-    seconds: how long it is; rms: dBFS of its loudest 200 ms, -inf for digital silence
-    speech_probability: 0..1, the detector's mean over the segment; None when no detector judged it
-    speech_peak: 0..1, its mean over the PEAK_HOPS hops of which it is surest; None likewise
-    voicing: -1..1, of the loudest 200 ms, as `voicing` has it
+    seconds: length of the segment
+    rms: level of its loudest 200 ms in dBFS, -inf for digital silence
+    speech_probability: 0..1, mean of the voice detector over the segment; None without a detector
+    speech_peak: 0..1, mean of the PEAK_HOPS highest probabilities; None without a detector
+    voicing: -1..1, result of `voicing` for the loudest 200 ms; None for zeros
     """
 
     seconds: float
@@ -40,7 +45,11 @@ class AcousticEvidence:
 
     @classmethod
     def of(cls, samples: Samples, probabilities: Sequence[float] = ()) -> Self:
-        """samples: float32 (n,), of the segment; probabilities: one per hop of it."""
+        """Measure a segment.
+
+        samples: float32 (n,), 16 kHz mono
+        probabilities: speech probability of each hop, 0..1; empty without a detector
+        """
         stretch = loudest(samples)
         return cls(
             seconds=seconds_from_samples(len(samples)),
@@ -52,7 +61,10 @@ class AcousticEvidence:
 
     @property
     def speech_seconds(self) -> float | None:
-        """Of speech that the detector expects: its mean probability times the length."""
+        """Return the expected seconds of speech: the mean probability times the length.
+
+        None without a detector.
+        """
         return None if self.speech_probability is None else self.speech_probability * self.seconds
 
 
@@ -61,7 +73,10 @@ def _mean(numbers: Sequence[float]) -> float | None:
 
 
 def loudest(samples: Samples) -> Samples:
-    """The loudest 200 ms of float32 samples (n,), found to 10 ms; all of them where there are fewer."""
+    """Return the loudest 200 ms of the samples, at a resolution of 10 ms; all samples if there are fewer.
+
+    samples: float32 (n,), 16 kHz mono
+    """
     if len(samples) <= LOUDEST_OVER:
         return samples
     blocks = samples[: len(samples) // BLOCK * BLOCK].reshape(-1, BLOCK)
@@ -72,17 +87,18 @@ def loudest(samples: Samples) -> Samples:
 
 
 def level(samples: Samples) -> float:
-    """dBFS of float32 samples (n,); -inf for zeros, and for none."""
+    """Return the level in dBFS of float32 samples (n,); -inf for zeros and for an empty array."""
     energy = float(samples @ samples)
     return 10 * math.log10(energy / len(samples)) if energy > 0 else -math.inf
 
 
 def voicing(samples: Samples) -> float | None:
-    """How like its neighbour a sample is, -1..1; None for zeros. float32 samples (n,).
+    """Return the normalised autocorrelation at a lag of one sample, -1..1; None for zeros.
 
-    The normalised autocorrelation at a lag of one sample, one of five signs by which Atal and Rabiner (1976)
-    tell voiced from unvoiced speech: a voice has its strength below 1 kHz and comes near 1, white noise is at
-    0, a hiss below.
+    samples: float32 (n,), 16 kHz mono
+
+    It is one of five features with which Atal and Rabiner (1976) distinguish voiced from unvoiced speech. A
+    voice has most of its energy below 1 kHz and comes near 1; white noise is near 0, and a hiss is below 0.
     """
     energy = float(samples @ samples)
     return float(samples[1:] @ samples[:-1]) / energy if energy > 0 else None
@@ -90,23 +106,27 @@ def voicing(samples: Samples) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class FilterThresholds:
-    """From where on a text is refused; None or 0 switches a guard off.
+    """Hold the thresholds at which a text is rejected; None or 0 disables a guard.
 
-    min_rms: dBFS of the loudest 200 ms
-    min_speech: seconds of speech that the detector expects: its mean probability times the length
-    brief: seconds of speech that the detector expects, up to which it must be sure: what is not speech passes
-        for it briefly, while a voice far away may leave it in doubt for long
-    min_peak: mean probability of speech that the surest 160 ms of a brief sound must reach
-    peak_rise: by how much more for each second of speech expected: of a longer sound it should be surer
-    min_voicing: how like its neighbour a sample of the loudest 200 ms of a brief sound must be; refused only
-        where the surest 160 ms are below voicing_peak too, as "six" is half hiss
-    max_no_speech: probability that the model gives to there being no speech; refused only where the mean
-        log-probability of the text is below no_speech_log_prob too
-    min_log_prob: mean log-probability of the text, whatever else; off, as it takes a threshold per model
-    max_compression: compression ratio of the text
-    max_repeats: times that a phrase stands in a row
-    max_rate: words in a second
-    phantoms: refuse what models are known to write over noise, where SHARPER guards would refuse any text
+    min_rms: lowest level of the loudest 200 ms, in dBFS
+    min_speech: least expected seconds of speech (see `AcousticEvidence.speech_seconds`)
+    brief: expected seconds of speech below which a segment counts as brief. The peak and voicing guards judge
+        only brief segments: noise resembles speech briefly, while a distant voice can leave the detector in
+        doubt for long
+    min_peak: least speech probability of the surest 160 ms of a brief segment
+    peak_rise: increase of min_peak for each expected second of speech
+    min_voicing: least voicing of the loudest 200 ms of a brief segment. The segment is rejected only if its
+        surest 160 ms are also below voicing_peak, because half of a word such as "six" is hiss
+    voicing_peak: speech probability of the surest 160 ms from which voicing is not judged
+    max_no_speech: highest probability of no speech from the model. The text is rejected only if its mean
+        log-probability is also below no_speech_log_prob
+    no_speech_log_prob: mean log-probability below which max_no_speech applies
+    min_log_prob: least mean log-probability of the text; disabled by default, as it depends on the model
+    max_compression: highest compression ratio of the text
+    max_repeats: most repetitions of a phrase in a row
+    max_rate: most words per second
+    phantoms: reject phrases that models are known to write over noise, if the SHARPER thresholds reject the
+        text as well
     """
 
     min_rms: float | None = -60.0
@@ -125,7 +145,7 @@ class FilterThresholds:
     phantoms: bool = True
 
 
-# Signs too weak to refuse a text for, and strong enough to refuse a phantom.
+# Thresholds too strict for any text, at which a text that is also a known phantom is rejected.
 SHARPER: Final = FilterThresholds(
     min_rms=-45.0,
     min_speech=0.4,
@@ -139,15 +159,51 @@ SHARPER: Final = FilterThresholds(
 )
 
 
+class Strictness(StrEnum):
+    """Select how strictly texts are rejected."""
+
+    OFF = "off"
+    NORMAL = "normal"
+    STRICT = "strict"
+
+
+# STRICT lies halfway between NORMAL and SHARPER, and rejects text below the log-probability at which
+# openai/whisper decodes again. It was not measured on a corpus.
+FILTERS: Final = {
+    Strictness.OFF: FilterThresholds(
+        min_rms=None,
+        min_speech=None,
+        min_peak=None,
+        min_voicing=None,
+        max_no_speech=None,
+        max_compression=None,
+        max_repeats=None,
+        max_rate=None,
+        phantoms=False,
+    ),
+    Strictness.NORMAL: FilterThresholds(),
+    Strictness.STRICT: FilterThresholds(
+        min_rms=-52.5,
+        min_speech=0.28,
+        min_peak=0.78,
+        max_no_speech=0.45,
+        no_speech_log_prob=-0.75,
+        min_log_prob=-1.0,
+        max_repeats=4,
+        max_rate=7.0,
+    ),
+}
+
+
 def judge(hypothesis: Hypothesis, evidence: AcousticEvidence, guards: FilterThresholds) -> str | None:
-    """The name of the first guard that refuses the text; None when none does, or when there is no text."""
+    """Return the name of the first guard that rejects the text; None if none does or the text is empty."""
     if not hypothesis.text:
         return None
     return next((name for name, refuses in _GUARDS.items() if refuses(hypothesis, evidence, guards)), None)
 
 
 def _below(value: float | None, floor: float | None) -> bool:
-    """What is not known, and a guard that is off, refuse nothing."""
+    """Return whether a known value is below an enabled threshold."""
     return bool(value is not None and floor and value < floor)
 
 
@@ -195,7 +251,10 @@ def _repetition(hypothesis: Hypothesis, _: AcousticEvidence, guards: FilterThres
 
 
 def _rate(hypothesis: Hypothesis, evidence: AcousticEvidence, guards: FilterThresholds) -> bool:
-    """Two words are free: a short segment may cut through them."""
+    """Reject a text with too many words per second.
+
+    Two words are not counted, because a short segment may cut through its first and last word.
+    """
     paced = len(_words(hypothesis.text)) - 2
     return paced > 0 and _above(paced / max(evidence.seconds, LEAST_SECONDS), guards.max_rate)
 
@@ -222,12 +281,15 @@ NAMES: Final = tuple(_GUARDS)
 
 
 def repeats(words: Sequence[str]) -> int:
-    """The most times that a phrase of up to LONGEST_PHRASE words stands in a row: 1 where none does."""
+    """Return how often a phrase of up to LONGEST_PHRASE words occurs in a row; 1 without repetition."""
     return max((_repeats(words, length) for length in range(1, LONGEST_PHRASE + 1)), default=1)
 
 
 def _repeats(words: Sequence[str], length: int) -> int:
-    """Of phrases of this length: it is how long the words equal those `length` further on."""
+    """Return the most repetitions of a phrase of `length` words.
+
+    They follow from the longest run of words that equal the word `length` places further on.
+    """
     longest = run = 0
     for word, later in zip(words, words[length:], strict=False):
         run = run + 1 if word == later else 0
@@ -236,7 +298,7 @@ def _repeats(words: Sequence[str], length: int) -> int:
 
 
 def is_phantom(text: str) -> bool:
-    """Whether models are known to write this over noise, or nothing but signs."""
+    """Return whether models are known to write this text over noise, or whether it has no words."""
     said = " ".join(_words(text))
     return said in _PHANTOMS or said.startswith(_CREDITS)
 
@@ -245,8 +307,8 @@ def _words(text: str) -> list[str]:
     return re.findall(r"\w+", text.casefold())
 
 
-# What films and talks end with, of which the training data is full, and what is written for a sneeze or a
-# bark; as _words leaves it. "" is "...".
+# Phrases that end films and talks, which are frequent in training data, and texts written for a sneeze or a
+# bark. They are in the form that _words returns; "" stands for a text such as "...".
 _PHANTOMS: Final = frozenset(
     (
         *("", "you", "thank you", "thank you very much", "thanks for watching", "thank you for watching"),

@@ -1,7 +1,7 @@
-"""Phrase boosting: a tree of words and phrases that are likely to occur, and how far each has been said.
+"""Boost words and phrases that are likely to occur, with a prefix tree over their tokens.
 
-The tree is the automaton of Aho & Corasick (1975). What a phrase has earned is taken back where it breaks
-off, as in shallow fusion with contextual biasing: Williams et al. 2018, Zhao et al. 2019.
+The tree is the automaton of Aho & Corasick (1975). The score of a phrase that breaks off is subtracted again,
+as in shallow fusion with contextual biasing: Williams et al. 2018, Zhao et al. 2019.
 """
 
 import re
@@ -13,23 +13,25 @@ from functools import lru_cache
 from typing import Any, Final
 
 ROOT: Final = 0
-SPELLINGS: Final = 8  # remembered by each model; one of the most and longest hotwords has some 30 MB
+CACHED_SPELLINGS: Final = 8  # Cached per model; the largest permitted list of hotwords takes about 30 MB.
 
-_CONTROL: Final = re.compile(r"<(?!0x)[^<>]+>")  # <pad>, <|en|>; not <0xE2>, a byte
+_CONTROL: Final = re.compile(r"<(?!0x)[^<>]+>")  # Matches <pad> and <|en|>, but not the byte <0xE2>.
 _WORD_MARKS: Final = ("▁", "Ġ")
 
 
 class PhraseTree:
-    """Follows a growing sequence of tokens, and counts those that belong to a phrase.
+    """Score a growing sequence of tokens by the number of tokens that belong to a phrase.
 
-    It never changes; the state of a sequence is an int, and start that of an empty one. A token earns 1 while
-    a phrase may still come of it. A phrase is complete when it is followed by a token that does not go on its
-    last word, or by the end: then it keeps what it earned. A phrase that breaks off gives all back, but for
-    what complete phrases in it have earned, and for its end where another phrase has begun. A phrase inside
-    of another counts once; of two that overlap, each counts.
+    The tree is immutable. The state of a sequence is an int; `start` is the state of an empty one. A token
+    scores 1 while it can be part of a phrase. A phrase is complete when the next token does not continue its
+    last word, or at the end of the sequence; its score is then permanent. A phrase that breaks off loses its
+    score, except for complete phrases inside it and for its end where another phrase has begun. A phrase
+    inside another one counts once; of two overlapping phrases, each counts.
 
-    phrases: token ids, none empty; inside: tokens that go on a word; space: a token that only parts words: it
-    earns nothing, and the start stands behind one.
+    phrases: token ids; no phrase is empty
+    inside: tokens that continue a word
+    space: token that only separates words; it scores nothing, and `start` is the state after one. None if the
+        vocabulary has no such token
     """
 
     def __init__(
@@ -42,10 +44,10 @@ class PhraseTree:
         self._inside = inside
         self._space = space
         self._next: list[dict[int, int]] = [{}]
-        self._fail = [ROOT]  # the longest other state that the same tokens end with
-        self._depth = [0]  # tokens that earn, from the root
-        self._risk = [0]  # earned, and not yet safe
-        self._safe = [0]  # of the risk, what a complete phrase keeps
+        self._fail = [ROOT]  # The state of the longest proper suffix that is in the tree.
+        self._depth = [0]  # Scoring tokens from the root.
+        self._risk = [0]  # Score that is not permanent yet.
+        self._safe = [0]  # The part of the risk that a complete phrase would keep.
         ends = {self._insert(phrase) for phrase in phrases}
         self._link(ends)
         self.start = ROOT if space is None else self.advance(ROOT, space)[0]
@@ -61,10 +63,13 @@ class PhraseTree:
         return state
 
     def _link(self, ends: set[int]) -> None:
-        """Breadth first: what a state falls back to is nearer to the root, and done before it."""
+        """Fill the tables of the automaton.
+
+        The order is breadth first: the fallback of a state is nearer to the root, so it is filled already.
+        """
         for table in (self._fail, self._risk, self._safe):
             table.extend([0] * (len(self._next) - 1))
-        longest_end = [ROOT] * len(self._next)  # the longest phrase that ends here
+        longest_end = [ROOT] * len(self._next)  # The longest phrase that ends in the state.
         queue = deque([ROOT])
         while queue:
             parent = queue.popleft()
@@ -85,22 +90,24 @@ class PhraseTree:
         return 0 if token in self._inside else self._safe[state]
 
     def advance(self, state: int, token: int) -> tuple[int, int]:
-        """The next state, and what the token earns; less than nothing where a phrase breaks off."""
+        """Return the next state and the score of the token; it is negative where a phrase breaks off."""
         reached = self._fall(state, token)
         return reached, self._kept(state, token) + self._risk[reached] - self._risk[state]
 
     def at_risk(self, state: int) -> int:
-        """What was earned and may still be taken back."""
+        """Return the score that can still be lost."""
         return self._risk[state]
 
     def finish(self, state: int) -> int:
-        """What the end of the sequence earns: 0, or less where it breaks off a phrase."""
+        """Return the score of ending the sequence: 0, or less if a phrase breaks off."""
         return self._safe[state] - self._risk[state]
 
     def continuations(self, state: int) -> dict[int, int]:
-        """The tokens that go on a phrase, and how many of its tokens are then said, the space not counted.
+        """Return the tokens that continue a phrase, with the number of its tokens including this one.
 
-        Those that begin a phrase are told of ROOT only, though they do so in every state.
+        The space token is not counted.
+
+        Tokens that begin a phrase are returned for ROOT only, although they do so in every state.
         """
         found: dict[int, int] = {}
         for level in self._levels(state):
@@ -110,7 +117,7 @@ class PhraseTree:
         return found
 
     def _levels(self, state: int) -> Iterator[int]:
-        """The state and those it falls back to, longest first."""
+        """Yield the state and its fallbacks, longest first, without the root unless it is the state."""
         yield state
         while (state := self._fail[state]) != ROOT:
             yield state
@@ -118,17 +125,21 @@ class PhraseTree:
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """Hotwords as tokens. tree: None where there is nothing to boost; whole: no phrase had to be left out."""
+    """Hold the tree for a list of hotwords.
+
+    tree: None if there is nothing to boost
+    complete: whether the vocabulary can express every phrase
+    """
 
     tree: PhraseTree | None
-    whole: bool
+    complete: bool
 
 
 class Phrasebook:
-    """Spells hotwords in the tokens of a model. Pure but for a memory of the last SPELLINGS of them.
+    """Convert hotwords into trees over the tokens of a model, with a cache of CACHED_SPELLINGS trees.
 
-    A phrase is spelled as the tokenizer does it, in the case that the vocabulary has; where it has both, as
-    it was given and with a capital. A phrase with characters outside of the vocabulary is left out.
+    A phrase is tokenized in the case that the vocabulary has. If the vocabulary has both cases, the phrase is
+    used as given and also with a capital letter. A phrase with characters outside the vocabulary is left out.
     """
 
     def __init__(self, tokenizer: Any, *, blank: int) -> None:
@@ -143,11 +154,11 @@ class Phrasebook:
             else next((token for token, piece in enumerate(pieces) if piece in _WORD_MARKS), None)
         )
         plain = {token: piece for token, piece in enumerate(pieces) if token not in self._never}
-        self._inside = frozenset(token for token, piece in plain.items() if _goes_on_a_word(piece))
+        self._inside = frozenset(token for token, piece in plain.items() if _continues_word(piece))
         letters = "".join(plain.values())
         self._has_lower = any(letter.islower() for letter in letters)
         self._has_upper = any(letter.isupper() for letter in letters)
-        self.spell = lru_cache(SPELLINGS)(self._spell)
+        self.spell = lru_cache(CACHED_SPELLINGS)(self._spell)
 
     def _spell(self, hotwords: tuple[str, ...]) -> Spelling:
         phrases = [" ".join(phrase.split()) for phrase in hotwords]
@@ -164,7 +175,10 @@ class Phrasebook:
         return [phrase, phrase[0].upper() + phrase[1:]]
 
     def _tokens(self, texts: list[str]) -> set[tuple[int, ...]]:
-        """A phrase that begins inside of a word, for the tokenizer, is asked for behind a space."""
+        """Return the token sequences of the texts that the vocabulary can express.
+
+        If the first token would continue a word, the space token is put before it.
+        """
         found: set[tuple[int, ...]] = set()
         for ids in self._tokenizer(texts, add_special_tokens=False)["input_ids"]:
             tokens = tuple(ids)
@@ -176,8 +190,11 @@ class Phrasebook:
         return found
 
 
-def _goes_on_a_word(piece: str) -> bool:
-    """Letters, marks and digits do, but not in scripts without spaces between words (Chinese, Japanese)."""
+def _continues_word(piece: str) -> bool:
+    """Return whether a token continues the word before it.
+
+    Letters, marks and digits do, except in scripts without spaces between words (Chinese, Japanese).
+    """
     return (
         bool(piece)
         and not piece.startswith(_WORD_MARKS)

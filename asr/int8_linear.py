@@ -1,7 +1,7 @@
-"""Linear layers in 8-bit integers on the CPU, for processors that multiply them four at a time (VNNI).
+"""Quantize linear layers to 8-bit integers on the CPU, for processors with VNNI instructions.
 
-Weights keep a scale for each output. Activations get theirs for each row while they pass, and not for each
-tensor: a row must not depend on those that share its batch.
+Weights have one scale per output. Activations get one scale per row at run time, and not one per tensor,
+because a row must not depend on the other rows of its batch.
 """
 
 from typing import Any, Final
@@ -9,20 +9,20 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-PEAK: Final = 127  # the largest code; -128 is left out, so that a code's negative is one as well
-CENTRE: Final = 128  # oneDNN's kernels want activations without a sign: 0 is stored as this
-# Weights of a layer from which this is faster than the layer as it was (measured with AVX-512).
-LEAST: Final = {torch.float32: 0, torch.bfloat16: 2**19}
-TINY: Final = 1e-12  # of a row of zeros
+MAX_CODE: Final = 127  # -128 is not used, so that the negative of each code is a code.
+ZERO_POINT: Final = 128  # The code of 0: oneDNN's kernels take unsigned activations.
+# Number of weights from which the quantized layer is faster (measured with AVX-512).
+MIN_WEIGHTS: Final = {torch.float32: 0, torch.bfloat16: 2**19}
+MIN_PEAK: Final = 1e-12  # Avoids a division by zero for a row of zeros.
 
 
 class Int8Linear(nn.Module):
-    """What an nn.Linear computes, but for rounding. Not to be trained, saved or moved to another device."""
+    """Compute an nn.Linear in 8-bit integers. It cannot be trained, saved or moved to another device."""
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
         weight = linear.weight.detach().float()
-        scale = weight.abs().amax(1).clamp(min=TINY) / PEAK
+        scale = weight.abs().amax(1).clamp(min=MIN_PEAK) / MAX_CODE
         codes = (weight / scale[:, None]).round().to(torch.int8)
         self.in_features, self.out_features = linear.in_features, linear.out_features
         self._weight = torch.ops.onednn.qlinear_prepack(codes, None)
@@ -31,7 +31,7 @@ class Int8Linear(nn.Module):
         self._bias = None if linear.bias is None else linear.bias.detach()
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """(…, in) to (…, out), float32 or bfloat16."""
+        """Return the layer's output (…, out) for hidden (…, in), float32 or bfloat16."""
         rows = hidden.reshape(-1, self.in_features)
         codes, scale = encode_rows(rows)
         product = self._multiply(codes, hidden.dtype)
@@ -40,9 +40,12 @@ class Int8Linear(nn.Module):
         return scaled.view(*hidden.shape[:-1], self.out_features)
 
     def _multiply(self, codes: Tensor, dtype: torch.dtype) -> Tensor:
-        """The product in real numbers, but for the rows' scale; by the op that torch.compile puts here."""
+        """Return the product without the scales of the rows.
+
+        It uses the operator that torch.compile inserts for quantized linear layers.
+        """
         product: Any = torch.ops.onednn.qlinear_pointwise(
-            *(codes, 1.0, CENTRE),
+            *(codes, 1.0, ZERO_POINT),
             *(self._weight, self._scale, self._zeros, None),
             *(1.0, 0, dtype),
             *("none", [], ""),
@@ -52,15 +55,18 @@ class Int8Linear(nn.Module):
 
 
 def encode_rows(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """(n, width) to codes, uint8 (n, width), and scales, float32 (n, 1): rows = (codes - CENTRE) * scales."""
-    peak = torch.maximum(rows.amax(1, keepdim=True), -rows.amin(1, keepdim=True)).float().clamp_(min=TINY)
-    codes = (rows * (PEAK / peak)).round_().to(torch.int8)
-    return codes.view(torch.uint8).bitwise_xor_(CENTRE), peak / PEAK
+    """Return the codes, uint8 (n, width), and the scales, float32 (n, 1), of rows (n, width).
+
+    rows = (codes - ZERO_POINT) * scales, up to rounding.
+    """
+    peak = torch.maximum(rows.amax(1, keepdim=True), -rows.amin(1, keepdim=True)).float().clamp_(min=MIN_PEAK)
+    codes = (rows * (MAX_CODE / peak)).round_().to(torch.int8)
+    return codes.view(torch.uint8).bitwise_xor_(ZERO_POINT), peak / MAX_CODE
 
 
 def quantize(model: nn.Module) -> None:
-    """Replaces each nn.Linear that gains. An embedding that shares its weight keeps it as it was."""
+    """Replace each nn.Linear that becomes faster. An embedding that shares its weight stays unchanged."""
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
-            if type(child) is nn.Linear and child.weight.numel() >= LEAST[child.weight.dtype]:
+            if type(child) is nn.Linear and child.weight.numel() >= MIN_WEIGHTS[child.weight.dtype]:
                 setattr(parent, name, Int8Linear(child))

@@ -1,4 +1,4 @@
-"""Languages: ISO 639-1 codes with their English names, as OpenAI's API tells them, and back."""
+"""Convert between ISO 639-1 codes and the English language names that OpenAI's API uses."""
 
 from typing import Final
 
@@ -34,12 +34,12 @@ _CODES: Final[dict[str, str]] = {name: code for code, name in reversed(NAMES.ite
 
 
 def code_of(asked: str) -> str | None:
-    """The code that is meant by a code, one with a region (pt-BR) or a name; None if it is no language."""
+    """Return the code for a code, a code with a region (pt-BR) or a name; None for an unknown language."""
     asked = asked.strip().lower()
     code = asked.replace("_", "-").partition("-")[0]
     return code if code in NAMES else _CODES.get(asked)
 
 
 def name_of(code: str | None) -> str:
-    """In lower case; "unknown" where it is."""
+    """Return the English name of a code in lower case, or "unknown"."""
     return NAMES.get((code or "").partition("-")[0].lower(), "unknown")

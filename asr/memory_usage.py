@@ -1,4 +1,4 @@
-"""Memory: what a recognizer takes, as far as it can be measured, and what its files let one expect."""
+"""Measure the memory of this process, and estimate that of a model from its files."""
 
 import os
 import sys
@@ -10,11 +10,11 @@ from asr import model_hub
 _STATM: Final = Path("/proc/self/statm")
 
 
-def held(device: str) -> int:
-    """Bytes that this process holds on a device.
+def memory_in_use(device: str) -> int:
+    """Return the bytes that this process uses on a device.
 
-    cpu: what is resident, where the kernel tells (Linux), else 0
-    cuda, cuda:1 …: what torch has reserved there; what the driver takes beside it is not in it
+    device: cpu, for the resident memory (0 where the kernel does not report it, outside Linux); or cuda,
+        cuda:1 …, for the memory that torch has reserved there, without that of the driver
     """
     if not device.startswith("cuda"):
         return _resident()
@@ -32,15 +32,15 @@ def _resident() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def on_disk(source: str) -> int:
-    """Bytes of the weights of a folder or of a hub id in the cache; 0 where there are none yet.
+def weights_size(source: str) -> int:
+    """Return the bytes of the weight files of a folder, or of a hub id in the cache; 0 if there are none yet.
 
-    Loaded they may take more: at another precision, and with all that computes them. Blocks.
-    Raises ModelUnavailable for what can be neither folder nor id.
+    A loaded model may take more memory: at another precision, and with its buffers. The call blocks.
+    Raises ModelUnavailable if the source can be neither a folder nor an id.
     """
     folder = Path(source).expanduser()
     if not folder.is_dir():
-        snapshot = model_hub.cached(source)
+        snapshot = model_hub.cached_snapshot(source)
         if snapshot is None:
             return 0
         folder = snapshot

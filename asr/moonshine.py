@@ -1,4 +1,4 @@
-"""Moonshine (Jeffries et al. 2024): raw samples of any length in, no control tokens, no times."""
+"""Adapt Moonshine (Jeffries et al. 2024) to Seq2Seq: raw samples, no control tokens and no times."""
 
 import math
 from collections.abc import Sequence
@@ -13,12 +13,15 @@ from audio.clip import Clip
 
 
 class Moonshine:
-    """Trained for one language each, which nothing in the checkpoint tells: none is claimed."""
+    """Adapt Moonshine checkpoints.
+
+    Each is trained for one language, which the checkpoint does not name, so `languages` is empty.
+    """
 
     languages: tuple[str, ...] = ()
     min_fill = 0.5
-    longest = 0
-    times = False
+    full_context = 0
+    has_times = False
     no_speech: int | None = None
 
     def __init__(self, checkpoint: Checkpoint) -> None:
@@ -34,7 +37,7 @@ class Moonshine:
             for token in checkpoint.tokenizer.all_special_ids
             if token != end and token < config.vocab_size
         ]
-        self.penalties = LogitMasks.of(checkpoint, never=never, not_first=(), end=end)
+        self.masks = LogitMasks.of(checkpoint, never=never, not_first=(), end=end)
         self._prepare()
 
     def _prepare(self) -> None:
@@ -48,10 +51,14 @@ class Moonshine:
         return padded_length(clip)
 
     def ignored(self, options: TranscriptionOptions) -> tuple[str, ...]:
-        return options.beyond({"temperature"})
+        return options.unsupported({"temperature"})
 
     def encode(self, clips: Sequence[Clip], samples: int) -> Any:
-        """The encoder looks at its mask where a frame begins: frames that end in the padding would pass."""
+        """Encode clips with a mask that excludes every frame that reaches into the padding.
+
+        The encoder reads its mask at the start of a frame, so a mask of the valid samples would let such
+        frames pass.
+        """
         features = self._checkpoint.features(clips)
         valid = features["attention_mask"].sum(-1)
         for norm in self._norms:
@@ -74,9 +81,10 @@ class Moonshine:
 
 
 class MoonshineStreaming(Moonshine):
-    """Its convolutions widen the mask into the padding (transformers 5.23): only equal lengths share a batch.
+    """Adapt streaming Moonshine checkpoints.
 
-    Without a mask its encoder forgets its sliding windows: it always gets one.
+    The convolutions extend the mask into the padding (transformers 5.23), so only clips of equal length share
+    a batch. Without a mask the encoder ignores its sliding windows, so it always gets one.
     """
 
     min_fill = 1.0

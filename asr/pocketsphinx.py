@@ -1,7 +1,7 @@
-"""PocketSphinx: the embedded recognizer. Its English model lies in its wheel: no download, no torch.
+"""Recognize English with PocketSphinx, whose model is part of its wheel: no download and no torch.
 
-Good for a first run and for offline work, not for accuracy. It holds Python's lock while it decodes, so a
-server runs it in a process of its own.
+It serves for a first run and for offline work; its accuracy is low. It holds the GIL while it decodes, so a
+server runs it in a separate process.
 """
 
 import math
@@ -10,51 +10,52 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import ClassVar, Final
 
-from asr.pocketsphinx_decoder import LEAD, SphinxDecoder
+from asr.pocketsphinx_decoder import LEAD_SAMPLES, SphinxDecoder
 from asr.recognizer import Hypothesis, RecognitionRequest, Word
 
 NAME: Final = "pocketsphinx"
 
-LIVE: Final = 4  # utterances followed at once, in some 90 MB each
-PATIENCE: Final = 64  # requests until an utterance of which nothing was heard counts as given up
+MAX_FOLLOWED: Final = 4  # utterances that are decoded incrementally at once; each takes about 90 MB
+ABANDONED_AFTER: Final = 64  # requests for other utterances after which an utterance counts as abandoned
 
-_LEAST: Final = 1e-6  # a posterior rounded to 0 would have no logarithm
+_MIN_POSTERIOR: Final = 1e-6  # The logarithm of a posterior that is rounded to 0 is undefined.
 
 
 @dataclass(slots=True)
-class _Live:
-    """A decoder that follows an utterance.
+class _Follower:
+    """Hold a decoder that follows an utterance.
 
-    heard: number of the request that last was about it; over: that request was not for a partial
+    last_request: number of the last request for the utterance
+    finished: whether that request was not for a partial
     """
 
-    sphinx: SphinxDecoder
+    decoder: SphinxDecoder
     utterance: str = ""
-    heard: int = 0
-    over: bool = True
+    last_request: int = 0
+    finished: bool = True
 
 
 class PocketSphinx:
-    """CMU PocketSphinx 5 with its US English model (Huggins-Daines et al. 2006).
+    """Run CMU PocketSphinx 5 with its US English model (Huggins-Daines et al. 2006).
 
-    English whatever language is asked for; a prompt is ignored. A word's confidence is its posterior in the
+    The language of a request and its prompt are ignored. The confidence of a word is its posterior in the
     lattice; a partial has none.
 
-    Incremental: LIVE utterances are followed from partial to partial. While all those decoders are taken, the
-    partials of another utterance say nothing and its final is decoded whole. The answer to what is not a
-    partial does not depend on what was asked before.
+    It is incremental: up to MAX_FOLLOWED utterances are followed from partial to partial. While all these
+    decoders are in use, the partials of another utterance are empty and its final is decoded from the start.
+    The result of a request that is not for a partial does not depend on earlier requests.
     """
 
     family: ClassVar[str] = "pocketsphinx"
     device: ClassVar[str] = "cpu"
     dtype: ClassVar[str] = "float32"
     languages: ClassVar[tuple[str, ...]] = ("en",)
-    honours: ClassVar[frozenset[str]] = frozenset({"words"})  # of the options
+    supported_options: ClassVar[frozenset[str]] = frozenset({"words"})
     incremental: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self._spare = SphinxDecoder()
-        self._live = [_Live(SphinxDecoder())]  # the others when they are needed: one takes 0.3 s to build
+        self._followers = [_Follower(SphinxDecoder())]  # The others are built on demand, in 0.3 s each.
         self._requests = 0
 
     def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
@@ -62,37 +63,47 @@ class PocketSphinx:
 
     def _recognize(self, request: RecognitionRequest) -> Hypothesis:
         self._requests += 1
-        live = self._following(request)
-        if live is not None:
-            live.heard, live.over = self._requests, not request.partial
+        follower = self._follower_of(request)
+        if follower is not None:
+            follower.last_request, follower.finished = self._requests, not request.partial
         if request.partial:
-            said = self._hypothesis(request, live.sphinx.follow(request.clip) if live else "")
-            return replace(said, settled=len(live.sphinx.settled) if live else 0)
-        words = (live.sphinx if live else self._forgetful()).finish(request.clip)
+            hypothesis = self._hypothesis(request, follower.decoder.follow(request.clip) if follower else "")
+            return replace(hypothesis, stable_chars=len(follower.decoder.stable_text) if follower else 0)
+        words = (follower.decoder if follower else self._fresh_decoder()).finish(request.clip)
         return self._hypothesis(request, " ".join(word.text for word in words), words)
 
-    def _following(self, request: RecognitionRequest) -> _Live | None:
-        """Who follows the utterance; a partial that is long enough finds somebody, if somebody is free."""
-        known = (live for live in self._live if live.utterance == request.utterance != "")
-        if (live := next(known, None)) is not None:
-            return live
-        if not request.utterance or not request.partial or len(request.clip.samples) < LEAD:
+    def _follower_of(self, request: RecognitionRequest) -> _Follower | None:
+        """Return the follower of the request's utterance, or None.
+
+        A partial that is long enough gets a free follower if there is one.
+        """
+        known = (follower for follower in self._followers if follower.utterance == request.utterance != "")
+        if (follower := next(known, None)) is not None:
+            return follower
+        if not request.utterance or not request.partial or len(request.clip.samples) < LEAD_SAMPLES:
             return None
-        if (live := self._free()) is not None:
-            live.sphinx.forget()
-            live.utterance = request.utterance
-        return live
+        if (follower := self._free_follower()) is not None:
+            follower.decoder.reset()
+            follower.utterance = request.utterance
+        return follower
 
-    def _free(self) -> _Live | None:
-        """A new one, or the one whose utterance is over or given up, and that longest."""
-        free = [live for live in self._live if live.over or self._requests - live.heard > PATIENCE]
-        if len(self._live) < LIVE and not any(live.over for live in free):
-            self._live.append(_Live(SphinxDecoder()))
-            return self._live[-1]
-        return min(free, key=lambda live: live.heard, default=None)
+    def _free_follower(self) -> _Follower | None:
+        """Return a new follower, or the one whose utterance finished or was abandoned first.
 
-    def _forgetful(self) -> SphinxDecoder:
-        self._spare.forget()
+        None if no follower is free.
+        """
+        free = [
+            follower
+            for follower in self._followers
+            if follower.finished or self._requests - follower.last_request > ABANDONED_AFTER
+        ]
+        if len(self._followers) < MAX_FOLLOWED and not any(follower.finished for follower in free):
+            self._followers.append(_Follower(SphinxDecoder()))
+            return self._followers[-1]
+        return min(free, key=lambda follower: follower.last_request, default=None)
+
+    def _fresh_decoder(self) -> SphinxDecoder:
+        self._spare.reset()
         return self._spare
 
     def _hypothesis(self, request: RecognitionRequest, text: str, words: Sequence[Word] = ()) -> Hypothesis:
@@ -101,11 +112,11 @@ class PocketSphinx:
             words=tuple(words) if request.options.words else (),
             language="en",
             confidence=_confidence(words),
-            ignored=request.options.beyond(self.honours),
+            ignored=request.options.unsupported(self.supported_options),
         )
 
 
 def _confidence(words: Sequence[Word]) -> float | None:
     if not words:
         return None
-    return math.exp(fmean(math.log(max(word.confidence or 0, _LEAST)) for word in words))
+    return math.exp(fmean(math.log(max(word.confidence or 0, _MIN_POSTERIOR)) for word in words))

@@ -1,4 +1,4 @@
-"""Sphinx: a PocketSphinx decoder, and the clip that it follows while it grows."""
+"""Decode clips with PocketSphinx, also incrementally while a clip grows."""
 
 import re
 from dataclasses import replace
@@ -10,87 +10,86 @@ from pocketsphinx import Decoder  # type: ignore[import-untyped]
 from asr.recognizer import Word
 from audio.clip import SAMPLE_RATE, Clip, Samples
 
-LEAD: Final = SAMPLE_RATE * 3 // 2  # samples; of them the cepstral mean is estimated to begin with
-PIECE: Final = SAMPLE_RATE // 10  # samples
-STRETCH: Final = 30 * PIECE  # decoded before a pause is looked for
-PAUSE: Final = 20  # frames of silence
+LEAD_SAMPLES: Final = SAMPLE_RATE * 3 // 2  # The initial cepstral mean is estimated from them.
+PIECE_SAMPLES: Final = SAMPLE_RATE // 10
+MIN_SECTION_SAMPLES: Final = 30 * PIECE_SAMPLES  # A pause ends a section only after them.
+PAUSE_FRAMES: Final = 20  # of silence
 
 _FRAME: Final = SAMPLE_RATE // 100  # samples
-_SHORTEST: Final = 10 * _FRAME  # below ten frames the decoder finds nothing; below one it fails
-_WIDEST: Final = (
-    3000  # models alive in a frame; the default, 30000, costs half as much again and hears no better
-)
-_FILLER: Final = re.compile(r"[<\[+]")  # how <s>, <sil>, [NOISE] and ++UH++ begin
-_VARIANT: Final = re.compile(r"\(\d+\)$")  # the 2 of read(2): which pronunciation was heard
-_SILENCE: Final = ("<sil>", "</s>")  # the latter while it is the last that was heard
+_MIN_SAMPLES: Final = 10 * _FRAME  # Below ten frames the decoder finds nothing; below one it fails.
+# Most active models per frame. The default, 30000, costs half as much again and is no more accurate.
+_MAX_ACTIVE_MODELS: Final = 3000
+_FILLER: Final = re.compile(r"[<\[+]")  # Matches the start of <s>, <sil>, [NOISE] and ++UH++.
+_VARIANT: Final = re.compile(r"\(\d+\)$")  # The 2 in read(2) is the number of a pronunciation.
+_SILENCE: Final = ("<sil>", "</s>")  # The latter while it is the last segment.
 
 
 class SphinxDecoder:
-    """Decodes one clip after the other, or one clip as it grows.
+    """Decode one clip after another, or one clip while it grows.
 
-    What it says of a clip hangs on the clip alone, to the last digit: not on how much of it was heard
-    before, nor on what else. So the decoder is always fed alike: in pieces counted from the clip's start,
-    with a cepstral mean estimated from the lead (of a shorter clip: from all of it, and it is decoded only
-    when it is finished) and brought up to date after each piece.
+    The result for a clip depends on the clip alone, bit for bit, and not on earlier calls. The decoder is
+    therefore always fed in the same way: in pieces counted from the start of the clip, with a cepstral mean
+    that is estimated from the first LEAD_SAMPLES and updated after each piece. A shorter clip is decoded only
+    in `finish`, with a mean estimated from all of it.
 
-    The decoder goes twice over what it has heard, the second time at the end, and cannot go on from an end.
-    So a long clip is decoded in stretches, from pause to pause.
-    Then neither an end nor what must be heard again after one is much longer than a stretch.
+    The decoder makes a second pass when it ends and cannot continue afterwards. A long clip is therefore
+    decoded in sections, from pause to pause, so that neither the second pass nor the audio to be decoded
+    again after it is much longer than a section.
     """
 
     def __init__(self) -> None:
-        self._decoder = Decoder(maxhmmpf=_WIDEST, loglevel="FATAL")
-        self._listening = False  # the decoder is inside a stretch
-        self.forget()
+        self._decoder = Decoder(maxhmmpf=_MAX_ACTIVE_MODELS, loglevel="FATAL")
+        self._in_section = False  # Whether the decoder is inside a section.
+        self.reset()
 
-    def forget(self) -> None:
-        """The next clip has nothing to do with the one before."""
-        if self._listening:
+    def reset(self) -> None:
+        """Discard the current clip; the next one is unrelated to it."""
+        if self._in_section:
             self._end()
-        self._words: list[Word] = []  # of the stretches that are over
-        self._origin = 0  # of the clip, in samples of the stream
-        self._start = 0  # of the stretch, in samples of the clip
-        self._fed = 0  # samples of the clip
-        self._mean = ""  # cepstral, with which the stretch begins; "" until it can be estimated
+        self._words: list[Word] = []  # of the finished sections
+        self._origin = 0  # start of the clip in samples of the stream
+        self._start = 0  # start of the section in samples of the clip
+        self._fed = 0  # fed samples of the clip
+        self._mean = ""  # cepstral mean at the start of the section; "" until it can be estimated
 
     def follow(self, clip: Clip) -> str:
-        """What was said so far, roughly; "" while the clip is shorter than the lead."""
+        """Return a preliminary text of the clip so far; "" while it is shorter than LEAD_SAMPLES."""
         self._advance(clip)
-        under_way = self._decoder.hyp() if self._listening else None
-        return " ".join(filter(None, [self.settled, under_way.hypstr if under_way else ""]))
+        current = self._decoder.hyp() if self._in_section else None
+        return " ".join(filter(None, [self.stable_text, current.hypstr if current else ""]))
 
     @property
-    def settled(self) -> str:
-        """What was said in the stretches that are over: however the clip goes on, its text begins so."""
+    def stable_text(self) -> str:
+        """Return the text of the finished sections, which does not change while the clip grows."""
         return " ".join(word.text for word in self._words)
 
     def finish(self, clip: Clip) -> tuple[Word, ...]:
-        """What was said in the clip. It may still grow."""
-        if len(clip.samples) < _SHORTEST:
+        """Return the words of the clip. The clip may still grow afterwards."""
+        if len(clip.samples) < _MIN_SAMPLES:
             return ()
         self._advance(clip)
-        if not self._listening:
+        if not self._in_section:
             self._begin(self._mean or self._estimate(clip.samples))
         self._feed(clip.samples[self._fed :])
         return (*self._words, *self._close(clip))
 
     def _advance(self, clip: Clip) -> None:
-        """Feeds the whole pieces that are new."""
+        """Feed the complete pieces that are new."""
         length = len(clip.samples)
         if clip.start != self._origin or length < self._fed:
-            self.forget()
+            self.reset()
             self._origin = clip.start
-        if not self._mean and length >= LEAD:
-            self._mean = self._estimate(clip.samples[:LEAD])
-        while self._mean and self._fed + PIECE <= length:
-            if not self._listening:
+        if not self._mean and length >= LEAD_SAMPLES:
+            self._mean = self._estimate(clip.samples[:LEAD_SAMPLES])
+        while self._mean and self._fed + PIECE_SAMPLES <= length:
+            if not self._in_section:
                 self._begin(self._mean)
             elif (middle := self._pause()) is not None:
-                self._turn(clip, middle)
-            self._feed(clip.samples[self._fed : self._fed + PIECE])
+                self._start_section_at(clip, middle)
+            self._feed(clip.samples[self._fed : self._fed + PIECE_SAMPLES])
 
     def _estimate(self, samples: Samples) -> str:
-        """The cepstral mean, as the decoder writes it."""
+        """Return the cepstral mean of the samples in the text format of the decoder."""
         self._decoder.reinit_feat()
         self._decoder.start_utt()
         self._decoder.process_raw(pcm16(samples), no_search=True, full_utt=True)
@@ -98,22 +97,25 @@ class SphinxDecoder:
         return str(self._decoder.get_cmn(False))
 
     def _begin(self, mean: str) -> None:
-        self._decoder.reinit_feat()  # or the noise estimate of what was heard before would colour the stretch
+        self._decoder.reinit_feat()  # Resets the noise estimate of earlier audio.
         self._decoder.set_cmn(mean)
         self._decoder.start_utt()
-        self._listening = True
+        self._in_section = True
         self._fed = self._start
 
     def _feed(self, samples: Samples) -> None:
         if not len(samples):
             return
         self._decoder.process_raw(pcm16(samples))
-        self._decoder.get_cmn(True)  # the samples have their say in the mean
+        self._decoder.get_cmn(True)  # Updates the mean with these samples.
         self._fed += len(samples)
 
     def _pause(self) -> int | None:
-        """The middle of the pause that is under way, in samples of the clip; None if it is none, or early."""
-        if self._fed - self._start < STRETCH:
+        """Return the middle of the current pause in samples of the clip.
+
+        None if there is no pause, or if the section is too short to end.
+        """
+        if self._fed - self._start < MIN_SECTION_SAMPLES:
             return None
         segments = tuple(self._decoder.seg() or ())
         if len(segments) < 3:  # <s>, a word, the pause
@@ -121,12 +123,12 @@ class SphinxDecoder:
         last = segments[-1]
         length: int = last.end_frame - last.start_frame + 1
         middle: int = (last.start_frame + last.end_frame) // 2
-        return self._start + middle * _FRAME if last.word in _SILENCE and length >= PAUSE else None
+        return self._start + middle * _FRAME if last.word in _SILENCE and length >= PAUSE_FRAMES else None
 
-    def _turn(self, clip: Clip, middle: int) -> None:
-        """Ends the stretch and begins the next in the middle of the pause.
+    def _start_section_at(self, clip: Clip, middle: int) -> None:
+        """End the section and begin the next one in the middle of the pause.
 
-        The decoder hears 110 ms behind: what it makes of a word that may have begun since is left out.
+        The decoder detects a pause 110 ms late. A word that it may have begun since then is left out.
         """
         mean = str(self._decoder.get_cmn(False))
         end = clip.start + middle
@@ -137,7 +139,7 @@ class SphinxDecoder:
         self._begin(mean)
 
     def _close(self, clip: Clip) -> list[Word]:
-        """Ends the stretch; its words. All of it is new to the decoder if the clip goes on."""
+        """End the section and return its words; the section is decoded again if the clip grows."""
         start, end = clip.start + self._start, clip.start + self._fed
         self._end()
         self._fed = self._start
@@ -146,7 +148,7 @@ class SphinxDecoder:
                 text=_VARIANT.sub("", segment.word),
                 start=start + segment.start_frame * _FRAME,
                 end=min(start + (segment.end_frame + 1) * _FRAME, end),
-                confidence=min(segment.prob, 1.0),  # rounding takes it to 1.0003
+                confidence=min(segment.prob, 1.0),  # Rounding can give 1.0003.
             )
             for segment in self._decoder.seg() or ()
             if not _FILLER.match(segment.word)
@@ -154,9 +156,9 @@ class SphinxDecoder:
 
     def _end(self) -> None:
         self._decoder.end_utt()
-        self._listening = False
+        self._in_section = False
 
 
 def pcm16(samples: Samples) -> bytes:
-    """Signed 16-bit samples, little-endian; what is louder than full scale is clipped."""
+    """Return little-endian signed 16-bit samples of float32 samples (n,), clipped to -1..1."""
     return (np.clip(samples, -1, 1) * 32767).round().astype("<i2").tobytes()

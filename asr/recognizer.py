@@ -1,4 +1,4 @@
-"""Requests to a recognizer and its answers: Options, Request, Word, Hypothesis, the Recognizer protocol."""
+"""Define the Recognizer protocol with its requests, options and hypotheses."""
 
 import zlib
 from collections.abc import Collection, Sequence
@@ -11,26 +11,26 @@ Task = Literal["transcribe", "translate"]
 
 MOST_HOTWORDS: Final = 1000
 LONGEST_HOTWORD: Final = 100  # characters
-MAX_PROMPT_CHARS: Final = 2_000  # of a prompt; a protocol refuses a longer one or keeps its end
+MAX_PROMPT_CHARS: Final = 2_000  # A protocol rejects a longer prompt or keeps its end.
 
 
 class TranscriptionOptionsError(ValueError):
-    """An option out of its range."""
+    """An option is out of its range."""
 
 
 @dataclass(frozen=True, slots=True)
 class TranscriptionOptions:
-    """What the client asked for. What a model cannot honour it names in Hypothesis.ignored.
+    """Hold the options of a request. A model names unsupported ones in Hypothesis.ignored.
 
     language: ISO 639-1 code, or None for the model's own choice
-    prompt: text that may have come before
-    words: fill Hypothesis.words
-    task: translate is into English
-    temperature: 0..1; 0 is the likeliest text. Above it the text is drawn, by lots that hang on the clip
-        alone: the same clip with the same options gives the same text
-    hotwords: words and phrases that are likely to occur; MOST_HOTWORDS at most, of LONGEST_HOTWORD at most
+    prompt: text that may precede the audio
+    words: whether to fill Hypothesis.words
+    task: transcribe, or translate into English
+    temperature: 0..1; 0 gives the most likely text. Above 0 the text is sampled with a seed from the clip, so
+        the same clip with the same options gives the same text
+    hotwords: words and phrases that are likely to occur; at most MOST_HOTWORDS of LONGEST_HOTWORD characters
 
-    Raises OptionsError for a temperature out of range, and for too many or too long hotwords.
+    Raises TranscriptionOptionsError for a temperature out of range, and for too many or too long hotwords.
     """
 
     language: str | None = None
@@ -53,19 +53,22 @@ class TranscriptionOptions:
                 f"hotwords must have at most {LONGEST_HOTWORD} characters each, not {longest}"
             )
 
-    def beyond(self, honoured: Collection[str]) -> tuple[str, ...]:
-        """Names of the options that were given, by a value other than the default, and are not honoured."""
+    def unsupported(self, supported: Collection[str]) -> tuple[str, ...]:
+        """Return the names of the options that differ from their defaults and are not supported.
+
+        supported: names of the options that a model supports
+        """
         given = (each.name for each in fields(self) if getattr(self, each.name) not in (each.default, ""))
-        return tuple(name for name in given if name not in honoured)
+        return tuple(name for name in given if name not in supported)
 
 
 @dataclass(frozen=True, slots=True)
 class RecognitionRequest:
-    """One clip to transcribe.
+    """Hold one clip to transcribe.
 
-    utterance: names the utterance; clips with the same name begin alike, so an incremental recognizer may go
-        on from where the last one left it. "" for a clip that stands alone
-    partial: what is asked for will be replaced soon; a quick answer, even "", is better than a good one
+    utterance: name of the utterance. Clips with the same name have the same beginning, so an incremental
+        recognizer may continue from the last one. "" for a single clip
+    partial: whether the result will soon be replaced. A fast result, even "", is then better than a good one
     """
 
     clip: Clip
@@ -76,7 +79,11 @@ class RecognitionRequest:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """start, end: samples of the stream (clip.start counted in); confidence: 0..1, None when unknown."""
+    """Hold a recognized word.
+
+    start, end: samples of the stream, including clip.start
+    confidence: 0..1; None if unknown
+    """
 
     text: str
     start: int
@@ -86,18 +93,19 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """What a recognizer says about a clip; promises nothing.
+    """Hold the result of a recognizer for a clip.
 
-    text: stripped, "" when nothing was said
-    language: of the speech, also where the text is a translation
-    confidence: 0..1, exp of the mean log-probability of the tokens, None when unknown
-    language_probability: 0..1, of a language that the model chose; None when it had no choice
-    no_speech_probability: 0..1, None when the model does not tell
-    avg_log_prob: mean natural log-probability of the tokens, whatever the temperature; None when there are
-        none or the model does not tell
-    ignored: names of the options that were given and could not be honoured
-    settled: of a partial, how many characters of the text, from its beginning, a later answer about the same
-        utterance will have too; None when the model does not tell
+    text: stripped; "" if there is no speech
+    words: in order; () unless requested
+    language: ISO 639-1 code of the speech, also if the text is a translation; None if unknown
+    confidence: 0..1, exp of the mean log-probability of the tokens; None if unknown
+    language_probability: 0..1, of a language that the model detected; None if it did not detect one
+    no_speech_probability: 0..1; None if unknown
+    avg_log_prob: mean natural log-probability of the tokens, without the temperature; None if there are no
+        tokens or it is unknown
+    ignored: names of the given options that the model does not support
+    stable_chars: for a partial, the number of characters at the start of the text that later results for the
+        same utterance will have too; None if unknown
     """
 
     text: str
@@ -108,32 +116,36 @@ class Hypothesis:
     no_speech_probability: float | None = None
     avg_log_prob: float | None = None
     ignored: tuple[str, ...] = ()
-    settled: int | None = None
+    stable_chars: int | None = None
 
     @property
     def compression_ratio(self) -> float | None:
-        """Bytes of the text to its bytes deflated, as openai/whisper counts it: above 2.4 it repeats itself.
+        """Return the size of the text divided by its compressed size; None for an empty text.
 
-        None for no text.
+        A text with a ratio above 2.4 is repetitive (openai/whisper).
         """
         return compression_ratio(self.text) if self.text else None
 
 
 def compression_ratio(text: str) -> float:
-    """0 for no text."""
+    """Return the size of the text divided by its compressed size, in UTF-8 bytes; 0 for an empty text."""
     plain = text.encode("utf-8", "replace")
     return len(plain) / len(zlib.compress(plain))
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What runs: told in /ready, in session.created and in the log.
+    """Describe a loaded model, for /ready, session.created and the log.
 
-    model: the id, folder name or "pocketsphinx"; requested: what was asked for: auto, a folder …
-    family: ctc, transducer, seq2seq or pocketsphinx; device: cpu, cuda:0 …; dtype: float32, bfloat16 …
-    languages: ISO 639-1 codes, () when unknown; fallback: why this is not what was asked for, None if it is
-    incremental: a clip costs little where most of it was heard in the utterance's partials
-    translates: it honours the task translate
+    model: hub id, folder name or "pocketsphinx"
+    requested: the configured name: auto, a folder …
+    family: ctc, transducer, seq2seq or pocketsphinx
+    device: cpu, cuda:0 …
+    dtype: float32, bfloat16 …
+    languages: ISO 639-1 codes; () if unknown
+    fallback: why this is not the requested model; None if it is
+    incremental: whether a clip costs little after partials of the same utterance
+    translates: whether the model supports the task translate
     """
 
     model: str
@@ -148,11 +160,14 @@ class ModelInfo:
 
 
 class Recognizer(Protocol):
-    """A model that turns clips into text."""
+    """Turn clips into text."""
 
     @property
     def languages(self) -> tuple[str, ...]: ...
 
     def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
-        """One hypothesis per request, in order. Blocking; called from one thread (or process) at a time."""
+        """Return one hypothesis per request, in order.
+
+        The call blocks, and is made from one thread or process at a time.
+        """
         ...

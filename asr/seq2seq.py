@@ -1,4 +1,4 @@
-"""Seq2Seq: an encoder, and a decoder that writes one token after the other. Whisper, Moonshine."""
+"""Recognize speech with encoder-decoder models: Whisper and Moonshine."""
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -11,24 +11,22 @@ import numpy as np
 import torch
 from transformers import AutoModelForSpeechSeq2Seq
 
-from asr.bf16_attention import use_products
+from asr.bf16_attention import use_matmul_attention
 from asr.greedy_decoder import WINDOW, DecodedRow, GumbelSampler, ModelAdapter, Prefix, decode, token_limit
 from asr.moonshine import Moonshine, MoonshineStreaming
 from asr.recognizer import Hypothesis, RecognitionRequest, TranscriptionOptions, compression_ratio
 from asr.transformers_base import BATCH_SECONDS, Checkpoint, TimedToken, TokenDecoder, batches
 from asr.whisper import AudioContext, Whisper
-from asr.word_boundaries import refined
+from asr.word_boundaries import refine_boundaries
 from audio.clip import SAMPLE_RATE, Clip
 
-CUT_WITHIN: Final = (
-    5 * SAMPLE_RATE
-)  # samples at the end of a window, in the quietest place of which it is cut
-QUIET_OVER: Final = SAMPLE_RATE // 10  # samples
+CUT_RANGE: Final = 5 * SAMPLE_RATE  # samples at the end of a window in which it is cut
+CUT_BLOCK: Final = SAMPLE_RATE // 10  # samples; the window is cut in the quietest block
 
-RAN_ON: Final = 2.4  # compression ratio above which a text repeats itself (openai/whisper, transcribe.py)
+MAX_COMPRESSION: Final = 2.4  # Above this ratio a text counts as repetitive (openai/whisper, transcribe.py).
 
-# Moonshine's encoder runs over the clip and no more, whatever is asked for.
-_DIALECTS: Final[dict[str, Callable[[Checkpoint, AudioContext], ModelAdapter]]] = {
+# Moonshine's encoder always takes the clip alone, so its adapters ignore the audio context.
+_ADAPTERS: Final[dict[str, Callable[[Checkpoint, AudioContext], ModelAdapter]]] = {
     "whisper": Whisper,
     "moonshine": lambda checkpoint, _: Moonshine(checkpoint),
     "moonshine_streaming": lambda checkpoint, _: MoonshineStreaming(checkpoint),
@@ -37,9 +35,11 @@ _DIALECTS: Final[dict[str, Callable[[Checkpoint, AudioContext], ModelAdapter]]] 
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """A stretch of one request, short enough for the encoder.
+    """Hold a part of a request that is short enough for the encoder.
 
-    prompt: how many tokens it has; samples: that the encoder runs over
+    request: index of the request
+    prompt: number of prompt tokens
+    samples: number of samples that the encoder takes
     """
 
     request: int
@@ -50,24 +50,29 @@ class _Window:
 
 
 @dataclass(frozen=True, slots=True)
-class _Heard:
-    """ran_on: the text was cut at its limit."""
+class _DecodedWindow:
+    """Hold the decoded text of a window.
+
+    no_speech: probability that the window has no speech; None if unknown
+    reached_limit: whether the text was cut at its token limit
+    """
 
     tokens: list[TimedToken]
     prefix: Prefix
     no_speech: float | None
-    ran_on: bool
+    reached_limit: bool
 
 
 class Seq2Seq:
-    """Decoding of a whole batch in step.
+    """Decode all rows of a batch step by step with an encoder-decoder model.
 
-    The loop is ours: it keeps the probabilities, bounds each row by its own length, drops rows that ended and
-    lets detected and given languages share a batch. A test holds it to generate().
+    The decoding loop is not that of transformers: it keeps the probabilities, limits each row by its own
+    length, drops rows that have ended and lets detected and given languages share a batch. A test compares
+    it with generate().
     """
 
     family: ClassVar[str] = "seq2seq"
-    model_types: ClassVar[frozenset[str]] = frozenset(_DIALECTS)
+    model_types: ClassVar[frozenset[str]] = frozenset(_ADAPTERS)
 
     def __init__(
         self,
@@ -80,10 +85,10 @@ class Seq2Seq:
         self.dtype = checkpoint.dtype_name
         self._model = checkpoint.model
         if self.device == "cpu" and checkpoint.dtype is torch.bfloat16:
-            use_products(self._model)
+            use_matmul_attention(self._model)
         self._budget = round(batch_seconds * SAMPLE_RATE)
-        self._speller = TokenDecoder(checkpoint.tokenizer)
-        self._dialect = _DIALECTS[checkpoint.model.config.model_type](checkpoint, audio_context)
+        self._token_decoder = TokenDecoder(checkpoint.tokenizer)
+        self._adapter = _ADAPTERS[checkpoint.model.config.model_type](checkpoint, audio_context)
 
     @classmethod
     def load(
@@ -95,10 +100,10 @@ class Seq2Seq:
         local_files_only: bool = False,
         audio_context: AudioContext = "full",
     ) -> Self:
-        """source: a hub id or a folder. Raises ModelUnavailable, UnsupportedModel.
+        """Load a checkpoint from a hub id or a folder. Raises ModelUnavailable and UnsupportedModel.
 
-        audio_context: short runs Whisper's encoder over little more than the clip, and over all of its 30 s
-        only where the text then repeats itself or does not end. Faster, and less exact.
+        audio_context: "short" gives Whisper's encoder little more than the clip, and all of its 30 s only if
+            the text then repeats itself or does not end. This is faster and less accurate
         """
         checkpoint = Checkpoint.load(
             source,
@@ -112,40 +117,43 @@ class Seq2Seq:
 
     @property
     def languages(self) -> tuple[str, ...]:
-        return self._dialect.languages
+        return self._adapter.languages
 
     @property
     def translates(self) -> bool:
-        return "task" not in self._dialect.ignored(TranscriptionOptions(task="translate"))
+        return "task" not in self._adapter.ignored(TranscriptionOptions(task="translate"))
 
     @torch.inference_mode()
     def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
-        pieces = [
+        windows = [
             _Window(
                 index,
                 clip,
                 request.options,
-                len(self._dialect.prompt(request.options)),
-                self._dialect.row_samples(clip),
+                len(self._adapter.prompt(request.options)),
+                self._adapter.row_samples(clip),
             )
             for index, request in enumerate(requests)
-            for clip in windows(request.clip)
+            for clip in split_windows(request.clip)
         ]
-        heard: list[list[_Heard]] = [[] for _ in requests]
-        for piece, part in zip(pieces, self._hear_well(pieces), strict=True):
-            heard[piece.request].append(part)
-        return [self._join(request, parts) for request, parts in zip(requests, heard, strict=True)]
+        decoded: list[list[_DecodedWindow]] = [[] for _ in requests]
+        for window, part in zip(windows, self._decode_with_fallback(windows), strict=True):
+            decoded[window.request].append(part)
+        return [self._join(request, parts) for request, parts in zip(requests, decoded, strict=True)]
 
-    def _join(self, request: RecognitionRequest, parts: list[_Heard]) -> Hypothesis:
-        """The language is that of the first part; there is speech if any part has some."""
-        hypothesis = self._speller.hypothesis(
+    def _join(self, request: RecognitionRequest, parts: list[_DecodedWindow]) -> Hypothesis:
+        """Join the parts of a request.
+
+        The language is that of the first part. The probability of no speech is the lowest one of the parts.
+        """
+        hypothesis = self._token_decoder.hypothesis(
             *(part.tokens for part in parts),
-            words=self._times(request.options),
-            ignored=self._dialect.ignored(request.options),
+            words=self._has_word_times(request.options),
+            ignored=self._adapter.ignored(request.options),
         )
         return replace(
             hypothesis,
-            words=refined(hypothesis.words, request.clip),
+            words=refine_boundaries(hypothesis.words, request.clip),
             language=parts[0].prefix.language,
             language_probability=parts[0].prefix.language_probability,
             no_speech_probability=min(
@@ -153,86 +161,93 @@ class Seq2Seq:
             ),
         )
 
-    def _hear_well(self, pieces: list[_Window]) -> list[_Heard]:
-        """What was misheard for want of context is heard again with all of it."""
-        heard = self._hear_all(pieces)
-        longest = self._dialect.longest
+    def _decode_with_fallback(self, windows: list[_Window]) -> list[_DecodedWindow]:
+        """Decode windows, and decode those again with full context whose text suffers from a short one."""
+        decoded = self._decode_all(windows)
+        full_context = self._adapter.full_context
         again = [
             index
-            for index, (piece, part) in enumerate(zip(pieces, heard, strict=True))
-            if piece.samples < longest and self._lost(part)
+            for index, (window, part) in enumerate(zip(windows, decoded, strict=True))
+            if window.samples < full_context and self._needs_full_context(part)
         ]
-        better = self._hear_all([replace(pieces[index], samples=longest) for index in again])
+        better = self._decode_all([replace(windows[index], samples=full_context) for index in again])
         for index, part in zip(again, better, strict=True):
-            heard[index] = part
-        return heard
+            decoded[index] = part
+        return decoded
 
-    def _lost(self, part: _Heard) -> bool:
-        text = self._speller.spell([token.id for token in part.tokens])
-        return part.ran_on or compression_ratio(text) > RAN_ON
+    def _needs_full_context(self, part: _DecodedWindow) -> bool:
+        text = self._token_decoder.decode_text([token.id for token in part.tokens])
+        return part.reached_limit or compression_ratio(text) > MAX_COMPRESSION
 
-    def _hear_all(self, pieces: list[_Window]) -> list[_Heard]:
-        """Rows of a batch decode in step, so their prompts are of one length."""
-        heard: dict[int, _Heard] = {}
-        for length in {piece.prompt for piece in pieces}:
-            same = [index for index, piece in enumerate(pieces) if piece.prompt == length]
-            rows = [pieces[index].samples for index in same]
-            for group in batches(rows, budget=self._budget, min_fill=self._dialect.min_fill):
+    def _decode_all(self, windows: list[_Window]) -> list[_DecodedWindow]:
+        """Decode windows in batches; the prompts of a batch have one length, so its rows decode in step."""
+        decoded: dict[int, _DecodedWindow] = {}
+        for length in {window.prompt for window in windows}:
+            same = [index for index, window in enumerate(windows) if window.prompt == length]
+            rows = [windows[index].samples for index in same]
+            for group in batches(rows, budget=self._budget, min_fill=self._adapter.min_fill):
                 picked = [same[place] for place in group]
-                heard |= zip(picked, self._hear([pieces[index] for index in picked]), strict=True)
-        return [heard[index] for index in range(len(pieces))]
+                decoded |= zip(picked, self._decode_batch([windows[index] for index in picked]), strict=True)
+        return [decoded[index] for index in range(len(windows))]
 
-    def _hear(self, batch: list[_Window]) -> list[_Heard]:
-        encoded = self._dialect.encode([piece.clip for piece in batch], batch[0].samples)
-        prefixes = self._dialect.prefixes(encoded, [piece.options for piece in batch])
-        left = self._dialect.positions - len(prefixes[0].ids)
-        limits = [token_limit(piece.clip, left) for piece in batch]
-        written = decode(
+    def _decode_batch(self, batch: list[_Window]) -> list[_DecodedWindow]:
+        encoded = self._adapter.encode([window.clip for window in batch], batch[0].samples)
+        prefixes = self._adapter.prefixes(encoded, [window.options for window in batch])
+        left = self._adapter.positions - len(prefixes[0].ids)
+        limits = [token_limit(window.clip, left) for window in batch]
+        rows = decode(
             self._model,
             encoded,
             prefixes,
             limits,
-            self._dialect.penalties,
-            no_speech=self._dialect.no_speech,
-            lots=_lots(batch),
+            self._adapter.masks,
+            no_speech=self._adapter.no_speech,
+            sampler=_sampler(batch),
         )
 
-        def heard(row: int, text: DecodedRow) -> _Heard:
-            piece, prefix = batch[row], prefixes[row]
-            timed = bool(text.ids) and self._times(piece.options)
-            starts = self._dialect.starts(encoded, row, piece.clip, prefix, text.ids) if timed else []
-            tokens = _tokens(piece.clip, text, starts)
-            return _Heard(tokens, prefix, text.no_speech, ran_on=len(text.ids) == limits[row])
+        def decoded(row: int, text: DecodedRow) -> _DecodedWindow:
+            window, prefix = batch[row], prefixes[row]
+            timed = bool(text.ids) and self._has_word_times(window.options)
+            starts = self._adapter.starts(encoded, row, window.clip, prefix, text.ids) if timed else []
+            tokens = _tokens(window.clip, text, starts)
+            return _DecodedWindow(tokens, prefix, text.no_speech, reached_limit=len(text.ids) == limits[row])
 
-        return [heard(row, text) for row, text in enumerate(written)]
+        return [decoded(row, text) for row, text in enumerate(rows)]
 
-    def _times(self, options: TranscriptionOptions) -> bool:
-        return options.words and self._dialect.times
+    def _has_word_times(self, options: TranscriptionOptions) -> bool:
+        return options.words and self._adapter.has_times
 
 
-def _lots(batch: Sequence[_Window]) -> GumbelSampler | None:
-    """The seed is a clip's sound, so that the same sound gives the same text. None where all are certain."""
-    temperatures = [piece.options.temperature for piece in batch]
+def _sampler(batch: Sequence[_Window]) -> GumbelSampler | None:
+    """Return a sampler for a batch; None if all temperatures are 0.
+
+    The seed of a row is a checksum of its audio, so the same audio gives the same text.
+    """
+    temperatures = [window.options.temperature for window in batch]
     return (
-        GumbelSampler(temperatures, [zlib.crc32(piece.clip.samples.tobytes()) for piece in batch])
+        GumbelSampler(temperatures, [zlib.crc32(window.clip.samples.tobytes()) for window in batch])
         if any(temperatures)
         else None
     )
 
 
-def windows(clip: Clip) -> Iterator[Clip]:
-    """The clip in stretches of 30 s at most, cut where it is quietest near a window's end."""
+def split_windows(clip: Clip) -> Iterator[Clip]:
+    """Yield the clip in parts of at most 30 s, each cut in the quietest place near its end."""
     while len(clip.samples) > WINDOW:
-        blocks = clip.samples[WINDOW - CUT_WITHIN : WINDOW].reshape(-1, QUIET_OVER)
+        blocks = clip.samples[WINDOW - CUT_RANGE : WINDOW].reshape(-1, CUT_BLOCK)
         quietest = int(np.square(blocks).sum(axis=1).argmin())
-        cut = WINDOW - CUT_WITHIN + quietest * QUIET_OVER + QUIET_OVER // 2
+        cut = WINDOW - CUT_RANGE + quietest * CUT_BLOCK + CUT_BLOCK // 2
         yield Clip(clip.samples[:cut], clip.start)
         clip = Clip(clip.samples[cut:], clip.start + cut)
     yield clip
 
 
 def _tokens(clip: Clip, text: DecodedRow, starts: list[int]) -> list[TimedToken]:
-    """starts: samples of the stream, one per token and the end of the last; empty: anywhere in the clip."""
+    """Return the tokens with their times.
+
+    starts: samples of the stream, one per token and the end of the last token. If it is empty, each token
+        spans the clip
+    """
     spans = list(pairwise(starts)) or [(clip.start, clip.end)] * len(text.ids)
     return [
         TimedToken(i, start, end, log_prob)

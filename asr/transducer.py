@@ -1,6 +1,7 @@
-"""Transducer: an encoder, a predictor over the emitted tokens, a joint of both. Parakeet, Nemotron.
+"""Recognize speech with transducer models: Parakeet and Nemotron.
 
-RNN-T: Graves 2012. TDT, where each emission also says how many frames it spans: Xu et al. 2023.
+A transducer has an encoder, a predictor over the emitted tokens and a joint network. RNN-T: Graves 2012. TDT,
+where each emission also has a duration in frames: Xu et al. 2023.
 """
 
 from collections.abc import Sequence
@@ -17,22 +18,22 @@ from asr.recognizer import Hypothesis, RecognitionRequest
 from asr.transformers_base import BATCH_SECONDS, Checkpoint, TimedToken, TokenDecoder, transcribe_in_batches
 from audio.clip import Clip
 
-# Nats for the first token of a phrase, which is right by chance more often, and for each one after it.
-FIRST_BONUS: Final = 1.0
-NEXT_BONUS: Final = 2.0
+# The bonus for the first token of a phrase is lower, because it matches by chance more often.
+FIRST_BONUS_NATS: Final = 1.0
+NEXT_BONUS_NATS: Final = 2.0
 
 
 class Transducer:
-    """Greedy transducer decoding of a whole batch in step.
+    """Decode all rows of a batch step by step with a transducer, greedily.
 
-    The loop is ours: generate() gives no probabilities, and may stay for ever on a frame of a TDT model.
-    Confidences are of the network, whatever was boosted. Where the vocabulary cannot write one of the
-    hotwords, the others are boosted, and Hypothesis.ignored says "hotwords".
+    The decoding loop is not that of transformers: generate() returns no probabilities, and may never leave a
+    frame of a TDT model. Confidences are those of the network, without the boost. If the vocabulary cannot
+    express one of the hotwords, the others are boosted, and Hypothesis.ignored contains "hotwords".
     """
 
     family: ClassVar[str] = "transducer"
     languages: ClassVar[tuple[str, ...]] = ()
-    honours: ClassVar[frozenset[str]] = frozenset({"words", "hotwords"})  # of the options
+    supported_options: ClassVar[frozenset[str]] = frozenset({"words", "hotwords"})
     model_types: ClassVar[frozenset[str]] = frozenset(
         {"parakeet_tdt", "parakeet_rnnt", "nemotron_asr_streaming"}
     )
@@ -42,18 +43,18 @@ class Transducer:
         self.dtype = checkpoint.dtype_name
         self._checkpoint = checkpoint
         self._batch_seconds = batch_seconds
-        self._speller = TokenDecoder(checkpoint.tokenizer, group_tokens=False)
+        self._token_decoder = TokenDecoder(checkpoint.tokenizer, group_tokens=False)
         self._phrases = Phrasebook(checkpoint.tokenizer, blank=checkpoint.model.config.blank_token_id)
         factor: int = checkpoint.model.config.encoder_config.subsampling_factor
         lookahead = getattr(checkpoint.model.config.encoder_config, "default_num_lookahead_tokens", None)
-        self._lookahead = {} if lookahead is None else {"num_lookahead_tokens": lookahead}  # Nemotron's
+        self._lookahead = {} if lookahead is None else {"num_lookahead_tokens": lookahead}  # Nemotron has it.
         self._frame: int = checkpoint.feature_extractor.hop_length * factor  # samples
 
     @classmethod
     def load(
         cls, source: str | Path, *, device: str, dtype: str = "auto", local_files_only: bool = False
     ) -> Self:
-        """source: a hub id or a folder. Raises ModelUnavailable, UnsupportedModel."""
+        """Load a checkpoint from a hub id or a folder. Raises ModelUnavailable and UnsupportedModel."""
         return cls(
             Checkpoint.load(
                 source,
@@ -84,10 +85,12 @@ class Transducer:
             [each.tree for each in spellings],
         )
         return [
-            self._speller.hypothesis(
+            self._token_decoder.hypothesis(
                 self._tokens(request.clip, row),
                 words=request.options.words,
-                ignored=request.options.beyond(self.honours if each.whole else self.honours - {"hotwords"}),
+                ignored=request.options.unsupported(
+                    self.supported_options if each.complete else self.supported_options - {"hotwords"}
+                ),
             )
             for request, row, each in zip(requests, emissions, spellings, strict=True)
         ]
@@ -101,7 +104,11 @@ class Transducer:
 
 @dataclass(frozen=True, slots=True)
 class Emission:
-    """A token at an encoder frame. span: frames, at least 1; what the model predicts (TDT), or 1."""
+    """Hold a token that was emitted at an encoder frame.
+
+    span: duration in frames, at least 1; predicted by TDT models, 1 for others
+    log_prob: natural logarithm of the probability
+    """
 
     id: int
     frame: int
@@ -112,19 +119,20 @@ class Emission:
 def decode(
     model: Any, encoded: Tensor, valid: Tensor, trees: Sequence[PhraseTree | None] = ()
 ) -> list[list[Emission]]:
-    """Greedy decoding; rows are independent.
+    """Decode greedily; the rows are independent.
 
-    encoded: (B, frames, hidden), projected for the joint; valid: (B,), frames that are not padding;
-    trees: the phrases to boost in each row, or None; () for no row.
-    A frame emits max_symbols_per_step tokens at most, so this ends.
+    encoded: (B, frames, hidden), projected for the joint network
+    valid: (B,), number of frames that are not padding
+    trees: phrases to boost in each row, or None; () if no row has any
+    A frame emits at most max_symbols_per_step tokens, so decoding ends.
     """
     config = model.config
     durations = torch.tensor(getattr(config, "durations", None) or [0], device=encoded.device)
     rows = torch.arange(len(encoded), device=encoded.device)
     predictor = _Predictor(model.decoder, len(encoded), config.blank_token_id)
-    boost = _Boost(trees, config.vocab_size, encoded.device) if any(trees) else None
+    boost = _PhraseBonus(trees, config.vocab_size, encoded.device) if any(trees) else None
     frame = torch.zeros_like(rows)
-    symbols = torch.zeros_like(rows)  # emitted since the row's frame last changed
+    symbols = torch.zeros_like(rows)  # Emitted at the current frame of each row.
     steps: list[Tensor] = []
     while bool((live := frame < valid).any()):
         here = encoded[rows, frame.clamp(max=encoded.shape[1] - 1)]
@@ -133,7 +141,9 @@ def decode(
         log_prob, token = log_probs.max(-1)
         blank = token == config.blank_token_id
         if boost is not None:
-            token = (log_probs + boost.bonus).argmax(-1)  # where the likeliest is blank, it stays unsaid
+            token = (log_probs + boost.bonus).argmax(
+                -1
+            )  # Applies only where the most likely token is not blank.
             log_prob = log_probs.gather(-1, token[:, None])[:, 0]
         span = durations[logits[:, config.vocab_size :].argmax(-1)] if len(durations) > 1 else blank.long()
         symbols = torch.where(blank, 0, symbols + 1)
@@ -152,7 +162,10 @@ def decode(
 
 
 def _emissions(steps: list[Tensor], rows: int) -> list[list[Emission]]:
-    """steps: of (5, B): token, frame, span, log-probability, whether it was emitted. One transfer for all."""
+    """Collect the emissions of each row, in one transfer from the device.
+
+    steps: one tensor per step, (5, B): token, frame, span, log-probability and whether the row emitted it
+    """
     table = torch.stack(steps).permute(2, 0, 1).tolist() if steps else [[]] * rows
     return [
         [
@@ -165,7 +178,7 @@ def _emissions(steps: list[Tensor], rows: int) -> list[list[Emission]]:
 
 
 class _Predictor:
-    """The LSTM over the tokens emitted so far. output: (B, hidden)."""
+    """Run the LSTM over the tokens emitted so far; `output` is (B, hidden)."""
 
     def __init__(self, network: Any, rows: int, blank: int) -> None:
         weights = network.embedding.weight
@@ -175,7 +188,7 @@ class _Predictor:
         self.output, self._state = self._step(torch.full((rows,), blank, device=weights.device))
 
     def feed(self, tokens: Tensor, emits: Tensor) -> None:
-        """tokens: (B,); rows that did not emit stay as they are."""
+        """Advance the rows that emit by their tokens; tokens, emits: (B,)."""
         if not bool(emits.any()):
             return
         output, (hidden, cell) = self._step(tokens)
@@ -188,45 +201,53 @@ class _Predictor:
         return self._network.decoder_projector(output)[:, 0], state
 
 
-class _Boost:
-    """The bonus of every token in every row, for the place in its phrases where the row stands.
+class _PhraseBonus:
+    """Hold the bonus of each token in each row, which depends on the state of the row in its phrases.
 
-    bonus: (B, vocabulary), float32. Whether a token or a blank comes is the network's choice alone, as in
-    GPU-PB (Andrusenko et al. 2025): nothing is written where nothing is said. A greedy decoder cannot go back
-    to before a false start. So no bonus is taken back either, which would only push the row on through the
-    wrong phrase: a token is chosen over another only if that one is at most a bonus likelier.
+    bonus: float32 (B, vocabulary)
+
+    The network alone decides between a token and a blank, as in GPU-PB (Andrusenko et al. 2025), so boosting
+    adds no text to silence. A greedy decoder cannot undo the start of a wrong phrase. A bonus is therefore
+    never subtracted again, because that would favour continuing the wrong phrase. A boosted token replaces
+    another one only if that one is more likely by at most the bonus.
     """
 
     def __init__(self, trees: Sequence[PhraseTree | None], vocabulary: int, device: torch.device) -> None:
         self._trees = {row: tree for row, tree in enumerate(trees) if tree is not None}
         self._states = {row: tree.start for row, tree in self._trees.items()}
         self._at_root = torch.zeros(len(trees), vocabulary, device=device)
-        self._put(self._at_root, dict.fromkeys(self._trees, ROOT))
+        self._write(self._at_root, dict.fromkeys(self._trees, ROOT))
         self.bonus = self._at_root.clone()
-        self._put(self.bonus, self._states)
+        self._write(self.bonus, self._states)
 
     def feed(self, tokens: Tensor, emits: Tensor) -> None:
-        """tokens, emits: (B,). The one transfer to the host of a step, and only where there are hotwords."""
-        told = torch.where(emits, tokens, -1).tolist()
+        """Advance the states of the rows that emit; tokens, emits: (B,).
+
+        This is the only transfer to the host in a step, and happens only with hotwords.
+        """
+        emitted = torch.where(emits, tokens, -1).tolist()
         moved = {
-            row: tree.advance(self._states[row], told[row])[0]
+            row: tree.advance(self._states[row], emitted[row])[0]
             for row, tree in self._trees.items()
-            if told[row] >= 0
+            if emitted[row] >= 0
         }
         if moved:
             self._states |= moved
             rows = torch.tensor([*moved], device=self.bonus.device)
             self.bonus[rows] = self._at_root[rows]
-            self._put(self.bonus, {row: state for row, state in moved.items() if state != ROOT})
+            self._write(self.bonus, {row: state for row, state in moved.items() if state != ROOT})
 
-    def _put(self, bonus: Tensor, states: dict[int, int]) -> None:
-        """states: by row. What begins a phrase, in whatever state, stands there already."""
+    def _write(self, bonus: Tensor, states: dict[int, int]) -> None:
+        """Write the bonuses of the tokens that continue a phrase; states: by row.
+
+        The bonuses of tokens that begin a phrase are the same in each state and are written already.
+        """
         places = [
-            (row, token, FIRST_BONUS if count == 1 else NEXT_BONUS)
+            (row, token, FIRST_BONUS_NATS if count == 1 else NEXT_BONUS_NATS)
             for row, state in states.items()
             for token, count in self._trees[row].continuations(state).items()
         ]
         if places:
-            rows, tokens, worth = zip(*places, strict=True)
+            rows, tokens, bonuses = zip(*places, strict=True)
             where = torch.tensor([rows, tokens], device=bonus.device)
-            bonus[where[0], where[1]] = torch.tensor(worth, device=bonus.device)
+            bonus[where[0], where[1]] = torch.tensor(bonuses, device=bonus.device)

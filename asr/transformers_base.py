@@ -1,4 +1,4 @@
-"""What the transformers families share: a checkpoint on its device, batches without leaks, words."""
+"""Provide what the transformers model families share: checkpoints, batching, padding masks and words."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -16,45 +16,45 @@ from asr.int8_linear import quantize
 from asr.recognizer import Hypothesis, RecognitionRequest, Word
 from audio.clip import SAMPLE_RATE, Clip, Samples
 
-MIN_SAMPLES: Final = (
-    SAMPLE_RATE // 10
-)  # shorter clips are padded with zeros: every convolution stem gets a frame
-BATCH_SECONDS: Final = 240.0  # padded audio of one batch: eight windows of Whisper
+# Shorter clips are padded with zeros, so that the convolutions of each model produce a frame.
+MIN_SAMPLES: Final = SAMPLE_RATE // 10
+BATCH_SECONDS: Final = 240.0  # of padded audio in one batch; eight windows of Whisper
 
-# Training only, and left out of many published checkpoints.
+# These weights serve training only, and many published checkpoints do not have them.
 _NOT_NEEDED: Final = ("masked_spec_embed",)
 _BF16_FLAGS: Final = frozenset({"avx512_bf16", "amx_bf16"})
-# Others add products of bytes up in 16 bits, and what does not fit is cut off (oneDNN, "Nuances of int8").
+# Other processors add up products of bytes in 16 bits with saturation (oneDNN, "Nuances of int8").
 VNNI_FLAGS: Final = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 _DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 INT8: Final = "int8"
 
 
 def choose_dtype(device: str, dtype: str = "auto") -> torch.dtype:
-    """auto: bfloat16 on CUDA and on processors that compute in it, float32 elsewhere.
+    """Return the dtype of the activations for a setting.
 
-    int8: what auto is, for all but the linear layers; on processors with VNNI only. Raises ValueError for it
-    elsewhere and for a name that is none of auto, float32, bfloat16, float16, int8.
+    dtype: auto, float32, bfloat16, float16 or int8. auto selects bfloat16 on CUDA and on processors that
+        compute in it, and float32 elsewhere. int8 selects the same as auto; only linear layers are quantized
+    Raises ValueError for another name, and for int8 on a device that is not a CPU with VNNI.
     """
     if dtype == INT8 and not (device == "cpu" and cpu_has(VNNI_FLAGS)):
-        raise ValueError(f"dtype {INT8} is for processors with VNNI, and {device} is not known to be one")
+        raise ValueError(f"dtype {INT8} needs a CPU with VNNI; {device} is not known to be one")
     if dtype in ("auto", INT8):
         return torch.bfloat16 if device.startswith("cuda") or cpu_has(_BF16_FLAGS) else torch.float32
     if dtype not in _DTYPES:
-        raise ValueError(f"dtype {dtype!r} is none of auto, {', '.join(_DTYPES)}, {INT8}")
+        raise ValueError(f"dtype {dtype!r} is not one of auto, {', '.join(_DTYPES)}, {INT8}")
     return _DTYPES[dtype]
 
 
 def cpu_has(flags: frozenset[str]) -> bool:
-    """Whether the processor has one of them. Where the kernel does not tell (not Linux), no."""
+    """Return whether the processor has one of the flags; False where the kernel does not report them."""
     cpuinfo = Path("/proc/cpuinfo")
     return cpuinfo.exists() and not flags.isdisjoint(cpuinfo.read_text().split())
 
 
 def model_type(source: str | Path, *, local_files_only: bool = False) -> str:
-    """The architecture's name in transformers: wav2vec2, whisper …
+    """Return the name of the architecture in transformers, such as wav2vec2 or whisper.
 
-    source: a hub id or a folder. Raises ModelUnavailable, UnsupportedModel.
+    source: a hub id or a folder. Raises ModelUnavailable and UnsupportedModel.
     """
     return str(_loaded(AutoConfig, source, local_files_only=local_files_only).model_type)
 
@@ -70,9 +70,10 @@ def _loaded(auto: Any, source: str | Path, **options: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A model with its tokenizer and features, on its device; here enters what transformers left untyped.
+    """Hold a model on its device with its tokenizer and feature extractor, which transformers leaves untyped.
 
-    dtype: of what goes through the model; int8: its linear layers multiply 8-bit integers
+    dtype: dtype of the activations
+    int8: whether the linear layers are quantized to 8-bit integers
     """
 
     model: Any
@@ -93,21 +94,29 @@ class Checkpoint:
         dtype: str,
         local_files_only: bool,
     ) -> Self:
-        """auto: the AutoModelFor… class of a model type.
+        """Load a checkpoint.
 
-        Raises ModelUnavailable where files are missing, UnsupportedModel for a type not in model_types
-        or when weights are missing (a network in part random would look like a bad microphone).
+        source: a hub id or a folder
+        auto: returns the AutoModelFor… class of a model type
+        model_types: supported model types
+        dtype: see `choose_dtype`
+        local_files_only: whether to use the cache only
+
+        Raises ModelUnavailable if files are missing. Raises UnsupportedModel for a type that is not in
+        model_types, and if weights are missing: a partly random network would only seem to recognize badly.
         """
         kind = model_type(source, local_files_only=local_files_only)
         if kind not in model_types:
-            raise UnsupportedModel(f"{source}: {kind} is none of {', '.join(sorted(model_types))}")
+            raise UnsupportedModel(
+                f"{source} has the unsupported type {kind}; supported: {', '.join(sorted(model_types))}"
+            )
         chosen = choose_dtype(device, dtype)
         local: dict[str, Any] = {"local_files_only": local_files_only}
         model, info = _loaded(auto(kind), source, dtype=chosen, output_loading_info=True, **local)
         missing = sorted(key for key in info["missing_keys"] if not key.endswith(_NOT_NEEDED))
         if missing:
             raise UnsupportedModel(
-                f"{source}: no weights for {', '.join(missing[:3])} ({len(missing)} in all)"
+                f"{source} has no weights for {', '.join(missing[:3])} ({len(missing)} missing in all)"
             )
         model = model.to(device).eval()
         if dtype == INT8:
@@ -126,7 +135,12 @@ class Checkpoint:
         return INT8 if self.int8 else str(self.dtype).removeprefix("torch.")
 
     def features(self, clips: Sequence[Clip], **options: Any) -> dict[str, Tensor]:
-        """input_values (B, samples) or input_features, of the model's dtype; attention_mask (B, …), int64."""
+        """Return the model's input for some clips.
+
+        input_values (B, samples) or input_features (B, …) have the dtype of the model; attention_mask (B, …)
+        is int64.
+        options: passed to the feature extractor
+        """
         batch = self.feature_extractor(
             [at_least(clip.samples, MIN_SAMPLES) for clip in clips],
             sampling_rate=SAMPLE_RATE,
@@ -135,25 +149,26 @@ class Checkpoint:
             **({"padding": True} | options),
         )
         mask = batch.pop("attention_mask")
-        sound = {name: tensor.to(self.device, self.dtype) for name, tensor in batch.items()}
-        return sound | {"attention_mask": mask.to(self.device, torch.int64)}
+        inputs = {name: tensor.to(self.device, self.dtype) for name, tensor in batch.items()}
+        return inputs | {"attention_mask": mask.to(self.device, torch.int64)}
 
 
 def at_least(samples: Samples, count: int) -> Samples:
-    """Zeros behind what is too short."""
+    """Return float32 samples, padded with zeros at the end to at least `count`."""
     return np.pad(samples, (0, max(0, count - len(samples)))).astype(np.float32, copy=False)
 
 
 def padded_length(clip: Clip) -> int:
-    """Samples of the clip as the model sees it alone."""
+    """Return the number of samples of the clip after padding to MIN_SAMPLES."""
     return max(MIN_SAMPLES, len(clip.samples))
 
 
 def batches(lengths: Sequence[int], *, budget: int, min_fill: float) -> list[list[int]]:
-    """Indices in groups of similar length, longest first.
+    """Group indices by similar length, longest first.
 
-    lengths: samples; budget: most samples in a group, padding counted in (a group of one may have more);
-    min_fill: least share of a row that is sound and not padding: 1 is equal length, 0 any.
+    lengths: in samples
+    budget: most samples in a group, including padding; a group of one may have more
+    min_fill: least share of a row that is audio and not padding: 1 permits equal lengths only, 0 any lengths
     """
     groups: list[list[int]] = []
     for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
@@ -172,7 +187,12 @@ def transcribe_in_batches(
     batch_seconds: float,
     min_fill: float,
 ) -> list[Hypothesis]:
-    """recognize over groups of similar length; the answers in the order of the requests."""
+    """Recognize requests in groups of similar length; return the results in the order of the requests.
+
+    recognize: recognizes one group
+    batch_seconds: most seconds of audio in a group, including padding
+    min_fill: see `batches`
+    """
     lengths = [padded_length(request.clip) for request in requests]
     answers: dict[int, Hypothesis] = {}
     for group in batches(lengths, budget=round(batch_seconds * SAMPLE_RATE), min_fill=min_fill):
@@ -181,9 +201,9 @@ def transcribe_in_batches(
 
 
 class MaskedGroupNorm(nn.Module):
-    """GroupNorm whose statistics come from each row's valid frames, so that padding does not change the row.
+    """Normalize groups with statistics of each row's valid frames, so that padding does not change a row.
 
-    It stands behind a convolution over the raw samples (kernel, stride); set `samples` before each batch.
+    The layer follows a convolution over the raw samples (kernel, stride). Set `samples` before each batch.
     """
 
     def __init__(self, norm: nn.GroupNorm, *, kernel: int, stride: int) -> None:
@@ -191,10 +211,13 @@ class MaskedGroupNorm(nn.Module):
         self.norm = norm
         self.kernel = kernel
         self.stride = stride
-        self.samples: Tensor | None = None  # (B,), valid samples of each row
+        self.samples: Tensor | None = None  # valid samples of each row, (B,)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """(B, channels, frames) to the same; frames behind a row's end come out finite, and mean nothing."""
+        """Normalize (B, channels, frames).
+
+        Frames after the end of a row get finite values without meaning.
+        """
         if self.samples is None or bool((self.samples == self.samples.max()).all()):
             normed: Tensor = self.norm(hidden)
             return normed
@@ -210,7 +233,7 @@ class MaskedGroupNorm(nn.Module):
 
 
 def mask_group_norms(model: Any, *, kernel: int, stride: int) -> list[MaskedGroupNorm]:
-    """Replaces every GroupNorm; these families have one at most, behind the first convolution."""
+    """Replace every GroupNorm of a model; it has at most one, after the first convolution."""
     masked: list[MaskedGroupNorm] = []
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
@@ -222,7 +245,11 @@ def mask_group_norms(model: Any, *, kernel: int, stride: int) -> list[MaskedGrou
 
 @dataclass(frozen=True, slots=True)
 class TimedToken:
-    """An emitted token. start, end: samples of the stream; log_prob: natural logarithm."""
+    """Hold an emitted token.
+
+    start, end: samples of the stream
+    log_prob: natural logarithm of the probability
+    """
 
     id: int
     start: int
@@ -231,20 +258,20 @@ class TimedToken:
 
 
 def mean_log_prob(tokens: Sequence[TimedToken]) -> float | None:
-    """None when nothing was emitted."""
+    """Return the mean natural log-probability of the tokens; None without tokens."""
     return math.fsum(token.log_prob for token in tokens) / len(tokens) if tokens else None
 
 
 def confidence(tokens: Sequence[TimedToken]) -> float | None:
-    """exp of the mean log-probability, 0..1; None when nothing was emitted."""
+    """Return exp of the mean log-probability, 0..1; None without tokens."""
     mean = mean_log_prob(tokens)
     return None if mean is None else math.exp(mean)
 
 
 class TokenDecoder:
-    """Token ids to text, and tokens to words.
+    """Convert token ids into text, and tokens into words.
 
-    A word opens behind the tokenizer's word delimiter (character vocabularies), or at a token that begins
+    A word begins after the tokenizer's word delimiter (character vocabularies), or at a token that begins
     with the mark for a space: ▁ of sentencepiece, Ġ of byte-level BPE.
     """
 
@@ -257,28 +284,37 @@ class TokenDecoder:
             piece or "" for piece in tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
         ]
 
-    def spell(self, ids: Sequence[int]) -> str:
+    def decode_text(self, ids: Sequence[int]) -> str:
+        """Return the text of token ids, with single spaces and without special tokens."""
         text: str = self._tokenizer.decode(list(ids), skip_special_tokens=True, **self._options)
         return " ".join(text.split())
 
     def hypothesis(
         self, *parts: Sequence[TimedToken], words: bool, ignored: tuple[str, ...] = ()
     ) -> Hypothesis:
-        """parts: stretches recognized one by one; a word does not go on from one into the next."""
-        said = [[token for token in part if token.id not in self._special] for part in parts]
-        text = " ".join(filter(None, (self.spell([token.id for token in part]) for part in said)))
-        tokens = [token for part in said for token in part] if text else []
+        """Build a hypothesis from the tokens of a clip.
+
+        parts: tokens of successive parts of the clip; a word does not continue from one part into the next
+        words: whether to include the words
+        ignored: names of the options that the model does not support
+        """
+        kept = [[token for token in part if token.id not in self._special] for part in parts]
+        text = " ".join(filter(None, (self.decode_text([token.id for token in part]) for part in kept)))
+        tokens = [token for part in kept for token in part] if text else []
         return Hypothesis(
             text=text,
-            words=tuple(word for part in said for word in self.words(part)) if words else (),
+            words=tuple(word for part in kept for word in self.words(part)) if words else (),
             confidence=confidence(tokens),
             avg_log_prob=mean_log_prob(tokens),
             ignored=ignored,
         )
 
     def words(self, tokens: Sequence[TimedToken]) -> tuple[Word, ...]:
-        """Words never overlap, though tokens may: two can be emitted at one frame."""
-        groups = [(self.spell([token.id for token in group]), group) for group in self._groups(tokens)]
+        """Group tokens into words.
+
+        Words never overlap. Tokens can, because two can be emitted at one frame.
+        """
+        groups = [(self.decode_text([token.id for token in group]), group) for group in self._groups(tokens)]
         spelled = [(text, group) for text, group in groups if text]
         ends = [self._end(group) for _, group in spelled]
         starts = [group[0].start for _, group in spelled]
@@ -291,18 +327,21 @@ class TokenDecoder:
 
     def _groups(self, tokens: Sequence[TimedToken]) -> list[list[TimedToken]]:
         groups: list[list[TimedToken]] = []
-        opening = True
+        is_start = True
         for token in tokens:
             if token.id == self._delimiter:
-                opening = True
+                is_start = True
                 continue
-            if opening or self._pieces[token.id].startswith(("▁", "Ġ")):
+            if is_start or self._pieces[token.id].startswith(("▁", "Ġ")):
                 groups.append([])
             groups[-1].append(token)
-            opening = False
+            is_start = False
         return groups
 
     def _end(self, group: Sequence[TimedToken]) -> int:
-        """A full stop is often emitted in the silence behind its word: it does not prolong the word."""
+        """Return the sample where a word ends.
+
+        Punctuation is not counted, because it is often emitted in the silence after its word.
+        """
         voiced = [token for token in group if any(c.isalnum() for c in self._pieces[token.id])]
         return (voiced or group)[-1].end

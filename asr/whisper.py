@@ -1,4 +1,4 @@
-"""Whisper (Radford et al. 2022): 30 s of mel features, control tokens, times from cross-attention."""
+"""Adapt Whisper (Radford et al. 2022) to Seq2Seq: control tokens, and times from cross-attention."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -14,22 +14,29 @@ from asr.recognizer import TranscriptionOptions
 from asr.transformers_base import Checkpoint
 from audio.clip import Clip
 
-# full: the encoder runs over 30 s, as it was trained; short: over little more than the clip.
+# full: the encoder takes 30 s, as in training; short: it takes little more than the clip.
 AudioContext = Literal["full", "short"]
 
-SLACK: Final = 128  # frames of 20 ms behind the clip; with less the decoder often runs on
-ROUND_UP_TO: Final = 512  # frames: clips that share a batch gain more than a closer fit (measured on the CPU)
-# Clips that the encoder takes at once: alone they fill the processor, and more would not fit its cache.
-ROWS_ON_CPU: Final = 1
+# Frames of 20 ms after the clip in a short context; with fewer the decoder often does not end.
+MARGIN_FRAMES: Final = 128
+# A short context is rounded up to a multiple of this, so that more clips share a batch. Measured on the CPU,
+# larger batches gain more than a closer fit.
+ROUNDING_FRAMES: Final = 512
+# One clip occupies the processor fully, and several would not fit into its cache.
+CPU_ENCODER_ROWS: Final = 1
 
-_NO_SPEECH: Final = ("<|nospeech|>", "<|nocaptions|>")  # the older vocabularies have the second
+_NO_SPEECH: Final = ("<|nospeech|>", "<|nocaptions|>")  # Older vocabularies have the second.
 
 
 class Whisper:
-    """The prefix is prompt, start, language, task, no timestamps. English-only models lack the middle two."""
+    """Adapt Whisper checkpoints.
+
+    The prefix consists of prompt, start, language, task and "no timestamps". English-only models have no
+    language and no task.
+    """
 
     min_fill = 1.0
-    longest = WINDOW
+    full_context = WINDOW
 
     def __init__(self, checkpoint: Checkpoint, audio_context: AudioContext = "full") -> None:
         config, generation = checkpoint.model.config, checkpoint.model.generation_config
@@ -43,7 +50,7 @@ class Whisper:
         self._heads: list[tuple[int, int]] = [
             (layer, head) for layer, head in getattr(generation, "alignment_heads", None) or []
         ]
-        self.times = bool(self._heads)
+        self.has_times = bool(self._heads)
         self.positions: int = config.max_target_positions
         self._short = audio_context == "short"
         self._samples_per_frame: int = WINDOW // config.max_source_positions
@@ -52,48 +59,51 @@ class Whisper:
             (vocabulary[name] for name in _NO_SPEECH if name in vocabulary), None
         )
         end: int = checkpoint.tokenizer.eos_token_id
-        # Behind the id that ends the text stand the control and timestamp tokens, and nothing else.
+        # All ids after the one that ends the text are control and timestamp tokens.
         never = [*(generation.suppress_tokens or ()), *range(end + 1, config.vocab_size)]
         not_first = generation.begin_suppress_tokens or ()
-        self.penalties = LogitMasks.of(checkpoint, never=never, not_first=not_first, end=end)
+        self.masks = LogitMasks.of(checkpoint, never=never, not_first=not_first, end=end)
 
     def row_samples(self, clip: Clip) -> int:
         if not self._short:
             return WINDOW
-        frames = -(-len(clip.samples) // self._samples_per_frame) + SLACK
-        return min(WINDOW, -(-frames // ROUND_UP_TO) * ROUND_UP_TO * self._samples_per_frame)
+        frames = -(-len(clip.samples) // self._samples_per_frame) + MARGIN_FRAMES
+        return min(WINDOW, -(-frames // ROUNDING_FRAMES) * ROUNDING_FRAMES * self._samples_per_frame)
 
     def ignored(self, options: TranscriptionOptions) -> tuple[str, ...]:
-        honoured = {"prompt", "hotwords", "temperature"}
-        if self.times:
-            honoured.add("words")
+        supported = {"prompt", "hotwords", "temperature"}
+        if self.has_times:
+            supported.add("words")
         if self._by_language:
-            honoured.add("task")
+            supported.add("task")
         if options.language in self.languages:
-            honoured.add("language")
-        return options.beyond(honoured)
+            supported.add("language")
+        return options.unsupported(supported)
 
     def encode(self, clips: Sequence[Clip], samples: int) -> Any:
         features = self._checkpoint.features(clips, padding="max_length", max_length=samples)
         mel = features["input_features"]
-        rows = ROWS_ON_CPU if self._checkpoint.device == "cpu" else len(mel)
+        rows = CPU_ENCODER_ROWS if self._checkpoint.device == "cpu" else len(mel)
         hidden = [run_encoder(self._model.get_encoder(), part) for part in torch.split(mel, rows)]
         return BaseModelOutput(last_hidden_state=torch.cat(hidden))
 
     def prompt(self, options: TranscriptionOptions) -> tuple[int, ...]:
-        """Hotwords, then the prompt's end: half the context at most, a quarter for the hotwords."""
-        room = self.positions // 2 - 1
-        hot = self._plain(", ".join(options.hotwords))[: room // 2]
-        before = self._plain(options.prompt or "")
-        ids = [*hot, *before[max(0, len(before) - room + len(hot)) :]]
+        """Return the tokens of the hotwords and of the end of the prompt.
+
+        They take at most half of the context; the hotwords take at most a quarter.
+        """
+        limit = self.positions // 2 - 1
+        hot = self._text_tokens(", ".join(options.hotwords))[: limit // 2]
+        before = self._text_tokens(options.prompt or "")
+        ids = [*hot, *before[max(0, len(before) - limit + len(hot)) :]]
         return (self._id("<|startofprev|>"), *ids) if ids else ()
 
-    def _plain(self, text: str) -> list[int]:
-        """Control tokens spelled by a client are dropped."""
+    def _text_tokens(self, text: str) -> list[int]:
+        """Return the tokens of a text without control tokens that a client may have written in it."""
         if not text.strip():
             return []
         ids = self._checkpoint.tokenizer.encode(" " + text.strip(), add_special_tokens=False)
-        return [token for token in ids if token < self.penalties.end]
+        return [token for token in ids if token < self.masks.end]
 
     def prefixes(self, encoded: Any, options: Sequence[TranscriptionOptions]) -> list[Prefix]:
         start, no_timestamps = self._id("<|startoftranscript|>"), self._id("<|notimestamps|>")
@@ -112,23 +122,32 @@ class Whisper:
             for prompt, (language, probability), task in zip(prompts, languages, tasks, strict=True)
         ]
 
-    def _languages(self, encoded: Any, asked: list[str | None]) -> list[tuple[str, float | None]]:
-        """The languages asked for; where none is, or an unknown one, the likeliest and its probability."""
-        known = [language for language in asked if language in self._by_language]
-        if len(known) == len(asked):
+    def _languages(self, encoded: Any, requested: list[str | None]) -> list[tuple[str, float | None]]:
+        """Return the language of each row, with its probability if it was detected.
+
+        The language of a row is detected if none, or an unknown one, is requested.
+        """
+        known = [language for language in requested if language in self._by_language]
+        if len(known) == len(requested):
             return [(language, None) for language in known if language]
-        start = torch.full((len(asked), 1), self._id("<|startoftranscript|>"), device=self._checkpoint.device)
+        start = torch.full(
+            (len(requested), 1), self._id("<|startoftranscript|>"), device=self._checkpoint.device
+        )
         logits = self._model(decoder_input_ids=start, encoder_outputs=encoded).logits[:, -1].float()
         best = logits[:, list(self._by_language.values())].softmax(-1).max(-1)
         return [
-            (language, None) if language in self._by_language else (self.languages[place], probability)
-            for language, place, probability in zip(
-                asked, best.indices.tolist(), best.values.tolist(), strict=True
+            (language, None) if language in self._by_language else (self.languages[index], probability)
+            for language, index, probability in zip(
+                requested, best.indices.tolist(), best.values.tolist(), strict=True
             )
         ]
 
     def starts(self, encoded: Any, row: int, clip: Clip, prefix: Prefix, ids: Sequence[int]) -> list[int]:
-        """The query at a token attends to the sound of the next one: the prefix's last token to the first."""
+        """Return the times of the tokens from cross-attention.
+
+        The query at a token attends to the audio of the next token, so the last token of the prefix gives the
+        time of the first one.
+        """
 
         def run() -> None:
             self._model(
@@ -149,7 +168,10 @@ class Whisper:
 
 
 def run_encoder(encoder: Any, mel: Tensor) -> Tensor:
-    """Mel frames (B, bins, 2n) to (B, n, hidden): the encoder's own forward refuses less than 30 s."""
+    """Return the encoder's output (B, n, hidden) for mel frames (B, bins, 2n).
+
+    The encoder's own forward method rejects less than 30 s.
+    """
     hidden = nn.functional.gelu(encoder.conv1(mel))
     hidden = nn.functional.gelu(encoder.conv2(hidden)).transpose(1, 2)
     hidden = hidden + encoder.embed_positions.weight[: hidden.shape[1]]
@@ -160,9 +182,11 @@ def run_encoder(encoder: Any, mel: Tensor) -> Tensor:
 
 
 def _attention_scores(decoder: Any, heads: Sequence[tuple[int, int]], run: Callable[[], object]) -> Tensor:
-    """The scores of some cross-attentions, (layer, head), during a run of one row: (heads, tokens, frames).
+    """Return the scores of some cross-attention heads in a run of one row: (heads, tokens, frames).
 
-    Asking transformers for them would switch the whole model to its slow attention, and keep every head.
+    heads: pairs of layer and head
+    run: runs the decoder
+    The option of transformers for this would use slow attention in the whole model and keep every head.
     """
     kept: dict[Any, Tensor] = {}
 

@@ -1,1 +1,1 @@
-"""Command line over the engine and the keys: `python -m cli --help` lists the commands."""
+"""Provide the command line for transcription, models and keys; `python -m cli --help` lists the commands."""

@@ -1,6 +1,6 @@
-"""The command line: `python -m cli transcribe FILE…`, `models`, `pull ID`, `keys new|list|revoke`.
+"""Run the command line: `python -m cli transcribe FILE…`, `models`, `pull ID` or `keys new|list|revoke`.
 
-What a command needs is imported when the command runs: `keys` loads no model code.
+Each command imports what it needs when it runs, so `keys` loads no model code.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from asr.errors import AsrError
-from cli.console import INTERRUPTED, UNUSABLE, complain
+from cli.console import INTERRUPTED, UNUSABLE, print_error
 
 FORMATS: Final = ("text", "srt", "vtt", "json")
 DTYPES: Final = ("auto", "float32", "bfloat16", "float16", "int8")
@@ -21,12 +21,12 @@ UNITS: Final = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return the exit code."""
-    asked = _parser().parse_args(arguments)
+    args = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.ERROR)  # the commands report warnings themselves
     try:
-        code: int = asked.run(asked)
+        code: int = args.run(args)
     except AsrError as error:
-        complain(str(error))
+        print_error(str(error))
         return UNUSABLE
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -34,7 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def expiry(text: str) -> datetime:
-    """Read `30d`, `12h`, `4w` from now on, or a time in ISO 8601. Raises ValueError."""
+    """Return the time for a duration from now (`30d`, `12h`, `4w`) or for a time in ISO 8601.
+
+    Raises ValueError.
+    """
     length = re.fullmatch(r"([0-9]{1,4})([hdw])", text)
     if length:
         return datetime.now(UTC).replace(microsecond=0) + int(length[1]) * UNITS[length[2]]
@@ -43,7 +46,7 @@ def expiry(text: str) -> datetime:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m cli", description="Transcribe files; manage models, keys."
+        prog="python -m cli", description="Transcribe files; manage models and keys."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_transcribe(commands.add_parser("transcribe", help="transcribe audio and video files"))
@@ -52,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     pull = commands.add_parser("pull", help="download a model from the hub into the cache")
     pull.add_argument("id", metavar="ID", help="such as UsefulSensors/moonshine-base")
     pull.set_defaults(run=_pull)
-    _add_keys(commands.add_parser("keys", help="make, list and revoke the API keys of a file"))
+    _add_keys(commands.add_parser("keys", help="create, list and revoke the API keys in a file"))
     return parser
 
 
@@ -62,8 +65,10 @@ def _add_transcribe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=FORMATS, default="text", help="default: text")
     parser.add_argument("--output-dir", metavar="DIR", type=Path, help="write a file there for each FILE")
     parser.add_argument("--language", metavar="CODE", help="ISO 639-1; default: the model's own choice")
-    parser.add_argument("--prompt", metavar="TEXT", help="words that are likely to occur")
-    parser.add_argument("--words", action="store_true", help="times of words; subtitles always have them")
+    parser.add_argument("--prompt", metavar="TEXT", help="text or words that are likely to occur")
+    parser.add_argument(
+        "--words", action="store_true", help="add the times of words to JSON; subtitles always use them"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--dtype", choices=DTYPES, default="auto")
     parser.set_defaults(run=_transcribe, fail=parser.error)
@@ -71,10 +76,12 @@ def _add_transcribe(parser: argparse.ArgumentParser) -> None:
 
 def _add_keys(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    new = commands.add_parser("new", help="make a key; it is printed once, and only its hash is kept")
+    new = commands.add_parser("new", help="create a key and print it once; only its hash is stored")
     new.add_argument("--expires", type=expiry, help="30d, 12h, 4w, or a time as 2030-01-31T12:00+00:00")
-    new.add_argument("--sessions", type=int, help="most sessions that it may have open at once")
-    new.add_argument("--audio-seconds-per-hour", type=float, help="most audio that it may send in an hour")
+    new.add_argument("--sessions", type=int, help="most sessions that the key may have open at once")
+    new.add_argument(
+        "--audio-seconds-per-hour", type=float, help="most seconds of audio that the key may send per hour"
+    )
     revoke = commands.add_parser("revoke", help="remove a key; its sessions end within seconds")
     for each in (new, revoke):
         each.add_argument("name", metavar="NAME")
@@ -83,28 +90,28 @@ def _add_keys(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_keys)
 
 
-def _transcribe(asked: argparse.Namespace) -> int:
+def _transcribe(args: argparse.Namespace) -> int:
     from cli.transcribe import transcribe
 
-    return transcribe(asked)
+    return transcribe(args)
 
 
-def _models(asked: argparse.Namespace) -> int:
+def _models(args: argparse.Namespace) -> int:
     from cli.models import print_models
 
     return print_models()
 
 
-def _pull(asked: argparse.Namespace) -> int:
+def _pull(args: argparse.Namespace) -> int:
     from cli.models import pull
 
-    return pull(asked.id)
+    return pull(args.id)
 
 
-def _keys(asked: argparse.Namespace) -> int:
+def _keys(args: argparse.Namespace) -> int:
     from cli.keys import run
 
-    return run(asked)
+    return run(args)
 
 
 if __name__ == "__main__":

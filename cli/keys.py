@@ -1,47 +1,47 @@
-"""`keys new|list|revoke`: the file of hashed keys that the server reads."""
+"""Run the commands `keys new|list|revoke` on the file of hashed keys that the server reads."""
 
 import argparse
 
 from pydantic import ValidationError
 
-from cli.console import OK, UNUSABLE, complain
+from cli.console import OK, UNUSABLE, print_error
 from server.auth.api_keys import digest_of, new_secret
 from server.auth.key_file import KeyEntry, KeyFileError, add, read, revoke
 
 
-def run(asked: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Run one of the commands; return the exit code."""
     try:
-        if asked.command == "new":
-            _new(asked)
-        elif asked.command == "revoke":
-            revoke(asked.file, asked.name)
+        if args.command == "new":
+            _new(args)
+        elif args.command == "revoke":
+            revoke(args.file, args.name)
         else:
-            _list(asked)
+            _list(args)
     except KeyFileError as error:
-        complain(str(error))
+        print_error(str(error))
         return UNUSABLE
     except ValidationError as error:
         fault = error.errors()[0]
-        complain(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}")
+        print_error(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}")
         return UNUSABLE
     return OK
 
 
-def _new(asked: argparse.Namespace) -> None:
+def _new(args: argparse.Namespace) -> None:
     secret = new_secret()
     entry = KeyEntry(
-        name=asked.name,
+        name=args.name,
         sha256=digest_of(secret).hex(),
-        expires_at=asked.expires,
-        max_sessions=asked.sessions,
-        audio_seconds_per_hour=asked.audio_seconds_per_hour,
+        expires_at=args.expires,
+        max_sessions=args.sessions,
+        audio_seconds_per_hour=args.audio_seconds_per_hour,
     )
-    add(asked.file, entry)
+    add(args.file, entry)
     print(secret)
 
 
-def _list(asked: argparse.Namespace) -> None:
-    for entry in read(asked.file).keys:
+def _list(args: argparse.Namespace) -> None:
+    for entry in read(args.file).keys:
         limits = entry.model_dump(mode="json", exclude_none=True, exclude={"name", "sha256"})
         print(entry.name, *(f"{name}={value}" for name, value in limits.items()))

@@ -1,9 +1,9 @@
-"""`models` and `pull`: what is known of models, and which of them are downloaded."""
+"""Run the commands `models` and `pull`: list the known models, and download one."""
 
 from typing import Final
 
 from asr import model_hub
-from asr.model_registry import KNOWN, ModelFamily
+from asr.model_registry import KNOWN_MODELS, KnownModel
 from cli.console import OK
 
 HUB_SECONDS: Final = 5.0
@@ -13,7 +13,7 @@ _TITLES: Final = ("model", "family", "languages", "size", "WER %", "licence", "h
 
 def print_models() -> int:
     """Print a table of the known models; return the exit code."""
-    rows = [_TITLES, *map(_row, KNOWN)]
+    rows = [_TITLES, *map(_row, KNOWN_MODELS)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -23,11 +23,11 @@ def print_models() -> int:
 
 def pull(model_id: str) -> int:
     """Download a model into the cache and print where it is; return the exit code. Raises AsrError."""
-    print(model_hub.fetch(model_id, HUB_SECONDS))
+    print(model_hub.download(model_id, HUB_SECONDS))
     return OK
 
 
-def _row(model: ModelFamily) -> tuple[str, ...]:
+def _row(model: KnownModel) -> tuple[str, ...]:
     return (
         model.id,
         model.family,
@@ -46,10 +46,10 @@ def _languages(codes: tuple[str, ...]) -> str:
     return " ".join(codes) if len(codes) <= 3 else str(len(codes))
 
 
-def _presence(model: ModelFamily) -> str:
+def _presence(model: KnownModel) -> str:
     if model.family == model.id:
         return "built in"
-    folder = model_hub.cached(model.id)
+    folder = model_hub.cached_snapshot(model.id)
     if folder is None:
         return "-"
     weights = any(path.suffix in (".safetensors", ".bin") for path in folder.iterdir())

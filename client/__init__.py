@@ -1,4 +1,4 @@
-"""A client of the protocol in docs/protocol.md. It needs nothing of the server's code.
+"""Stream audio to a server with the protocol in docs/protocol.md, independently of the server's code.
 
 async with connect("ws://localhost:5001/ws/stt") as stream:
     await stream.send(pcm)  # in one task, and in another:
@@ -6,7 +6,14 @@ async with connect("ws://localhost:5001/ws/stt") as stream:
         ...
 """
 
-from client.errors import AudioError, BacklogFull, ClientError, ConnectFailed, ConnectionLost, ProtocolError
+from client.errors import (
+    AudioInputError,
+    BacklogFull,
+    ConnectFailed,
+    ConnectionLost,
+    ProtocolError,
+    SttClientError,
+)
 from client.events import (
     Acknowledged,
     Cleared,
@@ -31,10 +38,9 @@ from client.stream import Stream, connect
 
 __all__ = [
     "Acknowledged",
-    "AudioError",
+    "AudioInputError",
     "BacklogFull",
     "Cleared",
-    "ClientError",
     "ConnectFailed",
     "ConnectionInterrupted",
     "ConnectionLost",
@@ -52,6 +58,7 @@ __all__ = [
     "SpeechStarted",
     "SpeechStopped",
     "Stream",
+    "SttClientError",
     "Unknown",
     "Updated",
     "Word",

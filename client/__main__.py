@@ -1,4 +1,4 @@
-"""python -m client file.wav: what a server hears in a file, or in the microphone."""
+"""Print what a server recognizes in a file or from the microphone: python -m client file.wav."""
 
 import argparse
 import asyncio
@@ -9,29 +9,30 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from client.console import Console, to_json
-from client.errors import ClientError
+from client.errors import SttClientError
 from client.events import Event
 from client.microphone import SAMPLE_RATE, record
 from client.pacing import at_once, in_real_time
 from client.stream import connect
-from client.stream_audio import play, until
+from client.stream_audio import play, take_until
 from client.wav import read_wav
 
-KEY = "STT_API_KEY"  # of the environment: what stands on a command line, everybody on the machine can read
+KEY = "STT_API_KEY"  # Environment variable: other users of the machine can read command lines.
 
 
 def arguments() -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m client", description=__doc__)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("file", nargs="?", type=Path, help="wav file, PCM, any rate")
     source.add_argument("--mic", action="store_true", help="listen to the microphone until Ctrl-C")
     parser.add_argument("--url", default="ws://localhost:5001/ws/stt")
     parser.add_argument(
-        "--key", default=os.environ.get(KEY), help=f"of a server that asks for one; better in {KEY}"
+        "--key", default=os.environ.get(KEY), help=f"API key; preferably in the environment variable {KEY}"
     )
     pace = parser.add_mutually_exclusive_group()
-    pace.add_argument("--realtime", action="store_true", help="send the file as if it were spoken (default)")
-    pace.add_argument("--fast", action="store_true", help="send the file as fast as the server takes it")
+    pace.add_argument("--realtime", action="store_true", help="send the file in real time (default)")
+    pace.add_argument("--fast", action="store_true", help="send the file as fast as the server accepts it")
     parser.add_argument("--language", help="ISO 639-1 code")
     parser.add_argument("--words", action="store_true", help="print the times of words")
     parser.add_argument("--json", action="store_true", help="print every event as a line of JSON")
@@ -40,19 +41,19 @@ def arguments() -> argparse.Namespace:
 
 
 def source_of(options: argparse.Namespace) -> tuple[AsyncIterator[bytes], int]:
-    """The sound in chunks, and its rate in Hz."""
+    """Return the chunks of the audio and its sample rate in Hz."""
     if options.mic:
         stop = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
-        return until(stop, record(options.chunk_ms)), SAMPLE_RATE
-    sound = read_wav(options.file)
-    chunks = sound.chunks(options.chunk_ms)
+        return take_until(stop, record(options.chunk_ms)), SAMPLE_RATE
+    audio = read_wav(options.file)
+    chunks = audio.chunks(options.chunk_ms)
     paced = at_once(chunks) if options.fast else in_real_time(chunks, options.chunk_ms / 1000)
-    return paced, sound.sample_rate
+    return paced, audio.sample_rate
 
 
 async def transcribe(options: argparse.Namespace) -> None:
-    """Prints what the server says. Raises ClientError."""
+    """Print the events of the server. Raises SttClientError."""
     chunks, rate = source_of(options)
     show: Callable[[Event], None] = Console(sys.stdout).show
     if options.json:
@@ -68,9 +69,10 @@ def _print_json(event: Event) -> None:
 
 
 def main() -> int:
+    """Run the command; return the exit code."""
     try:
         asyncio.run(transcribe(arguments()))
-    except ClientError as error:
+    except SttClientError as error:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:

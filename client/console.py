@@ -1,4 +1,4 @@
-"""Screen: events as lines for people, or as JSON for programs."""
+"""Print events as lines for people, or as JSON for programs."""
 
 import base64
 import json
@@ -13,7 +13,7 @@ ELLIPSIS = "… "
 
 
 class Console:
-    """Shows partials in place on a terminal, elsewhere as lines when they change; finals as lines."""
+    """Print finals as lines, and partials in place on a terminal or else as lines when they change."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
@@ -21,6 +21,7 @@ class Console:
         self._shown = ""
 
     def show(self, event: Event, note: str = "") -> None:
+        """Print an event; note: text to append to a final."""
         match event:
             case Partial(text=text):
                 self._show_partial(text)
@@ -37,8 +38,8 @@ class Console:
             return
         self._shown = text
         if self._in_place:
-            room = shutil.get_terminal_size().columns - len(ELLIPSIS) - 1
-            self._out.write(CLEAR + ELLIPSIS + text[-room:])
+            width = shutil.get_terminal_size().columns - len(ELLIPSIS) - 1
+            self._out.write(CLEAR + ELLIPSIS + text[-width:])
         else:
             self._out.write(f"{ELLIPSIS}{text}\n")
         self._out.flush()
@@ -54,7 +55,7 @@ def _line(start_ms: int, end_ms: int, text: str) -> str:
 
 
 def to_json(event: Event) -> str:
-    """One event as a line: its class as "event", and its fields."""
+    """Return an event as one line of JSON, with the name of its class as "event"."""
     return json.dumps({"event": type(event).__name__, **asdict(event)}, default=_encode, ensure_ascii=False)
 
 

@@ -1,15 +1,15 @@
-"""What can go wrong for a client. An `error` message of the server is no exception: it is an event, Error."""
+"""Define the errors of the client; an `error` message of the server is an event instead, Error."""
 
 
-class ClientError(Exception):
+class SttClientError(Exception):
     """The base of all errors of this library."""
 
 
-class ConnectFailed(ClientError):
-    """No stream came about: nobody listens there, or the server refused.
+class ConnectFailed(SttClientError):
+    """No stream could be opened: no server listens at the address, or the server rejected it.
 
-    status: of the HTTP answer that refused, None where there was none; 429 and 503 may do later
-    retry_after: seconds after which the server expects that they do, where it says so
+    status: HTTP status of the rejection, or None; with 429 and 503 a later attempt may succeed
+    retry_after: seconds after which the server expects that, or None
     """
 
     def __init__(self, message: str, status: int | None = None, retry_after: float | None = None) -> None:
@@ -18,10 +18,11 @@ class ConnectFailed(ClientError):
         self.retry_after = retry_after
 
 
-class ConnectionLost(ClientError):
-    """The stream ended before its time, or it is closed already.
+class ConnectionLost(SttClientError):
+    """The stream ended prematurely, or is already closed.
 
-    code: close code of docs/protocol.md; 1006 when the connection broke without one
+    code: close code of docs/protocol.md; 1006 if the connection broke without one
+    reason: close reason
     """
 
     def __init__(self, code: int, reason: str) -> None:
@@ -30,13 +31,13 @@ class ConnectionLost(ClientError):
         self.reason = reason
 
 
-class BacklogFull(ClientError):
-    """Nothing that was sent has arrived for as long as a stream waits, and no more sound can be kept."""
+class BacklogFull(SttClientError):
+    """The send buffer is full, and the server has acknowledged nothing for too long."""
 
 
-class ProtocolError(ClientError):
-    """The server sent something that docs/protocol.md does not allow."""
+class ProtocolError(SttClientError):
+    """The server sent a message that docs/protocol.md does not allow."""
 
 
-class AudioError(ClientError):
-    """Sound that cannot be read or recorded; the message says why and what to do."""
+class AudioInputError(SttClientError):
+    """Audio cannot be read or recorded; the message says why and what to do."""

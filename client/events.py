@@ -1,5 +1,7 @@
-"""What the server tells: one frozen class per message type of docs/protocol.md. Times are milliseconds from
-the first sample of the session."""
+"""Define the events: one frozen class per message type of docs/protocol.md.
+
+Times are milliseconds from the first sample of the session.
+"""
 
 import base64
 import binascii
@@ -15,7 +17,7 @@ Message = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """confidence: 0..1, None when unknown."""
+    """Hold a word with its times; confidence: 0..1, None if unknown."""
 
     text: str
     start_ms: int
@@ -25,10 +27,10 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Final:
-    """The one and only text of an utterance.
+    """The final text of an utterance; each utterance has exactly one.
 
-    audio: the utterance's sound, PCM16 at 16 kHz; None unless asked for with include_audio
-    words: () unless asked for
+    audio: audio of the utterance, PCM16 at 16 kHz; None unless requested with include_audio
+    words: () unless requested
     """
 
     text: str
@@ -45,7 +47,7 @@ class Final:
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """Replaces the utterance's partial before it. The first `stable_chars` characters will not change."""
+    """A preliminary text that replaces the last one; its first `stable_chars` characters will not change."""
 
     text: str
     item_id: str
@@ -54,16 +56,18 @@ class Partial:
 
     @property
     def stable(self) -> str:
+        """Return the part of the text that will not change."""
         return self.text[: self.stable_chars]
 
     @property
     def tail(self) -> str:
+        """Return the part of the text that may change."""
         return self.text[self.stable_chars :]
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechStarted:
-    """at_ms: first sample of the utterance, pre-roll included."""
+    """An utterance has begun; at_ms: its start, including the pre-roll."""
 
     item_id: str
     at_ms: int
@@ -71,7 +75,7 @@ class SpeechStarted:
 
 @dataclass(frozen=True, slots=True)
 class SpeechStopped:
-    """at_ms: end of the utterance's segment. Its final follows."""
+    """An utterance has ended and its final follows; at_ms: its end."""
 
     item_id: str
     at_ms: int
@@ -79,19 +83,24 @@ class SpeechStopped:
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """Everything sent before the marker has been recognised."""
+    """Everything sent before the marker has been recognized."""
 
     id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
+    """The server has received the audio up to received_ms."""
+
     received_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class Cleared:
-    """`clear` was obeyed. dropped_ms: of the open utterance, which gets no final; 0 if there was none."""
+    """The server has executed `clear`.
+
+    dropped_ms: length of the dropped utterance, which gets no final; 0 if none was open
+    """
 
     start_ms: int
     dropped_ms: int
@@ -99,7 +108,13 @@ class Cleared:
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """settings: those in force; limits: the server's bounds; recognizer: what runs there, if it says so."""
+    """The session has begun.
+
+    settings: settings in force
+    limits: limits of the server
+    recognizer: description of the recognizer, if the server sends it
+    resume_token: token for resuming the session, or None
+    """
 
     session_id: str
     settings: Mapping[str, Any]
@@ -110,14 +125,14 @@ class Created:
 
 @dataclass(frozen=True, slots=True)
 class Updated:
-    """settings: those in force from here on; what the server does not know is absent."""
+    """The settings have changed; settings: those in force from here on, without unknown ones."""
 
     settings: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class SessionClosed:
-    """received_ms = speech_ms + non_speech_ms + dropped_ms, up to rounding."""
+    """The session has ended; received_ms = speech_ms + non_speech_ms + dropped_ms, up to rounding."""
 
     received_ms: int
     speech_ms: int
@@ -128,16 +143,16 @@ class SessionClosed:
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """Recognition is so far behind, for all streams: finals come later by about as much. 0 when it is not."""
+    """Recognition of all streams is behind by lag_ms, which delays finals; 0 if it is not behind."""
 
     lag_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionInterrupted:
-    """The connection broke, and the library sets out to come back: its own event, not one of the server.
+    """The connection broke, and the library reconnects; this event does not come from the server.
 
-    code, reason: of the close; 1006 when there was none
+    code, reason: code and reason of the close; code 1006 without a close frame
     """
 
     code: int
@@ -146,10 +161,11 @@ class ConnectionInterrupted:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """The stream goes on where it was cut.
+    """The stream continues where the connection broke.
 
-    replayed: how many messages were missed; they follow
-    received_messages: of the client, that were no sound; None where the server does not say
+    received_ms: milliseconds of audio that the server has received
+    replayed: number of missed messages, which follow
+    received_messages: number of commands that the server has received; None if it does not report it
     """
 
     session_id: str
@@ -160,7 +176,7 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """The stream goes on unless the server closes it next."""
+    """The server reports an error; the stream continues unless the server closes it."""
 
     message: str
     code: str | None = None
@@ -171,7 +187,7 @@ class Error:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A message of a type that this library does not know; harmless."""
+    """A message of a type that this library does not know."""
 
     type: str
     message: Message
@@ -197,12 +213,12 @@ Event = (
 
 
 def parse(text: str | bytes) -> Event:
-    """One text frame of the server as an event. Raises ProtocolError."""
+    """Parse a text frame of the server. Raises ProtocolError."""
     return parse_numbered(text)[1]
 
 
 def parse_numbered(text: str | bytes) -> tuple[int, Event]:
-    """The same with its `seq`; 0 for a message that belongs to no session. Raises ProtocolError."""
+    """Parse a text frame into its `seq` and event; `seq` is 0 without a session. Raises ProtocolError."""
     try:
         message = json.loads(text)
         kind = message["type"]
@@ -210,7 +226,7 @@ def parse_numbered(text: str | bytes) -> tuple[int, Event]:
         number = message.get("seq", 0)
         return int(number), read(message) if read else Unknown(kind, message)
     except (ValueError, KeyError, TypeError, AttributeError, binascii.Error) as error:
-        raise ProtocolError(f"not a message of the protocol: {text[:200]!r}") from error
+        raise ProtocolError(f"the server sent an invalid message: {text[:200]!r}") from error
 
 
 def _final(message: Message) -> Final:

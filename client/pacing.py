@@ -1,11 +1,11 @@
-"""Real time: sound leaves when a microphone would have recorded it."""
+"""Pace audio chunks in real time, or pass them on as fast as possible."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 
 
 async def in_real_time(chunks: Iterable[bytes], seconds: float) -> AsyncIterator[bytes]:
-    """Yields each chunk `seconds` after the one before. Deadlines count from the start: no drift."""
+    """Yield each chunk `seconds` after the one before, without drift, as deadlines count from the start."""
     now = asyncio.get_running_loop().time
     start = now()
     for number, chunk in enumerate(chunks, start=1):
@@ -14,6 +14,6 @@ async def in_real_time(chunks: Iterable[bytes], seconds: float) -> AsyncIterator
 
 
 async def at_once(chunks: Iterable[bytes]) -> AsyncIterator[bytes]:
-    """Yields the chunks as fast as they are taken."""
+    """Yield the chunks as fast as they are consumed."""
     for chunk in chunks:
         yield chunk

@@ -1,4 +1,4 @@
-"""Packets: sound in messages that end at whole milliseconds: every place in a stream is a whole number."""
+"""Cut audio into packets that end at whole milliseconds, so that positions in a stream are integers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,15 +6,19 @@ from typing import Final, Literal
 
 Format = Literal["pcm16", "pcmu", "pcma", "float32"]
 
-WIDTHS: Final[Mapping[object, int]] = {"pcm16": 2, "pcmu": 1, "pcma": 1, "float32": 4}  # bytes of a sample
+WIDTHS: Final[Mapping[object, int]] = {"pcm16": 2, "pcmu": 1, "pcma": 1, "float32": 4}  # Bytes per sample.
 MIN_RATE, MAX_RATE = 8_000, 192_000  # Hz
 MAX_CHANNELS: Final = 8
 MAX_PACKET: Final = 1 << 16  # bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Encoding:
-    """What the bytes of sound mean. sample_rate: Hz; channels are interleaved."""
+class SampleFormat:
+    """Describe the encoding of audio bytes.
+
+    sample_rate: in Hz
+    channels: number of interleaved channels
+    """
 
     format: str = "pcm16"
     sample_rate: int = 16_000
@@ -22,18 +26,19 @@ class Encoding:
 
     @property
     def frame_bytes(self) -> int:
+        """Return the bytes of one frame, which has a sample for each channel."""
         return WIDTHS[self.format] * self.channels
 
     def bytes_of(self, ms: int) -> int:
-        """The frames that begin within the first `ms` milliseconds."""
+        """Return the bytes of the frames that begin within the first `ms` milliseconds."""
         return -(-ms * self.sample_rate // 1000) * self.frame_bytes
 
     def ms_of(self, size: int) -> int:
-        """Milliseconds that are complete in so many bytes."""
+        """Return the complete milliseconds in `size` bytes."""
         return size // self.frame_bytes * 1000 // self.sample_rate
 
-    def changed(self, settings: Mapping[str, object]) -> "Encoding":
-        """As the server takes a `session.update`: with a bad value in it, nothing changes."""
+    def changed(self, settings: Mapping[str, object]) -> "SampleFormat":
+        """Return the encoding after a `session.update`; an update with a bad value changes nothing."""
         form = settings.get("format", self.format)
         rate = settings.get("sample_rate", self.sample_rate)
         channels = settings.get("channels", self.channels)
@@ -41,51 +46,53 @@ class Encoding:
             return self
         if form not in WIDTHS or not MIN_RATE <= rate <= MAX_RATE or not 1 <= channels <= MAX_CHANNELS:
             return self
-        return Encoding(form, rate, channels)
+        return SampleFormat(form, rate, channels)
 
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """The sound of a stream from start_ms to end_ms."""
+    """Hold the audio of a stream from start_ms to end_ms."""
 
-    sound: bytes
-    encoding: Encoding
+    audio: bytes
+    encoding: SampleFormat
     start_ms: int
     end_ms: int
 
     @property
     def size(self) -> int:
-        return len(self.sound)
+        """Return the size in bytes."""
+        return len(self.audio)
 
     def after(self, ms: int) -> "Packet":
-        """What it holds behind a place within it."""
+        """Return the part of the packet after `ms`, a position inside it."""
         skipped = self.encoding.bytes_of(ms - self.start_ms)
-        return Packet(self.sound[skipped:], self.encoding, ms, self.end_ms)
+        return Packet(self.audio[skipped:], self.encoding, ms, self.end_ms)
 
 
 class Packetizer:
-    """Cuts sound that comes in any pieces. `position` in ms is where the next packet begins.
+    """Cut audio into packets; `position` is the start of the next packet in ms.
 
-    A packet has at most MAX_PACKET bytes and only whole frames. Less than a millisecond is held back until
-    the rest of it comes, or until the end of its encoding: there it counts as a whole one.
+    A packet has at most MAX_PACKET bytes and only whole frames. A rest of less than a millisecond is held
+    back until more audio comes or the encoding ends; then it counts as a whole millisecond.
     """
 
-    def __init__(self, encoding: Encoding) -> None:
+    def __init__(self, encoding: SampleFormat) -> None:
         self.encoding = encoding
         self.position = 0
-        self._origin = 0  # where this encoding begins
+        self._origin = 0  # The position at which this encoding begins.
         self._held = bytearray()
 
-    def push(self, sound: bytes) -> list[Packet]:
-        self._held += sound
+    def push(self, audio: bytes) -> list[Packet]:
+        """Add audio and return the complete packets."""
+        self._held += audio
         longest = max(1, MAX_PACKET // self.encoding.bytes_of(1))
         packets = []
         while ms := min(self._complete(), longest):
             packets.append(self._cut(ms))
         return packets
 
-    def change(self, encoding: Encoding) -> list[Packet]:
-        """Returns what was held back, for an encoding that is another one."""
+    def change(self, encoding: SampleFormat) -> list[Packet]:
+        """Change the encoding; return what was held back if the encoding differs."""
         if encoding == self.encoding:
             return []
         rest = self.flush()
@@ -93,7 +100,7 @@ class Packetizer:
         return rest
 
     def flush(self) -> list[Packet]:
-        """What is held back, even if it is no whole frame."""
+        """Return what is held back, even if it is not a whole frame."""
         if not self._held:
             return []
         packet = Packet(bytes(self._held), self.encoding, self.position, self.position + 1)
@@ -102,7 +109,7 @@ class Packetizer:
         return [packet]
 
     def _complete(self) -> int:
-        """Milliseconds that can be cut off."""
+        """Return the milliseconds that can be cut off."""
         cut_off = self.position - self._origin
         return self.encoding.ms_of(self.encoding.bytes_of(cut_off) + len(self._held)) - cut_off
 

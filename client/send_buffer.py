@@ -1,4 +1,4 @@
-"""Backlog: what is to be sent, and what has been sent and may not have arrived."""
+"""Keep messages until the server is known to have received them."""
 
 from collections import deque
 from collections.abc import Callable
@@ -11,10 +11,10 @@ from client.packetizer import Packet
 
 @dataclass(frozen=True, slots=True)
 class SentCommand:
-    """A message that is no sound, at its place: behind all sound up to at_ms.
+    """Hold a message that is not audio, sent after all audio up to at_ms.
 
-    text: as it is sent; id: its number in the session, from 1, and its `event_id`, and a marker's `id` on the
-        wire
+    text: the JSON text
+    id: number of the command in the session, from 1; it is the `event_id` and a marker's `id` on the wire
     """
 
     type: str
@@ -24,14 +24,17 @@ class SentCommand:
 
     @property
     def start_ms(self) -> int:
+        """Return the position in the stream."""
         return self.at_ms
 
     @property
     def end_ms(self) -> int:
+        """Return the position in the stream."""
         return self.at_ms
 
     @property
     def size(self) -> int:
+        """Return the size in characters."""
         return len(self.text)
 
 
@@ -39,38 +42,40 @@ Item = Packet | SentCommand
 
 
 class SendBuffer:
-    """One session's messages in order, each held until the server is known to have it.
+    """Keep the messages of a session in order until the server has received them.
 
-    When it holds `capacity` bytes it has no room, and whoever adds should wait.
+    When it holds `capacity` bytes, callers should wait before they add more.
 
-    The server says how far it has come: in milliseconds of sound, and in commands. One that says only the
-    first leaves open whether a command exactly there has arrived, so `rewind` has it sent again, unless its
-    answer has been heard. No sound lies between the two, so the second one changes nothing: a commit finds no
-    utterance open, a clear nothing to drop, settings are in force already, a second end is ignored, and the
-    second answer to a marker or a clear is kept back by Replies.
+    The server reports its progress in milliseconds of audio and in commands. A server that reports only the
+    former leaves open whether a command at exactly that position has arrived, so `rewind` sends it again
+    unless its reply was received. The repetition changes nothing, because no audio lies between both: a
+    commit finds no open utterance, a clear finds nothing to drop, settings are in force already, a second end
+    is ignored, and ReplyDedup drops the second reply to a marker or a clear.
     """
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
-        self.size = 0  # bytes held
+        self.size = 0  # Bytes of all kept messages.
         self.keeps = True
         self._unsent: deque[Item] = deque()
         self._sent: deque[Item] = deque()
         self._arrived_ms = 0
 
     def __repr__(self) -> str:
-        return f"<Backlog {self.size} bytes, {len(self._sent)} sent, {len(self._unsent)} unsent>"
+        return f"<SendBuffer {self.size} bytes, {len(self._sent)} sent, {len(self._unsent)} unsent>"
 
     @property
-    def has_room(self) -> bool:
+    def has_capacity(self) -> bool:
+        """Return whether more may be added."""
         return self.size < self.capacity
 
     def add(self, item: Item) -> None:
+        """Add a message at the end."""
         self._unsent.append(item)
         self.size += item.size
 
     def next(self) -> Item | None:
-        """What to send now; from here on it counts as sent."""
+        """Return the next message to send, which then counts as sent; None if there is none."""
         if not self._unsent:
             return None
         item = self._unsent.popleft()
@@ -80,13 +85,13 @@ class SendBuffer:
             self.size -= item.size
         return item
 
-    def keep_nothing(self, capacity: int) -> None:
-        """Nobody can come back to this session: what is sent need not be held."""
+    def stop_keeping(self, capacity: int) -> None:
+        """Stop keeping sent messages, because the session cannot be resumed."""
         self.keeps, self.capacity = False, capacity
         self._forget(len(self._sent))
 
-    def hear(self, event: Event) -> None:
-        """Lets go of what the event shows to have arrived."""
+    def acknowledge(self, event: Event) -> None:
+        """Remove the messages that have arrived according to an event."""
         match event:
             case Acknowledged(received_ms):
                 self._arrived_until(received_ms)
@@ -98,14 +103,15 @@ class SendBuffer:
                 pass
 
     def rewind(self, received_ms: int, received_commands: int | None = None) -> None:
-        """The line was cut, and the server has the sound up to there, and so many commands: the rest is to be
-        sent again.
+        """Schedule all messages that the server has not received to be sent again, after a broken connection.
 
-        Raises ProtocolError where the server had acknowledged more.
+        received_ms: milliseconds of audio that the server has received
+        received_commands: number of commands that it has received; None if unknown
+        Raises ProtocolError if the server had acknowledged more audio.
         """
         if received_ms < self._arrived_ms:
             raise ProtocolError(
-                f"the server goes on from {received_ms} ms and had acknowledged {self._arrived_ms}"
+                f"the server resumes at {received_ms} ms but had acknowledged {self._arrived_ms} ms"
             )
         if received_commands is None:
             self._arrived_until(received_ms)
@@ -131,10 +137,10 @@ class SendBuffer:
                 break
             self._forget(1)
 
-    def _arrived_through(self, is_it: Callable[[SentCommand], bool]) -> None:
-        """The first such command, and all before it."""
+    def _arrived_through(self, matches: Callable[[SentCommand], bool]) -> None:
+        """Remove the first matching command and everything before it."""
         for number, item in enumerate(self._sent, 1):
-            if isinstance(item, SentCommand) and is_it(item):
+            if isinstance(item, SentCommand) and matches(item):
                 self._forget(number)
                 return
 

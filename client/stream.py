@@ -1,4 +1,4 @@
-"""Stream: one connection to the server, sound going in and events coming out."""
+"""Provide a live stream: send audio and commands, and iterate over events."""
 
 import asyncio
 import json
@@ -14,91 +14,97 @@ from websockets.asyncio.client import ClientConnection
 from client.connection import Connection
 from client.errors import ConnectFailed, ConnectionLost
 from client.events import Event
-from client.packetizer import MAX_PACKET, Encoding, Format, Packet, Packetizer
-from client.reconnect_policy import ReconnectPolicy, seconds_of
+from client.packetizer import MAX_PACKET, Format, Packet, Packetizer, SampleFormat
+from client.reconnect_policy import ReconnectPolicy, parse_retry_after
 from client.send_buffer import SentCommand
 from client.subscription import Subscription
 
-MAX_MESSAGE: Final = 16 << 20  # bytes; a final with 120 s of sound in base64 has 5 MiB
-WRITE_LIMIT: Final = 1 << 16  # bytes waiting for the network, above which `send` waits
-RESUME: Final = ReconnectPolicy()
+MAX_MESSAGE: Final = 16 << 20  # bytes; a final with 120 s of audio in base64 has 5 MiB
+WRITE_LIMIT: Final = 1 << 16  # bytes; `send` waits while more wait for the network
+DEFAULT_POLICY: Final = ReconnectPolicy()
 
 
 class Stream:
-    """One live stream of speech. One task may send while another iterates over the events.
+    """Send audio to a server and iterate over its events; one task may send while another one iterates.
 
-    It outlives its connection: what was sent is kept until the server acknowledges it, and sent again after a
-    cut. Nothing is lost or told twice; meanwhile sending goes on into what is kept.
+    The stream survives a broken connection: sent audio is kept until the server acknowledges it, and is sent
+    again on a new connection. Nothing is lost and no event is repeated. In the meantime audio can be sent
+    until the send buffer is full.
 
-    Read the events all the time: a server closes a stream whose events stay unread (4013).
-    The methods that send wait while the network is slow, and while no more can be kept. They raise
-    ConnectionLost once the stream is over or given up, and BacklogFull after waiting as long as that takes.
+    Always read the events: the server closes a stream whose events stay unread (4013). The methods that send
+    wait while the network is slow and while the send buffer is full. They raise ConnectionLost once the
+    stream is over or given up, and BacklogFull if the buffer stays full for
+    `ReconnectPolicy.give_up_seconds`.
     """
 
-    def __init__(self, line: Connection, subscription: Subscription, encoding: Encoding) -> None:
-        self._line = line
+    def __init__(self, connection: Connection, subscription: Subscription, encoding: SampleFormat) -> None:
+        self._connection = connection
         self._subscription = subscription
         self._packetizer = Packetizer(encoding)
         self._commands = 0
 
-    async def send(self, sound: bytes) -> None:
-        """Sends mono sound in the stream's format, any number of bytes.
+    async def send(self, audio: bytes) -> None:
+        """Send any number of bytes of mono audio in the stream's format.
 
-        Less than a millisecond waits for the rest of it; commands overtake it, but for `end`.
+        A rest of less than a millisecond is held back until more audio comes; commands other than `end` are
+        sent before it.
         """
-        for start in range(0, len(sound), MAX_PACKET):
-            async with self._line.room():
-                self._add(self._packetizer.push(sound[start : start + MAX_PACKET]))
+        for start in range(0, len(audio), MAX_PACKET):
+            async with self._connection.capacity():
+                self._add(self._packetizer.push(audio[start : start + MAX_PACKET]))
 
     async def commit(self) -> None:
-        """Ends the open utterance now."""
-        async with self._line.room():
+        """End the open utterance now."""
+        async with self._connection.capacity():
             self._command("input_audio_buffer.commit")
 
     async def clear(self) -> None:
-        """Drops the open utterance, and the sound that is in no utterance yet."""
-        async with self._line.room():
-            self._line.replies.expect_clear(self._command("input_audio_buffer.clear"))
+        """Drop the open utterance and the audio that is in no utterance yet."""
+        async with self._connection.capacity():
+            self._connection.replies.expect_clear(self._command("input_audio_buffer.clear"))
 
     async def update(self, **settings: Any) -> None:
-        """Changes settings of docs/protocol.md from here on, e.g. language="de", vad={"silence_ms": 500}."""
+        """Change settings of docs/protocol.md from here on, e.g. language="de", vad={"silence_ms": 500}."""
         if "events" in settings:
             settings["events"] = self._subscription.change(settings["events"])
-        async with self._line.room():
+        async with self._connection.capacity():
             self._add(self._packetizer.change(self._packetizer.encoding.changed(settings)))
             self._command("session.update", session=settings)
 
     async def mark(self, id: str) -> None:
-        """Asks for a Marker once everything sent so far has been recognised."""
-        async with self._line.room():
-            own = str(self._commands + 1)  # that of the message
-            self._line.replies.expect_marker(self._command("marker", id=own), id)
+        """Request a Marker, which comes when everything sent so far has been recognized."""
+        async with self._connection.capacity():
+            command_id = str(self._commands + 1)  # The number of the message.
+            self._connection.replies.expect_marker(self._command("marker", id=command_id), id)
 
     async def end(self) -> None:
-        """No more sound will come. The last finals follow, then the iteration ends."""
-        async with self._line.room():
+        """End the audio. The last finals follow, then the iteration ends."""
+        async with self._connection.capacity():
             self._add(self._packetizer.flush())
             self._command("end_of_stream")
 
     def _add(self, packets: Sequence[Packet]) -> None:
         for packet in packets:
-            self._line.add(packet)
+            self._connection.add(packet)
 
     def _command(self, type: str, **fields: object) -> SentCommand:
-        """Adds a message at its place."""
+        """Add a message at the current position."""
         self._commands += 1
         id = str(self._commands)
         text = json.dumps({"type": type, "event_id": id, **fields})
         command = SentCommand(type, id, self._packetizer.position, text)
-        self._line.add(command)
+        self._connection.add(command)
         return command
 
     def __aiter__(self) -> "Stream":
         return self
 
     async def __anext__(self) -> Event:
-        """The next event; stops when the stream has ended in order. Raises ConnectionLost, ProtocolError."""
-        return await self._line.inbox.get()
+        """Return the next event; stop when the stream has ended in order.
+
+        Raises ConnectionLost and ProtocolError.
+        """
+        return await self._connection.events.get()
 
 
 @asynccontextmanager
@@ -114,18 +120,19 @@ async def connect(
     sample_rate: int = 16_000,
     format: Format = "pcm16",
     binary: bool = True,
-    resume: ReconnectPolicy | None = RESUME,
+    resume: ReconnectPolicy | None = DEFAULT_POLICY,
     key: str | None = None,
     **options: Any,
 ) -> AsyncIterator[Stream]:
-    """Opens a stream; leaving the block closes it. Raises ConnectFailed.
+    """Open a stream; leaving the block closes it. Raises ConnectFailed.
 
-    events: True for all, False for finals and errors only, or the message types wanted
-    sample_rate: Hz of the mono sound that is sent, 8000 to 192000
-    binary: raw frames rather than base64 in JSON
-    resume: how it comes back after a cut; None for a stream that ends with its connection
-    key: of a server that asks for one, or a token made with it
-    options: go to websockets.connect, e.g. additional_headers
+    language, prompt, vad, words, include_audio, format: settings of docs/protocol.md
+    events: True for all, False for finals and errors only, or the requested message types
+    sample_rate: sample rate of the mono audio in Hz, 8000 to 192000
+    binary: whether audio is sent in binary frames, not as base64 in JSON
+    resume: how to reconnect; None for a stream that ends with its connection
+    key: API key or token, if the server requires one
+    options: passed to websockets.connect, e.g. additional_headers
     """
     session: dict[str, object] = {
         "language": language,
@@ -145,11 +152,11 @@ async def connect(
         return await _open(_with_query(url, **(query or subscription.query())), options)
 
     socket = await dial({})
-    line = Connection(dial, resume, subscription.wants, binary=binary)
-    stream = Stream(line, subscription, Encoding().changed(session))
-    running = asyncio.create_task(line.run(socket), name="line")
+    connection = Connection(dial, resume, subscription.wants, binary=binary)
+    stream = Stream(connection, subscription, SampleFormat().changed(session))
+    running = asyncio.create_task(connection.run(socket), name="line")
     try:
-        # A server that refuses has closed already. The next call says so, and an iteration hears why first.
+        # A server that rejects the stream has closed it already. The iteration yields the reason.
         with suppress(ConnectionLost):
             await stream.update(**{name: value for name, value in session.items() if value is not None})
         yield stream
@@ -157,19 +164,19 @@ async def connect(
         running.cancel()
         await asyncio.wait([running])
         if not running.cancelled():
-            running.result()  # a fault of the library is not to be hidden
+            running.result()  # Raises an error of the task.
 
 
 async def _open(url: str, options: Mapping[str, Any]) -> ClientConnection:
-    own: dict[str, Any] = {"max_size": MAX_MESSAGE, "write_limit": WRITE_LIMIT, "compression": None}
-    if _is_here(url):
-        own["proxy"] = None  # a proxy from the environment does not know this machine's ports
+    arguments: dict[str, Any] = {"max_size": MAX_MESSAGE, "write_limit": WRITE_LIMIT, "compression": None}
+    if _is_loopback(url):
+        arguments["proxy"] = None  # A proxy from the environment cannot reach ports of this machine.
     try:
-        return await websockets.connect(url, **{**own, **options})
-    except websockets.InvalidStatus as refused:
-        status, headers = refused.response.status_code, refused.response.headers
-        after = seconds_of(headers.get("Retry-After", ""))
-        raise ConnectFailed(f"no stream at {url}: {refused}", status, after) from refused
+        return await websockets.connect(url, **{**arguments, **options})
+    except websockets.InvalidStatus as rejected:
+        status, headers = rejected.response.status_code, rejected.response.headers
+        after = parse_retry_after(headers.get("Retry-After", ""))
+        raise ConnectFailed(f"no stream at {url}: {rejected}", status, after) from rejected
     except (OSError, websockets.InvalidHandshake, websockets.InvalidURI) as error:
         raise ConnectFailed(f"no stream at {url}: {error}") from error
 
@@ -180,7 +187,7 @@ def _with_query(url: str, **parameters: str) -> str:
     return urlunsplit(parts._replace(query=query))
 
 
-def _is_here(url: str) -> bool:
+def _is_loopback(url: str) -> bool:
     host = urlsplit(url).hostname or ""
     try:
         return ip_address(host).is_loopback

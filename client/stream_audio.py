@@ -1,4 +1,4 @@
-"""Play: sound into a stream, and what comes back to whoever shows it, until the stream has ended."""
+"""Send audio to a stream and pass its events on until the stream has ended."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -10,7 +10,7 @@ from client.stream import Stream
 
 
 async def play(stream: Stream, chunks: AsyncIterator[bytes], show: Callable[[Event], None]) -> None:
-    """Sends the chunks, then the end of the stream; shows every event. Raises ClientError."""
+    """Send the chunks and the end of the stream; call `show` with each event. Raises SttClientError."""
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_send_all(stream, chunks))
@@ -21,15 +21,15 @@ async def play(stream: Stream, chunks: AsyncIterator[bytes], show: Callable[[Eve
 
 
 async def _send_all(stream: Stream, chunks: AsyncIterator[bytes]) -> None:
-    # A lost connection is told by the iteration, after the error with which the server may have ended it.
+    # The iteration reports a lost connection, after the error with which the server may have closed it.
     with suppress(ConnectionLost):
         async for chunk in chunks:
             await stream.send(chunk)
         await stream.end()
 
 
-async def until(stop: asyncio.Event, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The chunks that come before `stop` is set."""
+async def take_until(stop: asyncio.Event, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield the chunks that come before `stop` is set."""
     async for chunk in chunks:
         if stop.is_set():
             return

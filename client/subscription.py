@@ -1,11 +1,11 @@
-"""Subscription: the events that a program asked for, and those that the library needs for itself."""
+"""Combine the events that a program requested with those that the library needs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from client.events import Acknowledged, ConnectionInterrupted, Created, Event, Resumed
 
-NEEDED: Final = ("session.created", "input_audio_buffer.acknowledged")  # to come back after a cut
+NEEDED: Final = ("session.created", "input_audio_buffer.acknowledged")  # Needed for reconnecting.
 NAMES: Final[Mapping[type, str]] = {
     Created: "session.created",
     Acknowledged: "input_audio_buffer.acknowledged",
@@ -15,28 +15,36 @@ NAMES: Final[Mapping[type, str]] = {
 
 
 class Subscription:
-    """asked: True or "all" for all events, else the types. needs: whether the library asks for its own."""
+    """Hold the requested events.
 
-    def __init__(self, asked: bool | str | Sequence[str], *, needs: bool) -> None:
+    requested: True or "all" for all events, else the message types
+    needs: whether the library requests its own events
+    """
+
+    def __init__(self, requested: bool | str | Sequence[str], *, needs: bool) -> None:
         self._needed = NEEDED if needs else ()
         self._all = False
-        self._asked: tuple[str, ...] = ()
-        self.change("all" if asked is True else asked or ())
+        self._requested: tuple[str, ...] = ()
+        self.change("all" if requested is True else requested or ())
 
-    def change(self, asked: str | Sequence[str]) -> str | list[str]:
-        """What the program asks for from here on; returns what to ask the server for."""
-        self._all = asked == "all"
-        self._asked = () if isinstance(asked, str) else tuple(asked)
-        return asked if isinstance(asked, str) else list(dict.fromkeys((*self._asked, *self._needed)))
+    def change(self, requested: str | Sequence[str]) -> str | list[str]:
+        """Change the program's request; return the value for the server."""
+        self._all = requested == "all"
+        self._requested = () if isinstance(requested, str) else tuple(requested)
+        return (
+            requested
+            if isinstance(requested, str)
+            else list(dict.fromkeys((*self._requested, *self._needed)))
+        )
 
     def query(self) -> dict[str, str]:
-        """The same for the URL."""
+        """Return the parameters for the URL."""
         if self._all:
             return {"events": "all"}
-        names = dict.fromkeys((*self._asked, *self._needed))
+        names = dict.fromkeys((*self._requested, *self._needed))
         return {"events": ",".join(names)} if names else {}
 
     def wants(self, event: Event) -> bool:
-        """False for what the library alone asked for."""
+        """Return whether the program receives the event; False for one that only the library requested."""
         name = NAMES.get(type(event))
-        return name is None or self._all or name in self._asked
+        return name is None or self._all or name in self._requested

@@ -1,4 +1,4 @@
-"""Sound: what a wav file holds, as mono PCM16."""
+"""Read wav files as mono PCM16."""
 
 import wave
 from array import array
@@ -6,38 +6,43 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from client.errors import AudioError
+from client.errors import AudioInputError
 
 WIDTH = 2  # bytes of a PCM16 sample
 
 
 @dataclass(frozen=True, slots=True)
 class WavAudio:
-    """pcm: PCM16 little endian mono; sample_rate: Hz."""
+    """Hold the audio of a file.
+
+    pcm: little-endian mono PCM16
+    sample_rate: in Hz
+    """
 
     pcm: bytes
     sample_rate: int
 
     @property
     def seconds(self) -> float:
+        """Return the length in seconds."""
         return len(self.pcm) / WIDTH / self.sample_rate
 
     def chunks(self, ms: int) -> Iterator[bytes]:
-        """The sound in pieces of that many milliseconds; the last may be shorter."""
+        """Return the audio in chunks of `ms` milliseconds; the last one may be shorter."""
         step = self.sample_rate * ms // 1000 * WIDTH
         return (self.pcm[start : start + step] for start in range(0, len(self.pcm), step))
 
 
 def read_wav(path: Path) -> WavAudio:
-    """Reads a PCM wav file of 8, 16, 24 or 32 bits and any number of channels. Raises AudioError."""
+    """Read a PCM wav file of 8, 16, 24 or 32 bits and any number of channels. Raises AudioInputError."""
     try:
         with wave.open(str(path), "rb") as file:
             raw = file.readframes(file.getnframes())
             width, channels, rate = file.getsampwidth(), file.getnchannels(), file.getframerate()
     except FileNotFoundError:
-        raise AudioError(f"there is no file {path}") from None
+        raise AudioInputError(f"there is no file {path}") from None
     except (OSError, EOFError, wave.Error) as error:
-        raise AudioError(
+        raise AudioInputError(
             f"{path} is not a wav file of plain PCM ({error}); "
             f"convert it first, for example: ffmpeg -i {path} -c:a pcm_s16le out.wav"
         ) from error
@@ -45,7 +50,7 @@ def read_wav(path: Path) -> WavAudio:
 
 
 def to_pcm16(raw: bytes, width: int) -> bytes:
-    """Little endian samples of `width` bytes (one byte: unsigned, as wav has it) as PCM16, truncating."""
+    """Truncate little-endian samples of `width` bytes to PCM16; one-byte samples are unsigned."""
     whole = len(raw) // width * width
     raw = raw[:whole]
     if width == WIDTH:
@@ -60,7 +65,7 @@ def to_pcm16(raw: bytes, width: int) -> bytes:
 
 
 def mix_down(pcm: bytes, channels: int) -> bytes:
-    """Interleaved PCM16 as the mean of its channels."""
+    """Return the mean of the channels of interleaved PCM16."""
     if channels == 1:
         return pcm
     whole = len(pcm) // (WIDTH * channels) * WIDTH * channels
@@ -71,7 +76,7 @@ def mix_down(pcm: bytes, channels: int) -> bytes:
 
 
 def _little_endian(samples: "array[int]") -> "array[int]":
-    """Swaps the bytes on a big endian machine, where array and wav disagree."""
+    """Swap the bytes on a big-endian machine, where array and wav differ."""
     if array("h", b"\x01\x00")[0] != 1:
         samples.byteswap()
     return samples

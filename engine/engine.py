@@ -1,4 +1,4 @@
-"""Engine: the models of this server, from loading to the last batch."""
+"""Load the detector and the recognizers of a server, and provide them to streams."""
 
 import asyncio
 import logging
@@ -20,15 +20,15 @@ from engine.gc_tuning import tune_interpreter
 from engine.health import Health
 from engine.memory_budget import MemoryBudget
 from engine.model_handle import Asr
-from engine.model_pool import ModelPool, ModelUnavailableNow
+from engine.model_pool import ModelPool
 from engine.options import EngineOptions
 from engine.supervisor import Supervisor
 from engine.workers import (
     detector_batcher,
     detector_worker,
+    prepare_nothing,
     recognizer_batcher,
     recognizer_worker,
-    unprepared,
 )
 from streaming.degradation import NO_DEGRADATION, Degradation
 from streaming.events import StreamClosed
@@ -40,6 +40,8 @@ log = logging.getLogger(__name__)
 
 
 class EngineState(StrEnum):
+    """The state of an engine, as /ready reports it."""
+
     LOADING = "loading"
     READY = "ready"
     FAILED = "failed"
@@ -47,17 +49,20 @@ class EngineState(StrEnum):
 
 
 class Engine:
-    """Loads the detector and the default recognizer beside each other, warms them up, and lends them to the
-    pumps; the other recognizers come and go.
+    """Load the detector and the default recognizer concurrently, and the other recognizers on demand.
 
-    An async context manager: entering starts to load and returns at once; leaving stops all that runs.
-    `on_failure` is called once there is nothing to serve with: loading has failed, or the detector or the
-    default recognizer broke for good. `observe` is called for each batch of a recognizer that begins,
-    `batch_took` and `step_took` with the seconds of a batch and of a step of the detector, `tally` for each
-    job that is over, `account` with what became of the sound of each session that is, `on_restart` with the
-    name of a recognizer that is started again. What is wrong with a model meanwhile stands in `health`.
-    `relief` says what streams go without. `prepare`, which can be pickled, is called first in each process of
-    a recognizer.
+    It is an async context manager: entering it starts to load and returns at once; leaving it stops all.
+
+    on_failure: called once when loading has failed, or when the detector or the default recognizer is broken
+    health: receives the problems of the models
+    on_batch: called with each batch of a recognizer that begins
+    on_batch_done: called with each batch of a recognizer that succeeded and its seconds
+    on_step_done: called with each step of the detector and its seconds
+    on_task_done: called with the kind and the outcome of each recognition task
+    on_stream_closed: called with the sample accounting of each stream that has ended
+    on_restart: called with the name of a recognizer that is restarted
+    degradation: returns what streams omit under load
+    prepare: called first in each process of a recognizer; it must be picklable
     """
 
     def __init__(
@@ -66,35 +71,35 @@ class Engine:
         on_failure: Callable[[], None] = lambda: None,
         *,
         health: Health | None = None,
-        observe: Callable[[Sequence[BatchedItem]], None] = lambda batch: None,
-        batch_took: Callable[[Sequence[BatchedItem], float], None] = lambda batch, seconds: None,
-        step_took: Callable[[Sequence[BatchedItem], float], None] = lambda batch, seconds: None,
-        tally: Callable[[TaskKind, TaskOutcome], None] = lambda kind, fate: None,
-        account: Callable[[StreamClosed], None] = lambda closed: None,
+        on_batch: Callable[[Sequence[BatchedItem]], None] = lambda batch: None,
+        on_batch_done: Callable[[Sequence[BatchedItem], float], None] = lambda batch, seconds: None,
+        on_step_done: Callable[[Sequence[BatchedItem], float], None] = lambda batch, seconds: None,
+        on_task_done: Callable[[TaskKind, TaskOutcome], None] = lambda kind, outcome: None,
+        on_stream_closed: Callable[[StreamClosed], None] = lambda closed: None,
         on_restart: Callable[[str], None] = lambda name: None,
-        relief: Callable[[], Degradation] = lambda: NO_DEGRADATION,
-        prepare: Callable[[], None] = unprepared,
+        degradation: Callable[[], Degradation] = lambda: NO_DEGRADATION,
+        prepare: Callable[[], None] = prepare_nothing,
     ) -> None:
         self.state = EngineState.LOADING
         self.error: str | None = None
         self.vad: Batcher[DetectorInput, Probabilities] | None = None
-        shelf = MemoryBudget(budget=options.memory_bytes, idle_seconds=options.idle_seconds)
+        budget = MemoryBudget(budget=options.memory_bytes, idle_seconds=options.idle_seconds)
         self.health = health or Health()
         self.recognizers = ModelPool(
             options.recognizers,
-            partial(_recognizer, options, prepare, observe, batch_took),
-            shelf,
-            weigh=_on_disk,
+            partial(_recognizer, options, prepare, on_batch, on_batch_done),
+            budget,
+            estimate_memory=_weights_size,
             health=self.health,
             on_restart=on_restart,
             on_broken=self._fail,
         )
         self._options = options
         self._on_failure = on_failure
-        self._step_took = step_took
-        self._tally = tally
-        self._account = account
-        self._relief = relief
+        self._on_step_done = on_step_done
+        self._on_task_done = on_task_done
+        self._on_stream_closed = on_stream_closed
+        self._degradation = degradation
         self._slots: DetectorSlots
         self._running = AsyncExitStack()
 
@@ -112,24 +117,25 @@ class Engine:
 
     @property
     def ready(self) -> bool:
-        """The detector and the default recognizer are loaded and warm."""
+        """Return whether the detector and the default recognizer are loaded and warmed up."""
         return self.state is EngineState.READY
 
     async def loaded(self) -> None:
-        """Waits until it is ready, or is not going to be."""
+        """Wait until loading has succeeded or failed."""
         await asyncio.wait([self._loading])
 
     @property
     def description(self) -> ModelInfo | None:
-        """Of the default recognizer, once it is loaded."""
+        """Return the description of the default recognizer; None until it is loaded."""
         return self.recognizers.status(self.recognizers.default).description
 
     @asynccontextmanager
     async def borrow(self, name: str | None = None) -> AsyncIterator[tuple[ModelClients, ModelInfo]]:
-        """The detector and a recognizer, for one stream, while the context lasts. Only once it is ready.
+        """Provide the detector and a recognizer to one stream for the duration of the context.
 
-        name: one of `recognizers.names`, which is loaded first if it is not there; None is the default.
-        Raises Unavailable.
+        Call it only when the engine is ready.
+        name: one of `recognizers.names`, which is loaded first if necessary; None for the default
+        Raises ModelNotReady.
         """
         assert self.vad is not None
         async with self.recognizers.borrow(name or self.recognizers.default) as recognizer:
@@ -139,31 +145,23 @@ class Engine:
                 self.vad,
                 recognizer.asr,
                 description.incremental,
-                self._tally,
-                relief=self._relief,
-                account=self._account,
+                self._on_task_done,
+                relief=self._degradation,
+                account=self._on_stream_closed,
             )
             yield models, description
-
-    async def reload(self) -> None:
-        """Loads again all recognizers that are loaded; open streams keep theirs. Failures are logged."""
-        for name in self.recognizers.names:
-            try:
-                await self.recognizers.reload(name)
-            except ModelUnavailableNow as error:
-                log.error("%s stays as it was: %s", name, error)
 
     async def _load(self) -> None:
         began = time.monotonic()
         try:
             await self._start()
-        except Exception as error:  # told in /ready, in the log, and to whoever runs us
-            log.error("models could not be loaded: %s", error, exc_info=log.isEnabledFor(logging.DEBUG))
+        except Exception as error:  # Reported in /ready, in the log and to the caller.
+            log.error("engine.load_failed: %s", error, exc_info=log.isEnabledFor(logging.DEBUG))
             self._fail(str(error) or type(error).__name__)
             return
         tune_interpreter()
         self.state = EngineState.READY
-        log.info("ready in %.1f s: %s", time.monotonic() - began, self.description)
+        log.info("engine.ready seconds=%.1f: %s", time.monotonic() - began, self.description)
         if self._options.preload:
             for name in self.recognizers.names:
                 self.recognizers.preload(name)
@@ -186,7 +184,7 @@ class Engine:
             watcher=Supervisor("detector", self.health, on_broken=self._fail),
         )
         vad = await self._running.enter_async_context(
-            detector_batcher(worker, streams=streams, took=self._step_took)
+            detector_batcher(worker, streams=streams, took=self._on_step_done)
         )
         await worker.start()
         await _warm_up(worker.model, vad)
@@ -198,7 +196,7 @@ class Engine:
 
 
 async def _warm_up(slots: DetectorSlots, vad: Batcher[DetectorInput, Probabilities]) -> None:
-    """A first step, so that the first client does not pay for what is built on first use."""
+    """Run one step of the detector, so that the first client does not wait for what is built on first use."""
     slot = slots.open()
     try:
         await vad.submit(DetectorInput(slot, np.zeros((1, HOP), np.float32)))
@@ -209,10 +207,10 @@ async def _warm_up(slots: DetectorSlots, vad: Batcher[DetectorInput, Probabiliti
 def _recognizer(
     options: EngineOptions,
     prepare: Callable[[], None],
-    observe: Callable[[Sequence[BatchedItem]], None],
-    took: Callable[[Sequence[BatchedItem], float], None],
+    on_batch: Callable[[Sequence[BatchedItem]], None],
+    on_batch_done: Callable[[Sequence[BatchedItem], float], None],
     source: str,
-    watchdog: Supervisor,
+    supervisor: Supervisor,
 ) -> Asr:
     return recognizer_batcher(
         recognizer_worker(
@@ -221,19 +219,19 @@ def _recognizer(
             in_process=options.in_process,
             threads=options.threads or max(1, (os.cpu_count() or 1) - 1),
             deadline=options.deadline_seconds,
-            watcher=watchdog,
+            watcher=supervisor,
             prepare=prepare,
         ),
         items=options.batch_items,
         audio_seconds=options.batch_audio_seconds,
         waiting=options.queue_items,
         seconds=options.batch_seconds,
-        observe=observe,
-        took=took,
+        observe=on_batch,
+        took=on_batch_done,
     )
 
 
-def _on_disk(source: str) -> int:
-    from asr.memory_usage import on_disk  # the hub's client, which takes a quarter of a second
+def _weights_size(source: str) -> int:
+    from asr.memory_usage import weights_size  # Imports the hub's client, which takes a quarter of a second.
 
-    return on_disk(source)
+    return weights_size(source)

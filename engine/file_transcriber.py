@@ -1,4 +1,4 @@
-"""FileTranscriber: one file on its way through the models, as requests, jobs and the command line want it."""
+"""Transcribe a file with loaded models, for requests, jobs and the command line."""
 
 import math
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -17,14 +17,14 @@ from transcripts.transcript import Transcript, TranscriptSegment
 
 
 class FileError(Exception):
-    """Root of what this module raises beside AudioError, StreamError and OSError."""
+    """Base of the errors that this module defines."""
 
 
 class AudioTooLong(FileError):
-    """The file holds more audio than is allowed."""
+    """The file contains more audio than is allowed."""
 
     def __init__(self, max_seconds: float, seconds: float) -> None:
-        super().__init__(f"Maximum audio length ({max_seconds:g} s) exceeded ({seconds:.0f} s of sound)")
+        super().__init__(f"Maximum audio length ({max_seconds:g} s) exceeded ({seconds:.0f} s of audio)")
 
 
 class UtteranceFailed(FileError):
@@ -36,16 +36,16 @@ class UtteranceFailed(FileError):
 
 
 class FileTranscriber:
-    """Transcribes one file.
+    """Transcribe one file.
 
     file: a path, or a file that is open for reading and can seek
-    max_seconds: most audio that is allowed
-    count: called with the number of samples that have been read so far, and at last however the work ends
+    max_seconds: most seconds of audio that are allowed
+    count: called with the number of samples that have been read so far, and again when the work ends
     observe: called with each event of the stream
-    on_failure: called with an utterance that failed, which is then left out; without it the work ends there,
-        for a text with a hole must not pass for what was said
+    on_failure: called with an utterance that failed, which is then left out. Without it the failure is
+        raised, so that an incomplete text is not mistaken for the whole one
     on_progress: called with the sample up to which everything has been recognised
-    seconds: the audio there was; known once `transcribe` has ended
+    seconds: length of the audio; known once `transcribe` has ended
     """
 
     def __init__(
@@ -69,9 +69,9 @@ class FileTranscriber:
         self._segments: list[TranscriptSegment] = []
 
     async def check(self) -> Info:
-        """Look at the beginning of the file, and return what it says.
+        """Return the properties of the file from its header.
 
-        Raises AudioError if it holds no sound, AudioTooLong, OSError.
+        Raises AudioError if it contains no audio, AudioTooLong and OSError.
         """
         info = await run_in_thread_to_completion(probe, self._file)
         if not isinstance(self._file, Path):
@@ -83,10 +83,10 @@ class FileTranscriber:
     async def transcribe(
         self, models: ModelClients, options: SessionOptions
     ) -> AsyncGenerator[TranscriptSegment, None]:
-        """Yield the segments with text, as they become known. Close it if you leave early.
+        """Yield the segments with text as they become known; close the generator if you stop early.
 
-        Raises AudioError (DamagedFile is a warning behind the last segment), AudioTooLong, UtteranceFailed,
-        StreamError, OSError.
+        Raises AudioError (DamagedFile is a warning after the last segment), AudioTooLong, UtteranceFailed,
+        StreamError and OSError.
         """
         clips = self._bounded(decode_file(self._file))
         try:
@@ -103,14 +103,14 @@ class FileTranscriber:
                     elif isinstance(event, StreamClosed):
                         self.seconds = seconds_from_samples(event.received)
         finally:
-            self._count(self._read)  # the decoder reads ahead of the events
+            self._count(self._read)  # The decoder reads ahead of the events.
 
     def transcript(self, source: str, model: str) -> Transcript:
-        """Return what is known so far; `source` and `model` are names to show."""
+        """Return the transcript so far; `source` and `model` are names to show."""
         return Transcript(source, model, tuple(self._segments))
 
     def _bounded(self, clips: Iterator[Clip]) -> Iterator[Clip]:
-        """A small file may hold hours of silence."""
+        """Yield the clips up to the maximum length; a small file can contain hours of silence."""
         for clip in clips:
             seconds = seconds_from_samples(clip.end)
             if seconds > self._max_seconds:

@@ -1,4 +1,4 @@
-"""Health: what is wrong with the server, by name, for as long as it lasts."""
+"""Keep the current problems of the server by name."""
 
 import logging
 from collections.abc import Mapping
@@ -9,37 +9,43 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """why: for whoever runs the server; matters: the server is not ready while it lasts"""
+    """Describe a problem.
 
-    why: str
-    matters: bool
+    reason: text for the operator of the server
+    critical: whether the server is not ready while the problem lasts
+    """
+
+    reason: str
+    critical: bool
 
 
 class Health:
-    """Anyone may notice a trouble and clear it again, from any thread. There are as many as there are names,
-    which the code gives: a handful."""
+    """Hold the current problems; they can be reported and resolved from any thread.
+
+    The names come from the code and the configuration, so their number is small.
+    """
 
     def __init__(self) -> None:
-        self._troubles: dict[str, Problem] = {}
+        self._problems: dict[str, Problem] = {}
 
     @property
     def ok(self) -> bool:
-        """Nothing that matters is wrong."""
-        return not any(trouble.matters for trouble in self.troubles.values())
+        """Return whether there is no critical problem."""
+        return not any(problem.critical for problem in self.problems.values())
 
     @property
-    def troubles(self) -> Mapping[str, Problem]:
-        """By name, the oldest first."""
-        return dict(self._troubles)
+    def problems(self) -> Mapping[str, Problem]:
+        """Return a copy of the problems by name, the oldest first."""
+        return dict(self._problems)
 
-    def notice(self, name: str, why: str, *, matters: bool = True) -> None:
-        """It begins, or goes on for another reason. Each is logged once."""
-        trouble = Problem(why, matters)
-        if self._troubles.get(name) != trouble:
-            self._troubles[name] = trouble
-            log.error("trouble with the %s: %s", name, why)
+    def report(self, name: str, reason: str, *, critical: bool = True) -> None:
+        """Record a problem; a new problem and a new reason are logged once."""
+        problem = Problem(reason, critical)
+        if self._problems.get(name) != problem:
+            self._problems[name] = problem
+            log.error("problem.reported name=%r: %s", name, reason)
 
-    def clear(self, name: str) -> None:
-        """It is over. Idempotent."""
-        if self._troubles.pop(name, None) is not None:
-            log.info("the trouble with the %s is over", name)
+    def resolve(self, name: str) -> None:
+        """Remove a problem, if it is recorded."""
+        if self._problems.pop(name, None) is not None:
+            log.info("problem.resolved name=%r", name)

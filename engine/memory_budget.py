@@ -1,6 +1,6 @@
-"""Shelf: which recognizers take up memory, who uses them, and which have to go. Without I/O and a clock.
+"""Decide which recognizers are unloaded, from their memory, users and idle time; without I/O and clock.
 
-Seconds are of any clock that does not run backwards; memory is counted in bytes.
+Times are seconds of any monotonic clock; memory is counted in bytes.
 """
 
 from dataclasses import dataclass
@@ -11,23 +11,23 @@ NEVER: Final = float("inf")
 
 
 class BudgetExceeded(Exception):
-    """The budget would be passed, and too little is idle to be unloaded. Nothing was changed."""
+    """The budget would be exceeded, and unloading all idle models is not enough; nothing was changed."""
 
 
 @dataclass(eq=False, slots=True)
 class Reservation:
-    """What one recognizer takes up, from when it begins to load.
+    """Hold the memory and the use of one recognizer, from the start of loading.
 
-    stays: is not unloaded for being idle or in the way: the default
-    memory: as expected, once that is known, then as measured
-    users: those who hold it, and those who wait for it to be loaded
-    loaded: may be lent; before that it goes only by itself
-    idle_since: when it was loaded, or the last of its users left
-    replaced: another one is lent in its stead; it goes with the last of its users
+    pinned: whether it is never evicted; true for the default recognizer
+    memory: expected bytes, later the measured bytes
+    users: number of sessions that use it or wait for it to be loaded
+    loaded: whether it can be used; until then it is not evicted
+    idle_since: time when it was loaded or when its last user left
+    replaced: whether another one serves new sessions; it is evicted after its last user leaves
     """
 
     name: str
-    stays: bool = False
+    pinned: bool = False
     memory: int = 0
     users: int = 0
     loaded: bool = False
@@ -36,92 +36,101 @@ class Reservation:
 
     @property
     def idle(self) -> bool:
+        """Return whether it is loaded and unused."""
         return self.loaded and self.users == 0
 
 
 class MemoryBudget:
-    """The places. Those that a method returns have been taken off, and are to be unloaded.
+    """Keep the reservations of all recognizers.
 
-    budget: what all places together may take; 0 is no bound. A default that is larger is loaded all the same,
-        but not in another one's stead
-    idle_seconds: after which an idle one goes; 0 is never
+    Reservations that a method returns have been removed; the caller unloads their recognizers.
+
+    budget: most bytes of all reservations together; 0 for no limit. A pinned recognizer is loaded even if it
+        exceeds the budget, but it then still evicts only idle ones
+    idle_seconds: time after which an idle recognizer is evicted; 0 for never
     """
 
     def __init__(self, *, budget: int, idle_seconds: float) -> None:
         self.budget = budget
         self.idle_seconds = idle_seconds
-        self._places: list[Reservation] = []
+        self._reservations: list[Reservation] = []
 
     def __len__(self) -> int:
-        """Recognizers that are loaded, replaced ones with users included."""
-        return sum(place.loaded for place in self._places)
+        """Return the number of loaded recognizers, including replaced ones that still have users."""
+        return sum(reservation.loaded for reservation in self._reservations)
 
     @property
     def memory(self) -> int:
-        return sum(place.memory for place in self._places)
+        """Return the bytes of all reservations."""
+        return sum(reservation.memory for reservation in self._reservations)
 
-    def add(self, name: str, *, stays: bool = False) -> Reservation:
-        """A place for one that begins to load; what it takes is told later."""
-        place = Reservation(name, stays)
-        self._places.append(place)
-        return place
+    def add(self, name: str, *, pinned: bool = False) -> Reservation:
+        """Add a reservation without memory for a recognizer that begins to load."""
+        reservation = Reservation(name, pinned)
+        self._reservations.append(reservation)
+        return reservation
 
-    def remove(self, place: Reservation) -> None:
-        """Idempotent."""
-        if place in self._places:
-            self._places.remove(place)
+    def remove(self, reservation: Reservation) -> None:
+        """Remove a reservation, if it is there."""
+        if reservation in self._reservations:
+            self._reservations.remove(reservation)
 
-    def weigh(self, place: Reservation, memory: int) -> list[Reservation]:
-        """Notes what a place takes; what must go for it, longest idle first. Raises NoRoom."""
-        others = self.memory - place.memory
+    def reserve(self, reservation: Reservation, memory: int) -> list[Reservation]:
+        """Set the memory of a reservation and return those evicted for it, longest idle first.
+
+        Raises BudgetExceeded.
+        """
+        others = self.memory - reservation.memory
         surplus = others + memory - self.budget if self.budget else 0
-        going: list[Reservation] = []
-        for other in sorted(self._places, key=lambda each: each.idle_since):
-            if surplus > 0 and other is not place and other.idle and not other.stays:
-                going.append(other)
+        evicted: list[Reservation] = []
+        for other in sorted(self._reservations, key=lambda each: each.idle_since):
+            if surplus > 0 and other is not reservation and other.idle and not other.pinned:
+                evicted.append(other)
                 surplus -= other.memory
-        if surplus > 0 and not place.stays:
+        if surplus > 0 and not reservation.pinned:
             raise BudgetExceeded(
-                f"{place.name} takes {memory / MIB:.0f} MiB, {others / MIB:.0f} of {self.budget / MIB:.0f} "
-                "are taken, and too little of that is idle"
+                f"{reservation.name} takes {memory / MIB:.0f} MiB; {others / MIB:.0f} MiB of the budget of "
+                f"{self.budget / MIB:.0f} MiB are in use, and too little of that is idle"
             )
-        place.memory = memory
-        for other in going:
+        reservation.memory = memory
+        for other in evicted:
             self.remove(other)
-        return going
+        return evicted
 
-    def put(self, place: Reservation, now: float) -> None:
-        """It is loaded."""
-        place.loaded = True
-        place.idle_since = now
+    def mark_loaded(self, reservation: Reservation, now: float) -> None:
+        """Record that the recognizer is loaded."""
+        reservation.loaded = True
+        reservation.idle_since = now
 
-    def take(self, place: Reservation) -> None:
-        place.users += 1
+    def acquire(self, reservation: Reservation) -> None:
+        """Add a user."""
+        reservation.users += 1
 
-    def give_back(self, place: Reservation, now: float) -> None:
-        place.users -= 1
-        place.idle_since = now
+    def release(self, reservation: Reservation, now: float) -> None:
+        """Remove a user."""
+        reservation.users -= 1
+        reservation.idle_since = now
 
-    def replace(self, place: Reservation, successor: Reservation) -> None:
-        """It is lent to nobody any more."""
-        place.replaced = True
-        place.stays, successor.stays = False, place.stays
+    def replace(self, reservation: Reservation, successor: Reservation) -> None:
+        """Mark a reservation as replaced by another one, which becomes pinned if this one was."""
+        reservation.replaced = True
+        reservation.pinned, successor.pinned = False, reservation.pinned
 
-    def clear(self, now: float) -> list[Reservation]:
-        """Those that nobody will miss."""
-        going = [place for place in self._places if self._leaves_at(place) <= now]
-        for place in going:
-            self.remove(place)
-        return going
+    def evict_idle(self, now: float) -> list[Reservation]:
+        """Remove and return the reservations of recognizers that have been idle for too long."""
+        evicted = [reservation for reservation in self._reservations if self._evicted_at(reservation) <= now]
+        for reservation in evicted:
+            self.remove(reservation)
+        return evicted
 
-    def next_departure(self) -> float | None:
-        """When there is something to clear, if nobody takes or gives back until then."""
-        soonest = min(map(self._leaves_at, self._places), default=NEVER)
+    def next_eviction(self) -> float | None:
+        """Return the time of the next eviction if no user comes or leaves until then, or None."""
+        soonest = min(map(self._evicted_at, self._reservations), default=NEVER)
         return soonest if soonest < NEVER else None
 
-    def _leaves_at(self, place: Reservation) -> float:
-        if not place.idle or place.stays:
+    def _evicted_at(self, reservation: Reservation) -> float:
+        if not reservation.idle or reservation.pinned:
             return NEVER
-        if place.replaced:
-            return place.idle_since
-        return place.idle_since + self.idle_seconds if self.idle_seconds else NEVER
+        if reservation.replaced:
+            return reservation.idle_since
+        return reservation.idle_since + self.idle_seconds if self.idle_seconds else NEVER

@@ -1,4 +1,4 @@
-"""Lives: a recognizer from loading to unloading, and the name under which one after another is lent."""
+"""Track a recognizer from loading to unloading, and the recognizers that serve a name over time."""
 
 import asyncio
 from dataclasses import dataclass
@@ -13,6 +13,8 @@ Asr = Batcher[RecognitionRequest, Hypothesis]
 
 
 class ModelState(StrEnum):
+    """The state of a name, as /ready reports it."""
+
     ABSENT = "absent"
     LOADING = "loading"
     READY = "ready"
@@ -22,53 +24,65 @@ class ModelState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RunningModel:
-    """One at work."""
+    """Hold a loaded recognizer and its description."""
 
     asr: Asr
     description: ModelInfo
 
 
 class ModelHandle:
-    """One recognizer from loading to unloading. settled: it was loaded, or failed."""
+    """Track one recognizer from loading to unloading.
 
-    def __init__(self, place: Reservation) -> None:
-        self.place = place
-        self.recognizer: RunningModel | None = None
+    running: the recognizer once it is loaded
+    error: why loading failed
+    load_ended: set when it is loaded or has failed
+    unload_requested: set when it is to be unloaded
+    task: loads the recognizer and keeps it until it is unloaded
+    """
+
+    def __init__(self, reservation: Reservation) -> None:
+        self.reservation = reservation
+        self.running: RunningModel | None = None
         self.error: str | None = None
-        self.settled = asyncio.Event()
-        self.over = asyncio.Event()
+        self.load_ended = asyncio.Event()
+        self.unload_requested = asyncio.Event()
         self.task: asyncio.Task[None]
-        self.watchdog: Supervisor
+        self.supervisor: Supervisor
 
 
 @dataclass(slots=True)
 class ModelSlot:
-    """A name. current: what is lent; arriving: what loads, at most one, to be lent from then on.
+    """Hold the recognizers that serve one name.
 
-    error, retry_at: of a load that failed, or of one that broke; memory: bytes, as measured by the last load
-    that did not fail
+    source: what the recognizer is loaded from
+    active: the recognizer that serves new sessions
+    loading: the recognizer that loads and will serve them
+    error: why the last recognizer failed to load or broke
+    retry_at: time of the event loop from which a failed load is tried again
+    memory: bytes measured by the last successful load
     """
 
     name: str
     source: str
-    current: ModelHandle | None = None
-    arriving: ModelHandle | None = None
+    active: ModelHandle | None = None
+    loading: ModelHandle | None = None
     error: str | None = None
     retry_at: float = 0.0
     memory: int = 0
 
     @property
-    def life(self) -> ModelHandle | None:
-        """What is lent, or will be: not what is broken."""
-        if self.current is not None and self.current.watchdog.error is None:
-            return self.current
-        return self.arriving
+    def handle(self) -> ModelHandle | None:
+        """Return the recognizer that serves new sessions, now or once it is loaded; never a broken one."""
+        if self.active is not None and self.active.supervisor.error is None:
+            return self.active
+        return self.loading
 
     @property
     def state(self) -> ModelState:
-        life = self.life
-        if life is None:
+        """Return the state of the name."""
+        handle = self.handle
+        if handle is None:
             return ModelState.FAILED if self.error is not None else ModelState.ABSENT
-        if life is self.arriving:
+        if handle is self.loading:
             return ModelState.LOADING
-        return ModelState.RESTARTING if life.watchdog.is_restarting else ModelState.READY
+        return ModelState.RESTARTING if handle.supervisor.is_restarting else ModelState.READY

@@ -1,4 +1,4 @@
-"""Catalogue: the names by which clients may ask for recognizers, and what each of them is."""
+"""Parse the configured recognizers into names and sources."""
 
 import re
 from pathlib import PurePath
@@ -7,11 +7,13 @@ from typing import Final
 _PAIR: Final = re.compile(r"([\w.-]+)=(.+)")
 
 
-def catalogue(default: str, more: str) -> dict[str, str]:
-    """Names to sources, the default first.
+def model_sources(default: str, more: str) -> dict[str, str]:
+    """Return the sources by name, the default first.
 
-    default: one entry; more: entries with commas. An entry is a source (what asr.models.load is asked for) or
-    name=source; without a name of its own a path is called by its last part, anything else by itself.
+    default: one entry
+    more: entries separated by commas
+    An entry is a source (see asr.model_registry.load) or name=source. Without a name, a path is named by its
+    last part, and any other source by itself.
 
     Raises ValueError if two sources have the same name.
     """
@@ -19,7 +21,9 @@ def catalogue(default: str, more: str) -> dict[str, str]:
     for entry in [default, *filter(None, map(str.strip, more.split(",")))]:
         name, source = _named(entry)
         if sources.setdefault(name, source) != source:
-            raise ValueError(f"both {sources[name]} and {source} are called {name}: say name=source")
+            raise ValueError(
+                f"{sources[name]} and {source} have the same name {name}; write name=source for one of them"
+            )
     return sources
 
 

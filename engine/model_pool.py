@@ -1,4 +1,4 @@
-"""Recognizers: by name, loaded when they are asked for, shared by all who use them, unloaded when idle."""
+"""Load recognizers by name on first use, share them between sessions and unload idle ones."""
 
 import asyncio
 import logging
@@ -18,16 +18,24 @@ from engine.workers import LoadedModelInfo
 
 log = logging.getLogger(__name__)
 
-RETRY_SECONDS: Final = 10.0  # for so long a load that failed is not tried again, and its error told instead
+RETRY_SECONDS: Final = (
+    10.0  # After a failed load its error is returned for this time, without another attempt.
+)
 
 
-class ModelUnavailableNow(Exception):
-    """A recognizer that cannot be lent now; it may be later. The message is for whoever runs the server."""
+class ModelNotReady(Exception):
+    """A recognizer cannot be used now, but perhaps later; the message is for the operator of the server."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """users: sessions, memory: bytes; both with those of replaced ones. error: why the last load failed"""
+    """Report the state of a recognizer.
+
+    memory: bytes, including those of replaced recognizers of the name
+    users: sessions, including those of replaced recognizers of the name
+    error: why the last load failed
+    description: description of the recognizer that serves new sessions
+    """
 
     name: str
     state: ModelState
@@ -38,43 +46,48 @@ class ModelStatus:
 
 
 class ModelPool:
-    """An async context manager: leaving it stops all of them.
+    """Load, share and unload recognizers by name.
 
-    sources: by name; the first is the default, which stays once it is loaded
-    build: a batcher, not entered yet, for a source; its worker, whose description is a Report, tells the
-        watchdog how it fares
-    weigh: bytes that a source may take, told before it was ever loaded; may block
-    shelf: of its own; health: where their troubles stand, of which only the default's matter
-    on_restart: called with the name of one that is started again; on_broken: with why the default is broken.
-        Another one that breaks is loaded anew for those who ask from then on
+    It is an async context manager; leaving it stops all recognizers.
+
+    sources: sources by name; the first one is the default, which stays loaded
+    build: builds a batcher for a source, which the pool enters. Its worker informs the supervisor and has a
+        LoadedModelInfo as description
+    budget: memory budget that only this pool uses
+    estimate_memory: returns the bytes that a source may take before its first load; it may block
+    retry_seconds: time after a failed load in which it is not tried again
+    health: receives the problems of recognizers; only those of the default one are critical
+    on_restart: called with the name of a recognizer that is restarted
+    on_broken: called with the reason when the default recognizer is broken. Another broken recognizer is
+        loaded again for new sessions
     """
 
     def __init__(
         self,
         sources: Mapping[str, str],
         build: Callable[[str, Supervisor], Asr],
-        shelf: MemoryBudget,
+        budget: MemoryBudget,
         *,
-        weigh: Callable[[str], int] = lambda source: 0,
+        estimate_memory: Callable[[str], int] = lambda source: 0,
         retry_seconds: float = RETRY_SECONDS,
         health: Health | None = None,
         on_restart: Callable[[str], None] = lambda name: None,
         on_broken: Callable[[str], None] = lambda why: None,
     ) -> None:
-        self._entries = {name: ModelSlot(name, source) for name, source in sources.items()}
-        self.default = next(iter(self._entries))
+        self._slots = {name: ModelSlot(name, source) for name, source in sources.items()}
+        self.default = next(iter(self._slots))
         self._build = build
-        self._shelf = shelf
-        self._weigh = weigh
+        self._budget = budget
+        self._estimate_memory = estimate_memory
         self._retry_seconds = retry_seconds
         self._health = health or Health()
         self._on_restart = on_restart
         self._on_broken = on_broken
-        self._lives: dict[Reservation, ModelHandle] = {}
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._handles: dict[Reservation, ModelHandle] = {}
+        self._unloading: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
-        self._past_batches = self._past_items = 0
+        self._finished_batches = self._finished_items = 0
 
     async def __aenter__(self) -> Self:
         return self
@@ -85,235 +98,235 @@ class ModelPool:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-        lives = list(self._lives.values())
-        for life in lives:
-            if life.recognizer is None:
-                life.task.cancel()
+        handles = list(self._handles.values())
+        for handle in handles:
+            if handle.running is None:
+                handle.task.cancel()
             else:
-                life.over.set()
-        await asyncio.gather(*(life.task for life in lives), return_exceptions=True)
-        for life in lives:
-            life.settled.set()  # where the task was cancelled before its first step
+                handle.unload_requested.set()
+        await asyncio.gather(*(handle.task for handle in handles), return_exceptions=True)
+        for handle in handles:
+            handle.load_ended.set()  # The task may have been cancelled before its first step.
 
-    # what there is
+    # State
 
     @property
     def names(self) -> Sequence[str]:
-        return list(self._entries)
+        """Return the names of all recognizers, the default first."""
+        return list(self._slots)
 
     def resolve(self, name: str) -> str | None:
-        """The name under which to borrow what a client calls so; None if it is nothing of ours.
+        """Return the name in this pool for the name that a client uses; None if it is unknown.
 
-        The default is also called what it turned out to be: auto, once it is loaded, by its model's id.
+        The id of the default recognizer's model is an alias of its name once it is loaded.
         """
-        if name in self._entries:
+        if name in self._slots:
             return name
         description = self.status(self.default).description
         return self.default if description and description.model == name else None
 
     def status(self, name: str) -> ModelStatus:
-        entry = self._entries[name]
-        places = [place for place in self._lives if place.name == name]
-        lent = entry.current.recognizer if entry.current else None
+        """Return the state of a name. Raises KeyError."""
+        slot = self._slots[name]
+        reservations = [reservation for reservation in self._handles if reservation.name == name]
+        active = slot.active.running if slot.active else None
         return ModelStatus(
             name,
-            entry.state,
-            memory=sum(place.memory for place in places),
-            users=sum(place.users for place in places),
-            error=entry.error,
-            description=lent.description if lent else None,
+            slot.state,
+            memory=sum(reservation.memory for reservation in reservations),
+            users=sum(reservation.users for reservation in reservations),
+            error=slot.error,
+            description=active.description if active else None,
         )
 
     @property
     def loaded(self) -> int:
-        return len(self._shelf)
+        """Return the number of loaded recognizers."""
+        return len(self._budget)
 
     @property
     def memory(self) -> int:
-        """Bytes; of those that load, what is expected."""
-        return self._shelf.memory
+        """Return the bytes of all recognizers, with the expected bytes of those that load."""
+        return self._budget.memory
 
     @property
     def lag(self) -> float:
-        """Seconds that finals wait for the one that is furthest behind."""
+        """Return the seconds for which finals wait for the recognizer with the longest queue."""
         return max((asr.lag for asr in self._batchers()), default=0.0)
 
     @property
     def waiting(self) -> int:
-        """Jobs that wait for any of them."""
+        """Return the number of tasks that wait for a recognizer."""
         return sum(map(len, self._batchers()))
 
     @property
     def batches(self) -> int:
-        """That were run, by those too that are gone."""
-        return self._past_batches + sum(asr.batches for asr in self._batchers())
+        """Return the number of batches so far, including those of unloaded recognizers."""
+        return self._finished_batches + sum(asr.batches for asr in self._batchers())
 
     @property
     def items(self) -> int:
-        """Jobs in those batches."""
-        return self._past_items + sum(asr.items for asr in self._batchers())
+        """Return the number of tasks in these batches."""
+        return self._finished_items + sum(asr.items for asr in self._batchers())
 
     def _batchers(self) -> list[Asr]:
-        return [life.recognizer.asr for life in self._lives.values() if life.recognizer]
+        return [handle.running.asr for handle in self._handles.values() if handle.running]
 
-    # what can be done
+    # Use
 
     @asynccontextmanager
     async def borrow(self, name: str) -> AsyncIterator[RunningModel]:
-        """Lends a recognizer while the context lasts; first it is loaded, if it is not.
+        """Provide a recognizer for the duration of the context, and load it first if necessary.
 
-        All who ask meanwhile wait for the same load, and whoever stops waiting does not end it.
-        Raises KeyError, Unavailable.
+        Concurrent callers wait for the same load, which continues if a caller stops waiting.
+        Raises KeyError and ModelNotReady.
         """
-        life = self._life_of(self._entries[name])
-        self._shelf.take(life.place)
+        handle = self._handle_for(self._slots[name])
+        self._budget.acquire(handle.reservation)
         try:
-            yield await _settled(life)
+            yield await _wait_until_loaded(handle)
         finally:
-            self._shelf.give_back(life.place, self._now())
-            self._tidy()
+            self._budget.release(handle.reservation, self._now())
+            self._evict_idle()
 
     def preload(self, name: str) -> None:
-        """Begins to load it, if it is not there. Raises KeyError, Unavailable."""
-        self._life_of(self._entries[name])
+        """Start to load a recognizer, unless it is loaded. Raises KeyError and ModelNotReady."""
+        self._handle_for(self._slots[name])
 
-    async def reload(self, name: str) -> None:
-        """Loads it again: who borrows from then on gets the new one; who holds the old one keeps it.
+    def _handle_for(self, slot: ModelSlot) -> ModelHandle:
+        if slot.handle is not None:
+            return slot.handle
+        if slot.error is not None and self._now() < slot.retry_at:
+            raise ModelNotReady(slot.error)
+        return self._start_loading(slot)
 
-        What is not loaded stays so. Raises KeyError, and Unavailable: then the old one goes on being lent.
-        """
-        entry = self._entries[name]
-        if entry.current is not None:
-            await _settled(entry.arriving or self._begin(entry))
-
-    def _life_of(self, entry: ModelSlot) -> ModelHandle:
-        if entry.life is not None:
-            return entry.life
-        if entry.error is not None and self._now() < entry.retry_at:
-            raise ModelUnavailableNow(entry.error)
-        return self._begin(entry)
-
-    def _begin(self, entry: ModelSlot) -> ModelHandle:
+    def _start_loading(self, slot: ModelSlot) -> ModelHandle:
         if self._closed:
-            raise ModelUnavailableNow("the server is stopping")
-        first = entry.name == self.default and entry.current is None
-        life = ModelHandle(self._shelf.add(entry.name, stays=first))
-        life.watchdog = Supervisor(
-            f"recognizer {entry.name}",
+            raise ModelNotReady("the server is stopping")
+        first = slot.name == self.default and slot.active is None
+        handle = ModelHandle(self._budget.add(slot.name, pinned=first))
+        handle.supervisor = Supervisor(
+            f"recognizer {slot.name}",
             self._health,
-            matters=entry.name == self.default,
-            on_restart=partial(self._on_restart, entry.name),
-            on_broken=partial(self._break, entry, life.place),
+            critical=slot.name == self.default,
+            on_restart=partial(self._on_restart, slot.name),
+            on_broken=partial(self._on_model_broken, slot, handle.reservation),
         )
-        life.task = asyncio.create_task(self._live(entry, life), name=f"recognizer {entry.name}")
-        self._lives[life.place] = life
-        entry.arriving = life
-        return life
+        handle.task = asyncio.create_task(self._run(slot, handle), name=f"recognizer {slot.name}")
+        self._handles[handle.reservation] = handle
+        slot.loading = handle
+        return handle
 
-    # a life
+    # Loading
 
-    async def _live(self, entry: ModelSlot, life: ModelHandle) -> None:
+    async def _run(self, slot: ModelSlot, handle: ModelHandle) -> None:
         try:
-            await self._make_room(life, await self._expected(entry))
-            async with self._build(entry.source, life.watchdog) as asr:
+            await self._wait_for_capacity(handle, await self._expected_memory(slot))
+            async with self._build(slot.source, handle.supervisor) as asr:
                 began = self._now()
-                log.info("loading %s", entry.name)
+                log.info("model.loading name=%s", slot.name)
                 await asr.worker.start()
                 report = asr.worker.description
                 assert isinstance(report, LoadedModelInfo)
-                entry.memory = report.memory or life.place.memory
-                await self._make_room(life, entry.memory)
-                seconds, mib = self._now() - began, entry.memory / MIB
-                log.info("%s loaded in %.1f s, %.0f MiB: %s", entry.name, seconds, mib, report.description)
+                slot.memory = report.memory or handle.reservation.memory
+                await self._wait_for_capacity(handle, slot.memory)
+                seconds, mib = self._now() - began, slot.memory / MIB
+                log.info(
+                    "model.loaded name=%s seconds=%.1f memory_mib=%.0f: %s",
+                    slot.name,
+                    seconds,
+                    mib,
+                    report.description,
+                )
                 if report.description.fallback:
-                    log.warning("RECOGNIZER FALLBACK: %s", report.description.fallback)
-                self._install(entry, life, RunningModel(asr, report.description))
-                await life.over.wait()
-            log.info("%s unloaded", entry.name)
-        except Exception as error:  # told to all who wait, in the log and in /ready
-            self._fail(entry, life, error)
+                    log.warning("model.fallback name=%s: %s", slot.name, report.description.fallback)
+                self._activate(slot, handle, RunningModel(asr, report.description))
+                await handle.unload_requested.wait()
+            log.info("model.unloaded name=%s", slot.name)
+        except Exception as error:  # Reported to the waiting callers, in the log and in /ready.
+            self._fail(slot, handle, error)
         finally:
-            self._forget(entry, life)
+            self._remove(slot, handle)
 
-    async def _expected(self, entry: ModelSlot) -> int:
-        if entry.memory or not self._shelf.budget:
-            return entry.memory
-        return await asyncio.to_thread(self._weigh, entry.source)
+    async def _expected_memory(self, slot: ModelSlot) -> int:
+        if slot.memory or not self._budget.budget:
+            return slot.memory
+        return await asyncio.to_thread(self._estimate_memory, slot.source)
 
-    async def _make_room(self, life: ModelHandle, memory: int) -> None:
-        """Returns once what had to go is gone. Raises NoRoom."""
-        self._dismiss(self._shelf.weigh(life.place, memory))
-        if self._leaving:
-            await asyncio.wait(self._leaving)
+    async def _wait_for_capacity(self, handle: ModelHandle, memory: int) -> None:
+        """Reserve memory, and wait until all evicted recognizers are unloaded. Raises BudgetExceeded."""
+        self._unload(self._budget.reserve(handle.reservation, memory))
+        if self._unloading:
+            await asyncio.wait(self._unloading)
 
-    def _install(self, entry: ModelSlot, life: ModelHandle, recognizer: RunningModel) -> None:
-        if entry.current is not None:
-            self._shelf.replace(entry.current.place, life.place)
-        entry.current, entry.arriving, entry.error = life, None, None
-        life.recognizer = recognizer
-        self._shelf.put(life.place, self._now())
-        life.settled.set()
-        self._tidy()
+    def _activate(self, slot: ModelSlot, handle: ModelHandle, running: RunningModel) -> None:
+        if slot.active is not None:
+            self._budget.replace(slot.active.reservation, handle.reservation)
+        slot.active, slot.loading, slot.error = handle, None, None
+        handle.running = running
+        self._budget.mark_loaded(handle.reservation, self._now())
+        handle.load_ended.set()
+        self._evict_idle()
 
-    def _fail(self, entry: ModelSlot, life: ModelHandle, error: Exception) -> None:
-        life.error = entry.error = str(error) or type(error).__name__
-        # Where there was no room, there may be some in a moment, and it costs nothing to look.
-        entry.retry_at = self._now() + (0 if isinstance(error, BudgetExceeded) else self._retry_seconds)
+    def _fail(self, slot: ModelSlot, handle: ModelHandle, error: Exception) -> None:
+        handle.error = slot.error = str(error) or type(error).__name__
+        # Memory can become free at any time, and checking for it is cheap, so there is no delay.
+        slot.retry_at = self._now() + (0 if isinstance(error, BudgetExceeded) else self._retry_seconds)
         log.error(
-            "%s could not be loaded: %s", entry.name, life.error, exc_info=log.isEnabledFor(logging.DEBUG)
+            "model.load_failed name=%s: %s", slot.name, handle.error, exc_info=log.isEnabledFor(logging.DEBUG)
         )
 
-    def _break(self, entry: ModelSlot, place: Reservation, why: str) -> None:
-        """It stays for those who hold it: that it is broken is what they are told."""
-        entry.error, entry.retry_at = why, self._now() + self._retry_seconds
-        if entry.name == self.default and entry.current is self._lives[place]:
+    def _on_model_broken(self, slot: ModelSlot, reservation: Reservation, why: str) -> None:
+        """Record that a recognizer is broken; sessions that use it keep it and get the error."""
+        slot.error, slot.retry_at = why, self._now() + self._retry_seconds
+        if slot.name == self.default and slot.active is self._handles[reservation]:
             self._on_broken(why)
 
-    def _forget(self, entry: ModelSlot, life: ModelHandle) -> None:
-        """However it ended. Who still waits is told."""
-        life.watchdog.leave()
-        self._shelf.remove(life.place)
-        del self._lives[life.place]
-        if entry.arriving is life:
-            entry.arriving = None
-        if entry.current is life:
-            entry.current = None
-        if life.recognizer is not None:
-            self._past_batches += life.recognizer.asr.batches
-            self._past_items += life.recognizer.asr.items
-        life.settled.set()
+    def _remove(self, slot: ModelSlot, handle: ModelHandle) -> None:
+        """Remove a recognizer that has ended, and wake the callers that wait for it."""
+        handle.supervisor.close()
+        self._budget.remove(handle.reservation)
+        del self._handles[handle.reservation]
+        if slot.loading is handle:
+            slot.loading = None
+        if slot.active is handle:
+            slot.active = None
+        if handle.running is not None:
+            self._finished_batches += handle.running.asr.batches
+            self._finished_items += handle.running.asr.items
+        handle.load_ended.set()
 
-    # what has to go
+    # Unloading
 
-    def _tidy(self) -> None:
-        """Unloads what nobody will miss, and looks again when there may be more of it."""
+    def _evict_idle(self) -> None:
+        """Unload recognizers that have been idle for too long, and schedule the next check."""
         if self._closed:
             return
-        self._dismiss(self._shelf.clear(self._now()))
+        self._unload(self._budget.evict_idle(self._now()))
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        departure = self._shelf.next_departure()
+        departure = self._budget.next_eviction()
         if departure is not None:
-            self._timer = asyncio.get_running_loop().call_at(departure, self._tidy)
+            self._timer = asyncio.get_running_loop().call_at(departure, self._evict_idle)
 
-    def _dismiss(self, places: list[Reservation]) -> None:
-        for place in places:
-            life, entry = self._lives[place], self._entries[place.name]
-            if entry.current is life:
-                entry.current = None
-            self._leaving.add(life.task)
-            life.task.add_done_callback(self._leaving.discard)
-            life.over.set()
+    def _unload(self, reservations: list[Reservation]) -> None:
+        for reservation in reservations:
+            handle, slot = self._handles[reservation], self._slots[reservation.name]
+            if slot.active is handle:
+                slot.active = None
+            self._unloading.add(handle.task)
+            handle.task.add_done_callback(self._unloading.discard)
+            handle.unload_requested.set()
 
     @staticmethod
     def _now() -> float:
-        """Seconds."""
+        """Return the time of the event loop in seconds."""
         return asyncio.get_running_loop().time()
 
 
-async def _settled(life: ModelHandle) -> RunningModel:
-    await life.settled.wait()
-    if life.recognizer is None:
-        raise ModelUnavailableNow(life.error or "the server is stopping")
-    return life.recognizer
+async def _wait_until_loaded(handle: ModelHandle) -> RunningModel:
+    await handle.load_ended.wait()
+    if handle.running is None:
+        raise ModelNotReady(handle.error or "the server is stopping")
+    return handle.running

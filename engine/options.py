@@ -1,4 +1,4 @@
-"""EngineOptions: what an engine needs to know to load and run its models."""
+"""Define the options of an engine."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from engine.workers import LoadOptions
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """The models of an engine, where they run, and their bounds.
+    """Hold the models of an engine, where they run, and their limits.
 
     recognizers: sources by name; the first is the default, which is always loaded
     preload: load the others when the engine starts, not when they are first asked for
     idle_seconds: time without use after which one of the others is unloaded; 0 keeps it
-    memory_bytes: most that all recognizers together may take; 0 is no bound
+    memory_bytes: most bytes of all recognizers together; 0 for no limit
     load: how a recognizer is loaded
-    in_process: run each recognizer in a process of its own, not in a thread
+    in_process: whether each recognizer runs in a separate process, not in a thread
     threads: CPU threads of a recognizer in its process; 0 leaves one core to the server
     batch_items, batch_audio_seconds: most tasks and most audio in one batch of a recognizer
     batch_seconds: target duration of such a batch

@@ -1,4 +1,4 @@
-"""Workers: where the detector and a recognizer are built and run, and the queues before them."""
+"""Build the workers of the detector and of recognizers, and their batchers."""
 
 import asyncio
 import os
@@ -19,29 +19,33 @@ if TYPE_CHECKING:
     from asr.model_registry import LoadedModel
     from vad.detector import Detector
 
-JOINED_SECONDS: Final = 0.1  # what a batch may take that finals share with less urgent jobs
-MOST_FAILED_STEPS: Final = 3  # in a row: each ends all streams that were in it
+SHARED_BATCH_SECONDS: Final = 0.1  # Target duration of a batch that combines finals with less urgent tasks.
+MAX_FAILED_STEPS: Final = 3  # In a row; each failed step ends all streams in it.
 
-# Of load_models.
-MAX_FILES: Final = 64  # that are transcribed at once
+# For load_models:
+MAX_FILES: Final = 64  # transcribed at once
 BATCH_ITEMS: Final = 16
 BATCH_SECONDS: Final = 120.0
 
 
-def unprepared() -> None:
-    """Prepare nothing: the default of what a process calls first."""
+def prepare_nothing() -> None:
+    """Do nothing: the default preparation of a process."""
 
 
 def detector_worker(
     device: str, *, streams: int, deadline: float = NO_DEADLINE, watcher: WorkerObserver | None = None
 ) -> "ThreadWorker[Detector, DetectorInput, Probabilities]":
-    """In a thread. streams: most at once; deadline: seconds that a step may take."""
+    """Return a worker that runs the detector in a thread.
+
+    streams: most streams at once
+    deadline: most seconds for a step
+    """
     return ThreadWorker(
         partial(_build_detector, device, streams),
         _detect,
         name="vad",
         deadline=deadline,
-        max_failures=MOST_FAILED_STEPS,
+        max_failures=MAX_FAILED_STEPS,
         observer=watcher,
     )
 
@@ -52,13 +56,16 @@ def detector_batcher(
     streams: int,
     took: Callable[[Sequence[BatchedItem], float], None] = lambda batch, seconds: None,
 ) -> Batcher[DetectorInput, Probabilities]:
-    """Every stream has at most one step under way. took: told of the seconds of each step."""
+    """Return the batcher of the detector, in which each stream has at most one step.
+
+    took: called with the seconds of each step
+    """
     return Batcher(worker, max_items=streams, max_waiting=streams, stateless=False, took=took)
 
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
-    """How a recognizer is to be loaded, as asr.models.load has it."""
+    """Hold the options for loading a recognizer (see asr.model_registry.load)."""
 
     device: str = "auto"
     dtype: str = "auto"
@@ -68,8 +75,10 @@ class LoadOptions:
 
 @dataclass(frozen=True, slots=True)
 class LoadedModelInfo:
-    """What is known of a recognizer once it is loaded. memory: bytes by which its process grew, on the device
-    where it runs; 0 where that cannot be told."""
+    """Describe a loaded recognizer.
+
+    memory: bytes by which its process grew on the device where it runs; 0 if unknown
+    """
 
     description: ModelInfo
     memory: int
@@ -77,23 +86,26 @@ class LoadedModelInfo:
 
 def recognizer_worker(
     source: str,
-    way: LoadOptions,
+    options: LoadOptions,
     *,
     in_process: bool = True,
     threads: int = 0,
     deadline: float = NO_DEADLINE,
     watcher: WorkerObserver | None = None,
-    prepare: Callable[[], None] = unprepared,
+    prepare: Callable[[], None] = prepare_nothing,
 ) -> Worker[RecognitionRequest, Hypothesis]:
-    """Its `description` is a Report.
+    """Return a worker for a recognizer; its `description` is a LoadedModelInfo.
 
-    source: what asr.models.load is asked for, whose errors `start` raises
-    threads: of torch, in a process; 0 is torch's own choice
-    deadline: seconds that a batch may take beside the length of its sound
-    prepare: called first of all in the process; picklable
+    source: argument of asr.model_registry.load; `start` raises the errors of that function
+    options: how the recognizer is loaded
+    in_process: whether it runs in a separate process, not in a thread
+    threads: torch threads in a process; 0 for torch's own choice
+    deadline: most seconds for a batch in addition to the length of its audio
+    watcher: observes the worker
+    prepare: called first in the process; it must be picklable
 
-    In a process a model has torch's threads to itself, and whoever interrupts us need not wait for the end of
-    a batch. A thread shares both with us.
+    In a separate process the model has its own torch threads, and an interrupt of the server need not wait
+    for the end of a batch.
     """
 
     def seconds(requests: list[RecognitionRequest]) -> float:
@@ -101,20 +113,22 @@ def recognizer_worker(
 
     if not in_process:
         return ThreadWorker(
-            partial(_build_recognizer, source, way, {}),
+            partial(_build_recognizer, source, options, {}),
             _transcribe,
             name="asr",
-            describe=_report,
+            describe=_describe,
             deadline=seconds,
             observer=watcher,
         )
-    # The bars' lock would be left behind, with a warning, when the process is killed; and a log is no place
-    # for them. `./entrypoint.sh pull` is there for long downloads.
+    # Progress bars do not belong in a log, and their lock would leak with a warning when the process is
+    # killed. For long downloads there is `./entrypoint.sh pull`.
     environment = {"HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     if threads:
         environment["OMP_NUM_THREADS"] = str(threads)
-    build = partial(_build_prepared, prepare, source, way, environment)
-    return ProcessWorker(build, _transcribe, name="asr", describe=_report, deadline=seconds, observer=watcher)
+    build = partial(_build_prepared, prepare, source, options, environment)
+    return ProcessWorker(
+        build, _transcribe, name="asr", describe=_describe, deadline=seconds, observer=watcher
+    )
 
 
 def recognizer_batcher(
@@ -127,8 +141,14 @@ def recognizer_batcher(
     observe: Callable[[Sequence[BatchedItem]], None] = lambda batch: None,
     took: Callable[[Sequence[BatchedItem], float], None] = lambda batch, seconds: None,
 ) -> Batcher[RecognitionRequest, Hypothesis]:
-    """items, audio_seconds: most in one batch; seconds: that it may take; waiting: most jobs in the queue;
-    observe: told of each batch that begins; took: of its seconds, when it has succeeded."""
+    """Return the batcher of a recognizer.
+
+    items, audio_seconds: most tasks and most audio in one batch
+    waiting: most tasks in the queue
+    seconds: target duration of a batch
+    observe: called with each batch that begins
+    took: called with each batch that succeeded and its seconds
+    """
     return Batcher(
         worker,
         max_items=items,
@@ -136,7 +156,7 @@ def recognizer_batcher(
         cost=lambda request: request.clip.seconds,
         budget=audio_seconds,
         seconds=seconds,
-        joined_seconds=min(seconds, JOINED_SECONDS),
+        joined_seconds=min(seconds, SHARED_BATCH_SECONDS),
         observe=observe,
         took=took,
     )
@@ -146,10 +166,10 @@ def recognizer_batcher(
 async def load_models(
     model: str, *, device: str = "auto", dtype: str = "auto", hub_timeout: float = 3.0
 ) -> AsyncIterator[tuple[ModelClients, ModelInfo]]:
-    """The detector in a thread, the recognizer in a process; both stop when the context is left.
+    """Load the detector into a thread and a recognizer into a process; both stop when the context ends.
 
-    In its process a model has torch's threads to itself, of which the detector leaves this one a single one.
-    Arguments and errors as of asr.models.load.
+    The recognizer runs in a process because the detector limits torch to one thread in this one. The
+    arguments and errors are those of asr.model_registry.load.
     """
     detector = detector_worker("cpu", streams=MAX_FILES)
     recognizer = recognizer_worker(model, LoadOptions(device, dtype, hub_timeout))
@@ -166,7 +186,9 @@ async def load_models(
 
 
 def _build_detector(device: str, streams: int) -> "Detector":
-    from vad.detector import Detector  # torch: a second and more, while the port answers already
+    from vad.detector import (
+        Detector,
+    )  # Imports torch for a second or more; the server already accepts connections meanwhile.
 
     return Detector.load(device, max_slots=streams)
 
@@ -182,35 +204,39 @@ class _Built:
 
 
 def _build_prepared(
-    prepare: Callable[[], None], source: str, way: LoadOptions, environment: Mapping[str, str]
+    prepare: Callable[[], None], source: str, options: LoadOptions, environment: Mapping[str, str]
 ) -> _Built:
     prepare()
-    return _build_recognizer(source, way, environment)
+    return _build_recognizer(source, options, environment)
 
 
-def _build_recognizer(source: str, way: LoadOptions, environment: Mapping[str, str]) -> _Built:
-    """Warm: the first client does not pay for what is built on first use, and its memory is counted."""
-    os.environ.update(environment)  # torch and the hub's client read it when they are imported
-    from asr.memory_usage import held
+def _build_recognizer(source: str, options: LoadOptions, environment: Mapping[str, str]) -> _Built:
+    """Load and warm up a recognizer, and measure its memory.
+
+    The warm-up builds what is otherwise built on first use, so the memory is included and the first client
+    does not wait.
+    """
+    os.environ.update(environment)  # torch and the hub's client read them on import.
+    from asr.memory_usage import memory_in_use
     from asr.model_registry import load, warm_up
 
-    devices = ("cpu", "cuda:0" if way.device == "auto" else way.device)
-    before = {device: held(device) for device in devices}
+    devices = ("cpu", "cuda:0" if options.device == "auto" else options.device)
+    before = {device: memory_in_use(device) for device in devices}
     loaded = load(
         source,
-        device=way.device,
-        dtype=way.dtype,
-        hub_timeout=way.hub_timeout,
-        audio_context=way.audio_context,
+        device=options.device,
+        dtype=options.dtype,
+        hub_timeout=options.hub_timeout,
+        audio_context=options.audio_context,
     )
     warm_up(loaded)
     device = loaded.description.device
-    return _Built(loaded, max(0, held(device) - before.get(device, 0)))
+    return _Built(loaded, max(0, memory_in_use(device) - before.get(device, 0)))
 
 
 def _transcribe(built: _Built, requests: list[RecognitionRequest]) -> list[Hypothesis]:
     return built.loaded.transcribe(requests)
 
 
-def _report(built: _Built) -> LoadedModelInfo:
+def _describe(built: _Built) -> LoadedModelInfo:
     return LoadedModelInfo(built.loaded.description, built.memory)

@@ -145,7 +145,7 @@ class JournalStore:
     def notice(self, why: str) -> None:
         """Journals cannot be written at present. From any thread."""
         self._in_trouble = True
-        self._health.notice(TROUBLE, why)
+        self._health.report(TROUBLE, why)
 
     # in the thread
 
@@ -207,10 +207,10 @@ class JournalStore:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            self._health.notice(TROUBLE, str(error))
+            self._health.report(TROUBLE, str(error))
         else:
             self._in_trouble = False
-            self._health.clear(TROUBLE)
+            self._health.resolve(TROUBLE)
         try:
             path.unlink(missing_ok=True)
         except OSError as error:

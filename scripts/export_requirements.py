@@ -1,7 +1,7 @@
 """Write requirements.txt (to run) and requirements-dev.txt (to develop) from poetry.lock.
 
-Every package is exact, with its marker. The CUDA packages are left out: the torch wheel that pip finds names
-its own, and the CPU's names none, so one file serves both.
+Every package has an exact version and its marker. CUDA packages are left out: the torch wheel for CUDA
+requires its own, and the one for the CPU requires none, so one file serves both.
 """
 
 import tomllib
@@ -16,8 +16,8 @@ CUDA = ("nvidia-", "cuda-", "triton")
 
 
 def marker(package: dict[str, Any], groups: Collection[str]) -> str | None:
-    """When the package is needed by these groups: an environment marker, "" for always, None for never."""
-    if package["optional"]:  # by an extra only
+    """Return the environment marker under which some groups need a package: "" for always, None for never."""
+    if package["optional"]:  # Only an extra needs it.
         return None
     markers = package.get("markers", "")
     by_group = markers if isinstance(markers, dict) else dict.fromkeys(package["groups"], markers)
@@ -31,6 +31,7 @@ def marker(package: dict[str, Any], groups: Collection[str]) -> str | None:
 
 
 def lines(lock: dict[str, Any], groups: Collection[str]) -> Iterator[str]:
+    """Yield the line of each package that some groups need."""
     for package in lock["package"]:
         condition = marker(package, groups)
         if condition is None or package["name"].startswith(CUDA):
@@ -39,14 +40,16 @@ def lines(lock: dict[str, Any], groups: Collection[str]) -> Iterator[str]:
 
 
 def requirements(lock: dict[str, Any], groups: Collection[str]) -> str:
-    """The text of a requirements file.
+    """Return the text of a requirements file.
 
-    lock: the tables of poetry.lock (lock-version 2.1); groups: the dependency groups it serves
+    lock: tables of poetry.lock (lock-version 2.1)
+    groups: dependency groups to include
     """
     return HEADER + "".join(f"{line}\n" for line in lines(lock, groups))
 
 
 def main() -> None:
+    """Write all requirements files."""
     lock = tomllib.loads((ROOT / "poetry.lock").read_text())
     for name, groups in FILES.items():
         (ROOT / name).write_text(requirements(lock, groups))

@@ -35,7 +35,7 @@ def take_picture(browser: Browser, url: str, picture: Path, **context: Any) -> N
 
 
 def main(url: str) -> None:
-    """Take each screenshot with a browser of its own."""
+    """Take each screenshot with a new browser."""
     with sync_playwright() as playwright:
         for name, context in PICTURES.items():
             browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)

@@ -42,9 +42,7 @@ from server.protocols.openai_audio.models_endpoint import models_router
 from server.protocols.openai_realtime.client_secrets import ClientSecrets, client_secrets_router
 from server.protocols.openai_realtime.endpoint import PATHS, RealtimeEndpoint
 from server.protocols.openai_realtime.session_config import RealtimeConfig
-from server.reload import reloaded_on_signal
 from server.settings import Settings
-from server.trim import trim_now_and_then
 from server.web.router import PAGE_PATHS, WebPage
 
 if TYPE_CHECKING:
@@ -63,13 +61,19 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     log_config.set_up(settings.log_level, settings.log_format)
     metrics = Metrics()
     secrets = ClientSecrets()
-    reception = AuthService(settings, metrics, secrets)
+    reception = AuthService(
+        settings.api_keys.get_secret_value(),
+        settings.api_keys_file,
+        settings.token_secret.get_secret_value(),
+        metrics,
+        secrets,
+    )
     overload = LoadShedder(settings.max_lag_seconds)
     tracer = _tracer(settings)
     stop = on_failure or partial(signal.raise_signal, signal.SIGTERM)
     engine = _engine(settings, stop, metrics, overload, tracer)
     steward = LoadMonitor(overload, engine.recognizers, lambda: admission.pumps)
-    addresses = IpRateLimit(settings.connects_per_second, settings.connects_burst)
+    addresses = IpRateLimit(settings.rate_limit_per_second, settings.rate_limit_burst)
     limits = AdmissionPolicy(overload, addresses, Quotas(), steward.look)
     admission = AdmissionController(settings.max_sessions, limits=limits)
     files = AdmissionController(settings.max_files, "files", limits)
@@ -77,7 +81,8 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     journals = JournalLifespan(settings, engine.health)
 
     async def drain() -> None:
-        await asyncio.gather(admission.drain(settings.stop_seconds), files.drain(settings.stop_seconds))
+        seconds = settings.shutdown_timeout_seconds
+        await asyncio.gather(admission.drain(seconds), files.drain(seconds))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -87,8 +92,7 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
             await stack.enter_async_context(drained_on_signal(drain))
             await stack.enter_async_context(engine)
             await stack.enter_async_context(journals.running(native, engine.loaded))
-            await stack.enter_async_context(reloaded_on_signal(engine.reload))
-            for work in (metrics.heartbeat, steward.run, reception.watch, trim_now_and_then):
+            for work in (metrics.heartbeat, steward.run, reception.watch):
                 stack.callback(asyncio.create_task(work(), name=work.__qualname__).cancel)
             yield
             await drain()
@@ -121,7 +125,7 @@ def _tracer(settings: Settings) -> "Tracer | None":
         send_to,
     )
 
-    return Tracer(send_to(settings.trace_endpoint, settings.trace_share))
+    return Tracer(send_to(settings.trace_endpoint, settings.trace_sample_ratio))
 
 
 def _engine(
@@ -140,12 +144,12 @@ def _engine(
         settings.engine_options(),
         on_failure,
         health=Health(),
-        observe=metrics.observe_batch,
-        batch_took=batch_took,
-        step_took=metrics.observe_step,
-        tally=metrics.count_job,
-        account=metrics.count_audio,
-        relief=lambda: overload.relief,
+        on_batch=metrics.observe_batch,
+        on_batch_done=batch_took,
+        on_step_done=metrics.observe_step,
+        on_task_done=metrics.count_job,
+        on_stream_closed=metrics.count_audio,
+        degradation=lambda: overload.relief,
         on_restart=metrics.count_restart,
         prepare=partial(log_config.set_up, settings.log_level, settings.log_format),
     )
@@ -162,7 +166,7 @@ def _add_middleware(app: FastAPI, settings: Settings, gate: Authenticator, metri
     app.add_middleware(
         CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=SHOWN
     )
-    on_this_machine = not settings.has_keys and settings.without_keys == "loopback"
+    on_this_machine = not settings.has_keys and settings.auth_without_keys == "loopback"
     app.add_middleware(
         RequestGuard, origins=OriginPolicy(origins), on_this_machine=on_this_machine, metrics=metrics
     )

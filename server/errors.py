@@ -157,7 +157,7 @@ def token_not_enough() -> ClientError:
 def keys_needed() -> ClientError:
     message = (
         "This server has no keys, so it serves its own machine only, under the name localhost. "
-        "Whoever runs it can give it API_KEYS or API_KEYS_FILE, or say WITHOUT_KEYS=everyone."
+        "Whoever runs it can give it API_KEYS or API_KEYS_FILE, or say AUTH_WITHOUT_KEYS=everyone."
     )
     return ClientError("keys_needed", message, status=403)
 

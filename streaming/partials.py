@@ -77,7 +77,9 @@ class Partials:
         self._shown_until = end
         before = self._kept if start == self._window else ""
         words = pieces(joined(before, said.text))
-        settled = None if said.settled is None else len(pieces(joined(before, said.text[: said.settled])))
+        settled = (
+            None if said.stable_chars is None else len(pieces(joined(before, said.text[: said.stable_chars])))
+        )
         stable, tail = self._stabilizer.update(words, settled)
         if not (stable or tail):
             return None

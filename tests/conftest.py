@@ -1,7 +1,30 @@
-"""For the whole suite: torch with one thread, which does not spin. Tiny models gain nothing from more, and
-lose much where other tests run beside them."""
+"""Set one torch thread, time limits and the order of files for the whole suite."""
 
 import os
+from collections import Counter
+from pathlib import Path
 
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Tiny models gain nothing from more threads, and lose much where other tests run beside them.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["OMP_WAIT_POLICY"] = "passive"
+
+# How fast an example is hangs on the machine and on what else it does.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
+
+SLOW_SECONDS = 300  # limit of a slow test that does not set its own; pyproject.toml has that of the others
+
+
+@pytest.hookimpl(trylast=True)  # once other hooks have marked what is slow
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Limit slow tests; begin with the files that take longest, so that no process ends alone with them."""
+    costs = Counter[Path]()
+    for item in items:
+        limit, is_slow = item.get_closest_marker("timeout"), item.get_closest_marker("slow") is not None
+        costs[item.path] += limit.args[0] if limit else 10 * is_slow
+        if is_slow and not limit:
+            item.add_marker(pytest.mark.timeout(SLOW_SECONDS))
+    items.sort(key=lambda item: -costs[item.path])

@@ -1,4 +1,4 @@
-"""What the container promises, as far as it shows without one: a read-only file system but for its data."""
+"""Test without a container that the server needs no writable folder but that of its data."""
 
 import re
 import shutil
@@ -9,12 +9,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.server.live_server import until
 from tests.server.server_process import free_port, program
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 KEY = "0123456789abcdef"
-# In a namespace of its own: everything read-only but $DATA, and what the kernel itself mounts (/proc, /dev).
+# Runs in a namespace where all is read-only, except $DATA and the mounts of the kernel (/proc, /dev).
 READ_ONLY = r"""
 mount --bind "$DATA" "$DATA"
 mount -o remount,ro,bind /
@@ -29,7 +29,7 @@ exec bash "$HOUSE/entrypoint.sh" serve
 def can_unshare() -> bool:
     unshare = shutil.which("unshare")
     command = [unshare or "", "-m", "mount", "--bind", "/", "/"]
-    return unshare is not None and subprocess.run(command, capture_output=True).returncode == 0
+    return unshare is not None and subprocess.run(command, capture_output=True, timeout=30).returncode == 0
 
 
 @pytest.mark.slow
@@ -50,7 +50,7 @@ def test_the_server_works_on_a_read_only_file_system_but_for_its_data(tmp_path: 
         JOURNAL_DIR=str(tmp_path / "journal"),
         HF_HOME=str(tmp_path / "models"),
     ) as server:
-        until(lambda: server.get("/ready").json()["ready"], seconds=60)
+        wait_until(lambda: server.get("/ready").json()["ready"], seconds=60)
         with (ROOT / "test.wav").open("rb") as file:
             heard = httpx.post(
                 f"{server.url}/v1/audio/transcriptions",

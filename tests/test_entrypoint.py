@@ -1,4 +1,4 @@
-"""entrypoint.sh, run by a real bash in a folder of its own."""
+"""Test entrypoint.sh with a real bash in a folder of its own."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="no bash he
 
 @pytest.fixture
 def house(tmp_path: Path) -> Path:
-    """entrypoint.sh, requirements that name nothing, and a main.py that says how it was run."""
+    """Create a folder with entrypoint.sh, empty requirements and a main.py that prints how it was run."""
     shutil.copy(SCRIPT, tmp_path)
     for name in ("requirements.txt", "requirements-dev.txt"):
         (tmp_path / name).write_text("# nothing\n")
@@ -27,7 +27,7 @@ def house(tmp_path: Path) -> Path:
 
 
 def bash(house: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs bash in the house, without the variables that choose a Python or a recognizer of our own."""
+    """Run bash in the folder, without the variables that choose a Python or a recognizer."""
     inherited = {name: os.environ[name] for name in ("PATH", "HOME", "PIP_FIND_LINKS") if name in os.environ}
     return subprocess.run(
         ["bash", *command],
@@ -44,7 +44,7 @@ def entrypoint(house: Path, *arguments: str, **environment: str) -> subprocess.C
 
 
 def set_up_before(house: Path, requirements: str = "requirements.txt") -> None:
-    """Leaves what a finished set-up leaves: an environment with pip, and the copy of the requirements."""
+    """Create what a finished setup leaves: an environment with pip and the copy of the requirements."""
     (house / ".venv/bin").mkdir(parents=True)
     python = house / ".venv/bin/python"
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
@@ -53,7 +53,7 @@ def set_up_before(house: Path, requirements: str = "requirements.txt") -> None:
 
 
 def only_python(house: Path, name: str, body: str) -> str:
-    """A PATH with bash's tools and one Python: a shell script."""
+    """Return a PATH with the tools of bash, and a shell script as its only Python."""
     path = house / "path"
     path.mkdir()
     for tool in TOOLS:
@@ -95,6 +95,20 @@ class TestCommands:
         done = entrypoint(house, STT_PYTHON=sys.executable, OMP_WAIT_POLICY="active")
         assert done.stdout == "main active\n"
 
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("MALLOC_ARENA_MAX", "2"),
+            ("MALLOC_TRIM_THRESHOLD_", "131072"),
+            ("MALLOC_MMAP_THRESHOLD_", "131072"),
+        ],
+    )
+    def test_allocator_variables_have_defaults(self, house: Path, name: str, value: str) -> None:
+        (house / "main.py").write_text(f"import os; print(os.environ[{name!r}])")
+        assert entrypoint(house, STT_PYTHON=sys.executable).stdout == f"{value}\n"
+        chosen = entrypoint(house, STT_PYTHON=sys.executable, **{name: "65536"})
+        assert chosen.stdout == "65536\n"
+
     def test_the_servers_exit_status_is_passed_on(self, house: Path) -> None:
         (house / "main.py").write_text("raise SystemExit(7)")
         assert entrypoint(house, STT_PYTHON=sys.executable).returncode == 7
@@ -105,7 +119,7 @@ class TestCommands:
 
 
 class TestCommandLine:
-    """The package cli here is a stand-in that prints how it was run."""
+    """Test commands with a fake package cli that prints how it was run."""
 
     @pytest.fixture
     def cli(self, house: Path) -> Path:
@@ -121,7 +135,7 @@ class TestCommandLine:
         assert done.stdout == f"{command}|a b|--help|{cli}|{sys.executable}\n"
 
     def test_relative_paths_are_those_of_the_caller(self, cli: Path) -> None:
-        """Nor does a package of the caller's own get in the way."""
+        """A package of the caller with the same name is not used."""
         elsewhere = cli / "else where"
         (elsewhere / "cli").mkdir(parents=True)
         (elsewhere / "cli/__main__.py").write_text("raise SystemExit('the wrong package')")
@@ -202,7 +216,7 @@ class TestSetup:
 
 
 class TestDemo:
-    """main.py and test.py here are stand-ins: the first answers /ready, the second ends as it is told."""
+    """Test `demo` with a fake main.py that answers /ready and a fake test.py with a chosen exit status."""
 
     SERVER = """
 import os, signal, sys
@@ -231,7 +245,7 @@ HTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Ready).serve_forever()
         assert "test.wav --url ws://127.0.0.1:" in done.stdout
         assert "/ws/stt --expect test.txt\n" in done.stdout
         assert (house / "stopped").exists()
-        assert len(list(house.glob("tmp.*"))) == (status != 0)  # the log stays where it may be wanted
+        assert len(list(house.glob("tmp.*"))) == (status != 0)  # the log is kept only after a failure
 
     def test_a_server_that_dies_ends_the_demo_with_its_log(self, house: Path) -> None:
         (house / "main.py").write_text("raise SystemExit('no model, no server')")
@@ -242,9 +256,9 @@ HTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Ready).serve_forever()
 
 
 class TestSourced:
-    """The state of a shell: its variables, functions, aliases and options, as bash prints them."""
+    """Compare the state of a shell: variables, functions, aliases and options, as bash prints them."""
 
-    OWN = "_|BASH_[A-Z]+|LINENO|PIPESTATUS"  # what bash itself changes from command to command
+    OWN = "_|BASH_[A-Z]+|LINENO|PIPESTATUS"  # variables that bash itself changes
     STATE = f"set | grep -vE '^({OWN}|LD_LIBRARY_PATH)='; set -o; shopt; trap; alias; pwd"
 
     def source(self, house: Path, before: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
@@ -254,8 +268,10 @@ class TestSourced:
         return bash(house, "-c", script, **environment)
 
     def cuda_folders(self, house: Path) -> str:
-        """An environment with CUDA libraries in it; their folders as LD_LIBRARY_PATH wants them."""
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", house / ".venv"], check=True)
+        """Create an environment with CUDA libraries, and return their folders for LD_LIBRARY_PATH."""
+        subprocess.run(
+            [sys.executable, "-m", "venv", "--without-pip", house / ".venv"], check=True, timeout=60
+        )
         (packages,) = (house / ".venv/lib").glob("python3*/site-packages")
         folders = [packages / "nvidia" / name / "lib" for name in ("cu13", "cudnn")]
         for folder in folders:
@@ -263,7 +279,9 @@ class TestSourced:
         return ":".join(str(folder) for folder in folders)
 
     def test_without_cuda_libraries_nothing_changes(self, house: Path) -> None:
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", house / ".venv"], check=True)
+        subprocess.run(
+            [sys.executable, "-m", "venv", "--without-pip", house / ".venv"], check=True, timeout=60
+        )
         assert self.source(house).stdout == "0\nunset\n"
         assert self.source(house, LD_LIBRARY_PATH="/mine").stdout == "0\n/mine\n"
 

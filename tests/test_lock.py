@@ -1,4 +1,4 @@
-"""pyproject.toml, poetry.lock and the requirements files say the same thing."""
+"""Test that pyproject.toml, poetry.lock and the requirements files agree."""
 
 import re
 import tomllib
@@ -17,7 +17,7 @@ URL = re.compile(r"\w+://|\bindex-url\b|\bfind-links\b")
 
 
 def canonical(requirement: str) -> str:
-    """The package's name as the lock writes it."""
+    """Return the name of a package as the lock file writes it."""
     name = re.match(r"[A-Za-z0-9._-]+", requirement)
     assert name is not None, requirement
     return re.sub(r"[-_.]+", "-", name.group()).lower()

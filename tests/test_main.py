@@ -1,4 +1,4 @@
-"""main.py, run as a program: where it listens, and what its exit status says."""
+"""Test main.py as a process: its port and its exit status."""
 
 import socket
 import ssl
@@ -10,12 +10,13 @@ import httpx
 import pytest
 import trustme
 
-from tests.server.live_server import ROOT, Client, dones, first_sentence, until
+from tests.server.live_server import ROOT, Client, dones, first_sentence
 from tests.server.server_process import MAIN, UVICORN, free_port, program
+from tests.waiting import wait_until
 
 
 def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs a command that ends by itself."""
+    """Run a command that ends by itself."""
     return subprocess.run(
         command, cwd=ROOT, env={"PATH": "", **environment}, capture_output=True, text=True, timeout=60
     )
@@ -30,6 +31,19 @@ def test_a_bad_setting_is_named_without_a_traceback_and_ends_it_with_2(command: 
     assert sorted(ended.stderr.splitlines()) == [
         "MAX_SESSIONS=many: Input should be a valid integer, unable to parse string as an integer",
         "VAD_THRESHOLD=7: Input should be less than or equal to 1",
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [MAIN, (*UVICORN, "0")], ids=["main", "uvicorn"])
+def test_old_name_of_a_setting_ends_it_with_2(command: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("guard_phantoms=false\nPORT=0\n")
+    environment = {"PATH": "", "STOP_SECONDS": "3"}
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.splitlines() == [
+        "GUARD_PHANTOMS is no longer a setting: use HALLUCINATION_FILTER (docs/settings.md).",
+        "STOP_SECONDS is no longer a setting: use SHUTDOWN_TIMEOUT_SECONDS (docs/settings.md).",
     ]
 
 
@@ -58,16 +72,16 @@ def test_with_a_certificate_it_speaks_tls(tmp_path: Path) -> None:
     trust = ssl.create_default_context()
     authority.configure_trust(trust)
     with program(SSL_CERTFILE=str(pem)) as server:
-        until(lambda: "ready in" in server.log, seconds=60)
+        wait_until(lambda: "engine.ready" in server.log, seconds=60)
         url = server.url.replace("http://127.0.0.1", "https://localhost")
-        assert httpx.get(f"{url}/ready", verify=trust).json()["ready"]
+        assert httpx.get(f"{url}/ready", verify=trust, timeout=60).json()["ready"]
 
 
 @pytest.mark.slow
 def test_a_model_that_cannot_be_had_ends_it_with_1_and_says_why(tmp_path: Path) -> None:
     with program(ASR_MODEL=str(tmp_path)) as server:
         assert server.exit_status() == 1
-        assert f"models could not be loaded: {tmp_path} has no config.json" in server.log
+        assert f"engine.load_failed: {tmp_path} has no config.json" in server.log
         assert "Traceback" not in server.log
 
 
@@ -83,8 +97,8 @@ def test_a_port_that_is_taken_ends_it(place: str) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        with program(PORT=str(other.getsockname()[1]), ASR_PLACE=place) as server:
-            assert server.exit_status(10) == 3  # uvicorn's
+        with program(PORT=str(other.getsockname()[1]), ASR_WORKER=place) as server:
+            assert server.exit_status(10) == 3  # the status of uvicorn
             assert "address already in use" in server.log
 
 
@@ -95,22 +109,25 @@ def test_it_does_not_listen_for_other_machines_without_keys_unless_that_is_said(
     assert (ended.returncode, ended.stdout) == (2, "")
     (line,) = ended.stderr.splitlines()
     assert "there are no keys" in line
-    assert "WITHOUT_KEYS=everyone" in line
+    assert "AUTH_WITHOUT_KEYS=everyone" in line
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("said", [{"API_KEYS": "0123456789abcdef"}, {"WITHOUT_KEYS": "everyone"}])
+@pytest.mark.parametrize("said", [{"API_KEYS": "0123456789abcdef"}, {"AUTH_WITHOUT_KEYS": "everyone"}])
 def test_with_keys_or_when_that_is_said_it_does(said: dict[str, str]) -> None:
-    with program(MAIN, HOST="0.0.0.0", ASR_PLACE="thread", **said) as server:
+    with program(MAIN, HOST="0.0.0.0", ASR_WORKER="thread", **said) as server:
         assert server.ready()["ready"]
 
 
 @pytest.mark.slow
 def test_uvicorns_own_command_lets_nobody_in_from_elsewhere_either() -> None:
-    """A page whose name was made to lead here comes from elsewhere, too."""
-    with program(UVICORN, ASR_PLACE="thread") as server:
+    """A page whose host name was rebound to this address is another origin, too."""
+    with program(UVICORN, ASR_WORKER="thread") as server:
         assert server.ready()["ready"]
-        assert httpx.get(f"{server.url}/v1/models", headers={"host": "evil.example"}).status_code == 403
+        assert (
+            httpx.get(f"{server.url}/v1/models", headers={"host": "evil.example"}, timeout=60).status_code
+            == 403
+        )
 
 
 @pytest.mark.slow

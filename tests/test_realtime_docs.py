@@ -85,7 +85,7 @@ def test_the_types_that_a_server_sends_are_those_of_the_page() -> None:
 
 
 def paths(model: type[BaseModel], above: str = "") -> Iterator[str]:
-    """Of all settings, with dots."""
+    """Return the names of all settings, with dots."""
     for name, field in model.model_fields.items():
         inner = [part for part in _parts(field.annotation) if issubclass(part, BaseModel)]
         if not inner or name == "turn_detection":

@@ -1,5 +1,4 @@
-"""schemathesis sends what the OpenAPI document allows, and what it forbids: no 500, and no answer that the
-document does not describe."""
+"""Test with schemathesis that valid and invalid requests get no 500 and no undocumented response."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode, checks
 
 from server.app import create_app
-from tests.server.calling import wav
+from tests.server.asgi_calls import wav
 from tests.server.live_server import Server, free_settings, serve
 from tests.streaming.fakes import sound
 
@@ -26,15 +25,15 @@ CHECKS = [
     checks.response_headers_conformance,
     checks.response_schema_conformance,
 ]
-EXAMPLES = 40  # of each path and mode
+EXAMPLES = 40  # per path and mode
 
 
 def _understood(found: Any) -> Any:
-    """An operation. Raises if schemathesis cannot make anything of it."""
+    """Return an operation. Raises if schemathesis cannot use it."""
     return found.ok()
 
 
-# A file is sound now and then, so that not all work ends at it.
+# Some files are valid audio, so that requests reach recognition.
 schemathesis.openapi.format("binary", st.one_of(st.just(SOUND), st.binary()))
 DOCUMENT = schemathesis.openapi.from_dict(create_app(free_settings()).openapi())
 OPERATIONS = [
@@ -71,7 +70,7 @@ def test_events_are_as_the_document_describes_them(running: Server) -> None:
     request = httpx.Request(
         "POST", f"{running.url}/v1/audio/transcriptions", data=asked, files={"file": SOUND}
     )
-    request.read()  # the failures tell what was asked
+    request.read()  # failures show the request
     with httpx.Client() as client:
         answer = client.send(request)
     assert answer.headers["content-type"].startswith("text/event-stream")

@@ -1,4 +1,4 @@
-"""test.py, the smoke client, as a program."""
+"""Test test.py, the smoke client, as a process."""
 
 import socket
 from pathlib import Path

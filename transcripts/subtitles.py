@@ -1,4 +1,4 @@
-"""Subtitles: what was said as cues that can be read in time, in SubRip (SRT) and WebVTT (W3C, 2019)."""
+"""Write transcripts as subtitles in SubRip (SRT) and WebVTT (W3C, 2019), with cues of readable length."""
 
 import re
 import textwrap
@@ -10,18 +10,24 @@ from typing import Final
 from audio.clip import SAMPLE_RATE, ms_from_samples, seconds_from_samples
 from transcripts.transcript import Transcript, TranscriptSegment
 
-LINE: Final = 42  # characters
-LINES: Final = 2
-LONGEST: Final = 7 * SAMPLE_RATE
+MAX_LINE_CHARS: Final = 42
+MAX_LINES: Final = 2
+MAX_CUE_SAMPLES: Final = 7 * SAMPLE_RATE
 
-_CLOSING: Final = tuple(".,;:?!…。、，？！")  # noqa: RUF001
-_CLOSING_WORTH: Final = 0.3  # of half a text's length: how far from its middle a comma may draw the cut
-_PAUSE_WORTH: Final = 1.0  # the same, for each second of silence
+_PUNCTUATION: Final = tuple(".,;:?!…。、，？！")  # noqa: RUF001
+# A cut may be this much further from the middle of a text, as a fraction of half its length, if it follows
+# punctuation, or for each second of silence there.
+_PUNCTUATION_BONUS: Final = 0.3
+_PAUSE_BONUS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """start, end: ms, start < end; lines: at most LINES of at most LINE characters"""
+    """Hold a subtitle.
+
+    start, end: milliseconds, start < end
+    lines: at most MAX_LINES of at most MAX_LINE_CHARS characters
+    """
 
     start: int
     end: int
@@ -29,8 +35,11 @@ class Cue:
 
 
 @dataclass(frozen=True, slots=True)
-class _Atom:
-    """What no cue cuts: a word, with the blank behind it. start, end: samples"""
+class _TimedText:
+    """Hold a piece of text that is not divided between cues: a word with the space after it.
+
+    start, end: samples
+    """
 
     text: str
     start: int
@@ -38,6 +47,7 @@ class _Atom:
 
 
 def srt_of(transcript: Transcript) -> str:
+    """Return a transcript as SubRip."""
     return "\n".join(
         f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{_text(cue)}"
         for number, cue in enumerate(cues_of(transcript.segments), 1)
@@ -45,26 +55,27 @@ def srt_of(transcript: Transcript) -> str:
 
 
 def vtt_of(transcript: Transcript) -> str:
+    """Return a transcript as WebVTT."""
     cues = (
-        f"\n{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{_escaped(_text(cue))}"
+        f"\n{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{_escape(_text(cue))}"
         for cue in cues_of(transcript.segments)
     )
     return "".join(["WEBVTT\n", *cues])
 
 
 def cues_of(segments: Sequence[TranscriptSegment]) -> Iterator[Cue]:
-    """Cues of at most two lines and, unless a single word takes longer, seven seconds; cut between words.
+    """Yield cues of at most two lines and seven seconds, cut between words; a long word may exceed that.
 
-    Where words have no times, they are spread over the segment by their length.
+    Words without times are distributed over their segment by their length.
     """
     for segment in segments:
         text = " ".join(segment.hypothesis.text.split())
         if text:
-            yield from map(_cue, _split(_heard(text, segment) or _spread(text, segment)))
+            yield from map(_cue, _split(_timed_words(text, segment) or _spread_evenly(text, segment)))
 
 
-def _heard(text: str, segment: TranscriptSegment) -> list[_Atom]:
-    """The text cut before each word that the recognizer put in time; [] if its words do not make the text."""
+def _timed_words(text: str, segment: TranscriptSegment) -> list[_TimedText]:
+    """Cut the text before each word with a time; return [] if the words do not make up the text."""
     words = [word for word in segment.hypothesis.words if word.text.strip()]
     places, at = [], 0
     for word in words:
@@ -75,63 +86,63 @@ def _heard(text: str, segment: TranscriptSegment) -> list[_Atom]:
         places.append(place)
         at = place + len(token)
     pieces = [text[start:end] for start, end in pairwise([0, *places[1:], len(text)])]
-    if not words or any(len(piece.strip()) > LINE for piece in pieces):
+    if not words or any(len(piece.strip()) > MAX_LINE_CHARS for piece in pieces):
         return []
-    atoms, now = [], segment.start
+    texts, now = [], segment.start
     for piece, word in zip(pieces, words, strict=True):
         start = min(max(word.start, now), segment.end)
         now = min(max(word.end, start), segment.end)
-        atoms.append(_Atom(piece, start, now))
-    atoms[0] = replace(atoms[0], start=segment.start)
-    atoms[-1] = replace(atoms[-1], end=segment.end)
-    return atoms
+        texts.append(_TimedText(piece, start, now))
+    texts[0] = replace(texts[0], start=segment.start)
+    texts[-1] = replace(texts[-1], end=segment.end)
+    return texts
 
 
-def _spread(text: str, segment: TranscriptSegment) -> list[_Atom]:
-    """Each character takes as long as any other. A word that is longer than a line is several atoms."""
+def _spread_evenly(text: str, segment: TranscriptSegment) -> list[_TimedText]:
+    """Divide the segment evenly over the characters; a word longer than a line is divided."""
     pace = (segment.end - segment.start) / len(text)
     return [
-        _Atom(
+        _TimedText(
             found[0], segment.start + round(found.start() * pace), segment.start + round(found.end() * pace)
         )
-        for found in re.finditer(rf"\S{{1,{LINE}}}\s?", text)
+        for found in re.finditer(rf"\S{{1,{MAX_LINE_CHARS}}}\s?", text)
     ]
 
 
-def _split(atoms: list[_Atom]) -> Iterator[list[_Atom]]:
-    """Halves, and halves of halves, until each can be read."""
-    if len(atoms) == 1 or _fits(atoms):
-        yield atoms
+def _split(texts: list[_TimedText]) -> Iterator[list[_TimedText]]:
+    """Halve the text until each part fits into a cue."""
+    if len(texts) == 1 or _fits(texts):
+        yield texts
         return
-    cut = _best_cut(atoms)
-    yield from _split(atoms[:cut])
-    yield from _split(atoms[cut:])
+    cut = _best_cut(texts)
+    yield from _split(texts[:cut])
+    yield from _split(texts[cut:])
 
 
-def _fits(atoms: list[_Atom]) -> bool:
-    return atoms[-1].end - atoms[0].start <= LONGEST and len(_lines(atoms)) <= LINES
+def _fits(texts: list[_TimedText]) -> bool:
+    return texts[-1].end - texts[0].start <= MAX_CUE_SAMPLES and len(_lines(texts)) <= MAX_LINES
 
 
-def _best_cut(atoms: list[_Atom]) -> int:
-    """Near the middle of the text; rather behind a comma, or where the speaker paused."""
-    *reached, total = accumulate(len(atom.text) for atom in atoms)
+def _best_cut(texts: list[_TimedText]) -> int:
+    """Return a cut near the middle of the text, preferably after punctuation or at a pause."""
+    *reached, total = accumulate(len(piece.text) for piece in texts)
 
     def cost(cut: int) -> float:
-        before, behind = atoms[cut - 1], atoms[cut]
-        closing = before.text.rstrip().endswith(_CLOSING)
-        pause = seconds_from_samples(behind.start - before.end)
-        return abs(2 * reached[cut - 1] / total - 1) - closing * _CLOSING_WORTH - pause * _PAUSE_WORTH
+        before, after = texts[cut - 1], texts[cut]
+        punctuation = before.text.rstrip().endswith(_PUNCTUATION)
+        pause = seconds_from_samples(after.start - before.end)
+        return abs(2 * reached[cut - 1] / total - 1) - punctuation * _PUNCTUATION_BONUS - pause * _PAUSE_BONUS
 
-    return min(range(1, len(atoms)), key=cost)
-
-
-def _cue(atoms: list[_Atom]) -> Cue:
-    start = ms_from_samples(atoms[0].start)
-    return Cue(start, max(ms_from_samples(atoms[-1].end), start + 1), tuple(_lines(atoms)))
+    return min(range(1, len(texts)), key=cost)
 
 
-def _lines(atoms: list[_Atom]) -> list[str]:
-    return textwrap.wrap("".join(atom.text for atom in atoms), LINE, break_on_hyphens=False)
+def _cue(texts: list[_TimedText]) -> Cue:
+    start = ms_from_samples(texts[0].start)
+    return Cue(start, max(ms_from_samples(texts[-1].end), start + 1), tuple(_lines(texts)))
+
+
+def _lines(texts: list[_TimedText]) -> list[str]:
+    return textwrap.wrap("".join(piece.text for piece in texts), MAX_LINE_CHARS, break_on_hyphens=False)
 
 
 def _text(cue: Cue) -> str:
@@ -145,6 +156,6 @@ def _clock(ms: int, point: str) -> str:
     return f"{hours:02}:{minutes:02}:{seconds:02}{point}{ms:03}"
 
 
-def _escaped(text: str) -> str:
-    """What WebVTT would take for a tag, an entity or an arrow."""
+def _escape(text: str) -> str:
+    """Escape the characters of tags, entities and arrows in WebVTT."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

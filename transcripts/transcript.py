@@ -1,4 +1,4 @@
-"""Transcript: what was said in a whole file, as plain text and as JSON."""
+"""Hold the transcript of a file, and write it as plain text and as JSON."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,12 +8,12 @@ import orjson
 from asr.recognizer import Hypothesis, Word
 from audio.clip import ms_from_samples
 
-MS: Final = 1_000  # of a second
+MS_PER_SECOND: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class TranscriptSegment:
-    """start, end: samples of the stream."""
+    """Hold a segment; start, end: samples of the stream."""
 
     start: int
     end: int
@@ -22,9 +22,11 @@ class TranscriptSegment:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """source: the file's name; model: the recognizer's
+    """Hold the transcript of a file.
 
-    segments: in the order of speech, none without text
+    source: name of the file
+    model: name of the model
+    segments: in order of time; each has text
     """
 
     source: str
@@ -33,17 +35,20 @@ class Transcript:
 
     @property
     def text(self) -> str:
-        """In one line."""
+        """Return the text in one line."""
         return " ".join(segment.hypothesis.text for segment in self.segments)
 
 
 def text_of(transcript: Transcript) -> str:
-    """A line for each segment."""
+    """Return the text with one line per segment."""
     return "".join(f"{' '.join(segment.hypothesis.text.split())}\n" for segment in transcript.segments)
 
 
 def json_of(transcript: Transcript) -> str:
-    """One line: file, model, text and the segments; times in seconds, to the millisecond."""
+    """Return one line of JSON with file, model, text and segments.
+
+    Times are in seconds with a resolution of 1 ms.
+    """
     document = {
         "file": transcript.source,
         "model": transcript.model,
@@ -75,4 +80,4 @@ def _word(word: Word) -> dict[str, object]:
 
 
 def _seconds(samples: int) -> float:
-    return ms_from_samples(samples) / MS
+    return ms_from_samples(samples) / MS_PER_SECOND

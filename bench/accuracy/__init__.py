@@ -1,1 +1,1 @@
-"""Benchmarks of word error rate, timing of words and voice detection."""
+"""Benchmarks of word error rate, recognition speed and word times."""

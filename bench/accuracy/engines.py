@@ -1,4 +1,4 @@
-"""Engines: ours and others, each with the same clips; one run says what it took and what was heard."""
+"""Run this project's recognizers and other engines over the same clips, and time them."""
 
 import json
 import subprocess
@@ -18,23 +18,26 @@ from asr.recognizer import RecognitionRequest
 from asr.whisper import AudioContext
 from audio.clip import SAMPLE_RATE, Clip
 
-CHILD: Final = Path(__file__).with_name("faster_whisper_child.py")
-COPIED: Final = ("tokenizer.json", "preprocessor_config.json")
+CHILD_SCRIPT: Final = Path(__file__).with_name("faster_whisper_child.py")
+COPIED_FILES: Final = ("tokenizer.json", "preprocessor_config.json")
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """Over all clips. seconds: elapsed; cpu_seconds: of all threads; None where they are not told."""
+class EngineRun:
+    """Hold the result of one pass over all clips.
+
+    seconds: elapsed time; cpu_seconds: CPU time of all threads; texts: one transcript per clip
+    """
 
     seconds: float
     cpu_seconds: float
     texts: list[str]
 
 
-Engine = Callable[[int], Run]  # batch size
+Engine = Callable[[int], EngineRun]  # the argument is the batch size
 
 
-def ours(
+def own_engine(
     source: str,
     clips: Sequence[Clip],
     *,
@@ -43,43 +46,51 @@ def ours(
     threads: int,
     audio_context: AudioContext = "full",
 ) -> Engine:
-    """Raises ModelUnavailable, UnsupportedModel."""
+    """Return an engine that runs a recognizer of this project.
+
+    Raises ModelUnavailable and UnsupportedModel.
+    """
     recognizer = model_registry.load(source, device=device, dtype=dtype, audio_context=audio_context)
 
-    def hear(group: Sequence[Clip]) -> list[str]:
+    def recognize(group: Sequence[Clip]) -> list[str]:
         return [each.text for each in recognizer.transcribe([RecognitionRequest(clip) for clip in group])]
 
-    return lambda size: _timed(clips, size, hear, threads)
+    return lambda size: _timed(clips, size, recognize, threads)
 
 
-def plain(source: str, clips: Sequence[Clip], *, device: str, dtype: str, threads: int) -> Engine:
-    """transformers' pipeline for speech recognition, greedy, its answers bounded as ours are."""
+def transformers_engine(
+    source: str, clips: Sequence[Clip], *, device: str, dtype: str, threads: int
+) -> Engine:
+    """Return an engine that runs the speech recognition pipeline of transformers.
+
+    It decodes greedily, with the same limit on tokens as this project's decoder.
+    """
     pipeline: Any = transformers.pipeline(
         "automatic-speech-recognition", model=source, device=device, dtype=getattr(torch, dtype)
     )
     greedy = {"max_new_tokens": 81, "num_beams": 1, "do_sample": False}
     options = {"generate_kwargs": greedy} if pipeline.model.can_generate() else {}
 
-    def hear(group: Sequence[Clip]) -> list[str]:
-        sounds = [{"raw": clip.samples, "sampling_rate": SAMPLE_RATE} for clip in group]
-        return [str(each["text"]) for each in pipeline(sounds, batch_size=len(group), **options)]
+    def recognize(group: Sequence[Clip]) -> list[str]:
+        inputs = [{"raw": clip.samples, "sampling_rate": SAMPLE_RATE} for clip in group]
+        return [str(each["text"]) for each in pipeline(inputs, batch_size=len(group), **options)]
 
-    return lambda size: _timed(clips, size, hear, threads)
+    return lambda size: _timed(clips, size, recognize, threads)
 
 
 def _timed(
-    clips: Sequence[Clip], size: int, hear: Callable[[Sequence[Clip]], list[str]], threads: int
-) -> Run:
+    clips: Sequence[Clip], size: int, recognize: Callable[[Sequence[Clip]], list[str]], threads: int
+) -> EngineRun:
     torch.set_num_threads(threads)
     texts: list[str] = []
     wall, cpu = time.perf_counter(), time.process_time()
     for first in range(0, len(clips), size):
-        texts += hear(clips[first : first + size])
-    return Run(time.perf_counter() - wall, time.process_time() - cpu, texts)
+        texts += recognize(clips[first : first + size])
+    return EngineRun(time.perf_counter() - wall, time.process_time() - cpu, texts)
 
 
 def save_clips(clips: Sequence[Clip], path: Path) -> None:
-    """As the child wants them."""
+    """Write the clips to `path` in the format that faster_whisper_child.py reads."""
     lengths = [len(clip.samples) for clip in clips]
     table = np.zeros((len(clips), max(lengths)), np.float32)
     for row, clip in zip(table, clips, strict=True):
@@ -89,8 +100,11 @@ def save_clips(clips: Sequence[Clip], path: Path) -> None:
 
 
 def convert(python: str, source: Path, target: Path) -> None:
-    """A Whisper of transformers' to CTranslate2's format. Raises subprocess.CalledProcessError."""
-    copied = [name for name in COPIED if (source / name).exists()]
+    """Convert a Whisper model of transformers to the format of CTranslate2.
+
+    python: an interpreter with ctranslate2 and transformers. Raises subprocess.CalledProcessError.
+    """
+    copied = [name for name in COPIED_FILES if (source / name).exists()]
     subprocess.run(
         [
             *(python, "-W", "ignore", "-c", "from ctranslate2.converters.transformers import main; main()"),
@@ -105,28 +119,29 @@ def convert(python: str, source: Path, target: Path) -> None:
 def faster_whisper(
     python: str, folder: Path, clips: Path, compute_type: str, threads: int
 ) -> Iterator[Engine]:
-    """python: one that has the library; folder: of `convert`; clips: of `save_clips`.
+    """Start faster-whisper in a process of its own and yield an engine that runs it.
 
-    A run raises SystemExit if the library has ended.
+    python: an interpreter with faster-whisper; folder: the output of `convert`; clips: the output of
+    `save_clips`. A run raises SystemExit if the process has ended.
     """
     child = subprocess.Popen(
-        [python, str(CHILD), str(folder), compute_type, str(threads), str(clips)],
+        [python, str(CHILD_SCRIPT), str(folder), compute_type, str(threads), str(clips)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
     assert child.stdin is not None
     assert child.stdout is not None
-    orders, answers = child.stdin, child.stdout
+    requests, replies = child.stdin, child.stdout
 
-    def run(size: int) -> Run:
-        print(size, file=orders, flush=True)
-        if not (answer := answers.readline()):
-            raise SystemExit("faster-whisper has ended; what it wrote stands above")
-        return Run(**json.loads(answer))
+    def run(size: int) -> EngineRun:
+        print(size, file=requests, flush=True)
+        if not (reply := replies.readline()):
+            raise SystemExit("The faster-whisper process has ended. Its error output is above.")
+        return EngineRun(**json.loads(reply))
 
     try:
         yield run
     finally:
-        orders.close()
+        requests.close()
         child.wait()

@@ -1,9 +1,12 @@
-"""faster-whisper in a Python of its own that has it: python faster_whisper_child.py MODEL TYPE THREADS CLIPS
+"""Run faster-whisper over a file of clips: `python faster_whisper_child.py MODEL TYPE THREADS CLIPS`.
 
-TYPE: float32, int8 …; MODEL: a folder of ct2-transformers-converter; CLIPS: an .npy, float32 (n, samples) at
-16 kHz, zeros behind the shorter ones, their lengths in CLIPS.lengths.npy. For each line on stdin, a batch
-size, there is a line of JSON on stdout: {"seconds", "cpu_seconds", "texts"}, of all clips. Imports nothing of
-ours: our libraries are not there.
+MODEL is a folder written by ct2-transformers-converter, TYPE a compute type (float32, int8 …). CLIPS is an
+.npy file of float32 (n, samples) at 16 kHz; shorter clips are padded with zeros, and their lengths are in
+CLIPS.lengths.npy. For each batch size on a line of stdin, the script writes one line of JSON to stdout with
+the figures over all clips: {"seconds", "cpu_seconds", "texts"}.
+
+bench.accuracy.engines starts this script with an interpreter that has faster-whisper installed. The script
+imports nothing of this project, because the project's dependencies are missing there.
 """
 
 import json
@@ -16,18 +19,19 @@ import numpy as np
 from faster_whisper import BatchedInferencePipeline, WhisperModel  # type: ignore[import-not-found]
 
 RATE = 16_000
-LONGEST = 81  # tokens of a clip of 5 s: as our own decoder is bounded
+MAX_TOKENS = 81  # for a clip of 5 s, the limit of this project's decoder
 GREEDY = {
     "language": "en",
     "beam_size": 1,
     "temperature": 0.0,
     "without_timestamps": True,
-    "max_new_tokens": LONGEST,
-    "no_speech_threshold": None,  # nothing is left out
+    "max_new_tokens": MAX_TOKENS,
+    "no_speech_threshold": None,  # keep every segment
 }
 
 
 def one_by_one(model: Any, clips: list[Any]) -> list[str]:
+    """Transcribe each clip by itself."""
     return [
         " ".join(part.text for part in model.transcribe(clip, condition_on_previous_text=False, **GREEDY)[0])
         for clip in clips
@@ -35,7 +39,11 @@ def one_by_one(model: Any, clips: list[Any]) -> list[str]:
 
 
 def batched(model: Any, clips: list[Any], size: int) -> list[str]:
-    """The library batches segments of one recording; so the clips become one, cut where they were joined."""
+    """Transcribe the clips in batches of `size`.
+
+    The library batches segments of one recording. The clips of a batch are therefore joined into one
+    recording with one segment per clip.
+    """
     texts: list[str] = []
     pipeline = BatchedInferencePipeline(model)
     for first in range(0, len(clips), size):

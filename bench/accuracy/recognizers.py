@@ -1,16 +1,18 @@
-"""python -m bench.accuracy.recognizers: seconds per segment of 5 s against batch size, ours beside others'.
+"""Measure the seconds per 5 s segment of recognizers at several batch sizes.
 
-Ours, and the pipeline of plain transformers, with the same weights in the same process; beside them
-faster-whisper, where a Python that has it (with transformers, to convert the weights) is named. Every round
-goes through all engines and batch sizes, so that a noisy minute falls on all of them; medians are told.
+    python -m bench.accuracy.recognizers [--batches 1 2 4 8] [--faster-whisper-python PYTHON]
 
-Ours runs Whisper with its full context of 30 s, as the others do, and with --contexts short over little more
-than the clip. int8 is ours and faster-whisper's; the pipeline has no such thing.
+The engines are this project's recognizers, the pipeline of transformers with the same weights in the same
+process, and optionally faster-whisper in a process of its own. PYTHON must have faster-whisper, and
+transformers to convert the weights. Every round runs all engines and batch sizes, so that other work on the
+machine affects all of them alike. The table has the medians over the rounds.
 
-Shapes have random weights, and say 24 tokens and their end whatever they hear: a token's embedding is so
-loud that it decides on the next one (bench/accuracy/synthetic_models.py). Models have real weights, and
-write what they hear.
-Segments are the utterances of LibriSpeech nearest to 5 s, or noise where there is no recorded speech.
+This project runs Whisper with the full context of 30 s, as the other engines do, and with `--contexts short`
+over little more than the clip. The pipeline of transformers has no int8.
+
+Synthetic models ("shapes") have random weights and always write 24 tokens (see
+bench/accuracy/synthetic_models.py). The models of --models have real weights, and their WER is shown. The
+segments are the LibriSpeech utterances nearest to 5 s, or noise if there is no recorded speech.
 """
 
 import argparse
@@ -25,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch, as main.py has it
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # must be set before torch is imported, as in main.py
 
 import numpy as np
 import torch
@@ -36,20 +38,23 @@ from asr.whisper import AudioContext
 from audio.clip import SAMPLE_RATE, Clip
 from bench.accuracy import engines
 from bench.accuracy.corpus import read_manifest
-from bench.accuracy.engines import Engine, Run
+from bench.accuracy.engines import Engine, EngineRun
 from bench.accuracy.synthetic_models import SHAPES
 from bench.accuracy.text_metrics import Normalizer, compare, total
 from bench.accuracy.wer import AUDIO, SPELLINGS
 from bench.load.load import settings_of, show
 from bench.load.machine import machine
 
-SECONDS: Final = 5.0
-RELEARNED: Final = SPELLINGS.parent
+SEGMENT_SECONDS: Final = 5.0
+DEFAULT_MODEL: Final = SPELLINGS.parent
 
 
 @dataclass(frozen=True, slots=True)
-class Contender:
-    """An engine with its settings; real: its weights are. engine: ours, ours short …"""
+class Candidate:
+    """Describe one engine with its model and settings.
+
+    engine: the name in the table; real: whether the weights are real (else random)
+    """
 
     model: str
     engine: str
@@ -61,28 +66,31 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class ReferenceSegment:
+    """Hold a clip and its reference text."""
+
     clip: Clip
     text: str
 
 
 def segments(count: int) -> list[ReferenceSegment]:
+    """Return `count` segments: the utterances nearest to 5 s, or noise without text."""
     if not AUDIO.is_dir():
-        noise = np.random.default_rng(0).normal(0, 0.05, (count, round(SECONDS * SAMPLE_RATE)))
+        noise = np.random.default_rng(0).normal(0, 0.05, (count, round(SEGMENT_SECONDS * SAMPLE_RATE)))
         return [ReferenceSegment(Clip(row.astype(np.float32)), "") for row in noise]
     entries = read_manifest(AUDIO / "librispeech")
-    nearest = sorted(entries, key=lambda entry: abs(entry.seconds - SECONDS))[:count]
+    nearest = sorted(entries, key=lambda entry: abs(entry.seconds - SEGMENT_SECONDS))[:count]
     return [ReferenceSegment(Clip(entry.read()), entry.text) for entry in nearest]
 
 
 def sources(options: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Path, bool]]:
-    """Name, folder, whether its weights are real."""
+    """Yield the name and the folder of each model, and whether its weights are real."""
     for model in options.models:
         yield model.resolve().name, model.resolve(), True
     for shape in options.shapes:
         yield f"{shape} (random)", SHAPES[shape](folder / shape), False
 
 
-def contenders(
+def candidates(
     name: str,
     source: Path,
     real: bool,
@@ -90,7 +98,8 @@ def contenders(
     options: argparse.Namespace,
     folder: Path,
     stack: ExitStack,
-) -> Iterator[Contender]:
+) -> Iterator[Candidate]:
+    """Yield every engine and setting for one model. `stack` ends the processes that it starts."""
     is_whisper = json.loads((source / "config.json").read_text())["model_type"] == "whisper"
     python, converted = options.faster_whisper_python, folder / f"{source.name}-ct2"
     if python and is_whisper:
@@ -100,66 +109,71 @@ def contenders(
             how: dict[str, Any] = {"device": options.device, "dtype": dtype, "threads": threads}
             contexts: list[AudioContext] = options.contexts if is_whisper else ["full"]
             for context in contexts:
-                run = engines.ours(str(source), clips, **how, audio_context=context)
+                run = engines.own_engine(str(source), clips, **how, audio_context=context)
                 engine = "ours" if context == "full" else f"ours {context}"
-                yield Contender(name, engine, dtype, threads, real, run)
+                yield Candidate(name, engine, dtype, threads, real, run)
             if dtype != INT8:
-                run = engines.plain(str(source), clips, **how)
-                yield Contender(name, "transformers", dtype, threads, real, run)
+                run = engines.transformers_engine(str(source), clips, **how)
+                yield Candidate(name, "transformers", dtype, threads, real, run)
         for kind in options.compute_types if python and is_whisper else ():
             child = engines.faster_whisper(python, converted, folder / "clips.npy", kind, threads)
-            yield Contender(name, "faster-whisper", kind, threads, real, stack.enter_context(child))
+            yield Candidate(name, "faster-whisper", kind, threads, real, stack.enter_context(child))
 
 
 def measure(
-    crew: Sequence[Contender], batches: Sequence[int], rounds: int
-) -> dict[tuple[int, int], list[Run]]:
-    """By place in the crew and batch size. The first round, which warms up, does not count."""
-    runs: dict[tuple[int, int], list[Run]] = {}
-    for lap in range(rounds + 1):
+    tested: Sequence[Candidate], batches: Sequence[int], rounds: int
+) -> dict[tuple[int, int], list[EngineRun]]:
+    """Return the runs by index of the candidate and batch size. An extra first round warms up, uncounted."""
+    runs: dict[tuple[int, int], list[EngineRun]] = {}
+    for number in range(rounds + 1):
         for size in batches:
-            for place, contender in enumerate(crew):
-                run = contender.run(size)
-                if lap:
-                    runs.setdefault((place, size), []).append(run)
+            for index, candidate in enumerate(tested):
+                run = candidate.run(size)
+                if number:
+                    runs.setdefault((index, size), []).append(run)
     return runs
 
 
 def row(
-    contender: Contender, size: int, runs: Sequence[Run], wanted: Sequence[ReferenceSegment]
+    candidate: Candidate, size: int, runs: Sequence[EngineRun], references: Sequence[ReferenceSegment]
 ) -> dict[str, Any]:
-    """Medians. rtfx: seconds of sound in a second; wer: percent, of real weights."""
-    seconds = statistics.median(run.seconds for run in runs) / len(wanted)
+    """Return one row of the table, with medians over the runs.
+
+    rtfx: seconds of audio per second; wer: percent, None for random weights
+    """
+    seconds = statistics.median(run.seconds for run in runs) / len(references)
     return {
-        "model": contender.model,
-        "engine": contender.engine,
-        "dtype": contender.dtype,
-        "threads": contender.threads,
+        "model": candidate.model,
+        "engine": candidate.engine,
+        "dtype": candidate.dtype,
+        "threads": candidate.threads,
         "batch": size,
         "s_per_segment": round(seconds, 4),
-        "least": round(min(run.seconds for run in runs) / len(wanted), 4),
-        "most": round(max(run.seconds for run in runs) / len(wanted), 4),
-        "cpu_s_per_segment": round(statistics.median(run.cpu_seconds for run in runs) / len(wanted), 4),
-        "cpu_least": round(min(run.cpu_seconds for run in runs) / len(wanted), 4),
-        "rtfx": round(sum(each.clip.seconds for each in wanted) / len(wanted) / seconds, 1),
-        "wer": wer(runs[-1].texts, wanted) if contender.real else None,
+        "least": round(min(run.seconds for run in runs) / len(references), 4),
+        "most": round(max(run.seconds for run in runs) / len(references), 4),
+        "cpu_s_per_segment": round(statistics.median(run.cpu_seconds for run in runs) / len(references), 4),
+        "cpu_least": round(min(run.cpu_seconds for run in runs) / len(references), 4),
+        "rtfx": round(sum(each.clip.seconds for each in references) / len(references) / seconds, 1),
+        "wer": wer(runs[-1].texts, references) if candidate.real else None,
         "words": sum(len(text.split()) for text in runs[-1].texts),
     }
 
 
-def wer(texts: Sequence[str], wanted: Sequence[ReferenceSegment]) -> float | None:
+def wer(texts: Sequence[str], references: Sequence[ReferenceSegment]) -> float | None:
+    """Return the word error rate over all segments in percent, None without reference words."""
     normalizer = Normalizer(SPELLINGS if SPELLINGS.exists() else None)
     rate = total(
         compare(normalizer.words(each.text), normalizer.words(text))
-        for text, each in zip(texts, wanted, strict=True)
+        for text, each in zip(texts, references, strict=True)
     ).rate
     return None if rate is None else round(100 * rate, 2)
 
 
 def ratios(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Of our largest batch against one at a time, and against the others; above 1 ours is faster.
+    """Compare this project's engine at its largest batch with batch size 1 and with the other engines.
 
-    elapsed: by the clock; cpu: by the CPU seconds of one thread, which hold on a crowded machine too
+    A ratio above 1 means that this project is faster. elapsed: by wall clock; cpu: by CPU seconds, which is
+    also meaningful while other work runs on the machine
     """
     found: dict[str, dict[str, float]] = {}
     largest = max(each["batch"] for each in rows)
@@ -178,6 +192,7 @@ def ratios(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
 
 
 def print_rows(rows: Sequence[dict[str, Any]]) -> None:
+    """Print the rows as a table."""
     print(f"\n{'model':34} {'engine':15} {'dtype':9} {'thr':>3} {'batch':>5}", end=" ")
     print(f"{'s/segment':>9} {'least':>7} {'most':>7} {'cpu s':>7} {'least':>7} {'x real':>6} {'WER %':>6}")
     for each in rows:
@@ -190,6 +205,7 @@ def print_rows(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def arguments() -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.accuracy.recognizers",
         description=__doc__,
@@ -197,7 +213,11 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--shapes", nargs="*", default=list(SHAPES), choices=list(SHAPES))
     parser.add_argument(
-        "--models", nargs="*", type=Path, default=[RELEARNED] if RELEARNED.is_dir() else [], help="folders"
+        "--models",
+        nargs="*",
+        type=Path,
+        default=[DEFAULT_MODEL] if DEFAULT_MODEL.is_dir() else [],
+        help="folders of models",
     )
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 2, 4, 8])
     parser.add_argument("--segments", type=int, default=8)
@@ -208,37 +228,42 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--contexts", nargs="+", default=["full", "short"], choices=["full", "short"])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--faster-whisper-python", help="a Python with faster-whisper and transformers")
-    parser.add_argument("--compute-types", nargs="+", default=["float32", "int8"], help="of faster-whisper")
+    parser.add_argument("--faster-whisper-python", help="an interpreter that has both")
+    parser.add_argument(
+        "--compute-types", nargs="+", default=["float32", "int8"], help="compute types of faster-whisper"
+    )
     return parser.parse_args()
 
 
 def main() -> int:
+    """Run the benchmark and return the exit status."""
     options = arguments()
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    wanted = segments(options.segments)
+    references = segments(options.segments)
     versions = {"torch": torch.__version__, "transformers": transformers.__version__}
     head = {
         "machine": machine() | versions | {"load": [round(each, 1) for each in os.getloadavg()]},
         "inputs": {
-            "segments": len(wanted),
-            "mean_seconds": round(statistics.mean(each.clip.seconds for each in wanted), 2),
-            "speech": bool(wanted[0].text),
+            "segments": len(references),
+            "mean_seconds": round(statistics.mean(each.clip.seconds for each in references), 2),
+            "speech": bool(references[0].text),
         },
         "settings": settings_of(options) | {"models": [os.path.relpath(each) for each in options.models]},
     }
     for title, part in head.items():
         show(title, part)
-    clips = [each.clip for each in wanted]
+    clips = [each.clip for each in references]
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         engines.save_clips(clips, folder / "clips.npy")
         for model, source, real in sources(options, folder):
             with ExitStack() as stack:
-                crew = list(contenders(model, source, real, clips, options, folder, stack))
-                runs = measure(crew, options.batches, options.rounds)
-            rows += [row(crew[place], size, found, wanted) for (place, size), found in sorted(runs.items())]
+                tested = list(candidates(model, source, real, clips, options, folder, stack))
+                runs = measure(tested, options.batches, options.rounds)
+            rows += [
+                row(tested[index], size, found, references) for (index, size), found in sorted(runs.items())
+            ]
     print_rows(rows)
     show("times the throughput", ratios(rows))
     load_after = round(os.getloadavg()[0], 1)

@@ -1,17 +1,17 @@
-"""Score: finals held against what was really said."""
+"""Score the finals of a stream against the utterances that it contains."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from bench.load.message_tape import Label
 
-COVERED = 0.5  # share of an utterance that finals must cover, or it is lost
-SAME_MS = 2  # segments may overlap by so much: rounding
+MIN_COVERED_SHARE = 0.5  # an utterance is lost if finals cover less of it
+ROUNDING_MS = 2  # segments may overlap by this much, because their times are rounded
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredTranscript:
-    """A final as it arrived. arrival: seconds after the stream began to speak."""
+    """Hold a final and the time of its arrival, in seconds after the start of the stream."""
 
     item_id: str
     start_ms: float
@@ -22,12 +22,12 @@ class ScoredTranscript:
 
 @dataclass(slots=True)
 class Score:
-    """Of one stream, or of many added up. Latencies in ms; counts in utterances or finals.
+    """Sum up one stream or several streams. Latencies are in ms.
 
-    lost: utterances that no finals cover; doubled: finals for sound that had one, or for the same item
-    split: utterances that more than one final covers; strays: finals over no utterance at all
-    finals: from the true end of speech to the final that covers it; each with that end, in ms of the stream
-    partials: from the true start of speech to the utterance's first partial
+    lost: utterances that no finals cover; doubled: finals for audio or an item that already had one
+    split: utterances that more than one final covers; strays: finals that cover no utterance
+    finals: pairs of the true end of speech (ms of the stream) and the latency from there to the final
+    partials: latencies from the true start of speech to the first partial of the utterance
     """
 
     utterances: int = 0
@@ -39,6 +39,7 @@ class Score:
     partials: list[float] = field(default_factory=list)
 
     def add(self, other: "Score") -> None:
+        """Add the counts and latencies of another score."""
         self.utterances += other.utterances
         self.lost += other.lost
         self.doubled += other.doubled
@@ -49,53 +50,58 @@ class Score:
 
 
 def score(
-    said: Iterable[tuple[Label, bool]], heard: Sequence[ScoredTranscript], first_partials: dict[str, float]
+    spoken: Iterable[tuple[Label, bool]],
+    received: Sequence[ScoredTranscript],
+    first_partials: dict[str, float],
 ) -> Score:
-    """Matches by overlap in time.
+    """Match finals with utterances by overlap in time, and count.
 
-    said: utterances of the stream and whether they are whole; of others nothing is expected, all is allowed
-    first_partials: arrival of each item's first partial
+    spoken: the utterances of the stream, and whether the stream contains all of each; finals over an
+    incomplete utterance are allowed but not required
+    received: the finals; first_partials: arrival of the first partial of each item, in seconds
     """
-    result = Score(doubled=count_doubled(heard))
+    result = Score(doubled=count_doubled(received))
     matched: set[int] = set()
-    for label, whole in said:
-        over = [number for number, final in enumerate(heard) if overlap(label, final) > 0]
+    for label, complete in spoken:
+        over = [number for number, final in enumerate(received) if overlap(label, final) > 0]
         matched.update(over)
-        if not whole:
+        if not complete:
             continue
         result.utterances += 1
-        covers = [heard[number] for number in over]
-        if sum(overlap(label, final) for final in covers) < COVERED * (label.end_ms - label.start_ms):
+        covers = [received[number] for number in over]
+        if sum(overlap(label, final) for final in covers) < MIN_COVERED_SHARE * (
+            label.end_ms - label.start_ms
+        ):
             result.lost += 1
             continue
         result.split += len({final.item_id for final in covers}) > 1
         last = max(covers, key=lambda final: final.end_ms)
-        if last.reason != "end_of_stream":  # nobody waited for silence
+        if last.reason != "end_of_stream":  # otherwise no silence was awaited
             result.finals.append((label.end_ms, last.arrival * 1000 - label.end_ms))
         first = min(covers, key=lambda final: final.start_ms)
         if first.item_id in first_partials:
             result.partials.append(first_partials[first.item_id] * 1000 - label.start_ms)
-    result.strays = len(heard) - len(matched)
+    result.strays = len(received) - len(matched)
     return result
 
 
 def overlap(label: Label, final: ScoredTranscript) -> float:
-    """Milliseconds that both share."""
+    """Return the overlap of both in milliseconds."""
     return max(0.0, min(label.end_ms, final.end_ms) - max(label.start_ms, final.start_ms))
 
 
-def count_doubled(heard: Sequence[ScoredTranscript]) -> int:
-    """Finals that begin before one of the others has ended, or whose item has had its final."""
+def count_doubled(received: Sequence[ScoredTranscript]) -> int:
+    """Count finals that begin before an earlier one has ended, or whose item already has a final."""
     doubled, reached, items = 0, 0.0, set[str]()
-    for final in sorted(heard, key=lambda final: final.start_ms):
-        doubled += final.item_id in items or final.start_ms < reached - SAME_MS
+    for final in sorted(received, key=lambda final: final.start_ms):
+        doubled += final.item_id in items or final.start_ms < reached - ROUNDING_MS
         reached = max(reached, final.end_ms)
         items.add(final.item_id)
     return doubled
 
 
 def percentile(values: Sequence[float], percent: float) -> float | None:
-    """Linear between the two nearest ranks, as numpy has it; None without values."""
+    """Interpolate linearly between the two nearest ranks, as numpy does; return None without values."""
     if not values:
         return None
     ordered = sorted(values)
@@ -106,7 +112,7 @@ def percentile(values: Sequence[float], percent: float) -> float | None:
 
 
 def summary(values: Sequence[float]) -> dict[str, float | int | None]:
-    """n, p50, p95, p99 and max, rounded to a tenth."""
+    """Return n, p50, p95, p99 and max, rounded to a tenth."""
     figures: dict[str, float | None] = {
         f"p{percent}": percentile(values, percent) for percent in (50, 95, 99)
     }

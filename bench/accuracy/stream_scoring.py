@@ -1,4 +1,4 @@
-"""Verdict: the words that came back from a stream, held against what was said in it, as figures."""
+"""Compute accuracy figures of streams: their finals against the reference texts and offline transcripts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from bench.accuracy.scoring import percentile
 from bench.accuracy.text_metrics import Comparison, Errors, Normalizer, assign, compare, total
 from bench.load.recording_client import RecordingClient
 
-CUT_MS: Final = 50  # a segment that leaves out more of what is loud has cut speech off
-DRAWS: Final = 2_000  # of the bootstrap
+CUT_MS: Final = 50  # a segment has cut speech off if it leaves out more of the loud part
+BOOTSTRAP_DRAWS: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedUtterance:
-    """One utterance. The texts are normalised words.
+    """Hold the texts of one utterance as normalised words, and its finals in figures.
 
-    pieces: finals with words that it came in; shared: of these, such as reach into the speech of a neighbour
-    early_ms, late_ms: by how much the first segment begins before speech, the last ends behind it; below 0
-    speech is cut off. None without a final
+    pieces: finals with words for this utterance; shared: those of them that reach into the speech of another
+    early_ms: how much earlier than speech the first segment begins; late_ms: how much later than speech the
+    last segment ends. Below 0, speech is cut off. Both are None without a final.
     """
 
     place: PlacedClip
@@ -38,11 +38,12 @@ class ReceivedUtterance:
     def from_stream(
         cls,
         places: Sequence[PlacedClip],
-        listener: RecordingClient,
+        receiver: RecordingClient,
         normalizer: Normalizer,
         offline: Mapping[ManifestEntry, list[str]],
     ) -> list[Self]:
-        rows, _ = assign(places, [final for final in listener.finals if final.text])
+        """Assign the finals of a stream to its utterances."""
+        rows, _ = assign(places, [final for final in receiver.finals if final.text])
         return [
             cls(
                 place=place,
@@ -58,6 +59,7 @@ class ReceivedUtterance:
         ]
 
     def line(self) -> str:
+        """Return the three texts as lines for the terminal."""
         return "\n".join(
             f"{name:>9} {' '.join(words)}"
             for name, words in (
@@ -73,17 +75,22 @@ def _reaches_over(start_ms: float, end_ms: float, places: Sequence[PlacedClip]) 
     return len(touched) > 1
 
 
-def offline_figures(heard: Sequence[ReceivedUtterance]) -> dict[str, Any]:
-    return of([compare(each.reference, each.offline) for each in heard])
+def offline_figures(utterances: Sequence[ReceivedUtterance]) -> dict[str, Any]:
+    """Return the figures of the offline transcripts."""
+    return of([compare(each.reference, each.offline) for each in utterances])
 
 
-def streamed_figures(heard: Sequence[ReceivedUtterance]) -> dict[str, Any]:
-    """wer_minus_offline: in points, with the interval that holds 95 % of the bootstrap's draws of utterances;
-    first_words_of_offline: recall as a share of the offline recall."""
-    streamed, offline = of([compare(each.reference, each.streamed) for each in heard]), offline_figures(heard)
-    low, high = _interval(heard)
+def streamed_figures(utterances: Sequence[ReceivedUtterance]) -> dict[str, Any]:
+    """Return the figures of the streamed transcripts, and their difference from the offline ones.
+
+    wer_minus_offline: in percentage points, with the 95 % interval of a bootstrap over utterances
+    first_words_of_offline, last_words_of_offline: recall in percent of the offline recall
+    """
+    streamed = of([compare(each.reference, each.streamed) for each in utterances])
+    offline = offline_figures(utterances)
+    low, high = _interval(utterances)
     return streamed | {
-        "wer_minus_offline": _difference(heard),
+        "wer_minus_offline": _difference(utterances),
         "wer_minus_offline_low": low,
         "wer_minus_offline_high": high,
         **{
@@ -94,31 +101,31 @@ def streamed_figures(heard: Sequence[ReceivedUtterance]) -> dict[str, Any]:
 
 
 def segment_figures(
-    heard: Sequence[ReceivedUtterance],
+    utterances: Sequence[ReceivedUtterance],
     recordings: Sequence[LongRecording],
-    listeners: Sequence[RecordingClient],
+    receivers: Sequence[RecordingClient],
     normalizer: Normalizer,
 ) -> dict[str, Any]:
-    """whole, split: of utterances that came in one final, or in several."""
+    """Return figures about segments. whole, split: utterances that came in one final, or in several."""
     parts = {
-        "whole": [each for each in heard if each.pieces == 1],
-        "split": [each for each in heard if each.pieces > 1],
+        "whole": [each for each in utterances if each.pieces == 1],
+        "split": [each for each in utterances if each.pieces > 1],
     }
-    strays = [final for final in _strays(recordings, listeners) if final]
+    strays = [final for final in _strays(recordings, receivers) if final]
     figures = {f"{name}_utterances": len(part) for name, part in parts.items()}
     return {
         **figures,
         **{f"{name}_wer_minus_offline": _difference(part) for name, part in parts.items()},
-        "utterances_without_words": sum(each.pieces == 0 for each in heard),
-        "finals_over_two_utterances": sum(each.shared for each in heard),
+        "utterances_without_words": sum(each.pieces == 0 for each in utterances),
+        "finals_over_two_utterances": sum(each.shared for each in utterances),
         "words_in_gaps": sum(len(normalizer.words(text)) for text in strays),
-        **boundaries(heard),
-        "errors": sum(len(listener.errors) for listener in listeners),
+        **boundaries(utterances),
+        "errors": sum(len(receiver.errors) for receiver in receivers),
     }
 
 
 def of(comparisons: Sequence[Comparison]) -> dict[str, Any]:
-    """WER and recall in percent."""
+    """Return WER and recall of first and last words, in percent."""
     errors = total(comparisons)
     return {
         "wer_%": _percent(errors.rate),
@@ -135,42 +142,42 @@ def _wrong(errors: Errors) -> int:
     return errors.substitutions + errors.deletions + errors.insertions
 
 
-def _excess(heard: Sequence[ReceivedUtterance]) -> tuple[list[int], list[int]]:
-    """Of each utterance: errors that streaming has more than offline; words of the reference."""
+def _excess(utterances: Sequence[ReceivedUtterance]) -> tuple[list[int], list[int]]:
+    """Return, per utterance, the errors of streaming minus those of offline, and the reference's words."""
     errors = [
         _wrong(compare(each.reference, each.streamed).errors)
         - _wrong(compare(each.reference, each.offline).errors)
-        for each in heard
+        for each in utterances
     ]
-    return errors, [len(each.reference) for each in heard]
+    return errors, [len(each.reference) for each in utterances]
 
 
-def _difference(heard: Sequence[ReceivedUtterance]) -> float | None:
-    errors, words = _excess(heard)
+def _difference(utterances: Sequence[ReceivedUtterance]) -> float | None:
+    errors, words = _excess(utterances)
     return round(100 * sum(errors) / sum(words), 2) if sum(words) else None
 
 
-def _interval(heard: Sequence[ReceivedUtterance]) -> tuple[float | None, float | None]:
-    errors, words = (np.array(each) for each in _excess(heard))
+def _interval(utterances: Sequence[ReceivedUtterance]) -> tuple[float | None, float | None]:
+    errors, words = (np.array(each) for each in _excess(utterances))
     if not len(words) or not words.all():
         return None, None
-    draws = np.random.default_rng(0).integers(len(words), size=(DRAWS, len(words)))
+    draws = np.random.default_rng(0).integers(len(words), size=(BOOTSTRAP_DRAWS, len(words)))
     rates = 100 * errors[draws].sum(1) / words[draws].sum(1)
     low, high = np.quantile(rates, (0.025, 0.975))
     return round(float(low), 2), round(float(high), 2)
 
 
-def _strays(recordings: Sequence[LongRecording], listeners: Sequence[RecordingClient]) -> Iterator[str]:
-    for recording, listener in zip(recordings, listeners, strict=True):
-        yield from (final.text for final in assign(recording.places, listener.finals)[1])
+def _strays(recordings: Sequence[LongRecording], receivers: Sequence[RecordingClient]) -> Iterator[str]:
+    for recording, receiver in zip(recordings, receivers, strict=True):
+        yield from (final.text for final in assign(recording.places, receiver.finals)[1])
 
 
-def boundaries(heard: Sequence[ReceivedUtterance]) -> dict[str, Any]:
-    """ms against what is loud: how early segments begin, how late they end; and how many cut speech off."""
+def boundaries(utterances: Sequence[ReceivedUtterance]) -> dict[str, Any]:
+    """Return how early segments begin and how late they end, in ms, and how many cut speech off."""
     figures: dict[str, Any] = {}
     for name, errors in (
-        ("begin_early", [each.early_ms for each in heard if each.early_ms is not None]),
-        ("end_late", [each.late_ms for each in heard if each.late_ms is not None]),
+        ("begin_early", [each.early_ms for each in utterances if each.early_ms is not None]),
+        ("end_late", [each.late_ms for each in utterances if each.late_ms is not None]),
     ):
         for percent in (5, 50, 95):
             value = percentile(errors, percent)
@@ -180,12 +187,15 @@ def boundaries(heard: Sequence[ReceivedUtterance]) -> dict[str, Any]:
 
 
 def emitted(
-    recordings: Sequence[LongRecording], listeners: Sequence[RecordingClient]
+    recordings: Sequence[LongRecording], receivers: Sequence[RecordingClient]
 ) -> tuple[dict[str, Any], list[tuple[Path, str, str]]]:
-    """Words over sounds that hold none; and which, by file. Words that only a partial showed count apart."""
+    """Return figures about words in recordings without speech, and the words by file.
+
+    segments_with_partials counts segments for which a partial showed words.
+    """
     found: list[tuple[Path, str, str]] = []
-    for recording, listener in zip(recordings, listeners, strict=True):
-        rows, strays = assign(recording.places, listener.finals)
+    for recording, receiver in zip(recordings, receivers, strict=True):
+        rows, strays = assign(recording.places, receiver.finals)
         found += [
             (place.entry.path, place.entry.category, " | ".join(final.text for final in row if final.text))
             for place, row in zip(recording.places, rows, strict=True)
@@ -193,7 +203,7 @@ def emitted(
         ]
         found += [(Path("-"), "gap", final.text) for final in strays if final.text]
     hours = sum(recording.seconds for recording in recordings) / 3600
-    finals = [final for listener in listeners for final in listener.finals]
+    finals = [final for receiver in receivers for final in receiver.finals]
     words = sum(len(final.text.split()) for final in finals)
     return {
         "files": sum(len(recording.places) for recording in recordings),
@@ -202,8 +212,8 @@ def emitted(
         "segments_with_words": sum(bool(final.text) for final in finals),
         "words": words,
         "words_per_hour": round(words / hours, 1),
-        "segments_with_partials": sum(len(listener.partials) for listener in listeners),
-        "errors": sum(len(listener.errors) for listener in listeners),
+        "segments_with_partials": sum(len(receiver.partials) for receiver in receivers),
+        "errors": sum(len(receiver.errors) for receiver in receivers),
     }, found
 
 

@@ -1,7 +1,8 @@
-"""Shapes: models of published sizes with random weights, in folders like published ones: for time, not text.
+"""Write models of published sizes with random weights, to measure speed without downloading a model.
 
-A decoder writes until it says that it has ended; so how long it writes is forced by its weights: `chain`
-makes it say a given sequence, whatever it hears. Every engine that is given the folder does the same steps.
+A decoder writes tokens until it writes its end token, so its weights decide how long it runs. `chain` sets
+the weights so that the decoder always writes a given sequence. Every engine that loads the folder takes the
+same steps.
 """
 
 import json
@@ -16,27 +17,32 @@ from tokenizers import models as tokenizer_models
 
 from audio.clip import SAMPLE_RATE
 
-_: Any = transformers  # the boundary: transformers is typed in part
-TOKENS: Final = 24  # that a decoder writes, its end not counted: about what 5 s of speech take
-LOUD: Final = 1000.0  # against what attention adds to an embedding
+_: Any = transformers  # transformers is only partly typed
+TOKENS: Final = 24  # written by a decoder, without the end token: typical of 5 s of speech
+EMBEDDING_SCALE: Final = 1000.0  # large against what the attention layers add to an embedding
 WORDS: Final = tuple(f"▁word{number}" for number in range(TOKENS))
 
 
 def chain(embedding: torch.Tensor, head: torch.Tensor, ids: Sequence[int]) -> None:
-    """Makes a decoder whose input is ids[n] say ids[n + 1].
+    """Set the weights so that a decoder whose input is ids[n] writes ids[n + 1].
 
-    embedding, head: (vocabulary, hidden), not tied. A residual network hands its input on; so loud an input
-    drowns what the layers add to it, and the last normalisation leaves the input's direction.
+    embedding, head: (vocabulary, hidden), not tied. A residual network passes its input on. The large input
+    dominates what the layers add to it, and the last normalisation keeps the direction of the input.
     """
     with torch.no_grad():
         directions = torch.nn.functional.normalize(torch.randn(len(ids), embedding.shape[1]), dim=1)
-        directions -= directions.mean(dim=1, keepdim=True)  # nor does a LayerNorm turn it
-        embedding[list(ids)] = LOUD * directions
+        directions -= directions.mean(
+            dim=1, keepdim=True
+        )  # a LayerNorm keeps the direction of a vector with mean 0
+        embedding[list(ids)] = EMBEDDING_SCALE * directions
         head[list(ids[1:])] = directions[:-1]
 
 
 def whisper(folder: Path, **sizes: Any) -> Path:
-    """whisper-tiny.en's shape by default; sizes: of WhisperConfig."""
+    """Write a Whisper model, by default of the size of whisper-tiny.en.
+
+    sizes: arguments of WhisperConfig
+    """
     torch.manual_seed(0)
     shape = {
         "d_model": 384,
@@ -60,7 +66,7 @@ def whisper(folder: Path, **sizes: Any) -> Path:
     decoder = model.model.decoder
     chain(decoder.embed_tokens.weight, model.proj_out.weight, [start, silent, *words, end])
     generation = model.generation_config
-    generation._from_model_config = False  # or loading would derive it anew
+    generation._from_model_config = False  # otherwise loading derives it again
     generation.return_timestamps = False
     generation.is_multilingual = False
     generation.no_timestamps_token_id = silent
@@ -70,7 +76,10 @@ def whisper(folder: Path, **sizes: Any) -> Path:
 
 
 def moonshine(folder: Path, **sizes: Any) -> Path:
-    """moonshine-tiny's shape by default; sizes: of MoonshineConfig."""
+    """Write a Moonshine model, by default of the size of moonshine-tiny.
+
+    sizes: arguments of MoonshineConfig
+    """
     torch.manual_seed(0)
     tokenizer = _pieces(["<unk>", "<s>", "</s>", *WORDS], pad="</s>", kind="PreTrainedTokenizerFast")
     model = _.MoonshineForConditionalGeneration(_.MoonshineConfig(**sizes, tie_word_embeddings=False))
@@ -83,7 +92,10 @@ def moonshine(folder: Path, **sizes: Any) -> Path:
 
 
 def wav2vec2(folder: Path, **sizes: Any) -> Path:
-    """wav2vec2-base's shape by default; sizes: of Wav2Vec2Config. What it writes costs it nothing."""
+    """Write a wav2vec 2.0 model, by default of the size of wav2vec2-base. Its text does not affect its speed.
+
+    sizes: arguments of Wav2Vec2Config
+    """
     torch.manual_seed(0)
     letters = ["<pad>", "<s>", "</s>", "<unk>", "|", *"ETAONIHSRDLUMWCFGYPBVK'XJQZ"]
     tokenizer = _wav2vec2_tokenizer(folder, letters)
@@ -93,7 +105,10 @@ def wav2vec2(folder: Path, **sizes: Any) -> Path:
 
 
 def parakeet(folder: Path, **sizes: Any) -> Path:
-    """A Parakeet-CTC of 110 million by default, 17 layers of 512; sizes: of ParakeetEncoderConfig."""
+    """Write a Parakeet CTC model, by default with 110 million parameters (17 layers of 512).
+
+    sizes: arguments of ParakeetEncoderConfig
+    """
     torch.manual_seed(0)
     vocabulary = ["<unk>", *WORDS, *(f"▁x{number}" for number in range(1024 - 1 - len(WORDS)))]
     tokenizer = _pieces(vocabulary, pad="<pad>", kind="ParakeetTokenizer")
@@ -133,7 +148,10 @@ def _wav2vec2_tokenizer(folder: Path, letters: Sequence[str]) -> Any:
 
 
 def _pieces(vocabulary: Sequence[str], *, pad: str, kind: str) -> Any:
-    """A tokenizer of whole words, sentencepiece's way. A pad token not in the vocabulary goes to its end."""
+    """Return a tokenizer of whole words in the manner of SentencePiece.
+
+    A pad token that the vocabulary lacks is added at its end.
+    """
     ids = {piece: index for index, piece in enumerate(dict.fromkeys((*vocabulary, pad)))}
     inner = Tokenizer(tokenizer_models.WordLevel(ids, unk_token="<unk>"))
     inner.pre_tokenizer = pre_tokenizers.Metaspace()
@@ -143,7 +161,7 @@ def _pieces(vocabulary: Sequence[str], *, pad: str, kind: str) -> Any:
 
 
 def _byte_level(words: Sequence[str]) -> Any:
-    """Whisper's kind of tokenizer, with some words and English's control tokens."""
+    """Return a tokenizer like that of an English Whisper model, with a few words and its control tokens."""
     pieces = [*sorted(pre_tokenizers.ByteLevel.alphabet()), *(word.replace("▁", "Ġ") for word in words)]
     ids = {piece: index for index, piece in enumerate(pieces)}
     end = "<|endoftext|>"

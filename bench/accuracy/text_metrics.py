@@ -1,4 +1,4 @@
-"""Accuracy: words held against words, and partials against what became of them."""
+"""Measure word errors between texts, and how stable partials are."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -14,9 +14,9 @@ from bench.accuracy.corpus import PlacedClip
 
 
 class Normalizer:
-    """Whisper's for English (Radford et al. 2022, appendix C).
+    """Normalise English text as Whisper's evaluation does (Radford et al. 2022, appendix C).
 
-    spellings: British to American, a JSON file
+    spellings: a JSON file that maps British spellings to American ones
     """
 
     def __init__(self, spellings: Path | None = None) -> None:
@@ -24,12 +24,13 @@ class Normalizer:
         self._normalize = EnglishTextNormalizer(mapping)  # type: ignore[no-untyped-call]
 
     def words(self, text: str) -> list[str]:
+        """Return the normalised words of a text."""
         return str(self._normalize(text)).split()
 
 
 @dataclass(frozen=True, slots=True)
 class Errors:
-    """Against a reference of `words` words; the fewest changes that make the one of the other."""
+    """Count the fewest word changes that turn a reference of `words` words into a hypothesis."""
 
     words: int = 0
     substitutions: int = 0
@@ -46,25 +47,28 @@ class Errors:
 
     @property
     def rate(self) -> float | None:
-        """WER, 0..; None without a reference."""
+        """The word error rate as a fraction, which may exceed 1; None without reference words."""
         wrong = self.substitutions + self.deletions + self.insertions
         return wrong / self.words if self.words else None
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """first, last: whether the reference's first and last word were heard as such."""
+    """Hold the errors of one text.
+
+    first, last: whether the first and the last word of the reference were recognized
+    """
 
     errors: Errors
     first: bool
     last: bool
 
 
-def compare(reference: Sequence[str], heard: Sequence[str]) -> Comparison:
-    """Aligns two texts, normalised before."""
-    if not reference or not heard:
-        return Comparison(Errors(len(reference), 0, len(reference), len(heard)), False, False)
-    found = jiwer.process_words(" ".join(reference), " ".join(heard))
+def compare(reference: Sequence[str], hypothesis: Sequence[str]) -> Comparison:
+    """Align two texts, given as normalised words, and count the errors."""
+    if not reference or not hypothesis:
+        return Comparison(Errors(len(reference), 0, len(reference), len(hypothesis)), False, False)
+    found = jiwer.process_words(" ".join(reference), " ".join(hypothesis))
     equal = [(part.ref_start_idx, part.ref_end_idx) for part in found.alignments[0] if part.type == "equal"]
     errors = Errors(len(reference), found.substitutions, found.deletions, found.insertions)
     return Comparison(
@@ -75,11 +79,12 @@ def compare(reference: Sequence[str], heard: Sequence[str]) -> Comparison:
 
 
 def total(comparisons: Iterable[Comparison]) -> Errors:
+    """Add up the errors of all comparisons."""
     return sum((each.errors for each in comparisons), Errors())
 
 
-class Spoken(Protocol):
-    """A final: ms of its stream, and what was said."""
+class TimedText(Protocol):
+    """Define what `assign` needs of a final: its times in ms of the stream, and its text."""
 
     @property
     def start_ms(self) -> int: ...
@@ -89,13 +94,16 @@ class Spoken(Protocol):
     def text(self) -> str: ...
 
 
-Final = TypeVar("Final", bound=Spoken)
+Timed = TypeVar("Timed", bound=TimedText)
 
 
-def assign(places: Sequence[PlacedClip], finals: Sequence[Final]) -> tuple[list[list[Final]], list[Final]]:
-    """For each place the finals that lie over it more than over any other, in order; and the strays."""
-    rows: list[list[Final]] = [[] for _ in places]
-    strays: list[Final] = []
+def assign(places: Sequence[PlacedClip], finals: Sequence[Timed]) -> tuple[list[list[Timed]], list[Timed]]:
+    """Assign each final to the place that it overlaps most.
+
+    Returns the finals of each place in order of time, and the finals that overlap no place.
+    """
+    rows: list[list[Timed]] = [[] for _ in places]
+    strays: list[Timed] = []
     for final in sorted(finals, key=lambda final: final.start_ms):
         shared = [min(p.end_ms, final.end_ms) - max(p.start_ms, final.start_ms) for p in places]
         best = max(range(len(places)), key=lambda index: shared[index], default=None)
@@ -107,13 +115,13 @@ def assign(places: Sequence[PlacedClip], finals: Sequence[Final]) -> tuple[list[
 
 
 @dataclass(frozen=True, slots=True)
-class Steadiness:
-    """Of what partials showed, in words.
+class PartialStability:
+    """Count the words that partials showed, and those that changed later.
 
-    shown: a word counts again when it is shown in the place of another
-    taken_back: of these, replaced or withdrawn by the next partial or by the final; behind the first change
-    all counts (the erasure of Arivazhagan et al., Re-translation versus Streaming, 2020)
-    stable: called stable in some partial; broken: of these, other in a later partial or in the final
+    shown: words shown, each again whenever it replaces another word
+    taken_back: shown words that the next partial or the final replaced or removed, with all words after the
+    first change (the erasure of Arivazhagan et al., Re-translation versus Streaming, 2020)
+    stable: words that some partial called stable; broken: stable words that a later text changed
     """
 
     shown: int = 0
@@ -121,8 +129,8 @@ class Steadiness:
     stable: int = 0
     broken: int = 0
 
-    def __add__(self, other: Self) -> "Steadiness":
-        return Steadiness(
+    def __add__(self, other: Self) -> "PartialStability":
+        return PartialStability(
             self.shown + other.shown,
             self.taken_back + other.taken_back,
             self.stable + other.stable,
@@ -130,19 +138,24 @@ class Steadiness:
         )
 
 
-def common(one: Sequence[str], other: Sequence[str]) -> int:
-    """How many first words are the same."""
+def common_prefix(one: Sequence[str], other: Sequence[str]) -> int:
+    """Return how many leading words are the same."""
     same = [a == b for a, b in zip(one, other, strict=False)]
     return same.index(False) if False in same else len(same)
 
 
-def steadiness(partials: Sequence[tuple[Sequence[str], Sequence[str]]], final: Sequence[str]) -> Steadiness:
-    """Of one utterance. partials: all words of each, and the first of them, which it called stable."""
+def partial_stability(
+    partials: Sequence[tuple[Sequence[str], Sequence[str]]], final: Sequence[str]
+) -> PartialStability:
+    """Measure the stability of the partials of one utterance.
+
+    partials: for each partial all its words, and the leading words that it called stable
+    """
     texts: list[Sequence[str]] = [words for words, _ in partials]
     promised = {pair for _, stable in partials for pair in enumerate(stable)}
-    return Steadiness(
-        shown=sum(len(new) - common(old, new) for old, new in pairwise([(), *texts])),
-        taken_back=sum(len(old) - common(old, new) for old, new in pairwise([*texts, final])),
+    return PartialStability(
+        shown=sum(len(new) - common_prefix(old, new) for old, new in pairwise([(), *texts])),
+        taken_back=sum(len(old) - common_prefix(old, new) for old, new in pairwise([*texts, final])),
         stable=len(promised),
         broken=len(promised - set(enumerate(final))),
     )

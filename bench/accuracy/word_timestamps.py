@@ -1,11 +1,10 @@
-"""Word times held against a forced alignment.
+"""Measure the word times of a model against a forced alignment.
 
-    python -m bench.accuracy.word_timestamps ../shared/audio/librispeech \\
-        --model ../shared/models/... --count 60
+    python -m bench.accuracy.word_timestamps ../shared/audio/librispeech --model MODEL --count 60
 
-The reference: PocketSphinx told what was said, so that it only has to find where (10 ms frames). It is itself
-off by some 20 ms at either end of a word, more where words flow into each other. Compared are the words that
-the model heard right; the others have no reference.
+The reference times come from PocketSphinx, which aligns the known text with the audio in frames of 10 ms. The
+reference itself is off by about 20 ms at both ends of a word, and by more where words run together. Only
+words that the model recognizes correctly are compared; the others have no reference.
 """
 
 import argparse
@@ -28,26 +27,29 @@ from bench.accuracy.corpus import ManifestEntry, read_manifest
 from bench.load.machine import machine
 
 TOLERANCE_MS: Final = 80
-_FRAME: Final = SAMPLE_RATE // 100
-_SPOKEN: Final = re.compile(r"[\w']+")
+_FRAME_SAMPLES: Final = SAMPLE_RATE // 100
+_WORD: Final = re.compile(r"[\w']+")
 
 
 @dataclass(frozen=True, slots=True)
 class Offset:
-    """ms by which a word comes later than in the reference; negative: earlier."""
+    """Hold by how many ms a word starts and ends later than in the reference; negative means earlier."""
 
     start: float
     end: float
 
 
 class Aligner:
-    """Finds where known words were said."""
+    """Find the times of known words in a recording."""
 
     def __init__(self) -> None:
         self._decoder = Decoder(loglevel="FATAL")
 
     def align(self, clip: Clip, words: Sequence[str]) -> tuple[Word, ...] | None:
-        """None where a word is not in the dictionary, or the alignment fails."""
+        """Return the words with their times in samples.
+
+        Returns None if a word is missing in the dictionary or the alignment fails.
+        """
         if any(self._decoder.lookup_word(word) is None for word in words):
             return None
         self._decoder.set_align_text(" ".join(words))
@@ -58,29 +60,32 @@ class Aligner:
         if len(found) != len(words):
             return None
         return tuple(
-            Word(word, segment.start_frame * _FRAME, (segment.end_frame + 1) * _FRAME)
+            Word(word, segment.start_frame * _FRAME_SAMPLES, (segment.end_frame + 1) * _FRAME_SAMPLES)
             for word, segment in zip(words, found, strict=True)
         )
 
 
 def spoken(text: str) -> list[str]:
-    """Lower case, without signs."""
-    return _SPOKEN.findall(text.lower())
+    """Return the words in lower case, without punctuation."""
+    return _WORD.findall(text.lower())
 
 
-def offsets(reference: Sequence[Word], heard: Sequence[Word]) -> Iterator[Offset]:
-    """Of the words that both have, in order."""
-    texts = ["".join(spoken(word.text)) for word in heard]
+def offsets(reference: Sequence[Word], recognized: Sequence[Word]) -> Iterator[Offset]:
+    """Yield the offset of each word that both sequences contain, in order."""
+    texts = ["".join(spoken(word.text)) for word in recognized]
     matcher = difflib.SequenceMatcher(a=[word.text for word in reference], b=texts, autojunk=False)
     for block in matcher.get_matching_blocks():
-        for there, here in zip(
-            reference[block.a : block.a + block.size], heard[block.b : block.b + block.size], strict=True
-        ):
+        expected = reference[block.a : block.a + block.size]
+        actual = recognized[block.b : block.b + block.size]
+        for there, here in zip(expected, actual, strict=True):
             yield Offset(ms_from_samples(here.start - there.start), ms_from_samples(here.end - there.end))
 
 
 def summary(found: Sequence[float]) -> dict[str, float]:
-    """median: ms, later is positive; p90: ms, either way; within: share within TOLERANCE_MS"""
+    """Summarise offsets in ms.
+
+    median_ms: signed, positive is later; p90_ms: of the absolute values; within: share within TOLERANCE_MS
+    """
     sizes = sorted(map(abs, found))
     return {
         "median_ms": statistics.median(found),
@@ -90,6 +95,7 @@ def summary(found: Sequence[float]) -> dict[str, float]:
 
 
 def measure(model: str, entries: Sequence[ManifestEntry], context: str = "full") -> dict[str, object]:
+    """Measure one model. context: the audio context of Whisper, "full" or "short"."""
     recognizer = load(model, audio_context="short" if context == "short" else "full")
     aligner, found, total = Aligner(), list[Offset](), 0
     for entry in entries:
@@ -97,9 +103,9 @@ def measure(model: str, entries: Sequence[ManifestEntry], context: str = "full")
         reference = aligner.align(clip, spoken(entry.text))
         if reference is None:
             continue
-        (heard,) = recognizer.transcribe([RecognitionRequest(clip, TranscriptionOptions(words=True))])
+        (hypothesis,) = recognizer.transcribe([RecognitionRequest(clip, TranscriptionOptions(words=True))])
         total += len(reference)
-        found += offsets(reference, heard.words)
+        found += offsets(reference, hypothesis.words)
     return {
         "model": recognizer.description.model,
         "words": total,
@@ -110,13 +116,16 @@ def measure(model: str, entries: Sequence[ManifestEntry], context: str = "full")
 
 
 def main() -> None:
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m bench.accuracy.word_timestamps",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("set", type=Path, help="a folder with a manifest.jsonl")
-    parser.add_argument("--model", action="append", help="as ASR_MODEL; several times for several")
-    parser.add_argument("--count", type=int, default=60)
-    parser.add_argument("--context", choices=["full", "short"], default="full", help="Whisper's")
+    parser.add_argument("--model", action="append", help="a value of ASR_MODEL; may be repeated")
+    parser.add_argument("--count", type=int, default=60, help="utterances, spread evenly over the set")
+    parser.add_argument("--context", choices=["full", "short"], default="full", help="of Whisper")
     options = parser.parse_args()
     entries = read_manifest(options.set)
     every = max(1, len(entries) // options.count)

@@ -1,1 +1,1 @@
-"""Benchmarks of latency, throughput, memory and faults under load."""
+"""Benchmarks of latency, throughput and memory under load, and the load generator that they use."""

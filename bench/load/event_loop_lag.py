@@ -1,4 +1,4 @@
-"""Loop lag: how late the heartbeat of a server's event loop is, as its /metrics tell."""
+"""Read the event loop lag of a server from its /metrics."""
 
 import urllib.error
 import urllib.request
@@ -8,13 +8,16 @@ from urllib.parse import urlsplit
 
 from prometheus_client.parser import text_string_to_metric_families
 
-LAG: Final = "stt_loop_lag_seconds"
+LAG_METRIC: Final = "stt_loop_lag_seconds"
 
 Buckets = dict[float, float]  # upper bound in seconds to cumulative count
 
 
 def fetch_metrics(url: str) -> str | None:
-    """The text of /metrics beside a ws:// URL; None if that server has none."""
+    """Return the text of /metrics on the host of a ws:// URL; None if that server has no /metrics.
+
+    Raises urllib.error.URLError for other failures.
+    """
     address = f"http://{urlsplit(url).netloc}/metrics"
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
@@ -28,19 +31,22 @@ def fetch_metrics(url: str) -> str | None:
 
 
 def lag_buckets(text: str | None) -> Buckets | None:
-    """The histogram of the event loop's lag; None if it is not there."""
+    """Return the histogram of the event loop lag; None if the metric is missing."""
     for family in text_string_to_metric_families(text or ""):
-        if family.name == LAG:
+        if family.name == LAG_METRIC:
             return {
                 float(sample.labels["le"]): sample.value
                 for sample in family.samples
-                if sample.name == f"{LAG}_bucket"
+                if sample.name == f"{LAG_METRIC}_bucket"
             }
     return None
 
 
 def lag_between(before: Buckets | None, after: Buckets | None) -> dict[str, float | None] | None:
-    """p50, p99 and a bound on the maximum of what was counted between two looks, in ms."""
+    """Return p50, p99 and an upper bound of the maximum between two readings, in ms.
+
+    A value above the last bucket is None. Without new observations the result is None.
+    """
     if before is None or after is None:
         return None
     bounds = sorted(after)
@@ -59,9 +65,9 @@ def lag_between(before: Buckets | None, after: Buckets | None) -> dict[str, floa
 
 
 def quantile(bounds: Sequence[float], counts: Sequence[float], share: float) -> float:
-    """Linear within the bucket, as Prometheus has it; inf when it lies above the last bound.
+    """Interpolate a quantile linearly within its bucket, as Prometheus does; inf above the last finite bound.
 
-    counts: cumulative
+    counts: cumulative, one per bound; share: between 0 and 1
     """
     rank = share * counts[-1]
     low, below = 0.0, 0.0
@@ -71,4 +77,4 @@ def quantile(bounds: Sequence[float], counts: Sequence[float], share: float) -> 
                 return bound
             return low + (bound - low) * (rank - below) / (count - below)
         low, below = bound, count
-    raise AssertionError("the last count is the largest")
+    raise AssertionError("Cumulative counts must not decrease.")

@@ -1,6 +1,6 @@
-"""A WebSocket client for load only: frames are encoded once, long before they are sent.
+"""Send frames that were encoded in advance over WebSockets, at little CPU cost per frame.
 
-Nothing here is fit for other uses: a fixed mask and a fixed handshake key defeat what RFC 6455 has them for.
+Use this client for load tests only. Its fixed mask and handshake key defeat their purpose in RFC 6455.
 """
 
 import asyncio
@@ -15,20 +15,22 @@ from urllib.parse import SplitResult, urlsplit
 import numpy as np
 
 MASK: Final = bytes((0x37, 0xFA, 0x21, 0x3D))
-KEY: Final = base64.b64encode(bytes(range(16))).decode()
-ACCEPT: Final = base64.b64encode(
-    hashlib.sha1((KEY + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()
+HANDSHAKE_KEY: Final = base64.b64encode(bytes(range(16))).decode()
+ACCEPT_VALUE: Final = base64.b64encode(
+    hashlib.sha1((HANDSHAKE_KEY + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()
 ).decode()
 FIN: Final = 0x80
 MASKED: Final = 0x80
-ABNORMAL: Final = 1006
+ABNORMAL_CLOSURE: Final = 1006
 HEADERS_END: Final = b"\r\n\r\n"
 OPEN_SECONDS: Final = 20.0
-MAX_HEADERS: Final = 1 << 14  # bytes
-MAX_MESSAGE: Final = 16 << 20  # bytes
+MAX_HEADER_BYTES: Final = 1 << 14
+MAX_MESSAGE_BYTES: Final = 16 << 20
 
 
 class Opcode(IntEnum):
+    """List the opcodes of RFC 6455, section 5.2."""
+
     CONTINUATION = 0
     TEXT = 1
     BINARY = 2
@@ -38,11 +40,11 @@ class Opcode(IntEnum):
 
 
 class HandshakeError(Exception):
-    """The server did not become a WebSocket."""
+    """The server did not accept the WebSocket handshake."""
 
 
 def encode(opcode: Opcode, payload: bytes) -> bytes:
-    """One whole, masked frame (RFC 6455, section 5.2)."""
+    """Encode a message as one masked frame (RFC 6455, section 5.2)."""
     size = len(payload)
     if size < 126:
         head = struct.pack("!BB", FIN | opcode, MASKED | size)
@@ -54,12 +56,13 @@ def encode(opcode: Opcode, payload: bytes) -> bytes:
 
 
 def mask(payload: bytes) -> bytes:
+    """Apply the fixed mask to a payload."""
     keys = np.resize(np.frombuffer(MASK, np.uint8), len(payload))
     return (np.frombuffer(payload, np.uint8) ^ keys).tobytes()
 
 
 class FrameReader:
-    """Bytes of a server in, whole messages out; any chunk boundaries. Raises ValueError."""
+    """Decode the bytes of a server into messages, whatever the boundaries between chunks."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -67,7 +70,10 @@ class FrameReader:
         self._opcode = Opcode.TEXT
 
     def feed(self, data: bytes) -> list[tuple[Opcode, bytes]]:
-        """The messages that are complete now: TEXT or BINARY, and control frames."""
+        """Add bytes and return the messages that are complete: TEXT, BINARY and control frames.
+
+        Raises ValueError for a masked frame, an unknown opcode and a message of more than MAX_MESSAGE_BYTES.
+        """
         self._buffer += data
         messages = []
         while (frame := self._take_frame()) is not None:
@@ -89,13 +95,13 @@ class FrameReader:
             return None
         size, start = buffer[1] & 0x7F, 2
         if buffer[1] & MASKED:
-            raise ValueError("a server does not mask")
+            raise ValueError("The server sent a masked frame.")
         if size >= 126:
             width = 2 if size == 126 else 8
             start += width
             size = int.from_bytes(buffer[2:start], "big")
-        if size + len(self._message) > MAX_MESSAGE:
-            raise ValueError(f"a message of more than {MAX_MESSAGE} bytes")
+        if size + len(self._message) > MAX_MESSAGE_BYTES:
+            raise ValueError(f"The server sent a message of more than {MAX_MESSAGE_BYTES} bytes.")
         if len(buffer) < start + size:
             return None
         head, payload = buffer[0], bytes(buffer[start : start + size])
@@ -104,41 +110,45 @@ class FrameReader:
 
 
 class LoadSocket(asyncio.Protocol):
-    """One connection. Calls `on_text` with each text message and its time of arrival on the loop's clock.
+    """Run one connection and call `on_text` with each text message and its arrival on the loop's clock.
 
-    `is_writable` is False while the network is behind: what is due then waits with the caller.
+    `is_writable` is False while the write buffer is full; callers then hold their frames back. `opened` and
+    `closed` are futures; `closed` has the close code.
     """
 
     def __init__(self, url: SplitResult, on_text: Callable[[bytes, float], None]) -> None:
         loop = asyncio.get_running_loop()
         self.opened: asyncio.Future[None] = loop.create_future()
-        self.closed: asyncio.Future[int] = loop.create_future()  # close code
+        self.closed: asyncio.Future[int] = loop.create_future()
         self.is_writable = True
         self._url = url
         self._on_text = on_text
         self._now = loop.time
         self._head = bytearray()
         self._reader = FrameReader()
-        self._code = ABNORMAL
+        self._code = ABNORMAL_CLOSURE
 
     def write(self, frame: bytes) -> None:
-        """Sends an encoded frame; on a line that is closed nothing."""
+        """Send an encoded frame; do nothing if the connection is closed."""
         if not self._transport.is_closing():
             self._transport.write(frame)
 
     def abort(self) -> None:
+        """Drop the connection without a close frame."""
         self._transport.abort()
 
     def pause_reading(self) -> None:
+        """Stop reading, so that the receive buffers fill."""
         self._transport.pause_reading()
 
     def resume_reading(self) -> None:
+        """Read again."""
         self._transport.resume_reading()
 
-    # called by the transport
+    # The transport calls the methods below.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
+        self._transport = cast(asyncio.Transport, transport)  # the class of uvloop is not a subclass
         self._transport.write(request_for(self._url))
 
     def data_received(self, data: bytes) -> None:
@@ -150,14 +160,14 @@ class LoadSocket(asyncio.Protocol):
         end = self._head.find(HEADERS_END)
         if end >= 0:
             self._finish_handshake(bytes(self._head[:end]))
-            if self.opened.exception() is None:  # or the rest is the body of a refusal
+            if self.opened.exception() is None:  # otherwise the rest is the body of the refusal
                 self._read(bytes(self._head[end + len(HEADERS_END) :]))
-        elif len(self._head) > MAX_HEADERS:
+        elif len(self._head) > MAX_HEADER_BYTES:
             self._finish_handshake(bytes(self._head))
 
     def _finish_handshake(self, head: bytes) -> None:
         status = head.split(b"\r\n", 1)[0].decode(errors="replace")
-        if " 101" in status and ACCEPT.encode() in head:
+        if " 101" in status and ACCEPT_VALUE.encode() in head:
             self.opened.set_result(None)
         else:
             self.opened.set_exception(HandshakeError(status))
@@ -193,24 +203,27 @@ class LoadSocket(asyncio.Protocol):
 
 
 def request_for(url: SplitResult) -> bytes:
-    """The handshake of RFC 6455, section 4.1."""
+    """Return the handshake request of RFC 6455, section 4.1."""
     target = (url.path or "/") + (f"?{url.query}" if url.query else "")
     lines = (
         f"GET {target} HTTP/1.1",
         f"Host: {url.netloc}",
         "Upgrade: websocket",
         "Connection: Upgrade",
-        f"Sec-WebSocket-Key: {KEY}",
+        f"Sec-WebSocket-Key: {HANDSHAKE_KEY}",
         "Sec-WebSocket-Version: 13",
     )
     return "\r\n".join((*lines, "", "")).encode()
 
 
 async def open_socket(url: str, on_text: Callable[[bytes, float], None]) -> LoadSocket:
-    """Connects to a ws:// URL. Raises HandshakeError, OSError (TimeoutError among them)."""
+    """Connect to a ws:// URL.
+
+    Raises HandshakeError if the server refuses, OSError (which includes TimeoutError) if it does not answer.
+    """
     parts = urlsplit(url)
     if parts.scheme != "ws" or parts.hostname is None:
-        raise HandshakeError(f"only ws:// addresses, not {url}")
+        raise HandshakeError(f"The URL must begin with ws://, but it is {url}.")
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(OPEN_SECONDS):
         _, socket = await loop.create_connection(

@@ -1,8 +1,12 @@
-"""Measure memory and overhead of a long file over REST: python -m bench.load.file_upload.
+"""Measure the memory and time of transcribing a long file over REST.
 
-The file is speech again and again: test.wav, or another one. A server is started for it. Afterwards the same
-segments go through the same recognizer alone, in a process of its own, as many at a time as the server would
-give it: the time that no server can save. Peaks are of resident memory, of the server and its children.
+    python -m bench.load.file_upload --minutes 60 --model pocketsphinx
+
+The file repeats test.wav (or --audio). A server is started for the run. Afterwards the recognizer alone
+transcribes the same segments in a process of its own, in batches as large as the server's; the ratio of both
+times is the server's overhead. The memory peak is the resident memory of the server and its children.
+
+The exit status is 1 if the time or memory exceeds its limit.
 """
 
 import argparse
@@ -29,22 +33,22 @@ from asr.model_registry import load, warm_up
 from asr.recognizer import RecognitionRequest
 from audio.clip import SAMPLE_RATE, Clip
 from audio.files import decode_file
+from bench import ROOT
 from bench.load.load import settings_of, show
 from bench.load.machine import machine
 from bench.load.process_monitor import Usage, usage_of
 from server.settings import Settings
 
-ROOT: Final = Path(__file__).parents[1]
-SAMPLE_SECONDS: Final = 0.1
-MEMORY_LIMIT_MB: Final = 100.0
-TIME_LIMIT: Final = 1.1
+SAMPLING_SECONDS: Final = 0.1
+MEMORY_LIMIT_MB: Final = 100.0  # above idle
+MAX_WALL_RATIO: Final = 1.1
 
-Span = tuple[float, float]  # seconds
+Span = tuple[float, float]  # start and end in seconds
 
 
 @dataclass(frozen=True, slots=True)
 class UploadCost:
-    """wall, cpu: seconds; rss_before, rss_peak: bytes"""
+    """Hold the cost of an upload. wall, cpu: seconds; rss_before, rss_peak: bytes."""
 
     wall: float
     cpu: float
@@ -53,11 +57,11 @@ class UploadCost:
 
 
 class CpuMeter:
-    """What a process and its children cost from entering to leaving it."""
+    """Measure the cost of a process and its children inside a with block; `cost` is set on leaving."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
-        self._over = threading.Event()
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch)
         self.cost: UploadCost
 
@@ -70,7 +74,7 @@ class CpuMeter:
 
     def __exit__(self, *error: object) -> None:
         wall = time.monotonic() - self._began
-        self._over.set()
+        self._stopped.set()
         self._thread.join()
         after: Usage = usage_of(self._pid)
         self.cost = UploadCost(
@@ -78,15 +82,15 @@ class CpuMeter:
         )
 
     def _watch(self) -> None:
-        while not self._over.wait(SAMPLE_SECONDS):
+        while not self._stopped.wait(SAMPLING_SECONDS):
             self._peak = max(self._peak, usage_of(self._pid).rss)
 
 
 def make_speech(source: Path, seconds: float, target: Path) -> float:
-    """Writes a wav of at least so many seconds, PCM16 at 16 kHz; returns how many it has."""
+    """Write a WAV file of at least `seconds`, PCM16 at 16 kHz, and return its length in seconds."""
     with wave.open(str(source)) as file:
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (SAMPLE_RATE, 1, 2), (
-            f"{source} is not PCM16 at 16 kHz, mono"
+            f"{source} must be mono PCM16 at 16 kHz."
         )
         frames, count = file.readframes(file.getnframes()), file.getnframes()
     times = max(1, -(-round(seconds * SAMPLE_RATE) // count))
@@ -101,7 +105,7 @@ def make_speech(source: Path, seconds: float, target: Path) -> float:
 
 @contextmanager
 def serving(model: str, threads: int) -> Iterator[tuple[str, int]]:
-    """URL and process of a server whose models are loaded."""
+    """Start a server and yield its URL and process id once its models are loaded."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
@@ -113,7 +117,7 @@ def serving(model: str, threads: int) -> Iterator[tuple[str, int]]:
         )
         try:
             while not _is_ready(url):
-                assert process.poll() is None, "the server has ended"
+                assert process.poll() is None, "The server has ended."
                 time.sleep(0.2)
             yield url, process.pid
         finally:
@@ -129,7 +133,7 @@ def _is_ready(url: str) -> bool:
 
 
 def transcribe(url: str, path: Path) -> list[Span]:
-    """The segments of a file, as the server has them."""
+    """Transcribe a file through the server and return its segments."""
     with path.open("rb") as file:
         answer = httpx.post(
             f"{url}/v1/audio/transcriptions",
@@ -142,7 +146,7 @@ def transcribe(url: str, path: Path) -> list[Span]:
 
 
 def recognize(model: str, path: Path, spans: Sequence[Span], threads: int) -> dict[str, float]:
-    """The recognizer alone, in a process of its own. wall, cpu: seconds."""
+    """Recognize the segments without a server, in a process of its own. Returns wall and CPU seconds."""
     with multiprocessing.get_context("spawn").Pool(1, _limit_threads, (threads,)) as pool:
         return pool.apply(_recognize, (model, path, spans))
 
@@ -152,15 +156,15 @@ def _limit_threads(threads: int) -> None:
 
 
 def _recognize(model: str, path: Path, spans: Sequence[Span]) -> dict[str, float]:
-    """Decoding the file is not counted."""
+    """Recognize the segments in this process. The time for decoding the file does not count."""
     recognizer = load(model, device="cpu")
     warm_up(recognizer)
-    most = Settings.model_construct().asr_batch_items if model not in ("pocketsphinx", "free") else 1
+    batch_items = Settings.model_construct().asr_batch_items if model not in ("pocketsphinx", "free") else 1
     wall = cpu = 0.0
     requests: list[RecognitionRequest] = []
     for number, clip in enumerate(_clips(path, spans), 1):
         requests.append(RecognitionRequest(clip))
-        if len(requests) == most or number == len(spans):
+        if len(requests) == batch_items or number == len(spans):
             began = time.monotonic(), time.process_time()
             recognizer.transcribe(requests)
             wall += time.monotonic() - began[0]
@@ -170,7 +174,7 @@ def _recognize(model: str, path: Path, spans: Sequence[Span]) -> dict[str, float
 
 
 def _clips(path: Path, spans: Sequence[Span]) -> Iterator[Clip]:
-    """One at a time: the file is never there as a whole."""
+    """Yield the clip of each span. The whole file is never in memory."""
     pieces = decode_file(path)
     held = next(pieces)
     for span in spans:
@@ -184,6 +188,7 @@ def _clips(path: Path, spans: Sequence[Span]) -> Iterator[Clip]:
 def report(
     seconds: float, spans: Sequence[Span], served: UploadCost, alone: dict[str, float]
 ) -> dict[str, Any]:
+    """Compare the server with the recognizer alone."""
     mib = 2**20
     return {
         "file_s": round(seconds, 1),
@@ -201,30 +206,36 @@ def report(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """1 if a figure is beyond its limit."""
+    """Run the benchmark and return the exit status, 1 if a figure exceeds its limit."""
     parser = argparse.ArgumentParser(
-        prog="python -m bench.load.file_upload", description=(__doc__ or "").partition("\n")[0]
+        prog="python -m bench.load.file_upload",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--minutes", type=float, default=60.0, help="length of the file")
-    parser.add_argument("--model", default="pocketsphinx", help="free: what is around recognition")
+    parser.add_argument(
+        "--model",
+        default="pocketsphinx",
+        help="a value of ASR_MODEL; free measures everything but recognition",
+    )
     parser.add_argument("--audio", type=Path, default=ROOT / "test.wav", help="PCM16 at 16 kHz, mono")
-    parser.add_argument("--threads", type=int, default=1, help="of the recognizer")
-    parser.add_argument("--json", action="store_true", help="one line at the end")
+    parser.add_argument("--threads", type=int, default=1, help="threads of the recognizer")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON at the end")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "speech.wav")
         seconds = make_speech(options.audio, options.minutes * 60, path)
         with serving(options.model, options.threads) as (url, pid):
-            transcribe(url, options.audio)  # what is built on first use is not the file's
+            transcribe(url, options.audio)  # warm up
             with CpuMeter(pid) as meter:
                 spans = transcribe(url, path)
         alone = recognize(options.model, path, spans, options.threads)
     figures = report(seconds, spans, meter.cost, alone)
-    show("a file over REST", figures)
+    show("file over REST", figures)
     if options.json:
         print(json.dumps({"machine": machine(), "settings": settings_of(options), "figures": figures}))
-    late = options.model != "free" and figures["wall_ratio"] > TIME_LIMIT
-    return int(late or figures["peak_above_idle_mb"] > MEMORY_LIMIT_MB)
+    slow = options.model != "free" and figures["wall_ratio"] > MAX_WALL_RATIO
+    return int(slow or figures["peak_above_idle_mb"] > MEMORY_LIMIT_MB)
 
 
 if __name__ == "__main__":

@@ -1,22 +1,27 @@
-"""The server with a recognizer of a known pace, for bench.overload: no measure of any recognizer."""
+"""Run the server with a simulated recognizer of fixed speed, for bench.load.overload.
+
+The environment variable BENCH_PACE has the seconds of recognition per second of audio.
+"""
 
 import os
 import runpy
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from asr.dummy import DummyRecognizer
 from asr.model_registry import EMBEDDED
 from asr.recognizer import Hypothesis, RecognitionRequest
+from bench import ROOT
 
-ROOT = Path(__file__).parents[1]
 NAME = "paced"
-PACE = "BENCH_PACE"
+PACE_VARIABLE = "BENCH_PACE"
 
 
-class Paced(DummyRecognizer):
-    """Takes its time, and none of the processor's. pace: seconds for each second of sound"""
+class FixedPaceRecognizer(DummyRecognizer):
+    """Sleep for a time proportional to the audio, and use no CPU.
+
+    pace: seconds of sleep per second of audio
+    """
 
     family = NAME
 
@@ -24,10 +29,11 @@ class Paced(DummyRecognizer):
         self._pace = pace
 
     def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
+        """Sleep, then return the texts of the dummy recognizer."""
         time.sleep(self._pace * sum(request.clip.seconds for request in requests))
         return super().transcribe(requests)
 
 
 if __name__ == "__main__":
-    EMBEDDED[NAME] = lambda: Paced(float(os.environ[PACE]))
+    EMBEDDED[NAME] = lambda: FixedPaceRecognizer(float(os.environ[PACE_VARIABLE]))
     runpy.run_path(str(ROOT / "main.py"), run_name="__main__")

@@ -1,9 +1,11 @@
-"""Measure what session journals cost, and how fast sessions resume: python -m bench.load.journal.
+"""Measure the cost of session journals, and how fast sessions resume.
 
-The same load against a server without journals and with each policy of fsync, one after the other, the server
-on one core and the load on another. Then clients are cut off and come back; and last the server is killed
-with sessions open, started again, and timed until every one of them has heard all its finals.
-Settings of the server come from the environment, but for those printed.
+    python -m bench.load.journal --streams 60 --seconds 15 --rounds 2
+
+The same load runs against a server without journals and with each fsync policy in turn, the server on one
+core and the load on another. Then clients are disconnected and resume. Finally the server is killed while
+sessions are open, started again, and timed until every session has all its finals. The server's settings come
+from the environment, except for those printed.
 """
 
 import argparse
@@ -33,26 +35,26 @@ from bench.load.load import (
     settings_of,
     show,
 )
-from bench.load.load_generator import END
+from bench.load.load_generator import END_OF_STREAM
 from bench.load.machine import machine
 from bench.load.message_tape import Tape
 from bench.load.protocol_overhead import free_port, pinned, running_server
 
 EVENTS: Final = "session.created,session.closed,input_audio_buffer.acknowledged"
-LIVELY: Final = f"{EVENTS},transcript.partial"  # of the streams that are the load
+LOAD_EVENTS: Final = f"{EVENTS},transcript.partial"
 POLICIES: Final = ("off", "never", "second", "always")
-BYTES_PER_SECOND: Final = 32_000  # of PCM16 at 16 kHz
-SECONDS_SAID: Final = 6.0  # by a session before it is cut off, or its server killed
-PATIENCE: Final = 60.0
+PCM_BYTES_PER_SECOND: Final = 32_000  # PCM16 at 16 kHz
+SENT_SECONDS: Final = 6.0  # of audio, before a session is disconnected or its server is killed
+TIMEOUT_SECONDS: Final = 60.0
 RETRY_SECONDS: Final = 0.05
 FINAL: Final = "response.audio_transcript.done"
 
 
-class Guest:
-    """A session whose line, or whose server, breaks.
+class InterruptedClient:
+    """Send audio, lose the connection or the server, and resume.
 
-    acknowledged: everything that was said has been; first: when the first missed message came, on the
-    loop's clock
+    finals: finals received; acknowledged: is set when the server has acknowledged the audio
+    first: arrival of the first missed message, on the loop's clock
     """
 
     def __init__(self, url: str, tape: Tape) -> None:
@@ -61,45 +63,51 @@ class Guest:
         self.first: float | None = None
         self._url = url
         self._tape = tape
-        self._frames = round(SECONDS_SAID * 1000 / tape.chunk_ms)
+        self._frames = round(SENT_SECONDS * 1000 / tape.chunk_ms)
         self._token = ""
         self._seq = 0
-        self._over, self._told = asyncio.Event(), asyncio.Event()
+        self._closed, self._received = asyncio.Event(), asyncio.Event()
 
-    async def talk(self) -> None:
-        """As fast as it goes, and not to the end. Raises HandshakeError, OSError, TimeoutError."""
+    async def send(self) -> None:
+        """Send the audio as fast as possible, without ending the stream.
+
+        Raises HandshakeError, OSError and TimeoutError.
+        """
         self.socket: LoadSocket = await open_socket(f"{self._url}?events={EVENTS}", self._on_text)
         for frame in self._tape.frames[: self._frames]:
             self.socket.write(frame)
             await asyncio.sleep(0)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             await self.acknowledged.wait()
 
-    async def come_back(self, seen: int) -> None:
-        """Until it is let in. Raises TimeoutError."""
-        self.first, self._told = None, asyncio.Event()
-        async with asyncio.timeout(PATIENCE):
+    async def resume(self, seen: int) -> None:
+        """Retry until the server resumes the session. seen: the acknowledged sequence number.
+
+        Raises TimeoutError.
+        """
+        self.first, self._received = None, asyncio.Event()
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             while True:
-                if await self._is_let_in(seen):
+                if await self._try_to_resume(seen):
                     return
                 await asyncio.sleep(RETRY_SECONDS)
 
-    async def _is_let_in(self, seen: int) -> bool:
+    async def _try_to_resume(self, seen: int) -> bool:
         query = f"resume={self._token}&ack={seen}"
         try:
             self.socket = await open_socket(f"{self._url}?{query}", self._on_text)
         except (HandshakeError, OSError):
             return False
-        told = asyncio.create_task(self._told.wait())
-        await asyncio.wait((told, self.socket.closed), return_when=asyncio.FIRST_COMPLETED)
-        told.cancel()
-        return self._told.is_set()
+        received = asyncio.create_task(self._received.wait())
+        await asyncio.wait((received, self.socket.closed), return_when=asyncio.FIRST_COMPLETED)
+        received.cancel()
+        return self._received.is_set()
 
     async def end(self) -> None:
-        """All finals have been told. Raises TimeoutError."""
-        self.socket.write(END)
-        async with asyncio.timeout(PATIENCE):
-            await self._over.wait()
+        """End the stream and wait for all finals. Raises TimeoutError."""
+        self.socket.write(END_OF_STREAM)
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            await self._closed.wait()
 
     def _on_text(self, text: bytes, arrival: float) -> None:
         message = orjson.loads(text)
@@ -109,7 +117,7 @@ class Guest:
             case "session.created":
                 self._token = message["resume_token"]
             case "session.closed":
-                self._over.set()
+                self._closed.set()
             case "input_audio_buffer.acknowledged":
                 if message["received_ms"] >= (self._frames - 10) * self._tape.chunk_ms:
                     self.acknowledged.set()
@@ -117,29 +125,30 @@ class Guest:
                 pass
         if type_ not in ("session.resumed", "error"):
             self.first = self.first or arrival
-            self._told.set()
+            self._received.set()
 
 
 def bytes_in(folder: Path) -> int:
+    """Return the size of all files in a folder."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def under_load(tapes: Sequence[Tape], policy: str, options: argparse.Namespace) -> dict[str, Any]:
-    """One run. disk_share: bytes on disk over those of the sound as PCM16."""
+    """Run the load once with one policy. disk_share: bytes on disk per byte of audio as PCM16."""
     with (
         tempfile.TemporaryDirectory() as folder,
         running_server(options.server_core, settings_with(policy, folder)) as server,
         pinned(options.client_core),
     ):
-        url = f"{server.url}?events={EVENTS}"  # from the handshake on, or a session cannot be resumed
+        url = f"{server.url}?events={EVENTS}"  # a session must subscribe in its URL to resume from its start
         figures = uvloop.run(measure(tapes, url, options, server.pid))
         written = bytes_in(Path(folder))
-    said = options.streams * options.seconds * BYTES_PER_SECOND
+    sent = options.streams * options.seconds * PCM_BYTES_PER_SECOND
     return {
         "cpu_ms_per_stream_s": round(1000 * figures["server"]["cpu_s_per_stream_s"], 3),
         "final_ms": figures["final_ms"],
         "loop_lag_ms": figures["server"]["loop_lag_ms"],
-        "disk_share": round(written / said, 3),
+        "disk_share": round(written / sent, 3),
         "lost": figures["lost"],
         "doubled": figures["doubled"],
         "errors": figures["errors"],
@@ -147,9 +156,10 @@ def under_load(tapes: Sequence[Tape], policy: str, options: argparse.Namespace) 
 
 
 def settings_with(policy: str, folder: str, port: int | None = None) -> dict[str, str]:
+    """Return the environment of the server; policy "off" means no journals."""
     plain = {
         "ASR_MODEL": "free",
-        "ASR_PLACE": "thread",
+        "ASR_WORKER": "thread",
         "HOST": "127.0.0.1",
         "PORT": str(port or free_port()),
         "LOG_LEVEL": "warning",
@@ -157,63 +167,66 @@ def settings_with(policy: str, folder: str, port: int | None = None) -> dict[str
     return plain if policy == "off" else plain | {"JOURNAL_DIR": folder, "JOURNAL_FSYNC": policy}
 
 
-def cut_and_killed(tape: Tape, options: argparse.Namespace) -> dict[str, Any]:
-    """resume_ms: from before the handshake to the first missed message; restart_s: from /ready to the last
-    final of all sessions, and to each client's first message."""
+def interrupt_and_restart(tape: Tape, options: argparse.Namespace) -> dict[str, Any]:
+    """Disconnect clients and let them resume, then kill the server and start it again.
+
+    resume_ms: from the start of the handshake to the first missed message; restart: seconds from /ready to
+    the first message of each client and to the last final of all sessions
+    """
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         settings = settings_with("never", folder, port)
         with running_server(None, settings) as server:
-            guests = [Guest(server.url, tape) for _ in range(options.sessions)]
-            resumed = uvloop.run(_cut(guests, options.resumes))
+            clients = [InterruptedClient(server.url, tape) for _ in range(options.sessions)]
+            resumed = uvloop.run(_disconnect_and_resume(clients, options.resumes))
             os.kill(server.pid, signal.SIGKILL)
         with running_server(None, settings) as server:
-            restart = uvloop.run(_restarted(guests))
+            restart = uvloop.run(_resume_after_restart(clients))
             return {
                 "resume_ms": summary(resumed),
                 "restart": restart | {"ready_seconds": round(server.ready_seconds, 1)},
             }
 
 
-async def _cut(guests: Sequence[Guest], resumes: int) -> list[float]:
-    """Leaves all sessions open."""
+async def _disconnect_and_resume(clients: Sequence[InterruptedClient], resumes: int) -> list[float]:
+    """Return the resume latencies in ms. All sessions stay open."""
     loop = asyncio.get_running_loop()
-    await asyncio.gather(*(guest.talk() for guest in guests))
+    await asyncio.gather(*(each.send() for each in clients))
     latencies = []
-    for guest in guests[:resumes]:
-        guest.socket.abort()
-        await guest.socket.closed
+    for each in clients[:resumes]:
+        each.socket.abort()
+        await each.socket.closed
         began = loop.time()
-        await guest.come_back(seen=1)
-        latencies.append(((guest.first or began) - began) * 1000)
+        await each.resume(seen=1)
+        latencies.append(((each.first or began) - began) * 1000)
     return latencies
 
 
-async def _restarted(guests: Sequence[Guest]) -> dict[str, Any]:
-    """Called when the server has just become ready."""
+async def _resume_after_restart(clients: Sequence[InterruptedClient]) -> dict[str, Any]:
+    """Resume all sessions of a server that has just become ready, and wait for their finals."""
     loop = asyncio.get_running_loop()
     began = loop.time()
-    told: list[float] = []
+    first_messages: list[float] = []
 
-    async def one(guest: Guest) -> None:
-        guest.acknowledged = asyncio.Event()
-        await guest.come_back(seen=1)
-        told.append((guest.first or began) - began)
-        await guest.end()
+    async def resume(each: InterruptedClient) -> None:
+        each.acknowledged = asyncio.Event()
+        await each.resume(seen=1)
+        first_messages.append((each.first or began) - began)
+        await each.end()
 
-    for guest in guests:
-        guest.finals = 0
-    await asyncio.gather(*(one(guest) for guest in guests))
+    for each in clients:
+        each.finals = 0
+    await asyncio.gather(*(resume(each) for each in clients))
     return {
-        "sessions": len(guests),
-        "finals": sum(guest.finals for guest in guests),
-        "first_message_s": round(max(told), 2),
+        "sessions": len(clients),
+        "finals": sum(each.finals for each in clients),
+        "first_message_s": round(max(first_messages), 2),
         "all_finals_s": round(loop.time() - began, 2),
     }
 
 
 def compared(rounds: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
-    """Each policy against none, round by round: the median of the rounds, and how far they lie apart."""
+    """Compare each policy with no journals round by round; return median, least and greatest difference."""
     return {
         policy: {
             "cpu_%": spread([100 * (cpu_of(run) / cpu_of(off) - 1) for run, off in _pairs(rounds, policy)]),
@@ -231,14 +244,17 @@ def _pairs(
 
 
 def cpu_of(run: Mapping[str, Any]) -> float:
+    """Return the CPU cost of a run in ms per stream-second."""
     return float(run["cpu_ms_per_stream_s"])
 
 
 def p95_of(run: Mapping[str, Any]) -> float:
+    """Return the 95th percentile of the final latency in ms."""
     return float(run["final_ms"]["p95"])
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
+    """Return median, minimum and maximum, rounded to a tenth."""
     return {
         name: round(value, 1)
         for name, value in (("median", median(values)), ("min", min(values)), ("max", max(values)))
@@ -246,12 +262,17 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.load.journal", description=__doc__)
+    """Run the benchmark and return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.load.journal",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add_arguments(parser, streams=200)
-    parser.set_defaults(events=LIVELY)
-    parser.add_argument("--rounds", type=int, default=2, help="of all policies, one after the other")
-    parser.add_argument("--sessions", type=int, default=100, help="that are open when the server is killed")
-    parser.add_argument("--resumes", type=int, default=40)
+    parser.set_defaults(events=LOAD_EVENTS)
+    parser.add_argument("--rounds", type=int, default=2, help="repetitions of all policies")
+    parser.add_argument("--sessions", type=int, default=100, help="sessions open when the server is killed")
+    parser.add_argument("--resumes", type=int, default=40, help="sessions that are disconnected and resume")
     parser.add_argument("--server-core", type=int, default=0)
     parser.add_argument("--client-core", type=int, default=1)
     options = parser.parse_args()
@@ -271,7 +292,7 @@ def main() -> int:
             rounds[policy].append(under_load(tapes, policy, options))
             show(f"journal {policy}", rounds[policy][-1])
             time.sleep(1)
-    figures = {"rounds": rounds, "against_off": compared(rounds), **cut_and_killed(tapes[0], options)}
+    figures = {"rounds": rounds, "against_off": compared(rounds), **interrupt_and_restart(tapes[0], options)}
     for title in ("against_off", "resume_ms", "restart"):
         show(title, figures[title])
     print(json.dumps({"bench": "journal", **head, **figures}))

@@ -1,4 +1,4 @@
-"""Latency: when partials and finals of paced streams arrived, held against speech and against each other."""
+"""Compute the latency of partials and finals of streams that were sent in real time."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -6,31 +6,33 @@ from typing import Any
 import client
 from bench.accuracy.corpus import LongRecording
 from bench.accuracy.scoring import percentile
-from bench.accuracy.text_metrics import Steadiness, assign, steadiness
+from bench.accuracy.text_metrics import PartialStability, assign, partial_stability
 from bench.load.recording_client import RecordingClient
 
 
-def latencies(recordings: Sequence[LongRecording], listeners: Sequence[RecordingClient]) -> dict[str, Any]:
-    """ms, to the arrival of the first partial and of the last final of what was said.
+def latencies(recordings: Sequence[LongRecording], receivers: Sequence[RecordingClient]) -> dict[str, Any]:
+    """Return latencies in ms to the first partial and to the last final of each utterance.
 
-    after_onset: since the client was told that an utterance has begun; after_speech: since speech has begun,
-    or ended; after_segment: since the end of the segment, 96 ms of silence included, of each final
+    after_onset: from the arrival of speech_started; after_speech: from the true start of speech (partials) or
+    its true end (finals); after_segment: from the end of the final's segment, which includes 96 ms of silence
     """
     onsets = [
-        listener.first_partial_ms[item] - began
-        for listener in listeners
-        for item, began in listener.started_ms.items()
-        if item in listener.first_partial_ms
+        receiver.first_partial_ms[item] - began
+        for receiver in receivers
+        for item, began in receiver.started_ms.items()
+        if item in receiver.first_partial_ms
     ]
     firsts, lasts = [], []
-    for recording, listener in zip(recordings, listeners, strict=True):
-        for place, row in zip(recording.places, assign(recording.places, _worded(listener))[0], strict=True):
+    for recording, receiver in zip(recordings, receivers, strict=True):
+        for place, row in zip(
+            recording.places, assign(recording.places, _finals_with_words(receiver))[0], strict=True
+        ):
             if not row:
                 continue
-            lasts.append(listener.final_ms[row[-1].item_id] - place.speech.end_ms)
-            if row[0].item_id in listener.first_partial_ms:
-                firsts.append(listener.first_partial_ms[row[0].item_id] - place.speech.start_ms)
-    waits = [wait for _, _, wait in waits_of(listeners)]
+            lasts.append(receiver.final_ms[row[-1].item_id] - place.speech.end_ms)
+            if row[0].item_id in receiver.first_partial_ms:
+                firsts.append(receiver.first_partial_ms[row[0].item_id] - place.speech.start_ms)
+    waits = [wait for _, _, wait in waits_of(receivers)]
     return {
         **_spread("first_partial_after_onset_ms", onsets),
         **_spread("first_partial_after_speech_ms", firsts),
@@ -39,16 +41,16 @@ def latencies(recordings: Sequence[LongRecording], listeners: Sequence[Recording
     }
 
 
-def waits_of(listeners: Sequence[RecordingClient]) -> Iterator[tuple[int, int, float]]:
-    """Each final that a silence has ended: its stream, the end of its segment, and ms from there to it."""
-    for number, listener in enumerate(listeners):
-        for final in _worded(listener):
+def waits_of(receivers: Sequence[RecordingClient]) -> Iterator[tuple[int, int, float]]:
+    """Yield the stream, segment end in ms and latency from there in ms, for each final ended by silence."""
+    for number, receiver in enumerate(receivers):
+        for final in _finals_with_words(receiver):
             if final.reason == "silence":
-                yield number, final.end_ms, listener.final_ms[final.item_id] - final.end_ms
+                yield number, final.end_ms, receiver.final_ms[final.item_id] - final.end_ms
 
 
 def gained(slower: Sequence[RecordingClient], faster: Sequence[RecordingClient]) -> dict[str, Any]:
-    """ms by which the one's finals came after the other's, of the same segments of the same streams."""
+    """Return by how many ms the finals of `faster` came earlier, for segments that both streams share."""
     waits = {(number, end_ms): wait for number, end_ms, wait in waits_of(faster)}
     return _spread(
         "gained_ms",
@@ -56,48 +58,48 @@ def gained(slower: Sequence[RecordingClient], faster: Sequence[RecordingClient])
     )
 
 
-def partial_figures(listeners: Sequence[RecordingClient], alone: Sequence[RecordingClient]) -> dict[str, Any]:
-    """Words as shown: capitals and punctuation count.
+def partial_figures(receivers: Sequence[RecordingClient], alone: Sequence[RecordingClient]) -> dict[str, Any]:
+    """Return figures about the stability of partials. Words are compared with capitals and punctuation.
 
-    alone: the same streams, each final as the recognizer by itself would have had it
-    contradicted: stable words that it would have taken back; finals_changed: finals that were kept from it
+    alone: the same streams, with the finals that the recognizer alone would have written
+    stable_contradicted: stable words that those finals lack; finals_changed: finals that differ from those
     """
-    told, free = _total(listeners), _total(alone)
+    shown, unbound = _total(receivers), _total(alone)
     pairs = [
         (final.text, other.text)
-        for one, another in zip(listeners, alone, strict=True)
+        for one, another in zip(receivers, alone, strict=True)
         for final, other in zip(one.finals, another.finals, strict=True)
         if final.text
     ]
     return {
-        "partials": sum(len(shown) for listener in listeners for shown in listener.partials.values()),
-        "shown_words": told.shown,
-        "taken_back_%": _percent(told.taken_back, told.shown),
-        "stable_words": told.stable,
-        "stable_broken_%": _percent(told.broken, told.stable),
-        "stable_contradicted_%": _percent(free.broken, free.stable),
+        "partials": sum(len(each) for receiver in receivers for each in receiver.partials.values()),
+        "shown_words": shown.shown,
+        "taken_back_%": _percent(shown.taken_back, shown.shown),
+        "stable_words": shown.stable,
+        "stable_broken_%": _percent(shown.broken, shown.stable),
+        "stable_contradicted_%": _percent(unbound.broken, unbound.stable),
         "finals_changed_%": _percent(sum(text != other for text, other in pairs), len(pairs)),
     }
 
 
-def _worded(listener: RecordingClient) -> list[client.Final]:
-    return [final for final in listener.finals if final.text]
+def _finals_with_words(receiver: RecordingClient) -> list[client.Final]:
+    return [final for final in receiver.finals if final.text]
 
 
-def _total(listeners: Sequence[RecordingClient]) -> Steadiness:
-    return sum((each for listener in listeners for each in _steadiness_of(listener)), Steadiness())
+def _total(receivers: Sequence[RecordingClient]) -> PartialStability:
+    return sum((each for receiver in receivers for each in _stability_of(receiver)), PartialStability())
 
 
-def _steadiness_of(listener: RecordingClient) -> list[Steadiness]:
+def _stability_of(receiver: RecordingClient) -> list[PartialStability]:
     return [
-        steadiness(
+        partial_stability(
             [
                 (partial.text.split(), partial.stable.split())
-                for partial in listener.partials.get(final.item_id, [])
+                for partial in receiver.partials.get(final.item_id, [])
             ],
             final.text.split(),
         )
-        for final in listener.finals
+        for final in receiver.finals
     ]
 
 

@@ -1,9 +1,11 @@
-"""python -m bench.load.latency_curve MODEL: latency of finals against the number of streams.
+"""Measure the latency of finals against the number of streams.
 
-A server with the model, and for each number of streams in turn a paced load of speech (bench.load). The two
-share the cores of the machine. Streams are held as long as the p95 of finals is at most a second
-beyond the silence, nothing is lost and nothing fails; the curve stops behind the first number that is not.
-The rest of the server's settings come from the environment.
+    python -m bench.load.latency_curve MODEL --seconds 40
+
+A server with the model is started. For each number of streams in turn, speech is sent in real time (see
+bench.load.load). Server and load share the cores of the machine. A number of streams is "held" if the p95 of
+finals is at most one second beyond the silence that ends an utterance, nothing is lost and nothing fails. The
+curve ends with the first number that is not held. Other settings of the server come from the environment.
 """
 
 import argparse
@@ -28,20 +30,21 @@ from bench.load.machine import machine
 from bench.load.message_tape import Tape
 from bench.load.protocol_overhead import free_port, running_server
 
-HELD_MS: Final = 1_000  # beyond the silence
-REST_SECONDS: Final = 3.0  # between two loads: what the one before has left is done
+MAX_P95_MS: Final = 1_000  # beyond the silence
+PAUSE_SECONDS: Final = 3.0  # between two loads, so that the server finishes the work of the first
 
 
 def held(figures: dict[str, Any]) -> bool:
-    """Whether that many streams were."""
+    """Return whether the server held this number of streams."""
     p95 = figures["beyond_silence_ms"].get("p95")
     faults = figures["lost"] or figures["errors"] or set(figures["closes"]) - {"1000"}
-    return p95 is not None and p95 <= HELD_MS and not faults
+    return p95 is not None and p95 <= MAX_P95_MS and not faults
 
 
-async def climb(
+async def measure_curve(
     tapes: Sequence[Tape], url: str, pid: int, options: argparse.Namespace
 ) -> list[dict[str, Any]]:
+    """Measure increasing numbers of streams, and print a row for each."""
     rows: list[dict[str, Any]] = []
     for streams in options.numbers:
         options.streams = streams
@@ -50,12 +53,12 @@ async def climb(
         print(line(rows[-1]), flush=True)
         if not rows[-1]["held"]:
             break
-        await asyncio.sleep(REST_SECONDS)
+        await asyncio.sleep(PAUSE_SECONDS)
     return rows
 
 
 def line(row: dict[str, Any]) -> str:
-    """A row of a table in Markdown."""
+    """Return a row of the table in Markdown."""
     final, beyond, partial = row["final_ms"], row["beyond_silence_ms"], row["partial_ms"]
     return (
         f"| {row['streams']} | {' / '.join(str(final.get(p)) for p in ('p50', 'p95', 'p99'))} "
@@ -65,9 +68,14 @@ def line(row: dict[str, Any]) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.load.latency_curve", description=__doc__)
-    parser.add_argument("model", help="as ASR_MODEL")
-    parser.add_argument("--numbers", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32, 64])
+    """Run the benchmark and return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.load.latency_curve",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", help="a value of ASR_MODEL")
+    parser.add_argument("--numbers", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32, 64], help="of streams")
     add_arguments(parser, streams=1)
     options = parser.parse_args()
     raise_file_limit()
@@ -81,7 +89,7 @@ def main() -> int:
     )
     print("|---|---|---|---|---|---|---|")
     with running_server(None, environment) as server:
-        rows = uvloop.run(climb(tapes, server.url, server.pid, options))
+        rows = uvloop.run(measure_curve(tapes, server.url, server.pid, options))
     print(json.dumps({"bench": "curve", "model": options.model, **head, "rows": rows}))
     return 0
 

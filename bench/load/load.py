@@ -1,8 +1,10 @@
-"""python -m bench.load.load: paced streams of speech against any server that speaks docs/protocol.md.
+"""Measure the latency of a server under streams of speech in real time.
 
-Every stream plays utterances whose true ends are known, joined with random gaps, from a random place on.
-Latencies are counted from the moment at which a microphone would have recorded the sample in question, so the
-wait for the chunk to be full is part of them.
+    python -m bench.load.load --url ws://localhost:5001/ws/stt --streams 10 --seconds 30
+
+The server may be any that implements docs/protocol.md. Every stream plays utterances with known times, joined
+with random gaps, from a random position. A latency counts from the moment at which a microphone would have
+recorded the sample in question, so it includes the wait until the chunk is full.
 """
 
 import argparse
@@ -19,50 +21,50 @@ from typing import Any, Final
 import numpy as np
 import uvloop
 
+from bench import ROOT
 from bench.accuracy.audio_io import utterances_from
 from bench.accuracy.scoring import summary
-from bench.load.load_generator import Findings, run_load, settings_frame
+from bench.load.load_generator import LoadResult, run_load, settings_frame
 from bench.load.machine import machine
 from bench.load.message_tape import Tape, record_tape
 from bench.load.process_monitor import ProcessMonitor
 
-ROOT: Final = Path(__file__).parents[1]
 EVENTS: Final = "transcript.partial,session.closed"
 MINUTE_MS: Final = 60_000
 
 
 def add_arguments(parser: argparse.ArgumentParser, streams: int) -> None:
-    """What load and shell have in common."""
+    """Add the arguments that the load benchmarks share."""
     parser.add_argument("--streams", type=int, default=streams)
     parser.add_argument("--seconds", type=float, default=30.0, help="length of each stream")
     parser.add_argument(
         "--audio", type=Path, default=ROOT / "test.wav", help="a folder of utterances, or a file of sentences"
     )
     parser.add_argument("--most-files", type=int, default=60, help="files taken from the folder")
-    parser.add_argument("--tapes", type=int, default=4, help="different loops that the streams share")
-    parser.add_argument("--tape-seconds", type=float, default=60.0)
+    parser.add_argument("--tapes", type=int, default=4, help="loops of utterances that the streams share")
+    parser.add_argument("--tape-seconds", type=float, default=60.0, help="length of a loop")
     parser.add_argument("--gap-ms", type=float, nargs=2, default=(800.0, 2000.0), metavar=("MIN", "MAX"))
     parser.add_argument("--rate", type=int, default=16_000, help="Hz")
     parser.add_argument("--chunk-ms", type=int, default=100)
     parser.add_argument("--binary", action="store_true", help="binary frames rather than base64 in JSON")
     parser.add_argument("--silence-ms", type=int, default=300, help="silence that ends an utterance")
-    parser.add_argument("--events", default=EVENTS, help="types to opt in to, with commas; empty for none")
+    parser.add_argument("--events", default=EVENTS, help="event types to subscribe to, separated by commas")
     parser.add_argument("--seed", type=int, default=1)
 
 
 def settings_of(options: argparse.Namespace) -> dict[str, Any]:
-    """As they go into the output: paths as seen from here."""
+    """Return the options for the output, with paths relative to the working directory."""
     settings = vars(options)
     return settings | {name: os.path.relpath(v) for name, v in settings.items() if isinstance(v, Path)}
 
 
 def record_tapes(options: argparse.Namespace) -> list[Tape]:
-    """Raises SystemExit with a sentence if there is no speech."""
+    """Make the loops of utterances. Raises SystemExit with a message if there is no speech."""
     if not options.audio.exists():
-        raise SystemExit(f"there is no {options.audio}: name a folder or a file with --audio")
+        raise SystemExit(f"{options.audio} does not exist. Name a folder or a file with --audio.")
     utterances = list(utterances_from(options.audio, options.rate, options.most_files))
     if not utterances:
-        raise SystemExit(f"no speech in {options.audio}")
+        raise SystemExit(f"{options.audio} contains no speech.")
     rng = np.random.default_rng(options.seed)
     mean_ms = float(np.mean([len(u) for u in utterances])) * 1000 / options.rate + sum(options.gap_ms) / 2
     count = max(1, round(options.tape_seconds * 1000 / mean_ms))
@@ -81,6 +83,7 @@ def record_tapes(options: argparse.Namespace) -> list[Tape]:
 
 
 def describe(tapes: Sequence[Tape]) -> dict[str, Any]:
+    """Describe the loops for the output."""
     return {
         "tapes": len(tapes),
         "tape_seconds": round(sum(tape.ms for tape in tapes) / len(tapes) / 1000, 1),
@@ -93,27 +96,33 @@ def describe(tapes: Sequence[Tape]) -> dict[str, Any]:
 async def measure(
     tapes: Sequence[Tape], url: str, options: argparse.Namespace, pid: int | None
 ) -> dict[str, Any]:
-    """One run of the load; what the server cost too, if its pid is known. Raises HandshakeError."""
+    """Run the load once and return its figures.
+
+    pid: the process of the server, to measure its CPU and memory. Raises HandshakeError.
+    """
     gc.collect()
-    gc.freeze()  # what lives now is never garbage: the collector need not stop the pacing for it
+    gc.freeze()  # keeps collections short, so that they do not delay the pacing
     settings = settings_frame(list(filter(None, options.events.split(","))), options.silence_ms)
     began, cpu = time.monotonic(), time.process_time()
-    async with ProcessMonitor(url, pid) as watch:
-        findings = await run_load(
+    async with ProcessMonitor(url, pid) as monitor:
+        result = await run_load(
             tapes, url, streams=options.streams, seconds=options.seconds, settings=settings, seed=options.seed
         )
     cpu_share = (time.process_time() - cpu) / (time.monotonic() - began)
-    generator = {"cpu_share": round(cpu_share, 3), "pacing_lag_ms": summary(findings.pacing_lag_ms)}
+    generator = {"cpu_share": round(cpu_share, 3), "pacing_lag_ms": summary(result.pacing_lag_ms)}
     return {
-        **report(findings, options.silence_ms, options.seconds),
+        **report(result, options.silence_ms, options.seconds),
         "generator": generator,
-        "server": watch.report(options.streams, options.seconds),
+        "server": monitor.report(options.streams, options.seconds),
     }
 
 
-def report(findings: Findings, silence_ms: int, seconds: float) -> dict[str, Any]:
-    """What the clients saw. Latencies in ms; beyond_silence_ms: less the silence that ends an utterance."""
-    score = findings.score
+def report(result: LoadResult, silence_ms: int, seconds: float) -> dict[str, Any]:
+    """Return what the clients saw, with latencies in ms.
+
+    beyond_silence_ms: latencies minus the silence that ends an utterance
+    """
+    score = result.score
     latencies = [latency for _, latency in score.finals]
     first = [latency for end_ms, latency in score.finals if end_ms <= MINUTE_MS]
     last = [latency for end_ms, latency in score.finals if end_ms > seconds * 1000 - MINUTE_MS]
@@ -124,10 +133,10 @@ def report(findings: Findings, silence_ms: int, seconds: float) -> dict[str, Any
         "doubled": score.doubled,
         "split": score.split,
         "strays": score.strays,
-        "missing_audio_ms": round(findings.missing_ms),
-        "errors": dict(findings.errors),
-        "closes": {str(code): count for code, count in findings.closes.items()},
-        "messages_received": findings.messages,
+        "missing_audio_ms": round(result.missing_ms),
+        "errors": dict(result.errors),
+        "closes": {str(code): count for code, count in result.closes.items()},
+        "messages_received": result.messages,
         "final_ms": summary(latencies),
         "beyond_silence_ms": summary([latency - silence_ms for latency in latencies]),
         "final_ms_first_and_last_minute": [summary(minute) for minute in minutes],
@@ -136,7 +145,7 @@ def report(findings: Findings, silence_ms: int, seconds: float) -> dict[str, Any
 
 
 def show(title: str, figures: Mapping[str, Any]) -> None:
-    """Figures as lines for people."""
+    """Print figures as lines."""
     print(f"\n{title}")
     for name, value in figures.items():
         text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
@@ -144,15 +153,20 @@ def show(title: str, figures: Mapping[str, Any]) -> None:
 
 
 def raise_file_limit() -> None:
-    """As many sockets as the system lets us have."""
+    """Raise the limit on open files to the hard limit of the system."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.load.load", description=__doc__)
+    """Run the benchmark and return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.load.load",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--url", default="ws://localhost:5001/ws/stt")
-    parser.add_argument("--pid", type=int, help="of the server, for its CPU and memory")
+    parser.add_argument("--pid", type=int, help="process of the server, to measure its CPU and memory")
     add_arguments(parser, streams=10)
     options = parser.parse_args()
     raise_file_limit()

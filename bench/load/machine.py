@@ -1,4 +1,4 @@
-"""Machine: what a table of results needs to say about where they come from."""
+"""Describe the machine on which a benchmark runs."""
 
 import platform
 import sys
@@ -9,7 +9,7 @@ import psutil  # type: ignore[import-untyped]
 
 
 def machine() -> dict[str, Any]:
-    """Of the machine that runs this."""
+    """Return the CPU, cores, memory, operating system and Python version of this machine."""
     model = platform.processor()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

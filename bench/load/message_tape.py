@@ -1,4 +1,4 @@
-"""Tape: utterances joined with gaps into an endless loop of messages; the true times of speech are known."""
+"""Join utterances and gaps into a loop of encoded messages with known times of speech."""
 
 import base64
 import json
@@ -11,13 +11,13 @@ import numpy as np
 from bench.accuracy.audio_io import Samples
 from bench.load.fast_ws_client import Opcode, encode
 
-FADE_MS: Final = 5  # against clicks at the cuts
-NOISE: Final = 10 ** (-65 / 20)  # of the gaps; digital silence is too easy
+FADE_MS: Final = 5  # avoids clicks at the cuts
+NOISE: Final = 10 ** (-65 / 20)  # RMS; digital silence would be easier than real silence
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """One utterance: [start_ms, end_ms) of true speech."""
+    """Hold the true start and end of an utterance, in ms."""
 
     start_ms: float
     end_ms: float
@@ -25,7 +25,10 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Tape:
-    """A loop. frames: one encoded message per chunk; labels: within the loop, none across its end."""
+    """Hold a loop of messages.
+
+    frames: one encoded message per chunk; labels: the utterances in the loop, none of which crosses its end
+    """
 
     frames: tuple[bytes, ...]
     labels: tuple[Label, ...]
@@ -33,14 +36,19 @@ class Tape:
 
     @property
     def ms(self) -> int:
+        """The length of the loop in ms."""
         return len(self.frames) * self.chunk_ms
 
     @property
     def speech_share(self) -> float:
+        """The fraction of the loop that is speech."""
         return sum(label.end_ms - label.start_ms for label in self.labels) / self.ms
 
-    def heard(self, first: int, count: int) -> Iterator[tuple[Label, bool]]:
-        """What a stream of `count` frames from `first` on says, in its own time; and whether it is whole."""
+    def utterances(self, first: int, count: int) -> Iterator[tuple[Label, bool]]:
+        """Yield the utterances of a stream of `count` frames that begins at frame `first`.
+
+        Times are those of the stream. The second value says whether the stream contains the whole utterance.
+        """
         end = count * self.chunk_ms
         shift = -first * self.chunk_ms
         while shift < end:
@@ -60,9 +68,12 @@ def record_tape(
     gap_ms: tuple[float, float],
     binary: bool,
 ) -> Tape:
-    """The utterances, each followed by a gap of random length; the last gap fills up the last chunk.
+    """Make a tape of the utterances, each followed by a gap of random length.
 
-    utterances: float32 (n,) at `rate` Hz, trimmed
+    The last gap is extended to fill the last chunk.
+
+    utterances: trimmed float32 samples of shape (n,) at `rate` Hz; gap_ms: least and greatest gap
+    binary: whether messages are binary frames rather than base64 in JSON
     """
     pieces: list[Samples] = []
     labels: list[Label] = []
@@ -74,9 +85,9 @@ def record_tape(
         position += len(utterance) + gap
     chunk = rate * chunk_ms // 1000
     pieces.append(np.zeros(-position % chunk, np.float32))
-    sound = np.concatenate(pieces)
-    sound += rng.standard_normal(len(sound), dtype=np.float32) * np.float32(NOISE)
-    chunks = sound.reshape(-1, chunk)
+    samples = np.concatenate(pieces)
+    samples += rng.standard_normal(len(samples), dtype=np.float32) * np.float32(NOISE)
+    chunks = samples.reshape(-1, chunk)
     return Tape(tuple(frame_of(row, rate, binary) for row in chunks), tuple(labels), chunk_ms)
 
 
@@ -90,7 +101,7 @@ def _faded(utterance: Samples, rate: int) -> Samples:
 
 
 def frame_of(samples: Samples, rate: int, binary: bool) -> bytes:
-    """The samples as PCM16 in an encoded message."""
+    """Encode the samples as PCM16 in one message."""
     pcm = np.clip(np.rint(samples * 32768), -32768, 32767).astype("<i2").tobytes()
     if binary:
         return encode(Opcode.BINARY, pcm)

@@ -1,9 +1,11 @@
-"""Offer more load than a recognizer can take: python -m bench.load.overload.
+"""Measure the server under more load than its recognizer can process.
 
-The recognizer has a made-up pace, so that its capacity is known. First streams come at random, each as long
-as the others, so many times as fast as they could be served: who is let in must hear all finals, who is not
-must hear so at once. Then paced streams run alone, and beside one that pushes sound as fast as the server
-takes it. Sentences of test.wav.
+    python -m bench.load.overload --times 4
+
+A simulated recognizer has a fixed speed, so its capacity is known. First, streams of equal length arrive at
+random, several times as many as the recognizer can serve: admitted streams must receive all finals, and
+others must be refused at once. Then streams in real time run alone, and beside a client that sends audio as
+fast as the server takes it. The audio is sentences of test.wav.
 """
 
 import argparse
@@ -22,38 +24,44 @@ import numpy as np
 import uvloop
 from prometheus_client.parser import text_string_to_metric_families
 
+from bench import ROOT
 from bench.accuracy.scoring import summary
 from bench.load.event_loop_lag import fetch_metrics
 from bench.load.fast_ws_client import HandshakeError, LoadSocket, open_socket
-from bench.load.fixed_pace_server import NAME, PACE
-from bench.load.load import ROOT, describe, raise_file_limit, record_tapes, report, settings_of, show
-from bench.load.load_generator import Findings, LoadStream, cast, run_load, settings_frame
+from bench.load.fixed_pace_server import NAME, PACE_VARIABLE
+from bench.load.load import describe, raise_file_limit, record_tapes, report, settings_of, show
+from bench.load.load_generator import LoadResult, LoadStream, create_streams, run_load, settings_frame
 from bench.load.machine import machine
 from bench.load.message_tape import Tape
-from bench.load.protocol_overhead import Server, free_port, running_server
+from bench.load.protocol_overhead import RunningServer, free_port, running_server
 
 EVENTS: Final = ["transcript.partial", "session.closed"]
-LOOK_SECONDS: Final = 0.5
+SAMPLING_SECONDS: Final = 0.5
 
 
 @dataclass(slots=True)
-class Offered:
-    """refused_ms: from the attempt to the answer; most_lag: seconds, as the server says"""
+class OfferedLoad:
+    """Sum up the streams that were offered.
+
+    refused_ms: times from the attempt to the refusal; max_lag: greatest lag in s that the server reported
+    """
 
     streams: int = 0
     refused_ms: list[float] = field(default_factory=list)
-    findings: Findings = field(default_factory=Findings)
-    most_lag: float = 0.0
+    result: LoadResult = field(default_factory=LoadResult)
+    max_lag: float = 0.0
 
 
-async def converse(stream: LoadStream, url: str, settings: bytes, frames: int, offered: Offered) -> None:
-    """One stream from its handshake to its close, in real time."""
+async def run_stream(
+    stream: LoadStream, url: str, settings: bytes, frames: int, offered: OfferedLoad
+) -> None:
+    """Run one stream in real time, from its handshake to its close."""
     now = asyncio.get_running_loop().time
     began = now()
     try:
         await stream.open(url, settings)
     except HandshakeError as error:
-        offered.findings.errors[str(error)] += 1
+        offered.result.errors[str(error)] += 1
         offered.refused_ms.append((now() - began) * 1000)
         return
     begun = now()
@@ -65,78 +73,80 @@ async def converse(stream: LoadStream, url: str, settings: bytes, frames: int, o
 
 
 async def offer(
-    tapes: Sequence[Tape], server: Server, options: argparse.Namespace, per_second: float
-) -> Offered:
-    """Streams that come at random times, on average so many in a second."""
-    offered, rng = Offered(), np.random.default_rng(options.seed)
+    tapes: Sequence[Tape], server: RunningServer, options: argparse.Namespace, per_second: float
+) -> OfferedLoad:
+    """Start streams at random times, on average `per_second`."""
+    offered, rng = OfferedLoad(), np.random.default_rng(options.seed)
     settings = settings_frame(EVENTS, options.silence_ms)
     frames = round(options.stream_seconds * 1000 / options.chunk_ms)
     end = time.monotonic() + options.seconds
-    async with watched(server, offered), asyncio.TaskGroup() as tasks:
+    async with monitor_lag(server, offered), asyncio.TaskGroup() as tasks:
         while time.monotonic() < end:
-            (stream,) = cast(tapes, 1, options.stream_seconds, rng, offered.findings)
+            (stream,) = create_streams(tapes, 1, options.stream_seconds, rng, offered.result)
             offered.streams += 1
-            tasks.create_task(converse(stream, server.url, settings, frames, offered))
+            tasks.create_task(run_stream(stream, server.url, settings, frames, offered))
             await asyncio.sleep(rng.exponential(1 / per_second))
     return offered
 
 
 @asynccontextmanager
-async def watched(server: Server, offered: Offered) -> AsyncIterator[None]:
-    """Meanwhile asks the server again and again how far recognition is behind."""
+async def monitor_lag(server: RunningServer, offered: OfferedLoad) -> AsyncIterator[None]:
+    """Poll the lag of recognition from /metrics inside the block."""
 
-    async def look() -> None:
+    async def poll() -> None:
         while True:
             lag = gauge(await asyncio.to_thread(fetch_metrics, server.url), "stt_lag_seconds")
-            offered.most_lag = max(offered.most_lag, lag)
-            await asyncio.sleep(LOOK_SECONDS)
+            offered.max_lag = max(offered.max_lag, lag)
+            await asyncio.sleep(SAMPLING_SECONDS)
 
-    looking = asyncio.create_task(look())
+    polling = asyncio.create_task(poll())
     try:
         yield
     finally:
-        looking.cancel()
-        await asyncio.wait([looking])
+        polling.cancel()
+        await asyncio.wait([polling])
 
 
 def gauge(text: str | None, name: str) -> float:
+    """Return the value of a metric, 0 if it is missing."""
     families = text_string_to_metric_families(text or "")
     return next((family.samples[0].value for family in families if family.name == name), 0.0)
 
 
 @dataclass(slots=True)
-class Pushed:
-    """messages: that the server has taken; finals: that came back"""
+class FloodResult:
+    """Count the messages that the server took and the finals that it sent."""
 
     messages: int = 0
     finals: int = 0
 
 
 @asynccontextmanager
-async def pushing(tape: Tape, url: str) -> AsyncIterator[Pushed]:
-    """Meanwhile one stream pushes sound as fast as the server takes it."""
-    pushed = Pushed()
+async def flooding(tape: Tape, url: str) -> AsyncIterator[FloodResult]:
+    """Send audio over one stream as fast as the server takes it inside the block."""
+    result = FloodResult()
 
     def on_text(text: bytes, arrival: float) -> None:
-        pushed.finals += b'"response.audio_transcript.done"' in text
+        result.finals += b'"response.audio_transcript.done"' in text
 
     socket = await open_socket(url, on_text)
 
-    async def push() -> None:
+    async def send() -> None:
         while not socket.closed.done():
             while socket.is_writable:
-                socket.write(tape.frames[pushed.messages % len(tape.frames)])
-                pushed.messages += 1
+                socket.write(tape.frames[result.messages % len(tape.frames)])
+                result.messages += 1
             await asyncio.sleep(0.001)
 
-    task = asyncio.create_task(push())
+    task = asyncio.create_task(send())
     try:
-        yield pushed
+        yield result
     finally:
         await end(task, socket)
 
 
 async def end(task: "asyncio.Task[None]", socket: LoadSocket) -> None:
+    """Cancel the sending task and drop the connection."""
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
@@ -144,45 +154,46 @@ async def end(task: "asyncio.Task[None]", socket: LoadSocket) -> None:
 
 
 async def measure_overload(
-    tapes: Sequence[Tape], server: Server, options: argparse.Namespace
+    tapes: Sequence[Tape], server: RunningServer, options: argparse.Namespace
 ) -> dict[str, Any]:
+    """Offer several times the capacity, and return the figures of admitted and refused streams."""
     capacity = capacity_of(tapes, options.pace)
     per_second = options.times * capacity / options.stream_seconds
     offered = await offer(tapes, server, options, per_second)
-    score = report(offered.findings, options.silence_ms, options.stream_seconds)
+    score = report(offered.result, options.silence_ms, options.stream_seconds)
     return {
         "capacity_streams": round(capacity, 1),
         "offered_per_second": round(per_second, 2),
         "offered": offered.streams,
         "refused": len(offered.refused_ms),
         "refused_ms": summary(offered.refused_ms),
-        "most_lag_seconds": round(offered.most_lag, 2),
+        "most_lag_seconds": round(offered.max_lag, 2),
         **score,
     }
 
 
 async def measure_fairness(
-    tapes: Sequence[Tape], server: Server, options: argparse.Namespace
+    tapes: Sequence[Tape], server: RunningServer, options: argparse.Namespace
 ) -> dict[str, Any]:
-    """The same streams without and with one that pushes, in turn."""
+    """Run the same streams alone and beside one that floods the server, in turn."""
     settings = settings_frame(EVENTS, options.silence_ms)
     streams = max(1, round(options.share * capacity_of(tapes, options.fair_pace)))
-    alone, beside, messages = Findings(), Findings(), 0
+    alone, beside, messages = LoadResult(), LoadResult(), 0
 
-    async def run(into: Findings, seed: int) -> None:
-        found = await run_load(
+    async def run(into: LoadResult, seed: int) -> None:
+        result = await run_load(
             tapes, server.url, streams=streams, seconds=options.fair_seconds, settings=settings, seed=seed
         )
-        into.score.add(found.score)
-        into.errors.update(found.errors)
+        into.score.add(result.score)
+        into.errors.update(result.errors)
 
     for turn in range(options.turns):
         await run(alone, options.seed + turn)
-        async with pushing(tapes[0], server.url) as pushed:
+        async with flooding(tapes[0], server.url) as flood:
             await run(beside, options.seed + turn)
-        messages += pushed.messages
+        messages += flood.messages
     figures = [
-        report(found, options.silence_ms, options.fair_seconds)["final_ms"] for found in (alone, beside)
+        report(result, options.silence_ms, options.fair_seconds)["final_ms"] for result in (alone, beside)
     ]
     return {
         "streams": streams,
@@ -198,31 +209,39 @@ async def measure_fairness(
 
 
 def capacity_of(tapes: Sequence[Tape], pace: float) -> float:
-    """Streams whose finals alone keep the recognizer busy."""
+    """Return how many streams fully occupy the recognizer with their finals alone."""
     share = sum(tape.speech_share for tape in tapes) / len(tapes)
     return 1 / (pace * share)
 
 
 def settings_for(pace: float) -> dict[str, str]:
+    """Return the environment of a server whose recognizer has this pace."""
     return {
         "ASR_MODEL": NAME,
-        "ASR_PLACE": "thread",
-        PACE: str(pace),
+        "ASR_WORKER": "thread",
+        PACE_VARIABLE: str(pace),
         "HOST": "127.0.0.1",
         "PORT": str(free_port()),
     }
 
 
 def arguments(command: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.load.overload", description=__doc__)
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.load.overload",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--times", type=float, default=4.0, help="offered load over capacity")
-    parser.add_argument("--pace", type=float, default=0.1, help="seconds of recognition a second of sound")
-    parser.add_argument("--seconds", type=float, default=60.0, help="in which streams come")
+    parser.add_argument("--pace", type=float, default=0.1, help="seconds of recognition per second of audio")
+    parser.add_argument("--seconds", type=float, default=60.0, help="during which streams arrive")
     parser.add_argument("--stream-seconds", type=float, default=20.0)
-    parser.add_argument("--fair-pace", type=float, default=0.02)
-    parser.add_argument("--share", type=float, default=0.5, help="of capacity that the paced streams take")
+    parser.add_argument("--fair-pace", type=float, default=0.02, help="the same, for the second part")
+    parser.add_argument(
+        "--share", type=float, default=0.5, help="share of the capacity that the streams in real time take"
+    )
     parser.add_argument("--fair-seconds", type=float, default=20.0)
-    parser.add_argument("--turns", type=int, default=2, help="each without and with the one that pushes")
+    parser.add_argument("--turns", type=int, default=2, help="repetitions of the second part")
     parser.add_argument("--silence-ms", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--most-files", type=int, default=60)
@@ -240,6 +259,7 @@ def arguments(command: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main() -> int:
+    """Run the benchmark and return the exit status."""
     options = arguments()
     raise_file_limit()
     tapes = record_tapes(options)

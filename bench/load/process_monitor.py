@@ -1,4 +1,4 @@
-"""Watch: what a server costs while it is under load."""
+"""Measure the CPU, memory and event loop lag of a server under load."""
 
 import asyncio
 import time
@@ -9,25 +9,28 @@ import psutil  # type: ignore[import-untyped]
 
 from bench.load.event_loop_lag import fetch_metrics, lag_between, lag_buckets
 
-SAMPLE_SECONDS: Final = 0.5
+SAMPLING_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Of a process and its children. cpu: seconds since they began; rss: bytes."""
+    """Hold the use of resources of a process and its children.
+
+    cpu: seconds since they started; rss: resident memory in bytes
+    """
 
     cpu: float
     rss: int
 
 
 def usage_of(pid: int) -> Usage:
-    """Raises psutil.NoSuchProcess."""
+    """Return the usage of a process and its children. Raises psutil.NoSuchProcess."""
     process = psutil.Process(pid)
     cpu, rss = 0.0, 0
     for one in (process, *process.children(recursive=True)):
         try:
             times, memory = one.cpu_times(), one.memory_info()
-        except psutil.NoSuchProcess:  # a child that has just ended
+        except psutil.NoSuchProcess:  # a child may end while it is read
             if one is process:
                 raise
             continue
@@ -37,7 +40,10 @@ def usage_of(pid: int) -> Usage:
 
 
 class ProcessMonitor:
-    """From entering to leaving it. pid: of the server, if it runs on this machine and its cost is wanted."""
+    """Measure a server inside an async with block.
+
+    url: the WebSocket URL; pid: the process to measure, None to measure only the event loop lag
+    """
 
     def __init__(self, url: str, pid: int | None) -> None:
         self._url = url
@@ -63,12 +69,12 @@ class ProcessMonitor:
     async def _watch_peak(self) -> None:
         while (usage := self._usage()) is not None:
             self._peak = max(self._peak, usage.rss)
-            await asyncio.sleep(SAMPLE_SECONDS)
+            await asyncio.sleep(SAMPLING_SECONDS)
 
     def report(self, streams: int, seconds: float) -> dict[str, Any]:
-        """After leaving it. Without a pid there is only the event loop's lag.
+        """Return the figures after the block. Without a pid there is only the event loop lag.
 
-        cpu_share: 1 is one core; cpu_s_per_stream_s: CPU seconds of the server for a second of one stream
+        cpu_share: 1 is one core; cpu_s_per_stream_s: CPU seconds of the server per second of one stream
         """
         figures: dict[str, Any] = {"loop_lag_ms": lag_between(self._lag_before, self._lag_after)}
         if self._before is None or self._after is None:

@@ -1,8 +1,10 @@
-"""Measure the server itself, with a free recognizer: python -m bench.load.protocol_overhead.
+"""Measure the CPU and memory per stream of the server without recognition.
 
-The server runs on one core (with its recognizer's process), the load on another. First as many streams are
-opened as the load will have and left idle, to see what each costs in memory; then the load runs.
-Settings of the server come from the environment, but for those printed.
+    python -m bench.load.protocol_overhead --streams 800 --seconds 20
+
+The recognizer costs nothing. The server runs on one core, the load on another. First as many streams as in
+the load are opened and left idle, to measure their memory; then the load runs. The server's settings come
+from the environment, except for those printed.
 """
 
 import argparse
@@ -25,9 +27,9 @@ from typing import IO, Any, Final
 import orjson
 import uvloop
 
+from bench import ROOT
 from bench.load.fast_ws_client import LoadSocket, Opcode, encode, open_socket
 from bench.load.load import (
-    ROOT,
     add_arguments,
     describe,
     measure,
@@ -36,21 +38,24 @@ from bench.load.load import (
     settings_of,
     show,
 )
-from bench.load.load_generator import OPENING
+from bench.load.load_generator import MAX_CONCURRENT_OPENS
 from bench.load.machine import machine
 from bench.load.message_tape import Tape
 from bench.load.process_monitor import usage_of
 
 READY_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 20.0
-IDLE_SECONDS: Final = 30.0  # for all idle streams to have been answered, and to be closed
-HELLO: Final = encode(Opcode.TEXT, b'{"type":"session.update","session":{"events":"all"}}')
-BYE: Final = encode(Opcode.CLOSE, (1000).to_bytes(2, "big"))
+IDLE_SECONDS: Final = 30.0  # longest wait until all idle streams are open, and until they are closed
+SESSION_UPDATE: Final = encode(Opcode.TEXT, b'{"type":"session.update","session":{"events":"all"}}')
+CLOSE_FRAME: Final = encode(Opcode.CLOSE, (1000).to_bytes(2, "big"))
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
-    """A running one. ready_seconds: from its start to /ready."""
+class RunningServer:
+    """Describe a running server.
+
+    url: of its WebSocket; ready_seconds: from its start until /ready answered 200
+    """
 
     pid: int
     url: str
@@ -59,7 +64,10 @@ class Server:
 
 @contextmanager
 def pinned(core: int | None) -> Iterator[bool]:
-    """This process, and what it starts meanwhile, on one core; False where it cannot be, and for None."""
+    """Pin this process, and processes that it starts in the block, to one core.
+
+    Yields whether it is pinned: not if core is None or the system does not support it.
+    """
     if core is None or not hasattr(os, "sched_setaffinity"):
         yield False
         return
@@ -74,10 +82,10 @@ def pinned(core: int | None) -> Iterator[bool]:
 @contextmanager
 def running_server(
     core: int | None, settings: Mapping[str, str], program: Sequence[str] = ("main.py",)
-) -> Iterator[Server]:
-    """The server in a process of its own, held to one core, or for None to none.
+) -> Iterator[RunningServer]:
+    """Start a server in a process of its own, pinned to a core unless core is None.
 
-    Raises SystemExit with its log if it fails.
+    Yields once /ready answers 200. Raises SystemExit with the server's log if it fails.
     """
     with tempfile.TemporaryFile("w+") as log:
         began = time.monotonic()
@@ -88,23 +96,26 @@ def running_server(
         try:
             base = f"{settings['HOST']}:{settings['PORT']}"
             wait_until_ready(f"http://{base}/ready", process, log)
-            yield Server(process.pid, f"ws://{base}/ws/stt", time.monotonic() - began)
+            yield RunningServer(process.pid, f"ws://{base}/ws/stt", time.monotonic() - began)
         finally:
             stop(process)
 
 
 def wait_until_ready(address: str, process: "subprocess.Popen[bytes]", log: IO[str]) -> None:
-    """Raises SystemExit."""
+    """Wait until the address answers 200.
+
+    Raises SystemExit with the log if the server ends or does not answer in time.
+    """
     deadline = time.monotonic() + READY_SECONDS
     while not answers(address):
         if process.poll() is not None or time.monotonic() > deadline:
             log.seek(0)
-            raise SystemExit(f"the server did not become ready:\n{log.read()[-4000:]}")
+            raise SystemExit(f"The server did not become ready:\n{log.read()[-4000:]}")
         time.sleep(0.05)
 
 
 def answers(address: str) -> bool:
-    """Whether there is an answer, and its status is 200."""
+    """Return whether the address answers with a success status."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(address, timeout=5):
@@ -114,6 +125,7 @@ def answers(address: str) -> bool:
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:
+    """Stop a process with SIGTERM, and with SIGKILL if it does not end."""
     process.send_signal(signal.SIGTERM)
     try:
         process.wait(STOP_SECONDS)
@@ -123,16 +135,20 @@ def stop(process: "subprocess.Popen[bytes]") -> None:
 
 
 def free_port() -> int:
+    """Return a TCP port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-async def idle_kb_per_stream(server: Server, streams: int) -> float:
-    """Resident memory that an open stream without sound costs. Raises HandshakeError, TimeoutError."""
+async def idle_kb_per_stream(server: RunningServer, streams: int) -> float:
+    """Return the resident memory of an open stream that sends no audio.
+
+    Raises HandshakeError and TimeoutError.
+    """
     before = usage_of(server.pid).rss
-    gate = asyncio.Semaphore(OPENING)
+    limit = asyncio.Semaphore(MAX_CONCURRENT_OPENS)
 
     async def open_one() -> LoadSocket:
         answered = asyncio.get_running_loop().create_future()
@@ -141,9 +157,9 @@ async def idle_kb_per_stream(server: Server, streams: int) -> float:
             if orjson.loads(text)["type"] == "session.updated":
                 answered.set_result(None)
 
-        async with gate:
+        async with limit:
             idle = await open_socket(server.url, on_text)
-            idle.write(HELLO)
+            idle.write(SESSION_UPDATE)
             await answered
         return idle
 
@@ -151,18 +167,21 @@ async def idle_kb_per_stream(server: Server, streams: int) -> float:
         sockets = await asyncio.gather(*(open_one() for _ in range(streams)))
     after = usage_of(server.pid).rss
     for idle in sockets:
-        idle.write(BYE)
+        idle.write(CLOSE_FRAME)
     async with asyncio.timeout(IDLE_SECONDS):
         await asyncio.gather(*(idle.closed for idle in sockets))
     return round((after - before) / 1024 / streams, 1)
 
 
-async def measure_all(tapes: Sequence[Tape], server: Server, options: argparse.Namespace) -> dict[str, Any]:
+async def measure_all(
+    tapes: Sequence[Tape], server: RunningServer, options: argparse.Namespace
+) -> dict[str, Any]:
+    """Measure idle streams, then the load."""
     ready_mb = usage_of(server.pid).rss / 2**20
     idle = await idle_kb_per_stream(server, options.streams)
     figures = await measure(tapes, server.url, options, server.pid)
     of_server = figures["server"]
-    # What the idle streams held is not given back before the load begins: live counts from the start.
+    # The idle streams' memory may still be held when the load begins, so live streams count from /ready.
     live = (of_server["rss_mb_peak"] - ready_mb) * 1024 / options.streams
     of_server |= {
         "ready_seconds": round(server.ready_seconds, 2),
@@ -174,7 +193,12 @@ async def measure_all(tapes: Sequence[Tape], server: Server, options: argparse.N
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.load.protocol_overhead", description=__doc__)
+    """Run the benchmark and return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.load.protocol_overhead",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add_arguments(parser, streams=800)
     parser.add_argument("--server-core", type=int, default=0)
     parser.add_argument("--client-core", type=int, default=1)
@@ -183,7 +207,7 @@ def main() -> int:
     tapes = record_tapes(options)
     settings = {
         "ASR_MODEL": "free",
-        "ASR_PLACE": "thread",  # a free recognizer says nothing about what moving its clips costs
+        "ASR_WORKER": "thread",  # leaves out the cost of moving clips to another process
         "HOST": "127.0.0.1",
         "PORT": str(free_port()),
         "MAX_SESSIONS": str(options.streams + 100),

@@ -1,4 +1,4 @@
-"""Listener: a recording through the server's socket, and all that came back with its time."""
+"""Stream a recording to a server, and record every event with its time."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -16,9 +16,9 @@ EVENTS: Final = ("input_audio_buffer.speech_started", "session.closed")
 
 @dataclass(slots=True)
 class RecordingClient:
-    """What one stream told; finals without words too.
+    """Collect the events of one stream, including finals without words.
 
-    started_ms, first_partial_ms, final_ms: arrivals, by item, since the stream began
+    started_ms, first_partial_ms, final_ms: arrival by item, in ms since the stream began
     """
 
     finals: list[client.Final] = field(default_factory=list)
@@ -29,7 +29,8 @@ class RecordingClient:
     errors: list[str] = field(default_factory=list)
     closed: client.SessionClosed | None = None
 
-    def hear(self, event: client.Event, at_ms: float) -> None:
+    def receive(self, event: client.Event, at_ms: float) -> None:
+        """Store an event that arrived `at_ms` after the start."""
         match event:
             case client.Final():
                 self.finals.append(event)
@@ -47,20 +48,24 @@ class RecordingClient:
                 pass
 
 
-async def listen(url: str, samples: Samples, *, paced: bool, partials: bool) -> RecordingClient:
-    """samples: float32 (n,) at 16 kHz, sent as they are. Raises client.ClientError."""
-    listener = RecordingClient()
+async def stream_recording(url: str, samples: Samples, *, paced: bool, partials: bool) -> RecordingClient:
+    """Stream samples to a server and return what was received.
+
+    samples: float32 of shape (n,) at 16 kHz, sent unchanged; paced: whether to send in real time
+    partials: whether to subscribe to partials. Raises client.SttClientError.
+    """
+    receiver = RecordingClient()
     now = asyncio.get_running_loop().time
-    sound, step = samples.astype("<f4", copy=False), SAMPLE_RATE * CHUNK_MS // 1000
-    chunks = (sound[first : first + step].tobytes() for first in range(0, len(sound), step))
+    encoded, step = samples.astype("<f4", copy=False), SAMPLE_RATE * CHUNK_MS // 1000
+    chunks = (encoded[first : first + step].tobytes() for first in range(0, len(encoded), step))
     events = [*EVENTS, "transcript.partial"] if partials else EVENTS
-    # A server that is behind does not read for longer than a client waits for its pong.
-    patience: dict[str, Any] = {} if paced else {"ping_timeout": None}
-    async with client.connect(url, events=events, format="float32", **patience) as stream:
+    # While audio is sent as fast as possible, pongs may arrive later than the ping timeout.
+    timeouts: dict[str, Any] = {} if paced else {"ping_timeout": None}
+    async with client.connect(url, events=events, format="float32", **timeouts) as stream:
         began = now()
         await play(
             stream,
             in_real_time(chunks, CHUNK_MS / 1000) if paced else at_once(chunks),
-            lambda event: listener.hear(event, (now() - began) * 1000),
+            lambda event: receiver.receive(event, (now() - began) * 1000),
         )
-    return listener
+    return receiver

@@ -1,4 +1,4 @@
-"""Counts: what a server's /metrics say of finals and of the jobs for them."""
+"""Read the counts of finals and recognition tasks from the /metrics of a server."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -7,18 +7,18 @@ from typing import Final, Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
-FINALS: Final = "stt_finals_total"
-AHEAD: Final = "stt_eager_finals_total"
-JOBS: Final = "stt_asr_jobs_total"
-GUARDED: Final = "stt_guarded_segments_total"
+FINALS_METRIC: Final = "stt_finals_total"
+EAGER_FINALS_METRIC: Final = "stt_eager_finals_total"
+TASKS_METRIC: Final = "stt_asr_jobs_total"
+GUARDED_METRIC: Final = "stt_guarded_segments_total"
 
 
 @dataclass(frozen=True, slots=True)
 class ServerCounters:
-    """Since the server began; or, as a difference, between two looks.
+    """Hold counts since the server started, or the difference of two readings.
 
-    ahead: finals whose text was there when the pause became the end
-    jobs: by kind and fate; guarded: segments without text, by guard
+    ahead: finals whose text was ready when the utterance ended
+    jobs: recognition tasks by kind and outcome; guarded: segments whose text a filter rejected, by filter
     """
 
     finals: int
@@ -28,16 +28,21 @@ class ServerCounters:
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """text: of /metrics. Raises ValueError for what is not in the exposition format."""
+        """Parse the text of /metrics. Raises ValueError if it is not in the exposition format."""
         samples = [s for family in text_string_to_metric_families(text) for s in family.samples]
         return cls(
-            finals=round(sum(s.value for s in samples if s.name == FINALS)),
-            ahead=round(sum(s.value for s in samples if s.name == AHEAD)),
-            jobs={(s.labels["kind"], s.labels["fate"]): round(s.value) for s in samples if s.name == JOBS},
-            guarded={s.labels["guard"]: round(s.value) for s in samples if s.name == GUARDED},
+            finals=round(sum(s.value for s in samples if s.name == FINALS_METRIC)),
+            ahead=round(sum(s.value for s in samples if s.name == EAGER_FINALS_METRIC)),
+            jobs={
+                (s.labels["kind"], s.labels["fate"]): round(s.value)
+                for s in samples
+                if s.name == TASKS_METRIC
+            },
+            guarded={s.labels["guard"]: round(s.value) for s in samples if s.name == GUARDED_METRIC},
         )
 
     def since(self, before: Self) -> "ServerCounters":
+        """Return the difference from an earlier reading."""
         return ServerCounters(
             self.finals - before.finals,
             self.ahead - before.ahead,
@@ -46,8 +51,11 @@ class ServerCounters:
         )
 
     def figures(self) -> dict[str, float | int | None]:
-        """eager_used: percent of the eager transcriptions that were done and became finals, each of which
-        saved its final's own; eager_ahead: percent of the finals that were there at the endpoint."""
+        """Return the counts, and the use of eager transcriptions in percent.
+
+        eager_used: eager transcriptions that became finals, which needed no transcription of their own
+        eager_ahead: finals whose text was ready when the utterance ended
+        """
         eager, partials = self.jobs.get(("eager", "done"), 0), self.jobs.get(("partial", "done"), 0)
         used = self.finals - self.jobs.get(("final", "done"), 0)
         return {

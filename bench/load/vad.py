@@ -1,8 +1,8 @@
-"""What the voice detector costs: µs per stream and tick of 32 ms, against the number of streams.
+"""Measure the cost of voice detection per stream and hop of 32 ms, against the number of streams.
 
     python -m bench.load.vad [--streams 1 8 …] [--device cpu] [--dtype float32] [--runs 7]
 
-Beside it, in the same runs, the official Python loop: the package's network called per hop of one stream.
+The same runs include the official Python loop, which calls the package's network for each hop of one stream.
 """
 
 import argparse
@@ -24,20 +24,21 @@ from vad.detector import Detector
 from vad.detector_input import DetectorInput
 from vad.silero import use_one_thread
 
-STREAMS = [1, 8, 32, 64, 128, 256, 512, 1024]
-SPAN = 0.15  # seconds that one measurement lasts at least
+STREAM_COUNTS = [1, 8, 32, 64, 128, 256, 512, 1024]
+MIN_SECONDS = 0.15  # of one measurement
 
 Tick = Callable[[], object]
 
 
 def detector_tick(detector: Detector, streams: int, hops: int) -> Tick:
-    """One step in which every stream has `hops` hops of noise."""
+    """Return a step of the detector in which every stream has `hops` hops of noise."""
     noise = np.random.default_rng(0).normal(0, 0.05, (streams, hops, HOP)).astype(np.float32)
-    work = [DetectorInput(detector.open(), sound) for sound in noise]
+    work = [DetectorInput(detector.open(), samples) for samples in noise]
     return lambda: detector.step(work)
 
 
 def official_tick() -> Tick:
+    """Return a call of the package's network with one hop of noise."""
     model = load_silero_vad()
     hop = torch.from_numpy(np.random.default_rng(0).normal(0, 0.05, HOP).astype(np.float32))
 
@@ -49,23 +50,29 @@ def official_tick() -> Tick:
 
 
 class VadCost(NamedTuple):
-    """Of one call. `busy`: this thread on its core; on a crowded machine much less than `elapsed`."""
+    """Hold the cost of one call.
+
+    busy: CPU time of this thread, much less than elapsed time if other work runs on the machine
+    """
 
     elapsed: float
     busy: float
 
 
 def cost_per_call(tick: Tick) -> VadCost:
-    """Mean over at least SPAN seconds."""
+    """Return the mean cost in seconds over at least MIN_SECONDS."""
     calls, start, start_busy = 0, time.perf_counter(), time.thread_time()
-    while time.perf_counter() - start < SPAN:
+    while time.perf_counter() - start < MIN_SECONDS:
         tick()
         calls += 1
     return VadCost((time.perf_counter() - start) / calls, (time.thread_time() - start_busy) / calls)
 
 
 def measure(ticks: dict[str, tuple[Tick, int]], runs: int) -> dict[str, list[VadCost]]:
-    """µs per stream and hop. Each run goes through all ticks, so that a noisy minute falls on all of them."""
+    """Return the costs in µs per stream and hop, by name and run.
+
+    Each run measures all ticks, so that other work on the machine affects all of them alike.
+    """
     for tick, _ in ticks.values():
         for _ in range(10):
             tick()
@@ -78,6 +85,7 @@ def measure(ticks: dict[str, tuple[Tick, int]], runs: int) -> dict[str, list[Vad
 
 
 def processor() -> str:
+    """Return the name of the CPU."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
@@ -85,6 +93,7 @@ def processor() -> str:
 
 
 def settings(detector: Detector, runs: int) -> dict[str, object]:
+    """Describe the machine and the settings for the output."""
     return {
         "processor": processor(),
         "cores": os.cpu_count(),
@@ -100,11 +109,14 @@ def settings(detector: Detector, runs: int) -> dict[str, object]:
 
 
 def main() -> None:
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m bench.load.vad",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--streams", type=int, nargs="+", default=STREAMS)
-    parser.add_argument("--hops", type=int, default=1, help="hops that each stream brings to a tick")
+    parser.add_argument("--streams", type=int, nargs="+", default=STREAM_COUNTS)
+    parser.add_argument("--hops", type=int, default=1, help="hops of each stream in a step")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32", choices=["auto", "float32", "bfloat16"])
     parser.add_argument("--runs", type=int, default=7)
@@ -123,7 +135,7 @@ def main() -> None:
     medians = {
         name: VadCost(*map(statistics.median, zip(*values, strict=True))) for name, values in costs.items()
     }
-    print("\nµs per stream and hop: median of the runs, least and most elapsed")
+    print("\nµs per stream and hop: median of the runs, with the least and the greatest elapsed time")
     print(f"{'streams':>14} {'elapsed':>8} {'least':>8} {'most':>8} {'busy':>8}")
     for name, median in medians.items():
         elapsed = [cost.elapsed for cost in costs[name]]

@@ -1,4 +1,4 @@
-"""Reception: keys, tokens and the gate, as the settings want them, kept up to date."""
+"""Keep the API keys, the tokens and the authenticator of one server up to date."""
 
 import asyncio
 import logging
@@ -10,7 +10,6 @@ from server.auth.api_keys import ApiKey, ApiKeys, check_different, keys_of_text
 from server.auth.authenticator import Authenticator, TokenVerifier
 from server.auth.key_file import KeyFile, KeyFileError
 from server.observability.metrics import Metrics
-from server.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -18,21 +17,24 @@ LOOK_SECONDS: Final = 1.0  # between two looks at the file, and at who is in
 
 
 class AuthService:
-    """Keys, tokens and the gate of one server.
+    """Hold the API keys, the tokens and the authenticator, and reload the file of keys when it changes.
 
-    mints: further issuers of short-lived secrets that the gate accepts, beside the tokens
+    keys: as in the setting API_KEYS; key_file: path, or empty; token_secret: signs tokens, or empty
+    verifiers: further kinds of short-lived secrets that the authenticator accepts, beside the tokens
 
-    Raises KeyFileError.
+    Without keys and without a file of keys, clients need no key. Raises KeyFileError.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics, *mints: TokenVerifier) -> None:
+    def __init__(
+        self, keys: str, key_file: str, token_secret: str, metrics: Metrics, *verifiers: TokenVerifier
+    ) -> None:
         self._metrics = metrics
-        self._own = keys_of_text(settings.api_keys.get_secret_value())
-        self._file = KeyFile(Path(settings.api_keys_file)) if settings.api_keys_file else None
+        self._own = keys_of_text(keys)
+        self._file = KeyFile(Path(key_file)) if key_file else None
         self._keys = ApiKeys(self._all(self._file.changed() if self._file else None))
-        asked_for = self._keys if settings.has_keys else None
-        self.tokens = AccessTokens(settings.token_secret.get_secret_value(), asked_for)
-        self.gate = Authenticator(asked_for, self.tokens, *mints)
+        required = self._keys if keys or key_file else None
+        self.tokens = AccessTokens(token_secret, required)
+        self.gate = Authenticator(required, self.tokens, *verifiers)
         metrics.keys.set_function(lambda: len(self._keys))
 
     async def watch(self) -> None:

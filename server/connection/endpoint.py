@@ -15,7 +15,7 @@ from starlette.websockets import WebSocket
 
 from asr.recognizer import ModelInfo
 from engine.engine import Engine
-from engine.model_pool import ModelUnavailableNow
+from engine.model_pool import ModelNotReady
 from server.admission.controller import AdmissionController
 from server.admission.quotas import UsageMeter
 from server.auth.api_keys import Principal, caller_of
@@ -286,7 +286,7 @@ class WebSocketEndpoint(ABC):
             if self.admission.draining:
                 raise restarting() from None
             raise models_not_ready(f"The model {name} is still being loaded.") from None
-        except ModelUnavailableNow as error:
+        except ModelNotReady as error:
             log.info("cannot lend %s: %s", name, error)
             raise model_unavailable(f"The model {name} cannot be used now: /ready says why.") from None
 

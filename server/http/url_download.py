@@ -1,8 +1,9 @@
-"""Fetch: what lies at an http(s) address, on its way to a temporary file.
+"""Downloads a file from an http(s) address into a temporary file.
 
-The address comes from whoever may send files, and the server may reach more than they do. So names are
-resolved here, every address that is not public is refused, and the connection goes to the very address that
-was looked at: else a name could point elsewhere by then (DNS rebinding). So it is with each redirect.
+The address comes from a client, and the server can reach hosts that the client cannot (server-side request
+forgery). So the server resolves the name itself, refuses it if any of its addresses is not public, and
+connects to the very address that it checked; a second lookup could give another one (DNS rebinding). Every
+redirect is checked in the same way.
 """
 
 import asyncio
@@ -11,14 +12,14 @@ import re
 import socket
 import ssl
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import IO, Final
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-import h11
+import httpx
 
 from server.errors import ApiError, invalid, too_large
 from server.http.upload import IN_MEMORY, PIECE
@@ -26,19 +27,24 @@ from streaming.threads import run_in_thread_to_completion
 
 MAX_URL: Final = 2_000  # characters
 MAX_REDIRECTS: Final = 5
-IDLE_SECONDS: Final = 20.0  # without a byte, and for a connection
-WHOLE_SECONDS: Final = 900.0  # for all of it: who sends a byte now and then holds a place among the files
-READ: Final = 1 << 16
+IDLE_SECONDS: Final = 20.0  # to resolve, to connect, and between two reads
+WHOLE_SECONDS: Final = 900.0  # for the whole download, which counts against MAX_FILES
 PORTS: Final = {"http": 80, "https": 443}
 NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")  # IPv4 for networks without it (RFC 6052)
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+HEADERS: Final = {
+    "user-agent": "stt-server",
+    "accept": "audio/*, video/*, */*;q=0.5",
+    "accept-encoding": "identity",
+    "connection": "close",
+}
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What an address names. target: path and query, as they are asked for"""
+    """The parts of an http(s) address. target: path and query as the request line names them"""
 
     url: str
     scheme: str
@@ -53,7 +59,7 @@ class Target:
 
 
 def target_of(url: str) -> Target:
-    """Raises HttpError for what is no http(s) address, or holds a password."""
+    """Parse an address. Raises HttpError if it is not http(s), or if it holds a user or a password."""
     if not re.fullmatch(f"[!-~]{{1,{MAX_URL}}}", url):
         raise _refused(f"An address has at most {MAX_URL} characters, all of them ASCII and none blank.")
     try:
@@ -70,7 +76,7 @@ def target_of(url: str) -> Target:
 
 
 def is_public(address: Address) -> bool:
-    """Neither this machine nor a network of its own, however the address is dressed (RFC 6890)."""
+    """Return whether an address is globally reachable (RFC 6890), also if it embeds an IPv4 address."""
     if isinstance(address, ipaddress.IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
         if address in NAT64:
@@ -80,54 +86,102 @@ def is_public(address: Address) -> bool:
     return address.is_global and not address.is_multicast
 
 
+@cache
+def system_trust() -> ssl.SSLContext:
+    """Return a context that trusts the authorities of the system. The first call reads them from disk."""
+    return ssl.create_default_context()
+
+
+async def resolve(host: str, port: int) -> Sequence[Address]:
+    """Resolve a host name with the system's resolver. Raises OSError and UnicodeError."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [ipaddress.ip_address(str(each[4][0]).partition("%")[0]) for each in found]
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """How a download reaches the network. Tests give their own names, certificates and times.
+
+    is_public: whether an address may be fetched from without `private`
+    idle_seconds: for resolving, for connecting and for each read
+    """
+
+    resolve: Callable[[str, int], Awaitable[Sequence[Address]]] = resolve
+    trust: Callable[[], ssl.SSLContext] = system_trust
+    is_public: Callable[[Address], bool] = is_public
+    idle_seconds: float = IDLE_SECONDS
+    whole_seconds: float = WHOLE_SECONDS
+
+    async def checked_address(self, target: Target, *, private: bool) -> Address:
+        """Return the address to connect to. Raises HttpError if any address of the host is not public."""
+        async with asyncio.timeout(self.idle_seconds):
+            addresses = await self.resolve(target.host, target.port)
+        if not private and not all(map(self.is_public, addresses)):
+            raise _refused("The address lies in a private network, or on the server itself.")
+        return addresses[0]
+
+
 @asynccontextmanager
-async def fetched(url: str, limit: int, *, private: bool) -> AsyncIterator[IO[bytes]]:
-    """What lies there, in a temporary file, at its beginning.
+async def fetched(
+    url: str, limit: int, *, private: bool, network: Network | None = None
+) -> AsyncIterator[IO[bytes]]:
+    """Download a file, and give it as a temporary file at its beginning.
 
     limit: bytes; private: addresses that are not public may be fetched too. Raises HttpError.
     """
+    network = network or Network()
     with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
-        with _told():
-            async with asyncio.timeout(WHOLE_SECONDS):
-                await _follow(target_of(url), limit, file, private=private)
+        with _errors_of_the_address():
+            async with asyncio.timeout(network.whole_seconds):
+                await _follow(target_of(url), limit, file, private=private, network=network)
         file.seek(0)
         yield file
 
 
-async def _follow(target: Target, limit: int, file: IO[bytes], *, private: bool) -> None:
+async def _follow(target: Target, limit: int, file: IO[bytes], *, private: bool, network: Network) -> None:
     for _ in range(MAX_REDIRECTS + 1):
-        onward = await _ask(target, limit, file, private=private)
-        if onward is None:
-            return
-        target = target_of(urljoin(target.url, onward))
+        async with _response(target, private=private, network=network) as response:
+            if response.status_code not in REDIRECTS or "location" not in response.headers:
+                await _save(response, limit, file)
+                return
+            location = response.headers["location"]
+        target = target_of(urljoin(target.url, location))
     raise _failed(f"It redirects more than {MAX_REDIRECTS} times.")
 
 
-async def _ask(target: Target, limit: int, file: IO[bytes], *, private: bool) -> str | None:
-    """Writes the answer into the file; where it lies instead, if it is elsewhere."""
-    async with AsyncExitStack() as stack:
-        exchange = await stack.enter_async_context(_connected(target, private=private))
-        response = await exchange.ask(target)
-        headers = {name.decode(): value.decode("latin-1") for name, value in response.headers}
-        if response.status_code in REDIRECTS and "location" in headers:
-            return headers["location"]
-        if response.status_code != 200:
-            raise _failed(f"The address answers with status {response.status_code}.")
-        length = headers.get("content-length", "")
-        if length.isdecimal() and int(length) > limit:
-            raise too_large(limit, int(length))
-        body = await stack.enter_async_context(aclosing(exchange.body()))
-        await _write(body, limit, file)
-    return None
+@asynccontextmanager
+async def _response(target: Target, *, private: bool, network: Network) -> AsyncIterator[httpx.Response]:
+    """Request the target from the address that was checked.
+
+    The URL holds the address, so that httpx resolves nothing; the name goes into the Host header and into
+    TLS, which checks the certificate for it. A client per request shares no connection and no cookies with
+    another host at the same address. trust_env=False: a proxy would resolve the name again.
+    """
+    address = await network.checked_address(target, private=private)
+    client = httpx.AsyncClient(
+        headers={"host": target.authority, **HEADERS},
+        verify=await asyncio.to_thread(network.trust),
+        timeout=network.idle_seconds,
+        trust_env=False,
+    )
+    url = httpx.URL(scheme=target.scheme, host=str(address), port=target.port)
+    # httpx would normalise the path; a signed address must be requested as it is.
+    extensions = {"sni_hostname": target.host, "target": target.target.encode()}
+    async with client, client.stream("GET", url, extensions=extensions) as response:
+        yield response
 
 
-async def _write(body: AsyncGenerator[bytes, None], limit: int, file: IO[bytes]) -> None:
+async def _save(response: httpx.Response, limit: int, file: IO[bytes]) -> None:
+    """Write the body into the file. Raises HttpError if the status is not 200, or the body too large."""
+    if response.status_code != 200:
+        raise _failed(f"The address answers with status {response.status_code}.")
+    length = response.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > limit:
+        raise too_large(limit, int(length))
     held = bytearray()
-    read = 0
-    async for piece in body:
-        read += len(piece)
-        if read > limit:
-            raise too_large(limit, read)
+    async for piece in response.aiter_raw():
+        if response.num_bytes_downloaded > limit:
+            raise too_large(limit, response.num_bytes_downloaded)
         held += piece
         if len(held) >= PIECE:
             await run_in_thread_to_completion(file.write, bytes(held))
@@ -135,78 +189,14 @@ async def _write(body: AsyncGenerator[bytes, None], limit: int, file: IO[bytes])
     await run_in_thread_to_completion(file.write, bytes(held))
 
 
-@asynccontextmanager
-async def _connected(target: Target, *, private: bool) -> AsyncIterator["_Exchange"]:
-    address = await _address_of(target, private=private)
-    secure = await asyncio.to_thread(_authorities) if target.scheme == "https" else None
-    async with asyncio.timeout(IDLE_SECONDS):
-        reader, writer = await asyncio.open_connection(
-            str(address), target.port, ssl=secure, server_hostname=target.host if secure else None
-        )
-    try:
-        yield _Exchange(reader, writer)
-    finally:
-        writer.transport.abort()  # nothing is left to say, and a close would wait for the other side
-
-
-@cache
-def _authorities() -> ssl.SSLContext:
-    """Whom the system trusts; reading that takes a while."""
-    return ssl.create_default_context()
-
-
-async def _address_of(target: Target, *, private: bool) -> Address:
-    async with asyncio.timeout(IDLE_SECONDS):
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
-    addresses = [ipaddress.ip_address(str(each[4][0]).partition("%")[0]) for each in found]
-    if not private and not all(map(is_public, addresses)):
-        raise _refused("The address lies in a private network, or on the server itself.")
-    return addresses[0]
-
-
-class _Exchange:
-    """One request and its answer over one connection."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-        self._http = h11.Connection(h11.CLIENT)
-
-    async def ask(self, target: Target) -> h11.Response:
-        headers = {
-            "host": target.authority,
-            "user-agent": "stt-server",
-            "accept": "audio/*, video/*, */*;q=0.5",
-            "accept-encoding": "identity",
-            "connection": "close",
-        }
-        request = h11.Request(method="GET", target=target.target, headers=list(headers.items()))
-        self._writer.write((self._http.send(request) or b"") + (self._http.send(h11.EndOfMessage()) or b""))
-        while True:
-            event = await self._next()
-            if isinstance(event, h11.Response):
-                return event
-
-    async def body(self) -> AsyncGenerator[bytes, None]:
-        while isinstance(event := await self._next(), h11.Data):
-            yield bytes(event.data)
-
-    async def _next(self) -> object:
-        while (event := self._http.next_event()) is h11.NEED_DATA:
-            async with asyncio.timeout(IDLE_SECONDS):
-                self._http.receive_data(await self._reader.read(READ))
-        return event
-
-
 @contextmanager
-def _told() -> Iterator[None]:
-    """What goes wrong on the way is the address's fault, for whoever gave it."""
+def _errors_of_the_address() -> Iterator[None]:
+    """Report what goes wrong on the way as an error of the address that the client gave."""
     try:
         yield
-    except TimeoutError:
+    except (TimeoutError, httpx.TimeoutException):
         raise _failed("It did not come in time.") from None
-    except (OSError, UnicodeError, h11.RemoteProtocolError) as error:
+    except (OSError, UnicodeError, httpx.TransportError) as error:
         raise _failed(f"It could not be fetched: {error}.") from error
 
 

@@ -1,14 +1,15 @@
-"""Protocols: uvicorn's, with bounds on what a client can do before and beside what the doors see of it.
+"""Bounds on connections that uvicorn's options do not give, as subclasses of its protocols.
 
-Only main.py runs them: uvicorn's own command takes none but its own.
+uvicorn's options `http` and `ws` take classes; only main.py passes these. What options can do, main.py sets
+there: the number of connections, the size of a message, keep-alive pings. Each override below says what is
+missing in uvicorn 0.54; remove it once uvicorn has it. The tests fail if any override is removed.
 """
 
 import asyncio
 import logging
-from typing import ClassVar, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 import h11
-from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
@@ -23,9 +24,13 @@ MAX_FRAGMENTS: Final = 1 << 14  # of one message; one of 22 MiB in pieces of 4 K
 
 
 class HttpProtocol(H11Protocol):
-    """Closes a connection whose request does not come in time, and one too many as soon as it is there."""
+    """Close a connection if a request's head does not arrive in time, or if there are too many connections.
 
-    head_seconds: ClassVar[float] = 10.0  # that the head of a request may take to come
+    `timeout_keep_alive` starts only after a response, and any byte ends it. `limit_concurrency` answers 503
+    once a request has arrived; a connection that sends none is not counted out.
+    """
+
+    head_seconds: ClassVar[float] = 10.0  # from the connection, or from the last request, to a whole head
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -44,11 +49,12 @@ class HttpProtocol(H11Protocol):
             self._wait_no_longer()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Cancel the timer, which would hold the connection and log that it was closed."""
         self._wait_no_longer()
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
-        """Answers what websockets refuses without a word, too."""
+        """Answer a handshake that websockets cannot parse, which it refuses without a response."""
         self._wait_no_longer()
         try:
             check_head(len(event.target), self.headers)
@@ -61,7 +67,7 @@ class HttpProtocol(H11Protocol):
             self.send_400_response("This is no WebSocket handshake.")
 
     def send_400_response(self, msg: str) -> None:
-        """Where an answer is under way already, its end is all that can be told."""
+        """Close without a 400 if a response was sent already: h11 raises for a second one."""
         if self.cycle is not None:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
@@ -86,29 +92,32 @@ class HttpProtocol(H11Protocol):
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """Cuts off who asks for more than it reads, or sends a message in endless pieces."""
+    """Abort a connection if its pongs are not read, or if a message has too many fragments.
+
+    `ws_max_size` bounds the bytes of a message, not its fragments, and `ws_max_queue` is of another class.
+    """
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The parser waits for bytes in a frame that holds the connection which holds the parser: left alone,
-        each is garbage that only the collector finds, minutes later."""
+        """Close the parser of websockets: it is a generator in a reference cycle with its connection, which
+        only the garbage collector would free, minutes later."""
         super().connection_lost(exc)
         self.conn.parser.close()
 
-    async def send(self, message: ASGISendEvent) -> None:
-        """A handshake that was refused is over too; else uvicorn logs that it was never answered."""
+    async def send(self, message: Any) -> None:
+        """Mark a refused handshake as complete; uvicorn would log that it was never answered."""
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
             self.handshake_complete = True
 
     def handle_ping(self) -> None:
-        """uvicorn answers each at once, whether the answers are read or not."""
+        """Bound the pongs that the client does not read; uvicorn's are unbounded."""
         if self.transport.get_write_buffer_size() > MAX_UNREAD:
             self._cut_off("it pings and does not read")
         else:
             super().handle_ping()
 
     def handle_cont(self, event: Frame) -> None:
-        """A piece may be empty, so the bound on the bytes of a message bounds no pieces."""
+        """Bound the fragments of a message: empty ones do not count towards `ws_max_size`."""
         if len(self.frames) >= MAX_FRAGMENTS:
             self._cut_off("a message in too many pieces")
         else:

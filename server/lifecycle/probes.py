@@ -21,7 +21,7 @@ def add_gauges(
     add = metrics.gauge
     add("stt_open_sessions", "Open sessions", lambda: len(sessions))
     add("stt_open_files", "Files that are being received or transcribed", lambda: len(files))
-    add("stt_troubles", "Problems that /ready reports", lambda: len(engine.health.troubles))
+    add("stt_problems", "Problems that /ready reports", lambda: len(engine.health.problems))
     add("stt_asr_waiting", "Recognition tasks that wait", lambda: recognizers.waiting)
     add("stt_asr_batches", "Batches given to the recognizers", lambda: recognizers.batches)
     add("stt_asr_items", "Recognition tasks in these batches", lambda: recognizers.items)
@@ -67,12 +67,12 @@ def add_probes(
     @app.get("/ready")
     async def ready() -> JSONResponse:
         """Return 200 while the default models work and the server is healthy and not stopping; else 503."""
-        recognizers, problems = engine.recognizers, engine.health.troubles
+        recognizers, problems = engine.recognizers, engine.health.problems
         content = {
             "ready": is_ready(),
             "state": "draining" if admission.draining else engine.state,
             "error": engine.error,
-            "troubles": [{"name": name, "why": problem.why} for name, problem in problems.items()],
+            "troubles": [{"name": name, "why": problem.reason} for name, problem in problems.items()],
             "recognizer": dataclasses.asdict(engine.description) if engine.description else None,
             "models": [_model_status(recognizers.status(name)) for name in recognizers.names],
         }

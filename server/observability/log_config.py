@@ -78,5 +78,8 @@ def set_up(level: str, form: LogFormat) -> None:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
+    # They log each request of a download, with the address that a client gave, which may be signed.
+    for name in ("httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     # At debug it would log every header and every frame.
     logging.getLogger("uvicorn.error").setLevel(max(logging.INFO, logging.getLogger().level))

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from asr.recognizer import ModelInfo
 from engine.engine import Engine
 from engine.file_transcriber import FileTranscriber
-from engine.model_pool import ModelUnavailableNow
+from engine.model_pool import ModelNotReady
 from server.admission.controller import AdmissionController
 from server.admission.quotas import UsageMeter
 from server.errors import (
@@ -102,7 +102,7 @@ class FileEndpoint(ABC):
                 return await stack.enter_async_context(self._engine.borrow(name))
         except TimeoutError:
             error = models_not_ready(f"The model {name} is still being loaded.")
-        except ModelUnavailableNow as why:
+        except ModelNotReady as why:
             log.info("cannot lend %s: %s", name, why)
             error = model_unavailable(f"The model {name} cannot be used now: /ready says why.")
         raise http_error_of(error)

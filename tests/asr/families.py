@@ -1,4 +1,4 @@
-"""Sentences that hold for the recognizers of every family."""
+"""Assertions that hold for the recognizers of every family."""
 
 import random
 from dataclasses import replace
@@ -12,7 +12,7 @@ WORDS = TranscriptionOptions(words=True)
 
 
 def assert_same(ours: Hypothesis, theirs: Hypothesis) -> None:
-    """Text, words and times exactly; probabilities within rounding."""
+    """Compare text, words and times exactly, and probabilities within rounding."""
     assert ours.text == theirs.text
     assert ours.language == theirs.language
     assert ours.confidence == pytest.approx(theirs.confidence, abs=1e-4)
@@ -25,7 +25,7 @@ def assert_same(ours: Hypothesis, theirs: Hypothesis) -> None:
 
 
 def assert_batched_equals_alone(recognizer: Recognizer, seed: int, rows: int = 9) -> None:
-    """Clips of random lengths, two of them equal, and silence."""
+    """Batch clips of random lengths, two of them equal, and silence."""
     lengths = random.Random(seed)
     seconds = [lengths.uniform(0.2, 2.5) for _ in range(rows)]
     clips = [tiny.babble(each, row, start=1000 * row) for row, each in enumerate([*seconds, seconds[0]])]
@@ -47,7 +47,7 @@ def assert_short_and_silent_clips_are_answered(recognizer: Recognizer) -> None:
 
 
 def assert_only_word_times_are_honoured(recognizer: Recognizer) -> None:
-    """Beside hotwords that it can write. And what is not is named, and changes nothing."""
+    """Options that are not supported are named and change nothing, also beside supported hotwords."""
     clip = tiny.babble(1)
     asked = replace(WORDS, language="en", prompt="so", task="translate", temperature=0.5, hotwords=("łódź",))
     plain, ignorant = recognizer.transcribe(

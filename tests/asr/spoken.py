@@ -23,13 +23,13 @@ def read(path: Path) -> Clip:
 
 
 def sentence(number: int) -> Clip:
-    """Where it stood in test.wav is where it starts."""
+    """Return a sentence of test.wav; the clip starts at its position there."""
     start, end = (samples_from_ms(ms) for ms in SENTENCES[number][:2])
     return Clip(read(ROOT / "test.wav").samples[start:end], start)
 
 
 def two_sentences() -> Clip:
-    """The first two, with the pause between them."""
+    """Return the first two sentences with the pause between them."""
     start, end = samples_from_ms(SENTENCES[0][0]), samples_from_ms(SENTENCES[1][1])
     return Clip(read(ROOT / "test.wav").samples[start:end], start)
 
@@ -39,7 +39,7 @@ def beginning(clip: Clip, samples: int) -> Clip:
 
 
 def margins(number: int, before: int, behind: int) -> Clip:
-    """A sentence with so many milliseconds of quiet around it."""
+    """Return a sentence with some milliseconds of silence around it."""
     clip = sentence(number)
     loud = clip.start + np.flatnonzero(np.abs(clip.samples) > 0.01)
     start = max(0, int(loud[0]) - samples_from_ms(before))

@@ -1,4 +1,4 @@
-"""Times from attention."""
+"""Token times from cross-attention."""
 
 from functools import cache
 
@@ -17,7 +17,7 @@ def random_cost(shape: tuple[int, int, int]) -> Floats:
 
 
 def cheapest(cost: Floats) -> float:
-    """The textbook recursion."""
+    """Compute the cheapest cost by the textbook recursion."""
 
     @cache
     def to(row: int, column: int) -> float:
@@ -30,7 +30,7 @@ def cheapest(cost: Floats) -> float:
 
 
 def cost_of(cost: Floats, starts: list[int]) -> float:
-    """The cheapest path that enters each row at its start: from above it, or from the left of that."""
+    """Compute the cost of the cheapest path that enters each row at its start."""
     last = cost.shape[1] - 1
     total = 0.0
     for row, start in enumerate(starts):

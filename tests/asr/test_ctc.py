@@ -1,4 +1,4 @@
-"""Ctc on tiny networks."""
+"""CTC recognition with tiny networks."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from asr.ctc import BONUS, Ctc, best_path
+from asr.ctc import BONUS_NATS, Ctc, best_path
 from asr.hotword_boosting import PhraseTree
 from asr.recognizer import RecognitionRequest, TranscriptionOptions
 from audio.clip import Clip
@@ -82,7 +82,7 @@ def test_a_clip_gives_the_same_text_wherever_it_lies_in_the_stream(recognizer: C
 
 @pytest.mark.parametrize("name", ["wav2vec2-group", "hubert-layer", "wavlm-group"])
 def test_letters_are_those_of_transformers_own_decoding(name: str, folders: dict[str, Path]) -> None:
-    """Asked to skip special tokens it would drop the blanks before it merges repeats, and write helo."""
+    """If the tokenizer dropped blanks before it merged repeats, the text would be helo."""
     clip = tiny.babble(1.5)
     (answer,) = Ctc.load(folders[name], device="cpu", dtype="float32").transcribe([RecognitionRequest(clip)])
     processor, model = tiny.parts(folders[name], "AutoModelForCTC")
@@ -118,7 +118,7 @@ WORD = frozenset(range(2, len(LETTERS)))
 
 
 def tree(*words: str) -> PhraseTree:
-    """Of whole words in LETTERS."""
+    """Return a tree of whole words in LETTERS."""
     return PhraseTree([(SPACE, *map(LETTERS.index, word)) for word in words], inside=WORD, space=SPACE)
 
 
@@ -136,14 +136,14 @@ def written(labels: Sequence[int]) -> str:
 
 
 def score(log_probs: torch.Tensor, labels: Sequence[int], boosted: PhraseTree) -> float:
-    """What best_path looks for the highest of."""
+    """Compute the score that best_path maximizes."""
     state, earned = boosted.start, 0
     for label, _ in groupby(labels):
         if label != BLANK:
             state, more = boosted.advance(state, label)
             earned += more
     acoustic = sum(float(row[label]) for row, label in zip(log_probs, labels, strict=True))
-    return acoustic + BONUS * (earned + boosted.finish(state))
+    return acoustic + BONUS_NATS * (earned + boosted.finish(state))
 
 
 # Quilter, heard as kilter.
@@ -163,7 +163,7 @@ def test_a_word_that_is_not_said_does_not_appear() -> None:
 
 
 def test_a_false_start_is_taken_back() -> None:
-    """The first letters would be worth their bonus; the word does not come."""
+    """The first letters match a phrase, but the rest of the word does not follow."""
     kind = heard({"K": 0, "Q": -1}, {"-": 0, "U": -1}, "I", "N", "D", "|", "M", "A", "N")
     assert written(best_path(kind, tree("QUILTER"), BLANK)) == "KIND|MAN"
 
@@ -180,7 +180,7 @@ def test_a_longer_word_that_begins_like_a_phrase_is_not_boosted() -> None:
 
 
 def test_a_safe_path_is_kept_however_many_phrases_are_begun() -> None:
-    """Five letters in doubt, and phrases for all that may be read into them, but with one letter more."""
+    """Five ambiguous letters match phrases that all need one more letter."""
     letter: list[str | dict[str, float]] = [{"A": 0, "B": -0.5}, "-"]
     doubt = heard(*letter * 5, "|", "C")
     begun = ["".join(letters) + "D" for letters in product("AB", repeat=5)]
@@ -201,7 +201,7 @@ def test_the_best_path_is_the_best_of_all_that_there_are(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_best_path_scores_no_less_than_the_likeliest_tokens(seed: int) -> None:
-    """However many paths had to be left behind."""
+    """The score holds although many paths are pruned."""
     generator = torch.Generator().manual_seed(seed)
     log_probs = (2 * torch.randn(40, len(LETTERS), generator=generator)).log_softmax(-1)
     words = [
@@ -228,7 +228,7 @@ def test_no_frames_have_an_empty_path() -> None:
 
 @pytest.fixture(scope="module")
 def doubtful(tmp_path_factory: pytest.TempPathFactory) -> Ctc:
-    """Its best tokens lie close together."""
+    """The best tokens have similar probabilities."""
     folder = tiny.parakeet_ctc(tmp_path_factory.mktemp("doubtful") / "parakeet")
     _, model = tiny.parts(folder, "AutoModelForCTC")
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The lots of the decoder; its loop is held to generate() in test_seq2seq."""
+"""The sampler of the decoder; test_seq2seq compares its loop with generate()."""
 
 import torch
 from hypothesis import given
@@ -23,13 +23,13 @@ def test_a_row_draws_the_same_whatever_its_neighbours_are(seed: int, temperature
 
 def test_draws_are_as_frequent_as_the_softmax_at_that_temperature() -> None:
     logits, temperature = torch.tensor([0.0, 0.5, 1.0]), 0.5
-    lots = GumbelSampler([temperature], [0])
-    drawn = torch.stack([(logits + lots.draw([0], 3)[0]).argmax() for _ in range(4000)])
+    sampler = GumbelSampler([temperature], [0])
+    drawn = torch.stack([(logits + sampler.draw([0], 3)[0]).argmax() for _ in range(4000)])
     shares = torch.bincount(drawn, minlength=3) / len(drawn)
     assert torch.allclose(shares, (logits / temperature).softmax(-1), atol=0.03)
 
 
 def test_what_may_not_be_written_is_never_drawn() -> None:
     logits = torch.tensor([-torch.inf, 0.0])
-    lots = GumbelSampler([1.0], [0])
-    assert all((logits + lots.draw([0], 2)[0]).argmax() == 1 for _ in range(200))
+    sampler = GumbelSampler([1.0], [0])
+    assert all((logits + sampler.draw([0], 2)[0]).argmax() == 1 for _ in range(200))

@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.hallucination_filter import (
+    FILTERS,
     NAMES,
     AcousticEvidence,
     FilterThresholds,
+    Strictness,
     is_phantom,
     judge,
     level,
@@ -27,18 +29,7 @@ SAID = Hypothesis("he hoped there would be stew for dinner", no_speech_probabili
 SPOKEN = AcousticEvidence(seconds=3.0, rms=-20.0, speech_probability=0.8, speech_peak=1.0, voicing=0.95)
 BRIEF = replace(SPOKEN, seconds=0.6, speech_probability=0.5)  # 0.3 s of speech
 GUARDS = FilterThresholds(min_log_prob=-2.0)
-OFF = FilterThresholds(
-    min_rms=None,
-    min_speech=0,
-    min_peak=0.0,
-    min_voicing=None,
-    max_no_speech=None,
-    min_log_prob=0,
-    max_compression=None,
-    max_repeats=0,
-    max_rate=None,
-    phantoms=False,
-)
+OFF, STRICT = FILTERS[Strictness.OFF], FILTERS[Strictness.STRICT]
 
 # One sign each: of the text, of the sound.
 SIGNS: dict[str, tuple[Hypothesis, AcousticEvidence]] = {
@@ -71,6 +62,26 @@ def test_each_guard_refuses_its_sign(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_guards_that_are_off_refuse_nothing(name: str) -> None:
     assert judge(*SIGNS[name], OFF) is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_strict_refuses_whatever_normal_refuses(name: str) -> None:
+    text, evidence = SIGNS[name]
+    assert judge(text, evidence, FilterThresholds()) is None or judge(text, evidence, STRICT) is not None
+
+
+def test_strict_refuses_more_and_spares_plain_speech() -> None:
+    for text, evidence, guard in (
+        (SAID, replace(SPOKEN, rms=-55.0), "rms"),
+        (SAID, replace(SPOKEN, speech_probability=0.08), "speech"),
+        (Hypothesis("two"), replace(BRIEF, speech_peak=0.9), "peak"),
+        (replace(SAID, no_speech_probability=0.5, avg_log_prob=-0.8), SPOKEN, "no_speech"),
+        (replace(SAID, avg_log_prob=-1.1), SPOKEN, "log_prob"),
+        (Hypothesis("no " * 5), SPOKEN, "repetition"),
+        (Hypothesis(" ".join(map(str, range(25)))), SPOKEN, "rate"),
+    ):
+        assert (judge(text, evidence, FilterThresholds()), judge(text, evidence, STRICT)) == (None, guard)
+    assert judge(SAID, SPOKEN, STRICT) is None
 
 
 def test_no_text_is_not_refused() -> None:

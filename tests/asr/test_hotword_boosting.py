@@ -1,4 +1,4 @@
-"""PhraseTree against counting by hand, and Phrasebook with little tokenizers of both kinds."""
+"""PhraseTree compared with direct counting, and Phrasebook with small tokenizers of both kinds."""
 
 import json
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from asr.hotword_boosting import ROOT, SPELLINGS, Phrasebook, PhraseTree
+from asr.hotword_boosting import CACHED_SPELLINGS, ROOT, Phrasebook, PhraseTree
 from asr.recognizer import LONGEST_HOTWORD, MOST_HOTWORDS
 
 _: Any = transformers  # the boundary: transformers is typed in part
@@ -24,7 +24,7 @@ phrases = st.sets(st.lists(st.integers(1, 3), min_size=1, max_size=4).map(tuple)
 
 
 def earned(tree: PhraseTree, sequence: Tokens, end: bool = True) -> int:
-    """Of a whole sequence; end: what its end takes back is gone."""
+    """Return the score of a sequence; end: include the score of ending it."""
     state, total = tree.start, 0
     for token in sequence:
         state, more = tree.advance(state, token)
@@ -58,7 +58,7 @@ def test_a_phrase_that_breaks_off_gives_all_back(boosted: set[tuple[int, ...]], 
 @given(phrases, tokens)
 @example({(1, 2), (2, 3), (3, 1, 2, 3, 2)}, [3, 1, 2, 3, 2])
 def test_complete_phrases_keep_what_they_earned(boosted: set[tuple[int, ...]], said: list[int]) -> None:
-    """Every token of one counts, and none more often than it is said in one."""
+    """Count each token that belongs to a complete phrase once."""
     found = occurrences(boosted, said)
     covered = {place for phrase in found for place in phrase}
     total = earned(PhraseTree(boosted), said)
@@ -75,7 +75,7 @@ def test_what_is_at_risk_was_earned(boosted: set[tuple[int, ...]], said: list[in
 
 @given(phrases, tokens)
 def test_what_is_safe_only_grows(boosted: set[tuple[int, ...]], said: list[int]) -> None:
-    """What a search leans on that keeps its safest path."""
+    """The search relies on this to keep its safest path."""
     tree = PhraseTree(boosted, inside=frozenset({3}))
     parts = [said[:length] for length in range(len(said) + 1)]
     safe = [earned(tree, part, end=False) - tree.at_risk(state_of(tree, part)) for part in parts]
@@ -125,7 +125,7 @@ def test_a_tree_without_phrases_earns_nothing() -> None:
 
 
 def characters(folder: Path, letters: str) -> Any:
-    """A vocabulary as wav2vec2 has one."""
+    """Imitate the vocabulary of wav2vec2."""
     known = ["<pad>", "<s>", "</s>", "<unk>", "|", *letters]
     path = folder / "vocab.json"
     path.write_text(json.dumps({letter: index for index, letter in enumerate(known)}))
@@ -133,7 +133,7 @@ def characters(folder: Path, letters: str) -> Any:
 
 
 def pieces(*known: str) -> Any:
-    """A vocabulary as sentencepiece writes one, with a blank behind it."""
+    """Imitate a sentencepiece vocabulary with a blank at its end."""
     vocabulary = [("<unk>", 0.0), *((piece, -float(len(known))) for piece in known), ("<blank>", -99.0)]
     inner = Tokenizer(models.Unigram(vocabulary, unk_id=0))
     inner.pre_tokenizer = pre_tokenizers.Metaspace()
@@ -142,7 +142,7 @@ def pieces(*known: str) -> Any:
 
 
 def score(tokenizer: Any, hotwords: tuple[str, ...], said: Sequence[str], blank: int = 0) -> int:
-    """What tokens, by their pieces, earn with these hotwords."""
+    """Return the score of tokens, given as pieces, with some hotwords."""
     tree = Phrasebook(tokenizer, blank=blank).spell(hotwords).tree
     return earned(tree, tokenizer.convert_tokens_to_ids(list(said))) if tree else 0
 
@@ -186,13 +186,13 @@ def test_scripts_without_spaces_have_phrases_anywhere() -> None:
 
 def test_what_the_vocabulary_cannot_write_is_left_out_and_said(tmp_path: Path) -> None:
     book = Phrasebook(characters(tmp_path, "ART"), blank=0)
-    assert book.spell(("art", "tar")).whole
+    assert book.spell(("art", "tar")).complete
     some = book.spell(("art", "déjà vu"))
     assert some.tree is not None
-    assert not some.whole
+    assert not some.complete
     none = book.spell(("déjà vu",))
     assert none.tree is None
-    assert not none.whole
+    assert not none.complete
 
 
 @pytest.mark.parametrize("phrase", ["<pad>", "<unk>", "</s>", "|", "a <pad>"])
@@ -209,14 +209,14 @@ def test_nothing_asked_for_is_nothing_left_out() -> None:
     book = Phrasebook(pieces("▁art"), blank=0)
     for nothing in ((), ("",), (" ", "\n")):
         assert book.spell(nothing).tree is None
-        assert book.spell(nothing).whole
+        assert book.spell(nothing).complete
 
 
 def test_the_last_hotwords_are_remembered_and_no_more() -> None:
     book = Phrasebook(pieces("▁art", "▁tar"), blank=0)
     first = book.spell(("art",))
     assert book.spell(("art",)) is first
-    for count in range(SPELLINGS):
+    for count in range(CACHED_SPELLINGS):
         book.spell(("tar",) * (count + 1))
     assert book.spell(("art",)) is not first
 
@@ -225,5 +225,5 @@ def test_as_many_and_as_long_hotwords_as_may_be_are_spelled(tmp_path: Path) -> N
     many = tuple(f"{number:010b}".replace("0", "a").replace("1", "r") * 10 for number in range(MOST_HOTWORDS))
     assert max(map(len, many)) == LONGEST_HOTWORD
     spelling = Phrasebook(characters(tmp_path, "ART"), blank=0).spell(many)
-    assert spelling.whole
+    assert spelling.complete
     assert spelling.tree is not None

@@ -1,4 +1,4 @@
-"""Linear layers in 8-bit integers: close to what they replace, and each row for itself."""
+"""8-bit linear layers are close to the original ones, and rows are independent."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ from torch import nn
 from transformers import AutoModelForCTC, AutoModelForSpeechSeq2Seq, AutoModelForTDT
 
 from asr.ctc import Ctc
-from asr.int8_linear import CENTRE, LEAST, PEAK, Int8Linear, encode_rows, quantize
+from asr.int8_linear import MAX_CODE, MIN_WEIGHTS, ZERO_POINT, Int8Linear, encode_rows, quantize
 from asr.recognizer import RecognitionRequest
 from asr.seq2seq import Seq2Seq
 from asr.transducer import Transducer
@@ -25,7 +25,7 @@ WIDE = 96
 
 
 def rows(count: int, seed: int, loudest: float = 10.0) -> torch.Tensor:
-    """Each row some powers of ten louder or softer than the others."""
+    """Return rows whose scales differ by powers of ten."""
     generator = torch.Generator().manual_seed(seed)
     loudness = loudest ** torch.rand(count, 1, generator=generator)
     return loudness * torch.randn(count, WIDE, generator=generator)
@@ -40,8 +40,8 @@ def linear(bias: bool = True) -> nn.Linear:
 def test_codes_give_back_a_row_to_half_a_step(count: int, seed: int) -> None:
     sound = rows(count, seed, 1e6)
     codes, scale = encode_rows(sound)
-    assert int(codes.min()) >= CENTRE - PEAK
-    wrong = (sound - (codes.float() - CENTRE) * scale).abs() / scale
+    assert int(codes.min()) >= ZERO_POINT - MAX_CODE
+    wrong = (sound - (codes.float() - ZERO_POINT) * scale).abs() / scale
     assert float(wrong.max()) <= 0.5 + 1e-4
 
 
@@ -49,7 +49,7 @@ def test_codes_give_back_a_row_to_half_a_step(count: int, seed: int) -> None:
 def test_the_loudest_number_of_a_row_does_not_overflow(dtype: torch.dtype) -> None:
     peaks = torch.linspace(0.001, 1000, 5000)[:, None].to(dtype)
     codes, _ = encode_rows(torch.cat([peaks, -peaks], 1))
-    assert codes.tolist() == [[CENTRE + PEAK, CENTRE - PEAK]] * len(peaks)
+    assert codes.tolist() == [[ZERO_POINT + MAX_CODE, ZERO_POINT - MAX_CODE]] * len(peaks)
 
 
 @torch.inference_mode()
@@ -96,7 +96,7 @@ def test_linear_layers_are_replaced_and_what_shares_a_weight_is_kept() -> None:
 
 
 def test_in_bfloat16_only_large_layers_are_replaced() -> None:
-    model = nn.Sequential(nn.Linear(1024, LEAST[torch.bfloat16] // 1024), nn.Linear(8, 8)).bfloat16()
+    model = nn.Sequential(nn.Linear(1024, MIN_WEIGHTS[torch.bfloat16] // 1024), nn.Linear(8, 8)).bfloat16()
     quantize(model)
     assert isinstance(model[0], Int8Linear)
     assert not isinstance(model[1], Int8Linear)

@@ -1,4 +1,4 @@
-"""The hub, asked over real local sockets, and a cache laid out as the hub's own client lays it out."""
+"""Hub requests over local sockets, and a cache in the layout of the hub's own client."""
 
 import json
 import socket
@@ -19,7 +19,7 @@ from asr.errors import ModelUnavailable
 
 @contextmanager
 def server(status: int) -> Iterator[str]:
-    """A hub that answers every question with one status."""
+    """Run a hub that responds to every request with one status."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
@@ -38,46 +38,51 @@ def server(status: int) -> Iterator[str]:
 @pytest.mark.parametrize("status", [200, 401, 403, 429])
 def test_a_hub_that_answers_is_worth_trying(status: int) -> None:
     with server(status) as endpoint:
-        assert model_hub.obstacle("org/name", 5, endpoint) is None
+        assert model_hub.unavailable_reason("org/name", 5, endpoint) is None
 
 
 @pytest.mark.parametrize("status", [404, 500, 503])
 def test_a_hub_without_the_model_or_out_of_order_is_told(status: int) -> None:
     with server(status) as endpoint:
-        assert f"{endpoint}/org/name" in str(model_hub.obstacle("org/name", 5, endpoint))
-        assert str(status) in str(model_hub.obstacle("org/name", 5, endpoint))
+        assert f"{endpoint}/org/name" in str(model_hub.unavailable_reason("org/name", 5, endpoint))
+        assert str(status) in str(model_hub.unavailable_reason("org/name", 5, endpoint))
 
 
 def test_a_refused_connection_is_told() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # and does not listen
         endpoint = f"http://127.0.0.1:{closed.getsockname()[1]}"
-        assert f"{endpoint} cannot be reached" in str(model_hub.obstacle("org/name", 5, endpoint))
+        assert f"{endpoint} cannot be reached" in str(model_hub.unavailable_reason("org/name", 5, endpoint))
 
 
 def test_a_hub_that_never_answers_is_not_waited_for() -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         endpoint = f"http://127.0.0.1:{mute.getsockname()[1]}"
-        assert model_hub.obstacle("org/name", 0.05, endpoint) is not None
+        assert model_hub.unavailable_reason("org/name", 0.05, endpoint) is not None
 
 
 def test_an_address_that_is_none_is_told() -> None:
-    assert "nonsense cannot be reached" in str(model_hub.obstacle("org/name", 5, "nonsense"))
+    assert "nonsense cannot be reached" in str(model_hub.unavailable_reason("org/name", 5, "nonsense"))
 
 
 def test_a_certificate_is_not_judged_here() -> None:
-    """A plain server behind https fails in TLS, which some server must have answered."""
+    """A TLS error shows that a server responded."""
     with server(200) as endpoint:
-        assert model_hub.obstacle("org/name", 5, endpoint.replace("http:", "https:")) is None
+        assert model_hub.unavailable_reason("org/name", 5, endpoint.replace("http:", "https:")) is None
 
 
 def test_offline_is_not_asked() -> None:
     told = subprocess.run(
-        [sys.executable, "-c", "from asr import hub; print(hub.obstacle('org/name', 5))"],
+        [
+            sys.executable,
+            "-c",
+            "from asr import model_hub; print(model_hub.unavailable_reason('org/name', 5))",
+        ],
         env={"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True,
         text=True,
         check=True,
+        timeout=60,
     )
     assert told.stdout.strip() == "HF_HUB_OFFLINE is set"
 
@@ -90,18 +95,18 @@ def test_a_snapshot_in_the_cache_is_found(tmp_path: Path) -> None:
     snapshot.mkdir(parents=True)
     (snapshot / "config.json").write_text("{}")
 
-    assert model_hub.cached("org/name", tmp_path) == snapshot
-    assert model_hub.cached("org/other", tmp_path) is None
+    assert model_hub.cached_snapshot("org/name", tmp_path) == snapshot
+    assert model_hub.cached_snapshot("org/other", tmp_path) is None
 
 
 @pytest.mark.parametrize("name", ["a/b/c", "../name", "/no/such/folder", "a..b"])
 def test_what_is_no_id_is_told(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ModelUnavailable, match="no id of the hub"):
-        model_hub.cached(name, tmp_path)
+    with pytest.raises(ModelUnavailable, match="nor a model id of the hub"):
+        model_hub.cached_snapshot(name, tmp_path)
 
 
 class Library(BaseHTTPRequestHandler):
-    """A hub with one model, in all the forms that a hub keeps it in."""
+    """Serve one model with all kinds of files that a hub stores."""
 
     protocol_version = "HTTP/1.1"
     files: ClassVar = {
@@ -145,7 +150,7 @@ class Library(BaseHTTPRequestHandler):
 
 
 class OldLibrary(Library):
-    """Its model was never converted."""
+    """Serve a model without safetensors."""
 
     files: ClassVar = {name: data for name, data in Library.files.items() if "safetensors" not in name}
 
@@ -165,11 +170,11 @@ def test_of_a_model_one_copy_of_the_weights_is_fetched(
     handler: type[Library], weights: str, tmp_path: Path
 ) -> None:
     with library(handler) as endpoint:
-        snapshot = model_hub.fetch("org/name", 5, endpoint, tmp_path)
-    assert snapshot == model_hub.cached("org/name", tmp_path)
+        snapshot = model_hub.download("org/name", 5, endpoint, tmp_path)
+    assert snapshot == model_hub.cached_snapshot("org/name", tmp_path)
     assert {path.name for path in snapshot.rglob("*")} == {"config.json", "vocab.txt", weights}
 
 
 def test_what_cannot_be_fetched_is_told(tmp_path: Path) -> None:
-    with server(404) as endpoint, pytest.raises(ModelUnavailable, match="org/name cannot be fetched"):
-        model_hub.fetch("org/name", 5, endpoint, tmp_path)
+    with server(404) as endpoint, pytest.raises(ModelUnavailable, match="org/name cannot be downloaded"):
+        model_hub.download("org/name", 5, endpoint, tmp_path)

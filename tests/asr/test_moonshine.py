@@ -1,4 +1,4 @@
-"""Moonshine: what it says that it cannot do."""
+"""The unsupported options of Moonshine."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Options and Hypothesis: what was given, what is refused, what a text tells about itself."""
+"""Options, their limits, and the properties of a hypothesis."""
 
 import zlib
 
@@ -14,13 +14,13 @@ EVERYTHING = TranscriptionOptions(
 
 
 def test_nothing_asked_for_is_nothing_ignored() -> None:
-    assert TranscriptionOptions().beyond(()) == ()
-    assert TranscriptionOptions(prompt="", hotwords=()).beyond(()) == ()
+    assert TranscriptionOptions().unsupported(()) == ()
+    assert TranscriptionOptions(prompt="", hotwords=()).unsupported(()) == ()
 
 
 def test_what_cannot_be_honoured_is_named_in_order() -> None:
-    assert EVERYTHING.beyond(()) == ("language", "prompt", "words", "task", "temperature", "hotwords")
-    assert EVERYTHING.beyond({"words", "language", "task"}) == ("prompt", "temperature", "hotwords")
+    assert EVERYTHING.unsupported(()) == ("language", "prompt", "words", "task", "temperature", "hotwords")
+    assert EVERYTHING.unsupported({"words", "language", "task"}) == ("prompt", "temperature", "hotwords")
 
 
 @pytest.mark.parametrize("temperature", [-0.1, 1.1, float("nan")])

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.greedy_decoder import TOKENS_AT_LEAST, WINDOW, token_limit
+from asr.greedy_decoder import MIN_TOKEN_LIMIT, WINDOW, token_limit
 from asr.recognizer import RecognitionRequest, TranscriptionOptions
-from asr.seq2seq import Seq2Seq, windows
+from asr.seq2seq import Seq2Seq, split_windows
 from audio.clip import Clip
 from tests.asr import families, tiny
 
@@ -38,7 +38,7 @@ def test_a_batched_result_is_the_lone_one(recognizer: Seq2Seq) -> None:
 
 
 def test_a_draw_in_a_batch_is_the_lone_one(recognizer: Seq2Seq) -> None:
-    """Each clip draws its own lots, of which its neighbours and their temperatures take none."""
+    """The samples of a clip do not depend on the other clips and their temperatures."""
     requests = [
         RecognitionRequest(tiny.babble(0.3 + seed / 4, seed), TranscriptionOptions(temperature=temperature))
         for seed, temperature in enumerate((0.0, 0.4, 1.0, 1.0, 0.7))
@@ -96,7 +96,7 @@ def test_a_clip_longer_than_a_window_is_transcribed_whole(folders: dict[str, Pat
     recognizer = Seq2Seq.load(folders["moonshine"], device="cpu", dtype="float32")
     pause = tiny.silence(0.3)
     clip = Clip(np.concatenate([tiny.babble(27, 1).samples, pause.samples, tiny.babble(5, 2).samples]))
-    whole, *parts = recognizer.transcribe([RecognitionRequest(part) for part in (clip, *windows(clip))])
+    whole, *parts = recognizer.transcribe([RecognitionRequest(part) for part in (clip, *split_windows(clip))])
     assert whole.text == " ".join(part.text for part in parts)
     assert len(parts) == 2
 
@@ -105,7 +105,7 @@ def test_a_clip_longer_than_a_window_is_transcribed_whole(folders: dict[str, Pat
 @given(extra=st.integers(0, 3 * WINDOW), start=st.integers(0, 10**9))
 def test_windows_lie_end_to_end_and_none_is_too_long(extra: int, start: int) -> None:
     clip = Clip(np.zeros(WINDOW + extra, dtype=np.float32), start)
-    parts = list(windows(clip))
+    parts = list(split_windows(clip))
     assert all(len(part.samples) <= WINDOW for part in parts)
     assert parts[0].start == start
     assert [part.end for part in parts] == [*(part.start for part in parts[1:]), clip.end]
@@ -115,13 +115,13 @@ def test_a_window_ends_where_it_is_quietest() -> None:
     clip = tiny.babble(40)
     pause = slice(28 * 16_000, 28 * 16_000 + 4_800)
     clip.samples[pause] = 0
-    first, _ = windows(clip)
+    first, _ = split_windows(clip)
     assert pause.start < first.end < pause.stop
 
 
 def test_text_is_bounded_by_the_length_of_the_clip_and_by_the_decoder() -> None:
-    assert token_limit(tiny.silence(0), 400) == TOKENS_AT_LEAST
-    assert token_limit(tiny.silence(2), 400) == TOKENS_AT_LEAST + 26
+    assert token_limit(tiny.silence(0), 400) == MIN_TOKEN_LIMIT
+    assert token_limit(tiny.silence(2), 400) == MIN_TOKEN_LIMIT + 26
     assert token_limit(tiny.silence(30), 40) == 40
 
 

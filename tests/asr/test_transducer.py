@@ -9,7 +9,7 @@ import torch
 
 from asr.hotword_boosting import PhraseTree
 from asr.recognizer import RecognitionRequest, TranscriptionOptions
-from asr.transducer import FIRST_BONUS, NEXT_BONUS, Transducer, decode
+from asr.transducer import FIRST_BONUS_NATS, NEXT_BONUS_NATS, Transducer, decode
 from tests.asr import families, tiny
 
 BUILDERS: dict[str, Callable[[Path], Path]] = {
@@ -76,7 +76,7 @@ def test_pieces_are_those_of_transformers_own_generate(
 
 @pytest.mark.parametrize("name", ["parakeet-tdt", "parakeet-rnnt"])
 def test_a_network_that_never_says_blank_still_ends(name: str, folders: dict[str, Path]) -> None:
-    """Of a TDT model whose durations are all zero, generate() stays on a frame until its buffer is full."""
+    """With all durations zero, generate() stays on a frame of a TDT model until its buffer is full."""
     _, model = tiny.parts(folders[name], "AutoModelForTDT" if name.endswith("tdt") else "AutoModelForRNNT")
     frames, most = 7, model.config.max_symbols_per_step
     with torch.inference_mode():
@@ -99,7 +99,7 @@ def test_a_row_without_frames_says_nothing(folders: dict[str, Path]) -> None:
 
 @pytest.fixture(scope="module", params=["parakeet-tdt", "parakeet-rnnt"])
 def echo(request: pytest.FixtureRequest, folders: dict[str, Path]) -> Any:
-    """A network that says what its encoder heard: one token, or a blank, at each frame."""
+    """Emit the token or blank that the encoder output names at each frame."""
     _, model = tiny.parts(
         folders[request.param], "AutoModelForTDT" if request.param.endswith("tdt") else "AutoModelForRNNT"
     )
@@ -120,7 +120,7 @@ STREAMING = tuple(map(VOCABULARY.index, ("▁stream", "ing")))
 
 
 def heard(*frames: dict[str, float]) -> torch.Tensor:
-    """Logits of pieces, none below 0, where all others are: (1, frames, hidden)."""
+    """Return logits (1, frames, hidden): pieces at 0 or more, all others below 0."""
     encoded = torch.zeros(1, len(frames), 32)
     for row, frame in zip(encoded[0], frames, strict=True):
         for piece, logit in frame.items():
@@ -135,7 +135,9 @@ def said(model: Any, encoded: torch.Tensor, *trees: PhraseTree | None) -> list[s
     return ["".join(VOCABULARY[emission.id] for emission in row) for row in rows]
 
 
-SPEECH_ING = heard({"▁speech": 20, "▁stream": 20.1 - FIRST_BONUS}, {"s": 20, "ing": 20.1 - NEXT_BONUS})
+SPEECH_ING = heard(
+    {"▁speech": 20, "▁stream": 20.1 - FIRST_BONUS_NATS}, {"s": 20, "ing": 20.1 - NEXT_BONUS_NATS}
+)
 
 
 def test_a_phrase_that_narrowly_loses_wins_when_it_is_boosted(echo: Any) -> None:
@@ -144,15 +146,15 @@ def test_a_phrase_that_narrowly_loses_wins_when_it_is_boosted(echo: Any) -> None
 
 
 def test_a_phrase_is_boosted_to_its_end(echo: Any) -> None:
-    """Its second and third token lose narrowly."""
+    """The second and third token of the phrase are narrowly less likely."""
     phrase = tuple(map(VOCABULARY.index, ("▁stream", "ing", "▁clip")))
-    said_so = heard({"▁stream": 20}, {"s": 20, "ing": 19}, {"▁sound": 20, "▁clip": 19.5 - FIRST_BONUS})
+    said_so = heard({"▁stream": 20}, {"s": 20, "ing": 19}, {"▁sound": 20, "▁clip": 19.5 - FIRST_BONUS_NATS})
     assert said(echo, said_so, PhraseTree([phrase])) == ["▁streaming▁clip"]
 
 
 def test_a_phrase_that_loses_by_more_than_its_bonus_loses(echo: Any) -> None:
-    first = heard({"▁speech": 20, "▁stream": 19.9 - FIRST_BONUS}, {"s": 20, "ing": 19.9})
-    second = heard({"▁stream": 20}, {"s": 20, "ing": 19.9 - NEXT_BONUS})
+    first = heard({"▁speech": 20, "▁stream": 19.9 - FIRST_BONUS_NATS}, {"s": 20, "ing": 19.9})
+    second = heard({"▁stream": 20}, {"s": 20, "ing": 19.9 - NEXT_BONUS_NATS})
     assert said(echo, torch.cat([first, second]), *[PhraseTree([STREAMING])] * 2) == ["▁speechs", "▁streams"]
 
 
@@ -162,7 +164,7 @@ def test_a_phrase_is_boosted_from_its_beginning_only(echo: Any) -> None:
 
 
 def test_a_false_start_does_not_push_on(echo: Any) -> None:
-    """After it, everything that was said is heard as if nothing had been boosted."""
+    """After it, the result is the same as without boosting."""
     start = heard({"▁speech": 20, "▁stream": 19.5}, {"s": 20, "ing": 17}, {"▁of": 20, "ing": 19.9})
     assert said(echo, start, PhraseTree([STREAMING])) == ["▁streams▁of"]
 

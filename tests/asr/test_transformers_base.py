@@ -1,4 +1,4 @@
-"""What the transformers families share."""
+"""Checkpoints, batching, padding masks and words of the transformers families."""
 
 import math
 from pathlib import Path
@@ -50,7 +50,7 @@ def test_a_hub_id_that_is_not_in_the_cache_is_an_unavailable_model() -> None:
 
 
 def test_an_architecture_of_another_family_is_unsupported(wav2vec2: Path) -> None:
-    with pytest.raises(UnsupportedModel, match="wav2vec2 is none of moonshine"):
+    with pytest.raises(UnsupportedModel, match="unsupported type wav2vec2; supported: moonshine"):
         Seq2Seq.load(wav2vec2, device="cpu")
 
 
@@ -64,7 +64,7 @@ def test_a_model_without_its_head_is_refused_instead_of_guessing(wav2vec2: Path,
     model = AutoModelForCTC.from_pretrained(wav2vec2)
     weights = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith("lm_head")}
     model.save_pretrained(tmp_path, state_dict=weights)
-    with pytest.raises(UnsupportedModel, match="no weights for lm_head"):
+    with pytest.raises(UnsupportedModel, match="has no weights for lm_head"):
         Ctc.load(tmp_path, device="cpu")
 
 
@@ -145,7 +145,7 @@ def test_every_group_norm_of_a_model_is_replaced() -> None:
 
 
 class Letters:
-    """A tokenizer of five pieces, with what a Speller asks of one."""
+    """Provide a tokenizer of five pieces with what TokenDecoder uses."""
 
     pieces = ("<s>", "▁a", "b", ".", "|")
     all_special_ids = (0, 4)  # as of wav2vec2, where the delimiter is one

@@ -1,4 +1,4 @@
-"""Whisper: languages, prompts, times; and real weights where they are at hand."""
+"""Languages, prompts and times of Whisper, with real weights if available."""
 
 import json
 import wave
@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from asr.recognizer import RecognitionRequest, TranscriptionOptions
-from asr.seq2seq import Seq2Seq, windows
+from asr.seq2seq import Seq2Seq, split_windows
 from asr.whisper import AudioContext, run_encoder
 from audio.clip import SAMPLE_RATE, Clip
 from tests.asr import families, tiny
@@ -118,7 +118,7 @@ def test_a_translation_is_another_text_in_a_multilingual_model(
 def test_no_speech_is_as_likely_as_the_model_itself_has_it(
     prompt: str | None, folders: dict[str, Path]
 ) -> None:
-    """Behind the start of the transcript, prompt or not (openai/whisper, decoding.py)."""
+    """The probability is read at the start of the transcript, with and without a prompt."""
     clip = tiny.babble(1)
     (answer,) = load(folders["en"]).transcribe(
         [RecognitionRequest(clip, TranscriptionOptions(prompt=prompt))]
@@ -135,7 +135,7 @@ def test_no_speech_is_as_likely_as_the_model_itself_has_it(
 
 def test_there_is_speech_in_a_long_clip_if_there_is_some_in_a_window_of_it(english: Seq2Seq) -> None:
     clip = Clip(np.concatenate([tiny.babble(28, 1).samples, tiny.silence(4).samples]))
-    whole, *parts = english.transcribe([RecognitionRequest(part) for part in (clip, *windows(clip))])
+    whole, *parts = english.transcribe([RecognitionRequest(part) for part in (clip, *split_windows(clip))])
     likely = [part.no_speech_probability or 0 for part in parts]
     assert len(set(likely)) == 2
     assert whole.no_speech_probability == pytest.approx(min(likely), rel=1e-3)
@@ -173,7 +173,7 @@ def test_a_temperature_draws_the_same_text_again(english: Seq2Seq) -> None:
     families.assert_same(drawn, again)
     assert drawn.avg_log_prob is not None
     assert plain.avg_log_prob is not None
-    assert drawn.avg_log_prob < plain.avg_log_prob  # of the model's own odds, not of the lots
+    assert drawn.avg_log_prob < plain.avg_log_prob  # of the model's own odds, not of the sampler
 
 
 def test_an_encoder_run_by_hand_says_what_it_says_itself(folders: dict[str, Path]) -> None:
@@ -189,7 +189,7 @@ def test_a_short_context_batched_is_the_lone_one(folders: dict[str, Path]) -> No
 
 
 def test_only_a_text_that_ran_on_is_heard_again_in_full(folders: dict[str, Path]) -> None:
-    """Of the longer clip this network ends its text in a short context, and not in a full one."""
+    """The network ends the text of the longer clip in a short context only."""
     requests = [RecognitionRequest(tiny.babble(seconds, 0), families.WORDS) for seconds in (0.5, 4.0)]
     full, short = (load(folders["all"], each).transcribe(requests) for each in ("full", "short"))
     families.assert_same(short[0], full[0])

@@ -1,4 +1,4 @@
-"""Word boundaries go where the sound changes, and words keep their order."""
+"""Word boundaries move to level changes, and words keep their order."""
 
 from itertools import pairwise
 
@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.recognizer import Word
-from asr.word_boundaries import BLOCK, REACH, refined
+from asr.word_boundaries import BLOCK_SAMPLES, MAX_SHIFT_BLOCKS, refine_boundaries
 from audio.clip import SAMPLE_RATE, Clip, Samples
 
 
 def sound(*runs: tuple[float, float]) -> Samples:
-    """Noise, each run so many seconds at such a level."""
+    """Return noise in runs of some seconds and level."""
     pieces = [np.full(round(seconds * SAMPLE_RATE), level) for seconds, level in runs]
     level = np.concatenate(pieces)
     return (level * np.random.default_rng(3).uniform(-1, 1, len(level))).astype(np.float32)
@@ -27,9 +27,9 @@ def at(seconds: float) -> int:
 
 
 def test_words_give_up_the_silence_around_them() -> None:
-    one, two = refined([Word("one", at(0), at(1.05)), Word("two", at(1.05), at(2.2))], TWO)
+    one, two = refine_boundaries([Word("one", at(0), at(1.05)), Word("two", at(1.05), at(2.2))], TWO)
     for edge, place in ((one.start, 0.5), (one.end, 1.0), (two.start, 1.3), (two.end, 1.8)):
-        assert abs(edge - at(place)) <= 3 * BLOCK
+        assert abs(edge - at(place)) <= 3 * BLOCK_SAMPLES
 
 
 def test_a_boundary_that_came_late_goes_back_to_the_gap() -> None:
@@ -38,27 +38,27 @@ def test_a_boundary_that_came_late_goes_back_to_the_gap() -> None:
         Word("one", 0, round(0.6 * SAMPLE_RATE)),
         Word("two", round(0.6 * SAMPLE_RATE), len(joined.samples)),
     ]
-    one, two = refined(late, joined)
-    assert abs(one.end - 0.52 * SAMPLE_RATE) <= 3 * BLOCK
-    assert abs(two.start - 0.52 * SAMPLE_RATE) <= 3 * BLOCK
+    one, two = refine_boundaries(late, joined)
+    assert abs(one.end - 0.52 * SAMPLE_RATE) <= 3 * BLOCK_SAMPLES
+    assert abs(two.start - 0.52 * SAMPLE_RATE) <= 3 * BLOCK_SAMPLES
 
 
 def test_where_nothing_is_quieter_a_boundary_stays() -> None:
     even = Clip(np.full(SAMPLE_RATE, 0.5, np.float32))
     words = [Word("one", 0, 8_000, 0.7), Word("two", 8_000, 16_000)]
-    assert refined(words, even) == tuple(words)
+    assert refine_boundaries(words, even) == tuple(words)
 
 
 def test_without_words_or_sound_there_is_nothing_to_mend() -> None:
-    assert refined([], TWO) == ()
-    short = Clip(np.zeros(BLOCK * REACH, np.float32))
-    assert refined([Word("one", 0, 9)], short) == (Word("one", 0, 9),)
+    assert refine_boundaries([], TWO) == ()
+    short = Clip(np.zeros(BLOCK_SAMPLES * MAX_SHIFT_BLOCKS, np.float32))
+    assert refine_boundaries([Word("one", 0, 9)], short) == (Word("one", 0, 9),)
 
 
 @given(st.lists(st.integers(0, len(TWO.samples)), min_size=2, max_size=12))
 def test_words_keep_their_order_and_their_place_in_the_clip(edges: list[int]) -> None:
     edges.sort()
     words = [Word("w", TWO.start + a, TWO.start + b) for a, b in pairwise(edges)]
-    told = [edge for word in refined(words, TWO) for edge in (word.start, word.end)]
+    told = [edge for word in refine_boundaries(words, TWO) for edge in (word.start, word.end)]
     assert told == sorted(told)
     assert all(TWO.start <= edge <= TWO.end for edge in told)

@@ -38,7 +38,7 @@ PIECES = (
 
 
 def babble(seconds: float, seed: int = 0, start: int = 0) -> Clip:
-    """A new tone in a new hiss every 150 ms, so that a random network finds something to tell apart."""
+    """Return audio with a new tone and noise every 150 ms, so that outputs of a random network differ."""
     rng = np.random.default_rng(seed)
     count = round(seconds * SAMPLE_RATE)
     place = np.arange(count) // (SAMPLE_RATE * 3 // 20)
@@ -211,13 +211,13 @@ def _save(folder: Path, model: Any, processor: Any) -> Path:
 
 
 def _sharpen(layer: Any, factor: float = 100) -> None:
-    """Random logits lie close together; so far apart, rounding does not swap the best two."""
+    """Spread the random logits, so that rounding does not swap the best two."""
     with torch.no_grad():
         layer.weight.mul_(factor)
 
 
 def _untrain(layer: Any, *ids: int) -> None:
-    """Control tokens that stand in no transcript are never written."""
+    """Suppress control tokens that occur in no transcript."""
     with torch.no_grad():
         layer.bias[list(ids)] -= 1000
 

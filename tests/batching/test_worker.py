@@ -14,6 +14,7 @@ import pytest
 from batching.batcher import BULK, Batcher
 from batching.errors import DeadlineExceeded, ModelBroken, ModelDied
 from batching.worker import MAX_FAILED_LOADS, ProcessWorker, ThreadWorker
+from tests.waiting import until
 
 DEADLY, HANGING, RAISING, BREAKING = -1, -2, -3, -4
 
@@ -231,8 +232,7 @@ async def test_closing_leaves_no_thread_behind() -> None:
         with pytest.raises(ModelDied):
             await worker.run([DEADLY])
         assert any(thread.name.startswith("adder-") for thread in threading.enumerate())
-    while any(thread.name.startswith("adder-") for thread in threading.enumerate()):
-        await asyncio.sleep(0.001)
+    await until(lambda: not any(thread.name.startswith("adder-") for thread in threading.enumerate()))
 
 
 async def test_closing_does_not_wait_for_a_process_that_hangs() -> None:

@@ -3,7 +3,7 @@
 import socket
 from pathlib import Path
 
-from asr.model_registry import KNOWN
+from asr.model_registry import KNOWN_MODELS
 from cli.console import OK, UNUSABLE
 from tests.cli.running import command
 
@@ -19,7 +19,7 @@ def test_the_table_tells_what_is_known_and_what_is_here(tmp_path: Path) -> None:
     told = command("models", HF_HOME=str(tmp_path), HF_HUB_CACHE=str(tmp_path / "hub"))
     assert told.returncode == OK, told.stderr
     rows = {line.split("  ")[0]: line for line in told.stdout.splitlines()}
-    assert {model.id for model in KNOWN} <= rows.keys()
+    assert {model.id for model in KNOWN_MODELS} <= rows.keys()
     assert "built in" in rows["pocketsphinx"]
     assert "cached" in rows["openai/whisper-tiny"]
     assert "in part" in rows["openai/whisper-base"]
@@ -32,5 +32,5 @@ def test_a_hub_out_of_reach_is_told_at_once() -> None:
         endpoint = f"http://127.0.0.1:{closed.getsockname()[1]}"
         told = command("pull", "org/name", HF_ENDPOINT=endpoint, HF_HUB_OFFLINE="0")
     assert told.returncode == UNUSABLE
-    assert told.stderr.startswith(f"stt: org/name cannot be fetched: {endpoint} cannot be reached")
+    assert told.stderr.startswith(f"stt: org/name cannot be downloaded: {endpoint} cannot be reached")
     assert told.stderr.count("\n") == 1

@@ -13,7 +13,7 @@ from asr.recognizer import Hypothesis, RecognitionRequest
 from audio.clip import Samples
 from cli.__main__ import FORMATS, main
 from cli.console import FAILED, UNUSABLE
-from cli.transcribe import SUFFIXES, WRITERS, Files
+from cli.transcribe import SUFFIXES, WRITERS, FileQueue
 from streaming.options import SessionOptions
 from tests.asr import tiny
 from tests.cli.running import ROOT, command
@@ -35,7 +35,7 @@ def write_wav(path: Path, samples: Samples) -> Path:
 
 
 class Refusing(Recognizer):
-    """Fails on clips of more than two seconds."""
+    """Fail on clips of more than two seconds."""
 
     def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
         if any(request.clip.seconds > 2 for request in requests):
@@ -44,7 +44,7 @@ class Refusing(Recognizer):
 
 
 class Counter:
-    """What Files keeps, and whether a file failed."""
+    """Return what FileQueue writes, and whether a file failed."""
 
     def __init__(self) -> None:
         self.kept: list[Transcript] = []
@@ -52,7 +52,7 @@ class Counter:
 
     async def serve(self, *paths: Path, recognizer: Recognizer | None = None) -> list[Transcript | None]:
         async with models(recognizer) as shared:
-            files = Files(shared, "little", SessionOptions(), Progress(disable=True), self.kept.append)
+            files = FileQueue(shared, "little", SessionOptions(), Progress(disable=True), self.kept.append)
             transcripts = [await files.transcribe(path) for path in paths]
         self.failed = files.failed
         return transcripts
@@ -143,7 +143,7 @@ def test_each_format_has_a_writer_and_a_suffix() -> None:
 
 @pytest.mark.slow
 def test_files_are_transcribed_for_real(tmp_path: Path) -> None:
-    """With PocketSphinx: one file is missing, the others are written down."""
+    """One file is missing, and the others are transcribed with PocketSphinx."""
     copy = tmp_path / "copy.wav"
     copy.write_bytes((ROOT / "test.wav").read_bytes())
     told = command(
@@ -168,7 +168,7 @@ def test_a_device_that_is_not_there_is_told(tmp_path: Path) -> None:
     told = command("transcribe", "test.wav", "--model", tiny.moonshine(tmp_path), "--device", "abacus")
     assert told.returncode == UNUSABLE
     assert told.stderr.startswith(f"stt: {tmp_path}")
-    assert "cannot be loaded here" in told.stderr
+    assert "cannot be loaded" in told.stderr
     assert "Traceback" not in told.stderr
 
 

@@ -1,5 +1,7 @@
-"""StandIn: a little server that speaks the protocol, for the client's tests. Loud is speech; what is said
-comes from a list."""
+"""Provide a small server with the native protocol for the client's tests.
+
+Loud audio counts as speech, and the texts come from a list.
+"""
 
 import asyncio
 import base64
@@ -23,7 +25,7 @@ RATE = 16_000
 
 
 def tone(ms: int, rate: int = RATE, level: int = 8000) -> bytes:
-    """PCM16 that the stand-in takes for speech; level 0 for silence."""
+    """Return PCM16 that counts as speech, or silence for level 0."""
     return array(
         "h", (round(level * sin(2 * pi * 440 * i / rate)) for i in range(rate * ms // 1000))
     ).tobytes()
@@ -219,7 +221,7 @@ class Session:
         await self._send("error", message=message, error=error)
 
     async def _event(self, type: str, **fields: Any) -> None:
-        """Sends what only those hear who asked for it."""
+        """Send an event that needs a subscription."""
         if self._wanted == "all" or type in self._wanted:
             await self._send(type, **fields)
 
@@ -249,7 +251,7 @@ class StandIn:
         self._texts = texts
 
     def forget(self) -> None:
-        """As a server does that was started anew."""
+        """Forget all sessions, like a restarted server."""
         self.sessions.clear()
 
     def refuse(self, socket: ServerConnection, request: Request) -> Response | None:

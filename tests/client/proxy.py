@@ -1,4 +1,4 @@
-"""Proxy: a line that breaks, between a client and a server. It knows nothing of what it carries."""
+"""Provide a proxy between client and server that breaks connections."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -31,13 +31,13 @@ class Proxy:
         self.url = urlunsplit(self._there._replace(netloc=f"127.0.0.1:{port}"))
 
     def cut(self) -> None:
-        """Breaks what is open."""
+        """Break all open connections."""
         self.cuts += bool(self._open)
         for writer in self._open:
             writer.transport.abort()
 
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, until it is cut or both sides have ended it."""
+        """Forward one connection until it is broken or both sides have closed it."""
         budget = Budget(0 if self.refuses else next(self._after, None))
         try:
             there_reader, there_writer = await asyncio.open_connection(self._there.hostname, self._there.port)
@@ -89,7 +89,7 @@ async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, budget
 
 @asynccontextmanager
 async def proxy(url: str, after: Iterable[int | None] = ()) -> AsyncIterator[Proxy]:
-    """A proxy before the server at that address."""
+    """Run a proxy for the server at an address."""
     line = Proxy(url, after)
     listening = await asyncio.start_server(line.carry, "127.0.0.1", 0)
     line.listen_at(listening.sockets[0].getsockname()[1])

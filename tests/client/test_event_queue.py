@@ -5,12 +5,12 @@ import asyncio
 import pytest
 
 from client.errors import ConnectionLost, ProtocolError
-from client.event_queue import EventQueue
+from client.event_queue import EventBuffer
 from client.events import Marker
 
 
 async def test_events_are_read_in_order_and_an_error_is_raised_at_its_place() -> None:
-    inbox = EventQueue()
+    inbox = EventBuffer()
     await inbox.put(Marker("a"))
     await inbox.put(ProtocolError("what"))
     await inbox.put(Marker("b"))
@@ -21,7 +21,7 @@ async def test_events_are_read_in_order_and_an_error_is_raised_at_its_place() ->
 
 
 async def test_who_puts_into_a_full_inbox_waits_for_the_reader() -> None:
-    inbox = EventQueue(2)
+    inbox = EventBuffer(2)
     async with asyncio.TaskGroup() as tasks:
         putting = tasks.create_task(_fill(inbox, 5))
         await asyncio.sleep(0)
@@ -29,14 +29,14 @@ async def test_who_puts_into_a_full_inbox_waits_for_the_reader() -> None:
         assert [await inbox.get() for _ in range(5)] == [Marker(str(n)) for n in range(5)]
 
 
-async def _fill(inbox: EventQueue, count: int) -> None:
+async def _fill(inbox: EventBuffer, count: int) -> None:
     for number in range(count):
         await inbox.put(Marker(str(number)))
 
 
 @pytest.mark.parametrize("lost", [None, ConnectionLost(1006, "")])
 async def test_a_closed_inbox_is_read_to_its_end_and_says_so_each_time(lost: ConnectionLost | None) -> None:
-    inbox = EventQueue()
+    inbox = EventBuffer()
     await inbox.put(Marker("a"))
     inbox.close(lost)
     assert await inbox.get() == Marker("a")
@@ -46,7 +46,7 @@ async def test_a_closed_inbox_is_read_to_its_end_and_says_so_each_time(lost: Con
 
 
 async def test_who_waits_hears_of_the_close() -> None:
-    inbox = EventQueue()
+    inbox = EventBuffer()
     waiting = asyncio.create_task(inbox.get())
     await asyncio.sleep(0)
     inbox.close(ConnectionLost(1006, ""))

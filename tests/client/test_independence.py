@@ -1,4 +1,4 @@
-"""client/ needs nothing of ours."""
+"""client/ imports no other package of the repository."""
 
 import ast
 import sys
@@ -9,7 +9,7 @@ ALLOWED = {"client", "websockets", "sounddevice"}
 
 
 def imported_by(path: Path) -> set[str]:
-    """The top-level packages that a file imports."""
+    """Return the top-level packages that a file imports."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):

@@ -45,7 +45,7 @@ async def test_json_is_a_line_per_event(tmp_path: Path) -> None:
         code, out, _ = await run("-m", "client", str(wav), "--url", server.url, "--fast", "--json")
     events = [json.loads(line)["event"] for line in out.splitlines()]
     assert code == 0
-    assert (events[0], events[-1]) == ("Created", "Closed")
+    assert (events[0], events[-1]) == ("Created", "SessionClosed")
 
 
 async def test_a_key_comes_from_the_command_line_or_from_the_environment(

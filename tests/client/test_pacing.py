@@ -1,4 +1,4 @@
-"""Sound at the pace of a microphone."""
+"""Audio is paced in real time."""
 
 import asyncio
 

@@ -1,14 +1,14 @@
-"""Sound in packets."""
+"""Audio is cut into packets."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.packetizer import MAX_PACKET, MAX_RATE, MIN_RATE, WIDTHS, Encoding, Packet, Packetizer
+from client.packetizer import MAX_PACKET, MAX_RATE, MIN_RATE, WIDTHS, Packet, Packetizer, SampleFormat
 
-PCM16 = Encoding()
+PCM16 = SampleFormat()
 ENCODINGS = st.builds(
-    Encoding,
+    SampleFormat,
     st.sampled_from(sorted(map(str, WIDTHS))),
     st.sampled_from([8_000, 16_000, 22_050, 44_100, 48_000]) | st.integers(MIN_RATE, MAX_RATE),
     st.integers(1, 8),
@@ -16,18 +16,20 @@ ENCODINGS = st.builds(
 
 
 @given(ENCODINGS, st.lists(st.binary(max_size=5000)))
-def test_packets_hold_the_sound_however_it_came_in_pieces(encoding: Encoding, pieces: list[bytes]) -> None:
+def test_packets_hold_the_sound_however_it_came_in_pieces(
+    encoding: SampleFormat, pieces: list[bytes]
+) -> None:
     packetizer = Packetizer(encoding)
     packets = [packet for piece in pieces for packet in packetizer.push(piece)]
     early = sum(map(len, pieces)) - sum(packet.size for packet in packets)
     packets += packetizer.flush()
-    assert b"".join(packet.sound for packet in packets) == b"".join(pieces)
+    assert b"".join(packet.audio for packet in packets) == b"".join(pieces)
     assert early <= encoding.bytes_of(1) + encoding.frame_bytes
 
 
 @given(ENCODINGS, st.integers(1, 300), st.integers(1, 100_000))
 def test_a_packet_ends_where_the_server_counts_whole_milliseconds(
-    encoding: Encoding, chunk: int, size: int
+    encoding: SampleFormat, chunk: int, size: int
 ) -> None:
     packetizer = Packetizer(encoding)
     sent = 0
@@ -41,7 +43,7 @@ def test_a_packet_ends_where_the_server_counts_whole_milliseconds(
 
 
 @given(ENCODINGS, st.integers(0, 300_000))
-def test_long_sound_is_cut(encoding: Encoding, size: int) -> None:
+def test_long_sound_is_cut(encoding: SampleFormat, size: int) -> None:
     assert all(packet.size <= MAX_PACKET for packet in Packetizer(encoding).push(bytes(size)))
 
 
@@ -54,7 +56,7 @@ def test_less_than_a_millisecond_waits_for_the_rest_of_it() -> None:
 
 
 def test_another_encoding_begins_where_the_one_before_has_ended() -> None:
-    packetizer, other = Packetizer(PCM16), Encoding("pcmu", 8_000)
+    packetizer, other = Packetizer(PCM16), SampleFormat("pcmu", 8_000)
     packetizer.push(bytes(40))
     assert packetizer.change(PCM16) == []
     assert packetizer.change(other) == [Packet(bytes(8), PCM16, 1, 2)]
@@ -62,7 +64,7 @@ def test_another_encoding_begins_where_the_one_before_has_ended() -> None:
 
 
 @given(ENCODINGS.filter(lambda encoding: encoding.sample_rate % 1000 == 0), st.integers(1, 19))
-def test_the_rest_of_a_packet_begins_at_its_place(encoding: Encoding, ms: int) -> None:
+def test_the_rest_of_a_packet_begins_at_its_place(encoding: SampleFormat, ms: int) -> None:
     packet = Packet(bytes(encoding.bytes_of(20)), encoding, 100, 120)
     assert packet.after(100 + ms) == Packet(bytes(encoding.bytes_of(20 - ms)), encoding, 100 + ms, 120)
 
@@ -77,4 +79,4 @@ def test_a_bad_value_changes_nothing(settings: dict[str, object]) -> None:
 
 def test_settings_that_say_nothing_of_it_leave_an_encoding_as_it_is() -> None:
     assert PCM16.changed({"language": "en"}) == PCM16
-    assert PCM16.changed({"sample_rate": 8_000}) == Encoding("pcm16", 8_000, 1)
+    assert PCM16.changed({"sample_rate": 8_000}) == SampleFormat("pcm16", 8_000, 1)

@@ -1,4 +1,4 @@
-"""When to come back."""
+"""When the client reconnects."""
 
 from itertools import islice
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client import ConnectFailed, ConnectionLost, ReconnectPolicy
-from client.reconnect_policy import is_worth_another_attempt, is_worth_resuming, may_do_later, seconds_of
+from client.reconnect_policy import is_worth_resuming, is_worth_retrying, may_retry, parse_retry_after
 
 LUCK = st.floats(0, 1)
 
@@ -46,10 +46,10 @@ def test_a_session_that_has_not_ended_is_worth_coming_back_to(code: int, reason:
 
 
 def test_a_server_that_starts_is_worth_another_attempt() -> None:
-    assert is_worth_another_attempt(ConnectionLost(1013, "models_not_ready"))
-    assert is_worth_another_attempt(ConnectionLost(1006, ""))
-    assert not is_worth_another_attempt(ConnectionLost(4000, "resume_unknown"))
-    assert is_worth_another_attempt(ConnectionLost(4029, "rate_limit_exceeded"))
+    assert is_worth_retrying(ConnectionLost(1013, "models_not_ready"))
+    assert is_worth_retrying(ConnectionLost(1006, ""))
+    assert not is_worth_retrying(ConnectionLost(4000, "resume_unknown"))
+    assert is_worth_retrying(ConnectionLost(4029, "rate_limit_exceeded"))
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_server_that_starts_is_worth_another_attempt() -> None:
     ],
 )
 def test_a_refusal_may_be_of_the_moment_or_for_good(status: int | None, later: bool) -> None:
-    assert may_do_later(ConnectFailed("", status)) is later
+    assert may_retry(ConnectFailed("", status)) is later
 
 
 @pytest.mark.parametrize(
@@ -81,4 +81,4 @@ def test_a_refusal_may_be_of_the_moment_or_for_good(status: int | None, later: b
     ],
 )
 def test_only_a_number_says_for_how_long(header: str, seconds: float | None) -> None:
-    assert seconds_of(header) == seconds
+    assert parse_retry_after(header) == seconds

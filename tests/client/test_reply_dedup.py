@@ -1,4 +1,4 @@
-"""Answers that are told once."""
+"""Repeated replies are dropped."""
 
 from client.events import Cleared, Marker, Updated
 from client.reply_dedup import ReplyDedup
@@ -14,18 +14,18 @@ def marks(**names: str) -> ReplyDedup:
 
 def clears(*places: int) -> ReplyDedup:
     replies = ReplyDedup()
-    for place in places:
-        replies.expect_clear(SentCommand("input_audio_buffer.clear", "1", place, ""))
+    for position_ms in places:
+        replies.expect_clear(SentCommand("input_audio_buffer.clear", "1", position_ms, ""))
     return replies
 
 
 def is_told(replies: ReplyDedup, *events: Cleared) -> list[bool]:
-    return [replies.due(event) is not None for event in events]
+    return [replies.filter(event) is not None for event in events]
 
 
 def test_a_marker_is_told_once_under_its_name() -> None:
     replies = marks(m1="a", m2="b", m3="a")
-    told = [replies.due(Marker(id)) for id in ("m1", "m1", "m2", "m3", "m2")]
+    told = [replies.filter(Marker(id)) for id in ("m1", "m1", "m2", "m3", "m2")]
     assert told == [Marker("a"), None, Marker("b"), Marker("a"), None]
 
 
@@ -44,4 +44,4 @@ def test_a_clear_is_told_even_where_the_server_counts_otherwise() -> None:
 
 
 def test_other_events_are_told() -> None:
-    assert ReplyDedup().due(Updated({})) == Updated({})
+    assert ReplyDedup().filter(Updated({})) == Updated({})

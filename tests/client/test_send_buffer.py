@@ -1,4 +1,4 @@
-"""What is sent again after a cut."""
+"""Messages that are sent again after a broken connection."""
 
 from itertools import groupby
 
@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 
 from client.errors import ProtocolError
 from client.events import Acknowledged, Error, Marker, Updated
-from client.packetizer import Encoding, Packet
+from client.packetizer import Packet, SampleFormat
 from client.send_buffer import Item, SendBuffer, SentCommand
 
-ENCODING = Encoding()
+ENCODING = SampleFormat()
 
 
 def packet(start: int, end: int) -> Packet:
-    sound = b"".join(ms.to_bytes(ENCODING.bytes_of(1)) for ms in range(start, end))
-    return Packet(sound, ENCODING, start, end)
+    audio = b"".join(ms.to_bytes(ENCODING.bytes_of(1)) for ms in range(start, end))
+    return Packet(audio, ENCODING, start, end)
 
 
 def command(at: int, type: str = "input_audio_buffer.commit", id: str = "1") -> SentCommand:
@@ -71,7 +71,7 @@ def test_a_command_exactly_there_is_sent_again() -> None:
 def test_a_command_that_was_answered_is_not(answer: Updated | Marker | Error, left: list[Item]) -> None:
     update, marker, commit = command(20, "session.update"), command(20, "marker", "2"), command(20, id="3")
     backlog = filled(packet(0, 20), update, marker, commit)
-    backlog.hear(answer)
+    backlog.acknowledge(answer)
     backlog.rewind(20)
     assert rest(backlog)[: len(left)] == left
 
@@ -105,15 +105,15 @@ def test_what_is_acknowledged_makes_room() -> None:
     for start in range(0, 40, 20):
         backlog.add(packet(start, start + 20))
         backlog.next()
-    assert not backlog.has_room
-    backlog.hear(Acknowledged(20))
-    assert backlog.has_room
+    assert not backlog.has_capacity
+    backlog.acknowledge(Acknowledged(20))
+    assert backlog.has_capacity
     assert backlog.size == packet(20, 40).size
 
 
 def test_where_nobody_can_come_back_only_what_is_unsent_is_held() -> None:
     backlog = filled(packet(0, 20), packet(20, 40), sent=1)
-    backlog.keep_nothing(1000)
+    backlog.stop_keeping(1000)
     assert backlog.size == packet(20, 40).size
     assert backlog.next() == packet(20, 40)
     assert backlog.size == 0
@@ -121,7 +121,7 @@ def test_where_nobody_can_come_back_only_what_is_unsent_is_held() -> None:
 
 def test_a_server_that_forgets_what_it_has_acknowledged_is_loud() -> None:
     backlog = filled(packet(0, 20), packet(20, 40))
-    backlog.hear(Acknowledged(20))
+    backlog.acknowledge(Acknowledged(20))
     with pytest.raises(ProtocolError):
         backlog.rewind(10)
 
@@ -165,7 +165,7 @@ def test_across_cuts_sound_arrives_once_and_commands_at_their_place(
         line = [item for _ in range(sent) if (item := backlog.next()) is not None]
         arrived += line[: max(0, len(line) - lost)]
         received = max((item.end_ms for item in arrived), default=0)
-        backlog.hear(Acknowledged(received * acknowledged // 12))
+        backlog.acknowledge(Acknowledged(received * acknowledged // 12))
         backlog.rewind(received)
     arrived += rest(backlog)
     assert [item for item in arrived if isinstance(item, Packet)] == [

@@ -1,4 +1,4 @@
-"""Playing sound into a stream."""
+"""Sending audio to a stream."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,7 +7,7 @@ import pytest
 
 from client import ConnectionLost, Event, Final, connect
 from client.pacing import at_once
-from client.stream_audio import play, until
+from client.stream_audio import play, take_until
 from tests.client.fake_server import silence, standin, tone
 
 
@@ -43,7 +43,7 @@ async def test_an_error_of_the_source_ends_the_play() -> None:
 async def test_chunks_stop_when_told() -> None:
     stop = asyncio.Event()
     taken = []
-    async for chunk in until(stop, at_once([b"a", b"b", b"c"])):
+    async for chunk in take_until(stop, at_once([b"a", b"b", b"c"])):
         taken.append(chunk)
         if chunk == b"b":
             stop.set()

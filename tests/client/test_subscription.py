@@ -1,4 +1,4 @@
-"""Which events are asked for, and which are shown."""
+"""Requested events and events that the program receives."""
 
 from client.events import Acknowledged, ConnectionInterrupted, Created, Event, Marker, Resumed, SessionClosed
 from client.subscription import NEEDED, Subscription

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from client.errors import AudioError
+from client.errors import AudioInputError
 from client.wav import WavAudio, mix_down, read_wav, to_pcm16
 
 samples = st.lists(st.integers(-32768, 32767), max_size=50)
@@ -62,7 +62,7 @@ def test_sound_knows_how_long_it_is() -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(AudioError, match="there is no file"):
+    with pytest.raises(AudioInputError, match="there is no file"):
         read_wav(tmp_path / "none.wav")
 
 
@@ -70,5 +70,5 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_what_is_no_wav_says_how_to_convert_it(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "song.wav"
     path.write_bytes(content)
-    with pytest.raises(AudioError, match="ffmpeg"):
+    with pytest.raises(AudioInputError, match="ffmpeg"):
         read_wav(path)

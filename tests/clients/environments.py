@@ -1,4 +1,4 @@
-"""Environments of real clients: one for each, made on first use, kept in a cache folder for the next run.
+"""Build one environment per real client on first use, and keep it in a cache folder for the next run.
 
 STT_CLIENTS names the folder (default: stt-clients in the system's folder for temporary files). A client that
 cannot be fetched skips its tests and says why; with STT_CLIENTS_REQUIRED set it fails them. By itself only
@@ -25,12 +25,13 @@ SCRIPTS: Final = Path(__file__).parent / "scripts"
 ON_REQUEST: Final = pytest.mark.skipif(
     not os.environ.get("STT_CLIENTS_ALL"), reason="runs with STT_CLIENTS_ALL=1: see docs/clients.md"
 )
+OPENAI: Final = "openai[realtime]==3.54.0"  # one environment for all tests of the SDK for Python
 BUILD_SECONDS: Final = 600
 RUN_SECONDS: Final = 300
 
 
 def python_environment(name: str, *requirements: str) -> Path:
-    """The interpreter of an environment with what pip makes of the requirements."""
+    """Return the interpreter of an environment with the requirements installed."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
 
     def build(folder: Path) -> None:
@@ -41,7 +42,7 @@ def python_environment(name: str, *requirements: str) -> Path:
 
 
 def node_environment(name: str, *packages: str) -> Path:
-    """The folder of modules, for NODE_PATH, that npm makes of the packages."""
+    """Return the folder for NODE_PATH with the npm packages installed."""
 
     def build(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -55,7 +56,7 @@ def node_environment(name: str, *packages: str) -> Path:
 def environment(
     name: str, requirements: Sequence[str], build: Callable[[Path], None], cache: Path = FOLDER
 ) -> Path:
-    """The folder that `build` has filled, now or in an earlier run; others who want it too wait.
+    """Return the folder that `build` filled, now or in an earlier run. Concurrent callers wait.
 
     Built anew where the requirements have changed, or where the last build did not come to its end.
     """
@@ -72,7 +73,7 @@ def environment(
 
 
 def run_script(interpreter: Sequence[str | Path], script: str, *arguments: str, **environ: str) -> Any:
-    """What a client's script prints as the last line, in JSON. Fails with all it said if it fails."""
+    """Run a client's script and return its last line as JSON. Fails with the whole output."""
     done = subprocess.run(
         [*map(str, interpreter), str(SCRIPTS / script), *arguments],
         capture_output=True,
@@ -85,7 +86,7 @@ def run_script(interpreter: Sequence[str | Path], script: str, *arguments: str, 
 
 
 def _fetch(command: Sequence[str], folder: Path) -> None:
-    """Runs a package manager."""
+    """Run a package manager."""
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=BUILD_SECONDS)
     if done.returncode:
         why = f"{' '.join(command[1:4])}: {(done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]}"

@@ -1,4 +1,4 @@
-"""Clients of Deepgram's API against a real server with the embedded recognizer."""
+"""Test clients of Deepgram's API against a real server with a recognizer of fixed words."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,9 +7,9 @@ import pytest
 
 from tests.clients.environments import ON_REQUEST, python_environment, run_script
 from tests.server.live_server import ROOT
-from tests.server.server_process import Program, program
+from tests.server.server_process import Program, scripted
 
-pytestmark = [pytest.mark.slow, ON_REQUEST]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), ON_REQUEST]  # clients are fetched
 
 WORDS = " ".join((ROOT / "test.txt").read_text().split())
 WAV = str(ROOT / "test.wav")
@@ -17,7 +17,7 @@ WAV = str(ROOT / "test.wav")
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Program]:
-    with program(ASR_MODEL="pocketsphinx") as running:
+    with scripted() as running:
         assert running.ready()["ready"], running.log
         yield running
 

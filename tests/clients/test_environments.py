@@ -1,4 +1,4 @@
-"""Environments are made once, and again where they have to be."""
+"""Test that environments are built once, and again only when they must be."""
 
 from pathlib import Path
 

@@ -1,23 +1,23 @@
-"""The openai SDK for Python against a real server with the embedded recognizer."""
+"""Test the openai SDK for Python against a real server with the embedded recognizer."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.clients.environments import python_environment, run_script
+from tests.clients.environments import OPENAI, python_environment, run_script
 from tests.server.live_server import ROOT
 from tests.server.server_process import program
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # a client may have to be fetched
 
 WORDS = " ".join((ROOT / "test.txt").read_text().lower().replace(".", "").replace(",", "").split())
 
 
 @pytest.fixture(scope="module")
 def rest() -> Iterator[Any]:
-    """What tests/clients/scripts/openai_rest.py saw."""
-    python = python_environment("openai", "openai==3.54.0")
+    """Return the output of tests/clients/scripts/openai_rest.py."""
+    python = python_environment("openai", OPENAI)
     with program(ASR_MODEL="pocketsphinx", MAX_UPLOAD_BYTES=str(2 << 20)) as server:
         assert server.ready()["ready"], server.log
         yield run_script([python], "openai_rest.py", f"{server.url}/v1", str(ROOT / "test.wav"))

@@ -1,4 +1,4 @@
-"""Clients of OpenAI's Realtime API against a real server with the embedded recognizer."""
+"""Test clients of OpenAI's Realtime API against a real server with a recognizer of fixed words."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 import trustme
 
-from tests.clients.environments import ON_REQUEST, node_environment, python_environment, run_script
-from tests.server.live_server import ROOT, until
-from tests.server.server_process import Program, program
+from tests.clients.environments import ON_REQUEST, OPENAI, node_environment, python_environment, run_script
+from tests.server.live_server import ROOT
+from tests.server.server_process import Program, scripted
+from tests.waiting import wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # a client may have to be fetched
 
 WAV = str(ROOT / "test.wav")
 SENTENCES = (ROOT / "test.txt").read_text().splitlines()
@@ -24,7 +25,7 @@ COMPLETED = "conversation.item.input_audio_transcription.completed"
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Program]:
-    with program(ASR_MODEL="pocketsphinx") as running:
+    with scripted() as running:
         assert running.ready()["ready"], running.log
         yield running
 
@@ -34,8 +35,8 @@ def server() -> Iterator[Program]:
 
 @pytest.fixture(scope="module")
 def sdk(server: Program) -> Any:
-    """What tests/clients/scripts/openai_realtime.py saw."""
-    python = python_environment("openai-realtime", "openai[realtime]==3.54.0")
+    """Return the output of tests/clients/scripts/openai_realtime.py."""
+    python = python_environment("openai", OPENAI)
     return run_script([python], "openai_realtime.py", f"{server.url}/v1", WAV)
 
 
@@ -141,7 +142,7 @@ def test_pipecat_hears_each_sentence_by_its_own_detector_and_by_ours(server: Pro
 
 @pytest.fixture(scope="module")
 def node() -> str:
-    """NODE_PATH of all that is needed."""
+    """Return NODE_PATH with the packages that the clients need."""
     packages = ("openai@7.57.0", "ws@8.23.0", "@openai/agents-realtime@0.20.0")
     return str(node_environment("openai-node", *packages))
 
@@ -163,8 +164,8 @@ def test_the_sdk_for_node_speaks_over_tls(tmp_path: Path, node: str) -> None:
     certificate.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
     certificate.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
     certfile, keyfile = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
-    with program(ASR_MODEL="pocketsphinx", SSL_CERTFILE=certfile, SSL_KEYFILE=keyfile) as server:
-        until(lambda: "ready in" in server.log, seconds=60)
+    with scripted(SSL_CERTFILE=certfile, SSL_KEYFILE=keyfile) as server:
+        wait_until(lambda: "engine.ready" in server.log, seconds=60)
         url = server.url.replace("http://127.0.0.1", "https://localhost")
         trust = {"NODE_PATH": node, "NODE_EXTRA_CA_CERTS": str(tmp_path / "ca.pem")}
         heard = run_script(["node"], "openai_realtime.cjs", f"{url}/v1", WAV, **trust)

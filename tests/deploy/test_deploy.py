@@ -1,4 +1,4 @@
-"""What lies in deploy/ is well formed, and speaks of metrics that there are."""
+"""Test that the files in deploy/ are well-formed and name existing metrics."""
 
 import json
 import re
@@ -25,7 +25,7 @@ RULES: Final[list[dict[str, Any]]] = [rule for group in ALERTS["groups"] for rul
 
 @cache
 def series() -> dict[str, frozenset[str]]:
-    """The families of /metrics, and the names by which Prometheus knows each."""
+    """Return the families of /metrics with their names in Prometheus."""
     metrics = Metrics()
     add_gauges(
         metrics,

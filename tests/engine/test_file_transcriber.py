@@ -1,4 +1,4 @@
-"""One file on its way through the models."""
+"""Transcription of a file."""
 
 import asyncio
 import io
@@ -15,7 +15,7 @@ from audio.errors import UnreadableFile
 from engine.file_transcriber import AudioTooLong, FileTranscriber, UtteranceFailed
 from streaming.events import Event, FinalTranscript, StreamClosed
 from streaming.options import SessionOptions
-from tests.server.calling import wav
+from tests.server.asgi_calls import wav
 from tests.streaming.fakes import sound
 from tests.streaming.working_models import Recognizer, models
 
@@ -54,7 +54,7 @@ async def test_no_sound_is_named_before_the_work_begins() -> None:
 
 
 class Slow(io.BytesIO):
-    """It is read in a thread, which waits for `go_on`."""
+    """Read in a thread that waits for `go_on`."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
@@ -91,7 +91,7 @@ async def test_who_leaves_waits_for_the_thread_that_reads_before_the_file_is_clo
 
 
 async def test_too_much_sound_is_named_by_what_the_file_says() -> None:
-    with pytest.raises(AudioTooLong, match="5 s of sound"):
+    with pytest.raises(AudioTooLong, match="5 s of audio"):
         await FileTranscriber(io.BytesIO(wav(TALK)), max_seconds=4).check()
 
 
@@ -101,7 +101,7 @@ async def test_too_much_sound_is_named_once_it_is_reached() -> None:
 
 
 class RefusesTheSecond(Recognizer):
-    """Fails on the clip that holds the second utterance."""
+    """Fail on the clip of the second utterance."""
 
     def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
         if any(request.clip.end > 4 * SECOND for request in requests):

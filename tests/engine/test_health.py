@@ -1,38 +1,38 @@
-"""Health: troubles that are noticed, told and cleared."""
+"""Problems are reported, logged and resolved."""
 
 import pytest
 
 from engine.health import Health, Problem
 
 
-def test_a_trouble_lasts_until_it_is_cleared() -> None:
+def test_a_problem_lasts_until_it_is_resolved() -> None:
     health = Health()
     assert health.ok
-    health.notice("disk", "No space left on device")
+    health.report("disk", "No space left on device")
     assert not health.ok
-    assert health.troubles == {"disk": Problem("No space left on device", True)}
-    health.clear("disk")
-    health.clear("disk")
+    assert health.problems == {"disk": Problem("No space left on device", True)}
+    health.resolve("disk")
+    health.resolve("disk")
     assert health.ok
 
 
-def test_one_that_does_not_matter_is_told_all_the_same() -> None:
+def test_a_problem_that_is_not_critical_is_listed() -> None:
     health = Health()
-    health.notice("recognizer b", "it died", matters=False)
+    health.report("recognizer b", "it died", critical=False)
     assert health.ok
-    assert list(health.troubles) == ["recognizer b"]
+    assert list(health.problems) == ["recognizer b"]
 
 
-def test_a_trouble_is_logged_when_it_begins_when_it_changes_and_when_it_is_over(
+def test_a_problem_is_logged_when_reported_changed_and_resolved(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("INFO")
     health = Health()
-    for why in ("full", "full", "gone"):
-        health.notice("disk", why)
-    health.clear("disk")
+    for reason in ("full", "full", "gone"):
+        health.report("disk", reason)
+    health.resolve("disk")
     assert caplog.messages == [
-        "trouble with the disk: full",
-        "trouble with the disk: gone",
-        "the trouble with the disk is over",
+        "problem.reported name='disk': full",
+        "problem.reported name='disk': gone",
+        "problem.resolved name='disk'",
     ]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.model_names import catalogue
+from engine.model_names import model_sources
 
 
 @pytest.mark.parametrize(
@@ -19,18 +19,18 @@ from engine.model_names import catalogue
     ],
 )
 def test_an_entry_is_a_source_or_has_a_name(entry: str, name: str, source: str) -> None:
-    assert catalogue(entry, "") == {name: source}
+    assert model_sources(entry, "") == {name: source}
 
 
 def test_the_default_comes_first_then_the_others_in_their_order() -> None:
-    names = catalogue("auto", " free, de=/x , ,a/b")
+    names = model_sources("auto", " free, de=/x , ,a/b")
     assert list(names.items()) == [("auto", "auto"), ("free", "free"), ("de", "/x"), ("a/b", "a/b")]
 
 
 def test_the_same_twice_is_once() -> None:
-    assert catalogue("auto", "free,auto,free") == {"auto": "auto", "free": "free"}
+    assert model_sources("auto", "free,auto,free") == {"auto": "auto", "free": "free"}
 
 
 def test_two_of_one_name_are_refused() -> None:
-    with pytest.raises(ValueError, match="both /a/tiny and /b/tiny are called tiny"):
-        catalogue("/a/tiny", "/b/tiny")
+    with pytest.raises(ValueError, match="/a/tiny and /b/tiny have the same name tiny"):
+        model_sources("/a/tiny", "/b/tiny")

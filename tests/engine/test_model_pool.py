@@ -1,4 +1,4 @@
-"""Recognizers by name: loads that are shared, fail, are waited for in vain, and end."""
+"""Shared, failing, abandoned and ending loads of recognizers by name."""
 
 import asyncio
 import gc
@@ -12,19 +12,19 @@ import pytest
 from asr.recognizer import Hypothesis, ModelInfo, RecognitionRequest
 from audio.clip import Clip
 from batching.batcher import Batcher
-from batching.errors import BatcherClosed
 from engine.health import Health
 from engine.memory_budget import MemoryBudget
 from engine.model_handle import Asr, ModelState, RunningModel
-from engine.model_pool import ModelPool, ModelUnavailableNow
+from engine.model_pool import ModelNotReady, ModelPool
 from engine.supervisor import Supervisor
 from engine.workers import LoadedModelInfo
+from tests.waiting import until
 
 SECOND = RecognitionRequest(Clip(np.zeros(16_000, np.float32)))
 
 
 class Worker:
-    """Built when its gate opens; says its number. broken: why it cannot be built."""
+    """Start when the gate opens; return the own number. broken: why it cannot start."""
 
     def __init__(self, source: str, number: int, memory: int) -> None:
         self.description: object = None
@@ -48,7 +48,7 @@ class Worker:
 
 
 class Yard:
-    """Builds workers, and knows all that were built; while it is open they are loaded at once."""
+    """Build workers and remember them; while `open` they load at once."""
 
     def __init__(self, memory: int = 0) -> None:
         self.workers: list[Worker] = []
@@ -71,9 +71,8 @@ class Yard:
         return batcher
 
     async def built(self, number: int) -> Worker:
-        """That so many-th one, once somebody wants it."""
-        while len(self.workers) <= number:
-            await asyncio.sleep(0)
+        """Wait for the worker with a number and return it."""
+        await until(lambda: len(self.workers) > number)
         return self.workers[number]
 
 
@@ -86,14 +85,14 @@ def yard() -> Yard:
 async def running(
     yard: Yard, *, budget: int = 0, idle: float = 0.0, retry: float = 60.0, weight: int = 0
 ) -> AsyncIterator[ModelPool]:
-    """Of the names a (the default), b and c."""
-    shelf = MemoryBudget(budget=budget, idle_seconds=idle)
+    """Run a pool with the names a (the default), b and c."""
+    reservations = MemoryBudget(budget=budget, idle_seconds=idle)
     sources = {name: f"/{name}" for name in "abc"}
     async with ModelPool(
         sources,
         yard.build,
-        shelf,
-        weigh=lambda source: weight,
+        reservations,
+        estimate_memory=lambda source: weight,
         retry_seconds=retry,
         health=yard.health,
         on_restart=yard.restarts.append,
@@ -113,8 +112,7 @@ async def used(recognizers: ModelPool, name: str) -> str:
 
 
 async def until_absent(recognizers: ModelPool, name: str) -> None:
-    while recognizers.status(name).state is not ModelState.ABSENT:
-        await asyncio.sleep(0.001)
+    await until(lambda: recognizers.status(name).state is ModelState.ABSENT)
 
 
 def states(recognizers: ModelPool) -> list[ModelState]:
@@ -182,12 +180,12 @@ async def test_a_failure_is_told_to_all_who_wait_and_not_tried_again_at_once(yar
         worker.broken = "no weights"
         worker.gate.set()
         failures = await asyncio.gather(*asking, return_exceptions=True)
-        assert [(type(each), str(each)) for each in failures] == [(ModelUnavailableNow, "no weights")] * 3
+        assert [(type(each), str(each)) for each in failures] == [(ModelNotReady, "no weights")] * 3
         assert (recognizers.status("b").state, recognizers.status("b").error) == (
             ModelState.FAILED,
             "no weights",
         )
-        with pytest.raises(ModelUnavailableNow, match="no weights"):
+        with pytest.raises(ModelNotReady, match="no weights"):
             await used(recognizers, "b")
         assert len(yard.workers) == 1
         assert recognizers.loaded == recognizers.memory == 0
@@ -200,8 +198,7 @@ async def test_a_while_later_it_is_tried_again(yard: Yard) -> None:
         worker = await yard.built(0)
         worker.broken = "no weights"
         worker.gate.set()
-        while recognizers.status("b").state is not ModelState.FAILED:
-            await asyncio.sleep(0)
+        await until(lambda: recognizers.status("b").state is ModelState.FAILED)
         yard.open = True
         assert await used(recognizers, "b") == "/b 1"
         assert recognizers.status("b").error is None
@@ -235,7 +232,7 @@ async def test_without_room_the_next_is_refused_before_it_is_loaded_and_live_one
     async with running(yard, budget=100, weight=40) as recognizers:
         await used(recognizers, "a")
         async with recognizers.borrow("b") as recognizer:
-            with pytest.raises(ModelUnavailableNow, match="c takes"):
+            with pytest.raises(ModelNotReady, match="c takes"):
                 await used(recognizers, "c")
             assert len(yard.workers) == 2
             assert await said(recognizer) == "/b 1"
@@ -247,58 +244,10 @@ async def test_one_that_turns_out_larger_than_its_files_is_given_up_and_not_load
     async with running(yard, budget=100, weight=10) as recognizers:
         await used(recognizers, "a")
         for _ in range(2):
-            with pytest.raises(ModelUnavailableNow, match="b takes"):
+            with pytest.raises(ModelNotReady, match="b takes"):
                 await used(recognizers, "b")
         assert [worker.closed for worker in yard.workers] == [False, True]
         assert recognizers.memory == 80
-
-
-async def test_a_reload_is_for_new_sessions_and_the_old_one_goes_with_its_last(yard: Yard) -> None:
-    async with running(yard) as recognizers:
-        async with recognizers.borrow("a") as old:
-            await recognizers.reload("a")
-            assert await used(recognizers, "a") == "/a 1"
-            assert await said(old) == "/a 0"
-            assert (recognizers.loaded, recognizers.status("a").users) == (2, 1)
-        while recognizers.loaded == 2 or not yard.workers[0].closed:
-            await asyncio.sleep(0)
-        with pytest.raises(BatcherClosed):
-            await said(old)
-        assert await used(recognizers, "a") == "/a 1"
-
-
-async def test_a_reload_that_fails_leaves_everything_as_it_was(yard: Yard) -> None:
-    async with running(yard) as recognizers:
-        await used(recognizers, "a")
-        yard.open = False
-        reloading = asyncio.create_task(recognizers.reload("a"))
-        worker = await yard.built(1)
-        worker.broken = "half copied"
-        worker.gate.set()
-        with pytest.raises(ModelUnavailableNow, match="half copied"):
-            await reloading
-        assert await used(recognizers, "a") == "/a 0"
-        status = recognizers.status("a")
-        assert (status.state, status.error) == (ModelState.READY, "half copied")
-
-
-async def test_a_reload_goes_on_without_the_one_who_asked_for_it(yard: Yard) -> None:
-    async with running(yard) as recognizers:
-        await used(recognizers, "a")
-        yard.open = False
-        reloading = asyncio.create_task(recognizers.reload("a"))
-        worker = await yard.built(1)
-        reloading.cancel()
-        await asyncio.wait([reloading])
-        worker.gate.set()
-        while await used(recognizers, "a") != "/a 1":
-            await asyncio.sleep(0)
-
-
-async def test_what_is_not_loaded_is_not_reloaded(yard: Yard) -> None:
-    async with running(yard) as recognizers:
-        await recognizers.reload("b")
-        assert yard.workers == []
 
 
 async def test_leaving_tells_all_who_wait_and_stops_what_loads(yard: Yard) -> None:
@@ -309,9 +258,9 @@ async def test_leaving_tells_all_who_wait_and_stops_what_loads(yard: Yard) -> No
         late = asyncio.create_task(used(recognizers, "c"))
         await asyncio.sleep(0)  # its load has not taken a step yet
     for asking in (early, late):
-        with pytest.raises(ModelUnavailableNow, match="stopping"):
+        with pytest.raises(ModelNotReady, match="stopping"):
             await asking
-    with pytest.raises(ModelUnavailableNow, match="stopping"):
+    with pytest.raises(ModelNotReady, match="stopping"):
         await used(recognizers, "a")
 
 
@@ -339,9 +288,12 @@ async def test_an_unloaded_recognizer_is_not_held_by_anything(yard: Yard) -> Non
     async with running(yard, idle=0.001) as recognizers:
         await used(recognizers, "b")
         await until_absent(recognizers, "b")
-        while yard.batchers[0]() is not None:
+
+        def is_collected() -> bool:
             gc.collect()
-            await asyncio.sleep(0)
+            return yard.batchers[0]() is None
+
+        await until(is_collected)
         assert yard.workers[0].closed
 
 
@@ -356,10 +308,8 @@ async def test_many_come_and_go_and_what_is_in_use_always_answers() -> None:
                 recognizer = await stack.enter_async_context(recognizers.borrow(name))
                 for _ in range(generator.integers(4)):
                     assert (await said(recognizer)).startswith(f"/{name} ")
-                if generator.random() < 0.2:
-                    await recognizers.reload(name)
                 assert recognizers.memory <= 120
-        except ModelUnavailableNow:
+        except ModelNotReady:
             return 0
         return 1
 
@@ -380,11 +330,11 @@ async def test_one_that_is_started_again_is_told_of_and_matters_where_it_is_the_
         assert states(recognizers)[:2] == [ModelState.RESTARTING, ModelState.RESTARTING]
         assert yard.restarts == ["a", "b"]
         yard.watchdogs[0].restarted()
-        assert list(yard.health.troubles) == ["recognizer b"]
+        assert list(yard.health.problems) == ["recognizer b"]
         assert yard.health.ok
         yard.watchdogs[0].restarting("it died once more")
         assert not yard.health.ok
-    assert yard.health.troubles == {}
+    assert yard.health.problems == {}
 
 
 async def test_the_default_that_breaks_is_said_to_who_can_end_the_server(yard: Yard) -> None:
@@ -393,7 +343,7 @@ async def test_the_default_that_breaks_is_said_to_who_can_end_the_server(yard: Y
         yard.watchdogs[0].broken("nothing is left")
         assert yard.failures == ["nothing is left"]
         assert recognizers.status("a").state is ModelState.FAILED
-        with pytest.raises(ModelUnavailableNow, match="nothing is left"):
+        with pytest.raises(ModelNotReady, match="nothing is left"):
             await used(recognizers, "a")
 
 
@@ -404,7 +354,6 @@ async def test_another_one_that_breaks_is_loaded_anew_for_those_who_come_then(ya
             assert recognizers.status("b").state is ModelState.FAILED
             assert await used(recognizers, "b") == "/b 1"
             assert await said(held) == "/b 0"
-            assert yard.health.troubles
-        while yard.health.troubles:
-            await asyncio.sleep(0)
+            assert yard.health.problems
+        await until(lambda: not yard.health.problems)
         assert (yard.failures, recognizers.loaded) == ([], 1)

@@ -1,4 +1,4 @@
-"""Workers: a detector and recognizers as both the server and the command line run them."""
+"""Workers of the detector and of recognizers."""
 
 import os
 import sys
@@ -29,7 +29,7 @@ SECOND = RecognitionRequest(Clip(np.zeros(16_000, np.float32)))
 
 
 async def text(worker: Worker[RecognitionRequest, Hypothesis]) -> str:
-    """Of a second of silence."""
+    """Return a request with one second of silence."""
     async with recognizer_batcher(worker, items=2, audio_seconds=60, waiting=5) as asr:
         await worker.start()
         return (await asr.submit(SECOND)).text

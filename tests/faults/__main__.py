@@ -1,6 +1,9 @@
-"""python -m tests.faults --sessions 10000 --seed 1: sessions with faults; 1 if one of them broke a promise.
+"""Run sessions with faults against a real server, and check the guarantees of the protocol.
 
---only N runs a session alone (or several, with commas), with the faults that it had among all.
+    python -m tests.faults --sessions 10000 --seed 1
+
+`--only N` runs one session alone (or several, separated by commas), with the same faults as in the full run.
+The exit status is 1 if a session broke a guarantee or the log has a traceback.
 """
 
 import argparse
@@ -15,13 +18,18 @@ from tests.faults.run import Plan, report, run
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    """Run the sessions and return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.faults",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--sessions", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", default="", help="numbers of sessions, with commas")
-    parser.add_argument("--at-once", type=int, default=64)
-    parser.add_argument("--server-every", type=int, default=500, help="one session of so many kills it")
-    parser.add_argument("--keep-log", type=Path, help="where the server's log is left")
+    parser.add_argument("--only", default="", help="numbers of sessions, separated by commas")
+    parser.add_argument("--at-once", type=int, default=64, help="concurrent sessions")
+    parser.add_argument("--server-every", type=int, default=500, help="one in N sessions kills the server")
+    parser.add_argument("--keep-log", type=Path, help="write the server's log to this file")
     options = parser.parse_args()
     only = tuple(map(int, filter(None, options.only.split(","))))
     plan = Plan(

@@ -1,4 +1,4 @@
-"""Caller: a client of its own, next to the bare protocol, that suffers what its script has."""
+"""A client of the bare protocol that runs one session with the faults of its script."""
 
 import asyncio
 import base64
@@ -19,14 +19,14 @@ from tests.faults.fault_plan import Fault, Script, Trouble
 from tests.faults.protocol_checker import Heard, Outcome, Wrong
 from tests.faults.scenario import Command, Play
 
-PATIENCE = 240.0  # seconds, for one session and for coming back
-AGAIN = (0.02, 0.3)  # seconds between attempts
+TIMEOUT_SECONDS = 240.0  # for one session with all its resumes
+RETRY_SECONDS = (0.02, 0.3)  # least and greatest wait between attempts
 NORMAL = 1000
 BROKEN = 1006
 SLOW_CLOSE = 4013
 TAKEN_OVER = 4009
 UNKNOWN = 4000
-LATER = frozenset({1012, 1013})  # the server stops, or starts
+LATER = frozenset({1012, 1013})  # the server stops or starts, and the client retries
 GLUT = json.dumps({"type": "session.update", "session": {"hotwords": ["x" * 100] * 600}})
 GLUT_MESSAGES = 70  # with answers of 62 KB: more than the 4 MB that the system holds for a connection
 GLUT_SECONDS = 2.5
@@ -37,17 +37,21 @@ Kill = Callable[[], Awaitable[None]]
 
 @dataclass(slots=True)
 class World:
-    """What sessions share. url: of the server; kill_*: ends one of its processes; met: faults, by name."""
+    """Hold what the sessions share.
+
+    url: of the server; kill_*: kill one of its processes; survives: whether sessions survive the server's end
+    met: counts of faults by name
+    """
 
     url: str
     kill_recognizer: Kill
     kill_server: Kill
-    survives: bool = False  # the server's end
+    survives: bool = False
     met: Counter[str] = field(default_factory=Counter)
 
 
 class Caller:
-    """One session. `at`: milliseconds of sound that were sent, on whichever connection."""
+    """Run one session over as many connections as its faults need."""
 
     def __init__(self, world: World, play: Play, script: Script, seed: int) -> None:
         self.heard = Heard()
@@ -55,16 +59,16 @@ class Caller:
         self._play = play
         self._script = script
         self._chance = random.Random(f"caller {seed}")
-        self._at = 0
-        self._kept_ms = 0  # as it was said when we came back last
-        self._due: list[Command] = []  # not sent on this connection
+        self._at = 0  # ms of audio sent over all connections
+        self._kept_ms = 0  # of audio, which the server reported at the last resume
+        self._due: list[Command] = []  # to be sent on this connection
         self._ended = False
         self._closed: int | None = None  # the code with which this connection was closed
 
     async def run(self) -> Outcome:
-        """Raises Wrong."""
+        """Run the session to its end and return its outcome. Raises Wrong."""
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT_SECONDS):
                 await self._live()
         except TimeoutError:
             said = f"{self._at} of {self._play.ms} ms, {'and the end' if self._ended else 'not the end'}"
@@ -87,7 +91,7 @@ class Caller:
     # talking
 
     async def _talk_on(self, line: ClientConnection, trouble: Trouble | None) -> ClientConnection:
-        """Talks and listens until the trouble is due, or the session is over; comes back where it must."""
+        """Send and receive until the fault is due or the session is over, and resume where necessary."""
         while not self.heard.is_over:
             self._closed = None
             due = asyncio.Event()
@@ -131,10 +135,10 @@ class Caller:
                 await asyncio.sleep(trouble.seconds)
                 due.set()
         except websockets.ConnectionClosed:
-            pass  # the listener says so
+            pass  # the listener stores the close code
 
     async def _say_next(self, line: ClientConnection) -> None:
-        """What is said counts as said before it has gone out: whoever cancels this must not say it twice."""
+        """Send the next message. It counts as sent at once, so that a cancelled send is not repeated."""
         if self._due and self._due[0].at_ms <= self._at:
             await line.send(self._due.pop(0).text)
         elif self._at == self._play.ms:
@@ -147,7 +151,7 @@ class Caller:
             await asyncio.sleep(ms / 1000 / self._script.pace if self._script.pace else 0)
 
     def _until(self, ms: int) -> int:
-        """Where a message ends that begins there."""
+        """Return the end of the message that begins at `ms`."""
         until = ms + self._chance.randint(*self._script.chunks_ms)
         return min(until, self._due[0].at_ms if self._due else self._play.ms)
 
@@ -160,19 +164,19 @@ class Caller:
     # coming back
 
     async def _after_close(self, line: ClientConnection) -> ClientConnection:
-        """The server, or its end, has closed the line."""
+        """Resume after the server closed the connection or ended."""
         if self._closed not in self._breaks():
             raise Wrong(f"the line was closed with {self._closed}: {line.close_reason!r}")
         self._world.met[f"closed {self._closed}"] += 1
         return await self._open()
 
     def _breaks(self) -> set[int]:
-        """The codes of closes that this session has to expect."""
-        slow = {SLOW_CLOSE, BROKEN} if self._script.receive_buffer else set()  # the close may stay unread too
+        """Return the close codes that this session must expect."""
+        slow = {SLOW_CLOSE, BROKEN} if self._script.receive_buffer else set()  # the close may stay unread
         return slow | ({BROKEN, *LATER} if self._world.survives else set())
 
     async def _open(self, ack: int | None = None) -> ClientConnection:
-        """A line, with the session that there is or, where its token was never heard, with a new one."""
+        """Connect and resume the session, or begin a new one if the token never arrived."""
         while True:
             try:
                 if self.heard.token is None:
@@ -186,10 +190,10 @@ class Caller:
                 await self._not_yet(error)
 
     async def _not_yet(self, error: Exception) -> None:
-        """Waits before another attempt. Raises Wrong where none is worth it."""
+        """Wait before another attempt. Raises Wrong if the error is permanent."""
         if not self._is_for_now(error):
             raise Wrong(f"cannot come back: {error!r}") from error
-        await asyncio.sleep(self._chance.uniform(*AGAIN))
+        await asyncio.sleep(self._chance.uniform(*RETRY_SECONDS))
 
     def _is_for_now(self, error: Exception) -> bool:
         if isinstance(error, websockets.InvalidStatus):
@@ -217,10 +221,10 @@ class Caller:
         return urlencode({"resume": token or self.heard.token, "ack": ack})
 
     async def _welcome(self, line: "Reading") -> None:
-        """session.resumed, and what was missed. Raises ConnectionClosed, Wrong."""
+        """Receive session.resumed and the missed messages. Raises ConnectionClosed and Wrong."""
         resumed = json.loads(await line.next())
         if resumed["type"] == "error" and resumed["error"]["retryable"]:
-            await line.next()  # is a close, of which the code says the same
+            await line.next()  # raises ConnectionClosed with the matching code
         if resumed["type"] != "session.resumed":
             raise Wrong(f"session.resumed was due, and {resumed} came")
         if resumed["session_id"] != self.heard.session:
@@ -234,7 +238,7 @@ class Caller:
         self._go_on_from(resumed["received_ms"])
 
     def _go_on_from(self, ms: int) -> None:
-        """What stands exactly there may have arrived: it is said again, unless its answer was heard."""
+        """Continue from `ms`. Repeat the commands there unless their replies arrived."""
         self._at, self._ended = ms, False
         self._due = [c for c in self._play.commands if c.at_ms >= ms and not self._was_answered(c)]
 
@@ -244,7 +248,7 @@ class Caller:
     # faults
 
     async def _suffer(self, trouble: Trouble, line: ClientConnection) -> ClientConnection:
-        """The line with which the session goes on."""
+        """Apply the fault and return the connection on which the session continues."""
         match trouble.fault:
             case Fault.CUT | Fault.FORGETFUL | Fault.STUMBLE | Fault.HALF_FRAME:
                 return await self._cut(trouble, line)
@@ -297,14 +301,14 @@ class Caller:
             await self._not_yet(error)
 
     async def _say_on(self, line: ClientConnection, seconds: float) -> None:
-        """Talks and reads nothing."""
+        """Send audio without reading."""
         try:
             async with asyncio.timeout(seconds):
                 while not self._ended:
                     await self._say_next(line)
                 await asyncio.sleep(seconds)
         except (TimeoutError, websockets.ConnectionClosed):
-            pass  # whoever listens next hears of it
+            pass  # the next read reports the close
 
     async def _gorge(self, line: ClientConnection) -> None:
         """Asks for more than fits between the two, and reads nothing until it must have been given up."""
@@ -330,7 +334,7 @@ class Caller:
                 raise Wrong(f"a stranger was told {refusal}")
 
     async def _take_over(self, trouble: Trouble, line: ClientConnection) -> ClientConnection:
-        """More bytes come on the old line, before and after the new one has the session."""
+        """Resume on a new connection while the old one still sends audio."""
         if self.heard.token is None:
             line.transport.abort()
             return await self._open()
@@ -345,7 +349,7 @@ class Caller:
         return new
 
     async def _babble(self, line: ClientConnection) -> None:
-        """Goes on with the sound, up to the next command, whoever has the session."""
+        """Send audio up to the next command, whichever connection owns the session."""
         at, end = self._at, self._due[0].at_ms if self._due else self._play.ms
         try:
             while at < end:
@@ -356,7 +360,7 @@ class Caller:
             pass  # as is due
 
     async def _bury(self, old: "Reading") -> None:
-        """The line that has lost the session: what still comes on it has come on the new one too."""
+        """Read the old connection to its end. Its messages must be known from the new one."""
         await old.read()
         for text in old.texts:
             self.heard.take(text)
@@ -365,7 +369,7 @@ class Caller:
             raise Wrong(f"a line that was taken over was closed with {old.code}")
 
     async def _race(self, trouble: Trouble, line: ClientConnection) -> ClientConnection:
-        """Several lines ask for the session at once: the last one to be heard has it."""
+        """Resume over several connections at once. The last one that the server accepts keeps the session."""
         line.transport.abort()
         if self.heard.token is None:
             return await self._open()
@@ -390,7 +394,7 @@ class Caller:
         return winner.line
 
     async def _last_of(self, lines: "Sequence[Reading]") -> "Reading | None":
-        """The one that is left open; None where all are closed."""
+        """Return the connection that stays open, or None if all are closed."""
         reads = {asyncio.create_task(line.read()): line for line in lines}
         waiting = set(reads)
         while len(waiting) > 1:
@@ -404,7 +408,10 @@ class Caller:
 
 
 class Reading:
-    """The messages of a line. texts: those that were read ahead; code: with which it was closed."""
+    """Read the messages of a connection.
+
+    texts: messages that were read ahead; code: the close code
+    """
 
     def __init__(self, line: ClientConnection) -> None:
         self.line = line
@@ -412,11 +419,11 @@ class Reading:
         self.code: int | None = None
 
     async def next(self) -> bytes:
-        """Raises ConnectionClosed."""
+        """Return the next message. Raises ConnectionClosed."""
         return self.texts.pop(0) if self.texts else await self.line.recv(decode=False)
 
     async def read(self) -> None:
-        """Reads ahead until the line is closed."""
+        """Read ahead until the connection is closed."""
         try:
             while True:
                 self.texts.append(await self.line.recv(decode=False))
@@ -425,7 +432,7 @@ class Reading:
 
 
 async def _little_socket(url: str, buffer: int) -> socket.socket:
-    """Connected, with a receive buffer of so many bytes. Raises OSError."""
+    """Connect with a receive buffer of `buffer` bytes. Raises OSError."""
     address = urlsplit(url)
     little = socket.socket()
     little.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)

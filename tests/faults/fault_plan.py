@@ -1,4 +1,4 @@
-"""Script: what goes wrong in one session, by its seed."""
+"""Draw the faults of one session from its seed."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,31 +6,34 @@ from random import Random
 
 
 class Fault(StrEnum):
-    CUT = "cut"  # the line breaks
+    """List what can go wrong in a session."""
+
+    CUT = "cut"  # the connection breaks
     HALF_FRAME = "half frame"  # it breaks in the middle of a message
-    LEAVE = "leave"  # the client closes it in order, but not for good
-    DEAF = "deaf"  # it is read no further, and then breaks: much was sent that was not heard
-    FORGETFUL = "forgetful"  # it breaks, and the client comes back with a number lower than it has seen
-    FUTURE = "future"  # the client comes back with a number that was never told, then with its own
-    STRANGER = "stranger"  # another asks for the session with a wrong token or number, while it goes on
-    TAKEOVER = "takeover"  # a second connection takes over; on the first one more bytes come late
+    LEAVE = "leave"  # the client closes normally and resumes
+    DEAF = "deaf"  # the client stops reading, then the connection breaks with unread messages
+    FORGETFUL = "forgetful"  # it breaks, and the client resumes with a lower number than it has seen
+    FUTURE = "future"  # the client resumes with a number that was never sent, then with its own
+    STRANGER = "stranger"  # another client tries to resume the session with a wrong token or number
+    TAKEOVER = "takeover"  # a second connection takes over while the first one still sends
     RACE = "race"  # several connections resume at once
-    STUMBLE = "stumble"  # it breaks, and several attempts to come back break too
+    STUMBLE = "stumble"  # it breaks, and so do several attempts to resume
     SLOW = "slow"  # the client reads nothing for a while
-    GLUT = "glut"  # it asks for megabytes and reads nothing, for longer than it is waited for
+    GLUT = "glut"  # it requests megabytes and does not read until the server gives up
     KILL_RECOGNIZER = "kill recognizer"
     KILL_SERVER = "kill server"
 
 
 LINE = tuple(fault for fault in Fault if not fault.startswith("kill"))
-GLUTS = 0.03  # of all faults: they are dear
+GLUTS = 0.03  # share of all faults; they take long
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A fault, and when: once so much sound was sent or so many messages were heard on this connection.
+    """Describe a fault and when it happens.
 
-    seconds: of a pause; count: of attempts or numbers, at least 1
+    It is due once `after_ms` of audio were sent or `after_messages` messages received on this connection.
+    seconds: length of a pause; count: of attempts or numbers, at least 1
     """
 
     fault: Fault
@@ -42,11 +45,11 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """How a session goes.
+    """Describe how a session is run.
 
-    chunks_ms: lengths of messages, from and to; binary: frames rather than JSON
-    pace: times real time; 0 is as fast as it goes
-    library: the session is led by client/ rather than by the client of these tests
+    chunks_ms: least and greatest length of a message; binary: binary frames rather than JSON
+    pace: multiple of real time; 0 is as fast as possible
+    library: whether client/ runs the session rather than the client of these tests
     cuts: bytes after which its connections are cut, one after the other
     """
 
@@ -61,14 +64,14 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """One session of so many kills; 0 is none."""
+    """Hold N for each process that one in N sessions kills; 0 is never."""
 
     recognizer: int
     server: int
 
 
 def script(seed: int, number: int, ms: int, rates: Rates) -> Script:
-    """ms: how long the session's sound is."""
+    """Draw the script of a session whose audio has `ms` milliseconds."""
     chance = Random(f"script {seed}/{number}")
     troubles = [_trouble(chance, _fault(chance), ms) for _ in range(chance.randint(1, 4))]
     kill = _kill(number, rates)
@@ -99,7 +102,7 @@ def _kill(number: int, rates: Rates) -> Fault | None:
 
 
 def _trouble(chance: Random, fault: Fault, ms: int) -> Trouble:
-    after_ms = chance.randint(0, ms) if chance.random() < 0.8 else ms + 1  # behind the end of the stream
+    after_ms = chance.randint(0, ms) if chance.random() < 0.8 else ms + 1  # after the end of the stream
     return Trouble(
         fault=fault,
         after_ms=after_ms,

@@ -1,4 +1,4 @@
-"""Fingerprint: a recognizer whose text hangs on every sample, so that a wrong segment is a wrong text."""
+"""A recognizer whose text depends on every sample, so that a wrong segment gives a wrong text."""
 
 import time
 import zlib
@@ -12,20 +12,20 @@ from audio.clip import SAMPLE_RATE, Samples
 
 NAME = "fingerprint"
 BLOCK = SAMPLE_RATE // 2
-SECONDS = 0.01  # that a batch takes: long enough to be killed in
-BEYOND = 17  # of so many sounds it cannot recognise one
-SETTLED = 3  # batches, one of them to warm up; the third comes when the second has been answered
+SECONDS = 0.01  # of a batch, long enough to be killed in
+BEYOND = 17  # it fails on one clip in so many
+SETTLED = 3  # batches, the first to warm up; the third proves that the second was answered
 
 
 class BeyondMe(Exception):
-    """A sound that this recognizer fails on, always."""
+    """The recognizer always fails on this clip."""
 
 
 class Fingerprint:
-    """Answers with one word for each started half second, which names its samples.
+    """Return one word per started half second, which is a check sum of its samples.
 
-    So a partial's words but the last begin all later ones of the utterance, and its final.
-    alive: a file that comes into being once a process has answered: from then on it may be killed
+    All words of a partial but the last are therefore a prefix of later texts of the utterance.
+    alive: a file that is created once the process has answered, and may be killed
     """
 
     family = "test"
@@ -38,7 +38,7 @@ class Fingerprint:
         self._batches = 0
 
     def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
-        """Raises BeyondMe."""
+        """Return the texts of the clips. Raises BeyondMe."""
         self._batches += 1
         if self._batches == SETTLED:
             self._alive.touch()
@@ -47,12 +47,12 @@ class Fingerprint:
 
 
 def text_of(samples: Samples) -> str:
-    """samples: float32 (n,). Raises BeyondMe."""
+    """Return the text of float32 samples of shape (n,). Raises BeyondMe."""
     if _sum(samples) % BEYOND == 0:
-        raise BeyondMe("this sound is beyond me")
+        raise BeyondMe("This clip cannot be recognized.")
     return " ".join(f"{_sum(samples[at : at + BLOCK]):08x}" for at in range(0, len(samples), BLOCK))
 
 
 def _sum(samples: Samples) -> int:
-    """The same for 0 and -0, which sound alike."""
+    """Return a check sum that is the same for 0 and -0."""
     return zlib.crc32((samples + np.float32(0)).tobytes())

@@ -1,4 +1,4 @@
-"""Library: the same sessions, led by client/ over a line that is cut: whoever uses it notices nothing."""
+"""Run the same sessions with client/ over connections that are cut. Its user must not notice."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -6,28 +6,34 @@ from contextlib import AsyncExitStack
 import client
 from client import Stream
 from tests.client.proxy import proxy
-from tests.faults.fault_client import LATER, PATIENCE, World
+from tests.faults.fault_client import LATER, TIMEOUT_SECONDS, World
 from tests.faults.fault_plan import Script
 from tests.faults.protocol_checker import Wrong
 from tests.faults.scenario import Command, Play
 
-RESUME = client.ReconnectPolicy(give_up_seconds=PATIENCE, longest_seconds=1.0)
+RESUME = client.ReconnectPolicy(give_up_seconds=TIMEOUT_SECONDS, longest_seconds=1.0)
 AGAIN_SECONDS = 0.2
 
 Told = tuple[tuple[object, ...], ...]
 
 
 async def told_by_library(world: World, play: Play, script: Script) -> tuple[Told, tuple[int, ...]]:
-    """Finals, failures and markers as the program is told them, and the sums. Raises Wrong, TimeoutError."""
-    async with asyncio.timeout(PATIENCE), proxy(world.url, after=script.cuts) as line:
-        while (events := await _session(line.url, play, script)) is None:
+    """Return the finals, failures and markers that the program received, and the sums.
+
+    Raises Wrong and TimeoutError.
+    """
+    async with asyncio.timeout(TIMEOUT_SECONDS), proxy(world.url, after=script.cuts) as line:
+        while True:
+            events = await _session(line.url, play, script)
+            if events is not None:
+                break
             await asyncio.sleep(AGAIN_SECONDS)
     world.met["library: cut"] += line.cuts
     return tuple(filter(None, map(_row, events))), _sums(events)
 
 
 async def _session(url: str, play: Play, script: Script) -> list[client.Event] | None:
-    """All events; None where the server was starting, so that there was no session that could be kept."""
+    """Return all events; None if the server was starting, so that there was no session to resume."""
     events: list[client.Event] = []
     async with AsyncExitStack() as stack:
         try:
@@ -39,13 +45,13 @@ async def _session(url: str, play: Play, script: Script) -> list[client.Event] |
         talking = asyncio.create_task(_talk(stream, play, script))
         try:
             async for event in stream:
-                events.append(event)  # noqa: PERF401 - those before an error are wanted too
+                events.append(event)  # noqa: PERF401 - keeps the events before an error
             await talking
         except client.ConnectionLost as lost:
             if lost.code in LATER and not any(isinstance(event, client.Created) for event in events):
                 return None
             raise Wrong(f"the library gave up: {lost!r}") from lost
-        except client.ClientError as error:
+        except client.SttClientError as error:
             raise Wrong(f"the library failed: {error!r}") from error
         finally:
             talking.cancel()

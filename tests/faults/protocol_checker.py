@@ -1,4 +1,4 @@
-"""Heard: the messages of one session as its client got them, over however many connections; and their sum."""
+"""Check the messages of one session over all its connections, and sum them up."""
 
 import json
 import zlib
@@ -12,14 +12,14 @@ SPEECH = ("input_audio_buffer.speech_started", "input_audio_buffer.speech_stoppe
 
 
 class Wrong(Exception):
-    """A promise of the protocol was broken."""
+    """The server broke a guarantee of the protocol."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What of a session may not hang on faults.
+    """Hold what must not depend on faults.
 
-    told: finals, failures and markers in their order; speech: beginnings and ends of utterances
+    told: finals, failures and markers in their order; speech: starts and ends of utterances
     closed: the sums of session.closed
     """
 
@@ -38,18 +38,18 @@ class Outcome:
 
 @dataclass(slots=True)
 class Heard:
-    """Raises Wrong for a message that contradicts those before it."""
+    """Collect the messages of a session. Raises Wrong for a message that contradicts earlier ones."""
 
     session: str = ""
     token: str | None = None
     acknowledged_ms: int = 0
     messages: list[Message] = field(default_factory=list)
-    again: int = 0  # messages that came more than once
+    again: int = 0  # messages that arrived more than once
     _texts: list[bytes] = field(default_factory=list)
 
     @property
     def seq(self) -> int:
-        """Of the newest message."""
+        """The sequence number of the newest message."""
         return len(self.messages)
 
     @property
@@ -57,7 +57,7 @@ class Heard:
         return bool(self.messages) and self.messages[-1]["type"] == "session.closed"
 
     def take(self, text: bytes) -> Message:
-        """The next message, or one that was heard before."""
+        """Check and store a new message, or compare a repeated one."""
         message: Message = json.loads(text)
         seq = message["seq"]
         if seq == 0 and message["type"] == "error" and message["error"]["retryable"]:
@@ -89,7 +89,10 @@ class Heard:
         return any(m["type"] == type_ and (id is None or m["id"] == id) for m in self.messages)
 
     def outcome(self) -> Outcome:
-        """Once it is over. Raises Wrong for words that were taken back, and for utterances out of order."""
+        """Sum up a session that is over.
+
+        Raises Wrong for stable words that changed, and for utterances out of order.
+        """
         if not self.is_over:
             raise Wrong("session.closed never came")
         self._check_partials()
@@ -108,7 +111,7 @@ class Heard:
                     told.append(self._final(message))
                 case "error":
                     told.append(("failed", self._number(message), message["start_ms"], message["end_ms"]))
-                case "marker" if message["id"] not in markers:  # one that was asked for twice is told twice
+                case "marker" if message["id"] not in markers:  # a repeated request is answered twice
                     markers.add(message["id"])
                     told.append(("marker", message["id"]))
         numbers: list[Any] = [row[1] for row in told if row[0] != "marker"]
@@ -133,7 +136,7 @@ class Heard:
         ]
 
     def _number(self, message: Message) -> int:
-        """Of the utterance. Raises Wrong."""
+        """Return the number of the utterance. Raises Wrong."""
         name, _, number = (message.get("item_id") or "").rpartition("_")
         if name != f"item_{self.session}":
             raise Wrong(f"not of this session, or not of an utterance: {message}")

@@ -1,4 +1,4 @@
-"""Run: many sessions at once, each compared with the undisturbed run of what it says."""
+"""Run many sessions at once, and compare each with a run without faults."""
 
 import asyncio
 import traceback
@@ -16,18 +16,19 @@ from tests.faults.scenario import Play, play
 from tests.faults.server import Server, running
 
 AT_ONCE = 64
-# A process of a model whose server was killed before it had told it what to do: Python says so, and no more.
+# Python logs this when the server is killed before its model process has received its task.
 ORPHAN = "preparation_data = reduction.pickle.load(from_parent)"
-SHOWN = 10  # failures that are told in full
-PER_PLAY = 20  # sessions that say the same, each with its own faults
+SHOWN = 10  # failures that are printed in full
+PER_PLAY = 20  # sessions with the same audio, each with its own faults
 CALM = Script((), (100, 100), True, 0, None, False, ())
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """only: the numbers of the sessions that are run, in their order; of all `sessions` where it is empty.
+    """Describe a run.
 
-    recognizer_every, server_every: one session of so many kills that process; 0 is none
+    only: numbers of the sessions to run, in this order; empty for all
+    recognizer_every, server_every: one in N sessions kills that process; 0 is never
     """
 
     sessions: int
@@ -49,13 +50,13 @@ class Plan:
         return number % max(1, self.sessions // PER_PLAY)
 
     def again(self, number: int) -> str:
-        """The command that runs one session alone."""
+        """Return the command that runs one session alone."""
         return f"python -m tests.faults --sessions {self.sessions} --seed {self.seed} --only {number}"
 
 
 @dataclass(slots=True)
 class Result:
-    """failures: by the session's number; met: faults that came about, by name."""
+    """Hold the results of a run. failures: by number of the session; met: faults that happened, by name."""
 
     finals: int = 0
     heard_again: int = 0
@@ -69,7 +70,7 @@ class Result:
 
 
 def can_survive() -> bool:
-    """Whether a session outlives the end of the server."""
+    """Return whether sessions survive the end of the server."""
     return "journal_dir" in Settings.model_fields
 
 
@@ -78,7 +79,7 @@ def settings(journal: Path) -> dict[str, str]:
 
 
 async def run(plan: Plan, folder: Path) -> Result:
-    """folder: for what the servers write."""
+    """Run all sessions. The servers write to the folder."""
     plays = {number: play(plan.seed, number) for number in {plan.play_of(n) for n in plan.numbers}}
     expected = await undisturbed(plays, folder / "calm", plan)
     result = Result()
@@ -93,7 +94,7 @@ async def run(plan: Plan, folder: Path) -> Result:
                     await compare(world, play, expected[play.number], number, plan, result)
                 except (Wrong, TimeoutError) as error:
                     result.failures[number] = f"{type(error).__name__}: {error}"
-                except Exception:  # a fault of these tests; the other sessions go on
+                except Exception:  # a bug of these tests; the other sessions continue
                     result.failures[number] = traceback.format_exc()
 
         async with asyncio.TaskGroup() as group:
@@ -104,7 +105,7 @@ async def run(plan: Plan, folder: Path) -> Result:
 
 
 async def undisturbed(plays: dict[int, Play], folder: Path, plan: Plan) -> dict[int, Outcome]:
-    """What each play leads to on a server that nobody disturbs."""
+    """Return the outcome of each scenario without faults."""
     async with running(folder, **settings(folder / "journal")) as server:
         world = World(server.url, server.kill_recognizer, server.kill)
         gate = asyncio.Semaphore(plan.at_once // 4 + 1)
@@ -120,7 +121,7 @@ async def undisturbed(plays: dict[int, Play], folder: Path, plan: Plan) -> dict[
 async def compare(
     world: World, play: Play, expected: Outcome, number: int, plan: Plan, result: Result
 ) -> None:
-    """Raises Wrong, TimeoutError."""
+    """Run one session with faults and compare its outcome. Raises Wrong and TimeoutError."""
     faults = script(plan.seed, number, play.ms, plan.rates)
     if faults.library:
         told, closed = await told_by_library(world, play, faults)
@@ -155,7 +156,7 @@ def settle(result: Result, server: Server) -> None:
 
 
 def report(plan: Plan, result: Result) -> str:
-    """For people. Each failure has the command that runs its session alone."""
+    """Return the report. Each failure has the command that runs its session alone."""
     rows = {
         "sessions": len(list(plan.numbers)),
         "finals that were compared": result.finals,
@@ -165,7 +166,7 @@ def report(plan: Plan, result: Result) -> str:
         "its slowest start, s": round(result.slowest_start, 1),
         **{f"  {name}": count for name, count in sorted(result.met.items())},
         "tracebacks in the server's log": result.tracebacks,
-        "sessions that broke a promise": len(result.failures),
+        "sessions that broke a guarantee": len(result.failures),
     }
     failures = sorted(result.failures.items())[:SHOWN]
     return "\n".join(

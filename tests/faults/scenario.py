@@ -1,4 +1,4 @@
-"""Play: what one session says and asks for, by its seed: sound, settings, and commands at their places."""
+"""Draw the audio, the settings and the commands of one session from its seed."""
 
 import json
 from dataclasses import dataclass
@@ -8,19 +8,18 @@ from urllib.parse import urlencode
 
 from audio.codecs import Encoding, Format
 from audio.encoder import encode
-from tests.faults.sounds import MS, sound
+from tests.faults.random_speech import MS, sound
 
 ALWAYS = ("session.created", "session.closed", "input_audio_buffer.acknowledged")
 SPEECH = ("input_audio_buffer.speech_started", "input_audio_buffer.speech_stopped")
-# Beyond 10 s a partial hears a part of the utterance, which starts anywhere: what it says is told as stable,
-# and kept, but is not what the same samples say in the whole.
-LONGEST_WITH_PARTIALS = 9_500  # ms
+# Beyond 10 s a partial covers a part of the utterance. Its stable words may then differ from the final.
+LONGEST_WITH_PARTIALS_MS = 9_500
 WEIGHTS = {"marker": 6, "commit": 3, "clear": 1, "update": 3}
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A message that is no sound, behind all sound up to at_ms."""
+    """Describe a message without audio that is sent after `at_ms` of audio."""
 
     at_ms: int
     type: str
@@ -28,7 +27,7 @@ class Command:
 
     @property
     def id(self) -> Any:
-        """Of a marker."""
+        """The id of a marker."""
         return dict(self.fields).get("id")
 
     @property
@@ -38,7 +37,10 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    """sound: `ms` whole milliseconds in `encoding`; commands: in the order of their places."""
+    """Hold what a session sends.
+
+    sound: `ms` whole milliseconds in `encoding`; commands: in the order of their positions
+    """
 
     number: int
     encoding: Encoding
@@ -58,7 +60,7 @@ class Play:
 
     @property
     def query(self) -> str:
-        """Of the URL that begins a session."""
+        """The query of the URL that begins the session."""
         asked = {"events": ",".join(self.events), "format": self.encoding.format.value}
         flags = {"include_audio": self.include_audio, "words": self.words}
         return urlencode(asked | {name: str(flag).lower() for name, flag in flags.items()})
@@ -74,7 +76,7 @@ def play(seed: int, number: int) -> Play:
     length = len(samples) // MS
     commands = sorted(_commands(chance, length), key=lambda command: command.at_ms)
     events = [*ALWAYS]
-    if chance.random() < 0.5 and length < LONGEST_WITH_PARTIALS:
+    if chance.random() < 0.5 and length < LONGEST_WITH_PARTIALS_MS:
         events.append("transcript.partial")
     if chance.random() < 0.5:
         events += SPEECH

@@ -1,4 +1,4 @@
-"""Server: that of these tests in a process of its own, which is killed and started again at the same port."""
+"""Run the server of these tests in a process that is killed and restarted on the same port."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ from tests.server.server_process import free_port, kill
 
 COMMAND = (sys.executable, "-m", "tests.faults.server_process")
 READY_SECONDS = 90.0
-# Who waits to kill neither talks nor reads, and its session may be over: it must be back in RESUME_SECONDS.
+# A session that waits to kill does not read and may be disconnected, so it must return within RESUME_SECONDS.
 SETTLE_SECONDS = 20.0
 TURN_SECONDS = 10.0
 CALM_SECONDS = 1.0
@@ -37,7 +37,10 @@ SETTINGS = {
 
 
 class Server:
-    """folder: where it runs, and what it writes lies. kills, recognizer_kills: how often each was killed."""
+    """Start, kill and restart the server.
+
+    folder: its working directory; kills, recognizer_kills: how often each process was killed
+    """
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self.kills = 0
@@ -59,16 +62,16 @@ class Server:
 
     @property
     def log(self) -> str:
-        """Of all its lives."""
+        """The log since the first start."""
         return (self._folder / "log").read_text(errors="replace")
 
     async def start(self) -> None:
-        """Returns when it is ready."""
+        """Start the server and wait until it is ready."""
         began = time.monotonic()
         self._process = self._spawn()
         async with asyncio.timeout(READY_SECONDS), httpx.AsyncClient(trust_env=False) as client:
             while not await self._is_ready(client):
-                assert self._process.poll() is None, f"it has ended: {self.log[-2000:]}"
+                assert self._process.poll() is None, f"The server has ended: {self.log[-2000:]}"
                 await asyncio.sleep(0.05)
         self.ready_seconds.append(time.monotonic() - began)
 
@@ -84,7 +87,7 @@ class Server:
         return answer.status_code == 200
 
     async def kill(self) -> None:
-        """kill -9, and a new one at the same port. One at a time; not at all where others take too long."""
+        """Kill the server and start it again on the same port. Do nothing if other kills take too long."""
         try:
             async with asyncio.timeout(TURN_SECONDS):
                 await self._killing.acquire()
@@ -93,18 +96,22 @@ class Server:
         try:
             assert self._process is not None
             kill(self._process.pid)
-            self._process.wait()
+            self._process.wait(READY_SECONDS)
             self.kills += 1
             await self.start()
         finally:
             self._killing.release()
 
     async def kill_recognizer(self) -> None:
-        """Once it has answered for a while: a final that was run three times in vain is given up
-        (docs/decisions/0014). Not at all where that takes too long."""
+        """Kill a recognizer once it has answered for a while, or do nothing if that takes too long.
+
+        A final that failed three times would be given up (docs/decisions/0014).
+        """
         with suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_SECONDS), self._killing:
-                while not self._kill_one():
+                while True:
+                    if self._kill_one():
+                        break
                     await asyncio.sleep(0.02)
 
     def _kill_one(self) -> bool:
@@ -119,7 +126,7 @@ class Server:
     def _recognizers(self, pid: int) -> Iterator[psutil.Process]:
         for child in psutil.Process(pid).children():
             answered = self._alive / str(child.pid)
-            with suppress(psutil.NoSuchProcess):  # it may end while it is looked at
+            with suppress(psutil.NoSuchProcess):  # the process may end meanwhile
                 is_dead = child.status() == psutil.STATUS_ZOMBIE
                 if not is_dead and answered.exists() and _age(answered) >= CALM_SECONDS:
                     yield child
@@ -127,11 +134,11 @@ class Server:
     def end(self) -> None:
         if self._process is not None:
             kill(self._process.pid)
-            self._process.wait()
+            self._process.wait(READY_SECONDS)
 
 
 def _age(file: Path) -> float:
-    """Seconds."""
+    """Return the seconds since the file was written."""
     return time.time() - file.stat().st_mtime
 
 

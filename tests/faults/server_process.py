@@ -1,6 +1,6 @@
-"""Run the server with the recognizer of these tests beside its own: python -m tests.faults.server_process.
+"""Run the server with the additional recognizer of these tests: `python -m tests.faults.server_process`.
 
-A recognizer's process imports this file too, so that it knows the name.
+The process of a recognizer imports this file too, so that it knows the name.
 """
 
 import os
@@ -10,7 +10,7 @@ import main
 from asr.model_registry import EMBEDDED
 from tests.faults.fingerprint import NAME, Fingerprint
 
-ALIVE = "FAULTS_ALIVE"  # a folder, in which each recognizer that has answered has a file of its pid's name
+ALIVE = "FAULTS_ALIVE"  # a folder with a file for each recognizer that has answered, named by its pid
 
 EMBEDDED[NAME] = lambda: Fingerprint(Path(os.environ[ALIVE], str(os.getpid())))
 

@@ -1,4 +1,4 @@
-"""The recognizer of these tests tells one sound from another."""
+"""Test that the recognizer of these tests distinguishes clips."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Live: what is malformed, thrown at a server that runs; and what became of the server."""
+"""Send malformed messages and requests to a running server, and check the server afterwards."""
 
 import asyncio
 import time
@@ -13,31 +13,33 @@ import orjson
 from bench.load.fast_ws_client import HandshakeError, LoadSocket, Opcode, encode, open_socket
 from bench.load.process_monitor import usage_of
 from tests.fuzz import malformed
-from tests.fuzz.seeds import DOORS, POSTS, Door
+from tests.fuzz.seeds import ENDPOINTS, POSTS, Endpoint
 from tests.server.live_server import Client, dones, spoken
 from tests.server.server_process import Program
+from tests.waiting import until
 
-AT_ONCE: Final = 24  # connections
+CONCURRENT: Final = 24  # connections
 LONGEST_BURST: Final = 200  # messages over one connection
-LOOK_EVERY: Final = 8  # messages, between looks at whether it is closed
-REQUESTS: Final = 0.4  # of the connections: those without a WebSocket
-TOO_LARGE: Final = 0.002  # of the bursts: those that end in a message above the limit
-OPEN_SECONDS: Final = 0.5  # that a line which the server does not close is left open
-PATIENCE: Final = 40.0  # seconds: a body that does not come is waited for 30
-WARM: Final = 0.25  # of the messages: after them memory is looked at first
-SETTLE_SECONDS: Final = 12.0  # for what is left to end, and for its memory to be given back (server/trim.py)
+CHECK_EVERY: Final = 8  # messages between two checks whether the connection is closed
+REQUEST_SHARE: Final = 0.4  # of the connections: plain HTTP requests
+TOO_LARGE_SHARE: Final = 0.002  # of the bursts: those that end with a message above the limit
+OPEN_SECONDS: Final = 0.5  # a connection that the server leaves open is closed after this time
+TIMEOUT_SECONDS: Final = 40.0  # the server waits 30 s for a missing body
+WARM_UP_SHARE: Final = 0.25  # of the messages, before memory is first measured
+SETTLE_SECONDS: Final = 12.0  # for sessions to end and for their memory to be freed
 FAULTS: Final = frozenset({"internal_error"})
 SETTINGS: Final = {"LOG_LEVEL": "warning", "RESUME_SECONDS": "1", "MAX_SESSIONS": "500"}
 
 
 @dataclass(slots=True)
-class Findings:
-    """thrown: messages and requests; answers: by type, code or status; faults: that a client has seen.
+class FuzzResult:
+    """Hold what was sent and what came back.
 
-    rss: bytes after the warm-up, and at the end
+    sent: messages and requests; answers: by type, code or status; faults: those that a client saw
+    rss: bytes of memory after the warm-up and at the end
     """
 
-    thrown: Counter[str] = field(default_factory=Counter)
+    sent: Counter[str] = field(default_factory=Counter)
     answers: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
     rss: tuple[int, int] = (0, 0)
@@ -46,48 +48,48 @@ class Findings:
 
     @property
     def total(self) -> int:
-        return self.thrown.total()
+        return self.sent.total()
 
     @property
     def growth(self) -> float:
-        """Of memory, as a share."""
+        """The relative growth of memory."""
         before, after = self.rss
         return after / before - 1
 
     @property
     def complaints(self) -> list[str]:
-        """Lines of the server's log that should not be there."""
+        """Return the lines of the server's log that should not be there."""
         signs = ("Traceback (most recent call last)", " ERROR ", " CRITICAL ")
         return [line for line in self.log.splitlines() if any(sign in line for sign in signs)]
 
 
-async def throw(server: Program, messages: int, seed: int) -> Findings:
-    """At all doors of the server, until so many are thrown."""
-    findings = Findings()
+async def send_malformed(server: Program, messages: int, seed: int) -> FuzzResult:
+    """Send to all endpoints of the server until the requested number is reached."""
+    result = FuzzResult()
     began = time.monotonic()
     said = await asyncio.to_thread(_good_client, server)
-    await _throw_until(server, findings, round(messages * WARM), seed)
+    await _send_until(server, result, round(messages * WARM_UP_SHARE), seed)
     before = await _settled(server)
-    await _throw_until(server, findings, messages, seed + 1)
-    findings.rss = before, await _settled(server)
-    findings.seconds = time.monotonic() - began
+    await _send_until(server, result, messages, seed + 1)
+    result.rss = before, await _settled(server)
+    result.seconds = time.monotonic() - began
     if await asyncio.to_thread(_good_client, server) != said:
-        findings.faults.append("a good client heard something else than before")
-    findings.log = server.log
-    return findings
+        result.faults.append("a good client heard something else than before")
+    result.log = server.log
+    return result
 
 
-async def _throw_until(server: Program, findings: Findings, messages: int, seed: int) -> None:
+async def _send_until(server: Program, result: FuzzResult, messages: int, seed: int) -> None:
     async def thrower(number: int) -> None:
         chance = Random(f"fuzz {seed}/{number}")
-        while findings.total < messages:
-            if chance.random() < REQUESTS:
-                await _throw_request(server, chance, findings)
+        while result.total < messages:
+            if chance.random() < REQUEST_SHARE:
+                await _send_request(server, chance, result)
             else:
-                await _throw_burst(server, chance, findings)
+                await _send_burst(server, chance, result)
 
     async with asyncio.TaskGroup() as group:
-        for number in range(AT_ONCE):
+        for number in range(CONCURRENT):
             group.create_task(thrower(number))
 
 
@@ -102,66 +104,65 @@ def _good_client(server: Program) -> list[tuple[str, int, int]]:
         return [(m["transcript"], m["start_ms"], m["end_ms"]) for m in dones(client.end())]
 
 
-async def _throw_burst(server: Program, chance: Random, findings: Findings) -> None:
-    door = chance.choice(DOORS)
-    url = f"{server.url.replace('http', 'ws')}{door.path}?{malformed.query(chance, door)}"
+async def _send_burst(server: Program, chance: Random, result: FuzzResult) -> None:
+    endpoint = chance.choice(ENDPOINTS)
+    url = f"{server.url.replace('http', 'ws')}{endpoint.path}?{malformed.query(chance, endpoint)}"
 
     def hear(text: bytes, arrival: float) -> None:
         message = orjson.loads(text)
         error = message.get("error") or {}
         code = error.get("code") if isinstance(error, dict) else None
-        findings.answers[f"{door.path} {code or message.get('type')}"] += 1
+        result.answers[f"{endpoint.path} {code or message.get('type')}"] += 1
         if code in FAULTS:
-            findings.faults.append(f"{door.path}: {message}")
+            result.faults.append(f"{endpoint.path}: {message}")
 
-    findings.thrown["handshakes"] += 1
+    result.sent["handshakes"] += 1
     try:
         socket = await open_socket(url, hear)
     except HandshakeError as error:
-        findings.answers[f"{door.path} handshake: {error}"] += 1
+        result.answers[f"{endpoint.path} handshake: {error}"] += 1
         if " 500" in str(error):
-            findings.faults.append(f"{url}: {error}")
+            result.faults.append(f"{url}: {error}")
         return
-    await _burst(socket, door, chance, findings)
+    await _burst(socket, endpoint, chance, result)
 
 
-async def _burst(socket: LoadSocket, door: Door, chance: Random, findings: Findings) -> None:
+async def _burst(socket: LoadSocket, endpoint: Endpoint, chance: Random, result: FuzzResult) -> None:
     for number in range(chance.randint(1, LONGEST_BURST)):
-        socket.write(malformed.frame(chance, door))
-        findings.thrown[f"frames at {door.path}"] += 1
-        if number % LOOK_EVERY == 0:
+        socket.write(malformed.frame(chance, endpoint))
+        result.sent[f"frames at {endpoint.path}"] += 1
+        if number % CHECK_EVERY == 0:
             await asyncio.sleep(0)
-        while not (socket.is_writable or socket.closed.done()):
-            await asyncio.sleep(0.002)
+        await until(lambda: socket.is_writable or socket.closed.done())
         if socket.closed.done():
             break
-    findings.thrown[f"frames at {door.path}"] += 1
-    await _end(socket, door, chance, findings)
+    result.sent[f"frames at {endpoint.path}"] += 1
+    await _end(socket, endpoint, chance, result)
 
 
-async def _end(socket: LoadSocket, door: Door, chance: Random, findings: Findings) -> None:
-    if chance.random() < TOO_LARGE:
+async def _end(socket: LoadSocket, endpoint: Endpoint, chance: Random, result: FuzzResult) -> None:
+    if chance.random() < TOO_LARGE_SHARE:
         socket.write(malformed.too_large())
     elif chance.random() < 0.5:
-        socket.write(malformed.last_frame(chance, door))
+        socket.write(malformed.last_frame(chance, endpoint))
     else:
-        socket.write(encode(Opcode.TEXT, orjson.dumps(door.end)))
+        socket.write(encode(Opcode.TEXT, orjson.dumps(endpoint.end)))
         socket.write(encode(Opcode.CLOSE, (1000).to_bytes(2, "big")))
     if chance.random() < 0.3:
         socket.abort()
     try:
         code = await asyncio.wait_for(asyncio.shield(socket.closed), OPEN_SECONDS)
-    except TimeoutError:  # half a frame is waited for, as it should be
-        findings.answers[f"{door.path} left open"] += 1
+    except TimeoutError:  # the server rightly waits for the rest of a frame
+        result.answers[f"{endpoint.path} left open"] += 1
         socket.abort()
         code = await socket.closed
-    findings.answers[f"{door.path} closed {code}"] += 1
+    result.answers[f"{endpoint.path} closed {code}"] += 1
     if code == 1011:
-        findings.faults.append(f"{door.path}: closed with 1011")
+        result.faults.append(f"{endpoint.path}: closed with 1011")
 
 
-async def _throw_request(server: Program, chance: Random, findings: Findings) -> None:
-    findings.thrown["requests"] += 1
+async def _send_request(server: Program, chance: Random, result: FuzzResult) -> None:
+    result.sent["requests"] += 1
     data = (
         malformed.no_request(chance)
         if chance.random() < 0.2
@@ -171,41 +172,41 @@ async def _throw_request(server: Program, chance: Random, findings: Findings) ->
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     try:
         writer.write(data if chance.random() < 0.9 else data[: chance.randint(0, len(data))])
-        if chance.random() < 0.2:  # and does not wait
+        if chance.random() < 0.2:  # does not wait for the response
             return
         writer.write_eof()
-        status = await asyncio.wait_for(reader.readline(), PATIENCE)
+        status = await asyncio.wait_for(reader.readline(), TIMEOUT_SECONDS)
     except OSError:
         status = b"reset"
     except TimeoutError:
         status = b"no answer"
-        findings.faults.append(f"no answer in {PATIENCE:.0f} s to {data[:300]!r}")
+        result.faults.append(f"no answer in {TIMEOUT_SECONDS:.0f} s to {data[:300]!r}")
     finally:
         writer.transport.abort()
-    findings.answers[f"request: {status.strip().decode('latin-1')[:40]}"] += 1
+    result.answers[f"request: {status.strip().decode('latin-1')[:40]}"] += 1
     if b" 500" in status:
-        findings.faults.append(f"500 to {data[:600]!r}")
+        result.faults.append(f"500 to {data[:600]!r}")
 
 
-def report(findings: Findings) -> str:
+def report(result: FuzzResult) -> str:
     rows = {
-        "thrown": findings.total,
-        **{f"  {name}": count for name, count in sorted(findings.thrown.items())},
-        "seconds": round(findings.seconds),
-        "a second": round(findings.total / max(findings.seconds, 1e-9)),
-        "memory after the warm-up, MB": round(findings.rss[0] / 2**20, 1),
-        "memory at the end, MB": round(findings.rss[1] / 2**20, 1),
-        "growth, %": round(100 * findings.growth, 2),
-        "complaints in the log": len(findings.complaints),
-        "faults": len(findings.faults),
-        **{f"  {name}": count for name, count in findings.answers.most_common(60)},
+        "sent": result.total,
+        **{f"  {name}": count for name, count in sorted(result.sent.items())},
+        "seconds": round(result.seconds),
+        "a second": round(result.total / max(result.seconds, 1e-9)),
+        "memory after the warm-up, MB": round(result.rss[0] / 2**20, 1),
+        "memory at the end, MB": round(result.rss[1] / 2**20, 1),
+        "growth, %": round(100 * result.growth, 2),
+        "complaints in the log": len(result.complaints),
+        "faults": len(result.faults),
+        **{f"  {name}": count for name, count in result.answers.most_common(60)},
     }
     lines = [f"{name:60} {value}" for name, value in rows.items()]
-    return "\n".join([*lines, *findings.faults[:10], *findings.complaints[:20], *_around(findings)])
+    return "\n".join([*lines, *result.faults[:10], *result.complaints[:20], *_around(result)])
 
 
-def _around(findings: Findings) -> list[str]:
-    """The log around the first complaint, which alone says little."""
-    log = findings.log.splitlines()
-    first = log.index(findings.complaints[0]) if findings.complaints else len(log)
+def _around(result: FuzzResult) -> list[str]:
+    """Return the log around the first unexpected line."""
+    log = result.log.splitlines()
+    first = log.index(result.complaints[0]) if result.complaints else len(log)
     return log[max(0, first - 3) : first + 60]

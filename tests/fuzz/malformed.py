@@ -1,4 +1,4 @@
-"""Malformed: messages, frames and requests that are nearly in order, or not at all. All by chance."""
+"""Make random messages, frames and requests that are slightly or completely malformed."""
 
 import base64
 import copy
@@ -9,18 +9,18 @@ from typing import Any
 from urllib.parse import quote
 
 from bench.load.fast_ws_client import FIN, MASK, MASKED, Opcode, encode, mask
-from tests.fuzz.seeds import SOUND, Door, Message, Post
+from tests.fuzz.seeds import SOUND, Endpoint, Message, Post
 
-LONGEST = 4_000  # bytes of what is made up
+MAX_RANDOM_BYTES = 4_000
 DEEPEST = 5_000
 HUGE = "9" * 400
-TOO_LARGE = 2 << 20  # bytes; above what a message may have at the native door
+TOO_LARGE = 2 << 20  # bytes; above the limit of a message of the native protocol
 
 Spoil = Callable[[Random, str], str]
 
 
 def spoilt_value(chance: Random) -> Any:
-    """A value that is hardly due anywhere."""
+    """Return a value that few fields accept."""
     number = chance.choice(
         (0, -1, 0.5, 1e308, -1e-320, 2**31, 2**63, 2**64, -(2**63), float("nan"), float("inf"))
     )
@@ -28,13 +28,15 @@ def spoilt_value(chance: Random) -> Any:
         ("", " ", "\x00", "\ud800", "é" * 50, "all", "pcm16", "../../etc/passwd", "%s%n", "1e5")
     )
     made = "".join(chr(chance.randint(1, 0x2FF)) for _ in range(chance.randint(0, 60)))
-    data = base64.b64encode(chance.randbytes(chance.randint(0, LONGEST))).decode()
+    data = base64.b64encode(chance.randbytes(chance.randint(0, MAX_RANDOM_BYTES))).decode()
     nested: Any = chance.choice(([], {}, [[]], [{}], {"a": {"b": []}}, [None] * 50, {"": ""}))
-    return chance.choice((None, True, False, number, number, text, text, made, data, nested, "x" * LONGEST))
+    return chance.choice(
+        (None, True, False, number, number, text, text, made, data, nested, "x" * MAX_RANDOM_BYTES)
+    )
 
 
 def spoilt_object(chance: Random, message: Message) -> Message:
-    """A copy in which some values, or their names, are others."""
+    """Return a copy in which some values or their names are replaced."""
     spoilt = copy.deepcopy(message)
     for _ in range(chance.randint(1, 3)):
         holder, key = chance.choice(list(_places(spoilt)) or [(spoilt, "type")])
@@ -49,7 +51,7 @@ def spoilt_object(chance: Random, message: Message) -> Message:
 
 
 def _places(value: Any) -> "list[tuple[Any, Any]]":
-    """Where in it a value can be put."""
+    """Return the positions at which a value can be replaced."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [place for key, inner in items for place in ((value, key), *_places(inner))]
 
@@ -83,7 +85,7 @@ def _nest(chance: Random, text: str) -> str:
 
 
 def _number(chance: Random, text: str) -> str:
-    """A number that is none, or is too long, in place of the first one."""
+    """Replace the first number by an invalid or a very long one."""
     digits = next((at for at, sign in enumerate(text) if sign.isdigit()), len(text))
     return (
         text[:digits]
@@ -95,9 +97,9 @@ def _number(chance: Random, text: str) -> str:
 SPOILS: tuple[Spoil, ...] = (_cut, _flip, _insert, _repeat, _nest, _number)
 
 
-def text(chance: Random, door: Door) -> bytes:
-    """What goes into a text frame; UTF-8."""
-    message = chance.choice(door.messages)
+def text(chance: Random, endpoint: Endpoint) -> bytes:
+    """Return the payload of a text frame as UTF-8."""
+    message = chance.choice(endpoint.messages)
     said = json.dumps(spoilt_object(chance, message) if chance.random() < 0.7 else message)
     if chance.random() < 0.4:
         said = chance.choice(SPOILS)(chance, said)
@@ -105,49 +107,49 @@ def text(chance: Random, door: Door) -> bytes:
 
 
 def sound(chance: Random) -> bytes:
-    """What goes into a binary frame."""
+    """Return the payload of a binary frame."""
     return chance.choice(
-        (b"", b"\x00", chance.randbytes(chance.randint(0, LONGEST)), b"\xff" * 401, b"RIFF" * 20)
+        (b"", b"\x00", chance.randbytes(chance.randint(0, MAX_RANDOM_BYTES)), b"\xff" * 401, b"RIFF" * 20)
     )
 
 
-def frame(chance: Random, door: Door) -> bytes:
-    """One after which a connection may go on."""
+def frame(chance: Random, endpoint: Endpoint) -> bytes:
+    """Return a message after which the connection may continue."""
     kind = chance.random()
     if kind < 0.8:
-        return encode(Opcode.TEXT, text(chance, door))
+        return encode(Opcode.TEXT, text(chance, endpoint))
     if kind < 0.9:
         return encode(Opcode.BINARY, sound(chance))
     if kind < 0.93:
         return encode(chance.choice((Opcode.PING, Opcode.PONG)), chance.randbytes(chance.randint(0, 125)))
-    return _in_pieces(chance, text(chance, door))
+    return _in_pieces(chance, text(chance, endpoint))
 
 
 def _in_pieces(chance: Random, said: bytes) -> bytes:
-    """One message in several frames, with pings between them."""
+    """Split one message into several frames with pings between them."""
     cut = chance.randint(0, len(said))
     first = bytearray(encode(Opcode.TEXT, said[:cut]))
     first[0] &= ~FIN
     return bytes(first) + encode(Opcode.PING, b"?") + encode(Opcode.CONTINUATION, said[cut:])
 
 
-def last_frame(chance: Random, door: Door) -> bytes:
-    """One that a WebSocket does not survive."""
-    said = text(chance, door)
+def last_frame(chance: Random, endpoint: Endpoint) -> bytes:
+    """Return bytes that end a WebSocket connection."""
+    said = text(chance, endpoint)
     whole = encode(Opcode.TEXT, said)
     invalid = (b"\xff\xfe", b"\xc3\x28", b"\xed\xa0\x80", b"\xf8\x88\x80\x80\x80")
     return chance.choice(
         (
             lambda: encode(Opcode.TEXT, said[: chance.randint(0, len(said))] + chance.choice(invalid)),
-            lambda: whole[: chance.randint(1, len(whole))],  # half a frame
-            lambda: bytes((FIN | chance.randint(3, 7), MASKED)) + MASK,  # an opcode that is none
+            lambda: whole[: chance.randint(1, len(whole))],  # a part of a frame
+            lambda: bytes((FIN | chance.randint(3, 7), MASKED)) + MASK,  # an unknown opcode
             lambda: bytes((FIN | 0x70 | Opcode.TEXT, MASKED)) + MASK,  # reserved bits
-            lambda: bytes((FIN | Opcode.TEXT, 5)) + b"hello",  # not masked
-            lambda: bytes((FIN | Opcode.PING, MASKED | 126, 1, 0)) + MASK + bytes(256),  # too long a ping
-            lambda: encode(Opcode.CONTINUATION, said),  # of nothing
+            lambda: bytes((FIN | Opcode.TEXT, 5)) + b"hello",  # an unmasked frame
+            lambda: bytes((FIN | Opcode.PING, MASKED | 126, 1, 0)) + MASK + bytes(256),  # a too long ping
+            lambda: encode(Opcode.CONTINUATION, said),  # without a first frame
             lambda: encode(Opcode.CLOSE, chance.randbytes(chance.randint(0, 125))),
             lambda: bytes((FIN | Opcode.BINARY, MASKED | 127)) + b"\x7f" + b"\xff" * 7 + MASK,  # 2^63 bytes
-            lambda: chance.randbytes(chance.randint(1, LONGEST)),
+            lambda: chance.randbytes(chance.randint(1, MAX_RANDOM_BYTES)),
         )
     )()
 
@@ -156,17 +158,17 @@ def too_large() -> bytes:
     return encode(Opcode.BINARY, bytes(TOO_LARGE))
 
 
-def query(chance: Random, door: Door) -> str:
-    """Of the handshake: mostly in order, or there would be nobody to throw at."""
-    names = chance.sample(list(door.query), chance.randint(0, 2))
-    pairs = {name: door.query[name] for name in names if name not in ("resume", "ack")}
+def query(chance: Random, endpoint: Endpoint) -> str:
+    """Return the query of the handshake, mostly valid so that connections open."""
+    names = chance.sample(list(endpoint.query), chance.randint(0, 2))
+    pairs = {name: endpoint.query[name] for name in names if name not in ("resume", "ack")}
     if chance.random() < 0.1:
-        pairs[chance.choice(list(door.query))] = str(spoilt_value(chance))[:500]
+        pairs[chance.choice(list(endpoint.query))] = str(spoilt_value(chance))[:500]
     return "&".join(f"{name}={quote(value.encode('utf-8', 'replace'))}" for name, value in pairs.items())
 
 
 def request(chance: Random, post: Post) -> bytes:
-    """A whole one, though not a true one."""
+    """Return a complete but invalid request."""
     fields = spoilt_object(chance, post.fields)
     if post.form:
         body, kind = _form(chance, fields)
@@ -209,10 +211,10 @@ def head(path: str, kind: str, length: str) -> bytes:
 
 
 def no_request(chance: Random) -> bytes:
-    """Bytes that are not HTTP, or hardly."""
+    """Return bytes that are not HTTP, or almost HTTP."""
     return chance.choice(
         (
-            lambda: chance.randbytes(chance.randint(1, LONGEST)),
+            lambda: chance.randbytes(chance.randint(1, MAX_RANDOM_BYTES)),
             lambda: b"GET " + chance.randbytes(40) + b" HTTP/1.1\r\n\r\n",
             lambda: b"POST /v1/listen HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
             lambda: b"POST /v1/listen HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",

@@ -1,4 +1,4 @@
-"""Seeds: what is in order, to be spoilt: what each WebSocket door takes, and requests with a body."""
+"""List valid WebSocket messages and requests, which the fuzzers then damage."""
 
 import base64
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ VAD = {"threshold": 0.5, "silence_ms": 300, "prefix_ms": 300, "min_speech_ms": 9
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
-    """path: of the WebSocket; query: parameters in order; messages: in text frames, in order too."""
+class Endpoint:
+    """Hold a WebSocket path with a valid query and valid text messages."""
 
     path: str
     query: dict[str, str]
@@ -20,7 +20,7 @@ class Door:
     end: Message
 
 
-NATIVE = Door(
+NATIVE = Endpoint(
     "/ws/stt",
     {
         "events": "all",
@@ -95,7 +95,7 @@ _BETA = {
     "include": [],
 }
 
-REALTIME = Door(
+REALTIME = Endpoint(
     "/v1/realtime",
     {"intent": "transcription", "model": "whisper-1"},
     (
@@ -112,7 +112,7 @@ REALTIME = Door(
     {"type": "session.close"},
 )
 
-LISTEN = Door(
+LISTEN = Endpoint(
     "/v1/listen",
     {
         "encoding": "linear16",
@@ -135,12 +135,12 @@ LISTEN = Door(
     {"type": "CloseStream"},
 )
 
-DOORS = (NATIVE, REALTIME, LISTEN)
+ENDPOINTS = (NATIVE, REALTIME, LISTEN)
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A request with a body: JSON, or a form with a file. fields: of either."""
+    """Hold a request whose body is JSON or a form with a file. fields: of that body."""
 
     path: str
     fields: Message

@@ -1,4 +1,4 @@
-"""Whatever comes, a door's decoder takes it or refuses it with a typed error, and the stream goes on."""
+"""Test that decoders accept or refuse any input with a typed error, and that the stream continues."""
 
 from collections.abc import Callable
 from random import Random
@@ -21,8 +21,8 @@ from server.protocols.openai_realtime.session_config import RealtimeConfig
 from streaming.driver import StreamDriver
 from streaming.options import SessionOptions
 from tests.fuzz import malformed
-from tests.fuzz.seeds import LISTEN, NATIVE, REALTIME, Door
-from tests.server.late import LateModels
+from tests.fuzz.seeds import LISTEN, NATIVE, REALTIME, Endpoint
+from tests.server.delayed_models import LateModels
 from vad.segmenter import Reason
 
 OPTIONS = SessionOptions()
@@ -45,7 +45,7 @@ def listen(pump: StreamDriver) -> WireProtocol:
 
 
 DIALECTS = pytest.mark.parametrize(
-    ("door", "dialect_of"),
+    ("endpoint", "dialect_of"),
     [(NATIVE, native), (REALTIME, realtime), (LISTEN, listen)],
     ids=lambda d: str(d)[:9],
 )
@@ -55,21 +55,25 @@ DIALECTS = pytest.mark.parametrize(
 @settings(deadline=None, max_examples=60)
 @given(seed=st.integers(0, 2**32))
 async def test_whatever_comes_is_taken_or_refused_and_the_stream_goes_on(
-    door: Door, dialect_of: Callable[[StreamDriver], WireProtocol], seed: int
+    endpoint: Endpoint, dialect_of: Callable[[StreamDriver], WireProtocol], seed: int
 ) -> None:
     chance, models = Random(seed), LateModels(seed)
     with StreamDriver(models.models(), OPTIONS) as pump:
         dialect = dialect_of(pump)
         told = list(dialect.greet())
         for _ in range(20):
-            if dialect.ended:  # no more is read
+            if dialect.ended:  # the server reads no further
                 break
-            said = malformed.sound(chance) if chance.random() < 0.2 else malformed.text(chance, door).decode()
+            said = (
+                malformed.sound(chance)
+                if chance.random() < 0.2
+                else malformed.text(chance, endpoint).decode()
+            )
             told += receive(dialect, said)
             models.answer_some()
         before = pump.session.received
         if not dialect.ended:
-            receive(dialect, SOUND * 3)  # whatever rate is set by now
+            receive(dialect, SOUND * 3)  # at whatever rate is set
             assert pump.session.received > before
             dialect.pause() if isinstance(dialect, NativeProtocol) else None
         told += finish(dialect, models, pump)
@@ -94,7 +98,7 @@ def finish(dialect: WireProtocol, models: LateModels, pump: StreamDriver) -> lis
     told = []
     try:
         dialect.finish(Reason.END_OF_STREAM)
-    except ClientError as error:  # of bytes that were left over
+    except ClientError as error:  # for an incomplete sample at the end
         told = [error.as_event()]
     models.answer_all()
     assert pump.session.ended

@@ -1,4 +1,4 @@
-"""Whatever has become of a journal's files, they are read as far as they are whole, and nothing is raised."""
+"""Test that damaged journal files are read up to the damage without an exception."""
 
 import json
 import tracemalloc
@@ -33,11 +33,11 @@ from tests.streaming.fakes import detect_all, sound
 from vad.segmenter import Reason
 
 SEEDS = st.integers(0, 2**32)
-MOST_MEMORY = 20 << 20  # bytes; the files below have some hundred thousand
+MAX_MEMORY_BYTES = 20 << 20  # the files below have a few hundred thousand bytes
 
 
 def spoken() -> Snapshot:
-    """A session in the middle of an utterance, with another one that waits for its text."""
+    """Return a session inside an utterance, while an earlier one waits for its text."""
     session = Session(SessionOptions(eager=False))
     session.receive_audio(Clip(sound((True, 9_600), (False, 16_000), (True, 8_000)), 0))
     detect_all(session)
@@ -70,7 +70,7 @@ WHOLE = [b"".join(map(encoded, file)) for file in FILES]
 
 
 def spoil(chance: Random, data: bytes) -> bytes:
-    """As a torn, worn or badly copied medium does."""
+    """Damage the bytes as a failing disk or an incomplete copy would."""
     at, end = sorted((chance.randint(0, len(data)), chance.randint(0, len(data))))
     bit = bytes((data[at] ^ 1 << chance.randrange(8),)) if at < len(data) else b""
     return chance.choice(
@@ -87,7 +87,7 @@ def spoil(chance: Random, data: bytes) -> bytes:
 
 
 def alike(read: ReplayedSession, whole: ReplayedSession) -> bool:
-    """What was read is the beginning of what was written."""
+    """Check that the records read are a prefix of those written."""
     tail, messages = len(read.tail), len(read.messages)
     return (
         [type(entry) for entry in read.tail] == [type(entry) for entry in whole.tail[:tail]]
@@ -130,7 +130,7 @@ def test_a_file_that_is_torn_anywhere_is_the_session_up_to_there(kept: int) -> N
 @settings(deadline=None, max_examples=400)
 @given(SEEDS)
 def test_records_that_are_whole_and_nonsense_end_the_reading(seed: int) -> None:
-    """Made by another version, or by somebody else: the check sum is right."""
+    """Return records of unknown content with a valid check sum, as another version might write."""
     chance = Random(seed)
     files = []
     for data in WHOLE:
@@ -170,4 +170,4 @@ def test_reading_takes_no_more_memory_than_the_files_call_for(seed: int) -> None
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < MOST_MEMORY
+    assert peak < MAX_MEMORY_BYTES

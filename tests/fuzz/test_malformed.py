@@ -1,16 +1,16 @@
-"""What is thrown comes from the seed, is of every kind, and is mostly malformed."""
+"""Test that the generated input depends only on the seed, is of every kind and is mostly malformed."""
 
 from random import Random
 
 import orjson
 
 from tests.fuzz import malformed
-from tests.fuzz.seeds import DOORS, NATIVE, POSTS
+from tests.fuzz.seeds import ENDPOINTS, NATIVE, POSTS
 
 
 def test_the_same_seed_throws_the_same() -> None:
-    for door in DOORS:
-        assert malformed.frame(Random(1), door) == malformed.frame(Random(1), door)
+    for endpoint in ENDPOINTS:
+        assert malformed.frame(Random(1), endpoint) == malformed.frame(Random(1), endpoint)
     assert malformed.request(Random(1), POSTS[0]) == malformed.request(Random(1), POSTS[0])
 
 
@@ -32,8 +32,8 @@ def test_hardly_any_of_it_is_in_order() -> None:
 def test_every_frame_has_a_head() -> None:
     chance = Random(4)
     for _ in range(200):
-        for door in DOORS:
-            assert malformed.frame(chance, door)[0] & 0x8F in (0x01, 0x81, 0x82, 0x89, 0x8A)
+        for endpoint in ENDPOINTS:
+            assert malformed.frame(chance, endpoint)[0] & 0x8F in (0x01, 0x81, 0x82, 0x89, 0x8A)
 
 
 def _is_json(text: bytes) -> bool:

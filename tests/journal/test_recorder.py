@@ -15,7 +15,8 @@ from journal.replay import ReplayedSession
 from journal.session_journal import SessionJournal
 from journal.store import JournalStore
 from streaming.events import FinalTranscript, MarkerReached, PartialTranscript
-from tests.server.journaled import OPENED, files_in, full_disk, kept, sounding, until
+from tests.server.journal_helpers import OPENED, files_in, full_disk, kept, sounding
+from tests.waiting import until
 from vad.segmenter import Reason
 
 UPDATED = {"type": "session.updated", "session": {}}

@@ -10,7 +10,16 @@ import pytest
 
 from journal.fsync import FsyncPolicy
 from journal.segment_files import SegmentFiles, name_of, number_of, sync_folder
-from tests.server.journaled import OPENED, bytes_in, files_in, full_disk, kept, opened_after, seeds, sounding
+from tests.server.journal_helpers import (
+    OPENED,
+    bytes_in,
+    files_in,
+    full_disk,
+    kept,
+    opened_after,
+    seeds,
+    sounding,
+)
 
 MakeFiles = Callable[..., SegmentFiles]
 

@@ -13,7 +13,7 @@ from engine.health import Health
 from journal.fsync import FsyncPolicy
 from journal.records import OutputRecord
 from journal.store import TROUBLE, JournalInUse, JournalStore
-from tests.server.journaled import (
+from tests.server.journal_helpers import (
     OPENED,
     bytes_in,
     files_in,
@@ -22,8 +22,8 @@ from tests.server.journaled import (
     opened_after,
     seeds,
     sounding,
-    until,
 )
+from tests.waiting import until
 
 HOUR = 3600.0
 
@@ -179,7 +179,7 @@ async def test_a_journal_that_cannot_be_written_is_lost_loudly(
             await big.safe()
             await small.safe()
             assert big.lost
-            await until(lambda: "too large" in health.troubles[TROUBLE].why)
+            await until(lambda: "too large" in health.problems[TROUBLE].reason)
             assert not health.ok
             assert not disk.has_room
             assert files_in(tmp_path) == ["small.1.journal"]
@@ -197,7 +197,7 @@ async def test_the_trouble_is_over_once_there_is_room_again(tmp_path: Path) -> N
             lost.append(opened_after(sounding(20_000)))
             await lost.safe()
             await other.safe()
-            assert TROUBLE in health.troubles
+            assert TROUBLE in health.problems
         other.append(OPENED)
         await other.safe()
         await until(lambda: health.ok)
@@ -246,7 +246,7 @@ async def test_a_client_does_not_wait_for_ever_for_a_disk_that_hangs(tmp_path: P
         log.append(OPENED)
         await log.safe()
         assert log.lost
-        assert "has not answered" in health.troubles[TROUBLE].why
+        assert "has not answered" in health.problems[TROUBLE].reason
         gate.set()
     assert files_in(tmp_path) == []
 

@@ -1,4 +1,4 @@
-"""One server for the tests that do not stop it."""
+"""Provide one server for all tests that do not stop it."""
 
 from collections.abc import Iterator
 
@@ -15,13 +15,13 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def client(server: Server) -> Iterator[Client]:
-    """All events wanted."""
+    """Connect with a subscription to all events."""
     with Client(f"{server.ws}?events=all") as connected:
         yield connected
 
 
 @pytest.fixture
 def quiet_client(server: Server) -> Iterator[Client]:
-    """As version 1 speaks: no events wanted."""
+    """Connect without a subscription to events, as version 1 of the protocol does."""
     with Client(server.ws) as connected:
         yield connected

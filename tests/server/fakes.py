@@ -1,4 +1,4 @@
-"""Little real things to build the doors from: a WebSocket in memory, models that answer at once or never."""
+"""Fakes for tests of the server: a WebSocket in memory, and models that answer at once or never."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ Detect = Callable[[object, list[DetectorInput]], list[Probabilities]]
 
 
 class Transport:
-    """Knows whether it was cut off."""
+    """Record whether the connection was aborted."""
 
     def __init__(self) -> None:
         self.aborted = asyncio.Event()
@@ -31,8 +31,11 @@ class Transport:
 
 
 class Line:
-    """A WebSocket in memory. `says` is what the client sends, `heard` what it is sent; while it does not
-    `reads`, whoever sends to it waits."""
+    """Connect a client and the server's WebSocket in memory.
+
+    says: sends a message to the server; heard: messages from the server; reads: while cleared, sends to the
+    client wait
+    """
 
     def __init__(self) -> None:
         self.heard: list[Message] = []
@@ -46,12 +49,12 @@ class Line:
         self._says.put_nowait({"type": "websocket.connect"})
 
     def asking(self, query: str = "") -> WebSocket:
-        """The server's end, not accepted yet."""
+        """Return the server's WebSocket before it is accepted."""
         scope = {"type": "websocket", "path": "/", "headers": [], "query_string": query.encode()}
         return WebSocket(scope | {TRANSPORT: self.transport}, self._says.get, self._send)
 
     async def accepted(self) -> WebSocket:
-        """The server's end."""
+        """Return the server's WebSocket after it was accepted."""
         websocket = self.asking()
         await websocket.accept()
         return websocket
@@ -64,7 +67,7 @@ class Line:
         self._says.put_nowait({"type": "websocket.disconnect", "code": code})
 
     async def hears(self, type_: str) -> Message:
-        """Waits for a message of that type."""
+        """Wait for a message of this type."""
         while True:
             for message in self.heard:
                 if message["type"] == type_:
@@ -95,7 +98,7 @@ class Line:
 
 
 class Slots:
-    """As many as anybody wants."""
+    """Lend any number of slots."""
 
     def __init__(self) -> None:
         self.lent: set[int] = set()
@@ -111,7 +114,7 @@ class Slots:
 
 
 def silent_models() -> ModelClients:
-    """Models that nobody runs: what is asked of them waits for ever."""
+    """Return models whose workers never run, so that requests stay queued."""
     vad: Batcher[DetectorInput, Probabilities] = Batcher(
         ThreadWorker(lambda: None, detect, name="vad"), max_items=10, max_waiting=10, stateless=False
     )
@@ -125,7 +128,7 @@ def silent_models() -> ModelClients:
 async def running_models(
     detect: Detect = detect, vad_deadline: float = float("inf")
 ) -> AsyncIterator[ModelClients]:
-    """A detector of loudness, and a recognizer that says what it heard. vad_deadline: seconds of a step"""
+    """Run a loudness detector and a recognizer that describes its audio. vad_deadline: seconds per step."""
     vad_worker = ThreadWorker(lambda: None, detect, name="vad", deadline=lambda work: vad_deadline)
     asr_worker = ThreadWorker(lambda: None, transcribe, name="asr")
     await vad_worker.start()

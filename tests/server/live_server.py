@@ -1,10 +1,9 @@
-"""A real server in a thread, and a client that says and hears JSON."""
+"""Run a real server in a thread, with a client that sends and receives JSON."""
 
 import json
 import threading
-import time
 import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -20,26 +19,33 @@ from websockets.sync.client import ClientConnection, connect
 from engine.engine import Engine
 from server.app import create_app
 from server.http.uvicorn_protocols import HttpProtocol, WebSocketProtocol
-from server.settings import Place, Settings
+from server.settings import Settings, WorkerKind
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 Message = dict[str, Any]
+START_SECONDS = 60.0  # to start, and to stop; a machine may be busy
+
+
+def vad_setting(option: str) -> str:
+    """Return the server's setting for an option of VadOptions."""
+    return "vad_pre_roll_ms" if option == "prefix_ms" else f"vad_{option}"
 
 
 def free_settings(**changes: Any) -> Settings:
-    """Everything real but the recognizer, which costs nothing. Nobody is waited for who was cut off."""
+    """Return settings with the dummy recognizer. A disconnected session ends at once."""
     defaults: dict[str, Any] = {
         "host": "127.0.0.1",
         "port": 0,
         "asr_model": "free",
-        "asr_place": Place.THREAD,
+        "asr_worker": WorkerKind.THREAD,
         "resume_seconds": 0,
     }
     return Settings(_env_file=None, **(defaults | changes))
 
 
 class Server:
-    """A server that answers; `url` is http, `ws` its WebSocket."""
+    """Give access to a running server. `url` is for HTTP, `ws` for the native WebSocket."""
 
     def __init__(self, app: FastAPI, uvicorn_server: uvicorn.Server) -> None:
         self.app = app
@@ -57,12 +63,12 @@ class Server:
         return len(self._server.server_state.connections)
 
     def unsent_bytes(self) -> int:
-        """What the server holds because its clients do not read."""
+        """Return the size of the write buffers of all connections."""
         connections = list(self._server.server_state.connections)
         return sum(connection.transport.get_write_buffer_size() for connection in connections)
 
     def get(self, path: str) -> httpx.Response:
-        return httpx.get(self.url + path)
+        return httpx.get(self.url + path, timeout=60)
 
     def metric(self, name: str) -> float:
         for line in self.get("/metrics").text.splitlines():
@@ -90,23 +96,26 @@ def serve(settings: Settings, *, wait_until_ready: bool = True) -> Iterator[Serv
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
-    pause = threading.Event()
-    while not server.started:
-        assert thread.is_alive(), "the server did not start"
-        pause.wait(0.01)
+    wait_until(lambda: server.started or not thread.is_alive(), START_SECONDS)
+    assert server.started, "the server did not start"
     running = Server(app, server)
+
+    def is_ready() -> bool:
+        assert running.engine.error is None, running.engine.error
+        return running.get("/ready").status_code == 200
+
     try:
-        while wait_until_ready and httpx.get(f"{running.url}/ready").status_code != 200:
-            assert running.engine.error is None, running.engine.error
-            pause.wait(0.02)
+        if wait_until_ready:
+            wait_until(is_ready, START_SECONDS)
         yield running
     finally:
         running.stop()
-        thread.join()
+        thread.join(START_SECONDS)
+        assert not thread.is_alive(), "the server did not stop"
 
 
 class Client:
-    """One connection. A context manager."""
+    """Hold one connection inside a with block."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -134,7 +143,7 @@ class Client:
             self.append(pcm[start : start + chunk], **fields)
 
     def hear(self) -> Message:
-        """The next message."""
+        """Return the next message."""
         message: Message = json.loads(self.socket.recv(timeout=20))
         return message
 
@@ -148,21 +157,13 @@ class Client:
         return messages
 
     def end(self) -> list[Message]:
-        """All that is still to come after `end_of_stream`."""
+        """Send end_of_stream and return all remaining messages."""
         self.say("end_of_stream")
         return self.hear_until_closed()
 
 
-def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Looks until it holds; fails if it does not within so long."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.005)
-
-
 def spoken() -> bytes:
-    """PCM16 at 16 kHz: three sentences with pauses."""
+    """Return test.wav as PCM16 at 16 kHz: three sentences with pauses."""
     with wave.open(str(ROOT / "test.wav")) as file:
         pcm: bytes = file.readframes(file.getnframes())
     return pcm

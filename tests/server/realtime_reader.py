@@ -1,4 +1,4 @@
-"""A client of /v1/realtime that holds the server to the order of its events."""
+"""Check the order of the events of /v1/realtime."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +10,7 @@ TRANSCRIPTION = "conversation.item.input_audio_transcription."
 
 @dataclass
 class Heard:
-    """What was told of one item."""
+    """Hold the events of one item."""
 
     told: list[str] = field(default_factory=list)
     text: str = ""
@@ -18,9 +18,9 @@ class Heard:
 
 
 class Reader:
-    """Raises AssertionError at a message that breaks a promise of docs/realtime.md.
+    """Raise AssertionError at a message that contradicts docs/realtime.md.
 
-    live: deltas may come before their item is committed; beta: the events have the names of that protocol
+    live: deltas may come before their item is committed; beta: events have the names of the beta protocol
     """
 
     def __init__(self, *, live: bool = False, beta: bool = False) -> None:
@@ -68,7 +68,7 @@ class Reader:
             self.replies.append((type_, item_id))
 
     def end(self) -> None:
-        """Nothing that was committed is left without its end."""
+        """Check that every committed item has ended."""
         assert self._expected == []
         assert [item_id for item_id in self.committed if not self.items[item_id].over] == []
 

@@ -1,4 +1,4 @@
-"""The server as a program of its own: what it answers, says in its log, and how it ends."""
+"""Run the server as a process, and observe its responses, its log and its exit status."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,12 @@ from tests.server.live_server import ROOT
 
 PATIENCE = 60.0  # seconds; a machine may be busy
 MAIN = (sys.executable, str(ROOT / "main.py"))
+SCRIPTED = (sys.executable, "-m", "tests.scripted")
 UVICORN = (sys.executable, "-m", "uvicorn", "main:app", "--app-dir", str(ROOT), "--port")
 
 
 class Program:
-    """A process that was started; `log` is what it has said so far."""
+    """Hold a started server process. `log` is its output so far."""
 
     def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
         self.process = process
@@ -37,24 +38,24 @@ class Program:
         return self._log.read_text()
 
     def get(self, path: str) -> httpx.Response:
-        """The answer, as soon as somebody listens."""
+        """Return the response as soon as the port is open."""
         for _ in self._patiently():
             try:
-                return httpx.get(self.url + path)
+                return httpx.get(self.url + path, timeout=10)
             except httpx.TransportError:
                 continue
-        raise AssertionError(f"nobody listens: {self.log}")
+        raise AssertionError(f"The port did not open: {self.log}")
 
     def ready(self) -> dict[str, Any]:
-        """What /ready says once the models are there, or cannot be had."""
+        """Return the reply of /ready once the models have loaded or failed."""
         for _ in self._patiently():
             answer: dict[str, Any] = self.get("/ready").json()
             if answer["state"] != "loading":
                 return answer
-        raise AssertionError(f"the models did not come: {self.log}")
+        raise AssertionError(f"The models did not load: {self.log}")
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Its exit status."""
+        """Send a signal and return the exit status."""
         self.process.send_signal(number)
         return self.exit_status()
 
@@ -62,7 +63,7 @@ class Program:
         return self.process.wait(seconds)
 
     def recognizer(self) -> psutil.Process:
-        """The process of the recognizer, where there is one."""
+        """Return the only process of a recognizer."""
         (child,) = self.recognizers()
         return child
 
@@ -73,14 +74,14 @@ class Program:
     def _patiently(self) -> Iterator[None]:
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
-            assert self.process.poll() is None, f"it has ended: {self.log}"
+            assert self.process.poll() is None, f"The server has ended: {self.log}"
             yield
             time.sleep(0.02)
 
 
 @contextmanager
 def program(command: tuple[str, ...] = MAIN, **environment: str) -> Iterator[Program]:
-    """Runs main.py or uvicorn, in a folder without `.env`, with a recognizer that costs nothing."""
+    """Run main.py or uvicorn in a folder without `.env`, with the dummy recognizer."""
     port = int(environment.setdefault("PORT", str(free_port())))
     arguments = [*command, str(port)] if command == UVICORN else command
     inherited = {k: v for k, v in os.environ.items() if k.lower() not in Settings.model_fields}
@@ -93,11 +94,16 @@ def program(command: tuple[str, ...] = MAIN, **environment: str) -> Iterator[Pro
             yield Program(process, port, Path(folder, "log"))
         finally:
             kill(process.pid)
-            process.wait()
+            process.wait(PATIENCE)
+
+
+def scripted(**environment: str) -> AbstractContextManager[Program]:
+    """Run the server with a recognizer that answers with the words of test.wav (tests/scripted.py)."""
+    return program(SCRIPTED, ASR_MODEL="scripted", PYTHONPATH=str(ROOT), **environment)
 
 
 def kill(pid: int) -> None:
-    """With all its children."""
+    """Kill a process and all its children."""
     try:
         family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
     except psutil.NoSuchProcess:
@@ -114,7 +120,7 @@ def free_port() -> int:
 
 
 def _is_recognizer(child: psutil.Process) -> bool:
-    """One that lives; it may end while it is looked at."""
+    """Return whether this child is the running process of a recognizer. It may end meanwhile."""
     try:
         return child.is_running() and "--multiprocessing-fork" in child.cmdline()
     except psutil.NoSuchProcess:  # a zombie is one too

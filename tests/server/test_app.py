@@ -5,7 +5,8 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from server.app import create_app
-from tests.server.live_server import Client, Server, errors, free_settings, serve, until
+from tests.server.live_server import Client, Server, errors, free_settings, serve
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def test_with_models_it_is_ready_and_says_what_runs(server: Server) -> None:
 
 def test_a_model_that_cannot_be_had_stands_in_ready_and_nobody_is_admitted() -> None:
     with serve(free_settings(asr_model="no/such/model"), wait_until_ready=False) as server:
-        until(lambda: server.get("/ready").json()["state"] != "loading")
+        wait_until(lambda: server.get("/ready").json()["state"] != "loading")
         answer = server.get("/ready")
         assert answer.status_code == 503
         assert answer.json()["state"] == "failed"

@@ -21,7 +21,8 @@ from server.protocols.native.input import NativeInput
 from server.protocols.openai_realtime.input import RealtimeInput
 from streaming.driver import StreamDriver
 from streaming.session import Session
-from tests.server.live_server import ROOT, Client, Server, first_sentence, free_settings, serve, until
+from tests.server.live_server import ROOT, Client, Server, first_sentence, free_settings, serve
+from tests.waiting import wait_until
 
 KINDS = (
     ClientSession,
@@ -93,7 +94,9 @@ def talk_as_to_deepgram(server: Server) -> None:
 
 def send_a_file(server: Server) -> None:
     files = {"file": ("test.wav", Path(ROOT / "test.wav").read_bytes())}
-    answer = httpx.post(f"{server.url}/v1/audio/transcriptions", files=files, data={"model": "whisper-1"})
+    answer = httpx.post(
+        f"{server.url}/v1/audio/transcriptions", files=files, data={"model": "whisper-1"}, timeout=60
+    )
     assert answer.status_code == 200
 
 
@@ -114,6 +117,6 @@ def test_nothing_of_a_visit_is_left(server: Server, visit: Callable[[Server], No
     gc.disable()
     try:
         visit(server)
-        until(lambda: not any(type(each) in KINDS for each in gc.get_objects()))
+        wait_until(lambda: not any(type(each) in KINDS for each in gc.get_objects()))
     finally:
         gc.enable()

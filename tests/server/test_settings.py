@@ -8,9 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from asr.hallucination_filter import FILTERS, FilterThresholds, Strictness
 from audio.clip import samples_from_ms
 from server.observability.log_config import LogFormat
-from server.settings import Place, Settings
+from server.settings import Settings, WorkerKind
+from server.settings.renamed import RENAMED, refusals
+from tests.server.live_server import vad_setting
 from vad.options import RANGES, VadOptions
 
 
@@ -38,9 +41,24 @@ def test_without_anything_said_it_listens_at_localhost_5001() -> None:
 
 def test_names_may_be_written_small_and_strange_ones_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     Path(".env").write_text("NONSENSE=1\nlog_format=json\n")
-    monkeypatch.setenv("asr_place", "thread")
+    monkeypatch.setenv("asr_worker", "thread")
     settings = Settings()
-    assert (settings.log_format, settings.asr_place) == (LogFormat.JSON, Place.THREAD)
+    assert (settings.log_format, settings.asr_worker) == (LogFormat.JSON, WorkerKind.THREAD)
+
+
+def test_old_names_are_refused_with_the_new_ones() -> None:
+    names = ["turn", "GUARD_MIN_RMS", "Guard_Anything", "PORT", "TURNED", "MY_TURN", "RATE_LIMIT_BURST"]
+    assert list(refusals(names)) == [
+        "GUARD_ANYTHING is no longer a setting: use HALLUCINATION_FILTER (docs/settings.md).",
+        "GUARD_MIN_RMS is no longer a setting: use HALLUCINATION_FILTER (docs/settings.md).",
+        "TURN is no longer a setting: use ENDPOINTING (docs/settings.md).",
+    ]
+
+
+def test_new_names_are_settings_and_old_ones_are_not() -> None:
+    settings = {name.upper() for name in Settings.model_fields}
+    assert set(RENAMED.values()) <= settings
+    assert list(refusals(settings)) == []
 
 
 def test_settings_do_not_change() -> None:
@@ -60,11 +78,13 @@ def test_settings_do_not_change() -> None:
         ("max_message_bytes", "100"),
         ("max_message_bytes", str(23 << 20)),
         ("send_timeout_seconds", "0"),
-        ("stop_seconds", "-1"),
+        ("shutdown_timeout_seconds", "-1"),
         ("asr_batch_seconds", "nan"),
         ("hub_timeout_seconds", "61"),
         ("eager_finals", "perhaps"),
-        ("asr_place", "cloud"),
+        ("asr_worker", "cloud"),
+        ("endpointing", "never"),
+        ("hallucination_filter", "on"),
         ("log_level", "loud"),
         ("log_format", "xml"),
         ("vad_threshold", "1.1"),
@@ -78,15 +98,32 @@ def test_a_bad_value_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatch, nam
     assert [fault["loc"] for fault in refused.value.errors()] == [(name,)]
 
 
+@pytest.mark.parametrize(
+    ("said", "guards"),
+    [
+        (None, FilterThresholds()),
+        ("normal", FilterThresholds()),
+        ("off", FILTERS[Strictness.OFF]),
+        ("strict", FILTERS[Strictness.STRICT]),
+    ],
+)
+def test_hallucination_filter_chooses_the_guards(
+    monkeypatch: pytest.MonkeyPatch, said: str | None, guards: FilterThresholds
+) -> None:
+    if said is not None:
+        monkeypatch.setenv("HALLUCINATION_FILTER", said)
+    assert Settings().session_options().guards == guards
+
+
 @pytest.mark.parametrize("name", RANGES)
 def test_a_server_can_set_what_a_client_can_and_no_more(name: str) -> None:
     low, high = RANGES[name]
     for value in (low, high):
-        options = Settings.model_validate({f"vad_{name}": value}).session_options()
+        options = Settings.model_validate({vad_setting(name): value}).session_options()
         assert getattr(options.vad, name) == value
     for value in (low - 1, high + 1):
         with pytest.raises(ValidationError):
-            Settings.model_validate({f"vad_{name}": value})
+            Settings.model_validate({vad_setting(name): value})
 
 
 def test_a_stream_starts_with_the_rooms_own_defaults() -> None:
@@ -118,5 +155,5 @@ def test_recognizers_have_names_and_the_default_is_the_first() -> None:
 
 
 def test_two_recognizers_of_one_name_are_refused() -> None:
-    with pytest.raises(ValidationError, match=r"asr_models\n.*are called tiny"):
+    with pytest.raises(ValidationError, match=r"asr_models\n.*have the same name tiny"):
         Settings(asr_model="/a/tiny", asr_models="/b/tiny")

@@ -39,6 +39,7 @@ from streaming.utterance import RecordedResult, TaskKind
 from tests.streaming.fakes import FEW_GUARDS, detect, detect_all, flat, hear, sound, transcribe
 from tests.streaming.working_models import Detector, Recognizer
 from tests.streaming.working_models import models as working
+from tests.waiting import until
 from vad.detector_input import DetectorInput, DetectorState
 from vad.segmenter import Reason
 
@@ -139,8 +140,7 @@ async def test_of_an_utterance_of_which_the_model_died_only_the_final_is_tried_a
     async with models(transcribe=die) as shared:
         with StreamDriver(shared, options) as driver:
             await pour(driver, sound((False, SECOND), (True, 4 * SECOND), (False, SECOND)), chunk=512)
-            while not heard:
-                await asyncio.sleep(0)
+            await until(lambda: heard)
             driver.end(Reason.END_OF_STREAM)
             events = await events_of(driver)
     assert heard.count(True) <= 2  # the first, and one that was under way
@@ -180,8 +180,7 @@ async def test_the_slot_is_given_back_and_what_waits_is_cancelled_when_the_pump_
             for driver in (first, second):
                 await pour(driver, TALK)
                 driver.end(Reason.DISCONNECT)
-            while len(shared.asr) < 2:
-                await asyncio.sleep(0.001)
+            await until(lambda: len(shared.asr) >= 2)
             assert shared.slots.lent == 2  # type: ignore[attr-defined]
         assert shared.slots.lent == 0  # type: ignore[attr-defined]
         assert len(shared.asr) == 0
@@ -235,8 +234,7 @@ async def test_a_final_that_was_begun_ahead_is_tried_again_where_the_model_dies_
     async with models(transcribe=dying) as shared:
         with StreamDriver(shared, SessionOptions()) as driver:
             driver.receive_audio(Clip(speech[: SECOND + SECOND // 8], 0))
-            while not calls:  # the pause has begun, and so has the eager final
-                await asyncio.sleep(0.001)
+            await until(lambda: calls)  # the pause has begun, and so has the eager final
             driver.receive_audio(
                 Clip(speech[SECOND + SECOND // 8 :], SECOND + SECOND // 8)
             )  # as a file comes
@@ -250,8 +248,7 @@ async def test_a_final_that_was_begun_ahead_is_tried_again_where_the_model_dies_
 
 
 async def judged_up_to(driver: StreamDriver, sample: int) -> None:
-    while driver.session.judged < sample:
-        await asyncio.sleep(0.001)
+    await until(lambda: driver.session.judged >= sample)
 
 
 async def test_a_broken_recognizer_is_told_for_each_utterance() -> None:
@@ -282,8 +279,7 @@ async def test_an_unsent_partial_is_replaced_by_the_next_one() -> None:
     async with models() as shared:
         with StreamDriver(shared, SessionOptions(partials=True)) as driver:
             await pour(driver, sound((True, 10 * SECOND)), chunk=8_000)
-            while driver.session.unjudged >= 512:
-                await asyncio.sleep(0.001)
+            await until(lambda: driver.session.unjudged < 512)
             driver.end(Reason.END_OF_STREAM)
             events = await events_of(driver)
     assert sum(isinstance(event, PartialTranscript) for event in events) <= 1
@@ -323,8 +319,7 @@ async def judged(driver: StreamDriver, samples: Samples) -> None:
     """Pours sound in and waits until the detector has spoken about all of it."""
     for start in range(0, len(samples), 1600):
         driver.receive_audio(Clip(samples[start : start + 1600], driver.session.received))
-    while driver.session.unjudged >= 512:
-        await asyncio.sleep(0.001)
+    await until(lambda: driver.session.unjudged < 512)
 
 
 async def test_a_waiting_partial_is_replaced_by_a_newer_one_and_a_running_one_is_left_alone() -> None:
@@ -335,13 +330,11 @@ async def test_a_waiting_partial_is_replaced_by_a_newer_one_and_a_running_one_is
             StreamDriver(shared, SessionOptions(partials=True)) as driver,
         ):
             await judged(other, sound((True, SECOND)))
-            while not held.batches:
-                await asyncio.sleep(0.001)
+            await until(lambda: held.batches)
             await judged(driver, sound((True, 4 * SECOND)))
             assert len(shared.asr) == 1
             held.open()
-            while len(held.batches) < 2:
-                await asyncio.sleep(0.001)
+            await until(lambda: len(held.batches) >= 2)
             assert held.batches[1][0] > 3.5
 
 
@@ -353,8 +346,7 @@ async def test_a_waiting_eager_final_is_dropped_when_speech_goes_on() -> None:
             StreamDriver(shared, SessionOptions()) as driver,
         ):
             await judged(other, sound((True, SECOND)))
-            while not held.batches:
-                await asyncio.sleep(0.001)
+            await until(lambda: held.batches)
             await judged(driver, sound((True, SECOND), (False, 3_000)))
             assert len(shared.asr) == 1
             await judged(driver, sound((True, SECOND)))
@@ -380,16 +372,19 @@ async def test_finals_for_which_nobody_waits_go_behind_all_live_work() -> None:
         return transcribe(recognizer, requests)
 
     async with models(transcribe=held) as shared:
+
+        async def asked_for(finals: int) -> None:
+            await until(lambda: shared.asr.items + len(shared.asr) >= finals)
+
         with (
             StreamDriver(shared, SessionOptions(eager=False), "first") as first,
             StreamDriver(replace(shared, bulk=True), SessionOptions(eager=False), "file") as file,
             StreamDriver(shared, SessionOptions(eager=False), "live") as live,
         ):
-            for place, driver in enumerate((first, file, live)):
+            for number, driver in enumerate((first, file, live), 1):
                 await pour(driver, sound((True, SECOND)))
                 driver.end(Reason.END_OF_STREAM)
-                while shared.asr.items + len(shared.asr) <= place:
-                    await asyncio.sleep(0.001)
+                await asked_for(number)
             gate.set()
             for driver in (first, file, live):
                 assert sum(isinstance(event, FinalTranscript) for event in await events_of(driver)) == 1
@@ -443,8 +438,7 @@ async def test_a_file_that_has_waited_too_long_behind_the_others_has_its_turn_am
             shared, SessionOptions(eager=False), clock=lambda: 0.0, stall_seconds=0.01
         ) as driver:
             driver.receive_audio(Clip(sound((True, 100 * SECOND)), 0))
-            while driver.session.unjudged > SECOND:
-                await asyncio.sleep(0.001)
+            await until(lambda: driver.session.unjudged <= SECOND)
             waiting = len(shared.asr)
             with pytest.raises(Overloaded):  # as nothing moved after that either
                 await driver.room()
@@ -675,8 +669,7 @@ async def test_it_is_saved_only_once_its_client_has_taken_every_event() -> None:
             await judged(driver, sound((False, SECOND)))
             assert saved == []
             listener = asyncio.create_task(events_of(driver))
-            while shared.asr.items < 2:
-                await asyncio.sleep(0.001)
+            await until(lambda: shared.asr.items >= 2)
             await judged(driver, sound((False, SECOND)))
             while not saved:
                 await judged(driver, sound((False, 512)))
@@ -702,8 +695,8 @@ async def test_what_happens_while_the_detector_is_asked_is_told_before_it_is_sav
             steps = shared.vad.items
             driver.commit()
             driver.mark("m")
-            while shared.vad.items <= steps + 1:  # that it was asked for its memory, and for the last hop
-                await asyncio.sleep(0.001)
+            # It was asked for its memory, and for the last hop.
+            await until(lambda: shared.vad.items > steps + 1)
             assert isinstance(await waiting, UtteranceEnded)
             assert saved == []  # the rest of the events is not taken
 
@@ -718,8 +711,7 @@ async def test_a_command_that_waits_for_its_place_is_not_left_out_of_what_is_sav
             driver.commit()
             driver.save(lambda snapshot, memory: saved.append(snapshot))
             driver.receive_audio(Clip(sound((True, SECOND)), SECOND))
-            while not saved:
-                await asyncio.sleep(0.001)
+            await until(lambda: saved)
             driver.end(Reason.END_OF_STREAM)
             await listener
     assert saved[0].state.count >= 1
@@ -781,8 +773,7 @@ async def test_once_it_has_caught_up_partials_come_again() -> None:
             assert recognizer.batches == []
             driver.finish_replay()
             await judged(driver, sound((True, SECOND)))
-            while not recognizer.partials:
-                await asyncio.sleep(0.001)
+            await until(lambda: recognizer.partials)
 
 
 async def test_an_eager_text_that_decides_is_worked_out_once_more_while_it_catches_up() -> None:

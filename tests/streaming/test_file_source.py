@@ -18,6 +18,7 @@ from streaming.file_source import transcribe_file
 from streaming.model_clients import ModelClients
 from tests.streaming.fakes import flat, play, sound
 from tests.streaming.working_models import BrokenDetector, HeldRecognizer, Recognizer, models
+from tests.waiting import until
 
 SECOND = 16_000
 TALK = sound((False, SECOND), (True, SECOND), (False, SECOND), (True, 2 * SECOND), (False, SECOND))
@@ -72,8 +73,7 @@ async def test_files_share_batches_and_do_not_mix() -> None:
     held = HeldRecognizer()
     async with models(held) as shared:
         together = asyncio.gather(*(events_of(cut(file), shared) for file in files))
-        while shared.asr.items + len(shared.asr) < len(files):
-            await asyncio.sleep(0.001)
+        await until(lambda: shared.asr.items + len(shared.asr) >= len(files))
         held.gate.set()
         texts = [[final.hypothesis.text for final in finals(events)] for events in await together]
     async with models() as shared:
@@ -95,8 +95,7 @@ async def test_a_file_is_read_no_faster_than_it_is_recognised() -> None:
 
     async with models(held) as shared:
         reading = asyncio.create_task(events_of(watched(), shared))
-        while max(ahead) < MAX_UNRECOGNISED:
-            await asyncio.sleep(0.001)
+        await until(lambda: max(ahead) >= MAX_UNRECOGNISED)
         held.gate.set()
         assert len(finals(await reading)) == 30
     silence = MAX_UNRECOGNISED // 4

@@ -99,8 +99,8 @@ def test_what_was_shown_as_stable_is_remembered_as_told() -> None:
 
 def test_words_that_the_recognizer_itself_has_settled_are_stable_at_once_and_no_others() -> None:
     partials = Partials(0, due=0)
-    assert partials.update(0, SECOND, Hypothesis("good morning a", settled=0)) == ("good morning a", 0)
-    assert partials.update(0, 2 * SECOND, Hypothesis("good morning all", settled=12)) == (
+    assert partials.update(0, SECOND, Hypothesis("good morning a", stable_chars=0)) == ("good morning a", 0)
+    assert partials.update(0, 2 * SECOND, Hypothesis("good morning all", stable_chars=12)) == (
         "good morning all",
         len("good morning"),
     )

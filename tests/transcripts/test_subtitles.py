@@ -1,4 +1,4 @@
-"""Subtitles can be read: by a parser, which gets back what was said, and in time."""
+"""A parser reads the subtitles back, and cues have a readable length."""
 
 import html
 import re
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.recognizer import Hypothesis, Word
-from transcripts.subtitles import LINE, LINES, LONGEST, Cue, cues_of, srt_of, vtt_of
+from transcripts.subtitles import MAX_CUE_SAMPLES, MAX_LINE_CHARS, MAX_LINES, Cue, cues_of, srt_of, vtt_of
 from transcripts.transcript import Transcript, TranscriptSegment
 
 SECOND = 16_000
@@ -28,7 +28,7 @@ def segment(start: float, end: float, text: str, *words: tuple[str, float, float
 
 
 def parse(block: str) -> Cue:
-    """A cue from its line of times on."""
+    """Parse a cue from its line of times on."""
     times, *lines = block.splitlines()
     found = ARROW.fullmatch(times)
     assert found, times
@@ -61,7 +61,7 @@ WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size
 
 @st.composite
 def segments(draw: st.DrawFn) -> list[TranscriptSegment]:
-    """Up to three, one after the other; with the recognizer's times, with some that are wrong, or without."""
+    """Generate up to three segments with right, wrong or no word times."""
     drawn, now = [], 0
     for _ in range(draw(st.integers(0, 3))):
         start = now + draw(st.integers(0, 60 * SECOND))
@@ -95,9 +95,12 @@ def test_cues_are_short_and_in_order_and_within_their_segments(drawn: list[Trans
     cues = list(cues_of(drawn))
     for cue in cues:
         assert cue.start < cue.end
-        assert 1 <= len(cue.lines) <= LINES
-        assert all(0 < len(line) <= LINE and line == line.strip() for line in cue.lines)
-        assert cue.end - cue.start <= LONGEST / 16 + 1 or len(letters("".join(cue.lines))) <= LINE
+        assert 1 <= len(cue.lines) <= MAX_LINES
+        assert all(0 < len(line) <= MAX_LINE_CHARS and line == line.strip() for line in cue.lines)
+        assert (
+            cue.end - cue.start <= MAX_CUE_SAMPLES / 16 + 1
+            or len(letters("".join(cue.lines))) <= MAX_LINE_CHARS
+        )
         assert any(s.start / 16 - 1 <= cue.start <= cue.end <= s.end / 16 + 2 for s in drawn)
     assert all(a.start <= b.start and a.end <= b.end + 1 for a, b in pairwise(cues))
 
@@ -141,7 +144,7 @@ def test_a_long_cue_is_rather_cut_behind_a_sentence() -> None:
 def test_a_text_without_blanks_is_cut_all_the_same(text: str) -> None:
     cues = list(cues_of([segment(0, 20, text)]))
     assert "".join(line for cue in cues for line in cue.lines) == text
-    assert all(len(line) <= LINE for cue in cues for line in cue.lines)
+    assert all(len(line) <= MAX_LINE_CHARS for cue in cues for line in cue.lines)
 
 
 def test_words_of_a_language_without_blanks_stay_together() -> None:

@@ -234,5 +234,7 @@ print(process.memory_info().rss - before)
 @pytest.mark.slow
 def test_once_warm_it_grows_no_more_however_many_streams_come() -> None:
     command = [sys.executable, "-c", GROWTH]
-    told = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
+    told = subprocess.run(
+        command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True, timeout=120
+    )
     assert int(told.stdout) < 20e6

@@ -9,11 +9,13 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from jiwer import wer
 from playwright.async_api import Browser, Dialog, Request
 
 from tests.server.live_server import ROOT, Server
 from tests.server.server_process import Program
 from tests.web.browser import (
+    MOST_ERRORS,
     SENTENCES,
     WAV,
     choose_file,
@@ -59,6 +61,16 @@ async def test_every_format_is_transcribed(
         assert await segment_texts(page) == SENTENCES[:1]
         drawn = await page.locator("#file-wave").is_visible()
         assert drawn == (extension != "aiff"), "a waveform is shown if the browser can decode the file"
+
+
+@pytest.mark.parametrize("ending", ["wav", "mp3"])
+async def test_real_recognition_hears_most_words_of_a_file(
+    browser: Browser, sphinx: Program, tmp_path: Path, ending: str
+) -> None:
+    async with open_page(browser, sphinx.url) as page:
+        await transcribe_file(page, make_file(tmp_path, ending))
+        heard = await segment_texts(page)
+    assert wer(SENTENCES[0], " ".join(heard)) <= MOST_ERRORS, heard
 
 
 async def test_progress_and_segments_appear_while_transcribing(browser: Browser, speech: Program) -> None:

@@ -6,11 +6,13 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from jiwer import wer
 from playwright.async_api import Page, Playwright
 
-from tests.server.live_server import until
-from tests.server.server_process import MAIN, Program, free_port, program
+from tests.server.server_process import Program, free_port, scripted
+from tests.waiting import wait_until
 from tests.web.browser import (
+    MOST_ERRORS,
     SENTENCES,
     WAV,
     launch_chromium,
@@ -32,7 +34,6 @@ window.WebSocket = class extends Plain {
 };
 """
 
-
 # Ends the line as a network does: without a code.
 CUT = """
 const Plain = WebSocket;
@@ -49,7 +50,7 @@ window.cut = () => last.close();
 
 def until_ready(server: Program) -> None:
     """Its models are there, and the sessions of the server before it."""
-    until(lambda: server.get("/ready").status_code == 200, 60)
+    wait_until(lambda: server.get("/ready").status_code == 200, 60)
 
 
 async def start(page: Page) -> None:
@@ -82,16 +83,30 @@ async def test_the_words_that_are_spoken_appear(chromium: Playwright, speech: Pr
         await hears_again(page)
 
 
+async def test_real_recognition_hears_most_words_of_the_microphone(
+    chromium: Playwright, sphinx: Program
+) -> None:
+    async with (
+        launch_chromium(chromium, *microphone_flags(WAV)) as browser,
+        open_page(browser, sphinx.url) as page,
+    ):
+        await start(page)
+        await page.wait_for_function("() => document.querySelector('#elapsed').textContent >= '0:13'")
+        await stop(page)
+        heard = await segment_texts(page)
+    assert wer(" ".join(SENTENCES), " ".join(heard)) <= MOST_ERRORS, heard
+
+
 @pytest.mark.parametrize("journal", [False, True], ids=["forgets", "remembers"])
 async def test_a_server_that_is_killed_and_comes_back_costs_no_word(
     chromium: Playwright, tmp_path: Path, journal: bool
 ) -> None:
-    settings = {"ASR_MODEL": "pocketsphinx", "PORT": str(free_port())}
+    settings = {"PORT": str(free_port())}
     if journal:
         settings["JOURNAL_DIR"] = str(tmp_path)
     async with AsyncExitStack() as stack:
         browser = await stack.enter_async_context(launch_chromium(chromium, *microphone_flags(WAV)))
-        with program(MAIN, **settings) as first:
+        with scripted(**settings) as first:
             until_ready(first)
             page = await stack.enter_async_context(
                 open_page(browser, first.url, allowed_errors="Failed to load|WebSocket")
@@ -100,7 +115,7 @@ async def test_a_server_that_is_killed_and_comes_back_costs_no_word(
             await page.locator(".segment", has_text="she opened").wait_for()
             first.stop(signal.SIGKILL)
         await page.locator("#status[data-kind=error]").wait_for()
-        with program(MAIN, **settings) as second:
+        with scripted(**settings) as second:
             until_ready(second)
             how = "Reconnected. No audio was lost." if journal else "The server lost the session"
             await page.get_by_text(how).wait_for()

@@ -10,7 +10,7 @@ from tests.web.browser import open_page
 async def test_select_with_one_option_is_disabled(browser: Browser, speech: Program) -> None:
     async with open_page(browser, speech.url) as page:
         await page.locator("#model option").wait_for(state="attached")
-        assert await page.locator("#model").inner_text() == "pocketsphinx"
+        assert await page.locator("#model").inner_text() == "scripted"
         assert await page.locator("#language").inner_text() == "English"
         assert await page.locator("#language").is_disabled()
 

@@ -145,5 +145,6 @@ async def test_words_with_low_confidence_are_marked(page: Page, tmp_path: Path) 
     content = json.loads((await download(page, "JSON", tmp_path)).read_text())
     words = [word for segment in content["segments"] for word in segment["words"]]
     unsure = [word["word"] for word in words if word["confidence"] is not None and word["confidence"] < 0.4]
+    assert "to" in unsure
     marked = [text.strip() for text in await page.locator(".low-confidence").all_inner_texts()]
     assert marked == unsure

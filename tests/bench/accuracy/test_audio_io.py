@@ -1,4 +1,4 @@
-"""Where speech is in a sound."""
+"""Test reading audio files and finding the speech in them."""
 
 import wave
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Manifests, and streams made of their sounds."""
+"""Test manifests and the long recordings made of them."""
 
 import json
 import wave
@@ -8,19 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench import ROOT
 from bench.accuracy.corpus import (
     ManifestEntry,
     by_speaker,
-    deal,
+    distribute,
     join,
     pick,
     read_manifest,
-    share_out,
     speech_span,
+    split_by_length,
 )
 
 RATE = 16_000
-SHARED = Path(__file__).parents[3] / "shared" / "audio"
+SHARED = ROOT.parent / "shared" / "audio"
 
 
 def entry(number: int, speaker: str) -> ManifestEntry:
@@ -32,7 +33,7 @@ MANY = [entry(number, speaker) for speaker in "abc" for number in range(10)]
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
-    """Two files: 0.2 s of silence, 0.5 s or 0.8 s of tone, 0.1 s of silence."""
+    """Write two files: 0.2 s of silence, 0.5 s or 0.8 s of tone, 0.1 s of silence."""
     rows: list[dict[str, object]] = []
     for number, seconds in enumerate((0.5, 0.8)):
         tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(round(seconds * RATE)) / RATE)
@@ -68,10 +69,12 @@ def test_only_the_named_speakers_are_picked_and_no_more_than_there_are() -> None
     assert pick(MANY, 100, np.random.default_rng(0), ["b"]) == by_speaker(MANY)["b"]
 
 
-def test_dealing_loses_nothing_and_leaves_no_hand_empty() -> None:
-    hands = deal(MANY[:5], 8)
-    assert len(hands) == 5
-    assert sorted(each.path for hand in deal(MANY, 4) for each in hand) == sorted(each.path for each in MANY)
+def test_distributing_loses_nothing_and_leaves_no_list_empty() -> None:
+    lists = distribute(MANY[:5], 8)
+    assert len(lists) == 5
+    assert sorted(each.path for part in distribute(MANY, 4) for each in part) == sorted(
+        each.path for each in MANY
+    )
 
 
 def test_a_recording_holds_the_sounds_unchanged_where_it_says(corpus: Path) -> None:
@@ -92,7 +95,7 @@ def test_speech_is_where_it_is_loud(corpus: Path) -> None:
 
 
 @pytest.mark.parametrize("hiss", [1e-4, 0.01, 0.03])
-def test_speech_is_told_from_the_hiss_of_its_recording(hiss: float) -> None:
+def test_speech_is_separated_from_background_noise(hiss: float) -> None:
     rng = np.random.default_rng(0)
     sound = hiss * rng.standard_normal(RATE * 2)
     sound[RATE // 2 : RATE] += 0.3 * rng.standard_normal(RATE // 2)
@@ -111,9 +114,9 @@ def test_the_shared_manifests_can_be_read() -> None:
     assert len(read_manifest(SHARED / "nonspeech")) > 200
 
 
-def test_entries_are_shared_out_in_order_by_their_length() -> None:
+def test_entries_are_split_in_order_by_length() -> None:
     one, two, three, four = (
         ManifestEntry(Path(f"{n}.wav"), "", seconds) for n, seconds in enumerate((1, 1, 2, 4))
     )
-    assert share_out([one, two, three, four], 2) == [[one, two, three], [four]]
-    assert share_out([one, two], 5) == [[one], [two]]
+    assert split_by_length([one, two, three, four], 2) == [[one, two, three], [four]]
+    assert split_by_length([one, two], 5) == [[one], [two]]

@@ -1,4 +1,4 @@
-"""Finals held against the truth."""
+"""Test the score of finals against known utterances."""
 
 import numpy as np
 import pytest
@@ -54,7 +54,7 @@ def test_a_final_over_no_speech_is_a_stray() -> None:
     assert score(SAID, [ONE, final(2, 2500, 3000, 3.3), TWO], {}).strays == 1
 
 
-def test_of_an_utterance_that_was_cut_off_nothing_is_expected() -> None:
+def test_an_incomplete_utterance_requires_no_final() -> None:
     said = [(Label(-500, 700), False), *SAID]
     assert score(said, [ONE, TWO], {}).lost == 0
     assert score(said, [final(0, 0, 650, 1.0), ONE, TWO], {}).strays == 0

@@ -1,4 +1,4 @@
-"""Words of little streams that were made up."""
+"""Test accuracy figures with small artificial streams."""
 
 from pathlib import Path
 
@@ -33,11 +33,11 @@ def final(item: str, text: str, start_ms: int, end_ms: int) -> client.Final:
     return client.Final(text, item, start_ms, end_ms, "silence", 1)
 
 
-def listener(*finals: client.Final) -> RecordingClient:
+def receiver(*finals: client.Final) -> RecordingClient:
     return RecordingClient(finals=list(finals))
 
 
-WHOLE = listener(
+WHOLE = receiver(
     final("0", "", 500, 900),
     final("1", "The cat sat.", 1000, 3100),
     final("2", "A dog", 4900, 5800),
@@ -57,7 +57,7 @@ def test_an_utterance_is_joined_of_its_finals() -> None:
 
 
 def test_a_final_without_words_is_no_piece_of_an_utterance() -> None:
-    cat, _ = heard(listener(final("0", "", 1000, 1100), final("1", "The cat sat.", 1150, 3100)))
+    cat, _ = heard(receiver(final("0", "", 1000, 1100), final("1", "The cat sat.", 1150, 3100)))
     assert (cat.pieces, cat.early_ms) == (1, 50)
 
 
@@ -97,12 +97,12 @@ def test_a_lost_utterance_is_counted() -> None:
 
 
 def test_a_final_over_two_utterances_is_counted() -> None:
-    one = listener(final("1", "The cat sat. A dog", 1000, 5800))
+    one = receiver(final("1", "The cat sat. A dog", 1000, 5800))
     assert segment_figures(heard(one), [RECORDING], [one], NORMALIZER)["finals_over_two_utterances"] == 1
 
 
 def test_words_over_sounds_without_words_are_told_by_file() -> None:
-    one = listener(final("0", "", 500, 900), final("1", "thank you", 1000, 3100))
+    one = receiver(final("0", "", 500, 900), final("1", "thank you", 1000, 3100))
     figures, found = emitted([RECORDING], [one])
     assert (figures["segments"], figures["segments_with_words"], figures["words"]) == (2, 1, 2)
     assert figures["words_per_hour"] == 900

@@ -1,4 +1,4 @@
-"""Models of random weights say what they are made to say."""
+"""Test that models with random weights write the forced text."""
 
 from pathlib import Path
 
@@ -34,11 +34,11 @@ def texts(folder: Path) -> list[str]:
 SAID = " ".join(f"word{number}" for number in range(synthetic_models.TOKENS))
 
 
-def test_a_whisper_of_random_weights_says_24_tokens_whatever_it_hears(tmp_path: Path) -> None:
+def test_a_whisper_of_random_weights_always_writes_24_tokens(tmp_path: Path) -> None:
     assert texts(synthetic_models.whisper(tmp_path, **SMALL)) == [SAID, SAID]
 
 
-def test_a_moonshine_of_random_weights_says_24_tokens_whatever_it_hears(tmp_path: Path) -> None:
+def test_a_moonshine_of_random_weights_always_writes_24_tokens(tmp_path: Path) -> None:
     folder = synthetic_models.moonshine(
         tmp_path,
         hidden_size=64,

@@ -1,4 +1,4 @@
-"""Words held against words, and partials against what became of them."""
+"""Test word errors and the stability of partials."""
 
 from pathlib import Path
 
@@ -9,11 +9,11 @@ from bench.accuracy.corpus import ManifestEntry, PlacedClip
 from bench.accuracy.text_metrics import (
     Errors,
     Normalizer,
-    Steadiness,
+    PartialStability,
     assign,
-    common,
+    common_prefix,
     compare,
-    steadiness,
+    partial_stability,
     total,
 )
 from bench.load.message_tape import Label
@@ -30,7 +30,7 @@ def final(start_ms: int, end_ms: int) -> Final:
     return Final("text", f"item_{start_ms}", start_ms, end_ms, "silence", 1)
 
 
-def test_the_normalizer_forgives_what_whispers_forgives() -> None:
+def test_the_normalizer_agrees_with_whispers() -> None:
     assert Normalizer().words("Mr. Quilter's, um, TWENTY-one!") == ["mister", "quilter", "is", "21"]
 
 
@@ -40,7 +40,7 @@ def test_errors_are_counted_and_added_up() -> None:
     assert total([first, compare(["a"], ["a", "b"])]).rate == 3 / 5
 
 
-def test_first_and_last_words_are_heard_or_not() -> None:
+def test_first_and_last_words_are_recognized_or_not() -> None:
     answer = compare(["the", "cat", "sat", "down"], ["a", "cat", "sat", "down"])
     assert (answer.first, answer.last) == (False, True)
     answer = compare(["the", "cat", "sat", "down"], ["and", "the", "cat", "sat"])
@@ -77,34 +77,40 @@ def test_without_places_every_final_is_a_stray() -> None:
 
 
 def test_common_counts_the_first_words_only() -> None:
-    assert common(["a", "b", "c"], ["a", "b", "d", "c"]) == 2
-    assert common(["a", "b"], ["a", "b", "c"]) == 2
-    assert common([], ["a"]) == 0
+    assert common_prefix(["a", "b", "c"], ["a", "b", "d", "c"]) == 2
+    assert common_prefix(["a", "b"], ["a", "b", "c"]) == 2
+    assert common_prefix([], ["a"]) == 0
 
 
 def test_a_growing_text_takes_nothing_back() -> None:
     partials = [(["a"], []), (["a", "b"], ["a"])]
-    assert steadiness(partials, ["a", "b", "c"]) == Steadiness(shown=2, taken_back=0, stable=1, broken=0)
+    assert partial_stability(partials, ["a", "b", "c"]) == PartialStability(
+        shown=2, taken_back=0, stable=1, broken=0
+    )
 
 
 def test_a_revised_word_takes_all_behind_it_back() -> None:
     partials: list[tuple[list[str], list[str]]] = [(["a", "b", "c"], []), (["a", "x", "c"], [])]
-    assert steadiness(partials, ["a", "x", "c"]) == Steadiness(shown=5, taken_back=2, stable=0, broken=0)
+    assert partial_stability(partials, ["a", "x", "c"]) == PartialStability(
+        shown=5, taken_back=2, stable=0, broken=0
+    )
 
 
 def test_a_stable_word_that_the_final_revises_is_broken() -> None:
     partials = [(["a", "b"], []), (["a", "b"], ["a", "b"])]
-    assert steadiness(partials, ["a", "x"]) == Steadiness(shown=2, taken_back=1, stable=2, broken=1)
+    assert partial_stability(partials, ["a", "x"]) == PartialStability(
+        shown=2, taken_back=1, stable=2, broken=1
+    )
 
 
 def test_a_stable_word_that_a_partial_revises_is_broken() -> None:
-    assert steadiness([(["a"], ["a"]), (["x"], ["x"])], ["x"]).broken == 1
+    assert partial_stability([(["a"], ["a"]), (["x"], ["x"])], ["x"]).broken == 1
 
 
 @given(st.lists(WORDS, max_size=5), WORDS)
 def test_what_was_shown_was_taken_back_or_stands_in_the_final(
     texts: list[list[str]], last: list[str]
 ) -> None:
-    found = steadiness([(text, []) for text in texts], last)
-    standing = common(texts[-1], last) if texts else 0
+    found = partial_stability([(text, []) for text in texts], last)
+    standing = common_prefix(texts[-1], last) if texts else 0
     assert found.shown - found.taken_back == standing

@@ -1,4 +1,4 @@
-"""The parts of bench.wer that need no server."""
+"""Test the parts of bench.accuracy.wer that need no server."""
 
 import numpy as np
 
@@ -6,11 +6,11 @@ import client
 from asr.dummy import DummyRecognizer
 from audio.clip import SAMPLE_RATE, Clip
 from bench.accuracy.corpus import LongRecording
-from bench.accuracy.wer import alone, lines_of, transcribe, unlike
+from bench.accuracy.wer import differing_texts, lines_of, recognize_alone, transcribe
 from bench.load.recording_client import RecordingClient
 
 
-def test_clips_are_transcribed_in_order_and_their_cost_is_told() -> None:
+def test_clips_are_transcribed_in_order_and_their_cost_is_measured() -> None:
     clips = [Clip(np.zeros(seconds * SAMPLE_RATE, np.float32)) for seconds in (1, 2)]
     texts, cost = transcribe(DummyRecognizer(), clips)
     assert len(texts) == 2
@@ -20,11 +20,11 @@ def test_clips_are_transcribed_in_order_and_their_cost_is_told() -> None:
 
 def test_finals_are_held_against_what_the_recognizer_makes_of_their_sound() -> None:
     recording = LongRecording(np.zeros(2 * SAMPLE_RATE, np.float32), ())
-    told = RecordingClient(finals=[client.Final("never said", "1", 500, 1500, "silence", 1)])
-    by_itself = alone(DummyRecognizer(), [recording], [told])
-    (text,) = (final.text for final in by_itself[0].finals)
-    assert unlike([told], by_itself) == [("never said", text)]
-    assert unlike(by_itself, by_itself) == []
+    received = RecordingClient(finals=[client.Final("never said", "1", 500, 1500, "silence", 1)])
+    alone = recognize_alone(DummyRecognizer(), [recording], [received])
+    (text,) = (final.text for final in alone[0].finals)
+    assert differing_texts([received], alone) == [("never said", text)]
+    assert differing_texts(alone, alone) == []
 
 
 def test_a_table_has_a_row_for_whatever_a_column_knows() -> None:

@@ -1,4 +1,4 @@
-"""Words are held against the times at which they were said."""
+"""Test the comparison of word times with a reference."""
 
 from asr.recognizer import Word
 from audio.clip import Clip

@@ -1,4 +1,4 @@
-"""The event loop's lag, out of a server's metrics."""
+"""Test reading the event loop lag from the metrics of a server."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +10,7 @@ BOUNDS = (0.001, 0.01, 0.1)
 
 
 class Server:
-    """What a server that observes its own lag would answer on /metrics."""
+    """Return the /metrics text of a server that observes its own lag."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()

@@ -1,4 +1,4 @@
-"""The load client's frames, held against the websockets library."""
+"""Test the frames of the load client against the websockets library."""
 
 import asyncio
 from urllib.parse import urlsplit

@@ -1,9 +1,10 @@
-"""The bench of files: its speech, its clips, its figures."""
+"""Test the speech, the clips and the figures of bench.load.file_upload."""
 
 from pathlib import Path
 
 from audio.files import decode_file, probe
-from bench.load.file_upload import ROOT, UploadCost, _clips, make_speech, report
+from bench import ROOT
+from bench.load.file_upload import UploadCost, _clips, make_speech, report
 
 SPOKEN = ROOT / "test.wav"
 

@@ -1,4 +1,4 @@
-"""What journals cost, as figures."""
+"""Test the figures about the cost of journals."""
 
 from pathlib import Path
 from typing import Any

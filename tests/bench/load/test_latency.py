@@ -1,4 +1,4 @@
-"""Times of little streams that were made up."""
+"""Test latency figures with small artificial streams."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -22,14 +22,14 @@ def final(item: str, text: str, start_ms: int, end_ms: int, reason: str = "silen
     return client.Final(text, item, start_ms, end_ms, reason, 1)
 
 
-def listener(*heard: tuple[client.Event, float]) -> RecordingClient:
+def receiver(*heard: tuple[client.Event, float]) -> RecordingClient:
     one = RecordingClient()
     for event, at_ms in heard:
-        one.hear(event, at_ms)
+        one.receive(event, at_ms)
     return one
 
 
-STREAM = listener(
+STREAM = receiver(
     (client.SpeechStarted("1", 1000), 1300),
     (client.Partial("The cat", "1", 1000, 0), 1900),
     (client.Partial("The cat sat", "1", 1000, 3), 2500),
@@ -51,21 +51,21 @@ def test_finals_are_timed_from_the_end_of_speech_and_of_their_segments() -> None
     assert found["final_after_segment_ms_p50"] == 250
 
 
-def test_a_final_that_no_silence_has_ended_has_waited_for_none() -> None:
-    cut = listener((final("1", "The cat", 1000, 3000, "max_duration"), 3010))
+def test_a_final_not_ended_by_silence_has_no_wait() -> None:
+    cut = receiver((final("1", "The cat", 1000, 3000, "max_duration"), 3010))
     assert latencies([RECORDING], [cut])["final_after_segment_ms_n"] == 0
 
 
-def test_what_was_gained_is_told_of_the_same_segments() -> None:
-    late = listener(
+def test_gains_compare_the_same_segments() -> None:
+    late = receiver(
         (final("a", "The cat sat.", 1000, 3000), 3500),
         (final("b", "A dog", 4900, 6000), 6900),
     )
     assert gained([late], [STREAM]) == {"gained_ms_n": 1, "gained_ms_p50": 200, "gained_ms_p95": 200}
 
 
-def test_stable_words_are_held_against_the_final_and_against_what_the_recognizer_would_have_had() -> None:
-    one = listener(
+def test_stable_words_are_compared_with_both_finals() -> None:
+    one = receiver(
         (client.Partial("The hat", "1", 0, 0), 1500),
         (client.Partial("The cat is", "1", 0, 7), 2000),
         (final("1", "The cat sat.", 1000, 3100), 3300),
@@ -77,6 +77,6 @@ def test_stable_words_are_held_against_the_final_and_against_what_the_recognizer
     assert (figures["stable_contradicted_%"], figures["finals_changed_%"]) == (50, 100)
 
 
-def test_a_final_that_a_guard_has_refused_was_not_changed_for_a_promise() -> None:
-    one, free = (listener((final("1", text, 0, 500), 900)) for text in ("", "Thank you."))
+def test_a_rejected_final_does_not_count_as_changed() -> None:
+    one, free = (receiver((final("1", text, 0, 500), 900)) for text in ("", "Thank you."))
     assert partial_figures([one], [free])["finals_changed_%"] is None

@@ -1,4 +1,4 @@
-"""How many streams are held."""
+"""Test which numbers of streams count as held."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ def test_streams_are_held_within_a_second_beyond_the_silence() -> None:
         {"closes": {"1000": 3, "1013": 1}},
     ],
 )
-def test_not_where_finals_are_late_lost_or_refused(worse: dict[str, Any]) -> None:
+def test_streams_are_not_held_if_finals_are_late_lost_or_refused(worse: dict[str, Any]) -> None:
     assert not held(GOOD | worse)
 
 

@@ -1,4 +1,4 @@
-"""python -m bench.load.load, as a program."""
+"""Test bench.load.load as a command, and its report."""
 
 import asyncio
 import json
@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench import ROOT
 from bench.load.load import report
-from bench.load.load_generator import Findings
+from bench.load.load_generator import LoadResult
 from tests.bench.accuracy.test_audio_io import RATE, silence, tone, write_wav
 from tests.client.fake_server import standin
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
@@ -46,16 +45,16 @@ async def test_it_ends_in_a_line_of_json(tmp_path: Path) -> None:
 
 
 def test_latency_beyond_the_silence_leaves_it_out() -> None:
-    findings = Findings()
-    findings.score.finals = [(1000.0, 350.0), (2000.0, 450.0)]
-    figures = report(findings, silence_ms=300, seconds=10)
+    result = LoadResult()
+    result.score.finals = [(1000.0, 350.0), (2000.0, 450.0)]
+    figures = report(result, silence_ms=300, seconds=10)
     assert figures["final_ms"]["p50"] == 400.0
     assert figures["beyond_silence_ms"]["p50"] == 100.0
     assert figures["final_ms_first_and_last_minute"] == []
 
 
 def test_a_long_run_compares_its_first_minute_with_its_last() -> None:
-    findings = Findings()
-    findings.score.finals = [(1000.0, 350.0), (200_000.0, 450.0)]
-    first, last = report(findings, silence_ms=300, seconds=240)["final_ms_first_and_last_minute"]
+    result = LoadResult()
+    result.score.finals = [(1000.0, 350.0), (200_000.0, 450.0)]
+    first, last = report(result, silence_ms=300, seconds=240)["final_ms_first_and_last_minute"]
     assert (first["p95"], last["p95"]) == (350.0, 450.0)

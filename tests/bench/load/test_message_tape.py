@@ -1,4 +1,4 @@
-"""Tapes: messages and the truth about them."""
+"""Test the loops of messages and their labels."""
 
 import base64
 import json
@@ -22,7 +22,7 @@ def recorded(*seconds: float, binary: bool = True) -> Tape:
 
 
 def sound_of(tape: Tape) -> Samples:
-    """float32, of binary frames of 3,200 bytes: eight bytes of header."""
+    """Decode the binary frames of a tape, which have 8 bytes of header and 3,200 of PCM16, to float32."""
     pcm = b"".join(mask(frame[8:]) for frame in tape.frames)
     return np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32768)
 
@@ -62,8 +62,8 @@ def test_a_message_in_json_holds_a_chunk() -> None:
 TAPE = Tape(frames=(b"",) * 50, labels=(Label(200, 900), Label(2000, 4000)), chunk_ms=100)
 
 
-def test_a_stream_from_the_middle_hears_the_loop_from_there() -> None:
-    assert list(TAPE.heard(30, 60)) == [
+def test_a_stream_from_the_middle_has_the_labels_from_there() -> None:
+    assert list(TAPE.utterances(30, 60)) == [
         (Label(-1000, 1000), False),
         (Label(2200, 2900), True),
         (Label(4000, 6000), True),
@@ -72,8 +72,8 @@ def test_a_stream_from_the_middle_hears_the_loop_from_there() -> None:
 
 @settings(deadline=None)
 @given(st.integers(0, 49), st.integers(1, 200))
-def test_what_is_heard_is_the_tape_again_and_again(first: int, count: int) -> None:
-    heard = list(TAPE.heard(first, count))
+def test_a_long_stream_repeats_the_loop(first: int, count: int) -> None:
+    heard = list(TAPE.utterances(first, count))
     starts = [label.start_ms for label, _ in heard]
     assert starts == sorted(starts)
     for label, whole in heard:

@@ -1,4 +1,4 @@
-"""The parts of bench.overload, and a little of all of it."""
+"""Test the parts of bench.load.overload, and short runs of it."""
 
 import argparse
 
@@ -37,7 +37,7 @@ def brief() -> argparse.Namespace:
 
 
 @pytest.mark.slow
-async def test_admitted_streams_hear_all_and_the_others_are_told() -> None:
+async def test_admitted_streams_lose_nothing_and_others_are_refused() -> None:
     options = brief()
     tapes = record_tapes(options)
     with running_server(None, settings_for(options.pace), ("-m", "bench.load.fixed_pace_server")) as server:
@@ -47,7 +47,7 @@ async def test_admitted_streams_hear_all_and_the_others_are_told() -> None:
 
 
 @pytest.mark.slow
-async def test_streams_beside_one_that_pushes_lose_nothing() -> None:
+async def test_streams_beside_a_flooding_client_lose_nothing() -> None:
     options = brief()
     tapes = record_tapes(options)
     with running_server(

@@ -1,4 +1,4 @@
-"""The bench of the page measures what it says."""
+"""Test that bench.load.page measures the web page."""
 
 import asyncio
 import shutil

@@ -1,4 +1,4 @@
-"""What a process costs."""
+"""Test measuring the CPU and memory of a process."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""The parts of bench.shell that need no server of ours."""
+"""Test the parts of bench.load.protocol_overhead that need no server."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ def test_a_process_is_pinned_and_let_go_again() -> None:
     assert os.sched_getaffinity(0) == before
 
 
-def test_nobody_answers_on_a_free_port() -> None:
+def test_a_free_port_does_not_answer() -> None:
     assert not answers(f"http://127.0.0.1:{free_port()}/ready")
 
 

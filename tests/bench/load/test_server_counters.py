@@ -1,4 +1,4 @@
-"""What /metrics say, from the real ones."""
+"""Test reading counters from the metrics of the server."""
 
 from bench.load.server_counters import ServerCounters
 from server.observability.metrics import Metrics

@@ -1,4 +1,4 @@
-"""Visitors behave as they should at every door of a real server."""
+"""Test the simulated clients against every protocol of a real server."""
 
 import argparse
 import asyncio
@@ -6,9 +6,10 @@ import asyncio
 import numpy as np
 import pytest
 
-from bench.load.load import ROOT, record_tapes
+from bench import ROOT
+from bench.load.load import record_tapes
 from bench.load.message_tape import Tape
-from bench.load.simulated_client import DOORS, Manner, SimulatedClient, Visit
+from bench.load.simulated_client import PROTOCOLS, Behaviour, ClientResult, SimulatedClient
 from tests.server.live_server import Server, free_settings, serve
 
 
@@ -20,25 +21,25 @@ def tape(*, binary: bool) -> Tape:
     return record_tapes(options)[0]
 
 
-async def visit(server: Server, door: str, manner: Manner, frames: int = 40) -> Visit:
-    said = tape(binary=DOORS[door].binary)
+async def run(server: Server, protocol: str, behaviour: Behaviour, frames: int = 40) -> ClientResult:
+    audio = tape(binary=PROTOCOLS[protocol].binary)
     rng = np.random.default_rng(1)
-    return await SimulatedClient(server.ws, DOORS[door], said, 0, frames, manner).run(
+    return await SimulatedClient(server.ws, PROTOCOLS[protocol], audio, 0, frames, behaviour).run(
         float(rng.uniform(0.3, 0.5))
     )
 
 
 @pytest.mark.slow
-async def test_visitors_are_heard_at_every_door_whatever_they_do() -> None:
+async def test_clients_of_every_protocol_lose_nothing() -> None:
     with serve(free_settings(resume_seconds=20)) as server:
-        *steady, back, slow, gone, silent = await asyncio.gather(
-            *(visit(server, door, Manner.STEADY) for door in DOORS),
-            visit(server, "native", Manner.RETURNS),
-            visit(server, "native binary", Manner.SLOW),
-            visit(server, "realtime", Manner.LEAVES, frames=10),
-            visit(server, "listen", Manner.SILENT, frames=10),
+        *steady, back, slow, cut, silent = await asyncio.gather(
+            *(run(server, protocol, Behaviour.STEADY) for protocol in PROTOCOLS),
+            run(server, "native", Behaviour.RESUMES),
+            run(server, "native binary", Behaviour.SLOW),
+            run(server, "realtime", Behaviour.DISCONNECTS, frames=10),
+            run(server, "listen", Behaviour.SILENT, frames=10),
         )
-    assert [dict(one.errors) for one in (*steady, back, slow, gone, silent)] == [{}] * (len(DOORS) + 4)
+    assert [dict(one.errors) for one in (*steady, back, slow, cut, silent)] == [{}] * (len(PROTOCOLS) + 4)
     assert all(one.finals for one in steady)
     assert back.connects == 2
     for one in (back, slow):

@@ -1,56 +1,56 @@
-"""The soak's verdict: what grows, gets slower or goes wrong is found."""
+"""Test the soak's evaluation: growth, slowing down and errors are found."""
 
 import pytest
 
 from bench.accuracy.scoring import Score
-from bench.load.simulated_client import Manner, Visit
-from bench.load.soak import Diary, growth_per_hour, table, verdict, within
+from bench.load.simulated_client import Behaviour, ClientResult
+from bench.load.soak import SoakLog, evaluate, growth_per_hour, table, within
 
 HOUR = 3600.0
 MB = 2.0**20
 
 
-def diary(memory_slope: float = 0.0, latency_slope: float = 0.0) -> Diary:
-    """An hour with something every second; slopes: shares in that hour."""
+def soak_log(memory_slope: float = 0.0, latency_slope: float = 0.0) -> SoakLog:
+    """Return the log of an hour with one event per second. Slopes are relative changes over that hour."""
     seconds = [float(second) for second in range(int(HOUR))]
-    return Diary(
+    return SoakLog(
         finals=[(at, 400.0 * (1 + latency_slope * at / HOUR) + at % 7) for at in seconds],
         memory=[(at, 500 * MB * (1 + memory_slope * at / HOUR)) for at in seconds],
         connects=9000,
     )
 
 
-def test_what_stays_as_it_is_is_held() -> None:
-    figures = verdict(diary(), HOUR)
+def test_constant_memory_and_latency_are_held() -> None:
+    figures = evaluate(soak_log(), HOUR)
     assert figures["held"]
     assert (figures["grown_%"], figures["slower_%"]) == (0.0, 0.0)
     assert figures["rss_mb_first"] == figures["rss_mb_last"] == 500
 
 
 @pytest.mark.parametrize("slopes", [{"memory_slope": 0.05}, {"latency_slope": 0.3}, {"memory_slope": -0.05}])
-def test_what_grows_or_gets_slower_is_not(slopes: dict[str, float]) -> None:
-    assert not verdict(diary(**slopes), HOUR)["held"]
+def test_growth_or_slowing_down_is_not_held(slopes: dict[str, float]) -> None:
+    assert not evaluate(soak_log(**slopes), HOUR)["held"]
 
 
-def test_an_error_is_not_made_up_for_by_flat_lines() -> None:
-    troubled = diary()
-    troubled.add(Manner.STEADY, Visit(connects=1, score=Score(utterances=2, lost=1)), began=0.0)
-    assert not verdict(troubled, HOUR)["held"]
+def test_an_error_misses_the_target_even_without_growth() -> None:
+    with_errors = soak_log()
+    with_errors.add(Behaviour.STEADY, ClientResult(connects=1, score=Score(utterances=2, lost=1)), began=0.0)
+    assert not evaluate(with_errors, HOUR)["held"]
 
 
-def test_only_latencies_of_those_who_talk_undisturbed_count() -> None:
-    mixed = Diary()
-    visit = Visit(connects=2, score=Score(utterances=1, finals=[(1500.0, 420.0)]))
-    mixed.add(Manner.RETURNS, visit, began=10.0)
+def test_only_latencies_of_steady_clients_count() -> None:
+    mixed = SoakLog()
+    visit = ClientResult(connects=2, score=Score(utterances=1, finals=[(1500.0, 420.0)]))
+    mixed.add(Behaviour.RESUMES, visit, began=10.0)
     assert (mixed.finals, mixed.connects, mixed.utterances) == ([], 2, 1)
-    mixed.add(Manner.STEADY, visit, began=10.0)
+    mixed.add(Behaviour.STEADY, visit, began=10.0)
     assert mixed.finals == [(11.5, 420.0)]
 
 
 def test_the_warm_up_is_left_out() -> None:
-    warming = diary()
+    warming = soak_log()
     warming.memory = [(at, value if at > 120 else value / 2) for at, value in warming.memory]
-    assert verdict(warming, HOUR)["held"]
+    assert evaluate(warming, HOUR)["held"]
 
 
 def test_growth_is_a_share_an_hour() -> None:
@@ -60,6 +60,6 @@ def test_growth_is_a_share_an_hour() -> None:
 
 
 def test_the_table_has_both_windows() -> None:
-    lines = table(verdict(diary(), HOUR)).splitlines()
+    lines = table(evaluate(soak_log(), HOUR)).splitlines()
     assert lines[0] == "|  | first window | last window | change |"
     assert lines[-1] == "| memory, MB | 500.0 | 500.0 | 0.0 % |"

@@ -1,4 +1,4 @@
-"""What deepgram-sdk does with live sound and with files, and makes of the answers, as one line of JSON.
+"""Run deepgram-sdk with live audio and with files, and print the results as one line of JSON.
 
 Runs in the client's environment: nothing of ours can be imported. Arguments: host:port, a wav.
 """
@@ -25,7 +25,7 @@ CHUNK = 3200  # bytes: 100 ms
 
 
 def live(**options: Any) -> dict[str, Any]:
-    """Half of the sound, a Finalize and its answer, the rest."""
+    """Send half of the audio, a Finalize, and the rest after its reply."""
     with wave.open(str(wav)) as file:
         sound = file.readframes(file.getnframes())
     heard: list[Any] = []
@@ -53,7 +53,7 @@ def live(**options: Any) -> dict[str, Any]:
                     assert told.wait(60)
                     told.clear()
             socket.send_media(sound[start : start + CHUNK])
-            ended.wait(0.1)  # as fast as it was spoken: interim results are worked out in between
+            ended.wait(0.1)  # in real time, so that interim results arrive
         socket.send_keep_alive()
         socket.send_finalize()
         socket.send_close_stream()

@@ -1,4 +1,4 @@
-"""What livekit-plugins-deepgram hears of a stream and of a file, as one line of JSON.
+"""Run livekit-plugins-deepgram with a stream and a file, and print the results as one line of JSON.
 
 Runs in the client's environment: nothing of ours can be imported. Arguments: host:port, a wav.
 """

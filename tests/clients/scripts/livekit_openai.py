@@ -1,4 +1,4 @@
-"""What livekit-plugins-openai hears of a stream, as one line of JSON.
+"""Run livekit-plugins-openai with a stream, and print the results as one line of JSON.
 
 Runs in the client's environment: nothing of ours can be imported. Arguments: base URL, a wav at 16 kHz.
 """
@@ -19,7 +19,7 @@ with wave.open(path) as file:
 
 
 async def events(finals: int, **settings: Any) -> list[Any]:
-    """It never ends by itself: until so many finals have come."""
+    """Collect events until enough finals have arrived; the stream never ends by itself."""
     stt = openai.STT(base_url=base_url, api_key="none", use_realtime=True, **settings)
     stream = stt.stream()
 

@@ -1,4 +1,4 @@
-"""What openai-agents' voice pipeline makes of a stream, as one line of JSON.
+"""Run the voice pipeline of openai-agents with a stream, and print the results as one line of JSON.
 
 Runs in the client's environment: nothing of ours can be imported. Arguments: base URL, a wav at 16 kHz.
 """

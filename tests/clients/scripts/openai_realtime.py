@@ -1,4 +1,4 @@
-"""What the openai SDK hears from /v1/realtime, as one line of JSON.
+"""Run the openai SDK with /v1/realtime, and print the events as one line of JSON.
 
 Runs in the client's environment: nothing of ours can be imported. Arguments: base URL, a wav at 16 kHz.
 """
@@ -24,7 +24,7 @@ GA = {"type": "audio/pcm", "rate": 16_000}
 
 
 def chunks(rate: int) -> Iterator[str]:
-    """100 ms each, in base64; and a second of silence."""
+    """Yield 100 ms of audio each in base64, then a second of silence."""
     count = len(samples) * rate // 16_000
     whole = array.array("h", (samples[n * 16_000 // rate] for n in range(count))).tobytes() + bytes(2 * rate)
     for start in range(0, len(whole), rate // 5):
@@ -32,7 +32,7 @@ def chunks(rate: int) -> Iterator[str]:
 
 
 async def hear(connection: Any, last: str, items: int) -> dict[str, Any]:
-    """Up to an event of type `last`, and until so many items have been completed."""
+    """Collect events up to one of type `last`, and until enough items are completed."""
     types, kinds, texts, deltas = [], set(), {}, {}
     async for event in connection:
         kinds.add(type(event).__name__)
@@ -89,7 +89,7 @@ async def beta(client: AsyncOpenAI) -> dict[str, Any]:
 
 
 async def with_secret(client: AsyncOpenAI) -> dict[str, Any]:
-    """A browser's way: the settings come with the key."""
+    """Connect as a browser does, with settings that belong to the client secret."""
     secret = await client.realtime.client_secrets.create(
         session={"type": "transcription", "audio": {"input": {"format": GA, "turn_detection": None}}}
     )
@@ -113,7 +113,7 @@ async def refused(client: AsyncOpenAI) -> dict[str, Any]:
 
 
 async def wrong(client: AsyncOpenAI) -> list[Any]:
-    """Errors that do not end the session."""
+    """Cause errors that do not end the session."""
     seen = []
     async with client.realtime.connect(extra_query={"intent": "transcription"}) as connection:
         await connection.recv()

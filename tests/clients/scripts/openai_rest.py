@@ -1,4 +1,4 @@
-"""Everything that the openai SDK does over REST, and what it made of the answers, as one line of JSON.
+"""Call every REST method of the openai SDK, and print the results as one line of JSON.
 
 Runs in the client's environment: nothing of ours can be imported. Arguments: the base URL, a wav.
 """

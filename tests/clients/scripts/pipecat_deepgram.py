@@ -1,4 +1,4 @@
-"""What pipecat's DeepgramSTTService makes of a stream, as one line of JSON.
+"""Run pipecat's DeepgramSTTService with a stream, and print the results as one line of JSON.
 
 Runs in the client's environment: nothing of ours can be imported. Arguments: host:port, a wav.
 """

@@ -1,4 +1,4 @@
-"""What pipecat's OpenAIRealtimeSTTService makes of a stream, as one line of JSON.
+"""Run pipecat's OpenAIRealtimeSTTService with a stream, and print the results as one line of JSON.
 
 Runs in the client's environment: nothing of ours can be imported. Arguments: WebSocket URL, a wav at 16 kHz.
 """
@@ -27,7 +27,7 @@ with wave.open(path) as file:
 
 
 async def heard(commits: list[float], **settings: Any) -> dict[str, list[str]]:
-    """commits: seconds at which pipecat's own detector has heard the end of speech."""
+    """Run the service. commits: seconds at which pipecat's own detector reported the end of speech."""
     service = OpenAIRealtimeSTTService(api_key="none", base_url=url, **settings)
     due = [round(second * 10) for second in commits]
     frames: list[Frame] = []

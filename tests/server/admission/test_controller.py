@@ -12,6 +12,7 @@ from server.errors import ClientError
 from streaming.driver import StreamDriver
 from streaming.options import SessionOptions
 from tests.server.fakes import silent_models
+from tests.waiting import until
 
 NEVER = 3600.0  # seconds
 
@@ -41,8 +42,7 @@ def admission() -> AdmissionController:
 
 async def begin(admission: AdmissionController, *streams: Stream) -> list[asyncio.Task[None]]:
     tasks = [asyncio.create_task(stream.live(admission)) for stream in streams]
-    while len(admission) < len(streams):
-        await asyncio.sleep(0)
+    await until(lambda: len(admission) >= len(streams))
     return tasks
 
 
@@ -78,8 +78,7 @@ async def test_draining_stops_every_stream_once_and_waits_for_them(admission: Ad
 async def test_nobody_is_admitted_while_it_drains(admission: AdmissionController) -> None:
     (task,) = await begin(admission, Stream(deaf=True))
     draining = asyncio.create_task(admission.drain(NEVER))
-    while not admission.draining:
-        await asyncio.sleep(0)
+    await until(lambda: admission.draining)
     with pytest.raises(ClientError) as refused, admission.admit(print):
         pass
     assert (refused.value.code, refused.value.close) == ("server_restarting", 1012)
@@ -98,8 +97,7 @@ async def test_a_stream_that_does_not_end_in_time_is_cancelled(admission: Admiss
 async def test_a_drain_that_is_cancelled_waits_for_nobody(admission: AdmissionController) -> None:
     (deaf,) = await begin(admission, Stream(deaf=True))
     draining = asyncio.create_task(admission.drain(NEVER))
-    while not admission.draining:
-        await asyncio.sleep(0)
+    await until(lambda: admission.draining)
     await asyncio.sleep(0)
     draining.cancel()
     await asyncio.wait([draining, deaf])

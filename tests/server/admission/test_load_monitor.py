@@ -18,6 +18,7 @@ from streaming.options import SessionOptions
 from tests.server.admission.test_ip_rate_limit import Clock
 from tests.server.fakes import running_models, silent_models
 from tests.streaming.fakes import sound
+from tests.waiting import until
 
 
 @dataclass
@@ -92,8 +93,7 @@ async def test_what_those_who_speak_will_ask_for_is_learned_once_it_is_known_wha
                 for pump in (speaker, silent):
                     start = pump.session.received
                     pump.receive_audio(Clip(sound((loud and pump is speaker, SAMPLE_RATE)), start))
-                while speaker.session.is_speaking != loud:
-                    await asyncio.sleep(0)
+                await until(lambda: speaker.session.is_speaking == loud)
                 steward.look_at_streams()
 
             await look_after(loud=True)
@@ -118,8 +118,7 @@ async def test_who_says_nothing_more_asks_for_nothing_and_says_nothing_of_the_ot
             steward = LoadMonitor(overload, Load(), lambda: pumps, look_seconds=1.0)
             for pump in pumps:
                 pump.receive_audio(Clip(sound((True, SAMPLE_RATE)), 0))
-            while not (speaker.session.is_speaking and gone.session.is_speaking):
-                await asyncio.sleep(0)
+            await until(lambda: speaker.session.is_speaking and gone.session.is_speaking)
             steward.look_at_streams()
             assert overload.demand == pytest.approx(1.2)
             speaker.receive_audio(Clip(sound((True, SAMPLE_RATE)), SAMPLE_RATE))

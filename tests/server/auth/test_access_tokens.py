@@ -1,6 +1,10 @@
 """Tokens: they say whose they are, and are believed as long as they and their key are valid."""
 
+import base64
+import json
+
 import httpx
+import jwt
 import pytest
 from fastapi import FastAPI, Request
 from hypothesis import given
@@ -85,6 +89,45 @@ def test_no_change_of_a_token_is_believed(place: int, character: str) -> None:
 def test_what_is_no_token_is_none(text: str) -> None:
     assert AccessTokens(SECRET, KEYS).caller_of(text) is None
     assert AccessTokens(SECRET, KEYS).caller_of(f"tk_{text}") is None
+
+
+def segment(content: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(content).encode()).rstrip(b"=").decode()
+
+
+def nested(times: int) -> str:
+    return base64.urlsafe_b64encode(b"[" * times).rstrip(b"=").decode()
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        segment({"alg": "none", "kid": "alice"}) + "." + segment({"jti": "a", "exp": 9e9}) + ".",
+        jwt.encode({"jti": "a", "exp": 9_000_000_000}, SECRET, "HS256", {"kid": "alice"}),
+        jwt.encode({"jti": "a", "exp": 9_000_000_000}, ALICE.digest, "HS256", {"kid": "alice"}),
+        segment({"alg": "HS256", "kid": 5}) + ".e30.e30",
+        segment([]) + ".e30.e30",
+        nested(300) + ".e30.e30",
+        nested(100_000) + ".e30.e30",
+        "\udcff.e30.e30",
+    ],
+    ids=["unsigned", "secret", "digest", "kid", "no object", "nested", "long", "no Unicode"],
+)
+def test_forged_token_is_refused(token: str) -> None:
+    assert AccessTokens(SECRET, KEYS).caller_of(f"tk_{token}") is None
+
+
+def test_token_of_the_longest_name_is_accepted() -> None:
+    key = ApiKey("n" * 64, digest_of("long"))
+    tokens = AccessTokens(SECRET, ApiKeys([key]))
+    caller = tokens.caller_of(tokens.mint(Principal(key), 7_200, sessions=100_000).value)
+    assert caller is not None
+    assert (caller.key, caller.token_sessions) == (key, 100_000)
+
+
+def test_token_can_stand_in_a_url_and_a_subprotocol() -> None:
+    value = AccessTokens(SECRET, KEYS).mint(Principal(ALICE), 60, sessions=1).value
+    assert set(value) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
 
 
 def asked_by(caller: Principal) -> httpx.AsyncClient:

@@ -15,7 +15,7 @@ from server.errors import ApiError
 from server.http.exception_handlers import add_exception_handlers
 from server.http.request_id import RequestMiddleware
 from server.observability.metrics import Metrics
-from tests.server.calling import Call
+from tests.server.asgi_calls import Call
 
 
 def refusal(error: ApiError, request_id: str) -> JSONResponse:

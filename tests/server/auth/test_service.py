@@ -11,7 +11,6 @@ from server.auth.key_file import KeyFileError
 from server.auth.service import AuthService
 from server.errors import ClientError
 from server.observability.metrics import Metrics
-from tests.server.live_server import free_settings
 
 SECRET = "0123456789abcdef"
 
@@ -48,14 +47,13 @@ def caller(reception: AuthService, secret: str) -> str | None:
 
 def test_without_keys_in_the_settings_none_are_asked_for() -> None:
     scope: dict[str, Any] = {"headers": [], "query_string": b""}
-    AuthService(free_settings(), Metrics()).gate.admit(scope)
+    AuthService("", "", "", Metrics()).gate.admit(scope)
     assert caller_of(scope).name is None
 
 
 async def test_keys_come_from_both_settings_and_the_files_go_when_they_leave_it(path: Path) -> None:
     metrics = Metrics()
-    settings = free_settings(api_keys=f"alice:{SECRET}", api_keys_file=str(path))
-    reception = AuthService(settings, metrics)
+    reception = AuthService(f"alice:{SECRET}", str(path), "", metrics)
     assert (caller(reception, SECRET), caller(reception, "the-key-of-bob")) == ("alice", "bob")
     write(path, entry("carol", "the-key-of-carol"), entry("dave", "the-key-of-dave"))
     await reception.look()
@@ -66,7 +64,7 @@ async def test_keys_come_from_both_settings_and_the_files_go_when_they_leave_it(
 
 async def test_a_broken_file_changes_nothing_and_is_counted_once(path: Path) -> None:
     metrics = Metrics()
-    reception = AuthService(free_settings(api_keys_file=str(path)), metrics)
+    reception = AuthService("", str(path), "", metrics)
     break_off(path)
     await reception.look()
     await reception.look()
@@ -78,7 +76,7 @@ async def test_a_broken_file_changes_nothing_and_is_counted_once(path: Path) -> 
 
 
 async def test_whoever_is_in_with_a_key_that_is_gone_is_sent_away(path: Path) -> None:
-    reception = AuthService(free_settings(api_keys_file=str(path)), Metrics())
+    reception = AuthService("", str(path), "", Metrics())
     sent_away: list[Principal] = []
     bob = reception.gate.admit(shown("the-key-of-bob"))
 
@@ -97,13 +95,13 @@ async def test_whoever_is_in_with_a_key_that_is_gone_is_sent_away(path: Path) ->
 def test_a_file_that_cannot_be_read_at_the_start_is_an_error(path: Path, text: str | None) -> None:
     path.unlink() if text is None else path.write_text(text)
     with pytest.raises(KeyFileError):
-        AuthService(free_settings(api_keys_file=str(path)), Metrics())
+        AuthService("", str(path), "", Metrics())
 
 
 def test_one_key_under_two_names_is_an_error(path: Path) -> None:
     write(path, entry("bob", SECRET))
     with pytest.raises(KeyFileError, match="two keys are the same"):
-        AuthService(free_settings(api_keys=f"alice:{SECRET}", api_keys_file=str(path)), Metrics())
+        AuthService(f"alice:{SECRET}", str(path), "", Metrics())
 
 
 class OneSecret:
@@ -118,9 +116,8 @@ class OneSecret:
 
 
 def test_secret_of_a_further_mint_is_accepted_while_its_key_is_valid() -> None:
-    settings = free_settings(api_keys=f"alice:{SECRET}")
     valid = OneSecret("ek_alice", Principal(ApiKey("alice", digest_of(SECRET)), token="1"))
     gone = OneSecret("ek_bob", Principal(ApiKey("bob", digest_of("the-key-of-bob")), token="2"))
-    reception = AuthService(settings, Metrics(), valid, gone)
+    reception = AuthService(f"alice:{SECRET}", "", "", Metrics(), valid, gone)
     assert caller(reception, "ek_alice") == "alice"
     assert caller(reception, "ek_bob") is None

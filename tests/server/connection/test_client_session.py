@@ -31,9 +31,10 @@ from streaming.events import StreamClosed
 from streaming.model_clients import ModelClients, Probabilities
 from streaming.options import SessionOptions
 from tests.server.fakes import Line, Slots, running_models, silent_models
-from tests.server.journaled import files_in, full_disk, kept
+from tests.server.journal_helpers import files_in, full_disk, kept
 from tests.server.live_server import Message
 from tests.streaming.fakes import detect, sound
+from tests.waiting import until
 from vad.detector_input import DetectorInput
 
 SECOND = 16_000
@@ -244,8 +245,7 @@ async def test_a_client_that_reads_late_misses_nothing_and_hears_it_in_order() -
             say(line, "marker", id=str(n))
             say(line, "nonsense")
         say(line, "end_of_stream")
-        while not models.vad.items:
-            await asyncio.sleep(0)
+        await until(lambda: models.vad.items)
         line.reads.set()
     assert [message["seq"] for message in line.heard] == list(range(1, len(line.heard) + 1))
     assert [message["id"] for message in line.heard if message["type"] == "marker"] == [
@@ -260,8 +260,7 @@ async def test_a_reply_that_waits_for_the_client_is_not_overtaken_by_the_end() -
         await line.hears("session.created")
         line.reads.clear()
         line.says("nonsense")
-        while not line.waiting:
-            await asyncio.sleep(0)
+        await until(lambda: line.waiting)
         conversation.stop()
         line.reads.set()
     assert types(line) == ["session.created", "error", "session.closed"]
@@ -293,8 +292,7 @@ async def test_cancelling_a_conversation_gives_everything_back() -> None:
     with StreamDriver(models, ALL.options) as pump:
         running = asyncio.create_task(ClientSession("5f1c", pump, native(pump), Metrics()).run(socket))
         line.says(SENTENCE)
-        while pump.session.received < 3 * SECOND:
-            await asyncio.sleep(0)
+        await until(lambda: pump.session.received >= 3 * SECOND)
         running.cancel()
         await asyncio.wait([running])
     assert running.cancelled()
@@ -360,8 +358,7 @@ async def test_who_reads_too_slowly_is_closed_with_4013_and_its_session_waits_fo
     before, after = Line(), Line()
     async with running_models() as models, lasting(before, models, kind=Unheard) as (conversation, _):
         before.says(SENTENCE)
-        while before.close is None:
-            await asyncio.sleep(0)
+        await until(lambda: before.close is not None)
         assert before.close == (4013, "slow_consumer")
         coming_back = await resumed(conversation, after, before.heard[-1]["seq"])
         await after.hears("response.audio_transcript.done")
@@ -447,8 +444,7 @@ async def test_an_end_that_was_not_heard_can_be_heard_later() -> None:
         await before.hears("session.created")
         before.transport.abort()
         say(before, "end_of_stream")
-        while not models.asr.items:
-            await asyncio.sleep(0.001)
+        await until(lambda: models.asr.items)
         back = await resumed(conversation, after, 1)
         await back
         await running
@@ -492,6 +488,7 @@ async def test_an_error_that_ends_the_session_leaves_nothing_to_come_back_to() -
     assert line.close == (1009, "message_too_large")
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 6), st.booleans()), max_size=5), st.integers(0, 3))
 def test_a_client_that_is_cut_off_again_and_again_hears_what_it_would_have_heard(
@@ -712,8 +709,7 @@ async def test_what_a_client_that_comes_back_need_not_send_again_is_kept(
             async with kept_on(disk, models, before) as (conversation, _):
                 before.says(pcm((False, 8_000)))  # not worth an acknowledgement
                 before.leaves()
-                while "the client is gone" not in caplog.text:
-                    await asyncio.sleep(0.001)
+                await until(lambda: "the client is gone" in caplog.text)
                 back = await resumed(conversation, after, 1)
                 assert (await after.hears("session.resumed"))["received_ms"] == 500
                 past = kept(tmp_path, "5f1c")
@@ -809,12 +805,14 @@ async def test_a_long_session_begins_a_new_file_and_keeps_only_what_it_needs(tmp
             async with kept_on(disk, models, line) as (conversation, running):
                 for _ in range(3):  # 1.2 MB each
                     line.says(SENTENCE + silence)
-                while "5f1c.2.journal" not in files_in(tmp_path):
+
+                def begins_a_file() -> bool:
                     line.says(pcm((False, 1600)))
-                    await asyncio.sleep(0.001)
+                    return "5f1c.2.journal" in files_in(tmp_path)
+
+                await until(begins_a_file)
                 line.says(FIRST)
-                while len([kind for kind in types(line) if kind.endswith("speech_started")]) < 4:
-                    await asyncio.sleep(0.001)
+                await until(lambda: types(line).count("input_audio_buffer.speech_started") >= 4)
                 conversation.stop()
                 await running
         past = kept(tmp_path, "5f1c")

@@ -19,7 +19,7 @@ from streaming.options import SessionOptions
 from streaming.session import Session
 from streaming.snapshot import save
 from tests.server.fakes import Line
-from tests.server.journaled import files_in, sounding
+from tests.server.journal_helpers import files_in, sounding
 from tests.server.live_server import Message
 
 HEAD = {"owner": "alice", "commands": 3, "key": "00"}

@@ -10,7 +10,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from server.auth.api_keys import digest_of
-from tests.server.live_server import Server, free_settings, serve, spoken, until
+from tests.server.live_server import Server, free_settings, serve, spoken
+from tests.waiting import wait_until
 
 ONE, LITTLE = "one-session-at-a-time", "two-seconds-an-hour"
 EVENTS = "?events=session.created,session.closed"
@@ -25,7 +26,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     file: Path = tmp_path_factory.mktemp("keys") / "keys.json"
     keys = [key("one", ONE, max_sessions=1), key("little", LITTLE, audio_seconds_per_hour=2)]
     file.write_text(json.dumps({"keys": keys}))
-    bounds = {"connects_per_second": 0.01, "connects_burst": 2}
+    bounds = {"rate_limit_per_second": 0.01, "rate_limit_burst": 2}
     with serve(free_settings(api_keys_file=str(file), metrics_open=True, **bounds)) as running:
         yield running
 
@@ -55,13 +56,13 @@ def test_a_key_has_no_more_sessions_than_it_may_and_a_place_that_becomes_free_is
         assert json.loads(first.recv(timeout=20))["type"] == "session.closed"
         with pytest.raises(ConnectionClosed):
             first.recv(timeout=20)
-    until(lambda: server.metric("stt_open_sessions") == 0)
+    wait_until(lambda: server.metric("stt_open_sessions") == 0)
     with connect(server.ws + EVENTS, additional_headers=bearer(ONE)) as second:
         assert json.loads(second.recv(timeout=20))["type"] == "session.created"
 
 
 def test_openai_says_it_after_the_upgrade_in_its_own_words(server: Server) -> None:
-    until(lambda: server.metric("stt_open_sessions") == 0)
+    wait_until(lambda: server.metric("stt_open_sessions") == 0)
     with connect(server.ws + EVENTS, additional_headers=bearer(ONE)) as first:
         first.recv(timeout=20)
         url = server.url.replace("http", "ws") + "/v1/realtime?intent=transcription"
@@ -73,7 +74,9 @@ def test_openai_says_it_after_the_upgrade_in_its_own_words(server: Server) -> No
             assert closed.value.rcvd.code == 4029
             assert closed.value.rcvd.reason == "invalid_request_error.rate_limit_exceeded"
         files = {"file": ("a.wav", b"RIFF")}
-        answer = httpx.post(f"{server.url}/v1/audio/transcriptions", files=files, headers=bearer(ONE))
+        answer = httpx.post(
+            f"{server.url}/v1/audio/transcriptions", files=files, headers=bearer(ONE), timeout=60
+        )
         assert answer.status_code == 429
         assert answer.json()["error"]["code"] == "rate_limit_exceeded"
         assert int(answer.headers["retry-after"]) >= 1
@@ -105,9 +108,11 @@ def test_an_address_that_comes_too_often_is_turned_away_at_every_door(server: Se
     headers = bearer(ONE, **{"X-Forwarded-For": "192.0.2.7"})
     files = {"file": ("a.wav", b"RIFF")}
     statuses = [
-        httpx.post(f"{server.url}/v1/audio/transcriptions", files=files, headers=headers).status_code
+        httpx.post(
+            f"{server.url}/v1/audio/transcriptions", files=files, headers=headers, timeout=60
+        ).status_code
         for _ in range(3)
     ]
     assert statuses == [400, 400, 429]
     assert refused(server.ws, headers)[:2] == (429, "rate_limit_exceeded")
-    assert httpx.get(f"{server.url}/v1/models", headers=headers).status_code == 200
+    assert httpx.get(f"{server.url}/v1/models", headers=headers, timeout=60).status_code == 200

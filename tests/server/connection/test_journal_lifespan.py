@@ -3,7 +3,6 @@
 import asyncio
 import json
 import signal
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -26,10 +25,10 @@ from server.connection.journal_lifespan import JournalLifespan
 from server.observability.metrics import Metrics
 from server.protocols.native.endpoint import NativeEndpoint
 from tests.server.fakes import Line
-from tests.server.journaled import OPENED, chunks_of, files_in, kept, rest_of
-from tests.server.journaled import until as shows
-from tests.server.live_server import Client, Message, dones, errors, free_settings, serve, spoken, until
+from tests.server.journal_helpers import OPENED, chunks_of, files_in, kept, rest_of
+from tests.server.live_server import Client, Message, dones, errors, free_settings, serve, spoken
 from tests.server.server_process import MAIN, PATIENCE, Program, free_port, kill, program
+from tests.waiting import until, wait_until
 
 TIMELY = {"transcript.partial", "input_audio_buffer.acknowledged", "server.lag"}
 ALL_FOUND = "1 sessions of the server before go on"
@@ -128,7 +127,7 @@ class Lives:
     def next(self, before: Program) -> Program:
         """After kill -9."""
         kill(before.process.pid)
-        before.process.wait()
+        before.exit_status()
         return self.begin()
 
     def killed_in_speech(self, caller: Caller) -> Program:
@@ -165,10 +164,7 @@ def in_vain(folder: Path, name: str) -> int:
 def says(server: Program, text: str) -> None:
     """Waits until it stands in the server's log."""
     server.ready()
-    end = time.monotonic() + PATIENCE
-    while text not in server.log:
-        assert time.monotonic() < end, server.log
-        time.sleep(0.01)
+    wait_until(lambda: text in server.log, PATIENCE)
 
 
 @pytest.mark.slow
@@ -282,7 +278,7 @@ def test_what_a_client_that_has_gone_for_good_said_is_transcribed_and_then_delet
         says(second, "the client did not come back")
         says(second, "ms, disconnect")
         says(second, "session ends: Closed(")
-        until(lambda: files_in(folder) == [])
+        wait_until(lambda: files_in(folder) == [])
 
 
 @pytest.mark.slow
@@ -310,7 +306,7 @@ def test_a_client_that_comes_back_is_waited_for_in_full_again(
         says(server, "the session waits for it for 60 s")
         with Client(f"{server.ws}?{caller.query}") as line:
             assert line.hear()["type"] == "session.resumed"
-            until(lambda: in_vain(servers.folder, name=caller.heard[0]["session_id"]) == 0)
+            wait_until(lambda: in_vain(servers.folder, name=caller.heard[0]["session_id"]) == 0)
             server = servers.next(server)
         says(server, "the session waits for it for 60 s")
         with Client(f"{server.ws}?{caller.query}") as line:
@@ -404,7 +400,7 @@ async def test_sessions_are_recovered_once_models_are_ready(tmp_path: Path) -> N
 
     async with journals.running(sessions, ready):
         assert journals.store is not None
-        await shows(lambda: journals.recovered)
+        await until(lambda: journals.recovered)
     assert before == [(False, [])]
     assert sessions.names == ["5f1c"]
 
@@ -417,7 +413,7 @@ async def test_door_asks_clients_to_retry_until_sessions_are_recovered(tmp_path:
     await door.serve(line.asking("resume=token&ack=0"))
     assert line.heard[0]["error"]["code"] == "models_not_ready"
     async with journals.running(Sessions(), at_once):
-        await shows(lambda: journals.recovered)
+        await until(lambda: journals.recovered)
         line = Line()
         await door.serve(line.asking("resume=token&ack=0"))
     assert line.heard[0]["error"]["code"] == "resume_unknown"
@@ -434,4 +430,4 @@ def test_who_can_come_back_is_kept_for_as_long_as_that(tmp_path: Path) -> None:
             assert len(files_in(tmp_path)) == 1
             line.talk(spoken()[:32_000])
             assert line.end()[-1]["type"] == "session.closed"
-        until(lambda: files_in(tmp_path) == [])
+        wait_until(lambda: files_in(tmp_path) == [])

@@ -16,8 +16,9 @@ from journal.store import JournalStore
 from server.connection.message_log import MessageLog
 from server.connection.sender import BEAT_SECONDS, SHARED_SECONDS, MessageSender, flush_ticks, next_flush_tick
 from server.protocols.deepgram.live_endpoint import DeepgramProtocol
-from tests.server.journaled import OPENED, kept
+from tests.server.journal_helpers import OPENED, kept
 from tests.server.live_server import Message
+from tests.waiting import until
 
 HELLO, MARKER = {"type": "hello"}, {"type": "marker"}
 
@@ -118,11 +119,9 @@ async def test_from_time_to_time_what_came_in_is_acknowledged_or_only_written(tm
             MessageSender(dialect, MessageLog(1 << 20), recording).acknowledge(heard.send)
         )
         recording.sound(Clip(np.zeros(100, np.float32), 0))
-        async with asyncio.timeout(20):
-            while not (past := kept(tmp_path, "5f1c")) or not past.tail:
-                await asyncio.sleep(0.01)
-            dialect.due = [dict(HELLO)]
-            await heard.came.wait()
+        await until(lambda: (past := kept(tmp_path, "5f1c")) is not None and bool(past.tail))
+        dialect.due = [dict(HELLO)]
+        await until(heard.came.is_set)
         acknowledging.cancel()
     assert heard.messages == [(1, "hello")]
     past = kept(tmp_path, "5f1c")

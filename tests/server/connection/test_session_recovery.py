@@ -34,9 +34,10 @@ from streaming.driver import StreamDriver
 from streaming.model_clients import ModelClients
 from streaming.options import SessionOptions
 from tests.server.fakes import Line, running_models
-from tests.server.journaled import OPENED, chunks_of, files_in, kept, rest_of, seeds, sounding
+from tests.server.journal_helpers import OPENED, chunks_of, files_in, kept, rest_of, seeds, sounding
 from tests.server.live_server import Message, errors
 from tests.streaming.fakes import FEW_GUARDS, sound
+from tests.waiting import until
 
 HOUR = 3600.0
 
@@ -127,8 +128,7 @@ async def test_every_session_is_taken_up_and_goes_on_where_its_journal_ends(tmp_
         found: list[set[str]] = []
         recoverer = SessionRecovery(disk, carrier, HOUR, lambda: found.append(set(carrier.carried)))
         running = asyncio.create_task(recoverer.run(ready()))
-        while not found:
-            await asyncio.sleep(0.001)
+        await until(lambda: found)
         assert found == [{"a", "b"}]  # each had begun by then
         assert carrier.carried == {"a": [0], "b": [1]}
         carrier.logs["b"].append(sounding(100, 9))

@@ -3,6 +3,7 @@
 import asyncio
 
 from server.connection.session_registry import SessionRegistry, digest, new_token
+from tests.waiting import until
 
 
 async def test_a_session_is_found_by_its_token_and_by_no_other() -> None:
@@ -21,8 +22,7 @@ async def test_after_its_end_it_is_held_for_a_while() -> None:
     assert sessions.find("a") == "mine"
     sessions.end(digest("a"))
     assert sessions.find("a") == "mine"
-    while sessions.find("a"):
-        await asyncio.sleep(0)
+    await until(lambda: not sessions.find("a"))
     assert len(sessions) == 0
 
 

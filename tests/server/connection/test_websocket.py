@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from server.connection.websocket import MAX_REASON, BoundedWebSocket, WebSocketClosed
 from server.errors import ClientError
 from tests.server.fakes import Line
-from tests.server.live_server import Client, dones, first_sentence, free_settings, serve, until
-from tests.server.raw import RawClient
+from tests.server.live_server import Client, dones, first_sentence, free_settings, serve
+from tests.server.raw_websocket import RawClient
+from tests.waiting import until, wait_until
 
 LIMIT = 100
 NEVER = 3600.0  # seconds
@@ -103,8 +104,7 @@ async def test_an_event_that_stays_unread_closes_4013_as_soon_as_the_client_read
     socket = await socket_on(line, send_timeout=0.05)
     line.reads.clear()
     sending = asyncio.create_task(socket.send({"type": "error"}))
-    while socket.is_open:
-        await asyncio.sleep(0)
+    await until(lambda: not socket.is_open)
     line.reads.set()
     with pytest.raises(WebSocketClosed):
         await sending
@@ -127,8 +127,7 @@ async def test_a_client_is_cut_off_even_if_whoever_closes_is_cancelled() -> None
     socket = await socket_on(line, send_timeout=0.01)
     line.reads.clear()
     closing = asyncio.create_task(socket.close(1000))
-    while socket.is_open:
-        await asyncio.sleep(0)
+    await until(lambda: not socket.is_open)
     closing.cancel()
     await line.transport.aborted.wait()
 
@@ -145,7 +144,7 @@ def test_a_real_client_that_never_reads_is_sent_away_and_nobody_else_notices() -
         good.talk(first_sentence())
         assert len(dones(good.end())) == 1
         assert good.close_code == 1000
-        until(lambda: server.metric("stt_open_sessions") == 0)
+        wait_until(lambda: server.metric("stt_open_sessions") == 0)
         assert server.unsent_bytes() == 0
 
 
@@ -180,4 +179,4 @@ def test_a_client_that_leaves_the_last_bytes_unread_is_cut_off_too() -> None:
             other.hear()
         deaf.say("end_of_stream")
         other.end()
-        until(lambda: server.open_connections() == 0)
+        wait_until(lambda: server.open_connections() == 0)

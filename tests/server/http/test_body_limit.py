@@ -10,7 +10,7 @@ from server.http.body_limit import MAX_BYTES, BodyLimit
 from server.http.exception_handlers import add_exception_handlers
 from server.http.request_id import RequestMiddleware
 from server.observability.metrics import Metrics
-from tests.server.calling import Call
+from tests.server.asgi_calls import Call
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from server.errors import ApiError
 from server.http.multipart import MAX_FIELD_BYTES, MAX_FIELDS, MultipartForm
-from tests.server.calling import asking
+from tests.server.asgi_calls import asking
 
 FILE = b"RIFF\r\n--not the boundary\r\n" * 9
 WANTED = [("model", "whisper-1"), ("prompt", "Ärger\r\nmit --"), ("keywords[]", "a"), ("keywords[]", "b")]

@@ -168,7 +168,7 @@ def test_pages_from_a_named_origin_are_told_that_they_may_read_the_answer() -> N
         assert preflight.status_code == 200
         assert preflight.headers["access-control-allow-origin"] == page["origin"]
         assert "authorization" in preflight.headers["access-control-allow-headers"].lower()
-        refused = httpx.get(f"{server.url}/v1/models", headers=page)
+        refused = httpx.get(f"{server.url}/v1/models", headers=page, timeout=60)
         assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, page["origin"])
         foreign = httpx.options(f"{server.url}/v1/models", headers=asked | {"origin": "https://evil.example"})
         assert foreign.status_code == 403

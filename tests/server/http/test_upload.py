@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from server.errors import ApiError
 from server.http.upload import IN_MEMORY, MAX_JSON_BYTES, PIECE, Body, received
-from tests.server.calling import asking
+from tests.server.asgi_calls import asking
 
 SOUND = b"some sound"
 

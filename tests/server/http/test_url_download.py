@@ -2,15 +2,17 @@
 
 import asyncio
 import ipaddress
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+import trustme
 
 from server.errors import ApiError
-from server.http.url_download import fetched, is_public, target_of
-from tests.server.calling import wav
+from server.http.url_download import Address, Network, fetched, is_public, target_of
+from tests.server.asgi_calls import wav
 from tests.server.live_server import Server, free_settings, serve
 from tests.streaming.fakes import sound
 
@@ -19,8 +21,10 @@ FORM = {"temperature": (None, "0")}  # a form in parts, though without a file
 
 
 @asynccontextmanager
-async def answering(*answers: bytes) -> AsyncIterator[tuple[str, list[str]]]:
-    """A web server's address, which gives these answers in turn, and the requests that it has heard."""
+async def answering(
+    *answers: bytes, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[tuple[str, list[str]]]:
+    """Run a web server that gives these answers in turn; yield its address and the requests it received."""
     heard: list[str] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -29,9 +33,9 @@ async def answering(*answers: bytes) -> AsyncIterator[tuple[str, list[str]]]:
         await writer.drain()
         writer.close()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(serve, host, port, ssl=tls) as server:
         port = server.sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}", heard
+        yield f"http{'s' if tls else ''}://{host}:{port}", heard
 
 
 def ok(content: bytes) -> bytes:
@@ -42,15 +46,42 @@ def onward(location: str) -> bytes:
     return f"HTTP/1.1 302 Found\r\nlocation: {location}\r\n\r\n".encode()
 
 
-async def content_of(url: str, limit: int = MIB, *, private: bool = True) -> bytes:
-    async with fetched(url, limit, private=private) as file:
+async def content_of(
+    url: str, limit: int = MIB, *, private: bool = True, network: Network | None = None
+) -> bytes:
+    async with fetched(url, limit, private=private, network=network) as file:
         return file.read()
 
 
-async def refusal_of(url: str, limit: int = MIB, *, private: bool = True) -> ApiError:
+async def refusal_of(
+    url: str, limit: int = MIB, *, private: bool = True, network: Network | None = None
+) -> ApiError:
     with pytest.raises(ApiError) as caught:
-        await content_of(url, limit, private=private)
+        await content_of(url, limit, private=private, network=network)
     return caught.value
+
+
+OUTSIDE, INSIDE = ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("127.0.0.2")
+
+
+def is_outside(address: Address) -> bool:
+    return address == OUTSIDE
+
+
+class Names:
+    """A resolver that gives these answers in turn, whatever the name is, and the last one for ever."""
+
+    def __init__(self, *answers: Sequence[Address]) -> None:
+        self._answers = answers
+        self.asked: list[str] = []
+
+    async def __call__(self, host: str, port: int) -> Sequence[Address]:
+        self.asked.append(host)
+        return self._answers[min(len(self.asked), len(self._answers)) - 1]
+
+
+def port_of(url: str) -> int:
+    return int(url.rpartition(":")[2])
 
 
 async def test_what_lies_there_is_fetched() -> None:
@@ -146,6 +177,100 @@ async def test_a_redirect_does_not_lead_inside() -> None:
     async with answering(ok(b"secret")) as (inside, heard), answering(onward(inside)) as (url, _):
         assert (await refusal_of(url, private=False)).code == "invalid_url"
         assert heard == []
+
+
+async def test_redirect_from_public_to_private_is_refused() -> None:
+    network = Network(is_public=is_outside)
+    async with (
+        answering(ok(b"secret"), host=str(INSIDE)) as (inside, heard),
+        answering(ok(b"sound"), onward(inside)) as (url, _),
+    ):
+        assert await content_of(url, private=False, network=network) == b"sound"
+        assert (await refusal_of(url, private=False, network=network)).code == "invalid_url"
+        assert heard == []
+
+
+async def test_redirect_to_a_private_name_is_refused() -> None:
+    names = Names([OUTSIDE], [INSIDE])
+    network = Network(resolve=names, is_public=is_outside)
+    async with answering(onward("http://inside.test/"), ok(b"secret")) as (url, heard):
+        url = f"http://outside.test:{port_of(url)}/"
+        assert (await refusal_of(url, private=False, network=network)).code == "invalid_url"
+        assert len(heard) == 1
+    assert names.asked == ["outside.test", "inside.test"]
+
+
+@pytest.mark.parametrize("addresses", [[OUTSIDE, INSIDE], [INSIDE, OUTSIDE]])
+async def test_name_with_one_private_address_is_refused(addresses: list[Address]) -> None:
+    network = Network(resolve=Names(addresses), is_public=is_outside)
+    async with answering(ok(b"secret")) as (url, heard):
+        url = f"http://both.test:{port_of(url)}/"
+        assert (await refusal_of(url, private=False, network=network)).code == "invalid_url"
+        assert heard == []
+
+
+async def test_connection_goes_to_the_checked_address() -> None:
+    """A second lookup would lead inside."""
+    names = Names([OUTSIDE], [INSIDE])
+    network = Network(resolve=names, is_public=is_outside)
+    async with answering(ok(b"public")) as (url, heard):
+        port = port_of(url)
+        async with answering(ok(b"secret"), host=str(INSIDE), port=port) as (_, secrets):
+            assert await content_of(f"http://moves.test:{port}/", private=False, network=network) == b"public"
+    assert (len(heard), secrets, names.asked) == (1, [], ["moves.test"])
+    assert f"\r\nhost: moves.test:{port}\r\n" in heard[0].lower()
+
+
+async def test_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would resolve the name again, and it may reach the network inside."""
+    async with answering(ok(b"direct")) as (url, _), answering(ok(b"proxy")) as (proxy, heard):
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        monkeypatch.setenv("ALL_PROXY", proxy)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        assert await content_of(url) == b"direct"
+        assert heard == []
+
+
+async def test_target_is_requested_as_it_is_written() -> None:
+    target = "/a/../b//c%2f'[|]?sign=a+b%20c&d={e}"
+    async with answering(ok(b"")) as (url, heard):
+        await content_of(url + target)
+    assert heard[0].startswith(f"GET {target} HTTP/1.1\r\n")
+
+
+async def test_certificate_is_checked_for_the_name() -> None:
+    authority, trust = trustme.CA(), ssl.create_default_context()
+    authority.configure_trust(trust)
+    certified = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("files.test").configure_cert(certified)
+    network = Network(resolve=Names([OUTSIDE]), trust=lambda: trust)
+    async with answering(ok(b"sound"), tls=certified) as (url, heard):
+        port = port_of(url)
+        assert await content_of(f"https://files.test:{port}/a", network=network) == b"sound"
+        for name in ("other.test", "127.0.0.1"):
+            refusal = await refusal_of(f"https://{name}:{port}/", network=network)
+            assert (refusal.code, "certificate" in refusal.message.lower()) == ("fetch_failed", True)
+        unknown = Network(resolve=Names([OUTSIDE]))
+        assert (await refusal_of(f"https://files.test:{port}/", network=unknown)).code == "fetch_failed"
+        assert len(heard) == 1
+
+
+@pytest.mark.parametrize(
+    "network", [Network(idle_seconds=0.05), Network(whole_seconds=0.05)], ids=["idle", "whole"]
+)
+async def test_download_that_stalls_is_given_up(network: Network) -> None:
+    over = asyncio.Event()
+
+    async def stall(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc")
+        await over.wait()
+        writer.close()
+
+    async with await asyncio.start_server(stall, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        refusal = await refusal_of(f"http://127.0.0.1:{port}/", network=network)
+        over.set()
+    assert (refusal.code, refusal.message) == ("fetch_failed", "It did not come in time.")
 
 
 @pytest.mark.parametrize(

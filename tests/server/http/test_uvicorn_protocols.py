@@ -1,9 +1,11 @@
 """Protocols: what a client cannot do to the connection itself."""
 
 import asyncio
+import gc
 import socket
 import struct
 import threading
+import weakref
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, cast
@@ -13,9 +15,9 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from server.http.uvicorn_protocols import MAX_UNREAD, HttpProtocol, WebSocketProtocol
-from tests.server.live_server import until
-from tests.server.raw import RawClient
+from server.http.uvicorn_protocols import MAX_FRAGMENTS, MAX_UNREAD, HttpProtocol, WebSocketProtocol
+from tests.server.raw_websocket import RawClient
+from tests.waiting import until, wait_until
 
 HANDSHAKE = (
     b"Host: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -28,14 +30,18 @@ class HastyProtocol(HttpProtocol):
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers every request, reads its body, and takes every WebSocket's messages."""
+    """Answer every request, reading its body but at /early, and take a WebSocket's messages but at /no."""
     if scope["type"] == "websocket":
         await receive()
+        if scope["path"] == "/no":
+            await send({"type": "websocket.http.response.start", "status": 403, "headers": []})
+            await send({"type": "websocket.http.response.body", "body": b"no"})
+            return
         await send({"type": "websocket.accept"})
         while (await receive())["type"] != "websocket.disconnect":
             pass
         return
-    while (await receive()).get("more_body"):
+    while scope["path"] != "/early" and (await receive()).get("more_body"):
         pass
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
     await send({"type": "http.response.body", "body": b"ok"})
@@ -56,7 +62,7 @@ def listening(http: type[HttpProtocol] = HttpProtocol, most: int | None = None) 
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
-    until(lambda: server.started)
+    wait_until(lambda: server.started)
     try:
         yield server
     finally:
@@ -157,6 +163,9 @@ class Wire(asyncio.Transport):
     def abort(self) -> None:
         self.is_cut_off = True
 
+    def close(self) -> None:
+        pass
+
     def is_closing(self) -> bool:
         return self.is_cut_off
 
@@ -199,8 +208,7 @@ async def test_a_body_has_more_time_than_a_head() -> None:
 async def test_the_second_request_of_a_connection_has_to_come_in_time_too() -> None:
     protocol, clock, wire = await connected()
     protocol.data_received(HEAD + b"xy")
-    while b"ok" not in wire.written:
-        await asyncio.sleep(0)
+    await until(lambda: b"ok" in wire.written)
     protocol.data_received(b"POST / HT")  # which calls off the timer of an idle connection
     clock.rings()
     assert wire.is_cut_off
@@ -209,12 +217,12 @@ async def test_the_second_request_of_a_connection_has_to_come_in_time_too() -> N
 def test_one_connection_too_many_is_closed_and_the_others_are_served() -> None:
     with listening(most=3) as server:
         kept = [dial(server) for _ in range(2)]
-        until(lambda: len(server.server_state.connections) == 2)
+        wait_until(lambda: len(server.server_state.connections) == 2)
         extra = [dial(server) for _ in range(8)]
-        until(lambda: len(server.server_state.connections) == 3)
+        wait_until(lambda: len(server.server_state.connections) == 3)
         for line in (*kept, *extra):
             line.close()
-        until(lambda: not server.server_state.connections)
+        wait_until(lambda: not server.server_state.connections)
         assert answer_to(server, b"GET / HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200")
 
 
@@ -265,6 +273,45 @@ def test_a_body_that_goes_wrong_behind_its_answer_ends_the_connection_without_a_
     assert [record for record in caplog.records if record.exc_info] == []
 
 
+def test_bad_body_after_an_early_response_logs_no_traceback(
+    server: uvicorn.Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    early = CHUNKED.replace(b"POST /", b"POST /early")
+    told = answer_to(server, early, b"nonsense\r\n")
+    assert (told.count(b"HTTP/1.1 200"), told.count(b"HTTP/1.1 400")) == (1, 0)
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
+async def test_lost_connection_cancels_its_timer() -> None:
+    protocol, clock, wire = await connected()
+    protocol.connection_lost(None)
+    clock.rings()
+    assert not wire.is_cut_off
+
+
+def test_refused_handshake_is_not_logged_as_unanswered(
+    server: uvicorn.Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = answer_to(server, b"GET /no HTTP/1.1\r\n" + HANDSHAKE + b"\r\n")
+    assert told.startswith(b"HTTP/1.1 403")
+    wait_until(lambda: not server.server_state.tasks)
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def test_closed_websocket_is_freed_without_the_collector(server: uvicorn.Server) -> None:
+    gc.disable()
+    try:
+        with RawClient(f"ws://127.0.0.1:{port_of(server)}/") as client:
+            (connection,) = server.server_state.connections
+            parser = weakref.ref(cast(WebSocketProtocol, connection).conn)
+            del connection
+            client.socket.sendall(frame(0x8))
+            assert rest_of(client.socket)
+        wait_until(lambda: parser() is None)
+    finally:
+        gc.enable()
+
+
 def frame(opcode: int, payload: bytes = b"", *, fin: bool = True) -> bytes:
     """As a client masks it, with a mask of zeros."""
     return struct.pack("!BB", (0x80 if fin else 0) | opcode, 0x80 | len(payload)) + bytes(4) + payload
@@ -282,11 +329,13 @@ def test_a_client_that_pings_and_does_not_read_is_cut_off(server: uvicorn.Server
 
         send_until_cut_off(client.socket, pings, look)
     assert 0 < max(unread) < 2 * MAX_UNREAD
-    until(lambda: not server.server_state.connections)
+    wait_until(lambda: not server.server_state.connections)
 
 
 def test_a_message_in_endless_empty_pieces_is_cut_off(server: uvicorn.Server) -> None:
     with RawClient(f"ws://127.0.0.1:{port_of(server)}/") as client:
         client.socket.sendall(frame(0x2, b"x", fin=False))
-        send_until_cut_off(client.socket, frame(0x0, fin=False) * 1_000)
-    until(lambda: not server.server_state.connections)
+        with suppress(ConnectionError):
+            for _ in range(4 * MAX_FRAGMENTS // 1_000):
+                client.socket.sendall(frame(0x0, fin=False) * 1_000)
+        wait_until(lambda: not server.server_state.connections)

@@ -104,7 +104,8 @@ def test_in_a_thread_signals_are_left_alone(passed: Passed) -> None:
 
     thread = threading.Thread(target=lambda: asyncio.run(live()))
     thread.start()
-    thread.join()
+    thread.join(60)
+    assert not thread.is_alive()
     assert seen == [passed, passed]
 
 
@@ -151,7 +152,7 @@ def test_it_is_the_same_under_uvicorn_which_ends_by_the_signal(number: signal.Si
 
 @pytest.mark.slow
 def test_while_it_drains_it_is_not_ready_and_admits_nobody() -> None:
-    with program(MAIN, STOP_SECONDS="3600") as server:
+    with program(MAIN, SHUTDOWN_TIMEOUT_SECONDS="3600") as server:
         assert server.ready()["ready"]
         server.recognizer().suspend()  # so that the final does not come
         with Client(f"{server.ws}?events=all") as client:
@@ -174,7 +175,7 @@ def test_while_it_drains_it_is_not_ready_and_admits_nobody() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [MAIN, UVICORN], ids=["main", "uvicorn"])
 def test_a_recognizer_that_hangs_does_not_hold_up_the_end(command: tuple[str, ...]) -> None:
-    with program(command, STOP_SECONDS="0.5") as server:
+    with program(command, SHUTDOWN_TIMEOUT_SECONDS="0.5") as server:
         assert server.ready()["ready"]
         server.recognizer().suspend()
         with Client(f"{server.ws}?events=all") as client:
@@ -188,7 +189,7 @@ def test_a_recognizer_that_hangs_does_not_hold_up_the_end(command: tuple[str, ..
 
 @pytest.mark.slow
 def test_a_second_signal_does_not_wait_for_a_recognizer_that_hangs() -> None:
-    with program(MAIN, STOP_SECONDS="3600") as server:
+    with program(MAIN, SHUTDOWN_TIMEOUT_SECONDS="3600") as server:
         assert server.ready()["ready"]
         server.recognizer().suspend()
         with Client(f"{server.ws}?events=all") as client:

@@ -10,8 +10,9 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from server.observability.log_config import LogFormat, key_name, session_id, set_up
-from tests.server.live_server import Client, dones, first_sentence, free_settings, serve, until
+from tests.server.live_server import Client, dones, first_sentence, free_settings, serve
 from tests.server.server_process import program
+from tests.waiting import wait_until
 
 log = logging.getLogger("tests.server")
 
@@ -87,7 +88,7 @@ def test_a_warning_is_a_line_as_well(capsys: pytest.CaptureFixture[str]) -> None
 
 @pytest.mark.slow
 def test_whatever_a_server_says_in_its_life_is_lines_of_json() -> None:
-    with program(LOG_FORMAT="json", ASR_PLACE="process") as server:
+    with program(LOG_FORMAT="json", ASR_WORKER="process") as server:
         assert server.ready()["ready"]
         with Client(f"{server.ws}?events=all") as client:
             name = client.hear()["session_id"]
@@ -96,7 +97,7 @@ def test_whatever_a_server_says_in_its_life_is_lines_of_json() -> None:
         with pytest.raises(InvalidStatus), Client(f"{server.ws.removesuffix('stt')}nothing"):
             pass
         server.recognizer().kill()
-        until(lambda: "is over" in server.log)
+        wait_until(lambda: "is over" in server.log)
         assert server.stop() == 0
         told = lines(server.log)
     assert all({"time", "level", "logger", "message"} <= line.keys() for line in told)
@@ -183,3 +184,13 @@ def test_a_text_that_is_none_is_no_fault_of_ours(capsys: pytest.CaptureFixture[s
     (line,) = (each for each in lines(capsys.readouterr().err) if "Invalid UTF-8" in each["message"])
     assert line["level"] == "info"
     assert "exception" not in line
+
+
+def test_request_of_a_download_is_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up("debug", LogFormat.TEXT)
+    logging.getLogger("httpx").info("HTTP Request: GET https://files.test/?signature=1")
+    logging.getLogger("httpcore.http11").debug("send_request_headers.started target=/?signature=1")
+    logging.getLogger("httpx").warning("told")
+    told = capsys.readouterr().err
+    assert "told" in told
+    assert "signature" not in told

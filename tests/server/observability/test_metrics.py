@@ -10,6 +10,7 @@ from server.lifecycle.probes import add_gauges
 from server.observability.metrics import MOST_KEYS, Metrics
 from server.settings import Settings
 from tests.server.live_server import Client, Server, first_sentence
+from tests.waiting import until
 
 
 def values(text: str) -> dict[str, float]:
@@ -41,8 +42,7 @@ def test_two_servers_count_apart() -> None:
 async def test_the_heartbeat_measures_until_it_is_cancelled() -> None:
     metrics = Metrics()
     heartbeat = asyncio.create_task(metrics.heartbeat())
-    while not values(metrics.text().decode())["stt_loop_lag_seconds_count"]:
-        await asyncio.sleep(0.001)
+    await until(lambda: values(metrics.text().decode())["stt_loop_lag_seconds_count"])
     heartbeat.cancel()
     await asyncio.wait([heartbeat])
     assert heartbeat.cancelled()

@@ -195,7 +195,9 @@ def test_without_the_packages_a_server_that_should_trace_says_what_is_missing() 
         "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318",
         "PYTHONPATH": str(ROOT),
     }
-    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60
+    )
     assert ended.returncode == 2
     assert "traces need the packages of the extra `trace`" in ended.stderr
 
@@ -209,5 +211,7 @@ def test_a_server_that_does_not_trace_does_not_import_what_it_takes() -> None:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("OTEL")} | {
         "PYTHONPATH": str(ROOT)
     }
-    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60
+    )
     assert ended.stdout.strip() == "set()", ended.stderr

@@ -14,7 +14,7 @@ from server.http.exception_handlers import add_exception_handlers
 from server.http.request_id import RequestMiddleware
 from server.observability.metrics import Metrics
 from server.protocols.file_endpoint import FileEndpoint
-from tests.server.calling import NAME, Call, LittleEngine
+from tests.server.asgi_calls import NAME, Call, LittleEngine
 from tests.server.live_server import free_settings
 from tests.streaming.working_models import Recognizer, models
 

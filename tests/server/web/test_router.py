@@ -117,4 +117,4 @@ def test_server_has_the_page(server: Server) -> None:
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     for path in PAGE_PATHS - {"/"}:
         assert f'="{path[1:]}' in page.text
-    assert httpx.get(server.url + "/openapi.json").json()["paths"].keys().isdisjoint(PAGE_PATHS)
+    assert httpx.get(server.url + "/openapi.json", timeout=60).json()["paths"].keys().isdisjoint(PAGE_PATHS)

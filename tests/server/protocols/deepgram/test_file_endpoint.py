@@ -26,7 +26,7 @@ def narrow() -> Iterator[Server]:
 
 def post(server: Server, body: Any = SPOKEN, content_type: str = "audio/wav", **query: str) -> httpx.Response:
     headers = {"content-type": content_type, "authorization": "Token secret"}
-    return httpx.post(f"{server.url}/v1/listen", content=body, headers=headers, params=query)
+    return httpx.post(f"{server.url}/v1/listen", content=body, headers=headers, params=query, timeout=60)
 
 
 def error_of(answer: httpx.Response) -> tuple[int, str]:

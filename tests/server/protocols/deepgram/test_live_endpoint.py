@@ -25,7 +25,8 @@ from server.protocols.deepgram.options import asked_of
 from streaming.driver import StreamDriver
 from streaming.options import SessionOptions
 from tests.server.fakes import Line, silent_models
-from tests.server.live_server import ROOT, Client, Message, Server, first_sentence, spoken, until
+from tests.server.live_server import ROOT, Client, Message, Server, first_sentence, spoken
+from tests.waiting import wait_until
 
 RAW = {"encoding": "linear16", "sample_rate": "16000", "model": "nova-3"}
 
@@ -209,7 +210,7 @@ def test_a_browser_that_offers_its_key_as_a_subprotocol_is_answered(
 def test_a_client_that_goes_away_leaves_nothing_behind(server: Server) -> None:
     with listening(server, **RAW) as client:
         talk(client, first_sentence())
-    until(lambda: server.metric("stt_open_sessions") == 0)
+    wait_until(lambda: server.metric("stt_open_sessions") == 0)
 
 
 def test_the_server_goes_on_after_a_message_that_is_too_long(server: Server) -> None:

@@ -41,9 +41,9 @@ from tests.server.live_server import (
     free_settings,
     serve,
     spoken,
-    until,
 )
-from tests.server.raw import RawClient
+from tests.server.raw_websocket import RawClient
+from tests.waiting import until, wait_until
 from vad.segmenter import Reason
 
 LIMIT = 1 << 20
@@ -425,7 +425,7 @@ def test_text_that_is_no_utf_8_closes_1007_and_the_speech_is_transcribed(server:
         client.socket.send(b"\xff", text=True)
         client.hear_until_closed()
         assert client.close_code == 1007
-    until(lambda: server.metric("stt_open_sessions") == 0)
+    wait_until(lambda: server.metric("stt_open_sessions") == 0)
 
 
 def test_more_sessions_than_there_may_be_are_refused_and_the_others_notice_nothing() -> None:
@@ -443,7 +443,7 @@ def test_more_sessions_than_there_may_be_are_refused_and_the_others_notice_nothi
         for client in (one, two):
             client.talk(first_sentence())
             assert len(dones(client.end())) == 1
-        until(lambda: server.metric("stt_open_sessions") == 0)
+        wait_until(lambda: server.metric("stt_open_sessions") == 0)
         with Client(server.ws) as again:
             again.talk(first_sentence())
             assert len(dones(again.end())) == 1
@@ -455,8 +455,8 @@ def test_clients_that_leave_while_they_are_greeted_leave_nothing_behind(
     for _ in range(50):
         with RawClient(f"{server.ws}?events=all") as client:
             client.hang_up()
-    until(lambda: server.metric("stt_open_sessions") == 0)
-    until(lambda: server.open_connections() <= 1)  # that of the question before
+    wait_until(lambda: server.metric("stt_open_sessions") == 0)
+    wait_until(lambda: server.open_connections() <= 1)  # that of the question before
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
@@ -504,7 +504,7 @@ def test_a_client_chooses_its_recognizer_in_the_url(library: Server) -> None:
             assert len(dones(another.end())) == 1
         client.talk(first_sentence())
         assert len(dones(client.end())) == 1
-    until(lambda: set(sessions(library).values()) == {0})
+    wait_until(lambda: set(sessions(library).values()) == {0})
     assert library.metric("stt_models_loaded") == 2
 
 
@@ -582,8 +582,7 @@ async def test_whoever_waits_for_a_model_counts_as_a_stream() -> None:
     engine, admission = SlowEngine(), AdmissionController(1)
     door, first, second = slow_door(engine, admission), Line(), Line()
     waiting = asyncio.create_task(door.serve(first.asking()))
-    while not len(admission):
-        await asyncio.sleep(0)
+    await until(lambda: len(admission))
     await door.serve(second.asking())
     assert second.close == (1013, "server_overloaded")
     first.leaves()
@@ -595,8 +594,7 @@ async def test_whoever_waits_for_a_model_counts_as_a_stream() -> None:
 async def test_a_server_that_stops_does_not_let_anybody_wait_for_a_model() -> None:
     line, admission = Line(), AdmissionController(1)
     waiting = asyncio.create_task(slow_door(SlowEngine(), admission).serve(line.asking()))
-    while not len(admission):
-        await asyncio.sleep(0)
+    await until(lambda: len(admission))
     await admission.drain(60.0)
     await waiting
     assert line.heard[0]["error"]["code"] == "server_restarting"

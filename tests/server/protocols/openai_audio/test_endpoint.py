@@ -20,10 +20,11 @@ from fastapi import FastAPI
 from asr.recognizer import Hypothesis, RecognitionRequest
 from server.admission.controller import AdmissionController
 from server.http.upload import IN_MEMORY
-from tests.server.calling import NAME, Call, LittleEngine, asking, events_of, rest_app, wav
-from tests.server.live_server import ROOT, Server, free_settings, serve, until
+from tests.server.asgi_calls import NAME, Call, LittleEngine, asking, events_of, rest_app, wav
+from tests.server.live_server import ROOT, Server, free_settings, serve
 from tests.streaming.fakes import sound
 from tests.streaming.working_models import BrokenDetector, HeldRecognizer, Recognizer, models
+from tests.waiting import until, wait_until
 
 SECOND = 16_000
 SPOKEN = (ROOT / "test.wav").read_bytes()
@@ -34,7 +35,9 @@ FILE = ("file", ("speech.wav", SPOKEN))
 def post(
     server: Server, path: str = "transcriptions", *, files: Any = (FILE,), **data: Any
 ) -> httpx.Response:
-    return httpx.post(f"{server.url}/v1/audio/{path}", data={"model": "whisper-1"} | data, files=files)
+    return httpx.post(
+        f"{server.url}/v1/audio/{path}", data={"model": "whisper-1"} | data, files=files, timeout=60
+    )
 
 
 def error_of(answer: httpx.Response) -> tuple[int, str | None, str | None]:
@@ -94,7 +97,7 @@ def test_a_stream_is_told_in_events(server: Server) -> None:
 def test_sound_may_come_in_json(server: Server) -> None:
     audio = {"data": base64.b64encode(SPOKEN).decode(), "format": "wav"}
     body = {"model": "whisper-1", "language": "en", "input_audio": audio}
-    answer = httpx.post(f"{server.url}/v1/audio/transcriptions", json=body)
+    answer = httpx.post(f"{server.url}/v1/audio/transcriptions", json=body, timeout=60)
     assert answer.json()["text"] == post(server).json()["text"]
 
 
@@ -188,12 +191,12 @@ def test_a_bad_request_is_named(server: Server, files: Any, data: Any, error: An
 )
 def test_json_without_sound_is_named(server: Server, body: bytes, status: int) -> None:
     headers = {"content-type": "application/json"}
-    answer = httpx.post(f"{server.url}/v1/audio/transcriptions", content=body, headers=headers)
+    answer = httpx.post(f"{server.url}/v1/audio/transcriptions", content=body, headers=headers, timeout=60)
     assert error_of(answer)[0] == status
 
 
 def test_a_body_of_another_kind_is_named(server: Server) -> None:
-    assert error_of(httpx.post(f"{server.url}/v1/audio/transcriptions", content=SPOKEN))[0] == 415
+    assert error_of(httpx.post(f"{server.url}/v1/audio/transcriptions", content=SPOKEN, timeout=60))[0] == 415
 
 
 def test_a_model_that_cannot_translate_says_so(server: Server) -> None:
@@ -217,7 +220,7 @@ def test_an_upload_that_does_not_say_how_long_it_is_is_refused_and_not_read_for_
         chunk = b"%x\r\n%b\r\n" % (1 << 20, bytes(1 << 20))
         with pytest.raises((ConnectionResetError, BrokenPipeError)):
             send_for_ever(client, chunk)
-    until(lambda: narrow.metric("stt_open_files") == 0)
+    wait_until(lambda: narrow.metric("stt_open_files") == 0)
 
 
 def test_who_sends_all_before_listening_hears_that_it_was_too_much(narrow: Server) -> None:
@@ -248,8 +251,8 @@ def test_an_upload_that_is_cut_off_leaves_nothing_behind(server: Server) -> None
     with connection(server) as client:
         kind = request.headers["content-type"]
         client.sendall(head(f"Content-Type: {kind}\r\nContent-Length: {len(body)}") + body[:100_000])
-        until(lambda: server.metric("stt_open_files") == 1)
-    until(lambda: server.metric("stt_open_files") == 0)
+        wait_until(lambda: server.metric("stt_open_files") == 1)
+    wait_until(lambda: server.metric("stt_open_files") == 0)
     assert post(server).status_code == 200
 
 
@@ -326,8 +329,7 @@ async def rig(
 async def begun(held: Rig, call: Call) -> "asyncio.Task[Call]":
     """The call, once the recognizer has something to do."""
     running = asyncio.create_task(call.run())
-    while not held.engine._lent.asr.items:
-        await asyncio.sleep(0.001)
+    await until(lambda: held.engine._lent.asr.items)
     return running
 
 
@@ -365,8 +367,7 @@ async def test_a_client_that_does_not_read_its_events_is_left() -> None:
         door = rest_app(little.engine, little.files, free_settings(send_timeout_seconds=0.01))
         call = Call(door, asking(file=TALK, stream="true"))
         running = asyncio.create_task(call.run())
-        while call.status is None:
-            await asyncio.sleep(0)
+        await until(lambda: call.status is not None)
         call.reads.clear()
         await running
         assert (len(little.files), little.slots) == (0, 0)
@@ -388,8 +389,7 @@ async def test_files_share_batches_with_each_other() -> None:
     held = HeldRecognizer()
     async with rig(held, places=4) as little:
         running = [asyncio.create_task(little.call().run()) for _ in range(4)]
-        while little.engine._lent.asr.items + len(little.engine._lent.asr) < 8:
-            await asyncio.sleep(0.001)
+        await until(lambda: little.engine._lent.asr.items + len(little.engine._lent.asr) >= 8)
         held.gate.set()
         assert {(await one).status for one in running} == {200}
     assert len(held.batches) < 8
@@ -470,8 +470,7 @@ async def test_finals_of_files_wait_behind_those_of_live_streams() -> None:
     async with rig(held) as little:
         running = await begun(little, little.call())
         asr = little.engine._lent.asr
-        while not len(asr):
-            await asyncio.sleep(0.001)
+        await until(lambda: len(asr))
         assert [len(queue) for queue in asr._queues[:3]] == [0, 0, 0]
         held.gate.set()
         await running
@@ -479,5 +478,5 @@ async def test_finals_of_files_wait_behind_those_of_live_streams() -> None:
 
 def test_the_error_of_json_that_is_none_says_where(server: Server) -> None:
     headers = {"content-type": "application/json"}
-    answer = httpx.post(f"{server.url}/v1/audio/transcriptions", content=b"{", headers=headers)
+    answer = httpx.post(f"{server.url}/v1/audio/transcriptions", content=b"{", headers=headers, timeout=60)
     assert "not JSON" in json.loads(answer.text)["error"]["message"]

@@ -12,7 +12,7 @@ from server.errors import ApiError
 from server.protocols.openai_audio.request import TranscriptionRequest
 from server.protocols.openai_audio.response import SseTranscript, render
 from streaming.options import SessionOptions
-from tests.server.calling import events_of
+from tests.server.asgi_calls import events_of
 from transcripts.transcript import Transcript, TranscriptSegment
 
 SECOND = 16_000

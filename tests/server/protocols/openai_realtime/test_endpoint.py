@@ -160,7 +160,7 @@ def test_a_browser_is_answered_its_subprotocol_and_brings_its_key_in_another(ser
 @pytest.mark.parametrize("query", ["", QUERY, "?model=whisper-1"])
 def test_a_client_secret_opens_sessions_with_its_settings(server: Server, query: str) -> None:
     asked = {"session": {"type": "transcription", **RATE}}
-    secret = httpx.post(f"{server.url}/v1/realtime/client_secrets", json=asked).json()["value"]
+    secret = httpx.post(f"{server.url}/v1/realtime/client_secrets", json=asked, timeout=60).json()["value"]
     for _ in range(2):
         with Talker(server, query, additional_headers={"Authorization": f"Bearer {secret}"}) as talker:
             assert talker.created["session"]["type"] == "transcription"

@@ -24,7 +24,7 @@ from streaming.driver import MAX_UNJUDGED, StreamDriver
 from streaming.events import AudioCleared, Event, NoteReached, StreamClosed
 from streaming.options import SessionOptions
 from streaming.session import BUFFER_CAPACITY
-from tests.server.late import LateModels
+from tests.server.delayed_models import LateModels
 from vad.segmenter import Reason
 
 PLAIN = RealtimeConfig(SessionOptions())

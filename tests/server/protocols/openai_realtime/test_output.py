@@ -37,7 +37,7 @@ from streaming.events import (
     UtteranceStarted,
 )
 from streaming.options import SessionOptions
-from tests.server.late import LateModels
+from tests.server.delayed_models import LateModels
 from tests.server.realtime_reader import Reader
 from tests.streaming.fakes import sound
 from vad.segmenter import Reason

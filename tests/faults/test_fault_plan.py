@@ -1,4 +1,4 @@
-"""What goes wrong comes from the seed."""
+"""Test that faults depend only on the seed."""
 
 from tests.faults.fault_plan import LINE, Fault, Rates, script
 

@@ -1,4 +1,4 @@
-"""Models that answer late, by a seed, on a pump that needs no event loop."""
+"""Models that answer late and in an order drawn from a seed, without an event loop."""
 
 import random
 from collections.abc import Callable
@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 
 class Late(Generic[Item, Result]):
-    """Takes items as a Batcher does; `answer_one` answers one of them."""
+    """Queue items like a Batcher. `answer_one` answers one of them."""
 
     def __init__(self, answer: Callable[[Item], Result | Exception]) -> None:
         self._answer = answer
@@ -48,7 +48,7 @@ class Late(Generic[Item, Result]):
 
 
 class LateModels:
-    """A detector of loudness, and a recognizer that says what it heard, or, now and then, fails."""
+    """Provide a loudness detector and a recognizer that describes its audio or fails at random."""
 
     def __init__(self, seed: int, failures: float = 0.0, incremental: bool = False) -> None:
         self._chance = random.Random(seed)

@@ -1,4 +1,4 @@
-"""Sounds: a few seconds of speech each, made up by chance from the sentences of test.wav."""
+"""Make random clips of a few seconds from the sentences of test.wav."""
 
 from functools import cache
 from random import Random
@@ -10,25 +10,25 @@ from bench.accuracy.audio_io import split_at_pauses, utterances_from
 from tests.server.live_server import ROOT
 
 MS = SAMPLE_RATE // 1000  # samples
-NOISE = 10 ** (-62 / 20)  # in and between the sentences: no two places sound the same
+NOISE = 10 ** (-62 / 20)  # in and between the sentences, so that no two places are equal
 
 
 @cache
 def sentences() -> list[Samples]:
-    """float32 (n,) each."""
+    """Return the sentences as float32 samples of shape (n,)."""
     return list(utterances_from(ROOT / "test.wav", SAMPLE_RATE, 10))
 
 
 @cache
 def pieces() -> list[Samples]:
-    """Runs of speech between short pauses: a word or a few."""
+    """Return runs of speech between short pauses: one word or a few."""
     return [
         run for one in sentences() for run in split_at_pauses(one, SAMPLE_RATE, 60) if len(run) > 200 * MS
     ]
 
 
 def sound(chance: Random) -> Samples:
-    """Whole milliseconds of speech and gaps, float32 (n,), from one to about ten seconds."""
+    """Return one to about ten seconds of speech and gaps, in whole milliseconds, float32 of shape (n,)."""
     parts = [_silence(chance.randint(0, 600))]
     for _ in range(chance.randint(1, 4)):
         spoken = chance.choice(sentences() if chance.random() < 0.25 else pieces())

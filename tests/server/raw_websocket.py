@@ -1,4 +1,4 @@
-"""A client that reads only when it is told to."""
+"""A WebSocket client that reads only on request, with a small receive buffer."""
 
 import json
 import socket
@@ -11,17 +11,17 @@ from websockets.client import ClientProtocol
 from websockets.protocol import CONNECTING
 from websockets.uri import parse_uri
 
-SMALL: Final = 4096  # bytes of the receive buffer
+RECEIVE_BUFFER_BYTES: Final = 4096
 
 
 class RawClient:
-    """One connection without a task behind it. A context manager."""
+    """Hold one connection, without a background task, inside a with block."""
 
     def __init__(self, url: str) -> None:
         uri = parse_uri(url)
         self._protocol = ClientProtocol(uri, max_size=None)
         self.socket = socket.socket()
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         self.socket.settimeout(20)
         self.socket.connect((uri.host, uri.port))
         self._protocol.send_request(self._protocol.connect())
@@ -38,12 +38,15 @@ class RawClient:
         self.socket.close()
 
     def say(self, type_: str, **fields: object) -> None:
-        """Raises TimeoutError if the server does not take it in, ConnectionError if it has hung up."""
+        """Send a message.
+
+        Raises TimeoutError if the server does not read it, ConnectionError if the server has disconnected.
+        """
         self._protocol.send_text(json.dumps({"type": type_, **fields}).encode())
         self._flush()
 
     def hang_up(self) -> None:
-        """Without a word: the server finds the connection reset."""
+        """Reset the connection without a close frame."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 

@@ -1,4 +1,4 @@
-"""HTTP without a network: an application, a request whose client may hang up, little files of sound."""
+"""Call an ASGI application without a network, as a client that may disconnect."""
 
 import asyncio
 import io
@@ -28,7 +28,7 @@ NAME = "little"
 
 
 class LittleEngine(Engine):
-    """Its models are there already, once `gate` is open."""
+    """Lend the given models as soon as `gate` is set, without loading."""
 
     def __init__(self, models: ModelClients, *, translates: bool = False) -> None:
         super().__init__(free_settings().engine_options())
@@ -57,7 +57,7 @@ def rest_app(
 
 
 class Call:
-    """One request, whose answer is in `status`, `headers` and `body` as far as it has come.
+    """Run one request. `status`, `headers` and `body` hold the response as far as it has arrived.
 
     body: sent in pieces; more: the last of them is not the end
     """
@@ -94,7 +94,7 @@ class Call:
         self._gone.set()
 
     async def hears(self, part: bytes) -> None:
-        """Waits until it stands in the body."""
+        """Wait until the body contains the part."""
         while part not in self.body:
             self._news.clear()
             await self._news.wait()
@@ -126,19 +126,19 @@ class Call:
 
 
 def events_of(text: str) -> list[Message]:
-    """Of server-sent events."""
+    """Parse the data of server-sent events as JSON."""
     return [json.loads(part.removeprefix("data: ")) for part in text.split("\n\n") if part]
 
 
 def asking(path: str = "transcriptions", *, file: bytes | None = None, **fields: Any) -> httpx.Request:
-    """A form; a field that is a list is sent several times, without brackets."""
+    """Build a request with a form. A field with a list is sent several times, without brackets."""
     files = {} if file is None else {"file": ("speech.wav", file)}
     fields.setdefault("model", "whisper-1")
     return httpx.Request("POST", f"http://here/v1/audio/{path}", data=fields, files=files or {"x": b""})
 
 
 def wav(samples: Samples, rate: int = 16_000, channels: int = 1) -> bytes:
-    """PCM16; the same in every channel."""
+    """Encode samples as a PCM16 WAV file with the same audio in every channel."""
     pcm = (np.repeat(samples[:, None], channels, axis=1) * 32_767).astype("<i2")
     stream = io.BytesIO()
     with wave.open(stream, "wb") as file:

@@ -1,4 +1,4 @@
-"""What a client heard is checked against the protocol's promises: broken ones are found."""
+"""Test that broken guarantees of the protocol are found."""
 
 import json
 from typing import Any
@@ -62,11 +62,11 @@ def test_another_text_is_a_difference() -> None:
     [
         (created(), final(3, 1)),  # a number is missing
         (created(), final(2, 1, "a"), final(2, 1, "b")),  # another message with the same number
-        (created(), closed(2), final(3, 1)),  # something behind the end
+        (created(), closed(2), final(3, 1)),  # a message after the end
         (created(), final(2, 1)),  # no end
-        (created(), final(2, 1), final(3, 1), closed(4)),  # an utterance told twice
+        (created(), final(2, 1), final(3, 1), closed(4)),  # an utterance sent twice
         (created(), final(2, 2), final(3, 1), closed(4)),  # out of order
-        (created(), partial(2, 1, "one two", 7), final(3, 1, "one three"), closed(4)),  # taken back
+        (created(), partial(2, 1, "one two", 7), final(3, 1, "one three"), closed(4)),  # stable words changed
         (created(), closed(2, received=30)),  # sums that do not agree
         (created(), said(2, "error", message="?"), closed(3)),  # an error that names no utterance
     ],

@@ -1,8 +1,7 @@
-"""Little journals: what is written into them, what is found in them, and a disk that is full."""
+"""Helpers for tests of journals: records, files, and a full disk."""
 
-import asyncio
 import resource
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,13 +21,13 @@ OPENED = SnapshotRecord({}, 0, save(Session(SessionOptions())))
 
 
 def sounding(samples: int, seed: int = 0) -> AudioRecord:
-    """Noise that two bytes a sample can say."""
+    """Return noise that 16-bit samples represent exactly."""
     noise = np.random.default_rng(seed).integers(-32768, 32768, samples, np.int16)
     return AudioRecord(noise.astype(np.float32) / np.float32(32768))
 
 
 def opened_after(sound: AudioRecord) -> SnapshotRecord:
-    """The beginning of a session that has received so much and judged nothing of it."""
+    """Return a snapshot of a session that has received this audio and detected nothing in it yet."""
     session = Session(SessionOptions())
     session.receive_audio(Clip(sound.samples, 0))
     session.effects.clear()
@@ -36,7 +35,7 @@ def opened_after(sound: AudioRecord) -> SnapshotRecord:
 
 
 def files_in(folder: Path) -> list[str]:
-    """Names of the journals' files."""
+    """Return the names of the journal files."""
     return sorted(path.name for path in folder.glob("*.journal"))
 
 
@@ -45,24 +44,24 @@ def bytes_in(folder: Path) -> int:
 
 
 def kept(folder: Path, name: str) -> ReplayedSession | None:
-    """What the files tell of a session."""
+    """Replay the journal of a session from its files."""
     files = [path for path in folder.glob("*.journal") if name_of(path) == name]
     return replay_journal([path.read_bytes() for path in sorted(files, key=number_of)])
 
 
 def seeds(past: ReplayedSession | None) -> list[int]:
-    """Of the sounds that are to be played once more, as `sounding` made them of 100 samples each."""
+    """Return the seeds of the audio to be replayed, which `sounding` made of 100 samples each."""
     assert past is not None
     known = {sounding(100, seed).samples.tobytes(): seed for seed in range(100)}
     sounds = [
         entry.samples for entry in past.tail if isinstance(entry, AudioRecord)
-    ]  # neighbours are one by now
+    ]  # replay joins adjacent records
     return [known[part.tobytes()] for samples in sounds for part in samples.reshape(-1, 100)]
 
 
 @contextmanager
 def full_disk(most: int) -> Iterator[None]:
-    """No file of this process grows beyond so many bytes."""
+    """Limit the size of every file that this process writes, in bytes."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
     try:
@@ -71,21 +70,14 @@ def full_disk(most: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """What a journal's thread does shows."""
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.001)
-
-
 def chunks_of(pcm: bytes) -> list[bytes]:
-    """PCM16 at 16 kHz, in messages of CHUNK_MS."""
+    """Split PCM16 at 16 kHz into messages of CHUNK_MS."""
     size = 32 * CHUNK_MS
     return [pcm[at : at + size] for at in range(0, len(pcm), size)]
 
 
 def rest_of(items: Sequence[str | bytes], greeting: Message) -> list[str | bytes]:
-    """What a client has still to say: chunks of sound and commands, behind those that the server has."""
+    """Return the audio chunks and commands that the server does not have yet."""
     ms: float = greeting.get("received_ms", 0)
     commands: int = greeting.get("received_messages", 0)
     rest = list(items)
@@ -95,5 +87,5 @@ def rest_of(items: Sequence[str | bytes], greeting: Message) -> list[str | bytes
             commands -= 1
         else:
             ms -= len(item) / 32
-    assert (ms, commands) == (0, 0), "the server has what was not said"
+    assert (ms, commands) == (0, 0), "The server has more than the client sent."
     return rest

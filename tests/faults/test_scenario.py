@@ -1,4 +1,4 @@
-"""What is said comes from the seed."""
+"""Test that a scenario depends only on its seed."""
 
 from audio.codecs import Format
 from tests.faults.scenario import play

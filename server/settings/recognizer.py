@@ -1,0 +1,118 @@
+"""Settings of the recognizers: which models run, where, and how they are batched."""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings
+
+from asr.hallucination_filter import Strictness
+from engine.model_names import model_sources
+
+
+class WorkerKind(StrEnum):
+    """Where a recognizer runs."""
+
+    PROCESS = "process"
+    THREAD = "thread"
+
+
+class RecognizerSettings(BaseSettings):
+    """The recognizers and what they do for live streams."""
+
+    asr_model: str = Field(
+        "auto",
+        description="Default recognizer, always loaded: auto, pocketsphinx, free (for load tests), a model "
+        "id of the hub, or a folder. name=… before it sets its name.",
+    )
+    asr_models: str = Field(
+        "",
+        description="Further recognizers that clients may request by name, separated by commas: en=/path, "
+        "org/model.",
+    )
+    asr_preload: bool = Field(
+        False, description="Load the recognizers of ASR_MODELS at start instead of on first use."
+    )
+    asr_idle_seconds: float = Field(
+        600.0,
+        ge=0,
+        description="Seconds without use after which a recognizer of ASR_MODELS is unloaded; 0 keeps it.",
+    )
+    asr_memory_mb: int = Field(
+        0,
+        ge=0,
+        description="Memory limit of all recognizers together, in MiB. Idle ones are unloaded to make space; "
+        "0 sets no limit.",
+    )
+    asr_device: str = Field("auto", description="Device of the recognizers: auto, cpu, cuda or cuda:N.")
+    asr_dtype: str = Field(
+        "auto",
+        description="Number format of the weights: auto, float32, bfloat16, float16 or int8 (CPU only).",
+    )
+    asr_audio_context: Literal["full", "short"] = Field(
+        "full",
+        description="Length of audio that Whisper's encoder processes: full (always 30 s) or short (the "
+        "length of the clip; faster, less accurate).",
+    )
+    asr_worker: WorkerKind = Field(
+        WorkerKind.PROCESS,
+        description="Where recognizers run: process (cannot block the event loop) or thread (needs less "
+        "memory).",
+    )
+    asr_threads: int = Field(
+        0,
+        ge=0,
+        le=1024,
+        description="CPU threads of each recognizer process; 0 leaves one core to the server.",
+    )
+    asr_batch_items: int = Field(16, ge=1, le=1024, description="Maximum number of clips in one batch.")
+    asr_batch_seconds: float = Field(120.0, gt=0, description="Maximum total audio of one batch, in seconds.")
+    asr_batch_ms: int = Field(
+        500,
+        ge=10,
+        description="Target batch duration in ms, estimated from recent throughput. Bounds how long the next "
+        "request waits.",
+    )
+    asr_queue_items: int = Field(
+        1024,
+        ge=1,
+        description="Maximum number of waiting recognition tasks. Above it, partials and eager finals are "
+        "shed; finals never are.",
+    )
+    asr_deadline_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="Seconds that a batch may take in addition to the duration of its audio. After that its "
+        "process is killed and restarted.",
+    )
+    hub_timeout_seconds: float = Field(
+        5.0, gt=0, le=60, description="Seconds to wait for the model hub when a model is loaded."
+    )
+    eager_finals: bool = Field(
+        True,
+        description="Start transcribing when a pause begins, so that the final is ready when the pause ends "
+        "the utterance.",
+    )
+    partial_interval_ms: int = Field(
+        500,
+        ge=100,
+        le=60_000,
+        description="Speech between two partials, in ms. The interval grows with the time that a partial "
+        "takes: partials use at most a fifth of the time.",
+    )
+    hallucination_filter: Strictness = Field(
+        Strictness.NORMAL,
+        description="How strictly text is rejected where the audio contains no speech: off, normal or "
+        "strict. strict also rejects some quiet or hurried speech.",
+    )
+    realtime_live_deltas: bool = Field(
+        False,
+        description="Send deltas during speech to every client of /v1/realtime. Otherwise only clients that "
+        "request one of OpenAI's models with live deltas get them.",
+    )
+
+    @field_validator("asr_models")
+    @classmethod
+    def _names_are_unique(cls, more: str, info: ValidationInfo) -> str:
+        model_sources(info.data["asr_model"], more)
+        return more

@@ -1,0 +1,75 @@
+"""Settings of voice detection and endpointing: where an utterance begins and ends."""
+
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings
+
+from audio.clip import samples_from_ms
+from streaming.endpointing import AdaptiveSilence, EndpointPolicy, FixedSilence
+from vad.options import VadOptions
+
+
+class VadSettings(BaseSettings):
+    """The voice detector, and the silence that ends an utterance."""
+
+    vad_device: str = Field("auto", description="Device of the voice detector: auto, cpu, cuda or cuda:N.")
+    vad_deadline_seconds: float = Field(
+        10.0,
+        gt=0,
+        description="Seconds that one step of the voice detector may take. After that the server exits with "
+        "status 1.",
+    )
+    vad_threshold: float = Field(
+        0.5, ge=0, le=1, description="Speech probability from which a hop of 32 ms counts as speech."
+    )
+    vad_silence_ms: int = Field(
+        300, ge=0, le=10_000, description="Silence that ends an utterance, in ms, with ENDPOINTING=fixed."
+    )
+    vad_pre_roll_ms: int = Field(
+        300, ge=0, le=2_000, description="Audio kept before the first speech of an utterance, in ms."
+    )
+    vad_min_speech_ms: int = Field(
+        96, ge=0, le=2_000, description="Speech that is needed to start an utterance, in ms."
+    )
+    vad_max_segment_ms: int = Field(
+        30_000,
+        ge=1_000,
+        le=120_000,
+        description="Maximum length of an utterance, in ms. A longer one is cut at its quietest place.",
+    )
+    endpointing: Literal["fixed", "adaptive"] = Field(
+        "fixed",
+        description="Which silence ends an utterance: fixed (VAD_SILENCE_MS), or adaptive (shorter after "
+        "text that reads finished, longer after text that does not).",
+    )
+    endpointing_shortest_ms: int = Field(
+        200,
+        ge=96,
+        le=10_000,
+        description="Silence that ends a finished sentence, in ms, with ENDPOINTING=adaptive.",
+    )
+    endpointing_longest_ms: int = Field(
+        1_200,
+        ge=96,
+        le=10_000,
+        description="Silence that ends an unfinished sentence, in ms, with ENDPOINTING=adaptive.",
+    )
+
+    def vad_options(self) -> VadOptions:
+        """Return the options of the voice detector that a stream starts with."""
+        return VadOptions(
+            threshold=self.vad_threshold,
+            silence_ms=self.vad_silence_ms,
+            prefix_ms=self.vad_pre_roll_ms,
+            min_speech_ms=self.vad_min_speech_ms,
+            max_segment_ms=self.vad_max_segment_ms,
+        )
+
+    def endpoint_policy(self) -> EndpointPolicy:
+        """Return the rule that ends the utterances of a stream."""
+        if self.endpointing == "fixed":
+            return FixedSilence()
+        return AdaptiveSilence(
+            samples_from_ms(self.endpointing_shortest_ms), samples_from_ms(self.endpointing_longest_ms)
+        )

@@ -1,0 +1,41 @@
+"""Wait for a state that no event reports. Every wait has a deadline and names what it waited for."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Callable
+
+PATIENCE = 30.0  # seconds; a machine may be busy
+_TURNS = 100  # of the event loop before the first real sleep
+
+
+async def until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
+    """Wait until the condition holds; let the event loop run meanwhile.
+
+    Looks once after each turn of the loop, then each millisecond.
+    Raises AssertionError, which names the condition, if it does not hold within the given seconds.
+    """
+    end, turns = time.monotonic() + seconds, 0
+    while not condition():
+        assert time.monotonic() < end, _missed(condition, seconds)
+        turns += 1
+        await asyncio.sleep(0 if turns < _TURNS else 0.001)
+
+
+def wait_until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
+    """Wait until the condition holds, in code without an event loop.
+
+    Raises AssertionError as `until` does.
+    """
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, _missed(condition, seconds)
+        time.sleep(0.005)
+
+
+def _missed(condition: Callable[[], object], seconds: float) -> str:
+    try:
+        wanted = inspect.getsource(condition).strip()
+    except (OSError, TypeError):  # it has no source that can be read
+        wanted = repr(condition)
+    return f"not within {seconds} s: {wanted}"

@@ -306,7 +306,7 @@ class Session:
     def make_utterance(self, number: int, start: int, told: Sequence[str]) -> Utterance:
         spoken = self.judged - self.options.vad.min_speech_hops * HOP  # since then, at the least
         partials = Partials(start, spoken + self.options.partial_interval, told)
-        return Utterance(number, start, partials, believed=bool(told))
+        return Utterance(number, start, partials, self.options.asr, believed=bool(told))
 
     def _close_utterance(self, endpoint: Endpoint) -> None:
         utterance = self.open
@@ -324,7 +324,7 @@ class Session:
             utterance.outcome, utterance.ahead = utterance.eager, True
             self._tell()
         else:
-            self.agenda.add_final(utterance, self.options)
+            self.agenda.add_final(utterance)
 
     def plan(self, utterance: Utterance) -> None:
         self.agenda.plan(utterance, self.segmenter.pause_end, self.judged, self.options)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from asr.recognizer import TranscriptionOptions
 from audio.clip import Clip, Samples
 from streaming.events import MarkerReached
 from streaming.options import SessionOptions
@@ -19,7 +20,10 @@ from vad.segmenter import Reason, SegmenterState
 
 @dataclass(frozen=True, slots=True)
 class UtteranceState:
-    """An utterance. told: the words that were shown as stable; end, reason, heard: of a closed one only."""
+    """An utterance. told: the words that were shown as stable; end, reason, heard: of a closed one only.
+
+    asr: the recognition options that it began with; None where they are the session's present ones
+    """
 
     number: int
     start: int
@@ -27,6 +31,7 @@ class UtteranceState:
     end: int | None = None
     reason: Reason | None = None
     heard: tuple[float, ...] = ()
+    asr: TranscriptionOptions | None = None
 
     @property
     def length(self) -> int:
@@ -93,8 +98,10 @@ def save(session: Session) -> Snapshot:
         segmenter=session.segmenter.standing(),
         sound_from=oldest,
         heard=tuple(session.heard.read(oldest, session.judged)),
-        open=None if session.open is None else _kept(session.open),
-        waiting=tuple(each.id if isinstance(each, MarkerReached) else _kept(each) for each in waiting),
+        open=None if session.open is None else _kept(session.open, session.options),
+        waiting=tuple(
+            each.id if isinstance(each, MarkerReached) else _kept(each, session.options) for each in waiting
+        ),
         held=tuple(marker.id for marker in session.held),
     )
     clips = [each.clip.samples for each in waiting if isinstance(each, Utterance) and each.clip is not None]
@@ -125,6 +132,7 @@ def restore(
     if state.open is not None:
         told = session.promised.pop(state.open.number, state.open.told)
         session.open = session.make_utterance(state.open.number, state.open.start, told)
+        session.open.asr = state.open.asr or options.asr
         session.plan(session.open)
     return session
 
@@ -136,16 +144,18 @@ def _restore_backlog(session: Session, snapshot: Snapshot) -> None:
             session.backlog.extend([MarkerReached(each)])
             continue
         utterance = session.make_utterance(each.number, each.start, each.told)
+        utterance.asr = each.asr or session.options.asr
         utterance.clip = Clip(snapshot.sound[first : first + each.length], each.start)
         utterance.reason, utterance.heard = each.reason, each.heard
         first += each.length
         session.backlog.add(utterance)
-        session.agenda.add_final(utterance, session.options)
+        session.agenda.add_final(utterance)
 
 
-def _kept(utterance: Utterance) -> UtteranceState:
+def _kept(utterance: Utterance, options: SessionOptions) -> UtteranceState:
     told = tuple(utterance.partials.told)
+    asr = None if utterance.asr == options.asr else utterance.asr
     if utterance.clip is None:
-        return UtteranceState(utterance.number, utterance.start, told)
+        return UtteranceState(utterance.number, utterance.start, told, asr=asr)
     clip, heard = utterance.clip, tuple(utterance.heard)
-    return UtteranceState(utterance.number, clip.start, told, clip.end, utterance.reason, heard)
+    return UtteranceState(utterance.number, clip.start, told, clip.end, utterance.reason, heard, asr)

@@ -24,10 +24,10 @@ class TaskQueue:
         self._eager = False
         self._partial = False
 
-    def add_final(self, utterance: Utterance, options: SessionOptions) -> None:
+    def add_final(self, utterance: Utterance) -> None:
         """Of one that is closed."""
         assert utterance.clip is not None
-        self._finals.append(self._job(TaskKind.FINAL, utterance, utterance.clip, options))
+        self._finals.append(self._job(TaskKind.FINAL, utterance, utterance.clip))
 
     def plan(self, utterance: Utterance, pause_end: int | None, judged: int, options: SessionOptions) -> None:
         """After each hop of an open utterance: is it time for an eager final, or for a partial?"""
@@ -61,22 +61,18 @@ class TaskQueue:
         if self._eager:
             self._eager = self._partial = False
             assert utterance.paused_at is not None
-            return self._job(
-                TaskKind.EAGER, utterance, self._clip(utterance.start, utterance.paused_at), options
-            )
+            return self._job(TaskKind.EAGER, utterance, self._clip(utterance.start, utterance.paused_at))
         if self._partial:
             self._partial = False
             where = quietest if options.bounded_partials else None
             window = utterance.partials.next_range(judged, spread * options.partial_interval, where)
-            return self._job(TaskKind.PARTIAL, utterance, self._clip(*window), options)
+            return self._job(TaskKind.PARTIAL, utterance, self._clip(*window))
         return None
 
     def _clip(self, start: int, end: int) -> Clip:
         return Clip(self._ring.read(start, end), start)
 
-    def _job(
-        self, kind: TaskKind, utterance: Utterance, clip: Clip, options: SessionOptions
-    ) -> RecognitionTask:
+    def _job(self, kind: TaskKind, utterance: Utterance, clip: Clip) -> RecognitionTask:
         name = f"{self._name}/{utterance.number}" if self._name else ""
-        request = RecognitionRequest(clip, options.asr, name, partial=kind is TaskKind.PARTIAL)
+        request = RecognitionRequest(clip, utterance.asr, name, partial=kind is TaskKind.PARTIAL)
         return RecognitionTask(kind, utterance.number, request)

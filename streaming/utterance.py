@@ -2,10 +2,10 @@
 Conclusion: what was said at its end."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
-from asr.recognizer import Hypothesis, RecognitionRequest
+from asr.recognizer import Hypothesis, RecognitionRequest, TranscriptionOptions
 from audio.clip import Clip
 from streaming.partials import Partials
 from vad.segmenter import Reason
@@ -46,6 +46,7 @@ class RecordedResult:
 class Utterance:
     """Open until `clip` is set; told once `outcome` is.
 
+    asr: the recognition options in force when it began; a later change applies to the next utterance
     paused_at: end of the clip that was, or is being, transcribed eagerly in the present pause
     awaited: it is being transcribed still
     eager: what came of it
@@ -58,6 +59,7 @@ class Utterance:
     number: int
     start: int
     partials: Partials
+    asr: TranscriptionOptions = field(default_factory=TranscriptionOptions)
     paused_at: int | None = None
     awaited: bool = False
     eager: Hypothesis | None = None

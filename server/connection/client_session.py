@@ -314,11 +314,12 @@ class ClientSession:
         try:
             async for event in self._pump.events():
                 kind = kind_of(event)
+                messages = self._dialect.tell(event)  # also of what is not sent again: it keeps options
                 # A partial may not be known, and be older than what was told already.
                 if self._past.knows(kind) or not (kind or self._past.is_over):
                     continue
                 self._chronicle.event(event)
-                await self._tell(self._dialect.tell(event), partial(self._recording.tell, event))
+                await self._tell(messages, partial(self._recording.tell, event))
                 self._observer.told(event)
         except (DetectorFailed, StreamBroken) as error:
             log.exception("the session ends")

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from tests.streaming.fakes import detect, transcribe
 from vad.detector_input import DetectorInput
 
 Detect = Callable[[object, list[DetectorInput]], list[Probabilities]]
+Transcribe = Callable[[object, Sequence[RecognitionRequest]], list[Hypothesis]]
 
 
 class Transport:
@@ -123,7 +124,7 @@ def silent_models() -> ModelClients:
 
 @asynccontextmanager
 async def running_models(
-    detect: Detect = detect, vad_deadline: float = float("inf")
+    detect: Detect = detect, vad_deadline: float = float("inf"), transcribe: Transcribe = transcribe
 ) -> AsyncIterator[ModelClients]:
     """A detector of loudness, and a recognizer that says what it heard. vad_deadline: seconds of a step"""
     vad_worker = ThreadWorker(lambda: None, detect, name="vad", deadline=lambda work: vad_deadline)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asr.recognizer import TranscriptionOptions
 from audio.clip import Clip, Samples
 from streaming.endpointing import AdaptiveSilence
 from streaming.events import Event, PartialTranscript
@@ -101,7 +102,7 @@ def test_markers_that_wait_are_saved_and_come_back() -> None:
     session = restore(save(session), session.options)
     session.receive_end(Reason.DISCONNECT)
     told = [type(event).__name__ for event in answered(session, random.Random(1), 0.0)]
-    assert told[-3:] == ["Final", "MarkerReached", "Closed"]
+    assert told[-3:] == ["FinalTranscript", "MarkerReached", "StreamClosed"]
 
 
 def test_words_that_were_told_as_stable_stay_so() -> None:
@@ -112,7 +113,7 @@ def test_words_that_were_told_as_stable_stay_so() -> None:
     partials = [event for event in events if isinstance(event, PartialTranscript)]
     assert partials
     assert all(event.text[: event.stable_chars].startswith("hello there") for event in partials)
-    assert "Final(utterance=1" in repr(events)
+    assert "FinalTranscript(utterance=1" in repr(events)
     assert "text='hello there" in repr(events)
 
 
@@ -124,8 +125,25 @@ def test_a_conclusion_stands_in_for_the_recognizer() -> None:
     assert job is not None
     said = recognize(job.request)
     session.receive_conclusion(job, RecordedResult(said, "rate"))
-    (final,) = [event for event in session.take_events() if type(event).__name__ == "Final"]
+    (final,) = [event for event in session.take_events() if type(event).__name__ == "FinalTranscript"]
     assert (final.hypothesis, final.guard) == (said, "rate")  # type: ignore[union-attr]
     session.receive_end(Reason.DISCONNECT)
     answered(session, random.Random(1), 0.0)
     assert session.ledger.speech == 0  # what was refused then is no speech now
+
+
+def test_recognition_options_of_an_utterance_are_saved_with_it() -> None:
+    words = SessionOptions(guards=FEW_GUARDS, asr=TranscriptionOptions(words=True))
+    plain = SessionOptions(guards=FEW_GUARDS)
+    session = Session(words)
+    session.receive_audio(Clip(sound((True, 16_384)), 0))
+    session.receive_probs(hear(session.take_hops(100)))  # type: ignore[arg-type]
+    session.receive_options(plain)
+    session.take_events()
+    session = restore(save(session), plain)
+    session.receive_commit()
+    session.take_events()
+    session = restore(save(session), plain)
+    job = session.take_job()
+    assert job is not None
+    assert job.request.options == words.asr

@@ -41,7 +41,7 @@ class Making:
 
     def close(self, number: int, start: int, end: int) -> None:
         clip = Clip(np.zeros(end - start, np.float32), start)
-        self.agenda.add_final(Utterance(number, start, Partials(start, 0), clip=clip), PARTIALS)
+        self.agenda.add_final(Utterance(number, start, Partials(start, 0), clip=clip))
 
 
 @pytest.fixture

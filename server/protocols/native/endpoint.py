@@ -23,8 +23,8 @@ from server.connection.session_registry import digest, new_token
 from server.errors import ClientError, overloaded
 from server.protocols.native.input import ACKNOWLEDGED, NativeInput
 from server.protocols.native.output import NativeOutput, welcome, with_audio
-from server.protocols.native.session_config import PRIVATE, SessionConfig, session_from_query
-from server.protocols.native.session_state import restore_config, save_config
+from server.protocols.native.session_config import PRIVATE, OutputOptions, SessionConfig, session_from_query
+from server.protocols.native.session_state import restore_config, restore_outputs, save_config, save_outputs
 from streaming.driver import StreamDriver
 from streaming.events import Event
 from vad.segmenter import Reason
@@ -56,6 +56,7 @@ class NativeProtocol:
         key: bytes | None = None,
         recording: NullRecorder | None = None,
         commands: int = 0,
+        captured: Mapping[int, OutputOptions] | None = None,
     ) -> None:
         self.key = digest(token or "") if key is None else key
         self._comes_back = token is not None or key is not None
@@ -65,7 +66,7 @@ class NativeProtocol:
         self._name = name
         self._greeting = greeting
         self._intake = NativeInput(pump, preferences, self.recording, commands)
-        self._wire = NativeOutput(name)
+        self._wire = NativeOutput(name, preferences, captured)
 
     @classmethod
     def restored(
@@ -81,12 +82,17 @@ class NativeProtocol:
             key=bytes.fromhex(saved["key"]),
             recording=recording,
             commands=saved["commands"] + refused,
+            captured=restore_outputs(saved.get("outputs", {})),
         )
 
     def saved(self) -> Mapping[str, object]:
-        preferences = save_config(self._intake.preferences)
-        commands, key = self._intake.commands, self.key.hex()
-        return {"preferences": preferences, "commands": commands, "key": key, "model": self._model}
+        return {
+            "preferences": save_config(self._intake.preferences),
+            "outputs": save_outputs(self._wire.captured),
+            "commands": self._intake.commands,
+            "key": self.key.hex(),
+            "model": self._model,
+        }
 
     def replay(self, entry: AudioRecord | CommandRecord | EndRecord) -> Sequence[Message]:
         match entry:
@@ -142,7 +148,7 @@ class NativeProtocol:
         self._intake.finish(reason)
 
     def tell(self, event: Event) -> Sequence[Message]:
-        return _listed(self._wire.message_of(event, self._intake.preferences))
+        return _listed(self._wire.message_of(event))
 
     def complain(self, error: ClientError) -> Message:
         return error.as_event()

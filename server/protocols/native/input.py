@@ -19,7 +19,7 @@ from server.protocols.json_messages import (
     incomplete_sample_error,
     object_from_json,
 )
-from server.protocols.native.session_config import SessionConfig
+from server.protocols.native.session_config import ConfigReached, SessionConfig
 from streaming.driver import StreamDriver
 from vad.segmenter import Reason
 
@@ -183,6 +183,7 @@ class NativeInput:
             raise ClientError("invalid_value", problem, param="session.model")
         self.preferences = self.preferences.merged(session)
         self._pump.update(self.preferences.options)
+        self._pump.note(ConfigReached(self.preferences))
         return {"type": "session.updated", "session": self.preferences.effective()}
 
     def _mark(self, event: Message) -> None:

@@ -1,14 +1,14 @@
 """Wire: a session's events in the words of the native protocol, docs/protocol.md."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pybase64
 
 from asr.recognizer import Word
 from audio.clip import SAMPLE_RATE, Samples, ms_from_samples
-from server.protocols.native.session_config import SessionConfig
+from server.protocols.native.session_config import ConfigReached, OutputOptions, SessionConfig
 from streaming.events import (
     AudioCleared,
     Event,
@@ -23,31 +23,39 @@ from streaming.events import (
     UtteranceStarted,
 )
 
+# Sent whatever the client subscribed to.
+ALWAYS_SENT: Final = frozenset({"error", "marker", "response.audio_transcript.done"})
+
 
 class NativeOutput:
-    """Names a session's utterances and puts its events into messages."""
+    """Turn a session's events into messages, each under the configuration in force at its sample.
 
-    def __init__(self, session_id: str) -> None:
+    captured: options of the utterances whose finals are still to come, by utterance; an utterance of an older
+        journal is not among them and gets those in force at its final
+    """
+
+    def __init__(
+        self, session_id: str, config: SessionConfig, captured: Mapping[int, OutputOptions] | None = None
+    ) -> None:
+        self.captured = dict(captured or {})
         self._session_id = session_id
+        self._config = config
 
     def item_id(self, utterance: int) -> str | None:
         """None for the utterance before the first."""
         return f"item_{self._session_id}_{utterance}" if utterance > 0 else None
 
-    def message_of(self, event: Event, preferences: SessionConfig) -> dict[str, object] | None:
-        """The message that tells of an event; None if there is nothing to tell this client."""
-        message = self._message_of(event, preferences)
-        return message if message is not None and self._wants(message, preferences) else None
+    def message_of(self, event: Event) -> dict[str, object] | None:
+        """Return the message for an event; None if this client is sent none. Call it for every event."""
+        message = self._message_of(event)
+        if message is None or message["type"] in ALWAYS_SENT or message["type"] in self._config.events:
+            return message
+        return None
 
-    def _wants(self, message: dict[str, object], preferences: SessionConfig) -> bool:
-        if message["type"] == "response.audio_transcript.done":
-            # By itself silence yields no message; who follows utterances hears of each one's end.
-            return bool(message["transcript"]) or "input_audio_buffer.speech_started" in preferences.events
-        return message["type"] in preferences.events or message["type"] in ("error", "marker")
-
-    def _message_of(self, event: Event, preferences: SessionConfig) -> dict[str, object] | None:
+    def _message_of(self, event: Event) -> dict[str, object] | None:
         match event:
             case UtteranceStarted(utterance, at):
+                self.captured[utterance] = self._config.output
                 return {
                     "type": "input_audio_buffer.speech_started",
                     "item_id": self.item_id(utterance),
@@ -69,8 +77,9 @@ class NativeOutput:
                     "start_ms": ms_from_samples(start),
                 }
             case FinalTranscript():
-                return self._done(event, preferences)
+                return self._done(event, self._options_of(event.utterance))
             case TranscriptionFailed(utterance, start, end, message):
+                self._options_of(utterance)
                 return self._failed(utterance, start, end, message)
             case AudioCleared(start, end):
                 return {
@@ -82,13 +91,23 @@ class NativeOutput:
                 return {"type": "marker", "id": marker}
             case LagReported(lag_ms):
                 return {"type": "server.lag", "lag_ms": lag_ms}
-            case NoteReached():  # this protocol makes none
+            case NoteReached(note):
+                if isinstance(note, ConfigReached):
+                    self._config = note.config
                 return None
             case StreamClosed():
                 return _closed(event)
 
-    def _done(self, final: FinalTranscript, preferences: SessionConfig) -> dict[str, object]:
+    def _options_of(self, utterance: int) -> OutputOptions:
+        """Return the options of the utterance that ends; those before it are not needed any more."""
+        options = self.captured.get(utterance, self._config.output)
+        self.captured = {number: kept for number, kept in self.captured.items() if number > utterance}
+        return options
+
+    def _done(self, final: FinalTranscript, options: OutputOptions) -> dict[str, object] | None:
         hypothesis = final.hypothesis
+        if not hypothesis.text and not options.silence:
+            return None
         message: dict[str, object] = {
             "type": "response.audio_transcript.done",
             "transcript": hypothesis.text,
@@ -107,9 +126,9 @@ class NativeOutput:
             "guard": final.guard,
             "ignored": hypothesis.ignored,
         }
-        if preferences.include_audio:
+        if options.include_audio:
             message["audio"] = base64_from_samples(final.clip.samples)
-        if preferences.options.asr.words:
+        if options.words:
             message["words"] = [_word(word) for word in hypothesis.words]
         return message
 

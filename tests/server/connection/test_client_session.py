@@ -25,6 +25,7 @@ from server.errors import ClientError
 from server.observability.metrics import Metrics
 from server.protocols.native.endpoint import NativeProtocol
 from server.protocols.native.session_config import SessionConfig
+from server.protocols.native.session_state import restore_config
 from streaming.driver import StreamDriver
 from streaming.errors import EventsUnread, Overloaded
 from streaming.events import StreamClosed
@@ -580,7 +581,8 @@ async def gone_on(
 ) -> AsyncIterator[tuple[ClientSession, asyncio.Task[None]]]:
     """The conversation that was left behind."""
     past, log = found(disk)
-    with StreamDriver(models, ALL.options, begun=past.begun) as pump:
+    config = restore_config(past.head["preferences"])
+    with StreamDriver(models, config.options, begun=past.begun) as pump:
         dialect = NativeProtocol.restored("5f1c", pump, past.head, JournalRecorder(log), past.refused)
         conversation = ClientSession(
             "5f1c", pump, dialect, Metrics(), resume_seconds=seconds, journal_bytes=1 << 24
@@ -683,6 +685,47 @@ async def test_with_the_next_server_it_goes_on_in_the_same_utterance(tmp_path: P
     assert types(after).count("input_audio_buffer.speech_started") == 0  # it was told before
     assert after.close == (1000, "")
     assert files_in(tmp_path) == []
+
+
+CHOSEN = ALL.merged({"words": True, "include_audio": True})
+CHANGED = {"words": False, "include_audio": False}
+
+
+def output_of(line: Line) -> list[tuple[bool, bool]]:
+    """Whether each final carries words and audio."""
+    return [("words" in final, "audio" in final) for final in finals(line)]
+
+
+async def test_final_keeps_options_of_its_utterance() -> None:
+    line = Line()
+    async with running_models() as models, conversing(line, models, CHOSEN):
+        line.says(FIRST)
+        await line.hears("input_audio_buffer.speech_started")
+        say(line, "session.update", session=CHANGED)
+        line.says(SECOND_HALF + SENTENCE)
+        say(line, "end_of_stream")
+    assert output_of(line) == [(True, True), (False, False)]
+
+
+async def test_final_keeps_options_of_its_utterance_over_a_restart(tmp_path: Path) -> None:
+    before, after = Line(), Line()
+    async with running_models() as models:
+        with JournalStore(tmp_path, Health()) as disk:
+            async with kept_on(disk, models, before, preferences=CHOSEN) as (conversation, running):
+                before.says(FIRST)
+                await before.hears("input_audio_buffer.speech_started")
+                say(before, "session.update", session=CHANGED)
+                await before.hears("session.updated")
+                conversation.stop()
+                await running
+        with JournalStore(tmp_path, Health()) as disk:
+            async with gone_on(disk, models) as (conversation, _):
+                back = await resumed(conversation, after, before.heard[-1]["seq"])
+                await after.hears("session.resumed")
+                after.says(SECOND_HALF + SENTENCE)
+                say(after, "end_of_stream")
+                await back
+    assert output_of(after) == [(True, True), (False, False)]
 
 
 async def test_a_client_that_comes_back_while_all_is_played_once_more_is_answered_after_that(

@@ -64,7 +64,7 @@ class StreamDriver:
         self.session = (
             restore(begun.snapshot, options, name, begun.promised) if begun else Session(options, name)
         )
-        self.catching_up = begun is not None  # what comes in has been heard before: no extras are worked out
+        self._replaying = begun is not None  # the input was received before: only finals are recognized
         self._memory = begun.memory if begun else None
         self._concluded = dict(begun.concluded) if begun else {}
         self._save: Callable[[Snapshot, DetectorState], None] | None = None
@@ -78,7 +78,7 @@ class StreamDriver:
         self._failure: Exception | None = None
         self._left = False
         self._deadly = 0  # utterance of which, or beside which, the model died: only its final is tried again
-        self.handed_over = False  # it goes on elsewhere, and is accounted for there
+        self._handed_over = False
         self._pace = ArrivalPace(clock)
         self._stall_seconds = stall_seconds
         self._unread_seconds = unread_seconds
@@ -86,7 +86,7 @@ class StreamDriver:
 
     def __enter__(self) -> Self:
         self._slot = self.models.slots.open()
-        if self.catching_up:
+        if self._replaying:
             self._advance()  # what was saved may have been waiting for the models
         return self
 
@@ -97,14 +97,32 @@ class StreamDriver:
         for ticket in self._running.values():
             self.models.asr.cancel(ticket)
         self.models.slots.close(self._slot)
-        if not self.handed_over:
+        if not self._handed_over:
             self.models.account(self.session.abandon())
+
+    def finish_replay(self) -> None:
+        """Recognize partials again: everything that was received before has been replayed."""
+        self._replaying = False
+
+    def hand_over(self) -> None:
+        """Leave the stream to another server, which accounts for its audio."""
+        self._handed_over = True
 
     # from the client
 
+    @property
+    def received(self) -> int:
+        """Samples received so far."""
+        return self.session.received
+
+    @property
+    def input_ended(self) -> bool:
+        """Whether no more audio is accepted."""
+        return self.session.input_ended
+
     def receive_audio(self, clip: Clip) -> None:
         self.session.receive_audio(clip)
-        if not self.catching_up:
+        if not self._replaying:
             self._pace.hear(len(clip.samples))
         if not self._judging:  # all that sound by itself can lead to
             self._judge()
@@ -265,7 +283,7 @@ class StreamDriver:
         if job.kind is TaskKind.FINAL and job.utterance in self._concluded:
             self.session.receive_conclusion(job, self._concluded.pop(job.utterance))
             return True
-        if self.catching_up and job.kind is not TaskKind.FINAL and self.session.options.earliest is None:
+        if self._replaying and job.kind is not TaskKind.FINAL and self.session.options.earliest is None:
             self.session.receive_failure(job, "was heard before")
             return True
         return False

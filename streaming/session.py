@@ -75,6 +75,11 @@ class Session:
         )
 
     @property
+    def input_ended(self) -> bool:
+        """Whether no more audio is accepted: the end was received, or the stream was abandoned."""
+        return self._ending
+
+    @property
     def judged(self) -> int:
         """Samples about which the detector has spoken."""
         return self.segmenter.position

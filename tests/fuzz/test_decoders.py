@@ -60,32 +60,32 @@ async def test_whatever_comes_is_taken_or_refused_and_the_stream_goes_on(
     chance, models = Random(seed), LateModels(seed)
     with StreamDriver(models.models(), OPTIONS) as pump:
         dialect = dialect_of(pump)
-        told = list(dialect.greet())
+        told = list(dialect.initial_messages())
         for _ in range(20):
-            if dialect.ended:  # no more is read
+            if pump.input_ended:  # no more is read
                 break
             said = malformed.sound(chance) if chance.random() < 0.2 else malformed.text(chance, door).decode()
             told += receive(dialect, said)
             models.answer_some()
         before = pump.session.received
-        if not dialect.ended:
+        if not pump.input_ended:
             receive(dialect, SOUND * 3)  # whatever rate is set by now
             assert pump.session.received > before
             dialect.pause() if isinstance(dialect, NativeProtocol) else None
         told += finish(dialect, models, pump)
-        told += [message async for event in pump.events() for message in dialect.tell(event)]
+        told += [message async for event in pump.events() for message in dialect.encode(event)]
     for number, message in enumerate(told, 1):
-        dialect.stamp(message, number)
+        dialect.assign_sequence_number(message, number)
         assert orjson.loads(orjson.dumps(message)) is not None
 
 
 def receive(dialect: WireProtocol, message: str | bytes) -> list[dict[str, object]]:
     try:
         told = list(dialect.receive(message))
-        while dialect.go_on():
+        while dialect.continue_input():
             pass
     except ClientError as error:
-        complaint = dialect.complain(error)
+        complaint = dialect.encode_error(error)
         return [] if complaint is None else [complaint]
     return told
 

@@ -124,7 +124,7 @@ async def test_one_that_goes_on_elsewhere_is_accounted_for_there() -> None:
     async with models() as shared:
         with StreamDriver(replace(shared, account=accounts.append), SessionOptions()) as pump:
             await pour(pump, TALK)
-            pump.handed_over = True
+            pump.hand_over()
     assert accounts == []
 
 
@@ -771,7 +771,7 @@ async def test_once_it_has_caught_up_partials_come_again() -> None:
         with StreamDriver(shared, PLAIN, begun=RestorePoint(save(Session(PLAIN)))) as pump:
             await judged(pump, sound((True, 2 * SECOND)))
             assert recognizer.batches == []
-            pump.catching_up = False
+            pump.finish_replay()
             await judged(pump, sound((True, SECOND)))
             while not recognizer.partials:
                 await asyncio.sleep(0.001)

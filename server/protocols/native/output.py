@@ -1,4 +1,4 @@
-"""Wire: a session's events in the words of the native protocol, docs/protocol.md."""
+"""Encode a session's events as messages of the native protocol (docs/protocol.md)."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -151,8 +151,14 @@ class NativeOutput:
         }
 
 
-def welcome(session: str, received_ms: int, commands: int, seen: int, replayed: int) -> dict[str, Any]:
-    """What is told first to who has come back, and has seen the messages up to a number."""
+def resumed_message(
+    session: str, received_ms: int, commands: int, seen: int, replayed: int
+) -> dict[str, Any]:
+    """Return the first message to a client that resumes.
+
+    received_ms: whole milliseconds of audio received; commands: number of other messages received
+    seen: number of the last message that the client has seen; replayed: number of messages that follow
+    """
     return {
         "type": "session.resumed",
         "session_id": session,

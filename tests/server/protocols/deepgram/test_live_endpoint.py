@@ -16,10 +16,10 @@ from websockets.typing import Subprotocol
 
 from asr.recognizer import MOST_HOTWORDS, Hypothesis, ModelInfo, RecognitionRequest
 from server.connection.client_session import ClientSession
+from server.connection.protocol import IdleLimit
 from server.connection.websocket import BoundedWebSocket
-from server.errors import idle
 from server.observability.metrics import Metrics
-from server.protocols.deepgram.live_endpoint import IDLE_SECONDS, DeepgramProtocol, complaint
+from server.protocols.deepgram.live_endpoint import IDLE_SECONDS, DeepgramProtocol, error_message, idle_error
 from server.protocols.deepgram.live_output import DeepgramOutput, ModelMetadata
 from server.protocols.deepgram.options import asked_of
 from streaming.driver import StreamDriver
@@ -224,7 +224,7 @@ def test_the_server_goes_on_after_a_message_that_is_too_long(server: Server) -> 
 
 async def test_who_says_nothing_for_long_is_told_and_closed() -> None:
     class Hasty(DeepgramProtocol):
-        idle_seconds = 0.01
+        idle_limit = IdleLimit(0.01, idle_error)
 
     line = Line()
     socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
@@ -236,8 +236,8 @@ async def test_who_says_nothing_for_long_is_told_and_closed() -> None:
             await ClientSession("5f1c", pump, dialect, Metrics()).run(socket)
     assert [(m["type"], m["variant"]) for m in line.heard] == [("Error", "NET-0001")]
     assert line.close == (1011, "NET-0001")
-    assert DeepgramProtocol.idle_seconds == IDLE_SECONDS == 10
-    assert complaint(idle())["variant"] == "NET-0001"
+    assert DeepgramProtocol.idle_limit.seconds == IDLE_SECONDS == 10
+    assert error_message(idle_error())["variant"] == "NET-0001"
 
 
 async def test_keyterms_are_those_of_when_the_speech_began() -> None:

@@ -11,7 +11,7 @@ from streaming.events import Event
 from streaming.options import SessionOptions
 from vad.segmenter import Reason
 
-Message = dict[str, Any]
+Message = Mapping[str, Any]  # a typed dict of the protocol's own, ready for JSON
 
 
 class StreamInput(Protocol):
@@ -93,7 +93,7 @@ class ResumeSupport(Protocol):
         ...
 
     def pause(self) -> None:
-        """Take in what the decoder still holds, as the connection is lost and the client continues behind it."""
+        """Take in what the decoder still holds: the connection is lost, the client continues behind it."""
         ...
 
     def resumed_message(self, seen: int, replayed: int) -> Message:
@@ -157,8 +157,8 @@ class WireProtocol(Protocol):
         """Return the message for an error; None if the protocol has none and only the close reports it."""
         ...
 
-    def assign_sequence_number(self, message: Message, number: int) -> None:
-        """Write into a message its number in the session, from 1 on."""
+    def with_sequence_number(self, message: Message, number: int) -> Message:
+        """Return the message with its number in the session, from 1 on."""
         ...
 
     def describe(self) -> Mapping[str, object]:

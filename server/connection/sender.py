@@ -49,9 +49,13 @@ class MessageSender:
         async with self.lock:
             if self._stopped:
                 return
-            texts = [self._number(message) for message in messages]
+            numbered, texts = [], []
+            for message in messages:
+                numbered.append(self._protocol.with_sequence_number(message, self._log.number + 1))
+                texts.append(orjson.dumps(numbered[-1]))
+                self._log.append(texts[-1])
             if recorder is not None:
-                (record or recorder.unrepeatable)(messages)
+                (record or recorder.unrepeatable)(numbered)
                 if messages:
                     await recorder.flush()
             for text in texts:
@@ -64,12 +68,6 @@ class MessageSender:
                 await self.send(messages, transmit)
             elif self._recorder is not None:
                 self._recorder.submit()
-
-    def _number(self, message: Message) -> bytes:
-        self._protocol.assign_sequence_number(message, self._log.number + 1)
-        text = orjson.dumps(message)
-        self._log.append(text)
-        return text
 
 
 FLUSH_SECONDS: Final = 0.9  # at most a second apart, even if the event loop is a little late

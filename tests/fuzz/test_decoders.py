@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.recognizer import ModelInfo
-from server.connection.protocol import WireProtocol
+from server.connection.protocol import Message, WireProtocol
 from server.errors import ClientError
 from server.protocols.deepgram.live_endpoint import DeepgramProtocol
 from server.protocols.deepgram.live_output import DeepgramOutput, ModelMetadata
@@ -75,11 +75,11 @@ async def test_whatever_comes_is_taken_or_refused_and_the_stream_goes_on(
         told += finish(dialect, models, pump)
         told += [message async for event in pump.events() for message in dialect.encode(event)]
     for number, message in enumerate(told, 1):
-        dialect.assign_sequence_number(message, number)
-        assert orjson.loads(orjson.dumps(message)) is not None
+        numbered = dialect.with_sequence_number(message, number)
+        assert orjson.loads(orjson.dumps(numbered)) is not None
 
 
-def receive(dialect: WireProtocol, message: str | bytes) -> list[dict[str, object]]:
+def receive(dialect: WireProtocol, message: str | bytes) -> list[Message]:
     try:
         told = list(dialect.receive(message))
         while dialect.continue_input():
@@ -90,8 +90,8 @@ def receive(dialect: WireProtocol, message: str | bytes) -> list[dict[str, objec
     return told
 
 
-def finish(dialect: WireProtocol, models: LateModels, pump: StreamDriver) -> list[dict[str, object]]:
-    told = []
+def finish(dialect: WireProtocol, models: LateModels, pump: StreamDriver) -> list[Message]:
+    told = list[Message]()
     try:
         dialect.finish(Reason.END_OF_STREAM)
     except ClientError as error:  # of bytes that were left over

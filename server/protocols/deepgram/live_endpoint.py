@@ -95,8 +95,9 @@ class DeepgramProtocol:
         """Return the `Error` message."""
         return error_message(error)
 
-    def assign_sequence_number(self, message: Message, number: int) -> None:
-        """Leave the message as it is: this protocol has no numbers."""
+    def with_sequence_number(self, message: Message, number: int) -> Message:
+        """Return the message as it is: this protocol has no numbers."""
+        return message
 
     def describe(self) -> Mapping[str, object]:
         """Return the configuration without keyterms."""

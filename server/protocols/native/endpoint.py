@@ -22,6 +22,7 @@ from server.connection.protocol import Message, StreamInput
 from server.connection.session_registry import digest, new_token
 from server.errors import ClientError
 from server.protocols.native.input import ACKNOWLEDGED, NativeInput
+from server.protocols.native.messages import SessionCreated
 from server.protocols.native.output import NativeOutput, resumed_message, with_audio
 from server.protocols.native.session_config import PRIVATE, OutputOptions, SessionConfig, session_from_query
 from server.protocols.native.session_state import restore_config, restore_outputs, save_config, save_outputs
@@ -127,8 +128,13 @@ class NativeProtocol:
         config = self._input.config
         if "session.created" not in config.events:
             return ()
-        created = {"type": "session.created", "session_id": self._name, "resume_token": self._token}
-        return [{**created, "session": config.effective(), **self._greeting}]
+        created = SessionCreated(
+            type="session.created",
+            session_id=self._name,
+            resume_token=self._token,
+            session=config.effective(),
+        )
+        return ({**created, **self._greeting},)
 
     def receive(self, message: str | bytes) -> Sequence[Message]:
         """Apply a message; return the reply. Raises ClientError."""
@@ -175,10 +181,9 @@ class NativeProtocol:
         """Return the `error` message."""
         return error.as_event()
 
-    def assign_sequence_number(self, message: Message, number: int) -> None:
-        """Write `seq` and `event_id` into a message."""
-        message["seq"] = number
-        message["event_id"] = f"event_{self._name}_{number}"
+    def with_sequence_number(self, message: Message, number: int) -> Message:
+        """Add `seq` and `event_id` to a message."""
+        return {**message, "seq": number, "event_id": f"event_{self._name}_{number}"}
 
     def describe(self) -> Mapping[str, object]:
         """Return the configuration without prompt and hotwords."""

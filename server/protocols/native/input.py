@@ -17,11 +17,13 @@ from server.protocols.json_messages import (
     incomplete_sample_error,
     object_from_json,
 )
+from server.protocols.native.messages import AudioAcknowledged, SessionUpdated
 from server.protocols.native.session_config import ConfigReached, SessionConfig
 from vad.segmenter import Reason
 
 APPEND: Final = "input_audio_buffer.append"
 ACKNOWLEDGED: Final = "input_audio_buffer.acknowledged"
+Reply = AudioAcknowledged | SessionUpdated
 UNACKNOWLEDGED_SAMPLES: Final = 2 * SAMPLE_RATE  # that may wait for the next periodic acknowledgement
 ENCODING_FIELDS: Final = frozenset({"format", "sample_rate", "channels"})
 MAX_MARKER: Final = 256  # characters of a marker's id
@@ -41,7 +43,7 @@ class NativeInput:
         self._decoder = Decoder(stream.received)
         self._acknowledged = stream.received  # samples
 
-    def receive(self, message: str | bytes) -> Message | None:
+    def receive(self, message: str | bytes) -> Reply | None:
         """Apply a message; return the reply, if there is one. Raises ClientError."""
         event: Message = {}
         try:
@@ -54,7 +56,9 @@ class NativeInput:
                 raise
             if event.get("type") == APPEND:  # nearly every message
                 usual = ENCODING_FIELDS.isdisjoint(event)
-                return self._decode(audio_of(event), self.config.encoding if usual else self._encoding_of(event))
+                return self._decode(
+                    audio_of(event), self.config.encoding if usual else self._encoding_of(event)
+                )
             self.commands += 1
             return handler_of(event, self._handlers)(self, event)
         except AudioError as error:
@@ -69,7 +73,7 @@ class NativeInput:
         """Whether part of a long message is left: `continue_input` comes before the next one."""
         return self._decoder.has_more
 
-    def continue_input(self) -> Message | None:
+    def continue_input(self) -> AudioAcknowledged | None:
         """Apply the next part of a long message; return the reply, if there is one."""
         return self._receive_clip(self._decoder.go_on())
 
@@ -78,13 +82,13 @@ class NativeInput:
         """Whole milliseconds of audio that were received, rounded down."""
         return self._stream.received * 1000 // SAMPLE_RATE
 
-    def acknowledge(self) -> Message | None:
+    def acknowledge(self) -> AudioAcknowledged | None:
         """Return how much audio was received, if the client subscribed to that and does not know it yet."""
         received = self._stream.received
         if received == self._acknowledged or self.ended or ACKNOWLEDGED not in self.config.events:
             return None
         self._acknowledged = received
-        return {"type": ACKNOWLEDGED, "received_ms": self.received_ms}
+        return AudioAcknowledged(type=ACKNOWLEDGED, received_ms=self.received_ms)
 
     @property
     def ended(self) -> bool:
@@ -135,14 +139,14 @@ class NativeInput:
             return default  # the usual case needs no checks
         return Encoding(form, rate, channels)
 
-    def _decode(self, data: bytes, encoding: Encoding) -> Message | None:
+    def _decode(self, data: bytes, encoding: Encoding) -> AudioAcknowledged | None:
         decoder = self._decoder
         reply = self._receive_clip(decoder.decode(data, encoding))
         if decoder.leftover:  # whole samples are in the stream; only a partial one is lost
             raise incomplete_sample_error(decoder.leftover)
         return reply
 
-    def _receive_clip(self, clip: Clip | None) -> Message | None:
+    def _receive_clip(self, clip: Clip | None) -> AudioAcknowledged | None:
         """Return the acknowledgement if so much audio arrived at once that it is due."""
         if clip is not None:
             self._stream.receive_audio(clip)
@@ -162,7 +166,7 @@ class NativeInput:
         self.drain()
         self._stream.clear()
 
-    def _update(self, event: Message) -> Message:
+    def _update(self, event: Message) -> SessionUpdated:
         session = event.get("session")
         if not isinstance(session, dict):
             raise ClientError("invalid_value", "`session` must be an object.", param="session")
@@ -172,7 +176,7 @@ class NativeInput:
         self.config = self.config.merged(session)
         self._stream.update(self.config.options)
         self._stream.note(ConfigReached(self.config))
-        return {"type": "session.updated", "session": self.config.effective()}
+        return SessionUpdated(type="session.updated", session=self.config.effective())
 
     def _mark(self, event: Message) -> None:
         marker = event.get("id")
@@ -185,7 +189,7 @@ class NativeInput:
         self.finish(Reason.END_OF_STREAM)
 
     # Functions of the class: bound methods would keep each session alive until the garbage is collected.
-    _handlers: ClassVar[Mapping[object, Callable[["NativeInput", Message], Message | None]]] = {
+    _handlers: ClassVar[Mapping[object, Callable[["NativeInput", Message], Reply | None]]] = {
         "input_audio_buffer.commit": _commit,
         "input_audio_buffer.clear": _clear,
         "session.update": _update,

@@ -88,9 +88,9 @@ class RealtimeProtocol:
         """Return the `error` message."""
         return error.as_event()
 
-    def assign_sequence_number(self, message: Message, number: int) -> None:
-        """Write `event_id` into a message."""
-        message["event_id"] = f"event_{self._name}_{number}"
+    def with_sequence_number(self, message: Message, number: int) -> Message:
+        """Add `event_id` to a message."""
+        return {**message, "event_id": f"event_{self._name}_{number}"}
 
     def describe(self) -> Mapping[str, object]:
         """Return the configuration without prompt and keywords."""

@@ -1,8 +1,9 @@
 """What a client is told: in the order of its numbers, and not before it is kept."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
@@ -28,8 +29,8 @@ class LittleDialect(DeepgramProtocol):
     def __init__(self) -> None:
         self.due: list[Message] = []
 
-    def assign_sequence_number(self, message: Message, number: int) -> None:
-        message["seq"] = number
+    def with_sequence_number(self, message: Mapping[str, Any], number: int) -> Mapping[str, Any]:
+        return {**message, "seq": number}
 
     def acknowledge(self) -> list[Message]:
         due, self.due = self.due, []
@@ -84,7 +85,7 @@ async def test_what_is_told_is_kept_first_with_all_that_came_in_before_it(tmp_pa
 
 
 async def test_where_there_is_nothing_to_tell_something_may_be_kept_and_nobody_waits(tmp_path: Path) -> None:
-    heard, kept_there = Heard(), list[Sequence[Message]]()
+    heard, kept_there = Heard(), list[Sequence[Mapping[str, Any]]]()
     with JournalStore(tmp_path, Health()) as disk:
         sender = MessageSender(LittleDialect(), MessageLog(0), on_disk(disk))
         await sender.send([], heard.send, kept_there.append)

@@ -228,3 +228,23 @@ def test_an_utterance_that_fails_or_is_cleared_leaves_no_options_behind() -> Non
         output.message_of(UtteranceStarted(number, 0))
     output.message_of(TranscriptionFailed(2, 0, 1600, "ModelDied"))
     assert list(output.captured) == [3]
+
+
+def test_fields_stand_in_their_order_on_the_wire() -> None:
+    message = NativeOutput("5f1c", CURIOUS.merged({"words": True})).message_of(final())
+    assert message is not None
+    text = orjson.dumps({**message, "audio": "AAAA"})
+    assert text == (
+        b'{"type":"response.audio_transcript.done","transcript":"good morning","sample_rate":16000,'
+        b'"item_id":"item_5f1c_2","previous_item_id":"item_5f1c_1","response_id":"resp_5f1c_2",'
+        b'"output_index":0,"content_index":0,"start_ms":1000,"end_ms":1100,"language":"en",'
+        b'"language_probability":null,"confidence":0.9,"reason":"silence","guard":null,"ignored":[],'
+        b'"audio":"AAAA","words":[{"word":"good","start_ms":1000,"end_ms":1050,"confidence":0.5},'
+        b'{"word":"morning","start_ms":1050,"end_ms":1100,"confidence":null}]}'
+    )
+
+
+@pytest.mark.parametrize("event", [event for event, _ in EXAMPLES if not isinstance(event, FinalTranscript)])
+def test_the_order_of_fields_is_that_of_the_documents(event: Event) -> None:
+    (example,) = (message for each, message in EXAMPLES if each is event)
+    assert list(told(event)) == list(example)

@@ -103,7 +103,7 @@ def test_whatever_a_server_says_in_its_life_is_lines_of_json() -> None:
     assert {"uvicorn.error", "engine.engine", "server.observability.session_log", "engine.health"} <= {
         line["logger"] for line in told
     }
-    finals = [line for line in told if line["message"].startswith("final ")]
+    finals = [line for line in told if line["message"].startswith("final.sent ")]
     assert [(line["session"], line["utterance"]) for line in finals] == [(name, 1)]
 
 

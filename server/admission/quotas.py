@@ -4,6 +4,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import inf
 from typing import Final
 
 from audio.clip import SAMPLE_RATE, seconds_from_samples
@@ -78,16 +79,21 @@ class KeyUsage:
 
 
 class UsageMeter:
-    """Of one stream. account, key: None where nothing is counted."""
+    """Count the audio of one stream. account, key: None where nothing is counted.
+
+    next_check: number of received samples from which on `check` has something to do; infinity for never
+    """
 
     def __init__(self, account: KeyUsage | None = None, key: ApiKey | None = None) -> None:
         self._account = account
         self._key = key
         self._counted = 0  # samples
+        self.next_check = inf if account is None or key is None else CHECK_EVERY
 
     def begin_at(self, received: int) -> None:
         """So many samples of the stream were counted before, by another server."""
         self._counted = received
+        self.next_check += received
 
     def count(self, received: int) -> None:
         """received: samples of the stream so far"""
@@ -100,6 +106,7 @@ class UsageMeter:
         ends too."""
         if self._account is not None and self._key is not None and received - self._counted >= CHECK_EVERY:
             self.count(received)
+            self.next_check = received + CHECK_EVERY
             exceeded = self._account.exceeded(self._key, FAR)
             if exceeded is not None:
                 raise exceeded

@@ -108,7 +108,7 @@ class WebSocketEndpoint(ABC):
         metrics: Metrics,
         load_seconds: float = LOAD_SECONDS,
         *,
-        gate: Authenticator,
+        auth: Authenticator,
         tracer: "Tracer | None" = None,
         journals: JournalLifespan | None = None,
     ) -> None:
@@ -117,7 +117,7 @@ class WebSocketEndpoint(ABC):
         self._load_seconds = load_seconds
         self.admission = admission
         self._metrics = metrics
-        self.gate = gate
+        self.auth = auth
         self._tracer = tracer
         self._journals = journals
         self._sessions = SessionRegistry[Resumable](settings.resume_seconds, settings.max_sessions, _forget)
@@ -140,8 +140,8 @@ class WebSocketEndpoint(ABC):
 
     def check(self, websocket: WebSocket) -> None:
         """What must hold before the upgrade: first of all, that a key is shown. Raises ClientError."""
-        key_name.set(self.gate.admit(websocket.scope).name)
-        self.admission.check(websocket.scope, comes_back=self.resumption(websocket) is not None)
+        key_name.set(self.auth.admit(websocket.scope).name)
+        self.admission.check(websocket.scope, resuming=self.resumption(websocket) is not None)
 
     async def serve(self, websocket: WebSocket) -> None:
         """One connection, from the handshake to its close."""
@@ -175,7 +175,7 @@ class WebSocketEndpoint(ABC):
     async def _serve_accepted(self, socket: BoundedWebSocket, websocket: WebSocket) -> None:
         send_away = partial(self._refuse, socket, invalid_api_key("This key is no longer valid."))
         try:
-            with self.gate.stay(caller_of(websocket.scope), send_away):
+            with self.auth.track(caller_of(websocket.scope), send_away):
                 await self._converse(socket, websocket)
         except ClientError as error:
             await self._refuse(socket, error)
@@ -204,7 +204,7 @@ class WebSocketEndpoint(ABC):
         async with AsyncExitStack() as stack:
             models, description = await self.borrow(stack, opening.recognizer)
             pump = StreamDriver(models, opening.options, name)
-            meter = stack.enter_context(self.admission.limits.account(websocket.scope))
+            meter = stack.enter_context(self.admission.policy.track_usage(websocket.scope))
             stack.callback(lambda: meter.count(pump.session.received))
             dialect = opening.dialect(name, pump, description)
             owner = caller_of(websocket.scope).name

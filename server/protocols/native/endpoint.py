@@ -201,14 +201,14 @@ class NativeEndpoint(WebSocketEndpoint):
             pump = StreamDriver(models, preferences.options, name, begun=past.begun)
             dialect = NativeProtocol.restored(name, pump, head, recording, past.refused)
             owner: str | None = head["owner"]
-            meter = stack.enter_context(self.admission.limits.account_again(self.gate.owner(owner)))
-            meter.begin_at(pump.session.received)
+            meter = stack.enter_context(self.admission.policy.track_recovered(self.auth.owner(owner)))
+            meter.start_at(pump.session.received)
             stack.callback(lambda: meter.count(pump.session.received))
             patience = self.settings.resume_seconds
             if past.in_vain >= IN_VAIN:
                 patience = min(patience, IMPATIENT_SECONDS)
             conversation = self.conversation(name, pump, dialect, owner, meter, patience)
-            stack.enter_context(self.admission.admit(conversation.stop, pump, anyway=True))
+            stack.enter_context(self.admission.admit(conversation.stop, pump, force=True))
             with pump, self.remembered(conversation, dialect):
                 await conversation.go_on(past)
 

@@ -22,7 +22,7 @@ def app() -> FastAPI:
     async def count(request: Request) -> int:
         return len(await request.body())
 
-    built.add_middleware(BodyLimit, large=frozenset({"/large"}))
+    built.add_middleware(BodyLimit, exempt_paths=frozenset({"/large"}))
     built.add_middleware(RequestMiddleware, metrics=Metrics())
     add_exception_handlers(built)
     return built

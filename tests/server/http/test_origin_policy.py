@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.http.origin_policy import OriginPolicy, is_this_machine, name_of
+from server.http.origin_policy import OriginPolicy, host_name, is_this_machine
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_all_may_come_where_that_is_said() -> None:
     ],
 )
 def test_a_host_header_names_a_host_or_is_none(host: str, name: str | None) -> None:
-    assert name_of(host) == name
+    assert host_name(host) == name
 
 
 @pytest.mark.parametrize(

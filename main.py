@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from server.settings import Settings
 
-os.environ.setdefault(
-    "OMP_WAIT_POLICY", "passive"
-)  # before torch is imported: spinning threads would take CPU time from the event loop
+# Set before torch is imported: spinning threads would take CPU time from the event loop.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def __getattr__(name: str) -> object:
@@ -87,7 +86,8 @@ def main() -> int:
     settings = read_settings()
     refuse_unprotected_host(settings)
     app = build_app(settings)
-    # When uvicorn ends, it raises the signal that stopped it again: treat SIGTERM as Ctrl-C, which it catches.
+    # When uvicorn ends, it raises the signal that stopped it again. Treat SIGTERM as Ctrl-C, which it
+    # catches.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     uvicorn.run(
         app,

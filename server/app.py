@@ -125,10 +125,8 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
 def _tracer(settings: Settings) -> "Tracer | None":
     if not settings.trace_endpoint:
         return None
-    from server.observability.tracing import (  # its packages are an optional extra
-        Tracer,
-        send_to,
-    )
+    # OpenTelemetry is an optional extra.
+    from server.observability.tracing import Tracer, send_to
 
     return Tracer(send_to(settings.trace_endpoint, settings.trace_sample_ratio))
 

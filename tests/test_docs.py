@@ -1,4 +1,4 @@
-"""The documents say what the code does: settings, metrics, the protocol, the list of files, the links."""
+"""The documents say what the code does: settings, metrics, the protocol, the links."""
 
 import ast
 import json
@@ -81,7 +81,6 @@ from vad.options import RANGES, VadOptions
 from vad.segmenter import Reason
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-ROOMS: Final = ("audio", "batching", "vad", "asr", "stream", "server", "cli", "client")
 PAGES: Final = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/*.md")])
 DEFAULTS: Final = Settings.model_construct()  # whatever the environment says
 
@@ -363,7 +362,7 @@ def test_the_codes_of_closing_are_those_of_the_page() -> None:
     assert documented == sorted(used)
 
 
-# The house
+# Links
 
 
 def anchors(text: str) -> set[str]:

@@ -41,7 +41,8 @@ def files(suffix: str) -> Iterator[Path]:
         *ROOT.glob(f"*{suffix}"),
         *(p for top in (*PACKAGES, "docs") for p in find(ROOT / top, suffix)),
     ):
-        if not path.relative_to(ROOT).as_posix().startswith(HISTORY) and "vendor" not in path.parts:
+        is_history = path.relative_to(ROOT).as_posix().startswith(HISTORY)
+        if not is_history and not {"vendor", "node_modules"} & set(path.parts):
             yield path
 
 
@@ -87,11 +88,16 @@ def documented(node: ast.AST) -> Iterator[Documented]:
         yield from documented(child)
 
 
+def is_property(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Return whether a function is a property, whose docstring may say "Whether …"."""
+    return any(ast.unparse(decorator).endswith("property") for decorator in node.decorator_list)
+
+
 def fragments_in(path: Path) -> Iterator[str]:
     """Yield the first lines of docstrings that begin like a fragment."""
     for node in documented(ast.parse(path.read_bytes())):
         first = (ast.get_docstring(node) or "").partition("\n")[0]
-        is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not is_property(node)
         if FRAGMENT.match(first) or (is_function and FUNCTION_FRAGMENT.match(first)):
             yield place(path, getattr(node, "lineno", 1), first)
 

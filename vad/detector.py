@@ -82,11 +82,11 @@ class Detector:
         for item, row in zip(work, rows.tolist(), strict=True):
             if item.memory is not None:
                 self._table.write(row, item.memory)
-        heard = np.array([len(item.hops) > 0 for item in work])
-        if heard.all():
+        has_hops = np.array([len(item.hops) > 0 for item in work])
+        if has_hops.all():
             return self._judge(work, rows)
-        judged = iter(self._judge([item for item in work if len(item.hops)], rows[heard]))
-        return [next(judged) if heard[n] else self._table.read(int(row)) for n, row in enumerate(rows)]
+        judged = iter(self._judge([item for item in work if len(item.hops)], rows[has_hops]))
+        return [next(judged) if has_hops[n] else self._table.read(int(row)) for n, row in enumerate(rows)]
 
     def _judge(self, work: Sequence[DetectorInput], rows: NDArray[np.int64]) -> list[Probs]:
         if not work:

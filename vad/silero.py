@@ -213,10 +213,10 @@ class StateTable:
         """
         index = torch.from_numpy(rows).to(self._network.device)
         state, context = self._state.index_select(1, index), self._context.index_select(0, index)
-        sound = self._upload(hops)
-        tails = [context, *(hop[:, -CONTEXT:] for hop in torch.split(sound, rounds))]
+        samples = self._upload(hops)
+        tails = [context, *(hop[:, -CONTEXT:] for hop in torch.split(samples, rounds))]
         before = torch.cat([tail[:active] for tail, active in zip(tails, rounds, strict=False)])
-        features = self._network.encode(torch.cat([before, sound], 1))
+        features = self._network.encode(torch.cat([before, samples], 1))
         probs = []
         for round_features, tail in zip(torch.split(features, rounds), tails[1:], strict=True):
             active = len(tail)

@@ -1,4 +1,4 @@
-"""A ring gives back what it was given, by its place in the stream, or says that it cannot."""
+"""A buffer gives back what it was given, by its place in the stream, or says that it cannot."""
 
 import tracemalloc
 import weakref
@@ -19,10 +19,10 @@ def stream(start: int, end: int) -> Samples:
 
 
 def filled(*sizes: int, capacity: int = 100_000) -> SampleBuffer:
-    ring = SampleBuffer(capacity)
+    buffer = SampleBuffer(capacity)
     for size in sizes:
-        ring.append(stream(ring.end, ring.end + size))
-    return ring
+        buffer.append(stream(buffer.end, buffer.end + size))
+    return buffer
 
 
 operations = st.lists(
@@ -38,97 +38,97 @@ def test_it_agrees_with_an_array_that_never_forgets(
     operations: list[tuple[str, int]], fraction: float
 ) -> None:
     capacity = 5_000
-    ring, everything, wanted = SampleBuffer(capacity), stream(0, 0), 0
+    buffer, everything, wanted = SampleBuffer(capacity), stream(0, 0), 0
     for verb, number in operations:
         if verb == "append":
             samples = stream(len(everything), len(everything) + number)
-            if len(ring) + number > capacity:
+            if len(buffer) + number > capacity:
                 with pytest.raises(SampleBufferFull):
-                    ring.append(samples)
+                    buffer.append(samples)
             else:
-                ring.append(samples)
+                buffer.append(samples)
                 everything = np.concatenate((everything, samples))
         elif verb == "forget":
             wanted = max(wanted, min(number, len(everything)))
-            ring.forget(number)
+            buffer.forget(number)
         else:
-            start = min(max(number, ring.start), ring.end)
-            end = start + int(fraction * (ring.end - start))
-            np.testing.assert_array_equal(ring.read(start, end), everything[start:end])
-        assert ring.end == len(everything)
-        assert ring.start <= wanted  # what was not given up is there
-        assert ring.start + 1_500 >= wanted  # and no more than one chunk besides
-        assert len(ring) == ring.end - ring.start <= capacity
-        np.testing.assert_array_equal(ring.read(ring.start, ring.end), everything[ring.start :])
+            start = min(max(number, buffer.start), buffer.end)
+            end = start + int(fraction * (buffer.end - start))
+            np.testing.assert_array_equal(buffer.read(start, end), everything[start:end])
+        assert buffer.end == len(everything)
+        assert buffer.start <= wanted  # what was not given up is there
+        assert buffer.start + 1_500 >= wanted  # and no more than one chunk besides
+        assert len(buffer) == buffer.end - buffer.start <= capacity
+        np.testing.assert_array_equal(buffer.read(buffer.start, buffer.end), everything[buffer.start :])
 
 
 def test_an_empty_ring_has_nothing_to_read() -> None:
-    ring = SampleBuffer(10)
-    assert (ring.start, ring.end, len(ring)) == (0, 0, 0)
-    assert len(ring.read(0, 0)) == 0
+    buffer = SampleBuffer(10)
+    assert (buffer.start, buffer.end, len(buffer)) == (0, 0, 0)
+    assert len(buffer.read(0, 0)) == 0
     with pytest.raises(IndexError):
-        ring.read(0, 1)
+        buffer.read(0, 1)
 
 
 @pytest.mark.parametrize(("start", "end"), [(999, 1_500), (0, 10), (2_900, 3_001), (1_600, 1_500), (-5, -1)])
 def test_what_is_forgotten_or_not_yet_there_cannot_be_read(start: int, end: int) -> None:
-    ring = filled(1_000, 1_000, 1_000)
-    ring.forget(1_000)
+    buffer = filled(1_000, 1_000, 1_000)
+    buffer.forget(1_000)
     with pytest.raises(IndexError, match=r"not in <SampleBuffer \[1000, 3000\)"):
-        ring.read(start, end)
+        buffer.read(start, end)
 
 
 def test_chunks_are_forgotten_whole() -> None:
-    ring = filled(1_000, 1_000, 1_000)
-    ring.forget(1_999)
-    assert ring.start == 1_000
-    ring.forget(2_000)
-    assert ring.start == 2_000
+    buffer = filled(1_000, 1_000, 1_000)
+    buffer.forget(1_999)
+    assert buffer.start == 1_000
+    buffer.forget(2_000)
+    assert buffer.start == 2_000
 
 
 def test_to_forget_less_than_before_changes_nothing() -> None:
-    ring = filled(1_000, 1_000, 1_000)
-    ring.forget(2_000)
-    ring.forget(1_000)
-    assert ring.start == 2_000
+    buffer = filled(1_000, 1_000, 1_000)
+    buffer.forget(2_000)
+    buffer.forget(1_000)
+    assert buffer.start == 2_000
 
 
 def test_after_forgetting_all_the_stream_goes_on() -> None:
-    ring = filled(1_000, 1_000)
-    ring.forget(10**9)
-    assert (ring.start, ring.end) == (2_000, 2_000)
-    ring.append(stream(2_000, 2_010))
-    np.testing.assert_array_equal(ring.read(2_000, 2_010), stream(2_000, 2_010))
+    buffer = filled(1_000, 1_000)
+    buffer.forget(10**9)
+    assert (buffer.start, buffer.end) == (2_000, 2_000)
+    buffer.append(stream(2_000, 2_010))
+    np.testing.assert_array_equal(buffer.read(2_000, 2_010), stream(2_000, 2_010))
 
 
 def test_a_full_ring_takes_nothing_and_loses_nothing() -> None:
-    ring = filled(60, 40, capacity=100)
+    buffer = filled(60, 40, capacity=100)
     with pytest.raises(SampleBufferFull) as error:
-        ring.append(stream(100, 101))
+        buffer.append(stream(100, 101))
     assert isinstance(error.value, AudioError)
     assert (error.value.code, error.value.param) == ("buffer_overflow", "audio")
-    np.testing.assert_array_equal(ring.read(0, 100), stream(0, 100))
+    np.testing.assert_array_equal(buffer.read(0, 100), stream(0, 100))
 
 
 def test_forgetting_makes_room() -> None:
-    ring = filled(1_000, 1_000, capacity=2_000)
-    ring.forget(1_000)
-    ring.append(stream(2_000, 3_000))
-    assert (ring.start, ring.end) == (1_000, 3_000)
+    buffer = filled(1_000, 1_000, capacity=2_000)
+    buffer.forget(1_000)
+    buffer.append(stream(2_000, 3_000))
+    assert (buffer.start, buffer.end) == (1_000, 3_000)
 
 
 @pytest.mark.parametrize(("start", "end"), [(0, 1_000), (100, 200), (900, 1_100)])
 def test_what_was_read_is_the_readers_own(start: int, end: int) -> None:
-    ring = filled(1_000, 1_000)
-    ring.read(start, end)[:] = -1
-    np.testing.assert_array_equal(ring.read(0, 2_000), stream(0, 2_000))
+    buffer = filled(1_000, 1_000)
+    buffer.read(start, end)[:] = -1
+    np.testing.assert_array_equal(buffer.read(0, 2_000), stream(0, 2_000))
 
 
 def test_a_small_view_does_not_keep_a_large_array_alive() -> None:
     large = stream(0, 100_000)
     alive = weakref.ref(large)
-    ring = SampleBuffer(1_000)
-    ring.append(large[:600])
+    buffer = SampleBuffer(1_000)
+    buffer.append(large[:600])
     del large
     assert alive() is None
 
@@ -137,9 +137,9 @@ def test_samples_that_come_one_by_one_cost_little_more_than_themselves() -> None
     samples = 20_000
     one = np.zeros(1, np.float32)
     tracemalloc.start()
-    ring = SampleBuffer(samples)
+    buffer = SampleBuffer(samples)
     for _ in range(samples):
-        ring.append(one.copy())
+        buffer.append(one.copy())
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert held < 2 * samples * one.nbytes

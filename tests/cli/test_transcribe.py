@@ -82,7 +82,7 @@ async def test_a_file_that_fails_is_told_and_the_others_are_done(
     missing, unreadable = capsys.readouterr().err.splitlines()
     assert "none.wav" in missing
     assert "No such file" in missing
-    assert "text.wav: the file is no sound" in unreadable
+    assert "text.wav: the file is not audio or video" in unreadable
 
 
 async def test_of_a_damaged_file_what_is_there_is_kept_with_a_warning(

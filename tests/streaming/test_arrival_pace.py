@@ -1,4 +1,4 @@
-"""The pace: how a stream's sound goes with the clock."""
+"""The pace compares the audio that arrived with the clock."""
 
 import pytest
 from hypothesis import given

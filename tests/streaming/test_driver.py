@@ -1,4 +1,4 @@
-"""The pump: a session at work on real batchers, with little models."""
+"""The driver runs a session on real batchers, with small models."""
 
 import asyncio
 import random
@@ -82,14 +82,14 @@ async def models(
         yield ModelClients(CountingSlots(), vad, asr)
 
 
-async def pour(pump: StreamDriver, samples: Samples, chunk: int = 1600) -> None:
+async def pour(driver: StreamDriver, samples: Samples, chunk: int = 1600) -> None:
     for start in range(0, len(samples), chunk):
-        await pump.room()
-        pump.receive_audio(Clip(samples[start : start + chunk], start))
+        await driver.room()
+        driver.receive_audio(Clip(samples[start : start + chunk], start))
 
 
-async def events_of(pump: StreamDriver) -> list[Event]:
-    return [event async for event in pump.events()]
+async def events_of(driver: StreamDriver) -> list[Event]:
+    return [event async for event in driver.events()]
 
 
 TALK = sound((False, SECOND), (True, SECOND), (False, SECOND), (True, SECOND), (False, SECOND))
@@ -97,10 +97,10 @@ TALK = sound((False, SECOND), (True, SECOND), (False, SECOND), (True, SECOND), (
 
 async def test_a_stream_gives_its_finals_and_ends() -> None:
     async with models() as shared:
-        with StreamDriver(shared, SessionOptions(partials=True)) as pump:
-            await pour(pump, TALK)
-            pump.end(Reason.END_OF_STREAM)
-            events = await events_of(pump)
+        with StreamDriver(shared, SessionOptions(partials=True)) as driver:
+            await pour(driver, TALK)
+            driver.end(Reason.END_OF_STREAM)
+            events = await events_of(driver)
     assert sum(isinstance(event, FinalTranscript) for event in events) == 2
     assert isinstance(events[-1], StreamClosed)
     assert events[-1].received == len(TALK)
@@ -110,11 +110,11 @@ async def test_what_became_of_the_sound_is_told_once_however_the_stream_ends() -
     for ends in (True, False):
         accounts: list[StreamClosed] = []
         async with models() as shared:
-            with StreamDriver(replace(shared, account=accounts.append), SessionOptions()) as pump:
-                await pour(pump, TALK)
+            with StreamDriver(replace(shared, account=accounts.append), SessionOptions()) as driver:
+                await pour(driver, TALK)
                 if ends:
-                    pump.end(Reason.END_OF_STREAM)
-                    await events_of(pump)
+                    driver.end(Reason.END_OF_STREAM)
+                    await events_of(driver)
         (closed,) = accounts
         assert closed.received == len(TALK) == closed.speech + closed.non_speech + closed.dropped
         assert (closed.dropped == 0) is ends
@@ -123,9 +123,9 @@ async def test_what_became_of_the_sound_is_told_once_however_the_stream_ends() -
 async def test_one_that_goes_on_elsewhere_is_accounted_for_there() -> None:
     accounts: list[StreamClosed] = []
     async with models() as shared:
-        with StreamDriver(replace(shared, account=accounts.append), SessionOptions()) as pump:
-            await pour(pump, TALK)
-            pump.hand_over()
+        with StreamDriver(replace(shared, account=accounts.append), SessionOptions()) as driver:
+            await pour(driver, TALK)
+            driver.hand_over()
     assert accounts == []
 
 
@@ -138,11 +138,11 @@ async def test_of_an_utterance_of_which_the_model_died_only_the_final_is_tried_a
 
     options = SessionOptions(partials=True, eager=False)
     async with models(transcribe=die) as shared:
-        with StreamDriver(shared, options) as pump:
-            await pour(pump, sound((False, SECOND), (True, 4 * SECOND), (False, SECOND)), chunk=512)
+        with StreamDriver(shared, options) as driver:
+            await pour(driver, sound((False, SECOND), (True, 4 * SECOND), (False, SECOND)), chunk=512)
             await until(lambda: heard)
-            pump.end(Reason.END_OF_STREAM)
-            events = await events_of(pump)
+            driver.end(Reason.END_OF_STREAM)
+            events = await events_of(driver)
     assert heard.count(True) <= 2  # the first, and one that was under way
     assert heard.count(False) == ModelDied.tries
     assert [event.message for event in events if isinstance(event, TranscriptionFailed)] == [
@@ -154,10 +154,10 @@ async def test_streams_do_not_mix() -> None:
     async with models() as shared:
 
         async def run(seconds: int) -> list[str]:
-            with StreamDriver(shared, SessionOptions()) as pump:
-                await pour(pump, sound((False, SECOND), (True, seconds * SECOND), (False, SECOND)))
-                pump.end(Reason.END_OF_STREAM)
-                return [e.hypothesis.text for e in await events_of(pump) if isinstance(e, FinalTranscript)]
+            with StreamDriver(shared, SessionOptions()) as driver:
+                await pour(driver, sound((False, SECOND), (True, seconds * SECOND), (False, SECOND)))
+                driver.end(Reason.END_OF_STREAM)
+                return [e.hypothesis.text for e in await events_of(driver) if isinstance(e, FinalTranscript)]
 
         alone = [await run(seconds) for seconds in (1, 2, 3)]
         assert await asyncio.gather(*(run(seconds) for seconds in (1, 2, 3))) == alone
@@ -177,9 +177,9 @@ async def test_the_slot_is_given_back_and_what_waits_is_cancelled_when_the_pump_
             StreamDriver(shared, SessionOptions()) as first,
             StreamDriver(shared, SessionOptions()) as second,
         ):
-            for pump in (first, second):
-                await pour(pump, TALK)
-                pump.end(Reason.DISCONNECT)
+            for driver in (first, second):
+                await pour(driver, TALK)
+                driver.end(Reason.DISCONNECT)
             await until(lambda: len(shared.asr) >= 2)
             assert shared.slots.lent == 2  # type: ignore[attr-defined]
         assert shared.slots.lent == 0  # type: ignore[attr-defined]
@@ -189,11 +189,11 @@ async def test_the_slot_is_given_back_and_what_waits_is_cancelled_when_the_pump_
 
 async def test_audio_is_held_back_while_too_much_of_it_waits_for_the_detector() -> None:
     async with models() as shared:
-        with StreamDriver(shared, SessionOptions()) as pump:
-            pump.receive_audio(Clip(sound((False, MAX_UNJUDGED + SECOND))))
-            assert not pump.has_room
-            await pump.room()
-            assert pump.session.unjudged < MAX_UNJUDGED
+        with StreamDriver(shared, SessionOptions()) as driver:
+            driver.receive_audio(Clip(sound((False, MAX_UNJUDGED + SECOND))))
+            assert not driver.has_room
+            await driver.room()
+            assert driver.session.unjudged < MAX_UNJUDGED
 
 
 async def test_a_broken_detector_ends_the_stream_loudly() -> None:
@@ -201,10 +201,10 @@ async def test_a_broken_detector_ends_the_stream_loudly() -> None:
         raise RuntimeError("out of memory")
 
     async with models(detect=broken) as shared:
-        with StreamDriver(shared, SessionOptions()) as pump:
-            await pour(pump, TALK)
+        with StreamDriver(shared, SessionOptions()) as driver:
+            await pour(driver, TALK)
             with pytest.raises(DetectorFailed):
-                await events_of(pump)
+                await events_of(driver)
 
 
 async def test_a_fault_of_ours_in_the_middle_of_a_stream_ends_it_loudly() -> None:
@@ -212,10 +212,10 @@ async def test_a_fault_of_ours_in_the_middle_of_a_stream_ends_it_loudly() -> Non
         return [np.zeros((1, 2), np.float32) for _ in work]  # lists in the place of numbers
 
     async with models(detect=wrong) as shared:
-        with StreamDriver(shared, SessionOptions()) as pump:
-            await pour(pump, TALK)
+        with StreamDriver(shared, SessionOptions()) as driver:
+            await pour(driver, TALK)
             with pytest.raises(StreamBroken) as broken:
-                await events_of(pump)
+                await events_of(driver)
             assert isinstance(broken.value.__cause__, TypeError)
 
 
@@ -232,21 +232,23 @@ async def test_a_final_that_was_begun_ahead_is_tried_again_where_the_model_dies_
 
     speech = sound((True, SECOND), (False, SECOND // 8), (False, 7 * SECOND))
     async with models(transcribe=dying) as shared:
-        with StreamDriver(shared, SessionOptions()) as pump:
-            pump.receive_audio(Clip(speech[: SECOND + SECOND // 8], 0))
+        with StreamDriver(shared, SessionOptions()) as driver:
+            driver.receive_audio(Clip(speech[: SECOND + SECOND // 8], 0))
             await until(lambda: calls)  # the pause has begun, and so has the eager final
-            pump.receive_audio(Clip(speech[SECOND + SECOND // 8 :], SECOND + SECOND // 8))  # as a file comes
-            await judged_up_to(pump, len(speech) - 512)
+            driver.receive_audio(
+                Clip(speech[SECOND + SECOND // 8 :], SECOND + SECOND // 8)
+            )  # as a file comes
+            await judged_up_to(driver, len(speech) - 512)
             gate.set()
-            pump.end(Reason.END_OF_STREAM)
-            events = await events_of(pump)
+            driver.end(Reason.END_OF_STREAM)
+            events = await events_of(driver)
     assert [
         type(event).__name__ for event in events if isinstance(event, FinalTranscript | TranscriptionFailed)
     ] == ["FinalTranscript"]
 
 
-async def judged_up_to(pump: StreamDriver, sample: int) -> None:
-    await until(lambda: pump.session.judged >= sample)
+async def judged_up_to(driver: StreamDriver, sample: int) -> None:
+    await until(lambda: driver.session.judged >= sample)
 
 
 async def test_a_broken_recognizer_is_told_for_each_utterance() -> None:
@@ -254,10 +256,10 @@ async def test_a_broken_recognizer_is_told_for_each_utterance() -> None:
         raise RuntimeError("out of memory")
 
     async with models(transcribe=broken) as shared:
-        with StreamDriver(shared, SessionOptions()) as pump:
-            await pour(pump, TALK)
-            pump.end(Reason.END_OF_STREAM)
-            events = await events_of(pump)
+        with StreamDriver(shared, SessionOptions()) as driver:
+            await pour(driver, TALK)
+            driver.end(Reason.END_OF_STREAM)
+            events = await events_of(driver)
     failed = [event for event in events if isinstance(event, TranscriptionFailed)]
     assert [event.utterance for event in failed] == [1, 2]
     assert "out of memory" in failed[0].message
@@ -265,35 +267,35 @@ async def test_a_broken_recognizer_is_told_for_each_utterance() -> None:
 
 async def test_with_no_place_in_the_queue_partials_and_eager_finals_are_shed_and_finals_are_not() -> None:
     async with models(waiting=0) as shared:
-        with StreamDriver(shared, SessionOptions(partials=True)) as pump:
-            await pour(pump, TALK)
-            pump.end(Reason.END_OF_STREAM)
-            events = await events_of(pump)
+        with StreamDriver(shared, SessionOptions(partials=True)) as driver:
+            await pour(driver, TALK)
+            driver.end(Reason.END_OF_STREAM)
+            events = await events_of(driver)
     assert not any(isinstance(event, PartialTranscript) for event in events)
     assert sum(isinstance(event, FinalTranscript) for event in events) == 2
 
 
 async def test_an_unsent_partial_is_replaced_by_the_next_one() -> None:
     async with models() as shared:
-        with StreamDriver(shared, SessionOptions(partials=True)) as pump:
-            await pour(pump, sound((True, 10 * SECOND)), chunk=8_000)
-            await until(lambda: pump.session.unjudged < 512)
-            pump.end(Reason.END_OF_STREAM)
-            events = await events_of(pump)
+        with StreamDriver(shared, SessionOptions(partials=True)) as driver:
+            await pour(driver, sound((True, 10 * SECOND)), chunk=8_000)
+            await until(lambda: driver.session.unjudged < 512)
+            driver.end(Reason.END_OF_STREAM)
+            events = await events_of(driver)
     assert sum(isinstance(event, PartialTranscript) for event in events) <= 1
     assert sum(isinstance(event, FinalTranscript) for event in events) == 1
 
 
 async def test_a_cancelled_listener_misses_nothing() -> None:
     async with models() as shared:
-        with StreamDriver(shared, SessionOptions()) as pump:
-            listener = asyncio.create_task(events_of(pump))
+        with StreamDriver(shared, SessionOptions()) as driver:
+            listener = asyncio.create_task(events_of(driver))
             await asyncio.sleep(0)
             listener.cancel()
             await asyncio.gather(listener, return_exceptions=True)
-            await pour(pump, TALK)
-            pump.end(Reason.END_OF_STREAM)
-            assert sum(isinstance(event, FinalTranscript) for event in await events_of(pump)) == 2
+            await pour(driver, TALK)
+            driver.end(Reason.END_OF_STREAM)
+            assert sum(isinstance(event, FinalTranscript) for event in await events_of(driver)) == 2
 
 
 class HeldRecognizer:
@@ -313,11 +315,11 @@ class HeldRecognizer:
         return transcribe(recognizer, requests)
 
 
-async def judged(pump: StreamDriver, samples: Samples) -> None:
+async def judged(driver: StreamDriver, samples: Samples) -> None:
     """Pours sound in and waits until the detector has spoken about all of it."""
     for start in range(0, len(samples), 1600):
-        pump.receive_audio(Clip(samples[start : start + 1600], pump.session.received))
-    await until(lambda: pump.session.unjudged < 512)
+        driver.receive_audio(Clip(samples[start : start + 1600], driver.session.received))
+    await until(lambda: driver.session.unjudged < 512)
 
 
 async def test_a_waiting_partial_is_replaced_by_a_newer_one_and_a_running_one_is_left_alone() -> None:
@@ -325,11 +327,11 @@ async def test_a_waiting_partial_is_replaced_by_a_newer_one_and_a_running_one_is
     async with models(transcribe=held.transcribe) as shared:
         with (
             StreamDriver(shared, SessionOptions(partials=True)) as other,
-            StreamDriver(shared, SessionOptions(partials=True)) as pump,
+            StreamDriver(shared, SessionOptions(partials=True)) as driver,
         ):
             await judged(other, sound((True, SECOND)))
             await until(lambda: held.batches)
-            await judged(pump, sound((True, 4 * SECOND)))
+            await judged(driver, sound((True, 4 * SECOND)))
             assert len(shared.asr) == 1
             held.open()
             await until(lambda: len(held.batches) >= 2)
@@ -341,21 +343,21 @@ async def test_a_waiting_eager_final_is_dropped_when_speech_goes_on() -> None:
     async with models(transcribe=held.transcribe) as shared:
         with (
             StreamDriver(shared, SessionOptions(partials=True)) as other,
-            StreamDriver(shared, SessionOptions()) as pump,
+            StreamDriver(shared, SessionOptions()) as driver,
         ):
             await judged(other, sound((True, SECOND)))
             await until(lambda: held.batches)
-            await judged(pump, sound((True, SECOND), (False, 3_000)))
+            await judged(driver, sound((True, SECOND), (False, 3_000)))
             assert len(shared.asr) == 1
-            await judged(pump, sound((True, SECOND)))
+            await judged(driver, sound((True, SECOND)))
             assert len(shared.asr) == 0
             held.open()
 
 
 async def test_a_pump_that_was_left_asks_the_models_nothing_more() -> None:
     async with models() as shared:
-        with StreamDriver(shared, SessionOptions()) as pump:
-            pump.receive_audio(Clip(TALK))
+        with StreamDriver(shared, SessionOptions()) as driver:
+            driver.receive_audio(Clip(TALK))
         await shared.vad.submit(DetectorInput(99, sound((True, 512)).reshape(1, 512)))
         assert (shared.vad.items, shared.asr.items) == (2, 0)
 
@@ -379,13 +381,13 @@ async def test_finals_for_which_nobody_waits_go_behind_all_live_work() -> None:
             StreamDriver(replace(shared, bulk=True), SessionOptions(eager=False), "file") as file,
             StreamDriver(shared, SessionOptions(eager=False), "live") as live,
         ):
-            for number, pump in enumerate((first, file, live), 1):
-                await pour(pump, sound((True, SECOND)))
-                pump.end(Reason.END_OF_STREAM)
+            for number, driver in enumerate((first, file, live), 1):
+                await pour(driver, sound((True, SECOND)))
+                driver.end(Reason.END_OF_STREAM)
                 await asked_for(number)
             gate.set()
-            for pump in (first, file, live):
-                assert sum(isinstance(event, FinalTranscript) for event in await events_of(pump)) == 1
+            for driver in (first, file, live):
+                assert sum(isinstance(event, FinalTranscript) for event in await events_of(driver)) == 1
     assert order == ["first", "live", "file"]
 
 
@@ -402,11 +404,11 @@ async def priorities_of(seconds: int, spoken_in: float) -> set[int]:
     taken: list[BatchedItem] = []
     clock = Clock()
     async with models(observe=taken.extend) as shared:
-        with StreamDriver(shared, SessionOptions(), clock=clock) as pump:
+        with StreamDriver(shared, SessionOptions(), clock=clock) as driver:
             clock.now = spoken_in
-            await pour(pump, sound((False, SECOND), (True, (seconds - 2) * SECOND), (False, SECOND)))
-            pump.end(Reason.END_OF_STREAM)
-            await events_of(pump)
+            await pour(driver, sound((False, SECOND), (True, (seconds - 2) * SECOND), (False, SECOND)))
+            driver.end(Reason.END_OF_STREAM)
+            await events_of(driver)
     return {job.priority for job in taken}
 
 
@@ -432,15 +434,17 @@ async def test_a_file_that_has_waited_too_long_behind_the_others_has_its_turn_am
     taken: list[BatchedItem] = []
     async with models(transcribe=held, observe=taken.extend) as shared:
         busy = asyncio.create_task(shared.asr.submit(RecognitionRequest(Clip(TALK, 0))))
-        with StreamDriver(shared, SessionOptions(eager=False), clock=lambda: 0.0, stall_seconds=0.01) as pump:
-            pump.receive_audio(Clip(sound((True, 100 * SECOND)), 0))
-            await until(lambda: pump.session.unjudged <= SECOND)
+        with StreamDriver(
+            shared, SessionOptions(eager=False), clock=lambda: 0.0, stall_seconds=0.01
+        ) as driver:
+            driver.receive_audio(Clip(sound((True, 100 * SECOND)), 0))
+            await until(lambda: driver.session.unjudged <= SECOND)
             waiting = len(shared.asr)
             with pytest.raises(Overloaded):  # as nothing moved after that either
-                await pump.room()
+                await driver.room()
             gate.set()
-            pump.end(Reason.END_OF_STREAM)
-            await events_of(pump)
+            driver.end(Reason.END_OF_STREAM)
+            await events_of(driver)
         await busy
     assert [job.priority for job in taken[1:]][:waiting] == [TaskKind.FINAL] * waiting
 
@@ -455,10 +459,10 @@ async def fates_of(sheds: frozenset[TaskKind], options: SessionOptions) -> tuple
 
     async with models() as shared:
         relieved = replace(shared, tally=tally, relief=lambda: Degradation(sheds=sheds))
-        with StreamDriver(relieved, options) as pump:
-            await pour(pump, TALK)
-            pump.end(Reason.END_OF_STREAM)
-            return done, await events_of(pump)
+        with StreamDriver(relieved, options) as driver:
+            await pour(driver, TALK)
+            driver.end(Reason.END_OF_STREAM)
+            return done, await events_of(driver)
 
 
 async def test_finals_do_not_depend_on_what_is_shed() -> None:
@@ -478,7 +482,7 @@ async def test_an_eager_text_that_decides_where_the_utterance_ends_is_not_shed()
     assert TaskKind.EAGER in done
 
 
-def held_pump(options: SessionOptions, clock: Clock) -> StreamDriver:
+def idle_driver(options: SessionOptions, clock: Clock) -> StreamDriver:
     """Of models that nobody runs."""
     vad: Batcher[DetectorInput, Probabilities] = Batcher(
         ThreadWorker(lambda: None, detect, name="vad"), max_items=9, max_waiting=9, stateless=False
@@ -489,28 +493,31 @@ def held_pump(options: SessionOptions, clock: Clock) -> StreamDriver:
 
 async def test_the_detector_is_behind_by_what_was_spoken_and_waits() -> None:
     clock = Clock()
-    with held_pump(SessionOptions(), clock) as pump:
-        assert pump.lag == 0
+    with idle_driver(SessionOptions(), clock) as driver:
+        assert driver.lag == 0
         clock.now = 10.0  # a client that says nothing yet is no lag
-        assert pump.lag == 0
-        pump.receive_audio(Clip(TALK[:SECOND], 0))
-        assert pump.lag == 1.0
+        assert driver.lag == 0
+        driver.receive_audio(Clip(TALK[:SECOND], 0))
+        assert driver.lag == 1.0
 
 
 async def test_what_came_before_it_can_have_been_spoken_is_no_lag() -> None:
     clock = Clock()
-    with held_pump(SessionOptions(), clock) as pump:
-        pump.receive_audio(Clip(TALK, 0))
-        assert pump.lag == 0
+    with idle_driver(SessionOptions(), clock) as driver:
+        driver.receive_audio(Clip(TALK, 0))
+        assert driver.lag == 0
         clock.now = 0.5
-        assert pump.lag == 0.5
+        assert driver.lag == 0.5
 
 
 async def test_the_lag_is_told_to_who_asked_and_the_newest_replaces_what_was_not_sent() -> None:
-    with held_pump(SessionOptions(lag=True), Clock()) as asked, held_pump(SessionOptions(), Clock()) as other:
-        for pump in (asked, other):
+    with (
+        idle_driver(SessionOptions(lag=True), Clock()) as asked,
+        idle_driver(SessionOptions(), Clock()) as other,
+    ):
+        for driver in (asked, other):
             for lag_ms in (100, 1000, 1100, 2000, 0):
-                pump.tell_lag(lag_ms)
+                driver.tell_lag(lag_ms)
         assert await anext(asked.events()) == LagReported(0)
         asked.tell_lag(3000)
         assert await anext(asked.events()) == LagReported(3000)
@@ -520,12 +527,12 @@ async def test_the_lag_is_told_to_who_asked_and_the_newest_replaces_what_was_not
 
 async def test_a_client_that_takes_too_few_events_for_too_long_is_not_waited_for() -> None:
     clock = Clock()
-    with held_pump(SessionOptions(), clock) as pump:
-        events = pump.events()
+    with idle_driver(SessionOptions(), clock) as driver:
+        events = driver.events()
         for number in range(MAX_EVENTS + 10):
-            pump.mark(str(number))
-        assert not pump.has_room
-        waiting = asyncio.create_task(pump.room())
+            driver.mark(str(number))
+        assert not driver.has_room
+        waiting = asyncio.create_task(driver.room())
         await asyncio.sleep(0)
         clock.now += UNREAD_SECONDS + 1
         await anext(events)
@@ -534,15 +541,15 @@ async def test_a_client_that_takes_too_few_events_for_too_long_is_not_waited_for
 
 
 async def test_one_that_takes_them_makes_room() -> None:
-    with held_pump(SessionOptions(), Clock()) as pump:
-        events = pump.events()
+    with idle_driver(SessionOptions(), Clock()) as driver:
+        events = driver.events()
         for number in range(MAX_EVENTS):
-            pump.mark(str(number))
-        waiting = asyncio.create_task(pump.room())
+            driver.mark(str(number))
+        waiting = asyncio.create_task(driver.room())
         await asyncio.sleep(0)
         await anext(events)
         await waiting
-        assert pump.has_room
+        assert driver.has_room
 
 
 # Saved, and gone on with
@@ -572,7 +579,7 @@ class CountingDetector(Detector):
 
 @dataclass
 class Course:
-    """What a pump told, and where it was saved: after so many events and commands."""
+    """What a driver told, and where it was saved: after so many events and commands."""
 
     events: list[Event] = field(default_factory=list)
     commands: int = 0
@@ -594,10 +601,10 @@ async def follow(
     """Plays a stream whose client reads along; begun: from there on. saves: samples after which it is asked
     to be saved, while sound goes on coming."""
     course = Course()
-    with StreamDriver(shared, options, begun=begun) as pump:
+    with StreamDriver(shared, options, begun=begun) as driver:
 
         async def listen() -> None:
-            async for event in pump.events():
+            async for event in driver.events():
                 course.events.append(event)
 
         def keep(snapshot: Snapshot, memory: DetectorState) -> None:
@@ -605,24 +612,24 @@ async def follow(
 
         listening = asyncio.create_task(listen())
         chance = random.Random(len(samples))
-        at = pump.session.received
+        at = driver.session.received
         due = sorted([*((place, "save") for place in saves), *commands], key=lambda each: each[0])
         for place, what in [*due, (len(samples), "end")]:
             while at < place:
                 end = min(place, at + chance.randint(1, 5_000))
-                pump.receive_audio(Clip(samples[at:end], at))
+                driver.receive_audio(Clip(samples[at:end], at))
                 at = end
                 await asyncio.sleep(chance.choice((0, 0, 0.001)))
             if what == "save":
-                pump.save(keep)
+                driver.save(keep)
             elif what == "commit":
-                pump.commit()
+                driver.commit()
             elif what == "clear":
-                pump.clear()
+                driver.clear()
             elif what == "mark":
-                pump.mark(str(place))
+                driver.mark(str(place))
             course.commands += what not in ("save", "end")
-        pump.end(Reason.END_OF_STREAM)
+        driver.end(Reason.END_OF_STREAM)
         await listening
     return course
 
@@ -656,17 +663,17 @@ def test_what_follows_from_where_a_pump_was_saved_is_what_follows_without(
 async def test_it_is_saved_only_once_its_client_has_taken_every_event() -> None:
     saved: list[Snapshot] = []
     async with models() as shared:
-        with StreamDriver(shared, SessionOptions()) as pump:
-            await judged(pump, TALK)
-            pump.save(lambda snapshot, memory: saved.append(snapshot))
-            await judged(pump, sound((False, SECOND)))
+        with StreamDriver(shared, SessionOptions()) as driver:
+            await judged(driver, TALK)
+            driver.save(lambda snapshot, memory: saved.append(snapshot))
+            await judged(driver, sound((False, SECOND)))
             assert saved == []
-            listener = asyncio.create_task(events_of(pump))
+            listener = asyncio.create_task(events_of(driver))
             await until(lambda: shared.asr.items >= 2)
-            await judged(pump, sound((False, SECOND)))
+            await judged(driver, sound((False, SECOND)))
             while not saved:
-                await judged(pump, sound((False, 512)))
-            pump.end(Reason.END_OF_STREAM)
+                await judged(driver, sound((False, 512)))
+            driver.end(Reason.END_OF_STREAM)
             await listener
     assert len(saved) == 1  # once for each time of asking
     assert saved[0].state.waiting == ()
@@ -676,18 +683,18 @@ async def test_it_is_saved_only_once_its_client_has_taken_every_event() -> None:
 async def test_what_happens_while_the_detector_is_asked_is_told_before_it_is_saved() -> None:
     saved: list[Snapshot] = []
     async with models() as shared:
-        with StreamDriver(shared, SessionOptions(eager=False)) as pump:
-            events = pump.events()
-            pump.receive_audio(Clip(sound((True, SECOND)), 0))
+        with StreamDriver(shared, SessionOptions(eager=False)) as driver:
+            events = driver.events()
+            driver.receive_audio(Clip(sound((True, SECOND)), 0))
             assert isinstance(await anext(events), UtteranceStarted)
-            await judged(pump, sound((True, 512)))
+            await judged(driver, sound((True, 512)))
             waiting = asyncio.ensure_future(anext(events))
             await asyncio.sleep(0)
-            pump.save(lambda snapshot, memory: saved.append(snapshot))
-            pump.receive_audio(Clip(sound((True, 512)), pump.session.received))
+            driver.save(lambda snapshot, memory: saved.append(snapshot))
+            driver.receive_audio(Clip(sound((True, 512)), driver.session.received))
             steps = shared.vad.items
-            pump.commit()
-            pump.mark("m")
+            driver.commit()
+            driver.mark("m")
             # It was asked for its memory, and for the last hop.
             await until(lambda: shared.vad.items > steps + 1)
             assert isinstance(await waiting, UtteranceEnded)
@@ -697,15 +704,15 @@ async def test_what_happens_while_the_detector_is_asked_is_told_before_it_is_sav
 async def test_a_command_that_waits_for_its_place_is_not_left_out_of_what_is_saved() -> None:
     saved: list[Snapshot] = []
     async with models() as shared:
-        with StreamDriver(shared, SessionOptions()) as pump:
-            listener = asyncio.create_task(events_of(pump))
+        with StreamDriver(shared, SessionOptions()) as driver:
+            listener = asyncio.create_task(events_of(driver))
             await asyncio.sleep(0)
-            pump.receive_audio(Clip(sound((True, SECOND)), 0))
-            pump.commit()
-            pump.save(lambda snapshot, memory: saved.append(snapshot))
-            pump.receive_audio(Clip(sound((True, SECOND)), SECOND))
+            driver.receive_audio(Clip(sound((True, SECOND)), 0))
+            driver.commit()
+            driver.save(lambda snapshot, memory: saved.append(snapshot))
+            driver.receive_audio(Clip(sound((True, SECOND)), SECOND))
             await until(lambda: saved)
-            pump.end(Reason.END_OF_STREAM)
+            driver.end(Reason.END_OF_STREAM)
             await listener
     assert saved[0].state.count >= 1
     assert saved[0].state.ledger.segments == 1
@@ -723,10 +730,10 @@ async def test_what_waited_for_the_models_is_done_though_nothing_more_comes_in()
     snapshot = save(session)
     assert len(snapshot.state.waiting) == 1
     async with models() as shared:
-        with StreamDriver(shared, PLAIN, begun=RestorePoint(snapshot)) as pump:
-            await pump.room()
+        with StreamDriver(shared, PLAIN, begun=RestorePoint(snapshot)) as driver:
+            await driver.room()
             finals = 0
-            async for event in pump.events():
+            async for event in driver.events():
                 finals += isinstance(event, FinalTranscript)
                 if finals == 2:
                     break
@@ -761,11 +768,11 @@ async def test_one_that_was_not_told_is_recognised_though_no_extras_are() -> Non
 async def test_once_it_has_caught_up_partials_come_again() -> None:
     recognizer = Recognizer()
     async with working(recognizer) as shared:
-        with StreamDriver(shared, PLAIN, begun=RestorePoint(save(Session(PLAIN)))) as pump:
-            await judged(pump, sound((True, 2 * SECOND)))
+        with StreamDriver(shared, PLAIN, begun=RestorePoint(save(Session(PLAIN)))) as driver:
+            await judged(driver, sound((True, 2 * SECOND)))
             assert recognizer.batches == []
-            pump.finish_replay()
-            await judged(pump, sound((True, SECOND)))
+            driver.finish_replay()
+            await judged(driver, sound((True, SECOND)))
             await until(lambda: recognizer.partials)
 
 
@@ -786,8 +793,8 @@ async def test_what_is_played_once_more_is_no_file_that_is_ahead_of_the_clock() 
     taken: list[BatchedItem] = []
     clock = Clock()
     async with models(observe=taken.extend) as shared:
-        with StreamDriver(shared, PLAIN, clock=clock, begun=RestorePoint(save(Session(PLAIN)))) as pump:
-            await pour(pump, sound((False, SECOND), (True, 6 * SECOND), (False, SECOND)))
-            pump.end(Reason.END_OF_STREAM)
-            await events_of(pump)
+        with StreamDriver(shared, PLAIN, clock=clock, begun=RestorePoint(save(Session(PLAIN)))) as driver:
+            await pour(driver, sound((False, SECOND), (True, 6 * SECOND), (False, SECOND)))
+            driver.end(Reason.END_OF_STREAM)
+            await events_of(driver)
     assert {job.priority for job in taken} == {TaskKind.FINAL}

@@ -1,4 +1,4 @@
-"""The outbox: what waits for a client that reads slowly."""
+"""Events wait in order for a client that reads slowly."""
 
 import numpy as np
 import pytest
@@ -23,15 +23,15 @@ def final(utterance: int, samples: int = 1600) -> FinalTranscript:
     )
 
 
-def taken(outbox: EventQueue) -> list[Event]:
-    return [outbox.take() for _ in range(len(outbox))]
+def taken(queue: EventQueue) -> list[Event]:
+    return [queue.take() for _ in range(len(queue))]
 
 
 def filled(*events: Event) -> EventQueue:
-    outbox = EventQueue(Clock())
+    queue = EventQueue(Clock())
     for event in events:
-        outbox.put(event)
-    return outbox
+        queue.put(event)
+    return queue
 
 
 def test_events_are_taken_in_order() -> None:
@@ -40,8 +40,8 @@ def test_events_are_taken_in_order() -> None:
 
 
 def test_the_newest_partial_of_an_utterance_replaces_what_was_not_taken() -> None:
-    outbox = filled(partial(1, "a"), partial(1, "a b"), partial(2, "c"), partial(2, "c d"))
-    assert taken(outbox) == [partial(1, "a b"), partial(2, "c d")]
+    queue = filled(partial(1, "a"), partial(1, "a b"), partial(2, "c"), partial(2, "c d"))
+    assert taken(queue) == [partial(1, "a b"), partial(2, "c d")]
 
 
 def test_the_newest_lag_replaces_what_was_not_taken() -> None:
@@ -50,45 +50,45 @@ def test_the_newest_lag_replaces_what_was_not_taken() -> None:
 
 @pytest.mark.parametrize("event", [MarkerReached("a"), final(1, MAX_AUDIO_SAMPLES // MAX_EVENTS + 10)])
 def test_it_is_full_by_its_events_or_by_the_sound_of_its_finals(event: Event) -> None:
-    outbox = filled()
+    queue = filled()
     for _ in range(MAX_EVENTS - 1):
-        outbox.put(event)
-    assert outbox.is_full == isinstance(event, FinalTranscript)
-    outbox.put(event)
-    assert outbox.is_full
-    taken(outbox)
-    assert not outbox.is_full
+        queue.put(event)
+    assert queue.is_full == isinstance(event, FinalTranscript)
+    queue.put(event)
+    assert queue.is_full
+    taken(queue)
+    assert not queue.is_full
 
 
 def test_it_has_been_full_until_it_is_half_empty() -> None:
     clock = Clock()
-    outbox = EventQueue(clock)
+    queue = EventQueue(clock)
     for _ in range(MAX_EVENTS):
-        outbox.put(MarkerReached("a"))
+        queue.put(MarkerReached("a"))
     clock.now += 3
-    outbox.put(MarkerReached("b"))
-    assert outbox.full_for == 3
+    queue.put(MarkerReached("b"))
+    assert queue.full_for == 3
     for _ in range(MAX_EVENTS // 2):
-        outbox.take()
-        assert outbox.full_for == 3
-    assert not outbox.is_full
-    outbox.take()
-    assert outbox.full_for == 0
+        queue.take()
+        assert queue.full_for == 3
+    assert not queue.is_full
+    queue.take()
+    assert queue.full_for == 0
 
 
 @given(st.lists(st.tuples(st.sampled_from("pf."), st.integers(1, 3)), max_size=60))
 def test_no_final_is_ever_lost_or_out_of_order(steps: list[tuple[str, int]]) -> None:
-    outbox = EventQueue(Clock())
+    queue = EventQueue(Clock())
     put: list[Event] = []
     got: list[Event] = []
     for number, (step, utterance) in enumerate(steps):
         if step == "f":
             put.append(final(utterance))
-            outbox.put(put[-1])
+            queue.put(put[-1])
         elif step == "p":
-            outbox.put(partial(utterance, str(number)))
-        elif len(outbox):
-            got.append(outbox.take())
-    got += taken(outbox)
+            queue.put(partial(utterance, str(number)))
+        elif len(queue):
+            got.append(queue.take())
+    got += taken(queue)
     told = [event for event in got if isinstance(event, FinalTranscript)]
     assert [id(event) for event in told] == [id(event) for event in put]

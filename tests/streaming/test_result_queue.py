@@ -20,50 +20,50 @@ def utterance(number: int, samples: int = 16_000, level: float = 0.3) -> Utteran
     )
 
 
-def told(backlog: ResultQueue, ledger: SampleAccounting | None = None) -> list[Event]:
-    return list(backlog.release(FilterThresholds(), ledger or SampleAccounting()))
+def told(results: ResultQueue, accounting: SampleAccounting | None = None) -> list[Event]:
+    return list(results.release(FilterThresholds(), accounting or SampleAccounting()))
 
 
 def test_an_utterance_waits_for_the_one_before_it() -> None:
-    backlog = ResultQueue()
+    results = ResultQueue()
     first, second = utterance(1), utterance(2)
-    backlog.add(first)
-    backlog.add(second)
+    results.add(first)
+    results.add(second)
     second.outcome = Hypothesis("two")
-    assert told(backlog) == []
+    assert told(results) == []
     first.outcome = Hypothesis("one")
-    assert [event.utterance for event in told(backlog) if isinstance(event, FinalTranscript)] == [1, 2]
-    assert len(backlog) == 0
+    assert [event.utterance for event in told(results) if isinstance(event, FinalTranscript)] == [1, 2]
+    assert len(results) == 0
 
 
 def test_a_marker_waits_for_what_stands_before_it_only() -> None:
-    backlog = ResultQueue()
+    results = ResultQueue()
     open_one = utterance(1)
-    backlog.extend([MarkerReached("a")])
-    backlog.add(open_one)
-    backlog.extend([MarkerReached("b")])
-    assert told(backlog) == [MarkerReached("a")]
+    results.extend([MarkerReached("a")])
+    results.add(open_one)
+    results.extend([MarkerReached("b")])
+    assert told(results) == [MarkerReached("a")]
     open_one.outcome = Hypothesis("one")
-    assert told(backlog)[-1] == MarkerReached("b")
+    assert told(results)[-1] == MarkerReached("b")
 
 
 def test_it_knows_how_much_sound_waits() -> None:
-    backlog = ResultQueue()
+    results = ResultQueue()
     waiting = utterance(1, 8_000)
-    backlog.add(waiting)
-    assert (backlog.unrecognised, backlog.find(1), backlog.find(2)) == (8_000, waiting, None)
+    results.add(waiting)
+    assert (results.unrecognised, results.find(1), results.find(2)) == (8_000, waiting, None)
     waiting.outcome = "failed"
-    told(backlog)
-    assert (backlog.unrecognised, backlog.find(1)) == (0, None)
+    told(results)
+    assert (results.unrecognised, results.find(1)) == (0, None)
 
 
 def test_a_segment_whose_text_is_refused_counts_as_non_speech_and_the_sums_still_agree() -> None:
-    backlog, ledger = ResultQueue(), SampleAccounting()
-    ledger.enter_segment(0, 16_000)
+    results, accounting = ResultQueue(), SampleAccounting()
+    accounting.enter_segment(0, 16_000)
     quiet = utterance(1, level=1e-5)
-    backlog.add(quiet)
+    results.add(quiet)
     quiet.outcome = Hypothesis("thank you")
-    [event] = told(backlog, ledger)
+    [event] = told(results, accounting)
     assert isinstance(event, FinalTranscript)
     assert event.hypothesis.text == ""
-    assert (ledger.speech, ledger.non_speech) == (0, 16_000)
+    assert (accounting.speech, accounting.non_speech) == (0, 16_000)

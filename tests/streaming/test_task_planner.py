@@ -24,9 +24,9 @@ class Making:
     """The planner of a stream of four seconds, and an utterance that is open since 1,000."""
 
     def __init__(self, name: str = "5f1c") -> None:
-        ring = SampleBuffer(100 * SECOND)
-        ring.append(sound((True, 4 * SECOND)))
-        self.planner = TaskPlanner(ring, name)
+        buffer = SampleBuffer(100 * SECOND)
+        buffer.append(sound((True, 4 * SECOND)))
+        self.planner = TaskPlanner(buffer, name)
         self.utterance = Utterance(2, 1_000, Partials(1_000, SECOND))
 
     def plan(self, pause_end: int | None, judged: int, options: SessionOptions = PARTIALS) -> None:
@@ -128,8 +128,8 @@ def test_a_job_hears_its_clip_and_names_its_utterance(name: str, utterance: str)
 
 def test_a_long_utterance_is_looked_at_piece_by_piece_where_that_is_cheaper(making: Making) -> None:
     making = Making()
-    ring = SampleBuffer(100 * SECOND)
-    ring.append(sound((True, 12 * SECOND)))
-    making.planner = TaskPlanner(ring, "")
+    buffer = SampleBuffer(100 * SECOND)
+    buffer.append(sound((True, 12 * SECOND)))
+    making.planner = TaskPlanner(buffer, "")
     making.plan(None, 12 * SECOND)
     assert making.take(12 * SECOND) == (TaskKind.PARTIAL, 1_000, quietest(1_000, 12 * SECOND))

@@ -1,6 +1,6 @@
-"""Builds the settings and the app, and runs uvicorn; `uvicorn main:app` works as well.
+"""Build the settings and the app, and run uvicorn; `uvicorn main:app` works as well.
 
-Imports stand inside the functions: the recognizer's process imports this file too, and needs nothing of it.
+Imports are inside the functions, because the recognizer processes import this file too and need none of them.
 """
 
 import os
@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from server.settings import Settings
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: threads that spin take the sockets' time
+# Set before torch is imported: spinning threads would take CPU time from the event loop.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def __getattr__(name: str) -> object:
-    """`app`, built when it is asked for."""
+    """Build `app` when it is first read."""
     if name != "app":
         raise AttributeError(name)
     return build_app(read_settings())
 
 
 def read_settings() -> "Settings":
-    """Read the environment and `.env`. Exits with 2 and a message if a value is bad or a name is old."""
+    """Read the environment and `.env`. Exit with 2 and a message if a value is invalid or a name is old."""
     from dotenv import dotenv_values
     from pydantic import ValidationError
 
@@ -45,7 +46,7 @@ def read_settings() -> "Settings":
 
 
 def build_app(settings: "Settings") -> Any:
-    """The application. Exits with 2 if the file of keys cannot be read."""
+    """Return the application. Exit with 2 if the file of keys cannot be read."""
     from server.app import create_app
     from server.auth.key_file import KeyFileError
 
@@ -56,33 +57,37 @@ def build_app(settings: "Settings") -> Any:
         raise SystemExit(2) from None
 
 
-def refuse_to_be_open(settings: "Settings") -> None:
-    """Exits with 2 where everybody could come in and nobody has said that they may.
+def refuse_unprotected_host(settings: "Settings") -> None:
+    """Exit with 2 if other machines could connect without a key and the settings do not allow it.
 
-    The app refuses them too, whoever bound the port; but a server that nobody can use had better not start.
+    The app refuses such requests as well. But a server that no client can use should not start.
     """
     from server.http.origin_policy import is_this_machine
 
     if settings.has_keys or settings.auth_without_keys == "everyone" or is_this_machine(settings.host):
         return
     print(
-        f"HOST={settings.host} lets other machines in, and there are no keys. Give API_KEYS or API_KEYS_FILE "
-        "(docs/security.md), listen on localhost, or say AUTH_WITHOUT_KEYS=everyone.",
+        f"HOST={settings.host} lets other machines connect, and there are no API keys. Set API_KEYS or "
+        "API_KEYS_FILE (docs/security.md), listen on localhost, or set AUTH_WITHOUT_KEYS=everyone.",
         file=sys.stderr,
     )
     raise SystemExit(2)
 
 
 def main() -> int:
-    """Runs the server until it is told to stop; 1 if its models could not be loaded, 2 for a bad setting."""
+    """Run the server until it is stopped. Return 1 if its models could not be loaded.
+
+    Exit with 2 if a setting is invalid.
+    """
     import uvicorn
 
     from server.http.uvicorn_protocols import HttpProtocol, WebSocketProtocol
 
     settings = read_settings()
-    refuse_to_be_open(settings)
+    refuse_unprotected_host(settings)
     app = build_app(settings)
-    # uvicorn raises the signal that stopped it once more at its end: let SIGTERM be Ctrl-C, which it catches.
+    # When uvicorn ends, it raises the signal that stopped it again. Treat SIGTERM as Ctrl-C, which it
+    # catches.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     uvicorn.run(
         app,

@@ -1,4 +1,4 @@
-"""App: the doors of the server, put together."""
+"""Build the FastAPI application from settings: middleware, endpoints, admission, engine, lifecycle."""
 
 import asyncio
 import signal
@@ -21,7 +21,7 @@ from server.admission.policy import AdmissionPolicy
 from server.admission.quotas import Quotas
 from server.auth.access_tokens import tokens_router
 from server.auth.authenticator import Authenticator
-from server.auth.middleware import OPEN, ApiKeyMiddleware
+from server.auth.middleware import OPEN_PATHS, ApiKeyMiddleware
 from server.auth.service import AuthService
 from server.connection.journal_lifespan import JournalLifespan
 from server.connection.websocket import TransportMiddleware
@@ -48,35 +48,37 @@ from server.web.router import PAGE_PATHS, WebPage
 if TYPE_CHECKING:
     from server.observability.tracing import Tracer
 
-SHOWN: Final = (HEADER, MODEL_HEADER, REQUEST_HEADER, "retry-after")  # to pages from elsewhere
-LARGE: Final = frozenset({"/v1/audio/transcriptions", "/v1/audio/translations", "/v1/listen"})
+EXPOSED_HEADERS: Final = (HEADER, MODEL_HEADER, REQUEST_HEADER, "retry-after")  # to pages of other origins
+# Paths whose endpoints bound the bodies themselves.
+FILE_PATHS: Final = frozenset({"/v1/audio/transcriptions", "/v1/audio/translations", "/v1/listen"})
 
 
 def create_app(settings: Settings, on_failure: Callable[[], None] | None = None) -> FastAPI:
-    """The application. Models load while the port answers already; `/ready` says when they are there.
+    """Return the application. It serves while models load; `/ready` reports when they are loaded.
 
-    Raises KeyFileError.
-    on_failure: called when the models cannot be loaded; without it the server stops itself
+    on_failure: called when the models cannot be loaded; None raises SIGTERM, which stops the server
+
+    Raises KeyFileError if the file of keys cannot be read.
     """
     log_config.set_up(settings.log_level, settings.log_format)
     metrics = Metrics()
     secrets = ClientSecrets()
-    reception = AuthService(
+    auth = AuthService(
         settings.api_keys.get_secret_value(),
         settings.api_keys_file,
         settings.token_secret.get_secret_value(),
         metrics,
         secrets,
     )
-    overload = LoadShedder(settings.max_lag_seconds)
+    load_shedder = LoadShedder(settings.max_lag_seconds)
     tracer = _tracer(settings)
     stop = on_failure or partial(signal.raise_signal, signal.SIGTERM)
-    engine = _engine(settings, stop, metrics, overload, tracer)
-    steward = LoadMonitor(overload, engine.recognizers, lambda: admission.pumps)
-    addresses = IpRateLimit(settings.rate_limit_per_second, settings.rate_limit_burst)
-    limits = AdmissionPolicy(overload, addresses, Quotas(), steward.look)
-    admission = AdmissionController(settings.max_sessions, limits=limits)
-    files = AdmissionController(settings.max_files, "files", limits)
+    engine = _engine(settings, stop, metrics, load_shedder, tracer)
+    load_monitor = LoadMonitor(load_shedder, engine.recognizers, lambda: admission.drivers)
+    ip_rate_limit = IpRateLimit(settings.rate_limit_per_second, settings.rate_limit_burst)
+    policy = AdmissionPolicy(load_shedder, ip_rate_limit, Quotas(), load_monitor.update)
+    admission = AdmissionController(settings.max_sessions, policy=policy)
+    files = AdmissionController(settings.max_files, "files", policy)
     add_gauges(metrics, engine, admission, files)
     journals = JournalLifespan(settings, engine.health)
 
@@ -92,26 +94,29 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
             await stack.enter_async_context(drained_on_signal(drain))
             await stack.enter_async_context(engine)
             await stack.enter_async_context(journals.running(native, engine.loaded))
-            for work in (metrics.heartbeat, steward.run, reception.watch):
+            for work in (metrics.heartbeat, load_monitor.run, auth.watch):
                 stack.callback(asyncio.create_task(work(), name=work.__qualname__).cancel)
             yield
             await drain()
 
-    # No pages with the documents: they fetch scripts from elsewhere, and here a browser may hold a key.
+    # FastAPI's documentation pages load scripts from other hosts, and a browser may store a key for this
+    # origin.
     app = FastAPI(title="stt-server", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.engine = engine
-    _add_middleware(app, settings, reception.gate, metrics)
+    _add_middleware(app, settings, auth.authenticator, metrics)
     app.include_router(WebPage(settings).router())
     app.include_router(OpenAIAudioEndpoint(settings, engine, files, metrics).router())
     app.include_router(DeepgramFileEndpoint(settings, engine, files, metrics).router())
     app.include_router(models_router(engine))
-    app.include_router(tokens_router(reception.tokens))
-    _add_realtime(app, settings, engine, admission, metrics, secrets, reception.gate, tracer)
+    app.include_router(tokens_router(auth.tokens))
+    _add_realtime(app, settings, engine, admission, metrics, secrets, auth.authenticator, tracer)
     native = NativeEndpoint(
-        settings, engine, admission, metrics, gate=reception.gate, tracer=tracer, journals=journals
+        settings, engine, admission, metrics, auth=auth.authenticator, tracer=tracer, journals=journals
     )
     add_probes(app, engine, admission, metrics, journals)
-    deepgram = DeepgramLiveEndpoint(settings, engine, admission, metrics, gate=reception.gate, tracer=tracer)
+    deepgram = DeepgramLiveEndpoint(
+        settings, engine, admission, metrics, auth=auth.authenticator, tracer=tracer
+    )
     app.add_api_websocket_route("/ws/stt", native.serve)
     app.add_api_websocket_route("/v1/listen", deepgram.serve)
     return app
@@ -120,10 +125,8 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
 def _tracer(settings: Settings) -> "Tracer | None":
     if not settings.trace_endpoint:
         return None
-    from server.observability.tracing import (  # packages that are there only where they are used
-        Tracer,
-        send_to,
-    )
+    # OpenTelemetry is an optional extra.
+    from server.observability.tracing import Tracer, send_to
 
     return Tracer(send_to(settings.trace_endpoint, settings.trace_sample_ratio))
 
@@ -132,10 +135,10 @@ def _engine(
     settings: Settings,
     on_failure: Callable[[], None],
     metrics: Metrics,
-    overload: LoadShedder,
+    load_shedder: LoadShedder,
     tracer: "Tracer | None",
 ) -> Engine:
-    def batch_took(batch: Sequence[BatchedItem], seconds: float) -> None:
+    def observe_batch_duration(batch: Sequence[BatchedItem], seconds: float) -> None:
         metrics.batch_seconds.observe(seconds)
         if tracer is not None:
             tracer.batch(batch, seconds)
@@ -145,26 +148,32 @@ def _engine(
         on_failure,
         health=Health(),
         on_batch=metrics.observe_batch,
-        on_batch_done=batch_took,
+        on_batch_done=observe_batch_duration,
         on_step_done=metrics.observe_step,
         on_task_done=metrics.count_job,
         on_stream_closed=metrics.count_audio,
-        degradation=lambda: overload.relief,
+        degradation=lambda: load_shedder.degradation,
         on_restart=metrics.count_restart,
         prepare=partial(log_config.set_up, settings.log_level, settings.log_format),
     )
 
 
-def _add_middleware(app: FastAPI, settings: Settings, gate: Authenticator, metrics: Metrics) -> None:
-    """What is added last sees a request first."""
+def _add_middleware(app: FastAPI, settings: Settings, authenticator: Authenticator, metrics: Metrics) -> None:
+    """Add all middleware. The one that is added last handles a request first."""
     app.add_middleware(TransportMiddleware)
-    app.add_middleware(BodyLimit, large=LARGE)
-    open_paths = OPEN | PAGE_PATHS | ({"/metrics"} if settings.metrics_open else frozenset())
+    app.add_middleware(BodyLimit, exempt_paths=FILE_PATHS)
+    open_paths = OPEN_PATHS | PAGE_PATHS | ({"/metrics"} if settings.metrics_open else frozenset())
     refusals = {"/v1/listen": refused_key}
-    app.add_middleware(ApiKeyMiddleware, gate=gate, open_paths=open_paths, refusals=refusals, metrics=metrics)
+    app.add_middleware(
+        ApiKeyMiddleware, auth=authenticator, open_paths=open_paths, refusals=refusals, metrics=metrics
+    )
     origins = settings.allowed_origins()
     app.add_middleware(
-        CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=SHOWN
+        CORSMiddleware,
+        allow_origins=origins,
+        allow_methods=["*"],
+        allow_headers=["*"],
+        expose_headers=EXPOSED_HEADERS,
     )
     on_this_machine = not settings.has_keys and settings.auth_without_keys == "loopback"
     app.add_middleware(
@@ -181,13 +190,13 @@ def _add_realtime(
     admission: AdmissionController,
     metrics: Metrics,
     secrets: ClientSecrets,
-    gate: Authenticator,
+    authenticator: Authenticator,
     tracer: "Tracer | None",
 ) -> None:
     plain = RealtimeConfig(settings.session_options(), always_live=settings.realtime_live_deltas)
     app.include_router(client_secrets_router(secrets, plain))
     realtime = RealtimeEndpoint(
-        settings, engine, admission, metrics, secrets, plain, gate=gate, tracer=tracer
+        settings, engine, admission, metrics, secrets, plain, auth=authenticator, tracer=tracer
     )
     for path in PATHS:
         app.add_api_websocket_route(path, realtime.serve)

@@ -1,4 +1,4 @@
-"""Admission: which streams are let in, how many may live at once, and the orderly end of all of them."""
+"""Admit streams up to a maximum number, and drain them when the server stops."""
 
 import asyncio
 import logging
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from server.admission.policy import AdmissionPolicy, Scope, no_limits
+from server.admission.policy import AdmissionPolicy, Scope, unlimited_policy
 from server.admission.retry_after import RetryAfterEstimate
 from server.errors import ClientError, overloaded, restarting
 from streaming.driver import StreamDriver
@@ -16,19 +16,26 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Stream:
+    """Hold the task of a stream and its driver, if it has one."""
+
     task: asyncio.Task[object]
-    pump: StreamDriver | None
+    driver: StreamDriver | None
 
 
 class AdmissionController:
-    """The live streams, each with its task. `stop` of each is called once when the server drains."""
+    """Hold the open streams, bound their number and drain them.
 
-    def __init__(self, most: int, what: str = "sessions", limits: AdmissionPolicy | None = None) -> None:
+    most: maximum number of open streams
+    what: plural noun for the streams in messages and logs
+    policy: further conditions for a new stream; None sets no further limits
+    """
+
+    def __init__(self, most: int, what: str = "sessions", policy: AdmissionPolicy | None = None) -> None:
         self.draining = False
-        self.limits = limits or no_limits()
+        self.policy = policy or unlimited_policy()
         self._what = what
         self._most = most
-        self._turnover = RetryAfterEstimate()
+        self._retry_after = RetryAfterEstimate()
         self._streams: dict[Callable[[], None], _Stream] = {}
         self._empty = asyncio.Event()
         self._empty.set()
@@ -37,64 +44,69 @@ class AdmissionController:
         return len(self._streams)
 
     @property
-    def pumps(self) -> list[StreamDriver]:
-        return [stream.pump for stream in self._streams.values() if stream.pump is not None]
+    def drivers(self) -> list[StreamDriver]:
+        """Return the drivers of the open streams that have one."""
+        return [stream.driver for stream in self._streams.values() if stream.driver is not None]
 
-    def check(self, scope: Scope, *, comes_back: bool = False) -> None:
-        """Whether whoever asks may begin a stream. Raises ClientError.
+    def check(self, scope: Scope, *, resuming: bool = False) -> None:
+        """Raise ClientError if the client of an ASGI scope may not open a stream now.
 
-        comes_back: to a session that has its place already
+        resuming: the client resumes a session that is already counted
         """
-        self.limits.check(scope, comes_back=comes_back, turnover=self._turnover.expected())
-        if not comes_back and (refusal := self.refusal()) is not None:
+        self.policy.check(scope, resuming=resuming, retry_after=self._retry_after.expected())
+        if not resuming and (refusal := self.refusal()) is not None:
             raise refusal
 
     def refusal(self) -> ClientError | None:
-        """Why no stream can be admitted now; None if one can."""
+        """Return why no stream can be admitted now, or None if one can."""
         if self.draining:
             return restarting()
         if len(self) >= self._most:
             problem = f"{self._most} {self._what} are open, which is the limit."
-            return overloaded(problem, self._turnover.expected())
+            return overloaded(problem, self._retry_after.expected())
         return None
 
     @contextmanager
     def admit(
-        self, stop: Callable[[], None], pump: StreamDriver | None = None, *, anyway: bool = False
+        self, stop: Callable[[], None], driver: StreamDriver | None = None, *, force: bool = False
     ) -> Iterator[None]:
-        """Counts a stream, which is the current task's, for as long as it lasts. Raises ClientError.
+        """Count a stream of the current task while the context lasts.
 
-        anyway: it was admitted before, by another server
+        stop: ends the audio of the stream; called at most once, when the server drains
+        driver: of the stream; None if it is not live
+        force: admit it beyond the limit, because another server process admitted it before
+
+        Raises ClientError on entry if the stream cannot be admitted.
         """
-        refusal = None if anyway else self.refusal()
+        refusal = None if force else self.refusal()
         if refusal is not None:
             raise refusal
         task = asyncio.current_task()
         assert task is not None
-        self._streams[stop] = _Stream(task, pump)
+        self._streams[stop] = _Stream(task, driver)
         self._empty.clear()
         try:
             yield
         finally:
             del self._streams[stop]
-            self._turnover.freed()
+            self._retry_after.freed()
             if not self._streams:
                 self._empty.set()
 
     async def drain(self, seconds: float) -> None:
-        """Admits no more, ends every stream's audio, and waits until all finals have left.
+        """Refuse new streams, end the audio of all streams, and wait until they have sent their finals.
 
-        After so long, or when it is cancelled itself, it cancels the streams that are left.
+        After this many seconds, or if it is cancelled itself, it cancels the remaining streams.
         """
         self.draining = True
-        log.info("draining %d %s", len(self), self._what)
+        log.info("admission.draining kind=%s open=%d", self._what, len(self))
         for stop in list(self._streams):
             stop()
         try:
             async with asyncio.timeout(seconds):
                 await self._empty.wait()
         except TimeoutError:
-            log.error("%d %s did not finish within %.0f s", len(self), self._what, seconds)
+            log.error("admission.drain_timeout kind=%s open=%d seconds=%.0f", self._what, len(self), seconds)
         finally:
             for stream in self._streams.values():
                 stream.task.cancel()

@@ -1,4 +1,4 @@
-"""Addresses: how often streams may be asked for from one address."""
+"""Limit how often streams may be requested from one IP address."""
 
 import time
 from collections import OrderedDict
@@ -6,16 +6,19 @@ from collections.abc import Callable
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Final
 
-MOST: Final = 10_000  # addresses that are remembered
-PREFIX: Final = 64  # bits of IPv6 that one customer has, at the least (RFC 6177)
+MAX_ADDRESSES: Final = 10_000
+IPV6_PREFIX_BITS: Final = 64  # the smallest network that one customer gets (RFC 6177)
 
 
 class IpRateLimit:
-    """Each may come `burst` times at once, and from then on `per_second` times: a token bucket, kept as the
-    time at which it is full again (the generic cell rate algorithm, ITU-T I.371).
+    """Limit requests by a token bucket for each address.
 
-    Of the `most` addresses that came last; one that was forgotten has a full bucket. Refused attempts cost
-    nothing. clock: seconds
+    A bucket is stored as the time at which it is full again (the generic cell rate algorithm, ITU-T I.371).
+    Refused attempts take no token. A forgotten address has a full bucket.
+
+    per_second: rate at which a bucket fills, in requests per second; burst: size of a bucket
+    most: maximum number of stored addresses; the least recently admitted one is forgotten
+    clock: returns the time, in seconds
     """
 
     def __init__(
@@ -23,7 +26,7 @@ class IpRateLimit:
         per_second: float,
         burst: int,
         *,
-        most: int = MOST,
+        most: int = MAX_ADDRESSES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._interval = 1 / per_second
@@ -36,11 +39,11 @@ class IpRateLimit:
         return len(self._full_at)
 
     def wait(self, host: str | None) -> float:
-        """An attempt: 0 if it may be, else after how many seconds the next one may.
+        """Return 0 and take a token if a request is allowed now, else the seconds until one is.
 
-        host: None for one that has no address
+        host: address of the client; None if it has none, then the request is allowed
         """
-        address = None if host is None else customer(host)
+        address = None if host is None else customer_of(host)
         if address is None:
             return 0.0
         now = self._clock()
@@ -55,11 +58,11 @@ class IpRateLimit:
         return 0.0
 
 
-def customer(host: str) -> str | None:
-    """Whose address it is: of IPv6 the network, which holds more addresses than anybody could count.
+def customer_of(host: str) -> str | None:
+    """Return the key under which an address is limited: an IPv6 address counts as its whole network.
 
-    None for this machine: whoever is on it needs no server to take its time, and a proxy on it that names
-    nobody speaks for everybody.
+    None stands for loopback, which is not limited: a local process can load the machine without the server,
+    and a local proxy that does not forward addresses would make all clients share one bucket.
     """
     try:
         address = ip_address(host)
@@ -70,5 +73,5 @@ def customer(host: str) -> str | None:
     if address.is_loopback:
         return None
     if isinstance(address, IPv6Address):
-        return str(IPv6Network((int(address), PREFIX), strict=False))
+        return str(IPv6Network((int(address), IPV6_PREFIX_BITS), strict=False))
     return str(address)

@@ -1,4 +1,4 @@
-"""Limits: what must hold before a stream may begin, whoever asks and at whichever door."""
+"""Check the conditions for opening a stream, in the same way for all endpoints."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -10,51 +10,56 @@ from server.admission.quotas import Quotas, UsageMeter
 from server.auth.api_keys import Principal, caller_of
 from server.errors import rate_limited
 
-Scope = Mapping[str, Any]  # of ASGI
+Scope = Mapping[str, Any]  # ASGI connection scope
 
 
 class AdmissionPolicy:
-    """Shared by all doors. look: has `overload` learn how far behind recognition is now"""
+    """Apply the rate limit by address, the quotas of keys and load shedding to new streams.
+
+    All endpoints share one policy.
+
+    update_load: updates the load shedder with the present lag; called before each decision
+    """
 
     def __init__(
         self,
-        overload: LoadShedder,
-        addresses: IpRateLimit,
-        accounts: Quotas,
-        look: Callable[[], None] = lambda: None,
+        load_shedder: LoadShedder,
+        ip_rate_limit: IpRateLimit,
+        quotas: Quotas,
+        update_load: Callable[[], None] = lambda: None,
     ) -> None:
-        self.overload = overload
-        self._addresses = addresses
-        self._accounts = accounts
-        self._look = look
+        self.load_shedder = load_shedder
+        self._ip_rate_limit = ip_rate_limit
+        self._quotas = quotas
+        self._update_load = update_load
 
-    def check(self, scope: Scope, *, comes_back: bool = False, turnover: float = 0.0) -> None:
-        """Raises ClientError.
+    def check(self, scope: Scope, *, resuming: bool = False, retry_after: float = 0.0) -> None:
+        """Raise ClientError if the client of an ASGI scope may not open a stream now.
 
-        comes_back: to a session that has its place already
-        turnover: seconds from one stream that ends to the next, of late
+        resuming: the client resumes a session that is already counted; only the rate limit applies
+        retry_after: expected seconds until a stream ends
         """
         host, _ = scope.get("client") or (None, None)
-        wait = self._addresses.wait(host)
+        wait = self._ip_rate_limit.wait(host)
         if wait > 0:
-            raise rate_limited("Too many streams are asked for from this address.", wait)
-        if comes_back:
+            raise rate_limited("Too many streams were requested from this address.", wait)
+        if resuming:
             return
-        self._look()
-        refusal = self._accounts.refusal(caller_of(scope)) or self.overload.refusal(turnover)
+        self._update_load()
+        refusal = self._quotas.refusal(caller_of(scope)) or self.load_shedder.refusal(retry_after)
         if refusal is not None:
             raise refusal
 
-    def account(self, scope: Scope) -> AbstractContextManager[UsageMeter]:
-        """Counts a stream of whoever asks. Entering raises ClientError."""
-        return self._accounts.open(caller_of(scope))
+    def track_usage(self, scope: Scope) -> AbstractContextManager[UsageMeter]:
+        """Count a new stream of the caller. Entering raises ClientError if a quota is used up."""
+        return self._quotas.open(caller_of(scope))
 
-    def account_again(self, caller: Principal) -> AbstractContextManager[UsageMeter]:
-        """Counts a stream that was let in before, by another server."""
-        return self._accounts.open(caller, anyway=True)
+    def track_recovered(self, caller: Principal) -> AbstractContextManager[UsageMeter]:
+        """Count a stream that another server process admitted, whatever the quotas."""
+        return self._quotas.open(caller, force=True)
 
 
-def no_limits() -> AdmissionPolicy:
-    """But those of a key."""
-    endless = float("inf")
-    return AdmissionPolicy(LoadShedder(endless), IpRateLimit(endless, burst=1), Quotas())
+def unlimited_policy() -> AdmissionPolicy:
+    """Return a policy without limits, except the quotas of keys."""
+    unlimited = float("inf")
+    return AdmissionPolicy(LoadShedder(unlimited), IpRateLimit(unlimited, burst=1), Quotas())

@@ -1,4 +1,4 @@
-"""Accounts: what each key has open, and how much sound it has sent within the hour."""
+"""Count the open streams and the hourly audio of each key, and enforce its quotas."""
 
 import time
 from collections import Counter, deque
@@ -12,148 +12,170 @@ from server.admission.retry_after import RetryAfterEstimate
 from server.auth.api_keys import ApiKey, Principal
 from server.errors import ClientError, rate_limited, session_limit_reached
 
-HOUR: Final = 3600.0
-GRAIN: Final = 60.0  # seconds that are added up to one
-CHECK_EVERY: Final = SAMPLE_RATE
-FAR: Final = 1.5  # times what a key may have, at which what runs is ended too
+HOUR_SECONDS: Final = 3600.0
+BUCKET_SECONDS: Final = 60.0
+CHECK_SAMPLES: Final = SAMPLE_RATE  # between two checks of a running stream
+HARD_LIMIT_RATIO: Final = 1.5  # multiple of the quota at which running streams are ended, too
 
 
 class SlidingHour:
-    """Seconds of sound within the last hour, or up to a minute longer: never less than there was."""
+    """Sum the seconds of audio of the last hour, in buckets of a minute.
+
+    A bucket expires as a whole, so the sum may include up to a minute more, but never less.
+    """
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self._grains: deque[tuple[float, float]] = deque()  # when each is over, and its seconds; at most 62
+        self._buckets: deque[tuple[float, float]] = deque()  # expiry and seconds of audio; at most 62
 
     def add(self, seconds: float, now: float) -> None:
-        over = (now // GRAIN + 1) * GRAIN + HOUR
-        before = self._grains.pop()[1] if self._grains and self._grains[-1][0] == over else 0.0
-        self._grains.append((over, before + seconds))
+        """Add seconds of audio at the time `now`, in seconds."""
+        expiry = (now // BUCKET_SECONDS + 1) * BUCKET_SECONDS + HOUR_SECONDS
+        before = self._buckets.pop()[1] if self._buckets and self._buckets[-1][0] == expiry else 0.0
+        self._buckets.append((expiry, before + seconds))
         self.seconds += seconds
-        self.forget(now)
+        self.expire(now)
 
-    def forget(self, now: float) -> None:
-        if self._grains and self._grains[0][0] <= now:
-            while self._grains and self._grains[0][0] <= now:
-                self._grains.popleft()
-            self.seconds = sum(seconds for _, seconds in self._grains)
+    def expire(self, now: float) -> None:
+        """Remove the buckets that are older than an hour."""
+        if self._buckets and self._buckets[0][0] <= now:
+            while self._buckets and self._buckets[0][0] <= now:
+                self._buckets.popleft()
+            self.seconds = sum(seconds for _, seconds in self._buckets)
 
     def wait(self, bound: float, now: float) -> float:
-        """Seconds until there are fewer than so many, if none are added."""
+        """Return the seconds until the sum is below `bound`, if nothing is added."""
         left, wait = self.seconds, 0.0
-        for over, seconds in self._grains:
+        for expiry, seconds in self._buckets:
             if left < bound:
                 break
-            left, wait = left - seconds, over - now
+            left, wait = left - seconds, expiry - now
         return wait
 
 
 class KeyUsage:
-    """Of one key. clock: seconds"""
+    """Hold the usage of one key.
+
+    clock: returns the time, in seconds
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.open = 0
-        self.turnover = RetryAfterEstimate(clock)
+        self.retry_after = RetryAfterEstimate(clock)
         self._clock = clock
         self._hour = SlidingHour()
 
     def charge(self, seconds: float) -> None:
+        """Count seconds of audio."""
         self._hour.add(seconds, self._clock())
 
     def refusal(self, key: ApiKey) -> ClientError | None:
-        """Why nothing more may begin."""
+        """Return why the key may open no stream now, or None if it may."""
         if key.max_sessions is not None and self.open >= key.max_sessions:
-            return session_limit_reached(key.max_sessions, self.turnover.expected())
+            return session_limit_reached(key.max_sessions, self.retry_after.expected())
         return self.exceeded(key, 1.0)
 
     def exceeded(self, key: ApiKey, times: float) -> ClientError | None:
-        """Whether it has had so many times the sound that it may have."""
+        """Return an error if the audio of the last hour reached `times` the quota, else None."""
         if key.audio_seconds_per_hour is None:
             return None
         now, most = self._clock(), key.audio_seconds_per_hour
-        self._hour.forget(now)
+        self._hour.expire(now)
         if self._hour.seconds < times * most:
             return None
-        message = f"This key has sent the {most:g} s of sound that it may send in an hour."
+        message = f"This key has used its quota of {most:g} s of audio per hour."
         return rate_limited(message, self._hour.wait(most, now))
 
 
 class UsageMeter:
-    """Count the audio of one stream. account, key: None where nothing is counted.
+    """Count the audio of one stream.
 
-    next_check: number of received samples from which on `check` has something to do; infinity for never
+    usage, key: None if nothing is counted
+    next_check: number of received samples at which `check` is due; infinity for never
     """
 
-    def __init__(self, account: KeyUsage | None = None, key: ApiKey | None = None) -> None:
-        self._account = account
+    def __init__(self, usage: KeyUsage | None = None, key: ApiKey | None = None) -> None:
+        self._usage = usage
         self._key = key
         self._counted = 0  # samples
-        self.next_check = inf if account is None or key is None else CHECK_EVERY
+        self.next_check = inf if usage is None or key is None else CHECK_SAMPLES
 
-    def begin_at(self, received: int) -> None:
-        """So many samples of the stream were counted before, by another server."""
+    def start_at(self, received: int) -> None:
+        """Skip the first samples of the stream, which another server process counted."""
         self._counted = received
         self.next_check += received
 
     def count(self, received: int) -> None:
-        """received: samples of the stream so far"""
-        if self._account is not None and received > self._counted:
-            self._account.charge(seconds_from_samples(received - self._counted))
+        """Count the new audio.
+
+        received: samples of the stream so far
+        """
+        if self._usage is not None and received > self._counted:
+            self._usage.charge(seconds_from_samples(received - self._counted))
             self._counted = received
 
     def check(self, received: int) -> None:
-        """The same now and then. Raises ClientError where the key is so far beyond its bound that what runs
-        ends too."""
-        if self._account is not None and self._key is not None and received - self._counted >= CHECK_EVERY:
+        """Count the new audio once CHECK_SAMPLES have come, and check the quota.
+
+        Raises ClientError if the key exceeds its quota so far that running streams end, too.
+        """
+        if self._usage is not None and self._key is not None and received - self._counted >= CHECK_SAMPLES:
             self.count(received)
-            self.next_check = received + CHECK_EVERY
-            exceeded = self._account.exceeded(self._key, FAR)
+            self.next_check = received + CHECK_SAMPLES
+            exceeded = self._usage.exceeded(self._key, HARD_LIMIT_RATIO)
             if exceeded is not None:
                 raise exceeded
 
 
 class Quotas:
-    """By the names of keys, of which there are as many as there were keys since the start. clock: seconds"""
+    """Hold the usage of all keys by name.
+
+    An entry is kept until the process ends; there are as many as there were keys.
+
+    clock: returns the time, in seconds
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._accounts: dict[str, KeyUsage] = {}
-        self._tokens: Counter[str] = Counter()  # streams that are open with each
+        self._usages: dict[str, KeyUsage] = {}
+        self._tokens: Counter[str] = Counter()  # open streams by token id
 
     def refusal(self, caller: Principal) -> ClientError | None:
-        """Why it may begin nothing now."""
+        """Return why the caller may open no stream now, or None if it may."""
         if caller.key is None:
             return None
-        account = self._of(caller.key)
+        usage = self._usage_of(caller.key)
         most = caller.token_sessions
         if caller.token is not None and most is not None and self._tokens[caller.token] >= most:
-            return session_limit_reached(most, account.turnover.expected())
-        return account.refusal(caller.key)
+            return session_limit_reached(most, usage.retry_after.expected())
+        return usage.refusal(caller.key)
 
     @contextmanager
-    def open(self, caller: Principal, *, anyway: bool = False) -> Iterator[UsageMeter]:
-        """Counts a stream for as long as it lasts. Raises ClientError.
+    def open(self, caller: Principal, *, force: bool = False) -> Iterator[UsageMeter]:
+        """Count a stream while the context lasts, and yield the meter of its audio.
 
-        anyway: it was let in before, by another server
+        force: ignore the quotas, because another server process admitted the stream before
+
+        Raises ClientError on entry if a quota is used up.
         """
-        refusal = None if anyway else self.refusal(caller)
+        refusal = None if force else self.refusal(caller)
         if refusal is not None:
             raise refusal
         if caller.key is None:
             yield UsageMeter()
             return
-        account = self._of(caller.key)
-        account.open += 1
+        usage = self._usage_of(caller.key)
+        usage.open += 1
         if caller.token is not None:
             self._tokens[caller.token] += 1
         try:
-            yield UsageMeter(account, caller.key)
+            yield UsageMeter(usage, caller.key)
         finally:
-            account.open -= 1
-            account.turnover.freed()
+            usage.open -= 1
+            usage.retry_after.freed()
             if caller.token is not None:
                 self._tokens[caller.token] -= 1
-                self._tokens += Counter()  # without those at zero
+                self._tokens += Counter()  # removes the entries that are zero
 
-    def _of(self, key: ApiKey) -> KeyUsage:
-        return self._accounts.setdefault(key.name, KeyUsage(self._clock))
+    def _usage_of(self, key: ApiKey) -> KeyUsage:
+        return self._usages.setdefault(key.name, KeyUsage(self._clock))

@@ -1,1 +1,1 @@
-"""Authentication: API keys, short-lived tokens, and the middleware that checks them."""
+"""Authenticate clients by API keys and short-lived tokens."""

@@ -1,8 +1,8 @@
-"""Tokens: short-lived keys for browsers and phones, made with a key and never more than it.
+"""Issue and verify short-lived access tokens, which browsers and phones use in place of an API key.
 
-A token is `tk_` and a JSON Web Token (RFC 7519, HS256), whose `kid` names the key that it was made with. The
-signing key is derived from the server's secret and the hash of that API key. So the server stores no tokens,
-every process with the same secret accepts them, and a token becomes invalid with its API key.
+A token is `tk_` and a JSON Web Token (RFC 7519, HS256), whose `kid` names the API key that it was issued for.
+The signing key is derived from the server's secret and the hash of that API key. So the server stores no
+tokens, every process with the same secret accepts them, and a token becomes invalid with its API key.
 """
 
 import hashlib
@@ -23,23 +23,28 @@ from server.errors import token_not_enough
 PREFIX: Final = "tk_"
 DEFAULT_SECONDS: Final = 600
 ALGORITHM: Final = "HS256"
-MAX_LENGTH: Final = 512  # of ours, 350 at most; bounds the nesting of the JSON that is parsed unverified
+MAX_LENGTH: Final = (
+    512  # characters; an issued token has at most 350. Bounds the nesting of JSON that is parsed unverified
+)
 
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """expires_at: Unix time, in seconds."""
+    """Hold a token and its expiry.
+
+    expires_at: Unix time, in seconds
+    """
 
     value: str
     expires_at: int
 
 
 class AccessTokens:
-    """Makes tokens and checks them.
+    """Issue tokens and verify them.
 
-    secret: what signs them; without one they last as long as this process.
-    keys: None where none are asked for; then a token stands for anyone
-    now: Unix time, in seconds
+    secret: signs the tokens; if it is empty, a random one is made and tokens end with this process
+    keys: the API keys; None if clients need no key, then a token identifies no key either
+    now: returns the Unix time, in seconds
     """
 
     def __init__(self, secret: str, keys: ApiKeys | None, now: Callable[[], float] = time.time) -> None:
@@ -47,10 +52,11 @@ class AccessTokens:
         self._keys = keys
         self._now = now
 
-    def mint(self, caller: Principal, seconds: int, sessions: int | None = None) -> AccessToken:
-        """Make a token for a caller.
+    def issue(self, caller: Principal, seconds: int, sessions: int | None = None) -> AccessToken:
+        """Return a new token for a caller.
 
-        sessions: that may be open at once with it; None for as many as the key may have.
+        seconds: lifetime of the token
+        sessions: maximum number of sessions open at once with the token; None sets no limit besides the key's
         """
         expires_at = int(self._now()) + seconds
         claims: dict[str, Any] = {"jti": secrets.token_urlsafe(9), "exp": expires_at}
@@ -61,7 +67,7 @@ class AccessTokens:
         return AccessToken(PREFIX + signed, expires_at)
 
     def caller_of(self, value: str) -> Principal | None:
-        """Return whom a token stands for, or None if it is not, or no longer, valid."""
+        """Return the principal that a token identifies, or None if it is invalid or has expired."""
         if not value.startswith(PREFIX) or not value.isascii() or len(value) > MAX_LENGTH:
             return None
         signed = value.removeprefix(PREFIX)
@@ -74,7 +80,10 @@ class AccessTokens:
                 signed,
                 self._signing_key(key),
                 [ALGORITHM],
-                options={"require": ["exp", "jti"], "verify_exp": False},  # by our clock, below
+                options={
+                    "require": ["exp", "jti"],
+                    "verify_exp": False,
+                },  # checked below, with the injected clock
             )
         except jwt.InvalidTokenError:
             return None
@@ -87,30 +96,37 @@ class AccessTokens:
 
 
 class TokenRequest(BaseModel):
-    """sessions: that may be open at once with the token."""
+    """Parse the body of POST /v1/tokens.
+
+    expires_in: seconds; sessions: maximum number of sessions open at once with the token
+    """
 
     expires_in: int = Field(DEFAULT_SECONDS, ge=10, le=7_200)
     sessions: int | None = Field(None, ge=1, le=100_000)
 
 
 class TokenAnswer(BaseModel):
-    """expires_at: Unix time, in seconds."""
+    """Encode the response of POST /v1/tokens.
+
+    expires_at: Unix time, in seconds
+    """
 
     token: str
     expires_at: int
 
 
 def tokens_router(tokens: AccessTokens) -> APIRouter:
+    """Return the route that issues tokens."""
     router = APIRouter(tags=["tokens"])
 
     @router.post("/v1/tokens")
-    async def create_token(request: Request, asked: TokenRequest | None = None) -> TokenAnswer:
-        """A short-lived key for a browser, which may show it in a URL. A token makes none."""
+    async def create_token(request: Request, body: TokenRequest | None = None) -> TokenAnswer:
+        """Issue a short-lived token, which a browser may put into a URL. A token cannot issue another one."""
         caller = caller_of(request.scope)
         if caller.token is not None:
             raise token_not_enough()
-        asked = asked or TokenRequest()
-        token = tokens.mint(caller, asked.expires_in, asked.sessions)
+        body = body or TokenRequest()
+        token = tokens.issue(caller, body.expires_in, body.sessions)
         return TokenAnswer(token=token.value, expires_at=token.expires_at)
 
     return router

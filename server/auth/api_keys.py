@@ -1,8 +1,8 @@
-"""Keys: who may come in, each known by the hash of its key.
+"""Look up API keys by the hashes of their secrets.
 
-A key is 32 random bytes in text (`new_secret`), for which one plain SHA-256 is the right hash: slow ones are
-against guessing from a dictionary, and no dictionary holds 2^256 keys. (NIST SP 800-63B, 5.1.2.2, says so of
-look-up secrets from 112 bits on.)
+A generated key is 32 random bytes as text (`new_secret`). One SHA-256 is sufficient for it: slow hashes
+protect against dictionary attacks, and no dictionary covers 2^256 keys. NIST SP 800-63B, 5.1.2.2, accepts
+it for look-up secrets of 112 bits or more.
 """
 
 import hashlib
@@ -14,18 +14,19 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 SECRET_BYTES: Final = 32
-SHORTEST: Final = 16  # characters of a key that somebody chose
-NAME: Final = "[A-Za-z0-9._-]{1,64}"  # it stands in logs and in metrics
-SECRET_PREFIX: Final = "stt_"  # by which scanners of leaked secrets know it
+MIN_SECRET_LENGTH: Final = 16  # characters; for keys that an operator chose
+NAME: Final = "[A-Za-z0-9._-]{1,64}"  # appears in logs and in metrics
+SECRET_PREFIX: Final = "stt_"  # lets secret scanners recognise a leaked key
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """One that may come in, and how much it may have.
+    """Describe one API key and its quotas.
 
-    name: what logs, metrics and ownership call it; digest: SHA-256 of the secret, 32 bytes
-    expires_at: Unix time, in seconds; None for never
-    max_sessions: at once; audio_seconds_per_hour: of sound; None is no bound of its own
+    name: used in logs, metrics and for the ownership of sessions; digest: SHA-256 of the secret, 32 bytes
+    expires_at: Unix time, in seconds; None means that it never expires
+    max_sessions: maximum number of sessions open at once; None sets no limit
+    audio_seconds_per_hour: maximum seconds of audio that may be sent within an hour; None sets no limit
     """
 
     name: str
@@ -37,10 +38,11 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks. key: None where there are no keys, so that everybody is the same caller.
+    """Identify the client of a request.
 
-    token: the id of the short-lived token that was shown in the key's place, None for the key itself
-    token_sessions: that may be open with this token at once; None is no bound of its own
+    key: None if the server requires no keys; then all clients are the same principal
+    token: the id of the short-lived token that was presented; None if the key itself was presented
+    token_sessions: maximum number of sessions open at once with this token; None sets no limit
     """
 
     key: ApiKey | None = None
@@ -49,22 +51,25 @@ class Principal:
 
     @property
     def name(self) -> str | None:
-        """What belongs to it bears this name."""
+        """Return the name of the key, which owns the sessions of this principal; None without a key."""
         return None if self.key is None else self.key.name
 
 
 ANYONE: Final = Principal()
-CALLER: Final = "stt.caller"  # where an ASGI scope holds who asks
+CALLER: Final = "stt.caller"  # key of the principal in an ASGI scope
 
 
 def caller_of(scope: Mapping[str, Any]) -> Principal:
-    """Of a request or a handshake that was let in."""
+    """Return the principal of an authenticated request or handshake."""
     caller: Principal = scope.get(CALLER, ANYONE)
     return caller
 
 
 class ApiKeys:
-    """Those that are valid; `replace` changes all at once. now: Unix time, in seconds."""
+    """Hold the API keys, and find valid ones by secret or name.
+
+    now: returns the Unix time, in seconds
+    """
 
     def __init__(self, keys: Iterable[ApiKey] = (), now: Callable[[], float] = time.time) -> None:
         self._now = now
@@ -73,27 +78,28 @@ class ApiKeys:
         self.replace(keys)
 
     def __len__(self) -> int:
-        """Expired ones included."""
+        """Return the number of keys, including expired ones."""
         return len(self._by_name)
 
     def replace(self, keys: Iterable[ApiKey]) -> None:
+        """Replace all keys at once."""
         self._by_name = {key.name: key for key in keys}
         self._by_digest = {key.digest: key for key in self._by_name.values()}
 
     def find(self, secret: str) -> ApiKey | None:
-        """The key whose secret this is, unless it has expired.
+        """Return the key with this secret, or None if it is unknown or has expired.
 
-        What is looked up is the digest: the time that takes tells of the digest alone, and nobody can choose
-        secrets by their digests.
+        The lookup is by digest. Its duration reveals information about the digest only, and an attacker
+        cannot choose secrets by their digests.
         """
         return self._valid(self._by_digest.get(digest_of(secret)))
 
     def named(self, name: str) -> ApiKey | None:
-        """The key of that name, unless it has expired."""
+        """Return the key with this name, or None if it is unknown or has expired."""
         return self._valid(self._by_name.get(name))
 
-    def knows(self, key: ApiKey) -> bool:
-        """Whether it is still valid: it was neither revoked nor made anew, and has not expired."""
+    def is_valid(self, key: ApiKey) -> bool:
+        """Return whether a key has not been revoked, replaced under the same name, or expired."""
         found = self.named(key.name)
         return found is not None and found.digest == key.digest
 
@@ -104,32 +110,36 @@ class ApiKeys:
 
 
 def keys_of_text(text: str) -> list[ApiKey]:
-    """Of a setting: `name:key` or bare keys, with commas; a bare one is called by its place, `key_1`.
+    """Parse the setting API_KEYS: `name:key` or just the key, separated by commas.
 
-    Raises ValueError, which names no key.
+    A key without a name is named by its position, `key_1`.
+
+    Raises ValueError, whose text contains no key.
     """
     keys = []
-    for place, part in enumerate(filter(None, map(str.strip, text.split(","))), start=1):
+    for position, part in enumerate(filter(None, map(str.strip, text.split(","))), start=1):
         name, colon, secret = part.rpartition(":")
         if colon and not re.fullmatch(NAME, name):
-            raise ValueError(f"the name of key {place} may have 64 letters, digits, dots, dashes")
-        if len(secret) < SHORTEST:
-            raise ValueError(f"key {place} has less than {SHORTEST} characters")
-        keys.append(ApiKey(name or f"key_{place}", digest_of(secret)))
+            raise ValueError(f"the name of key {position} may have 64 letters, digits, dots, dashes")
+        if len(secret) < MIN_SECRET_LENGTH:
+            raise ValueError(f"key {position} has less than {MIN_SECRET_LENGTH} characters")
+        keys.append(ApiKey(name or f"key_{position}", digest_of(secret)))
     check_different(keys)
     return keys
 
 
 def check_different(keys: Sequence[ApiKey]) -> None:
-    """Raises ValueError where two are called the same, or are the same."""
-    for what, several in (("names", {key.name for key in keys}), ("keys", {key.digest for key in keys})):
-        if len(several) < len(keys):
+    """Raise ValueError if two keys have the same name or the same secret."""
+    for what, distinct in (("names", {key.name for key in keys}), ("keys", {key.digest for key in keys})):
+        if len(distinct) < len(keys):
             raise ValueError(f"two {what} are the same")
 
 
 def new_secret() -> str:
+    """Return a new random secret for a key."""
     return SECRET_PREFIX + secrets.token_urlsafe(SECRET_BYTES)
 
 
 def digest_of(secret: str) -> bytes:
+    """Return the SHA-256 of a secret, 32 bytes."""
     return hashlib.sha256(secret.encode("utf-8", "replace")).digest()

@@ -1,4 +1,7 @@
-"""Auth: who asks, by what a request or a handshake shows. Decisions only: the doors carry them out."""
+"""Identify the client of a request or a handshake by the credential in it.
+
+This module only decides; middleware and endpoints send the refusals.
+"""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
@@ -10,10 +13,10 @@ from urllib.parse import parse_qs
 from server.auth.api_keys import ANYONE, CALLER, ApiKeys, Principal
 from server.errors import ClientError, invalid_api_key
 
-SCHEMES: Final = ("bearer", "token")  # token: Deepgram's
-KEY_HEADERS: Final = (b"api-key", b"x-api-key")  # Azure's, and many others'
-# Browsers have no headers for a WebSocket, but names of protocols. OpenAI's and ours hold the key; Deepgram's
-# stands before it.
+SCHEMES: Final = ("bearer", "token")  # `token` is Deepgram's
+KEY_HEADERS: Final = (b"api-key", b"x-api-key")  # used by Azure and others
+# A browser cannot set headers of a WebSocket, but it can name subprotocols. OpenAI's and ours contain the
+# key; Deepgram's is followed by it.
 KEY_SUBPROTOCOLS: Final = ("openai-insecure-api-key.", "stt-key.")
 
 Scope = Mapping[str, Any]
@@ -21,14 +24,20 @@ Scope = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """in_url: it stood in the query, which lands in logs and histories: good for a token, not for a key."""
+    """Hold the secret that a client presented.
+
+    in_url: it was in the query. URLs appear in logs and histories, so only tokens are accepted there.
+    """
 
     secret: str
     in_url: bool = False
 
 
 def credential_of(scope: Scope) -> Credential | None:
-    """What an ASGI scope shows; a header counts before a subprotocol, and that before the URL."""
+    """Return the credential in an ASGI scope, or None.
+
+    A header takes precedence over a subprotocol, and that over the URL.
+    """
     for secret in (*_in_headers(scope["headers"]), *_in_subprotocols(scope.get("subprotocols", ()))):
         return Credential(secret)
     query = parse_qs(scope["query_string"].decode("latin-1"))
@@ -57,10 +66,10 @@ def _in_subprotocols(offered: Sequence[str]) -> Iterator[str]:
 
 
 class TokenVerifier(Protocol):
-    """What makes short-lived secrets."""
+    """Verify short-lived secrets of one kind."""
 
     def caller_of(self, value: str) -> Principal | None:
-        """Whom one stands for; None for one that is not, or no longer, valid."""
+        """Return the principal that a secret identifies, or None if it is invalid or has expired."""
         ...
 
 
@@ -68,63 +77,80 @@ CloseCallback = Callable[[], Awaitable[None]]
 
 
 class Authenticator:
-    """Lets in who shows a key, or a secret of one of the mints, and knows who is in.
+    """Authenticate clients, and track their connections until the keys are revoked.
 
-    keys: None where none are asked for
+    keys: the API keys; None if clients need no key
+    verifiers: the kinds of short-lived secrets that are accepted besides keys
     """
 
-    def __init__(self, keys: ApiKeys | None = None, *mints: TokenVerifier) -> None:
+    def __init__(self, keys: ApiKeys | None = None, *verifiers: TokenVerifier) -> None:
         self._keys = keys
-        self._mints = mints
-        self._inside: dict[CloseCallback, Principal] = {}
+        self._verifiers = verifiers
+        self._connections: dict[CloseCallback, Principal] = {}
 
     def admit(self, scope: MutableMapping[str, Any]) -> Principal:
-        """Who asks, written into the scope for `caller_of`. Raises ClientError."""
+        """Return the principal of a request, and store it in the scope for `caller_of`.
+
+        Raises ClientError if a key is needed and the request has no valid credential.
+        """
         caller = self._caller(credential_of(scope)) if self._keys is not None else ANYONE
         scope[CALLER] = caller
         return caller
 
     def owner(self, name: str | None) -> Principal:
-        """Whom a session belongs to that was begun under this name: nobody, if the key is gone."""
+        """Return the principal that owns a session by the name of its key.
+
+        The principal has no key if the key of that name was removed or has expired.
+        """
         key = self._keys.named(name) if self._keys is not None and name is not None else None
         return Principal(key)
 
     def still_admits(self, caller: Principal) -> bool:
-        """Whether its key is still valid. A token is looked at when it comes in, and then no more."""
-        return self._keys is None or (caller.key is not None and self._keys.knows(caller.key))
+        """Return whether the key of a principal is still valid.
+
+        A token is checked only when the connection begins, so its expiry does not matter here.
+        """
+        return self._keys is None or (caller.key is not None and self._keys.is_valid(caller.key))
 
     @contextmanager
-    def stay(self, caller: Principal, send_away: CloseCallback) -> Iterator[None]:
-        """Somebody is in, for as long as it lasts."""
-        self._inside[send_away] = caller
+    def track(self, caller: Principal, close: CloseCallback) -> Iterator[None]:
+        """Track a connection while the context lasts.
+
+        close: called if its key is revoked
+        """
+        self._connections[close] = caller
         try:
             yield
         finally:
-            self._inside.pop(send_away, None)
+            self._connections.pop(close, None)
 
-    def unwelcome(self) -> list[CloseCallback]:
-        """How to send away those who are in and whose key is valid no more. Each is told of once."""
-        gone = [away for away, caller in self._inside.items() if not self.still_admits(caller)]
-        for send_away in gone:
-            del self._inside[send_away]
-        return gone
+    def revoked(self) -> list[CloseCallback]:
+        """Return the close callbacks of tracked connections whose key is no longer valid, each only once."""
+        revoked = [close for close, caller in self._connections.items() if not self.still_admits(caller)]
+        for close in revoked:
+            del self._connections[close]
+        return revoked
 
-    def _caller(self, shown: Credential | None) -> Principal:
+    def _caller(self, credential: Credential | None) -> Principal:
         assert self._keys is not None
-        if shown is None:
-            raise invalid_api_key("An API key is needed here: as `Authorization: Bearer KEY`, for one.")
-        for mint in self._mints:
-            caller = mint.caller_of(shown.secret)
+        if credential is None:
+            raise invalid_api_key(
+                "An API key is needed, for example in the header `Authorization: Bearer KEY`."
+            )
+        for verifier in self._verifiers:
+            caller = verifier.caller_of(credential.secret)
             if caller is not None and self.still_admits(caller):
                 return caller
-        if shown.in_url:
+        if credential.in_url:
             raise _not_in_url()
-        key = self._keys.find(shown.secret)
+        key = self._keys.find(credential.secret)
         if key is None:
-            raise invalid_api_key("Incorrect API key provided: it is unknown, revoked or has expired.")
+            raise invalid_api_key("Incorrect API key provided: it is unknown, was revoked or has expired.")
         return Principal(key)
 
 
 def _not_in_url() -> ClientError:
-    what = "`token` in the URL takes a short-lived token, which POST /v1/tokens makes, while it is valid."
-    return invalid_api_key(f"{what} It takes no key: URLs land in logs.")
+    return invalid_api_key(
+        "The parameter `token` in the URL must be a valid short-lived token from POST /v1/tokens. "
+        "API keys are not accepted there, because URLs land in logs."
+    )

@@ -1,4 +1,7 @@
-"""The file of hashed keys: the server reads it whenever it changes, the command line writes it."""
+"""Read and write the file of hashed API keys.
+
+The server reads it whenever it changes; the command line writes it.
+"""
 
 import os
 import shutil
@@ -8,15 +11,15 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from server.auth.api_keys import NAME, ApiKey, check_different
 
-Signature = tuple[int | None, ...]  # of a state of the file
+Signature = tuple[int | None, ...]  # modification time, size and inode of the file, or an errno
 
 
 class KeyFileError(Exception):
-    """The file cannot be read, or holds what is no list of keys."""
+    """The file of keys cannot be read, or its content is invalid."""
 
 
 class KeyEntry(BaseModel):
-    """One key as it is written: a name, the SHA-256 of the key in hex, and what Key has."""
+    """Encode one key: its name, the SHA-256 of its secret in hex, and its quotas as in ApiKey."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -27,13 +30,14 @@ class KeyEntry(BaseModel):
     audio_seconds_per_hour: float | None = Field(None, gt=0)
 
     def key(self) -> ApiKey:
+        """Return the entry as an API key."""
         expires_at = None if self.expires_at is None else self.expires_at.timestamp()
         digest = bytes.fromhex(self.sha256)
         return ApiKey(self.name, digest, expires_at, self.max_sessions, self.audio_seconds_per_hour)
 
 
 class KeyEntries(BaseModel):
-    """The whole file."""
+    """Encode the whole file."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -41,14 +45,14 @@ class KeyEntries(BaseModel):
 
 
 class KeyFile:
-    """A file that others change while the server runs."""
+    """Watch a file of keys that other processes change while the server runs."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._seen: Signature = ()
 
     def changed(self) -> list[ApiKey] | None:
-        """The keys, where the file is not the one that was looked at before; else None. Reads from disk.
+        """Return the keys if the file has changed since the last call, else None. Reads from disk.
 
         Raises KeyFileError, once for each state of the file.
         """
@@ -67,7 +71,7 @@ class KeyFile:
 
 
 def read(path: Path) -> KeyEntries:
-    """Raises KeyFileError."""
+    """Return the content of a file. Raise KeyFileError if it cannot be read or is invalid."""
     try:
         return KeyEntries.model_validate_json(path.read_bytes())
     except OSError as error:
@@ -78,7 +82,7 @@ def read(path: Path) -> KeyEntries:
 
 
 def keys_of(entries: KeyEntries) -> list[ApiKey]:
-    """Raises KeyFileError where two are called the same, or are the same."""
+    """Return the keys of a file. Raise KeyFileError if two have the same name or the same secret."""
     keys = [entry.key() for entry in entries.keys]
     try:
         check_different(keys)
@@ -97,7 +101,7 @@ def write(path: Path, entries: KeyEntries) -> None:
 
 
 def add(path: Path, entry: KeyEntry) -> None:
-    """Add a key; make the file if there is none. Raises KeyFileError."""
+    """Add a key, and create the file if it does not exist. Raise KeyFileError."""
     entries = read(path) if path.exists() else KeyEntries(keys=[])
     entries.keys.append(entry)
     keys_of(entries)
@@ -105,7 +109,7 @@ def add(path: Path, entry: KeyEntry) -> None:
 
 
 def revoke(path: Path, name: str) -> None:
-    """Remove a key. Raises KeyFileError."""
+    """Remove a key. Raise KeyFileError if there is none of that name."""
     entries = read(path)
     kept = [entry for entry in entries.keys if entry.name != name]
     if len(kept) == len(entries.keys):

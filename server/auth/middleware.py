@@ -1,4 +1,7 @@
-"""KeyCheck: HTTP requests show a key, but on open paths. WebSockets show theirs to their doors."""
+"""Refuse HTTP requests without a valid key, except on open paths.
+
+WebSocket endpoints check the keys of their handshakes themselves.
+"""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -11,36 +14,36 @@ from server.auth.authenticator import Authenticator
 from server.errors import ApiError, ClientError
 from server.http.exception_handlers import error_response, http_error_of
 from server.http.request_id import REQUEST_ID
-from server.http.upload import heard_out
+from server.http.upload import drain_refused_body
 from server.observability.log_config import key_name
 from server.observability.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
-# Probes have no keys, and the description of the API holds nothing that is not published anyway.
-OPEN: Final = frozenset({"/health", "/ready", "/openapi.json"})
+# Probes have no keys, and the description of the API is public anyway.
+OPEN_PATHS: Final = frozenset({"/health", "/ready", "/openapi.json"})
 
-Refusal = Callable[[ApiError, str], Response]  # with the id of the request
+Refusal = Callable[[ApiError, str], Response]  # builds the response to an error; the text is the request id
 
 
 class ApiKeyMiddleware:
-    """Middleware. Whatever path is not named open is closed, also one that is not there.
+    """Require a valid key on every path that is not listed as open, including paths that do not exist.
 
-    open_paths: exact paths, or, with a slash at the end, all below one
-    refusals: by path, where a door tells of errors in a shape of its own
+    open_paths: exact paths; one that ends with a slash opens all paths below it
+    refusals: by path, for endpoints whose error responses have their own shape
     """
 
     def __init__(
         self,
         app: ASGIApp,
         *,
-        gate: Authenticator,
+        auth: Authenticator,
         open_paths: frozenset[str],
         refusals: Mapping[str, Refusal],
         metrics: Metrics,
     ) -> None:
         self._app = app
-        self._gate = gate
+        self._auth = auth
         self._open = frozenset(path for path in open_paths if not path.endswith("/") or path == "/")
         self._open_below = tuple(open_paths - self._open)
         self._refusals = refusals
@@ -49,7 +52,7 @@ class ApiKeyMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not self._is_open(scope["path"]):
             try:
-                key_name.set(self._gate.admit(scope).name)
+                key_name.set(self._auth.admit(scope).name)
             except ClientError as error:
                 await self._refuse(error, scope, receive, send)
                 return
@@ -60,8 +63,8 @@ class ApiKeyMiddleware:
 
     async def _refuse(self, error: ClientError, scope: Scope, receive: Receive, send: Send) -> None:
         self._metrics.errors.labels(error.code).inc()
-        log.info("turned away: %s: %s", error.code, error.message)
-        refused = await heard_out(Request(scope, receive), http_error_of(error))
+        log.info("request.refused code=%s reason=%s", error.code, error.message)
+        refused = await drain_refused_body(Request(scope, receive), http_error_of(error))
         refusal = self._refusals.get(scope["path"])
-        told = refusal(refused, scope[REQUEST_ID]) if refusal is not None else error_response(refused)
-        await told(scope, receive, send)
+        response = refusal(refused, scope[REQUEST_ID]) if refusal is not None else error_response(refused)
+        await response(scope, receive, send)

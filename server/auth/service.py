@@ -13,54 +13,56 @@ from server.observability.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS: Final = 1.0  # between two looks at the file, and at who is in
+CHECK_SECONDS: Final = 1.0  # between two checks of the file and of the open connections
 
 
 class AuthService:
     """Hold the API keys, the tokens and the authenticator, and reload the file of keys when it changes.
 
     keys: as in the setting API_KEYS; key_file: path, or empty; token_secret: signs tokens, or empty
-    verifiers: further kinds of short-lived secrets that the authenticator accepts, beside the tokens
+    verifiers: further kinds of short-lived secrets that the authenticator accepts besides the tokens
 
-    Without keys and without a file of keys, clients need no key. Raises KeyFileError.
+    Without keys and without a file of keys, clients need no key.
+
+    Raises KeyFileError if the file cannot be read.
     """
 
     def __init__(
         self, keys: str, key_file: str, token_secret: str, metrics: Metrics, *verifiers: TokenVerifier
     ) -> None:
         self._metrics = metrics
-        self._own = keys_of_text(keys)
+        self._configured = keys_of_text(keys)
         self._file = KeyFile(Path(key_file)) if key_file else None
         self._keys = ApiKeys(self._all(self._file.changed() if self._file else None))
         required = self._keys if keys or key_file else None
         self.tokens = AccessTokens(token_secret, required)
-        self.gate = Authenticator(required, self.tokens, *verifiers)
+        self.authenticator = Authenticator(required, self.tokens, *verifiers)
         metrics.keys.set_function(lambda: len(self._keys))
 
     async def watch(self) -> None:
-        """Reads the file of keys when it changes, and sends away whose key is gone; until cancelled."""
+        """Reload the file of keys when it changes; close connections of revoked keys, until cancelled."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            await self.look()
+            await asyncio.sleep(CHECK_SECONDS)
+            await self.check()
 
-    async def look(self) -> None:
-        """A file that cannot be read leaves the keys as they were."""
+    async def check(self) -> None:
+        """Reload the keys once. If the file cannot be read, the keys stay as they are."""
         try:
             changed = await asyncio.to_thread(self._file.changed) if self._file else None
             if changed is not None:
                 self._keys.replace(self._all(changed))
-                log.info("%d keys are known now", len(self._keys))
+                log.info("keys.reloaded count=%d", len(self._keys))
         except KeyFileError as error:
             self._metrics.key_file_errors.inc()
-            log.error("the keys stay as they were: %s", error)
-        unwelcome = self.gate.unwelcome()
-        if unwelcome:
-            log.info("%d connections are closed: their keys are no longer valid", len(unwelcome))
-            await asyncio.gather(*(send_away() for send_away in unwelcome))
+            log.error("keys.reload_failed error=%s", error)
+        revoked = self.authenticator.revoked()
+        if revoked:
+            log.info("keys.revoked connections=%d", len(revoked))
+            await asyncio.gather(*(close() for close in revoked))
 
-    def _all(self, of_the_file: list[ApiKey] | None) -> list[ApiKey]:
-        """Raises KeyFileError."""
-        keys = [*self._own, *(of_the_file or ())]
+    def _all(self, from_file: list[ApiKey] | None) -> list[ApiKey]:
+        """Return the keys of the settings and the file. Raise KeyFileError if two are the same."""
+        keys = [*self._configured, *(from_file or ())]
         try:
             check_different(keys)
         except ValueError as error:

@@ -112,7 +112,7 @@ class WebSocketEndpoint(ABC):
         metrics: Metrics,
         load_seconds: float = LOAD_SECONDS,
         *,
-        gate: Authenticator,
+        auth: Authenticator,
         tracer: "Tracer | None" = None,
         journals: JournalLifespan | None = None,
     ) -> None:
@@ -121,7 +121,7 @@ class WebSocketEndpoint(ABC):
         self._load_seconds = load_seconds
         self.admission = admission
         self._metrics = metrics
-        self.gate = gate
+        self.auth = auth
         self._tracer = tracer
         self._journals = journals
         self._sessions = SessionRegistry[Resumable](settings.resume_seconds, settings.max_sessions, _forget)
@@ -144,8 +144,8 @@ class WebSocketEndpoint(ABC):
 
     def check(self, websocket: WebSocket) -> None:
         """Check the key, and whether a session may begin, before the upgrade. Raises ClientError."""
-        key_name.set(self.gate.admit(websocket.scope).name)
-        self.admission.check(websocket.scope, comes_back=self.resumption(websocket) is not None)
+        key_name.set(self.auth.admit(websocket.scope).name)
+        self.admission.check(websocket.scope, resuming=self.resumption(websocket) is not None)
 
     async def serve(self, websocket: WebSocket) -> None:
         """Serve one connection from the handshake to the close."""
@@ -179,7 +179,7 @@ class WebSocketEndpoint(ABC):
     async def _serve_accepted(self, socket: BoundedWebSocket, websocket: WebSocket) -> None:
         send_away = partial(self._refuse, socket, invalid_api_key("This key is no longer valid."))
         try:
-            with self.gate.stay(caller_of(websocket.scope), send_away):
+            with self.auth.track(caller_of(websocket.scope), send_away):
                 await self._converse(socket, websocket)
         except ClientError as error:
             await self._refuse(socket, error)
@@ -208,7 +208,7 @@ class WebSocketEndpoint(ABC):
         async with AsyncExitStack() as stack:
             models, description = await self.borrow(stack, request.recognizer)
             driver = StreamDriver(models, request.options, name)
-            meter = stack.enter_context(self.admission.limits.account(websocket.scope))
+            meter = stack.enter_context(self.admission.policy.track_usage(websocket.scope))
             stack.callback(lambda: meter.count(driver.received))
             recorder = self._new_recorder(name) if request.resumable else None
             stream = driver if recorder is None else RecordedStream(driver, recorder)

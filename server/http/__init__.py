@@ -1,1 +1,1 @@
-"""HTTP plumbing: request checks, uploads, downloads, errors, server-sent events."""
+"""Handle HTTP below the protocols: request checks, uploads, downloads, errors, server-sent events."""

@@ -1,4 +1,4 @@
-"""SmallBody: bodies of requests that hold no file, bounded in bytes and time before they are parsed."""
+"""Limit the bodies of requests without files in size and time, before they are parsed."""
 
 from contextlib import aclosing
 from typing import Final
@@ -15,14 +15,17 @@ MAX_BYTES: Final = 1 << 20
 
 
 class BodyLimit:
-    """Middleware: reads the whole body first. large: the paths whose doors bound theirs themselves."""
+    """Read the whole body of a request before the application handles it.
 
-    def __init__(self, app: ASGIApp, *, large: frozenset[str]) -> None:
+    exempt_paths: paths whose endpoints limit their bodies themselves
+    """
+
+    def __init__(self, app: ASGIApp, *, exempt_paths: frozenset[str]) -> None:
         self._app = app
-        self._large = large
+        self._exempt_paths = exempt_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in self._large:
+        if scope["type"] != "http" or scope["path"] in self._exempt_paths:
             await self._app(scope, receive, send)
             return
         try:
@@ -42,7 +45,7 @@ class BodyLimit:
 
 
 async def _read(request: Request) -> bytes:
-    """Raises HttpError, ClientDisconnect."""
+    """Return the body. Raise ApiError if it is too large or too slow, ClientDisconnect if the client left."""
     body = bytearray()
     async with Body(request, MAX_BYTES) as bounded, aclosing(bounded.chunks(MAX_BYTES)) as chunks:
         async for chunk in chunks:

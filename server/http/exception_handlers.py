@@ -1,4 +1,4 @@
-"""Exception handlers: each error of a request is answered in the shape of OpenAI's API."""
+"""Answer each error of a request in the shape of OpenAI's API."""
 
 import logging
 from http import HTTPStatus
@@ -29,7 +29,7 @@ def add_exception_handlers(app: FastAPI) -> None:
 
 
 def http_error_of(error: ClientError) -> ApiError:
-    """Return the HTTP error for an error that a stream would be told of."""
+    """Return the HTTP error that corresponds to an error of a stream."""
     if error.retryable and error.code != "internal_error":
         status = error.status or HTTPStatus.SERVICE_UNAVAILABLE
         return try_again(error.message, error.code, error.param, status=status, retry_after=error.retry_after)
@@ -68,7 +68,7 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
 
 
 async def _on_disconnect(request: Request, error: Exception) -> Response:
-    log.info("the client hung up")
+    log.info("request.client_disconnected")
     return Response(status_code=GONE)
 
 

@@ -1,4 +1,4 @@
-"""Multipart: a form with a file in it (RFC 7578), taken apart as it comes. Pure: bytes in, bytes out."""
+"""Parse a multipart form with a file (RFC 7578) incrementally, without I/O."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -10,13 +10,13 @@ from server.errors import invalid
 
 FILE: Final = "file"  # name of the part whose bytes are the upload
 MAX_FIELDS: Final = 2_000
-MAX_FIELD_BYTES: Final = 1 << 20  # of all fields together, their headers included; these alone are held
-DROPPED: Final = frozenset({"known_speaker_references"})  # sound in fields that nobody will read
+MAX_FIELD_BYTES: Final = 1 << 20  # of all fields and their headers together, which are held in memory
+DROPPED: Final = frozenset({"known_speaker_references"})  # audio in fields that are not used
 
 
 @dataclass(slots=True)
 class _Part:
-    """What is known of the part under way; data: of a field that is kept"""
+    """Hold what was parsed of the current part. data: value of a field; None for a part that is not kept."""
 
     headers: dict[bytes, bytes] = field(default_factory=dict)
     header: bytearray = field(default_factory=bytearray)
@@ -26,7 +26,10 @@ class _Part:
 
 
 class _Parts:
-    """What the parser calls. It knows nothing of the parser, so nothing of them is left over as garbage."""
+    """Collect the fields and the pieces of the file in the callbacks of the parser.
+
+    It holds no reference to the parser, so the two form no reference cycle.
+    """
 
     def __init__(self) -> None:
         self.fields: list[tuple[str, str]] = []
@@ -38,7 +41,7 @@ class _Parts:
         self._pieces: list[bytes] = []
 
     def take_pieces(self) -> list[bytes]:
-        """Of the file, since the last call."""
+        """Return the pieces of the file since the last call."""
         pieces, self._pieces = self._pieces, []
         return pieces
 
@@ -96,10 +99,9 @@ class _Parts:
 
 
 class MultipartForm:
-    """fields: name and text, in the order of the form; has_file: it has a part named `file`.
+    """Parse a form. `feed` returns the bytes of the part named `file`; other files are dropped.
 
-    The file's bytes are handed on by `feed` as they come, whatever stands before or behind it; those of other
-    files are dropped. `feed` and `finish` raise HttpError for what is no form, or holds too much in fields.
+    `feed` and `finish` raise ApiError if the body is malformed or its fields are too large.
     """
 
     def __init__(self, content_type: str) -> None:
@@ -114,14 +116,16 @@ class MultipartForm:
 
     @property
     def fields(self) -> list[tuple[str, str]]:
+        """Return the names and texts of the fields, in the order of the form."""
         return self._parts.fields
 
     @property
     def has_file(self) -> bool:
+        """Return whether the form has a part named `file`."""
         return self._parts.has_file
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The pieces of the file in it."""
+        """Parse data of the body, and return the pieces of the file in it."""
         try:
             self._parser.write(data)
         except FormParserError as error:
@@ -129,7 +133,7 @@ class MultipartForm:
         return self._parts.take_pieces()
 
     def finish(self) -> None:
-        """No more comes."""
+        """Check that the form is complete after all data was fed."""
         if not self._parts.ended:
             raise invalid("The multipart body ends before its last boundary.", code="invalid_body")
 

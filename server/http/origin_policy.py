@@ -1,4 +1,4 @@
-"""Origins: from where a browser may come, and what counts as this machine. Pure."""
+"""Decide which web origins are allowed, and which host names mean this machine. Pure."""
 
 import re
 from collections.abc import Sequence
@@ -12,27 +12,31 @@ HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1
 
 @dataclass(frozen=True, slots=True)
 class OriginPolicy:
-    """allowed: as browsers write them, `https://app.example`; ANY for all"""
+    """Allow pages of the server's own origin and of the origins that are listed.
+
+    allowed: origins as browsers send them, such as `https://app.example`; ANY allows all
+    """
 
     allowed: Sequence[str] = ()
 
     def allow(self, origin: str, host: str) -> bool:
-        """Whether a page of that origin may come to a server that it calls `host`, its own port included.
+        """Return whether a page of an origin may call the server that it addresses as `host`.
 
-        The scheme is not compared: behind a proxy that speaks TLS a server does not know its own.
+        host: the Host header, with the port. The scheme is not compared: behind a proxy that terminates TLS,
+        the server does not know its own.
         """
         is_our_own = bool(host) and origin.partition("://")[2].lower() == host.lower()
         return is_our_own or ANY in self.allowed or origin in self.allowed
 
 
-def name_of(host: str) -> str | None:
-    """What a Host header names, without port and brackets; None for what is none."""
+def host_name(host: str) -> str | None:
+    """Return the name in a Host header without port and brackets, in lower case; None if it is invalid."""
     found = HOST.fullmatch(host)
     return None if found is None else found["name"].strip("[]").lower()
 
 
 def is_this_machine(name: str) -> bool:
-    """Whether an address, or a name that needs no resolving, leads to this machine alone (RFC 6761, 6.3)."""
+    """Return whether a name is a loopback address or a localhost name (RFC 6761, 6.3). It is not resolved."""
     try:
         address = ip_address(name)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Entrance: what is asked of each request and handshake before any door, keys or no keys."""
+"""Check the head, the host and the origin of each request and handshake before authentication."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -10,23 +10,23 @@ from starlette.websockets import WebSocket
 
 from server.errors import ClientError, keys_needed, origin_not_allowed
 from server.http.exception_handlers import error_response, http_error_of
-from server.http.origin_policy import OriginPolicy, is_this_machine, name_of
-from server.http.upload import heard_out
+from server.http.origin_policy import OriginPolicy, host_name, is_this_machine
+from server.http.upload import drain_refused_body
 from server.observability.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
-# Within what websockets takes of a handshake: 8192 bytes a line, 128 headers.
+# Below the limits of the websockets library for a handshake: 8192 bytes a line, 128 headers.
 MAX_URL: Final = 8_000  # bytes of path and query
 MAX_HEADERS: Final = 100
-MAX_HEADER: Final = 8_000  # bytes of one, name and value
+MAX_HEADER: Final = 8_000  # bytes of one header, name and value
 MAX_HEAD: Final = 32 << 10  # bytes of all headers
 
 
 class RequestGuard:
-    """Middleware for HTTP and WebSockets.
+    """Refuse HTTP requests and WebSocket handshakes that fail the checks.
 
-    on_this_machine: nobody comes from elsewhere, and no page whose name was bent to here (DNS rebinding)
+    on_this_machine: serve only clients on this machine, and refuse host names that DNS rebinding directs here
     """
 
     def __init__(
@@ -45,20 +45,22 @@ class RequestGuard:
             self._check(scope)
         except ClientError as error:
             self._metrics.errors.labels(error.code).inc()
-            log.info("turned away: %s: %s", error.code, error.message)
+            log.info("request.refused code=%s reason=%s", error.code, error.message)
             await _deny(error, scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
-        """Raises ClientError."""
+        """Raise ClientError if a check fails."""
         check_head(len(scope.get("raw_path") or b"") + len(scope["query_string"]), scope["headers"])
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         host = headers.get(b"host")
-        name = None if host is None else name_of(host)
+        name = None if host is None else host_name(host)
         if host is not None and name is None:
             raise ClientError("invalid_value", "The Host header names no host.", param="host")
-        if self._on_this_machine and not (_came_here(scope) and (name is None or is_this_machine(name))):
+        if self._on_this_machine and not (
+            _is_to_this_machine(scope) and (name is None or is_this_machine(name))
+        ):
             raise keys_needed()
         origin = headers.get(b"origin")
         if origin is not None and not self._origins.allow(origin, host or ""):
@@ -66,26 +68,33 @@ class RequestGuard:
 
 
 def check_head(url: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
-    """url: bytes. Raises ClientError."""
+    """Raise ClientError if the URL or the headers are too large.
+
+    url: length in bytes
+    """
     if url > MAX_URL:
-        raise ClientError("url_too_long", f"A URL may have {MAX_URL} bytes; this one has {url}.", status=414)
+        raise ClientError(
+            "url_too_long", f"A URL may have at most {MAX_URL} bytes; this one has {url}.", status=414
+        )
     sizes = [len(name) + len(value) for name, value in headers]
     if len(sizes) > MAX_HEADERS or max(sizes, default=0) > MAX_HEADER or sum(sizes) > MAX_HEAD:
         bounds = f"{MAX_HEADERS} headers of {MAX_HEADER} bytes, {MAX_HEAD} in all"
         raise ClientError("headers_too_large", f"A request may have {bounds}.", status=431)
 
 
-def _came_here(scope: Mapping[str, Any]) -> bool:
-    """To an address of this machine alone, or to a socket in its file system, which has no port."""
+def _is_to_this_machine(scope: Mapping[str, Any]) -> bool:
+    """Return whether a request came to a loopback address or to a Unix socket, which has no port."""
     server = scope.get("server")
     return server is not None and (server[1] is None or is_this_machine(server[0]))
 
 
 async def _deny(error: ClientError, scope: Scope, receive: Receive, send: Send) -> None:
-    told = http_error_of(error)
+    api_error = http_error_of(error)
     if scope["type"] == "http":
-        await error_response(await heard_out(Request(scope, receive), told))(scope, receive, send)
+        await error_response(await drain_refused_body(Request(scope, receive), api_error))(
+            scope, receive, send
+        )
     elif "websocket.http.response" in scope.get("extensions", {}):
-        await WebSocket(scope, receive, send).send_denial_response(error_response(told))
+        await WebSocket(scope, receive, send).send_denial_response(error_response(api_error))
     else:
         await send({"type": "websocket.close", "code": 1008, "reason": error.code})

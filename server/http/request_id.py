@@ -1,4 +1,4 @@
-"""The id of an HTTP request, and the count of responses by route and status."""
+"""Give each HTTP request an id, and count responses by route and status."""
 
 import uuid
 from http import HTTPStatus
@@ -15,7 +15,7 @@ OTHER: Final = "other"  # path of a request that no route took
 
 
 class RequestMiddleware:
-    """Middleware. Give each HTTP request an id, send it in a header, and count the responses under /v1."""
+    """Give each HTTP request an id, send it in a header, and count the responses under /v1."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app

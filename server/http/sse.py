@@ -1,4 +1,4 @@
-"""Server-sent events as a response."""
+"""Send server-sent events as a response."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class EventStream(StreamingResponse):
-    """A response of server-sent events, each sent as soon as it is there.
+    """Send each event as soon as it is available.
 
     events: whole events, encoded
     holding: resources that are released when the response has ended
@@ -50,4 +50,4 @@ class EventStream(StreamingResponse):
                         await send_part(event, more=True)
                     await send_part(b"", more=False)
             except (ClientDisconnect, TimeoutError) as error:
-                log.info("the client hung up, or does not read: %r", error)
+                log.info("sse.aborted error=%r", error)

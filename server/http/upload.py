@@ -1,4 +1,4 @@
-"""Upload: the body of a request on its way to a temporary file, with bounds on all that it holds."""
+"""Receive the body of a request into a temporary file, within limits on size and time."""
 
 import asyncio
 import tempfile
@@ -19,25 +19,35 @@ from streaming.threads import run_in_thread_to_completion
 
 IN_MEMORY: Final = 1 << 20  # bytes of an upload; a larger one goes to disk
 PIECE: Final = 1 << 18  # bytes that are written at once
-MAX_JSON_BYTES: Final = 36 << 20  # such a body lies in memory: 25 MiB of sound in base64, and the rest
+MAX_JSON_BYTES: Final = 36 << 20  # held in memory: 25 MiB of audio in base64, and the other fields
 IDLE_SECONDS: Final = 30.0  # without a byte
-SLOWEST: Final = 1 << 10  # bytes a second, on the whole, so that nobody holds a place by dripping
-LINGER_SECONDS: Final = 2.0  # for which a refused body is read on: a client that sends does not listen
+MIN_BYTES_PER_SECOND: Final = 1 << 10  # mean over the body, against clients that send very slowly
+LINGER_SECONDS: Final = (
+    2.0  # a refused body is read for so long: a client that is sending may miss the response
+)
 LINGER_BYTES: Final = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """fields: names and values in order, texts in a form, anything in JSON; file: at its beginning, None if
-    there was none."""
+    """Hold a received form or JSON object.
+
+    fields: names and values in order; values are texts in a form, and any type in JSON
+    file: positioned at its beginning; None if there was none
+    """
 
     fields: Sequence[tuple[str, object]]
     file: IO[bytes] | None
 
 
 class Body:
-    """The body of a request, at most `limit` bytes of it. A context manager: an HttpError leaves it once the
-    client has had its chance to say the rest, and closes the connection if there is more."""
+    """Read the body of a request in chunks, with a timeout.
+
+    If an ApiError leaves the context, the rest of the body is read for a short time, so that the client gets
+    the response. If there is more, the response closes the connection.
+
+    limit: maximum size in bytes; idle_seconds: maximum time without data; now: returns the time, in seconds
+    """
 
     def __init__(
         self,
@@ -66,7 +76,12 @@ class Body:
                 error.headers["connection"] = "close"
 
     async def chunks(self, limit: int) -> AsyncGenerator[bytes, None]:
-        """limit: bytes. Raises HttpError(413, 408), ClientDisconnect."""
+        """Yield the chunks of the body.
+
+        limit: maximum size in bytes
+
+        Raises ApiError with 413 if the body is larger, with 408 if it is too slow, and ClientDisconnect.
+        """
         declared = self._request.headers.get("content-length", "")
         if declared.isdecimal() and int(declared) > limit:
             raise too_large(limit, int(declared))
@@ -79,11 +94,11 @@ class Body:
 
     async def _next(self) -> bytes:
         try:
-            async with asyncio.timeout(self._patience()):
+            async with asyncio.timeout(self._timeout()):
                 message = await self._request.receive()
         except TimeoutError:
             raise ApiError(
-                408, "The request's body did not come, or too slowly.", code="request_timeout"
+                408, "The body of the request did not arrive, or arrived too slowly.", code="request_timeout"
             ) from None
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
@@ -91,16 +106,19 @@ class Body:
         chunk: bytes = message.get("body", b"")
         return chunk
 
-    def _patience(self) -> float:
-        """Seconds until the next bytes have to be there. Raises TimeoutError."""
-        lead = self._idle_seconds + self._read / SLOWEST - (self._now() - self._began)
+    def _timeout(self) -> float:
+        """Return the seconds in which the next bytes must arrive. Raise TimeoutError if none are left."""
+        lead = self._idle_seconds + self._read / MIN_BYTES_PER_SECOND - (self._now() - self._began)
         if lead <= 0:
             raise TimeoutError
         return min(self._idle_seconds, lead)
 
     async def _linger(self) -> None:
-        """A close with bytes unread would be a reset, which may overtake the answer."""
-        if "expect" in self._request.headers:  # has been waiting for a word of ours to send anything
+        """Read and discard the body for a short time.
+
+        Closing a socket with unread bytes sends a reset, which may overtake the response.
+        """
+        if "expect" in self._request.headers:  # the client waits for 100 Continue and has sent no body
             return
         read = 0
         try:
@@ -114,22 +132,25 @@ class Body:
 
 
 def media_type_of(request: Request) -> str:
-    """Of its body, without parameters; "" where it names none."""
+    """Return the media type of the body without parameters, or "" if the request names none."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def heard_out(request: Request, error: ApiError) -> ApiError:
-    """The error, once a client has said a body that nobody wants, or a part: who sends does not listen."""
+async def drain_refused_body(request: Request, error: ApiError) -> ApiError:
+    """Read and discard the body for a short time, then return the error.
+
+    A client that is still sending may miss the response.
+    """
     try:
         async with Body(request, 0):
             raise error
-    except ApiError as told:
-        return told
+    except ApiError as refused:
+        return refused
 
 
 @asynccontextmanager
 async def received(request: Request, body: Body) -> AsyncIterator[Upload]:
-    """The upload, for as long as the context lasts. Raises HttpError, ClientDisconnect."""
+    """Yield the upload, whose file is deleted after the context. Raise ApiError or ClientDisconnect."""
     with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
         kind = media_type_of(request)
         if kind == "multipart/form-data":
@@ -164,7 +185,7 @@ async def _receive_json(body: Body, file: IO[bytes]) -> Upload:
 
 
 def _unpack(document: bytearray, file: IO[bytes]) -> Upload:
-    """{"input_audio": {"data": base64, "format": …}, and the fields of the form}"""
+    """Decode a JSON body: the fields of the form, and `input_audio` with `data` in base64."""
     try:
         fields = orjson.loads(document)
     except orjson.JSONDecodeError as error:
@@ -180,7 +201,7 @@ def _unpack(document: bytearray, file: IO[bytes]) -> Upload:
 def _decoded(audio: object) -> bytes:
     data = audio.get("data") if isinstance(audio, Mapping) else None
     if not isinstance(data, str):
-        raise invalid("`input_audio.data` must be sound in base64.", "input_audio")
+        raise invalid("`input_audio.data` must be audio in base64.", "input_audio")
     try:
         return pybase64.b64decode(data, validate=True)
     except ValueError:

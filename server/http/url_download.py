@@ -1,4 +1,4 @@
-"""Downloads a file from an http(s) address into a temporary file.
+"""Download a file from an http(s) address into a temporary file.
 
 The address comes from a client, and the server can reach hosts that the client cannot (server-side request
 forgery). So the server resolves the name itself, refuses it if any of its addresses is not public, and
@@ -44,7 +44,10 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The parts of an http(s) address. target: path and query as the request line names them"""
+    """Hold the parts of an http(s) URL.
+
+    target: path and query as in the request line
+    """
 
     url: str
     scheme: str
@@ -54,12 +57,13 @@ class Target:
 
     @property
     def authority(self) -> str:
+        """Return the value of the Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
 
 
 def target_of(url: str) -> Target:
-    """Parse an address. Raises HttpError if it is not http(s), or if it holds a user or a password."""
+    """Parse an address. Raise ApiError if it is not http(s), or if it holds a user or a password."""
     if not re.fullmatch(f"[!-~]{{1,{MAX_URL}}}", url):
         raise _refused(f"An address has at most {MAX_URL} characters, all of them ASCII and none blank.")
     try:
@@ -113,7 +117,7 @@ class Network:
     whole_seconds: float = WHOLE_SECONDS
 
     async def checked_address(self, target: Target, *, private: bool) -> Address:
-        """Return the address to connect to. Raises HttpError if any address of the host is not public."""
+        """Return the address to connect to. Raise ApiError if any address of the host is not public."""
         async with asyncio.timeout(self.idle_seconds):
             addresses = await self.resolve(target.host, target.port)
         if not private and not all(map(self.is_public, addresses)):
@@ -125,9 +129,11 @@ class Network:
 async def fetched(
     url: str, limit: int, *, private: bool, network: Network | None = None
 ) -> AsyncIterator[IO[bytes]]:
-    """Download a file, and give it as a temporary file at its beginning.
+    """Download a file and yield it as a temporary file, positioned at its beginning.
 
-    limit: bytes; private: addresses that are not public may be fetched too. Raises HttpError.
+    limit: maximum size in bytes; private: addresses that are not public are allowed, too
+
+    Raises ApiError if the URL is refused or the download fails.
     """
     network = network or Network()
     with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
@@ -172,7 +178,7 @@ async def _response(target: Target, *, private: bool, network: Network) -> Async
 
 
 async def _save(response: httpx.Response, limit: int, file: IO[bytes]) -> None:
-    """Write the body into the file. Raises HttpError if the status is not 200, or the body too large."""
+    """Write the body into the file. Raise ApiError if the status is not 200, or the body too large."""
     if response.status_code != 200:
         raise _failed(f"The address answers with status {response.status_code}.")
     length = response.headers.get("content-length", "")

@@ -1,4 +1,4 @@
-"""Bounds on connections that uvicorn's options do not give, as subclasses of its protocols.
+"""Limit connections in ways that uvicorn's options do not offer, by subclasses of its protocols.
 
 uvicorn's options `http` and `ws` take classes; only main.py passes these. What options can do, main.py sets
 there: the number of connections, the size of a message, keep-alive pings. Each override below says what is
@@ -19,7 +19,7 @@ from server.http.request_guard import check_head
 
 log = logging.getLogger(__name__)
 
-MAX_UNREAD: Final = 1 << 20  # bytes that wait to be sent, from which on a ping ends the connection
+MAX_UNREAD: Final = 1 << 20  # bytes in the write buffer above which a ping ends the connection
 MAX_FRAGMENTS: Final = 1 << 14  # of one message; one of 22 MiB in pieces of 4 KiB has 5,632
 
 
@@ -36,26 +36,26 @@ class HttpProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast(asyncio.Transport, transport))
         if self.limit_concurrency is not None and len(self.connections) > self.limit_concurrency:
-            log.warning("more than %d connections: one is closed", self.limit_concurrency)
+            log.warning("connection.refused reason=limit max=%d", self.limit_concurrency)
             self.transport.abort()
         else:
-            self._wait_for_a_head()
+            self._start_head_timer()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self.conn.their_state is h11.IDLE:
-            self._wait_for_a_head()
+            self._start_head_timer()
         else:
-            self._wait_no_longer()
+            self._stop_head_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel the timer, which would hold the connection and log that it was closed."""
-        self._wait_no_longer()
+        self._stop_head_timer()
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         """Answer a handshake that websockets cannot parse, which it refuses without a response."""
-        self._wait_no_longer()
+        self._stop_head_timer()
         try:
             check_head(len(event.target), self.headers)
         except ClientError as error:
@@ -76,18 +76,18 @@ class HttpProtocol(H11Protocol):
         else:
             self.transport.close()
 
-    def _wait_for_a_head(self) -> None:
+    def _start_head_timer(self) -> None:
         if self._deadline is None:
-            self._deadline = self.loop.call_later(self.head_seconds, self._give_up)
+            self._deadline = self.loop.call_later(self.head_seconds, self._on_head_timeout)
 
-    def _wait_no_longer(self) -> None:
+    def _stop_head_timer(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
-    def _give_up(self) -> None:
+    def _on_head_timeout(self) -> None:
         self._deadline = None
-        log.info("a connection is closed: no request came")
+        log.info("connection.closed reason=no_request")
         self.transport.abort()
 
 
@@ -98,8 +98,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     """
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Close the parser of websockets: it is a generator in a reference cycle with its connection, which
-        only the garbage collector would free, minutes later."""
+        """Close the parser of websockets.
+
+        It is a generator in a reference cycle with its connection, which only the garbage collector would
+        free, minutes later.
+        """
         super().connection_lost(exc)
         self.conn.parser.close()
 
@@ -112,18 +115,18 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def handle_ping(self) -> None:
         """Bound the pongs that the client does not read; uvicorn's are unbounded."""
         if self.transport.get_write_buffer_size() > MAX_UNREAD:
-            self._cut_off("it pings and does not read")
+            self._abort("unread_pongs")
         else:
             super().handle_ping()
 
     def handle_cont(self, event: Frame) -> None:
         """Bound the fragments of a message: empty ones do not count towards `ws_max_size`."""
         if len(self.frames) >= MAX_FRAGMENTS:
-            self._cut_off("a message in too many pieces")
+            self._abort("too_many_fragments")
         else:
             super().handle_cont(event)
 
-    def _cut_off(self, why: str) -> None:
+    def _abort(self, reason: str) -> None:
         if not self.transport.is_closing():
-            log.info("a connection is cut off: %s", why)
+            log.info("connection.aborted reason=%s", reason)
             self.transport.abort()

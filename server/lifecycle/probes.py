@@ -17,7 +17,7 @@ def add_gauges(
     metrics: Metrics, engine: Engine, sessions: AdmissionController, files: AdmissionController
 ) -> None:
     """Add the gauges of one server to its metrics."""
-    recognizers, overload = engine.recognizers, sessions.limits.overload
+    recognizers, load_shedder = engine.recognizers, sessions.policy.load_shedder
     add = metrics.gauge
     add("stt_open_sessions", "Open sessions", lambda: len(sessions))
     add("stt_open_files", "Files that are being received or transcribed", lambda: len(files))
@@ -28,14 +28,16 @@ def add_gauges(
     add("stt_models_loaded", "Loaded recognizers", lambda: recognizers.loaded)
     add("stt_models_memory_bytes", "Memory used by the recognizers, in bytes", lambda: recognizers.memory)
     add(
-        "stt_lag_seconds", "Seconds that finals wait for recognition, at the last check", lambda: overload.lag
+        "stt_lag_seconds",
+        "Seconds that finals wait for recognition, at the last check",
+        lambda: load_shedder.lag,
     )
     add(
         "stt_demand",
         "Fraction of the recognizers' time that the open streams need; from 1 on recognition falls behind",
-        lambda: overload.demand,
+        lambda: load_shedder.demand,
     )
-    add("stt_overload_step", "Load-shedding level", lambda: overload.step)
+    add("stt_overload_step", "Load-shedding level", lambda: load_shedder.level)
     add(
         "stt_vad_waiting",
         "Streams that wait for the voice detector",

@@ -76,7 +76,7 @@ class FileEndpoint(ABC):
                 raise models_not_ready()
             self._files.check(request.scope)
             stack.enter_context(self._files.admit(finish))
-            return stack.enter_context(self._files.limits.account(request.scope))
+            return stack.enter_context(self._files.policy.track_usage(request.scope))
         except ClientError as error:
             raise http_error_of(in_openai_words(error)) from None
 

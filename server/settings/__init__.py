@@ -1,4 +1,4 @@
-"""Settings from the environment or `.env`, typed, with units and bounds.
+"""Read typed settings from the environment or `.env`, with units and bounds.
 
 The description of each field is its text in `.env.example` and docs/settings.md; a test compares them.
 """

@@ -1,4 +1,4 @@
-"""Settings of the journal that lets live sessions survive the server."""
+"""Define the settings of the journal that lets live sessions survive the server."""
 
 from pydantic import Field
 from pydantic_settings import BaseSettings
@@ -7,7 +7,7 @@ from journal.fsync import FsyncPolicy
 
 
 class JournalSettings(BaseSettings):
-    """Where and how long sessions are kept on disk (docs/journal.md)."""
+    """Configure where and how long sessions are kept on disk (docs/journal.md)."""
 
     journal_dir: str = Field(
         "",

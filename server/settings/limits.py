@@ -1,11 +1,11 @@
-"""Settings of admission, sizes and timeouts."""
+"""Define the settings of admission, sizes and timeouts."""
 
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
 
 class LimitSettings(BaseSettings):
-    """What clients may use, and how long the server waits for them."""
+    """Limit what clients may use and how long the server waits for them."""
 
     max_sessions: int = Field(
         2_000, ge=1, le=100_000, description="Maximum number of live streams; further ones are refused."

@@ -1,4 +1,4 @@
-"""Settings of the network: where the server listens, and which clients it serves."""
+"""Define the settings of the network: where the server listens, and which clients it serves."""
 
 from pathlib import Path
 from typing import Literal
@@ -6,11 +6,11 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
 
-from server.auth.api_keys import SHORTEST, keys_of_text
+from server.auth.api_keys import MIN_SECRET_LENGTH, keys_of_text
 
 
 class NetworkSettings(BaseSettings):
-    """Addresses, TLS, keys, tokens and origins (docs/security.md)."""
+    """Configure addresses, TLS, keys, tokens and origins (docs/security.md)."""
 
     host: str = Field("localhost", description="Address to listen on.")
     port: int = Field(5001, ge=0, le=65535, description="TCP port to listen on; 0 chooses a free one.")
@@ -22,7 +22,7 @@ class NetworkSettings(BaseSettings):
     api_keys: SecretStr = Field(
         SecretStr(""),
         description="API keys that are accepted, separated by commas: name:key or just the key, each with at "
-        f"least {SHORTEST} characters.",
+        f"least {MIN_SECRET_LENGTH} characters.",
     )
     api_keys_file: str = Field(
         "",

@@ -1,4 +1,4 @@
-"""Settings of logs and traces."""
+"""Define the settings of logs and traces."""
 
 from importlib.util import find_spec
 
@@ -9,7 +9,7 @@ from server.observability.log_config import LogFormat
 
 
 class ObservabilitySettings(BaseSettings):
-    """What the server reports of itself."""
+    """Configure what the server reports about itself."""
 
     trace_endpoint: str = Field(
         "",

@@ -1,4 +1,4 @@
-"""Settings of the recognizers: which models run, where, and how they are batched."""
+"""Define the settings of the recognizers: which models run, where, and how they are batched."""
 
 from enum import StrEnum
 from typing import Literal
@@ -11,14 +11,14 @@ from engine.model_names import model_sources
 
 
 class WorkerKind(StrEnum):
-    """Where a recognizer runs."""
+    """Choose where a recognizer runs."""
 
     PROCESS = "process"
     THREAD = "thread"
 
 
 class RecognizerSettings(BaseSettings):
-    """The recognizers and what they do for live streams."""
+    """Configure the recognizers and what they do for live streams."""
 
     asr_model: str = Field(
         "auto",

@@ -1,4 +1,4 @@
-"""Settings of voice detection and endpointing: where an utterance begins and ends."""
+"""Define the settings of voice detection and endpointing: where an utterance begins and ends."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ from vad.options import VadOptions
 
 
 class VadSettings(BaseSettings):
-    """The voice detector, and the silence that ends an utterance."""
+    """Configure the voice detector, and the silence that ends an utterance."""
 
     vad_device: str = Field("auto", description="Device of the voice detector: auto, cpu, cuda or cuda:N.")
     vad_deadline_seconds: float = Field(

@@ -57,7 +57,10 @@ ASK_FIRST: Final = "no-cache"
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A file as it is served. etag: hash of the content; zipped: the content, compressed with gzip"""
+    """Hold a file as it is served.
+
+    etag: hash of the content; zipped: the content, compressed with gzip
+    """
 
     content: bytes
     zipped: bytes
@@ -72,7 +75,7 @@ class Asset:
 
 
 class WebPage:
-    """The page and its assets.
+    """Serve the page and its assets.
 
     version: hash of all assets, part of their URLs, so that a browser never combines assets of two versions
     """

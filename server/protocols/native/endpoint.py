@@ -226,14 +226,14 @@ class NativeEndpoint(WebSocketEndpoint):
             driver = StreamDriver(models, config.options, name, begun=past.begun)
             protocol = NativeProtocol.restored(name, RecordedStream(driver, recorder), head, past.refused)
             owner: str | None = head["owner"]
-            meter = stack.enter_context(self.admission.limits.account_again(self.gate.owner(owner)))
-            meter.begin_at(driver.received)
+            meter = stack.enter_context(self.admission.policy.track_recovered(self.auth.owner(owner)))
+            meter.start_at(driver.received)
             stack.callback(lambda: meter.count(driver.received))
             resume_seconds = self.settings.resume_seconds
             if past.in_vain >= MAX_VAIN_TAKEOVERS:
                 resume_seconds = min(resume_seconds, SHORT_RESUME_SECONDS)
             session = self.new_session(name, driver, protocol, owner, meter, recorder, resume_seconds)
-            stack.enter_context(self.admission.admit(session.stop, driver, anyway=True))
+            stack.enter_context(self.admission.admit(session.stop, driver, force=True))
             with driver, self.registered(session, protocol):
                 await session.go_on(past)
 

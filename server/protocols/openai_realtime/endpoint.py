@@ -113,10 +113,10 @@ class RealtimeEndpoint(WebSocketEndpoint):
         secrets: ClientSecrets,
         plain: RealtimeConfig,
         *,
-        gate: Authenticator,
+        auth: Authenticator,
         tracer: "Tracer | None" = None,
     ) -> None:
-        super().__init__(settings, engine, admission, metrics, gate=gate, tracer=tracer)
+        super().__init__(settings, engine, admission, metrics, auth=auth, tracer=tracer)
         self._secrets = secrets
         self._plain = plain
 

@@ -1,4 +1,4 @@
-"""Admission: the bound on live streams, and the end of all of them."""
+"""Test the limit on open streams, and draining them."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from server.admission.controller import AdmissionController
-from server.admission.retry_after import UNKNOWN
+from server.admission.retry_after import DEFAULT_SECONDS
 from server.auth.api_keys import CALLER, ApiKey, Principal
 from server.errors import ClientError
 from streaming.driver import StreamDriver
@@ -18,16 +18,16 @@ NEVER = 3600.0  # seconds
 
 
 class Stream:
-    """Lives until it is asked to stop, or for good if it is deaf."""
+    """Run until `stop` is called. stuck: run until cancelled"""
 
-    def __init__(self, deaf: bool = False) -> None:
+    def __init__(self, stuck: bool = False) -> None:
         self.stops = 0
-        self._deaf = deaf
+        self._stuck = stuck
         self._asked = asyncio.Event()
 
     def stop(self) -> None:
         self.stops += 1
-        if not self._deaf:
+        if not self._stuck:
             self._asked.set()
 
     async def live(self, admission: AdmissionController) -> None:
@@ -46,7 +46,7 @@ async def begin(admission: AdmissionController, *streams: Stream) -> list[asynci
     return tasks
 
 
-async def test_no_more_are_admitted_than_there_is_room_for(admission: AdmissionController) -> None:
+async def test_streams_beyond_the_limit_are_refused(admission: AdmissionController) -> None:
     one, two = await begin(admission, Stream(), Stream())
     with pytest.raises(ClientError, match="2 sessions are open") as refused, admission.admit(print):
         pass
@@ -59,7 +59,7 @@ async def test_no_more_are_admitted_than_there_is_room_for(admission: AdmissionC
 
 
 @pytest.mark.parametrize("error", [ValueError, asyncio.CancelledError, KeyboardInterrupt])
-async def test_a_stream_that_fails_makes_room_all_the_same(
+async def test_failed_stream_is_no_longer_counted(
     admission: AdmissionController, error: type[BaseException]
 ) -> None:
     with pytest.raises(error), admission.admit(print):
@@ -67,7 +67,7 @@ async def test_a_stream_that_fails_makes_room_all_the_same(
     assert len(admission) == 0
 
 
-async def test_draining_stops_every_stream_once_and_waits_for_them(admission: AdmissionController) -> None:
+async def test_draining_stops_each_stream_once_and_waits(admission: AdmissionController) -> None:
     streams = Stream(), Stream()
     tasks = await begin(admission, *streams)
     await admission.drain(NEVER)
@@ -75,8 +75,8 @@ async def test_draining_stops_every_stream_once_and_waits_for_them(admission: Ad
     await asyncio.gather(*tasks)
 
 
-async def test_nobody_is_admitted_while_it_drains(admission: AdmissionController) -> None:
-    (task,) = await begin(admission, Stream(deaf=True))
+async def test_no_stream_is_admitted_while_draining(admission: AdmissionController) -> None:
+    (task,) = await begin(admission, Stream(stuck=True))
     draining = asyncio.create_task(admission.drain(NEVER))
     await until(lambda: admission.draining)
     with pytest.raises(ClientError) as refused, admission.admit(print):
@@ -86,32 +86,32 @@ async def test_nobody_is_admitted_while_it_drains(admission: AdmissionController
     await draining
 
 
-async def test_a_stream_that_does_not_end_in_time_is_cancelled(admission: AdmissionController) -> None:
-    deaf, good = await begin(admission, Stream(deaf=True), Stream())
+async def test_stream_that_does_not_end_in_time_is_cancelled(admission: AdmissionController) -> None:
+    stuck, good = await begin(admission, Stream(stuck=True), Stream())
     await admission.drain(0.01)
-    await asyncio.wait([deaf, good])
-    assert deaf.cancelled()
+    await asyncio.wait([stuck, good])
+    assert stuck.cancelled()
     assert good.exception() is None
 
 
-async def test_a_drain_that_is_cancelled_waits_for_nobody(admission: AdmissionController) -> None:
-    (deaf,) = await begin(admission, Stream(deaf=True))
+async def test_cancelled_drain_cancels_the_streams(admission: AdmissionController) -> None:
+    (stuck,) = await begin(admission, Stream(stuck=True))
     draining = asyncio.create_task(admission.drain(NEVER))
     await until(lambda: admission.draining)
     await asyncio.sleep(0)
     draining.cancel()
-    await asyncio.wait([draining, deaf])
+    await asyncio.wait([draining, stuck])
     assert draining.cancelled()
-    assert deaf.cancelled()
+    assert stuck.cancelled()
 
 
-async def test_an_empty_server_drains_at_once_and_may_drain_again(admission: AdmissionController) -> None:
+async def test_empty_server_drains_at_once_and_again(admission: AdmissionController) -> None:
     await admission.drain(NEVER)
     await admission.drain(0)
     assert admission.draining
 
 
-async def test_a_stream_that_ends_while_others_are_stopped_is_no_trouble(
+async def test_stream_may_end_while_others_are_stopped(
     admission: AdmissionController,
 ) -> None:
     stops: list[Callable[[], None]] = []
@@ -126,32 +126,32 @@ async def test_a_stream_that_ends_while_others_are_stopped_is_no_trouble(
     assert second.stops == 1
 
 
-def test_what_is_bounded_is_called_by_its_name() -> None:
+def test_refusal_names_what_is_limited() -> None:
     refusal = AdmissionController(0, "files").refusal()
     assert refusal is not None
     assert "0 files are open" in refusal.message
 
 
-def test_who_is_refused_hears_when_a_place_is_likely() -> None:
+def test_refusal_has_a_retry_after() -> None:
     refusal = AdmissionController(0).refusal()
     assert refusal is not None
-    assert refusal.retry_after == UNKNOWN
+    assert refusal.retry_after == DEFAULT_SECONDS
 
 
-async def test_a_check_asks_for_limits_and_for_a_place_but_who_comes_back_has_one() -> None:
+async def test_check_covers_policy_and_limit_except_for_resuming() -> None:
     full = AdmissionController(0)
     scope = {"client": ("192.0.2.1", 4711)}
     with pytest.raises(ClientError, match="0 sessions are open"):
         full.check(scope)
-    full.check(scope, comes_back=True)
+    full.check(scope, resuming=True)
     key = Principal(ApiKey("ann", b"", max_sessions=0))
     with pytest.raises(ClientError) as refused:
         AdmissionController(1).check(scope | {CALLER: key})
     assert refused.value.code == "session_limit_reached"
 
 
-async def test_the_pumps_are_those_of_the_streams_that_live(admission: AdmissionController) -> None:
-    pump = StreamDriver(silent_models(), SessionOptions())
-    with admission.admit(print, pump), admission.admit(Stream().stop):
-        assert admission.pumps == [pump]
-    assert admission.pumps == []
+async def test_drivers_are_those_of_the_open_streams(admission: AdmissionController) -> None:
+    driver = StreamDriver(silent_models(), SessionOptions())
+    with admission.admit(print, driver), admission.admit(Stream().stop):
+        assert admission.drivers == [driver]
+    assert admission.drivers == []

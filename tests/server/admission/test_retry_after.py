@@ -1,29 +1,29 @@
-"""Turnover: how soon a place is likely to become free."""
+"""Test the estimate of when a stream ends."""
 
-from server.admission.retry_after import LONGEST, SHORTEST, UNKNOWN, RetryAfterEstimate
+from server.admission.retry_after import DEFAULT_SECONDS, MAX_SECONDS, MIN_SECONDS, RetryAfterEstimate
 from tests.server.admission.test_ip_rate_limit import Clock
 
 
-def test_before_any_place_became_free_it_is_a_guess() -> None:
-    assert RetryAfterEstimate(Clock()).expected() == UNKNOWN
+def test_estimate_is_a_default_before_any_end() -> None:
+    assert RetryAfterEstimate(Clock()).expected() == DEFAULT_SECONDS
 
 
-def test_places_become_free_as_often_as_of_late() -> None:
+def test_estimate_is_the_mean_interval() -> None:
     clock = Clock()
-    turnover = RetryAfterEstimate(clock)
+    estimate = RetryAfterEstimate(clock)
     for _ in range(20):
         clock.now += 4.0
-        turnover.freed()
+        estimate.freed()
     clock.now += 4.0
-    assert turnover.expected() == 4.0
+    assert estimate.expected() == 4.0
 
 
-def test_the_longer_none_became_free_the_longer_it_takes() -> None:
+def test_estimate_grows_while_no_stream_ends() -> None:
     clock = Clock()
-    turnover = RetryAfterEstimate(clock)
-    turnover.freed()
-    assert turnover.expected() == SHORTEST
+    estimate = RetryAfterEstimate(clock)
+    estimate.freed()
+    assert estimate.expected() == MIN_SECONDS
     clock.now += 30
-    assert turnover.expected() == 30
+    assert estimate.expected() == 30
     clock.now += 3000
-    assert turnover.expected() == LONGEST
+    assert estimate.expected() == MAX_SECONDS

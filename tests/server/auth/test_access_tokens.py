@@ -1,4 +1,4 @@
-"""Tokens: they say whose they are, and are believed as long as they and their key are valid."""
+"""Test that tokens identify their key and are valid as long as both."""
 
 import base64
 import json
@@ -24,10 +24,10 @@ ALICE = ApiKey("alice", digest_of("the key of alice"))
 KEYS = ApiKeys([ALICE, ApiKey("a.l_i-ce", digest_of("another"))])
 
 
-def test_a_token_stands_for_its_key_until_it_expires() -> None:
+def test_token_identifies_its_key_until_it_expires() -> None:
     clock = Clock()
     tokens = AccessTokens(SECRET, KEYS, clock)
-    token = tokens.mint(Principal(ALICE), 60, sessions=2)
+    token = tokens.issue(Principal(ALICE), 60, sessions=2)
     assert token.expires_at == 1_060
     caller = tokens.caller_of(token.value)
     assert caller is not None
@@ -39,18 +39,18 @@ def test_a_token_stands_for_its_key_until_it_expires() -> None:
     assert tokens.caller_of(token.value) is None
 
 
-def test_each_token_has_an_id_of_its_own_and_a_name_may_hold_dots() -> None:
+def test_each_token_has_its_own_id() -> None:
     tokens = AccessTokens("", KEYS)
     named = KEYS.named("a.l_i-ce")
-    callers = [tokens.caller_of(tokens.mint(Principal(named), 60).value) for _ in range(10)]
+    callers = [tokens.caller_of(tokens.issue(Principal(named), 60).value) for _ in range(10)]
     assert {caller.key for caller in callers if caller} == {named}
     assert len({caller.token for caller in callers if caller}) == 10
 
 
-def test_a_token_dies_with_its_key_also_where_another_key_has_its_name() -> None:
+def test_token_is_invalid_if_its_key_is_revoked_or_replaced() -> None:
     keys = ApiKeys([ALICE])
     tokens = AccessTokens(SECRET, keys)
-    token = tokens.mint(Principal(ALICE), 60)
+    token = tokens.issue(Principal(ALICE), 60)
     keys.replace([])
     assert tokens.caller_of(token.value) is None
     keys.replace([ApiKey("alice", digest_of("made anew"))])
@@ -59,16 +59,16 @@ def test_a_token_dies_with_its_key_also_where_another_key_has_its_name() -> None
     assert tokens.caller_of(token.value) is not None
 
 
-def test_it_survives_the_process_with_a_secret_and_without_one_it_does_not() -> None:
+def test_token_outlives_the_process_only_with_a_secret() -> None:
     assert (
-        AccessTokens(SECRET, KEYS).caller_of(AccessTokens(SECRET, KEYS).mint(Principal(ALICE), 60).value)
+        AccessTokens(SECRET, KEYS).caller_of(AccessTokens(SECRET, KEYS).issue(Principal(ALICE), 60).value)
         is not None
     )
-    assert AccessTokens("", KEYS).caller_of(AccessTokens("", KEYS).mint(Principal(ALICE), 60).value) is None
+    assert AccessTokens("", KEYS).caller_of(AccessTokens("", KEYS).issue(Principal(ALICE), 60).value) is None
 
 
-def test_without_keys_a_token_stands_for_anyone_and_is_none_once_there_are_keys() -> None:
-    token = AccessTokens(SECRET, None).mint(ANYONE, 60)
+def test_token_issued_without_keys_is_invalid_with_keys() -> None:
+    token = AccessTokens(SECRET, None).issue(ANYONE, 60)
     caller = AccessTokens(SECRET, None).caller_of(token.value)
     assert caller is not None
     assert caller.key is None
@@ -76,17 +76,17 @@ def test_without_keys_a_token_stands_for_anyone_and_is_none_once_there_are_keys(
 
 
 @given(st.integers(min_value=0), st.characters(codec="utf-8"))
-def test_no_change_of_a_token_is_believed(place: int, character: str) -> None:
+def test_changed_token_is_invalid(place: int, character: str) -> None:
     tokens = AccessTokens(SECRET, KEYS)
-    value = tokens.mint(Principal(ALICE), 60, sessions=1).value
+    value = tokens.issue(Principal(ALICE), 60, sessions=1).value
     place %= len(value)
     changed = value[:place] + character + value[place + 1 :]
-    if changed != value and place < len(value) - 1:  # the last character of base64 has bits that say nothing
+    if changed != value and place < len(value) - 1:  # some bits of the last base64 character are unused
         assert tokens.caller_of(changed) is None
 
 
 @given(st.text())
-def test_what_is_no_token_is_none(text: str) -> None:
+def test_other_text_is_no_token(text: str) -> None:
     assert AccessTokens(SECRET, KEYS).caller_of(text) is None
     assert AccessTokens(SECRET, KEYS).caller_of(f"tk_{text}") is None
 
@@ -120,31 +120,31 @@ def test_forged_token_is_refused(token: str) -> None:
 def test_token_of_the_longest_name_is_accepted() -> None:
     key = ApiKey("n" * 64, digest_of("long"))
     tokens = AccessTokens(SECRET, ApiKeys([key]))
-    caller = tokens.caller_of(tokens.mint(Principal(key), 7_200, sessions=100_000).value)
+    caller = tokens.caller_of(tokens.issue(Principal(key), 7_200, sessions=100_000).value)
     assert caller is not None
     assert (caller.key, caller.token_sessions) == (key, 100_000)
 
 
 def test_token_can_stand_in_a_url_and_a_subprotocol() -> None:
-    value = AccessTokens(SECRET, KEYS).mint(Principal(ALICE), 60, sessions=1).value
+    value = AccessTokens(SECRET, KEYS).issue(Principal(ALICE), 60, sessions=1).value
     assert set(value) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
 
 
 def asked_by(caller: Principal) -> httpx.AsyncClient:
     app = FastAPI()
 
-    async def let_in(request: Request, call_next: RequestResponseEndpoint) -> Response:
+    async def authenticate(request: Request, call_next: RequestResponseEndpoint) -> Response:
         request.scope[CALLER] = caller
         return await call_next(request)
 
-    app.add_middleware(BaseHTTPMiddleware, dispatch=let_in)
+    app.add_middleware(BaseHTTPMiddleware, dispatch=authenticate)
     app.add_middleware(RequestMiddleware, metrics=Metrics())
     add_exception_handlers(app)
     app.include_router(tokens_router(AccessTokens(SECRET, KEYS)))
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here")
 
 
-async def test_a_key_gets_a_token_and_need_not_say_anything() -> None:
+async def test_key_gets_a_token_with_or_without_a_body() -> None:
     answer = (await asked_by(Principal(ALICE)).post("/v1/tokens")).json()
     assert answer.keys() == {"token", "expires_at"}
     asked = {"expires_in": 7_200, "sessions": 1}
@@ -155,11 +155,11 @@ async def test_a_key_gets_a_token_and_need_not_say_anything() -> None:
 
 
 @pytest.mark.parametrize("asked", [{"expires_in": 9}, {"expires_in": 7_201}, {"sessions": 0}, [], 5])
-async def test_a_bad_request_is_told_so(asked: object) -> None:
+async def test_invalid_request_is_answered_with_400(asked: object) -> None:
     answer = await asked_by(Principal(ALICE)).post("/v1/tokens", json=asked)
     assert answer.status_code == 400
 
 
-async def test_a_token_makes_no_token() -> None:
+async def test_token_cannot_issue_a_token() -> None:
     answer = await asked_by(Principal(ALICE, token="abc")).post("/v1/tokens")
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "token_not_enough")

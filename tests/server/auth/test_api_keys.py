@@ -1,4 +1,4 @@
-"""Keys: found by their hashes, gone when they expire or are replaced."""
+"""Test that keys are found by secret and name until they expire or are replaced."""
 
 import pytest
 
@@ -15,7 +15,7 @@ from server.auth.api_keys import (
 
 
 class Clock:
-    """Stands still until it is set."""
+    """Return a time that only changes when the test sets it."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -38,7 +38,7 @@ def keys(clock: Clock) -> ApiKeys:
     return ApiKeys([ALICE, BOB], clock)
 
 
-def test_a_key_is_found_by_what_it_is_and_by_its_name(keys: ApiKeys) -> None:
+def test_key_is_found_by_secret_and_by_name(keys: ApiKeys) -> None:
     assert keys.find("the key of alice") is ALICE
     assert keys.named("alice") is ALICE
     assert keys.find("alice") is None
@@ -47,32 +47,32 @@ def test_a_key_is_found_by_what_it_is_and_by_its_name(keys: ApiKeys) -> None:
     assert len(keys) == 2
 
 
-def test_a_key_that_has_expired_is_none(keys: ApiKeys, clock: Clock) -> None:
+def test_expired_key_is_not_found(keys: ApiKeys, clock: Clock) -> None:
     clock.now = 1_999.9
     assert keys.find("the key of bob") is BOB
-    assert keys.knows(BOB)
+    assert keys.is_valid(BOB)
     clock.now = 2_000.0
     assert keys.find("the key of bob") is None
     assert keys.named("bob") is None
-    assert not keys.knows(BOB)
+    assert not keys.is_valid(BOB)
 
 
-def test_what_is_replaced_is_gone_also_where_another_has_its_name(keys: ApiKeys) -> None:
+def test_replaced_keys_are_not_found(keys: ApiKeys) -> None:
     anew = ApiKey("alice", digest_of("another key of alice"))
     keys.replace([anew])
     assert keys.find("the key of alice") is None
-    assert not keys.knows(ALICE)
-    assert keys.knows(anew)
+    assert not keys.is_valid(ALICE)
+    assert keys.is_valid(anew)
     assert keys.named("bob") is None
 
 
-def test_a_secret_is_new_each_time_and_cannot_be_guessed() -> None:
+def test_secrets_are_unique_and_long() -> None:
     secrets = {new_secret() for _ in range(100)}
     assert len(secrets) == 100
     assert {len(secret) for secret in secrets} == {len("stt_") + 43}  # 256 bits in base64
 
 
-def test_a_setting_names_keys_or_leaves_them_to_be_counted() -> None:
+def test_setting_names_keys_or_numbers_them() -> None:
     keys = keys_of_text(" alice:0123456789abcdef, fedcba9876543210 ,")
     assert [(key.name, key.digest) for key in keys] == [
         ("alice", digest_of("0123456789abcdef")),
@@ -91,14 +91,14 @@ def test_a_setting_names_keys_or_leaves_them_to_be_counted() -> None:
         ("a:0123456789abcdef,b:0123456789abcdef", "two keys are the same"),
     ],
 )
-def test_a_bad_setting_is_refused_in_words_that_hold_no_key(text: str, problem: str) -> None:
+def test_error_of_a_bad_setting_contains_no_key(text: str, problem: str) -> None:
     with pytest.raises(ValueError, match=problem) as refused:
         keys_of_text(text)
     assert "0123456789abcdef" not in str(refused.value)
     assert "tooshort" not in str(refused.value)
 
 
-def test_who_asks_stands_in_the_scope_and_is_anyone_where_nobody_asked() -> None:
+def test_caller_is_read_from_the_scope() -> None:
     assert caller_of({}) is ANYONE
     assert ANYONE.name is None
     caller = Principal(ALICE)

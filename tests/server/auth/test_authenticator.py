@@ -1,4 +1,4 @@
-"""Auth: what is shown, and who is let in for it."""
+"""Test which credentials a request may have, and which are accepted."""
 
 from typing import Any
 
@@ -36,11 +36,11 @@ def showing(*headers: tuple[str, str], subprotocols: tuple[str, ...] = (), query
         showing(("api-key", "L"), ("authorization", "Bearer K")),
     ],
 )
-def test_a_key_may_be_shown_in_many_places(scope: dict[str, Any]) -> None:
+def test_key_is_found_in_headers_and_subprotocols(scope: dict[str, Any]) -> None:
     assert credential_of(scope) == Credential("K")
 
 
-def test_what_stands_in_the_url_is_known_to_do_so() -> None:
+def test_credential_in_the_url_is_marked() -> None:
     assert credential_of(showing(query="model=x&token=K%2B")) == Credential("K+", in_url=True)
 
 
@@ -58,7 +58,7 @@ def test_what_stands_in_the_url_is_known_to_do_so() -> None:
         showing(query="key=K&api-key=K&token="),
     ],
 )
-def test_nothing_is_nothing(scope: dict[str, Any]) -> None:
+def test_request_without_a_credential_has_none(scope: dict[str, Any]) -> None:
     assert credential_of(scope) is None
 
 
@@ -67,74 +67,74 @@ def keys() -> ApiKeys:
     return ApiKeys([ALICE, BOB])
 
 
-def refused(gate: Authenticator, scope: dict[str, Any]) -> str:
+def refused(auth: Authenticator, scope: dict[str, Any]) -> str:
     with pytest.raises(ClientError) as error:
-        gate.admit(scope)
+        auth.admit(scope)
     assert (error.value.code, error.value.status, error.value.close) == ("invalid_api_key", 401, 3000)
     return error.value.message
 
 
-def test_where_no_keys_are_asked_for_everybody_is_anyone() -> None:
+def test_without_keys_every_client_is_anyone() -> None:
     scope = showing(("authorization", "Bearer whatever"))
     assert Authenticator().admit(scope) is ANYONE
     assert caller_of(scope) is ANYONE
 
 
-def test_who_shows_a_key_is_let_in_and_known(keys: ApiKeys) -> None:
+def test_valid_key_is_admitted(keys: ApiKeys) -> None:
     scope = showing(("authorization", "Bearer the-key-of-alice"))
     assert Authenticator(keys).admit(scope) == Principal(ALICE)
     assert caller_of(scope).name == "alice"
 
 
-def test_who_shows_none_or_a_wrong_one_is_refused(keys: ApiKeys) -> None:
-    gate = Authenticator(keys)
-    assert "needed" in refused(gate, showing())
-    assert "Incorrect" in refused(gate, showing(("api-key", "the-key-of-carol")))
-    assert "Incorrect" in refused(gate, showing(("authorization", "Bearer the-key-of-alicE")))
+def test_missing_or_wrong_key_is_refused(keys: ApiKeys) -> None:
+    auth = Authenticator(keys)
+    assert "needed" in refused(auth, showing())
+    assert "Incorrect" in refused(auth, showing(("api-key", "the-key-of-carol")))
+    assert "Incorrect" in refused(auth, showing(("authorization", "Bearer the-key-of-alicE")))
 
 
-def test_a_server_whose_keys_are_all_revoked_lets_nobody_in() -> None:
+def test_empty_list_of_keys_admits_no_client() -> None:
     assert "needed" in refused(Authenticator(ApiKeys()), showing())
 
 
-def test_a_url_takes_a_token_and_no_key(keys: ApiKeys) -> None:
+def test_url_takes_a_token_but_no_key(keys: ApiKeys) -> None:
     tokens = AccessTokens(SECRET, keys)
-    gate = Authenticator(keys, tokens)
-    value = tokens.mint(Principal(ALICE), 60, sessions=2).value
-    assert gate.admit(showing(query=f"token={value}")).name == "alice"
-    assert gate.admit(showing(("authorization", f"Bearer {value}"))).token_sessions == 2
-    assert "URLs land in logs" in refused(gate, showing(query="token=the-key-of-alice"))
-    assert "the-key-of-alice" not in refused(gate, showing(query="token=the-key-of-alice"))
+    auth = Authenticator(keys, tokens)
+    value = tokens.issue(Principal(ALICE), 60, sessions=2).value
+    assert auth.admit(showing(query=f"token={value}")).name == "alice"
+    assert auth.admit(showing(("authorization", f"Bearer {value}"))).token_sessions == 2
+    assert "URLs land in logs" in refused(auth, showing(query="token=the-key-of-alice"))
+    assert "the-key-of-alice" not in refused(auth, showing(query="token=the-key-of-alice"))
 
 
-def test_a_token_is_nothing_without_its_key(keys: ApiKeys) -> None:
+def test_token_of_a_revoked_key_is_refused(keys: ApiKeys) -> None:
     tokens = AccessTokens(SECRET, keys)
-    value = tokens.mint(Principal(ALICE), 60).value
+    value = tokens.issue(Principal(ALICE), 60).value
     keys.replace([BOB])
     refused(Authenticator(keys, tokens), showing(("authorization", f"Bearer {value}")))
 
 
-async def test_who_is_in_is_unwelcome_once_the_key_is_revoked(keys: ApiKeys) -> None:
-    gate = Authenticator(keys)
-    sent_away = []
+async def test_connections_of_a_revoked_key_are_returned_once(keys: ApiKeys) -> None:
+    auth = Authenticator(keys)
+    closed = []
 
-    async def send_alice_away() -> None:
-        sent_away.append("alice")
+    async def close_alice() -> None:
+        closed.append("alice")
 
-    async def send_bob_away() -> None:
-        sent_away.append("bob")
+    async def close_bob() -> None:
+        closed.append("bob")
 
-    with gate.stay(Principal(ALICE, token="t"), send_alice_away), gate.stay(Principal(BOB), send_bob_away):
-        assert gate.unwelcome() == []
+    with auth.track(Principal(ALICE, token="t"), close_alice), auth.track(Principal(BOB), close_bob):
+        assert auth.revoked() == []
         keys.replace([BOB])
-        for send_away in gate.unwelcome():
-            await send_away()
-        assert sent_away == ["alice"]
-        assert gate.unwelcome() == []
-    assert gate.unwelcome() == []
+        for close in auth.revoked():
+            await close()
+        assert closed == ["alice"]
+        assert auth.revoked() == []
+    assert auth.revoked() == []
 
 
-def test_a_session_of_another_server_belongs_to_its_key_while_there_is_one() -> None:
-    gate = Authenticator(ApiKeys([ALICE]))
-    assert gate.owner("alice") == Principal(ALICE)
-    assert gate.owner("bob") == gate.owner(None) == Authenticator().owner("alice") == ANYONE
+def test_owner_of_a_session_is_its_key_while_it_exists() -> None:
+    auth = Authenticator(ApiKeys([ALICE]))
+    assert auth.owner("alice") == Principal(ALICE)
+    assert auth.owner("bob") == auth.owner(None) == Authenticator().owner("alice") == ANYONE

@@ -1,4 +1,4 @@
-"""The file of hashed keys."""
+"""Test reading the file of hashed keys."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ def write(path: Path, *entries: object) -> None:
     path.write_text(json.dumps({"keys": entries}))
 
 
-def test_a_file_is_read_once_and_again_when_it_has_changed(path: Path) -> None:
+def test_file_is_read_again_only_if_it_has_changed(path: Path) -> None:
     write(path, {"name": "alice", "sha256": HASH})
     file = KeyFile(path)
     assert file.changed() == [ApiKey("alice", digest_of("a key"))]
@@ -46,7 +46,7 @@ def test_a_file_is_read_once_and_again_when_it_has_changed(path: Path) -> None:
         (f'{{"keys": [{", ".join(2 * [json.dumps({"name": "a", "sha256": HASH})])}]}}', "two names"),
     ],
 )
-def test_a_broken_file_is_told_of_once_until_it_changes(path: Path, text: str, problem: str) -> None:
+def test_broken_file_is_reported_once_until_it_changes(path: Path, text: str, problem: str) -> None:
     path.write_text(text)
     file = KeyFile(path)
     with pytest.raises(KeyFileError, match=problem) as refused:
@@ -57,7 +57,7 @@ def test_a_broken_file_is_told_of_once_until_it_changes(path: Path, text: str, p
     assert file.changed() == [ApiKey("alice", digest_of("a key"))]
 
 
-def test_a_file_that_is_not_there_or_goes_away_is_told_of_once(path: Path) -> None:
+def test_missing_file_is_reported_once(path: Path) -> None:
     file = KeyFile(path)
     with pytest.raises(KeyFileError, match="No such file"):
         file.changed()

@@ -1,4 +1,4 @@
-"""KeyCheck: no path answers without a key, but those that are named open."""
+"""Test that only open paths answer without a key."""
 
 import asyncio
 from typing import Any
@@ -24,7 +24,7 @@ def refusal(error: ApiError, request_id: str) -> JSONResponse:
 
 @pytest.fixture
 def app() -> FastAPI:
-    """Whatever its path, it answers with who asked."""
+    """Return an app that answers every path with the name of the caller."""
     built, metrics = FastAPI(openapi_url=None), Metrics()
 
     @built.api_route("/{path:path}", methods=["GET", "POST"])
@@ -33,7 +33,7 @@ def app() -> FastAPI:
 
     built.add_middleware(
         ApiKeyMiddleware,
-        gate=Authenticator(ApiKeys([ApiKey("alice", digest_of("the-key-of-alice"))])),
+        auth=Authenticator(ApiKeys([ApiKey("alice", digest_of("the-key-of-alice"))])),
         open_paths=frozenset({"/", "/open", "/below/"}),
         refusals={"/other": refusal},
         metrics=metrics,
@@ -49,37 +49,37 @@ def client(app: FastAPI) -> httpx.AsyncClient:
 
 
 @pytest.mark.parametrize("path", ["/", "/open", "/below/", "/below/this.js"])
-async def test_an_open_path_asks_for_nothing(client: httpx.AsyncClient, path: str) -> None:
+async def test_open_path_needs_no_key(client: httpx.AsyncClient, path: str) -> None:
     assert (await client.get(path)).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/closed", "/open/", "/opening", "/below", "/Open"])
-async def test_every_other_path_asks_for_a_key(client: httpx.AsyncClient, path: str) -> None:
+async def test_every_other_path_needs_a_key(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.get(path)
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == "Bearer"
     assert answer.json()["error"]["code"] == "invalid_api_key"
 
 
-async def test_who_shows_a_key_is_known_to_the_door(client: httpx.AsyncClient) -> None:
+async def test_endpoint_gets_the_caller(client: httpx.AsyncClient) -> None:
     answer = await client.get("/closed", headers={"x-api-key": "the-key-of-alice"})
     assert answer.json() == "alice"
 
 
-async def test_a_door_tells_of_it_in_its_own_words(client: httpx.AsyncClient) -> None:
+async def test_endpoint_may_have_its_own_refusal(client: httpx.AsyncClient) -> None:
     answer = await client.post("/other")
     assert answer.status_code == 401
     told = answer.json()
     assert (told["in other words"], told["id"]) == ("invalid_api_key", answer.headers["x-request-id"])
 
 
-async def test_a_refused_body_is_read_on_for_a_while_so_that_the_answer_arrives(app: FastAPI) -> None:
+async def test_refused_body_is_read_so_that_the_response_arrives(app: FastAPI) -> None:
     request: Any = httpx.Request("POST", "http://here/closed")
     call = await Call(app, request, b"x" * 100, b"y" * 100).run()
     assert (call.status, call.headers.get("connection")) == (401, None)
 
 
-async def test_of_a_body_without_end_it_is_told_and_the_connection_is_closed(app: FastAPI) -> None:
+async def test_endless_refused_body_closes_the_connection(app: FastAPI) -> None:
     request: Any = httpx.Request("POST", "http://here/closed", headers={"expect": "100-continue"})
     call = await asyncio.wait_for(Call(app, request, b"x", more=True).run(), 20)
     assert (call.status, call.headers["connection"]) == (401, "close")

@@ -1,4 +1,4 @@
-"""Reception: the keys of the settings, and of a file that changes."""
+"""Test the keys of the settings and of a file that changes."""
 
 import json
 from pathlib import Path
@@ -38,74 +38,74 @@ def shown(secret: str) -> dict[str, Any]:
     return {"headers": [(b"x-api-key", secret.encode())], "query_string": b""}
 
 
-def caller(reception: AuthService, secret: str) -> str | None:
+def caller(service: AuthService, secret: str) -> str | None:
     try:
-        return reception.gate.admit(shown(secret)).name
+        return service.authenticator.admit(shown(secret)).name
     except ClientError:
         return None
 
 
-def test_without_keys_in_the_settings_none_are_asked_for() -> None:
+def test_without_keys_in_the_settings_no_key_is_needed() -> None:
     scope: dict[str, Any] = {"headers": [], "query_string": b""}
-    AuthService("", "", "", Metrics()).gate.admit(scope)
+    AuthService("", "", "", Metrics()).authenticator.admit(scope)
     assert caller_of(scope).name is None
 
 
-async def test_keys_come_from_both_settings_and_the_files_go_when_they_leave_it(path: Path) -> None:
+async def test_keys_of_the_file_are_reloaded_beside_the_settings(path: Path) -> None:
     metrics = Metrics()
-    reception = AuthService(f"alice:{SECRET}", str(path), "", metrics)
-    assert (caller(reception, SECRET), caller(reception, "the-key-of-bob")) == ("alice", "bob")
+    service = AuthService(f"alice:{SECRET}", str(path), "", metrics)
+    assert (caller(service, SECRET), caller(service, "the-key-of-bob")) == ("alice", "bob")
     write(path, entry("carol", "the-key-of-carol"), entry("dave", "the-key-of-dave"))
-    await reception.look()
-    assert (caller(reception, SECRET), caller(reception, "the-key-of-carol")) == ("alice", "carol")
-    assert caller(reception, "the-key-of-bob") is None
+    await service.check()
+    assert (caller(service, SECRET), caller(service, "the-key-of-carol")) == ("alice", "carol")
+    assert caller(service, "the-key-of-bob") is None
     assert b"stt_keys 3.0" in metrics.text()
 
 
-async def test_a_broken_file_changes_nothing_and_is_counted_once(path: Path) -> None:
+async def test_broken_file_changes_nothing_and_is_counted_once(path: Path) -> None:
     metrics = Metrics()
-    reception = AuthService("", str(path), "", metrics)
+    service = AuthService("", str(path), "", metrics)
     break_off(path)
-    await reception.look()
-    await reception.look()
-    assert caller(reception, "the-key-of-bob") == "bob"
+    await service.check()
+    await service.check()
+    assert caller(service, "the-key-of-bob") == "bob"
     assert b"stt_key_file_errors_total 1.0" in metrics.text()
     write(path)
-    await reception.look()
-    assert caller(reception, "the-key-of-bob") is None
+    await service.check()
+    assert caller(service, "the-key-of-bob") is None
 
 
-async def test_whoever_is_in_with_a_key_that_is_gone_is_sent_away(path: Path) -> None:
-    reception = AuthService("", str(path), "", Metrics())
-    sent_away: list[Principal] = []
-    bob = reception.gate.admit(shown("the-key-of-bob"))
+async def test_connection_of_a_removed_key_is_closed(path: Path) -> None:
+    service = AuthService("", str(path), "", Metrics())
+    closed: list[Principal] = []
+    bob = service.authenticator.admit(shown("the-key-of-bob"))
 
-    async def send_away() -> None:
-        sent_away.append(bob)
+    async def close() -> None:
+        closed.append(bob)
 
-    with reception.gate.stay(bob, send_away):
-        await reception.look()
-        assert sent_away == []
+    with service.authenticator.track(bob, close):
+        await service.check()
+        assert closed == []
         write(path)
-        await reception.look()
-        assert sent_away == [bob]
+        await service.check()
+        assert closed == [bob]
 
 
 @pytest.mark.parametrize("text", ["{", None])
-def test_a_file_that_cannot_be_read_at_the_start_is_an_error(path: Path, text: str | None) -> None:
+def test_unreadable_file_at_the_start_is_an_error(path: Path, text: str | None) -> None:
     path.unlink() if text is None else path.write_text(text)
     with pytest.raises(KeyFileError):
         AuthService("", str(path), "", Metrics())
 
 
-def test_one_key_under_two_names_is_an_error(path: Path) -> None:
+def test_same_key_under_two_names_is_an_error(path: Path) -> None:
     write(path, entry("bob", SECRET))
     with pytest.raises(KeyFileError, match="two keys are the same"):
         AuthService(f"alice:{SECRET}", str(path), "", Metrics())
 
 
 class OneSecret:
-    """A mint that has issued one secret."""
+    """Verify one fixed secret."""
 
     def __init__(self, value: str, caller: Principal) -> None:
         self._value = value
@@ -115,9 +115,9 @@ class OneSecret:
         return self._caller if value == self._value else None
 
 
-def test_secret_of_a_further_mint_is_accepted_while_its_key_is_valid() -> None:
+def test_secret_of_another_verifier_needs_a_valid_key() -> None:
     valid = OneSecret("ek_alice", Principal(ApiKey("alice", digest_of(SECRET)), token="1"))
     gone = OneSecret("ek_bob", Principal(ApiKey("bob", digest_of("the-key-of-bob")), token="2"))
-    reception = AuthService(f"alice:{SECRET}", "", "", Metrics(), valid, gone)
-    assert caller(reception, "ek_alice") == "alice"
-    assert caller(reception, "ek_bob") is None
+    service = AuthService(f"alice:{SECRET}", "", "", Metrics(), valid, gone)
+    assert caller(service, "ek_alice") == "alice"
+    assert caller(service, "ek_bob") is None

@@ -409,7 +409,7 @@ async def test_door_asks_clients_to_retry_until_sessions_are_recovered(tmp_path:
     settings, line = free_settings(journal_dir=str(tmp_path)), Line()
     journals = JournalLifespan(settings, Health())
     engine, admission = Engine(settings.engine_options()), AdmissionController(1)
-    door = NativeEndpoint(settings, engine, admission, Metrics(), gate=Authenticator(), journals=journals)
+    door = NativeEndpoint(settings, engine, admission, Metrics(), auth=Authenticator(), journals=journals)
     await door.serve(line.asking("resume=token&ack=0"))
     assert line.heard[0]["error"]["code"] == "models_not_ready"
     async with journals.running(Sessions(), at_once):

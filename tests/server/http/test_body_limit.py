@@ -1,4 +1,4 @@
-"""SmallBody: what holds no file is small, and comes in time."""
+"""Test that bodies without files are limited in size and time."""
 
 from typing import Any
 
@@ -15,14 +15,14 @@ from tests.server.asgi_calls import Call
 
 @pytest.fixture
 def app() -> FastAPI:
-    """Answers with the number of bytes that came."""
+    """Return an app that answers with the number of bytes it received."""
     built = FastAPI()
 
     @built.post("/{path}")
     async def count(request: Request) -> int:
         return len(await request.body())
 
-    built.add_middleware(BodyLimit, large=frozenset({"/large"}))
+    built.add_middleware(BodyLimit, exempt_paths=frozenset({"/large"}))
     built.add_middleware(RequestMiddleware, metrics=Metrics())
     add_exception_handlers(built)
     return built
@@ -32,24 +32,24 @@ def posting(path: str, **headers: str) -> Any:
     return httpx.Request("POST", f"http://here/{path}", headers=headers)
 
 
-async def test_a_body_arrives_whole_however_it_was_cut(app: FastAPI) -> None:
+async def test_body_arrives_complete_however_it_is_chunked(app: FastAPI) -> None:
     call = await Call(app, posting("small"), b"x" * 1_000, b"", b"y" * (MAX_BYTES - 1_000)).run()
     assert (call.status, call.body) == (200, str(MAX_BYTES).encode())
 
 
-async def test_one_byte_more_is_too_much(app: FastAPI) -> None:
+async def test_body_above_the_limit_is_refused(app: FastAPI) -> None:
     call = await Call(app, posting("small"), b"x" * MAX_BYTES, b"y").run()
     assert call.status == 413
     call = await Call(app, posting("small", **{"content-length": str(MAX_BYTES + 1)}), b"").run()
     assert call.status == 413
 
 
-async def test_a_door_for_files_bounds_its_bodies_itself(app: FastAPI) -> None:
+async def test_exempt_path_limits_its_bodies_itself(app: FastAPI) -> None:
     call = await Call(app, posting("large"), b"x" * (MAX_BYTES + 1)).run()
     assert (call.status, call.body) == (200, str(MAX_BYTES + 1).encode())
 
 
-async def test_a_client_that_hangs_up_is_no_fault_of_ours(app: FastAPI) -> None:
+async def test_disconnect_is_no_server_error(app: FastAPI) -> None:
     call = Call(app, posting("small"), b"x", more=True)
     call.hangs_up()
     await call.run()

@@ -1,4 +1,4 @@
-"""A client that goes away ends the work that was done for it."""
+"""Test that a disconnect cancels the work for a request."""
 
 import asyncio
 from typing import Any
@@ -18,12 +18,12 @@ class Telephone:
         return {"type": "http.disconnect"}
 
 
-async def test_work_that_ends_first_is_left_alone() -> None:
+async def test_work_that_ends_first_is_not_cancelled() -> None:
     async with cancel_on_disconnect(Telephone()):
         await asyncio.sleep(0)
 
 
-async def test_hanging_up_cancels_the_work() -> None:
+async def test_disconnect_cancels_the_work() -> None:
     telephone = Telephone()
     telephone.hung_up.set()
     with pytest.raises(ClientDisconnect):
@@ -32,13 +32,13 @@ async def test_hanging_up_cancels_the_work() -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError, TimeoutError, asyncio.CancelledError])
-async def test_errors_of_the_work_come_out_as_they_are(error: type[BaseException]) -> None:
+async def test_errors_of_the_work_are_raised_unchanged(error: type[BaseException]) -> None:
     with pytest.raises(error):
         async with cancel_on_disconnect(Telephone()):
             raise error
 
 
-async def test_nobody_listens_any_more_afterwards() -> None:
+async def test_watcher_ends_with_the_context() -> None:
     async with cancel_on_disconnect(Telephone()):
         pass
     await asyncio.sleep(0)

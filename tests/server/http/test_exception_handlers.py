@@ -1,4 +1,4 @@
-"""Exception handlers: every error is answered in one shape."""
+"""Test that every error is answered in one shape."""
 
 import pytest
 from fastapi import FastAPI
@@ -40,7 +40,7 @@ def client() -> TestClient:
         ("GET", "/v1/things/14", 503, None, "models_not_ready"),
     ],
 )
-def test_every_error_is_in_the_envelope_and_has_an_id(
+def test_every_error_has_the_same_shape_and_an_id(
     client: TestClient, method: str, path: str, status: int, param: str | None, code: str | None
 ) -> None:
     answer = client.request(method, path)
@@ -50,11 +50,11 @@ def test_every_error_is_in_the_envelope_and_has_an_id(
     assert answer.headers["x-request-id"].startswith("req_")
 
 
-def test_a_wrong_method_is_told_the_right_ones(client: TestClient) -> None:
+def test_wrong_method_is_answered_with_allow(client: TestClient) -> None:
     assert client.put("/v1/things/1").headers["allow"] == "GET"
 
 
-def test_what_a_stream_would_be_told_has_a_status() -> None:
+def test_errors_of_streams_have_an_http_status() -> None:
     assert http_error_of(models_not_ready()).status == 503
     assert http_error_of(ClientError("internal_error", "x", server=True, retryable=True)).status == 500
     assert http_error_of(ClientError("invalid_value", "x", param="model")).status == 400
@@ -66,6 +66,6 @@ def test_what_a_stream_would_be_told_has_a_status() -> None:
     )
 
 
-def test_the_doors_of_the_server_have_it() -> None:
+def test_server_uses_the_handlers() -> None:
     answer = TestClient(create_app(free_settings()), base_url="http://localhost").get("/v1/nothing")
     assert answer.json()["error"]["type"] == "invalid_request_error"

@@ -1,4 +1,4 @@
-"""A form with a file, taken apart as it comes."""
+"""Test parsing a form with a file incrementally."""
 
 from itertools import pairwise
 from typing import Any
@@ -77,7 +77,7 @@ def test_other_files_and_speakers_references_are_not_held() -> None:
         (part('name="a"') * (MAX_FIELDS + 1) + END, "More than 2000 fields"),
     ],
 )
-def test_what_is_no_form_or_too_much_is_named(body: bytes, message: str) -> None:
+def test_malformed_or_oversized_form_is_refused(body: bytes, message: str) -> None:
     with pytest.raises(ApiError, match=message) as refused:
         parsed(body)
     assert refused.value.status == 400

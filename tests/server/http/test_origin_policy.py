@@ -1,8 +1,8 @@
-"""Origins: whose pages may come, and which names are this machine's."""
+"""Test which origins are allowed, and which names mean this machine."""
 
 import pytest
 
-from server.http.origin_policy import OriginPolicy, is_this_machine, name_of
+from server.http.origin_policy import OriginPolicy, host_name, is_this_machine
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ from server.http.origin_policy import OriginPolicy, is_this_machine, name_of
         ("https://app.example", "stt.example"),
     ],
 )
-def test_the_servers_own_pages_and_those_named_may_come(origin: str, host: str) -> None:
+def test_own_and_listed_origins_are_allowed(origin: str, host: str) -> None:
     assert OriginPolicy(["https://app.example"]).allow(origin, host)
 
 
@@ -33,16 +33,16 @@ def test_the_servers_own_pages_and_those_named_may_come(origin: str, host: str) 
         "file://",
     ],
 )
-def test_others_may_not(origin: str) -> None:
+def test_other_origins_are_refused(origin: str) -> None:
     assert not OriginPolicy(["https://app.example"]).allow(origin, "localhost:5001")
 
 
-def test_a_server_without_a_name_has_no_pages_of_its_own() -> None:
+def test_request_without_a_host_has_no_own_origin() -> None:
     assert not OriginPolicy().allow("null", "")
     assert not OriginPolicy().allow("http://localhost", "")
 
 
-def test_all_may_come_where_that_is_said() -> None:
+def test_any_allows_all_origins() -> None:
     assert OriginPolicy(["*"]).allow("https://evil.example", "localhost")
     assert OriginPolicy(["null"]).allow("null", "localhost")
 
@@ -62,19 +62,19 @@ def test_all_may_come_where_that_is_said() -> None:
         ("", None),
     ],
 )
-def test_a_host_header_names_a_host_or_is_none(host: str, name: str | None) -> None:
-    assert name_of(host) == name
+def test_host_name_is_read_from_the_header(host: str, name: str | None) -> None:
+    assert host_name(host) == name
 
 
 @pytest.mark.parametrize(
     "name", ["localhost", "stt.localhost", "127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"]
 )
-def test_what_leads_here_alone_is_this_machine(name: str) -> None:
+def test_loopback_names_mean_this_machine(name: str) -> None:
     assert is_this_machine(name)
 
 
 @pytest.mark.parametrize(
     "name", ["", "0.0.0.0", "::", "10.0.0.1", "stt.example", "localhost.evil.example", "notlocalhost"]
 )
-def test_anything_else_is_not(name: str) -> None:
+def test_other_names_do_not_mean_this_machine(name: str) -> None:
     assert not is_this_machine(name)

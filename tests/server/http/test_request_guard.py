@@ -1,4 +1,4 @@
-"""Entrance: what is asked of everybody: to come from where one may, with a head of a reasonable size."""
+"""Test the checks of head, host and origin."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from tests.server.live_server import Message, free_settings, serve
 
 
 def app(*, on_this_machine: bool = False) -> FastAPI:
-    """Its one door answers with its name."""
+    """Return an app with one endpoint."""
     built, metrics = FastAPI(), Metrics()
 
     @built.get("/door")
@@ -39,7 +39,7 @@ def client(built: FastAPI) -> httpx.AsyncClient:
 
 
 async def handshake(built: FastAPI, server: tuple[str, int | None] | None, **headers: str) -> list[Message]:
-    """What the server under the app is told to do."""
+    """Return the ASGI messages that the app sends."""
     told: list[Message] = []
 
     async def receive() -> Message:
@@ -61,7 +61,7 @@ async def handshake(built: FastAPI, server: tuple[str, int | None] | None, **hea
     return told
 
 
-async def test_a_page_of_a_foreign_origin_is_refused_over_http_and_in_a_handshake() -> None:
+async def test_foreign_origin_is_refused_over_http_and_websocket() -> None:
     evil = {"origin": "https://evil.example"}
     answer = await client(app()).get("/door", headers=evil)
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "origin_not_allowed")
@@ -70,7 +70,7 @@ async def test_a_page_of_a_foreign_origin_is_refused_over_http_and_in_a_handshak
 
 
 @pytest.mark.parametrize("origin", ["https://app.example", "http://127.0.0.1:5001"])
-async def test_the_servers_own_pages_and_those_named_come_in(origin: str) -> None:
+async def test_own_and_listed_origins_are_served(origin: str) -> None:
     answer = await client(app()).get("/door", headers={"origin": origin})
     assert answer.json() == "door"
     accepted, *_ = await handshake(app(), ("127.0.0.1", 5001), host="127.0.0.1:5001", origin=origin)
@@ -89,9 +89,7 @@ LOCAL = ("127.0.0.1", 5001)
         (("/run/stt.sock", None), "localhost"),
     ],
 )
-async def test_a_server_for_this_machine_alone_serves_this_machine(
-    server: tuple[str, int | None], host: str
-) -> None:
+async def test_local_server_serves_this_machine(server: tuple[str, int | None], host: str) -> None:
     accepted, *_ = await handshake(app(on_this_machine=True), server, host=host)
     assert accepted["type"] == "websocket.accept"
 
@@ -106,7 +104,7 @@ async def test_a_server_for_this_machine_alone_serves_this_machine(
         (None, "localhost"),
     ],
 )
-async def test_and_nobody_else_not_even_a_page_whose_name_was_bent(
+async def test_local_server_refuses_others_and_dns_rebinding(
     server: tuple[str, int | None] | None, host: str
 ) -> None:
     refused, body = await handshake(app(on_this_machine=True), server, host=host)
@@ -114,7 +112,7 @@ async def test_and_nobody_else_not_even_a_page_whose_name_was_bent(
     assert b"keys_needed" in body["body"]
 
 
-async def test_a_server_under_it_that_cannot_answer_a_handshake_closes_it() -> None:
+async def test_handshake_is_closed_without_denial_responses() -> None:
     built = app(on_this_machine=True)
     told: list[Message] = []
 
@@ -136,7 +134,7 @@ async def test_a_server_under_it_that_cannot_answer_a_handshake_closes_it() -> N
 
 
 @pytest.mark.parametrize("host", ["[::1", "a b", "a/b"])
-async def test_a_host_that_is_none_is_refused(host: str) -> None:
+async def test_invalid_host_header_is_refused(host: str) -> None:
     answer = await client(app()).get("/door", headers={"host": host})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "host")
 
@@ -150,17 +148,17 @@ async def test_a_host_that_is_none_is_refused(host: str) -> None:
         (0, [(b"a", b"b" * 7_000)] * 5, 431),
     ],
 )
-def test_a_head_has_its_bounds(url: int, headers: list[tuple[bytes, bytes]], status: int) -> None:
+def test_oversized_head_is_refused(url: int, headers: list[tuple[bytes, bytes]], status: int) -> None:
     with pytest.raises(ClientError) as refused:
         check_head(url, headers)
     assert refused.value.status == status
 
 
-def test_within_them_it_is_taken() -> None:
+def test_head_within_the_limits_is_accepted() -> None:
     check_head(MAX_URL, [(b"a", b"b")] * MAX_HEADERS)
 
 
-def test_pages_from_a_named_origin_are_told_that_they_may_read_the_answer() -> None:
+def test_listed_origin_gets_cors_headers() -> None:
     with serve(free_settings(origins="https://app.example", api_keys="a:0123456789abcdef")) as server:
         page = {"origin": "https://app.example"}
         asked = {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}

@@ -1,4 +1,4 @@
-"""RequestMiddleware: ids of requests, and the count of responses."""
+"""Test ids of requests, and the count of responses."""
 
 import pytest
 from fastapi import FastAPI

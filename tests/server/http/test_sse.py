@@ -1,4 +1,4 @@
-"""EventStream: events leave as they come, and what it holds is released at its end."""
+"""Test that events are sent at once, and that resources are released at the end."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -39,7 +39,7 @@ class Connection:
         self.sent.append(message)
 
 
-async def test_each_event_is_a_piece_and_the_end_is_said() -> None:
+async def test_each_event_is_one_chunk() -> None:
     connection = Connection()
 
     async def events() -> AsyncGenerator[bytes, None]:
@@ -74,7 +74,7 @@ async def test_disconnect_closes_the_events_and_releases() -> None:
     assert (connection.pieces, closed, connection.released) == ([b"data: 1\n\n"], True, True)
 
 
-async def test_client_that_does_not_read_is_left() -> None:
+async def test_client_that_does_not_read_is_given_up() -> None:
     connection = Connection()
     closed = False
 

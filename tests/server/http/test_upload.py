@@ -1,4 +1,4 @@
-"""The body of a request, with bounds."""
+"""Test receiving the body of a request within limits."""
 
 import asyncio
 from typing import Any
@@ -15,7 +15,7 @@ SOUND = b"some sound"
 
 
 class Sender:
-    """A client: sends its pieces, and then nothing, hangs up, or ends. asked: how often it was read from"""
+    """Send pieces of a body, then stall, disconnect or end. asked: how often it was read from"""
 
     def __init__(self, *pieces: bytes, then: str = "ends") -> None:
         self.pieces = [*pieces]
@@ -50,7 +50,7 @@ async def read(sent: Request, limit: int = 1 << 30) -> tuple[list[tuple[str, obj
 
 
 @pytest.mark.parametrize("size", [0, 1, PIECE + 1, IN_MEMORY + 1])
-async def test_the_file_comes_through_whole_and_stands_at_its_beginning(size: int) -> None:
+async def test_file_is_complete_and_at_its_beginning(size: int) -> None:
     sound = bytes(range(256)) * (size // 256 + 1)
     sent, _ = form(asking(file=sound[:size]))
     assert await read(sent) == ([("model", "whisper-1")], sound[:size])
@@ -61,13 +61,13 @@ async def test_without_a_file_there_is_none() -> None:
     assert await read(sent) == ([("model", "whisper-1")], None)
 
 
-async def test_json_brings_sound_and_fields() -> None:
+async def test_json_contains_audio_and_fields() -> None:
     body = b'{"model": "m", "temperature": 0.5, "input_audio": {"data": "c29tZSBzb3VuZA==", "format": "wav"}}'
     fields, file = await read(request(Sender(body), content_type="application/json; charset=utf-8"))
     assert (fields, file) == ([("model", "m"), ("temperature", 0.5)], SOUND)
 
 
-async def test_a_body_within_the_limit_is_taken_and_one_byte_more_is_not() -> None:
+async def test_body_is_accepted_up_to_the_limit() -> None:
     whole = asking(file=SOUND)
     size = len(whole.read())
     assert (await read(form(whole)[0], limit=size))[1] == SOUND
@@ -76,7 +76,7 @@ async def test_a_body_within_the_limit_is_taken_and_one_byte_more_is_not() -> No
     assert refused.value.status == 413
 
 
-async def test_what_declares_too_much_is_refused_before_it_is_read() -> None:
+async def test_declared_length_above_the_limit_is_refused_early() -> None:
     sender = Sender(b"x", then="waits")
     sent = request(
         sender, content_type="application/json", content_length=str(MAX_JSON_BYTES + 1), expect="100-continue"
@@ -87,14 +87,14 @@ async def test_what_declares_too_much_is_refused_before_it_is_read() -> None:
     assert refused.value.headers == {"connection": "close"}
 
 
-async def test_the_rest_of_a_refused_body_is_read_so_that_the_answer_arrives() -> None:
+async def test_rest_of_a_refused_body_is_read() -> None:
     sent, sender = form(asking(file=SOUND), *[b"x" * 1_000] * 9)
     with pytest.raises(ApiError) as refused:
         await read(sent, limit=1_500)
     assert (sender.pieces, refused.value.headers) == ([], {})
 
 
-async def test_a_refused_body_is_not_read_for_ever() -> None:
+async def test_endless_refused_body_is_read_only_in_part() -> None:
     sent, sender = form(asking(file=SOUND), *[b"x" * (1 << 20)] * 99)
     with pytest.raises(ApiError) as refused:
         await read(sent, limit=1_500)
@@ -102,7 +102,7 @@ async def test_a_refused_body_is_not_read_for_ever() -> None:
     assert refused.value.headers == {"connection": "close"}
 
 
-async def test_a_client_that_sends_nothing_more_is_told_so() -> None:
+async def test_stalled_body_is_answered_with_408() -> None:
     sent, _ = form(asking(file=SOUND), b"--", then="waits")
     body = Body(sent, 1_000, idle_seconds=0.01)
     with pytest.raises(ApiError) as refused:
@@ -111,22 +111,22 @@ async def test_a_client_that_sends_nothing_more_is_told_so() -> None:
     assert (refused.value.status, refused.value.code) == (408, "request_timeout")
 
 
-async def test_a_client_that_hangs_up_is_gone() -> None:
+async def test_disconnect_raises_client_disconnect() -> None:
     sent, _ = form(asking(file=SOUND), b"--", then="hangs up")
     with pytest.raises(ClientDisconnect):
         await read(sent)
 
 
 @pytest.mark.parametrize("kind", ["", "text/plain", "application/x-www-form-urlencoded"])
-async def test_other_kinds_of_body_are_named(kind: str) -> None:
+async def test_other_media_types_are_refused(kind: str) -> None:
     with pytest.raises(ApiError) as refused:
         await read(request(Sender(b"x"), content_type=kind))
     assert refused.value.status == 415
 
 
 @pytest.mark.parametrize(("piece", "seconds", "is_taken"), [(1, 10.0, False), (1 << 15, 10.0, True)])
-async def test_a_body_that_drips_is_not_waited_for(piece: int, seconds: float, is_taken: bool) -> None:
-    """Each of its pieces comes in time; all of them together do not."""
+async def test_slow_body_is_refused(piece: int, seconds: float, is_taken: bool) -> None:
+    """Each piece arrives within the idle timeout, but the mean rate is too low."""
     clock = iter(range(0, 1_000, int(seconds)))
     body = Body(request(Sender(*[bytes(piece)] * 10)), 1 << 30, now=lambda: float(next(clock)))
     if is_taken:

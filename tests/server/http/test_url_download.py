@@ -1,4 +1,4 @@
-"""What lies at an address is fetched: with bounds, and not from where the server alone can reach."""
+"""Test downloading a file from a URL, within limits and only from public addresses."""
 
 import asyncio
 import ipaddress
@@ -84,7 +84,7 @@ def port_of(url: str) -> int:
     return int(url.rpartition(":")[2])
 
 
-async def test_what_lies_there_is_fetched() -> None:
+async def test_file_is_downloaded() -> None:
     async with answering(ok(b"sound")) as (url, heard):
         assert await content_of(f"{url}/a/b.wav?c=d#e") == b"sound"
     assert heard[0].startswith("GET /a/b.wav?c=d HTTP/1.1\r\n")
@@ -130,13 +130,13 @@ async def test_more_than_the_limit_is_refused(answer: bytes) -> None:
     ],
     ids=["missing", "no HTTP", "silent", "cut short"],
 )
-async def test_what_cannot_be_had_is_said_to_be_so(answer: bytes) -> None:
+async def test_failed_download_is_an_error_of_the_url(answer: bytes) -> None:
     async with answering(answer) as (url, _):
         refusal = await refusal_of(url)
         assert (refusal.status, refusal.code, refusal.param) == (400, "fetch_failed", "url")
 
 
-async def test_nobody_there_is_said_too() -> None:
+async def test_refused_connection_is_an_error_of_the_url() -> None:
     async with answering() as (url, _):
         pass
     assert (await refusal_of(url)).code == "fetch_failed"
@@ -157,7 +157,7 @@ async def test_nobody_there_is_said_too() -> None:
         "http://example.com/" + "a" * 2000,
     ],
 )
-def test_what_is_no_address_is_refused(url: str) -> None:
+def test_invalid_url_is_refused(url: str) -> None:
     with pytest.raises(ApiError) as caught:
         target_of(url)
     assert caught.value.code == "invalid_url"
@@ -166,14 +166,14 @@ def test_what_is_no_address_is_refused(url: str) -> None:
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "2130706433"]
 )
-async def test_this_machine_is_out_of_reach(host: str) -> None:
+async def test_loopback_is_refused(host: str) -> None:
     async with answering(ok(b"secret")) as (url, heard):
         port = url.rpartition(":")[2]
         assert (await refusal_of(f"http://{host}:{port}/", private=False)).code == "invalid_url"
         assert heard == []
 
 
-async def test_a_redirect_does_not_lead_inside() -> None:
+async def test_redirect_to_loopback_is_refused() -> None:
     async with answering(ok(b"secret")) as (inside, heard), answering(onward(inside)) as (url, _):
         assert (await refusal_of(url, private=False)).code == "invalid_url"
         assert heard == []
@@ -295,7 +295,7 @@ async def test_download_that_stalls_is_given_up(network: Network) -> None:
         ("64:ff9b::5db8:d70e", True),
     ],
 )
-def test_an_address_of_a_private_network_is_known_in_every_dress(address: str, public: bool) -> None:
+def test_private_addresses_are_recognised_in_every_form(address: str, public: bool) -> None:
     assert is_public(ipaddress.ip_address(address)) is public
 
 
@@ -303,7 +303,7 @@ def ask(server: Server, fields: dict[str, str]) -> httpx.Response:
     return httpx.post(f"{server.url}/v1/audio/transcriptions", data=fields, files=FORM, timeout=60)
 
 
-async def test_a_file_at_an_address_goes_the_way_of_an_upload() -> None:
+async def test_downloaded_file_is_transcribed_like_an_upload() -> None:
     settings = free_settings(fetch_urls=True, fetch_private=True)
     content = wav(sound((True, 16_000), (False, 16_000)))
     with serve(settings) as server:
@@ -315,7 +315,7 @@ async def test_a_file_at_an_address_goes_the_way_of_an_upload() -> None:
             assert (refused.status_code, refused.json()["error"]["code"]) == (400, "invalid_audio")
 
 
-def test_a_server_fetches_nothing_unless_it_is_told_to(server: Server) -> None:
+def test_urls_are_refused_by_default(server: Server) -> None:
     answer = ask(server, {"url": "http://127.0.0.1:1/", "model": "whisper-1"})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "url")
     assert "fetches nothing" in answer.json()["error"]["message"]

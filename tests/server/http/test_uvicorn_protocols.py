@@ -1,4 +1,4 @@
-"""Protocols: what a client cannot do to the connection itself."""
+"""Test the limits on connections that uvicorn's options do not offer."""
 
 import asyncio
 import gc
@@ -80,7 +80,7 @@ def dial(server: uvicorn.Server) -> socket.socket:
 
 
 def answer_to(server: uvicorn.Server, request: bytes, more: bytes = b"") -> bytes:
-    """Everything that comes back until the server closes."""
+    """Return all data until the server closes the connection."""
     with dial(server) as line:
         line.sendall(request)
         told = line.recv(1 << 16)
@@ -90,7 +90,7 @@ def answer_to(server: uvicorn.Server, request: bytes, more: bytes = b"") -> byte
 
 
 def rest_of(line: socket.socket) -> bytes:
-    """Until the server closes it, in order or not."""
+    """Wait until the server closes or resets the connection."""
     told = b""
     with suppress(ConnectionError):
         while piece := line.recv(1 << 16):
@@ -114,7 +114,7 @@ def server() -> Iterator[uvicorn.Server]:
 
 
 @pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\nHost: localhost\r\n", b"G"])
-def test_a_connection_whose_request_does_not_come_is_closed(said: bytes) -> None:
+def test_connection_without_a_request_is_closed(said: bytes) -> None:
     with listening(HastyProtocol) as server, dial(server) as line:
         line.sendall(said)
         assert rest_of(line) == b""
@@ -189,7 +189,7 @@ HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n"
 
 
 @pytest.mark.parametrize("said", [b"", b"P", HEAD[:-1]])
-async def test_a_head_that_is_not_whole_in_time_ends_the_connection(said: bytes) -> None:
+async def test_incomplete_head_closes_the_connection_in_time(said: bytes) -> None:
     protocol, clock, wire = await connected()
     for byte in said:
         protocol.data_received(bytes([byte]))
@@ -205,7 +205,7 @@ async def test_a_body_has_more_time_than_a_head() -> None:
     assert not wire.is_cut_off
 
 
-async def test_the_second_request_of_a_connection_has_to_come_in_time_too() -> None:
+async def test_second_request_has_the_same_timeout() -> None:
     protocol, clock, wire = await connected()
     protocol.data_received(HEAD + b"xy")
     await until(lambda: b"ok" in wire.written)
@@ -214,7 +214,7 @@ async def test_the_second_request_of_a_connection_has_to_come_in_time_too() -> N
     assert wire.is_cut_off
 
 
-def test_one_connection_too_many_is_closed_and_the_others_are_served() -> None:
+def test_connection_above_the_limit_is_closed() -> None:
     with listening(most=3) as server:
         kept = [dial(server) for _ in range(2)]
         wait_until(lambda: len(server.server_state.connections) == 2)
@@ -237,7 +237,7 @@ def test_one_connection_too_many_is_closed_and_the_others_are_served() -> None:
     ],
     ids=["long URL", "long header", "many headers", "a body", "no key"],
 )
-def test_a_handshake_that_is_none_is_answered_and_closed(
+def test_invalid_handshake_is_answered_and_closed(
     server: uvicorn.Server, request_: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert answer_to(server, request_, b"more" * 10).startswith(b"HTTP/1.1 400")
@@ -257,14 +257,14 @@ CHUNKED = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n
         CHUNKED + b"nonsense\r\n",
     ],
 )
-def test_what_is_no_request_is_told_so_without_a_traceback(
+def test_invalid_request_is_answered_without_a_traceback(
     server: uvicorn.Server, request_: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert answer_to(server, request_).startswith(b"HTTP/1.1 400")
     assert [record for record in caplog.records if record.exc_info] == []
 
 
-def test_a_body_that_goes_wrong_behind_its_answer_ends_the_connection_without_a_traceback(
+def test_bad_body_after_a_response_logs_no_traceback(
     server: uvicorn.Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     whole = CHUNKED + b"0\r\n\r\n"
@@ -313,11 +313,11 @@ def test_closed_websocket_is_freed_without_the_collector(server: uvicorn.Server)
 
 
 def frame(opcode: int, payload: bytes = b"", *, fin: bool = True) -> bytes:
-    """As a client masks it, with a mask of zeros."""
+    """Return a client frame, masked with zeros."""
     return struct.pack("!BB", (0x80 if fin else 0) | opcode, 0x80 | len(payload)) + bytes(4) + payload
 
 
-def test_a_client_that_pings_and_does_not_read_is_cut_off(server: uvicorn.Server) -> None:
+def test_client_with_unread_pongs_is_aborted(server: uvicorn.Server) -> None:
     pings = frame(0x9, b"x" * 125) * 1_000
     unread = []
     with RawClient(f"ws://127.0.0.1:{port_of(server)}/") as client:
@@ -332,7 +332,7 @@ def test_a_client_that_pings_and_does_not_read_is_cut_off(server: uvicorn.Server
     wait_until(lambda: not server.server_state.connections)
 
 
-def test_a_message_in_endless_empty_pieces_is_cut_off(server: uvicorn.Server) -> None:
+def test_message_with_too_many_fragments_is_aborted(server: uvicorn.Server) -> None:
     with RawClient(f"ws://127.0.0.1:{port_of(server)}/") as client:
         client.socket.sendall(frame(0x2, b"x", fin=False))
         with suppress(ConnectionError):

@@ -552,7 +552,7 @@ class SlowEngine(Engine):
 
 
 def slow_door(engine: Engine, admission: AdmissionController, seconds: float = 60.0) -> NativeEndpoint:
-    return NativeEndpoint(free_settings(), engine, admission, Metrics(), seconds, gate=Authenticator())
+    return NativeEndpoint(free_settings(), engine, admission, Metrics(), seconds, auth=Authenticator())
 
 
 async def test_what_is_said_while_the_model_loads_is_heard_afterwards() -> None:

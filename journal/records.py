@@ -18,12 +18,17 @@ from asr.recognizer import Hypothesis
 from audio.clip import Samples
 from journal.framing import frame
 from streaming.events import (
+    AudioCleared,
     Event,
     FinalTranscript,
     LagReported,
+    MarkerReached,
     NoteReached,
     PartialTranscript,
+    StreamClosed,
     TranscriptionFailed,
+    UtteranceEnded,
+    UtteranceStarted,
 )
 from streaming.snapshot import Snapshot, StreamState
 from streaming.utterance import RecordedResult
@@ -31,6 +36,17 @@ from vad.detector_input import DetectorState
 from vad.segmenter import Reason
 
 REPLY: Final = "reply"
+CLOSED: Final = "Closed"
+# Names on disk. They stay when a class gets another name: a journal may be older than the server.
+KINDS: Final[Mapping[type[Event], str]] = {
+    UtteranceStarted: "SpeechStarted",
+    UtteranceEnded: "SpeechStopped",
+    FinalTranscript: "Final",
+    TranscriptionFailed: "Final",
+    AudioCleared: "Cleared",
+    MarkerReached: "MarkerReached",
+    StreamClosed: CLOSED,
+}
 PCM16: Final = b"\0"
 FLOAT32: Final = b"\1"
 
@@ -158,15 +174,16 @@ _TOLD: Final = TypeAdapter(_ToldText)
 
 
 def kind_of(event: Event) -> str:
-    """Events of one kind come in the same order however often a session is played; a failure stands in a
-    final's place. "" for those that hang on time, and are not told again."""
+    """Return the kind of an event, which its records keep on disk, or "" for an event that depends on time.
+
+    A replay produces the events of a kind in the same order each time. A failure has the kind of a final,
+    because a replay may produce either. Events that depend on time are not produced again.
+    """
     match event:
         case PartialTranscript() | NoteReached() | LagReported():
             return ""
-        case FinalTranscript() | TranscriptionFailed():
-            return "Final"
         case _:
-            return type(event).__name__
+            return KINDS[type(event)]
 
 
 def output_record(event: Event, messages: Sequence[Mapping[str, Any]]) -> OutputRecord:

@@ -9,6 +9,7 @@ from audio.clip import Samples
 from audio.sample_buffer import SampleBuffer
 from journal.framing import read_frames
 from journal.records import (
+    CLOSED,
     AudioRecord,
     CommandRecord,
     DamagedRecord,
@@ -51,7 +52,7 @@ class ReplayedSession:
     @property
     def is_over(self) -> bool:
         """Everything had been told."""
-        return self.told["Closed"] > 0
+        return self.told[CLOSED] > 0
 
 
 def replay_journal(files: Sequence[bytes]) -> ReplayedSession | None:

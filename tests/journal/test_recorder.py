@@ -104,7 +104,7 @@ async def test_what_is_told_of_an_utterance_is_known_to_who_goes_on(tmp_path: Pa
         past = found(tmp_path)
     assert list(past.begun.promised) == [2]
     assert list(past.begun.concluded) == [1]
-    assert past.told == {"FinalTranscript": 1}
+    assert past.told == {"Final": 1}
     (_, none), (message, sound) = past.messages
     assert (none, message) == (None, {"seq": 2, "audio": None})
     assert sound is not None

@@ -16,8 +16,10 @@ from journal.records import (
     SnapshotRecord,
     TakeoverRecord,
     encoded,
+    output_record,
 )
 from journal.replay import replay_journal
+from streaming.events import StreamClosed
 from streaming.options import SessionOptions
 from streaming.session import Session
 from streaming.snapshot import save
@@ -182,6 +184,16 @@ def test_the_sound_of_a_final_may_have_come_before_the_oldest_file() -> None:
     )
     assert found is not None
     np.testing.assert_array_equal(found.messages[0][1], samples[slice(*place)])
+
+
+def test_a_session_whose_stream_closed_is_over() -> None:
+    closed = output_record(StreamClosed(0, 0, 0, 0, 0), [])
+    assert [
+        found is not None and found.is_over
+        for found in (
+            replay_journal([file(SnapshotRecord({}, 0, FRESH), *entries)]) for entries in ([], [closed])
+        )
+    ] == [False, True]
 
 
 def test_files_without_a_beginning_tell_of_no_session() -> None:

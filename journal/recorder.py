@@ -151,11 +151,11 @@ class JournalRecorder(NullRecorder):
         self._log.append(SnapshotRecord(head, number, snapshot, memory))
 
     def write(self) -> None:
-        self._log.hand_over()
+        self._log.submit()
 
     async def safe(self) -> None:
         if not self._log.lost:
-            await self._log.safe()
+            await self._log.flush()
 
     async def close(self) -> None:
         await self.safe()

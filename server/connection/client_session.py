@@ -116,7 +116,7 @@ class ClientSession:
         session_id.set(self.id)
         log.info("session goes on: %s", self._dialect.describe())
         assert self._comeback is not None  # only sessions that can be resumed are journalled
-        self._past = ReplayFilter(past.told)
+        self._past = ReplayFilter(past.sent)
         messages = [orjson.dumps(self._comeback.with_audio(*each)) for each in past.messages]
         self._journal.restore(past.number, messages)
         await self._run(self._play(self._comeback, past.tail))

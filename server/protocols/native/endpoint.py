@@ -187,7 +187,7 @@ class NativeEndpoint(WebSocketEndpoint):
         store = self._journals.store if self._journals else None
         if store is None:
             return NullRecorder()
-        if not store.has_room:
+        if not store.accepts_new:
             raise overloaded("Sessions cannot be kept at present: there is no room for their journals.")
         return JournalRecorder(store.open(name))
 
@@ -205,7 +205,7 @@ class NativeEndpoint(WebSocketEndpoint):
             meter.begin_at(pump.session.received)
             stack.callback(lambda: meter.count(pump.session.received))
             patience = self.settings.resume_seconds
-            if past.in_vain >= IN_VAIN:
+            if past.failed_takeovers >= IN_VAIN:
                 patience = min(patience, IMPATIENT_SECONDS)
             conversation = self.conversation(name, pump, dialect, owner, meter, patience)
             stack.enter_context(self.admission.admit(conversation.stop, pump, anyway=True))

@@ -318,4 +318,4 @@ async def test_a_file_at_an_address_goes_the_way_of_an_upload() -> None:
 def test_a_server_fetches_nothing_unless_it_is_told_to(server: Server) -> None:
     answer = ask(server, {"url": "http://127.0.0.1:1/", "model": "whisper-1"})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "url")
-    assert "fetches nothing" in answer.json()["error"]["message"]
+    assert "does not download" in answer.json()["error"]["message"]

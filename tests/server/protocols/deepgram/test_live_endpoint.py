@@ -21,7 +21,7 @@ from server.errors import idle
 from server.observability.metrics import Metrics
 from server.protocols.deepgram.live_endpoint import IDLE_SECONDS, DeepgramProtocol, complaint
 from server.protocols.deepgram.live_output import DeepgramOutput, ModelMetadata
-from server.protocols.deepgram.options import asked_of
+from server.protocols.deepgram.options import parse_options
 from streaming.driver import StreamDriver
 from streaming.options import SessionOptions
 from tests.server.fakes import Line, silent_models
@@ -228,7 +228,7 @@ async def test_who_says_nothing_for_long_is_told_and_closed() -> None:
 
     line = Line()
     socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
-    asked = asked_of(RAW.items(), SessionOptions())
+    asked = parse_options(RAW.items(), SessionOptions())
     model = ModelMetadata.of(ModelInfo("m", "m", "f", "cpu", "none"))
     with StreamDriver(silent_models(), asked.session) as pump:
         dialect = Hasty(pump, asked, DeepgramOutput(asked, model, "5f1c", ""))

@@ -1,1 +1,1 @@
-"""Durable live sessions: records, files, the writer thread and replay."""
+"""Keep live sessions on disk and replay them: records, files and the writer thread."""

@@ -1,7 +1,7 @@
-"""Record: the frame of one entry in a journal's file, so that a torn or damaged tail is known as one.
+"""Frame the records of a journal file, so that a torn or damaged tail is detected.
 
-A frame is its kind (1 byte), the length of what follows (4, little endian), a CRC-32 of all but itself (4),
-and so many bytes. What lies behind the first frame that is not whole is not read.
+A frame is the kind (1 byte), the length of the payload (4 bytes, little endian), a CRC-32 of the kind, length
+and payload (4 bytes), and the payload. Reading stops at the first frame that is incomplete or damaged.
 """
 
 import struct
@@ -15,7 +15,7 @@ OVERHEAD: Final = HEAD.size + CHECK.size
 
 
 class Frame(NamedTuple):
-    """end: where the next one begins in the file."""
+    """Hold one frame; `end` is the offset in the file at which the next one begins."""
 
     kind: int
     payload: bytes
@@ -23,12 +23,13 @@ class Frame(NamedTuple):
 
 
 def frame(kind: int, payload: bytes) -> bytes:
+    """Return the frame of a payload. `kind` is 0 to 255."""
     head = HEAD.pack(kind, len(payload))
     return b"".join((head, CHECK.pack(zlib.crc32(payload, zlib.crc32(head))), payload))
 
 
 def read_frames(data: bytes) -> Iterator[Frame]:
-    """Those that are whole, up to the first that is not."""
+    """Yield the frames up to the first that is incomplete or damaged."""
     start = 0
     while start + OVERHEAD <= len(data):
         kind, length = HEAD.unpack_from(data, start)

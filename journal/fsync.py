@@ -1,4 +1,4 @@
-"""Sync: when a journal is forced onto the disk."""
+"""Force written journals onto the storage medium, in a thread of its own."""
 
 import ctypes
 import os
@@ -10,7 +10,10 @@ from typing import Final, NamedTuple
 
 
 class FsyncPolicy(StrEnum):
-    """When what was written is forced onto the medium: against the loss of power, not of the process."""
+    """Say when written data is forced onto the medium, which protects it from power loss.
+
+    The loss of the process alone needs no fsync.
+    """
 
     NEVER = "never"
     SECOND = "second"
@@ -18,9 +21,10 @@ class FsyncPolicy(StrEnum):
 
 
 class FsyncRequest(NamedTuple):
-    """Something new in files of one owner. One of them is called in the thread.
+    """Ask for new data of one owner to be synced. The thread calls one of the two.
 
-    synced: None where nobody waits for that
+    synced: called after success; None if the owner does not need to know
+    failed: called with the error after a failure
     """
 
     synced: Callable[[], None] | None
@@ -28,11 +32,11 @@ class FsyncRequest(NamedTuple):
 
 
 class FsyncThread:
-    """One round of a folder at a time; `is_busy` meanwhile."""
+    """Sync the file system of a folder, one round at a time; `is_busy` during a round."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._handle: int | None = None  # kept: what fails between two rounds is told to it
+        self._handle: int | None = None  # stays open: it reports write errors between two rounds
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sync")
         self._round: Future[None] | None = None
 
@@ -41,11 +45,11 @@ class FsyncThread:
         return self._round is not None and not self._round.done()
 
     def sync(self, written: Sequence[FsyncRequest]) -> None:
-        """All that has left the buffers of this process by now, and the names of the files."""
+        """Start a round that syncs the data and file names which this process has written so far."""
         self._round = self._thread.submit(self._sync, written)
 
     def stop(self) -> None:
-        """Waits for the round under way."""
+        """Wait for the current round, then stop the thread."""
         self._thread.shutdown()
         if self._handle is not None:
             os.close(self._handle)
@@ -69,7 +73,7 @@ _LIBRARY: Final = ctypes.CDLL(None, use_errno=True)
 
 
 def sync_file_system(handle: int) -> None:
-    """That of an open file. Raises OSError. Where the system cannot do one alone, all are synced."""
+    """Sync the file system of an open file, or all of them where the system has no syncfs. Raises OSError."""
     if not hasattr(_LIBRARY, "syncfs"):
         os.sync()
     elif _LIBRARY.syncfs(handle) != 0:

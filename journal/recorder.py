@@ -124,12 +124,12 @@ class JournalRecorder:
 
     def submit(self) -> None:
         """Hand what was recorded to the writing thread without waiting for it."""
-        self._log.hand_over()
+        self._log.submit()
 
     async def flush(self) -> None:
         """Wait until everything that was recorded is written."""
         if not self._log.lost:
-            await self._log.safe()
+            await self._log.flush()
 
     async def close(self) -> None:
         """Write everything and leave the journal for the next server."""

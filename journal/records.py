@@ -1,7 +1,8 @@
-"""Entry: what a journal's file holds of a session, in the order in which it came.
+"""Define the records of a journal file, and encode and decode them.
 
-That is all it takes to play it once more, and what was told of it meanwhile. Opened begins a file: the
-session as it stood then. Sound and Command came from the client; Told went out to it.
+The records of a session stand in the order in which they occurred. They hold all that a replay needs, and the
+messages that were sent. A SnapshotRecord begins a file. AudioRecord and CommandRecord are input from the
+client; OutputRecord is output to it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,43 +37,46 @@ from vad.detector_input import DetectorState
 from vad.segmenter import Reason
 
 REPLY: Final = "reply"
-# Names on disk: older journals hold them, so they stay whatever the classes are called.
+CLOSED: Final = "Closed"
+# Names on disk. They stay when a class gets another name: a journal may be older than the server.
 KINDS: Final[Mapping[type[Event], str]] = {
     UtteranceStarted: "SpeechStarted",
     UtteranceEnded: "SpeechStopped",
-    PartialTranscript: "",
     FinalTranscript: "Final",
     TranscriptionFailed: "Final",
     AudioCleared: "Cleared",
     MarkerReached: "MarkerReached",
-    NoteReached: "",
-    LagReported: "",
-    StreamClosed: "Closed",
+    StreamClosed: CLOSED,
 }
 PCM16: Final = b"\0"
 FLOAT32: Final = b"\1"
 
 
 class DamagedRecord(ValueError):
-    """A whole record that is no entry: of another version, or made up."""
+    """Report an intact frame whose payload is not a record, for example of another version."""
 
 
 class RecordType(IntEnum):
-    """Kinds of records. A number is never used for something else."""
+    """Number the types of records on disk. A number is never reused for another type."""
 
-    OPENED = 1
-    SOUND = 2
+    SNAPSHOT = 1
+    AUDIO = 2
     COMMAND = 3
-    REFUSED = 4
-    TOLD = 5
-    ENDED = 6
-    TAKEN_UP = 7
-    CAME_BACK = 8
+    REFUSAL = 4
+    OUTPUT = 5
+    END = 6
+    TAKEOVER = 7
+    RECONNECT = 8
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotRecord:
-    """head: of whoever keeps the journal; number: of the newest message; memory: the detector's."""
+    """Hold the state of a session at the beginning of a file.
+
+    head: data of the protocol; the journal does not interpret it
+    number: sequence number of the newest message
+    memory: state of the voice detector, if it has one
+    """
 
     head: Mapping[str, Any]
     number: int
@@ -82,7 +86,10 @@ class SnapshotRecord:
 
 @dataclass(frozen=True, slots=True)
 class AudioRecord:
-    """is_pcm16: each sample is a whole step of 16 bits, as far as that is known"""
+    """Hold audio that was received: float32 (n,) at 16 kHz.
+
+    is_pcm16: the samples are known to be exact 16-bit values; False if that is not known
+    """
 
     samples: Samples
     is_pcm16: bool = False
@@ -90,23 +97,24 @@ class AudioRecord:
 
 @dataclass(frozen=True, slots=True)
 class CommandRecord:
-    """A message that is no sound, as it came."""
+    """Hold a message that is not audio, as it was received."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class RefusalRecord:
-    """A message that changed nothing."""
+    """Count a message that was refused and changed nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutputRecord:
-    """Messages that went out together, without the sound in them, and why.
+    """Hold messages that were sent together, without the audio in them, and their cause.
 
-    kind: of the event, or REPLY; None for what is not told again when the session is played once more
-    conclusion: of an utterance: what its final said, or why it failed
-    stable: its words that were shown as stable; sound: the samples that were in the message
+    kind: kind of the event, or REPLY; None for messages that a replay does not produce again
+    conclusion: result of an utterance: the result in its final, or the reason of its failure
+    stable: words of the utterance that were sent as stable
+    sound: samples [start, end) that the message contained as audio
     """
 
     kind: str | None
@@ -119,19 +127,19 @@ class OutputRecord:
 
 @dataclass(frozen=True, slots=True)
 class EndRecord:
-    """No more sound was taken in."""
+    """Mark the end of the audio input."""
 
     reason: Reason
 
 
 @dataclass(frozen=True, slots=True)
 class TakeoverRecord:
-    """Another server goes on with the session from here."""
+    """Mark that another server continued the session."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReconnectRecord:
-    """The client that had been cut off is there again."""
+    """Mark that the disconnected client reconnected."""
 
 
 Record = (
@@ -147,8 +155,8 @@ Record = (
 
 
 @dataclass(frozen=True, slots=True)
-class _OpenedHead:
-    """The part of Opened that is JSON. sound, memory: bytes behind it."""
+class _SnapshotHead:
+    """Hold the JSON part of a SnapshotRecord; `sound` and `memory` are byte counts of the parts after it."""
 
     head: dict[str, Any]
     number: int
@@ -158,8 +166,8 @@ class _OpenedHead:
 
 
 @dataclass(frozen=True, slots=True)
-class _ToldText:
-    """As Told, in JSON."""
+class _OutputJson:
+    """Hold the JSON form of an OutputRecord. The names of the fields are part of the file format."""
 
     kind: str | None = None
     messages: list[dict[str, Any]] = field(default_factory=list)
@@ -171,50 +179,58 @@ class _ToldText:
     sound: tuple[int, int] | None = None
 
 
-_OPENED: Final = TypeAdapter(_OpenedHead)
-_TOLD: Final = TypeAdapter(_ToldText)
+_SNAPSHOT: Final = TypeAdapter(_SnapshotHead)
+_OUTPUT: Final = TypeAdapter(_OutputJson)
 
 
 def kind_of(event: Event) -> str:
-    """Return the event's kind as journals name it; "" for events that depend on time and are not repeated.
+    """Return the kind of an event, which its records keep on disk, or "" for an event that depends on time.
 
-    Events of one kind come in the same order in every replay of a session; a failure takes its final's place.
+    A replay produces the events of a kind in the same order each time. A failure has the kind of a final,
+    because a replay may produce either. Events that depend on time are not produced again.
     """
-    return KINDS[type(event)]
+    match event:
+        case PartialTranscript() | NoteReached() | LagReported():
+            return ""
+        case _:
+            return KINDS[type(event)]
 
 
 def output_record(event: Event, messages: Sequence[Mapping[str, Any]]) -> OutputRecord:
-    """Of an event and the messages that tell of it, which may be none."""
+    """Return the record of an event and of the messages that were sent for it, if any."""
     kind = kind_of(event) or None
-    silent = [{**message, "audio": None} if "audio" in message else message for message in messages]
+    without_audio = [{**message, "audio": None} if "audio" in message else message for message in messages]
     match event:
         case FinalTranscript():
-            spoken = any("audio" in message for message in messages)
-            sound = (event.clip.start, event.clip.end) if spoken else None
+            has_audio = any("audio" in message for message in messages)
+            sound = (event.clip.start, event.clip.end) if has_audio else None
             conclusion = RecordedResult(event.hypothesis, event.guard)
-            return OutputRecord(kind, silent, event.utterance, conclusion, sound=sound)
+            return OutputRecord(kind, without_audio, event.utterance, conclusion, sound=sound)
         case TranscriptionFailed():
-            return OutputRecord(kind, silent, event.utterance, event.message)
+            return OutputRecord(kind, without_audio, event.utterance, event.message)
         case PartialTranscript():
-            return OutputRecord(kind, silent, event.utterance, stable=event.text[: event.stable_chars])
+            return OutputRecord(kind, without_audio, event.utterance, stable=event.text[: event.stable_chars])
         case _:
-            return OutputRecord(kind, silent)
+            return OutputRecord(kind, without_audio)
 
 
 def quantize_pcm16(samples: Samples) -> AudioRecord:
-    """Sound as the nearest that two bytes a sample can say, but for samples that are too loud for them.
+    """Round samples to the nearest 16-bit value, except those outside of the range of 16 bits.
 
-    What becomes of a sample hangs on no other: it is the same however the stream is cut.
+    samples: float32 (n,). Each sample is rounded by itself, so the result does not depend on the chunks.
     """
     steps = np.rint(samples * np.float32(32768)).astype(np.int32)
     pcm = steps.astype("<i2")
-    heard: Samples = pcm * np.float32(1 / 32768)
-    kept = pcm == steps
-    return AudioRecord(heard, True) if kept.all() else AudioRecord(np.where(kept, heard, samples))
+    rounded: Samples = pcm * np.float32(1 / 32768)
+    fits = pcm == steps
+    return AudioRecord(rounded, True) if fits.all() else AudioRecord(np.where(fits, rounded, samples))
 
 
 def encode_pcm(samples: Samples, is_pcm16: bool = False) -> bytes:
-    """float32 (n,) as PCM16 where that is exact, else as float32. is_pcm16: it is known to be exact"""
+    """Encode float32 (n,) as PCM16 if that is exact, else as float32, after a byte that says which.
+
+    is_pcm16: PCM16 is known to be exact
+    """
     scaled = samples * np.float32(32768)
     if is_pcm16:
         known: bytes = PCM16 + scaled.astype("<i2").tobytes()
@@ -228,7 +244,7 @@ def encode_pcm(samples: Samples, is_pcm16: bool = False) -> bytes:
 
 
 def decode_pcm(data: bytes) -> Samples:
-    """What `packed` gave. Raises DamagedEntry."""
+    """Decode what encode_pcm returned. Raises DamagedRecord."""
     code, body = data[:1], data[1:]
     try:
         if code == PCM16:
@@ -237,14 +253,14 @@ def decode_pcm(data: bytes) -> Samples:
             return np.frombuffer(body, "<f4").astype(np.float32)
     except ValueError as error:
         raise DamagedRecord(str(error)) from None
-    raise DamagedRecord(f"samples of kind {code!r}")
+    raise DamagedRecord(f"unknown encoding of samples: {code!r}")
 
 
-def merge_audio(entries: Iterable[Record]) -> Iterator[Record]:
-    """The same, but of neighbouring stretches of sound one."""
-    for is_sound, run in groupby(entries, lambda entry: isinstance(entry, AudioRecord)):
-        if is_sound:
-            yield _joined([entry for entry in run if isinstance(entry, AudioRecord)])
+def merge_audio(records: Iterable[Record]) -> Iterator[Record]:
+    """Yield the records with adjacent AudioRecords joined into one."""
+    for is_audio, run in groupby(records, lambda record: isinstance(record, AudioRecord)):
+        if is_audio:
+            yield _joined([record for record in run if isinstance(record, AudioRecord)])
         else:
             yield from run
 
@@ -256,97 +272,97 @@ def _joined(sounds: Sequence[AudioRecord]) -> AudioRecord:
     return AudioRecord(samples, all(sound.is_pcm16 for sound in sounds))
 
 
-def encoded(entry: Record) -> bytes:
-    """The entry's record."""
+def encode_record(entry: Record) -> bytes:
+    """Return the frame of a record."""
     match entry:
         case SnapshotRecord():
-            return frame(RecordType.OPENED, _opened(entry))
+            return frame(RecordType.SNAPSHOT, _encode_snapshot(entry))
         case AudioRecord(samples, is_pcm16):
-            return frame(RecordType.SOUND, encode_pcm(samples, is_pcm16))
+            return frame(RecordType.AUDIO, encode_pcm(samples, is_pcm16))
         case CommandRecord(text):
             return frame(RecordType.COMMAND, text.encode())
         case RefusalRecord():
-            return frame(RecordType.REFUSED, b"")
+            return frame(RecordType.REFUSAL, b"")
         case OutputRecord():
-            return frame(RecordType.TOLD, orjson.dumps(_short(_told_text(entry))))
+            return frame(RecordType.OUTPUT, orjson.dumps(_without_defaults(_output_json(entry))))
         case EndRecord(reason):
-            return frame(RecordType.ENDED, reason.encode())
+            return frame(RecordType.END, reason.encode())
         case TakeoverRecord():
-            return frame(RecordType.TAKEN_UP, b"")
+            return frame(RecordType.TAKEOVER, b"")
         case ReconnectRecord():
-            return frame(RecordType.CAME_BACK, b"")
+            return frame(RecordType.RECONNECT, b"")
 
 
-def decoded(kind: int, payload: bytes) -> Record:
-    """The entry of a record. Raises DamagedEntry."""
+def decode_record(kind: int, payload: bytes) -> Record:
+    """Return the record of a frame's kind and payload. Raises DamagedRecord."""
     try:
         match kind:
-            case RecordType.OPENED:
-                return _opened_from(payload)
-            case RecordType.SOUND:
+            case RecordType.SNAPSHOT:
+                return _decode_snapshot(payload)
+            case RecordType.AUDIO:
                 return AudioRecord(decode_pcm(payload))
             case RecordType.COMMAND:
                 return CommandRecord(payload.decode())
-            case RecordType.REFUSED:
+            case RecordType.REFUSAL:
                 return RefusalRecord()
-            case RecordType.TOLD:
-                return _told_from(payload)
-            case RecordType.ENDED:
+            case RecordType.OUTPUT:
+                return _decode_output(payload)
+            case RecordType.END:
                 return EndRecord(Reason(payload.decode()))
-            case RecordType.TAKEN_UP:
+            case RecordType.TAKEOVER:
                 return TakeoverRecord()
-            case RecordType.CAME_BACK:
+            case RecordType.RECONNECT:
                 return ReconnectRecord()
     except (ValidationError, ValueError) as error:
         raise DamagedRecord(str(error)) from None
-    raise DamagedRecord(f"a record of kind {kind}")
+    raise DamagedRecord(f"unknown record type: {kind}")
 
 
-def _opened(entry: SnapshotRecord) -> bytes:
+def _encode_snapshot(entry: SnapshotRecord) -> bytes:
     sound = encode_pcm(entry.snapshot.sound)
     memory = b"" if entry.memory is None else entry.memory.astype("<f4").tobytes()
-    head = _OpenedHead(dict(entry.head), entry.number, entry.snapshot.state, len(sound), len(memory))
-    text: bytes = _OPENED.dump_json(head)
+    head = _SnapshotHead(dict(entry.head), entry.number, entry.snapshot.state, len(sound), len(memory))
+    text: bytes = _SNAPSHOT.dump_json(head)
     return b"".join((len(text).to_bytes(4, "little"), text, sound, memory))
 
 
-def _opened_from(payload: bytes) -> SnapshotRecord:
+def _decode_snapshot(payload: bytes) -> SnapshotRecord:
     first = 4 + int.from_bytes(payload[:4], "little")
-    head = _OPENED.validate_json(payload[4:first])
+    head = _SNAPSHOT.validate_json(payload[4:first])
     behind = first + head.sound
     sound = decode_pcm(payload[first:behind])
     if len(sound) != head.state.samples or len(payload) != behind + head.memory or head.sound < 1:
-        raise DamagedRecord("the sound of a snapshot is not all there")
+        raise DamagedRecord("the audio of a snapshot is incomplete")
     memory = np.frombuffer(payload[behind:], "<f4").astype(np.float32) if head.memory else None
     return SnapshotRecord(head.head, head.number, Snapshot(head.state, sound), memory)
 
 
-def _told_text(entry: OutputRecord) -> _ToldText:
-    said = entry.conclusion if isinstance(entry.conclusion, RecordedResult) else None
-    return _ToldText(
+def _output_json(entry: OutputRecord) -> _OutputJson:
+    result = entry.conclusion if isinstance(entry.conclusion, RecordedResult) else None
+    return _OutputJson(
         entry.kind,
         [dict(message) for message in entry.messages],
         entry.utterance,
-        said.hypothesis if said else None,
-        said.guard if said else None,
+        result.hypothesis if result else None,
+        result.guard if result else None,
         entry.conclusion if isinstance(entry.conclusion, str) else None,
         entry.stable,
         entry.sound,
     )
 
 
-def _short(record: Any) -> dict[str, Any]:
-    """The fields of a dataclass that are not at their default."""
+def _without_defaults(record: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass that do not have their default value."""
     given = ((each, getattr(record, each.name)) for each in fields(record))
     return {
-        each.name: _short(value) if isinstance(value, Hypothesis) else value
+        each.name: _without_defaults(value) if isinstance(value, Hypothesis) else value
         for each, value in given
         if value != each.default and value != []
     }
 
 
-def _told_from(payload: bytes) -> OutputRecord:
-    text = _TOLD.validate_json(payload)
-    conclusion = None if text.hypothesis is None else RecordedResult(text.hypothesis, text.guard)
-    said = text.failure if conclusion is None else conclusion
-    return OutputRecord(text.kind, text.messages, text.utterance, said, text.stable, text.sound)
+def _decode_output(payload: bytes) -> OutputRecord:
+    text = _OUTPUT.validate_json(payload)
+    result = None if text.hypothesis is None else RecordedResult(text.hypothesis, text.guard)
+    conclusion = text.failure if result is None else result
+    return OutputRecord(text.kind, text.messages, text.utterance, conclusion, text.stable, text.sound)

@@ -1,4 +1,4 @@
-"""Recovery: what the files of a journal tell of a session that was cut off with its server."""
+"""Read the files of a journal to restore a session whose server ended."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,6 +9,7 @@ from audio.clip import Samples
 from audio.sample_buffer import SampleBuffer
 from journal.framing import read_frames
 from journal.records import (
+    CLOSED,
     AudioRecord,
     CommandRecord,
     DamagedRecord,
@@ -19,67 +20,71 @@ from journal.records import (
     RefusalRecord,
     SnapshotRecord,
     TakeoverRecord,
-    decoded,
+    decode_record,
 )
 from streaming.local_agreement import pieces
 from streaming.snapshot import RestorePoint, UtteranceState
 from streaming.utterance import RecordedResult
 
-LONGEST: Final = 1 << 32  # samples of a journal's sound
+MAX_AUDIO_SAMPLES: Final = 1 << 32  # of one journal
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayedSession:
-    """head: of the newest file; begun: from where the session is played once more, with `tail`
-    told: how many events of each kind were told after that, and are not to be told again
-    messages: the latest that were told, up to `number`, each with the sound that was in it, if that is there
-    refused: messages that changed nothing
-    intact: bytes of the newest file up to which it is whole
-    in_vain: servers that took it up since its client was there
+    """Hold what a journal knows of a session.
+
+    head: data of the protocol, from the newest file
+    begun: state from which the session is replayed, with the input in `tail`
+    sent: number of events of each kind that were sent after that state; a replay does not send them again
+    messages: the latest sent messages, up to sequence number `number`, each with its audio if available
+    refused: number of messages that changed nothing
+    intact: length in bytes of the undamaged part of the newest file
+    failed_takeovers: number of servers that continued the session since its client was last connected
     """
 
     head: Mapping[str, Any]
     begun: RestorePoint
     tail: Sequence[AudioRecord | CommandRecord | EndRecord]
-    told: Counter[str]
+    sent: Counter[str]
     messages: Sequence[tuple[Mapping[str, Any], Samples | None]]
     number: int
     refused: int
     intact: int
-    in_vain: int = 0
+    failed_takeovers: int = 0
 
     @property
     def is_over(self) -> bool:
-        """Everything had been told."""
-        return self.told["Closed"] > 0
+        """Return whether all events of the session had been sent."""
+        return self.sent[CLOSED] > 0
 
 
 def replay_journal(files: Sequence[bytes]) -> ReplayedSession | None:
-    """files: a session's, oldest first. None where no file has a beginning.
+    """Read the journal of a session; return None if no file begins with a snapshot.
 
-    The last file with a beginning counts: one is begun before the one before it is let go of.
+    files: contents of the files, oldest first. The session continues from the last file that begins with a
+    snapshot, because a new file is begun before the older one is deleted.
     """
     read = [entries for entries in (list(_entries(data)) for data in files) if entries]
     begun = [entries for entries in read if isinstance(entries[0][0], SnapshotRecord)]
     if not begun:
         return None
-    told = _Retold()
+    sent = _SentMessages()
     for entries in begun:
         for entry, _ in entries:
-            told.take(entry)
-    return _recovered(begun[-1], told)
+            sent.take(entry)
+    return _recovered(begun[-1], sent)
 
 
 def _entries(data: bytes) -> Iterator[tuple[Record, int]]:
-    """Each with the place behind it; up to the first that is damaged."""
+    """Yield each record with the offset of its end, up to the first damaged one."""
     for record in read_frames(data):
         try:
-            yield decoded(record.kind, record.payload), record.end
+            yield decode_record(record.kind, record.payload), record.end
         except DamagedRecord:
             return
 
 
-def _recovered(entries: Sequence[tuple[Record, int]], told: "_Retold") -> ReplayedSession:
+def _recovered(entries: Sequence[tuple[Record, int]], sent: "_SentMessages") -> ReplayedSession:
     opened = entries[0][0]
     assert isinstance(opened, SnapshotRecord)
     since = [entry for entry, _ in entries[1:]]
@@ -95,16 +100,16 @@ def _recovered(entries: Sequence[tuple[Record, int]], told: "_Retold") -> Replay
         head=opened.head,
         begun=RestorePoint(opened.snapshot, opened.memory, concluded, promised),
         tail=[entry for entry in since if isinstance(entry, AudioRecord | CommandRecord | EndRecord)],
-        told=kinds,
-        messages=told.messages,
-        number=told.number,
+        sent=kinds,
+        messages=sent.messages,
+        number=sent.number,
         refused=sum(isinstance(entry, RefusalRecord) for entry in since),
         intact=entries[-1][1],
-        in_vain=_taken_up_in_vain(since),
+        failed_takeovers=_failed_takeovers(since),
     )
 
 
-def _taken_up_in_vain(entries: Sequence[Record]) -> int:
+def _failed_takeovers(entries: Sequence[Record]) -> int:
     servers = 0
     for entry in reversed(entries):
         if isinstance(entry, AudioRecord | CommandRecord | RefusalRecord | ReconnectRecord):
@@ -113,8 +118,8 @@ def _taken_up_in_vain(entries: Sequence[Record]) -> int:
     return servers
 
 
-class _Retold:
-    """The messages of all files."""
+class _SentMessages:
+    """Collect the messages that were sent, from all files, with their audio."""
 
     def __init__(self) -> None:
         self.number = 0
@@ -134,11 +139,11 @@ class _Retold:
 
     def _open(self, opened: SnapshotRecord) -> None:
         state, sound = opened.snapshot
-        if opened.number != self.number:  # files between are gone
+        if opened.number != self.number:  # files in between were deleted
             self.messages.clear()
             self.number = opened.number
         if self._sound is None or self._sound.end != state.received:
-            self._sound = SampleBuffer(LONGEST)
+            self._sound = SampleBuffer(MAX_AUDIO_SAMPLES)
             self._sound.skip_to(state.sound_from)
             self._sound.append(sound[len(sound) - (state.received - state.sound_from) :])
         first = 0

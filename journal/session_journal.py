@@ -1,4 +1,4 @@
-"""Log: one session's journal, as the event loop sees it, and its part of what the disk's thread does."""
+"""Keep the journal of one session: appended to on the event loop, written in the thread of the store."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ from journal.segment_files import SegmentFiles
 
 log = logging.getLogger(__name__)
 
-STALL_SECONDS: Final = 10.0  # that a client waits for the disk
+STALL_SECONDS: Final = 10.0  # for which a session waits for the disk
 
 Work = Callable[[], None]
 
@@ -29,20 +29,21 @@ class WriterThread(Protocol):
         """Count a change in the size of all journals, in bytes. From any thread."""
         ...
 
-    def notice(self, why: str) -> None:
+    def report(self, why: str) -> None:
         """Report that journals cannot be written at present. From any thread."""
         ...
 
-    def touch(self, written: "SessionJournal") -> None:
+    def mark_dirty(self, written: "SessionJournal") -> None:
         """Remember a journal that must be flushed. In the thread only."""
         ...
 
 
 class SessionJournal:
-    """What is appended is written in order, once it is handed over.
+    """Write the appended records in order, once they are submitted.
 
-    unwritten: bytes of sound that wait
-    lost: it could not be written, and is gone: one with a gap is worth nothing, and its room may save another
+    unwritten: bytes of audio that are not written yet
+    lost: a write failed and the files were deleted. A journal with gaps cannot be replayed; deleting it frees
+        space.
     """
 
     def __init__(self, disk: WriterThread, files: SegmentFiles, name: str) -> None:
@@ -50,24 +51,24 @@ class SessionJournal:
         self.unwritten = 0
         self.lost = False
         self._closed = False
-        self._beginning = 0  # files
+        self._beginning = 0  # files that are not begun yet
         self._pending: list[Record] = []
-        self._pending_bytes = 0  # of sound
+        self._pending_bytes = 0  # of audio
         self._disk = disk
         self._files = files
 
     @property
     def size(self) -> int:
-        """Bytes of the newest file, as far as it is written; 0 while it is about to be begun."""
+        """Return the bytes written to the newest file; 0 while a new one is about to begin."""
         return 0 if self._beginning else self._files.newest
 
     def adopt(self, files: Sequence[Path], intact: int) -> None:
-        """Goes on with files that are there. Raises OSError."""
-        self._disk.resize(intact - files[-1].stat().st_size)  # the torn tail goes
+        """Continue existing files, of whose newest the first `intact` bytes are undamaged. Raises OSError."""
+        self._disk.resize(intact - files[-1].stat().st_size)  # without the torn tail
         self._files.adopt(files, intact)
 
     def append(self, entry: Record) -> None:
-        """Opened begins a new file. What comes behind the end is not kept."""
+        """Append a record; ignore it after close or delete. A SnapshotRecord begins a new file."""
         if self._closed:
             return
         if isinstance(entry, AudioRecord):
@@ -77,51 +78,51 @@ class SessionJournal:
             self._beginning += 1
         self._pending.append(entry)
 
-    def hand_over(self) -> None:
-        """What was appended is the thread's from now on, which writes it at once."""
+    def submit(self) -> None:
+        """Pass the appended records to the thread, which writes them at once."""
         entries, self._pending = self._pending, []
         size, self._pending_bytes = self._pending_bytes, 0
         if entries:
             files = sum(isinstance(entry, SnapshotRecord) for entry in entries)
             self._disk.do(partial(self._write, entries), partial(self._wrote, size, files))
 
-    async def safe(self) -> None:
-        """Waits until all that was appended is written, and synced where that is asked for.
+    async def flush(self) -> None:
+        """Wait until all appended records are written, and synced if the policy is ALWAYS.
 
-        Of a disk that does not answer in STALL_SECONDS the journal is lost.
+        If the disk does not answer within STALL_SECONDS, the journal is lost.
         """
         written = asyncio.Event()
-        self.hand_over()
+        self.submit()
         self._disk.do(lambda: None, written.set)
         try:
             async with asyncio.timeout(STALL_SECONDS):
                 await written.wait()
         except TimeoutError:
             self.lost = True
-            self._disk.notice(f"it has not answered for {STALL_SECONDS:.0f} s")
+            self._disk.report(f"The disk has not answered for {STALL_SECONDS:.0f} s.")
 
     def close(self) -> None:
-        """Nothing more is appended; the files stay."""
+        """Write what was appended and end the journal; the files stay."""
         self._closed = True
-        self.hand_over()
+        self.submit()
         self._disk.do(self._close)
 
     def delete(self) -> None:
-        """Nothing more is appended, and nothing is to stay."""
+        """End the journal and delete its files."""
         self.lost = self._closed = True
         self._disk.do(self._guarded(self._files.delete))
 
     def _wrote(self, size: int, files: int) -> None:
-        """Bytes of sound, and files that were begun."""
+        """Count bytes of audio as written, and files as begun."""
         self.unwritten -= size
         self._beginning -= files
 
-    # in the thread
+    # The methods below run in the thread.
 
     def _write(self, entries: Sequence[Record]) -> None:
         if not self.lost:
             self._guarded(lambda: self._write_all(entries))()
-            self._disk.touch(self)
+            self._disk.mark_dirty(self)
 
     def _write_all(self, entries: Sequence[Record]) -> None:
         for entry in merge_audio(entries):
@@ -129,17 +130,18 @@ class SessionJournal:
 
     def _close(self) -> None:
         self._guarded(self._files.close)()
-        self._disk.touch(self)
+        self._disk.mark_dirty(self)
 
-    def flush(self, sync: bool) -> None:
+    def flush_files(self, sync: bool) -> None:
+        """Write the records to the files; with `sync`, also force them onto the medium."""
         self._guarded(lambda: self._files.flush(sync))()
 
     def unsynced(self) -> FsyncRequest | None:
-        """For the syncer; None where there is nothing of it. What was touched is flushed already."""
+        """Return the request to sync the journal, which is flushed already; None if the journal is lost."""
         if self.lost:
             return None
-        waits = partial(self._synced, self._files.number) if self._files.has_older else None
-        return FsyncRequest(waits, self._failed)
+        synced = partial(self._synced, self._files.number) if self._files.has_older else None
+        return FsyncRequest(synced, self._failed)
 
     def _synced(self, number: int) -> None:
         self._disk.do(self._guarded(lambda: self._files.synced(number)))
@@ -159,10 +161,10 @@ class SessionJournal:
         return guarded
 
     def _lose(self, error: OSError) -> None:
-        log.error("the journal of %s is lost: %s", self.name, error)
-        self._disk.notice(str(error))
+        log.error("journal.lost session=%s error=%s", self.name, error)
+        self._disk.report(str(error))
         self.lost = True
         try:
             self._files.delete()
         except OSError as worse:
-            log.error("%s: %s", self.name, worse)
+            log.error("journal.delete_failed session=%s error=%s", self.name, worse)

@@ -1,6 +1,6 @@
-"""Disk: the folder with the journals of a server, written by one thread of its own, in groups.
+"""Write the journals of a server, in a folder, by a thread of its own.
 
-So nothing on the event loop waits for a disk, and one sync serves all that were written together.
+The event loop never waits for the disk, and one sync covers all journals that were written together.
 """
 
 import asyncio
@@ -26,20 +26,22 @@ log = logging.getLogger(__name__)
 SYNC_SECONDS: Final = 1.0
 PROBE_SECONDS: Final = 5.0
 PROBE_BYTES: Final = 1 << 20
-TROUBLE: Final = "journal"  # its name in Health
+PROBLEM: Final = "journal"  # its name in Health
 
 
 class JournalInUse(RuntimeError):
-    """Another server keeps its journals in this folder."""
+    """Report that another server keeps its journals in this folder."""
 
 
 class JournalStore:
-    """A context manager: the thread lives within it. Raises DiskInUse, OSError.
+    """Hold the journals of a server; the thread runs while the context manager is entered.
 
-    folder: is made where it is missing; of one server at a time
-    most: bytes of all journals, above which there is no room for new ones
-    keep: bytes of a session's older files
-    health: hears when journals cannot be written; what was being written is lost then
+    folder: used by one server at a time; created if it is missing
+    most: bytes of all journals at which no new ones are accepted
+    keep: bytes of older files to keep for each session
+    health: receives a report when journals cannot be written; the journals being written are lost then
+
+    Entering raises JournalInUse, OSError.
     """
 
     def __init__(
@@ -58,19 +60,19 @@ class JournalStore:
         self._sync = sync
         self._most = most
         self._keep = keep
-        self._todo: deque[tuple[Work, Work | None]] = deque()  # bounded: see Recording.has_room
-        self._touched: set[SessionJournal] = set()  # with something that is not flushed yet
+        self._todo: deque[tuple[Work, Work | None]] = deque()  # bounded by JournalRecorder.has_room
+        self._dirty: set[SessionJournal] = set()  # with data that is not flushed yet
         self._unsynced: set[SessionJournal] = set()
         self._synced_at = 0.0
         self._syncer = FsyncThread(folder)
-        self._in_trouble = False
+        self._failing = False
         self._wake = threading.Event()
         self._stopping = False
 
     @property
-    def has_room(self) -> bool:
-        """For new journals."""
-        return self.size < self._most and not self._in_trouble
+    def accepts_new(self) -> bool:
+        """Return whether new journals can be begun."""
+        return self.size < self._most and not self._failing
 
     def __enter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
@@ -81,8 +83,8 @@ class JournalStore:
         except OSError:
             os.close(self._lock)
             raise JournalInUse(f"another server keeps its journals in {self.folder}") from None
-        self._left = list(self.folder.glob(f"*.*{SUFFIX}"))  # behind, by the server before
-        self.size = sum(path.stat().st_size for path in self._left)
+        self._leftover = list(self.folder.glob(f"*.*{SUFFIX}"))  # of an earlier server
+        self.size = sum(path.stat().st_size for path in self._leftover)
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
         return self
@@ -92,34 +94,36 @@ class JournalStore:
     ) -> None:
         self._stopping = True
         self._wake.set()
-        self._thread.join(STALL_SECONDS)  # a disk that hangs must not keep the server from its end
+        self._thread.join(
+            STALL_SECONDS
+        )  # bounded, so that a hanging disk does not keep the server from stopping
         os.close(self._lock)
 
     def open(self, name: str) -> SessionJournal:
-        """A new session's."""
+        """Return the journal of a session; its first record begins a file."""
         files = SegmentFiles(self.folder, name, sync=self._sync, keep=self._keep)
         return SessionJournal(self, files, name)
 
     def found(self, seconds: float) -> dict[str, list[Path]]:
-        """The files of each session that were left behind, oldest first; those written last come first, as
-        their clients are likely to be back. Blocking.
+        """Return the files of each session of an earlier server, oldest file first. Blocks.
 
-        seconds: since the last write, after which a session's files are deleted instead
+        The sessions that were written last come first: their clients are the most likely to return.
+        seconds: time since the last write after which a session's files are deleted instead
         """
         sessions: dict[str, list[Path]] = {}
-        for path in self._left:
+        for path in self._leftover:
             if path.name.removesuffix(SUFFIX).rpartition(".")[2].isdecimal():
                 sessions.setdefault(name_of(path), []).append(path)
         for name, files in list(sessions.items()):
             files.sort(key=number_of)
             if time.time() - max(path.stat().st_mtime for path in files) > seconds:
-                log.info("the journal of %s has expired", name)
+                log.info("journal.expired session=%s", name)
                 del sessions[name]
                 self._delete(files)
         return dict(sorted(sessions.items(), key=lambda found: -found[1][-1].stat().st_mtime))
 
     def delete(self, files: Sequence[Path]) -> None:
-        """That were found, and that nobody has opened since. From any thread."""
+        """Delete files that were found and not opened since. From any thread."""
         self.do(partial(self._delete, files))
 
     def _delete(self, files: Sequence[Path]) -> None:
@@ -128,42 +132,43 @@ class JournalStore:
                 size = path.stat().st_size
                 path.unlink()
             except OSError as error:
-                log.error("%s: %s", path, error)
+                log.error("journal.delete_failed file=%s error=%s", path, error)
             else:
                 self.resize(-size)
 
     def do(self, work: Work, done: Work | None = None) -> None:
-        """In the thread, in order; then `done` on the event loop. From any thread."""
+        """Run `work` in the thread, in order; then run `done` on the event loop. From any thread."""
         self._todo.append((work, done))
         self._wake.set()
 
     def resize(self, by: int) -> None:
-        """The journals have so many bytes more. From any thread."""
+        """Count a change in the size of all journals, in bytes. From any thread."""
         with self._sizing:
             self.size += by
 
-    def notice(self, why: str) -> None:
-        """Journals cannot be written at present. From any thread."""
-        self._in_trouble = True
-        self._health.report(TROUBLE, why)
+    def report(self, why: str) -> None:
+        """Report that journals cannot be written at present. From any thread."""
+        self._failing = True
+        self._health.report(PROBLEM, why)
 
-    # in the thread
+    # The methods below run in the thread.
 
-    def touch(self, written: SessionJournal) -> None:
-        self._touched.add(written)
+    def mark_dirty(self, written: SessionJournal) -> None:
+        """Remember a journal that must be flushed."""
+        self._dirty.add(written)
 
     def _run(self) -> None:
         while not (self._stopping and not self._todo):
-            self._wake.wait(self._patience())
+            self._wake.wait(self._wait_seconds())
             self._wake.clear()
             self._do_all()
-            if self._in_trouble and not self._stopping:
+            if self._failing and not self._stopping:
                 self._probe()
         self._sync_round()
         self._syncer.stop()
 
-    def _patience(self) -> float | None:
-        if self._in_trouble:
+    def _wait_seconds(self) -> float | None:
+        if self._failing:
             return PROBE_SECONDS
         return SYNC_SECONDS if self._unsynced else None
 
@@ -175,19 +180,19 @@ class JournalStore:
             if then is not None:
                 done.append(then)
         if self._sync is FsyncPolicy.SECOND:
-            self._unsynced |= self._touched
+            self._unsynced |= self._dirty
         self._flush()
         if self._sync is FsyncPolicy.SECOND:
-            self._sync_by_the_second()
+            self._sync_every_second()
         if done and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(_call_all, done)
 
     def _flush(self) -> None:
-        for each in self._touched:
-            each.flush(sync=self._sync is FsyncPolicy.ALWAYS)
-        self._touched.clear()
+        for each in self._dirty:
+            each.flush_files(sync=self._sync is FsyncPolicy.ALWAYS)
+        self._dirty.clear()
 
-    def _sync_by_the_second(self) -> None:
+    def _sync_every_second(self) -> None:
         now = time.monotonic()
         if self._unsynced and now - self._synced_at >= SYNC_SECONDS and not self._syncer.is_busy:
             self._synced_at = now
@@ -199,7 +204,7 @@ class JournalStore:
         self._syncer.sync([each for each in written if each is not None])
 
     def _probe(self) -> None:
-        """Is there room again?"""
+        """Resolve the problem if the disk can be written again."""
         path = self.folder / "probe"
         try:
             with path.open("wb") as file:
@@ -207,14 +212,14 @@ class JournalStore:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            self._health.report(TROUBLE, str(error))
+            self._health.report(PROBLEM, str(error))
         else:
-            self._in_trouble = False
-            self._health.resolve(TROUBLE)
+            self._failing = False
+            self._health.resolve(PROBLEM)
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
-            log.error("%s: %s", path, error)
+            log.error("journal.delete_failed file=%s error=%s", path, error)
 
 
 def _call_all(done: Iterable[Work]) -> None:

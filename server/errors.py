@@ -1,4 +1,4 @@
-"""Errors that a client is told of: a code, a sentence, and whether the connection ends with it."""
+"""Define the errors that are sent to clients, with their HTTP statuses and WebSocket close codes."""
 
 import math
 from typing import Final
@@ -14,19 +14,21 @@ CLOSE_TAKEN_OVER: Final = 4009
 CLOSE_SLOW: Final = 4013
 CLOSE_TOO_MANY: Final = 4029
 
-TOO_MANY: Final = 429  # as HTTP says it
+TOO_MANY: Final = 429  # HTTP status
 
 
 class ClientError(Exception):
-    """Something a client must hear of.
+    """Describe an error that is sent to the client.
 
-    code: one of those in docs/protocol.md
-    param: the field at fault; event_id: the client's own id of the message
-    close: WebSocket close code, where the connection ends with it
-    retryable: the same request may succeed later
-    reason: of the close, where it is not the code
-    status: of the HTTP answer, where it is neither 400 nor, for what may succeed later, 503
-    retry_after: seconds after which it is likely to, where that is known
+    code: one of the codes in docs/protocol.md
+    param: the field at fault, if there is one
+    event_id: the id that the client gave to the message at fault
+    close: WebSocket close code, if the connection ends with the error
+    server: whether the server is at fault, not the request
+    retryable: whether the same request may succeed later
+    reason: reason of the close; the code if not given
+    status: HTTP status; if not given, 503 for retryable errors and else 400
+    retry_after: seconds after which a retry is likely to succeed, if known
     """
 
     def __init__(
@@ -56,7 +58,7 @@ class ClientError(Exception):
         self.retry_after = retry_after
 
     def as_event(self) -> dict[str, object]:
-        """The `error` event, in our shape and OpenAI's at once."""
+        """Return the `error` event, which has the fields of the native protocol and of OpenAI's."""
         return {
             "type": "error",
             "message": self.message,
@@ -72,16 +74,19 @@ class ClientError(Exception):
 
 
 def models_not_ready(message: str = "Server models not initialized.") -> ClientError:
+    """Return the error for models that are still being loaded."""
     return ClientError("models_not_ready", message, close=CLOSE_TRY_LATER, server=True, retryable=True)
 
 
 def model_unavailable(message: str) -> ClientError:
+    """Return the error for a model that cannot be used at present."""
     return ClientError(
         "model_unavailable", message, param="model", close=CLOSE_TRY_LATER, server=True, retryable=True
     )
 
 
 def overloaded(message: str, retry_after: float | None = None) -> ClientError:
+    """Return the error for a server without capacity; retry_after is in seconds."""
     return ClientError(
         "server_overloaded",
         message,
@@ -93,6 +98,7 @@ def overloaded(message: str, retry_after: float | None = None) -> ClientError:
 
 
 def session_limit_reached(most: int, retry_after: float) -> ClientError:
+    """Return the error for a key that has `most` open sessions; retry_after is in seconds."""
     return ClientError(
         "session_limit_reached",
         f"{most} streams are open with this key, which is its limit.",
@@ -104,6 +110,7 @@ def session_limit_reached(most: int, retry_after: float) -> ClientError:
 
 
 def rate_limited(message: str, retry_after: float | None, reason: str | None = None) -> ClientError:
+    """Return the error for a client that exceeded a rate limit; retry_after is in seconds."""
     return ClientError(
         "rate_limit_exceeded",
         message,
@@ -115,61 +122,76 @@ def rate_limited(message: str, retry_after: float | None, reason: str | None = N
     )
 
 
-def in_openai_words(error: ClientError) -> ClientError:
-    """OpenAI has one code for all limits of a client's own."""
+def as_rate_limit(error: ClientError) -> ClientError:
+    """Return any error of a client's own limits as rate_limit_exceeded, and other errors unchanged.
+
+    The protocols of OpenAI have this one code for all limits.
+    """
     if error.status != TOO_MANY:
         return error
     return rate_limited(error.message, error.retry_after, "invalid_request_error.rate_limit_exceeded")
 
 
 def restarting() -> ClientError:
+    """Return the error for a server that is stopping."""
     return ClientError(
         "server_restarting", "The server is stopping.", close=CLOSE_RESTART, server=True, retryable=True
     )
 
 
 def internal(message: str) -> ClientError:
+    """Return the error for a fault of the server itself."""
     return ClientError("internal_error", message, close=CLOSE_INTERNAL, server=True, retryable=True)
 
 
 def resume_unknown() -> ClientError:
+    """Return the error for a session that cannot be resumed."""
     return ClientError(
-        "resume_unknown", "There is no such session, or not all that was missed.", close=CLOSE_BAD_REQUEST
+        "resume_unknown",
+        "The session is unknown, or some missed messages are no longer buffered.",
+        close=CLOSE_BAD_REQUEST,
     )
 
 
 def invalid_api_key(message: str) -> ClientError:
-    """The reason is OpenAI's: theirs is the one protocol here that tells of it after the upgrade."""
+    """Return the error for a missing or wrong API key.
+
+    The close reason is OpenAI's, because only its protocol reports this error after the upgrade.
+    """
     reason = "invalid_request_error.invalid_api_key"
     return ClientError("invalid_api_key", message, close=CLOSE_UNAUTHORIZED, reason=reason, status=401)
 
 
 def token_not_enough() -> ClientError:
-    return ClientError("token_not_enough", "A token makes no other: this takes the key itself.", status=403)
+    """Return the error for a token in a request that needs an API key."""
+    return ClientError("token_not_enough", "A token cannot create a token: send the API key.", status=403)
 
 
 def keys_needed() -> ClientError:
+    """Return the error for a remote request to a server without API keys."""
     message = (
-        "This server has no keys, so it serves its own machine only, under the name localhost. "
-        "Whoever runs it can give it API_KEYS or API_KEYS_FILE, or say AUTH_WITHOUT_KEYS=everyone."
+        "This server has no API keys, so it serves its own machine only, under the name localhost. "
+        "Its operator can set API_KEYS or API_KEYS_FILE, or AUTH_WITHOUT_KEYS=everyone."
     )
     return ClientError("keys_needed", message, status=403)
 
 
 def origin_not_allowed(origin: str) -> ClientError:
-    message = f"Pages from {origin[:200]!r} may not come here: ORIGINS does not name it."
+    """Return the error for a web page whose origin is not allowed."""
+    message = f"The origin {origin[:200]!r} is not allowed: ORIGINS does not contain it."
     return ClientError("origin_not_allowed", message, status=403)
 
 
-RETRY_SECONDS: Final = 1.0  # after which a model may be loaded
+RETRY_SECONDS: Final = 1.0  # shortest wait before a retry
 
 
 class ApiError(Exception):
-    """A status, and the four fields of the envelope.
+    """Describe an HTTP error response: its status and the four fields of OpenAI's error object.
 
-    type: server_error where it is not the request's fault, invalid_request_error else
-    param: the field of the request that is wrong; code: what programs compare, None where OpenAI has none
-    headers: of the answer
+    type: invalid_request_error if the request is at fault, else server_error
+    param: the field of the request that is wrong
+    code: code for programs; None where OpenAI has none
+    headers: headers of the response
     """
 
     def __init__(
@@ -190,19 +212,22 @@ class ApiError(Exception):
         self.headers = dict(headers or {})
 
     def as_body(self) -> dict[str, object]:
+        """Return the JSON body of the response."""
         return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
 
 
 def invalid(message: str, param: str | None = None, code: str = "invalid_value") -> ApiError:
+    """Return the error 400 for a wrong request."""
     return ApiError(400, message, param=param, code=code)
 
 
 def missing(param: str) -> ApiError:
+    """Return the error 400 for a missing field."""
     return invalid(f"Missing required parameter: '{param}'.", param, "missing_required_parameter")
 
 
 def too_large(limit: int, read: int) -> ApiError:
-    """limit, read: bytes; as OpenAI says it, word for word."""
+    """Return the error 413 with OpenAI's message; limit and read are in bytes."""
     return ApiError(413, f"Maximum content size limit ({limit}) exceeded ({read} bytes read)")
 
 
@@ -214,6 +239,6 @@ def try_again(
     status: int = 503,
     retry_after: float | None = None,
 ) -> ApiError:
-    """Not now, but perhaps in so many seconds: the SDKs come back by themselves."""
+    """Return an error with a Retry-After header in seconds, after which SDKs retry by themselves."""
     seconds = math.ceil(max(RETRY_SECONDS, retry_after or 0.0))
     return ApiError(status, message, param=param, code=code, headers={"retry-after": str(seconds)})

@@ -132,7 +132,7 @@ class ClientSession:
         log.info("session.restored config=%s", self._protocol.describe())
         support = self._support
         assert support is not None  # only sessions that can be resumed have a journal
-        self._replay_filter = ReplayFilter(past.told)
+        self._replay_filter = ReplayFilter(past.sent)
         self._log.restore(past.number, [orjson.dumps(support.with_audio(*each)) for each in past.messages])
         await self._run(self._replay(support, past.tail))
 

@@ -224,7 +224,7 @@ class WebSocketEndpoint(ABC):
         store = self._journals.store if self._journals else None
         if store is None:
             return None
-        if not store.has_room:
+        if not store.accepts_new:
             raise overloaded("Sessions cannot be kept at present: there is no room for their journals.")
         return JournalRecorder(store.open(name))
 

@@ -109,14 +109,16 @@ class SessionRecovery:
 
     async def _carry(self, left: _Left) -> None:
         """One that fails is left for the next server; the others go on."""
-        if left.past.in_vain >= MOST_IN_VAIN:
-            log.error("%s was taken up %d times in vain; its files stay", left.name, left.past.in_vain)
+        if left.past.failed_takeovers >= MOST_IN_VAIN:
+            log.error(
+                "%s was taken up %d times in vain; its files stay", left.name, left.past.failed_takeovers
+            )
             return
         journal = self._disk.open(left.name)
         with _said(left.name):
             journal.adopt(left.files, left.past.intact)
             journal.append(TakeoverRecord())
-            journal.hand_over()  # before it is played once more: that may be what ended the server before
+            journal.submit()  # before it is played once more: that may be what ended the server before
             await self._takers.go_on(left.name, left.past, journal)
 
 

@@ -1,1 +1,1 @@
-"""Starting and stopping the server."""
+"""Start and stop the server, and report its health."""

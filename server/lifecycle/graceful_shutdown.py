@@ -1,7 +1,8 @@
-"""Drain: SIGTERM and Ctrl-C first let every open segment be finished, then stop the server.
+"""Finish every open segment on SIGTERM or Ctrl-C before the server stops.
 
-uvicorn closes all WebSockets the moment it is told to stop; their last words would be lost. So its handlers
-are put behind ours for as long as the application lives, whoever started it. A second signal stops at once.
+uvicorn closes all WebSockets as soon as it receives a signal, and the last utterances would be lost. So our
+handlers replace uvicorn's while the application runs, and call them after draining. A second signal stops the
+server at once.
 """
 
 import asyncio
@@ -23,37 +24,37 @@ Handler = Callable[[int, FrameType | None], Any] | int | None
 
 @asynccontextmanager
 async def drained_on_signal(drain: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-    """Within it the first SIGTERM or SIGINT awaits `drain` before it goes to the handler it was meant for."""
+    """Within the context, await `drain` on the first SIGTERM or SIGINT, then call the previous handler."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # signals belong to the main thread; whoever runs us elsewhere stops us by other means
+        yield  # only the main thread can handle signals
         return
     loop = asyncio.get_running_loop()
-    outside = copy_context()  # a signal interrupts anything, a session too, whose context is not its own
-    theirs: dict[int, Handler] = {number: signal.getsignal(number) for number in SIGNALS}
+    outside = copy_context()  # a signal may interrupt a session; its context must not be used
+    previous: dict[int, Handler] = {number: signal.getsignal(number) for number in SIGNALS}
     draining: list[asyncio.Task[None]] = []
 
     async def drain_and_pass_on(number: int) -> None:
         try:
             await drain()
         finally:
-            _pass_on(theirs[number], number)
+            _pass_on(previous[number], number)
 
-    def begin(number: int) -> None:
+    def begin_or_cancel(number: int) -> None:
         if not draining:
             draining.append(asyncio.create_task(drain_and_pass_on(number), name="drain"))
-        elif not draining[0].cancel():  # it is over: a third signal is uvicorn's
-            _pass_on(theirs[number], number)
+        elif not draining[0].cancel():  # draining has ended: pass on a third signal
+            _pass_on(previous[number], number)
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(begin, number, context=outside)
+        loop.call_soon_threadsafe(begin_or_cancel, number, context=outside)
 
-    for caught in SIGNALS:
-        signal.signal(caught, on_signal)
+    for number in SIGNALS:
+        signal.signal(number, on_signal)
     try:
         yield
     finally:
-        for number, handler in theirs.items():
-            signal.signal(number, handler)
+        for caught, handler in previous.items():
+            signal.signal(caught, handler)
 
 
 def _pass_on(handler: Handler, number: int) -> None:

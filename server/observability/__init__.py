@@ -1,1 +1,1 @@
-"""Metrics, logs, traces and the timing of sessions."""
+"""Provide metrics, logs, traces and the timing of sessions."""

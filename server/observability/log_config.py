@@ -1,4 +1,4 @@
-"""Logs: one line an event, as text or JSON, with the session, the key and the utterance that it is about."""
+"""Configure logging: one line per event, as text or JSON, with its session, key and utterance."""
 
 import json
 import logging
@@ -9,20 +9,22 @@ from enum import StrEnum
 from typing import Final
 
 session_id: ContextVar[str | None] = ContextVar("session_id", default=None)
-key_name: ContextVar[str | None] = ContextVar("key_name", default=None)  # whose it is
+key_name: ContextVar[str | None] = ContextVar("key_name", default=None)  # of the API key
 
-# What uvicorn says of a WebSocket that it has taken or refused, and of a text that is none.
+# Messages of uvicorn: a WebSocket was accepted or refused; a text message is not UTF-8.
 HANDSHAKE: Final = '%s - "WebSocket %s" '
 BAD_TEXT: Final = "Invalid UTF-8 sequence received from client."
 
 
 class LogFormat(StrEnum):
+    """Name the formats of log lines."""
+
     TEXT = "text"
     JSON = "json"
 
 
-class _AboutFilter(logging.Filter):
-    """Whom a record is about: the session under way, or that which it names itself where none is."""
+class _ContextFilter(logging.Filter):
+    """Add the session and the key to a record: those it names itself, or those of the current context."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         session, key = getattr(record, "session", None) or session_id.get(), key_name.get()
@@ -31,9 +33,8 @@ class _AboutFilter(logging.Filter):
         return True
 
 
-class _DiscreetFilter(logging.Filter):
-    """uvicorn's lines without the query of a URL, which may hold a token, and without a traceback for what is
-    the client's fault."""
+class _UvicornFilter(logging.Filter):
+    """Remove URL queries, which may hold a token, and tracebacks of client faults from lines of uvicorn."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.name == "uvicorn.error" and record.msg == BAD_TEXT:
@@ -58,15 +59,18 @@ class _JsonFormatter(logging.Formatter):
                 fields[name] = value
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
-        return json.dumps(fields)  # orjson refuses what is no Unicode, and the name of a file may be that
+        return json.dumps(fields)  # orjson refuses lone surrogates, which file names may contain
 
 
-def set_up(level: str, form: LogFormat) -> None:
-    """Sends every logger's records, uvicorn's too, to stderr in one form."""
+def set_up(level: str, log_format: LogFormat) -> None:
+    """Send the records of every logger, including uvicorn's, to stderr in one format.
+
+    level: name of the lowest level that is logged
+    """
     handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(_AboutFilter())
-    handler.addFilter(_DiscreetFilter())
-    if form is LogFormat.JSON:
+    handler.addFilter(_ContextFilter())
+    handler.addFilter(_UvicornFilter())
+    if log_format is LogFormat.JSON:
         handler.setFormatter(_JsonFormatter())
     else:
         handler.setFormatter(
@@ -78,8 +82,8 @@ def set_up(level: str, form: LogFormat) -> None:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
-    # They log each request of a download, with the address that a client gave, which may be signed.
+    # They log each request of a download with its URL, which may be signed.
     for name in ("httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # At debug it would log every header and every frame.
+    # At level debug it would log every header and every frame.
     logging.getLogger("uvicorn.error").setLevel(max(logging.INFO, logging.getLogger().level))

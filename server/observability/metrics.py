@@ -1,4 +1,4 @@
-"""Metrics: what Prometheus sees. Names and meanings stand in docs/metrics.md; a test holds them together."""
+"""Define the metrics for Prometheus. docs/metrics.md explains them, and a test compares the two."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ from streaming.model_clients import TaskOutcome
 from streaming.utterance import TaskKind
 
 HEARTBEAT_SECONDS: Final = 0.010
-MOST_KEYS: Final = 100
+MAX_KEY_LABELS: Final = 100
 SIZE_BUCKETS: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128)
 WAIT_BUCKETS: Final = (0.001, 0.003, 0.01, 0.03, 0.06, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 STEP_BUCKETS: Final = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.25, 0.5, 1.0, 5.0)
@@ -24,7 +24,7 @@ LAG_BUCKETS: Final = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0
 
 
 class Metrics:
-    """One server's numbers, in a registry of their own."""
+    """Hold the metrics of one server, in a registry of their own."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -93,14 +93,17 @@ class Metrics:
         return Histogram(name, what, labels, buckets=buckets, registry=self._registry)
 
     def count_session(self, key: str | None) -> None:
-        """key: the name of whose it is; the first MOST_KEYS names are told apart"""
+        """Count an admitted session.
+
+        key: name of its API key, if it has one. Names after the first MAX_KEY_LABELS are counted as `other`.
+        """
         name = key or ""
-        if len(self._keys_named) < MOST_KEYS:
+        if len(self._keys_named) < MAX_KEY_LABELS:
             self._keys_named.add(name)
         self.sessions_total.labels(name if name in self._keys_named else "other").inc()
 
     def observe_event(self, event: Event) -> None:
-        """Of a session, as it is told."""
+        """Count an event of a session."""
         if isinstance(event, FinalTranscript):
             self.finals.labels(event.reason).inc()
             if event.eager:
@@ -111,26 +114,27 @@ class Metrics:
             self.errors.labels("transcription_failed").inc()
 
     def count_audio(self, closed: StreamClosed) -> None:
-        """As Models.account wants it."""
+        """Count the samples of a stream by outcome when it closed."""
         for fate in ("speech", "non_speech", "dropped"):
             self.audio_seconds.labels(fate).inc(seconds_from_samples(getattr(closed, fate)))
         self.lost_samples.inc(abs(closed.received - closed.speech - closed.non_speech - closed.dropped))
 
     def count_job(self, kind: TaskKind, fate: TaskOutcome) -> None:
-        """As Models.tally wants it."""
+        """Count a recognition task by kind and outcome."""
         self.jobs.labels(kind.name.lower(), fate).inc()
 
     def count_restart(self, model: str) -> None:
+        """Count a restart of a recognizer."""
         self.restarts.labels(model).inc()
 
     def observe_batch(self, batch: Sequence[BatchedItem]) -> None:
-        """As a recognizer's Batcher wants it."""
+        """Record the size of a batch and how long its tasks waited, in seconds."""
         self.batch_size.observe(len(batch))
-        for taken in batch:
-            self.waits.labels(TaskKind(taken.priority).name.lower()).observe(taken.waited)
+        for item in batch:
+            self.waits.labels(TaskKind(item.priority).name.lower()).observe(item.waited)
 
     def observe_step(self, step: Sequence[BatchedItem], seconds: float) -> None:
-        """Record the duration of a step of the detector."""
+        """Record the duration of a step of the detector, in seconds."""
         self.step_seconds.observe(seconds)
 
     def gauge(self, name: str, what: str, read: Callable[[], float]) -> None:
@@ -138,11 +142,11 @@ class Metrics:
         Gauge(name, what, registry=self._registry).set_function(read)
 
     def text(self) -> bytes:
-        """The exposition format, text version 0.0.4."""
+        """Return the metrics in the text exposition format, version 0.0.4."""
         return generate_latest(self._registry)
 
     async def heartbeat(self) -> None:
-        """Measures the event loop's lag until it is cancelled."""
+        """Measure the lag of the event loop until cancelled."""
         while True:
             due = time.perf_counter() + HEARTBEAT_SECONDS
             await asyncio.sleep(HEARTBEAT_SECONDS)

@@ -1,4 +1,4 @@
-"""FileEndpoint: what HTTP endpoints that transcribe a file share, whatever protocol they speak."""
+"""Provide the base of HTTP endpoints that transcribe a file, for any protocol."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ from server.admission.controller import AdmissionController
 from server.admission.quotas import UsageMeter
 from server.errors import (
     ClientError,
-    in_openai_words,
+    as_rate_limit,
     invalid,
     missing,
     model_unavailable,
@@ -32,11 +32,11 @@ from streaming.model_clients import ModelClients
 
 log = logging.getLogger(__name__)
 
-LOAD_SECONDS: Final = 60.0  # for which a request waits for a model that is being loaded
+LOAD_SECONDS: Final = 60.0  # maximum wait for a model that is being loaded
 
 
 class FileEndpoint(ABC):
-    """Admission, download, models and shutdown for requests that bring a file.
+    """Handle admission, download, models and shutdown of requests with a file.
 
     A protocol derives from it: it reads the request, uses these parts, and writes the response.
 
@@ -65,11 +65,11 @@ class FileEndpoint(ABC):
     def _admit(self, stack: AsyncExitStack, request: Request) -> UsageMeter:
         """Count the request against all limits until the stack is left; return the meter of its key.
 
-        Raises HttpError while models load, while the server stops, and where a limit is reached.
+        Raises ApiError while models load, while the server stops, and if a limit is reached.
         """
 
         def finish() -> None:
-            """Do nothing when the server drains: a file that was begun is finished."""
+            """Do nothing when the server drains: it finishes the files that it began."""
 
         try:
             if not self._engine.ready:
@@ -78,14 +78,14 @@ class FileEndpoint(ABC):
             stack.enter_context(self._files.admit(finish))
             return stack.enter_context(self._files.policy.track_usage(request.scope))
         except ClientError as error:
-            raise http_error_of(in_openai_words(error)) from None
+            raise http_error_of(as_rate_limit(error)) from None
 
     async def _download(self, stack: AsyncExitStack, url: str | None) -> IO[bytes]:
-        """Download the file at `url` and keep it until the stack is left. Raises HttpError."""
+        """Download the file at `url` and keep it until the stack is left. Raises ApiError."""
         if url is None:
             raise missing("file")
         if not self._settings.fetch_urls:
-            message = "This server fetches nothing: send the file itself."
+            message = "This server does not download files: send the file itself."
             raise invalid(message, "url", "remote_content_error")
         private, limit = self._settings.fetch_private, self._settings.max_upload_bytes
         return await stack.enter_async_context(fetched(url, limit, private=private))
@@ -93,7 +93,7 @@ class FileEndpoint(ABC):
     async def _borrow(self, stack: AsyncExitStack, asked: str) -> tuple[ModelClients, ModelInfo]:
         """Borrow the models until the stack is left: those of the name, or the default for an unknown name.
 
-        Raises HttpError where they cannot be used, or are not loaded in time.
+        Raises ApiError if they cannot be used or are not loaded in time.
         """
         recognizers = self._engine.recognizers
         name = recognizers.resolve(asked) or recognizers.default
@@ -103,7 +103,7 @@ class FileEndpoint(ABC):
         except TimeoutError:
             error = models_not_ready(f"The model {name} is still being loaded.")
         except ModelNotReady as why:
-            log.info("cannot lend %s: %s", name, why)
+            log.info("model.unavailable model=%s reason=%s", name, why)
             error = model_unavailable(f"The model {name} cannot be used now: /ready says why.")
         raise http_error_of(error)
 
@@ -118,7 +118,7 @@ class FileEndpoint(ABC):
 
     @contextmanager
     def _answered_at_shutdown(self) -> Iterator[None]:
-        """Turn a cancellation by the shutdown of the server into an HttpError, so that it is answered."""
+        """Turn a cancellation by the shutdown of the server into an ApiError, so that it is answered."""
         try:
             yield
         except asyncio.CancelledError:

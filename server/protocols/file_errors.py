@@ -1,4 +1,4 @@
-"""How a request is answered whose file could not be transcribed."""
+"""Map the errors of a file that could not be transcribed to HTTP errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,12 +9,12 @@ from engine.file_transcriber import AudioTooLong, UtteranceFailed
 from server.errors import ApiError, invalid
 from streaming.errors import StreamError
 
-FORMATS: Final = ("flac", "m4a", "mp3", "mp4", "mpeg", "mpga", "oga", "ogg", "wav", "webm")  # as OpenAI says
+FORMATS: Final = ("flac", "m4a", "mp3", "mp4", "mpeg", "mpga", "oga", "ogg", "wav", "webm")  # OpenAI's list
 
 
 @contextmanager
 def file_errors_as_http() -> Iterator[None]:
-    """Raise what a FileTranscriber raises as HttpError."""
+    """Turn the exceptions of a FileTranscriber into ApiError."""
     try:
         yield
     except UnreadableFile as error:

@@ -13,7 +13,7 @@ from server.connection.protocol import Message, WireProtocol
 from server.errors import ClientError
 from server.protocols.deepgram.live_endpoint import DeepgramProtocol
 from server.protocols.deepgram.live_output import DeepgramOutput, ModelMetadata
-from server.protocols.deepgram.options import asked_of
+from server.protocols.deepgram.options import parse_options
 from server.protocols.native.endpoint import NativeProtocol
 from server.protocols.native.session_config import SessionConfig
 from server.protocols.openai_realtime.endpoint import RealtimeProtocol
@@ -39,7 +39,7 @@ def realtime(pump: StreamDriver) -> WireProtocol:
 
 
 def listen(pump: StreamDriver) -> WireProtocol:
-    asked = asked_of(LISTEN.query.items(), OPTIONS)
+    asked = parse_options(LISTEN.query.items(), OPTIONS)
     model = ModelMetadata.of(ModelInfo("m", "m", "f", "cpu", "none"))
     return DeepgramProtocol(pump, asked, DeepgramOutput(asked, model, "5f1c", ""))
 

@@ -21,7 +21,7 @@ from journal.records import (
     RecordType,
     RefusalRecord,
     SnapshotRecord,
-    encoded,
+    encode_record,
 )
 from journal.replay import ReplayedSession, replay_journal
 from streaming.options import SessionOptions
@@ -66,7 +66,7 @@ FILES: tuple[tuple[Record, ...], ...] = (
         EndRecord(Reason.DISCONNECT),
     ),
 )
-WHOLE = [b"".join(map(encoded, file)) for file in FILES]
+WHOLE = [b"".join(map(encode_record, file)) for file in FILES]
 
 
 def spoil(chance: Random, data: bytes) -> bytes:
@@ -144,10 +144,10 @@ def test_records_that_are_whole_and_nonsense_end_the_reading(seed: int) -> None:
 
 def nonsense(chance: Random, record: Frame) -> bytes:
     payload = record.payload
-    if record.kind == RecordType.TOLD and chance.random() < 0.8:
+    if record.kind == RecordType.OUTPUT and chance.random() < 0.8:
         return frame(record.kind, json_of(spoilt_object(chance, json.loads(payload))))
     if (
-        record.kind == RecordType.OPENED and chance.random() < 0.8
+        record.kind == RecordType.SNAPSHOT and chance.random() < 0.8
     ):  # its text has a length before it, sound behind
         behind = 4 + int.from_bytes(payload[:4], "little")
         text = json_of(spoilt_object(chance, json.loads(payload[4:behind])))

@@ -1,4 +1,4 @@
-"""Frames of a journal's file: what is whole is read, what is not is known as such."""
+"""Test that intact frames are read, and that torn and damaged ones are detected."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,23 +13,21 @@ def written(parts: list[tuple[int, bytes]]) -> bytes:
 
 
 @given(entries)
-def test_what_was_written_is_read(parts: list[tuple[int, bytes]]) -> None:
+def test_frames_are_read_as_they_were_written(parts: list[tuple[int, bytes]]) -> None:
     read = list(read_frames(written(parts)))
     assert [(record.kind, record.payload) for record in read] == parts
     assert not parts or read[-1].end == len(written(parts))
 
 
 @given(entries, st.integers(0, 500))
-def test_of_a_torn_file_all_whole_records_are_read(parts: list[tuple[int, bytes]], kept: int) -> None:
+def test_all_complete_frames_of_a_torn_file_are_read(parts: list[tuple[int, bytes]], kept: int) -> None:
     read = list(read_frames(written(parts)[:kept]))
     ends = [len(written(parts[: n + 1])) for n in range(len(parts))]
     assert [record.end for record in read] == [end for end in ends if end <= kept]
 
 
 @given(entries.filter(bool), st.integers(0), st.integers(1, 255))
-def test_a_damaged_byte_ends_the_reading_before_its_record(
-    parts: list[tuple[int, bytes]], place: int, flip: int
-) -> None:
+def test_reading_stops_before_a_damaged_frame(parts: list[tuple[int, bytes]], place: int, flip: int) -> None:
     data = bytearray(written(parts))
     place %= len(data)
     data[place] ^= flip

@@ -1,4 +1,4 @@
-"""What was written is forced onto the disk beside those who write."""
+"""Test that written data is synced in a thread of its own."""
 
 import errno
 import os
@@ -10,7 +10,7 @@ from journal.fsync import FsyncRequest, FsyncThread, sync_file_system
 
 
 class Owner:
-    """Of files; told what became of them."""
+    """Own files and count the reports of their sync."""
 
     def __init__(self) -> None:
         self.failures: list[OSError] = []
@@ -28,7 +28,7 @@ def open_handles() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-def test_after_a_round_all_owners_are_told_and_nothing_stays_open(tmp_path: Path) -> None:
+def test_a_round_reports_to_all_owners_and_leaks_no_handle(tmp_path: Path) -> None:
     before = open_handles()
     (tmp_path / "a").write_bytes(b"new")
     one, other = Owner(), Owner()
@@ -41,7 +41,7 @@ def test_after_a_round_all_owners_are_told_and_nothing_stays_open(tmp_path: Path
     assert open_handles() == before
 
 
-def test_where_it_fails_nobody_is_told_that_all_is_safe(tmp_path: Path) -> None:
+def test_a_failed_round_reports_errors_only(tmp_path: Path) -> None:
     one, other = Owner(), Owner()
     syncer = FsyncThread(tmp_path / "gone")
     syncer.sync([one.written, other.written])
@@ -50,7 +50,7 @@ def test_where_it_fails_nobody_is_told_that_all_is_safe(tmp_path: Path) -> None:
     assert (one.synced, other.synced) == (0, 0)
 
 
-def test_the_systems_own_error_is_raised() -> None:
+def test_the_error_of_the_system_is_raised() -> None:
     reading, writing = os.pipe()
     os.close(writing)
     os.close(reading)

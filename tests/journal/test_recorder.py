@@ -74,7 +74,7 @@ async def test_what_is_played_once_more_is_not_kept_twice_and_sounds_the_same(tm
         await kept_there.flush()
         past = found(tmp_path)
     assert (past.tail, past.refused) == ([], 0)
-    assert past.told == {"MarkerReached": 1}  # what is told meanwhile is told for the first time
+    assert past.sent == {"MarkerReached": 1}  # what is told meanwhile is told for the first time
 
 
 async def test_only_replies_that_a_replay_gives_again_are_counted(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ async def test_only_replies_that_a_replay_gives_again_are_counted(tmp_path: Path
         kept_there.unrepeatable([])
         await kept_there.flush()
         past = found(tmp_path)
-    assert past.told == {REPLY: 1}
+    assert past.sent == {REPLY: 1}
     assert [message["type"] for message, _ in past.messages] == [
         "session.updated",
         "error",
@@ -112,7 +112,7 @@ async def test_what_is_told_of_an_utterance_is_known_to_who_goes_on(tmp_path: Pa
         past = found(tmp_path)
     assert list(past.begun.promised) == [2]
     assert list(past.begun.concluded) == [1]
-    assert past.told == {"Final": 1}
+    assert past.sent == {"Final": 1}
     (_, none), (message, sound) = past.messages
     assert (none, message) == (None, {"seq": 2, "audio": None})
     assert sound is not None

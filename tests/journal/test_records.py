@@ -1,4 +1,4 @@
-"""Entries of a journal: written and read they are the same, and what is no entry is refused by name."""
+"""Test that records are read as they were written, and that other payloads are refused."""
 
 from contextlib import suppress
 
@@ -25,9 +25,9 @@ from journal.records import (
     SnapshotRecord,
     TakeoverRecord,
     decode_pcm,
-    decoded,
+    decode_record,
     encode_pcm,
-    encoded,
+    encode_record,
     merge_audio,
     output_record,
     quantize_pcm16,
@@ -57,12 +57,12 @@ TEXT = Hypothesis("two words", (Word("two", 3, 5, 0.5), Word("words", 5, 9)), "e
 
 
 def again(entry: Record) -> Record:
-    (record,) = read_frames(encoded(entry))
-    return decoded(record.kind, record.payload)
+    (record,) = read_frames(encode_record(entry))
+    return decode_record(record.kind, record.payload)
 
 
 def midway() -> Session:
-    """A session with an open utterance, one whose final is awaited, and a marker."""
+    """Return a session with an open utterance and one that waits for its final."""
     session = Session(SessionOptions(eager=False))
     session.receive_audio(Clip(sound((True, 9_600), (False, 19_200), (True, 9_600)), 0))
     detect_all(session)
@@ -84,7 +84,7 @@ def midway() -> Session:
         OutputRecord(None, [{"text": "good m"}], 2, stable="good"),
     ],
 )
-def test_an_entry_is_read_as_it_was_written(entry: Record) -> None:
+def test_a_record_is_read_as_it_was_written(entry: Record) -> None:
     assert again(entry) == entry
 
 
@@ -100,20 +100,20 @@ def test_a_snapshot_is_read_as_it_was_written() -> None:
 
 
 @given(st.lists(st.integers(-32_768, 32_767)))
-def test_pcm16_takes_two_bytes_a_sample_and_comes_back_exactly(values: list[int]) -> None:
+def test_pcm16_is_two_bytes_per_sample_and_exact(values: list[int]) -> None:
     samples: Samples = np.array(values, np.float32) / np.float32(32_768)
     assert len(encode_pcm(samples)) == 1 + 2 * len(values)
     np.testing.assert_array_equal(decode_pcm(encode_pcm(samples)), samples)
 
 
 @given(st.lists(st.floats(-3, 3, width=32)))
-def test_any_samples_come_back_exactly(values: list[float]) -> None:
+def test_any_samples_are_read_exactly(values: list[float]) -> None:
     samples = np.array(values, np.float32)
     np.testing.assert_array_equal(decode_pcm(encode_pcm(samples)), samples)
 
 
 @given(arrays(np.float32, st.integers(0, 50), elements=st.floats(-0.96875, 0.96875, width=32)))
-def test_sound_is_heard_as_two_bytes_a_sample_can_say_it(samples: Samples) -> None:
+def test_samples_are_rounded_to_16_bits(samples: Samples) -> None:
     heard = quantize_pcm16(samples)
     assert heard.samples.dtype == np.float32
     assert np.abs(heard.samples - samples).max(initial=0) <= STEP / 2
@@ -124,41 +124,41 @@ def test_sound_is_heard_as_two_bytes_a_sample_can_say_it(samples: Samples) -> No
 
 
 @given(st.lists(st.integers(-32_768, 32_767)))
-def test_what_two_bytes_can_say_is_left_as_it_is(values: list[int]) -> None:
+def test_exact_16_bit_samples_are_unchanged(values: list[int]) -> None:
     samples: Samples = np.array(values, np.float32) / np.float32(32_768)
     np.testing.assert_array_equal(quantize_pcm16(samples).samples, samples)
 
 
 @pytest.mark.parametrize("loud", [1.0, 1.5, -1.5])
-def test_what_is_too_loud_for_two_bytes_is_not_cut_off(loud: float) -> None:
+def test_samples_beyond_16_bits_are_not_clipped(loud: float) -> None:
     heard = quantize_pcm16(np.array([0.1, loud], np.float32))
     assert heard.samples[1] == np.float32(loud)
-    come_back = again(heard)
-    assert isinstance(come_back, AudioRecord)
-    np.testing.assert_array_equal(come_back.samples, heard.samples)
+    read = again(heard)
+    assert isinstance(read, AudioRecord)
+    np.testing.assert_array_equal(read.samples, heard.samples)
 
 
 @given(arrays(np.float32, 40, elements=st.floats(-1.5, 1.5, width=32)), st.integers(0, 40))
-def test_a_sample_is_heard_the_same_wherever_the_stream_is_cut(samples: Samples, cut: int) -> None:
+def test_rounding_does_not_depend_on_the_chunks(samples: Samples, cut: int) -> None:
     pieces = [quantize_pcm16(piece).samples for piece in (samples[:cut], samples[cut:])]
     np.testing.assert_array_equal(np.concatenate(pieces), quantize_pcm16(samples).samples)
 
 
-def test_neighbouring_sound_is_one_entry_and_the_same_sound() -> None:
+def test_adjacent_audio_is_merged() -> None:
     pieces = [quantize_pcm16(np.full(n, n / 7, np.float32)) for n in (1, 2, 3)]
     loud = AudioRecord(np.full(4, 1.5, np.float32))
     command = CommandRecord("{}")
     together = list(merge_audio([pieces[0], pieces[1], command, pieces[2], loud, RefusalRecord()]))
     assert [type(entry) for entry in together] == [AudioRecord, CommandRecord, AudioRecord, RefusalRecord]
     for entry, parts in ((together[0], pieces[:2]), (together[2], [pieces[2], loud])):
-        come_back = again(entry)
-        assert isinstance(come_back, AudioRecord)
-        np.testing.assert_array_equal(come_back.samples, np.concatenate([part.samples for part in parts]))
+        read = again(entry)
+        assert isinstance(read, AudioRecord)
+        np.testing.assert_array_equal(read.samples, np.concatenate([part.samples for part in parts]))
     assert list(merge_audio([pieces[0]])) == [pieces[0]]
     assert list(merge_audio([])) == []
 
 
-def test_the_sound_of_a_final_is_told_by_its_place_alone() -> None:
+def test_the_audio_of_a_final_is_recorded_as_a_range() -> None:
     final = FinalTranscript(3, Clip(np.zeros(160, np.float32), 320), Reason.SILENCE, TEXT, None)
     message = {"type": "response.audio_transcript.done", "audio": "AAAA", "seq": 4}
     entry = output_record(final, [message])
@@ -168,13 +168,13 @@ def test_the_sound_of_a_final_is_told_by_its_place_alone() -> None:
     assert output_record(final, []).sound is None
 
 
-def test_a_failure_is_told_in_the_place_of_a_final() -> None:
+def test_a_failure_has_the_kind_of_a_final() -> None:
     assert output_record(TranscriptionFailed(3, 0, 10, "broken"), []) == OutputRecord(
         "Final", [], 3, "broken"
     )
 
 
-def test_of_a_partial_the_stable_words_count_and_it_is_not_told_again() -> None:
+def test_a_partial_keeps_its_stable_words_and_has_no_kind() -> None:
     assert output_record(PartialTranscript(3, 0, "good mourning", 4), [{"seq": 1}]) == OutputRecord(
         None, [{"seq": 1}], 3, stable="good"
     )
@@ -187,15 +187,15 @@ def test_of_a_partial_the_stable_words_count_and_it_is_not_told_again() -> None:
         (UtteranceEnded(1, 9, Reason.SILENCE), "SpeechStopped"),
         (AudioCleared(3, 4), "Cleared"),
         (MarkerReached("m"), "MarkerReached"),
-        (StreamClosed(9, 9, 0, 0, 1), "Closed"),
+        (StreamClosed(0, 0, 0, 0, 0), "Closed"),
     ],
 )
-def test_kinds_keep_the_names_of_older_journals(event: Event, kind: str) -> None:
+def test_kinds_on_disk_keep_their_names(event: Event, kind: str) -> None:
     assert output_record(event, []).kind == kind
 
 
 @pytest.mark.parametrize("event", [LagReported(100), NoteReached("n", 3)])
-def test_what_hangs_on_time_is_not_counted(event: LagReported | NoteReached) -> None:
+def test_events_that_depend_on_time_have_no_kind(event: LagReported | NoteReached) -> None:
     assert output_record(event, []).kind is None
 
 
@@ -203,29 +203,29 @@ def test_what_hangs_on_time_is_not_counted(event: LagReported | NoteReached) -> 
     ("code", "payload"),
     [
         (99, b""),
-        (RecordType.OPENED, b""),
-        (RecordType.OPENED, b"\x02\0\0\0{}"),
-        (RecordType.SOUND, b""),
-        (RecordType.SOUND, b"\0\1"),
-        (RecordType.SOUND, b"\7\0\0"),
+        (RecordType.SNAPSHOT, b""),
+        (RecordType.SNAPSHOT, b"\x02\0\0\0{}"),
+        (RecordType.AUDIO, b""),
+        (RecordType.AUDIO, b"\0\1"),
+        (RecordType.AUDIO, b"\7\0\0"),
         (RecordType.COMMAND, b"\xff"),
-        (RecordType.TOLD, b"[]"),
-        (RecordType.ENDED, b"tired"),
+        (RecordType.OUTPUT, b"[]"),
+        (RecordType.END, b"tired"),
     ],
 )
-def test_what_is_no_entry_is_refused(code: int, payload: bytes) -> None:
+def test_an_invalid_payload_is_refused(code: int, payload: bytes) -> None:
     with pytest.raises(DamagedRecord):
-        decoded(code, payload)
+        decode_record(code, payload)
 
 
 @given(st.sampled_from(RecordType), st.binary(max_size=80))
-def test_any_payload_is_an_entry_or_refused(code: RecordType, payload: bytes) -> None:
+def test_any_payload_is_a_record_or_refused(code: RecordType, payload: bytes) -> None:
     with suppress(DamagedRecord):
-        decoded(code, payload)
+        decode_record(code, payload)
 
 
-def test_a_snapshot_without_its_sound_is_refused() -> None:
-    (record,) = read_frames(encoded(SnapshotRecord({}, 0, save(midway()))))
+def test_a_snapshot_without_its_audio_is_refused() -> None:
+    (record,) = read_frames(encode_record(SnapshotRecord({}, 0, save(midway()))))
     for lost in (1, 2, 500):
         with pytest.raises(DamagedRecord):
-            decoded(record.kind, record.payload[:-lost])
+            decode_record(record.kind, record.payload[:-lost])

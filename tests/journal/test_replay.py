@@ -1,4 +1,4 @@
-"""What the files of a journal tell of a session that was cut off."""
+"""Test what is restored from the files of a journal."""
 
 import numpy as np
 import pytest
@@ -15,9 +15,11 @@ from journal.records import (
     RefusalRecord,
     SnapshotRecord,
     TakeoverRecord,
-    encoded,
+    encode_record,
+    output_record,
 )
 from journal.replay import replay_journal
+from streaming.events import StreamClosed
 from streaming.options import SessionOptions
 from streaming.session import Session
 from streaming.snapshot import save
@@ -30,16 +32,16 @@ TEXT = RecordedResult(Hypothesis("good morning"), None)
 
 
 def file(*entries: Record) -> bytes:
-    return b"".join(encoded(entry) for entry in entries)
+    return b"".join(encode_record(entry) for entry in entries)
 
 
 def ramp(start: int, end: int) -> Samples:
-    """Sound of which every place sounds different."""
+    """Return samples that all differ from each other."""
     return np.arange(start, end, dtype=np.float32) / np.float32(32_768)
 
 
 def after(samples: int) -> Session:
-    """One that has heard so much silence."""
+    """Return a session that has received so many samples of silence."""
     session = Session(SessionOptions())
     session.receive_audio(Clip(ramp(0, samples), 0))
     while (hops := take_hops(session)) is not None:
@@ -47,7 +49,7 @@ def after(samples: int) -> Session:
     return session
 
 
-def test_what_came_in_since_the_beginning_is_to_be_played_once_more() -> None:
+def test_input_since_the_snapshot_is_replayed() -> None:
     tail: list[Record] = [
         AudioRecord(ramp(0, 100)),
         CommandRecord("{}"),
@@ -63,7 +65,7 @@ def test_what_came_in_since_the_beginning_is_to_be_played_once_more() -> None:
 
 
 @pytest.mark.parametrize(
-    ("since", "in_vain"),
+    ("since", "takeovers"),
     [
         ([], 0),
         ([TakeoverRecord()], 1),
@@ -83,15 +85,13 @@ def test_what_came_in_since_the_beginning_is_to_be_played_once_more() -> None:
         ([TakeoverRecord(), RefusalRecord()], 0),
     ],
 )
-def test_servers_are_counted_that_took_it_up_since_its_client_was_there(
-    since: list[Record], in_vain: int
-) -> None:
+def test_takeovers_since_the_last_client_input_are_counted(since: list[Record], takeovers: int) -> None:
     found = replay_journal([file(SnapshotRecord({}, 0, FRESH), *since)])
     assert found is not None
-    assert found.in_vain == in_vain
+    assert found.failed_takeovers == takeovers
 
 
-def test_what_was_told_is_counted_and_kept_for_a_client_that_comes_back() -> None:
+def test_sent_messages_are_counted_and_kept() -> None:
     found = replay_journal(
         [
             file(
@@ -107,7 +107,7 @@ def test_what_was_told_is_counted_and_kept_for_a_client_that_comes_back() -> Non
         ]
     )
     assert found is not None
-    assert found.told == {"SpeechStarted": 2, "Final": 2}
+    assert found.sent == {"SpeechStarted": 2, "Final": 2}
     assert found.begun.concluded == {1: TEXT, 3: "it failed"}
     assert found.begun.promised[2] == ["how", " are"]
     assert ([message["seq"] for message, _ in found.messages], found.number) == ([1, 2, 3, 4, 5], 5)
@@ -124,7 +124,7 @@ def test_a_torn_tail_is_left_out() -> None:
     assert (len(found.tail), found.intact) == (1, len(whole))
 
 
-def test_the_newest_file_with_a_beginning_counts_and_older_ones_give_their_messages() -> None:
+def test_the_newest_snapshot_counts_and_older_files_give_messages() -> None:
     second = after(32_000)
     files = [
         file(
@@ -143,12 +143,12 @@ def test_the_newest_file_with_a_beginning_counts_and_older_ones_give_their_messa
     assert found is not None
     assert found.head == {"n": 2}
     assert found.begun.snapshot.state.received == 32_000
-    assert found.told == {"Final": 1}
+    assert found.sent == {"Final": 1}
     assert [message["seq"] for message, _ in found.messages] == [1, 2]
     np.testing.assert_array_equal(found.messages[1][1], ramp(31_000, 33_000))
 
 
-def test_messages_behind_a_file_that_is_gone_are_all_there_are() -> None:
+def test_messages_after_a_deleted_file_are_kept() -> None:
     found = replay_journal(
         [
             file(SnapshotRecord({}, 0, FRESH), OutputRecord(None, [{"seq": 1}])),
@@ -159,7 +159,7 @@ def test_messages_behind_a_file_that_is_gone_are_all_there_are() -> None:
     assert ([message["seq"] for message, _ in found.messages], found.number) == ([8], 8)
 
 
-def test_the_sound_of_a_final_may_have_come_before_the_oldest_file() -> None:
+def test_the_audio_of_a_final_is_found_in_the_snapshot() -> None:
     session = Session(SessionOptions(eager=False))
     samples = sound((True, 9_600), (False, 96_000))
     session.receive_audio(Clip(samples, 0))
@@ -184,6 +184,16 @@ def test_the_sound_of_a_final_may_have_come_before_the_oldest_file() -> None:
     np.testing.assert_array_equal(found.messages[0][1], samples[slice(*place)])
 
 
-def test_files_without_a_beginning_tell_of_no_session() -> None:
+def test_a_session_whose_stream_closed_is_over() -> None:
+    closed = output_record(StreamClosed(0, 0, 0, 0, 0), [])
+    assert [
+        found is not None and found.is_over
+        for found in (
+            replay_journal([file(SnapshotRecord({}, 0, FRESH), *entries)]) for entries in ([], [closed])
+        )
+    ] == [False, True]
+
+
+def test_files_without_a_snapshot_hold_no_session() -> None:
     assert replay_journal([]) is None
     assert replay_journal([b"", b"nonsense", file(AudioRecord(ramp(0, 10)))]) is None

@@ -1,4 +1,4 @@
-"""The files of one session's journal: begun whole, rotated, taken up again, and gone."""
+"""Test that the files of a journal are begun, rotated, continued and deleted."""
 
 import os
 import stat
@@ -26,7 +26,7 @@ MakeFiles = Callable[..., SegmentFiles]
 
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[MakeFiles]:
-    """Makes the files of a session `a.b`."""
+    """Return a function that makes the files of a session `a.b`."""
     with ExitStack() as leaving:
 
         def made(keep: int = 0, sync: FsyncPolicy = FsyncPolicy.NEVER) -> SegmentFiles:
@@ -37,7 +37,7 @@ def make(tmp_path: Path) -> Iterator[MakeFiles]:
         yield made
 
 
-def test_a_file_begins_with_the_session_and_holds_what_came_in_order(make: MakeFiles, tmp_path: Path) -> None:
+def test_a_file_begins_with_a_snapshot_and_keeps_the_order(make: MakeFiles, tmp_path: Path) -> None:
     files = make()
     for entry in (OPENED, sounding(100, 1), sounding(100, 2)):
         files.write(entry)
@@ -47,13 +47,13 @@ def test_a_file_begins_with_the_session_and_holds_what_came_in_order(make: MakeF
     assert files.size == files.newest == bytes_in(tmp_path)
 
 
-def test_nothing_is_written_before_a_beginning(make: MakeFiles, tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match="begins with Opened"):
+def test_nothing_is_written_before_a_snapshot(make: MakeFiles, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="begins with a snapshot"):
         make().write(sounding(100))
     assert files_in(tmp_path) == []
 
 
-def test_nobody_else_may_read_what_was_said(make: MakeFiles, tmp_path: Path) -> None:
+def test_only_the_owner_may_read_a_file(make: MakeFiles, tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         make().write(OPENED)
@@ -63,9 +63,7 @@ def test_nobody_else_may_read_what_was_said(make: MakeFiles, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("sync", FsyncPolicy)
-def test_older_files_go_once_they_are_more_than_what_is_kept(
-    make: MakeFiles, tmp_path: Path, sync: FsyncPolicy
-) -> None:
+def test_older_files_beyond_the_limit_are_deleted(make: MakeFiles, tmp_path: Path, sync: FsyncPolicy) -> None:
     files = make(keep=10_000, sync=sync)
     for n in range(6):
         files.write(OPENED)
@@ -78,19 +76,19 @@ def test_older_files_go_once_they_are_more_than_what_is_kept(
     assert 4_000 < files.newest < 5_000
 
 
-def test_by_the_second_older_files_stay_until_the_newest_is_synced(make: MakeFiles, tmp_path: Path) -> None:
+def test_older_files_stay_until_the_newest_is_synced(make: MakeFiles, tmp_path: Path) -> None:
     files = make(sync=FsyncPolicy.SECOND)
     for _ in range(3):
         files.write(OPENED)
         files.write(sounding(100))
-    files.synced(2)  # of a round before the newest was begun
+    files.synced(2)  # a round that started before the newest was begun
     assert len(files_in(tmp_path)) == 3
     files.synced(3)
     assert files_in(tmp_path) == ["a.b.3.journal"]
     assert files.size == bytes_in(tmp_path)
 
 
-def test_where_nothing_is_kept_only_the_newest_is_there(make: MakeFiles, tmp_path: Path) -> None:
+def test_without_a_limit_only_the_newest_file_stays(make: MakeFiles, tmp_path: Path) -> None:
     files = make()
     for _ in range(3):
         files.write(OPENED)
@@ -98,7 +96,7 @@ def test_where_nothing_is_kept_only_the_newest_is_there(make: MakeFiles, tmp_pat
     assert files_in(tmp_path) == ["a.b.3.journal"]
 
 
-def test_the_file_before_stays_until_the_newest_is_whole(make: MakeFiles, tmp_path: Path) -> None:
+def test_the_older_file_stays_until_the_newest_is_complete(make: MakeFiles, tmp_path: Path) -> None:
     files = make()
     files.write(OPENED)
     files.write(sounding(100, 7))
@@ -108,28 +106,26 @@ def test_the_file_before_stays_until_the_newest_is_whole(make: MakeFiles, tmp_pa
     assert seeds(kept(tmp_path, "a.b")) == [7]
 
 
-def test_a_small_beginning_that_did_not_reach_the_disk_lets_nothing_go(
-    make: MakeFiles, tmp_path: Path
-) -> None:
+def test_a_buffered_snapshot_that_cannot_be_written_deletes_nothing(make: MakeFiles, tmp_path: Path) -> None:
     files = make()
     files.write(OPENED)
     files.write(sounding(100, 7))
     files.flush(sync=False)
     with full_disk(10), pytest.raises(OSError, match="too large"):
-        files.write(OPENED)  # which fits into the file's buffer
+        files.write(OPENED)  # small enough for the buffer of the file
     assert seeds(kept(tmp_path, "a.b")) == [7]
     files.delete()
     assert files_in(tmp_path) == []
 
 
-def test_a_file_of_another_is_not_written_over(make: MakeFiles, tmp_path: Path) -> None:
+def test_an_existing_file_is_not_overwritten(make: MakeFiles, tmp_path: Path) -> None:
     (tmp_path / "a.b.1.journal").write_bytes(b"theirs")
     with pytest.raises(FileExistsError):
         make().write(OPENED)
     assert (tmp_path / "a.b.1.journal").read_bytes() == b"theirs"
 
 
-def test_who_takes_files_up_goes_on_behind_what_is_whole(make: MakeFiles, tmp_path: Path) -> None:
+def test_adopted_files_continue_after_the_undamaged_part(make: MakeFiles, tmp_path: Path) -> None:
     first = make(keep=10_000)
     for entry in (OPENED, sounding(100, 1), OPENED, sounding(100, 2)):
         first.write(entry)
@@ -148,7 +144,7 @@ def test_who_takes_files_up_goes_on_behind_what_is_whole(make: MakeFiles, tmp_pa
     assert (second.newest, second.size) == (newest.stat().st_size, bytes_in(tmp_path))
 
 
-def test_the_next_file_after_those_taken_up_has_a_number_of_its_own(make: MakeFiles, tmp_path: Path) -> None:
+def test_the_file_after_the_adopted_ones_gets_the_next_number(make: MakeFiles, tmp_path: Path) -> None:
     first = make()
     first.write(OPENED)
     first.close()
@@ -159,7 +155,7 @@ def test_the_next_file_after_those_taken_up_has_a_number_of_its_own(make: MakeFi
     assert second.size == second.newest
 
 
-def test_after_a_deletion_nothing_is_left(make: MakeFiles, tmp_path: Path) -> None:
+def test_delete_removes_all_files(make: MakeFiles, tmp_path: Path) -> None:
     files = make(keep=10_000)
     for _ in range(3):
         files.write(OPENED)
@@ -170,7 +166,7 @@ def test_after_a_deletion_nothing_is_left(make: MakeFiles, tmp_path: Path) -> No
     assert (files.size, files.newest) == (0, 0)
 
 
-def test_one_that_never_began_can_be_closed_and_deleted(make: MakeFiles, tmp_path: Path) -> None:
+def test_files_that_never_began_can_be_closed_and_deleted(make: MakeFiles, tmp_path: Path) -> None:
     files = make()
     files.flush(sync=True)
     files.close()
@@ -178,7 +174,7 @@ def test_one_that_never_began_can_be_closed_and_deleted(make: MakeFiles, tmp_pat
     assert files_in(tmp_path) == []
 
 
-def test_a_file_that_somebody_else_deleted_is_no_trouble(make: MakeFiles, tmp_path: Path) -> None:
+def test_a_file_that_is_already_deleted_raises_nothing(make: MakeFiles, tmp_path: Path) -> None:
     files = make(keep=10_000)
     files.write(OPENED)
     files.write(OPENED)
@@ -190,7 +186,7 @@ def test_a_file_that_somebody_else_deleted_is_no_trouble(make: MakeFiles, tmp_pa
 @pytest.mark.parametrize(
     ("file", "name", "number"), [("5f1c.1.journal", "5f1c", 1), ("a.b.3.12.journal", "a.b.3", 12)]
 )
-def test_a_files_name_says_whose_it_is_and_which(file: str, name: str, number: int) -> None:
+def test_a_file_name_holds_session_and_number(file: str, name: str, number: int) -> None:
     assert (name_of(Path("x.y", file)), number_of(Path("x.y", file))) == (name, number)
 
 

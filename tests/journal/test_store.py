@@ -1,4 +1,4 @@
-"""The disk: what is safe is on it, in order; and when it fails, that is loud and over some day."""
+"""Test that flushed records are on disk in order, and that a failing disk is reported."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ import pytest
 from engine.health import Health
 from journal.fsync import FsyncPolicy
 from journal.records import OutputRecord
-from journal.store import TROUBLE, JournalInUse, JournalStore
+from journal.store import PROBLEM, JournalInUse, JournalStore
 from tests.server.journal_helpers import (
     OPENED,
     bytes_in,
@@ -28,60 +28,60 @@ from tests.waiting import until
 HOUR = 3600.0
 
 
-async def test_what_is_safe_is_on_the_disk(tmp_path: Path) -> None:
+async def test_flushed_records_are_on_the_disk(tmp_path: Path) -> None:
     with JournalStore(tmp_path / "new" / "journals", Health()) as disk:
         log = disk.open("5f1c")
         for entry in (OPENED, sounding(100, 1), OutputRecord("Final", [{"seq": 1}]), sounding(100, 2)):
             log.append(entry)
-        await log.safe()
+        await log.flush()
         past = kept(disk.folder, "5f1c")
         assert past is not None
         assert seeds(past) == [1, 2]
-        assert past.told == {"Final": 1}
+        assert past.sent == {"Final": 1}
         assert disk.size == log.size == bytes_in(disk.folder)
         assert not log.lost
         assert stat.S_IMODE(disk.folder.stat().st_mode) == 0o700
 
 
-async def test_what_is_handed_over_is_written_though_nobody_waits_for_it(tmp_path: Path) -> None:
+async def test_submitted_records_are_written_without_a_flush(tmp_path: Path) -> None:
     with JournalStore(tmp_path, Health()) as disk:
         log = disk.open("5f1c")
         log.append(OPENED)
         for number in (1, 2):
             log.append(sounding(100, number))
             assert log.unwritten == 400
-            log.hand_over()
+            log.submit()
             await until(lambda: log.unwritten == 0)
             assert seeds(kept(tmp_path, "5f1c")) == list(range(1, number + 1))
 
 
-async def test_the_sound_of_several_sessions_is_written_together(tmp_path: Path) -> None:
+async def test_one_flush_writes_all_submitted_sessions(tmp_path: Path) -> None:
     with JournalStore(tmp_path, Health()) as disk:
         logs = [disk.open(name) for name in "abc"]
         for log in logs:
             log.append(OPENED)
             log.append(sounding(100))
-            log.hand_over()
-        await logs[0].safe()  # they were there before it asked
+            log.submit()
+        await logs[0].flush()  # the others were submitted earlier
         assert [log.unwritten for log in logs] == [0, 0, 0]
         assert len(files_in(tmp_path)) == 3
 
 
-async def test_who_waits_for_his_own_has_nothing_of_others_written_before_its_time(tmp_path: Path) -> None:
+async def test_a_flush_writes_no_records_of_other_sessions(tmp_path: Path) -> None:
     with JournalStore(tmp_path, Health()) as disk:
-        hurried, patient = disk.open("hurried"), disk.open("patient")
-        for log in (hurried, patient):
+        first, second = disk.open("first"), disk.open("second")
+        for log in (first, second):
             log.append(OPENED)
-        await asyncio.gather(hurried.safe(), patient.safe())
-        for log in (patient, hurried):
+        await asyncio.gather(first.flush(), second.flush())
+        for log in (second, first):
             log.append(sounding(100, 1))
-        await hurried.safe()
-        assert (seeds(kept(tmp_path, "hurried")), seeds(kept(tmp_path, "patient"))) == ([1], [])
-        await patient.safe()
-        assert seeds(kept(tmp_path, "patient")) == [1]
+        await first.flush()
+        assert (seeds(kept(tmp_path, "first")), seeds(kept(tmp_path, "second"))) == ([1], [])
+        await second.flush()
+        assert seeds(kept(tmp_path, "second")) == [1]
 
 
-async def test_what_several_sessions_write_stays_in_the_order_of_each(tmp_path: Path) -> None:
+async def test_records_of_each_session_stay_in_order(tmp_path: Path) -> None:
     order: list[int] = []
     with JournalStore(tmp_path, Health()) as disk:
         logs = [disk.open(f"session.{n}") for n in range(5)]
@@ -91,9 +91,9 @@ async def test_what_several_sessions_write_stays_in_the_order_of_each(tmp_path: 
             for n in range(20):
                 logs[number].append(sounding(100, n))
                 if n % (number + 2) == 0:
-                    await logs[number].safe()
+                    await logs[number].flush()
                     assert seeds(kept(tmp_path, logs[number].name)) == list(range(n + 1))
-            await logs[number].safe()
+            await logs[number].flush()
             order.append(number)
 
         await asyncio.gather(*map(write, range(5)))
@@ -102,7 +102,7 @@ async def test_what_several_sessions_write_stays_in_the_order_of_each(tmp_path: 
     assert sorted(order) == list(range(5))
 
 
-async def test_what_comes_behind_the_end_is_not_kept_and_costs_nobody_anything(tmp_path: Path) -> None:
+async def test_records_after_the_end_are_ignored(tmp_path: Path) -> None:
     with JournalStore(tmp_path, Health()) as disk:
         closed, deleted, other = disk.open("closed"), disk.open("deleted"), disk.open("other")
         for log in (closed, deleted, other):
@@ -111,25 +111,25 @@ async def test_what_comes_behind_the_end_is_not_kept_and_costs_nobody_anything(t
         deleted.delete()
         for log in (closed, deleted, other):
             log.append(sounding(100, 3))
-            await log.safe()
+            await log.flush()
         assert (seeds(kept(tmp_path, "closed")), seeds(kept(tmp_path, "other"))) == ([], [3])
         assert [log.unwritten for log in (closed, deleted, other)] == [0, 0, 0]
 
 
-async def test_what_was_handed_over_is_written_before_the_server_ends(tmp_path: Path) -> None:
+async def test_submitted_records_are_written_before_the_store_closes(tmp_path: Path) -> None:
     with JournalStore(tmp_path, Health()) as disk:
         closed, running = disk.open("closed"), disk.open("running")
         for log in (closed, running):
             log.append(OPENED)
             log.append(sounding(100, 3))
         closed.close()
-        running.hand_over()
+        running.submit()
     for name in ("closed", "running"):
         assert seeds(kept(tmp_path, name)) == [3]
 
 
 @pytest.mark.parametrize("sync", list(FsyncPolicy))
-async def test_however_often_it_is_synced_the_order_is_kept(tmp_path: Path, sync: FsyncPolicy) -> None:
+async def test_every_fsync_policy_keeps_the_order(tmp_path: Path, sync: FsyncPolicy) -> None:
     with JournalStore(tmp_path, Health(), sync=sync) as disk:
         logs = [disk.open(name) for name in "ab"]
         for log in logs:
@@ -137,9 +137,9 @@ async def test_however_often_it_is_synced_the_order_is_kept(tmp_path: Path, sync
         for number in range(10):
             for log in logs:
                 log.append(sounding(100, number))
-            await logs[number % 2].safe()
-        logs[0].append(OPENED)  # a new file, which is synced before the one before it goes
-        await logs[0].safe()
+            await logs[number % 2].flush()
+        logs[0].append(OPENED)  # a new file, which is synced before the older one is deleted
+        await logs[0].flush()
         await until(lambda: files_in(tmp_path) == ["a.2.journal", "b.1.journal"])
     assert seeds(kept(tmp_path, "b")) == list(range(10))
 
@@ -150,12 +150,12 @@ async def test_a_folder_belongs_to_one_server_at_a_time(tmp_path: Path) -> None:
             pass
         log = first.open("5f1c")
         log.append(OPENED)
-        await log.safe()
+        await log.flush()
     with JournalStore(tmp_path, Health()) as second:
         assert list(second.found(HOUR)) == ["5f1c"]
 
 
-async def test_a_folder_that_cannot_be_made_is_said_at_once(tmp_path: Path) -> None:
+async def test_a_folder_that_cannot_be_created_raises(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OSError, match="file"), JournalStore(tmp_path / "file", Health()):
         pass
@@ -164,7 +164,7 @@ async def test_a_folder_that_cannot_be_made_is_said_at_once(tmp_path: Path) -> N
 # A disk that is full
 
 
-async def test_a_journal_that_cannot_be_written_is_lost_loudly(
+async def test_a_journal_that_cannot_be_written_is_reported_lost(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     health = Health()
@@ -172,69 +172,69 @@ async def test_a_journal_that_cannot_be_written_is_lost_loudly(
         big, small = disk.open("big"), disk.open("small")
         for log in (big, small):
             log.append(OPENED)
-            await log.safe()
+            await log.flush()
         with full_disk(10_000):
             big.append(sounding(20_000))
             small.append(sounding(100, 1))
-            await big.safe()
-            await small.safe()
+            await big.flush()
+            await small.flush()
             assert big.lost
-            await until(lambda: "too large" in health.problems[TROUBLE].reason)
+            await until(lambda: "too large" in health.problems[PROBLEM].reason)
             assert not health.ok
-            assert not disk.has_room
+            assert not disk.accepts_new
             assert files_in(tmp_path) == ["small.1.journal"]
             assert disk.size == bytes_in(tmp_path)
-        assert "the journal of big is lost" in caplog.text
+        assert "journal.lost session=big" in caplog.text
         assert not small.lost
         assert seeds(kept(tmp_path, "small")) == [1]
 
 
-async def test_the_trouble_is_over_once_there_is_room_again(tmp_path: Path) -> None:
+async def test_the_problem_is_resolved_once_the_disk_can_be_written(tmp_path: Path) -> None:
     health = Health()
     with JournalStore(tmp_path, health) as disk:
         lost, other = disk.open("lost"), disk.open("other")
         with full_disk(10_000):
             lost.append(opened_after(sounding(20_000)))
-            await lost.safe()
-            await other.safe()
-            assert TROUBLE in health.problems
+            await lost.flush()
+            await other.flush()
+            assert PROBLEM in health.problems
         other.append(OPENED)
-        await other.safe()
+        await other.flush()
         await until(lambda: health.ok)
-        assert disk.has_room
+        assert disk.accepts_new
         assert not (tmp_path / "probe").exists()
         lost.append(OPENED)  # has a gap: it stays lost
         lost.append(sounding(100))
-        await lost.safe()
+        await lost.flush()
         assert files_in(tmp_path) == ["other.1.journal"]
         assert lost.unwritten == 0
 
 
-async def test_what_fails_only_when_it_leaves_the_buffer_is_lost_as_well(tmp_path: Path) -> None:
+async def test_a_write_that_fails_at_the_flush_loses_the_journal(tmp_path: Path) -> None:
     with JournalStore(tmp_path, Health()) as disk:
         log = disk.open("5f1c")
         with full_disk(10):
             log.append(OPENED)
-            await log.safe()
+            await log.flush()
             assert log.lost
             assert files_in(tmp_path) == []
             assert disk.size == 0
 
 
-async def test_a_file_that_cannot_be_made_loses_the_journal_and_nothing_of_others(tmp_path: Path) -> None:
+async def test_a_file_that_cannot_be_created_loses_one_journal_only(tmp_path: Path) -> None:
     health = Health()
     with JournalStore(tmp_path, health) as disk:
         (tmp_path / "5f1c.1.journal").mkdir()
         log, other = disk.open("5f1c"), disk.open("other")
         log.append(OPENED)
         other.append(OPENED)
-        await asyncio.gather(log.safe(), other.safe())
+        await asyncio.gather(log.flush(), other.flush())
         assert (log.lost, other.lost) == (True, False)
         assert disk.size == other.size
 
 
 @pytest.mark.slow
-async def test_a_client_does_not_wait_for_ever_for_a_disk_that_hangs(tmp_path: Path) -> None:
+async def test_a_flush_of_a_hanging_disk_times_out(tmp_path: Path) -> None:
     health, gate = Health(), threading.Event()
     with JournalStore(tmp_path, health) as disk:
 
@@ -244,14 +244,14 @@ async def test_a_client_does_not_wait_for_ever_for_a_disk_that_hangs(tmp_path: P
         disk.do(hang)
         log = disk.open("5f1c")
         log.append(OPENED)
-        await log.safe()
+        await log.flush()
         assert log.lost
-        assert "has not answered" in health.problems[TROUBLE].reason
+        assert "has not answered" in health.problems[PROBLEM].reason
         gate.set()
     assert files_in(tmp_path) == []
 
 
-# What was left behind
+# Files of an earlier server
 
 
 def left(folder: Path, name: str, age: float = 0.0) -> Path:
@@ -261,7 +261,7 @@ def left(folder: Path, name: str, age: float = 0.0) -> Path:
     return path
 
 
-async def test_what_was_left_behind_is_found_session_by_session_oldest_file_first(tmp_path: Path) -> None:
+async def test_files_are_found_by_session_oldest_first(tmp_path: Path) -> None:
     names = ["a.b.9.journal", "a.b.10.journal", "a.b.11.journal", "c.1.journal"]
     files = [left(tmp_path, name) for name in names]
     for other in ("notes.txt", "c.journal", "c.new.journal", "c.1.journal.bak"):
@@ -270,7 +270,7 @@ async def test_what_was_left_behind_is_found_session_by_session_oldest_file_firs
         assert disk.found(HOUR) == {"a.b": files[:3], "c": files[3:]}
 
 
-async def test_what_has_expired_is_deleted_and_not_found(tmp_path: Path) -> None:
+async def test_expired_files_are_deleted_and_not_found(tmp_path: Path) -> None:
     left(tmp_path, "old.1.journal", 2 * HOUR)
     left(tmp_path, "old.2.journal", 1.5 * HOUR)
     young = [left(tmp_path, "young.1.journal", 2 * HOUR), left(tmp_path, "young.2.journal", HOUR / 2)]
@@ -281,7 +281,7 @@ async def test_what_has_expired_is_deleted_and_not_found(tmp_path: Path) -> None
     assert files_in(tmp_path) == ["young.1.journal", "young.2.journal"]
 
 
-async def test_files_that_nobody_has_opened_are_deleted_and_what_cannot_be_is_said(
+async def test_deletion_logs_the_files_that_cannot_be_deleted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     one, gone = left(tmp_path, "a.1.journal"), tmp_path / "a.2.journal"
@@ -294,12 +294,12 @@ async def test_files_that_nobody_has_opened_are_deleted_and_what_cannot_be_is_sa
     assert "a.2.journal" in caplog.text
 
 
-async def test_what_this_server_has_begun_itself_is_not_found(tmp_path: Path) -> None:
+async def test_files_of_this_store_are_not_found(tmp_path: Path) -> None:
     left(tmp_path, "theirs.1.journal")
     with JournalStore(tmp_path, Health()) as disk:
         log = disk.open("ours")
         log.append(OPENED)
-        await log.safe()
+        await log.flush()
         assert list(disk.found(HOUR)) == ["theirs"]
 
 
@@ -310,10 +310,10 @@ async def test_sizes_add_up_through_rotation_torn_tails_and_deletion(tmp_path: P
             for log in logs:
                 log.append(OPENED)
                 log.append(sounding(2_000))
-        await asyncio.gather(*(log.safe() for log in logs))
+        await asyncio.gather(*(log.flush() for log in logs))
         assert disk.size == bytes_in(tmp_path)
         logs[0].delete()
-        await logs[1].safe()
+        await logs[1].flush()
         assert disk.size == bytes_in(tmp_path) > 0
     with (tmp_path / "b.6.journal").open("ab") as file:
         file.write(b"torn")
@@ -326,21 +326,21 @@ async def test_sizes_add_up_through_rotation_torn_tails_and_deletion(tmp_path: P
             log.adopt(files, past.intact)
             assert disk.size == bytes_in(tmp_path)
             log.append(sounding(100))
-            await log.safe()
+            await log.flush()
             assert disk.size == bytes_in(tmp_path)
             log.delete()
-            await log.safe()
+            await log.flush()
         assert disk.size == bytes_in(tmp_path) == 0
 
 
-async def test_there_is_room_up_to_a_bound_on_all_journals_together(tmp_path: Path) -> None:
+async def test_new_journals_are_accepted_up_to_a_total_size(tmp_path: Path) -> None:
     with JournalStore(tmp_path, Health(), most=4_000) as disk:
         logs = [disk.open(name) for name in "ab"]
-        for log, has_room in zip(logs, (True, False), strict=True):
+        for log, accepts_new in zip(logs, (True, False), strict=True):
             log.append(OPENED)
             log.append(sounding(1_000))
-            await log.safe()
-            assert disk.has_room == has_room
+            await log.flush()
+            assert disk.accepts_new == accepts_new
         logs[0].delete()
-        await logs[0].safe()
-        assert disk.has_room
+        await logs[0].flush()
+        assert disk.accepts_new

@@ -1,4 +1,4 @@
-"""App: the doors put together."""
+"""Test the assembled application."""
 
 import pytest
 from starlette.testclient import TestClient
@@ -11,11 +11,11 @@ from tests.waiting import wait_until
 
 @pytest.fixture
 def unloaded() -> TestClient:
-    """An application whose lifespan has not begun: nobody loads its models."""
+    """Return a client of an application that has not started, so no models are loaded."""
     return TestClient(create_app(free_settings()), base_url="http://localhost")
 
 
-def test_without_models_it_is_alive_and_not_ready(unloaded: TestClient) -> None:
+def test_without_models_the_server_is_alive_and_not_ready(unloaded: TestClient) -> None:
     assert unloaded.get("/health").json() == {"status": "ok"}
     answer = unloaded.get("/ready")
     assert answer.status_code == 503
@@ -38,7 +38,7 @@ def test_without_models_it_is_alive_and_not_ready(unloaded: TestClient) -> None:
     }
 
 
-def test_without_models_a_client_is_told_to_come_again(unloaded: TestClient) -> None:
+def test_without_models_requests_are_refused(unloaded: TestClient) -> None:
     with unloaded.websocket_connect("ws://localhost/ws/stt") as socket:
         error = socket.receive_json()
         assert error["message"] == "Server models not initialized."
@@ -49,14 +49,14 @@ def test_without_models_a_client_is_told_to_come_again(unloaded: TestClient) -> 
         assert (closed.value.code, closed.value.reason) == (1013, "models_not_ready")
 
 
-def test_with_models_it_is_ready_and_says_what_runs(server: Server) -> None:
+def test_with_models_the_server_is_ready(server: Server) -> None:
     answer = server.get("/ready")
     assert answer.status_code == 200
     assert answer.json()["state"] == "ready"
     assert answer.json()["recognizer"]["model"] == "free"
 
 
-def test_a_model_that_cannot_be_had_stands_in_ready_and_nobody_is_admitted() -> None:
+def test_a_model_that_cannot_be_loaded_is_reported() -> None:
     with serve(free_settings(asr_model="no/such/model"), wait_until_ready=False) as server:
         wait_until(lambda: server.get("/ready").json()["state"] != "loading")
         answer = server.get("/ready")
@@ -69,10 +69,10 @@ def test_a_model_that_cannot_be_had_stands_in_ready_and_nobody_is_admitted() -> 
 
 
 @pytest.mark.parametrize("path", ["/ws", "/ws/stt", "/nothing"])
-def test_other_paths_are_not_there(server: Server, path: str) -> None:
+def test_other_paths_are_not_found(server: Server, path: str) -> None:
     assert server.get(path).status_code == 404
 
 
-def test_two_applications_in_one_process_are_apart(server: Server, unloaded: TestClient) -> None:
+def test_two_applications_in_one_process_are_independent(server: Server, unloaded: TestClient) -> None:
     assert server.get("/ready").status_code == 200
     assert unloaded.get("/ready").status_code == 503

@@ -1,4 +1,4 @@
-"""Every door, with and without a key: no route of the application is without a decision."""
+"""Test that every route of the application requires a key or is open on purpose."""
 
 import json
 import re
@@ -69,7 +69,7 @@ def keyed(file: Path) -> Iterator[Server]:
 
 
 def routes_of(routes: list[BaseRoute], above: str = "") -> Iterator[tuple[str, str]]:
-    """Method and path, parameters replaced; WS for a WebSocket."""
+    """Return method and path of each route, with parameters replaced; WS for a WebSocket."""
     for route in routes:
         path = above + re.sub("{.+?}", "x", getattr(route, "path", ""))
         if isinstance(route, Route):
@@ -86,7 +86,7 @@ def routes_of(routes: list[BaseRoute], above: str = "") -> Iterator[tuple[str, s
 
 
 def lets_in(client: TestClient, method: str, path: str) -> bool:
-    """Whether a client without a key gets anything else than to hear that it needs one."""
+    """Return whether a client without a key receives anything but a refusal."""
     if method != "WS":
         return client.request(method, path).status_code != 401
     try:
@@ -109,7 +109,7 @@ def doors_without_a_decision(app: FastAPI) -> set[str]:
 
 
 def is_open(path: str) -> bool:
-    """A path of OPEN, or below one that ends with a slash."""
+    """Return whether a path is in OPEN, or below one that ends with a slash."""
     return path in OPEN or any(path.startswith(above) for above in OPEN - {"/"} if above.endswith("/"))
 
 
@@ -118,11 +118,11 @@ def app(file: Path) -> FastAPI:
     return create_app(free_settings(api_keys_file=str(file)))
 
 
-def test_every_route_asks_for_a_key_or_is_named_open(app: FastAPI) -> None:
+def test_every_route_requires_a_key_or_is_named_open(app: FastAPI) -> None:
     assert doors_without_a_decision(app) == set()
 
 
-def test_a_new_websocket_without_a_decision_would_be_found(app: FastAPI) -> None:
+def test_an_undecided_websocket_is_detected(app: FastAPI) -> None:
     @app.websocket("/new")
     async def new(websocket: Any) -> None:
         await websocket.accept()
@@ -131,7 +131,7 @@ def test_a_new_websocket_without_a_decision_would_be_found(app: FastAPI) -> None
     assert doors_without_a_decision(app) == {"WS /new"}
 
 
-def test_a_new_route_is_closed_by_itself(app: FastAPI) -> None:
+def test_a_new_route_requires_a_key(app: FastAPI) -> None:
     @app.get("/new")
     async def new() -> str:
         return "let in"
@@ -140,7 +140,7 @@ def test_a_new_route_is_closed_by_itself(app: FastAPI) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(OPEN))
-def test_what_is_open_is_open(keyed: Server, path: str) -> None:
+def test_open_routes_need_no_key(keyed: Server, path: str) -> None:
     if not path.endswith("/") or path == "/":
         assert keyed.get(path).status_code in (200, 503)
 
@@ -149,7 +149,7 @@ def test_what_is_open_is_open(keyed: Server, path: str) -> None:
 
 
 def positions(secret: str) -> list[dict[str, Any]]:
-    """Arguments of `connect`."""
+    """Return arguments of `connect` with the key in this place."""
     return [
         {"additional_headers": {"authorization": f"Bearer {secret}"}},
         {"additional_headers": {"authorization": f"Token {secret}"}},
@@ -161,7 +161,7 @@ def positions(secret: str) -> list[dict[str, Any]]:
 
 
 def answer(server: Server | Program, path: str, **shown: Any) -> str:
-    """What a handshake leads to: "open", a status, or the code of the close."""
+    """Return the result of a handshake: "open", a status, or a close code."""
     url = server.url.replace("http", "ws") + path
     try:
         with connect(url, open_timeout=20, **shown) as socket:
@@ -180,25 +180,25 @@ def refused_at(path: str) -> str:
 
 @pytest.mark.parametrize("place", range(6))
 @pytest.mark.parametrize("path", LIVE)
-def test_a_key_opens_every_live_door_from_every_place(keyed: Server, path: str, place: int) -> None:
+def test_every_live_endpoint_accepts_a_key_in_every_place(keyed: Server, path: str, place: int) -> None:
     assert answer(keyed, path, **positions(ALICE)[place]) == "open"
 
 
 @pytest.mark.parametrize("place", range(6))
 @pytest.mark.parametrize("path", LIVE)
-def test_a_wrong_and_an_expired_one_open_none(keyed: Server, path: str, place: int) -> None:
+def test_wrong_and_expired_keys_are_refused(keyed: Server, path: str, place: int) -> None:
     for secret in ("the-key-of-nobody", LATE, "alice", digest_of(ALICE).hex()):
         assert answer(keyed, path, **positions(secret)[place]) == refused_at(path)
 
 
 @pytest.mark.parametrize("path", LIVE)
-def test_without_one_nobody_comes_in(keyed: Server, path: str) -> None:
+def test_a_missing_key_is_refused(keyed: Server, path: str) -> None:
     assert answer(keyed, path) == refused_at(path)
     assert answer(keyed, path, subprotocols=["stt"]) == refused_at(path)
 
 
 @pytest.mark.parametrize("path", LIVE)
-def test_a_url_opens_with_a_token_and_with_no_key(keyed: Server, path: str) -> None:
+def test_a_url_may_contain_a_token_but_no_key(keyed: Server, path: str) -> None:
     token = mint(keyed, ALICE)
     sign = "&" if "?" in path else "?"
     assert answer(keyed, f"{path}{sign}token={token}") == "open"
@@ -213,7 +213,7 @@ def mint(server: Server | Program, key: str) -> str:
 
 
 @pytest.mark.parametrize(("method", "path"), REST)
-def test_over_http_it_is_the_same(keyed: Server, method: str, path: str) -> None:
+def test_http_endpoints_require_a_key(keyed: Server, method: str, path: str) -> None:
     def status(query: str = "", **headers: str) -> int:
         return httpx.request(method, f"{keyed.url}{path}{query}", headers=headers).status_code
 
@@ -229,7 +229,7 @@ def test_over_http_it_is_the_same(keyed: Server, method: str, path: str) -> None
     assert (status(f"?token={token}") == 403) == makes_secrets
 
 
-def test_the_shapes_of_a_refusal_are_those_of_the_doors(keyed: Server) -> None:
+def test_a_refusal_has_the_format_of_its_protocol(keyed: Server) -> None:
     openai = httpx.post(f"{keyed.url}/v1/audio/transcriptions", files={"file": bytes(3 << 20)}, timeout=60)
     assert (openai.status_code, openai.json()["error"]["code"]) == (401, "invalid_api_key")
     assert openai.headers["www-authenticate"] == "Bearer"
@@ -244,7 +244,7 @@ def test_the_shapes_of_a_refusal_are_those_of_the_doors(keyed: Server) -> None:
     assert closed.value.rcvd.reason == "invalid_request_error.invalid_api_key"
 
 
-def test_a_client_secret_is_a_token_too(keyed: Server) -> None:
+def test_a_client_secret_is_accepted(keyed: Server) -> None:
     headers = {"authorization": f"Bearer {ALICE}"}
     made = httpx.post(f"{keyed.url}/v1/realtime/client_secrets", headers=headers, timeout=60).json()["value"]
     for path in ("/v1/realtime", "/ws/stt", "/v1/listen"):
@@ -258,7 +258,7 @@ def test_a_client_secret_is_a_token_too(keyed: Server) -> None:
 
 
 def open_session(server: Server | Program, key: str) -> str:
-    """Its resume token; the line is cut."""
+    """Return the resume token of a session whose connection was aborted."""
     with connect(f"{server.ws}?events=all", additional_headers={"x-api-key": key}) as socket:
         token: str = json.loads(socket.recv(timeout=20))["resume_token"]
         socket.socket.close()
@@ -271,7 +271,7 @@ def come_back(server: Server | Program, token: str, key: str) -> Message:
     return told
 
 
-def test_a_session_belongs_to_its_key_and_to_others_it_is_unknown(keyed: Server) -> None:
+def test_a_session_belongs_to_its_key(keyed: Server) -> None:
     token = open_session(keyed, ALICE)
     assert come_back(keyed, token, BOB) == come_back(keyed, "unknown", BOB)
     assert come_back(keyed, token, BOB)["error"]["code"] == "resume_unknown"
@@ -281,7 +281,7 @@ def test_a_session_belongs_to_its_key_and_to_others_it_is_unknown(keyed: Server)
 # Revoking
 
 
-def test_a_revoked_key_opens_nothing_and_its_sessions_end_within_seconds(keyed: Server, file: Path) -> None:
+def test_a_revoked_key_ends_its_sessions_within_seconds(keyed: Server, file: Path) -> None:
     token = mint(keyed, ALICE)
     with ExitStack() as stack:
 
@@ -311,8 +311,8 @@ def test_a_revoked_key_opens_nothing_and_its_sessions_end_within_seconds(keyed: 
 
 
 @pytest.mark.slow
-def test_no_secret_stands_in_the_log(file: Path) -> None:
-    """At the level that tells most; what uvicorn logs of a URL and websockets of a frame included."""
+def test_no_secret_is_logged(file: Path) -> None:
+    """Check level debug, including what uvicorn logs of URLs and websockets of frames."""
     keys = {"API_KEYS_FILE": str(file), "API_KEYS": "carol:the-key-of-carol-0"}
     with program(MAIN, **keys, LOG_LEVEL="debug", ASR_WORKER="thread") as server:
         assert server.ready()["ready"]

@@ -1,4 +1,4 @@
-"""Errors that a client is told of."""
+"""Test the errors that are sent to clients."""
 
 import re
 
@@ -20,9 +20,7 @@ FACTORIES = [
 
 
 @pytest.mark.parametrize(("error", "code", "close"), FACTORIES, ids=[code for _, code, _ in FACTORIES])
-def test_the_servers_own_errors_close_and_may_be_tried_again(
-    error: ClientError, code: str, close: int
-) -> None:
+def test_errors_of_the_server_close_and_are_retryable(error: ClientError, code: str, close: int) -> None:
     assert (error.code, error.close, error.retryable) == (code, close, True)
     assert error.as_event()["error"] == {
         "type": "server_error",
@@ -35,17 +33,17 @@ def test_the_servers_own_errors_close_and_may_be_tried_again(
 
 
 @pytest.mark.parametrize(("error", "code", "close"), FACTORIES, ids=[code for _, code, _ in FACTORIES])
-def test_the_document_closes_with_the_same_codes(error: ClientError, code: str, close: int) -> None:
+def test_the_document_has_the_same_close_codes(error: ClientError, code: str, close: int) -> None:
     rows = re.findall(rf"^\| `{code}` \|.*\| (.*) \|$", (ROOT / "docs/protocol.md").read_text(), re.M)
     assert rows == [f"closes {close}"]
 
 
-def test_models_that_are_not_there_have_the_sentence_that_clients_know() -> None:
+def test_missing_models_have_the_message_that_clients_know() -> None:
     assert errors.models_not_ready().message == "Server models not initialized."
 
 
 @given(code=st.text(), message=st.text(), param=st.none() | st.text(), event_id=st.none() | st.text())
-def test_an_error_stands_in_two_shapes_at_once(
+def test_an_error_event_has_the_fields_of_both_protocols(
     code: str, message: str, param: str | None, event_id: str | None
 ) -> None:
     event = orjson.loads(orjson.dumps(ClientError(code, message, param=param, event_id=event_id).as_event()))
@@ -59,18 +57,18 @@ def test_an_error_reads_as_its_message() -> None:
     assert str(ClientError("invalid_value", "too large")) == "too large"
 
 
-def test_a_clients_own_limits_may_be_tried_again_and_say_when() -> None:
+def test_client_limits_are_retryable_and_have_a_wait() -> None:
     for error in (errors.session_limit_reached(2, 7.0), errors.rate_limited("too much", 7.0)):
         assert (error.close, error.status, error.retryable, error.retry_after) == (4029, 429, True, 7.0)
         assert not error.server
 
 
-def test_openai_has_one_code_for_all_of_them() -> None:
-    told = errors.in_openai_words(errors.session_limit_reached(2, 7.0))
-    assert (told.code, told.reason) == ("rate_limit_exceeded", "invalid_request_error.rate_limit_exceeded")
-    assert (told.close, told.status, told.retry_after) == (4029, 429, 7.0)
+def test_all_client_limits_have_one_code_for_openai() -> None:
+    error = errors.as_rate_limit(errors.session_limit_reached(2, 7.0))
+    assert (error.code, error.reason) == ("rate_limit_exceeded", "invalid_request_error.rate_limit_exceeded")
+    assert (error.close, error.status, error.retry_after) == (4029, 429, 7.0)
     other = errors.overloaded("full")
-    assert errors.in_openai_words(other) is other
+    assert errors.as_rate_limit(other) is other
 
 
 @pytest.mark.parametrize(
@@ -84,7 +82,7 @@ def test_openai_has_one_code_for_all_of_them() -> None:
         (ApiError(500, "x"), 500, "server_error", None, None),
     ],
 )
-def test_all_four_fields_are_always_there(
+def test_an_error_body_always_has_four_fields(
     error: ApiError, status: int, type_: str, param: str | None, code: str | None
 ) -> None:
     assert error.status == status
@@ -93,19 +91,19 @@ def test_all_four_fields_are_always_there(
     }
 
 
-def test_too_many_bytes_are_told_in_openais_words() -> None:
+def test_too_large_has_the_message_of_openai() -> None:
     assert str(too_large(26214400, 26214500)) == (
         "Maximum content size limit (26214400) exceeded (26214500 bytes read)"
     )
 
 
-def test_who_is_to_come_again_is_told_when() -> None:
+def test_a_retryable_error_has_a_retry_after_header() -> None:
     assert int(try_again("x", "y").headers["retry-after"]) > 0
 
 
 @pytest.mark.parametrize(
     ("seconds", "header"), [(None, "1"), (0.0, "1"), (0.2, "1"), (6.1, "7"), (3600.0, "3600")]
 )
-def test_the_wait_is_told_in_whole_seconds_and_never_too_short(seconds: float | None, header: str) -> None:
-    told = try_again("later", "rate_limit_exceeded", status=429, retry_after=seconds)
-    assert (told.status, told.headers) == (429, {"retry-after": header})
+def test_retry_after_is_rounded_up_to_whole_seconds(seconds: float | None, header: str) -> None:
+    error = try_again("later", "rate_limit_exceeded", status=429, retry_after=seconds)
+    assert (error.status, error.headers) == (429, {"retry-after": header})

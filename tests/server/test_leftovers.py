@@ -1,5 +1,7 @@
-"""Who has gone leaves nothing behind, not even garbage: where the collector looks for it, what has lived as
-long as a session comes last."""
+"""Test that a finished session leaves no objects behind, not even reference cycles.
+
+The garbage collector rarely examines objects that lived as long as a session.
+"""
 
 import gc
 import json
@@ -112,7 +114,7 @@ def send_a_file(server: Server) -> None:
         send_a_file,
     ],
 )
-def test_nothing_of_a_visit_is_left(server: Server, visit: Callable[[Server], None]) -> None:
+def test_a_finished_session_leaves_no_objects(server: Server, visit: Callable[[Server], None]) -> None:
     gc.collect()
     gc.disable()
     try:

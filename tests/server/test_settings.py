@@ -1,4 +1,4 @@
-"""Settings: where they are read from, and what is refused."""
+"""Test where settings are read from and which are refused."""
 
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,13 @@ from vad.options import RANGES, VadOptions
 
 @pytest.fixture(autouse=True)
 def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An environment and a folder that say nothing of the settings."""
+    """Clear the environment and use an empty folder."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.chdir(tmp_path)
 
 
-def test_the_environment_goes_before_env_and_env_before_the_defaults(
+def test_the_environment_overrides_env_and_env_the_defaults(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     Path(".env").write_text("PORT=6001\nMAX_SESSIONS=7\n")
@@ -34,12 +34,12 @@ def test_the_environment_goes_before_env_and_env_before_the_defaults(
     assert (settings.port, settings.max_sessions, settings.host) == (6002, 7, "localhost")
 
 
-def test_without_anything_said_it_listens_at_localhost_5001() -> None:
+def test_the_default_address_is_localhost_5001() -> None:
     settings = Settings()
     assert (settings.host, settings.port) == ("localhost", 5001)
 
 
-def test_names_may_be_written_small_and_strange_ones_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_ignore_case_and_unknown_ones_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     Path(".env").write_text("NONSENSE=1\nlog_format=json\n")
     monkeypatch.setenv("asr_worker", "thread")
     settings = Settings()
@@ -126,7 +126,7 @@ def test_a_server_can_set_what_a_client_can_and_no_more(name: str) -> None:
             Settings.model_validate({vad_setting(name): value})
 
 
-def test_a_stream_starts_with_the_rooms_own_defaults() -> None:
+def test_a_stream_starts_with_the_library_defaults() -> None:
     options = Settings().session_options()
     assert options.vad == VadOptions()
     assert options.partials is False
@@ -140,7 +140,7 @@ def test_a_stream_starts_with_what_was_set(eager: bool, interval: int) -> None:
     assert options.partial_interval == samples_from_ms(interval)
 
 
-def test_every_setting_says_what_it_means() -> None:
+def test_every_setting_has_a_description() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
 
 

@@ -1,4 +1,4 @@
-"""The door for files of Deepgram's API, POST /v1/listen: docs/deepgram.md spoken over HTTP."""
+"""Serve files of Deepgram's API at POST /v1/listen, as docs/deepgram.md describes."""
 
 import asyncio
 import logging
@@ -21,9 +21,9 @@ from server.http.exception_handlers import http_error_of
 from server.http.request_id import REQUEST_ID
 from server.http.upload import IN_MEMORY, PIECE, Body, media_type_of
 from server.observability.log_config import session_id
-from server.protocols.deepgram.file_response import FileResult, answer_of
+from server.protocols.deepgram.file_response import FileResult, build_response
 from server.protocols.deepgram.live_output import ModelMetadata, timestamp
-from server.protocols.deepgram.options import DeepgramOptions, asked_of
+from server.protocols.deepgram.options import DeepgramOptions, parse_options
 from server.protocols.file_endpoint import FileEndpoint
 from server.protocols.file_errors import file_errors_as_http
 from streaming.threads import run_in_thread_to_completion
@@ -32,33 +32,34 @@ log = logging.getLogger(__name__)
 
 REQUEST_HEADER: Final = "dg-request-id"
 JSON: Final = "application/json"
-MAX_ADDRESS: Final = 1 << 16  # bytes of a body that names one
-TOO_LARGE: Final = "payload_too_large"  # the one error that has no code in OpenAI's API
+MAX_URL_BODY: Final = 1 << 16  # bytes of a JSON body with a URL
+TOO_LARGE: Final = "payload_too_large"  # for the error 413, which has no code in OpenAI's API
 
 
 class DeepgramFileEndpoint(FileEndpoint):
-    """POST /v1/listen."""
+    """Serve POST /v1/listen."""
 
     def router(self) -> APIRouter:
+        """Return the route of Deepgram's API for files."""
         router = APIRouter(tags=["listen"])
 
         @router.post("/v1/listen", response_model=None)
         async def listen(request: Request) -> Response:
-            """Writes down what is said in the body, sound or video, as Deepgram's API does."""
+            """Transcribe the audio or video in the body, as Deepgram's API does."""
             request_id: str = request.scope[REQUEST_ID]
             session_id.set(request_id)
             try:
-                answer = await self._answer(request, request_id)
+                response = await self._respond(request, request_id)
             except ApiError as error:
-                log.info("told the client: %s", error)
-                answer = refusal(error, request_id)
-            answer.headers[REQUEST_HEADER] = request_id
-            return answer
+                log.info("error.sent code=%s message=%s", error.code, error)
+                response = refusal(error, request_id)
+            response.headers[REQUEST_HEADER] = request_id
+            return response
 
         return router
 
-    async def _answer(self, request: Request, request_id: str) -> Response:
-        """Raises HttpError, ClientDisconnect."""
+    async def _respond(self, request: Request, request_id: str) -> Response:
+        """Return the transcript of the file. Raises ApiError, ClientDisconnect."""
         created = timestamp(datetime.now(UTC))
         async with AsyncExitStack() as stack:
             body = await stack.enter_async_context(Body(request, self._settings.max_upload_bytes))
@@ -66,46 +67,46 @@ class DeepgramFileEndpoint(FileEndpoint):
             meter = self._admit(stack, request)
             with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
                 head = b"" if asked.encoding is None else header(asked.encoding)
-                url = await _address_in(body) if media_type_of(request) == JSON else None
+                url = await _url_in(body) if media_type_of(request) == JSON else None
                 digest = "" if url is not None else await store(body.chunks(body.limit), file, head)
                 async with cancel_on_disconnect(request.receive):
                     with self._answered_at_shutdown(), file_errors_as_http():
                         if url is not None:
                             digest = await store(_pieces_of(await self._download(stack, url)), file, head)
                         work = self._transcriber(file, meter)
-                        model = await self._hear(stack, asked, work)
-            heard = FileResult(request_id, digest, created, work.seconds, work.transcript("", "").segments)
-            content = await asyncio.to_thread(lambda: orjson.dumps(answer_of(asked, model, heard)))
+                        model = await self._transcribe(stack, asked, work)
+            result = FileResult(request_id, digest, created, work.seconds, work.transcript("", "").segments)
+            content = await asyncio.to_thread(lambda: orjson.dumps(build_response(asked, model, result)))
             return Response(content, media_type="application/json")
         raise AssertionError("unreachable")  # no context here swallows an exception
 
     def _read(self, request: Request) -> DeepgramOptions:
         try:
-            return asked_of(request.query_params.multi_items(), self._settings.session_options())
+            return parse_options(request.query_params.multi_items(), self._settings.session_options())
         except ClientError as error:
             raise http_error_of(error) from None
 
-    async def _hear(
+    async def _transcribe(
         self, stack: AsyncExitStack, asked: DeepgramOptions, work: FileTranscriber
     ) -> ModelMetadata:
         await work.check()
         models, description = await self._borrow(stack, asked.model or "")
-        log.info("a file for %s", description.model)
+        log.info("file.accepted model=%s", description.model)
         async with aclosing(work.transcribe(models, asked.session)) as segments:
             async for _ in segments:
                 pass
         return ModelMetadata.of(description)
 
 
-async def _address_in(body: Body) -> str:
-    """Of {"url": …}. Raises HttpError, ClientDisconnect."""
-    async with aclosing(body.chunks(MAX_ADDRESS)) as chunks:
+async def _url_in(body: Body) -> str:
+    """Return the URL of a body {"url": …}. Raises ApiError, ClientDisconnect."""
+    async with aclosing(body.chunks(MAX_URL_BODY)) as chunks:
         document = b"".join([chunk async for chunk in chunks])
     try:
-        said = orjson.loads(document)
+        fields = orjson.loads(document)
     except orjson.JSONDecodeError as error:
         raise invalid(f"The body is not JSON: {error}", code="invalid_body") from None
-    url = said.get("url") if isinstance(said, dict) else None
+    url = fields.get("url") if isinstance(fields, dict) else None
     if not isinstance(url, str):
         raise invalid('A JSON body must be {"url": …}.', "url", "invalid_url")
     return url
@@ -117,11 +118,11 @@ async def _pieces_of(file: IO[bytes]) -> AsyncGenerator[bytes, None]:
 
 
 async def store(
-    sound: AsyncGenerator[bytes, None], file: tempfile.SpooledTemporaryFile[bytes], head: bytes
+    audio: AsyncGenerator[bytes, None], file: tempfile.SpooledTemporaryFile[bytes], head: bytes
 ) -> str:
-    """Writes the sound behind `head`, and goes back to the beginning; the sha256 of the sound in hex.
+    """Write `head` and the audio to the file and rewind it; return the sha256 of the audio in hex.
 
-    Raises HttpError, ClientDisconnect.
+    Raises ApiError, ClientDisconnect.
     """
     digest = sha256()
     file.write(head)
@@ -133,7 +134,7 @@ async def store(
         file.write(piece)
         held.clear()
 
-    async with aclosing(sound) as chunks:
+    async with aclosing(audio) as chunks:
         async for chunk in chunks:
             held.append(chunk)
             if sum(map(len, held)) >= PIECE:
@@ -144,14 +145,14 @@ async def store(
 
 
 def refused_key(error: ApiError, request_id: str) -> JSONResponse:
-    """Before the door itself is reached."""
-    answer = refusal(error, request_id)
-    answer.headers[REQUEST_HEADER] = request_id
-    return answer
+    """Return the response for a request without a valid key, which never reaches the endpoint."""
+    response = refusal(error, request_id)
+    response.headers[REQUEST_HEADER] = request_id
+    return response
 
 
 def refusal(error: ApiError, request_id: str) -> JSONResponse:
-    """In Deepgram's shape."""
+    """Return the response for an error, in the format of Deepgram."""
     code = (error.code or TOO_LARGE).upper()
-    told = {"err_code": code, "err_msg": error.message, "request_id": request_id}
-    return JSONResponse(told, error.status, error.headers)
+    fields = {"err_code": code, "err_msg": error.message, "request_id": request_id}
+    return JSONResponse(fields, error.status, error.headers)

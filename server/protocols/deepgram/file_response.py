@@ -1,4 +1,4 @@
-"""What a client of Deepgram's API is told of a file: one object. Pure."""
+"""Build the response of Deepgram's API for a file. Pure."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -9,11 +9,19 @@ from typing import Final
 from asr.recognizer import Word
 from server.protocols.deepgram.live_output import ModelMetadata
 from server.protocols.deepgram.options import DeepgramOptions
-from server.protocols.deepgram.words import Fields, bare, seconds, shown, timed, together, words_fields
+from server.protocols.deepgram.words import (
+    Fields,
+    format_text,
+    join_words,
+    normalize,
+    seconds,
+    timed_words,
+    words_fields,
+)
 from transcripts.transcript import TranscriptSegment
 
-PARAGRAPH_GAP: Final = 2.0  # seconds without a word that begin a new paragraph
-MOST_SENTENCES: Final = 5  # of a paragraph
+PARAGRAPH_GAP_SECONDS: Final = 2.0  # pause that begins a new paragraph
+MAX_SENTENCES: Final = 5  # in a paragraph
 _ENDS: Final = (".", "?", "!", "\u3002", "\uff1f", "\uff01")
 
 Words = Sequence[Word]
@@ -21,7 +29,12 @@ Words = Sequence[Word]
 
 @dataclass(frozen=True, slots=True)
 class FileResult:
-    """sha256: of the body, in hex; created: as `timestamp` writes it; seconds: of sound in the file."""
+    """Hold the transcript of a file.
+
+    sha256: hash of the body, in hex
+    created: time of the request, as `timestamp` writes it
+    seconds: duration of the file
+    """
 
     request_id: str
     sha256: str
@@ -30,55 +43,56 @@ class FileResult:
     segments: Sequence[TranscriptSegment]
 
 
-def answer_of(asked: DeepgramOptions, model: ModelMetadata, heard: FileResult) -> Fields:
-    results: Fields = {"channels": [_channel(asked, heard)]}
-    if asked.utterances:
-        words = [word for each in heard.segments for word in _words(each)]
+def build_response(options: DeepgramOptions, model: ModelMetadata, result: FileResult) -> Fields:
+    """Return the JSON fields of the response."""
+    results: Fields = {"channels": [_channel(options, result)]}
+    if options.utterances:
+        words = [word for each in result.segments for word in _words(each)]
         results["utterances"] = [
-            _utterance(asked, f"{heard.request_id}-{number}", run)
-            for number, run in enumerate(_runs(words, asked.split))
+            _utterance(options, f"{result.request_id}-{number}", run)
+            for number, run in enumerate(_runs(words, options.split))
         ]
-    return {"metadata": _metadata(asked, model, heard), "results": results}
+    return {"metadata": _metadata(options, model, result), "results": results}
 
 
-def _metadata(asked: DeepgramOptions, model: ModelMetadata, heard: FileResult) -> Fields:
-    """ignored is not Deepgram's: which of the options the recognizer cannot honour."""
+def _metadata(options: DeepgramOptions, model: ModelMetadata, result: FileResult) -> Fields:
+    """Return the metadata; `ignored`, our addition, lists the options that the model does not support."""
     metadata: Fields = {
         "transaction_key": "deprecated",
-        "request_id": heard.request_id,
-        "sha256": heard.sha256,
-        "created": heard.created,
-        "duration": round(heard.seconds, 3),
+        "request_id": result.request_id,
+        "sha256": result.sha256,
+        "created": result.created,
+        "duration": round(result.seconds, 3),
         "channels": 1,
         "models": [model.uuid],
         "model_info": {model.uuid: model.info},
     }
-    if asked.tags:
-        metadata["tags"] = asked.tags
-    ignored = {name for each in heard.segments for name in each.hypothesis.ignored}
+    if options.tags:
+        metadata["tags"] = options.tags
+    ignored = {name for each in result.segments for name in each.hypothesis.ignored}
     return metadata | ({"ignored": sorted(ignored)} if ignored else {})
 
 
-def _channel(asked: DeepgramOptions, heard: FileResult) -> Fields:
-    parts = [_words(each) for each in heard.segments]
+def _channel(options: DeepgramOptions, result: FileResult) -> Fields:
+    parts = [_words(each) for each in result.segments]
     words = [word for part in parts for word in part]
-    text = " ".join(each.hypothesis.text for each in heard.segments)
+    text = " ".join(each.hypothesis.text for each in result.segments)
     alternative: Fields = {
-        "transcript": shown(text, asked.formatted),
+        "transcript": format_text(text, options.formatted),
         "confidence": _confidence(words),
-        "words": words_fields(words, asked.formatted, asked.diarized),
+        "words": words_fields(words, options.formatted, options.diarized),
     }
-    if asked.paragraphs:
+    if options.paragraphs:
         alternative["paragraphs"] = _paragraphs([each for part in parts for each in _sentences(part)])
     channel: Fields = {"alternatives": [alternative]}
-    language = _language(heard.segments)
-    if asked.detects_language and language is not None:
+    language = _language(result.segments)
+    if options.detects_language and language is not None:
         channel["detected_language"] = language
     return channel
 
 
 def _words(segment: TranscriptSegment) -> Words:
-    return timed(segment.hypothesis, segment.start, segment.end)
+    return timed_words(segment.hypothesis, segment.start, segment.end)
 
 
 def _confidence(words: Words) -> float:
@@ -86,7 +100,7 @@ def _confidence(words: Words) -> float:
 
 
 def _language(segments: Sequence[TranscriptSegment]) -> str | None:
-    """In which most of the sound was spoken."""
+    """Return the language of most of the speech, if it is known."""
     spoken: Counter[str] = Counter()
     for segment in segments:
         if segment.hypothesis.language:
@@ -94,16 +108,16 @@ def _language(segments: Sequence[TranscriptSegment]) -> str | None:
     return spoken.most_common(1)[0][0] if spoken else None
 
 
-def _utterance(asked: DeepgramOptions, name: str, words: Words) -> Fields:
+def _utterance(options: DeepgramOptions, name: str, words: Words) -> Fields:
     utterance: Fields = {
         **_span(words),
         "confidence": _confidence(words),
         "channel": 0,
-        "transcript": shown(_text(words), asked.formatted),
-        "words": words_fields(words, asked.formatted, asked.diarized),
+        "transcript": format_text(_text(words), options.formatted),
+        "words": words_fields(words, options.formatted, options.diarized),
         "id": name,
     }
-    return utterance | ({"speaker": 0} if asked.diarized else {})
+    return utterance | ({"speaker": 0} if options.diarized else {})
 
 
 def _paragraphs(sentences: Sequence[Words]) -> Fields:
@@ -119,7 +133,7 @@ def _paragraph(sentences: Sequence[Words]) -> Fields:
     return {
         "sentences": [{"text": _text(sentence), **_span(sentence)} for sentence in sentences],
         "speaker": 0,
-        "num_words": sum(1 for sentence in sentences for word in sentence if bare(word.text)),
+        "num_words": sum(1 for sentence in sentences for word in sentence if normalize(word.text)),
         "start": seconds(sentences[0][0].start),
         "end": seconds(sentences[-1][-1].end),
     }
@@ -128,8 +142,8 @@ def _paragraph(sentences: Sequence[Words]) -> Fields:
 def _grouped(sentences: Sequence[Words]) -> Iterator[list[Words]]:
     group: list[Words] = []
     for sentence in sentences:
-        full = len(group) == MOST_SENTENCES
-        if group and (full or seconds(sentence[0].start - group[-1][-1].end) >= PARAGRAPH_GAP):
+        full = len(group) == MAX_SENTENCES
+        if group and (full or seconds(sentence[0].start - group[-1][-1].end) >= PARAGRAPH_GAP_SECONDS):
             yield group
             group = []
         group.append(sentence)
@@ -138,7 +152,7 @@ def _grouped(sentences: Sequence[Words]) -> Iterator[list[Words]]:
 
 
 def _sentences(words: Words) -> Iterator[Words]:
-    """Ended by a sign, or by the pause behind the words."""
+    """Yield sentences, which end with punctuation or with the words."""
     sentence: list[Word] = []
     for word in words:
         sentence.append(word)
@@ -150,7 +164,7 @@ def _sentences(words: Words) -> Iterator[Words]:
 
 
 def _runs(words: Words, gap: float) -> Iterator[Words]:
-    """Parted where no word is heard for `gap` seconds."""
+    """Split the words at pauses of at least `gap` seconds."""
     run: list[Word] = []
     for word in words:
         if run and seconds(word.start - run[-1].end) >= gap:
@@ -166,4 +180,4 @@ def _span(words: Words) -> Fields:
 
 
 def _text(words: Words) -> str:
-    return together([word.text for word in words])
+    return join_words([word.text for word in words])

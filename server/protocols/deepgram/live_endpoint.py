@@ -17,7 +17,7 @@ from server.errors import CLOSE_BAD_REQUEST, CLOSE_INTERNAL, ClientError
 from server.http.exception_handlers import http_error_of
 from server.protocols.deepgram.audio_input import DeepgramAudioInput
 from server.protocols.deepgram.live_output import DeepgramOutput, ModelMetadata, timestamp
-from server.protocols.deepgram.options import DeepgramOptions, asked_of, with_hotwords
+from server.protocols.deepgram.options import DeepgramOptions, parse_options, with_hotwords
 from server.protocols.json_messages import object_from_json
 from streaming.events import Event
 from vad.segmenter import Reason
@@ -187,7 +187,7 @@ class DeepgramLiveEndpoint(WebSocketEndpoint):
         return JSONResponse(answer, told.status, told.headers | {"dg-error": said})
 
     def open(self, websocket: WebSocket) -> SessionRequest:
-        asked = asked_of(websocket.query_params.multi_items(), self.settings.session_options())
+        asked = parse_options(websocket.query_params.multi_items(), self.settings.session_options())
         if asked.coding is not None:
             message = f"encoding={asked.coding[:50]} cannot be read live; bare samples or a wav can."
             raise ClientError("invalid_value", message, param="encoding", close=CLOSE_BAD_REQUEST)

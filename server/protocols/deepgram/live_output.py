@@ -10,7 +10,7 @@ from uuid import NAMESPACE_URL, uuid5
 from asr.recognizer import Hypothesis, ModelInfo
 from audio.clip import HOP
 from server.protocols.deepgram.options import DeepgramOptions
-from server.protocols.deepgram.words import seconds, shown, timed, words_fields
+from server.protocols.deepgram.words import format_text, seconds, timed_words, words_fields
 from streaming.events import (
     Event,
     FinalTranscript,
@@ -94,7 +94,11 @@ class DeepgramOutput:
 
     def _interim(self, partial: PartialTranscript) -> Sequence[Message]:
         said = Hypothesis(partial.text)
-        return [self._results(partial.start, partial.end, said)] if shown(said.text, self._formatted) else []
+        return (
+            [self._results(partial.start, partial.end, said)]
+            if format_text(said.text, self._formatted)
+            else []
+        )
 
     def _final(self, final: FinalTranscript) -> Sequence[Message]:
         start, end, said = final.clip.start, final.clip.end, final.hypothesis
@@ -103,7 +107,7 @@ class DeepgramOutput:
         self._told = end
         over = self._is_over(final.reason)
         results = self._results(start, end, said, final=True, over=over, from_finalize=from_finalize)
-        words = timed(said, start, end)
+        words = timed_words(said, start, end)
         return [results, *_gap_ended(self._gap.conclude(words[-1].end if words else None))]
 
     def _is_over(self, reason: Reason) -> bool:
@@ -159,9 +163,9 @@ class DeepgramOutput:
 
     def _alternative(self, start: int, end: int, said: Hypothesis) -> Message:
         return {
-            "transcript": shown(said.text, self._formatted),
+            "transcript": format_text(said.text, self._formatted),
             "confidence": said.confidence or 0.0,
-            "words": words_fields(timed(said, start, end), self._formatted, self._asked.diarized),
+            "words": words_fields(timed_words(said, start, end), self._formatted, self._asked.diarized),
         }
 
     def _metadata(self, received: int, sha256: str) -> Message:

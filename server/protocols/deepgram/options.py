@@ -1,4 +1,4 @@
-"""What a client of Deepgram's API asks for in the URL of /v1/listen, checked, as typed options. Pure."""
+"""Parse and check the options in the URL of Deepgram's API. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -21,14 +21,14 @@ RAW: Final = {
     "mulaw": Format.PCMU,
     "alaw": Format.PCMA,
 }
-TELEPHONE: Final = frozenset({"mulaw", "alaw"})  # at 8 kHz unless the client says otherwise
+TELEPHONE: Final = frozenset({"mulaw", "alaw"})  # at TELEPHONE_RATE by default
 TELEPHONE_RATE: Final = 8_000  # Hz
 LISTS: Final = frozenset({"keyterm", "keywords", "tag"})
-LONGEST_WAIT_MS: Final = 60_000
+MAX_WAIT_MS: Final = 60_000
 
 
 class _Query(BaseModel):
-    """Names that are not here are ignored, and so are empty values, as if they had not been sent."""
+    """Ignore unknown names and empty values, as if they had not been sent."""
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
@@ -56,26 +56,28 @@ class _Query(BaseModel):
 
     @field_validator("detect_language", mode="before")
     @classmethod
-    def _a_list_of_likely_ones_asks_too(cls, detect: object) -> object:
+    def _list_of_languages_is_true(cls, detect: object) -> object:
         return detect not in ("false", "False", "0")
 
     @field_validator("endpointing", "utterance_end_ms")
     @classmethod
-    def _is_a_wait(cls, wait: int | bool) -> int | bool:
-        if not 0 <= wait <= LONGEST_WAIT_MS:
-            raise ValueError(f"it must be false or from 0 to {LONGEST_WAIT_MS} ms")
+    def _check_range(cls, wait: int | bool) -> int | bool:
+        if not 0 <= wait <= MAX_WAIT_MS:
+            raise ValueError(f"the value must be false or from 0 to {MAX_WAIT_MS} ms")
         return wait
 
 
 @dataclass(frozen=True, slots=True)
 class DeepgramOptions:
-    """session: with the client's choices; encoding: of bare samples, None where the sound says it itself
+    """Hold the checked options of one request.
 
-    coding: a name for something else than bare samples
-    endpoints: a silence that ends an utterance is told as `speech_final`
-    utterance_end: samples without a word after which UtteranceEnd is told; None for never
-    formatted: text with its signs and capitals, as the recognizer has it; otherwise without
-    split: seconds without a word that part two utterances of a file
+    session: options of the recognition
+    encoding: encoding of raw samples; None if the audio has a header
+    coding: name of an encoding that is not raw samples
+    endpoints: whether a silence that ends an utterance is sent as `speech_final`
+    utterance_end: samples without a word after which UtteranceEnd is sent; None for never
+    formatted: whether the text keeps punctuation and capitals
+    split: seconds without a word that separate two utterances of a file
     """
 
     model: str | None
@@ -95,8 +97,8 @@ class DeepgramOptions:
     tags: tuple[str, ...] = ()
 
 
-def asked_of(query: Iterable[tuple[str, str]], defaults: SessionOptions) -> DeepgramOptions:
-    """query: names may come more than once. Raises ClientError."""
+def parse_options(query: Iterable[tuple[str, str]], defaults: SessionOptions) -> DeepgramOptions:
+    """Return the options of a URL query, in which names may be repeated. Raises ClientError."""
     given = _checked(query)
     return DeepgramOptions(
         model=given.model,
@@ -118,7 +120,7 @@ def asked_of(query: Iterable[tuple[str, str]], defaults: SessionOptions) -> Deep
 
 
 def with_hotwords(session: SessionOptions, hotwords: Iterable[str]) -> SessionOptions:
-    """Raises OptionsError."""
+    """Return the options with these hotwords, each once. Raises TranscriptionOptionsError."""
     return replace(session, asr=replace(session.asr, hotwords=tuple(dict.fromkeys(filter(None, hotwords)))))
 
 
@@ -132,17 +134,20 @@ def _checked(query: Iterable[tuple[str, str]]) -> _Query:
     try:
         return _Query.model_validate(found)
     except ValidationError as error:
-        fault = error.errors()[0]
-        name = str(fault["loc"][0])
-        raise _refused(f"{name}: {fault['msg']}", name) from None
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        raise _client_error(f"{name}: {first['msg']}", name) from None
 
 
-def _refused(message: str, param: str) -> ClientError:
+def _client_error(message: str, param: str) -> ClientError:
     return ClientError("invalid_value", message, param=param, close=CLOSE_BAD_REQUEST)
 
 
 def _session(given: _Query, defaults: SessionOptions) -> SessionOptions:
-    """A pause that is too short cuts words apart: the server's own is the shortest."""
+    """Return the options of the recognition.
+
+    The server's own silence is the minimum, because shorter pauses would split words.
+    """
     silence = defaults.vad.silence_ms
     if type(given.endpointing) is int:
         silence = max(silence, min(given.endpointing, int(RANGES["silence_ms"][1])))
@@ -153,13 +158,13 @@ def _session(given: _Query, defaults: SessionOptions) -> SessionOptions:
         partials=given.interim_results,
     )
     try:
-        return with_hotwords(session, [*map(str.strip, given.keyterm), *_boosted(given.keywords)])
+        return with_hotwords(session, [*map(str.strip, given.keyterm), *_boosted_words(given.keywords)])
     except TranscriptionOptionsError as error:
-        raise _refused(str(error), "keyterm") from None
+        raise _client_error(str(error), "keyterm") from None
 
 
-def _boosted(keywords: Iterable[str]) -> Iterable[str]:
-    """word:intensifier, of which those below 0 ask for the contrary."""
+def _boosted_words(keywords: Iterable[str]) -> Iterable[str]:
+    """Yield the words of `word:intensifier`, except those with a negative intensifier."""
     for keyword in keywords:
         word, _, intensifier = keyword.partition(":")
         if not intensifier.strip().startswith("-"):
@@ -171,7 +176,7 @@ def _language(given: _Query) -> str | None:
         return None
     code = code_of(given.language)
     if code is None:
-        raise _refused(f"language: {given.language[:50]!r} is no language", "language")
+        raise _client_error(f"language: {given.language[:50]!r} is not a known language", "language")
     return code
 
 
@@ -180,11 +185,11 @@ def _encoding(given: _Query) -> Encoding | None:
         return None
     rate = given.sample_rate or (TELEPHONE_RATE if given.encoding in TELEPHONE else None)
     if rate is None:
-        raise _refused(f"encoding={given.encoding} needs a sample_rate", "sample_rate")
+        raise _client_error(f"encoding={given.encoding} needs a sample_rate", "sample_rate")
     try:
         return Encoding(RAW[given.encoding], rate, given.channels)
     except AudioError as error:
-        raise _refused(str(error), error.param) from None
+        raise _client_error(str(error), error.param) from None
 
 
 def _utterance_end(wait: int | bool) -> int | None:

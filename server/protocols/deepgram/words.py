@@ -1,4 +1,4 @@
-"""Words as Deepgram's API has them: bare and punctuated, each with its time and confidence. Pure."""
+"""Format words for Deepgram's API: plain and punctuated, with time and confidence. Pure."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -9,35 +9,35 @@ from asr.recognizer import Hypothesis, Word
 from audio.clip import seconds_from_samples
 from streaming.local_agreement import joined, pieces
 
-# Signs at either end of a word, and those of scripts without spaces wherever they stand. What is inside of a
-# word, as in don't and 3.5, belongs to it.
-_SIGNS: Final = re.compile(r"^[\W_]+|[\W_]+$|[\u3001\u3002\uff01\uff0c\uff1a\uff1b\uff1f]")
+# Punctuation at either end of a word, and anywhere that of scripts without spaces. Punctuation inside of a
+# word, as in don't and 3.5, belongs to the word.
+_PUNCTUATION: Final = re.compile(r"^[\W_]+|[\W_]+$|[\u3001\u3002\uff01\uff0c\uff1a\uff1b\uff1f]")
 
 Fields = dict[str, Any]
 
 
 def seconds(samples: int) -> float:
-    """To the millisecond."""
+    """Return seconds, rounded to milliseconds."""
     return round(seconds_from_samples(samples), 3)
 
 
-def bare(text: str) -> str:
-    """Without signs and capitals; "" where there is nothing else."""
-    return " ".join(filter(None, (_SIGNS.sub("", word) for word in text.lower().split())))
+def normalize(text: str) -> str:
+    """Return the text in lower case without punctuation."""
+    return " ".join(filter(None, (_PUNCTUATION.sub("", word) for word in text.lower().split())))
 
 
-def together(texts: Sequence[str]) -> str:
-    """Words as a text."""
+def join_words(texts: Sequence[str]) -> str:
+    """Join words to a text."""
     return reduce(joined, texts, "")
 
 
-def timed(hypothesis: Hypothesis, start: int, end: int) -> tuple[Word, ...]:
-    """The words of what was said in the samples [start, end), each with a confidence.
+def timed_words(hypothesis: Hypothesis, start: int, end: int) -> tuple[Word, ...]:
+    """Return the words of a hypothesis for the samples [start, end), each with times and a confidence.
 
-    Where the recognizer knows no times, the time that is there is shared out by the letters of the words.
-    A word without a confidence has that of the whole; 0 where that is not known either.
+    If the recognizer reports no times, the words share the samples in proportion to their lengths. A word
+    without a confidence gets that of the hypothesis, or 0 if that is unknown.
     """
-    words = hypothesis.words or tuple(_shared_out(pieces(hypothesis.text), start, end))
+    words = hypothesis.words or tuple(_share_time(pieces(hypothesis.text), start, end))
     whole = hypothesis.confidence or 0.0
     return tuple(
         Word(word.text, word.start, word.end, whole if word.confidence is None else word.confidence)
@@ -45,19 +45,23 @@ def timed(hypothesis: Hypothesis, start: int, end: int) -> tuple[Word, ...]:
     )
 
 
-def _shared_out(texts: Sequence[str], start: int, end: int) -> Iterator[Word]:
-    letters = [len(text.strip()) for text in texts]
-    total, before = sum(letters), 0
-    for text, count in zip(texts, letters, strict=True):
+def _share_time(texts: Sequence[str], start: int, end: int) -> Iterator[Word]:
+    lengths = [len(text.strip()) for text in texts]
+    total, before = sum(lengths), 0
+    for text, count in zip(texts, lengths, strict=True):
         edges = (start + (end - start) * place // total for place in (before, before + count))
         yield Word(text.strip(), *edges)
         before += count
 
 
 def word_fields(word: Word, formatted: bool, diarized: bool) -> Fields:
-    """formatted: with the word as the recognizer wrote it; diarized: with the one speaker there is."""
+    """Return the fields of a word.
+
+    formatted: add the word as the recognizer wrote it
+    diarized: add the speaker, which is always 0
+    """
     fields: Fields = {
-        "word": bare(word.text),
+        "word": normalize(word.text),
         "start": seconds(word.start),
         "end": seconds(word.end),
         "confidence": word.confidence,
@@ -68,9 +72,10 @@ def word_fields(word: Word, formatted: bool, diarized: bool) -> Fields:
 
 
 def words_fields(words: Sequence[Word], formatted: bool, diarized: bool) -> list[Fields]:
-    """Of all but those that are nothing but signs."""
+    """Return the fields of all words that are not only punctuation."""
     return [fields for word in words if (fields := word_fields(word, formatted, diarized))["word"]]
 
 
-def shown(text: str, formatted: bool) -> str:
-    return text if formatted else bare(text)
+def format_text(text: str, formatted: bool) -> str:
+    """Return the text as it is, or normalized if it is not `formatted`."""
+    return text if formatted else normalize(text)

@@ -230,7 +230,7 @@ class NativeEndpoint(WebSocketEndpoint):
             meter.start_at(driver.received)
             stack.callback(lambda: meter.count(driver.received))
             resume_seconds = self.settings.resume_seconds
-            if past.in_vain >= MAX_VAIN_TAKEOVERS:
+            if past.failed_takeovers >= MAX_VAIN_TAKEOVERS:
                 resume_seconds = min(resume_seconds, SHORT_RESUME_SECONDS)
             session = self.new_session(name, driver, protocol, owner, meter, recorder, resume_seconds)
             stack.enter_context(self.admission.admit(session.stop, driver, force=True))

@@ -1,1 +1,1 @@
-"""OpenAI's audio API for files at /v1/audio (docs/rest.md)."""
+"""Serve OpenAI's audio API for files at /v1/audio (docs/rest.md)."""

@@ -1,4 +1,4 @@
-"""GET /v1/models: the recognizers of this server as OpenAI lists models."""
+"""Serve /v1/models, which lists the recognizers in the format of OpenAI."""
 
 import time
 from typing import Final
@@ -9,7 +9,7 @@ from engine.engine import Engine
 from server.errors import ApiError
 from server.protocols.openai_audio.openapi import MODEL, MODELS
 
-# Names that clients send by themselves, those of OpenAI's models; they mean the default.
+# Names of OpenAI's models, which clients send by default; they stand for the default recognizer.
 ALIASES: Final = frozenset(
     {
         "whisper-1",
@@ -26,22 +26,23 @@ OWNER: Final = "stt-server"
 
 
 def models_router(engine: Engine) -> APIRouter:
+    """Return the routes that list the models."""
     router = APIRouter(prefix="/v1/models", tags=["models"])
     created = int(time.time())
 
-    def told(name: str) -> dict[str, object]:
+    def model_fields(name: str) -> dict[str, object]:
         return {"id": name, "object": "model", "created": created, "owned_by": OWNER, "shutdown_date": None}
 
     @router.get("", **MODELS)
     async def list_models() -> dict[str, object]:
-        """The names by which recognizers may be asked for, the default first."""
-        return {"object": "list", "data": [told(name) for name in engine.recognizers.names]}
+        """List the names of the recognizers, the default first."""
+        return {"object": "list", "data": [model_fields(name) for name in engine.recognizers.names]}
 
     @router.get("/{model:path}", **MODEL)
     async def retrieve_model(model: str) -> dict[str, object]:
-        """One of them, or a name of OpenAI's, which means the default."""
+        """Return one recognizer; a name of OpenAI's models stands for the default."""
         if model not in ALIASES and engine.recognizers.resolve(model) is None:
             raise ApiError(404, f"The model '{model}' does not exist.", param="model", code="model_not_found")
-        return told(model)
+        return model_fields(model)
 
     return router

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of the REST doors: their requests, answers and errors."""
+"""Describe requests, responses and errors of OpenAI's audio API for the OpenAPI document."""
 
 from typing import Any, Final
 
@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from server.protocols.openai_audio.request import TranscriptionFields, TranslationFields
 
 Schema = dict[str, Any]
-Answers = dict[int | str, Schema]
+Responses = dict[int | str, Schema]
 
 _NUMBER: Final[Schema] = {"type": "number"}
 _INTEGER: Final[Schema] = {"type": "integer"}
@@ -94,21 +94,25 @@ _MODEL: Final = _object(
     shutdown_date={"type": ["integer", "null"]},
 )
 
-_ID: Final[Schema] = {"x-request-id": {"schema": _STRING, "description": "of this request, for the log"}}
-_DONE: Final[Schema] = _ID | {"x-model": {"schema": _STRING, "description": "which model did the work"}}
+_ID: Final[Schema] = {
+    "x-request-id": {"schema": _STRING, "description": "id of this request, which the log contains too"}
+}
+_DONE: Final[Schema] = _ID | {
+    "x-model": {"schema": _STRING, "description": "name of the model that was used"}
+}
 _REASONS: Final = {
-    400: "the request, or its file, is wrong: the message says what",
-    401: "no key, or none that is valid",
-    404: "no such model",
-    408: "the body did not come, or too slowly",
-    413: "too many bytes, or too many seconds of sound",
+    400: "the request or its file is invalid; the message says why",
+    401: "the API key is missing or invalid",
+    404: "the model does not exist",
+    408: "the body did not arrive in time",
+    413: "the file has too many bytes or too many seconds of audio",
     415: "the body is neither a form nor JSON",
-    500: "the server, or a model, failed",
-    503: "models not ready, all places taken, or stopping: come again after `Retry-After`",
+    500: "the server or a model failed",
+    503: "models are loading, the server is full or stopping; retry after `Retry-After` seconds",
 }
 
 
-def _answer(description: str, headers: Schema, **content: Schema) -> Schema:
+def _response(description: str, headers: Schema, **content: Schema) -> Schema:
     types = {"json": "application/json", "text": "text/plain", "events": "text/event-stream"}
     return {
         "description": description,
@@ -117,12 +121,12 @@ def _answer(description: str, headers: Schema, **content: Schema) -> Schema:
     }
 
 
-def _errors(*statuses: int) -> Answers:
-    return {status: _answer(_REASONS[status], _ID, json=_ERROR) for status in statuses}
+def _errors(*statuses: int) -> Responses:
+    return {status: _response(_REASONS[status], _ID, json=_ERROR) for status in statuses}
 
 
 def _form(fields: type[BaseModel]) -> Schema:
-    """The fields in a form, with the file, and in JSON, with the sound in base64."""
+    """Return the request body: a form with the file, or JSON with the audio in base64."""
     schema = fields.model_json_schema(ref_template="#/{model}")
     schema = _inlined(schema, schema.pop("$defs", {}))
     properties, required = schema["properties"], schema["required"]
@@ -157,38 +161,38 @@ def _inlined(schema: Any, definitions: Schema) -> Any:
     return [_inlined(each, definitions) for each in schema] if isinstance(schema, list) else schema
 
 
-_BAD_FILE: Final = _errors(400, 401, 408, 413, 415, 500, 503)
+_FILE_ERRORS: Final = _errors(400, 401, 408, 413, 415, 500, 503)
 
 
-def _route(responses: Answers, **more: Any) -> Schema:
-    """Keyword arguments of a route. What it returns is checked by nobody but the tests."""
+def _route(responses: Responses, **more: Any) -> Schema:
+    """Return keyword arguments of a route; FastAPI does not check its responses, only tests do."""
     return {"response_model": None, "responses": responses, **more}
 
 
 TRANSCRIPTION: Final = _route(
     {
-        200: _answer(
-            "what was said, in the format asked for",
+        200: _response(
+            "the transcript in the requested format",
             _DONE,
             json={"anyOf": [_JSON, _VERBOSE, _DIARIZED]},
             text=_STRING,
-            events=_object(("event",), data=_STRING, event=_STRING),  # each of them
+            events=_object(("event",), data=_STRING, event=_STRING),  # one event
         ),
-        **_BAD_FILE,
+        **_FILE_ERRORS,
     },
     openapi_extra={"requestBody": _form(TranscriptionFields)},
 )
 TRANSLATION: Final = _route(
     {
-        200: _answer("what was said, in English", _DONE, json={"anyOf": [_JSON, _VERBOSE]}, text=_STRING),
-        **_BAD_FILE,
+        200: _response("the transcript in English", _DONE, json={"anyOf": [_JSON, _VERBOSE]}, text=_STRING),
+        **_FILE_ERRORS,
     },
     openapi_extra={"requestBody": _form(TranslationFields)},
 )
 MODELS: Final = _route(
     {
-        200: _answer("all models", _ID, json=_object(object=_constant("list"), data=_array(_MODEL))),
+        200: _response("all models", _ID, json=_object(object=_constant("list"), data=_array(_MODEL))),
         **_errors(401),
     }
 )
-MODEL: Final = _route({200: _answer("the model", _ID, json=_MODEL), **_errors(401, 404)})
+MODEL: Final = _route({200: _response("the model", _ID, json=_MODEL), **_errors(401, 404)})

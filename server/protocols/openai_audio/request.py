@@ -1,4 +1,4 @@
-"""What a client of OpenAI's audio API asks of a file: fields of a form or of JSON, checked, typed. Pure."""
+"""Parse and check the fields of a request of OpenAI's audio API, from a form or JSON. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -15,11 +15,11 @@ from vad.options import OptionError
 
 Format = Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"]
 LISTS: Final = frozenset({"languages", "keywords", "timestamp_granularities", "include"})
-TIMED: Final = frozenset({"srt", "vtt"})  # formats that are better with the words' times
+TIMED: Final = frozenset({"srt", "vtt"})  # formats that use the times of words
 
 
 class _Fields(BaseModel):
-    """Names that are not here are ignored, and so are empty values, as if they had not been sent."""
+    """Ignore unknown names and empty values, as if they had not been sent."""
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
@@ -28,7 +28,7 @@ Checked = TypeVar("Checked", bound=_Fields)
 
 
 class ServerVadChunking(_Fields):
-    """Ranges are VadOptions' own."""
+    """Hold the options of server-side voice detection; VadOptions checks their ranges."""
 
     type: Literal["server_vad"]
     threshold: float | None = Field(None, description="speech probability, 0 to 1")
@@ -37,29 +37,33 @@ class ServerVadChunking(_Fields):
 
 
 class TranslationFields(_Fields):
-    """What both paths know."""
+    """Hold the fields that transcriptions and translations share."""
 
     model: str = Field(
         min_length=1,
         max_length=256,
-        description="A name of /v1/models; any other means the default, as whisper-1 does",
+        description="a name of /v1/models; any other name, such as whisper-1, stands for the default",
     )
-    prompt: str | None = Field(None, description=f"its last {MAX_PROMPT_CHARS} characters count")
+    prompt: str | None = Field(None, description=f"only the last {MAX_PROMPT_CHARS} characters are used")
     response_format: Literal["json", "text", "srt", "verbose_json", "vtt"] = "json"
     temperature: float = Field(0.0, ge=0, le=1)
     url: str | None = Field(
-        None, description="where the file lies, in its place; only where FETCH_URLS is on"
+        None, description="URL of the file, instead of the file itself; requires FETCH_URLS"
     )
 
 
 class TranscriptionFields(TranslationFields):
+    """Hold the fields of a transcription."""
+
     response_format: Format = "json"  # type: ignore[assignment]
     language: str | None = Field(None, description="ISO 639-1 code, or a language's English name")
-    languages: list[str] = Field([], description="likely ones; a single one is as `language`")
+    languages: list[str] = Field(
+        [], description="likely languages; a single one has the effect of `language`"
+    )
     keywords: list[str] = Field([], description="words and phrases that are likely to occur")
     timestamp_granularities: list[Literal["word", "segment"]] = ["segment"]
     include: list[Literal["logprobs"]] = []
-    stream: bool = Field(False, description="server-sent events, while the file is being worked on")
+    stream: bool = Field(False, description="send server-sent events while the file is being transcribed")
     chunking_strategy: Literal["auto"] | ServerVadChunking | None = None
 
     @field_validator("chunking_strategy", mode="before")
@@ -70,14 +74,16 @@ class TranscriptionFields(TranslationFields):
         try:
             return orjson.loads(strategy)
         except orjson.JSONDecodeError as error:
-            raise ValueError(f"it is not JSON: {error}") from None
+            raise ValueError(f"the value is not JSON: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
 class TranscriptionRequest:
-    """session: with the client's choices; words, segments, logprobs: wanted in the answer.
+    """Hold the checked options of one request.
 
-    url: where the file lies, if it was not sent along
+    session: options of the recognition
+    words, segments, logprobs: whether the response contains them
+    url: address of the file, if the request does not contain the file
     """
 
     model: str
@@ -91,11 +97,14 @@ class TranscriptionRequest:
 
     @property
     def task(self) -> Task:
+        """Return whether the file is transcribed or translated."""
         return self.session.asr.task
 
 
-def transcription_of(fields: Iterable[tuple[str, object]], defaults: SessionOptions) -> TranscriptionRequest:
-    """Raises HttpError."""
+def parse_transcription(
+    fields: Iterable[tuple[str, object]], defaults: SessionOptions
+) -> TranscriptionRequest:
+    """Return the checked options of a transcription. Raises ApiError."""
     given = _checked(TranscriptionFields, fields)
     words = "word" in given.timestamp_granularities
     logprobs = "logprobs" in given.include
@@ -117,8 +126,8 @@ def transcription_of(fields: Iterable[tuple[str, object]], defaults: SessionOpti
     )
 
 
-def translation_of(fields: Iterable[tuple[str, object]], defaults: SessionOptions) -> TranscriptionRequest:
-    """Raises HttpError."""
+def parse_translation(fields: Iterable[tuple[str, object]], defaults: SessionOptions) -> TranscriptionRequest:
+    """Return the checked options of a translation into English. Raises ApiError."""
     given = _checked(TranslationFields, fields)
     asr = _options(given, {"task": "translate", "words": given.response_format in TIMED})
     session = replace(defaults, asr=asr)
@@ -127,8 +136,11 @@ def translation_of(fields: Iterable[tuple[str, object]], defaults: SessionOption
     )
 
 
-def gathered(fields: Iterable[tuple[str, object]]) -> dict[str, object]:
-    """One value a name: lists of what is repeated, with brackets or without; a[b] is the key b of a."""
+def merge_fields(fields: Iterable[tuple[str, object]]) -> dict[str, object]:
+    """Return one value for each name.
+
+    Repeated names of LISTS, with or without brackets, become a list; a[b] becomes the key b of the object a.
+    """
     found: dict[str, Any] = {}
     for name, value in fields:
         base, bracket, key = name.partition("[")
@@ -146,22 +158,22 @@ def gathered(fields: Iterable[tuple[str, object]]) -> dict[str, object]:
 
 def _checked(kind: type[Checked], fields: Iterable[tuple[str, object]]) -> Checked:
     try:
-        return kind.model_validate(gathered(fields))
+        return kind.model_validate(merge_fields(fields))
     except ValidationError as error:
-        raise _refused(error) from None
+        raise _api_error(error) from None
 
 
-def _refused(error: ValidationError) -> ApiError:
-    """The first fault."""
-    fault = error.errors()[0]
-    param = str(fault["loc"][0])
-    if fault["type"] == "missing" and len(fault["loc"]) == 1:
+def _api_error(error: ValidationError) -> ApiError:
+    """Return the API error of the first validation error."""
+    first = error.errors()[0]
+    param = str(first["loc"][0])
+    if first["type"] == "missing" and len(first["loc"]) == 1:
         return missing(param)
-    return invalid(f"Invalid '{param}': {fault['msg']}.", param)
+    return invalid(f"Invalid '{param}': {first['msg']}.", param)
 
 
 def _language(given: TranscriptionFields) -> str | None:
-    """Of several that are likely the model chooses by itself; but they have to be languages."""
+    """Return the language code; None if the model detects it. Several likely languages are only checked."""
     codes = [_code(name, "languages") for name in given.languages]
     if given.language is not None and given.language.lower() != "auto":
         return _code(given.language, "language")
@@ -187,12 +199,12 @@ def _options(given: TranslationFields, asr: dict[str, Any]) -> TranscriptionOpti
 def _with_strategy(defaults: SessionOptions, strategy: str | ServerVadChunking | None) -> SessionOptions:
     if not isinstance(strategy, ServerVadChunking):
         return defaults
-    knobs = {
+    values = {
         "threshold": strategy.threshold,
         "prefix_ms": strategy.prefix_padding_ms,
         "silence_ms": strategy.silence_duration_ms,
     }
-    changes: dict[str, Any] = {name: value for name, value in knobs.items() if value is not None}
+    changes: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
     try:
         return replace(defaults, vad=replace(defaults.vad, **changes))
     except OptionError as error:

@@ -1,4 +1,4 @@
-"""What a client of OpenAI's audio API is told of a file: the formats of an answer, and its events. Pure."""
+"""Build the responses of OpenAI's audio API: documents, subtitles and server-sent events. Pure."""
 
 import math
 from collections import Counter
@@ -17,45 +17,52 @@ from transcripts.transcript import Transcript, TranscriptSegment
 
 JSON: Final = "application/json"
 PLAIN: Final = "text/plain; charset=utf-8"
-SPEAKER: Final = "A"  # until speakers are told apart
-SEEK: Final = 100  # of a second: the unit of a segment's `seek`
-_FIELDS: Final = {"hotwords": "keywords", "words": "timestamp_granularities"}  # options by other names here
+SPEAKER: Final = "A"  # all speech has one speaker: there is no diarization
+SEEK_PER_SECOND: Final = 100  # units of `seek` in a second
+_FIELDS: Final = {
+    "hotwords": "keywords",
+    "words": "timestamp_granularities",
+}  # options that have other names in this API
 
 Fields = dict[str, Any]
 
 
-def render(asked: TranscriptionRequest, transcript: Transcript, seconds: float) -> tuple[bytes, str]:
-    """The body and its media type. seconds: of sound in the file."""
-    if asked.format in _TEXTS:
-        return _TEXTS[asked.format](transcript).encode(), PLAIN
-    return orjson.dumps(_DOCUMENTS[asked.format](asked, transcript, seconds)), JSON
+def render(request: TranscriptionRequest, transcript: Transcript, seconds: float) -> tuple[bytes, str]:
+    """Return the body of the response and its media type.
+
+    seconds: duration of the file
+    """
+    if request.format in _TEXTS:
+        return _TEXTS[request.format](transcript).encode(), PLAIN
+    return orjson.dumps(_DOCUMENTS[request.format](request, transcript, seconds)), JSON
 
 
 class SseTranscript:
-    """The events of an answer that is told while the file is being worked on, as server-sent events."""
+    """Encode server-sent events while a file is being transcribed."""
 
-    def __init__(self, asked: TranscriptionRequest) -> None:
-        self._asked = asked
+    def __init__(self, request: TranscriptionRequest) -> None:
+        self._request = request
         self._count = 0
 
     def segment(self, segment: TranscriptSegment) -> bytes:
-        """What is new; all deltas together are the text."""
+        """Return the events of a new segment; the deltas of all segments make up the text."""
         text = segment.hypothesis.text
         delta = {"type": "transcript.text.delta", "delta": f" {text}" if self._count else text}
-        if self._asked.logprobs:
+        if self._request.logprobs:
             delta |= _logprobs([segment], first=self._count == 0)
         self._count += 1
-        if self._asked.format != "diarized_json":
+        if self._request.format != "diarized_json":
             return _event(delta)
-        diarized = _diarized(self._count, segment, words=self._asked.words)
+        diarized = _diarized(self._count, segment, words=self._request.words)
         return _event(delta | {"segment_id": diarized["id"]}) + _event(diarized)
 
     def done(self, transcript: Transcript, seconds: float) -> bytes:
-        return _event({"type": "transcript.text.done", **_json(self._asked, transcript, seconds)})
+        """Return the last event, with the whole text."""
+        return _event({"type": "transcript.text.done", **_json(self._request, transcript, seconds)})
 
     @staticmethod
     def error(error: ApiError) -> bytes:
-        """In the place of `done`."""
+        """Return the event that replaces `done` after a failure."""
         return _event(error.as_body())
 
 
@@ -67,13 +74,16 @@ def _text(transcript: Transcript) -> str:
     return f"{transcript.text}\n"
 
 
-def _json(asked: TranscriptionRequest, transcript: Transcript, seconds: float) -> Fields:
-    """model and ignored are not OpenAI's: which model did the work, and which options it cannot honour."""
-    language = _language(asked, transcript)
+def _json(request: TranscriptionRequest, transcript: Transcript, seconds: float) -> Fields:
+    """Return the document of format json.
+
+    `model` and `ignored` are our additions: the model that was used and the options it does not support.
+    """
+    language = _language(request, transcript)
     document: Fields = {"text": transcript.text, "usage": _usage(seconds), "model": transcript.model}
     if language:
         document["languages"] = [{"code": language}]
-    if asked.logprobs:
+    if request.logprobs:
         document |= _logprobs(transcript.segments)
     ignored = {
         _FIELDS.get(name, name) for segment in transcript.segments for name in segment.hypothesis.ignored
@@ -81,17 +91,17 @@ def _json(asked: TranscriptionRequest, transcript: Transcript, seconds: float) -
     return document | ({"ignored": sorted(ignored)} if ignored else {})
 
 
-def _verbose_json(asked: TranscriptionRequest, transcript: Transcript, seconds: float) -> Fields:
-    plain = _json(asked, transcript, seconds)
-    spoken = "en" if asked.task == "translate" else _language(asked, transcript)
-    document: Fields = {"task": asked.task, "language": name_of(spoken), "duration": seconds}
+def _verbose_json(request: TranscriptionRequest, transcript: Transcript, seconds: float) -> Fields:
+    plain = _json(request, transcript, seconds)
+    language = "en" if request.task == "translate" else _language(request, transcript)
+    document: Fields = {"task": request.task, "language": name_of(language), "duration": seconds}
     document |= {name: plain[name] for name in ("text", "usage", "model", "ignored") if name in plain}
-    if asked.segments:
+    if request.segments:
         document["segments"] = [
-            _segment(number, segment, asked.session.asr.temperature)
+            _segment(number, segment, request.session.asr.temperature)
             for number, segment in enumerate(transcript.segments)
         ]
-    if asked.words:
+    if request.words:
         document["words"] = [
             {"word": word.text, **_times(word)}
             for each in transcript.segments
@@ -100,23 +110,24 @@ def _verbose_json(asked: TranscriptionRequest, transcript: Transcript, seconds: 
     return document
 
 
-def _diarized_json(asked: TranscriptionRequest, transcript: Transcript, seconds: float) -> Fields:
-    plain = _json(asked, transcript, seconds)
+def _diarized_json(request: TranscriptionRequest, transcript: Transcript, seconds: float) -> Fields:
+    plain = _json(request, transcript, seconds)
     segments = [
-        _diarized(number, segment, words=asked.words) for number, segment in enumerate(transcript.segments, 1)
+        _diarized(number, segment, words=request.words)
+        for number, segment in enumerate(transcript.segments, 1)
     ]
-    return {"task": asked.task, "duration": seconds, **plain, "segments": segments}
+    return {"task": request.task, "duration": seconds, **plain, "segments": segments}
 
 
 def _segment(number: int, segment: TranscriptSegment, temperature: float) -> Fields:
-    """All ten fields, as some clients insist on each. Where the model does not tell: 0, and no tokens."""
+    """Return a segment with all ten fields, which some clients require; unknown values are 0 or empty."""
     hypothesis = segment.hypothesis
     log_prob = hypothesis.avg_log_prob
     if log_prob is None and hypothesis.confidence:
         log_prob = math.log(hypothesis.confidence)
     return {
         "id": number,
-        "seek": round(seconds_from_samples(segment.start) * SEEK),
+        "seek": round(seconds_from_samples(segment.start) * SEEK_PER_SECOND),
         **_times(segment),
         "text": hypothesis.text,
         "tokens": [],
@@ -128,8 +139,8 @@ def _segment(number: int, segment: TranscriptSegment, temperature: float) -> Fie
 
 
 def _diarized(number: int, segment: TranscriptSegment, *, words: bool) -> Fields:
-    """words: where they are asked for; they are not OpenAI's."""
-    told = {
+    """Return a segment with its speaker; `words` adds its words, which are our addition."""
+    fields: Fields = {
         "type": "transcript.text.segment",
         "id": f"seg_{number:03}",
         **_times(segment),
@@ -137,15 +148,15 @@ def _diarized(number: int, segment: TranscriptSegment, *, words: bool) -> Fields
         "speaker": SPEAKER,
     }
     if words:
-        told["words"] = [
+        fields["words"] = [
             {"word": word.text, **_times(word), "confidence": word.confidence}
             for word in segment.hypothesis.words
         ]
-    return told
+    return fields
 
 
 def _times(span: TranscriptSegment | Word) -> Fields:
-    """Seconds, to the millisecond."""
+    """Return start and end in seconds, rounded to milliseconds."""
     return {
         "start": round(seconds_from_samples(span.start), 3),
         "end": round(seconds_from_samples(span.end), 3),
@@ -153,9 +164,9 @@ def _times(span: TranscriptSegment | Word) -> Fields:
 
 
 def _logprobs(segments: Iterable[TranscriptSegment], first: bool = True) -> Fields:
-    """Of words, as no recognizer tells them of tokens; nothing where it is not told of words either.
+    """Return log probabilities of words, because recognizers report none of tokens; nothing if unknown.
 
-    first: nothing was said before
+    first: whether these are the first segments
     """
     words = [word for segment in segments for word in segment.hypothesis.words]
     tokens = [word.text if first and number == 0 else f" {word.text}" for number, word in enumerate(words)]
@@ -171,13 +182,13 @@ def _usage(seconds: float) -> Fields:
     return {"type": "duration", "seconds": math.ceil(seconds)}
 
 
-def _language(asked: TranscriptionRequest, transcript: Transcript) -> str | None:
-    """In which most of the sound was spoken; where no model says it, the one that was asked for."""
+def _language(request: TranscriptionRequest, transcript: Transcript) -> str | None:
+    """Return the language of most of the speech; the requested one if the model reports none."""
     spoken: Counter[str] = Counter()
     for segment in transcript.segments:
         if segment.hypothesis.language:
             spoken[segment.hypothesis.language] += segment.end - segment.start
-    return spoken.most_common(1)[0][0] if spoken else asked.session.asr.language
+    return spoken.most_common(1)[0][0] if spoken else request.session.asr.language
 
 
 _TEXTS: Final[dict[str, Callable[[Transcript], str]]] = {"text": _text, "srt": srt_of, "vtt": vtt_of}

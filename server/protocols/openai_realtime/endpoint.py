@@ -13,7 +13,7 @@ from server.admission.controller import AdmissionController
 from server.auth.authenticator import Authenticator, credential_of
 from server.connection.endpoint import SessionRequest, WebSocketEndpoint
 from server.connection.protocol import Message, StreamInput
-from server.errors import CLOSE_BAD_REQUEST, ClientError, in_openai_words, invalid_api_key
+from server.errors import CLOSE_BAD_REQUEST, ClientError, as_rate_limit, invalid_api_key
 from server.observability.metrics import Metrics
 from server.protocols.openai_realtime.client_secrets import PREFIX, ClientSecrets
 from server.protocols.openai_realtime.input import RealtimeInput
@@ -137,11 +137,11 @@ class RealtimeEndpoint(WebSocketEndpoint):
         return SessionRequest(recognizer, session.options, protocol)
 
     def refusal(self, error: ClientError) -> Mapping[str, object]:
-        return in_openai_words(error).as_event() | {"event_id": "event_0"}
+        return as_rate_limit(error).as_event() | {"event_id": "event_0"}
 
     async def deny(self, websocket: WebSocket, error: ClientError) -> None:
         """Accept the connection, send the error and close it, as OpenAI does."""
-        await self.deny_after_upgrade(websocket, in_openai_words(error))
+        await self.deny_after_upgrade(websocket, as_rate_limit(error))
 
     def _session(self, websocket: WebSocket) -> RealtimeConfig:
         """As the handshake asks for it. Raises ClientError."""

@@ -642,7 +642,7 @@ async def test_journal_counts_only_replies_that_a_replay_gives_again(tmp_path: P
                 await running
     past = kept(tmp_path, "5f1c")
     assert past is not None
-    assert past.told == {REPLY: 1}
+    assert past.sent == {REPLY: 1}
 
 
 async def test_the_end_of_a_session_is_kept_though_nobody_is_told_of_it(tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def in_vain(folder: Path, name: str) -> int:
     """Servers that took a session up since its client was there."""
     past = kept(folder, name)
     assert past is not None
-    return past.in_vain
+    return past.failed_takeovers
 
 
 def says(server: Program, text: str) -> None:

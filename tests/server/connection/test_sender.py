@@ -135,7 +135,7 @@ async def test_from_time_to_time_what_came_in_is_acknowledged_or_only_written(tm
     assert heard.messages == [(1, "hello")]
     past = kept(tmp_path, "5f1c")
     assert past is not None
-    assert (len(past.messages), past.told) == (1, {})  # a replay does not give it again
+    assert (len(past.messages), past.sent) == (1, {})  # a replay does not give it again
 
 
 @given(st.floats(0, 1e7))

@@ -132,7 +132,7 @@ async def test_every_session_is_taken_up_and_goes_on_where_its_journal_ends(tmp_
         assert found == [{"a", "b"}]  # each had begun by then
         assert carrier.carried == {"a": [0], "b": [1]}
         carrier.logs["b"].append(sounding(100, 9))
-        await carrier.logs["b"].safe()
+        await carrier.logs["b"].flush()
         assert seeds(kept(tmp_path, "b")) == [1, 9]
         assert not running.done()
         carrier.over.set()
@@ -182,7 +182,7 @@ async def test_one_that_is_taken_up_again_and_again_in_vain_is_left_alone_loudly
     for servers in range(MOST_IN_VAIN):
         past = kept(tmp_path, "a")
         assert past is not None
-        assert past.in_vain == servers
+        assert past.failed_takeovers == servers
         with JournalStore(tmp_path, Health()) as disk:
             await SessionRecovery(disk, carrier, HOUR, lambda: None).run(ready())
     carrier.carried.clear()

@@ -318,4 +318,4 @@ async def test_downloaded_file_is_transcribed_like_an_upload() -> None:
 def test_urls_are_refused_by_default(server: Server) -> None:
     answer = ask(server, {"url": "http://127.0.0.1:1/", "model": "whisper-1"})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "url")
-    assert "fetches nothing" in answer.json()["error"]["message"]
+    assert "does not download" in answer.json()["error"]["message"]

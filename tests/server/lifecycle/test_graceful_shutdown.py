@@ -1,4 +1,4 @@
-"""Drain: the first signal finishes what is open, the second does not wait."""
+"""Test that the first signal finishes open segments and that the second does not wait."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ both = pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name
 
 
 class Passed:
-    """The handler that the signals were meant for: what came to it."""
+    """Record the signals that reach the previous handler."""
 
     def __init__(self) -> None:
         self.signals: list[int] = []
@@ -38,39 +38,37 @@ def passed() -> Iterator[Passed]:
 
 
 class Drain:
-    """Takes until it is let go."""
+    """Drain until released."""
 
     def __init__(self) -> None:
-        self.begun = asyncio.Event()
-        self.let_go = asyncio.Event()
+        self.started = asyncio.Event()
+        self.released = asyncio.Event()
 
     async def __call__(self) -> None:
-        self.begun.set()
-        await self.let_go.wait()
+        self.started.set()
+        await self.released.wait()
 
 
 @both
-async def test_a_signal_is_passed_on_once_everything_is_finished(
-    passed: Passed, number: signal.Signals
-) -> None:
+async def test_a_signal_is_passed_on_after_draining(passed: Passed, number: signal.Signals) -> None:
     drain = Drain()
     async with drained_on_signal(drain):
         signal.raise_signal(number)
-        await drain.begun.wait()
+        await drain.started.wait()
         assert passed.signals == []
-        drain.let_go.set()
+        drain.released.set()
         await passed.came.wait()
     assert passed.signals == [number]
 
 
 @both
-async def test_a_second_signal_stops_at_once_and_a_third_goes_straight_through(
+async def test_a_second_signal_stops_at_once_and_a_third_is_passed_on(
     passed: Passed, number: signal.Signals
 ) -> None:
     drain = Drain()
     async with drained_on_signal(drain):
         signal.raise_signal(number)
-        await drain.begun.wait()
+        await drain.started.wait()
         signal.raise_signal(number)
         await passed.came.wait()
         passed.came.clear()
@@ -89,13 +87,13 @@ async def test_a_drain_that_fails_does_not_keep_the_server_alive(passed: Passed)
     assert passed.signals == [signal.SIGTERM]
 
 
-async def test_the_handlers_are_as_they_were_afterwards(passed: Passed) -> None:
+async def test_the_previous_handlers_are_restored(passed: Passed) -> None:
     async with drained_on_signal(Drain()):
         assert signal.getsignal(signal.SIGTERM) is not passed
     assert [signal.getsignal(number) for number in SIGNALS] == [passed, passed]
 
 
-def test_in_a_thread_signals_are_left_alone(passed: Passed) -> None:
+def test_no_handler_is_installed_in_another_thread(passed: Passed) -> None:
     seen: list[object] = []
 
     async def live() -> None:
@@ -112,16 +110,16 @@ def test_in_a_thread_signals_are_left_alone(passed: Passed) -> None:
 # The whole server, as a process.
 
 
-def speak(client: Client) -> None:
-    """Says two seconds, and waits until the server has heard that they are speech."""
+def send_speech(client: Client) -> None:
+    """Send two seconds and wait until the server has detected speech in them."""
     client.talk(first_sentence()[: 32 * 2000])
     while client.hear()["type"] != "input_audio_buffer.speech_started":
         pass
 
 
-def said_until_the_end(server: Program, number: signal.Signals) -> None:
+def assert_final_after_signal(server: Program, number: signal.Signals) -> None:
     with Client(f"{server.ws}?events=all&include_audio=false") as client:
-        speak(client)
+        send_speech(client)
         server.process.send_signal(number)
         messages = client.hear_until_closed()
     assert errors(messages) == []
@@ -132,10 +130,10 @@ def said_until_the_end(server: Program, number: signal.Signals) -> None:
 
 @pytest.mark.slow
 @both
-def test_the_open_segment_is_finished_before_main_py_ends_with_0(number: signal.Signals) -> None:
+def test_main_finishes_the_open_segment_and_exits_with_0(number: signal.Signals) -> None:
     with program(MAIN) as server:
         assert server.ready()["ready"]
-        said_until_the_end(server, number)
+        assert_final_after_signal(server, number)
         assert server.exit_status() == 0
         assert "did not finish" not in server.log
         assert "Traceback" not in server.log
@@ -143,20 +141,20 @@ def test_the_open_segment_is_finished_before_main_py_ends_with_0(number: signal.
 
 @pytest.mark.slow
 @both
-def test_it_is_the_same_under_uvicorn_which_ends_by_the_signal(number: signal.Signals) -> None:
+def test_uvicorn_finishes_the_open_segment(number: signal.Signals) -> None:
     with program(UVICORN) as server:
         assert server.ready()["ready"]
-        said_until_the_end(server, number)
+        assert_final_after_signal(server, number)
         assert server.exit_status() == (0 if number is signal.SIGINT else -number)
 
 
 @pytest.mark.slow
-def test_while_it_drains_it_is_not_ready_and_admits_nobody() -> None:
+def test_a_draining_server_is_not_ready_and_refuses_sessions() -> None:
     with program(MAIN, SHUTDOWN_TIMEOUT_SECONDS="3600") as server:
         assert server.ready()["ready"]
         server.recognizer().suspend()  # so that the final does not come
         with Client(f"{server.ws}?events=all") as client:
-            speak(client)
+            send_speech(client)
             server.process.send_signal(signal.SIGTERM)
             while client.hear()["type"] != "input_audio_buffer.speech_stopped":
                 pass
@@ -174,12 +172,12 @@ def test_while_it_drains_it_is_not_ready_and_admits_nobody() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [MAIN, UVICORN], ids=["main", "uvicorn"])
-def test_a_recognizer_that_hangs_does_not_hold_up_the_end(command: tuple[str, ...]) -> None:
+def test_a_hanging_recognizer_does_not_delay_the_exit(command: tuple[str, ...]) -> None:
     with program(command, SHUTDOWN_TIMEOUT_SECONDS="0.5") as server:
         assert server.ready()["ready"]
         server.recognizer().suspend()
         with Client(f"{server.ws}?events=all") as client:
-            speak(client)
+            send_speech(client)
             server.process.send_signal(signal.SIGTERM)
             client.hear_until_closed()
             assert client.close_code == 1012
@@ -188,12 +186,12 @@ def test_a_recognizer_that_hangs_does_not_hold_up_the_end(command: tuple[str, ..
 
 
 @pytest.mark.slow
-def test_a_second_signal_does_not_wait_for_a_recognizer_that_hangs() -> None:
+def test_a_second_signal_does_not_wait_for_a_hanging_recognizer() -> None:
     with program(MAIN, SHUTDOWN_TIMEOUT_SECONDS="3600") as server:
         assert server.ready()["ready"]
         server.recognizer().suspend()
         with Client(f"{server.ws}?events=all") as client:
-            speak(client)
+            send_speech(client)
             server.process.send_signal(signal.SIGTERM)
             while client.hear()["type"] != "input_audio_buffer.speech_stopped":
                 pass

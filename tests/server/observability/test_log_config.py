@@ -1,4 +1,4 @@
-"""Logs: one line an event, and what does not stand in them."""
+"""Test that a log has one line per event, and no private data."""
 
 import json
 import logging
@@ -19,7 +19,7 @@ log = logging.getLogger("tests.server")
 
 @pytest.fixture(autouse=True)
 def restored() -> Iterator[None]:
-    """The loggers as they were: `set_up` changes them for the whole process."""
+    """Restore the loggers, which `set_up` changes for the whole process."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
@@ -32,11 +32,11 @@ def lines(text: str) -> list[dict[str, Any]]:
 
 
 def ours(text: str) -> list[dict[str, Any]]:
-    """Without those of a server that runs beside this test."""
+    """Return the lines of this test, without those of a server that runs at the same time."""
     return [line for line in lines(text) if line["logger"] == log.name]
 
 
-def test_a_line_of_json_says_when_who_and_what(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_json_line_has_time_logger_and_message(capsys: pytest.CaptureFixture[str]) -> None:
     set_up("info", LogFormat.JSON)
     log.warning("%d sessions", 3)
     (line,) = ours(capsys.readouterr().err)
@@ -45,14 +45,14 @@ def test_a_line_of_json_says_when_who_and_what(capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.parametrize("text", ['two\nlines and "quotes"', "äöü €", "\x00\x1b[31m", "a file named \udcff"])
-def test_whatever_is_logged_stays_one_line_of_json(capsys: pytest.CaptureFixture[str], text: str) -> None:
+def test_any_text_is_one_line_of_json(capsys: pytest.CaptureFixture[str], text: str) -> None:
     set_up("info", LogFormat.JSON)
     log.info("%s", text)
     (line,) = ours(capsys.readouterr().err)
     assert line["message"] == text
 
 
-def test_an_exception_stands_in_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_exception_is_part_of_its_line(capsys: pytest.CaptureFixture[str]) -> None:
     set_up("info", LogFormat.JSON)
     try:
         raise ValueError("oh")
@@ -62,7 +62,7 @@ def test_an_exception_stands_in_its_line(capsys: pytest.CaptureFixture[str]) -> 
     assert line["exception"].endswith("ValueError: oh")
 
 
-def test_a_line_that_is_written_outside_a_session_may_say_which_one_it_is_about(
+def test_a_line_outside_a_session_may_name_one(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     set_up("info", LogFormat.JSON)
@@ -75,7 +75,7 @@ def test_a_line_that_is_written_outside_a_session_may_say_which_one_it_is_about(
     assert (inside["key"], "session" in inside) == ("ann", False)
 
 
-def test_a_warning_is_a_line_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_python_warning_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         set_up("info", LogFormat.JSON)
@@ -87,7 +87,7 @@ def test_a_warning_is_a_line_as_well(capsys: pytest.CaptureFixture[str]) -> None
 
 
 @pytest.mark.slow
-def test_whatever_a_server_says_in_its_life_is_lines_of_json() -> None:
+def test_a_server_logs_only_lines_of_json() -> None:
     with program(LOG_FORMAT="json", ASR_WORKER="process") as server:
         assert server.ready()["ready"]
         with Client(f"{server.ws}?events=all") as client:
@@ -108,7 +108,7 @@ def test_whatever_a_server_says_in_its_life_is_lines_of_json() -> None:
     assert [(line["session"], line["utterance"]) for line in finals] == [(name, 1)]
 
 
-def test_below_its_level_nothing_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_records_below_the_level_are_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
     set_up("warning", LogFormat.JSON)
     log.info("a detail")
     assert ours(capsys.readouterr().err) == []
@@ -125,14 +125,14 @@ def test_a_line_of_text_names_its_session(capsys: pytest.CaptureFixture[str]) ->
     assert outside.endswith("tests.server [-] outside")
 
 
-def test_uvicorn_speaks_in_the_same_form_and_only_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_uvicorn_logs_in_the_same_format_once(capsys: pytest.CaptureFixture[str]) -> None:
     set_up("info", LogFormat.JSON)
     logging.getLogger("uvicorn.error").info("here")
     (line,) = (line for line in lines(capsys.readouterr().err) if line["message"] == "here")
     assert line["logger"] == "uvicorn.error"
 
 
-def test_a_session_is_told_under_its_name_and_without_its_words(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_session_is_logged_by_name_without_its_text(capsys: pytest.CaptureFixture[str]) -> None:
     with serve(free_settings(log_format=LogFormat.JSON)) as server:
         capsys.readouterr()
         with Client(f"{server.ws}?events=all") as client:
@@ -159,7 +159,7 @@ def test_a_session_is_told_under_its_name_and_without_its_words(capsys: pytest.C
     assert final["audio"][:40] not in text
 
 
-def test_of_a_url_what_uvicorn_logs_ends_before_its_query(capsys: pytest.CaptureFixture[str]) -> None:
+def test_uvicorn_logs_no_url_query(capsys: pytest.CaptureFixture[str]) -> None:
     set_up("debug", LogFormat.JSON)
     uvicorn = logging.getLogger("uvicorn.error")
     uvicorn.info('%s - "WebSocket %s" [accepted]', "1.2.3.4:5", "/ws/stt?token=tk_1&resume=2")
@@ -169,7 +169,7 @@ def test_of_a_url_what_uvicorn_logs_ends_before_its_query(capsys: pytest.Capture
 
 
 def test_headers_and_frames_are_not_logged_at_any_level() -> None:
-    """websockets writes them with uvicorn's logger, at debug."""
+    """Check that level debug is off for the logger of uvicorn, which websockets also uses."""
     set_up("error", LogFormat.JSON)
     assert not logging.getLogger("uvicorn.error").isEnabledFor(logging.WARNING)
     set_up("debug", LogFormat.JSON)
@@ -177,7 +177,7 @@ def test_headers_and_frames_are_not_logged_at_any_level() -> None:
     assert logging.getLogger("uvicorn.error").isEnabledFor(logging.INFO)
 
 
-def test_a_text_that_is_none_is_no_fault_of_ours(capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_utf8_is_logged_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     with serve(free_settings(log_format=LogFormat.JSON)) as server, Client(server.ws) as client:
         client.socket.send(b"\xff", text=True)
         client.hear_until_closed()
@@ -191,7 +191,7 @@ def test_request_of_a_download_is_not_logged(capsys: pytest.CaptureFixture[str])
     set_up("debug", LogFormat.TEXT)
     logging.getLogger("httpx").info("HTTP Request: GET https://files.test/?signature=1")
     logging.getLogger("httpcore.http11").debug("send_request_headers.started target=/?signature=1")
-    logging.getLogger("httpx").warning("told")
-    told = capsys.readouterr().err
-    assert "told" in told
-    assert "signature" not in told
+    logging.getLogger("httpx").warning("timed out")
+    logged = capsys.readouterr().err
+    assert "timed out" in logged
+    assert "signature" not in logged

@@ -1,4 +1,4 @@
-"""Metrics: what Prometheus can read."""
+"""Test the metrics that Prometheus reads."""
 
 import asyncio
 
@@ -7,14 +7,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from engine.engine import Engine
 from server.admission.controller import AdmissionController
 from server.lifecycle.probes import add_gauges
-from server.observability.metrics import MOST_KEYS, Metrics
+from server.observability.metrics import MAX_KEY_LABELS, Metrics
 from server.settings import Settings
 from tests.server.live_server import Client, Server, first_sentence
 from tests.waiting import until
 
 
 def values(text: str) -> dict[str, float]:
-    """By name and labels, as `name` or `name/label`."""
+    """Return the values by `name` or `name/label`."""
     return {
         "/".join([sample.name, *sample.labels.values()]): sample.value
         for family in text_string_to_metric_families(text)
@@ -22,7 +22,7 @@ def values(text: str) -> dict[str, float]:
     }
 
 
-async def test_numbers_are_there_before_the_models_are() -> None:
+async def test_metrics_exist_before_the_models_are_loaded() -> None:
     metrics, admission = Metrics(), AdmissionController(1)
     add_gauges(metrics, Engine(Settings(_env_file=None).engine_options()), admission, AdmissionController(1))
     with admission.admit(print):
@@ -32,7 +32,7 @@ async def test_numbers_are_there_before_the_models_are() -> None:
     assert read["stt_asr_waiting"] == read["stt_vad_batches"] == 0
 
 
-def test_two_servers_count_apart() -> None:
+def test_two_servers_count_separately() -> None:
     one, other = Metrics(), Metrics()
     one.finals.labels("silence").inc()
     assert values(one.text().decode())["stt_finals_total/silence"] == 1
@@ -48,7 +48,7 @@ async def test_the_heartbeat_measures_until_it_is_cancelled() -> None:
     assert heartbeat.cancelled()
 
 
-def test_a_session_is_counted_with_its_finals_its_errors_and_its_sound(server: Server) -> None:
+def test_a_session_counts_its_finals_errors_and_audio(server: Server) -> None:
     def read() -> dict[str, float]:
         return values(server.get("/metrics").text)
 
@@ -72,18 +72,18 @@ def test_a_session_is_counted_with_its_finals_its_errors_and_its_sound(server: S
     assert after["stt_ready"] == 1
 
 
-def test_the_text_says_which_version_it_is(server: Server) -> None:
+def test_the_content_type_names_the_version(server: Server) -> None:
     assert server.get("/metrics").headers["content-type"].startswith("text/plain; version=0.0.4")
 
 
-def test_the_names_of_keys_are_told_apart_as_long_as_they_are_few() -> None:
+def test_key_labels_are_bounded() -> None:
     metrics = Metrics()
-    for name in (None, *(f"key_{place}" for place in range(MOST_KEYS + 1)), "key_0"):
+    for name in (None, *(f"key_{place}" for place in range(MAX_KEY_LABELS + 1)), "key_0"):
         metrics.count_session(name)
     counted = {
         k: v for k, v in values(metrics.text().decode()).items() if k.startswith("stt_sessions_total/")
     }
-    assert len(counted) == MOST_KEYS + 1
+    assert len(counted) == MAX_KEY_LABELS + 1
     assert counted["stt_sessions_total/"] == 1
     assert counted["stt_sessions_total/key_0"] == 2
     assert counted["stt_sessions_total/other"] == 2

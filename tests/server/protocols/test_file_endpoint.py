@@ -1,4 +1,4 @@
-"""FileEndpoint: admission, download, models and shutdown, below a protocol that says nearly nothing."""
+"""Test the base of file endpoints with a minimal protocol."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ from tests.streaming.working_models import Recognizer, models
 
 
 class NamingEndpoint(FileEndpoint):
-    """Answers with the name of the model, once `gate` is open and what the query names is downloaded."""
+    """Respond with the name of the model, once `gate` is set and the URL of the query is downloaded."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -74,7 +74,7 @@ async def rig(places: int = 1, **limits: Any) -> AsyncIterator[Rig]:
         yield Rig(LittleEngine(shared), AdmissionController(places, "files"), **limits)
 
 
-async def test_request_borrows_the_model_and_gives_its_place_back() -> None:
+async def test_request_borrows_and_releases_the_model() -> None:
     async with rig() as little:
         for _ in range(2):
             call = await little.post()
@@ -88,12 +88,12 @@ async def test_request_is_refused_while_models_load() -> None:
         assert await little.refusal() == (503, "models_not_ready")
 
 
-async def test_request_is_refused_when_no_place_is_free() -> None:
+async def test_request_is_refused_when_the_server_is_full() -> None:
     async with rig(places=0) as little:
         assert await little.refusal() == (503, "server_overloaded")
 
 
-async def test_request_waits_only_so_long_for_its_model() -> None:
+async def test_request_waits_a_bounded_time_for_its_model() -> None:
     async with rig(load_seconds=0.001) as little:
         little.engine.gate.clear()
         assert await little.refusal() == (503, "models_not_ready")
@@ -119,7 +119,7 @@ async def test_other_cancellation_is_not_answered() -> None:
         assert len(little.files) == 0
 
 
-async def test_download_needs_an_address_and_permission() -> None:
+async def test_download_needs_a_url_and_permission() -> None:
     async with rig() as little:
         assert await little.refusal("download") == (400, "missing_required_parameter")
         headers = {"x-address": "http://there/a.wav"}

@@ -1,4 +1,4 @@
-"""What a request is answered whose file could not be transcribed."""
+"""Test the HTTP errors of files that could not be transcribed."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Files over HTTP, in the words of Deepgram's API."""
+"""Test files over HTTP with Deepgram's API."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ SPOKEN = (ROOT / "test.wav").read_bytes()
 
 @pytest.fixture(scope="module")
 def narrow() -> Iterator[Server]:
-    """A server with low limits."""
+    """Serve with low limits."""
     with serve(free_settings(max_upload_bytes=500_000, max_file_seconds=5.0)) as running:
         yield running
 
@@ -42,7 +42,7 @@ def words(answer: httpx.Response) -> list[Message]:
     return found
 
 
-def test_a_file_is_answered_with_what_was_said_and_what_it_was(server: Server) -> None:
+def test_the_response_has_transcript_and_metadata(server: Server) -> None:
     answer = post(server, model="nova-3", utterances="true", utt_split="0.5")
     metadata = answer.json()["metadata"]
     assert answer.status_code == 200
@@ -54,18 +54,18 @@ def test_a_file_is_answered_with_what_was_said_and_what_it_was(server: Server) -
     assert words(answer)[0]["word"] == "w1"
 
 
-def test_bare_samples_are_a_file_too(server: Server) -> None:
+def test_raw_samples_are_transcribed(server: Server) -> None:
     raw = post(server, spoken(), "application/octet-stream", encoding="linear16", sample_rate="16000")
     assert raw.json()["metadata"]["sha256"] == sha256(spoken()).hexdigest()
     assert words(raw) == words(post(server))
 
 
-def test_a_body_may_come_in_pieces_of_unknown_number(server: Server) -> None:
+def test_a_chunked_body_is_transcribed(server: Server) -> None:
     pieces = (SPOKEN[start : start + 50_000] for start in range(0, len(SPOKEN), 50_000))
     assert words(post(server, pieces)) == words(post(server))
 
 
-def test_an_encoding_that_a_container_has_is_no_hindrance(server: Server) -> None:
+def test_an_encoding_with_a_container_is_ignored(server: Server) -> None:
     assert words(post(server, encoding="flac")) == words(post(server))
 
 
@@ -82,13 +82,13 @@ def test_an_encoding_that_a_container_has_is_no_hindrance(server: Server) -> Non
     ],
     ids=["nothing", "text", "a url", "no json", "no url", "a language", "no rate"],
 )
-def test_what_is_wrong_is_told_in_deepgrams_shape(
+def test_errors_have_the_format_of_deepgram(
     server: Server, body: Any, content_type: str, query: dict[str, str], error: str
 ) -> None:
     assert error_of(post(server, body, content_type, **query)) == (400, error)
 
 
-async def test_what_lies_at_an_address_is_answered_as_a_body_is() -> None:
+async def test_a_file_at_a_url_is_transcribed() -> None:
     with serve(free_settings(fetch_urls=True, fetch_private=True)) as server:
         async with answering(ok(SPOKEN), ok(spoken()), ok(b"none")) as (url, _):
             body, raw = json.dumps({"url": f"{url}/a.wav"}), {"encoding": "linear16", "sample_rate": "16000"}
@@ -102,7 +102,7 @@ async def test_what_lies_at_an_address_is_answered_as_a_body_is() -> None:
     assert error_of(nothing) == (400, "INVALID_AUDIO")
 
 
-def test_too_much_is_told_as_such(narrow: Server) -> None:
+def test_a_body_that_is_too_large_is_refused(narrow: Server) -> None:
     assert error_of(post(narrow, bytes(600_000))) == (413, "PAYLOAD_TOO_LARGE")
     assert error_of(post(narrow)) == (413, "AUDIO_TOO_LONG")
 
@@ -113,7 +113,7 @@ def test_an_error_keeps_its_status_and_has_an_id() -> None:
     assert json.loads(bytes(answer.body))["request_id"] == "req_1"
 
 
-def test_before_the_models_are_there_the_client_is_told_to_come_back() -> None:
+def test_a_loading_server_answers_with_retry_after() -> None:
     with serve(free_settings(asr_model="/nowhere"), wait_until_ready=False) as loading:
         answer = post(loading)
     assert error_of(answer) == (503, "MODELS_NOT_READY")

@@ -1,4 +1,4 @@
-"""What a client of Deepgram's API is told of a file."""
+"""Test the response of Deepgram's API for a file."""
 
 from itertools import pairwise
 from typing import Any
@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.recognizer import Hypothesis, ModelInfo, Word
-from server.protocols.deepgram.file_response import MOST_SENTENCES, FileResult, answer_of
+from server.protocols.deepgram.file_response import MAX_SENTENCES, FileResult, build_response
 from server.protocols.deepgram.live_output import ModelMetadata
-from server.protocols.deepgram.options import asked_of
+from server.protocols.deepgram.options import parse_options
 from streaming.options import SessionOptions
 from transcripts.transcript import TranscriptSegment
 
@@ -21,7 +21,7 @@ Message = dict[str, Any]
 
 
 def segment(start: float, text: str, **more: Any) -> TranscriptSegment:
-    """Each word takes half a second."""
+    """Return a segment in which each word takes half a second."""
     places = [round((start + n / 2) * SECOND) for n in range(len(text.split()) + 1)]
     spans = zip(text.split(), pairwise(places), strict=True)
     words = tuple(Word(word, *edges, 0.5) for word, edges in spans)
@@ -32,8 +32,8 @@ TALK = (segment(1, "Good morning. How are you?"), segment(4.1, "Fine,", language
 
 
 def answer(*segments: TranscriptSegment, **query: str) -> Message:
-    asked = asked_of(query.items(), SessionOptions())
-    return answer_of(asked, MODEL, FileResult("req", "sha", "then", 12.5, segments))
+    asked = parse_options(query.items(), SessionOptions())
+    return build_response(asked, MODEL, FileResult("req", "sha", "then", 12.5, segments))
 
 
 def alternative(*segments: TranscriptSegment, **query: str) -> Message:
@@ -56,19 +56,19 @@ def test_the_metadata_names_the_file_and_the_model() -> None:
     }
 
 
-def test_tags_and_options_that_were_not_honoured_are_told() -> None:
+def test_metadata_has_tags_and_unsupported_options() -> None:
     metadata = answer(segment(0, "a", ignored=("language",)), tag="x")["metadata"]
     assert (metadata["tags"], metadata["ignored"]) == (("x",), ["language"])
 
 
-def test_the_text_has_its_signs_for_who_asks() -> None:
+def test_the_text_has_punctuation_on_request() -> None:
     assert alternative(*TALK)["transcript"] == "good morning how are you fine bye"
     assert alternative(*TALK, punctuate="true")["transcript"] == "Good morning. How are you? Fine, Bye."
     assert alternative(*TALK)["words"][1] == {"word": "morning", "start": 1.5, "end": 2.0, "confidence": 0.5}
     assert alternative(*TALK)["confidence"] == 0.5
 
 
-def test_nothing_that_is_not_asked_for_is_there() -> None:
+def test_nothing_unrequested_is_included() -> None:
     assert answer(*TALK)["results"].keys() == {"channels"}
     assert alternative(*TALK).keys() == {"transcript", "confidence", "words"}
 
@@ -91,7 +91,7 @@ def test_silence_is_an_empty_text() -> None:
     ]
 
 
-def test_paragraphs_hold_sentences_and_end_where_nobody_speaks() -> None:
+def test_paragraphs_hold_sentences_and_end_at_pauses() -> None:
     paragraphs = alternative(*TALK, paragraphs="true")["paragraphs"]
     assert paragraphs["transcript"] == "Good morning. How are you? Fine,\n\nBye."
     first, second = paragraphs["paragraphs"]
@@ -109,14 +109,14 @@ def test_paragraphs_hold_sentences_and_end_where_nobody_speaks() -> None:
     assert second["num_words"] == 1
 
 
-def test_a_paragraph_does_not_grow_for_ever() -> None:
-    talk = segment(0, " ".join(["So."] * (2 * MOST_SENTENCES + 1)))
+def test_a_paragraph_has_a_maximum_of_sentences() -> None:
+    talk = segment(0, " ".join(["So."] * (2 * MAX_SENTENCES + 1)))
     paragraphs = alternative(talk, smart_format="true")["paragraphs"]["paragraphs"]
-    assert [len(each["sentences"]) for each in paragraphs] == [MOST_SENTENCES, MOST_SENTENCES, 1]
+    assert [len(each["sentences"]) for each in paragraphs] == [MAX_SENTENCES, MAX_SENTENCES, 1]
 
 
 @pytest.mark.parametrize(("split", "count"), [("0.5", 3), ("0.8", 2), ("5", 1)])
-def test_utterances_are_parted_by_so_much_silence(split: str, count: int) -> None:
+def test_utterances_are_split_at_silence(split: str, count: int) -> None:
     utterances = answer(*TALK, utterances="true", utt_split=split)["results"]["utterances"]
     assert len(utterances) == count
     assert [u["channel"] for u in utterances] == [0] * count
@@ -138,12 +138,12 @@ def test_utterances_and_paragraphs_hold_each_word_once(texts: list[str], split: 
     assert sum(p["num_words"] for p in only["paragraphs"]["paragraphs"]) == len(only["words"])
 
 
-def test_the_language_is_told_to_who_asked_for_it() -> None:
+def test_the_language_is_included_on_request() -> None:
     assert "detected_language" not in answer(*TALK)["results"]["channels"][0]
     assert answer(*TALK, detect_language="true")["results"]["channels"][0]["detected_language"] == "en"
 
 
-def test_there_is_one_speaker_for_who_wants_to_know() -> None:
+def test_there_is_one_speaker_on_request() -> None:
     results = answer(*TALK, diarize="true", utterances="true")["results"]
     assert {word["speaker"] for word in results["channels"][0]["alternatives"][0]["words"]} == {0}
     assert {utterance["speaker"] for utterance in results["utterances"]} == {0}

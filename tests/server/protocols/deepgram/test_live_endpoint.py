@@ -21,7 +21,7 @@ from server.connection.websocket import BoundedWebSocket
 from server.observability.metrics import Metrics
 from server.protocols.deepgram.live_endpoint import IDLE_SECONDS, DeepgramProtocol, error_message, idle_error
 from server.protocols.deepgram.live_output import DeepgramOutput, ModelMetadata
-from server.protocols.deepgram.options import asked_of
+from server.protocols.deepgram.options import parse_options
 from streaming.driver import StreamDriver
 from streaming.options import SessionOptions
 from tests.server.fakes import Line, running_models, silent_models
@@ -229,7 +229,7 @@ async def test_who_says_nothing_for_long_is_told_and_closed() -> None:
 
     line = Line()
     socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
-    asked = asked_of(RAW.items(), SessionOptions())
+    asked = parse_options(RAW.items(), SessionOptions())
     model = ModelMetadata.of(ModelInfo("m", "m", "f", "cpu", "none"))
     with StreamDriver(silent_models(), asked.session) as pump:
         dialect = Hasty(pump, asked, DeepgramOutput(asked, model, "5f1c", ""))
@@ -248,7 +248,7 @@ async def test_keyterms_are_those_of_when_the_speech_began() -> None:
         heard.extend(request.options.hotwords for request in requests)
         return [Hypothesis("good") for _ in requests]
 
-    line, asked = Line(), asked_of([*RAW.items(), ("keyterm", "Silero")], SessionOptions())
+    line, asked = Line(), parse_options([*RAW.items(), ("keyterm", "Silero")], SessionOptions())
     socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
     model = ModelMetadata.of(ModelInfo("m", "m", "f", "cpu", "none"))
     pcm = (sound((True, 32_000)) * 32767).astype("<i2").tobytes()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from asr.recognizer import Hypothesis, ModelInfo, Word
 from audio.clip import Clip
 from server.protocols.deepgram.live_output import DeepgramOutput, ModelMetadata, UtteranceEndTimer, timestamp
-from server.protocols.deepgram.options import asked_of
+from server.protocols.deepgram.options import parse_options
 from streaming.events import (
     AudioCleared,
     Event,
@@ -42,7 +42,7 @@ Message = dict[str, Any]
 
 
 def wire(**query: str) -> DeepgramOutput:
-    asked = asked_of(query.items(), SessionOptions())
+    asked = parse_options(query.items(), SessionOptions())
     return DeepgramOutput(asked, MODEL, "5f1c", "2026-01-02T03:04:05.678Z")
 
 
@@ -242,7 +242,7 @@ def test_results_come_in_order_cover_what_was_said_once_and_answer_each_finalize
     asks: list[tuple[int, Ask]] = [(at, finalize) for at in places]
     asks += [(at, note) for at in range(4000, len(samples), 4000)]
     asked = {"interim_results": "true", "utterance_end_ms": wait_ms, "vad_events": "true"}
-    options = asked_of(asked.items(), SessionOptions()).session
+    options = parse_options(asked.items(), SessionOptions()).session
     events = play(samples, range(0, len(samples), 3200), asks, seed=seed, options=options)
     listener = wire(**asked)
     messages = []

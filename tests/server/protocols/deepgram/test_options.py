@@ -1,4 +1,4 @@
-"""What a client of Deepgram's API asks for in the URL."""
+"""Test how the URL of Deepgram's API is parsed."""
 
 from urllib.parse import parse_qsl
 
@@ -7,7 +7,7 @@ import pytest
 from asr.recognizer import LONGEST_HOTWORD, MOST_HOTWORDS
 from audio.codecs import Encoding, Format
 from server.errors import ClientError
-from server.protocols.deepgram.options import DeepgramOptions, asked_of
+from server.protocols.deepgram.options import DeepgramOptions, parse_options
 from streaming.options import SessionOptions
 from vad.options import VadOptions
 
@@ -15,10 +15,10 @@ DEFAULTS = SessionOptions(vad=VadOptions(threshold=0.4, silence_ms=400))
 
 
 def asked(query: str) -> DeepgramOptions:
-    return asked_of(parse_qsl(query, keep_blank_values=True), DEFAULTS)
+    return parse_options(parse_qsl(query, keep_blank_values=True), DEFAULTS)
 
 
-def test_who_asks_for_nothing_gets_the_servers_own() -> None:
+def test_an_empty_query_has_the_defaults_of_the_server() -> None:
     plain = asked("")
     assert plain.session.vad == DEFAULTS.vad
     assert plain.encoding is None
@@ -37,11 +37,11 @@ def test_who_asks_for_nothing_gets_the_servers_own() -> None:
         ("encoding=opus&sample_rate=48000", None),
     ],
 )
-def test_an_encoding_of_bare_samples_is_known(query: str, encoding: Encoding | None) -> None:
+def test_an_encoding_of_raw_samples_is_parsed(query: str, encoding: Encoding | None) -> None:
     assert asked(query).encoding == encoding
 
 
-def test_any_other_encoding_is_named() -> None:
+def test_another_encoding_keeps_its_name() -> None:
     assert asked("encoding=opus").coding == "opus"
     assert asked("encoding=linear16&sample_rate=8000").coding is None
 
@@ -56,25 +56,23 @@ def test_any_other_encoding_is_named() -> None:
         ("true", 400, True),
     ],
 )
-def test_a_pause_is_as_long_as_asked_but_not_shorter_than_the_servers_own(
-    endpointing: str, silence_ms: int, endpoints: bool
-) -> None:
+def test_endpointing_has_a_minimum(endpointing: str, silence_ms: int, endpoints: bool) -> None:
     found = asked(f"endpointing={endpointing}")
     assert found.session.vad == VadOptions(threshold=0.4, silence_ms=silence_ms)
     assert found.endpoints is endpoints
 
 
 @pytest.mark.parametrize(("wait", "samples"), [("1000", 16_000), ("false", None), ("", None)])
-def test_the_gap_that_ends_an_utterance_is_counted_in_samples(wait: str, samples: int | None) -> None:
+def test_utterance_end_is_converted_to_samples(wait: str, samples: int | None) -> None:
     assert asked(f"utterance_end_ms={wait}").utterance_end == samples
 
 
-def test_partials_are_worked_out_for_who_wants_interim_results() -> None:
+def test_interim_results_request_partials() -> None:
     assert asked("interim_results=true").session.partials
     assert not asked("interim_results=false").session.partials
 
 
-def test_terms_and_keywords_are_hotwords_once_each_without_what_is_not_wanted() -> None:
+def test_keyterms_and_keywords_become_hotwords() -> None:
     query = "keyterm=New+York&keyterm=Ada&keywords=Ada:2.5&keywords=Bob:-3&keywords=Cy&keyterm="
     assert asked(query).session.asr.hotwords == ("New York", "Ada", "Cy")
 
@@ -95,12 +93,12 @@ def test_a_language_may_have_a_region_or_be_left_to_the_model(query: str, langua
 
 
 @pytest.mark.parametrize("name", ["punctuate", "smart_format", "dictation", "paragraphs"])
-def test_signs_and_capitals_are_for_who_asks_for_them(name: str) -> None:
+def test_formatting_is_on_request(name: str) -> None:
     assert asked(f"{name}=true").formatted
     assert not asked(f"{name}=false").formatted
 
 
-def test_what_is_not_known_is_ignored() -> None:
+def test_unknown_names_are_ignored() -> None:
     assert asked("callback=http://x&extra=a:b&numerals=true&mip_opt_out=true&no_delay=true") == asked("")
 
 
@@ -121,7 +119,7 @@ def test_what_is_not_known_is_ignored() -> None:
         ("&".join(f"keyterm={n}" for n in range(MOST_HOTWORDS + 1)), "keyterm"),
     ],
 )
-def test_a_bad_value_is_refused_by_its_name(query: str, param: str) -> None:
+def test_a_bad_value_names_the_parameter(query: str, param: str) -> None:
     with pytest.raises(ClientError) as caught:
         asked(query)
     assert (caught.value.code, caught.value.param) == ("invalid_value", param)

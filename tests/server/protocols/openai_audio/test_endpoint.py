@@ -1,4 +1,4 @@
-"""The REST doors: files over HTTP, in OpenAI's words."""
+"""Test the HTTP endpoints of OpenAI's audio API."""
 
 import asyncio
 import base64
@@ -48,7 +48,7 @@ def error_of(answer: httpx.Response) -> tuple[int, str | None, str | None]:
 
 @pytest.fixture(scope="module")
 def narrow() -> Iterator[Server]:
-    """A server with low limits."""
+    """Serve with low limits."""
     limits = {"max_upload_bytes": 600_000, "max_file_seconds": 20.0}
     with serve(free_settings(**limits)) as running:
         yield running
@@ -68,25 +68,25 @@ def narrow() -> Iterator[Server]:
         ("vtt", "text/plain; charset=utf-8"),
     ],
 )
-def test_a_file_is_answered_in_the_format_asked_for(server: Server, form: str, kind: str) -> None:
+def test_the_response_has_the_requested_format(server: Server, form: str, kind: str) -> None:
     answer = post(server, response_format=form)
     assert (answer.status_code, answer.headers["content-type"]) == (200, kind)
     assert "w1 w2" in answer.text
     assert answer.headers["x-request-id"].startswith("req_")
 
 
-def test_any_model_may_be_named_and_the_answer_says_which_one_worked(server: Server) -> None:
+def test_any_model_is_accepted_and_the_response_names_the_used_one(server: Server) -> None:
     answer = post(server, model="gpt-9-transcribe")
     assert (answer.headers["x-model"], answer.json()["model"]) == ("free", "free")
 
 
-def test_a_file_is_segmented_as_live_speech_is(server: Server) -> None:
+def test_a_file_is_segmented_like_live_speech(server: Server) -> None:
     segments = post(server, response_format="verbose_json").json()["segments"]
     assert len(segments) == 3
     assert all(one["end"] <= two["start"] for one, two in pairwise(segments))
 
 
-def test_a_stream_is_told_in_events(server: Server) -> None:
+def test_a_stream_is_server_sent_events(server: Server) -> None:
     answer = post(server, stream="true")
     assert answer.headers["content-type"].startswith("text/event-stream")
     *deltas, done = events_of(answer.text)
@@ -94,21 +94,21 @@ def test_a_stream_is_told_in_events(server: Server) -> None:
     assert len(deltas) == 3
 
 
-def test_sound_may_come_in_json(server: Server) -> None:
+def test_audio_may_be_sent_in_json(server: Server) -> None:
     audio = {"data": base64.b64encode(SPOKEN).decode(), "format": "wav"}
     body = {"model": "whisper-1", "language": "en", "input_audio": audio}
     answer = httpx.post(f"{server.url}/v1/audio/transcriptions", json=body, timeout=60)
     assert answer.json()["text"] == post(server).json()["text"]
 
 
-def test_an_upload_that_goes_to_disk_is_read_like_any_other(server: Server) -> None:
+def test_an_upload_that_is_spooled_to_disk_is_transcribed(server: Server) -> None:
     long = wav(np.tile(sound((True, SECOND), (False, SECOND)), 20))
     assert len(long) > IN_MEMORY
     told = post(server, files=[("file", ("a.wav", long))], response_format="verbose_json").json()
     assert told["duration"] == 40.0
 
 
-def test_what_was_recognised_is_counted(server: Server) -> None:
+def test_finals_of_files_are_counted(server: Server) -> None:
     before = server.metric('stt_finals_total{reason="silence"}')
     post(server)
     assert server.metric('stt_finals_total{reason="silence"}') > before
@@ -120,7 +120,7 @@ def test_what_was_recognised_is_counted(server: Server) -> None:
 
 
 def flac(seconds: float, loudness: int = 0, rate: int = 16_000) -> bytes:
-    """Of noise, or of silence, which takes next to nothing."""
+    """Return a flac file of noise, or of silence, which is very small."""
     chance = np.random.default_rng(3)
     stream = io.BytesIO()
     with av.open(stream, "w", format="flac") as container:
@@ -140,7 +140,7 @@ def test_eight_channels_are_mixed(server: Server) -> None:
     assert (answer.status_code, answer.json()["duration"]) == (200, 1.0)
 
 
-def test_a_wav_that_lies_about_its_length_is_read_to_its_end(server: Server) -> None:
+def test_a_wav_with_a_wrong_length_is_read_to_its_end(server: Server) -> None:
     lying = SPOKEN[:40] + b"\xff\xff\xff\xff" + SPOKEN[44:]
     assert post(server, files=[("file", ("a.wav", lying))]).json() == post(server).json()
 
@@ -150,12 +150,12 @@ def test_a_wav_that_lies_about_its_length_is_read_to_its_end(server: Server) -> 
     [b"", b"not a sound at all" * 99, b"RIFF\x00\x00", SPOKEN[:44], b"#EXTM3U\nfile:///etc/passwd"],
     ids=["nothing", "text", "half a header", "a header", "a playlist"],
 )
-def test_what_is_no_sound_is_named(server: Server, file: bytes) -> None:
+def test_a_file_without_audio_is_refused(server: Server, file: bytes) -> None:
     answer = post(server, files=[("file", ("a.wav", file))])
     assert error_of(answer) == (400, "file", "invalid_audio")
 
 
-def test_a_file_that_was_cut_off_is_named(server: Server) -> None:
+def test_a_truncated_file_is_refused(server: Server) -> None:
     cut = flac(20.0, loudness=100)
     answer = post(server, files=[("file", ("a.flac", cut[: len(cut) // 2]))])
     assert error_of(answer) == (400, "file", "invalid_audio")
@@ -174,7 +174,7 @@ def test_a_file_that_was_cut_off_is_named(server: Server) -> None:
         ([FILE, FILE], {}, (400, "file", "invalid_value")),
     ],
 )
-def test_a_bad_request_is_named(server: Server, files: Any, data: Any, error: Any) -> None:
+def test_a_bad_request_names_the_parameter(server: Server, files: Any, data: Any, error: Any) -> None:
     assert error_of(post(server, files=files, **data)) == error
 
 
@@ -189,24 +189,24 @@ def test_a_bad_request_is_named(server: Server, files: Any, data: Any, error: An
         (b'{"model": "m", "input_audio": {"data": "UklG"}}', 400),
     ],
 )
-def test_json_without_sound_is_named(server: Server, body: bytes, status: int) -> None:
+def test_json_without_audio_is_refused(server: Server, body: bytes, status: int) -> None:
     headers = {"content-type": "application/json"}
     answer = httpx.post(f"{server.url}/v1/audio/transcriptions", content=body, headers=headers, timeout=60)
     assert error_of(answer)[0] == status
 
 
-def test_a_body_of_another_kind_is_named(server: Server) -> None:
+def test_a_body_of_another_media_type_is_refused(server: Server) -> None:
     assert error_of(httpx.post(f"{server.url}/v1/audio/transcriptions", content=SPOKEN, timeout=60))[0] == 415
 
 
-def test_a_model_that_cannot_translate_says_so(server: Server) -> None:
+def test_translation_by_another_model_is_refused(server: Server) -> None:
     assert error_of(post(server, "translations")) == (400, "model", "unsupported_value")
 
 
 # limits
 
 
-def test_an_upload_beyond_the_limit_is_refused_by_what_it_declares(narrow: Server) -> None:
+def test_an_upload_that_declares_too_many_bytes_is_refused(narrow: Server) -> None:
     with connection(narrow) as client:
         client.sendall(head(f"Content-Length: {1 << 40}\r\nExpect: 100-continue"))
         answer = read_all(client)
@@ -214,7 +214,7 @@ def test_an_upload_beyond_the_limit_is_refused_by_what_it_declares(narrow: Serve
     assert b"Maximum content size limit (600000) exceeded (1099511627776 bytes read)" in answer
 
 
-def test_an_upload_that_does_not_say_how_long_it_is_is_refused_and_not_read_for_ever(narrow: Server) -> None:
+def test_an_upload_of_unknown_length_is_refused_at_the_limit(narrow: Server) -> None:
     with connection(narrow) as client:
         client.sendall(head("Transfer-Encoding: chunked"))
         chunk = b"%x\r\n%b\r\n" % (1 << 20, bytes(1 << 20))
@@ -223,19 +223,19 @@ def test_an_upload_that_does_not_say_how_long_it_is_is_refused_and_not_read_for_
     wait_until(lambda: narrow.metric("stt_open_files") == 0)
 
 
-def test_who_sends_all_before_listening_hears_that_it_was_too_much(narrow: Server) -> None:
+def test_a_client_that_sends_everything_first_receives_the_refusal(narrow: Server) -> None:
     answer = post(narrow, files=[("file", ("a.wav", bytes(5 << 20)))])
     assert error_of(answer) == (413, None, None)
     assert answer.json()["error"]["type"] == "server_error"
 
 
-def test_a_file_that_says_it_is_too_long_is_refused(narrow: Server) -> None:
+def test_a_file_whose_header_is_too_long_is_refused(narrow: Server) -> None:
     answer = post(narrow, files=[("file", ("a.flac", flac(30.0)))])
     assert error_of(answer) == (413, "file", "audio_too_long")
 
 
-def test_a_small_file_of_endless_silence_is_refused_once_it_is_too_long(narrow: Server) -> None:
-    """A flac that does not say how long it is: 0 samples in its header mean unknown."""
+def test_a_small_file_of_long_silence_is_refused_at_the_limit(narrow: Server) -> None:
+    """Check a flac file of unknown length: its header says 0 samples."""
     bomb = bytearray(flac(1_200.0))
     assert len(bomb) < 300_000
     place = bomb.index(b"fLaC") + 4 + 4 + 13
@@ -245,7 +245,7 @@ def test_a_small_file_of_endless_silence_is_refused_once_it_is_too_long(narrow: 
     assert error_of(answer) == (413, "file", "audio_too_long")
 
 
-def test_an_upload_that_is_cut_off_leaves_nothing_behind(server: Server) -> None:
+def test_an_interrupted_upload_leaves_no_file(server: Server) -> None:
     request = asking(file=SPOKEN)
     body = request.read()
     with connection(server) as client:
@@ -298,7 +298,7 @@ class Rig:
 
 
 class GatedRecognizer(Recognizer):
-    """Answers a batch each time it is let."""
+    """Return the results of a batch each time it is released."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -327,13 +327,13 @@ async def rig(
 
 
 async def begun(held: Rig, call: Call) -> "asyncio.Task[Call]":
-    """The call, once the recognizer has something to do."""
+    """Return the call once the recognizer has a batch."""
     running = asyncio.create_task(call.run())
     await until(lambda: held.engine._lent.asr.items)
     return running
 
 
-async def test_a_delta_leaves_while_the_rest_is_still_being_worked_on() -> None:
+async def test_a_delta_is_sent_before_the_rest_is_transcribed() -> None:
     recognizer = GatedRecognizer()
     async with rig(recognizer) as little:
         call = little.call(stream="true")
@@ -350,7 +350,7 @@ async def test_a_delta_leaves_while_the_rest_is_still_being_worked_on() -> None:
 
 
 @pytest.mark.parametrize("stream", ["false", "true"])
-async def test_a_client_that_hangs_up_stops_the_work(stream: str) -> None:
+async def test_a_disconnect_stops_the_transcription(stream: str) -> None:
     held = HeldRecognizer()
     async with rig(held) as little:
         call = little.call(stream=stream)
@@ -362,7 +362,7 @@ async def test_a_client_that_hangs_up_stops_the_work(stream: str) -> None:
     assert call.status == (499 if stream == "false" else 200)
 
 
-async def test_a_client_that_does_not_read_its_events_is_left() -> None:
+async def test_a_client_that_does_not_read_is_disconnected() -> None:
     async with rig() as little:
         door = rest_app(little.engine, little.files, free_settings(send_timeout_seconds=0.01))
         call = Call(door, asking(file=TALK, stream="true"))
@@ -373,7 +373,7 @@ async def test_a_client_that_does_not_read_its_events_is_left() -> None:
         assert (len(little.files), little.slots) == (0, 0)
 
 
-async def test_when_all_places_are_taken_a_client_is_told_to_come_again() -> None:
+async def test_a_full_server_answers_with_retry_after() -> None:
     held = HeldRecognizer()
     async with rig(held, places=1) as little:
         running = await begun(little, little.call())
@@ -395,7 +395,7 @@ async def test_files_share_batches_with_each_other() -> None:
     assert len(held.batches) < 8
 
 
-async def test_what_runs_when_the_server_stops_is_finished() -> None:
+async def test_running_requests_are_finished_at_shutdown() -> None:
     held = HeldRecognizer()
     async with rig(held) as little:
         running = await begun(little, little.call())
@@ -409,7 +409,7 @@ async def test_what_runs_when_the_server_stops_is_finished() -> None:
 
 
 @pytest.mark.parametrize("stream", ["false", "true"])
-async def test_what_is_not_finished_by_then_is_told_so(stream: str) -> None:
+async def test_unfinished_requests_are_answered_at_shutdown(stream: str) -> None:
     held = HeldRecognizer()
     async with rig(held) as little:
         running = await begun(little, little.call(stream=stream))
@@ -421,8 +421,8 @@ async def test_what_is_not_finished_by_then_is_told_so(stream: str) -> None:
     assert call.status == (503 if stream == "false" else 200)
 
 
-async def test_a_segment_that_fails_fails_the_answer() -> None:
-    """A text with a hole in it would pass for what was said."""
+async def test_a_failed_segment_fails_the_request() -> None:
+    """Check that an incomplete text is not returned as the transcript."""
     async with rig(BrokenRecognizer()) as little:
         whole = await little.call().run()
         assert (whole.status, whole.json["error"]["code"]) == (500, "transcription_failed")
@@ -430,20 +430,20 @@ async def test_a_segment_that_fails_fails_the_answer() -> None:
         assert (stream.status, stream.events[-1]["error"]["code"]) == (200, "transcription_failed")
 
 
-async def test_a_detector_that_fails_fails_the_answer() -> None:
+async def test_a_failed_detector_fails_the_request() -> None:
     async with rig(detector=BrokenDetector()) as little:
         call = await little.call().run()
         assert (call.status, call.json["error"]["code"]) == (500, "internal_error")
 
 
-async def test_a_model_that_can_translates() -> None:
+async def test_a_multilingual_model_translates() -> None:
     async with rig(translates=True) as little:
         call = await little.call("translations", response_format="verbose_json").run()
     assert (call.status, call.json["task"], call.json["language"]) == (200, "translate", "english")
     assert call.headers["x-model"] == NAME
 
 
-async def test_without_models_a_client_is_told_to_come_again() -> None:
+async def test_a_loading_server_answers_with_retry_after() -> None:
     async with rig() as little:
         little.engine.state = little.engine.state.LOADING
         call = await little.call().run()
@@ -451,14 +451,14 @@ async def test_without_models_a_client_is_told_to_come_again() -> None:
     assert "retry-after" in call.headers
 
 
-async def test_a_client_does_not_wait_for_ever_for_a_model() -> None:
+async def test_the_wait_for_a_model_is_bounded() -> None:
     async with rig(load_seconds=0.001) as little:
         little.engine.gate.clear()
         call = await little.call().run()
     assert (call.status, call.json["error"]["code"]) == (503, "models_not_ready")
 
 
-async def test_the_body_is_read_before_a_refusal_and_closed_where_there_is_more() -> None:
+async def test_the_body_is_read_before_a_refusal_up_to_the_limit() -> None:
     async with rig(places=0) as little:
         request = asking(file=TALK)
         whole = await Call(little.app, request, TALK, TALK).run()
@@ -476,7 +476,7 @@ async def test_finals_of_files_wait_behind_those_of_live_streams() -> None:
         await running
 
 
-def test_the_error_of_json_that_is_none_says_where(server: Server) -> None:
+def test_the_error_of_invalid_json_has_a_position(server: Server) -> None:
     headers = {"content-type": "application/json"}
     answer = httpx.post(f"{server.url}/v1/audio/transcriptions", content=b"{", headers=headers, timeout=60)
     assert "not JSON" in json.loads(answer.text)["error"]["message"]

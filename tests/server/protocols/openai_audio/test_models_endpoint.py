@@ -1,4 +1,4 @@
-"""Models, as OpenAI lists them."""
+"""Test the list of models in the format of OpenAI."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from server.protocols.openai_audio.models_endpoint import ALIASES
 from tests.server.live_server import Server
 
 
-def test_the_list_holds_the_servers_own(server: Server) -> None:
+def test_the_list_has_the_models_of_the_server(server: Server) -> None:
     listed = server.get("/v1/models").json()
     assert listed["object"] == "list"
     (model,) = listed["data"]
@@ -15,11 +15,11 @@ def test_the_list_holds_the_servers_own(server: Server) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(ALIASES))
-def test_a_name_of_openais_is_known(server: Server, name: str) -> None:
+def test_a_model_of_openai_is_known(server: Server, name: str) -> None:
     assert server.get(f"/v1/models/{name}").json()["id"] == name
 
 
 @pytest.mark.parametrize("name", ["nobody", "org/model", "org%2Fmodel"])
-def test_another_is_not_there(server: Server, name: str) -> None:
+def test_an_unknown_model_is_not_found(server: Server, name: str) -> None:
     answer = server.get(f"/v1/models/{name}")
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")

@@ -1,4 +1,4 @@
-"""The OpenAPI document says what the REST doors do."""
+"""Test that the OpenAPI document describes the audio API."""
 
 import json
 from typing import Any, get_args
@@ -24,17 +24,17 @@ def test_the_form_has_every_field_of_the_request() -> None:
     assert fields["properties"]["response_format"]["enum"] == list(get_args(Format))
 
 
-def test_json_has_sound_in_the_place_of_the_file() -> None:
+def test_json_has_audio_in_place_of_the_file() -> None:
     fields = body("translations", "application/json")
     assert fields["required"] == ["input_audio", "model"]
 
 
-def test_nothing_refers_to_what_is_not_there() -> None:
+def test_no_reference_is_unresolved() -> None:
     assert "$defs" not in json.dumps(DOCUMENT["paths"])
 
 
 @pytest.mark.parametrize("path", ["transcriptions", "translations"])
-def test_every_error_is_described_in_the_envelope(path: str) -> None:
+def test_every_error_has_the_error_schema(path: str) -> None:
     responses = DOCUMENT["paths"][f"/v1/audio/{path}"]["post"]["responses"]
     assert responses.keys() == {"200", "400", "401", "408", "413", "415", "500", "503"}
     for status in responses.keys() - {"200"}:

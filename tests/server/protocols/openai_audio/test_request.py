@@ -1,4 +1,4 @@
-"""What a client asks of a file, from its fields."""
+"""Test how the fields of a request are parsed."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from asr.recognizer import MAX_PROMPT_CHARS
 from server.errors import ApiError
 from server.protocols.openai_audio.request import (
     TranscriptionRequest,
-    gathered,
-    transcription_of,
-    translation_of,
+    merge_fields,
+    parse_transcription,
+    parse_translation,
 )
 from streaming.options import SessionOptions
 from vad.options import VadOptions
@@ -21,14 +21,14 @@ DEFAULTS = SessionOptions(vad=VadOptions(threshold=0.4))
 
 
 def asked(*fields: tuple[str, object], **more: object) -> TranscriptionRequest:
-    return transcription_of([("model", "whisper-1"), *fields, *more.items()], DEFAULTS)
+    return parse_transcription([("model", "whisper-1"), *fields, *more.items()], DEFAULTS)
 
 
-def test_a_model_is_enough() -> None:
+def test_only_the_model_is_required() -> None:
     assert asked() == TranscriptionRequest("whisper-1", DEFAULTS, "json", False, False, True, False)
 
 
-def test_every_field_finds_its_place() -> None:
+def test_every_field_is_parsed() -> None:
     full = asked(
         ("language", "de"),
         ("keywords[]", "Kurfürstendamm"),
@@ -61,18 +61,18 @@ def test_a_strategy_may_be_json_an_object_or_auto() -> None:
 
 
 @given(st.permutations([("include", "logprobs"), ("keywords", "a"), ("keywords", "b"), ("prompt", "p")]))
-def test_lists_are_told_with_and_without_brackets_in_any_order(fields: list[tuple[str, str]]) -> None:
+def test_lists_are_parsed_with_and_without_brackets(fields: list[tuple[str, str]]) -> None:
     bracketed = [(f"{name}[]" if name != "prompt" else name, value) for name, value in fields]
-    assert gathered(bracketed) == gathered(fields)
+    assert merge_fields(bracketed) == merge_fields(fields)
     keywords = [value for name, value in fields if name == "keywords"]
-    assert gathered(fields) == {"include": ["logprobs"], "keywords": keywords, "prompt": "p"}
+    assert merge_fields(fields) == {"include": ["logprobs"], "keywords": keywords, "prompt": "p"}
 
 
 def test_a_list_in_json_is_a_list() -> None:
     assert asked(keywords=["a", "b"]).session.asr.hotwords == ("a", "b")
 
 
-def test_fields_that_are_empty_or_unknown_count_as_not_sent() -> None:
+def test_empty_and_unknown_fields_are_ignored() -> None:
     assert asked(prompt="", language="", temperature=None, vad_filter="true", response_format="") == asked()
 
 
@@ -87,18 +87,16 @@ def test_fields_that_are_empty_or_unknown_count_as_not_sent() -> None:
         ({"language": "en", "languages": ["fr"]}, "en"),
     ],
 )
-def test_one_language_is_a_language_and_several_are_the_models_choice(
-    fields: dict[str, Any], language: str | None
-) -> None:
+def test_several_languages_are_detected_by_the_model(fields: dict[str, Any], language: str | None) -> None:
     assert asked(**fields).session.asr.language == language
 
 
-def test_of_a_long_prompt_the_end_counts() -> None:
+def test_a_long_prompt_keeps_its_end() -> None:
     assert asked(prompt="x" + "y" * MAX_PROMPT_CHARS).session.asr.prompt == "y" * MAX_PROMPT_CHARS
 
 
 @pytest.mark.parametrize("form", ["srt", "vtt"])
-def test_subtitles_are_made_with_the_times_of_words(form: str) -> None:
+def test_subtitles_request_the_times_of_words(form: str) -> None:
     assert asked(response_format=form).session.asr.words
     assert not asked(response_format=form).words
 
@@ -127,18 +125,18 @@ def test_subtitles_are_made_with_the_times_of_words(form: str) -> None:
         ({"prompt": {"a": 1}}, "prompt", "invalid_value"),
     ],
 )
-def test_a_bad_value_is_named(fields: dict[str, Any], param: str, code: str) -> None:
+def test_a_bad_value_names_the_parameter(fields: dict[str, Any], param: str, code: str) -> None:
     with pytest.raises(ApiError) as refused:
-        transcription_of(({"model": "m"} | fields).items(), DEFAULTS)
+        parse_transcription(({"model": "m"} | fields).items(), DEFAULTS)
     assert (refused.value.status, refused.value.param, refused.value.code) == (400, param, code)
     assert param in refused.value.message or code == "invalid_language_format"
 
 
 def test_a_translation_is_into_english() -> None:
-    full = translation_of([("model", "m"), ("prompt", "p"), ("response_format", "srt")], DEFAULTS)
+    full = parse_translation([("model", "m"), ("prompt", "p"), ("response_format", "srt")], DEFAULTS)
     assert (full.task, full.session.asr.prompt, full.format, full.stream) == ("translate", "p", "srt", False)
 
 
-def test_a_translation_tells_no_speakers_apart() -> None:
+def test_a_translation_cannot_be_diarized() -> None:
     with pytest.raises(ApiError, match="response_format"):
-        translation_of([("model", "m"), ("response_format", "diarized_json")], DEFAULTS)
+        parse_translation([("model", "m"), ("response_format", "diarized_json")], DEFAULTS)

@@ -1,4 +1,4 @@
-"""The formats of an answer."""
+"""Test the formats of a response."""
 
 import json
 import math
@@ -40,7 +40,7 @@ def document(transcript: Transcript = TRANSCRIPT, **asked: Any) -> Any:
     return json.loads(body)
 
 
-def test_json_tells_text_language_usage_and_who_did_it() -> None:
+def test_json_has_text_language_usage_and_model() -> None:
     assert document() == {
         "text": "hello there and again",
         "usage": {"type": "duration", "seconds": 5},
@@ -50,7 +50,7 @@ def test_json_tells_text_language_usage_and_who_did_it() -> None:
     }
 
 
-def test_nothing_said_is_an_empty_text() -> None:
+def test_silence_is_an_empty_text() -> None:
     assert document(EMPTY) == {
         "text": "",
         "usage": {"type": "duration", "seconds": 5},
@@ -77,19 +77,19 @@ def test_a_segment_of_verbose_json_has_all_ten_fields() -> None:
     assert "words" not in told
 
 
-def test_words_and_segments_are_told_as_far_as_they_are_wanted() -> None:
+def test_words_and_segments_are_included_on_request() -> None:
     told = document(format="verbose_json", words=True, segments=False)
     assert told["words"][0] == {"word": "hello", "start": 1.0, "end": 1.1}
     assert "segments" not in told
 
 
-def test_without_a_log_probability_the_confidence_tells_it() -> None:
+def test_the_confidence_replaces_a_missing_log_probability() -> None:
     sure = TranscriptSegment(0, SECOND, Hypothesis("yes", confidence=0.5))
     told = document(Transcript("", "little", (sure,)), format="verbose_json")
     assert told["segments"][0]["avg_logprob"] == math.log(0.5)
 
 
-def test_the_language_is_that_of_most_of_the_speech_or_the_one_asked_for() -> None:
+def test_the_language_is_that_of_most_of_the_speech() -> None:
     german = TranscriptSegment(5 * SECOND, 9 * SECOND, Hypothesis("ja", language="de"))
     most = Transcript("", "little", (HELLO, german))
     assert document(most)["languages"] == [{"code": "de"}]
@@ -98,14 +98,14 @@ def test_the_language_is_that_of_most_of_the_speech_or_the_one_asked_for() -> No
     assert document(EMPTY, format="verbose_json")["language"] == "unknown"
 
 
-def test_a_translation_is_english_whatever_was_spoken() -> None:
+def test_a_translation_is_always_english() -> None:
     german = Transcript("", "little", (TranscriptSegment(0, SECOND, Hypothesis("yes", language="de")),))
     session = SessionOptions(asr=TranscriptionOptions(task="translate"))
     told = document(german, format="verbose_json", session=session)
     assert (told["task"], told["language"]) == ("translate", "english")
 
 
-def test_logprobs_are_those_of_words_where_they_are_known() -> None:
+def test_logprobs_are_those_of_words() -> None:
     told = document(logprobs=True)["logprobs"]
     assert told == [
         {"token": "hello", "logprob": math.log(0.5), "bytes": list(b"hello")},
@@ -148,23 +148,23 @@ def told_events(**asked: Any) -> list[dict[str, Any]]:
     return events_of(b"".join(parts).decode())
 
 
-def test_deltas_add_up_to_the_text_that_is_told_at_the_end() -> None:
+def test_deltas_add_up_to_the_final_text() -> None:
     *deltas, done = told_events()
     assert {each["type"] for each in deltas} == {"transcript.text.delta"}
     assert "".join(each["delta"] for each in deltas) == done["text"] == TRANSCRIPT.text
     assert (done["type"], done["usage"]["seconds"]) == ("transcript.text.done", 5)
 
 
-def test_logprobs_of_the_deltas_are_those_of_the_whole() -> None:
+def test_logprobs_of_deltas_add_up_to_the_final_ones() -> None:
     *deltas, done = told_events(logprobs=True)
     assert [one for each in deltas for one in each.get("logprobs", [])] == done["logprobs"]
 
 
-def test_a_diarized_stream_tells_segments_too() -> None:
+def test_a_diarized_stream_has_segments() -> None:
     types = [each["type"] for each in told_events(format="diarized_json")]
     assert types == ["transcript.text.delta", "transcript.text.segment"] * 2 + ["transcript.text.done"]
 
 
-def test_a_failure_is_an_event_in_the_envelope() -> None:
+def test_a_failure_is_an_error_event() -> None:
     (event,) = events_of(SseTranscript.error(ApiError(500, "broken", code="transcription_failed")).decode())
     assert event["error"]["message"] == "broken"

@@ -1,4 +1,4 @@
-"""Recording: what is kept of a session on disk, as it goes along, so that it survives the server."""
+"""Record a session in its journal as it goes along, so that another server can continue it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -17,149 +17,175 @@ from journal.records import (
     quantize_pcm16,
 )
 from journal.session_journal import SessionJournal
+from streaming.driver import StreamDriver
 from streaming.events import Event
+from streaming.options import SessionOptions
 from streaming.snapshot import Snapshot
 from vad.detector_input import DetectorState
 from vad.segmenter import Reason
 
-# A snapshot is small in a pause, and has the whole utterance in it else.
-LONG_ENOUGH: Final = 1 << 20  # bytes of a file after which the next one begins in a pause
-TOO_LONG: Final = 4 << 20  # and after which it begins wherever it can
-MOST_UNWRITTEN: Final = 4 << 20  # bytes of sound
+# A snapshot taken in a pause is small; one taken during speech holds the whole utterance.
+PAUSE_SNAPSHOT_BYTES: Final = 1 << 20  # size of a file after which the next file begins in a pause
+FORCED_SNAPSHOT_BYTES: Final = 4 << 20  # size of a file after which the next file begins wherever it can
+MAX_UNWRITTEN_BYTES: Final = 4 << 20  # audio that may wait for the disk
 
 
-class NullRecorder:
-    """Keeps nothing: of a session that nobody can take up again after the server."""
+class JournalRecorder:
+    """Record one session's input and output in its journal.
 
-    has_room = True
-    replaying = False  # what comes in now has come in before
+    If the disk fails the journal is lost; the session continues without it.
 
-    def sound(self, clip: Clip) -> Clip:
-        """What comes in; returns it as it will be heard, here and when it is played once more."""
-        return clip
+    replaying: the session is being restored from this journal, so its input is not recorded a second time
+    """
 
-    def command(self, text: str) -> None:
-        """A message that is no sound."""
-
-    def refuse(self) -> None:
-        """A message that changes nothing."""
-
-    def end(self, reason: Reason) -> None:
-        """No more sound comes in."""
-
-    def tell(self, event: Event, messages: Sequence[Mapping[str, Any]]) -> None:
-        """What goes out to tell of an event; that may be nothing."""
-
-    def reply(self, messages: Sequence[Mapping[str, Any]]) -> None:
-        """Record messages that a replay of the client's messages produces again."""
-
-    def complain(self, messages: Sequence[Mapping[str, Any]]) -> None:
-        """Record messages that a replay does not produce again."""
-
-    async def come_back(self) -> None:
-        """The client that had been cut off is there again. Waits until all is kept, for it will be told how
-        much came in, and lets go of that."""
-
-    def is_due(self, speaking: bool) -> bool:
-        """It is time for a snapshot."""
-        return False
-
-    def open(
-        self, head: Mapping[str, Any], number: int, snapshot: Snapshot, memory: DetectorState | None = None
-    ) -> None:
-        """The session as it stands: the beginning of a new file."""
-
-    def write(self) -> None:
-        """All of it is kept soon; nobody waits for it."""
-
-    async def safe(self) -> None:
-        """Waits until all of it is kept."""
-
-    async def close(self) -> None:
-        """The server stops; another one goes on with it. Waits until all of it is kept."""
-
-    def delete(self) -> None:
-        """The session is over, and nobody can come back to it."""
-
-    @property
-    def lasts(self) -> bool:
-        """The session goes on after the end of this server."""
-        return False
-
-
-class JournalRecorder(NullRecorder):
-    """Of one session, in a Log. It loses all where the disk fails; the session goes on without."""
-
-    def __init__(self, log: SessionJournal) -> None:
-        self.replaying = False  # what comes in now is in the log already
+    def __init__(self, log: SessionJournal, *, replaying: bool = False) -> None:
         self._log = log
-        self._due = False
+        self._replaying = replaying
+        self._snapshot_pending = False
+
+    def finish_replay(self) -> None:
+        """Record the input from now on: the journal's own input has been replayed."""
+        self._replaying = False
 
     @property
-    def has_room(self) -> bool:  # type: ignore[override]
-        return self._log.unwritten < MOST_UNWRITTEN or self._log.lost
+    def has_room(self) -> bool:
+        """Whether little enough audio waits for the disk."""
+        return self._log.unwritten < MAX_UNWRITTEN_BYTES or self._log.lost
 
     @property
-    def lasts(self) -> bool:
+    def is_durable(self) -> bool:
+        """Whether another server can continue the session."""
         return not self._log.lost
 
-    def sound(self, clip: Clip) -> Clip:
-        heard = AudioRecord(clip.samples, True) if clip.is_pcm16 else quantize_pcm16(clip.samples)
-        if not self.replaying:
-            self._log.append(heard)
-        return clip if clip.is_pcm16 else Clip(heard.samples, clip.start, heard.is_pcm16)
+    def audio(self, clip: Clip) -> Clip:
+        """Record audio from the client; return it quantized, as every replay of the journal has it."""
+        record = AudioRecord(clip.samples, True) if clip.is_pcm16 else quantize_pcm16(clip.samples)
+        if not self._replaying:
+            self._log.append(record)
+        return clip if clip.is_pcm16 else Clip(record.samples, clip.start, record.is_pcm16)
 
     def command(self, text: str) -> None:
-        if not self.replaying:
+        """Record a message of the client that is not audio."""
+        if not self._replaying:
             self._log.append(CommandRecord(text))
 
-    def refuse(self) -> None:
-        if not self.replaying:
+    def refusal(self) -> None:
+        """Record that a message of the client was refused and changed nothing."""
+        if not self._replaying:
             self._log.append(RefusalRecord())
 
     def end(self, reason: Reason) -> None:
-        if not self.replaying:
+        """Record that no more audio is accepted."""
+        if not self._replaying:
             self._log.append(EndRecord(reason))
 
-    def tell(self, event: Event, messages: Sequence[Mapping[str, Any]]) -> None:
-        entry = output_record(event, messages)
-        if entry.kind or entry.messages:
-            self._log.append(entry)
+    def output(self, event: Event, messages: Sequence[Mapping[str, Any]]) -> None:
+        """Record the messages sent for an event; there may be none."""
+        record = output_record(event, messages)
+        if record.kind or record.messages:
+            self._log.append(record)
 
     def reply(self, messages: Sequence[Mapping[str, Any]]) -> None:
+        """Record messages that a replay of the client's messages produces again."""
         if messages:
             self._log.append(OutputRecord(REPLY, messages))
 
-    def complain(self, messages: Sequence[Mapping[str, Any]]) -> None:
+    def unrepeatable(self, messages: Sequence[Mapping[str, Any]]) -> None:
+        """Record messages that a replay does not produce again."""
         if messages:
             self._log.append(OutputRecord(None, messages))
 
-    async def come_back(self) -> None:
+    async def reconnect(self) -> None:
+        """Record that the client is connected again, and wait until everything so far is written.
+
+        The client is then told how much audio arrived, and discards that audio.
+        """
         self._log.append(ReconnectRecord())
-        await self.safe()
+        await self.flush()
 
-    def is_due(self, speaking: bool) -> bool:
-        if self._due or self.replaying or self._log.lost:
+    def is_snapshot_due(self, speaking: bool) -> bool:
+        """Whether a snapshot should begin a new file; True once for each file."""
+        if self._snapshot_pending or self._replaying or self._log.lost:
             return False
-        self._due = self._log.size >= (TOO_LONG if speaking else LONG_ENOUGH)
-        return self._due
+        self._snapshot_pending = self._log.size >= (
+            FORCED_SNAPSHOT_BYTES if speaking else PAUSE_SNAPSHOT_BYTES
+        )
+        return self._snapshot_pending
 
-    def open(
+    def snapshot(
         self, head: Mapping[str, Any], number: int, snapshot: Snapshot, memory: DetectorState | None = None
     ) -> None:
-        self._due = False
+        """Begin a new file with the session's state.
+
+        head: the wire protocol's state; number: of the latest message; memory: the voice detector's state
+        """
+        self._snapshot_pending = False
         self._log.append(SnapshotRecord(head, number, snapshot, memory))
 
-    def write(self) -> None:
+    def submit(self) -> None:
+        """Hand what was recorded to the writing thread without waiting for it."""
         self._log.hand_over()
 
-    async def safe(self) -> None:
+    async def flush(self) -> None:
+        """Wait until everything that was recorded is written."""
         if not self._log.lost:
             await self._log.safe()
 
     async def close(self) -> None:
-        await self.safe()
+        """Write everything and leave the journal for the next server."""
+        await self.flush()
         self._log.close()
 
     def delete(self) -> None:
+        """Delete the journal: the session has ended and its client can no longer resume it."""
         self._log.delete()
+
+
+class RecordedStream:
+    """The input of a stream, recorded on its way: audio and the end go into the journal first.
+
+    Wire protocols use it in place of the driver. What they read from text messages is recorded as that text.
+    """
+
+    def __init__(self, driver: StreamDriver, recorder: JournalRecorder) -> None:
+        self._driver = driver
+        self._recorder = recorder
+
+    @property
+    def received(self) -> int:
+        """Samples received so far."""
+        return self._driver.received
+
+    @property
+    def input_ended(self) -> bool:
+        """Whether no more audio is accepted."""
+        return self._driver.input_ended
+
+    def receive_audio(self, clip: Clip) -> None:
+        """Record the next samples of the stream and pass them on, quantized as the journal has them."""
+        self._driver.receive_audio(self._recorder.audio(clip))
+
+    def commit(self) -> None:
+        """End the open utterance here."""
+        self._driver.commit()
+
+    def clear(self) -> None:
+        """Drop the open utterance."""
+        self._driver.clear()
+
+    def mark(self, marker: str) -> None:
+        """Report the marker once everything before it is recognized."""
+        self._driver.mark(marker)
+
+    def note(self, note: object) -> None:
+        """Return the note among the events at this place of the stream."""
+        self._driver.note(note)
+
+    def update(self, options: SessionOptions) -> None:
+        """Change the options from here on."""
+        self._driver.update(options)
+
+    def end(self, reason: Reason) -> None:
+        """Record the end of the audio and end the stream."""
+        self._recorder.end(reason)
+        self._driver.end(reason)

@@ -18,12 +18,17 @@ from asr.recognizer import Hypothesis
 from audio.clip import Samples
 from journal.framing import frame
 from streaming.events import (
+    AudioCleared,
     Event,
     FinalTranscript,
     LagReported,
+    MarkerReached,
     NoteReached,
     PartialTranscript,
+    StreamClosed,
     TranscriptionFailed,
+    UtteranceEnded,
+    UtteranceStarted,
 )
 from streaming.snapshot import Snapshot, StreamState
 from streaming.utterance import RecordedResult
@@ -31,6 +36,19 @@ from vad.detector_input import DetectorState
 from vad.segmenter import Reason
 
 REPLY: Final = "reply"
+# Names on disk: older journals hold them, so they stay whatever the classes are called.
+KINDS: Final[Mapping[type[Event], str]] = {
+    UtteranceStarted: "SpeechStarted",
+    UtteranceEnded: "SpeechStopped",
+    PartialTranscript: "",
+    FinalTranscript: "Final",
+    TranscriptionFailed: "Final",
+    AudioCleared: "Cleared",
+    MarkerReached: "MarkerReached",
+    NoteReached: "",
+    LagReported: "",
+    StreamClosed: "Closed",
+}
 PCM16: Final = b"\0"
 FLOAT32: Final = b"\1"
 
@@ -158,15 +176,11 @@ _TOLD: Final = TypeAdapter(_ToldText)
 
 
 def kind_of(event: Event) -> str:
-    """Events of one kind come in the same order however often a session is played; a failure stands in a
-    final's place. "" for those that hang on time, and are not told again."""
-    match event:
-        case PartialTranscript() | NoteReached() | LagReported():
-            return ""
-        case FinalTranscript() | TranscriptionFailed():
-            return "Final"
-        case _:
-            return type(event).__name__
+    """Return the event's kind as journals name it; "" for events that depend on time and are not repeated.
+
+    Events of one kind come in the same order in every replay of a session; a failure takes its final's place.
+    """
+    return KINDS[type(event)]
 
 
 def output_record(event: Event, messages: Sequence[Mapping[str, Any]]) -> OutputRecord:

@@ -132,12 +132,6 @@ def internal(message: str) -> ClientError:
     return ClientError("internal_error", message, close=CLOSE_INTERNAL, server=True, retryable=True)
 
 
-def idle() -> ClientError:
-    """The reason is Deepgram's: theirs is the one protocol here that ends whoever says nothing."""
-    message = "Nothing was heard from the client."
-    return ClientError("idle_timeout", message, close=CLOSE_INTERNAL, reason="NET-0001")
-
-
 def resume_unknown() -> ClientError:
     return ClientError(
         "resume_unknown", "There is no such session, or not all that was missed.", close=CLOSE_BAD_REQUEST

@@ -136,6 +136,16 @@ class StreamDriver:
 
     # From the client
 
+    @property
+    def received(self) -> int:
+        """Samples received so far."""
+        return self.session.received
+
+    @property
+    def input_ended(self) -> bool:
+        """Whether no more audio is accepted."""
+        return self.session.input_ended
+
     def receive_audio(self, clip: Clip) -> None:
         """Accept the next samples of the stream."""
         self.session.receive_audio(clip)

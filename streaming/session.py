@@ -104,6 +104,11 @@ class Session:
         )
 
     @property
+    def input_ended(self) -> bool:
+        """Whether no more audio is accepted: the end was received, or the stream was abandoned."""
+        return self.state is not InputState.OPEN
+
+    @property
     def ended(self) -> bool:
         """Whether every received sample is accounted for, and no more will come."""
         return self.state is InputState.ENDED
@@ -351,12 +356,12 @@ class Session:
         """Return a new open utterance; stable: words of it that were shown as stable before."""
         spoken = self.judged - self.options.vad.min_speech_hops * HOP  # speech began there at the latest
         partials = Partials(start, spoken + self.options.partial_interval, stable)
-        return Utterance(number, start, partials, believed=bool(stable))
+        return Utterance(number, start, partials, self.options.asr, believed=bool(stable))
 
     def add_closed(self, utterance: Utterance) -> None:
         """Queue a closed utterance and ask for its text."""
         self.results.add(utterance)
-        self._request(utterance, self._planner.final(utterance, self.options))
+        self._request(utterance, self._planner.final(utterance))
 
     def resume(self) -> None:
         """Ask for the work that the session was waiting for when it was saved."""

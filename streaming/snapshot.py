@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from asr.recognizer import TranscriptionOptions
 from audio.clip import Clip, Samples
 from streaming.events import MarkerReached
 from streaming.options import SessionOptions
@@ -24,6 +25,7 @@ class UtteranceState:
     told: the words that were shown as stable
     end, reason: where and why its segment ended; None if it is open
     heard: the detector's probabilities of a closed segment, one for each hop
+    asr: the recognition options that it began with; None if they are the session's present ones
     """
 
     number: int
@@ -32,6 +34,7 @@ class UtteranceState:
     end: int | None = None
     reason: Reason | None = None
     heard: tuple[float, ...] = ()
+    asr: TranscriptionOptions | None = None
 
     @property
     def length(self) -> int:
@@ -106,8 +109,10 @@ def save(session: Session) -> Snapshot:
         segmenter=session.segmenter.save(),
         sound_from=oldest,
         heard=tuple(session.speech_probabilities.read(oldest, session.judged)),
-        open=None if session.open is None else _saved(session.open),
-        waiting=tuple(each.id if isinstance(each, MarkerReached) else _saved(each) for each in waiting),
+        open=None if session.open is None else _saved(session.open, session.options),
+        waiting=tuple(
+            each.id if isinstance(each, MarkerReached) else _saved(each, session.options) for each in waiting
+        ),
         held=tuple(marker.id for marker in session.held_markers),
     )
     clips = [each.clip.samples for each in waiting if isinstance(each, Utterance) and each.clip is not None]
@@ -138,6 +143,7 @@ def restore(
     if state.open is not None:
         stable = session.stable_words.pop(state.open.number, state.open.told)
         session.open = session.make_utterance(state.open.number, state.open.start, stable)
+        session.open.asr = state.open.asr or options.asr
     session.resume()
     return session
 
@@ -149,15 +155,19 @@ def _restore_results(session: Session, snapshot: Snapshot) -> None:
             session.results.extend([MarkerReached(each)])
             continue
         utterance = session.make_utterance(each.number, each.start, each.told)
+        utterance.asr = each.asr or session.options.asr
         utterance.clip = Clip(snapshot.sound[first : first + each.length], each.start)
         utterance.reason, utterance.speech_probabilities = each.reason, each.heard
         first += each.length
         session.add_closed(utterance)
 
 
-def _saved(utterance: Utterance) -> UtteranceState:
+def _saved(utterance: Utterance, options: SessionOptions) -> UtteranceState:
     stable = tuple(utterance.partials.stable)
+    asr = None if utterance.asr == options.asr else utterance.asr
     if utterance.clip is None:
-        return UtteranceState(utterance.number, utterance.start, stable)
+        return UtteranceState(utterance.number, utterance.start, stable, asr=asr)
     clip, probabilities = utterance.clip, tuple(utterance.speech_probabilities)
-    return UtteranceState(utterance.number, clip.start, stable, clip.end, utterance.reason, probabilities)
+    return UtteranceState(
+        utterance.number, clip.start, stable, clip.end, utterance.reason, probabilities, asr
+    )

@@ -56,29 +56,23 @@ class TaskPlanner:
         self.reset()
         if eager:
             assert utterance.paused_at is not None
-            return self._task(TaskKind.EAGER, utterance, (utterance.start, utterance.paused_at), options)
+            return self._task(TaskKind.EAGER, utterance, (utterance.start, utterance.paused_at))
         if partial:
             cut = quietest if options.bounded_partials else None
             window = utterance.partials.next_range(judged, options.partial_interval, cut)
-            return self._task(TaskKind.PARTIAL, utterance, window, options)
+            return self._task(TaskKind.PARTIAL, utterance, window)
         return None
 
-    def final(self, utterance: Utterance, options: SessionOptions) -> RecognitionTask:
+    def final(self, utterance: Utterance) -> RecognitionTask:
         """Return the task that transcribes a closed utterance."""
         assert utterance.clip is not None
-        return RecognitionTask(
-            TaskKind.FINAL, utterance.number, self._request(utterance.number, utterance.clip, options)
-        )
+        return RecognitionTask(TaskKind.FINAL, utterance.number, self._request(utterance, utterance.clip))
 
-    def _task(
-        self, kind: TaskKind, utterance: Utterance, window: tuple[int, int], options: SessionOptions
-    ) -> RecognitionTask:
+    def _task(self, kind: TaskKind, utterance: Utterance, window: tuple[int, int]) -> RecognitionTask:
         clip = Clip(self._audio.read(*window), window[0])
-        request = self._request(utterance.number, clip, options, is_partial=kind is TaskKind.PARTIAL)
+        request = self._request(utterance, clip, is_partial=kind is TaskKind.PARTIAL)
         return RecognitionTask(kind, utterance.number, request)
 
-    def _request(
-        self, number: int, clip: Clip, options: SessionOptions, is_partial: bool = False
-    ) -> RecognitionRequest:
-        name = f"{self._session}/{number}" if self._session else ""
-        return RecognitionRequest(clip, options.asr, name, partial=is_partial)
+    def _request(self, utterance: Utterance, clip: Clip, is_partial: bool = False) -> RecognitionRequest:
+        name = f"{self._session}/{utterance.number}" if self._session else ""
+        return RecognitionRequest(clip, utterance.asr, name, partial=is_partial)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from asr.recognizer import Hypothesis, RecognitionRequest
+from asr.recognizer import Hypothesis, RecognitionRequest, TranscriptionOptions
 from audio.clip import Clip
 from streaming.partials import Partials
 from vad.segmenter import Reason
@@ -51,6 +51,7 @@ class RecordedResult:
 class Utterance:
     """Hold what a session knows of a segment until its final has left. It is open until `clip` is set.
 
+    asr: the recognition options in force when it began; a later change applies to the next utterance
     paused_at: end of the utterance if the present pause ends it; None outside a pause
     awaited: the eager text of this pause is being transcribed
     eager: the eager text of this pause
@@ -65,6 +66,7 @@ class Utterance:
     number: int
     start: int
     partials: Partials
+    asr: TranscriptionOptions = field(default_factory=TranscriptionOptions)
     paused_at: int | None = None
     awaited: bool = False
     eager: Hypothesis | None = None

@@ -288,7 +288,7 @@ EVENTS: Final[list[Event]] = [
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
 def test_an_event_has_the_fields_of_its_example(event: Event) -> None:
     everything = SessionConfig(SessionOptions(asr=TranscriptionOptions(words=True)), events=OPTIONAL_EVENTS)
-    message: Any = NativeOutput("5f1c").message_of(event, everything)
+    message: Any = NativeOutput("5f1c", everything).message_of(event)
     example = FROM_SERVER[message["type"]]
     assert example.keys() - {"event_id", "seq"} == message.keys()
     if "words" in message:
@@ -305,7 +305,7 @@ def test_the_example_of_a_greeting_is_what_the_server_says() -> None:
 
 def test_an_error_in_a_finals_place_says_which_utterance_it_is_about() -> None:
     everything = SessionConfig(SessionOptions())
-    message: Any = NativeOutput("5f1c").message_of(TranscriptionFailed(2, 1600, 3200, "why"), everything)
+    message: Any = NativeOutput("5f1c", everything).message_of(TranscriptionFailed(2, 1600, 3200, "why"))
     assert message["error"].keys() == FROM_SERVER["error"]["error"].keys()
     assert {"item_id", "start_ms", "end_ms"} <= message.keys()
 

@@ -4,6 +4,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import inf
 from typing import Final
 
 from audio.clip import SAMPLE_RATE, seconds_from_samples
@@ -90,16 +91,19 @@ class UsageMeter:
     """Count the audio of one stream.
 
     usage, key: None if nothing is counted
+    next_check: received samples from which on `check` has something to do; infinity if never
     """
 
     def __init__(self, usage: KeyUsage | None = None, key: ApiKey | None = None) -> None:
         self._usage = usage
         self._key = key
         self._counted = 0  # samples
+        self.next_check = inf if usage is None or key is None else CHECK_SAMPLES
 
     def start_at(self, received: int) -> None:
         """Skip the first samples of the stream, which another server process counted."""
         self._counted = received
+        self.next_check += received
 
     def count(self, received: int) -> None:
         """Count the new audio.
@@ -117,6 +121,7 @@ class UsageMeter:
         """
         if self._usage is not None and self._key is not None and received - self._counted >= CHECK_SAMPLES:
             self.count(received)
+            self.next_check = received + CHECK_SAMPLES
             exceeded = self._usage.exceeded(self._key, HARD_LIMIT_RATIO)
             if exceeded is not None:
                 raise exceeded

@@ -1,15 +1,16 @@
-"""Conversation: one session over a WebSocket: a reader, which never waits for a model, and a writer."""
+"""Run one session over its connections: read messages, apply them to the stream, send its events."""
 
 import asyncio
 import logging
 from collections.abc import Coroutine, Iterable, Sequence
 from contextlib import suppress
+from enum import Enum, auto
 from functools import partial
 from typing import Any
 
 import orjson
 
-from journal.recorder import NullRecorder
+from journal.recorder import JournalRecorder
 from journal.records import REPLY, AudioRecord, CommandRecord, EndRecord, kind_of
 from journal.replay import ReplayedSession
 from server.admission.quotas import UsageMeter
@@ -25,7 +26,6 @@ from server.errors import (
     CLOSE_RESTART,
     CLOSE_TAKEN_OVER,
     ClientError,
-    idle,
     internal,
     overloaded,
     resume_unknown,
@@ -43,312 +43,383 @@ from vad.segmenter import Reason
 log = logging.getLogger(__name__)
 
 
-class ClientSession:
-    """Carries messages from a socket to a pump, and the pump's events to the socket, as a dialect has it.
+class SessionState(Enum):
+    """Where a session is in its life; it never goes back to an earlier state.
 
-    Where the dialect lets a client come back, the session outlives its socket by `resume_seconds`: what there
-    is to tell meanwhile is kept in a journal of at most `journal_bytes`, for the next one, which takes over.
+    ACTIVE: audio is accepted, also from a client that has yet to reconnect
+    DRAINING: no more audio is accepted; what was received is recognized and sent
+    SUSPENDED: the session is left in its journal for the next server; nothing more is sent from here
+    ENDED: everything was sent
+    """
+
+    ACTIVE = auto()
+    DRAINING = auto()
+    SUSPENDED = auto()
+    ENDED = auto()
+
+
+class ClientSession:
+    """Carry messages from a socket to a stream, and the stream's events to the socket, in a wire protocol.
+
+    If the protocol supports it, the session outlives its socket by `resume_seconds`: the messages sent
+    meanwhile are kept, up to `log_bytes`, for the socket that resumes it.
+
+    owner: name of the key that began the session
+    recorder: keeps the session in a journal, beyond the end of the server
     """
 
     def __init__(
         self,
         name: str,
-        pump: StreamDriver,
-        dialect: WireProtocol,
+        driver: StreamDriver,
+        protocol: WireProtocol,
         metrics: Metrics,
         *,
         resume_seconds: float = 0.0,
-        journal_bytes: int = 0,
+        log_bytes: int = 0,
         owner: str | None = None,
         meter: UsageMeter | None = None,
-        observer: SessionTiming | None = None,
+        timing: SessionTiming | None = None,
+        recorder: JournalRecorder | None = None,
     ) -> None:
         self.id = name
-        self.owner = owner  # the name of the key that began it
+        self.owner = owner
+        self.state = SessionState.ACTIVE
+        self._driver = driver
+        self._protocol = protocol
         self._meter = meter or UsageMeter()
-        self._pump = pump
-        self._dialect = dialect
-        self._chronicle = SessionLog(metrics)
-        self._observer = observer or SessionTiming(metrics)
-        self._comeback = dialect.comeback
-        self._journal = MessageLog(journal_bytes if self._comeback else 0)
-        self._recording = self._comeback.recording if self._comeback else NullRecorder()
-        self._past = ReplayFilter()
-        self._played = asyncio.Event()  # what came in before has come in once more
+        self._session_log = SessionLog(metrics)
+        self._timing = timing or SessionTiming(metrics)
+        self._support = protocol.resume_support
+        self._log = MessageLog(log_bytes if self._support else 0)
+        self._recorder = recorder
+        self._sender = MessageSender(protocol, self._log, recorder)
+        self._replay_filter = ReplayFilter()
+        self._replayed = asyncio.Event()  # the input of an earlier server has been applied again
+        self._finished = asyncio.Event()  # the session has ended or is suspended
         self._socket: BoundedWebSocket | None = None
-        self._teller = MessageSender(dialect, self._journal, self._recording)
-        self._stopping = False
-        self._over = asyncio.Event()  # everything has been told
-        self._patience = ResumeTimer(resume_seconds if self._comeback else 0.0)
-
-    @property
-    def suspended(self) -> bool:
-        """It goes on with another server."""
-        return self._teller.stopped
+        self._close = CLOSE_NORMAL, ""  # code and reason with which the last socket is closed
+        self._timer = ResumeTimer(resume_seconds if self._support else 0.0)
 
     def stop(self) -> None:
-        """The server stops: no more audio is taken in, and what is open is finished, here or by the next."""
-        self._stopping = True
-        if self._recording.lasts:
-            self._pump.hand_over()
-            self._teller.stopped = True
-            self._main.cancel()
+        """Accept no more audio, because the server stops; finish the session here or leave it to the next."""
+        if self.state in (SessionState.SUSPENDED, SessionState.ENDED):
             return
-        self._finish(Reason.END_OF_STREAM)
-        if self._socket is None:
-            self._patience.lose()
+        if self._recorder is not None and self._recorder.is_durable:
+            self._suspend()
+            return
+        self._close = CLOSE_RESTART, "server_restarting"
+        self._timer.give_up()
+        self._end_input(Reason.END_OF_STREAM)
 
     def forget(self) -> None:
-        """Nobody can come back any more."""
-        self._recording.delete()
+        """Delete what is kept of the session: its client can no longer resume it."""
+        if self._recorder is not None:
+            self._recorder.delete()
 
     async def run(self, socket: BoundedWebSocket) -> None:
-        """Until everything that was said has been told, to this socket or to one that came after it."""
+        """Run a new session until everything was sent, to this socket or to one that resumed it."""
         session_id.set(self.id)
-        log.info("session begins: %s", self._dialect.describe())
+        log.info("session.started config=%s", self._protocol.describe())
         self._socket = socket
-        self._played.set()
-        self._keep(save(self._pump.session))
-        await self._run(self._listen(socket, self._dialect.greet()))
+        self._replayed.set()
+        self._record_snapshot(save(self._driver.session))
+        await self._run(self._read(socket, self._protocol.initial_messages()))
 
     async def go_on(self, past: ReplayedSession) -> None:
-        """As `run`, of a session that another server left behind: it waits for its client."""
+        """Run a session that an earlier server left in its journal; it waits for its client."""
         session_id.set(self.id)
-        log.info("session goes on: %s", self._dialect.describe())
-        assert self._comeback is not None  # only sessions that can be resumed are journalled
-        self._past = ReplayFilter(past.told)
-        messages = [orjson.dumps(self._comeback.with_audio(*each)) for each in past.messages]
-        self._journal.restore(past.number, messages)
-        await self._run(self._play(self._comeback, past.tail))
+        log.info("session.restored config=%s", self._protocol.describe())
+        support = self._support
+        assert support is not None  # only sessions that can be resumed have a journal
+        self._replay_filter = ReplayFilter(past.told)
+        self._log.restore(past.number, [orjson.dumps(support.with_audio(*each)) for each in past.messages])
+        await self._run(self._replay(support, past.tail))
 
-    async def _run(self, listening: Coroutine[Any, Any, None]) -> None:
+    async def _run(self, reading: Coroutine[Any, Any, None]) -> None:
         main = asyncio.current_task()
         assert main is not None
         self._main = main
         try:
             async with asyncio.TaskGroup() as group:
-                listener = group.create_task(listening, name="listener")
-                acknowledger = group.create_task(self._teller.acknowledge(self._send), name="acknowledger")
-                await self._write()
+                reader = group.create_task(reading, name="reader")
+                acknowledging = self._sender.send_acknowledgements(self._transmit)
+                acknowledger = group.create_task(acknowledging, name="acknowledger")
+                await self._send_events()
                 acknowledger.cancel()
-                self._recording.write()  # no beat comes behind the end
-                # A client that was cut off may still come back to hear the end.
-                await self._patience.outlast(lambda: self._socket is not None)
-                listener.cancel()
+                if self._recorder is not None:
+                    self._recorder.submit()  # no flush tick follows the end
+                # A disconnected client may still come back for the end.
+                await self._timer.wait(lambda: self._socket is not None)
+                reader.cancel()
         except asyncio.CancelledError:
-            if not self.suspended:
+            if self.state is not SessionState.SUSPENDED or self._recorder is None:
                 raise
             main.uncancel()
-            await self._recording.close()
+            await self._recorder.close()
         finally:
-            self._played.set()  # or who came back meanwhile would wait for ever
-            self._over.set()
-            self._patience.end()
-            self._observer.leave()
+            if self.state is not SessionState.SUSPENDED:
+                self.state = SessionState.ENDED
+            self._replayed.set()  # or a client that resumed meanwhile would wait for ever
+            self._finished.set()
+            self._timer.stop()
+            self._timing.leave()
         await self._close_in_order()
 
     async def resume(self, socket: BoundedWebSocket, seen: int) -> None:
-        """Goes on with another socket, whose client has seen the messages up to a number; until it is closed.
+        """Continue with another socket until it is closed or replaced.
 
-        Raises ClientError where what it missed is forgotten.
+        seen: number of the last message that the client has seen
+        Raises ClientError if messages that it missed are no longer kept.
         """
         session_id.set(self.id)
-        await self._played.wait()
-        before = await self._hand_over(socket, seen)
+        await self._replayed.wait()
+        before = await self._replace_socket(socket, seen)
         if before is not None:
             await before.close(CLOSE_TAKEN_OVER, "resumed")
-        if not self._over.is_set():
-            await self._listen_until_over(socket)
+        if not self._finished.is_set():
+            await self._read_until_finished(socket)
         await self._close_in_order()
 
-    async def _hand_over(self, socket: BoundedWebSocket, seen: int) -> BoundedWebSocket | None:
-        """Tells the socket what it missed, before anything new. Returns the one that had the session."""
-        assert self._comeback is not None  # or nobody would have its token
-        async with self._teller.telling:
-            if self.suspended:  # the next server tells what was missed: here it is closed in order
+    async def _replace_socket(self, socket: BoundedWebSocket, seen: int) -> BoundedWebSocket | None:
+        """Send the socket what the client missed, before anything new; return the previous socket."""
+        assert self._support is not None  # only then does a client have a token
+        async with self._sender.lock:
+            if self.state is SessionState.SUSPENDED:  # the next server sends what was missed
                 before, self._socket = self._socket, socket
                 return before
             try:
-                missed = self._journal.since(seen)
+                missed = self._log.since(seen)
             except LookupError as error:
-                log.info("cannot be resumed: %s", error)
+                log.info("resume.refused reason=%r", str(error))
                 raise resume_unknown() from None
-            before, self._socket = self._socket, None  # which is listened to no more
-            self._comeback.pause()
-            await self._recording.come_back()
+            before, self._socket = self._socket, None  # nothing more is read from it
+            self._support.pause()
+            if self._recorder is not None:
+                await self._recorder.reconnect()
             self._socket = socket
-            self._patience.end()
-            log.info("session is resumed, %d messages were missed", len(missed))
+            self._timer.stop()
+            log.info("resume.accepted missed=%d", len(missed))
             try:
-                await socket.send(self._comeback.welcome(seen, len(missed)))
+                await socket.send(self._support.resumed_message(seen, len(missed)))
                 for message in missed:
                     await socket.send_text(message)
             except WebSocketClosed:
-                self._part(socket)
+                self._detach(socket)
         return before
 
     # from the client
 
-    async def _listen_until_over(self, socket: BoundedWebSocket) -> None:
-        listener = asyncio.create_task(self._listen(socket), name="listener")
-        over = asyncio.create_task(self._over.wait(), name="over")
+    async def _read_until_finished(self, socket: BoundedWebSocket) -> None:
+        reader = asyncio.create_task(self._read(socket), name="reader")
+        finished = asyncio.create_task(self._finished.wait(), name="finished")
         try:
-            await asyncio.wait((listener, over), return_when=asyncio.FIRST_COMPLETED)
-            if listener.done() and self._socket is socket:  # it said its last; the finals are still to come
-                await over
+            await asyncio.wait((reader, finished), return_when=asyncio.FIRST_COMPLETED)
+            if reader.done() and self._socket is socket:  # the audio has ended; finals are still to come
+                await finished
         finally:
-            over.cancel()
-            listener.cancel()
-            await asyncio.wait((listener, over))
-        if not listener.cancelled():
-            listener.result()
+            finished.cancel()
+            reader.cancel()
+            await asyncio.wait((reader, finished))
+        if not reader.cancelled():
+            reader.result()
 
-    async def _listen(self, socket: BoundedWebSocket, greeting: Sequence[Message] = ()) -> None:
-        """Takes in the messages of a socket, until it is closed or has lost the session to another one."""
+    async def _read(self, socket: BoundedWebSocket, initial: Sequence[Message] = ()) -> None:
+        """Handle the messages of a socket until it is closed or replaced, or the audio ends."""
+        limit = self._protocol.idle_limit
         try:
-            await self._tell(greeting)
-            async for message in socket.messages(self._dialect.idle_seconds):
-                if self._dialect.ended or self._socket is not socket:
+            await self._send(initial)
+            async for message in socket.messages(None if limit is None else limit.seconds):
+                if self.state is not SessionState.ACTIVE or self._socket is not socket:
                     return
-                await self._take_in(message)
-                if self._dialect.ended:
+                await self._handle_message(message)
+                if self._driver.session.input_ended:
+                    self._drain()
                     return
         except TimeoutError:
-            await self._end_with(idle())
-        except EventsUnread:  # its session waits for it, and so does what it was to be told
+            assert limit is not None
+            await self._end_with(limit.error())
+        except EventsUnread:  # the session and its unread events wait for the client to resume
             await socket.close_as_slow()
         except Overloaded as error:
             await self._end_with(overloaded(str(error)))
         except ClientError as error:
             await self._end_with(error)
         finally:
-            self._part(socket)
+            self._detach(socket)
 
-    async def _take_in(self, message: str | bytes) -> None:
-        """Raises ClientError for what ends the session, Overloaded."""
+    async def _handle_message(self, message: str | bytes) -> None:
+        """Apply a message and wait until the next one may come.
+
+        This is the path of every chunk of audio: without a reply or a journal it takes no lock.
+        Raises Overloaded, and ClientError for what ends the session.
+        """
+        driver, protocol, recorder = self._driver, self._protocol, self._recorder
         try:
-            replies = self._dialect.receive(message)
+            replies = protocol.receive(message) if recorder is None else self._receive(message, recorder)
         except ClientError as error:
             if error.close is not None:
                 raise
-            await self._tell_error(error)
+            await self._send_error(error)
         else:
-            await self._reply(replies)
-        self._meter.check(self._pump.session.received)
-        await self._make_room()
-        while self._dialect.has_more:
+            if replies:
+                await self._reply(replies)
+        if driver.session.received >= self._meter.next_check:
+            self._meter.check(driver.session.received)
+        if recorder is not None or not driver.has_room:
+            await self._wait_for_capacity()
+        while protocol.has_pending_input:
             await asyncio.sleep(0)  # other streams have their turn
-            await self._reply(self._dialect.go_on())
-            await self._make_room()
-        self._observer.heard(self._pump.session.received)
+            if replies := protocol.continue_input():
+                await self._reply(replies)
+            await self._wait_for_capacity()
+        self._timing.audio_received(driver.session.received)
 
-    async def _make_room(self) -> None:
-        if not self._pump.has_room:
-            await self._pump.room()
-        if not self._recording.has_room:
-            await self._recording.safe()
-        if self._recording.is_due(self._pump.session.is_speaking):
-            self._pump.save(self._keep)
+    def _receive(self, message: str | bytes, recorder: JournalRecorder) -> Sequence[Message]:
+        """Apply a message; record it if it was not audio, which is recorded on its way into the stream."""
+        support = self._support
+        assert support is not None  # only sessions that can be resumed have a journal
+        commands = support.commands
+        try:
+            replies = self._protocol.receive(message)
+        except ClientError:
+            if support.commands != commands:
+                recorder.refusal()
+            raise
+        if support.commands != commands:
+            assert isinstance(message, str)
+            recorder.command(message)
+        return replies
+
+    async def _wait_for_capacity(self) -> None:
+        driver, recorder = self._driver, self._recorder
+        if not driver.has_room:
+            await driver.room()
+        if recorder is not None:
+            if not recorder.has_room:
+                await recorder.flush()
+            if recorder.is_snapshot_due(driver.session.is_speaking):
+                driver.save(self._record_snapshot)
 
     # from and for another server
 
-    def _keep(self, snapshot: Snapshot, memory: DetectorState | None = None) -> None:
-        """All it takes to go on from here."""
-        if self._comeback is not None:
-            head = {**self._comeback.saved(), "owner": self.owner}
-            self._recording.open(head, self._journal.number, snapshot, memory)
+    def _record_snapshot(self, snapshot: Snapshot, memory: DetectorState | None = None) -> None:
+        """Record everything that another server needs to continue from here."""
+        if self._recorder is not None and self._support is not None:
+            head = {**self._support.saved(), "owner": self.owner}
+            self._recorder.snapshot(head, self._log.number, snapshot, memory)
 
-    async def _play(
-        self, comeback: ResumeSupport, tail: Iterable[AudioRecord | CommandRecord | EndRecord]
+    async def _replay(
+        self, support: ResumeSupport, tail: Iterable[AudioRecord | CommandRecord | EndRecord]
     ) -> None:
-        """Takes in once more what came in before; then it is as if the client had just been cut off."""
-        self._recording.replaying = True
+        """Apply recorded input again; afterwards it is as if the client had just been disconnected."""
         for entry in tail:
-            with suppress(Overloaded):  # others are taken up again at the same time
-                await self._make_room()
-            replies = comeback.replay(entry)
-            if replies and not self._past.knows(REPLY):
+            with suppress(Overloaded):  # other sessions are restored at the same time
+                await self._wait_for_capacity()
+            replies = support.replay(entry)
+            if replies and not self._replay_filter.knows(REPLY):
                 await self._reply(replies)
-        self._recording.replaying = False
-        self._pump.finish_replay()
-        self._played.set()
+        if self._recorder is not None:
+            self._recorder.finish_replay()
+        self._driver.finish_replay()
+        if self._driver.input_ended:
+            self._drain()
+        self._replayed.set()
         self._wait_for_client()
 
-    def _part(self, socket: BoundedWebSocket) -> None:
-        """The socket is of no more use; the session waits for another one, or ends."""
-        if self._socket is not socket or (self._dialect.ended and socket.is_open) or self.suspended:
+    # from one state to the next
+
+    def _drain(self) -> None:
+        """No more audio is accepted."""
+        if self.state is SessionState.ACTIVE:
+            self.state = SessionState.DRAINING
+
+    def _suspend(self) -> None:
+        """Leave the session to the next server."""
+        self.state = SessionState.SUSPENDED
+        self._close = CLOSE_RESTART, "session_kept"
+        self._driver.hand_over()
+        self._sender.stop()
+        self._main.cancel()
+
+    def _end_input(self, reason: Reason) -> None:
+        try:
+            self._protocol.finish(reason)
+        except ClientError as error:  # the client is not there to be told, or did not end the audio itself
+            log.info("session.incomplete_audio message=%r", error.message)
+        self._drain()
+
+    def _detach(self, socket: BoundedWebSocket) -> None:
+        """Stop using the socket: the session waits for another one, or ends."""
+        if self._socket is not socket or self.state is SessionState.SUSPENDED:
+            return
+        if self.state is not SessionState.ACTIVE and socket.is_open:  # finals are still sent to it
             return
         self._socket = None
-        if self._stopping or socket.said_goodbye or not self._patience.seconds:
-            self._finish(Reason.DISCONNECT)
-            self._patience.lose()
+        if socket.closed_by_client or not self._timer.may_wait:
+            self._end_input(Reason.DISCONNECT)
+            self._timer.give_up()
         else:
             self._wait_for_client()
 
     def _wait_for_client(self) -> None:
-        if self._socket is None and not self._over.is_set() and self._patience.begin(self._wait_no_longer):
-            log.info("the client is gone; the session waits for it for %.0f s", self._patience.seconds)
-            if self._comeback is not None:
-                self._comeback.pause()
+        if self._socket is None and not self._finished.is_set() and self._timer.start(self._give_up):
+            log.info("client.disconnected waiting_seconds=%.0f", self._timer.seconds)
+            if self._support is not None:
+                self._support.pause()
 
-    def _wait_no_longer(self) -> None:
-        log.info("the client did not come back; what it said is still transcribed")
-        self._finish(Reason.DISCONNECT)
-
-    def _finish(self, reason: Reason) -> None:
-        try:
-            self._dialect.finish(reason)
-        except ClientError as error:  # the client has stopped listening, or did not stop by itself
-            log.info("at the end of the audio: %s", error.message)
+    def _give_up(self) -> None:
+        log.info("resume.expired")
+        self._end_input(Reason.DISCONNECT)
 
     async def _end_with(self, error: ClientError, last: Sequence[Message] = ()) -> None:
-        """Tells of the error, and closes: there is nothing to come back to."""
-        self._patience.seconds = 0.0
-        await self._tell_error(error)
-        await self._tell(last)
+        """Send the error and the last messages, and close; the session cannot be resumed."""
+        self._timer.give_up()
+        await self._send_error(error)
+        await self._send(last)
         if self._socket is not None:
             await self._socket.close(error.close or CLOSE_INTERNAL, error.reason)
 
     # to the client
 
-    async def _write(self) -> None:
-        """Goes on without a client: speech that has begun is transcribed, and logged, all the same."""
+    async def _send_events(self) -> None:
+        """Send the stream's events, or keep them while no client is connected."""
         try:
-            async for event in self._pump.events():
+            async for event in self._driver.events():
+                messages = self._protocol.encode(event)  # for every event: the protocol captures options
                 kind = kind_of(event)
-                # A partial may not be known, and be older than what was told already.
-                if self._past.knows(kind) or not (kind or self._past.is_over):
+                # During a replay a partial may be unknown and still older than what was sent before.
+                if self._replay_filter.knows(kind) or not (kind or self._replay_filter.is_over):
                     continue
-                self._chronicle.event(event)
-                await self._tell(self._dialect.tell(event), partial(self._recording.tell, event))
-                self._observer.told(event)
+                self._session_log.event(event)
+                record = None if self._recorder is None else partial(self._recorder.output, event)
+                await self._send(messages, record)
+                self._timing.event_sent(event)
         except (DetectorFailed, StreamBroken) as error:
-            log.exception("the session ends")
-            await self._end_with(internal(str(error)), self._dialect.tell(self._pump.session.abandon()))
+            log.exception("session.failed")
+            await self._end_with(internal(str(error)), self._protocol.encode(self._driver.session.abandon()))
 
     async def _reply(self, replies: Sequence[Message]) -> None:
-        replayed = self._comeback is not None and self._comeback.is_replayed(replies)
-        await self._tell(replies, self._recording.reply if replayed else None)
+        recorder, support = self._recorder, self._support
+        replayed = recorder is not None and support is not None and support.is_replayed(replies)
+        await self._send(replies, recorder.reply if recorder is not None and replayed else None)
 
-    async def _tell(self, messages: Sequence[Message], record: Record | None = None) -> None:
-        await self._teller.tell(messages, self._send, record)
+    async def _send(self, messages: Sequence[Message], record: Record | None = None) -> None:
+        await self._sender.send(messages, self._transmit, record)
 
-    async def _send(self, text: bytes) -> None:
+    async def _transmit(self, text: bytes) -> None:
         if (socket := self._socket) is None:
             return
         try:
             await socket.send_text(text)
         except WebSocketClosed:
-            self._part(socket)
+            self._detach(socket)
 
     async def _close_in_order(self) -> None:
-        if self._socket is None or not self._over.is_set():
-            return
-        if self._stopping:
-            await self._socket.close(CLOSE_RESTART, "session_kept" if self.suspended else "server_restarting")
-        await self._socket.close(CLOSE_NORMAL)
+        if self._socket is not None and self._finished.is_set():
+            await self._socket.close(*self._close)
 
-    async def _tell_error(self, error: ClientError) -> None:
-        self._chronicle.error(error)
-        if (message := self._dialect.complain(error)) is not None:
-            await self._tell([message])
+    async def _send_error(self, error: ClientError) -> None:
+        self._session_log.error(error)
+        if (message := self._protocol.encode_error(error)) is not None:
+            await self._send([message])

@@ -1,4 +1,4 @@
-"""Door: what the WebSocket doors have in common, from the handshake to the close."""
+"""Serve connections of one wire protocol, from the handshake to the close."""
 
 import asyncio
 import logging
@@ -16,13 +16,14 @@ from starlette.websockets import WebSocket
 from asr.recognizer import ModelInfo
 from engine.engine import Engine
 from engine.model_pool import ModelNotReady
+from journal.recorder import JournalRecorder, RecordedStream
 from server.admission.controller import AdmissionController
 from server.admission.quotas import UsageMeter
 from server.auth.api_keys import Principal, caller_of
 from server.auth.authenticator import Authenticator
-from server.connection.client_session import ClientSession
+from server.connection.client_session import ClientSession, SessionState
 from server.connection.journal_lifespan import JournalLifespan
-from server.connection.protocol import WireProtocol
+from server.connection.protocol import StreamInput, WireProtocol
 from server.connection.session_registry import SessionRegistry
 from server.connection.websocket import BoundedWebSocket, WebSocketClosed
 from server.errors import (
@@ -33,6 +34,7 @@ from server.errors import (
     invalid_api_key,
     model_unavailable,
     models_not_ready,
+    overloaded,
     restarting,
     resume_unknown,
 )
@@ -50,41 +52,43 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOAD_SECONDS: Final = 20.0  # that a client waits for a model that loads
+LOAD_SECONDS: Final = 20.0  # the longest that a client waits for a model to load
 
 
 @dataclass(frozen=True, slots=True)
 class SessionRequest:
-    """What a handshake asks for.
+    """What a handshake requests.
 
-    recognizer: one of the engine's names; options: what the stream starts with
-    dialect: made of the connection's name, its pump and what the recognizer is
+    recognizer: one of the engine's names; options: those that the stream begins with
+    protocol: makes the session's protocol of its name, its stream and the recognizer's description
+    resumable: the client can resume the session, so it is kept in a journal if there are journals
     """
 
     recognizer: str
     options: SessionOptions
-    dialect: Callable[[str, StreamDriver, ModelInfo], WireProtocol]
+    protocol: Callable[[str, StreamInput, ModelInfo], WireProtocol]
+    resumable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ResumeRequest:
-    """A client that comes back. seen: the number of the last message it has seen."""
+    """A handshake that resumes a session. seen: number of the last message that the client has seen."""
 
     token: str
     seen: int
 
 
 class Resumable(Protocol):
-    """A session that a client may come back to. owner: the name of the key that began it"""
+    """A session that a client can resume. owner: name of the key that began it."""
 
     owner: str | None
 
     async def resume(self, socket: BoundedWebSocket, seen: int) -> None:
-        """Until this socket has lost it, or is closed. Raises ClientError."""
+        """Continue with this socket until it is closed or replaced. Raises ClientError."""
         ...
 
     def forget(self) -> None:
-        """Nobody can come back any more."""
+        """Delete what is kept: the session can no longer be resumed."""
         ...
 
 
@@ -93,12 +97,12 @@ def _forget(session: Resumable) -> None:
 
 
 class WebSocketEndpoint(ABC):
-    """What all connections through one door share.
+    """Serve all connections of one wire protocol.
 
-    journals: where the door's sessions are kept; None for a protocol whose sessions cannot be resumed
+    journals: where sessions are kept; None for a protocol whose sessions cannot be resumed
     """
 
-    max_message_bytes: ClassVar[int | None] = None  # of a door whose protocol says so; else the setting
+    max_message_bytes: ClassVar[int | None] = None  # if the protocol sets a limit; else the setting applies
 
     def __init__(
         self,
@@ -123,28 +127,28 @@ class WebSocketEndpoint(ABC):
         self._sessions = SessionRegistry[Resumable](settings.resume_seconds, settings.max_sessions, _forget)
 
     def subprotocol(self, websocket: WebSocket) -> str | None:
-        """Which of those offered is spoken."""
+        """Return the offered subprotocol that is accepted, if any."""
         return None
 
     def resumption(self, websocket: WebSocket) -> ResumeRequest | None:
-        """None for one that begins a session. Raises ClientError."""
+        """Return what the handshake resumes; None if it begins a session. Raises ClientError."""
         return None
 
     @abstractmethod
     def open(self, websocket: WebSocket) -> SessionRequest:
-        """Reads the handshake. Raises ClientError."""
+        """Read the handshake. Raises ClientError."""
 
     @abstractmethod
     def refusal(self, error: ClientError) -> Mapping[str, object] | None:
-        """The message before the close that refuses a connection, or that ends one that failed."""
+        """Return the message that is sent before a connection is closed for an error."""
 
     def check(self, websocket: WebSocket) -> None:
-        """What must hold before the upgrade: first of all, that a key is shown. Raises ClientError."""
+        """Check the key, and whether a session may begin, before the upgrade. Raises ClientError."""
         key_name.set(self.auth.admit(websocket.scope).name)
         self.admission.check(websocket.scope, resuming=self.resumption(websocket) is not None)
 
     async def serve(self, websocket: WebSocket) -> None:
-        """One connection, from the handshake to its close."""
+        """Serve one connection from the handshake to the close."""
         try:
             self.check(websocket)
         except ClientError as error:
@@ -154,21 +158,21 @@ class WebSocketEndpoint(ABC):
         await self._serve_accepted(self._socket(websocket), websocket)
 
     async def deny(self, websocket: WebSocket, error: ClientError) -> None:
-        """Refuses the upgrade with an HTTP answer, where the server under us can, else after it."""
+        """Refuse the upgrade with an HTTP response if the HTTP server supports it, else after the upgrade."""
         if "websocket.http.response" not in websocket.scope.get("extensions", {}):
             await self.deny_after_upgrade(websocket, error)
             return
         self._metrics.errors.labels(error.code).inc()
-        log.info("turned away: %s: %s", error.code, error.message)
+        log.info("connection.denied code=%s message=%r", error.code, error.message)
         await websocket.send_denial_response(self.denial(error))
 
     def denial(self, error: ClientError) -> JSONResponse:
-        """The HTTP answer that refuses an upgrade."""
+        """Return the HTTP response that refuses an upgrade."""
         told = http_error_of(error)
         return JSONResponse(told.as_body(), told.status, told.headers)
 
     async def deny_after_upgrade(self, websocket: WebSocket, error: ClientError) -> None:
-        """Accepts, tells of the error and closes: some protocols want it so."""
+        """Accept the connection, send the error and close it, as some protocols require."""
         await websocket.accept(self.subprotocol(websocket))
         await self._refuse(self._socket(websocket), error)
 
@@ -179,10 +183,10 @@ class WebSocketEndpoint(ABC):
                 await self._converse(socket, websocket)
         except ClientError as error:
             await self._refuse(socket, error)
-        except asyncio.CancelledError:  # the server waits no longer; this task ends here anyway
+        except asyncio.CancelledError:  # the shutdown timeout has passed; this task ends here anyway
             await socket.close(CLOSE_RESTART, "server_restarting")
-        except Exception:  # a fault of ours: said here and to the client, and nobody else notices
-            log.exception("a connection failed")
+        except Exception:  # a fault of the server ends this connection only
+            log.exception("connection.failed")
             await self._refuse(socket, internal("The server failed on this connection."))
 
     def _socket(self, websocket: WebSocket) -> BoundedWebSocket:
@@ -199,45 +203,57 @@ class WebSocketEndpoint(ABC):
             return
         if not self.engine.ready:
             raise models_not_ready()
-        opening = self.open(websocket)
+        request = self.open(websocket)
         name = uuid.uuid4().hex[:12]
         async with AsyncExitStack() as stack:
-            models, description = await self.borrow(stack, opening.recognizer)
-            pump = StreamDriver(models, opening.options, name)
+            models, description = await self.borrow(stack, request.recognizer)
+            driver = StreamDriver(models, request.options, name)
             meter = stack.enter_context(self.admission.policy.track_usage(websocket.scope))
-            stack.callback(lambda: meter.count(pump.session.received))
-            dialect = opening.dialect(name, pump, description)
+            stack.callback(lambda: meter.count(driver.received))
+            recorder = self._new_recorder(name) if request.resumable else None
+            stream = driver if recorder is None else RecordedStream(driver, recorder)
+            protocol = request.protocol(name, stream, description)
             owner = caller_of(websocket.scope).name
-            conversation = self.conversation(name, pump, dialect, owner, meter)
-            with (
-                self.admission.admit(conversation.stop, pump),
-                pump,
-                self.remembered(conversation, dialect),
-            ):
+            session = self.new_session(name, driver, protocol, owner, meter, recorder)
+            with self.admission.admit(session.stop, driver), driver, self.registered(session, protocol):
                 self._metrics.count_session(owner)
-                await conversation.run(socket)
+                await session.run(socket)
 
-    def conversation(
+    def _new_recorder(self, name: str) -> JournalRecorder | None:
+        """Return a new session's recorder; None without journals. Raises ClientError if they are full."""
+        store = self._journals.store if self._journals else None
+        if store is None:
+            return None
+        if not store.has_room:
+            raise overloaded("Sessions cannot be kept at present: there is no room for their journals.")
+        return JournalRecorder(store.open(name))
+
+    def new_session(
         self,
         name: str,
-        pump: StreamDriver,
-        dialect: WireProtocol,
+        driver: StreamDriver,
+        protocol: WireProtocol,
         owner: str | None,
         meter: UsageMeter | None = None,
+        recorder: JournalRecorder | None = None,
         resume_seconds: float | None = None,
     ) -> ClientSession:
-        """resume_seconds: for which it waits for its client; None is as the settings say"""
+        """Return a session that is observed as the settings say.
+
+        resume_seconds: how long it waits for a disconnected client; None for the setting
+        """
         trace = self._tracer.session(name, type(self).__name__) if self._tracer else None
         return ClientSession(
             name,
-            pump,
-            dialect,
+            driver,
+            protocol,
             self._metrics,
             resume_seconds=self.settings.resume_seconds if resume_seconds is None else resume_seconds,
-            journal_bytes=self.settings.resume_bytes,
+            log_bytes=self.settings.resume_bytes,
             owner=owner,
             meter=meter,
-            observer=SessionTiming(self._metrics, trace=trace),
+            timing=SessionTiming(self._metrics, trace=trace),
+            recorder=recorder,
         )
 
     async def _resume(self, socket: BoundedWebSocket, back: ResumeRequest, caller: Principal) -> None:
@@ -245,40 +261,40 @@ class WebSocketEndpoint(ABC):
         if session is None and self.admission.draining:
             raise restarting()  # the next server may have it
         if session is None and self._journals is not None and not self._journals.recovered:
-            raise models_not_ready("Sessions of the server before are still being taken up.")
+            raise models_not_ready("Sessions of the previous server are still being restored.")
         if session is None or session.owner != caller.name:
             raise resume_unknown()
         await session.resume(socket, back.seen)
 
     @contextmanager
-    def remembered(self, conversation: ClientSession, dialect: WireProtocol) -> Iterator[None]:
-        """Lets clients find the session, while it lasts and for a while after."""
-        comeback = dialect.comeback
-        if comeback is None:
+    def registered(self, session: ClientSession, protocol: WireProtocol) -> Iterator[None]:
+        """Let clients find the session while it runs and for a while after it has ended."""
+        support = protocol.resume_support
+        if support is None:
             yield
             return
-        self._sessions.add(comeback.key, conversation)
+        self._sessions.add(support.key, session)
         try:
             yield
         finally:
-            if conversation.suspended:
-                self._sessions.leave(comeback.key)
+            if session.state is SessionState.SUSPENDED:
+                self._sessions.leave(support.key)
             else:
-                self._sessions.end(comeback.key)
+                self._sessions.end(support.key)
 
     async def borrow(self, stack: AsyncExitStack, name: str) -> tuple[ModelClients, ModelInfo]:
-        """The models, until the stack is left; whoever waits for a load counts as a stream already.
+        """Borrow the models until the stack is left; a client that waits for a load counts as a stream.
 
-        Nobody reads the socket meanwhile, pongs neither: so the wait is shorter than a ping's time limit.
+        The socket is not read meanwhile and pings go unanswered, so the wait is shorter than a ping's limit.
         Raises ClientError.
         """
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self._load_seconds) as patience:
+            async with asyncio.timeout(self._load_seconds) as time_limit:
 
                 def stop() -> None:
-                    if not patience.expired():
-                        patience.reschedule(loop.time())
+                    if not time_limit.expired():
+                        time_limit.reschedule(loop.time())
 
                 with self.admission.admit(stop):
                     return await stack.enter_async_context(self.engine.borrow(name))
@@ -287,7 +303,7 @@ class WebSocketEndpoint(ABC):
                 raise restarting() from None
             raise models_not_ready(f"The model {name} is still being loaded.") from None
         except ModelNotReady as error:
-            log.info("cannot lend %s: %s", name, error)
+            log.info("model.unavailable model=%s reason=%r", name, str(error))
             raise model_unavailable(f"The model {name} cannot be used now: /ready says why.") from None
 
     async def _refuse(self, socket: BoundedWebSocket, error: ClientError) -> None:

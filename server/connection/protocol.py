@@ -1,37 +1,88 @@
-"""Dialect: what the protocols of the WebSocket doors have in common. Each is a translation, without I/O."""
+"""Define what a wire protocol is to the connection runtime: a translation in both directions, without I/O."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from audio.clip import Samples
-from journal.recorder import NullRecorder
+from audio.clip import Clip, Samples
 from journal.records import AudioRecord, CommandRecord, EndRecord
 from server.errors import ClientError
 from streaming.events import Event
+from streaming.options import SessionOptions
 from vad.segmenter import Reason
 
-Message = dict[str, Any]
+Message = Mapping[str, Any]  # a typed dict of the protocol's own, ready for JSON
+
+
+class StreamInput(Protocol):
+    """The commands that a wire protocol gives to its stream: a StreamDriver, or one that is recorded."""
+
+    @property
+    def received(self) -> int:
+        """Samples received so far."""
+        ...
+
+    @property
+    def input_ended(self) -> bool:
+        """Whether no more audio is accepted."""
+        ...
+
+    def receive_audio(self, clip: Clip) -> None:
+        """Take the next samples of the stream."""
+        ...
+
+    def commit(self) -> None:
+        """End the open utterance here."""
+        ...
+
+    def clear(self) -> None:
+        """Drop the open utterance."""
+        ...
+
+    def mark(self, marker: str) -> None:
+        """Report the marker once everything before it is recognized."""
+        ...
+
+    def note(self, note: object) -> None:
+        """Return the note among the events at this place of the stream."""
+        ...
+
+    def update(self, options: SessionOptions) -> None:
+        """Change the options from here on."""
+        ...
+
+    def end(self, reason: Reason) -> None:
+        """End the audio."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class IdleLimit:
+    """How many seconds a client may send nothing at all, and the error that then ends the connection."""
+
+    seconds: float
+    error: Callable[[], ClientError]
 
 
 class ResumeSupport(Protocol):
-    """A session that outlives its socket."""
+    """What a wire protocol offers if its sessions outlive their connections."""
 
     @property
     def key(self) -> bytes:
-        """Digest of the token with which the client comes back."""
+        """Digest of the token with which the client resumes."""
         ...
 
     @property
-    def recording(self) -> NullRecorder:
-        """What is kept of the session beyond the server."""
+    def commands(self) -> int:
+        """Number of messages so far that were not audio, refused ones included."""
         ...
 
     def saved(self) -> Mapping[str, object]:
-        """All that the dialect remembers and the session does not, as JSON."""
+        """Return, as JSON, the protocol's state that the stream does not hold."""
         ...
 
     def replay(self, entry: AudioRecord | CommandRecord | EndRecord) -> Sequence[Message]:
-        """Acts on what came in before; returns the replies."""
+        """Apply recorded input again; return the replies."""
         ...
 
     def is_replayed(self, replies: Sequence[Message]) -> bool:
@@ -42,11 +93,14 @@ class ResumeSupport(Protocol):
         ...
 
     def pause(self) -> None:
-        """The client is cut off: what the decoder still holds comes in, for the client goes on behind it."""
+        """Take in what the decoder still holds: the connection is lost, the client continues behind it."""
         ...
 
-    def welcome(self, seen: int, replayed: int) -> Message:
-        """What is told first to who has come back, and has seen the messages up to a number."""
+    def resumed_message(self, seen: int, replayed: int) -> Message:
+        """Return the first message to a client that resumes.
+
+        seen: number of the last message that the client has seen; replayed: number of messages that follow
+        """
         ...
 
     def with_audio(self, message: Mapping[str, Any], samples: Samples | None) -> Mapping[str, Any]:
@@ -58,60 +112,55 @@ class ResumeSupport(Protocol):
 
 
 class WireProtocol(Protocol):
-    """One connection: a client's messages to calls of its pump, and the pump's events to messages."""
+    """One session's translation of messages to stream commands, and of stream events to messages."""
 
     @property
-    def ended(self) -> bool:
-        """No more audio is taken in."""
+    def idle_limit(self) -> IdleLimit | None:
+        """The longest silence of a client; None if a client may be silent for ever."""
         ...
 
     @property
-    def idle_seconds(self) -> float | None:
-        """For so long a client may say nothing at all; None for ever."""
+    def resume_support(self) -> ResumeSupport | None:
+        """How a disconnected client resumes; None if it cannot."""
         ...
 
-    def greet(self) -> Sequence[Message]:
-        """What is told before anything else."""
+    def initial_messages(self) -> Sequence[Message]:
+        """Return the messages that are sent before any other."""
         ...
 
     def receive(self, message: str | bytes) -> Sequence[Message]:
-        """Acts on a message; returns the replies that need not wait. Raises ClientError."""
+        """Apply a message; return the replies that need not wait. Raises ClientError."""
         ...
 
     @property
-    def has_more(self) -> bool:
-        """Something is left of a message that is too long to be taken in at once: now `go_on`."""
+    def has_pending_input(self) -> bool:
+        """Whether part of a long message is left for `continue_input`."""
         ...
 
-    def go_on(self) -> Sequence[Message]:
-        """Acts on the next part of such a message, as `receive` does."""
+    def continue_input(self) -> Sequence[Message]:
+        """Apply the next part of a long message, as `receive` does."""
         ...
 
     def acknowledge(self) -> Sequence[Message]:
-        """What is told from time to time of how much has come in, if it is more than was told before."""
-        ...
-
-    @property
-    def comeback(self) -> ResumeSupport | None:
-        """How a client that was cut off comes back; None where it cannot."""
+        """Return the periodic acknowledgement of received audio, if there is something new."""
         ...
 
     def finish(self, reason: Reason) -> None:
-        """Ends the audio: what the decoder still holds comes first. Idempotent. Raises ClientError."""
+        """End the audio behind what the decoder still holds. Idempotent. Raises ClientError."""
         ...
 
-    def tell(self, event: Event) -> Sequence[Message]:
-        """The messages that tell of an event; none if this client is not to hear of it."""
+    def encode(self, event: Event) -> Sequence[Message]:
+        """Return the messages for an event; none if this client is sent none. Call it for every event."""
         ...
 
-    def complain(self, error: ClientError) -> Message | None:
-        """The message that tells of an error; None where the protocol has none and the close must do."""
+    def encode_error(self, error: ClientError) -> Message | None:
+        """Return the message for an error; None if the protocol has none and only the close reports it."""
         ...
 
-    def stamp(self, message: Message, number: int) -> None:
-        """Writes the number of a message in its session, from 1 on, into it."""
+    def with_sequence_number(self, message: Message, number: int) -> Message:
+        """Return the message with its number in the session, from 1 on."""
         ...
 
     def describe(self) -> Mapping[str, object]:
-        """What is in force, for the log: without what is private."""
+        """Return the configuration for the log, without private fields."""
         ...

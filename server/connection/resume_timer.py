@@ -1,43 +1,55 @@
-"""Patience: how long a session waits for a client that was cut off."""
+"""Wait for a client that was disconnected, for a limited time."""
 
 import asyncio
 from collections.abc import Callable
 
 
 class ResumeTimer:
-    """seconds: 0 for none at all"""
+    """Limit how long a session waits for its client.
+
+    seconds: 0 if the client cannot resume
+    gave_up: the client is not waited for any more
+    """
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self.is_gone = False  # nobody is waited for any more
+        self.gave_up = False
         self._timer: asyncio.TimerHandle | None = None
-        self._news = asyncio.Event()  # of one of both: somebody came back, or is waited for no longer
+        self._changed = asyncio.Event()
 
-    def begin(self, worn_out: Callable[[], None]) -> bool:
-        """worn_out: called once the seconds have passed and nobody came. False if it has begun already."""
+    @property
+    def may_wait(self) -> bool:
+        """Whether a client that disconnects now is waited for."""
+        return self.seconds > 0 and not self.gave_up
+
+    def start(self, expired: Callable[[], None]) -> bool:
+        """Begin to wait; return False if the timer runs already.
+
+        expired: called if the client does not resume in time
+        """
         if self._timer is not None:
             return False
-        self._timer = asyncio.get_running_loop().call_later(self.seconds, self._wear_out, worn_out)
+        self._timer = asyncio.get_running_loop().call_later(self.seconds, self._expire, expired)
         return True
 
-    def end(self) -> None:
-        """Somebody came back, or nobody needs to. Idempotent."""
-        self._news.set()
+    def stop(self) -> None:
+        """Stop the timer: the client resumed, or the session has ended. Idempotent."""
+        self._changed.set()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def lose(self) -> None:
-        """Nobody is waited for any more."""
-        self.is_gone = True
-        self._news.set()
+    def give_up(self) -> None:
+        """Do not wait for the client from now on."""
+        self.gave_up = True
+        self._changed.set()
 
-    async def outlast(self, is_there: Callable[[], bool]) -> None:
-        """Waits until somebody is there, or is not waited for."""
-        while not is_there() and not self.is_gone:
-            self._news.clear()
-            await self._news.wait()
+    async def wait(self, is_connected: Callable[[], bool]) -> None:
+        """Wait until the client is connected or is not waited for any more."""
+        while not is_connected() and not self.gave_up:
+            self._changed.clear()
+            await self._changed.wait()
 
-    def _wear_out(self, worn_out: Callable[[], None]) -> None:
-        worn_out()
-        self.lose()
+    def _expire(self, expired: Callable[[], None]) -> None:
+        expired()
+        self.give_up()

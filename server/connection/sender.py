@@ -1,4 +1,4 @@
-"""Teller: tells a session's client; what it says is numbered, kept for who comes back, and only then sent."""
+"""Number the messages to a client, keep them for resuming, and send them in order."""
 
 import asyncio
 import math
@@ -7,67 +7,83 @@ from typing import Final
 
 import orjson
 
-from journal.recorder import NullRecorder
+from journal.recorder import JournalRecorder
 from server.connection.message_log import MessageLog
 from server.connection.protocol import Message, WireProtocol
 
 Record = Callable[[Sequence[Message]], None]
-Send = Callable[[bytes], Awaitable[None]]  # to the socket of the moment, if there is one
+Transmit = Callable[[bytes], Awaitable[None]]  # to the present socket, if there is one
 
 
 class MessageSender:
-    """One session's, over all its sockets.
+    """Send one session's messages, over all its connections.
 
-    telling: held while messages go out, in the order of their numbers
-    stopped: another server goes on; it tells what was cut short here, so nothing may be told past that
+    lock: held while messages are sent, so that they leave in the order of their numbers
+    recorder: records messages before they are sent; None if the session has no journal
     """
 
-    def __init__(self, dialect: WireProtocol, journal: MessageLog, recording: NullRecorder) -> None:
-        self.telling = asyncio.Lock()
-        self.stopped = False
-        self._dialect = dialect
-        self._journal = journal
-        self._recording = recording
+    def __init__(
+        self, protocol: WireProtocol, log: MessageLog, recorder: JournalRecorder | None = None
+    ) -> None:
+        self.lock = asyncio.Lock()
+        self._stopped = False
+        self._protocol = protocol
+        self._log = log
+        self._recorder = recorder
 
-    async def tell(self, messages: Sequence[Message], send: Send, record: Record | None = None) -> None:
-        """record: keeps what is told, before it is told; may keep something where there is nothing to tell"""
-        async with self.telling:
-            if self.stopped:
+    def stop(self) -> None:
+        """Send nothing more: the next server sends what is cut short here, so nothing may follow it."""
+        self._stopped = True
+
+    async def send(
+        self, messages: Sequence[Message], transmit: Transmit, record: Record | None = None
+    ) -> None:
+        """Send messages in order.
+
+        record: records the messages in the journal before they are sent, and may record that there are none;
+            by default as messages that a replay does not produce again
+        """
+        recorder = self._recorder
+        if recorder is None and not messages:
+            return
+        async with self.lock:
+            if self._stopped:
                 return
-            texts = [self._number(message) for message in messages]
-            (record or self._recording.complain)(messages)
-            if not messages:
-                return
-            await self._recording.safe()
+            numbered, texts = [], []
+            for message in messages:
+                numbered.append(self._protocol.with_sequence_number(message, self._log.number + 1))
+                texts.append(orjson.dumps(numbered[-1]))
+                self._log.append(texts[-1])
+            if recorder is not None:
+                (record or recorder.unrepeatable)(numbered)
+                if messages:
+                    await recorder.flush()
             for text in texts:
-                await send(text)
+                await transmit(text)
 
-    async def acknowledge(self, send: Send) -> None:
-        """For ever: from time to time what came in is written, and the client hears so."""
+    async def send_acknowledgements(self, transmit: Transmit) -> None:
+        """Acknowledge received audio at every flush tick, or else hand it to the journal. Never returns."""
         async for _ in flush_ticks():
-            if messages := self._dialect.acknowledge():
-                await self.tell(messages, send)
-            else:
-                self._recording.write()
-
-    def _number(self, message: Message) -> bytes:
-        self._dialect.stamp(message, self._journal.number + 1)
-        text = orjson.dumps(message)
-        self._journal.append(text)
-        return text
+            if messages := self._protocol.acknowledge():
+                await self.send(messages, transmit)
+            elif self._recorder is not None:
+                self._recorder.submit()
 
 
-BEAT_SECONDS: Final = 0.9  # so that no two are more than a second apart, if a loop is a little late
-SHARED_SECONDS: Final = 0.1  # beats fall on its multiples
+FLUSH_SECONDS: Final = 0.9  # at most a second apart, even if the event loop is a little late
+GRID_SECONDS: Final = 0.1  # ticks fall on multiples of it, so that all sessions share their wake-ups
 
 
 def next_flush_tick(now: float) -> float:
-    """Seconds, on the same clock: later than BEAT_SECONDS - SHARED_SECONDS, and never than BEAT_SECONDS."""
-    return math.floor(now / SHARED_SECONDS) * SHARED_SECONDS + BEAT_SECONDS
+    """Return when the next tick is: later than FLUSH_SECONDS - GRID_SECONDS, at most FLUSH_SECONDS away.
+
+    now: seconds, on the clock of the result
+    """
+    return math.floor(now / GRID_SECONDS) * GRID_SECONDS + FLUSH_SECONDS
 
 
 async def flush_ticks() -> AsyncIterator[None]:
-    """For ever."""
+    """Yield at every tick, for ever."""
     loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(next_flush_tick(loop.time()) - loop.time())

@@ -1,4 +1,4 @@
-"""Socket: a WebSocket as "async for message" and "send event", with bounds."""
+"""Read and write a WebSocket within bounds of size and time."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -6,24 +6,25 @@ from contextlib import suppress
 from typing import Any, Final
 
 import orjson
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from server.errors import CLOSE_NORMAL, CLOSE_SLOW, CLOSE_TOO_LARGE, ClientError
 
 MAX_REASON: Final = 123  # bytes, RFC 6455 section 5.5
+MAX_CHARACTER_BYTES: Final = 4  # in UTF-8
 
 
 class WebSocketClosed(Exception):
-    """The client is gone, or was sent away."""
+    """The connection is closed, by the client or by the server."""
 
 
 class BoundedWebSocket:
-    """One accepted WebSocket.
+    """Wrap an accepted WebSocket.
 
-    A message of more than `max_message_bytes` ends the connection with 1009. An event that stays unsent for
-    `send_timeout` seconds, because the client does not read, ends it with 4013; a client that leaves even the
-    close unread for as long is cut off.
+    A message of more than `max_message_bytes` ends the connection with 1009. A message that stays unsent for
+    `send_timeout` seconds, because the client does not read, ends it with 4013; if the client leaves even the
+    close unread for as long, the connection is aborted.
     """
 
     def __init__(self, websocket: WebSocket, *, max_message_bytes: int, send_timeout: float) -> None:
@@ -31,42 +32,41 @@ class BoundedWebSocket:
         self._max_message_bytes = max_message_bytes
         self._send_timeout = send_timeout
         self.is_open = True
-        self.said_goodbye = False  # the client closed it in order, and will not come back
+        self.closed_by_client = False  # with the normal close code, so the client will not resume
 
     async def messages(self, idle_seconds: float | None = None) -> AsyncIterator[str | bytes]:
-        """The client's messages until it goes away.
+        """Yield the client's messages until the connection is closed.
 
-        Raises ClientError(message_too_large), and TimeoutError where none came for so long.
+        Raises ClientError(message_too_large), and TimeoutError if no message arrives for `idle_seconds`.
         """
+        receive, max_bytes = self._websocket.receive, self._max_message_bytes
         while self.is_open:
-            event = await self._receive(idle_seconds)
+            if idle_seconds is None:  # a timer for each message would cost more than the message
+                event = await receive()
+            else:
+                async with asyncio.timeout(idle_seconds):
+                    event = await receive()
             if event["type"] == "websocket.disconnect":
-                self.said_goodbye = self.is_open and event.get("code") == CLOSE_NORMAL
+                self.closed_by_client = self.is_open and event.get("code") == CLOSE_NORMAL
                 self.is_open = False
                 return
             text: str | None = event.get("text")
             message = event["bytes"] if text is None else text
-            size = _bytes_of(message)
-            if size > self._max_message_bytes:
+            # A character takes at most MAX_CHARACTER_BYTES, so only long messages need to be measured.
+            if len(message) * MAX_CHARACTER_BYTES > max_bytes and (size := _bytes_of(message)) > max_bytes:
                 raise ClientError(
                     "message_too_large",
-                    f"A message may hold {self._max_message_bytes} bytes; this one has {size}.",
+                    f"A message may hold {max_bytes} bytes; this one has {size}.",
                     close=CLOSE_TOO_LARGE,
                 )
             yield message
 
-    async def _receive(self, idle_seconds: float | None) -> Message:
-        if idle_seconds is None:  # nearly always: a timer for each message would cost more than the message
-            return await self._websocket.receive()
-        async with asyncio.timeout(idle_seconds):
-            return await self._websocket.receive()
-
     async def send(self, event: Mapping[str, object]) -> None:
-        """Sends one event. Raises SocketClosed."""
+        """Send a message. Raises WebSocketClosed."""
         await self.send_text(orjson.dumps(event))
 
     async def send_text(self, text: bytes) -> None:
-        """Sends one event as it stands, in UTF-8. Raises SocketClosed."""
+        """Send a message that is encoded as UTF-8. Raises WebSocketClosed."""
         if not self.is_open:
             raise WebSocketClosed
         try:
@@ -80,18 +80,18 @@ class BoundedWebSocket:
             raise WebSocketClosed from None
 
     async def close_as_slow(self) -> None:
-        """Its client leaves too much unread."""
+        """Close because the client leaves too much unread."""
         await self.close(CLOSE_SLOW, "slow_consumer")
 
     async def close(self, code: int, reason: str = "") -> None:
-        """Closes with a code. Idempotent."""
+        """Close with a code. Idempotent."""
         if not self.is_open:
             return
         self.is_open = False
         transport = self._websocket.scope.get(TRANSPORT)
         if transport is not None:
             # uvicorn's own close waits for the buffer to drain, so for ever for a client that never reads.
-            # A timer, because whoever closes may be cancelled. On what has closed by then it does nothing.
+            # A timer, because the closing task may be cancelled. On a closed transport it does nothing.
             asyncio.get_running_loop().call_later(self._send_timeout, transport.abort)
         with suppress(WebSocketDisconnect, RuntimeError):
             await self._websocket.close(code, reason.encode()[:MAX_REASON].decode(errors="ignore"))
@@ -107,7 +107,7 @@ TRANSPORT: Final = "stt.transport"
 
 
 class TransportMiddleware:
-    """Puts the server's transport into the scope of WebSockets, for Socket to abort."""
+    """Put the server's transport into the scope of WebSockets, so that BoundedWebSocket can abort it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

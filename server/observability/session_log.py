@@ -1,4 +1,4 @@
-"""Chronicle: what becomes of a session, for the log and the counters."""
+"""Log what becomes of a session, and count it. Neither text nor audio is logged."""
 
 import logging
 
@@ -11,27 +11,36 @@ log = logging.getLogger(__name__)
 
 
 class SessionLog:
-    """Of one session. Texts and sound are in no log."""
+    """Log and count the events of one session."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
 
     def event(self, event: Event) -> None:
-        """That is about to be told."""
+        """Log an event that is about to be sent."""
         self._metrics.observe_event(event)
         about = {"utterance": getattr(event, "utterance", None)}
         if isinstance(event, FinalTranscript):
-            milliseconds = ms_from_samples(event.clip.start), ms_from_samples(event.clip.end)
-            log.info("final %d, %d to %d ms, %s", event.utterance, *milliseconds, event.reason, extra=about)
+            start_ms, end_ms = ms_from_samples(event.clip.start), ms_from_samples(event.clip.end)
+            line = "final.sent utterance=%d start_ms=%d end_ms=%d reason=%s"
+            log.info(line, event.utterance, start_ms, end_ms, event.reason, extra=about)
             if event.guard is not None:
-                log.info("final %d: text refused by the guard %s", event.utterance, event.guard, extra=about)
+                log.info("final.refused utterance=%d guard=%s", event.utterance, event.guard, extra=about)
         elif isinstance(event, TranscriptionFailed):
-            log.error("utterance %d failed: %s", event.utterance, event.message, extra=about)
-        elif isinstance(event, NoteReached) and isinstance(event.note, ClientError):  # told at its place
+            log.error("utterance.failed utterance=%d reason=%r", event.utterance, event.message, extra=about)
+        elif isinstance(event, NoteReached) and isinstance(event.note, ClientError):  # sent at its place
             self.error(event.note)
         elif isinstance(event, StreamClosed):
-            log.info("session ends: %s", event)
+            log.info(
+                "session.closed received=%d speech=%d non_speech=%d dropped=%d segments=%d",
+                event.received,
+                event.speech,
+                event.non_speech,
+                event.dropped,
+                event.segments,
+            )
 
     def error(self, error: ClientError) -> None:
+        """Log an error that is sent to the client."""
         self._metrics.errors.labels(error.code).inc()
-        log.info("told the client: %s: %s", error.code, error.message)
+        log.info("error.sent code=%s message=%r", error.code, error.message)

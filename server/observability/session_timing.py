@@ -1,4 +1,4 @@
-"""Observer: what the metrics, and a trace, learn of one live session by the wall clock."""
+"""Measure one live session by the wall clock, for the metrics and a trace."""
 
 import time
 from bisect import bisect_left
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 class SessionTiming:
-    """clock: seconds, not running backwards."""
+    """Measure how long after the end of speech each final is sent.
+
+    clock: monotonic time in seconds
+    """
 
     def __init__(
         self,
@@ -29,45 +32,45 @@ class SessionTiming:
         self._clock = clock
         self._trace = trace
         self._arrivals = SampleArrivals(clock())
-        self._spoken: dict[int, float | None] = {}  # when it was, of utterances whose final is still to come
+        self._speech_ends: dict[int, float | None] = {}  # of utterances whose final is still to come
 
-    def heard(self, received: int) -> None:
-        """So many samples of the stream have come."""
+    def audio_received(self, received: int) -> None:
+        """Note that so many samples of the stream have arrived by now."""
         self._arrivals.note(received, self._clock())
 
-    def told(self, event: Event) -> None:
-        """To the client, or to the journal for one that is away."""
+    def event_sent(self, event: Event) -> None:
+        """Observe an event that was sent, or kept for a client that is disconnected."""
         if self._trace is not None:
-            self._trace.told(event)
+            self._trace.event_sent(event)
         if isinstance(event, UtteranceEnded):
-            self._spoken[event.utterance] = self._end_of_speech(event)
+            self._speech_ends[event.utterance] = self._end_of_speech(event)
         elif isinstance(event, FinalTranscript):
-            spoken = self._spoken.pop(event.utterance, None)
+            spoken = self._speech_ends.pop(event.utterance, None)
             if spoken is not None:
                 self._metrics.final_latency.labels(event.reason).observe(self._clock() - spoken)
         elif isinstance(event, TranscriptionFailed):
-            self._spoken.pop(event.utterance, None)
+            self._speech_ends.pop(event.utterance, None)
 
     def leave(self) -> None:
-        """The session is over, however it ended."""
+        """End the trace: the session has ended."""
         if self._trace is not None:
             self._trace.leave()
 
     def _end_of_speech(self, event: UtteranceEnded) -> float | None:
-        """When its last sample came; where it was not silence that ended it, the decision counts."""
+        """Return when the utterance's last sample arrived, or the present if no silence ended it."""
         if event.reason is Reason.SILENCE:
             return self._arrivals.when(event.at - TAIL_HOPS * HOP)
         return self._clock()
 
 
-SPACING: Final = SAMPLE_RATE // 10
-MOST: Final = 128  # so about 13 s at the least: longer than any silence that ends an utterance
+NOTE_INTERVAL: Final = SAMPLE_RATE // 10  # samples
+MAX_NOTES: Final = 128  # at least 13 s: longer than any silence that ends an utterance
 
 
 class SampleArrivals:
-    """Notes where the stream stood, and when, once for each 100 ms; beyond MOST the oldest are forgotten.
+    """Note when samples arrived, every 100 ms of audio; beyond MAX_NOTES the oldest notes are dropped.
 
-    Within a note's stretch samples are taken to have come evenly: they were spoken so.
+    Between two notes samples are assumed to arrive evenly, as they are spoken.
     """
 
     def __init__(self, now: float) -> None:
@@ -75,16 +78,16 @@ class SampleArrivals:
         self._times = [now]
 
     def note(self, received: int, now: float) -> None:
-        """So many samples of the stream have come by now (seconds)."""
-        if received < self._samples[-1] + SPACING:
+        """Note that so many samples of the stream have arrived by now, in seconds."""
+        if received < self._samples[-1] + NOTE_INTERVAL:
             return
         self._samples.append(received)
         self._times.append(now)
-        if len(self._samples) > MOST:
+        if len(self._samples) > MAX_NOTES:
             del self._samples[0], self._times[0]
 
     def when(self, sample: int) -> float | None:
-        """When it came; None for one that is forgotten, or that has not been noted yet."""
+        """Return when a sample arrived, in seconds; None if its note was dropped or is not there yet."""
         place = bisect_left(self._samples, sample)
         if place == len(self._samples) or sample < self._samples[0]:
             return None

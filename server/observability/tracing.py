@@ -105,7 +105,7 @@ class SessionTrace:
         self._speech: Span | None = None  # of the utterance that is being spoken
         self._speaking = 0
 
-    def told(self, event: Event) -> None:
+    def event_sent(self, event: Event) -> None:
         if isinstance(event, UtteranceStarted):
             self._start(event)
         elif isinstance(event, UtteranceEnded):

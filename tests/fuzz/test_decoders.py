@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.recognizer import ModelInfo
-from server.connection.protocol import WireProtocol
+from server.connection.protocol import Message, WireProtocol
 from server.errors import ClientError
 from server.protocols.deepgram.live_endpoint import DeepgramProtocol
 from server.protocols.deepgram.live_output import DeepgramOutput, ModelMetadata
@@ -60,9 +60,9 @@ async def test_whatever_comes_is_taken_or_refused_and_the_stream_goes_on(
     chance, models = Random(seed), LateModels(seed)
     with StreamDriver(models.models(), OPTIONS) as pump:
         dialect = dialect_of(pump)
-        told = list(dialect.greet())
+        told = list(dialect.initial_messages())
         for _ in range(20):
-            if dialect.ended:  # the server reads no further
+            if pump.input_ended:  # the server reads no further
                 break
             said = (
                 malformed.sound(chance)
@@ -72,30 +72,30 @@ async def test_whatever_comes_is_taken_or_refused_and_the_stream_goes_on(
             told += receive(dialect, said)
             models.answer_some()
         before = pump.session.received
-        if not dialect.ended:
-            receive(dialect, SOUND * 3)  # at whatever rate is set
+        if not pump.input_ended:
+            receive(dialect, SOUND * 3)  # whatever rate is set by now
             assert pump.session.received > before
             dialect.pause() if isinstance(dialect, NativeProtocol) else None
         told += finish(dialect, models, pump)
-        told += [message async for event in pump.events() for message in dialect.tell(event)]
+        told += [message async for event in pump.events() for message in dialect.encode(event)]
     for number, message in enumerate(told, 1):
-        dialect.stamp(message, number)
-        assert orjson.loads(orjson.dumps(message)) is not None
+        numbered = dialect.with_sequence_number(message, number)
+        assert orjson.loads(orjson.dumps(numbered)) is not None
 
 
-def receive(dialect: WireProtocol, message: str | bytes) -> list[dict[str, object]]:
+def receive(dialect: WireProtocol, message: str | bytes) -> list[Message]:
     try:
         told = list(dialect.receive(message))
-        while dialect.go_on():
+        while dialect.continue_input():
             pass
     except ClientError as error:
-        complaint = dialect.complain(error)
+        complaint = dialect.encode_error(error)
         return [] if complaint is None else [complaint]
     return told
 
 
-def finish(dialect: WireProtocol, models: LateModels, pump: StreamDriver) -> list[dict[str, object]]:
-    told = []
+def finish(dialect: WireProtocol, models: LateModels, pump: StreamDriver) -> list[Message]:
+    told = list[Message]()
     try:
         dialect.finish(Reason.END_OF_STREAM)
     except ClientError as error:  # for an incomplete sample at the end

@@ -34,12 +34,16 @@ from journal.records import (
 )
 from streaming.events import (
     AudioCleared,
+    Event,
     FinalTranscript,
     LagReported,
     MarkerReached,
     NoteReached,
     PartialTranscript,
+    StreamClosed,
     TranscriptionFailed,
+    UtteranceEnded,
+    UtteranceStarted,
 )
 from streaming.options import SessionOptions
 from streaming.session import Session
@@ -75,8 +79,8 @@ def midway() -> Session:
         ReconnectRecord(),
         EndRecord(Reason.DISCONNECT),
         OutputRecord(None, [{"type": "error", "seq": 3}]),
-        OutputRecord("FinalTranscript", [{"seq": 1}], 7, RecordedResult(TEXT, "rate"), sound=(3, 9)),
-        OutputRecord("FinalTranscript", [], 7, "it failed"),
+        OutputRecord("Final", [{"seq": 1}], 7, RecordedResult(TEXT, "rate"), sound=(3, 9)),
+        OutputRecord("Final", [], 7, "it failed"),
         OutputRecord(None, [{"text": "good m"}], 2, stable="good"),
     ],
 )
@@ -159,14 +163,14 @@ def test_the_sound_of_a_final_is_told_by_its_place_alone() -> None:
     message = {"type": "response.audio_transcript.done", "audio": "AAAA", "seq": 4}
     entry = output_record(final, [message])
     assert entry == OutputRecord(
-        "FinalTranscript", [{**message, "audio": None}], 3, RecordedResult(TEXT, None), sound=(320, 480)
+        "Final", [{**message, "audio": None}], 3, RecordedResult(TEXT, None), sound=(320, 480)
     )
     assert output_record(final, []).sound is None
 
 
 def test_a_failure_is_told_in_the_place_of_a_final() -> None:
     assert output_record(TranscriptionFailed(3, 0, 10, "broken"), []) == OutputRecord(
-        "FinalTranscript", [], 3, "broken"
+        "Final", [], 3, "broken"
     )
 
 
@@ -176,9 +180,18 @@ def test_of_a_partial_the_stable_words_count_and_it_is_not_told_again() -> None:
     )
 
 
-@pytest.mark.parametrize("event", [AudioCleared(3, 4), MarkerReached("m")])
-def test_other_events_are_counted_by_their_kind(event: AudioCleared | MarkerReached) -> None:
-    assert output_record(event, []).kind == type(event).__name__
+@pytest.mark.parametrize(
+    ("event", "kind"),
+    [
+        (UtteranceStarted(1, 0), "SpeechStarted"),
+        (UtteranceEnded(1, 9, Reason.SILENCE), "SpeechStopped"),
+        (AudioCleared(3, 4), "Cleared"),
+        (MarkerReached("m"), "MarkerReached"),
+        (StreamClosed(9, 9, 0, 0, 1), "Closed"),
+    ],
+)
+def test_kinds_keep_the_names_of_older_journals(event: Event, kind: str) -> None:
+    assert output_record(event, []).kind == kind
 
 
 @pytest.mark.parametrize("event", [LagReported(100), NoteReached("n", 3)])

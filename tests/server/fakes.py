@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from tests.streaming.fakes import detect, transcribe
 from vad.detector_input import DetectorInput
 
 Detect = Callable[[object, list[DetectorInput]], list[Probabilities]]
+Transcribe = Callable[[object, Sequence[RecognitionRequest]], list[Hypothesis]]
 
 
 class Transport:
@@ -126,7 +127,7 @@ def silent_models() -> ModelClients:
 
 @asynccontextmanager
 async def running_models(
-    detect: Detect = detect, vad_deadline: float = float("inf")
+    detect: Detect = detect, vad_deadline: float = float("inf"), transcribe: Transcribe = transcribe
 ) -> AsyncIterator[ModelClients]:
     """Run a loudness detector and a recognizer that describes its audio. vad_deadline: seconds per step."""
     vad_worker = ThreadWorker(lambda: None, detect, name="vad", deadline=lambda work: vad_deadline)

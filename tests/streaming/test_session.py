@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.recognizer import Hypothesis
+from asr.recognizer import Hypothesis, TranscriptionOptions
 from audio.clip import HOP, Clip
 from streaming.endpointing import AdaptiveSilence
 from streaming.events import (
@@ -454,3 +454,20 @@ def test_a_job_is_known_by_its_utterance_and_where_its_clip_ends() -> None:
     job = take_task(session)
     assert isinstance(job, RecognitionTask)
     assert job.key == (1, job.request.clip.end)
+
+
+def test_later_options_do_not_change_the_recognition_of_an_open_utterance() -> None:
+    words, plain = (SessionOptions(asr=TranscriptionOptions(words=words)) for words in (True, False))
+    session, requested = Session(words, hops_per_step=1), []
+    for run, options in (((True, 16_384), plain), ((False, 16_384), None), ((True, 16_384), None)):
+        session.receive_audio(Clip(sound(run), session.received))
+        while (hops := take_hops(session)) is not None:
+            session.receive_probabilities(hear(hops))
+            while (task := take_task(session)) is not None:
+                requested.append((task.utterance, task.request.options.words))
+        if options is not None:
+            session.receive_options(options)
+    session.receive_end(Reason.END_OF_STREAM)
+    while (task := take_task(session)) is not None:
+        requested.append((task.utterance, task.request.options.words))
+    assert set(requested) == {(1, True), (2, False)}

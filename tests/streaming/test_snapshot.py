@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asr.recognizer import TranscriptionOptions
 from audio.clip import Clip, Samples
 from streaming.endpointing import AdaptiveSilence
 from streaming.events import Event, PartialTranscript
@@ -140,3 +141,21 @@ def test_a_conclusion_stands_in_for_the_recognizer() -> None:
     session.receive_end(Reason.DISCONNECT)
     answered(session, random.Random(1), 0.0)
     assert session.accounting.speech == 0  # what was refused then is no speech now
+
+
+def test_recognition_options_of_an_utterance_are_saved_with_it() -> None:
+    words = SessionOptions(guards=FEW_GUARDS, asr=TranscriptionOptions(words=True))
+    plain = SessionOptions(guards=FEW_GUARDS)
+    session = Session(words)
+    session.receive_audio(Clip(sound((True, 16_384)), 0))
+    detect_all(session)
+    session.receive_options(plain)
+    take_events(session)
+    session = restore(save(session), plain)
+    session.receive_commit()
+    take_events(session)
+    assert take_task(session) is not None  # the final, which no server answers
+    session = restore(save(session), plain)
+    task = take_task(session)
+    assert task is not None
+    assert task.request.options == words.asr

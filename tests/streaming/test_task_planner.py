@@ -47,7 +47,7 @@ def making() -> Making:
 
 def test_a_final_covers_the_closed_segment() -> None:
     clip = Clip(np.zeros(500, np.float32), 100)
-    task = Making().planner.final(Utterance(1, 100, Partials(100, 0), clip=clip), PARTIALS)
+    task = Making().planner.final(Utterance(1, 100, Partials(100, 0), clip=clip))
     assert (task.kind, task.utterance, task.request.clip) == (TaskKind.FINAL, 1, clip)
     assert (task.request.utterance, task.request.partial) == ("5f1c/1", False)
 

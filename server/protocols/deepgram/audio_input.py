@@ -41,12 +41,12 @@ class DeepgramAudioInput:
             ) from None
 
     @property
-    def has_more(self) -> bool:
-        """Something of the last bytes is still to be handed out."""
+    def has_pending_input(self) -> bool:
+        """Whether samples of the last bytes are left."""
         return self._decoder.has_more
 
-    def go_on(self) -> Clip | None:
-        """The next of the samples that came with the last bytes."""
+    def continue_input(self) -> Clip | None:
+        """Return the next samples of the last bytes."""
         return self._decoder.go_on()
 
     def drain(self) -> Clip | None:

@@ -1,4 +1,4 @@
-"""The live door of Deepgram's API, ws /v1/listen: docs/deepgram.md spoken over one WebSocket."""
+"""Serve Deepgram's live API (docs/deepgram.md) over the WebSocket /v1/listen."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -12,14 +12,13 @@ from starlette.websockets import WebSocket
 from asr.recognizer import ModelInfo, TranscriptionOptionsError
 from audio.clip import SAMPLE_RATE, Clip, ms_from_samples
 from server.connection.endpoint import SessionRequest, WebSocketEndpoint
-from server.connection.protocol import Message
-from server.errors import CLOSE_BAD_REQUEST, ClientError
+from server.connection.protocol import IdleLimit, Message, StreamInput
+from server.errors import CLOSE_BAD_REQUEST, CLOSE_INTERNAL, ClientError
 from server.http.exception_handlers import http_error_of
 from server.protocols.deepgram.audio_input import DeepgramAudioInput
 from server.protocols.deepgram.live_output import DeepgramOutput, ModelMetadata, timestamp
 from server.protocols.deepgram.options import DeepgramOptions, asked_of, with_hotwords
 from server.protocols.json_messages import object_from_json
-from streaming.driver import StreamDriver
 from streaming.events import Event
 from vad.segmenter import Reason
 
@@ -31,60 +30,77 @@ NOT_PRINTABLE: Final = re.compile("[^ -~]")
 SCHEMA: Final = frozenset({"invalid_json", "invalid_value"})
 
 
+def idle_error() -> ClientError:
+    """Return the error for a client that sent nothing for IDLE_SECONDS; the close reason is Deepgram's."""
+    message = "The client sent no message for too long."
+    return ClientError("idle_timeout", message, close=CLOSE_INTERNAL, reason="NET-0001")
+
+
+IDLE_LIMIT: Final = IdleLimit(IDLE_SECONDS, idle_error)
+
+
 class DeepgramProtocol:
-    """One connection's."""
+    """Translate one session between Deepgram's messages and its stream."""
 
-    idle_seconds = IDLE_SECONDS
-    comeback = None
+    idle_limit = IDLE_LIMIT
+    resume_support = None
 
-    def __init__(self, pump: StreamDriver, asked: DeepgramOptions, wire: DeepgramOutput) -> None:
-        self.ended = False
-        self._pump = pump
+    def __init__(self, stream: StreamInput, asked: DeepgramOptions, output: DeepgramOutput) -> None:
+        self._stream = stream
         self._asked = asked
-        self._wire = wire
-        self._sound = DeepgramAudioInput(asked.encoding)
+        self._output = output
+        self._audio = DeepgramAudioInput(asked.encoding)
         self._noted = 0
 
-    def greet(self) -> Sequence[Message]:
+    def initial_messages(self) -> Sequence[Message]:
+        """Return nothing: this protocol has no greeting."""
         return ()
 
     def receive(self, message: str | bytes) -> Sequence[Message]:
+        """Apply a message; return the replies. Raises ClientError."""
         if isinstance(message, str):
             event = object_from_json(message)
             return self._handler(event)(self, event)
         if not message:  # how streams were closed before there was CloseStream
             return self._close_stream({})
-        self._pass_on(self._sound.decode(message))
+        self._pass_on(self._audio.decode(message))
         return ()
 
     @property
-    def has_more(self) -> bool:
-        return self._sound.has_more
+    def has_pending_input(self) -> bool:
+        """Whether part of a long message is left for `continue_input`."""
+        return self._audio.has_pending_input
 
-    def go_on(self) -> Sequence[Message]:
-        self._pass_on(self._sound.go_on())
+    def continue_input(self) -> Sequence[Message]:
+        """Apply the next part of a long message."""
+        self._pass_on(self._audio.continue_input())
         return ()
 
     def acknowledge(self) -> Sequence[Message]:
+        """Return nothing: this protocol has no acknowledgements."""
         return ()
 
     def finish(self, reason: Reason) -> None:
-        if self.ended:
+        """End the audio behind what the decoder still holds. Idempotent."""
+        if self._stream.input_ended:
             return
-        self.ended = True
-        self._pass_on(self._sound.flush())
-        self._pump.end(reason)
+        self._pass_on(self._audio.flush())
+        self._stream.end(reason)
 
-    def tell(self, event: Event) -> Sequence[Message]:
-        return self._wire.messages_of(event, self._sound.sha256)
+    def encode(self, event: Event) -> Sequence[Message]:
+        """Return the messages for an event."""
+        return self._output.messages_of(event, self._audio.sha256)
 
-    def complain(self, error: ClientError) -> Message:
-        return complaint(error)
+    def encode_error(self, error: ClientError) -> Message:
+        """Return the `Error` message."""
+        return error_message(error)
 
-    def stamp(self, message: Message, number: int) -> None:
-        """This protocol numbers nothing."""
+    def with_sequence_number(self, message: Message, number: int) -> Message:
+        """Return the message as it is: this protocol has no numbers."""
+        return message
 
     def describe(self) -> Mapping[str, object]:
+        """Return the configuration without keyterms."""
         asked = self._asked
         return {
             "door": "listen",
@@ -107,19 +123,19 @@ class DeepgramProtocol:
     def _pass_on(self, clip: Clip | None) -> None:
         if clip is None:
             return
-        self._pump.receive_audio(clip)
+        self._stream.receive_audio(clip)
         if self._asked.utterance_end is not None and clip.end - self._noted >= NOTE_EVERY:
             self._noted = clip.end
-            self._pump.note(None)  # comes back once this place has been judged
+            self._stream.note(None)  # comes back once this place has been judged
 
     def _keep_alive(self, event: Message) -> Sequence[Message]:
         return ()
 
     def _finalize(self, event: Message) -> Sequence[Message]:
         """The marker comes back behind what the commit ends: see ListenWire."""
-        self._pass_on(self._sound.drain())
-        self._pump.commit()
-        self._pump.mark("")
+        self._pass_on(self._audio.drain())
+        self._stream.commit()
+        self._stream.mark("")
         return ()
 
     def _close_stream(self, event: Message) -> Sequence[Message]:
@@ -129,18 +145,18 @@ class DeepgramProtocol:
     def _configure(self, event: Message) -> Sequence[Message]:
         keyterms = event.get("keyterms")
         if keyterms is None:
-            return [self._wire.configured(None)]
+            return [self._output.configured(None)]
         if not isinstance(keyterms, list) or not all(isinstance(term, str) for term in keyterms):
             raise ClientError("invalid_value", "`keyterms` must be a list of strings.", param="keyterms")
         try:
             session = with_hotwords(self._asked.session, keyterms)
         except TranscriptionOptionsError as error:
-            return [self._wire.not_configured(TOO_MANY_KEYTERMS, str(error))]
+            return [self._output.not_configured(TOO_MANY_KEYTERMS, str(error))]
         self._asked = replace(self._asked, session=session)
-        self._pump.update(session)
-        return [self._wire.configured(session.asr.hotwords)]
+        self._stream.update(session)
+        return [self._output.configured(session.asr.hotwords)]
 
-    # Of the class: bound ones would keep each session alive after its end, until the garbage is collected.
+    # Functions of the class: bound methods would keep each session alive until the garbage is collected.
     _handlers: ClassVar[Mapping[object, "Handler"]] = {
         "KeepAlive": _keep_alive,
         "Finalize": _finalize,
@@ -178,16 +194,16 @@ class DeepgramLiveEndpoint(WebSocketEndpoint):
         recognizers = self.engine.recognizers
         recognizer = recognizers.resolve(asked.model or "") or recognizers.default
 
-        def dialect(name: str, pump: StreamDriver, description: ModelInfo) -> DeepgramProtocol:
-            wire = DeepgramOutput(asked, ModelMetadata.of(description), name, timestamp(datetime.now(UTC)))
-            return DeepgramProtocol(pump, asked, wire)
+        def protocol(name: str, stream: StreamInput, description: ModelInfo) -> DeepgramProtocol:
+            output = DeepgramOutput(asked, ModelMetadata.of(description), name, timestamp(datetime.now(UTC)))
+            return DeepgramProtocol(stream, asked, output)
 
-        return SessionRequest(recognizer, asked.session, dialect)
+        return SessionRequest(recognizer, asked.session, protocol)
 
     def refusal(self, error: ClientError) -> Mapping[str, object]:
-        return complaint(error)
+        return error_message(error)
 
 
-def complaint(error: ClientError) -> Message:
+def error_message(error: ClientError) -> Message:
     variant = "SchemaError" if error.code in SCHEMA and error.close is None else error.reason
     return {"type": "Error", "variant": variant, "description": error.message}

@@ -64,7 +64,7 @@ class DeepgramOutput:
         """sha256: of all bytes of sound that came, in hex."""
         match event:
             case UtteranceStarted(_, at):
-                started = {"type": "UtteranceStarted", "channel": CHANNEL, "timestamp": seconds(at)}
+                started = {"type": "SpeechStarted", "channel": CHANNEL, "timestamp": seconds(at)}
                 return [*_gap_ended(self._gap.begin(at)), *([started] if self._asked.vad_events else [])]
             case PartialTranscript() if self._asked.interim:
                 return self._interim(event)

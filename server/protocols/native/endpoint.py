@@ -1,4 +1,4 @@
-"""The native door, /ws/stt: docs/protocol.md spoken over one WebSocket."""
+"""Serve the native protocol of docs/protocol.md over the WebSocket /ws/stt."""
 
 import dataclasses
 import re
@@ -11,148 +11,183 @@ from starlette.websockets import WebSocket
 
 from asr.recognizer import ModelInfo
 from audio.clip import SAMPLE_RATE, Samples
-from journal.recorder import JournalRecorder, NullRecorder
+from journal.recorder import JournalRecorder, RecordedStream
 from journal.records import AudioRecord, CommandRecord, EndRecord
 from journal.replay import ReplayedSession
 from journal.session_journal import SessionJournal
 from journal.store import JournalStore
 from server.connection.ended_session import EndedSession
 from server.connection.endpoint import ResumeRequest, SessionRequest, WebSocketEndpoint
-from server.connection.protocol import Message
+from server.connection.protocol import Message, StreamInput
 from server.connection.session_registry import digest, new_token
-from server.errors import ClientError, overloaded
+from server.errors import ClientError
 from server.protocols.native.input import ACKNOWLEDGED, NativeInput
-from server.protocols.native.output import NativeOutput, welcome, with_audio
-from server.protocols.native.session_config import PRIVATE, SessionConfig, session_from_query
-from server.protocols.native.session_state import restore_config, save_config
+from server.protocols.native.messages import SessionCreated
+from server.protocols.native.output import NativeOutput, resumed_message, with_audio
+from server.protocols.native.session_config import PRIVATE, OutputOptions, SessionConfig, session_from_query
+from server.protocols.native.session_state import restore_config, restore_outputs, save_config, save_outputs
 from streaming.driver import StreamDriver
 from streaming.events import Event
 from vad.segmenter import Reason
 
 SUBPROTOCOL: Final = "stt"
-IN_VAIN: Final = 2  # servers that waited in full for the client of one before them; where they end again and
-IMPATIENT_SECONDS: Final = 10.0  # again, sessions without clients would become more and more
+# After so many servers that waited for a session's client in vain, the next ones wait for a short time only:
+# else sessions without clients would accumulate while a server restarts again and again.
+MAX_VAIN_TAKEOVERS: Final = 2
+SHORT_RESUME_SECONDS: Final = 10.0
 
 
 class NativeProtocol:
-    """One session's.
+    """Translate one session between native messages and its stream.
 
-    greeting: the server's part of `session.created`; model: the name of the recognizer
-    token: with which the client comes back; None where it cannot. key: its digest, where only that is known
-    commands: messages of the session so far that were no sound
+    greeting: the server's part of `session.created`; model: name of the recognizer
+    token: with which the client resumes, None if it cannot; key: its digest, where only that is known
+    commands: number of the session's messages so far that were not audio
+    captured: output options of utterances whose finals are still to come
     """
 
-    idle_seconds = None
+    idle_limit = None
 
     def __init__(
         self,
         name: str,
-        pump: StreamDriver,
-        preferences: SessionConfig,
+        stream: StreamInput,
+        config: SessionConfig,
         greeting: Mapping[str, object],
         *,
         model: str = "",
         token: str | None = None,
         key: bytes | None = None,
-        recording: NullRecorder | None = None,
         commands: int = 0,
+        captured: Mapping[int, OutputOptions] | None = None,
     ) -> None:
         self.key = digest(token or "") if key is None else key
-        self._comes_back = token is not None or key is not None
-        self.recording = recording or NullRecorder()
+        self._is_resumable = token is not None or key is not None
         self._token = token
         self._model = model
         self._name = name
         self._greeting = greeting
-        self._intake = NativeInput(pump, preferences, self.recording, commands)
-        self._wire = NativeOutput(name)
+        self._input = NativeInput(stream, config, commands)
+        self._output = NativeOutput(name, config, captured)
 
     @classmethod
-    def restored(
-        cls, name: str, pump: StreamDriver, saved: Mapping[str, Any], recording: NullRecorder, refused: int
-    ) -> Self:
-        """One that was `saved`. refused: messages since then that are not replayed"""
+    def restored(cls, name: str, stream: StreamInput, saved: Mapping[str, Any], refused: int = 0) -> Self:
+        """Restore a session from what `saved` returned.
+
+        refused: number of messages since then that are not replayed
+        Raises KeyError, TypeError, ValueError for anything else.
+        """
         return cls(
             name,
-            pump,
+            stream,
             restore_config(saved["preferences"]),
             {},
             model=saved["model"],
             key=bytes.fromhex(saved["key"]),
-            recording=recording,
             commands=saved["commands"] + refused,
+            captured=restore_outputs(saved.get("outputs", {})),
         )
 
     def saved(self) -> Mapping[str, object]:
-        preferences = save_config(self._intake.preferences)
-        commands, key = self._intake.commands, self.key.hex()
-        return {"preferences": preferences, "commands": commands, "key": key, "model": self._model}
+        """Return, as JSON, what `restored` needs."""
+        return {
+            "preferences": save_config(self._input.config),
+            "outputs": save_outputs(self._output.captured),
+            "commands": self._input.commands,
+            "key": self.key.hex(),
+            "model": self._model,
+        }
 
     def replay(self, entry: AudioRecord | CommandRecord | EndRecord) -> Sequence[Message]:
+        """Apply recorded input again; return the replies."""
         match entry:
             case AudioRecord(samples):
-                self._intake.hear(samples)
+                self._input.replay_audio(samples)
             case CommandRecord(text):
                 return self.receive(text)
             case EndRecord(reason):
-                self._intake.finish(reason)
+                self._input.finish(reason)
         return ()
 
     def is_replayed(self, replies: Sequence[Message]) -> bool:
+        """Tell whether a replay gives these replies again: all but acknowledgements of audio."""
         return any(reply["type"] != ACKNOWLEDGED for reply in replies)
 
     @property
-    def comeback(self) -> Self | None:
-        return self if self._comes_back else None
+    def resume_support(self) -> Self | None:
+        """The protocol itself, if the client was given a token."""
+        return self if self._is_resumable else None
 
     @property
-    def ended(self) -> bool:
-        return self._intake.ended
+    def commands(self) -> int:
+        """Number of messages so far that were not audio, refused ones included."""
+        return self._input.commands
 
-    def greet(self) -> Sequence[Message]:
-        preferences = self._intake.preferences
-        if "session.created" not in preferences.events:
+    def initial_messages(self) -> Sequence[Message]:
+        """Return `session.created`, if the client subscribed to it."""
+        config = self._input.config
+        if "session.created" not in config.events:
             return ()
-        created = {"type": "session.created", "session_id": self._name, "resume_token": self._token}
-        return [{**created, "session": preferences.effective(), **self._greeting}]
+        created = SessionCreated(
+            type="session.created",
+            session_id=self._name,
+            resume_token=self._token,
+            session=config.effective(),
+        )
+        return ({**created, **self._greeting},)
 
     def receive(self, message: str | bytes) -> Sequence[Message]:
-        return _listed(self._intake.receive(message))
+        """Apply a message; return the reply. Raises ClientError."""
+        reply = self._input.receive(message)
+        return () if reply is None else (reply,)
 
     @property
-    def has_more(self) -> bool:
-        return self._intake.has_more
+    def has_pending_input(self) -> bool:
+        """Whether part of a long message is left for `continue_input`."""
+        return self._input.has_pending_input
 
-    def go_on(self) -> Sequence[Message]:
-        return _listed(self._intake.go_on())
+    def continue_input(self) -> Sequence[Message]:
+        """Apply the next part of a long message; return the reply."""
+        reply = self._input.continue_input()
+        return () if reply is None else (reply,)
 
     def acknowledge(self) -> Sequence[Message]:
-        return _listed(self._intake.acknowledge())
+        """Return the acknowledgement of received audio, if there is something new."""
+        acknowledgement = self._input.acknowledge()
+        return () if acknowledgement is None else (acknowledgement,)
 
     def pause(self) -> None:
-        self._intake.pause()
+        """Take in what the decoder still holds, for a client that is disconnected."""
+        self._input.pause()
 
-    def welcome(self, seen: int, replayed: int) -> Message:
-        return welcome(self._name, self._intake.received_ms, self._intake.commands, seen, replayed)
+    def resumed_message(self, seen: int, replayed: int) -> Message:
+        """Return `session.resumed`."""
+        return resumed_message(self._name, self._input.received_ms, self._input.commands, seen, replayed)
 
     def with_audio(self, message: Mapping[str, Any], samples: Samples | None) -> Mapping[str, Any]:
+        """Restore a message that the journal keeps without its audio."""
         return with_audio(message, samples)
 
     def finish(self, reason: Reason) -> None:
-        self._intake.finish(reason)
+        """End the audio. Idempotent. Raises ClientError."""
+        self._input.finish(reason)
 
-    def tell(self, event: Event) -> Sequence[Message]:
-        return _listed(self._wire.message_of(event, self._intake.preferences))
+    def encode(self, event: Event) -> Sequence[Message]:
+        """Return the message for an event; none if the client is sent none."""
+        message = self._output.message_of(event)
+        return () if message is None else (message,)
 
-    def complain(self, error: ClientError) -> Message:
+    def encode_error(self, error: ClientError) -> Message:
+        """Return the `error` message."""
         return error.as_event()
 
-    def stamp(self, message: Message, number: int) -> None:
-        message["seq"] = number
-        message["event_id"] = f"event_{self._name}_{number}"
+    def with_sequence_number(self, message: Message, number: int) -> Message:
+        """Add `seq` and `event_id` to a message."""
+        return {**message, "seq": number, "event_id": f"event_{self._name}_{number}"}
 
     def describe(self) -> Mapping[str, object]:
-        effective = self._intake.preferences.effective()
+        """Return the configuration without prompt and hotwords."""
+        effective = self._input.config.effective()
         return {key: value for key, value in effective.items() if key not in PRIVATE}
 
 
@@ -168,54 +203,45 @@ class NativeEndedMessages:
         received_ms = (past.begun.snapshot.state.received + since) * 1000 // SAMPLE_RATE
         commands = past.head["commands"] + past.refused
         commands += sum(isinstance(entry, CommandRecord) for entry in past.tail)
-        return welcome(self._session, received_ms, commands, seen, replayed)
+        return resumed_message(self._session, received_ms, commands, seen, replayed)
 
     def with_audio(self, message: Mapping[str, Any], samples: Samples | None) -> Mapping[str, Any]:
         """Restore a message that the journal keeps without its audio."""
         return with_audio(message, samples)
 
 
-def _listed(message: Message | None) -> Sequence[Message]:
-    return () if message is None else [message]
-
-
 class NativeEndpoint(WebSocketEndpoint):
-    """/ws/stt."""
-
-    def recording(self, name: str) -> NullRecorder:
-        """Of a new session. Raises ClientError while none could be kept."""
-        store = self._journals.store if self._journals else None
-        if store is None:
-            return NullRecorder()
-        if not store.has_room:
-            raise overloaded("Sessions cannot be kept at present: there is no room for their journals.")
-        return JournalRecorder(store.open(name))
+    """Serve sessions at /ws/stt, which clients can resume, also at the next server."""
 
     async def go_on(self, name: str, past: ReplayedSession, log: SessionJournal) -> None:
-        """With a session that another server left behind. Raises ClientError where there is no model for it,
-        KeyError, TypeError, ValueError where it is none of ours."""
-        recording, head = JournalRecorder(log), past.head
-        preferences = restore_config(head["preferences"])
+        """Continue a session that another server left behind.
+
+        Raises ClientError if its model cannot be used, and KeyError, TypeError, ValueError if its journal is
+        not one of this protocol.
+        """
+        recorder, head = JournalRecorder(log, replaying=True), past.head
+        config = restore_config(head["preferences"])
         async with AsyncExitStack() as stack:
             models, _ = await self.borrow(stack, head["model"])
-            pump = StreamDriver(models, preferences.options, name, begun=past.begun)
-            dialect = NativeProtocol.restored(name, pump, head, recording, past.refused)
+            driver = StreamDriver(models, config.options, name, begun=past.begun)
+            protocol = NativeProtocol.restored(name, RecordedStream(driver, recorder), head, past.refused)
             owner: str | None = head["owner"]
             meter = stack.enter_context(self.admission.policy.track_recovered(self.auth.owner(owner)))
-            meter.start_at(pump.session.received)
-            stack.callback(lambda: meter.count(pump.session.received))
-            patience = self.settings.resume_seconds
-            if past.in_vain >= IN_VAIN:
-                patience = min(patience, IMPATIENT_SECONDS)
-            conversation = self.conversation(name, pump, dialect, owner, meter, patience)
-            stack.enter_context(self.admission.admit(conversation.stop, pump, force=True))
-            with pump, self.remembered(conversation, dialect):
-                await conversation.go_on(past)
+            meter.start_at(driver.received)
+            stack.callback(lambda: meter.count(driver.received))
+            resume_seconds = self.settings.resume_seconds
+            if past.in_vain >= MAX_VAIN_TAKEOVERS:
+                resume_seconds = min(resume_seconds, SHORT_RESUME_SECONDS)
+            session = self.new_session(name, driver, protocol, owner, meter, recorder, resume_seconds)
+            stack.enter_context(self.admission.admit(session.stop, driver, force=True))
+            with driver, self.registered(session, protocol):
+                await session.go_on(past)
 
     def hold(self, name: str, head: Mapping[str, Any], files: Sequence[Path], disk: JournalStore) -> None:
-        """A session that was over with the server before: for a while its client may still come back.
+        """Keep a session that ended under the previous server: its client may still resume it for a while.
 
-        Raises KeyError, TypeError, ValueError where it is none of ours."""
+        Raises KeyError, TypeError, ValueError if its journal is not one of this protocol.
+        """
         key = bytes.fromhex(head["key"])
         encoder = NativeEndedMessages(name)
         session = EndedSession(name, head["owner"], encoder, files, disk, self.settings.resume_bytes)
@@ -225,22 +251,19 @@ class NativeEndpoint(WebSocketEndpoint):
     def open(self, websocket: WebSocket) -> SessionRequest:
         query = dict(websocket.query_params)
         recognizer = self._recognizer(query)
-        preferences = SessionConfig(self.settings.session_options()).merged(session_from_query(query))
+        config = SessionConfig(self.settings.session_options()).merged(session_from_query(query))
+        # A client that is not told its token cannot resume with it.
+        resumable = self.settings.resume_seconds > 0 and "session.created" in config.events
 
-        def dialect(name: str, pump: StreamDriver, description: ModelInfo) -> NativeProtocol:
+        def protocol(name: str, stream: StreamInput, description: ModelInfo) -> NativeProtocol:
+            token = new_token() if resumable else None
             greeting = self._greeting(description)
-            # Who does not hear of the token cannot come back with it.
-            asked = self.settings.resume_seconds > 0 and "session.created" in preferences.events
-            token = new_token() if asked else None
-            recording = self.recording(name) if asked else NullRecorder()
-            return NativeProtocol(
-                name, pump, preferences, greeting, model=recognizer, token=token, recording=recording
-            )
+            return NativeProtocol(name, stream, config, greeting, model=recognizer, token=token)
 
-        return SessionRequest(recognizer, preferences.options, dialect)
+        return SessionRequest(recognizer, config.options, protocol, resumable)
 
     def subprotocol(self, websocket: WebSocket) -> str | None:
-        """Browsers offer it beside `stt-key.KEY`, and want it answered."""
+        """Accept `stt`, which browsers offer beside `stt-key.KEY`."""
         return SUBPROTOCOL if SUBPROTOCOL in websocket.scope.get("subprotocols", ()) else None
 
     def resumption(self, websocket: WebSocket) -> ResumeRequest | None:
@@ -256,7 +279,7 @@ class NativeEndpoint(WebSocketEndpoint):
         return error.as_event() | {"event_id": "event_0", "seq": 0}
 
     def _recognizer(self, query: dict[str, str]) -> str:
-        """Raises ClientError for a name that is none of ours: clients do not choose what is downloaded."""
+        """Return the name of a configured recognizer. Raises ClientError for any other."""
         recognizers = self.engine.recognizers
         asked = query.get("model", recognizers.default)
         name = recognizers.resolve(asked)

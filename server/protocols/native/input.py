@@ -1,15 +1,13 @@
-"""Intake: a client's messages in the native protocol, turned into calls of its pump. Synchronous."""
+"""Turn a client's messages in the native protocol into commands to its stream. Without I/O."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import ClassVar, Final
 
 from audio.clip import SAMPLE_RATE, Clip, Samples, samples_from_ms
 from audio.codecs import Encoding
 from audio.decoder import Decoder
 from audio.errors import AudioError
-from journal.recorder import NullRecorder
+from server.connection.protocol import StreamInput
 from server.errors import ClientError
 from server.protocols.json_messages import (
     Message,
@@ -19,200 +17,182 @@ from server.protocols.json_messages import (
     incomplete_sample_error,
     object_from_json,
 )
-from server.protocols.native.session_config import SessionConfig
-from streaming.driver import StreamDriver
+from server.protocols.native.messages import AudioAcknowledged, SessionUpdated
+from server.protocols.native.session_config import ConfigReached, SessionConfig
 from vad.segmenter import Reason
 
 APPEND: Final = "input_audio_buffer.append"
 ACKNOWLEDGED: Final = "input_audio_buffer.acknowledged"
-UNACKNOWLEDGED: Final = 2 * SAMPLE_RATE  # samples that may wait for the next beat to be acknowledged
+Reply = AudioAcknowledged | SessionUpdated
+UNACKNOWLEDGED_SAMPLES: Final = 2 * SAMPLE_RATE  # that may wait for the next periodic acknowledgement
 ENCODING_FIELDS: Final = frozenset({"format", "sample_rate", "channels"})
 MAX_MARKER: Final = 256  # characters of a marker's id
 
 
 class NativeInput:
-    """One connection's messages. `ended` once no more audio is taken in."""
+    """Apply one session's messages to its stream.
 
-    def __init__(
-        self,
-        pump: StreamDriver,
-        preferences: SessionConfig,
-        recording: NullRecorder | None = None,
-        commands: int = 0,
-    ) -> None:
-        """commands: messages of the session so far that were no sound"""
-        self.preferences = preferences
-        self.ended = False
+    config: as the client last changed it
+    commands: number of the session's messages so far that were not audio, refused ones included
+    """
+
+    def __init__(self, stream: StreamInput, config: SessionConfig, commands: int = 0) -> None:
+        self.config = config
         self.commands = commands
-        self._pump = pump
-        self._recording = recording or NullRecorder()
-        self._decoder = Decoder(pump.session.received)
-        self._acknowledged = pump.session.received  # samples
+        self._stream = stream
+        self._decoder = Decoder(stream.received)
+        self._acknowledged = stream.received  # samples
 
-    def receive(self, message: str | bytes) -> Message | None:
-        """Acts on a message; returns the reply, if there is one. Raises ClientError."""
-        if isinstance(message, bytes):
-            with _told_of({}):
-                return self._decode(message, self.preferences.encoding)
+    def receive(self, message: str | bytes) -> Reply | None:
+        """Apply a message; return the reply, if there is one. Raises ClientError."""
         event: Message = {}
         try:
-            event = object_from_json(message)
-            with _told_of(event):
-                reply = handler_of(event, self._handlers)(self, event)
-        except ClientError:
-            self._count(event, self._recording.refuse)
+            if isinstance(message, bytes):
+                return self._decode(message, self.config.encoding)
+            try:
+                event = object_from_json(message)
+            except ClientError:
+                self.commands += 1
+                raise
+            if event.get("type") == APPEND:  # nearly every message
+                usual = ENCODING_FIELDS.isdisjoint(event)
+                return self._decode(
+                    audio_of(event), self.config.encoding if usual else self._encoding_of(event)
+                )
+            self.commands += 1
+            return handler_of(event, self._handlers)(self, event)
+        except AudioError as error:
+            event_id = event_id_of(event)
+            raise ClientError(error.code, str(error), param=error.param, event_id=event_id) from None
+        except ClientError as error:
+            error.event_id = event_id_of(event)
             raise
-        self._count(event, partial(self._recording.command, message))
-        return reply
 
     @property
-    def has_more(self) -> bool:
-        """Something is left of a long message: `go_on` comes before the next one."""
+    def has_pending_input(self) -> bool:
+        """Whether part of a long message is left: `continue_input` comes before the next one."""
         return self._decoder.has_more
 
-    def go_on(self) -> Message | None:
-        """Takes in the next piece of a long message; returns the reply, if there is one."""
-        return self._take_in(self._decoder.go_on())
-
-    def _count(self, event: Message, record: Callable[[], None]) -> None:
-        """Messages that are no sound."""
-        if event.get("type") != APPEND:
-            self.commands += 1
-            record()
+    def continue_input(self) -> AudioAcknowledged | None:
+        """Apply the next part of a long message; return the reply, if there is one."""
+        return self._receive_clip(self._decoder.go_on())
 
     @property
     def received_ms(self) -> int:
-        """Whole milliseconds of sound that have come in: never more than there is."""
-        return self._pump.session.received * 1000 // SAMPLE_RATE
+        """Whole milliseconds of audio that were received, rounded down."""
+        return self._stream.received * 1000 // SAMPLE_RATE
 
-    def acknowledge(self) -> Message | None:
-        """How much has come in, if that is more than the client was told, who wants to know."""
-        wanted = ACKNOWLEDGED in self.preferences.events
-        if not self._unacknowledged or self.ended or not wanted:
+    def acknowledge(self) -> AudioAcknowledged | None:
+        """Return how much audio was received, if the client subscribed to that and does not know it yet."""
+        received = self._stream.received
+        if received == self._acknowledged or self.ended or ACKNOWLEDGED not in self.config.events:
             return None
-        self._acknowledged = self._pump.session.received
-        return {"type": ACKNOWLEDGED, "received_ms": self.received_ms}
+        self._acknowledged = received
+        return AudioAcknowledged(type=ACKNOWLEDGED, received_ms=self.received_ms)
 
     @property
-    def _unacknowledged(self) -> int:
-        """Samples."""
-        return self._pump.session.received - self._acknowledged
+    def ended(self) -> bool:
+        """Whether no more audio is accepted."""
+        return self._stream.input_ended
 
     def drain(self) -> None:
-        """Brings in what the decoder still holds; sound may go on behind it."""
+        """Take in what the decoder still holds; audio may follow it."""
         if not self.ended:
             self._pass_on(self._decoder.drain())
 
     def pause(self) -> None:
-        """The client was cut off, and will go on from `received_ms`: what comes in again of the millisecond
-        under way is left out. The stub of a frame is dropped."""
+        """Prepare for a client that was disconnected and will continue from `received_ms`.
+
+        Samples of the last millisecond that the client sends again are left out. A partial frame is dropped.
+        """
         if not self.ended:
             self._pass_on(self._decoder.flush())
-            self._decoder.repeat(self._pump.session.received - samples_from_ms(self.received_ms))
-            self._acknowledged = self._pump.session.received  # it is told so when it is there again
+            self._decoder.repeat(self._stream.received - samples_from_ms(self.received_ms))
+            self._acknowledged = self._stream.received  # the client learns of it when it resumes
 
-    def hear(self, samples: Samples) -> None:
-        """Sound that came in before, and is played once more."""
-        self._pump.receive_audio(Clip(samples, self._decoder.position))
+    def replay_audio(self, samples: Samples) -> None:
+        """Take recorded audio again."""
+        self._stream.receive_audio(Clip(samples, self._decoder.position))
         self._decoder.position += len(samples)
-        self._acknowledged = self._pump.session.received
+        self._acknowledged = self._stream.received
 
     def finish(self, reason: Reason) -> None:
-        """Ends the audio: what the decoder still holds comes first. Idempotent.
+        """End the audio behind what the decoder still holds. Idempotent.
 
-        Raises ClientError where bytes are left over that make no sample; the audio is ended all the same.
+        Raises ClientError if bytes are left over that make no sample; the audio is ended all the same.
         """
         if self.ended:
             return
-        self.ended = True
         self._pass_on(self._decoder.flush())
-        self._recording.end(reason)
-        self._pump.end(reason)
-        self._complain_of_leftover()
-
-    def _append(self, event: Message) -> Message | None:
-        encoding = self._encoding_of(event)
-        return self._decode(audio_of(event), encoding)
+        self._stream.end(reason)
+        if self._decoder.leftover:
+            raise incomplete_sample_error(self._decoder.leftover)
 
     def _encoding_of(self, event: Message) -> Encoding:
-        """The message's own encoding on top of the session's."""
-        default = self.preferences.encoding
-        if not ENCODING_FIELDS & event.keys():
-            return default
+        """Return the message's own encoding on top of the session's. Raises AudioError."""
+        default = self.config.encoding
         form = event.get("format", default.format)
         rate = event.get("sample_rate", default.sample_rate)
         channels = event.get("channels", default.channels)
         said = form == default.format and rate == default.sample_rate and channels == default.channels
         if said and type(rate) is type(channels) is int:
-            return default  # as nearly all messages say: not worth checking again
+            return default  # the usual case needs no checks
         return Encoding(form, rate, channels)
 
-    def _decode(self, data: bytes, encoding: Encoding) -> Message | None:
-        reply = self._take_in(self._decoder.decode(data, encoding))
-        self._complain_of_leftover()
+    def _decode(self, data: bytes, encoding: Encoding) -> AudioAcknowledged | None:
+        decoder = self._decoder
+        reply = self._receive_clip(decoder.decode(data, encoding))
+        if decoder.leftover:  # whole samples are in the stream; only a partial one is lost
+            raise incomplete_sample_error(decoder.leftover)
         return reply
 
-    def _take_in(self, clip: Clip | None) -> Message | None:
-        """Returns the acknowledgement, where so much has come in at once that it is due."""
-        self._pass_on(clip)
-        return self.acknowledge() if self._unacknowledged >= UNACKNOWLEDGED else None
+    def _receive_clip(self, clip: Clip | None) -> AudioAcknowledged | None:
+        """Return the acknowledgement if so much audio arrived at once that it is due."""
+        if clip is not None:
+            self._stream.receive_audio(clip)
+        # The decoder's position is the end of the clip, so of what the stream has received.
+        due = self._decoder.position - self._acknowledged >= UNACKNOWLEDGED_SAMPLES
+        return self.acknowledge() if due and ACKNOWLEDGED in self.config.events else None
 
     def _pass_on(self, clip: Clip | None) -> None:
         if clip is not None:
-            self._pump.receive_audio(self._recording.sound(clip))
-
-    def _complain_of_leftover(self) -> None:
-        """After the clip was taken: whole samples are in the stream, only the stub of one is lost."""
-        if self._decoder.leftover:
-            raise incomplete_sample_error(self._decoder.leftover)
+            self._stream.receive_audio(clip)
 
     def _commit(self, event: Message) -> None:
         self.drain()
-        self._pump.commit()
+        self._stream.commit()
 
     def _clear(self, event: Message) -> None:
         self.drain()
-        self._pump.clear()
+        self._stream.clear()
 
-    def _update(self, event: Message) -> Message:
+    def _update(self, event: Message) -> SessionUpdated:
         session = event.get("session")
         if not isinstance(session, dict):
             raise ClientError("invalid_value", "`session` must be an object.", param="session")
         if "model" in session:
             problem = "The model is chosen in the URL, for the whole session."
             raise ClientError("invalid_value", problem, param="session.model")
-        self.preferences = self.preferences.merged(session)
-        self._pump.update(self.preferences.options)
-        return {"type": "session.updated", "session": self.preferences.effective()}
+        self.config = self.config.merged(session)
+        self._stream.update(self.config.options)
+        self._stream.note(ConfigReached(self.config))
+        return SessionUpdated(type="session.updated", session=self.config.effective())
 
     def _mark(self, event: Message) -> None:
         marker = event.get("id")
         if not isinstance(marker, str) or len(marker) > MAX_MARKER:
             problem = f"`id` must be a string of at most {MAX_MARKER} characters."
             raise ClientError("invalid_value", problem, param="id")
-        self._pump.mark(marker)
+        self._stream.mark(marker)
 
     def _end_of_stream(self, event: Message) -> None:
         self.finish(Reason.END_OF_STREAM)
 
-    # Of the class: bound ones would keep each session alive after its end, until the garbage is collected.
-    _handlers: ClassVar[Mapping[object, Callable[["NativeInput", Message], Message | None]]] = {
-        APPEND: _append,
+    # Functions of the class: bound methods would keep each session alive until the garbage is collected.
+    _handlers: ClassVar[Mapping[object, Callable[["NativeInput", Message], Reply | None]]] = {
         "input_audio_buffer.commit": _commit,
         "input_audio_buffer.clear": _clear,
         "session.update": _update,
         "marker": _mark,
         "end_of_stream": _end_of_stream,
     }
-
-
-@contextmanager
-def _told_of(event: Message) -> Iterator[None]:
-    """Errors name the message at fault. Raises ClientError."""
-    try:
-        yield
-    except AudioError as error:
-        raise ClientError(error.code, str(error), param=error.param, event_id=event_id_of(event)) from None
-    except ClientError as error:
-        error.event_id = event_id_of(event)
-        raise

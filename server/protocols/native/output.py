@@ -1,14 +1,29 @@
-"""Wire: a session's events in the words of the native protocol, docs/protocol.md."""
+"""Encode a session's events as messages of the native protocol (docs/protocol.md)."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pybase64
 
 from asr.recognizer import Word
 from audio.clip import SAMPLE_RATE, Samples, ms_from_samples
-from server.protocols.native.session_config import SessionConfig
+from server.connection.protocol import Message
+from server.protocols.native.messages import (
+    AudioDropped,
+    ErrorFields,
+    Marker,
+    Partial,
+    ServerLag,
+    SessionClosed,
+    SessionResumed,
+    SpeechStarted,
+    SpeechStopped,
+    Transcript,
+    UtteranceError,
+    WordFields,
+)
+from server.protocols.native.session_config import ConfigReached, OutputOptions, SessionConfig
 from streaming.events import (
     AudioCleared,
     Event,
@@ -23,126 +38,151 @@ from streaming.events import (
     UtteranceStarted,
 )
 
+# Sent whatever the client subscribed to.
+ALWAYS_SENT: Final = frozenset({"error", "marker", "response.audio_transcript.done"})
+
 
 class NativeOutput:
-    """Names a session's utterances and puts its events into messages."""
+    """Turn a session's events into messages, each under the configuration in force at its sample.
 
-    def __init__(self, session_id: str) -> None:
+    captured: options of the utterances whose finals are still to come, by utterance; an utterance of an older
+        journal is not among them and gets those in force at its final
+    """
+
+    def __init__(
+        self, session_id: str, config: SessionConfig, captured: Mapping[int, OutputOptions] | None = None
+    ) -> None:
+        self.captured = dict(captured or {})
         self._session_id = session_id
+        self._config = config
 
     def item_id(self, utterance: int) -> str | None:
         """None for the utterance before the first."""
         return f"item_{self._session_id}_{utterance}" if utterance > 0 else None
 
-    def message_of(self, event: Event, preferences: SessionConfig) -> dict[str, object] | None:
-        """The message that tells of an event; None if there is nothing to tell this client."""
-        message = self._message_of(event, preferences)
-        return message if message is not None and self._wants(message, preferences) else None
+    def message_of(self, event: Event) -> Message | None:
+        """Return the message for an event; None if this client is sent none. Call it for every event."""
+        message = self._message_of(event)
+        if message is None or message["type"] in ALWAYS_SENT or message["type"] in self._config.events:
+            return message
+        return None
 
-    def _wants(self, message: dict[str, object], preferences: SessionConfig) -> bool:
-        if message["type"] == "response.audio_transcript.done":
-            # By itself silence yields no message; who follows utterances hears of each one's end.
-            return bool(message["transcript"]) or "input_audio_buffer.speech_started" in preferences.events
-        return message["type"] in preferences.events or message["type"] in ("error", "marker")
-
-    def _message_of(self, event: Event, preferences: SessionConfig) -> dict[str, object] | None:
+    def _message_of(self, event: Event) -> Message | None:
         match event:
             case UtteranceStarted(utterance, at):
-                return {
-                    "type": "input_audio_buffer.speech_started",
-                    "item_id": self.item_id(utterance),
-                    "audio_start_ms": ms_from_samples(at),
-                }
+                self.captured[utterance] = self._config.output
+                return SpeechStarted(
+                    type="input_audio_buffer.speech_started",
+                    item_id=self.item_id(utterance),
+                    audio_start_ms=ms_from_samples(at),
+                )
             case UtteranceEnded(utterance, at, reason):
-                return {
-                    "type": "input_audio_buffer.speech_stopped",
-                    "item_id": self.item_id(utterance),
-                    "audio_end_ms": ms_from_samples(at),
-                    "reason": reason,
-                }
+                return SpeechStopped(
+                    type="input_audio_buffer.speech_stopped",
+                    item_id=self.item_id(utterance),
+                    audio_end_ms=ms_from_samples(at),
+                    reason=reason,
+                )
             case PartialTranscript(utterance, start, text, stable_chars):
-                return {
-                    "type": "transcript.partial",
-                    "item_id": self.item_id(utterance),
-                    "text": text,
-                    "stable_chars": stable_chars,
-                    "start_ms": ms_from_samples(start),
-                }
+                return Partial(
+                    type="transcript.partial",
+                    item_id=self.item_id(utterance),
+                    text=text,
+                    stable_chars=stable_chars,
+                    start_ms=ms_from_samples(start),
+                )
             case FinalTranscript():
-                return self._done(event, preferences)
+                return self._done(event, self._options_of(event.utterance))
             case TranscriptionFailed(utterance, start, end, message):
+                self._options_of(utterance)
                 return self._failed(utterance, start, end, message)
             case AudioCleared(start, end):
-                return {
-                    "type": "input_audio_buffer.cleared",
-                    "start_ms": ms_from_samples(start),
-                    "dropped_ms": ms_from_samples(end - start),
-                }
+                return AudioDropped(
+                    type="input_audio_buffer.cleared",
+                    start_ms=ms_from_samples(start),
+                    dropped_ms=ms_from_samples(end - start),
+                )
             case MarkerReached(marker):
-                return {"type": "marker", "id": marker}
+                return Marker(type="marker", id=marker)
             case LagReported(lag_ms):
-                return {"type": "server.lag", "lag_ms": lag_ms}
-            case NoteReached():  # this protocol makes none
+                return ServerLag(type="server.lag", lag_ms=lag_ms)
+            case NoteReached(note):
+                if isinstance(note, ConfigReached):
+                    self._config = note.config
                 return None
             case StreamClosed():
                 return _closed(event)
 
-    def _done(self, final: FinalTranscript, preferences: SessionConfig) -> dict[str, object]:
+    def _options_of(self, utterance: int) -> OutputOptions:
+        """Return the options of the utterance that ends; those before it are not needed any more."""
+        options = self.captured.get(utterance, self._config.output)
+        self.captured = {number: kept for number, kept in self.captured.items() if number > utterance}
+        return options
+
+    def _done(self, final: FinalTranscript, options: OutputOptions) -> Transcript | None:
         hypothesis = final.hypothesis
-        message: dict[str, object] = {
-            "type": "response.audio_transcript.done",
-            "transcript": hypothesis.text,
-            "sample_rate": SAMPLE_RATE,
-            "item_id": self.item_id(final.utterance),
-            "previous_item_id": self.item_id(final.utterance - 1),
-            "response_id": f"resp_{self._session_id}_{final.utterance}",
-            "output_index": 0,
-            "content_index": 0,
-            "start_ms": ms_from_samples(final.clip.start),
-            "end_ms": ms_from_samples(final.clip.end),
-            "language": hypothesis.language,
-            "language_probability": hypothesis.language_probability,
-            "confidence": hypothesis.confidence,
-            "reason": final.reason,
-            "guard": final.guard,
-            "ignored": hypothesis.ignored,
-        }
-        if preferences.include_audio:
+        if not hypothesis.text and not options.silence:
+            return None
+        message = Transcript(
+            type="response.audio_transcript.done",
+            transcript=hypothesis.text,
+            sample_rate=SAMPLE_RATE,
+            item_id=self.item_id(final.utterance),
+            previous_item_id=self.item_id(final.utterance - 1),
+            response_id=f"resp_{self._session_id}_{final.utterance}",
+            output_index=0,
+            content_index=0,
+            start_ms=ms_from_samples(final.clip.start),
+            end_ms=ms_from_samples(final.clip.end),
+            language=hypothesis.language,
+            language_probability=hypothesis.language_probability,
+            confidence=hypothesis.confidence,
+            reason=final.reason,
+            guard=final.guard,
+            ignored=hypothesis.ignored,
+        )
+        if options.include_audio:
             message["audio"] = base64_from_samples(final.clip.samples)
-        if preferences.options.asr.words:
+        if options.words:
             message["words"] = [_word(word) for word in hypothesis.words]
         return message
 
-    def _failed(self, utterance: int, start: int, end: int, text: str) -> dict[str, object]:
+    def _failed(self, utterance: int, start: int, end: int, text: str) -> UtteranceError:
         message = f"This utterance could not be transcribed: {text}"
-        return {
-            "type": "error",
-            "message": message,
-            "item_id": self.item_id(utterance),
-            "start_ms": ms_from_samples(start),
-            "end_ms": ms_from_samples(end),
-            "error": {
-                "type": "server_error",
-                "code": "transcription_failed",
-                "message": message,
-                "param": None,
-                "event_id": None,
-                "retryable": False,
-            },
-        }
+        return UtteranceError(
+            type="error",
+            message=message,
+            item_id=self.item_id(utterance),
+            start_ms=ms_from_samples(start),
+            end_ms=ms_from_samples(end),
+            error=ErrorFields(
+                type="server_error",
+                code="transcription_failed",
+                message=message,
+                param=None,
+                event_id=None,
+                retryable=False,
+            ),
+        )
 
 
-def welcome(session: str, received_ms: int, commands: int, seen: int, replayed: int) -> dict[str, Any]:
-    """What is told first to who has come back, and has seen the messages up to a number."""
-    return {
-        "type": "session.resumed",
-        "session_id": session,
-        "received_ms": received_ms,
-        "received_messages": commands,
-        "replayed": replayed,
-        "seq": seen,
-        "event_id": f"event_{session}_resumed_{seen}",
-    }
+def resumed_message(
+    session: str, received_ms: int, commands: int, seen: int, replayed: int
+) -> SessionResumed:
+    """Return the first message to a client that resumes.
+
+    received_ms: whole milliseconds of audio received; commands: number of other messages received
+    seen: number of the last message that the client has seen; replayed: number of messages that follow
+    """
+    return SessionResumed(
+        type="session.resumed",
+        session_id=session,
+        received_ms=received_ms,
+        received_messages=commands,
+        replayed=replayed,
+        seq=seen,
+        event_id=f"event_{session}_resumed_{seen}",
+    )
 
 
 def with_audio(message: Mapping[str, Any], samples: Samples | None) -> Mapping[str, Any]:
@@ -161,25 +201,25 @@ def base64_from_samples(samples: Samples) -> str:
     return pybase64.b64encode_as_string(pcm.tobytes())
 
 
-def _word(word: Word) -> dict[str, object]:
-    return {
-        "word": word.text,
-        "start_ms": ms_from_samples(word.start),
-        "end_ms": ms_from_samples(word.end),
-        "confidence": word.confidence,
-    }
+def _word(word: Word) -> WordFields:
+    return WordFields(
+        word=word.text,
+        start_ms=ms_from_samples(word.start),
+        end_ms=ms_from_samples(word.end),
+        confidence=word.confidence,
+    )
 
 
-def _closed(closed: StreamClosed) -> dict[str, object]:
+def _closed(closed: StreamClosed) -> SessionClosed:
     """The milliseconds are rounded so that they still add up, and none is negative."""
     dropped = ms_from_samples(closed.dropped)
     speech = ms_from_samples(closed.dropped + closed.speech) - dropped
     received = ms_from_samples(closed.received)
-    return {
-        "type": "session.closed",
-        "received_ms": received,
-        "speech_ms": speech,
-        "non_speech_ms": received - speech - dropped,
-        "dropped_ms": dropped,
-        "segments": closed.segments,
-    }
+    return SessionClosed(
+        type="session.closed",
+        received_ms=received,
+        speech_ms=speech,
+        non_speech_ms=received - speech - dropped,
+        dropped_ms=dropped,
+        segments=closed.segments,
+    )

@@ -97,6 +97,26 @@ class SessionUpdate(_Strict):
 
 
 @dataclass(frozen=True, slots=True)
+class OutputOptions:
+    """What a client chose for an utterance's final; captured when the utterance begins.
+
+    include_audio, words: the final carries them
+    silence: a final without text is sent too
+    """
+
+    include_audio: bool
+    words: bool
+    silence: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigReached:
+    """A note in the stream: from here on this configuration is in force."""
+
+    config: "SessionConfig"
+
+
+@dataclass(frozen=True, slots=True)
 class SessionConfig:
     """encoding: of binary frames, and of `append` messages that do not say."""
 
@@ -146,6 +166,12 @@ class SessionConfig:
             include_audio=update.include_audio if "include_audio" in given else self.include_audio,
             encoding=encoding_now,
         )
+
+    @property
+    def output(self) -> OutputOptions:
+        """A client that follows utterances is told of the end of each one, also of those without text."""
+        silence = "input_audio_buffer.speech_started" in self.events
+        return OutputOptions(self.include_audio, self.options.asr.words, silence)
 
     def effective(self) -> dict[str, object]:
         """What is in force, as `session.created` and `session.updated` tell it."""

@@ -4,13 +4,13 @@ What another version of the server wrote is read as far as it is known here; the
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from asr.hallucination_filter import FilterThresholds
 from asr.recognizer import TranscriptionOptions
 from audio.codecs import Encoding
-from server.protocols.native.session_config import SessionConfig
+from server.protocols.native.session_config import OutputOptions, SessionConfig
 from streaming.endpointing import AdaptiveSilence, EndpointPolicy, FixedSilence
 from streaming.options import SessionOptions
 from vad.options import VadOptions
@@ -49,6 +49,16 @@ def restore_config(saved: Mapping[str, Any]) -> SessionConfig:
     return SessionConfig(
         options, frozenset(saved["events"]), saved["include_audio"], Encoding(*saved["encoding"])
     )
+
+
+def save_outputs(captured: Mapping[int, OutputOptions]) -> dict[str, list[bool]]:
+    """Return the options of utterances whose finals are still to come, by the number of the utterance."""
+    return {str(number): list(dataclasses.astuple(options)) for number, options in captured.items()}
+
+
+def restore_outputs(saved: Mapping[str, Sequence[bool]]) -> dict[int, OutputOptions]:
+    """Restore what `save_outputs` returned. Raises TypeError and ValueError for anything else."""
+    return {int(number): OutputOptions(*options) for number, options in saved.items()}
 
 
 def _turn(given: Mapping[str, Any]) -> EndpointPolicy:

@@ -1,4 +1,4 @@
-"""The door of OpenAI's Realtime API, /v1/realtime: docs/realtime.md spoken over one WebSocket."""
+"""Serve OpenAI's Realtime transcription API (docs/realtime.md) over the WebSocket /v1/realtime."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from engine.engine import Engine
 from server.admission.controller import AdmissionController
 from server.auth.authenticator import Authenticator, credential_of
 from server.connection.endpoint import SessionRequest, WebSocketEndpoint
-from server.connection.protocol import Message
+from server.connection.protocol import Message, StreamInput
 from server.errors import CLOSE_BAD_REQUEST, ClientError, in_openai_words, invalid_api_key
 from server.observability.metrics import Metrics
 from server.protocols.openai_realtime.client_secrets import PREFIX, ClientSecrets
@@ -20,7 +20,6 @@ from server.protocols.openai_realtime.input import RealtimeInput
 from server.protocols.openai_realtime.output import RealtimeOutput
 from server.protocols.openai_realtime.session_config import RealtimeConfig
 from server.settings import Settings
-from streaming.driver import StreamDriver
 from streaming.events import Event
 from vad.segmenter import Reason
 
@@ -35,58 +34,67 @@ PRIVATE: Final = frozenset({"prompt", "keywords"})  # of what is in force; not f
 
 
 class RealtimeProtocol:
-    """One connection's. recognizer: what does the work, told with the settings."""
+    """Translate one session between Realtime messages and its stream.
 
-    idle_seconds = None
-    comeback = None
+    recognizer: description of the model, sent with the settings
+    """
+
+    idle_limit = None
+    resume_support = None
 
     def __init__(
-        self, name: str, pump: StreamDriver, session: RealtimeConfig, recognizer: Mapping[str, object]
+        self, name: str, stream: StreamInput, session: RealtimeConfig, recognizer: Mapping[str, object]
     ) -> None:
         self._name = name
         self._recognizer = recognizer
-        self._intake = RealtimeInput(pump, session)
-        self._wire = RealtimeOutput(name, session)
+        self._input = RealtimeInput(stream, session)
+        self._output = RealtimeOutput(name, session)
 
-    @property
-    def ended(self) -> bool:
-        return self._intake.ended
-
-    def greet(self) -> Sequence[Message]:
-        session = self._intake.session
+    def initial_messages(self) -> Sequence[Message]:
+        """Return `session.created`, in the client's shape."""
+        session = self._input.session
         is_flat_transcription = session.beta and session.given.type == "transcription"
         type_ = "transcription_session.created" if is_flat_transcription else "session.created"
         return [{"type": type_, "session": session.effective(), "recognizer": self._recognizer}]
 
     def receive(self, message: str | bytes) -> Sequence[Message]:
-        self._intake.receive(message)
+        """Apply a message; its reply comes back as a note in the stream."""
+        self._input.receive(message)
         return ()
 
     @property
-    def has_more(self) -> bool:
-        return self._intake.has_more
+    def has_pending_input(self) -> bool:
+        """Whether part of a long message is left for `continue_input`."""
+        return self._input.has_pending_input
 
-    def go_on(self) -> Sequence[Message]:
-        self._intake.go_on()
+    def continue_input(self) -> Sequence[Message]:
+        """Apply the next part of a long message."""
+        self._input.continue_input()
         return ()
 
     def acknowledge(self) -> Sequence[Message]:
+        """Return nothing: this protocol has no acknowledgements."""
         return ()
 
     def finish(self, reason: Reason) -> None:
-        self._intake.finish(reason)
+        """End the audio. Idempotent."""
+        self._input.finish(reason)
 
-    def tell(self, event: Event) -> Sequence[Message]:
-        return self._wire.messages_of(event)
+    def encode(self, event: Event) -> Sequence[Message]:
+        """Return the messages for an event."""
+        return self._output.messages_of(event)
 
-    def complain(self, error: ClientError) -> Message:
+    def encode_error(self, error: ClientError) -> Message:
+        """Return the `error` message."""
         return error.as_event()
 
-    def stamp(self, message: Message, number: int) -> None:
-        message["event_id"] = f"event_{self._name}_{number}"
+    def with_sequence_number(self, message: Message, number: int) -> Message:
+        """Add `event_id` to a message."""
+        return {**message, "event_id": f"event_{self._name}_{number}"}
 
     def describe(self) -> Mapping[str, object]:
-        session = self._intake.session
+        """Return the configuration without prompt and keywords."""
+        session = self._input.session
         said = session.transcription.model_dump(exclude_none=True, exclude=set(PRIVATE))
         return {"protocol": "beta" if session.beta else "GA", "encoding": session.encoding, **said}
 
@@ -122,17 +130,17 @@ class RealtimeEndpoint(WebSocketEndpoint):
         known = (recognizers.resolve(name) for name in names if name)
         recognizer = next((name for name in known if name), recognizers.default)
 
-        def dialect(name: str, pump: StreamDriver, description: ModelInfo) -> RealtimeProtocol:
+        def protocol(name: str, stream: StreamInput, description: ModelInfo) -> RealtimeProtocol:
             own = replace(session, id=f"sess_{name}")
-            return RealtimeProtocol(name, pump, own, dataclasses.asdict(description))
+            return RealtimeProtocol(name, stream, own, dataclasses.asdict(description))
 
-        return SessionRequest(recognizer, session.options, dialect)
+        return SessionRequest(recognizer, session.options, protocol)
 
     def refusal(self, error: ClientError) -> Mapping[str, object]:
         return in_openai_words(error).as_event() | {"event_id": "event_0"}
 
     async def deny(self, websocket: WebSocket, error: ClientError) -> None:
-        """As OpenAI does: whoever comes is let in, hears why not, and is sent away."""
+        """Accept the connection, send the error and close it, as OpenAI does."""
         await self.deny_after_upgrade(websocket, in_openai_words(error))
 
     def _session(self, websocket: WebSocket) -> RealtimeConfig:

@@ -1,7 +1,7 @@
-"""RealtimeIntake: a client's messages in OpenAI's Realtime protocol, turned into calls of its pump.
+"""Turn a client's messages in OpenAI's Realtime protocol into commands to its stream. Without I/O.
 
-Synchronous. Nothing is answered here: what is to be answered, errors too, goes into the stream as a note, and
-is answered when it comes back.
+Nothing is answered here: replies and errors go into the stream as notes, which are answered when they come
+back.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,6 +11,7 @@ from typing import ClassVar, Final
 from audio.clip import SAMPLE_RATE, Clip
 from audio.decoder import Decoder
 from audio.errors import AudioError
+from server.connection.protocol import StreamInput
 from server.errors import ClientError
 from server.protocols.json_messages import (
     Message,
@@ -31,11 +32,10 @@ from server.protocols.openai_realtime.ordered_replies import (
     commit_empty,
 )
 from server.protocols.openai_realtime.session_config import RealtimeConfig
-from streaming.driver import StreamDriver
 from vad.segmenter import Reason
 
-PIECE: Final = 1 << 16  # bytes of sound taken in at once: no more samples than the decoder hands out at once
-PASSING: Final = SAMPLE_RATE // 2  # samples from one look at the idle timeout to the next
+MAX_PART_BYTES: Final = 1 << 16  # audio taken in at once: no more samples than the decoder returns at once
+IDLE_CHECK_SAMPLES: Final = SAMPLE_RATE // 2  # between two checks of the idle timeout
 
 # They ask for what a transcription has not, or for nothing: an error would end most clients.
 IGNORED: Final = frozenset(
@@ -49,19 +49,18 @@ IGNORED: Final = frozenset(
 
 
 class RealtimeInput:
-    """One connection's messages. `ended` once no more audio is taken in."""
+    """Apply one session's messages to its stream."""
 
-    def __init__(self, pump: StreamDriver, session: RealtimeConfig) -> None:
+    def __init__(self, stream: StreamInput, session: RealtimeConfig) -> None:
         self.session = session
-        self.ended = False
-        self._pump = pump
+        self._stream = stream
         self._decoder = Decoder()
         self._rest = memoryview(b"")  # of an append that is too long to be taken in at once
         self._since = 0  # samples: where the client's last commit or clear was
         self._passed = 0  # samples: where the last look at the idle timeout was
 
     def receive(self, message: str | bytes) -> None:
-        """Acts on a message. One after which something is left is to be followed by `go_on`."""
+        """Apply a message; `continue_input` follows while part of a long one is left."""
         event: Message = {}
         try:
             if isinstance(message, bytes):
@@ -70,68 +69,67 @@ class RealtimeInput:
                 event = object_from_json(message)
                 handler_of(event, self._handlers)(self, event)
         except AudioError as error:
-            self._pump.note(
+            self._stream.note(
                 ClientError(error.code, str(error), param=error.param, event_id=event_id_of(event))
             )
         except ClientError as error:
             error.event_id = event_id_of(event)
-            self._pump.note(error)
+            self._stream.note(error)
 
     @property
-    def has_more(self) -> bool:
-        """Something is left of a long message."""
+    def has_pending_input(self) -> bool:
+        """Whether part of a long message is left."""
         return len(self._rest) > 0
 
-    def go_on(self) -> None:
-        """Takes in the next piece of a long message."""
-        piece, self._rest = self._rest[:PIECE], self._rest[PIECE:]
+    def continue_input(self) -> None:
+        """Apply the next part of a long message."""
+        piece, self._rest = self._rest[:MAX_PART_BYTES], self._rest[MAX_PART_BYTES:]
         self._decode(bytes(piece))
 
     def finish(self, reason: Reason) -> None:
-        """Ends the audio: what the decoder still holds comes first. Idempotent."""
-        if self.ended:
+        """End the audio behind what the decoder still holds. Idempotent."""
+        if self._stream.input_ended:
             return
-        self.ended = True
         self._rest = memoryview(b"")
         self._pass_on(self._decoder.flush())
-        self._pump.end(reason)
+        self._stream.end(reason)
 
     def _append(self, event: Message) -> None:
         self._take_in(audio_of(event))
 
     def _take_in(self, data: bytes) -> None:
-        if len(data) <= PIECE:
+        if len(data) <= MAX_PART_BYTES:
             self._decode(data)
         else:
             self._rest = memoryview(data)
-            self.go_on()
+            self.continue_input()
 
     def _decode(self, data: bytes) -> None:
         self._pass_on(self._decoder.decode(data, self.session.encoding))
         if self._decoder.leftover:  # of another format
-            self._pump.note(incomplete_sample_error(self._decoder.leftover))
+            self._stream.note(incomplete_sample_error(self._decoder.leftover))
 
     def _pass_on(self, clip: Clip | None) -> None:
         if clip is None:
             return
-        self._pump.receive_audio(clip)
-        if self.session.idle_timeout and clip.end - self._passed >= PASSING:
+        self._stream.receive_audio(clip)
+        if self.session.idle_timeout and clip.end - self._passed >= IDLE_CHECK_SAMPLES:
             self._passed = clip.end
-            self._pump.note(PlaceholderReply())
+            self._stream.note(PlaceholderReply())
 
     def _commit(self, event: Message) -> None:
         self._pass_on(self._decoder.drain())
-        received = self._pump.session.received
+        received = self._stream.received
         if received - self._since < SHORTEST_COMMIT:
             raise commit_empty(received - self._since)
         self._since = received
-        self._pump.commit()
-        self._pump.note(CommitReply(event_id_of(event)))
+        self._stream.commit()
+        self._stream.note(CommitReply(event_id_of(event)))
 
     def _clear(self, event: Message) -> None:
         self._pass_on(self._decoder.drain())
-        self._since = self._pump.session.received
-        self._pump.clear()
+        self._since = self._stream.received
+        self._stream.clear()
 
     def _update(self, event: Message) -> None:
         session = event.get("session")
@@ -141,27 +139,27 @@ class RealtimeInput:
         if type_ == "transcription_session.update" and not before.beta:
             before = replace(before, beta=True)
         self.session = before.merged(session)
-        self._pump.update(self.session.options)
-        self._pump.note(UpdateReply(self.session, f"{type_}d"))
+        self._stream.update(self.session.options)
+        self._stream.note(UpdateReply(self.session, f"{type_}d"))
 
     def _retrieve(self, event: Message) -> None:
-        self._pump.note(RetrieveReply(_item_id(event), event_id_of(event)))
+        self._stream.note(RetrieveReply(_item_id(event), event_id_of(event)))
 
     def _delete(self, event: Message) -> None:
-        self._pump.note(DeleteReply(_item_id(event), event_id_of(event)))
+        self._stream.note(DeleteReply(_item_id(event), event_id_of(event)))
 
     def _refuse_to_respond(self, event: Message) -> None:
         problem = "This server transcribes: it has no model that could respond."
         raise ClientError("response_not_supported", problem, param="type")
 
     def _leave(self, event: Message) -> None:
-        self._pump.note(LeftoverReply())
+        self._stream.note(LeftoverReply())
         self.finish(Reason.END_OF_STREAM)
 
     def _ignore(self, event: Message) -> None:
         pass
 
-    # Of the class: bound ones would keep each session alive after its end, until the garbage is collected.
+    # Functions of the class: bound methods would keep each session alive until the garbage is collected.
     _handlers: ClassVar[Mapping[object, Callable[["RealtimeInput", Message], None]]] = {
         "session.update": _update,
         "transcription_session.update": _update,

@@ -54,6 +54,7 @@ class _Turn:
     """What will be, or is, an item.
 
     start, end: samples of the stream, end once it is committed
+    logprobs: the client asked for them when the speech began
     announced: the client was told that speech has started
     text: what is certain of it, sent: so many characters of it have left
     outcome: how it ends, None until that is known
@@ -61,6 +62,7 @@ class _Turn:
 
     id: str
     start: int
+    logprobs: bool = False
     announced: bool = False
     end: int = 0
     text: str = ""
@@ -120,7 +122,7 @@ class RealtimeOutput:
 
     def _new(self, start: int) -> _Turn:
         self._count += 1
-        return _Turn(f"item_{self._name}_{self._count}", start)
+        return _Turn(f"item_{self._name}_{self._count}", start, self.session.logprobs)
 
     def _start(self, at: int) -> Iterator[Message]:
         yield from self._time_out(at)
@@ -217,7 +219,7 @@ class RealtimeOutput:
         if isinstance(outcome, FinalTranscript):
             if outcome.hypothesis.language is not None:
                 completed["languages"] = [{"code": outcome.hypothesis.language}]
-            if self.session.logprobs:
+            if turn.logprobs:
                 completed["logprobs"] = _logprobs(outcome.hypothesis.words)
         return completed
 

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 import pytest
@@ -14,17 +16,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.health import Health
-from journal.recorder import JournalRecorder
-from journal.records import REPLY, AudioRecord
+from journal.recorder import JournalRecorder, RecordedStream
+from journal.records import REPLY, AudioRecord, CommandRecord, EndRecord
 from journal.replay import ReplayedSession
 from journal.session_journal import SessionJournal
 from journal.store import JournalStore
-from server.connection.client_session import ClientSession
+from server.connection.client_session import ClientSession, SessionState
 from server.connection.websocket import BoundedWebSocket
 from server.errors import ClientError
 from server.observability.metrics import Metrics
 from server.protocols.native.endpoint import NativeProtocol
 from server.protocols.native.session_config import SessionConfig
+from server.protocols.native.session_state import restore_config
 from streaming.driver import StreamDriver
 from streaming.errors import EventsUnread, Overloaded
 from streaming.events import StreamClosed
@@ -32,10 +35,11 @@ from streaming.model_clients import ModelClients, Probabilities
 from streaming.options import SessionOptions
 from tests.server.fakes import Line, Slots, running_models, silent_models
 from tests.server.journal_helpers import files_in, full_disk, kept
-from tests.server.live_server import Message
+from tests.server.live_server import ROOT, Message
 from tests.streaming.fakes import detect, sound
 from tests.waiting import until
 from vad.detector_input import DetectorInput
+from vad.segmenter import Reason
 
 SECOND = 16_000
 ALL = SessionConfig(SessionOptions()).merged({"events": "all", "include_audio": False})
@@ -338,7 +342,7 @@ async def lasting(
     with kind(models, ALL.options) as pump:
         dialect = NativeProtocol("5f1c", pump, ALL, GREETING, token="secret")
         conversation = ClientSession(
-            "5f1c", pump, dialect, Metrics(), resume_seconds=seconds, journal_bytes=journal
+            "5f1c", pump, dialect, Metrics(), resume_seconds=seconds, log_bytes=journal
         )
         running = asyncio.create_task(conversation.run(socket))
         try:
@@ -550,9 +554,17 @@ async def kept_on(
     socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 24, send_timeout=3600)
     with StreamDriver(models, preferences.options) as pump:
         recording = JournalRecorder(disk.open("5f1c"))
-        dialect = NativeProtocol("5f1c", pump, preferences, GREETING, token="secret", recording=recording)
+        stream = RecordedStream(pump, recording)
+        dialect = NativeProtocol("5f1c", stream, preferences, GREETING, token="secret")
         conversation = ClientSession(
-            "5f1c", pump, dialect, Metrics(), resume_seconds=seconds, journal_bytes=1 << 24, owner="alice"
+            "5f1c",
+            pump,
+            dialect,
+            Metrics(),
+            resume_seconds=seconds,
+            log_bytes=1 << 24,
+            owner="alice",
+            recorder=recording,
         )
         running = asyncio.create_task(conversation.run(socket))
         try:
@@ -577,10 +589,12 @@ async def gone_on(
 ) -> AsyncIterator[tuple[ClientSession, asyncio.Task[None]]]:
     """The conversation that was left behind."""
     past, log = found(disk)
-    with StreamDriver(models, ALL.options, begun=past.begun) as pump:
-        dialect = NativeProtocol.restored("5f1c", pump, past.head, JournalRecorder(log), past.refused)
+    recording = JournalRecorder(log, replaying=True)
+    config = restore_config(past.head["preferences"])
+    with StreamDriver(models, config.options, begun=past.begun) as pump:
+        dialect = NativeProtocol.restored("5f1c", RecordedStream(pump, recording), past.head, past.refused)
         conversation = ClientSession(
-            "5f1c", pump, dialect, Metrics(), resume_seconds=seconds, journal_bytes=1 << 24
+            "5f1c", pump, dialect, Metrics(), resume_seconds=seconds, log_bytes=1 << 24, recorder=recording
         )
         running = asyncio.create_task(conversation.go_on(past))
         try:
@@ -600,7 +614,7 @@ async def stopped(folder: Path, line: Line, said: bytes = FIRST) -> None:
                 await line.hears("input_audio_buffer.speech_started")
                 conversation.stop()
                 await running
-            assert conversation.suspended
+            assert conversation.state is SessionState.SUSPENDED
 
 
 async def test_a_session_that_lasts_is_not_finished_by_a_stop_and_is_kept(tmp_path: Path) -> None:
@@ -682,6 +696,131 @@ async def test_with_the_next_server_it_goes_on_in_the_same_utterance(tmp_path: P
     assert files_in(tmp_path) == []
 
 
+CHOSEN = ALL.merged({"words": True, "include_audio": True})
+CHANGED = {"words": False, "include_audio": False}
+
+
+def output_of(line: Line) -> list[tuple[bool, bool]]:
+    """Whether each final carries words and audio."""
+    return [("words" in final, "audio" in final) for final in finals(line)]
+
+
+async def test_what_comes_in_is_recorded_in_its_order(tmp_path: Path) -> None:
+    line = Line()
+    marker, end = json.dumps({"type": "marker", "id": "m"}), json.dumps({"type": "end_of_stream"})
+    async with running_models() as models:
+        with JournalStore(tmp_path, Health()) as disk:
+            async with kept_on(disk, models, line) as (_, running):
+                line.says(bytes(320))
+                for message in (
+                    marker,
+                    json.dumps({"type": "marker"}),
+                    "nonsense",
+                    json.dumps({"type": "x"}),
+                ):
+                    line.says(message)
+                line.says(bytes(640))
+                line.says(end)
+                await running
+    past = kept(tmp_path, "5f1c")
+    assert past is not None
+    first, *between, second, last, said = past.tail
+    assert isinstance(first, AudioRecord)
+    assert isinstance(second, AudioRecord)
+    assert (len(first.samples), len(second.samples)) == (160, 320)
+    assert between == [CommandRecord(marker)]
+    assert (last, said) == (EndRecord(Reason.END_OF_STREAM), CommandRecord(end))
+    assert past.refused == 3
+
+
+async def test_audio_is_taken_in_while_a_message_waits_for_the_client() -> None:
+    line, config = Line(), ALL.merged({"events": ["input_audio_buffer.speech_started"]})
+    async with running_models() as models:
+        socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
+        with StreamDriver(models, config.options) as pump:
+            running = asyncio.create_task(
+                ClientSession("5f1c", pump, native(pump, config), Metrics()).run(socket)
+            )
+            line.reads.clear()
+            line.says(FIRST)
+            await until(lambda: line.waiting)  # the sender's lock is held
+            line.says(SECOND_HALF)
+            await until(lambda: pump.received >= 4 * SECOND)
+            line.reads.set()
+            say(line, "end_of_stream")
+            await running
+
+
+async def test_a_chunk_without_a_reply_takes_no_lock_and_touches_no_journal() -> None:
+    calls: list[tuple[str, str]] = []
+
+    def profile(frame: FrameType, event: str, argument: object) -> None:
+        if event == "call":
+            calls.append((frame.f_code.co_filename, frame.f_code.co_qualname))
+
+    line, chunk = Line(), json.dumps({"type": "input_audio_buffer.append", "audio": "AAAA" * 800})
+    socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
+    with StreamDriver(silent_models(), QUIET.options) as pump:
+        running = asyncio.create_task(ClientSession("5f1c", pump, native(pump, QUIET), Metrics()).run(socket))
+        await line.hears("session.created")
+        for received in (1200, 2400):  # the first one pays for what comes once only
+            calls.clear()
+            line.says(chunk)
+            sys.setprofile(profile)
+            try:
+                async with asyncio.timeout(20):
+                    while pump.received < received:  # noqa: ASYNC110 - the calls of a helper would be counted
+                        await asyncio.sleep(0)
+                    await asyncio.sleep(0)
+            finally:
+                sys.setprofile(None)
+        say(line, "end_of_stream")
+        running.cancel()
+        await asyncio.wait([running])
+    names = [name for _, name in calls]
+    files = {
+        Path(file).relative_to(ROOT).parts[0] for file, _ in calls if file.startswith(str(ROOT / "journal"))
+    }
+    assert "ClientSession._handle_message" in names
+    assert not {"Lock.acquire", "MessageSender.send"} & set(names)
+    assert files == set()
+    own = [file for file, _ in calls if file.startswith(str(ROOT / "server"))]
+    assert len(own) <= 16
+    assert len(set(own)) <= 6
+
+
+async def test_final_keeps_options_of_its_utterance() -> None:
+    line = Line()
+    async with running_models() as models, conversing(line, models, CHOSEN):
+        line.says(FIRST)
+        await line.hears("input_audio_buffer.speech_started")
+        say(line, "session.update", session=CHANGED)
+        line.says(SECOND_HALF + SENTENCE)
+        say(line, "end_of_stream")
+    assert output_of(line) == [(True, True), (False, False)]
+
+
+async def test_final_keeps_options_of_its_utterance_over_a_restart(tmp_path: Path) -> None:
+    before, after = Line(), Line()
+    async with running_models() as models:
+        with JournalStore(tmp_path, Health()) as disk:
+            async with kept_on(disk, models, before, preferences=CHOSEN) as (conversation, running):
+                before.says(FIRST)
+                await before.hears("input_audio_buffer.speech_started")
+                say(before, "session.update", session=CHANGED)
+                await before.hears("session.updated")
+                conversation.stop()
+                await running
+        with JournalStore(tmp_path, Health()) as disk:
+            async with gone_on(disk, models) as (conversation, _):
+                back = await resumed(conversation, after, before.heard[-1]["seq"])
+                await after.hears("session.resumed")
+                after.says(SECOND_HALF + SENTENCE)
+                say(after, "end_of_stream")
+                await back
+    assert output_of(after) == [(True, True), (False, False)]
+
+
 async def test_a_client_that_comes_back_while_all_is_played_once_more_is_answered_after_that(
     tmp_path: Path,
 ) -> None:
@@ -709,7 +848,7 @@ async def test_what_a_client_that_comes_back_need_not_send_again_is_kept(
             async with kept_on(disk, models, before) as (conversation, _):
                 before.says(pcm((False, 8_000)))  # not worth an acknowledgement
                 before.leaves()
-                await until(lambda: "the client is gone" in caplog.text)
+                await until(lambda: "client.disconnected" in caplog.text)
                 back = await resumed(conversation, after, 1)
                 assert (await after.hears("session.resumed"))["received_ms"] == 500
                 past = kept(tmp_path, "5f1c")

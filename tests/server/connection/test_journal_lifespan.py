@@ -186,7 +186,7 @@ def test_after_a_kill_in_the_middle_of_speech_every_final_comes_once(
             second = servers.next(first)
             caller.listen(line)
         if again:
-            says(second, "session goes on")
+            says(second, "session.restored")
             second = servers.next(second)
         says(second, ALL_FOUND)
         with Client(f"{second.ws}?{caller.query}") as line:
@@ -250,7 +250,7 @@ def test_who_was_cut_off_at_the_end_hears_it_from_the_next_server_and_again_from
         server.ready()
         with Client(f"{server.ws}?{caller.query}") as line:
             caller.speak(line)
-            says(server, "session ends: Closed(")
+            says(server, "session.closed")
         heard = list(caller.heard)
         for _ in range(2):
             server = servers.next(server)
@@ -275,9 +275,9 @@ def test_what_a_client_that_has_gone_for_good_said_is_transcribed_and_then_delet
             kill(first.process.pid)
         assert len(files_in(folder)) == 1
         second = servers.next(first)
-        says(second, "the client did not come back")
+        says(second, "resume.expired")
         says(second, "ms, disconnect")
-        says(second, "session ends: Closed(")
+        says(second, "session.closed")
         wait_until(lambda: files_in(folder) == [])
 
 

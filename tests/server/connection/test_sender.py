@@ -1,8 +1,9 @@
 """What a client is told: in the order of its numbers, and not before it is kept."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
@@ -11,10 +12,10 @@ from hypothesis import strategies as st
 
 from audio.clip import Clip
 from engine.health import Health
-from journal.recorder import JournalRecorder, NullRecorder
+from journal.recorder import JournalRecorder
 from journal.store import JournalStore
 from server.connection.message_log import MessageLog
-from server.connection.sender import BEAT_SECONDS, SHARED_SECONDS, MessageSender, flush_ticks, next_flush_tick
+from server.connection.sender import FLUSH_SECONDS, GRID_SECONDS, MessageSender, flush_ticks, next_flush_tick
 from server.protocols.deepgram.live_endpoint import DeepgramProtocol
 from tests.server.journal_helpers import OPENED, kept
 from tests.server.live_server import Message
@@ -29,8 +30,8 @@ class LittleDialect(DeepgramProtocol):
     def __init__(self) -> None:
         self.due: list[Message] = []
 
-    def stamp(self, message: Message, number: int) -> None:
-        message["seq"] = number
+    def with_sequence_number(self, message: Mapping[str, Any], number: int) -> Mapping[str, Any]:
+        return {**message, "seq": number}
 
     def acknowledge(self) -> list[Message]:
         due, self.due = self.due, []
@@ -55,15 +56,15 @@ class Heard:
 
 def on_disk(disk: JournalStore) -> JournalRecorder:
     recording = JournalRecorder(disk.open("5f1c"))
-    recording.open(OPENED.head, OPENED.number, OPENED.snapshot)
+    recording.snapshot(OPENED.head, OPENED.number, OPENED.snapshot)
     return recording
 
 
 async def test_who_is_told_at_the_same_time_hears_it_in_the_order_of_its_numbers() -> None:
     heard, journal = Heard(slow=True), MessageLog(1 << 20)
-    teller = MessageSender(LittleDialect(), journal, NullRecorder())
+    teller = MessageSender(LittleDialect(), journal)
     both = [dict(HELLO), dict(MARKER)]
-    await asyncio.gather(*(teller.tell([dict(each) for each in both], heard.send) for _ in range(3)))
+    await asyncio.gather(*(teller.send([dict(each) for each in both], heard.send) for _ in range(3)))
     assert heard.messages == [(number, both[(number - 1) % 2]["type"]) for number in range(1, 7)]
     assert [orjson.loads(text)["seq"] for text in journal.since(4)] == [5, 6]
 
@@ -78,18 +79,26 @@ async def test_what_is_told_is_kept_first_with_all_that_came_in_before_it(tmp_pa
             assert [message["seq"] for message, _ in past.messages] == [1]
             assert len(past.tail) == 1
 
-        recording.sound(Clip(np.zeros(100, np.float32), 0))
-        await MessageSender(LittleDialect(), MessageLog(1 << 20), recording).tell(
+        recording.audio(Clip(np.zeros(100, np.float32), 0))
+        await MessageSender(LittleDialect(), MessageLog(1 << 20), recording).send(
             [dict(HELLO)], send, recording.reply
         )
 
 
-async def test_where_there_is_nothing_to_tell_something_may_be_kept_and_nobody_waits() -> None:
-    heard, kept_there = Heard(), list[Sequence[Message]]()
-    await MessageSender(LittleDialect(), MessageLog(0), NullRecorder()).tell(
-        [], heard.send, kept_there.append
-    )
+async def test_where_there_is_nothing_to_tell_something_may_be_kept_and_nobody_waits(tmp_path: Path) -> None:
+    heard, kept_there = Heard(), list[Sequence[Mapping[str, Any]]]()
+    with JournalStore(tmp_path, Health()) as disk:
+        sender = MessageSender(LittleDialect(), MessageLog(0), on_disk(disk))
+        await sender.send([], heard.send, kept_there.append)
     assert (heard.messages, kept_there) == ([], [[]])
+
+
+async def test_nothing_to_send_takes_no_lock_without_a_journal() -> None:
+    heard = Heard()
+    sender = MessageSender(LittleDialect(), MessageLog(0))
+    async with sender.lock, asyncio.timeout(20):
+        await sender.send([], heard.send)
+    assert heard.messages == []
 
 
 async def test_behind_a_message_that_was_cut_short_by_a_stop_nothing_is_told_nor_kept(tmp_path: Path) -> None:
@@ -97,13 +106,13 @@ async def test_behind_a_message_that_was_cut_short_by_a_stop_nothing_is_told_nor
     with JournalStore(tmp_path, Health()) as disk:
         recording = on_disk(disk)
         teller = MessageSender(LittleDialect(), MessageLog(1 << 20), recording)
-        cut = asyncio.create_task(teller.tell([dict(HELLO)], heard.send))
-        waiting = asyncio.create_task(teller.tell([dict(MARKER)], heard.send))
+        cut = asyncio.create_task(teller.send([dict(HELLO)], heard.send))
+        waiting = asyncio.create_task(teller.send([dict(MARKER)], heard.send))
         await asyncio.sleep(0)  # the first one waits for the disk, the second one for the first
-        teller.stopped = True
+        teller.stop()
         cut.cancel()
         await waiting
-        await recording.safe()
+        await recording.flush()
         past = kept(tmp_path, "5f1c")
     assert heard.messages == []
     assert past is not None
@@ -114,11 +123,11 @@ async def test_from_time_to_time_what_came_in_is_acknowledged_or_only_written(tm
     heard, dialect = Heard(), LittleDialect()
     with JournalStore(tmp_path, Health()) as disk:
         recording = on_disk(disk)
-        await recording.safe()
+        await recording.flush()
         acknowledging = asyncio.create_task(
-            MessageSender(dialect, MessageLog(1 << 20), recording).acknowledge(heard.send)
+            MessageSender(dialect, MessageLog(1 << 20), recording).send_acknowledgements(heard.send)
         )
-        recording.sound(Clip(np.zeros(100, np.float32), 0))
+        recording.audio(Clip(np.zeros(100, np.float32), 0))
         await until(lambda: (past := kept(tmp_path, "5f1c")) is not None and bool(past.tail))
         dialect.due = [dict(HELLO)]
         await until(heard.came.is_set)
@@ -132,15 +141,15 @@ async def test_from_time_to_time_what_came_in_is_acknowledged_or_only_written(tm
 @given(st.floats(0, 1e7))
 def test_a_beat_is_soon_and_on_the_grid_that_all_share(now: float) -> None:
     at = next_flush_tick(now)
-    assert BEAT_SECONDS - SHARED_SECONDS - 1e-6 < at - now < BEAT_SECONDS + 1e-6
-    assert abs(at / SHARED_SECONDS - round(at / SHARED_SECONDS)) < 1e-6
+    assert FLUSH_SECONDS - GRID_SECONDS - 1e-6 < at - now < FLUSH_SECONDS + 1e-6
+    assert abs(at / GRID_SECONDS - round(at / GRID_SECONDS)) < 1e-6
 
 
-@given(st.floats(0, 1e7), st.floats(0, SHARED_SECONDS, exclude_max=True))
+@given(st.floats(0, 1e7), st.floats(0, GRID_SECONDS, exclude_max=True))
 def test_who_begins_within_one_stretch_of_the_grid_has_his_beats_with_the_others(
     now: float, late: float
 ) -> None:
-    first = round(now / SHARED_SECONDS) * SHARED_SECONDS + SHARED_SECONDS / 4
+    first = round(now / GRID_SECONDS) * GRID_SECONDS + GRID_SECONDS / 4
     assert next_flush_tick(first) == next_flush_tick(first + late / 2)
 
 
@@ -152,4 +161,4 @@ async def test_beats_go_on() -> None:
             came.append(loop.time())
             if len(came) == 2:
                 break
-    assert came[1] - came[0] > BEAT_SECONDS - 2 * SHARED_SECONDS
+    assert came[1] - came[0] > FLUSH_SECONDS - 2 * GRID_SECONDS

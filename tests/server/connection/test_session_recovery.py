@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.health import Health
-from journal.recorder import JournalRecorder
+from journal.recorder import JournalRecorder, RecordedStream
 from journal.records import OutputRecord
 from journal.replay import ReplayedSession
 from journal.session_journal import SessionJournal
@@ -274,13 +274,16 @@ class Life:
 
     async def begin(self, log: SessionJournal) -> None:
         with StreamDriver(self._models, OPTIONS, NAME) as pump:
-            dialect = NativeProtocol(NAME, pump, ALL, {}, token="secret", recording=JournalRecorder(log))
-            await self._conversation(pump, dialect).run(self._socket)
+            recorder = JournalRecorder(log)
+            dialect = NativeProtocol(NAME, RecordedStream(pump, recorder), ALL, {}, token="secret")
+            await self._conversation(pump, dialect, recorder).run(self._socket)
 
     async def go_on(self, name: str, past: ReplayedSession, log: SessionJournal) -> None:
         with StreamDriver(self._models, OPTIONS, NAME, begun=past.begun) as pump:
-            dialect = NativeProtocol.restored(NAME, pump, past.head, JournalRecorder(log), past.refused)
-            session = self._conversation(pump, dialect)
+            recorder = JournalRecorder(log, replaying=True)
+            stream = RecordedStream(pump, recorder)
+            dialect = NativeProtocol.restored(NAME, stream, past.head, past.refused)
+            session = self._conversation(pump, dialect, recorder)
             resuming = asyncio.create_task(session.resume(self._socket, self._client.seen))
             try:
                 await session.go_on(past)
@@ -292,8 +295,12 @@ class Life:
         session = EndedSession(name, head["owner"], NativeEndedMessages(name), files, disk, 1 << 24)
         self._resuming = asyncio.create_task(session.resume(self._socket, self._client.seen))
 
-    def _conversation(self, pump: StreamDriver, dialect: NativeProtocol) -> ClientSession:
-        session = ClientSession(NAME, pump, dialect, Metrics(), resume_seconds=HOUR, journal_bytes=1 << 24)
+    def _conversation(
+        self, pump: StreamDriver, dialect: NativeProtocol, recorder: JournalRecorder
+    ) -> ClientSession:
+        session = ClientSession(
+            NAME, pump, dialect, Metrics(), resume_seconds=HOUR, log_bytes=1 << 24, recorder=recorder
+        )
         self.sessions.append(session)
         return session
 

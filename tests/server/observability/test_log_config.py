@@ -104,7 +104,7 @@ def test_whatever_a_server_says_in_its_life_is_lines_of_json() -> None:
     assert {"uvicorn.error", "engine.engine", "server.observability.session_log", "engine.health"} <= {
         line["logger"] for line in told
     }
-    finals = [line for line in told if line["message"].startswith("final ")]
+    finals = [line for line in told if line["message"].startswith("final.sent ")]
     assert [(line["session"], line["utterance"]) for line in finals] == [(name, 1)]
 
 
@@ -147,12 +147,13 @@ def test_a_session_is_told_under_its_name_and_without_its_words(capsys: pytest.C
         if line["logger"] in ("server.connection.client_session", "server.observability.session_log")
     ]
     assert {line.get("session") for line in told} == {name}
-    assert [line["message"].split(",")[0].split(":")[0] for line in told] == [
-        "session begins",
-        "told the client",
-        f"final 1, {final['start_ms']}".split(",")[0],
-        "session ends",
+    assert [line["message"].split()[0] for line in told] == [
+        "session.started",
+        "error.sent",
+        "final.sent",
+        "session.closed",
     ]
+    assert f" utterance=1 start_ms={final['start_ms']} " in told[2]["message"]
     assert [line.get("utterance") for line in told] == [None, None, 1, None]
     assert final["transcript"] not in text
     assert final["audio"][:40] not in text

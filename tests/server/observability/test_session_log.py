@@ -36,7 +36,7 @@ def told(caplog: pytest.LogCaptureFixture, *events: Event) -> tuple[list[str], s
 
 def test_a_final_is_logged_by_its_place_without_its_words(caplog: pytest.LogCaptureFixture) -> None:
     lines, metrics = told(caplog, FinalTranscript(3, CLIP, Reason.COMMIT, Hypothesis("a secret")))
-    assert lines == ["final 3, 500 to 1500 ms, commit"]
+    assert lines == ["final.sent utterance=3 start_ms=500 end_ms=1500 reason=commit"]
     assert 'stt_finals_total{reason="commit"} 1.0' in metrics
 
 
@@ -44,23 +44,23 @@ def test_a_text_that_a_guard_refused_is_logged_as_such(caplog: pytest.LogCapture
     lines, metrics = told(
         caplog, FinalTranscript(3, CLIP, Reason.SILENCE, Hypothesis("a secret"), guard="rate")
     )
-    assert lines[1:] == ["final 3: text refused by the guard rate"]
+    assert lines[1:] == ["final.refused utterance=3 guard=rate"]
     assert 'stt_guarded_segments_total{guard="rate"} 1.0' in metrics
 
 
 def test_a_failure_is_an_error_and_says_why(caplog: pytest.LogCaptureFixture) -> None:
     lines, metrics = told(caplog, TranscriptionFailed(2, 0, 100, "RuntimeError: out of memory"))
-    assert lines == ["utterance 2 failed: RuntimeError: out of memory"]
+    assert lines == ["utterance.failed utterance=2 reason='RuntimeError: out of memory'"]
     assert caplog.records[0].levelname == "ERROR"
     assert 'stt_errors_total{code="transcription_failed"} 1.0' in metrics
 
 
 def test_an_error_that_is_told_at_its_place_counts_when_it_is_told(caplog: pytest.LogCaptureFixture) -> None:
     lines, metrics = told(caplog, NoteReached(REFUSED, 0), NoteReached("something else", 0))
-    assert lines == ["told the client: invalid_value: `id` must be a string."]
+    assert lines == ["error.sent code=invalid_value message='`id` must be a string.'"]
     assert 'stt_errors_total{code="invalid_value"} 1.0' in metrics
 
 
 def test_the_sums_are_the_last_line(caplog: pytest.LogCaptureFixture) -> None:
     lines, _ = told(caplog, PartialTranscript(1, 0, "a secret", 8), StreamClosed(30, 10, 15, 5, 1))
-    assert lines == ["session ends: Closed(received=30, speech=10, non_speech=15, dropped=5, segments=1)"]
+    assert lines == ["session.closed received=30 speech=10 non_speech=15 dropped=5 segments=1"]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from asr.recognizer import Hypothesis
 from audio.clip import HOP, Clip
 from server.observability.metrics import Metrics
-from server.observability.session_timing import MOST, SPACING, SampleArrivals, SessionTiming
+from server.observability.session_timing import MAX_NOTES, NOTE_INTERVAL, SampleArrivals, SessionTiming
 from streaming.events import FinalTranscript, TranscriptionFailed, UtteranceEnded
 from tests.server.observability.test_metrics import values
 from vad.segmenter import Reason
@@ -41,10 +41,10 @@ def test_a_final_is_timed_from_the_last_speech_of_its_segment() -> None:
     observer = SessionTiming(metrics, clock)
     for second in range(1, 4):
         clock.now = 100.0 + second
-        observer.heard(second * SECOND)
-    observer.told(UtteranceEnded(1, 2 * SECOND + 3 * HOP, Reason.SILENCE))
+        observer.audio_received(second * SECOND)
+    observer.event_sent(UtteranceEnded(1, 2 * SECOND + 3 * HOP, Reason.SILENCE))
     clock.now = 103.5
-    observer.told(final(1, Reason.SILENCE))
+    observer.event_sent(final(1, Reason.SILENCE))
     assert latencies(metrics) == {"_sum/silence": 1.5, "_count/silence": 1}
 
 
@@ -52,19 +52,19 @@ def test_where_something_else_ended_the_utterance_the_time_begins_with_that() ->
     clock, metrics = Clock(), Metrics()
     observer = SessionTiming(metrics, clock)
     clock.now = 120.0
-    observer.told(UtteranceEnded(1, SECOND, Reason.COMMIT))
+    observer.event_sent(UtteranceEnded(1, SECOND, Reason.COMMIT))
     clock.now = 120.25
-    observer.told(final(1, Reason.COMMIT))
+    observer.event_sent(final(1, Reason.COMMIT))
     assert latencies(metrics) == {"_sum/commit": 0.25, "_count/commit": 1}
 
 
 def test_nothing_is_timed_that_failed_or_whose_speech_is_forgotten() -> None:
     metrics = Metrics()
     observer = SessionTiming(metrics, Clock())
-    observer.told(UtteranceEnded(1, SECOND, Reason.COMMIT))
-    observer.told(TranscriptionFailed(1, 0, SECOND, "why"))
-    observer.told(UtteranceEnded(2, SECOND, Reason.SILENCE))
-    observer.told(final(2, Reason.SILENCE))
+    observer.event_sent(UtteranceEnded(1, SECOND, Reason.COMMIT))
+    observer.event_sent(TranscriptionFailed(1, 0, SECOND, "why"))
+    observer.event_sent(UtteranceEnded(2, SECOND, Reason.SILENCE))
+    observer.event_sent(final(2, Reason.SILENCE))
     assert latencies(metrics) == {}
 
 
@@ -78,10 +78,10 @@ def test_a_sample_came_in_proportion_to_its_place_in_what_came_together() -> Non
 def test_what_has_not_come_or_is_forgotten_has_no_time() -> None:
     arrivals = SampleArrivals(0.0)
     assert arrivals.when(1) is None
-    for number in range(1, 2 * MOST):
-        arrivals.note(number * SPACING, float(number))
+    for number in range(1, 2 * MAX_NOTES):
+        arrivals.note(number * NOTE_INTERVAL, float(number))
     assert arrivals.when(0) is None
-    assert arrivals.when((2 * MOST - 1) * SPACING) == 2 * MOST - 1
+    assert arrivals.when((2 * MAX_NOTES - 1) * NOTE_INTERVAL) == 2 * MAX_NOTES - 1
 
 
 @given(st.lists(st.integers(1, 5_000), max_size=300), st.integers(0, 200_000))
@@ -92,4 +92,4 @@ def test_paced_sound_came_when_it_was_spoken_however_it_was_cut(cuts: list[int],
         arrivals.note(received, received / 16_000)
     when = arrivals.when(sample)
     assert when is None or abs(when - sample / 16_000) < 1e-9
-    assert len(arrivals._samples) <= MOST
+    assert len(arrivals._samples) <= MAX_NOTES

@@ -72,11 +72,11 @@ def seconds(span: ReadableSpan) -> float:
 def test_an_utterance_is_a_span_with_its_speech_its_wait_and_its_transcription() -> None:
     yard = Yard()
     session = yard.session()
-    session.told(UtteranceStarted(1, 16_000))
-    session.told(UtteranceEnded(1, 32_000, Reason.SILENCE))
+    session.event_sent(UtteranceStarted(1, 16_000))
+    session.event_sent(UtteranceEnded(1, 32_000, Reason.SILENCE))
     yard.tracer.batch(batch(TaskKind.FINAL), 0.5)
-    session.told(FinalTranscript(1, CLIP, Reason.SILENCE, Hypothesis("a secret")))
-    session.told(StreamClosed(48_000, 16_000, 32_000, 0, 1))
+    session.event_sent(FinalTranscript(1, CLIP, Reason.SILENCE, Hypothesis("a secret")))
+    session.event_sent(StreamClosed(48_000, 16_000, 32_000, 0, 1))
     session.leave()
     spans = yard.spans()
     assert spans.keys() == {"session", "utterance", "speech", "queue", "transcription"}
@@ -99,7 +99,7 @@ def test_an_utterance_is_a_span_with_its_speech_its_wait_and_its_transcription()
 def test_partials_and_jobs_of_others_leave_no_spans() -> None:
     yard = Yard()
     session = yard.session()
-    session.told(UtteranceStarted(1, 0))
+    session.event_sent(UtteranceStarted(1, 0))
     yard.tracer.batch(batch(TaskKind.PARTIAL), 0.5)
     yard.tracer.batch([BatchedItem(TaskKind.FINAL, 0.0, RecognitionRequest(CLIP, utterance="else/1"))], 0.5)
     assert yard.spans() == {}
@@ -108,14 +108,14 @@ def test_partials_and_jobs_of_others_leave_no_spans() -> None:
 def test_an_utterance_that_failed_is_an_error_and_one_that_was_dropped_says_so() -> None:
     yard = Yard()
     session = yard.session()
-    session.told(UtteranceStarted(1, 0))
-    session.told(UtteranceEnded(1, 16_000, Reason.COMMIT))
-    session.told(TranscriptionFailed(1, 0, 16_000, "a secret"))
+    session.event_sent(UtteranceStarted(1, 0))
+    session.event_sent(UtteranceEnded(1, 16_000, Reason.COMMIT))
+    session.event_sent(TranscriptionFailed(1, 0, 16_000, "a secret"))
     failed = yard.spans()["utterance"]
     assert not failed.status.is_ok
     assert "secret" not in failed.to_json()
-    session.told(UtteranceStarted(2, 16_000))
-    session.told(AudioCleared(16_000, 32_000))
+    session.event_sent(UtteranceStarted(2, 16_000))
+    session.event_sent(AudioCleared(16_000, 32_000))
     dropped = yard.spans()["utterance"].attributes
     assert dropped is not None
     assert dropped["stt.cleared"] is True
@@ -124,7 +124,7 @@ def test_an_utterance_that_failed_is_an_error_and_one_that_was_dropped_says_so()
 def test_what_is_open_when_a_session_breaks_off_ends_with_it() -> None:
     yard = Yard()
     session = yard.session()
-    session.told(UtteranceStarted(1, 0))
+    session.event_sent(UtteranceStarted(1, 0))
     session.leave()
     spans = yard.spans()
     assert spans.keys() == {"session", "utterance", "speech"}

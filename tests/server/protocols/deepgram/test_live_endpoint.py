@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from typing import Any
@@ -14,19 +14,20 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
-from asr.recognizer import MOST_HOTWORDS, ModelInfo
+from asr.recognizer import MOST_HOTWORDS, Hypothesis, ModelInfo, RecognitionRequest
 from server.connection.client_session import ClientSession
+from server.connection.protocol import IdleLimit
 from server.connection.websocket import BoundedWebSocket
-from server.errors import idle
 from server.observability.metrics import Metrics
-from server.protocols.deepgram.live_endpoint import IDLE_SECONDS, DeepgramProtocol, complaint
+from server.protocols.deepgram.live_endpoint import IDLE_SECONDS, DeepgramProtocol, error_message, idle_error
 from server.protocols.deepgram.live_output import DeepgramOutput, ModelMetadata
 from server.protocols.deepgram.options import asked_of
 from streaming.driver import StreamDriver
 from streaming.options import SessionOptions
-from tests.server.fakes import Line, silent_models
+from tests.server.fakes import Line, running_models, silent_models
 from tests.server.live_server import ROOT, Client, Message, Server, first_sentence, spoken
-from tests.waiting import wait_until
+from tests.streaming.fakes import sound
+from tests.waiting import until, wait_until
 
 RAW = {"encoding": "linear16", "sample_rate": "16000", "model": "nova-3"}
 
@@ -224,7 +225,7 @@ def test_the_server_goes_on_after_a_message_that_is_too_long(server: Server) -> 
 
 async def test_who_says_nothing_for_long_is_told_and_closed() -> None:
     class Hasty(DeepgramProtocol):
-        idle_seconds = 0.01
+        idle_limit = IdleLimit(0.01, idle_error)
 
     line = Line()
     socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
@@ -236,5 +237,30 @@ async def test_who_says_nothing_for_long_is_told_and_closed() -> None:
             await ClientSession("5f1c", pump, dialect, Metrics()).run(socket)
     assert [(m["type"], m["variant"]) for m in line.heard] == [("Error", "NET-0001")]
     assert line.close == (1011, "NET-0001")
-    assert DeepgramProtocol.idle_seconds == IDLE_SECONDS == 10
-    assert complaint(idle())["variant"] == "NET-0001"
+    assert DeepgramProtocol.idle_limit.seconds == IDLE_SECONDS == 10
+    assert error_message(idle_error())["variant"] == "NET-0001"
+
+
+async def test_keyterms_are_those_of_when_the_speech_began() -> None:
+    heard: list[tuple[str, ...]] = []
+
+    def transcribe(recognizer: object, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
+        heard.extend(request.options.hotwords for request in requests)
+        return [Hypothesis("good") for _ in requests]
+
+    line, asked = Line(), asked_of([*RAW.items(), ("keyterm", "Silero")], SessionOptions())
+    socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
+    model = ModelMetadata.of(ModelInfo("m", "m", "f", "cpu", "none"))
+    pcm = (sound((True, 32_000)) * 32767).astype("<i2").tobytes()
+    async with running_models(transcribe=transcribe) as models:
+        with StreamDriver(models, asked.session) as driver:
+            protocol = DeepgramProtocol(driver, asked, DeepgramOutput(asked, model, "5f1c", ""))
+            running = asyncio.create_task(ClientSession("5f1c", driver, protocol, Metrics()).run(socket))
+            line.says(pcm)
+            await until(lambda: driver.session.is_speaking)
+            line.says(json.dumps({"type": "Configure", "keyterms": ["Moonshine"]}))
+            line.says(json.dumps({"type": "Finalize"}))
+            line.says(pcm)
+            line.says(json.dumps({"type": "CloseStream"}))
+            await running
+    assert heard == [("Silero",), ("Moonshine",)]

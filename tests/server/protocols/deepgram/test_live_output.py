@@ -147,7 +147,7 @@ def test_an_interim_without_words_is_not_worth_a_message() -> None:
 def test_speech_is_announced_to_who_wants_it() -> None:
     assert told(wire(), started()) == []
     assert told(wire(vad_events="true"), started()) == [
-        {"type": "UtteranceStarted", "channel": (0, 1), "timestamp": 1.0}
+        {"type": "SpeechStarted", "channel": (0, 1), "timestamp": 1.0}
     ]
 
 
@@ -163,7 +163,7 @@ def test_the_end_of_an_utterance_is_told_when_the_gap_has_passed() -> None:
 def test_the_end_of_an_utterance_is_told_before_the_next_begins() -> None:
     waiting = wire(utterance_end_ms="1000", vad_events="true")
     told(waiting, started(), final())
-    assert [m["type"] for m in told(waiting, started(5 * SECOND))] == ["UtteranceEnd", "UtteranceStarted"]
+    assert [m["type"] for m in told(waiting, started(5 * SECOND))] == ["UtteranceEnd", "SpeechStarted"]
 
 
 def test_a_finalize_with_nothing_open_has_an_empty_answer() -> None:

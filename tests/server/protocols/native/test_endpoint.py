@@ -19,7 +19,6 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from asr.recognizer import ModelInfo
 from engine.engine import Engine, EngineState
-from journal.recorder import NullRecorder
 from journal.records import AudioRecord, CommandRecord, EndRecord
 from server.admission.controller import AdmissionController
 from server.auth.authenticator import Authenticator
@@ -614,14 +613,14 @@ def restored_from(before: NativeProtocol, refused: int = 0) -> tuple[NativeProto
     saved = json.loads(json.dumps(before.saved()))
     pump = StreamDriver(silent_models(), SessionOptions())
     pump.__enter__()
-    return NativeProtocol.restored("5f1c", pump, saved, NullRecorder(), refused), pump
+    return NativeProtocol.restored("5f1c", pump, saved, refused), pump
 
 
 def test_a_dialect_that_was_saved_is_found_by_its_token_and_goes_on_as_it_stood() -> None:
     before, _ = dialect_of(DEFAULT.merged({"events": "all", "words": True}))
     before.receive(json.dumps({"type": "session.update", "session": {"vad": {"silence_ms": 700}}}))
     after, _ = restored_from(before, refused=2)
-    assert after.comeback is after
+    assert after.resume_support is after
     assert after.key == before.key
     assert after.describe() == before.describe()
     assert after.describe()["vad"]["silence_ms"] == 700  # type: ignore[index]
@@ -640,10 +639,10 @@ def test_what_came_in_before_is_played_once_more_as_it_came() -> None:
     (reply,) = after.replay(CommandRecord(update))
     assert reply["type"] == "session.updated"
     assert after.is_replayed([reply])
-    assert (pump.session.received, after.ended) == (1600, False)
+    assert (pump.received, pump.input_ended) == (1600, False)
     after.replay(EndRecord(Reason.DISCONNECT))
-    assert after.ended
-    welcome = after.welcome(seen=5, replayed=2)
+    assert pump.input_ended
+    welcome = after.resumed_message(seen=5, replayed=2)
     told = (welcome["received_ms"], welcome["received_messages"], welcome["seq"])
     assert told == (100, 1, 5)
 
@@ -659,7 +658,7 @@ def test_replay_gives_replies_again_but_not_acknowledgements() -> None:
 
 def test_what_another_kind_of_server_saved_is_refused() -> None:
     with pytest.raises(KeyError):
-        NativeProtocol.restored("5f1c", dialect_of()[1], {"model": "free"}, NullRecorder(), 0)
+        NativeProtocol.restored("5f1c", dialect_of()[1], {"model": "free"})
 
 
 async def test_who_comes_back_to_a_server_that_stops_is_sent_to_the_next_one() -> None:

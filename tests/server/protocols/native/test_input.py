@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio.decoder import PIECE
-from journal.recorder import NullRecorder
 from server.errors import ClientError
 from server.protocols.native.input import MAX_MARKER, NativeInput
 from server.protocols.native.session_config import SessionConfig
@@ -157,7 +156,7 @@ def test_a_refused_message_changes_nothing(client: Client) -> None:
     ):
         client.refusal(json.dumps(message))
     assert client.received == before
-    assert client.intake.preferences == PREFERENCES
+    assert client.intake.config == PREFERENCES
 
 
 def test_a_message_may_have_an_encoding_of_its_own(client: Client) -> None:
@@ -202,7 +201,7 @@ def test_who_sends_much_at_once_is_answered_at_once(chunk_ms: int, due: list[int
 
 def test_what_came_in_before_and_what_a_client_is_told_when_it_comes_back_is_not_acknowledged() -> None:
     client = Client(events="all")
-    client.intake.hear(np.zeros(1600, np.float32))
+    client.intake.replay_audio(np.zeros(1600, np.float32))
     assert client.intake.acknowledge() is None
     client.append(bytes(3200))
     client.intake.pause()
@@ -213,8 +212,8 @@ def test_a_long_message_is_taken_in_piece_by_piece_and_acknowledged_as_it_is() -
     client = Client(events=["input_audio_buffer.acknowledged"], sample_rate=8_000, format="pcmu")
     told = [client.append(bytes([255]) * (5 * PIECE // 2))]
     assert PIECE < client.received <= 2 * PIECE
-    while client.intake.has_more:
-        told.append(client.intake.go_on())
+    while client.intake.has_pending_input:
+        told.append(client.intake.continue_input())
     assert [message["received_ms"] for message in told] == sorted(
         {message["received_ms"] for message in told}
     )
@@ -226,7 +225,7 @@ def test_a_long_message_is_taken_in_piece_by_piece_and_acknowledged_as_it_is() -
 def test_a_long_message_that_is_cut_off_comes_in_whole_before_the_client_goes_on(client: Client) -> None:
     client.append(bytes(6 * PIECE))
     client.intake.pause()
-    assert not client.intake.has_more
+    assert not client.intake.has_pending_input
     assert client.received == 3 * PIECE
 
 
@@ -276,65 +275,34 @@ def test_a_cut_after_the_end_changes_nothing(client: Client) -> None:
     assert client.received == 0
 
 
-class Notebook(NullRecorder):
-    """Writes down what is to be kept."""
-
-    def __init__(self) -> None:
-        self.kept: list[str] = []
-
-    def command(self, text: str) -> None:
-        self.kept.append(text)
-
-    def refuse(self) -> None:
-        self.kept.append("refused")
-
-    def end(self, reason: Reason) -> None:
-        self.kept.append(reason)
-
-
-def noted(commands: int = 0) -> tuple[NativeInput, Notebook, StreamDriver]:
-    pump = StreamDriver(silent_models(), SessionOptions())
-    pump.__enter__()
-    notebook = Notebook()
-    return NativeInput(pump, PREFERENCES, notebook, commands), notebook, pump
-
-
-def test_messages_that_are_no_sound_are_counted_and_kept_refused_ones_too() -> None:
-    intake, notebook, _ = noted(commands=7)
-    marker, bad = json.dumps({"type": "marker", "id": "m"}), json.dumps({"type": "marker"})
-    intake.receive(marker)
-    for refused in (bad, "nonsense", json.dumps({"type": "nonsense"})):
+def test_messages_that_are_not_audio_are_counted_refused_ones_too() -> None:
+    client = Client()
+    intake = NativeInput(client.pump, PREFERENCES, commands=7)
+    intake.receive(json.dumps({"type": "marker", "id": "m"}))
+    for refused in (json.dumps({"type": "marker"}), "nonsense", "{}", json.dumps({"type": "nonsense"})):
         with pytest.raises(ClientError):
             intake.receive(refused)
-    update = json.dumps({"type": "session.update", "session": {"words": True}})
-    intake.receive(update)
-    assert notebook.kept == [marker, "refused", "refused", "refused", update]
-    assert intake.commands == 7 + 5
+    intake.receive(json.dumps({"type": "session.update", "session": {"words": True}}))
+    intake.receive(json.dumps({"type": "end_of_stream"}))
+    assert intake.commands == 7 + 7
 
 
-def test_sound_is_no_such_message_not_even_where_it_is_refused() -> None:
-    intake, notebook, pump = noted()
-    intake.receive(bytes(320))
-    intake.receive(json.dumps({"type": APPEND, "audio": pybase64.b64encode(bytes(320)).decode()}))
-    with pytest.raises(ClientError):
-        intake.receive(json.dumps({"type": APPEND, "audio": "!"}))
-    assert (intake.commands, notebook.kept, pump.session.received) == (0, [], 320)
+def test_audio_is_not_counted_as_a_message_even_if_it_is_refused() -> None:
+    client = Client()
+    client.intake.receive(bytes(320))
+    client.append(bytes(320))
+    for message in (json.dumps({"type": APPEND, "audio": "!"}), json.dumps({"type": APPEND, "format": 1})):
+        client.refusal(message)
+    float_client = Client(format="float32")
+    float_client.refusal(np.array([np.nan], "<f4").tobytes())
+    assert (client.intake.commands, client.received, float_client.intake.commands) == (0, 320, 0)
 
 
-def test_an_end_is_kept_behind_all_sound_and_before_the_message_that_asked_for_it() -> None:
-    intake, notebook, _ = noted()
-    end = json.dumps({"type": "end_of_stream"})
-    intake.receive(end)
-    intake.finish(Reason.DISCONNECT)
-    assert notebook.kept == [Reason.END_OF_STREAM, end]
-    assert intake.commands == 1
-
-
-def test_sound_that_is_played_once_more_is_followed_by_what_comes_then() -> None:
-    intake, _, pump = noted()
-    intake.hear(np.zeros(100, np.float32))
-    intake.receive(bytes(200))
-    assert pump.session.received == 200
+def test_replayed_audio_is_followed_by_what_comes_then() -> None:
+    client = Client()
+    client.intake.replay_audio(np.zeros(100, np.float32))
+    client.intake.receive(bytes(200))
+    assert client.received == 200
 
 
 @given(st.lists(st.integers(1, 100), min_size=1, max_size=5), st.sampled_from([16_000, 8_000]))

@@ -13,13 +13,14 @@ from hypothesis.extra import numpy as arrays
 from asr.recognizer import Hypothesis, Word
 from audio.clip import Clip, ms_from_samples
 from server.protocols.native.output import NativeOutput, base64_from_samples, with_audio
-from server.protocols.native.session_config import OPTIONAL_EVENTS, SessionConfig
+from server.protocols.native.session_config import OPTIONAL_EVENTS, ConfigReached, SessionConfig
 from streaming.events import (
     AudioCleared,
     Event,
     FinalTranscript,
     LagReported,
     MarkerReached,
+    NoteReached,
     PartialTranscript,
     StreamClosed,
     TranscriptionFailed,
@@ -29,7 +30,6 @@ from streaming.events import (
 from streaming.options import SessionOptions
 from vad.segmenter import Reason
 
-WIRE = NativeOutput("5f1c")
 QUIET = SessionConfig(SessionOptions())
 CURIOUS = QUIET.merged({"events": "all"})
 CLIP = Clip(np.zeros(1600, np.float32), start=16_000)
@@ -42,7 +42,7 @@ def final(text: str = "good morning", number: int = 2) -> FinalTranscript:
 
 def told(event: Event, preferences: SessionConfig = CURIOUS) -> dict[str, Any]:
     """As a client reads it."""
-    message: dict[str, Any] = orjson.loads(orjson.dumps(WIRE.message_of(event, preferences)))
+    message: dict[str, Any] = orjson.loads(orjson.dumps(NativeOutput("5f1c", preferences).message_of(event)))
     return message
 
 
@@ -130,14 +130,14 @@ def test_a_failure_stands_in_the_place_of_its_final() -> None:
 
 @pytest.mark.parametrize("event", [event for event, _ in EXAMPLES], ids=lambda event: type(event).__name__)
 def test_who_has_asked_for_nothing_hears_of_finals_and_of_what_it_asked(event: Event) -> None:
-    heard = WIRE.message_of(event, QUIET) is not None
+    heard = NativeOutput("5f1c", QUIET).message_of(event) is not None
     assert heard == isinstance(event, FinalTranscript | MarkerReached)
 
 
 @pytest.mark.parametrize("type_", sorted(OPTIONAL_EVENTS - {"session.created"}))
 def test_each_type_can_be_asked_for_by_itself(type_: str) -> None:
     preferences = QUIET.merged({"events": [type_]})
-    messages = (WIRE.message_of(event, preferences) for event, _ in EXAMPLES)
+    messages = (NativeOutput("5f1c", preferences).message_of(event) for event, _ in EXAMPLES)
     types = {message["type"] for message in messages if message is not None}
     always = {"response.audio_transcript.done", "marker"}
     elsewhere = {"input_audio_buffer.acknowledged"}  # the intake's, which needs no event
@@ -145,8 +145,8 @@ def test_each_type_can_be_asked_for_by_itself(type_: str) -> None:
 
 
 def test_silence_is_told_only_to_who_follows_utterances() -> None:
-    assert WIRE.message_of(final(""), QUIET) is None
-    assert WIRE.message_of(final(""), QUIET.merged({"events": ["session.closed"]})) is None
+    assert NativeOutput("5f1c", QUIET).message_of(final("")) is None
+    assert NativeOutput("5f1c", QUIET.merged({"events": ["session.closed"]})).message_of(final("")) is None
     following = QUIET.merged({"events": ["input_audio_buffer.speech_started"]})
     assert told(final(""), following)["transcript"] == ""
 
@@ -205,3 +205,46 @@ def test_a_message_that_was_kept_without_its_sound_is_whole_again_to_the_letter(
     told = {"type": "done", "audio": base64_from_samples(sound), "seq": 4}
     assert list(with_audio({**told, "audio": None}, sound).items()) == list(told.items())
     assert with_audio({**told, "audio": None}, None) == {"type": "done", "seq": 4}
+
+
+def test_final_keeps_the_options_of_its_utterance() -> None:
+    chosen = QUIET.merged({"words": True, "include_audio": True})
+    output = NativeOutput("5f1c", chosen)
+    output.message_of(UtteranceStarted(2, 16_000))
+    output.message_of(NoteReached(ConfigReached(QUIET.merged({"include_audio": False})), 16_512))
+    output.message_of(UtteranceEnded(2, 17_600, Reason.SILENCE))
+    output.message_of(UtteranceStarted(3, 17_600))
+    first, second = output.message_of(final()), output.message_of(final(number=3))
+    assert first is not None
+    assert {"words", "audio"} <= first.keys()
+    assert second is not None
+    assert not {"words", "audio"} & second.keys()
+    assert output.captured == {}
+
+
+def test_an_utterance_that_fails_or_is_cleared_leaves_no_options_behind() -> None:
+    output = NativeOutput("5f1c", QUIET)
+    for number in (1, 2, 3):
+        output.message_of(UtteranceStarted(number, 0))
+    output.message_of(TranscriptionFailed(2, 0, 1600, "ModelDied"))
+    assert list(output.captured) == [3]
+
+
+def test_fields_stand_in_their_order_on_the_wire() -> None:
+    message = NativeOutput("5f1c", CURIOUS.merged({"words": True})).message_of(final())
+    assert message is not None
+    text = orjson.dumps({**message, "audio": "AAAA"})
+    assert text == (
+        b'{"type":"response.audio_transcript.done","transcript":"good morning","sample_rate":16000,'
+        b'"item_id":"item_5f1c_2","previous_item_id":"item_5f1c_1","response_id":"resp_5f1c_2",'
+        b'"output_index":0,"content_index":0,"start_ms":1000,"end_ms":1100,"language":"en",'
+        b'"language_probability":null,"confidence":0.9,"reason":"silence","guard":null,"ignored":[],'
+        b'"audio":"AAAA","words":[{"word":"good","start_ms":1000,"end_ms":1050,"confidence":0.5},'
+        b'{"word":"morning","start_ms":1050,"end_ms":1100,"confidence":null}]}'
+    )
+
+
+@pytest.mark.parametrize("event", [event for event, _ in EXAMPLES if not isinstance(event, FinalTranscript)])
+def test_the_order_of_fields_is_that_of_the_documents(event: Event) -> None:
+    (example,) = (message for each, message in EXAMPLES if each is event)
+    assert list(told(event)) == list(example)

@@ -3,8 +3,8 @@
 import orjson
 import pytest
 
-from server.protocols.native.session_config import SessionConfig
-from server.protocols.native.session_state import restore_config, save_config
+from server.protocols.native.session_config import OutputOptions, SessionConfig
+from server.protocols.native.session_state import restore_config, restore_outputs, save_config, save_outputs
 from streaming.options import SessionOptions
 
 CHOICES: list[dict[str, object]] = [
@@ -29,3 +29,8 @@ def test_what_another_version_wrote_is_read_as_far_as_it_is_known() -> None:
     saved["options"]["new"] = True
     del saved["options"]["guards"]["max_rate"]
     assert restore_config(saved) == SessionConfig(SessionOptions())
+
+
+def test_output_options_of_open_utterances_come_back() -> None:
+    captured = {3: OutputOptions(True, False, True), 4: OutputOptions(False, True, False)}
+    assert restore_outputs(orjson.loads(orjson.dumps(save_outputs(captured)))) == captured

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.errors import ClientError
-from server.protocols.openai_realtime.input import IGNORED, PIECE, RealtimeInput
+from server.protocols.openai_realtime.input import IGNORED, MAX_PART_BYTES, RealtimeInput
 from server.protocols.openai_realtime.ordered_replies import (
     CommitReply,
     DeleteReply,
@@ -126,7 +126,7 @@ async def test_what_is_asked_comes_back_in_order_at_its_place(client: Client) ->
     assert notes[4].event_id == "n"
     assert left == NoteReached(LeftoverReply(), 16_000)
     assert isinstance(closed, StreamClosed)
-    assert client.intake.ended
+    assert client.pump.input_ended
 
 
 @pytest.mark.parametrize(
@@ -191,12 +191,12 @@ async def test_sound_before_an_empty_commit_is_kept_for_the_next_one() -> None:
 
 
 async def test_a_long_message_is_taken_in_piece_by_piece(client: Client) -> None:
-    pcm = np.arange(5 * PIECE // 2, dtype="<i2").tobytes()
+    pcm = np.arange(5 * MAX_PART_BYTES // 2, dtype="<i2").tobytes()
     client.append(pcm + b"\x00")
-    assert client.received == PIECE // 2
+    assert client.received == MAX_PART_BYTES // 2
     pieces = 1
-    while client.intake.has_more:
-        client.intake.go_on()
+    while client.intake.has_pending_input:
+        client.intake.continue_input()
         pieces += 1
     assert pieces == 6
     assert client.received == len(pcm) // 2
@@ -207,20 +207,20 @@ async def test_the_longest_message_of_the_slowest_format_fits_a_piece_at_a_time(
     client = Client(PLAIN.merged(form))
     client.append(bytes([255]) * (15 << 20))  # half an hour
     unjudged = 0
-    while client.intake.has_more:
-        client.intake.go_on()
+    while client.intake.has_pending_input:
+        client.intake.continue_input()
         unjudged = max(unjudged, client.pump.session.unjudged)
         if not client.pump.has_room:
             client.models.answer_all()
-    assert unjudged < MAX_UNJUDGED + 4 * PIECE < BUFFER_CAPACITY
+    assert unjudged < MAX_UNJUDGED + 4 * MAX_PART_BYTES < BUFFER_CAPACITY
     assert (await client.heard())[-1].received == 2 * (15 << 20)  # type: ignore[union-attr]
 
 
 async def test_an_end_in_the_middle_of_a_long_message_drops_the_rest(client: Client) -> None:
-    client.append(bytes(3 * PIECE))
+    client.append(bytes(3 * MAX_PART_BYTES))
     client.intake.finish(Reason.END_OF_STREAM)
-    assert not client.intake.has_more
-    assert client.received == PIECE // 2
+    assert not client.intake.has_pending_input
+    assert client.received == MAX_PART_BYTES // 2
 
 
 async def test_a_byte_that_makes_no_sample_is_named_where_the_format_changes(client: Client) -> None:

@@ -313,6 +313,15 @@ def test_logprobs_are_those_of_words_where_the_recognizer_is_sure_of_something()
     assert Told(session).of(*spoken(1), final(1, "good"))[-1]["logprobs"] is None
 
 
+def test_logprobs_are_given_as_chosen_when_the_speech_began() -> None:
+    asked, words = PLAIN.merged({"include": [LOGPROBS]}), (Word("good", 0, 800, 0.5),)
+    told = Told(asked)
+    told.of(UtteranceStarted(1, 0), NoteReached(UpdateReply(PLAIN, "session.updated"), 512))
+    told.of(UtteranceEnded(1, 1_600, Reason.SILENCE), *spoken(2))
+    assert "logprobs" in told.of(final(1, "good", words=words))[-1]
+    assert "logprobs" not in told.of(final(2, "good", words=words))[-1]
+
+
 def idle(milliseconds: int | None) -> RealtimeConfig:
     return PLAIN.merged({"turn_detection": {"type": "server_vad", "idle_timeout_ms": milliseconds}})
 

@@ -98,13 +98,13 @@ class JournalRecorder:
     async def reconnect(self) -> None:
         """Record that the client is connected again, and wait until everything so far is written.
 
-        The client is then told how much audio arrived, and discards that audio.
+        The client then receives the amount of audio that arrived, and discards that audio.
         """
         self._log.append(ReconnectRecord())
         await self.flush()
 
     def is_snapshot_due(self, speaking: bool) -> bool:
-        """Whether a snapshot should begin a new file; True once for each file."""
+        """Return whether a snapshot should begin a new file; True once for each file."""
         if self._snapshot_pending or self._replaying or self._log.lost:
             return False
         self._snapshot_pending = self._log.size >= (

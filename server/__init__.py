@@ -1,1 +1,1 @@
-"""The doors."""
+"""Serve clients over WebSocket and HTTP."""

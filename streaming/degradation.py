@@ -1,4 +1,4 @@
-"""Define what streams go without while the models are behind, and when a client is told the lag."""
+"""Define what streams go without while the models are behind, and when the lag is reported to a client."""
 
 from dataclasses import dataclass
 from typing import Final

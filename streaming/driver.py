@@ -75,8 +75,9 @@ def _ends_stream_on_error(
 class StreamDriver:
     """Run one stream. A context manager: leaving it frees the detector's slot and cancels waiting tasks.
 
-    `room` holds the caller back while MAX_UNJUDGED samples wait for the detector, MAX_UNRECOGNISED samples of
-    closed segments for the recognizer, MAX_PENDING commands for their place, or the event queue is full.
+    `has_room` is false while MAX_UNJUDGED samples wait for the detector, MAX_UNRECOGNISED samples of closed
+    segments for the recognizer, MAX_PENDING commands for their place, or the event queue is full. The caller
+    must then wait before it sends more audio.
 
     A stream that is ahead of the clock is a file: its finals run after all work for which a client waits.
     """

@@ -22,7 +22,6 @@ from vad.segmenter import Reason, SegmenterState
 class UtteranceState:
     """Hold the state of an utterance. A journal stores these fields by name.
 
-    told: the words that were shown as stable
     end, reason: where and why its segment ended; None if it is open
     heard: the detector's probabilities of a closed segment, one for each hop
     asr: the recognition options that it began with; None if they are the session's present ones
@@ -30,7 +29,7 @@ class UtteranceState:
 
     number: int
     start: int
-    told: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()  # the words that were shown as stable
     end: int | None = None
     reason: Reason | None = None
     heard: tuple[float, ...] = ()

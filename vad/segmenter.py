@@ -67,7 +67,6 @@ class SegmenterState:
     voiced: whether the last hop was speech
     speech_end: end of the last speech hop
     speech_hops: speech hops of the candidate or the utterance
-    patience: samples of silence that end the utterance
     """
 
     position: int
@@ -77,7 +76,7 @@ class SegmenterState:
     voiced: bool
     speech_end: int
     speech_hops: int
-    patience: int
+    patience: int  # samples of silence that end the utterance
 
 
 class Segmenter:

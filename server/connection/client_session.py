@@ -330,7 +330,7 @@ class ClientSession:
     # from one state to the next
 
     def _drain(self) -> None:
-        """No more audio is accepted."""
+        """Accept no more audio."""
         if self.state is SessionState.ACTIVE:
             self.state = SessionState.DRAINING
 
@@ -345,7 +345,7 @@ class ClientSession:
     def _end_input(self, reason: Reason) -> None:
         try:
             self._protocol.finish(reason)
-        except ClientError as error:  # the client is not there to be told, or did not end the audio itself
+        except ClientError as error:  # the client is not connected, or did not end the audio itself
             log.info("session.incomplete_audio message=%r", error.message)
         self._drain()
 

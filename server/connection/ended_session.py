@@ -1,4 +1,4 @@
-"""Finished: a session that was over when its server ended; its client may not have heard all of it yet."""
+"""Keep sessions that ended under a previous server until their clients have received the last messages."""
 
 import asyncio
 import logging
@@ -21,26 +21,30 @@ log = logging.getLogger(__name__)
 
 
 class EndedMessages(Protocol):
-    """Encodes what a returning client is sent, in the wire protocol of the ended session."""
+    """Encode messages for a client that resumes, in the wire protocol of the ended session."""
 
     def resumed_message(self, past: ReplayedSession, seen: int, replayed: int) -> Message:
         """Return the first message to the client.
 
-        seen: number of the last message that the client has seen; replayed: number of messages that follow
+        seen: number of the last message that the client has seen
+        replayed: number of messages that follow
         Raises LookupError if the journal was written by another kind of session.
         """
         ...
 
     def with_audio(self, message: Mapping[str, Any], samples: Samples | None) -> Mapping[str, Any]:
-        """Restore a message that the journal keeps without its audio, as `Comeback.with_audio` does."""
+        """Restore a message that the journal keeps without its audio, as `ResumeSupport.with_audio` does."""
         ...
 
 
 class EndedSession:
-    """An ended session of a previous server. Its journal is read only when the client asks for it.
+    """Hold an ended session of a previous server; its journal is read only when the client resumes.
 
-    owner: name of the key that began the session; encoder: of the session's wire protocol
-    files: the journal's, oldest first; messages_bytes: limit of the messages that can be sent again
+    owner: name of the key that began the session
+    encoder: encodes messages in the session's wire protocol
+    files: files of the journal, oldest first
+    disk: deletes the files when the session is forgotten
+    messages_bytes: limit of the messages that can be sent again, in bytes
     """
 
     def __init__(
@@ -60,7 +64,11 @@ class EndedSession:
         self._messages_bytes = messages_bytes
 
     async def resume(self, socket: BoundedWebSocket, seen: int) -> None:
-        """Tells what the client missed, and closes. Raises ClientError where some of it is forgotten."""
+        """Send the messages that the client missed, and close the connection.
+
+        seen: number of the last message that the client has seen
+        Raises ClientError if some of the messages are no longer kept or the journal cannot be read.
+        """
         session_id.set(self._name)
         try:
             greeting, missed = await asyncio.to_thread(self._read, seen)
@@ -77,11 +85,11 @@ class EndedSession:
         await socket.close(CLOSE_NORMAL)
 
     def forget(self) -> None:
-        """Nobody can come back any more."""
+        """Delete the journal: the client can no longer resume the session."""
         self._disk.delete(self._files)
 
     def _read(self, seen: int) -> tuple[Message, list[bytes]]:
-        """What is told first, and the messages after `seen`. Raises LookupError, OSError."""
+        """Return the first message and the messages after `seen`. Raises LookupError, OSError."""
         past = replay_journal([path.read_bytes() for path in self._files])
         if past is None:
             raise LookupError("the journal is damaged")

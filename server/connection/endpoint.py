@@ -225,7 +225,7 @@ class WebSocketEndpoint(ABC):
         if store is None:
             return None
         if not store.accepts_new:
-            raise overloaded("Sessions cannot be kept at present: there is no room for their journals.")
+            raise overloaded("Sessions cannot be kept at present: the server cannot store more journals.")
         return JournalRecorder(store.open(name))
 
     def new_session(

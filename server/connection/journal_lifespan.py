@@ -18,11 +18,11 @@ MIB: Final = 1 << 20
 
 
 class JournalLifespan:
-    """Where sessions are journalled, and whether those of the previous server can be resumed yet.
+    """Hold the store of the journals, and whether sessions of the previous server can be resumed yet.
 
     store: None while nothing is journalled: outside `running`, or where the settings name no folder
     recovered: False until every session of the previous server can be found by its client
-    health: is told when journals cannot be written
+    health: receives a report when journals cannot be written
     """
 
     def __init__(self, settings: Settings, health: Health) -> None:
@@ -38,7 +38,7 @@ class JournalLifespan:
         """Open the store and hand the sessions of the previous server to `takers`, if journals are on.
 
         ready: waits until models are loaded; recovery begins after it
-        Raises DiskInUse, OSError.
+        Raises JournalInUse, OSError.
         """
         settings = self._settings
         if not settings.journal_dir:

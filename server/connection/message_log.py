@@ -1,14 +1,14 @@
-"""Journal: the numbered messages of a session; its cursor is what a client resumes from."""
+"""Keep the latest messages of a session by number, so that a client can resume after one of them."""
 
 from collections import deque
 from collections.abc import Iterable
 
 
 class MessageLog:
-    """The latest messages, numbered from 1 in the order in which they were told.
+    """Hold the latest messages, numbered from 1 in the order in which they were sent.
 
-    It holds at most `capacity` bytes of them. When it is full the oldest are forgotten: a client that resumes
-    from before them cannot be served.
+    It holds at most `capacity` bytes of messages. When it is full the oldest ones are dropped, and a client
+    that missed one of those can no longer resume.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -18,7 +18,7 @@ class MessageLog:
         self._messages: deque[bytes] = deque()
 
     def append(self, message: bytes) -> int:
-        """Numbers a message and keeps it; returns its number."""
+        """Keep a message and return its number."""
         self.number += 1
         self._messages.append(message)
         self.size += len(message)
@@ -30,14 +30,20 @@ class MessageLog:
             self.size -= len(self._messages.popleft())
 
     def restore(self, number: int, messages: Iterable[bytes]) -> None:
-        """The latest messages up to a number, as told before."""
+        """Take over the latest messages that an earlier server sent.
+
+        number: number of the last of the messages
+        """
         self.number = number
         self._messages.extend(messages)
         self.size = sum(map(len, self._messages))
         self._make_room()
 
     def since(self, number: int) -> list[bytes]:
-        """The messages after `number`. Raises LookupError if some are forgotten, or it was never told."""
+        """Return the messages after `number`.
+
+        Raises LookupError if some of them were dropped, or if no message of this number was sent.
+        """
         first = self.number - len(self._messages) + 1
         if not first - 1 <= number <= self.number:
             raise LookupError(f"the journal holds messages {first} to {self.number}; asked from {number}")

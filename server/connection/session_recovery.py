@@ -1,4 +1,4 @@
-"""Recoverer: takes up the sessions that another server left behind, by their journals."""
+"""Continue the sessions that an earlier server left in its journals."""
 
 import asyncio
 import logging
@@ -19,24 +19,27 @@ from server.errors import ClientError
 
 log = logging.getLogger(__name__)
 
-MOST_IN_VAIN: Final = 10  # servers that take up a session whose client does not come back
+MOST_IN_VAIN: Final = 10  # servers that continue a session in turn although its client does not resume it
 
 
 class RecoveryHandler(Protocol):
-    """Both raise KeyError, TypeError, ValueError for a session of another kind of server."""
+    """Continue or keep the sessions of an earlier server, in the wire protocol of each.
+
+    Both methods raise KeyError, TypeError, ValueError for a session of another kind of server.
+    """
 
     async def go_on(self, name: str, past: ReplayedSession, log: SessionJournal) -> None:
-        """To the session's end. Raises ClientError."""
+        """Continue a session and return when it ends. Raises ClientError."""
         ...
 
     def hold(self, name: str, head: Mapping[str, Any], files: Sequence[Path], disk: JournalStore) -> None:
-        """One that was over, for its client may still ask for what was told."""
+        """Keep a session that was over: its client may still request the messages that were sent."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class _Left:
-    """A session that was left behind."""
+    """Hold a session that an earlier server left before its end."""
 
     name: str
     files: Sequence[Path]
@@ -45,7 +48,7 @@ class _Left:
 
 @dataclass(frozen=True, slots=True)
 class _Over:
-    """One with nothing left to tell."""
+    """Hold a session whose messages had all been sent."""
 
     name: str
     files: Sequence[Path]
@@ -53,8 +56,12 @@ class _Over:
 
 
 class SessionRecovery:
-    """all_found: called once all can be found by their clients
-    seconds: since their last write, after which journals expire; over_seconds: of sessions that were over
+    """Continue every session that an earlier server left, and keep those that were over.
+
+    takers: continues or keeps each session
+    seconds: time since the last write of a journal after which it expires
+    all_found: called once clients can find all sessions
+    over_seconds: time since the last write after which the journal of a session that was over is deleted
     """
 
     def __init__(
@@ -72,9 +79,10 @@ class SessionRecovery:
         self._over_seconds = over_seconds
 
     async def run(self, ready: Awaitable[None]) -> None:
-        """Once the models are ready; until the last of the sessions is over, or it is cancelled.
+        """Recover the sessions once the models are ready; return when the last of them is over.
 
-        Until all are found nobody is told that his session is unknown.
+        Until all sessions are found, no client may learn that its session is unknown.
+        ready: awaited before the recovery begins
         """
         await ready
         found = await asyncio.to_thread(self._disk.found, self._seconds)
@@ -83,15 +91,18 @@ class SessionRecovery:
             while (left := await asyncio.to_thread(self._next, waiting, over)) is not None:
                 sessions.create_task(self._carry(left), name=left.name)
                 count += 1
-            for each in reversed(over):  # where there are too many, those are let go of that ended first
+            for each in reversed(over):  # if there are too many, the sessions that ended first are forgotten
                 self._hold(each)
-            await asyncio.sleep(0)  # each begins
+            await asyncio.sleep(0)  # lets each session begin
             self._all_found()
             log.info("%d sessions of the server before go on, %d were over", count, len(over))
 
     def _next(self, waiting: Iterator[tuple[str, Sequence[Path]]], over: list[_Over]) -> _Left | None:
-        """That goes on; those before it which are over are told apart. Blocking: a turn of the event loop for
-        each of these would be long while others are played once more."""
+        """Return the next session to continue, None after the last; add to `over` those that were over.
+
+        Blocks, and therefore runs in a thread once for each session that continues: while sessions are being
+        replayed, waiting for the event loop after each session that was over would take long.
+        """
         for name, files in waiting:
             past = _read(name, files)
             if past is not None and not past.is_over:
@@ -108,7 +119,7 @@ class SessionRecovery:
             self._takers.hold(over.name, over.head, over.files, self._disk)
 
     async def _carry(self, left: _Left) -> None:
-        """One that fails is left for the next server; the others go on."""
+        """Continue a session; if that fails it is left for the next server, and the others continue."""
         if left.past.failed_takeovers >= MOST_IN_VAIN:
             log.error(
                 "%s was taken up %d times in vain; its files stay", left.name, left.past.failed_takeovers
@@ -118,13 +129,13 @@ class SessionRecovery:
         with _said(left.name):
             journal.adopt(left.files, left.past.intact)
             journal.append(TakeoverRecord())
-            journal.submit()  # before it is played once more: that may be what ended the server before
+            journal.submit()  # before the replay, because the replay may be what ended the previous server
             await self._takers.go_on(left.name, left.past, journal)
 
 
 @contextmanager
 def _said(name: str) -> Iterator[None]:
-    """That a session cannot be gone on with."""
+    """Log an error that prevents a session from being continued."""
     try:
         yield
     except OSError as error:
@@ -146,18 +157,21 @@ def _read(name: str, files: Sequence[Path]) -> ReplayedSession | None:
 
 
 class ReplayFilter:
-    """told: how many events of each kind; of a kind they come in the same order again"""
+    """Recognize the events of a replay that an earlier server has sent already.
 
-    def __init__(self, told: Mapping[str, int] | None = None) -> None:
-        self._left = Counter(told or {})
+    sent: number of sent events of each kind; a replay gives the events of one kind in the same order again
+    """
+
+    def __init__(self, sent: Mapping[str, int] | None = None) -> None:
+        self._left = Counter(sent or {})
 
     @property
     def is_over(self) -> bool:
-        """Nothing of it is left to come: what comes now is new, and not older than what was told last."""
+        """Whether the replay has given all sent events again, so that every further event is new."""
         return not self._left.total()
 
     def knows(self, kind: str) -> bool:
-        """Whether the next event of the kind was told; it counts as met then."""
+        """Return whether the next event of this kind was sent already, and count it as replayed if so."""
         if not self._left[kind]:
             return False
         self._left[kind] -= 1

@@ -1,4 +1,4 @@
-"""Sessions: those that a client may come back to, by the token that it was given."""
+"""Find the sessions that clients may resume, by the tokens that the clients were given."""
 
 import asyncio
 import hashlib
@@ -16,9 +16,9 @@ def new_token() -> str:
 
 
 class SessionRegistry(Generic[Session]):
-    """Holds a session from `add` until `seconds` after `end`; then it is `forgotten`.
+    """Hold each session from `add` until `seconds` after `end`; then `forgotten` is called with it.
 
-    Of those that have ended it holds at most `most`: beyond it the one that ended first is let go.
+    At most `most` ended sessions are held; beyond that, the one that ended first is forgotten.
     """
 
     def __init__(
@@ -28,24 +28,27 @@ class SessionRegistry(Generic[Session]):
         self._most = most
         self._forgotten = forgotten
         self._sessions: dict[bytes, Session] = {}
-        self._ended: dict[bytes, asyncio.TimerHandle] = {}  # in the order in which they did
+        self._ended: dict[bytes, asyncio.TimerHandle] = {}  # in the order in which the sessions ended
 
     def __len__(self) -> int:
         return len(self._sessions)
 
     def add(self, key: bytes, session: Session) -> None:
-        """key: digest of the token"""
+        """Hold a session.
+
+        key: digest of the token
+        """
         self._sessions[key] = session
 
     def find(self, token: str) -> Session | None:
         return self._sessions.get(digest(token))
 
     def leave(self, key: bytes) -> None:
-        """It goes on elsewhere."""
+        """Drop a session that continues on another server, without forgetting it."""
         del self._sessions[key]
 
     def end(self, key: bytes) -> None:
-        """It is over; what it told can still be asked for, for a while."""
+        """Begin the time after which an ended session is forgotten; until then clients can resume it."""
         self._ended[key] = asyncio.get_running_loop().call_later(self.seconds, self._forget, key)
         if len(self._ended) > self._most:
             self._forget(next(iter(self._ended)))
@@ -56,5 +59,8 @@ class SessionRegistry(Generic[Session]):
 
 
 def digest(token: str) -> bytes:
-    """What is looked up is not the secret itself, so that the time it takes tells nothing of it."""
+    """Return the digest of a token, by which its session is looked up.
+
+    The secret itself is not looked up, so that the time of a lookup reveals nothing about it.
+    """
     return hashlib.sha256(token.encode("utf-8", "replace")).digest()

@@ -1,8 +1,8 @@
-"""Trace: an utterance's way through the server, as spans of OpenTelemetry for a collector (OTLP over HTTP).
+"""Trace each utterance through the server as OpenTelemetry spans, for a collector (OTLP over HTTP).
 
-Imported only where tracing is on: it needs the extra `trace`. In the spans stand times, places, counts and
-reasons, and neither texts nor sound. A thread of the SDK's sends them, from a bounded queue; beyond it
-spans are dropped.
+This module is imported only if tracing is on, because it needs the extra `trace`. Spans hold times,
+positions, counts and reasons, and neither texts nor audio. A thread of the SDK sends them from a bounded
+queue; spans that do not fit are dropped.
 """
 
 import time
@@ -30,13 +30,17 @@ from streaming.events import (
 )
 from streaming.utterance import TaskKind
 
-PATH: Final = "/v1/traces"  # of the OTLP specification, behind the collector's address
+PATH: Final = "/v1/traces"  # from the OTLP specification; follows the collector's address
 SEND_SECONDS: Final = 5.0
 NANOSECONDS: Final = 1_000_000_000
 
 
 def send_to(endpoint: str, share: float) -> TracerProvider:
-    """endpoint: the collector's address; share: of sessions that are traced, 0 to 1"""
+    """Return a provider that sends spans to a collector.
+
+    endpoint: URL of the collector
+    share: fraction of the sessions that are traced, 0 to 1
+    """
     resource = Resource({SERVICE_NAME: "stt-server"}).merge(OTELResourceDetector().detect())
     provider = TracerProvider(
         sampler=ParentBased(TraceIdRatioBased(share)), resource=resource, shutdown_on_exit=False
@@ -47,20 +51,23 @@ def send_to(endpoint: str, share: float) -> TracerProvider:
 
 
 class Tracer:
-    """One server's."""
+    """Make the spans of one server, and the spans of the batches inside those of their utterances."""
 
     def __init__(self, provider: TracerProvider) -> None:
         self._provider = provider
         self._tracer = provider.get_tracer("stt-server")
-        self._utterances: dict[str, Span] = {}  # open ones, by the name that their jobs have
+        self._utterances: dict[str, Span] = {}  # open ones, by the name that their recognition requests have
 
     def session(self, name: str, door: str) -> "SessionTrace | None":
-        """None for one that is not traced."""
+        """Begin the trace of a session; return None if this session is not traced."""
         span = self._tracer.start_span("session", attributes={"stt.session": name, "stt.door": door})
         return SessionTrace(self, name, span) if span.is_recording() else None
 
     def batch(self, batch: Sequence[BatchedItem], seconds: float) -> None:
-        """Took so many seconds, and is over now: as a recognizer's Batcher tells it."""
+        """Add spans for a batch of a recognizer that has just finished.
+
+        seconds: how long the batch took
+        """
         if not self._utterances:
             return
         now = time.time_ns()
@@ -89,13 +96,16 @@ class Tracer:
             span.end()
 
     def stop(self) -> None:
-        """Sends what is left; blocks for as long as the collector takes, SEND_SECONDS at most."""
+        """Send the remaining spans; block until the collector has them, for at most SEND_SECONDS."""
         self._provider.shutdown()
 
 
 class SessionTrace:
-    """One session's spans: each utterance from its onset until its final is told, and in it the speech, the
-    wait in the queue and the transcription."""
+    """Make the spans of one session.
+
+    Each utterance has a span from its onset until its final is sent. Inside it are spans for the speech, the
+    wait in the queue and the transcription.
+    """
 
     def __init__(self, tracer: Tracer, name: str, span: Span) -> None:
         self._tracer = tracer
@@ -122,7 +132,7 @@ class SessionTrace:
             self._span.set_attributes({f"stt.{n}_ms": ms_from_samples(getattr(event, n)) for n in sums})
 
     def leave(self) -> None:
-        """The session is over; what is open is ended as it is. Idempotent."""
+        """End the spans that are still open: the session is over. Idempotent."""
         for number in list(self._open):
             self._end(number, {"stt.cut_off": True})
         self._span.end()
@@ -143,7 +153,7 @@ class SessionTrace:
 
     def _end(self, number: int, attributes: dict[str, bool | int], failed: bool = False) -> None:
         span = self._open.pop(number, None)
-        if span is None:  # told by the server before this one
+        if span is None:  # its final was sent by an earlier server
             return
         if number == self._speaking:
             self._stop_speech({})

@@ -252,7 +252,7 @@ class NativeEndpoint(WebSocketEndpoint):
         query = dict(websocket.query_params)
         recognizer = self._recognizer(query)
         config = SessionConfig(self.settings.session_options()).merged(session_from_query(query))
-        # A client that is not told its token cannot resume with it.
+        # Only session.created carries the token, so a client that does not receive it cannot resume.
         resumable = self.settings.resume_seconds > 0 and "session.created" in config.events
 
         def protocol(name: str, stream: StreamInput, description: ModelInfo) -> NativeProtocol:

@@ -57,7 +57,7 @@ class NativeOutput:
         self._config = config
 
     def item_id(self, utterance: int) -> str | None:
-        """None for the utterance before the first."""
+        """Return the id of an utterance's item; None for 0, the number before the first utterance."""
         return f"item_{self._session_id}_{utterance}" if utterance > 0 else None
 
     def message_of(self, event: Event) -> Message | None:
@@ -211,7 +211,10 @@ def _word(word: Word) -> WordFields:
 
 
 def _closed(closed: StreamClosed) -> SessionClosed:
-    """The milliseconds are rounded so that they still add up, and none is negative."""
+    """Return the message for the end of a stream.
+
+    The milliseconds are rounded so that they still add up, and none of them is negative.
+    """
     dropped = ms_from_samples(closed.dropped)
     speech = ms_from_samples(closed.dropped + closed.speech) - dropped
     received = ms_from_samples(closed.received)

@@ -1,4 +1,4 @@
-"""Preferences: what a client of the native protocol chose, and how `session.update` changes it."""
+"""Hold the session configuration of the native protocol and apply `session.update` to it."""
 
 import re
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from streaming.endpointing import AdaptiveSilence, EndpointPolicy, FixedSilence
 from streaming.options import SessionOptions
 from vad.options import OptionError
 
-# Types that a client hears of only after it has asked for them.
+# Message types that a client receives only if it requests them.
 OPTIONAL_EVENTS: Final = frozenset(
     {
         "session.created",
@@ -30,10 +30,10 @@ OPTIONAL_EVENTS: Final = frozenset(
     }
 )
 
-SHORTEST_TURN_MS: Final = 96  # before it no eager transcription has begun
+SHORTEST_TURN_MS: Final = 96  # an eager transcription does not begin earlier
 LONGEST_TURN_MS: Final = 10_000
 ASR_OPTIONS: Final = ("language", "prompt", "hotwords", "task", "temperature", "words")
-PRIVATE: Final = frozenset({"prompt", "hotwords"})  # of what is in force; not for the log
+PRIVATE: Final = frozenset({"prompt", "hotwords"})  # fields of the configuration that must not be logged
 
 
 class _Strict(BaseModel):
@@ -41,7 +41,7 @@ class _Strict(BaseModel):
 
 
 class VadUpdate(_Strict):
-    """Ranges are VadOptions' own."""
+    """Hold the `vad` object of a `session` object; VadOptions checks the ranges."""
 
     threshold: float | None = None
     silence_ms: int | None = None
@@ -51,7 +51,11 @@ class VadUpdate(_Strict):
 
 
 class EndpointingUpdate(_Strict):
-    """The bounds are of AdaptiveSilence; a fixed silence has none, and by hand there is no silence."""
+    """Hold the `turn` object of a `session` object.
+
+    Only adaptive endpointing has the bounds `shortest_ms` and `longest_ms`; in manual mode no silence ends a
+    turn.
+    """
 
     mode: Literal["fixed", "adaptive", "manual"] | None = None
     shortest_ms: int | None = Field(None, ge=SHORTEST_TURN_MS, le=LONGEST_TURN_MS)
@@ -69,7 +73,7 @@ class EndpointingUpdate(_Strict):
 
 
 class SessionUpdate(_Strict):
-    """The `session` object of `session.update`; what is absent stays as it is."""
+    """Hold the `session` object of `session.update`; absent fields change nothing."""
 
     language: str | None = Field(None, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")
     prompt: str | None = Field(None, max_length=MAX_PROMPT_CHARS)
@@ -98,7 +102,7 @@ class SessionUpdate(_Strict):
 
 @dataclass(frozen=True, slots=True)
 class OutputOptions:
-    """What a client chose for an utterance's final; captured when the utterance begins.
+    """Hold the options for the final of an utterance, captured when the utterance begins.
 
     include_audio, words: the final carries them
     silence: a final without text is sent too
@@ -111,14 +115,20 @@ class OutputOptions:
 
 @dataclass(frozen=True, slots=True)
 class ConfigReached:
-    """A note in the stream: from here on this configuration is in force."""
+    """Mark the place in the stream from which on a configuration is in force."""
 
     config: "SessionConfig"
 
 
 @dataclass(frozen=True, slots=True)
 class SessionConfig:
-    """encoding: of binary frames, and of `append` messages that do not say."""
+    """Hold the configuration of a session.
+
+    options: options of the stream
+    events: optional message types that the client receives
+    include_audio: finals carry their audio
+    encoding: encoding of binary frames, and of `append` messages that do not name one
+    """
 
     options: SessionOptions
     events: frozenset[str] = frozenset()
@@ -126,7 +136,10 @@ class SessionConfig:
     encoding: Encoding = field(default_factory=Encoding)
 
     def merged(self, session: Mapping[str, Any]) -> "SessionConfig":
-        """With the changes of a `session` object. A bad value refuses all of it: raises ClientError."""
+        """Return the configuration with the changes of a `session` object.
+
+        Raises ClientError for an invalid value; then none of the changes apply.
+        """
         try:
             update = SessionUpdate.model_validate(session)
         except ValidationError as error:
@@ -169,12 +182,15 @@ class SessionConfig:
 
     @property
     def output(self) -> OutputOptions:
-        """A client that follows utterances is told of the end of each one, also of those without text."""
+        """The options for finals of utterances that begin now.
+
+        A client that receives speech_started gets a final for each utterance, also for those without text.
+        """
         silence = "input_audio_buffer.speech_started" in self.events
         return OutputOptions(self.include_audio, self.options.asr.words, silence)
 
     def effective(self) -> dict[str, object]:
-        """What is in force, as `session.created` and `session.updated` tell it."""
+        """Return the configuration in force, as `session.created` and `session.updated` report it."""
         vad, asr = self.options.vad, self.options.asr
         return {
             "language": asr.language,
@@ -207,18 +223,18 @@ def _turn(turn: EndpointPolicy) -> dict[str, object]:
 
 
 def _refused(error: ValidationError) -> ClientError:
-    """The first fault, named by its path: session.vad.threshold."""
+    """Return an error for the first invalid field, with its path, such as session.vad.threshold."""
     fault = error.errors()[0]
     param = ".".join(["session", *map(str, fault["loc"])])
     return ClientError("invalid_value", f"{param}: {fault['msg']}", param=param)
 
 
 def session_from_query(query: dict[str, str]) -> dict[str, Any]:
-    """What the URL says of the session, in the form of `session.update`.
+    """Return the session parameters of a URL's query, in the form of `session.update`.
 
-    events ("all", or names with commas), language, prompt, hotwords (with commas), task, temperature, format,
-    sample_rate, channels, include_audio, words.
-    A number or a truth value that is none stays a string, for the session object's own check to refuse.
+    The parameters are events ("all", or names separated by commas), language, prompt, hotwords (separated by
+    commas), task, temperature, format, sample_rate, channels, include_audio and words.
+    An invalid number or Boolean stays a string, so that the check of the session object refuses it.
     """
     session: dict[str, Any] = {
         name: query[name] for name in ("language", "prompt", "task", "format") if name in query

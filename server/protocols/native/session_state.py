@@ -1,6 +1,7 @@
-"""SavedPreferences: what a client chose, as JSON for the journal, and back.
+"""Save the configuration of a session as JSON for its journal, and restore it.
 
-What another version of the server wrote is read as far as it is known here; the rest is at its default.
+Option fields that another version of the server wrote and this one does not know are ignored; option fields
+that are missing get their defaults.
 """
 
 import dataclasses
@@ -33,7 +34,7 @@ def save_config(preferences: SessionConfig) -> dict[str, Any]:
 
 
 def restore_config(saved: Mapping[str, Any]) -> SessionConfig:
-    """Raises KeyError, TypeError, ValueError for what was not saved by us."""
+    """Restore what `save_config` returned. Raises KeyError, TypeError, ValueError for anything else."""
     given = saved["options"]
     asr = given["asr"]
     options = _made(

@@ -142,7 +142,7 @@ class JournalRecorder:
 
 
 class RecordedStream:
-    """The input of a stream, recorded on its way: audio and the end go into the journal first.
+    """Record the input of a stream on its way: audio and the end go into the journal first.
 
     Wire protocols use it in place of the driver. What they read from text messages is recorded as that text.
     """

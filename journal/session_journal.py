@@ -19,7 +19,7 @@ Work = Callable[[], None]
 
 
 class WriterThread(Protocol):
-    """The thread that writes the journals of all sessions."""
+    """Describe the thread that writes the journals of all sessions."""
 
     def do(self, work: Work, done: Work | None = None) -> None:
         """Run `work` in the thread, in order; then run `done` on the event loop. From any thread."""

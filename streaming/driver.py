@@ -43,7 +43,7 @@ Arguments = ParamSpec("Arguments")
 
 
 class DriverState(Enum):
-    """Tell what a driver's stream is doing.
+    """Name the states of a driver's stream.
 
     REPLAYING: its input comes from a journal and was received before; optional tasks are skipped
     LIVE: its input comes from the client

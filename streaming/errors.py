@@ -2,7 +2,7 @@
 
 
 class StreamError(Exception):
-    """Base class of all errors of this package."""
+    """Serve as the base class of all errors of this package."""
 
 
 class DetectorFailed(StreamError):

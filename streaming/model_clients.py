@@ -35,7 +35,7 @@ class DetectorSlots(Protocol):
 
 
 class TaskOutcome(StrEnum):
-    """Tell what became of a recognition task.
+    """Name the outcomes of a recognition task.
 
     DROPPED: withdrawn before it ran, because speech continued or a newer task came
     SHED: not accepted, because the queue was full or recognition was behind

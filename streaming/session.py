@@ -47,7 +47,7 @@ FORGET_SAMPLES: Final = 8 * HOP  # audio that is not needed any more is dropped 
 
 
 class InputState(Enum):
-    """Tell whether more audio may come.
+    """Name the states of a session's input.
 
     ENDING: the client ended the stream; what came before still waits for the detector
     ENDED: every received sample is in a segment, in silence or dropped

@@ -11,7 +11,7 @@ from vad.segmenter import Reason
 
 
 class TaskKind(IntEnum):
-    """Tell what a task is for; the value is its priority, 0 first.
+    """Name the purposes of a task; the value is its priority, 0 first.
 
     FINAL: the text of a closed utterance
     EAGER: the text at the beginning of a pause, which is the final if the pause ends the utterance

@@ -18,7 +18,7 @@ CUT_WINDOW: Final = samples_from_ms(3_000)  # how far back from the limit a cut 
 
 
 class Reason(StrEnum):
-    """Tell why an utterance ended."""
+    """Name the reasons for which an utterance ended."""
 
     SILENCE = "silence"
     MAX_DURATION = "max_duration"
@@ -47,7 +47,7 @@ class Endpoint:
 
 
 class Phase(Enum):
-    """Tell where a segmenter stands: CANDIDATE is speech that is still too short for an utterance."""
+    """Name the phases of a segmenter: CANDIDATE is speech that is still too short for an utterance."""
 
     QUIET = 0
     CANDIDATE = 1

@@ -1,1 +1,1 @@
-"""The generic WebSocket runtime: admission, reading, sending, resuming. It knows no wire protocol."""
+"""Run WebSocket sessions of any wire protocol: admission, reading, sending and resuming."""

@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 
 class SessionState(Enum):
-    """Where a session is in its life; it never goes back to an earlier state.
+    """Name the states of a session; it never goes back to an earlier state.
 
     ACTIVE: audio is accepted, also from a client that has yet to reconnect
     DRAINING: no more audio is accepted; what was received is recognized and sent
@@ -149,7 +149,7 @@ class ClientSession:
                 acknowledger.cancel()
                 if self._recorder is not None:
                     self._recorder.submit()  # no flush tick follows the end
-                # A disconnected client may still come back for the end.
+                # A disconnected client may still resume and receive the last messages.
                 await self._timer.wait(lambda: self._socket is not None)
                 reader.cancel()
         except asyncio.CancelledError:

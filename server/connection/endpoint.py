@@ -57,10 +57,11 @@ LOAD_SECONDS: Final = 20.0  # the longest that a client waits for a model to loa
 
 @dataclass(frozen=True, slots=True)
 class SessionRequest:
-    """What a handshake requests.
+    """Hold what a handshake requests.
 
-    recognizer: one of the engine's names; options: those that the stream begins with
-    protocol: makes the session's protocol of its name, its stream and the recognizer's description
+    recognizer: a name that the engine knows
+    options: options with which the stream begins
+    protocol: makes the session's protocol from its name, its stream and the recognizer's description
     resumable: the client can resume the session, so it is kept in a journal if there are journals
     """
 
@@ -72,14 +73,21 @@ class SessionRequest:
 
 @dataclass(frozen=True, slots=True)
 class ResumeRequest:
-    """A handshake that resumes a session. seen: number of the last message that the client has seen."""
+    """Hold what a handshake that resumes a session says.
+
+    token: the token that the client was given when the session began
+    seen: number of the last message that the client has seen
+    """
 
     token: str
     seen: int
 
 
 class Resumable(Protocol):
-    """A session that a client can resume. owner: name of the key that began it."""
+    """Describe a session that a client can resume.
+
+    owner: name of the key that began the session
+    """
 
     owner: str | None
 

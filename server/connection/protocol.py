@@ -15,7 +15,7 @@ Message = Mapping[str, Any]  # a typed dict of the protocol's own, ready for JSO
 
 
 class StreamInput(Protocol):
-    """The commands that a wire protocol gives to its stream: a StreamDriver, or one that is recorded."""
+    """Accept the commands of a wire protocol to its stream: a StreamDriver or a RecordedStream."""
 
     @property
     def received(self) -> int:
@@ -58,14 +58,14 @@ class StreamInput(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class IdleLimit:
-    """How many seconds a client may send nothing at all, and the error that then ends the connection."""
+    """Limit how many seconds a client may send nothing; `error` makes the error that ends the connection."""
 
     seconds: float
     error: Callable[[], ClientError]
 
 
 class ResumeSupport(Protocol):
-    """What a wire protocol offers if its sessions outlive their connections."""
+    """Describe what a wire protocol offers if its sessions outlive their connections."""
 
     @property
     def key(self) -> bytes:
@@ -86,7 +86,7 @@ class ResumeSupport(Protocol):
         ...
 
     def is_replayed(self, replies: Sequence[Message]) -> bool:
-        """Tell whether a replay of the message that was answered gives these replies again.
+        """Return whether a replay of the message that was answered gives these replies again.
 
         False for what depends on time, such as acknowledgements of audio.
         """
@@ -112,7 +112,7 @@ class ResumeSupport(Protocol):
 
 
 class WireProtocol(Protocol):
-    """One session's translation of messages to stream commands, and of stream events to messages."""
+    """Translate the messages of one session to stream commands, and stream events to messages."""
 
     @property
     def idle_limit(self) -> IdleLimit | None:

@@ -1,1 +1,1 @@
-"""The native WebSocket protocol at /ws/stt (docs/protocol.md)."""
+"""Serve the native WebSocket protocol at /ws/stt (docs/protocol.md)."""

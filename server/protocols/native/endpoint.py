@@ -31,8 +31,8 @@ from streaming.events import Event
 from vad.segmenter import Reason
 
 SUBPROTOCOL: Final = "stt"
-# After so many servers that waited for a session's client in vain, the next ones wait for a short time only:
-# else sessions without clients would accumulate while a server restarts again and again.
+# After so many servers that waited for a session's client without success, the next ones wait only briefly:
+# otherwise sessions without clients would accumulate while a server restarts again and again.
 MAX_VAIN_TAKEOVERS: Final = 2
 SHORT_RESUME_SECONDS: Final = 10.0
 
@@ -110,7 +110,7 @@ class NativeProtocol:
         return ()
 
     def is_replayed(self, replies: Sequence[Message]) -> bool:
-        """Tell whether a replay gives these replies again: all but acknowledgements of audio."""
+        """Return whether a replay gives these replies again: all but acknowledgements of audio."""
         return any(reply["type"] != ACKNOWLEDGED for reply in replies)
 
     @property
@@ -192,7 +192,7 @@ class NativeProtocol:
 
 
 class NativeEndedMessages:
-    """The messages to a client that returns to a session which ended under a previous server."""
+    """Encode the messages to a client that resumes a session which ended under a previous server."""
 
     def __init__(self, session: str) -> None:
         self._session = session

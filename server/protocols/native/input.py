@@ -1,4 +1,4 @@
-"""Turn a client's messages in the native protocol into commands to its stream. Without I/O."""
+"""Turn a client's messages in the native protocol into commands to its stream, without I/O."""
 
 from collections.abc import Callable, Mapping
 from typing import ClassVar, Final

@@ -10,7 +10,7 @@ from vad.segmenter import Reason
 
 
 class SessionCreated(TypedDict):
-    """The first message of a session: its id, the token to resume it, and the configuration in force."""
+    """Begin a session: report its id, the token to resume it, and the configuration in force."""
 
     type: Literal["session.created"]
     session_id: str
@@ -21,7 +21,7 @@ class SessionCreated(TypedDict):
 
 
 class SessionResumed(TypedDict):
-    """The first message to a client that resumes; it repeats the number of the last message seen."""
+    """Greet a client that resumes; `seq` repeats the number of the last message that it has seen."""
 
     type: Literal["session.resumed"]
     session_id: str
@@ -33,14 +33,14 @@ class SessionResumed(TypedDict):
 
 
 class SessionUpdated(TypedDict):
-    """The reply to `session.update`: the configuration in force."""
+    """Reply to `session.update` with the configuration in force."""
 
     type: Literal["session.updated"]
     session: dict[str, object]
 
 
 class SessionClosed(TypedDict):
-    """The last message: what became of the audio. received_ms is the sum of the next three."""
+    """End a session: report what became of the audio. received_ms is the sum of the next three fields."""
 
     type: Literal["session.closed"]
     received_ms: int
@@ -51,7 +51,7 @@ class SessionClosed(TypedDict):
 
 
 class SpeechStarted(TypedDict):
-    """An utterance begins."""
+    """Report that an utterance begins."""
 
     type: Literal["input_audio_buffer.speech_started"]
     item_id: str | None
@@ -59,7 +59,7 @@ class SpeechStarted(TypedDict):
 
 
 class SpeechStopped(TypedDict):
-    """An utterance ends; its final follows."""
+    """Report that an utterance ends; its final follows."""
 
     type: Literal["input_audio_buffer.speech_stopped"]
     item_id: str | None
@@ -68,14 +68,14 @@ class SpeechStopped(TypedDict):
 
 
 class AudioAcknowledged(TypedDict):
-    """How much audio was received."""
+    """Report how much audio was received."""
 
     type: Literal["input_audio_buffer.acknowledged"]
     received_ms: int
 
 
 class AudioDropped(TypedDict):
-    """The reply to `input_audio_buffer.clear`."""
+    """Reply to `input_audio_buffer.clear`."""
 
     type: Literal["input_audio_buffer.cleared"]
     start_ms: int
@@ -83,7 +83,7 @@ class AudioDropped(TypedDict):
 
 
 class Partial(TypedDict):
-    """What is recognized so far of the open utterance."""
+    """Report what is recognized so far of the open utterance."""
 
     type: Literal["transcript.partial"]
     item_id: str | None
@@ -93,7 +93,7 @@ class Partial(TypedDict):
 
 
 class WordFields(TypedDict):
-    """A word of a final."""
+    """Hold a word of a final."""
 
     word: str
     start_ms: int
@@ -102,7 +102,11 @@ class WordFields(TypedDict):
 
 
 class Transcript(TypedDict):
-    """The final of an utterance. audio: base64 of PCM16 at `sample_rate`; audio and words only if chosen."""
+    """Report the final of an utterance.
+
+    audio: base64 of PCM16 at `sample_rate`; present only if the client chose it
+    words: present only if the client chose them
+    """
 
     type: Literal["response.audio_transcript.done"]
     transcript: str
@@ -125,7 +129,7 @@ class Transcript(TypedDict):
 
 
 class ErrorFields(TypedDict):
-    """The `error` object, which is OpenAI's and ours at once."""
+    """Hold the `error` object, which has the fields of OpenAI's protocol and of the native one."""
 
     type: Literal["server_error", "invalid_request_error"]
     code: str
@@ -136,7 +140,7 @@ class ErrorFields(TypedDict):
 
 
 class UtteranceError(TypedDict):
-    """The error that takes the place of a final that could not be recognized."""
+    """Report that an utterance could not be recognized; the error takes the place of its final."""
 
     type: Literal["error"]
     message: str
@@ -147,14 +151,14 @@ class UtteranceError(TypedDict):
 
 
 class Marker(TypedDict):
-    """Everything before the client's marker was recognized."""
+    """Report that everything before the client's marker was recognized."""
 
     type: Literal["marker"]
     id: str
 
 
 class ServerLag(TypedDict):
-    """How far recognition is behind, for all streams."""
+    """Report how far recognition is behind, for all streams."""
 
     type: Literal["server.lag"]
     lag_ms: int

@@ -196,7 +196,7 @@ def with_audio(message: Mapping[str, Any], samples: Samples | None) -> Mapping[s
 
 
 def base64_from_samples(samples: Samples) -> str:
-    """float32 (n,) as base64 of PCM16, little endian."""
+    """Encode float32 samples of shape (n,) as base64 of PCM16, little endian."""
     pcm = np.clip(np.rint(samples * 32768.0), -32768, 32767).astype("<i2")
     return pybase64.b64encode_as_string(pcm.tobytes())
 

@@ -24,10 +24,8 @@ from vad.segmenter import Reason
 
 IDLE_SECONDS: Final = 10.0
 NOTE_EVERY: Final = SAMPLE_RATE // 10  # samples between two notes; the precision of the end of a gap
-SUBPROTOCOLS: Final = (
-    "token",
-    "bearer",
-)  # for browsers, which cannot set headers; the next subprotocol is the key
+# Browsers cannot set headers: they offer one of these subprotocols, followed by the key as the next one.
+SUBPROTOCOLS: Final = ("token", "bearer")
 TOO_MANY_KEYTERMS: Final = "CONFIGURE_KEYTERM_LIMIT_EXCEEDED"
 NOT_PRINTABLE: Final = re.compile("[^ -~]")
 SCHEMA: Final = frozenset({"invalid_json", "invalid_value"})
@@ -129,7 +127,7 @@ class DeepgramProtocol:
         self._stream.receive_audio(clip)
         if self._asked.utterance_end is not None and clip.end - self._noted >= NOTE_EVERY:
             self._noted = clip.end
-            self._stream.note(None)  # It comes back as an event when the stream has processed this place.
+            self._stream.note(None)  # NoteReached follows when voice detection gets here.
 
     def _keep_alive(self, event: Message) -> Sequence[Message]:
         return ()

@@ -63,9 +63,8 @@ class DeepgramOutput:
         self._request_id = request_id
         self._created = created
         self._gap = UtteranceEndTimer(asked.utterance_end)
-        self._lag = (
-            asked.session.vad.min_speech_hops * HOP
-        )  # samples from the begin of speech to the report of its onset
+        # An onset is reported this many samples after its speech began.
+        self._lag = asked.session.vad.min_speech_hops * HOP
         self._told = 0  # end of the last utterance that was sent, in samples
         self._finalized = False  # whether the pending Finalize has been answered
 
@@ -228,7 +227,7 @@ class UtteranceEndTimer:
         self._word_end: int | None = None
 
     def reach(self, position: int) -> int | None:
-        """Record that the stream has been processed up to this position, in samples."""
+        """Record that voice detection has processed the stream up to this position, in samples."""
         self._position = position
         return self._due()
 

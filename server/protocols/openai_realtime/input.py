@@ -34,7 +34,7 @@ from server.protocols.openai_realtime.ordered_replies import (
 from server.protocols.openai_realtime.session_config import RealtimeConfig
 from vad.segmenter import Reason
 
-MAX_PART_BYTES: Final = 1 << 16  # audio that is decoded at once; the decoder returns all its samples at once
+MAX_PART_BYTES: Final = 1 << 16  # audio that is decoded at once; the decoder returns its samples in one clip
 IDLE_CHECK_SAMPLES: Final = SAMPLE_RATE // 2  # samples between two checks of the idle timeout
 
 # These messages have no effect on a transcription. An error would make most clients disconnect.
@@ -106,7 +106,7 @@ class RealtimeInput:
 
     def _decode(self, data: bytes) -> None:
         self._pass_on(self._decoder.decode(data, self.session.encoding))
-        if self._decoder.leftover:  # an incomplete sample, as of a wrong format
+        if self._decoder.leftover:  # The format changed in the middle of a sample.
             self._stream.note(incomplete_sample_error(self._decoder.leftover))
 
     def _pass_on(self, clip: Clip | None) -> None:

@@ -1,7 +1,7 @@
 """Define the notes whose replies a Realtime client must receive in order with the events of its session.
 
-They enter the stream with `StreamInput.note` and come back once all audio before them has been processed, so
-that replies have the order of the client's messages. A ClientError takes the same way.
+They enter the stream with `StreamInput.note` and come back once voice detection has processed all audio
+before them, so that replies have the order of the client's messages. A ClientError takes the same way.
 """
 
 from dataclasses import dataclass

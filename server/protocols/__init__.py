@@ -1,1 +1,1 @@
-"""The wire protocols, one package each, and what several of them share."""
+"""Contain the wire protocols, one package each, and the code that several of them share."""

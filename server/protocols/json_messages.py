@@ -1,4 +1,4 @@
-"""JSON messages from a client: parse them, find their handler, read the fields that protocols share."""
+"""Parse JSON messages from a client, find their handlers and read the fields that protocols share."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -46,13 +46,13 @@ def audio_of(event: Message) -> bytes:
 
 
 def event_id_of(event: Message) -> str | None:
-    """Return the client's own id of the message, or None where there is none or it is no string."""
+    """Return the id that the client gave the message, or None if there is none or it is not a string."""
     event_id = event.get("event_id")
     return event_id if isinstance(event_id, str) else None
 
 
 def incomplete_sample_error(leftover: int) -> ClientError:
-    """Return the error for `leftover` bytes that make no whole sample; the samples before them were taken."""
+    """Return the error for `leftover` bytes that are not a whole sample; the samples before them are used."""
     return ClientError(
         "invalid_audio", f"{leftover} bytes were left over that make no sample.", param="audio"
     )

@@ -1,4 +1,4 @@
-"""ListenSound: a live client's bytes as clips, in the encoding of the URL or of the wav that they are."""
+"""Decode the bytes of a live client into clips, in the encoding of the URL or of a wav header."""
 
 from hashlib import sha256
 
@@ -14,21 +14,27 @@ UNDECODABLE = "DATA-0000"
 
 
 class DeepgramAudioInput:
-    """encoding: of bare samples; None where a header will say it, and until it has said it."""
+    """Decode the audio of one live session.
+
+    encoding: encoding of raw samples; None while it is not yet known from a wav header
+    """
 
     def __init__(self, encoding: Encoding | None) -> None:
         self.encoding = encoding
-        self._head = b""  # bounded by what a header may take, and one message
+        self._head = b""  # at most the longest header and one message
         self._decoder = Decoder()
         self._digest = sha256()
 
     @property
     def sha256(self) -> str:
-        """Of all bytes so far, in hex."""
+        """The SHA-256 of all bytes received so far, in hex."""
         return self._digest.hexdigest()
 
     def decode(self, data: bytes) -> Clip | None:
-        """The samples that are certain by now. Raises ClientError, which ends the connection."""
+        """Return the samples that can be decoded by now; None if there are none.
+
+        Raises ClientError, which ends the connection.
+        """
         self._digest.update(data)
         try:
             if self.encoding is None:
@@ -42,7 +48,7 @@ class DeepgramAudioInput:
 
     @property
     def has_pending_input(self) -> bool:
-        """Whether samples of the last bytes are left."""
+        """Whether samples of the last bytes are left for `continue_input`."""
         return self._decoder.has_more
 
     def continue_input(self) -> Clip | None:
@@ -50,11 +56,11 @@ class DeepgramAudioInput:
         return self._decoder.go_on()
 
     def drain(self) -> Clip | None:
-        """What the resampler still holds, for a Finalize."""
+        """Return the samples that the resampler still holds; a Finalize needs them."""
         return self._decoder.drain()
 
     def flush(self) -> Clip | None:
-        """The last samples. The stub of a frame is dropped: there is nobody left to be told of it."""
+        """Return the last samples. An incomplete frame is dropped without an error: the stream ends."""
         return self._decoder.flush()
 
     def _behind_the_header(self, data: bytes) -> bytes:

@@ -23,8 +23,9 @@ from streaming.events import Event
 from vad.segmenter import Reason
 
 IDLE_SECONDS: Final = 10.0
-NOTE_EVERY: Final = SAMPLE_RATE // 10  # samples; how exactly the end of a gap is known
-SUBPROTOCOLS: Final = ("token", "bearer")  # of browsers, which have no headers; the key is the next one
+NOTE_EVERY: Final = SAMPLE_RATE // 10  # samples between two notes; the precision of the end of a gap
+# Browsers cannot set headers: they offer one of these subprotocols, followed by the key as the next one.
+SUBPROTOCOLS: Final = ("token", "bearer")
 TOO_MANY_KEYTERMS: Final = "CONFIGURE_KEYTERM_LIMIT_EXCEEDED"
 NOT_PRINTABLE: Final = re.compile("[^ -~]")
 SCHEMA: Final = frozenset({"invalid_json", "invalid_value"})
@@ -57,11 +58,11 @@ class DeepgramProtocol:
         return ()
 
     def receive(self, message: str | bytes) -> Sequence[Message]:
-        """Apply a message; return the replies. Raises ClientError."""
+        """Apply a message and return the replies. Raises ClientError."""
         if isinstance(message, str):
             event = object_from_json(message)
             return self._handler(event)(self, event)
-        if not message:  # how streams were closed before there was CloseStream
+        if not message:  # An empty message closed a stream before CloseStream existed.
             return self._close_stream({})
         self._pass_on(self._audio.decode(message))
         return ()
@@ -81,7 +82,7 @@ class DeepgramProtocol:
         return ()
 
     def finish(self, reason: Reason) -> None:
-        """End the audio behind what the decoder still holds. Idempotent."""
+        """Pass on the samples that the decoder still holds and end the audio. Idempotent."""
         if self._stream.input_ended:
             return
         self._pass_on(self._audio.flush())
@@ -126,13 +127,13 @@ class DeepgramProtocol:
         self._stream.receive_audio(clip)
         if self._asked.utterance_end is not None and clip.end - self._noted >= NOTE_EVERY:
             self._noted = clip.end
-            self._stream.note(None)  # comes back once this place has been judged
+            self._stream.note(None)  # NoteReached follows when voice detection gets here.
 
     def _keep_alive(self, event: Message) -> Sequence[Message]:
         return ()
 
     def _finalize(self, event: Message) -> Sequence[Message]:
-        """The marker comes back behind what the commit ends: see ListenWire."""
+        """Commit the open utterance; the marker comes back after its final (see DeepgramOutput)."""
         self._pass_on(self._audio.drain())
         self._stream.commit()
         self._stream.mark("")
@@ -156,7 +157,7 @@ class DeepgramProtocol:
         self._stream.update(session)
         return [self._output.configured(session.asr.hotwords)]
 
-    # Functions of the class: bound methods would keep each session alive until the garbage is collected.
+    # These are functions of the class: bound methods would keep each session alive until garbage collection.
     _handlers: ClassVar[Mapping[object, "Handler"]] = {
         "KeepAlive": _keep_alive,
         "Finalize": _finalize,
@@ -169,22 +170,23 @@ Handler = Callable[[DeepgramProtocol, Message], Sequence[Message]]
 
 
 class DeepgramLiveEndpoint(WebSocketEndpoint):
-    """ws /v1/listen."""
+    """Serve the WebSocket /v1/listen."""
 
     def subprotocol(self, websocket: WebSocket) -> str | None:
         offered = websocket.scope.get("subprotocols", ())
         return next((name for name in offered if name in SUBPROTOCOLS), None)
 
     def check(self, websocket: WebSocket) -> None:
-        """What the URL has wrong is told before the handshake is over, as Deepgram does."""
+        """Reject a bad URL before the handshake is complete, as Deepgram does."""
         super().check(websocket)
         self.open(websocket)
 
     def denial(self, error: ClientError) -> JSONResponse:
-        told = http_error_of(error)
+        http_error = http_error_of(error)
         answer = {"err_code": error.code.upper(), "err_msg": error.message}
-        said = NOT_PRINTABLE.sub("?", error.message)  # it may quote the URL, and a header is one line
-        return JSONResponse(answer, told.status, told.headers | {"dg-error": said})
+        # The message may quote the URL, and a header must be one printable line.
+        header = NOT_PRINTABLE.sub("?", error.message)
+        return JSONResponse(answer, http_error.status, http_error.headers | {"dg-error": header})
 
     def open(self, websocket: WebSocket) -> SessionRequest:
         asked = parse_options(websocket.query_params.multi_items(), self.settings.session_options())

@@ -1,4 +1,4 @@
-"""ListenWire: a session's events in the words of Deepgram's live API, docs/deepgram.md. Pure."""
+"""Translate a session's events into messages of Deepgram's live API (docs/deepgram.md). Pure."""
 
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -23,32 +23,39 @@ from streaming.events import (
 )
 from vad.segmenter import Reason
 
-CHANNEL: Final = (0, 1)  # the first of one: several are mixed down
+CHANNEL: Final = (0, 1)  # the first channel of one, because several are mixed to one
 
 Message = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class ModelMetadata:
-    """What did the work, as Deepgram's messages have it."""
+    """Hold the description of the model, as Deepgram's messages contain it."""
 
     uuid: str
     info: Mapping[str, str]
 
     @classmethod
     def of(cls, description: ModelInfo) -> "ModelMetadata":
-        """The id is made of the name: the same on each server, and after each start."""
+        """Return the metadata of a model.
+
+        The id is derived from the name, so that it is the same on each server and after each start.
+        """
         info = {"name": description.model, "version": "", "arch": description.family}
         return cls(str(uuid5(NAMESPACE_URL, description.model)), info)
 
 
 def timestamp(moment: datetime) -> str:
-    """In UTC, ISO 8601 to the millisecond."""
+    """Return the moment in UTC, in ISO 8601 with milliseconds."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
 class DeepgramOutput:
-    """One stream's. request_id: as the log has it; created: when it began, as `timestamp` writes it"""
+    """Translate the events of one stream.
+
+    request_id: id of the session, as in the log
+    created: time when the session began, as `timestamp` writes it
+    """
 
     def __init__(self, asked: DeepgramOptions, model: ModelMetadata, request_id: str, created: str) -> None:
         self._asked = asked
@@ -56,12 +63,16 @@ class DeepgramOutput:
         self._request_id = request_id
         self._created = created
         self._gap = UtteranceEndTimer(asked.utterance_end)
-        self._lag = asked.session.vad.min_speech_hops * HOP  # by which an onset comes after its speech
-        self._told = 0  # end of the last utterance that was told, in samples
-        self._finalized = False  # the Finalize under way has its answer
+        # An onset is reported this many samples after its speech began.
+        self._lag = asked.session.vad.min_speech_hops * HOP
+        self._told = 0  # end of the last utterance that was sent, in samples
+        self._finalized = False  # whether the pending Finalize has been answered
 
     def messages_of(self, event: Event, sha256: str) -> Sequence[Message]:
-        """sha256: of all bytes of sound that came, in hex."""
+        """Return the messages for an event.
+
+        sha256: hash of all audio bytes received so far, in hex
+        """
         match event:
             case UtteranceStarted(_, at):
                 started = {"type": "SpeechStarted", "channel": CHANNEL, "timestamp": seconds(at)}
@@ -85,8 +96,8 @@ class DeepgramOutput:
         return {"type": "Error", "variant": variant, "description": description}
 
     def configured(self, keyterms: Sequence[str] | None) -> Message:
-        told = {} if keyterms is None else {"keyterms": list(keyterms)}
-        return {"type": "ConfigureSuccess", "request_id": self._request_id, **told}
+        changes = {} if keyterms is None else {"keyterms": list(keyterms)}
+        return {"type": "ConfigureSuccess", "request_id": self._request_id, **changes}
 
     def not_configured(self, code: str, description: str) -> Message:
         failure = {"type": "ConfigureFailure", "request_id": self._request_id}
@@ -116,7 +127,10 @@ class DeepgramOutput:
         return reason is not Reason.MAX_DURATION
 
     def _failed(self, failed: TranscriptionFailed) -> Sequence[Message]:
-        """A Results all the same: clients count on one. But it must not pass for silence."""
+        """Return an Error and an empty Results.
+
+        Clients expect a Results for each utterance; the Error distinguishes the failure from silence.
+        """
         self._told = failed.end
         error = self.error(
             "transcription_failed", f"This utterance could not be transcribed: {failed.message}"
@@ -125,7 +139,10 @@ class DeepgramOutput:
         return [error, results, *_gap_ended(self._gap.conclude(None))]
 
     def _finalize_done(self) -> Sequence[Message]:
-        """What Finalize ended was its answer; where nothing was open, an empty one."""
+        """Return an empty Results if Finalize ended no utterance.
+
+        If it ended one, the final of that utterance was the answer.
+        """
         answered, self._finalized = self._finalized, False
         if answered:
             return []
@@ -193,31 +210,37 @@ def _gap_ended(word_end: int | None) -> list[Message]:
 
 
 class UtteranceEndTimer:
-    """Behind the last word of a final, told once for each. wait: how long it must be; None for never
+    """Find the gaps after the last word of a final for which UtteranceEnd is sent, once for each gap.
 
-    The gap ends where the next utterance begins. If that turns out to hold no words it has gone on: so an
-    utterance that is not known yet only holds the answer back.
+    The gap ends where the next utterance begins. If that utterance turns out to have no words, the gap
+    continues: an utterance whose text is not known yet only delays the answer.
+
+    wait: samples that the gap must last; None to find no gaps
+
+    All methods return the end of the last word, in samples, once the gap is long enough, else None.
     """
 
     def __init__(self, wait: int | None) -> None:
         self._wait = wait
         self._position = 0
-        self._unknown: deque[int] = deque()  # where utterances begin whose text is not there yet
+        self._unknown: deque[int] = deque()  # the starts of utterances whose text is not known yet
         self._word_end: int | None = None
 
     def reach(self, position: int) -> int | None:
-        """The stream has been judged so far. Here and below: the end of the last word, once the gap is long
-        enough; else None."""
+        """Record that voice detection has processed the stream up to this position, in samples."""
         self._position = position
         return self._due()
 
     def begin(self, start: int) -> int | None:
-        """An utterance has begun."""
+        """Record that an utterance has begun."""
         self._unknown.append(start)
         return self._due()
 
     def conclude(self, word_end: int | None) -> int | None:
-        """The first utterance not known yet is: where its last word ends, None if it has none."""
+        """Record the result of the first utterance that is not known yet.
+
+        word_end: end of its last word, in samples; None if it has no words
+        """
         self._unknown.popleft()
         if word_end is not None:
             self._word_end = word_end

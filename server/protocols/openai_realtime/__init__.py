@@ -1,1 +1,1 @@
-"""OpenAI's Realtime transcription protocol at /v1/realtime (docs/realtime.md)."""
+"""Serve OpenAI's Realtime transcription protocol at /v1/realtime (docs/realtime.md)."""

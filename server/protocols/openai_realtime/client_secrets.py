@@ -1,6 +1,6 @@
-"""ClientSecrets: short-lived keys for browsers and phones, each with the settings of the sessions it opens.
+"""Create short-lived keys for browsers and phones, each with the settings of the sessions that it opens.
 
-They live in the memory of one process.
+The keys are kept in the memory of one process.
 """
 
 import json
@@ -21,26 +21,32 @@ from server.protocols.openai_realtime.session_config import RealtimeConfig
 PREFIX: Final = "ek_"
 MOST: Final = 10_000
 MOST_BYTES: Final = 16 << 20
-MOST_OF_ONE: Final = 1_000  # of one key
+MOST_OF_ONE: Final = 1_000  # client secrets of one API key
 DEFAULT_SECONDS: Final = 600
 BETA_SECONDS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
 class ClientSecret:
-    """expires_at: Unix time, in seconds."""
+    """Hold a short-lived key.
+
+    expires_at: Unix time in seconds
+    session: settings of the sessions that it opens
+    caller: principal on whose behalf the secret is used
+    weight: size of the requested settings in bytes
+    """
 
     value: str
     expires_at: int
     session: RealtimeConfig
     caller: Principal
-    weight: int = 0  # bytes of its settings, as they were asked for
+    weight: int = 0
 
 
 class ClientSecrets:
-    """Those that are valid, in the memory of this process: at most MOST, with settings of MOST_BYTES in all.
+    """Keep the valid client secrets: at most MOST, with settings of at most MOST_BYTES in total.
 
-    now: Unix time, in seconds
+    now: clock that returns Unix time in seconds
     """
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
@@ -54,9 +60,11 @@ class ClientSecrets:
     def mint(
         self, session: RealtimeConfig, seconds: int, caller: Principal = ANYONE, weight: int = 0
     ) -> ClientSecret:
-        """It stands for who asks. Raises ClientError where there are too many, and of a token.
+        """Create a secret that stands for the caller.
 
-        weight: bytes of the settings
+        Raises ClientError if there are too many secrets, and if the caller itself uses a token.
+
+        weight: size of the settings in bytes
         """
         if caller.token is not None:
             raise token_not_enough()
@@ -74,12 +82,12 @@ class ClientSecrets:
         return secret
 
     def session_of(self, value: str) -> RealtimeConfig | None:
-        """The settings that a key brings along; None for one that is not, or no longer, valid."""
+        """Return the settings of a secret; None if it is unknown or has expired."""
         secret = self._valid(value)
         return None if secret is None else secret.session
 
     def caller_of(self, value: str) -> Principal | None:
-        """Whom it stands for; None for one that is not, or no longer, valid."""
+        """Return the principal that a secret stands for; None if it is unknown or has expired."""
         secret = self._valid(value)
         return None if secret is None else secret.caller
 
@@ -88,7 +96,7 @@ class ClientSecrets:
         return secret if secret is not None and self._now() < secret.expires_at else None
 
     def _is_full(self, caller: Principal, weight: int) -> bool:
-        """One key leaves room for the others."""
+        """Return whether a limit is reached; the limit of one key keeps it from using all secrets."""
         if len(self) >= MOST or self._weight + weight > MOST_BYTES:
             return True
         if caller.key is None:
@@ -107,18 +115,24 @@ class Expiry(BaseModel):
 
 
 class SecretRequest(BaseModel):
-    """session: as in `session.update`."""
+    """Hold the body of a request.
+
+    session: settings, as in `session.update`
+    """
 
     expires_after: Expiry | None = None
     session: dict[str, Any] | None = None
 
 
 def client_secrets_router(secrets: ClientSecrets, plain: RealtimeConfig) -> APIRouter:
-    """plain: what a session is like of which nothing was said."""
+    """Return the routes that create client secrets.
+
+    plain: settings of a session for which nothing was requested
+    """
     router = APIRouter(tags=["realtime"])
 
     async def create(request: Request, asked: SecretRequest | None = None) -> dict[str, object]:
-        """A key for a browser; whoever connects with it finds these settings in force."""
+        """Create a key for a browser; these settings are in force when a client connects with it."""
         asked = asked or SecretRequest()
         session = replace(plain, id=_session_id()).merged(asked.session or {})
         seconds = (asked.expires_after or Expiry()).seconds
@@ -132,15 +146,15 @@ def client_secrets_router(secrets: ClientSecrets, plain: RealtimeConfig) -> APIR
     def mint_flat(request: Request, body: dict[str, Any], kind: str) -> dict[str, object]:
         session = replace(plain, id=_session_id(), beta=True).merged({**body, "type": kind})
         secret = secrets.mint(session, BETA_SECONDS, caller_of(request.scope), len(json.dumps(body)))
-        told = {"value": secret.value, "expires_at": secret.expires_at}
-        return {**session.effective(), "client_secret": told}
+        client_secret = {"value": secret.value, "expires_at": secret.expires_at}
+        return {**session.effective(), "client_secret": client_secret}
 
     async def create_transcription_session(request: Request, body: Flat = None) -> dict[str, object]:
-        """The same in the beta protocol, whose settings are flat."""
+        """Create a key for a transcription session of the beta protocol, whose settings are flat."""
         return mint_flat(request, body or {}, "transcription")
 
     async def create_session(request: Request, body: Flat = None) -> dict[str, object]:
-        """The same for a session of the beta protocol that is no transcription by name."""
+        """Create a key for a session of the beta protocol that is not called a transcription session."""
         return mint_flat(request, body or {}, "realtime")
 
     for root in ("/v1", "/openai/v1"):

@@ -1,4 +1,4 @@
-"""Items: what a Realtime client may ask for once more. Bounded: the latest are kept."""
+"""Keep the latest conversation items of a Realtime session, which the client may retrieve."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from audio.codecs import Encoding
 from audio.encoder import encode
 
 MOST_ITEMS: Final = 1_000
-MOST_SOUND: Final = 1 << 20  # bytes of 16-bit samples: half a minute
+MOST_SOUND: Final = 1 << 20  # bytes of 16-bit samples; about half a minute
 
 
 @dataclass(slots=True)
 class ConversationItem:
-    """A stretch of sound that was committed.
+    """Hold a committed part of the audio and its transcript.
 
-    transcript: None until it is known, and where it could not be had
-    sound: int16 (n,) at 16 kHz; None for silence, before the transcript is known, and once it was forgotten
+    transcript: None until it is known, and if the transcription failed
+    sound: samples, int16 (n,) at 16 kHz; None for silence, before the transcript is known, and once dropped
     """
 
     id: str
@@ -29,7 +29,7 @@ class ConversationItem:
     sound: NDArray[np.int16] | None = None
 
     def as_message(self, encoding: Encoding | None = None) -> dict[str, Any]:
-        """OpenAI's conversation item; with its sound in an encoding, if one is given."""
+        """Return OpenAI's conversation item, with its audio if an encoding is given."""
         content: dict[str, object] = {"type": "input_audio", "transcript": self.transcript}
         if encoding is not None:
             content["audio"] = self._audio(encoding)
@@ -50,13 +50,16 @@ class ConversationItem:
 
 
 class ConversationItems:
-    """The latest MOST_ITEMS by their ids; the sound of the latest, and of those before it that fit into
-    MOST_SOUND together with it."""
+    """Keep the latest MOST_ITEMS items by their ids, and the audio of some of them.
+
+    The audio of the latest item is always kept, and that of earlier items as long as all of it fits into
+    MOST_SOUND.
+    """
 
     def __init__(self) -> None:
         self._items: OrderedDict[str, ConversationItem] = OrderedDict()
         self._sounding: OrderedDict[str, ConversationItem] = OrderedDict()
-        self.sound = 0  # bytes
+        self.sound = 0  # bytes of audio that are kept
 
     def __len__(self) -> int:
         return len(self._items)
@@ -67,7 +70,10 @@ class ConversationItems:
             self.delete(next(iter(self._items)))
 
     def complete(self, item_id: str, transcript: str, samples: Samples | None) -> None:
-        """Nothing happens if it is no longer there. samples: float32 (n,) at 16 kHz."""
+        """Add the transcript and audio of an item; do nothing if the item is no longer kept.
+
+        samples: float32 (n,) at 16 kHz; None for silence
+        """
         item = self.get(item_id)
         if item is None:
             return
@@ -84,7 +90,7 @@ class ConversationItems:
         return self._items.get(item_id)
 
     def delete(self, item_id: str) -> bool:
-        """False if it is not there."""
+        """Delete an item and its audio; return False if there is no such item."""
         if self._items.pop(item_id, None) is None:
             return False
         if item_id in self._sounding:

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from server.observability.tracing import Tracer
 
 PATHS: Final = ("/v1/realtime", "/openai/v1/realtime", "/openai/realtime")
-BETA_PATH: Final = "/openai/realtime"  # Azure's, before GA
+BETA_PATH: Final = "/openai/realtime"  # the path that Azure used before GA
 SUBPROTOCOL: Final = "realtime"
 BETA_SUBPROTOCOL: Final = "openai-beta.realtime-v1"
-PRIVATE: Final = frozenset({"prompt", "keywords"})  # of what is in force; not for the log
+PRIVATE: Final = frozenset({"prompt", "keywords"})  # settings that must not be logged
 
 
 class RealtimeProtocol:
@@ -58,7 +58,7 @@ class RealtimeProtocol:
         return [{"type": type_, "session": session.effective(), "recognizer": self._recognizer}]
 
     def receive(self, message: str | bytes) -> Sequence[Message]:
-        """Apply a message; its reply comes back as a note in the stream."""
+        """Apply a message; its reply comes back later as a note in the stream."""
         self._input.receive(message)
         return ()
 
@@ -100,9 +100,9 @@ class RealtimeProtocol:
 
 
 class RealtimeEndpoint(WebSocketEndpoint):
-    """/v1/realtime. A key may be a client secret, which brings its settings along."""
+    """Serve /v1/realtime. A key may be a client secret, which has settings of its own."""
 
-    max_message_bytes: ClassVar[int | None] = 22 << 20  # an append may hold 15 MiB of sound, in base64
+    max_message_bytes: ClassVar[int | None] = 22 << 20  # an append may hold 15 MiB of audio in base64
 
     def __init__(
         self,
@@ -144,14 +144,14 @@ class RealtimeEndpoint(WebSocketEndpoint):
         await self.deny_after_upgrade(websocket, as_rate_limit(error))
 
     def _session(self, websocket: WebSocket) -> RealtimeConfig:
-        """As the handshake asks for it. Raises ClientError."""
+        """Return the settings that the handshake requests. Raises ClientError."""
         shown, query = credential_of(websocket.scope), websocket.query_params
         by_secret = shown is not None and shown.secret.startswith(PREFIX)
         session = self._secrets.session_of(shown.secret) if by_secret and shown else self._plain
-        if session is None:  # also where no keys are asked for
+        if session is None:  # A client secret must be valid even if the server requires no keys.
             raise invalid_api_key("Incorrect API key provided.")
         session = replace(session, beta=_is_beta(websocket))
-        model = query.get("model") or query.get("deployment")  # as Azure calls it
+        model = query.get("model") or query.get("deployment")  # Azure calls it `deployment`.
         if query.get("intent") == "transcription":
             named = {"audio": {"input": {"transcription": {"model": model}}}}
             return session.merged({"type": "transcription", **(named if model else {})})

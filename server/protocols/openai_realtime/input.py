@@ -1,7 +1,7 @@
-"""Turn a client's messages in OpenAI's Realtime protocol into commands to its stream. Without I/O.
+"""Turn a client's messages in OpenAI's Realtime protocol into commands to its stream. Pure.
 
-Nothing is answered here: replies and errors go into the stream as notes, which are answered when they come
-back.
+Nothing is answered here: replies and errors go into the stream as notes, and RealtimeOutput answers them when
+they come back.
 """
 
 from collections.abc import Callable, Mapping
@@ -34,10 +34,10 @@ from server.protocols.openai_realtime.ordered_replies import (
 from server.protocols.openai_realtime.session_config import RealtimeConfig
 from vad.segmenter import Reason
 
-MAX_PART_BYTES: Final = 1 << 16  # audio taken in at once: no more samples than the decoder returns at once
-IDLE_CHECK_SAMPLES: Final = SAMPLE_RATE // 2  # between two checks of the idle timeout
+MAX_PART_BYTES: Final = 1 << 16  # audio that is decoded at once; the decoder returns its samples in one clip
+IDLE_CHECK_SAMPLES: Final = SAMPLE_RATE // 2  # samples between two checks of the idle timeout
 
-# They ask for what a transcription has not, or for nothing: an error would end most clients.
+# These messages have no effect on a transcription. An error would make most clients disconnect.
 IGNORED: Final = frozenset(
     {
         "conversation.item.create",
@@ -55,12 +55,12 @@ class RealtimeInput:
         self.session = session
         self._stream = stream
         self._decoder = Decoder()
-        self._rest = memoryview(b"")  # of an append that is too long to be taken in at once
-        self._since = 0  # samples: where the client's last commit or clear was
-        self._passed = 0  # samples: where the last look at the idle timeout was
+        self._rest = memoryview(b"")  # the rest of an append that is too long to be decoded at once
+        self._since = 0  # position of the client's last commit or clear, in samples
+        self._passed = 0  # position of the last check of the idle timeout, in samples
 
     def receive(self, message: str | bytes) -> None:
-        """Apply a message; `continue_input` follows while part of a long one is left."""
+        """Apply a message, or the first part of a long one; `continue_input` applies the rest."""
         event: Message = {}
         try:
             if isinstance(message, bytes):
@@ -78,7 +78,7 @@ class RealtimeInput:
 
     @property
     def has_pending_input(self) -> bool:
-        """Whether part of a long message is left."""
+        """Whether part of a long message is left for `continue_input`."""
         return len(self._rest) > 0
 
     def continue_input(self) -> None:
@@ -87,7 +87,7 @@ class RealtimeInput:
         self._decode(bytes(piece))
 
     def finish(self, reason: Reason) -> None:
-        """End the audio behind what the decoder still holds. Idempotent."""
+        """Pass on the samples that the decoder still holds and end the audio. Idempotent."""
         if self._stream.input_ended:
             return
         self._rest = memoryview(b"")
@@ -106,7 +106,7 @@ class RealtimeInput:
 
     def _decode(self, data: bytes) -> None:
         self._pass_on(self._decoder.decode(data, self.session.encoding))
-        if self._decoder.leftover:  # of another format
+        if self._decoder.leftover:  # The format changed in the middle of a sample.
             self._stream.note(incomplete_sample_error(self._decoder.leftover))
 
     def _pass_on(self, clip: Clip | None) -> None:
@@ -159,7 +159,7 @@ class RealtimeInput:
     def _ignore(self, event: Message) -> None:
         pass
 
-    # Functions of the class: bound methods would keep each session alive until the garbage is collected.
+    # These are functions of the class: bound methods would keep each session alive until garbage collection.
     _handlers: ClassVar[Mapping[object, Callable[["RealtimeInput", Message], None]]] = {
         "session.update": _update,
         "transcription_session.update": _update,

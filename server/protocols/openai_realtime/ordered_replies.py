@@ -1,7 +1,7 @@
-"""Notes: what a Realtime client asked for that is answered at its place among the events of its session.
+"""Define the notes whose replies a Realtime client must receive in order with the events of its session.
 
-They go into the stream with `Pump.note`, and come back once all that was said before them has been judged: so
-replies come in the order of what was asked. A ClientError goes the same way.
+They enter the stream with `StreamInput.note` and come back once voice detection has processed all audio
+before them, so that replies have the order of the client's messages. A ClientError takes the same way.
 """
 
 from dataclasses import dataclass
@@ -15,14 +15,20 @@ SHORTEST_COMMIT = samples_from_ms(100)
 
 @dataclass(frozen=True, slots=True)
 class CommitReply:
-    """A commit has taken effect. event_id: the client's own of its message."""
+    """Mark the place where a commit has taken effect.
+
+    event_id: id that the client gave its message; None without one
+    """
 
     event_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateReply:
-    """From here on these are the settings; `type` is that of the reply."""
+    """Mark the place from which new settings are in force.
+
+    type: type of the reply
+    """
 
     session: RealtimeConfig
     type: str
@@ -30,7 +36,7 @@ class UpdateReply:
 
 @dataclass(frozen=True, slots=True)
 class RetrieveReply:
-    """The client wants to see an item."""
+    """Mark the place where the client asked to retrieve an item."""
 
     item_id: str
     event_id: str | None
@@ -38,7 +44,7 @@ class RetrieveReply:
 
 @dataclass(frozen=True, slots=True)
 class DeleteReply:
-    """The client wants an item to be forgotten."""
+    """Mark the place where the client asked to delete an item."""
 
     item_id: str
     event_id: str | None
@@ -46,16 +52,19 @@ class DeleteReply:
 
 @dataclass(frozen=True, slots=True)
 class PlaceholderReply:
-    """Some sound has passed: time to see for how long nobody has spoken."""
+    """Mark a place at which the idle timeout is checked."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeftoverReply:
-    """The client has said `session.close`."""
+    """Mark the place where the client sent `session.close`."""
 
 
 def commit_empty(samples: int, event_id: str | None = None) -> ClientError:
-    """samples: that were there to commit. In OpenAI's words, which clients compare."""
+    """Return the error for a commit of too little audio; clients compare its text with OpenAI's.
+
+    samples: samples that could have been committed
+    """
     return ClientError(
         "input_audio_buffer_commit_empty",
         "Error committing input audio buffer: buffer too small. Expected at least 100ms of audio, but buffer "
@@ -65,7 +74,10 @@ def commit_empty(samples: int, event_id: str | None = None) -> ClientError:
 
 
 def no_such_item(verb: str, item_id: str, event_id: str | None) -> ClientError:
-    """verb: retrieve or delete."""
+    """Return the error for an unknown item.
+
+    verb: retrieve or delete
+    """
     return ClientError(
         f"item_{verb}_invalid_item_id",
         f"There is no item {item_id[:100]!r}: it never was, or is one of those that were forgotten.",

@@ -1,9 +1,9 @@
-"""RealtimeWire: a session's events in the words and the order of OpenAI's Realtime protocol. Pure.
+"""Translate a session's events into messages of OpenAI's Realtime protocol, in its order. Pure.
 
-An item is open while it is being spoken, then committed, then completed (or failed): items are committed in
-the order of speech, and completed in the order of their commits, so that they never interleave. Deltas are
-what is certain of a text; they come after the commit, or, where the session is live, as soon as all items
-before theirs are completed.
+An item is open during its speech, then committed, then completed (or failed). Items are committed in the
+order of speech and completed in the order of their commits, so that they never interleave. Deltas contain the
+stable part of a text. They are sent after the commit or, in a live session, as soon as all earlier items are
+completed.
 """
 
 import math
@@ -46,18 +46,19 @@ from vad.segmenter import Reason
 Message = dict[str, Any]
 
 TRANSCRIPTION = "conversation.item.input_audio_transcription"
-LEAST_CONFIDENCE = 1e-10  # of which a logarithm is taken
+LEAST_CONFIDENCE = 1e-10  # lower confidences are raised to it before their logarithm is taken
 
 
 @dataclass(slots=True)
 class _Turn:
-    """What will be, or is, an item.
+    """Hold the state of an item, from the begin of its speech to its completion.
 
-    start, end: samples of the stream, end once it is committed
-    logprobs: the client asked for them when the speech began
-    announced: the client was told that speech has started
-    text: what is certain of it, sent: so many characters of it have left
-    outcome: how it ends, None until that is known
+    start, end: position in the stream, in samples; the end is set by the commit
+    logprobs: whether the client had asked for log probabilities when the speech began
+    announced: whether `speech_started` was sent
+    text: the stable part of the text
+    sent: number of characters of the text that were sent
+    outcome: the final, the failure, or "" for silence; None until it is known
     """
 
     id: str
@@ -71,18 +72,21 @@ class _Turn:
 
 
 class RealtimeOutput:
-    """One connection's. session: in force at the place of the latest event."""
+    """Translate the events of one connection.
+
+    session: settings in force at the place of the latest event
+    """
 
     def __init__(self, name: str, session: RealtimeConfig) -> None:
         self.session = session
         self._name = name
         self._count = 0
         self._open: _Turn | None = None
-        self._waiting: deque[_Turn] = deque()  # committed and not completed; bounded by what the pump lets in
-        self._last: str | None = None  # the latest item that was committed
-        self._floor = 0  # samples: the end of what was committed or dropped
-        self._quiet_since = 0  # samples: from where on the idle timeout counts
-        self._committed = False  # the client's commit has ended an utterance
+        self._waiting: deque[_Turn] = deque()  # committed, not completed; the stream bounds them
+        self._last: str | None = None  # id of the latest committed item
+        self._floor = 0  # end of the audio that was committed or cleared, in samples
+        self._quiet_since = 0  # position from which the idle timeout counts, in samples
+        self._committed = False  # whether the client's commit has ended an utterance
         self._left = False
         self._items = ConversationItems()
 
@@ -92,7 +96,7 @@ class RealtimeOutput:
         )
 
     def messages_of(self, event: Event) -> list[Message]:
-        """What is told when the event comes; none if nothing is."""
+        """Return the messages for an event, which may be none."""
         return [*self._told(event), *self._advance()]
 
     def _told(self, event: Event) -> Iterator[Message]:
@@ -115,10 +119,10 @@ class RealtimeOutput:
             case StreamClosed():
                 if self._left:
                     yield {"type": "session.closed"}
-            case MarkerReached() | LagReported():  # this protocol makes none
+            case MarkerReached() | LagReported():  # This protocol uses neither.
                 return
 
-    # from speech to a committed item
+    # The following methods lead from speech to a committed item.
 
     def _new(self, start: int) -> _Turn:
         self._count += 1
@@ -136,7 +140,10 @@ class RealtimeOutput:
             }
 
     def _stop(self, at: int, reason: Reason) -> Iterator[Message]:
-        """Whoever commits knows by itself that it has: of its speech no stop is told."""
+        """Commit the open item.
+
+        `speech_stopped` is not sent after a commit of the client, because the client knows of it.
+        """
         turn, self._open = self._open, None
         assert turn is not None
         self._committed = reason is Reason.COMMIT
@@ -165,7 +172,7 @@ class RealtimeOutput:
         yield from self._commit(turn, end)
 
     def _time_out(self, at: int) -> Iterator[Message]:
-        """Silence up to `at` that is as long as the client's idle timeout becomes an item."""
+        """Commit silence up to `at` as items, each as long as the client's idle timeout."""
         limit = self.session.idle_timeout
         while limit and self._open is None and at - self._quiet_since >= limit:
             start, end = self._quiet_since, self._quiet_since + limit
@@ -177,17 +184,17 @@ class RealtimeOutput:
             }
             yield from self._commit_silence(start, end)
 
-    # from a committed item to its end
+    # The following methods lead from a committed item to its completion.
 
     def _learn(self, outcome: FinalTranscript | TranscriptionFailed) -> None:
-        """Finals come in the order of speech: this one is of the first item that waits for one."""
+        """Set the outcome of the first item without one, because finals come in the order of speech."""
         turn = next(turn for turn in self._waiting if turn.outcome is None)
         turn.outcome = outcome
         if isinstance(outcome, FinalTranscript):
             turn.text = outcome.hypothesis.text
 
     def _advance(self) -> Iterator[Message]:
-        """All that may be told by now of what waits."""
+        """Yield the deltas and completions that can be sent by now."""
         while self._waiting:
             turn = self._waiting[0]
             yield from self._delta(turn)
@@ -223,7 +230,7 @@ class RealtimeOutput:
                 completed["logprobs"] = _logprobs(outcome.hypothesis.words)
         return completed
 
-    # what the client asked for
+    # The following methods answer the client's requests.
 
     def _answer(self, note: object, at: int) -> Iterator[Message]:
         match note:
@@ -249,7 +256,10 @@ class RealtimeOutput:
                 yield note.as_event()
 
     def _answer_commit(self, event_id: str | None, at: int) -> Iterator[Message]:
-        """Of an utterance that it has ended was told already; without one the silence is an item."""
+        """Answer a commit of the client.
+
+        If the commit ended an utterance, its messages were sent already; else the silence becomes an item.
+        """
         if self._committed:
             self._committed = False
         elif at - self._floor < SHORTEST_COMMIT:
@@ -265,7 +275,7 @@ class RealtimeOutput:
 
 
 def _failure(failed: TranscriptionFailed) -> dict[str, object]:
-    """All four are strings, as some clients want them."""
+    """Return the error of an item; all four fields are strings, because some clients require that."""
     message = f"This item could not be transcribed: {failed.message}"
     return {
         "type": "transcription_error",
@@ -276,7 +286,7 @@ def _failure(failed: TranscriptionFailed) -> dict[str, object]:
 
 
 def _logprobs(words: tuple[Word, ...]) -> list[dict[str, object]] | None:
-    """Of words, as no recognizer here tells of its tokens; None where it tells of its words neither."""
+    """Return log probabilities of words, because recognizers report none of tokens; None if unknown."""
     known = [(word.text, word.confidence) for word in words if word.confidence is not None]
     return [
         {

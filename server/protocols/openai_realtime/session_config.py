@@ -1,7 +1,7 @@
-"""RealtimeSession: what a client of OpenAI's Realtime protocol chose, and how `session.update` changes it.
+"""Hold the settings of an OpenAI Realtime session and apply `session.update` to them.
 
-Two shapes say the same: GA nests (`audio.input.format`), beta is flat (`input_audio_format`). Both are taken
-at any time; what comes back has the shape that the client speaks.
+The settings have two shapes: GA is nested (`audio.input.format`), beta is flat (`input_audio_format`). Both
+are accepted at any time; the server replies in the shape that the client uses.
 """
 
 from collections.abc import Mapping
@@ -20,12 +20,12 @@ from streaming.endpointing import AdaptiveSilence, EndpointPolicy, FixedSilence
 from streaming.options import SessionOptions
 from vad.options import RANGES, VadOptions
 
-# At OpenAI these, whatever follows in the name, write while one speaks, and the client alone says where an
-# utterance ends.
+# These are prefixes of model names. At OpenAI, these models send text during the speech, and only the client
+# decides where an utterance ends.
 LIVE_MODELS: Final = ("gpt-realtime-whisper", "gpt-live-transcribe")
 LOGPROBS: Final = "item.input_audio_transcription.logprobs"
 LONGEST_WAIT_MS: Final = {"low": 8_000, "medium": 4_000, "high": 2_000, "auto": 4_000}  # by eagerness
-PCM_RATE: Final = 24_000  # Hz, unless the client says
+PCM_RATE: Final = 24_000  # Hz, unless the client sets a rate
 G711_RATE: Final = 8_000  # Hz
 MAX_PROMPT: Final = 10_000  # characters
 
@@ -59,14 +59,17 @@ class AudioFormat(_Part):
 
 
 class NoiseReduction(_Part):
-    """Told back; nothing is done."""
+    """Hold the noise reduction, which is sent back to the client and has no effect."""
 
     type: Literal["near_field", "far_field"] | None = None
     strength: float | None = None
 
 
 class Transcription(_Part):
-    """delay is told back; nothing is done."""
+    """Hold the options of the recognition.
+
+    delay: sent back to the client; has no effect
+    """
 
     model: str | None = Field(None, max_length=256)
     language: Language | None = None
@@ -81,7 +84,10 @@ class Transcription(_Part):
 
 
 class ServerVadConfig(_Part):
-    """None is the server's own value; more than VadOptions takes becomes the most that it takes."""
+    """Hold the options of server-side voice detection.
+
+    None stands for the server's own value. A duration above the range of VadOptions is set to the maximum.
+    """
 
     type: Literal["server_vad"] = "server_vad"
     threshold: float | None = Field(None, ge=0, le=1)
@@ -100,7 +106,7 @@ class SemanticVad(_Part):
 
 
 def _kind(turn: Any) -> Any:
-    """server_vad where nothing is said, as in the beta protocol it need not be."""
+    """Return the type of a turn detection, server_vad by default: the beta protocol may omit it."""
     return turn.get("type", "server_vad") if isinstance(turn, Mapping) else getattr(turn, "type", None)
 
 
@@ -122,9 +128,9 @@ class Audio(_Part):
 
 
 class GivenFields(_Part):
-    """A `session` object in GA's shape; unset is what was never said.
+    """Hold a `session` object in GA's shape; fields that the client never sent are unset.
 
-    model: of a session that is no transcription by name
+    model: model of a session whose type is not transcription
     """
 
     type: Literal["transcription", "realtime"] = "transcription"
@@ -135,10 +141,13 @@ class GivenFields(_Part):
 
 @dataclass(frozen=True)
 class RealtimeConfig:
-    """What is in force.
+    """Hold the settings in force.
 
-    defaults: the server's; beta: the client speaks the flat shape; id: of the session, "" before it has one
-    always_live: deltas come while one speaks, whatever the model is called
+    defaults: options of the server
+    given: settings that the client sent
+    beta: whether the client uses the flat shape
+    id: id of the session; "" before it has one
+    always_live: whether deltas are sent during the speech for any name of a model
     """
 
     defaults: SessionOptions
@@ -148,14 +157,15 @@ class RealtimeConfig:
     always_live: bool = False
 
     def merged(self, session: Mapping[str, Any]) -> "RealtimeConfig":
-        """With the changes of a `session` object in either shape: absent keeps, null takes away.
+        """Return the settings with the changes of a `session` object in either shape.
 
-        A bad value refuses all of it: raises ClientError.
+        An absent field keeps its value, null removes it. Raises ClientError for a bad value; no change is
+        applied then.
         """
         said = _merge(self.given.model_dump(exclude_unset=True), _nested(session))
         try:
             changed = replace(self, given=GivenFields.model_validate(said))
-            changed.options  # noqa: B018  # keywords are judged there
+            changed.options  # noqa: B018  # The property checks the keywords.
         except ValidationError as error:
             raise self._refused(error) from None
         except TranscriptionOptionsError as error:
@@ -173,14 +183,14 @@ class RealtimeConfig:
 
     @cached_property
     def turn_detection(self) -> ServerVadConfig | SemanticVad | None:
-        """None: the client alone says where an utterance ends."""
+        """The turn detection in force; None if only the client decides where an utterance ends."""
         if "turn_detection" in self.input.model_fields_set:
             return self.input.turn_detection
         return None if self.transcription.is_live else ServerVadConfig()
 
     @cached_property
     def live(self) -> bool:
-        """Deltas come while one speaks, not after the commit."""
+        """Whether deltas are sent during the speech instead of after the commit."""
         return self.always_live or self.transcription.is_live
 
     @cached_property
@@ -189,7 +199,7 @@ class RealtimeConfig:
 
     @cached_property
     def idle_timeout(self) -> int:
-        """Samples without speech that end in an item of their own; 0 for never."""
+        """Samples without speech after which the silence becomes an item; 0 for never."""
         turn = self.turn_detection
         return samples_from_ms(turn.idle_timeout_ms or 0) if isinstance(turn, ServerVadConfig) else 0
 
@@ -201,7 +211,7 @@ class RealtimeConfig:
 
     @cached_property
     def options(self) -> SessionOptions:
-        """Raises OptionsError for keywords."""
+        """The options of the recognition. Raises TranscriptionOptionsError for bad keywords."""
         said = self.transcription
         languages = [said.language] if said.language else said.languages or []
         asr = replace(
@@ -232,10 +242,10 @@ class RealtimeConfig:
         own = self.defaults.turn if isinstance(self.defaults.turn, AdaptiveSilence) else AdaptiveSilence()
         return replace(own, longest=samples_from_ms(LONGEST_WAIT_MS[self.turn_detection.eagerness or "auto"]))
 
-    # what is told of it
+    # The following methods build the settings as they are sent to the client.
 
     def effective(self) -> dict[str, object]:
-        """What is in force, as `session.created` and `session.updated` tell it."""
+        """Return the settings in force, as `session.created` and `session.updated` send them."""
         audio = {
             "format": self._format(),
             "transcription": self._transcription(),
@@ -279,7 +289,7 @@ class RealtimeConfig:
         return {**said, "type": "server_vad", "threshold": vad.threshold, **in_force}
 
     def _refused(self, error: ValidationError) -> ClientError:
-        """The first fault, named by its path in the client's shape."""
+        """Return the error of the first bad field, named by its path in the client's shape."""
         fault = error.errors()[0]
         path = [str(part) for part in fault["loc"] if part not in ("server_vad", "semantic_vad")]
         if self.beta and path[:2] == ["audio", "input"] and len(path) > 2:
@@ -293,12 +303,12 @@ def _within(name: str, milliseconds: float | None, default: int) -> int:
 
 
 def _plain(part: BaseModel | None) -> dict[str, object] | None:
-    """As JSON, without what was never said or was taken away."""
+    """Return the fields of a part as JSON, without those that were never sent or were removed."""
     return None if part is None else part.model_dump(exclude_none=True)
 
 
 def _nested(session: Mapping[str, Any]) -> dict[str, Any]:
-    """In GA's shape."""
+    """Return a `session` object of either shape in GA's shape."""
     flat = {part: session[name] for name, part in _FLAT.items() if name in session}
     if not flat:
         return dict(session)
@@ -310,7 +320,7 @@ def _nested(session: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """Objects part by part, but for what is of another kind than before."""
+    """Merge objects field by field; an object of a new kind replaces the old one."""
     merged = dict(old)
     for name, value in new.items():
         before = old.get(name)

@@ -73,9 +73,9 @@ class EndedSession:
         try:
             greeting, missed = await asyncio.to_thread(self._read, seen)
         except (LookupError, OSError) as error:
-            log.info("cannot be resumed: %s", error)
+            log.info("resume.refused reason=%r", str(error))
             raise resume_unknown() from None
-        log.info("session was over, %d messages were missed", len(missed))
+        log.info("resume.accepted missed=%d ended=true", len(missed))
         try:
             await socket.send(greeting)
             for message in missed:

@@ -72,4 +72,4 @@ class JournalLifespan:
 
 def _log_failure(recovery: asyncio.Task[None]) -> None:
     if not recovery.cancelled() and recovery.exception() is not None:
-        log.error("sessions of the server before were not taken up", exc_info=recovery.exception())
+        log.error("recovery.aborted", exc_info=recovery.exception())

@@ -19,7 +19,9 @@ from server.errors import ClientError
 
 log = logging.getLogger(__name__)
 
-MOST_IN_VAIN: Final = 10  # servers that continue a session in turn although its client does not resume it
+MAX_FAILED_TAKEOVERS: Final = (
+    10  # servers that continue a session in turn although its client does not resume it
+)
 
 
 class RecoveryHandler(Protocol):
@@ -95,7 +97,7 @@ class SessionRecovery:
                 self._hold(each)
             await asyncio.sleep(0)  # lets each session begin
             self._all_found()
-            log.info("%d sessions of the server before go on, %d were over", count, len(over))
+            log.info("recovery.finished continued=%d ended=%d", count, len(over))
 
     def _next(self, waiting: Iterator[tuple[str, Sequence[Path]]], over: list[_Over]) -> _Left | None:
         """Return the next session to continue, None after the last; add to `over` those that were over.
@@ -112,7 +114,7 @@ class SessionRecovery:
         return None
 
     def _hold(self, over: _Over) -> None:
-        with _said(over.name):
+        with _log_errors(over.name):
             if time.time() - over.files[-1].stat().st_mtime > self._over_seconds:
                 self._disk.delete(over.files)
                 return
@@ -120,13 +122,11 @@ class SessionRecovery:
 
     async def _carry(self, left: _Left) -> None:
         """Continue a session; if that fails it is left for the next server, and the others continue."""
-        if left.past.failed_takeovers >= MOST_IN_VAIN:
-            log.error(
-                "%s was taken up %d times in vain; its files stay", left.name, left.past.failed_takeovers
-            )
+        if left.past.failed_takeovers >= MAX_FAILED_TAKEOVERS:
+            log.error("recovery.given_up session=%s takeovers=%d", left.name, left.past.failed_takeovers)
             return
         journal = self._disk.open(left.name)
-        with _said(left.name):
+        with _log_errors(left.name):
             journal.adopt(left.files, left.past.intact)
             journal.append(TakeoverRecord())
             journal.submit()  # before the replay, because the replay may be what ended the previous server
@@ -134,16 +134,16 @@ class SessionRecovery:
 
 
 @contextmanager
-def _said(name: str) -> Iterator[None]:
+def _log_errors(name: str) -> Iterator[None]:
     """Log an error that prevents a session from being continued."""
     try:
         yield
     except OSError as error:
-        log.error("the journal of %s cannot be gone on with: %s", name, error)
+        log.error("recovery.failed session=%s reason=%r", name, str(error))
     except ClientError as error:
-        log.error("the session %s cannot go on here: %s", name, error.message)
+        log.error("recovery.failed session=%s reason=%r", name, error.message)
     except (KeyError, TypeError, ValueError):
-        log.exception("the journal of %s was written by another kind of server", name)
+        log.exception("recovery.unknown_format session=%s", name)
 
 
 def _read(name: str, files: Sequence[Path]) -> ReplayedSession | None:
@@ -152,7 +152,7 @@ def _read(name: str, files: Sequence[Path]) -> ReplayedSession | None:
     except OSError as error:
         past, why = None, str(error)
     if past is None:
-        log.error("the journal of %s cannot be read; its files stay until they expire: %s", name, why)
+        log.error("journal.unreadable session=%s reason=%r", name, why)
     return past
 
 

@@ -31,7 +31,7 @@ from tests.server.server_process import MAIN, PATIENCE, Program, free_port, kill
 from tests.waiting import until, wait_until
 
 TIMELY = {"transcript.partial", "input_audio_buffer.acknowledged", "server.lag"}
-ALL_FOUND = "1 sessions of the server before go on"
+ALL_FOUND = "recovery.finished continued=1"
 ASKED = "events=all&include_audio=false"
 
 
@@ -254,7 +254,7 @@ def test_who_was_cut_off_at_the_end_hears_it_from_the_next_server_and_again_from
         heard = list(caller.heard)
         for _ in range(2):
             server = servers.next(server)
-            says(server, "0 sessions of the server before go on, 1 were over")
+            says(server, "recovery.finished continued=0 ended=1")
             caller.heard = list(heard)
             with Client(f"{server.ws}?{caller.query}") as line:
                 caller.speak(line)

@@ -24,7 +24,7 @@ from journal.session_journal import SessionJournal
 from journal.store import JournalStore
 from server.connection.client_session import ClientSession
 from server.connection.ended_session import EndedSession
-from server.connection.session_recovery import MOST_IN_VAIN, ReplayFilter, SessionRecovery
+from server.connection.session_recovery import MAX_FAILED_TAKEOVERS, ReplayFilter, SessionRecovery
 from server.connection.websocket import BoundedWebSocket
 from server.errors import model_unavailable
 from server.observability.metrics import Metrics
@@ -179,7 +179,7 @@ async def test_one_that_is_taken_up_again_and_again_in_vain_is_left_alone_loudly
     await leave_behind(tmp_path, "a")
     carrier = Carrier()
     carrier.over.set()
-    for servers in range(MOST_IN_VAIN):
+    for servers in range(MAX_FAILED_TAKEOVERS):
         past = kept(tmp_path, "a")
         assert past is not None
         assert past.failed_takeovers == servers
@@ -189,7 +189,7 @@ async def test_one_that_is_taken_up_again_and_again_in_vain_is_left_alone_loudly
     with JournalStore(tmp_path, Health()) as disk:
         await SessionRecovery(disk, carrier, HOUR, lambda: None).run(ready())
     assert carrier.carried == {}
-    assert "a was taken up 10 times in vain" in caplog.text
+    assert "recovery.given_up session=a takeovers=10" in caplog.text
     assert seeds(kept(tmp_path, "a")) == [0]
 
 
@@ -205,7 +205,7 @@ async def test_what_cannot_be_read_is_said_and_stays(
         await SessionRecovery(disk, carrier, HOUR, lambda: None).run(ready())
     assert list(carrier.carried) == ["good"]
     for name in ("bad", "worse"):
-        assert f"the journal of {name} cannot be read" in caplog.text
+        assert f"journal.unreadable session={name} " in caplog.text
     assert "bad.1.journal" in files_in(tmp_path)
 
 

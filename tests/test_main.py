@@ -108,7 +108,7 @@ def test_it_does_not_listen_for_other_machines_without_keys_unless_that_is_said(
     ended = run(*MAIN, HOST=host, PORT=str(free_port()))
     assert (ended.returncode, ended.stdout) == (2, "")
     (line,) = ended.stderr.splitlines()
-    assert "there are no keys" in line
+    assert "there are no API keys" in line
     assert "AUTH_WITHOUT_KEYS=everyone" in line
 
 

@@ -58,9 +58,9 @@ class Tracer:
         self._tracer = provider.get_tracer("stt-server")
         self._utterances: dict[str, Span] = {}  # open ones, by the name that their recognition requests have
 
-    def session(self, name: str, door: str) -> "SessionTrace | None":
+    def session(self, name: str, endpoint: str) -> "SessionTrace | None":
         """Begin the trace of a session; return None if this session is not traced."""
-        span = self._tracer.start_span("session", attributes={"stt.session": name, "stt.door": door})
+        span = self._tracer.start_span("session", attributes={"stt.session": name, "stt.endpoint": endpoint})
         return SessionTrace(self, name, span) if span.is_recording() else None
 
     def batch(self, batch: Sequence[BatchedItem], seconds: float) -> None:

@@ -41,7 +41,9 @@ class DeepgramAudioInput:
                 data = self._behind_the_header(data)
             return None if self.encoding is None else self._decoder.decode(data, self.encoding)
         except AudioError as error:
-            message = f"The sound cannot be decoded: {error}. Live, it is bare samples (encoding=…) or a wav."
+            message = (
+                f"The audio cannot be decoded: {error}. Live audio is raw samples (encoding=…) or a WAV file."
+            )
             raise ClientError(
                 "invalid_audio", message, close=CLOSE_UNDECODABLE, reason=UNDECODABLE, param=error.param
             ) from None

@@ -104,7 +104,7 @@ class DeepgramProtocol:
         """Return the configuration without keyterms."""
         asked = self._asked
         return {
-            "door": "listen",
+            "protocol": "deepgram",
             "model": asked.model,
             "language": asked.session.asr.language,
             "silence_ms": asked.session.vad.silence_ms,

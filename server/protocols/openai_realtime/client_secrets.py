@@ -72,7 +72,7 @@ class ClientSecrets:
             self._forget_expired()
         if self._is_full(caller, weight):
             raise overloaded(
-                f"{MOST} client secrets are valid, or {MOST_OF_ONE} of this key: no more may be."
+                f"{MOST} client secrets are valid, or {MOST_OF_ONE} of this key; no more can be created."
             )
         value = f"{PREFIX}{uuid.uuid4().hex}"
         own = replace(caller, token=uuid.uuid4().hex[:12])

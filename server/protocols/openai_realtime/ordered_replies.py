@@ -80,7 +80,7 @@ def no_such_item(verb: str, item_id: str, event_id: str | None) -> ClientError:
     """
     return ClientError(
         f"item_{verb}_invalid_item_id",
-        f"There is no item {item_id[:100]!r}: it never was, or is one of those that were forgotten.",
+        f"There is no item {item_id[:100]!r}: it never existed or is no longer kept.",
         param="item_id",
         event_id=event_id,
     )

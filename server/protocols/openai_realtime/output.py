@@ -92,7 +92,7 @@ class RealtimeOutput:
 
     def __repr__(self) -> str:
         return (
-            f"<RealtimeWire open={self._open is not None} waiting={len(self._waiting)} floor={self._floor}>"
+            f"<RealtimeOutput open={self._open is not None} waiting={len(self._waiting)} floor={self._floor}>"
         )
 
     def messages_of(self, event: Event) -> list[Message]:

@@ -46,7 +46,7 @@ class Yard:
         self.tracer = Tracer(provider)
 
     def session(self) -> SessionTrace:
-        trace = self.tracer.session("5f1c", "NativeDoor")
+        trace = self.tracer.session("5f1c", "NativeEndpoint")
         assert trace is not None
         return trace
 
@@ -134,7 +134,7 @@ def test_what_is_open_when_a_session_breaks_off_ends_with_it() -> None:
 
 def test_a_session_that_is_not_sampled_costs_nothing_more() -> None:
     tracer = Tracer(TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False))
-    assert tracer.session("5f1c", "NativeDoor") is None
+    assert tracer.session("5f1c", "NativeEndpoint") is None
 
 
 # To a collector

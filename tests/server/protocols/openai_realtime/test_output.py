@@ -1,4 +1,4 @@
-"""RealtimeWire: whatever a client does, its events come in the order of docs/realtime.md."""
+"""Test that events come in the order of docs/realtime.md, whatever a client does."""
 
 import base64
 import json

@@ -97,7 +97,7 @@ def test_a_server_logs_only_lines_of_json() -> None:
         with pytest.raises(InvalidStatus), Client(f"{server.ws.removesuffix('stt')}nothing"):
             pass
         server.recognizer().kill()
-        wait_until(lambda: "is over" in server.log)
+        wait_until(lambda: "problem.resolved" in server.log)
         assert server.stop() == 0
         told = lines(server.log)
     assert all({"time", "level", "logger", "message"} <= line.keys() for line in told)

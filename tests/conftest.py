@@ -1,12 +1,16 @@
-"""Set one torch thread, time limits and the order of files for the whole suite."""
+"""Set a bytecode cache, one torch thread, time limits and the order of files for the whole suite."""
 
 import os
+import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+# Otherwise each worker, and each server that a test starts, would compile all modules and rewrite all assertions again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # Tiny models gain nothing from more threads, and lose much where other tests run beside them.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["OMP_WAIT_POLICY"] = "passive"

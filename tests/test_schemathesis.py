@@ -1,45 +1,29 @@
 """Test with schemathesis that valid and invalid requests get no 500 and no undocumented response."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from schemathesis import GenerationMode, checks
 
 from server.app import create_app
 from tests.server.asgi_calls import wav
 from tests.server.live_server import Server, free_settings, serve
 from tests.streaming.fakes import sound
 
+# schemathesis is imported where it is used: that takes seconds, and every process collects this file.
+
 pytestmark = pytest.mark.slow
 
 SOUND = wav(sound((True, 16_000)))
-CHECKS = [
-    checks.not_a_server_error,
-    checks.status_code_conformance,
-    checks.content_type_conformance,
-    checks.response_headers_conformance,
-    checks.response_schema_conformance,
-]
 EXAMPLES = 40  # per path and mode
-
-
-def _understood(found: Any) -> Any:
-    """Return an operation. Raises if schemathesis cannot use it."""
-    return found.ok()
-
-
-# Some files are valid audio, so that requests reach recognition.
-schemathesis.openapi.format("binary", st.one_of(st.just(SOUND), st.binary()))
-DOCUMENT = schemathesis.openapi.from_dict(create_app(free_settings()).openapi())
-OPERATIONS = [
-    operation
-    for operation in map(_understood, DOCUMENT.get_all_operations())
-    if operation.path.startswith(("/v1/audio", "/v1/models"))
+OPERATIONS: Final = [
+    "GET /v1/models",
+    "GET /v1/models/{model}",
+    "POST /v1/audio/transcriptions",
+    "POST /v1/audio/translations",
 ]
 
 
@@ -49,23 +33,53 @@ def running() -> Iterator[Server]:
         yield server
 
 
-@pytest.mark.parametrize("mode", GenerationMode, ids=lambda mode: str(mode.value))
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: str(operation.label))
-def test_every_answer_is_one_that_the_document_describes(
-    running: Server, operation: Any, mode: GenerationMode
-) -> None:
-    if mode is GenerationMode.NEGATIVE and not operation.body:
-        pytest.skip("nothing in it can be wrong")
+@pytest.fixture(scope="module")
+def document() -> Any:
+    """Return the API's description. Some files are valid audio, so that requests reach recognition."""
+    import schemathesis
 
-    @given(case=operation.as_strategy(generation_mode=mode))
+    schemathesis.openapi.format("binary", st.one_of(st.just(SOUND), st.binary()))
+    return schemathesis.openapi.from_dict(create_app(free_settings()).openapi())
+
+
+@pytest.fixture(scope="module")
+def operations(document: Any) -> dict[str, Any]:
+    """Return the operations by method and path. Raises if schemathesis cannot use one."""
+    found = [each.ok() for each in document.get_all_operations()]
+    return {each.label: each for each in found if each.path.startswith(("/v1/audio", "/v1/models"))}
+
+
+def test_operations_are_those_of_the_document(operations: dict[str, Any]) -> None:
+    assert sorted(operations) == OPERATIONS
+
+
+@pytest.mark.parametrize("mode", ["positive", "negative"])
+@pytest.mark.parametrize("label", OPERATIONS)
+def test_every_answer_is_one_that_the_document_describes(
+    running: Server, operations: dict[str, Any], label: str, mode: str
+) -> None:
+    from schemathesis import GenerationMode, checks
+
+    operation = operations[label]
+    if mode == "negative" and not operation.body:
+        pytest.skip("nothing in it can be wrong")
+    required = [
+        checks.not_a_server_error,
+        checks.status_code_conformance,
+        checks.content_type_conformance,
+        checks.response_headers_conformance,
+        checks.response_schema_conformance,
+    ]
+
+    @given(case=operation.as_strategy(generation_mode=GenerationMode(mode)))
     @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
     def call(case: Any) -> None:
-        case.call_and_validate(base_url=running.url, checks=CHECKS)
+        case.call_and_validate(base_url=running.url, checks=required)
 
     call()
 
 
-def test_events_are_as_the_document_describes_them(running: Server) -> None:
+def test_events_are_as_the_document_describes_them(running: Server, document: Any) -> None:
     asked = {"model": "free", "stream": "true"}
     request = httpx.Request(
         "POST", f"{running.url}/v1/audio/transcriptions", data=asked, files={"file": SOUND}
@@ -74,4 +88,4 @@ def test_events_are_as_the_document_describes_them(running: Server) -> None:
     with httpx.Client() as client:
         answer = client.send(request)
     assert answer.headers["content-type"].startswith("text/event-stream")
-    DOCUMENT["/v1/audio/transcriptions"]["POST"].validate_response(answer)
+    document["/v1/audio/transcriptions"]["POST"].validate_response(answer)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Otherwise each worker, and each server that a test starts, would compile all modules and rewrite all assertions again.
+# Otherwise each worker and each server would compile all modules again, and rewrite all assertions.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 # Tiny models gain nothing from more threads, and lose much where other tests run beside them.

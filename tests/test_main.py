@@ -10,6 +10,7 @@ import httpx
 import pytest
 import trustme
 
+from tests import plain_http
 from tests.server.live_server import ROOT, Client, dones, first_sentence
 from tests.server.server_process import MAIN, UVICORN, free_port, program
 from tests.waiting import wait_until
@@ -125,7 +126,9 @@ def test_uvicorns_own_command_lets_nobody_in_from_elsewhere_either() -> None:
     with program(UVICORN, ASR_WORKER="thread") as server:
         assert server.ready()["ready"]
         assert (
-            httpx.get(f"{server.url}/v1/models", headers={"host": "evil.example"}, timeout=60).status_code
+            plain_http.get(
+                f"{server.url}/v1/models", headers={"host": "evil.example"}, timeout=60
+            ).status_code
             == 403
         )
 

@@ -69,7 +69,7 @@ class Server:
         """Start the server and wait until it is ready."""
         began = time.monotonic()
         self._process = self._spawn()
-        async with asyncio.timeout(READY_SECONDS), httpx.AsyncClient(trust_env=False) as client:
+        async with asyncio.timeout(READY_SECONDS), httpx.AsyncClient(trust_env=False, verify=False) as client:
             while not await self._is_ready(client):
                 assert self._process.poll() is None, f"The server has ended: {self.log[-2000:]}"
                 await asyncio.sleep(0.05)

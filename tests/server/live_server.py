@@ -20,6 +20,7 @@ from engine.engine import Engine
 from server.app import create_app
 from server.http.uvicorn_protocols import HttpProtocol, WebSocketProtocol
 from server.settings import Settings, WorkerKind
+from tests import plain_http
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -68,7 +69,7 @@ class Server:
         return sum(connection.transport.get_write_buffer_size() for connection in connections)
 
     def get(self, path: str) -> httpx.Response:
-        return httpx.get(self.url + path, timeout=60)
+        return plain_http.get(self.url + path, timeout=60)
 
     def metric(self, name: str) -> float:
         for line in self.get("/metrics").text.splitlines():

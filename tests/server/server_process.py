@@ -16,6 +16,7 @@ import httpx
 import psutil  # type: ignore[import-untyped]
 
 from server.settings import Settings
+from tests import plain_http
 from tests.server.live_server import ROOT
 
 PATIENCE = 60.0  # seconds; a machine may be busy
@@ -41,7 +42,7 @@ class Program:
         """Return the response as soon as the port is open."""
         for _ in self._patiently():
             try:
-                return httpx.get(self.url + path, timeout=10)
+                return plain_http.get(self.url + path, timeout=10)
             except httpx.TransportError:
                 continue
         raise AssertionError(f"The port did not open: {self.log}")

@@ -7,7 +7,6 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from fastapi import FastAPI
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
@@ -19,6 +18,7 @@ from websockets.sync.client import ClientConnection, connect
 from server.app import create_app
 from server.auth.api_keys import digest_of
 from server.web.router import PAGE_PATHS
+from tests import plain_http
 from tests.server.live_server import Client, Message, Server, first_sentence, free_settings, serve
 from tests.server.server_process import MAIN, Program, program
 from tests.waiting import wait_until
@@ -207,7 +207,7 @@ def test_a_url_may_contain_a_token_but_no_key(keyed: Server, path: str) -> None:
 
 
 def mint(server: Server | Program, key: str) -> str:
-    made = httpx.post(f"{server.url}/v1/tokens", headers={"authorization": f"Bearer {key}"}, timeout=60)
+    made = plain_http.post(f"{server.url}/v1/tokens", headers={"authorization": f"Bearer {key}"}, timeout=60)
     token: str = made.json()["token"]
     return token
 
@@ -215,7 +215,7 @@ def mint(server: Server | Program, key: str) -> str:
 @pytest.mark.parametrize(("method", "path"), REST)
 def test_http_endpoints_require_a_key(keyed: Server, method: str, path: str) -> None:
     def status(query: str = "", **headers: str) -> int:
-        return httpx.request(method, f"{keyed.url}{path}{query}", headers=headers).status_code
+        return plain_http.request(method, f"{keyed.url}{path}{query}", headers=headers).status_code
 
     token = mint(keyed, ALICE)
     for good in ({"authorization": f"Bearer {ALICE}"}, {"authorization": f"Token {BOB}"}, {"x-api-key": BOB}):
@@ -230,10 +230,12 @@ def test_http_endpoints_require_a_key(keyed: Server, method: str, path: str) -> 
 
 
 def test_a_refusal_has_the_format_of_its_protocol(keyed: Server) -> None:
-    openai = httpx.post(f"{keyed.url}/v1/audio/transcriptions", files={"file": bytes(3 << 20)}, timeout=60)
+    openai = plain_http.post(
+        f"{keyed.url}/v1/audio/transcriptions", files={"file": bytes(3 << 20)}, timeout=60
+    )
     assert (openai.status_code, openai.json()["error"]["code"]) == (401, "invalid_api_key")
     assert openai.headers["www-authenticate"] == "Bearer"
-    deepgram = httpx.post(f"{keyed.url}/v1/listen", content=bytes(3 << 20), timeout=60)
+    deepgram = plain_http.post(f"{keyed.url}/v1/listen", content=bytes(3 << 20), timeout=60)
     assert deepgram.json().keys() == {"err_code", "err_msg", "request_id"}
     assert deepgram.json()["request_id"] == deepgram.headers["dg-request-id"]
     with connect(f"{keyed.url.replace('http', 'ws')}/v1/realtime?intent=transcription") as socket:
@@ -246,11 +248,13 @@ def test_a_refusal_has_the_format_of_its_protocol(keyed: Server) -> None:
 
 def test_a_client_secret_is_accepted(keyed: Server) -> None:
     headers = {"authorization": f"Bearer {ALICE}"}
-    made = httpx.post(f"{keyed.url}/v1/realtime/client_secrets", headers=headers, timeout=60).json()["value"]
+    made = plain_http.post(f"{keyed.url}/v1/realtime/client_secrets", headers=headers, timeout=60).json()[
+        "value"
+    ]
     for path in ("/v1/realtime", "/ws/stt", "/v1/listen"):
         assert answer(keyed, path, subprotocols=["realtime", f"openai-insecure-api-key.{made}"]) == "open"
     assert answer(keyed, f"/v1/realtime?token={made}") == "open"
-    again = httpx.post(f"{keyed.url}/v1/tokens", headers={"authorization": f"Bearer {made}"}, timeout=60)
+    again = plain_http.post(f"{keyed.url}/v1/tokens", headers={"authorization": f"Bearer {made}"}, timeout=60)
     assert again.status_code == 403
 
 
@@ -323,7 +327,7 @@ def test_no_secret_is_logged(file: Path) -> None:
                 for place in positions(secret):
                     answer(server, path, **place)
                 answer(server, f"{path}{'&' if '?' in path else '?'}token={secret}")
-            httpx.get(f"{server.url}/v1/models?token={secret}", headers={"api-key": secret}, timeout=60)
+            plain_http.get(f"{server.url}/v1/models?token={secret}", headers={"api-key": secret}, timeout=60)
         come_back(server, resume, ALICE)
         with Client(f"{server.ws}?token={token}&prompt=whispered") as client:
             client.append(first_sentence()[:3_200])

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.server import ServerProtocol
@@ -23,6 +22,7 @@ from server.protocols.native.input import NativeInput
 from server.protocols.openai_realtime.input import RealtimeInput
 from streaming.driver import StreamDriver
 from streaming.session import Session
+from tests import plain_http
 from tests.server.live_server import ROOT, Client, Server, first_sentence, free_settings, serve
 from tests.waiting import wait_until
 
@@ -96,7 +96,7 @@ def talk_as_to_deepgram(server: Server) -> None:
 
 def send_a_file(server: Server) -> None:
     files = {"file": ("test.wav", Path(ROOT / "test.wav").read_bytes())}
-    answer = httpx.post(
+    answer = plain_http.post(
         f"{server.url}/v1/audio/transcriptions", files=files, data={"model": "whisper-1"}, timeout=60
     )
     assert answer.status_code == 200

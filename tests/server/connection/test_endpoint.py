@@ -4,12 +4,12 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from server.auth.api_keys import digest_of
+from tests import plain_http
 from tests.server.live_server import Server, free_settings, serve, spoken
 from tests.waiting import wait_until
 
@@ -74,7 +74,7 @@ def test_openai_says_it_after_the_upgrade_in_its_own_words(server: Server) -> No
             assert closed.value.rcvd.code == 4029
             assert closed.value.rcvd.reason == "invalid_request_error.rate_limit_exceeded"
         files = {"file": ("a.wav", b"RIFF")}
-        answer = httpx.post(
+        answer = plain_http.post(
             f"{server.url}/v1/audio/transcriptions", files=files, headers=bearer(ONE), timeout=60
         )
         assert answer.status_code == 429
@@ -108,11 +108,11 @@ def test_an_address_that_comes_too_often_is_turned_away_at_every_door(server: Se
     headers = bearer(ONE, **{"X-Forwarded-For": "192.0.2.7"})
     files = {"file": ("a.wav", b"RIFF")}
     statuses = [
-        httpx.post(
+        plain_http.post(
             f"{server.url}/v1/audio/transcriptions", files=files, headers=headers, timeout=60
         ).status_code
         for _ in range(3)
     ]
     assert statuses == [400, 400, 429]
     assert refused(server.ws, headers)[:2] == (429, "rate_limit_exceeded")
-    assert httpx.get(f"{server.url}/v1/models", headers=headers, timeout=60).status_code == 200
+    assert plain_http.get(f"{server.url}/v1/models", headers=headers, timeout=60).status_code == 200

@@ -12,6 +12,7 @@ from server.http.origin_policy import OriginPolicy
 from server.http.request_guard import MAX_HEADER, MAX_HEADERS, MAX_URL, RequestGuard, check_head
 from server.http.request_id import RequestMiddleware
 from server.observability.metrics import Metrics
+from tests import plain_http
 from tests.server.live_server import Message, free_settings, serve
 
 
@@ -162,11 +163,13 @@ def test_listed_origin_gets_cors_headers() -> None:
     with serve(free_settings(origins="https://app.example", api_keys="a:0123456789abcdef")) as server:
         page = {"origin": "https://app.example"}
         asked = {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
-        preflight = httpx.options(f"{server.url}/v1/audio/transcriptions", headers=page | asked)
+        preflight = plain_http.options(f"{server.url}/v1/audio/transcriptions", headers=page | asked)
         assert preflight.status_code == 200
         assert preflight.headers["access-control-allow-origin"] == page["origin"]
         assert "authorization" in preflight.headers["access-control-allow-headers"].lower()
-        refused = httpx.get(f"{server.url}/v1/models", headers=page, timeout=60)
+        refused = plain_http.get(f"{server.url}/v1/models", headers=page, timeout=60)
         assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, page["origin"])
-        foreign = httpx.options(f"{server.url}/v1/models", headers=asked | {"origin": "https://evil.example"})
+        foreign = plain_http.options(
+            f"{server.url}/v1/models", headers=asked | {"origin": "https://evil.example"}
+        )
         assert foreign.status_code == 403

@@ -12,6 +12,7 @@ import trustme
 
 from server.errors import ApiError
 from server.http.url_download import Address, Network, fetched, is_public, target_of
+from tests import plain_http
 from tests.server.asgi_calls import wav
 from tests.server.live_server import Server, free_settings, serve
 from tests.streaming.fakes import sound
@@ -300,7 +301,7 @@ def test_private_addresses_are_recognised_in_every_form(address: str, public: bo
 
 
 def ask(server: Server, fields: dict[str, str]) -> httpx.Response:
-    return httpx.post(f"{server.url}/v1/audio/transcriptions", data=fields, files=FORM, timeout=60)
+    return plain_http.post(f"{server.url}/v1/audio/transcriptions", data=fields, files=FORM, timeout=60)
 
 
 async def test_downloaded_file_is_transcribed_like_an_upload() -> None:

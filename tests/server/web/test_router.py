@@ -4,12 +4,12 @@ import gzip
 import re
 from pathlib import Path
 
-import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from server.web.router import PAGE_PATHS, TYPES, WEB, WebPage
+from tests import plain_http
 from tests.server.live_server import Server, free_settings
 
 
@@ -117,4 +117,6 @@ def test_server_has_the_page(server: Server) -> None:
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     for path in PAGE_PATHS - {"/"}:
         assert f'="{path[1:]}' in page.text
-    assert httpx.get(server.url + "/openapi.json", timeout=60).json()["paths"].keys().isdisjoint(PAGE_PATHS)
+    assert (
+        plain_http.get(server.url + "/openapi.json", timeout=60).json()["paths"].keys().isdisjoint(PAGE_PATHS)
+    )

@@ -11,6 +11,7 @@ import pytest
 
 from server.errors import too_large
 from server.protocols.deepgram.file_endpoint import refusal
+from tests import plain_http
 from tests.server.http.test_url_download import answering, ok
 from tests.server.live_server import ROOT, Message, Server, free_settings, serve, spoken
 
@@ -26,7 +27,7 @@ def narrow() -> Iterator[Server]:
 
 def post(server: Server, body: Any = SPOKEN, content_type: str = "audio/wav", **query: str) -> httpx.Response:
     headers = {"content-type": content_type, "authorization": "Token secret"}
-    return httpx.post(f"{server.url}/v1/listen", content=body, headers=headers, params=query, timeout=60)
+    return plain_http.post(f"{server.url}/v1/listen", content=body, headers=headers, params=query, timeout=60)
 
 
 def error_of(answer: httpx.Response) -> tuple[int, str]:

@@ -20,6 +20,7 @@ from fastapi import FastAPI
 from asr.recognizer import Hypothesis, RecognitionRequest
 from server.admission.controller import AdmissionController
 from server.http.upload import IN_MEMORY
+from tests import plain_http
 from tests.server.asgi_calls import NAME, Call, LittleEngine, asking, events_of, rest_app, wav
 from tests.server.live_server import ROOT, Server, free_settings, serve
 from tests.streaming.fakes import sound
@@ -35,7 +36,7 @@ FILE = ("file", ("speech.wav", SPOKEN))
 def post(
     server: Server, path: str = "transcriptions", *, files: Any = (FILE,), **data: Any
 ) -> httpx.Response:
-    return httpx.post(
+    return plain_http.post(
         f"{server.url}/v1/audio/{path}", data={"model": "whisper-1"} | data, files=files, timeout=60
     )
 
@@ -97,7 +98,7 @@ def test_a_stream_is_server_sent_events(server: Server) -> None:
 def test_audio_may_be_sent_in_json(server: Server) -> None:
     audio = {"data": base64.b64encode(SPOKEN).decode(), "format": "wav"}
     body = {"model": "whisper-1", "language": "en", "input_audio": audio}
-    answer = httpx.post(f"{server.url}/v1/audio/transcriptions", json=body, timeout=60)
+    answer = plain_http.post(f"{server.url}/v1/audio/transcriptions", json=body, timeout=60)
     assert answer.json()["text"] == post(server).json()["text"]
 
 
@@ -191,12 +192,17 @@ def test_a_bad_request_names_the_parameter(server: Server, files: Any, data: Any
 )
 def test_json_without_audio_is_refused(server: Server, body: bytes, status: int) -> None:
     headers = {"content-type": "application/json"}
-    answer = httpx.post(f"{server.url}/v1/audio/transcriptions", content=body, headers=headers, timeout=60)
+    answer = plain_http.post(
+        f"{server.url}/v1/audio/transcriptions", content=body, headers=headers, timeout=60
+    )
     assert error_of(answer)[0] == status
 
 
 def test_a_body_of_another_media_type_is_refused(server: Server) -> None:
-    assert error_of(httpx.post(f"{server.url}/v1/audio/transcriptions", content=SPOKEN, timeout=60))[0] == 415
+    assert (
+        error_of(plain_http.post(f"{server.url}/v1/audio/transcriptions", content=SPOKEN, timeout=60))[0]
+        == 415
+    )
 
 
 def test_translation_by_another_model_is_refused(server: Server) -> None:
@@ -478,5 +484,7 @@ async def test_finals_of_files_wait_behind_those_of_live_streams() -> None:
 
 def test_the_error_of_invalid_json_has_a_position(server: Server) -> None:
     headers = {"content-type": "application/json"}
-    answer = httpx.post(f"{server.url}/v1/audio/transcriptions", content=b"{", headers=headers, timeout=60)
+    answer = plain_http.post(
+        f"{server.url}/v1/audio/transcriptions", content=b"{", headers=headers, timeout=60
+    )
     assert "not JSON" in json.loads(answer.text)["error"]["message"]

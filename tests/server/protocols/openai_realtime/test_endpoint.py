@@ -5,12 +5,12 @@ import json
 from contextlib import ExitStack
 from typing import Any
 
-import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
+from tests import plain_http
 from tests.server.live_server import Message, Server, first_sentence, free_settings, serve, spoken
 from tests.server.realtime_reader import Reader
 
@@ -160,7 +160,9 @@ def test_a_browser_is_answered_its_subprotocol_and_brings_its_key_in_another(ser
 @pytest.mark.parametrize("query", ["", QUERY, "?model=whisper-1"])
 def test_a_client_secret_opens_sessions_with_its_settings(server: Server, query: str) -> None:
     asked = {"session": {"type": "transcription", **RATE}}
-    secret = httpx.post(f"{server.url}/v1/realtime/client_secrets", json=asked, timeout=60).json()["value"]
+    secret = plain_http.post(f"{server.url}/v1/realtime/client_secrets", json=asked, timeout=60).json()[
+        "value"
+    ]
     for _ in range(2):
         with Talker(server, query, additional_headers={"Authorization": f"Bearer {secret}"}) as talker:
             assert talker.created["session"]["type"] == "transcription"

@@ -1,8 +1,10 @@
 """Set a bytecode cache, one torch thread, time limits and the order of files for the whole suite."""
 
+import gc
 import os
 import sys
 from collections import Counter
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,17 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any machine")
 
 SLOW_SECONDS = 300  # limit of a slow test that does not set its own; pyproject.toml has that of the others
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Exclude what collection creates from garbage collection: it stays, and it is half a million objects."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(trylast=True)  # once other hooks have marked what is slow

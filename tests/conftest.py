@@ -19,9 +19,19 @@ os.environ["OMP_WAIT_POLICY"] = "passive"
 
 # How fast an example is hangs on the machine and on what else it does.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fast", settings.get_profile("any machine"), max_examples=25)
 settings.load_profile("any machine")
 
 SLOW_SECONDS = 300  # limit of a slow test that does not set its own; pyproject.toml has that of the others
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Try fewer examples where slow tests are left out: nearly all faults show in the first few of them.
+
+    The full run tries 100, and both try as many as a test asks for itself.
+    """
+    if config.option.markexpr == "not slow":
+        settings.load_profile("fast")
 
 
 @pytest.hookimpl(wrapper=True)

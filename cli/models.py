@@ -53,9 +53,13 @@ def pull(names: Sequence[str], *, first: bool = False, verify: bool = False) -> 
     return OK
 
 
-def _pull(name: str, *, verify: bool) -> Path:
-    if "/" in name:
-        return model_hub.download(name, HUB_SECONDS)
+def fetch(name: str, *, verify: bool = False) -> Path:
+    """Return the folder of a model of the catalogue; download it if need be, with progress on stderr.
+
+    verify: hash the files again, even if they did not change since they were last hashed
+
+    Raises ModelUnavailable.
+    """
     store = ArtifactStore.from_environment()
     if found := store.find(name, verify=verify):
         return found
@@ -63,6 +67,10 @@ def _pull(name: str, *, verify: bool) -> Path:
 
     with reporter() as shown:
         return store.fetch(name, shown)
+
+
+def _pull(name: str, *, verify: bool) -> Path:
+    return model_hub.download(name, HUB_SECONDS) if "/" in name else fetch(name, verify=verify)
 
 
 def _print_table(rows: Sequence[tuple[str, ...]]) -> None:

@@ -500,6 +500,26 @@ class TestCatalogue:
                     if isinstance(source, Wheels):
                         assert sum(member.size for member in source.members[file.name]) == file.size
 
+    def test_the_documents_list_every_artifact(self) -> None:
+        section = (
+            (ROOT / "docs/models.md").read_text().split("\n## Model files by name\n")[1].split("\n## ")[0]
+        )
+        rows = [
+            [cell.strip() for cell in line.strip("|").split("|")]
+            for line in section.splitlines()
+            if line.startswith("| `")
+        ]
+        assert [row[:4] for row in rows] == [
+            [f"`{each.name}`", each.summary, f"{each.variants[-1].size / 1e6:.0f} MB", each.licence]
+            for each in ARTIFACTS
+        ]
+        for row, artifact in zip(rows, ARTIFACTS, strict=True):
+            sources = [source for variant in artifact.variants for source in variant.sources]
+            hubs = [f"`{source.id}`" for source in sources if isinstance(source, HubRepository)]
+            projects = [wheel.project for s in sources if isinstance(s, Wheels) for wheel in s.wheels]
+            assert [row[4]] == (hubs or ["-"])
+            assert f"`{min(projects)}`" in row[5]
+
     def test_a_project_is_named_as_the_index_does(self) -> None:
         assert Wheel("Some_Model_1-1.0-py3-none-any.whl", 1).project == "some-model-1"
 

@@ -5,6 +5,7 @@ Each command imports what it needs when it runs, so `keys` loads no model code.
 
 import argparse
 import logging
+import os
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,9 @@ from typing import Final
 
 from asr.errors import AsrError
 from cli.console import INTERRUPTED, UNUSABLE, print_error
+
+# Set before numpy is imported: the detector's products are too small for several threads.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 FORMATS: Final = ("text", "srt", "vtt", "json")
 DTYPES: Final = ("auto", "float32", "bfloat16", "float16", "int8")

@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
+from asr.devices import choose_device
 from asr.recognizer import Hypothesis, ModelInfo, RecognitionRequest
 from batching.batcher import BatchedItem, Batcher
 from batching.deadline_thread import NO_DEADLINE
 from batching.worker import ProcessWorker, ThreadWorker, Worker, WorkerObserver
 from streaming.model_clients import ModelClients, Probabilities
+from vad.detector import Detector
 from vad.detector_input import DetectorInput
 
 if TYPE_CHECKING:
     from asr.model_registry import LoadedModel
-    from vad.detector import Detector
 
 SHARED_BATCH_SECONDS: Final = 0.1  # Target duration of a batch that combines finals with less urgent tasks.
 MAX_FAILED_STEPS: Final = 3  # In a row; each failed step ends all streams in it.
@@ -34,7 +35,7 @@ def prepare_nothing() -> None:
 
 def detector_worker(
     device: str, *, streams: int, deadline: float = NO_DEADLINE, watcher: WorkerObserver | None = None
-) -> "ThreadWorker[Detector, DetectorInput, Probabilities]":
+) -> ThreadWorker[Detector, DetectorInput, Probabilities]:
     """Return a worker that runs the detector in a thread.
 
     streams: most streams at once
@@ -168,8 +169,7 @@ async def load_models(
 ) -> AsyncIterator[tuple[ModelClients, ModelInfo]]:
     """Load the detector into a thread and a recognizer into a process; both stop when the context ends.
 
-    The recognizer runs in a process because the detector limits torch to one thread in this one. The
-    arguments and errors are those of asr.model_registry.load.
+    The arguments and errors are those of asr.model_registry.load.
     """
     detector = detector_worker("cpu", streams=MAX_FILES)
     recognizer = recognizer_worker(model, LoadOptions(device, dtype, hub_timeout))
@@ -185,12 +185,8 @@ async def load_models(
         yield ModelClients(detector.model, vad, asr, report.description.incremental), report.description
 
 
-def _build_detector(device: str, streams: int) -> "Detector":
-    from vad.detector import (
-        Detector,
-    )  # Imports torch for a second or more; the server already accepts connections meanwhile.
-
-    return Detector.load(device, max_slots=streams)
+def _build_detector(device: str, streams: int) -> Detector:
+    return Detector.load(choose_device(device), max_slots=streams)
 
 
 def _detect(detector: "Detector", work: list[DetectorInput]) -> list[Probabilities]:

@@ -50,12 +50,12 @@ SERVER_MAY_IMPORT["app"] = set(SERVER_MAY_IMPORT)
 MOST_MODULES_AT_THE_TOP_OF_SERVER: Final = 6
 
 MODEL_FILES: Final = {
-    "vad/silero.py",
+    "vad/silero_torch.py",
     *(f"asr/{name}.py" for name in ("transformers_base", "greedy_decoder", "whisper", "moonshine")),
     *(f"asr/{name}.py" for name in ("ctc", "transducer", "seq2seq", "int8_linear", "bf16_attention")),
 }
 # These import torch inside a function, where there is a CUDA driver or torch was imported before.
-ASK_FOR_A_GPU: Final = {"asr/model_registry.py", "asr/memory_usage.py"}
+ASK_FOR_A_GPU: Final = {"asr/devices.py", "asr/memory_usage.py"}
 ASYNCHRONOUS: Final = {"streaming/driver.py", "streaming/file_source.py", "streaming/threads.py"}
 # The modules of a wire protocol that do I/O; all others only decide.
 PROTOCOL_IO: Final = {"endpoint", "live_endpoint", "file_endpoint", "models_endpoint", "client_secrets"}

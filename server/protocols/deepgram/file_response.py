@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Final
 
 from asr.recognizer import Word
 from server.protocols.deepgram.live_output import ModelMetadata
@@ -18,11 +17,8 @@ from server.protocols.deepgram.words import (
     timed_words,
     words_fields,
 )
+from transcripts.paragraphs import Sentence, paragraphs_of
 from transcripts.transcript import TranscriptSegment
-
-PARAGRAPH_GAP_SECONDS: Final = 2.0  # pause that begins a new paragraph
-MAX_SENTENCES: Final = 5  # in a paragraph
-_ENDS: Final = (".", "?", "!", "\u3002", "\uff1f", "\uff01")
 
 Words = Sequence[Word]
 
@@ -83,7 +79,7 @@ def _channel(options: DeepgramOptions, result: FileResult) -> Fields:
         "words": words_fields(words, options.formatted, options.diarized),
     }
     if options.paragraphs:
-        alternative["paragraphs"] = _paragraphs([each for part in parts for each in _sentences(part)])
+        alternative["paragraphs"] = _paragraphs(parts)
     channel: Fields = {"alternatives": [alternative]}
     language = _language(result.segments)
     if options.detects_language and language is not None:
@@ -120,8 +116,8 @@ def _utterance(options: DeepgramOptions, name: str, words: Words) -> Fields:
     return utterance | ({"speaker": 0} if options.diarized else {})
 
 
-def _paragraphs(sentences: Sequence[Words]) -> Fields:
-    paragraphs = list(_grouped(sentences))
+def _paragraphs(segments: Sequence[Words]) -> Fields:
+    paragraphs = list(paragraphs_of(segments))
     texts = [" ".join(map(_text, paragraph)) for paragraph in paragraphs]
     return {
         "transcript": "".join(f"\n\n{text}" for text in texts).lstrip("\n"),
@@ -129,7 +125,7 @@ def _paragraphs(sentences: Sequence[Words]) -> Fields:
     }
 
 
-def _paragraph(sentences: Sequence[Words]) -> Fields:
+def _paragraph(sentences: Sequence[Sentence]) -> Fields:
     return {
         "sentences": [{"text": _text(sentence), **_span(sentence)} for sentence in sentences],
         "speaker": 0,
@@ -137,30 +133,6 @@ def _paragraph(sentences: Sequence[Words]) -> Fields:
         "start": seconds(sentences[0][0].start),
         "end": seconds(sentences[-1][-1].end),
     }
-
-
-def _grouped(sentences: Sequence[Words]) -> Iterator[list[Words]]:
-    group: list[Words] = []
-    for sentence in sentences:
-        full = len(group) == MAX_SENTENCES
-        if group and (full or seconds(sentence[0].start - group[-1][-1].end) >= PARAGRAPH_GAP_SECONDS):
-            yield group
-            group = []
-        group.append(sentence)
-    if group:
-        yield group
-
-
-def _sentences(words: Words) -> Iterator[Words]:
-    """Yield sentences, which end with punctuation or with the words."""
-    sentence: list[Word] = []
-    for word in words:
-        sentence.append(word)
-        if word.text.endswith(_ENDS):
-            yield sentence
-            sentence = []
-    if sentence:
-        yield sentence
 
 
 def _runs(words: Words, gap: float) -> Iterator[Words]:

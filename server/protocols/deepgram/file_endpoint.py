@@ -23,6 +23,7 @@ from server.http.upload import IN_MEMORY, PIECE, Body, media_type_of
 from server.observability.log_config import session_id
 from server.protocols.deepgram.file_response import FileResult, build_response
 from server.protocols.deepgram.live_output import ModelMetadata, timestamp
+from server.protocols.deepgram.messages import RequestError
 from server.protocols.deepgram.options import DeepgramOptions, parse_options
 from server.protocols.file_endpoint import FileEndpoint
 from server.protocols.file_errors import file_errors_as_http
@@ -154,5 +155,5 @@ def refused_key(error: ApiError, request_id: str) -> JSONResponse:
 def refusal(error: ApiError, request_id: str) -> JSONResponse:
     """Return the response for an error, in the format of Deepgram."""
     code = (error.code or TOO_LARGE).upper()
-    fields = {"err_code": code, "err_msg": error.message, "request_id": request_id}
+    fields = RequestError(err_code=code, err_msg=error.message, request_id=request_id)
     return JSONResponse(fields, error.status, error.headers)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from fastapi.responses import JSONResponse
 from starlette.websockets import WebSocket
@@ -17,6 +17,14 @@ from server.errors import CLOSE_BAD_REQUEST, CLOSE_INTERNAL, ClientError
 from server.http.exception_handlers import http_error_of
 from server.protocols.deepgram.audio_input import DeepgramAudioInput
 from server.protocols.deepgram.live_output import DeepgramOutput, ModelMetadata, timestamp
+from server.protocols.deepgram.messages import (
+    CloseStreamMessage,
+    ConfigureMessage,
+    ErrorMessage,
+    FinalizeMessage,
+    KeepAliveMessage,
+    RequestError,
+)
 from server.protocols.deepgram.options import DeepgramOptions, parse_options, with_hotwords
 from server.protocols.json_messages import object_from_json
 from streaming.events import Event
@@ -63,7 +71,7 @@ class DeepgramProtocol:
             event = object_from_json(message)
             return self._handler(event)(self, event)
         if not message:  # An empty message closed a stream before CloseStream existed.
-            return self._close_stream({})
+            return self._close_stream(CloseStreamMessage(type="CloseStream"))
         self._pass_on(self._audio.decode(message))
         return ()
 
@@ -129,21 +137,21 @@ class DeepgramProtocol:
             self._noted = clip.end
             self._stream.note(None)  # NoteReached follows when voice detection gets here.
 
-    def _keep_alive(self, event: Message) -> Sequence[Message]:
+    def _keep_alive(self, event: KeepAliveMessage) -> Sequence[Message]:
         return ()
 
-    def _finalize(self, event: Message) -> Sequence[Message]:
+    def _finalize(self, event: FinalizeMessage) -> Sequence[Message]:
         """Commit the open utterance; the marker comes back after its final (see DeepgramOutput)."""
         self._pass_on(self._audio.drain())
         self._stream.commit()
         self._stream.mark("")
         return ()
 
-    def _close_stream(self, event: Message) -> Sequence[Message]:
+    def _close_stream(self, event: CloseStreamMessage) -> Sequence[Message]:
         self.finish(Reason.END_OF_STREAM)
         return ()
 
-    def _configure(self, event: Message) -> Sequence[Message]:
+    def _configure(self, event: ConfigureMessage) -> Sequence[Message]:
         keyterms = event.get("keyterms")
         if keyterms is None:
             return [self._output.configured(None)]
@@ -166,7 +174,7 @@ class DeepgramProtocol:
     }
 
 
-Handler = Callable[[DeepgramProtocol, Message], Sequence[Message]]
+Handler = Callable[[DeepgramProtocol, Any], Sequence[Message]]
 
 
 class DeepgramLiveEndpoint(WebSocketEndpoint):
@@ -183,7 +191,7 @@ class DeepgramLiveEndpoint(WebSocketEndpoint):
 
     def denial(self, error: ClientError) -> JSONResponse:
         http_error = http_error_of(error)
-        answer = {"err_code": error.code.upper(), "err_msg": error.message}
+        answer = RequestError(err_code=error.code.upper(), err_msg=error.message)
         # The message may quote the URL, and a header must be one printable line.
         header = NOT_PRINTABLE.sub("?", error.message)
         return JSONResponse(answer, http_error.status, http_error.headers | {"dg-error": header})
@@ -206,6 +214,6 @@ class DeepgramLiveEndpoint(WebSocketEndpoint):
         return error_message(error)
 
 
-def error_message(error: ClientError) -> Message:
+def error_message(error: ClientError) -> ErrorMessage:
     variant = "SchemaError" if error.code in SCHEMA and error.close is None else error.reason
-    return {"type": "Error", "variant": variant, "description": error.message}
+    return ErrorMessage(type="Error", variant=variant, description=error.message)

@@ -1,14 +1,28 @@
 """Translate a session's events into messages of Deepgram's live API (docs/deepgram.md). Pure."""
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 from uuid import NAMESPACE_URL, uuid5
 
 from asr.recognizer import Hypothesis, ModelInfo
 from audio.clip import HOP
+from server.connection.protocol import Message
+from server.protocols.deepgram.messages import (
+    AlternativeFields,
+    ChannelFields,
+    ConfigureFailureMessage,
+    ConfigureSuccessMessage,
+    ErrorMessage,
+    MetadataMessage,
+    ModelInfoFields,
+    ResultsMessage,
+    ResultsMetadata,
+    SpeechStartedMessage,
+    UtteranceEndMessage,
+)
 from server.protocols.deepgram.options import DeepgramOptions
 from server.protocols.deepgram.words import format_text, seconds, timed_words, words_fields
 from streaming.events import (
@@ -25,15 +39,13 @@ from vad.segmenter import Reason
 
 CHANNEL: Final = (0, 1)  # the first channel of one, because several are mixed to one
 
-Message = dict[str, Any]
-
 
 @dataclass(frozen=True, slots=True)
 class ModelMetadata:
     """Hold the description of the model, as Deepgram's messages contain it."""
 
     uuid: str
-    info: Mapping[str, str]
+    info: ModelInfoFields
 
     @classmethod
     def of(cls, description: ModelInfo) -> "ModelMetadata":
@@ -41,7 +53,7 @@ class ModelMetadata:
 
         The id is derived from the name, so that it is the same on each server and after each start.
         """
-        info = {"name": description.model, "version": "", "arch": description.family}
+        info = ModelInfoFields(name=description.model, version="", arch=description.family)
         return cls(str(uuid5(NAMESPACE_URL, description.model)), info)
 
 
@@ -75,8 +87,7 @@ class DeepgramOutput:
         """
         match event:
             case UtteranceStarted(_, at):
-                started = {"type": "SpeechStarted", "channel": CHANNEL, "timestamp": seconds(at)}
-                return [*_gap_ended(self._gap.begin(at)), *([started] if self._asked.vad_events else [])]
+                return [*_gap_ended(self._gap.begin(at)), *self._speech_started(at)]
             case PartialTranscript() if self._asked.interim:
                 return self._interim(event)
             case FinalTranscript():
@@ -92,16 +103,21 @@ class DeepgramOutput:
             case _:
                 return []
 
-    def error(self, variant: str, description: str) -> Message:
-        return {"type": "Error", "variant": variant, "description": description}
+    def configured(self, keyterms: Sequence[str] | None) -> ConfigureSuccessMessage:
+        success = ConfigureSuccessMessage(type="ConfigureSuccess", request_id=self._request_id)
+        if keyterms is not None:
+            success["keyterms"] = list(keyterms)
+        return success
 
-    def configured(self, keyterms: Sequence[str] | None) -> Message:
-        changes = {} if keyterms is None else {"keyterms": list(keyterms)}
-        return {"type": "ConfigureSuccess", "request_id": self._request_id, **changes}
+    def not_configured(self, code: str, description: str) -> ConfigureFailureMessage:
+        return ConfigureFailureMessage(
+            type="ConfigureFailure", request_id=self._request_id, code=code, description=description
+        )
 
-    def not_configured(self, code: str, description: str) -> Message:
-        failure = {"type": "ConfigureFailure", "request_id": self._request_id}
-        return failure | {"code": code, "description": description}
+    def _speech_started(self, at: int) -> Sequence[Message]:
+        if not self._asked.vad_events:
+            return []
+        return [SpeechStartedMessage(type="SpeechStarted", channel=CHANNEL, timestamp=seconds(at))]
 
     def _interim(self, partial: PartialTranscript) -> Sequence[Message]:
         said = Hypothesis(partial.text)
@@ -132,8 +148,10 @@ class DeepgramOutput:
         Clients expect a Results for each utterance; the Error distinguishes the failure from silence.
         """
         self._told = failed.end
-        error = self.error(
-            "transcription_failed", f"This utterance could not be transcribed: {failed.message}"
+        error = ErrorMessage(
+            type="Error",
+            variant="transcription_failed",
+            description=f"This utterance could not be transcribed: {failed.message}",
         )
         results = self._results(failed.start, failed.end, Hypothesis(""), final=True, over=True)
         return [error, results, *_gap_ended(self._gap.conclude(None))]
@@ -158,55 +176,53 @@ class DeepgramOutput:
         final: bool = False,
         over: bool = False,
         from_finalize: bool = False,
-    ) -> Message:
-        metadata: Message = {
-            "request_id": self._request_id,
-            "model_info": self._model.info,
-            "model_uuid": self._model.uuid,
-        }
+    ) -> ResultsMessage:
+        metadata = ResultsMetadata(
+            request_id=self._request_id, model_info=self._model.info, model_uuid=self._model.uuid
+        )
         if said.ignored:
             metadata["ignored"] = said.ignored
-        return {
-            "type": "Results",
-            "channel_index": CHANNEL,
-            "duration": seconds(end - start),
-            "start": seconds(start),
-            "is_final": final,
-            "speech_final": over,
-            "channel": {"alternatives": [self._alternative(start, end, said)]},
-            "metadata": metadata,
-            "from_finalize": from_finalize,
-        }
+        return ResultsMessage(
+            type="Results",
+            channel_index=CHANNEL,
+            duration=seconds(end - start),
+            start=seconds(start),
+            is_final=final,
+            speech_final=over,
+            channel=ChannelFields(alternatives=[self._alternative(start, end, said)]),
+            metadata=metadata,
+            from_finalize=from_finalize,
+        )
 
-    def _alternative(self, start: int, end: int, said: Hypothesis) -> Message:
-        return {
-            "transcript": format_text(said.text, self._formatted),
-            "confidence": said.confidence or 0.0,
-            "words": words_fields(timed_words(said, start, end), self._formatted, self._asked.diarized),
-        }
+    def _alternative(self, start: int, end: int, said: Hypothesis) -> AlternativeFields:
+        return AlternativeFields(
+            transcript=format_text(said.text, self._formatted),
+            confidence=said.confidence or 0.0,
+            words=words_fields(timed_words(said, start, end), self._formatted, self._asked.diarized),
+        )
 
-    def _metadata(self, received: int, sha256: str) -> Message:
-        return {
-            "type": "Metadata",
-            "transaction_key": "deprecated",
-            "request_id": self._request_id,
-            "sha256": sha256,
-            "created": self._created,
-            "duration": seconds(received),
-            "channels": CHANNEL[1],
-            "models": [self._model.uuid],
-            "model_info": {self._model.uuid: self._model.info},
-        }
+    def _metadata(self, received: int, sha256: str) -> MetadataMessage:
+        return MetadataMessage(
+            type="Metadata",
+            transaction_key="deprecated",
+            request_id=self._request_id,
+            sha256=sha256,
+            created=self._created,
+            duration=seconds(received),
+            channels=CHANNEL[1],
+            models=[self._model.uuid],
+            model_info={self._model.uuid: self._model.info},
+        )
 
     @property
     def _formatted(self) -> bool:
         return self._asked.formatted
 
 
-def _gap_ended(word_end: int | None) -> list[Message]:
+def _gap_ended(word_end: int | None) -> list[UtteranceEndMessage]:
     if word_end is None:
         return []
-    return [{"type": "UtteranceEnd", "channel": CHANNEL, "last_word_end": seconds(word_end)}]
+    return [UtteranceEndMessage(type="UtteranceEnd", channel=CHANNEL, last_word_end=seconds(word_end))]
 
 
 class UtteranceEndTimer:

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pybase64
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from audio.clip import Samples
 from audio.codecs import Encoding
 from audio.encoder import encode
+from server.protocols.openai_realtime.messages import InputAudioContent, ItemFields
 
 MOST_ITEMS: Final = 1_000
 MOST_SOUND: Final = 1 << 20  # bytes of 16-bit samples; about half a minute
@@ -28,19 +29,19 @@ class ConversationItem:
     transcript: str | None = None
     sound: NDArray[np.int16] | None = None
 
-    def as_message(self, encoding: Encoding | None = None) -> dict[str, Any]:
+    def as_message(self, encoding: Encoding | None = None) -> ItemFields:
         """Return OpenAI's conversation item, with its audio if an encoding is given."""
-        content: dict[str, object] = {"type": "input_audio", "transcript": self.transcript}
+        content = InputAudioContent(type="input_audio", transcript=self.transcript)
         if encoding is not None:
             content["audio"] = self._audio(encoding)
-        return {
-            "id": self.id,
-            "object": "realtime.item",
-            "type": "message",
-            "status": "completed",
-            "role": "user",
-            "content": [content],
-        }
+        return ItemFields(
+            id=self.id,
+            object="realtime.item",
+            type="message",
+            status="completed",
+            role="user",
+            content=[content],
+        )
 
     def _audio(self, encoding: Encoding) -> str | None:
         if self.sound is None:

@@ -6,7 +6,7 @@ they come back.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from audio.clip import SAMPLE_RATE, Clip
 from audio.decoder import Decoder
@@ -20,6 +20,17 @@ from server.protocols.json_messages import (
     handler_of,
     incomplete_sample_error,
     object_from_json,
+)
+from server.protocols.openai_realtime.messages import (
+    ClientEvent,
+    ConversationItemDeleteEvent,
+    ConversationItemRetrieveEvent,
+    InputAudioBufferAppendEvent,
+    InputAudioBufferClearEvent,
+    InputAudioBufferCommitEvent,
+    ResponseCreateEvent,
+    SessionCloseEvent,
+    SessionUpdateEvent,
 )
 from server.protocols.openai_realtime.ordered_replies import (
     SHORTEST_COMMIT,
@@ -94,7 +105,7 @@ class RealtimeInput:
         self._pass_on(self._decoder.flush())
         self._stream.end(reason)
 
-    def _append(self, event: Message) -> None:
+    def _append(self, event: InputAudioBufferAppendEvent) -> None:
         self._take_in(audio_of(event))
 
     def _take_in(self, data: bytes) -> None:
@@ -117,7 +128,7 @@ class RealtimeInput:
             self._passed = clip.end
             self._stream.note(PlaceholderReply())
 
-    def _commit(self, event: Message) -> None:
+    def _commit(self, event: InputAudioBufferCommitEvent) -> None:
         self._pass_on(self._decoder.drain())
         received = self._stream.received
         if received - self._since < SHORTEST_COMMIT:
@@ -126,41 +137,43 @@ class RealtimeInput:
         self._stream.commit()
         self._stream.note(CommitReply(event_id_of(event)))
 
-    def _clear(self, event: Message) -> None:
+    def _clear(self, event: InputAudioBufferClearEvent) -> None:
         self._pass_on(self._decoder.drain())
         self._since = self._stream.received
         self._stream.clear()
 
-    def _update(self, event: Message) -> None:
+    def _update(self, event: SessionUpdateEvent) -> None:
         session = event.get("session")
         if not isinstance(session, dict):
             raise ClientError("invalid_value", "`session` must be an object.", param="session")
-        before, type_ = self.session, str(event["type"])
-        if type_ == "transcription_session.update" and not before.beta:
+        before, is_beta = self.session, event["type"] == "transcription_session.update"
+        if is_beta and not before.beta:
             before = replace(before, beta=True)
         self.session = before.merged(session)
         self._stream.update(self.session.options)
-        self._stream.note(UpdateReply(self.session, f"{type_}d"))
+        self._stream.note(
+            UpdateReply(self.session, "transcription_session.updated" if is_beta else "session.updated")
+        )
 
-    def _retrieve(self, event: Message) -> None:
+    def _retrieve(self, event: ConversationItemRetrieveEvent) -> None:
         self._stream.note(RetrieveReply(_item_id(event), event_id_of(event)))
 
-    def _delete(self, event: Message) -> None:
+    def _delete(self, event: ConversationItemDeleteEvent) -> None:
         self._stream.note(DeleteReply(_item_id(event), event_id_of(event)))
 
-    def _refuse_to_respond(self, event: Message) -> None:
+    def _refuse_to_respond(self, event: ResponseCreateEvent) -> None:
         problem = "This server transcribes: it has no model that could respond."
         raise ClientError("response_not_supported", problem, param="type")
 
-    def _leave(self, event: Message) -> None:
+    def _close(self, event: SessionCloseEvent) -> None:
         self._stream.note(LeftoverReply())
         self.finish(Reason.END_OF_STREAM)
 
-    def _ignore(self, event: Message) -> None:
+    def _ignore(self, event: ClientEvent) -> None:
         pass
 
     # These are functions of the class: bound methods would keep each session alive until garbage collection.
-    _handlers: ClassVar[Mapping[object, Callable[["RealtimeInput", Message], None]]] = {
+    _handlers: ClassVar[Mapping[object, Callable[["RealtimeInput", Any], None]]] = {
         "session.update": _update,
         "transcription_session.update": _update,
         "input_audio_buffer.append": _append,
@@ -170,12 +183,12 @@ class RealtimeInput:
         "conversation.item.delete": _delete,
         "response.create": _refuse_to_respond,
         "session.input_audio_buffer.append": _append,
-        "session.close": _leave,
+        "session.close": _close,
         **dict.fromkeys(IGNORED, _ignore),
     }
 
 
-def _item_id(event: Message) -> str:
+def _item_id(event: ConversationItemRetrieveEvent | ConversationItemDeleteEvent) -> str:
     item_id = event.get("item_id")
     if not isinstance(item_id, str):
         raise ClientError("invalid_value", "`item_id` must be a string.", param="item_id")

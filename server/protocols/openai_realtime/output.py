@@ -10,12 +10,33 @@ import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Final
 
 from asr.recognizer import Word
 from audio.clip import ms_from_samples, seconds_from_samples
+from server.connection.protocol import Message
 from server.errors import ClientError
 from server.protocols.openai_realtime.conversation_items import ConversationItem, ConversationItems
+from server.protocols.openai_realtime.messages import (
+    ConversationItemAddedEvent,
+    ConversationItemDeletedEvent,
+    ConversationItemRetrievedEvent,
+    InputAudioBufferClearedEvent,
+    InputAudioBufferCommittedEvent,
+    InputAudioBufferSpeechStartedEvent,
+    InputAudioBufferSpeechStoppedEvent,
+    InputAudioBufferTimeoutTriggeredEvent,
+    ItemEventType,
+    LanguageFields,
+    LogProbFields,
+    SessionClosedEvent,
+    SessionUpdatedEvent,
+    TranscriptionCompletedEvent,
+    TranscriptionDeltaEvent,
+    TranscriptionErrorFields,
+    TranscriptionFailedEvent,
+    UsageFields,
+)
 from server.protocols.openai_realtime.ordered_replies import (
     SHORTEST_COMMIT,
     CommitReply,
@@ -43,10 +64,9 @@ from streaming.events import (
 )
 from vad.segmenter import Reason
 
-Message = dict[str, Any]
-
-TRANSCRIPTION = "conversation.item.input_audio_transcription"
-LEAST_CONFIDENCE = 1e-10  # lower confidences are raised to it before their logarithm is taken
+ITEM_EVENTS: Final[tuple[ItemEventType, ...]] = ("conversation.item.added", "conversation.item.done")
+BETA_ITEM_EVENTS: Final[tuple[ItemEventType, ...]] = ("conversation.item.created",)
+LEAST_CONFIDENCE: Final = 1e-10  # lower confidences are raised to it before their logarithm is taken
 
 
 @dataclass(slots=True)
@@ -113,12 +133,12 @@ class RealtimeOutput:
             case AudioCleared(_, end):
                 self._open = None
                 self._floor = self._quiet_since = end
-                yield {"type": "input_audio_buffer.cleared"}
+                yield InputAudioBufferClearedEvent(type="input_audio_buffer.cleared")
             case NoteReached(note, at):
                 yield from self._answer(note, at)
             case StreamClosed():
                 if self._left:
-                    yield {"type": "session.closed"}
+                    yield SessionClosedEvent(type="session.closed")
             case MarkerReached() | LagReported():  # This protocol uses neither.
                 return
 
@@ -133,11 +153,11 @@ class RealtimeOutput:
         self._open = self._new(at)
         if self.session.turn_detection is not None:
             self._open.announced = True
-            yield {
-                "type": "input_audio_buffer.speech_started",
-                "audio_start_ms": ms_from_samples(at),
-                "item_id": self._open.id,
-            }
+            yield InputAudioBufferSpeechStartedEvent(
+                type="input_audio_buffer.speech_started",
+                audio_start_ms=ms_from_samples(at),
+                item_id=self._open.id,
+            )
 
     def _stop(self, at: int, reason: Reason) -> Iterator[Message]:
         """Commit the open item.
@@ -148,23 +168,24 @@ class RealtimeOutput:
         assert turn is not None
         self._committed = reason is Reason.COMMIT
         if turn.announced and not self._committed:
-            yield {
-                "type": "input_audio_buffer.speech_stopped",
-                "audio_end_ms": ms_from_samples(at),
-                "item_id": turn.id,
-            }
+            yield InputAudioBufferSpeechStoppedEvent(
+                type="input_audio_buffer.speech_stopped",
+                audio_end_ms=ms_from_samples(at),
+                item_id=turn.id,
+            )
         yield from self._commit(turn, at)
 
     def _commit(self, turn: _Turn, end: int) -> Iterator[Message]:
         turn.end = self._floor = self._quiet_since = end
         self._waiting.append(turn)
-        before = {"previous_item_id": self._last}
-        self._last = turn.id
+        previous, self._last = self._last, turn.id
         item = ConversationItem(turn.id)
         self._items.add(item)
-        yield {"type": "input_audio_buffer.committed", "item_id": turn.id, **before}
-        for name in ("created",) if self.session.beta else ("added", "done"):
-            yield {"type": f"conversation.item.{name}", "item": item.as_message(), **before}
+        yield InputAudioBufferCommittedEvent(
+            type="input_audio_buffer.committed", item_id=turn.id, previous_item_id=previous
+        )
+        for type_ in BETA_ITEM_EVENTS if self.session.beta else ITEM_EVENTS:
+            yield ConversationItemAddedEvent(type=type_, item=item.as_message(), previous_item_id=previous)
 
     def _commit_silence(self, start: int, end: int) -> Iterator[Message]:
         turn = self._new(start)
@@ -176,12 +197,12 @@ class RealtimeOutput:
         limit = self.session.idle_timeout
         while limit and self._open is None and at - self._quiet_since >= limit:
             start, end = self._quiet_since, self._quiet_since + limit
-            yield {
-                "type": "input_audio_buffer.timeout_triggered",
-                "audio_start_ms": ms_from_samples(start),
-                "audio_end_ms": ms_from_samples(end),
-                "item_id": f"item_{self._name}_{self._count + 1}",
-            }
+            yield InputAudioBufferTimeoutTriggeredEvent(
+                type="input_audio_buffer.timeout_triggered",
+                audio_start_ms=ms_from_samples(start),
+                audio_end_ms=ms_from_samples(end),
+                item_id=f"item_{self._name}_{self._count + 1}",
+            )
             yield from self._commit_silence(start, end)
 
     # The following methods lead from a committed item to its completion.
@@ -209,23 +230,34 @@ class RealtimeOutput:
         new = turn.text[turn.sent :]
         if new:
             turn.sent = len(turn.text)
-            yield {"type": f"{TRANSCRIPTION}.delta", "item_id": turn.id, "content_index": 0, "delta": new}
+            yield TranscriptionDeltaEvent(
+                type="conversation.item.input_audio_transcription.delta",
+                item_id=turn.id,
+                content_index=0,
+                delta=new,
+            )
 
     def _conclusion(self, turn: _Turn, outcome: FinalTranscript | TranscriptionFailed | str) -> Message:
-        about = {"item_id": turn.id, "content_index": 0}
         if isinstance(outcome, TranscriptionFailed):
-            return {"type": f"{TRANSCRIPTION}.failed", **about, "error": _failure(outcome)}
+            return TranscriptionFailedEvent(
+                type="conversation.item.input_audio_transcription.failed",
+                item_id=turn.id,
+                content_index=0,
+                error=_failure(outcome),
+            )
         samples = outcome.clip.samples if isinstance(outcome, FinalTranscript) else None
         self._items.complete(turn.id, turn.text, samples)
-        completed: Message = {
-            "type": f"{TRANSCRIPTION}.completed",
-            **about,
-            "transcript": turn.text,
-            "usage": {"type": "duration", "seconds": round(seconds_from_samples(turn.end - turn.start), 3)},
-        }
+        seconds = round(seconds_from_samples(turn.end - turn.start), 3)
+        completed = TranscriptionCompletedEvent(
+            type="conversation.item.input_audio_transcription.completed",
+            item_id=turn.id,
+            content_index=0,
+            transcript=turn.text,
+            usage=UsageFields(type="duration", seconds=seconds),
+        )
         if isinstance(outcome, FinalTranscript):
             if outcome.hypothesis.language is not None:
-                completed["languages"] = [{"code": outcome.hypothesis.language}]
+                completed["languages"] = [LanguageFields(code=outcome.hypothesis.language)]
             if turn.logprobs:
                 completed["logprobs"] = _logprobs(outcome.hypothesis.words)
         return completed
@@ -240,12 +272,12 @@ class RealtimeOutput:
                 if session.idle_timeout != self.session.idle_timeout:
                     self._quiet_since = at
                 self.session = session
-                yield {"type": type_, "session": session.effective()}
+                yield SessionUpdatedEvent(type=type_, session=session.effective())
             case RetrieveReply(item_id, event_id):
                 yield self._retrieve(item_id, event_id)
             case DeleteReply(item_id, event_id):
                 if self._items.delete(item_id):
-                    yield {"type": "conversation.item.deleted", "item_id": item_id}
+                    yield ConversationItemDeletedEvent(type="conversation.item.deleted", item_id=item_id)
                 else:
                     yield no_such_item("delete", item_id, event_id).as_event()
             case PlaceholderReply():
@@ -271,28 +303,28 @@ class RealtimeOutput:
         item = self._items.get(item_id)
         if item is None:
             return no_such_item("retrieve", item_id, event_id).as_event()
-        return {"type": "conversation.item.retrieved", "item": item.as_message(self.session.encoding)}
+        return ConversationItemRetrievedEvent(
+            type="conversation.item.retrieved", item=item.as_message(self.session.encoding)
+        )
 
 
-def _failure(failed: TranscriptionFailed) -> dict[str, object]:
-    """Return the error of an item; all four fields are strings, because some clients require that."""
-    message = f"This item could not be transcribed: {failed.message}"
-    return {
-        "type": "transcription_error",
-        "code": "transcription_failed",
-        "message": message,
-        "param": "audio",
-    }
+def _failure(failed: TranscriptionFailed) -> TranscriptionErrorFields:
+    return TranscriptionErrorFields(
+        type="transcription_error",
+        code="transcription_failed",
+        message=f"This item could not be transcribed: {failed.message}",
+        param="audio",
+    )
 
 
-def _logprobs(words: tuple[Word, ...]) -> list[dict[str, object]] | None:
+def _logprobs(words: tuple[Word, ...]) -> list[LogProbFields] | None:
     """Return log probabilities of words, because recognizers report none of tokens; None if unknown."""
     known = [(word.text, word.confidence) for word in words if word.confidence is not None]
     return [
-        {
-            "token": text,
-            "logprob": math.log(max(confidence, LEAST_CONFIDENCE)),
-            "bytes": list(text.encode()),
-        }
+        LogProbFields(
+            token=text,
+            logprob=math.log(max(confidence, LEAST_CONFIDENCE)),
+            bytes=list(text.encode()),
+        )
         for text, confidence in known
     ] or None

@@ -16,6 +16,14 @@ from asr.recognizer import TranscriptionOptionsError
 from audio.clip import samples_from_ms
 from audio.codecs import Encoding, Format
 from server.errors import ClientError
+from server.protocols.openai_realtime.messages import (
+    AudioFields,
+    AudioInputFields,
+    FlatSession,
+    FormatFields,
+    NestedSession,
+    SessionFields,
+)
 from streaming.endpointing import AdaptiveSilence, EndpointPolicy, FixedSilence
 from streaming.options import SessionOptions
 from vad.options import RANGES, VadOptions
@@ -244,32 +252,42 @@ class RealtimeConfig:
 
     # The following methods build the settings as they are sent to the client.
 
-    def effective(self) -> dict[str, object]:
+    def effective(self) -> NestedSession | FlatSession:
         """Return the settings in force, as `session.created` and `session.updated` send them."""
-        audio = {
-            "format": self._format(),
-            "transcription": self._transcription(),
-            "noise_reduction": _plain(self.input.noise_reduction),
-            "turn_detection": self._turn_detection(),
-        }
+        audio = AudioInputFields(
+            format=self._format(),
+            transcription=self._transcription(),
+            noise_reduction=_plain(self.input.noise_reduction),
+            turn_detection=self._turn_detection(),
+        )
         is_transcription = self.given.type == "transcription"
-        session: dict[str, object] = {
-            "id": self.id,
-            "object": "realtime.transcription_session" if is_transcription else "realtime.session",
-            "expires_at": 0,
-            "include": [LOGPROBS] if self.logprobs else None,
-        }
+        session = SessionFields(
+            id=self.id,
+            object="realtime.transcription_session" if is_transcription else "realtime.session",
+            expires_at=0,
+            include=[LOGPROBS] if self.logprobs else None,
+        )
         if not is_transcription:
             session["model"] = self.given.model
         if not self.beta:
-            return {"type": self.given.type, **session, "audio": {"input": audio}}
-        flat: dict[str, object] = {name: audio[part] for name, part in _FLAT.items()}
-        flat["input_audio_format"] = next(n for n, t in _FLAT_FORMATS.items() if t == self._format()["type"])
-        return {**session, "modalities": ["text"], **flat, "client_secret": None}
+            return NestedSession({"type": self.given.type, **session, "audio": AudioFields(input=audio)})
+        return FlatSession(
+            {
+                **session,
+                "modalities": ["text"],
+                "input_audio_format": _flat_format(audio["format"]),
+                "input_audio_transcription": audio["transcription"],
+                "input_audio_noise_reduction": audio["noise_reduction"],
+                "turn_detection": audio["turn_detection"],
+                "client_secret": None,
+            }
+        )
 
-    def _format(self) -> dict[str, object]:
+    def _format(self) -> FormatFields:
         form = (self.input.format or AudioFormat()).type
-        return {"type": form, "rate": self.encoding.sample_rate} if form == "audio/pcm" else {"type": form}
+        if form == "audio/pcm":
+            return FormatFields(type=form, rate=self.encoding.sample_rate)
+        return FormatFields(type=form)
 
     def _transcription(self) -> dict[str, object] | None:
         said = _plain(self.input.transcription)
@@ -296,6 +314,10 @@ class RealtimeConfig:
             path = [next(flat for flat, part in _FLAT.items() if part == path[2]), *path[3:]]
         param = ".".join(["session", *path])
         return ClientError("invalid_value", f"{param}: {fault['msg']}", param=param)
+
+
+def _flat_format(form: FormatFields) -> str:
+    return next(flat for flat, nested in _FLAT_FORMATS.items() if nested == form["type"])
 
 
 def _within(name: str, milliseconds: float | None, default: int) -> int:

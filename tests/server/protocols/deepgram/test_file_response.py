@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.recognizer import Hypothesis, ModelInfo, Word
+from server.connection.protocol import Message
 from server.protocols.deepgram.file_response import FileResult, build_response
 from server.protocols.deepgram.live_output import ModelMetadata
 from server.protocols.deepgram.options import parse_options
@@ -16,8 +17,6 @@ from transcripts.transcript import TranscriptSegment
 
 SECOND = 16_000
 MODEL = ModelMetadata.of(ModelInfo("org/model", "auto", "ctc", "cpu", "float32"))
-
-Message = dict[str, Any]
 
 
 def segment(start: float, text: str, **more: Any) -> TranscriptSegment:

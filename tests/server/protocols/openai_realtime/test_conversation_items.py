@@ -34,6 +34,7 @@ def test_an_item_is_told_with_its_sound_in_the_encoding_of_the_session() -> None
     assert item is not None
     (content,) = item.as_message(Encoding(Format.PCM16, 24_000))["content"]
     assert content["transcript"] == "text of a"
+    assert content["audio"] is not None
     assert len(base64.b64decode(content["audio"])) == 2 * 24_000
     assert "audio" not in item.as_message()["content"][0]
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from asr.recognizer import Hypothesis, Word
 from audio.clip import Clip, Samples
+from server.connection.protocol import Message
 from server.errors import ClientError
 from server.protocols.openai_realtime.input import RealtimeInput
 from server.protocols.openai_realtime.ordered_replies import (
@@ -41,8 +42,6 @@ from tests.server.delayed_models import LateModels
 from tests.server.realtime_reader import Reader
 from tests.streaming.fakes import sound
 from vad.segmenter import Reason
-
-Message = dict[str, Any]
 
 PLAIN = RealtimeConfig(SessionOptions(), id="sess_1").merged(
     {"type": "transcription", "audio": {"input": {"format": {"type": "audio/pcm", "rate": 16_000}}}}

@@ -56,7 +56,7 @@ def build_response(options: DeepgramOptions, model: ModelMetadata, result: FileR
         words = [word for each in result.segments for word in _words(each)]
         results["utterances"] = [
             _utterance(options, f"{result.request_id}-{number}", run)
-            for number, run in enumerate(_runs(words, options.split))
+            for number, run in enumerate(_split_at_pauses(words, options.split))
         ]
     return FileTranscription(metadata=_metadata(options, model, result), results=results)
 
@@ -153,7 +153,7 @@ def _sentence(words: Sentence) -> SentenceFields:
     return SentenceFields(text=_text(words), start=seconds(words[0].start), end=seconds(words[-1].end))
 
 
-def _runs(words: Words, gap: float) -> Iterator[Words]:
+def _split_at_pauses(words: Words, gap: float) -> Iterator[Words]:
     """Split the words at pauses of at least `gap` seconds."""
     run: list[Word] = []
     for word in words:

@@ -100,8 +100,8 @@ class RealtimeProtocol:
     def describe(self) -> Mapping[str, object]:
         """Return the configuration without prompt and keywords."""
         session = self._input.session
-        said = session.transcription.model_dump(exclude_none=True, exclude=set(PRIVATE))
-        return {"protocol": "beta" if session.beta else "GA", "encoding": session.encoding, **said}
+        transcription = session.transcription.model_dump(exclude_none=True, exclude=set(PRIVATE))
+        return {"protocol": "beta" if session.beta else "GA", "encoding": session.encoding, **transcription}
 
 
 class RealtimeEndpoint(WebSocketEndpoint):
@@ -150,9 +150,9 @@ class RealtimeEndpoint(WebSocketEndpoint):
 
     def _session(self, websocket: WebSocket) -> RealtimeConfig:
         """Return the settings that the handshake requests. Raises ClientError."""
-        shown, query = credential_of(websocket.scope), websocket.query_params
-        by_secret = shown is not None and shown.secret.startswith(PREFIX)
-        session = self._secrets.session_of(shown.secret) if by_secret and shown else self._plain
+        credential, query = credential_of(websocket.scope), websocket.query_params
+        by_secret = credential is not None and credential.secret.startswith(PREFIX)
+        session = self._secrets.session_of(credential.secret) if by_secret and credential else self._plain
         if session is None:  # A client secret must be valid even if the server requires no keys.
             raise invalid_api_key("Incorrect API key provided.")
         session = replace(session, beta=_is_beta(websocket))

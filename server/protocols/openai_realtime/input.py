@@ -34,10 +34,10 @@ from server.protocols.openai_realtime.messages import (
 )
 from server.protocols.openai_realtime.ordered_replies import (
     SHORTEST_COMMIT,
+    CloseReply,
     CommitReply,
     DeleteReply,
-    LeftoverReply,
-    PlaceholderReply,
+    IdleCheck,
     RetrieveReply,
     UpdateReply,
     commit_empty,
@@ -66,16 +66,16 @@ class RealtimeInput:
         self.session = session
         self._stream = stream
         self._decoder = Decoder()
-        self._rest = memoryview(b"")  # the rest of an append that is too long to be decoded at once
-        self._since = 0  # position of the client's last commit or clear, in samples
-        self._passed = 0  # position of the last check of the idle timeout, in samples
+        self._pending_bytes = memoryview(b"")  # the rest of an append that is too long to be decoded at once
+        self._buffer_start = 0  # position of the client's last commit or clear, in samples
+        self._last_idle_check = 0  # position of the last check of the idle timeout, in samples
 
     def receive(self, message: str | bytes) -> None:
         """Apply a message, or the first part of a long one; `continue_input` applies the rest."""
         event: Message = {}
         try:
             if isinstance(message, bytes):
-                self._take_in(message)
+                self._receive_audio_bytes(message)
             else:
                 event = object_from_json(message)
                 handler_of(event, self._handlers)(self, event)
@@ -90,29 +90,30 @@ class RealtimeInput:
     @property
     def has_pending_input(self) -> bool:
         """Whether part of a long message is left for `continue_input`."""
-        return len(self._rest) > 0
+        return len(self._pending_bytes) > 0
 
     def continue_input(self) -> None:
         """Apply the next part of a long message."""
-        piece, self._rest = self._rest[:MAX_PART_BYTES], self._rest[MAX_PART_BYTES:]
+        piece = self._pending_bytes[:MAX_PART_BYTES]
+        self._pending_bytes = self._pending_bytes[MAX_PART_BYTES:]
         self._decode(bytes(piece))
 
     def finish(self, reason: Reason) -> None:
         """Pass on the samples that the decoder still holds and end the audio. Idempotent."""
         if self._stream.input_ended:
             return
-        self._rest = memoryview(b"")
+        self._pending_bytes = memoryview(b"")
         self._pass_on(self._decoder.flush())
         self._stream.end(reason)
 
     def _append(self, event: InputAudioBufferAppendEvent) -> None:
-        self._take_in(audio_of(event))
+        self._receive_audio_bytes(audio_of(event))
 
-    def _take_in(self, data: bytes) -> None:
+    def _receive_audio_bytes(self, data: bytes) -> None:
         if len(data) <= MAX_PART_BYTES:
             self._decode(data)
         else:
-            self._rest = memoryview(data)
+            self._pending_bytes = memoryview(data)
             self.continue_input()
 
     def _decode(self, data: bytes) -> None:
@@ -124,22 +125,22 @@ class RealtimeInput:
         if clip is None:
             return
         self._stream.receive_audio(clip)
-        if self.session.idle_timeout and clip.end - self._passed >= IDLE_CHECK_SAMPLES:
-            self._passed = clip.end
-            self._stream.note(PlaceholderReply())
+        if self.session.idle_timeout and clip.end - self._last_idle_check >= IDLE_CHECK_SAMPLES:
+            self._last_idle_check = clip.end
+            self._stream.note(IdleCheck())
 
     def _commit(self, event: InputAudioBufferCommitEvent) -> None:
         self._pass_on(self._decoder.drain())
         received = self._stream.received
-        if received - self._since < SHORTEST_COMMIT:
-            raise commit_empty(received - self._since)
-        self._since = received
+        if received - self._buffer_start < SHORTEST_COMMIT:
+            raise commit_empty(received - self._buffer_start)
+        self._buffer_start = received
         self._stream.commit()
         self._stream.note(CommitReply(event_id_of(event)))
 
     def _clear(self, event: InputAudioBufferClearEvent) -> None:
         self._pass_on(self._decoder.drain())
-        self._since = self._stream.received
+        self._buffer_start = self._stream.received
         self._stream.clear()
 
     def _update(self, event: SessionUpdateEvent) -> None:
@@ -166,7 +167,7 @@ class RealtimeInput:
         raise ClientError("response_not_supported", problem, param="type")
 
     def _close(self, event: SessionCloseEvent) -> None:
-        self._stream.note(LeftoverReply())
+        self._stream.note(CloseReply())
         self.finish(Reason.END_OF_STREAM)
 
     def _ignore(self, event: ClientEvent) -> None:

@@ -52,12 +52,12 @@ class DeleteReply:
 
 
 @dataclass(frozen=True, slots=True)
-class PlaceholderReply:
+class IdleCheck:
     """Mark a place at which the idle timeout is checked."""
 
 
 @dataclass(frozen=True, slots=True)
-class LeftoverReply:
+class CloseReply:
     """Mark the place where the client sent `session.close`."""
 
 

@@ -320,14 +320,13 @@ def codes_of_audio(kind: type[AudioError]) -> set[str]:
 
 
 def codes_in(tree: ast.Module) -> Iterator[str]:
-    """First arguments of ClientError, and what stands under the key "code"."""
+    """First arguments of ClientError, and the field "code" of the typed error messages."""
     for node in ast.walk(tree):
         candidates: list[ast.expr] = []
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "ClientError":
             candidates = node.args[:1]
-        elif isinstance(node, ast.Dict):
-            pairs = zip(node.keys, node.values, strict=True)
-            candidates = [value for key, value in pairs if key and ast.unparse(key) == "'code'"]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("ErrorFields"):
+            candidates = [keyword.value for keyword in node.keywords if keyword.arg == "code"]
         yield from (c.value for c in candidates if isinstance(c, ast.Constant) and isinstance(c.value, str))
 
 

@@ -276,7 +276,7 @@ class NativeEndpoint(WebSocketEndpoint):
         return ResumeRequest(query["resume"], int(seen))
 
     def refusal(self, error: ClientError) -> Mapping[str, object]:
-        return error.as_event() | {"event_id": "event_0", "seq": 0}
+        return {**error.as_event(), "event_id": "event_0", "seq": 0}
 
     def _recognizer(self, query: dict[str, str]) -> str:
         """Return the name of a configured recognizer. Raises ClientError for any other."""

@@ -6,6 +6,7 @@ added when a message is sent.
 
 from typing import Any, Literal, NotRequired, TypedDict
 
+from server.errors import ErrorFields
 from vad.segmenter import Reason
 
 
@@ -126,17 +127,6 @@ class Transcript(TypedDict):
     ignored: tuple[str, ...]
     audio: NotRequired[str]
     words: NotRequired[list[WordFields]]
-
-
-class ErrorFields(TypedDict):
-    """Hold the `error` object, which has the fields of OpenAI's protocol and of the native one."""
-
-    type: Literal["server_error", "invalid_request_error"]
-    code: str
-    message: str
-    param: str | None
-    event_id: str | None
-    retryable: bool
 
 
 class UtteranceError(TypedDict):

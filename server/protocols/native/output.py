@@ -9,9 +9,9 @@ import pybase64
 from asr.recognizer import Word
 from audio.clip import SAMPLE_RATE, Samples, ms_from_samples
 from server.connection.protocol import Message
+from server.errors import ErrorFields
 from server.protocols.native.messages import (
     AudioDropped,
-    ErrorFields,
     Marker,
     Partial,
     ServerLag,

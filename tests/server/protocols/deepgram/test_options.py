@@ -42,8 +42,8 @@ def test_an_encoding_of_raw_samples_is_parsed(query: str, encoding: Encoding | N
 
 
 def test_another_encoding_keeps_its_name() -> None:
-    assert asked("encoding=opus").coding == "opus"
-    assert asked("encoding=linear16&sample_rate=8000").coding is None
+    assert asked("encoding=opus").unsupported_encoding == "opus"
+    assert asked("encoding=linear16&sample_rate=8000").unsupported_encoding is None
 
 
 @pytest.mark.parametrize(

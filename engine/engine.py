@@ -146,8 +146,8 @@ class Engine:
                 recognizer.asr,
                 description.incremental,
                 self._on_task_done,
-                relief=self._degradation,
-                account=self._on_stream_closed,
+                degradation=self._degradation,
+                on_stream_closed=self._on_stream_closed,
             )
             yield models, description
 

@@ -48,7 +48,7 @@ class JournalRecorder:
         self._replaying = False
 
     @property
-    def has_room(self) -> bool:
+    def has_capacity(self) -> bool:
         """Whether little enough audio waits for the disk."""
         return self._log.unwritten < MAX_UNWRITTEN_BYTES or self._log.lost
 

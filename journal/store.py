@@ -60,7 +60,7 @@ class JournalStore:
         self._sync = sync
         self._most = most
         self._keep = keep
-        self._todo: deque[tuple[Work, Work | None]] = deque()  # bounded by JournalRecorder.has_room
+        self._todo: deque[tuple[Work, Work | None]] = deque()  # bounded by JournalRecorder.has_capacity
         self._dirty: set[SessionJournal] = set()  # with data that is not flushed yet
         self._unsynced: set[SessionJournal] = set()
         self._synced_at = 0.0

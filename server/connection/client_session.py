@@ -266,7 +266,7 @@ class ClientSession:
                 await self._reply(replies)
         if driver.session.received >= self._meter.next_check:
             self._meter.check(driver.session.received)
-        if recorder is not None or not driver.has_room:
+        if recorder is not None or not driver.has_capacity:
             await self._wait_for_capacity()
         while protocol.has_pending_input:
             await asyncio.sleep(0)  # other streams have their turn
@@ -293,10 +293,10 @@ class ClientSession:
 
     async def _wait_for_capacity(self) -> None:
         driver, recorder = self._driver, self._recorder
-        if not driver.has_room:
-            await driver.room()
+        if not driver.has_capacity:
+            await driver.wait_for_capacity()
         if recorder is not None:
-            if not recorder.has_room:
+            if not recorder.has_capacity:
                 await recorder.flush()
             if recorder.is_snapshot_due(driver.session.is_speaking):
                 driver.save(self._record_snapshot)

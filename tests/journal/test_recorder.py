@@ -148,11 +148,11 @@ async def test_there_is_no_room_while_too_much_sound_waits_for_the_disk(tmp_path
     with recording(tmp_path) as (kept_there, _):
         clip = sounding(MAX_UNWRITTEN_BYTES // 8)
         for start in (0, len(clip.samples)):
-            assert kept_there.has_room
+            assert kept_there.has_capacity
             kept_there.audio(Clip(clip.samples, start))
-        assert not kept_there.has_room
+        assert not kept_there.has_capacity
         await kept_there.flush()
-        assert kept_there.has_room
+        assert kept_there.has_capacity
 
 
 async def test_without_its_journal_a_session_goes_on_and_does_not_last(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ async def test_without_its_journal_a_session_goes_on_and_does_not_last(tmp_path:
         assert not kept_there.is_durable
         assert not kept_there.is_snapshot_due(speaking=False)
         kept_there.audio(Clip(sounding(MAX_UNWRITTEN_BYTES // 4).samples, 0))
-        assert kept_there.has_room  # nobody waits for a disk that failed
+        assert kept_there.has_capacity  # nobody waits for a disk that failed
         await kept_there.flush()
         assert log.lost
 

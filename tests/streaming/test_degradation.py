@@ -8,7 +8,7 @@ from streaming.degradation import NO_DEGRADATION, lag_to_report
 
 
 def test_by_default_nothing_is_given_up() -> None:
-    assert (NO_DEGRADATION.spread, NO_DEGRADATION.sheds) == (1, frozenset())
+    assert (NO_DEGRADATION.partial_interval_factor, NO_DEGRADATION.shed_kinds) == (1, frozenset())
 
 
 @pytest.mark.parametrize(

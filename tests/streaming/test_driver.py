@@ -84,7 +84,7 @@ async def models(
 
 async def pour(driver: StreamDriver, samples: Samples, chunk: int = 1600) -> None:
     for start in range(0, len(samples), chunk):
-        await driver.room()
+        await driver.wait_for_capacity()
         driver.receive_audio(Clip(samples[start : start + chunk], start))
 
 
@@ -110,7 +110,7 @@ async def test_what_became_of_the_sound_is_told_once_however_the_stream_ends() -
     for ends in (True, False):
         accounts: list[StreamClosed] = []
         async with models() as shared:
-            with StreamDriver(replace(shared, account=accounts.append), SessionOptions()) as driver:
+            with StreamDriver(replace(shared, on_stream_closed=accounts.append), SessionOptions()) as driver:
                 await pour(driver, TALK)
                 if ends:
                     driver.end(Reason.END_OF_STREAM)
@@ -123,7 +123,7 @@ async def test_what_became_of_the_sound_is_told_once_however_the_stream_ends() -
 async def test_one_that_goes_on_elsewhere_is_accounted_for_there() -> None:
     accounts: list[StreamClosed] = []
     async with models() as shared:
-        with StreamDriver(replace(shared, account=accounts.append), SessionOptions()) as driver:
+        with StreamDriver(replace(shared, on_stream_closed=accounts.append), SessionOptions()) as driver:
             await pour(driver, TALK)
             driver.hand_over()
     assert accounts == []
@@ -191,8 +191,8 @@ async def test_audio_is_held_back_while_too_much_of_it_waits_for_the_detector() 
     async with models() as shared:
         with StreamDriver(shared, SessionOptions()) as driver:
             driver.receive_audio(Clip(sound((False, MAX_UNJUDGED + SECOND))))
-            assert not driver.has_room
-            await driver.room()
+            assert not driver.has_capacity
+            await driver.wait_for_capacity()
             assert driver.session.unjudged < MAX_UNJUDGED
 
 
@@ -441,7 +441,7 @@ async def test_a_file_that_has_waited_too_long_behind_the_others_has_its_turn_am
             await until(lambda: driver.session.unjudged <= SECOND)
             waiting = len(shared.asr)
             with pytest.raises(Overloaded):  # as nothing moved after that either
-                await driver.room()
+                await driver.wait_for_capacity()
             gate.set()
             driver.end(Reason.END_OF_STREAM)
             await events_of(driver)
@@ -453,12 +453,14 @@ async def fates_of(sheds: frozenset[TaskKind], options: SessionOptions) -> tuple
     """Which jobs were done, and what came of it."""
     done: set[TaskKind] = set()
 
-    def tally(kind: TaskKind, fate: TaskOutcome) -> None:
+    def on_task_done(kind: TaskKind, fate: TaskOutcome) -> None:
         if fate is TaskOutcome.DONE:
             done.add(kind)
 
     async with models() as shared:
-        relieved = replace(shared, tally=tally, relief=lambda: Degradation(sheds=sheds))
+        relieved = replace(
+            shared, on_task_done=on_task_done, degradation=lambda: Degradation(shed_kinds=sheds)
+        )
         with StreamDriver(relieved, options) as driver:
             await pour(driver, TALK)
             driver.end(Reason.END_OF_STREAM)
@@ -517,9 +519,9 @@ async def test_the_lag_is_told_to_who_asked_and_the_newest_replaces_what_was_not
     ):
         for driver in (asked, other):
             for lag_ms in (100, 1000, 1100, 2000, 0):
-                driver.tell_lag(lag_ms)
+                driver.report_lag(lag_ms)
         assert await anext(asked.events()) == LagReported(0)
-        asked.tell_lag(3000)
+        asked.report_lag(3000)
         assert await anext(asked.events()) == LagReported(3000)
         other.end(Reason.END_OF_STREAM)
         assert [type(event) for event in await events_of(other)] == [StreamClosed]
@@ -531,8 +533,8 @@ async def test_a_client_that_takes_too_few_events_for_too_long_is_not_waited_for
         events = driver.events()
         for number in range(MAX_EVENTS + 10):
             driver.mark(str(number))
-        assert not driver.has_room
-        waiting = asyncio.create_task(driver.room())
+        assert not driver.has_capacity
+        waiting = asyncio.create_task(driver.wait_for_capacity())
         await asyncio.sleep(0)
         clock.now += UNREAD_SECONDS + 1
         await anext(events)
@@ -545,11 +547,11 @@ async def test_one_that_takes_them_makes_room() -> None:
         events = driver.events()
         for number in range(MAX_EVENTS):
             driver.mark(str(number))
-        waiting = asyncio.create_task(driver.room())
+        waiting = asyncio.create_task(driver.wait_for_capacity())
         await asyncio.sleep(0)
         await anext(events)
         await waiting
-        assert driver.has_room
+        assert driver.has_capacity
 
 
 # Saved, and gone on with
@@ -731,7 +733,7 @@ async def test_what_waited_for_the_models_is_done_though_nothing_more_comes_in()
     assert len(snapshot.state.waiting) == 1
     async with models() as shared:
         with StreamDriver(shared, PLAIN, begun=RestorePoint(snapshot)) as driver:
-            await driver.room()
+            await driver.wait_for_capacity()
             finals = 0
             async for event in driver.events():
                 finals += isinstance(event, FinalTranscript)

@@ -47,4 +47,4 @@ def test_what_was_adapted_stays_as_it_is() -> None:
 
 
 def test_nothing_is_given_up_unless_somebody_says_so() -> None:
-    assert models(incremental=False).relief() is NO_DEGRADATION
+    assert models(incremental=False).degradation() is NO_DEGRADATION

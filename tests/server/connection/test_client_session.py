@@ -62,10 +62,10 @@ class Stalled(StreamDriver):
     """A pump on which nothing moves."""
 
     @property
-    def has_room(self) -> bool:
+    def has_capacity(self) -> bool:
         return False
 
-    async def room(self) -> None:
+    async def wait_for_capacity(self) -> None:
         raise Overloaded("no progress")
 
 
@@ -75,10 +75,10 @@ class Unheard(StreamDriver):
     unread = True
 
     @property
-    def has_room(self) -> bool:
+    def has_capacity(self) -> bool:
         return not self.unread
 
-    async def room(self) -> None:
+    async def wait_for_capacity(self) -> None:
         self.unread = False
         raise EventsUnread("1009 events are unread")
 
@@ -291,7 +291,7 @@ async def test_bad_messages_are_answered_one_by_one() -> None:
 
 async def test_cancelling_a_conversation_gives_everything_back() -> None:
     line, closed = Line(), list[StreamClosed]()
-    models = replace(silent_models(), account=closed.append)
+    models = replace(silent_models(), on_stream_closed=closed.append)
     socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
     with StreamDriver(models, ALL.options) as pump:
         running = asyncio.create_task(ClientSession("5f1c", pump, native(pump), Metrics()).run(socket))
@@ -312,7 +312,7 @@ async def test_every_final_failure_and_second_of_sound_is_counted() -> None:
         line.says(SENTENCE)
         line.says("nonsense")
         say(line, "end_of_stream")
-        with StreamDriver(replace(models, account=metrics.count_audio), ALL.options) as pump:
+        with StreamDriver(replace(models, on_stream_closed=metrics.count_audio), ALL.options) as pump:
             await ClientSession("5f1c", pump, native(pump), metrics).run(socket)
     text = metrics.text().decode()
     assert 'stt_finals_total{reason="silence"} 1.0' in text

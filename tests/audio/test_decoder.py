@@ -104,8 +104,8 @@ def test_a_long_chunk_is_handed_out_in_pieces_that_are_the_same_sound(encoding: 
     )
     decoder = Decoder()
     clips = [decoder.decode(data, encoding)]
-    while decoder.has_more:
-        clips.append(decoder.go_on())
+    while decoder.has_pending:
+        clips.append(decoder.continue_decoding())
     clips.append(decoder.flush())
     pieces = np.concatenate([clip.samples for clip in clips if clip is not None])
     small, _ = decoded(list(cut([(data, encoding)], 4_000)))

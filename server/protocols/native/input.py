@@ -71,11 +71,11 @@ class NativeInput:
     @property
     def has_pending_input(self) -> bool:
         """Whether part of a long message is left: `continue_input` comes before the next one."""
-        return self._decoder.has_more
+        return self._decoder.has_pending
 
     def continue_input(self) -> AudioAcknowledged | None:
         """Apply the next part of a long message; return the reply, if there is one."""
-        return self._receive_clip(self._decoder.go_on())
+        return self._receive_clip(self._decoder.continue_decoding())
 
     @property
     def received_ms(self) -> int:

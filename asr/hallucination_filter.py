@@ -17,13 +17,13 @@ import numpy as np
 from asr.recognizer import Hypothesis
 from audio.clip import SAMPLE_RATE, Samples, seconds_from_samples
 
-LOUDEST_OVER: Final = SAMPLE_RATE // 5  # samples; about the length of a vowel
+LOUDEST_SAMPLES: Final = SAMPLE_RATE // 5  # samples; about the length of a vowel
 PEAK_HOPS: Final = (
     5  # 160 ms; noise has a high speech probability for one or two hops, a short word for longer
 )
 BLOCK: Final = SAMPLE_RATE // 100  # samples; the resolution in the search for the loudest 200 ms
-LEAST_SECONDS: Final = 1 / SAMPLE_RATE
-LONGEST_PHRASE: Final = 16  # words; the longest phrase whose repetition is counted
+MIN_SECONDS: Final = 1 / SAMPLE_RATE
+MAX_PHRASE_WORDS: Final = 16  # words; the longest phrase whose repetition is counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +77,13 @@ def loudest(samples: Samples) -> Samples:
 
     samples: float32 (n,), 16 kHz mono
     """
-    if len(samples) <= LOUDEST_OVER:
+    if len(samples) <= LOUDEST_SAMPLES:
         return samples
     blocks = samples[: len(samples) // BLOCK * BLOCK].reshape(-1, BLOCK)
     total = np.zeros(len(blocks) + 1)
     np.cumsum(np.einsum("ij,ij->i", blocks, blocks), out=total[1:])
-    start = int((total[LOUDEST_OVER // BLOCK :] - total[: -LOUDEST_OVER // BLOCK]).argmax()) * BLOCK
-    return samples[start : start + LOUDEST_OVER]
+    start = int((total[LOUDEST_SAMPLES // BLOCK :] - total[: -LOUDEST_SAMPLES // BLOCK]).argmax()) * BLOCK
+    return samples[start : start + LOUDEST_SAMPLES]
 
 
 def level(samples: Samples) -> float:
@@ -256,7 +256,7 @@ def _rate(hypothesis: Hypothesis, evidence: AcousticEvidence, guards: FilterThre
     Two words are not counted, because a short segment may cut through its first and last word.
     """
     paced = len(_words(hypothesis.text)) - 2
-    return paced > 0 and _above(paced / max(evidence.seconds, LEAST_SECONDS), guards.max_rate)
+    return paced > 0 and _above(paced / max(evidence.seconds, MIN_SECONDS), guards.max_rate)
 
 
 def _phantom(hypothesis: Hypothesis, evidence: AcousticEvidence, guards: FilterThresholds) -> bool:
@@ -281,8 +281,8 @@ NAMES: Final = tuple(_GUARDS)
 
 
 def repeats(words: Sequence[str]) -> int:
-    """Return how often a phrase of up to LONGEST_PHRASE words occurs in a row; 1 without repetition."""
-    return max((_repeats(words, length) for length in range(1, LONGEST_PHRASE + 1)), default=1)
+    """Return how often a phrase of up to MAX_PHRASE_WORDS words occurs in a row; 1 without repetition."""
+    return max((_repeats(words, length) for length in range(1, MAX_PHRASE_WORDS + 1)), default=1)
 
 
 def _repeats(words: Sequence[str], length: int) -> int:

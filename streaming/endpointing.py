@@ -10,8 +10,8 @@ from typing import Final, Protocol
 
 from audio.clip import samples_from_ms
 
-SHORTEST_SILENCE: Final = samples_from_ms(200)
-LONGEST_SILENCE: Final = samples_from_ms(1_200)
+MIN_SILENCE: Final = samples_from_ms(200)
+MAX_SILENCE: Final = samples_from_ms(1_200)
 
 
 def _words(*lines: str) -> frozenset[str]:
@@ -65,8 +65,8 @@ class AdaptiveSilence:
     shortest, longest: bounds, in samples
     """
 
-    shortest: int = SHORTEST_SILENCE
-    longest: int = LONGEST_SILENCE
+    shortest: int = MIN_SILENCE
+    longest: int = MAX_SILENCE
 
     def earliest(self, usual: int) -> int:
         return min(self.shortest, usual)

@@ -48,7 +48,7 @@ class JournalLifespan:
             Path(settings.journal_dir),
             self._health,
             sync=settings.journal_fsync,
-            most=settings.journal_total_mb * MIB,
+            max_bytes=settings.journal_total_mb * MIB,
             keep=settings.journal_session_mb * MIB,
         ) as self.store:
             recoverer = SessionRecovery(

@@ -87,7 +87,7 @@ class SessionRecovery:
         ready: awaited before the recovery begins
         """
         await ready
-        found = await asyncio.to_thread(self._disk.found, self._seconds)
+        found = await asyncio.to_thread(self._disk.find_sessions, self._seconds)
         waiting, over, count = iter(found.items()), list[_Over](), 0
         async with asyncio.TaskGroup() as sessions:
             while (left := await asyncio.to_thread(self._next, waiting, over)) is not None:

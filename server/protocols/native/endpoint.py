@@ -33,7 +33,7 @@ from vad.segmenter import Reason
 SUBPROTOCOL: Final = "stt"
 # After so many servers that waited for a session's client without success, the next ones wait only briefly:
 # otherwise sessions without clients would accumulate while a server restarts again and again.
-MAX_VAIN_TAKEOVERS: Final = 2
+TAKEOVERS_BEFORE_SHORT_RESUME: Final = 2
 SHORT_RESUME_SECONDS: Final = 10.0
 
 
@@ -230,7 +230,7 @@ class NativeEndpoint(WebSocketEndpoint):
             meter.start_at(driver.received)
             stack.callback(lambda: meter.count(driver.received))
             resume_seconds = self.settings.resume_seconds
-            if past.failed_takeovers >= MAX_VAIN_TAKEOVERS:
+            if past.failed_takeovers >= TAKEOVERS_BEFORE_SHORT_RESUME:
                 resume_seconds = min(resume_seconds, SHORT_RESUME_SECONDS)
             session = self.new_session(name, driver, protocol, owner, meter, recorder, resume_seconds)
             stack.enter_context(self.admission.admit(session.stop, driver, force=True))

@@ -579,7 +579,7 @@ def found(disk: JournalStore) -> tuple[ReplayedSession, SessionJournal]:
     """What a server left behind, and its journal taken up."""
     past, log = kept(disk.folder, "5f1c"), disk.open("5f1c")
     assert past is not None
-    log.adopt(disk.found(3600)["5f1c"], past.intact)
+    log.adopt(disk.find_sessions(3600)["5f1c"], past.intact)
     return past, log
 
 

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.recognizer import LONGEST_HOTWORD, MAX_PROMPT_CHARS, MOST_HOTWORDS
+from asr.recognizer import MAX_HOTWORD_CHARS, MAX_HOTWORDS, MAX_PROMPT_CHARS
 from audio.codecs import Format
 from server.errors import ClientError
 from server.protocols.native.session_config import (
-    LONGEST_TURN_MS,
+    MAX_ENDPOINTING_MS,
+    MIN_ENDPOINTING_MS,
     OPTIONAL_EVENTS,
-    SHORTEST_TURN_MS,
     SessionConfig,
     SessionUpdate,
     VadUpdate,
@@ -37,7 +37,7 @@ good_vad: dict[str, st.SearchStrategy[Any]] = {
         if name != "threshold"
     },
 }
-turn_ms = st.integers(SHORTEST_TURN_MS, LONGEST_TURN_MS) | st.none()
+turn_ms = st.integers(MIN_ENDPOINTING_MS, MAX_ENDPOINTING_MS) | st.none()
 good_turn: dict[str, st.SearchStrategy[Any]] = {
     "mode": st.sampled_from(["fixed", "adaptive", "manual", None]),
     "shortest_ms": turn_ms,
@@ -47,7 +47,7 @@ good: dict[str, st.SearchStrategy[Any]] = {
     "language": st.sampled_from(["en", "de-AT", "yue", "auto", None]),
     "prompt": st.none() | st.text(max_size=MAX_PROMPT_CHARS),
     "events": st.just("all") | st.lists(st.sampled_from([*OPTIONAL_EVENTS, "unknown"])),
-    "hotwords": st.lists(st.text(max_size=LONGEST_HOTWORD), max_size=5),
+    "hotwords": st.lists(st.text(max_size=MAX_HOTWORD_CHARS), max_size=5),
     "task": st.sampled_from(["transcribe", "translate"]),
     "temperature": st.floats(0, 1) | st.integers(0, 1),
     "turn": st.fixed_dictionaries({}, optional=good_turn | {"unknown": json}),
@@ -176,14 +176,14 @@ def test_the_ranges_of_the_knobs_end_where_the_document_says(name: str) -> None:
         ({"prompt": "x" * (MAX_PROMPT_CHARS + 1)}, "session.prompt"),
         ({"words": 1}, "session.words"),
         ({"hotwords": "Parakeet"}, "session.hotwords"),
-        ({"hotwords": ["x" * (LONGEST_HOTWORD + 1)]}, "session.hotwords"),
-        ({"hotwords": ["x"] * (MOST_HOTWORDS + 1)}, "session.hotwords"),
+        ({"hotwords": ["x" * (MAX_HOTWORD_CHARS + 1)]}, "session.hotwords"),
+        ({"hotwords": ["x"] * (MAX_HOTWORDS + 1)}, "session.hotwords"),
         ({"task": "summarise"}, "session.task"),
         ({"temperature": 1.5}, "session.temperature"),
         ({"temperature": "0"}, "session.temperature"),
         ({"turn": {"mode": "semantic"}}, "session.turn.mode"),
-        ({"turn": {"shortest_ms": SHORTEST_TURN_MS - 1}}, "session.turn.shortest_ms"),
-        ({"turn": {"longest_ms": LONGEST_TURN_MS + 1}}, "session.turn.longest_ms"),
+        ({"turn": {"shortest_ms": MIN_ENDPOINTING_MS - 1}}, "session.turn.shortest_ms"),
+        ({"turn": {"longest_ms": MAX_ENDPOINTING_MS + 1}}, "session.turn.longest_ms"),
         ({"vad": []}, "session.vad"),
         ({"vad": {"threshold": True}}, "session.vad.threshold"),
         ({"vad": {"silence_ms": 300.5}}, "session.vad.silence_ms"),

@@ -126,15 +126,17 @@ class ClientSession:
         self._record_snapshot(save(self._driver.session))
         await self._run(self._read(socket, self._protocol.initial_messages()))
 
-    async def go_on(self, past: ReplayedSession) -> None:
+    async def run_recovered(self, recovered: ReplayedSession) -> None:
         """Run a session that an earlier server left in its journal; it waits for its client."""
         session_id.set(self.id)
         log.info("session.restored config=%s", self._protocol.describe())
         support = self._support
         assert support is not None  # only sessions that can be resumed have a journal
-        self._replay_filter = ReplayFilter(past.sent)
-        self._log.restore(past.number, [orjson.dumps(support.with_audio(*each)) for each in past.messages])
-        await self._run(self._replay(support, past.tail))
+        self._replay_filter = ReplayFilter(recovered.sent)
+        self._log.restore(
+            recovered.number, [orjson.dumps(support.with_audio(*each)) for each in recovered.messages]
+        )
+        await self._run(self._replay(support, recovered.tail))
 
     async def _run(self, reading: Coroutine[Any, Any, None]) -> None:
         main = asyncio.current_task()
@@ -317,7 +319,7 @@ class ClientSession:
             with suppress(Overloaded):  # other sessions are restored at the same time
                 await self._wait_for_capacity()
             replies = support.replay(entry)
-            if replies and not self._replay_filter.knows(REPLY):
+            if replies and not self._replay_filter.consume(REPLY):
                 await self._reply(replies)
         if self._recorder is not None:
             self._recorder.finish_replay()
@@ -389,7 +391,7 @@ class ClientSession:
                 messages = self._protocol.encode(event)  # for every event: the protocol captures options
                 kind = kind_of(event)
                 # During a replay a partial may be unknown and still older than what was sent before.
-                if self._replay_filter.knows(kind) or not (kind or self._replay_filter.is_over):
+                if self._replay_filter.consume(kind) or not (kind or self._replay_filter.is_over):
                     continue
                 self._session_log.event(event)
                 record = None if self._recorder is None else partial(self._recorder.output, event)

@@ -596,7 +596,7 @@ async def gone_on(
         conversation = ClientSession(
             "5f1c", pump, dialect, Metrics(), resume_seconds=seconds, log_bytes=1 << 24, recorder=recording
         )
-        running = asyncio.create_task(conversation.go_on(past))
+        running = asyncio.create_task(conversation.run_recovered(past))
         try:
             yield conversation, running
             await running

@@ -156,9 +156,9 @@ def is_whole(caller: Caller, expected: dict[str, list[Message]]) -> None:
 
 def in_vain(folder: Path, name: str) -> int:
     """Servers that took a session up since its client was there."""
-    past = kept(folder, name)
-    assert past is not None
-    return past.failed_takeovers
+    recovered = kept(folder, name)
+    assert recovered is not None
+    return recovered.failed_takeovers
 
 
 def says(server: Program, text: str) -> None:
@@ -362,10 +362,12 @@ class Sessions:
     def __init__(self) -> None:
         self.names: list[str] = []
 
-    async def go_on(self, name: str, past: ReplayedSession, log: SessionJournal) -> None:
+    async def continue_session(self, name: str, recovered: ReplayedSession, log: SessionJournal) -> None:
         self.names.append(name)
 
-    def hold(self, name: str, head: Mapping[str, Any], files: Sequence[Path], disk: JournalStore) -> None:
+    def keep_ended(
+        self, name: str, head: Mapping[str, Any], files: Sequence[Path], disk: JournalStore
+    ) -> None:
         raise AssertionError("no session was over")
 
 

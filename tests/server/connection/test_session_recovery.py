@@ -68,7 +68,7 @@ async def test_one_that_was_over_for_long_is_forgotten_and_a_fresh_one_may_still
     carrier = Carrier()
     carrier.over.set()
     with JournalStore(tmp_path, Health()) as disk:
-        await SessionRecovery(disk, carrier, HOUR, lambda: None, over_seconds=50).run(ready())
+        await SessionRecovery(disk, carrier, HOUR, lambda: None, ended_seconds=50).run(ready())
     assert (carrier.carried, carrier.held) == ({}, ["fresh"])
     assert files_in(tmp_path) == ["fresh.1.journal"]
 
@@ -86,13 +86,15 @@ class Carrier:
         self.over = asyncio.Event()
         self._failures = failures or {}
 
-    async def go_on(self, name: str, past: ReplayedSession, log: SessionJournal) -> None:
-        self.carried[name], self.logs[name] = seeds(past), log
+    async def continue_session(self, name: str, recovered: ReplayedSession, log: SessionJournal) -> None:
+        self.carried[name], self.logs[name] = seeds(recovered), log
         if name in self._failures:
             raise self._failures[name]
         await self.over.wait()
 
-    def hold(self, name: str, head: Mapping[str, Any], files: Sequence[Path], disk: JournalStore) -> None:
+    def keep_ended(
+        self, name: str, head: Mapping[str, Any], files: Sequence[Path], disk: JournalStore
+    ) -> None:
         if name in self._failures:
             raise self._failures[name]
         self.held.append(name)
@@ -180,9 +182,9 @@ async def test_one_that_is_taken_up_again_and_again_in_vain_is_left_alone_loudly
     carrier = Carrier()
     carrier.over.set()
     for servers in range(MAX_FAILED_TAKEOVERS):
-        past = kept(tmp_path, "a")
-        assert past is not None
-        assert past.failed_takeovers == servers
+        recovered = kept(tmp_path, "a")
+        assert recovered is not None
+        assert recovered.failed_takeovers == servers
         with JournalStore(tmp_path, Health()) as disk:
             await SessionRecovery(disk, carrier, HOUR, lambda: None).run(ready())
     carrier.carried.clear()
@@ -278,20 +280,22 @@ class Life:
             dialect = NativeProtocol(NAME, RecordedStream(pump, recorder), ALL, {}, token="secret")
             await self._conversation(pump, dialect, recorder).run(self._socket)
 
-    async def go_on(self, name: str, past: ReplayedSession, log: SessionJournal) -> None:
-        with StreamDriver(self._models, OPTIONS, NAME, begun=past.begun) as pump:
+    async def continue_session(self, name: str, recovered: ReplayedSession, log: SessionJournal) -> None:
+        with StreamDriver(self._models, OPTIONS, NAME, begun=recovered.begun) as pump:
             recorder = JournalRecorder(log, replaying=True)
             stream = RecordedStream(pump, recorder)
-            dialect = NativeProtocol.restored(NAME, stream, past.head, past.refused)
+            dialect = NativeProtocol.restored(NAME, stream, recovered.head, recovered.refused)
             session = self._conversation(pump, dialect, recorder)
             resuming = asyncio.create_task(session.resume(self._socket, self._client.seen))
             try:
-                await session.go_on(past)
+                await session.run_recovered(recovered)
                 await resuming
             finally:
                 resuming.cancel()
 
-    def hold(self, name: str, head: Mapping[str, Any], files: Sequence[Path], disk: JournalStore) -> None:
+    def keep_ended(
+        self, name: str, head: Mapping[str, Any], files: Sequence[Path], disk: JournalStore
+    ) -> None:
         session = EndedSession(name, head["owner"], NativeEndedMessages(name), files, disk, 1 << 24)
         self._resuming = asyncio.create_task(session.resume(self._socket, self._client.seen))
 
@@ -420,32 +424,32 @@ def test_it_is_so_for_many_more_of_them(script: list[tuple[bool, int] | str], di
 
 
 def test_so_many_events_of_a_kind_are_known_and_the_next_ones_are_new() -> None:
-    past = ReplayFilter({"Final": 2, "SpeechStarted": 1})
-    assert [past.knows("Final") for _ in range(4)] == [True, True, False, False]
-    assert [past.knows("SpeechStarted") for _ in range(2)] == [True, False]
+    recovered = ReplayFilter({"Final": 2, "SpeechStarted": 1})
+    assert [recovered.consume("Final") for _ in range(4)] == [True, True, False, False]
+    assert [recovered.consume("SpeechStarted") for _ in range(2)] == [True, False]
 
 
 def test_a_session_without_a_past_knows_nothing() -> None:
-    assert not ReplayFilter().knows("Final")
+    assert not ReplayFilter().consume("Final")
 
 
 def test_what_is_never_told_again_is_never_known() -> None:
-    past = ReplayFilter({"Final": 1})
-    assert not past.knows("")
-    assert past.knows("Final")
+    recovered = ReplayFilter({"Final": 1})
+    assert not recovered.consume("")
+    assert recovered.consume("Final")
 
 
 def test_what_was_counted_is_left_as_it_was() -> None:
     told = {"Final": 1}
-    ReplayFilter(told).knows("Final")
+    ReplayFilter(told).consume("Final")
     assert told == {"Final": 1}
 
 
 def test_it_is_over_once_all_that_was_told_has_come_again() -> None:
-    past = ReplayFilter({"Final": 1, "reply": 1})
-    over = [past.is_over]
+    recovered = ReplayFilter({"Final": 1, "reply": 1})
+    over = [recovered.is_over]
     for kind in ("Final", "SpeechStarted", "reply"):
-        past.knows(kind)
-        over.append(past.is_over)
+        recovered.consume(kind)
+        over.append(recovered.is_over)
     assert over == [False, False, False, True]
     assert ReplayFilter().is_over

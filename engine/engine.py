@@ -130,7 +130,7 @@ class Engine:
         return self.recognizers.status(self.recognizers.default).description
 
     @asynccontextmanager
-    async def borrow(self, name: str | None = None) -> AsyncIterator[tuple[ModelClients, ModelInfo]]:
+    async def acquire(self, name: str | None = None) -> AsyncIterator[tuple[ModelClients, ModelInfo]]:
         """Provide the detector and a recognizer to one stream for the duration of the context.
 
         Call it only when the engine is ready.
@@ -138,7 +138,7 @@ class Engine:
         Raises ModelNotReady.
         """
         assert self.vad is not None
-        async with self.recognizers.borrow(name or self.recognizers.default) as recognizer:
+        async with self.recognizers.acquire(name or self.recognizers.default) as recognizer:
             description = recognizer.description
             models = ModelClients(
                 self._slots,
@@ -191,7 +191,7 @@ class Engine:
         self._slots, self.vad = worker.model, vad
 
     async def _load_default(self) -> None:
-        async with self.recognizers.borrow(self.recognizers.default):
+        async with self.recognizers.acquire(self.recognizers.default):
             pass
 
 

@@ -214,7 +214,7 @@ class WebSocketEndpoint(ABC):
         request = self.open(websocket)
         name = uuid.uuid4().hex[:12]
         async with AsyncExitStack() as stack:
-            models, description = await self.borrow(stack, request.recognizer)
+            models, description = await self.acquire_models(stack, request.recognizer)
             driver = StreamDriver(models, request.options, name)
             meter = stack.enter_context(self.admission.policy.track_usage(websocket.scope))
             stack.callback(lambda: meter.count(driver.received))
@@ -290,8 +290,8 @@ class WebSocketEndpoint(ABC):
             else:
                 self._sessions.end(support.key)
 
-    async def borrow(self, stack: AsyncExitStack, name: str) -> tuple[ModelClients, ModelInfo]:
-        """Borrow the models until the stack is left; a client that waits for a load counts as a stream.
+    async def acquire_models(self, stack: AsyncExitStack, name: str) -> tuple[ModelClients, ModelInfo]:
+        """Acquire the models until the stack is left; a client that waits for a load counts as a stream.
 
         The socket is not read meanwhile and pings go unanswered, so the wait is shorter than a ping's limit.
         Raises ClientError.
@@ -305,7 +305,7 @@ class WebSocketEndpoint(ABC):
                         time_limit.reschedule(loop.time())
 
                 with self.admission.admit(stop):
-                    return await stack.enter_async_context(self.engine.borrow(name))
+                    return await stack.enter_async_context(self.engine.acquire(name))
         except TimeoutError:
             if self.admission.draining:
                 raise restarting() from None

@@ -90,7 +90,7 @@ class FileEndpoint(ABC):
         private, limit = self._settings.fetch_private, self._settings.max_upload_bytes
         return await stack.enter_async_context(fetched(url, limit, private=private))
 
-    async def _borrow(self, stack: AsyncExitStack, asked: str) -> tuple[ModelClients, ModelInfo]:
+    async def _acquire_models(self, stack: AsyncExitStack, asked: str) -> tuple[ModelClients, ModelInfo]:
         """Borrow the models until the stack is left: those of the name, or the default for an unknown name.
 
         Raises ApiError if they cannot be used or are not loaded in time.
@@ -99,7 +99,7 @@ class FileEndpoint(ABC):
         name = recognizers.resolve(asked) or recognizers.default
         try:
             async with asyncio.timeout(self._load_seconds):
-                return await stack.enter_async_context(self._engine.borrow(name))
+                return await stack.enter_async_context(self._engine.acquire(name))
         except TimeoutError:
             error = models_not_ready(f"The model {name} is still being loaded.")
         except ModelNotReady as why:

@@ -28,7 +28,7 @@ async def loaded(engine: Engine) -> None:
 
 async def said(engine: Engine, name: str | None = None) -> str:
     """Return a recognizer's text for one second of silence."""
-    async with engine.borrow(name) as (models, _):
+    async with engine.acquire(name) as (models, _):
         return (await models.asr.submit(RecognitionRequest(SECOND))).text
 
 
@@ -51,7 +51,7 @@ async def test_it_is_ready_only_after_a_step_of_the_detector() -> None:
 async def test_it_lends_a_detector_and_a_recognizer_that_work() -> None:
     async with Engine(free_settings().engine_options()) as engine:
         await loaded(engine)
-        async with engine.borrow() as (models, description):
+        async with engine.acquire() as (models, description):
             slot = models.slots.open()
             probabilities = await models.vad.submit(DetectorInput(slot, np.zeros((3, HOP), np.float32)))
             assert probabilities.shape == (3,)
@@ -63,7 +63,7 @@ async def test_it_lends_a_detector_and_a_recognizer_that_work() -> None:
 async def test_each_recognizer_is_used_according_to_its_nature() -> None:
     async with Engine(free_settings(asr_models="sphinx=pocketsphinx").engine_options()) as engine:
         await loaded(engine)
-        async with engine.borrow("sphinx") as (sphinx, description), engine.borrow("free") as (free, _):
+        async with engine.acquire("sphinx") as (sphinx, description), engine.acquire("free") as (free, _):
             assert description.model == "pocketsphinx"
             assert (sphinx.incremental, free.incremental) == (True, False)
             assert sphinx.vad is free.vad
@@ -102,7 +102,7 @@ async def test_the_settings_bound_the_memory_and_the_idle_time(tmp_path: Path) -
 async def test_afterwards_everything_has_stopped() -> None:
     async with Engine(free_settings().engine_options()) as engine:
         await loaded(engine)
-        async with engine.borrow() as (models, _):
+        async with engine.acquire() as (models, _):
             pass
     assert engine.state is EngineState.STOPPED
     with pytest.raises(BatcherClosed):
@@ -132,7 +132,7 @@ async def test_a_detector_that_does_nothing_but_fail_is_a_failure_of_the_engine(
     failures: list[str | None] = []
     async with Engine(free_settings().engine_options(), lambda: failures.append(engine.error)) as engine:
         await loaded(engine)
-        async with engine.borrow() as (models, _):
+        async with engine.acquire() as (models, _):
             slot = models.slots.open()
             for _ in range(MAX_FAILED_STEPS):
                 assert engine.health.ok

@@ -107,7 +107,7 @@ async def said(recognizer: RunningModel) -> str:
 
 
 async def used(recognizers: ModelPool, name: str) -> str:
-    async with recognizers.borrow(name) as recognizer:
+    async with recognizers.acquire(name) as recognizer:
         return await said(recognizer)
 
 
@@ -128,9 +128,9 @@ async def test_nothing_is_loaded_before_somebody_asks(yard: Yard) -> None:
         assert recognizers.loaded == 1
 
 
-async def test_who_borrows_is_counted(yard: Yard) -> None:
-    async with running(yard) as recognizers, recognizers.borrow("a") as first:
-        async with recognizers.borrow("a") as second:
+async def test_users_of_a_model_are_counted(yard: Yard) -> None:
+    async with running(yard) as recognizers, recognizers.acquire("a") as first:
+        async with recognizers.acquire("a") as second:
             assert first is second
             assert recognizers.status("a").users == 2
         status = recognizers.status("a")
@@ -165,7 +165,7 @@ async def test_a_load_that_nobody_waits_for_any_more_is_for_the_next_one(yard: Y
     yard.open = False
     async with running(yard) as recognizers:
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.001), recognizers.borrow("b"):
+            async with asyncio.timeout(0.001), recognizers.acquire("b"):
                 pass
         (await yard.built(0)).gate.set()
         assert await used(recognizers, "b") == "/b 0"
@@ -207,7 +207,7 @@ async def test_a_while_later_it_is_tried_again(yard: Yard) -> None:
 async def test_one_that_is_idle_is_unloaded_but_the_default_is_not(yard: Yard) -> None:
     async with running(yard, idle=0.01) as recognizers:
         await used(recognizers, "a")
-        async with recognizers.borrow("b") as recognizer:
+        async with recognizers.acquire("b") as recognizer:
             await used(recognizers, "c")
             await until_absent(recognizers, "c")
             assert await said(recognizer) == "/b 1"
@@ -231,7 +231,7 @@ async def test_without_room_the_next_is_refused_before_it_is_loaded_and_live_one
     yard = Yard(memory=40)
     async with running(yard, budget=100, weight=40) as recognizers:
         await used(recognizers, "a")
-        async with recognizers.borrow("b") as recognizer:
+        async with recognizers.acquire("b") as recognizer:
             with pytest.raises(ModelNotReady, match="c takes"):
                 await used(recognizers, "c")
             assert len(yard.workers) == 2
@@ -305,7 +305,7 @@ async def test_many_come_and_go_and_what_is_in_use_always_answers() -> None:
         name = "abc"[generator.integers(3)]
         try:
             async with AsyncExitStack() as stack:
-                recognizer = await stack.enter_async_context(recognizers.borrow(name))
+                recognizer = await stack.enter_async_context(recognizers.acquire(name))
                 for _ in range(generator.integers(4)):
                     assert (await said(recognizer)).startswith(f"/{name} ")
                 assert recognizers.memory <= 120
@@ -349,7 +349,7 @@ async def test_the_default_that_breaks_is_said_to_who_can_end_the_server(yard: Y
 
 async def test_another_one_that_breaks_is_loaded_anew_for_those_who_come_then(yard: Yard) -> None:
     async with running(yard, retry=0.0) as recognizers:
-        async with recognizers.borrow("b") as held:
+        async with recognizers.acquire("b") as held:
             yard.watchdogs[0].broken("nothing is left")
             assert recognizers.status("b").state is ModelState.FAILED
             assert await used(recognizers, "b") == "/b 1"

@@ -90,7 +90,7 @@ class DeepgramFileEndpoint(FileEndpoint):
         self, stack: AsyncExitStack, asked: DeepgramOptions, work: FileTranscriber
     ) -> ModelMetadata:
         await work.check()
-        models, description = await self._borrow(stack, asked.model or "")
+        models, description = await self._acquire_models(stack, asked.model or "")
         log.info("file.accepted model=%s", description.model)
         async with aclosing(work.transcribe(models, asked.session)) as segments:
             async for _ in segments:

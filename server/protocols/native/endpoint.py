@@ -222,7 +222,7 @@ class NativeEndpoint(WebSocketEndpoint):
         recorder, head = JournalRecorder(log, replaying=True), recovered.head
         config = restore_config(head["preferences"])
         async with AsyncExitStack() as stack:
-            models, _ = await self.borrow(stack, head["model"])
+            models, _ = await self.acquire_models(stack, head["model"])
             driver = StreamDriver(models, config.options, name, begun=recovered.begun)
             protocol = NativeProtocol.restored(
                 name, RecordedStream(driver, recorder), head, recovered.refused

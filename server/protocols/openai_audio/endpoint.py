@@ -68,7 +68,7 @@ class OpenAIAudioEndpoint(FileEndpoint):
         file = upload.file or await self._download(stack, options.url)
         work = self._transcriber(file, meter)
         await work.check()
-        models, description = await self._borrow(stack, options.model)
+        models, description = await self._acquire_models(stack, options.model)
         if options.task == "translate" and not description.translates:
             raise invalid(f"The model {description.model} cannot translate.", "model", "unsupported_value")
         log.info("file.accepted model=%s format=%s", description.model, options.format)

@@ -545,7 +545,7 @@ class SlowEngine(Engine):
         self.gate = asyncio.Event()
 
     @asynccontextmanager
-    async def borrow(self, name: str | None = None) -> AsyncIterator[tuple[ModelClients, ModelInfo]]:
+    async def acquire(self, name: str | None = None) -> AsyncIterator[tuple[ModelClients, ModelInfo]]:
         await self.gate.wait()
         async with running_models() as models:
             yield models, ModelInfo("slow", "slow", "free", "cpu", "none")

@@ -184,7 +184,7 @@ class Engine:
             watcher=Supervisor("detector", self.health, on_broken=self._fail),
         )
         vad = await self._running.enter_async_context(
-            detector_batcher(worker, streams=streams, took=self._on_step_done)
+            detector_batcher(worker, streams=streams, on_batch_done=self._on_step_done)
         )
         await worker.start()
         await _warm_up(worker.model, vad)
@@ -226,8 +226,8 @@ def _recognizer(
         audio_seconds=options.batch_audio_seconds,
         waiting=options.queue_items,
         seconds=options.batch_seconds,
-        observe=on_batch,
-        took=on_batch_done,
+        on_batch=on_batch,
+        on_batch_done=on_batch_done,
     )
 
 

@@ -91,7 +91,7 @@ class FileEndpoint(ABC):
         return await stack.enter_async_context(fetched(url, limit, private=private))
 
     async def _acquire_models(self, stack: AsyncExitStack, asked: str) -> tuple[ModelClients, ModelInfo]:
-        """Borrow the models until the stack is left: those of the name, or the default for an unknown name.
+        """Acquire the models until the stack is left: those of the name, or the default for an unknown name.
 
         Raises ApiError if they cannot be used or are not loaded in time.
         """
@@ -112,8 +112,8 @@ class FileEndpoint(ABC):
         return FileTranscriber(
             file,
             max_seconds=self._settings.max_file_seconds,
-            count=meter.count,
-            observe=self._metrics.observe_event,
+            on_samples_read=meter.count,
+            on_event=self._metrics.observe_event,
         )
 
     @contextmanager

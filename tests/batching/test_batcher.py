@@ -157,7 +157,7 @@ async def test_an_observer_hears_of_each_batch_what_waited_how_long() -> None:
     worker = TimedWorker(clock, 0.5)
     heard: list[list[BatchedItem]] = []
     async with Batcher(
-        worker, max_items=8, max_waiting=8, observe=lambda batch: heard.append(list(batch)), clock=clock
+        worker, max_items=8, max_waiting=8, on_batch=lambda batch: heard.append(list(batch)), clock=clock
     ) as batches:
         first = await busy(worker, batches)
         rest = [asyncio.create_task(batches.submit(1)), asyncio.create_task(batches.submit(2, 2))]

@@ -124,7 +124,9 @@ async def test_a_failed_utterance_is_left_out_where_it_is_reported() -> None:
 async def test_what_is_read_is_counted_though_the_work_ends_early() -> None:
     counted: list[int] = []
     with pytest.raises(UtteranceFailed):
-        await heard(FileTranscriber(io.BytesIO(wav(TALK)), count=counted.append), RefusesTheSecond())
+        await heard(
+            FileTranscriber(io.BytesIO(wav(TALK)), on_samples_read=counted.append), RefusesTheSecond()
+        )
     assert counted == sorted(counted)
     assert counted[-1] > 4 * SECOND
 
@@ -132,7 +134,7 @@ async def test_what_is_read_is_counted_though_the_work_ends_early() -> None:
 async def test_events_and_progress_are_reported() -> None:
     events: list[Event] = []
     progress: list[int] = []
-    await heard(FileTranscriber(io.BytesIO(wav(TALK)), observe=events.append, on_progress=progress.append))
+    await heard(FileTranscriber(io.BytesIO(wav(TALK)), on_event=events.append, on_progress=progress.append))
     assert sum(isinstance(event, FinalTranscript) for event in events) == 2
     assert isinstance(events[-1], StreamClosed)
     assert progress[-1] > len(TALK) - 512

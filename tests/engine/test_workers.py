@@ -82,7 +82,7 @@ async def test_a_batch_holds_no_more_items_and_seconds_than_it_may() -> None:
     long = RecognitionRequest(Clip(np.zeros(48_000, np.float32)))
     await worker.start()
     seen: list[Sequence[BatchedItem]] = []
-    asr = recognizer_batcher(worker, items=2, audio_seconds=3.5, waiting=5, observe=seen.append)
+    asr = recognizer_batcher(worker, items=2, audio_seconds=3.5, waiting=5, on_batch=seen.append)
     for request in (SECOND, SECOND, SECOND, long):
         asr.post(request, print)
     async with asr:

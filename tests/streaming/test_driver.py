@@ -69,7 +69,7 @@ async def models(
     detect: Detect = detect,
     transcribe: Transcribe = transcribe,
     waiting: int = 100,
-    observe: Callable[[Sequence[BatchedItem]], None] = lambda batch: None,
+    on_batch: Callable[[Sequence[BatchedItem]], None] = lambda batch: None,
 ) -> AsyncIterator[ModelClients]:
     vad_worker = ThreadWorker(lambda: None, detect, name="vad")
     asr_worker = ThreadWorker(lambda: None, transcribe, name="asr")
@@ -77,7 +77,7 @@ async def models(
     await asr_worker.start()
     async with (
         Batcher(vad_worker, max_items=100, max_waiting=100, stateless=False) as vad,
-        Batcher(asr_worker, max_items=8, max_waiting=waiting, observe=observe) as asr,
+        Batcher(asr_worker, max_items=8, max_waiting=waiting, on_batch=on_batch) as asr,
     ):
         yield ModelClients(CountingSlots(), vad, asr)
 
@@ -403,7 +403,7 @@ async def priorities_of(seconds: int, spoken_in: float) -> set[int]:
     """Of the jobs of a stream whose sound came within so many seconds of the clock."""
     taken: list[BatchedItem] = []
     clock = Clock()
-    async with models(observe=taken.extend) as shared:
+    async with models(on_batch=taken.extend) as shared:
         with StreamDriver(shared, SessionOptions(), clock=clock) as driver:
             clock.now = spoken_in
             await pour(driver, sound((False, SECOND), (True, (seconds - 2) * SECOND), (False, SECOND)))
@@ -432,7 +432,7 @@ async def test_a_file_that_has_waited_too_long_behind_the_others_has_its_turn_am
         return transcribe(recognizer, requests)
 
     taken: list[BatchedItem] = []
-    async with models(transcribe=held, observe=taken.extend) as shared:
+    async with models(transcribe=held, on_batch=taken.extend) as shared:
         busy = asyncio.create_task(shared.asr.submit(RecognitionRequest(Clip(TALK, 0))))
         with StreamDriver(
             shared, SessionOptions(eager=False), clock=lambda: 0.0, stall_seconds=0.01
@@ -794,7 +794,7 @@ async def test_what_is_played_once_more_is_no_file_that_is_ahead_of_the_clock() 
     """Its sound comes as fast as it can be read, and somebody waits for it."""
     taken: list[BatchedItem] = []
     clock = Clock()
-    async with models(observe=taken.extend) as shared:
+    async with models(on_batch=taken.extend) as shared:
         with StreamDriver(shared, PLAIN, clock=clock, begun=RestorePoint(save(Session(PLAIN)))) as driver:
             await pour(driver, sound((False, SECOND), (True, 6 * SECOND), (False, SECOND)))
             driver.end(Reason.END_OF_STREAM)

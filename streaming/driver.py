@@ -95,12 +95,12 @@ class StreamDriver:
         """Begin a stream, or continue one from `begun`."""
         options = models.adapt(options)
         self.session = (
-            restore(begun.snapshot, options, name, begun.promised) if begun else Session(options, name)
+            restore(begun.snapshot, options, name, begun.stable_words) if begun else Session(options, name)
         )
         self.models = models
         self.state = DriverState.REPLAYING if begun else DriverState.LIVE
         self._detector_state = begun.memory if begun else None  # sent along with the first hops
-        self._recorded = dict(begun.concluded) if begun else {}
+        self._recorded = dict(begun.results) if begun else {}
         self._running: dict[RecognitionTask, Ticket[RecognitionRequest, Hypothesis]] = {}
         # The model died while it ran a batch with this utterance: only its final is tried again.
         self._suspect_utterance = 0
@@ -414,7 +414,7 @@ class StreamDriver:
             self.session.receive_recorded_result(task, self._recorded.pop(task.utterance))
             return True
         is_replayed = self.state is DriverState.REPLAYING
-        if is_replayed and task.kind is not TaskKind.FINAL and self.session.options.earliest is None:
+        if is_replayed and task.kind is not TaskKind.FINAL and self.session.options.min_silence is None:
             self.session.receive_failure(task, "partials are not repeated in a replay")
             return True
         return False
@@ -428,7 +428,7 @@ class StreamDriver:
 
     def _decides_endpoint(self, task: RecognitionTask) -> bool:
         """Return whether the end of the utterance, and not only its latency, depends on the result."""
-        return task.kind is TaskKind.EAGER and self.session.options.earliest is not None
+        return task.kind is TaskKind.EAGER and self.session.options.min_silence is not None
 
     def _promote_bulk(self) -> bool:
         """Let the finals of a live stream that was taken for a file wait no longer behind other streams.

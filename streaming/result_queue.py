@@ -55,5 +55,5 @@ class ResultQueue:
             self.unrecognised -= first.clip_length
             last = conclude(first, guards)
             if isinstance(last, FinalTranscript) and last.guard is not None:
-                accounting.refuse(last.clip.start, last.clip.end)
+                accounting.reject_segment(last.clip.start, last.clip.end)
             yield last

@@ -17,12 +17,12 @@ GUARDED_METRIC: Final = "stt_guarded_segments_total"
 class ServerCounters:
     """Hold counts since the server started, or the difference of two readings.
 
-    ahead: finals whose text was ready when the utterance ended
+    eager_finals: finals whose text was ready when the utterance ended
     jobs: recognition tasks by kind and outcome; guarded: segments whose text a filter rejected, by filter
     """
 
     finals: int
-    ahead: int
+    eager_finals: int
     jobs: Mapping[tuple[str, str], int]
     guarded: Mapping[str, int]
 
@@ -32,7 +32,7 @@ class ServerCounters:
         samples = [s for family in text_string_to_metric_families(text) for s in family.samples]
         return cls(
             finals=round(sum(s.value for s in samples if s.name == FINALS_METRIC)),
-            ahead=round(sum(s.value for s in samples if s.name == EAGER_FINALS_METRIC)),
+            eager_finals=round(sum(s.value for s in samples if s.name == EAGER_FINALS_METRIC)),
             jobs={
                 (s.labels["kind"], s.labels["fate"]): round(s.value)
                 for s in samples
@@ -45,7 +45,7 @@ class ServerCounters:
         """Return the difference from an earlier reading."""
         return ServerCounters(
             self.finals - before.finals,
-            self.ahead - before.ahead,
+            self.eager_finals - before.eager_finals,
             Counter(self.jobs) - Counter(before.jobs),
             Counter(self.guarded) - Counter(before.guarded),
         )
@@ -63,7 +63,7 @@ class ServerCounters:
             "eager_done": eager,
             "eager_used_%": round(100 * used / eager, 1) if eager else None,
             "eager_wasted_%": round(100 - 100 * used / eager, 1) if eager else None,
-            "eager_ahead_%": round(100 * self.ahead / self.finals, 1) if self.finals else None,
+            "eager_ahead_%": round(100 * self.eager_finals / self.finals, 1) if self.finals else None,
             "eager_taken_back": self.jobs.get(("eager", "dropped"), 0),
             "partials_done": partials,
             "partials_taken_back": self.jobs.get(("partial", "dropped"), 0),

@@ -110,8 +110,8 @@ async def test_what_is_told_of_an_utterance_is_known_to_who_goes_on(tmp_path: Pa
         )
         await kept_there.flush()
         past = found(tmp_path)
-    assert list(past.begun.promised) == [2]
-    assert list(past.begun.concluded) == [1]
+    assert list(past.begun.stable_words) == [2]
+    assert list(past.begun.results) == [1]
     assert past.sent == {"Final": 1}
     (_, none), (message, sound) = past.messages
     assert (none, message) == (None, {"seq": 2, "audio": None})

@@ -741,7 +741,7 @@ async def test_what_waited_for_the_models_is_done_though_nothing_more_comes_in()
                     break
 
 
-async def recognised_again(concluded: bool) -> tuple[list[int], list[str], list[str]]:
+async def recognised_again(keep_results: bool) -> tuple[list[int], list[str], list[str]]:
     """Batches for a stream that is played once more from its beginning, what it tells, and what it told."""
     samples, recognizer = TALK, Recognizer()
     beginning = RestorePoint(save(Session(PLAIN)))
@@ -750,19 +750,19 @@ async def recognised_again(concluded: bool) -> tuple[list[int], list[str], list[
     finals = [event for event in whole.events if isinstance(event, FinalTranscript)]
     told = {final.utterance: RecordedResult(final.hypothesis, final.guard) for final in finals}
     async with working(recognizer) as shared:
-        begun = replace(beginning, concluded=told if concluded else {})
+        begun = replace(beginning, results=told if keep_results else {})
         again = await follow(shared, samples, [], begun=begun)
     return recognizer.batches, flat(again.events), flat(whole.events)
 
 
 async def test_a_final_that_was_told_is_not_recognised_again() -> None:
-    batches, again, before = await recognised_again(concluded=True)
+    batches, again, before = await recognised_again(keep_results=True)
     assert batches == []
     assert again == before
 
 
 async def test_one_that_was_not_told_is_recognised_though_no_extras_are() -> None:
-    batches, again, before = await recognised_again(concluded=False)
+    batches, again, before = await recognised_again(keep_results=False)
     assert sum(batches) == 2
     assert again == before
 

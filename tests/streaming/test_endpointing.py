@@ -45,10 +45,10 @@ def test_what_reads_neither_way_waits_as_usual(text: str) -> None:
 
 
 @given(st.text(), st.integers(0, 160_000))
-def test_the_wait_is_bounded_both_ways_and_a_fixed_one_is_fixed(text: str, usual: int) -> None:
+def test_the_wait_is_bounded_both_ways_and_a_fixed_one_is_fixed(text: str, default: int) -> None:
     adaptive = AdaptiveSilence(shortest=3_200, longest=16_000)
-    assert min(3_200, usual) <= adaptive.silence(text, usual) <= max(16_000, usual)
-    assert FixedSilence().silence(text, usual) == usual
+    assert min(3_200, default) <= adaptive.silence(text, default) <= max(16_000, default)
+    assert FixedSilence().silence(text, default) == default
 
 
 def hops_until_final(text: str) -> int:

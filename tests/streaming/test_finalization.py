@@ -8,7 +8,7 @@ from asr.hallucination_filter import FilterThresholds
 from asr.recognizer import Hypothesis, Word
 from audio.clip import Clip, Samples
 from streaming.events import FinalTranscript, TranscriptionFailed
-from streaming.finalization import conclude, keep
+from streaming.finalization import conclude, with_stable_words
 from streaming.local_agreement import pieces
 from streaming.partials import Partials
 from streaming.utterance import Utterance
@@ -71,7 +71,7 @@ def test_the_final_begins_with_what_was_told_and_is_untouched_where_it_does_so_b
     told: list[str], said: list[str]
 ) -> None:
     hypothesis = Hypothesis(" ".join(said))
-    kept = keep(pieces(" ".join(told)), hypothesis, Clip(LOUD))
+    kept = with_stable_words(pieces(" ".join(told)), hypothesis, Clip(LOUD))
     assert kept.text.split()[: len(told)] == told
     if said[: len(told)] == told:
         assert kept is hypothesis
@@ -81,7 +81,7 @@ def test_the_final_begins_with_what_was_told_and_is_untouched_where_it_does_so_b
 def test_words_keep_their_order_and_lie_inside_the_clip(told: list[str], said: list[str]) -> None:
     step = SECOND // max(1, len(said))
     words = tuple(Word(word, n * step, (n + 1) * step, 0.5) for n, word in enumerate(said))
-    kept = keep(pieces(" ".join(told)), Hypothesis(" ".join(said), words=words), Clip(LOUD))
+    kept = with_stable_words(pieces(" ".join(told)), Hypothesis(" ".join(said), words=words), Clip(LOUD))
     if said:
         assert [word.text for word in kept.words] == kept.text.split()
     edges = [edge for word in kept.words for edge in (word.start, word.end)]
@@ -91,5 +91,5 @@ def test_words_keep_their_order_and_lie_inside_the_clip(told: list[str], said: l
 
 def test_a_word_that_was_changed_has_no_confidence_any_more() -> None:
     words = (Word("good", 0, 5, 0.9), Word("mourning", 5, 9, 0.8), Word("all", 9, 12, 0.7))
-    kept = keep(["good", " morning"], Hypothesis("good mourning all", words=words), Clip(LOUD))
+    kept = with_stable_words(["good", " morning"], Hypothesis("good mourning all", words=words), Clip(LOUD))
     assert kept.words == (words[0], Word("morning", 5, 9), words[2])

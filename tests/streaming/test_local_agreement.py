@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streaming.local_agreement import MAX_ALIGNED, LocalAgreement, behind, joined, pieces
+from streaming.local_agreement import MAX_ALIGNED, LocalAgreement, join_texts, matching_length, pieces
 
 WORDS = st.lists(st.sampled_from("abc"), max_size=6)
 
@@ -53,24 +53,24 @@ def test_stable_only_grows(hypotheses: list[list[str]]) -> None:
 
 
 def test_a_hypothesis_goes_on_behind_what_stands_for_the_stable_words() -> None:
-    assert behind(["the", "cat"], ["the", "cat", "sat"]) == 2
-    assert behind(["the", "cat"], ["The,", "cat", "sat"]) == 2
-    assert behind(["the", "black", "cat"], ["the", "cat", "sat"]) == 2
-    assert behind(["the", "cat"], ["the", "fat", "cat", "sat"]) == 3
-    assert behind(["the", "cat"], []) == 0
-    assert behind([], ["sat"]) == 0
+    assert matching_length(["the", "cat"], ["the", "cat", "sat"]) == 2
+    assert matching_length(["the", "cat"], ["The,", "cat", "sat"]) == 2
+    assert matching_length(["the", "black", "cat"], ["the", "cat", "sat"]) == 2
+    assert matching_length(["the", "cat"], ["the", "fat", "cat", "sat"]) == 3
+    assert matching_length(["the", "cat"], []) == 0
+    assert matching_length([], ["sat"]) == 0
 
 
 @given(WORDS, WORDS, WORDS)
 def test_no_word_behind_what_agrees_is_lost(stable: list[str], same: list[str], tail: list[str]) -> None:
-    assert behind([*same, *stable], [*same, *tail]) >= min(len(same), len(same) + len(tail))
-    assert behind(same, [*same, *tail]) == len(same)
+    assert matching_length([*same, *stable], [*same, *tail]) >= min(len(same), len(same) + len(tail))
+    assert matching_length(same, [*same, *tail]) == len(same)
 
 
 def test_a_long_disagreement_is_not_aligned_but_taken_to_be_as_long() -> None:
     stable = [f"a{n}" for n in range(MAX_ALIGNED + 1)]
-    assert behind(stable, ["b"] * 200) == len(stable)
-    assert behind(stable, ["b"] * 20) == 20
+    assert matching_length(stable, ["b"] * 200) == len(stable)
+    assert matching_length(stable, ["b"] * 20) == 20
 
 
 @given(st.text())
@@ -80,6 +80,6 @@ def test_pieces_joined_are_the_text_again(text: str) -> None:
 
 def test_where_no_spaces_are_written_each_character_is_a_piece() -> None:
     assert pieces("今日は good morning") == ["今", "日", "は", " good", " morning"]
-    assert joined("今日", "は") == "今日は"
-    assert joined("good", "morning") == "good morning"
-    assert joined("", "good") == joined("good", "") == "good"
+    assert join_texts("今日", "は") == "今日は"
+    assert join_texts("good", "morning") == "good morning"
+    assert join_texts("", "good") == join_texts("good", "") == "good"

@@ -34,10 +34,10 @@ def test_the_next_partial_is_due_an_interval_after_the_last() -> None:
 def test_the_next_partial_waits_by_how_long_the_last_one_took() -> None:
     partials = Partials(0, due=INTERVAL)
     partials.next_range(INTERVAL, INTERVAL, middle)
-    partials.answered(INTERVAL + 100)
+    partials.result_received(INTERVAL + 100)
     assert partials.due <= 2 * INTERVAL  # it was quick
     partials.next_range(2 * INTERVAL, INTERVAL, middle)
-    partials.answered(4 * INTERVAL)
+    partials.result_received(4 * INTERVAL)
     assert partials.due > (4 + 2 * REST_FACTOR) * INTERVAL - 1
     assert partials.due <= (4 + 2 * REST_FACTOR) * INTERVAL
 

@@ -118,7 +118,7 @@ def test_markers_that_wait_are_saved_and_come_back() -> None:
 
 def test_words_that_were_told_as_stable_stay_so() -> None:
     options = SessionOptions(partials=True, guards=FEW_GUARDS)
-    session = restore(save(Session(options)), options, promised={1: ["hello", " there"]})
+    session = restore(save(Session(options)), options, stable_words={1: ["hello", " there"]})
     session.receive_audio(Clip(sound((True, 32_000), (False, 16_000)), 0))
     events = answered(session, random.Random(1), 0.0)
     partials = [event for event in events if isinstance(event, PartialTranscript)]

@@ -81,7 +81,7 @@ def test_who_wants_no_partials_gets_none(making: Making) -> None:
 def test_an_eager_job_comes_once_in_a_pause_and_takes_the_place_of_the_partial(making: Making) -> None:
     making.plan(None, SECOND)
     making.plan(5_000, SECOND)
-    assert making.utterance.awaited
+    assert making.utterance.is_eager_pending
     assert making.take() == (TaskKind.EAGER, 1_000, 5_000)
     making.plan(5_000, SECOND)
     assert making.take() is None
@@ -90,7 +90,7 @@ def test_an_eager_job_comes_once_in_a_pause_and_takes_the_place_of_the_partial(m
 def test_speech_that_goes_on_takes_the_eager_job_back(making: Making) -> None:
     making.plan(5_000, SECOND)
     making.plan(None, SECOND // 2)
-    assert not making.utterance.awaited
+    assert not making.utterance.is_eager_pending
     assert making.take() is None
 
 

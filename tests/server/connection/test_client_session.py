@@ -626,7 +626,7 @@ async def test_a_session_that_lasts_is_not_finished_by_a_stop_and_is_kept(tmp_pa
     assert past is not None
     assert past.head["owner"] == "alice"
     assert past.number >= len(line.heard)  # one may have been kept and not told any more
-    assert past.begun.concluded == {}
+    assert past.begun.results == {}
 
 
 async def test_journal_counts_only_replies_that_a_replay_gives_again(tmp_path: Path) -> None:
@@ -919,7 +919,7 @@ async def test_who_comes_back_to_a_server_that_stops_is_sent_to_the_next_one(
     assert after.close == (1012, "session_kept")
     past = kept(tmp_path, "5f1c")
     assert past is not None
-    assert past.begun.concluded == {}
+    assert past.begun.results == {}
 
 
 async def test_a_session_whose_journal_was_lost_is_finished_by_a_stop(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from client import Error, Final, Lag, ProtocolError, Unknown, Updated, Word
+from client import Error, Final, FinalWord, Lag, ProtocolError, Unknown, Updated
 from client.events import Created, parse, parse_numbered
 
 DONE = {
@@ -30,7 +30,7 @@ def test_a_final_with_words_and_sound_holds_them() -> None:
     word = {"word": "hello", "start_ms": 100, "end_ms": 500, "confidence": 0.9}
     final = read({**DONE, "words": [word], "audio": "AAE=", "language": "en"})
     assert isinstance(final, Final)
-    assert final.words == (Word("hello", 100, 500, 0.9),)
+    assert final.words == (FinalWord("hello", 100, 500, 0.9),)
     assert final.audio == b"\x00\x01"
 
 

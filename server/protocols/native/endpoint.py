@@ -22,7 +22,7 @@ from server.connection.protocol import Message, StreamInput
 from server.connection.session_registry import digest, new_token
 from server.errors import ClientError
 from server.protocols.native.input import ACKNOWLEDGED, NativeInput
-from server.protocols.native.messages import SessionCreated
+from server.protocols.native.messages import SessionCreatedMessage
 from server.protocols.native.output import NativeOutput, resumed_message, with_audio
 from server.protocols.native.session_config import PRIVATE, OutputOptions, SessionConfig, session_from_query
 from server.protocols.native.session_state import restore_config, restore_outputs, save_config, save_outputs
@@ -128,7 +128,7 @@ class NativeProtocol:
         config = self._input.config
         if "session.created" not in config.events:
             return ()
-        created = SessionCreated(
+        created = SessionCreatedMessage(
             type="session.created",
             session_id=self._name,
             resume_token=self._token,

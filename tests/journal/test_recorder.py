@@ -46,7 +46,7 @@ def found(folder: Path) -> ReplayedSession:
     return past
 
 
-async def test_what_comes_in_is_kept_as_it_is_heard(tmp_path: Path) -> None:
+async def test_input_is_recorded_as_it_is_received(tmp_path: Path) -> None:
     clip = Clip(np.array([0.1, 0.2, 0.3], np.float32), 0)
     with recording(tmp_path) as (kept_there, _):
         heard = kept_there.audio(clip)
@@ -63,7 +63,7 @@ async def test_what_comes_in_is_kept_as_it_is_heard(tmp_path: Path) -> None:
     assert past.refused == 1
 
 
-async def test_what_is_played_once_more_is_not_kept_twice_and_sounds_the_same(tmp_path: Path) -> None:
+async def test_replayed_input_is_not_recorded_again(tmp_path: Path) -> None:
     with recording(tmp_path, replaying=True) as (kept_there, _):
         clip = Clip(np.array([0.1], np.float32), 0)
         np.testing.assert_array_equal(kept_there.audio(clip).samples, quantize_pcm16(clip.samples).samples)
@@ -92,7 +92,7 @@ async def test_only_replies_that_a_replay_gives_again_are_counted(tmp_path: Path
     ]
 
 
-async def test_what_nobody_waits_for_is_written_all_the_same(tmp_path: Path) -> None:
+async def test_submitted_records_are_written_without_waiting(tmp_path: Path) -> None:
     with recording(tmp_path) as (kept_there, log):
         kept_there.audio(Clip(np.zeros(100, np.float32), 0))
         kept_there.submit()
@@ -100,7 +100,7 @@ async def test_what_nobody_waits_for_is_written_all_the_same(tmp_path: Path) -> 
         assert len(found(tmp_path).tail) == 1
 
 
-async def test_what_is_told_of_an_utterance_is_known_to_who_goes_on(tmp_path: Path) -> None:
+async def test_results_and_stable_words_are_recorded(tmp_path: Path) -> None:
     clip = Clip(np.zeros(100, np.float32), 0)
     with recording(tmp_path) as (kept_there, _):
         kept_there.audio(clip)
@@ -119,7 +119,7 @@ async def test_what_is_told_of_an_utterance_is_known_to_who_goes_on(tmp_path: Pa
     assert len(sound) == 100
 
 
-async def test_a_new_file_is_due_in_a_pause_first_and_wherever_it_can_begin_later(tmp_path: Path) -> None:
+async def test_snapshot_is_due_in_a_pause_and_later_anywhere(tmp_path: Path) -> None:
     with recording(tmp_path) as (kept_there, log):
         await kept_there.flush()
         assert not kept_there.is_snapshot_due(speaking=False)
@@ -144,7 +144,7 @@ async def test_a_new_file_is_due_in_a_pause_first_and_wherever_it_can_begin_late
         assert kept_there.is_snapshot_due(speaking=True)
 
 
-async def test_there_is_no_room_while_too_much_sound_waits_for_the_disk(tmp_path: Path) -> None:
+async def test_recorder_has_no_capacity_while_the_disk_is_behind(tmp_path: Path) -> None:
     with recording(tmp_path) as (kept_there, _):
         clip = sounding(MAX_UNWRITTEN_BYTES // 8)
         for start in (0, len(clip.samples)):
@@ -155,7 +155,7 @@ async def test_there_is_no_room_while_too_much_sound_waits_for_the_disk(tmp_path
         assert kept_there.has_capacity
 
 
-async def test_without_its_journal_a_session_goes_on_and_does_not_last(tmp_path: Path) -> None:
+async def test_session_continues_without_a_lost_journal(tmp_path: Path) -> None:
     with full_disk(50_000), recording(tmp_path) as (kept_there, log):
         assert kept_there.is_durable
         kept_there.audio(Clip(sounding(MAX_UNWRITTEN_BYTES // 4).samples, 0))
@@ -168,7 +168,7 @@ async def test_without_its_journal_a_session_goes_on_and_does_not_last(tmp_path:
         assert log.lost
 
 
-async def test_a_session_that_is_over_leaves_nothing_and_one_that_is_closed_leaves_all(
+async def test_delete_removes_the_journal_and_close_keeps_it(
     tmp_path: Path,
 ) -> None:
     with recording(tmp_path / "over") as (over, _), recording(tmp_path / "closed") as (closed, _):
@@ -181,7 +181,7 @@ async def test_a_session_that_is_over_leaves_nothing_and_one_that_is_closed_leav
     assert len(found(tmp_path / "closed").tail) == 1
 
 
-async def test_the_input_of_a_stream_is_recorded_on_its_way(tmp_path: Path) -> None:
+async def test_recorded_stream_records_input_and_passes_it_on(tmp_path: Path) -> None:
     clip = Clip(np.array([0.1], np.float32), 0)
     with (
         recording(tmp_path) as (kept_there, _),

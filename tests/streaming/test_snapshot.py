@@ -65,7 +65,7 @@ runs = st.lists(st.tuples(st.booleans(), st.integers(0, 30_000)), max_size=8)
 
 @settings(max_examples=60, deadline=None)
 @given(runs, st.integers(0, 10_000))
-def test_whoever_goes_on_from_a_snapshot_tells_what_the_first_would_have_told(
+def test_restored_session_gives_the_same_events(
     parts: list[tuple[bool, int]], seed: int
 ) -> None:
     samples = sound(*parts)
@@ -74,7 +74,7 @@ def test_whoever_goes_on_from_a_snapshot_tells_what_the_first_would_have_told(
 
 @settings(max_examples=30, deadline=None)
 @given(runs, st.integers(0, 10_000))
-def test_finals_that_were_still_awaited_come_all_the_same(parts: list[tuple[bool, int]], seed: int) -> None:
+def test_pending_finals_survive_a_snapshot(parts: list[tuple[bool, int]], seed: int) -> None:
     samples = sound((True, 9_000), (False, 9_000), *parts)
     options = SessionOptions(guards=FEW_GUARDS, eager=False)
     session = Session(options)
@@ -96,12 +96,12 @@ def test_finals_that_were_still_awaited_come_all_the_same(parts: list[tuple[bool
     ],
 )
 @pytest.mark.parametrize("seed", range(6))
-def test_it_does_so_with_other_ends_of_turns(options: SessionOptions, seed: int) -> None:
+def test_restored_session_works_with_adaptive_silence(options: SessionOptions, seed: int) -> None:
     samples = sound((True, 20_000), (False, 4_000), (True, 40_000), (False, 30_000), (True, 9_000))
     assert flat(relayed(samples, seed, options)) == flat(play(samples, [], options=options))
 
 
-def test_markers_that_wait_are_saved_and_come_back() -> None:
+def test_waiting_markers_survive_a_snapshot() -> None:
     session = Session(SessionOptions(guards=FEW_GUARDS, eager=False))
     session.receive_audio(Clip(sound((True, 9_600)), 0))
     detect_all(session)
@@ -116,7 +116,7 @@ def test_markers_that_wait_are_saved_and_come_back() -> None:
     assert told[-3:] == ["FinalTranscript", "MarkerReached", "StreamClosed"]
 
 
-def test_words_that_were_told_as_stable_stay_so() -> None:
+def test_stable_words_survive_a_snapshot() -> None:
     options = SessionOptions(partials=True, guards=FEW_GUARDS)
     session = restore(save(Session(options)), options, stable_words={1: ["hello", " there"]})
     session.receive_audio(Clip(sound((True, 32_000), (False, 16_000)), 0))
@@ -128,7 +128,7 @@ def test_words_that_were_told_as_stable_stay_so() -> None:
     assert "text='hello there" in repr(events)
 
 
-def test_a_conclusion_stands_in_for_the_recognizer() -> None:
+def test_recorded_result_replaces_recognition() -> None:
     session = Session(SessionOptions(guards=FEW_GUARDS, eager=False))
     session.receive_audio(Clip(sound((True, 9_600), (False, 9_600)), 0))
     detect_all(session)

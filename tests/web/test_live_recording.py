@@ -65,7 +65,7 @@ async def stop(page: Page) -> None:
     await page.get_by_text("Done. The transcript is complete.").wait_for()
 
 
-async def test_the_words_that_are_spoken_appear(chromium: Playwright, speech: Program) -> None:
+async def test_spoken_words_appear_as_partials_and_finals(chromium: Playwright, speech: Program) -> None:
     async with (
         launch_chromium(chromium, *microphone_flags(WAV)) as browser,
         open_page(browser, speech.url, script=LISTEN) as page,
@@ -98,7 +98,7 @@ async def test_real_recognition_hears_most_words_of_the_microphone(
 
 
 @pytest.mark.parametrize("journal", [False, True], ids=["forgets", "remembers"])
-async def test_a_server_that_is_killed_and_comes_back_costs_no_word(
+async def test_no_word_is_lost_if_the_server_is_killed(
     chromium: Playwright, tmp_path: Path, journal: bool
 ) -> None:
     settings = {"PORT": str(free_port())}
@@ -124,7 +124,7 @@ async def test_a_server_that_is_killed_and_comes_back_costs_no_word(
             assert await segment_texts(page) == SENTENCES
 
 
-async def test_a_line_that_is_cut_costs_no_word(chromium: Playwright, speech: Program) -> None:
+async def test_no_word_is_lost_if_the_connection_breaks(chromium: Playwright, speech: Program) -> None:
     async with (
         launch_chromium(chromium, *microphone_flags(WAV)) as browser,
         open_page(browser, speech.url, script=CUT, allowed_errors="WebSocket") as page,
@@ -138,7 +138,7 @@ async def test_a_line_that_is_cut_costs_no_word(chromium: Playwright, speech: Pr
         assert await segment_texts(page) == SENTENCES
 
 
-async def test_while_it_pauses_nothing_is_heard(chromium: Playwright, speech: Program) -> None:
+async def test_paused_recording_sends_no_audio(chromium: Playwright, speech: Program) -> None:
     async with (
         launch_chromium(chromium, *microphone_flags(WAV)) as browser,
         open_page(browser, speech.url) as page,
@@ -154,7 +154,7 @@ async def test_while_it_pauses_nothing_is_heard(chromium: Playwright, speech: Pr
         await stop(page)
 
 
-async def test_the_last_words_come_after_the_button(chromium: Playwright, speech: Program) -> None:
+async def test_last_words_appear_after_stop(chromium: Playwright, speech: Program) -> None:
     async with (
         launch_chromium(chromium, *microphone_flags(WAV)) as browser,
         open_page(browser, speech.url) as page,
@@ -168,7 +168,7 @@ async def test_the_last_words_come_after_the_button(chromium: Playwright, speech
         assert await page.locator(".tail").count() == 0
 
 
-async def test_a_second_take_goes_on_behind_the_first(chromium: Playwright, speech: Program) -> None:
+async def test_second_recording_is_appended(chromium: Playwright, speech: Program) -> None:
     async with (
         launch_chromium(chromium, *microphone_flags(WAV)) as browser,
         open_page(browser, speech.url) as page,

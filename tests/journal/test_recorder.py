@@ -35,9 +35,9 @@ UPDATED = {"type": "session.updated", "session": {}}
 def recording(folder: Path, *, replaying: bool = False) -> Iterator[tuple[JournalRecorder, SessionJournal]]:
     with JournalStore(folder, Health()) as disk:
         log = disk.open("5f1c")
-        kept_there = JournalRecorder(log, replaying=replaying)
-        kept_there.snapshot(OPENED.head, OPENED.number, OPENED.snapshot)
-        yield kept_there, log
+        recorder = JournalRecorder(log, replaying=replaying)
+        recorder.snapshot(OPENED.head, OPENED.number, OPENED.snapshot)
+        yield recorder, log
 
 
 def found(folder: Path) -> ReplayedSession:
@@ -48,12 +48,12 @@ def found(folder: Path) -> ReplayedSession:
 
 async def test_input_is_recorded_as_it_is_received(tmp_path: Path) -> None:
     clip = Clip(np.array([0.1, 0.2, 0.3], np.float32), 0)
-    with recording(tmp_path) as (kept_there, _):
-        heard = kept_there.audio(clip)
-        kept_there.command('{"type": "marker"}')
-        kept_there.refusal()
-        kept_there.end(Reason.DISCONNECT)
-        await kept_there.reconnect()
+    with recording(tmp_path) as (recorder, _):
+        heard = recorder.audio(clip)
+        recorder.command('{"type": "marker"}')
+        recorder.refusal()
+        recorder.end(Reason.DISCONNECT)
+        await recorder.reconnect()
         past = found(tmp_path)
     sound, command, ended = past.tail
     assert isinstance(sound, AudioRecord)
@@ -64,26 +64,26 @@ async def test_input_is_recorded_as_it_is_received(tmp_path: Path) -> None:
 
 
 async def test_replayed_input_is_not_recorded_again(tmp_path: Path) -> None:
-    with recording(tmp_path, replaying=True) as (kept_there, _):
+    with recording(tmp_path, replaying=True) as (recorder, _):
         clip = Clip(np.array([0.1], np.float32), 0)
-        np.testing.assert_array_equal(kept_there.audio(clip).samples, quantize_pcm16(clip.samples).samples)
-        kept_there.command("{}")
-        kept_there.refusal()
-        kept_there.end(Reason.DISCONNECT)
-        kept_there.output(MarkerReached("m"), [{"type": "marker", "seq": 1}])
-        await kept_there.flush()
+        np.testing.assert_array_equal(recorder.audio(clip).samples, quantize_pcm16(clip.samples).samples)
+        recorder.command("{}")
+        recorder.refusal()
+        recorder.end(Reason.DISCONNECT)
+        recorder.output(MarkerReached("m"), [{"type": "marker", "seq": 1}])
+        await recorder.flush()
         past = found(tmp_path)
     assert (past.tail, past.refused) == ([], 0)
     assert past.sent == {"MarkerReached": 1}  # what is told meanwhile is told for the first time
 
 
 async def test_only_replies_that_a_replay_gives_again_are_counted(tmp_path: Path) -> None:
-    with recording(tmp_path) as (kept_there, _):
-        kept_there.reply([UPDATED])
-        kept_there.reply([])
-        kept_there.unrepeatable([{"type": "error"}])
-        kept_there.unrepeatable([])
-        await kept_there.flush()
+    with recording(tmp_path) as (recorder, _):
+        recorder.reply([UPDATED])
+        recorder.reply([])
+        recorder.unrepeatable([{"type": "error"}])
+        recorder.unrepeatable([])
+        await recorder.flush()
         past = found(tmp_path)
     assert past.sent == {REPLY: 1}
     assert [message["type"] for message, _ in past.messages] == [
@@ -93,22 +93,22 @@ async def test_only_replies_that_a_replay_gives_again_are_counted(tmp_path: Path
 
 
 async def test_submitted_records_are_written_without_waiting(tmp_path: Path) -> None:
-    with recording(tmp_path) as (kept_there, log):
-        kept_there.audio(Clip(np.zeros(100, np.float32), 0))
-        kept_there.submit()
+    with recording(tmp_path) as (recorder, log):
+        recorder.audio(Clip(np.zeros(100, np.float32), 0))
+        recorder.submit()
         await until(lambda: log.unwritten == 0)
         assert len(found(tmp_path).tail) == 1
 
 
 async def test_results_and_stable_words_are_recorded(tmp_path: Path) -> None:
     clip = Clip(np.zeros(100, np.float32), 0)
-    with recording(tmp_path) as (kept_there, _):
-        kept_there.audio(clip)
-        kept_there.output(PartialTranscript(2, 0, "how are", 4), [{"seq": 1}])
-        kept_there.output(
+    with recording(tmp_path) as (recorder, _):
+        recorder.audio(clip)
+        recorder.output(PartialTranscript(2, 0, "how are", 4), [{"seq": 1}])
+        recorder.output(
             FinalTranscript(1, clip, Reason.SILENCE, Hypothesis("good")), [{"seq": 2, "audio": "AAAA"}]
         )
-        await kept_there.flush()
+        await recorder.flush()
         past = found(tmp_path)
     assert list(past.begun.stable_words) == [2]
     assert list(past.begun.results) == [1]
@@ -120,51 +120,51 @@ async def test_results_and_stable_words_are_recorded(tmp_path: Path) -> None:
 
 
 async def test_snapshot_is_due_in_a_pause_and_later_anywhere(tmp_path: Path) -> None:
-    with recording(tmp_path) as (kept_there, log):
-        await kept_there.flush()
-        assert not kept_there.is_snapshot_due(speaking=False)
+    with recording(tmp_path) as (recorder, log):
+        await recorder.flush()
+        assert not recorder.is_snapshot_due(speaking=False)
         log.append(sounding(PAUSE_SNAPSHOT_BYTES // 2 - 2_000))
-        await kept_there.flush()
-        assert not kept_there.is_snapshot_due(speaking=False)
+        await recorder.flush()
+        assert not recorder.is_snapshot_due(speaking=False)
         log.append(sounding(2_000))
-        await kept_there.flush()
-        assert not kept_there.is_snapshot_due(speaking=True)
+        await recorder.flush()
+        assert not recorder.is_snapshot_due(speaking=True)
         restored = JournalRecorder(log, replaying=True)
         assert not restored.is_snapshot_due(speaking=False)
         restored.finish_replay()
         assert restored.is_snapshot_due(speaking=False)
-        assert kept_there.is_snapshot_due(speaking=False)
-        assert not kept_there.is_snapshot_due(speaking=False)  # asked for already
-        kept_there.snapshot(OPENED.head, OPENED.number, OPENED.snapshot)
-        assert not kept_there.is_snapshot_due(speaking=False)  # it is about to be written
-        await kept_there.flush()
-        assert not kept_there.is_snapshot_due(speaking=False)
+        assert recorder.is_snapshot_due(speaking=False)
+        assert not recorder.is_snapshot_due(speaking=False)  # asked for already
+        recorder.snapshot(OPENED.head, OPENED.number, OPENED.snapshot)
+        assert not recorder.is_snapshot_due(speaking=False)  # it is about to be written
+        await recorder.flush()
+        assert not recorder.is_snapshot_due(speaking=False)
         log.append(sounding(FORCED_SNAPSHOT_BYTES // 2))
-        await kept_there.flush()
-        assert kept_there.is_snapshot_due(speaking=True)
+        await recorder.flush()
+        assert recorder.is_snapshot_due(speaking=True)
 
 
 async def test_recorder_has_no_capacity_while_the_disk_is_behind(tmp_path: Path) -> None:
-    with recording(tmp_path) as (kept_there, _):
+    with recording(tmp_path) as (recorder, _):
         clip = sounding(MAX_UNWRITTEN_BYTES // 8)
         for start in (0, len(clip.samples)):
-            assert kept_there.has_capacity
-            kept_there.audio(Clip(clip.samples, start))
-        assert not kept_there.has_capacity
-        await kept_there.flush()
-        assert kept_there.has_capacity
+            assert recorder.has_capacity
+            recorder.audio(Clip(clip.samples, start))
+        assert not recorder.has_capacity
+        await recorder.flush()
+        assert recorder.has_capacity
 
 
 async def test_session_continues_without_a_lost_journal(tmp_path: Path) -> None:
-    with full_disk(50_000), recording(tmp_path) as (kept_there, log):
-        assert kept_there.is_durable
-        kept_there.audio(Clip(sounding(MAX_UNWRITTEN_BYTES // 4).samples, 0))
-        await kept_there.flush()
-        assert not kept_there.is_durable
-        assert not kept_there.is_snapshot_due(speaking=False)
-        kept_there.audio(Clip(sounding(MAX_UNWRITTEN_BYTES // 4).samples, 0))
-        assert kept_there.has_capacity  # nobody waits for a disk that failed
-        await kept_there.flush()
+    with full_disk(50_000), recording(tmp_path) as (recorder, log):
+        assert recorder.is_durable
+        recorder.audio(Clip(sounding(MAX_UNWRITTEN_BYTES // 4).samples, 0))
+        await recorder.flush()
+        assert not recorder.is_durable
+        assert not recorder.is_snapshot_due(speaking=False)
+        recorder.audio(Clip(sounding(MAX_UNWRITTEN_BYTES // 4).samples, 0))
+        assert recorder.has_capacity  # nobody waits for a disk that failed
+        await recorder.flush()
         assert log.lost
 
 
@@ -184,10 +184,10 @@ async def test_delete_removes_the_journal_and_close_keeps_it(
 async def test_recorded_stream_records_input_and_passes_it_on(tmp_path: Path) -> None:
     clip = Clip(np.array([0.1], np.float32), 0)
     with (
-        recording(tmp_path) as (kept_there, _),
+        recording(tmp_path) as (recorder, _),
         StreamDriver(silent_models(), SessionOptions()) as driver,
     ):
-        stream = RecordedStream(driver, kept_there)
+        stream = RecordedStream(driver, recorder)
         stream.receive_audio(clip)
         stream.mark("m")
         stream.end(Reason.DISCONNECT)
@@ -195,7 +195,7 @@ async def test_recorded_stream_records_input_and_passes_it_on(tmp_path: Path) ->
         assert stream.received == driver.received == 1
         assert stream.input_ended
         np.testing.assert_array_equal(driver.session.audio.read(0, 1), quantize_pcm16(clip.samples).samples)
-        await kept_there.flush()
+        await recorder.flush()
         past = found(tmp_path)
     sound, *rest = past.tail
     assert isinstance(sound, AudioRecord)

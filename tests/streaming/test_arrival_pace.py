@@ -39,9 +39,7 @@ def samples(seconds: float) -> int:
         (3600, 0, False),
     ],
 )
-def test_stream_is_ahead_with_more_audio_than_was_spoken(
-    elapsed: float, heard: float, ahead: bool
-) -> None:
+def test_stream_is_ahead_with_more_audio_than_was_spoken(elapsed: float, heard: float, ahead: bool) -> None:
     assert pace_after(elapsed).is_ahead(samples(heard)) is ahead
 
 

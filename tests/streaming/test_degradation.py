@@ -15,7 +15,9 @@ def test_default_degradation_sheds_nothing() -> None:
     ("lag_ms", "told_ms", "expected"),
     [(0, 0, None), (249, 0, None), (250, 0, 250), (249, 250, 0), (4900, 4000, None), (5000, 4000, 5000)],
 )
-def test_lag_is_reported_when_it_changes_by_a_quarter(lag_ms: int, told_ms: int, expected: int | None) -> None:
+def test_lag_is_reported_when_it_changes_by_a_quarter(
+    lag_ms: int, told_ms: int, expected: int | None
+) -> None:
     assert lag_to_report(lag_ms, told_ms) == expected
 
 

@@ -417,9 +417,7 @@ async def test_stream_ahead_of_the_clock_has_bulk_priority() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "spoken_in"), [(8, 8.0), (8, 7.9), (4, 0.0), (8, 100.0)])
-async def test_stream_at_the_pace_of_speech_has_live_priority(
-    seconds: int, spoken_in: float
-) -> None:
+async def test_stream_at_the_pace_of_speech_has_live_priority(seconds: int, spoken_in: float) -> None:
     assert await priorities_of(seconds, spoken_in) <= {TaskKind.FINAL, TaskKind.EAGER}
 
 

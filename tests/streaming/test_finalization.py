@@ -67,9 +67,7 @@ def test_stable_words_are_kept_if_the_text_is_rejected() -> None:
 
 
 @given(WORDS, WORDS)
-def test_final_begins_with_stable_words_and_else_is_unchanged(
-    told: list[str], said: list[str]
-) -> None:
+def test_final_begins_with_stable_words_and_else_is_unchanged(told: list[str], said: list[str]) -> None:
     hypothesis = Hypothesis(" ".join(said))
     kept = with_stable_words(pieces(" ".join(told)), hypothesis, Clip(LOUD))
     assert kept.text.split()[: len(told)] == told

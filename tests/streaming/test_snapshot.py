@@ -65,9 +65,7 @@ runs = st.lists(st.tuples(st.booleans(), st.integers(0, 30_000)), max_size=8)
 
 @settings(max_examples=60, deadline=None)
 @given(runs, st.integers(0, 10_000))
-def test_restored_session_gives_the_same_events(
-    parts: list[tuple[bool, int]], seed: int
-) -> None:
+def test_restored_session_gives_the_same_events(parts: list[tuple[bool, int]], seed: int) -> None:
     samples = sound(*parts)
     assert flat(relayed(samples, seed)) == flat(play(samples, []))
 

@@ -24,7 +24,7 @@ from tests.waiting import until
 HELLO, MARKER = {"type": "hello"}, {"type": "marker"}
 
 
-class LittleDialect(DeepgramProtocol):
+class FakeProtocol(DeepgramProtocol):
     """Knows numbers, and acknowledges what it is given to."""
 
     def __init__(self) -> None:
@@ -62,9 +62,9 @@ def on_disk(disk: JournalStore) -> JournalRecorder:
 
 async def test_who_is_told_at_the_same_time_hears_it_in_the_order_of_its_numbers() -> None:
     heard, journal = Heard(slow=True), MessageLog(1 << 20)
-    teller = MessageSender(LittleDialect(), journal)
+    sender = MessageSender(FakeProtocol(), journal)
     both = [dict(HELLO), dict(MARKER)]
-    await asyncio.gather(*(teller.send([dict(each) for each in both], heard.send) for _ in range(3)))
+    await asyncio.gather(*(sender.send([dict(each) for each in both], heard.send) for _ in range(3)))
     assert heard.messages == [(number, both[(number - 1) % 2]["type"]) for number in range(1, 7)]
     assert [orjson.loads(text)["seq"] for text in journal.since(4)] == [5, 6]
 
@@ -80,22 +80,22 @@ async def test_what_is_told_is_kept_first_with_all_that_came_in_before_it(tmp_pa
             assert len(past.tail) == 1
 
         recording.audio(Clip(np.zeros(100, np.float32), 0))
-        await MessageSender(LittleDialect(), MessageLog(1 << 20), recording).send(
+        await MessageSender(FakeProtocol(), MessageLog(1 << 20), recording).send(
             [dict(HELLO)], send, recording.reply
         )
 
 
 async def test_where_there_is_nothing_to_tell_something_may_be_kept_and_nobody_waits(tmp_path: Path) -> None:
-    heard, kept_there = Heard(), list[Sequence[Mapping[str, Any]]]()
+    heard, recorder = Heard(), list[Sequence[Mapping[str, Any]]]()
     with JournalStore(tmp_path, Health()) as disk:
-        sender = MessageSender(LittleDialect(), MessageLog(0), on_disk(disk))
-        await sender.send([], heard.send, kept_there.append)
-    assert (heard.messages, kept_there) == ([], [[]])
+        sender = MessageSender(FakeProtocol(), MessageLog(0), on_disk(disk))
+        await sender.send([], heard.send, recorder.append)
+    assert (heard.messages, recorder) == ([], [[]])
 
 
 async def test_nothing_to_send_takes_no_lock_without_a_journal() -> None:
     heard = Heard()
-    sender = MessageSender(LittleDialect(), MessageLog(0))
+    sender = MessageSender(FakeProtocol(), MessageLog(0))
     async with sender.lock, asyncio.timeout(20):
         await sender.send([], heard.send)
     assert heard.messages == []
@@ -105,11 +105,11 @@ async def test_behind_a_message_that_was_cut_short_by_a_stop_nothing_is_told_nor
     heard = Heard()
     with JournalStore(tmp_path, Health()) as disk:
         recording = on_disk(disk)
-        teller = MessageSender(LittleDialect(), MessageLog(1 << 20), recording)
-        cut = asyncio.create_task(teller.send([dict(HELLO)], heard.send))
-        waiting = asyncio.create_task(teller.send([dict(MARKER)], heard.send))
+        sender = MessageSender(FakeProtocol(), MessageLog(1 << 20), recording)
+        cut = asyncio.create_task(sender.send([dict(HELLO)], heard.send))
+        waiting = asyncio.create_task(sender.send([dict(MARKER)], heard.send))
         await asyncio.sleep(0)  # the first one waits for the disk, the second one for the first
-        teller.stop()
+        sender.stop()
         cut.cancel()
         await waiting
         await recording.flush()
@@ -120,16 +120,16 @@ async def test_behind_a_message_that_was_cut_short_by_a_stop_nothing_is_told_nor
 
 
 async def test_from_time_to_time_what_came_in_is_acknowledged_or_only_written(tmp_path: Path) -> None:
-    heard, dialect = Heard(), LittleDialect()
+    heard, protocol = Heard(), FakeProtocol()
     with JournalStore(tmp_path, Health()) as disk:
         recording = on_disk(disk)
         await recording.flush()
         acknowledging = asyncio.create_task(
-            MessageSender(dialect, MessageLog(1 << 20), recording).send_acknowledgements(heard.send)
+            MessageSender(protocol, MessageLog(1 << 20), recording).send_acknowledgements(heard.send)
         )
         recording.audio(Clip(np.zeros(100, np.float32), 0))
         await until(lambda: (past := kept(tmp_path, "5f1c")) is not None and bool(past.tail))
-        dialect.due = [dict(HELLO)]
+        protocol.due = [dict(HELLO)]
         await until(heard.came.is_set)
         acknowledging.cancel()
     assert heard.messages == [(1, "hello")]

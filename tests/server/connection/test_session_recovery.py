@@ -275,17 +275,17 @@ class Life:
             await self.begin(self._disk.open(NAME))
 
     async def begin(self, log: SessionJournal) -> None:
-        with StreamDriver(self._models, OPTIONS, NAME) as pump:
+        with StreamDriver(self._models, OPTIONS, NAME) as driver:
             recorder = JournalRecorder(log)
-            dialect = NativeProtocol(NAME, RecordedStream(pump, recorder), ALL, {}, token="secret")
-            await self._conversation(pump, dialect, recorder).run(self._socket)
+            protocol = NativeProtocol(NAME, RecordedStream(driver, recorder), ALL, {}, token="secret")
+            await self._session(driver, protocol, recorder).run(self._socket)
 
     async def continue_session(self, name: str, recovered: ReplayedSession, log: SessionJournal) -> None:
-        with StreamDriver(self._models, OPTIONS, NAME, begun=recovered.begun) as pump:
+        with StreamDriver(self._models, OPTIONS, NAME, begun=recovered.begun) as driver:
             recorder = JournalRecorder(log, replaying=True)
-            stream = RecordedStream(pump, recorder)
-            dialect = NativeProtocol.restored(NAME, stream, recovered.head, recovered.refused)
-            session = self._conversation(pump, dialect, recorder)
+            stream = RecordedStream(driver, recorder)
+            protocol = NativeProtocol.restored(NAME, stream, recovered.head, recovered.refused)
+            session = self._session(driver, protocol, recorder)
             resuming = asyncio.create_task(session.resume(self._socket, self._client.seen))
             try:
                 await session.run_recovered(recovered)
@@ -299,11 +299,11 @@ class Life:
         session = EndedSession(name, head["owner"], NativeEndedMessages(name), files, disk, 1 << 24)
         self._resuming = asyncio.create_task(session.resume(self._socket, self._client.seen))
 
-    def _conversation(
-        self, pump: StreamDriver, dialect: NativeProtocol, recorder: JournalRecorder
+    def _session(
+        self, driver: StreamDriver, protocol: NativeProtocol, recorder: JournalRecorder
     ) -> ClientSession:
         session = ClientSession(
-            NAME, pump, dialect, Metrics(), resume_seconds=HOUR, log_bytes=1 << 24, recorder=recorder
+            NAME, driver, protocol, Metrics(), resume_seconds=HOUR, log_bytes=1 << 24, recorder=recorder
         )
         self.sessions.append(session)
         return session

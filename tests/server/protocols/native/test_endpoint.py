@@ -603,21 +603,21 @@ async def test_a_server_that_stops_does_not_let_anybody_wait_for_a_model() -> No
 # Sessions of a server before.
 
 
-def dialect_of(preferences: SessionConfig = DEFAULT) -> tuple[NativeProtocol, StreamDriver]:
-    pump = StreamDriver(silent_models(), preferences.options)
-    pump.__enter__()
-    return NativeProtocol("5f1c", pump, preferences, {}, model="free", token="secret"), pump
+def protocol_of(config: SessionConfig = DEFAULT) -> tuple[NativeProtocol, StreamDriver]:
+    driver = StreamDriver(silent_models(), config.options)
+    driver.__enter__()
+    return NativeProtocol("5f1c", driver, config, {}, model="free", token="secret"), driver
 
 
 def restored_from(before: NativeProtocol, refused: int = 0) -> tuple[NativeProtocol, StreamDriver]:
     saved = json.loads(json.dumps(before.saved()))
-    pump = StreamDriver(silent_models(), SessionOptions())
-    pump.__enter__()
-    return NativeProtocol.restored("5f1c", pump, saved, refused), pump
+    driver = StreamDriver(silent_models(), SessionOptions())
+    driver.__enter__()
+    return NativeProtocol.restored("5f1c", driver, saved, refused), driver
 
 
 def test_a_dialect_that_was_saved_is_found_by_its_token_and_goes_on_as_it_stood() -> None:
-    before, _ = dialect_of(DEFAULT.merged({"events": "all", "words": True}))
+    before, _ = protocol_of(DEFAULT.merged({"events": "all", "words": True}))
     before.receive(json.dumps({"type": "session.update", "session": {"vad": {"silence_ms": 700}}}))
     after, _ = restored_from(before, refused=2)
     assert after.resume_support is after
@@ -628,37 +628,37 @@ def test_a_dialect_that_was_saved_is_found_by_its_token_and_goes_on_as_it_stood(
 
 
 def test_the_token_itself_is_not_saved() -> None:
-    before, _ = dialect_of()
+    before, _ = protocol_of()
     assert "secret" not in json.dumps(before.saved())
 
 
 def test_what_came_in_before_is_played_once_more_as_it_came() -> None:
-    after, pump = restored_from(dialect_of()[0])
+    after, driver = restored_from(protocol_of()[0])
     assert after.replay(AudioRecord(np.zeros(1600, np.float32))) == ()
     update = json.dumps({"type": "session.update", "session": {"words": True}})
     (reply,) = after.replay(CommandRecord(update))
     assert reply["type"] == "session.updated"
     assert after.is_replayed([reply])
-    assert (pump.received, pump.input_ended) == (1600, False)
+    assert (driver.received, driver.input_ended) == (1600, False)
     after.replay(EndRecord(Reason.DISCONNECT))
-    assert pump.input_ended
+    assert driver.input_ended
     welcome = after.resumed_message(seen=5, replayed=2)
     told = (welcome["received_ms"], welcome["received_messages"], welcome["seq"])
     assert told == (100, 1, 5)
 
 
 def test_replay_gives_replies_again_but_not_acknowledgements() -> None:
-    dialect, _ = dialect_of(DEFAULT.merged({"events": "all"}))
-    acknowledged = dialect.receive(bytes(2 * 2 * 16_000))
+    protocol, _ = protocol_of(DEFAULT.merged({"events": "all"}))
+    acknowledged = protocol.receive(bytes(2 * 2 * 16_000))
     assert [message["type"] for message in acknowledged] == ["input_audio_buffer.acknowledged"]
-    assert not dialect.is_replayed(acknowledged)
-    updated = dialect.receive(json.dumps({"type": "session.update", "session": {"words": True}}))
-    assert dialect.is_replayed(updated)
+    assert not protocol.is_replayed(acknowledged)
+    updated = protocol.receive(json.dumps({"type": "session.update", "session": {"words": True}}))
+    assert protocol.is_replayed(updated)
 
 
 def test_what_another_kind_of_server_saved_is_refused() -> None:
     with pytest.raises(KeyError):
-        NativeProtocol.restored("5f1c", dialect_of()[1], {"model": "free"})
+        NativeProtocol.restored("5f1c", protocol_of()[1], {"model": "free"})
 
 
 async def test_who_comes_back_to_a_server_that_stops_is_sent_to_the_next_one() -> None:

@@ -40,9 +40,9 @@ def final(text: str = "good morning", number: int = 2) -> FinalTranscript:
     return FinalTranscript(number, CLIP, Reason.SILENCE, Hypothesis(text, words, "en", 0.9))
 
 
-def told(event: Event, preferences: SessionConfig = CURIOUS) -> dict[str, Any]:
+def told(event: Event, config: SessionConfig = CURIOUS) -> dict[str, Any]:
     """As a client reads it."""
-    message: dict[str, Any] = orjson.loads(orjson.dumps(NativeOutput("5f1c", preferences).message_of(event)))
+    message: dict[str, Any] = orjson.loads(orjson.dumps(NativeOutput("5f1c", config).message_of(event)))
     return message
 
 
@@ -136,8 +136,8 @@ def test_who_has_asked_for_nothing_hears_of_finals_and_of_what_it_asked(event: E
 
 @pytest.mark.parametrize("type_", sorted(OPTIONAL_EVENTS - {"session.created"}))
 def test_each_type_can_be_asked_for_by_itself(type_: str) -> None:
-    preferences = QUIET.merged({"events": [type_]})
-    messages = (NativeOutput("5f1c", preferences).message_of(event) for event, _ in EXAMPLES)
+    config = QUIET.merged({"events": [type_]})
+    messages = (NativeOutput("5f1c", config).message_of(event) for event, _ in EXAMPLES)
     types = {message["type"] for message in messages if message is not None}
     always = {"response.audio_transcript.done", "marker"}
     elsewhere = {"input_audio_buffer.acknowledged"}  # the intake's, which needs no event

@@ -64,24 +64,24 @@ vads = st.dictionaries(st.sampled_from(sorted(good_vad)), json)
 odd_sessions = st.dictionaries(names, json | vads | st.sampled_from(["en", "all", 16000, 1, "pcm16"]))
 
 
-def effective(preferences: SessionConfig) -> dict[str, Any]:
+def effective(config: SessionConfig) -> dict[str, Any]:
     """As a client reads it."""
-    return cast(dict[str, Any], orjson.loads(orjson.dumps(preferences.effective())))
+    return cast(dict[str, Any], orjson.loads(orjson.dumps(config.effective())))
 
 
 @settings(max_examples=60)
 @given(before=good_sessions, session=odd_sessions)
 def test_any_object_merges_whole_or_is_refused_whole(before: Any, session: Any) -> None:
-    preferences = DEFAULT.merged(before)
-    told = effective(preferences)
+    config = DEFAULT.merged(before)
+    told = effective(config)
     refused: ClientError | None = None
     try:
-        merged = preferences.merged(session)
+        merged = config.merged(session)
     except ClientError as error:
         refused = error
     else:
         assert effective(merged).keys() == told.keys()
-    assert effective(preferences) == told
+    assert effective(config) == told
     if refused is not None:
         assert refused.code in ("invalid_value", "unsupported_sample_rate")
         assert refused.param is not None
@@ -121,8 +121,8 @@ def test_what_was_asked_for_is_in_force(session: Any) -> None:
 @settings(max_examples=30)
 @given(session=good_sessions, other=good_sessions)
 def test_what_is_absent_stays_as_it_is(session: Any, other: Any) -> None:
-    preferences = DEFAULT.merged(session)
-    before, after = effective(preferences), effective(preferences.merged(other))
+    config = DEFAULT.merged(session)
+    before, after = effective(config), effective(config.merged(other))
     for name in before.keys() - other.keys():
         assert after[name] == before[name]
 

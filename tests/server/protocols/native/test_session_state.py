@@ -18,9 +18,9 @@ CHOICES: list[dict[str, object]] = [
 
 @pytest.mark.parametrize("session", CHOICES)
 def test_preferences_come_back_as_they_were(session: dict[str, object]) -> None:
-    preferences = SessionConfig(SessionOptions()).merged(session)
-    saved = orjson.loads(orjson.dumps(save_config(preferences)))
-    assert restore_config(saved) == preferences
+    config = SessionConfig(SessionOptions()).merged(session)
+    saved = orjson.loads(orjson.dumps(save_config(config)))
+    assert restore_config(saved) == config
 
 
 def test_what_another_version_wrote_is_read_as_far_as_it_is_known() -> None:

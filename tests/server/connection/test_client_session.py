@@ -117,7 +117,7 @@ def say(line: Line, type_: str, **fields: object) -> None:
     line.says(json.dumps({"type": type_, **fields}))
 
 
-async def test_a_session_is_greeted_transcribed_summed_up_and_closed() -> None:
+async def test_session_has_greeting_final_sums_and_close() -> None:
     line = Line()
     async with running_models() as models, running_session(line, models):
         line.says(SENTENCE)
@@ -133,7 +133,7 @@ async def test_a_session_is_greeted_transcribed_summed_up_and_closed() -> None:
     ]
 
 
-async def test_without_being_asked_nobody_is_greeted() -> None:
+async def test_greeting_is_sent_only_if_subscribed() -> None:
     line = Line()
     async with running_session(line, silent_models(), SessionConfig(SessionOptions())):
         say(line, "end_of_stream")
@@ -141,7 +141,7 @@ async def test_without_being_asked_nobody_is_greeted() -> None:
     assert line.close == (1000, "")
 
 
-async def test_a_pump_on_which_nothing_moves_ends_the_session_as_overloaded() -> None:
+async def test_stalled_driver_ends_the_session_as_overloaded() -> None:
     line = Line()
     async with running_session(line, silent_models(), kind=Stalled):
         line.says(bytes(100))
@@ -150,7 +150,7 @@ async def test_a_pump_on_which_nothing_moves_ends_the_session_as_overloaded() ->
     assert line.close == (1013, "server_overloaded")
 
 
-async def test_a_detector_that_fails_ends_the_session_and_gives_its_slot_back() -> None:
+async def test_failed_detector_ends_the_session_and_frees_its_slot() -> None:
     def fail(detector: object, work: list[DetectorInput]) -> list[Probabilities]:
         raise RuntimeError("out of memory")
 
@@ -169,7 +169,7 @@ async def test_a_detector_that_fails_ends_the_session_and_gives_its_slot_back() 
     assert sums == [3_000, 0, 0, 3_000]
 
 
-async def test_a_detector_that_hangs_leaves_nobody_waiting() -> None:
+async def test_hanging_detector_ends_the_session() -> None:
     gate = threading.Event()
 
     def hang(detector: object, work: list[DetectorInput]) -> list[Probabilities]:
@@ -185,7 +185,7 @@ async def test_a_detector_that_hangs_leaves_nobody_waiting() -> None:
         gate.set()
 
 
-async def test_who_is_stopped_in_the_middle_of_speech_gets_the_final_and_1012() -> None:
+async def test_stopped_session_gets_its_final_and_1012() -> None:
     line = Line()
     async with running_models() as models, running_session(line, models) as session:
         line.says(pcm((False, SECOND), (True, SECOND)))
@@ -198,7 +198,7 @@ async def test_who_is_stopped_in_the_middle_of_speech_gets_the_final_and_1012() 
     assert line.close == (1012, "server_restarting")
 
 
-async def test_a_stop_does_not_wait_for_the_next_message_of_a_client_that_says_nothing() -> None:
+async def test_stop_does_not_wait_for_a_silent_client() -> None:
     line = Line()
     async with running_session(line, silent_models()) as session:
         await line.hears("session.created")
@@ -208,7 +208,7 @@ async def test_a_stop_does_not_wait_for_the_next_message_of_a_client_that_says_n
     assert line.close == (1012, "server_restarting")
 
 
-async def test_a_client_that_leaves_before_its_greeting_is_no_trouble() -> None:
+async def test_disconnect_before_the_greeting_is_no_error() -> None:
     line = Line()
     async with running_session(line, silent_models()):
         line.transport.abort()
@@ -216,7 +216,7 @@ async def test_a_client_that_leaves_before_its_greeting_is_no_trouble() -> None:
     assert line.heard == []
 
 
-async def test_a_client_that_leaves_in_the_middle_of_speech_is_transcribed_all_the_same() -> None:
+async def test_speech_before_a_disconnect_is_transcribed() -> None:
     line = Line()
     async with running_models() as models:
         async with running_session(line, models):
@@ -226,7 +226,7 @@ async def test_a_client_that_leaves_in_the_middle_of_speech_is_transcribed_all_t
     assert finals(line) == []
 
 
-async def test_a_client_that_does_not_read_costs_its_own_session_only() -> None:
+async def test_client_that_does_not_read_ends_only_its_session() -> None:
     deaf, good = Line(), Line()
     async with running_models() as models:
         async with running_session(deaf, models, send_timeout=0.01):
@@ -239,7 +239,7 @@ async def test_a_client_that_does_not_read_costs_its_own_session_only() -> None:
     assert len(finals(good)) == 1
 
 
-async def test_a_client_that_reads_late_misses_nothing_and_hears_it_in_order() -> None:
+async def test_slow_reader_gets_every_message_in_order() -> None:
     line = Line()
     async with running_models() as models, running_session(line, models):
         await line.hears("session.created")
@@ -258,7 +258,7 @@ async def test_a_client_that_reads_late_misses_nothing_and_hears_it_in_order() -
     assert len(finals(line)) == 20
 
 
-async def test_a_reply_that_waits_for_the_client_is_not_overtaken_by_the_end() -> None:
+async def test_waiting_reply_is_sent_before_the_close() -> None:
     line = Line()
     async with running_session(line, silent_models()) as session:
         await line.hears("session.created")
@@ -271,7 +271,7 @@ async def test_a_reply_that_waits_for_the_client_is_not_overtaken_by_the_end() -
     assert [message["seq"] for message in line.heard] == [1, 2, 3]
 
 
-async def test_a_message_that_is_too_long_is_told_and_ends_the_session() -> None:
+async def test_oversized_message_ends_the_session_with_an_error() -> None:
     line = Line()
     async with running_session(line, silent_models()):
         line.says(bytes((1 << 20) + 1))
@@ -279,7 +279,7 @@ async def test_a_message_that_is_too_long_is_told_and_ends_the_session() -> None
     assert line.close == (1009, "message_too_large")
 
 
-async def test_bad_messages_are_answered_one_by_one() -> None:
+async def test_each_invalid_message_gets_an_error() -> None:
     line = Line()
     async with running_session(line, silent_models(), SessionConfig(SessionOptions())):
         for n in range(100):
@@ -289,7 +289,7 @@ async def test_bad_messages_are_answered_one_by_one() -> None:
     assert line.close == (1000, "")
 
 
-async def test_cancelling_a_conversation_gives_everything_back() -> None:
+async def test_cancelled_session_frees_everything() -> None:
     line, closed = Line(), list[StreamClosed]()
     models = replace(silent_models(), on_stream_closed=closed.append)
     socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
@@ -305,7 +305,7 @@ async def test_cancelling_a_conversation_gives_everything_back() -> None:
     assert models.slots.lent == set()
 
 
-async def test_every_final_failure_and_second_of_sound_is_counted() -> None:
+async def test_finals_failures_and_audio_are_counted() -> None:
     line, metrics = Line(), Metrics()
     async with running_models() as models:
         socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
@@ -358,7 +358,7 @@ async def resumed(session: ClientSession, line: Line, seen: int) -> asyncio.Task
     return asyncio.create_task(session.resume(socket, seen))
 
 
-async def test_who_reads_too_slowly_is_closed_with_4013_and_its_session_waits_for_it() -> None:
+async def test_slow_reader_is_closed_with_4013_and_may_resume() -> None:
     before, after = Line(), Line()
     async with running_models() as models, lasting(before, models, kind=Unheard) as (session, _):
         before.says(SENTENCE)
@@ -373,7 +373,7 @@ async def test_who_reads_too_slowly_is_closed_with_4013_and_its_session_waits_fo
     assert types(after)[-1] == "session.closed"
 
 
-async def test_who_was_cut_off_hears_what_it_missed_and_goes_on_in_the_same_utterance() -> None:
+async def test_resumed_client_gets_missed_messages() -> None:
     before, after = Line(), Line()
     async with running_models() as models, lasting(before, models) as (session, _):
         before.says(FIRST)
@@ -394,7 +394,7 @@ async def test_who_was_cut_off_hears_what_it_missed_and_goes_on_in_the_same_utte
     assert after.close == (1000, "")
 
 
-async def test_a_message_that_was_missed_is_replayed_once_and_in_order() -> None:
+async def test_missed_message_is_replayed_once_and_in_order() -> None:
     before, after = Line(), Line()
     async with running_models() as models, lasting(before, models) as (session, _):
         await before.hears("session.created")
@@ -408,7 +408,7 @@ async def test_a_message_that_was_missed_is_replayed_once_and_in_order() -> None
     assert (after.heard[0]["replayed"], after.heard[0]["seq"]) == (1, 0)
 
 
-async def test_a_second_owner_takes_over_and_the_first_is_closed_with_4009() -> None:
+async def test_second_connection_takes_over_and_closes_4009() -> None:
     first, second = Line(), Line()
     async with running_models() as models, lasting(first, models) as (session, _):
         await first.hears("session.created")
@@ -421,7 +421,7 @@ async def test_a_second_owner_takes_over_and_the_first_is_closed_with_4009() -> 
     assert second.heard[-1]["received_ms"] == 0
 
 
-async def test_who_does_not_come_back_in_time_is_transcribed_and_the_session_ends() -> None:
+async def test_session_ends_if_the_client_does_not_resume() -> None:
     line = Line()
     async with running_models() as models, lasting(line, models, seconds=0.01) as (_, running):
         line.says(FIRST)
@@ -431,7 +431,7 @@ async def test_who_does_not_come_back_in_time_is_transcribed_and_the_session_end
         assert models.asr.items > 0
 
 
-async def test_who_closes_in_order_is_not_waited_for() -> None:
+async def test_client_that_closed_cannot_resume() -> None:
     line = Line()
     async with running_models() as models, lasting(line, models) as (_, running):
         line.says(FIRST)
@@ -441,7 +441,7 @@ async def test_who_closes_in_order_is_not_waited_for() -> None:
         assert models.asr.items > 0
 
 
-async def test_an_end_that_was_not_heard_can_be_heard_later() -> None:
+async def test_missed_last_messages_can_be_resumed() -> None:
     before, after, late = Line(), Line(), Line()
     async with running_models() as models, lasting(before, models) as (session, running):
         before.says(SENTENCE)
@@ -459,7 +459,7 @@ async def test_an_end_that_was_not_heard_can_be_heard_later() -> None:
         assert line.close == (1000, "")
 
 
-async def test_who_missed_more_than_is_kept_is_refused_and_the_session_goes_on() -> None:
+async def test_resume_beyond_the_buffer_is_refused() -> None:
     line, late = Line(), Line()
     async with running_models() as models, lasting(line, models, journal=100) as (session, _):
         await line.hears("session.created")
@@ -472,7 +472,7 @@ async def test_who_missed_more_than_is_kept_is_refused_and_the_session_goes_on()
     assert len(finals(line)) == 1
 
 
-async def test_a_stop_does_not_wait_for_who_was_cut_off() -> None:
+async def test_stop_does_not_wait_for_a_disconnected_client() -> None:
     line = Line()
     async with running_models() as models, lasting(line, models) as (session, running):
         line.says(FIRST)
@@ -484,7 +484,7 @@ async def test_a_stop_does_not_wait_for_who_was_cut_off() -> None:
         assert models.asr.items > 0
 
 
-async def test_an_error_that_ends_the_session_leaves_nothing_to_come_back_to() -> None:
+async def test_session_that_ended_with_an_error_cannot_resume() -> None:
     line = Line()
     async with running_models() as models, lasting(line, models) as (_, running):
         line.says(bytes((1 << 20) + 1))
@@ -495,9 +495,7 @@ async def test_an_error_that_ends_the_session_leaves_nothing_to_come_back_to() -
 @pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 6), st.booleans()), max_size=5), st.integers(0, 3))
-def test_a_client_that_is_cut_off_again_and_again_hears_what_it_would_have_heard(
-    cuts: list[tuple[int, bool]], unread: int
-) -> None:
+def test_repeated_disconnects_lose_no_message(cuts: list[tuple[int, bool]], unread: int) -> None:
     asyncio.run(_cut_again_and_again(cuts, unread))
 
 
@@ -617,7 +615,7 @@ async def stopped(folder: Path, line: Line, said: bytes = FIRST) -> None:
             assert session.state is SessionState.SUSPENDED
 
 
-async def test_a_session_that_lasts_is_not_finished_by_a_stop_and_is_kept(tmp_path: Path) -> None:
+async def test_durable_session_is_suspended_by_a_stop(tmp_path: Path) -> None:
     line = Line()
     await stopped(tmp_path, line)
     assert line.close == (1012, "session_kept")
@@ -645,7 +643,7 @@ async def test_journal_counts_only_replies_that_a_replay_gives_again(tmp_path: P
     assert past.sent == {REPLY: 1}
 
 
-async def test_the_end_of_a_session_is_kept_though_nobody_is_told_of_it(tmp_path: Path) -> None:
+async def test_end_of_a_session_is_recorded_without_a_client(tmp_path: Path) -> None:
     line = Line()
     async with running_models() as models:
         with JournalStore(tmp_path, Health()) as disk:
@@ -659,7 +657,7 @@ async def test_the_end_of_a_session_is_kept_though_nobody_is_told_of_it(tmp_path
     assert past.is_over
 
 
-async def test_one_whose_client_was_cut_off_is_kept_as_well(tmp_path: Path) -> None:
+async def test_disconnected_session_is_suspended_by_a_stop(tmp_path: Path) -> None:
     line = Line()
     async with running_models() as models:
         with JournalStore(tmp_path, Health()) as disk:
@@ -673,7 +671,7 @@ async def test_one_whose_client_was_cut_off_is_kept_as_well(tmp_path: Path) -> N
     assert files_in(tmp_path) == ["5f1c.1.journal"]
 
 
-async def test_with_the_next_server_it_goes_on_in_the_same_utterance(tmp_path: Path) -> None:
+async def test_next_server_continues_the_same_utterance(tmp_path: Path) -> None:
     before, after = Line(), Line()
     await stopped(tmp_path, before)
     async with running_models() as models:
@@ -705,7 +703,7 @@ def output_of(line: Line) -> list[tuple[bool, bool]]:
     return [("words" in final, "audio" in final) for final in finals(line)]
 
 
-async def test_what_comes_in_is_recorded_in_its_order(tmp_path: Path) -> None:
+async def test_input_is_recorded_in_order(tmp_path: Path) -> None:
     line = Line()
     marker, end = json.dumps({"type": "marker", "id": "m"}), json.dumps({"type": "end_of_stream"})
     async with running_models() as models:
@@ -733,7 +731,7 @@ async def test_what_comes_in_is_recorded_in_its_order(tmp_path: Path) -> None:
     assert past.refused == 3
 
 
-async def test_audio_is_taken_in_while_a_message_waits_for_the_client() -> None:
+async def test_audio_is_read_while_a_message_waits_to_be_sent() -> None:
     line, config = Line(), ALL.merged({"events": ["input_audio_buffer.speech_started"]})
     async with running_models() as models:
         socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
@@ -823,7 +821,7 @@ async def test_final_keeps_options_of_its_utterance_over_a_restart(tmp_path: Pat
     assert output_of(after) == [(True, True), (False, False)]
 
 
-async def test_a_client_that_comes_back_while_all_is_played_once_more_is_answered_after_that(
+async def test_resume_waits_for_the_replay(
     tmp_path: Path,
 ) -> None:
     before, after, sound = Line(), Line(), FIRST + SENTENCE * 5
@@ -840,7 +838,7 @@ async def test_a_client_that_comes_back_while_all_is_played_once_more_is_answere
     assert len(finals(before)) + len(finals(after)) == 6
 
 
-async def test_what_a_client_that_comes_back_need_not_send_again_is_kept(
+async def test_audio_acknowledged_on_resume_is_recorded(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -862,7 +860,7 @@ async def test_what_a_client_that_comes_back_need_not_send_again_is_kept(
                 await back
 
 
-async def test_what_nobody_comes_back_for_is_still_transcribed(tmp_path: Path) -> None:
+async def test_recovered_session_without_a_client_is_transcribed(tmp_path: Path) -> None:
     late = Line()
     await stopped(tmp_path, Line())
     async with running_models() as models:
@@ -874,7 +872,7 @@ async def test_what_nobody_comes_back_for_is_still_transcribed(tmp_path: Path) -
     assert types(late)[-1] == "session.closed"
 
 
-async def test_a_server_that_stops_while_it_plays_what_was_left_behind_leaves_it_once_more(
+async def test_stop_during_a_replay_suspends_the_session(
     tmp_path: Path,
 ) -> None:
     before, after = Line(), Line()
@@ -896,9 +894,7 @@ async def test_a_server_that_stops_while_it_plays_what_was_left_behind_leaves_it
 
 
 @pytest.mark.parametrize("played", [True, False])
-async def test_who_comes_back_to_a_server_that_stops_is_sent_to_the_next_one(
-    tmp_path: Path, played: bool
-) -> None:
+async def test_resume_at_a_stopping_server_is_retryable(tmp_path: Path, played: bool) -> None:
     before, between, after = Line(), Line(), Line()
     await stopped(tmp_path, before)
     seen = before.heard[-1]["seq"]
@@ -924,7 +920,7 @@ async def test_who_comes_back_to_a_server_that_stops_is_sent_to_the_next_one(
     assert past.begun.results == {}
 
 
-async def test_a_session_whose_journal_was_lost_is_finished_by_a_stop(tmp_path: Path) -> None:
+async def test_stop_finishes_a_session_with_a_lost_journal(tmp_path: Path) -> None:
     line = Line()
     async with running_models() as models:
         with full_disk(20_000), JournalStore(tmp_path, Health()) as disk:
@@ -938,7 +934,7 @@ async def test_a_session_whose_journal_was_lost_is_finished_by_a_stop(tmp_path: 
     assert files_in(tmp_path) == []
 
 
-async def test_a_long_session_begins_a_new_file_and_keeps_only_what_it_needs(tmp_path: Path) -> None:
+async def test_long_session_rotates_its_journal_files(tmp_path: Path) -> None:
     line, after = Line(), Line()
     silence = pcm((False, 40 * SECOND))
     async with running_models() as models:

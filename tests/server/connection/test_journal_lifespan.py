@@ -169,7 +169,7 @@ def says(server: Program, text: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "items", "again"), [("plain", PLAIN, False), ("busy", BUSY, True)])
-def test_after_a_kill_in_the_middle_of_speech_every_final_comes_once(
+def test_each_final_comes_once_after_a_kill(
     tmp_path: Path,
     undisturbed: dict[str, dict[str, list[Message]]],
     name: str,
@@ -198,7 +198,7 @@ def test_after_a_kill_in_the_middle_of_speech_every_final_comes_once(
 
 
 @pytest.mark.slow
-async def test_a_server_that_stops_keeps_its_sessions_and_who_uses_the_library_never_notices(
+async def test_library_client_survives_a_restart(
     tmp_path: Path, undisturbed: dict[str, dict[str, list[Message]]]
 ) -> None:
     finals: list[str] = []
@@ -241,7 +241,7 @@ async def test_a_server_that_stops_keeps_its_sessions_and_who_uses_the_library_n
 
 
 @pytest.mark.slow
-def test_who_was_cut_off_at_the_end_hears_it_from_the_next_server_and_again_from_the_one_after(
+def test_ended_session_can_be_resumed_at_later_servers(
     tmp_path: Path, undisturbed: dict[str, dict[str, list[Message]]]
 ) -> None:
     caller = Caller(BUSY)
@@ -264,7 +264,7 @@ def test_who_was_cut_off_at_the_end_hears_it_from_the_next_server_and_again_from
 
 
 @pytest.mark.slow
-def test_what_a_client_that_has_gone_for_good_said_is_transcribed_and_then_deleted(tmp_path: Path) -> None:
+def test_session_of_a_lost_client_is_transcribed_and_deleted(tmp_path: Path) -> None:
     caller = Caller(PLAIN)
     folder = tmp_path / "journals"
     with lives(folder, RESUME_SECONDS="1") as servers:
@@ -282,7 +282,7 @@ def test_what_a_client_that_has_gone_for_good_said_is_transcribed_and_then_delet
 
 
 @pytest.mark.slow
-def test_where_servers_end_again_and_again_the_third_waits_less_for_a_client_that_has_not_come_back(
+def test_third_takeover_waits_less_for_the_client(
     tmp_path: Path,
 ) -> None:
     caller = Caller(PLAIN)
@@ -295,7 +295,7 @@ def test_where_servers_end_again_and_again_the_third_waits_less_for_a_client_tha
 
 
 @pytest.mark.slow
-def test_a_client_that_comes_back_is_waited_for_in_full_again(
+def test_resume_restores_the_full_wait(
     tmp_path: Path, undisturbed: dict[str, dict[str, list[Message]]]
 ) -> None:
     caller = Caller(PLAIN)
@@ -316,7 +316,7 @@ def test_a_client_that_comes_back_is_waited_for_in_full_again(
 
 
 @pytest.mark.slow
-def test_a_session_of_the_server_before_belongs_to_its_key(tmp_path: Path) -> None:
+def test_recovered_session_belongs_to_its_key(tmp_path: Path) -> None:
     caller = Caller(PLAIN)
     keys = {name: f"key-of-{name}-0123456789" for name in ("alice", "bob")}
     shown = {name: {"Authorization": f"Bearer {key}"} for name, key in keys.items()}
@@ -375,7 +375,7 @@ async def at_once() -> None:
     """The models are loaded."""
 
 
-async def test_without_a_folder_nothing_is_kept(tmp_path: Path) -> None:
+async def test_without_a_folder_no_journal_is_written(tmp_path: Path) -> None:
     journals = JournalLifespan(free_settings(), Health())
     async with journals.running(Sessions(), at_once):
         assert journals.store is None
@@ -407,7 +407,7 @@ async def test_sessions_are_recovered_once_models_are_ready(tmp_path: Path) -> N
     assert sessions.names == ["5f1c"]
 
 
-async def test_door_asks_clients_to_retry_until_sessions_are_recovered(tmp_path: Path) -> None:
+async def test_resume_is_retryable_until_sessions_are_recovered(tmp_path: Path) -> None:
     settings, line = free_settings(journal_dir=str(tmp_path)), Line()
     journals = JournalLifespan(settings, Health())
     engine, admission = Engine(settings.engine_options()), AdmissionController(1)
@@ -421,7 +421,7 @@ async def test_door_asks_clients_to_retry_until_sessions_are_recovered(tmp_path:
     assert line.heard[0]["error"]["code"] == "resume_unknown"
 
 
-def test_who_can_come_back_is_kept_for_as_long_as_that(tmp_path: Path) -> None:
+def test_ended_session_is_kept_for_the_resume_time(tmp_path: Path) -> None:
     with serve(free_settings(journal_dir=str(tmp_path), resume_seconds=0.05)) as server:
         with Client(server.ws) as line:  # which never hears of its token
             line.talk(spoken()[:32_000])

@@ -5,7 +5,7 @@ import asyncio
 from server.connection.resume_timer import ResumeTimer
 
 
-async def test_it_wears_out_once_when_nobody_comes() -> None:
+async def test_timer_expires_once() -> None:
     worn_out: list[bool] = []
     timer = ResumeTimer(0.0)
     assert timer.start(lambda: worn_out.append(timer.gave_up))
@@ -14,13 +14,13 @@ async def test_it_wears_out_once_when_nobody_comes() -> None:
     assert timer.gave_up
 
 
-async def test_it_begins_once() -> None:
+async def test_timer_starts_once() -> None:
     timer = ResumeTimer(3600)
     assert [timer.start(lambda: None), timer.start(lambda: None)] == [True, False]
     timer.stop()
 
 
-async def test_who_comes_back_ends_it_and_it_can_begin_again() -> None:
+async def test_timer_can_restart_after_a_resume() -> None:
     worn_out: list[str] = []
     timer, there = ResumeTimer(0.0), list[str]()
     timer.start(lambda: worn_out.append("first"))
@@ -40,11 +40,11 @@ async def test_who_comes_back_ends_it_and_it_can_begin_again() -> None:
     assert worn_out == ["second"]
 
 
-async def test_who_is_there_is_not_waited_for() -> None:
+async def test_connected_client_is_not_waited_for() -> None:
     await ResumeTimer(3600).wait(lambda: True)
 
 
-async def test_who_is_given_up_is_not_waited_for() -> None:
+async def test_given_up_client_is_not_waited_for() -> None:
     timer = ResumeTimer(3600)
     waiting = asyncio.create_task(timer.wait(lambda: False))
     await asyncio.sleep(0)

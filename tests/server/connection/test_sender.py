@@ -60,7 +60,7 @@ def on_disk(disk: JournalStore) -> JournalRecorder:
     return recording
 
 
-async def test_who_is_told_at_the_same_time_hears_it_in_the_order_of_its_numbers() -> None:
+async def test_concurrent_messages_are_sent_in_order_of_number() -> None:
     heard, journal = Heard(slow=True), MessageLog(1 << 20)
     sender = MessageSender(FakeProtocol(), journal)
     both = [dict(HELLO), dict(MARKER)]
@@ -69,7 +69,7 @@ async def test_who_is_told_at_the_same_time_hears_it_in_the_order_of_its_numbers
     assert [orjson.loads(text)["seq"] for text in journal.since(4)] == [5, 6]
 
 
-async def test_what_is_told_is_kept_first_with_all_that_came_in_before_it(tmp_path: Path) -> None:
+async def test_message_is_recorded_and_flushed_before_it_is_sent(tmp_path: Path) -> None:
     with JournalStore(tmp_path, Health()) as disk:
         recording = on_disk(disk)
 
@@ -85,12 +85,12 @@ async def test_what_is_told_is_kept_first_with_all_that_came_in_before_it(tmp_pa
         )
 
 
-async def test_where_there_is_nothing_to_tell_something_may_be_kept_and_nobody_waits(tmp_path: Path) -> None:
-    heard, recorder = Heard(), list[Sequence[Mapping[str, Any]]]()
+async def test_record_without_messages_is_not_flushed(tmp_path: Path) -> None:
+    heard, recorded = Heard(), list[Sequence[Mapping[str, Any]]]()
     with JournalStore(tmp_path, Health()) as disk:
         sender = MessageSender(FakeProtocol(), MessageLog(0), on_disk(disk))
-        await sender.send([], heard.send, recorder.append)
-    assert (heard.messages, recorder) == ([], [[]])
+        await sender.send([], heard.send, recorded.append)
+    assert (heard.messages, recorded) == ([], [[]])
 
 
 async def test_nothing_to_send_takes_no_lock_without_a_journal() -> None:
@@ -101,7 +101,7 @@ async def test_nothing_to_send_takes_no_lock_without_a_journal() -> None:
     assert heard.messages == []
 
 
-async def test_behind_a_message_that_was_cut_short_by_a_stop_nothing_is_told_nor_kept(tmp_path: Path) -> None:
+async def test_nothing_is_sent_or_recorded_after_a_stop(tmp_path: Path) -> None:
     heard = Heard()
     with JournalStore(tmp_path, Health()) as disk:
         recording = on_disk(disk)
@@ -119,7 +119,7 @@ async def test_behind_a_message_that_was_cut_short_by_a_stop_nothing_is_told_nor
     assert [message["type"] for message, _ in past.messages] == ["hello"]
 
 
-async def test_from_time_to_time_what_came_in_is_acknowledged_or_only_written(tmp_path: Path) -> None:
+async def test_acknowledgements_are_sent_or_only_submitted(tmp_path: Path) -> None:
     heard, protocol = Heard(), FakeProtocol()
     with JournalStore(tmp_path, Health()) as disk:
         recording = on_disk(disk)
@@ -139,21 +139,19 @@ async def test_from_time_to_time_what_came_in_is_acknowledged_or_only_written(tm
 
 
 @given(st.floats(0, 1e7))
-def test_a_beat_is_soon_and_on_the_grid_that_all_share(now: float) -> None:
+def test_flush_tick_is_soon_and_on_the_shared_grid(now: float) -> None:
     at = next_flush_tick(now)
     assert FLUSH_SECONDS - GRID_SECONDS - 1e-6 < at - now < FLUSH_SECONDS + 1e-6
     assert abs(at / GRID_SECONDS - round(at / GRID_SECONDS)) < 1e-6
 
 
 @given(st.floats(0, 1e7), st.floats(0, GRID_SECONDS, exclude_max=True))
-def test_who_begins_within_one_stretch_of_the_grid_has_his_beats_with_the_others(
-    now: float, late: float
-) -> None:
+def test_sessions_of_one_grid_interval_share_flush_ticks(now: float, late: float) -> None:
     first = round(now / GRID_SECONDS) * GRID_SECONDS + GRID_SECONDS / 4
     assert next_flush_tick(first) == next_flush_tick(first + late / 2)
 
 
-async def test_beats_go_on() -> None:
+async def test_flush_ticks_repeat() -> None:
     loop = asyncio.get_running_loop()
     came = []
     async with asyncio.timeout(20):

@@ -55,7 +55,7 @@ async def leave_behind(folder: Path, *names: str) -> None:
             log.close()
 
 
-async def test_one_that_was_over_for_long_is_forgotten_and_a_fresh_one_may_still_be_asked(
+async def test_ended_sessions_expire(
     tmp_path: Path,
 ) -> None:
     with JournalStore(tmp_path, Health()) as disk:
@@ -100,7 +100,7 @@ class Carrier:
         self.held.append(name)
 
 
-async def test_those_that_were_over_are_held_and_the_first_is_the_one_that_ended_first(
+async def test_ended_sessions_are_kept_oldest_first(
     tmp_path: Path,
 ) -> None:
     await leave_behind(tmp_path, "live")
@@ -121,7 +121,7 @@ async def test_those_that_were_over_are_held_and_the_first_is_the_one_that_ended
     assert len(files_in(tmp_path)) == 4
 
 
-async def test_every_session_is_taken_up_and_goes_on_where_its_journal_ends(tmp_path: Path) -> None:
+async def test_unfinished_sessions_are_continued(tmp_path: Path) -> None:
     await leave_behind(tmp_path, "a", "b")
     with (tmp_path / "b.1.journal").open("ab") as file:
         file.write(b"torn")
@@ -141,7 +141,7 @@ async def test_every_session_is_taken_up_and_goes_on_where_its_journal_ends(tmp_
         await running
 
 
-async def test_nothing_is_taken_up_before_the_models_are_there(tmp_path: Path) -> None:
+async def test_recovery_waits_for_the_models(tmp_path: Path) -> None:
     await leave_behind(tmp_path, "a")
     carrier, loaded, found = Carrier(), asyncio.Event(), list[bool]()
 
@@ -162,7 +162,7 @@ async def test_nothing_is_taken_up_before_the_models_are_there(tmp_path: Path) -
 @pytest.mark.parametrize(
     "failure", [model_unavailable("gone"), KeyError("preferences"), ValueError("of another")]
 )
-async def test_one_that_cannot_go_on_here_is_left_for_the_next_server_and_the_others_go_on(
+async def test_failed_recovery_does_not_affect_other_sessions(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, failure: Exception
 ) -> None:
     await leave_behind(tmp_path, "a", "b")
@@ -175,7 +175,7 @@ async def test_one_that_cannot_go_on_here_is_left_for_the_next_server_and_the_ot
     assert seeds(kept(tmp_path, "a")) == [0]
 
 
-async def test_one_that_is_taken_up_again_and_again_in_vain_is_left_alone_loudly(
+async def test_recovery_is_given_up_after_repeated_takeovers(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     await leave_behind(tmp_path, "a")
@@ -195,7 +195,7 @@ async def test_one_that_is_taken_up_again_and_again_in_vain_is_left_alone_loudly
     assert seeds(kept(tmp_path, "a")) == [0]
 
 
-async def test_what_cannot_be_read_is_said_and_stays(
+async def test_unreadable_journal_is_logged_and_kept(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     await leave_behind(tmp_path, "good")
@@ -211,7 +211,7 @@ async def test_what_cannot_be_read_is_said_and_stays(
     assert "bad.1.journal" in files_in(tmp_path)
 
 
-async def test_what_has_expired_is_not_taken_up(tmp_path: Path) -> None:
+async def test_expired_session_is_not_continued(tmp_path: Path) -> None:
     await leave_behind(tmp_path, "a")
     carrier, found = Carrier(), list[bool]()
     with JournalStore(tmp_path, Health()) as disk:
@@ -410,7 +410,7 @@ async def _check(script: list[tuple[bool, int] | str], dies: list[Death]) -> Non
 
 @settings(max_examples=12, deadline=None)
 @given(scripts, deaths)
-def test_however_often_the_server_dies_nothing_is_lost_and_nothing_told_twice(
+def test_server_deaths_lose_and_repeat_no_message(
     script: list[tuple[bool, int] | str], dies: list[Death]
 ) -> None:
     asyncio.run(_check(script, dies))
@@ -419,33 +419,35 @@ def test_however_often_the_server_dies_nothing_is_lost_and_nothing_told_twice(
 @pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(scripts, deaths)
-def test_it_is_so_for_many_more_of_them(script: list[tuple[bool, int] | str], dies: list[Death]) -> None:
+def test_many_server_deaths_lose_and_repeat_no_message(
+    script: list[tuple[bool, int] | str], dies: list[Death]
+) -> None:
     asyncio.run(_check(script, dies))
 
 
-def test_so_many_events_of_a_kind_are_known_and_the_next_ones_are_new() -> None:
+def test_filter_consumes_sent_events_by_kind() -> None:
     recovered = ReplayFilter({"Final": 2, "SpeechStarted": 1})
     assert [recovered.consume("Final") for _ in range(4)] == [True, True, False, False]
     assert [recovered.consume("SpeechStarted") for _ in range(2)] == [True, False]
 
 
-def test_a_session_without_a_past_knows_nothing() -> None:
+def test_empty_filter_consumes_nothing() -> None:
     assert not ReplayFilter().consume("Final")
 
 
-def test_what_is_never_told_again_is_never_known() -> None:
+def test_events_without_a_kind_are_not_consumed() -> None:
     recovered = ReplayFilter({"Final": 1})
     assert not recovered.consume("")
     assert recovered.consume("Final")
 
 
-def test_what_was_counted_is_left_as_it_was() -> None:
+def test_filter_does_not_change_its_counts() -> None:
     told = {"Final": 1}
     ReplayFilter(told).consume("Final")
     assert told == {"Final": 1}
 
 
-def test_it_is_over_once_all_that_was_told_has_come_again() -> None:
+def test_filter_is_over_once_all_sent_events_have_come() -> None:
     recovered = ReplayFilter({"Final": 1, "reply": 1})
     over = [recovered.is_over]
     for kind in ("Final", "SpeechStarted", "reply"):

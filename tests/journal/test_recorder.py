@@ -1,4 +1,4 @@
-"""What is kept of a session on disk, and when a new file is due."""
+"""Test what the recorder writes, and when a new file is due."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,7 +74,7 @@ async def test_replayed_input_is_not_recorded_again(tmp_path: Path) -> None:
         await recorder.flush()
         past = found(tmp_path)
     assert (past.tail, past.refused) == ([], 0)
-    assert past.sent == {"MarkerReached": 1}  # what is told meanwhile is told for the first time
+    assert past.sent == {"MarkerReached": 1}  # events during a replay are new
 
 
 async def test_only_replies_that_a_replay_gives_again_are_counted(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ async def test_snapshot_is_due_in_a_pause_and_later_anywhere(tmp_path: Path) -> 
         restored.finish_replay()
         assert restored.is_snapshot_due(speaking=False)
         assert recorder.is_snapshot_due(speaking=False)
-        assert not recorder.is_snapshot_due(speaking=False)  # asked for already
+        assert not recorder.is_snapshot_due(speaking=False)  # already requested
         recorder.snapshot(OPENED.head, OPENED.number, OPENED.snapshot)
         assert not recorder.is_snapshot_due(speaking=False)  # it is about to be written
         await recorder.flush()
@@ -163,7 +163,7 @@ async def test_session_continues_without_a_lost_journal(tmp_path: Path) -> None:
         assert not recorder.is_durable
         assert not recorder.is_snapshot_due(speaking=False)
         recorder.audio(Clip(sounding(MAX_UNWRITTEN_BYTES // 4).samples, 0))
-        assert recorder.has_capacity  # nobody waits for a disk that failed
+        assert recorder.has_capacity  # a failed disk is not waited for
         await recorder.flush()
         assert log.lost
 

@@ -1,4 +1,4 @@
-"""What a client asks for takes effect at its place, in order."""
+"""Test that commands take effect at their samples, in order."""
 
 from audio.clip import HOP
 from streaming.command_queue import CommandQueue

@@ -1,4 +1,4 @@
-"""Relief: when a client hears how far recognition is behind."""
+"""Test when the lag of recognition is reported."""
 
 import pytest
 from hypothesis import given

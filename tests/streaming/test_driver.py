@@ -49,7 +49,7 @@ Transcribe = Callable[[object, Sequence[RecognitionRequest]], list[Hypothesis]]
 
 
 class CountingSlots:
-    """Numbers, and how many of them are lent."""
+    """Number slots, and count those in use."""
 
     def __init__(self) -> None:
         self.lent = 0
@@ -143,7 +143,7 @@ async def test_only_the_final_is_retried_after_the_model_died() -> None:
             await until(lambda: heard)
             driver.end(Reason.END_OF_STREAM)
             events = await events_of(driver)
-    assert heard.count(True) <= 2  # the first, and one that was under way
+    assert heard.count(True) <= 2  # the first one, and one that was running
     assert heard.count(False) == ModelDied.tries
     assert [event.message for event in events if isinstance(event, TranscriptionFailed)] == [
         "ModelDied: it died"
@@ -209,7 +209,7 @@ async def test_broken_detector_ends_the_stream_with_an_error() -> None:
 
 async def test_internal_error_ends_the_stream_with_an_error() -> None:
     def wrong(detector: object, work: list[DetectorInput]) -> list[Probabilities]:
-        return [np.zeros((1, 2), np.float32) for _ in work]  # lists in the place of numbers
+        return [np.zeros((1, 2), np.float32) for _ in work]  # lists instead of numbers
 
     async with models(detect=wrong) as shared:
         with StreamDriver(shared, SessionOptions()) as driver:
@@ -299,7 +299,7 @@ async def test_cancelled_reader_of_events_misses_nothing() -> None:
 
 
 class HeldRecognizer:
-    """Answers once its gate is open; remembers how long the clips were, batch by batch."""
+    """Answer once the gate is open; record the lengths of the clips of each batch."""
 
     def __init__(self) -> None:
         self.batches: list[list[float]] = []
@@ -316,7 +316,7 @@ class HeldRecognizer:
 
 
 async def judged(driver: StreamDriver, samples: Samples) -> None:
-    """Pours sound in and waits until the detector has spoken about all of it."""
+    """Send audio and wait until all of it is judged."""
     for start in range(0, len(samples), 1600):
         driver.receive_audio(Clip(samples[start : start + 1600], driver.session.received))
     await until(lambda: driver.session.unjudged < 512)
@@ -400,7 +400,7 @@ class Clock:
 
 
 async def priorities_of(seconds: int, spoken_in: float) -> set[int]:
-    """Of the jobs of a stream whose sound came within so many seconds of the clock."""
+    """Return the priorities of the tasks of a stream whose audio arrived within so many seconds."""
     taken: list[BatchedItem] = []
     clock = Clock()
     async with models(on_batch=taken.extend) as shared:
@@ -438,7 +438,7 @@ async def test_bulk_finals_that_stall_are_promoted() -> None:
             driver.receive_audio(Clip(sound((True, 100 * SECOND)), 0))
             await until(lambda: driver.session.unjudged <= SECOND)
             waiting = len(shared.asr)
-            with pytest.raises(Overloaded):  # as nothing moved after that either
+            with pytest.raises(Overloaded):  # because nothing moved after that either
                 await driver.wait_for_capacity()
             gate.set()
             driver.end(Reason.END_OF_STREAM)
@@ -448,7 +448,7 @@ async def test_bulk_finals_that_stall_are_promoted() -> None:
 
 
 async def fates_of(sheds: frozenset[TaskKind], options: SessionOptions) -> tuple[set[TaskKind], list[Event]]:
-    """Which jobs were done, and what came of it."""
+    """Return the kinds of the finished tasks, and the events."""
     done: set[TaskKind] = set()
 
     def on_task_done(kind: TaskKind, fate: TaskOutcome) -> None:
@@ -483,7 +483,7 @@ async def test_eager_task_that_decides_the_endpoint_is_not_shed() -> None:
 
 
 def idle_driver(options: SessionOptions, clock: Clock) -> StreamDriver:
-    """Of models that nobody runs."""
+    """Return a driver of models that do not run."""
     vad: Batcher[DetectorInput, Probabilities] = Batcher(
         ThreadWorker(lambda: None, detect, name="vad"), max_items=9, max_waiting=9, stateless=False
     )
@@ -495,7 +495,7 @@ async def test_lag_is_the_spoken_audio_that_waits() -> None:
     clock = Clock()
     with idle_driver(SessionOptions(), clock) as driver:
         assert driver.lag == 0
-        clock.now = 10.0  # a client that says nothing yet is no lag
+        clock.now = 10.0  # no lag while the client sends nothing
         assert driver.lag == 0
         driver.receive_audio(Clip(TALK[:SECOND], 0))
         assert driver.lag == 1.0
@@ -552,14 +552,14 @@ async def test_reading_events_restores_capacity() -> None:
         assert driver.has_capacity
 
 
-# Saved, and gone on with
+# Saved and restored
 
 
 class CountingDetector(Detector):
-    """Hears speech in every other stretch of loud sound only: it must remember how many there were."""
+    """Detect speech in every other loud part only, so that the state includes their number."""
 
     def __init__(self) -> None:
-        self._memory: dict[int, tuple[int, bool]] = {}  # stretches so far, and whether one is under way
+        self._memory: dict[int, tuple[int, bool]] = {}  # loud parts so far, and whether one is open
 
     def step(self, work: list[DetectorInput]) -> list[Probabilities]:
         return [self._judge(item) for item in work]
@@ -579,7 +579,7 @@ class CountingDetector(Detector):
 
 @dataclass
 class Course:
-    """What a driver told, and where it was saved: after so many events and commands."""
+    """Record events, and after how many events and commands the driver was saved."""
 
     events: list[Event] = field(default_factory=list)
     commands: int = 0
@@ -598,8 +598,10 @@ async def follow(
     begun: RestorePoint | None = None,
     options: SessionOptions = PLAIN,
 ) -> Course:
-    """Plays a stream whose client reads along; begun: from there on. saves: samples after which it is asked
-    to be saved, while sound goes on coming."""
+    """Run a stream whose client reads all events.
+
+    begun: where it continues; saves: samples after which it is to be saved, while more audio arrives
+    """
     course = Course()
     with StreamDriver(shared, options, begun=begun) as driver:
 
@@ -675,7 +677,7 @@ async def test_driver_is_saved_once_all_events_are_read() -> None:
                 await judged(driver, sound((False, 512)))
             driver.end(Reason.END_OF_STREAM)
             await listener
-    assert len(saved) == 1  # once for each time of asking
+    assert len(saved) == 1  # once for each request
     assert saved[0].state.waiting == ()
     assert saved[0].state.received > len(TALK)
 
@@ -695,7 +697,7 @@ async def test_events_while_the_state_is_read_precede_the_snapshot() -> None:
             steps = shared.vad.items
             driver.commit()
             driver.mark("m")
-            # It was asked for its memory, and for the last hop.
+            # The detector was asked for its state, and for the last hop.
             await until(lambda: shared.vad.items > steps + 1)
             assert isinstance(await waiting, UtteranceEnded)
             assert saved == []  # the rest of the events is not taken
@@ -719,7 +721,7 @@ async def test_driver_is_not_saved_while_a_command_waits() -> None:
 
 
 async def test_restored_driver_resumes_pending_work() -> None:
-    """A snapshot may hold sound that was not judged, and closed segments without their finals."""
+    """A snapshot may hold audio that was not judged, and closed segments without their finals."""
     session = Session(replace(PLAIN, eager=False))
     session.receive_audio(Clip(sound((True, SECOND), (False, SECOND)), 0))
     detect_all(session)
@@ -740,7 +742,7 @@ async def test_restored_driver_resumes_pending_work() -> None:
 
 
 async def recognised_again(keep_results: bool) -> tuple[list[int], list[str], list[str]]:
-    """Batches for a stream that is played once more from its beginning, what it tells, and what it told."""
+    """Replay a stream from its beginning; return its batches, its events, and those before the replay."""
     samples, recognizer = TALK, Recognizer()
     beginning = RestorePoint(save(Session(PLAIN)))
     async with working(Recognizer()) as shared:
@@ -789,7 +791,7 @@ async def test_deciding_eager_task_is_repeated_in_a_replay() -> None:
 
 
 async def test_replayed_audio_does_not_count_as_ahead_of_the_clock() -> None:
-    """Its sound comes as fast as it can be read, and somebody waits for it."""
+    """Replayed audio arrives as fast as it is read, and a client waits for it."""
     taken: list[BatchedItem] = []
     clock = Clock()
     async with models(on_batch=taken.extend) as shared:

@@ -1,4 +1,4 @@
-"""Turns: silence is judged by what was said before it."""
+"""Test that the required silence depends on the text before it."""
 
 import pytest
 from hypothesis import given
@@ -52,7 +52,7 @@ def test_adaptive_silence_is_bounded_and_fixed_is_constant(text: str, default: i
 
 
 def hops_until_final(text: str) -> int:
-    """Hops of silence before the utterance ends, when its eager transcription says this."""
+    """Return the hops of silence before an utterance with this eager text ends."""
     session = Session(SessionOptions(turn=AdaptiveSilence()), hops_per_step=200)
     samples = sound((True, 32 * HOP), (False, 80 * HOP))
     session.receive_audio(Clip(samples))

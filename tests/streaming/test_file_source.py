@@ -1,4 +1,4 @@
-"""A file goes through the pump: the same events as live, whatever came of the file, and little of it held."""
+"""Test that a file gives the events of a live stream, with bounded memory."""
 
 import asyncio
 import tracemalloc
@@ -146,7 +146,7 @@ async def test_leaving_early_frees_slots_and_tasks() -> None:
 
 @dataclass
 class Heard:
-    """What is left of a long file."""
+    """Summarize the events of a long file."""
 
     utterances: int = 0
     last: int = 0
@@ -168,7 +168,7 @@ async def listen(clips: Iterator[Clip], shared: ModelClients) -> Heard:
 
 @pytest.mark.slow
 async def test_memory_does_not_grow_with_the_length_of_the_file() -> None:
-    """tracemalloc counts what numpy holds. A minute of sound is 3.8 MB, the hour 230."""
+    """tracemalloc counts numpy's memory. A minute of audio is 3.8 MB, an hour 230 MB."""
 
     minute = sound(*[(True, 4 * SECOND), (False, SECOND)] * 12)
 

@@ -1,4 +1,4 @@
-"""The last word on an utterance: refused, kept to what was told, or failed."""
+"""Test finals: rejected, with the stable words, or failed."""
 
 import numpy as np
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The stabilizer: what has been called stable never changes."""
+"""Test that stable words never change."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""What all streams share, and what a recognizer's nature adds to a client's options."""
+"""Test what recognizers change in a client's options."""
 
 from asr.recognizer import Hypothesis, RecognitionRequest
 from batching.batcher import Batcher

@@ -1,4 +1,4 @@
-"""Partials: bounded in cost, growing in what they show."""
+"""Test that partials have a bounded cost and a growing text."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +19,7 @@ def middle_of_words(low: int, high: int) -> int:
 
 
 def say(start: int, end: int) -> Hypothesis:
-    """A word for each half second, named after its place."""
+    """Return a word for each half second, named after its position."""
     return Hypothesis(" ".join(f"w{at // INTERVAL}" for at in range(start, end - INTERVAL + 1, INTERVAL)))
 
 
@@ -35,7 +35,7 @@ def test_next_partial_waits_in_proportion_to_the_last() -> None:
     partials = Partials(0, due=INTERVAL)
     partials.next_range(INTERVAL, INTERVAL, middle)
     partials.result_received(INTERVAL + 100)
-    assert partials.due <= 2 * INTERVAL  # it was quick
+    assert partials.due <= 2 * INTERVAL  # the recognizer was fast
     partials.next_range(2 * INTERVAL, INTERVAL, middle)
     partials.result_received(4 * INTERVAL)
     assert partials.due > (4 + 2 * REST_FACTOR) * INTERVAL - 1

@@ -1,4 +1,4 @@
-"""Utterances and markers are told in the order of speech."""
+"""Test that results and markers leave in the order of speech."""
 
 import numpy as np
 

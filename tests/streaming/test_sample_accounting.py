@@ -1,4 +1,4 @@
-"""The ledger: the sums agree."""
+"""Test that the sums of samples agree."""
 
 import pytest
 from hypothesis import given

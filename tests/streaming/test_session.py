@@ -1,4 +1,4 @@
-"""The session: no sample lost, finals in order, one for each utterance, whatever the timing."""
+"""Test that no sample is lost, and that each utterance has one final, in order, whatever the timing."""
 
 import re
 from collections.abc import Sequence
@@ -296,7 +296,7 @@ def test_audio_that_no_segment_needs_is_freed() -> None:
 
 
 def test_final_begins_with_the_stable_words() -> None:
-    """Though this recognizer thinks again of every word once it has heard the end."""
+    """The recognizer changes every word in the final."""
     session = Session(SessionOptions(partials=True), hops_per_step=1000)
     shown: list[PartialTranscript] = []
     feed(session, (True, SECOND))
@@ -423,7 +423,7 @@ def test_sums_agree_wherever_the_stream_is_abandoned(
         models.answer_some()
     last = session.abandon()
     assert last.received == len(samples) == last.speech + last.non_speech + last.dropped
-    assert last.dropped >= session.unjudged - HOP  # what is cleared settles the hop under way
+    assert last.dropped >= session.unjudged - HOP  # a clear settles the current hop
     assert session.abandon() == last
 
 
@@ -437,7 +437,7 @@ def test_abandoned_utterance_is_dropped_but_not_silence_before() -> None:
 
 
 def test_slow_models_answer_late() -> None:
-    """Else the test above would prove nothing."""
+    """Otherwise the test above would show nothing."""
     session = Session(SessionOptions(), hops_per_step=1000)
     models = Slow(session, 3)
     late = 0

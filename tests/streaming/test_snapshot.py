@@ -1,4 +1,4 @@
-"""A session that is saved and restored on its way, at any place, tells what it would have told."""
+"""Test that a session that is saved and restored anywhere gives the same events."""
 
 import random
 
@@ -33,7 +33,7 @@ PLAIN = SessionOptions(partials=True, guards=FEW_GUARDS)
 
 
 def answered(session: Session, chance: random.Random, late: float) -> list[Event]:
-    """Models that answer at once, but for finals: those come late, or never before the session is saved."""
+    """Answer at once, except finals: they come late, or not before the session is saved."""
     events: list[Event] = []
     while True:
         while (job := take_task(session)) is not None:
@@ -46,7 +46,7 @@ def answered(session: Session, chance: random.Random, late: float) -> list[Event
 
 
 def relayed(samples: Samples, seed: int, options: SessionOptions = PLAIN, late: float = 0.0) -> list[Event]:
-    """One session after the other, each going on where the one before was saved."""
+    """Run one session after the other, each restored from the one before."""
     chance, session, start = random.Random(seed), Session(options), 0
     events: list[Event] = []
     while start < len(samples):
@@ -138,7 +138,7 @@ def test_recorded_result_replaces_recognition() -> None:
     assert (final.hypothesis, final.guard) == (said, "rate")  # type: ignore[union-attr]
     session.receive_end(Reason.DISCONNECT)
     answered(session, random.Random(1), 0.0)
-    assert session.accounting.speech == 0  # what was refused then is no speech now
+    assert session.accounting.speech == 0  # the rejected segment is not speech
 
 
 def test_recognition_options_of_an_utterance_are_saved_with_it() -> None:
@@ -152,7 +152,7 @@ def test_recognition_options_of_an_utterance_are_saved_with_it() -> None:
     session = restore(save(session), plain)
     session.receive_commit()
     take_events(session)
-    assert take_task(session) is not None  # the final, which no server answers
+    assert take_task(session) is not None  # the final, which gets no answer
     session = restore(save(session), plain)
     task = take_task(session)
     assert task is not None

@@ -1,4 +1,4 @@
-"""What the detector said is found again by its place in the stream."""
+"""Test that probabilities are found by their position in the stream."""
 
 from hypothesis import given
 from hypothesis import strategies as st

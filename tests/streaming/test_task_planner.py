@@ -1,4 +1,4 @@
-"""Which clip of an open utterance is transcribed next: the eager one, then the partial."""
+"""Test which clip of an open utterance is transcribed next."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def quietest(low: int, high: int) -> int:
 
 
 class Making:
-    """The planner of a stream of four seconds, and an utterance that is open since 1,000."""
+    """Plan a stream of four seconds with an utterance that is open since sample 1,000."""
 
     def __init__(self, name: str = "5f1c") -> None:
         buffer = SampleBuffer(100 * SECOND)
@@ -35,7 +35,7 @@ class Making:
     def take(
         self, judged: int = 2 * SECOND, options: SessionOptions = PARTIALS
     ) -> tuple[TaskKind, int, int] | None:
-        """Kind of a job, and the place of its clip."""
+        """Return the kind of a task, and the range of its clip."""
         job = self.planner.take(self.utterance, judged, options, quietest)
         return None if job is None else (job.kind, job.request.clip.start, job.request.clip.end)
 

@@ -1,4 +1,4 @@
-"""Blocking work ends before its caller does."""
+"""Test that blocking work ends before its caller."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""Talking to the page: words while one speaks, pauses, and lines that are cut."""
+"""Test live recordings on the page: partials, pauses, and broken connections."""
 
 import re
 import signal
@@ -22,7 +22,7 @@ from tests.web.browser import (
     wait_for_segments,
 )
 
-# What each message of a session brought, in order, before the page sees it.
+# Types of the messages of a session, in order, before the page gets them.
 LISTEN = """
 window.heard = [];
 const Plain = WebSocket;
@@ -34,7 +34,7 @@ window.WebSocket = class extends Plain {
 };
 """
 
-# Ends the line as a network does: without a code.
+# Close the connection as a network does: without a code.
 CUT = """
 const Plain = WebSocket;
 let last;
@@ -49,12 +49,12 @@ window.cut = () => last.close();
 
 
 def until_ready(server: Program) -> None:
-    """Its models are there, and the sessions of the server before it."""
+    """Wait until the models are loaded and earlier sessions are recovered."""
     wait_until(lambda: server.get("/ready").status_code == 200, 60)
 
 
 async def start(page: Page) -> None:
-    """With the sound as it is, so that what is recognised does not hang on how a browser betters it."""
+    """Start a recording without the browser's audio processing, which would change the results."""
     await page.evaluate("echo.checked = noise.checked = false")
     await page.get_by_role("button", name="Start recording").click()
     await page.get_by_role("button", name="Stop").wait_for()
@@ -188,6 +188,6 @@ async def test_second_recording_is_appended(chromium: Playwright, speech: Progra
 
 
 async def hears_again(page: Page) -> None:
-    """What was spoken can be played from any word."""
+    """Check that the recording can be played from any word."""
     await page.locator(".word", has_text="river").click()
     await page.wait_for_function("() => document.querySelector('#media').currentTime > 5")

@@ -1,4 +1,4 @@
-"""Conversation: one session, from its greeting to its close, over a WebSocket in memory."""
+"""Test one session, from its greeting to its close, over WebSockets in memory."""
 
 import asyncio
 import json
@@ -59,7 +59,7 @@ def native(driver: StreamDriver, config: SessionConfig = ALL) -> NativeProtocol:
 
 
 class Stalled(StreamDriver):
-    """A pump on which nothing moves."""
+    """Never have capacity."""
 
     @property
     def has_capacity(self) -> bool:
@@ -70,7 +70,7 @@ class Stalled(StreamDriver):
 
 
 class Unheard(StreamDriver):
-    """A pump whose client reads too slowly, once."""
+    """Report once that the client reads too slowly."""
 
     unread = True
 
@@ -92,7 +92,7 @@ async def running_session(
     kind: type[StreamDriver] = StreamDriver,
     send_timeout: float = 3600,
 ) -> AsyncIterator[ClientSession]:
-    """A conversation under way; waits for its end."""
+    """Run a session, and wait for its end."""
     socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=send_timeout)
     with kind(models, config.options) as driver:
         session = ClientSession("5f1c", driver, native(driver, config), Metrics())
@@ -337,7 +337,7 @@ async def lasting(
     journal: int = 1 << 20,
     kind: type[StreamDriver] = StreamDriver,
 ) -> AsyncIterator[tuple[ClientSession, asyncio.Task[None]]]:
-    """A conversation that can be resumed, begun on this line."""
+    """Begin a session that can be resumed on this line."""
     socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
     with kind(models, ALL.options) as driver:
         protocol = NativeProtocol("5f1c", driver, ALL, GREETING, token="secret")
@@ -414,7 +414,7 @@ async def test_second_connection_takes_over_and_closes_4009() -> None:
         await first.hears("session.created")
         back = await resumed(session, second, 1)
         await second.hears("session.resumed")
-        first.says(SENTENCE)  # of which nothing is taken in any more
+        first.says(SENTENCE)  # it is not read any more
         say(second, "end_of_stream")
         await back
     assert first.close == (4009, "resumed")
@@ -500,8 +500,11 @@ def test_repeated_disconnects_lose_no_message(cuts: list[tuple[int, bool]], unre
 
 
 async def _cut_again_and_again(cuts: list[tuple[int, bool]], unread: int) -> None:
-    """cuts: after so many chunks, and whether the client notices before it comes back; unread: messages that
-    arrived and were lost on the client's side."""
+    """Compare the messages of an interrupted and an uninterrupted client.
+
+    cuts: chunks before each disconnect, and whether the server notices it before the client resumes
+    unread: messages that arrived but were lost by the client
+    """
     sound_of_it = SENTENCE * 2
     chunks = [sound_of_it[at : at + 19_200] for at in range(0, len(sound_of_it), 19_200)]  # 600 ms each
     async with running_models() as models:
@@ -548,7 +551,7 @@ async def kept_on(
     seconds: float = 3600,
     config: SessionConfig = ALL,
 ) -> AsyncIterator[tuple[ClientSession, asyncio.Task[None]]]:
-    """A conversation begun on this line, with a journal."""
+    """Begin a session with a journal on this line."""
     socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 24, send_timeout=3600)
     with StreamDriver(models, config.options) as driver:
         recording = JournalRecorder(disk.open("5f1c"))
@@ -574,7 +577,7 @@ async def kept_on(
 
 
 def found(disk: JournalStore) -> tuple[ReplayedSession, SessionJournal]:
-    """What a server left behind, and its journal taken up."""
+    """Return the session that a server left, and its adopted journal."""
     past, log = kept(disk.folder, "5f1c"), disk.open("5f1c")
     assert past is not None
     log.adopt(disk.find_sessions(3600)["5f1c"], past.intact)
@@ -585,7 +588,7 @@ def found(disk: JournalStore) -> tuple[ReplayedSession, SessionJournal]:
 async def gone_on(
     disk: JournalStore, models: ModelClients, *, seconds: float = 3600
 ) -> AsyncIterator[tuple[ClientSession, asyncio.Task[None]]]:
-    """The conversation that was left behind."""
+    """Run the session that a server left."""
     past, log = found(disk)
     recording = JournalRecorder(log, replaying=True)
     config = restore_config(past.head["preferences"])
@@ -604,7 +607,7 @@ async def gone_on(
 
 
 async def stopped(folder: Path, line: Line, said: bytes = FIRST) -> None:
-    """A server that stopped once it had told that speech began."""
+    """Stop a server after it has sent that speech began."""
     async with running_models() as models:
         with JournalStore(folder, Health()) as disk:
             async with kept_on(disk, models, line) as (session, running):
@@ -623,7 +626,7 @@ async def test_durable_session_is_suspended_by_a_stop(tmp_path: Path) -> None:
     past = kept(tmp_path, "5f1c")
     assert past is not None
     assert past.head["owner"] == "alice"
-    assert past.number >= len(line.heard)  # one may have been kept and not told any more
+    assert past.number >= len(line.heard)  # the last one may be recorded but not sent
     assert past.begun.results == {}
 
 
@@ -689,7 +692,7 @@ async def test_next_server_continues_the_same_utterance(tmp_path: Path) -> None:
     assert (after.heard[-1]["type"], after.heard[-1]["received_ms"]) == ("session.closed", 4000)
     numbers = [message["seq"] for message in [*before.heard, *after.heard[1:]]]
     assert numbers == list(range(1, len(numbers) + 1))
-    assert types(after).count("input_audio_buffer.speech_started") == 0  # it was told before
+    assert types(after).count("input_audio_buffer.speech_started") == 0  # it was sent before
     assert after.close == (1000, "")
     assert files_in(tmp_path) == []
 
@@ -699,7 +702,7 @@ CHANGED = {"words": False, "include_audio": False}
 
 
 def output_of(line: Line) -> list[tuple[bool, bool]]:
-    """Whether each final carries words and audio."""
+    """Return whether each final has words and audio."""
     return [("words" in final, "audio" in final) for final in finals(line)]
 
 
@@ -763,7 +766,7 @@ async def test_a_chunk_without_a_reply_takes_no_lock_and_touches_no_journal() ->
             ClientSession("5f1c", driver, native(driver, QUIET), Metrics()).run(socket)
         )
         await line.hears("session.created")
-        for received in (1200, 2400):  # the first one pays for what comes once only
+        for received in (1200, 2400):  # only the second one is measured: the first one includes one-time work
             calls.clear()
             line.says(chunk)
             sys.setprofile(profile)
@@ -846,7 +849,7 @@ async def test_audio_acknowledged_on_resume_is_recorded(
     async with running_models() as models:
         with JournalStore(tmp_path, Health()) as disk:
             async with kept_on(disk, models, before) as (session, _):
-                before.says(pcm((False, 8_000)))  # not worth an acknowledgement
+                before.says(pcm((False, 8_000)))  # too little for an acknowledgement
                 before.leaves()
                 await until(lambda: "client.disconnected" in caplog.text)
                 back = await resumed(session, after, 1)
@@ -906,7 +909,7 @@ async def test_resume_at_a_stopping_server_is_retryable(tmp_path: Path, played: 
                     await between.hears("session.resumed")
                     session.stop()
                     late = await resumed(session, after, seen)
-                else:  # it waits for what is being played
+                else:  # it waits for the replay
                     back = late = await resumed(session, after, seen)
                     await asyncio.sleep(0)
                     session.stop()

@@ -1,4 +1,4 @@
-"""A session that was over: what its client missed is told without anything being played once more."""
+"""Test that the client of an ended session gets the messages that it missed, without a replay."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,7 +30,7 @@ SAID: list[Message] = [
 
 
 def opened(samples: int, number: int, head: Mapping[str, Any] = HEAD) -> SnapshotRecord:
-    """After so many samples, and messages."""
+    """Return a snapshot after so many samples and messages."""
     session = Session(SessionOptions())
     session.receive_audio(Clip(sounding(samples).samples, 0))
     session.effects.clear()

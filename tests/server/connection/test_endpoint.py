@@ -1,4 +1,4 @@
-"""The doors' limits, over real sockets: who is turned away, how each protocol says so, and how soon."""
+"""Test the limits of the endpoints over real sockets, and how each protocol refuses a client."""
 
 import json
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def bearer(secret: str, **more: str) -> dict[str, str]:
 
 
 def refused(url: str, headers: dict[str, str]) -> tuple[int, str, int]:
-    """Status, code and Retry-After of a handshake that is refused."""
+    """Return status, code and Retry-After of a refused handshake."""
     with pytest.raises(InvalidStatus) as refusal, connect(url, additional_headers=headers):
         pass
     answer = refusal.value.response
@@ -83,7 +83,7 @@ def test_realtime_refusal_is_sent_after_the_upgrade(server: Server) -> None:
 
 
 def pushed(stream: ClientConnection, pcm: bytes) -> None:
-    """Sends it all, and reads until the server closes."""
+    """Send all audio, and read until the server closes."""
     for start in range(0, len(pcm), 3200):
         stream.send(pcm[start : start + 3200])
     while True:
@@ -104,7 +104,7 @@ def test_key_beyond_its_audio_quota_is_closed(
 
 
 def test_rate_limit_of_an_address_covers_every_endpoint(server: Server) -> None:
-    """A proxy on this machine says whose address it is."""
+    """Send the address in the header of a proxy on this machine."""
     headers = bearer(ONE, **{"X-Forwarded-For": "192.0.2.7"})
     files = {"file": ("a.wav", b"RIFF")}
     statuses = [

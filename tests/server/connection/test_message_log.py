@@ -1,4 +1,4 @@
-"""The journal: ordered, numbered, bounded."""
+"""Test that the log of sent messages is ordered, numbered and bounded."""
 
 import pytest
 from hypothesis import given

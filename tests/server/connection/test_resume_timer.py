@@ -1,4 +1,4 @@
-"""How long a session waits for its client."""
+"""Test how long a session waits for its client."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ async def test_timer_expires_once() -> None:
     timer = ResumeTimer(0.0)
     assert timer.start(lambda: worn_out.append(timer.gave_up))
     await timer.wait(lambda: False)
-    assert worn_out == [False]  # the session's end comes first, and then nobody is waited for
+    assert worn_out == [False]  # the callback runs before the timer gives up
     assert timer.gave_up
 
 

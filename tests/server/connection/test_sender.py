@@ -1,4 +1,4 @@
-"""What a client is told: in the order of its numbers, and not before it is kept."""
+"""Test that messages are sent in order of their numbers, and recorded before."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ HELLO, MARKER = {"type": "hello"}, {"type": "marker"}
 
 
 class FakeProtocol(DeepgramProtocol):
-    """Knows numbers, and acknowledges what it is given to."""
+    """Number messages, and send the acknowledgements that are due."""
 
     def __init__(self) -> None:
         self.due: list[Message] = []
@@ -39,7 +39,7 @@ class FakeProtocol(DeepgramProtocol):
 
 
 class Heard:
-    """What was sent, as seq and type. slow: each takes a while"""
+    """Record the sent messages as seq and type. slow: yield to the event loop before each"""
 
     def __init__(self, *, slow: bool = False) -> None:
         self.messages: list[tuple[int, str]] = []

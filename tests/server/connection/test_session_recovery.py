@@ -1,4 +1,4 @@
-"""What a server left behind is taken up by the next; however often it dies, nothing is lost or doubled."""
+"""Test that each server continues the sessions of the one before, without lost or repeated messages."""
 
 import asyncio
 import json
@@ -43,7 +43,7 @@ HOUR = 3600.0
 
 
 async def ready() -> None:
-    """The models are there."""
+    """Return at once, as if the models were loaded."""
 
 
 async def leave_behind(folder: Path, *names: str) -> None:
@@ -116,7 +116,7 @@ async def test_ended_sessions_are_kept_oldest_first(
     carrier.over.set()
     with JournalStore(tmp_path, Health()) as disk:
         await SessionRecovery(disk, carrier, HOUR, lambda: held.append(list(carrier.held))).run(ready())
-    assert held == [["a", "b"]]  # before anyone is told that his session is unknown
+    assert held == [["a", "b"]]  # before a client can be refused as unknown
     assert list(carrier.carried) == ["live"]
     assert len(files_in(tmp_path)) == 4
 
@@ -219,11 +219,11 @@ async def test_expired_session_is_not_continued(tmp_path: Path) -> None:
     assert (carrier.carried, found, files_in(tmp_path)) == ({}, [True], [])
 
 
-# Whole sessions over several lives of a server
+# Whole sessions over several servers
 
 OPTIONS = SessionOptions(partials=True, guards=FEW_GUARDS)
 ALL = SessionConfig(OPTIONS).merged({"events": "all", "include_audio": False})
-# What hangs on time; and that a message was refused, which changed nothing, may be told to nobody any more.
+# Messages that depend on time, and refusals, which need not be sent again because they changed nothing.
 TIMELY = {"session.resumed", "transcript.partial", "input_audio_buffer.acknowledged", "error"}
 NAME = "5f1c"
 Death = tuple[int, int, bool]  # after so many items and milliseconds; killed, or stopped in order
@@ -244,7 +244,7 @@ class Client:
         return max((message["seq"] for message in self.heard), default=0)
 
     async def talk(self, line: Line, count: int | None) -> None:
-        """Says so many of its items, or all."""
+        """Send so many of the items, or all."""
         greeting = await line.hears("session.resumed" if self.heard else "session.created")
         for item in rest_of(self.items, greeting)[:count]:
             line.says(item)
@@ -254,7 +254,7 @@ class Client:
 
 
 class Life:
-    """A server's. Its one session is begun or taken up on this line."""
+    """Begin or continue the only session of a server on this line."""
 
     def __init__(
         self, disk: JournalStore, models: ModelClients, client: Client, socket: BoundedWebSocket
@@ -313,7 +313,7 @@ class Life:
 async def life(
     folder: Path, models: ModelClients, client: Client, line: Line
 ) -> AsyncIterator[tuple["asyncio.Task[None]", list[ClientSession]]]:
-    """Gives a server's task and its sessions, which are cut off without any order where they are not over."""
+    """Run a server's task and its sessions; cancel those that have not ended."""
     socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
     with JournalStore(folder, Health()) as disk:
         living = Life(disk, models, client, socket)
@@ -326,7 +326,7 @@ async def life(
 
 
 async def heard_over(items: list[str | bytes], deaths: list[Death], folder: Path) -> list[Message]:
-    """All that is told over the lives of several servers, the last of which goes on to the end."""
+    """Return all messages that several servers send; the last server continues to the end."""
     client = Client(items)
     async with running_models() as models:
         for number, (count, ms, killed) in enumerate(deaths):
@@ -337,7 +337,7 @@ async def heard_over(items: list[str | bytes], deaths: list[Death], folder: Path
                     await asyncio.wait((talking, running), return_when=asyncio.FIRST_COMPLETED)
                 await asyncio.sleep(ms / 1000)
                 talking.cancel()
-                if killed:  # what is on its disk at this moment is all that the next one has
+                if killed:  # the next server has only what is on disk now
                     shutil.copytree(here, there)
                 elif not running.done():
                     for session in sessions:
@@ -356,7 +356,7 @@ async def heard_over(items: list[str | bytes], deaths: list[Death], folder: Path
 
 
 def lasting(messages: list[Message]) -> dict[str, list[Message]]:
-    """What may not hang on time, by type."""
+    """Return the messages that do not depend on time, by type."""
     told: dict[str, list[Message]] = {}
     for message in messages:
         if message["type"] not in TIMELY:

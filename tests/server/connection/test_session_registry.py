@@ -1,4 +1,4 @@
-"""A session is found by its token until a while after its end."""
+"""Test that a session is found by its token until some time after its end."""
 
 import asyncio
 

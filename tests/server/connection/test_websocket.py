@@ -1,4 +1,4 @@
-"""Socket: messages in, events out, and what a client that does not read costs."""
+"""Test the bounded WebSocket, also with clients that do not read."""
 
 import asyncio
 from contextlib import suppress
@@ -138,7 +138,7 @@ def test_client_that_never_reads_does_not_affect_others() -> None:
         RawClient(f"{server.ws}?events=all") as deaf,
         Client(server.ws) as good,
     ):
-        with suppress(ConnectionError):  # at last the server hangs up
+        with suppress(ConnectionError):  # at last the server disconnects
             while True:
                 deaf.say("marker", id="m" * 250)
         good.talk(first_sentence())
@@ -166,7 +166,7 @@ def test_memory_of_unread_audio_is_bounded() -> None:
 
 @pytest.mark.slow
 def test_client_with_unread_last_bytes_is_aborted() -> None:
-    """They lie in the server's own buffer, where uvicorn's close would wait for ever for them to leave."""
+    """The bytes stay in the server's own buffer, where uvicorn's close would wait for ever."""
     with (
         serve(free_settings(send_timeout_seconds=0.2)) as server,
         RawClient(server.ws) as deaf,

@@ -1,4 +1,4 @@
-"""What becomes of a session stands in the log and in the counters, its words do not."""
+"""Test that a session is logged and counted, without its text."""
 
 import logging
 
@@ -25,7 +25,7 @@ REFUSED = ClientError("invalid_value", "`id` must be a string.", param="id")
 
 
 def told(caplog: pytest.LogCaptureFixture, *events: Event) -> tuple[list[str], str]:
-    """Lines of the log, and the metrics."""
+    """Return the lines of the log, and the metrics."""
     caplog.set_level(logging.INFO)
     metrics = Metrics()
     chronicle = SessionLog(metrics)

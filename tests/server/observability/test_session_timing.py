@@ -1,4 +1,4 @@
-"""Observer: how long after the end of speech a final is told."""
+"""Test the time from the end of speech to its final."""
 
 import numpy as np
 from hypothesis import given
@@ -28,7 +28,7 @@ def final(number: int, reason: Reason) -> FinalTranscript:
 
 
 def latencies(metrics: Metrics) -> dict[str, float]:
-    """Sums and counts."""
+    """Return sums and counts."""
     read = values(metrics.text().decode())
     name = "stt_final_latency_seconds"
     return {

@@ -1,4 +1,4 @@
-"""Trace: the spans of an utterance's way, what stands in them, and how they reach a collector."""
+"""Test the spans of an utterance, their attributes, and their export to a collector."""
 
 import gzip
 import os
@@ -37,7 +37,7 @@ CLIP = Clip(np.zeros(16_000, np.float32), 16_000)
 
 
 class Yard:
-    """A tracer whose spans are kept here."""
+    """Keep the spans of a tracer."""
 
     def __init__(self) -> None:
         self._memory = InMemorySpanExporter()
@@ -142,7 +142,7 @@ def test_unsampled_session_creates_no_spans() -> None:
 
 @contextmanager
 def collector() -> Iterator[tuple[str, list[ExportTraceServiceRequest]]]:
-    """A little one, on this machine: its address, and what it was sent to the path of traces."""
+    """Run a collector; yield its address, and the requests to its path of traces."""
     requests: list[ExportTraceServiceRequest] = []
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""The native door, over real sockets: what docs/protocol.md promises, and what bad input costs."""
+"""Test the native protocol over real sockets, as docs/protocol.md describes it, also with invalid input."""
 
 import asyncio
 import base64
@@ -451,7 +451,7 @@ def test_disconnects_during_the_greeting_free_everything(
         with RawClient(f"{server.ws}?events=all") as client:
             client.hang_up()
     wait_until(lambda: server.metric("stt_open_sessions") == 0)
-    wait_until(lambda: server.open_connections() <= 1)  # that of the question before
+    wait_until(lambda: server.open_connections() <= 1)  # the connection of the request before
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
@@ -480,7 +480,7 @@ def test_text_frames_of_many_clients_are_all_answered(server: Server) -> None:
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with one recognizer that can be had beside the default, and one that cannot."""
+    """Run a server with a second recognizer that loads and a third one that does not."""
     broken = tmp_path_factory.mktemp("broken")
     with serve(free_settings(asr_models=f"other=free,broken={broken}")) as running:
         yield running
@@ -533,7 +533,7 @@ def test_the_model_does_not_change_within_a_session(quiet_client: Client) -> Non
 
 
 class SlowEngine(Engine):
-    """Its recognizer comes when `gate` opens."""
+    """Provide the recognizer when `gate` opens."""
 
     def __init__(self) -> None:
         super().__init__(free_settings().engine_options())
@@ -596,7 +596,7 @@ async def test_stop_ends_the_wait_for_a_model() -> None:
     assert line.close == (1012, "server_restarting")
 
 
-# Sessions of a server before.
+# Sessions of an earlier server.
 
 
 def protocol_of(config: SessionConfig = DEFAULT) -> tuple[NativeProtocol, StreamDriver]:
@@ -658,7 +658,7 @@ def test_state_of_another_protocol_is_refused() -> None:
 
 
 async def test_resume_at_a_stopping_server_is_retryable() -> None:
-    """Its session may be kept already, and found here no more."""
+    """The session may be suspended already, so that this server no longer finds it."""
     line, admission = Line(), AdmissionController(1)
     await admission.drain(0.0)
     await slow_door(SlowEngine(), admission).serve(line.asking("resume=token&ack=0"))

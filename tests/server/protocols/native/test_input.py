@@ -1,4 +1,4 @@
-"""Intake: whatever a client says becomes a call of its pump, a reply, or a ClientError."""
+"""Test that every message becomes a call of the driver, a reply, or a ClientError."""
 
 import json
 from typing import Any
@@ -25,7 +25,7 @@ TYPES = [APPEND, "input_audio_buffer.commit", "input_audio_buffer.clear", "sessi
 
 
 class Client:
-    """Speaks to an intake whose models never answer."""
+    """Send messages to an input whose models never answer."""
 
     def __init__(self, **session: object) -> None:
         self.driver = StreamDriver(silent_models(), SessionOptions())
@@ -45,7 +45,7 @@ class Client:
 
     @property
     def received(self) -> int:
-        """Samples."""
+        """Samples received."""
         return self.driver.session.received
 
 
@@ -185,7 +185,7 @@ def test_audio_is_acknowledged_once_to_subscribers() -> None:
     assert quiet.input.acknowledge() is None
     curious.append(bytes(3200))
     curious.input.finish(Reason.END_OF_STREAM)
-    assert curious.input.acknowledge() is None  # the end says it
+    assert curious.input.acknowledge() is None  # session.closed reports it
 
 
 @pytest.mark.parametrize(
@@ -307,8 +307,7 @@ def test_live_audio_follows_replayed_audio() -> None:
 
 @given(st.lists(st.integers(1, 100), min_size=1, max_size=5), st.sampled_from([16_000, 8_000]))
 def test_resume_continues_at_the_millisecond(cuts: list[int], rate: int) -> None:
-    """cuts: frames that come before each; a client knows of milliseconds only, and sends the one that was
-    under way once more."""
+    """cuts: frames before each disconnect; a client sends an incomplete millisecond again"""
     client = Client(sample_rate=rate)
     frames = np.arange(60 * rate // 1000, dtype="<i2") * 64
     for cut in [*cuts, len(frames)]:

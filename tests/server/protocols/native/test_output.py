@@ -1,4 +1,4 @@
-"""Wire: every event in the words of docs/protocol.md."""
+"""Test that every event is encoded as docs/protocol.md describes it."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ def final(text: str = "good morning", number: int = 2) -> FinalTranscript:
 
 
 def told(event: Event, config: SessionConfig = CURIOUS) -> dict[str, Any]:
-    """As a client reads it."""
+    """Return the message as a client reads it."""
     message: dict[str, Any] = orjson.loads(orjson.dumps(NativeOutput("5f1c", config).message_of(event)))
     return message
 
@@ -140,7 +140,7 @@ def test_each_type_can_be_subscribed_alone(type_: str) -> None:
     messages = (NativeOutput("5f1c", config).message_of(event) for event, _ in EXAMPLES)
     types = {message["type"] for message in messages if message is not None}
     always = {"response.audio_transcript.done", "marker"}
-    elsewhere = {"input_audio_buffer.acknowledged"}  # the intake's, which needs no event
+    elsewhere = {"input_audio_buffer.acknowledged"}  # sent by the input, without an event
     assert types == always | ({type_} - elsewhere)
 
 

@@ -1,4 +1,4 @@
-"""Preferences: what a `session` object changes, and that a bad one changes nothing."""
+"""Test what a `session` object changes, and that an invalid one changes nothing."""
 
 from typing import Any, cast
 
@@ -65,7 +65,7 @@ odd_sessions = st.dictionaries(names, json | vads | st.sampled_from(["en", "all"
 
 
 def effective(config: SessionConfig) -> dict[str, Any]:
-    """As a client reads it."""
+    """Return the configuration as a client reads it."""
     return cast(dict[str, Any], orjson.loads(orjson.dumps(config.effective())))
 
 

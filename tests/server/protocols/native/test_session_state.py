@@ -1,4 +1,4 @@
-"""What a client chose comes back from the journal as it was."""
+"""Test that the configuration of a session is restored from its journal."""
 
 import orjson
 import pytest

@@ -113,14 +113,18 @@ class JournalRecorder:
         return self._snapshot_pending
 
     def snapshot(
-        self, head: Mapping[str, Any], number: int, snapshot: Snapshot, memory: DetectorState | None = None
+        self,
+        head: Mapping[str, Any],
+        number: int,
+        snapshot: Snapshot,
+        detector_state: DetectorState | None = None,
     ) -> None:
         """Begin a new file with the session's state.
 
         head: the wire protocol's state; number: of the latest message; memory: the voice detector's state
         """
         self._snapshot_pending = False
-        self._log.append(SnapshotRecord(head, number, snapshot, memory))
+        self._log.append(SnapshotRecord(head, number, snapshot, detector_state))
 
     def submit(self) -> None:
         """Hand what was recorded to the writing thread without waiting for it."""

@@ -75,13 +75,13 @@ class SnapshotRecord:
 
     head: data of the protocol; the journal does not interpret it
     number: sequence number of the newest message
-    memory: state of the voice detector, if it has one
+    detector_state: state of the voice detector, if it has one
     """
 
     head: Mapping[str, Any]
     number: int
     snapshot: Snapshot
-    memory: DetectorState | None = None
+    detector_state: DetectorState | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,10 +320,10 @@ def decode_record(kind: int, payload: bytes) -> Record:
 
 def _encode_snapshot(entry: SnapshotRecord) -> bytes:
     sound = encode_pcm(entry.snapshot.sound)
-    memory = b"" if entry.memory is None else entry.memory.astype("<f4").tobytes()
-    head = _SnapshotHead(dict(entry.head), entry.number, entry.snapshot.state, len(sound), len(memory))
+    state = b"" if entry.detector_state is None else entry.detector_state.astype("<f4").tobytes()
+    head = _SnapshotHead(dict(entry.head), entry.number, entry.snapshot.state, len(sound), len(state))
     text: bytes = _SNAPSHOT.dump_json(head)
-    return b"".join((len(text).to_bytes(4, "little"), text, sound, memory))
+    return b"".join((len(text).to_bytes(4, "little"), text, sound, state))
 
 
 def _decode_snapshot(payload: bytes) -> SnapshotRecord:
@@ -333,8 +333,8 @@ def _decode_snapshot(payload: bytes) -> SnapshotRecord:
     sound = decode_pcm(payload[first:behind])
     if len(sound) != head.state.samples or len(payload) != behind + head.memory or head.sound < 1:
         raise DamagedRecord("the audio of a snapshot is incomplete")
-    memory = np.frombuffer(payload[behind:], "<f4").astype(np.float32) if head.memory else None
-    return SnapshotRecord(head.head, head.number, Snapshot(head.state, sound), memory)
+    state = np.frombuffer(payload[behind:], "<f4").astype(np.float32) if head.memory else None
+    return SnapshotRecord(head.head, head.number, Snapshot(head.state, sound), state)
 
 
 def _output_json(entry: OutputRecord) -> _OutputJson:

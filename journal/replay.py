@@ -98,7 +98,7 @@ def _recovered(entries: Sequence[tuple[Record, int]], sent: "_SentMessages") -> 
             stable_words[entry.utterance] = pieces(entry.stable)
     return ReplayedSession(
         head=opened.head,
-        begun=RestorePoint(opened.snapshot, opened.memory, results, stable_words),
+        begun=RestorePoint(opened.snapshot, opened.detector_state, results, stable_words),
         tail=[entry for entry in since if isinstance(entry, AudioRecord | CommandRecord | EndRecord)],
         sent=kinds,
         messages=sent.messages,

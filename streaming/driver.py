@@ -99,7 +99,7 @@ class StreamDriver:
         )
         self.models = models
         self.state = DriverState.REPLAYING if begun else DriverState.LIVE
-        self._detector_state = begun.memory if begun else None  # sent along with the first hops
+        self._detector_state = begun.detector_state if begun else None  # sent along with the first hops
         self._recorded = dict(begun.results) if begun else {}
         self._running: dict[RecognitionTask, Ticket[RecognitionRequest, Hypothesis]] = {}
         # The model died while it ran a batch with this utterance: only its final is tried again.

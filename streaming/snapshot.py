@@ -86,13 +86,13 @@ class Snapshot(NamedTuple):
 class RestorePoint:
     """Hold what is needed to continue a stream that began elsewhere.
 
-    memory: the detector's state at the snapshot; None at the beginning of a stream
+    detector_state: the detector's state at the snapshot; None at the beginning of a stream
     results: by utterance, the results that were sent after the snapshot, or their error messages
     stable_words: by utterance, the words that were shown as stable after the snapshot
     """
 
     snapshot: Snapshot
-    memory: DetectorState | None = None
+    detector_state: DetectorState | None = None
     results: Mapping[int, RecordedResult | str] = field(default_factory=dict)
     stable_words: Mapping[int, Sequence[str]] = field(default_factory=dict)
 

@@ -305,11 +305,11 @@ class ClientSession:
 
     # from and for another server
 
-    def _record_snapshot(self, snapshot: Snapshot, memory: DetectorState | None = None) -> None:
+    def _record_snapshot(self, snapshot: Snapshot, detector_state: DetectorState | None = None) -> None:
         """Record everything that another server needs to continue from here."""
         if self._recorder is not None and self._support is not None:
             head = {**self._support.saved(), "owner": self.owner}
-            self._recorder.snapshot(head, self._log.number, snapshot, memory)
+            self._recorder.snapshot(head, self._log.number, snapshot, detector_state)
 
     async def _replay(
         self, support: ResumeSupport, tail: Iterable[AudioRecord | CommandRecord | EndRecord]

@@ -566,8 +566,8 @@ class CountingDetector(Detector):
 
     def _judge(self, item: DetectorInput) -> Probabilities:
         count, was_loud = self._memory.get(item.slot, (0, False))
-        if item.memory is not None:
-            count, was_loud = int(item.memory[0]), bool(item.memory[1])
+        if item.state is not None:
+            count, was_loud = int(item.state[0]), bool(item.state[1])
         heard: list[float] = []
         for probability in hear(item.hops) if len(item.hops) else ():
             count += probability > 0.5 and not was_loud

@@ -125,8 +125,8 @@ class FilterThresholds:
     max_compression: highest compression ratio of the text
     max_repeats: most repetitions of a phrase in a row
     max_rate: most words per second
-    phantoms: reject phrases that models are known to write over noise, if the SHARPER thresholds reject the
-        text as well
+    phantoms: reject phrases that models are known to write over noise, if the thresholds of SHARP_FILTER
+        reject the text as well
     """
 
     min_rms: float | None = -60.0
@@ -146,7 +146,7 @@ class FilterThresholds:
 
 
 # Thresholds too strict for any text, at which a text that is also a known phantom is rejected.
-SHARPER: Final = FilterThresholds(
+SHARP_FILTER: Final = FilterThresholds(
     min_rms=-45.0,
     min_speech=0.4,
     brief=math.inf,
@@ -167,7 +167,7 @@ class Strictness(StrEnum):
     STRICT = "strict"
 
 
-# STRICT lies halfway between NORMAL and SHARPER, and rejects text below the log-probability at which
+# STRICT lies halfway between NORMAL and SHARP_FILTER, and rejects text below the log-probability at which
 # openai/whisper decodes again. It was not measured on a corpus.
 FILTERS: Final = {
     Strictness.OFF: FilterThresholds(
@@ -261,7 +261,9 @@ def _rate(hypothesis: Hypothesis, evidence: AcousticEvidence, guards: FilterThre
 
 def _phantom(hypothesis: Hypothesis, evidence: AcousticEvidence, guards: FilterThresholds) -> bool:
     return (
-        guards.phantoms and is_phantom(hypothesis.text) and judge(hypothesis, evidence, SHARPER) is not None
+        guards.phantoms
+        and is_phantom(hypothesis.text)
+        and judge(hypothesis, evidence, SHARP_FILTER) is not None
     )
 
 

@@ -121,7 +121,9 @@ class JournalRecorder:
     ) -> None:
         """Begin a new file with the session's state.
 
-        head: the wire protocol's state; number: of the latest message; memory: the voice detector's state
+        head: the wire protocol's state
+        number: number of the latest message
+        detector_state: the voice detector's state
         """
         self._snapshot_pending = False
         self._log.append(SnapshotRecord(head, number, snapshot, detector_state))

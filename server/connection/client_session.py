@@ -165,8 +165,8 @@ class ClientSession:
             self._replayed.set()  # or a client that resumed meanwhile would wait for ever
             self._finished.set()
             self._timer.stop()
-            self._timing.leave()
-        await self._close_in_order()
+            self._timing.end()
+        await self._close_socket()
 
     async def resume(self, socket: BoundedWebSocket, seen: int) -> None:
         """Continue with another socket until it is closed or replaced.
@@ -181,7 +181,7 @@ class ClientSession:
             await before.close(CLOSE_TAKEN_OVER, "resumed")
         if not self._finished.is_set():
             await self._read_until_finished(socket)
-        await self._close_in_order()
+        await self._close_socket()
 
     async def _replace_socket(self, socket: BoundedWebSocket, seen: int) -> BoundedWebSocket | None:
         """Send the socket what the client missed, before anything new; return the previous socket."""
@@ -417,7 +417,7 @@ class ClientSession:
         except WebSocketClosed:
             self._detach(socket)
 
-    async def _close_in_order(self) -> None:
+    async def _close_socket(self) -> None:
         if self._socket is not None and self._finished.is_set():
             await self._socket.close(*self._close)
 

@@ -286,7 +286,7 @@ class WebSocketEndpoint(ABC):
             yield
         finally:
             if session.state is SessionState.SUSPENDED:
-                self._sessions.leave(support.key)
+                self._sessions.remove(support.key)
             else:
                 self._sessions.end(support.key)
 

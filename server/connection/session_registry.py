@@ -43,7 +43,7 @@ class SessionRegistry(Generic[Session]):
     def find(self, token: str) -> Session | None:
         return self._sessions.get(digest(token))
 
-    def leave(self, key: bytes) -> None:
+    def remove(self, key: bytes) -> None:
         """Drop a session that continues on another server, without forgetting it."""
         del self._sessions[key]
 

@@ -25,7 +25,7 @@ from server.errors import (
     restarting,
 )
 from server.http.exception_handlers import http_error_of
-from server.http.url_download import fetched
+from server.http.url_download import download
 from server.observability.metrics import Metrics
 from server.settings import Settings
 from streaming.model_clients import ModelClients
@@ -88,7 +88,7 @@ class FileEndpoint(ABC):
             message = "This server does not download files: send the file itself."
             raise invalid(message, "url", "remote_content_error")
         private, limit = self._settings.fetch_private, self._settings.max_upload_bytes
-        return await stack.enter_async_context(fetched(url, limit, private=private))
+        return await stack.enter_async_context(download(url, limit, private=private))
 
     async def _acquire_models(self, stack: AsyncExitStack, asked: str) -> tuple[ModelClients, ModelInfo]:
         """Acquire the models until the stack is left: those of the name, or the default for an unknown name.

@@ -25,14 +25,14 @@ from client import (
     connect,
 )
 from client.pacing import at_once
-from client.stream_audio import play
+from client.stream_audio import stream_audio
 from tests.client.fake_server import StandIn, silence, standin, tone
 from tests.client.proxy import proxy
 from tests.scripted import NAME as SCRIPTED
 from tests.server.live_server import free_settings, serve, spoken
 from tests.waiting import until
 
-SOON = ReconnectPolicy(first_seconds=0.001, longest_seconds=0.01)
+SOON = ReconnectPolicy(first_delay_seconds=0.001, max_delay_seconds=0.01)
 UTTERANCE = tone(600) + silence(400)
 HANDSHAKE = 2000  # bytes that a connection needs at least to begin
 
@@ -120,7 +120,7 @@ async def test_a_session_that_the_server_has_forgotten_is_lost() -> None:
 
 
 async def test_a_server_that_stays_away_is_given_up() -> None:
-    brief = ReconnectPolicy(give_up_seconds=0.1, first_seconds=0.001, longest_seconds=0.01)
+    brief = ReconnectPolicy(give_up_seconds=0.1, first_delay_seconds=0.001, max_delay_seconds=0.01)
     async with standin() as server, proxy(server.url) as line, connect(line.url, resume=brief) as stream:
         await next_of(stream, Created)
         line.refuses = True
@@ -133,7 +133,7 @@ async def test_a_server_that_stays_away_is_given_up() -> None:
 
 async def test_sound_is_taken_while_the_line_is_cut_until_no_more_can_be_kept() -> None:
     small = ReconnectPolicy(
-        give_up_seconds=0.2, first_seconds=0.001, longest_seconds=0.01, backlog_bytes=64_000
+        give_up_seconds=0.2, first_delay_seconds=0.001, max_delay_seconds=0.01, backlog_bytes=64_000
     )
     async with standin() as server, proxy(server.url) as line, connect(line.url, resume=small) as stream:
         await next_of(stream, Created)
@@ -147,7 +147,7 @@ async def test_sound_is_taken_while_the_line_is_cut_until_no_more_can_be_kept() 
 
 
 async def test_a_send_that_waits_for_room_goes_on_once_the_line_is_back() -> None:
-    small = ReconnectPolicy(first_seconds=0.001, longest_seconds=0.01, backlog_bytes=64_000)
+    small = ReconnectPolicy(first_delay_seconds=0.001, max_delay_seconds=0.01, backlog_bytes=64_000)
     async with standin() as server, proxy(server.url) as line, connect(line.url, resume=small) as stream:
         await next_of(stream, Created)
         line.refuses = True
@@ -296,12 +296,12 @@ async def test_a_real_server_hears_the_same_over_a_line_that_is_cut_again_and_ag
     events: list[Event] = []
     with serve(free_settings(asr_model=SCRIPTED, resume_seconds=10)) as server:
         async with connect(server.ws, events=kinds, words=True) as stream:
-            await play(stream, at_once(chunks), events.append)
+            await stream_audio(stream, at_once(chunks), events.append)
         whole = [event for event in events if isinstance(event, Final | SessionClosed)]
         events.clear()
         after = [60_000, *(4000 + 7919 * n % 50_000 for n in range(100))]
         async with proxy(server.ws, after) as line, connect(line.url, events=kinds, words=True) as stream:
-            await play(stream, at_once(chunks), events.append)
+            await stream_audio(stream, at_once(chunks), events.append)
     assert len(whole) > 3
     assert sum(isinstance(event, Resumed) for event in events) > 5
     told = [event for event in events if isinstance(event, Final | SessionClosed)]

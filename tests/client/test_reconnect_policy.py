@@ -16,7 +16,7 @@ LUCK = st.floats(0, 1)
 def test_pauses_are_parts_of_one_that_doubles_up_to_a_bound(luck: list[float]) -> None:
     draws = iter(luck)
     delays = list(
-        islice(ReconnectPolicy(first_seconds=0.1, longest_seconds=5).delays(lambda: next(draws)), 20)
+        islice(ReconnectPolicy(first_delay_seconds=0.1, max_delay_seconds=5).delays(lambda: next(draws)), 20)
     )
     longest = [min(0.1 * 2**n, 5) for n in range(20)]
     assert delays == pytest.approx([part * most for part, most in zip(luck, longest, strict=True)])

@@ -14,7 +14,7 @@ from server.errors import ApiError, invalid
 from server.http.disconnect import cancel_on_disconnect
 from server.http.request_id import REQUEST_ID
 from server.http.sse import EventStream
-from server.http.upload import Body, Upload, received
+from server.http.upload import Body, Upload, receive_upload
 from server.observability.log_config import session_id
 from server.protocols.file_endpoint import FileEndpoint
 from server.protocols.file_errors import file_errors_as_http
@@ -55,7 +55,7 @@ class OpenAIAudioEndpoint(FileEndpoint):
         async with AsyncExitStack() as stack:
             body = await stack.enter_async_context(Body(request, self._settings.max_upload_bytes))
             meter = self._admit(stack, request)
-            upload = await stack.enter_async_context(received(request, body))
+            upload = await stack.enter_async_context(receive_upload(request, body))
             options = read(upload.fields, self._settings.session_options())
             async with cancel_on_disconnect(request.receive):
                 with self._answered_at_shutdown(), file_errors_as_http():

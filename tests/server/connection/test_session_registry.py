@@ -48,7 +48,7 @@ async def test_session_that_continues_elsewhere_is_not_forgotten() -> None:
     forgotten: list[str] = []
     sessions: SessionRegistry[str] = SessionRegistry(60, max_ended=1, on_forget=forgotten.append)
     sessions.add(digest("a"), "mine")
-    sessions.leave(digest("a"))
+    sessions.remove(digest("a"))
     assert sessions.find("a") is None
     assert forgotten == []
 

@@ -77,7 +77,7 @@ def test_utterance_has_spans_of_speech_and_transcription() -> None:
     yard.tracer.batch(batch(TaskKind.FINAL), 0.5)
     session.event_sent(FinalTranscript(1, CLIP, Reason.SILENCE, Hypothesis("a secret")))
     session.event_sent(StreamClosed(48_000, 16_000, 32_000, 0, 1))
-    session.leave()
+    session.end()
     spans = yard.spans()
     assert spans.keys() == {"session", "utterance", "speech", "queue", "transcription"}
     whole, utterance = spans["session"].context, spans["utterance"].context
@@ -125,7 +125,7 @@ def test_open_spans_end_with_the_session() -> None:
     yard = Yard()
     session = yard.session()
     session.event_sent(UtteranceStarted(1, 0))
-    session.leave()
+    session.end()
     spans = yard.spans()
     assert spans.keys() == {"session", "utterance", "speech"}
     assert spans["utterance"].attributes is not None

@@ -92,8 +92,8 @@ def _recovered(entries: Sequence[tuple[Record, int]], sent: "_SentMessages") -> 
     results: dict[int, RecordedResult | str] = {}
     stable_words: dict[int, Sequence[str]] = {}
     for entry in since:
-        if isinstance(entry, OutputRecord) and entry.conclusion is not None:
-            results[entry.utterance] = entry.conclusion
+        if isinstance(entry, OutputRecord) and entry.result is not None:
+            results[entry.utterance] = entry.result
         elif isinstance(entry, OutputRecord) and entry.stable:
             stable_words[entry.utterance] = pieces(entry.stable)
     return ReplayedSession(

@@ -297,7 +297,7 @@ class StreamDriver:
         degradation = self.models.degradation()
         if task.kind is TaskKind.PARTIAL and degradation.partial_interval_factor > 1:
             self.session.space_partials(task, degradation.partial_interval_factor)
-        if self._is_known(task):
+        if self._answered_by_replay(task):
             return
         is_optional = task.kind in (TaskKind.PARTIAL, TaskKind.EAGER) and not self._decides_endpoint(task)
         if is_optional and (task.kind in degradation.shed_kinds or task.utterance == self._suspect_utterance):
@@ -408,7 +408,7 @@ class StreamDriver:
 
     # Tasks
 
-    def _is_known(self, task: RecognitionTask) -> bool:
+    def _answered_by_replay(self, task: RecognitionTask) -> bool:
         """Answer a task of a replayed session without the recognizer, if that is possible."""
         if task.kind is TaskKind.FINAL and task.utterance in self._recorded:
             self.session.receive_recorded_result(task, self._recorded.pop(task.utterance))

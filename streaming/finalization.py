@@ -15,7 +15,7 @@ from streaming.local_agreement import matching_length, pieces
 from streaming.utterance import RecordedResult, Utterance
 
 
-def conclude(utterance: Utterance, guards: FilterThresholds) -> FinalTranscript | TranscriptionFailed:
+def final_event(utterance: Utterance, guards: FilterThresholds) -> FinalTranscript | TranscriptionFailed:
     """Return the last event of a closed utterance whose outcome is known."""
     clip, reason, outcome = utterance.clip, utterance.reason, utterance.outcome
     assert clip is not None

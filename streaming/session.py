@@ -212,7 +212,7 @@ class Session:
                 self.segmenter.require_silence(silence)
                 self._judge()
         elif utterance.is_ended_by(task):
-            self._conclude(utterance, hypothesis)
+            self._set_outcome(utterance, hypothesis)
 
     def receive_failure(self, task: RecognitionTask, message: str) -> None:
         """Accept that a task has no result; only the failure of a final is reported to the client."""
@@ -220,7 +220,7 @@ class Session:
         if utterance is None:
             return
         if utterance.is_ended_by(task):
-            self._conclude(utterance, message)
+            self._set_outcome(utterance, message)
         elif utterance.is_eager_of_pause(task):
             utterance.is_eager_pending = False
             self._judge()
@@ -229,7 +229,7 @@ class Session:
         """Accept the result of a final's task, or its error message, that was sent before a replay."""
         utterance = self._find(task)
         if utterance is not None:
-            self._conclude(utterance, result)
+            self._set_outcome(utterance, result)
 
     def space_partials(self, task: RecognitionTask, intervals: int) -> None:
         """Let the next partial come only so many intervals after the one of this task."""
@@ -442,7 +442,7 @@ class Session:
         if shown is not None:
             self.effects.append(PartialTranscript(utterance.number, utterance.start, *shown, clip.end))
 
-    def _conclude(self, utterance: Utterance, outcome: Hypothesis | RecordedResult | str) -> None:
+    def _set_outcome(self, utterance: Utterance, outcome: Hypothesis | RecordedResult | str) -> None:
         utterance.outcome = outcome
         self._cancel_unwanted(utterance)
         self._release_results()

@@ -188,7 +188,7 @@ class WebSocketEndpoint(ABC):
         send_away = partial(self._refuse, socket, invalid_api_key("This key is no longer valid."))
         try:
             with self.auth.track(caller_of(websocket.scope), send_away):
-                await self._converse(socket, websocket)
+                await self._run_session(socket, websocket)
         except ClientError as error:
             await self._refuse(socket, error)
         except asyncio.CancelledError:  # the shutdown timeout has passed; this task ends here anyway
@@ -204,7 +204,7 @@ class WebSocketEndpoint(ABC):
             send_timeout=self.settings.send_timeout_seconds,
         )
 
-    async def _converse(self, socket: BoundedWebSocket, websocket: WebSocket) -> None:
+    async def _run_session(self, socket: BoundedWebSocket, websocket: WebSocket) -> None:
         back = self.resumption(websocket)
         if back is not None:
             await self._resume(socket, back, caller_of(websocket.scope))

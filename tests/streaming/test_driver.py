@@ -447,12 +447,14 @@ async def test_bulk_finals_that_stall_are_promoted() -> None:
     assert [job.priority for job in taken[1:]][:waiting] == [TaskKind.FINAL] * waiting
 
 
-async def fates_of(sheds: frozenset[TaskKind], options: SessionOptions) -> tuple[set[TaskKind], list[Event]]:
+async def outcomes_of(
+    sheds: frozenset[TaskKind], options: SessionOptions
+) -> tuple[set[TaskKind], list[Event]]:
     """Return the kinds of the finished tasks, and the events."""
     done: set[TaskKind] = set()
 
-    def on_task_done(kind: TaskKind, fate: TaskOutcome) -> None:
-        if fate is TaskOutcome.DONE:
+    def on_task_done(kind: TaskKind, outcome: TaskOutcome) -> None:
+        if outcome is TaskOutcome.DONE:
             done.add(kind)
 
     async with models() as shared:
@@ -467,8 +469,8 @@ async def fates_of(sheds: frozenset[TaskKind], options: SessionOptions) -> tuple
 
 async def test_finals_do_not_depend_on_what_is_shed() -> None:
     options = SessionOptions(partials=True)
-    _, whole = await fates_of(frozenset(), options)
-    done, without = await fates_of(frozenset({TaskKind.PARTIAL, TaskKind.EAGER}), options)
+    _, whole = await outcomes_of(frozenset(), options)
+    done, without = await outcomes_of(frozenset({TaskKind.PARTIAL, TaskKind.EAGER}), options)
     assert done == {TaskKind.FINAL}
     assert not any(isinstance(event, PartialTranscript) for event in without)
     finals = [
@@ -478,7 +480,7 @@ async def test_finals_do_not_depend_on_what_is_shed() -> None:
 
 
 async def test_eager_task_that_decides_the_endpoint_is_not_shed() -> None:
-    done, _ = await fates_of(frozenset({TaskKind.EAGER}), SessionOptions(turn=AdaptiveSilence()))
+    done, _ = await outcomes_of(frozenset({TaskKind.EAGER}), SessionOptions(turn=AdaptiveSilence()))
     assert TaskKind.EAGER in done
 
 

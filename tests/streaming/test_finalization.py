@@ -8,7 +8,7 @@ from asr.hallucination_filter import FilterThresholds
 from asr.recognizer import Hypothesis, Word
 from audio.clip import Clip, Samples
 from streaming.events import FinalTranscript, TranscriptionFailed
-from streaming.finalization import conclude, with_stable_words
+from streaming.finalization import final_event, with_stable_words
 from streaming.local_agreement import pieces
 from streaming.partials import Partials
 from streaming.utterance import Utterance
@@ -29,7 +29,7 @@ def closed(outcome: Hypothesis | str, samples: Samples = LOUD, *, told: str = ""
 
 
 def final(utterance: Utterance) -> FinalTranscript:
-    event = conclude(utterance, FilterThresholds())
+    event = final_event(utterance, FilterThresholds())
     assert isinstance(event, FinalTranscript)
     return event
 
@@ -50,7 +50,7 @@ def test_empty_text_is_not_rejected() -> None:
 
 
 def test_failure_takes_the_place_of_the_final() -> None:
-    assert conclude(closed("no memory"), FilterThresholds()) == TranscriptionFailed(
+    assert final_event(closed("no memory"), FilterThresholds()) == TranscriptionFailed(
         3, 100, 100 + SECOND, "no memory"
     )
 

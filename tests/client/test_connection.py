@@ -156,7 +156,7 @@ async def test_a_send_that_waits_for_room_goes_on_once_the_line_is_back() -> Non
         async with asyncio.TaskGroup() as tasks:
             sending = tasks.create_task(stream.send(silence(6000)))
             tasks.create_task(events_of(stream))
-            await asyncio.sleep(0)  # it sends what there is room for
+            await asyncio.sleep(0)  # it sends as much as there is capacity for
             assert not sending.done()
             line.refuses = False
             await sending
@@ -233,7 +233,7 @@ STEPS = st.lists(
 
 
 async def perform(stream: Stream, steps: list[Step]) -> None:
-    """Sends sound in chunks of as many bytes, and commands between them; whole milliseconds in all."""
+    """Send audio in chunks of so many bytes, and commands between them; whole milliseconds in all."""
     place = 0
     sizes = sum(step for step in steps if isinstance(step, int))
     for number, step in enumerate([*steps, -sizes % 32]):
@@ -244,7 +244,7 @@ async def perform(stream: Stream, steps: list[Step]) -> None:
                 place += step
             case "commit":
                 await stream.commit()
-            case "clear":  # of two at one place, nobody knows which is answered
+            case "clear":  # of two at one position, it is unknown which one is answered
                 await stream.send(silence(20))
                 await stream.clear()
             case "mark":
@@ -309,5 +309,5 @@ async def test_a_real_server_hears_the_same_over_a_line_that_is_cut_again_and_ag
 
 
 def nameless(event: Final | SessionClosed) -> Final | SessionClosed:
-    """Without what names the session, and what hangs on time."""
+    """Return the events without names of the session and fields that depend on time."""
     return replace(event, item_id="", seq=0) if isinstance(event, Final) else event

@@ -43,7 +43,7 @@ def test_items_are_sent_once_and_in_order() -> None:
     assert rest(filled(*items)) == []
 
 
-def test_after_a_cut_all_behind_what_was_received_is_sent_again() -> None:
+def test_unreceived_items_are_sent_again() -> None:
     backlog = filled(packet(0, 20), command(20), packet(20, 40), packet(40, 60), sent=3)
     backlog.rewind(0)
     assert rest(backlog) == [packet(0, 20), command(20), packet(20, 40), packet(40, 60)]
@@ -100,7 +100,7 @@ def test_within_a_packet_its_rest_is_sent_again() -> None:
     assert backlog.size == packet(30, 40).size
 
 
-def test_what_is_acknowledged_makes_room() -> None:
+def test_acknowledged_items_free_capacity() -> None:
     backlog = SendBuffer(1000)
     for start in range(0, 40, 20):
         backlog.add(packet(start, start + 20))
@@ -111,7 +111,7 @@ def test_what_is_acknowledged_makes_room() -> None:
     assert backlog.size == packet(20, 40).size
 
 
-def test_where_nobody_can_come_back_only_what_is_unsent_is_held() -> None:
+def test_without_resume_only_unsent_items_are_kept() -> None:
     backlog = filled(packet(0, 20), packet(20, 40), sent=1)
     backlog.stop_keeping(1000)
     assert backlog.size == packet(20, 40).size
@@ -119,7 +119,7 @@ def test_where_nobody_can_come_back_only_what_is_unsent_is_held() -> None:
     assert backlog.size == 0
 
 
-def test_a_server_that_forgets_what_it_has_acknowledged_is_loud() -> None:
+def test_rewind_before_acknowledged_audio_raises() -> None:
     backlog = filled(packet(0, 20), packet(20, 40))
     backlog.acknowledge(Acknowledged(20))
     with pytest.raises(ProtocolError):

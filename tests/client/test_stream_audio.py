@@ -21,13 +21,13 @@ async def test_everything_is_sent_and_every_event_is_shown() -> None:
     ]
 
 
-async def test_a_lost_connection_is_told_once() -> None:
+async def test_lost_connection_is_reported_once() -> None:
     async with standin() as server, connect(server.url.replace("/ws/stt", "/ws/loading")) as stream:
         with pytest.raises(ConnectionLost):
             await stream_audio(stream, at_once([silence(100)] * 10_000), lambda event: None)
 
 
-async def test_an_error_of_the_source_ends_the_play() -> None:
+async def test_error_of_the_source_ends_the_stream() -> None:
     class NoMicrophone(Exception):
         pass
 

@@ -95,7 +95,7 @@ def test_a_command_that_the_server_has_counted_is_not() -> None:
     assert rest(backlog) == []
 
 
-def test_within_a_packet_its_rest_is_sent_again() -> None:
+def test_rest_of_a_packet_is_sent_again() -> None:
     backlog = filled(packet(0, 20), packet(20, 40))
     backlog.rewind(30)
     assert rest(backlog) == [packet(30, 40)]
@@ -138,7 +138,7 @@ CUTS = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12), st.integers(0,
 
 
 @given(STEPS, CUTS)
-def test_across_cuts_all_arrives_once_where_the_server_counts_commands(
+def test_everything_arrives_once_if_commands_are_counted(
     steps: list[int | str], cuts: list[tuple[int, int, int]]
 ) -> None:
     items: list[Item] = []
@@ -163,7 +163,7 @@ def test_across_cuts_all_arrives_once_where_the_server_counts_commands(
 
 
 @given(STEPS, CUTS)
-def test_across_cuts_sound_arrives_once_and_commands_at_their_place(
+def test_audio_arrives_once_and_commands_at_their_position(
     steps: list[int | str], cuts: list[tuple[int, int, int]]
 ) -> None:
     items: list[Item] = []

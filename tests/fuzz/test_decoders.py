@@ -54,7 +54,7 @@ DIALECTS = pytest.mark.parametrize(
 @DIALECTS
 @settings(deadline=None, max_examples=60)
 @given(seed=st.integers(0, 2**32))
-async def test_whatever_comes_is_taken_or_refused_and_the_stream_goes_on(
+async def test_any_input_is_accepted_or_refused(
     endpoint: Endpoint, protocol_of: Callable[[StreamDriver], WireProtocol], seed: int
 ) -> None:
     chance, models = Random(seed), LateModels(seed)

@@ -189,16 +189,16 @@ class StateTable:
     def read(self, row: int) -> Samples:
         """Return a copy of a row: float32 (320,), the recurrent state and the context."""
         kept = torch.cat([self._state[:, row].flatten(), self._context[row]])
-        state: Samples = kept.cpu().numpy()
-        return state
+        memory: Samples = kept.cpu().numpy()
+        return memory
 
-    def write(self, row: int, state: Samples) -> None:
+    def write(self, row: int, memory: Samples) -> None:
         """Restore a row from what `read` returned. Raises ValueError for another shape."""
-        if state.shape != (2 * HIDDEN + CONTEXT,):
+        if memory.shape != (2 * HIDDEN + CONTEXT,):
             raise ValueError(
-                f"the detector's state of a stream has {2 * HIDDEN + CONTEXT} numbers, not {state.shape}"
+                f"the detector's state of a stream has {2 * HIDDEN + CONTEXT} numbers, not {memory.shape}"
             )
-        kept = torch.tensor(state, device=self._network.device)
+        kept = torch.tensor(memory, device=self._network.device)
         self._state[:, row] = kept[: 2 * HIDDEN].view(2, HIDDEN)
         self._context[row] = kept[2 * HIDDEN :]
 

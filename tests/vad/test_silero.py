@@ -1,4 +1,4 @@
-"""Test that the network agrees with the package's own network, row by row."""
+"""The network says what the package's own network says, row by row."""
 
 import subprocess
 import sys
@@ -41,7 +41,7 @@ def network() -> Silero:
 
 @pytest.fixture(scope="module")
 def package() -> Probabilities:
-    """Run the package's network, one hop of one stream at a time."""
+    """The package's network, one hop of one stream after the other."""
     model = torch.jit.load(package_file())  # type: ignore[no-untyped-call]
 
     def probabilities(samples: Samples) -> NDArray[np.float32]:
@@ -68,7 +68,7 @@ def segments(probs: NDArray[np.float32]) -> list[Onset | Endpoint]:
 
 
 def decode(file: Path) -> Samples:
-    """Return the first 8 s, as a whole number of hops."""
+    """The first 8 s, to a whole number of hops."""
     resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
     with av.open(str(file)) as container:
         frames = [f for frame in container.decode(audio=0) for f in resampler.resample(frame)]
@@ -77,13 +77,13 @@ def decode(file: Path) -> Samples:
 
 
 def windows(rows: int, seed: int) -> torch.Tensor:
-    """Return noise, each row at another level."""
+    """Noise at as many levels as there are rows."""
     random = torch.Generator().manual_seed(seed)
     return torch.randn(rows, WINDOW, generator=random) * torch.rand(rows, 1, generator=random) ** 3
 
 
 def synthetic(name: str) -> Samples:
-    """Return 2 s of synthetic audio."""
+    """2 s of sound."""
     random = np.random.default_rng(7)
     t = np.arange(62 * HOP) / SAMPLE_RATE
     sounds = {

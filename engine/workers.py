@@ -55,13 +55,15 @@ def detector_batcher(
     worker: Worker[DetectorInput, Probabilities],
     *,
     streams: int,
-    took: Callable[[Sequence[BatchedItem], float], None] = lambda batch, seconds: None,
+    on_batch_done: Callable[[Sequence[BatchedItem], float], None] = lambda batch, seconds: None,
 ) -> Batcher[DetectorInput, Probabilities]:
     """Return the batcher of the detector, in which each stream has at most one step.
 
-    took: called with the seconds of each step
+    on_batch_done: called with the seconds of each step
     """
-    return Batcher(worker, max_items=streams, max_waiting=streams, stateless=False, took=took)
+    return Batcher(
+        worker, max_items=streams, max_waiting=streams, stateless=False, on_batch_done=on_batch_done
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,16 +141,16 @@ def recognizer_batcher(
     audio_seconds: float,
     waiting: int,
     seconds: float = float("inf"),
-    observe: Callable[[Sequence[BatchedItem]], None] = lambda batch: None,
-    took: Callable[[Sequence[BatchedItem], float], None] = lambda batch, seconds: None,
+    on_batch: Callable[[Sequence[BatchedItem]], None] = lambda batch: None,
+    on_batch_done: Callable[[Sequence[BatchedItem], float], None] = lambda batch, seconds: None,
 ) -> Batcher[RecognitionRequest, Hypothesis]:
     """Return the batcher of a recognizer.
 
     items, audio_seconds: most tasks and most audio in one batch
     waiting: most tasks in the queue
     seconds: target duration of a batch
-    observe: called with each batch that begins
-    took: called with each batch that succeeded and its seconds
+    on_batch: called with each batch that begins
+    on_batch_done: called with each batch that succeeded and its seconds
     """
     return Batcher(
         worker,
@@ -158,8 +160,8 @@ def recognizer_batcher(
         budget=audio_seconds,
         seconds=seconds,
         joined_seconds=min(seconds, SHARED_BATCH_SECONDS),
-        observe=observe,
-        took=took,
+        on_batch=on_batch,
+        on_batch_done=on_batch_done,
     )
 
 

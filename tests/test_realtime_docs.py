@@ -5,7 +5,7 @@ from typing import Any, Final, get_args
 
 from pydantic import BaseModel
 
-from asr.recognizer import LONGEST_HOTWORD, MOST_HOTWORDS, Hypothesis
+from asr.recognizer import MAX_HOTWORD_CHARS, MAX_HOTWORDS, Hypothesis
 from server.errors import ClientError
 from server.protocols.openai_realtime.client_secrets import BETA_SECONDS, DEFAULT_SECONDS, MAX_SECRETS
 from server.protocols.openai_realtime.conversation_items import MAX_ITEMS
@@ -113,7 +113,9 @@ def test_the_ranges_are_those_of_the_page() -> None:
     assert SETTINGS_ROWS[f"{turn}.prefix_padding_ms"][2].startswith(f"up to {RANGES['prefix_ms'][1]};")
     assert SETTINGS_ROWS[f"{turn}.silence_duration_ms"][2].startswith(f"up to {RANGES['silence_ms'][1]};")
     assert SETTINGS_ROWS[f"{heard}.prompt"][2] == f"at most {MAX_PROMPT} characters"
-    assert SETTINGS_ROWS[f"{heard}.keywords"][2] == f"at most {MOST_HOTWORDS} of {LONGEST_HOTWORD} characters"
+    assert (
+        SETTINGS_ROWS[f"{heard}.keywords"][2] == f"at most {MAX_HOTWORDS} of {MAX_HOTWORD_CHARS} characters"
+    )
     assert f"The latest {MAX_ITEMS} items" in section(PAGE, "Items")
     assert set(LIVE_MODELS) <= set(codes(section(PAGE, "Deltas")))
     secrets = section(PAGE, "Client secrets")

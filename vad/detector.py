@@ -106,8 +106,8 @@ class Detector:
             return []
         rows = self._rows(work)
         for item, row in zip(work, rows.tolist(), strict=True):
-            if item.memory is not None:
-                self._table.write(row, item.memory)
+            if item.state is not None:
+                self._table.write(row, item.state)
         has_hops = np.array([len(item.hops) > 0 for item in work])
         if has_hops.all():
             return self._judge(work, rows)

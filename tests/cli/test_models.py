@@ -17,7 +17,7 @@ from cli.download_progress import LINE_SECONDS, BarReporter, LineReporter
 from tests.cli.running import command
 
 
-def test_the_table_tells_what_is_known_and_what_is_here(tmp_path: Path) -> None:
+def test_table_lists_known_and_cached_models(tmp_path: Path) -> None:
     for model, files in {"whisper-tiny": ["model.safetensors"], "whisper-base": []}.items():
         snapshot = tmp_path / "hub" / f"models--openai--{model}" / "snapshots" / "1"
         snapshot.mkdir(parents=True)
@@ -35,7 +35,7 @@ def test_the_table_tells_what_is_known_and_what_is_here(tmp_path: Path) -> None:
     assert "cached" not in rows["openai/whisper-small"]
 
 
-def test_a_hub_out_of_reach_is_told_at_once() -> None:
+def test_unreachable_hub_is_reported_at_once() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # and does not listen
         endpoint = f"http://127.0.0.1:{closed.getsockname()[1]}"

@@ -43,7 +43,7 @@ def test_items_are_sent_once_and_in_order() -> None:
     assert rest(filled(*items)) == []
 
 
-def test_after_a_cut_all_behind_what_was_received_is_sent_again() -> None:
+def test_unreceived_items_are_sent_again() -> None:
     backlog = filled(packet(0, 20), command(20), packet(20, 40), packet(40, 60), sent=3)
     backlog.rewind(0)
     assert rest(backlog) == [packet(0, 20), command(20), packet(20, 40), packet(40, 60)]
@@ -95,14 +95,14 @@ def test_a_command_that_the_server_has_counted_is_not() -> None:
     assert rest(backlog) == []
 
 
-def test_within_a_packet_its_rest_is_sent_again() -> None:
+def test_rest_of_a_packet_is_sent_again() -> None:
     backlog = filled(packet(0, 20), packet(20, 40))
     backlog.rewind(30)
     assert rest(backlog) == [packet(30, 40)]
     assert backlog.size == packet(30, 40).size
 
 
-def test_what_is_acknowledged_makes_room() -> None:
+def test_acknowledged_items_free_capacity() -> None:
     backlog = SendBuffer(1000)
     for start in range(0, 40, 20):
         backlog.add(packet(start, start + 20))
@@ -113,7 +113,7 @@ def test_what_is_acknowledged_makes_room() -> None:
     assert backlog.size == packet(20, 40).size
 
 
-def test_where_nobody_can_come_back_only_what_is_unsent_is_held() -> None:
+def test_without_resume_only_unsent_items_are_kept() -> None:
     backlog = filled(packet(0, 20), packet(20, 40), sent=1)
     backlog.stop_keeping(1000)
     assert backlog.size == packet(20, 40).size
@@ -121,7 +121,7 @@ def test_where_nobody_can_come_back_only_what_is_unsent_is_held() -> None:
     assert backlog.size == 0
 
 
-def test_a_server_that_forgets_what_it_has_acknowledged_is_loud() -> None:
+def test_rewind_before_acknowledged_audio_raises() -> None:
     backlog = filled(packet(0, 20), packet(20, 40))
     backlog.acknowledge(Acknowledged(20))
     with pytest.raises(ProtocolError):
@@ -138,7 +138,7 @@ CUTS = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12), st.integers(0,
 
 
 @given(STEPS, CUTS)
-def test_across_cuts_all_arrives_once_where_the_server_counts_commands(
+def test_everything_arrives_once_if_commands_are_counted(
     steps: list[int | str], cuts: list[tuple[int, int, int]]
 ) -> None:
     items: list[Item] = []
@@ -163,7 +163,7 @@ def test_across_cuts_all_arrives_once_where_the_server_counts_commands(
 
 
 @given(STEPS, CUTS)
-def test_across_cuts_sound_arrives_once_and_commands_at_their_place(
+def test_audio_arrives_once_and_commands_at_their_position(
     steps: list[int | str], cuts: list[tuple[int, int, int]]
 ) -> None:
     items: list[Item] = []

@@ -1,4 +1,4 @@
-"""Streams that share steps are judged as if each were alone."""
+"""Test that streams in shared steps get the same probabilities as alone."""
 
 import subprocess
 import sys
@@ -36,7 +36,7 @@ def detector(request: pytest.FixtureRequest) -> Detector:
 
 @pytest.fixture(scope="module")
 def streams() -> list[Samples]:
-    """Six streams (12, 512) of noise, each at a level of its own."""
+    """Return six streams (12, 512) of noise, each at its own level."""
     noise = np.random.default_rng(0).standard_normal((6, HOPS, HOP)).astype(np.float32)
     levels = np.array([1e-4, 0.003, 0.01, 0.05, 0.2, 1.0], dtype=np.float32)
     return list(noise * levels[:, None, None])
@@ -48,7 +48,7 @@ def expected(detector: Detector, streams: list[Samples]) -> list[NDArray[np.floa
 
 
 def alone(detector: Detector, stream: Samples) -> NDArray[np.float32]:
-    """One hop at a time, with nobody else in the step."""
+    """Judge one hop at a time, without other streams in the step."""
     slot = detector.open()
     probs = [detector.step([DetectorInput(slot, hop[None])])[0] for hop in stream]
     detector.close(slot)

@@ -93,7 +93,7 @@ class DeepgramFileEndpoint(FileEndpoint):
         self, stack: AsyncExitStack, options: DeepgramOptions, transcriber: FileTranscriber
     ) -> ModelMetadata:
         await transcriber.check()
-        models, description = await self._borrow(stack, options.model or "")
+        models, description = await self._acquire_models(stack, options.model or "")
         log.info("file.accepted model=%s", description.model)
         async with aclosing(transcriber.transcribe(models, options.session)) as segments:
             async for _ in segments:

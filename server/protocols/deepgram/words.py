@@ -8,7 +8,7 @@ from typing import Final
 from asr.recognizer import Hypothesis, Word
 from audio.clip import seconds_from_samples
 from server.protocols.deepgram.messages import DeepgramWord
-from streaming.local_agreement import joined, pieces
+from streaming.local_agreement import join_texts, pieces
 
 # Punctuation at either end of a word, and anywhere that of scripts without spaces. Punctuation inside of a
 # word, as in don't and 3.5, belongs to the word.
@@ -27,7 +27,7 @@ def normalize(text: str) -> str:
 
 def join_words(texts: Sequence[str]) -> str:
     """Join words to a text."""
-    return reduce(joined, texts, "")
+    return reduce(join_texts, texts, "")
 
 
 def timed_words(hypothesis: Hypothesis, start: int, end: int) -> tuple[Word, ...]:

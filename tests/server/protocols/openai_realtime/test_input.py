@@ -210,7 +210,7 @@ async def test_the_longest_message_of_the_slowest_format_fits_a_piece_at_a_time(
     while client.intake.has_pending_input:
         client.intake.continue_input()
         unjudged = max(unjudged, client.pump.session.unjudged)
-        if not client.pump.has_room:
+        if not client.pump.has_capacity:
             client.models.answer_all()
     assert unjudged < MAX_UNJUDGED + 4 * MAX_PART_BYTES < BUFFER_CAPACITY
     assert (await client.heard())[-1].received == 2 * (15 << 20)  # type: ignore[union-attr]

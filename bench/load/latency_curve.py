@@ -63,7 +63,7 @@ def line(row: dict[str, Any]) -> str:
     return (
         f"| {row['streams']} | {' / '.join(str(final.get(p)) for p in ('p50', 'p95', 'p99'))} "
         f"| {beyond.get('p95')} | {partial.get('p95')} | {row['utterances']} | {row['lost']} "
-        f"| {'yes' if row['meets_limits'] else 'no'} |"
+        f"| {'yes' if row['held'] else 'no'} |"
     )
 
 

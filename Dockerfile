@@ -15,7 +15,7 @@ RUN pip install --no-cache-dir -r requirements.txt \
 
 COPY . .
 
-# STT_PYTHON: the packages are installed, so entrypoint.sh installs nothing. HF_HOME: folder for downloaded models.
+# STT_PYTHON: the packages are installed, so entrypoint.sh installs nothing. HF_HOME, ASR_MODEL_CACHE: folders for downloaded models.
 # TMPDIR: folder for uploads, on a disk and not in memory. MALLOC_: as in entrypoint.sh, for other commands in the image.
 ENV STT_PYTHON=python \
     PYTHONUNBUFFERED=1 \
@@ -25,6 +25,7 @@ ENV STT_PYTHON=python \
     MALLOC_TRIM_THRESHOLD_=131072 \
     MALLOC_MMAP_THRESHOLD_=131072 \
     HF_HOME=/models \
+    ASR_MODEL_CACHE=/models/stt-server \
     HOST=0.0.0.0 \
     PORT=8000
 

@@ -46,7 +46,7 @@ usage: ./entrypoint.sh [command]
 
   transcribe FILE...         transcribe audio and video files; --help lists formats and options
   models                     list the known models, and which of them are downloaded
-  pull ID                    download a model from the hub
+  pull MODEL...              download models by name or by id of the hub
   keys new|list|revoke       manage a file of API keys
 
 Each command first installs what is missing. Environment: STT_PYTHON names a Python that already has the packages (then

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from server.settings import Settings
 
-# Set before torch is imported: spinning threads would take CPU time from the event loop.
+# Set before torch and numpy are imported: spinning threads would take CPU time from the event loop, and the
+# detector's products are too small for several threads.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def __getattr__(name: str) -> object:

@@ -21,7 +21,7 @@ from dotenv import load_dotenv
 from client import ConnectFailed, Error, Event, Final, SpeechStopped, SttClientError, connect
 from client.console import Console
 from client.pacing import at_once, in_real_time
-from client.stream_audio import play
+from client.stream_audio import stream_audio
 from client.wav import read_wav
 
 ROOT = Path(__file__).parent
@@ -87,7 +87,9 @@ async def replay(wav: Path, url: str, fast: bool, key: str | None = None) -> Rep
     async with connect(url, sample_rate=audio.sample_rate, binary=False, key=key) as stream:
         report = Report(fast)
         chunks = audio.chunks(CHUNK_MS)
-        await play(stream, at_once(chunks) if fast else in_real_time(chunks, CHUNK_MS / 1000), report.show)
+        await stream_audio(
+            stream, at_once(chunks) if fast else in_real_time(chunks, CHUNK_MS / 1000), report.show
+        )
     return report
 
 

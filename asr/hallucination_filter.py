@@ -17,13 +17,13 @@ import numpy as np
 from asr.recognizer import Hypothesis
 from audio.clip import SAMPLE_RATE, Samples, seconds_from_samples
 
-LOUDEST_OVER: Final = SAMPLE_RATE // 5  # samples; about the length of a vowel
+LOUDEST_SAMPLES: Final = SAMPLE_RATE // 5  # samples; about the length of a vowel
 PEAK_HOPS: Final = (
     5  # 160 ms; noise has a high speech probability for one or two hops, a short word for longer
 )
 BLOCK: Final = SAMPLE_RATE // 100  # samples; the resolution in the search for the loudest 200 ms
-LEAST_SECONDS: Final = 1 / SAMPLE_RATE
-LONGEST_PHRASE: Final = 16  # words; the longest phrase whose repetition is counted
+MIN_SECONDS: Final = 1 / SAMPLE_RATE
+MAX_PHRASE_WORDS: Final = 16  # words; the longest phrase whose repetition is counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +77,13 @@ def loudest(samples: Samples) -> Samples:
 
     samples: float32 (n,), 16 kHz mono
     """
-    if len(samples) <= LOUDEST_OVER:
+    if len(samples) <= LOUDEST_SAMPLES:
         return samples
     blocks = samples[: len(samples) // BLOCK * BLOCK].reshape(-1, BLOCK)
     total = np.zeros(len(blocks) + 1)
     np.cumsum(np.einsum("ij,ij->i", blocks, blocks), out=total[1:])
-    start = int((total[LOUDEST_OVER // BLOCK :] - total[: -LOUDEST_OVER // BLOCK]).argmax()) * BLOCK
-    return samples[start : start + LOUDEST_OVER]
+    start = int((total[LOUDEST_SAMPLES // BLOCK :] - total[: -LOUDEST_SAMPLES // BLOCK]).argmax()) * BLOCK
+    return samples[start : start + LOUDEST_SAMPLES]
 
 
 def level(samples: Samples) -> float:
@@ -125,8 +125,8 @@ class FilterThresholds:
     max_compression: highest compression ratio of the text
     max_repeats: most repetitions of a phrase in a row
     max_rate: most words per second
-    phantoms: reject phrases that models are known to write over noise, if the SHARPER thresholds reject the
-        text as well
+    phantoms: reject phrases that models are known to write over noise, if the thresholds of SHARP_FILTER
+        reject the text as well
     """
 
     min_rms: float | None = -60.0
@@ -146,7 +146,7 @@ class FilterThresholds:
 
 
 # Thresholds too strict for any text, at which a text that is also a known phantom is rejected.
-SHARPER: Final = FilterThresholds(
+SHARP_FILTER: Final = FilterThresholds(
     min_rms=-45.0,
     min_speech=0.4,
     brief=math.inf,
@@ -167,7 +167,7 @@ class Strictness(StrEnum):
     STRICT = "strict"
 
 
-# STRICT lies halfway between NORMAL and SHARPER, and rejects text below the log-probability at which
+# STRICT lies halfway between NORMAL and SHARP_FILTER, and rejects text below the log-probability at which
 # openai/whisper decodes again. It was not measured on a corpus.
 FILTERS: Final = {
     Strictness.OFF: FilterThresholds(
@@ -256,12 +256,14 @@ def _rate(hypothesis: Hypothesis, evidence: AcousticEvidence, guards: FilterThre
     Two words are not counted, because a short segment may cut through its first and last word.
     """
     paced = len(_words(hypothesis.text)) - 2
-    return paced > 0 and _above(paced / max(evidence.seconds, LEAST_SECONDS), guards.max_rate)
+    return paced > 0 and _above(paced / max(evidence.seconds, MIN_SECONDS), guards.max_rate)
 
 
 def _phantom(hypothesis: Hypothesis, evidence: AcousticEvidence, guards: FilterThresholds) -> bool:
     return (
-        guards.phantoms and is_phantom(hypothesis.text) and judge(hypothesis, evidence, SHARPER) is not None
+        guards.phantoms
+        and is_phantom(hypothesis.text)
+        and judge(hypothesis, evidence, SHARP_FILTER) is not None
     )
 
 
@@ -281,8 +283,8 @@ NAMES: Final = tuple(_GUARDS)
 
 
 def repeats(words: Sequence[str]) -> int:
-    """Return how often a phrase of up to LONGEST_PHRASE words occurs in a row; 1 without repetition."""
-    return max((_repeats(words, length) for length in range(1, LONGEST_PHRASE + 1)), default=1)
+    """Return how often a phrase of up to MAX_PHRASE_WORDS words occurs in a row; 1 without repetition."""
+    return max((_repeats(words, length) for length in range(1, MAX_PHRASE_WORDS + 1)), default=1)
 
 
 def _repeats(words: Sequence[str], length: int) -> int:

@@ -2,6 +2,7 @@
 
 import ssl
 import threading
+from collections.abc import Sequence
 from http.client import HTTPException
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -66,29 +67,64 @@ def download(
         raise ModelUnavailable(f"{model_id} cannot be downloaded: {error}") from error
 
 
-def unavailable_reason(model_id: str, seconds: float, endpoint: str = constants.ENDPOINT) -> str | None:
+def download_files(
+    model_id: str,
+    names: Sequence[str],
+    revision: str,
+    seconds: float,
+    endpoint: str | None = None,
+    cache: Path | None = None,
+) -> Path:
+    """Download named files of one revision into the cache, with a progress bar on stderr.
+
+    Return the folder of the snapshot. Raises ModelUnavailable.
+    seconds: most time to wait for the hub's first response
+    """
+    from httpx2 import HTTPError
+    from huggingface_hub import snapshot_download
+
+    endpoint = endpoint or constants.ENDPOINT
+    if reason := unavailable_reason(model_id, seconds, endpoint, names[0], revision):
+        raise ModelUnavailable(reason)
+    try:
+        snapshot = snapshot_download(
+            model_id, revision=revision, endpoint=endpoint, cache_dir=cache, allow_patterns=list(names)
+        )
+        return Path(snapshot)
+    except (OSError, HTTPError, HFValidationError) as error:
+        raise ModelUnavailable(str(error)) from error
+
+
+def unavailable_reason(
+    model_id: str,
+    seconds: float,
+    endpoint: str = constants.ENDPOINT,
+    filename: str = "config.json",
+    revision: str | None = None,
+) -> str | None:
     """Return why the model cannot be downloaded from the hub, or None if a download is worth trying.
 
     seconds: most time for the check. It runs in a thread, because name resolution has no time limit; a thread
     that hangs is abandoned.
+    filename: a file that the model has; revision: None for the newest one
     """
     if constants.HF_HUB_OFFLINE:
         return "HF_HUB_OFFLINE is set"
     answer: SimpleQueue[str | None] = SimpleQueue()
-    threading.Thread(target=lambda: answer.put(_check(endpoint, model_id, seconds)), daemon=True).start()
+    url = hf_hub_url(model_id, filename, revision=revision, endpoint=endpoint)
+    threading.Thread(target=lambda: answer.put(_check(endpoint, url, seconds)), daemon=True).start()
     try:
         return answer.get(timeout=seconds)
     except Empty:
         return f"{endpoint} did not answer within {seconds:g} s"
 
 
-def _check(endpoint: str, model_id: str, seconds: float) -> str | None:
-    config = hf_hub_url(model_id, "config.json", endpoint=endpoint)
+def _check(endpoint: str, url: str, seconds: float) -> str | None:
     try:
-        urlopen(Request(config, method="HEAD"), timeout=seconds).close()
+        urlopen(Request(url, method="HEAD"), timeout=seconds).close()
     except HTTPError as error:
         if error.code == 404 or error.code >= 500:
-            return f"{config} responded with {error.code} {error.reason}"
+            return f"{url} responded with {error.code} {error.reason}"
         return None  # The hub's own client has the user's token and handles 401 and the like.
     except (OSError, HTTPException, ValueError) as error:
         if isinstance(error, URLError) and isinstance(error.reason, ssl.SSLError):

@@ -1,7 +1,5 @@
 """List the known models and load a recognizer by name; torch is imported only for a model that needs it."""
 
-import ctypes
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import numpy as np
 
 from asr import model_hub
+from asr.devices import choose_device
 from asr.dummy import NAME as DUMMY
 from asr.dummy import DummyRecognizer
 from asr.errors import ModelUnavailable, UnsupportedModel
@@ -194,28 +193,6 @@ def warm_up(recognizer: Recognizer) -> None:
 
 def known_model(model_id: str) -> KnownModel | None:
     return next((model for model in KNOWN_MODELS if model.id == model_id), None)
-
-
-def choose_device(device: str) -> str:
-    """Return the device for a setting; auto selects the first CUDA device, or the CPU.
-
-    torch is imported only if there is a CUDA driver.
-    """
-    if device != "auto":
-        return device
-    if not _cuda_driver():
-        return "cpu"
-    import torch
-
-    return "cuda:0" if torch.cuda.is_available() else "cpu"
-
-
-def _cuda_driver() -> bool:
-    try:
-        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return False
-    return True
 
 
 def _embedded(name: str, requested: str, fallback: str | None = None) -> LoadedModel:

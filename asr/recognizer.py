@@ -9,8 +9,8 @@ from audio.clip import Clip
 
 Task = Literal["transcribe", "translate"]
 
-MOST_HOTWORDS: Final = 1000
-LONGEST_HOTWORD: Final = 100  # characters
+MAX_HOTWORDS: Final = 1000
+MAX_HOTWORD_CHARS: Final = 100  # characters
 MAX_PROMPT_CHARS: Final = 2_000  # A protocol rejects a longer prompt or keeps its end.
 
 
@@ -28,7 +28,7 @@ class TranscriptionOptions:
     task: transcribe, or translate into English
     temperature: 0..1; 0 gives the most likely text. Above 0 the text is sampled with a seed from the clip, so
         the same clip with the same options gives the same text
-    hotwords: words and phrases that are likely to occur; at most MOST_HOTWORDS of LONGEST_HOTWORD characters
+    hotwords: words and phrases that are likely to occur; at most MAX_HOTWORDS of MAX_HOTWORD_CHARS characters
 
     Raises TranscriptionOptionsError for a temperature out of range, and for too many or too long hotwords.
     """
@@ -43,14 +43,14 @@ class TranscriptionOptions:
     def __post_init__(self) -> None:
         if not 0 <= self.temperature <= 1:
             raise TranscriptionOptionsError(f"temperature must be between 0 and 1, not {self.temperature}")
-        if len(self.hotwords) > MOST_HOTWORDS:
+        if len(self.hotwords) > MAX_HOTWORDS:
             raise TranscriptionOptionsError(
-                f"hotwords must be at most {MOST_HOTWORDS}, not {len(self.hotwords)}"
+                f"hotwords must be at most {MAX_HOTWORDS}, not {len(self.hotwords)}"
             )
         longest = max(map(len, self.hotwords), default=0)
-        if longest > LONGEST_HOTWORD:
+        if longest > MAX_HOTWORD_CHARS:
             raise TranscriptionOptionsError(
-                f"hotwords must have at most {LONGEST_HOTWORD} characters each, not {longest}"
+                f"hotwords must have at most {MAX_HOTWORD_CHARS} characters each, not {longest}"
             )
 
     def unsupported(self, supported: Collection[str]) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ class Decoder:
     at 16 kHz are the same exactly, resampled ones within one step of PCM16.
 
     A long chunk is returned in pieces, so that its consumer can let other streams run in between: the first
-    piece by `decode`, the rest by `go_on`, while it `has_more`.
+    piece by `decode`, the rest by `continue_decoding`, while it `has_pending`.
 
     leftover: bytes that the last `decode` or `flush` discarded: the part of a frame at the end, or where the
         encoding changed; 0 if there was none. All whole frames are in the clip nevertheless.
@@ -56,11 +56,11 @@ class Decoder:
         return self._clip(self._piece_of(self._reader.read(data)), self._is_pcm16)
 
     @property
-    def has_more(self) -> bool:
+    def has_pending(self) -> bool:
         """Whether samples of the last chunk are still to be returned."""
         return len(self._waiting) > 0
 
-    def go_on(self) -> Clip | None:
+    def continue_decoding(self) -> Clip | None:
         """Return the next samples of the last chunk."""
         return self._clip(self._piece_of(NO_SAMPLES), self._is_pcm16)
 

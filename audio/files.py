@@ -32,8 +32,8 @@ FORMATS: Final = (
 )
 _OPTIONS: Final = {"format_whitelist": ",".join(FORMATS)}
 # Formats that declare their length at the beginning. WAV does so too, but not reliably when it is streamed.
-_DECLARING: Final = frozenset({"flac", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "mp3"})
-_MOST_MISSING: Final = (
+_FORMATS_WITH_LENGTH: Final = frozenset({"flac", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "mp3"})
+_MAX_MISSING_SHARE: Final = (
     0.05  # share of the declared length, plus a second, for encoder delay and estimated lengths
 )
 
@@ -109,7 +109,7 @@ def _raise_if_lost(result: _DecodeResult, declared: float) -> None:
         raise DamagedFile(
             f"the file is damaged: {result.lost:.1f} s of it could not be decoded ({result.error})"
         )
-    if result.at_end and result.decoded < declared * (1 - _MOST_MISSING) - 1:
+    if result.at_end and result.decoded < declared * (1 - _MAX_MISSING_SHARE) - 1:
         raise DamagedFile(f"the file is damaged: {result.decoded:.1f} s are left of its {declared:.1f} s")
 
 
@@ -144,7 +144,9 @@ def _length(container: InputContainer, stream: AudioStream) -> float | None:
 
 def _declared(container: InputContainer, stream: AudioStream) -> float:
     """Return the seconds of audio that must be there; 0 if the container declares no reliable length."""
-    if container.format.name not in _DECLARING or (stream.duration is None and container.streams.video):
+    if container.format.name not in _FORMATS_WITH_LENGTH or (
+        stream.duration is None and container.streams.video
+    ):
         return 0
     return _length(container, stream) or 0
 

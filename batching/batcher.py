@@ -151,8 +151,8 @@ class Batcher(Generic[Item, Result]):
     An async context manager: leaving it closes the worker; items without a result fail with BatcherClosed.
 
     cost: cost of an item; without it each item costs 1
-    observe: called with each batch that starts
-    took: called with each batch that succeeded and its duration in seconds
+    on_batch: called with each batch that starts
+    on_batch_done: called with each batch that succeeded and its duration in seconds
     """
 
     def __init__(
@@ -166,8 +166,8 @@ class Batcher(Generic[Item, Result]):
         budget: float = float("inf"),
         seconds: float = float("inf"),
         joined_seconds: float = float("inf"),
-        observe: Callable[[Sequence[BatchedItem]], None] | None = None,
-        took: Callable[[Sequence[BatchedItem], float], None] | None = None,
+        on_batch: Callable[[Sequence[BatchedItem]], None] | None = None,
+        on_batch_done: Callable[[Sequence[BatchedItem], float], None] | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.worker = worker
@@ -180,8 +180,8 @@ class Batcher(Generic[Item, Result]):
         self._budget = budget
         self._seconds = seconds
         self._joined_seconds = joined_seconds
-        self._observe = observe
-        self._took = took
+        self._on_batch = on_batch
+        self._on_batch_done = on_batch_done
         self._clock = clock
         self.pace = 0.0  # seconds per unit of cost, a moving average; 0 until the first batch is done
         self._queues: tuple[FairQueue[Ticket[Item, Result]], ...] = tuple(
@@ -304,16 +304,16 @@ class Batcher(Generic[Item, Result]):
             items.append(ticket.item)
         try:
             batched: list[BatchedItem] = []
-            if self._observe is not None or self._took is not None:
+            if self._on_batch is not None or self._on_batch_done is not None:
                 batched = [BatchedItem(each.priority, began - each.posted, each.item) for each in batch]
-            if self._observe is not None:
-                self._observe(batched)
+            if self._on_batch is not None:
+                self._on_batch(batched)
             results = await self.worker.run(items)
             seconds = self._clock() - began
             pace = seconds / max(self._cost_of(batch), 1e-9)
             self.pace += (pace - self.pace) * (NEWEST_BATCH_WEIGHT if self.pace else 1.0)
-            if self._took is not None:
-                self._took(batched, seconds)
+            if self._on_batch_done is not None:
+                self._on_batch_done(batched, seconds)
             outcomes = list(zip(batch, results, strict=True))
         except Exception as error:
             await self._run_failed_batch(batch, error)

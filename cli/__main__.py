@@ -1,10 +1,11 @@
-"""Run the command line: `python -m cli transcribe FILE…`, `models`, `pull ID` or `keys new|list|revoke`.
+"""Run the command line: `python -m cli transcribe FILE…`, `models`, `pull MODEL…` or `keys new|list|revoke`.
 
 Each command imports what it needs when it runs, so `keys` loads no model code.
 """
 
 import argparse
 import logging
+import os
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,9 @@ from typing import Final
 
 from asr.errors import AsrError
 from cli.console import INTERRUPTED, UNUSABLE, print_error
+
+# Set before numpy is imported: the detector's products are too small for several threads.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 FORMATS: Final = ("text", "srt", "vtt", "json")
 DTYPES: Final = ("auto", "float32", "bfloat16", "float16", "int8")
@@ -52,9 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_transcribe(commands.add_parser("transcribe", help="transcribe audio and video files"))
     models = commands.add_parser("models", help="list the known models, and which of them are downloaded")
     models.set_defaults(run=_models)
-    pull = commands.add_parser("pull", help="download a model from the hub into the cache")
-    pull.add_argument("id", metavar="ID", help="such as UsefulSensors/moonshine-base")
-    pull.set_defaults(run=_pull)
+    _add_pull(commands.add_parser("pull", help="download models into the cache"))
     _add_keys(commands.add_parser("keys", help="create, list and revoke the API keys in a file"))
     return parser
 
@@ -72,6 +74,22 @@ def _add_transcribe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--dtype", choices=DTYPES, default="auto")
     parser.set_defaults(run=_transcribe, fail=parser.error)
+
+
+def _add_pull(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "models",
+        metavar="MODEL",
+        nargs="+",
+        help="a name such as whisper-base, or an id of the hub such as UsefulSensors/moonshine-base",
+    )
+    parser.add_argument(
+        "--first", action="store_true", help="stop at the first MODEL that is here or can be downloaded"
+    )
+    parser.add_argument(
+        "--verify", action="store_true", help="hash the files again, and replace them if they are damaged"
+    )
+    parser.set_defaults(run=_pull)
 
 
 def _add_keys(parser: argparse.ArgumentParser) -> None:
@@ -105,7 +123,7 @@ def _models(args: argparse.Namespace) -> int:
 def _pull(args: argparse.Namespace) -> int:
     from cli.models import pull
 
-    return pull(args.id)
+    return pull(args.models, first=args.first, verify=args.verify)
 
 
 def _keys(args: argparse.Namespace) -> int:

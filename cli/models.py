@@ -1,30 +1,98 @@
-"""Run the commands `models` and `pull`: list the known models, and download one."""
+"""Run the commands `models` and `pull`: list the known models, and download them."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from asr import model_hub
+from asr.artifact_catalogue import Artifact, HubRepository
+from asr.artifacts import ArtifactStore
+from asr.errors import ModelUnavailable
 from asr.model_registry import KNOWN_MODELS, KnownModel
-from cli.console import OK
+from cli.console import OK, print_error
 
 HUB_SECONDS: Final = 5.0
 
 _TITLES: Final = ("model", "family", "languages", "size", "WER %", "licence", "here", "note")
+_ARTIFACT_TITLES: Final = ("name", "size", "licence", "here", "sources", "what it is")
 
 
 def print_models() -> int:
-    """Print a table of the known models; return the exit code."""
-    rows = [_TITLES, *map(_row, KNOWN_MODELS)]
+    """Print tables of the known models, and of what can be pulled by name; return the exit code."""
+    _print_table([_TITLES, *map(_row, KNOWN_MODELS)])
+    print(f"\ncache of the hub: {model_hub.cache_folder()}\n")
+    store = ArtifactStore.from_environment()
+    _print_table([_ARTIFACT_TITLES, *(_artifact_row(store, artifact) for artifact in store.catalogue)])
+    print(f"\ncache: {store.cache}")
+    return OK
+
+
+def pull(names: Sequence[str], *, first: bool = False, verify: bool = False) -> int:
+    """Download models and print where they are; return the exit code.
+
+    names: names of the catalogue, or ids of the hub with a slash
+    first: stop at the first model that is here or arrives; the next one is tried only if one is unavailable
+    verify: hash the files again, even if they did not change since they were last hashed
+
+    Raises AsrError.
+    """
+    problems = []
+    for name in names:
+        try:
+            print(_pull(name, verify=verify))
+        except ModelUnavailable as error:
+            if not first:
+                raise
+            problems.append(error)
+            print_error(str(error))
+        else:
+            if first:
+                return OK
+    if problems:
+        raise ModelUnavailable(f"none of these models is available: {', '.join(names)}")
+    return OK
+
+
+def fetch(name: str, *, verify: bool = False) -> Path:
+    """Return the folder of a model of the catalogue; download it if need be, with progress on stderr.
+
+    verify: hash the files again, even if they did not change since they were last hashed
+
+    Raises ModelUnavailable.
+    """
+    store = ArtifactStore.from_environment()
+    if found := store.find(name, verify=verify):
+        return found
+    from cli.download_progress import reporter
+
+    with reporter() as shown:
+        return store.fetch(name, shown)
+
+
+def _pull(name: str, *, verify: bool) -> Path:
+    return model_hub.download(name, HUB_SECONDS) if "/" in name else fetch(name, verify=verify)
+
+
+def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    print(f"\ncache: {model_hub.cache_folder()}")
-    return OK
 
 
-def pull(model_id: str) -> int:
-    """Download a model into the cache and print where it is; return the exit code. Raises AsrError."""
-    print(model_hub.download(model_id, HUB_SECONDS))
-    return OK
+def _artifact_row(store: ArtifactStore, artifact: Artifact) -> tuple[str, ...]:
+    sources = (source for variant in artifact.variants for source in variant.sources)
+    kinds = dict.fromkeys(
+        "hub" if isinstance(source, HubRepository) else "package index" for source in sources
+    )
+    found = store.find(artifact.name)
+    return (
+        artifact.name,
+        f"{artifact.variants[-1].size / 1e6:.0f} MB",
+        artifact.licence,
+        str(found) if found else "-",
+        ", ".join(kinds),
+        artifact.summary,
+    )
 
 
 def _row(model: KnownModel) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from client.events import (
     Error,
     Event,
     Final,
+    FinalWord,
     Lag,
     Marker,
     Partial,
@@ -31,7 +32,6 @@ from client.events import (
     SpeechStopped,
     Unknown,
     Updated,
-    Word,
 )
 from client.reconnect_policy import ReconnectPolicy
 from client.stream import Stream, connect
@@ -48,6 +48,7 @@ __all__ = [
     "Error",
     "Event",
     "Final",
+    "FinalWord",
     "Lag",
     "Marker",
     "Partial",
@@ -61,6 +62,5 @@ __all__ = [
     "SttClientError",
     "Unknown",
     "Updated",
-    "Word",
     "connect",
 ]

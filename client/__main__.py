@@ -14,7 +14,7 @@ from client.events import Event
 from client.microphone import SAMPLE_RATE, record
 from client.pacing import at_once, in_real_time
 from client.stream import connect
-from client.stream_audio import play, take_until
+from client.stream_audio import stream_audio, take_until
 from client.wav import read_wav
 
 KEY = "STT_API_KEY"  # Environment variable: other users of the machine can read command lines.
@@ -61,7 +61,7 @@ async def transcribe(options: argparse.Namespace) -> None:
     async with connect(
         options.url, language=options.language, words=options.words, sample_rate=rate, key=options.key
     ) as stream:
-        await play(stream, chunks, show)
+        await stream_audio(stream, chunks, show)
 
 
 def _print_json(event: Event) -> None:

@@ -16,7 +16,7 @@ Message = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class FinalWord:
     """Hold a word with its times; confidence: 0..1, None if unknown."""
 
     text: str
@@ -41,7 +41,7 @@ class Final:
     seq: int
     language: str | None = None
     confidence: float | None = None
-    words: tuple[Word, ...] = ()
+    words: tuple[FinalWord, ...] = ()
     audio: bytes | None = None
 
 
@@ -245,8 +245,8 @@ def _final(message: Message) -> Final:
     )
 
 
-def _word(word: Message) -> Word:
-    return Word(word["word"], word["start_ms"], word["end_ms"], word.get("confidence"))
+def _word(word: Message) -> FinalWord:
+    return FinalWord(word["word"], word["start_ms"], word["end_ms"], word.get("confidence"))
 
 
 def _partial(message: Message) -> Partial:

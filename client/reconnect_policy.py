@@ -22,13 +22,13 @@ class ReconnectPolicy:
 
     give_up_seconds: most time for reconnecting, and for a `send` that waits for capacity; a server keeps a
         session for 60 s by default
-    first_seconds, longest_seconds: first and longest pause before an attempt; it doubles in between
+    first_delay_seconds, max_delay_seconds: first and longest pause before an attempt; it doubles in between
     backlog_bytes: most audio that is kept until it is acknowledged; 8 MiB are 260 s of PCM16 at 16 kHz
     """
 
     give_up_seconds: float = 60.0
-    first_seconds: float = 0.1
-    longest_seconds: float = 5.0
+    first_delay_seconds: float = 0.1
+    max_delay_seconds: float = 5.0
     backlog_bytes: int = 8 << 20
 
     def delays(self, random: Callable[[], float]) -> Iterator[float]:
@@ -38,10 +38,10 @@ class ReconnectPolicy:
         do not return at the same time.
         random: returns numbers from 0 to 1
         """
-        pause = self.first_seconds
+        pause = self.first_delay_seconds
         while True:
             yield pause * random()
-            pause = min(2 * pause, self.longest_seconds)
+            pause = min(2 * pause, self.max_delay_seconds)
 
 
 def is_worth_resuming(lost: ConnectionLost) -> bool:

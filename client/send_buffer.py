@@ -1,12 +1,14 @@
 """Keep messages until the server is known to have received them."""
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from client.errors import ProtocolError
 from client.events import Acknowledged, Error, Event, Marker, Updated
 from client.packetizer import Packet
+
+UPDATE: Final = "session.update"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,9 @@ class SendBuffer:
         self._unsent: deque[Item] = deque()
         self._sent: deque[Item] = deque()
         self._arrived_ms = 0
+        # Ids of sent `session.update`s without a reply, in order. `session.updated` names no message,
+        # and may come after a resume, when that command has been forgotten and a newer one was sent.
+        self._unanswered: deque[str] = deque()
 
     def __repr__(self) -> str:
         return f"<SendBuffer {self.size} bytes, {len(self._sent)} sent, {len(self._unsent)} unsent>"
@@ -81,6 +86,8 @@ class SendBuffer:
         item = self._unsent.popleft()
         if self.keeps:
             self._sent.append(item)
+            if isinstance(item, SentCommand) and item.type == UPDATE and item.id not in self._unanswered:
+                self._unanswered.append(item.id)
         else:
             self.size -= item.size
         return item
@@ -95,10 +102,12 @@ class SendBuffer:
         match event:
             case Acknowledged(received_ms):
                 self._arrived_until(received_ms)
-            case Updated():
-                self._arrived_through(lambda command: command.type == "session.update")
+            case Updated() if self._unanswered:
+                self._arrived_through(self._unanswered.popleft())
             case Marker(id) | Error(event_id=str() as id):
-                self._arrived_through(lambda command: command.id == id)
+                self._arrived_through(id)
+                if id in self._unanswered:
+                    self._unanswered.remove(id)
             case _:
                 pass
 
@@ -137,10 +146,10 @@ class SendBuffer:
                 break
             self._forget(1)
 
-    def _arrived_through(self, matches: Callable[[SentCommand], bool]) -> None:
-        """Remove the first matching command and everything before it."""
+    def _arrived_through(self, command_id: str) -> None:
+        """Remove the command and everything before it."""
         for number, item in enumerate(self._sent, 1):
-            if isinstance(item, SentCommand) and matches(item):
+            if isinstance(item, SentCommand) and item.id == command_id:
                 self._forget(number)
                 return
 

@@ -9,7 +9,7 @@ from client.events import Event
 from client.stream import Stream
 
 
-async def play(stream: Stream, chunks: AsyncIterator[bytes], show: Callable[[Event], None]) -> None:
+async def stream_audio(stream: Stream, chunks: AsyncIterator[bytes], show: Callable[[Event], None]) -> None:
     """Send the chunks and the end of the stream; call `show` with each event. Raises SttClientError."""
     try:
         async with asyncio.TaskGroup() as tasks:

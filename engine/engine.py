@@ -130,7 +130,7 @@ class Engine:
         return self.recognizers.status(self.recognizers.default).description
 
     @asynccontextmanager
-    async def borrow(self, name: str | None = None) -> AsyncIterator[tuple[ModelClients, ModelInfo]]:
+    async def acquire(self, name: str | None = None) -> AsyncIterator[tuple[ModelClients, ModelInfo]]:
         """Provide the detector and a recognizer to one stream for the duration of the context.
 
         Call it only when the engine is ready.
@@ -138,7 +138,7 @@ class Engine:
         Raises ModelNotReady.
         """
         assert self.vad is not None
-        async with self.recognizers.borrow(name or self.recognizers.default) as recognizer:
+        async with self.recognizers.acquire(name or self.recognizers.default) as recognizer:
             description = recognizer.description
             models = ModelClients(
                 self._slots,
@@ -146,8 +146,8 @@ class Engine:
                 recognizer.asr,
                 description.incremental,
                 self._on_task_done,
-                relief=self._degradation,
-                account=self._on_stream_closed,
+                degradation=self._degradation,
+                on_stream_closed=self._on_stream_closed,
             )
             yield models, description
 
@@ -184,14 +184,14 @@ class Engine:
             watcher=Supervisor("detector", self.health, on_broken=self._fail),
         )
         vad = await self._running.enter_async_context(
-            detector_batcher(worker, streams=streams, took=self._on_step_done)
+            detector_batcher(worker, streams=streams, on_batch_done=self._on_step_done)
         )
         await worker.start()
         await _warm_up(worker.model, vad)
         self._slots, self.vad = worker.model, vad
 
     async def _load_default(self) -> None:
-        async with self.recognizers.borrow(self.recognizers.default):
+        async with self.recognizers.acquire(self.recognizers.default):
             pass
 
 
@@ -226,8 +226,8 @@ def _recognizer(
         audio_seconds=options.batch_audio_seconds,
         waiting=options.queue_items,
         seconds=options.batch_seconds,
-        observe=on_batch,
-        took=on_batch_done,
+        on_batch=on_batch,
+        on_batch_done=on_batch_done,
     )
 
 

@@ -40,8 +40,8 @@ class FileTranscriber:
 
     file: a path, or a file that is open for reading and can seek
     max_seconds: most seconds of audio that are allowed
-    count: called with the number of samples that have been read so far, and again when the work ends
-    observe: called with each event of the stream
+    on_samples_read: called with the number of samples read so far, and again when the work ends
+    on_event: called with each event of the stream
     on_failure: called with an utterance that failed, which is then left out. Without it the failure is
         raised, so that an incomplete text is not mistaken for the whole one
     on_progress: called with the sample up to which everything has been recognised
@@ -53,16 +53,16 @@ class FileTranscriber:
         file: Path | IO[bytes],
         *,
         max_seconds: float = math.inf,
-        count: Callable[[int], None] = lambda samples: None,
-        observe: Callable[[Event], None] = lambda event: None,
+        on_samples_read: Callable[[int], None] = lambda samples: None,
+        on_event: Callable[[Event], None] = lambda event: None,
         on_failure: Callable[[UtteranceFailed], None] | None = None,
         on_progress: Progress | None = None,
     ) -> None:
         self.seconds = 0.0
         self._file = file
         self._max_seconds = max_seconds
-        self._count = count
-        self._observe = observe
+        self._on_samples_read = on_samples_read
+        self._on_event = on_event
         self._on_failure = on_failure
         self._on_progress = on_progress
         self._read = 0  # samples
@@ -92,8 +92,8 @@ class FileTranscriber:
         try:
             async with aclosing(transcribe_file(clips, models, options, self._on_progress)) as events:
                 async for event in events:
-                    self._count(self._read)
-                    self._observe(event)
+                    self._on_samples_read(self._read)
+                    self._on_event(event)
                     if isinstance(event, FinalTranscript) and event.hypothesis.text:
                         segment = TranscriptSegment(event.clip.start, event.clip.end, event.hypothesis)
                         self._segments.append(segment)
@@ -103,7 +103,7 @@ class FileTranscriber:
                     elif isinstance(event, StreamClosed):
                         self.seconds = seconds_from_samples(event.received)
         finally:
-            self._count(self._read)  # The decoder reads ahead of the events.
+            self._on_samples_read(self._read)  # The decoder reads ahead of the events.
 
     def transcript(self, source: str, model: str) -> Transcript:
         """Return the transcript so far; `source` and `model` are names to show."""

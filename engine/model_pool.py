@@ -175,7 +175,7 @@ class ModelPool:
     # Use
 
     @asynccontextmanager
-    async def borrow(self, name: str) -> AsyncIterator[RunningModel]:
+    async def acquire(self, name: str) -> AsyncIterator[RunningModel]:
         """Provide a recognizer for the duration of the context, and load it first if necessary.
 
         Concurrent callers wait for the same load, which continues if a caller stops waiting.

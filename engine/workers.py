@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
+from asr.devices import choose_device
 from asr.recognizer import Hypothesis, ModelInfo, RecognitionRequest
 from batching.batcher import BatchedItem, Batcher
 from batching.deadline_thread import NO_DEADLINE
 from batching.worker import ProcessWorker, ThreadWorker, Worker, WorkerObserver
 from streaming.model_clients import ModelClients, Probabilities
+from vad.detector import Detector
 from vad.detector_input import DetectorInput
 
 if TYPE_CHECKING:
     from asr.model_registry import LoadedModel
-    from vad.detector import Detector
 
 SHARED_BATCH_SECONDS: Final = 0.1  # Target duration of a batch that combines finals with less urgent tasks.
 MAX_FAILED_STEPS: Final = 3  # In a row; each failed step ends all streams in it.
@@ -34,7 +35,7 @@ def prepare_nothing() -> None:
 
 def detector_worker(
     device: str, *, streams: int, deadline: float = NO_DEADLINE, watcher: WorkerObserver | None = None
-) -> "ThreadWorker[Detector, DetectorInput, Probabilities]":
+) -> ThreadWorker[Detector, DetectorInput, Probabilities]:
     """Return a worker that runs the detector in a thread.
 
     streams: most streams at once
@@ -54,13 +55,15 @@ def detector_batcher(
     worker: Worker[DetectorInput, Probabilities],
     *,
     streams: int,
-    took: Callable[[Sequence[BatchedItem], float], None] = lambda batch, seconds: None,
+    on_batch_done: Callable[[Sequence[BatchedItem], float], None] = lambda batch, seconds: None,
 ) -> Batcher[DetectorInput, Probabilities]:
     """Return the batcher of the detector, in which each stream has at most one step.
 
-    took: called with the seconds of each step
+    on_batch_done: called with the seconds of each step
     """
-    return Batcher(worker, max_items=streams, max_waiting=streams, stateless=False, took=took)
+    return Batcher(
+        worker, max_items=streams, max_waiting=streams, stateless=False, on_batch_done=on_batch_done
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,16 +141,16 @@ def recognizer_batcher(
     audio_seconds: float,
     waiting: int,
     seconds: float = float("inf"),
-    observe: Callable[[Sequence[BatchedItem]], None] = lambda batch: None,
-    took: Callable[[Sequence[BatchedItem], float], None] = lambda batch, seconds: None,
+    on_batch: Callable[[Sequence[BatchedItem]], None] = lambda batch: None,
+    on_batch_done: Callable[[Sequence[BatchedItem], float], None] = lambda batch, seconds: None,
 ) -> Batcher[RecognitionRequest, Hypothesis]:
     """Return the batcher of a recognizer.
 
     items, audio_seconds: most tasks and most audio in one batch
     waiting: most tasks in the queue
     seconds: target duration of a batch
-    observe: called with each batch that begins
-    took: called with each batch that succeeded and its seconds
+    on_batch: called with each batch that begins
+    on_batch_done: called with each batch that succeeded and its seconds
     """
     return Batcher(
         worker,
@@ -157,8 +160,8 @@ def recognizer_batcher(
         budget=audio_seconds,
         seconds=seconds,
         joined_seconds=min(seconds, SHARED_BATCH_SECONDS),
-        observe=observe,
-        took=took,
+        on_batch=on_batch,
+        on_batch_done=on_batch_done,
     )
 
 
@@ -168,8 +171,7 @@ async def load_models(
 ) -> AsyncIterator[tuple[ModelClients, ModelInfo]]:
     """Load the detector into a thread and a recognizer into a process; both stop when the context ends.
 
-    The recognizer runs in a process because the detector limits torch to one thread in this one. The
-    arguments and errors are those of asr.model_registry.load.
+    The arguments and errors are those of asr.model_registry.load.
     """
     detector = detector_worker("cpu", streams=MAX_FILES)
     recognizer = recognizer_worker(model, LoadOptions(device, dtype, hub_timeout))
@@ -185,12 +187,8 @@ async def load_models(
         yield ModelClients(detector.model, vad, asr, report.description.incremental), report.description
 
 
-def _build_detector(device: str, streams: int) -> "Detector":
-    from vad.detector import (
-        Detector,
-    )  # Imports torch for a second or more; the server already accepts connections meanwhile.
-
-    return Detector.load(device, max_slots=streams)
+def _build_detector(device: str, streams: int) -> Detector:
+    return Detector.load(choose_device(device), max_slots=streams)
 
 
 def _detect(detector: "Detector", work: list[DetectorInput]) -> list[Probabilities]:

@@ -48,7 +48,7 @@ class JournalRecorder:
         self._replaying = False
 
     @property
-    def has_room(self) -> bool:
+    def has_capacity(self) -> bool:
         """Whether little enough audio waits for the disk."""
         return self._log.unwritten < MAX_UNWRITTEN_BYTES or self._log.lost
 
@@ -113,14 +113,20 @@ class JournalRecorder:
         return self._snapshot_pending
 
     def snapshot(
-        self, head: Mapping[str, Any], number: int, snapshot: Snapshot, memory: DetectorState | None = None
+        self,
+        head: Mapping[str, Any],
+        number: int,
+        snapshot: Snapshot,
+        detector_state: DetectorState | None = None,
     ) -> None:
         """Begin a new file with the session's state.
 
-        head: the wire protocol's state; number: of the latest message; memory: the voice detector's state
+        head: the wire protocol's state
+        number: number of the latest message
+        detector_state: the voice detector's state
         """
         self._snapshot_pending = False
-        self._log.append(SnapshotRecord(head, number, snapshot, memory))
+        self._log.append(SnapshotRecord(head, number, snapshot, detector_state))
 
     def submit(self) -> None:
         """Hand what was recorded to the writing thread without waiting for it."""

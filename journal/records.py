@@ -75,13 +75,13 @@ class SnapshotRecord:
 
     head: data of the protocol; the journal does not interpret it
     number: sequence number of the newest message
-    memory: state of the voice detector, if it has one
+    detector_state: state of the voice detector, if it has one
     """
 
     head: Mapping[str, Any]
     number: int
     snapshot: Snapshot
-    memory: DetectorState | None = None
+    detector_state: DetectorState | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class OutputRecord:
     """Hold messages that were sent together, without the audio in them, and their cause.
 
     kind: kind of the event, or REPLY; None for messages that a replay does not produce again
-    conclusion: result of an utterance: the result in its final, or the reason of its failure
+    result: result of an utterance: the result in its final, or the reason of its failure
     stable: words of the utterance that were sent as stable
     sound: samples [start, end) that the message contained as audio
     """
@@ -120,7 +120,7 @@ class OutputRecord:
     kind: str | None
     messages: Sequence[Mapping[str, Any]] = ()
     utterance: int = 0
-    conclusion: RecordedResult | str | None = None
+    result: RecordedResult | str | None = None
     stable: str = ""
     sound: tuple[int, int] | None = None
 
@@ -204,8 +204,8 @@ def output_record(event: Event, messages: Sequence[Mapping[str, Any]]) -> Output
         case FinalTranscript():
             has_audio = any("audio" in message for message in messages)
             sound = (event.clip.start, event.clip.end) if has_audio else None
-            conclusion = RecordedResult(event.hypothesis, event.guard)
-            return OutputRecord(kind, without_audio, event.utterance, conclusion, sound=sound)
+            result = RecordedResult(event.hypothesis, event.guard)
+            return OutputRecord(kind, without_audio, event.utterance, result, sound=sound)
         case TranscriptionFailed():
             return OutputRecord(kind, without_audio, event.utterance, event.message)
         case PartialTranscript():
@@ -320,10 +320,10 @@ def decode_record(kind: int, payload: bytes) -> Record:
 
 def _encode_snapshot(entry: SnapshotRecord) -> bytes:
     sound = encode_pcm(entry.snapshot.sound)
-    memory = b"" if entry.memory is None else entry.memory.astype("<f4").tobytes()
-    head = _SnapshotHead(dict(entry.head), entry.number, entry.snapshot.state, len(sound), len(memory))
+    state = b"" if entry.detector_state is None else entry.detector_state.astype("<f4").tobytes()
+    head = _SnapshotHead(dict(entry.head), entry.number, entry.snapshot.state, len(sound), len(state))
     text: bytes = _SNAPSHOT.dump_json(head)
-    return b"".join((len(text).to_bytes(4, "little"), text, sound, memory))
+    return b"".join((len(text).to_bytes(4, "little"), text, sound, state))
 
 
 def _decode_snapshot(payload: bytes) -> SnapshotRecord:
@@ -333,19 +333,19 @@ def _decode_snapshot(payload: bytes) -> SnapshotRecord:
     sound = decode_pcm(payload[first:behind])
     if len(sound) != head.state.samples or len(payload) != behind + head.memory or head.sound < 1:
         raise DamagedRecord("the audio of a snapshot is incomplete")
-    memory = np.frombuffer(payload[behind:], "<f4").astype(np.float32) if head.memory else None
-    return SnapshotRecord(head.head, head.number, Snapshot(head.state, sound), memory)
+    state = np.frombuffer(payload[behind:], "<f4").astype(np.float32) if head.memory else None
+    return SnapshotRecord(head.head, head.number, Snapshot(head.state, sound), state)
 
 
 def _output_json(entry: OutputRecord) -> _OutputJson:
-    result = entry.conclusion if isinstance(entry.conclusion, RecordedResult) else None
+    result = entry.result if isinstance(entry.result, RecordedResult) else None
     return _OutputJson(
         entry.kind,
         [dict(message) for message in entry.messages],
         entry.utterance,
         result.hypothesis if result else None,
         result.guard if result else None,
-        entry.conclusion if isinstance(entry.conclusion, str) else None,
+        entry.result if isinstance(entry.result, str) else None,
         entry.stable,
         entry.sound,
     )
@@ -363,6 +363,5 @@ def _without_defaults(record: Any) -> dict[str, Any]:
 
 def _decode_output(payload: bytes) -> OutputRecord:
     text = _OUTPUT.validate_json(payload)
-    result = None if text.hypothesis is None else RecordedResult(text.hypothesis, text.guard)
-    conclusion = text.failure if result is None else result
-    return OutputRecord(text.kind, text.messages, text.utterance, conclusion, text.stable, text.sound)
+    result = text.failure if text.hypothesis is None else RecordedResult(text.hypothesis, text.guard)
+    return OutputRecord(text.kind, text.messages, text.utterance, result, text.stable, text.sound)

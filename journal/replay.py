@@ -89,16 +89,16 @@ def _recovered(entries: Sequence[tuple[Record, int]], sent: "_SentMessages") -> 
     assert isinstance(opened, SnapshotRecord)
     since = [entry for entry, _ in entries[1:]]
     kinds = Counter(entry.kind for entry in since if isinstance(entry, OutputRecord) and entry.kind)
-    concluded: dict[int, RecordedResult | str] = {}
-    promised: dict[int, Sequence[str]] = {}
+    results: dict[int, RecordedResult | str] = {}
+    stable_words: dict[int, Sequence[str]] = {}
     for entry in since:
-        if isinstance(entry, OutputRecord) and entry.conclusion is not None:
-            concluded[entry.utterance] = entry.conclusion
+        if isinstance(entry, OutputRecord) and entry.result is not None:
+            results[entry.utterance] = entry.result
         elif isinstance(entry, OutputRecord) and entry.stable:
-            promised[entry.utterance] = pieces(entry.stable)
+            stable_words[entry.utterance] = pieces(entry.stable)
     return ReplayedSession(
         head=opened.head,
-        begun=RestorePoint(opened.snapshot, opened.memory, concluded, promised),
+        begun=RestorePoint(opened.snapshot, opened.detector_state, results, stable_words),
         tail=[entry for entry in since if isinstance(entry, AudioRecord | CommandRecord | EndRecord)],
         sent=kinds,
         messages=sent.messages,

@@ -37,7 +37,7 @@ class JournalStore:
     """Hold the journals of a server; the thread runs while the context manager is entered.
 
     folder: used by one server at a time; created if it is missing
-    most: bytes of all journals at which no new ones are accepted
+    max_bytes: bytes of all journals at which no new ones are accepted
     keep: bytes of older files to keep for each session
     health: receives a report when journals cannot be written; the journals being written are lost then
 
@@ -50,7 +50,7 @@ class JournalStore:
         health: Health,
         *,
         sync: FsyncPolicy = FsyncPolicy.NEVER,
-        most: int = 1 << 40,
+        max_bytes: int = 1 << 40,
         keep: int = 0,
     ) -> None:
         self.folder = folder
@@ -58,9 +58,9 @@ class JournalStore:
         self._sizing = threading.Lock()
         self._health = health
         self._sync = sync
-        self._most = most
+        self._max_bytes = max_bytes
         self._keep = keep
-        self._todo: deque[tuple[Work, Work | None]] = deque()  # bounded by JournalRecorder.has_room
+        self._queue: deque[tuple[Work, Work | None]] = deque()  # bounded by JournalRecorder.has_capacity
         self._dirty: set[SessionJournal] = set()  # with data that is not flushed yet
         self._unsynced: set[SessionJournal] = set()
         self._synced_at = 0.0
@@ -72,7 +72,7 @@ class JournalStore:
     @property
     def accepts_new(self) -> bool:
         """Return whether new journals can be begun."""
-        return self.size < self._most and not self._failing
+        return self.size < self._max_bytes and not self._failing
 
     def __enter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
@@ -104,7 +104,7 @@ class JournalStore:
         files = SegmentFiles(self.folder, name, sync=self._sync, keep=self._keep)
         return SessionJournal(self, files, name)
 
-    def found(self, seconds: float) -> dict[str, list[Path]]:
+    def find_sessions(self, seconds: float) -> dict[str, list[Path]]:
         """Return the files of each session of an earlier server, oldest file first. Blocks.
 
         The sessions that were written last come first: their clients are the most likely to return.
@@ -120,7 +120,7 @@ class JournalStore:
                 log.info("journal.expired session=%s", name)
                 del sessions[name]
                 self._delete(files)
-        return dict(sorted(sessions.items(), key=lambda found: -found[1][-1].stat().st_mtime))
+        return dict(sorted(sessions.items(), key=lambda item: -item[1][-1].stat().st_mtime))
 
     def delete(self, files: Sequence[Path]) -> None:
         """Delete files that were found and not opened since. From any thread."""
@@ -138,7 +138,7 @@ class JournalStore:
 
     def do(self, work: Work, done: Work | None = None) -> None:
         """Run `work` in the thread, in order; then run `done` on the event loop. From any thread."""
-        self._todo.append((work, done))
+        self._queue.append((work, done))
         self._wake.set()
 
     def resize(self, by: int) -> None:
@@ -158,7 +158,7 @@ class JournalStore:
         self._dirty.add(written)
 
     def _run(self) -> None:
-        while not (self._stopping and not self._todo):
+        while not (self._stopping and not self._queue):
             self._wake.wait(self._wait_seconds())
             self._wake.clear()
             self._do_all()
@@ -174,8 +174,8 @@ class JournalStore:
 
     def _do_all(self) -> None:
         done: list[Work] = []
-        while self._todo:
-            work, then = self._todo.popleft()
+        while self._queue:
+            work, then = self._queue.popleft()
             work()
             if then is not None:
                 done.append(then)

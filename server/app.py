@@ -150,7 +150,7 @@ def _engine(
         on_batch=metrics.observe_batch,
         on_batch_done=observe_batch_duration,
         on_step_done=metrics.observe_step,
-        on_task_done=metrics.count_job,
+        on_task_done=metrics.count_task,
         on_stream_closed=metrics.count_audio,
         degradation=lambda: load_shedder.degradation,
         on_restart=metrics.count_restart,

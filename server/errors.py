@@ -1,7 +1,7 @@
 """Define the errors that are sent to clients, with their HTTP statuses and WebSocket close codes."""
 
 import math
-from typing import Final
+from typing import Final, Literal, TypedDict
 
 CLOSE_NORMAL: Final = 1000
 CLOSE_TOO_LARGE: Final = 1009
@@ -15,6 +15,25 @@ CLOSE_SLOW: Final = 4013
 CLOSE_TOO_MANY: Final = 4029
 
 TOO_MANY: Final = 429  # HTTP status
+
+
+class ErrorFields(TypedDict):
+    """Hold the `error` object, which has the fields of OpenAI's protocol and of the native one."""
+
+    type: Literal["server_error", "invalid_request_error"]
+    code: str
+    message: str
+    param: str | None
+    event_id: str | None
+    retryable: bool
+
+
+class ErrorEvent(TypedDict):
+    """Report an error to a client of the native protocol or of OpenAI's."""
+
+    type: Literal["error"]
+    message: str
+    error: ErrorFields
 
 
 class ClientError(Exception):
@@ -57,20 +76,20 @@ class ClientError(Exception):
         self.status = status
         self.retry_after = retry_after
 
-    def as_event(self) -> dict[str, object]:
-        """Return the `error` event, which has the fields of the native protocol and of OpenAI's."""
-        return {
-            "type": "error",
-            "message": self.message,
-            "error": {
-                "type": "server_error" if self.server else "invalid_request_error",
-                "code": self.code,
-                "message": self.message,
-                "param": self.param,
-                "event_id": self.event_id,
-                "retryable": self.retryable,
-            },
-        }
+    def as_event(self) -> ErrorEvent:
+        """Return the `error` event."""
+        return ErrorEvent(
+            type="error",
+            message=self.message,
+            error=ErrorFields(
+                type="server_error" if self.server else "invalid_request_error",
+                code=self.code,
+                message=self.message,
+                param=self.param,
+                event_id=self.event_id,
+                retryable=self.retryable,
+            ),
+        )
 
 
 def models_not_ready(message: str = "Server models not initialized.") -> ClientError:

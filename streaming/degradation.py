@@ -10,12 +10,12 @@ from streaming.utterance import TaskKind
 class Degradation:
     """Describe what streams go without at the moment.
 
-    spread: factor by which the interval between two partials is longer than usual
-    sheds: kinds of tasks that are dropped without being queued
+    partial_interval_factor: factor by which the interval between two partials is longer than usual
+    shed_kinds: kinds of tasks that are dropped without being queued
     """
 
-    spread: int = 1
-    sheds: frozenset[TaskKind] = frozenset()
+    partial_interval_factor: int = 1
+    shed_kinds: frozenset[TaskKind] = frozenset()
 
 
 NO_DEGRADATION: Final = Degradation()

@@ -75,9 +75,9 @@ def _ends_stream_on_error(
 class StreamDriver:
     """Run one stream. A context manager: leaving it frees the detector's slot and cancels waiting tasks.
 
-    `has_room` is false while MAX_UNJUDGED samples wait for the detector, MAX_UNRECOGNISED samples of closed
-    segments for the recognizer, MAX_PENDING commands for their place, or the event queue is full. The caller
-    must then wait before it sends more audio.
+    `has_capacity` is false while MAX_UNJUDGED samples wait for the detector, MAX_UNRECOGNISED samples of
+    closed segments for the recognizer, MAX_PENDING commands for their place, or the event queue is full. The
+    caller must then wait before it sends more audio.
 
     A stream that is ahead of the clock is a file: its finals run after all work for which a client waits.
     """
@@ -95,16 +95,15 @@ class StreamDriver:
         """Begin a stream, or continue one from `begun`."""
         options = models.adapt(options)
         self.session = (
-            restore(begun.snapshot, options, name, begun.promised) if begun else Session(options, name)
+            restore(begun.snapshot, options, name, begun.stable_words) if begun else Session(options, name)
         )
         self.models = models
         self.state = DriverState.REPLAYING if begun else DriverState.LIVE
-        self._detector_state = begun.memory if begun else None  # sent along with the first hops
-        self._recorded = dict(begun.concluded) if begun else {}
+        self._detector_state = begun.detector_state if begun else None  # sent along with the first hops
+        self._recorded = dict(begun.results) if begun else {}
         self._running: dict[RecognitionTask, Ticket[RecognitionRequest, Hypothesis]] = {}
-        self._deadly_utterance = (
-            0  # the model died in or beside a batch with it: only its final is tried again
-        )
+        # The model died while it ran a batch with this utterance: only its final is tried again.
+        self._suspect_utterance = 0
         self._events = EventQueue(clock)
         self._events_changed = asyncio.Event()
         self._all_taken = False  # the client took every event and waits for the next one
@@ -133,7 +132,7 @@ class StreamDriver:
             self.models.asr.cancel(ticket)
         self.models.slots.close(self._slot)
         if not is_handed_over:
-            self.models.account(self.session.abandon())
+            self.models.on_stream_closed(self.session.abandon())
 
     # From the client
 
@@ -202,7 +201,7 @@ class StreamDriver:
             self._live_from = self.session.received
 
     @property
-    def has_room(self) -> bool:
+    def has_capacity(self) -> bool:
         """Whether more audio may come in."""
         session = self.session
         return (
@@ -212,13 +211,13 @@ class StreamDriver:
             and not self._events.is_full
         ) or self._failure is not None
 
-    async def room(self) -> None:
+    async def wait_for_capacity(self) -> None:
         """Wait until more audio may come in.
 
         Raises Overloaded if nothing has moved for `stall_seconds`, and EventsUnread if the client has taken
         too few events for `unread_seconds`.
         """
-        while not self.has_room:
+        while not self.has_capacity:
             self._progress.clear()
             try:
                 async with asyncio.timeout(self._stall_seconds):
@@ -236,7 +235,7 @@ class StreamDriver:
 
     # To the client
 
-    def tell_lag(self, lag_ms: int) -> None:
+    def report_lag(self, lag_ms: int) -> None:
         """Report how far recognition is behind, if the client asked for it."""
         lag = lag_to_report(lag_ms, self._reported_lag_ms) if self.session.options.lag else None
         if lag is not None:
@@ -295,13 +294,13 @@ class StreamDriver:
         A final whose clip is already being transcribed eagerly makes that task urgent instead. There is one
         partial at a time: a newer one replaces one that waits, and is dropped in favour of one that runs.
         """
-        degradation = self.models.relief()
-        if task.kind is TaskKind.PARTIAL and degradation.spread > 1:
-            self.session.space_partials(task, degradation.spread)
-        if self._is_known(task):
+        degradation = self.models.degradation()
+        if task.kind is TaskKind.PARTIAL and degradation.partial_interval_factor > 1:
+            self.session.space_partials(task, degradation.partial_interval_factor)
+        if self._answered_by_replay(task):
             return
         is_optional = task.kind in (TaskKind.PARTIAL, TaskKind.EAGER) and not self._decides_endpoint(task)
-        if is_optional and (task.kind in degradation.sheds or task.utterance == self._deadly_utterance):
+        if is_optional and (task.kind in degradation.shed_kinds or task.utterance == self._suspect_utterance):
             self._shed(task, "recognition is behind, or the model died on this utterance")
             return
         for other, ticket in self._running.items():
@@ -311,7 +310,7 @@ class StreamDriver:
                 return
             if other.kind is task.kind is TaskKind.PARTIAL:
                 is_replaced = self.models.asr.cancel(ticket)
-                self.models.tally(TaskKind.PARTIAL, TaskOutcome.DROPPED)
+                self.models.on_task_done(TaskKind.PARTIAL, TaskOutcome.DROPPED)
                 dropped = other if is_replaced else task
                 self.session.receive_failure(dropped, "another partial of the stream takes its place")
                 if not is_replaced:
@@ -332,7 +331,7 @@ class StreamDriver:
         ticket = self._running.get(task)
         if ticket is not None and self.models.asr.cancel(ticket):
             del self._running[task]
-            self.models.tally(self._kind(task), TaskOutcome.DROPPED)
+            self.models.on_task_done(self._kind(task), TaskOutcome.DROPPED)
 
     def _emit(self, event: Event) -> None:
         self._events.put(event)
@@ -359,15 +358,15 @@ class StreamDriver:
         self._progress.set()
         del self._running[task]
         if isinstance(outcome, Exception):
-            self.models.tally(self._kind(task), TaskOutcome.FAILED)
+            self.models.on_task_done(self._kind(task), TaskOutcome.FAILED)
             if isinstance(outcome, ModelDied):
-                self._deadly_utterance = task.utterance
+                self._suspect_utterance = task.utterance
             about = {"session": task.request.utterance.partition("/")[0], "utterance": task.utterance}
             kind = self._kind(task).name.lower()
             log.warning("recognition.failed kind=%s error=%r", kind, outcome, extra=about)
             self.session.receive_failure(task, f"{type(outcome).__name__}: {outcome}")
         else:
-            self.models.tally(self._kind(task), TaskOutcome.DONE)
+            self.models.on_task_done(self._kind(task), TaskOutcome.DONE)
             self.session.receive_hypothesis(task, outcome)
         self._step()
 
@@ -409,13 +408,13 @@ class StreamDriver:
 
     # Tasks
 
-    def _is_known(self, task: RecognitionTask) -> bool:
+    def _answered_by_replay(self, task: RecognitionTask) -> bool:
         """Answer a task of a replayed session without the recognizer, if that is possible."""
         if task.kind is TaskKind.FINAL and task.utterance in self._recorded:
             self.session.receive_recorded_result(task, self._recorded.pop(task.utterance))
             return True
         is_replayed = self.state is DriverState.REPLAYING
-        if is_replayed and task.kind is not TaskKind.FINAL and self.session.options.earliest is None:
+        if is_replayed and task.kind is not TaskKind.FINAL and self.session.options.min_silence is None:
             self.session.receive_failure(task, "partials are not repeated in a replay")
             return True
         return False
@@ -424,12 +423,12 @@ class StreamDriver:
         return TaskKind.BULK if self.models.bulk else task.kind
 
     def _shed(self, task: RecognitionTask, why: str) -> None:
-        self.models.tally(self._kind(task), TaskOutcome.SHED)
+        self.models.on_task_done(self._kind(task), TaskOutcome.SHED)
         self.session.receive_failure(task, why)
 
     def _decides_endpoint(self, task: RecognitionTask) -> bool:
         """Return whether the end of the utterance, and not only its latency, depends on the result."""
-        return task.kind is TaskKind.EAGER and self.session.options.earliest is not None
+        return task.kind is TaskKind.EAGER and self.session.options.min_silence is not None
 
     def _promote_bulk(self) -> bool:
         """Let the finals of a live stream that was taken for a file wait no longer behind other streams.

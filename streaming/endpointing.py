@@ -10,8 +10,8 @@ from typing import Final, Protocol
 
 from audio.clip import samples_from_ms
 
-SHORTEST_SILENCE: Final = samples_from_ms(200)
-LONGEST_SILENCE: Final = samples_from_ms(1_200)
+MIN_SILENCE: Final = samples_from_ms(200)
+MAX_SILENCE: Final = samples_from_ms(1_200)
 
 
 def _words(*lines: str) -> frozenset[str]:
@@ -19,43 +19,43 @@ def _words(*lines: str) -> frozenset[str]:
 
 
 # English words that do not end a sentence, or after which more words follow.
-_DANGLING: Final = _words(
+_NON_FINAL_WORDS: Final = _words(
     "a an the and but or nor so because if when while that which who whose although though unless until than",
     "as to of in on at by for from with into about between my your his her its our their",
     "is are was were am be been um uh er erm hmm like just very really please",
 )
 _DIGITS: Final = _words("zero oh one two three four five six seven eight nine ten")
-_FINISHED: Final = re.compile("[.?!\u3002\uff1f\uff01]$")
-_GOES_ON: Final = re.compile("[,;:\u2013\u2026-]$|[.][.][.]$")
+_SENTENCE_END: Final = re.compile("[.?!\u3002\uff1f\uff01]$")
+_CONTINUATION: Final = re.compile("[,;:\u2013\u2026-]$|[.][.][.]$")
 
 
 class EndpointPolicy(Protocol):
     """Decide how long a pause may last. Implementations are pure functions of their arguments."""
 
-    def earliest(self, usual: int) -> int | None:
+    def min_silence(self, default: int) -> int | None:
         """Return the shortest silence, in samples, that any text can require; the text must be known by then.
 
         Returns None if the text does not matter.
         """
         ...
 
-    def silence(self, text: str, usual: int) -> int:
+    def silence(self, text: str, default: int) -> int:
         """Return the silence, in samples, that ends an utterance with this text so far.
 
-        usual: the samples of `vad.silence_ms`
+        default: the samples of `vad.silence_ms`
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class FixedSilence:
-    """Require the usual silence after any text."""
+    """Require the default silence after any text."""
 
-    def earliest(self, usual: int) -> None:
+    def min_silence(self, default: int) -> None:
         return None
 
-    def silence(self, text: str, usual: int) -> int:
-        return usual
+    def silence(self, text: str, default: int) -> int:
+        return default
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +65,17 @@ class AdaptiveSilence:
     shortest, longest: bounds, in samples
     """
 
-    shortest: int = SHORTEST_SILENCE
-    longest: int = LONGEST_SILENCE
+    shortest: int = MIN_SILENCE
+    longest: int = MAX_SILENCE
 
-    def earliest(self, usual: int) -> int:
-        return min(self.shortest, usual)
+    def min_silence(self, default: int) -> int:
+        return min(self.shortest, default)
 
-    def silence(self, text: str, usual: int) -> int:
-        shortest, longest = min(self.shortest, usual), max(self.longest, usual)
+    def silence(self, text: str, default: int) -> int:
+        shortest, longest = min(self.shortest, default), max(self.longest, default)
         if reads_unfinished(text):
             return longest
-        return shortest if _FINISHED.search(text) else usual
+        return shortest if _SENTENCE_END.search(text) else default
 
 
 def reads_unfinished(text: str) -> bool:
@@ -83,7 +83,7 @@ def reads_unfinished(text: str) -> bool:
     words = [word.strip(".,;:?!").lower() for word in text.split()]
     if not words:
         return False
-    if _GOES_ON.search(text) or (words[-1] in _DANGLING and not _FINISHED.search(text)):
+    if _CONTINUATION.search(text) or (words[-1] in _NON_FINAL_WORDS and not _SENTENCE_END.search(text)):
         return True
     return len(words) >= 2 and all(_is_digit(word) for word in words[-2:])
 

@@ -55,9 +55,9 @@ async def _feed(clips: Iterator[Clip], driver: StreamDriver, report: Callable[[]
         while (clip := await run_in_thread_to_completion(next, clips, None)) is not None:
             driver.receive_audio(clip)
             report()
-            while not driver.has_room:
+            while not driver.has_capacity:
                 with suppress(Overloaded):  # a large model may take minutes for a batch: no live client waits
-                    await driver.room()
+                    await driver.wait_for_capacity()
     except Exception:
         driver.end(Reason.END_OF_STREAM)
         raise

@@ -11,11 +11,11 @@ from asr.hallucination_filter import AcousticEvidence, FilterThresholds, judge
 from asr.recognizer import Hypothesis, Word
 from audio.clip import Clip
 from streaming.events import FinalTranscript, TranscriptionFailed
-from streaming.local_agreement import behind, pieces
+from streaming.local_agreement import matching_length, pieces
 from streaming.utterance import RecordedResult, Utterance
 
 
-def conclude(utterance: Utterance, guards: FilterThresholds) -> FinalTranscript | TranscriptionFailed:
+def final_event(utterance: Utterance, guards: FilterThresholds) -> FinalTranscript | TranscriptionFailed:
     """Return the last event of a closed utterance whose outcome is known."""
     clip, reason, outcome = utterance.clip, utterance.reason, utterance.outcome
     assert clip is not None
@@ -24,13 +24,13 @@ def conclude(utterance: Utterance, guards: FilterThresholds) -> FinalTranscript 
         return FinalTranscript(utterance.number, clip, reason, outcome.hypothesis, outcome.guard)
     if not isinstance(outcome, Hypothesis):
         return TranscriptionFailed(utterance.number, clip.start, clip.end, outcome or "")
-    guard = refusal(outcome, clip, utterance.speech_probabilities, guards)
-    said = outcome if guard is None else silenced(outcome)
-    text = keep(utterance.partials.stable, said, clip)
-    return FinalTranscript(utterance.number, clip, reason, text, guard, eager=utterance.ahead)
+    guard = rejecting_guard(outcome, clip, utterance.speech_probabilities, guards)
+    said = outcome if guard is None else without_text(outcome)
+    text = with_stable_words(utterance.partials.stable, said, clip)
+    return FinalTranscript(utterance.number, clip, reason, text, guard, eager=utterance.used_eager)
 
 
-def refusal(
+def rejecting_guard(
     hypothesis: Hypothesis, clip: Clip, probabilities: Sequence[float], guards: FilterThresholds
 ) -> str | None:
     """Return the name of the guard that rejects the text as hallucinated, or None.
@@ -42,23 +42,23 @@ def refusal(
     return judge(hypothesis, AcousticEvidence.of(clip.samples, probabilities), guards)
 
 
-def silenced(hypothesis: Hypothesis) -> Hypothesis:
+def without_text(hypothesis: Hypothesis) -> Hypothesis:
     """Return the hypothesis without its text."""
     return replace(hypothesis, text="", words=(), confidence=None)
 
 
-def keep(shown: Sequence[str], hypothesis: Hypothesis, clip: Clip) -> Hypothesis:
+def with_stable_words(shown: Sequence[str], hypothesis: Hypothesis, clip: Clip) -> Hypothesis:
     """Return the hypothesis so that it begins with the words that were shown; mostly it does already."""
     said = pieces(hypothesis.text)
     if said[: len(shown)] == list(shown):
         return hypothesis
-    cut = behind(shown, said)
+    cut = matching_length(shown, said)
     text = "".join([*shown, *said[cut:]]).strip()
-    words = _timed(shown, hypothesis.words, cut, len(said), clip) if hypothesis.words else ()
+    words = _timed_words(shown, hypothesis.words, cut, len(said), clip) if hypothesis.words else ()
     return replace(hypothesis, text=text, words=words)
 
 
-def _timed(
+def _timed_words(
     shown: Sequence[str], words: Sequence[Word], cut: int, pieces_said: int, clip: Clip
 ) -> tuple[Word, ...]:
     """Return the timed words with the shown ones in place of the first `cut` pieces.

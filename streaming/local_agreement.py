@@ -13,7 +13,7 @@ MAX_ALIGNED: Final = 50  # pieces; a longer disagreement is taken to be as long 
 # Han, kana, and their punctuation: written without spaces, so each character stands for itself.
 _UNSPACED: Final = "\u3000-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uff00-\uffef"
 _PIECE: Final = re.compile(rf"\s*(?:[{_UNSPACED}]|[^\s{_UNSPACED}]+)")
-_BARE: Final = re.compile(r"[\W_]+")
+_PUNCTUATION: Final = re.compile(r"[\W_]+")
 
 
 def pieces(text: str) -> list[str]:
@@ -21,23 +21,23 @@ def pieces(text: str) -> list[str]:
     return _PIECE.findall(text.strip())
 
 
-def joined(before: str, after: str) -> str:
+def join_texts(before: str, after: str) -> str:
     """Join two texts, with a space where the script has spaces."""
     spaced = before and after and not re.search(f"[{_UNSPACED}]", before[-1] + after[0])
     return f"{before} {after}" if spaced else before + after
 
 
-def behind(stable: Sequence[str], words: Sequence[str]) -> int:
+def matching_length(stable: Sequence[str], words: Sequence[str]) -> int:
     """Return how many of the words correspond to the stable ones; the words after them continue the text.
 
     Where they disagree, it is the beginning of the words that takes the fewest edits (Levenshtein) to become
     the stable ones; of several, one that ends in the same word, then the one nearest in length.
     """
-    same = agreement(stable, words)
-    rest = [_bare(word) for word in stable[same:]]
+    same = common_prefix_length(stable, words)
+    rest = [_normalized(word) for word in stable[same:]]
     if not rest or len(rest) > MAX_ALIGNED:
         return min(len(stable), len(words))
-    others = [_bare(word) for word in words[same : same + 2 * len(rest) + 1]]
+    others = [_normalized(word) for word in words[same : same + 2 * len(rest) + 1]]
     row = list(range(len(others) + 1))  # edits from the first words of `rest` to each beginning of `others`
     for number, word in enumerate(rest, 1):
         diagonal, row[0] = row[0], number
@@ -51,7 +51,7 @@ def behind(stable: Sequence[str], words: Sequence[str]) -> int:
     return same + min(range(len(row)), key=fit)
 
 
-def agreement(one: Sequence[str], other: Sequence[str]) -> int:
+def common_prefix_length(one: Sequence[str], other: Sequence[str]) -> int:
     """Return how many words both have in common at their beginning."""
     for number, (left, right) in enumerate(zip(one, other, strict=False)):
         if left != right:
@@ -59,9 +59,9 @@ def agreement(one: Sequence[str], other: Sequence[str]) -> int:
     return min(len(one), len(other))
 
 
-def _bare(word: str) -> str:
+def _normalized(word: str) -> str:
     """Return the word without punctuation and case."""
-    return _BARE.sub("", word).casefold()
+    return _PUNCTUATION.sub("", word).casefold()
 
 
 class LocalAgreement:
@@ -81,8 +81,8 @@ class LocalAgreement:
         The stable words never shrink or change: where a hypothesis disagrees with them, they are kept.
         """
         known = len(self._stable)
-        sure = settled if settled is not None else agreement(self._previous, words[:-1])
+        sure = settled if settled is not None else common_prefix_length(self._previous, words[:-1])
         if sure > known and list(words[:known]) == self._stable:
             self._stable = list(words[:sure])
         self._previous = list(words)
-        return list(self._stable), list(words[behind(self._stable, words) :])
+        return list(self._stable), list(words[matching_length(self._stable, words) :])

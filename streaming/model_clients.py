@@ -59,20 +59,20 @@ class ModelClients:
     asr: the queue of the recognizer
     incremental: whether the recognizer continues from the last partial of an utterance; then partials are
         made often and even if the client does not want them, so that little work is left at the end
-    tally: called with the kind and the outcome of each task
+    on_task_done: called with the kind and the outcome of each task
     bulk: whether no live client waits, so that finals run after all live work
-    account: called once with the sums of a stream's samples when it is over, however it ended
-    relief: returns what streams go without at the moment
+    on_stream_closed: called once with the sums of a stream's samples when it is over, however it ended
+    degradation: returns what streams go without at the moment
     """
 
     slots: DetectorSlots
     vad: Batcher[DetectorInput, Probabilities]
     asr: Batcher[RecognitionRequest, Hypothesis]
     incremental: bool = False
-    tally: Callable[[TaskKind, TaskOutcome], None] = _ignore
+    on_task_done: Callable[[TaskKind, TaskOutcome], None] = _ignore
     bulk: bool = False
-    account: Callable[[StreamClosed], None] = lambda closed: None
-    relief: Callable[[], Degradation] = lambda: NO_DEGRADATION
+    on_stream_closed: Callable[[StreamClosed], None] = lambda closed: None
+    degradation: Callable[[], Degradation] = lambda: NO_DEGRADATION
 
     def adapt(self, options: SessionOptions) -> SessionOptions:
         """Return the client's options with the changes that the recognizer requires."""

@@ -37,16 +37,16 @@ class SessionOptions:
     lag: bool = False
 
     @property
-    def usual_silence(self) -> int:
+    def default_silence(self) -> int:
         """Samples of silence that end an utterance unless the endpointing says otherwise."""
         return samples_from_ms(self.vad.silence_ms)
 
     @property
-    def earliest(self) -> int | None:
+    def min_silence(self) -> int | None:
         """Samples of a pause after which its text must be known; None if the text does not matter."""
-        return self.turn.earliest(self.usual_silence)
+        return self.turn.min_silence(self.default_silence)
 
     @property
     def wants_eager(self) -> bool:
         """Whether to transcribe when a pause begins."""
-        return self.eager or self.earliest is not None
+        return self.eager or self.min_silence is not None

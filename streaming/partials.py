@@ -9,7 +9,7 @@ from typing import Final
 
 from asr.recognizer import Hypothesis
 from audio.clip import SAMPLE_RATE
-from streaming.local_agreement import LocalAgreement, joined, pieces
+from streaming.local_agreement import LocalAgreement, join_texts, pieces
 
 MAX_WINDOW: Final = 10 * SAMPLE_RATE
 REST_FACTOR: Final = 4  # pause after a partial, as a multiple of the time that it took
@@ -27,7 +27,7 @@ class Partials:
         """Begin an utterance at `start`; `stable` are words of it that were shown as stable already."""
         self._start = start
         self.due = due
-        self._asked = due
+        self._requested_at = due
         self._window = start
         self._cut: int | None = None  # end of the part whose words are to be kept
         self._kept = ""  # the text of [start, window)
@@ -43,7 +43,7 @@ class Partials:
         quietest: returns where a range is quietest; None for a recognizer for which length costs nothing
         """
         self.due = position + interval
-        self._asked = position
+        self._requested_at = position
         if quietest is None or position - self._window <= MAX_WINDOW:
             return self._window, position
         if self._cut is None:  # the same cut until it has a result: a partial may be shed
@@ -52,15 +52,15 @@ class Partials:
 
     def space_out(self, samples: int) -> None:
         """Let the next partial come no earlier than so many samples after the last one was requested."""
-        self.due = max(self.due, self._asked + samples)
+        self.due = max(self.due, self._requested_at + samples)
 
-    def answered(self, position: int) -> None:
+    def result_received(self, position: int) -> None:
         """Note that the result came when the stream was at `position`, and delay the next partial.
 
         The delay is REST_FACTOR times as long as the result took. So a slow or busy recognizer gets fewer
         partials, and those of one stream occupy it for at most a fifth of the time.
         """
-        self.due = max(self.due, position + REST_FACTOR * (position - self._asked))
+        self.due = max(self.due, position + REST_FACTOR * (position - self._requested_at))
 
     def update(self, start: int, end: int, said: Hypothesis) -> tuple[str, int] | None:
         """Accept the text of [start, end); return the text to show and how many characters of it are stable.
@@ -69,16 +69,18 @@ class Partials:
         later one.
         """
         if start == self._window and end == self._cut:
-            self._kept = joined(self._kept, said.text)
+            self._kept = join_texts(self._kept, said.text)
             self._window, self._cut = end, None
             return None
         if end <= self._shown_until or start not in (self._start, self._window):
             return None
         self._shown_until = end
         before = self._kept if start == self._window else ""
-        words = pieces(joined(before, said.text))
+        words = pieces(join_texts(before, said.text))
         settled = (
-            None if said.stable_chars is None else len(pieces(joined(before, said.text[: said.stable_chars])))
+            None
+            if said.stable_chars is None
+            else len(pieces(join_texts(before, said.text[: said.stable_chars])))
         )
         stable, tail = self._stabilizer.update(words, settled)
         if not (stable or tail):

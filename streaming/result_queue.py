@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from asr.hallucination_filter import FilterThresholds
 from streaming.events import FinalTranscript, MarkerReached, TranscriptionFailed
-from streaming.finalization import conclude
+from streaming.finalization import final_event
 from streaming.sample_accounting import SampleAccounting
 from streaming.utterance import Utterance
 
@@ -53,7 +53,7 @@ class ResultQueue:
                 yield first
                 continue
             self.unrecognised -= first.clip_length
-            last = conclude(first, guards)
+            last = final_event(first, guards)
             if isinstance(last, FinalTranscript) and last.guard is not None:
-                accounting.refuse(last.clip.start, last.clip.end)
+                accounting.reject_segment(last.clip.start, last.clip.end)
             yield last

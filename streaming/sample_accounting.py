@@ -31,7 +31,7 @@ class SampleAccounting:
         self.settled = end
         self.segments += 1
 
-    def refuse(self, start: int, end: int) -> None:
+    def reject_segment(self, start: int, end: int) -> None:
         """Count a segment that was entered as non-speech instead."""
         self.speech -= end - start
         self.non_speech += end - start

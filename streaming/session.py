@@ -30,7 +30,7 @@ from streaming.events import (
     UtteranceEnded,
     UtteranceStarted,
 )
-from streaming.finalization import refusal
+from streaming.finalization import rejecting_guard
 from streaming.options import SessionOptions
 from streaming.partials import Partials
 from streaming.result_queue import ResultQueue
@@ -204,15 +204,15 @@ class Session:
             return
         if utterance.clip is None:
             if task.kind is TaskKind.PARTIAL and self.options.bounded_partials:
-                utterance.partials.answered(self.judged)
+                utterance.partials.result_received(self.judged)
             self._show(utterance, task.request.clip, hypothesis)
             if utterance.is_eager_of_pause(task):
-                utterance.eager, utterance.awaited = hypothesis, False
-                silence = self.options.turn.silence(hypothesis.text, self.options.usual_silence)
+                utterance.eager, utterance.is_eager_pending = hypothesis, False
+                silence = self.options.turn.silence(hypothesis.text, self.options.default_silence)
                 self.segmenter.require_silence(silence)
                 self._judge()
         elif utterance.is_ended_by(task):
-            self._conclude(utterance, hypothesis)
+            self._set_outcome(utterance, hypothesis)
 
     def receive_failure(self, task: RecognitionTask, message: str) -> None:
         """Accept that a task has no result; only the failure of a final is reported to the client."""
@@ -220,16 +220,16 @@ class Session:
         if utterance is None:
             return
         if utterance.is_ended_by(task):
-            self._conclude(utterance, message)
+            self._set_outcome(utterance, message)
         elif utterance.is_eager_of_pause(task):
-            utterance.awaited = False
+            utterance.is_eager_pending = False
             self._judge()
 
     def receive_recorded_result(self, task: RecognitionTask, result: RecordedResult | str) -> None:
         """Accept the result of a final's task, or its error message, that was sent before a replay."""
         utterance = self._find(task)
         if utterance is not None:
-            self._conclude(utterance, result)
+            self._set_outcome(utterance, result)
 
     def space_partials(self, task: RecognitionTask, intervals: int) -> None:
         """Let the next partial come only so many intervals after the one of this task."""
@@ -259,11 +259,11 @@ class Session:
         probabilities, segmenter = self._unjudged, self.segmenter
         while probabilities:
             utterance = self.open
-            if utterance is not None and utterance.awaited and self._needs_text():
+            if utterance is not None and utterance.is_eager_pending and self._needs_text():
                 break
             decision = segmenter.feed(probabilities.popleft())
             if decision is not None:
-                self._follow(decision)
+                self._apply_decision(decision)
             utterance, pause_end = self.open, segmenter.pause_end
             if utterance is not None:
                 if pause_end != utterance.paused_at or (
@@ -283,8 +283,8 @@ class Session:
 
     def _needs_text(self) -> bool:
         """Return whether the next hop may end the utterance, depending on its text."""
-        earliest = self.options.earliest
-        return earliest is not None and self.segmenter.silent + HOP >= earliest
+        min_silence = self.options.min_silence
+        return min_silence is not None and self.segmenter.silent + HOP >= min_silence
 
     def _forget(self) -> None:
         oldest = self.segmenter.oldest_needed
@@ -292,7 +292,7 @@ class Session:
         self.speech_probabilities.forget(oldest)
         self._forget_at = self.judged + FORGET_SAMPLES
 
-    def _follow(self, decision: Onset | Endpoint) -> None:
+    def _apply_decision(self, decision: Onset | Endpoint) -> None:
         if isinstance(decision, Onset):
             self._open_utterance(decision.start)
             return
@@ -317,7 +317,7 @@ class Session:
     def _close(self, reason: Reason, at: int) -> None:
         endpoint = self.segmenter.close(at, reason)
         if endpoint is not None:
-            self._follow(endpoint)
+            self._apply_decision(endpoint)
         self._release_markers()
 
     def _clear(self, at: int) -> None:
@@ -356,7 +356,7 @@ class Session:
         """Return a new open utterance; stable: words of it that were shown as stable before."""
         spoken = self.judged - self.options.vad.min_speech_hops * HOP  # speech began there at the latest
         partials = Partials(start, spoken + self.options.partial_interval, stable)
-        return Utterance(number, start, partials, self.options.asr, believed=bool(stable))
+        return Utterance(number, start, partials, self.options.asr, is_trusted=bool(stable))
 
     def add_closed(self, utterance: Utterance) -> None:
         """Queue a closed utterance and ask for its text."""
@@ -390,7 +390,7 @@ class Session:
         utterance.speech_probabilities = self.speech_probabilities.read(endpoint.start, last)
         self._cancel_unwanted(utterance)
         if utterance.paused_at == endpoint.end and utterance.eager is not None:
-            utterance.outcome, utterance.ahead = utterance.eager, True
+            utterance.outcome, utterance.used_eager = utterance.eager, True
             self.results.add(utterance)
             self._release_results()
         else:
@@ -433,16 +433,16 @@ class Session:
         """Emit a partial if the hypothesis says something new."""
         if not self.options.partials:
             return
-        if not utterance.believed:
+        if not utterance.is_trusted:
             probabilities = self.speech_probabilities.read(clip.start, clip.end)
-            if refusal(hypothesis, clip, probabilities, self.options.guards) is not None:
+            if rejecting_guard(hypothesis, clip, probabilities, self.options.guards) is not None:
                 return
-            utterance.believed = bool(hypothesis.text)
+            utterance.is_trusted = bool(hypothesis.text)
         shown = utterance.partials.update(clip.start, clip.end, hypothesis)
         if shown is not None:
             self.effects.append(PartialTranscript(utterance.number, utterance.start, *shown, clip.end))
 
-    def _conclude(self, utterance: Utterance, outcome: Hypothesis | RecordedResult | str) -> None:
+    def _set_outcome(self, utterance: Utterance, outcome: Hypothesis | RecordedResult | str) -> None:
         utterance.outcome = outcome
         self._cancel_unwanted(utterance)
         self._release_results()

@@ -86,15 +86,15 @@ class Snapshot(NamedTuple):
 class RestorePoint:
     """Hold what is needed to continue a stream that began elsewhere.
 
-    memory: the detector's state at the snapshot; None at the beginning of a stream
-    concluded: by utterance, the results that were sent after the snapshot, or their error messages
-    promised: by utterance, the words that were shown as stable after the snapshot
+    detector_state: the detector's state at the snapshot; None at the beginning of a stream
+    results: by utterance, the results that were sent after the snapshot, or their error messages
+    stable_words: by utterance, the words that were shown as stable after the snapshot
     """
 
     snapshot: Snapshot
-    memory: DetectorState | None = None
-    concluded: Mapping[int, RecordedResult | str] = field(default_factory=dict)
-    promised: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    detector_state: DetectorState | None = None
+    results: Mapping[int, RecordedResult | str] = field(default_factory=dict)
+    stable_words: Mapping[int, Sequence[str]] = field(default_factory=dict)
 
 
 def save(session: Session) -> Snapshot:
@@ -122,14 +122,14 @@ def restore(
     snapshot: Snapshot,
     options: SessionOptions,
     name: str = "",
-    promised: Mapping[int, Sequence[str]] | None = None,
+    stable_words: Mapping[int, Sequence[str]] | None = None,
 ) -> Session:
     """Return a session that continues from the snapshot, with the options that were in force.
 
-    promised: by utterance, words that were shown as stable after the snapshot
+    stable_words: by utterance, words that were shown as stable after the snapshot
     """
     state, session = snapshot.state, Session(options, name)
-    session.stable_words = dict(promised or {})
+    session.stable_words = dict(stable_words or {})
     session.received, session.requested, session.count = state.received, state.segmenter.position, state.count
     session.accounting = replace(state.ledger)
     session.segmenter.restore(state.segmenter)

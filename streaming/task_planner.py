@@ -35,7 +35,7 @@ class TaskPlanner:
         if pause_end != utterance.paused_at:  # a pause begins, or speech has resumed
             utterance.paused_at = pause_end
             utterance.eager = None
-            utterance.awaited = self._eager = pause_end is not None and options.wants_eager
+            utterance.is_eager_pending = self._eager = pause_end is not None and options.wants_eager
         if options.partials and pause_end is None and judged >= utterance.partials.due:
             self._partial = True
         self.is_due = self._eager or self._partial

@@ -53,13 +53,13 @@ class Utterance:
 
     asr: the recognition options in force when it began; a later change applies to the next utterance
     paused_at: end of the utterance if the present pause ends it; None outside a pause
-    awaited: the eager text of this pause is being transcribed
+    is_eager_pending: the eager text of this pause is being transcribed
     eager: the eager text of this pause
-    believed: some text of the utterance has passed the hallucination filter
+    is_trusted: some text of the utterance has passed the hallucination filter
     clip, reason: the audio of the closed segment, and why it ended
     speech_probabilities: the detector's probabilities of the closed segment, one for each hop
     outcome: the final hypothesis, the error message in its place, or the result that was sent before a replay
-    ahead: whether the final text was ready when the segment closed
+    used_eager: whether the final text was ready when the segment closed
     tasks: recognition tasks without a result so far
     """
 
@@ -68,14 +68,14 @@ class Utterance:
     partials: Partials
     asr: TranscriptionOptions = field(default_factory=TranscriptionOptions)
     paused_at: int | None = None
-    awaited: bool = False
+    is_eager_pending: bool = False
     eager: Hypothesis | None = None
-    believed: bool = False
+    is_trusted: bool = False
     clip: Clip | None = None
     reason: Reason | None = None
     speech_probabilities: Sequence[float] = ()
     outcome: Hypothesis | RecordedResult | str | None = None
-    ahead: bool = False
+    used_eager: bool = False
     tasks: list[RecognitionTask] = field(default_factory=list)
 
     @property

@@ -34,7 +34,7 @@ def can_unshare() -> bool:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not can_unshare(), reason="nobody here may mount anything")
-def test_the_server_works_on_a_read_only_file_system_but_for_its_data(tmp_path: Path) -> None:
+def test_server_works_on_a_read_only_file_system(tmp_path: Path) -> None:
     (tmp_path / "tmp").mkdir()
     port = free_port()
     with program(
@@ -64,7 +64,7 @@ def test_the_server_works_on_a_read_only_file_system_but_for_its_data(tmp_path: 
         assert "Read-only" not in server.log
 
 
-def test_the_image_runs_as_nobody_special_and_says_how_to_run_it_read_only() -> None:
+def test_image_runs_as_an_unprivileged_user() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
     assert re.search(r"^USER [1-9][0-9]*$", dockerfile, re.M)
     (run,) = re.findall(r"^# docker run .+(?:\n#   .+)*", dockerfile, re.M)

@@ -16,9 +16,9 @@ from prometheus_client.parser import text_string_to_metric_families
 import server.errors
 from asr.hallucination_filter import NAMES
 from asr.recognizer import (
-    LONGEST_HOTWORD,
+    MAX_HOTWORD_CHARS,
+    MAX_HOTWORDS,
     MAX_PROMPT_CHARS,
-    MOST_HOTWORDS,
     Hypothesis,
     ModelInfo,
     Task,
@@ -49,9 +49,9 @@ from server.observability.metrics import Metrics
 from server.protocols.native.input import APPEND, NativeInput
 from server.protocols.native.output import NativeOutput
 from server.protocols.native.session_config import (
-    LONGEST_TURN_MS,
+    MAX_ENDPOINTING_MS,
+    MIN_ENDPOINTING_MS,
     OPTIONAL_EVENTS,
-    SHORTEST_TURN_MS,
     EndpointingUpdate,
     SessionConfig,
     SessionUpdate,
@@ -219,9 +219,9 @@ def test_the_keys_of_session_update_are_those_of_the_page() -> None:
 @pytest.mark.parametrize("name", ["shortest", "longest"])
 def test_a_bound_of_an_adaptive_turn_is_that_of_the_page(name: str) -> None:
     _, _, span, default, _ = SETTINGS_ROWS[f"turn.{name}_ms"]
-    assert [int(bound) for bound in re.findall(r"\d+", span)] == [SHORTEST_TURN_MS, LONGEST_TURN_MS]
+    assert [int(bound) for bound in re.findall(r"\d+", span)] == [MIN_ENDPOINTING_MS, MAX_ENDPOINTING_MS]
     limits = Settings.model_fields[f"endpointing_{name}_ms"].metadata
-    assert (limits[0].ge, limits[1].le) == (SHORTEST_TURN_MS, LONGEST_TURN_MS)
+    assert (limits[0].ge, limits[1].le) == (MIN_ENDPOINTING_MS, MAX_ENDPOINTING_MS)
     samples = getattr(AdaptiveSilence(), name)
     assert int(default) == getattr(DEFAULTS, f"endpointing_{name}_ms") == ms_from_samples(samples)
 
@@ -250,7 +250,7 @@ def test_the_other_defaults_of_session_update_are_those_of_the_page() -> None:
 def test_the_other_ranges_of_session_update_are_those_of_the_page() -> None:
     assert SETTINGS_ROWS["sample_rate"][2] == f"{MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz"
     assert SETTINGS_ROWS["channels"][2] == f"1 to {MAX_CHANNELS}"
-    assert SETTINGS_ROWS["hotwords"][2] == f"at most {MOST_HOTWORDS} of {LONGEST_HOTWORD} characters"
+    assert SETTINGS_ROWS["hotwords"][2] == f"at most {MAX_HOTWORDS} of {MAX_HOTWORD_CHARS} characters"
     assert codes(SETTINGS_ROWS["task"][2]) == list(get_args(Task))
     assert SETTINGS_ROWS["prompt"][2] == f"at most {MAX_PROMPT_CHARS} characters"
     assert codes(SETTINGS_ROWS["format"][2]) == list(Format)
@@ -320,14 +320,13 @@ def codes_of_audio(kind: type[AudioError]) -> set[str]:
 
 
 def codes_in(tree: ast.Module) -> Iterator[str]:
-    """First arguments of ClientError, and what stands under the key "code"."""
+    """First arguments of ClientError, and the field "code" of the typed error messages."""
     for node in ast.walk(tree):
         candidates: list[ast.expr] = []
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "ClientError":
             candidates = node.args[:1]
-        elif isinstance(node, ast.Dict):
-            pairs = zip(node.keys, node.values, strict=True)
-            candidates = [value for key, value in pairs if key and ast.unparse(key) == "'code'"]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("ErrorFields"):
+            candidates = [keyword.value for keyword in node.keywords if keyword.arg == "code"]
         yield from (c.value for c in candidates if isinstance(c, ast.Constant) and isinstance(c.value, str))
 
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="no bash he
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Path:
+def checkout(tmp_path: Path) -> Path:
     """Create a folder with entrypoint.sh, empty requirements and a main.py that prints how it was run."""
     shutil.copy(SCRIPT, tmp_path)
     for name in ("requirements.txt", "requirements-dev.txt"):
@@ -26,12 +26,12 @@ def house(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def bash(house: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def bash(checkout: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run bash in the folder, without the variables that choose a Python or a recognizer."""
     inherited = {name: os.environ[name] for name in ("PATH", "HOME", "PIP_FIND_LINKS") if name in os.environ}
     return subprocess.run(
         ["bash", *command],
-        cwd=house,
+        cwd=checkout,
         env={**inherited, **environment},
         capture_output=True,
         text=True,
@@ -39,22 +39,22 @@ def bash(house: Path, *command: str, **environment: str) -> subprocess.Completed
     )
 
 
-def entrypoint(house: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return bash(house, "entrypoint.sh", *arguments, **environment)
+def entrypoint(checkout: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return bash(checkout, "entrypoint.sh", *arguments, **environment)
 
 
-def set_up_before(house: Path, requirements: str = "requirements.txt") -> None:
+def set_up_before(checkout: Path, requirements: str = "requirements.txt") -> None:
     """Create what a finished setup leaves: an environment with pip and the copy of the requirements."""
-    (house / ".venv/bin").mkdir(parents=True)
-    python = house / ".venv/bin/python"
+    (checkout / ".venv/bin").mkdir(parents=True)
+    python = checkout / ".venv/bin/python"
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     python.chmod(0o755)
-    shutil.copy(house / requirements, house / ".venv" / f".installed-{requirements}")
+    shutil.copy(checkout / requirements, checkout / ".venv" / f".installed-{requirements}")
 
 
-def only_python(house: Path, name: str, body: str) -> str:
+def only_python(checkout: Path, name: str, body: str) -> str:
     """Return a PATH with the tools of bash, and a shell script as its only Python."""
-    path = house / "path"
+    path = checkout / "path"
     path.mkdir()
     for tool in TOOLS:
         found = shutil.which(tool)
@@ -67,32 +67,32 @@ def only_python(house: Path, name: str, body: str) -> str:
 
 
 class TestCommands:
-    def test_help_lists_the_commands(self, house: Path) -> None:
-        done = entrypoint(house, "--help")
+    def test_help_lists_the_commands(self, checkout: Path) -> None:
+        done = entrypoint(checkout, "--help")
         assert done.returncode == 0
         assert done.stdout.startswith("usage: ./entrypoint.sh")
         commands = ("serve", "demo", "test", "setup", "transcribe", "models", "pull", "keys")
         assert all(f"\n  {command}" in done.stdout for command in commands)
 
-    def test_an_unknown_command_exits_2_with_the_usage(self, house: Path) -> None:
-        done = entrypoint(house, "sing")
+    def test_an_unknown_command_exits_2_with_the_usage(self, checkout: Path) -> None:
+        done = entrypoint(checkout, "sing")
         assert (done.returncode, done.stdout) == (2, "")
         assert "unknown command sing" in done.stderr
         assert "usage: ./entrypoint.sh" in done.stderr
 
-    def test_without_a_command_the_server_runs(self, house: Path) -> None:
-        assert entrypoint(house, STT_PYTHON=sys.executable).stdout == "main passive\n"
+    def test_without_a_command_the_server_runs(self, checkout: Path) -> None:
+        assert entrypoint(checkout, STT_PYTHON=sys.executable).stdout == "main passive\n"
 
-    def test_serve_runs_the_server_from_any_folder(self, house: Path) -> None:
-        done = bash(house.parent, str(house / "entrypoint.sh"), "serve", STT_PYTHON=sys.executable)
+    def test_serve_runs_the_server_from_any_folder(self, checkout: Path) -> None:
+        done = bash(checkout.parent, str(checkout / "entrypoint.sh"), "serve", STT_PYTHON=sys.executable)
         assert done.stdout == "main passive\n"
 
-    def test_plain_sh_works_too(self, house: Path) -> None:
-        done = bash(house, "-c", "exec sh ./entrypoint.sh serve", STT_PYTHON=sys.executable)
+    def test_plain_sh_works_too(self, checkout: Path) -> None:
+        done = bash(checkout, "-c", "exec sh ./entrypoint.sh serve", STT_PYTHON=sys.executable)
         assert done.stdout == "main passive\n"
 
-    def test_a_wait_policy_of_the_users_own_stays(self, house: Path) -> None:
-        done = entrypoint(house, STT_PYTHON=sys.executable, OMP_WAIT_POLICY="active")
+    def test_a_wait_policy_of_the_users_own_stays(self, checkout: Path) -> None:
+        done = entrypoint(checkout, STT_PYTHON=sys.executable, OMP_WAIT_POLICY="active")
         assert done.stdout == "main active\n"
 
     @pytest.mark.parametrize(
@@ -103,18 +103,18 @@ class TestCommands:
             ("MALLOC_MMAP_THRESHOLD_", "131072"),
         ],
     )
-    def test_allocator_variables_have_defaults(self, house: Path, name: str, value: str) -> None:
-        (house / "main.py").write_text(f"import os; print(os.environ[{name!r}])")
-        assert entrypoint(house, STT_PYTHON=sys.executable).stdout == f"{value}\n"
-        chosen = entrypoint(house, STT_PYTHON=sys.executable, **{name: "65536"})
+    def test_allocator_variables_have_defaults(self, checkout: Path, name: str, value: str) -> None:
+        (checkout / "main.py").write_text(f"import os; print(os.environ[{name!r}])")
+        assert entrypoint(checkout, STT_PYTHON=sys.executable).stdout == f"{value}\n"
+        chosen = entrypoint(checkout, STT_PYTHON=sys.executable, **{name: "65536"})
         assert chosen.stdout == "65536\n"
 
-    def test_the_servers_exit_status_is_passed_on(self, house: Path) -> None:
-        (house / "main.py").write_text("raise SystemExit(7)")
-        assert entrypoint(house, STT_PYTHON=sys.executable).returncode == 7
+    def test_the_servers_exit_status_is_passed_on(self, checkout: Path) -> None:
+        (checkout / "main.py").write_text("raise SystemExit(7)")
+        assert entrypoint(checkout, STT_PYTHON=sys.executable).returncode == 7
 
-    def test_test_passes_its_arguments_to_pytest(self, house: Path) -> None:
-        done = entrypoint(house, "test", "--version", STT_PYTHON=sys.executable)
+    def test_test_passes_its_arguments_to_pytest(self, checkout: Path) -> None:
+        done = entrypoint(checkout, "test", "--version", STT_PYTHON=sys.executable)
         assert (done.returncode, done.stdout) == (0, f"pytest {pytest.__version__}\n")
 
 
@@ -122,12 +122,12 @@ class TestCommandLine:
     """Test commands with a fake package cli that prints how it was run."""
 
     @pytest.fixture
-    def cli(self, house: Path) -> Path:
-        (house / "cli").mkdir()
-        (house / "cli/__init__.py").touch()
+    def cli(self, checkout: Path) -> Path:
+        (checkout / "cli").mkdir()
+        (checkout / "cli/__init__.py").touch()
         script = "import os, sys\nprint(*sys.argv[1:], os.getcwd(), sys.executable, sep='|')\n"
-        (house / "cli/__main__.py").write_text(script)
-        return house
+        (checkout / "cli/__main__.py").write_text(script)
+        return checkout
 
     @pytest.mark.parametrize("command", ["transcribe", "models", "pull", "keys"])
     def test_command_and_arguments_reach_the_command_line(self, cli: Path, command: str) -> None:
@@ -159,58 +159,58 @@ class TestCommandLine:
 
 
 class TestSetup:
-    def test_a_second_setup_does_nothing(self, house: Path) -> None:
-        set_up_before(house)
-        done = entrypoint(house, "setup")
+    def test_a_second_setup_does_nothing(self, checkout: Path) -> None:
+        set_up_before(checkout)
+        done = entrypoint(checkout, "setup")
         assert done.returncode == 0
         assert done.stdout == "==> ready: ./entrypoint.sh, ./entrypoint.sh demo, ./entrypoint.sh test\n"
 
-    def test_a_python_named_by_the_user_is_taken_as_it_is(self, house: Path) -> None:
-        assert entrypoint(house, "setup", STT_PYTHON=sys.executable).returncode == 0
-        assert not (house / ".venv").exists()
+    def test_a_python_named_by_the_user_is_taken_as_it_is(self, checkout: Path) -> None:
+        assert entrypoint(checkout, "setup", STT_PYTHON=sys.executable).returncode == 0
+        assert not (checkout / ".venv").exists()
 
-    def test_changed_requirements_are_installed(self, house: Path) -> None:
-        set_up_before(house)
-        (house / "requirements.txt").write_text("# still nothing\n")
-        done = entrypoint(house, "setup")
+    def test_changed_requirements_are_installed(self, checkout: Path) -> None:
+        set_up_before(checkout)
+        (checkout / "requirements.txt").write_text("# still nothing\n")
+        done = entrypoint(checkout, "setup")
         assert done.returncode == 0, done.stderr
         assert "installing the packages of requirements.txt" in done.stdout
-        assert (house / ".venv/.installed-requirements.txt").read_text() == "# still nothing\n"
+        assert (checkout / ".venv/.installed-requirements.txt").read_text() == "# still nothing\n"
 
-    def test_a_failed_installation_says_what_to_do_and_is_not_taken_for_done(self, house: Path) -> None:
-        set_up_before(house)
-        (house / "requirements.txt").write_text("./no-such-wheel.whl\n")
-        done = entrypoint(house, "setup")
+    def test_a_failed_installation_says_what_to_do_and_is_not_taken_for_done(self, checkout: Path) -> None:
+        set_up_before(checkout)
+        (checkout / "requirements.txt").write_text("./no-such-wheel.whl\n")
+        done = entrypoint(checkout, "setup")
         assert done.returncode == 1
         assert "pip could not install requirements.txt" in done.stderr
         assert "PIP_FIND_LINKS" in done.stderr
-        assert (house / ".venv/.installed-requirements.txt").read_text() == "# nothing\n"
+        assert (checkout / ".venv/.installed-requirements.txt").read_text() == "# nothing\n"
 
     @pytest.mark.slow
-    def test_an_interrupted_setup_is_made_anew(self, house: Path) -> None:
-        set_up_before(house)
-        (house / ".venv/.installed-requirements.txt").unlink()
-        (house / ".venv/.installing").touch()
-        (house / ".venv/half-a-package").touch()
-        done = entrypoint(house, "setup")
+    def test_an_interrupted_setup_is_made_anew(self, checkout: Path) -> None:
+        set_up_before(checkout)
+        (checkout / ".venv/.installed-requirements.txt").unlink()
+        (checkout / ".venv/.installing").touch()
+        (checkout / ".venv/half-a-package").touch()
+        done = entrypoint(checkout, "setup")
         assert done.returncode == 0, done.stderr
         assert "making .venv with Python 3" in done.stdout
-        assert not (house / ".venv/half-a-package").exists()
-        assert not (house / ".venv/.installing").exists()
-        assert entrypoint(house, "setup").stdout.count("==>") == 1
+        assert not (checkout / ".venv/half-a-package").exists()
+        assert not (checkout / ".venv/.installing").exists()
+        assert entrypoint(checkout, "setup").stdout.count("==>") == 1
 
-    def test_no_python_is_said(self, house: Path) -> None:
-        done = entrypoint(house, PATH=only_python(house, "", ""))
+    def test_no_python_is_said(self, checkout: Path) -> None:
+        done = entrypoint(checkout, PATH=only_python(checkout, "", ""))
         assert done.returncode == 1
         assert "no Python from 3.11 to 3.14 found" in done.stderr
 
-    def test_a_python_that_is_too_old_is_no_python(self, house: Path) -> None:
-        done = entrypoint(house, PATH=only_python(house, "python3", "exit 1"))
+    def test_a_python_that_is_too_old_is_no_python(self, checkout: Path) -> None:
+        done = entrypoint(checkout, PATH=only_python(checkout, "python3", "exit 1"))
         assert "no Python from 3.11 to 3.14 found" in done.stderr
 
-    def test_a_python_without_venv_is_told_the_package_to_install(self, house: Path) -> None:
+    def test_a_python_without_venv_is_told_the_package_to_install(self, checkout: Path) -> None:
         no_ensurepip = f'case "$*" in *ensurepip*) exit 1 ;; esac; exec "{sys.executable}" "$@"'
-        done = entrypoint(house, PATH=only_python(house, "python3.11", no_ensurepip))
+        done = entrypoint(checkout, PATH=only_python(checkout, "python3.11", no_ensurepip))
         assert done.returncode == 1
         assert "apt-get install python3.11-venv" in done.stderr
 
@@ -237,19 +237,19 @@ HTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Ready).serve_forever()
 """
 
     @pytest.mark.parametrize("status", [0, 1, 2])
-    def test_the_demo_ends_as_the_client_does_and_stops_the_server(self, house: Path, status: int) -> None:
-        (house / "main.py").write_text(self.SERVER)
-        (house / "test.py").write_text(f"import sys; print(*sys.argv[1:]); sys.exit({status})")
-        done = entrypoint(house, "demo", STT_PYTHON=sys.executable, TMPDIR=str(house))
+    def test_the_demo_ends_as_the_client_does_and_stops_the_server(self, checkout: Path, status: int) -> None:
+        (checkout / "main.py").write_text(self.SERVER)
+        (checkout / "test.py").write_text(f"import sys; print(*sys.argv[1:]); sys.exit({status})")
+        done = entrypoint(checkout, "demo", STT_PYTHON=sys.executable, TMPDIR=str(checkout))
         assert done.returncode == status, done.stderr
         assert "test.wav --url ws://127.0.0.1:" in done.stdout
         assert "/ws/stt --expect test.txt\n" in done.stdout
-        assert (house / "stopped").exists()
-        assert len(list(house.glob("tmp.*"))) == (status != 0)  # the log is kept only after a failure
+        assert (checkout / "stopped").exists()
+        assert len(list(checkout.glob("tmp.*"))) == (status != 0)  # the log is kept only after a failure
 
-    def test_a_server_that_dies_ends_the_demo_with_its_log(self, house: Path) -> None:
-        (house / "main.py").write_text("raise SystemExit('no model, no server')")
-        done = entrypoint(house, "demo", STT_PYTHON=sys.executable, TMPDIR=str(house))
+    def test_a_server_that_dies_ends_the_demo_with_its_log(self, checkout: Path) -> None:
+        (checkout / "main.py").write_text("raise SystemExit('no model, no server')")
+        done = entrypoint(checkout, "demo", STT_PYTHON=sys.executable, TMPDIR=str(checkout))
         assert done.returncode == 1
         assert "no model, no server" in done.stderr
         assert "the server ended before it was ready" in done.stderr
@@ -261,52 +261,54 @@ class TestSourced:
     OWN = "_|BASH_[A-Z]+|LINENO|PIPESTATUS"  # variables that bash itself changes
     STATE = f"set | grep -vE '^({OWN}|LD_LIBRARY_PATH)='; set -o; shopt; trap; alias; pwd"
 
-    def source(self, house: Path, before: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    def source(
+        self, checkout: Path, before: str = "", **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         script = f"{before}\nstate() {{ {self.STATE}; }}\n"
         script += "state >before; . ./entrypoint.sh; echo $?; state >after; cmp before after\n"
         script += "echo ${LD_LIBRARY_PATH-unset}"
-        return bash(house, "-c", script, **environment)
+        return bash(checkout, "-c", script, **environment)
 
-    def cuda_folders(self, house: Path) -> str:
+    def cuda_folders(self, checkout: Path) -> str:
         """Create an environment with CUDA libraries, and return their folders for LD_LIBRARY_PATH."""
         subprocess.run(
-            [sys.executable, "-m", "venv", "--without-pip", house / ".venv"], check=True, timeout=60
+            [sys.executable, "-m", "venv", "--without-pip", checkout / ".venv"], check=True, timeout=60
         )
-        (packages,) = (house / ".venv/lib").glob("python3*/site-packages")
+        (packages,) = (checkout / ".venv/lib").glob("python3*/site-packages")
         folders = [packages / "nvidia" / name / "lib" for name in ("cu13", "cudnn")]
         for folder in folders:
             folder.mkdir(parents=True)
         return ":".join(str(folder) for folder in folders)
 
-    def test_without_cuda_libraries_nothing_changes(self, house: Path) -> None:
+    def test_without_cuda_libraries_nothing_changes(self, checkout: Path) -> None:
         subprocess.run(
-            [sys.executable, "-m", "venv", "--without-pip", house / ".venv"], check=True, timeout=60
+            [sys.executable, "-m", "venv", "--without-pip", checkout / ".venv"], check=True, timeout=60
         )
-        assert self.source(house).stdout == "0\nunset\n"
-        assert self.source(house, LD_LIBRARY_PATH="/mine").stdout == "0\n/mine\n"
+        assert self.source(checkout).stdout == "0\nunset\n"
+        assert self.source(checkout, LD_LIBRARY_PATH="/mine").stdout == "0\n/mine\n"
 
     @pytest.mark.parametrize("before", ["", "set -euo pipefail", "set -f; shopt -s nullglob"])
-    def test_only_the_library_path_changes(self, house: Path, before: str) -> None:
-        folders = self.cuda_folders(house)
-        done = self.source(house, before, LD_LIBRARY_PATH="/mine")
+    def test_only_the_library_path_changes(self, checkout: Path, before: str) -> None:
+        folders = self.cuda_folders(checkout)
+        done = self.source(checkout, before, LD_LIBRARY_PATH="/mine")
         assert (done.stdout, done.stderr) == (f"0\n{folders}:/mine\n", "")
 
-    def test_sourcing_twice_is_sourcing_once(self, house: Path) -> None:
-        folders = self.cuda_folders(house)
-        assert self.source(house, ". ./entrypoint.sh").stdout == f"0\n{folders}\n"
+    def test_sourcing_twice_is_sourcing_once(self, checkout: Path) -> None:
+        folders = self.cuda_folders(checkout)
+        assert self.source(checkout, ". ./entrypoint.sh").stdout == f"0\n{folders}\n"
 
-    def test_children_see_the_library_path(self, house: Path) -> None:
-        folders = self.cuda_folders(house)
-        assert bash(house, "-c", ". ./entrypoint.sh; printenv LD_LIBRARY_PATH").stdout == f"{folders}\n"
+    def test_children_see_the_library_path(self, checkout: Path) -> None:
+        folders = self.cuda_folders(checkout)
+        assert bash(checkout, "-c", ". ./entrypoint.sh; printenv LD_LIBRARY_PATH").stdout == f"{folders}\n"
 
-    def test_the_server_sees_the_library_path(self, house: Path) -> None:
-        folders = self.cuda_folders(house)
-        shutil.copy(house / "requirements.txt", house / ".venv/.installed-requirements.txt")
-        (house / "main.py").write_text("import os; print(os.environ['LD_LIBRARY_PATH'])")
-        assert entrypoint(house).stdout == f"{folders}\n"
+    def test_the_server_sees_the_library_path(self, checkout: Path) -> None:
+        folders = self.cuda_folders(checkout)
+        shutil.copy(checkout / "requirements.txt", checkout / ".venv/.installed-requirements.txt")
+        (checkout / "main.py").write_text("import os; print(os.environ['LD_LIBRARY_PATH'])")
+        assert entrypoint(checkout).stdout == f"{folders}\n"
 
     @pytest.mark.skipif(shutil.which("zsh") is None, reason="no zsh here")
-    def test_zsh_can_source_it_too(self, house: Path) -> None:
-        folders = self.cuda_folders(house)
-        done = bash(house, "-c", "zsh -fc '. ./entrypoint.sh; echo $LD_LIBRARY_PATH'")
+    def test_zsh_can_source_it_too(self, checkout: Path) -> None:
+        folders = self.cuda_folders(checkout)
+        done = bash(checkout, "-c", "zsh -fc '. ./entrypoint.sh; echo $LD_LIBRARY_PATH'")
         assert done.stdout == f"{folders}\n"

@@ -79,7 +79,7 @@ def test_with_a_certificate_it_speaks_tls(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_model_that_cannot_be_had_ends_it_with_1_and_says_why(tmp_path: Path) -> None:
+def test_model_that_cannot_load_exits_with_1(tmp_path: Path) -> None:
     with program(ASR_MODEL=str(tmp_path)) as server:
         assert server.exit_status() == 1
         assert f"engine.load_failed: {tmp_path} has no config.json" in server.log
@@ -105,7 +105,7 @@ def test_a_port_that_is_taken_ends_it(place: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", ""])
-def test_it_does_not_listen_for_other_machines_without_keys_unless_that_is_said(host: str) -> None:
+def test_other_machines_need_keys_unless_configured(host: str) -> None:
     ended = run(*MAIN, HOST=host, PORT=str(free_port()))
     assert (ended.returncode, ended.stdout) == (2, "")
     (line,) = ended.stderr.splitlines()
@@ -115,13 +115,13 @@ def test_it_does_not_listen_for_other_machines_without_keys_unless_that_is_said(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("said", [{"API_KEYS": "0123456789abcdef"}, {"AUTH_WITHOUT_KEYS": "everyone"}])
-def test_with_keys_or_when_that_is_said_it_does(said: dict[str, str]) -> None:
+def test_server_listens_for_other_machines_with_keys(said: dict[str, str]) -> None:
     with program(MAIN, HOST="0.0.0.0", ASR_WORKER="thread", **said) as server:
         assert server.ready()["ready"]
 
 
 @pytest.mark.slow
-def test_uvicorns_own_command_lets_nobody_in_from_elsewhere_either() -> None:
+def test_uvicorn_command_refuses_other_machines_without_keys() -> None:
     """A page whose host name was rebound to this address is another origin, too."""
     with program(UVICORN, ASR_WORKER="thread") as server:
         assert server.ready()["ready"]

@@ -21,7 +21,7 @@ HISTORY: Final = ("docs/decisions/", "docs/archive/", "bench/results-archive.md"
 
 BANNED: Final = re.compile(
     r"\b(doors?|dialects?|tellers?|stewards?|somebody|nobody|anybody|patience|chronicles?|comebacks?|house|rooms?"
-    r"|shelf|shelves|told|who (has|is|was|does|comes)|whoever)\b",
+    r"|shelf|shelves|pumps?|intakes?|takers?|told|who (has|is|was|does|comes)|whoever)\b",
     re.IGNORECASE,
 )
 # The first words of a fragment, and a list of parameters in the place of a sentence.

@@ -5,17 +5,17 @@ from typing import Any, Final, get_args
 
 from pydantic import BaseModel
 
-from asr.recognizer import LONGEST_HOTWORD, MOST_HOTWORDS, Hypothesis
+from asr.recognizer import MAX_HOTWORD_CHARS, MAX_HOTWORDS, Hypothesis
 from server.errors import ClientError
-from server.protocols.openai_realtime.client_secrets import BETA_SECONDS, DEFAULT_SECONDS, MOST
-from server.protocols.openai_realtime.conversation_items import MOST_ITEMS
+from server.protocols.openai_realtime.client_secrets import BETA_SECONDS, DEFAULT_SECONDS, MAX_SECRETS
+from server.protocols.openai_realtime.conversation_items import MAX_ITEMS
 from server.protocols.openai_realtime.endpoint import PATHS
 from server.protocols.openai_realtime.input import RealtimeInput
 from server.protocols.openai_realtime.ordered_replies import (
+    CloseReply,
     CommitReply,
     DeleteReply,
-    LeftoverReply,
-    PlaceholderReply,
+    IdleCheck,
     RetrieveReply,
     UpdateReply,
 )
@@ -63,7 +63,7 @@ EVENTS: Final[list[Event]] = [
     AudioCleared(1_600, 1_600),
     NoteReached(CommitReply(None), 3_200),
     NoteReached(UpdateReply(IDLE, "session.updated"), 3_200),
-    NoteReached(PlaceholderReply(), 83_200),
+    NoteReached(IdleCheck(), 83_200),
     NoteReached(RetrieveReply("item_s_1", None), 83_200),
     NoteReached(DeleteReply("item_s_1", None), 83_200),
     NoteReached(ClientError("invalid_json", "no"), 83_200),
@@ -71,7 +71,7 @@ EVENTS: Final[list[Event]] = [
     UtteranceEnded(2, 84_800, Reason.SILENCE),
     TranscriptionFailed(2, 83_200, 84_800, "why"),
     NoteReached(UpdateReply(IDLE.merged({"include": None}), "transcription_session.updated"), 84_800),
-    NoteReached(LeftoverReply(), 84_800),
+    NoteReached(CloseReply(), 84_800),
     StreamClosed(84_800, 3_200, 81_600, 0, 2),
 ]
 
@@ -113,13 +113,15 @@ def test_the_ranges_are_those_of_the_page() -> None:
     assert SETTINGS_ROWS[f"{turn}.prefix_padding_ms"][2].startswith(f"up to {RANGES['prefix_ms'][1]};")
     assert SETTINGS_ROWS[f"{turn}.silence_duration_ms"][2].startswith(f"up to {RANGES['silence_ms'][1]};")
     assert SETTINGS_ROWS[f"{heard}.prompt"][2] == f"at most {MAX_PROMPT} characters"
-    assert SETTINGS_ROWS[f"{heard}.keywords"][2] == f"at most {MOST_HOTWORDS} of {LONGEST_HOTWORD} characters"
-    assert f"The latest {MOST_ITEMS} items" in section(PAGE, "Items")
+    assert (
+        SETTINGS_ROWS[f"{heard}.keywords"][2] == f"at most {MAX_HOTWORDS} of {MAX_HOTWORD_CHARS} characters"
+    )
+    assert f"The latest {MAX_ITEMS} items" in section(PAGE, "Items")
     assert set(LIVE_MODELS) <= set(codes(section(PAGE, "Deltas")))
     secrets = section(PAGE, "Client secrets")
     assert f'"seconds": {DEFAULT_SECONDS}' in secrets
     assert f"({BETA_SECONDS} s, flat fields" in secrets
-    assert f"at most {MOST:,} of them" in secrets
+    assert f"at most {MAX_SECRETS:,} of them" in secrets
 
 
 def test_the_paths_are_those_of_the_page() -> None:

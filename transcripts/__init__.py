@@ -1,1 +1,1 @@
-"""Transcripts as documents: segments and words, written as text, SRT, VTT or JSON."""
+"""Transcripts as documents: segments and words in paragraphs, written as text, SRT, VTT or JSON."""

@@ -1,13 +1,15 @@
 """Detect speech in many streams: one slot of state per stream, one step for all that have hops ready."""
 
 from collections.abc import Sequence
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from audio.clip import Samples
 from vad.detector_input import DetectorInput
-from vad.silero import Dtype, Probs, Silero, StateTable, use_one_thread
+from vad.silero_numpy import NumpySilero, NumpyStates
+from vad.silero_weights import Array
 
 ROWS_PER_GROWTH: Final = 256  # rows by which the table grows at a time
 SCRATCH_ROW: Final = 0  # receives the state of streams that were closed
@@ -17,6 +19,20 @@ class NoFreeSlot(RuntimeError):
     """The maximum number of streams is open."""
 
 
+class StateTable(Protocol):
+    """Hold a row of the network's state for each of many streams; NumpyStates and TorchStates say more."""
+
+    @property
+    def device(self) -> str: ...
+    def __len__(self) -> int: ...
+    def warm_up(self) -> None: ...
+    def grow(self, rows: int) -> None: ...
+    def reset(self, rows: NDArray[np.int64]) -> None: ...
+    def read(self, row: int) -> Samples: ...
+    def write(self, row: int, memory: Samples) -> None: ...
+    def advance(self, rows: NDArray[np.int64], hops: Samples, rounds: list[int]) -> Array: ...
+
+
 class Detector:
     """Compute speech probabilities of many streams, each in a slot of its own.
 
@@ -24,29 +40,39 @@ class Detector:
     A slot's number is never used twice: inputs that come after their stream was closed go to a scratch row,
     and a stream starts from zeros whatever its row held before.
 
+    table: states of the streams, with the network
     max_slots: streams that may be open at once; a row takes 1.3 KB, and rows are allocated when needed
     """
 
-    def __init__(self, network: Silero, max_slots: int = 4096) -> None:
+    def __init__(self, table: StateTable, max_slots: int = 4096) -> None:
         self._max_slots = max_slots
         self._free = list(range(max_slots - 1, -1, -1))
-        self.network = network
         # By place: the slot that holds it, or will hold it next. By row: the slot whose state it contains.
         self._owner = np.arange(max_slots, dtype=np.int64)
         self._written = np.full(max_slots + 1, -1, dtype=np.int64)
-        self._table = StateTable(network)
+        self._table = table
 
     @classmethod
-    def load(cls, device: str = "auto", dtype: Dtype = "auto", max_slots: int = 4096) -> Self:
-        """Load the released network and warm it up. On the CPU this sets torch to one thread in the process.
+    def load(cls, device: str = "cpu", max_slots: int = 4096) -> Self:
+        """Load the released network and warm it up: on a CPU with numpy, on a GPU with torch.
 
-        device, dtype: as for Silero.load. Raises SileroError.
+        device: cpu, cuda, cuda:0 …
+        Raises SileroError.
         """
-        network = Silero.load(device, dtype)
-        if network.device.type == "cpu":
-            use_one_thread()
-        network.warm_up()
-        return cls(network, max_slots)
+        table: StateTable
+        if device == "cpu":
+            table = NumpyStates(NumpySilero())
+        else:
+            from vad.silero_torch import TorchStates  # Imports torch, which a server without a GPU spares.
+
+            table = TorchStates.load(device)
+        table.warm_up()
+        return cls(table, max_slots)
+
+    @property
+    def device(self) -> str:
+        """The device on which the network runs."""
+        return self._table.device
 
     def __repr__(self) -> str:
         return f"<Detector open={len(self)} of {self._max_slots} rows={len(self._table)}>"
@@ -68,7 +94,7 @@ class Detector:
         self._owner[place] = slot + self._max_slots
         self._free.append(place)
 
-    def step(self, work: Sequence[DetectorInput]) -> list[Probs]:
+    def step(self, work: Sequence[DetectorInput]) -> list[Array]:
         """Return speech probabilities, float32 (n,), for the n hops of each input, which has its own slot.
 
         For an input without hops the result is the detector's state of its stream, float32 (m,).
@@ -80,15 +106,15 @@ class Detector:
             return []
         rows = self._rows(work)
         for item, row in zip(work, rows.tolist(), strict=True):
-            if item.memory is not None:
-                self._table.write(row, item.memory)
+            if item.state is not None:
+                self._table.write(row, item.state)
         has_hops = np.array([len(item.hops) > 0 for item in work])
         if has_hops.all():
             return self._judge(work, rows)
         judged = iter(self._judge([item for item in work if len(item.hops)], rows[has_hops]))
         return [next(judged) if has_hops[n] else self._table.read(int(row)) for n, row in enumerate(rows)]
 
-    def _judge(self, work: Sequence[DetectorInput], rows: NDArray[np.int64]) -> list[Probs]:
+    def _judge(self, work: Sequence[DetectorInput], rows: NDArray[np.int64]) -> list[Array]:
         if not work:
             return []
         counts = np.array([len(item.hops) for item in work])

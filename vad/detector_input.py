@@ -16,9 +16,9 @@ class DetectorInput(NamedTuple):
     Without hops (n == 0) the result is the detector's state of the stream, float32 (m,), in place of
     probabilities.
 
-    memory: a state with which the detector is to continue from here
+    state: a state with which the detector is to continue from here
     """
 
     slot: int
     hops: Samples
-    memory: DetectorState | None = None
+    state: DetectorState | None = None

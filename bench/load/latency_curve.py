@@ -34,7 +34,7 @@ MAX_P95_MS: Final = 1_000  # beyond the silence
 PAUSE_SECONDS: Final = 3.0  # between two loads, so that the server finishes the work of the first
 
 
-def held(figures: dict[str, Any]) -> bool:
+def meets_limits(figures: dict[str, Any]) -> bool:
     """Return whether the server held this number of streams."""
     p95 = figures["beyond_silence_ms"].get("p95")
     faults = figures["lost"] or figures["errors"] or set(figures["closes"]) - {"1000"}
@@ -49,7 +49,7 @@ async def measure_curve(
     for streams in options.numbers:
         options.streams = streams
         figures = await measure(tapes, url, options, pid)
-        rows.append({"streams": streams, "held": held(figures), **figures})
+        rows.append({"streams": streams, "held": meets_limits(figures), **figures})
         print(line(rows[-1]), flush=True)
         if not rows[-1]["held"]:
             break

@@ -8,7 +8,7 @@ import client
 from audio.clip import SAMPLE_RATE
 from bench.accuracy.audio_io import Samples
 from client.pacing import at_once, in_real_time
-from client.stream_audio import play
+from client.stream_audio import stream_audio
 
 CHUNK_MS: Final = 100
 EVENTS: Final = ("input_audio_buffer.speech_started", "session.closed")
@@ -63,7 +63,7 @@ async def stream_recording(url: str, samples: Samples, *, paced: bool, partials:
     timeouts: dict[str, Any] = {} if paced else {"ping_timeout": None}
     async with client.connect(url, events=events, format="float32", **timeouts) as stream:
         began = now()
-        await play(
+        await stream_audio(
             stream,
             in_real_time(chunks, CHUNK_MS / 1000) if paced else at_once(chunks),
             lambda event: receiver.receive(event, (now() - began) * 1000),

@@ -17,13 +17,13 @@ GUARDED_METRIC: Final = "stt_guarded_segments_total"
 class ServerCounters:
     """Hold counts since the server started, or the difference of two readings.
 
-    ahead: finals whose text was ready when the utterance ended
-    jobs: recognition tasks by kind and outcome; guarded: segments whose text a filter rejected, by filter
+    eager_finals: finals whose text was ready when the utterance ended
+    tasks: recognition tasks by kind and outcome; guarded: segments whose text a filter rejected, by filter
     """
 
     finals: int
-    ahead: int
-    jobs: Mapping[tuple[str, str], int]
+    eager_finals: int
+    tasks: Mapping[tuple[str, str], int]
     guarded: Mapping[str, int]
 
     @classmethod
@@ -32,8 +32,8 @@ class ServerCounters:
         samples = [s for family in text_string_to_metric_families(text) for s in family.samples]
         return cls(
             finals=round(sum(s.value for s in samples if s.name == FINALS_METRIC)),
-            ahead=round(sum(s.value for s in samples if s.name == EAGER_FINALS_METRIC)),
-            jobs={
+            eager_finals=round(sum(s.value for s in samples if s.name == EAGER_FINALS_METRIC)),
+            tasks={
                 (s.labels["kind"], s.labels["fate"]): round(s.value)
                 for s in samples
                 if s.name == TASKS_METRIC
@@ -45,8 +45,8 @@ class ServerCounters:
         """Return the difference from an earlier reading."""
         return ServerCounters(
             self.finals - before.finals,
-            self.ahead - before.ahead,
-            Counter(self.jobs) - Counter(before.jobs),
+            self.eager_finals - before.eager_finals,
+            Counter(self.tasks) - Counter(before.tasks),
             Counter(self.guarded) - Counter(before.guarded),
         )
 
@@ -56,15 +56,15 @@ class ServerCounters:
         eager_used: eager transcriptions that became finals, which needed no transcription of their own
         eager_ahead: finals whose text was ready when the utterance ended
         """
-        eager, partials = self.jobs.get(("eager", "done"), 0), self.jobs.get(("partial", "done"), 0)
-        used = self.finals - self.jobs.get(("final", "done"), 0)
+        eager, partials = self.tasks.get(("eager", "done"), 0), self.tasks.get(("partial", "done"), 0)
+        used = self.finals - self.tasks.get(("final", "done"), 0)
         return {
             "finals": self.finals,
             "eager_done": eager,
             "eager_used_%": round(100 * used / eager, 1) if eager else None,
             "eager_wasted_%": round(100 - 100 * used / eager, 1) if eager else None,
-            "eager_ahead_%": round(100 * self.ahead / self.finals, 1) if self.finals else None,
-            "eager_taken_back": self.jobs.get(("eager", "dropped"), 0),
+            "eager_ahead_%": round(100 * self.eager_finals / self.finals, 1) if self.finals else None,
+            "eager_taken_back": self.tasks.get(("eager", "dropped"), 0),
             "partials_done": partials,
-            "partials_taken_back": self.jobs.get(("partial", "dropped"), 0),
+            "partials_taken_back": self.tasks.get(("partial", "dropped"), 0),
         }

@@ -1,6 +1,6 @@
 """Measure the cost of voice detection per stream and hop of 32 ms, against the number of streams.
 
-    python -m bench.load.vad [--streams 1 8 …] [--device cpu] [--dtype float32] [--runs 7]
+    python -m bench.load.vad [--streams 1 8 …] [--device cpu] [--runs 7]
 
 The same runs include the official Python loop, which calls the package's network for each hop of one stream.
 """
@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as main.py sets it
+
 import numpy as np
 import torch
 from silero_vad import load_silero_vad  # type: ignore[import-untyped]
@@ -22,7 +24,6 @@ from silero_vad import load_silero_vad  # type: ignore[import-untyped]
 from audio.clip import HOP, SAMPLE_RATE
 from vad.detector import Detector
 from vad.detector_input import DetectorInput
-from vad.silero import use_one_thread
 
 STREAM_COUNTS = [1, 8, 32, 64, 128, 256, 512, 1024]
 MIN_SECONDS = 0.15  # of one measurement
@@ -102,8 +103,7 @@ def settings(detector: Detector, runs: int) -> dict[str, object]:
         "torch": torch.__version__,
         "capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
-        "device": str(detector.network.device),
-        "dtype": str(detector.network.dtype).removeprefix("torch."),
+        "device": detector.device,
         "runs": runs,
     }
 
@@ -118,15 +118,14 @@ def main() -> None:
     parser.add_argument("--streams", type=int, nargs="+", default=STREAM_COUNTS)
     parser.add_argument("--hops", type=int, default=1, help="hops of each stream in a step")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--dtype", default="float32", choices=["auto", "float32", "bfloat16"])
     parser.add_argument("--runs", type=int, default=7)
     args = parser.parse_args()
 
-    detector = Detector.load(args.device, args.dtype, max_slots=sum(args.streams))
+    detector = Detector.load(args.device, max_slots=sum(args.streams))
     ticks = {"official loop": (official_tick(), 1)}
     for streams in args.streams:
         ticks[str(streams)] = detector_tick(detector, streams, args.hops), streams * args.hops
-    use_one_thread()
+    torch.set_num_threads(1)
 
     about = settings(detector, args.runs)
     for name, value in about.items():

@@ -25,16 +25,18 @@ class _Stream:
 class AdmissionController:
     """Hold the open streams, bound their number and drain them.
 
-    most: maximum number of open streams
-    what: plural noun for the streams in messages and logs
+    max_streams: maximum number of open streams
+    noun: plural noun for the streams in messages and logs
     policy: further conditions for a new stream; None sets no further limits
     """
 
-    def __init__(self, most: int, what: str = "sessions", policy: AdmissionPolicy | None = None) -> None:
+    def __init__(
+        self, max_streams: int, noun: str = "sessions", policy: AdmissionPolicy | None = None
+    ) -> None:
         self.draining = False
         self.policy = policy or unlimited_policy()
-        self._what = what
-        self._most = most
+        self._noun = noun
+        self._max_streams = max_streams
         self._retry_after = RetryAfterEstimate()
         self._streams: dict[Callable[[], None], _Stream] = {}
         self._empty = asyncio.Event()
@@ -61,8 +63,8 @@ class AdmissionController:
         """Return why no stream can be admitted now, or None if one can."""
         if self.draining:
             return restarting()
-        if len(self) >= self._most:
-            problem = f"{self._most} {self._what} are open, which is the limit."
+        if len(self) >= self._max_streams:
+            problem = f"{self._max_streams} {self._noun} are open, which is the limit."
             return overloaded(problem, self._retry_after.expected())
         return None
 
@@ -99,14 +101,14 @@ class AdmissionController:
         After this many seconds, or if it is cancelled itself, it cancels the remaining streams.
         """
         self.draining = True
-        log.info("admission.draining kind=%s open=%d", self._what, len(self))
+        log.info("admission.draining kind=%s open=%d", self._noun, len(self))
         for stop in list(self._streams):
             stop()
         try:
             async with asyncio.timeout(seconds):
                 await self._empty.wait()
         except TimeoutError:
-            log.error("admission.drain_timeout kind=%s open=%d seconds=%.0f", self._what, len(self), seconds)
+            log.error("admission.drain_timeout kind=%s open=%d seconds=%.0f", self._noun, len(self), seconds)
         finally:
             for stream in self._streams.values():
                 stream.task.cancel()

@@ -17,7 +17,7 @@ class IpRateLimit:
     Refused attempts take no token. A forgotten address has a full bucket.
 
     per_second: rate at which a bucket fills, in requests per second; burst: size of a bucket
-    most: maximum number of stored addresses; the least recently admitted one is forgotten
+    max_addresses: maximum number of stored addresses; the least recently admitted one is forgotten
     clock: returns the time, in seconds
     """
 
@@ -26,12 +26,12 @@ class IpRateLimit:
         per_second: float,
         burst: int,
         *,
-        most: int = MAX_ADDRESSES,
+        max_addresses: int = MAX_ADDRESSES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._interval = 1 / per_second
         self._tolerance = (burst - 1) * self._interval
-        self._most = most
+        self._max_addresses = max_addresses
         self._clock = clock
         self._full_at: OrderedDict[str, float] = OrderedDict()
 
@@ -53,7 +53,7 @@ class IpRateLimit:
             return wait
         self._full_at[address] = full_at + self._interval
         self._full_at.move_to_end(address)
-        if len(self._full_at) > self._most:
+        if len(self._full_at) > self._max_addresses:
             self._full_at.popitem(last=False)
         return 0.0
 

@@ -81,7 +81,7 @@ class LoadMonitor:
         """Send the lag to the live streams."""
         lag_ms = round(self._load_shedder.lag * 1000)
         for driver in self._drivers():
-            driver.tell_lag(lag_ms)
+            driver.report_lag(lag_ms)
 
     async def run(self) -> None:
         """Check the streams periodically until cancelled."""

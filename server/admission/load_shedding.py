@@ -15,14 +15,14 @@ class ShedLevel(IntEnum):
     """
 
     CALM = 0
-    SPREAD = 1  # partials are less frequent
+    FEWER_PARTIALS = 1  # partials are less frequent
     NO_PARTIALS = 2
     NO_EAGER = 3  # no eager finals: transcription begins at the endpoint
     FULL = 4  # no new streams
 
 
 LAG_RATIOS: Final = {
-    ShedLevel.SPREAD: 0.1,
+    ShedLevel.FEWER_PARTIALS: 0.1,
     ShedLevel.NO_PARTIALS: 0.2,
     ShedLevel.NO_EAGER: 0.4,
     ShedLevel.FULL: 1.0,
@@ -34,13 +34,13 @@ HORIZON_SECONDS: Final = 10.0  # how far ahead the lag is predicted
 # silent.
 SATURATION_ENTER_RATIO: Final = 0.25
 SATURATION_EXIT_RATIO: Final = 0.05
-PARTIAL_SPREAD: Final = 4  # factor on the interval between partials
+PARTIAL_INTERVAL_FACTOR: Final = 4  # factor on the interval between partials
 DEGRADATIONS: Final = {
     ShedLevel.CALM: NO_DEGRADATION,
-    ShedLevel.SPREAD: Degradation(PARTIAL_SPREAD),
-    ShedLevel.NO_PARTIALS: Degradation(PARTIAL_SPREAD, frozenset({TaskKind.PARTIAL})),
-    ShedLevel.NO_EAGER: Degradation(PARTIAL_SPREAD, frozenset({TaskKind.PARTIAL, TaskKind.EAGER})),
-    ShedLevel.FULL: Degradation(PARTIAL_SPREAD, frozenset({TaskKind.PARTIAL, TaskKind.EAGER})),
+    ShedLevel.FEWER_PARTIALS: Degradation(PARTIAL_INTERVAL_FACTOR),
+    ShedLevel.NO_PARTIALS: Degradation(PARTIAL_INTERVAL_FACTOR, frozenset({TaskKind.PARTIAL})),
+    ShedLevel.NO_EAGER: Degradation(PARTIAL_INTERVAL_FACTOR, frozenset({TaskKind.PARTIAL, TaskKind.EAGER})),
+    ShedLevel.FULL: Degradation(PARTIAL_INTERVAL_FACTOR, frozenset({TaskKind.PARTIAL, TaskKind.EAGER})),
 }
 
 
@@ -71,7 +71,7 @@ class LoadShedder:
             self.level = ShedLevel(self.level + 1)
         while self.level > ShedLevel.CALM and lag < EXIT_RATIO * self._entry_lag(self.level):
             self.level = ShedLevel(self.level - 1)
-        bound = self._entry_lag(ShedLevel.SPREAD)
+        bound = self._entry_lag(ShedLevel.FEWER_PARTIALS)
         if self.predicted_lag >= bound and lag >= SATURATION_ENTER_RATIO * bound:
             self.saturated = True
         elif self.predicted_lag < EXIT_RATIO * bound or lag < SATURATION_EXIT_RATIO * bound:
@@ -97,7 +97,10 @@ class LoadShedder:
         """
         if self.level < ShedLevel.FULL and not self.saturated:
             return None
-        enough = EXIT_RATIO * self._entry_lag(ShedLevel.SPREAD) + max(0.0, 1 - self.demand) * HORIZON_SECONDS
+        enough = (
+            EXIT_RATIO * self._entry_lag(ShedLevel.FEWER_PARTIALS)
+            + max(0.0, 1 - self.demand) * HORIZON_SECONDS
+        )
         if self.level is ShedLevel.FULL:
             enough = min(enough, EXIT_RATIO * self._entry_lag(ShedLevel.FULL))
         wait = max(self.lag - enough, retry_after if self.demand >= 1 else 0.0)

@@ -79,12 +79,12 @@ class KeyUsage:
         """Return an error if the audio of the last hour reached `times` the quota, else None."""
         if key.audio_seconds_per_hour is None:
             return None
-        now, most = self._clock(), key.audio_seconds_per_hour
+        now, limit = self._clock(), key.audio_seconds_per_hour
         self._hour.expire(now)
-        if self._hour.seconds < times * most:
+        if self._hour.seconds < times * limit:
             return None
-        message = f"This key has used its quota of {most:g} s of audio per hour."
-        return rate_limited(message, self._hour.wait(most, now))
+        message = f"This key has used its quota of {limit:g} s of audio per hour."
+        return rate_limited(message, self._hour.wait(limit, now))
 
 
 class UsageMeter:
@@ -145,9 +145,9 @@ class Quotas:
         if caller.key is None:
             return None
         usage = self._usage_of(caller.key)
-        most = caller.token_sessions
-        if caller.token is not None and most is not None and self._tokens[caller.token] >= most:
-            return session_limit_reached(most, usage.retry_after.expected())
+        limit = caller.token_sessions
+        if caller.token is not None and limit is not None and self._tokens[caller.token] >= limit:
+            return session_limit_reached(limit, usage.retry_after.expected())
         return usage.refusal(caller.key)
 
     @contextmanager

@@ -126,15 +126,17 @@ class ClientSession:
         self._record_snapshot(save(self._driver.session))
         await self._run(self._read(socket, self._protocol.initial_messages()))
 
-    async def go_on(self, past: ReplayedSession) -> None:
+    async def run_recovered(self, recovered: ReplayedSession) -> None:
         """Run a session that an earlier server left in its journal; it waits for its client."""
         session_id.set(self.id)
         log.info("session.restored config=%s", self._protocol.describe())
         support = self._support
         assert support is not None  # only sessions that can be resumed have a journal
-        self._replay_filter = ReplayFilter(past.sent)
-        self._log.restore(past.number, [orjson.dumps(support.with_audio(*each)) for each in past.messages])
-        await self._run(self._replay(support, past.tail))
+        self._replay_filter = ReplayFilter(recovered.sent)
+        self._log.restore(
+            recovered.number, [orjson.dumps(support.with_audio(*each)) for each in recovered.messages]
+        )
+        await self._run(self._replay(support, recovered.tail))
 
     async def _run(self, reading: Coroutine[Any, Any, None]) -> None:
         main = asyncio.current_task()
@@ -163,8 +165,8 @@ class ClientSession:
             self._replayed.set()  # or a client that resumed meanwhile would wait for ever
             self._finished.set()
             self._timer.stop()
-            self._timing.leave()
-        await self._close_in_order()
+            self._timing.end()
+        await self._close_socket()
 
     async def resume(self, socket: BoundedWebSocket, seen: int) -> None:
         """Continue with another socket until it is closed or replaced.
@@ -179,7 +181,7 @@ class ClientSession:
             await before.close(CLOSE_TAKEN_OVER, "resumed")
         if not self._finished.is_set():
             await self._read_until_finished(socket)
-        await self._close_in_order()
+        await self._close_socket()
 
     async def _replace_socket(self, socket: BoundedWebSocket, seen: int) -> BoundedWebSocket | None:
         """Send the socket what the client missed, before anything new; return the previous socket."""
@@ -266,7 +268,7 @@ class ClientSession:
                 await self._reply(replies)
         if driver.session.received >= self._meter.next_check:
             self._meter.check(driver.session.received)
-        if recorder is not None or not driver.has_room:
+        if recorder is not None or not driver.has_capacity:
             await self._wait_for_capacity()
         while protocol.has_pending_input:
             await asyncio.sleep(0)  # other streams have their turn
@@ -293,21 +295,21 @@ class ClientSession:
 
     async def _wait_for_capacity(self) -> None:
         driver, recorder = self._driver, self._recorder
-        if not driver.has_room:
-            await driver.room()
+        if not driver.has_capacity:
+            await driver.wait_for_capacity()
         if recorder is not None:
-            if not recorder.has_room:
+            if not recorder.has_capacity:
                 await recorder.flush()
             if recorder.is_snapshot_due(driver.session.is_speaking):
                 driver.save(self._record_snapshot)
 
     # from and for another server
 
-    def _record_snapshot(self, snapshot: Snapshot, memory: DetectorState | None = None) -> None:
+    def _record_snapshot(self, snapshot: Snapshot, detector_state: DetectorState | None = None) -> None:
         """Record everything that another server needs to continue from here."""
         if self._recorder is not None and self._support is not None:
             head = {**self._support.saved(), "owner": self.owner}
-            self._recorder.snapshot(head, self._log.number, snapshot, memory)
+            self._recorder.snapshot(head, self._log.number, snapshot, detector_state)
 
     async def _replay(
         self, support: ResumeSupport, tail: Iterable[AudioRecord | CommandRecord | EndRecord]
@@ -317,7 +319,7 @@ class ClientSession:
             with suppress(Overloaded):  # other sessions are restored at the same time
                 await self._wait_for_capacity()
             replies = support.replay(entry)
-            if replies and not self._replay_filter.knows(REPLY):
+            if replies and not self._replay_filter.consume(REPLY):
                 await self._reply(replies)
         if self._recorder is not None:
             self._recorder.finish_replay()
@@ -389,7 +391,7 @@ class ClientSession:
                 messages = self._protocol.encode(event)  # for every event: the protocol captures options
                 kind = kind_of(event)
                 # During a replay a partial may be unknown and still older than what was sent before.
-                if self._replay_filter.knows(kind) or not (kind or self._replay_filter.is_over):
+                if self._replay_filter.consume(kind) or not (kind or self._replay_filter.is_over):
                     continue
                 self._session_log.event(event)
                 record = None if self._recorder is None else partial(self._recorder.output, event)
@@ -415,7 +417,7 @@ class ClientSession:
         except WebSocketClosed:
             self._detach(socket)
 
-    async def _close_in_order(self) -> None:
+    async def _close_socket(self) -> None:
         if self._socket is not None and self._finished.is_set():
             await self._socket.close(*self._close)
 

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 class EndedMessages(Protocol):
     """Encode messages for a client that resumes, in the wire protocol of the ended session."""
 
-    def resumed_message(self, past: ReplayedSession, seen: int, replayed: int) -> Message:
+    def resumed_message(self, recovered: ReplayedSession, seen: int, replayed: int) -> Message:
         """Return the first message to the client.
 
         seen: number of the last message that the client has seen
@@ -90,12 +90,12 @@ class EndedSession:
 
     def _read(self, seen: int) -> tuple[Message, list[bytes]]:
         """Return the first message and the messages after `seen`. Raises LookupError, OSError."""
-        past = replay_journal([path.read_bytes() for path in self._files])
-        if past is None:
+        recovered = replay_journal([path.read_bytes() for path in self._files])
+        if recovered is None:
             raise LookupError("the journal is damaged")
         journal = MessageLog(self._messages_bytes)
         journal.restore(
-            past.number, [orjson.dumps(self._encoder.with_audio(*each)) for each in past.messages]
+            recovered.number, [orjson.dumps(self._encoder.with_audio(*each)) for each in recovered.messages]
         )
         missed = journal.since(seen)
-        return self._encoder.resumed_message(past, seen, len(missed)), missed
+        return self._encoder.resumed_message(recovered, seen, len(missed)), missed

@@ -188,7 +188,7 @@ class WebSocketEndpoint(ABC):
         send_away = partial(self._refuse, socket, invalid_api_key("This key is no longer valid."))
         try:
             with self.auth.track(caller_of(websocket.scope), send_away):
-                await self._converse(socket, websocket)
+                await self._run_session(socket, websocket)
         except ClientError as error:
             await self._refuse(socket, error)
         except asyncio.CancelledError:  # the shutdown timeout has passed; this task ends here anyway
@@ -204,7 +204,7 @@ class WebSocketEndpoint(ABC):
             send_timeout=self.settings.send_timeout_seconds,
         )
 
-    async def _converse(self, socket: BoundedWebSocket, websocket: WebSocket) -> None:
+    async def _run_session(self, socket: BoundedWebSocket, websocket: WebSocket) -> None:
         back = self.resumption(websocket)
         if back is not None:
             await self._resume(socket, back, caller_of(websocket.scope))
@@ -214,7 +214,7 @@ class WebSocketEndpoint(ABC):
         request = self.open(websocket)
         name = uuid.uuid4().hex[:12]
         async with AsyncExitStack() as stack:
-            models, description = await self.borrow(stack, request.recognizer)
+            models, description = await self.acquire_models(stack, request.recognizer)
             driver = StreamDriver(models, request.options, name)
             meter = stack.enter_context(self.admission.policy.track_usage(websocket.scope))
             stack.callback(lambda: meter.count(driver.received))
@@ -286,12 +286,12 @@ class WebSocketEndpoint(ABC):
             yield
         finally:
             if session.state is SessionState.SUSPENDED:
-                self._sessions.leave(support.key)
+                self._sessions.remove(support.key)
             else:
                 self._sessions.end(support.key)
 
-    async def borrow(self, stack: AsyncExitStack, name: str) -> tuple[ModelClients, ModelInfo]:
-        """Borrow the models until the stack is left; a client that waits for a load counts as a stream.
+    async def acquire_models(self, stack: AsyncExitStack, name: str) -> tuple[ModelClients, ModelInfo]:
+        """Acquire the models until the stack is left; a client that waits for a load counts as a stream.
 
         The socket is not read meanwhile and pings go unanswered, so the wait is shorter than a ping's limit.
         Raises ClientError.
@@ -305,7 +305,7 @@ class WebSocketEndpoint(ABC):
                         time_limit.reschedule(loop.time())
 
                 with self.admission.admit(stop):
-                    return await stack.enter_async_context(self.engine.borrow(name))
+                    return await stack.enter_async_context(self.engine.acquire(name))
         except TimeoutError:
             if self.admission.draining:
                 raise restarting() from None

@@ -33,9 +33,9 @@ class JournalLifespan:
 
     @asynccontextmanager
     async def running(
-        self, takers: RecoveryHandler, ready: Callable[[], Awaitable[None]]
+        self, handler: RecoveryHandler, ready: Callable[[], Awaitable[None]]
     ) -> AsyncIterator[None]:
-        """Open the store and hand the sessions of the previous server to `takers`, if journals are on.
+        """Open the store and hand the sessions of the previous server to `handler`, if journals are on.
 
         ready: waits until models are loaded; recovery begins after it
         Raises JournalInUse, OSError.
@@ -48,15 +48,15 @@ class JournalLifespan:
             Path(settings.journal_dir),
             self._health,
             sync=settings.journal_fsync,
-            most=settings.journal_total_mb * MIB,
+            max_bytes=settings.journal_total_mb * MIB,
             keep=settings.journal_session_mb * MIB,
         ) as self.store:
             recoverer = SessionRecovery(
                 self.store,
-                takers,
+                handler,
                 settings.journal_seconds,
                 self._all_recovered,
-                over_seconds=settings.resume_seconds,
+                ended_seconds=settings.resume_seconds,
             )
             recovery = asyncio.create_task(recoverer.run(ready()), name="recovery")
             recovery.add_done_callback(_log_failure)

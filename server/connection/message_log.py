@@ -22,10 +22,10 @@ class MessageLog:
         self.number += 1
         self._messages.append(message)
         self.size += len(message)
-        self._make_room()
+        self._drop_oldest()
         return self.number
 
-    def _make_room(self) -> None:
+    def _drop_oldest(self) -> None:
         while self.size > self.capacity:
             self.size -= len(self._messages.popleft())
 
@@ -37,7 +37,7 @@ class MessageLog:
         self.number = number
         self._messages.extend(messages)
         self.size = sum(map(len, self._messages))
-        self._make_room()
+        self._drop_oldest()
 
     def since(self, number: int) -> list[bytes]:
         """Return the messages after `number`.

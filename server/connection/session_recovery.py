@@ -30,26 +30,28 @@ class RecoveryHandler(Protocol):
     Both methods raise KeyError, TypeError, ValueError for a session of another kind of server.
     """
 
-    async def go_on(self, name: str, past: ReplayedSession, log: SessionJournal) -> None:
+    async def continue_session(self, name: str, recovered: ReplayedSession, log: SessionJournal) -> None:
         """Continue a session and return when it ends. Raises ClientError."""
         ...
 
-    def hold(self, name: str, head: Mapping[str, Any], files: Sequence[Path], disk: JournalStore) -> None:
+    def keep_ended(
+        self, name: str, head: Mapping[str, Any], files: Sequence[Path], disk: JournalStore
+    ) -> None:
         """Keep a session that was over: its client may still request the messages that were sent."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class _Left:
+class _UnfinishedJournal:
     """Hold a session that an earlier server left before its end."""
 
     name: str
     files: Sequence[Path]
-    past: ReplayedSession
+    recovered: ReplayedSession
 
 
 @dataclass(frozen=True, slots=True)
-class _Over:
+class _EndedJournal:
     """Hold a session whose messages had all been sent."""
 
     name: str
@@ -60,25 +62,25 @@ class _Over:
 class SessionRecovery:
     """Continue every session that an earlier server left, and keep those that were over.
 
-    takers: continues or keeps each session
+    handler: continues or keeps each session
     seconds: time since the last write of a journal after which it expires
-    all_found: called once clients can find all sessions
-    over_seconds: time since the last write after which the journal of a session that was over is deleted
+    on_all_found: called once clients can find all sessions
+    ended_seconds: time since the last write after which the journal of a session that was over is deleted
     """
 
     def __init__(
         self,
         disk: JournalStore,
-        takers: RecoveryHandler,
+        handler: RecoveryHandler,
         seconds: float,
-        all_found: Callable[[], None],
-        over_seconds: float = inf,
+        on_all_found: Callable[[], None],
+        ended_seconds: float = inf,
     ) -> None:
         self._disk = disk
-        self._takers = takers
+        self._handler = handler
         self._seconds = seconds
-        self._all_found = all_found
-        self._over_seconds = over_seconds
+        self._on_all_found = on_all_found
+        self._ended_seconds = ended_seconds
 
     async def run(self, ready: Awaitable[None]) -> None:
         """Recover the sessions once the models are ready; return when the last of them is over.
@@ -87,50 +89,56 @@ class SessionRecovery:
         ready: awaited before the recovery begins
         """
         await ready
-        found = await asyncio.to_thread(self._disk.found, self._seconds)
-        waiting, over, count = iter(found.items()), list[_Over](), 0
+        found = await asyncio.to_thread(self._disk.find_sessions, self._seconds)
+        waiting, ended, count = iter(found.items()), list[_EndedJournal](), 0
         async with asyncio.TaskGroup() as sessions:
-            while (left := await asyncio.to_thread(self._next, waiting, over)) is not None:
-                sessions.create_task(self._carry(left), name=left.name)
+            while (unfinished := await asyncio.to_thread(self._next_unfinished, waiting, ended)) is not None:
+                sessions.create_task(self._continue(unfinished), name=unfinished.name)
                 count += 1
-            for each in reversed(over):  # if there are too many, the sessions that ended first are forgotten
-                self._hold(each)
+            for each in reversed(ended):  # if there are too many, the sessions that ended first are forgotten
+                self._keep_ended(each)
             await asyncio.sleep(0)  # lets each session begin
-            self._all_found()
-            log.info("recovery.finished continued=%d ended=%d", count, len(over))
+            self._on_all_found()
+            log.info("recovery.finished continued=%d ended=%d", count, len(ended))
 
-    def _next(self, waiting: Iterator[tuple[str, Sequence[Path]]], over: list[_Over]) -> _Left | None:
-        """Return the next session to continue, None after the last; add to `over` those that were over.
+    def _next_unfinished(
+        self, waiting: Iterator[tuple[str, Sequence[Path]]], ended: list[_EndedJournal]
+    ) -> _UnfinishedJournal | None:
+        """Return the next session to continue, None after the last; add to `ended` those that were over.
 
         Blocks, and therefore runs in a thread once for each session that continues: while sessions are being
         replayed, waiting for the event loop after each session that was over would take long.
         """
         for name, files in waiting:
-            past = _read(name, files)
-            if past is not None and not past.is_over:
-                return _Left(name, files, past)
-            if past is not None:
-                over.append(_Over(name, files, past.head))
+            recovered = _read(name, files)
+            if recovered is not None and not recovered.is_over:
+                return _UnfinishedJournal(name, files, recovered)
+            if recovered is not None:
+                ended.append(_EndedJournal(name, files, recovered.head))
         return None
 
-    def _hold(self, over: _Over) -> None:
-        with _log_errors(over.name):
-            if time.time() - over.files[-1].stat().st_mtime > self._over_seconds:
-                self._disk.delete(over.files)
+    def _keep_ended(self, ended: _EndedJournal) -> None:
+        with _log_errors(ended.name):
+            if time.time() - ended.files[-1].stat().st_mtime > self._ended_seconds:
+                self._disk.delete(ended.files)
                 return
-            self._takers.hold(over.name, over.head, over.files, self._disk)
+            self._handler.keep_ended(ended.name, ended.head, ended.files, self._disk)
 
-    async def _carry(self, left: _Left) -> None:
+    async def _continue(self, unfinished: _UnfinishedJournal) -> None:
         """Continue a session; if that fails it is left for the next server, and the others continue."""
-        if left.past.failed_takeovers >= MAX_FAILED_TAKEOVERS:
-            log.error("recovery.given_up session=%s takeovers=%d", left.name, left.past.failed_takeovers)
+        if unfinished.recovered.failed_takeovers >= MAX_FAILED_TAKEOVERS:
+            log.error(
+                "recovery.given_up session=%s takeovers=%d",
+                unfinished.name,
+                unfinished.recovered.failed_takeovers,
+            )
             return
-        journal = self._disk.open(left.name)
-        with _log_errors(left.name):
-            journal.adopt(left.files, left.past.intact)
+        journal = self._disk.open(unfinished.name)
+        with _log_errors(unfinished.name):
+            journal.adopt(unfinished.files, unfinished.recovered.intact)
             journal.append(TakeoverRecord())
             journal.submit()  # before the replay, because the replay may be what ended the previous server
-            await self._takers.go_on(left.name, left.past, journal)
+            await self._handler.continue_session(unfinished.name, unfinished.recovered, journal)
 
 
 @contextmanager
@@ -148,12 +156,12 @@ def _log_errors(name: str) -> Iterator[None]:
 
 def _read(name: str, files: Sequence[Path]) -> ReplayedSession | None:
     try:
-        past, why = replay_journal([path.read_bytes() for path in files]), "it has no beginning"
+        recovered, why = replay_journal([path.read_bytes() for path in files]), "it has no beginning"
     except OSError as error:
-        past, why = None, str(error)
-    if past is None:
+        recovered, why = None, str(error)
+    if recovered is None:
         log.error("journal.unreadable session=%s reason=%r", name, why)
-    return past
+    return recovered
 
 
 class ReplayFilter:
@@ -163,16 +171,16 @@ class ReplayFilter:
     """
 
     def __init__(self, sent: Mapping[str, int] | None = None) -> None:
-        self._left = Counter(sent or {})
+        self._remaining = Counter(sent or {})
 
     @property
     def is_over(self) -> bool:
         """Whether the replay has given all sent events again, so that every further event is new."""
-        return not self._left.total()
+        return not self._remaining.total()
 
-    def knows(self, kind: str) -> bool:
+    def consume(self, kind: str) -> bool:
         """Return whether the next event of this kind was sent already, and count it as replayed if so."""
-        if not self._left[kind]:
+        if not self._remaining[kind]:
             return False
-        self._left[kind] -= 1
+        self._remaining[kind] -= 1
         return True

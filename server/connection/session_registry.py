@@ -16,17 +16,17 @@ def new_token() -> str:
 
 
 class SessionRegistry(Generic[Session]):
-    """Hold each session from `add` until `seconds` after `end`; then `forgotten` is called with it.
+    """Hold each session from `add` until `seconds` after `end`; then `on_forget` is called with it.
 
-    At most `most` ended sessions are held; beyond that, the one that ended first is forgotten.
+    At most `max_ended` ended sessions are held; beyond that, the one that ended first is forgotten.
     """
 
     def __init__(
-        self, seconds: float, most: int, forgotten: Callable[[Session], None] = lambda session: None
+        self, seconds: float, max_ended: int, on_forget: Callable[[Session], None] = lambda session: None
     ) -> None:
         self.seconds = seconds
-        self._most = most
-        self._forgotten = forgotten
+        self._max_ended = max_ended
+        self._on_forget = on_forget
         self._sessions: dict[bytes, Session] = {}
         self._ended: dict[bytes, asyncio.TimerHandle] = {}  # in the order in which the sessions ended
 
@@ -43,19 +43,19 @@ class SessionRegistry(Generic[Session]):
     def find(self, token: str) -> Session | None:
         return self._sessions.get(digest(token))
 
-    def leave(self, key: bytes) -> None:
+    def remove(self, key: bytes) -> None:
         """Drop a session that continues on another server, without forgetting it."""
         del self._sessions[key]
 
     def end(self, key: bytes) -> None:
         """Begin the time after which an ended session is forgotten; until then clients can resume it."""
         self._ended[key] = asyncio.get_running_loop().call_later(self.seconds, self._forget, key)
-        if len(self._ended) > self._most:
+        if len(self._ended) > self._max_ended:
             self._forget(next(iter(self._ended)))
 
     def _forget(self, key: bytes) -> None:
         self._ended.pop(key).cancel()
-        self._forgotten(self._sessions.pop(key))
+        self._on_forget(self._sessions.pop(key))
 
 
 def digest(token: str) -> bytes:

@@ -15,7 +15,7 @@ DROPPED: Final = frozenset({"known_speaker_references"})  # audio in fields that
 
 
 @dataclass(slots=True)
-class _Part:
+class _FormPart:
     """Hold what was parsed of the current part. data: value of a field; None for a part that is not kept."""
 
     headers: dict[bytes, bytes] = field(default_factory=dict)
@@ -25,7 +25,7 @@ class _Part:
     data: bytearray | None = None
 
 
-class _Parts:
+class _FormParts:
     """Collect the fields and the pieces of the file in the callbacks of the parser.
 
     It holds no reference to the parser, so the two form no reference cycle.
@@ -35,7 +35,7 @@ class _Parts:
         self.fields: list[tuple[str, str]] = []
         self.has_file = False
         self.ended = False
-        self._part = _Part()
+        self._part = _FormPart()
         self._into_file = False
         self._held = 0
         self._pieces: list[bytes] = []
@@ -46,7 +46,7 @@ class _Parts:
         return pieces
 
     def on_part_begin(self) -> None:
-        self._part = _Part()
+        self._part = _FormPart()
 
     def on_header_field(self, data: bytes, start: int, end: int) -> None:
         self._hold(end - start)
@@ -108,7 +108,7 @@ class MultipartForm:
         _, options = parse_options_header(content_type)
         if not options.get(b"boundary"):
             raise invalid("The multipart body has no boundary.", code="invalid_body")
-        self._parts = _Parts()
+        self._parts = _FormParts()
         try:
             self._parser = _parser_of(self._parts, options[b"boundary"])
         except FormParserError as error:
@@ -138,7 +138,7 @@ class MultipartForm:
             raise invalid("The multipart body ends before its last boundary.", code="invalid_body")
 
 
-def _parser_of(parts: _Parts, boundary: bytes) -> MultipartParser:
+def _parser_of(parts: _FormParts, boundary: bytes) -> MultipartParser:
     return MultipartParser(
         boundary,
         {

@@ -18,7 +18,7 @@ class EventStream(StreamingResponse):
     """Send each event as soon as it is available.
 
     events: whole events, encoded
-    holding: resources that are released when the response has ended
+    resources: resources that are released when the response has ended
     send_timeout: seconds after which a send to a client that does not read is given up
     """
 
@@ -27,14 +27,14 @@ class EventStream(StreamingResponse):
     def __init__(
         self,
         events: AsyncGenerator[bytes, None],
-        holding: AsyncExitStack,
+        resources: AsyncExitStack,
         *,
         headers: Mapping[str, str],
         send_timeout: float,
     ) -> None:
         super().__init__(events, headers={"cache-control": "no-cache", **headers})
         self._events = events
-        self._holding = holding
+        self._resources = resources
         self._send_timeout = send_timeout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -42,7 +42,7 @@ class EventStream(StreamingResponse):
             async with asyncio.timeout(self._send_timeout):
                 await send({"type": "http.response.body", "body": data, "more_body": more})
 
-        async with self._holding:
+        async with self._resources:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             try:
                 async with cancel_on_disconnect(receive), aclosing(self._events) as events:

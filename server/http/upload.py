@@ -149,7 +149,7 @@ async def drain_refused_body(request: Request, error: ApiError) -> ApiError:
 
 
 @asynccontextmanager
-async def received(request: Request, body: Body) -> AsyncIterator[Upload]:
+async def receive_upload(request: Request, body: Body) -> AsyncIterator[Upload]:
     """Yield the upload, whose file is deleted after the context. Raise ApiError or ClientDisconnect."""
     with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
         kind = media_type_of(request)

@@ -28,7 +28,7 @@ from streaming.threads import run_in_thread_to_completion
 MAX_URL: Final = 2_000  # characters
 MAX_REDIRECTS: Final = 5
 IDLE_SECONDS: Final = 20.0  # to resolve, to connect, and between two reads
-WHOLE_SECONDS: Final = 900.0  # for the whole download, which counts against MAX_FILES
+TOTAL_SECONDS: Final = 900.0  # for the whole download, which counts against MAX_FILES
 PORTS: Final = {"http": 80, "https": 443}
 NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")  # IPv4 for networks without it (RFC 6052)
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -91,7 +91,7 @@ def is_public(address: Address) -> bool:
 
 
 @cache
-def system_trust() -> ssl.SSLContext:
+def system_ssl_context() -> ssl.SSLContext:
     """Return a context that trusts the authorities of the system. The first call reads them from disk."""
     return ssl.create_default_context()
 
@@ -104,17 +104,17 @@ async def resolve(host: str, port: int) -> Sequence[Address]:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """How a download reaches the network. Tests give their own names, certificates and times.
+    """Configure how a download reaches the network. Tests give their own names, certificates and times.
 
     is_public: whether an address may be fetched from without `private`
     idle_seconds: for resolving, for connecting and for each read
     """
 
     resolve: Callable[[str, int], Awaitable[Sequence[Address]]] = resolve
-    trust: Callable[[], ssl.SSLContext] = system_trust
+    ssl_context: Callable[[], ssl.SSLContext] = system_ssl_context
     is_public: Callable[[Address], bool] = is_public
     idle_seconds: float = IDLE_SECONDS
-    whole_seconds: float = WHOLE_SECONDS
+    total_seconds: float = TOTAL_SECONDS
 
     async def checked_address(self, target: Target, *, private: bool) -> Address:
         """Return the address to connect to. Raise ApiError if any address of the host is not public."""
@@ -126,7 +126,7 @@ class Network:
 
 
 @asynccontextmanager
-async def fetched(
+async def download(
     url: str, limit: int, *, private: bool, network: Network | None = None
 ) -> AsyncIterator[IO[bytes]]:
     """Download a file and yield it as a temporary file, positioned at its beginning.
@@ -138,7 +138,7 @@ async def fetched(
     network = network or Network()
     with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
         with _errors_of_the_address():
-            async with asyncio.timeout(network.whole_seconds):
+            async with asyncio.timeout(network.total_seconds):
                 await _follow(target_of(url), limit, file, private=private, network=network)
         file.seek(0)
         yield file
@@ -166,7 +166,7 @@ async def _response(target: Target, *, private: bool, network: Network) -> Async
     address = await network.checked_address(target, private=private)
     client = httpx.AsyncClient(
         headers={"host": target.authority, **HEADERS},
-        verify=await asyncio.to_thread(network.trust),
+        verify=await asyncio.to_thread(network.ssl_context),
         timeout=network.idle_seconds,
         trust_env=False,
     )

@@ -65,7 +65,7 @@ class Metrics:
         )
 
     def _add_recognition(self) -> None:
-        self.jobs = self._counter(
+        self.tasks = self._counter(
             "stt_asr_jobs_total",
             "Recognition tasks by kind and outcome",
             "kind",
@@ -115,13 +115,13 @@ class Metrics:
 
     def count_audio(self, closed: StreamClosed) -> None:
         """Count the samples of a stream by outcome when it closed."""
-        for fate in ("speech", "non_speech", "dropped"):
-            self.audio_seconds.labels(fate).inc(seconds_from_samples(getattr(closed, fate)))
+        for outcome in ("speech", "non_speech", "dropped"):
+            self.audio_seconds.labels(outcome).inc(seconds_from_samples(getattr(closed, outcome)))
         self.lost_samples.inc(abs(closed.received - closed.speech - closed.non_speech - closed.dropped))
 
-    def count_job(self, kind: TaskKind, fate: TaskOutcome) -> None:
+    def count_task(self, kind: TaskKind, outcome: TaskOutcome) -> None:
         """Count a recognition task by kind and outcome."""
-        self.jobs.labels(kind.name.lower(), fate).inc()
+        self.tasks.labels(kind.name.lower(), outcome).inc()
 
     def count_restart(self, model: str) -> None:
         """Count a restart of a recognizer."""

@@ -51,10 +51,10 @@ class SessionTiming:
         elif isinstance(event, TranscriptionFailed):
             self._speech_ends.pop(event.utterance, None)
 
-    def leave(self) -> None:
+    def end(self) -> None:
         """End the trace: the session has ended."""
         if self._trace is not None:
-            self._trace.leave()
+            self._trace.end()
 
     def _end_of_speech(self, event: UtteranceEnded) -> float | None:
         """Return when the utterance's last sample arrived, or the present if no silence ended it."""

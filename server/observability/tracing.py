@@ -131,7 +131,7 @@ class SessionTrace:
             sums = ("received", "speech", "non_speech", "dropped")
             self._span.set_attributes({f"stt.{n}_ms": ms_from_samples(getattr(event, n)) for n in sums})
 
-    def leave(self) -> None:
+    def end(self) -> None:
         """End the spans that are still open: the session is over. Idempotent."""
         for number in list(self._open):
             self._end(number, {"stt.cut_off": True})

@@ -25,7 +25,7 @@ from server.errors import (
     restarting,
 )
 from server.http.exception_handlers import http_error_of
-from server.http.url_download import fetched
+from server.http.url_download import download
 from server.observability.metrics import Metrics
 from server.settings import Settings
 from streaming.model_clients import ModelClients
@@ -88,10 +88,10 @@ class FileEndpoint(ABC):
             message = "This server does not download files: send the file itself."
             raise invalid(message, "url", "remote_content_error")
         private, limit = self._settings.fetch_private, self._settings.max_upload_bytes
-        return await stack.enter_async_context(fetched(url, limit, private=private))
+        return await stack.enter_async_context(download(url, limit, private=private))
 
-    async def _borrow(self, stack: AsyncExitStack, asked: str) -> tuple[ModelClients, ModelInfo]:
-        """Borrow the models until the stack is left: those of the name, or the default for an unknown name.
+    async def _acquire_models(self, stack: AsyncExitStack, asked: str) -> tuple[ModelClients, ModelInfo]:
+        """Acquire the models until the stack is left: those of the name, or the default for an unknown name.
 
         Raises ApiError if they cannot be used or are not loaded in time.
         """
@@ -99,7 +99,7 @@ class FileEndpoint(ABC):
         name = recognizers.resolve(asked) or recognizers.default
         try:
             async with asyncio.timeout(self._load_seconds):
-                return await stack.enter_async_context(self._engine.borrow(name))
+                return await stack.enter_async_context(self._engine.acquire(name))
         except TimeoutError:
             error = models_not_ready(f"The model {name} is still being loaded.")
         except ModelNotReady as why:
@@ -112,8 +112,8 @@ class FileEndpoint(ABC):
         return FileTranscriber(
             file,
             max_seconds=self._settings.max_file_seconds,
-            count=meter.count,
-            observe=self._metrics.observe_event,
+            on_samples_read=meter.count,
+            on_event=self._metrics.observe_event,
         )
 
     @contextmanager

@@ -23,7 +23,7 @@ def object_from_json(message: str) -> Message:
     return event
 
 
-def handler_of(event: Message, handlers: Mapping[object, Handler]) -> Handler:
+def handler_of(event: Mapping[str, object], handlers: Mapping[object, Handler]) -> Handler:
     """Return the handler of the message's `type`. Raises ClientError if `type` is missing or unknown."""
     kind = event.get("type")
     handler = handlers.get(kind) if isinstance(kind, str) else None
@@ -33,7 +33,7 @@ def handler_of(event: Message, handlers: Mapping[object, Handler]) -> Handler:
     return handler
 
 
-def audio_of(event: Message) -> bytes:
+def audio_of(event: Mapping[str, object]) -> bytes:
     """Return the bytes of the base64 field `audio`. Raises ClientError."""
     audio = event.get("audio")
     if not isinstance(audio, str):
@@ -45,7 +45,7 @@ def audio_of(event: Message) -> bytes:
         raise ClientError("invalid_audio", f"`audio` is not base64: {error}.", param="audio") from None
 
 
-def event_id_of(event: Message) -> str | None:
+def event_id_of(event: Mapping[str, object]) -> str | None:
     """Return the id that the client gave the message, or None if there is none or it is not a string."""
     event_id = event.get("event_id")
     return event_id if isinstance(event_id, str) else None

@@ -51,8 +51,8 @@ HEADERS: Final = {
     "permissions-policy": "microphone=(self)",
     "vary": "accept-encoding",
 }
-FOR_EVER: Final = "public, max-age=31536000, immutable"
-ASK_FIRST: Final = "no-cache"
+IMMUTABLE: Final = "public, max-age=31536000, immutable"
+REVALIDATE: Final = "no-cache"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class WebPage:
         @router.get("/")
         async def page(request: Request) -> Response:
             """Return index.html."""
-            return _answer(request, self._index, ASK_FIRST)
+            return _answer(request, self._index, REVALIDATE)
 
         @router.get("/web/{version}/{name:path}")
         async def file(request: Request, version: str, name: str) -> Response:
@@ -104,7 +104,7 @@ class WebPage:
             asset = self._files.get(name)
             if asset is None or version != self.version:
                 raise ApiError(404, f"There is no such file: {request.url.path}")
-            return _answer(request, asset, FOR_EVER)
+            return _answer(request, asset, IMMUTABLE)
 
         return router
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from asr.hotword_boosting import CACHED_SPELLINGS, ROOT, Phrasebook, PhraseTree
-from asr.recognizer import LONGEST_HOTWORD, MOST_HOTWORDS
+from asr.recognizer import MAX_HOTWORD_CHARS, MAX_HOTWORDS
 
 _: Any = transformers  # the boundary: transformers is typed in part
 FOREIGN = 9  # in no phrase
@@ -222,8 +222,8 @@ def test_the_last_hotwords_are_remembered_and_no_more() -> None:
 
 
 def test_as_many_and_as_long_hotwords_as_may_be_are_spelled(tmp_path: Path) -> None:
-    many = tuple(f"{number:010b}".replace("0", "a").replace("1", "r") * 10 for number in range(MOST_HOTWORDS))
-    assert max(map(len, many)) == LONGEST_HOTWORD
+    many = tuple(f"{number:010b}".replace("0", "a").replace("1", "r") * 10 for number in range(MAX_HOTWORDS))
+    assert max(map(len, many)) == MAX_HOTWORD_CHARS
     spelling = Phrasebook(characters(tmp_path, "ART"), blank=0).spell(many)
     assert spelling.complete
     assert spelling.tree is not None

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.recognizer import LONGEST_HOTWORD, MOST_HOTWORDS, Hypothesis, TranscriptionOptions, compression_ratio
+from asr.recognizer import (
+    MAX_HOTWORD_CHARS,
+    MAX_HOTWORDS,
+    Hypothesis,
+    TranscriptionOptions,
+    compression_ratio,
+)
 
 EVERYTHING = TranscriptionOptions(
     language="de", prompt="so", words=True, task="translate", temperature=0.5, hotwords=("Quilter",)
@@ -49,10 +55,10 @@ def test_every_text_has_a_ratio(text: str) -> None:
 
 
 def test_as_many_and_as_long_hotwords_as_may_be_are_taken() -> None:
-    assert TranscriptionOptions(hotwords=("x" * LONGEST_HOTWORD,) * MOST_HOTWORDS).hotwords
+    assert TranscriptionOptions(hotwords=("x" * MAX_HOTWORD_CHARS,) * MAX_HOTWORDS).hotwords
 
 
-@pytest.mark.parametrize("hotwords", [("x",) * (MOST_HOTWORDS + 1), ("short", "x" * (LONGEST_HOTWORD + 1))])
+@pytest.mark.parametrize("hotwords", [("x",) * (MAX_HOTWORDS + 1), ("short", "x" * (MAX_HOTWORD_CHARS + 1))])
 def test_too_many_or_too_long_hotwords_are_refused(hotwords: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match="hotwords must"):
         TranscriptionOptions(hotwords=hotwords)

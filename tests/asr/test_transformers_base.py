@@ -68,7 +68,7 @@ def test_a_model_without_its_head_is_refused_instead_of_guessing(wav2vec2: Path,
         Ctc.load(tmp_path, device="cpu")
 
 
-def test_every_error_of_the_room_is_an_asr_error() -> None:
+def test_errors_share_one_base_class() -> None:
     assert issubclass(ModelUnavailable, AsrError)
     assert issubclass(UnsupportedModel, AsrError)
 

@@ -1,4 +1,4 @@
-"""Clips know where they stand in the stream; seconds are made here and nowhere else."""
+"""Test clips and the conversion of samples to time."""
 
 from dataclasses import FrozenInstanceError
 

@@ -1,4 +1,4 @@
-"""Bytes become the samples they stand for, wherever they are cut; what is not sound is refused by name."""
+"""Test that bytes become samples, however they are cut, and that invalid audio is refused."""
 
 from itertools import cycle
 from typing import Any
@@ -22,7 +22,7 @@ FLOAT32 = Encoding(Format.FLOAT32)
 
 
 def levels(data: bytes, format: Format) -> list[int]:
-    """The samples in steps of PCM16."""
+    """Return the samples in steps of PCM16."""
     return [round(sample * 32768) for sample in SampleReader(Encoding(format)).read(data).tolist()]
 
 
@@ -94,7 +94,7 @@ def test_a_client_cannot_make_an_error_long() -> None:
         assert len(str(error.value)) < 200
 
 
-def test_one_clause_catches_every_error_of_the_room() -> None:
+def test_errors_share_one_base_class() -> None:
     for error in (UnsupportedFormat, UnsupportedSampleRate, UnsupportedChannels, InvalidAudio):
         assert issubclass(error, AudioError)
 
@@ -217,7 +217,7 @@ def test_nan_and_infinity_are_refused_wherever_they_stand(bad: float) -> None:
         assert (error.value.code, error.value.param) == ("invalid_audio", "audio")
 
 
-def test_of_a_bad_message_nothing_is_taken_in() -> None:
+def test_invalid_message_is_refused_as_a_whole() -> None:
     reader = SampleReader(FLOAT32)
     half = floats(0.5)
     assert len(reader.read(half[:3])) == 0

@@ -1,4 +1,4 @@
-"""Whatever a client's bytes look like and wherever they are cut, one stream of samples comes out."""
+"""Test that the samples of a stream do not depend on its chunks, whatever the encoding."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -33,7 +33,7 @@ def noise(frames: int, encoding: Encoding, seed: int = 0) -> bytes:
 
 @st.composite
 def messages(draw: st.DrawFn) -> Message:
-    """Noise, and often a piece of a frame behind it."""
+    """Generate noise, often followed by a part of a frame."""
     encoding = draw(encodings)
     data = noise(draw(st.integers(0, 400)), encoding, draw(st.integers(0, 99)))
     return data + b"\x3c" * draw(st.integers(0, encoding.frame_bytes - 1)), encoding
@@ -46,13 +46,13 @@ def cut(stream: list[Message], size: int) -> Iterator[Message]:
 
 
 def joined(stream: list[Message]) -> list[Message]:
-    """Neighbours of the same encoding as one message."""
+    """Join adjacent messages of the same encoding."""
     groups = groupby(stream, key=lambda message: message[1])
     return [(b"".join(data for data, _ in group), encoding) for encoding, group in groups]
 
 
 def decoded(stream: list[Message], decoder: Decoder | None = None) -> tuple[Samples, list[int]]:
-    """All samples, held to be gapless, and the leftovers that were told."""
+    """Return all samples, checked to have no gaps, and the leftover bytes."""
     decoder = decoder or Decoder()
     clips: list[Clip] = []
     leftovers: list[int] = []
@@ -74,7 +74,7 @@ def decoded(stream: list[Message], decoder: Decoder | None = None) -> tuple[Samp
 
 @given(stream=st.lists(messages(), min_size=1, max_size=4), size=st.integers(1, 3) | st.integers(4, 1_000))
 @settings(max_examples=80, deadline=None)
-def test_however_it_is_cut_the_stream_is_the_same(stream: list[Message], size: int) -> None:
+def test_samples_do_not_depend_on_the_chunks(stream: list[Message], size: int) -> None:
     one_piece, leftovers = decoded(joined(stream))
     pieces, leftovers_of_pieces = decoded(list(cut(stream, size)))
     assert leftovers_of_pieces == leftovers
@@ -86,7 +86,7 @@ def test_however_it_is_cut_the_stream_is_the_same(stream: list[Message], size: i
 
 @given(stream=st.lists(messages(), min_size=1, max_size=5), size=st.integers(1, 1_000))
 @settings(max_examples=50, deadline=None)
-def test_no_frame_is_lost_and_no_byte_goes_unmentioned(stream: list[Message], size: int) -> None:
+def test_no_frame_is_lost_and_leftover_bytes_are_counted(stream: list[Message], size: int) -> None:
     """A stretch of n frames at one rate becomes floor(n * 16000 / rate + 1/2) samples."""
     expected = 0
     for rate, group in groupby(joined(stream), key=lambda message: message[1].sample_rate):
@@ -98,14 +98,14 @@ def test_no_frame_is_lost_and_no_byte_goes_unmentioned(stream: list[Message], si
 
 
 @pytest.mark.parametrize("encoding", [Encoding(Format.PCMU, 8_000), Encoding(), Encoding(sample_rate=48_000)])
-def test_a_long_chunk_is_handed_out_in_pieces_that_are_the_same_sound(encoding: Encoding) -> None:
+def test_long_chunk_is_returned_in_pieces(encoding: Encoding) -> None:
     data = (
         np.random.default_rng(1).integers(0, 256, 3 * PIECE * encoding.frame_bytes + 200, np.uint8).tobytes()
     )
     decoder = Decoder()
     clips = [decoder.decode(data, encoding)]
-    while decoder.has_more:
-        clips.append(decoder.go_on())
+    while decoder.has_pending:
+        clips.append(decoder.continue_decoding())
     clips.append(decoder.flush())
     pieces = np.concatenate([clip.samples for clip in clips if clip is not None])
     small, _ = decoded(list(cut([(data, encoding)], 4_000)))
@@ -117,7 +117,7 @@ def test_a_long_chunk_is_handed_out_in_pieces_that_are_the_same_sound(encoding: 
 
 
 @pytest.mark.parametrize("then", [Encoding(), Encoding(Format.PCMU, 8_000), Encoding(sample_rate=8_000)])
-def test_what_still_waits_comes_before_what_comes_next(then: Encoding) -> None:
+def test_pending_samples_precede_the_next_chunk(then: Encoding) -> None:
     first = np.random.default_rng(1).integers(0, 256, 2 * PIECE, np.uint8).tobytes()
     stream = [(first, Encoding(Format.PCMU, 8_000)), (bytes(4_000), then)]
     in_haste, _ = decoded(stream)
@@ -177,7 +177,7 @@ def test_a_change_of_format_at_the_same_rate_is_seamless() -> None:
     assert leftovers == []
 
 
-def test_half_a_sample_at_the_end_is_told_and_the_rest_is_kept() -> None:
+def test_half_a_sample_at_the_end_is_counted() -> None:
     decoder = Decoder()
     decoder.decode(bytes(960 * 2 + 1), Encoding(sample_rate=48_000))
     assert decoder.leftover == 0
@@ -189,7 +189,7 @@ def test_half_a_sample_at_the_end_is_told_and_the_rest_is_kept() -> None:
     assert decoder.leftover == 0
 
 
-def test_half_a_sample_before_a_change_is_told_and_the_new_audio_is_kept() -> None:
+def test_half_a_sample_before_a_change_is_counted() -> None:
     decoder = Decoder()
     decoder.decode(b"\x00\x00\x07", Encoding())
     clip = decoder.decode(b"\xff" * 4, Encoding(Format.PCMU))
@@ -200,7 +200,7 @@ def test_half_a_sample_before_a_change_is_told_and_the_new_audio_is_kept() -> No
     assert decoder.leftover == 0
 
 
-def test_after_a_flush_the_stream_can_go_on() -> None:
+def test_stream_can_continue_after_a_flush() -> None:
     decoder = Decoder()
     encoding = Encoding(sample_rate=8_000)
     decoder.decode(noise(800, encoding), encoding)
@@ -211,7 +211,7 @@ def test_after_a_flush_the_stream_can_go_on() -> None:
     assert decoder.position == 3_200
 
 
-def test_draining_gives_all_that_came_and_keeps_half_a_sample() -> None:
+def test_drain_returns_all_frames_and_keeps_half_a_sample() -> None:
     decoder = Decoder()
     encoding = Encoding(sample_rate=8_000)
     decoder.decode(bytes(801), encoding)
@@ -241,7 +241,7 @@ def test_a_bad_message_changes_nothing(rate: int) -> None:
 
 
 @given(st.integers(0, 400), st.integers(0, 400), st.integers(1, 90))
-def test_what_is_repeated_is_left_out_however_it_is_cut(before: int, repeated: int, size: int) -> None:
+def test_repeated_samples_are_skipped(before: int, repeated: int, size: int) -> None:
     repeated = min(repeated, before)
     data = noise(500, Encoding())
     decoder = Decoder()
@@ -254,7 +254,7 @@ def test_what_is_repeated_is_left_out_however_it_is_cut(before: int, repeated: i
     assert decoder.position == 500
 
 
-def test_a_stream_may_have_begun_elsewhere() -> None:
+def test_stream_may_begin_at_a_later_position() -> None:
     clip = Decoder(position=1_000).decode(bytes(200), Encoding())
     assert clip is not None
     assert (clip.start, clip.end) == (1_000, 1_100)
@@ -262,7 +262,7 @@ def test_a_stream_may_have_begun_elsewhere() -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(messages(), max_size=4), st.integers(1, 2_000))
-def test_what_is_said_to_be_whole_steps_of_16_bits_is(stream: list[Message], size: int) -> None:
+def test_clips_marked_as_pcm16_are_exact(stream: list[Message], size: int) -> None:
     decoder = Decoder()
     clips = [decoder.decode(*message) for message in cut(stream, size)]
     for clip in [*clips, decoder.flush()]:
@@ -274,7 +274,7 @@ def test_what_is_said_to_be_whole_steps_of_16_bits_is(stream: list[Message], siz
 
 
 @pytest.mark.parametrize("form", [Format.PCM16, Format.PCMU, Format.PCMA])
-def test_sound_of_16_bits_at_16_khz_is_said_to_be_that(form: Format) -> None:
+def test_pcm16_at_16_khz_is_marked_as_pcm16(form: Format) -> None:
     decoder = Decoder()
     clip = decoder.decode(bytes(64), Encoding(form))
     assert clip is not None

@@ -1,4 +1,4 @@
-"""encode: what a decoder reads again."""
+"""Test that encoded audio is decoded again."""
 
 import numpy as np
 import pytest

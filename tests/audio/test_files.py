@@ -1,4 +1,4 @@
-"""Files of many containers, whole and broken, become clips at 16 kHz; written here by PyAV and wave."""
+"""Test that files of many containers, also damaged ones, become clips at 16 kHz."""
 
 import io
 import json
@@ -43,7 +43,7 @@ def tone(seconds: float, rate: int) -> Samples:
 
 
 def encoded(container: str, codec: str, rate: int, layout: str, seconds: float = 3.0) -> bytes:
-    """A file with a tone on all channels."""
+    """Return a file with a tone on all channels."""
     file = io.BytesIO()
     with av.open(file, "w", format=container) as output:
         stream = output.add_stream(codec, rate=rate, layout=layout)
@@ -78,7 +78,7 @@ def decoded(data: bytes, start: float = 0.0, end: float | None = None) -> Sample
 
 
 def until_it_breaks(data: bytes) -> Samples:
-    """What came before DamagedFile."""
+    """Return the samples before DamagedFile."""
     pieces: list[Samples] = []
     with pytest.raises(DamagedFile, match="the file is damaged"):
         pieces.extend(clip.samples for clip in decode_file(io.BytesIO(data)))
@@ -134,7 +134,7 @@ def test_a_range_that_is_none_is_refused_at_once(start: float, end: float | None
 
 
 class Counting(io.BytesIO):
-    """A file that remembers how far it was read."""
+    """Count the bytes that were read of a file."""
 
     furthest = 0
 

@@ -1,4 +1,4 @@
-"""Loudness: the quietest place is found."""
+"""Test that the quietest position is found."""
 
 import numpy as np
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What is below 8 kHz comes through at 16 kHz, what is above does not, and chunks leave no trace."""
+"""Test that frequencies below 8 kHz pass, those above do not, and chunks make no difference."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def resampled(samples: Samples, rate: int, chunk: int) -> Samples:
 
 
 def steady(frequency: float, rate: int) -> Samples:
-    """The middle of a tone after resampling in chunks of 20 ms."""
+    """Return the middle of a tone that was resampled in chunks of 20 ms."""
     return resampled(tone(frequency, rate), rate, rate // 50)[EDGE:-EDGE].astype(np.float64)
 
 

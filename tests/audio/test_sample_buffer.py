@@ -1,4 +1,4 @@
-"""A buffer gives back what it was given, by its place in the stream, or says that it cannot."""
+"""Test that a buffer returns samples by their position in the stream, or raises."""
 
 import tracemalloc
 import weakref
@@ -14,7 +14,7 @@ from audio.sample_buffer import MIN_CHUNK, SampleBuffer
 
 
 def stream(start: int, end: int) -> Samples:
-    """Samples that know their place."""
+    """Return samples whose values are their positions."""
     return np.arange(start, end, dtype=np.float32)
 
 
@@ -34,9 +34,7 @@ operations = st.lists(
 
 @given(operations=operations, fraction=st.floats(0, 1))
 @settings(max_examples=150, deadline=None)
-def test_it_agrees_with_an_array_that_never_forgets(
-    operations: list[tuple[str, int]], fraction: float
-) -> None:
+def test_buffer_agrees_with_an_unbounded_array(operations: list[tuple[str, int]], fraction: float) -> None:
     capacity = 5_000
     buffer, everything, wanted = SampleBuffer(capacity), stream(0, 0), 0
     for verb, number in operations:
@@ -62,7 +60,7 @@ def test_it_agrees_with_an_array_that_never_forgets(
         np.testing.assert_array_equal(buffer.read(buffer.start, buffer.end), everything[buffer.start :])
 
 
-def test_an_empty_ring_has_nothing_to_read() -> None:
+def test_empty_buffer_has_nothing_to_read() -> None:
     buffer = SampleBuffer(10)
     assert (buffer.start, buffer.end, len(buffer)) == (0, 0, 0)
     assert len(buffer.read(0, 0)) == 0
@@ -71,7 +69,7 @@ def test_an_empty_ring_has_nothing_to_read() -> None:
 
 
 @pytest.mark.parametrize(("start", "end"), [(999, 1_500), (0, 10), (2_900, 3_001), (1_600, 1_500), (-5, -1)])
-def test_what_is_forgotten_or_not_yet_there_cannot_be_read(start: int, end: int) -> None:
+def test_forgotten_and_future_samples_cannot_be_read(start: int, end: int) -> None:
     buffer = filled(1_000, 1_000, 1_000)
     buffer.forget(1_000)
     with pytest.raises(IndexError, match=r"not in <SampleBuffer \[1000, 3000\)"):
@@ -86,14 +84,14 @@ def test_chunks_are_forgotten_whole() -> None:
     assert buffer.start == 2_000
 
 
-def test_to_forget_less_than_before_changes_nothing() -> None:
+def test_forgetting_less_than_before_changes_nothing() -> None:
     buffer = filled(1_000, 1_000, 1_000)
     buffer.forget(2_000)
     buffer.forget(1_000)
     assert buffer.start == 2_000
 
 
-def test_after_forgetting_all_the_stream_goes_on() -> None:
+def test_stream_continues_after_all_is_forgotten() -> None:
     buffer = filled(1_000, 1_000)
     buffer.forget(10**9)
     assert (buffer.start, buffer.end) == (2_000, 2_000)
@@ -101,7 +99,7 @@ def test_after_forgetting_all_the_stream_goes_on() -> None:
     np.testing.assert_array_equal(buffer.read(2_000, 2_010), stream(2_000, 2_010))
 
 
-def test_a_full_ring_takes_nothing_and_loses_nothing() -> None:
+def test_full_buffer_refuses_samples_and_keeps_its_own() -> None:
     buffer = filled(60, 40, capacity=100)
     with pytest.raises(SampleBufferFull) as error:
         buffer.append(stream(100, 101))
@@ -110,7 +108,7 @@ def test_a_full_ring_takes_nothing_and_loses_nothing() -> None:
     np.testing.assert_array_equal(buffer.read(0, 100), stream(0, 100))
 
 
-def test_forgetting_makes_room() -> None:
+def test_forgetting_restores_capacity() -> None:
     buffer = filled(1_000, 1_000, capacity=2_000)
     buffer.forget(1_000)
     buffer.append(stream(2_000, 3_000))
@@ -118,7 +116,7 @@ def test_forgetting_makes_room() -> None:
 
 
 @pytest.mark.parametrize(("start", "end"), [(0, 1_000), (100, 200), (900, 1_100)])
-def test_what_was_read_is_the_readers_own(start: int, end: int) -> None:
+def test_samples_that_were_read_are_a_copy(start: int, end: int) -> None:
     buffer = filled(1_000, 1_000)
     buffer.read(start, end)[:] = -1
     np.testing.assert_array_equal(buffer.read(0, 2_000), stream(0, 2_000))
@@ -145,7 +143,7 @@ def test_samples_that_come_one_by_one_cost_little_more_than_themselves() -> None
     assert held < 2 * samples * one.nbytes
 
 
-def test_it_tells_what_it_holds() -> None:
+def test_repr_names_the_held_range() -> None:
     assert (
         repr(filled(MIN_CHUNK, MIN_CHUNK, capacity=9_999)) == "<SampleBuffer [0, 1024) of 9999 in 2 chunks>"
     )

@@ -1,4 +1,4 @@
-"""The header of a wav that comes in pieces."""
+"""Test the header of a WAV stream that arrives in pieces."""
 
 import io
 import struct

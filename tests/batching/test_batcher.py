@@ -1,4 +1,4 @@
-"""The batcher: who goes first, who goes together, and who is told what."""
+"""Test the order and the batches of items, and the results of their callers."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from batching.errors import BatcherClosed, QueueFull
 
 
 class GatedWorker:
-    """Doubles numbers, a batch each time the gate is opened; remembers the batches."""
+    """Double numbers, one batch each time the gate is opened; record the batches."""
 
     def __init__(self, *, open_gate: bool = False) -> None:
         self.description: object = None
@@ -42,13 +42,13 @@ def batcher(worker: GatedWorker, **bounds: int) -> Batcher[int, int]:
 
 
 async def busy(worker: GatedWorker, batches: Batcher[int, int]) -> asyncio.Task[int]:
-    """Starts a first batch, so that what is posted next has to wait."""
+    """Start a first batch, so that later items have to wait."""
     first = asyncio.create_task(batches.submit(0))
     await worker.started.acquire()
     return first
 
 
-async def test_an_item_comes_back_to_its_caller() -> None:
+async def test_result_is_returned_to_its_caller() -> None:
     async with batcher(GatedWorker(open_gate=True)) as batches:
         assert await asyncio.gather(*(batches.submit(n) for n in range(20))) == [2 * n for n in range(20)]
 
@@ -64,7 +64,7 @@ async def test_the_next_batch_forms_while_the_current_one_runs() -> None:
         assert worker.batches == [[0], [1, 2, 3]]
 
 
-async def test_the_most_urgent_class_goes_first_and_the_oldest_within_it() -> None:
+async def test_items_run_by_priority_then_by_age() -> None:
     worker = GatedWorker()
     async with batcher(worker, max_items=2) as batches:
         first = await busy(worker, batches)
@@ -77,7 +77,7 @@ async def test_the_most_urgent_class_goes_first_and_the_oldest_within_it() -> No
         assert worker.batches[:3] == [[0], [2, 4], [3, 1]]
 
 
-async def test_a_promoted_item_overtakes_its_class() -> None:
+async def test_promoted_item_runs_before_its_old_priority() -> None:
     worker = GatedWorker()
     async with batcher(worker, max_items=1) as batches:
         first = await busy(worker, batches)
@@ -91,7 +91,7 @@ async def test_a_promoted_item_overtakes_its_class() -> None:
         assert told == [4, 2]
 
 
-async def test_a_batch_holds_no_more_than_its_budget_but_always_one_item() -> None:
+async def test_batch_is_within_its_budget_or_has_one_item() -> None:
     worker = GatedWorker()
     batches: Batcher[int, int] = Batcher(worker, max_items=9, max_waiting=9, cost=float, budget=5.0)
     async with batches:
@@ -104,7 +104,7 @@ async def test_a_batch_holds_no_more_than_its_budget_but_always_one_item() -> No
 
 
 class Clock:
-    """Seconds that pass only when a batch runs: a fixed time for each item in it."""
+    """Advance only when a batch runs: by a fixed time for each item in it."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -125,7 +125,7 @@ class TimedWorker(GatedWorker):
         return results
 
 
-async def test_a_batch_is_held_to_the_seconds_that_its_pace_allows() -> None:
+async def test_batch_size_follows_the_measured_pace() -> None:
     clock = Clock()
     worker = TimedWorker(clock, 0.1)
     async with Batcher(worker, max_items=8, max_waiting=8, seconds=0.35, clock=clock) as batches:
@@ -137,7 +137,7 @@ async def test_a_batch_is_held_to_the_seconds_that_its_pace_allows() -> None:
         assert worker.batches == [[0], [1, 2, 3], [4, 5, 6], [7]]
 
 
-async def test_less_urgent_items_join_only_a_batch_that_stays_brief() -> None:
+async def test_less_urgent_items_join_only_short_batches() -> None:
     clock = Clock()
     worker = TimedWorker(clock, 0.1)
     async with Batcher(
@@ -152,12 +152,12 @@ async def test_less_urgent_items_join_only_a_batch_that_stays_brief() -> None:
         assert worker.batches == [[0], [1, 2, 3], [4, 5]]
 
 
-async def test_an_observer_hears_of_each_batch_what_waited_how_long() -> None:
+async def test_observer_gets_the_wait_of_each_item() -> None:
     clock = Clock()
     worker = TimedWorker(clock, 0.5)
     heard: list[list[BatchedItem]] = []
     async with Batcher(
-        worker, max_items=8, max_waiting=8, observe=lambda batch: heard.append(list(batch)), clock=clock
+        worker, max_items=8, max_waiting=8, on_batch=lambda batch: heard.append(list(batch)), clock=clock
     ) as batches:
         first = await busy(worker, batches)
         rest = [asyncio.create_task(batches.submit(1)), asyncio.create_task(batches.submit(2, 2))]
@@ -167,7 +167,7 @@ async def test_an_observer_hears_of_each_batch_what_waited_how_long() -> None:
         assert heard == [[BatchedItem(0, 0.0)], [BatchedItem(0, 0.5), BatchedItem(2, 0.5)]]
 
 
-async def test_a_full_queue_refuses_what_is_not_most_urgent() -> None:
+async def test_full_queue_refuses_all_but_the_most_urgent_items() -> None:
     worker = GatedWorker()
     async with batcher(worker, max_waiting=1) as batches:
         first = await busy(worker, batches)
@@ -181,7 +181,7 @@ async def test_a_full_queue_refuses_what_is_not_most_urgent() -> None:
         await first
 
 
-async def test_a_bad_item_fails_alone() -> None:
+async def test_bad_item_fails_alone() -> None:
     worker = GatedWorker()
     async with batcher(worker) as batches:
         first = await busy(worker, batches)
@@ -194,7 +194,7 @@ async def test_a_bad_item_fails_alone() -> None:
         assert outcomes[3] == 6
 
 
-async def test_a_failed_batch_of_a_model_with_state_is_not_run_again_and_everyone_is_told() -> None:
+async def test_failed_batch_of_a_stateful_model_is_not_retried() -> None:
     worker = GatedWorker()
     batches: Batcher[int, int] = Batcher(worker, max_items=9, max_waiting=9, stateless=False)
     async with batches:
@@ -207,7 +207,7 @@ async def test_a_failed_batch_of_a_model_with_state_is_not_run_again_and_everyon
         assert worker.batches == [[0], [1, -2]]
 
 
-async def test_a_cancelled_caller_leaves_no_item_behind() -> None:
+async def test_cancelled_caller_removes_its_item() -> None:
     worker = GatedWorker()
     async with batcher(worker) as batches:
         first = await busy(worker, batches)
@@ -222,7 +222,7 @@ async def test_a_cancelled_caller_leaves_no_item_behind() -> None:
         assert worker.batches == [[0]]
 
 
-async def test_a_caller_cancelled_while_its_batch_runs_costs_the_others_nothing() -> None:
+async def test_caller_cancelled_during_its_batch_affects_no_other() -> None:
     worker = GatedWorker()
     async with batcher(worker) as batches:
         first = await busy(worker, batches)
@@ -236,7 +236,7 @@ async def test_a_caller_cancelled_while_its_batch_runs_costs_the_others_nothing(
         assert await rest[1] == 4
 
 
-async def test_a_caller_that_fails_on_its_result_does_not_stop_the_batcher() -> None:
+async def test_failing_callback_does_not_stop_the_batcher() -> None:
     def fail(outcome: int | Exception) -> None:
         raise RuntimeError("the caller's own fault")
 
@@ -245,7 +245,7 @@ async def test_a_caller_that_fails_on_its_result_does_not_stop_the_batcher() -> 
         assert await batches.submit(2) == 4
 
 
-async def test_closing_tells_every_waiter() -> None:
+async def test_close_fails_every_waiting_item() -> None:
     worker = GatedWorker()
     told: list[int | Exception] = []
     collect: Callable[[int | Exception], None] = told.append
@@ -258,7 +258,7 @@ async def test_closing_tells_every_waiter() -> None:
         batches.post(3, collect)
 
 
-async def test_a_model_that_answers_with_too_few_results_is_a_failure_not_a_silence() -> None:
+async def test_too_few_results_of_a_model_are_an_error() -> None:
     class Forgetful(GatedWorker):
         async def run(self, items: list[int], /) -> list[int]:
             return []
@@ -269,7 +269,7 @@ async def test_a_model_that_answers_with_too_few_results_is_a_failure_not_a_sile
 
 
 class SlowToStop(GatedWorker):
-    """Takes a while to give up a batch; `closed` once it was."""
+    """Take some time to cancel a batch; set `closed` at the close."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -287,7 +287,7 @@ class SlowToStop(GatedWorker):
         self.closed = True
 
 
-async def test_whoever_is_cancelled_while_closing_closes_the_model_all_the_same() -> None:
+async def test_model_is_closed_if_close_is_cancelled() -> None:
     worker = SlowToStop()
 
     async def come_and_go() -> None:
@@ -305,7 +305,7 @@ async def test_whoever_is_cancelled_while_closing_closes_the_model_all_the_same(
         await first[0]
 
 
-async def test_bulk_work_is_never_refused_and_keeps_nobody_else_out() -> None:
+async def test_bulk_items_are_never_refused_and_take_no_capacity() -> None:
     worker = GatedWorker()
     async with batcher(worker, max_waiting=2) as batches:
         first = await busy(worker, batches)
@@ -322,7 +322,7 @@ async def test_bulk_work_is_never_refused_and_keeps_nobody_else_out() -> None:
         assert worker.batches[1][:2] == [4, 5]
 
 
-async def test_urgent_work_waits_for_no_more_than_the_batch_that_runs() -> None:
+async def test_urgent_item_waits_only_for_the_running_batch() -> None:
     worker = GatedWorker()
     async with batcher(worker, max_items=2) as batches:
         first = await busy(worker, batches)
@@ -338,7 +338,7 @@ async def test_urgent_work_waits_for_no_more_than_the_batch_that_runs() -> None:
         worker.let_run(9)
 
 
-async def test_each_source_has_its_turn_within_a_class() -> None:
+async def test_sources_take_turns_within_a_priority() -> None:
     worker = GatedWorker()
     async with batcher(worker, max_items=1) as batches:
         first = await busy(worker, batches)
@@ -352,7 +352,7 @@ async def test_each_source_has_its_turn_within_a_class() -> None:
         assert told == [2, 8, 4, 6]
 
 
-async def test_a_promoted_or_cancelled_item_keeps_its_source() -> None:
+async def test_promoted_or_cancelled_item_keeps_its_source() -> None:
     worker = GatedWorker()
     async with batcher(worker, max_items=1) as batches:
         first = await busy(worker, batches)
@@ -369,9 +369,7 @@ async def test_a_promoted_or_cancelled_item_keeps_its_source() -> None:
 
 
 @pytest.mark.parametrize(("pause", "items"), [(0.0, 2), (LIVE_SECONDS, 10)])
-async def test_bulk_work_keeps_its_batches_brief_while_other_work_keeps_coming(
-    pause: float, items: int
-) -> None:
+async def test_bulk_batches_are_short_while_live_items_arrive(pause: float, items: int) -> None:
     clock = Clock()
     worker = TimedWorker(clock, 0.1)
     async with Batcher(
@@ -384,7 +382,7 @@ async def test_bulk_work_keeps_its_batches_brief_while_other_work_keeps_coming(
         assert len(worker.batches[1]) == items
 
 
-async def test_the_lag_is_what_a_new_item_would_wait_by_the_pace_of_late() -> None:
+async def test_lag_is_the_predicted_wait_of_a_new_item() -> None:
     clock = Clock()
     worker = TimedWorker(clock, 0.5)
     async with Batcher(worker, max_items=1, max_waiting=9, clock=clock) as batches:
@@ -405,7 +403,7 @@ async def test_the_lag_is_what_a_new_item_would_wait_by_the_pace_of_late() -> No
         await batches.submit(6, BULK)
 
 
-async def test_the_lag_is_at_least_what_the_oldest_has_waited() -> None:
+async def test_lag_is_at_least_the_wait_of_the_oldest_item() -> None:
     clock = Clock()
     worker = GatedWorker()
     async with Batcher(worker, max_items=1, max_waiting=9, clock=clock) as batches:

@@ -9,7 +9,7 @@ from batching.deadline_thread import NO_DEADLINE, DeadlineThread
 from batching.errors import DeadlineExceeded
 
 
-async def test_calls_run_one_after_another_in_a_thread_that_was_prepared() -> None:
+async def test_calls_run_in_order_in_a_prepared_thread() -> None:
     seen: list[object] = []
     thread = DeadlineThread("thread", lambda: seen.append("begun"))
     await asyncio.gather(*(thread.call(NO_DEADLINE, seen.append, number) for number in range(5)))
@@ -18,7 +18,7 @@ async def test_calls_run_one_after_another_in_a_thread_that_was_prepared() -> No
     thread.end()
 
 
-async def test_what_a_call_raises_reaches_the_caller() -> None:
+async def test_error_of_a_call_reaches_its_caller() -> None:
     thread = DeadlineThread("thread")
     with pytest.raises(ValueError, match="invalid literal"):
         await thread.call(60, int, "x")
@@ -26,7 +26,7 @@ async def test_what_a_call_raises_reaches_the_caller() -> None:
     thread.end()
 
 
-async def test_a_call_that_takes_too_long_is_waited_for_no_longer_and_goes_on() -> None:
+async def test_call_beyond_its_deadline_is_not_waited_for() -> None:
     thread, gate = DeadlineThread("thread"), threading.Event()
     with pytest.raises(DeadlineExceeded, match=r"no answer for 0\.01 s"):
         await thread.call(0.01, gate.wait)
@@ -35,7 +35,7 @@ async def test_a_call_that_takes_too_long_is_waited_for_no_longer_and_goes_on() 
     thread.end()
 
 
-async def test_the_thread_ends_behind_what_it_was_given() -> None:
+async def test_thread_ends_after_its_pending_calls() -> None:
     seen: list[int] = []
     thread, gate = DeadlineThread("thread"), threading.Event()
     call = asyncio.create_task(thread.call(NO_DEADLINE, gate.wait))
@@ -49,7 +49,7 @@ async def test_the_thread_ends_behind_what_it_was_given() -> None:
     assert seen == [1]
 
 
-async def test_a_caller_may_stop_waiting() -> None:
+async def test_caller_may_stop_waiting() -> None:
     thread, gate = DeadlineThread("thread"), threading.Event()
     call = asyncio.create_task(thread.call(60, gate.wait))
     await asyncio.sleep(0)

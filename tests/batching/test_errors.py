@@ -1,4 +1,4 @@
-"""What of all that a model raises leaves its process of no more use."""
+"""Test which errors of a model require a new process."""
 
 import pytest
 
@@ -16,5 +16,5 @@ from batching.errors import breaks_its_process
         ("The size of tensor a (3) must match the size of tensor b (4)", False),
     ],
 )
-def test_a_broken_device_is_told_from_a_bad_batch(text: str, breaks: bool) -> None:
+def test_device_errors_differ_from_bad_batches(text: str, breaks: bool) -> None:
     assert breaks_its_process(RuntimeError(text)) is breaks

@@ -1,4 +1,4 @@
-"""The fair queue: whose turn it is."""
+"""Test the order of the fair queue."""
 
 from collections import Counter, deque
 
@@ -12,7 +12,7 @@ SOURCES = "abcd"
 
 
 def filled(*entries: str) -> FairQueue[str]:
-    """Each entry comes from the source that is its first letter."""
+    """Return a queue of entries whose first letters are their sources."""
     queue: FairQueue[str] = FairQueue()
     for entry in entries:
         queue.append(entry, entry[0])
@@ -23,26 +23,26 @@ def emptied(queue: FairQueue[str]) -> list[str]:
     return [queue.pop() for _ in range(len(queue))]
 
 
-def test_of_one_source_the_oldest_goes_first() -> None:
+def test_entries_of_one_source_are_in_order() -> None:
     assert emptied(filled("a1", "a2", "a3")) == ["a1", "a2", "a3"]
 
 
-def test_of_many_sources_with_one_entry_each_the_oldest_goes_first() -> None:
+def test_single_entries_of_many_sources_are_in_order() -> None:
     assert emptied(filled("c1", "a1", "b1")) == ["c1", "a1", "b1"]
 
 
-def test_a_source_with_much_waits_for_those_with_little() -> None:
+def test_source_with_many_entries_waits_for_others() -> None:
     assert emptied(filled("a1", "a2", "a3", "b1", "c1", "b2")) == ["a1", "b1", "c1", "a2", "b2", "a3"]
 
 
-def test_what_is_first_is_what_is_taken() -> None:
+def test_first_entry_is_the_next_popped() -> None:
     queue = filled("a1", "a2", "b1")
     while queue:
         first = queue.first()
         assert queue.pop() == first
 
 
-def test_what_was_taken_out_does_not_come() -> None:
+def test_removed_entry_is_not_popped() -> None:
     queue = filled("a1", "a2", "b1")
     queue.remove("a1", "a")
     queue.remove("b1", "b")
@@ -50,16 +50,16 @@ def test_what_was_taken_out_does_not_come() -> None:
     assert emptied(queue) == ["a2"]
 
 
-def test_an_empty_queue_has_no_first() -> None:
+def test_empty_queue_has_no_first_entry() -> None:
     with pytest.raises(StopIteration):
         filled().first()
 
 
 @given(st.lists(st.one_of(st.sampled_from(SOURCES), st.none(), st.integers(0, 50)), max_size=200))
-def test_of_what_came_later_at_most_one_of_each_other_source_goes_before(
+def test_at_most_one_later_entry_of_each_source_goes_first(
     steps: list[str | int | None],
 ) -> None:
-    """A letter: an entry of that source comes; None: one is taken; a number: that waiting one is given up."""
+    """A letter appends an entry of that source, None pops one, a number removes that waiting entry."""
     queue: FairQueue[tuple[str, int]] = FairQueue()
     waiting: deque[tuple[str, int]] = deque()
     overtaken: dict[tuple[str, int], Counter[str]] = {}

@@ -1,4 +1,4 @@
-"""Child: one life of a process with a model in it."""
+"""Test a process with a model, from its start to its end."""
 
 import os
 import threading
@@ -15,7 +15,7 @@ def child() -> ModelProcess[Adder, int, int]:
     return ModelProcess(partial(build, 3), add, describe, "adder")
 
 
-def test_it_builds_describes_and_runs_a_model() -> None:
+def test_model_is_built_described_and_run() -> None:
     adder = child()
     assert adder.start() == {"number": 3}
     assert adder.run([1, 2]) == [4, 5]
@@ -23,7 +23,7 @@ def test_it_builds_describes_and_runs_a_model() -> None:
     adder.reap()
 
 
-def test_its_death_is_an_error_whoever_asks_and_ends_the_wait_for_it() -> None:
+def test_death_of_the_process_raises_and_ends_waits() -> None:
     adder = child()
     adder.start()
     waiting = threading.Thread(target=adder.wait)
@@ -35,7 +35,7 @@ def test_its_death_is_an_error_whoever_asks_and_ends_the_wait_for_it() -> None:
     adder.reap()
 
 
-def test_one_that_is_killed_before_it_begins_does_not_live() -> None:
+def test_process_killed_before_its_start_fails_to_start() -> None:
     adder = child()
     adder.kill()
     with pytest.raises(ModelDied, match="while it loaded its model"):

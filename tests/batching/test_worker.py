@@ -1,4 +1,4 @@
-"""Workers: a model in a thread, and one in a process that may die, hang or lose its device."""
+"""Test a model in a thread, and in a process that may die, hang or lose its device."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ DEADLY, HANGING, RAISING, BREAKING = -1, -2, -3, -4
 
 
 class Adder:
-    """Adds a number, but to those above."""
+    """Add a number, except to the special items above."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -88,7 +88,7 @@ class Diary:
 
 
 def soon(items: list[int]) -> float:
-    """A deadline for those that do not hang."""
+    """Return a deadline for items that do not hang."""
     return 0.2 if HANGING in items else 60.0
 
 
@@ -129,7 +129,7 @@ async def test_a_process_worker_builds_describes_and_runs_its_model_elsewhere() 
         await worker.close()
 
 
-async def test_what_the_model_raises_reaches_the_caller_and_the_process_lives_on() -> None:
+async def test_error_of_the_model_does_not_end_the_process() -> None:
     async with running() as worker:
         for _ in range(2):
             with pytest.raises(ValueError, match="cannot add"):
@@ -137,7 +137,7 @@ async def test_what_the_model_raises_reaches_the_caller_and_the_process_lives_on
         assert worker.restarts == 0
 
 
-async def test_a_model_that_cannot_be_built_says_why() -> None:
+async def test_model_that_cannot_be_built_raises_the_reason() -> None:
     with pytest.raises(FileNotFoundError, match="no such model"):
         async with running(build_nothing):
             pass
@@ -152,9 +152,7 @@ async def test_a_model_that_cannot_be_built_says_why() -> None:
     ],
     ids=["death", "hang", "device"],
 )
-async def test_whatever_ends_a_process_is_said_and_there_is_a_new_one(
-    item: int, error: type[Exception], why: str
-) -> None:
+async def test_ended_process_is_reported_and_replaced(item: int, error: type[Exception], why: str) -> None:
     diary = Diary()
     async with running(diary=diary) as worker:
         first = worker.pid
@@ -166,7 +164,7 @@ async def test_whatever_ends_a_process_is_said_and_there_is_a_new_one(
         assert await worker.run([7]) == [8]
 
 
-async def test_a_process_that_dies_while_nobody_asks_is_started_again_at_once() -> None:
+async def test_process_that_dies_while_idle_is_restarted_at_once() -> None:
     diary = Diary()
     async with running(diary=diary) as worker:
         assert worker.pid is not None
@@ -177,7 +175,7 @@ async def test_a_process_that_dies_while_nobody_asks_is_started_again_at_once() 
 
 
 @pytest.mark.slow
-async def test_a_model_that_cannot_be_loaded_again_is_broken(tmp_path: Path) -> None:
+async def test_model_that_cannot_be_reloaded_is_broken(tmp_path: Path) -> None:
     diary = Diary()
     async with running(partial(build_once, tmp_path / "built"), diary=diary) as worker:
         for item in (DEADLY, 7):
@@ -196,7 +194,7 @@ async def test_a_model_that_cannot_be_loaded_again_is_broken(tmp_path: Path) -> 
         pytest.param(BREAKING, marks=pytest.mark.slow),
     ],
 )
-async def test_an_item_that_ends_the_process_fails_alone(item: int) -> None:
+async def test_item_that_ends_the_process_fails_alone(item: int) -> None:
     async with running() as worker, Batcher(worker, max_items=8, max_waiting=8) as batches:
         told = await asyncio.gather(
             *(batches.submit(each, priority) for each, priority in ((1, 0), (item, 0), (2, 0), (3, BULK))),
@@ -207,7 +205,7 @@ async def test_an_item_that_ends_the_process_fails_alone(item: int) -> None:
         assert await batches.submit(5) == 6
 
 
-async def test_extras_die_with_the_batch_and_are_not_tried_again() -> None:
+async def test_optional_items_are_not_retried_after_a_death() -> None:
     async with running() as worker, Batcher(worker, max_items=8, max_waiting=8) as batches:
         told = await asyncio.gather(
             *(batches.submit(each, priority) for each, priority in ((DEADLY, 2), (1, 1), (2, 0))),
@@ -248,7 +246,7 @@ async def test_closing_does_not_wait_for_a_process_that_hangs() -> None:
 
 
 @pytest.mark.parametrize("item", [HANGING, BREAKING])
-async def test_a_thread_whose_model_hangs_or_whose_device_fails_is_broken(item: int) -> None:
+async def test_thread_worker_breaks_on_a_hang_or_device_error(item: int) -> None:
     diary = Diary()
     worker = ThreadWorker(partial(build, 1), add, name="adder", deadline=soon, observer=diary)
     await worker.start()
@@ -260,7 +258,7 @@ async def test_a_thread_whose_model_hangs_or_whose_device_fails_is_broken(item: 
     assert [note.partition(":")[0] for note in diary.told] == ["broken"]
 
 
-async def test_a_model_that_does_nothing_but_raise_is_broken_where_that_is_said() -> None:
+async def test_model_that_always_raises_is_broken_if_limited() -> None:
     diary = Diary()
     worker = ThreadWorker(partial(build, 1), add, name="adder", max_failures=2, observer=diary)
     await worker.start()

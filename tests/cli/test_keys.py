@@ -48,7 +48,7 @@ def test_a_new_key_is_printed_once_and_only_its_hash_is_kept(
         (["revoke", "carol"], "there is no key carol"),
     ],
 )
-def test_what_cannot_be_done_is_said_and_changes_nothing(
+def test_failed_command_is_reported_and_changes_nothing(
     path: Path, capsys: pytest.CaptureFixture[str], command: list[str], problem: str
 ) -> None:
     path.write_text(json.dumps({"keys": [{"name": "bob", "sha256": HASH}]}))

@@ -1,14 +1,23 @@
 """`models` and `pull`."""
 
+import io
+import os
 import socket
+import zipfile
 from pathlib import Path
 
+import pytest
+from rich.console import Console
+from rich.progress import Progress
+
+from asr.artifact_catalogue import ARTIFACTS
 from asr.model_registry import KNOWN_MODELS
 from cli.console import OK, UNUSABLE
+from cli.download_progress import LINE_SECONDS, BarReporter, LineReporter
 from tests.cli.running import command
 
 
-def test_the_table_tells_what_is_known_and_what_is_here(tmp_path: Path) -> None:
+def test_table_lists_known_and_cached_models(tmp_path: Path) -> None:
     for model, files in {"whisper-tiny": ["model.safetensors"], "whisper-base": []}.items():
         snapshot = tmp_path / "hub" / f"models--openai--{model}" / "snapshots" / "1"
         snapshot.mkdir(parents=True)
@@ -26,7 +35,7 @@ def test_the_table_tells_what_is_known_and_what_is_here(tmp_path: Path) -> None:
     assert "cached" not in rows["openai/whisper-small"]
 
 
-def test_a_hub_out_of_reach_is_told_at_once() -> None:
+def test_unreachable_hub_is_reported_at_once() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # and does not listen
         endpoint = f"http://127.0.0.1:{closed.getsockname()[1]}"
@@ -34,3 +43,89 @@ def test_a_hub_out_of_reach_is_told_at_once() -> None:
     assert told.returncode == UNUSABLE
     assert told.stderr.startswith(f"stt: org/name cannot be downloaded: {endpoint} cannot be reached")
     assert told.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def offline(tmp_path: Path) -> dict[str, str]:
+    """Return variables under which nothing but the folder of this test is in reach."""
+    return {
+        "HF_HOME": str(tmp_path / "hub"),
+        "HF_HUB_OFFLINE": "1",
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(tmp_path),
+        "ASR_MODEL_CACHE": str(tmp_path / "cache"),
+    }
+
+
+def test_the_list_names_what_can_be_pulled(offline: dict[str, str]) -> None:
+    shown = command("models", **offline)
+    assert shown.returncode == OK, shown.stderr
+    rows = {line.split("  ")[0]: line for line in shown.stdout.splitlines()}
+    for artifact in ARTIFACTS:
+        assert artifact.licence in rows[artifact.name]
+        assert "package index" in rows[artifact.name]
+    assert "150 MB" in rows["whisper-base"]
+    assert rows[f"cache: {offline['ASR_MODEL_CACHE']}"]
+
+
+def test_pull_names_every_source_of_a_missing_model(offline: dict[str, str], tmp_path: Path) -> None:
+    shown = command("pull", "smart-turn-v3.2", **offline)
+    assert (shown.returncode, shown.stdout) == (UNUSABLE, "")
+    error = shown.stderr.splitlines()[-1]
+    assert error.startswith("stt: smart-turn-v3.2 is not available (ASR_MODEL_DIR: not set; cache ")
+    assert "hub (pipecat-ai/smart-turn-v3): HF_HUB_OFFLINE is set;" in error
+    assert f"{tmp_path} has no pipecat_ai-1.14.0-py3-none-any.whl" in error
+    assert error.endswith(
+        f"put the file smart-turn-v3.2-cpu.onnx at {tmp_path / 'cache' / 'smart-turn-v3.2'}"
+    )
+
+
+def test_pull_does_not_take_a_wheel_with_other_content(offline: dict[str, str], tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "pipecat_ai-1.14.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("pipecat/audio/turn/smart_turn/data/smart-turn-v3.2-cpu.onnx", bytes(8679182))
+    shown = command("pull", "smart-turn-v3.2", **offline)
+    assert shown.returncode == UNUSABLE
+    assert "smart-turn-v3.2-cpu.onnx has another SHA-256" in shown.stderr
+    assert not (tmp_path / "cache" / "smart-turn-v3.2" / "smart-turn-v3.2-cpu.onnx").exists()
+
+
+def test_pull_first_tries_one_model_after_another(offline: dict[str, str]) -> None:
+    shown = command("pull", "--first", "smart-turn-v3.2", "nonsense", **offline)
+    assert shown.returncode == UNUSABLE
+    errors = [line for line in shown.stderr.splitlines() if line.startswith("stt: ")]
+    assert [error.split(" ")[1] for error in errors] == ["smart-turn-v3.2", "nonsense", "none"]
+
+
+class TestProgress:
+    def test_lines_are_few(self) -> None:
+        output, now = io.StringIO(), 0.0
+        reporter = LineReporter(output, lambda: now)
+        for megabytes in range(101):
+            now = megabytes * LINE_SECONDS / 50
+            reporter.progress("a.whl", megabytes * 10**6, 100 * 10**6)
+        reporter.progress("b.whl", 10**6, None)
+        reporter.note("Done.")
+        assert output.getvalue().splitlines() == [
+            "a.whl: 0.0 of 100.0 MB (0%)",
+            "a.whl: 50.0 of 100.0 MB (50%)",
+            "a.whl: 100.0 of 100.0 MB (100%)",
+            "b.whl: 1.0 MB",
+            "Done.",
+        ]
+
+    def test_a_terminal_gets_a_bar_per_file(self) -> None:
+        output = io.StringIO()
+        bars = Progress(console=Console(file=output, force_terminal=True, width=80))
+        reporter = BarReporter(bars)
+        reporter.note("Starting [bold].")
+        assert output.getvalue() == "Starting [bold].\n"
+        reporter.progress("a.whl", 0, 100)
+        reporter.progress("b.whl", 0, None)
+        reporter.progress("a.whl", 50, 100)
+        bars.stop()
+        assert [(task.description, task.completed, task.total) for task in bars.tasks] == [
+            ("a.whl", 50, 100),
+            ("b.whl", 0, None),
+        ]
+        assert "50%" in output.getvalue()

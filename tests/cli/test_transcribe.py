@@ -69,7 +69,7 @@ async def test_a_file_becomes_a_transcript_in_the_order_of_speech(tmp_path: Path
     assert first.start < SECOND < 2 * SECOND <= first.end <= second.start < 3 * SECOND < second.end
 
 
-async def test_a_file_that_fails_is_told_and_the_others_are_done(
+async def test_failed_file_is_reported_and_others_are_transcribed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "text.wav").write_text("no sound at all")
@@ -85,7 +85,7 @@ async def test_a_file_that_fails_is_told_and_the_others_are_done(
     assert "text.wav: the file is not audio or video" in unreadable
 
 
-async def test_of_a_damaged_file_what_is_there_is_kept_with_a_warning(
+async def test_damaged_file_is_transcribed_with_a_warning(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import av
@@ -106,7 +106,7 @@ async def test_of_a_damaged_file_what_is_there_is_kept_with_a_warning(
     assert "talk.flac: warning: the file is damaged" in capsys.readouterr().err
 
 
-async def test_an_utterance_that_fails_is_told_and_the_rest_is_kept(
+async def test_failed_utterance_is_reported_and_others_are_kept(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     counter = Counter()
@@ -127,9 +127,7 @@ async def test_an_utterance_that_fails_is_told_and_the_rest_is_kept(
         ["transcribe", "a.wav", "a.mp3", "--output-dir", "out"],
     ],
 )
-def test_what_makes_no_sense_is_refused_with_the_usage(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_invalid_arguments_print_the_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as raised:
         main(arguments)
     assert raised.value.code == UNUSABLE
@@ -164,7 +162,7 @@ def test_files_are_transcribed_for_real(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_device_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_missing_device_is_reported(tmp_path: Path) -> None:
     told = command("transcribe", "test.wav", "--model", tiny.moonshine(tmp_path), "--device", "abacus")
     assert told.returncode == UNUSABLE
     assert told.stderr.startswith(f"stt: {tmp_path}")
@@ -173,7 +171,7 @@ def test_a_device_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_model_that_cannot_be_had_is_told() -> None:
+def test_missing_model_is_reported() -> None:
     told = command("transcribe", "test.wav", "--model", "org/name", HF_HUB_OFFLINE="1")
     assert told.returncode == UNUSABLE
     assert told.stderr.startswith("stt: org/name is neither a folder nor in the cache")

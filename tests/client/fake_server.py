@@ -296,7 +296,7 @@ class StandIn:
 
 @asynccontextmanager
 async def standin(*texts: str) -> AsyncIterator[StandIn]:
-    """A server that hears `texts`, one per utterance, again and again."""
+    """Run a server that recognizes `texts`, one per utterance, repeatedly."""
     server = StandIn(texts or ("hello there world",))
     async with serve(server.answer, "127.0.0.1", 0, process_request=server.refuse) as listening:
         port = next(iter(listening.sockets)).getsockname()[1]

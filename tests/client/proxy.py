@@ -9,7 +9,7 @@ PIECE = 4096
 
 
 class Cut(Exception):
-    """The line breaks here."""
+    """Break the connection here."""
 
 
 class Proxy:
@@ -61,13 +61,13 @@ class Proxy:
 
 
 class Budget:
-    """Bytes that a connection may still carry; None for any number."""
+    """Hold the bytes that a connection may still carry; None for any number."""
 
     def __init__(self, left: int | None) -> None:
         self._left = left
 
     def spend(self, data: bytes) -> bytes:
-        """What of it gets through."""
+        """Return the part of the data that is forwarded."""
         if self._left is None:
             return data
         through = data[: self._left]

@@ -25,14 +25,14 @@ from client import (
     connect,
 )
 from client.pacing import at_once
-from client.stream_audio import play
+from client.stream_audio import stream_audio
 from tests.client.fake_server import StandIn, silence, standin, tone
 from tests.client.proxy import proxy
 from tests.scripted import NAME as SCRIPTED
 from tests.server.live_server import free_settings, serve, spoken
 from tests.waiting import until
 
-SOON = ReconnectPolicy(first_seconds=0.001, longest_seconds=0.01)
+SOON = ReconnectPolicy(first_delay_seconds=0.001, max_delay_seconds=0.01)
 UTTERANCE = tone(600) + silence(400)
 HANDSHAKE = 2000  # bytes that a connection needs at least to begin
 
@@ -58,7 +58,7 @@ def markers_of(standin: StandIn) -> list[object]:
     return [m for m in standin.received if isinstance(m, dict) and m["type"] == "marker"]
 
 
-async def test_a_cut_in_the_middle_of_an_utterance_is_not_noticed() -> None:
+async def test_disconnect_during_an_utterance_is_hidden() -> None:
     async with (
         standin("one two three") as server,
         proxy(server.url) as line,
@@ -80,7 +80,7 @@ async def test_a_cut_in_the_middle_of_an_utterance_is_not_noticed() -> None:
     assert line.cuts == 1
 
 
-async def test_what_has_been_seen_is_not_told_again() -> None:
+async def test_seen_events_are_not_repeated() -> None:
     async with standin() as server, proxy(server.url) as line, connect(line.url, resume=SOON) as stream:
         await stream.send(UTTERANCE)
         await next_of(stream, Final)
@@ -95,7 +95,7 @@ async def test_what_has_been_seen_is_not_told_again() -> None:
     ]
 
 
-async def test_who_wants_all_events_sees_the_cut_and_the_return() -> None:
+async def test_interruption_and_resume_are_events_if_requested() -> None:
     async with standin() as server, proxy(server.url) as line, connect(line.url, resume=SOON) as stream:
         await stream.send(silence(700))
         await next_of(stream, Acknowledged)
@@ -104,7 +104,7 @@ async def test_who_wants_all_events_sees_the_cut_and_the_return() -> None:
         assert await next_of(stream, Resumed) == Resumed("sess_1", 700, 0)
 
 
-async def test_a_session_that_the_server_has_forgotten_is_lost() -> None:
+async def test_unknown_session_is_a_lost_connection() -> None:
     async with standin() as server, proxy(server.url) as line, connect(line.url, resume=SOON) as stream:
         await next_of(stream, Created)
         server.forget()
@@ -119,8 +119,8 @@ async def test_a_session_that_the_server_has_forgotten_is_lost() -> None:
     assert (lost.value.code, lost.value.reason) == (4000, "resume_unknown")
 
 
-async def test_a_server_that_stays_away_is_given_up() -> None:
-    brief = ReconnectPolicy(give_up_seconds=0.1, first_seconds=0.001, longest_seconds=0.01)
+async def test_reconnecting_ends_after_its_time_limit() -> None:
+    brief = ReconnectPolicy(give_up_seconds=0.1, first_delay_seconds=0.001, max_delay_seconds=0.01)
     async with standin() as server, proxy(server.url) as line, connect(line.url, resume=brief) as stream:
         await next_of(stream, Created)
         line.refuses = True
@@ -131,9 +131,9 @@ async def test_a_server_that_stays_away_is_given_up() -> None:
     assert lost.value.code == 1006
 
 
-async def test_sound_is_taken_while_the_line_is_cut_until_no_more_can_be_kept() -> None:
+async def test_audio_is_buffered_while_disconnected_up_to_a_limit() -> None:
     small = ReconnectPolicy(
-        give_up_seconds=0.2, first_seconds=0.001, longest_seconds=0.01, backlog_bytes=64_000
+        give_up_seconds=0.2, first_delay_seconds=0.001, max_delay_seconds=0.01, backlog_bytes=64_000
     )
     async with standin() as server, proxy(server.url) as line, connect(line.url, resume=small) as stream:
         await next_of(stream, Created)
@@ -146,8 +146,8 @@ async def test_sound_is_taken_while_the_line_is_cut_until_no_more_can_be_kept() 
             await stream.send(silence(100))
 
 
-async def test_a_send_that_waits_for_room_goes_on_once_the_line_is_back() -> None:
-    small = ReconnectPolicy(first_seconds=0.001, longest_seconds=0.01, backlog_bytes=64_000)
+async def test_blocked_send_continues_after_a_reconnect() -> None:
+    small = ReconnectPolicy(first_delay_seconds=0.001, max_delay_seconds=0.01, backlog_bytes=64_000)
     async with standin() as server, proxy(server.url) as line, connect(line.url, resume=small) as stream:
         await next_of(stream, Created)
         line.refuses = True
@@ -156,7 +156,7 @@ async def test_a_send_that_waits_for_room_goes_on_once_the_line_is_back() -> Non
         async with asyncio.TaskGroup() as tasks:
             sending = tasks.create_task(stream.send(silence(6000)))
             tasks.create_task(events_of(stream))
-            await asyncio.sleep(0)  # it sends what there is room for
+            await asyncio.sleep(0)  # it sends as much as there is capacity for
             assert not sending.done()
             line.refuses = False
             await sending
@@ -164,7 +164,7 @@ async def test_a_send_that_waits_for_room_goes_on_once_the_line_is_back() -> Non
     assert sound_of(server) == silence(6000)
 
 
-async def test_a_server_that_acknowledges_nothing_fills_what_is_kept() -> None:
+async def test_server_without_acknowledgements_fills_the_buffer() -> None:
     small = ReconnectPolicy(give_up_seconds=0.05, backlog_bytes=3200)
     async with standin() as server, connect(server.url, resume=small) as stream:
         await stream.send(silence(100))  # too little for an acknowledgement
@@ -172,7 +172,7 @@ async def test_a_server_that_acknowledges_nothing_fills_what_is_kept() -> None:
             await stream.send(silence(100))
 
 
-async def test_a_cut_before_the_first_message_begins_anew() -> None:
+async def test_disconnect_before_the_first_message_starts_again() -> None:
     async with (
         standin("again") as server,
         connect(server.url.replace("/ws/stt", "/ws/stumbling"), resume=SOON) as stream,
@@ -185,7 +185,7 @@ async def test_a_cut_before_the_first_message_begins_anew() -> None:
     assert sound_of(server) == UTTERANCE
 
 
-async def test_a_server_that_has_no_place_is_asked_again_after_as_long_as_it_says() -> None:
+async def test_retry_after_of_a_refusal_is_respected() -> None:
     async with standin() as server, proxy(server.url) as line, connect(line.url, resume=SOON) as stream:
         await next_of(stream, Created)
         server.refusals = [(503, "0"), (429, "1"), (503, "Wed, 21 Oct 2026 07:28:00 GMT")]
@@ -198,7 +198,7 @@ async def test_a_server_that_has_no_place_is_asked_again_after_as_long_as_it_say
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
-async def test_a_refusal_for_good_is_the_end(status: int) -> None:
+async def test_permanent_refusal_is_not_retried(status: int) -> None:
     async with standin() as server, proxy(server.url) as line, connect(line.url, resume=SOON) as stream:
         await next_of(stream, Created)
         server.refusals = [(status, "")]
@@ -208,7 +208,7 @@ async def test_a_refusal_for_good_is_the_end(status: int) -> None:
         assert len(server.when) == 1
 
 
-async def test_without_resume_a_cut_is_the_end() -> None:
+async def test_without_resume_a_disconnect_is_final() -> None:
     async with standin() as server, proxy(server.url) as line, connect(line.url, resume=None) as stream:
         await next_of(stream, Created)
         line.cut()
@@ -216,7 +216,7 @@ async def test_without_resume_a_cut_is_the_end() -> None:
             await next_of(stream, SessionClosed)
 
 
-async def test_leaving_the_block_sends_what_was_given_and_says_goodbye() -> None:
+async def test_leaving_the_block_sends_everything_and_closes() -> None:
     async with standin() as server:
         async with connect(server.url) as stream:
             await stream.send(silence(100))
@@ -233,7 +233,7 @@ STEPS = st.lists(
 
 
 async def perform(stream: Stream, steps: list[Step]) -> None:
-    """Sends sound in chunks of as many bytes, and commands between them; whole milliseconds in all."""
+    """Send audio in chunks of so many bytes, and commands between them; whole milliseconds in all."""
     place = 0
     sizes = sum(step for step in steps if isinstance(step, int))
     for number, step in enumerate([*steps, -sizes % 32]):
@@ -244,7 +244,7 @@ async def perform(stream: Stream, steps: list[Step]) -> None:
                 place += step
             case "commit":
                 await stream.commit()
-            case "clear":  # of two at one place, nobody knows which is answered
+            case "clear":  # of two at one position, it is unknown which one is answered
                 await stream.send(silence(20))
                 await stream.clear()
             case "mark":
@@ -282,26 +282,24 @@ async def check_cuts(steps: list[Step], cuts: list[int]) -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(STEPS, st.lists(st.integers(0, 15_000), min_size=1, max_size=6))
-def test_whatever_is_cut_the_server_hears_all_once_and_the_program_sees_what_it_would_have_seen(
-    steps: list[Step], cuts: list[int]
-) -> None:
+def test_disconnects_change_neither_input_nor_events(steps: list[Step], cuts: list[int]) -> None:
     asyncio.run(check_cuts(steps, cuts))
 
 
 @pytest.mark.slow
-async def test_a_real_server_hears_the_same_over_a_line_that_is_cut_again_and_again() -> None:
+async def test_real_server_gets_the_same_audio_over_disconnects() -> None:
     pcm = spoken()
     chunks = [pcm[start : start + 1600] for start in range(0, len(pcm), 1600)]
     kinds = ["input_audio_buffer.speech_started", "session.closed", "session.resumed"]
     events: list[Event] = []
     with serve(free_settings(asr_model=SCRIPTED, resume_seconds=10)) as server:
         async with connect(server.ws, events=kinds, words=True) as stream:
-            await play(stream, at_once(chunks), events.append)
+            await stream_audio(stream, at_once(chunks), events.append)
         whole = [event for event in events if isinstance(event, Final | SessionClosed)]
         events.clear()
         after = [60_000, *(4000 + 7919 * n % 50_000 for n in range(100))]
         async with proxy(server.ws, after) as line, connect(line.url, events=kinds, words=True) as stream:
-            await play(stream, at_once(chunks), events.append)
+            await stream_audio(stream, at_once(chunks), events.append)
     assert len(whole) > 3
     assert sum(isinstance(event, Resumed) for event in events) > 5
     told = [event for event in events if isinstance(event, Final | SessionClosed)]
@@ -309,5 +307,5 @@ async def test_a_real_server_hears_the_same_over_a_line_that_is_cut_again_and_ag
 
 
 def nameless(event: Final | SessionClosed) -> Final | SessionClosed:
-    """Without what names the session, and what hangs on time."""
+    """Return the events without names of the session and fields that depend on time."""
     return replace(event, item_id="", seq=0) if isinstance(event, Final) else event

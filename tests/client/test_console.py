@@ -4,7 +4,7 @@ import io
 import json
 
 from client.console import Console, to_json
-from client.events import Error, Event, Final, Marker, Partial, Word
+from client.events import Error, Event, Final, FinalWord, Marker, Partial
 
 FINAL = Final("hello world", "item_1", 1200, 2340, "silence", 5)
 
@@ -43,7 +43,7 @@ def test_a_long_partial_shows_its_end_on_one_line_of_a_terminal() -> None:
 
 
 def test_words_follow_their_final() -> None:
-    final = Final("hi", "item_1", 0, 500, "silence", 1, words=(Word("hi", 100, 400),))
+    final = Final("hi", "item_1", 0, 500, "silence", 1, words=(FinalWord("hi", 100, 400),))
     assert shown(io.StringIO(), final).splitlines()[1].split() == ["0.10", "-", "0.40", "s", "hi"]
 
 

@@ -20,7 +20,7 @@ async def test_events_are_read_in_order_and_an_error_is_raised_at_its_place() ->
     assert await inbox.get() == Marker("b")
 
 
-async def test_who_puts_into_a_full_inbox_waits_for_the_reader() -> None:
+async def test_put_into_a_full_buffer_waits_for_the_reader() -> None:
     inbox = EventBuffer(2)
     async with asyncio.TaskGroup() as tasks:
         putting = tasks.create_task(_fill(inbox, 5))
@@ -35,7 +35,7 @@ async def _fill(inbox: EventBuffer, count: int) -> None:
 
 
 @pytest.mark.parametrize("lost", [None, ConnectionLost(1006, "")])
-async def test_a_closed_inbox_is_read_to_its_end_and_says_so_each_time(lost: ConnectionLost | None) -> None:
+async def test_closed_buffer_is_read_to_its_end(lost: ConnectionLost | None) -> None:
     inbox = EventBuffer()
     await inbox.put(Marker("a"))
     inbox.close(lost)
@@ -45,7 +45,7 @@ async def test_a_closed_inbox_is_read_to_its_end_and_says_so_each_time(lost: Con
             await inbox.get()
 
 
-async def test_who_waits_hears_of_the_close() -> None:
+async def test_close_wakes_the_reader() -> None:
     inbox = EventBuffer()
     waiting = asyncio.create_task(inbox.get())
     await asyncio.sleep(0)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from client import Error, Final, Lag, ProtocolError, Unknown, Updated, Word
+from client import Error, Final, FinalWord, Lag, ProtocolError, Unknown, Updated
 from client.events import Created, parse, parse_numbered
 
 DONE = {
@@ -22,7 +22,7 @@ def read(message: object) -> object:
     return parse(json.dumps(message))
 
 
-def test_a_final_without_extras_has_none_in_their_place() -> None:
+def test_final_without_optional_fields_has_none() -> None:
     assert read(DONE) == Final("hello world", "item_1", 100, 900, "silence", 4)
 
 
@@ -30,7 +30,7 @@ def test_a_final_with_words_and_sound_holds_them() -> None:
     word = {"word": "hello", "start_ms": 100, "end_ms": 500, "confidence": 0.9}
     final = read({**DONE, "words": [word], "audio": "AAE=", "language": "en"})
     assert isinstance(final, Final)
-    assert final.words == (Word("hello", 100, 500, 0.9),)
+    assert final.words == (FinalWord("hello", 100, 500, 0.9),)
     assert final.audio == b"\x00\x01"
 
 
@@ -58,7 +58,7 @@ def test_a_message_has_its_number_or_none() -> None:
     assert parse_numbered(json.dumps({"type": "error", "message": "no"})) == (0, Error("no"))
 
 
-def test_a_type_of_tomorrow_is_no_error() -> None:
+def test_unknown_type_is_no_error() -> None:
     message = {"type": "transcript.translated", "text": "hallo"}
     assert read(message) == Unknown("transcript.translated", message)
 
@@ -67,11 +67,11 @@ def test_a_type_of_tomorrow_is_no_error() -> None:
     "text",
     ["", "nonsense", "[]", "{}", "7", '{"type": []}', '{"type": "marker"}', '{"type": "error"}'],
 )
-def test_what_the_protocol_does_not_allow_is_loud(text: str) -> None:
+def test_invalid_message_raises(text: str) -> None:
     with pytest.raises(ProtocolError):
         parse(text)
 
 
-def test_sound_that_is_not_base64_is_loud() -> None:
+def test_invalid_base64_raises() -> None:
     with pytest.raises(ProtocolError):
         read({**DONE, "audio": "!"})

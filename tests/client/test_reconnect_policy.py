@@ -13,10 +13,10 @@ LUCK = st.floats(0, 1)
 
 
 @given(st.lists(LUCK, min_size=20, max_size=20))
-def test_pauses_are_parts_of_one_that_doubles_up_to_a_bound(luck: list[float]) -> None:
+def test_delays_double_with_jitter_up_to_a_bound(luck: list[float]) -> None:
     draws = iter(luck)
     delays = list(
-        islice(ReconnectPolicy(first_seconds=0.1, longest_seconds=5).delays(lambda: next(draws)), 20)
+        islice(ReconnectPolicy(first_delay_seconds=0.1, max_delay_seconds=5).delays(lambda: next(draws)), 20)
     )
     longest = [min(0.1 * 2**n, 5) for n in range(20)]
     assert delays == pytest.approx([part * most for part, most in zip(luck, longest, strict=True)])
@@ -41,11 +41,11 @@ def test_pauses_are_parts_of_one_that_doubles_up_to_a_bound(luck: list[float]) -
         (4029, "rate_limit_exceeded", False),
     ],
 )
-def test_a_session_that_has_not_ended_is_worth_coming_back_to(code: int, reason: str, worth: bool) -> None:
+def test_only_unfinished_sessions_are_resumed(code: int, reason: str, worth: bool) -> None:
     assert is_worth_resuming(ConnectionLost(code, reason)) is worth
 
 
-def test_a_server_that_starts_is_worth_another_attempt() -> None:
+def test_starting_server_is_retried() -> None:
     assert is_worth_retrying(ConnectionLost(1013, "models_not_ready"))
     assert is_worth_retrying(ConnectionLost(1006, ""))
     assert not is_worth_retrying(ConnectionLost(4000, "resume_unknown"))
@@ -65,7 +65,7 @@ def test_a_server_that_starts_is_worth_another_attempt() -> None:
         (400, False),
     ],
 )
-def test_a_refusal_may_be_of_the_moment_or_for_good(status: int | None, later: bool) -> None:
+def test_refusals_are_temporary_or_permanent(status: int | None, later: bool) -> None:
     assert may_retry(ConnectFailed("", status)) is later
 
 
@@ -80,5 +80,5 @@ def test_a_refusal_may_be_of_the_moment_or_for_good(status: int | None, later: b
         ("Wed, 21 Oct 2026 07:28:00 GMT", None),
     ],
 )
-def test_only_a_number_says_for_how_long(header: str, seconds: float | None) -> None:
+def test_retry_after_must_be_a_number(header: str, seconds: float | None) -> None:
     assert parse_retry_after(header) == seconds

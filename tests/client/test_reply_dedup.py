@@ -23,25 +23,25 @@ def is_told(replies: ReplyDedup, *events: Cleared) -> list[bool]:
     return [replies.filter(event) is not None for event in events]
 
 
-def test_a_marker_is_told_once_under_its_name() -> None:
+def test_marker_is_reported_once_by_its_name() -> None:
     replies = marks(m1="a", m2="b", m3="a")
     told = [replies.filter(Marker(id)) for id in ("m1", "m1", "m2", "m3", "m2")]
     assert told == [Marker("a"), None, Marker("b"), Marker("a"), None]
 
 
-def test_the_second_answer_to_a_clear_is_not_told() -> None:
+def test_repeated_reply_to_a_clear_is_dropped() -> None:
     events = Cleared(100, 300), Cleared(400, 0), Cleared(500, 401), Cleared(900, 0)
     assert is_told(clears(400, 900), *events) == [True, False, True, False]
 
 
-def test_two_clears_at_one_place_are_both_told() -> None:
+def test_two_clears_at_one_position_are_reported() -> None:
     events = Cleared(100, 300), Cleared(400, 0), Cleared(400, 0)
     assert is_told(clears(400, 400), *events) == [True, True, False]
 
 
-def test_a_clear_is_told_even_where_the_server_counts_otherwise() -> None:
+def test_clear_at_another_position_is_reported() -> None:
     assert is_told(clears(400, 900), Cleared(300, 0), Cleared(900, 0)) == [True, True]
 
 
-def test_other_events_are_told() -> None:
+def test_other_events_are_passed_on() -> None:
     assert ReplyDedup().filter(Updated({})) == Updated({})

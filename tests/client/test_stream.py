@@ -145,7 +145,7 @@ async def test_an_error_is_an_event_and_the_stream_goes_on() -> None:
     assert isinstance(final, Final)
 
 
-async def test_a_connection_that_ends_out_of_order_is_lost_with_its_code_and_reason() -> None:
+async def test_abnormal_close_is_a_lost_connection_with_its_code() -> None:
     async with standin() as server:
         loading = server.url.replace("/ws/stt", "/ws/loading")
         async with connect(loading) as stream:
@@ -157,13 +157,13 @@ async def test_a_connection_that_ends_out_of_order_is_lost_with_its_code_and_rea
     assert (lost.value.code, lost.value.reason) == (1013, "server_error.models_not_ready")
 
 
-async def test_an_end_that_nobody_asked_for_is_a_lost_connection() -> None:
+async def test_unrequested_end_is_a_lost_connection() -> None:
     async with standin() as server, connect(server.url.replace("/ws/stt", "/ws/leaving")) as stream:
         with pytest.raises(ConnectionLost, match="1000"):
             await anext(stream)
 
 
-async def test_nobody_listening_is_a_connection_that_failed() -> None:
+async def test_refused_connection_is_a_failed_connect() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"ws://127.0.0.1:{free.getsockname()[1]}/ws/stt"
@@ -177,7 +177,7 @@ async def test_a_query_in_the_url_is_kept() -> None:
         assert isinstance(await anext(stream), Created)
 
 
-async def test_a_refusal_says_when_to_come_again() -> None:
+async def test_refusal_has_its_retry_after() -> None:
     async with standin() as server:
         server.refusals = [(429, "7")]
         with pytest.raises(ConnectFailed, match="HTTP 429") as failed:
@@ -186,7 +186,7 @@ async def test_a_refusal_says_when_to_come_again() -> None:
         assert (failed.value.status, failed.value.retry_after) == (429, 7.0)
 
 
-async def test_a_key_goes_into_the_handshake_beside_other_headers_and_without_one_nothing_does() -> None:
+async def test_key_is_sent_in_the_handshake() -> None:
     async with standin() as server:
         for key in ("the-key-of-alice", None):
             async with connect(server.url, key=key, additional_headers={"x-trace": "1"}) as stream:

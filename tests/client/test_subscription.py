@@ -7,7 +7,7 @@ CREATED = Created("s", {}, {})
 OWN: list[Event] = [CREATED, Acknowledged(1), ConnectionInterrupted(1006, ""), Resumed("s", 1, 0)]
 
 
-def test_who_wants_finals_only_does_not_see_what_the_library_asks_for() -> None:
+def test_internal_subscriptions_are_hidden_from_the_program() -> None:
     subscription = Subscription(False, needs=True)
     assert subscription.query() == {"events": ",".join(NEEDED)}
     assert not any(map(subscription.wants, OWN))
@@ -15,13 +15,13 @@ def test_who_wants_finals_only_does_not_see_what_the_library_asks_for() -> None:
     assert subscription.wants(SessionClosed(1, 1, 0, 0, 0))
 
 
-def test_who_wants_all_sees_all() -> None:
+def test_all_events_are_passed_on_if_requested() -> None:
     for subscription in (Subscription(True, needs=True), Subscription("all", needs=False)):
         assert subscription.query() == {"events": "all"}
         assert all(map(subscription.wants, OWN))
 
 
-def test_who_names_types_sees_those() -> None:
+def test_named_events_are_passed_on() -> None:
     subscription = Subscription(["session.created", "session.resumed"], needs=True)
     assert subscription.query() == {
         "events": "session.created,session.resumed,input_audio_buffer.acknowledged"

@@ -28,7 +28,7 @@ async def loaded(engine: Engine) -> None:
 
 async def said(engine: Engine, name: str | None = None) -> str:
     """Return a recognizer's text for one second of silence."""
-    async with engine.borrow(name) as (models, _):
+    async with engine.acquire(name) as (models, _):
         return (await models.asr.submit(RecognitionRequest(SECOND))).text
 
 
@@ -48,10 +48,10 @@ async def test_it_is_ready_only_after_a_step_of_the_detector() -> None:
         assert engine.vad.batches == 1
 
 
-async def test_it_lends_a_detector_and_a_recognizer_that_work() -> None:
+async def test_engine_provides_a_detector_and_a_recognizer() -> None:
     async with Engine(free_settings().engine_options()) as engine:
         await loaded(engine)
-        async with engine.borrow() as (models, description):
+        async with engine.acquire() as (models, description):
             slot = models.slots.open()
             probabilities = await models.vad.submit(DetectorInput(slot, np.zeros((3, HOP), np.float32)))
             assert probabilities.shape == (3,)
@@ -60,10 +60,10 @@ async def test_it_lends_a_detector_and_a_recognizer_that_work() -> None:
 
 
 @pytest.mark.slow
-async def test_each_recognizer_is_used_according_to_its_nature() -> None:
+async def test_incremental_recognizer_is_marked_for_its_streams() -> None:
     async with Engine(free_settings(asr_models="sphinx=pocketsphinx").engine_options()) as engine:
         await loaded(engine)
-        async with engine.borrow("sphinx") as (sphinx, description), engine.borrow("free") as (free, _):
+        async with engine.acquire("sphinx") as (sphinx, description), engine.acquire("free") as (free, _):
             assert description.model == "pocketsphinx"
             assert (sphinx.incremental, free.incremental) == (True, False)
             assert sphinx.vad is free.vad
@@ -78,7 +78,7 @@ async def test_others_are_loaded_when_asked_for_or_beforehand() -> None:
         await until(lambda: engine.recognizers.loaded >= 2)
 
 
-async def test_one_of_the_others_that_cannot_be_had_is_no_failure_of_the_engine(tmp_path: Path) -> None:
+async def test_other_model_that_cannot_load_is_no_engine_failure(tmp_path: Path) -> None:
     settings = free_settings(asr_models=f"broken={tmp_path}", asr_preload=True)
     async with Engine(settings.engine_options(), on_failure=pytest.fail) as engine:
         await loaded(engine)
@@ -99,10 +99,10 @@ async def test_the_settings_bound_the_memory_and_the_idle_time(tmp_path: Path) -
             await said(engine, "large")
 
 
-async def test_afterwards_everything_has_stopped() -> None:
+async def test_exit_stops_everything() -> None:
     async with Engine(free_settings().engine_options()) as engine:
         await loaded(engine)
-        async with engine.borrow() as (models, _):
+        async with engine.acquire() as (models, _):
             pass
     assert engine.state is EngineState.STOPPED
     with pytest.raises(BatcherClosed):
@@ -111,7 +111,7 @@ async def test_afterwards_everything_has_stopped() -> None:
         await said(engine, "free")
 
 
-async def test_a_model_that_cannot_be_had_is_a_failure_that_says_why(tmp_path: Path) -> None:
+async def test_default_that_cannot_load_fails_with_a_reason(tmp_path: Path) -> None:
     failures: list[EngineState] = []
     folder = str(tmp_path)
 
@@ -128,15 +128,15 @@ async def test_a_model_that_cannot_be_had_is_a_failure_that_says_why(tmp_path: P
     assert failures == [EngineState.FAILED]
 
 
-async def test_a_detector_that_does_nothing_but_fail_is_a_failure_of_the_engine() -> None:
+async def test_detector_that_always_fails_is_an_engine_failure() -> None:
     failures: list[str | None] = []
     async with Engine(free_settings().engine_options(), lambda: failures.append(engine.error)) as engine:
         await loaded(engine)
-        async with engine.borrow() as (models, _):
+        async with engine.acquire() as (models, _):
             slot = models.slots.open()
             for _ in range(MAX_FAILED_STEPS):
                 assert engine.health.ok
-                with pytest.raises(RuntimeError, match="bounds"):
+                with pytest.raises(ValueError, match="broadcast"):
                     await models.vad.submit(DetectorInput(slot, np.zeros((1, 7), np.float32)))
             with pytest.raises(ModelBroken):
                 await models.vad.submit(DetectorInput(slot, np.zeros((1, HOP), np.float32)))
@@ -145,14 +145,14 @@ async def test_a_detector_that_does_nothing_but_fail_is_a_failure_of_the_engine(
         assert list(engine.health.problems) == ["detector"]
 
 
-async def test_a_device_that_does_not_exist_is_a_failure_too() -> None:
+async def test_missing_device_is_an_engine_failure() -> None:
     async with Engine(free_settings(vad_device="abacus").engine_options()) as engine:
         await loaded(engine)
         assert engine.state is EngineState.FAILED
         assert engine.error
 
 
-async def test_it_may_be_left_while_it_loads() -> None:
+async def test_exit_during_a_load_is_allowed() -> None:
     async with Engine(free_settings().engine_options()) as engine:
         pass
     assert engine.error is None
@@ -203,7 +203,7 @@ def test_while_models_load_the_port_answers_and_says_so(silent_hub: str, tmp_pat
 
 
 @pytest.mark.slow
-def test_a_fallback_is_said_in_the_log_in_ready_and_in_the_greeting(tmp_path: Path) -> None:
+def test_fallback_is_logged_and_reported_to_clients(tmp_path: Path) -> None:
     nobody = f"http://127.0.0.1:{free_port()}"
     with program(
         ASR_MODEL="auto", ASR_DEVICE="cpu", HF_ENDPOINT=nobody, HF_HOME=str(tmp_path), HF_HUB_OFFLINE="0"
@@ -217,7 +217,7 @@ def test_a_fallback_is_said_in_the_log_in_ready_and_in_the_greeting(tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_a_recognizer_that_is_killed_in_the_middle_is_started_again_and_no_final_is_lost() -> None:
+def test_killed_recognizer_loses_no_final() -> None:
     with program(ASR_WORKER="process") as server:
         assert server.ready()["ready"]
         first = server.recognizer()
@@ -234,7 +234,7 @@ def test_a_recognizer_that_is_killed_in_the_middle_is_started_again_and_no_final
 
 
 @pytest.mark.slow
-def test_a_recognizer_that_hangs_is_killed_and_no_final_is_lost() -> None:
+def test_hanging_recognizer_loses_no_final() -> None:
     with program(ASR_WORKER="process", ASR_DEADLINE_SECONDS="0.5") as server:
         assert server.ready()["ready"]
         first = server.recognizer()
@@ -257,7 +257,7 @@ def test_a_recognizer_that_hangs_is_killed_and_no_final_is_lost() -> None:
 
 
 @pytest.mark.slow
-def test_a_detector_that_does_not_answer_ends_the_server_so_that_another_may_be_started() -> None:
+def test_hanging_detector_ends_the_server() -> None:
     with program(VAD_DEADLINE_SECONDS="0.000001") as server:
         assert server.exit_status() == 1
         assert "problem.reported name='detector': is broken: vad: no answer for" in server.log

@@ -48,7 +48,7 @@ async def test_a_file_without_speech_is_silent_and_no_error() -> None:
     assert (work.transcript("", "x").segments, work.seconds) == ((), 3.0)
 
 
-async def test_no_sound_is_named_before_the_work_begins() -> None:
+async def test_file_without_audio_is_refused_by_check() -> None:
     with pytest.raises(UnreadableFile):
         await FileTranscriber(io.BytesIO(b"no sound"), max_seconds=60).check()
 
@@ -71,7 +71,7 @@ class Slow(io.BytesIO):
         return b"" if self.closed else super().read(size)
 
 
-async def test_who_leaves_waits_for_the_thread_that_reads_before_the_file_is_closed() -> None:
+async def test_cancelled_check_waits_for_its_thread() -> None:
     file = Slow(wav(TALK))
 
     async def visit() -> None:
@@ -90,12 +90,12 @@ async def test_who_leaves_waits_for_the_thread_that_reads_before_the_file_is_clo
     assert not file.was_closed
 
 
-async def test_too_much_sound_is_named_by_what_the_file_says() -> None:
+async def test_declared_length_above_the_limit_is_refused() -> None:
     with pytest.raises(AudioTooLong, match="5 s of audio"):
         await FileTranscriber(io.BytesIO(wav(TALK)), max_seconds=4).check()
 
 
-async def test_too_much_sound_is_named_once_it_is_reached() -> None:
+async def test_audio_above_the_limit_is_refused_when_reached() -> None:
     with pytest.raises(AudioTooLong):
         await heard(FileTranscriber(io.BytesIO(wav(TALK)), max_seconds=4))
 
@@ -109,22 +109,24 @@ class RefusesTheSecond(Recognizer):
         return super().transcribe(requests)
 
 
-async def test_an_utterance_that_fails_ends_the_work() -> None:
+async def test_failed_utterance_ends_the_transcription() -> None:
     with pytest.raises(UtteranceFailed, match=r"2\.7 to 4\.1 s could not be transcribed: .*out of memory"):
         await heard(FileTranscriber(io.BytesIO(wav(TALK))), RefusesTheSecond())
 
 
-async def test_a_failed_utterance_is_left_out_where_it_is_reported() -> None:
+async def test_reported_failed_utterance_is_left_out() -> None:
     failures: list[UtteranceFailed] = []
     work = FileTranscriber(io.BytesIO(wav(TALK)), on_failure=failures.append)
     assert len(await heard(work, RefusesTheSecond())) == len(failures) == 1
     assert work.seconds == 5.0
 
 
-async def test_what_is_read_is_counted_though_the_work_ends_early() -> None:
+async def test_read_samples_are_counted_if_the_work_ends_early() -> None:
     counted: list[int] = []
     with pytest.raises(UtteranceFailed):
-        await heard(FileTranscriber(io.BytesIO(wav(TALK)), count=counted.append), RefusesTheSecond())
+        await heard(
+            FileTranscriber(io.BytesIO(wav(TALK)), on_samples_read=counted.append), RefusesTheSecond()
+        )
     assert counted == sorted(counted)
     assert counted[-1] > 4 * SECOND
 
@@ -132,13 +134,13 @@ async def test_what_is_read_is_counted_though_the_work_ends_early() -> None:
 async def test_events_and_progress_are_reported() -> None:
     events: list[Event] = []
     progress: list[int] = []
-    await heard(FileTranscriber(io.BytesIO(wav(TALK)), observe=events.append, on_progress=progress.append))
+    await heard(FileTranscriber(io.BytesIO(wav(TALK)), on_event=events.append, on_progress=progress.append))
     assert sum(isinstance(event, FinalTranscript) for event in events) == 2
     assert isinstance(events[-1], StreamClosed)
     assert progress[-1] > len(TALK) - 512
 
 
-async def test_the_sound_is_not_kept() -> None:
+async def test_audio_is_not_kept() -> None:
     """The file is open already; what is added is far from all of its samples."""
     talk = np.tile(TALK, 16)
     work = FileTranscriber(io.BytesIO(wav(talk)), max_seconds=3_600)

@@ -17,7 +17,7 @@ def loaded(
     return reservation
 
 
-def test_what_nobody_has_used_for_so_long_goes() -> None:
+def test_idle_model_is_evicted_after_its_time() -> None:
     reservations = MemoryBudget(budget=0, idle_seconds=60)
     reservation = loaded(reservations, "a", at=5)
     assert reservations.next_eviction() == 65
@@ -26,7 +26,7 @@ def test_what_nobody_has_used_for_so_long_goes() -> None:
     assert (len(reservations), reservations.next_eviction()) == (0, None)
 
 
-def test_use_begins_the_time_anew() -> None:
+def test_use_restarts_the_idle_time() -> None:
     reservations = MemoryBudget(budget=0, idle_seconds=60)
     reservation = loaded(reservations, "a")
     reservations.acquire(reservation)
@@ -35,7 +35,7 @@ def test_use_begins_the_time_anew() -> None:
     assert reservations.next_eviction() == 1060
 
 
-def test_without_a_time_it_stays_for_ever_and_so_does_the_default() -> None:
+def test_pinned_models_and_no_idle_time_prevent_eviction() -> None:
     patient, hasty = MemoryBudget(budget=0, idle_seconds=0), MemoryBudget(budget=0, idle_seconds=1)
     loaded(patient, "a")
     loaded(hasty, "default", pinned=True)
@@ -43,7 +43,7 @@ def test_without_a_time_it_stays_for_ever_and_so_does_the_default() -> None:
         assert (reservations.next_eviction(), reservations.evict_idle(1e9)) == (None, [])
 
 
-def test_what_loads_does_not_go() -> None:
+def test_loading_model_is_not_evicted() -> None:
     reservations = MemoryBudget(budget=10, idle_seconds=1)
     reservation = reservations.add("a")
     reservations.reserve(reservation, 10)
@@ -52,7 +52,7 @@ def test_what_loads_does_not_go() -> None:
         reservations.reserve(reservations.add("b"), 1)
 
 
-def test_a_replaced_one_goes_with_the_last_of_its_users_though_it_was_the_default() -> None:
+def test_replaced_model_is_evicted_after_its_last_user() -> None:
     reservations = MemoryBudget(budget=0, idle_seconds=0)
     old = loaded(reservations, "a", pinned=True)
     reservations.acquire(old)
@@ -64,7 +64,7 @@ def test_a_replaced_one_goes_with_the_last_of_its_users_though_it_was_the_defaul
     assert (old.pinned, new.pinned) == (False, True)
 
 
-def test_the_one_that_was_idle_longest_makes_room_and_no_more_than_is_needed() -> None:
+def test_longest_idle_models_are_evicted_as_needed() -> None:
     reservations = MemoryBudget(budget=100, idle_seconds=0)
     loaded(reservations, "late", 30, at=3)
     early = loaded(reservations, "early", 30, at=1)
@@ -73,7 +73,7 @@ def test_the_one_that_was_idle_longest_makes_room_and_no_more_than_is_needed() -
     assert reservations.memory == 100
 
 
-def test_where_too_little_is_idle_nothing_goes() -> None:
+def test_nothing_is_evicted_if_too_little_is_idle() -> None:
     reservations = MemoryBudget(budget=100, idle_seconds=0)
     loaded(reservations, "idle", 30)
     reservations.acquire(loaded(reservations, "used", 60))
@@ -83,7 +83,7 @@ def test_where_too_little_is_idle_nothing_goes() -> None:
     assert (len(reservations), reservations.memory) == (2, 90)
 
 
-def test_the_default_is_loaded_though_it_is_larger_than_all_that_there_is() -> None:
+def test_default_is_loaded_even_above_the_budget() -> None:
     reservations = MemoryBudget(budget=100, idle_seconds=0)
     assert reservations.reserve(reservations.add("default", pinned=True), 300) == []
 

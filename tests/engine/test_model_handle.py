@@ -29,7 +29,7 @@ def test_a_name_is_absent_loading_ready_restarting_or_failed(
     assert ModelSlot("a", "/a", active=first).state is ModelState.RESTARTING
 
 
-def test_what_is_broken_is_not_lent_but_what_comes_in_its_stead(
+def test_broken_model_is_not_acquired_but_its_successor(
     handles: tuple[ModelHandle, ModelHandle],
 ) -> None:
     first, second = handles

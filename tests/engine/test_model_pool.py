@@ -107,7 +107,7 @@ async def said(recognizer: RunningModel) -> str:
 
 
 async def used(recognizers: ModelPool, name: str) -> str:
-    async with recognizers.borrow(name) as recognizer:
+    async with recognizers.acquire(name) as recognizer:
         return await said(recognizer)
 
 
@@ -119,7 +119,7 @@ def states(recognizers: ModelPool) -> list[ModelState]:
     return [recognizers.status(name).state for name in recognizers.names]
 
 
-async def test_nothing_is_loaded_before_somebody_asks(yard: Yard) -> None:
+async def test_model_is_loaded_on_first_use(yard: Yard) -> None:
     async with running(yard) as recognizers:
         assert states(recognizers) == [ModelState.ABSENT] * 3
         assert await used(recognizers, "b") == "/b 0"
@@ -128,16 +128,16 @@ async def test_nothing_is_loaded_before_somebody_asks(yard: Yard) -> None:
         assert recognizers.loaded == 1
 
 
-async def test_who_borrows_is_counted(yard: Yard) -> None:
-    async with running(yard) as recognizers, recognizers.borrow("a") as first:
-        async with recognizers.borrow("a") as second:
+async def test_users_of_a_model_are_counted(yard: Yard) -> None:
+    async with running(yard) as recognizers, recognizers.acquire("a") as first:
+        async with recognizers.acquire("a") as second:
             assert first is second
             assert recognizers.status("a").users == 2
         status = recognizers.status("a")
         assert (status.users, status.description) == (1, first.description)
 
 
-async def test_all_who_ask_at_once_wait_for_one_load(yard: Yard) -> None:
+async def test_concurrent_users_share_one_load(yard: Yard) -> None:
     yard.open = False
     async with running(yard) as recognizers:
         asking = [asyncio.create_task(used(recognizers, "b")) for _ in range(5)]
@@ -148,7 +148,7 @@ async def test_all_who_ask_at_once_wait_for_one_load(yard: Yard) -> None:
         assert len(yard.workers) == 1
 
 
-async def test_whoever_stops_waiting_leaves_the_load_to_the_others(yard: Yard) -> None:
+async def test_cancelled_waiter_does_not_cancel_the_load(yard: Yard) -> None:
     yard.open = False
     async with running(yard) as recognizers:
         leaving, staying = (asyncio.create_task(used(recognizers, "b")) for _ in range(2))
@@ -161,18 +161,18 @@ async def test_whoever_stops_waiting_leaves_the_load_to_the_others(yard: Yard) -
         assert await staying == "/b 0"
 
 
-async def test_a_load_that_nobody_waits_for_any_more_is_for_the_next_one(yard: Yard) -> None:
+async def test_abandoned_load_serves_the_next_user(yard: Yard) -> None:
     yard.open = False
     async with running(yard) as recognizers:
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.001), recognizers.borrow("b"):
+            async with asyncio.timeout(0.001), recognizers.acquire("b"):
                 pass
         (await yard.built(0)).gate.set()
         assert await used(recognizers, "b") == "/b 0"
         assert len(yard.workers) == 1
 
 
-async def test_a_failure_is_told_to_all_who_wait_and_not_tried_again_at_once(yard: Yard) -> None:
+async def test_failed_load_fails_all_waiters_and_is_not_retried_yet(yard: Yard) -> None:
     yard.open = False
     async with running(yard) as recognizers:
         asking = [asyncio.create_task(used(recognizers, "b")) for _ in range(3)]
@@ -191,7 +191,7 @@ async def test_a_failure_is_told_to_all_who_wait_and_not_tried_again_at_once(yar
         assert recognizers.loaded == recognizers.memory == 0
 
 
-async def test_a_while_later_it_is_tried_again(yard: Yard) -> None:
+async def test_failed_load_is_retried_later(yard: Yard) -> None:
     yard.open = False
     async with running(yard, retry=0.0) as recognizers:
         recognizers.preload("b")
@@ -204,10 +204,10 @@ async def test_a_while_later_it_is_tried_again(yard: Yard) -> None:
         assert recognizers.status("b").error is None
 
 
-async def test_one_that_is_idle_is_unloaded_but_the_default_is_not(yard: Yard) -> None:
+async def test_idle_model_is_unloaded_except_the_default(yard: Yard) -> None:
     async with running(yard, idle=0.01) as recognizers:
         await used(recognizers, "a")
-        async with recognizers.borrow("b") as recognizer:
+        async with recognizers.acquire("b") as recognizer:
             await used(recognizers, "c")
             await until_absent(recognizers, "c")
             assert await said(recognizer) == "/b 1"
@@ -216,7 +216,7 @@ async def test_one_that_is_idle_is_unloaded_but_the_default_is_not(yard: Yard) -
         assert await used(recognizers, "b") == "/b 3"
 
 
-async def test_an_idle_one_makes_room_and_is_gone_before_the_next_is_loaded() -> None:
+async def test_idle_model_is_unloaded_before_the_next_load() -> None:
     yard = Yard(memory=40)
     async with running(yard, budget=100, weight=40) as recognizers:
         await used(recognizers, "a")
@@ -227,11 +227,11 @@ async def test_an_idle_one_makes_room_and_is_gone_before_the_next_is_loaded() ->
         assert recognizers.memory == 80
 
 
-async def test_without_room_the_next_is_refused_before_it_is_loaded_and_live_ones_do_not_notice() -> None:
+async def test_model_above_the_budget_is_refused_before_its_load() -> None:
     yard = Yard(memory=40)
     async with running(yard, budget=100, weight=40) as recognizers:
         await used(recognizers, "a")
-        async with recognizers.borrow("b") as recognizer:
+        async with recognizers.acquire("b") as recognizer:
             with pytest.raises(ModelNotReady, match="c takes"):
                 await used(recognizers, "c")
             assert len(yard.workers) == 2
@@ -239,7 +239,7 @@ async def test_without_room_the_next_is_refused_before_it_is_loaded_and_live_one
         assert await used(recognizers, "c") == "/c 2"  # there is room now, and nobody has to wait
 
 
-async def test_one_that_turns_out_larger_than_its_files_is_given_up_and_not_loaded_in_vain_again() -> None:
+async def test_model_larger_than_estimated_is_given_up() -> None:
     yard = Yard(memory=80)
     async with running(yard, budget=100, weight=10) as recognizers:
         await used(recognizers, "a")
@@ -250,7 +250,7 @@ async def test_one_that_turns_out_larger_than_its_files_is_given_up_and_not_load
         assert recognizers.memory == 80
 
 
-async def test_leaving_tells_all_who_wait_and_stops_what_loads(yard: Yard) -> None:
+async def test_close_fails_waiters_and_stops_loads(yard: Yard) -> None:
     yard.open = False
     async with running(yard) as recognizers:
         early = asyncio.create_task(used(recognizers, "b"))
@@ -297,7 +297,7 @@ async def test_an_unloaded_recognizer_is_not_held_by_anything(yard: Yard) -> Non
         assert yard.workers[0].closed
 
 
-async def test_many_come_and_go_and_what_is_in_use_always_answers() -> None:
+async def test_models_in_use_always_answer() -> None:
     yard = Yard(memory=40)
     generator = np.random.default_rng(3)
 
@@ -305,7 +305,7 @@ async def test_many_come_and_go_and_what_is_in_use_always_answers() -> None:
         name = "abc"[generator.integers(3)]
         try:
             async with AsyncExitStack() as stack:
-                recognizer = await stack.enter_async_context(recognizers.borrow(name))
+                recognizer = await stack.enter_async_context(recognizers.acquire(name))
                 for _ in range(generator.integers(4)):
                     assert (await said(recognizer)).startswith(f"/{name} ")
                 assert recognizers.memory <= 120
@@ -321,7 +321,7 @@ async def test_many_come_and_go_and_what_is_in_use_always_answers() -> None:
         assert served > 40
 
 
-async def test_one_that_is_started_again_is_told_of_and_matters_where_it_is_the_default(yard: Yard) -> None:
+async def test_restart_is_reported_and_critical_for_the_default(yard: Yard) -> None:
     async with running(yard) as recognizers:
         for name in ("a", "b"):
             await used(recognizers, name)
@@ -337,7 +337,7 @@ async def test_one_that_is_started_again_is_told_of_and_matters_where_it_is_the_
     assert yard.health.problems == {}
 
 
-async def test_the_default_that_breaks_is_said_to_who_can_end_the_server(yard: Yard) -> None:
+async def test_broken_default_is_reported_to_the_callback(yard: Yard) -> None:
     async with running(yard) as recognizers:
         await used(recognizers, "a")
         yard.watchdogs[0].broken("nothing is left")
@@ -347,9 +347,9 @@ async def test_the_default_that_breaks_is_said_to_who_can_end_the_server(yard: Y
             await used(recognizers, "a")
 
 
-async def test_another_one_that_breaks_is_loaded_anew_for_those_who_come_then(yard: Yard) -> None:
+async def test_other_broken_model_is_reloaded_for_the_next_user(yard: Yard) -> None:
     async with running(yard, retry=0.0) as recognizers:
-        async with recognizers.borrow("b") as held:
+        async with recognizers.acquire("b") as held:
             yard.watchdogs[0].broken("nothing is left")
             assert recognizers.status("b").state is ModelState.FAILED
             assert await used(recognizers, "b") == "/b 1"

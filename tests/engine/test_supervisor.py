@@ -4,7 +4,7 @@ from engine.health import Health
 from engine.supervisor import Supervisor
 
 
-def test_a_restart_is_a_trouble_while_it_lasts_and_is_counted() -> None:
+def test_restart_is_a_problem_while_it_lasts() -> None:
     health, restarts = Health(), list[int]()
     watchdog = Supervisor("detector", health, on_restart=lambda: restarts.append(1))
     watchdog.restarting("it died")
@@ -15,7 +15,7 @@ def test_a_restart_is_a_trouble_while_it_lasts_and_is_counted() -> None:
     assert (health.problems, restarts) == ({}, [1])
 
 
-def test_a_model_that_broke_stays_a_trouble_until_nobody_uses_it() -> None:
+def test_broken_model_is_a_problem_until_it_is_closed() -> None:
     health, ends = Health(), list[str]()
     watchdog = Supervisor("detector", health, on_broken=ends.append)
     watchdog.restarting("it died")
@@ -27,7 +27,7 @@ def test_a_model_that_broke_stays_a_trouble_until_nobody_uses_it() -> None:
     assert health.ok
 
 
-def test_who_leaves_without_a_trouble_takes_none_away() -> None:
+def test_close_without_a_problem_resolves_nothing() -> None:
     health = Health()
     before, after = (Supervisor("recognizer a", health) for _ in range(2))
     after.restarting("it died")

@@ -71,7 +71,7 @@ async def test_in_a_process_it_is_the_same_and_its_memory_is_its_own() -> None:
 
 
 @pytest.mark.parametrize("in_process", [False, pytest.param(True, marks=pytest.mark.slow)])
-async def test_what_cannot_be_loaded_is_told_where_it_is_started(tmp_path: Path, in_process: bool) -> None:
+async def test_load_error_is_raised_by_start(tmp_path: Path, in_process: bool) -> None:
     worker = recognizer_worker(str(tmp_path), LoadOptions(device="cpu"), in_process=in_process)
     with pytest.raises(ModelUnavailable, match="no config"):
         await text(worker)
@@ -82,7 +82,7 @@ async def test_a_batch_holds_no_more_items_and_seconds_than_it_may() -> None:
     long = RecognitionRequest(Clip(np.zeros(48_000, np.float32)))
     await worker.start()
     seen: list[Sequence[BatchedItem]] = []
-    asr = recognizer_batcher(worker, items=2, audio_seconds=3.5, waiting=5, observe=seen.append)
+    asr = recognizer_batcher(worker, items=2, audio_seconds=3.5, waiting=5, on_batch=seen.append)
     for request in (SECOND, SECOND, SECOND, long):
         asr.post(request, print)
     async with asr:
@@ -91,7 +91,7 @@ async def test_a_batch_holds_no_more_items_and_seconds_than_it_may() -> None:
 
 
 @pytest.mark.slow
-async def test_load_models_lends_a_detector_and_a_recognizer() -> None:
+async def test_load_models_provides_a_detector_and_a_recognizer() -> None:
     async with load_models("free", device="cpu") as (models, description):
         assert (description.family, models.incremental) == ("free", False)
         slot = models.slots.open()

@@ -11,7 +11,7 @@ from tests.faults.fault_plan import Script
 from tests.faults.protocol_checker import Wrong
 from tests.faults.scenario import Command, Play
 
-RESUME = client.ReconnectPolicy(give_up_seconds=TIMEOUT_SECONDS, longest_seconds=1.0)
+RESUME = client.ReconnectPolicy(give_up_seconds=TIMEOUT_SECONDS, max_delay_seconds=1.0)
 AGAIN_SECONDS = 0.2
 
 Told = tuple[tuple[object, ...], ...]

@@ -13,7 +13,7 @@ from tests.faults.random_speech import MS, sound
 ALWAYS = ("session.created", "session.closed", "input_audio_buffer.acknowledged")
 SPEECH = ("input_audio_buffer.speech_started", "input_audio_buffer.speech_stopped")
 # Beyond 10 s a partial covers a part of the utterance. Its stable words may then differ from the final.
-LONGEST_WITH_PARTIALS_MS = 9_500
+MAX_MS_WITH_PARTIALS = 9_500
 WEIGHTS = {"marker": 6, "commit": 3, "clear": 1, "update": 3}
 
 
@@ -76,7 +76,7 @@ def play(seed: int, number: int) -> Play:
     length = len(samples) // MS
     commands = sorted(_commands(chance, length), key=lambda command: command.at_ms)
     events = [*ALWAYS]
-    if chance.random() < 0.5 and length < LONGEST_WITH_PARTIALS_MS:
+    if chance.random() < 0.5 and length < MAX_MS_WITH_PARTIALS:
         events.append("transcript.partial")
     if chance.random() < 0.5:
         events += SPEECH

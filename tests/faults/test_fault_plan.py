@@ -10,7 +10,7 @@ def test_a_session_has_the_same_faults_whenever_it_is_run() -> None:
     assert script(1, 7, 5000, RATES) != script(2, 7, 5000, RATES)
 
 
-def test_all_faults_of_the_line_come_about() -> None:
+def test_all_connection_faults_occur() -> None:
     scripts = [script(1, number, 5000, Rates(0, 0)) for number in range(200)]
     assert {trouble.fault for one in scripts for trouble in one.troubles} == set(LINE)
     assert any(one.library for one in scripts)

@@ -43,7 +43,7 @@ def _is_known(sound: "np.ndarray[tuple[int], np.dtype[np.float32]]") -> bool:
         return False
 
 
-def test_a_sound_that_is_beyond_it_fails_loudly() -> None:
+def test_unrepresentable_audio_raises() -> None:
     beyond = next(sound for n in range(100) if not _is_known(sound := np.full(BLOCK, n / 1000, np.float32)))
     with pytest.raises(BeyondMe):
         text_of(beyond)

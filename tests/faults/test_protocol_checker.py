@@ -41,12 +41,12 @@ def outcome_of(*texts: bytes) -> Outcome:
     return heard.outcome()
 
 
-def test_what_comes_again_after_a_cut_changes_nothing() -> None:
+def test_repeated_messages_after_a_disconnect_change_nothing() -> None:
     once = outcome_of(created(), final(2, 1), closed(3))
     assert outcome_of(created(), final(2, 1), final(2, 1), closed(3)) == once
 
 
-def test_a_marker_that_was_asked_for_twice_is_told_once() -> None:
+def test_marker_requested_twice_is_reported_once() -> None:
     outcome = outcome_of(created(), said(2, "marker", id="m"), said(3, "marker", id="m"), closed(4))
     assert outcome.told == (("marker", "m"),)
 
@@ -71,6 +71,6 @@ def test_another_text_is_a_difference() -> None:
         (created(), said(2, "error", message="?"), closed(3)),  # an error that names no utterance
     ],
 )
-def test_a_broken_promise_is_found(texts: tuple[bytes, ...]) -> None:
+def test_violation_of_the_protocol_is_found(texts: tuple[bytes, ...]) -> None:
     with pytest.raises(Wrong):
         outcome_of(*texts)

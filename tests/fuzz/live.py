@@ -19,7 +19,7 @@ from tests.server.server_process import Program
 from tests.waiting import until
 
 CONCURRENT: Final = 24  # connections
-LONGEST_BURST: Final = 200  # messages over one connection
+MAX_BURST: Final = 200  # messages over one connection
 CHECK_EVERY: Final = 8  # messages between two checks whether the connection is closed
 REQUEST_SHARE: Final = 0.4  # of the connections: plain HTTP requests
 TOO_LARGE_SHARE: Final = 0.002  # of the bursts: those that end with a message above the limit
@@ -128,7 +128,7 @@ async def _send_burst(server: Program, chance: Random, result: FuzzResult) -> No
 
 
 async def _burst(socket: LoadSocket, endpoint: Endpoint, chance: Random, result: FuzzResult) -> None:
-    for number in range(chance.randint(1, LONGEST_BURST)):
+    for number in range(chance.randint(1, MAX_BURST)):
         socket.write(malformed.frame(chance, endpoint))
         result.sent[f"frames at {endpoint.path}"] += 1
         if number % CHECK_EVERY == 0:

@@ -29,23 +29,23 @@ OPTIONS = SessionOptions()
 SOUND = bytes(range(256)) * 25  # 200 ms
 
 
-def native(pump: StreamDriver) -> WireProtocol:
+def native(driver: StreamDriver) -> WireProtocol:
     events = {"events": ["session.created", "transcript.partial"]}
-    return NativeProtocol("5f1c", pump, SessionConfig(OPTIONS).merged(events), {})
+    return NativeProtocol("5f1c", driver, SessionConfig(OPTIONS).merged(events), {})
 
 
-def realtime(pump: StreamDriver) -> WireProtocol:
-    return RealtimeProtocol("5f1c", pump, RealtimeConfig(OPTIONS), {})
+def realtime(driver: StreamDriver) -> WireProtocol:
+    return RealtimeProtocol("5f1c", driver, RealtimeConfig(OPTIONS), {})
 
 
-def listen(pump: StreamDriver) -> WireProtocol:
+def listen(driver: StreamDriver) -> WireProtocol:
     asked = parse_options(LISTEN.query.items(), OPTIONS)
     model = ModelMetadata.of(ModelInfo("m", "m", "f", "cpu", "none"))
-    return DeepgramProtocol(pump, asked, DeepgramOutput(asked, model, "5f1c", ""))
+    return DeepgramProtocol(driver, asked, DeepgramOutput(asked, model, "5f1c", ""))
 
 
 DIALECTS = pytest.mark.parametrize(
-    ("endpoint", "dialect_of"),
+    ("endpoint", "protocol_of"),
     [(NATIVE, native), (REALTIME, realtime), (LISTEN, listen)],
     ids=lambda d: str(d)[:9],
 )
@@ -54,52 +54,52 @@ DIALECTS = pytest.mark.parametrize(
 @DIALECTS
 @settings(deadline=None, max_examples=60)
 @given(seed=st.integers(0, 2**32))
-async def test_whatever_comes_is_taken_or_refused_and_the_stream_goes_on(
-    endpoint: Endpoint, dialect_of: Callable[[StreamDriver], WireProtocol], seed: int
+async def test_any_input_is_accepted_or_refused(
+    endpoint: Endpoint, protocol_of: Callable[[StreamDriver], WireProtocol], seed: int
 ) -> None:
     chance, models = Random(seed), LateModels(seed)
-    with StreamDriver(models.models(), OPTIONS) as pump:
-        dialect = dialect_of(pump)
-        told = list(dialect.initial_messages())
+    with StreamDriver(models.models(), OPTIONS) as driver:
+        protocol = protocol_of(driver)
+        told = list(protocol.initial_messages())
         for _ in range(20):
-            if pump.input_ended:  # the server reads no further
+            if driver.input_ended:  # the server reads no further
                 break
             said = (
                 malformed.sound(chance)
                 if chance.random() < 0.2
                 else malformed.text(chance, endpoint).decode()
             )
-            told += receive(dialect, said)
+            told += receive(protocol, said)
             models.answer_some()
-        before = pump.session.received
-        if not pump.input_ended:
-            receive(dialect, SOUND * 3)  # whatever rate is set by now
-            assert pump.session.received > before
-            dialect.pause() if isinstance(dialect, NativeProtocol) else None
-        told += finish(dialect, models, pump)
-        told += [message async for event in pump.events() for message in dialect.encode(event)]
+        before = driver.session.received
+        if not driver.input_ended:
+            receive(protocol, SOUND * 3)  # whatever rate is set by now
+            assert driver.session.received > before
+            protocol.pause() if isinstance(protocol, NativeProtocol) else None
+        told += finish(protocol, models, driver)
+        told += [message async for event in driver.events() for message in protocol.encode(event)]
     for number, message in enumerate(told, 1):
-        numbered = dialect.with_sequence_number(message, number)
+        numbered = protocol.with_sequence_number(message, number)
         assert orjson.loads(orjson.dumps(numbered)) is not None
 
 
-def receive(dialect: WireProtocol, message: str | bytes) -> list[Message]:
+def receive(protocol: WireProtocol, message: str | bytes) -> list[Message]:
     try:
-        told = list(dialect.receive(message))
-        while dialect.continue_input():
+        told = list(protocol.receive(message))
+        while protocol.continue_input():
             pass
     except ClientError as error:
-        complaint = dialect.encode_error(error)
+        complaint = protocol.encode_error(error)
         return [] if complaint is None else [complaint]
     return told
 
 
-def finish(dialect: WireProtocol, models: LateModels, pump: StreamDriver) -> list[Message]:
+def finish(protocol: WireProtocol, models: LateModels, driver: StreamDriver) -> list[Message]:
     told = list[Message]()
     try:
-        dialect.finish(Reason.END_OF_STREAM)
+        protocol.finish(Reason.END_OF_STREAM)
     except ClientError as error:  # for an incomplete sample at the end
         told = [error.as_event()]
     models.answer_all()
-    assert pump.session.ended
+    assert driver.session.ended
     return told

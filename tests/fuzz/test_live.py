@@ -9,7 +9,7 @@ from tests.server.server_process import MAIN, program
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_a_server_bears_what_is_malformed() -> None:
+def test_server_survives_malformed_input() -> None:
     with program(MAIN, **SETTINGS) as server:
         server.ready()
         result = uvloop.run(send_malformed(server, 20_000, seed=3))

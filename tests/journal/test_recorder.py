@@ -1,4 +1,4 @@
-"""What is kept of a session on disk, and when a new file is due."""
+"""Test what the recorder writes, and when a new file is due."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,9 +35,9 @@ UPDATED = {"type": "session.updated", "session": {}}
 def recording(folder: Path, *, replaying: bool = False) -> Iterator[tuple[JournalRecorder, SessionJournal]]:
     with JournalStore(folder, Health()) as disk:
         log = disk.open("5f1c")
-        kept_there = JournalRecorder(log, replaying=replaying)
-        kept_there.snapshot(OPENED.head, OPENED.number, OPENED.snapshot)
-        yield kept_there, log
+        recorder = JournalRecorder(log, replaying=replaying)
+        recorder.snapshot(OPENED.head, OPENED.number, OPENED.snapshot)
+        yield recorder, log
 
 
 def found(folder: Path) -> ReplayedSession:
@@ -46,14 +46,14 @@ def found(folder: Path) -> ReplayedSession:
     return past
 
 
-async def test_what_comes_in_is_kept_as_it_is_heard(tmp_path: Path) -> None:
+async def test_input_is_recorded_as_it_is_received(tmp_path: Path) -> None:
     clip = Clip(np.array([0.1, 0.2, 0.3], np.float32), 0)
-    with recording(tmp_path) as (kept_there, _):
-        heard = kept_there.audio(clip)
-        kept_there.command('{"type": "marker"}')
-        kept_there.refusal()
-        kept_there.end(Reason.DISCONNECT)
-        await kept_there.reconnect()
+    with recording(tmp_path) as (recorder, _):
+        heard = recorder.audio(clip)
+        recorder.command('{"type": "marker"}')
+        recorder.refusal()
+        recorder.end(Reason.DISCONNECT)
+        await recorder.reconnect()
         past = found(tmp_path)
     sound, command, ended = past.tail
     assert isinstance(sound, AudioRecord)
@@ -63,27 +63,27 @@ async def test_what_comes_in_is_kept_as_it_is_heard(tmp_path: Path) -> None:
     assert past.refused == 1
 
 
-async def test_what_is_played_once_more_is_not_kept_twice_and_sounds_the_same(tmp_path: Path) -> None:
-    with recording(tmp_path, replaying=True) as (kept_there, _):
+async def test_replayed_input_is_not_recorded_again(tmp_path: Path) -> None:
+    with recording(tmp_path, replaying=True) as (recorder, _):
         clip = Clip(np.array([0.1], np.float32), 0)
-        np.testing.assert_array_equal(kept_there.audio(clip).samples, quantize_pcm16(clip.samples).samples)
-        kept_there.command("{}")
-        kept_there.refusal()
-        kept_there.end(Reason.DISCONNECT)
-        kept_there.output(MarkerReached("m"), [{"type": "marker", "seq": 1}])
-        await kept_there.flush()
+        np.testing.assert_array_equal(recorder.audio(clip).samples, quantize_pcm16(clip.samples).samples)
+        recorder.command("{}")
+        recorder.refusal()
+        recorder.end(Reason.DISCONNECT)
+        recorder.output(MarkerReached("m"), [{"type": "marker", "seq": 1}])
+        await recorder.flush()
         past = found(tmp_path)
     assert (past.tail, past.refused) == ([], 0)
-    assert past.sent == {"MarkerReached": 1}  # what is told meanwhile is told for the first time
+    assert past.sent == {"MarkerReached": 1}  # events during a replay are new
 
 
 async def test_only_replies_that_a_replay_gives_again_are_counted(tmp_path: Path) -> None:
-    with recording(tmp_path) as (kept_there, _):
-        kept_there.reply([UPDATED])
-        kept_there.reply([])
-        kept_there.unrepeatable([{"type": "error"}])
-        kept_there.unrepeatable([])
-        await kept_there.flush()
+    with recording(tmp_path) as (recorder, _):
+        recorder.reply([UPDATED])
+        recorder.reply([])
+        recorder.unrepeatable([{"type": "error"}])
+        recorder.unrepeatable([])
+        await recorder.flush()
         past = found(tmp_path)
     assert past.sent == {REPLY: 1}
     assert [message["type"] for message, _ in past.messages] == [
@@ -92,26 +92,26 @@ async def test_only_replies_that_a_replay_gives_again_are_counted(tmp_path: Path
     ]
 
 
-async def test_what_nobody_waits_for_is_written_all_the_same(tmp_path: Path) -> None:
-    with recording(tmp_path) as (kept_there, log):
-        kept_there.audio(Clip(np.zeros(100, np.float32), 0))
-        kept_there.submit()
+async def test_submitted_records_are_written_without_waiting(tmp_path: Path) -> None:
+    with recording(tmp_path) as (recorder, log):
+        recorder.audio(Clip(np.zeros(100, np.float32), 0))
+        recorder.submit()
         await until(lambda: log.unwritten == 0)
         assert len(found(tmp_path).tail) == 1
 
 
-async def test_what_is_told_of_an_utterance_is_known_to_who_goes_on(tmp_path: Path) -> None:
+async def test_results_and_stable_words_are_recorded(tmp_path: Path) -> None:
     clip = Clip(np.zeros(100, np.float32), 0)
-    with recording(tmp_path) as (kept_there, _):
-        kept_there.audio(clip)
-        kept_there.output(PartialTranscript(2, 0, "how are", 4), [{"seq": 1}])
-        kept_there.output(
+    with recording(tmp_path) as (recorder, _):
+        recorder.audio(clip)
+        recorder.output(PartialTranscript(2, 0, "how are", 4), [{"seq": 1}])
+        recorder.output(
             FinalTranscript(1, clip, Reason.SILENCE, Hypothesis("good")), [{"seq": 2, "audio": "AAAA"}]
         )
-        await kept_there.flush()
+        await recorder.flush()
         past = found(tmp_path)
-    assert list(past.begun.promised) == [2]
-    assert list(past.begun.concluded) == [1]
+    assert list(past.begun.stable_words) == [2]
+    assert list(past.begun.results) == [1]
     assert past.sent == {"Final": 1}
     (_, none), (message, sound) = past.messages
     assert (none, message) == (None, {"seq": 2, "audio": None})
@@ -119,56 +119,56 @@ async def test_what_is_told_of_an_utterance_is_known_to_who_goes_on(tmp_path: Pa
     assert len(sound) == 100
 
 
-async def test_a_new_file_is_due_in_a_pause_first_and_wherever_it_can_begin_later(tmp_path: Path) -> None:
-    with recording(tmp_path) as (kept_there, log):
-        await kept_there.flush()
-        assert not kept_there.is_snapshot_due(speaking=False)
+async def test_snapshot_is_due_in_a_pause_and_later_anywhere(tmp_path: Path) -> None:
+    with recording(tmp_path) as (recorder, log):
+        await recorder.flush()
+        assert not recorder.is_snapshot_due(speaking=False)
         log.append(sounding(PAUSE_SNAPSHOT_BYTES // 2 - 2_000))
-        await kept_there.flush()
-        assert not kept_there.is_snapshot_due(speaking=False)
+        await recorder.flush()
+        assert not recorder.is_snapshot_due(speaking=False)
         log.append(sounding(2_000))
-        await kept_there.flush()
-        assert not kept_there.is_snapshot_due(speaking=True)
+        await recorder.flush()
+        assert not recorder.is_snapshot_due(speaking=True)
         restored = JournalRecorder(log, replaying=True)
         assert not restored.is_snapshot_due(speaking=False)
         restored.finish_replay()
         assert restored.is_snapshot_due(speaking=False)
-        assert kept_there.is_snapshot_due(speaking=False)
-        assert not kept_there.is_snapshot_due(speaking=False)  # asked for already
-        kept_there.snapshot(OPENED.head, OPENED.number, OPENED.snapshot)
-        assert not kept_there.is_snapshot_due(speaking=False)  # it is about to be written
-        await kept_there.flush()
-        assert not kept_there.is_snapshot_due(speaking=False)
+        assert recorder.is_snapshot_due(speaking=False)
+        assert not recorder.is_snapshot_due(speaking=False)  # already requested
+        recorder.snapshot(OPENED.head, OPENED.number, OPENED.snapshot)
+        assert not recorder.is_snapshot_due(speaking=False)  # it is about to be written
+        await recorder.flush()
+        assert not recorder.is_snapshot_due(speaking=False)
         log.append(sounding(FORCED_SNAPSHOT_BYTES // 2))
-        await kept_there.flush()
-        assert kept_there.is_snapshot_due(speaking=True)
+        await recorder.flush()
+        assert recorder.is_snapshot_due(speaking=True)
 
 
-async def test_there_is_no_room_while_too_much_sound_waits_for_the_disk(tmp_path: Path) -> None:
-    with recording(tmp_path) as (kept_there, _):
+async def test_recorder_has_no_capacity_while_the_disk_is_behind(tmp_path: Path) -> None:
+    with recording(tmp_path) as (recorder, _):
         clip = sounding(MAX_UNWRITTEN_BYTES // 8)
         for start in (0, len(clip.samples)):
-            assert kept_there.has_room
-            kept_there.audio(Clip(clip.samples, start))
-        assert not kept_there.has_room
-        await kept_there.flush()
-        assert kept_there.has_room
+            assert recorder.has_capacity
+            recorder.audio(Clip(clip.samples, start))
+        assert not recorder.has_capacity
+        await recorder.flush()
+        assert recorder.has_capacity
 
 
-async def test_without_its_journal_a_session_goes_on_and_does_not_last(tmp_path: Path) -> None:
-    with full_disk(50_000), recording(tmp_path) as (kept_there, log):
-        assert kept_there.is_durable
-        kept_there.audio(Clip(sounding(MAX_UNWRITTEN_BYTES // 4).samples, 0))
-        await kept_there.flush()
-        assert not kept_there.is_durable
-        assert not kept_there.is_snapshot_due(speaking=False)
-        kept_there.audio(Clip(sounding(MAX_UNWRITTEN_BYTES // 4).samples, 0))
-        assert kept_there.has_room  # nobody waits for a disk that failed
-        await kept_there.flush()
+async def test_session_continues_without_a_lost_journal(tmp_path: Path) -> None:
+    with full_disk(50_000), recording(tmp_path) as (recorder, log):
+        assert recorder.is_durable
+        recorder.audio(Clip(sounding(MAX_UNWRITTEN_BYTES // 4).samples, 0))
+        await recorder.flush()
+        assert not recorder.is_durable
+        assert not recorder.is_snapshot_due(speaking=False)
+        recorder.audio(Clip(sounding(MAX_UNWRITTEN_BYTES // 4).samples, 0))
+        assert recorder.has_capacity  # a failed disk is not waited for
+        await recorder.flush()
         assert log.lost
 
 
-async def test_a_session_that_is_over_leaves_nothing_and_one_that_is_closed_leaves_all(
+async def test_delete_removes_the_journal_and_close_keeps_it(
     tmp_path: Path,
 ) -> None:
     with recording(tmp_path / "over") as (over, _), recording(tmp_path / "closed") as (closed, _):
@@ -181,13 +181,13 @@ async def test_a_session_that_is_over_leaves_nothing_and_one_that_is_closed_leav
     assert len(found(tmp_path / "closed").tail) == 1
 
 
-async def test_the_input_of_a_stream_is_recorded_on_its_way(tmp_path: Path) -> None:
+async def test_recorded_stream_records_input_and_passes_it_on(tmp_path: Path) -> None:
     clip = Clip(np.array([0.1], np.float32), 0)
     with (
-        recording(tmp_path) as (kept_there, _),
+        recording(tmp_path) as (recorder, _),
         StreamDriver(silent_models(), SessionOptions()) as driver,
     ):
-        stream = RecordedStream(driver, kept_there)
+        stream = RecordedStream(driver, recorder)
         stream.receive_audio(clip)
         stream.mark("m")
         stream.end(Reason.DISCONNECT)
@@ -195,7 +195,7 @@ async def test_the_input_of_a_stream_is_recorded_on_its_way(tmp_path: Path) -> N
         assert stream.received == driver.received == 1
         assert stream.input_ended
         np.testing.assert_array_equal(driver.session.audio.read(0, 1), quantize_pcm16(clip.samples).samples)
-        await kept_there.flush()
+        await recorder.flush()
         past = found(tmp_path)
     sound, *rest = past.tail
     assert isinstance(sound, AudioRecord)

@@ -96,7 +96,7 @@ def test_a_snapshot_is_read_as_it_was_written() -> None:
     assert snapshot.state.open is not None
     assert snapshot.state.waiting
     np.testing.assert_array_equal(read.snapshot.sound, snapshot.sound)
-    np.testing.assert_array_equal(read.memory, memory)
+    np.testing.assert_array_equal(read.detector_state, memory)
 
 
 @given(st.lists(st.integers(-32_768, 32_767)))

@@ -108,8 +108,8 @@ def test_sent_messages_are_counted_and_kept() -> None:
     )
     assert found is not None
     assert found.sent == {"SpeechStarted": 2, "Final": 2}
-    assert found.begun.concluded == {1: TEXT, 3: "it failed"}
-    assert found.begun.promised[2] == ["how", " are"]
+    assert found.begun.results == {1: TEXT, 3: "it failed"}
+    assert found.begun.stable_words[2] == ["how", " are"]
     assert ([message["seq"] for message, _ in found.messages], found.number) == ([1, 2, 3, 4, 5], 5)
     heard = found.messages[2][1]
     assert heard is not None

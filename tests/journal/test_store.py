@@ -152,7 +152,7 @@ async def test_a_folder_belongs_to_one_server_at_a_time(tmp_path: Path) -> None:
         log.append(OPENED)
         await log.flush()
     with JournalStore(tmp_path, Health()) as second:
-        assert list(second.found(HOUR)) == ["5f1c"]
+        assert list(second.find_sessions(HOUR)) == ["5f1c"]
 
 
 async def test_a_folder_that_cannot_be_created_raises(tmp_path: Path) -> None:
@@ -267,7 +267,7 @@ async def test_files_are_found_by_session_oldest_first(tmp_path: Path) -> None:
     for other in ("notes.txt", "c.journal", "c.new.journal", "c.1.journal.bak"):
         left(tmp_path, other)
     with JournalStore(tmp_path, Health()) as disk:
-        assert disk.found(HOUR) == {"a.b": files[:3], "c": files[3:]}
+        assert disk.find_sessions(HOUR) == {"a.b": files[:3], "c": files[3:]}
 
 
 async def test_expired_files_are_deleted_and_not_found(tmp_path: Path) -> None:
@@ -276,7 +276,7 @@ async def test_expired_files_are_deleted_and_not_found(tmp_path: Path) -> None:
     young = [left(tmp_path, "young.1.journal", 2 * HOUR), left(tmp_path, "young.2.journal", HOUR / 2)]
     with JournalStore(tmp_path, Health()) as disk:
         assert disk.size == 20
-        assert disk.found(HOUR) == {"young": young}
+        assert disk.find_sessions(HOUR) == {"young": young}
         assert disk.size == 10
     assert files_in(tmp_path) == ["young.1.journal", "young.2.journal"]
 
@@ -300,7 +300,7 @@ async def test_files_of_this_store_are_not_found(tmp_path: Path) -> None:
         log = disk.open("ours")
         log.append(OPENED)
         await log.flush()
-        assert list(disk.found(HOUR)) == ["theirs"]
+        assert list(disk.find_sessions(HOUR)) == ["theirs"]
 
 
 async def test_sizes_add_up_through_rotation_torn_tails_and_deletion(tmp_path: Path) -> None:
@@ -319,7 +319,7 @@ async def test_sizes_add_up_through_rotation_torn_tails_and_deletion(tmp_path: P
         file.write(b"torn")
     with JournalStore(tmp_path, Health(), keep=10_000) as disk:
         assert disk.size == bytes_in(tmp_path)
-        for name, files in disk.found(HOUR).items():
+        for name, files in disk.find_sessions(HOUR).items():
             past = kept(tmp_path, name)
             assert past is not None
             log = disk.open(name)
@@ -334,7 +334,7 @@ async def test_sizes_add_up_through_rotation_torn_tails_and_deletion(tmp_path: P
 
 
 async def test_new_journals_are_accepted_up_to_a_total_size(tmp_path: Path) -> None:
-    with JournalStore(tmp_path, Health(), most=4_000) as disk:
+    with JournalStore(tmp_path, Health(), max_bytes=4_000) as disk:
         logs = [disk.open(name) for name in "ab"]
         for log, accepts_new in zip(logs, (True, False), strict=True):
             log.append(OPENED)

@@ -39,7 +39,7 @@ class LittleEngine(Engine):
         self._translates = translates
 
     @asynccontextmanager
-    async def borrow(self, name: str | None = None) -> AsyncIterator[tuple[ModelClients, ModelInfo]]:
+    async def acquire(self, name: str | None = None) -> AsyncIterator[tuple[ModelClients, ModelInfo]]:
         await self.gate.wait()
         yield self._lent, ModelInfo(NAME, NAME, "free", "cpu", "none", translates=self._translates)
 

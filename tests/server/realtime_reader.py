@@ -1,9 +1,10 @@
 """Check the order of the events of /v1/realtime."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-Message = dict[str, Any]
+Message = Mapping[str, Any]
 
 TRANSCRIPTION = "conversation.item.input_audio_transcription."
 

@@ -1,5 +1,4 @@
-"""Little real things to drive a session with: sound whose speech is loud, a detector of loudness, a
-recognizer that says what it heard."""
+"""Provide audio whose speech is loud, a detector of loudness, and a recognizer that describes its audio."""
 
 import random
 from collections import deque
@@ -20,21 +19,21 @@ from vad.segmenter import Reason
 
 Ask = Callable[[Session], None]
 
-# Whether words are told before the whole segment is refused hangs on time (docs/decisions/0008): a partial
-# hears less than the final, so guards that go by the sound may judge the two apart; and the recognizer below
-# speaks too fast for the one of that name.
+# A partial covers less audio than its final, so acoustic guards may judge the two differently, and whether
+# words are shown before a segment is rejected depends on time (docs/decisions/0008). The recognizer below
+# gives too many words a second for `max_rate`.
 FEW_GUARDS = FilterThresholds(min_rms=None, min_speech=None, min_peak=None, min_voicing=None, max_rate=None)
 
 
 def sound(*runs: tuple[bool, int]) -> Samples:
-    """Speech (True) and silence, each so many samples; no two places sound the same."""
+    """Return speech (True) and silence, each so many samples; no two parts are equal."""
     pieces = [np.full(samples, 0.5 if speech else 0.01) for speech, samples in runs]
     level = np.concatenate([*pieces, np.empty(0)])
     return (level * np.random.default_rng(5).uniform(0.8, 1.0, len(level))).astype(np.float32)
 
 
 def hear(hops: Samples) -> list[float]:
-    """Probabilities of the hops (n, 512)."""
+    """Return the probabilities of the hops (n, 512)."""
     return [0.95 if loud else 0.02 for loud in np.abs(hops).max(axis=1) > 0.1]
 
 
@@ -44,8 +43,10 @@ def detect(detector: object, work: list[DetectorInput]) -> list[np.ndarray[tuple
 
 
 def recognize(request: RecognitionRequest) -> Hypothesis:
-    """A word for each 200 ms, and at the end a word that no other clip would give; it ends the sentence, a
-    part of it, or neither."""
+    """Return a word for each 200 ms, and at the end a word that no other clip gives.
+
+    The last word ends the sentence, a part of it, or neither.
+    """
     clip = request.clip
     words = [f"w{n}" for n in range(len(clip.samples) // 3200)]
     total = float(clip.samples.sum())
@@ -93,7 +94,7 @@ def detect_all(session: Session) -> None:
 
 
 class Slow:
-    """Models that answer late: `answer_some` answers as much of what waits as chance will have."""
+    """Answer late: `answer_some` answers a random number of the waiting requests."""
 
     def __init__(self, session: Session, seed: int) -> None:
         self.session = session
@@ -140,8 +141,10 @@ def play(
     options: SessionOptions | None = None,
     end: Reason = Reason.END_OF_STREAM,
 ) -> list[Event]:
-    """A whole session: the sound cut at `cuts`, each ask at its sample; models that answer at once, or late,
-    by a seed."""
+    """Run a whole session: audio cut at `cuts`, each command at its sample.
+
+    The models answer at once, or with a seed late.
+    """
     hops_per_step = random.Random(seed or 0).randint(1, 40)
     session = Session(
         options or SessionOptions(partials=True, guards=FEW_GUARDS), hops_per_step=hops_per_step
@@ -166,13 +169,13 @@ def play(
 
 
 def lasting(events: Sequence[Event]) -> list[list[Event]]:
-    """What may not depend on timing: events of each kind, in order. Partials may be shed: left out."""
+    """Return the events that do not depend on timing, by kind, in order. Partials are left out."""
     kinds = sorted({type(event).__name__ for event in events if not isinstance(event, PartialTranscript)})
     return [[event for event in events if type(event).__name__ == kind] for kind in kinds]
 
 
 def flat(events: Sequence[Event]) -> list[str]:
-    """Comparable, as clips are not."""
+    """Return an event in a comparable form, which clips are not."""
     return [_text(event) for kind in lasting(events) for event in kind]
 
 

@@ -39,14 +39,12 @@ def samples(seconds: float) -> int:
         (3600, 0, False),
     ],
 )
-def test_a_stream_is_ahead_with_more_sound_than_can_have_been_spoken(
-    elapsed: float, heard: float, ahead: bool
-) -> None:
+def test_stream_is_ahead_with_more_audio_than_was_spoken(elapsed: float, heard: float, ahead: bool) -> None:
     assert pace_after(elapsed).is_ahead(samples(heard)) is ahead
 
 
 @given(st.floats(0, 1e5), st.floats(0.99, 1.01), st.floats(0, MAX_AHEAD_SECONDS - 0.01))
-def test_no_microphone_is_ahead_however_long_it_runs(elapsed: float, drift: float, before: float) -> None:
+def test_microphone_with_clock_drift_is_never_ahead(elapsed: float, drift: float, before: float) -> None:
     assert not pace_after(elapsed).is_ahead(samples(drift * elapsed + before))
 
 
@@ -60,7 +58,7 @@ def test_no_microphone_is_ahead_however_long_it_runs(elapsed: float, drift: floa
         (60, 10, 0.5, 0.5),  # it was silent before: no more is late than waits
     ],
 )
-def test_the_lag_is_what_waits_of_what_was_spoken(
+def test_lag_is_the_spoken_audio_that_is_unjudged(
     elapsed: float, heard: float, unjudged: float, lag: float
 ) -> None:
     assert pace_after(elapsed).lag(samples(heard), samples(unjudged)) == pytest.approx(lag)

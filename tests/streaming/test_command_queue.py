@@ -1,10 +1,10 @@
-"""What a client asks for takes effect at its place, in order."""
+"""Test that commands take effect at their samples, in order."""
 
 from audio.clip import HOP
 from streaming.command_queue import CommandQueue
 
 
-def test_an_action_runs_once_every_whole_hop_before_it_is_judged() -> None:
+def test_action_runs_when_hops_before_it_are_judged() -> None:
     ran: list[int] = []
     commands = CommandQueue()
     commands.add(3 * HOP + 1, ran.append)
@@ -17,7 +17,7 @@ def test_an_action_runs_once_every_whole_hop_before_it_is_judged() -> None:
     assert ran == [3 * HOP + 1]
 
 
-def test_one_that_is_not_due_holds_up_those_behind_it() -> None:
+def test_actions_wait_for_earlier_actions() -> None:
     ran: list[str] = []
     commands = CommandQueue()
     commands.add(5 * HOP, lambda at: ran.append("first"))
@@ -28,7 +28,7 @@ def test_one_that_is_not_due_holds_up_those_behind_it() -> None:
     assert ran == ["first", "second"]
 
 
-def test_an_action_may_change_what_is_judged() -> None:
+def test_action_may_change_the_judged_position() -> None:
     judged = [0]
     ran: list[int] = []
     commands = CommandQueue()

@@ -49,7 +49,7 @@ Transcribe = Callable[[object, Sequence[RecognitionRequest]], list[Hypothesis]]
 
 
 class CountingSlots:
-    """Numbers, and how many of them are lent."""
+    """Number slots, and count those in use."""
 
     def __init__(self) -> None:
         self.lent = 0
@@ -69,7 +69,7 @@ async def models(
     detect: Detect = detect,
     transcribe: Transcribe = transcribe,
     waiting: int = 100,
-    observe: Callable[[Sequence[BatchedItem]], None] = lambda batch: None,
+    on_batch: Callable[[Sequence[BatchedItem]], None] = lambda batch: None,
 ) -> AsyncIterator[ModelClients]:
     vad_worker = ThreadWorker(lambda: None, detect, name="vad")
     asr_worker = ThreadWorker(lambda: None, transcribe, name="asr")
@@ -77,14 +77,14 @@ async def models(
     await asr_worker.start()
     async with (
         Batcher(vad_worker, max_items=100, max_waiting=100, stateless=False) as vad,
-        Batcher(asr_worker, max_items=8, max_waiting=waiting, observe=observe) as asr,
+        Batcher(asr_worker, max_items=8, max_waiting=waiting, on_batch=on_batch) as asr,
     ):
         yield ModelClients(CountingSlots(), vad, asr)
 
 
 async def pour(driver: StreamDriver, samples: Samples, chunk: int = 1600) -> None:
     for start in range(0, len(samples), chunk):
-        await driver.room()
+        await driver.wait_for_capacity()
         driver.receive_audio(Clip(samples[start : start + chunk], start))
 
 
@@ -95,7 +95,7 @@ async def events_of(driver: StreamDriver) -> list[Event]:
 TALK = sound((False, SECOND), (True, SECOND), (False, SECOND), (True, SECOND), (False, SECOND))
 
 
-async def test_a_stream_gives_its_finals_and_ends() -> None:
+async def test_stream_gives_its_finals_and_ends() -> None:
     async with models() as shared:
         with StreamDriver(shared, SessionOptions(partials=True)) as driver:
             await pour(driver, TALK)
@@ -106,11 +106,11 @@ async def test_a_stream_gives_its_finals_and_ends() -> None:
     assert events[-1].received == len(TALK)
 
 
-async def test_what_became_of_the_sound_is_told_once_however_the_stream_ends() -> None:
+async def test_sums_are_reported_once_however_the_stream_ends() -> None:
     for ends in (True, False):
         accounts: list[StreamClosed] = []
         async with models() as shared:
-            with StreamDriver(replace(shared, account=accounts.append), SessionOptions()) as driver:
+            with StreamDriver(replace(shared, on_stream_closed=accounts.append), SessionOptions()) as driver:
                 await pour(driver, TALK)
                 if ends:
                     driver.end(Reason.END_OF_STREAM)
@@ -120,16 +120,16 @@ async def test_what_became_of_the_sound_is_told_once_however_the_stream_ends() -
         assert (closed.dropped == 0) is ends
 
 
-async def test_one_that_goes_on_elsewhere_is_accounted_for_there() -> None:
+async def test_handed_over_stream_reports_no_sums() -> None:
     accounts: list[StreamClosed] = []
     async with models() as shared:
-        with StreamDriver(replace(shared, account=accounts.append), SessionOptions()) as driver:
+        with StreamDriver(replace(shared, on_stream_closed=accounts.append), SessionOptions()) as driver:
             await pour(driver, TALK)
             driver.hand_over()
     assert accounts == []
 
 
-async def test_of_an_utterance_of_which_the_model_died_only_the_final_is_tried_again() -> None:
+async def test_only_the_final_is_retried_after_the_model_died() -> None:
     heard: list[bool] = []
 
     def die(recognizer: object, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
@@ -143,7 +143,7 @@ async def test_of_an_utterance_of_which_the_model_died_only_the_final_is_tried_a
             await until(lambda: heard)
             driver.end(Reason.END_OF_STREAM)
             events = await events_of(driver)
-    assert heard.count(True) <= 2  # the first, and one that was under way
+    assert heard.count(True) <= 2  # the first one, and one that was running
     assert heard.count(False) == ModelDied.tries
     assert [event.message for event in events if isinstance(event, TranscriptionFailed)] == [
         "ModelDied: it died"
@@ -164,7 +164,7 @@ async def test_streams_do_not_mix() -> None:
         assert len({text for texts in alone for text in texts}) == 3
 
 
-async def test_the_slot_is_given_back_and_what_waits_is_cancelled_when_the_pump_is_left() -> None:
+async def test_leaving_frees_the_slot_and_cancels_tasks() -> None:
     gate = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -187,16 +187,16 @@ async def test_the_slot_is_given_back_and_what_waits_is_cancelled_when_the_pump_
         gate.set()
 
 
-async def test_audio_is_held_back_while_too_much_of_it_waits_for_the_detector() -> None:
+async def test_driver_has_no_capacity_while_the_detector_is_behind() -> None:
     async with models() as shared:
         with StreamDriver(shared, SessionOptions()) as driver:
             driver.receive_audio(Clip(sound((False, MAX_UNJUDGED + SECOND))))
-            assert not driver.has_room
-            await driver.room()
+            assert not driver.has_capacity
+            await driver.wait_for_capacity()
             assert driver.session.unjudged < MAX_UNJUDGED
 
 
-async def test_a_broken_detector_ends_the_stream_loudly() -> None:
+async def test_broken_detector_ends_the_stream_with_an_error() -> None:
     def broken(detector: object, work: list[DetectorInput]) -> list[Probabilities]:
         raise RuntimeError("out of memory")
 
@@ -207,9 +207,9 @@ async def test_a_broken_detector_ends_the_stream_loudly() -> None:
                 await events_of(driver)
 
 
-async def test_a_fault_of_ours_in_the_middle_of_a_stream_ends_it_loudly() -> None:
+async def test_internal_error_ends_the_stream_with_an_error() -> None:
     def wrong(detector: object, work: list[DetectorInput]) -> list[Probabilities]:
-        return [np.zeros((1, 2), np.float32) for _ in work]  # lists in the place of numbers
+        return [np.zeros((1, 2), np.float32) for _ in work]  # lists instead of numbers
 
     async with models(detect=wrong) as shared:
         with StreamDriver(shared, SessionOptions()) as driver:
@@ -219,7 +219,7 @@ async def test_a_fault_of_ours_in_the_middle_of_a_stream_ends_it_loudly() -> Non
             assert isinstance(broken.value.__cause__, TypeError)
 
 
-async def test_a_final_that_was_begun_ahead_is_tried_again_where_the_model_dies_of_it() -> None:
+async def test_eager_final_is_retried_if_the_model_dies() -> None:
     gate, loop = asyncio.Event(), asyncio.get_running_loop()
     calls: list[int] = []
 
@@ -251,7 +251,7 @@ async def judged_up_to(driver: StreamDriver, sample: int) -> None:
     await until(lambda: driver.session.judged >= sample)
 
 
-async def test_a_broken_recognizer_is_told_for_each_utterance() -> None:
+async def test_broken_recognizer_is_reported_for_each_utterance() -> None:
     def broken(recognizer: object, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
         raise RuntimeError("out of memory")
 
@@ -265,7 +265,7 @@ async def test_a_broken_recognizer_is_told_for_each_utterance() -> None:
     assert "out of memory" in failed[0].message
 
 
-async def test_with_no_place_in_the_queue_partials_and_eager_finals_are_shed_and_finals_are_not() -> None:
+async def test_full_queue_sheds_partials_and_eager_finals_only() -> None:
     async with models(waiting=0) as shared:
         with StreamDriver(shared, SessionOptions(partials=True)) as driver:
             await pour(driver, TALK)
@@ -275,7 +275,7 @@ async def test_with_no_place_in_the_queue_partials_and_eager_finals_are_shed_and
     assert sum(isinstance(event, FinalTranscript) for event in events) == 2
 
 
-async def test_an_unsent_partial_is_replaced_by_the_next_one() -> None:
+async def test_unread_partial_is_replaced_by_the_next_one() -> None:
     async with models() as shared:
         with StreamDriver(shared, SessionOptions(partials=True)) as driver:
             await pour(driver, sound((True, 10 * SECOND)), chunk=8_000)
@@ -286,7 +286,7 @@ async def test_an_unsent_partial_is_replaced_by_the_next_one() -> None:
     assert sum(isinstance(event, FinalTranscript) for event in events) == 1
 
 
-async def test_a_cancelled_listener_misses_nothing() -> None:
+async def test_cancelled_reader_of_events_misses_nothing() -> None:
     async with models() as shared:
         with StreamDriver(shared, SessionOptions()) as driver:
             listener = asyncio.create_task(events_of(driver))
@@ -299,7 +299,7 @@ async def test_a_cancelled_listener_misses_nothing() -> None:
 
 
 class HeldRecognizer:
-    """Answers once its gate is open; remembers how long the clips were, batch by batch."""
+    """Answer once the gate is open; record the lengths of the clips of each batch."""
 
     def __init__(self) -> None:
         self.batches: list[list[float]] = []
@@ -316,13 +316,13 @@ class HeldRecognizer:
 
 
 async def judged(driver: StreamDriver, samples: Samples) -> None:
-    """Pours sound in and waits until the detector has spoken about all of it."""
+    """Send audio and wait until all of it is judged."""
     for start in range(0, len(samples), 1600):
         driver.receive_audio(Clip(samples[start : start + 1600], driver.session.received))
     await until(lambda: driver.session.unjudged < 512)
 
 
-async def test_a_waiting_partial_is_replaced_by_a_newer_one_and_a_running_one_is_left_alone() -> None:
+async def test_waiting_partial_is_replaced_and_a_running_one_is_not() -> None:
     held = HeldRecognizer()
     async with models(transcribe=held.transcribe) as shared:
         with (
@@ -338,7 +338,7 @@ async def test_a_waiting_partial_is_replaced_by_a_newer_one_and_a_running_one_is
             assert held.batches[1][0] > 3.5
 
 
-async def test_a_waiting_eager_final_is_dropped_when_speech_goes_on() -> None:
+async def test_waiting_eager_final_is_dropped_when_speech_resumes() -> None:
     held = HeldRecognizer()
     async with models(transcribe=held.transcribe) as shared:
         with (
@@ -354,7 +354,7 @@ async def test_a_waiting_eager_final_is_dropped_when_speech_goes_on() -> None:
             held.open()
 
 
-async def test_a_pump_that_was_left_asks_the_models_nothing_more() -> None:
+async def test_left_driver_posts_no_further_tasks() -> None:
     async with models() as shared:
         with StreamDriver(shared, SessionOptions()) as driver:
             driver.receive_audio(Clip(TALK))
@@ -362,7 +362,7 @@ async def test_a_pump_that_was_left_asks_the_models_nothing_more() -> None:
         assert (shared.vad.items, shared.asr.items) == (2, 0)
 
 
-async def test_finals_for_which_nobody_waits_go_behind_all_live_work() -> None:
+async def test_bulk_finals_run_after_live_tasks() -> None:
     gate, order = asyncio.Event(), list[str]()
     loop = asyncio.get_running_loop()
 
@@ -400,10 +400,10 @@ class Clock:
 
 
 async def priorities_of(seconds: int, spoken_in: float) -> set[int]:
-    """Of the jobs of a stream whose sound came within so many seconds of the clock."""
+    """Return the priorities of the tasks of a stream whose audio arrived within so many seconds."""
     taken: list[BatchedItem] = []
     clock = Clock()
-    async with models(observe=taken.extend) as shared:
+    async with models(on_batch=taken.extend) as shared:
         with StreamDriver(shared, SessionOptions(), clock=clock) as driver:
             clock.now = spoken_in
             await pour(driver, sound((False, SECOND), (True, (seconds - 2) * SECOND), (False, SECOND)))
@@ -412,18 +412,16 @@ async def priorities_of(seconds: int, spoken_in: float) -> set[int]:
     return {job.priority for job in taken}
 
 
-async def test_a_stream_that_is_ahead_of_the_clock_is_a_file_and_goes_behind_the_others() -> None:
+async def test_stream_ahead_of_the_clock_has_bulk_priority() -> None:
     assert await priorities_of(8, spoken_in=0.0) == {BULK}
 
 
 @pytest.mark.parametrize(("seconds", "spoken_in"), [(8, 8.0), (8, 7.9), (4, 0.0), (8, 100.0)])
-async def test_one_that_is_spoken_meanwhile_or_was_recorded_just_before_is_live(
-    seconds: int, spoken_in: float
-) -> None:
+async def test_stream_at_the_pace_of_speech_has_live_priority(seconds: int, spoken_in: float) -> None:
     assert await priorities_of(seconds, spoken_in) <= {TaskKind.FINAL, TaskKind.EAGER}
 
 
-async def test_a_file_that_has_waited_too_long_behind_the_others_has_its_turn_among_them() -> None:
+async def test_bulk_finals_that_stall_are_promoted() -> None:
     gate = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -432,7 +430,7 @@ async def test_a_file_that_has_waited_too_long_behind_the_others_has_its_turn_am
         return transcribe(recognizer, requests)
 
     taken: list[BatchedItem] = []
-    async with models(transcribe=held, observe=taken.extend) as shared:
+    async with models(transcribe=held, on_batch=taken.extend) as shared:
         busy = asyncio.create_task(shared.asr.submit(RecognitionRequest(Clip(TALK, 0))))
         with StreamDriver(
             shared, SessionOptions(eager=False), clock=lambda: 0.0, stall_seconds=0.01
@@ -440,8 +438,8 @@ async def test_a_file_that_has_waited_too_long_behind_the_others_has_its_turn_am
             driver.receive_audio(Clip(sound((True, 100 * SECOND)), 0))
             await until(lambda: driver.session.unjudged <= SECOND)
             waiting = len(shared.asr)
-            with pytest.raises(Overloaded):  # as nothing moved after that either
-                await driver.room()
+            with pytest.raises(Overloaded):  # because nothing moved after that either
+                await driver.wait_for_capacity()
             gate.set()
             driver.end(Reason.END_OF_STREAM)
             await events_of(driver)
@@ -449,16 +447,20 @@ async def test_a_file_that_has_waited_too_long_behind_the_others_has_its_turn_am
     assert [job.priority for job in taken[1:]][:waiting] == [TaskKind.FINAL] * waiting
 
 
-async def fates_of(sheds: frozenset[TaskKind], options: SessionOptions) -> tuple[set[TaskKind], list[Event]]:
-    """Which jobs were done, and what came of it."""
+async def outcomes_of(
+    sheds: frozenset[TaskKind], options: SessionOptions
+) -> tuple[set[TaskKind], list[Event]]:
+    """Return the kinds of the finished tasks, and the events."""
     done: set[TaskKind] = set()
 
-    def tally(kind: TaskKind, fate: TaskOutcome) -> None:
-        if fate is TaskOutcome.DONE:
+    def on_task_done(kind: TaskKind, outcome: TaskOutcome) -> None:
+        if outcome is TaskOutcome.DONE:
             done.add(kind)
 
     async with models() as shared:
-        relieved = replace(shared, tally=tally, relief=lambda: Degradation(sheds=sheds))
+        relieved = replace(
+            shared, on_task_done=on_task_done, degradation=lambda: Degradation(shed_kinds=sheds)
+        )
         with StreamDriver(relieved, options) as driver:
             await pour(driver, TALK)
             driver.end(Reason.END_OF_STREAM)
@@ -467,8 +469,8 @@ async def fates_of(sheds: frozenset[TaskKind], options: SessionOptions) -> tuple
 
 async def test_finals_do_not_depend_on_what_is_shed() -> None:
     options = SessionOptions(partials=True)
-    _, whole = await fates_of(frozenset(), options)
-    done, without = await fates_of(frozenset({TaskKind.PARTIAL, TaskKind.EAGER}), options)
+    _, whole = await outcomes_of(frozenset(), options)
+    done, without = await outcomes_of(frozenset({TaskKind.PARTIAL, TaskKind.EAGER}), options)
     assert done == {TaskKind.FINAL}
     assert not any(isinstance(event, PartialTranscript) for event in without)
     finals = [
@@ -477,13 +479,13 @@ async def test_finals_do_not_depend_on_what_is_shed() -> None:
     assert finals[0] == finals[1] != []
 
 
-async def test_an_eager_text_that_decides_where_the_utterance_ends_is_not_shed() -> None:
-    done, _ = await fates_of(frozenset({TaskKind.EAGER}), SessionOptions(turn=AdaptiveSilence()))
+async def test_eager_task_that_decides_the_endpoint_is_not_shed() -> None:
+    done, _ = await outcomes_of(frozenset({TaskKind.EAGER}), SessionOptions(turn=AdaptiveSilence()))
     assert TaskKind.EAGER in done
 
 
 def idle_driver(options: SessionOptions, clock: Clock) -> StreamDriver:
-    """Of models that nobody runs."""
+    """Return a driver of models that do not run."""
     vad: Batcher[DetectorInput, Probabilities] = Batcher(
         ThreadWorker(lambda: None, detect, name="vad"), max_items=9, max_waiting=9, stateless=False
     )
@@ -491,17 +493,17 @@ def idle_driver(options: SessionOptions, clock: Clock) -> StreamDriver:
     return StreamDriver(ModelClients(CountingSlots(), vad, asr), options, clock=clock)
 
 
-async def test_the_detector_is_behind_by_what_was_spoken_and_waits() -> None:
+async def test_lag_is_the_spoken_audio_that_waits() -> None:
     clock = Clock()
     with idle_driver(SessionOptions(), clock) as driver:
         assert driver.lag == 0
-        clock.now = 10.0  # a client that says nothing yet is no lag
+        clock.now = 10.0  # no lag while the client sends nothing
         assert driver.lag == 0
         driver.receive_audio(Clip(TALK[:SECOND], 0))
         assert driver.lag == 1.0
 
 
-async def test_what_came_before_it_can_have_been_spoken_is_no_lag() -> None:
+async def test_audio_ahead_of_the_clock_is_no_lag() -> None:
     clock = Clock()
     with idle_driver(SessionOptions(), clock) as driver:
         driver.receive_audio(Clip(TALK, 0))
@@ -510,29 +512,29 @@ async def test_what_came_before_it_can_have_been_spoken_is_no_lag() -> None:
         assert driver.lag == 0.5
 
 
-async def test_the_lag_is_told_to_who_asked_and_the_newest_replaces_what_was_not_sent() -> None:
+async def test_lag_is_reported_if_wanted_and_the_newest_counts() -> None:
     with (
         idle_driver(SessionOptions(lag=True), Clock()) as asked,
         idle_driver(SessionOptions(), Clock()) as other,
     ):
         for driver in (asked, other):
             for lag_ms in (100, 1000, 1100, 2000, 0):
-                driver.tell_lag(lag_ms)
+                driver.report_lag(lag_ms)
         assert await anext(asked.events()) == LagReported(0)
-        asked.tell_lag(3000)
+        asked.report_lag(3000)
         assert await anext(asked.events()) == LagReported(3000)
         other.end(Reason.END_OF_STREAM)
         assert [type(event) for event in await events_of(other)] == [StreamClosed]
 
 
-async def test_a_client_that_takes_too_few_events_for_too_long_is_not_waited_for() -> None:
+async def test_client_that_reads_too_few_events_ends_the_stream() -> None:
     clock = Clock()
     with idle_driver(SessionOptions(), clock) as driver:
         events = driver.events()
         for number in range(MAX_EVENTS + 10):
             driver.mark(str(number))
-        assert not driver.has_room
-        waiting = asyncio.create_task(driver.room())
+        assert not driver.has_capacity
+        waiting = asyncio.create_task(driver.wait_for_capacity())
         await asyncio.sleep(0)
         clock.now += UNREAD_SECONDS + 1
         await anext(events)
@@ -540,34 +542,34 @@ async def test_a_client_that_takes_too_few_events_for_too_long_is_not_waited_for
             await waiting
 
 
-async def test_one_that_takes_them_makes_room() -> None:
+async def test_reading_events_restores_capacity() -> None:
     with idle_driver(SessionOptions(), Clock()) as driver:
         events = driver.events()
         for number in range(MAX_EVENTS):
             driver.mark(str(number))
-        waiting = asyncio.create_task(driver.room())
+        waiting = asyncio.create_task(driver.wait_for_capacity())
         await asyncio.sleep(0)
         await anext(events)
         await waiting
-        assert driver.has_room
+        assert driver.has_capacity
 
 
-# Saved, and gone on with
+# Saved and restored
 
 
 class CountingDetector(Detector):
-    """Hears speech in every other stretch of loud sound only: it must remember how many there were."""
+    """Detect speech in every other loud part only, so that the state includes their number."""
 
     def __init__(self) -> None:
-        self._memory: dict[int, tuple[int, bool]] = {}  # stretches so far, and whether one is under way
+        self._memory: dict[int, tuple[int, bool]] = {}  # loud parts so far, and whether one is open
 
     def step(self, work: list[DetectorInput]) -> list[Probabilities]:
         return [self._judge(item) for item in work]
 
     def _judge(self, item: DetectorInput) -> Probabilities:
         count, was_loud = self._memory.get(item.slot, (0, False))
-        if item.memory is not None:
-            count, was_loud = int(item.memory[0]), bool(item.memory[1])
+        if item.state is not None:
+            count, was_loud = int(item.state[0]), bool(item.state[1])
         heard: list[float] = []
         for probability in hear(item.hops) if len(item.hops) else ():
             count += probability > 0.5 and not was_loud
@@ -579,7 +581,7 @@ class CountingDetector(Detector):
 
 @dataclass
 class Course:
-    """What a driver told, and where it was saved: after so many events and commands."""
+    """Record events, and after how many events and commands the driver was saved."""
 
     events: list[Event] = field(default_factory=list)
     commands: int = 0
@@ -598,8 +600,10 @@ async def follow(
     begun: RestorePoint | None = None,
     options: SessionOptions = PLAIN,
 ) -> Course:
-    """Plays a stream whose client reads along; begun: from there on. saves: samples after which it is asked
-    to be saved, while sound goes on coming."""
+    """Run a stream whose client reads all events.
+
+    begun: where it continues; saves: samples after which it is to be saved, while more audio arrives
+    """
     course = Course()
     with StreamDriver(shared, options, begun=begun) as driver:
 
@@ -641,7 +645,7 @@ asked = st.lists(st.tuples(st.floats(0, 1), st.sampled_from(["commit", "clear", 
 
 @settings(max_examples=25, deadline=None)
 @given(parts, asked, places)
-def test_what_follows_from_where_a_pump_was_saved_is_what_follows_without(
+def test_saved_and_restored_driver_gives_the_same_events(
     parts: list[int], asked: list[tuple[float, str]], places: list[float]
 ) -> None:
     samples = sound(*((n % 2 == 1, part) for n, part in enumerate(parts)))
@@ -660,7 +664,7 @@ def test_what_follows_from_where_a_pump_was_saved_is_what_follows_without(
     asyncio.run(check())
 
 
-async def test_it_is_saved_only_once_its_client_has_taken_every_event() -> None:
+async def test_driver_is_saved_once_all_events_are_read() -> None:
     saved: list[Snapshot] = []
     async with models() as shared:
         with StreamDriver(shared, SessionOptions()) as driver:
@@ -675,12 +679,12 @@ async def test_it_is_saved_only_once_its_client_has_taken_every_event() -> None:
                 await judged(driver, sound((False, 512)))
             driver.end(Reason.END_OF_STREAM)
             await listener
-    assert len(saved) == 1  # once for each time of asking
+    assert len(saved) == 1  # once for each request
     assert saved[0].state.waiting == ()
     assert saved[0].state.received > len(TALK)
 
 
-async def test_what_happens_while_the_detector_is_asked_is_told_before_it_is_saved() -> None:
+async def test_events_while_the_state_is_read_precede_the_snapshot() -> None:
     saved: list[Snapshot] = []
     async with models() as shared:
         with StreamDriver(shared, SessionOptions(eager=False)) as driver:
@@ -695,13 +699,13 @@ async def test_what_happens_while_the_detector_is_asked_is_told_before_it_is_sav
             steps = shared.vad.items
             driver.commit()
             driver.mark("m")
-            # It was asked for its memory, and for the last hop.
+            # The detector was asked for its state, and for the last hop.
             await until(lambda: shared.vad.items > steps + 1)
             assert isinstance(await waiting, UtteranceEnded)
             assert saved == []  # the rest of the events is not taken
 
 
-async def test_a_command_that_waits_for_its_place_is_not_left_out_of_what_is_saved() -> None:
+async def test_driver_is_not_saved_while_a_command_waits() -> None:
     saved: list[Snapshot] = []
     async with models() as shared:
         with StreamDriver(shared, SessionOptions()) as driver:
@@ -718,8 +722,8 @@ async def test_a_command_that_waits_for_its_place_is_not_left_out_of_what_is_sav
     assert saved[0].state.ledger.segments == 1
 
 
-async def test_what_waited_for_the_models_is_done_though_nothing_more_comes_in() -> None:
-    """A snapshot may hold sound that was not judged, and closed segments without their finals."""
+async def test_restored_driver_resumes_pending_work() -> None:
+    """A snapshot may hold audio that was not judged, and closed segments without their finals."""
     session = Session(replace(PLAIN, eager=False))
     session.receive_audio(Clip(sound((True, SECOND), (False, SECOND)), 0))
     detect_all(session)
@@ -731,7 +735,7 @@ async def test_what_waited_for_the_models_is_done_though_nothing_more_comes_in()
     assert len(snapshot.state.waiting) == 1
     async with models() as shared:
         with StreamDriver(shared, PLAIN, begun=RestorePoint(snapshot)) as driver:
-            await driver.room()
+            await driver.wait_for_capacity()
             finals = 0
             async for event in driver.events():
                 finals += isinstance(event, FinalTranscript)
@@ -739,8 +743,8 @@ async def test_what_waited_for_the_models_is_done_though_nothing_more_comes_in()
                     break
 
 
-async def recognised_again(concluded: bool) -> tuple[list[int], list[str], list[str]]:
-    """Batches for a stream that is played once more from its beginning, what it tells, and what it told."""
+async def recognised_again(keep_results: bool) -> tuple[list[int], list[str], list[str]]:
+    """Replay a stream from its beginning; return its batches, its events, and those before the replay."""
     samples, recognizer = TALK, Recognizer()
     beginning = RestorePoint(save(Session(PLAIN)))
     async with working(Recognizer()) as shared:
@@ -748,24 +752,24 @@ async def recognised_again(concluded: bool) -> tuple[list[int], list[str], list[
     finals = [event for event in whole.events if isinstance(event, FinalTranscript)]
     told = {final.utterance: RecordedResult(final.hypothesis, final.guard) for final in finals}
     async with working(recognizer) as shared:
-        begun = replace(beginning, concluded=told if concluded else {})
+        begun = replace(beginning, results=told if keep_results else {})
         again = await follow(shared, samples, [], begun=begun)
     return recognizer.batches, flat(again.events), flat(whole.events)
 
 
-async def test_a_final_that_was_told_is_not_recognised_again() -> None:
-    batches, again, before = await recognised_again(concluded=True)
+async def test_sent_final_is_not_recognised_again() -> None:
+    batches, again, before = await recognised_again(keep_results=True)
     assert batches == []
     assert again == before
 
 
-async def test_one_that_was_not_told_is_recognised_though_no_extras_are() -> None:
-    batches, again, before = await recognised_again(concluded=False)
+async def test_unsent_final_is_recognised_but_no_partials() -> None:
+    batches, again, before = await recognised_again(keep_results=False)
     assert sum(batches) == 2
     assert again == before
 
 
-async def test_once_it_has_caught_up_partials_come_again() -> None:
+async def test_partials_resume_after_the_replay() -> None:
     recognizer = Recognizer()
     async with working(recognizer) as shared:
         with StreamDriver(shared, PLAIN, begun=RestorePoint(save(Session(PLAIN)))) as driver:
@@ -776,7 +780,7 @@ async def test_once_it_has_caught_up_partials_come_again() -> None:
             await until(lambda: recognizer.partials)
 
 
-async def test_an_eager_text_that_decides_is_worked_out_once_more_while_it_catches_up() -> None:
+async def test_deciding_eager_task_is_repeated_in_a_replay() -> None:
     options = replace(PLAIN, turn=AdaptiveSilence())
     async with working() as shared:
         whole = await follow(shared, TALK, [], options=options)
@@ -788,11 +792,11 @@ async def test_an_eager_text_that_decides_is_worked_out_once_more_while_it_catch
     assert sum(recognizer.batches) > 0
 
 
-async def test_what_is_played_once_more_is_no_file_that_is_ahead_of_the_clock() -> None:
-    """Its sound comes as fast as it can be read, and somebody waits for it."""
+async def test_replayed_audio_does_not_count_as_ahead_of_the_clock() -> None:
+    """Replayed audio arrives as fast as it is read, and a client waits for it."""
     taken: list[BatchedItem] = []
     clock = Clock()
-    async with models(observe=taken.extend) as shared:
+    async with models(on_batch=taken.extend) as shared:
         with StreamDriver(shared, PLAIN, clock=clock, begun=RestorePoint(save(Session(PLAIN)))) as driver:
             await pour(driver, sound((False, SECOND), (True, 6 * SECOND), (False, SECOND)))
             driver.end(Reason.END_OF_STREAM)

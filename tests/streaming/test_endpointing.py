@@ -1,4 +1,4 @@
-"""Turns: silence is judged by what was said before it."""
+"""Test that the required silence depends on the text before it."""
 
 import pytest
 from hypothesis import given
@@ -29,30 +29,30 @@ USUAL = samples_from_ms(500)
         "He said that",
     ],
 )
-def test_what_reads_unfinished_is_waited_for(text: str) -> None:
+def test_unfinished_text_requires_more_silence(text: str) -> None:
     assert reads_unfinished(text)
     assert AdaptiveSilence().silence(text, USUAL) > USUAL
 
 
 @pytest.mark.parametrize("text", ["That is all.", "Is it?", "Stop!", "What are you looking at?"])
-def test_what_reads_finished_is_answered_sooner(text: str) -> None:
+def test_finished_text_requires_less_silence(text: str) -> None:
     assert AdaptiveSilence().silence(text, USUAL) < USUAL
 
 
 @pytest.mark.parametrize("text", ["good morning", "", "I have one", "in 1984"])
-def test_what_reads_neither_way_waits_as_usual(text: str) -> None:
+def test_other_text_requires_the_default_silence(text: str) -> None:
     assert AdaptiveSilence().silence(text, USUAL) == USUAL
 
 
 @given(st.text(), st.integers(0, 160_000))
-def test_the_wait_is_bounded_both_ways_and_a_fixed_one_is_fixed(text: str, usual: int) -> None:
+def test_adaptive_silence_is_bounded_and_fixed_is_constant(text: str, default: int) -> None:
     adaptive = AdaptiveSilence(shortest=3_200, longest=16_000)
-    assert min(3_200, usual) <= adaptive.silence(text, usual) <= max(16_000, usual)
-    assert FixedSilence().silence(text, usual) == usual
+    assert min(3_200, default) <= adaptive.silence(text, default) <= max(16_000, default)
+    assert FixedSilence().silence(text, default) == default
 
 
 def hops_until_final(text: str) -> int:
-    """Hops of silence before the utterance ends, when its eager transcription says this."""
+    """Return the hops of silence before an utterance with this eager text ends."""
     session = Session(SessionOptions(turn=AdaptiveSilence()), hops_per_step=200)
     samples = sound((True, 32 * HOP), (False, 80 * HOP))
     session.receive_audio(Clip(samples))
@@ -68,13 +68,13 @@ def hops_until_final(text: str) -> int:
     raise AssertionError("the utterance did not end")
 
 
-def test_an_utterance_ends_earlier_or_later_by_its_text() -> None:
+def test_text_moves_the_end_of_the_utterance() -> None:
     assert hops_until_final("That is all.") == 7  # 224 ms
     assert hops_until_final("that is all") == 10  # 320 ms
     assert hops_until_final("that is the") == 38  # 1216 ms
 
 
-def test_a_late_answer_ends_the_utterance_where_an_early_one_would() -> None:
+def test_late_text_ends_the_utterance_at_the_same_sample() -> None:
     session = Session(SessionOptions(turn=AdaptiveSilence()), hops_per_step=200)
     samples = sound((True, 32 * HOP), (False, 20 * HOP), (True, 10 * HOP), (False, 60 * HOP))
     session.receive_audio(Clip(samples))
@@ -89,7 +89,7 @@ def test_a_late_answer_ends_the_utterance_where_an_early_one_would() -> None:
     assert [final.hypothesis.text for final in finals] == ["that is the end."]
 
 
-def test_patience_with_one_pause_does_not_outlast_it() -> None:
+def test_required_silence_applies_to_one_pause_only() -> None:
     session = Session(SessionOptions(turn=AdaptiveSilence()), hops_per_step=200)
     samples = sound((True, 32 * HOP), (False, 20 * HOP), (True, 10 * HOP), (False, 12 * HOP))
     session.receive_audio(Clip(samples))

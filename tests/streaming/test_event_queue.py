@@ -39,17 +39,17 @@ def test_events_are_taken_in_order() -> None:
     assert taken(filled(*events)) == events
 
 
-def test_the_newest_partial_of_an_utterance_replaces_what_was_not_taken() -> None:
+def test_newest_partial_replaces_an_unread_one() -> None:
     queue = filled(partial(1, "a"), partial(1, "a b"), partial(2, "c"), partial(2, "c d"))
     assert taken(queue) == [partial(1, "a b"), partial(2, "c d")]
 
 
-def test_the_newest_lag_replaces_what_was_not_taken() -> None:
+def test_newest_lag_replaces_an_unread_one() -> None:
     assert taken(filled(LagReported(500), LagReported(900))) == [LagReported(900)]
 
 
 @pytest.mark.parametrize("event", [MarkerReached("a"), final(1, MAX_AUDIO_SAMPLES // MAX_EVENTS + 10)])
-def test_it_is_full_by_its_events_or_by_the_sound_of_its_finals(event: Event) -> None:
+def test_queue_is_full_by_events_or_by_audio_of_finals(event: Event) -> None:
     queue = filled()
     for _ in range(MAX_EVENTS - 1):
         queue.put(event)
@@ -60,7 +60,7 @@ def test_it_is_full_by_its_events_or_by_the_sound_of_its_finals(event: Event) ->
     assert not queue.is_full
 
 
-def test_it_has_been_full_until_it_is_half_empty() -> None:
+def test_queue_counts_as_full_until_it_is_half_empty() -> None:
     clock = Clock()
     queue = EventQueue(clock)
     for _ in range(MAX_EVENTS):

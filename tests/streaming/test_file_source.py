@@ -1,4 +1,4 @@
-"""A file goes through the pump: the same events as live, whatever came of the file, and little of it held."""
+"""Test that a file gives the events of a live stream, with bounded memory."""
 
 import asyncio
 import tracemalloc
@@ -45,14 +45,14 @@ def finals(events: list[Event]) -> list[FinalTranscript]:
     return [event for event in events if isinstance(event, FinalTranscript)]
 
 
-async def test_a_file_gives_the_events_of_a_live_stream() -> None:
+async def test_file_gives_the_events_of_a_live_stream() -> None:
     live = play(TALK, range(0, len(TALK), 320))
     async with models() as shared:
         assert flat(await events_of(cut(TALK), shared)) == flat(live)
         assert flat(await events_of(cut(TALK, 5_000), shared)) == flat(live)
 
 
-async def test_finals_come_in_the_order_of_speech_at_the_place_of_speech() -> None:
+async def test_finals_are_in_order_and_at_the_place_of_speech() -> None:
     async with models() as shared:
         first, second = finals(await events_of(cut(TALK), shared))
     assert first.clip.start <= SECOND <= 2 * SECOND <= first.clip.end <= second.clip.start
@@ -110,7 +110,7 @@ async def test_progress_grows_up_to_the_end() -> None:
     assert told[-1] > len(TALK) - 512
 
 
-async def test_what_came_before_a_break_is_transcribed_and_then_the_break_is_told() -> None:
+async def test_audio_before_a_read_error_is_transcribed() -> None:
     def breaking() -> Iterator[Clip]:
         yield from cut(TALK)
         raise DamagedFile("cut short")
@@ -129,13 +129,13 @@ async def test_an_empty_file_only_ends() -> None:
         assert await events_of(iter(()), shared) == [StreamClosed(0, 0, 0, 0, 0)]
 
 
-async def test_a_broken_detector_is_told() -> None:
+async def test_broken_detector_raises() -> None:
     async with models(detector=BrokenDetector()) as shared:
         with pytest.raises(DetectorFailed):
             await events_of(cut(TALK), shared)
 
 
-async def test_who_leaves_early_leaves_nothing_behind() -> None:
+async def test_leaving_early_frees_slots_and_tasks() -> None:
     async with models() as shared:
         async with aclosing(transcribe_file(cut(TALK), shared)) as events:
             await anext(events)
@@ -146,7 +146,7 @@ async def test_who_leaves_early_leaves_nothing_behind() -> None:
 
 @dataclass
 class Heard:
-    """What is left of a long file."""
+    """Summarize the events of a long file."""
 
     utterances: int = 0
     last: int = 0
@@ -167,8 +167,8 @@ async def listen(clips: Iterator[Clip], shared: ModelClients) -> Heard:
 
 
 @pytest.mark.slow
-async def test_an_hour_takes_no_more_memory_than_its_last_minutes() -> None:
-    """tracemalloc counts what numpy holds. A minute of sound is 3.8 MB, the hour 230."""
+async def test_memory_does_not_grow_with_the_length_of_the_file() -> None:
+    """tracemalloc counts numpy's memory. A minute of audio is 3.8 MB, an hour 230 MB."""
 
     minute = sound(*[(True, 4 * SECOND), (False, SECOND)] * 12)
 

@@ -1,4 +1,4 @@
-"""The last word on an utterance: refused, kept to what was told, or failed."""
+"""Test finals: rejected, with the stable words, or failed."""
 
 import numpy as np
 from hypothesis import given
@@ -8,7 +8,7 @@ from asr.hallucination_filter import FilterThresholds
 from asr.recognizer import Hypothesis, Word
 from audio.clip import Clip, Samples
 from streaming.events import FinalTranscript, TranscriptionFailed
-from streaming.finalization import conclude, keep
+from streaming.finalization import final_event, with_stable_words
 from streaming.local_agreement import pieces
 from streaming.partials import Partials
 from streaming.utterance import Utterance
@@ -29,59 +29,57 @@ def closed(outcome: Hypothesis | str, samples: Samples = LOUD, *, told: str = ""
 
 
 def final(utterance: Utterance) -> FinalTranscript:
-    event = conclude(utterance, FilterThresholds())
+    event = final_event(utterance, FilterThresholds())
     assert isinstance(event, FinalTranscript)
     return event
 
 
-def test_what_the_recognizer_said_is_the_final() -> None:
+def test_hypothesis_becomes_the_final() -> None:
     said = Hypothesis("good morning", confidence=0.9)
     assert final(closed(said)).hypothesis is said
     assert final(closed(said)).guard is None
 
 
-def test_text_over_next_to_nothing_is_refused_and_the_guard_is_named() -> None:
+def test_text_over_silence_is_rejected_by_a_named_guard() -> None:
     event = final(closed(Hypothesis("thank you", words=(Word("thank", 0, 9),)), LOUD * 1e-4))
     assert (event.guard, event.hypothesis.text, event.hypothesis.words) == ("rms", "", ())
 
 
-def test_without_text_there_is_nothing_to_refuse() -> None:
+def test_empty_text_is_not_rejected() -> None:
     assert final(closed(Hypothesis(""), LOUD * 0)).guard is None
 
 
-def test_a_failure_is_told_in_the_final_s_place() -> None:
-    assert conclude(closed("no memory"), FilterThresholds()) == TranscriptionFailed(
+def test_failure_takes_the_place_of_the_final() -> None:
+    assert final_event(closed("no memory"), FilterThresholds()) == TranscriptionFailed(
         3, 100, 100 + SECOND, "no memory"
     )
 
 
-def test_words_that_were_told_are_kept_where_the_recognizer_has_thought_again() -> None:
+def test_stable_words_are_kept_if_the_hypothesis_changes() -> None:
     assert final(closed(Hypothesis("Good mourning, all."), told="good morning")).hypothesis.text == (
         "good morning all."
     )
 
 
-def test_words_that_were_told_are_kept_even_where_the_text_is_refused() -> None:
+def test_stable_words_are_kept_if_the_text_is_rejected() -> None:
     event = final(closed(Hypothesis("good morning all"), LOUD * 1e-4, told="good"))
     assert (event.guard, event.hypothesis.text) == ("rms", "good")
 
 
 @given(WORDS, WORDS)
-def test_the_final_begins_with_what_was_told_and_is_untouched_where_it_does_so_by_itself(
-    told: list[str], said: list[str]
-) -> None:
+def test_final_begins_with_stable_words_and_else_is_unchanged(told: list[str], said: list[str]) -> None:
     hypothesis = Hypothesis(" ".join(said))
-    kept = keep(pieces(" ".join(told)), hypothesis, Clip(LOUD))
+    kept = with_stable_words(pieces(" ".join(told)), hypothesis, Clip(LOUD))
     assert kept.text.split()[: len(told)] == told
     if said[: len(told)] == told:
         assert kept is hypothesis
 
 
 @given(WORDS, WORDS)
-def test_words_keep_their_order_and_lie_inside_the_clip(told: list[str], said: list[str]) -> None:
+def test_word_times_are_ordered_and_inside_the_clip(told: list[str], said: list[str]) -> None:
     step = SECOND // max(1, len(said))
     words = tuple(Word(word, n * step, (n + 1) * step, 0.5) for n, word in enumerate(said))
-    kept = keep(pieces(" ".join(told)), Hypothesis(" ".join(said), words=words), Clip(LOUD))
+    kept = with_stable_words(pieces(" ".join(told)), Hypothesis(" ".join(said), words=words), Clip(LOUD))
     if said:
         assert [word.text for word in kept.words] == kept.text.split()
     edges = [edge for word in kept.words for edge in (word.start, word.end)]
@@ -89,7 +87,7 @@ def test_words_keep_their_order_and_lie_inside_the_clip(told: list[str], said: l
     assert all(0 <= edge <= SECOND for edge in edges)
 
 
-def test_a_word_that_was_changed_has_no_confidence_any_more() -> None:
+def test_changed_word_has_no_confidence() -> None:
     words = (Word("good", 0, 5, 0.9), Word("mourning", 5, 9, 0.8), Word("all", 9, 12, 0.7))
-    kept = keep(["good", " morning"], Hypothesis("good mourning all", words=words), Clip(LOUD))
+    kept = with_stable_words(["good", " morning"], Hypothesis("good mourning all", words=words), Clip(LOUD))
     assert kept.words == (words[0], Word("morning", 5, 9), words[2])

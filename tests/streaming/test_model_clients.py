@@ -1,4 +1,4 @@
-"""What all streams share, and what a recognizer's nature adds to a client's options."""
+"""Test what recognizers change in a client's options."""
 
 from asr.recognizer import Hypothesis, RecognitionRequest
 from batching.batcher import Batcher
@@ -24,11 +24,11 @@ def models(incremental: bool) -> ModelClients:
     return ModelClients(Slots(), vad, asr, incremental)
 
 
-def test_most_recognizers_add_nothing_to_what_the_client_chose() -> None:
+def test_options_are_unchanged_for_most_recognizers() -> None:
     assert models(incremental=False).adapt(CHOSEN) is CHOSEN
 
 
-def test_one_that_goes_on_where_it_was_is_asked_often_and_hears_all_of_the_utterance() -> None:
+def test_incremental_recognizer_gets_frequent_full_partials() -> None:
     adapted = models(incremental=True).adapt(CHOSEN)
     assert adapted.partials
     assert adapted.partial_interval == INCREMENTAL_INTERVAL
@@ -36,15 +36,15 @@ def test_one_that_goes_on_where_it_was_is_asked_often_and_hears_all_of_the_utter
     assert adapted.vad == CHOSEN.vad
 
 
-def test_who_wants_partials_more_often_still_gets_them_so() -> None:
+def test_shorter_partial_interval_is_kept() -> None:
     often = SessionOptions(partials=True, partial_interval=1_600)
     assert models(incremental=True).adapt(often).partial_interval == 1_600
 
 
-def test_what_was_adapted_stays_as_it_is() -> None:
+def test_adapting_twice_changes_nothing() -> None:
     shared = models(incremental=True)
     assert shared.adapt(shared.adapt(CHOSEN)) == shared.adapt(CHOSEN)
 
 
-def test_nothing_is_given_up_unless_somebody_says_so() -> None:
-    assert models(incremental=False).relief() is NO_DEGRADATION
+def test_degradation_is_none_by_default() -> None:
+    assert models(incremental=False).degradation() is NO_DEGRADATION

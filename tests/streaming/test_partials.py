@@ -1,4 +1,4 @@
-"""Partials: bounded in cost, growing in what they show."""
+"""Test that partials have a bounded cost and a growing text."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,11 +19,11 @@ def middle_of_words(low: int, high: int) -> int:
 
 
 def say(start: int, end: int) -> Hypothesis:
-    """A word for each half second, named after its place."""
+    """Return a word for each half second, named after its position."""
     return Hypothesis(" ".join(f"w{at // INTERVAL}" for at in range(start, end - INTERVAL + 1, INTERVAL)))
 
 
-def test_the_next_partial_is_due_an_interval_after_the_last() -> None:
+def test_next_partial_is_due_an_interval_later() -> None:
     partials = Partials(0, due=INTERVAL)
     assert partials.due > INTERVAL - 1
     assert partials.due <= INTERVAL
@@ -31,19 +31,19 @@ def test_the_next_partial_is_due_an_interval_after_the_last() -> None:
     assert partials.due > 2 * INTERVAL - 1
 
 
-def test_the_next_partial_waits_by_how_long_the_last_one_took() -> None:
+def test_next_partial_waits_in_proportion_to_the_last() -> None:
     partials = Partials(0, due=INTERVAL)
     partials.next_range(INTERVAL, INTERVAL, middle)
-    partials.answered(INTERVAL + 100)
-    assert partials.due <= 2 * INTERVAL  # it was quick
+    partials.result_received(INTERVAL + 100)
+    assert partials.due <= 2 * INTERVAL  # the recognizer was fast
     partials.next_range(2 * INTERVAL, INTERVAL, middle)
-    partials.answered(4 * INTERVAL)
+    partials.result_received(4 * INTERVAL)
     assert partials.due > (4 + 2 * REST_FACTOR) * INTERVAL - 1
     assert partials.due <= (4 + 2 * REST_FACTOR) * INTERVAL
 
 
 @given(st.integers(1, 120))
-def test_a_long_utterance_costs_no_more_per_partial_and_shows_every_word(seconds: int) -> None:
+def test_cost_of_a_partial_is_bounded_and_no_word_missing(seconds: int) -> None:
     partials = Partials(0, due=INTERVAL)
     shown = None
     for position in range(INTERVAL, seconds * SECOND + 1, INTERVAL):
@@ -56,18 +56,18 @@ def test_a_long_utterance_costs_no_more_per_partial_and_shows_every_word(seconds
     assert len(words) >= seconds * 2 - 2 * MIN_WINDOW // INTERVAL
 
 
-def test_a_recognizer_to_which_length_costs_nothing_hears_all_of_it() -> None:
+def test_unbounded_partials_cover_the_whole_utterance() -> None:
     partials = Partials(0, due=0)
     assert partials.next_range(60 * SECOND, INTERVAL, None) == (0, 60 * SECOND)
 
 
-def test_an_answer_that_a_later_one_has_overtaken_shows_nothing() -> None:
+def test_result_older_than_the_shown_one_is_ignored() -> None:
     partials = Partials(0, due=0)
     assert partials.update(0, 2 * SECOND, Hypothesis("good morning")) == ("good morning", 0)
     assert partials.update(0, SECOND, Hypothesis("good")) is None
 
 
-def test_an_answer_for_a_window_that_has_moved_on_shows_nothing() -> None:
+def test_result_for_an_old_window_is_ignored() -> None:
     partials = Partials(0, due=0)
     start, end = partials.next_range(12 * SECOND, INTERVAL, middle)
     assert partials.update(start, end, say(start, end)) is None  # kept, not shown
@@ -76,7 +76,7 @@ def test_an_answer_for_a_window_that_has_moved_on_shows_nothing() -> None:
     assert text.split() == say(0, 13 * SECOND).text.split()
 
 
-def test_a_part_that_is_to_be_kept_is_asked_for_until_it_is_answered() -> None:
+def test_kept_part_is_requested_until_it_has_a_result() -> None:
     partials = Partials(0, due=0)
     first = partials.next_range(12 * SECOND, INTERVAL, middle)
     assert partials.next_range(13 * SECOND, INTERVAL, middle) == first
@@ -84,11 +84,11 @@ def test_a_part_that_is_to_be_kept_is_asked_for_until_it_is_answered() -> None:
     assert partials.next_range(14 * SECOND, INTERVAL, middle) == (first[1], 14 * SECOND)
 
 
-def test_nothing_is_shown_of_an_empty_answer() -> None:
+def test_empty_result_shows_nothing() -> None:
     assert Partials(0, due=0).update(0, SECOND, Hypothesis("")) is None
 
 
-def test_what_was_shown_as_stable_is_remembered_as_told() -> None:
+def test_stable_words_are_remembered() -> None:
     partials = Partials(0, due=0)
     partials.update(0, SECOND, Hypothesis("good mourning"))
     assert partials.stable == []
@@ -97,7 +97,7 @@ def test_what_was_shown_as_stable_is_remembered_as_told() -> None:
     assert partials.stable == ["good", " mourning"]
 
 
-def test_words_that_the_recognizer_itself_has_settled_are_stable_at_once_and_no_others() -> None:
+def test_settled_words_of_the_recognizer_are_stable_at_once() -> None:
     partials = Partials(0, due=0)
     assert partials.update(0, SECOND, Hypothesis("good morning a", stable_chars=0)) == ("good morning a", 0)
     assert partials.update(0, 2 * SECOND, Hypothesis("good morning all", stable_chars=12)) == (

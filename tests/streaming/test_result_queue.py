@@ -1,4 +1,4 @@
-"""Utterances and markers are told in the order of speech."""
+"""Test that results and markers leave in the order of speech."""
 
 import numpy as np
 
@@ -24,7 +24,7 @@ def told(results: ResultQueue, accounting: SampleAccounting | None = None) -> li
     return list(results.release(FilterThresholds(), accounting or SampleAccounting()))
 
 
-def test_an_utterance_waits_for_the_one_before_it() -> None:
+def test_utterance_waits_for_earlier_utterances() -> None:
     results = ResultQueue()
     first, second = utterance(1), utterance(2)
     results.add(first)
@@ -36,7 +36,7 @@ def test_an_utterance_waits_for_the_one_before_it() -> None:
     assert len(results) == 0
 
 
-def test_a_marker_waits_for_what_stands_before_it_only() -> None:
+def test_marker_waits_only_for_results_before_it() -> None:
     results = ResultQueue()
     open_one = utterance(1)
     results.extend([MarkerReached("a")])
@@ -47,7 +47,7 @@ def test_a_marker_waits_for_what_stands_before_it_only() -> None:
     assert told(results)[-1] == MarkerReached("b")
 
 
-def test_it_knows_how_much_sound_waits() -> None:
+def test_unrecognised_samples_are_counted() -> None:
     results = ResultQueue()
     waiting = utterance(1, 8_000)
     results.add(waiting)
@@ -57,7 +57,7 @@ def test_it_knows_how_much_sound_waits() -> None:
     assert (results.unrecognised, results.find(1)) == (0, None)
 
 
-def test_a_segment_whose_text_is_refused_counts_as_non_speech_and_the_sums_still_agree() -> None:
+def test_rejected_segment_counts_as_non_speech() -> None:
     results, accounting = ResultQueue(), SampleAccounting()
     accounting.enter_segment(0, 16_000)
     quiet = utterance(1, level=1e-5)

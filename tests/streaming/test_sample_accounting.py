@@ -1,4 +1,4 @@
-"""The ledger: the sums agree."""
+"""Test that the sums of samples agree."""
 
 import pytest
 from hypothesis import given
@@ -8,7 +8,7 @@ from streaming.sample_accounting import SampleAccounting
 
 
 @given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 99), st.booleans())))
-def test_speech_non_speech_and_dropped_add_up_to_what_was_settled(
+def test_sums_add_up_to_the_settled_samples(
     ranges: list[tuple[int, int, bool]],
 ) -> None:
     ledger, at = SampleAccounting(), 0
@@ -20,7 +20,7 @@ def test_speech_non_speech_and_dropped_add_up_to_what_was_settled(
     assert ledger.segments == sum(not dropped for *_, dropped in ranges)
 
 
-def test_a_range_that_was_entered_already_is_refused() -> None:
+def test_overlapping_range_is_refused() -> None:
     ledger = SampleAccounting()
     ledger.enter_segment(10, 20)
     with pytest.raises(ValueError, match="before 20"):

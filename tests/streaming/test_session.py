@@ -1,4 +1,4 @@
-"""The session: no sample lost, finals in order, one for each utterance, whatever the timing."""
+"""Test that no sample is lost, and that each utterance has one final, in order, whatever the timing."""
 
 import re
 from collections.abc import Sequence
@@ -66,7 +66,7 @@ def closed(events: list[Event]) -> StreamClosed:
     return last
 
 
-def test_two_utterances_are_told_from_start_to_final_and_then_the_sums() -> None:
+def test_events_of_two_utterances_end_with_the_sums() -> None:
     events = play(TWO_UTTERANCES, range(0, 80_000, 1600))
     assert kinds(events) == ["UtteranceStarted", "UtteranceEnded", "FinalTranscript"] * 2 + ["StreamClosed"]
     assert [final.reason for final in finals(events)] == [Reason.SILENCE, Reason.SILENCE]
@@ -82,13 +82,13 @@ def recognize_clip(clip: Clip) -> Hypothesis:
     return recognize(RecognitionRequest(clip))
 
 
-def test_a_final_holds_its_pre_roll_and_its_tail() -> None:
+def test_final_clip_has_pre_roll_and_tail() -> None:
     first = finals(play(TWO_UTTERANCES, range(0, 80_000, 1600)))[0]
     speech_start, speech_end = SECOND // HOP * HOP, -(-2 * SECOND // HOP) * HOP
     assert (first.clip.start, first.clip.end) == (speech_start - 4800, speech_end + 3 * HOP)
 
 
-def test_partials_come_while_it_is_being_said_and_their_stable_part_stays() -> None:
+def test_partials_grow_and_keep_their_stable_part() -> None:
     events = play(sound((True, 5 * SECOND), (False, SECOND)), range(0, 96_000, 1600))
     partials = [event for event in events if isinstance(event, PartialTranscript)]
     assert len(partials) >= 8
@@ -98,7 +98,7 @@ def test_partials_come_while_it_is_being_said_and_their_stable_part_stays() -> N
     assert partials[-1].stable_chars > 0
 
 
-def test_without_the_wish_for_partials_none_are_worked_out() -> None:
+def test_no_partials_are_requested_unless_wanted() -> None:
     session = Session(SessionOptions(), hops_per_step=1000)
     session.receive_audio(Clip(sound((True, 2 * SECOND))))
     hops = take_hops(session)
@@ -113,7 +113,7 @@ def feed(session: Session, *runs: tuple[bool, int]) -> None:
         session.receive_probabilities(hear(hops))
 
 
-def test_the_eager_hypothesis_is_the_final_when_the_pause_becomes_the_endpoint() -> None:
+def test_eager_hypothesis_becomes_the_final_at_the_endpoint() -> None:
     session = Session(SessionOptions(), hops_per_step=1000)
     feed(session, (True, 32 * HOP), (False, 4 * HOP))
     eager = take_task(session)
@@ -126,7 +126,7 @@ def test_the_eager_hypothesis_is_the_final_when_the_pause_becomes_the_endpoint()
     assert [final.hypothesis.text for final in finals(take_events(session))] == ["all of it"]
 
 
-def test_an_eager_hypothesis_is_forgotten_when_speech_resumes() -> None:
+def test_eager_hypothesis_is_dropped_when_speech_resumes() -> None:
     session = Session(SessionOptions(), hops_per_step=1000)
     feed(session, (True, 32 * HOP), (False, 4 * HOP))
     first = take_task(session)
@@ -139,7 +139,7 @@ def test_an_eager_hypothesis_is_forgotten_when_speech_resumes() -> None:
     assert len(job.request.clip.samples) == (32 + 4 + 8 + 3) * HOP
 
 
-def test_a_late_eager_hypothesis_serves_as_the_final_that_waits_for_it() -> None:
+def test_late_eager_hypothesis_becomes_the_waiting_final() -> None:
     session = Session(SessionOptions(), hops_per_step=1000)
     feed(session, (True, 32 * HOP), (False, 4 * HOP))
     eager = take_task(session)
@@ -153,7 +153,7 @@ def test_a_late_eager_hypothesis_serves_as_the_final_that_waits_for_it() -> None
     assert [f.hypothesis.text for f in finals(take_events(session))] == ["late"]
 
 
-def test_finals_are_held_until_those_before_them_have_left() -> None:
+def test_final_waits_for_earlier_finals() -> None:
     session = Session(SessionOptions(eager=False), hops_per_step=1000)
     feed(session, *[(True, SECOND), (False, SECOND)] * 2)
     first, second = take_task(session), take_task(session)
@@ -165,7 +165,7 @@ def test_finals_are_held_until_those_before_them_have_left() -> None:
     assert [f.hypothesis.text for f in finals(take_events(session))] == ["first", "second"]
 
 
-def test_a_final_that_failed_is_told_in_its_place() -> None:
+def test_failed_final_is_reported_in_order() -> None:
     session = Session(SessionOptions(eager=False), hops_per_step=1000)
     feed(session, *[(True, SECOND), (False, SECOND)] * 2)
     first, second = take_task(session), take_task(session)
@@ -179,7 +179,7 @@ def test_a_final_that_failed_is_told_in_its_place() -> None:
     assert [type(event) for event in told] == [TranscriptionFailed, FinalTranscript]
 
 
-def test_a_failed_eager_job_is_tried_again_as_a_final() -> None:
+def test_failed_eager_task_is_repeated_as_a_final() -> None:
     session = Session(SessionOptions(), hops_per_step=1000)
     feed(session, (True, SECOND), (False, 4 * HOP))
     eager = take_task(session)
@@ -191,18 +191,18 @@ def test_a_failed_eager_job_is_tried_again_as_a_final() -> None:
     assert job.kind is TaskKind.FINAL
 
 
-def test_a_commit_ends_the_utterance_at_its_very_sample() -> None:
+def test_commit_ends_the_utterance_at_its_sample() -> None:
     events = play(TWO_UTTERANCES, [], [(25_001, COMMIT)])
     first = finals(events)[0]
     assert (first.clip.end, first.reason) == (25_001, Reason.COMMIT)
     assert sum(len(f.clip.samples) for f in finals(events)) == closed(events).speech
 
 
-def test_a_commit_in_silence_yields_nothing() -> None:
+def test_commit_in_silence_yields_nothing() -> None:
     assert kinds(play(sound((False, SECOND)), [], [(8_000, COMMIT)])) == ["StreamClosed"]
 
 
-def test_clear_drops_the_open_utterance_and_says_how_much() -> None:
+def test_clear_drops_the_open_utterance_and_reports_it() -> None:
     events = play(sound((True, 2 * SECOND), (False, SECOND)), [], [(20_000, CLEAR)])
     assert [e for e in events if isinstance(e, AudioCleared)] == [AudioCleared(0, 20_000)]
     assert closed(events).dropped == 20_000
@@ -210,12 +210,12 @@ def test_clear_drops_the_open_utterance_and_says_how_much() -> None:
 
 
 @pytest.mark.parametrize("reason", [Reason.END_OF_STREAM, Reason.DISCONNECT])
-def test_what_is_open_at_the_end_is_transcribed_to_the_last_sample(reason: Reason) -> None:
+def test_open_utterance_is_transcribed_to_the_last_sample(reason: Reason) -> None:
     events = play(sound((True, SECOND + 77)), [], end=reason)
     assert [(f.clip.end, f.reason) for f in finals(events)] == [(SECOND + 77, reason)]
 
 
-def test_a_marker_waits_for_the_final_of_the_utterance_it_stands_in() -> None:
+def test_marker_waits_for_the_final_of_its_utterance() -> None:
     asks = [(100, mark("silence")), (24_000, mark("speech")), (79_000, mark("end"))]
     told = [e for e in play(TWO_UTTERANCES, [], asks) if isinstance(e, FinalTranscript | MarkerReached)]
     assert [e.id if isinstance(e, MarkerReached) else "final" for e in told] == [
@@ -227,7 +227,7 @@ def test_a_marker_waits_for_the_final_of_the_utterance_it_stands_in() -> None:
     ]
 
 
-def test_a_note_comes_back_at_its_place_and_waits_for_no_final() -> None:
+def test_note_does_not_wait_for_finals() -> None:
     session = Session(SessionOptions(eager=False), hops_per_step=1000)
     feed(session, (True, 2 * SECOND))
     session.receive_commit()
@@ -240,7 +240,7 @@ def test_a_note_comes_back_at_its_place_and_waits_for_no_final() -> None:
     assert kinds(list(take_events(session))) == ["FinalTranscript", "MarkerReached"]
 
 
-def test_a_note_is_told_where_it_stands_once_all_before_it_is_judged() -> None:
+def test_note_is_emitted_when_audio_before_it_is_judged() -> None:
     session = Session(SessionOptions(), hops_per_step=1000)
     session.receive_audio(Clip(sound((False, SECOND))))
     session.receive_note("here")
@@ -251,7 +251,7 @@ def test_a_note_is_told_where_it_stands_once_all_before_it_is_judged() -> None:
     assert take_events(session) == [NoteReached("here", SECOND)]
 
 
-def test_by_hand_silence_is_an_utterance_too_and_its_text_is_refused() -> None:
+def test_manual_utterance_of_silence_has_its_text_rejected() -> None:
     session = Session(SessionOptions(vad=VadOptions(manual=True)), hops_per_step=1000)
     feed(session, (False, SECOND))
     session.receive_commit()
@@ -262,13 +262,13 @@ def test_by_hand_silence_is_an_utterance_too_and_its_text_is_refused() -> None:
     assert (final.clip.end, final.hypothesis.text, final.guard) == (SECOND, "", "speech")
 
 
-def test_new_options_hold_from_their_place_in_the_stream_on() -> None:
+def test_new_options_apply_from_their_sample() -> None:
     patient = SessionOptions(vad=VadOptions(silence_ms=2000))
     events = play(TWO_UTTERANCES, [], [(100, lambda session: session.receive_options(patient))])
     assert len(finals(events)) == 1
 
 
-def test_a_long_utterance_is_cut_and_nothing_of_it_is_lost() -> None:
+def test_long_utterance_is_split_without_loss() -> None:
     options = SessionOptions(vad=VadOptions(max_segment_ms=2000))
     events = play(sound((True, 9 * SECOND), (False, SECOND)), range(0, 160_000, 1600), options=options)
     clips = [f.clip for f in finals(events)]
@@ -278,7 +278,7 @@ def test_a_long_utterance_is_cut_and_nothing_of_it_is_lost() -> None:
     assert all(len(clip.samples) <= 2 * SECOND + HOP for clip in clips)
 
 
-def test_samples_that_are_not_the_next_are_refused() -> None:
+def test_samples_out_of_order_are_refused() -> None:
     session = Session(SessionOptions(), hops_per_step=1000)
     with pytest.raises(ValueError, match="was due"):
         session.receive_audio(Clip(sound((True, 10)), 5))
@@ -287,7 +287,7 @@ def test_samples_that_are_not_the_next_are_refused() -> None:
         session.receive_audio(Clip(sound((True, 10)), 0))
 
 
-def test_the_session_forgets_sound_that_no_segment_can_need() -> None:
+def test_audio_that_no_segment_needs_is_freed() -> None:
     session = Session(SessionOptions(), hops_per_step=1000)
     for _ in range(60):
         feed(session, (False, SECOND))
@@ -295,8 +295,8 @@ def test_the_session_forgets_sound_that_no_segment_can_need() -> None:
     assert len(session.audio) < 2 * SECOND
 
 
-def test_a_final_begins_with_the_words_that_were_shown_as_stable() -> None:
-    """Though this recognizer thinks again of every word once it has heard the end."""
+def test_final_begins_with_the_stable_words() -> None:
+    """The recognizer changes every word in the final."""
     session = Session(SessionOptions(partials=True), hops_per_step=1000)
     shown: list[PartialTranscript] = []
     feed(session, (True, SECOND))
@@ -315,7 +315,7 @@ def test_a_final_begins_with_the_words_that_were_shown_as_stable() -> None:
     assert final.hypothesis.text == "one two three for"
 
 
-def test_over_what_is_not_speech_no_partial_is_shown_and_the_final_is_empty() -> None:
+def test_non_speech_has_no_partial_and_an_empty_final() -> None:
     session = Session(SessionOptions(partials=True), hops_per_step=1000)
     session.receive_audio(Clip(sound((True, 20 * HOP), (False, SECOND))))
     while (hops := take_hops(session)) is not None:
@@ -347,7 +347,7 @@ def placed(asks: list[tuple[float, Ask]], samples: int) -> list[tuple[int, Ask]]
 
 @settings(max_examples=40, deadline=None)
 @given(RUNS, ASKS, CUTS, st.integers(0, 1_000_000))
-def test_the_same_stream_gives_the_same_events_however_it_is_cut_and_however_late_the_models_are(
+def test_events_do_not_depend_on_chunks_or_model_latency(
     runs: list[tuple[bool, int]], asks: list[tuple[float, Ask]], cuts: list[int], seed: int
 ) -> None:
     samples = sound(*runs)
@@ -359,7 +359,7 @@ def test_the_same_stream_gives_the_same_events_however_it_is_cut_and_however_lat
 
 @settings(max_examples=25, deadline=None)
 @given(RUNS, ASKS, CUTS, st.integers(0, 1_000_000))
-def test_that_holds_too_where_what_was_said_decides_how_long_a_pause_may_be(
+def test_events_do_not_depend_on_timing_with_adaptive_silence(
     runs: list[tuple[bool, int]], asks: list[tuple[float, Ask]], cuts: list[int], seed: int
 ) -> None:
     samples = sound(*runs)
@@ -370,7 +370,7 @@ def test_that_holds_too_where_what_was_said_decides_how_long_a_pause_may_be(
     assert flat(play(samples, cuts, there, seed=seed, options=options)) == expected
 
 
-def test_a_pause_is_not_judged_before_its_text_is_known_and_a_failure_counts_as_none() -> None:
+def test_pause_is_judged_once_its_text_is_known_or_failed() -> None:
     session = Session(SessionOptions(turn=AdaptiveSilence()), hops_per_step=1000)
     feed(session, (True, 32 * HOP), (False, 30 * HOP))
     job = take_task(session)
@@ -381,14 +381,14 @@ def test_a_pause_is_not_judged_before_its_text_is_known_and_a_failure_counts_as_
     assert [event for event in take_events(session) if isinstance(event, UtteranceEnded)]
 
 
-def test_one_sample_at_a_time_gives_the_same_events() -> None:
+def test_chunks_of_one_sample_give_the_same_events() -> None:
     samples = sound((False, 2_000), (True, 4_000), (False, 7_000), (True, 3_000))
     assert flat(play(samples, range(len(samples)))) == flat(play(samples, []))
 
 
 @settings(max_examples=60, deadline=None)
 @given(RUNS, ASKS, st.integers(0, 1_000_000))
-def test_no_sample_is_lost_finals_are_in_order_and_each_utterance_has_one(
+def test_each_utterance_has_one_final_in_order(
     runs: list[tuple[bool, int]], asks: list[tuple[float, Ask]], seed: int
 ) -> None:
     samples = sound(*runs)
@@ -410,7 +410,7 @@ def test_no_sample_is_lost_finals_are_in_order_and_each_utterance_has_one(
 
 @settings(max_examples=40, deadline=None)
 @given(RUNS, ASKS, st.integers(0, 1_000_000))
-def test_wherever_a_stream_breaks_off_its_sums_agree(
+def test_sums_agree_wherever_the_stream_is_abandoned(
     runs: list[tuple[bool, int]], asks: list[tuple[float, Ask]], seed: int
 ) -> None:
     samples, session = sound(*runs), Session(SessionOptions(), hops_per_step=1000)
@@ -423,11 +423,11 @@ def test_wherever_a_stream_breaks_off_its_sums_agree(
         models.answer_some()
     last = session.abandon()
     assert last.received == len(samples) == last.speech + last.non_speech + last.dropped
-    assert last.dropped >= session.unjudged - HOP  # what is cleared settles the hop under way
+    assert last.dropped >= session.unjudged - HOP  # a clear settles the current hop
     assert session.abandon() == last
 
 
-def test_what_is_open_where_a_stream_breaks_off_is_dropped_and_silence_before_it_is_not() -> None:
+def test_abandoned_utterance_is_dropped_but_not_silence_before() -> None:
     session = Session(SessionOptions(), hops_per_step=1000)
     session.receive_audio(Clip(sound((False, SECOND), (True, SECOND)), 0))
     models = Slow(session, 0)
@@ -436,8 +436,8 @@ def test_what_is_open_where_a_stream_breaks_off_is_dropped_and_silence_before_it
     assert session.abandon() == StreamClosed(2 * SECOND, 0, started, 2 * SECOND - started, 0)
 
 
-def test_slow_models_really_answer_late() -> None:
-    """Else the test above would prove nothing."""
+def test_slow_models_answer_late() -> None:
+    """Otherwise the test above would show nothing."""
     session = Session(SessionOptions(), hops_per_step=1000)
     models = Slow(session, 3)
     late = 0
@@ -448,7 +448,7 @@ def test_slow_models_really_answer_late() -> None:
     assert late > 4_000
 
 
-def test_a_job_is_known_by_its_utterance_and_where_its_clip_ends() -> None:
+def test_task_key_is_the_utterance_and_the_end_of_its_clip() -> None:
     session = Session(SessionOptions(eager=False), hops_per_step=1000)
     feed(session, (True, SECOND), (False, SECOND))
     job = take_task(session)

@@ -1,4 +1,4 @@
-"""A session that is saved and restored on its way, at any place, tells what it would have told."""
+"""Test that a session that is saved and restored anywhere gives the same events."""
 
 import random
 
@@ -33,7 +33,7 @@ PLAIN = SessionOptions(partials=True, guards=FEW_GUARDS)
 
 
 def answered(session: Session, chance: random.Random, late: float) -> list[Event]:
-    """Models that answer at once, but for finals: those come late, or never before the session is saved."""
+    """Answer at once, except finals: they come late, or not before the session is saved."""
     events: list[Event] = []
     while True:
         while (job := take_task(session)) is not None:
@@ -46,7 +46,7 @@ def answered(session: Session, chance: random.Random, late: float) -> list[Event
 
 
 def relayed(samples: Samples, seed: int, options: SessionOptions = PLAIN, late: float = 0.0) -> list[Event]:
-    """One session after the other, each going on where the one before was saved."""
+    """Run one session after the other, each restored from the one before."""
     chance, session, start = random.Random(seed), Session(options), 0
     events: list[Event] = []
     while start < len(samples):
@@ -65,16 +65,14 @@ runs = st.lists(st.tuples(st.booleans(), st.integers(0, 30_000)), max_size=8)
 
 @settings(max_examples=60, deadline=None)
 @given(runs, st.integers(0, 10_000))
-def test_whoever_goes_on_from_a_snapshot_tells_what_the_first_would_have_told(
-    parts: list[tuple[bool, int]], seed: int
-) -> None:
+def test_restored_session_gives_the_same_events(parts: list[tuple[bool, int]], seed: int) -> None:
     samples = sound(*parts)
     assert flat(relayed(samples, seed)) == flat(play(samples, []))
 
 
 @settings(max_examples=30, deadline=None)
 @given(runs, st.integers(0, 10_000))
-def test_finals_that_were_still_awaited_come_all_the_same(parts: list[tuple[bool, int]], seed: int) -> None:
+def test_pending_finals_survive_a_snapshot(parts: list[tuple[bool, int]], seed: int) -> None:
     samples = sound((True, 9_000), (False, 9_000), *parts)
     options = SessionOptions(guards=FEW_GUARDS, eager=False)
     session = Session(options)
@@ -96,12 +94,12 @@ def test_finals_that_were_still_awaited_come_all_the_same(parts: list[tuple[bool
     ],
 )
 @pytest.mark.parametrize("seed", range(6))
-def test_it_does_so_with_other_ends_of_turns(options: SessionOptions, seed: int) -> None:
+def test_restored_session_works_with_adaptive_silence(options: SessionOptions, seed: int) -> None:
     samples = sound((True, 20_000), (False, 4_000), (True, 40_000), (False, 30_000), (True, 9_000))
     assert flat(relayed(samples, seed, options)) == flat(play(samples, [], options=options))
 
 
-def test_markers_that_wait_are_saved_and_come_back() -> None:
+def test_waiting_markers_survive_a_snapshot() -> None:
     session = Session(SessionOptions(guards=FEW_GUARDS, eager=False))
     session.receive_audio(Clip(sound((True, 9_600)), 0))
     detect_all(session)
@@ -116,9 +114,9 @@ def test_markers_that_wait_are_saved_and_come_back() -> None:
     assert told[-3:] == ["FinalTranscript", "MarkerReached", "StreamClosed"]
 
 
-def test_words_that_were_told_as_stable_stay_so() -> None:
+def test_stable_words_survive_a_snapshot() -> None:
     options = SessionOptions(partials=True, guards=FEW_GUARDS)
-    session = restore(save(Session(options)), options, promised={1: ["hello", " there"]})
+    session = restore(save(Session(options)), options, stable_words={1: ["hello", " there"]})
     session.receive_audio(Clip(sound((True, 32_000), (False, 16_000)), 0))
     events = answered(session, random.Random(1), 0.0)
     partials = [event for event in events if isinstance(event, PartialTranscript)]
@@ -128,7 +126,7 @@ def test_words_that_were_told_as_stable_stay_so() -> None:
     assert "text='hello there" in repr(events)
 
 
-def test_a_conclusion_stands_in_for_the_recognizer() -> None:
+def test_recorded_result_replaces_recognition() -> None:
     session = Session(SessionOptions(guards=FEW_GUARDS, eager=False))
     session.receive_audio(Clip(sound((True, 9_600), (False, 9_600)), 0))
     detect_all(session)
@@ -140,7 +138,7 @@ def test_a_conclusion_stands_in_for_the_recognizer() -> None:
     assert (final.hypothesis, final.guard) == (said, "rate")  # type: ignore[union-attr]
     session.receive_end(Reason.DISCONNECT)
     answered(session, random.Random(1), 0.0)
-    assert session.accounting.speech == 0  # what was refused then is no speech now
+    assert session.accounting.speech == 0  # the rejected segment is not speech
 
 
 def test_recognition_options_of_an_utterance_are_saved_with_it() -> None:
@@ -154,7 +152,7 @@ def test_recognition_options_of_an_utterance_are_saved_with_it() -> None:
     session = restore(save(session), plain)
     session.receive_commit()
     take_events(session)
-    assert take_task(session) is not None  # the final, which no server answers
+    assert take_task(session) is not None  # the final, which gets no answer
     session = restore(save(session), plain)
     task = take_task(session)
     assert task is not None

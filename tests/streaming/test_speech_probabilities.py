@@ -1,4 +1,4 @@
-"""What the detector said is found again by its place in the stream."""
+"""Test that probabilities are found by their position in the stream."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +11,7 @@ def numbered(hops: int) -> list[float]:
     return [float(n) for n in range(hops)]
 
 
-def test_a_range_gives_every_hop_that_reaches_into_it() -> None:
+def test_range_includes_every_overlapping_hop() -> None:
     heard = SpeechProbabilities()
     heard.values.extend(numbered(10))
     assert list(heard.read(2 * HOP, 4 * HOP)) == [2.0, 3.0]
@@ -20,7 +20,7 @@ def test_a_range_gives_every_hop_that_reaches_into_it() -> None:
 
 
 @given(st.lists(st.integers(0, 100), max_size=20), st.integers(0, 50))
-def test_what_is_kept_is_found_at_its_place_however_much_is_let_go_of(sizes: list[int], back: int) -> None:
+def test_kept_hops_are_found_after_others_are_forgotten(sizes: list[int], back: int) -> None:
     heard, hops = SpeechProbabilities(), 0
     for size in sizes:
         heard.values.extend([float(hops + n) for n in range(size)])

@@ -1,4 +1,4 @@
-"""Which clip of an open utterance is transcribed next: the eager one, then the partial."""
+"""Test which clip of an open utterance is transcribed next."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def quietest(low: int, high: int) -> int:
 
 
 class Making:
-    """The planner of a stream of four seconds, and an utterance that is open since 1,000."""
+    """Plan a stream of four seconds with an utterance that is open since sample 1,000."""
 
     def __init__(self, name: str = "5f1c") -> None:
         buffer = SampleBuffer(100 * SECOND)
@@ -35,7 +35,7 @@ class Making:
     def take(
         self, judged: int = 2 * SECOND, options: SessionOptions = PARTIALS
     ) -> tuple[TaskKind, int, int] | None:
-        """Kind of a job, and the place of its clip."""
+        """Return the kind of a task, and the range of its clip."""
         job = self.planner.take(self.utterance, judged, options, quietest)
         return None if job is None else (job.kind, job.request.clip.start, job.request.clip.end)
 
@@ -45,14 +45,14 @@ def making() -> Making:
     return Making()
 
 
-def test_a_final_covers_the_closed_segment() -> None:
+def test_final_covers_the_closed_segment() -> None:
     clip = Clip(np.zeros(500, np.float32), 100)
     task = Making().planner.final(Utterance(1, 100, Partials(100, 0), clip=clip))
     assert (task.kind, task.utterance, task.request.clip) == (TaskKind.FINAL, 1, clip)
     assert (task.request.utterance, task.request.partial) == ("5f1c/1", False)
 
 
-def test_a_partial_is_due_after_so_much_speech_and_then_an_interval_later(making: Making) -> None:
+def test_partial_is_due_after_each_interval_of_speech(making: Making) -> None:
     making.plan(None, SECOND - 1)
     assert making.take(SECOND - 1) is None
     making.plan(None, SECOND)
@@ -63,7 +63,7 @@ def test_a_partial_is_due_after_so_much_speech_and_then_an_interval_later(making
     assert making.take() == (TaskKind.PARTIAL, 1_000, 2 * SECOND)
 
 
-def test_where_recognition_is_behind_partials_are_spread(making: Making) -> None:
+def test_partials_are_less_frequent_if_recognition_is_behind(making: Making) -> None:
     making.plan(None, SECOND)
     making.take(SECOND)
     making.utterance.partials.space_out(2 * SECOND)
@@ -73,24 +73,24 @@ def test_where_recognition_is_behind_partials_are_spread(making: Making) -> None
     assert making.take(3 * SECOND) is not None
 
 
-def test_who_wants_no_partials_gets_none(making: Making) -> None:
+def test_no_partial_is_planned_unless_wanted(making: Making) -> None:
     making.plan(None, SECOND, SessionOptions())
     assert making.take() is None
 
 
-def test_an_eager_job_comes_once_in_a_pause_and_takes_the_place_of_the_partial(making: Making) -> None:
+def test_eager_task_comes_once_a_pause_instead_of_a_partial(making: Making) -> None:
     making.plan(None, SECOND)
     making.plan(5_000, SECOND)
-    assert making.utterance.awaited
+    assert making.utterance.is_eager_pending
     assert making.take() == (TaskKind.EAGER, 1_000, 5_000)
     making.plan(5_000, SECOND)
     assert making.take() is None
 
 
-def test_speech_that_goes_on_takes_the_eager_job_back(making: Making) -> None:
+def test_eager_task_is_withdrawn_when_speech_resumes(making: Making) -> None:
     making.plan(5_000, SECOND)
     making.plan(None, SECOND // 2)
-    assert not making.utterance.awaited
+    assert not making.utterance.is_eager_pending
     assert making.take() is None
 
 
@@ -101,7 +101,7 @@ def test_speech_that_goes_on_takes_the_eager_job_back(making: Making) -> None:
         (SessionOptions(eager=False, turn=AdaptiveSilence()), [TaskKind.EAGER]),
     ],
 )
-def test_without_eager_finals_one_is_worked_out_only_where_its_text_decides(
+def test_eager_task_is_planned_if_its_text_decides_the_end(
     making: Making, options: SessionOptions, kinds: list[TaskKind]
 ) -> None:
     making.plan(5_000, SECOND, options)
@@ -109,7 +109,7 @@ def test_without_eager_finals_one_is_worked_out_only_where_its_text_decides(
     assert ([] if taken is None else [taken[0]]) == kinds
 
 
-def test_nothing_is_asked_of_an_utterance_that_is_over(making: Making) -> None:
+def test_closed_utterance_gets_no_further_tasks(making: Making) -> None:
     making.plan(None, SECOND)
     making.plan(5_000, SECOND)
     making.planner.reset()
@@ -117,7 +117,7 @@ def test_nothing_is_asked_of_an_utterance_that_is_over(making: Making) -> None:
 
 
 @pytest.mark.parametrize(("name", "utterance"), [("5f1c", "5f1c/2"), ("", "")])
-def test_a_job_hears_its_clip_and_names_its_utterance(name: str, utterance: str) -> None:
+def test_task_has_its_clip_and_the_name_of_its_utterance(name: str, utterance: str) -> None:
     making = Making(name)
     making.plan(None, SECOND)
     job = making.planner.take(making.utterance, SECOND, PARTIALS, quietest)
@@ -126,7 +126,7 @@ def test_a_job_hears_its_clip_and_names_its_utterance(name: str, utterance: str)
     np.testing.assert_array_equal(job.request.clip.samples, sound((True, 4 * SECOND))[1_000:SECOND])
 
 
-def test_a_long_utterance_is_looked_at_piece_by_piece_where_that_is_cheaper(making: Making) -> None:
+def test_long_utterance_is_transcribed_in_windows(making: Making) -> None:
     making = Making()
     buffer = SampleBuffer(100 * SECOND)
     buffer.append(sound((True, 12 * SECOND)))

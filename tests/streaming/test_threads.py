@@ -1,4 +1,4 @@
-"""Blocking work ends before its caller does."""
+"""Test that blocking work ends before its caller."""
 
 import asyncio
 import threading
@@ -8,7 +8,7 @@ import pytest
 from streaming.threads import run_in_thread_to_completion
 
 
-async def test_its_result_and_its_error_are_those_of_the_work() -> None:
+async def test_result_and_error_of_the_work_are_passed_on() -> None:
     assert await run_in_thread_to_completion(int, "ff", base=16) == 255
     with pytest.raises(ValueError, match="invalid literal"):
         await run_in_thread_to_completion(int, "no number")
@@ -16,7 +16,7 @@ async def test_its_result_and_its_error_are_those_of_the_work() -> None:
 
 @pytest.mark.parametrize("fails", [False, True])
 @pytest.mark.parametrize("cancels", [1, 2])
-async def test_who_is_cancelled_waits_for_the_work_however_it_ends(fails: bool, cancels: int) -> None:
+async def test_cancelled_caller_waits_for_the_work(fails: bool, cancels: int) -> None:
     began, go_on = asyncio.Event(), threading.Event()
     loop, ended = asyncio.get_running_loop(), []
 

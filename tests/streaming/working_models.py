@@ -1,4 +1,4 @@
-"""Little models at work on real batchers, for whole files."""
+"""Run small models on real batchers, for whole files."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -13,7 +13,7 @@ from vad.detector_input import DetectorInput
 
 
 class Slots:
-    """Numbers of streams."""
+    """Number streams."""
 
     def __init__(self) -> None:
         self.lent = 0
@@ -39,9 +39,9 @@ class BrokenDetector(Detector):
 
 
 class Recognizer:
-    """Remembers its batches.
+    """Record batches.
 
-    batches: how many requests were in each; heard: where the last clip ended
+    batches: number of requests of each; heard: end of the last clip
     """
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class Recognizer:
 
 
 class HeldRecognizer(Recognizer):
-    """Answers once its gate is open."""
+    """Answer once the gate is open."""
 
     def __init__(self) -> None:
         super().__init__()

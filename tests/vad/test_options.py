@@ -1,4 +1,4 @@
-"""VadOptions: what is refused, and what is derived."""
+"""Test which options are refused, and what is derived from them."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The segmenter: where utterances begin and end, given what the detector says."""
+"""Test where utterances begin and end, given the detector's probabilities."""
 
 import itertools
 
@@ -22,7 +22,7 @@ def segmenter(**options: float) -> Segmenter:
 
 
 def feed(judge: Segmenter, *probabilities: float) -> list[tuple[int, Onset | Endpoint]]:
-    """What comes of them, each with the number of the hop after which it came."""
+    """Return the onsets and endpoints, each with the number of its hop."""
     verdicts = ((n, judge.feed(p)) for n, p in enumerate(probabilities, 1))
     return [(n, verdict) for n, verdict in verdicts if verdict is not None]
 

@@ -1,7 +1,8 @@
-"""The network says what the package's own network says, row by row."""
+"""Both networks agree with the package's own network, row by row."""
 
-import subprocess
+import pickle
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,31 +13,39 @@ import torch
 from numpy.typing import NDArray
 
 from audio.clip import HOP, SAMPLE_RATE, Samples
+from vad.detector import StateTable
 from vad.options import VadOptions
 from vad.segmenter import Endpoint, Onset, Segmenter
-from vad.silero import (
+from vad.silero_numpy import NumpySilero, NumpyStates
+from vad.silero_torch import TorchSilero, TorchStates
+from vad.silero_weights import (
     CONTEXT,
     HIDDEN,
     WINDOW,
-    Silero,
+    Array,
     SileroError,
-    StateTable,
+    SileroMatrices,
     package_file,
-    pick_dtype,
     released_weights,
-    use_one_thread,
 )
 
 SHARED = Path(__file__).parents[3] / "shared" / "audio"
 CPU = torch.device("cpu")
 
 Probabilities = Callable[[Samples], NDArray[np.float32]]
+Step = Callable[[Array, Array], tuple[Array, Array]]
 
 
-@pytest.fixture(scope="module")
-def network() -> Silero:
-    use_one_thread()
-    return Silero.load("cpu", "float32")
+def torch_step(window: Array, state: Array) -> tuple[Array, Array]:
+    probabilities, following = TORCH.step(torch.from_numpy(window), torch.from_numpy(state))
+    return probabilities.numpy(), following.numpy()
+
+
+NUMPY, TORCH = NumpySilero(), TorchSilero(CPU)
+both_networks = pytest.mark.parametrize("step", [NUMPY.step, torch_step], ids=["numpy", "torch"])
+both_tables = pytest.mark.parametrize(
+    "new_table", [lambda: NumpyStates(NUMPY), lambda: TorchStates(TORCH)], ids=["numpy", "torch"]
+)
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +62,12 @@ def package() -> Probabilities:
     return probabilities
 
 
-def probabilities(network: Silero, samples: Samples) -> NDArray[np.float32]:
-    padded = torch.from_numpy(np.concatenate([np.zeros(CONTEXT, np.float32), samples]))
-    state, probs = torch.zeros(2, 1, HIDDEN), []
-    for window in padded.unfold(0, WINDOW, HOP):
-        prob, state = network.step(window.unsqueeze(0), state)
-        probs.append(prob.item())
+def probabilities(step: Step, samples: Samples) -> NDArray[np.float32]:
+    padded = np.concatenate([np.zeros(CONTEXT, np.float32), samples])
+    state, probs = np.zeros((2, 1, HIDDEN), np.float32), []
+    for window in np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]:
+        prob, state = step(window[None].copy(), state)
+        probs.append(prob[0])
     return np.array(probs, dtype=np.float32)
 
 
@@ -76,10 +85,10 @@ def decode(file: Path) -> Samples:
     return samples[: min(len(samples), 8 * SAMPLE_RATE) // HOP * HOP]
 
 
-def windows(rows: int, seed: int) -> torch.Tensor:
+def windows(rows: int, seed: int) -> Array:
     """Noise at as many levels as there are rows."""
-    random = torch.Generator().manual_seed(seed)
-    return torch.randn(rows, WINDOW, generator=random) * torch.rand(rows, 1, generator=random) ** 3
+    random = np.random.default_rng(seed)
+    return (random.standard_normal((rows, WINDOW)) * random.random((rows, 1)) ** 3).astype(np.float32)
 
 
 def synthetic(name: str) -> Samples:
@@ -99,14 +108,14 @@ def synthetic(name: str) -> Samples:
     return samples
 
 
+@both_networks
 @pytest.mark.parametrize("name", ["silence", "noise", "faint noise", "chirp", "warble", "buzz"])
-def test_agrees_with_the_package_on_synthetic_sound(
-    network: Silero, package: Probabilities, name: str
-) -> None:
+def test_agrees_with_the_package_on_synthetic_sound(step: Step, package: Probabilities, name: str) -> None:
     samples = synthetic(name)
-    np.testing.assert_allclose(probabilities(network, samples), package(samples), rtol=0, atol=2e-5)
+    np.testing.assert_allclose(probabilities(step, samples), package(samples), rtol=0, atol=2e-5)
 
 
+@both_networks
 @pytest.mark.parametrize(
     "file",
     [
@@ -115,85 +124,119 @@ def test_agrees_with_the_package_on_synthetic_sound(
         "librispeech/mp3/1272-135031-0000.mp3",
     ],
 )
-def test_agrees_with_the_package_on_recorded_speech(
-    network: Silero, package: Probabilities, file: str
-) -> None:
+def test_agrees_with_the_package_on_recorded_speech(step: Step, package: Probabilities, file: str) -> None:
     if not (SHARED / file).exists():
         pytest.skip("needs the recordings in ../shared")
     samples = decode(SHARED / file)
-    ours, theirs = probabilities(network, samples), package(samples)
+    ours, theirs = probabilities(step, samples), package(samples)
     assert theirs.max() > 0.9, "the recording holds speech"
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-5)
     assert segments(ours) == segments(theirs) != []
 
 
-def test_a_row_is_judged_the_same_alone_and_among_others(network: Silero) -> None:
-    """300 rows are worked on in several blocks."""
-    together = torch.zeros(2, 300, HIDDEN)
-    alone = [torch.zeros(2, 1, HIDDEN) for _ in range(300)]
+@both_networks
+def test_a_row_is_judged_the_same_alone_and_among_others(step: Step) -> None:
+    """300 rows are encoded in several blocks."""
+    together = np.zeros((2, 300, HIDDEN), np.float32)
+    alone = [np.zeros((2, 1, HIDDEN), np.float32) for _ in range(300)]
     for seed in range(2):
         window = windows(300, seed)
-        probs, together = network.step(window, together)
+        probs, together = step(window, together)
         for row in range(0, 300, 23):
-            prob, alone[row] = network.step(window[row : row + 1], alone[row])
+            prob, alone[row] = step(window[row : row + 1], alone[row])
             np.testing.assert_allclose(probs[row : row + 1], prob, rtol=0, atol=1e-5)
 
 
-def test_step_is_pure(network: Silero) -> None:
-    window, state = windows(5, 0), torch.rand(2, 5, HIDDEN)
-    window_before, state_before = window.clone(), state.clone()
-    first, first_state = network.step(window, state)
-    second, second_state = network.step(window, state)
-    assert torch.equal(window, window_before)
-    assert torch.equal(state, state_before)
-    assert torch.equal(first, second)
-    assert torch.equal(first_state, second_state)
+@both_networks
+def test_step_is_pure(step: Step) -> None:
+    window, state = windows(5, 0), np.random.default_rng(1).random((2, 5, HIDDEN), np.float32)
+    window_before, state_before = window.copy(), state.copy()
+    first, first_state = step(window, state)
+    second, second_state = step(window, state)
+    np.testing.assert_array_equal(window, window_before)
+    np.testing.assert_array_equal(state, state_before)
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(first_state, second_state)
 
 
-def test_the_loudest_finite_samples_spoil_neither_other_rows_nor_their_own(network: Silero) -> None:
-    quiet, state = windows(4, 1), torch.zeros(2, 4, HIDDEN)
-    loud = quiet.clone()
-    loud[2] = 3.4e38 * quiet[2].sign()
-    expected, _ = network.step(quiet, state)
-    probs, following = network.step(loud, state)
+@both_networks
+def test_the_loudest_finite_samples_spoil_neither_other_rows_nor_their_own(step: Step) -> None:
+    quiet, state = windows(4, 1), np.zeros((2, 4, HIDDEN), np.float32)
+    loud = quiet.copy()
+    loud[2] = np.float32(3.4e38) * np.sign(quiet[2])
+    expected, _ = step(quiet, state)
+    probs, following = step(loud, state)
     others = [0, 1, 3]
     np.testing.assert_allclose(probs[others], expected[others], rtol=0, atol=1e-6)
-    assert following.isfinite().all()
+    assert np.isfinite(following).all()
 
 
-def test_bfloat16_stays_near_float32(network: Silero) -> None:
-    """Few steps of many rows, as this is emulated, slowly, where the processor has no such instructions."""
-    coarse = Silero(released_weights(), CPU, torch.bfloat16)
-    state = coarse_state = torch.zeros(2, 30, HIDDEN)
-    buzz = torch.from_numpy(synthetic("buzz"))
-    for window in [buzz[: 31 * HOP].unfold(0, WINDOW, HOP)] * 3:
-        probs, state = network.step(window, state)
-        coarse_probs, coarse_state = coarse.step(window, coarse_state)
-        np.testing.assert_allclose(coarse_probs, probs, rtol=0, atol=0.05)
-
-
-def test_loading_touches_neither_the_package_nor_torchs_threads() -> None:
-    threads = torch.get_num_threads()
-    Silero.load("cpu")
-    assert torch.get_num_threads() == threads
+def test_loading_imports_neither_the_package_nor_its_classes() -> None:
+    NumpySilero()
     assert "silero_vad" not in sys.modules
 
 
-def test_on_a_gpu_auto_means_float32() -> None:
-    assert pick_dtype(torch.device("cuda")) == torch.float32
+def test_the_weights_are_those_that_torch_reads() -> None:
+    network = torch.jit.load(package_file(), map_location="cpu")  # type: ignore[no-untyped-call]
+    expected = {
+        name.removeprefix("_model."): value.numpy()
+        for name, value in network.state_dict().items()
+        if name.startswith("_model.")
+    }
+    weights = released_weights()
+    assert weights.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(weights[name], value)
 
 
 def test_a_network_with_other_spectra_is_refused() -> None:
     weights = released_weights()
-    weights["stft.forward_basis_buffer"] = weights["stft.forward_basis_buffer"] * 1.01
+    weights["stft.forward_basis_buffer"] = weights["stft.forward_basis_buffer"] * np.float32(1.01)
     with pytest.raises(SileroError, match="spectra"):
-        Silero(weights, CPU)
+        SileroMatrices.of(weights)
 
 
-def test_rows_of_the_table_keep_their_state_when_it_grows(network: Silero) -> None:
+def archive(path: Path, files: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w") as zipped:
+        for name, data in files.items():
+            zipped.writestr(name, data)
+    return path
+
+
+class RunsAFunction:
+    """Pickles as a call of `open`, which would create a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return open, (str(self._path), "w")
+
+
+def test_files_that_are_not_the_network_are_refused_and_run_nothing(tmp_path: Path) -> None:
+    created = tmp_path / "created"
+    call = pickle.dumps(RunsAFunction(created))
+    for number, file in enumerate(
+        [
+            tmp_path / "missing",
+            archive(tmp_path / "empty.jit", {}),
+            archive(tmp_path / "broken.jit", {"x/data.pkl": b"not a pickle"}),
+            archive(tmp_path / "other.jit", {"x/data.pkl": pickle.dumps({"a": 1})}),
+            archive(tmp_path / "call.jit", {"x/data.pkl": call}),
+        ]
+    ):
+        with pytest.raises(SileroError, match="voice activity network"):
+            released_weights(file)
+        assert not created.exists(), number
+    pickle.loads(call).close()
+    assert created.exists(), "the call in the pickle works where names are imported"
+
+
+@both_tables
+def test_rows_of_the_table_keep_their_state_when_it_grows(new_table: Callable[[], StateTable]) -> None:
     hops = np.random.default_rng(0).standard_normal((3, 4, HOP)).astype(np.float32)
     rows = np.arange(4)
-    small, large = StateTable(network), StateTable(network)
+    small, large = new_table(), new_table()
     small.grow(4)
     large.grow(100)
     for hop in hops:
@@ -202,10 +245,13 @@ def test_rows_of_the_table_keep_their_state_when_it_grows(network: Silero) -> No
     assert len(small) == 19
 
 
-def test_a_row_that_was_reset_starts_over_and_its_neighbour_goes_on(network: Silero) -> None:
+@both_tables
+def test_a_row_that_was_reset_starts_over_and_its_neighbour_goes_on(
+    new_table: Callable[[], StateTable],
+) -> None:
     hop = np.random.default_rng(0).standard_normal((2, HOP)).astype(np.float32)
     rows = np.arange(2)
-    table, other = StateTable(network), StateTable(network)
+    table, other = new_table(), new_table()
     table.grow(2)
     other.grow(2)
     first = table.advance(rows, hop, [2])
@@ -214,27 +260,3 @@ def test_a_row_that_was_reset_starts_over_and_its_neighbour_goes_on(network: Sil
     again = table.advance(rows, hop, [2])
     assert again[0] == first[0]
     assert again[1] == other.advance(rows, hop, [2])[1]
-
-
-GROWTH = """
-import psutil, torch
-from vad.silero import Silero, use_one_thread
-
-use_one_thread()
-network = Silero.load("cpu")
-network.warm_up()
-process = psutil.Process()
-before = process.memory_info().rss
-for rows in range(1, 300):
-    network.step(torch.zeros(rows, 576), torch.zeros(2, rows, 128))
-print(process.memory_info().rss - before)
-"""
-
-
-@pytest.mark.slow
-def test_once_warm_it_grows_no_more_however_many_streams_come() -> None:
-    command = [sys.executable, "-c", GROWTH]
-    told = subprocess.run(
-        command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True, timeout=120
-    )
-    assert int(told.stdout) < 20e6

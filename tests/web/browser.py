@@ -20,7 +20,9 @@ BASE_FLAGS: Final = (
 FAKE_MICROPHONE: Final = ("--use-fake-device-for-media-stream",)
 MICROPHONE_ALLOWED: Final = (*FAKE_MICROPHONE, "--use-fake-ui-for-media-stream")
 WAV: Final = ROOT / "test.wav"
-MOST_ERRORS: Final = 0.25  # word error rate of PocketSphinx; here it makes no error, or one in 27 words
+MAX_WORD_ERROR_RATE: Final = (
+    0.25  # word error rate of PocketSphinx; here it makes no error, or one in 27 words
+)
 SENTENCES: Final = (ROOT / "test.txt").read_text().split("\n")[:3]
 
 

@@ -1,4 +1,4 @@
-"""Talking to the page: words while one speaks, pauses, and lines that are cut."""
+"""Test live recordings on the page: partials, pauses, and broken connections."""
 
 import re
 import signal
@@ -12,7 +12,7 @@ from playwright.async_api import Page, Playwright
 from tests.server.server_process import Program, free_port, scripted
 from tests.waiting import wait_until
 from tests.web.browser import (
-    MOST_ERRORS,
+    MAX_WORD_ERROR_RATE,
     SENTENCES,
     WAV,
     launch_chromium,
@@ -22,7 +22,7 @@ from tests.web.browser import (
     wait_for_segments,
 )
 
-# What each message of a session brought, in order, before the page sees it.
+# Types of the messages of a session, in order, before the page gets them.
 LISTEN = """
 window.heard = [];
 const Plain = WebSocket;
@@ -34,7 +34,7 @@ window.WebSocket = class extends Plain {
 };
 """
 
-# Ends the line as a network does: without a code.
+# Close the connection as a network does: without a code.
 CUT = """
 const Plain = WebSocket;
 let last;
@@ -49,12 +49,12 @@ window.cut = () => last.close();
 
 
 def until_ready(server: Program) -> None:
-    """Its models are there, and the sessions of the server before it."""
+    """Wait until the models are loaded and earlier sessions are recovered."""
     wait_until(lambda: server.get("/ready").status_code == 200, 60)
 
 
 async def start(page: Page) -> None:
-    """With the sound as it is, so that what is recognised does not hang on how a browser betters it."""
+    """Start a recording without the browser's audio processing, which would change the results."""
     await page.evaluate("echo.checked = noise.checked = false")
     await page.get_by_role("button", name="Start recording").click()
     await page.get_by_role("button", name="Stop").wait_for()
@@ -65,7 +65,7 @@ async def stop(page: Page) -> None:
     await page.get_by_text("Done. The transcript is complete.").wait_for()
 
 
-async def test_the_words_that_are_spoken_appear(chromium: Playwright, speech: Program) -> None:
+async def test_spoken_words_appear_as_partials_and_finals(chromium: Playwright, speech: Program) -> None:
     async with (
         launch_chromium(chromium, *microphone_flags(WAV)) as browser,
         open_page(browser, speech.url, script=LISTEN) as page,
@@ -94,11 +94,11 @@ async def test_real_recognition_hears_most_words_of_the_microphone(
         await page.wait_for_function("() => document.querySelector('#elapsed').textContent >= '0:13'")
         await stop(page)
         heard = await segment_texts(page)
-    assert wer(" ".join(SENTENCES), " ".join(heard)) <= MOST_ERRORS, heard
+    assert wer(" ".join(SENTENCES), " ".join(heard)) <= MAX_WORD_ERROR_RATE, heard
 
 
 @pytest.mark.parametrize("journal", [False, True], ids=["forgets", "remembers"])
-async def test_a_server_that_is_killed_and_comes_back_costs_no_word(
+async def test_no_word_is_lost_if_the_server_is_killed(
     chromium: Playwright, tmp_path: Path, journal: bool
 ) -> None:
     settings = {"PORT": str(free_port())}
@@ -124,7 +124,7 @@ async def test_a_server_that_is_killed_and_comes_back_costs_no_word(
             assert await segment_texts(page) == SENTENCES
 
 
-async def test_a_line_that_is_cut_costs_no_word(chromium: Playwright, speech: Program) -> None:
+async def test_no_word_is_lost_if_the_connection_breaks(chromium: Playwright, speech: Program) -> None:
     async with (
         launch_chromium(chromium, *microphone_flags(WAV)) as browser,
         open_page(browser, speech.url, script=CUT, allowed_errors="WebSocket") as page,
@@ -138,7 +138,7 @@ async def test_a_line_that_is_cut_costs_no_word(chromium: Playwright, speech: Pr
         assert await segment_texts(page) == SENTENCES
 
 
-async def test_while_it_pauses_nothing_is_heard(chromium: Playwright, speech: Program) -> None:
+async def test_paused_recording_sends_no_audio(chromium: Playwright, speech: Program) -> None:
     async with (
         launch_chromium(chromium, *microphone_flags(WAV)) as browser,
         open_page(browser, speech.url) as page,
@@ -154,7 +154,7 @@ async def test_while_it_pauses_nothing_is_heard(chromium: Playwright, speech: Pr
         await stop(page)
 
 
-async def test_the_last_words_come_after_the_button(chromium: Playwright, speech: Program) -> None:
+async def test_last_words_appear_after_stop(chromium: Playwright, speech: Program) -> None:
     async with (
         launch_chromium(chromium, *microphone_flags(WAV)) as browser,
         open_page(browser, speech.url) as page,
@@ -168,7 +168,7 @@ async def test_the_last_words_come_after_the_button(chromium: Playwright, speech
         assert await page.locator(".tail").count() == 0
 
 
-async def test_a_second_take_goes_on_behind_the_first(chromium: Playwright, speech: Program) -> None:
+async def test_second_recording_is_appended(chromium: Playwright, speech: Program) -> None:
     async with (
         launch_chromium(chromium, *microphone_flags(WAV)) as browser,
         open_page(browser, speech.url) as page,
@@ -188,6 +188,6 @@ async def test_a_second_take_goes_on_behind_the_first(chromium: Playwright, spee
 
 
 async def hears_again(page: Page) -> None:
-    """What was spoken can be played from any word."""
+    """Check that the recording can be played from any word."""
     await page.locator(".word", has_text="river").click()
     await page.wait_for_function("() => document.querySelector('#media').currentTime > 5")

@@ -51,11 +51,11 @@ class DeepgramAudioInput:
     @property
     def has_pending_input(self) -> bool:
         """Whether samples of the last bytes are left for `continue_input`."""
-        return self._decoder.has_more
+        return self._decoder.has_pending
 
     def continue_input(self) -> Clip | None:
         """Return the next samples of the last bytes."""
-        return self._decoder.go_on()
+        return self._decoder.continue_decoding()
 
     def drain(self) -> Clip | None:
         """Return the samples that the resampler still holds; a Finalize needs them."""

@@ -23,6 +23,7 @@ from server.http.upload import IN_MEMORY, PIECE, Body, media_type_of
 from server.observability.log_config import session_id
 from server.protocols.deepgram.file_response import FileResult, build_response
 from server.protocols.deepgram.live_output import ModelMetadata, timestamp
+from server.protocols.deepgram.messages import RequestError
 from server.protocols.deepgram.options import DeepgramOptions, parse_options
 from server.protocols.file_endpoint import FileEndpoint
 from server.protocols.file_errors import file_errors_as_http
@@ -63,36 +64,38 @@ class DeepgramFileEndpoint(FileEndpoint):
         created = timestamp(datetime.now(UTC))
         async with AsyncExitStack() as stack:
             body = await stack.enter_async_context(Body(request, self._settings.max_upload_bytes))
-            asked = self._read(request)
+            options = self._read_options(request)
             meter = self._admit(stack, request)
             with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
-                head = b"" if asked.encoding is None else header(asked.encoding)
+                head = b"" if options.encoding is None else header(options.encoding)
                 url = await _url_in(body) if media_type_of(request) == JSON else None
                 digest = "" if url is not None else await store(body.chunks(body.limit), file, head)
                 async with cancel_on_disconnect(request.receive):
                     with self._answered_at_shutdown(), file_errors_as_http():
                         if url is not None:
                             digest = await store(_pieces_of(await self._download(stack, url)), file, head)
-                        work = self._transcriber(file, meter)
-                        model = await self._transcribe(stack, asked, work)
-            result = FileResult(request_id, digest, created, work.seconds, work.transcript("", "").segments)
-            content = await asyncio.to_thread(lambda: orjson.dumps(build_response(asked, model, result)))
+                        transcriber = self._transcriber(file, meter)
+                        model = await self._transcribe(stack, options, transcriber)
+            result = FileResult(
+                request_id, digest, created, transcriber.seconds, transcriber.transcript("", "").segments
+            )
+            content = await asyncio.to_thread(lambda: orjson.dumps(build_response(options, model, result)))
             return Response(content, media_type="application/json")
         raise AssertionError("unreachable")  # no context here swallows an exception
 
-    def _read(self, request: Request) -> DeepgramOptions:
+    def _read_options(self, request: Request) -> DeepgramOptions:
         try:
             return parse_options(request.query_params.multi_items(), self._settings.session_options())
         except ClientError as error:
             raise http_error_of(error) from None
 
     async def _transcribe(
-        self, stack: AsyncExitStack, asked: DeepgramOptions, work: FileTranscriber
+        self, stack: AsyncExitStack, options: DeepgramOptions, transcriber: FileTranscriber
     ) -> ModelMetadata:
-        await work.check()
-        models, description = await self._borrow(stack, asked.model or "")
+        await transcriber.check()
+        models, description = await self._acquire_models(stack, options.model or "")
         log.info("file.accepted model=%s", description.model)
-        async with aclosing(work.transcribe(models, asked.session)) as segments:
+        async with aclosing(transcriber.transcribe(models, options.session)) as segments:
             async for _ in segments:
                 pass
         return ModelMetadata.of(description)
@@ -154,5 +157,5 @@ def refused_key(error: ApiError, request_id: str) -> JSONResponse:
 def refusal(error: ApiError, request_id: str) -> JSONResponse:
     """Return the response for an error, in the format of Deepgram."""
     code = (error.code or TOO_LARGE).upper()
-    fields = {"err_code": code, "err_msg": error.message, "request_id": request_id}
+    fields = RequestError(err_code=code, err_msg=error.message, request_id=request_id)
     return JSONResponse(fields, error.status, error.headers)

@@ -4,13 +4,22 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Final
 
 from asr.recognizer import Word
 from server.protocols.deepgram.live_output import ModelMetadata
+from server.protocols.deepgram.messages import (
+    AlternativeFields,
+    ChannelFields,
+    FileMetadata,
+    FileResults,
+    FileTranscription,
+    ParagraphFields,
+    ParagraphsFields,
+    SentenceFields,
+    UtteranceFields,
+)
 from server.protocols.deepgram.options import DeepgramOptions
 from server.protocols.deepgram.words import (
-    Fields,
     format_text,
     join_words,
     normalize,
@@ -18,11 +27,8 @@ from server.protocols.deepgram.words import (
     timed_words,
     words_fields,
 )
+from transcripts.paragraphs import Sentence, paragraphs_of
 from transcripts.transcript import TranscriptSegment
-
-PARAGRAPH_GAP_SECONDS: Final = 2.0  # pause that begins a new paragraph
-MAX_SENTENCES: Final = 5  # in a paragraph
-_ENDS: Final = (".", "?", "!", "\u3002", "\uff1f", "\uff01")
 
 Words = Sequence[Word]
 
@@ -43,48 +49,49 @@ class FileResult:
     segments: Sequence[TranscriptSegment]
 
 
-def build_response(options: DeepgramOptions, model: ModelMetadata, result: FileResult) -> Fields:
-    """Return the JSON fields of the response."""
-    results: Fields = {"channels": [_channel(options, result)]}
+def build_response(options: DeepgramOptions, model: ModelMetadata, result: FileResult) -> FileTranscription:
+    """Return the response."""
+    results = FileResults(channels=[_channel(options, result)])
     if options.utterances:
         words = [word for each in result.segments for word in _words(each)]
         results["utterances"] = [
             _utterance(options, f"{result.request_id}-{number}", run)
-            for number, run in enumerate(_runs(words, options.split))
+            for number, run in enumerate(_split_at_pauses(words, options.split))
         ]
-    return {"metadata": _metadata(options, model, result), "results": results}
+    return FileTranscription(metadata=_metadata(options, model, result), results=results)
 
 
-def _metadata(options: DeepgramOptions, model: ModelMetadata, result: FileResult) -> Fields:
-    """Return the metadata; `ignored`, our addition, lists the options that the model does not support."""
-    metadata: Fields = {
-        "transaction_key": "deprecated",
-        "request_id": result.request_id,
-        "sha256": result.sha256,
-        "created": result.created,
-        "duration": round(result.seconds, 3),
-        "channels": 1,
-        "models": [model.uuid],
-        "model_info": {model.uuid: model.info},
-    }
+def _metadata(options: DeepgramOptions, model: ModelMetadata, result: FileResult) -> FileMetadata:
+    metadata = FileMetadata(
+        transaction_key="deprecated",
+        request_id=result.request_id,
+        sha256=result.sha256,
+        created=result.created,
+        duration=round(result.seconds, 3),
+        channels=1,
+        models=[model.uuid],
+        model_info={model.uuid: model.info},
+    )
     if options.tags:
         metadata["tags"] = options.tags
     ignored = {name for each in result.segments for name in each.hypothesis.ignored}
-    return metadata | ({"ignored": sorted(ignored)} if ignored else {})
+    if ignored:
+        metadata["ignored"] = sorted(ignored)
+    return metadata
 
 
-def _channel(options: DeepgramOptions, result: FileResult) -> Fields:
+def _channel(options: DeepgramOptions, result: FileResult) -> ChannelFields:
     parts = [_words(each) for each in result.segments]
     words = [word for part in parts for word in part]
     text = " ".join(each.hypothesis.text for each in result.segments)
-    alternative: Fields = {
-        "transcript": format_text(text, options.formatted),
-        "confidence": _confidence(words),
-        "words": words_fields(words, options.formatted, options.diarized),
-    }
+    alternative = AlternativeFields(
+        transcript=format_text(text, options.formatted),
+        confidence=_confidence(words),
+        words=words_fields(words, options.formatted, options.diarized),
+    )
     if options.paragraphs:
-        alternative["paragraphs"] = _paragraphs([each for part in parts for each in _sentences(part)])
-    channel: Fields = {"alternatives": [alternative]}
+        alternative["paragraphs"] = _paragraphs(parts)
+    channel = ChannelFields(alternatives=[alternative])
     language = _language(result.segments)
     if options.detects_language and language is not None:
         channel["detected_language"] = language
@@ -108,62 +115,45 @@ def _language(segments: Sequence[TranscriptSegment]) -> str | None:
     return spoken.most_common(1)[0][0] if spoken else None
 
 
-def _utterance(options: DeepgramOptions, name: str, words: Words) -> Fields:
-    utterance: Fields = {
-        **_span(words),
-        "confidence": _confidence(words),
-        "channel": 0,
-        "transcript": format_text(_text(words), options.formatted),
-        "words": words_fields(words, options.formatted, options.diarized),
-        "id": name,
-    }
-    return utterance | ({"speaker": 0} if options.diarized else {})
+def _utterance(options: DeepgramOptions, name: str, words: Words) -> UtteranceFields:
+    utterance = UtteranceFields(
+        start=seconds(words[0].start),
+        end=seconds(words[-1].end),
+        confidence=_confidence(words),
+        channel=0,
+        transcript=format_text(_text(words), options.formatted),
+        words=words_fields(words, options.formatted, options.diarized),
+        id=name,
+    )
+    if options.diarized:
+        utterance["speaker"] = 0
+    return utterance
 
 
-def _paragraphs(sentences: Sequence[Words]) -> Fields:
-    paragraphs = list(_grouped(sentences))
+def _paragraphs(segments: Sequence[Words]) -> ParagraphsFields:
+    paragraphs = list(paragraphs_of(segments))
     texts = [" ".join(map(_text, paragraph)) for paragraph in paragraphs]
-    return {
-        "transcript": "".join(f"\n\n{text}" for text in texts).lstrip("\n"),
-        "paragraphs": [_paragraph(paragraph) for paragraph in paragraphs],
-    }
+    return ParagraphsFields(
+        transcript="".join(f"\n\n{text}" for text in texts).lstrip("\n"),
+        paragraphs=[_paragraph(paragraph) for paragraph in paragraphs],
+    )
 
 
-def _paragraph(sentences: Sequence[Words]) -> Fields:
-    return {
-        "sentences": [{"text": _text(sentence), **_span(sentence)} for sentence in sentences],
-        "speaker": 0,
-        "num_words": sum(1 for sentence in sentences for word in sentence if normalize(word.text)),
-        "start": seconds(sentences[0][0].start),
-        "end": seconds(sentences[-1][-1].end),
-    }
+def _paragraph(sentences: Sequence[Sentence]) -> ParagraphFields:
+    return ParagraphFields(
+        sentences=[_sentence(sentence) for sentence in sentences],
+        speaker=0,
+        num_words=sum(1 for sentence in sentences for word in sentence if normalize(word.text)),
+        start=seconds(sentences[0][0].start),
+        end=seconds(sentences[-1][-1].end),
+    )
 
 
-def _grouped(sentences: Sequence[Words]) -> Iterator[list[Words]]:
-    group: list[Words] = []
-    for sentence in sentences:
-        full = len(group) == MAX_SENTENCES
-        if group and (full or seconds(sentence[0].start - group[-1][-1].end) >= PARAGRAPH_GAP_SECONDS):
-            yield group
-            group = []
-        group.append(sentence)
-    if group:
-        yield group
+def _sentence(words: Sentence) -> SentenceFields:
+    return SentenceFields(text=_text(words), start=seconds(words[0].start), end=seconds(words[-1].end))
 
 
-def _sentences(words: Words) -> Iterator[Words]:
-    """Yield sentences, which end with punctuation or with the words."""
-    sentence: list[Word] = []
-    for word in words:
-        sentence.append(word)
-        if word.text.endswith(_ENDS):
-            yield sentence
-            sentence = []
-    if sentence:
-        yield sentence
-
-
-def _runs(words: Words, gap: float) -> Iterator[Words]:
+def _split_at_pauses(words: Words, gap: float) -> Iterator[Words]:
     """Split the words at pauses of at least `gap` seconds."""
     run: list[Word] = []
     for word in words:
@@ -173,10 +163,6 @@ def _runs(words: Words, gap: float) -> Iterator[Words]:
         run.append(word)
     if run:
         yield run
-
-
-def _span(words: Words) -> Fields:
-    return {"start": seconds(words[0].start), "end": seconds(words[-1].end)}
 
 
 def _text(words: Words) -> str:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from fastapi.responses import JSONResponse
 from starlette.websockets import WebSocket
@@ -17,13 +17,21 @@ from server.errors import CLOSE_BAD_REQUEST, CLOSE_INTERNAL, ClientError
 from server.http.exception_handlers import http_error_of
 from server.protocols.deepgram.audio_input import DeepgramAudioInput
 from server.protocols.deepgram.live_output import DeepgramOutput, ModelMetadata, timestamp
+from server.protocols.deepgram.messages import (
+    CloseStreamMessage,
+    ConfigureMessage,
+    ErrorMessage,
+    FinalizeMessage,
+    KeepAliveMessage,
+    RequestError,
+)
 from server.protocols.deepgram.options import DeepgramOptions, parse_options, with_hotwords
 from server.protocols.json_messages import object_from_json
 from streaming.events import Event
 from vad.segmenter import Reason
 
 IDLE_SECONDS: Final = 10.0
-NOTE_EVERY: Final = SAMPLE_RATE // 10  # samples between two notes; the precision of the end of a gap
+NOTE_INTERVAL: Final = SAMPLE_RATE // 10  # samples between two notes; the precision of the end of a gap
 # Browsers cannot set headers: they offer one of these subprotocols, followed by the key as the next one.
 SUBPROTOCOLS: Final = ("token", "bearer")
 TOO_MANY_KEYTERMS: Final = "CONFIGURE_KEYTERM_LIMIT_EXCEEDED"
@@ -46,12 +54,12 @@ class DeepgramProtocol:
     idle_limit = IDLE_LIMIT
     resume_support = None
 
-    def __init__(self, stream: StreamInput, asked: DeepgramOptions, output: DeepgramOutput) -> None:
+    def __init__(self, stream: StreamInput, options: DeepgramOptions, output: DeepgramOutput) -> None:
         self._stream = stream
-        self._asked = asked
+        self._options = options
         self._output = output
-        self._audio = DeepgramAudioInput(asked.encoding)
-        self._noted = 0
+        self._audio = DeepgramAudioInput(options.encoding)
+        self._last_note = 0
 
     def initial_messages(self) -> Sequence[Message]:
         """Return nothing: this protocol has no greeting."""
@@ -63,7 +71,7 @@ class DeepgramProtocol:
             event = object_from_json(message)
             return self._handler(event)(self, event)
         if not message:  # An empty message closed a stream before CloseStream existed.
-            return self._close_stream({})
+            return self._close_stream(CloseStreamMessage(type="CloseStream"))
         self._pass_on(self._audio.decode(message))
         return ()
 
@@ -102,15 +110,17 @@ class DeepgramProtocol:
 
     def describe(self) -> Mapping[str, object]:
         """Return the configuration without keyterms."""
-        asked = self._asked
+        options = self._options
         return {
             "protocol": "deepgram",
-            "model": asked.model,
-            "language": asked.session.asr.language,
-            "silence_ms": asked.session.vad.silence_ms,
-            "utterance_end_ms": None if asked.utterance_end is None else ms_from_samples(asked.utterance_end),
-            "interim_results": asked.interim,
-            "encoding": asked.encoding,
+            "model": options.model,
+            "language": options.session.asr.language,
+            "silence_ms": options.session.vad.silence_ms,
+            "utterance_end_ms": None
+            if options.utterance_end is None
+            else ms_from_samples(options.utterance_end),
+            "interim_results": options.interim,
+            "encoding": options.encoding,
         }
 
     def _handler(self, event: Message) -> "Handler":
@@ -125,37 +135,37 @@ class DeepgramProtocol:
         if clip is None:
             return
         self._stream.receive_audio(clip)
-        if self._asked.utterance_end is not None and clip.end - self._noted >= NOTE_EVERY:
-            self._noted = clip.end
+        if self._options.utterance_end is not None and clip.end - self._last_note >= NOTE_INTERVAL:
+            self._last_note = clip.end
             self._stream.note(None)  # NoteReached follows when voice detection gets here.
 
-    def _keep_alive(self, event: Message) -> Sequence[Message]:
+    def _keep_alive(self, event: KeepAliveMessage) -> Sequence[Message]:
         return ()
 
-    def _finalize(self, event: Message) -> Sequence[Message]:
+    def _finalize(self, event: FinalizeMessage) -> Sequence[Message]:
         """Commit the open utterance; the marker comes back after its final (see DeepgramOutput)."""
         self._pass_on(self._audio.drain())
         self._stream.commit()
         self._stream.mark("")
         return ()
 
-    def _close_stream(self, event: Message) -> Sequence[Message]:
+    def _close_stream(self, event: CloseStreamMessage) -> Sequence[Message]:
         self.finish(Reason.END_OF_STREAM)
         return ()
 
-    def _configure(self, event: Message) -> Sequence[Message]:
+    def _configure(self, event: ConfigureMessage) -> Sequence[Message]:
         keyterms = event.get("keyterms")
         if keyterms is None:
-            return [self._output.configured(None)]
+            return [self._output.configure_success(None)]
         if not isinstance(keyterms, list) or not all(isinstance(term, str) for term in keyterms):
             raise ClientError("invalid_value", "`keyterms` must be a list of strings.", param="keyterms")
         try:
-            session = with_hotwords(self._asked.session, keyterms)
+            session = with_hotwords(self._options.session, keyterms)
         except TranscriptionOptionsError as error:
-            return [self._output.not_configured(TOO_MANY_KEYTERMS, str(error))]
-        self._asked = replace(self._asked, session=session)
+            return [self._output.configure_failure(TOO_MANY_KEYTERMS, str(error))]
+        self._options = replace(self._options, session=session)
         self._stream.update(session)
-        return [self._output.configured(session.asr.hotwords)]
+        return [self._output.configure_success(session.asr.hotwords)]
 
     # These are functions of the class: bound methods would keep each session alive until garbage collection.
     _handlers: ClassVar[Mapping[object, "Handler"]] = {
@@ -166,7 +176,7 @@ class DeepgramProtocol:
     }
 
 
-Handler = Callable[[DeepgramProtocol, Message], Sequence[Message]]
+Handler = Callable[[DeepgramProtocol, Any], Sequence[Message]]
 
 
 class DeepgramLiveEndpoint(WebSocketEndpoint):
@@ -183,29 +193,32 @@ class DeepgramLiveEndpoint(WebSocketEndpoint):
 
     def denial(self, error: ClientError) -> JSONResponse:
         http_error = http_error_of(error)
-        answer = {"err_code": error.code.upper(), "err_msg": error.message}
+        answer = RequestError(err_code=error.code.upper(), err_msg=error.message)
         # The message may quote the URL, and a header must be one printable line.
         header = NOT_PRINTABLE.sub("?", error.message)
         return JSONResponse(answer, http_error.status, http_error.headers | {"dg-error": header})
 
     def open(self, websocket: WebSocket) -> SessionRequest:
-        asked = parse_options(websocket.query_params.multi_items(), self.settings.session_options())
-        if asked.coding is not None:
-            message = f"encoding={asked.coding[:50]} cannot be read live; bare samples or a wav can."
+        options = parse_options(websocket.query_params.multi_items(), self.settings.session_options())
+        if options.unsupported_encoding is not None:
+            name = options.unsupported_encoding[:50]
+            message = f"encoding={name} cannot be read live; bare samples or a wav can."
             raise ClientError("invalid_value", message, param="encoding", close=CLOSE_BAD_REQUEST)
         recognizers = self.engine.recognizers
-        recognizer = recognizers.resolve(asked.model or "") or recognizers.default
+        recognizer = recognizers.resolve(options.model or "") or recognizers.default
 
         def protocol(name: str, stream: StreamInput, description: ModelInfo) -> DeepgramProtocol:
-            output = DeepgramOutput(asked, ModelMetadata.of(description), name, timestamp(datetime.now(UTC)))
-            return DeepgramProtocol(stream, asked, output)
+            output = DeepgramOutput(
+                options, ModelMetadata.of(description), name, timestamp(datetime.now(UTC))
+            )
+            return DeepgramProtocol(stream, options, output)
 
-        return SessionRequest(recognizer, asked.session, protocol)
+        return SessionRequest(recognizer, options.session, protocol)
 
     def refusal(self, error: ClientError) -> Mapping[str, object]:
         return error_message(error)
 
 
-def error_message(error: ClientError) -> Message:
+def error_message(error: ClientError) -> ErrorMessage:
     variant = "SchemaError" if error.code in SCHEMA and error.close is None else error.reason
-    return {"type": "Error", "variant": variant, "description": error.message}
+    return ErrorMessage(type="Error", variant=variant, description=error.message)

@@ -1,14 +1,28 @@
 """Translate a session's events into messages of Deepgram's live API (docs/deepgram.md). Pure."""
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 from uuid import NAMESPACE_URL, uuid5
 
 from asr.recognizer import Hypothesis, ModelInfo
 from audio.clip import HOP
+from server.connection.protocol import Message
+from server.protocols.deepgram.messages import (
+    AlternativeFields,
+    ChannelFields,
+    ConfigureFailureMessage,
+    ConfigureSuccessMessage,
+    ErrorMessage,
+    MetadataMessage,
+    ModelInfoFields,
+    ResultsMessage,
+    ResultsMetadata,
+    SpeechStartedMessage,
+    UtteranceEndMessage,
+)
 from server.protocols.deepgram.options import DeepgramOptions
 from server.protocols.deepgram.words import format_text, seconds, timed_words, words_fields
 from streaming.events import (
@@ -25,15 +39,13 @@ from vad.segmenter import Reason
 
 CHANNEL: Final = (0, 1)  # the first channel of one, because several are mixed to one
 
-Message = dict[str, Any]
-
 
 @dataclass(frozen=True, slots=True)
 class ModelMetadata:
     """Hold the description of the model, as Deepgram's messages contain it."""
 
     uuid: str
-    info: Mapping[str, str]
+    info: ModelInfoFields
 
     @classmethod
     def of(cls, description: ModelInfo) -> "ModelMetadata":
@@ -41,7 +53,7 @@ class ModelMetadata:
 
         The id is derived from the name, so that it is the same on each server and after each start.
         """
-        info = {"name": description.model, "version": "", "arch": description.family}
+        info = ModelInfoFields(name=description.model, version="", arch=description.family)
         return cls(str(uuid5(NAMESPACE_URL, description.model)), info)
 
 
@@ -57,16 +69,16 @@ class DeepgramOutput:
     created: time when the session began, as `timestamp` writes it
     """
 
-    def __init__(self, asked: DeepgramOptions, model: ModelMetadata, request_id: str, created: str) -> None:
-        self._asked = asked
+    def __init__(self, options: DeepgramOptions, model: ModelMetadata, request_id: str, created: str) -> None:
+        self._options = options
         self._model = model
         self._request_id = request_id
         self._created = created
-        self._gap = UtteranceEndTimer(asked.utterance_end)
+        self._timer = UtteranceEndTimer(options.utterance_end)
         # An onset is reported this many samples after its speech began.
-        self._lag = asked.session.vad.min_speech_hops * HOP
-        self._told = 0  # end of the last utterance that was sent, in samples
-        self._finalized = False  # whether the pending Finalize has been answered
+        self._onset_delay = options.session.vad.min_speech_hops * HOP
+        self._sent_end = 0  # end of the last utterance that was sent, in samples
+        self._finalize_answered = False  # whether the pending Finalize has been answered
 
     def messages_of(self, event: Event, sha256: str) -> Sequence[Message]:
         """Return the messages for an event.
@@ -75,55 +87,61 @@ class DeepgramOutput:
         """
         match event:
             case UtteranceStarted(_, at):
-                started = {"type": "SpeechStarted", "channel": CHANNEL, "timestamp": seconds(at)}
-                return [*_gap_ended(self._gap.begin(at)), *([started] if self._asked.vad_events else [])]
-            case PartialTranscript() if self._asked.interim:
+                return [*_utterance_end(self._timer.begin(at)), *self._speech_started(at)]
+            case PartialTranscript() if self._options.interim:
                 return self._interim(event)
             case FinalTranscript():
                 return self._final(event)
             case TranscriptionFailed():
                 return self._failed(event)
             case MarkerReached():
-                return self._finalize_done()
+                return self._answer_finalize()
             case NoteReached(_, at):
-                return _gap_ended(self._gap.reach(at - self._lag))
+                return _utterance_end(self._timer.reach(at - self._onset_delay))
             case StreamClosed(received):
                 return [self._metadata(received, sha256)]
             case _:
                 return []
 
-    def error(self, variant: str, description: str) -> Message:
-        return {"type": "Error", "variant": variant, "description": description}
+    def configure_success(self, keyterms: Sequence[str] | None) -> ConfigureSuccessMessage:
+        success = ConfigureSuccessMessage(type="ConfigureSuccess", request_id=self._request_id)
+        if keyterms is not None:
+            success["keyterms"] = list(keyterms)
+        return success
 
-    def configured(self, keyterms: Sequence[str] | None) -> Message:
-        changes = {} if keyterms is None else {"keyterms": list(keyterms)}
-        return {"type": "ConfigureSuccess", "request_id": self._request_id, **changes}
+    def configure_failure(self, code: str, description: str) -> ConfigureFailureMessage:
+        return ConfigureFailureMessage(
+            type="ConfigureFailure", request_id=self._request_id, code=code, description=description
+        )
 
-    def not_configured(self, code: str, description: str) -> Message:
-        failure = {"type": "ConfigureFailure", "request_id": self._request_id}
-        return failure | {"code": code, "description": description}
+    def _speech_started(self, at: int) -> Sequence[Message]:
+        if not self._options.vad_events:
+            return []
+        return [SpeechStartedMessage(type="SpeechStarted", channel=CHANNEL, timestamp=seconds(at))]
 
     def _interim(self, partial: PartialTranscript) -> Sequence[Message]:
-        said = Hypothesis(partial.text)
+        hypothesis = Hypothesis(partial.text)
         return (
-            [self._results(partial.start, partial.end, said)]
-            if format_text(said.text, self._formatted)
+            [self._results(partial.start, partial.end, hypothesis)]
+            if format_text(hypothesis.text, self._formatted)
             else []
         )
 
     def _final(self, final: FinalTranscript) -> Sequence[Message]:
-        start, end, said = final.clip.start, final.clip.end, final.hypothesis
+        start, end, hypothesis = final.clip.start, final.clip.end, final.hypothesis
         from_finalize = final.reason is Reason.COMMIT
-        self._finalized |= from_finalize
-        self._told = end
-        over = self._is_over(final.reason)
-        results = self._results(start, end, said, final=True, over=over, from_finalize=from_finalize)
-        words = timed_words(said, start, end)
-        return [results, *_gap_ended(self._gap.conclude(words[-1].end if words else None))]
+        self._finalize_answered |= from_finalize
+        self._sent_end = end
+        speech_final = self._is_speech_final(final.reason)
+        results = self._results(
+            start, end, hypothesis, final=True, speech_final=speech_final, from_finalize=from_finalize
+        )
+        words = timed_words(hypothesis, start, end)
+        return [results, *_utterance_end(self._timer.conclude(words[-1].end if words else None))]
 
-    def _is_over(self, reason: Reason) -> bool:
+    def _is_speech_final(self, reason: Reason) -> bool:
         if reason is Reason.SILENCE:
-            return self._asked.endpoints
+            return self._options.endpoints
         return reason is not Reason.MAX_DURATION
 
     def _failed(self, failed: TranscriptionFailed) -> Sequence[Message]:
@@ -131,82 +149,82 @@ class DeepgramOutput:
 
         Clients expect a Results for each utterance; the Error distinguishes the failure from silence.
         """
-        self._told = failed.end
-        error = self.error(
-            "transcription_failed", f"This utterance could not be transcribed: {failed.message}"
+        self._sent_end = failed.end
+        error = ErrorMessage(
+            type="Error",
+            variant="transcription_failed",
+            description=f"This utterance could not be transcribed: {failed.message}",
         )
-        results = self._results(failed.start, failed.end, Hypothesis(""), final=True, over=True)
-        return [error, results, *_gap_ended(self._gap.conclude(None))]
+        results = self._results(failed.start, failed.end, Hypothesis(""), final=True, speech_final=True)
+        return [error, results, *_utterance_end(self._timer.conclude(None))]
 
-    def _finalize_done(self) -> Sequence[Message]:
+    def _answer_finalize(self) -> Sequence[Message]:
         """Return an empty Results if Finalize ended no utterance.
 
         If it ended one, the final of that utterance was the answer.
         """
-        answered, self._finalized = self._finalized, False
+        answered, self._finalize_answered = self._finalize_answered, False
         if answered:
             return []
-        nothing, at = Hypothesis(""), self._told
-        return [self._results(at, at, nothing, final=True, over=True, from_finalize=True)]
+        nothing, at = Hypothesis(""), self._sent_end
+        return [self._results(at, at, nothing, final=True, speech_final=True, from_finalize=True)]
 
     def _results(
         self,
         start: int,
         end: int,
-        said: Hypothesis,
+        hypothesis: Hypothesis,
         *,
         final: bool = False,
-        over: bool = False,
+        speech_final: bool = False,
         from_finalize: bool = False,
-    ) -> Message:
-        metadata: Message = {
-            "request_id": self._request_id,
-            "model_info": self._model.info,
-            "model_uuid": self._model.uuid,
-        }
-        if said.ignored:
-            metadata["ignored"] = said.ignored
-        return {
-            "type": "Results",
-            "channel_index": CHANNEL,
-            "duration": seconds(end - start),
-            "start": seconds(start),
-            "is_final": final,
-            "speech_final": over,
-            "channel": {"alternatives": [self._alternative(start, end, said)]},
-            "metadata": metadata,
-            "from_finalize": from_finalize,
-        }
+    ) -> ResultsMessage:
+        metadata = ResultsMetadata(
+            request_id=self._request_id, model_info=self._model.info, model_uuid=self._model.uuid
+        )
+        if hypothesis.ignored:
+            metadata["ignored"] = hypothesis.ignored
+        return ResultsMessage(
+            type="Results",
+            channel_index=CHANNEL,
+            duration=seconds(end - start),
+            start=seconds(start),
+            is_final=final,
+            speech_final=speech_final,
+            channel=ChannelFields(alternatives=[self._alternative(start, end, hypothesis)]),
+            metadata=metadata,
+            from_finalize=from_finalize,
+        )
 
-    def _alternative(self, start: int, end: int, said: Hypothesis) -> Message:
-        return {
-            "transcript": format_text(said.text, self._formatted),
-            "confidence": said.confidence or 0.0,
-            "words": words_fields(timed_words(said, start, end), self._formatted, self._asked.diarized),
-        }
+    def _alternative(self, start: int, end: int, hypothesis: Hypothesis) -> AlternativeFields:
+        return AlternativeFields(
+            transcript=format_text(hypothesis.text, self._formatted),
+            confidence=hypothesis.confidence or 0.0,
+            words=words_fields(timed_words(hypothesis, start, end), self._formatted, self._options.diarized),
+        )
 
-    def _metadata(self, received: int, sha256: str) -> Message:
-        return {
-            "type": "Metadata",
-            "transaction_key": "deprecated",
-            "request_id": self._request_id,
-            "sha256": sha256,
-            "created": self._created,
-            "duration": seconds(received),
-            "channels": CHANNEL[1],
-            "models": [self._model.uuid],
-            "model_info": {self._model.uuid: self._model.info},
-        }
+    def _metadata(self, received: int, sha256: str) -> MetadataMessage:
+        return MetadataMessage(
+            type="Metadata",
+            transaction_key="deprecated",
+            request_id=self._request_id,
+            sha256=sha256,
+            created=self._created,
+            duration=seconds(received),
+            channels=CHANNEL[1],
+            models=[self._model.uuid],
+            model_info={self._model.uuid: self._model.info},
+        )
 
     @property
     def _formatted(self) -> bool:
-        return self._asked.formatted
+        return self._options.formatted
 
 
-def _gap_ended(word_end: int | None) -> list[Message]:
+def _utterance_end(word_end: int | None) -> list[UtteranceEndMessage]:
     if word_end is None:
         return []
-    return [{"type": "UtteranceEnd", "channel": CHANNEL, "last_word_end": seconds(word_end)}]
+    return [UtteranceEndMessage(type="UtteranceEnd", channel=CHANNEL, last_word_end=seconds(word_end))]
 
 
 class UtteranceEndTimer:

@@ -73,7 +73,7 @@ class DeepgramOptions:
 
     session: options of the recognition
     encoding: encoding of raw samples; None if the audio has a header
-    coding: name of an encoding that is not raw samples
+    unsupported_encoding: name of an encoding that is not raw samples
     endpoints: whether a silence that ends an utterance is sent as `speech_final`
     utterance_end: samples without a word after which UtteranceEnd is sent; None for never
     formatted: whether the text keeps punctuation and capitals
@@ -83,7 +83,7 @@ class DeepgramOptions:
     model: str | None
     session: SessionOptions
     encoding: Encoding | None = None
-    coding: str | None = None
+    unsupported_encoding: str | None = None
     interim: bool = False
     endpoints: bool = True
     utterance_end: int | None = None
@@ -104,7 +104,7 @@ def parse_options(query: Iterable[tuple[str, str]], defaults: SessionOptions) ->
         model=given.model,
         session=_session(given, defaults),
         encoding=_encoding(given),
-        coding=None if given.encoding in RAW else given.encoding,
+        unsupported_encoding=None if given.encoding in RAW else given.encoding,
         interim=given.interim_results,
         endpoints=given.endpointing is not False,
         utterance_end=_utterance_end(given.utterance_end_ms),

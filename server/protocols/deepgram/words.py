@@ -3,17 +3,16 @@
 import re
 from collections.abc import Iterator, Sequence
 from functools import reduce
-from typing import Any, Final
+from typing import Final
 
 from asr.recognizer import Hypothesis, Word
 from audio.clip import seconds_from_samples
-from streaming.local_agreement import joined, pieces
+from server.protocols.deepgram.messages import DeepgramWord
+from streaming.local_agreement import join_texts, pieces
 
 # Punctuation at either end of a word, and anywhere that of scripts without spaces. Punctuation inside of a
 # word, as in don't and 3.5, belongs to the word.
 _PUNCTUATION: Final = re.compile(r"^[\W_]+|[\W_]+$|[\u3001\u3002\uff01\uff0c\uff1a\uff1b\uff1f]")
-
-Fields = dict[str, Any]
 
 
 def seconds(samples: int) -> float:
@@ -28,7 +27,7 @@ def normalize(text: str) -> str:
 
 def join_words(texts: Sequence[str]) -> str:
     """Join words to a text."""
-    return reduce(joined, texts, "")
+    return reduce(join_texts, texts, "")
 
 
 def timed_words(hypothesis: Hypothesis, start: int, end: int) -> tuple[Word, ...]:
@@ -54,24 +53,26 @@ def _share_time(texts: Sequence[str], start: int, end: int) -> Iterator[Word]:
         before += count
 
 
-def word_fields(word: Word, formatted: bool, diarized: bool) -> Fields:
+def word_fields(word: Word, formatted: bool, diarized: bool) -> DeepgramWord:
     """Return the fields of a word.
 
     formatted: add the word as the recognizer wrote it
     diarized: add the speaker, which is always 0
     """
-    fields: Fields = {
-        "word": normalize(word.text),
-        "start": seconds(word.start),
-        "end": seconds(word.end),
-        "confidence": word.confidence,
-    }
+    fields = DeepgramWord(
+        word=normalize(word.text),
+        start=seconds(word.start),
+        end=seconds(word.end),
+        confidence=word.confidence,
+    )
     if diarized:
         fields["speaker"] = 0
-    return fields | ({"punctuated_word": word.text} if formatted else {})
+    if formatted:
+        fields["punctuated_word"] = word.text
+    return fields
 
 
-def words_fields(words: Sequence[Word], formatted: bool, diarized: bool) -> list[Fields]:
+def words_fields(words: Sequence[Word], formatted: bool, diarized: bool) -> list[DeepgramWord]:
     """Return the fields of all words that are not only punctuation."""
     return [fields for word in words if (fields := word_fields(word, formatted, diarized))["word"]]
 

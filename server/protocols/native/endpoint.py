@@ -22,7 +22,7 @@ from server.connection.protocol import Message, StreamInput
 from server.connection.session_registry import digest, new_token
 from server.errors import ClientError
 from server.protocols.native.input import ACKNOWLEDGED, NativeInput
-from server.protocols.native.messages import SessionCreated
+from server.protocols.native.messages import SessionCreatedMessage
 from server.protocols.native.output import NativeOutput, resumed_message, with_audio
 from server.protocols.native.session_config import PRIVATE, OutputOptions, SessionConfig, session_from_query
 from server.protocols.native.session_state import restore_config, restore_outputs, save_config, save_outputs
@@ -33,7 +33,7 @@ from vad.segmenter import Reason
 SUBPROTOCOL: Final = "stt"
 # After so many servers that waited for a session's client without success, the next ones wait only briefly:
 # otherwise sessions without clients would accumulate while a server restarts again and again.
-MAX_VAIN_TAKEOVERS: Final = 2
+TAKEOVERS_BEFORE_SHORT_RESUME: Final = 2
 SHORT_RESUME_SECONDS: Final = 10.0
 
 
@@ -128,7 +128,7 @@ class NativeProtocol:
         config = self._input.config
         if "session.created" not in config.events:
             return ()
-        created = SessionCreated(
+        created = SessionCreatedMessage(
             type="session.created",
             session_id=self._name,
             resume_token=self._token,
@@ -197,12 +197,12 @@ class NativeEndedMessages:
     def __init__(self, session: str) -> None:
         self._session = session
 
-    def resumed_message(self, past: ReplayedSession, seen: int, replayed: int) -> Message:
+    def resumed_message(self, recovered: ReplayedSession, seen: int, replayed: int) -> Message:
         """Build `session.resumed` from the journal alone. Raises KeyError for another protocol's journal."""
-        since = sum(len(entry.samples) for entry in past.tail if isinstance(entry, AudioRecord))
-        received_ms = (past.begun.snapshot.state.received + since) * 1000 // SAMPLE_RATE
-        commands = past.head["commands"] + past.refused
-        commands += sum(isinstance(entry, CommandRecord) for entry in past.tail)
+        since = sum(len(entry.samples) for entry in recovered.tail if isinstance(entry, AudioRecord))
+        received_ms = (recovered.begun.snapshot.state.received + since) * 1000 // SAMPLE_RATE
+        commands = recovered.head["commands"] + recovered.refused
+        commands += sum(isinstance(entry, CommandRecord) for entry in recovered.tail)
         return resumed_message(self._session, received_ms, commands, seen, replayed)
 
     def with_audio(self, message: Mapping[str, Any], samples: Samples | None) -> Mapping[str, Any]:
@@ -213,31 +213,35 @@ class NativeEndedMessages:
 class NativeEndpoint(WebSocketEndpoint):
     """Serve sessions at /ws/stt, which clients can resume, also at the next server."""
 
-    async def go_on(self, name: str, past: ReplayedSession, log: SessionJournal) -> None:
+    async def continue_session(self, name: str, recovered: ReplayedSession, log: SessionJournal) -> None:
         """Continue a session that another server left behind.
 
         Raises ClientError if its model cannot be used, and KeyError, TypeError, ValueError if its journal is
         not one of this protocol.
         """
-        recorder, head = JournalRecorder(log, replaying=True), past.head
+        recorder, head = JournalRecorder(log, replaying=True), recovered.head
         config = restore_config(head["preferences"])
         async with AsyncExitStack() as stack:
-            models, _ = await self.borrow(stack, head["model"])
-            driver = StreamDriver(models, config.options, name, begun=past.begun)
-            protocol = NativeProtocol.restored(name, RecordedStream(driver, recorder), head, past.refused)
+            models, _ = await self.acquire_models(stack, head["model"])
+            driver = StreamDriver(models, config.options, name, begun=recovered.begun)
+            protocol = NativeProtocol.restored(
+                name, RecordedStream(driver, recorder), head, recovered.refused
+            )
             owner: str | None = head["owner"]
             meter = stack.enter_context(self.admission.policy.track_recovered(self.auth.owner(owner)))
             meter.start_at(driver.received)
             stack.callback(lambda: meter.count(driver.received))
             resume_seconds = self.settings.resume_seconds
-            if past.failed_takeovers >= MAX_VAIN_TAKEOVERS:
+            if recovered.failed_takeovers >= TAKEOVERS_BEFORE_SHORT_RESUME:
                 resume_seconds = min(resume_seconds, SHORT_RESUME_SECONDS)
             session = self.new_session(name, driver, protocol, owner, meter, recorder, resume_seconds)
             stack.enter_context(self.admission.admit(session.stop, driver, force=True))
             with driver, self.registered(session, protocol):
-                await session.go_on(past)
+                await session.run_recovered(recovered)
 
-    def hold(self, name: str, head: Mapping[str, Any], files: Sequence[Path], disk: JournalStore) -> None:
+    def keep_ended(
+        self, name: str, head: Mapping[str, Any], files: Sequence[Path], disk: JournalStore
+    ) -> None:
         """Keep a session that ended under the previous server: its client may still resume it for a while.
 
         Raises KeyError, TypeError, ValueError if its journal is not one of this protocol.
@@ -276,7 +280,7 @@ class NativeEndpoint(WebSocketEndpoint):
         return ResumeRequest(query["resume"], int(seen))
 
     def refusal(self, error: ClientError) -> Mapping[str, object]:
-        return error.as_event() | {"event_id": "event_0", "seq": 0}
+        return {**error.as_event(), "event_id": "event_0", "seq": 0}
 
     def _recognizer(self, query: dict[str, str]) -> str:
         """Return the name of a configured recognizer. Raises ClientError for any other."""

@@ -17,13 +17,13 @@ from server.protocols.json_messages import (
     incomplete_sample_error,
     object_from_json,
 )
-from server.protocols.native.messages import AudioAcknowledged, SessionUpdated
+from server.protocols.native.messages import AudioAcknowledgedMessage, SessionUpdatedMessage
 from server.protocols.native.session_config import ConfigReached, SessionConfig
 from vad.segmenter import Reason
 
 APPEND: Final = "input_audio_buffer.append"
 ACKNOWLEDGED: Final = "input_audio_buffer.acknowledged"
-Reply = AudioAcknowledged | SessionUpdated
+Reply = AudioAcknowledgedMessage | SessionUpdatedMessage
 UNACKNOWLEDGED_SAMPLES: Final = 2 * SAMPLE_RATE  # that may wait for the next periodic acknowledgement
 ENCODING_FIELDS: Final = frozenset({"format", "sample_rate", "channels"})
 MAX_MARKER: Final = 256  # characters of a marker's id
@@ -71,24 +71,24 @@ class NativeInput:
     @property
     def has_pending_input(self) -> bool:
         """Whether part of a long message is left: `continue_input` comes before the next one."""
-        return self._decoder.has_more
+        return self._decoder.has_pending
 
-    def continue_input(self) -> AudioAcknowledged | None:
+    def continue_input(self) -> AudioAcknowledgedMessage | None:
         """Apply the next part of a long message; return the reply, if there is one."""
-        return self._receive_clip(self._decoder.go_on())
+        return self._receive_clip(self._decoder.continue_decoding())
 
     @property
     def received_ms(self) -> int:
         """Whole milliseconds of audio that were received, rounded down."""
         return self._stream.received * 1000 // SAMPLE_RATE
 
-    def acknowledge(self) -> AudioAcknowledged | None:
+    def acknowledge(self) -> AudioAcknowledgedMessage | None:
         """Return how much audio was received, if the client subscribed to that and does not know it yet."""
         received = self._stream.received
         if received == self._acknowledged or self.ended or ACKNOWLEDGED not in self.config.events:
             return None
         self._acknowledged = received
-        return AudioAcknowledged(type=ACKNOWLEDGED, received_ms=self.received_ms)
+        return AudioAcknowledgedMessage(type=ACKNOWLEDGED, received_ms=self.received_ms)
 
     @property
     def ended(self) -> bool:
@@ -139,14 +139,14 @@ class NativeInput:
             return default  # the usual case needs no checks
         return Encoding(form, rate, channels)
 
-    def _decode(self, data: bytes, encoding: Encoding) -> AudioAcknowledged | None:
+    def _decode(self, data: bytes, encoding: Encoding) -> AudioAcknowledgedMessage | None:
         decoder = self._decoder
         reply = self._receive_clip(decoder.decode(data, encoding))
         if decoder.leftover:  # whole samples are in the stream; only a partial one is lost
             raise incomplete_sample_error(decoder.leftover)
         return reply
 
-    def _receive_clip(self, clip: Clip | None) -> AudioAcknowledged | None:
+    def _receive_clip(self, clip: Clip | None) -> AudioAcknowledgedMessage | None:
         """Return the acknowledgement if so much audio arrived at once that it is due."""
         if clip is not None:
             self._stream.receive_audio(clip)
@@ -166,7 +166,7 @@ class NativeInput:
         self.drain()
         self._stream.clear()
 
-    def _update(self, event: Message) -> SessionUpdated:
+    def _update(self, event: Message) -> SessionUpdatedMessage:
         session = event.get("session")
         if not isinstance(session, dict):
             raise ClientError("invalid_value", "`session` must be an object.", param="session")
@@ -176,7 +176,7 @@ class NativeInput:
         self.config = self.config.merged(session)
         self._stream.update(self.config.options)
         self._stream.note(ConfigReached(self.config))
-        return SessionUpdated(type="session.updated", session=self.config.effective())
+        return SessionUpdatedMessage(type="session.updated", session=self.config.effective())
 
     def _mark(self, event: Message) -> None:
         marker = event.get("id")

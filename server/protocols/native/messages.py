@@ -6,10 +6,11 @@ added when a message is sent.
 
 from typing import Any, Literal, NotRequired, TypedDict
 
+from server.errors import ErrorFields
 from vad.segmenter import Reason
 
 
-class SessionCreated(TypedDict):
+class SessionCreatedMessage(TypedDict):
     """Begin a session: report its id, the token to resume it, and the configuration in force."""
 
     type: Literal["session.created"]
@@ -20,7 +21,7 @@ class SessionCreated(TypedDict):
     recognizer: NotRequired[dict[str, Any]]
 
 
-class SessionResumed(TypedDict):
+class SessionResumedMessage(TypedDict):
     """Greet a client that resumes; `seq` repeats the number of the last message that it has seen."""
 
     type: Literal["session.resumed"]
@@ -32,14 +33,14 @@ class SessionResumed(TypedDict):
     event_id: str
 
 
-class SessionUpdated(TypedDict):
+class SessionUpdatedMessage(TypedDict):
     """Reply to `session.update` with the configuration in force."""
 
     type: Literal["session.updated"]
     session: dict[str, object]
 
 
-class SessionClosed(TypedDict):
+class SessionClosedMessage(TypedDict):
     """End a session: report what became of the audio. received_ms is the sum of the next three fields."""
 
     type: Literal["session.closed"]
@@ -50,7 +51,7 @@ class SessionClosed(TypedDict):
     segments: int
 
 
-class SpeechStarted(TypedDict):
+class SpeechStartedMessage(TypedDict):
     """Report that an utterance begins."""
 
     type: Literal["input_audio_buffer.speech_started"]
@@ -58,7 +59,7 @@ class SpeechStarted(TypedDict):
     audio_start_ms: int
 
 
-class SpeechStopped(TypedDict):
+class SpeechStoppedMessage(TypedDict):
     """Report that an utterance ends; its final follows."""
 
     type: Literal["input_audio_buffer.speech_stopped"]
@@ -67,14 +68,14 @@ class SpeechStopped(TypedDict):
     reason: Reason
 
 
-class AudioAcknowledged(TypedDict):
+class AudioAcknowledgedMessage(TypedDict):
     """Report how much audio was received."""
 
     type: Literal["input_audio_buffer.acknowledged"]
     received_ms: int
 
 
-class AudioDropped(TypedDict):
+class AudioDroppedMessage(TypedDict):
     """Reply to `input_audio_buffer.clear`."""
 
     type: Literal["input_audio_buffer.cleared"]
@@ -82,7 +83,7 @@ class AudioDropped(TypedDict):
     dropped_ms: int
 
 
-class Partial(TypedDict):
+class PartialMessage(TypedDict):
     """Report what is recognized so far of the open utterance."""
 
     type: Literal["transcript.partial"]
@@ -101,7 +102,7 @@ class WordFields(TypedDict):
     confidence: float | None
 
 
-class Transcript(TypedDict):
+class FinalMessage(TypedDict):
     """Report the final of an utterance.
 
     audio: base64 of PCM16 at `sample_rate`; present only if the client chose it
@@ -128,18 +129,7 @@ class Transcript(TypedDict):
     words: NotRequired[list[WordFields]]
 
 
-class ErrorFields(TypedDict):
-    """Hold the `error` object, which has the fields of OpenAI's protocol and of the native one."""
-
-    type: Literal["server_error", "invalid_request_error"]
-    code: str
-    message: str
-    param: str | None
-    event_id: str | None
-    retryable: bool
-
-
-class UtteranceError(TypedDict):
+class UtteranceErrorMessage(TypedDict):
     """Report that an utterance could not be recognized; the error takes the place of its final."""
 
     type: Literal["error"]
@@ -150,14 +140,14 @@ class UtteranceError(TypedDict):
     error: ErrorFields
 
 
-class Marker(TypedDict):
+class MarkerMessage(TypedDict):
     """Report that everything before the client's marker was recognized."""
 
     type: Literal["marker"]
     id: str
 
 
-class ServerLag(TypedDict):
+class ServerLagMessage(TypedDict):
     """Report how far recognition is behind, for all streams."""
 
     type: Literal["server.lag"]

@@ -9,18 +9,18 @@ import pybase64
 from asr.recognizer import Word
 from audio.clip import SAMPLE_RATE, Samples, ms_from_samples
 from server.connection.protocol import Message
+from server.errors import ErrorFields
 from server.protocols.native.messages import (
-    AudioDropped,
-    ErrorFields,
-    Marker,
-    Partial,
-    ServerLag,
-    SessionClosed,
-    SessionResumed,
-    SpeechStarted,
-    SpeechStopped,
-    Transcript,
-    UtteranceError,
+    AudioDroppedMessage,
+    FinalMessage,
+    MarkerMessage,
+    PartialMessage,
+    ServerLagMessage,
+    SessionClosedMessage,
+    SessionResumedMessage,
+    SpeechStartedMessage,
+    SpeechStoppedMessage,
+    UtteranceErrorMessage,
     WordFields,
 )
 from server.protocols.native.session_config import ConfigReached, OutputOptions, SessionConfig
@@ -71,20 +71,20 @@ class NativeOutput:
         match event:
             case UtteranceStarted(utterance, at):
                 self.captured[utterance] = self._config.output
-                return SpeechStarted(
+                return SpeechStartedMessage(
                     type="input_audio_buffer.speech_started",
                     item_id=self.item_id(utterance),
                     audio_start_ms=ms_from_samples(at),
                 )
             case UtteranceEnded(utterance, at, reason):
-                return SpeechStopped(
+                return SpeechStoppedMessage(
                     type="input_audio_buffer.speech_stopped",
                     item_id=self.item_id(utterance),
                     audio_end_ms=ms_from_samples(at),
                     reason=reason,
                 )
             case PartialTranscript(utterance, start, text, stable_chars):
-                return Partial(
+                return PartialMessage(
                     type="transcript.partial",
                     item_id=self.item_id(utterance),
                     text=text,
@@ -97,15 +97,15 @@ class NativeOutput:
                 self._options_of(utterance)
                 return self._failed(utterance, start, end, message)
             case AudioCleared(start, end):
-                return AudioDropped(
+                return AudioDroppedMessage(
                     type="input_audio_buffer.cleared",
                     start_ms=ms_from_samples(start),
                     dropped_ms=ms_from_samples(end - start),
                 )
             case MarkerReached(marker):
-                return Marker(type="marker", id=marker)
+                return MarkerMessage(type="marker", id=marker)
             case LagReported(lag_ms):
-                return ServerLag(type="server.lag", lag_ms=lag_ms)
+                return ServerLagMessage(type="server.lag", lag_ms=lag_ms)
             case NoteReached(note):
                 if isinstance(note, ConfigReached):
                     self._config = note.config
@@ -119,11 +119,11 @@ class NativeOutput:
         self.captured = {number: kept for number, kept in self.captured.items() if number > utterance}
         return options
 
-    def _done(self, final: FinalTranscript, options: OutputOptions) -> Transcript | None:
+    def _done(self, final: FinalTranscript, options: OutputOptions) -> FinalMessage | None:
         hypothesis = final.hypothesis
         if not hypothesis.text and not options.silence:
             return None
-        message = Transcript(
+        message = FinalMessage(
             type="response.audio_transcript.done",
             transcript=hypothesis.text,
             sample_rate=SAMPLE_RATE,
@@ -147,9 +147,9 @@ class NativeOutput:
             message["words"] = [_word(word) for word in hypothesis.words]
         return message
 
-    def _failed(self, utterance: int, start: int, end: int, text: str) -> UtteranceError:
+    def _failed(self, utterance: int, start: int, end: int, text: str) -> UtteranceErrorMessage:
         message = f"This utterance could not be transcribed: {text}"
-        return UtteranceError(
+        return UtteranceErrorMessage(
             type="error",
             message=message,
             item_id=self.item_id(utterance),
@@ -168,13 +168,13 @@ class NativeOutput:
 
 def resumed_message(
     session: str, received_ms: int, commands: int, seen: int, replayed: int
-) -> SessionResumed:
+) -> SessionResumedMessage:
     """Return the first message to a client that resumes.
 
     received_ms: whole milliseconds of audio received; commands: number of other messages received
     seen: number of the last message that the client has seen; replayed: number of messages that follow
     """
-    return SessionResumed(
+    return SessionResumedMessage(
         type="session.resumed",
         session_id=session,
         received_ms=received_ms,
@@ -210,7 +210,7 @@ def _word(word: Word) -> WordFields:
     )
 
 
-def _closed(closed: StreamClosed) -> SessionClosed:
+def _closed(closed: StreamClosed) -> SessionClosedMessage:
     """Return the message for the end of a stream.
 
     The milliseconds are rounded so that they still add up, and none of them is negative.
@@ -218,7 +218,7 @@ def _closed(closed: StreamClosed) -> SessionClosed:
     dropped = ms_from_samples(closed.dropped)
     speech = ms_from_samples(closed.dropped + closed.speech) - dropped
     received = ms_from_samples(closed.received)
-    return SessionClosed(
+    return SessionClosedMessage(
         type="session.closed",
         received_ms=received,
         speech_ms=speech,

@@ -30,8 +30,8 @@ OPTIONAL_EVENTS: Final = frozenset(
     }
 )
 
-SHORTEST_TURN_MS: Final = 96  # an eager transcription does not begin earlier
-LONGEST_TURN_MS: Final = 10_000
+MIN_ENDPOINTING_MS: Final = 96  # an eager transcription does not begin earlier
+MAX_ENDPOINTING_MS: Final = 10_000
 ASR_OPTIONS: Final = ("language", "prompt", "hotwords", "task", "temperature", "words")
 PRIVATE: Final = frozenset({"prompt", "hotwords"})  # fields of the configuration that must not be logged
 
@@ -58,8 +58,8 @@ class EndpointingUpdate(_Strict):
     """
 
     mode: Literal["fixed", "adaptive", "manual"] | None = None
-    shortest_ms: int | None = Field(None, ge=SHORTEST_TURN_MS, le=LONGEST_TURN_MS)
-    longest_ms: int | None = Field(None, ge=SHORTEST_TURN_MS, le=LONGEST_TURN_MS)
+    shortest_ms: int | None = Field(None, ge=MIN_ENDPOINTING_MS, le=MAX_ENDPOINTING_MS)
+    longest_ms: int | None = Field(None, ge=MIN_ENDPOINTING_MS, le=MAX_ENDPOINTING_MS)
 
     def applied(self, turn: EndpointPolicy) -> EndpointPolicy:
         adaptive = turn if isinstance(turn, AdaptiveSilence) else AdaptiveSilence()

@@ -19,16 +19,14 @@ from vad.options import VadOptions
 Made = TypeVar("Made")
 
 
-def save_config(preferences: SessionConfig) -> dict[str, Any]:
-    options = {
-        each.name: getattr(preferences.options, each.name) for each in dataclasses.fields(SessionOptions)
-    }
+def save_config(config: SessionConfig) -> dict[str, Any]:
+    options = {each.name: getattr(config.options, each.name) for each in dataclasses.fields(SessionOptions)}
     parts = {name: dataclasses.asdict(options[name]) for name in ("vad", "asr", "turn", "guards")}
-    encoding = preferences.encoding
+    encoding = config.encoding
     return {
         "options": options | parts,
-        "events": sorted(preferences.events),
-        "include_audio": preferences.include_audio,
+        "events": sorted(config.events),
+        "include_audio": config.include_audio,
         "encoding": [encoding.format, encoding.sample_rate, encoding.channels],
     }
 

@@ -14,7 +14,7 @@ from server.errors import ApiError, invalid
 from server.http.disconnect import cancel_on_disconnect
 from server.http.request_id import REQUEST_ID
 from server.http.sse import EventStream
-from server.http.upload import Body, Upload, received
+from server.http.upload import Body, Upload, receive_upload
 from server.observability.log_config import session_id
 from server.protocols.file_endpoint import FileEndpoint
 from server.protocols.file_errors import file_errors_as_http
@@ -55,7 +55,7 @@ class OpenAIAudioEndpoint(FileEndpoint):
         async with AsyncExitStack() as stack:
             body = await stack.enter_async_context(Body(request, self._settings.max_upload_bytes))
             meter = self._admit(stack, request)
-            upload = await stack.enter_async_context(received(request, body))
+            upload = await stack.enter_async_context(receive_upload(request, body))
             options = read(upload.fields, self._settings.session_options())
             async with cancel_on_disconnect(request.receive):
                 with self._answered_at_shutdown(), file_errors_as_http():
@@ -68,7 +68,7 @@ class OpenAIAudioEndpoint(FileEndpoint):
         file = upload.file or await self._download(stack, options.url)
         work = self._transcriber(file, meter)
         await work.check()
-        models, description = await self._borrow(stack, options.model)
+        models, description = await self._acquire_models(stack, options.model)
         if options.task == "translate" and not description.translates:
             raise invalid(f"The model {description.model} cannot translate.", "model", "unsupported_value")
         log.info("file.accepted model=%s format=%s", description.model, options.format)

@@ -19,9 +19,9 @@ from server.errors import overloaded, token_not_enough
 from server.protocols.openai_realtime.session_config import RealtimeConfig
 
 PREFIX: Final = "ek_"
-MOST: Final = 10_000
-MOST_BYTES: Final = 16 << 20
-MOST_OF_ONE: Final = 1_000  # client secrets of one API key
+MAX_SECRETS: Final = 10_000
+MAX_BYTES: Final = 16 << 20
+MAX_PER_KEY: Final = 1_000  # client secrets of one API key
 DEFAULT_SECONDS: Final = 600
 BETA_SECONDS: Final = 60
 
@@ -44,7 +44,7 @@ class ClientSecret:
 
 
 class ClientSecrets:
-    """Keep the valid client secrets: at most MOST, with settings of at most MOST_BYTES in total.
+    """Keep the valid client secrets: at most MAX_SECRETS, with settings of at most MAX_BYTES in total.
 
     now: clock that returns Unix time in seconds
     """
@@ -72,7 +72,8 @@ class ClientSecrets:
             self._forget_expired()
         if self._is_full(caller, weight):
             raise overloaded(
-                f"{MOST} client secrets are valid, or {MOST_OF_ONE} of this key; no more can be created."
+                f"{MAX_SECRETS} client secrets are valid, or {MAX_PER_KEY} of this key; "
+                "no more can be created."
             )
         value = f"{PREFIX}{uuid.uuid4().hex}"
         own = replace(caller, token=uuid.uuid4().hex[:12])
@@ -97,11 +98,11 @@ class ClientSecrets:
 
     def _is_full(self, caller: Principal, weight: int) -> bool:
         """Return whether a limit is reached; the limit of one key keeps it from using all secrets."""
-        if len(self) >= MOST or self._weight + weight > MOST_BYTES:
+        if len(self) >= MAX_SECRETS or self._weight + weight > MAX_BYTES:
             return True
         if caller.key is None:
             return False
-        return sum(secret.caller.key == caller.key for secret in self._secrets.values()) >= MOST_OF_ONE
+        return sum(secret.caller.key == caller.key for secret in self._secrets.values()) >= MAX_PER_KEY
 
     def _forget_expired(self) -> None:
         now = self._now()
@@ -131,12 +132,12 @@ def client_secrets_router(secrets: ClientSecrets, plain: RealtimeConfig) -> APIR
     """
     router = APIRouter(tags=["realtime"])
 
-    async def create(request: Request, asked: SecretRequest | None = None) -> dict[str, object]:
+    async def create(request: Request, body: SecretRequest | None = None) -> dict[str, object]:
         """Create a key for a browser; these settings are in force when a client connects with it."""
-        asked = asked or SecretRequest()
-        session = replace(plain, id=_session_id()).merged(asked.session or {})
-        seconds = (asked.expires_after or Expiry()).seconds
-        secret = secrets.mint(session, seconds, caller_of(request.scope), len(json.dumps(asked.session)))
+        body = body or SecretRequest()
+        session = replace(plain, id=_session_id()).merged(body.session or {})
+        seconds = (body.expires_after or Expiry()).seconds
+        secret = secrets.mint(session, seconds, caller_of(request.scope), len(json.dumps(body.session)))
         return {
             "value": secret.value,
             "expires_at": secret.expires_at,
@@ -158,12 +159,12 @@ def client_secrets_router(secrets: ClientSecrets, plain: RealtimeConfig) -> APIR
         return mint_flat(request, body or {}, "realtime")
 
     for root in ("/v1", "/openai/v1"):
-        shown = root == "/v1"
-        router.post(f"{root}/realtime/client_secrets", include_in_schema=shown)(create)
-        router.post(f"{root}/realtime/transcription_sessions", include_in_schema=shown)(
+        in_schema = root == "/v1"
+        router.post(f"{root}/realtime/client_secrets", include_in_schema=in_schema)(create)
+        router.post(f"{root}/realtime/transcription_sessions", include_in_schema=in_schema)(
             create_transcription_session
         )
-        router.post(f"{root}/realtime/sessions", include_in_schema=shown)(create_session)
+        router.post(f"{root}/realtime/sessions", include_in_schema=in_schema)(create_session)
     return router
 
 

@@ -17,6 +17,7 @@ from server.errors import CLOSE_BAD_REQUEST, ClientError, as_rate_limit, invalid
 from server.observability.metrics import Metrics
 from server.protocols.openai_realtime.client_secrets import PREFIX, ClientSecrets
 from server.protocols.openai_realtime.input import RealtimeInput
+from server.protocols.openai_realtime.messages import SessionCreatedEvent
 from server.protocols.openai_realtime.output import RealtimeOutput
 from server.protocols.openai_realtime.session_config import RealtimeConfig
 from server.settings import Settings
@@ -54,8 +55,12 @@ class RealtimeProtocol:
         """Return `session.created`, in the client's shape."""
         session = self._input.session
         is_flat_transcription = session.beta and session.given.type == "transcription"
-        type_ = "transcription_session.created" if is_flat_transcription else "session.created"
-        return [{"type": type_, "session": session.effective(), "recognizer": self._recognizer}]
+        created = SessionCreatedEvent(
+            type="transcription_session.created" if is_flat_transcription else "session.created",
+            session=session.effective(),
+            recognizer=self._recognizer,
+        )
+        return [created]
 
     def receive(self, message: str | bytes) -> Sequence[Message]:
         """Apply a message; its reply comes back later as a note in the stream."""
@@ -95,8 +100,8 @@ class RealtimeProtocol:
     def describe(self) -> Mapping[str, object]:
         """Return the configuration without prompt and keywords."""
         session = self._input.session
-        said = session.transcription.model_dump(exclude_none=True, exclude=set(PRIVATE))
-        return {"protocol": "beta" if session.beta else "GA", "encoding": session.encoding, **said}
+        transcription = session.transcription.model_dump(exclude_none=True, exclude=set(PRIVATE))
+        return {"protocol": "beta" if session.beta else "GA", "encoding": session.encoding, **transcription}
 
 
 class RealtimeEndpoint(WebSocketEndpoint):
@@ -137,7 +142,7 @@ class RealtimeEndpoint(WebSocketEndpoint):
         return SessionRequest(recognizer, session.options, protocol)
 
     def refusal(self, error: ClientError) -> Mapping[str, object]:
-        return as_rate_limit(error).as_event() | {"event_id": "event_0"}
+        return {**as_rate_limit(error).as_event(), "event_id": "event_0"}
 
     async def deny(self, websocket: WebSocket, error: ClientError) -> None:
         """Accept the connection, send the error and close it, as OpenAI does."""
@@ -145,9 +150,9 @@ class RealtimeEndpoint(WebSocketEndpoint):
 
     def _session(self, websocket: WebSocket) -> RealtimeConfig:
         """Return the settings that the handshake requests. Raises ClientError."""
-        shown, query = credential_of(websocket.scope), websocket.query_params
-        by_secret = shown is not None and shown.secret.startswith(PREFIX)
-        session = self._secrets.session_of(shown.secret) if by_secret and shown else self._plain
+        credential, query = credential_of(websocket.scope), websocket.query_params
+        by_secret = credential is not None and credential.secret.startswith(PREFIX)
+        session = self._secrets.session_of(credential.secret) if by_secret and credential else self._plain
         if session is None:  # A client secret must be valid even if the server requires no keys.
             raise invalid_api_key("Incorrect API key provided.")
         session = replace(session, beta=_is_beta(websocket))

@@ -6,7 +6,7 @@ they come back.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from audio.clip import SAMPLE_RATE, Clip
 from audio.decoder import Decoder
@@ -21,12 +21,23 @@ from server.protocols.json_messages import (
     incomplete_sample_error,
     object_from_json,
 )
+from server.protocols.openai_realtime.messages import (
+    ClientEvent,
+    ConversationItemDeleteEvent,
+    ConversationItemRetrieveEvent,
+    InputAudioBufferAppendEvent,
+    InputAudioBufferClearEvent,
+    InputAudioBufferCommitEvent,
+    ResponseCreateEvent,
+    SessionCloseEvent,
+    SessionUpdateEvent,
+)
 from server.protocols.openai_realtime.ordered_replies import (
     SHORTEST_COMMIT,
+    CloseReply,
     CommitReply,
     DeleteReply,
-    LeftoverReply,
-    PlaceholderReply,
+    IdleCheck,
     RetrieveReply,
     UpdateReply,
     commit_empty,
@@ -55,16 +66,16 @@ class RealtimeInput:
         self.session = session
         self._stream = stream
         self._decoder = Decoder()
-        self._rest = memoryview(b"")  # the rest of an append that is too long to be decoded at once
-        self._since = 0  # position of the client's last commit or clear, in samples
-        self._passed = 0  # position of the last check of the idle timeout, in samples
+        self._pending_bytes = memoryview(b"")  # the rest of an append that is too long to be decoded at once
+        self._buffer_start = 0  # position of the client's last commit or clear, in samples
+        self._last_idle_check = 0  # position of the last check of the idle timeout, in samples
 
     def receive(self, message: str | bytes) -> None:
         """Apply a message, or the first part of a long one; `continue_input` applies the rest."""
         event: Message = {}
         try:
             if isinstance(message, bytes):
-                self._take_in(message)
+                self._receive_audio_bytes(message)
             else:
                 event = object_from_json(message)
                 handler_of(event, self._handlers)(self, event)
@@ -79,29 +90,30 @@ class RealtimeInput:
     @property
     def has_pending_input(self) -> bool:
         """Whether part of a long message is left for `continue_input`."""
-        return len(self._rest) > 0
+        return len(self._pending_bytes) > 0
 
     def continue_input(self) -> None:
         """Apply the next part of a long message."""
-        piece, self._rest = self._rest[:MAX_PART_BYTES], self._rest[MAX_PART_BYTES:]
+        piece = self._pending_bytes[:MAX_PART_BYTES]
+        self._pending_bytes = self._pending_bytes[MAX_PART_BYTES:]
         self._decode(bytes(piece))
 
     def finish(self, reason: Reason) -> None:
         """Pass on the samples that the decoder still holds and end the audio. Idempotent."""
         if self._stream.input_ended:
             return
-        self._rest = memoryview(b"")
+        self._pending_bytes = memoryview(b"")
         self._pass_on(self._decoder.flush())
         self._stream.end(reason)
 
-    def _append(self, event: Message) -> None:
-        self._take_in(audio_of(event))
+    def _append(self, event: InputAudioBufferAppendEvent) -> None:
+        self._receive_audio_bytes(audio_of(event))
 
-    def _take_in(self, data: bytes) -> None:
+    def _receive_audio_bytes(self, data: bytes) -> None:
         if len(data) <= MAX_PART_BYTES:
             self._decode(data)
         else:
-            self._rest = memoryview(data)
+            self._pending_bytes = memoryview(data)
             self.continue_input()
 
     def _decode(self, data: bytes) -> None:
@@ -113,54 +125,56 @@ class RealtimeInput:
         if clip is None:
             return
         self._stream.receive_audio(clip)
-        if self.session.idle_timeout and clip.end - self._passed >= IDLE_CHECK_SAMPLES:
-            self._passed = clip.end
-            self._stream.note(PlaceholderReply())
+        if self.session.idle_timeout and clip.end - self._last_idle_check >= IDLE_CHECK_SAMPLES:
+            self._last_idle_check = clip.end
+            self._stream.note(IdleCheck())
 
-    def _commit(self, event: Message) -> None:
+    def _commit(self, event: InputAudioBufferCommitEvent) -> None:
         self._pass_on(self._decoder.drain())
         received = self._stream.received
-        if received - self._since < SHORTEST_COMMIT:
-            raise commit_empty(received - self._since)
-        self._since = received
+        if received - self._buffer_start < SHORTEST_COMMIT:
+            raise commit_empty(received - self._buffer_start)
+        self._buffer_start = received
         self._stream.commit()
         self._stream.note(CommitReply(event_id_of(event)))
 
-    def _clear(self, event: Message) -> None:
+    def _clear(self, event: InputAudioBufferClearEvent) -> None:
         self._pass_on(self._decoder.drain())
-        self._since = self._stream.received
+        self._buffer_start = self._stream.received
         self._stream.clear()
 
-    def _update(self, event: Message) -> None:
+    def _update(self, event: SessionUpdateEvent) -> None:
         session = event.get("session")
         if not isinstance(session, dict):
             raise ClientError("invalid_value", "`session` must be an object.", param="session")
-        before, type_ = self.session, str(event["type"])
-        if type_ == "transcription_session.update" and not before.beta:
+        before, is_beta = self.session, event["type"] == "transcription_session.update"
+        if is_beta and not before.beta:
             before = replace(before, beta=True)
         self.session = before.merged(session)
         self._stream.update(self.session.options)
-        self._stream.note(UpdateReply(self.session, f"{type_}d"))
+        self._stream.note(
+            UpdateReply(self.session, "transcription_session.updated" if is_beta else "session.updated")
+        )
 
-    def _retrieve(self, event: Message) -> None:
+    def _retrieve(self, event: ConversationItemRetrieveEvent) -> None:
         self._stream.note(RetrieveReply(_item_id(event), event_id_of(event)))
 
-    def _delete(self, event: Message) -> None:
+    def _delete(self, event: ConversationItemDeleteEvent) -> None:
         self._stream.note(DeleteReply(_item_id(event), event_id_of(event)))
 
-    def _refuse_to_respond(self, event: Message) -> None:
+    def _refuse_to_respond(self, event: ResponseCreateEvent) -> None:
         problem = "This server transcribes: it has no model that could respond."
         raise ClientError("response_not_supported", problem, param="type")
 
-    def _leave(self, event: Message) -> None:
-        self._stream.note(LeftoverReply())
+    def _close(self, event: SessionCloseEvent) -> None:
+        self._stream.note(CloseReply())
         self.finish(Reason.END_OF_STREAM)
 
-    def _ignore(self, event: Message) -> None:
+    def _ignore(self, event: ClientEvent) -> None:
         pass
 
     # These are functions of the class: bound methods would keep each session alive until garbage collection.
-    _handlers: ClassVar[Mapping[object, Callable[["RealtimeInput", Message], None]]] = {
+    _handlers: ClassVar[Mapping[object, Callable[["RealtimeInput", Any], None]]] = {
         "session.update": _update,
         "transcription_session.update": _update,
         "input_audio_buffer.append": _append,
@@ -170,12 +184,12 @@ class RealtimeInput:
         "conversation.item.delete": _delete,
         "response.create": _refuse_to_respond,
         "session.input_audio_buffer.append": _append,
-        "session.close": _leave,
+        "session.close": _close,
         **dict.fromkeys(IGNORED, _ignore),
     }
 
 
-def _item_id(event: Message) -> str:
+def _item_id(event: ConversationItemRetrieveEvent | ConversationItemDeleteEvent) -> str:
     item_id = event.get("item_id")
     if not isinstance(item_id, str):
         raise ClientError("invalid_value", "`item_id` must be a string.", param="item_id")

@@ -5,6 +5,7 @@ before them, so that replies have the order of the client's messages. A ClientEr
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from audio.clip import samples_from_ms
 from server.errors import ClientError
@@ -31,7 +32,7 @@ class UpdateReply:
     """
 
     session: RealtimeConfig
-    type: str
+    type: Literal["session.updated", "transcription_session.updated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +52,12 @@ class DeleteReply:
 
 
 @dataclass(frozen=True, slots=True)
-class PlaceholderReply:
+class IdleCheck:
     """Mark a place at which the idle timeout is checked."""
 
 
 @dataclass(frozen=True, slots=True)
-class LeftoverReply:
+class CloseReply:
     """Mark the place where the client sent `session.close`."""
 
 

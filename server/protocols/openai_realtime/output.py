@@ -10,18 +10,39 @@ import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Final
 
 from asr.recognizer import Word
 from audio.clip import ms_from_samples, seconds_from_samples
+from server.connection.protocol import Message
 from server.errors import ClientError
 from server.protocols.openai_realtime.conversation_items import ConversationItem, ConversationItems
+from server.protocols.openai_realtime.messages import (
+    ConversationItemAddedEvent,
+    ConversationItemDeletedEvent,
+    ConversationItemRetrievedEvent,
+    InputAudioBufferClearedEvent,
+    InputAudioBufferCommittedEvent,
+    InputAudioBufferSpeechStartedEvent,
+    InputAudioBufferSpeechStoppedEvent,
+    InputAudioBufferTimeoutTriggeredEvent,
+    ItemEventType,
+    LanguageFields,
+    LogProbFields,
+    SessionClosedEvent,
+    SessionUpdatedEvent,
+    TranscriptionCompletedEvent,
+    TranscriptionDeltaEvent,
+    TranscriptionErrorFields,
+    TranscriptionFailedEvent,
+    UsageFields,
+)
 from server.protocols.openai_realtime.ordered_replies import (
     SHORTEST_COMMIT,
+    CloseReply,
     CommitReply,
     DeleteReply,
-    LeftoverReply,
-    PlaceholderReply,
+    IdleCheck,
     RetrieveReply,
     UpdateReply,
     commit_empty,
@@ -43,14 +64,13 @@ from streaming.events import (
 )
 from vad.segmenter import Reason
 
-Message = dict[str, Any]
-
-TRANSCRIPTION = "conversation.item.input_audio_transcription"
-LEAST_CONFIDENCE = 1e-10  # lower confidences are raised to it before their logarithm is taken
+ITEM_EVENTS: Final[tuple[ItemEventType, ...]] = ("conversation.item.added", "conversation.item.done")
+BETA_ITEM_EVENTS: Final[tuple[ItemEventType, ...]] = ("conversation.item.created",)
+LEAST_CONFIDENCE: Final = 1e-10  # lower confidences are raised to it before their logarithm is taken
 
 
 @dataclass(slots=True)
-class _Turn:
+class _PendingItem:
     """Hold the state of an item, from the begin of its speech to its completion.
 
     start, end: position in the stream, in samples; the end is set by the commit
@@ -81,25 +101,26 @@ class RealtimeOutput:
         self.session = session
         self._name = name
         self._count = 0
-        self._open: _Turn | None = None
-        self._waiting: deque[_Turn] = deque()  # committed, not completed; the stream bounds them
-        self._last: str | None = None  # id of the latest committed item
-        self._floor = 0  # end of the audio that was committed or cleared, in samples
-        self._quiet_since = 0  # position from which the idle timeout counts, in samples
-        self._committed = False  # whether the client's commit has ended an utterance
-        self._left = False
+        self._open: _PendingItem | None = None
+        self._waiting: deque[_PendingItem] = deque()  # committed, not completed; the stream bounds them
+        self._last_item_id: str | None = None  # id of the latest committed item
+        self._buffer_start = 0  # end of the audio that was committed or cleared, in samples
+        self._silence_start = 0  # position from which the idle timeout counts, in samples
+        self._commit_answered = False  # whether the client's commit has ended an utterance
+        self._close_requested = False  # whether the client has sent `session.close`
         self._items = ConversationItems()
 
     def __repr__(self) -> str:
         return (
-            f"<RealtimeOutput open={self._open is not None} waiting={len(self._waiting)} floor={self._floor}>"
+            f"<RealtimeOutput open={self._open is not None} waiting={len(self._waiting)} "
+            f"buffer_start={self._buffer_start}>"
         )
 
     def messages_of(self, event: Event) -> list[Message]:
         """Return the messages for an event, which may be none."""
-        return [*self._told(event), *self._advance()]
+        return [*self._messages_of(event), *self._advance()]
 
-    def _told(self, event: Event) -> Iterator[Message]:
+    def _messages_of(self, event: Event) -> Iterator[Message]:
         match event:
             case UtteranceStarted(_, at):
                 yield from self._start(at)
@@ -109,124 +130,138 @@ class RealtimeOutput:
                 if self._open is not None:
                     self._open.text = text[:stable_chars]
             case FinalTranscript() | TranscriptionFailed():
-                self._learn(event)
+                self._set_outcome(event)
             case AudioCleared(_, end):
                 self._open = None
-                self._floor = self._quiet_since = end
-                yield {"type": "input_audio_buffer.cleared"}
+                self._buffer_start = self._silence_start = end
+                yield InputAudioBufferClearedEvent(type="input_audio_buffer.cleared")
             case NoteReached(note, at):
                 yield from self._answer(note, at)
             case StreamClosed():
-                if self._left:
-                    yield {"type": "session.closed"}
+                if self._close_requested:
+                    yield SessionClosedEvent(type="session.closed")
             case MarkerReached() | LagReported():  # This protocol uses neither.
                 return
 
     # The following methods lead from speech to a committed item.
 
-    def _new(self, start: int) -> _Turn:
+    def _new_item(self, start: int) -> _PendingItem:
         self._count += 1
-        return _Turn(f"item_{self._name}_{self._count}", start, self.session.logprobs)
+        return _PendingItem(f"item_{self._name}_{self._count}", start, self.session.logprobs)
 
     def _start(self, at: int) -> Iterator[Message]:
         yield from self._time_out(at)
-        self._open = self._new(at)
+        self._open = self._new_item(at)
         if self.session.turn_detection is not None:
             self._open.announced = True
-            yield {
-                "type": "input_audio_buffer.speech_started",
-                "audio_start_ms": ms_from_samples(at),
-                "item_id": self._open.id,
-            }
+            yield InputAudioBufferSpeechStartedEvent(
+                type="input_audio_buffer.speech_started",
+                audio_start_ms=ms_from_samples(at),
+                item_id=self._open.id,
+            )
 
     def _stop(self, at: int, reason: Reason) -> Iterator[Message]:
         """Commit the open item.
 
         `speech_stopped` is not sent after a commit of the client, because the client knows of it.
         """
-        turn, self._open = self._open, None
-        assert turn is not None
-        self._committed = reason is Reason.COMMIT
-        if turn.announced and not self._committed:
-            yield {
-                "type": "input_audio_buffer.speech_stopped",
-                "audio_end_ms": ms_from_samples(at),
-                "item_id": turn.id,
-            }
-        yield from self._commit(turn, at)
+        pending, self._open = self._open, None
+        assert pending is not None
+        self._commit_answered = reason is Reason.COMMIT
+        if pending.announced and not self._commit_answered:
+            yield InputAudioBufferSpeechStoppedEvent(
+                type="input_audio_buffer.speech_stopped",
+                audio_end_ms=ms_from_samples(at),
+                item_id=pending.id,
+            )
+        yield from self._commit(pending, at)
 
-    def _commit(self, turn: _Turn, end: int) -> Iterator[Message]:
-        turn.end = self._floor = self._quiet_since = end
-        self._waiting.append(turn)
-        before = {"previous_item_id": self._last}
-        self._last = turn.id
-        item = ConversationItem(turn.id)
+    def _commit(self, pending: _PendingItem, end: int) -> Iterator[Message]:
+        pending.end = self._buffer_start = self._silence_start = end
+        self._waiting.append(pending)
+        previous, self._last_item_id = self._last_item_id, pending.id
+        item = ConversationItem(pending.id)
         self._items.add(item)
-        yield {"type": "input_audio_buffer.committed", "item_id": turn.id, **before}
-        for name in ("created",) if self.session.beta else ("added", "done"):
-            yield {"type": f"conversation.item.{name}", "item": item.as_message(), **before}
+        yield InputAudioBufferCommittedEvent(
+            type="input_audio_buffer.committed", item_id=pending.id, previous_item_id=previous
+        )
+        for type_ in BETA_ITEM_EVENTS if self.session.beta else ITEM_EVENTS:
+            yield ConversationItemAddedEvent(type=type_, item=item.as_message(), previous_item_id=previous)
 
     def _commit_silence(self, start: int, end: int) -> Iterator[Message]:
-        turn = self._new(start)
-        turn.outcome = ""
-        yield from self._commit(turn, end)
+        pending = self._new_item(start)
+        pending.outcome = ""
+        yield from self._commit(pending, end)
 
     def _time_out(self, at: int) -> Iterator[Message]:
         """Commit silence up to `at` as items, each as long as the client's idle timeout."""
         limit = self.session.idle_timeout
-        while limit and self._open is None and at - self._quiet_since >= limit:
-            start, end = self._quiet_since, self._quiet_since + limit
-            yield {
-                "type": "input_audio_buffer.timeout_triggered",
-                "audio_start_ms": ms_from_samples(start),
-                "audio_end_ms": ms_from_samples(end),
-                "item_id": f"item_{self._name}_{self._count + 1}",
-            }
+        while limit and self._open is None and at - self._silence_start >= limit:
+            start, end = self._silence_start, self._silence_start + limit
+            yield InputAudioBufferTimeoutTriggeredEvent(
+                type="input_audio_buffer.timeout_triggered",
+                audio_start_ms=ms_from_samples(start),
+                audio_end_ms=ms_from_samples(end),
+                item_id=f"item_{self._name}_{self._count + 1}",
+            )
             yield from self._commit_silence(start, end)
 
     # The following methods lead from a committed item to its completion.
 
-    def _learn(self, outcome: FinalTranscript | TranscriptionFailed) -> None:
+    def _set_outcome(self, outcome: FinalTranscript | TranscriptionFailed) -> None:
         """Set the outcome of the first item without one, because finals come in the order of speech."""
-        turn = next(turn for turn in self._waiting if turn.outcome is None)
-        turn.outcome = outcome
+        pending = next(pending for pending in self._waiting if pending.outcome is None)
+        pending.outcome = outcome
         if isinstance(outcome, FinalTranscript):
-            turn.text = outcome.hypothesis.text
+            pending.text = outcome.hypothesis.text
 
     def _advance(self) -> Iterator[Message]:
         """Yield the deltas and completions that can be sent by now."""
         while self._waiting:
-            turn = self._waiting[0]
-            yield from self._delta(turn)
-            if turn.outcome is None:
+            pending = self._waiting[0]
+            yield from self._delta(pending)
+            if pending.outcome is None:
                 return
             self._waiting.popleft()
-            yield self._conclusion(turn, turn.outcome)
+            yield self._completion(pending, pending.outcome)
         if self._open is not None and self.session.live:
             yield from self._delta(self._open)
 
-    def _delta(self, turn: _Turn) -> Iterator[Message]:
-        new = turn.text[turn.sent :]
+    def _delta(self, pending: _PendingItem) -> Iterator[Message]:
+        new = pending.text[pending.sent :]
         if new:
-            turn.sent = len(turn.text)
-            yield {"type": f"{TRANSCRIPTION}.delta", "item_id": turn.id, "content_index": 0, "delta": new}
+            pending.sent = len(pending.text)
+            yield TranscriptionDeltaEvent(
+                type="conversation.item.input_audio_transcription.delta",
+                item_id=pending.id,
+                content_index=0,
+                delta=new,
+            )
 
-    def _conclusion(self, turn: _Turn, outcome: FinalTranscript | TranscriptionFailed | str) -> Message:
-        about = {"item_id": turn.id, "content_index": 0}
+    def _completion(
+        self, pending: _PendingItem, outcome: FinalTranscript | TranscriptionFailed | str
+    ) -> Message:
         if isinstance(outcome, TranscriptionFailed):
-            return {"type": f"{TRANSCRIPTION}.failed", **about, "error": _failure(outcome)}
+            return TranscriptionFailedEvent(
+                type="conversation.item.input_audio_transcription.failed",
+                item_id=pending.id,
+                content_index=0,
+                error=_failure(outcome),
+            )
         samples = outcome.clip.samples if isinstance(outcome, FinalTranscript) else None
-        self._items.complete(turn.id, turn.text, samples)
-        completed: Message = {
-            "type": f"{TRANSCRIPTION}.completed",
-            **about,
-            "transcript": turn.text,
-            "usage": {"type": "duration", "seconds": round(seconds_from_samples(turn.end - turn.start), 3)},
-        }
+        self._items.complete(pending.id, pending.text, samples)
+        seconds = round(seconds_from_samples(pending.end - pending.start), 3)
+        completed = TranscriptionCompletedEvent(
+            type="conversation.item.input_audio_transcription.completed",
+            item_id=pending.id,
+            content_index=0,
+            transcript=pending.text,
+            usage=UsageFields(type="duration", seconds=seconds),
+        )
         if isinstance(outcome, FinalTranscript):
             if outcome.hypothesis.language is not None:
-                completed["languages"] = [{"code": outcome.hypothesis.language}]
-            if turn.logprobs:
+                completed["languages"] = [LanguageFields(code=outcome.hypothesis.language)]
+            if pending.logprobs:
                 completed["logprobs"] = _logprobs(outcome.hypothesis.words)
         return completed
 
@@ -238,20 +273,20 @@ class RealtimeOutput:
                 yield from self._answer_commit(event_id, at)
             case UpdateReply(session, type_):
                 if session.idle_timeout != self.session.idle_timeout:
-                    self._quiet_since = at
+                    self._silence_start = at
                 self.session = session
-                yield {"type": type_, "session": session.effective()}
+                yield SessionUpdatedEvent(type=type_, session=session.effective())
             case RetrieveReply(item_id, event_id):
                 yield self._retrieve(item_id, event_id)
             case DeleteReply(item_id, event_id):
                 if self._items.delete(item_id):
-                    yield {"type": "conversation.item.deleted", "item_id": item_id}
+                    yield ConversationItemDeletedEvent(type="conversation.item.deleted", item_id=item_id)
                 else:
                     yield no_such_item("delete", item_id, event_id).as_event()
-            case PlaceholderReply():
+            case IdleCheck():
                 yield from self._time_out(at)
-            case LeftoverReply():
-                self._left = True
+            case CloseReply():
+                self._close_requested = True
             case ClientError():
                 yield note.as_event()
 
@@ -260,39 +295,39 @@ class RealtimeOutput:
 
         If the commit ended an utterance, its messages were sent already; else the silence becomes an item.
         """
-        if self._committed:
-            self._committed = False
-        elif at - self._floor < SHORTEST_COMMIT:
-            yield commit_empty(at - self._floor, event_id).as_event()
+        if self._commit_answered:
+            self._commit_answered = False
+        elif at - self._buffer_start < SHORTEST_COMMIT:
+            yield commit_empty(at - self._buffer_start, event_id).as_event()
         else:
-            yield from self._commit_silence(self._floor, at)
+            yield from self._commit_silence(self._buffer_start, at)
 
     def _retrieve(self, item_id: str, event_id: str | None) -> Message:
         item = self._items.get(item_id)
         if item is None:
             return no_such_item("retrieve", item_id, event_id).as_event()
-        return {"type": "conversation.item.retrieved", "item": item.as_message(self.session.encoding)}
+        return ConversationItemRetrievedEvent(
+            type="conversation.item.retrieved", item=item.as_message(self.session.encoding)
+        )
 
 
-def _failure(failed: TranscriptionFailed) -> dict[str, object]:
-    """Return the error of an item; all four fields are strings, because some clients require that."""
-    message = f"This item could not be transcribed: {failed.message}"
-    return {
-        "type": "transcription_error",
-        "code": "transcription_failed",
-        "message": message,
-        "param": "audio",
-    }
+def _failure(failed: TranscriptionFailed) -> TranscriptionErrorFields:
+    return TranscriptionErrorFields(
+        type="transcription_error",
+        code="transcription_failed",
+        message=f"This item could not be transcribed: {failed.message}",
+        param="audio",
+    )
 
 
-def _logprobs(words: tuple[Word, ...]) -> list[dict[str, object]] | None:
+def _logprobs(words: tuple[Word, ...]) -> list[LogProbFields] | None:
     """Return log probabilities of words, because recognizers report none of tokens; None if unknown."""
     known = [(word.text, word.confidence) for word in words if word.confidence is not None]
     return [
-        {
-            "token": text,
-            "logprob": math.log(max(confidence, LEAST_CONFIDENCE)),
-            "bytes": list(text.encode()),
-        }
+        LogProbFields(
+            token=text,
+            logprob=math.log(max(confidence, LEAST_CONFIDENCE)),
+            bytes=list(text.encode()),
+        )
         for text, confidence in known
     ] or None

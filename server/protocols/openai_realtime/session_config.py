@@ -16,6 +16,14 @@ from asr.recognizer import TranscriptionOptionsError
 from audio.clip import samples_from_ms
 from audio.codecs import Encoding, Format
 from server.errors import ClientError
+from server.protocols.openai_realtime.messages import (
+    AudioFields,
+    AudioInputFields,
+    FlatSession,
+    FormatFields,
+    NestedSession,
+    SessionFields,
+)
 from streaming.endpointing import AdaptiveSilence, EndpointPolicy, FixedSilence
 from streaming.options import SessionOptions
 from vad.options import RANGES, VadOptions
@@ -49,23 +57,23 @@ Language = Annotated[str, AfterValidator(_known_language)]
 Milliseconds = Annotated[float, Field(ge=0)]
 
 
-class _Part(BaseModel):
+class _SettingsModel(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True, allow_inf_nan=False)
 
 
-class AudioFormat(_Part):
+class AudioFormat(_SettingsModel):
     type: Literal["audio/pcm", "audio/pcmu", "audio/pcma"] = "audio/pcm"
     rate: int | None = Field(None, ge=8_000, le=48_000)
 
 
-class NoiseReduction(_Part):
+class NoiseReduction(_SettingsModel):
     """Hold the noise reduction, which is sent back to the client and has no effect."""
 
     type: Literal["near_field", "far_field"] | None = None
     strength: float | None = None
 
 
-class Transcription(_Part):
+class Transcription(_SettingsModel):
     """Hold the options of the recognition.
 
     delay: sent back to the client; has no effect
@@ -83,7 +91,7 @@ class Transcription(_Part):
         return self.model is not None and self.model.startswith(LIVE_MODELS)
 
 
-class ServerVadConfig(_Part):
+class ServerVadConfig(_SettingsModel):
     """Hold the options of server-side voice detection.
 
     None stands for the server's own value. A duration above the range of VadOptions is set to the maximum.
@@ -98,7 +106,7 @@ class ServerVadConfig(_Part):
     interrupt_response: bool | None = None
 
 
-class SemanticVad(_Part):
+class SemanticVad(_SettingsModel):
     type: Literal["semantic_vad"]
     eagerness: Literal["low", "medium", "high", "auto"] | None = None
     create_response: bool | None = None
@@ -116,18 +124,18 @@ TurnDetection = Annotated[
 ]
 
 
-class AudioInput(_Part):
+class AudioInput(_SettingsModel):
     format: AudioFormat | None = None
     noise_reduction: NoiseReduction | None = None
     transcription: Transcription | None = None
     turn_detection: TurnDetection | None = None
 
 
-class Audio(_Part):
+class Audio(_SettingsModel):
     input: AudioInput | None = None
 
 
-class GivenFields(_Part):
+class GivenFields(_SettingsModel):
     """Hold a `session` object in GA's shape; fields that the client never sent are unset.
 
     model: model of a session whose type is not transcription
@@ -162,9 +170,9 @@ class RealtimeConfig:
         An absent field keeps its value, null removes it. Raises ClientError for a bad value; no change is
         applied then.
         """
-        said = _merge(self.given.model_dump(exclude_unset=True), _nested(session))
+        settings = _merge(self.given.model_dump(exclude_unset=True), _nested(session))
         try:
-            changed = replace(self, given=GivenFields.model_validate(said))
+            changed = replace(self, given=GivenFields.model_validate(settings))
             changed.options  # noqa: B018  # The property checks the keywords.
         except ValidationError as error:
             raise self._refused(error) from None
@@ -212,13 +220,13 @@ class RealtimeConfig:
     @cached_property
     def options(self) -> SessionOptions:
         """The options of the recognition. Raises TranscriptionOptionsError for bad keywords."""
-        said = self.transcription
-        languages = [said.language] if said.language else said.languages or []
+        transcription = self.transcription
+        languages = [transcription.language] if transcription.language else transcription.languages or []
         asr = replace(
             self.defaults.asr,
             language=code_of(languages[0]) if len(languages) == 1 and languages[0] else None,
-            prompt=said.prompt or None,
-            hotwords=tuple(said.keywords or ()),
+            prompt=transcription.prompt or None,
+            hotwords=tuple(transcription.keywords or ()),
             words=self.logprobs,
         )
         return replace(self.defaults, vad=self._vad(), asr=asr, partials=self.live, turn=self._turn())
@@ -244,49 +252,59 @@ class RealtimeConfig:
 
     # The following methods build the settings as they are sent to the client.
 
-    def effective(self) -> dict[str, object]:
+    def effective(self) -> NestedSession | FlatSession:
         """Return the settings in force, as `session.created` and `session.updated` send them."""
-        audio = {
-            "format": self._format(),
-            "transcription": self._transcription(),
-            "noise_reduction": _plain(self.input.noise_reduction),
-            "turn_detection": self._turn_detection(),
-        }
+        audio = AudioInputFields(
+            format=self._format(),
+            transcription=self._transcription(),
+            noise_reduction=_plain(self.input.noise_reduction),
+            turn_detection=self._turn_detection(),
+        )
         is_transcription = self.given.type == "transcription"
-        session: dict[str, object] = {
-            "id": self.id,
-            "object": "realtime.transcription_session" if is_transcription else "realtime.session",
-            "expires_at": 0,
-            "include": [LOGPROBS] if self.logprobs else None,
-        }
+        session = SessionFields(
+            id=self.id,
+            object="realtime.transcription_session" if is_transcription else "realtime.session",
+            expires_at=0,
+            include=[LOGPROBS] if self.logprobs else None,
+        )
         if not is_transcription:
             session["model"] = self.given.model
         if not self.beta:
-            return {"type": self.given.type, **session, "audio": {"input": audio}}
-        flat: dict[str, object] = {name: audio[part] for name, part in _FLAT.items()}
-        flat["input_audio_format"] = next(n for n, t in _FLAT_FORMATS.items() if t == self._format()["type"])
-        return {**session, "modalities": ["text"], **flat, "client_secret": None}
+            return NestedSession({"type": self.given.type, **session, "audio": AudioFields(input=audio)})
+        return FlatSession(
+            {
+                **session,
+                "modalities": ["text"],
+                "input_audio_format": _flat_format(audio["format"]),
+                "input_audio_transcription": audio["transcription"],
+                "input_audio_noise_reduction": audio["noise_reduction"],
+                "turn_detection": audio["turn_detection"],
+                "client_secret": None,
+            }
+        )
 
-    def _format(self) -> dict[str, object]:
+    def _format(self) -> FormatFields:
         form = (self.input.format or AudioFormat()).type
-        return {"type": form, "rate": self.encoding.sample_rate} if form == "audio/pcm" else {"type": form}
+        if form == "audio/pcm":
+            return FormatFields(type=form, rate=self.encoding.sample_rate)
+        return FormatFields(type=form)
 
     def _transcription(self) -> dict[str, object] | None:
-        said = _plain(self.input.transcription)
-        return None if said is None else {"model": None, "language": None, "prompt": None, **said}
+        fields = _plain(self.input.transcription)
+        return None if fields is None else {"model": None, "language": None, "prompt": None, **fields}
 
     def _turn_detection(self) -> dict[str, object] | None:
         turn = self.turn_detection
         if turn is None:
             return None
-        said = _plain(turn) or {}
+        fields = _plain(turn) or {}
         if isinstance(turn, SemanticVad):
-            return {**said, "type": "semantic_vad", "eagerness": turn.eagerness or "auto"}
+            return {**fields, "type": "semantic_vad", "eagerness": turn.eagerness or "auto"}
         vad = self.options.vad
         if turn.idle_timeout_ms is not None:
-            said["idle_timeout_ms"] = round(turn.idle_timeout_ms)
+            fields["idle_timeout_ms"] = round(turn.idle_timeout_ms)
         in_force = {"prefix_padding_ms": vad.prefix_ms, "silence_duration_ms": vad.silence_ms}
-        return {**said, "type": "server_vad", "threshold": vad.threshold, **in_force}
+        return {**fields, "type": "server_vad", "threshold": vad.threshold, **in_force}
 
     def _refused(self, error: ValidationError) -> ClientError:
         """Return the error of the first bad field, named by its path in the client's shape."""
@@ -296,6 +314,10 @@ class RealtimeConfig:
             path = [next(flat for flat, part in _FLAT.items() if part == path[2]), *path[3:]]
         param = ".".join(["session", *path])
         return ClientError("invalid_value", f"{param}: {fault['msg']}", param=param)
+
+
+def _flat_format(form: FormatFields) -> str:
+    return next(flat for flat, nested in _FLAT_FORMATS.items() if nested == form["type"])
 
 
 def _within(name: str, milliseconds: float | None, default: int) -> int:

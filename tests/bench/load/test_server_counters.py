@@ -6,15 +6,15 @@ from streaming.model_clients import TaskOutcome
 from streaming.utterance import TaskKind
 
 
-def counted(finals: int, ahead: int, *jobs: tuple[TaskKind, TaskOutcome, int]) -> ServerCounters:
+def counted(finals: int, eager_finals: int, *tasks: tuple[TaskKind, TaskOutcome, int]) -> ServerCounters:
     metrics = Metrics()
     metrics.finals.labels("silence").inc(finals - 1)
     metrics.finals.labels("commit").inc()
-    metrics.eager_finals.inc(ahead)
+    metrics.eager_finals.inc(eager_finals)
     metrics.guarded_segments.labels("rms").inc()
-    for kind, fate, count in jobs:
+    for kind, outcome, count in tasks:
         for _ in range(count):
-            metrics.count_job(kind, fate)
+            metrics.count_task(kind, outcome)
     return ServerCounters.read(metrics.text().decode())
 
 
@@ -22,8 +22,8 @@ def test_finals_and_jobs_are_counted_between_two_looks() -> None:
     before = counted(2, 1, (TaskKind.EAGER, TaskOutcome.DONE, 3))
     after = counted(5, 2, (TaskKind.EAGER, TaskOutcome.DONE, 7), (TaskKind.PARTIAL, TaskOutcome.DROPPED, 1))
     passed = after.since(before)
-    assert (passed.finals, passed.ahead) == (3, 1)
-    assert passed.jobs == {("eager", "done"): 4, ("partial", "dropped"): 1}
+    assert (passed.finals, passed.eager_finals) == (3, 1)
+    assert passed.tasks == {("eager", "done"): 4, ("partial", "dropped"): 1}
     assert passed.guarded == {}
 
 

@@ -61,7 +61,7 @@ def test_customer_is_an_ipv4_address_or_an_ipv6_network(one: str, other: str, sa
 
 
 def test_least_recent_address_is_forgotten() -> None:
-    limit = IpRateLimit(1.0, burst=1, most=2, clock=Clock())
+    limit = IpRateLimit(1.0, burst=1, max_addresses=2, clock=Clock())
     for host in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
         assert limit.wait(host) == 0
     assert len(limit) == 2

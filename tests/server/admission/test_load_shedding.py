@@ -19,19 +19,27 @@ def after(*lags: float) -> LoadShedder:
 
 def test_nothing_is_shed_while_recognition_keeps_up() -> None:
     calm = after(0.9)
-    assert (calm.level, calm.degradation.spread, calm.degradation.sheds) == (ShedLevel.CALM, 1, frozenset())
+    assert (calm.level, calm.degradation.partial_interval_factor, calm.degradation.shed_kinds) == (
+        ShedLevel.CALM,
+        1,
+        frozenset(),
+    )
     assert calm.refusal() is None
 
 
 def test_each_level_sheds_more_as_the_lag_grows() -> None:
-    sheds = [after(lag).degradation.sheds for lag in (1.0, 2.0, 4.0, 10.0)]
+    sheds = [after(lag).degradation.shed_kinds for lag in (1.0, 2.0, 4.0, 10.0)]
     assert sheds == [
         set(),
         {TaskKind.PARTIAL},
         {TaskKind.PARTIAL, TaskKind.EAGER},
         {TaskKind.PARTIAL, TaskKind.EAGER},
     ]
-    assert [after(lag).degradation.spread > 1 for lag in (0.9, 1.0, 10.0)] == [False, True, True]
+    assert [after(lag).degradation.partial_interval_factor > 1 for lag in (0.9, 1.0, 10.0)] == [
+        False,
+        True,
+        True,
+    ]
     assert [after(lag).refusal() is None for lag in (9.9, 10.0)] == [True, False]
 
 
@@ -63,7 +71,7 @@ def test_predicted_lag_refuses_streams_once_there_is_lag() -> None:
     assert loaded((0.3, 1.05)).refusal() is None
     assert loaded((0.3, 1.08)).refusal() is not None
     assert loaded((0.2, 3.0)).refusal() is None  # there is no lag yet: the estimate may be wrong
-    assert loaded((0.3, 1.5)).degradation.sheds == set()
+    assert loaded((0.3, 1.5)).degradation.shed_kinds == set()
 
 
 def test_spare_capacity_offsets_lag_below_the_maximum() -> None:
@@ -108,7 +116,10 @@ def test_level_is_one_that_was_entered_and_not_left(lags: list[float]) -> None:
 
 @pytest.mark.parametrize("step", list(ShedLevel))
 def test_levels_are_cumulative_and_never_shed_finals(step: ShedLevel) -> None:
-    assert not DEGRADATIONS[step].sheds & {TaskKind.FINAL, TaskKind.BULK}
+    assert not DEGRADATIONS[step].shed_kinds & {TaskKind.FINAL, TaskKind.BULK}
     for before in range(step):
-        assert DEGRADATIONS[ShedLevel(before)].sheds <= DEGRADATIONS[step].sheds
-        assert DEGRADATIONS[ShedLevel(before)].spread <= DEGRADATIONS[step].spread
+        assert DEGRADATIONS[ShedLevel(before)].shed_kinds <= DEGRADATIONS[step].shed_kinds
+        assert (
+            DEGRADATIONS[ShedLevel(before)].partial_interval_factor
+            <= DEGRADATIONS[step].partial_interval_factor
+        )

@@ -1,4 +1,4 @@
-"""Conversation: one session, from its greeting to its close, over a WebSocket in memory."""
+"""Test one session, from its greeting to its close, over WebSockets in memory."""
 
 import asyncio
 import json
@@ -54,51 +54,51 @@ def pcm(*runs: tuple[bool, int]) -> bytes:
 SENTENCE = pcm((False, SECOND), (True, SECOND), (False, SECOND))
 
 
-def native(pump: StreamDriver, preferences: SessionConfig = ALL) -> NativeProtocol:
-    return NativeProtocol("5f1c", pump, preferences, GREETING)
+def native(driver: StreamDriver, config: SessionConfig = ALL) -> NativeProtocol:
+    return NativeProtocol("5f1c", driver, config, GREETING)
 
 
 class Stalled(StreamDriver):
-    """A pump on which nothing moves."""
+    """Never have capacity."""
 
     @property
-    def has_room(self) -> bool:
+    def has_capacity(self) -> bool:
         return False
 
-    async def room(self) -> None:
+    async def wait_for_capacity(self) -> None:
         raise Overloaded("no progress")
 
 
 class Unheard(StreamDriver):
-    """A pump whose client reads too slowly, once."""
+    """Report once that the client reads too slowly."""
 
     unread = True
 
     @property
-    def has_room(self) -> bool:
+    def has_capacity(self) -> bool:
         return not self.unread
 
-    async def room(self) -> None:
+    async def wait_for_capacity(self) -> None:
         self.unread = False
         raise EventsUnread("1009 events are unread")
 
 
 @asynccontextmanager
-async def conversing(
+async def running_session(
     line: Line,
     models: ModelClients,
-    preferences: SessionConfig = ALL,
+    config: SessionConfig = ALL,
     *,
     kind: type[StreamDriver] = StreamDriver,
     send_timeout: float = 3600,
 ) -> AsyncIterator[ClientSession]:
-    """A conversation under way; waits for its end."""
+    """Run a session, and wait for its end."""
     socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=send_timeout)
-    with kind(models, preferences.options) as pump:
-        conversation = ClientSession("5f1c", pump, native(pump, preferences), Metrics())
-        running = asyncio.create_task(conversation.run(socket))
+    with kind(models, config.options) as driver:
+        session = ClientSession("5f1c", driver, native(driver, config), Metrics())
+        running = asyncio.create_task(session.run(socket))
         try:
-            yield conversation
+            yield session
             await running
         finally:
             running.cancel()
@@ -117,9 +117,9 @@ def say(line: Line, type_: str, **fields: object) -> None:
     line.says(json.dumps({"type": type_, **fields}))
 
 
-async def test_a_session_is_greeted_transcribed_summed_up_and_closed() -> None:
+async def test_session_has_greeting_final_sums_and_close() -> None:
     line = Line()
-    async with running_models() as models, conversing(line, models):
+    async with running_models() as models, running_session(line, models):
         line.says(SENTENCE)
         say(line, "end_of_stream")
     assert types(line)[0] == "session.created"
@@ -133,30 +133,30 @@ async def test_a_session_is_greeted_transcribed_summed_up_and_closed() -> None:
     ]
 
 
-async def test_without_being_asked_nobody_is_greeted() -> None:
+async def test_greeting_is_sent_only_if_subscribed() -> None:
     line = Line()
-    async with conversing(line, silent_models(), SessionConfig(SessionOptions())):
+    async with running_session(line, silent_models(), SessionConfig(SessionOptions())):
         say(line, "end_of_stream")
     assert line.heard == []
     assert line.close == (1000, "")
 
 
-async def test_a_pump_on_which_nothing_moves_ends_the_session_as_overloaded() -> None:
+async def test_stalled_driver_ends_the_session_as_overloaded() -> None:
     line = Line()
-    async with conversing(line, silent_models(), kind=Stalled):
+    async with running_session(line, silent_models(), kind=Stalled):
         line.says(bytes(100))
     (error,) = (message["error"] for message in line.heard if message["type"] == "error")
     assert (error["code"], error["retryable"]) == ("server_overloaded", True)
     assert line.close == (1013, "server_overloaded")
 
 
-async def test_a_detector_that_fails_ends_the_session_and_gives_its_slot_back() -> None:
+async def test_failed_detector_ends_the_session_and_frees_its_slot() -> None:
     def fail(detector: object, work: list[DetectorInput]) -> list[Probabilities]:
         raise RuntimeError("out of memory")
 
     line = Line()
     async with running_models(fail) as models:
-        async with conversing(line, models):
+        async with running_session(line, models):
             line.says(SENTENCE)
         assert isinstance(models.slots, Slots)
         assert models.slots.lent == set()
@@ -169,7 +169,7 @@ async def test_a_detector_that_fails_ends_the_session_and_gives_its_slot_back() 
     assert sums == [3_000, 0, 0, 3_000]
 
 
-async def test_a_detector_that_hangs_leaves_nobody_waiting() -> None:
+async def test_hanging_detector_ends_the_session() -> None:
     gate = threading.Event()
 
     def hang(detector: object, work: list[DetectorInput]) -> list[Probabilities]:
@@ -179,18 +179,18 @@ async def test_a_detector_that_hangs_leaves_nobody_waiting() -> None:
     first, second = Line(), Line()
     async with running_models(hang, vad_deadline=0.05) as models:
         for line in (first, second):
-            async with conversing(line, models):
+            async with running_session(line, models):
                 line.says(SENTENCE)
             assert line.close == (1011, "internal_error")
         gate.set()
 
 
-async def test_who_is_stopped_in_the_middle_of_speech_gets_the_final_and_1012() -> None:
+async def test_stopped_session_gets_its_final_and_1012() -> None:
     line = Line()
-    async with running_models() as models, conversing(line, models) as conversation:
+    async with running_models() as models, running_session(line, models) as session:
         line.says(pcm((False, SECOND), (True, SECOND)))
         await line.hears("input_audio_buffer.speech_started")
-        conversation.stop()
+        session.stop()
         line.says(SENTENCE)  # too late
     (final,) = finals(line)
     assert final["reason"] == "end_of_stream"
@@ -198,50 +198,50 @@ async def test_who_is_stopped_in_the_middle_of_speech_gets_the_final_and_1012() 
     assert line.close == (1012, "server_restarting")
 
 
-async def test_a_stop_does_not_wait_for_the_next_message_of_a_client_that_says_nothing() -> None:
+async def test_stop_does_not_wait_for_a_silent_client() -> None:
     line = Line()
-    async with conversing(line, silent_models()) as conversation:
+    async with running_session(line, silent_models()) as session:
         await line.hears("session.created")
-        conversation.stop()
-        conversation.stop()
+        session.stop()
+        session.stop()
     assert types(line) == ["session.created", "session.closed"]
     assert line.close == (1012, "server_restarting")
 
 
-async def test_a_client_that_leaves_before_its_greeting_is_no_trouble() -> None:
+async def test_disconnect_before_the_greeting_is_no_error() -> None:
     line = Line()
-    async with conversing(line, silent_models()):
+    async with running_session(line, silent_models()):
         line.transport.abort()
         line.leaves()
     assert line.heard == []
 
 
-async def test_a_client_that_leaves_in_the_middle_of_speech_is_transcribed_all_the_same() -> None:
+async def test_speech_before_a_disconnect_is_transcribed() -> None:
     line = Line()
     async with running_models() as models:
-        async with conversing(line, models):
+        async with running_session(line, models):
             line.says(SENTENCE)
             line.leaves()
         assert models.asr.items > 0
     assert finals(line) == []
 
 
-async def test_a_client_that_does_not_read_costs_its_own_session_only() -> None:
+async def test_client_that_does_not_read_ends_only_its_session() -> None:
     deaf, good = Line(), Line()
     async with running_models() as models:
-        async with conversing(deaf, models, send_timeout=0.01):
+        async with running_session(deaf, models, send_timeout=0.01):
             deaf.reads.clear()
             deaf.says(SENTENCE)
-        async with conversing(good, models):
+        async with running_session(good, models):
             good.says(SENTENCE)
             say(good, "end_of_stream")
     assert deaf.transport.aborted.is_set()
     assert len(finals(good)) == 1
 
 
-async def test_a_client_that_reads_late_misses_nothing_and_hears_it_in_order() -> None:
+async def test_slow_reader_gets_every_message_in_order() -> None:
     line = Line()
-    async with running_models() as models, conversing(line, models):
+    async with running_models() as models, running_session(line, models):
         await line.hears("session.created")
         line.reads.clear()
         for n in range(20):
@@ -258,30 +258,30 @@ async def test_a_client_that_reads_late_misses_nothing_and_hears_it_in_order() -
     assert len(finals(line)) == 20
 
 
-async def test_a_reply_that_waits_for_the_client_is_not_overtaken_by_the_end() -> None:
+async def test_waiting_reply_is_sent_before_the_close() -> None:
     line = Line()
-    async with conversing(line, silent_models()) as conversation:
+    async with running_session(line, silent_models()) as session:
         await line.hears("session.created")
         line.reads.clear()
         line.says("nonsense")
         await until(lambda: line.waiting)
-        conversation.stop()
+        session.stop()
         line.reads.set()
     assert types(line) == ["session.created", "error", "session.closed"]
     assert [message["seq"] for message in line.heard] == [1, 2, 3]
 
 
-async def test_a_message_that_is_too_long_is_told_and_ends_the_session() -> None:
+async def test_oversized_message_ends_the_session_with_an_error() -> None:
     line = Line()
-    async with conversing(line, silent_models()):
+    async with running_session(line, silent_models()):
         line.says(bytes((1 << 20) + 1))
     assert [message["type"] for message in line.heard] == ["session.created", "error", "session.closed"][:2]
     assert line.close == (1009, "message_too_large")
 
 
-async def test_bad_messages_are_answered_one_by_one() -> None:
+async def test_each_invalid_message_gets_an_error() -> None:
     line = Line()
-    async with conversing(line, silent_models(), SessionConfig(SessionOptions())):
+    async with running_session(line, silent_models(), SessionConfig(SessionOptions())):
         for n in range(100):
             line.says(json.dumps({"type": "nonsense", "event_id": str(n)}))
         say(line, "end_of_stream")
@@ -289,14 +289,14 @@ async def test_bad_messages_are_answered_one_by_one() -> None:
     assert line.close == (1000, "")
 
 
-async def test_cancelling_a_conversation_gives_everything_back() -> None:
+async def test_cancelled_session_frees_everything() -> None:
     line, closed = Line(), list[StreamClosed]()
-    models = replace(silent_models(), account=closed.append)
+    models = replace(silent_models(), on_stream_closed=closed.append)
     socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
-    with StreamDriver(models, ALL.options) as pump:
-        running = asyncio.create_task(ClientSession("5f1c", pump, native(pump), Metrics()).run(socket))
+    with StreamDriver(models, ALL.options) as driver:
+        running = asyncio.create_task(ClientSession("5f1c", driver, native(driver), Metrics()).run(socket))
         line.says(SENTENCE)
-        await until(lambda: pump.session.received >= 3 * SECOND)
+        await until(lambda: driver.session.received >= 3 * SECOND)
         running.cancel()
         await asyncio.wait([running])
     assert running.cancelled()
@@ -305,15 +305,15 @@ async def test_cancelling_a_conversation_gives_everything_back() -> None:
     assert models.slots.lent == set()
 
 
-async def test_every_final_failure_and_second_of_sound_is_counted() -> None:
+async def test_finals_failures_and_audio_are_counted() -> None:
     line, metrics = Line(), Metrics()
     async with running_models() as models:
         socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
         line.says(SENTENCE)
         line.says("nonsense")
         say(line, "end_of_stream")
-        with StreamDriver(replace(models, account=metrics.count_audio), ALL.options) as pump:
-            await ClientSession("5f1c", pump, native(pump), metrics).run(socket)
+        with StreamDriver(replace(models, on_stream_closed=metrics.count_audio), ALL.options) as driver:
+            await ClientSession("5f1c", driver, native(driver), metrics).run(socket)
     text = metrics.text().decode()
     assert 'stt_finals_total{reason="silence"} 1.0' in text
     assert 'stt_errors_total{code="invalid_json"} 1.0' in text
@@ -337,34 +337,34 @@ async def lasting(
     journal: int = 1 << 20,
     kind: type[StreamDriver] = StreamDriver,
 ) -> AsyncIterator[tuple[ClientSession, asyncio.Task[None]]]:
-    """A conversation that can be resumed, begun on this line."""
+    """Begin a session that can be resumed on this line."""
     socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
-    with kind(models, ALL.options) as pump:
-        dialect = NativeProtocol("5f1c", pump, ALL, GREETING, token="secret")
-        conversation = ClientSession(
-            "5f1c", pump, dialect, Metrics(), resume_seconds=seconds, log_bytes=journal
+    with kind(models, ALL.options) as driver:
+        protocol = NativeProtocol("5f1c", driver, ALL, GREETING, token="secret")
+        session = ClientSession(
+            "5f1c", driver, protocol, Metrics(), resume_seconds=seconds, log_bytes=journal
         )
-        running = asyncio.create_task(conversation.run(socket))
+        running = asyncio.create_task(session.run(socket))
         try:
-            yield conversation, running
+            yield session, running
             await running
         finally:
             running.cancel()
             await asyncio.wait([running])
 
 
-async def resumed(conversation: ClientSession, line: Line, seen: int) -> asyncio.Task[None]:
+async def resumed(session: ClientSession, line: Line, seen: int) -> asyncio.Task[None]:
     socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
-    return asyncio.create_task(conversation.resume(socket, seen))
+    return asyncio.create_task(session.resume(socket, seen))
 
 
-async def test_who_reads_too_slowly_is_closed_with_4013_and_its_session_waits_for_it() -> None:
+async def test_slow_reader_is_closed_with_4013_and_may_resume() -> None:
     before, after = Line(), Line()
-    async with running_models() as models, lasting(before, models, kind=Unheard) as (conversation, _):
+    async with running_models() as models, lasting(before, models, kind=Unheard) as (session, _):
         before.says(SENTENCE)
         await until(lambda: before.close is not None)
         assert before.close == (4013, "slow_consumer")
-        coming_back = await resumed(conversation, after, before.heard[-1]["seq"])
+        coming_back = await resumed(session, after, before.heard[-1]["seq"])
         await after.hears("response.audio_transcript.done")
         say(after, "end_of_stream")
         await coming_back
@@ -373,14 +373,14 @@ async def test_who_reads_too_slowly_is_closed_with_4013_and_its_session_waits_fo
     assert types(after)[-1] == "session.closed"
 
 
-async def test_who_was_cut_off_hears_what_it_missed_and_goes_on_in_the_same_utterance() -> None:
+async def test_resumed_client_gets_missed_messages() -> None:
     before, after = Line(), Line()
-    async with running_models() as models, lasting(before, models) as (conversation, _):
+    async with running_models() as models, lasting(before, models) as (session, _):
         before.says(FIRST)
         await before.hears("input_audio_buffer.speech_started")
         before.leaves()
         seen = before.heard[-1]["seq"]
-        back = await resumed(conversation, after, seen)
+        back = await resumed(session, after, seen)
         told = await after.hears("session.resumed")
         assert told["received_ms"] == 2000
         after.says(SECOND_HALF)
@@ -394,13 +394,13 @@ async def test_who_was_cut_off_hears_what_it_missed_and_goes_on_in_the_same_utte
     assert after.close == (1000, "")
 
 
-async def test_a_message_that_was_missed_is_replayed_once_and_in_order() -> None:
+async def test_missed_message_is_replayed_once_and_in_order() -> None:
     before, after = Line(), Line()
-    async with running_models() as models, lasting(before, models) as (conversation, _):
+    async with running_models() as models, lasting(before, models) as (session, _):
         await before.hears("session.created")
         before.leaves()
         before.says(b"")
-        back = await resumed(conversation, after, 0)
+        back = await resumed(session, after, 0)
         await after.hears("session.resumed")
         say(after, "end_of_stream")
         await back
@@ -408,20 +408,20 @@ async def test_a_message_that_was_missed_is_replayed_once_and_in_order() -> None
     assert (after.heard[0]["replayed"], after.heard[0]["seq"]) == (1, 0)
 
 
-async def test_a_second_owner_takes_over_and_the_first_is_closed_with_4009() -> None:
+async def test_second_connection_takes_over_and_closes_4009() -> None:
     first, second = Line(), Line()
-    async with running_models() as models, lasting(first, models) as (conversation, _):
+    async with running_models() as models, lasting(first, models) as (session, _):
         await first.hears("session.created")
-        back = await resumed(conversation, second, 1)
+        back = await resumed(session, second, 1)
         await second.hears("session.resumed")
-        first.says(SENTENCE)  # of which nothing is taken in any more
+        first.says(SENTENCE)  # it is not read any more
         say(second, "end_of_stream")
         await back
     assert first.close == (4009, "resumed")
     assert second.heard[-1]["received_ms"] == 0
 
 
-async def test_who_does_not_come_back_in_time_is_transcribed_and_the_session_ends() -> None:
+async def test_session_ends_if_the_client_does_not_resume() -> None:
     line = Line()
     async with running_models() as models, lasting(line, models, seconds=0.01) as (_, running):
         line.says(FIRST)
@@ -431,7 +431,7 @@ async def test_who_does_not_come_back_in_time_is_transcribed_and_the_session_end
         assert models.asr.items > 0
 
 
-async def test_who_closes_in_order_is_not_waited_for() -> None:
+async def test_client_that_closed_cannot_resume() -> None:
     line = Line()
     async with running_models() as models, lasting(line, models) as (_, running):
         line.says(FIRST)
@@ -441,29 +441,29 @@ async def test_who_closes_in_order_is_not_waited_for() -> None:
         assert models.asr.items > 0
 
 
-async def test_an_end_that_was_not_heard_can_be_heard_later() -> None:
+async def test_missed_last_messages_can_be_resumed() -> None:
     before, after, late = Line(), Line(), Line()
-    async with running_models() as models, lasting(before, models) as (conversation, running):
+    async with running_models() as models, lasting(before, models) as (session, running):
         before.says(SENTENCE)
         await before.hears("session.created")
         before.transport.abort()
         say(before, "end_of_stream")
         await until(lambda: models.asr.items)
-        back = await resumed(conversation, after, 1)
+        back = await resumed(session, after, 1)
         await back
         await running
-        await (await resumed(conversation, late, 1))
+        await (await resumed(session, late, 1))
     for line in (after, late):
         assert [final["reason"] for final in finals(line)] == ["silence"]
         assert types(line)[-1] == "session.closed"
         assert line.close == (1000, "")
 
 
-async def test_who_missed_more_than_is_kept_is_refused_and_the_session_goes_on() -> None:
+async def test_resume_beyond_the_buffer_is_refused() -> None:
     line, late = Line(), Line()
-    async with running_models() as models, lasting(line, models, journal=100) as (conversation, _):
+    async with running_models() as models, lasting(line, models, journal=100) as (session, _):
         await line.hears("session.created")
-        refused = await resumed(conversation, late, 0)
+        refused = await resumed(session, late, 0)
         with pytest.raises(ClientError) as error:
             await refused
         assert (error.value.code, error.value.close) == ("resume_unknown", 4000)
@@ -472,19 +472,19 @@ async def test_who_missed_more_than_is_kept_is_refused_and_the_session_goes_on()
     assert len(finals(line)) == 1
 
 
-async def test_a_stop_does_not_wait_for_who_was_cut_off() -> None:
+async def test_stop_does_not_wait_for_a_disconnected_client() -> None:
     line = Line()
-    async with running_models() as models, lasting(line, models) as (conversation, running):
+    async with running_models() as models, lasting(line, models) as (session, running):
         line.says(FIRST)
         await line.hears("input_audio_buffer.speech_started")
         line.leaves()
         await asyncio.sleep(0)
-        conversation.stop()
+        session.stop()
         await running
         assert models.asr.items > 0
 
 
-async def test_an_error_that_ends_the_session_leaves_nothing_to_come_back_to() -> None:
+async def test_session_that_ended_with_an_error_cannot_resume() -> None:
     line = Line()
     async with running_models() as models, lasting(line, models) as (_, running):
         line.says(bytes((1 << 20) + 1))
@@ -495,21 +495,22 @@ async def test_an_error_that_ends_the_session_leaves_nothing_to_come_back_to() -
 @pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 6), st.booleans()), max_size=5), st.integers(0, 3))
-def test_a_client_that_is_cut_off_again_and_again_hears_what_it_would_have_heard(
-    cuts: list[tuple[int, bool]], unread: int
-) -> None:
+def test_repeated_disconnects_lose_no_message(cuts: list[tuple[int, bool]], unread: int) -> None:
     asyncio.run(_cut_again_and_again(cuts, unread))
 
 
 async def _cut_again_and_again(cuts: list[tuple[int, bool]], unread: int) -> None:
-    """cuts: after so many chunks, and whether the client notices before it comes back; unread: messages that
-    arrived and were lost on the client's side."""
+    """Compare the messages of an interrupted and an uninterrupted client.
+
+    cuts: chunks before each disconnect, and whether the server notices it before the client resumes
+    unread: messages that arrived but were lost by the client
+    """
     sound_of_it = SENTENCE * 2
     chunks = [sound_of_it[at : at + 19_200] for at in range(0, len(sound_of_it), 19_200)]  # 600 ms each
     async with running_models() as models:
         line, seen, at = Line(), 0, 0
         heard: list[Message] = []
-        async with lasting(line, models) as (conversation, running):
+        async with lasting(line, models) as (session, running):
             await line.hears("session.created")
             for count, leaves in cuts:
                 for chunk in chunks[at : at + count]:
@@ -524,7 +525,7 @@ async def _cut_again_and_again(cuts: list[tuple[int, bool]], unread: int) -> Non
                 if leaves:
                     line.leaves()
                 line = Line()
-                await resumed(conversation, line, seen)
+                await resumed(session, line, seen)
                 at = (await line.hears("session.resumed"))["received_ms"] // 600
             for chunk in chunks[at:]:
                 line.says(chunk)
@@ -548,27 +549,27 @@ async def kept_on(
     line: Line,
     *,
     seconds: float = 3600,
-    preferences: SessionConfig = ALL,
+    config: SessionConfig = ALL,
 ) -> AsyncIterator[tuple[ClientSession, asyncio.Task[None]]]:
-    """A conversation begun on this line, with a journal."""
+    """Begin a session with a journal on this line."""
     socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 24, send_timeout=3600)
-    with StreamDriver(models, preferences.options) as pump:
+    with StreamDriver(models, config.options) as driver:
         recording = JournalRecorder(disk.open("5f1c"))
-        stream = RecordedStream(pump, recording)
-        dialect = NativeProtocol("5f1c", stream, preferences, GREETING, token="secret")
-        conversation = ClientSession(
+        stream = RecordedStream(driver, recording)
+        protocol = NativeProtocol("5f1c", stream, config, GREETING, token="secret")
+        session = ClientSession(
             "5f1c",
-            pump,
-            dialect,
+            driver,
+            protocol,
             Metrics(),
             resume_seconds=seconds,
             log_bytes=1 << 24,
             owner="alice",
             recorder=recording,
         )
-        running = asyncio.create_task(conversation.run(socket))
+        running = asyncio.create_task(session.run(socket))
         try:
-            yield conversation, running
+            yield session, running
             await running
         finally:
             running.cancel()
@@ -576,10 +577,10 @@ async def kept_on(
 
 
 def found(disk: JournalStore) -> tuple[ReplayedSession, SessionJournal]:
-    """What a server left behind, and its journal taken up."""
+    """Return the session that a server left, and its adopted journal."""
     past, log = kept(disk.folder, "5f1c"), disk.open("5f1c")
     assert past is not None
-    log.adopt(disk.found(3600)["5f1c"], past.intact)
+    log.adopt(disk.find_sessions(3600)["5f1c"], past.intact)
     return past, log
 
 
@@ -587,18 +588,18 @@ def found(disk: JournalStore) -> tuple[ReplayedSession, SessionJournal]:
 async def gone_on(
     disk: JournalStore, models: ModelClients, *, seconds: float = 3600
 ) -> AsyncIterator[tuple[ClientSession, asyncio.Task[None]]]:
-    """The conversation that was left behind."""
+    """Run the session that a server left."""
     past, log = found(disk)
     recording = JournalRecorder(log, replaying=True)
     config = restore_config(past.head["preferences"])
-    with StreamDriver(models, config.options, begun=past.begun) as pump:
-        dialect = NativeProtocol.restored("5f1c", RecordedStream(pump, recording), past.head, past.refused)
-        conversation = ClientSession(
-            "5f1c", pump, dialect, Metrics(), resume_seconds=seconds, log_bytes=1 << 24, recorder=recording
+    with StreamDriver(models, config.options, begun=past.begun) as driver:
+        protocol = NativeProtocol.restored("5f1c", RecordedStream(driver, recording), past.head, past.refused)
+        session = ClientSession(
+            "5f1c", driver, protocol, Metrics(), resume_seconds=seconds, log_bytes=1 << 24, recorder=recording
         )
-        running = asyncio.create_task(conversation.go_on(past))
+        running = asyncio.create_task(session.run_recovered(past))
         try:
-            yield conversation, running
+            yield session, running
             await running
         finally:
             running.cancel()
@@ -606,18 +607,18 @@ async def gone_on(
 
 
 async def stopped(folder: Path, line: Line, said: bytes = FIRST) -> None:
-    """A server that stopped once it had told that speech began."""
+    """Stop a server after it has sent that speech began."""
     async with running_models() as models:
         with JournalStore(folder, Health()) as disk:
-            async with kept_on(disk, models, line) as (conversation, running):
+            async with kept_on(disk, models, line) as (session, running):
                 line.says(said)
                 await line.hears("input_audio_buffer.speech_started")
-                conversation.stop()
+                session.stop()
                 await running
-            assert conversation.state is SessionState.SUSPENDED
+            assert session.state is SessionState.SUSPENDED
 
 
-async def test_a_session_that_lasts_is_not_finished_by_a_stop_and_is_kept(tmp_path: Path) -> None:
+async def test_durable_session_is_suspended_by_a_stop(tmp_path: Path) -> None:
     line = Line()
     await stopped(tmp_path, line)
     assert line.close == (1012, "session_kept")
@@ -625,31 +626,31 @@ async def test_a_session_that_lasts_is_not_finished_by_a_stop_and_is_kept(tmp_pa
     past = kept(tmp_path, "5f1c")
     assert past is not None
     assert past.head["owner"] == "alice"
-    assert past.number >= len(line.heard)  # one may have been kept and not told any more
-    assert past.begun.concluded == {}
+    assert past.number >= len(line.heard)  # the last one may be recorded but not sent
+    assert past.begun.results == {}
 
 
 async def test_journal_counts_only_replies_that_a_replay_gives_again(tmp_path: Path) -> None:
     line = Line()
     async with running_models() as models:
         with JournalStore(tmp_path, Health()) as disk:
-            async with kept_on(disk, models, line) as (conversation, running):
+            async with kept_on(disk, models, line) as (session, running):
                 line.says(pcm((False, 2 * SECOND)))
                 await line.hears("input_audio_buffer.acknowledged")
                 say(line, "session.update", session={"words": True})
                 await line.hears("session.updated")
-                conversation.stop()
+                session.stop()
                 await running
     past = kept(tmp_path, "5f1c")
     assert past is not None
     assert past.sent == {REPLY: 1}
 
 
-async def test_the_end_of_a_session_is_kept_though_nobody_is_told_of_it(tmp_path: Path) -> None:
+async def test_end_of_a_session_is_recorded_without_a_client(tmp_path: Path) -> None:
     line = Line()
     async with running_models() as models:
         with JournalStore(tmp_path, Health()) as disk:
-            async with kept_on(disk, models, line, preferences=QUIET) as (_, running):
+            async with kept_on(disk, models, line, config=QUIET) as (_, running):
                 line.says(SENTENCE)
                 say(line, "end_of_stream")
                 await running
@@ -659,39 +660,39 @@ async def test_the_end_of_a_session_is_kept_though_nobody_is_told_of_it(tmp_path
     assert past.is_over
 
 
-async def test_one_whose_client_was_cut_off_is_kept_as_well(tmp_path: Path) -> None:
+async def test_disconnected_session_is_suspended_by_a_stop(tmp_path: Path) -> None:
     line = Line()
     async with running_models() as models:
         with JournalStore(tmp_path, Health()) as disk:
-            async with kept_on(disk, models, line) as (conversation, running):
+            async with kept_on(disk, models, line) as (session, running):
                 line.says(FIRST)
                 await line.hears("input_audio_buffer.speech_started")
                 line.leaves()
                 await asyncio.sleep(0)
-                conversation.stop()
+                session.stop()
                 await running
     assert files_in(tmp_path) == ["5f1c.1.journal"]
 
 
-async def test_with_the_next_server_it_goes_on_in_the_same_utterance(tmp_path: Path) -> None:
+async def test_next_server_continues_the_same_utterance(tmp_path: Path) -> None:
     before, after = Line(), Line()
     await stopped(tmp_path, before)
     async with running_models() as models:
         with JournalStore(tmp_path, Health()) as disk:
-            async with gone_on(disk, models) as (conversation, _):
-                back = await resumed(conversation, after, before.heard[-1]["seq"])
+            async with gone_on(disk, models) as (session, _):
+                back = await resumed(session, after, before.heard[-1]["seq"])
                 told = await after.hears("session.resumed")
                 assert told["received_ms"] == 2000
                 after.says(SECOND_HALF)
                 say(after, "end_of_stream")
                 await back
-            conversation.forget()
+            session.forget()
     (final,) = finals(after)
     assert final["end_ms"] - final["start_ms"] > 2000
     assert (after.heard[-1]["type"], after.heard[-1]["received_ms"]) == ("session.closed", 4000)
     numbers = [message["seq"] for message in [*before.heard, *after.heard[1:]]]
     assert numbers == list(range(1, len(numbers) + 1))
-    assert types(after).count("input_audio_buffer.speech_started") == 0  # it was told before
+    assert types(after).count("input_audio_buffer.speech_started") == 0  # it was sent before
     assert after.close == (1000, "")
     assert files_in(tmp_path) == []
 
@@ -701,11 +702,11 @@ CHANGED = {"words": False, "include_audio": False}
 
 
 def output_of(line: Line) -> list[tuple[bool, bool]]:
-    """Whether each final carries words and audio."""
+    """Return whether each final has words and audio."""
     return [("words" in final, "audio" in final) for final in finals(line)]
 
 
-async def test_what_comes_in_is_recorded_in_its_order(tmp_path: Path) -> None:
+async def test_input_is_recorded_in_order(tmp_path: Path) -> None:
     line = Line()
     marker, end = json.dumps({"type": "marker", "id": "m"}), json.dumps({"type": "end_of_stream"})
     async with running_models() as models:
@@ -733,19 +734,19 @@ async def test_what_comes_in_is_recorded_in_its_order(tmp_path: Path) -> None:
     assert past.refused == 3
 
 
-async def test_audio_is_taken_in_while_a_message_waits_for_the_client() -> None:
+async def test_audio_is_read_while_a_message_waits_to_be_sent() -> None:
     line, config = Line(), ALL.merged({"events": ["input_audio_buffer.speech_started"]})
     async with running_models() as models:
         socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
-        with StreamDriver(models, config.options) as pump:
+        with StreamDriver(models, config.options) as driver:
             running = asyncio.create_task(
-                ClientSession("5f1c", pump, native(pump, config), Metrics()).run(socket)
+                ClientSession("5f1c", driver, native(driver, config), Metrics()).run(socket)
             )
             line.reads.clear()
             line.says(FIRST)
             await until(lambda: line.waiting)  # the sender's lock is held
             line.says(SECOND_HALF)
-            await until(lambda: pump.received >= 4 * SECOND)
+            await until(lambda: driver.received >= 4 * SECOND)
             line.reads.set()
             say(line, "end_of_stream")
             await running
@@ -760,16 +761,18 @@ async def test_a_chunk_without_a_reply_takes_no_lock_and_touches_no_journal() ->
 
     line, chunk = Line(), json.dumps({"type": "input_audio_buffer.append", "audio": "AAAA" * 800})
     socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
-    with StreamDriver(silent_models(), QUIET.options) as pump:
-        running = asyncio.create_task(ClientSession("5f1c", pump, native(pump, QUIET), Metrics()).run(socket))
+    with StreamDriver(silent_models(), QUIET.options) as driver:
+        running = asyncio.create_task(
+            ClientSession("5f1c", driver, native(driver, QUIET), Metrics()).run(socket)
+        )
         await line.hears("session.created")
-        for received in (1200, 2400):  # the first one pays for what comes once only
+        for received in (1200, 2400):  # only the second one is measured: the first one includes one-time work
             calls.clear()
             line.says(chunk)
             sys.setprofile(profile)
             try:
                 async with asyncio.timeout(20):
-                    while pump.received < received:  # noqa: ASYNC110 - the calls of a helper would be counted
+                    while driver.received < received:  # noqa: ASYNC110 - the calls of a helper would be counted
                         await asyncio.sleep(0)
                     await asyncio.sleep(0)
             finally:
@@ -791,7 +794,7 @@ async def test_a_chunk_without_a_reply_takes_no_lock_and_touches_no_journal() ->
 
 async def test_final_keeps_options_of_its_utterance() -> None:
     line = Line()
-    async with running_models() as models, conversing(line, models, CHOSEN):
+    async with running_models() as models, running_session(line, models, CHOSEN):
         line.says(FIRST)
         await line.hears("input_audio_buffer.speech_started")
         say(line, "session.update", session=CHANGED)
@@ -804,16 +807,16 @@ async def test_final_keeps_options_of_its_utterance_over_a_restart(tmp_path: Pat
     before, after = Line(), Line()
     async with running_models() as models:
         with JournalStore(tmp_path, Health()) as disk:
-            async with kept_on(disk, models, before, preferences=CHOSEN) as (conversation, running):
+            async with kept_on(disk, models, before, config=CHOSEN) as (session, running):
                 before.says(FIRST)
                 await before.hears("input_audio_buffer.speech_started")
                 say(before, "session.update", session=CHANGED)
                 await before.hears("session.updated")
-                conversation.stop()
+                session.stop()
                 await running
         with JournalStore(tmp_path, Health()) as disk:
-            async with gone_on(disk, models) as (conversation, _):
-                back = await resumed(conversation, after, before.heard[-1]["seq"])
+            async with gone_on(disk, models) as (session, _):
+                back = await resumed(session, after, before.heard[-1]["seq"])
                 await after.hears("session.resumed")
                 after.says(SECOND_HALF + SENTENCE)
                 say(after, "end_of_stream")
@@ -821,15 +824,15 @@ async def test_final_keeps_options_of_its_utterance_over_a_restart(tmp_path: Pat
     assert output_of(after) == [(True, True), (False, False)]
 
 
-async def test_a_client_that_comes_back_while_all_is_played_once_more_is_answered_after_that(
+async def test_resume_waits_for_the_replay(
     tmp_path: Path,
 ) -> None:
     before, after, sound = Line(), Line(), FIRST + SENTENCE * 5
     await stopped(tmp_path, before, sound)  # in the middle of a long message
     async with running_models() as models:
         with JournalStore(tmp_path, Health()) as disk:
-            async with gone_on(disk, models) as (conversation, _):
-                back = await resumed(conversation, after, before.heard[-1]["seq"])
+            async with gone_on(disk, models) as (session, _):
+                back = await resumed(session, after, before.heard[-1]["seq"])
                 received = (await after.hears("session.resumed"))["received_ms"]
                 assert 2_000 < received < 17_000
                 after.says(sound[32 * received :])
@@ -838,18 +841,18 @@ async def test_a_client_that_comes_back_while_all_is_played_once_more_is_answere
     assert len(finals(before)) + len(finals(after)) == 6
 
 
-async def test_what_a_client_that_comes_back_need_not_send_again_is_kept(
+async def test_audio_acknowledged_on_resume_is_recorded(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
     before, after = Line(), Line()
     async with running_models() as models:
         with JournalStore(tmp_path, Health()) as disk:
-            async with kept_on(disk, models, before) as (conversation, _):
-                before.says(pcm((False, 8_000)))  # not worth an acknowledgement
+            async with kept_on(disk, models, before) as (session, _):
+                before.says(pcm((False, 8_000)))  # too little for an acknowledgement
                 before.leaves()
                 await until(lambda: "client.disconnected" in caplog.text)
-                back = await resumed(conversation, after, 1)
+                back = await resumed(session, after, 1)
                 assert (await after.hears("session.resumed"))["received_ms"] == 500
                 past = kept(tmp_path, "5f1c")
                 assert past is not None
@@ -860,31 +863,31 @@ async def test_what_a_client_that_comes_back_need_not_send_again_is_kept(
                 await back
 
 
-async def test_what_nobody_comes_back_for_is_still_transcribed(tmp_path: Path) -> None:
+async def test_recovered_session_without_a_client_is_transcribed(tmp_path: Path) -> None:
     late = Line()
     await stopped(tmp_path, Line())
     async with running_models() as models:
         with JournalStore(tmp_path, Health()) as disk:
-            async with gone_on(disk, models, seconds=0.01) as (conversation, running):
+            async with gone_on(disk, models, seconds=0.01) as (session, running):
                 await running
-            await (await resumed(conversation, late, 1))
+            await (await resumed(session, late, 1))
     assert [final["reason"] for final in finals(late)] == ["disconnect"]
     assert types(late)[-1] == "session.closed"
 
 
-async def test_a_server_that_stops_while_it_plays_what_was_left_behind_leaves_it_once_more(
+async def test_stop_during_a_replay_suspends_the_session(
     tmp_path: Path,
 ) -> None:
     before, after = Line(), Line()
     await stopped(tmp_path, before)
     async with running_models() as models:
         with JournalStore(tmp_path, Health()) as disk:
-            async with gone_on(disk, models) as (conversation, _):
+            async with gone_on(disk, models) as (session, _):
                 await asyncio.sleep(0)
-                conversation.stop()
+                session.stop()
         with JournalStore(tmp_path, Health()) as disk:
-            async with gone_on(disk, models) as (conversation, _):
-                back = await resumed(conversation, after, before.heard[-1]["seq"])
+            async with gone_on(disk, models) as (session, _):
+                back = await resumed(session, after, before.heard[-1]["seq"])
                 await after.hears("session.resumed")
                 after.says(SECOND_HALF)
                 say(after, "end_of_stream")
@@ -894,24 +897,22 @@ async def test_a_server_that_stops_while_it_plays_what_was_left_behind_leaves_it
 
 
 @pytest.mark.parametrize("played", [True, False])
-async def test_who_comes_back_to_a_server_that_stops_is_sent_to_the_next_one(
-    tmp_path: Path, played: bool
-) -> None:
+async def test_resume_at_a_stopping_server_is_retryable(tmp_path: Path, played: bool) -> None:
     before, between, after = Line(), Line(), Line()
     await stopped(tmp_path, before)
     seen = before.heard[-1]["seq"]
     async with running_models() as models:
         with JournalStore(tmp_path, Health()) as disk:
-            async with gone_on(disk, models) as (conversation, running):
+            async with gone_on(disk, models) as (session, running):
                 if played:
-                    back = await resumed(conversation, between, seen)
+                    back = await resumed(session, between, seen)
                     await between.hears("session.resumed")
-                    conversation.stop()
-                    late = await resumed(conversation, after, seen)
-                else:  # it waits for what is being played
-                    back = late = await resumed(conversation, after, seen)
+                    session.stop()
+                    late = await resumed(session, after, seen)
+                else:  # it waits for the replay
+                    back = late = await resumed(session, after, seen)
                     await asyncio.sleep(0)
-                    conversation.stop()
+                    session.stop()
                 after.says(SECOND_HALF)
                 await running
                 await asyncio.gather(back, late)
@@ -919,29 +920,29 @@ async def test_who_comes_back_to_a_server_that_stops_is_sent_to_the_next_one(
     assert after.close == (1012, "session_kept")
     past = kept(tmp_path, "5f1c")
     assert past is not None
-    assert past.begun.concluded == {}
+    assert past.begun.results == {}
 
 
-async def test_a_session_whose_journal_was_lost_is_finished_by_a_stop(tmp_path: Path) -> None:
+async def test_stop_finishes_a_session_with_a_lost_journal(tmp_path: Path) -> None:
     line = Line()
     async with running_models() as models:
         with full_disk(20_000), JournalStore(tmp_path, Health()) as disk:
-            async with kept_on(disk, models, line) as (conversation, running):
+            async with kept_on(disk, models, line) as (session, running):
                 line.says(FIRST)
                 await line.hears("input_audio_buffer.speech_started")
-                conversation.stop()
+                session.stop()
                 await running
     assert line.close == (1012, "server_restarting")
     assert len(finals(line)) == 1
     assert files_in(tmp_path) == []
 
 
-async def test_a_long_session_begins_a_new_file_and_keeps_only_what_it_needs(tmp_path: Path) -> None:
+async def test_long_session_rotates_its_journal_files(tmp_path: Path) -> None:
     line, after = Line(), Line()
     silence = pcm((False, 40 * SECOND))
     async with running_models() as models:
         with JournalStore(tmp_path, Health()) as disk:
-            async with kept_on(disk, models, line) as (conversation, running):
+            async with kept_on(disk, models, line) as (session, running):
                 for _ in range(3):  # 1.2 MB each
                     line.says(SENTENCE + silence)
 
@@ -952,14 +953,14 @@ async def test_a_long_session_begins_a_new_file_and_keeps_only_what_it_needs(tmp
                 await until(begins_a_file)
                 line.says(FIRST)
                 await until(lambda: types(line).count("input_audio_buffer.speech_started") >= 4)
-                conversation.stop()
+                session.stop()
                 await running
         past = kept(tmp_path, "5f1c")
         assert past is not None
         assert past.begun.snapshot.state.received > SECOND * 43
         with JournalStore(tmp_path, Health()) as disk:
-            async with gone_on(disk, models) as (conversation, _):
-                back = await resumed(conversation, after, line.heard[-1]["seq"])
+            async with gone_on(disk, models) as (session, _):
+                back = await resumed(session, after, line.heard[-1]["seq"])
                 await after.hears("session.resumed")
                 after.says(SECOND_HALF)
                 say(after, "end_of_stream")

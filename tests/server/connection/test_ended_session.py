@@ -1,4 +1,4 @@
-"""A session that was over: what its client missed is told without anything being played once more."""
+"""Test that the client of an ended session gets the messages that it missed, without a replay."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,7 +30,7 @@ SAID: list[Message] = [
 
 
 def opened(samples: int, number: int, head: Mapping[str, Any] = HEAD) -> SnapshotRecord:
-    """After so many samples, and messages."""
+    """Return a snapshot after so many samples and messages."""
     session = Session(SessionOptions())
     session.receive_audio(Clip(sounding(samples).samples, 0))
     session.effects.clear()
@@ -69,7 +69,7 @@ async def told(session: EndedSession, seen: int) -> Line:
     return line
 
 
-async def test_its_client_hears_where_it_was_and_what_it_missed_and_that_this_was_all(tmp_path: Path) -> None:
+async def test_client_of_an_ended_session_gets_missed_messages(tmp_path: Path) -> None:
     files = left_behind(tmp_path, ENTRIES)
     with JournalStore(tmp_path, Health()) as disk:
         session = ended(files, disk)
@@ -85,7 +85,7 @@ async def test_its_client_hears_where_it_was_and_what_it_missed_and_that_this_wa
     assert again.heard[1:] == SAID
 
 
-async def test_the_sound_of_a_final_is_told_as_it_was(tmp_path: Path) -> None:
+async def test_audio_of_a_final_is_restored(tmp_path: Path) -> None:
     final = {"type": "response.audio_transcript.done", "audio": None}
     sound = AudioRecord(np.full(4, 0.5, np.float32))
     files = left_behind(
@@ -97,9 +97,7 @@ async def test_the_sound_of_a_final_is_told_as_it_was(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("seen", "most"), [(3, 1 << 20), (7, 1 << 20), (4, 10)])
-async def test_who_missed_more_than_is_kept_or_saw_what_was_never_told_cannot_come_back(
-    tmp_path: Path, seen: int, most: int
-) -> None:
+async def test_resume_after_unknown_messages_is_refused(tmp_path: Path, seen: int, most: int) -> None:
     files = left_behind(tmp_path, ENTRIES)
     with JournalStore(tmp_path, Health()) as disk, pytest.raises(ClientError) as refused:
         await told(ended(files, disk, most), seen)
@@ -107,7 +105,7 @@ async def test_who_missed_more_than_is_kept_or_saw_what_was_never_told_cannot_co
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"nonsense")])
-async def test_one_whose_files_have_gone_or_are_damaged_is_unknown(tmp_path: Path, damage: Any) -> None:
+async def test_session_with_missing_or_damaged_files_is_unknown(tmp_path: Path, damage: Any) -> None:
     (file,) = files = left_behind(tmp_path, ENTRIES)
     damage(file)
     with JournalStore(tmp_path, Health()) as disk, pytest.raises(ClientError) as refused:
@@ -115,7 +113,7 @@ async def test_one_whose_files_have_gone_or_are_damaged_is_unknown(tmp_path: Pat
     assert refused.value.code == "resume_unknown"
 
 
-async def test_a_client_that_leaves_while_it_is_told_is_no_fault(tmp_path: Path) -> None:
+async def test_disconnect_while_messages_are_sent_is_no_error(tmp_path: Path) -> None:
     files = left_behind(tmp_path, ENTRIES)
     line = Line()
     with JournalStore(tmp_path, Health()) as disk:
@@ -126,7 +124,7 @@ async def test_a_client_that_leaves_while_it_is_told_is_no_fault(tmp_path: Path)
     assert (line.heard, line.close) == ([], None)
 
 
-async def test_one_that_is_forgotten_leaves_nothing(tmp_path: Path) -> None:
+async def test_forgotten_session_leaves_no_files(tmp_path: Path) -> None:
     files = left_behind(tmp_path, ENTRIES)
     with JournalStore(tmp_path, Health()) as disk:
         assert disk.size > 0

@@ -1,4 +1,4 @@
-"""The doors' limits, over real sockets: who is turned away, how each protocol says so, and how soon."""
+"""Test the limits of the endpoints over real sockets, and how each protocol refuses a client."""
 
 import json
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def bearer(secret: str, **more: str) -> dict[str, str]:
 
 
 def refused(url: str, headers: dict[str, str]) -> tuple[int, str, int]:
-    """Status, code and Retry-After of a handshake that is refused."""
+    """Return status, code and Retry-After of a refused handshake."""
     with pytest.raises(InvalidStatus) as refusal, connect(url, additional_headers=headers):
         pass
     answer = refusal.value.response
@@ -44,7 +44,7 @@ def refused(url: str, headers: dict[str, str]) -> tuple[int, str, int]:
     return answer.status_code, code, int(answer.headers["retry-after"])
 
 
-def test_a_key_has_no_more_sessions_than_it_may_and_a_place_that_becomes_free_is_its_own(
+def test_sessions_of_a_key_are_limited(
     server: Server,
 ) -> None:
     with connect(server.ws + EVENTS, additional_headers=bearer(ONE)) as first:
@@ -61,7 +61,7 @@ def test_a_key_has_no_more_sessions_than_it_may_and_a_place_that_becomes_free_is
         assert json.loads(second.recv(timeout=20))["type"] == "session.created"
 
 
-def test_openai_says_it_after_the_upgrade_in_its_own_words(server: Server) -> None:
+def test_realtime_refusal_is_sent_after_the_upgrade(server: Server) -> None:
     wait_until(lambda: server.metric("stt_open_sessions") == 0)
     with connect(server.ws + EVENTS, additional_headers=bearer(ONE)) as first:
         first.recv(timeout=20)
@@ -83,14 +83,14 @@ def test_openai_says_it_after_the_upgrade_in_its_own_words(server: Server) -> No
 
 
 def pushed(stream: ClientConnection, pcm: bytes) -> None:
-    """Sends it all, and reads until the server closes."""
+    """Send all audio, and read until the server closes."""
     for start in range(0, len(pcm), 3200):
         stream.send(pcm[start : start + 3200])
     while True:
         stream.recv(timeout=20)
 
 
-def test_a_key_that_is_far_beyond_its_sound_is_sent_away_and_may_come_again_in_an_hour(
+def test_key_beyond_its_audio_quota_is_closed(
     server: Server,
 ) -> None:
     with connect(server.ws, additional_headers=bearer(LITTLE), max_size=None) as stream:
@@ -103,8 +103,8 @@ def test_a_key_that_is_far_beyond_its_sound_is_sent_away_and_may_come_again_in_a
     assert 3500 < seconds <= 3661
 
 
-def test_an_address_that_comes_too_often_is_turned_away_at_every_door(server: Server) -> None:
-    """A proxy on this machine says whose address it is."""
+def test_rate_limit_of_an_address_covers_every_endpoint(server: Server) -> None:
+    """Send the address in the header of a proxy on this machine."""
     headers = bearer(ONE, **{"X-Forwarded-For": "192.0.2.7"})
     files = {"file": ("a.wav", b"RIFF")}
     statuses = [

@@ -1,4 +1,4 @@
-"""Sessions that survive their server: killed or stopped, and started again on the same port and folder."""
+"""Test sessions that continue after their server was killed or stopped and started again."""
 
 import asyncio
 import json
@@ -40,7 +40,7 @@ def command(type_: str, **fields: object) -> str:
 
 
 def items_with(every: int, *commands: str) -> list[str | bytes]:
-    """Three sentences, with these commands after every so many chunks, in turns; and the end."""
+    """Return three sentences with one of the commands after every so many chunks, and the end."""
     items: list[str | bytes] = []
     for number, chunk in enumerate(chunks_of(spoken())):
         items.append(chunk)
@@ -61,7 +61,7 @@ BUSY = items_with(
 
 @dataclass
 class Caller:
-    """Says its items over one connection after another. heard: what has a number, over all of them."""
+    """Send items over several connections. heard: the numbered messages of all of them"""
 
     items: Sequence[str | bytes]
     heard: list[Message] = field(default_factory=list)
@@ -73,7 +73,7 @@ class Caller:
         return f"resume={self.heard[0]['resume_token']}&ack={self.heard[-1]['seq']}"
 
     def speak(self, line: Client, until_type: str | None = None) -> None:
-        """Says the rest; half of it, where something is to be heard then."""
+        """Send the remaining items; only half of them before waiting for a message."""
         greeting = line.hear()
         if greeting["type"] == "session.created":
             self.heard.append(greeting)
@@ -88,7 +88,7 @@ class Caller:
 
 
 def lasting(messages: Sequence[Message]) -> dict[str, list[Message]]:
-    """What may not hang on time, by type, without the name of the session."""
+    """Return the messages that do not depend on time, by type, without the name of the session."""
     told: dict[str, list[Message]] = {}
     name = messages[0]["session_id"]
     for message in messages[1:]:
@@ -100,7 +100,7 @@ def lasting(messages: Sequence[Message]) -> dict[str, list[Message]]:
 
 @pytest.fixture(scope="module")
 def undisturbed() -> dict[str, dict[str, list[Message]]]:
-    """What is told of a session whose server lives on."""
+    """Return the messages of a session whose server keeps running."""
     told = {}
     with serve(free_settings(resume_seconds=60)) as server:
         for name, items in (("plain", PLAIN), ("busy", BUSY)):
@@ -113,7 +113,7 @@ def undisturbed() -> dict[str, dict[str, list[Message]]]:
 
 
 class Lives:
-    """One server after another, on the same port and folder."""
+    """Run one server after another, on the same port and folder."""
 
     def __init__(self, folder: Path, leaving: ExitStack, **environment: str) -> None:
         self.folder = folder
@@ -125,13 +125,13 @@ class Lives:
         return self._leaving.enter_context(life)
 
     def next(self, before: Program) -> Program:
-        """After kill -9."""
+        """Kill the server with SIGKILL and start the next one."""
         kill(before.process.pid)
         before.exit_status()
         return self.begin()
 
     def killed_in_speech(self, caller: Caller) -> Program:
-        """The second server; the first was killed while the caller spoke, and was listened to."""
+        """Return the second server; the first one was killed during speech."""
         first = self.begin()
         first.ready()
         with Client(f"{first.ws}?{caller.query}") as line:
@@ -155,28 +155,28 @@ def is_whole(caller: Caller, expected: dict[str, list[Message]]) -> None:
 
 
 def in_vain(folder: Path, name: str) -> int:
-    """Servers that took a session up since its client was there."""
-    past = kept(folder, name)
-    assert past is not None
-    return past.failed_takeovers
+    """Return the number of servers that continued a session since its client was connected."""
+    recovered = kept(folder, name)
+    assert recovered is not None
+    return recovered.failed_takeovers
 
 
 def says(server: Program, text: str) -> None:
-    """Waits until it stands in the server's log."""
+    """Wait until the server's log contains the text."""
     server.ready()
     wait_until(lambda: text in server.log, PATIENCE)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "items", "again"), [("plain", PLAIN, False), ("busy", BUSY, True)])
-def test_after_a_kill_in_the_middle_of_speech_every_final_comes_once(
+def test_each_final_comes_once_after_a_kill(
     tmp_path: Path,
     undisturbed: dict[str, dict[str, list[Message]]],
     name: str,
     items: list[str | bytes],
     again: bool,
 ) -> None:
-    """again: a second kill comes while the first life's sound is played once more, or soon after it"""
+    """again: a second kill comes during the replay, or soon after it"""
     caller = Caller(items)
     with lives(tmp_path / "journals", RESUME_SECONDS="60") as servers:
         first = servers.begin()
@@ -198,7 +198,7 @@ def test_after_a_kill_in_the_middle_of_speech_every_final_comes_once(
 
 
 @pytest.mark.slow
-async def test_a_server_that_stops_keeps_its_sessions_and_who_uses_the_library_never_notices(
+async def test_library_client_survives_a_restart(
     tmp_path: Path, undisturbed: dict[str, dict[str, list[Message]]]
 ) -> None:
     finals: list[str] = []
@@ -241,7 +241,7 @@ async def test_a_server_that_stops_keeps_its_sessions_and_who_uses_the_library_n
 
 
 @pytest.mark.slow
-def test_who_was_cut_off_at_the_end_hears_it_from_the_next_server_and_again_from_the_one_after(
+def test_ended_session_can_be_resumed_at_later_servers(
     tmp_path: Path, undisturbed: dict[str, dict[str, list[Message]]]
 ) -> None:
     caller = Caller(BUSY)
@@ -264,7 +264,7 @@ def test_who_was_cut_off_at_the_end_hears_it_from_the_next_server_and_again_from
 
 
 @pytest.mark.slow
-def test_what_a_client_that_has_gone_for_good_said_is_transcribed_and_then_deleted(tmp_path: Path) -> None:
+def test_session_of_a_lost_client_is_transcribed_and_deleted(tmp_path: Path) -> None:
     caller = Caller(PLAIN)
     folder = tmp_path / "journals"
     with lives(folder, RESUME_SECONDS="1") as servers:
@@ -282,7 +282,7 @@ def test_what_a_client_that_has_gone_for_good_said_is_transcribed_and_then_delet
 
 
 @pytest.mark.slow
-def test_where_servers_end_again_and_again_the_third_waits_less_for_a_client_that_has_not_come_back(
+def test_third_takeover_waits_less_for_the_client(
     tmp_path: Path,
 ) -> None:
     caller = Caller(PLAIN)
@@ -295,7 +295,7 @@ def test_where_servers_end_again_and_again_the_third_waits_less_for_a_client_tha
 
 
 @pytest.mark.slow
-def test_a_client_that_comes_back_is_waited_for_in_full_again(
+def test_resume_restores_the_full_wait(
     tmp_path: Path, undisturbed: dict[str, dict[str, list[Message]]]
 ) -> None:
     caller = Caller(PLAIN)
@@ -316,13 +316,13 @@ def test_a_client_that_comes_back_is_waited_for_in_full_again(
 
 
 @pytest.mark.slow
-def test_a_session_of_the_server_before_belongs_to_its_key(tmp_path: Path) -> None:
+def test_recovered_session_belongs_to_its_key(tmp_path: Path) -> None:
     caller = Caller(PLAIN)
     keys = {name: f"key-of-{name}-0123456789" for name in ("alice", "bob")}
     shown = {name: {"Authorization": f"Bearer {key}"} for name, key in keys.items()}
 
     def asked(server: Program, who: str) -> list[Message]:
-        """All that somebody hears who comes back."""
+        """Return all messages that a resuming client gets."""
         heard: list[Message] = []
         with connect_bare(f"{server.ws}?{caller.query}", additional_headers=shown[who]) as line:
             try:
@@ -357,23 +357,25 @@ def test_a_session_of_the_server_before_belongs_to_its_key(tmp_path: Path) -> No
 
 
 class Sessions:
-    """Takes up the sessions of the previous server, and keeps their names."""
+    """Record the names of the sessions of the previous server."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
 
-    async def go_on(self, name: str, past: ReplayedSession, log: SessionJournal) -> None:
+    async def continue_session(self, name: str, recovered: ReplayedSession, log: SessionJournal) -> None:
         self.names.append(name)
 
-    def hold(self, name: str, head: Mapping[str, Any], files: Sequence[Path], disk: JournalStore) -> None:
+    def keep_ended(
+        self, name: str, head: Mapping[str, Any], files: Sequence[Path], disk: JournalStore
+    ) -> None:
         raise AssertionError("no session was over")
 
 
 async def at_once() -> None:
-    """The models are loaded."""
+    """Return at once, as if the models were loaded."""
 
 
-async def test_without_a_folder_nothing_is_kept(tmp_path: Path) -> None:
+async def test_without_a_folder_no_journal_is_written(tmp_path: Path) -> None:
     journals = JournalLifespan(free_settings(), Health())
     async with journals.running(Sessions(), at_once):
         assert journals.store is None
@@ -405,7 +407,7 @@ async def test_sessions_are_recovered_once_models_are_ready(tmp_path: Path) -> N
     assert sessions.names == ["5f1c"]
 
 
-async def test_door_asks_clients_to_retry_until_sessions_are_recovered(tmp_path: Path) -> None:
+async def test_resume_is_retryable_until_sessions_are_recovered(tmp_path: Path) -> None:
     settings, line = free_settings(journal_dir=str(tmp_path)), Line()
     journals = JournalLifespan(settings, Health())
     engine, admission = Engine(settings.engine_options()), AdmissionController(1)
@@ -419,9 +421,9 @@ async def test_door_asks_clients_to_retry_until_sessions_are_recovered(tmp_path:
     assert line.heard[0]["error"]["code"] == "resume_unknown"
 
 
-def test_who_can_come_back_is_kept_for_as_long_as_that(tmp_path: Path) -> None:
+def test_ended_session_is_kept_for_the_resume_time(tmp_path: Path) -> None:
     with serve(free_settings(journal_dir=str(tmp_path), resume_seconds=0.05)) as server:
-        with Client(server.ws) as line:  # which never hears of its token
+        with Client(server.ws) as line:  # it never receives its token
             line.talk(spoken()[:32_000])
             line.end()
         assert files_in(tmp_path) == []

@@ -1,4 +1,4 @@
-"""The journal: ordered, numbered, bounded."""
+"""Test that the log of sent messages is ordered, numbered and bounded."""
 
 import pytest
 from hypothesis import given
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from server.connection.message_log import MessageLog
 
 
-def test_messages_are_numbered_from_one_and_given_back_in_order() -> None:
+def test_messages_are_numbered_from_one_and_kept_in_order() -> None:
     journal = MessageLog(10)
     assert [journal.append(message) for message in (b"a", b"b", b"c")] == [1, 2, 3]
     assert journal.since(0) == [b"a", b"b", b"c"]
@@ -15,7 +15,7 @@ def test_messages_are_numbered_from_one_and_given_back_in_order() -> None:
     assert journal.since(3) == []
 
 
-def test_asking_for_what_is_forgotten_or_was_never_told_is_an_error() -> None:
+def test_dropped_and_unsent_messages_raise() -> None:
     journal = MessageLog(2)
     for message in (b"a", b"b", b"c"):
         journal.append(message)
@@ -25,7 +25,7 @@ def test_asking_for_what_is_forgotten_or_was_never_told_is_an_error() -> None:
             journal.since(number)
 
 
-def test_a_message_larger_than_the_journal_is_numbered_and_not_kept() -> None:
+def test_message_above_the_capacity_is_numbered_but_not_kept() -> None:
     journal = MessageLog(2)
     journal.append(b"a")
     assert journal.append(b"long") == 2
@@ -35,9 +35,7 @@ def test_a_message_larger_than_the_journal_is_numbered_and_not_kept() -> None:
 
 
 @given(st.lists(st.binary(max_size=9), max_size=40), st.integers(0, 30))
-def test_it_holds_the_newest_that_fit_and_no_more_bytes_than_it_may(
-    messages: list[bytes], capacity: int
-) -> None:
+def test_newest_messages_within_the_capacity_are_kept(messages: list[bytes], capacity: int) -> None:
     journal = MessageLog(capacity)
     for message in messages:
         journal.append(message)

@@ -1,52 +1,52 @@
-"""How long a session waits for its client."""
+"""Test how long a session waits for its client."""
 
 import asyncio
 
 from server.connection.resume_timer import ResumeTimer
 
 
-async def test_it_wears_out_once_when_nobody_comes() -> None:
+async def test_timer_expires_once() -> None:
     worn_out: list[bool] = []
-    patience = ResumeTimer(0.0)
-    assert patience.start(lambda: worn_out.append(patience.gave_up))
-    await patience.wait(lambda: False)
-    assert worn_out == [False]  # the session's end comes first, and then nobody is waited for
-    assert patience.gave_up
+    timer = ResumeTimer(0.0)
+    assert timer.start(lambda: worn_out.append(timer.gave_up))
+    await timer.wait(lambda: False)
+    assert worn_out == [False]  # the callback runs before the timer gives up
+    assert timer.gave_up
 
 
-async def test_it_begins_once() -> None:
-    patience = ResumeTimer(3600)
-    assert [patience.start(lambda: None), patience.start(lambda: None)] == [True, False]
-    patience.stop()
+async def test_timer_starts_once() -> None:
+    timer = ResumeTimer(3600)
+    assert [timer.start(lambda: None), timer.start(lambda: None)] == [True, False]
+    timer.stop()
 
 
-async def test_who_comes_back_ends_it_and_it_can_begin_again() -> None:
+async def test_timer_can_restart_after_a_resume() -> None:
     worn_out: list[str] = []
-    patience, there = ResumeTimer(0.0), list[str]()
-    patience.start(lambda: worn_out.append("first"))
-    patience.stop()
-    patience.stop()
-    waiting = asyncio.create_task(patience.wait(lambda: bool(there)))
+    timer, there = ResumeTimer(0.0), list[str]()
+    timer.start(lambda: worn_out.append("first"))
+    timer.stop()
+    timer.stop()
+    waiting = asyncio.create_task(timer.wait(lambda: bool(there)))
     for _ in range(3):
         await asyncio.sleep(0)
     assert not waiting.done()
     assert worn_out == []
     there.append("client")
-    patience.stop()
+    timer.stop()
     await waiting
-    assert not patience.gave_up
-    assert patience.start(lambda: worn_out.append("second"))
-    await patience.wait(lambda: False)
+    assert not timer.gave_up
+    assert timer.start(lambda: worn_out.append("second"))
+    await timer.wait(lambda: False)
     assert worn_out == ["second"]
 
 
-async def test_who_is_there_is_not_waited_for() -> None:
+async def test_connected_client_is_not_waited_for() -> None:
     await ResumeTimer(3600).wait(lambda: True)
 
 
-async def test_who_is_given_up_is_not_waited_for() -> None:
-    patience = ResumeTimer(3600)
-    waiting = asyncio.create_task(patience.wait(lambda: False))
+async def test_given_up_client_is_not_waited_for() -> None:
+    timer = ResumeTimer(3600)
+    waiting = asyncio.create_task(timer.wait(lambda: False))
     await asyncio.sleep(0)
-    patience.give_up()
+    timer.give_up()
     await waiting

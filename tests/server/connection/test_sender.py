@@ -1,4 +1,4 @@
-"""What a client is told: in the order of its numbers, and not before it is kept."""
+"""Test that messages are sent in order of their numbers, and recorded before."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -24,8 +24,8 @@ from tests.waiting import until
 HELLO, MARKER = {"type": "hello"}, {"type": "marker"}
 
 
-class LittleDialect(DeepgramProtocol):
-    """Knows numbers, and acknowledges what it is given to."""
+class FakeProtocol(DeepgramProtocol):
+    """Number messages, and send the acknowledgements that are due."""
 
     def __init__(self) -> None:
         self.due: list[Message] = []
@@ -39,7 +39,7 @@ class LittleDialect(DeepgramProtocol):
 
 
 class Heard:
-    """What was sent, as seq and type. slow: each takes a while"""
+    """Record the sent messages as seq and type. slow: yield to the event loop before each"""
 
     def __init__(self, *, slow: bool = False) -> None:
         self.messages: list[tuple[int, str]] = []
@@ -60,16 +60,16 @@ def on_disk(disk: JournalStore) -> JournalRecorder:
     return recording
 
 
-async def test_who_is_told_at_the_same_time_hears_it_in_the_order_of_its_numbers() -> None:
+async def test_concurrent_messages_are_sent_in_order_of_number() -> None:
     heard, journal = Heard(slow=True), MessageLog(1 << 20)
-    teller = MessageSender(LittleDialect(), journal)
+    sender = MessageSender(FakeProtocol(), journal)
     both = [dict(HELLO), dict(MARKER)]
-    await asyncio.gather(*(teller.send([dict(each) for each in both], heard.send) for _ in range(3)))
+    await asyncio.gather(*(sender.send([dict(each) for each in both], heard.send) for _ in range(3)))
     assert heard.messages == [(number, both[(number - 1) % 2]["type"]) for number in range(1, 7)]
     assert [orjson.loads(text)["seq"] for text in journal.since(4)] == [5, 6]
 
 
-async def test_what_is_told_is_kept_first_with_all_that_came_in_before_it(tmp_path: Path) -> None:
+async def test_message_is_recorded_and_flushed_before_it_is_sent(tmp_path: Path) -> None:
     with JournalStore(tmp_path, Health()) as disk:
         recording = on_disk(disk)
 
@@ -80,36 +80,36 @@ async def test_what_is_told_is_kept_first_with_all_that_came_in_before_it(tmp_pa
             assert len(past.tail) == 1
 
         recording.audio(Clip(np.zeros(100, np.float32), 0))
-        await MessageSender(LittleDialect(), MessageLog(1 << 20), recording).send(
+        await MessageSender(FakeProtocol(), MessageLog(1 << 20), recording).send(
             [dict(HELLO)], send, recording.reply
         )
 
 
-async def test_where_there_is_nothing_to_tell_something_may_be_kept_and_nobody_waits(tmp_path: Path) -> None:
-    heard, kept_there = Heard(), list[Sequence[Mapping[str, Any]]]()
+async def test_record_without_messages_is_not_flushed(tmp_path: Path) -> None:
+    heard, recorded = Heard(), list[Sequence[Mapping[str, Any]]]()
     with JournalStore(tmp_path, Health()) as disk:
-        sender = MessageSender(LittleDialect(), MessageLog(0), on_disk(disk))
-        await sender.send([], heard.send, kept_there.append)
-    assert (heard.messages, kept_there) == ([], [[]])
+        sender = MessageSender(FakeProtocol(), MessageLog(0), on_disk(disk))
+        await sender.send([], heard.send, recorded.append)
+    assert (heard.messages, recorded) == ([], [[]])
 
 
 async def test_nothing_to_send_takes_no_lock_without_a_journal() -> None:
     heard = Heard()
-    sender = MessageSender(LittleDialect(), MessageLog(0))
+    sender = MessageSender(FakeProtocol(), MessageLog(0))
     async with sender.lock, asyncio.timeout(20):
         await sender.send([], heard.send)
     assert heard.messages == []
 
 
-async def test_behind_a_message_that_was_cut_short_by_a_stop_nothing_is_told_nor_kept(tmp_path: Path) -> None:
+async def test_nothing_is_sent_or_recorded_after_a_stop(tmp_path: Path) -> None:
     heard = Heard()
     with JournalStore(tmp_path, Health()) as disk:
         recording = on_disk(disk)
-        teller = MessageSender(LittleDialect(), MessageLog(1 << 20), recording)
-        cut = asyncio.create_task(teller.send([dict(HELLO)], heard.send))
-        waiting = asyncio.create_task(teller.send([dict(MARKER)], heard.send))
+        sender = MessageSender(FakeProtocol(), MessageLog(1 << 20), recording)
+        cut = asyncio.create_task(sender.send([dict(HELLO)], heard.send))
+        waiting = asyncio.create_task(sender.send([dict(MARKER)], heard.send))
         await asyncio.sleep(0)  # the first one waits for the disk, the second one for the first
-        teller.stop()
+        sender.stop()
         cut.cancel()
         await waiting
         await recording.flush()
@@ -119,17 +119,17 @@ async def test_behind_a_message_that_was_cut_short_by_a_stop_nothing_is_told_nor
     assert [message["type"] for message, _ in past.messages] == ["hello"]
 
 
-async def test_from_time_to_time_what_came_in_is_acknowledged_or_only_written(tmp_path: Path) -> None:
-    heard, dialect = Heard(), LittleDialect()
+async def test_acknowledgements_are_sent_or_only_submitted(tmp_path: Path) -> None:
+    heard, protocol = Heard(), FakeProtocol()
     with JournalStore(tmp_path, Health()) as disk:
         recording = on_disk(disk)
         await recording.flush()
         acknowledging = asyncio.create_task(
-            MessageSender(dialect, MessageLog(1 << 20), recording).send_acknowledgements(heard.send)
+            MessageSender(protocol, MessageLog(1 << 20), recording).send_acknowledgements(heard.send)
         )
         recording.audio(Clip(np.zeros(100, np.float32), 0))
         await until(lambda: (past := kept(tmp_path, "5f1c")) is not None and bool(past.tail))
-        dialect.due = [dict(HELLO)]
+        protocol.due = [dict(HELLO)]
         await until(heard.came.is_set)
         acknowledging.cancel()
     assert heard.messages == [(1, "hello")]
@@ -139,21 +139,19 @@ async def test_from_time_to_time_what_came_in_is_acknowledged_or_only_written(tm
 
 
 @given(st.floats(0, 1e7))
-def test_a_beat_is_soon_and_on_the_grid_that_all_share(now: float) -> None:
+def test_flush_tick_is_soon_and_on_the_shared_grid(now: float) -> None:
     at = next_flush_tick(now)
     assert FLUSH_SECONDS - GRID_SECONDS - 1e-6 < at - now < FLUSH_SECONDS + 1e-6
     assert abs(at / GRID_SECONDS - round(at / GRID_SECONDS)) < 1e-6
 
 
 @given(st.floats(0, 1e7), st.floats(0, GRID_SECONDS, exclude_max=True))
-def test_who_begins_within_one_stretch_of_the_grid_has_his_beats_with_the_others(
-    now: float, late: float
-) -> None:
+def test_sessions_of_one_grid_interval_share_flush_ticks(now: float, late: float) -> None:
     first = round(now / GRID_SECONDS) * GRID_SECONDS + GRID_SECONDS / 4
     assert next_flush_tick(first) == next_flush_tick(first + late / 2)
 
 
-async def test_beats_go_on() -> None:
+async def test_flush_ticks_repeat() -> None:
     loop = asyncio.get_running_loop()
     came = []
     async with asyncio.timeout(20):

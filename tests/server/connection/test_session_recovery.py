@@ -1,4 +1,4 @@
-"""What a server left behind is taken up by the next; however often it dies, nothing is lost or doubled."""
+"""Test that each server continues the sessions of the one before, without lost or repeated messages."""
 
 import asyncio
 import json
@@ -43,7 +43,7 @@ HOUR = 3600.0
 
 
 async def ready() -> None:
-    """The models are there."""
+    """Return at once, as if the models were loaded."""
 
 
 async def leave_behind(folder: Path, *names: str) -> None:
@@ -55,7 +55,7 @@ async def leave_behind(folder: Path, *names: str) -> None:
             log.close()
 
 
-async def test_one_that_was_over_for_long_is_forgotten_and_a_fresh_one_may_still_be_asked(
+async def test_ended_sessions_expire(
     tmp_path: Path,
 ) -> None:
     with JournalStore(tmp_path, Health()) as disk:
@@ -68,7 +68,7 @@ async def test_one_that_was_over_for_long_is_forgotten_and_a_fresh_one_may_still
     carrier = Carrier()
     carrier.over.set()
     with JournalStore(tmp_path, Health()) as disk:
-        await SessionRecovery(disk, carrier, HOUR, lambda: None, over_seconds=50).run(ready())
+        await SessionRecovery(disk, carrier, HOUR, lambda: None, ended_seconds=50).run(ready())
     assert (carrier.carried, carrier.held) == ({}, ["fresh"])
     assert files_in(tmp_path) == ["fresh.1.journal"]
 
@@ -86,19 +86,21 @@ class Carrier:
         self.over = asyncio.Event()
         self._failures = failures or {}
 
-    async def go_on(self, name: str, past: ReplayedSession, log: SessionJournal) -> None:
-        self.carried[name], self.logs[name] = seeds(past), log
+    async def continue_session(self, name: str, recovered: ReplayedSession, log: SessionJournal) -> None:
+        self.carried[name], self.logs[name] = seeds(recovered), log
         if name in self._failures:
             raise self._failures[name]
         await self.over.wait()
 
-    def hold(self, name: str, head: Mapping[str, Any], files: Sequence[Path], disk: JournalStore) -> None:
+    def keep_ended(
+        self, name: str, head: Mapping[str, Any], files: Sequence[Path], disk: JournalStore
+    ) -> None:
         if name in self._failures:
             raise self._failures[name]
         self.held.append(name)
 
 
-async def test_those_that_were_over_are_held_and_the_first_is_the_one_that_ended_first(
+async def test_ended_sessions_are_kept_oldest_first(
     tmp_path: Path,
 ) -> None:
     await leave_behind(tmp_path, "live")
@@ -114,12 +116,12 @@ async def test_those_that_were_over_are_held_and_the_first_is_the_one_that_ended
     carrier.over.set()
     with JournalStore(tmp_path, Health()) as disk:
         await SessionRecovery(disk, carrier, HOUR, lambda: held.append(list(carrier.held))).run(ready())
-    assert held == [["a", "b"]]  # before anyone is told that his session is unknown
+    assert held == [["a", "b"]]  # before a client can be refused as unknown
     assert list(carrier.carried) == ["live"]
     assert len(files_in(tmp_path)) == 4
 
 
-async def test_every_session_is_taken_up_and_goes_on_where_its_journal_ends(tmp_path: Path) -> None:
+async def test_unfinished_sessions_are_continued(tmp_path: Path) -> None:
     await leave_behind(tmp_path, "a", "b")
     with (tmp_path / "b.1.journal").open("ab") as file:
         file.write(b"torn")
@@ -139,7 +141,7 @@ async def test_every_session_is_taken_up_and_goes_on_where_its_journal_ends(tmp_
         await running
 
 
-async def test_nothing_is_taken_up_before_the_models_are_there(tmp_path: Path) -> None:
+async def test_recovery_waits_for_the_models(tmp_path: Path) -> None:
     await leave_behind(tmp_path, "a")
     carrier, loaded, found = Carrier(), asyncio.Event(), list[bool]()
 
@@ -160,7 +162,7 @@ async def test_nothing_is_taken_up_before_the_models_are_there(tmp_path: Path) -
 @pytest.mark.parametrize(
     "failure", [model_unavailable("gone"), KeyError("preferences"), ValueError("of another")]
 )
-async def test_one_that_cannot_go_on_here_is_left_for_the_next_server_and_the_others_go_on(
+async def test_failed_recovery_does_not_affect_other_sessions(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, failure: Exception
 ) -> None:
     await leave_behind(tmp_path, "a", "b")
@@ -173,16 +175,16 @@ async def test_one_that_cannot_go_on_here_is_left_for_the_next_server_and_the_ot
     assert seeds(kept(tmp_path, "a")) == [0]
 
 
-async def test_one_that_is_taken_up_again_and_again_in_vain_is_left_alone_loudly(
+async def test_recovery_is_given_up_after_repeated_takeovers(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     await leave_behind(tmp_path, "a")
     carrier = Carrier()
     carrier.over.set()
     for servers in range(MAX_FAILED_TAKEOVERS):
-        past = kept(tmp_path, "a")
-        assert past is not None
-        assert past.failed_takeovers == servers
+        recovered = kept(tmp_path, "a")
+        assert recovered is not None
+        assert recovered.failed_takeovers == servers
         with JournalStore(tmp_path, Health()) as disk:
             await SessionRecovery(disk, carrier, HOUR, lambda: None).run(ready())
     carrier.carried.clear()
@@ -193,7 +195,7 @@ async def test_one_that_is_taken_up_again_and_again_in_vain_is_left_alone_loudly
     assert seeds(kept(tmp_path, "a")) == [0]
 
 
-async def test_what_cannot_be_read_is_said_and_stays(
+async def test_unreadable_journal_is_logged_and_kept(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     await leave_behind(tmp_path, "good")
@@ -209,7 +211,7 @@ async def test_what_cannot_be_read_is_said_and_stays(
     assert "bad.1.journal" in files_in(tmp_path)
 
 
-async def test_what_has_expired_is_not_taken_up(tmp_path: Path) -> None:
+async def test_expired_session_is_not_continued(tmp_path: Path) -> None:
     await leave_behind(tmp_path, "a")
     carrier, found = Carrier(), list[bool]()
     with JournalStore(tmp_path, Health()) as disk:
@@ -217,11 +219,11 @@ async def test_what_has_expired_is_not_taken_up(tmp_path: Path) -> None:
     assert (carrier.carried, found, files_in(tmp_path)) == ({}, [True], [])
 
 
-# Whole sessions over several lives of a server
+# Whole sessions over several servers
 
 OPTIONS = SessionOptions(partials=True, guards=FEW_GUARDS)
 ALL = SessionConfig(OPTIONS).merged({"events": "all", "include_audio": False})
-# What hangs on time; and that a message was refused, which changed nothing, may be told to nobody any more.
+# Messages that depend on time, and refusals, which need not be sent again because they changed nothing.
 TIMELY = {"session.resumed", "transcript.partial", "input_audio_buffer.acknowledged", "error"}
 NAME = "5f1c"
 Death = tuple[int, int, bool]  # after so many items and milliseconds; killed, or stopped in order
@@ -242,7 +244,7 @@ class Client:
         return max((message["seq"] for message in self.heard), default=0)
 
     async def talk(self, line: Line, count: int | None) -> None:
-        """Says so many of its items, or all."""
+        """Send so many of the items, or all."""
         greeting = await line.hears("session.resumed" if self.heard else "session.created")
         for item in rest_of(self.items, greeting)[:count]:
             line.says(item)
@@ -252,7 +254,7 @@ class Client:
 
 
 class Life:
-    """A server's. Its one session is begun or taken up on this line."""
+    """Begin or continue the only session of a server on this line."""
 
     def __init__(
         self, disk: JournalStore, models: ModelClients, client: Client, socket: BoundedWebSocket
@@ -273,33 +275,35 @@ class Life:
             await self.begin(self._disk.open(NAME))
 
     async def begin(self, log: SessionJournal) -> None:
-        with StreamDriver(self._models, OPTIONS, NAME) as pump:
+        with StreamDriver(self._models, OPTIONS, NAME) as driver:
             recorder = JournalRecorder(log)
-            dialect = NativeProtocol(NAME, RecordedStream(pump, recorder), ALL, {}, token="secret")
-            await self._conversation(pump, dialect, recorder).run(self._socket)
+            protocol = NativeProtocol(NAME, RecordedStream(driver, recorder), ALL, {}, token="secret")
+            await self._session(driver, protocol, recorder).run(self._socket)
 
-    async def go_on(self, name: str, past: ReplayedSession, log: SessionJournal) -> None:
-        with StreamDriver(self._models, OPTIONS, NAME, begun=past.begun) as pump:
+    async def continue_session(self, name: str, recovered: ReplayedSession, log: SessionJournal) -> None:
+        with StreamDriver(self._models, OPTIONS, NAME, begun=recovered.begun) as driver:
             recorder = JournalRecorder(log, replaying=True)
-            stream = RecordedStream(pump, recorder)
-            dialect = NativeProtocol.restored(NAME, stream, past.head, past.refused)
-            session = self._conversation(pump, dialect, recorder)
+            stream = RecordedStream(driver, recorder)
+            protocol = NativeProtocol.restored(NAME, stream, recovered.head, recovered.refused)
+            session = self._session(driver, protocol, recorder)
             resuming = asyncio.create_task(session.resume(self._socket, self._client.seen))
             try:
-                await session.go_on(past)
+                await session.run_recovered(recovered)
                 await resuming
             finally:
                 resuming.cancel()
 
-    def hold(self, name: str, head: Mapping[str, Any], files: Sequence[Path], disk: JournalStore) -> None:
+    def keep_ended(
+        self, name: str, head: Mapping[str, Any], files: Sequence[Path], disk: JournalStore
+    ) -> None:
         session = EndedSession(name, head["owner"], NativeEndedMessages(name), files, disk, 1 << 24)
         self._resuming = asyncio.create_task(session.resume(self._socket, self._client.seen))
 
-    def _conversation(
-        self, pump: StreamDriver, dialect: NativeProtocol, recorder: JournalRecorder
+    def _session(
+        self, driver: StreamDriver, protocol: NativeProtocol, recorder: JournalRecorder
     ) -> ClientSession:
         session = ClientSession(
-            NAME, pump, dialect, Metrics(), resume_seconds=HOUR, log_bytes=1 << 24, recorder=recorder
+            NAME, driver, protocol, Metrics(), resume_seconds=HOUR, log_bytes=1 << 24, recorder=recorder
         )
         self.sessions.append(session)
         return session
@@ -309,7 +313,7 @@ class Life:
 async def life(
     folder: Path, models: ModelClients, client: Client, line: Line
 ) -> AsyncIterator[tuple["asyncio.Task[None]", list[ClientSession]]]:
-    """Gives a server's task and its sessions, which are cut off without any order where they are not over."""
+    """Run a server's task and its sessions; cancel those that have not ended."""
     socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
     with JournalStore(folder, Health()) as disk:
         living = Life(disk, models, client, socket)
@@ -322,7 +326,7 @@ async def life(
 
 
 async def heard_over(items: list[str | bytes], deaths: list[Death], folder: Path) -> list[Message]:
-    """All that is told over the lives of several servers, the last of which goes on to the end."""
+    """Return all messages that several servers send; the last server continues to the end."""
     client = Client(items)
     async with running_models() as models:
         for number, (count, ms, killed) in enumerate(deaths):
@@ -333,7 +337,7 @@ async def heard_over(items: list[str | bytes], deaths: list[Death], folder: Path
                     await asyncio.wait((talking, running), return_when=asyncio.FIRST_COMPLETED)
                 await asyncio.sleep(ms / 1000)
                 talking.cancel()
-                if killed:  # what is on its disk at this moment is all that the next one has
+                if killed:  # the next server has only what is on disk now
                     shutil.copytree(here, there)
                 elif not running.done():
                     for session in sessions:
@@ -352,7 +356,7 @@ async def heard_over(items: list[str | bytes], deaths: list[Death], folder: Path
 
 
 def lasting(messages: list[Message]) -> dict[str, list[Message]]:
-    """What may not hang on time, by type."""
+    """Return the messages that do not depend on time, by type."""
     told: dict[str, list[Message]] = {}
     for message in messages:
         if message["type"] not in TIMELY:
@@ -406,7 +410,7 @@ async def _check(script: list[tuple[bool, int] | str], dies: list[Death]) -> Non
 
 @settings(max_examples=12, deadline=None)
 @given(scripts, deaths)
-def test_however_often_the_server_dies_nothing_is_lost_and_nothing_told_twice(
+def test_server_deaths_lose_and_repeat_no_message(
     script: list[tuple[bool, int] | str], dies: list[Death]
 ) -> None:
     asyncio.run(_check(script, dies))
@@ -415,37 +419,39 @@ def test_however_often_the_server_dies_nothing_is_lost_and_nothing_told_twice(
 @pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(scripts, deaths)
-def test_it_is_so_for_many_more_of_them(script: list[tuple[bool, int] | str], dies: list[Death]) -> None:
+def test_many_server_deaths_lose_and_repeat_no_message(
+    script: list[tuple[bool, int] | str], dies: list[Death]
+) -> None:
     asyncio.run(_check(script, dies))
 
 
-def test_so_many_events_of_a_kind_are_known_and_the_next_ones_are_new() -> None:
-    past = ReplayFilter({"Final": 2, "SpeechStarted": 1})
-    assert [past.knows("Final") for _ in range(4)] == [True, True, False, False]
-    assert [past.knows("SpeechStarted") for _ in range(2)] == [True, False]
+def test_filter_consumes_sent_events_by_kind() -> None:
+    recovered = ReplayFilter({"Final": 2, "SpeechStarted": 1})
+    assert [recovered.consume("Final") for _ in range(4)] == [True, True, False, False]
+    assert [recovered.consume("SpeechStarted") for _ in range(2)] == [True, False]
 
 
-def test_a_session_without_a_past_knows_nothing() -> None:
-    assert not ReplayFilter().knows("Final")
+def test_empty_filter_consumes_nothing() -> None:
+    assert not ReplayFilter().consume("Final")
 
 
-def test_what_is_never_told_again_is_never_known() -> None:
-    past = ReplayFilter({"Final": 1})
-    assert not past.knows("")
-    assert past.knows("Final")
+def test_events_without_a_kind_are_not_consumed() -> None:
+    recovered = ReplayFilter({"Final": 1})
+    assert not recovered.consume("")
+    assert recovered.consume("Final")
 
 
-def test_what_was_counted_is_left_as_it_was() -> None:
+def test_filter_does_not_change_its_counts() -> None:
     told = {"Final": 1}
-    ReplayFilter(told).knows("Final")
+    ReplayFilter(told).consume("Final")
     assert told == {"Final": 1}
 
 
-def test_it_is_over_once_all_that_was_told_has_come_again() -> None:
-    past = ReplayFilter({"Final": 1, "reply": 1})
-    over = [past.is_over]
+def test_filter_is_over_once_all_sent_events_have_come() -> None:
+    recovered = ReplayFilter({"Final": 1, "reply": 1})
+    over = [recovered.is_over]
     for kind in ("Final", "SpeechStarted", "reply"):
-        past.knows(kind)
-        over.append(past.is_over)
+        recovered.consume(kind)
+        over.append(recovered.is_over)
     assert over == [False, False, False, True]
     assert ReplayFilter().is_over

@@ -1,4 +1,4 @@
-"""Socket: messages in, events out, and what a client that does not read costs."""
+"""Test the bounded WebSocket, also with clients that do not read."""
 
 import asyncio
 from contextlib import suppress
@@ -42,7 +42,7 @@ async def test_a_message_may_be_as_long_as_the_limit(message: str | bytes) -> No
 
 
 @pytest.mark.parametrize("message", ["x" * (LIMIT + 1), b"x" * (LIMIT + 1), "ä" * (LIMIT // 2 + 1)])
-async def test_a_longer_one_is_refused_and_counted_in_bytes(message: str | bytes) -> None:
+async def test_longer_message_is_refused_by_its_bytes(message: str | bytes) -> None:
     line = Line()
     line.says(message)
     with pytest.raises(ClientError, match=r"may hold 100 bytes; this one has 10[12]\.") as refused:
@@ -50,7 +50,7 @@ async def test_a_longer_one_is_refused_and_counted_in_bytes(message: str | bytes
     assert (refused.value.code, refused.value.close) == ("message_too_large", 1009)
 
 
-async def test_closing_twice_is_closing_once() -> None:
+async def test_second_close_does_nothing() -> None:
     line = Line()
     socket = await socket_on(line)
     await socket.close(4000, "first")
@@ -76,7 +76,7 @@ async def test_nothing_is_sent_to_a_client_that_has_left() -> None:
         await socket.send({"type": "error"})
 
 
-async def test_a_connection_that_breaks_while_something_is_sent_is_closed() -> None:
+async def test_connection_that_breaks_during_a_send_is_closed() -> None:
     line = Line()
     socket = await socket_on(line)
     line.transport.abort()
@@ -88,7 +88,7 @@ async def test_a_connection_that_breaks_while_something_is_sent_is_closed() -> N
 
 
 @given(reason=st.text(max_size=200))
-async def test_the_reason_of_a_close_is_cut_between_two_characters(reason: str) -> None:
+async def test_close_reason_is_cut_between_characters(reason: str) -> None:
     line = Line()
     await (await socket_on(line)).close(1000, reason)
     assert line.close is not None
@@ -99,7 +99,7 @@ async def test_the_reason_of_a_close_is_cut_between_two_characters(reason: str) 
         assert len((told + reason[len(told)]).encode()) > MAX_REASON
 
 
-async def test_an_event_that_stays_unread_closes_4013_as_soon_as_the_client_reads_again() -> None:
+async def test_unread_event_closes_with_4013() -> None:
     line = Line()
     socket = await socket_on(line, send_timeout=0.05)
     line.reads.clear()
@@ -112,7 +112,7 @@ async def test_an_event_that_stays_unread_closes_4013_as_soon_as_the_client_read
     assert line.close == (4013, "slow_consumer")
 
 
-async def test_a_client_that_does_not_even_take_the_close_is_cut_off() -> None:
+async def test_client_that_does_not_read_the_close_is_aborted() -> None:
     line = Line()
     socket = await socket_on(line, send_timeout=0.01)
     line.reads.clear()
@@ -122,7 +122,7 @@ async def test_a_client_that_does_not_even_take_the_close_is_cut_off() -> None:
     assert line.close is None
 
 
-async def test_a_client_is_cut_off_even_if_whoever_closes_is_cancelled() -> None:
+async def test_client_is_aborted_even_if_the_close_is_cancelled() -> None:
     line = Line()
     socket = await socket_on(line, send_timeout=0.01)
     line.reads.clear()
@@ -132,13 +132,13 @@ async def test_a_client_is_cut_off_even_if_whoever_closes_is_cancelled() -> None
     await line.transport.aborted.wait()
 
 
-def test_a_real_client_that_never_reads_is_sent_away_and_nobody_else_notices() -> None:
+def test_client_that_never_reads_does_not_affect_others() -> None:
     with (
         serve(free_settings(send_timeout_seconds=0.2)) as server,
         RawClient(f"{server.ws}?events=all") as deaf,
         Client(server.ws) as good,
     ):
-        with suppress(ConnectionError):  # at last the server hangs up
+        with suppress(ConnectionError):  # at last the server disconnects
             while True:
                 deaf.say("marker", id="m" * 250)
         good.talk(first_sentence())
@@ -149,7 +149,7 @@ def test_a_real_client_that_never_reads_is_sent_away_and_nobody_else_notices() -
 
 
 @pytest.mark.slow
-def test_sound_that_comes_back_unread_stays_bounded() -> None:
+def test_memory_of_unread_audio_is_bounded() -> None:
     with (
         serve(free_settings(send_timeout_seconds=1)) as server,
         RawClient(f"{server.ws}?events=all") as deaf,
@@ -165,8 +165,8 @@ def test_sound_that_comes_back_unread_stays_bounded() -> None:
 
 
 @pytest.mark.slow
-def test_a_client_that_leaves_the_last_bytes_unread_is_cut_off_too() -> None:
-    """They lie in the server's own buffer, where uvicorn's close would wait for ever for them to leave."""
+def test_client_with_unread_last_bytes_is_aborted() -> None:
+    """The bytes stay in the server's own buffer, where uvicorn's close would wait for ever."""
     with (
         serve(free_settings(send_timeout_seconds=0.2)) as server,
         RawClient(server.ws) as deaf,

@@ -20,11 +20,11 @@ def app(*, on_this_machine: bool = False) -> FastAPI:
     """Return an app with one endpoint."""
     built, metrics = FastAPI(), Metrics()
 
-    @built.get("/door")
-    async def door() -> str:
-        return "door"
+    @built.get("/path")
+    async def path() -> str:
+        return "path"
 
-    @built.websocket("/door")
+    @built.websocket("/path")
     async def listen(websocket: WebSocket) -> None:
         await websocket.accept()
 
@@ -51,8 +51,8 @@ async def handshake(built: FastAPI, server: tuple[str, int | None] | None, **hea
 
     scope: dict[str, Any] = {
         "type": "websocket",
-        "path": "/door",
-        "raw_path": b"/door",
+        "path": "/path",
+        "raw_path": b"/path",
         "query_string": b"",
         "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
         "server": server,
@@ -64,7 +64,7 @@ async def handshake(built: FastAPI, server: tuple[str, int | None] | None, **hea
 
 async def test_foreign_origin_is_refused_over_http_and_websocket() -> None:
     evil = {"origin": "https://evil.example"}
-    answer = await client(app()).get("/door", headers=evil)
+    answer = await client(app()).get("/path", headers=evil)
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "origin_not_allowed")
     refused, *_ = await handshake(app(), ("127.0.0.1", 5001), host="127.0.0.1:5001", **evil)
     assert (refused["type"], refused["status"]) == ("websocket.http.response.start", 403)
@@ -72,8 +72,8 @@ async def test_foreign_origin_is_refused_over_http_and_websocket() -> None:
 
 @pytest.mark.parametrize("origin", ["https://app.example", "http://127.0.0.1:5001"])
 async def test_own_and_listed_origins_are_served(origin: str) -> None:
-    answer = await client(app()).get("/door", headers={"origin": origin})
-    assert answer.json() == "door"
+    answer = await client(app()).get("/path", headers={"origin": origin})
+    assert answer.json() == "path"
     accepted, *_ = await handshake(app(), ("127.0.0.1", 5001), host="127.0.0.1:5001", origin=origin)
     assert accepted["type"] == "websocket.accept"
 
@@ -125,7 +125,7 @@ async def test_handshake_is_closed_without_denial_responses() -> None:
 
     scope: dict[str, Any] = {
         "type": "websocket",
-        "path": "/door",
+        "path": "/path",
         "raw_path": None,
         "query_string": b"",
         "headers": [],
@@ -136,7 +136,7 @@ async def test_handshake_is_closed_without_denial_responses() -> None:
 
 @pytest.mark.parametrize("host", ["[::1", "a b", "a/b"])
 async def test_invalid_host_header_is_refused(host: str) -> None:
-    answer = await client(app()).get("/door", headers={"host": host})
+    answer = await client(app()).get("/path", headers={"host": host})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "host")
 
 

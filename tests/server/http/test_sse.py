@@ -21,9 +21,9 @@ class Connection:
         self.released = False
 
     async def run(self, events: AsyncGenerator[bytes, None], send_timeout: float = FOR_EVER) -> None:
-        holding = AsyncExitStack()
-        holding.callback(setattr, self, "released", True)
-        stream = EventStream(events, holding, headers={"x-model": "m"}, send_timeout=send_timeout)
+        resources = AsyncExitStack()
+        resources.callback(setattr, self, "released", True)
+        stream = EventStream(events, resources, headers={"x-model": "m"}, send_timeout=send_timeout)
         await stream({"type": "http"}, self._receive, self._send)
 
     @property

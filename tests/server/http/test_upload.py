@@ -8,7 +8,7 @@ import pytest
 from starlette.requests import ClientDisconnect, Request
 
 from server.errors import ApiError
-from server.http.upload import IN_MEMORY, MAX_JSON_BYTES, PIECE, Body, received
+from server.http.upload import IN_MEMORY, MAX_JSON_BYTES, PIECE, Body, receive_upload
 from tests.server.asgi_calls import asking
 
 SOUND = b"some sound"
@@ -45,7 +45,7 @@ def form(sent: httpx.Request, *pieces: bytes, then: str = "ends") -> tuple[Reque
 
 
 async def read(sent: Request, limit: int = 1 << 30) -> tuple[list[tuple[str, object]], bytes | None]:
-    async with Body(sent, limit) as body, received(sent, body) as upload:
+    async with Body(sent, limit) as body, receive_upload(sent, body) as upload:
         return [*upload.fields], None if upload.file is None else upload.file.read()
 
 

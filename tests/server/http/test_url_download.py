@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from server.errors import ApiError
-from server.http.url_download import Address, Network, fetched, is_public, target_of
+from server.http.url_download import Address, Network, download, is_public, target_of
 from tests import plain_http
 from tests.server.asgi_calls import wav
 from tests.server.live_server import Server, free_settings, serve
@@ -50,7 +50,7 @@ def onward(location: str) -> bytes:
 async def content_of(
     url: str, limit: int = MIB, *, private: bool = True, network: Network | None = None
 ) -> bytes:
-    async with fetched(url, limit, private=private, network=network) as file:
+    async with download(url, limit, private=private, network=network) as file:
         return file.read()
 
 
@@ -240,11 +240,11 @@ async def test_target_is_requested_as_it_is_written() -> None:
 
 
 async def test_certificate_is_checked_for_the_name() -> None:
-    authority, trust = trustme.CA(), ssl.create_default_context()
-    authority.configure_trust(trust)
+    authority, ssl_context = trustme.CA(), ssl.create_default_context()
+    authority.configure_trust(ssl_context)
     certified = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("files.test").configure_cert(certified)
-    network = Network(resolve=Names([OUTSIDE]), trust=lambda: trust)
+    network = Network(resolve=Names([OUTSIDE]), ssl_context=lambda: ssl_context)
     async with answering(ok(b"sound"), tls=certified) as (url, heard):
         port = port_of(url)
         assert await content_of(f"https://files.test:{port}/a", network=network) == b"sound"
@@ -257,7 +257,7 @@ async def test_certificate_is_checked_for_the_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "network", [Network(idle_seconds=0.05), Network(whole_seconds=0.05)], ids=["idle", "whole"]
+    "network", [Network(idle_seconds=0.05), Network(total_seconds=0.05)], ids=["idle", "whole"]
 )
 async def test_download_that_stalls_is_given_up(network: Network) -> None:
     over = asyncio.Event()

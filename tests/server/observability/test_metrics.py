@@ -66,7 +66,9 @@ def test_a_session_counts_its_finals_errors_and_audio(server: Server) -> None:
     assert grown("stt_sessions_total/") == 1
     assert grown("stt_errors_total/invalid_json") == 1
     assert grown("stt_finals_total/silence") + grown("stt_finals_total/end_of_stream") == 1
-    seconds = sum(grown(f"stt_audio_seconds_total/{fate}") for fate in ("speech", "non_speech", "dropped"))
+    seconds = sum(
+        grown(f"stt_audio_seconds_total/{outcome}") for outcome in ("speech", "non_speech", "dropped")
+    )
     assert abs(seconds - len(pcm) / 32_000) < 1e-6
     assert grown("stt_vad_items") > 0
     assert after["stt_ready"] == 1

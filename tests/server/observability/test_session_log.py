@@ -1,4 +1,4 @@
-"""What becomes of a session stands in the log and in the counters, its words do not."""
+"""Test that a session is logged and counted, without its text."""
 
 import logging
 
@@ -25,7 +25,7 @@ REFUSED = ClientError("invalid_value", "`id` must be a string.", param="id")
 
 
 def told(caplog: pytest.LogCaptureFixture, *events: Event) -> tuple[list[str], str]:
-    """Lines of the log, and the metrics."""
+    """Return the lines of the log, and the metrics."""
     caplog.set_level(logging.INFO)
     metrics = Metrics()
     chronicle = SessionLog(metrics)
@@ -34,13 +34,13 @@ def told(caplog: pytest.LogCaptureFixture, *events: Event) -> tuple[list[str], s
     return [record.getMessage() for record in caplog.records], metrics.text().decode()
 
 
-def test_a_final_is_logged_by_its_place_without_its_words(caplog: pytest.LogCaptureFixture) -> None:
+def test_final_is_logged_without_its_text(caplog: pytest.LogCaptureFixture) -> None:
     lines, metrics = told(caplog, FinalTranscript(3, CLIP, Reason.COMMIT, Hypothesis("a secret")))
     assert lines == ["final.sent utterance=3 start_ms=500 end_ms=1500 reason=commit"]
     assert 'stt_finals_total{reason="commit"} 1.0' in metrics
 
 
-def test_a_text_that_a_guard_refused_is_logged_as_such(caplog: pytest.LogCaptureFixture) -> None:
+def test_rejected_text_is_logged_with_its_guard(caplog: pytest.LogCaptureFixture) -> None:
     lines, metrics = told(
         caplog, FinalTranscript(3, CLIP, Reason.SILENCE, Hypothesis("a secret"), guard="rate")
     )
@@ -48,19 +48,19 @@ def test_a_text_that_a_guard_refused_is_logged_as_such(caplog: pytest.LogCapture
     assert 'stt_guarded_segments_total{guard="rate"} 1.0' in metrics
 
 
-def test_a_failure_is_an_error_and_says_why(caplog: pytest.LogCaptureFixture) -> None:
+def test_failure_is_logged_with_its_reason(caplog: pytest.LogCaptureFixture) -> None:
     lines, metrics = told(caplog, TranscriptionFailed(2, 0, 100, "RuntimeError: out of memory"))
     assert lines == ["utterance.failed utterance=2 reason='RuntimeError: out of memory'"]
     assert caplog.records[0].levelname == "ERROR"
     assert 'stt_errors_total{code="transcription_failed"} 1.0' in metrics
 
 
-def test_an_error_that_is_told_at_its_place_counts_when_it_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_noted_error_is_counted_when_it_is_sent(caplog: pytest.LogCaptureFixture) -> None:
     lines, metrics = told(caplog, NoteReached(REFUSED, 0), NoteReached("something else", 0))
     assert lines == ["error.sent code=invalid_value message='`id` must be a string.'"]
     assert 'stt_errors_total{code="invalid_value"} 1.0' in metrics
 
 
-def test_the_sums_are_the_last_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_sums_are_logged_at_the_end(caplog: pytest.LogCaptureFixture) -> None:
     lines, _ = told(caplog, PartialTranscript(1, 0, "a secret", 8), StreamClosed(30, 10, 15, 5, 1))
     assert lines == ["session.closed received=30 speech=10 non_speech=15 dropped=5 segments=1"]

@@ -1,4 +1,4 @@
-"""Observer: how long after the end of speech a final is told."""
+"""Test the time from the end of speech to its final."""
 
 import numpy as np
 from hypothesis import given
@@ -28,7 +28,7 @@ def final(number: int, reason: Reason) -> FinalTranscript:
 
 
 def latencies(metrics: Metrics) -> dict[str, float]:
-    """Sums and counts."""
+    """Return sums and counts."""
     read = values(metrics.text().decode())
     name = "stt_final_latency_seconds"
     return {
@@ -36,7 +36,7 @@ def latencies(metrics: Metrics) -> dict[str, float]:
     }
 
 
-def test_a_final_is_timed_from_the_last_speech_of_its_segment() -> None:
+def test_latency_starts_at_the_last_speech_of_the_segment() -> None:
     clock, metrics = Clock(), Metrics()
     observer = SessionTiming(metrics, clock)
     for second in range(1, 4):
@@ -48,7 +48,7 @@ def test_a_final_is_timed_from_the_last_speech_of_its_segment() -> None:
     assert latencies(metrics) == {"_sum/silence": 1.5, "_count/silence": 1}
 
 
-def test_where_something_else_ended_the_utterance_the_time_begins_with_that() -> None:
+def test_latency_starts_at_the_commit_or_cut() -> None:
     clock, metrics = Clock(), Metrics()
     observer = SessionTiming(metrics, clock)
     clock.now = 120.0
@@ -58,7 +58,7 @@ def test_where_something_else_ended_the_utterance_the_time_begins_with_that() ->
     assert latencies(metrics) == {"_sum/commit": 0.25, "_count/commit": 1}
 
 
-def test_nothing_is_timed_that_failed_or_whose_speech_is_forgotten() -> None:
+def test_failed_and_forgotten_utterances_are_not_timed() -> None:
     metrics = Metrics()
     observer = SessionTiming(metrics, Clock())
     observer.event_sent(UtteranceEnded(1, SECOND, Reason.COMMIT))
@@ -68,14 +68,14 @@ def test_nothing_is_timed_that_failed_or_whose_speech_is_forgotten() -> None:
     assert latencies(metrics) == {}
 
 
-def test_a_sample_came_in_proportion_to_its_place_in_what_came_together() -> None:
+def test_arrival_is_interpolated_within_a_chunk() -> None:
     arrivals = SampleArrivals(10.0)
     arrivals.note(16_000, 11.0)
     arrivals.note(24_000, 13.0)
     assert [arrivals.when(sample) for sample in (0, 4_000, 16_000, 20_000, 24_000)] == [10, 10.25, 11, 12, 13]
 
 
-def test_what_has_not_come_or_is_forgotten_has_no_time() -> None:
+def test_unknown_samples_have_no_arrival_time() -> None:
     arrivals = SampleArrivals(0.0)
     assert arrivals.when(1) is None
     for number in range(1, 2 * MAX_NOTES):
@@ -85,7 +85,7 @@ def test_what_has_not_come_or_is_forgotten_has_no_time() -> None:
 
 
 @given(st.lists(st.integers(1, 5_000), max_size=300), st.integers(0, 200_000))
-def test_paced_sound_came_when_it_was_spoken_however_it_was_cut(cuts: list[int], sample: int) -> None:
+def test_paced_audio_arrived_when_it_was_spoken(cuts: list[int], sample: int) -> None:
     arrivals, received = SampleArrivals(0.0), 0
     for cut in cuts:
         received += cut

@@ -1,4 +1,4 @@
-"""Trace: the spans of an utterance's way, what stands in them, and how they reach a collector."""
+"""Test the spans of an utterance, their attributes, and their export to a collector."""
 
 import gzip
 import os
@@ -37,7 +37,7 @@ CLIP = Clip(np.zeros(16_000, np.float32), 16_000)
 
 
 class Yard:
-    """A tracer whose spans are kept here."""
+    """Keep the spans of a tracer."""
 
     def __init__(self) -> None:
         self._memory = InMemorySpanExporter()
@@ -69,7 +69,7 @@ def seconds(span: ReadableSpan) -> float:
     return (span.end_time - span.start_time) / 1e9
 
 
-def test_an_utterance_is_a_span_with_its_speech_its_wait_and_its_transcription() -> None:
+def test_utterance_has_spans_of_speech_and_transcription() -> None:
     yard = Yard()
     session = yard.session()
     session.event_sent(UtteranceStarted(1, 16_000))
@@ -77,7 +77,7 @@ def test_an_utterance_is_a_span_with_its_speech_its_wait_and_its_transcription()
     yard.tracer.batch(batch(TaskKind.FINAL), 0.5)
     session.event_sent(FinalTranscript(1, CLIP, Reason.SILENCE, Hypothesis("a secret")))
     session.event_sent(StreamClosed(48_000, 16_000, 32_000, 0, 1))
-    session.leave()
+    session.end()
     spans = yard.spans()
     assert spans.keys() == {"session", "utterance", "speech", "queue", "transcription"}
     whole, utterance = spans["session"].context, spans["utterance"].context
@@ -96,7 +96,7 @@ def test_an_utterance_is_a_span_with_its_speech_its_wait_and_its_transcription()
     assert "secret" not in "".join(span.to_json() for span in spans.values())
 
 
-def test_partials_and_jobs_of_others_leave_no_spans() -> None:
+def test_partials_and_other_sessions_have_no_spans() -> None:
     yard = Yard()
     session = yard.session()
     session.event_sent(UtteranceStarted(1, 0))
@@ -105,7 +105,7 @@ def test_partials_and_jobs_of_others_leave_no_spans() -> None:
     assert yard.spans() == {}
 
 
-def test_an_utterance_that_failed_is_an_error_and_one_that_was_dropped_says_so() -> None:
+def test_failed_and_dropped_utterances_are_marked() -> None:
     yard = Yard()
     session = yard.session()
     session.event_sent(UtteranceStarted(1, 0))
@@ -121,18 +121,18 @@ def test_an_utterance_that_failed_is_an_error_and_one_that_was_dropped_says_so()
     assert dropped["stt.cleared"] is True
 
 
-def test_what_is_open_when_a_session_breaks_off_ends_with_it() -> None:
+def test_open_spans_end_with_the_session() -> None:
     yard = Yard()
     session = yard.session()
     session.event_sent(UtteranceStarted(1, 0))
-    session.leave()
+    session.end()
     spans = yard.spans()
     assert spans.keys() == {"session", "utterance", "speech"}
     assert spans["utterance"].attributes is not None
     assert spans["utterance"].attributes["stt.cut_off"] is True
 
 
-def test_a_session_that_is_not_sampled_costs_nothing_more() -> None:
+def test_unsampled_session_creates_no_spans() -> None:
     tracer = Tracer(TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False))
     assert tracer.session("5f1c", "NativeEndpoint") is None
 
@@ -142,7 +142,7 @@ def test_a_session_that_is_not_sampled_costs_nothing_more() -> None:
 
 @contextmanager
 def collector() -> Iterator[tuple[str, list[ExportTraceServiceRequest]]]:
-    """A little one, on this machine: its address, and what it was sent to the path of traces."""
+    """Run a collector; yield its address, and the requests to its path of traces."""
     requests: list[ExportTraceServiceRequest] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -167,7 +167,7 @@ def collector() -> Iterator[tuple[str, list[ExportTraceServiceRequest]]]:
             thread.join()
 
 
-def test_a_server_sends_the_spans_of_its_sessions_to_the_collector() -> None:
+def test_server_exports_spans_to_the_collector() -> None:
     with collector() as (address, requests):
         with serve(free_settings(trace_endpoint=address)) as server, Client(server.ws) as client:
             client.talk(first_sentence())
@@ -189,7 +189,7 @@ def test_a_server_sends_the_spans_of_its_sessions_to_the_collector() -> None:
 
 
 @pytest.mark.slow
-def test_without_the_packages_a_server_that_should_trace_says_what_is_missing() -> None:
+def test_missing_tracing_packages_are_named() -> None:
     code = "import sys; sys.modules['opentelemetry'] = None; import main; main.read_settings()"
     environment = os.environ | {
         "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318",
@@ -202,7 +202,7 @@ def test_without_the_packages_a_server_that_should_trace_says_what_is_missing() 
     assert "traces need the packages of the extra `trace`" in ended.stderr
 
 
-def test_a_server_that_does_not_trace_does_not_import_what_it_takes() -> None:
+def test_tracing_is_not_imported_unless_used() -> None:
     code = (
         "import sys; from server.settings import Settings; from server.app import create_app\n"
         "create_app(Settings(_env_file=None))\n"

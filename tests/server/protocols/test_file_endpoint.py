@@ -38,7 +38,7 @@ class NamingEndpoint(FileEndpoint):
                 with self._answered_at_shutdown():
                     self.working.set()
                     await self.gate.wait()
-                    _, description = await self._borrow(stack, "any")
+                    _, description = await self._acquire_models(stack, "any")
                     return description.model
             raise AssertionError("unreachable")
 
@@ -74,7 +74,7 @@ async def rig(places: int = 1, **limits: Any) -> AsyncIterator[Rig]:
         yield Rig(LittleEngine(shared), AdmissionController(places, "files"), **limits)
 
 
-async def test_request_borrows_and_releases_the_model() -> None:
+async def test_request_acquires_and_releases_the_model() -> None:
     async with rig() as little:
         for _ in range(2):
             call = await little.post()

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.recognizer import Hypothesis, ModelInfo, Word
-from server.protocols.deepgram.file_response import MAX_SENTENCES, FileResult, build_response
+from server.connection.protocol import Message
+from server.protocols.deepgram.file_response import FileResult, build_response
 from server.protocols.deepgram.live_output import ModelMetadata
 from server.protocols.deepgram.options import parse_options
 from streaming.options import SessionOptions
@@ -16,8 +17,6 @@ from transcripts.transcript import TranscriptSegment
 
 SECOND = 16_000
 MODEL = ModelMetadata.of(ModelInfo("org/model", "auto", "ctc", "cpu", "float32"))
-
-Message = dict[str, Any]
 
 
 def segment(start: float, text: str, **more: Any) -> TranscriptSegment:
@@ -91,8 +90,9 @@ def test_silence_is_an_empty_text() -> None:
     ]
 
 
-def test_paragraphs_hold_sentences_and_end_at_pauses() -> None:
-    paragraphs = alternative(*TALK, paragraphs="true")["paragraphs"]
+@pytest.mark.parametrize("option", ["paragraphs", "smart_format"])
+def test_paragraphs_hold_sentences_and_end_at_pauses(option: str) -> None:
+    paragraphs = alternative(*TALK, **{option: "true"})["paragraphs"]
     assert paragraphs["transcript"] == "Good morning. How are you? Fine,\n\nBye."
     first, second = paragraphs["paragraphs"]
     assert first == {
@@ -107,12 +107,6 @@ def test_paragraphs_hold_sentences_and_end_at_pauses() -> None:
         "end": 4.6,
     }
     assert second["num_words"] == 1
-
-
-def test_a_paragraph_has_a_maximum_of_sentences() -> None:
-    talk = segment(0, " ".join(["So."] * (2 * MAX_SENTENCES + 1)))
-    paragraphs = alternative(talk, smart_format="true")["paragraphs"]["paragraphs"]
-    assert [len(each["sentences"]) for each in paragraphs] == [MAX_SENTENCES, MAX_SENTENCES, 1]
 
 
 @pytest.mark.parametrize(("split", "count"), [("0.5", 3), ("0.8", 2), ("5", 1)])

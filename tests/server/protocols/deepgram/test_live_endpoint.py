@@ -14,7 +14,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
-from asr.recognizer import MOST_HOTWORDS, Hypothesis, ModelInfo, RecognitionRequest
+from asr.recognizer import MAX_HOTWORDS, Hypothesis, ModelInfo, RecognitionRequest
 from server.connection.client_session import ClientSession
 from server.connection.protocol import IdleLimit
 from server.connection.websocket import BoundedWebSocket
@@ -145,7 +145,7 @@ def test_keyterms_may_change_and_are_told_back(server: Server) -> None:
         success = client.hear()
         assert success["type"] == "ConfigureSuccess"
         assert "keyterms" not in success
-        client.say("Configure", keyterms=[str(n) for n in range(MOST_HOTWORDS + 1)])
+        client.say("Configure", keyterms=[str(n) for n in range(MAX_HOTWORDS + 1)])
         failure = client.hear()
         assert (failure["type"], failure["code"]) == ("ConfigureFailure", "CONFIGURE_KEYTERM_LIMIT_EXCEEDED")
 

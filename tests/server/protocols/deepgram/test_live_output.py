@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 
 from asr.recognizer import Hypothesis, ModelInfo, Word
 from audio.clip import Clip
+from server.connection.protocol import Message
 from server.protocols.deepgram.live_output import DeepgramOutput, ModelMetadata, UtteranceEndTimer, timestamp
 from server.protocols.deepgram.options import parse_options
 from streaming.events import (
@@ -37,8 +37,6 @@ MODEL = ModelMetadata.of(ModelInfo("org/model", "auto", "ctc", "cpu", "float32")
 SAID = Hypothesis(
     "Good morning.", (Word("Good", 16_000, 20_000, 0.9), Word("morning.", 20_000, 28_000, 0.7)), "en", 0.8
 )
-
-Message = dict[str, Any]
 
 
 def wire(**query: str) -> DeepgramOutput:

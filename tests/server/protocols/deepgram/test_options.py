@@ -4,7 +4,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from asr.recognizer import LONGEST_HOTWORD, MOST_HOTWORDS
+from asr.recognizer import MAX_HOTWORD_CHARS, MAX_HOTWORDS
 from audio.codecs import Encoding, Format
 from server.errors import ClientError
 from server.protocols.deepgram.options import DeepgramOptions, parse_options
@@ -42,8 +42,8 @@ def test_an_encoding_of_raw_samples_is_parsed(query: str, encoding: Encoding | N
 
 
 def test_another_encoding_keeps_its_name() -> None:
-    assert asked("encoding=opus").coding == "opus"
-    assert asked("encoding=linear16&sample_rate=8000").coding is None
+    assert asked("encoding=opus").unsupported_encoding == "opus"
+    assert asked("encoding=linear16&sample_rate=8000").unsupported_encoding is None
 
 
 @pytest.mark.parametrize(
@@ -115,8 +115,8 @@ def test_unknown_names_are_ignored() -> None:
         ("utterance_end_ms=60001", "utterance_end_ms"),
         ("interim_results=perhaps", "interim_results"),
         ("utt_split=nan", "utt_split"),
-        (f"keyterm={'x' * (LONGEST_HOTWORD + 1)}", "keyterm"),
-        ("&".join(f"keyterm={n}" for n in range(MOST_HOTWORDS + 1)), "keyterm"),
+        (f"keyterm={'x' * (MAX_HOTWORD_CHARS + 1)}", "keyterm"),
+        ("&".join(f"keyterm={n}" for n in range(MAX_HOTWORDS + 1)), "keyterm"),
     ],
 )
 def test_a_bad_value_names_the_parameter(query: str, param: str) -> None:

@@ -1,4 +1,4 @@
-"""The native door, over real sockets: what docs/protocol.md promises, and what bad input costs."""
+"""Test the native protocol over real sockets, as docs/protocol.md describes it, also with invalid input."""
 
 import asyncio
 import base64
@@ -49,7 +49,7 @@ LIMIT = 1 << 20
 DEFAULT = SessionConfig(SessionOptions())
 
 
-def test_a_version_1_client_hears_only_finals_then_the_end(quiet_client: Client) -> None:
+def test_version_1_client_gets_only_finals(quiet_client: Client) -> None:
     quiet_client.talk(spoken(), sample_rate=16000)
     messages = quiet_client.end()
     assert quiet_client.close_code == 1000
@@ -57,7 +57,7 @@ def test_a_version_1_client_hears_only_finals_then_the_end(quiet_client: Client)
     assert [message["seq"] for message in messages] == [1, 2, 3]
 
 
-def test_a_final_says_where_it_lies_what_it_follows_and_how_it_sounded(quiet_client: Client) -> None:
+def test_final_has_times_previous_item_and_audio(quiet_client: Client) -> None:
     pcm = spoken()
     quiet_client.talk(pcm)
     first, second, _ = quiet_client.end()
@@ -71,7 +71,7 @@ def test_a_final_says_where_it_lies_what_it_follows_and_how_it_sounded(quiet_cli
     assert np.abs(heard.astype(int) - said).max() <= 1
 
 
-def test_who_opted_in_hears_an_utterance_from_start_to_final_and_the_sums(client: Client) -> None:
+def test_subscriber_gets_every_event_and_the_sums(client: Client) -> None:
     assert client.hear()["type"] == "session.created"
     client.talk(first_sentence())
     messages = client.end()
@@ -90,7 +90,7 @@ def test_who_opted_in_hears_an_utterance_from_start_to_final_and_the_sums(client
     assert len({m["item_id"] for m in messages if "item_id" in m}) == 1
 
 
-def test_session_created_tells_the_settings_the_limits_and_the_recognizer(client: Client) -> None:
+def test_session_created_has_settings_limits_recognizer(client: Client) -> None:
     created = client.hear()
     assert created["session"]["vad"]["silence_ms"] == 300
     assert created["limits"]["max_message_bytes"] == LIMIT
@@ -107,7 +107,7 @@ def test_a_binary_client_needs_no_json(server: Server) -> None:
         assert final["transcript"].startswith("w1 ")
 
 
-def test_words_and_text_without_sound_come_when_asked_for(quiet_client: Client) -> None:
+def test_words_without_audio_can_be_requested(quiet_client: Client) -> None:
     quiet_client.say("session.update", session={"include_audio": False, "words": True, "nonsense": 1})
     updated = quiet_client.hear()
     assert updated["type"] == "session.updated"
@@ -141,7 +141,7 @@ def test_clear_drops_the_open_utterance(client: Client) -> None:
     assert cleared["dropped_ms"] == messages[-1]["dropped_ms"] > 0
 
 
-def test_a_patient_stream_waits_longer_for_silence(client: Client) -> None:
+def test_longer_silence_setting_ends_utterances_later(client: Client) -> None:
     client.hear()
     client.say("session.update", session={"vad": {"silence_ms": 3000}})
     client.talk(spoken())
@@ -194,7 +194,7 @@ BAD_MESSAGES: list[tuple[str, Any, str, str | None]] = [
 @pytest.mark.parametrize(
     ("message", "code", "param"), [bad[1:] for bad in BAD_MESSAGES], ids=[bad[0] for bad in BAD_MESSAGES]
 )
-def test_bad_input_gets_a_named_error_and_the_session_goes_on(
+def test_invalid_input_gets_an_error_and_the_session_continues(
     quiet_client: Client, message: Any, code: str, param: str | None
 ) -> None:
     if isinstance(message, dict):
@@ -214,9 +214,7 @@ def test_bad_input_gets_a_named_error_and_the_session_goes_on(
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-def test_sound_that_is_no_number_is_refused_and_the_rest_is_as_if_it_had_never_come(
-    client: Client, value: float
-) -> None:
+def test_nan_audio_is_refused_without_an_effect(client: Client, value: float) -> None:
     client.hear()
     client.append(struct.pack("<3f", 0.1, value, 0.2), format="float32")
     client.talk(first_sentence())
@@ -225,7 +223,7 @@ def test_sound_that_is_no_number_is_refused_and_the_rest_is_as_if_it_had_never_c
     assert messages[-1]["received_ms"] == len(first_sentence()) / 32
 
 
-def test_an_odd_byte_at_the_end_is_named_and_loses_nothing_else(client: Client) -> None:
+def test_odd_last_byte_is_an_error_and_loses_nothing_else(client: Client) -> None:
     client.hear()
     client.talk(first_sentence() + b"\x00")
     messages = client.end()
@@ -253,7 +251,7 @@ def test_a_message_above_the_limit_closes_1009_with_its_reason(quiet_client: Cli
 
 
 @pytest.mark.slow
-def test_ten_megabytes_of_zeros_are_so_much_silence(client: Client) -> None:
+def test_ten_megabytes_of_zeros_are_silence(client: Client) -> None:
     client.hear()
     for _ in range(20):
         client.socket.send(bytes(500_000))
@@ -262,13 +260,13 @@ def test_ten_megabytes_of_zeros_are_so_much_silence(client: Client) -> None:
     assert messages[-1]["received_ms"] == messages[-1]["non_speech_ms"] == 10_000_000 / 32
 
 
-def test_a_long_message_is_taken_in_whole_though_in_pieces(client: Client) -> None:
+def test_long_message_is_received_completely(client: Client) -> None:
     client.hear()
     client.socket.send(bytes(960_000))
     assert client.end()[-1]["received_ms"] == 30_000
 
 
-def test_text_frames_by_the_thousand_are_answered_one_by_one(client: Client) -> None:
+def test_thousands_of_text_frames_are_answered(client: Client) -> None:
     client.hear()
     for n in range(3_000):
         client.say("marker", id=str(n))
@@ -278,7 +276,7 @@ def test_text_frames_by_the_thousand_are_answered_one_by_one(client: Client) -> 
     assert {client.hear()["error"]["code"] for _ in range(1_000)} == {"invalid_json"}
 
 
-def test_bad_values_in_the_url_are_an_error_and_the_end(server: Server) -> None:
+def test_invalid_url_parameter_closes_the_connection(server: Server) -> None:
     for query in (
         "sample_rate=fast",
         "sample_rate=" + "9" * 5_000,  # more digits than Python makes a number of
@@ -298,7 +296,7 @@ def test_bad_values_in_the_url_are_an_error_and_the_end(server: Server) -> None:
             assert client.close_code == 4000
 
 
-def test_rates_and_formats_may_change_in_the_middle(client: Client) -> None:
+def test_rate_and_format_may_change_during_a_session(client: Client) -> None:
     client.hear()
     pcm = first_sentence()
     client.talk(pcm[:32_000], sample_rate=16000)
@@ -310,7 +308,7 @@ def test_rates_and_formats_may_change_in_the_middle(client: Client) -> None:
     assert abs(messages[-1]["received_ms"] - len(pcm) / 32) <= 1
 
 
-def test_speech_of_a_client_that_vanishes_is_still_transcribed(server: Server) -> None:
+def test_speech_before_an_abort_is_transcribed(server: Server) -> None:
     name = 'stt_finals_total{reason="disconnect"}'
     try:
         before = server.metric(name)
@@ -329,7 +327,7 @@ def test_speech_of_a_client_that_vanishes_is_still_transcribed(server: Server) -
         pytest.fail("the open segment was not transcribed")
 
 
-def test_a_stream_beside_bad_ones_notices_nothing(server: Server) -> None:
+def test_bad_streams_do_not_affect_others(server: Server) -> None:
     with Client(server.ws) as good, Client(server.ws) as bad:
         pcm = spoken()
         for start in range(0, len(pcm), 3200):
@@ -350,7 +348,7 @@ def test_items_are_named_after_their_session(server: Server) -> None:
     assert all(re.fullmatch(r"item_[0-9a-f]{12}_1", name) for name in names)
 
 
-def test_what_is_said_after_the_end_is_ignored(quiet_client: Client) -> None:
+def test_messages_after_the_end_are_ignored(quiet_client: Client) -> None:
     quiet_client.say("end_of_stream")
     with suppress(ConnectionClosed):
         quiet_client.append(bytes(3200))
@@ -381,14 +379,14 @@ def test_the_url_sets_what_an_update_can_set(query: str, expected: dict[str, Any
 
 @settings(max_examples=50, deadline=None)
 @given(query=st.dictionaries(st.sampled_from(sorted(DEFAULT.effective())), st.text()))
-def test_whatever_the_url_says_is_merged_or_refused(query: dict[str, str]) -> None:
+def test_any_url_parameter_is_merged_or_refused(query: dict[str, str]) -> None:
     with suppress(ClientError):
         DEFAULT.merged(session_from_query(query))
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(marker=st.text(max_size=256))
-def test_a_marker_comes_back_as_it_was_whatever_it_holds(client: Client, marker: str) -> None:
+def test_marker_is_returned_unchanged(client: Client, marker: str) -> None:
     client.say("marker", id=marker)
     message = client.hear()
     while message["type"] == "session.created":
@@ -397,16 +395,14 @@ def test_a_marker_comes_back_as_it_was_whatever_it_holds(client: Client, marker:
 
 
 @pytest.mark.parametrize("marker", ["\ud800", "a\udfff", "\udc00\ud800"])
-def test_a_marker_that_is_no_unicode_is_refused_and_the_session_goes_on(
-    quiet_client: Client, marker: str
-) -> None:
+def test_marker_that_is_not_unicode_is_refused(quiet_client: Client, marker: str) -> None:
     quiet_client.say("marker", id=marker)
     assert quiet_client.hear()["error"]["code"] == "invalid_json"
     quiet_client.say("marker", id="\x00\x7f\u2028")
     assert quiet_client.hear()["id"] == "\x00\x7f\u2028"
 
 
-def test_empty_frames_are_no_json_or_no_sound(quiet_client: Client) -> None:
+def test_empty_frames_are_invalid_json_or_no_audio(quiet_client: Client) -> None:
     quiet_client.socket.send("")
     assert quiet_client.hear()["error"]["code"] == "invalid_json"
     quiet_client.socket.send(b"")
@@ -418,7 +414,7 @@ def test_a_message_in_fragments_is_one_message(quiet_client: Client) -> None:
     assert quiet_client.hear()["id"] == "m"
 
 
-def test_text_that_is_no_utf_8_closes_1007_and_the_speech_is_transcribed(server: Server) -> None:
+def test_invalid_utf8_closes_1007_and_speech_is_transcribed(server: Server) -> None:
     with Client(server.ws) as client:
         client.talk(first_sentence())
         client.socket.send(b"\xff", text=True)
@@ -427,7 +423,7 @@ def test_text_that_is_no_utf_8_closes_1007_and_the_speech_is_transcribed(server:
     wait_until(lambda: server.metric("stt_open_sessions") == 0)
 
 
-def test_more_sessions_than_there_may_be_are_refused_and_the_others_notice_nothing() -> None:
+def test_sessions_above_the_limit_are_refused() -> None:
     with serve(free_settings(max_sessions=2)) as server, Client(server.ws) as one, Client(server.ws) as two:
         for client in (one, two):
             client.say("marker", id="in")
@@ -448,18 +444,18 @@ def test_more_sessions_than_there_may_be_are_refused_and_the_others_notice_nothi
             assert len(dones(again.end())) == 1
 
 
-def test_clients_that_leave_while_they_are_greeted_leave_nothing_behind(
+def test_disconnects_during_the_greeting_free_everything(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(50):
         with RawClient(f"{server.ws}?events=all") as client:
             client.hang_up()
     wait_until(lambda: server.metric("stt_open_sessions") == 0)
-    wait_until(lambda: server.open_connections() <= 1)  # that of the question before
+    wait_until(lambda: server.open_connections() <= 1)  # the connection of the request before
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
-def test_text_frames_by_the_thousand_from_many_clients_at_once_are_all_answered(server: Server) -> None:
+def test_text_frames_of_many_clients_are_all_answered(server: Server) -> None:
     clients, frames = 8, 200
 
     def answers(number: int) -> set[str]:
@@ -484,7 +480,7 @@ def test_text_frames_by_the_thousand_from_many_clients_at_once_are_all_answered(
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with one recognizer that can be had beside the default, and one that cannot."""
+    """Run a server with a second recognizer that loads and a third one that does not."""
     broken = tmp_path_factory.mktemp("broken")
     with serve(free_settings(asr_models=f"other=free,broken={broken}")) as running:
         yield running
@@ -516,7 +512,7 @@ def test_a_model_that_the_server_does_not_offer_is_not_loaded(library: Server) -
         assert client.close_code == 4000
 
 
-def test_a_model_that_cannot_be_loaded_is_refused_for_now_and_nobody_else_notices(library: Server) -> None:
+def test_model_that_cannot_load_is_refused_for_now(library: Server) -> None:
     for _ in range(2):
         with Client(f"{library.ws}?model=broken") as client:
             (error,) = errors(client.hear_until_closed())
@@ -537,7 +533,7 @@ def test_the_model_does_not_change_within_a_session(quiet_client: Client) -> Non
 
 
 class SlowEngine(Engine):
-    """Its recognizer comes when `gate` opens."""
+    """Provide the recognizer when `gate` opens."""
 
     def __init__(self) -> None:
         super().__init__(free_settings().engine_options())
@@ -545,7 +541,7 @@ class SlowEngine(Engine):
         self.gate = asyncio.Event()
 
     @asynccontextmanager
-    async def borrow(self, name: str | None = None) -> AsyncIterator[tuple[ModelClients, ModelInfo]]:
+    async def acquire(self, name: str | None = None) -> AsyncIterator[tuple[ModelClients, ModelInfo]]:
         await self.gate.wait()
         async with running_models() as models:
             yield models, ModelInfo("slow", "slow", "free", "cpu", "none")
@@ -555,7 +551,7 @@ def slow_door(engine: Engine, admission: AdmissionController, seconds: float = 6
     return NativeEndpoint(free_settings(), engine, admission, Metrics(), seconds, auth=Authenticator())
 
 
-async def test_what_is_said_while_the_model_loads_is_heard_afterwards() -> None:
+async def test_audio_sent_while_the_model_loads_is_transcribed() -> None:
     engine, line = SlowEngine(), Line()
     serving = asyncio.create_task(
         slow_door(engine, AdmissionController(1)).serve(line.asking("events=session.created"))
@@ -569,7 +565,7 @@ async def test_what_is_said_while_the_model_loads_is_heard_afterwards() -> None:
     assert line.close == (1000, "")
 
 
-async def test_a_client_does_not_wait_for_ever_for_a_model() -> None:
+async def test_wait_for_a_model_is_limited() -> None:
     line, admission = Line(), AdmissionController(1)
     await slow_door(SlowEngine(), admission, seconds=0.001).serve(line.asking())
     assert line.heard[0]["error"]["code"] == "models_not_ready"
@@ -577,7 +573,7 @@ async def test_a_client_does_not_wait_for_ever_for_a_model() -> None:
     assert len(admission) == 0
 
 
-async def test_whoever_waits_for_a_model_counts_as_a_stream() -> None:
+async def test_client_that_waits_for_a_model_counts_as_a_stream() -> None:
     engine, admission = SlowEngine(), AdmissionController(1)
     door, first, second = slow_door(engine, admission), Line(), Line()
     waiting = asyncio.create_task(door.serve(first.asking()))
@@ -590,7 +586,7 @@ async def test_whoever_waits_for_a_model_counts_as_a_stream() -> None:
     assert len(admission) == 0
 
 
-async def test_a_server_that_stops_does_not_let_anybody_wait_for_a_model() -> None:
+async def test_stop_ends_the_wait_for_a_model() -> None:
     line, admission = Line(), AdmissionController(1)
     waiting = asyncio.create_task(slow_door(SlowEngine(), admission).serve(line.asking()))
     await until(lambda: len(admission))
@@ -600,24 +596,24 @@ async def test_a_server_that_stops_does_not_let_anybody_wait_for_a_model() -> No
     assert line.close == (1012, "server_restarting")
 
 
-# Sessions of a server before.
+# Sessions of an earlier server.
 
 
-def dialect_of(preferences: SessionConfig = DEFAULT) -> tuple[NativeProtocol, StreamDriver]:
-    pump = StreamDriver(silent_models(), preferences.options)
-    pump.__enter__()
-    return NativeProtocol("5f1c", pump, preferences, {}, model="free", token="secret"), pump
+def protocol_of(config: SessionConfig = DEFAULT) -> tuple[NativeProtocol, StreamDriver]:
+    driver = StreamDriver(silent_models(), config.options)
+    driver.__enter__()
+    return NativeProtocol("5f1c", driver, config, {}, model="free", token="secret"), driver
 
 
 def restored_from(before: NativeProtocol, refused: int = 0) -> tuple[NativeProtocol, StreamDriver]:
     saved = json.loads(json.dumps(before.saved()))
-    pump = StreamDriver(silent_models(), SessionOptions())
-    pump.__enter__()
-    return NativeProtocol.restored("5f1c", pump, saved, refused), pump
+    driver = StreamDriver(silent_models(), SessionOptions())
+    driver.__enter__()
+    return NativeProtocol.restored("5f1c", driver, saved, refused), driver
 
 
-def test_a_dialect_that_was_saved_is_found_by_its_token_and_goes_on_as_it_stood() -> None:
-    before, _ = dialect_of(DEFAULT.merged({"events": "all", "words": True}))
+def test_saved_protocol_is_restored() -> None:
+    before, _ = protocol_of(DEFAULT.merged({"events": "all", "words": True}))
     before.receive(json.dumps({"type": "session.update", "session": {"vad": {"silence_ms": 700}}}))
     after, _ = restored_from(before, refused=2)
     assert after.resume_support is after
@@ -627,42 +623,42 @@ def test_a_dialect_that_was_saved_is_found_by_its_token_and_goes_on_as_it_stood(
     assert after.saved() == {**before.saved(), "commands": 3}
 
 
-def test_the_token_itself_is_not_saved() -> None:
-    before, _ = dialect_of()
+def test_token_is_not_saved() -> None:
+    before, _ = protocol_of()
     assert "secret" not in json.dumps(before.saved())
 
 
-def test_what_came_in_before_is_played_once_more_as_it_came() -> None:
-    after, pump = restored_from(dialect_of()[0])
+def test_recorded_input_is_replayed() -> None:
+    after, driver = restored_from(protocol_of()[0])
     assert after.replay(AudioRecord(np.zeros(1600, np.float32))) == ()
     update = json.dumps({"type": "session.update", "session": {"words": True}})
     (reply,) = after.replay(CommandRecord(update))
     assert reply["type"] == "session.updated"
     assert after.is_replayed([reply])
-    assert (pump.received, pump.input_ended) == (1600, False)
+    assert (driver.received, driver.input_ended) == (1600, False)
     after.replay(EndRecord(Reason.DISCONNECT))
-    assert pump.input_ended
+    assert driver.input_ended
     welcome = after.resumed_message(seen=5, replayed=2)
     told = (welcome["received_ms"], welcome["received_messages"], welcome["seq"])
     assert told == (100, 1, 5)
 
 
 def test_replay_gives_replies_again_but_not_acknowledgements() -> None:
-    dialect, _ = dialect_of(DEFAULT.merged({"events": "all"}))
-    acknowledged = dialect.receive(bytes(2 * 2 * 16_000))
+    protocol, _ = protocol_of(DEFAULT.merged({"events": "all"}))
+    acknowledged = protocol.receive(bytes(2 * 2 * 16_000))
     assert [message["type"] for message in acknowledged] == ["input_audio_buffer.acknowledged"]
-    assert not dialect.is_replayed(acknowledged)
-    updated = dialect.receive(json.dumps({"type": "session.update", "session": {"words": True}}))
-    assert dialect.is_replayed(updated)
+    assert not protocol.is_replayed(acknowledged)
+    updated = protocol.receive(json.dumps({"type": "session.update", "session": {"words": True}}))
+    assert protocol.is_replayed(updated)
 
 
-def test_what_another_kind_of_server_saved_is_refused() -> None:
+def test_state_of_another_protocol_is_refused() -> None:
     with pytest.raises(KeyError):
-        NativeProtocol.restored("5f1c", dialect_of()[1], {"model": "free"})
+        NativeProtocol.restored("5f1c", protocol_of()[1], {"model": "free"})
 
 
-async def test_who_comes_back_to_a_server_that_stops_is_sent_to_the_next_one() -> None:
-    """Its session may be kept already, and found here no more."""
+async def test_resume_at_a_stopping_server_is_retryable() -> None:
+    """The session may be suspended already, so that this server no longer finds it."""
     line, admission = Line(), AdmissionController(1)
     await admission.drain(0.0)
     await slow_door(SlowEngine(), admission).serve(line.asking("resume=token&ack=0"))

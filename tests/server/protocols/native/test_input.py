@@ -1,4 +1,4 @@
-"""Intake: whatever a client says becomes a call of its pump, a reply, or a ClientError."""
+"""Test that every message becomes a call of the driver, a reply, or a ClientError."""
 
 import json
 from typing import Any
@@ -19,34 +19,34 @@ from streaming.options import SessionOptions
 from tests.server.fakes import silent_models
 from vad.segmenter import Reason
 
-PREFERENCES = SessionConfig(SessionOptions())
+CONFIG = SessionConfig(SessionOptions())
 APPEND = "input_audio_buffer.append"
 TYPES = [APPEND, "input_audio_buffer.commit", "input_audio_buffer.clear", "session.update", "marker"]
 
 
 class Client:
-    """Speaks to an intake whose models never answer."""
+    """Send messages to an input whose models never answer."""
 
     def __init__(self, **session: object) -> None:
-        self.pump = StreamDriver(silent_models(), SessionOptions())
-        self.pump.__enter__()
-        self.intake = NativeInput(self.pump, PREFERENCES.merged(session))
+        self.driver = StreamDriver(silent_models(), SessionOptions())
+        self.driver.__enter__()
+        self.input = NativeInput(self.driver, CONFIG.merged(session))
 
     def say(self, type_: str, **fields: object) -> Any:
-        return self.intake.receive(json.dumps({"type": type_, **fields}))
+        return self.input.receive(json.dumps({"type": type_, **fields}))
 
     def append(self, pcm: bytes, **fields: object) -> Any:
         return self.say(APPEND, audio=pybase64.b64encode(pcm).decode(), **fields)
 
     def refusal(self, message: str | bytes) -> ClientError:
         with pytest.raises(ClientError) as refused:
-            self.intake.receive(message)
+            self.input.receive(message)
         return refused.value
 
     @property
     def received(self) -> int:
-        """Samples."""
-        return self.pump.session.received
+        """Samples received."""
+        return self.driver.session.received
 
 
 @pytest.fixture
@@ -67,21 +67,21 @@ objects = st.dictionaries(fields, likely | json_values)
 
 
 @given(st.text() | st.binary() | json_values.map(json.dumps) | objects.map(json.dumps))
-def test_anything_at_all_is_taken_or_refused_with_a_client_error(message: str | bytes) -> None:
+def test_any_message_is_accepted_or_a_client_error(message: str | bytes) -> None:
     client = Client()
     try:
-        client.intake.receive(message)
+        client.input.receive(message)
     except ClientError as error:
         json.dumps(error.as_event()).encode()
     assert client.append(bytes(320)) is None
 
 
 @given(st.sampled_from([*TYPES, "end_of_stream"]), objects)
-def test_every_type_bears_whatever_stands_in_its_fields(type_: str, message: dict[str, Any]) -> None:
+def test_any_field_value_is_accepted_or_a_client_error(type_: str, message: dict[str, Any]) -> None:
     client = Client()
     refused: ClientError | None = None
     try:
-        client.intake.receive(json.dumps(message | {"type": type_}))
+        client.input.receive(json.dumps(message | {"type": type_}))
     except ClientError as error:
         refused = error
     if refused is not None:
@@ -111,7 +111,7 @@ def test_every_type_bears_whatever_stands_in_its_fields(type_: str, message: dic
     ],
     ids=lambda message: message[:40].encode(errors="backslashreplace").decode(),
 )
-def test_what_is_no_json_object_is_invalid_json(client: Client, message: str) -> None:
+def test_text_that_is_no_json_object_is_invalid_json(client: Client, message: str) -> None:
     assert client.refusal(message).code == "invalid_json"
 
 
@@ -120,28 +120,28 @@ def test_the_last_of_two_equal_keys_counts(client: Client) -> None:
 
 
 @pytest.mark.parametrize("event_id", [1, None, ["a"], {"a": 1}, True, 1.5])
-def test_an_event_id_that_is_no_string_is_not_told_back(client: Client, event_id: object) -> None:
+def test_event_id_that_is_no_string_is_not_returned(client: Client, event_id: object) -> None:
     message = json.dumps({"type": "nonsense", "event_id": event_id})
     assert client.refusal(message).event_id is None
 
 
-def test_an_error_names_the_message_at_fault(client: Client) -> None:
+def test_error_has_the_event_id_of_its_message(client: Client) -> None:
     for type_ in [*TYPES[:1], "marker", "session.update", "nonsense"]:
         assert client.refusal(json.dumps({"type": type_, "event_id": "mine"})).event_id == "mine"
     assert client.refusal("{").event_id is None
 
 
 @pytest.mark.parametrize("number", [10**25, -(10**25), 1e300, 2**63, -1, 0.1])
-def test_a_huge_number_is_a_bad_value_like_any_other(client: Client, number: float) -> None:
+def test_huge_number_is_an_invalid_value(client: Client, number: float) -> None:
     message = json.dumps({"type": APPEND, "audio": "AAAA", "sample_rate": number})
     assert client.refusal(message).code == "unsupported_sample_rate"
 
 
 @given(st.text(max_size=MAX_MARKER))
-async def test_a_marker_is_any_text_of_so_many_characters(marker: str) -> None:
+async def test_marker_length_is_limited(marker: str) -> None:
     client = Client()
     client.say("marker", id=marker)
-    async for event in client.pump.events():
+    async for event in client.driver.events():
         assert event == MarkerReached(marker)
         return
 
@@ -156,7 +156,7 @@ def test_a_refused_message_changes_nothing(client: Client) -> None:
     ):
         client.refusal(json.dumps(message))
     assert client.received == before
-    assert client.intake.config == PREFERENCES
+    assert client.input.config == CONFIG
 
 
 def test_a_message_may_have_an_encoding_of_its_own(client: Client) -> None:
@@ -168,30 +168,30 @@ def test_a_message_may_have_an_encoding_of_its_own(client: Client) -> None:
 
 def test_binary_frames_have_the_encoding_of_the_session() -> None:
     client = Client(format="float32", channels=2)
-    assert client.intake.receive(np.zeros(320, "<f4").tobytes()) is None
+    assert client.input.receive(np.zeros(320, "<f4").tobytes()) is None
     assert client.received == 160
     client.say("session.update", session={"format": "pcma", "channels": 1})
-    client.intake.receive(bytes(100))
+    client.input.receive(bytes(100))
     assert client.received == 260
 
 
-def test_what_has_come_in_is_acknowledged_once_and_to_who_asked() -> None:
+def test_audio_is_acknowledged_once_to_subscribers() -> None:
     curious, quiet = Client(events="all"), Client()
     for client in (curious, quiet):
-        assert client.intake.acknowledge() is None
+        assert client.input.acknowledge() is None
         assert client.append(bytes(3200)) is None
     acknowledged = {"type": "input_audio_buffer.acknowledged", "received_ms": 100}
-    assert [curious.intake.acknowledge() for _ in range(2)] == [acknowledged, None]
-    assert quiet.intake.acknowledge() is None
+    assert [curious.input.acknowledge() for _ in range(2)] == [acknowledged, None]
+    assert quiet.input.acknowledge() is None
     curious.append(bytes(3200))
-    curious.intake.finish(Reason.END_OF_STREAM)
-    assert curious.intake.acknowledge() is None  # the end says it
+    curious.input.finish(Reason.END_OF_STREAM)
+    assert curious.input.acknowledge() is None  # session.closed reports it
 
 
 @pytest.mark.parametrize(
     ("chunk_ms", "due"), [(100, [2000, 4000]), (700, [2100, 4200]), (2500, [2500, 5000])]
 )
-def test_who_sends_much_at_once_is_answered_at_once(chunk_ms: int, due: list[int]) -> None:
+def test_acknowledgements_follow_the_audio_received(chunk_ms: int, due: list[int]) -> None:
     curious, quiet = Client(events="all"), Client()
     chunks = [bytes(32 * chunk_ms)] * (5_000 // chunk_ms)
     told = [reply["received_ms"] for reply in map(curious.append, chunks) if reply]
@@ -199,21 +199,21 @@ def test_who_sends_much_at_once_is_answered_at_once(chunk_ms: int, due: list[int
     assert not any(map(quiet.append, chunks))
 
 
-def test_what_came_in_before_and_what_a_client_is_told_when_it_comes_back_is_not_acknowledged() -> None:
+def test_replayed_and_resumed_audio_is_not_acknowledged() -> None:
     client = Client(events="all")
-    client.intake.replay_audio(np.zeros(1600, np.float32))
-    assert client.intake.acknowledge() is None
+    client.input.replay_audio(np.zeros(1600, np.float32))
+    assert client.input.acknowledge() is None
     client.append(bytes(3200))
-    client.intake.pause()
-    assert client.intake.acknowledge() is None
+    client.input.pause()
+    assert client.input.acknowledge() is None
 
 
-def test_a_long_message_is_taken_in_piece_by_piece_and_acknowledged_as_it_is() -> None:
+def test_long_message_is_acknowledged_piece_by_piece() -> None:
     client = Client(events=["input_audio_buffer.acknowledged"], sample_rate=8_000, format="pcmu")
     told = [client.append(bytes([255]) * (5 * PIECE // 2))]
     assert PIECE < client.received <= 2 * PIECE
-    while client.intake.has_pending_input:
-        told.append(client.intake.continue_input())
+    while client.input.has_pending_input:
+        told.append(client.input.continue_input())
     assert [message["received_ms"] for message in told] == sorted(
         {message["received_ms"] for message in told}
     )
@@ -222,112 +222,109 @@ def test_a_long_message_is_taken_in_piece_by_piece_and_acknowledged_as_it_is() -
     assert client.received == 5 * PIECE
 
 
-def test_a_long_message_that_is_cut_off_comes_in_whole_before_the_client_goes_on(client: Client) -> None:
+def test_long_message_is_completed_before_a_resume(client: Client) -> None:
     client.append(bytes(6 * PIECE))
-    client.intake.pause()
-    assert not client.intake.has_pending_input
+    client.input.pause()
+    assert not client.input.has_pending_input
     assert client.received == 3 * PIECE
 
 
-def test_an_update_is_answered_with_all_that_is_in_force(client: Client) -> None:
+def test_update_is_answered_with_the_configuration(client: Client) -> None:
     reply = client.say("session.update", session={"words": True})
     assert reply == {
         "type": "session.updated",
-        "session": PREFERENCES.merged({"words": True}).effective(),
+        "session": CONFIG.merged({"words": True}).effective(),
     }
 
 
-def test_half_a_sample_waits_for_its_rest_and_is_missed_only_at_the_end(client: Client) -> None:
+def test_half_a_sample_waits_and_is_an_error_at_the_end(client: Client) -> None:
     client.append(bytes(3))
     client.append(bytes(3))
     assert client.received == 3
     client.append(bytes(1))
     with pytest.raises(ClientError, match="1 bytes were left over"):
-        client.intake.finish(Reason.END_OF_STREAM)
-    assert client.intake.ended
+        client.input.finish(Reason.END_OF_STREAM)
+    assert client.input.ended
 
 
-def test_a_commit_takes_in_what_the_resampler_still_holds(client: Client) -> None:
+def test_commit_drains_the_resampler(client: Client) -> None:
     client.append(bytes(2 * 800), sample_rate=8000)
     client.say("input_audio_buffer.commit")
     assert client.received == 1600
 
 
-def test_the_end_is_the_end_however_often_it_comes(client: Client) -> None:
+def test_repeated_end_does_nothing(client: Client) -> None:
     client.say("end_of_stream")
-    client.intake.finish(Reason.DISCONNECT)
-    assert client.intake.ended
+    client.input.finish(Reason.DISCONNECT)
+    assert client.input.ended
 
 
-def test_after_a_cut_sound_goes_on_at_a_whole_frame(client: Client) -> None:
-    client.intake.receive(b"\x01\x02" * 160 + b"\x03")
-    client.intake.pause()
-    assert client.intake.received_ms == 10
-    client.intake.receive(b"\x01\x02" * 160)
+def test_audio_continues_at_a_whole_frame_after_a_resume(client: Client) -> None:
+    client.input.receive(b"\x01\x02" * 160 + b"\x03")
+    client.input.pause()
+    assert client.input.received_ms == 10
+    client.input.receive(b"\x01\x02" * 160)
     assert client.append(b"") is None  # nothing is left over of it
-    client.intake.finish(Reason.END_OF_STREAM)
+    client.input.finish(Reason.END_OF_STREAM)
     assert client.received == 320
 
 
-def test_a_cut_after_the_end_changes_nothing(client: Client) -> None:
-    client.intake.finish(Reason.END_OF_STREAM)
-    client.intake.pause()
+def test_disconnect_after_the_end_changes_nothing(client: Client) -> None:
+    client.input.finish(Reason.END_OF_STREAM)
+    client.input.pause()
     assert client.received == 0
 
 
-def test_messages_that_are_not_audio_are_counted_refused_ones_too() -> None:
+def test_commands_are_counted_even_if_refused() -> None:
     client = Client()
-    intake = NativeInput(client.pump, PREFERENCES, commands=7)
-    intake.receive(json.dumps({"type": "marker", "id": "m"}))
+    input = NativeInput(client.driver, CONFIG, commands=7)
+    input.receive(json.dumps({"type": "marker", "id": "m"}))
     for refused in (json.dumps({"type": "marker"}), "nonsense", "{}", json.dumps({"type": "nonsense"})):
         with pytest.raises(ClientError):
-            intake.receive(refused)
-    intake.receive(json.dumps({"type": "session.update", "session": {"words": True}}))
-    intake.receive(json.dumps({"type": "end_of_stream"}))
-    assert intake.commands == 7 + 7
+            input.receive(refused)
+    input.receive(json.dumps({"type": "session.update", "session": {"words": True}}))
+    input.receive(json.dumps({"type": "end_of_stream"}))
+    assert input.commands == 7 + 7
 
 
 def test_audio_is_not_counted_as_a_message_even_if_it_is_refused() -> None:
     client = Client()
-    client.intake.receive(bytes(320))
+    client.input.receive(bytes(320))
     client.append(bytes(320))
     for message in (json.dumps({"type": APPEND, "audio": "!"}), json.dumps({"type": APPEND, "format": 1})):
         client.refusal(message)
     float_client = Client(format="float32")
     float_client.refusal(np.array([np.nan], "<f4").tobytes())
-    assert (client.intake.commands, client.received, float_client.intake.commands) == (0, 320, 0)
+    assert (client.input.commands, client.received, float_client.input.commands) == (0, 320, 0)
 
 
-def test_replayed_audio_is_followed_by_what_comes_then() -> None:
+def test_live_audio_follows_replayed_audio() -> None:
     client = Client()
-    client.intake.replay_audio(np.zeros(100, np.float32))
-    client.intake.receive(bytes(200))
+    client.input.replay_audio(np.zeros(100, np.float32))
+    client.input.receive(bytes(200))
     assert client.received == 200
 
 
 @given(st.lists(st.integers(1, 100), min_size=1, max_size=5), st.sampled_from([16_000, 8_000]))
-def test_after_cuts_anywhere_the_client_goes_on_at_the_millisecond_and_nothing_is_heard_twice(
-    cuts: list[int], rate: int
-) -> None:
-    """cuts: frames that come before each; a client knows of milliseconds only, and sends the one that was
-    under way once more."""
+def test_resume_continues_at_the_millisecond(cuts: list[int], rate: int) -> None:
+    """cuts: frames before each disconnect; a client sends an incomplete millisecond again"""
     client = Client(sample_rate=rate)
     frames = np.arange(60 * rate // 1000, dtype="<i2") * 64
     for cut in [*cuts, len(frames)]:
-        first = client.intake.received_ms * rate // 1000
-        client.intake.receive(frames[first : first + cut].tobytes())
-        client.intake.pause()
+        first = client.input.received_ms * rate // 1000
+        client.input.receive(frames[first : first + cut].tobytes())
+        client.input.pause()
     assert client.received == 60 * 16
     if rate == 16_000:
-        heard = client.pump.session.audio.read(0, client.received)
+        heard = client.driver.session.audio.read(0, client.received)
         np.testing.assert_array_equal(heard, (frames / 32768).astype(np.float32))
 
 
-def test_no_more_is_acknowledged_than_a_client_that_comes_back_can_leave_out() -> None:
+def test_acknowledged_audio_need_not_be_sent_again() -> None:
     client = Client(events="all")
     client.append(bytes(2 * 16_013))
-    reply = client.intake.acknowledge()
+    reply = client.input.acknowledge()
     assert reply is not None
     assert (client.received, reply["received_ms"]) == (16_013, 1000)
-    client.intake.pause()
-    assert client.intake.received_ms == 1000
+    client.input.pause()
+    assert client.input.received_ms == 1000

@@ -1,4 +1,4 @@
-"""Wire: every event in the words of docs/protocol.md."""
+"""Test that every event is encoded as docs/protocol.md describes it."""
 
 from typing import Any
 
@@ -40,9 +40,9 @@ def final(text: str = "good morning", number: int = 2) -> FinalTranscript:
     return FinalTranscript(number, CLIP, Reason.SILENCE, Hypothesis(text, words, "en", 0.9))
 
 
-def told(event: Event, preferences: SessionConfig = CURIOUS) -> dict[str, Any]:
-    """As a client reads it."""
-    message: dict[str, Any] = orjson.loads(orjson.dumps(NativeOutput("5f1c", preferences).message_of(event)))
+def told(event: Event, config: SessionConfig = CURIOUS) -> dict[str, Any]:
+    """Return the message as a client reads it."""
+    message: dict[str, Any] = orjson.loads(orjson.dumps(NativeOutput("5f1c", config).message_of(event)))
     return message
 
 
@@ -113,11 +113,11 @@ EXAMPLES: list[tuple[Event, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("event", "message"), EXAMPLES, ids=[type(event).__name__ for event, _ in EXAMPLES])
-def test_an_event_is_told_with_the_documented_fields(event: Event, message: dict[str, Any]) -> None:
+def test_event_has_the_documented_fields(event: Event, message: dict[str, Any]) -> None:
     assert told(event) == message
 
 
-def test_a_failure_stands_in_the_place_of_its_final() -> None:
+def test_failure_takes_the_place_of_the_final() -> None:
     message = told(TranscriptionFailed(2, 16_000, 17_600, "ModelDied: twice"), QUIET)
     assert message["type"] == "error"
     assert message["item_id"] == "item_5f1c_2"
@@ -129,33 +129,33 @@ def test_a_failure_stands_in_the_place_of_its_final() -> None:
 
 
 @pytest.mark.parametrize("event", [event for event, _ in EXAMPLES], ids=lambda event: type(event).__name__)
-def test_who_has_asked_for_nothing_hears_of_finals_and_of_what_it_asked(event: Event) -> None:
+def test_finals_and_replies_need_no_subscription(event: Event) -> None:
     heard = NativeOutput("5f1c", QUIET).message_of(event) is not None
     assert heard == isinstance(event, FinalTranscript | MarkerReached)
 
 
 @pytest.mark.parametrize("type_", sorted(OPTIONAL_EVENTS - {"session.created"}))
-def test_each_type_can_be_asked_for_by_itself(type_: str) -> None:
-    preferences = QUIET.merged({"events": [type_]})
-    messages = (NativeOutput("5f1c", preferences).message_of(event) for event, _ in EXAMPLES)
+def test_each_type_can_be_subscribed_alone(type_: str) -> None:
+    config = QUIET.merged({"events": [type_]})
+    messages = (NativeOutput("5f1c", config).message_of(event) for event, _ in EXAMPLES)
     types = {message["type"] for message in messages if message is not None}
     always = {"response.audio_transcript.done", "marker"}
-    elsewhere = {"input_audio_buffer.acknowledged"}  # the intake's, which needs no event
+    elsewhere = {"input_audio_buffer.acknowledged"}  # sent by the input, without an event
     assert types == always | ({type_} - elsewhere)
 
 
-def test_silence_is_told_only_to_who_follows_utterances() -> None:
+def test_empty_final_is_sent_to_subscribers_only() -> None:
     assert NativeOutput("5f1c", QUIET).message_of(final("")) is None
     assert NativeOutput("5f1c", QUIET.merged({"events": ["session.closed"]})).message_of(final("")) is None
     following = QUIET.merged({"events": ["input_audio_buffer.speech_started"]})
     assert told(final(""), following)["transcript"] == ""
 
 
-def test_the_first_utterance_follows_none() -> None:
+def test_first_utterance_has_no_previous_item() -> None:
     assert told(final(number=1))["previous_item_id"] is None
 
 
-def test_sound_is_left_out_and_words_are_put_in_as_asked() -> None:
+def test_audio_and_words_depend_on_the_options() -> None:
     message = told(final(), QUIET.merged({"include_audio": False, "words": True}))
     assert "audio" not in message
     assert message["words"] == [
@@ -166,20 +166,20 @@ def test_sound_is_left_out_and_words_are_put_in_as_asked() -> None:
 
 
 @given(arrays.arrays(np.float32, st.integers(0, 50), elements=st.floats(-1, 1, width=32)))
-def test_sound_comes_back_within_one_step(samples: np.ndarray[Any, np.dtype[np.float32]]) -> None:
+def test_audio_is_exact_within_one_pcm16_step(samples: np.ndarray[Any, np.dtype[np.float32]]) -> None:
     pcm = np.frombuffer(pybase64.b64decode(base64_from_samples(samples), validate=True), "<i2")
     assert len(pcm) == len(samples)
     assert (np.abs(pcm / 32768 - samples.astype(float)) <= 1 / 32768).all()
 
 
 @given(arrays.arrays(np.dtype("<i2"), st.integers(0, 50)))
-def test_sound_that_came_as_pcm16_comes_back_as_it_was(pcm: np.ndarray[Any, np.dtype[np.int16]]) -> None:
+def test_pcm16_audio_is_returned_exactly(pcm: np.ndarray[Any, np.dtype[np.int16]]) -> None:
     samples = pcm * np.float32(1 / 32768)
     assert pybase64.b64decode(base64_from_samples(samples)) == pcm.tobytes()
 
 
 @pytest.mark.parametrize("loud", [1.0, 1.5, -1.5])
-def test_what_is_too_loud_is_clipped_and_does_not_wrap(loud: float) -> None:
+def test_loud_audio_is_clipped_and_does_not_wrap(loud: float) -> None:
     (sample,) = np.frombuffer(
         pybase64.b64decode(base64_from_samples(np.array([loud], np.float32))), "<i2"
     ).tolist()
@@ -190,7 +190,7 @@ samples = st.integers(0, 10**12)
 
 
 @given(speech=samples, non_speech=samples, dropped=samples)
-def test_the_sums_at_the_end_add_up_in_milliseconds_too(speech: int, non_speech: int, dropped: int) -> None:
+def test_closing_sums_add_up_in_milliseconds(speech: int, non_speech: int, dropped: int) -> None:
     message = told(StreamClosed(speech + non_speech + dropped, speech, non_speech, dropped, 1))
     parts = [message["speech_ms"], message["non_speech_ms"], message["dropped_ms"]]
     assert sum(parts) == message["received_ms"] == ms_from_samples(speech + non_speech + dropped)
@@ -200,7 +200,7 @@ def test_the_sums_at_the_end_add_up_in_milliseconds_too(speech: int, non_speech:
     assert message["dropped_ms"] == told(AudioCleared(0, dropped))["dropped_ms"]
 
 
-def test_a_message_that_was_kept_without_its_sound_is_whole_again_to_the_letter() -> None:
+def test_message_with_restored_audio_is_identical() -> None:
     sound = np.array([0.5, -0.25], np.float32)
     told = {"type": "done", "audio": base64_from_samples(sound), "seq": 4}
     assert list(with_audio({**told, "audio": None}, sound).items()) == list(told.items())
@@ -222,7 +222,7 @@ def test_final_keeps_the_options_of_its_utterance() -> None:
     assert output.captured == {}
 
 
-def test_an_utterance_that_fails_or_is_cleared_leaves_no_options_behind() -> None:
+def test_failed_or_cleared_utterance_frees_its_options() -> None:
     output = NativeOutput("5f1c", QUIET)
     for number in (1, 2, 3):
         output.message_of(UtteranceStarted(number, 0))
@@ -230,7 +230,7 @@ def test_an_utterance_that_fails_or_is_cleared_leaves_no_options_behind() -> Non
     assert list(output.captured) == [3]
 
 
-def test_fields_stand_in_their_order_on_the_wire() -> None:
+def test_fields_have_their_order_on_the_wire() -> None:
     message = NativeOutput("5f1c", CURIOUS.merged({"words": True})).message_of(final())
     assert message is not None
     text = orjson.dumps({**message, "audio": "AAAA"})
@@ -245,6 +245,6 @@ def test_fields_stand_in_their_order_on_the_wire() -> None:
 
 
 @pytest.mark.parametrize("event", [event for event, _ in EXAMPLES if not isinstance(event, FinalTranscript)])
-def test_the_order_of_fields_is_that_of_the_documents(event: Event) -> None:
+def test_order_of_fields_is_that_of_the_documents(event: Event) -> None:
     (example,) = (message for each, message in EXAMPLES if each is event)
     assert list(told(event)) == list(example)

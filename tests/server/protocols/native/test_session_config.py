@@ -1,4 +1,4 @@
-"""Preferences: what a `session` object changes, and that a bad one changes nothing."""
+"""Test what a `session` object changes, and that an invalid one changes nothing."""
 
 from typing import Any, cast
 
@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.recognizer import LONGEST_HOTWORD, MAX_PROMPT_CHARS, MOST_HOTWORDS
+from asr.recognizer import MAX_HOTWORD_CHARS, MAX_HOTWORDS, MAX_PROMPT_CHARS
 from audio.codecs import Format
 from server.errors import ClientError
 from server.protocols.native.session_config import (
-    LONGEST_TURN_MS,
+    MAX_ENDPOINTING_MS,
+    MIN_ENDPOINTING_MS,
     OPTIONAL_EVENTS,
-    SHORTEST_TURN_MS,
     SessionConfig,
     SessionUpdate,
     VadUpdate,
@@ -37,7 +37,7 @@ good_vad: dict[str, st.SearchStrategy[Any]] = {
         if name != "threshold"
     },
 }
-turn_ms = st.integers(SHORTEST_TURN_MS, LONGEST_TURN_MS) | st.none()
+turn_ms = st.integers(MIN_ENDPOINTING_MS, MAX_ENDPOINTING_MS) | st.none()
 good_turn: dict[str, st.SearchStrategy[Any]] = {
     "mode": st.sampled_from(["fixed", "adaptive", "manual", None]),
     "shortest_ms": turn_ms,
@@ -47,7 +47,7 @@ good: dict[str, st.SearchStrategy[Any]] = {
     "language": st.sampled_from(["en", "de-AT", "yue", "auto", None]),
     "prompt": st.none() | st.text(max_size=MAX_PROMPT_CHARS),
     "events": st.just("all") | st.lists(st.sampled_from([*OPTIONAL_EVENTS, "unknown"])),
-    "hotwords": st.lists(st.text(max_size=LONGEST_HOTWORD), max_size=5),
+    "hotwords": st.lists(st.text(max_size=MAX_HOTWORD_CHARS), max_size=5),
     "task": st.sampled_from(["transcribe", "translate"]),
     "temperature": st.floats(0, 1) | st.integers(0, 1),
     "turn": st.fixed_dictionaries({}, optional=good_turn | {"unknown": json}),
@@ -64,24 +64,24 @@ vads = st.dictionaries(st.sampled_from(sorted(good_vad)), json)
 odd_sessions = st.dictionaries(names, json | vads | st.sampled_from(["en", "all", 16000, 1, "pcm16"]))
 
 
-def effective(preferences: SessionConfig) -> dict[str, Any]:
-    """As a client reads it."""
-    return cast(dict[str, Any], orjson.loads(orjson.dumps(preferences.effective())))
+def effective(config: SessionConfig) -> dict[str, Any]:
+    """Return the configuration as a client reads it."""
+    return cast(dict[str, Any], orjson.loads(orjson.dumps(config.effective())))
 
 
 @settings(max_examples=60)
 @given(before=good_sessions, session=odd_sessions)
-def test_any_object_merges_whole_or_is_refused_whole(before: Any, session: Any) -> None:
-    preferences = DEFAULT.merged(before)
-    told = effective(preferences)
+def test_session_object_is_merged_or_refused_as_a_whole(before: Any, session: Any) -> None:
+    config = DEFAULT.merged(before)
+    told = effective(config)
     refused: ClientError | None = None
     try:
-        merged = preferences.merged(session)
+        merged = config.merged(session)
     except ClientError as error:
         refused = error
     else:
         assert effective(merged).keys() == told.keys()
-    assert effective(preferences) == told
+    assert effective(config) == told
     if refused is not None:
         assert refused.code in ("invalid_value", "unsupported_sample_rate")
         assert refused.param is not None
@@ -91,7 +91,7 @@ def test_any_object_merges_whole_or_is_refused_whole(before: Any, session: Any) 
 
 @settings(max_examples=50)
 @given(session=good_sessions)
-def test_what_is_in_force_changes_nothing_when_it_is_said_again(session: Any) -> None:
+def test_repeating_the_configuration_changes_nothing(session: Any) -> None:
     merged = DEFAULT.merged(session)
     assert merged.merged(effective(merged)) == merged
     assert merged.merged({}) == merged
@@ -99,7 +99,7 @@ def test_what_is_in_force_changes_nothing_when_it_is_said_again(session: Any) ->
 
 @settings(max_examples=50)
 @given(session=good_sessions)
-def test_what_was_asked_for_is_in_force(session: Any) -> None:
+def test_requested_configuration_is_in_force(session: Any) -> None:
     told = effective(DEFAULT.merged(session))
     for name in session.keys() & {
         "prompt",
@@ -120,9 +120,9 @@ def test_what_was_asked_for_is_in_force(session: Any) -> None:
 
 @settings(max_examples=30)
 @given(session=good_sessions, other=good_sessions)
-def test_what_is_absent_stays_as_it_is(session: Any, other: Any) -> None:
-    preferences = DEFAULT.merged(session)
-    before, after = effective(preferences), effective(preferences.merged(other))
+def test_absent_fields_are_unchanged(session: Any, other: Any) -> None:
+    config = DEFAULT.merged(session)
+    before, after = effective(config), effective(config.merged(other))
     for name in before.keys() - other.keys():
         assert after[name] == before[name]
 
@@ -134,7 +134,7 @@ def test_unknown_keys_are_ignored(session: Any, unknown: Any) -> None:
     assert DEFAULT.merged(strange | session) == DEFAULT.merged(session)
 
 
-def test_null_takes_language_and_prompt_away() -> None:
+def test_null_resets_language_and_prompt() -> None:
     both = DEFAULT.merged({"language": "en", "prompt": "names"})
     assert effective(both.merged({"language": None}))["language"] is None
     assert effective(both.merged({"language": None}))["prompt"] == "names"
@@ -146,14 +146,14 @@ def test_auto_is_no_language() -> None:
 
 
 @pytest.mark.parametrize("name", ["include_audio", "words", "events", "vad", "format", "sample_rate"])
-def test_null_is_no_value_for_the_others(name: str) -> None:
+def test_null_is_refused_for_other_fields(name: str) -> None:
     with pytest.raises(ClientError) as refused:
         DEFAULT.merged({name: None})
     assert refused.value.param == f"session.{name}"
 
 
 @pytest.mark.parametrize("name", RANGES)
-def test_the_ranges_of_the_knobs_end_where_the_document_says(name: str) -> None:
+def test_ranges_are_those_of_the_document(name: str) -> None:
     low, high = RANGES[name]
     for value in (low, high):
         told = effective(DEFAULT.merged({"vad": {name: value if name == "threshold" else int(value)}}))
@@ -176,14 +176,14 @@ def test_the_ranges_of_the_knobs_end_where_the_document_says(name: str) -> None:
         ({"prompt": "x" * (MAX_PROMPT_CHARS + 1)}, "session.prompt"),
         ({"words": 1}, "session.words"),
         ({"hotwords": "Parakeet"}, "session.hotwords"),
-        ({"hotwords": ["x" * (LONGEST_HOTWORD + 1)]}, "session.hotwords"),
-        ({"hotwords": ["x"] * (MOST_HOTWORDS + 1)}, "session.hotwords"),
+        ({"hotwords": ["x" * (MAX_HOTWORD_CHARS + 1)]}, "session.hotwords"),
+        ({"hotwords": ["x"] * (MAX_HOTWORDS + 1)}, "session.hotwords"),
         ({"task": "summarise"}, "session.task"),
         ({"temperature": 1.5}, "session.temperature"),
         ({"temperature": "0"}, "session.temperature"),
         ({"turn": {"mode": "semantic"}}, "session.turn.mode"),
-        ({"turn": {"shortest_ms": SHORTEST_TURN_MS - 1}}, "session.turn.shortest_ms"),
-        ({"turn": {"longest_ms": LONGEST_TURN_MS + 1}}, "session.turn.longest_ms"),
+        ({"turn": {"shortest_ms": MIN_ENDPOINTING_MS - 1}}, "session.turn.shortest_ms"),
+        ({"turn": {"longest_ms": MAX_ENDPOINTING_MS + 1}}, "session.turn.longest_ms"),
         ({"vad": []}, "session.vad"),
         ({"vad": {"threshold": True}}, "session.vad.threshold"),
         ({"vad": {"silence_ms": 300.5}}, "session.vad.silence_ms"),
@@ -194,13 +194,13 @@ def test_the_ranges_of_the_knobs_end_where_the_document_says(name: str) -> None:
         ({"format": "mp3"}, "session.format"),
     ],
 )
-def test_a_bad_value_is_refused_by_its_path(session: dict[str, Any], param: str) -> None:
+def test_invalid_value_is_named_by_its_path(session: dict[str, Any], param: str) -> None:
     with pytest.raises(ClientError) as refused:
         DEFAULT.merged(session)
     assert refused.value.param == param
 
 
-def test_who_wants_all_gets_every_event_there_is_and_a_list_replaces_the_one_before() -> None:
+def test_all_subscribes_to_every_event_and_lists_replace() -> None:
     everything = DEFAULT.merged({"events": "all"})
     assert everything.events == OPTIONAL_EVENTS
     assert everything.options.partials
@@ -209,25 +209,25 @@ def test_who_wants_all_gets_every_event_there_is_and_a_list_replaces_the_one_bef
     assert not fewer.options.partials
 
 
-def test_every_key_that_can_be_set_is_told() -> None:
+def test_every_setting_is_reported() -> None:
     assert SessionUpdate.model_fields.keys() == DEFAULT.effective().keys() == good.keys()
     assert VadUpdate.model_fields.keys() == effective(DEFAULT)["vad"].keys() == good_vad.keys()
 
 
-def test_the_servers_own_defaults_hold_until_they_are_changed() -> None:
+def test_server_defaults_apply_until_changed() -> None:
     options = SessionOptions(eager=False, partial_interval=1234)
     merged = SessionConfig(options).merged({"vad": {"silence_ms": 1}, "events": "all"})
     assert merged.options.eager is False
     assert merged.options.partial_interval == 1234
 
 
-def test_by_hand_stays_by_hand_until_another_mode_is_chosen() -> None:
+def test_manual_mode_lasts_until_another_is_chosen() -> None:
     manual = DEFAULT.merged({"turn": {"mode": "manual"}})
     assert effective(manual.merged({"vad": {"silence_ms": 500}}))["turn"] == {"mode": "manual"}
     assert manual.merged({"turn": {"mode": "fixed"}}) == DEFAULT
 
 
-def test_an_adaptive_turn_keeps_its_bounds_until_it_is_fixed() -> None:
+def test_adaptive_endpointing_keeps_its_bounds() -> None:
     adaptive = DEFAULT.merged({"turn": {"mode": "adaptive", "longest_ms": 900}})
     assert effective(adaptive)["turn"] == {"mode": "adaptive", "shortest_ms": 200, "longest_ms": 900}
     later = adaptive.merged({"turn": {"shortest_ms": 150}})

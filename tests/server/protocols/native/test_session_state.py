@@ -1,4 +1,4 @@
-"""What a client chose comes back from the journal as it was."""
+"""Test that the configuration of a session is restored from its journal."""
 
 import orjson
 import pytest
@@ -17,13 +17,13 @@ CHOICES: list[dict[str, object]] = [
 
 
 @pytest.mark.parametrize("session", CHOICES)
-def test_preferences_come_back_as_they_were(session: dict[str, object]) -> None:
-    preferences = SessionConfig(SessionOptions()).merged(session)
-    saved = orjson.loads(orjson.dumps(save_config(preferences)))
-    assert restore_config(saved) == preferences
+def test_config_is_restored(session: dict[str, object]) -> None:
+    config = SessionConfig(SessionOptions()).merged(session)
+    saved = orjson.loads(orjson.dumps(save_config(config)))
+    assert restore_config(saved) == config
 
 
-def test_what_another_version_wrote_is_read_as_far_as_it_is_known() -> None:
+def test_unknown_fields_of_another_version_are_ignored() -> None:
     saved = orjson.loads(orjson.dumps(save_config(SessionConfig(SessionOptions()))))
     saved["options"]["vad"]["from_the_future"] = 3
     saved["options"]["new"] = True
@@ -31,6 +31,6 @@ def test_what_another_version_wrote_is_read_as_far_as_it_is_known() -> None:
     assert restore_config(saved) == SessionConfig(SessionOptions())
 
 
-def test_output_options_of_open_utterances_come_back() -> None:
+def test_output_options_of_utterances_are_restored() -> None:
     captured = {3: OutputOptions(True, False, True), 4: OutputOptions(False, True, False)}
     assert restore_outputs(orjson.loads(orjson.dumps(save_outputs(captured)))) == captured

@@ -10,9 +10,9 @@ from server.http.exception_handlers import add_exception_handlers
 from server.http.request_id import RequestMiddleware
 from server.observability.metrics import Metrics
 from server.protocols.openai_realtime.client_secrets import (
-    MOST,
-    MOST_BYTES,
-    MOST_OF_ONE,
+    MAX_BYTES,
+    MAX_PER_KEY,
+    MAX_SECRETS,
     ClientSecrets,
     client_secrets_router,
 )
@@ -64,7 +64,7 @@ def test_a_key_is_valid_until_it_expires(clock: Clock, secrets: ClientSecrets) -
 def test_of_too_many_keys_the_expired_make_room_and_then_no_more_are_made(
     clock: Clock, secrets: ClientSecrets
 ) -> None:
-    for _ in range(MOST):
+    for _ in range(MAX_SECRETS):
         secrets.mint(PLAIN, 60)
     with pytest.raises(ClientError, match="client secrets are valid"):
         secrets.mint(PLAIN, 60)
@@ -75,16 +75,16 @@ def test_of_too_many_keys_the_expired_make_room_and_then_no_more_are_made(
 
 def test_large_settings_are_bounded_together(clock: Clock, secrets: ClientSecrets) -> None:
     for _ in range(2):
-        secrets.mint(PLAIN, 60, weight=MOST_BYTES // 2)
+        secrets.mint(PLAIN, 60, weight=MAX_BYTES // 2)
     with pytest.raises(ClientError, match="client secrets are valid"):
         secrets.mint(PLAIN, 60, weight=1)
     clock.now += 60
-    secrets.mint(PLAIN, 60, weight=MOST_BYTES)
+    secrets.mint(PLAIN, 60, weight=MAX_BYTES)
 
 
 def test_one_key_leaves_room_for_the_others(clock: Clock, secrets: ClientSecrets) -> None:
     alice, bob = (Principal(ApiKey(name, digest_of(name))) for name in ("alice", "bob"))
-    for _ in range(MOST_OF_ONE):
+    for _ in range(MAX_PER_KEY):
         secrets.mint(PLAIN, 60, alice)
     with pytest.raises(ClientError, match="of this key"):
         secrets.mint(PLAIN, 60, alice)

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from server.errors import ClientError
 from server.protocols.openai_realtime.input import IGNORED, MAX_PART_BYTES, RealtimeInput
 from server.protocols.openai_realtime.ordered_replies import (
+    CloseReply,
     CommitReply,
     DeleteReply,
-    LeftoverReply,
-    PlaceholderReply,
+    IdleCheck,
     RetrieveReply,
     UpdateReply,
 )
@@ -124,7 +124,7 @@ async def test_what_is_asked_comes_back_in_order_at_its_place(client: Client) ->
     assert notes[2:4] == [RetrieveReply("a", "r"), DeleteReply("b", None)]
     assert isinstance(notes[4], ClientError)
     assert notes[4].event_id == "n"
-    assert left == NoteReached(LeftoverReply(), 16_000)
+    assert left == NoteReached(CloseReply(), 16_000)
     assert isinstance(closed, StreamClosed)
     assert client.pump.input_ended
 
@@ -210,7 +210,7 @@ async def test_the_longest_message_of_the_slowest_format_fits_a_piece_at_a_time(
     while client.intake.has_pending_input:
         client.intake.continue_input()
         unjudged = max(unjudged, client.pump.session.unjudged)
-        if not client.pump.has_room:
+        if not client.pump.has_capacity:
             client.models.answer_all()
     assert unjudged < MAX_UNJUDGED + 4 * MAX_PART_BYTES < BUFFER_CAPACITY
     assert (await client.heard())[-1].received == 2 * (15 << 20)  # type: ignore[union-attr]
@@ -237,5 +237,5 @@ async def test_with_an_idle_timeout_the_sound_that_passes_is_noted_now_and_then(
     )
     for _ in range(20):
         client.append(bytes(2 * 1_600))
-    assert await client.notes() == [PlaceholderReply()] * 4
-    assert [note for note in await Client().notes() if note == PlaceholderReply()] == []
+    assert await client.notes() == [IdleCheck()] * 4
+    assert [note for note in await Client().notes() if note == IdleCheck()] == []

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from asr.recognizer import Hypothesis, Word
 from audio.clip import Clip, Samples
+from server.connection.protocol import Message
 from server.errors import ClientError
 from server.protocols.openai_realtime.input import RealtimeInput
 from server.protocols.openai_realtime.ordered_replies import (
     CommitReply,
     DeleteReply,
-    PlaceholderReply,
+    IdleCheck,
     RetrieveReply,
     UpdateReply,
 )
@@ -41,8 +42,6 @@ from tests.server.delayed_models import LateModels
 from tests.server.realtime_reader import Reader
 from tests.streaming.fakes import sound
 from vad.segmenter import Reason
-
-Message = dict[str, Any]
 
 PLAIN = RealtimeConfig(SessionOptions(), id="sess_1").merged(
     {"type": "transcription", "audio": {"input": {"format": {"type": "audio/pcm", "rate": 16_000}}}}
@@ -328,29 +327,29 @@ def idle(milliseconds: int | None) -> RealtimeConfig:
 
 def test_when_nobody_speaks_for_as_long_as_the_idle_timeout_that_silence_is_an_item() -> None:
     told = Told(idle(5_000))
-    assert told.of(NoteReached(PlaceholderReply(), 79_999)) == []
-    timeout, *rest = told.of(NoteReached(PlaceholderReply(), 81_000))
+    assert told.of(NoteReached(IdleCheck(), 79_999)) == []
+    timeout, *rest = told.of(NoteReached(IdleCheck(), 81_000))
     assert timeout["type"] == "input_audio_buffer.timeout_triggered"
     assert (timeout["audio_start_ms"], timeout["audio_end_ms"]) == (0, 5_000)
     assert [message["type"] for message in rest] == [*COMMITTED, COMPLETED]
     assert rest[-1]["item_id"] == timeout["item_id"]
-    assert told.of(NoteReached(PlaceholderReply(), 159_999)) == []
+    assert told.of(NoteReached(IdleCheck(), 159_999)) == []
 
 
 def test_the_idle_timeout_counts_from_the_end_of_speech_and_not_in_it() -> None:
     told = Told(idle(5_000))
     told.of(UtteranceStarted(1, 70_000))
-    assert told.of(NoteReached(PlaceholderReply(), 100_000)) == []
+    assert told.of(NoteReached(IdleCheck(), 100_000)) == []
     told.of(UtteranceEnded(1, 110_000, Reason.SILENCE))
-    assert told.of(NoteReached(PlaceholderReply(), 180_000)) == []
+    assert told.of(NoteReached(IdleCheck(), 180_000)) == []
     assert told.types(UtteranceStarted(2, 190_000))[0] == "input_audio_buffer.timeout_triggered"
 
 
 def test_an_idle_timeout_that_is_set_late_counts_from_there() -> None:
     told = Told()
     told.of(NoteReached(UpdateReply(idle(5_000), "session.updated"), 100_000))
-    assert told.of(NoteReached(PlaceholderReply(), 179_999)) == []
-    assert len(told.of(NoteReached(PlaceholderReply(), 180_000))) > 0
+    assert told.of(NoteReached(IdleCheck(), 179_999)) == []
+    assert len(told.of(NoteReached(IdleCheck(), 180_000))) > 0
 
 
 def test_settings_hold_from_their_place_on() -> None:

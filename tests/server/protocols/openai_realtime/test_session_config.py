@@ -27,8 +27,8 @@ def ga(**parts: Any) -> dict[str, Any]:
 
 def told(session: RealtimeConfig) -> dict[str, Any]:
     """`audio.input` of what is told back."""
-    found: Any = session.effective()["audio"]
-    inner: dict[str, Any] = found["input"]
+    effective: Any = session.effective()
+    inner: dict[str, Any] = effective["audio"]["input"]
     return inner
 
 
@@ -207,7 +207,7 @@ def test_both_shapes_may_stand_in_one_message() -> None:
 
 def test_a_session_that_is_no_transcription_by_name_is_told_so_and_its_tools_are_not_there() -> None:
     session = PLAIN.merged({"type": "realtime", "model": "gpt-realtime", "tools": [], "instructions": "x"})
-    effective = session.effective()
+    effective: Any = session.effective()
     assert (effective["type"], effective["object"]) == ("realtime", "realtime.session")
     assert effective["model"] == "gpt-realtime"
     assert not {"tools", "instructions"} & effective.keys()

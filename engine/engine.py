@@ -20,7 +20,7 @@ from engine.gc_tuning import tune_interpreter
 from engine.health import Health
 from engine.memory_budget import MemoryBudget
 from engine.model_handle import Asr
-from engine.model_pool import ModelPool
+from engine.model_pool import ModelNotReady, ModelPool
 from engine.options import EngineOptions
 from engine.supervisor import Supervisor
 from engine.workers import (
@@ -101,6 +101,7 @@ class Engine:
         self._on_stream_closed = on_stream_closed
         self._degradation = degradation
         self._slots: DetectorSlots
+        self._loading: asyncio.Task[None] | None = None
         self._running = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -111,6 +112,7 @@ class Engine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.state = EngineState.STOPPED
+        assert self._loading is not None
         self._loading.cancel()
         await asyncio.gather(self._loading, return_exceptions=True)
         await self._running.aclose()
@@ -121,7 +123,8 @@ class Engine:
         return self.state is EngineState.READY
 
     async def loaded(self) -> None:
-        """Wait until loading has succeeded or failed."""
+        """Wait until loading has succeeded or failed. Call it inside the context only."""
+        assert self._loading is not None
         await asyncio.wait([self._loading])
 
     @property
@@ -133,11 +136,14 @@ class Engine:
     async def acquire(self, name: str | None = None) -> AsyncIterator[tuple[ModelClients, ModelInfo]]:
         """Provide the detector and a recognizer to one stream for the duration of the context.
 
-        Call it only when the engine is ready.
+        Waits while the engine loads.
         name: one of `recognizers.names`, which is loaded first if necessary; None for the default
-        Raises ModelNotReady.
+        Raises ModelNotReady if the engine is not ready then, or the recognizer cannot be loaded.
         """
-        assert self.vad is not None
+        if self.state is EngineState.LOADING and self._loading is not None:
+            await self.loaded()
+        if not self.ready or self.vad is None:
+            raise ModelNotReady(self.error or "the server is stopping")
         async with self.recognizers.acquire(name or self.recognizers.default) as recognizer:
             description = recognizer.description
             models = ModelClients(

@@ -209,8 +209,6 @@ class WebSocketEndpoint(ABC):
         if back is not None:
             await self._resume(socket, back, caller_of(websocket.scope))
             return
-        if not self.engine.ready:
-            raise models_not_ready()
         request = self.open(websocket)
         name = uuid.uuid4().hex[:12]
         async with AsyncExitStack() as stack:
@@ -312,6 +310,8 @@ class WebSocketEndpoint(ABC):
             raise models_not_ready(f"The model {name} is still being loaded.") from None
         except ModelNotReady as error:
             log.info("model.unavailable model=%s reason=%r", name, str(error))
+            if not self.engine.ready:
+                raise models_not_ready() from None
             raise model_unavailable(f"The model {name} cannot be used now: /ready says why.") from None
 
     async def _refuse(self, socket: BoundedWebSocket, error: ClientError) -> None:

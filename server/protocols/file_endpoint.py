@@ -65,15 +65,13 @@ class FileEndpoint(ABC):
     def _admit(self, stack: AsyncExitStack, request: Request) -> UsageMeter:
         """Count the request against all limits until the stack is left; return the meter of its key.
 
-        Raises ApiError while models load, while the server stops, and if a limit is reached.
+        Raises ApiError while the server stops, and if a limit is reached.
         """
 
         def finish() -> None:
             """Do nothing when the server drains: it finishes the files that it began."""
 
         try:
-            if not self._engine.ready:
-                raise models_not_ready()
             self._files.check(request.scope)
             stack.enter_context(self._files.admit(finish))
             return stack.enter_context(self._files.policy.track_usage(request.scope))
@@ -105,6 +103,8 @@ class FileEndpoint(ABC):
         except ModelNotReady as why:
             log.info("model.unavailable model=%s reason=%s", name, why)
             error = model_unavailable(f"The model {name} cannot be used now: /ready says why.")
+            if not self._engine.ready:
+                error = models_not_ready()
         raise http_error_of(error)
 
     def _transcriber(self, file: IO[bytes], meter: UsageMeter) -> FileTranscriber:

@@ -1,11 +1,12 @@
 """Test the assembled application."""
 
+import httpx
 import pytest
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from server.app import create_app
-from tests.server.live_server import Client, Server, errors, free_settings, serve
+from tests.server.live_server import ROOT, Client, Server, errors, first_sentence, free_settings, serve
 from tests.waiting import wait_until
 
 
@@ -54,6 +55,23 @@ def test_with_models_the_server_is_ready(server: Server) -> None:
     assert answer.status_code == 200
     assert answer.json()["state"] == "ready"
     assert answer.json()["recognizer"]["model"] == "free"
+
+
+def test_who_connects_while_the_models_load_is_transcribed() -> None:
+    """The client and the file come before the detector is loaded."""
+    with serve(free_settings(), wait_until_ready=False) as server:
+        with Client(server.ws) as client:
+            client.talk(first_sentence())
+            texts = [message["transcript"] for message in client.end() if "transcript" in message]
+        assert [text.split()[0] for text in texts] == ["w1"]
+
+
+def test_a_file_that_comes_while_the_models_load_is_transcribed() -> None:
+    with serve(free_settings(), wait_until_ready=False) as server:
+        with (ROOT / "test.wav").open("rb") as file:
+            url, model = f"{server.url}/v1/audio/transcriptions", {"model": "free"}
+            answer = httpx.post(url, data=model, files={"file": file}, timeout=30)
+        assert (answer.status_code, answer.json()["text"][:2]) == (200, "w1")
 
 
 def test_a_model_that_cannot_be_loaded_is_reported() -> None:

@@ -82,12 +82,6 @@ async def test_request_acquires_and_releases_the_model() -> None:
         assert len(little.files) == 0
 
 
-async def test_request_is_refused_while_models_load() -> None:
-    async with rig() as little:
-        little.engine.state = little.engine.state.LOADING
-        assert await little.refusal() == (503, "models_not_ready")
-
-
 async def test_request_is_refused_when_the_server_is_full() -> None:
     async with rig(places=0) as little:
         assert await little.refusal() == (503, "server_overloaded")

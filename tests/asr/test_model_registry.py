@@ -13,10 +13,9 @@ import pytest
 
 from asr import model_registry
 from asr.errors import ModelUnavailable, UnsupportedModel
-from asr.greedy_decoder import WINDOW
 from asr.recognizer import ModelInfo, RecognitionRequest, TranscriptionOptions
 from asr.seq2seq import Seq2Seq
-from asr.whisper import AudioContext
+from asr.windows import WINDOW, AudioContext
 from tests.asr import tiny
 
 ROOT = Path(__file__).parents[2]

@@ -1,6 +1,7 @@
 """List the known models and load a recognizer by name; torch is imported only for a model that needs it."""
 
 import ctypes
+import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from asr.ctc import Ctc
     from asr.seq2seq import Seq2Seq
     from asr.transducer import Transducer
-    from asr.whisper import AudioContext
+    from asr.windows import AudioContext
 
 AUTO: Final = "auto"
 AUTO_ON_CUDA: Final = "nvidia/parakeet-tdt-0.6b-v3"
@@ -160,7 +161,7 @@ def load(
     device: str = "auto",
     dtype: str = "auto",
     hub_timeout: float = HUB_TIMEOUT,
-    audio_context: "AudioContext" = "full",
+    audio_context: "AudioContext" = "auto",
 ) -> LoadedModel:
     """Load the requested recognizer. The call is slow; make it in the process that runs the recognizer.
 
@@ -168,7 +169,8 @@ def load(
     device: auto, cpu, cuda, cuda:1 …
     dtype: auto, float32, bfloat16, float16 or int8
     hub_timeout: most seconds to wait for a hub that cannot be reached
-    audio_context: audio context of Whisper's encoder (see Seq2Seq.load); other families ignore it
+    audio_context: audio context of Whisper's encoder (see Seq2Seq.load and Ctranslate2Whisper.load); other
+        families ignore it
 
     auto selects a strong model on CUDA and a small one on the CPU. If that model is neither in the cache nor
     available from the hub, PocketSphinx takes its place and `description.fallback` says why.
@@ -252,6 +254,12 @@ def _from_hub(model_id: str, options: _CheckpointOptions) -> DescribedRecognizer
 
 
 def _recognizer(source: str | Path, options: _CheckpointOptions) -> DescribedRecognizer:
+    if isinstance(source, Path) and _is_ctranslate2(source):
+        from asr.ctranslate2_whisper import Ctranslate2Whisper
+
+        return Ctranslate2Whisper.load(
+            source, device=options.device, dtype=options.dtype, audio_context=options.audio_context
+        )
     from asr.seq2seq import Seq2Seq
     from asr.transformers_base import model_type
 
@@ -266,6 +274,17 @@ def _recognizer(source: str | Path, options: _CheckpointOptions) -> DescribedRec
         local_files_only=local,
         audio_context=options.audio_context,
     )
+
+
+def _is_ctranslate2(folder: Path) -> bool:
+    """Return whether a folder holds a model in CTranslate2's format.
+
+    Such folders have a model.bin, and their config.json names no type as that of transformers does.
+    """
+    config = folder / "config.json"
+    if not (folder / "model.bin").is_file() or not config.is_file():
+        return False
+    return "model_type" not in json.loads(config.read_text(encoding="utf-8"))
 
 
 def _family(kind: str, source: str | Path) -> "type[Ctc | Transducer | Seq2Seq]":

@@ -67,9 +67,8 @@ def main() -> int:
     references = [" ".join(normalizer.words(entry.text)) for entry in entries]
     seconds = sum(clip.seconds for clip in clips)
     print(machine(), f"{len(clips)} utterances, {seconds:.0f} s, load {os.getloadavg()[0]:.1f}")
-    print(
-        "| weights | context | batch | WER % | wall s | CPU s | decoded again |\n|---|---|---|---|---|---|---|"
-    )
+    print("| weights | context | batch | WER % | wall s | CPU s | decoded again |")
+    print("|---|---|---|---|---|---|---|")
     for folder in options.folders:
         for context in options.contexts:
             recognizer = Ctranslate2Whisper.load(folder, device="cpu", audio_context=context)
@@ -77,10 +76,8 @@ def main() -> int:
             for size in options.batches:
                 texts, wall, cpu, again = measure(recognizer, clips, size)
                 wer = jiwer.wer(references, [" ".join(normalizer.words(text)) for text in texts])
-                print(
-                    f"| {folder.name} | {context} | {size} | {100 * wer:.2f} | {wall:.1f} | {cpu:.1f} | {again} |",
-                    flush=True,
-                )
+                cells = (f"{100 * wer:.2f}", f"{wall:.1f}", f"{cpu:.1f}", again)
+                print("|", *(f"{cell} |" for cell in (folder.name, context, size, *cells)), flush=True)
     return 0
 
 

@@ -28,8 +28,6 @@ SAMPLES_PER_POSITION: Final = 2 * HOP_SAMPLES  # of the encoder
 MARGIN_SAMPLES: Final = SAMPLE_RATE
 # A short context is rounded up to a multiple of this, so that more clips share a batch.
 ROUNDING_SAMPLES: Final = SAMPLE_RATE
-# Very short clips are recognized better with more silence after them.
-MIN_ROW_SAMPLES: Final = 6 * SAMPLE_RATE
 # A short context ends with this many positions of the encoder's output for 30 s of silence. Without them the
 # decoder often does not find the end of the clip and begins the text again.
 END_POSITIONS: Final = 64
@@ -253,7 +251,7 @@ class Ctranslate2Whisper:
     def _row_samples(self, clip: Clip) -> int:
         if not self._is_short:
             return WINDOW
-        samples = max(MIN_ROW_SAMPLES, len(clip.samples) + MARGIN_SAMPLES)
+        samples = len(clip.samples) + MARGIN_SAMPLES
         return min(WINDOW, -(-samples // ROUNDING_SAMPLES) * ROUNDING_SAMPLES)
 
     def _join(self, request: RecognitionRequest, parts: list[_DecodedWindow]) -> Hypothesis:

@@ -15,7 +15,6 @@ from asr.errors import UnsupportedModel
 from asr.recognizer import RecognitionRequest
 from tests.asr import tiny
 
-
 ROOT = Path(__file__).parents[2]
 
 

@@ -10,6 +10,7 @@ from asr.log_mel import HOP_SAMPLES, LogMel
 from audio.clip import SAMPLE_RATE
 from tests.asr import tiny
 
+untyped: Any = transformers  # It is typed in part.
 WHOLE = 30 * SAMPLE_RATE
 
 
@@ -17,7 +18,7 @@ WHOLE = 30 * SAMPLE_RATE
 @pytest.mark.parametrize("samples", [1, 100, 1_600, 5 * SAMPLE_RATE + 7, WHOLE - 10, WHOLE])
 def test_features_equal_those_of_transformers(bins: int, samples: int) -> None:
     clip = tiny.babble(samples / SAMPLE_RATE).samples
-    extractor: Any = transformers.WhisperFeatureExtractor(feature_size=bins)
+    extractor = untyped.WhisperFeatureExtractor(feature_size=bins)
     expected = extractor(clip, sampling_rate=SAMPLE_RATE, return_tensors="np").input_features[0]
     features = LogMel(bins).features(clip, 3000)
     assert features.dtype == np.float32
@@ -26,7 +27,7 @@ def test_features_equal_those_of_transformers(bins: int, samples: int) -> None:
 
 def test_fewer_frames_equal_those_of_a_shorter_window() -> None:
     clip = tiny.babble(2).samples
-    extractor: Any = transformers.WhisperFeatureExtractor()
+    extractor = untyped.WhisperFeatureExtractor()
     expected = extractor(
         clip,
         sampling_rate=SAMPLE_RATE,

@@ -228,7 +228,7 @@ def test_the_table_names_each_model_once() -> None:
     assert len(set(ids)) == len(ids)
     assert {model_registry.AUTO_ON_CPU, model_registry.AUTO_ON_CUDA, "pocketsphinx"} <= set(ids)
     assert all(
-        model.family in ("ctc", "transducer", "seq2seq", "pocketsphinx")
+        model.family in ("ctc", "transducer", "seq2seq", "pocketsphinx", "ctranslate2")
         for model in model_registry.KNOWN_MODELS
     )
     assert model_registry.known_model("org/name") is None

@@ -13,14 +13,9 @@ from transformers import AutoModelForCTC
 
 from asr.hotword_boosting import Phrasebook, PhraseTree
 from asr.recognizer import Hypothesis, RecognitionRequest
-from asr.transformers_base import (
-    BATCH_SECONDS,
-    Checkpoint,
-    TimedToken,
-    TokenDecoder,
-    mask_group_norms,
-    transcribe_in_batches,
-)
+from asr.row_batches import BATCH_SECONDS, transcribe_in_batches
+from asr.timed_tokens import TimedToken, TokenDecoder
+from asr.transformers_base import Checkpoint, mask_group_norms
 from audio.clip import Clip
 
 BONUS_NATS: Final = 1.5  # for each token of a phrase

@@ -2,21 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, Self
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor
 
 from asr.recognizer import TranscriptionOptions
 from asr.transformers_base import Checkpoint
-from audio.clip import SAMPLE_RATE, Clip
-
-WINDOW: Final = 30 * SAMPLE_RATE  # samples; the longest clip that these models were trained on
-
-# A decoder can repeat itself without end, so its output is limited. The authors of Moonshine allow 6.5 tokens
-# per second for English and 13 for other scripts.
-TOKENS_PER_SECOND: Final = 13
-MIN_TOKEN_LIMIT: Final = 16
+from audio.clip import Clip
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +108,6 @@ class ModelAdapter(Protocol):
     def starts(self, encoded: Any, row: int, clip: Clip, prefix: Prefix, ids: Sequence[int]) -> list[int]:
         """Return the sample of the stream where each token begins, and the one where the last token ends."""
         ...
-
-
-def token_limit(clip: Clip, positions: int) -> int:
-    """Return the most tokens for a clip; positions: tokens left of the decoder's own limit."""
-    return min(positions, MIN_TOKEN_LIMIT + int(TOKENS_PER_SECOND * clip.seconds))
 
 
 class GumbelSampler:

@@ -1,7 +1,8 @@
 """List the known models and load a recognizer by name; torch is imported only for a model that needs it."""
 
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -21,11 +22,13 @@ if TYPE_CHECKING:
     from asr.ctc import Ctc
     from asr.seq2seq import Seq2Seq
     from asr.transducer import Transducer
-    from asr.whisper import AudioContext
+    from asr.windows import AudioContext
 
 AUTO: Final = "auto"
 AUTO_ON_CUDA: Final = "nvidia/parakeet-tdt-0.6b-v3"
 AUTO_ON_CPU: Final = "UsefulSensors/moonshine-base"
+CONVERTED: Final = "ctranslate2:"  # precedes the name of a Whisper that is to be converted
+CTRANSLATE2: Final = "ctranslate2"  # the family
 HUB_TIMEOUT: Final = 3.0  # seconds; without a reachable hub a start should take no more than five seconds
 
 
@@ -103,6 +106,20 @@ KNOWN_MODELS: Final = (
     KnownModel("openai/whisper-large-v2", "seq2seq", (), 1550, "MIT", 2.7),
     KnownModel("openai/whisper-large-v3", "seq2seq", (), 1550, "MIT", 1.8),
     KnownModel("openai/whisper-large-v3-turbo", "seq2seq", (), 809, "MIT", 2.0),
+    *(
+        KnownModel(f"Systran/faster-whisper-{size}", CTRANSLATE2, languages, parameters, "MIT")
+        for size, languages, parameters in (
+            ("tiny", (), 38),
+            ("tiny.en", _EN, 38),
+            ("base", (), 73),
+            ("base.en", _EN, 73),
+            ("small", (), 242),
+            ("small.en", _EN, 242),
+            ("medium", (), 764),
+            ("large-v3", (), 1550),
+        )
+    ),
+    KnownModel("deepdml/faster-whisper-large-v3-turbo-ct2", CTRANSLATE2, (), 809, "MIT"),
     KnownModel("distil-whisper/distil-small.en", "seq2seq", _EN, 166, "MIT"),
     KnownModel("distil-whisper/distil-medium.en", "seq2seq", _EN, 394, "MIT"),
     KnownModel("distil-whisper/distil-large-v3", "seq2seq", _EN, 756, "MIT"),
@@ -145,12 +162,17 @@ class LoadedModel:
 
 @dataclass(frozen=True, slots=True)
 class _CheckpointOptions:
-    """Hold the options for loading a checkpoint; device: cpu, cuda or cuda:N, not auto."""
+    """Hold the options for loading a checkpoint.
+
+    device: cpu, cuda or cuda:N, not auto
+    convert: whether to convert a Whisper of transformers for CTranslate2
+    """
 
     device: str
     dtype: str
     hub_timeout: float
     audio_context: "AudioContext"
+    convert: bool = False
 
 
 def load(
@@ -159,15 +181,16 @@ def load(
     device: str = "auto",
     dtype: str = "auto",
     hub_timeout: float = HUB_TIMEOUT,
-    audio_context: "AudioContext" = "full",
+    audio_context: "AudioContext" = "auto",
 ) -> LoadedModel:
     """Load the requested recognizer. The call is slow; make it in the process that runs the recognizer.
 
-    requested: auto, pocketsphinx, free, a folder or a hub id
+    requested: auto, pocketsphinx, free, a folder, a hub id, or CONVERTED and a folder or hub id
     device: auto, cpu, cuda, cuda:1 …
     dtype: auto, float32, bfloat16, float16 or int8
     hub_timeout: most seconds to wait for a hub that cannot be reached
-    audio_context: audio context of Whisper's encoder (see Seq2Seq.load); other families ignore it
+    audio_context: audio context of Whisper's encoder (see Seq2Seq.load and Ctranslate2Whisper.load); other
+        families ignore it
 
     auto selects a strong model on CUDA and a small one on the CPU. If that model is neither in the cache nor
     available from the hub, PocketSphinx takes its place and `description.fallback` says why.
@@ -177,6 +200,9 @@ def load(
     if requested in EMBEDDED:
         return _embedded(requested, requested)
     options = _CheckpointOptions(choose_device(device), dtype, hub_timeout, audio_context)
+    if requested.startswith(CONVERTED):
+        name = requested.removeprefix(CONVERTED)
+        return _pretrained(name, requested, replace(options, convert=True))
     if requested != AUTO:
         return _pretrained(requested, requested, options)
     wanted = AUTO_ON_CUDA if options.device.startswith("cuda") else AUTO_ON_CPU
@@ -225,10 +251,23 @@ def _from_hub(model_id: str, options: _CheckpointOptions) -> DescribedRecognizer
             f"{model_id} is {missing}, and {reason}. Set HF_HOME to a cache that has it, HF_ENDPOINT to a "
             "reachable hub, or ASR_MODEL to a folder or to pocketsphinx"
         )
+    entry = known_model(model_id)
+    if options.convert or (entry and entry.family == CTRANSLATE2):
+        return _recognizer(model_hub.download(model_id, options.hub_timeout), options)
     return _recognizer(model_id, options)
 
 
 def _recognizer(source: str | Path, options: _CheckpointOptions) -> DescribedRecognizer:
+    if options.convert and isinstance(source, Path) and not _is_ctranslate2(source):
+        from asr.ctranslate2_conversion import converted
+
+        source = converted(source)
+    if isinstance(source, Path) and _is_ctranslate2(source):
+        from asr.ctranslate2_whisper import Ctranslate2Whisper
+
+        return Ctranslate2Whisper.load(
+            source, device=options.device, dtype=options.dtype, audio_context=options.audio_context
+        )
     from asr.seq2seq import Seq2Seq
     from asr.transformers_base import model_type
 
@@ -243,6 +282,17 @@ def _recognizer(source: str | Path, options: _CheckpointOptions) -> DescribedRec
         local_files_only=local,
         audio_context=options.audio_context,
     )
+
+
+def _is_ctranslate2(folder: Path) -> bool:
+    """Return whether a folder holds a model in CTranslate2's format.
+
+    Such folders have a model.bin, and their config.json names no type as that of transformers does.
+    """
+    config = folder / "config.json"
+    if not (folder / "model.bin").is_file() or not config.is_file():
+        return False
+    return "model_type" not in json.loads(config.read_text(encoding="utf-8"))
 
 
 def _family(kind: str, source: str | Path) -> "type[Ctc | Transducer | Seq2Seq]":

@@ -8,7 +8,8 @@ import torch
 
 from asr.greedy_decoder import LogitMasks, Prefix
 from asr.recognizer import TranscriptionOptions
-from asr.transformers_base import Checkpoint, mask_group_norms, padded_length
+from asr.row_batches import padded_length
+from asr.transformers_base import Checkpoint, mask_group_norms
 from audio.clip import Clip
 
 

@@ -1,29 +1,26 @@
 """Recognize speech with encoder-decoder models: Whisper and Moonshine."""
 
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar, Final, Self
 
-import numpy as np
 import torch
 from transformers import AutoModelForSpeechSeq2Seq
 
 from asr.bf16_attention import use_matmul_attention
-from asr.greedy_decoder import WINDOW, DecodedRow, GumbelSampler, ModelAdapter, Prefix, decode, token_limit
+from asr.greedy_decoder import DecodedRow, GumbelSampler, ModelAdapter, Prefix, decode
 from asr.moonshine import Moonshine, MoonshineStreaming
 from asr.recognizer import Hypothesis, RecognitionRequest, TranscriptionOptions, compression_ratio
-from asr.transformers_base import BATCH_SECONDS, Checkpoint, TimedToken, TokenDecoder, batches
-from asr.whisper import AudioContext, Whisper
+from asr.row_batches import BATCH_SECONDS, batches
+from asr.timed_tokens import TimedToken, TokenDecoder
+from asr.transformers_base import Checkpoint
+from asr.whisper import Whisper
+from asr.windows import MAX_COMPRESSION, AudioContext, split_windows, token_limit
 from asr.word_boundaries import refine_boundaries
 from audio.clip import SAMPLE_RATE, Clip
-
-CUT_RANGE: Final = 5 * SAMPLE_RATE  # samples at the end of a window in which it is cut
-CUT_BLOCK: Final = SAMPLE_RATE // 10  # samples; the window is cut in the quietest block
-
-MAX_COMPRESSION: Final = 2.4  # Above this ratio a text counts as repetitive (openai/whisper, transcribe.py).
 
 # Moonshine's encoder always takes the clip alone, so its adapters ignore the audio context.
 _ADAPTERS: Final[dict[str, Callable[[Checkpoint, AudioContext], ModelAdapter]]] = {
@@ -194,7 +191,7 @@ class Seq2Seq:
         encoded = self._adapter.encode([window.clip for window in batch], batch[0].samples)
         prefixes = self._adapter.prefixes(encoded, [window.options for window in batch])
         left = self._adapter.positions - len(prefixes[0].ids)
-        limits = [token_limit(window.clip, left) for window in batch]
+        limits = [token_limit(window.clip.seconds, left) for window in batch]
         rows = decode(
             self._model,
             encoded,
@@ -229,17 +226,6 @@ def _sampler(batch: Sequence[_Window]) -> GumbelSampler | None:
         if any(temperatures)
         else None
     )
-
-
-def split_windows(clip: Clip) -> Iterator[Clip]:
-    """Yield the clip in parts of at most 30 s, each cut in the quietest place near its end."""
-    while len(clip.samples) > WINDOW:
-        blocks = clip.samples[WINDOW - CUT_RANGE : WINDOW].reshape(-1, CUT_BLOCK)
-        quietest = int(np.square(blocks).sum(axis=1).argmin())
-        cut = WINDOW - CUT_RANGE + quietest * CUT_BLOCK + CUT_BLOCK // 2
-        yield Clip(clip.samples[:cut], clip.start)
-        clip = Clip(clip.samples[cut:], clip.start + cut)
-    yield clip
 
 
 def _tokens(clip: Clip, text: DecodedRow, starts: list[int]) -> list[TimedToken]:

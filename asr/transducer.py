@@ -15,7 +15,9 @@ from transformers import AutoModelForRNNT, AutoModelForTDT
 
 from asr.hotword_boosting import ROOT, Phrasebook, PhraseTree
 from asr.recognizer import Hypothesis, RecognitionRequest
-from asr.transformers_base import BATCH_SECONDS, Checkpoint, TimedToken, TokenDecoder, transcribe_in_batches
+from asr.row_batches import BATCH_SECONDS, transcribe_in_batches
+from asr.timed_tokens import TimedToken, TokenDecoder
+from asr.transformers_base import Checkpoint
 from audio.clip import Clip
 
 # The bonus for the first token of a phrase is lower, because it matches by chance more often.

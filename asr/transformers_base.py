@@ -1,24 +1,18 @@
-"""Provide what the transformers model families share: checkpoints, batching, padding masks and words."""
+"""Provide what the transformers model families share: checkpoints and padding masks."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoFeatureExtractor, AutoTokenizer
 
 from asr.errors import ModelUnavailable, UnsupportedModel
 from asr.int8_linear import quantize
-from asr.recognizer import Hypothesis, RecognitionRequest, Word
-from audio.clip import SAMPLE_RATE, Clip, Samples
-
-# Shorter clips are padded with zeros, so that the convolutions of each model produce a frame.
-MIN_SAMPLES: Final = SAMPLE_RATE // 10
-BATCH_SECONDS: Final = 240.0  # of padded audio in one batch; eight windows of Whisper
+from asr.row_batches import MIN_SAMPLES, at_least
+from audio.clip import SAMPLE_RATE, Clip
 
 # These weights serve training only, and many published checkpoints do not have them.
 _NOT_NEEDED: Final = ("masked_spec_embed",)
@@ -153,53 +147,6 @@ class Checkpoint:
         return inputs | {"attention_mask": mask.to(self.device, torch.int64)}
 
 
-def at_least(samples: Samples, count: int) -> Samples:
-    """Return float32 samples, padded with zeros at the end to at least `count`."""
-    return np.pad(samples, (0, max(0, count - len(samples)))).astype(np.float32, copy=False)
-
-
-def padded_length(clip: Clip) -> int:
-    """Return the number of samples of the clip after padding to MIN_SAMPLES."""
-    return max(MIN_SAMPLES, len(clip.samples))
-
-
-def batches(lengths: Sequence[int], *, budget: int, min_fill: float) -> list[list[int]]:
-    """Group indices by similar length, longest first.
-
-    lengths: in samples
-    budget: most samples in a group, including padding; a group of one may have more
-    min_fill: least share of a row that is audio and not padding: 1 permits equal lengths only, 0 any lengths
-    """
-    groups: list[list[int]] = []
-    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        longest = lengths[groups[-1][0]] if groups else 0
-        if groups and (len(groups[-1]) + 1) * longest <= budget and lengths[index] >= min_fill * longest:
-            groups[-1].append(index)
-        else:
-            groups.append([index])
-    return groups
-
-
-def transcribe_in_batches(
-    requests: Sequence[RecognitionRequest],
-    recognize: Callable[[list[RecognitionRequest]], list[Hypothesis]],
-    *,
-    batch_seconds: float,
-    min_fill: float,
-) -> list[Hypothesis]:
-    """Recognize requests in groups of similar length; return the results in the order of the requests.
-
-    recognize: recognizes one group
-    batch_seconds: most seconds of audio in a group, including padding
-    min_fill: see `batches`
-    """
-    lengths = [padded_length(request.clip) for request in requests]
-    answers: dict[int, Hypothesis] = {}
-    for group in batches(lengths, budget=round(batch_seconds * SAMPLE_RATE), min_fill=min_fill):
-        answers |= zip(group, recognize([requests[index] for index in group]), strict=True)
-    return [answers[index] for index in range(len(requests))]
-
-
 class MaskedGroupNorm(nn.Module):
     """Normalize groups with statistics of each row's valid frames, so that padding does not change a row.
 
@@ -241,107 +188,3 @@ def mask_group_norms(model: Any, *, kernel: int, stride: int) -> list[MaskedGrou
                 masked.append(MaskedGroupNorm(child, kernel=kernel, stride=stride))
                 setattr(parent, name, masked[-1])
     return masked
-
-
-@dataclass(frozen=True, slots=True)
-class TimedToken:
-    """Hold an emitted token.
-
-    start, end: samples of the stream
-    log_prob: natural logarithm of the probability
-    """
-
-    id: int
-    start: int
-    end: int
-    log_prob: float
-
-
-def mean_log_prob(tokens: Sequence[TimedToken]) -> float | None:
-    """Return the mean natural log-probability of the tokens; None without tokens."""
-    return math.fsum(token.log_prob for token in tokens) / len(tokens) if tokens else None
-
-
-def confidence(tokens: Sequence[TimedToken]) -> float | None:
-    """Return exp of the mean log-probability, 0..1; None without tokens."""
-    mean = mean_log_prob(tokens)
-    return None if mean is None else math.exp(mean)
-
-
-class TokenDecoder:
-    """Convert token ids into text, and tokens into words.
-
-    A word begins after the tokenizer's word delimiter (character vocabularies), or at a token that begins
-    with the mark for a space: ▁ of sentencepiece, Ġ of byte-level BPE.
-    """
-
-    def __init__(self, tokenizer: Any, **decode_options: Any) -> None:
-        self._tokenizer = tokenizer
-        self._options = decode_options
-        self._delimiter: int | None = getattr(tokenizer, "word_delimiter_token_id", None)
-        self._special = frozenset(tokenizer.all_special_ids) - {self._delimiter}
-        self._pieces: list[str] = [
-            piece or "" for piece in tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
-        ]
-
-    def decode_text(self, ids: Sequence[int]) -> str:
-        """Return the text of token ids, with single spaces and without special tokens."""
-        text: str = self._tokenizer.decode(list(ids), skip_special_tokens=True, **self._options)
-        return " ".join(text.split())
-
-    def hypothesis(
-        self, *parts: Sequence[TimedToken], words: bool, ignored: tuple[str, ...] = ()
-    ) -> Hypothesis:
-        """Build a hypothesis from the tokens of a clip.
-
-        parts: tokens of successive parts of the clip; a word does not continue from one part into the next
-        words: whether to include the words
-        ignored: names of the options that the model does not support
-        """
-        kept = [[token for token in part if token.id not in self._special] for part in parts]
-        text = " ".join(filter(None, (self.decode_text([token.id for token in part]) for part in kept)))
-        tokens = [token for part in kept for token in part] if text else []
-        return Hypothesis(
-            text=text,
-            words=tuple(word for part in kept for word in self.words(part)) if words else (),
-            confidence=confidence(tokens),
-            avg_log_prob=mean_log_prob(tokens),
-            ignored=ignored,
-        )
-
-    def words(self, tokens: Sequence[TimedToken]) -> tuple[Word, ...]:
-        """Group tokens into words.
-
-        Words never overlap. Tokens can, because two can be emitted at one frame.
-        """
-        groups = [(self.decode_text([token.id for token in group]), group) for group in self._groups(tokens)]
-        spelled = [(text, group) for text, group in groups if text]
-        ends = [self._end(group) for _, group in spelled]
-        starts = [group[0].start for _, group in spelled]
-        return tuple(
-            Word(text, start, min(end, following), confidence(group))
-            for (text, group), start, end, following in zip(
-                spelled, starts, ends, [*starts[1:], *ends[-1:]], strict=True
-            )
-        )
-
-    def _groups(self, tokens: Sequence[TimedToken]) -> list[list[TimedToken]]:
-        groups: list[list[TimedToken]] = []
-        is_start = True
-        for token in tokens:
-            if token.id == self._delimiter:
-                is_start = True
-                continue
-            if is_start or self._pieces[token.id].startswith(("▁", "Ġ")):
-                groups.append([])
-            groups[-1].append(token)
-            is_start = False
-        return groups
-
-    def _end(self, group: Sequence[TimedToken]) -> int:
-        """Return the sample where a word ends.
-
-        Punctuation is not counted, because it is often emitted in the silence after its word.
-        """
-        voiced = [token for token in group if any(c.isalnum() for c in self._pieces[token.id])]
-        return (voiced or group)[-1].end

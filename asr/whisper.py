@@ -2,20 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutput
 
 from asr.alignment import token_starts
-from asr.greedy_decoder import WINDOW, LogitMasks, Prefix
+from asr.greedy_decoder import LogitMasks, Prefix
 from asr.recognizer import TranscriptionOptions
 from asr.transformers_base import Checkpoint
+from asr.windows import WINDOW, AudioContext
 from audio.clip import Clip
-
-# full: the encoder takes 30 s, as in training; short: it takes little more than the clip.
-AudioContext = Literal["full", "short"]
 
 # Frames of 20 ms after the clip in a short context; with fewer the decoder often does not end.
 MARGIN_FRAMES: Final = 128

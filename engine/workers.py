@@ -73,7 +73,7 @@ class LoadOptions:
     device: str = "auto"
     dtype: str = "auto"
     hub_timeout: float = 3.0
-    audio_context: Literal["full", "short"] = "full"
+    audio_context: Literal["auto", "full", "short"] = "auto"
 
 
 @dataclass(frozen=True, slots=True)

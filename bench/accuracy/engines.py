@@ -15,7 +15,7 @@ import transformers
 
 from asr import model_registry
 from asr.recognizer import RecognitionRequest
-from asr.whisper import AudioContext
+from asr.windows import AudioContext
 from audio.clip import SAMPLE_RATE, Clip
 
 CHILD_SCRIPT: Final = Path(__file__).with_name("faster_whisper_child.py")

@@ -34,7 +34,7 @@ import torch
 import transformers
 
 from asr.transformers_base import INT8
-from asr.whisper import AudioContext
+from asr.windows import AudioContext
 from audio.clip import SAMPLE_RATE, Clip
 from bench.accuracy import engines
 from bench.accuracy.corpus import read_manifest

@@ -63,7 +63,7 @@ from server.settings import Settings
 
 AUDIO: Final = ROOT.parent / "shared" / "audio"
 SETTING_PREFIXES: Final = ("ASR_", "VAD_", "EAGER_", "PARTIAL_", "HALLUCINATION_", "ENDPOINTING")
-SPELLINGS: Final = ROOT.parent / "shared" / "models" / "whisper-tiny.en-relearned" / "normalizer.json"
+SPELLINGS: Final = ROOT.parent / "shared" / "models" / "whisper-normalizer.json"
 NONSPEECH_STREAMS: Final = 8
 WARM_UP_SAMPLES: Final = 5 * SAMPLE_RATE
 

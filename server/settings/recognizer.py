@@ -49,10 +49,10 @@ class RecognizerSettings(BaseSettings):
         "auto",
         description="Number format of the weights: auto, float32, bfloat16, float16 or int8 (CPU only).",
     )
-    asr_audio_context: Literal["full", "short"] = Field(
-        "full",
-        description="Length of audio that Whisper's encoder processes: full (always 30 s) or short (the "
-        "length of the clip; faster, less accurate).",
+    asr_audio_context: Literal["auto", "full", "short"] = Field(
+        "auto",
+        description="Length of audio that Whisper's encoder processes: full (always 30 s), short (the length "
+        "of the clip; faster) or auto (short for models in CTranslate2's format on a CPU, otherwise full).",
     )
     asr_worker: WorkerKind = Field(
         WorkerKind.PROCESS,

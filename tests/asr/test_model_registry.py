@@ -14,10 +14,9 @@ import pytest
 from asr import model_registry
 from asr.devices import choose_device
 from asr.errors import ModelUnavailable, UnsupportedModel
-from asr.greedy_decoder import WINDOW
 from asr.recognizer import ModelInfo, RecognitionRequest, TranscriptionOptions
 from asr.seq2seq import Seq2Seq
-from asr.whisper import AudioContext
+from asr.windows import WINDOW, AudioContext
 from tests.asr import tiny
 
 ROOT = Path(__file__).parents[2]
@@ -230,7 +229,7 @@ def test_the_table_names_each_model_once() -> None:
     assert len(set(ids)) == len(ids)
     assert {model_registry.AUTO_ON_CPU, model_registry.AUTO_ON_CUDA, "pocketsphinx"} <= set(ids)
     assert all(
-        model.family in ("ctc", "transducer", "seq2seq", "pocketsphinx")
+        model.family in ("ctc", "transducer", "seq2seq", "pocketsphinx", "ctranslate2")
         for model in model_registry.KNOWN_MODELS
     )
     assert model_registry.known_model("org/name") is None

@@ -13,15 +13,13 @@ from transformers import AutoModelForCTC
 from asr.ctc import Ctc
 from asr.errors import AsrError, ModelUnavailable, UnsupportedModel
 from asr.recognizer import RecognitionRequest
+from asr.row_batches import batches
 from asr.seq2seq import Seq2Seq
+from asr.timed_tokens import TimedToken, TokenDecoder, confidence
 from asr.transformers_base import (
     VNNI_FLAGS,
     MaskedGroupNorm,
-    TimedToken,
-    TokenDecoder,
-    batches,
     choose_dtype,
-    confidence,
     cpu_has,
     mask_group_norms,
     model_type,

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from asr.recognizer import RecognitionRequest, TranscriptionOptions
-from asr.seq2seq import Seq2Seq, split_windows
-from asr.whisper import AudioContext, run_encoder
+from asr.seq2seq import Seq2Seq
+from asr.whisper import run_encoder
+from asr.windows import AudioContext, split_windows
 from audio.clip import SAMPLE_RATE, Clip
 from tests.asr import families, tiny
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
+from ctranslate2.converters import TransformersConverter
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from audio.clip import SAMPLE_RATE, Clip
@@ -265,3 +266,9 @@ def _byte_pairs(words: tuple[str, ...], languages: tuple[str, ...]) -> Any:
     names = [f"<|{name}|>" for name in controls]
     tokenizer.add_special_tokens({"additional_special_tokens": names})
     return tokenizer
+
+
+def ctranslate2_whisper(folder: Path, source: Path) -> Path:
+    """Convert a Whisper into CTranslate2's format, as faster-whisper users have it."""
+    converter = TransformersConverter(str(source), copy_files=["tokenizer.json"])
+    return Path(converter.convert(str(folder)))

@@ -1,0 +1,489 @@
+"""Recognize speech with Whisper in CTranslate2's format, without torch and transformers."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, ClassVar, Final, Self
+
+import ctranslate2
+import numpy as np
+
+from asr.errors import UnsupportedModel
+from asr.log_mel import HOP_SAMPLES, Floats, LogMel
+from asr.recognizer import Hypothesis, RecognitionRequest, TranscriptionOptions, compression_ratio
+from asr.row_batches import BATCH_SECONDS, MIN_SAMPLES, at_least, batches
+from asr.timed_tokens import TimedToken, TokenDecoder
+from asr.whisper_guard import find_fault, without_loop
+from asr.whisper_vocabulary import WhisperVocabulary
+from asr.windows import MAX_COMPRESSION, WINDOW, AudioContext, split_windows, token_limit
+from asr.word_boundaries import refine_boundaries
+from audio.clip import SAMPLE_RATE, Clip
+
+POSITIONS: Final = 448  # of the decoder, in every Whisper model
+SAMPLES_PER_POSITION: Final = 2 * HOP_SAMPLES  # of the encoder
+
+# Silence after the clip in a short context.
+MARGIN_SAMPLES: Final = SAMPLE_RATE
+# A short context is rounded up to a multiple of this, so that more clips share a batch.
+ROUNDING_SAMPLES: Final = SAMPLE_RATE
+# A short context ends with this many positions of the encoder's output for 30 s of silence. Without them the
+# decoder often does not find the end of the clip and begins the text again.
+END_POSITIONS: Final = 64
+
+# Temperatures for a text that is a loop in full context, too (openai/whisper, transcribe.py).
+FALLBACK_TEMPERATURES: Final = (0.2, 0.6, 1.0)
+
+AUTO: Final = "auto"
+_CPU_TYPES: Final = {AUTO: "int8", "int8": "int8", "float32": "float32"}
+_CUDA_TYPES: Final = {
+    AUTO: "float16",
+    "int8": "int8_float16",
+    "float32": "float32",
+    "float16": "float16",
+    "bfloat16": "bfloat16",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """Hold a part of a request that is short enough for the encoder.
+
+    request: index of the request
+    prompt: tokens before the transcript
+    samples: number of samples that the encoder takes
+    partial: whether a fast result is better than a good one
+    """
+
+    request: int
+    clip: Clip
+    options: TranscriptionOptions
+    prompt: tuple[int, ...]
+    samples: int
+    partial: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """Hold the decoded text of a window.
+
+    ids: without the token that ends the text
+    log_prob: mean over the tokens, the one that ends the text included; 0 without tokens
+    has_ended: whether the decoder ended the text before its limit
+    """
+
+    ids: list[int]
+    log_prob: float
+    has_ended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _DecodedWindow:
+    """Hold the result for a window.
+
+    aligned: the tokens with their times; () unless words are requested
+    no_speech: probability that the window has no speech
+    """
+
+    text: _Text
+    aligned: Sequence[TimedToken]
+    language: str
+    language_probability: float | None
+    no_speech: float | None
+
+
+def compute_type(device: str, dtype: str = AUTO) -> str:
+    """Return CTranslate2's name of the number format for a setting.
+
+    dtype: auto, int8 or float32, and on CUDA also float16 or bfloat16. auto selects int8 on a CPU and float16
+        on CUDA
+    Raises ValueError for another name.
+    """
+    types = _CUDA_TYPES if device.startswith("cuda") else _CPU_TYPES
+    if dtype not in types:
+        raise ValueError(f"dtype {dtype!r} is not one of {', '.join(types)} for CTranslate2 on {device}")
+    return types[dtype]
+
+
+class Ctranslate2Whisper:
+    """Decode clips greedily with CTranslate2, in batches of rows of one length.
+
+    In a short context the encoder takes little more than the clip. A guard finds texts that suffer from it,
+    and they are decoded again in full context.
+    """
+
+    family: ClassVar[str] = "ctranslate2"
+
+    def __init__(
+        self,
+        model: Any,
+        vocabulary: WhisperVocabulary,
+        *,
+        device: str,
+        dtype: str,
+        audio_context: AudioContext = "auto",
+        fallback_temperatures: Sequence[float] = FALLBACK_TEMPERATURES,
+        batch_seconds: float = BATCH_SECONDS,
+    ) -> None:
+        self.device = device
+        self.dtype = dtype
+        self._model = model
+        self._vocabulary = vocabulary
+        self._token_decoder = TokenDecoder(vocabulary)
+        self._log_mel = LogMel(model.n_mels)
+        self._is_short = audio_context != "full" and device == "cpu"
+        self._fallback_temperatures = fallback_temperatures
+        self._budget = round(batch_seconds * SAMPLE_RATE)
+        # All ids after the one that ends the text are control and timestamp tokens. -1 adds the model's own.
+        self._suppressed = [-1, *range(vocabulary.end + 1, len(vocabulary))]
+        self._start = vocabulary.id_of("<|startoftranscript|>")
+        self._no_timestamps = vocabulary.id_of("<|notimestamps|>")
+        self.translates: bool = model.is_multilingual
+        self.languages = self._read_languages() if model.is_multilingual else ("en",)
+        self.decoded_again = 0  # windows, in full context or at a temperature
+        self._end = self._encoded_silence() if self._is_short else None
+
+    @classmethod
+    def load(
+        cls,
+        folder: Path,
+        *,
+        device: str,
+        dtype: str = AUTO,
+        audio_context: AudioContext = "auto",
+        fallback_temperatures: Sequence[float] = FALLBACK_TEMPERATURES,
+    ) -> Self:
+        """Load a model from a folder.
+
+        device: cpu, cuda or cuda:N
+        dtype: see `compute_type`
+        audio_context: "full" gives the encoder all of its 30 s; the others, on a CPU, little more than the
+            clip
+        fallback_temperatures: temperatures for a text that repeats itself in full context, in order
+
+        The number of threads is OMP_NUM_THREADS, or that of the processors. Raises ModelUnavailable if files
+        are missing, and UnsupportedModel if CTranslate2 cannot load the model or it is no Whisper.
+        """
+        kind, _, index = device.partition(":")
+        try:
+            model = ctranslate2.models.Whisper(
+                str(folder),
+                kind,
+                device_index=int(index or 0),
+                compute_type=compute_type(device, dtype),
+                intra_threads=_threads(),
+            )
+        except RuntimeError as error:
+            raise UnsupportedModel(f"{folder}: {error}") from error
+        vocabulary = WhisperVocabulary.load(folder)
+        return cls(
+            model,
+            vocabulary,
+            device=device,
+            dtype=model.compute_type.removesuffix("_float32"),
+            audio_context=audio_context,
+            fallback_temperatures=fallback_temperatures,
+        )
+
+    def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
+        """Return one hypothesis per request, in order."""
+        windows = [
+            _Window(
+                index,
+                clip,
+                request.options,
+                self._prompt(request.options),
+                self._row_samples(clip),
+                request.partial,
+            )
+            for index, request in enumerate(requests)
+            for clip in split_windows(request.clip)
+        ]
+        decoded: list[list[_DecodedWindow]] = [[] for _ in requests]
+        for window, part in zip(windows, self._decode_guarded(windows), strict=True):
+            decoded[window.request].append(part)
+        return [self._join(request, parts) for request, parts in zip(requests, decoded, strict=True)]
+
+    def _encoded_silence(self) -> Floats:
+        """Return the end of the encoder's output for a window of silence, (END_POSITIONS, width)."""
+        silence = self._log_mel.features(np.zeros(MIN_SAMPLES, dtype=np.float32), WINDOW // HOP_SAMPLES)
+        encoded: Floats = np.array(self._model.encode(_view(silence[None])))
+        return encoded[0, -END_POSITIONS:]
+
+    def _encode(self, batch: Sequence[_Window]) -> Any:
+        """Return the encoder's output for windows with one number of samples."""
+        frames = batch[0].samples // HOP_SAMPLES
+        features = [
+            self._log_mel.features(at_least(window.clip.samples, MIN_SAMPLES), frames) for window in batch
+        ]
+        encoded = self._model.encode(_view(np.stack(features)))
+        if self._end is None or batch[0].samples == WINDOW:
+            return encoded
+        end = np.broadcast_to(self._end, (len(batch), *self._end.shape))
+        return _view(np.concatenate([np.array(encoded), end], axis=1))
+
+    def _read_languages(self) -> tuple[str, ...]:
+        """Return the languages of the control tokens between the start and the tasks."""
+        tasks = self._vocabulary.id_of("<|translate|>")
+        names = self._vocabulary.convert_ids_to_tokens(range(self._start + 1, tasks))
+        return tuple(name.strip("<|>") for name in names)
+
+    def _ignored(self, options: TranscriptionOptions) -> tuple[str, ...]:
+        supported = {"prompt", "hotwords", "temperature", "words"}
+        if self.translates:
+            supported.add("task")
+        if options.language in self.languages:
+            supported.add("language")
+        return options.unsupported(supported)
+
+    def _prompt(self, options: TranscriptionOptions) -> tuple[int, ...]:
+        """Return the tokens of the hotwords and of the end of the prompt.
+
+        They take at most half of the context; the hotwords take at most a quarter.
+        """
+        limit = POSITIONS // 2 - 1
+        hot = self._vocabulary.encode_text(", ".join(options.hotwords))[: limit // 2]
+        before = self._vocabulary.encode_text(options.prompt or "")
+        ids = [*hot, *before[max(0, len(before) - limit + len(hot)) :]]
+        return (self._vocabulary.id_of("<|startofprev|>"), *ids) if ids else ()
+
+    def _row_samples(self, clip: Clip) -> int:
+        if not self._is_short:
+            return WINDOW
+        samples = len(clip.samples) + MARGIN_SAMPLES
+        return min(WINDOW, -(-samples // ROUNDING_SAMPLES) * ROUNDING_SAMPLES)
+
+    def _join(self, request: RecognitionRequest, parts: list[_DecodedWindow]) -> Hypothesis:
+        """Join the parts of a request.
+
+        The language is that of the first part. The probability of no speech is the lowest one of the parts.
+        """
+        clip = request.clip
+        hypothesis = self._token_decoder.hypothesis(
+            *(
+                [TimedToken(token, clip.start, clip.end, part.text.log_prob) for token in part.text.ids]
+                for part in parts
+            ),
+            words=False,
+            ignored=self._ignored(request.options),
+        )
+        words = [word for part in parts for word in self._token_decoder.words(part.aligned)]
+        return replace(
+            hypothesis,
+            words=refine_boundaries(words, clip),
+            language=parts[0].language,
+            language_probability=parts[0].language_probability,
+            no_speech_probability=min(
+                (part.no_speech for part in parts if part.no_speech is not None), default=None
+            ),
+        )
+
+    def _decode_guarded(self, windows: list[_Window]) -> list[_DecodedWindow]:
+        """Decode windows, and decode faulty ones again.
+
+        A fault in a short context leads to full context, a loop in full context to the next temperature. Of a
+        partial only the loop is removed, because the next one follows soon.
+        """
+        decoded = self._decode_all(windows)
+        partials = [index for index, window in enumerate(windows) if window.partial]
+        for index in partials:
+            decoded[index] = self._shorten(decoded[index])
+        again = [
+            index
+            for index, (window, part) in enumerate(zip(windows, decoded, strict=True))
+            if not window.partial and window.samples < WINDOW and self._fault(window, part)
+        ]
+        self._replace(windows, decoded, {index: replace(windows[index], samples=WINDOW) for index in again})
+        for temperature in self._fallback_temperatures:
+            loops = [
+                index
+                for index, (window, part) in enumerate(zip(windows, decoded, strict=True))
+                if not window.partial and window.options.temperature < temperature and self._is_loop(part)
+            ]
+            hotter = {
+                index: replace(
+                    windows[index],
+                    samples=WINDOW,
+                    options=replace(windows[index].options, temperature=temperature),
+                )
+                for index in loops
+            }
+            self._replace(windows, decoded, hotter)
+        return decoded
+
+    def _replace(
+        self, windows: list[_Window], decoded: list[_DecodedWindow], again: dict[int, _Window]
+    ) -> None:
+        """Decode some windows in another way, and put the results in their places."""
+        self.decoded_again += len(again)
+        for index, part in zip(again, self._decode_all(list(again.values())), strict=True):
+            decoded[index] = part
+
+    def _fault(self, window: _Window, part: _DecodedWindow) -> str | None:
+        text = self._token_decoder.decode_text(part.text.ids)
+        return find_fault(part.text.ids, text, window.clip.samples, part.text.log_prob, part.text.has_ended)
+
+    def _is_loop(self, part: _DecodedWindow) -> bool:
+        return compression_ratio(self._token_decoder.decode_text(part.text.ids)) > MAX_COMPRESSION
+
+    def _shorten(self, part: _DecodedWindow) -> _DecodedWindow:
+        """Return the result without the repetitions of a loop."""
+        ids = without_loop(part.text.ids)
+        return replace(part, text=replace(part.text, ids=ids), aligned=part.aligned[: len(ids)])
+
+    def _decode_all(self, windows: list[_Window]) -> list[_DecodedWindow]:
+        """Decode windows in batches of rows of one length, with prompts of one length and one temperature."""
+        decoded: dict[int, _DecodedWindow] = {}
+        kinds = [(len(window.prompt), window.options.temperature) for window in windows]
+        for kind in dict.fromkeys(kinds):
+            same = [index for index, each in enumerate(kinds) if each == kind]
+            rows = [windows[index].samples for index in same]
+            for group in batches(rows, budget=self._budget, min_fill=1):
+                picked = [same[place] for place in group]
+                decoded |= zip(picked, self._decode_batch([windows[index] for index in picked]), strict=True)
+        return [decoded[index] for index in range(len(windows))]
+
+    def _decode_batch(self, batch: list[_Window]) -> list[_DecodedWindow]:
+        encoded = self._encode(batch)
+        languages = self._languages(encoded, [window.options.language for window in batch])
+        starts = [
+            self._start_tokens(language, window.options)
+            for (language, _), window in zip(languages, batch, strict=True)
+        ]
+        prefixes = [
+            [*window.prompt, *start, self._no_timestamps] for window, start in zip(batch, starts, strict=True)
+        ]
+        limits = [token_limit(_limited_seconds(window), POSITIONS - len(prefixes[0])) for window in batch]
+        temperature = batch[0].options.temperature
+        results = self._generate(encoded, prefixes, max(limits), temperature)
+        for row, limit in enumerate(limits):
+            if len(results[row].sequences_ids[0]) > limit:
+                only = _rows(encoded, [row])
+                (results[row],) = self._generate(only, [prefixes[row]], limit, temperature)
+        texts = [
+            _text(result.sequences_ids[0], result.scores[0], limit)
+            for result, limit in zip(results, limits, strict=True)
+        ]
+        aligned = self._align(encoded, batch, starts, texts)
+        return [
+            _DecodedWindow(text, aligned.get(row, ()), *languages[row], results[row].no_speech_prob)
+            for row, text in enumerate(texts)
+        ]
+
+    def _start_tokens(self, language: str, options: TranscriptionOptions) -> tuple[int, ...]:
+        if not self.translates:
+            return (self._start,)
+        names = (f"<|{language}|>", f"<|{options.task}|>")
+        return (self._start, *map(self._vocabulary.id_of, names))
+
+    def _languages(self, encoded: Any, requested: Sequence[str | None]) -> list[tuple[str, float | None]]:
+        """Return the language of each row, with its probability if it was detected.
+
+        The language of a row is detected if none, or an unknown one, is requested.
+        """
+        if not self.translates:
+            return [("en", None)] * len(requested)
+        known = [language for language in requested if language in self.languages]
+        if len(known) == len(requested):
+            return [(language, None) for language in known if language]
+        detected = [row[0] for row in self._model.detect_language(encoded)]
+        return [
+            (language, None) if language in self.languages and language else (name.strip("<|>"), probability)
+            for language, (name, probability) in zip(requested, detected, strict=True)
+        ]
+
+    def _generate(self, encoded: Any, prefixes: list[list[int]], limit: int, temperature: float) -> list[Any]:
+        """Decode rows.
+
+        limit: most tokens of a row
+        temperature: 0 selects the most likely token, more samples it. CTranslate2 takes no seed per call, so
+            a sampled text is another one at each call
+        """
+        # CTranslate2 generates no more than half of max_length.
+        most = max(2 * limit, limit + len(prefixes[0]))
+        sampling = {"sampling_topk": 0, "sampling_temperature": temperature} if temperature else {}
+        results: list[Any] = self._model.generate(
+            encoded,
+            prefixes,
+            beam_size=1,
+            max_length=most,
+            suppress_tokens=self._suppressed,
+            return_scores=True,
+            return_no_speech_prob=True,
+            **sampling,
+        )
+        return results
+
+    def _align(
+        self,
+        encoded: Any,
+        batch: Sequence[_Window],
+        starts: Sequence[tuple[int, ...]],
+        texts: Sequence[_Text],
+    ) -> dict[int, list[TimedToken]]:
+        """Return the tokens with times of the rows that need them."""
+        wanted = [row for row, window in enumerate(batch) if window.options.words and texts[row].ids]
+        aligned: dict[int, list[TimedToken]] = {}
+        for start in {starts[row] for row in wanted}:
+            rows = [row for row in wanted if starts[row] == start]
+            results = self._model.align(
+                encoded if len(rows) == len(batch) else _rows(encoded, rows),
+                list(start),
+                [texts[row].ids for row in rows],
+                [2 * _positions(batch[row].clip) for row in rows],
+            )
+            aligned |= {
+                row: _timed(batch[row].clip, texts[row].ids, result)
+                for row, result in zip(rows, results, strict=True)
+            }
+        return aligned
+
+
+def _threads() -> int:
+    if set_for_openmp := os.environ.get("OMP_NUM_THREADS", ""):
+        return int(set_for_openmp)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _view(array: Floats) -> Any:
+    return ctranslate2.StorageView.from_array(np.ascontiguousarray(array))
+
+
+def _rows(encoded: Any, rows: list[int]) -> Any:
+    """Return some rows of the encoder's output, on the CPU."""
+    return _view(np.array(encoded.to_device(ctranslate2.Device.cpu))[rows])
+
+
+def _limited_seconds(window: _Window) -> float:
+    """Return the seconds for the token limit: in a short context, those of the longest clip in such a row."""
+    if window.samples < WINDOW:
+        return (window.samples - MARGIN_SAMPLES) / SAMPLE_RATE
+    return window.clip.seconds
+
+
+def _positions(clip: Clip) -> int:
+    """Return the number of the encoder's positions that hold a clip."""
+    return min(WINDOW // SAMPLES_PER_POSITION, max(1, -(-len(clip.samples) // SAMPLES_PER_POSITION)))
+
+
+def _text(ids: list[int], score: float, limit: int) -> _Text:
+    """Return a text of at most `limit` tokens.
+
+    score: sum of the log-probabilities, that of the token that ends the text included, divided by the number
+        of the other tokens
+    """
+    has_ended = len(ids) < limit
+    return _Text(ids, score * len(ids) / (len(ids) + has_ended), has_ended)
+
+
+def _timed(clip: Clip, ids: list[int], result: Any) -> list[TimedToken]:
+    """Return tokens with times from an alignment, pairs of token and position on a path through both."""
+    places, positions = np.array(result.alignments).T
+    first = positions[np.searchsorted(places, np.arange(len(ids) + 1))]
+    samples = np.minimum(clip.start + first * SAMPLES_PER_POSITION, clip.end).tolist()
+    log_probs = np.log(np.maximum(result.text_token_probs, 1e-10)).tolist()
+    return [
+        TimedToken(token, start, end, log_prob)
+        for token, (start, end), log_prob in zip(ids, pairwise(samples), log_probs, strict=True)
+    ]

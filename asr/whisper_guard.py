@@ -1,0 +1,93 @@
+"""Find texts that Whisper got wrong because its encoder took less than the 30 s of its training.
+
+In a short context Whisper often does not notice the end of the clip and begins its text again, and sometimes
+it ends too early.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from asr.recognizer import compression_ratio
+from asr.windows import MAX_COMPRESSION
+from audio.clip import SAMPLE_RATE, Samples
+
+# A block of tokens that follows itself is a loop if it has this many tokens ...
+MIN_BLOCK: Final = 4
+# ... or if this many tokens repeat a shorter one. People say "no, no, no".
+MIN_REPEATED: Final = 8
+
+MIN_LOG_PROB: Final = -1.0  # The mean of a text below this is a guess (openai/whisper, transcribe.py).
+
+BLOCK_SAMPLES: Final = SAMPLE_RATE // 20  # in which the level is measured
+LOUD_DB: Final = 25.0  # A block is loud if it is at most this far below the loudest ones.
+LOUDEST_PERCENT: Final = 95.0
+MIN_TOKENS_PER_LOUD_SECOND: Final = 1.0  # English speech has 3 to 5.
+MIN_LOUD_SECONDS: Final = 2.0  # Less need not be speech.
+
+
+def find_fault(
+    ids: Sequence[int], text: str, samples: Samples, log_prob: float, has_ended: bool
+) -> str | None:
+    """Return what indicates that a text suffers from a short context, or None.
+
+    ids: tokens of the text
+    samples: the clip
+    log_prob: mean over the tokens
+    has_ended: whether the decoder ended the text before its limit
+    """
+    if not has_ended:
+        return "no end"
+    if find_loop(ids) or compression_ratio(text) > MAX_COMPRESSION:
+        return "repetition"
+    if ids and log_prob < MIN_LOG_PROB:
+        return "low probability"
+    seconds = loud_seconds(samples)
+    if seconds >= MIN_LOUD_SECONDS and len(ids) < MIN_TOKENS_PER_LOUD_SECOND * seconds:
+        return "early end"
+    return None
+
+
+def find_loop(ids: Sequence[int]) -> tuple[int, int, int] | None:
+    """Return start, period and length of the longest stretch of tokens that repeats itself, or None.
+
+    length: number of tokens that equal the token one period before; the stretch has period + length tokens
+    """
+    tokens = np.asarray(ids)
+    best: tuple[int, int, int] | None = None
+    for period in range(1, len(tokens) // 2 + 1):
+        start, length = _longest_run(tokens[period:] == tokens[:-period])
+        needed = period if period >= MIN_BLOCK else MIN_REPEATED
+        if length >= needed and (best is None or length > best[2]):
+            best = (start, period, length)
+    return best
+
+
+def without_loop(ids: Sequence[int]) -> list[int]:
+    """Return tokens with only the first copy of a block that repeats itself."""
+    found = find_loop(ids)
+    if not found:
+        return list(ids)
+    start, period, length = found
+    return [*ids[: start + period], *ids[start + period + length :]]
+
+
+def loud_seconds(samples: Samples) -> float:
+    """Return the duration of the blocks that are nearly as loud as the loudest ones."""
+    blocks = samples[: len(samples) // BLOCK_SAMPLES * BLOCK_SAMPLES].reshape(-1, BLOCK_SAMPLES)
+    if not len(blocks):
+        return 0.0
+    levels = 10 * np.log10(np.square(blocks).mean(axis=1) + 1e-10)
+    loud = np.count_nonzero(levels > np.percentile(levels, LOUDEST_PERCENT) - LOUD_DB)
+    return float(loud * BLOCK_SAMPLES / SAMPLE_RATE)
+
+
+def _longest_run(flags: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> tuple[int, int]:
+    """Return start and length of the longest run of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
+    starts, ends = edges[::2], edges[1::2]
+    if not len(starts):
+        return 0, 0
+    longest = int(np.argmax(ends - starts))
+    return int(starts[longest]), int(ends[longest] - starts[longest])

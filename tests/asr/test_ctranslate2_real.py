@@ -1,0 +1,131 @@
+"""Whisper on CTranslate2 with real weights and real speech.
+
+CTRANSLATE2_WEIGHTS names a folder with whisper-tiny.en-ct2 and whisper-base-ct2, as ../shared/models/get.py
+leaves them.
+"""
+
+import os
+from functools import cache
+from pathlib import Path
+
+import jiwer
+import numpy as np
+import pytest
+
+from asr.ctranslate2_whisper import Ctranslate2Whisper
+from asr.recognizer import RecognitionRequest, TranscriptionOptions
+from asr.timed_tokens import TokenDecoder
+from asr.whisper_vocabulary import WhisperVocabulary, build_tokenizer
+from audio.clip import SAMPLE_RATE, Clip
+from bench.accuracy.corpus import ManifestEntry, read_manifest
+from tests.asr import families
+
+AUDIO = Path(__file__).parents[3] / "shared" / "audio"
+TINY, BASE = "whisper-tiny.en-ct2", "whisper-base-ct2"
+pytestmark = pytest.mark.slow
+
+
+def folder_of(name: str) -> Path:
+    folder = Path(os.environ.get("CTRANSLATE2_WEIGHTS", "")) / name
+    if not (folder / "model.bin").is_file():
+        pytest.skip(f"CTRANSLATE2_WEIGHTS names no folder with {name}")
+    return folder
+
+
+@cache
+def recognizer(name: str) -> Ctranslate2Whisper:
+    return Ctranslate2Whisper.load(folder_of(name), device="cpu")
+
+
+def entry(name: str) -> ManifestEntry:
+    if not AUDIO.is_dir():
+        pytest.skip(f"{AUDIO} is absent")
+    return next(
+        entry
+        for kind in ("english_misc", "multilingual", "librispeech")
+        for entry in read_manifest(AUDIO / kind)
+        if entry.path.name == name
+    )
+
+
+def plain(text: str) -> str:
+    return "".join(letter for letter in text.lower() if letter.isalnum() or letter == " ")
+
+
+@pytest.mark.parametrize("weights", [TINY, BASE])
+def test_famous_sentence_is_recognized(weights: str) -> None:
+    speech = entry("jfk.wav")
+    (answer,) = recognizer(weights).transcribe([RecognitionRequest(Clip(speech.read()), families.WORDS)])
+    assert jiwer.wer(plain(speech.text), plain(answer.text)) < 0.1
+    assert answer.language == "en"
+
+
+@pytest.mark.parametrize("weights", [TINY, BASE])
+def test_words_end_where_they_are_heard(weights: str) -> None:
+    """A pause follows each "ask" after 3.7 and 8.5 s. The pause before it may be counted to it."""
+    (answer,) = recognizer(weights).transcribe(
+        [RecognitionRequest(Clip(entry("jfk.wav").read()), families.WORDS)]
+    )
+    asks = [word.end / SAMPLE_RATE for word in answer.words if plain(word.text) == "ask"]
+    assert asks == [pytest.approx(3.7, abs=0.1), pytest.approx(8.5, abs=0.1)]
+
+
+@pytest.mark.parametrize("name", ["jfk.wav", "french.aiff", "living_room_light_en.wav"])
+def test_language_is_detected(name: str) -> None:
+    speech = entry(name)
+    (answer,) = recognizer(BASE).transcribe([RecognitionRequest(Clip(speech.read()))])
+    assert answer.language == ("fr" if name.startswith("french") else "en")
+    assert answer.language_probability is not None
+    assert answer.language_probability > 0.5
+
+
+def test_french_is_translated() -> None:
+    clip = Clip(entry("french.aiff").read())
+    options = TranscriptionOptions(language="fr", task="translate")
+    said, translated = recognizer(BASE).transcribe(
+        [RecognitionRequest(clip, TranscriptionOptions(language="fr")), RecognitionRequest(clip, options)]
+    )
+    assert "dict" in said.text.lower()
+    assert translated.text != said.text
+    assert translated.language == "fr"
+    assert recognizer(BASE).translates
+
+
+def test_hotword_is_spelled_as_given() -> None:
+    clip = Clip(entry("1272-128104-0000.mp3").read())
+    hot = TranscriptionOptions(hotwords=("Kwilter", "gospel"))
+    plainly, hotly = recognizer(TINY).transcribe([RecognitionRequest(clip), RecognitionRequest(clip, hot)])
+    assert "Quilter" in plainly.text
+    assert "Kwilter" in hotly.text
+
+
+@pytest.mark.parametrize("weights", [TINY, BASE])
+def test_short_clips_are_not_repeated(weights: str) -> None:
+    """Without encoded silence at the end, the text of many of these clips begins again and again."""
+    entries = sorted(read_manifest(AUDIO / "librispeech"), key=lambda entry: entry.seconds)[:12]
+    requests = [RecognitionRequest(Clip(entry.read()), partial=True) for entry in entries]
+    before = recognizer(weights).decoded_again
+    for speech, answer in zip(entries, recognizer(weights).transcribe(requests), strict=True):
+        assert len(answer.text.split()) <= len(speech.text.split()) + 3
+    assert recognizer(weights).decoded_again == before
+
+
+@pytest.mark.parametrize("weights", [TINY, BASE])
+def test_tokenizer_can_be_rebuilt_from_vocabulary(weights: str) -> None:
+    vocabulary = WhisperVocabulary.load(folder_of(weights))
+    tokens = vocabulary.convert_ids_to_tokens(range(len(vocabulary)))
+    rebuilt = WhisperVocabulary(tokens, build_tokenizer(tokens))
+    text = "Hello, world's  größte<|endoftext|> Łódź 東京タワー  — it's 1,234.56 \n two  spaces"
+    ids = vocabulary.encode_text(text)
+    assert rebuilt.encode_text(text) == ids
+    assert TokenDecoder(rebuilt).decode_text(ids) == TokenDecoder(vocabulary).decode_text(ids)
+
+
+@pytest.mark.parametrize("weights", [TINY, BASE])
+def test_batched_speech_equals_single_speech(weights: str) -> None:
+    samples = entry("jfk.wav").read()
+    cuts = [samples[: round(seconds * SAMPLE_RATE)] for seconds in (2.2, 4.4, 7.6, 11)]
+    requests = [RecognitionRequest(Clip(np.ascontiguousarray(cut)), families.WORDS) for cut in cuts]
+    together = recognizer(weights).transcribe(requests)
+    for request, answer in zip(requests, together, strict=True):
+        families.assert_same(answer, *recognizer(weights).transcribe([request]))

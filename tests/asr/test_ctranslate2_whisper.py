@@ -1,0 +1,226 @@
+"""Whisper on CTranslate2 with tiny networks, compared with the same networks in torch."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from asr import model_registry
+from asr.ctranslate2_whisper import Ctranslate2Whisper, compute_type
+from asr.errors import ModelUnavailable, UnsupportedModel
+from asr.recognizer import RecognitionRequest, TranscriptionOptions
+from asr.seq2seq import Seq2Seq
+from asr.whisper_vocabulary import WhisperVocabulary
+from asr.windows import WINDOW, AudioContext, split_windows
+from audio.clip import SAMPLE_RATE, Clip
+from tests.asr import families, tiny
+
+PLAIN = TranscriptionOptions()
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("ctranslate2")
+    torch = tiny.whisper(root / "torch")
+    return {"torch": torch, "en": tiny.ctranslate2_whisper(root / "en", torch)}
+
+
+def load(folder: Path, audio_context: AudioContext = "full") -> Ctranslate2Whisper:
+    """Load without retries at a temperature: random networks write loops, and torch keeps those."""
+    return Ctranslate2Whisper.load(
+        folder, device="cpu", dtype="float32", audio_context=audio_context, fallback_temperatures=()
+    )
+
+
+@pytest.fixture(scope="module")
+def english(folders: dict[str, Path]) -> Ctranslate2Whisper:
+    return load(folders["en"])
+
+
+@pytest.fixture(scope="module")
+def multilingual(folders: dict[str, Path]) -> Ctranslate2Whisper:
+    return load(folders["en"])
+
+
+@pytest.mark.parametrize("prompt", [None, "the speech stream"])
+def test_text_and_probabilities_equal_those_of_torch(prompt: str | None, folders: dict[str, Path]) -> None:
+    theirs = Seq2Seq.load(folders["torch"], device="cpu", dtype="float32")
+    ours = load(folders["en"])
+    options = TranscriptionOptions(prompt=prompt)
+    requests = [RecognitionRequest(tiny.babble(0.5 + seed, seed), options) for seed in range(3)]
+    for one, other in zip(ours.transcribe(requests), theirs.transcribe(requests), strict=True):
+        families.assert_same(one, other)
+
+
+def test_batched_result_equals_single_result(english: Ctranslate2Whisper) -> None:
+    families.assert_batched_equals_alone(english, seed=0, rows=4)
+
+
+def test_batched_short_context_equals_single_result(folders: dict[str, Path]) -> None:
+    families.assert_batched_equals_alone(load(folders["en"], "short"), seed=1, rows=4)
+
+
+def test_short_and_silent_clips_are_answered(english: Ctranslate2Whisper) -> None:
+    families.assert_short_and_silent_clips_are_answered(english)
+
+
+def test_words_tell_text_and_lie_in_clip(english: Ctranslate2Whisper) -> None:
+    families.assert_words_tell_the_text_and_lie_in_the_clip(english)
+
+
+def test_english_model_reports_english(english: Ctranslate2Whisper) -> None:
+    requests = [
+        RecognitionRequest(tiny.babble(1), TranscriptionOptions(language=language))
+        for language in (None, "en", "de")
+    ]
+    answers = english.transcribe(requests)
+    assert english.languages == ("en",)
+    assert not english.translates
+    assert [answer.language for answer in answers] == ["en", "en", "en"]
+    assert [answer.ignored for answer in answers] == [(), (), ("language",)]
+
+
+def test_hotwords_precede_the_prompt(english: Ctranslate2Whisper) -> None:
+    clip = tiny.babble(1)
+    hot = TranscriptionOptions(hotwords=("stream", "the clip"), prompt="sound")
+    spelled = TranscriptionOptions(prompt="stream, the clip sound")
+    plain, heated, prompted = english.transcribe(
+        [RecognitionRequest(clip), RecognitionRequest(clip, hot), RecognitionRequest(clip, spelled)]
+    )
+    assert heated.text == prompted.text != plain.text
+    assert heated.ignored == ()
+
+
+def test_long_prompt_leaves_room_for_text(english: Ctranslate2Whisper) -> None:
+    long = TranscriptionOptions(prompt="the speech stream " * 500)
+    (answer,) = english.transcribe([RecognitionRequest(tiny.babble(1), long)])
+    assert answer.text
+
+
+def test_control_tokens_in_prompt_are_dropped(english: Ctranslate2Whisper) -> None:
+    clip = tiny.babble(1)
+    honest, sly = english.transcribe(
+        [
+            RecognitionRequest(clip, TranscriptionOptions(prompt=prompt))
+            for prompt in ("the", "the<|endoftext|><|notimestamps|>")
+        ]
+    )
+    assert honest.text == sly.text
+
+
+def test_long_clip_is_transcribed_in_windows(english: Ctranslate2Whisper) -> None:
+    clip = Clip(np.concatenate([tiny.babble(28, 1).samples, tiny.silence(4).samples]))
+    whole, *parts = english.transcribe([RecognitionRequest(part) for part in (clip, *split_windows(clip))])
+    assert len(parts) == 2
+    assert whole.text == " ".join(part.text for part in parts)
+
+
+def test_clip_of_a_whole_window_has_words_to_its_end(english: Ctranslate2Whisper) -> None:
+    clip = tiny.babble(WINDOW / SAMPLE_RATE)
+    (answer,) = english.transcribe([RecognitionRequest(clip, families.WORDS)])
+    assert answer.words
+    assert answer.words[-1].end <= clip.end
+
+
+def test_faulty_short_text_is_decoded_in_full_context(folders: dict[str, Path]) -> None:
+    """The random network never ends a text, so each short one is decoded again, and the result is that of
+    full context."""
+    requests = [RecognitionRequest(tiny.babble(1 + seed, seed), families.WORDS) for seed in range(2)]
+    short = load(folders["en"], "short")
+    for one, other in zip(short.transcribe(requests), load(folders["en"]).transcribe(requests), strict=True):
+        families.assert_same(one, other)
+    assert short.decoded_again == 2
+
+
+def test_faulty_partial_is_not_decoded_again(folders: dict[str, Path]) -> None:
+    short = load(folders["en"], "short")
+    (answer,) = short.transcribe([RecognitionRequest(tiny.babble(2), families.WORDS, partial=True)])
+    assert answer.text
+    assert short.decoded_again == 0
+
+
+def test_no_requests_get_no_hypotheses(english: Ctranslate2Whisper) -> None:
+    assert english.transcribe([]) == []
+
+
+def test_registry_loads_folder_as_ctranslate2(folders: dict[str, Path]) -> None:
+    description = model_registry.load(str(folders["en"]), device="cpu").description
+    assert (description.family, description.dtype, description.device) == ("ctranslate2", "int8", "cpu")
+    assert (description.languages, description.translates) == (("en",), False)
+
+
+def test_model_without_tokenizer_file_takes_prompts(folders: dict[str, Path], tmp_path: Path) -> None:
+    for name in ("model.bin", "config.json", "vocabulary.json"):
+        (tmp_path / name).symlink_to(folders["en"] / name)
+    request = RecognitionRequest(tiny.babble(1), TranscriptionOptions(prompt="the speech stream"))
+    (ours,), (theirs,) = (load(folder).transcribe([request]) for folder in (tmp_path, folders["en"]))
+    families.assert_same(ours, theirs)
+
+
+def test_folder_without_vocabulary_is_unavailable(folders: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ModelUnavailable, match=r"neither vocabulary.json nor vocabulary.txt"):
+        WhisperVocabulary.load(tmp_path)
+
+
+def test_damaged_weights_are_unsupported(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.bin").write_bytes(b"no weights")
+    with pytest.raises(UnsupportedModel, match=tmp_path.name):
+        model_registry.load(str(tmp_path), device="cpu")
+
+
+def test_number_formats_depend_on_the_device() -> None:
+    assert (compute_type("cpu"), compute_type("cpu", "float32")) == ("int8", "float32")
+    assert (compute_type("cuda:1"), compute_type("cuda", "int8")) == ("float16", "int8_float16")
+    with pytest.raises(ValueError, match="'bfloat16' is not one of auto, int8, float32"):
+        compute_type("cpu", "bfloat16")
+
+
+def test_process_of_model_imports_no_torch(folders: dict[str, Path]) -> None:
+    source = f"""
+import sys
+import numpy as np
+from asr import model_registry
+from asr.recognizer import RecognitionRequest, TranscriptionOptions
+from audio.clip import Clip
+loaded = model_registry.load({str(folders["en"])!r}, device="cpu")
+model_registry.warm_up(loaded)
+sound = np.sin(np.arange(16_000, dtype=np.float32))
+loaded.transcribe([RecognitionRequest(Clip(sound), TranscriptionOptions(words=True, temperature=0.5))])
+print(sorted({{"torch", "transformers"}} & sys.modules.keys()))
+"""
+    told = subprocess.run(
+        [sys.executable, "-c", source], cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=100
+    )
+    assert told.stdout.strip() == "[]", told.stderr
+
+
+def test_sampled_text_has_its_own_log_prob(english: Ctranslate2Whisper) -> None:
+    hot = TranscriptionOptions(temperature=1.0)
+    plain, drawn = english.transcribe([RecognitionRequest(tiny.babble(1), each) for each in (PLAIN, hot)])
+    assert drawn.text != plain.text
+    assert drawn.ignored == ()
+    assert drawn.avg_log_prob is not None
+    assert plain.avg_log_prob is not None
+    assert drawn.avg_log_prob < plain.avg_log_prob
+
+
+def test_loops_are_decoded_at_rising_temperatures(folders: dict[str, Path]) -> None:
+    """The network writes a loop at each of these temperatures, so all of them are tried."""
+    recognizer = Ctranslate2Whisper.load(
+        folders["en"],
+        device="cpu",
+        dtype="float32",
+        audio_context="full",
+        fallback_temperatures=(0.001, 0.002),
+    )
+    request = RecognitionRequest(tiny.babble(6, 2))
+    (plain,) = load(folders["en"]).transcribe([request])
+    recognizer.transcribe([request])
+    assert (plain.compression_ratio or 0) > 2.4
+    assert recognizer.decoded_again == 2

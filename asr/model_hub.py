@@ -1,4 +1,8 @@
-"""Find models in the local cache of the Hugging Face hub and download them, without importing torch."""
+"""Find models in the local cache of the Hugging Face hub and download them, without importing torch.
+
+The client of the hub is imported inside the functions: it takes half a second, and models in folders and the
+default need none of it.
+"""
 
 import ssl
 import threading
@@ -10,9 +14,6 @@ from typing import Final
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from huggingface_hub import constants, hf_hub_url, try_to_load_from_cache
-from huggingface_hub.errors import HFValidationError
-
 from asr.errors import ModelUnavailable
 
 _TEXTS: Final = ("*.json", "*.txt", "*.model", "*.jinja")  # Settings and vocabularies.
@@ -21,6 +22,8 @@ _NOT_READ: Final = ("*/*", "*.fp32-*")  # Checkpoints in folders, and second cop
 
 def cache_folder() -> Path:
     """Return the folder of the cache: HF_HUB_CACHE, or hub/ in HF_HOME."""
+    from huggingface_hub import constants
+
     return Path(constants.HF_HUB_CACHE)
 
 
@@ -29,6 +32,9 @@ def cached_snapshot(model_id: str, cache: Path | None = None) -> Path | None:
 
     The snapshot may be incomplete. Raises ModelUnavailable for text that is no id.
     """
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
     try:
         config = try_to_load_from_cache(model_id, "config.json", cache_dir=cache)
     except HFValidationError as error:
@@ -38,18 +44,17 @@ def cached_snapshot(model_id: str, cache: Path | None = None) -> Path | None:
     return Path(config).parent if isinstance(config, str) else None
 
 
-def download(
-    model_id: str, seconds: float, endpoint: str = constants.ENDPOINT, cache: Path | None = None
-) -> Path:
+def download(model_id: str, seconds: float, endpoint: str | None = None, cache: Path | None = None) -> Path:
     """Download the files that a recognizer needs into the cache, with a progress bar on stderr.
 
     Return the folder of the snapshot. Raises ModelUnavailable.
     seconds: most time to wait for the hub's first response
     """
-    # These imports are slow, and a server never downloads.
     from httpx2 import HTTPError  # The client of the hub does not wrap this error.
-    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub import HfApi, constants, snapshot_download
+    from huggingface_hub.errors import HFValidationError
 
+    endpoint = endpoint or constants.ENDPOINT
     if reason := unavailable_reason(model_id, seconds, endpoint):
         raise ModelUnavailable(f"{model_id} cannot be downloaded: {reason}")
     try:
@@ -81,7 +86,8 @@ def download_files(
     seconds: most time to wait for the hub's first response
     """
     from httpx2 import HTTPError
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import HFValidationError
 
     endpoint = endpoint or constants.ENDPOINT
     if reason := unavailable_reason(model_id, seconds, endpoint, names[0], revision):
@@ -98,7 +104,7 @@ def download_files(
 def unavailable_reason(
     model_id: str,
     seconds: float,
-    endpoint: str = constants.ENDPOINT,
+    endpoint: str | None = None,
     filename: str = "config.json",
     revision: str | None = None,
 ) -> str | None:
@@ -108,6 +114,9 @@ def unavailable_reason(
     that hangs is abandoned.
     filename: a file that the model has; revision: None for the newest one
     """
+    from huggingface_hub import constants, hf_hub_url
+
+    endpoint = endpoint or constants.ENDPOINT
     if constants.HF_HUB_OFFLINE:
         return "HF_HUB_OFFLINE is set"
     answer: SimpleQueue[str | None] = SimpleQueue()

@@ -109,6 +109,17 @@ set_up() {
     say "set up"
 }
 
+# Models
+
+# Before the first start, download the default model with a progress bar, and measure which size suits this machine. The
+# server does the same, but reports it only in its log.
+choose_default_model() {
+    local cache=${ASR_MODEL_CACHE:-${XDG_CACHE_HOME:-${HOME-}/.cache}/stt-server/models}
+    if [ "${ASR_MODEL:-auto}" != auto ] || [ -e "$cache/default.json" ] || grep -qs '^ASR_MODEL=' .env; then return; fi
+    say "choosing the default model (the first time it is downloaded, about 150 MB)"
+    "$python" -m cli pull auto >&2 || true # The server then says which model it uses instead.
+}
+
 # Command line
 
 # Run in the folder of the caller, so that relative paths are resolved there. With -P modules are imported from this
@@ -163,8 +174,9 @@ demo() {
 with socket.create_server(("127.0.0.1", 0)) as free: print(free.getsockname()[1])')
     log=$(mktemp)
     export no_proxy="127.0.0.1${no_proxy:+,$no_proxy}"
-    say "starting a server on port $port with the embedded recognizer"
-    HOST=127.0.0.1 PORT=$port ASR_MODEL=pocketsphinx API_KEYS="" API_KEYS_FILE="" "$python" main.py >"$log" 2>&1 &
+    choose_default_model
+    say "starting a server on port $port"
+    HOST=127.0.0.1 PORT=$port API_KEYS="" API_KEYS_FILE="" "$python" main.py >"$log" 2>&1 &
     server=$!
     trap clean_up EXIT
     trap 'exit 130' INT
@@ -200,7 +212,10 @@ esac
 # shellcheck source=/dev/null
 STT_PYTHON=$python . "./${BASH_SOURCE[0]##*/}" # By its name, because a relative path is not relative to this folder.
 case $command in
-    serve) exec "$python" main.py "$@" ;;
+    serve)
+        choose_default_model
+        exec "$python" main.py "$@"
+        ;;
     demo) demo ;;
     transcribe | models | pull | keys) command_line "$command" "$@" ;;
     test) exec "$python" -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder "$@" ;;

@@ -52,14 +52,20 @@ class Reporter(Protocol):
         """Report an event, as a sentence."""
 
 
-class SilentReporter:
-    """Report nothing."""
+class LogReporter:
+    """Report to the log: each event, and each tenth of a file."""
+
+    def __init__(self) -> None:
+        self._tenths: dict[str, int] = {}
 
     def progress(self, what: str, done: int, total: int | None) -> None:
-        pass
+        tenth = 10 * done // total if total else 0
+        if tenth > self._tenths.get(what, -1):
+            self._tenths[what] = tenth
+            logger.info("artifact.downloading file=%s percent=%d", what, 10 * tenth)
 
     def note(self, text: str) -> None:
-        pass
+        logger.info("artifact.note: %s", text)
 
 
 class _SourceFailed(Exception):
@@ -135,7 +141,7 @@ class ArtifactStore:
         """
         from filelock import FileLock, Timeout
 
-        reporter = reporter or SilentReporter()
+        reporter = reporter or LogReporter()
         if found := self.find(name):
             return found
         try:

@@ -1,6 +1,7 @@
 """List the known models and load a recognizer by name; torch is imported only for a model that needs it."""
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,12 +10,13 @@ from typing import TYPE_CHECKING, Final, Protocol
 import numpy as np
 
 from asr import model_hub
+from asr.artifact_catalogue import ARTIFACTS
+from asr.artifacts import ArtifactStore, LogReporter, Reporter
+from asr.default_model import load_default
 from asr.devices import choose_device
 from asr.dummy import NAME as DUMMY
 from asr.dummy import DummyRecognizer
 from asr.errors import ModelUnavailable, UnsupportedModel
-from asr.pocketsphinx import NAME as POCKETSPHINX
-from asr.pocketsphinx import PocketSphinx
 from asr.recognizer import Hypothesis, ModelInfo, RecognitionRequest, Recognizer
 from audio.clip import SAMPLE_RATE, Clip
 
@@ -24,11 +26,17 @@ if TYPE_CHECKING:
     from asr.transducer import Transducer
     from asr.windows import AudioContext
 
+log = logging.getLogger(__name__)
+
 AUTO: Final = "auto"
+POCKETSPHINX: Final = "pocketsphinx"
 AUTO_ON_CUDA: Final = "nvidia/parakeet-tdt-0.6b-v3"
-AUTO_ON_CPU: Final = "UsefulSensors/moonshine-base"
 CONVERTED: Final = "ctranslate2:"  # precedes the name of a Whisper that is to be converted
 CTRANSLATE2: Final = "ctranslate2"  # the family
+POOR_WORDS: Final = (
+    "The words will be poor: no Whisper model is in reach, so PocketSphinx runs. With a network, "
+    "`./entrypoint.sh pull auto` downloads one; then restart the server."
+)
 HUB_TIMEOUT: Final = 3.0  # seconds; without a reachable hub a start should take no more than five seconds
 
 
@@ -90,7 +98,7 @@ KNOWN_MODELS: Final = (
         "khanhld/wav2vec2-base-vietnamese-160h", "ctc", ("vi",), 94, "CC-BY-NC-4.0", None, _VIETNAMESE
     ),
     KnownModel("UsefulSensors/moonshine-tiny", "seq2seq", _EN, 27, "MIT", 4.5),
-    KnownModel("UsefulSensors/moonshine-base", "seq2seq", _EN, 62, "MIT", 3.2, "auto on the CPU"),
+    KnownModel("UsefulSensors/moonshine-base", "seq2seq", _EN, 62, "MIT", 3.2),
     KnownModel("UsefulSensors/moonshine-streaming-tiny", "seq2seq", _EN, 34, "MIT", 4.5, "run offline"),
     KnownModel("UsefulSensors/moonshine-streaming-small", "seq2seq", _EN, 123, "MIT", 2.5, "run offline"),
     KnownModel("UsefulSensors/moonshine-streaming-medium", "seq2seq", _EN, 245, "MIT", 2.2, "run offline"),
@@ -138,9 +146,15 @@ class DescribedRecognizer(Recognizer, Protocol):
     def dtype(self) -> str: ...
 
 
+def _pocketsphinx() -> DescribedRecognizer:
+    from asr.pocketsphinx import PocketSphinx  # Only a fallback, so it is not imported with this module.
+
+    return PocketSphinx()
+
+
 # Recognizers without weights of their own, by name; a program may add one.
 EMBEDDED: Final[dict[str, Callable[[], DescribedRecognizer]]] = {
-    POCKETSPHINX: PocketSphinx,
+    POCKETSPHINX: _pocketsphinx,
     DUMMY: DummyRecognizer,
 }
 
@@ -182,34 +196,60 @@ def load(
     dtype: str = "auto",
     hub_timeout: float = HUB_TIMEOUT,
     audio_context: "AudioContext" = "auto",
+    reporter: Reporter | None = None,
+    may_fall_back: bool = True,
 ) -> LoadedModel:
     """Load the requested recognizer. The call is slow; make it in the process that runs the recognizer.
 
-    requested: auto, pocketsphinx, free, a folder, a hub id, or CONVERTED and a folder or hub id
+    requested: auto, a name of asr.artifact_catalogue, pocketsphinx, free, a folder, a hub id, or CONVERTED
+        and a folder or hub id
     device: auto, cpu, cuda, cuda:1 …
     dtype: auto, float32, bfloat16, float16 or int8
     hub_timeout: most seconds to wait for a hub that cannot be reached
     audio_context: audio context of Whisper's encoder (see Seq2Seq.load and Ctranslate2Whisper.load); other
         families ignore it
+    reporter: reports the downloads of models of the catalogue; None for the log
+    may_fall_back: whether auto may select PocketSphinx
 
-    auto selects a strong model on CUDA and a small one on the CPU. If that model is neither in the cache nor
-    available from the hub, PocketSphinx takes its place and `description.fallback` says why.
+    auto selects Parakeet on CUDA and one of two sizes of Whisper on a CPU (asr.default_model), which is
+    downloaded if need be. Where no model is in reach, PocketSphinx takes its place and
+    `description.fallback` says so.
 
     Raises ModelUnavailable and UnsupportedModel.
     """
     if requested in EMBEDDED:
         return _embedded(requested, requested)
     options = _CheckpointOptions(choose_device(device), dtype, hub_timeout, audio_context)
+    if requested == AUTO:
+        return _load_auto(options, reporter or LogReporter(), may_fall_back=may_fall_back)
+    if any(artifact.name == requested for artifact in ARTIFACTS):
+        folder = ArtifactStore.from_environment().fetch(requested, reporter or LogReporter())
+        return _described(_recognizer(folder, options), requested, requested)
     if requested.startswith(CONVERTED):
         name = requested.removeprefix(CONVERTED)
         return _pretrained(name, requested, replace(options, convert=True))
-    if requested != AUTO:
-        return _pretrained(requested, requested, options)
-    wanted = AUTO_ON_CUDA if options.device.startswith("cuda") else AUTO_ON_CPU
+    return _pretrained(requested, requested, options)
+
+
+def _load_auto(options: _CheckpointOptions, reporter: Reporter, *, may_fall_back: bool) -> LoadedModel:
+    """Load the default for the device, or PocketSphinx if none is in reach."""
+    not_on_cuda = None
+    if options.device.startswith("cuda"):
+        try:
+            return _pretrained(AUTO_ON_CUDA, AUTO, options)
+        except ModelUnavailable as error:
+            not_on_cuda = f"{AUTO_ON_CUDA} is not available: {error}"
+    store = ArtifactStore.from_environment()
     try:
-        return _pretrained(wanted, requested, options)
+        default = load_default(store, lambda folder: _recognizer(folder, options), reporter)
     except ModelUnavailable as error:
-        return _embedded(POCKETSPHINX, requested, fallback=f"{POCKETSPHINX} in place of {wanted}: {error}")
+        if not may_fall_back:
+            raise
+        log.warning("default_model.unavailable: %s", error)
+        return _embedded(POCKETSPHINX, AUTO, fallback=POOR_WORDS)
+    loaded = _described(default.recognizer, default.name, AUTO)
+    reason = default.reason if not_on_cuda is None else f"{not_on_cuda}. {default.reason}"
+    return replace(loaded, description=replace(loaded.description, reason=reason))
 
 
 def warm_up(recognizer: Recognizer) -> None:

@@ -144,6 +144,7 @@ class ModelInfo:
     dtype: float32, bfloat16 …
     languages: ISO 639-1 codes; () if unknown
     fallback: why this is not the requested model; None if it is
+    reason: why `auto` chose this model; None if the model was requested by name
     incremental: whether a clip costs little after partials of the same utterance
     translates: whether the model supports the task translate
     """
@@ -155,6 +156,7 @@ class ModelInfo:
     dtype: str
     languages: tuple[str, ...] = ()
     fallback: str | None = None
+    reason: str | None = None
     incremental: bool = False
     translates: bool = False
 

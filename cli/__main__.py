@@ -63,7 +63,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_transcribe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", metavar="FILE", type=Path, nargs="+")
-    parser.add_argument("--model", default="auto", help="auto, pocketsphinx, a hub id or a folder")
+    parser.add_argument(
+        "--model",
+        default="auto",
+        help="auto, whisper-base, whisper-tiny.en, pocketsphinx, a hub id or a folder",
+    )
     parser.add_argument("--format", choices=FORMATS, default="text", help="default: text")
     parser.add_argument("--output-dir", metavar="DIR", type=Path, help="write a file there for each FILE")
     parser.add_argument("--language", metavar="CODE", help="ISO 639-1; default: the model's own choice")
@@ -81,10 +85,8 @@ def _add_pull(parser: argparse.ArgumentParser) -> None:
         "models",
         metavar="MODEL",
         nargs="+",
-        help="a name such as whisper-base, or an id of the hub such as UsefulSensors/moonshine-base",
-    )
-    parser.add_argument(
-        "--first", action="store_true", help="stop at the first MODEL that is here or can be downloaded"
+        help="auto (what a server runs by default), a name such as whisper-base, or an id of the hub such as "
+        "UsefulSensors/moonshine-base",
     )
     parser.add_argument(
         "--verify", action="store_true", help="hash the files again, and replace them if they are damaged"
@@ -123,7 +125,7 @@ def _models(args: argparse.Namespace) -> int:
 def _pull(args: argparse.Namespace) -> int:
     from cli.models import pull
 
-    return pull(args.models, first=args.first, verify=args.verify)
+    return pull(args.models, verify=args.verify)
 
 
 def _keys(args: argparse.Namespace) -> int:

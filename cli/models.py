@@ -7,9 +7,8 @@ from typing import Final
 from asr import model_hub
 from asr.artifact_catalogue import Artifact, HubRepository
 from asr.artifacts import ArtifactStore
-from asr.errors import ModelUnavailable
-from asr.model_registry import KNOWN_MODELS, KnownModel
-from cli.console import OK, print_error
+from asr.model_registry import AUTO, KNOWN_MODELS, KnownModel, load
+from cli.console import OK
 
 HUB_SECONDS: Final = 5.0
 
@@ -27,30 +26,29 @@ def print_models() -> int:
     return OK
 
 
-def pull(names: Sequence[str], *, first: bool = False, verify: bool = False) -> int:
+def pull(names: Sequence[str], *, verify: bool = False) -> int:
     """Download models and print where they are; return the exit code.
 
-    names: names of the catalogue, or ids of the hub with a slash
-    first: stop at the first model that is here or arrives; the next one is tried only if one is unavailable
+    names: auto, names of the catalogue, or ids of the hub with a slash
     verify: hash the files again, even if they did not change since they were last hashed
 
     Raises AsrError.
     """
-    problems = []
     for name in names:
-        try:
-            print(_pull(name, verify=verify))
-        except ModelUnavailable as error:
-            if not first:
-                raise
-            problems.append(error)
-            print_error(str(error))
-        else:
-            if first:
-                return OK
-    if problems:
-        raise ModelUnavailable(f"none of these models is available: {', '.join(names)}")
+        print(_pull(name, verify=verify))
     return OK
+
+
+def choose_default() -> str:
+    """Download the model that `auto` means on this machine if need be, and return its name and the reason.
+
+    Raises ModelUnavailable.
+    """
+    from asr.download_progress import reporter
+
+    with reporter() as shown:
+        chosen = load(AUTO, reporter=shown, may_fall_back=False).description
+    return f"{chosen.model}: {chosen.reason}" if chosen.reason else chosen.model
 
 
 def fetch(name: str, *, verify: bool = False) -> Path:
@@ -63,13 +61,15 @@ def fetch(name: str, *, verify: bool = False) -> Path:
     store = ArtifactStore.from_environment()
     if found := store.find(name, verify=verify):
         return found
-    from cli.download_progress import reporter
+    from asr.download_progress import reporter
 
     with reporter() as shown:
         return store.fetch(name, shown)
 
 
-def _pull(name: str, *, verify: bool) -> Path:
+def _pull(name: str, *, verify: bool) -> Path | str:
+    if name == AUTO:
+        return choose_default()
     return model_hub.download(name, HUB_SECONDS) if "/" in name else fetch(name, verify=verify)
 
 

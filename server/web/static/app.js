@@ -258,6 +258,14 @@ async function loadOptions() {
   languages = readiness.languages;
   setModelOptions(element("model"), models);
   showLanguages();
+  showModelNotice(readiness.recognizer);
+}
+
+/** Say that the words will be poor, if a fallback runs; else keep the reason for the model at hand. */
+function showModelNotice(recognizer) {
+  element("model-notice").hidden = !recognizer?.fallback;
+  element("model-notice").textContent = recognizer?.fallback ?? "";
+  element("model").title = recognizer ? [recognizer.model, recognizer.reason].filter(Boolean).join(": ") : "";
 }
 
 function showLanguages() {

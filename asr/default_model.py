@@ -1,0 +1,173 @@
+"""Choose the model that `auto` means on a CPU, by how fast this machine runs it.
+
+whisper-base knows 99 languages and is twice as large as whisper-tiny.en, which knows English. The first load
+measures whisper-base on a few seconds of speech. The choice is kept in the cache of the models, because a
+server must not understand other languages after a restart on a busy machine.
+"""
+
+import json
+import logging
+import os
+import platform
+import time
+import wave
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final, Generic, TypeVar
+
+import numpy as np
+
+from asr.artifacts import ArtifactStore, ArtifactUnavailable, Reporter
+from asr.recognizer import RecognitionRequest, Recognizer
+from audio.clip import SAMPLE_RATE, Clip, Samples
+
+ALL_LANGUAGES: Final = "whisper-base"
+ENGLISH: Final = "whisper-tiny.en"
+SPEECH: Final = Path(__file__).parents[1] / "test.wav"
+SPEECH_SECONDS: Final = 4
+# A final that takes longer is felt as a delay, and partials of a growing clip would occupy a small machine.
+MAX_SECONDS: Final = 0.3
+ROUNDS: Final = 3  # the fastest counts: other work on the machine only slows a round down
+CHOICE_FILE: Final = "default.json"
+
+Model = TypeVar("Model", bound=Recognizer)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultModel(Generic[Model]):
+    """Hold the loaded default.
+
+    name: of the catalogue
+    reason: why this model, in a sentence for people
+    """
+
+    name: str
+    recognizer: Model
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """Hold the choice for a machine; seconds: that whisper-base took, at best."""
+
+    model: str
+    seconds: float
+    processor: str
+    cores: int
+
+    @property
+    def reason(self) -> str:
+        """Return the reason as a sentence."""
+        comparison = "no more" if self.model == ALL_LANGUAGES else "more"
+        return (
+            f"{ALL_LANGUAGES} took {self.seconds:.2f} s for {SPEECH_SECONDS} s of speech on this machine, "
+            f"{comparison} than {MAX_SECONDS:g} s"
+        )
+
+
+def load_default(
+    store: ArtifactStore,
+    load: Callable[[Path], Model],
+    reporter: Reporter | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> DefaultModel[Model]:
+    """Load the default model; download it, and measure it if this machine has not done so yet.
+
+    load: loads the model in a folder
+    clock: seconds, to measure with
+    Raises ArtifactUnavailable if neither model is available.
+    """
+    chosen = _read_choice(store.cache)
+    if chosen is not None and (folder := store.find(chosen.model)):
+        return DefaultModel(chosen.model, load(folder), chosen.reason)
+    try:
+        recognizer = load(store.fetch(ALL_LANGUAGES, reporter))
+    except ArtifactUnavailable as missing:
+        english = _english(store, load, reporter, missing)
+        return DefaultModel(ENGLISH, english, f"{ALL_LANGUAGES} is not available")
+    seconds = _measure(recognizer, clock)
+    choice = _Choice(ALL_LANGUAGES if seconds <= MAX_SECONDS else ENGLISH, seconds, *_machine())
+    if choice.model == ENGLISH:
+        try:
+            recognizer = load(store.fetch(ENGLISH, reporter))
+        except ArtifactUnavailable as missing:
+            log.warning("default_model.slow: %s, and %s", choice.reason, missing)
+            return DefaultModel(ALL_LANGUAGES, recognizer, f"{ENGLISH} would be faster, but is not available")
+    _write_choice(store.cache, choice)
+    return DefaultModel(choice.model, recognizer, choice.reason)
+
+
+def is_default_chosen(store: ArtifactStore | None = None) -> bool:
+    """Return whether this machine has chosen its default before."""
+    return _read_choice((store or ArtifactStore.from_environment()).cache) is not None
+
+
+def _english(
+    store: ArtifactStore,
+    load: Callable[[Path], Model],
+    reporter: Reporter | None,
+    missing: ArtifactUnavailable,
+) -> Model:
+    try:
+        return load(store.fetch(ENGLISH, reporter))
+    except ArtifactUnavailable as error:
+        raise ArtifactUnavailable(f"{missing}. {error}", (*missing.reasons, *error.reasons)) from error
+
+
+def _measure(recognizer: Recognizer, clock: Callable[[], float]) -> float:
+    """Return the least time in seconds for a clip of speech; the first round builds what is built once."""
+    request = RecognitionRequest(Clip(_speech()))
+    recognizer.transcribe([request])
+    rounds = []
+    for _ in range(ROUNDS):
+        begun = clock()
+        recognizer.transcribe([request])
+        rounds.append(clock() - begun)
+    return min(rounds)
+
+
+def _speech() -> Samples:
+    """Return the first seconds of test.wav: float32 (n,) at 16 kHz, or noise where the file is missing."""
+    count = SPEECH_SECONDS * SAMPLE_RATE
+    try:
+        with wave.open(str(SPEECH)) as file:
+            pcm = np.frombuffer(file.readframes(count), "<i2")
+    except (OSError, EOFError, wave.Error):
+        noise = np.random.default_rng(0).standard_normal(count)
+        return (0.1 * noise).astype(np.float32)
+    return pcm.astype(np.float32) / np.float32(32768)
+
+
+def _machine() -> tuple[str, int]:
+    """Return the name of the processor and the number of cores that this process may use."""
+    name = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    affinity = getattr(os, "sched_getaffinity", None)
+    return name, len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _read_choice(cache: Path) -> _Choice | None:
+    """Return the choice for this machine; None if there is none, or it was made on another one."""
+    try:
+        choice = _Choice(**json.loads((cache / CHOICE_FILE).read_text()))
+        same_machine = (choice.processor, choice.cores) == _machine()
+        return choice if same_machine and choice.model in (ALL_LANGUAGES, ENGLISH) else None
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _write_choice(cache: Path, choice: _Choice) -> None:
+    """Keep the choice; where the cache cannot be written, the next load measures again."""
+    temporary = cache / f"{CHOICE_FILE}.{os.getpid()}"
+    try:
+        temporary.write_text(json.dumps(asdict(choice)))
+        temporary.replace(cache / CHOICE_FILE)
+    except OSError as error:
+        log.debug("default_model.choice_not_written error=%s", error)

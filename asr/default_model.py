@@ -19,7 +19,8 @@ from typing import Final, Generic, TypeVar
 import numpy as np
 
 from asr.artifacts import ArtifactStore, ArtifactUnavailable, Reporter
-from asr.recognizer import RecognitionRequest, Recognizer
+from asr.errors import UnsupportedModel
+from asr.recognizer import RecognitionRequest, Recognizer, warm_up
 from audio.clip import SAMPLE_RATE, Clip, Samples
 
 ALL_LANGUAGES: Final = "whisper-base"
@@ -98,6 +99,26 @@ def load_default(
             return DefaultModel(ALL_LANGUAGES, recognizer, f"{ENGLISH} would be faster, but is not available")
     _write_choice(store.cache, choice)
     return DefaultModel(choice.model, recognizer, choice.reason)
+
+
+def on_gpu_or_cpu(
+    load_on_gpu: Callable[[Path], Model], load_on_cpu: Callable[[Path], Model]
+) -> Callable[[Path], Model]:
+    """Return a loader that takes the CPU where the GPU cannot be used.
+
+    CTranslate2 needs CUDA 12's libraries, and looks for them when it first runs, so it runs once here.
+    """
+
+    def load(folder: Path) -> Model:
+        try:
+            recognizer = load_on_gpu(folder)
+            warm_up(recognizer)
+            return recognizer
+        except (UnsupportedModel, RuntimeError) as error:
+            log.warning("default_model.no_gpu: %s", error)
+            return load_on_cpu(folder)
+
+    return load
 
 
 def is_default_chosen(store: ArtifactStore | None = None) -> bool:

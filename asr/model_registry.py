@@ -7,18 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-import numpy as np
-
 from asr import model_hub
 from asr.artifact_catalogue import ARTIFACTS
 from asr.artifacts import ArtifactStore, LogReporter, Reporter
-from asr.default_model import load_default
+from asr.default_model import load_default, on_gpu_or_cpu
 from asr.devices import choose_device
 from asr.dummy import NAME as DUMMY
 from asr.dummy import DummyRecognizer
 from asr.errors import ModelUnavailable, UnsupportedModel
 from asr.recognizer import Hypothesis, ModelInfo, RecognitionRequest, Recognizer
-from audio.clip import SAMPLE_RATE, Clip
 
 if TYPE_CHECKING:
     from asr.ctc import Ctc
@@ -241,7 +238,7 @@ def _load_auto(options: _CheckpointOptions, reporter: Reporter, *, may_fall_back
             not_on_cuda = f"{AUTO_ON_CUDA} is not available: {error}"
     store = ArtifactStore.from_environment()
     try:
-        default = load_default(store, lambda folder: _recognizer(folder, options), reporter)
+        default = load_default(store, _default_loader(options), reporter)
     except ModelUnavailable as error:
         if not may_fall_back:
             raise
@@ -252,9 +249,16 @@ def _load_auto(options: _CheckpointOptions, reporter: Reporter, *, may_fall_back
     return replace(loaded, description=replace(loaded.description, reason=reason))
 
 
-def warm_up(recognizer: Recognizer) -> None:
-    """Transcribe one second of silence, so that the first client does not wait for one-time work."""
-    recognizer.transcribe([RecognitionRequest(Clip(np.zeros(SAMPLE_RATE, dtype=np.float32)))])
+def _default_loader(options: _CheckpointOptions) -> Callable[[Path], DescribedRecognizer]:
+    """Return a function that loads the default Whisper from a folder."""
+
+    def load_on_device(folder: Path) -> DescribedRecognizer:
+        return _recognizer(folder, options)
+
+    if not options.device.startswith("cuda"):
+        return load_on_device
+    on_cpu = replace(options, device="cpu", dtype="auto")
+    return on_gpu_or_cpu(load_on_device, lambda folder: _recognizer(folder, on_cpu))
 
 
 def known_model(model_id: str) -> KnownModel | None:

@@ -5,7 +5,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from typing import Final, Literal, Protocol
 
-from audio.clip import Clip
+import numpy as np
+
+from audio.clip import SAMPLE_RATE, Clip
 
 Task = Literal["transcribe", "translate"]
 
@@ -173,3 +175,8 @@ class Recognizer(Protocol):
         The call blocks, and is made from one thread or process at a time.
         """
         ...
+
+
+def warm_up(recognizer: Recognizer) -> None:
+    """Transcribe one second of silence, so that the first client does not wait for one-time work."""
+    recognizer.transcribe([RecognitionRequest(Clip(np.zeros(SAMPLE_RATE, dtype=np.float32)))])

@@ -216,7 +216,8 @@ def _build_recognizer(source: str, options: LoadOptions, environment: Mapping[st
     """
     os.environ.update(environment)  # torch and the hub's client read them on import.
     from asr.memory_usage import memory_in_use
-    from asr.model_registry import load, warm_up
+    from asr.model_registry import load
+    from asr.recognizer import warm_up
 
     devices = ("cpu", "cuda:0" if options.device == "auto" else options.device)
     before = {device: memory_in_use(device) for device in devices}

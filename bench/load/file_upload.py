@@ -29,8 +29,8 @@ from typing import Any, Final, Self
 import httpx
 import numpy as np
 
-from asr.model_registry import load, warm_up
-from asr.recognizer import RecognitionRequest
+from asr.model_registry import load
+from asr.recognizer import RecognitionRequest, warm_up
 from audio.clip import SAMPLE_RATE, Clip
 from audio.files import decode_file
 from bench import ROOT

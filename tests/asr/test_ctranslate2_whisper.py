@@ -186,10 +186,10 @@ def test_process_of_model_imports_no_torch(folders: dict[str, Path]) -> None:
 import sys
 import numpy as np
 from asr import model_registry
-from asr.recognizer import RecognitionRequest, TranscriptionOptions
+from asr.recognizer import RecognitionRequest, TranscriptionOptions, warm_up
 from audio.clip import Clip
 loaded = model_registry.load({str(folders["en"])!r}, device="cpu")
-model_registry.warm_up(loaded)
+warm_up(loaded)
 sound = np.sin(np.arange(16_000, dtype=np.float32))
 loaded.transcribe([RecognitionRequest(Clip(sound), TranscriptionOptions(words=True, temperature=0.5))])
 print(sorted({{"torch", "transformers"}} & sys.modules.keys()))

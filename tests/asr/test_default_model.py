@@ -18,6 +18,7 @@ from asr.default_model import (
     ROUNDS,
     is_default_chosen,
     load_default,
+    on_gpu_or_cpu,
 )
 from asr.recognizer import Hypothesis, RecognitionRequest
 
@@ -162,3 +163,27 @@ def test_a_cache_that_cannot_be_written_is_no_failure(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     machine.store = replace(machine.store, cache=tmp_path / "file" / "cache")
     assert machine.choose()[0] == ALL_LANGUAGES
+
+
+def no_gpu(folder: Path) -> TimedRecognizer:
+    raise RuntimeError("Library libcublas.so.12 is not found")
+
+
+class NoLibrary(TimedRecognizer):
+    """Load, and fail when it first runs, as CTranslate2 does without CUDA's libraries."""
+
+    def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
+        return [] if not requests else [Hypothesis(str(no_gpu(self.folder)))]
+
+
+def test_where_the_gpu_cannot_be_used_the_cpu_is(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, ALL_LANGUAGES)
+
+    def without_library(folder: Path) -> TimedRecognizer:
+        return NoLibrary(folder, FAST, machine.clock)
+
+    for load_on_gpu in (no_gpu, without_library):
+        on_cpu = on_gpu_or_cpu(load_on_gpu, machine.load)(tmp_path)
+        assert on_cpu is machine.loaded[-1]
+    assert len(machine.loaded) == 2
+    assert on_gpu_or_cpu(machine.load, no_gpu)(tmp_path) is machine.loaded[-1]

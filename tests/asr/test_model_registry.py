@@ -14,7 +14,7 @@ import pytest
 from asr import model_registry
 from asr.devices import choose_device
 from asr.errors import ModelUnavailable, UnsupportedModel
-from asr.recognizer import ModelInfo, RecognitionRequest, TranscriptionOptions
+from asr.recognizer import ModelInfo, RecognitionRequest, TranscriptionOptions, warm_up
 from asr.seq2seq import Seq2Seq
 from asr.windows import WINDOW, AudioContext
 from tests.asr import tiny
@@ -79,7 +79,7 @@ def test_a_folder_is_loaded_by_what_its_config_says(name: str, tmp_path: Path) -
         languages=loaded.recognizer.languages,
         translates=name == "whisper" and len(loaded.recognizer.languages) > 1,
     )
-    model_registry.warm_up(loaded)
+    warm_up(loaded)
     (heard,) = loaded.transcribe([RecognitionRequest(tiny.babble(1), TranscriptionOptions(words=True))])
     assert heard.confidence is None or 0 <= heard.confidence <= 1
 
@@ -115,7 +115,7 @@ def test_pocketsphinx_is_loaded_by_its_name() -> None:
         incremental=True,
     )
     assert loaded.languages == ("en",)
-    model_registry.warm_up(loaded)
+    warm_up(loaded)
 
 
 def test_the_free_recognizer_is_loaded_by_its_name() -> None:

@@ -67,6 +67,12 @@ class Caller:
     heard: list[Message] = field(default_factory=list)
 
     @property
+    def name(self) -> str:
+        """The id of the session."""
+        name: str = self.heard[0]["session_id"]
+        return name
+
+    @property
     def query(self) -> str:
         if not self.heard:
             return ASKED
@@ -161,6 +167,17 @@ def in_vain(folder: Path, name: str) -> int:
     return recovered.failed_takeovers
 
 
+def wait_for_takeovers(folder: Path, name: str, least: int) -> None:
+    """Wait until so many servers have written that they continued the session."""
+    wait_until(lambda: in_vain(folder, name) >= least, PATIENCE)
+
+
+def is_over(folder: Path, name: str) -> bool:
+    """Return whether the end of the session is written."""
+    recovered = kept(folder, name)
+    return recovered is not None and recovered.is_over
+
+
 def says(server: Program, text: str) -> None:
     """Wait until the server's log contains the text."""
     server.ready()
@@ -250,7 +267,7 @@ def test_ended_session_can_be_resumed_at_later_servers(
         server.ready()
         with Client(f"{server.ws}?{caller.query}") as line:
             caller.speak(line)
-            says(server, "session.closed")
+            wait_until(lambda: is_over(servers.folder, caller.name))
         heard = list(caller.heard)
         for _ in range(2):
             server = servers.next(server)
@@ -289,7 +306,8 @@ def test_third_takeover_waits_less_for_the_client(
     with lives(tmp_path / "journals", RESUME_SECONDS="60") as servers:
         server = servers.killed_in_speech(caller)
         says(server, "client.disconnected waiting_seconds=60")
-        for seconds in (60, 10):
+        for takeovers, seconds in enumerate((60, 10), start=1):
+            wait_for_takeovers(servers.folder, caller.name, takeovers)  # a kill may lose what is not written
             server = servers.next(server)
             says(server, f"client.disconnected waiting_seconds={seconds}")
 
@@ -306,7 +324,7 @@ def test_resume_restores_the_full_wait(
         says(server, "client.disconnected waiting_seconds=60")
         with Client(f"{server.ws}?{caller.query}") as line:
             assert line.hear()["type"] == "session.resumed"
-            wait_until(lambda: in_vain(servers.folder, name=caller.heard[0]["session_id"]) == 0)
+            wait_until(lambda: in_vain(servers.folder, caller.name) == 0)
             server = servers.next(server)
         says(server, "client.disconnected waiting_seconds=60")
         with Client(f"{server.ws}?{caller.query}") as line:

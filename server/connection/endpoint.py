@@ -176,8 +176,8 @@ class WebSocketEndpoint(ABC):
 
     def denial(self, error: ClientError) -> JSONResponse:
         """Return the HTTP response that refuses an upgrade."""
-        told = http_error_of(error)
-        return JSONResponse(told.as_body(), told.status, told.headers)
+        http_error = http_error_of(error)
+        return JSONResponse(http_error.as_body(), http_error.status, http_error.headers)
 
     async def deny_after_upgrade(self, websocket: WebSocket, error: ClientError) -> None:
         """Accept the connection, send the error and close it, as some protocols require."""

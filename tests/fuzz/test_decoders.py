@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from asr.recognizer import ModelInfo
 from server.connection.protocol import Message, WireProtocol
 from server.errors import ClientError
-from server.protocols.deepgram.live_endpoint import DeepgramProtocol
 from server.protocols.deepgram.live_output import DeepgramOutput, ModelMetadata
+from server.protocols.deepgram.live_protocol import DeepgramProtocol
 from server.protocols.deepgram.options import parse_options
-from server.protocols.native.endpoint import NativeProtocol
+from server.protocols.native.protocol import NativeProtocol
 from server.protocols.native.session_config import SessionConfig
-from server.protocols.openai_realtime.endpoint import RealtimeProtocol
+from server.protocols.openai_realtime.protocol import RealtimeProtocol
 from server.protocols.openai_realtime.session_config import RealtimeConfig
 from streaming.driver import StreamDriver
 from streaming.options import SessionOptions

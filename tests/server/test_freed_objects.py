@@ -17,7 +17,7 @@ from websockets.sync.client import connect
 from server.connection.client_session import ClientSession
 from server.connection.websocket import BoundedWebSocket
 from server.http.multipart import MultipartForm
-from server.protocols.deepgram.live_endpoint import DeepgramProtocol
+from server.protocols.deepgram.live_protocol import DeepgramProtocol
 from server.protocols.native.input import NativeInput
 from server.protocols.openai_realtime.input import RealtimeInput
 from streaming.driver import StreamDriver

@@ -25,7 +25,7 @@ from server.connection.client_session import ClientSession, SessionState
 from server.connection.websocket import BoundedWebSocket
 from server.errors import ClientError
 from server.observability.metrics import Metrics
-from server.protocols.native.endpoint import NativeProtocol
+from server.protocols.native.protocol import NativeProtocol
 from server.protocols.native.session_config import SessionConfig
 from server.protocols.native.session_state import restore_config
 from streaming.driver import StreamDriver

@@ -14,7 +14,7 @@ from journal.store import JournalStore
 from server.connection.ended_session import EndedSession
 from server.connection.websocket import BoundedWebSocket
 from server.errors import ClientError
-from server.protocols.native.endpoint import NativeEndedMessages
+from server.protocols.native.protocol import NativeEndedMessages
 from streaming.options import SessionOptions
 from streaming.session import Session
 from streaming.snapshot import save

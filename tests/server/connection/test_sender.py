@@ -16,7 +16,7 @@ from journal.recorder import JournalRecorder
 from journal.store import JournalStore
 from server.connection.message_log import MessageLog
 from server.connection.sender import FLUSH_SECONDS, GRID_SECONDS, MessageSender, flush_ticks, next_flush_tick
-from server.protocols.deepgram.live_endpoint import DeepgramProtocol
+from server.protocols.deepgram.live_protocol import DeepgramProtocol
 from tests.server.journal_helpers import OPENED, kept
 from tests.server.live_server import Message
 from tests.waiting import until

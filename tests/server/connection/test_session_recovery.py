@@ -28,7 +28,7 @@ from server.connection.session_recovery import MAX_FAILED_TAKEOVERS, ReplayFilte
 from server.connection.websocket import BoundedWebSocket
 from server.errors import model_unavailable
 from server.observability.metrics import Metrics
-from server.protocols.native.endpoint import NativeEndedMessages, NativeProtocol
+from server.protocols.native.protocol import NativeEndedMessages, NativeProtocol
 from server.protocols.native.session_config import SessionConfig
 from streaming.driver import StreamDriver
 from streaming.model_clients import ModelClients

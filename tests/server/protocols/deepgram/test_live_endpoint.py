@@ -19,8 +19,8 @@ from server.connection.client_session import ClientSession
 from server.connection.protocol import IdleLimit
 from server.connection.websocket import BoundedWebSocket
 from server.observability.metrics import Metrics
-from server.protocols.deepgram.live_endpoint import IDLE_SECONDS, DeepgramProtocol, error_message, idle_error
 from server.protocols.deepgram.live_output import DeepgramOutput, ModelMetadata
+from server.protocols.deepgram.live_protocol import IDLE_SECONDS, DeepgramProtocol, error_message, idle_error
 from server.protocols.deepgram.options import parse_options
 from streaming.driver import StreamDriver
 from streaming.options import SessionOptions

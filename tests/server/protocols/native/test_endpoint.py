@@ -24,7 +24,8 @@ from server.admission.controller import AdmissionController
 from server.auth.authenticator import Authenticator
 from server.errors import ClientError
 from server.observability.metrics import Metrics
-from server.protocols.native.endpoint import NativeEndpoint, NativeProtocol
+from server.protocols.native.endpoint import NativeEndpoint
+from server.protocols.native.protocol import NativeProtocol
 from server.protocols.native.session_config import OPTIONAL_EVENTS, SessionConfig, session_from_query
 from streaming.driver import StreamDriver
 from streaming.model_clients import ModelClients

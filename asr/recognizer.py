@@ -162,6 +162,15 @@ class ModelInfo:
     incremental: bool = False
     translates: bool = False
 
+    @property
+    def summary(self) -> str:
+        """Return the description as fields for a log line; many languages are only counted."""
+        languages = ",".join(self.languages) if len(self.languages) <= 5 else str(len(self.languages))
+        fields = {"model": self.model, "family": self.family, "device": self.device, "dtype": self.dtype}
+        text = " ".join(f"{name}={value}" for name, value in fields.items())
+        reason = f" reason={self.reason!r}" if self.reason else ""
+        return f"{text} languages={languages or 'unknown'}{reason}"
+
 
 class Recognizer(Protocol):
     """Turn clips into text."""

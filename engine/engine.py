@@ -167,7 +167,7 @@ class Engine:
             return
         tune_interpreter()
         self.state = EngineState.READY
-        log.info("engine.ready seconds=%.1f: %s", time.monotonic() - began, self.description)
+        log.info("engine.ready seconds=%.1f", time.monotonic() - began)
         if self._options.preload:
             for name in self.recognizers.names:
                 self.recognizers.preload(name)

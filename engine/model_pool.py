@@ -232,11 +232,11 @@ class ModelPool:
                 await self._wait_for_capacity(handle, slot.memory)
                 seconds, mib = self._now() - began, slot.memory / MIB
                 log.info(
-                    "model.loaded name=%s seconds=%.1f memory_mib=%.0f: %s",
+                    "model.loaded name=%s seconds=%.1f memory_mib=%.0f %s",
                     slot.name,
                     seconds,
                     mib,
-                    report.description,
+                    report.description.summary,
                 )
                 if report.description.fallback:
                     log.warning("model.fallback name=%s: %s", slot.name, report.description.fallback)

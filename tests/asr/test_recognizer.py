@@ -1,6 +1,7 @@
 """Options, their limits, and the properties of a hypothesis."""
 
 import zlib
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from asr.recognizer import (
     MAX_HOTWORD_CHARS,
     MAX_HOTWORDS,
     Hypothesis,
+    ModelInfo,
     TranscriptionOptions,
     compression_ratio,
 )
@@ -62,3 +64,13 @@ def test_as_many_and_as_long_hotwords_as_may_be_are_taken() -> None:
 def test_too_many_or_too_long_hotwords_are_refused(hotwords: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match="hotwords must"):
         TranscriptionOptions(hotwords=hotwords)
+
+
+def test_a_log_line_counts_many_languages_and_gives_the_reason() -> None:
+    model = ModelInfo("whisper-base", "auto", "ctranslate2", "cpu", "int8", tuple("abcdef"), reason="fast")
+    assert model.summary == (
+        "model=whisper-base family=ctranslate2 device=cpu dtype=int8 languages=6 reason='fast'"
+    )
+    few = ModelInfo("free", "free", "free", "cpu", "none", ("en", "de"))
+    assert few.summary == "model=free family=free device=cpu dtype=none languages=en,de"
+    assert "languages=unknown" in replace(few, languages=()).summary

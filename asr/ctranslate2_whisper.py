@@ -90,7 +90,7 @@ class _DecodedWindow:
     aligned: Sequence[TimedToken]
     language: str
     language_probability: float | None
-    no_speech: float | None
+    no_speech: float
 
 
 def compute_type(device: str, dtype: str = AUTO) -> str:
@@ -274,9 +274,7 @@ class Ctranslate2Whisper:
             words=refine_boundaries(words, clip),
             language=parts[0].language,
             language_probability=parts[0].language_probability,
-            no_speech_probability=min(
-                (part.no_speech for part in parts if part.no_speech is not None), default=None
-            ),
+            no_speech_probability=min(part.no_speech for part in parts),
         )
 
     def _decode_guarded(self, windows: list[_Window]) -> list[_DecodedWindow]:
@@ -322,7 +320,14 @@ class Ctranslate2Whisper:
 
     def _fault(self, window: _Window, part: _DecodedWindow) -> str | None:
         text = self._token_decoder.decode_text(part.text.ids)
-        return find_fault(part.text.ids, text, window.clip.samples, part.text.log_prob, part.text.has_ended)
+        return find_fault(
+            part.text.ids,
+            text,
+            window.clip.samples,
+            log_prob=part.text.log_prob,
+            no_speech=part.no_speech,
+            has_ended=part.text.has_ended,
+        )
 
     def _is_loop(self, part: _DecodedWindow) -> bool:
         return compression_ratio(self._token_decoder.decode_text(part.text.ids)) > MAX_COMPRESSION

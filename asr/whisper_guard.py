@@ -19,6 +19,7 @@ MIN_BLOCK: Final = 4
 MIN_REPEATED: Final = 8
 
 MIN_LOG_PROB: Final = -1.0  # The mean of a text below this is a guess (openai/whisper, transcribe.py).
+MAX_NO_SPEECH: Final = 0.6  # Above this probability a clip counts as silence (openai/whisper, transcribe.py).
 
 BLOCK_SAMPLES: Final = SAMPLE_RATE // 20  # in which the level is measured
 LOUD_DB: Final = 25.0  # A block is loud if it is at most this far below the loudest ones.
@@ -28,19 +29,28 @@ MIN_LOUD_SECONDS: Final = 2.0  # Less need not be speech.
 
 
 def find_fault(
-    ids: Sequence[int], text: str, samples: Samples, log_prob: float, has_ended: bool
+    ids: Sequence[int],
+    text: str,
+    samples: Samples,
+    *,
+    log_prob: float,
+    no_speech: float,
+    has_ended: bool,
 ) -> str | None:
     """Return what indicates that a text suffers from a short context, or None.
 
     ids: tokens of the text
     samples: the clip
     log_prob: mean over the tokens
+    no_speech: probability that the clip has no speech; if it is high, no better text is expected
     has_ended: whether the decoder ended the text before its limit
     """
     if not has_ended:
         return "no end"
     if find_loop(ids) or compression_ratio(text) > MAX_COMPRESSION:
         return "repetition"
+    if no_speech > MAX_NO_SPEECH:
+        return None
     if ids and log_prob < MIN_LOG_PROB:
         return "low probability"
     seconds = loud_seconds(samples)

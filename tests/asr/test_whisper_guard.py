@@ -1,5 +1,7 @@
 """Find repeated, endless, improbable and short texts."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,7 +16,7 @@ from asr.whisper_guard import (
     loud_seconds,
     without_loop,
 )
-from audio.clip import SAMPLE_RATE
+from audio.clip import SAMPLE_RATE, Samples
 from tests.asr import tiny
 
 SPEECH = tiny.babble(4).samples
@@ -22,36 +24,54 @@ SENTENCE = list(range(10, 22))
 TEXT = "He rose from his chair and went to look into the street."
 
 
+def fault_of(
+    ids: Sequence[int],
+    text: str,
+    *,
+    samples: Samples = SPEECH,
+    log_prob: float = -0.2,
+    no_speech: float = 0.1,
+    has_ended: bool = True,
+) -> str | None:
+    return find_fault(ids, text, samples, log_prob=log_prob, no_speech=no_speech, has_ended=has_ended)
+
+
 def test_plain_text_has_no_fault() -> None:
-    assert find_fault(SENTENCE, TEXT, SPEECH, -0.2, has_ended=True) is None
+    assert fault_of(SENTENCE, TEXT) is None
 
 
 def test_text_without_end_is_faulty() -> None:
-    assert find_fault(SENTENCE, TEXT, SPEECH, -0.2, has_ended=False) == "no end"
+    assert fault_of(SENTENCE, TEXT, has_ended=False) == "no end"
 
 
 def test_text_that_begins_again_is_faulty() -> None:
-    assert find_fault(SENTENCE * 2, f"{TEXT} {TEXT}", SPEECH, -0.2, has_ended=True) == "repetition"
+    assert fault_of(SENTENCE * 2, f"{TEXT} {TEXT}") == "repetition"
 
 
 def test_text_that_compresses_well_is_faulty() -> None:
     """The copies differ in their tokens, so only the compression shows them."""
     text = " ".join(f"{TEXT} {number}" for number in range(4))
-    assert find_fault(range(40), text, SPEECH, -0.2, has_ended=True) == "repetition"
+    assert fault_of(range(40), text) == "repetition"
 
 
 def test_improbable_text_is_faulty() -> None:
-    fault = find_fault(SENTENCE, TEXT, SPEECH, MIN_LOG_PROB - 0.1, has_ended=True)
+    fault = fault_of(SENTENCE, TEXT, log_prob=MIN_LOG_PROB - 0.1)
     assert fault == "low probability"
 
 
 def test_short_text_of_long_speech_is_faulty() -> None:
-    assert find_fault(SENTENCE[:2], "He rose", SPEECH, -0.2, has_ended=True) == "early end"
-    assert find_fault([], "", SPEECH, 0, has_ended=True) == "early end"
+    assert fault_of(SENTENCE[:2], "He rose") == "early end"
+    assert fault_of([], "", log_prob=0) == "early end"
+
+
+def test_silence_is_not_decoded_again() -> None:
+    assert fault_of(SENTENCE[:1], "You", log_prob=-1.5, no_speech=0.8) is None
+    assert fault_of([], "", no_speech=0.8) is None
+    assert fault_of(SENTENCE, TEXT, no_speech=0.8, has_ended=False) == "no end"
 
 
 def test_empty_text_of_short_noise_is_no_fault() -> None:
-    assert find_fault([], "", tiny.babble(1).samples, 0, has_ended=True) is None
+    assert fault_of([], "", samples=tiny.babble(1).samples) is None
 
 
 @pytest.mark.parametrize("words", [1, 2, 3])

@@ -26,6 +26,8 @@ SAMPLES_PER_POSITION: Final = 2 * HOP_SAMPLES  # of the encoder
 
 # Silence after the clip in a short context.
 MARGIN_SAMPLES: Final = SAMPLE_RATE
+# With less, Whisper often repeats the word of a clip that is shorter than a second.
+MIN_ROW_SAMPLES: Final = 4 * SAMPLE_RATE
 # A short context is rounded up to a multiple of this, so that more clips share a batch.
 ROUNDING_SAMPLES: Final = SAMPLE_RATE
 # A short context ends with this many positions of the encoder's output for 30 s of silence. Without them the
@@ -251,7 +253,7 @@ class Ctranslate2Whisper:
     def _row_samples(self, clip: Clip) -> int:
         if not self._is_short:
             return WINDOW
-        samples = len(clip.samples) + MARGIN_SAMPLES
+        samples = max(MIN_ROW_SAMPLES, len(clip.samples) + MARGIN_SAMPLES)
         return min(WINDOW, -(-samples // ROUNDING_SAMPLES) * ROUNDING_SAMPLES)
 
     def _join(self, request: RecognitionRequest, parts: list[_DecodedWindow]) -> Hypothesis:
@@ -324,7 +326,6 @@ class Ctranslate2Whisper:
             part.text.ids,
             text,
             window.clip.samples,
-            log_prob=part.text.log_prob,
             no_speech=part.no_speech,
             has_ended=part.text.has_ended,
         )

@@ -13,12 +13,12 @@ from asr.recognizer import compression_ratio
 from asr.windows import MAX_COMPRESSION
 from audio.clip import SAMPLE_RATE, Samples
 
-# A block of tokens that follows itself is a loop if it has this many tokens ...
+# A block of tokens that follows itself is a loop if it has this many tokens, or several and nothing else is in
+# the text, ...
 MIN_BLOCK: Final = 4
 # ... or if this many tokens repeat a shorter one. People say "no, no, no".
 MIN_REPEATED: Final = 8
 
-MIN_LOG_PROB: Final = -1.0  # The mean of a text below this is a guess (openai/whisper, transcribe.py).
 MAX_NO_SPEECH: Final = 0.6  # Above this probability a clip counts as silence (openai/whisper, transcribe.py).
 
 BLOCK_SAMPLES: Final = SAMPLE_RATE // 20  # in which the level is measured
@@ -33,7 +33,6 @@ def find_fault(
     text: str,
     samples: Samples,
     *,
-    log_prob: float,
     no_speech: float,
     has_ended: bool,
 ) -> str | None:
@@ -41,7 +40,6 @@ def find_fault(
 
     ids: tokens of the text
     samples: the clip
-    log_prob: mean over the tokens
     no_speech: probability that the clip has no speech; if it is high, no better text is expected
     has_ended: whether the decoder ended the text before its limit
     """
@@ -51,8 +49,6 @@ def find_fault(
         return "repetition"
     if no_speech > MAX_NO_SPEECH:
         return None
-    if ids and log_prob < MIN_LOG_PROB:
-        return "low probability"
     seconds = loud_seconds(samples)
     if seconds >= MIN_LOUD_SECONDS and len(ids) < MIN_TOKENS_PER_LOUD_SECOND * seconds:
         return "early end"
@@ -68,7 +64,8 @@ def find_loop(ids: Sequence[int]) -> tuple[int, int, int] | None:
     best: tuple[int, int, int] | None = None
     for period in range(1, len(tokens) // 2 + 1):
         start, length = _longest_run(tokens[period:] == tokens[:-period])
-        needed = period if period >= MIN_BLOCK else MIN_REPEATED
+        is_all = period > 1 and period + length == len(tokens)
+        needed = period if period >= MIN_BLOCK or is_all else MIN_REPEATED
         if length >= needed and (best is None or length > best[2]):
             best = (start, period, length)
     return best

@@ -13,7 +13,7 @@ from asr.recognizer import compression_ratio
 from asr.windows import MAX_COMPRESSION
 from audio.clip import SAMPLE_RATE, Samples
 
-# A block of tokens that follows itself is a loop if it has this many tokens, or two and is the whole text, ...
+# A block of tokens that follows itself is a loop if it has this many tokens, or two and is the whole text,
 MIN_BLOCK: Final = 4
 # ... or if this many tokens repeat a shorter one. People say "no, no, no".
 MIN_REPEATED: Final = 8

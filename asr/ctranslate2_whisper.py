@@ -26,6 +26,8 @@ SAMPLES_PER_POSITION: Final = 2 * HOP_SAMPLES  # of the encoder
 
 # Silence after the clip in a short context.
 MARGIN_SAMPLES: Final = SAMPLE_RATE
+# With less, Whisper often repeats the word of a clip that is shorter than a second.
+MIN_ROW_SAMPLES: Final = 4 * SAMPLE_RATE
 # A short context is rounded up to a multiple of this, so that more clips share a batch.
 ROUNDING_SAMPLES: Final = SAMPLE_RATE
 # A short context ends with this many positions of the encoder's output for 30 s of silence. Without them the
@@ -90,7 +92,7 @@ class _DecodedWindow:
     aligned: Sequence[TimedToken]
     language: str
     language_probability: float | None
-    no_speech: float | None
+    no_speech: float
 
 
 def compute_type(device: str, dtype: str = AUTO) -> str:
@@ -251,7 +253,7 @@ class Ctranslate2Whisper:
     def _row_samples(self, clip: Clip) -> int:
         if not self._is_short:
             return WINDOW
-        samples = len(clip.samples) + MARGIN_SAMPLES
+        samples = max(MIN_ROW_SAMPLES, len(clip.samples) + MARGIN_SAMPLES)
         return min(WINDOW, -(-samples // ROUNDING_SAMPLES) * ROUNDING_SAMPLES)
 
     def _join(self, request: RecognitionRequest, parts: list[_DecodedWindow]) -> Hypothesis:
@@ -274,9 +276,7 @@ class Ctranslate2Whisper:
             words=refine_boundaries(words, clip),
             language=parts[0].language,
             language_probability=parts[0].language_probability,
-            no_speech_probability=min(
-                (part.no_speech for part in parts if part.no_speech is not None), default=None
-            ),
+            no_speech_probability=min(part.no_speech for part in parts),
         )
 
     def _decode_guarded(self, windows: list[_Window]) -> list[_DecodedWindow]:
@@ -322,7 +322,13 @@ class Ctranslate2Whisper:
 
     def _fault(self, window: _Window, part: _DecodedWindow) -> str | None:
         text = self._token_decoder.decode_text(part.text.ids)
-        return find_fault(part.text.ids, text, window.clip.samples, part.text.log_prob, part.text.has_ended)
+        return find_fault(
+            part.text.ids,
+            text,
+            window.clip.samples,
+            no_speech=part.no_speech,
+            has_ended=part.text.has_ended,
+        )
 
     def _is_loop(self, part: _DecodedWindow) -> bool:
         return compression_ratio(self._token_decoder.decode_text(part.text.ids)) > MAX_COMPRESSION

@@ -13,12 +13,12 @@ from asr.recognizer import compression_ratio
 from asr.windows import MAX_COMPRESSION
 from audio.clip import SAMPLE_RATE, Samples
 
-# A block of tokens that follows itself is a loop if it has this many tokens ...
+# A block of tokens that follows itself is a loop if it has this many tokens, or two and is the whole text,
 MIN_BLOCK: Final = 4
 # ... or if this many tokens repeat a shorter one. People say "no, no, no".
 MIN_REPEATED: Final = 8
 
-MIN_LOG_PROB: Final = -1.0  # The mean of a text below this is a guess (openai/whisper, transcribe.py).
+MAX_NO_SPEECH: Final = 0.6  # Above this probability a clip counts as silence (openai/whisper, transcribe.py).
 
 BLOCK_SAMPLES: Final = SAMPLE_RATE // 20  # in which the level is measured
 LOUD_DB: Final = 25.0  # A block is loud if it is at most this far below the loudest ones.
@@ -28,21 +28,26 @@ MIN_LOUD_SECONDS: Final = 2.0  # Less need not be speech.
 
 
 def find_fault(
-    ids: Sequence[int], text: str, samples: Samples, log_prob: float, has_ended: bool
+    ids: Sequence[int],
+    text: str,
+    samples: Samples,
+    *,
+    no_speech: float,
+    has_ended: bool,
 ) -> str | None:
     """Return what indicates that a text suffers from a short context, or None.
 
     ids: tokens of the text
     samples: the clip
-    log_prob: mean over the tokens
+    no_speech: probability that the clip has no speech; if it is high, no better text is expected
     has_ended: whether the decoder ended the text before its limit
     """
     if not has_ended:
         return "no end"
     if find_loop(ids) or compression_ratio(text) > MAX_COMPRESSION:
         return "repetition"
-    if ids and log_prob < MIN_LOG_PROB:
-        return "low probability"
+    if no_speech > MAX_NO_SPEECH:
+        return None
     seconds = loud_seconds(samples)
     if seconds >= MIN_LOUD_SECONDS and len(ids) < MIN_TOKENS_PER_LOUD_SECOND * seconds:
         return "early end"
@@ -58,7 +63,8 @@ def find_loop(ids: Sequence[int]) -> tuple[int, int, int] | None:
     best: tuple[int, int, int] | None = None
     for period in range(1, len(tokens) // 2 + 1):
         start, length = _longest_run(tokens[period:] == tokens[:-period])
-        needed = period if period >= MIN_BLOCK else MIN_REPEATED
+        is_all = period > 1 and period + length == len(tokens)
+        needed = period if period >= MIN_BLOCK or is_all else MIN_REPEATED
         if length >= needed and (best is None or length > best[2]):
             best = (start, period, length)
     return best

@@ -1,4 +1,6 @@
-"""Find repeated, endless, improbable and short texts."""
+"""Find repeated, endless and short texts."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -7,14 +9,13 @@ from hypothesis import strategies as st
 
 from asr.whisper_guard import (
     MIN_BLOCK,
-    MIN_LOG_PROB,
     MIN_REPEATED,
     find_fault,
     find_loop,
     loud_seconds,
     without_loop,
 )
-from audio.clip import SAMPLE_RATE
+from audio.clip import SAMPLE_RATE, Samples
 from tests.asr import tiny
 
 SPEECH = tiny.babble(4).samples
@@ -22,41 +23,58 @@ SENTENCE = list(range(10, 22))
 TEXT = "He rose from his chair and went to look into the street."
 
 
+def fault_of(
+    ids: Sequence[int],
+    text: str,
+    *,
+    samples: Samples = SPEECH,
+    no_speech: float = 0.1,
+    has_ended: bool = True,
+) -> str | None:
+    return find_fault(ids, text, samples, no_speech=no_speech, has_ended=has_ended)
+
+
 def test_plain_text_has_no_fault() -> None:
-    assert find_fault(SENTENCE, TEXT, SPEECH, -0.2, has_ended=True) is None
+    assert fault_of(SENTENCE, TEXT) is None
 
 
 def test_text_without_end_is_faulty() -> None:
-    assert find_fault(SENTENCE, TEXT, SPEECH, -0.2, has_ended=False) == "no end"
+    assert fault_of(SENTENCE, TEXT, has_ended=False) == "no end"
 
 
 def test_text_that_begins_again_is_faulty() -> None:
-    assert find_fault(SENTENCE * 2, f"{TEXT} {TEXT}", SPEECH, -0.2, has_ended=True) == "repetition"
+    assert fault_of(SENTENCE * 2, f"{TEXT} {TEXT}") == "repetition"
 
 
 def test_text_that_compresses_well_is_faulty() -> None:
     """The copies differ in their tokens, so only the compression shows them."""
     text = " ".join(f"{TEXT} {number}" for number in range(4))
-    assert find_fault(range(40), text, SPEECH, -0.2, has_ended=True) == "repetition"
-
-
-def test_improbable_text_is_faulty() -> None:
-    fault = find_fault(SENTENCE, TEXT, SPEECH, MIN_LOG_PROB - 0.1, has_ended=True)
-    assert fault == "low probability"
+    assert fault_of(range(40), text) == "repetition"
 
 
 def test_short_text_of_long_speech_is_faulty() -> None:
-    assert find_fault(SENTENCE[:2], "He rose", SPEECH, -0.2, has_ended=True) == "early end"
-    assert find_fault([], "", SPEECH, 0, has_ended=True) == "early end"
+    assert fault_of(SENTENCE[:2], "He rose") == "early end"
+    assert fault_of([], "") == "early end"
+
+
+def test_silence_is_not_decoded_again() -> None:
+    assert fault_of(SENTENCE[:1], "You", no_speech=0.8) is None
+    assert fault_of([], "", no_speech=0.8) is None
+    assert fault_of(SENTENCE, TEXT, no_speech=0.8, has_ended=False) == "no end"
 
 
 def test_empty_text_of_short_noise_is_no_fault() -> None:
-    assert find_fault([], "", tiny.babble(1).samples, 0, has_ended=True) is None
+    assert fault_of([], "", samples=tiny.babble(1).samples) is None
 
 
 @pytest.mark.parametrize("words", [1, 2, 3])
 def test_few_repeated_words_are_no_loop(words: int) -> None:
     assert find_loop([1, 2, 3, *([7] * (words + 1)), 4]) is None
+
+
+def test_text_that_is_only_two_copies_is_a_loop() -> None:
+    assert find_loop([1, 2, 1, 2]) == (0, 2, 2)
+    assert find_loop([7, 7]) is None
 
 
 @given(

@@ -1,5 +1,6 @@
 """Recognize speech with Whisper in CTranslate2's format, without torch and transformers."""
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from typing import Any, ClassVar, Final, Self
 import ctranslate2
 import numpy as np
 
+from asr.alignment import attention_delay_ms
 from asr.errors import UnsupportedModel
 from asr.log_mel import HOP_SAMPLES, Floats, LogMel
 from asr.recognizer import Hypothesis, RecognitionRequest, TranscriptionOptions, compression_ratio
@@ -19,7 +21,7 @@ from asr.whisper_guard import find_fault, without_loop
 from asr.whisper_vocabulary import WhisperVocabulary
 from asr.windows import MAX_COMPRESSION, WINDOW, AudioContext, split_windows, token_limit
 from asr.word_boundaries import refine_boundaries
-from audio.clip import SAMPLE_RATE, Clip
+from audio.clip import SAMPLE_RATE, Clip, samples_from_ms
 
 POSITIONS: Final = 448  # of the decoder, in every Whisper model
 SAMPLES_PER_POSITION: Final = 2 * HOP_SAMPLES  # of the encoder
@@ -125,9 +127,11 @@ class Ctranslate2Whisper:
         device: str,
         dtype: str,
         audio_context: AudioContext = "auto",
+        alignment_heads: Sequence[Sequence[int]] = (),
         fallback_temperatures: Sequence[float] = FALLBACK_TEMPERATURES,
         batch_seconds: float = BATCH_SECONDS,
     ) -> None:
+        """Use a loaded model; alignment_heads: pairs of layer and head that it aligns words with."""
         self.device = device
         self.dtype = dtype
         self._model = model
@@ -143,6 +147,7 @@ class Ctranslate2Whisper:
         self._no_timestamps = vocabulary.id_of("<|notimestamps|>")
         self.translates: bool = model.is_multilingual
         self.languages = self._read_languages() if model.is_multilingual else ("en",)
+        self._delay = samples_from_ms(attention_delay_ms(alignment_heads))
         self.decoded_again = 0  # windows, in full context or at a temperature
         self._end = self._encoded_silence() if self._is_short else None
 
@@ -185,6 +190,7 @@ class Ctranslate2Whisper:
             device=device,
             dtype=model.compute_type.removesuffix("_float32"),
             audio_context=audio_context,
+            alignment_heads=_alignment_heads(folder),
             fallback_temperatures=fallback_temperatures,
         )
 
@@ -440,10 +446,16 @@ class Ctranslate2Whisper:
                 [2 * _positions(batch[row].clip) for row in rows],
             )
             aligned |= {
-                row: _timed(batch[row].clip, texts[row].ids, result)
+                row: _timed(batch[row].clip, texts[row].ids, result, self._delay)
                 for row, result in zip(rows, results, strict=True)
             }
         return aligned
+
+
+def _alignment_heads(folder: Path) -> list[list[int]]:
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    heads: list[list[int]] = config.get("alignment_heads") or []
+    return heads
 
 
 def _threads() -> int:
@@ -483,11 +495,15 @@ def _text(ids: list[int], score: float, limit: int) -> _Text:
     return _Text(ids, score * len(ids) / (len(ids) + has_ended), has_ended)
 
 
-def _timed(clip: Clip, ids: list[int], result: Any) -> list[TimedToken]:
-    """Return tokens with times from an alignment, pairs of token and position on a path through both."""
+def _timed(clip: Clip, ids: list[int], result: Any, delay: int) -> list[TimedToken]:
+    """Return tokens with times from an alignment, pairs of token and position on a path through both.
+
+    delay: samples by which the attention is later than the audio
+    """
     places, positions = np.array(result.alignments).T
     first = positions[np.searchsorted(places, np.arange(len(ids) + 1))]
-    samples = np.minimum(clip.start + first * SAMPLES_PER_POSITION, clip.end).tolist()
+    places_in_stream = clip.start - delay + first * SAMPLES_PER_POSITION
+    samples = np.clip(places_in_stream, clip.start, clip.end).tolist()
     log_probs = np.log(np.maximum(result.text_token_probs, 1e-10)).tolist()
     return [
         TimedToken(token, start, end, log_prob)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final, Self
 import ctranslate2
 import numpy as np
 
+from asr.array_cache import array_file, cached_array
 from asr.errors import UnsupportedModel
 from asr.log_mel import HOP_SAMPLES, Floats, LogMel
 from asr.recognizer import Hypothesis, RecognitionRequest, TranscriptionOptions, compression_ratio
@@ -125,7 +126,12 @@ class Ctranslate2Whisper:
         audio_context: AudioContext = "auto",
         fallback_temperatures: Sequence[float] = FALLBACK_TEMPERATURES,
         batch_seconds: float = BATCH_SECONDS,
+        silence_file: Path | None = None,
     ) -> None:
+        """Compute the encoder's output for silence, or read it from a file, for a short context.
+
+        silence_file: keeps that output for the next load; None computes it each time
+        """
         self.device = device
         self.dtype = dtype
         self._model = model
@@ -142,7 +148,7 @@ class Ctranslate2Whisper:
         self.translates: bool = model.is_multilingual
         self.languages = self._read_languages() if model.is_multilingual else ("en",)
         self.decoded_again = 0  # windows, in full context or at a temperature
-        self._end = self._encoded_silence() if self._is_short else None
+        self._end = cached_array(silence_file, self._encoded_silence) if self._is_short else None
 
     @classmethod
     def load(
@@ -153,6 +159,7 @@ class Ctranslate2Whisper:
         dtype: str = AUTO,
         audio_context: AudioContext = "auto",
         fallback_temperatures: Sequence[float] = FALLBACK_TEMPERATURES,
+        cache: Path | None = None,
     ) -> Self:
         """Load a model from a folder.
 
@@ -161,6 +168,8 @@ class Ctranslate2Whisper:
         audio_context: "full" gives the encoder all of its 30 s; the others, on a CPU, little more than the
             clip
         fallback_temperatures: temperatures for a text that repeats itself in full context, in order
+        cache: folder that keeps the encoder's output for silence, which takes longer than the rest of the
+            load; None computes it each time
 
         The number of threads is OMP_NUM_THREADS, or that of the processors. Raises ModelUnavailable if files
         are missing, and UnsupportedModel if CTranslate2 cannot load the model or it is no Whisper.
@@ -177,6 +186,8 @@ class Ctranslate2Whisper:
         except RuntimeError as error:
             raise UnsupportedModel(f"{folder}: {error}") from error
         vocabulary = WhisperVocabulary.load(folder)
+        parts = (model.compute_type, ctranslate2.__version__, END_POSITIONS)
+        silence_file = array_file(cache, folder / "model.bin", *parts) if cache is not None else None
         return cls(
             model,
             vocabulary,
@@ -184,6 +195,7 @@ class Ctranslate2Whisper:
             dtype=model.compute_type.removesuffix("_float32"),
             audio_context=audio_context,
             fallback_temperatures=fallback_temperatures,
+            silence_file=silence_file,
         )
 
     def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:

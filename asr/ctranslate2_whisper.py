@@ -12,6 +12,7 @@ import ctranslate2
 import numpy as np
 
 from asr.alignment import attention_delay_ms
+from asr.array_cache import array_file, cached_array
 from asr.errors import UnsupportedModel
 from asr.log_mel import HOP_SAMPLES, Floats, LogMel
 from asr.recognizer import Hypothesis, RecognitionRequest, TranscriptionOptions, compression_ratio
@@ -130,8 +131,13 @@ class Ctranslate2Whisper:
         alignment_heads: Sequence[Sequence[int]] = (),
         fallback_temperatures: Sequence[float] = FALLBACK_TEMPERATURES,
         batch_seconds: float = BATCH_SECONDS,
+        silence_file: Path | None = None,
     ) -> None:
-        """Use a loaded model; alignment_heads: pairs of layer and head that it aligns words with."""
+        """Compute the encoder's output for silence, or read it from a file, for a short context.
+
+        alignment_heads: pairs of layer and head that the model aligns words with
+        silence_file: keeps that output for the next load; None computes it each time
+        """
         self.device = device
         self.dtype = dtype
         self._model = model
@@ -149,7 +155,7 @@ class Ctranslate2Whisper:
         self.languages = self._read_languages() if model.is_multilingual else ("en",)
         self._delay = samples_from_ms(attention_delay_ms(alignment_heads))
         self.decoded_again = 0  # windows, in full context or at a temperature
-        self._end = self._encoded_silence() if self._is_short else None
+        self._end = cached_array(silence_file, self._encoded_silence) if self._is_short else None
 
     @classmethod
     def load(
@@ -160,6 +166,7 @@ class Ctranslate2Whisper:
         dtype: str = AUTO,
         audio_context: AudioContext = "auto",
         fallback_temperatures: Sequence[float] = FALLBACK_TEMPERATURES,
+        cache: Path | None = None,
     ) -> Self:
         """Load a model from a folder.
 
@@ -168,6 +175,8 @@ class Ctranslate2Whisper:
         audio_context: "full" gives the encoder all of its 30 s; the others, on a CPU, little more than the
             clip
         fallback_temperatures: temperatures for a text that repeats itself in full context, in order
+        cache: folder that keeps the encoder's output for silence, which takes longer than the rest of the
+            load; None computes it each time
 
         The number of threads is OMP_NUM_THREADS, or that of the processors. Raises ModelUnavailable if files
         are missing, and UnsupportedModel if CTranslate2 cannot load the model or it is no Whisper.
@@ -184,6 +193,8 @@ class Ctranslate2Whisper:
         except RuntimeError as error:
             raise UnsupportedModel(f"{folder}: {error}") from error
         vocabulary = WhisperVocabulary.load(folder)
+        parts = (model.compute_type, ctranslate2.__version__, END_POSITIONS)
+        silence_file = array_file(cache, folder / "model.bin", *parts) if cache is not None else None
         return cls(
             model,
             vocabulary,
@@ -192,6 +203,7 @@ class Ctranslate2Whisper:
             audio_context=audio_context,
             alignment_heads=_alignment_heads(folder),
             fallback_temperatures=fallback_temperatures,
+            silence_file=silence_file,
         )
 
     def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:

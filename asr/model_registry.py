@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from asr import model_hub
 from asr.artifact_catalogue import ARTIFACTS
-from asr.artifacts import ArtifactStore, LogReporter, Reporter
+from asr.artifacts import ArtifactStore, LogReporter, Reporter, default_cache
 from asr.default_model import load_default, on_gpu_or_cpu
 from asr.devices import choose_device
 from asr.dummy import NAME as DUMMY
@@ -30,6 +30,7 @@ POCKETSPHINX: Final = "pocketsphinx"
 AUTO_ON_CUDA: Final = "nvidia/parakeet-tdt-0.6b-v3"
 CONVERTED: Final = "ctranslate2:"  # precedes the name of a Whisper that is to be converted
 CTRANSLATE2: Final = "ctranslate2"  # the family
+SILENCE: Final = "encoded-silence"  # folder in the cache of the models
 POOR_WORDS: Final = (
     "The words will be poor: no Whisper model is in reach, so PocketSphinx runs. With a network, "
     "`./entrypoint.sh pull auto` downloads one; then restart the server."
@@ -310,7 +311,11 @@ def _recognizer(source: str | Path, options: _CheckpointOptions) -> DescribedRec
         from asr.ctranslate2_whisper import Ctranslate2Whisper
 
         return Ctranslate2Whisper.load(
-            source, device=options.device, dtype=options.dtype, audio_context=options.audio_context
+            source,
+            device=options.device,
+            dtype=options.dtype,
+            audio_context=options.audio_context,
+            cache=default_cache() / SILENCE,
         )
     from asr.seq2seq import Seq2Seq
     from asr.transformers_base import model_type

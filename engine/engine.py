@@ -22,11 +22,11 @@ from engine.memory_budget import MemoryBudget
 from engine.model_handle import Asr
 from engine.model_pool import ModelNotReady, ModelPool
 from engine.options import EngineOptions
+from engine.recognizer_process import prepare_nothing
 from engine.supervisor import Supervisor
 from engine.workers import (
     detector_batcher,
     detector_worker,
-    prepare_nothing,
     recognizer_batcher,
     recognizer_worker,
 )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from engine.workers import LoadOptions
+from engine.recognizer_process import LoadOptions
 
 
 @dataclass(frozen=True, slots=True)

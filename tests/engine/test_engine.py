@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from asr.errors import ModelUnavailable
 from asr.recognizer import RecognitionRequest
 from audio.clip import HOP, Clip
 from batching.errors import BatcherClosed, ModelBroken
@@ -260,3 +261,37 @@ def test_hanging_detector_ends_the_server() -> None:
     with program(VAD_DEADLINE_SECONDS="0.000001") as server:
         assert server.exit_status() == 1
         assert "problem.reported name='detector': is broken: vad: no answer for" in server.log
+
+
+class Judge:
+    def probability(self, clip: Clip) -> float:
+        return clip.seconds / 10
+
+
+async def test_turn_model_is_offered_where_it_can_be_loaded() -> None:
+    asked: list[bool] = []
+
+    def load(download: bool) -> Judge:
+        asked.append(download)
+        return Judge()
+
+    async with Engine(free_settings().engine_options(), load_turn_model=load) as engine:
+        await loaded(engine)
+        async with engine.acquire() as (models, _):
+            assert models.turn_model is not None
+            assert await models.turn_model.submit(SECOND) == 0.1
+    assert asked == [False]  # nothing is downloaded that no setting asks for
+
+
+async def test_engine_fails_without_the_turn_model_only_if_it_is_needed() -> None:
+    def load(download: bool) -> Judge:
+        raise ModelUnavailable("install it")
+
+    async with Engine(free_settings().engine_options(), load_turn_model=load) as engine:
+        await loaded(engine)
+        async with engine.acquire() as (models, _):
+            assert models.turn_model is None
+    options = free_settings(endpointing="model").engine_options()
+    async with Engine(options, load_turn_model=load) as engine:
+        await loaded(engine)
+        assert (engine.state, engine.error) == (EngineState.FAILED, "ENDPOINTING=model: install it")

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 from asr.devices import choose_device
 from asr.recognizer import Hypothesis, ModelInfo, RecognitionRequest
+from audio.clip import Clip
 from batching.batcher import BatchedItem, Batcher
 from batching.deadline_thread import NO_DEADLINE
 from batching.worker import ProcessWorker, ThreadWorker, Worker, WorkerObserver
@@ -64,6 +65,27 @@ def detector_batcher(
     return Batcher(
         worker, max_items=streams, max_waiting=streams, stateless=False, on_batch_done=on_batch_done
     )
+
+
+class TurnModel(Protocol):
+    """Judge from the audio before a pause whether the turn is complete, as SmartTurn does."""
+
+    def probability(self, clip: Clip, /) -> float:
+        """Return how probably the turn is complete, 0 to 1."""
+        ...
+
+
+def turn_worker(load: Callable[[], TurnModel]) -> ThreadWorker[TurnModel, Clip, float]:
+    """Return a worker that runs the model of the end of a turn in a thread."""
+    return ThreadWorker(load, _judge_turns, name="turn")
+
+
+def turn_batcher(worker: Worker[Clip, float], *, streams: int) -> Batcher[Clip, float]:
+    """Return the batcher of the model of the end of a turn, in which each stream has at most one clip.
+
+    Clips run one at a time: the model takes as long for four of them as for four times one.
+    """
+    return Batcher(worker, max_items=1, max_waiting=streams)
 
 
 def recognizer_worker(
@@ -166,6 +188,10 @@ async def load_models(
 
 def _build_detector(device: str, streams: int) -> Detector:
     return Detector.load(choose_device(device), max_slots=streams)
+
+
+def _judge_turns(model: TurnModel, clips: list[Clip]) -> list[float]:
+    return [model.probability(clip) for clip in clips]
 
 
 def _detect(detector: Detector, work: list[DetectorInput]) -> list[Probabilities]:

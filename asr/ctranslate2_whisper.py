@@ -13,6 +13,7 @@ import numpy as np
 
 from asr.alignment import attention_delay_ms
 from asr.array_cache import array_file, cached_array
+from asr.devices import available_cores
 from asr.errors import UnsupportedModel
 from asr.log_mel import HOP_SAMPLES, Floats, LogMel
 from asr.recognizer import Hypothesis, RecognitionRequest, TranscriptionOptions, compression_ratio
@@ -473,7 +474,7 @@ def _alignment_heads(folder: Path) -> list[list[int]]:
 def _threads() -> int:
     if set_for_openmp := os.environ.get("OMP_NUM_THREADS", ""):
         return int(set_for_openmp)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return available_cores()
 
 
 def _view(array: Floats) -> Any:

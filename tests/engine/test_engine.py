@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from asr.errors import ModelUnavailable
-from asr.model_registry import POOR_WORDS
+from asr.model_registry import NOT_IN_REACH, POOR_WORDS
 from asr.recognizer import RecognitionRequest
 from audio.clip import HOP, Clip
 from batching.errors import BatcherClosed, ModelBroken
@@ -219,7 +219,7 @@ def test_fallback_is_logged_and_reported_to_clients(tmp_path: Path) -> None:
     ) as server:
         recognizer = server.ready()["recognizer"]
         assert (recognizer["model"], recognizer["requested"]) == ("pocketsphinx", "auto")
-        assert recognizer["fallback"] == POOR_WORDS
+        assert recognizer["fallback"] == POOR_WORDS.format(cause=NOT_IN_REACH)
         assert nobody in server.log
         assert f"model.fallback name=auto: {recognizer['fallback']}" in server.log
         with Client(f"{server.ws}?events=all") as client:

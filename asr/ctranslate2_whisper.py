@@ -15,8 +15,14 @@ from asr.alignment import attention_delay_ms
 from asr.array_cache import array_file, cached_array
 from asr.devices import available_cores
 from asr.errors import UnsupportedModel
+from asr.languages import MIN_LANGUAGE_PROBABILITY, choose_language
 from asr.log_mel import HOP_SAMPLES, Floats, LogMel
-from asr.recognizer import Hypothesis, RecognitionRequest, TranscriptionOptions, compression_ratio
+from asr.recognizer import (
+    Hypothesis,
+    RecognitionRequest,
+    TranscriptionOptions,
+    compression_ratio,
+)
 from asr.row_batches import BATCH_SECONDS, MIN_SAMPLES, at_least, batches
 from asr.timed_tokens import TimedToken, TokenDecoder
 from asr.whisper_guard import find_fault, without_loop
@@ -34,6 +40,9 @@ MARGIN_SAMPLES: Final = SAMPLE_RATE
 MIN_ROW_SAMPLES: Final = 4 * SAMPLE_RATE
 # A short context is rounded up to a multiple of this, so that more clips share a batch.
 ROUNDING_SAMPLES: Final = SAMPLE_RATE
+# A partial shorter than this has no text if its language is a guess. Whisper base nearly always knows the
+# language of 2 s.
+UNSURE_SAMPLES: Final = 2 * SAMPLE_RATE
 # A short context ends with this many positions of the encoder's output for 30 s of silence. Without them the
 # decoder often does not find the end of the clip and begins the text again.
 END_POSITIONS: Final = 64
@@ -60,6 +69,7 @@ class _Window:
     prompt: tokens before the transcript
     samples: number of samples that the encoder takes
     partial: whether a fast result is better than a good one
+    likely_language: language to take if none can be detected with certainty
     """
 
     request: int
@@ -68,6 +78,7 @@ class _Window:
     prompt: tuple[int, ...]
     samples: int
     partial: bool
+    likely_language: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +108,9 @@ class _DecodedWindow:
     language: str
     language_probability: float | None
     no_speech: float
+
+
+_NO_TEXT: Final = _Text([], 0.0, has_ended=True)
 
 
 def compute_type(device: str, dtype: str = AUTO) -> str:
@@ -217,6 +231,7 @@ class Ctranslate2Whisper:
                 self._prompt(request.options),
                 self._row_samples(clip),
                 request.partial,
+                request.likely_language,
             )
             for index, request in enumerate(requests)
             for clip in split_windows(request.clip)
@@ -371,7 +386,22 @@ class Ctranslate2Whisper:
 
     def _decode_batch(self, batch: list[_Window]) -> list[_DecodedWindow]:
         encoded = self._encode(batch)
-        languages = self._languages(encoded, [window.options.language for window in batch])
+        languages = self._languages(encoded, batch)
+        shown = [row for row, window in enumerate(batch) if not _is_guess(window, *languages[row])]
+        decoded = [_DecodedWindow(_NO_TEXT, (), *language, no_speech=0.0) for language in languages]
+        if shown:
+            rows = self._decode_rows(
+                encoded if len(shown) == len(batch) else _rows(encoded, shown),
+                [batch[row] for row in shown],
+                [languages[row] for row in shown],
+            )
+            for row, part in zip(shown, rows, strict=True):
+                decoded[row] = part
+        return decoded
+
+    def _decode_rows(
+        self, encoded: Any, batch: list[_Window], languages: Sequence[tuple[str, float | None]]
+    ) -> list[_DecodedWindow]:
         starts = [
             self._start_tokens(language, window.options)
             for (language, _), window in zip(languages, batch, strict=True)
@@ -402,20 +432,26 @@ class Ctranslate2Whisper:
         names = (f"<|{language}|>", f"<|{options.task}|>")
         return (self._start, *map(self._vocabulary.id_of, names))
 
-    def _languages(self, encoded: Any, requested: Sequence[str | None]) -> list[tuple[str, float | None]]:
+    def _languages(self, encoded: Any, batch: Sequence[_Window]) -> list[tuple[str, float | None]]:
         """Return the language of each row, with its probability if it was detected.
 
         The language of a row is detected if none, or an unknown one, is requested.
         """
         if not self.translates:
-            return [("en", None)] * len(requested)
+            return [("en", None)] * len(batch)
+        requested = [window.options.language for window in batch]
         known = [language for language in requested if language in self.languages]
         if len(known) == len(requested):
             return [(language, None) for language in known if language]
-        detected = [row[0] for row in self._model.detect_language(encoded)]
+        detected = [
+            {name.strip("<|>"): probability for name, probability in row}
+            for row in self._model.detect_language(encoded)
+        ]
         return [
-            (language, None) if language in self.languages and language else (name.strip("<|>"), probability)
-            for language, (name, probability) in zip(requested, detected, strict=True)
+            (language, None)
+            if language in self.languages and language
+            else choose_language(probabilities, window.likely_language)
+            for language, probabilities, window in zip(requested, detected, batch, strict=True)
         ]
 
     def _generate(self, encoded: Any, prefixes: list[list[int]], limit: int, temperature: float) -> list[Any]:
@@ -469,6 +505,17 @@ def _alignment_heads(folder: Path) -> list[list[int]]:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     heads: list[list[int]] = config.get("alignment_heads") or []
     return heads
+
+
+def _is_guess(window: _Window, language: str, probability: float | None) -> bool:
+    """Return whether the text of a partial would probably be in a wrong language, and so is not shown."""
+    return (
+        window.partial
+        and len(window.clip.samples) < UNSURE_SAMPLES
+        and probability is not None
+        and probability < MIN_LANGUAGE_PROBABILITY
+        and language != window.likely_language
+    )
 
 
 def _threads() -> int:

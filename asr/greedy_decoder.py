@@ -101,7 +101,9 @@ class ModelAdapter(Protocol):
         """Return the tokens that precede the prefix of the transcript."""
         ...
 
-    def prefixes(self, encoded: Any, options: Sequence[TranscriptionOptions]) -> list[Prefix]:
+    def prefixes(
+        self, encoded: Any, options: Sequence[TranscriptionOptions], likely: Sequence[str | None]
+    ) -> list[Prefix]:
         """Return one prefix per row, with the tokens of its prompt."""
         ...
 

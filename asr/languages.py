@@ -1,6 +1,10 @@
-"""Convert between ISO 639-1 codes and the English language names that OpenAI's API uses."""
+"""Convert between ISO 639-1 codes and the English names of OpenAI's API, and choose a detected language."""
 
+from collections.abc import Mapping
 from typing import Final
+
+# Whisper is often wrong about the language of a second of speech, but hardly ever with this probability.
+MIN_LANGUAGE_PROBABILITY: Final = 0.5
 
 _NAMES: Final = """
 aa Afar, ab Abkhazian, ae Avestan, af Afrikaans, ak Akan, am Amharic, an Aragonese, ar Arabic, as Assamese,
@@ -43,3 +47,15 @@ def code_of(asked: str) -> str | None:
 def name_of(code: str | None) -> str:
     """Return the English name of a code in lower case, or "unknown"."""
     return NAMES.get((code or "").partition("-")[0].lower(), "unknown")
+
+
+def choose_language(detected: Mapping[str, float], likely: str | None) -> tuple[str, float]:
+    """Return the language of a clip and its probability.
+
+    detected: probabilities of all languages
+    likely: the language before; it is chosen if no other one has at least MIN_LANGUAGE_PROBABILITY
+    """
+    language, probability = max(detected.items(), key=lambda each: each[1])
+    if probability < MIN_LANGUAGE_PROBABILITY and likely is not None and likely in detected:
+        return likely, detected[likely]
+    return language, probability

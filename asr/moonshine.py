@@ -74,7 +74,9 @@ class Moonshine:
     def prompt(self, options: TranscriptionOptions) -> tuple[int, ...]:
         return ()
 
-    def prefixes(self, encoded: Any, options: Sequence[TranscriptionOptions]) -> list[Prefix]:
+    def prefixes(
+        self, encoded: Any, options: Sequence[TranscriptionOptions], likely: Sequence[str | None]
+    ) -> list[Prefix]:
         return [Prefix([self._opening]) for _ in options]
 
     def starts(self, encoded: Any, row: int, clip: Clip, prefix: Prefix, ids: Sequence[int]) -> list[int]:

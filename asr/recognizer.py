@@ -7,6 +7,7 @@ from typing import Final, Literal, Protocol
 
 import numpy as np
 
+from asr.languages import MIN_LANGUAGE_PROBABILITY
 from audio.clip import SAMPLE_RATE, Clip
 
 Task = Literal["transcribe", "translate"]
@@ -71,12 +72,15 @@ class RecognitionRequest:
     utterance: name of the utterance. Clips with the same name have the same beginning, so an incremental
         recognizer may continue from the last one. "" for a single clip
     partial: whether the result will soon be replaced. A fast result, even "", is then better than a good one
+    likely_language: ISO 639-1 code of the language before; a model that detects the language takes this one
+        if it is not sure of another
     """
 
     clip: Clip
     options: TranscriptionOptions = TranscriptionOptions()
     utterance: str = ""
     partial: bool = False
+    likely_language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,7 @@ class Hypothesis:
     words: in order; () unless requested
     language: ISO 639-1 code of the speech, also if the text is a translation; None if unknown
     confidence: 0..1, exp of the mean log-probability of the tokens; None if unknown
-    language_probability: 0..1, of a language that the model detected; None if it did not detect one
+    language_probability: 0..1, of the language if the model detected it or took the likely one; else None
     no_speech_probability: 0..1; None if unknown
     avg_log_prob: mean natural log-probability of the tokens, without the temperature; None if there are no
         tokens or it is unknown
@@ -119,6 +123,12 @@ class Hypothesis:
     avg_log_prob: float | None = None
     ignored: tuple[str, ...] = ()
     stable_chars: int | None = None
+
+    @property
+    def is_language_sure(self) -> bool:
+        """Return whether the language was requested, or detected with a sufficient probability."""
+        probability = self.language_probability
+        return self.language is not None and (probability is None or probability >= MIN_LANGUAGE_PROBABILITY)
 
     @property
     def compression_ratio(self) -> float | None:

@@ -37,6 +37,7 @@ class _Window:
     request: index of the request
     prompt: number of prompt tokens
     samples: number of samples that the encoder takes
+    likely_language: language to take if none can be detected with certainty
     """
 
     request: int
@@ -44,6 +45,7 @@ class _Window:
     options: TranscriptionOptions
     prompt: int
     samples: int
+    likely_language: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,7 @@ class Seq2Seq:
                 request.options,
                 len(self._adapter.prompt(request.options)),
                 self._adapter.row_samples(clip),
+                request.likely_language,
             )
             for index, request in enumerate(requests)
             for clip in split_windows(request.clip)
@@ -189,7 +192,9 @@ class Seq2Seq:
 
     def _decode_batch(self, batch: list[_Window]) -> list[_DecodedWindow]:
         encoded = self._adapter.encode([window.clip for window in batch], batch[0].samples)
-        prefixes = self._adapter.prefixes(encoded, [window.options for window in batch])
+        prefixes = self._adapter.prefixes(
+            encoded, [window.options for window in batch], [window.likely_language for window in batch]
+        )
         left = self._adapter.positions - len(prefixes[0].ids)
         limits = [token_limit(window.clip.seconds, left) for window in batch]
         rows = decode(

@@ -11,6 +11,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from asr.alignment import attention_delay_ms, token_starts
 from asr.greedy_decoder import LogitMasks, Prefix
+from asr.languages import choose_language
 from asr.recognizer import TranscriptionOptions
 from asr.transformers_base import Checkpoint
 from asr.windows import WINDOW, AudioContext
@@ -105,12 +106,14 @@ class Whisper:
         ids = self._checkpoint.tokenizer.encode(" " + text.strip(), add_special_tokens=False)
         return [token for token in ids if token < self.masks.end]
 
-    def prefixes(self, encoded: Any, options: Sequence[TranscriptionOptions]) -> list[Prefix]:
+    def prefixes(
+        self, encoded: Any, options: Sequence[TranscriptionOptions], likely: Sequence[str | None]
+    ) -> list[Prefix]:
         start, no_timestamps = self._id("<|startoftranscript|>"), self._id("<|notimestamps|>")
         prompts = [self.prompt(each) for each in options]
         if not self._by_language:
             return [Prefix([*prompt, start, no_timestamps], len(prompt), "en") for prompt in prompts]
-        languages = self._languages(encoded, [each.language for each in options])
+        languages = self._languages(encoded, [each.language for each in options], likely)
         tasks = [self._id(f"<|{each.task}|>") for each in options]
         return [
             Prefix(
@@ -122,10 +125,12 @@ class Whisper:
             for prompt, (language, probability), task in zip(prompts, languages, tasks, strict=True)
         ]
 
-    def _languages(self, encoded: Any, requested: list[str | None]) -> list[tuple[str, float | None]]:
+    def _languages(
+        self, encoded: Any, requested: Sequence[str | None], likely: Sequence[str | None]
+    ) -> list[tuple[str, float | None]]:
         """Return the language of each row, with its probability if it was detected.
 
-        The language of a row is detected if none, or an unknown one, is requested.
+        The language of a row is detected if none, or an unknown one, is requested. See `choose_language`.
         """
         known = [language for language in requested if language in self._by_language]
         if len(known) == len(requested):
@@ -134,12 +139,12 @@ class Whisper:
             (len(requested), 1), self._id("<|startoftranscript|>"), device=self._checkpoint.device
         )
         logits = self._model(decoder_input_ids=start, encoder_outputs=encoded).logits[:, -1].float()
-        best = logits[:, list(self._by_language.values())].softmax(-1).max(-1)
+        detected = logits[:, list(self._by_language.values())].softmax(-1).tolist()
         return [
-            (language, None) if language in self._by_language else (self.languages[index], probability)
-            for language, index, probability in zip(
-                requested, best.indices.tolist(), best.values.tolist(), strict=True
-            )
+            (language, None)
+            if language in self._by_language and language
+            else choose_language(dict(zip(self.languages, row, strict=True)), before)
+            for language, row, before in zip(requested, detected, likely, strict=True)
         ]
 
     def starts(self, encoded: Any, row: int, clip: Clip, prefix: Prefix, ids: Sequence[int]) -> list[int]:

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 from asr.hallucination_filter import FilterThresholds
+from asr.recognizer import Hypothesis
 from streaming.events import FinalTranscript, MarkerReached, TranscriptionFailed
 from streaming.finalization import final_event
 from streaming.sample_accounting import SampleAccounting
@@ -15,10 +16,12 @@ class ResultQueue:
 
     waiting: closed utterances and markers, in the order of speech
     unrecognised: samples of the utterances among them
+    language: that of the last released final that was sure of it; None at first
     """
 
     def __init__(self) -> None:
         self.unrecognised = 0
+        self.language: str | None = None
         self.waiting: deque[Utterance | MarkerReached] = deque()
 
     def __len__(self) -> int:
@@ -37,16 +40,29 @@ class ResultQueue:
         """Return the utterance of this number, or None if it is not in the queue."""
         return next((u for u in self.waiting if isinstance(u, Utterance) and u.number == number), None)
 
+    @property
+    def doubtful(self) -> Utterance | None:
+        """Return the first utterance if its text is in an unlikely language; it must be recognized again.
+
+        That depends on the finals before it, and not on the time at which they came.
+        """
+        first = self.waiting[0] if self.waiting else None
+        if not isinstance(first, Utterance) or not isinstance(first.outcome, Hypothesis):
+            return None
+        said = first.outcome
+        is_likely = not said.text or said.is_language_sure or said.language == self.language
+        return None if is_likely or self.language is None or first.doubted else first
+
     def release(
         self, guards: FilterThresholds, accounting: SampleAccounting
     ) -> Iterator[FinalTranscript | TranscriptionFailed | MarkerReached]:
-        """Remove and yield what can leave: everything before the first utterance without an outcome.
+        """Remove and yield what can leave: everything before the first utterance without a certain outcome.
 
         A segment whose text is rejected is counted as non-speech instead of speech.
         """
         while self.waiting:
             first = self.waiting[0]
-            if isinstance(first, Utterance) and first.outcome is None:
+            if isinstance(first, Utterance) and (first.outcome is None or self.doubtful):
                 return
             self.waiting.popleft()
             if isinstance(first, MarkerReached):
@@ -54,6 +70,9 @@ class ResultQueue:
                 continue
             self.unrecognised -= first.clip_length
             last = final_event(first, guards)
-            if isinstance(last, FinalTranscript) and last.guard is not None:
-                accounting.reject_segment(last.clip.start, last.clip.end)
+            if isinstance(last, FinalTranscript):
+                if last.guard is not None:
+                    accounting.reject_segment(last.clip.start, last.clip.end)
+                elif last.hypothesis.text and last.hypothesis.is_language_sure:
+                    self.language = last.hypothesis.language
             yield last

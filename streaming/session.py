@@ -222,7 +222,7 @@ class Session:
         if utterance is None:
             return
         if utterance.is_ended_by(task):
-            self._set_outcome(utterance, message)
+            self._set_outcome(utterance, utterance.doubted or message)
         elif utterance.is_eager_of_pause(task):
             utterance.is_eager_pending = False
             self._judge()
@@ -396,7 +396,7 @@ class Session:
     def add_closed(self, utterance: Utterance) -> None:
         """Queue a closed utterance and ask for its text."""
         self.results.add(utterance)
-        self._request(utterance, self._planner.final(utterance))
+        self._request(utterance, self._planner.final(utterance, self.results.language))
 
     def resume(self) -> None:
         """Ask for the work that the session was waiting for when it was saved."""
@@ -440,7 +440,9 @@ class Session:
     def _request_task(self) -> None:
         """Ask for the text of the open utterance so far, as planned."""
         if self.open is not None:
-            task = self._planner.take(self.open, self.judged, self.options, self._quietest)
+            task = self._planner.take(
+                self.open, self.judged, self.options, self._quietest, self.results.language
+            )
             if task is not None:
                 self._request(self.open, task)
 
@@ -475,6 +477,8 @@ class Session:
             if rejecting_guard(hypothesis, clip, probabilities, self.options.guards) is not None:
                 return
             utterance.is_trusted = bool(hypothesis.text)
+        if hypothesis.text and hypothesis.is_language_sure:
+            utterance.language = hypothesis.language
         shown = utterance.partials.update(clip.start, clip.end, hypothesis)
         if shown is not None:
             self.effects.append(PartialTranscript(utterance.number, utterance.start, *shown, clip.end))
@@ -488,5 +492,14 @@ class Session:
         """Emit finals and markers in the order of speech, as far as they are known, and at last the end."""
         if self.results.waiting:
             self.effects.extend(self.results.release(self.options.guards, self.accounting))
+            self._recognize_again()
         if self.ended and not self.results.waiting:
             self.effects.append(StreamClosed(self.received, *self.accounting.sums))
+
+    def _recognize_again(self) -> None:
+        """Ask for the text of the first waiting utterance in the language that was spoken before it."""
+        utterance = self.results.doubtful
+        if utterance is not None:
+            assert isinstance(utterance.outcome, Hypothesis)
+            utterance.doubted, utterance.outcome, utterance.used_eager = utterance.outcome, None, False
+            self._request(utterance, self._planner.final(utterance, self.results.language))

@@ -53,6 +53,7 @@ class StreamState:
     open: the open utterance
     waiting: closed utterances without a final, and ids of markers, in the order of speech
     held: ids of the markers inside the open utterance
+    language: that of the last final that was sure of it
     """
 
     received: int
@@ -64,6 +65,7 @@ class StreamState:
     open: UtteranceState | None = None
     waiting: tuple[UtteranceState | str, ...] = ()
     held: tuple[str, ...] = ()
+    language: str | None = None
 
     @property
     def samples(self) -> int:
@@ -113,6 +115,7 @@ def save(session: Session) -> Snapshot:
             each.id if isinstance(each, MarkerReached) else _saved(each, session.options) for each in waiting
         ),
         held=tuple(marker.id for marker in session.held_markers),
+        language=session.results.language,
     )
     clips = [each.clip.samples for each in waiting if isinstance(each, Utterance) and each.clip is not None]
     return Snapshot(state, np.concatenate([*clips, session.audio.read(oldest, session.received)]))
@@ -132,6 +135,7 @@ def restore(
     session.stable_words = dict(stable_words or {})
     session.received, session.requested, session.count = state.received, state.segmenter.position, state.count
     session.accounting = replace(state.ledger)
+    session.results.language = state.language
     session.segmenter.restore(state.segmenter)
     session.audio.skip_to(state.sound_from)
     session.audio.append(snapshot.sound[len(snapshot.sound) - (state.received - state.sound_from) :])

@@ -50,29 +50,38 @@ class TaskPlanner:
         judged: int,
         options: SessionOptions,
         quietest: Callable[[int, int], int],
+        language: str | None,
     ) -> RecognitionTask | None:
-        """Return the task of the open utterance that is due, if there is one."""
+        """Return the task of the open utterance that is due, if there is one.
+
+        language: that of the utterances before
+        """
         eager, partial = self._eager, self._partial
         self.reset()
         if eager:
             assert utterance.paused_at is not None
-            return self._task(TaskKind.EAGER, utterance, (utterance.start, utterance.paused_at))
+            return self._task(TaskKind.EAGER, utterance, (utterance.start, utterance.paused_at), language)
         if partial:
             cut = quietest if options.bounded_partials else None
             window = utterance.partials.next_range(judged, options.partial_interval, cut)
-            return self._task(TaskKind.PARTIAL, utterance, window)
+            return self._task(TaskKind.PARTIAL, utterance, window, utterance.language or language)
         return None
 
-    def final(self, utterance: Utterance) -> RecognitionTask:
-        """Return the task that transcribes a closed utterance."""
+    def final(self, utterance: Utterance, language: str | None) -> RecognitionTask:
+        """Return the task that transcribes a closed utterance; language: that of the utterances before."""
         assert utterance.clip is not None
-        return RecognitionTask(TaskKind.FINAL, utterance.number, self._request(utterance, utterance.clip))
+        return self._of_clip(TaskKind.FINAL, utterance, utterance.clip, language)
 
-    def _task(self, kind: TaskKind, utterance: Utterance, window: tuple[int, int]) -> RecognitionTask:
+    def _task(
+        self, kind: TaskKind, utterance: Utterance, window: tuple[int, int], language: str | None
+    ) -> RecognitionTask:
         clip = Clip(self._audio.read(*window), window[0])
-        request = self._request(utterance, clip, is_partial=kind is TaskKind.PARTIAL)
-        return RecognitionTask(kind, utterance.number, request)
+        return self._of_clip(kind, utterance, clip, language)
 
-    def _request(self, utterance: Utterance, clip: Clip, is_partial: bool = False) -> RecognitionRequest:
+    def _of_clip(
+        self, kind: TaskKind, utterance: Utterance, clip: Clip, language: str | None
+    ) -> RecognitionTask:
         name = f"{self._session}/{utterance.number}" if self._session else ""
-        return RecognitionRequest(clip, utterance.asr, name, partial=is_partial)
+        is_partial = kind is TaskKind.PARTIAL
+        request = RecognitionRequest(clip, utterance.asr, name, is_partial, likely_language=language)
+        return RecognitionTask(kind, utterance.number, request)

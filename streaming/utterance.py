@@ -69,6 +69,8 @@ class Utterance:
     asked_at: `paused_at` of the pause about which a TurnQuestion was asked
     question: the TurnQuestion without an answer so far
     is_trusted: some text of the utterance has passed the hallucination filter
+    language: of the last partial that was sure of it
+    doubted: the final hypothesis that is replaced because its language is unlikely
     clip, reason: the audio of the closed segment, and why it ended
     speech_probabilities: the detector's probabilities of the closed segment, one for each hop
     outcome: the final hypothesis, the error message in its place, or the result that was sent before a replay
@@ -86,6 +88,8 @@ class Utterance:
     asked_at: int | None = None
     question: TurnQuestion | None = None
     is_trusted: bool = False
+    language: str | None = None
+    doubted: Hypothesis | None = None
     clip: Clip | None = None
     reason: Reason | None = None
     speech_probabilities: Sequence[float] = ()

@@ -1,5 +1,6 @@
 """Whisper on CTranslate2 with real weights and real speech."""
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -120,3 +121,34 @@ def test_batched_speech_equals_single_speech(weights: str) -> None:
     together = recognizer(weights).transcribe(requests)
     for request, answer in zip(requests, together, strict=True):
         families.assert_same(answer, *recognizer(weights).transcribe([request]))
+
+
+def test_partial_of_uncertain_language_takes_the_likely_one() -> None:
+    """Half a second of this German sentence is taken for English, with a probability of 0.3."""
+    samples = entry("living_room_light_de.wav").read()
+    begin = int(np.flatnonzero(np.abs(samples) > 0.05 * np.abs(samples).max())[0]) - SAMPLE_RATE // 5
+    clip = Clip(samples[max(0, begin) :][: SAMPLE_RATE // 2])
+    request = RecognitionRequest(clip, partial=True)
+    answers = recognizer(BASE).transcribe(
+        [
+            request,
+            replace(request, likely_language="de"),
+            replace(request, options=TranscriptionOptions(language="de")),
+            replace(request, partial=False),
+        ]
+    )
+    unknown, likely, given, final = answers
+    assert unknown.text == ""
+    assert final.text
+    assert not final.is_language_sure
+    assert (likely.text, likely.language) == (given.text, "de")
+    assert likely.text
+
+
+def test_certain_language_is_kept_against_the_likely_one() -> None:
+    clip = Clip(entry("living_room_light_de.wav").read())
+    plainly, likely = recognizer(BASE).transcribe(
+        [RecognitionRequest(clip), RecognitionRequest(clip, likely_language="en")]
+    )
+    assert likely == plainly
+    assert likely.language == "de"

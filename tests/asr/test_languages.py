@@ -2,7 +2,7 @@
 
 import pytest
 
-from asr.languages import NAMES, code_of, name_of
+from asr.languages import NAMES, choose_language, code_of, name_of
 
 
 def test_a_name_leads_back_to_a_code_of_that_name() -> None:
@@ -32,3 +32,20 @@ def test_the_name_is_lower_case_and_unknown_where_it_is() -> None:
         "unknown",
         "unknown",
     )
+
+
+@pytest.mark.parametrize(
+    ("detected", "likely", "chosen"),
+    [
+        ({"en": 0.6, "de": 0.4}, "de", ("en", 0.6)),
+        ({"en": 0.5, "de": 0.4}, "de", ("en", 0.5)),
+        ({"en": 0.49, "de": 0.4}, "de", ("de", 0.4)),
+        ({"en": 0.3, "de": 0.01}, "de", ("de", 0.01)),
+        ({"en": 0.3, "de": 0.2}, None, ("en", 0.3)),
+        ({"en": 0.3, "de": 0.2}, "xx", ("en", 0.3)),
+    ],
+)
+def test_likely_language_is_chosen_unless_another_is_certain(
+    detected: dict[str, float], likely: str | None, chosen: tuple[str, float]
+) -> None:
+    assert choose_language(detected, likely) == chosen

@@ -91,6 +91,23 @@ def test_without_a_known_language_the_likeliest_is_told(multilingual: Seq2Seq) -
     assert french.language == "fr"
 
 
+def test_likely_language_is_taken_instead_of_an_uncertain_one(multilingual: Seq2Seq) -> None:
+    request = RecognitionRequest(tiny.babble(20, 1))
+    (detected,) = multilingual.transcribe([request])
+    assert not detected.is_language_sure
+    other = next(language for language in multilingual.languages if language != detected.language)
+    likely, given = multilingual.transcribe(
+        [
+            replace(request, likely_language=other),
+            replace(request, options=TranscriptionOptions(language=other)),
+        ]
+    )
+    assert (likely.language, likely.text) == (other, given.text)
+    assert likely.language_probability is not None
+    assert detected.language_probability is not None
+    assert likely.language_probability < detected.language_probability
+
+
 def test_a_detected_language_has_a_probability_and_a_given_one_has_none(multilingual: Seq2Seq) -> None:
     clip = tiny.babble(1)
     detected, given = multilingual.transcribe(

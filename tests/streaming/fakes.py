@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from asr.hallucination_filter import FilterThresholds
+from asr.languages import choose_language
 from asr.recognizer import Hypothesis, RecognitionRequest
 from audio.clip import HOP, Clip, Samples
 from streaming.effects import CancelTask, DetectHops
@@ -45,12 +46,18 @@ def detect(detector: object, work: list[DetectorInput]) -> list[np.ndarray[tuple
 def recognize(request: RecognitionRequest) -> Hypothesis:
     """Return a word for each 200 ms, and at the end a word that no other clip gives.
 
-    The last word ends the sentence, a part of it, or neither.
+    The last word ends the sentence, a part of it, or neither. The language of half of the clips is uncertain.
     """
     clip = request.clip
     words = [f"w{n}" for n in range(len(clip.samples) // 3200)]
     total = float(clip.samples.sum())
-    return Hypothesis(" ".join([*words, f"{clip.start}:{total:.3f}{('.', ',', '')[int(total) % 3]}"]))
+    kind = int(total) % 4
+    detected = {("en", "de", "fr", "es")[kind]: (0.9, 0.8, 0.3, 0.4)[kind]}
+    language, probability = choose_language(
+        dict.fromkeys(("en", "de", "fr", "es"), 0.1) | detected, request.likely_language
+    )
+    last = f"{clip.start}:{total:.3f}:{language}{('.', ',', '')[int(total) % 3]}"
+    return Hypothesis(" ".join([*words, last]), language=language, language_probability=probability)
 
 
 def transcribe(recognizer: object, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asr.hallucination_filter import FilterThresholds
 from asr.recognizer import Hypothesis, TranscriptionOptions
 from audio.clip import HOP, Clip
 from streaming.endpointing import AdaptiveSilence, EndpointPolicy, ModelSilence
@@ -476,3 +478,74 @@ def test_later_options_do_not_change_the_recognition_of_an_open_utterance() -> N
     while (task := take_task(session)) is not None:
         requested.append((task.utterance, task.request.options.words))
     assert set(requested) == {(1, True), (2, False)}
+
+
+def say(text: str, language: str, probability: float | None) -> Hypothesis:
+    return Hypothesis(text, language=language, language_probability=probability)
+
+
+def test_uncertain_final_is_recognized_in_the_language_before() -> None:
+    session = Session(SessionOptions(eager=False), hops_per_step=1000)
+    feed(session, *[(True, SECOND), (False, SECOND)] * 2)
+    first, second = take_task(session), take_task(session)
+    assert first is not None
+    assert second is not None
+    session.receive_hypothesis(second, say("Já.", "is", 0.3))
+    session.receive_hypothesis(first, say("Guten Tag.", "de", 0.9))
+    again = take_task(session)
+    assert again is not None
+    assert again.request == replace(second.request, likely_language="de")
+    session.receive_hypothesis(again, say("Ja.", "de", 0.2))
+    assert [final.hypothesis.text for final in finals(take_events(session))] == ["Guten Tag.", "Ja."]
+    assert take_task(session) is None
+
+
+@pytest.mark.parametrize(
+    "said",
+    [say("Oui.", "fr", 0.6), say("Yes.", "fr", None), say("Ja.", "de", 0.3), say("", "fr", 0.1)],
+)
+def test_other_finals_are_recognized_once(said: Hypothesis) -> None:
+    session = Session(SessionOptions(eager=False), hops_per_step=1000)
+    feed(session, *[(True, SECOND), (False, SECOND)] * 2)
+    for hypothesis in (say("Guten Tag.", "de", 0.9), said):
+        task = take_task(session)
+        assert task is not None
+        session.receive_hypothesis(task, hypothesis)
+    assert take_task(session) is None
+    assert finals(take_events(session))[1].hypothesis == said
+
+
+def test_failed_second_recognition_leaves_the_first_text() -> None:
+    session = Session(SessionOptions(eager=False), hops_per_step=1000)
+    feed(session, *[(True, SECOND), (False, SECOND)] * 2)
+    for hypothesis in (say("Guten Tag.", "de", 0.9), say("Já.", "is", 0.3)):
+        task = take_task(session)
+        assert task is not None
+        session.receive_hypothesis(task, hypothesis)
+    again = take_task(session)
+    assert again is not None
+    session.receive_failure(again, "lost")
+    assert [final.hypothesis.text for final in finals(take_events(session))] == ["Guten Tag.", "Já."]
+
+
+def test_rejected_text_does_not_choose_the_language() -> None:
+    session = Session(SessionOptions(eager=False, guards=FilterThresholds(max_rate=1.0)), hops_per_step=1000)
+    feed(session, *[(True, SECOND), (False, SECOND)] * 2)
+    first, second = take_task(session), take_task(session)
+    assert first is not None
+    assert second is not None
+    session.receive_hypothesis(first, say("one two three four five six seven eight", "de", 0.9))
+    session.receive_hypothesis(second, say("Já.", "is", 0.3))
+    assert [final.hypothesis.language for final in finals(take_events(session))] == ["de", "is"]
+
+
+def test_partial_keeps_the_language_that_was_certain_before_in_the_utterance() -> None:
+    session = Session(SessionOptions(partials=True), hops_per_step=1000)
+    likely = []
+    for hypothesis in (say("Guten", "de", 0.8), say("Guten Tag", "nl", 0.4), say("Guten Tag", "de", 0.9)):
+        feed(session, (True, 2 * SECOND))
+        task = take_task(session)
+        assert task is not None
+        likely.append(task.request.likely_language)
+        session.receive_hypothesis(task, hypothesis)
+    assert likely == [None, "de", "de"]

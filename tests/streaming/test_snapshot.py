@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.recognizer import TranscriptionOptions
+from asr.recognizer import Hypothesis, TranscriptionOptions
 from audio.clip import Clip, Samples
 from streaming.endpointing import AdaptiveSilence, ModelSilence
 from streaming.events import Event, PartialTranscript
@@ -165,3 +165,20 @@ def test_recognition_options_of_an_utterance_are_saved_with_it() -> None:
     task = take_task(session)
     assert task is not None
     assert task.request.options == words.asr
+
+
+def test_language_survives_a_snapshot() -> None:
+    options = SessionOptions(guards=FEW_GUARDS, eager=False)
+    session = Session(options)
+    session.receive_audio(Clip(sound((True, 9_600), (False, 9_600)), 0))
+    detect_all(session)
+    task = take_task(session)
+    assert task is not None
+    session.receive_hypothesis(task, Hypothesis("Guten Tag.", language="de", language_probability=0.9))
+    session.effects.clear()
+    restored = restore(save(session), options)
+    restored.receive_audio(Clip(sound((True, 9_600), (False, 9_600)), restored.received))
+    detect_all(restored)
+    task = take_task(restored)
+    assert task is not None
+    assert task.request.likely_language == "de"

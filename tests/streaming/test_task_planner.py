@@ -36,7 +36,7 @@ class Making:
         self, judged: int = 2 * SECOND, options: SessionOptions = PARTIALS
     ) -> tuple[TaskKind, int, int] | None:
         """Return the kind of a task, and the range of its clip."""
-        job = self.planner.take(self.utterance, judged, options, quietest)
+        job = self.planner.take(self.utterance, judged, options, quietest, None)
         return None if job is None else (job.kind, job.request.clip.start, job.request.clip.end)
 
 
@@ -47,9 +47,10 @@ def making() -> Making:
 
 def test_final_covers_the_closed_segment() -> None:
     clip = Clip(np.zeros(500, np.float32), 100)
-    task = Making().planner.final(Utterance(1, 100, Partials(100, 0), clip=clip))
+    task = Making().planner.final(Utterance(1, 100, Partials(100, 0), clip=clip), "de")
     assert (task.kind, task.utterance, task.request.clip) == (TaskKind.FINAL, 1, clip)
     assert (task.request.utterance, task.request.partial) == ("5f1c/1", False)
+    assert task.request.likely_language == "de"
 
 
 def test_partial_is_due_after_each_interval_of_speech(making: Making) -> None:
@@ -120,7 +121,7 @@ def test_closed_utterance_gets_no_further_tasks(making: Making) -> None:
 def test_task_has_its_clip_and_the_name_of_its_utterance(name: str, utterance: str) -> None:
     making = Making(name)
     making.plan(None, SECOND)
-    job = making.planner.take(making.utterance, SECOND, PARTIALS, quietest)
+    job = making.planner.take(making.utterance, SECOND, PARTIALS, quietest, None)
     assert job is not None
     assert (job.request.utterance, job.request.partial, job.utterance) == (utterance, True, 2)
     np.testing.assert_array_equal(job.request.clip.samples, sound((True, 4 * SECOND))[1_000:SECOND])
@@ -133,3 +134,22 @@ def test_long_utterance_is_transcribed_in_windows(making: Making) -> None:
     making.planner = TaskPlanner(buffer, "")
     making.plan(None, 12 * SECOND)
     assert making.take(12 * SECOND) == (TaskKind.PARTIAL, 1_000, quietest(1_000, 12 * SECOND))
+
+
+def test_partial_prefers_the_language_of_its_utterance(making: Making) -> None:
+    likely: list[str | None] = []
+    for second, language in enumerate((None, "de"), start=1):
+        making.utterance.language = language
+        making.plan(None, second * SECOND)
+        task = making.planner.take(making.utterance, second * SECOND, PARTIALS, quietest, "en")
+        assert task is not None
+        likely.append(task.request.likely_language)
+    assert likely == ["en", "de"]
+
+
+def test_eager_final_prefers_the_language_before_its_utterance(making: Making) -> None:
+    making.utterance.language = "de"
+    making.plan(5_000, SECOND)
+    task = making.planner.take(making.utterance, SECOND, PARTIALS, quietest, "en")
+    assert task is not None
+    assert (task.kind, task.request.likely_language) == (TaskKind.EAGER, "en")

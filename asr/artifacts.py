@@ -35,11 +35,15 @@ class ArtifactUnavailable(ModelUnavailable):
     """No source delivered the right files of an artifact.
 
     reasons: each source and why it failed, in the order of the attempts
+    cache_problem: what is wrong with the cache itself, such as a full disk; None if only sources are missing
     """
 
-    def __init__(self, message: str, reasons: Sequence[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self, message: str, reasons: Sequence[tuple[str, str]] = (), cache_problem: str | None = None
+    ) -> None:
         super().__init__(message)
         self.reasons = tuple(reasons)
+        self.cache_problem = cache_problem
 
 
 class Reporter(Protocol):
@@ -157,7 +161,9 @@ class ArtifactStore:
             finally:
                 lock.release()
         except OSError as error:
-            raise self._unavailable(self.artifact(name), [(f"cache {self.cache}", str(error))]) from error
+            unavailable = self._unavailable(self.artifact(name), [(f"cache {self.cache}", str(error))])
+            unavailable.cache_problem = f"{self.cache}: {error.strerror or error}"
+            raise unavailable from error
 
     def _fetch(self, artifact: Artifact, reporter: Reporter) -> Path:
         """Try the sources one after another."""

@@ -1,5 +1,6 @@
 """Recognize speech with Whisper in CTranslate2's format, without torch and transformers."""
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +11,9 @@ from typing import Any, ClassVar, Final, Self
 import ctranslate2
 import numpy as np
 
+from asr.alignment import attention_delay_ms
+from asr.array_cache import array_file, cached_array
+from asr.devices import available_cores
 from asr.errors import UnsupportedModel
 from asr.languages import MIN_LANGUAGE_PROBABILITY, choose_language
 from asr.log_mel import HOP_SAMPLES, Floats, LogMel
@@ -25,7 +29,7 @@ from asr.whisper_guard import find_fault, without_loop
 from asr.whisper_vocabulary import WhisperVocabulary
 from asr.windows import MAX_COMPRESSION, WINDOW, AudioContext, split_windows, token_limit
 from asr.word_boundaries import refine_boundaries
-from audio.clip import SAMPLE_RATE, Clip
+from audio.clip import SAMPLE_RATE, Clip, samples_from_ms
 
 POSITIONS: Final = 448  # of the decoder, in every Whisper model
 SAMPLES_PER_POSITION: Final = 2 * HOP_SAMPLES  # of the encoder
@@ -139,9 +143,16 @@ class Ctranslate2Whisper:
         device: str,
         dtype: str,
         audio_context: AudioContext = "auto",
+        alignment_heads: Sequence[Sequence[int]] = (),
         fallback_temperatures: Sequence[float] = FALLBACK_TEMPERATURES,
         batch_seconds: float = BATCH_SECONDS,
+        silence_file: Path | None = None,
     ) -> None:
+        """Compute the encoder's output for silence, or read it from a file, for a short context.
+
+        alignment_heads: pairs of layer and head that the model aligns words with
+        silence_file: keeps that output for the next load; None computes it each time
+        """
         self.device = device
         self.dtype = dtype
         self._model = model
@@ -157,8 +168,9 @@ class Ctranslate2Whisper:
         self._no_timestamps = vocabulary.id_of("<|notimestamps|>")
         self.translates: bool = model.is_multilingual
         self.languages = self._read_languages() if model.is_multilingual else ("en",)
+        self._delay = samples_from_ms(attention_delay_ms(alignment_heads))
         self.decoded_again = 0  # windows, in full context or at a temperature
-        self._end = self._encoded_silence() if self._is_short else None
+        self._end = cached_array(silence_file, self._encoded_silence) if self._is_short else None
 
     @classmethod
     def load(
@@ -169,6 +181,7 @@ class Ctranslate2Whisper:
         dtype: str = AUTO,
         audio_context: AudioContext = "auto",
         fallback_temperatures: Sequence[float] = FALLBACK_TEMPERATURES,
+        cache: Path | None = None,
     ) -> Self:
         """Load a model from a folder.
 
@@ -177,6 +190,8 @@ class Ctranslate2Whisper:
         audio_context: "full" gives the encoder all of its 30 s; the others, on a CPU, little more than the
             clip
         fallback_temperatures: temperatures for a text that repeats itself in full context, in order
+        cache: folder that keeps the encoder's output for silence, which takes longer than the rest of the
+            load; None computes it each time
 
         The number of threads is OMP_NUM_THREADS, or that of the processors. Raises ModelUnavailable if files
         are missing, and UnsupportedModel if CTranslate2 cannot load the model or it is no Whisper.
@@ -193,13 +208,17 @@ class Ctranslate2Whisper:
         except RuntimeError as error:
             raise UnsupportedModel(f"{folder}: {error}") from error
         vocabulary = WhisperVocabulary.load(folder)
+        parts = (model.compute_type, ctranslate2.__version__, END_POSITIONS)
+        silence_file = array_file(cache, folder / "model.bin", *parts) if cache is not None else None
         return cls(
             model,
             vocabulary,
             device=device,
             dtype=model.compute_type.removesuffix("_float32"),
             audio_context=audio_context,
+            alignment_heads=_alignment_heads(folder),
             fallback_temperatures=fallback_temperatures,
+            silence_file=silence_file,
         )
 
     def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
@@ -476,10 +495,16 @@ class Ctranslate2Whisper:
                 [2 * _positions(batch[row].clip) for row in rows],
             )
             aligned |= {
-                row: _timed(batch[row].clip, texts[row].ids, result)
+                row: _timed(batch[row].clip, texts[row].ids, result, self._delay)
                 for row, result in zip(rows, results, strict=True)
             }
         return aligned
+
+
+def _alignment_heads(folder: Path) -> list[list[int]]:
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    heads: list[list[int]] = config.get("alignment_heads") or []
+    return heads
 
 
 def _is_guess(window: _Window, language: str, probability: float | None) -> bool:
@@ -496,7 +521,7 @@ def _is_guess(window: _Window, language: str, probability: float | None) -> bool
 def _threads() -> int:
     if set_for_openmp := os.environ.get("OMP_NUM_THREADS", ""):
         return int(set_for_openmp)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return available_cores()
 
 
 def _view(array: Floats) -> Any:
@@ -530,11 +555,15 @@ def _text(ids: list[int], score: float, limit: int) -> _Text:
     return _Text(ids, score * len(ids) / (len(ids) + has_ended), has_ended)
 
 
-def _timed(clip: Clip, ids: list[int], result: Any) -> list[TimedToken]:
-    """Return tokens with times from an alignment, pairs of token and position on a path through both."""
+def _timed(clip: Clip, ids: list[int], result: Any, delay: int) -> list[TimedToken]:
+    """Return tokens with times from an alignment, pairs of token and position on a path through both.
+
+    delay: samples by which the attention is later than the audio
+    """
     places, positions = np.array(result.alignments).T
     first = positions[np.searchsorted(places, np.arange(len(ids) + 1))]
-    samples = np.minimum(clip.start + first * SAMPLES_PER_POSITION, clip.end).tolist()
+    places_in_stream = clip.start - delay + first * SAMPLES_PER_POSITION
+    samples = np.clip(places_in_stream, clip.start, clip.end).tolist()
     log_probs = np.log(np.maximum(result.text_token_probs, 1e-10)).tolist()
     return [
         TimedToken(token, start, end, log_prob)

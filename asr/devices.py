@@ -1,7 +1,27 @@
-"""Choose the device of a model without importing torch where there is no GPU."""
+"""Choose the device of a model without importing torch where there is no GPU, and count the cores."""
 
 import ctypes
+import math
+import os
 import sys
+from pathlib import Path
+from typing import Final
+
+CPU_QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
+
+
+def available_cores(quota_file: Path = CPU_QUOTA) -> int:
+    """Return the number of cores that this process may use: its affinity, or the quota of its container.
+
+    quota_file: of cgroup v2, "QUOTA PERIOD" in µs or "max PERIOD"; it is absent elsewhere
+    """
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    try:
+        quota, period = map(int, quota_file.read_text().split())
+        return min(cores, max(1, math.ceil(quota / period)))
+    except (OSError, ValueError, ZeroDivisionError):
+        return cores
 
 
 def choose_device(device: str) -> str:

@@ -1,18 +1,14 @@
 """Find models in the local cache of the Hugging Face hub and download them, without importing torch.
 
-The client of the hub is imported inside the functions: it takes half a second, and models in folders and the
-default need none of it.
+The client of the hub and that of HTTP are imported inside the functions: the first takes half a second, and
+models in folders and the default need neither.
 """
 
-import ssl
 import threading
 from collections.abc import Sequence
-from http.client import HTTPException
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final
-from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
 
 from asr.errors import ModelUnavailable
 
@@ -129,6 +125,11 @@ def unavailable_reason(
 
 
 def _check(endpoint: str, url: str, seconds: float) -> str | None:
+    import ssl
+    from http.client import HTTPException
+    from urllib.error import HTTPError, URLError
+    from urllib.request import Request, urlopen
+
     try:
         urlopen(Request(url, method="HEAD"), timeout=seconds).close()
     except HTTPError as error:

@@ -1,5 +1,6 @@
 """List the known models and load a recognizer by name; torch is imported only for a model that needs it."""
 
+import difflib
 import json
 import logging
 from collections.abc import Callable, Sequence
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from asr import model_hub
 from asr.artifact_catalogue import ARTIFACTS
-from asr.artifacts import ArtifactStore, LogReporter, Reporter
+from asr.artifacts import ArtifactStore, ArtifactUnavailable, LogReporter, Reporter, default_cache
 from asr.default_model import load_default, on_gpu_or_cpu
 from asr.devices import choose_device
 from asr.dummy import NAME as DUMMY
@@ -30,9 +31,11 @@ POCKETSPHINX: Final = "pocketsphinx"
 AUTO_ON_CUDA: Final = "nvidia/parakeet-tdt-0.6b-v3"
 CONVERTED: Final = "ctranslate2:"  # precedes the name of a Whisper that is to be converted
 CTRANSLATE2: Final = "ctranslate2"  # the family
-POOR_WORDS: Final = (
-    "The words will be poor: no Whisper model is in reach, so PocketSphinx runs. With a network, "
-    "`./entrypoint.sh pull auto` downloads one; then restart the server."
+SILENCE: Final = "encoded-silence"  # folder in the cache of the models
+POOR_WORDS: Final = "The words will be poor: PocketSphinx runs, because {cause}."
+NOT_IN_REACH: Final = (
+    "no Whisper model is in reach. With a network, `./entrypoint.sh pull auto` downloads one; then restart "
+    "the server"
 )
 HUB_TIMEOUT: Final = 3.0  # seconds; without a reachable hub a start should take no more than five seconds
 
@@ -243,7 +246,9 @@ def _load_auto(options: _CheckpointOptions, reporter: Reporter, *, may_fall_back
         if not may_fall_back:
             raise
         log.warning("default_model.unavailable: %s", error)
-        return _embedded(POCKETSPHINX, AUTO, fallback=POOR_WORDS)
+        problem = error.cache_problem if isinstance(error, ArtifactUnavailable) else None
+        cause = f"the model cannot be stored in {problem}" if problem else NOT_IN_REACH
+        return _embedded(POCKETSPHINX, AUTO, fallback=POOR_WORDS.format(cause=cause))
     loaded = _described(default.recognizer, default.name, AUTO)
     reason = default.reason if not_on_cuda is None else f"{not_on_cuda}. {default.reason}"
     return replace(loaded, description=replace(loaded.description, reason=reason))
@@ -278,6 +283,16 @@ def _pretrained(name: str, requested: str, options: _CheckpointOptions) -> Loade
                 f"{folder} has no config.json, so it does not hold a model for transformers"
             )
         return _described(_recognizer(folder, options), folder.resolve().name, requested)
+    if name.startswith((".", "~")) or folder.is_absolute():
+        raise ModelUnavailable(f"there is no folder {folder}")
+    if "/" not in name:
+        names = [AUTO, *(artifact.name for artifact in ARTIFACTS), *EMBEDDED]
+        nearest = difflib.get_close_matches(name, names, 1)
+        hint = f"Did you mean {nearest[0]}? " if nearest else ""
+        raise ModelUnavailable(
+            f"{name} is no known model, no folder and no id of the hub (org/name). {hint}"
+            "`./entrypoint.sh models` lists the known ones"
+        )
     return _described(_from_hub(name, options), name, requested)
 
 
@@ -310,7 +325,11 @@ def _recognizer(source: str | Path, options: _CheckpointOptions) -> DescribedRec
         from asr.ctranslate2_whisper import Ctranslate2Whisper
 
         return Ctranslate2Whisper.load(
-            source, device=options.device, dtype=options.dtype, audio_context=options.audio_context
+            source,
+            device=options.device,
+            dtype=options.dtype,
+            audio_context=options.audio_context,
+            cache=default_cache() / SILENCE,
         )
     from asr.seq2seq import Seq2Seq
     from asr.transformers_base import model_type

@@ -29,8 +29,8 @@ class TranscriptionOptions:
     prompt: text that may precede the audio
     words: whether to fill Hypothesis.words
     task: transcribe, or translate into English
-    temperature: 0..1; 0 gives the most likely text. Above 0 the text is sampled with a seed from the clip, so
-        the same clip with the same options gives the same text
+    temperature: 0..1; 0 gives the most likely text. Above 0 the text is sampled, with a seed from the clip,
+        so that the same clip with the same options gives the same text; but CTranslate2 takes no seed
     hotwords: words and phrases that are likely to occur; at most MAX_HOTWORDS of MAX_HOTWORD_CHARS characters
 
     Raises TranscriptionOptionsError for a temperature out of range, and for too many or too long hotwords.

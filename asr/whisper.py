@@ -4,17 +4,18 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any, Final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutput
 
-from asr.alignment import token_starts
+from asr.alignment import attention_delay_ms, token_starts
 from asr.greedy_decoder import LogitMasks, Prefix
 from asr.languages import choose_language
 from asr.recognizer import TranscriptionOptions
 from asr.transformers_base import Checkpoint
 from asr.windows import WINDOW, AudioContext
-from audio.clip import Clip
+from audio.clip import Clip, samples_from_ms
 
 # Frames of 20 ms after the clip in a short context; with fewer the decoder often does not end.
 MARGIN_FRAMES: Final = 128
@@ -50,6 +51,7 @@ class Whisper:
             (layer, head) for layer, head in getattr(generation, "alignment_heads", None) or []
         ]
         self.has_times = bool(self._heads)
+        self._delay = samples_from_ms(attention_delay_ms(self._heads))
         self.positions: int = config.max_target_positions
         self._short = audio_context == "short"
         self._samples_per_frame: int = WINDOW // config.max_source_positions
@@ -163,7 +165,9 @@ class Whisper:
         scores = _attention_scores(self._model.model.decoder, self._heads, run)
         attention = scores[:, len(prefix.ids) - 1 :, :frames].softmax(-1)
         first = token_starts(attention.cpu().numpy())
-        return [min(clip.start + int(frame) * self._samples_per_frame, clip.end) for frame in first]
+        starts = clip.start - self._delay + first * self._samples_per_frame
+        times: list[int] = np.clip(starts, clip.start, clip.end).tolist()
+        return times
 
     def _id(self, token: str) -> int:
         found: int = self._checkpoint.tokenizer.convert_tokens_to_ids(token)

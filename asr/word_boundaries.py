@@ -1,8 +1,8 @@
 """Correct word boundaries from cross-attention with the levels of the audio.
 
 Cross-attention focuses on the middle of a word, so its time warping places boundaries late and assigns the
-silence between two words to one of them. Here a boundary moves back to the quietest place just before it, and
-silence at the ends of a word is removed.
+silence between two words to one of them. Here a boundary moves back to the quietest place just before it,
+silence at the ends of a word is removed, and of a word with a pause inside only the longer side remains.
 """
 
 from collections.abc import Sequence
@@ -18,6 +18,9 @@ from audio.clip import SAMPLE_RATE, Clip, Samples
 BLOCK_SAMPLES: Final = SAMPLE_RATE // 100  # The resolution.
 MAX_SHIFT_BLOCKS: Final = 10  # Most blocks that a boundary moves back.
 MIN_WORD_BLOCKS: Final = 2
+PAUSE_BLOCKS: Final = (
+    25  # No word contains so long a silence; the closures of stops take less than half of it.
+)
 SHIFT_PENALTY_DB: Final = 0.3  # Each block further back must be quieter by this.
 SILENCE_FRACTION: Final = 0.25  # Silence is below this fraction of the range from quietest to loudest, in dB.
 MIN_RANGE_DB: Final = 10.0  # A clip with a smaller range has no silence.
@@ -71,8 +74,23 @@ def _quietest_block(levels: Levels, edge: int) -> int:
 
 
 def _trim(levels: Levels, silence: float, start: int, end: int) -> tuple[int, int]:
+    """Return a word's blocks [start, end) without pauses and without silence at its ends."""
+    while (pause := _longest_pause(levels[start:end] < silence)) is not None:
+        first, last = start + pause[0], start + pause[1]
+        before, after = (int((levels[a:b] >= silence).sum()) for a, b in ((start, first), (last, end)))
+        start, end = (start, first) if before > after else (last, end)
     while start < end - MIN_WORD_BLOCKS and levels[start] < silence:
         start += 1
     while end > start + MIN_WORD_BLOCKS and levels[min(end, len(levels)) - 1] < silence:
         end -= 1
     return int(start), int(end)
+
+
+def _longest_pause(silent: NDArray[np.bool_]) -> tuple[int, int] | None:
+    """Return the longest run of at least PAUSE_BLOCKS silent blocks with sound on both sides, if any."""
+    edges = np.flatnonzero(np.diff(silent, prepend=True, append=True))
+    runs = edges[1:-1].reshape(-1, 2)  # between the first and the last block with sound
+    if not len(runs):
+        return None
+    first, last = runs[np.argmax(runs[:, 1] - runs[:, 0])]
+    return (int(first), int(last)) if last - first >= PAUSE_BLOCKS else None

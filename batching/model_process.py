@@ -109,7 +109,9 @@ def _serve(
     describe: Describe[Model],
 ) -> None:
     """Build the model, then run batches until the pipe closes: the main function of the process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and still needs finals
+    # Ctrl-C and service managers signal all processes: the parent handles it, and still needs finals.
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, signal.SIG_IGN)
     lower_priority()
     try:
         model = build()

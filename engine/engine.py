@@ -13,8 +13,10 @@ from typing import Self
 
 import numpy as np
 
+from asr.errors import ModelUnavailable
 from asr.recognizer import ModelInfo
-from audio.clip import HOP
+from asr.smart_turn import SmartTurn
+from audio.clip import HOP, Clip
 from batching.batcher import BatchedItem, Batcher
 from engine.gc_tuning import tune_interpreter
 from engine.health import Health
@@ -22,13 +24,16 @@ from engine.memory_budget import MemoryBudget
 from engine.model_handle import Asr
 from engine.model_pool import ModelNotReady, ModelPool
 from engine.options import EngineOptions
+from engine.recognizer_process import prepare_nothing
 from engine.supervisor import Supervisor
 from engine.workers import (
+    TurnModel,
     detector_batcher,
     detector_worker,
-    prepare_nothing,
     recognizer_batcher,
     recognizer_worker,
+    turn_batcher,
+    turn_worker,
 )
 from streaming.degradation import NO_DEGRADATION, Degradation
 from streaming.events import StreamClosed
@@ -63,6 +68,7 @@ class Engine:
     on_restart: called with the name of a recognizer that is restarted
     degradation: returns what streams omit under load
     prepare: called first in each process of a recognizer; it must be picklable
+    load_turn_model: loads the model of the end of a turn; called with whether its file may be downloaded
     """
 
     def __init__(
@@ -79,10 +85,12 @@ class Engine:
         on_restart: Callable[[str], None] = lambda name: None,
         degradation: Callable[[], Degradation] = lambda: NO_DEGRADATION,
         prepare: Callable[[], None] = prepare_nothing,
+        load_turn_model: Callable[[bool], TurnModel] = SmartTurn.load,
     ) -> None:
         self.state = EngineState.LOADING
         self.error: str | None = None
         self.vad: Batcher[DetectorInput, Probabilities] | None = None
+        self.turn_model: Batcher[Clip, float] | None = None
         budget = MemoryBudget(budget=options.memory_bytes, idle_seconds=options.idle_seconds)
         self.health = health or Health()
         self.recognizers = ModelPool(
@@ -100,6 +108,7 @@ class Engine:
         self._on_task_done = on_task_done
         self._on_stream_closed = on_stream_closed
         self._degradation = degradation
+        self._load_turn_model = load_turn_model
         self._slots: DetectorSlots
         self._loading: asyncio.Task[None] | None = None
         self._running = AsyncExitStack()
@@ -154,6 +163,7 @@ class Engine:
                 self._on_task_done,
                 degradation=self._degradation,
                 on_stream_closed=self._on_stream_closed,
+                turn_model=self.turn_model,
             )
             yield models, description
 
@@ -179,7 +189,7 @@ class Engine:
 
     async def _start(self) -> None:
         await self._running.enter_async_context(self.recognizers)
-        await asyncio.gather(self._start_detector(), self._load_default())
+        await asyncio.gather(self._start_detector(), self._load_default(), self._start_turn_model())
 
     async def _start_detector(self) -> None:
         streams = self._options.streams
@@ -195,6 +205,22 @@ class Engine:
         await worker.start()
         await _warm_up(worker.model, vad)
         self._slots, self.vad = worker.model, vad
+
+    async def _start_turn_model(self) -> None:
+        """Load the model of the end of a turn, if it is installed; only if it is needed, fail without it."""
+        is_needed = self._options.needs_turn_model
+        worker = turn_worker(partial(self._load_turn_model, is_needed))
+        # Leaving its context waits for the thread: one that still loads onnxruntime would abort the process.
+        batcher = await self._running.enter_async_context(turn_batcher(worker, streams=self._options.streams))
+        try:
+            await worker.start()
+        except Exception as error:
+            if is_needed:
+                raise ModelUnavailable(f"ENDPOINTING=model: {error}") from error
+            is_absent = isinstance(error, ModelUnavailable)
+            log.log(logging.DEBUG if is_absent else logging.WARNING, "turn_model.not_loaded error=%s", error)
+            return
+        self.turn_model = batcher
 
     async def _load_default(self) -> None:
         async with self.recognizers.acquire(self.recognizers.default):

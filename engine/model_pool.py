@@ -13,8 +13,8 @@ from asr.recognizer import ModelInfo
 from engine.health import Health
 from engine.memory_budget import MIB, BudgetExceeded, MemoryBudget, Reservation
 from engine.model_handle import Asr, ModelHandle, ModelSlot, ModelState, RunningModel
+from engine.recognizer_process import LoadedModelInfo
 from engine.supervisor import Supervisor
-from engine.workers import LoadedModelInfo
 
 log = logging.getLogger(__name__)
 

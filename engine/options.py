@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from engine.workers import LoadOptions
+from engine.recognizer_process import LoadOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,8 @@ class EngineOptions:
     detector_device: where the voice detector runs: auto, cpu, cuda or cuda:N
     detector_deadline_seconds: most time for one step of the detector
     streams: most streams at once
+    needs_turn_model: whether loading fails without the model of the end of a turn; otherwise it is loaded if
+        it is installed
     """
 
     recognizers: Mapping[str, str]
@@ -41,3 +43,4 @@ class EngineOptions:
     detector_device: str
     detector_deadline_seconds: float
     streams: int
+    needs_turn_model: bool = False

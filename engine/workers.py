@@ -1,24 +1,29 @@
 """Build the workers of the detector and of recognizers, and their batchers."""
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Protocol
 
 from asr.devices import choose_device
 from asr.recognizer import Hypothesis, ModelInfo, RecognitionRequest
+from audio.clip import Clip
 from batching.batcher import BatchedItem, Batcher
 from batching.deadline_thread import NO_DEADLINE
 from batching.worker import ProcessWorker, ThreadWorker, Worker, WorkerObserver
+from engine.recognizer_process import (
+    LoadedModelInfo,
+    LoadOptions,
+    build_in_process,
+    build_recognizer,
+    describe,
+    prepare_nothing,
+    transcribe,
+)
 from streaming.model_clients import ModelClients, Probabilities
 from vad.detector import Detector
 from vad.detector_input import DetectorInput
-
-if TYPE_CHECKING:
-    from asr.model_registry import LoadedModel
 
 SHARED_BATCH_SECONDS: Final = 0.1  # Target duration of a batch that combines finals with less urgent tasks.
 MAX_FAILED_STEPS: Final = 3  # In a row; each failed step ends all streams in it.
@@ -27,10 +32,6 @@ MAX_FAILED_STEPS: Final = 3  # In a row; each failed step ends all streams in it
 MAX_FILES: Final = 64  # transcribed at once
 BATCH_ITEMS: Final = 16
 BATCH_SECONDS: Final = 120.0
-
-
-def prepare_nothing() -> None:
-    """Do nothing: the default preparation of a process."""
 
 
 def detector_worker(
@@ -66,25 +67,25 @@ def detector_batcher(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class LoadOptions:
-    """Hold the options for loading a recognizer (see asr.model_registry.load)."""
+class TurnModel(Protocol):
+    """Judge from the audio before a pause whether the turn is complete, as SmartTurn does."""
 
-    device: str = "auto"
-    dtype: str = "auto"
-    hub_timeout: float = 3.0
-    audio_context: Literal["auto", "full", "short"] = "auto"
+    def probability(self, clip: Clip, /) -> float:
+        """Return how probably the turn is complete, 0 to 1."""
+        ...
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedModelInfo:
-    """Describe a loaded recognizer.
+def turn_worker(load: Callable[[], TurnModel]) -> ThreadWorker[TurnModel, Clip, float]:
+    """Return a worker that runs the model of the end of a turn in a thread."""
+    return ThreadWorker(load, _judge_turns, name="turn")
 
-    memory: bytes by which its process grew on the device where it runs; 0 if unknown
+
+def turn_batcher(worker: Worker[Clip, float], *, streams: int) -> Batcher[Clip, float]:
+    """Return the batcher of the model of the end of a turn, in which each stream has at most one clip.
+
+    Clips run one at a time: the model takes as long for four of them as for four times one.
     """
-
-    description: ModelInfo
-    memory: int
+    return Batcher(worker, max_items=1, max_waiting=streams)
 
 
 def recognizer_worker(
@@ -116,10 +117,10 @@ def recognizer_worker(
 
     if not in_process:
         return ThreadWorker(
-            partial(_build_recognizer, source, options, {}),
-            _transcribe,
+            partial(build_recognizer, source, options),
+            transcribe,
             name="asr",
-            describe=_describe,
+            describe=describe,
             deadline=seconds,
             observer=watcher,
         )
@@ -128,10 +129,8 @@ def recognizer_worker(
     environment = {"HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     if threads:
         environment["OMP_NUM_THREADS"] = str(threads)
-    build = partial(_build_prepared, prepare, source, options, environment)
-    return ProcessWorker(
-        build, _transcribe, name="asr", describe=_describe, deadline=seconds, observer=watcher
-    )
+    build = partial(build_in_process, prepare, source, options, environment)
+    return ProcessWorker(build, transcribe, name="asr", describe=describe, deadline=seconds, observer=watcher)
 
 
 def recognizer_batcher(
@@ -174,7 +173,7 @@ async def load_models(
     The arguments and errors are those of asr.model_registry.load.
     """
     detector = detector_worker("cpu", streams=MAX_FILES)
-    recognizer = recognizer_worker(model, LoadOptions(device, dtype, hub_timeout))
+    recognizer = recognizer_worker(model, LoadOptions(device, dtype, hub_timeout, warm_up=False))
     async with (
         detector_batcher(detector, streams=MAX_FILES) as vad,
         recognizer_batcher(
@@ -191,51 +190,9 @@ def _build_detector(device: str, streams: int) -> Detector:
     return Detector.load(choose_device(device), max_slots=streams)
 
 
-def _detect(detector: "Detector", work: list[DetectorInput]) -> list[Probabilities]:
+def _judge_turns(model: TurnModel, clips: list[Clip]) -> list[float]:
+    return [model.probability(clip) for clip in clips]
+
+
+def _detect(detector: Detector, work: list[DetectorInput]) -> list[Probabilities]:
     return detector.step(work)
-
-
-@dataclass(frozen=True, slots=True)
-class _Built:
-    loaded: "LoadedModel"
-    memory: int
-
-
-def _build_prepared(
-    prepare: Callable[[], None], source: str, options: LoadOptions, environment: Mapping[str, str]
-) -> _Built:
-    prepare()
-    return _build_recognizer(source, options, environment)
-
-
-def _build_recognizer(source: str, options: LoadOptions, environment: Mapping[str, str]) -> _Built:
-    """Load and warm up a recognizer, and measure its memory.
-
-    The warm-up builds what is otherwise built on first use, so the memory is included and the first client
-    does not wait.
-    """
-    os.environ.update(environment)  # torch and the hub's client read them on import.
-    from asr.memory_usage import memory_in_use
-    from asr.model_registry import load
-    from asr.recognizer import warm_up
-
-    devices = ("cpu", "cuda:0" if options.device == "auto" else options.device)
-    before = {device: memory_in_use(device) for device in devices}
-    loaded = load(
-        source,
-        device=options.device,
-        dtype=options.dtype,
-        hub_timeout=options.hub_timeout,
-        audio_context=options.audio_context,
-    )
-    warm_up(loaded)
-    device = loaded.description.device
-    return _Built(loaded, max(0, memory_in_use(device) - before.get(device, 0)))
-
-
-def _transcribe(built: _Built, requests: list[RecognitionRequest]) -> list[Hypothesis]:
-    return built.loaded.transcribe(requests)
-
-
-def _describe(built: _Built) -> LoadedModelInfo:
-    return LoadedModelInfo(built.loaded.description, built.memory)

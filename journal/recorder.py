@@ -167,6 +167,11 @@ class RecordedStream:
         """Whether no more audio is accepted."""
         return self._driver.input_ended
 
+    @property
+    def accepts_turn_model(self) -> bool:
+        """Whether the endpointing may depend on a model of the end of a turn."""
+        return self._driver.accepts_turn_model
+
     def receive_audio(self, clip: Clip) -> None:
         """Record the next samples of the stream and pass them on, quantized as the journal has them."""
         self._driver.receive_audio(self._recorder.audio(clip))

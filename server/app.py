@@ -94,8 +94,13 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
             await stack.enter_async_context(drained_on_signal(drain))
             await stack.enter_async_context(engine)
             await stack.enter_async_context(journals.running(native, engine.loaded))
-            for work in (metrics.heartbeat, load_monitor.run, auth.watch):
-                stack.callback(asyncio.create_task(work(), name=work.__qualname__).cancel)
+            heartbeat = metrics.heartbeat(lambda: not admission and not files)
+            for name, work in (
+                ("heartbeat", heartbeat),
+                ("load monitor", load_monitor.run()),
+                ("watch keys", auth.watch()),
+            ):
+                stack.callback(asyncio.create_task(work, name=name).cancel)
             yield
             await drain()
 

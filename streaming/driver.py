@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from enum import Enum
 from functools import partial, wraps
 from types import TracebackType
@@ -27,7 +28,7 @@ from streaming.model_clients import ModelClients, Probabilities, TaskOutcome
 from streaming.options import SessionOptions
 from streaming.session import Session
 from streaming.snapshot import RestorePoint, Snapshot, restore, save
-from streaming.utterance import RecognitionTask, TaskKind
+from streaming.utterance import RecognitionTask, TaskKind, TurnQuestion
 from vad.detector_input import NO_HOPS, DetectorInput, DetectorState
 from vad.segmenter import Reason
 
@@ -37,6 +38,7 @@ MAX_UNJUDGED: Final = 10 * SAMPLE_RATE
 MAX_UNRECOGNISED: Final = 60 * SAMPLE_RATE
 MAX_PENDING: Final = 1_000  # commands and markers that wait for their place
 STALL_SECONDS: Final = 30.0
+TURN_SECONDS: Final = 1.0  # most time for the turn model to answer, waiting included
 UNREAD_SECONDS: Final = 10.0  # for which the event queue may be full although the client takes some events
 
 Arguments = ParamSpec("Arguments")
@@ -72,6 +74,15 @@ def _ends_stream_on_error(
     return received
 
 
+@dataclass(frozen=True, slots=True)
+class _PendingTurn:
+    """Hold a question that waits for the turn model; `timer` ends the wait."""
+
+    question: TurnQuestion
+    ticket: Ticket[Clip, float]
+    timer: asyncio.TimerHandle
+
+
 class StreamDriver:
     """Run one stream. A context manager: leaving it frees the detector's slot and cancels waiting tasks.
 
@@ -90,6 +101,7 @@ class StreamDriver:
         clock: Callable[[], float] = time.monotonic,
         stall_seconds: float = STALL_SECONDS,
         unread_seconds: float = UNREAD_SECONDS,
+        turn_seconds: float = TURN_SECONDS,
         begun: RestorePoint | None = None,
     ) -> None:
         """Begin a stream, or continue one from `begun`."""
@@ -104,6 +116,9 @@ class StreamDriver:
         self._running: dict[RecognitionTask, Ticket[RecognitionRequest, Hypothesis]] = {}
         # The model died while it ran a batch with this utterance: only its final is tried again.
         self._suspect_utterance = 0
+        self._name = name
+        self._turn_seconds = turn_seconds
+        self._turn: _PendingTurn | None = None
         self._events = EventQueue(clock)
         self._events_changed = asyncio.Event()
         self._all_taken = False  # the client took every event and waits for the next one
@@ -130,6 +145,7 @@ class StreamDriver:
         self.state = DriverState.CLOSED
         for ticket in self._running.values():
             self.models.asr.cancel(ticket)
+        self._end_question()
         self.models.slots.close(self._slot)
         if not is_handed_over:
             self.models.on_stream_closed(self.session.abandon())
@@ -145,6 +161,12 @@ class StreamDriver:
     def input_ended(self) -> bool:
         """Whether no more audio is accepted."""
         return self.session.input_ended
+
+    @property
+    def accepts_turn_model(self) -> bool:
+        """Whether the endpointing may depend on a model of the end of a turn."""
+        # A replay repeats what another server accepted.
+        return self.models.turn_model is not None or self.state is DriverState.REPLAYING
 
     def receive_audio(self, clip: Clip) -> None:
         """Accept the next samples of the stream."""
@@ -271,6 +293,8 @@ class StreamDriver:
                     self._recognize(task)
                 case CancelTask(task):
                     self._cancel(task)
+                case TurnQuestion() as question:
+                    self._ask_turn_model(question)
                 case event:
                     self._emit(event)
         if self._save is not None and not self.session.is_detecting:
@@ -333,6 +357,26 @@ class StreamDriver:
             del self._running[task]
             self.models.on_task_done(self._kind(task), TaskOutcome.DROPPED)
 
+    def _ask_turn_model(self, question: TurnQuestion) -> None:
+        """Ask for a limited time whether the turn is complete."""
+        self._end_question()  # it was about an utterance that a command ended
+        model = self.models.turn_model
+        if model is None:  # the session began on a server that had one
+            self.session.receive_turn_probability(question, None)
+            return
+        ticket = model.post(question.clip, partial(self._on_turn_probability, question))
+        late = TimeoutError(f"no answer for {self._turn_seconds} s")
+        timer = asyncio.get_running_loop().call_later(
+            self._turn_seconds, self._on_turn_probability, question, late
+        )
+        self._turn = _PendingTurn(question, ticket, timer)
+
+    def _end_question(self) -> None:
+        if self._turn is not None and self.models.turn_model is not None:
+            self._turn.timer.cancel()
+            self.models.turn_model.cancel(self._turn.ticket)
+        self._turn = None
+
     def _emit(self, event: Event) -> None:
         self._events.put(event)
         self._events_changed.set()
@@ -368,6 +412,20 @@ class StreamDriver:
         else:
             self.models.on_task_done(self._kind(task), TaskOutcome.DONE)
             self.session.receive_hypothesis(task, outcome)
+        self._step()
+
+    @_ends_stream_on_error
+    def _on_turn_probability(self, question: TurnQuestion, outcome: float | Exception) -> None:
+        if self._turn is None or self._turn.question is not question:
+            return
+        self._end_question()
+        self._progress.set()
+        if isinstance(outcome, Exception):
+            about = {"session": self._name, "utterance": question.utterance}
+            log.warning("turn_model.failed error=%r", outcome, extra=about)
+            self.session.receive_turn_probability(question, None)
+        else:
+            self.session.receive_turn_probability(question, outcome)
         self._step()
 
     @_ends_stream_on_error

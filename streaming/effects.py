@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from audio.clip import Samples
 from streaming.events import Event
-from streaming.utterance import RecognitionTask
+from streaming.utterance import RecognitionTask, TurnQuestion
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,5 +24,6 @@ class CancelTask:
     task: RecognitionTask
 
 
-# A RecognitionTask asks the recognizer for a hypothesis; an Event is to be sent to the client.
-Effect = DetectHops | RecognitionTask | CancelTask | Event
+# A RecognitionTask asks the recognizer for a hypothesis, a TurnQuestion the turn model for a probability; an
+# Event is to be sent to the client.
+Effect = DetectHops | RecognitionTask | CancelTask | TurnQuestion | Event

@@ -1,17 +1,17 @@
-"""Decide how long a silence must last to end an utterance, given the text before it.
+"""Decide how long a silence must last to end an utterance, given the text or the audio before it.
 
-Silence alone is a poor criterion: people pause in the middle of a sentence and wait at the end of one. A
-learned model of the end of a turn can take the place of these rules: it reads the eager transcription.
+Silence alone is a poor criterion: people pause in the middle of a sentence and wait at the end of one.
 """
 
 import re
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from audio.clip import samples_from_ms
+from audio.clip import HOP, samples_from_ms
 
 MIN_SILENCE: Final = samples_from_ms(200)
 MAX_SILENCE: Final = samples_from_ms(1_200)
+COMPLETE_FROM: Final = 0.5  # least probability of a complete turn
 
 
 def _words(*lines: str) -> frozenset[str]:
@@ -76,6 +76,36 @@ class AdaptiveSilence:
         if reads_unfinished(text):
             return longest
         return shortest if _SENTENCE_END.search(text) else default
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSilence:
+    """Require less silence if a model judges the turn complete, and more if it does not.
+
+    While the model has not answered, and if it fails, the default silence counts.
+
+    shortest, longest: bounds, in samples
+    """
+
+    shortest: int = MIN_SILENCE
+    longest: int = MAX_SILENCE
+
+    def min_silence(self, default: int) -> None:
+        return None
+
+    def silence(self, text: str, default: int) -> int:
+        return default
+
+    def question_silence(self, default: int) -> int:
+        """Return the silence, in samples, after which the model is asked: a hop before it can end a turn."""
+        hops = -(-min(self.shortest, default) // HOP)
+        return (hops - 1) * HOP
+
+    def judged_silence(self, probability: float, default: int) -> int:
+        """Return the silence, in samples, that ends an utterance whose turn is complete so probably."""
+        if probability >= COMPLETE_FROM:
+            return min(self.shortest, default)
+        return max(self.longest, default)
 
 
 def reads_unfinished(text: str) -> bool:

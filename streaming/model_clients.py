@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.recognizer import Hypothesis, RecognitionRequest
-from audio.clip import SAMPLE_RATE
+from audio.clip import SAMPLE_RATE, Clip
 from batching.batcher import Batcher
 from streaming.degradation import NO_DEGRADATION, Degradation
 from streaming.events import StreamClosed
@@ -63,6 +63,7 @@ class ModelClients:
     bulk: whether no live client waits, so that finals run after all live work
     on_stream_closed: called once with the sums of a stream's samples when it is over, however it ended
     degradation: returns what streams go without at the moment
+    turn_model: the queue of the model that returns how probably a turn is complete; None if there is none
     """
 
     slots: DetectorSlots
@@ -73,6 +74,7 @@ class ModelClients:
     bulk: bool = False
     on_stream_closed: Callable[[StreamClosed], None] = lambda closed: None
     degradation: Callable[[], Degradation] = lambda: NO_DEGRADATION
+    turn_model: Batcher[Clip, float] | None = None
 
     def adapt(self, options: SessionOptions) -> SessionOptions:
         """Return the client's options with the changes that the recognizer requires."""

@@ -6,7 +6,7 @@ from typing import Final
 from asr.hallucination_filter import FilterThresholds
 from asr.recognizer import TranscriptionOptions
 from audio.clip import SAMPLE_RATE, samples_from_ms
-from streaming.endpointing import EndpointPolicy, FixedSilence
+from streaming.endpointing import EndpointPolicy, FixedSilence, ModelSilence
 from vad.options import VadOptions
 
 PARTIAL_INTERVAL: Final = SAMPLE_RATE // 2
@@ -21,7 +21,7 @@ class SessionOptions:
     bounded_partials: transcribe only the last seconds of a long utterance for a partial
     eager: transcribe when a pause begins, so that the final is ready when the pause becomes an endpoint;
         happens in any case if the endpointing depends on the text
-    turn: how long a pause may last, depending on the text of the eager transcription
+    turn: how long a pause may last, depending on the text of the eager transcription or on a model
     guards: thresholds at which text is rejected because there is no speech under it
     lag: report how far recognition is behind
     """
@@ -45,6 +45,11 @@ class SessionOptions:
     def min_silence(self) -> int | None:
         """Samples of a pause after which its text must be known; None if the text does not matter."""
         return self.turn.min_silence(self.default_silence)
+
+    @property
+    def turn_model(self) -> ModelSilence | None:
+        """The endpointing, if it depends on a model of the end of a turn."""
+        return self.turn if isinstance(self.turn, ModelSilence) else None
 
     @property
     def wants_eager(self) -> bool:

@@ -37,13 +37,14 @@ from streaming.result_queue import ResultQueue
 from streaming.sample_accounting import SampleAccounting
 from streaming.speech_probabilities import SpeechProbabilities
 from streaming.task_planner import TaskPlanner
-from streaming.utterance import RecognitionTask, RecordedResult, TaskKind, Utterance
+from streaming.utterance import RecognitionTask, RecordedResult, TaskKind, TurnQuestion, Utterance
 from vad.segmenter import Endpoint, Onset, Reason, Segmenter
 
 # A bound far above what the driver lets in: the longest segment, 10 s not judged yet, one large message.
 BUFFER_CAPACITY: Final = 600 * SAMPLE_RATE
 HOPS_PER_STEP: Final = 8  # a stream that sends a file takes turns with the others after a quarter of a second
 FORGET_SAMPLES: Final = 8 * HOP  # audio that is not needed any more is dropped after so many judged samples
+QUESTION_SAMPLES: Final = 8 * SAMPLE_RATE  # most audio that the turn model hears
 
 
 class InputState(Enum):
@@ -208,8 +209,9 @@ class Session:
             self._show(utterance, task.request.clip, hypothesis)
             if utterance.is_eager_of_pause(task):
                 utterance.eager, utterance.is_eager_pending = hypothesis, False
-                silence = self.options.turn.silence(hypothesis.text, self.options.default_silence)
-                self.segmenter.require_silence(silence)
+                if self.options.min_silence is not None:
+                    silence = self.options.turn.silence(hypothesis.text, self.options.default_silence)
+                    self.segmenter.require_silence(silence)
                 self._judge()
         elif utterance.is_ended_by(task):
             self._set_outcome(utterance, hypothesis)
@@ -224,6 +226,17 @@ class Session:
         elif utterance.is_eager_of_pause(task):
             utterance.is_eager_pending = False
             self._judge()
+
+    def receive_turn_probability(self, question: TurnQuestion, probability: float | None) -> None:
+        """Accept how probably the turn is complete; None if that is unknown: the default silence counts."""
+        utterance = self.open
+        if utterance is None or utterance.question is not question:
+            return
+        utterance.question = None
+        model = self.options.turn_model
+        if model is not None and probability is not None:
+            self.segmenter.require_silence(model.judged_silence(probability, self.options.default_silence))
+        self._judge()
 
     def receive_recorded_result(self, task: RecognitionTask, result: RecordedResult | str) -> None:
         """Accept the result of a final's task, or its error message, that was sent before a replay."""
@@ -255,11 +268,13 @@ class Session:
         self._is_detecting = True
 
     def _judge(self) -> None:
-        """Judge the hops whose probabilities are there, up to where only the text limits the pause."""
+        """Judge the hops whose probabilities are there, up to where text or model limit the pause."""
         probabilities, segmenter = self._unjudged, self.segmenter
         while probabilities:
             utterance = self.open
-            if utterance is not None and utterance.is_eager_pending and self._needs_text():
+            if utterance is not None and (
+                utterance.question is not None or (utterance.is_eager_pending and self._needs_text())
+            ):
                 break
             decision = segmenter.feed(probabilities.popleft())
             if decision is not None:
@@ -272,6 +287,8 @@ class Session:
                     and segmenter.position >= utterance.partials.due
                 ):
                     self._plan(utterance)
+                if pause_end is not None and pause_end != utterance.asked_at:
+                    self._ask_turn_model(utterance)
             elif self.held_markers and segmenter.start is None:  # a candidate came to nothing
                 self._release_markers()
             if self._commands.waiting:
@@ -285,6 +302,20 @@ class Session:
         """Return whether the next hop may end the utterance, depending on its text."""
         min_silence = self.options.min_silence
         return min_silence is not None and self.segmenter.silent + HOP >= min_silence
+
+    def _ask_turn_model(self, utterance: Utterance) -> None:
+        """Ask whether the turn is complete, if the endpointing depends on it and the pause is long enough."""
+        model, segmenter = self.options.turn_model, self.segmenter
+        if model is None:
+            return
+        # The clip depends on the place of the pause alone: after a restore the same question is asked.
+        silence = model.question_silence(self.options.default_silence)
+        end = segmenter.position - segmenter.silent + silence
+        if end <= segmenter.position:
+            start = max(utterance.start, end - QUESTION_SAMPLES)
+            utterance.question = TurnQuestion(utterance.number, Clip(self.audio.read(start, end), start))
+            utterance.asked_at = segmenter.pause_end
+            self.effects.append(utterance.question)
 
     def _forget(self) -> None:
         oldest = self.segmenter.oldest_needed
@@ -343,6 +374,10 @@ class Session:
     def _set_options(self, options: SessionOptions, at: int) -> None:
         self.options = options
         self.segmenter.options = options.vad
+        if self.open is not None:
+            self.open.question = (
+                None  # the default silence counts from here on, also if the answer came before
+            )
 
     def _end(self, reason: Reason, at: int) -> None:
         self._close(reason, at)
@@ -368,6 +403,8 @@ class Session:
         if self.open is not None:
             self._plan(self.open)
             self._request_task()
+            if self.segmenter.pause_end is not None:
+                self._ask_turn_model(self.open)
         if self.received - self.requested >= HOP:
             self._request_hops()
 

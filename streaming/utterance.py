@@ -39,6 +39,17 @@ class RecognitionTask:
         return self.utterance, self.request.clip.end
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class TurnQuestion:
+    """Ask whether the turn is complete, as far as it is in this clip.
+
+    A session asks about one pause at a time, and judges no further hop until the answer is there.
+    """
+
+    utterance: int
+    clip: Clip
+
+
 @dataclass(frozen=True, slots=True)
 class RecordedResult:
     """Hold the result that was sent for an utterance, for a session that is replayed from its journal."""
@@ -55,6 +66,8 @@ class Utterance:
     paused_at: end of the utterance if the present pause ends it; None outside a pause
     is_eager_pending: the eager text of this pause is being transcribed
     eager: the eager text of this pause
+    asked_at: `paused_at` of the pause about which a TurnQuestion was asked
+    question: the TurnQuestion without an answer so far
     is_trusted: some text of the utterance has passed the hallucination filter
     language: of the last partial that was sure of it
     doubted: the final hypothesis that is replaced because its language is unlikely
@@ -72,6 +85,8 @@ class Utterance:
     paused_at: int | None = None
     is_eager_pending: bool = False
     eager: Hypothesis | None = None
+    asked_at: int | None = None
+    question: TurnQuestion | None = None
     is_trusted: bool = False
     language: str | None = None
     doubted: Hypothesis | None = None

@@ -104,6 +104,18 @@ def test_a_port_that_is_taken_ends_it(place: str) -> None:
 
 
 @pytest.mark.slow
+def test_garbage_is_collected_once_the_server_runs() -> None:
+    code = "import atexit, gc, main; atexit.register(lambda: print(gc.isenabled())); main.main()"
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        environment = {"HOST": "127.0.0.1", "PORT": str(other.getsockname()[1]), "ASR_MODEL": "free"}
+        ended = run(sys.executable, "-c", code, **environment)
+    assert "address already in use" in ended.stderr  # It ended after its start.
+    assert ended.stdout.splitlines()[-1] == "True"
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", ""])
 def test_other_machines_need_keys_unless_configured(host: str) -> None:
     ended = run(*MAIN, HOST=host, PORT=str(free_port()))

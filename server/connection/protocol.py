@@ -27,6 +27,11 @@ class StreamInput(Protocol):
         """Whether no more audio is accepted."""
         ...
 
+    @property
+    def accepts_turn_model(self) -> bool:
+        """Whether the endpointing may depend on a model of the end of a turn."""
+        ...
+
     def receive_audio(self, clip: Clip) -> None:
         """Take the next samples of the stream."""
         ...

@@ -14,6 +14,7 @@ from streaming.model_clients import TaskOutcome
 from streaming.utterance import TaskKind
 
 HEARTBEAT_SECONDS: Final = 0.010
+IDLE_HEARTBEAT_SECONDS: Final = 0.5  # while no client is served, so that the server uses almost no CPU time
 MAX_KEY_LABELS: Final = 100
 SIZE_BUCKETS: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128)
 WAIT_BUCKETS: Final = (0.001, 0.003, 0.01, 0.03, 0.06, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -42,7 +43,9 @@ class Metrics:
 
     def _add_sessions(self) -> None:
         self.loop_lag = self._histogram(
-            "stt_loop_lag_seconds", "Delay of a 10 ms heartbeat on the event loop, in seconds", LAG_BUCKETS
+            "stt_loop_lag_seconds",
+            "Delay of a heartbeat on the event loop, in seconds",
+            LAG_BUCKETS,
         )
         self._keys_named: set[str] = set()
         self.sessions_total = self._counter("stt_sessions_total", "Admitted sessions", "key")
@@ -145,9 +148,13 @@ class Metrics:
         """Return the metrics in the text exposition format, version 0.0.4."""
         return generate_latest(self._registry)
 
-    async def heartbeat(self) -> None:
-        """Measure the lag of the event loop until cancelled."""
+    async def heartbeat(self, is_idle: Callable[[], bool]) -> None:
+        """Measure the lag of the event loop until cancelled.
+
+        is_idle: returns whether no client is served; the lag is measured rarely then
+        """
         while True:
-            due = time.perf_counter() + HEARTBEAT_SECONDS
-            await asyncio.sleep(HEARTBEAT_SECONDS)
+            seconds = IDLE_HEARTBEAT_SECONDS if is_idle() else HEARTBEAT_SECONDS
+            due = time.perf_counter() + seconds
+            await asyncio.sleep(seconds)
             self.loop_lag.observe(max(0.0, time.perf_counter() - due))

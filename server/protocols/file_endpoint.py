@@ -3,8 +3,8 @@
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from typing import IO, Final
 
 from fastapi import APIRouter, Request
@@ -25,7 +25,6 @@ from server.errors import (
     restarting,
 )
 from server.http.exception_handlers import http_error_of
-from server.http.url_download import download
 from server.observability.metrics import Metrics
 from server.settings import Settings
 from streaming.model_clients import ModelClients
@@ -57,6 +56,7 @@ class FileEndpoint(ABC):
         self._files = files
         self._metrics = metrics
         self._load_seconds = load_seconds
+        self._fetch = _url_download() if settings.fetch_urls else None
 
     @abstractmethod
     def router(self) -> APIRouter:
@@ -82,11 +82,11 @@ class FileEndpoint(ABC):
         """Download the file at `url` and keep it until the stack is left. Raises ApiError."""
         if url is None:
             raise missing("file")
-        if not self._settings.fetch_urls:
+        if self._fetch is None:
             message = "This server does not download files: send the file itself."
             raise invalid(message, "url", "remote_content_error")
         private, limit = self._settings.fetch_private, self._settings.max_upload_bytes
-        return await stack.enter_async_context(download(url, limit, private=private))
+        return await stack.enter_async_context(self._fetch(url, limit, private=private))
 
     async def _acquire_models(self, stack: AsyncExitStack, asked: str) -> tuple[ModelClients, ModelInfo]:
         """Acquire the models until the stack is left: those of the name, or the default for an unknown name.
@@ -127,3 +127,10 @@ class FileEndpoint(ABC):
                 raise
             task.uncancel()
             raise http_error_of(restarting()) from None
+
+
+def _url_download() -> Callable[..., AbstractAsyncContextManager[IO[bytes]]]:
+    """Return the function that downloads a file; importing its httpx takes a tenth of a second."""
+    from server.http.url_download import download
+
+    return download

@@ -10,7 +10,7 @@ from audio.clip import samples_from_ms
 from engine.memory_budget import MIB
 from engine.model_names import model_sources
 from engine.options import EngineOptions
-from engine.workers import LoadOptions
+from engine.recognizer_process import LoadOptions
 from server.settings.journal import JournalSettings
 from server.settings.limits import LimitSettings
 from server.settings.network import NetworkSettings
@@ -50,6 +50,7 @@ class Settings(
             detector_device=self.vad_device,
             detector_deadline_seconds=self.vad_deadline_seconds,
             streams=self.max_sessions + self.max_files,
+            needs_turn_model=self.endpointing == "model",
         )
 
     def session_options(self) -> SessionOptions:

@@ -6,7 +6,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings
 
 from audio.clip import samples_from_ms
-from streaming.endpointing import AdaptiveSilence, EndpointPolicy, FixedSilence
+from streaming.endpointing import AdaptiveSilence, EndpointPolicy, FixedSilence, ModelSilence
 from vad.options import VadOptions
 
 
@@ -38,22 +38,23 @@ class VadSettings(BaseSettings):
         le=120_000,
         description="Maximum length of an utterance, in ms. A longer one is cut at its quietest place.",
     )
-    endpointing: Literal["fixed", "adaptive"] = Field(
+    endpointing: Literal["fixed", "adaptive", "model"] = Field(
         "fixed",
-        description="Which silence ends an utterance: fixed (VAD_SILENCE_MS), or adaptive (shorter after "
-        "text that reads finished, longer after text that does not).",
+        description="Which silence ends an utterance: fixed (VAD_SILENCE_MS), adaptive (shorter after text "
+        "that reads finished, longer after text that does not), or model (shorter if smart-turn-v3.2 judges "
+        "the turn complete, longer if not; needs the extra `turn`).",
     )
     endpointing_shortest_ms: int = Field(
         200,
         ge=96,
         le=10_000,
-        description="Silence that ends a finished sentence, in ms, with ENDPOINTING=adaptive.",
+        description="Silence that ends a finished sentence, in ms, with ENDPOINTING=adaptive or model.",
     )
     endpointing_longest_ms: int = Field(
         1_200,
         ge=96,
         le=10_000,
-        description="Silence that ends an unfinished sentence, in ms, with ENDPOINTING=adaptive.",
+        description="Silence that ends an unfinished sentence, in ms, with ENDPOINTING=adaptive or model.",
     )
 
     def vad_options(self) -> VadOptions:
@@ -70,6 +71,7 @@ class VadSettings(BaseSettings):
         """Return the rule that ends the utterances of a stream."""
         if self.endpointing == "fixed":
             return FixedSilence()
-        return AdaptiveSilence(
+        bounded = ModelSilence if self.endpointing == "model" else AdaptiveSilence
+        return bounded(
             samples_from_ms(self.endpointing_shortest_ms), samples_from_ms(self.endpointing_longest_ms)
         )

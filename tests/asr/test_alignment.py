@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.alignment import Floats, token_starts, warp
+from asr.alignment import Floats, attention_delay_ms, token_starts, warp
 
 COSTS = st.tuples(st.integers(1, 6), st.integers(1, 8), st.integers(0, 2**32 - 1))
 
@@ -66,3 +66,10 @@ def test_more_tokens_than_frames_still_get_starts() -> None:
     starts = token_starts(np.full((1, 9, 2), 0.5, dtype=np.float32))
     assert len(starts) == 9
     assert set(starts.tolist()) <= {0, 1}
+
+
+def test_the_attention_of_published_weights_has_its_measured_delay() -> None:
+    base = [[3, 1], [4, 2], [4, 3], [4, 7], [5, 1], [5, 2], [5, 4], [5, 6]]
+    assert attention_delay_ms(base) == attention_delay_ms([tuple(head) for head in reversed(base)]) == -70
+    assert attention_delay_ms(base[:-1]) == 0
+    assert attention_delay_ms([]) == 0

@@ -561,3 +561,11 @@ def test_whisper_tiny_comes_from_the_index(tmp_path: Path) -> None:
         raise
     assert {path.name for path in folder.iterdir()} == {file.name for file in artifact.variants[0].files}
     assert store.find("whisper-tiny.en", verify=True) == folder
+
+
+def test_a_cache_that_cannot_be_written_is_named_as_the_problem(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    store = ArtifactStore(tmp_path / "file" / "cache", None, [MODEL])
+    with pytest.raises(ArtifactUnavailable) as error:
+        store.fetch("model")
+    assert error.value.cache_problem == f"{store.cache}: Not a directory"

@@ -24,7 +24,10 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_concurrent_conversions_share_one_result(source: Path, tmp_path: Path) -> None:
+def test_concurrent_conversions_share_one_result(
+    source: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASR_MODEL_CACHE", str(tmp_path_factory.mktemp("cache")))
     with ThreadPoolExecutor() as threads:
         first, second = threads.map(lambda _: converted(source, tmp_path), range(2))
     assert first == second
@@ -60,7 +63,8 @@ print(model_registry.load("ctranslate2:{source}", device="cpu").description.fami
     told = subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT,
-        env=os.environ | {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path / "hub")},
+        env=os.environ
+        | {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path / "hub"), "ASR_MODEL_CACHE": str(tmp_path)},
         capture_output=True,
         text=True,
         timeout=100,

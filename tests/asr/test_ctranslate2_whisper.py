@@ -147,7 +147,10 @@ def test_no_requests_get_no_hypotheses(english: Ctranslate2Whisper) -> None:
     assert english.transcribe([]) == []
 
 
-def test_registry_loads_folder_as_ctranslate2(folders: dict[str, Path]) -> None:
+def test_registry_loads_folder_as_ctranslate2(
+    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASR_MODEL_CACHE", str(tmp_path))
     description = model_registry.load(str(folders["en"]), device="cpu").description
     assert (description.family, description.dtype, description.device) == ("ctranslate2", "int8", "cpu")
     assert (description.languages, description.translates) == (("en",), False)
@@ -181,7 +184,23 @@ def test_number_formats_depend_on_the_device() -> None:
         compute_type("cpu", "bfloat16")
 
 
-def test_process_of_model_imports_no_torch(folders: dict[str, Path]) -> None:
+def test_short_context_is_the_same_with_kept_silence(folders: dict[str, Path], tmp_path: Path) -> None:
+    requests = [RecognitionRequest(tiny.babble(1 + seed, seed)) for seed in range(2)]
+    expected = load(folders["en"], "short").transcribe(requests)
+    for _ in range(2):  # The first load writes the file, the second one reads it.
+        recognizer = Ctranslate2Whisper.load(
+            folders["en"],
+            device="cpu",
+            dtype="float32",
+            audio_context="short",
+            fallback_temperatures=(),
+            cache=tmp_path,
+        )
+        assert recognizer.transcribe(requests) == expected
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_process_of_model_imports_no_torch(folders: dict[str, Path], tmp_path: Path) -> None:
     source = f"""
 import sys
 import numpy as np
@@ -195,7 +214,12 @@ loaded.transcribe([RecognitionRequest(Clip(sound), TranscriptionOptions(words=Tr
 print(sorted({{"torch", "transformers"}} & sys.modules.keys()))
 """
     told = subprocess.run(
-        [sys.executable, "-c", source], cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=100
+        [sys.executable, "-c", source],
+        cwd=ROOT,
+        env=os.environ | {"ASR_MODEL_CACHE": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=100,
     )
     assert told.stdout.strip() == "[]", told.stderr
 

@@ -20,6 +20,7 @@ from asr.default_model import (
     load_default,
     on_gpu_or_cpu,
 )
+from asr.devices import available_cores
 from asr.recognizer import Hypothesis, RecognitionRequest
 
 FAST, SLOW = MAX_SECONDS / 2, MAX_SECONDS * 2
@@ -85,7 +86,7 @@ class Machine:
         return self.loaded[-1]
 
     def choose(self) -> tuple[str, str]:
-        default = load_default(self.store, self.load, clock=self.clock)
+        default = load_default(self.store, self.load, clocks=[self.clock])
         assert default.recognizer is self.loaded[-1]
         assert default.recognizer.folder.name == default.name
         return default.name, default.reason
@@ -109,6 +110,17 @@ def test_a_slow_machine_runs_the_small_model(tmp_path: Path) -> None:
 def test_the_fastest_round_counts_and_the_first_run_does_not(tmp_path: Path) -> None:
     seconds = [SLOW, *[SLOW] * (ROUNDS - 1), FAST]
     assert Machine(tmp_path, ALL_LANGUAGES, seconds=seconds).choose()[0] == ALL_LANGUAGES
+
+
+def test_other_work_on_the_machine_does_not_decide(tmp_path: Path) -> None:
+    """Elapsed time is long, and the processor time of the process is short."""
+    machine = Machine(tmp_path, ALL_LANGUAGES, ENGLISH, seconds=SLOW)
+
+    def busy() -> float:
+        return machine.clock() / 4
+
+    clocks = (machine.clock, busy)
+    assert load_default(machine.store, machine.load, clocks=clocks).name == ALL_LANGUAGES
 
 
 def test_the_choice_stays_when_the_machine_is_slower_later(tmp_path: Path) -> None:
@@ -187,3 +199,14 @@ def test_where_the_gpu_cannot_be_used_the_cpu_is(tmp_path: Path) -> None:
         assert on_cpu is machine.loaded[-1]
     assert len(machine.loaded) == 2
     assert on_gpu_or_cpu(machine.load, no_gpu)(tmp_path) is machine.loaded[-1]
+
+
+@pytest.mark.parametrize(
+    ("text", "most"),
+    [("50000 100000", 1), ("150000 100000", 2), ("max 100000", 999), ("", 999), ("1 0", 999)],
+)
+def test_the_cores_are_those_of_the_container(tmp_path: Path, text: str, most: int) -> None:
+    quota = tmp_path / "cpu.max"
+    quota.write_text(text)
+    unlimited = available_cores(tmp_path / "absent")
+    assert available_cores(quota) == min(unlimited, most)

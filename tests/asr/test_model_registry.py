@@ -146,7 +146,7 @@ def test_a_folder_without_a_config_is_told(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ModelUnavailable, match="is neither a folder"):
+    with pytest.raises(ModelUnavailable, match="there is no folder"):
         model_registry.load(str(tmp_path / "nothing"), device="cpu")
 
 
@@ -193,7 +193,8 @@ def test_auto_falls_back_to_pocketsphinx_and_says_what_to_do(tmp_path: Path) -> 
     """It does not import torch, which takes a second and a quarter of a gigabyte."""
     source = LOAD.format(name="auto", shown="d.model, d.requested, d.fallback, 'torch' in sys.modules")
     told = elsewhere(source, HF_HOME=str(tmp_path), ASR_MODEL_CACHE=str(tmp_path / "models"), **NO_INDEX)
-    assert told == f"pocketsphinx auto {model_registry.POOR_WORDS} False"
+    poor_words = model_registry.POOR_WORDS.format(cause=model_registry.NOT_IN_REACH)
+    assert told == f"pocketsphinx auto {poor_words} False"
 
 
 @pytest.mark.slow
@@ -206,6 +207,20 @@ def test_a_model_of_the_catalogue_that_is_not_in_reach_is_an_error(tmp_path: Pat
     )
     assert "whisper-base is not available" in told
     assert "HF_HUB_OFFLINE is set" in told
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("whisper-bse", "Did you mean whisper-base?"),
+        ("abacus", "`./entrypoint.sh models` lists"),
+        ("/no/such/folder", "there is no folder /no/such/folder"),
+        ("./here", "there is no folder here"),
+    ],
+)
+def test_a_mistyped_name_is_told_what_there_is(name: str, said: str) -> None:
+    with pytest.raises(ModelUnavailable, match=re.escape(said)):
+        model_registry.load(name, device="cpu")
 
 
 @pytest.mark.slow

@@ -43,6 +43,25 @@ def test_a_boundary_that_came_late_goes_back_to_the_gap() -> None:
     assert abs(two.start - 0.52 * SAMPLE_RATE) <= 3 * BLOCK_SAMPLES
 
 
+def test_a_word_with_a_pause_inside_is_its_longer_side() -> None:
+    """The end of the word before, or the beginning of the next one, was counted to it."""
+    early = Clip(sound((0.5, 0.001), (0.1, 0.3), (0.6, 0.001), (0.4, 0.3), (0.4, 0.001)))
+    (word,) = refine_boundaries([Word("ask", round(0.5 * SAMPLE_RATE), round(1.9 * SAMPLE_RATE))], early)
+    assert abs(word.start - 1.2 * SAMPLE_RATE) <= 3 * BLOCK_SAMPLES
+    assert abs(word.end - 1.6 * SAMPLE_RATE) <= 3 * BLOCK_SAMPLES
+    late = Clip(early.samples[::-1].copy())
+    (word,) = refine_boundaries([Word("ask", round(0.1 * SAMPLE_RATE), round(1.5 * SAMPLE_RATE))], late)
+    assert abs(word.start - 0.4 * SAMPLE_RATE) <= 3 * BLOCK_SAMPLES
+    assert abs(word.end - 0.8 * SAMPLE_RATE) <= 3 * BLOCK_SAMPLES
+
+
+def test_a_short_silence_belongs_to_its_word() -> None:
+    stop = Clip(sound((0.5, 0.001), (0.2, 0.3), (0.15, 0.001), (0.2, 0.3), (0.4, 0.001)))
+    (word,) = refine_boundaries([Word("upper", round(0.4 * SAMPLE_RATE), round(1.2 * SAMPLE_RATE))], stop)
+    assert abs(word.start - 0.5 * SAMPLE_RATE) <= 3 * BLOCK_SAMPLES
+    assert abs(word.end - 1.05 * SAMPLE_RATE) <= 3 * BLOCK_SAMPLES
+
+
 def test_where_nothing_is_quieter_a_boundary_stays() -> None:
     even = Clip(np.full(SAMPLE_RATE, 0.5, np.float32))
     words = [Word("one", 0, 8_000, 0.7), Word("two", 8_000, 16_000)]

@@ -1,6 +1,7 @@
 """Test a process with a model, from its start to its end."""
 
 import os
+import signal
 import threading
 from functools import partial
 
@@ -19,6 +20,18 @@ def test_model_is_built_described_and_run() -> None:
     adder = child()
     assert adder.start() == {"number": 3}
     assert adder.run([1, 2]) == [4, 5]
+    adder.kill()
+    adder.reap()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_to_the_whole_group_leave_the_model_running(number: signal.Signals) -> None:
+    """Ctrl-C and systemd's stop reach every process, and the server still needs the last results."""
+    adder = child()
+    adder.start()
+    assert adder.pid is not None
+    os.kill(adder.pid, number)
+    assert adder.run([1]) == [4]
     adder.kill()
     adder.reap()
 

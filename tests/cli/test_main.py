@@ -35,3 +35,9 @@ def test_keys_load_no_model_code(tmp_path: Path) -> None:
     modules = modules_after("keys", "new", "alice", "--file", str(tmp_path / "keys.json"))
     assert "server.auth.key_file" in modules
     assert modules & HEAVY == set()
+
+
+def test_transcribe_loads_only_what_its_files_need() -> None:
+    modules = modules_after("transcribe", "--model", "free", "--device", "cpu", "test.wav")
+    assert "vad.silero_numpy" in modules
+    assert modules & {"torch", "transformers", "huggingface_hub", "httpx", "fastapi", "pydantic"} == set()

@@ -1,5 +1,6 @@
 """The engine loads models and provides them to streams."""
 
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from asr.errors import ModelUnavailable
+from asr.model_registry import NOT_IN_REACH, POOR_WORDS
 from asr.recognizer import RecognitionRequest
 from audio.clip import HOP, Clip
 from batching.errors import BatcherClosed, ModelBroken
@@ -205,11 +208,19 @@ def test_while_models_load_the_port_answers_and_says_so(silent_hub: str, tmp_pat
 def test_fallback_is_logged_and_reported_to_clients(tmp_path: Path) -> None:
     nobody = f"http://127.0.0.1:{free_port()}"
     with program(
-        ASR_MODEL="auto", ASR_DEVICE="cpu", HF_ENDPOINT=nobody, HF_HOME=str(tmp_path), HF_HUB_OFFLINE="0"
+        ASR_MODEL="auto",
+        ASR_DEVICE="cpu",
+        ASR_MODEL_CACHE=str(tmp_path / "models"),
+        HF_ENDPOINT=nobody,
+        HF_HOME=str(tmp_path),
+        HF_HUB_OFFLINE="0",
+        PIP_NO_INDEX="1",
+        PIP_CONFIG_FILE=os.devnull,
     ) as server:
         recognizer = server.ready()["recognizer"]
         assert (recognizer["model"], recognizer["requested"]) == ("pocketsphinx", "auto")
-        assert nobody in recognizer["fallback"]
+        assert recognizer["fallback"] == POOR_WORDS.format(cause=NOT_IN_REACH)
+        assert nobody in server.log
         assert f"model.fallback name=auto: {recognizer['fallback']}" in server.log
         with Client(f"{server.ws}?events=all") as client:
             assert client.hear()["recognizer"] == recognizer
@@ -260,3 +271,37 @@ def test_hanging_detector_ends_the_server() -> None:
     with program(VAD_DEADLINE_SECONDS="0.000001") as server:
         assert server.exit_status() == 1
         assert "problem.reported name='detector': is broken: vad: no answer for" in server.log
+
+
+class Judge:
+    def probability(self, clip: Clip) -> float:
+        return clip.seconds / 10
+
+
+async def test_turn_model_is_offered_where_it_can_be_loaded() -> None:
+    asked: list[bool] = []
+
+    def load(download: bool) -> Judge:
+        asked.append(download)
+        return Judge()
+
+    async with Engine(free_settings().engine_options(), load_turn_model=load) as engine:
+        await loaded(engine)
+        async with engine.acquire() as (models, _):
+            assert models.turn_model is not None
+            assert await models.turn_model.submit(SECOND) == 0.1
+    assert asked == [False]  # nothing is downloaded that no setting asks for
+
+
+async def test_engine_fails_without_the_turn_model_only_if_it_is_needed() -> None:
+    def load(download: bool) -> Judge:
+        raise ModelUnavailable("install it")
+
+    async with Engine(free_settings().engine_options(), load_turn_model=load) as engine:
+        await loaded(engine)
+        async with engine.acquire() as (models, _):
+            assert models.turn_model is None
+    options = free_settings(endpointing="model").engine_options()
+    async with Engine(options, load_turn_model=load) as engine:
+        await loaded(engine)
+        assert (engine.state, engine.error) == (EngineState.FAILED, "ENDPOINTING=model: install it")

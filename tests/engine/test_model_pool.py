@@ -16,8 +16,8 @@ from engine.health import Health
 from engine.memory_budget import MemoryBudget
 from engine.model_handle import Asr, ModelState, RunningModel
 from engine.model_pool import ModelNotReady, ModelPool
+from engine.recognizer_process import LoadedModelInfo
 from engine.supervisor import Supervisor
-from engine.workers import LoadedModelInfo
 from tests.waiting import until
 
 SECOND = RecognitionRequest(Clip(np.zeros(16_000, np.float32)))

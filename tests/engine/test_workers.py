@@ -14,9 +14,8 @@ from audio.clip import HOP, Clip
 from batching.batcher import BatchedItem
 from batching.errors import BatcherClosed
 from batching.worker import Worker
+from engine.recognizer_process import LoadedModelInfo, LoadOptions
 from engine.workers import (
-    LoadedModelInfo,
-    LoadOptions,
     detector_batcher,
     detector_worker,
     load_models,

@@ -14,7 +14,7 @@ from streaming.effects import CancelTask, DetectHops
 from streaming.events import Event, PartialTranscript
 from streaming.options import SessionOptions
 from streaming.session import Session
-from streaming.utterance import RecognitionTask
+from streaming.utterance import RecognitionTask, TurnQuestion
 from vad.detector_input import DetectorInput
 from vad.segmenter import Reason
 
@@ -65,6 +65,20 @@ def transcribe(recognizer: object, requests: Sequence[RecognitionRequest]) -> li
     return [recognize(request) for request in requests]
 
 
+def complete(clip: Clip) -> float:
+    """Return 0.1 or 0.9 as the probability that the turn is complete; it depends on every sample."""
+    return 0.9 if round(float(np.abs(clip.samples).sum())) % 2 else 0.1
+
+
+def take_question(session: Session) -> TurnQuestion | None:
+    """Take out the question that the session asks the turn model."""
+    for effect in session.effects:
+        if isinstance(effect, TurnQuestion):
+            session.effects.remove(effect)
+            return effect
+    return None
+
+
 def take_hops(session: Session) -> Samples | None:
     """Take out the hops that the session wants to have detected."""
     for effect in session.effects:
@@ -87,7 +101,7 @@ def take_task(session: Session) -> RecognitionTask | None:
 
 def take_events(session: Session) -> list[Event]:
     """Take out the events for the client."""
-    others = (DetectHops, RecognitionTask, CancelTask)
+    others = (DetectHops, RecognitionTask, CancelTask, TurnQuestion)
     events: list[Event] = [effect for effect in session.effects if not isinstance(effect, others)]
     for event in events:
         session.effects.remove(event)
@@ -109,12 +123,15 @@ class Slow:
         self._chance = random.Random(seed)
         self._hops: deque[Samples] = deque()
         self._jobs: list[RecognitionTask] = []
+        self._questions: deque[TurnQuestion] = deque()
 
     def answer_some(self) -> None:
         while self._chance.random() < 0.5:
             self._take()
             if self._hops and self._chance.random() < 0.7:
                 self.session.receive_probabilities(hear(self._hops.popleft()))
+            elif self._questions and self._chance.random() < 0.5:
+                self._answer_question()
             elif self._jobs:
                 job = self._jobs.pop(self._chance.randrange(len(self._jobs)))
                 self.session.receive_hypothesis(job, recognize(job.request))
@@ -127,16 +144,24 @@ class Slow:
             while self._jobs:
                 job = self._jobs.pop(self._chance.randrange(len(self._jobs)))
                 self.session.receive_hypothesis(job, recognize(job.request))
+            while self._questions:
+                self._answer_question()
         self.events += take_events(self.session)
         return self.events
+
+    def _answer_question(self) -> None:
+        question = self._questions.popleft()
+        self.session.receive_turn_probability(question, complete(question.clip))
 
     def _take(self) -> bool:
         if (hops := take_hops(self.session)) is not None:
             self._hops.append(hops)
         while (job := take_task(self.session)) is not None:
             self._jobs.append(job)
+        while (question := take_question(self.session)) is not None:
+            self._questions.append(question)
         self.events += take_events(self.session)
-        return bool(self._hops or self._jobs)
+        return bool(self._hops or self._jobs or self._questions)
 
 
 def play(

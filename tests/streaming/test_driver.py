@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,7 @@ from batching.errors import ModelDied
 from batching.worker import ThreadWorker
 from streaming.degradation import Degradation
 from streaming.driver import MAX_UNJUDGED, UNREAD_SECONDS, StreamDriver
-from streaming.endpointing import AdaptiveSilence
+from streaming.endpointing import AdaptiveSilence, ModelSilence
 from streaming.errors import DetectorFailed, EventsUnread, Overloaded, StreamBroken
 from streaming.event_queue import MAX_EVENTS
 from streaming.events import (
@@ -36,7 +37,17 @@ from streaming.options import SessionOptions
 from streaming.session import Session
 from streaming.snapshot import RestorePoint, Snapshot, save
 from streaming.utterance import RecordedResult, TaskKind
-from tests.streaming.fakes import FEW_GUARDS, detect, detect_all, flat, hear, sound, transcribe
+from tests.streaming.fakes import (
+    FEW_GUARDS,
+    complete,
+    detect,
+    detect_all,
+    flat,
+    hear,
+    play,
+    sound,
+    transcribe,
+)
 from tests.streaming.working_models import Detector, Recognizer
 from tests.streaming.working_models import models as working
 from tests.waiting import until
@@ -482,6 +493,120 @@ async def test_finals_do_not_depend_on_what_is_shed() -> None:
 async def test_eager_task_that_decides_the_endpoint_is_not_shed() -> None:
     done, _ = await outcomes_of(frozenset({TaskKind.EAGER}), SessionOptions(turn=AdaptiveSilence()))
     assert TaskKind.EAGER in done
+
+
+MODEL = SessionOptions(turn=ModelSilence())
+TALK_WITH_PAUSES = sound(
+    *((speech, samples) for n in range(5) for speech, samples in ((True, 9_000), (False, 8_000 + n))),
+    (False, 2 * SECOND),
+)
+
+
+@asynccontextmanager
+async def with_turn_model(judge: Callable[[object, list[Clip]], list[float]]) -> AsyncIterator[ModelClients]:
+    worker = ThreadWorker(lambda: None, judge, name="turn")
+    await worker.start()
+    async with models() as shared, Batcher(worker, max_items=1, max_waiting=9) as turn_model:
+        yield replace(shared, turn_model=turn_model)
+
+
+async def turns(shared: ModelClients, seconds: float = 60.0) -> list[Event]:
+    """Return the events of a stream that ends its turns by the model, which has so many seconds to answer."""
+    with StreamDriver(shared, MODEL, turn_seconds=seconds) as driver:
+        await pour(driver, TALK_WITH_PAUSES)
+        driver.end(Reason.END_OF_STREAM)
+        return await events_of(driver)
+
+
+def judge_turns(model: object, clips: list[Clip]) -> list[float]:
+    return [complete(clip) for clip in clips]
+
+
+def turns_without_model() -> list[str]:
+    return flat(play(TALK_WITH_PAUSES, [], options=SessionOptions()))
+
+
+async def test_turn_model_decides_where_utterances_end() -> None:
+    async with with_turn_model(judge_turns) as shared:
+        events = flat(await turns(shared))
+    assert events == flat(play(TALK_WITH_PAUSES, [], options=MODEL)) != turns_without_model()
+
+
+async def test_late_answers_of_the_turn_model_give_the_same_events() -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    def judge_late(model: object, clips: list[Clip]) -> list[float]:
+        asked.set()
+        assert go_on.wait(60)
+        return judge_turns(model, clips)
+
+    async with with_turn_model(judge_late) as shared:
+        running = asyncio.create_task(turns(shared))
+        assert await asyncio.to_thread(asked.wait, 60)
+        go_on.set()
+        assert flat(await running) == flat(play(TALK_WITH_PAUSES, [], options=MODEL))
+
+
+async def test_default_silence_counts_where_the_turn_model_fails(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(model: object, clips: list[Clip]) -> list[float]:
+        raise RuntimeError("out of memory")
+
+    async with with_turn_model(fail) as shared:
+        assert flat(await turns(shared)) == turns_without_model()
+    assert "turn_model.failed error=RuntimeError('out of memory')" in caplog.messages
+
+
+async def test_default_silence_counts_where_the_turn_model_is_slow(caplog: pytest.LogCaptureFixture) -> None:
+    go_on = threading.Event()
+
+    def hang(model: object, clips: list[Clip]) -> list[float]:
+        assert go_on.wait(60)
+        return judge_turns(model, clips)
+
+    async with with_turn_model(hang) as shared:
+        try:
+            assert flat(await turns(shared, seconds=0.001)) == turns_without_model()
+            assert shared.turn_model is not None
+            assert len(shared.turn_model) == 0  # questions that came too late do not wait
+        finally:
+            go_on.set()
+    assert any("TimeoutError" in message for message in caplog.messages)
+
+
+async def test_default_silence_counts_without_a_turn_model() -> None:
+    async with models() as shared:
+        assert flat(await turns(shared)) == turns_without_model()
+
+
+async def test_turn_model_is_asked_again_in_a_replay() -> None:
+    async with with_turn_model(judge_turns) as shared:
+        begun = RestorePoint(save(Session(MODEL)))
+        with StreamDriver(shared, MODEL, begun=begun) as driver:
+            await pour(driver, TALK_WITH_PAUSES)
+            driver.end(Reason.END_OF_STREAM)
+            events = await events_of(driver)
+    assert flat(events) == flat(play(TALK_WITH_PAUSES, [], options=MODEL))
+
+
+async def test_question_of_a_stream_that_is_left_does_not_wait() -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    def hold(model: object, clips: list[Clip]) -> list[float]:
+        asked.set()
+        assert go_on.wait(60)
+        return judge_turns(model, clips)
+
+    async with with_turn_model(hold) as shared:
+        try:
+            assert shared.turn_model is not None
+            with StreamDriver(shared, MODEL) as first, StreamDriver(shared, MODEL) as second:
+                for driver in (first, second):
+                    await pour(driver, sound((True, SECOND), (False, SECOND)))
+                assert await asyncio.to_thread(asked.wait, 60)
+                await until(lambda: len(shared.turn_model or ()) == 1)
+            assert len(shared.turn_model) == 0
+        finally:
+            go_on.set()
 
 
 def idle_driver(options: SessionOptions, clock: Clock) -> StreamDriver:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from asr.hallucination_filter import FilterThresholds
 from asr.recognizer import Hypothesis, TranscriptionOptions
 from audio.clip import HOP, Clip
-from streaming.endpointing import AdaptiveSilence
+from streaming.endpointing import AdaptiveSilence, EndpointPolicy, ModelSilence
 from streaming.events import (
     AudioCleared,
     Event,
@@ -359,14 +359,19 @@ def test_events_do_not_depend_on_chunks_or_model_latency(
     assert flat(play(samples, cuts, there, seed=seed)) == expected
 
 
+@pytest.mark.parametrize("turn", [AdaptiveSilence(), ModelSilence()])
 @settings(max_examples=25, deadline=None)
 @given(RUNS, ASKS, CUTS, st.integers(0, 1_000_000))
-def test_events_do_not_depend_on_timing_with_adaptive_silence(
-    runs: list[tuple[bool, int]], asks: list[tuple[float, Ask]], cuts: list[int], seed: int
+def test_events_do_not_depend_on_when_the_endpoint_is_decided(
+    turn: EndpointPolicy,
+    runs: list[tuple[bool, int]],
+    asks: list[tuple[float, Ask]],
+    cuts: list[int],
+    seed: int,
 ) -> None:
     samples = sound(*runs)
     there = placed(asks, len(samples))
-    options = SessionOptions(turn=AdaptiveSilence(), eager=False)
+    options = SessionOptions(turn=turn, eager=False)
     expected = flat(play(samples, range(0, len(samples), 1600), there, options=options))
     assert flat(play(samples, cuts, there, options=options)) == expected
     assert flat(play(samples, cuts, there, seed=seed, options=options)) == expected

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from asr.recognizer import Hypothesis, TranscriptionOptions
 from audio.clip import Clip, Samples
-from streaming.endpointing import AdaptiveSilence
+from streaming.endpointing import AdaptiveSilence, ModelSilence
 from streaming.events import Event, PartialTranscript
 from streaming.options import SessionOptions
 from streaming.session import Session
@@ -16,6 +16,7 @@ from streaming.snapshot import restore, save
 from streaming.utterance import RecordedResult, TaskKind
 from tests.streaming.fakes import (
     FEW_GUARDS,
+    complete,
     detect_all,
     flat,
     hear,
@@ -24,6 +25,7 @@ from tests.streaming.fakes import (
     sound,
     take_events,
     take_hops,
+    take_question,
     take_task,
 )
 from vad.options import VadOptions
@@ -39,6 +41,9 @@ def answered(session: Session, chance: random.Random, late: float) -> list[Event
         while (job := take_task(session)) is not None:
             if job.kind is not TaskKind.FINAL or chance.random() > late:
                 session.receive_hypothesis(job, recognize(job.request))
+        if (question := take_question(session)) is not None and chance.random() > late:
+            session.receive_turn_probability(question, complete(question.clip))
+            continue
         events += take_events(session)
         if (hops := take_hops(session)) is None:
             return events
@@ -89,12 +94,15 @@ def test_pending_finals_survive_a_snapshot(parts: list[tuple[bool, int]], seed: 
     "options",
     [
         SessionOptions(partials=True, guards=FEW_GUARDS, turn=AdaptiveSilence()),
+        SessionOptions(partials=True, guards=FEW_GUARDS, turn=ModelSilence()),
         SessionOptions(partials=True, guards=FEW_GUARDS, vad=VadOptions(manual=True)),
         SessionOptions(partials=True, guards=FEW_GUARDS, vad=VadOptions(max_segment_ms=1_000)),
     ],
 )
 @pytest.mark.parametrize("seed", range(6))
-def test_restored_session_works_with_adaptive_silence(options: SessionOptions, seed: int) -> None:
+def test_restored_session_gives_the_same_events_with_other_options(
+    options: SessionOptions, seed: int
+) -> None:
     samples = sound((True, 20_000), (False, 4_000), (True, 40_000), (False, 30_000), (True, 9_000))
     assert flat(relayed(samples, seed, options)) == flat(play(samples, [], options=options))
 

@@ -26,6 +26,10 @@ ACKNOWLEDGED: Final = "input_audio_buffer.acknowledged"
 Reply = AudioAcknowledgedMessage | SessionUpdatedMessage
 UNACKNOWLEDGED_SAMPLES: Final = 2 * SAMPLE_RATE  # that may wait for the next periodic acknowledgement
 ENCODING_FIELDS: Final = frozenset({"format", "sample_rate", "channels"})
+TURN_MODEL_UNAVAILABLE: Final = (
+    "This server has no end-of-turn model. Its operator can install the extra `turn` and run "
+    "`./entrypoint.sh pull smart-turn-v3.2`."
+)
 MAX_MARKER: Final = 256  # characters of a marker's id
 
 
@@ -173,7 +177,11 @@ class NativeInput:
         if "model" in session:
             problem = "The model is chosen in the URL, for the whole session."
             raise ClientError("invalid_value", problem, param="session.model")
-        self.config = self.config.merged(session)
+        config = self.config.merged(session)
+        is_new = config.options.turn_model is not None and self.config.options.turn_model is None
+        if is_new and not self._stream.accepts_turn_model:
+            raise ClientError("turn_model_unavailable", TURN_MODEL_UNAVAILABLE, param="session.turn.mode")
+        self.config = config
         self._stream.update(self.config.options)
         self._stream.note(ConfigReached(self.config))
         return SessionUpdatedMessage(type="session.updated", session=self.config.effective())

@@ -12,7 +12,7 @@ from audio.clip import ms_from_samples, samples_from_ms
 from audio.codecs import Encoding, Format
 from audio.errors import AudioError
 from server.errors import ClientError
-from streaming.endpointing import AdaptiveSilence, EndpointPolicy, FixedSilence
+from streaming.endpointing import AdaptiveSilence, EndpointPolicy, FixedSilence, ModelSilence
 from streaming.options import SessionOptions
 from vad.options import OptionError
 
@@ -53,23 +53,22 @@ class VadUpdate(_Strict):
 class EndpointingUpdate(_Strict):
     """Hold the `turn` object of a `session` object.
 
-    Only adaptive endpointing has the bounds `shortest_ms` and `longest_ms`; in manual mode no silence ends a
+    The modes adaptive and model have bounds, `shortest_ms` and `longest_ms`; in manual mode no silence ends a
     turn.
     """
 
-    mode: Literal["fixed", "adaptive", "manual"] | None = None
+    mode: Literal["fixed", "adaptive", "model", "manual"] | None = None
     shortest_ms: int | None = Field(None, ge=MIN_ENDPOINTING_MS, le=MAX_ENDPOINTING_MS)
     longest_ms: int | None = Field(None, ge=MIN_ENDPOINTING_MS, le=MAX_ENDPOINTING_MS)
 
     def applied(self, turn: EndpointPolicy) -> EndpointPolicy:
-        adaptive = turn if isinstance(turn, AdaptiveSilence) else AdaptiveSilence()
-        mode = self.mode or ("adaptive" if turn is adaptive else "fixed")
-        if mode != "adaptive":
+        mode = self.mode or _mode(turn)
+        if mode not in ("adaptive", "model"):
             return FixedSilence()
-        given = {"shortest": self.shortest_ms, "longest": self.longest_ms}
-        return replace(
-            adaptive, **{name: samples_from_ms(ms) for name, ms in given.items() if ms is not None}
-        )
+        bounded = turn if isinstance(turn, AdaptiveSilence | ModelSilence) else AdaptiveSilence()
+        shortest = bounded.shortest if self.shortest_ms is None else samples_from_ms(self.shortest_ms)
+        longest = bounded.longest if self.longest_ms is None else samples_from_ms(self.longest_ms)
+        return ModelSilence(shortest, longest) if mode == "model" else AdaptiveSilence(shortest, longest)
 
 
 class SessionUpdate(_Strict):
@@ -216,10 +215,16 @@ class SessionConfig:
 
 
 def _turn(turn: EndpointPolicy) -> dict[str, object]:
-    if not isinstance(turn, AdaptiveSilence):
+    if not isinstance(turn, AdaptiveSilence | ModelSilence):
         return {"mode": "fixed"}
     bounds = {"shortest_ms": ms_from_samples(turn.shortest), "longest_ms": ms_from_samples(turn.longest)}
-    return {"mode": "adaptive", **bounds}
+    return {"mode": _mode(turn), **bounds}
+
+
+def _mode(turn: EndpointPolicy) -> str:
+    if isinstance(turn, ModelSilence):
+        return "model"
+    return "adaptive" if isinstance(turn, AdaptiveSilence) else "fixed"
 
 
 def _refused(error: ValidationError) -> ClientError:

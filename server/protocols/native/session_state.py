@@ -12,7 +12,7 @@ from asr.hallucination_filter import FilterThresholds
 from asr.recognizer import TranscriptionOptions
 from audio.codecs import Encoding
 from server.protocols.native.session_config import OutputOptions, SessionConfig
-from streaming.endpointing import AdaptiveSilence, EndpointPolicy, FixedSilence
+from streaming.endpointing import AdaptiveSilence, EndpointPolicy, FixedSilence, ModelSilence
 from streaming.options import SessionOptions
 from vad.options import VadOptions
 
@@ -22,6 +22,8 @@ Made = TypeVar("Made")
 def save_config(config: SessionConfig) -> dict[str, Any]:
     options = {each.name: getattr(config.options, each.name) for each in dataclasses.fields(SessionOptions)}
     parts = {name: dataclasses.asdict(options[name]) for name in ("vad", "asr", "turn", "guards")}
+    if isinstance(options["turn"], ModelSilence):
+        parts["turn"]["mode"] = "model"
     encoding = config.encoding
     return {
         "options": options | parts,
@@ -61,7 +63,9 @@ def restore_outputs(saved: Mapping[str, Sequence[bool]]) -> dict[int, OutputOpti
 
 
 def _turn(given: Mapping[str, Any]) -> EndpointPolicy:
-    return _made(AdaptiveSilence, given) if given else FixedSilence()
+    if not given:
+        return FixedSilence()
+    return _made(ModelSilence, given) if given.get("mode") == "model" else _made(AdaptiveSilence, given)
 
 
 def _made(kind: type[Made], given: Mapping[str, Any]) -> Made:

@@ -24,7 +24,7 @@ from server.protocols.openai_realtime.messages import (
     NestedSession,
     SessionFields,
 )
-from streaming.endpointing import AdaptiveSilence, EndpointPolicy, FixedSilence
+from streaming.endpointing import AdaptiveSilence, EndpointPolicy, FixedSilence, ModelSilence
 from streaming.options import SessionOptions
 from vad.options import RANGES, VadOptions
 
@@ -247,7 +247,8 @@ class RealtimeConfig:
     def _turn(self) -> EndpointPolicy:
         if not isinstance(self.turn_detection, SemanticVad):
             return FixedSilence()
-        own = self.defaults.turn if isinstance(self.defaults.turn, AdaptiveSilence) else AdaptiveSilence()
+        turn = self.defaults.turn
+        own = turn if isinstance(turn, AdaptiveSilence | ModelSilence) else AdaptiveSilence()
         return replace(own, longest=samples_from_ms(LONGEST_WAIT_MS[self.turn_detection.eagerness or "auto"]))
 
     # The following methods build the settings as they are sent to the client.

@@ -22,6 +22,10 @@ def values(text: str) -> dict[str, float]:
     }
 
 
+def beats(metrics: Metrics) -> float:
+    return values(metrics.text().decode())["stt_loop_lag_seconds_count"]
+
+
 async def test_metrics_exist_before_the_models_are_loaded() -> None:
     metrics, admission = Metrics(), AdmissionController(1)
     add_gauges(metrics, Engine(Settings(_env_file=None).engine_options()), admission, AdmissionController(1))
@@ -41,11 +45,24 @@ def test_two_servers_count_separately() -> None:
 
 async def test_the_heartbeat_measures_until_it_is_cancelled() -> None:
     metrics = Metrics()
-    heartbeat = asyncio.create_task(metrics.heartbeat())
-    await until(lambda: values(metrics.text().decode())["stt_loop_lag_seconds_count"])
+    heartbeat = asyncio.create_task(metrics.heartbeat(lambda: False))
+    await until(lambda: beats(metrics))
     heartbeat.cancel()
     await asyncio.wait([heartbeat])
     assert heartbeat.cancelled()
+
+
+async def test_the_heartbeat_is_slow_while_the_server_is_idle() -> None:
+    busy, idle = Metrics(), Metrics()
+    tasks = [
+        asyncio.create_task(busy.heartbeat(lambda: False)),
+        asyncio.create_task(idle.heartbeat(lambda: True)),
+    ]
+    await until(lambda: beats(busy) >= 20)
+    assert beats(idle) < 20
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
 
 
 def test_a_session_counts_its_finals_errors_and_audio(server: Server) -> None:

@@ -1,6 +1,7 @@
 """Test that every message becomes a call of the driver, a reply, or a ClientError."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audio.clip import Clip
 from audio.decoder import PIECE
+from batching.batcher import Batcher
+from batching.worker import ThreadWorker
 from server.errors import ClientError
 from server.protocols.native.input import MAX_MARKER, NativeInput
 from server.protocols.native.session_config import SessionConfig
 from streaming.driver import StreamDriver
+from streaming.endpointing import ModelSilence
 from streaming.events import MarkerReached
 from streaming.options import SessionOptions
+from streaming.session import Session
+from streaming.snapshot import RestorePoint, save
 from tests.server.fakes import silent_models
 from vad.segmenter import Reason
 
@@ -328,3 +335,34 @@ def test_acknowledged_audio_need_not_be_sent_again() -> None:
     assert (client.received, reply["received_ms"]) == (16_013, 1000)
     client.input.pause()
     assert client.input.received_ms == 1000
+
+
+BY_MODEL = json.dumps({"type": "session.update", "session": {"turn": {"mode": "model"}, "words": True}})
+
+
+def test_turn_model_that_is_absent_is_refused_by_name(client: Client) -> None:
+    error = client.refusal(BY_MODEL)
+    assert (error.code, error.param, error.close) == ("turn_model_unavailable", "session.turn.mode", None)
+    assert "pull smart-turn-v3.2" in error.message
+    assert client.input.config == CONFIG
+
+
+def test_turn_model_is_accepted_where_there_is_one() -> None:
+    worker: ThreadWorker[None, Clip, float] = ThreadWorker(lambda: None, lambda _, clips: [], name="turn")
+    models = replace(silent_models(), turn_model=Batcher(worker, max_items=1, max_waiting=1))
+    with StreamDriver(models, SessionOptions()) as driver:
+        reply = NativeInput(driver, CONFIG).receive(BY_MODEL)
+        assert driver.session.options.turn == ModelSilence()
+    assert reply is not None
+    assert reply["type"] == "session.updated"
+    assert reply["session"]["turn"] == {"mode": "model", "shortest_ms": 200, "longest_ms": 1200}
+
+
+def test_replay_accepts_the_turn_model_that_another_server_had() -> None:
+    begun = RestorePoint(save(Session(SessionOptions())))
+    with StreamDriver(silent_models(), SessionOptions(), begun=begun) as driver:
+        input = NativeInput(driver, CONFIG)
+        input.receive(BY_MODEL)
+        driver.finish_replay()
+        input.receive(json.dumps({"type": "session.update", "session": {"words": False}}))
+        assert driver.session.options.turn == ModelSilence()

@@ -227,10 +227,12 @@ def test_manual_mode_lasts_until_another_is_chosen() -> None:
     assert manual.merged({"turn": {"mode": "fixed"}}) == DEFAULT
 
 
-def test_adaptive_endpointing_keeps_its_bounds() -> None:
+def test_adaptive_endpointing_and_the_model_keep_their_bounds() -> None:
     adaptive = DEFAULT.merged({"turn": {"mode": "adaptive", "longest_ms": 900}})
     assert effective(adaptive)["turn"] == {"mode": "adaptive", "shortest_ms": 200, "longest_ms": 900}
     later = adaptive.merged({"turn": {"shortest_ms": 150}})
     assert effective(later)["turn"] == {"mode": "adaptive", "shortest_ms": 150, "longest_ms": 900}
     assert effective(later.merged({"turn": {"mode": "fixed"}}))["turn"] == {"mode": "fixed"}
     assert effective(DEFAULT.merged({"turn": {"shortest_ms": 150}}))["turn"] == {"mode": "fixed"}
+    by_model = later.merged({"turn": {"mode": "model"}}).merged({"turn": {"longest_ms": 2_000}})
+    assert effective(by_model)["turn"] == {"mode": "model", "shortest_ms": 150, "longest_ms": 2_000}

@@ -13,7 +13,7 @@ from audio.clip import samples_from_ms
 from audio.codecs import Encoding, Format
 from server.errors import ClientError
 from server.protocols.openai_realtime.session_config import LOGPROBS, RealtimeConfig
-from streaming.endpointing import AdaptiveSilence, FixedSilence
+from streaming.endpointing import AdaptiveSilence, FixedSilence, ModelSilence
 from streaming.options import SessionOptions
 from vad.options import VadOptions
 
@@ -84,6 +84,12 @@ def test_eagerness_is_how_long_semantic_vad_waits_at_most(eagerness: str | None,
     session = PLAIN.merged(ga(turn_detection={"type": "semantic_vad", "eagerness": eagerness}))
     assert session.options.turn == AdaptiveSilence(longest=samples_from_ms(ms))
     assert told(session)["turn_detection"] == {"type": "semantic_vad", "eagerness": eagerness or "auto"}
+
+
+def test_semantic_vad_uses_the_turn_model_of_the_server() -> None:
+    defaults = SessionOptions(turn=ModelSilence(shortest=3_000))
+    session = replace(PLAIN, defaults=defaults).merged(ga(turn_detection={"type": "semantic_vad"}))
+    assert session.options.turn == ModelSilence(3_000, samples_from_ms(4_000))
 
 
 def test_null_turn_detection_leaves_it_to_the_client() -> None:

@@ -13,6 +13,7 @@ from streaming.local_agreement import LocalAgreement, join_texts, pieces
 
 MAX_WINDOW: Final = 10 * SAMPLE_RATE
 REST_FACTOR: Final = 4  # pause after a partial, as a multiple of the time that it took
+FIRST_FACTOR: Final = 2  # Until there is text to show, partials come this much more often.
 MIN_WINDOW: Final = 2 * SAMPLE_RATE  # stays in the window after a cut: words that may still change
 
 
@@ -32,6 +33,7 @@ class Partials:
         self._cut: int | None = None  # end of the part whose words are to be kept
         self._kept = ""  # the text of [start, window)
         self._shown_until = start
+        self._has_text = bool(stable)
         self._stabilizer = LocalAgreement(stable)
         self.stable = list(stable)
 
@@ -40,9 +42,11 @@ class Partials:
     ) -> tuple[int, int]:
         """Return the range [start, end) to transcribe now; the next partial is due an interval later.
 
+        Before the first text, it is due after half an interval.
+
         quietest: returns where a range is quietest; None for a recognizer for which length costs nothing
         """
-        self.due = position + interval
+        self.due = position + (interval if self._has_text else interval // FIRST_FACTOR)
         self._requested_at = position
         if quietest is None or position - self._window <= MAX_WINDOW:
             return self._window, position
@@ -85,5 +89,6 @@ class Partials:
         stable, tail = self._stabilizer.update(words, settled)
         if not (stable or tail):
             return None
+        self._has_text = True
         self.stable = stable
         return "".join(stable + tail), len("".join(stable))

@@ -32,7 +32,7 @@ from streaming.events import (
 )
 from streaming.finalization import rejecting_guard
 from streaming.options import SessionOptions
-from streaming.partials import Partials
+from streaming.partials import FIRST_FACTOR, Partials
 from streaming.result_queue import ResultQueue
 from streaming.sample_accounting import SampleAccounting
 from streaming.speech_probabilities import SpeechProbabilities
@@ -390,7 +390,8 @@ class Session:
     def make_utterance(self, number: int, start: int, stable: Sequence[str]) -> Utterance:
         """Return a new open utterance; stable: words of it that were shown as stable before."""
         spoken = self.judged - self.options.vad.min_speech_hops * HOP  # speech began there at the latest
-        partials = Partials(start, spoken + self.options.partial_interval, stable)
+        first = spoken + self.options.partial_interval // FIRST_FACTOR
+        partials = Partials(start, first, stable)
         return Utterance(number, start, partials, self.options.asr, is_trusted=bool(stable))
 
     def add_closed(self, utterance: Utterance) -> None:

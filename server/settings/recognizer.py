@@ -97,8 +97,8 @@ class RecognizerSettings(BaseSettings):
         500,
         ge=100,
         le=60_000,
-        description="Speech between two partials, in ms. The interval grows with the time that a partial "
-        "takes: partials use at most a fifth of the time.",
+        description="Speech between two partials, in ms; half of it before the first text. The interval "
+        "grows with the time that a partial takes: partials use at most a fifth of the time.",
     )
     hallucination_filter: Strictness = Field(
         Strictness.NORMAL,

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.recognizer import Hypothesis
-from streaming.partials import MAX_WINDOW, MIN_WINDOW, REST_FACTOR, Partials
+from streaming.partials import FIRST_FACTOR, MAX_WINDOW, MIN_WINDOW, REST_FACTOR, Partials
 
 SECOND = 16_000
 INTERVAL = SECOND // 2
@@ -23,12 +23,16 @@ def say(start: int, end: int) -> Hypothesis:
     return Hypothesis(" ".join(f"w{at // INTERVAL}" for at in range(start, end - INTERVAL + 1, INTERVAL)))
 
 
-def test_next_partial_is_due_an_interval_later() -> None:
+def test_next_partial_is_due_an_interval_later_and_sooner_before_the_first_text() -> None:
     partials = Partials(0, due=INTERVAL)
-    assert partials.due > INTERVAL - 1
-    assert partials.due <= INTERVAL
     assert partials.next_range(INTERVAL, INTERVAL, middle) == (0, INTERVAL)
-    assert partials.due > 2 * INTERVAL - 1
+    assert partials.due == INTERVAL + INTERVAL // FIRST_FACTOR
+    partials.update(0, INTERVAL, Hypothesis(""))
+    partials.next_range(partials.due, INTERVAL, middle)
+    assert partials.due == 2 * INTERVAL
+    partials.update(0, 2 * INTERVAL, Hypothesis("good"))
+    partials.next_range(2 * INTERVAL, INTERVAL, middle)
+    assert partials.due == 3 * INTERVAL
 
 
 def test_next_partial_waits_in_proportion_to_the_last() -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from asr.recognizer import Hypothesis
 from audio.clip import Clip
 from audio.sample_buffer import SampleBuffer
 from streaming.endpointing import AdaptiveSilence
@@ -58,9 +59,12 @@ def test_partial_is_due_after_each_interval_of_speech(making: Making) -> None:
     assert making.take(SECOND - 1) is None
     making.plan(None, SECOND)
     assert making.take(SECOND) == (TaskKind.PARTIAL, 1_000, SECOND)
-    making.plan(None, 2 * SECOND - 1)
+    making.utterance.partials.update(1_000, SECOND, Hypothesis("good"))
+    making.plan(None, SECOND * 3 // 2)
+    assert making.take(SECOND * 3 // 2) == (TaskKind.PARTIAL, 1_000, SECOND * 3 // 2)
+    making.plan(None, SECOND * 5 // 2 - 1)
     assert making.take() is None
-    making.plan(None, 2 * SECOND)
+    making.plan(None, SECOND * 5 // 2)
     assert making.take() == (TaskKind.PARTIAL, 1_000, 2 * SECOND)
 
 

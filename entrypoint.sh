@@ -41,7 +41,7 @@ usage: ./entrypoint.sh [command]
 
   serve          run the server (the default); HOST and PORT come from the environment or .env
   demo           run a server, replay test.wav through it in real time, and check the words
-  test [args]    run the tests in one process per core; args are passed to pytest, -n 0 uses a single process
+  test [args]    run the tests in parallel; args are passed to pytest, -n 0 uses a single process
   setup          only create .venv with the packages of requirements.txt
 
   transcribe FILE...         transcribe audio and video files; --help lists formats and options
@@ -218,6 +218,10 @@ case $command in
         ;;
     demo) demo ;;
     transcribe | models | pull | keys) command_line "$command" "$@" ;;
-    test) exec "$python" -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder "$@" ;;
+    test)
+        # One process more than cores, as many tests wait for servers, browsers and audio in real time.
+        workers=$("$python" -c 'import os; print(min(4, os.cpu_count() or 1) + 1)')
+        exec "$python" -m pytest --numprocesses "$workers" --dist loadfile --no-loadscope-reorder "$@"
+        ;;
     setup) say "ready: ./entrypoint.sh, ./entrypoint.sh demo, ./entrypoint.sh test" ;;
 esac

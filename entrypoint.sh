@@ -117,7 +117,8 @@ choose_default_model() {
     local cache=${ASR_MODEL_CACHE:-${XDG_CACHE_HOME:-${HOME-}/.cache}/stt-server/models}
     if [ "${ASR_MODEL:-auto}" != auto ] || [ -e "$cache/default.json" ] || grep -qs '^ASR_MODEL=' .env; then return; fi
     say "choosing the default model (the first time it is downloaded, about 150 MB)"
-    "$python" -m cli pull auto >&2 || true # The server then says which model it uses instead.
+    "$python" -m cli pull auto >&2 ||
+        say "the words will be poor: PocketSphinx runs until ./entrypoint.sh pull auto has downloaded a model"
 }
 
 # Command line

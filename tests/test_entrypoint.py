@@ -243,6 +243,7 @@ HTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Ready).serve_forever()
         done = entrypoint(checkout, "demo", STT_PYTHON=sys.executable, TMPDIR=str(checkout), **models)
         assert done.returncode == status, done.stderr
         assert "choosing the default model" in done.stdout
+        assert "the words will be poor" in done.stdout  # this checkout cannot download one
         assert "test.wav --url ws://127.0.0.1:" in done.stdout
         assert "/ws/stt --expect test.txt\n" in done.stdout
         assert (checkout / "stopped").exists()

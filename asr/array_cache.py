@@ -2,12 +2,14 @@
 
 import hashlib
 import logging
-import os
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from asr.file_writer import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +47,10 @@ def cached_array(file: Path | None, compute: Callable[[], Floats]) -> Floats:
     else:
         return kept
     array = compute()
-    temporary = file.with_name(f"{file.stem}.{os.getpid()}.npy")
+    data = BytesIO()
+    np.save(data, array)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        np.save(temporary, array)
-        temporary.replace(file)
+        write_whole(file, data.getvalue())
     except OSError as error:
         log.info("array_cache.not_written file=%s error=%s", file, error)
     return array

@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import shutil
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from asr.artifact_catalogue import ARTIFACTS, Artifact, ArtifactFile, HubRepository, Variant, Wheels
 from asr.errors import ModelUnavailable
+from asr.file_writer import write_whole
 from asr.resumable_download import PAUSES, sha256_of
 
 if TYPE_CHECKING:
@@ -324,11 +324,8 @@ class _VerifiedFiles:
 
     def save(self) -> None:
         """Write the marker. Where the cache cannot be written, later processes hash the files again."""
-        temporary = self._marker.with_name(f"{self._marker.name}.{os.getpid()}.{threading.get_ident()}")
         try:
-            self._marker.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(self._entries))
-            temporary.replace(self._marker)
+            write_whole(self._marker, json.dumps(self._entries).encode())
         except OSError as error:
             logger.debug("artifact.marker_not_written path=%s error=%s", self._marker, error)
 

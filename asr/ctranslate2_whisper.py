@@ -23,9 +23,10 @@ from asr.recognizer import (
     TranscriptionOptions,
     compression_ratio,
 )
-from asr.row_batches import BATCH_SECONDS, MIN_SAMPLES, at_least, batches
+from asr.row_batches import BATCH_SECONDS, MIN_SAMPLES, at_least, batches_by_kind
 from asr.timed_tokens import TimedToken, TokenDecoder
 from asr.whisper_guard import find_fault, without_loop
+from asr.whisper_options import ignored_options, prompt_tokens
 from asr.whisper_vocabulary import WhisperVocabulary
 from asr.windows import MAX_COMPRESSION, WINDOW, AudioContext, split_windows, token_limit
 from asr.word_boundaries import refine_boundaries
@@ -266,22 +267,10 @@ class Ctranslate2Whisper:
         return tuple(name.strip("<|>") for name in names)
 
     def _ignored(self, options: TranscriptionOptions) -> tuple[str, ...]:
-        supported = {"prompt", "hotwords", "temperature", "words"}
-        if self.translates:
-            supported.add("task")
-        if options.language in self.languages:
-            supported.add("language")
-        return options.unsupported(supported)
+        return ignored_options(options, self.languages, has_times=True, translates=self.translates)
 
     def _prompt(self, options: TranscriptionOptions) -> tuple[int, ...]:
-        """Return the tokens of the hotwords and of the end of the prompt.
-
-        They take at most half of the context; the hotwords take at most a quarter.
-        """
-        limit = POSITIONS // 2 - 1
-        hot = self._vocabulary.encode_text(", ".join(options.hotwords))[: limit // 2]
-        before = self._vocabulary.encode_text(options.prompt or "")
-        ids = [*hot, *before[max(0, len(before) - limit + len(hot)) :]]
+        ids = prompt_tokens(self._vocabulary.encode_text, options, POSITIONS)
         return (self._vocabulary.id_of("<|startofprev|>"), *ids) if ids else ()
 
     def _row_samples(self, clip: Clip) -> int:
@@ -376,12 +365,9 @@ class Ctranslate2Whisper:
         """Decode windows in batches of rows of one length, with prompts of one length and one temperature."""
         decoded: dict[int, _DecodedWindow] = {}
         kinds = [(len(window.prompt), window.options.temperature) for window in windows]
-        for kind in dict.fromkeys(kinds):
-            same = [index for index, each in enumerate(kinds) if each == kind]
-            rows = [windows[index].samples for index in same]
-            for group in batches(rows, budget=self._budget, min_fill=1):
-                picked = [same[place] for place in group]
-                decoded |= zip(picked, self._decode_batch([windows[index] for index in picked]), strict=True)
+        rows = [window.samples for window in windows]
+        for group in batches_by_kind(kinds, rows, budget=self._budget, min_fill=1):
+            decoded |= zip(group, self._decode_batch([windows[index] for index in group]), strict=True)
         return [decoded[index] for index in range(len(windows))]
 
     def _decode_batch(self, batch: list[_Window]) -> list[_DecodedWindow]:

@@ -7,8 +7,6 @@ server must not understand other languages after a restart on a busy machine.
 
 import json
 import logging
-import os
-import platform
 import time
 import wave
 from collections.abc import Callable, Sequence
@@ -19,8 +17,9 @@ from typing import Final, Generic, TypeVar
 import numpy as np
 
 from asr.artifacts import ArtifactStore, ArtifactUnavailable, Reporter
-from asr.devices import available_cores
+from asr.devices import available_cores, processor_name
 from asr.errors import UnsupportedModel
+from asr.file_writer import write_whole
 from asr.recognizer import RecognitionRequest, Recognizer, warm_up
 from audio.clip import SAMPLE_RATE, Clip, Samples
 
@@ -173,13 +172,7 @@ def _speech() -> Samples:
 
 def _machine() -> tuple[str, int]:
     """Return the name of the processor and the number of cores that this process may use."""
-    name = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        pass
-    return name, available_cores()
+    return processor_name(), available_cores()
 
 
 def _read_choice(cache: Path) -> _Choice | None:
@@ -194,9 +187,7 @@ def _read_choice(cache: Path) -> _Choice | None:
 
 def _write_choice(cache: Path, choice: _Choice) -> None:
     """Keep the choice; where the cache cannot be written, the next load measures again."""
-    temporary = cache / f"{CHOICE_FILE}.{os.getpid()}"
     try:
-        temporary.write_text(json.dumps(asdict(choice)))
-        temporary.replace(cache / CHOICE_FILE)
+        write_whole(cache / CHOICE_FILE, json.dumps(asdict(choice)).encode())
     except OSError as error:
         log.debug("default_model.choice_not_written error=%s", error)

@@ -1,8 +1,9 @@
-"""Choose the device of a model without importing torch where there is no GPU, and count the cores."""
+"""Describe the processor, and choose the device of a model without importing torch where there is no GPU."""
 
 import ctypes
 import math
 import os
+import platform
 import sys
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,15 @@ def available_cores(quota_file: Path = CPU_QUOTA) -> int:
         return min(cores, max(1, math.ceil(quota / period)))
     except (OSError, ValueError, ZeroDivisionError):
         return cores
+
+
+def processor_name() -> str:
+    """Return the model of the processor, or what the platform says of it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
 
 
 def choose_device(device: str) -> str:

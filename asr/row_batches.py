@@ -1,6 +1,6 @@
 """Group clips of similar length into batches."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -38,6 +38,16 @@ def batches(lengths: Sequence[int], *, budget: int, min_fill: float) -> list[lis
         else:
             groups.append([index])
     return groups
+
+
+def batches_by_kind(
+    kinds: Sequence[Hashable], lengths: Sequence[int], *, budget: int, min_fill: float
+) -> Iterator[list[int]]:
+    """Yield groups as `batches` does, each with items of one kind only."""
+    for kind in dict.fromkeys(kinds):
+        same = [index for index, each in enumerate(kinds) if each == kind]
+        for group in batches([lengths[index] for index in same], budget=budget, min_fill=min_fill):
+            yield [same[place] for place in group]
 
 
 def transcribe_in_batches(

@@ -14,7 +14,7 @@ from asr.bf16_attention import use_matmul_attention
 from asr.greedy_decoder import DecodedRow, GumbelSampler, ModelAdapter, Prefix, decode
 from asr.moonshine import Moonshine, MoonshineStreaming
 from asr.recognizer import Hypothesis, RecognitionRequest, TranscriptionOptions, compression_ratio
-from asr.row_batches import BATCH_SECONDS, batches
+from asr.row_batches import BATCH_SECONDS, batches_by_kind
 from asr.timed_tokens import TimedToken, TokenDecoder
 from asr.transformers_base import Checkpoint
 from asr.whisper import Whisper
@@ -182,12 +182,9 @@ class Seq2Seq:
     def _decode_all(self, windows: list[_Window]) -> list[_DecodedWindow]:
         """Decode windows in batches; the prompts of a batch have one length, so its rows decode in step."""
         decoded: dict[int, _DecodedWindow] = {}
-        for length in {window.prompt for window in windows}:
-            same = [index for index, window in enumerate(windows) if window.prompt == length]
-            rows = [windows[index].samples for index in same]
-            for group in batches(rows, budget=self._budget, min_fill=self._adapter.min_fill):
-                picked = [same[place] for place in group]
-                decoded |= zip(picked, self._decode_batch([windows[index] for index in picked]), strict=True)
+        kinds, rows = [window.prompt for window in windows], [window.samples for window in windows]
+        for group in batches_by_kind(kinds, rows, budget=self._budget, min_fill=self._adapter.min_fill):
+            decoded |= zip(group, self._decode_batch([windows[index] for index in group]), strict=True)
         return [decoded[index] for index in range(len(windows))]
 
     def _decode_batch(self, batch: list[_Window]) -> list[_DecodedWindow]:

@@ -14,6 +14,7 @@ from asr.greedy_decoder import LogitMasks, Prefix
 from asr.languages import choose_language
 from asr.recognizer import TranscriptionOptions
 from asr.transformers_base import Checkpoint
+from asr.whisper_options import ignored_options, prompt_tokens
 from asr.windows import WINDOW, AudioContext
 from audio.clip import Clip, samples_from_ms
 
@@ -72,14 +73,9 @@ class Whisper:
         return min(WINDOW, -(-frames // ROUNDING_FRAMES) * ROUNDING_FRAMES * self._samples_per_frame)
 
     def ignored(self, options: TranscriptionOptions) -> tuple[str, ...]:
-        supported = {"prompt", "hotwords", "temperature"}
-        if self.has_times:
-            supported.add("words")
-        if self._by_language:
-            supported.add("task")
-        if options.language in self.languages:
-            supported.add("language")
-        return options.unsupported(supported)
+        return ignored_options(
+            options, self.languages, has_times=self.has_times, translates=bool(self._by_language)
+        )
 
     def encode(self, clips: Sequence[Clip], samples: int) -> Any:
         features = self._checkpoint.features(clips, padding="max_length", max_length=samples)
@@ -89,14 +85,7 @@ class Whisper:
         return BaseModelOutput(last_hidden_state=torch.cat(hidden))
 
     def prompt(self, options: TranscriptionOptions) -> tuple[int, ...]:
-        """Return the tokens of the hotwords and of the end of the prompt.
-
-        They take at most half of the context; the hotwords take at most a quarter.
-        """
-        limit = self.positions // 2 - 1
-        hot = self._text_tokens(", ".join(options.hotwords))[: limit // 2]
-        before = self._text_tokens(options.prompt or "")
-        ids = [*hot, *before[max(0, len(before) - limit + len(hot)) :]]
+        ids = prompt_tokens(self._text_tokens, options, self.positions)
         return (self._id("<|startofprev|>"), *ids) if ids else ()
 
     def _text_tokens(self, text: str) -> list[int]:

@@ -63,7 +63,7 @@ class Detector:
         if device == "cpu":
             table = NumpyStates(NumpySilero())
         else:
-            from vad.silero_torch import TorchStates  # Imports torch, which a server without a GPU spares.
+            from vad.silero_torch import TorchStates  # Imports torch: not needed without a GPU.
 
             table = TorchStates.load(device)
         table.warm_up()

@@ -18,12 +18,12 @@ from vad.silero_weights import (
     HIDDEN,
     MAX_AMPLITUDE,
     PAD,
-    STATE_SIZE,
     STRIDE,
     WINDOW,
     Array,
     SileroMatrices,
     released_weights,
+    split_state,
 )
 
 BLOCK: Final = 64  # windows encoded together, so that intermediate results stay in the processor's cache
@@ -142,10 +142,7 @@ class NumpyStates:
 
     def write(self, row: int, memory: Samples) -> None:
         """Restore a row from what `read` returned. Raises ValueError for another shape."""
-        if memory.shape != (STATE_SIZE,):
-            raise ValueError(f"the detector's state of a stream has {STATE_SIZE} numbers, not {memory.shape}")
-        self._state[:, row] = memory[: 2 * HIDDEN].reshape(2, HIDDEN)
-        self._context[row] = memory[2 * HIDDEN :]
+        self._state[:, row], self._context[row] = split_state(memory)
 
     def advance(self, rows: NDArray[np.int64], hops: Samples, rounds: list[int]) -> Array:
         """Feed each row its hops: all are encoded together, and what needs the state runs round by round.

@@ -16,12 +16,12 @@ from vad.silero_weights import (
     HIDDEN,
     MAX_AMPLITUDE,
     PAD,
-    STATE_SIZE,
     STRIDE,
     WINDOW,
     Array,
     SileroMatrices,
     released_weights,
+    split_state,
 )
 
 
@@ -141,11 +141,9 @@ class TorchStates:
 
     def write(self, row: int, memory: Samples) -> None:
         """Restore a row from what `read` returned. Raises ValueError for another shape."""
-        if memory.shape != (STATE_SIZE,):
-            raise ValueError(f"the detector's state of a stream has {STATE_SIZE} numbers, not {memory.shape}")
-        kept = torch.tensor(memory, device=self.network.device)
-        self._state[:, row] = kept[: 2 * HIDDEN].view(2, HIDDEN)
-        self._context[row] = kept[2 * HIDDEN :]
+        state, context = split_state(memory)
+        self._state[:, row] = torch.tensor(state, device=self.network.device)
+        self._context[row] = torch.tensor(context, device=self.network.device)
 
     @torch.inference_mode()
     def advance(self, rows: NDArray[np.int64], hops: Samples, rounds: list[int]) -> Array:

@@ -134,6 +134,16 @@ def released_weights(path: Path | None = None) -> Weights:
     return weights
 
 
+def split_state(state: Array) -> tuple[Array, Array]:
+    """Return the recurrent part (2, 128) and the context (64,) of a stream's saved state.
+
+    Raises ValueError for another shape.
+    """
+    if state.shape != (STATE_SIZE,):
+        raise ValueError(f"the detector's state of a stream has {STATE_SIZE} numbers, not {state.shape}")
+    return state[: 2 * HIDDEN].reshape(2, HIDDEN), state[2 * HIDDEN :]
+
+
 class _Module:
     """Stand for any class of the pickled network: it only holds the attributes."""
 

@@ -2,23 +2,17 @@
 
 import platform
 import sys
-from pathlib import Path
 from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
+from asr.devices import processor_name
+
 
 def machine() -> dict[str, Any]:
     """Return the CPU, cores, memory, operating system and Python version of this machine."""
-    model = platform.processor()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = cpuinfo.read_text().splitlines()
-        model = next(
-            (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model
-        )
     return {
-        "cpu": model,
+        "cpu": processor_name(),
         "cores": psutil.cpu_count(),
         "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
         "system": platform.platform(terse=True),

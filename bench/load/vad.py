@@ -12,7 +12,6 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as main.py sets it
@@ -21,6 +20,7 @@ import numpy as np
 import torch
 from silero_vad import load_silero_vad  # type: ignore[import-untyped]
 
+from asr.devices import processor_name
 from audio.clip import HOP, SAMPLE_RATE
 from vad.detector import Detector
 from vad.detector_input import DetectorInput
@@ -85,18 +85,10 @@ def measure(ticks: dict[str, tuple[Tick, int]], runs: int) -> dict[str, list[Vad
     return costs
 
 
-def processor() -> str:
-    """Return the name of the CPU."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
-
-
 def settings(detector: Detector, runs: int) -> dict[str, object]:
     """Describe the machine and the settings for the output."""
     return {
-        "processor": processor(),
+        "processor": processor_name(),
         "cores": os.cpu_count(),
         "load": [round(load, 1) for load in os.getloadavg()],
         "python": platform.python_version(),

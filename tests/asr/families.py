@@ -66,3 +66,27 @@ def assert_words_tell_the_text_and_lie_in_the_clip(recognizer: Recognizer) -> No
         assert edges == sorted(edges)
         assert all(request.clip.start <= edge <= request.clip.end for edge in edges)
         assert all(word.confidence is not None and 0 <= word.confidence <= 1 for word in answer.words)
+
+
+def assert_hotwords_precede_the_prompt(recognizer: Recognizer) -> None:
+    """Compare hotwords with a prompt that spells them."""
+    clip = tiny.babble(1)
+    hot = TranscriptionOptions(hotwords=("stream", "the clip"), prompt="sound")
+    spelled = TranscriptionOptions(prompt="stream, the clip sound")
+    plain, heated, prompted = recognizer.transcribe(
+        [RecognitionRequest(clip), RecognitionRequest(clip, hot), RecognitionRequest(clip, spelled)]
+    )
+    assert heated.text == prompted.text != plain.text
+    assert heated.ignored == ()
+
+
+def assert_control_tokens_in_a_prompt_are_dropped(recognizer: Recognizer) -> None:
+    """Compare a prompt with one that spells control tokens."""
+    clip = tiny.babble(1)
+    plain, with_tokens = recognizer.transcribe(
+        [
+            RecognitionRequest(clip, TranscriptionOptions(prompt=prompt))
+            for prompt in ("the", "the<|endoftext|><|notimestamps|>")
+        ]
+    )
+    assert plain.text == with_tokens.text

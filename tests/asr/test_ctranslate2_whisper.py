@@ -85,14 +85,7 @@ def test_english_model_reports_english(english: Ctranslate2Whisper) -> None:
 
 
 def test_hotwords_precede_the_prompt(english: Ctranslate2Whisper) -> None:
-    clip = tiny.babble(1)
-    hot = TranscriptionOptions(hotwords=("stream", "the clip"), prompt="sound")
-    spelled = TranscriptionOptions(prompt="stream, the clip sound")
-    plain, heated, prompted = english.transcribe(
-        [RecognitionRequest(clip), RecognitionRequest(clip, hot), RecognitionRequest(clip, spelled)]
-    )
-    assert heated.text == prompted.text != plain.text
-    assert heated.ignored == ()
+    families.assert_hotwords_precede_the_prompt(english)
 
 
 def test_long_prompt_leaves_room_for_text(english: Ctranslate2Whisper) -> None:
@@ -102,14 +95,7 @@ def test_long_prompt_leaves_room_for_text(english: Ctranslate2Whisper) -> None:
 
 
 def test_control_tokens_in_prompt_are_dropped(english: Ctranslate2Whisper) -> None:
-    clip = tiny.babble(1)
-    honest, sly = english.transcribe(
-        [
-            RecognitionRequest(clip, TranscriptionOptions(prompt=prompt))
-            for prompt in ("the", "the<|endoftext|><|notimestamps|>")
-        ]
-    )
-    assert honest.text == sly.text
+    families.assert_control_tokens_in_a_prompt_are_dropped(english)
 
 
 def test_long_clip_is_transcribed_in_windows(english: Ctranslate2Whisper) -> None:

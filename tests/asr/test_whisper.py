@@ -160,14 +160,7 @@ def test_there_is_speech_in_a_long_clip_if_there_is_some_in_a_window_of_it(engli
 
 
 def test_hotwords_stand_in_front_of_the_prompt(english: Seq2Seq) -> None:
-    clip = tiny.babble(1)
-    hot = TranscriptionOptions(hotwords=("stream", "the clip"), prompt="sound")
-    spelled = TranscriptionOptions(prompt="stream, the clip sound")
-    plain, heated, prompted = english.transcribe(
-        [RecognitionRequest(clip), RecognitionRequest(clip, hot), RecognitionRequest(clip, spelled)]
-    )
-    assert heated.text == prompted.text != plain.text
-    assert heated.ignored == ()
+    families.assert_hotwords_precede_the_prompt(english)
 
 
 def test_hotwords_leave_room_for_the_prompt(english: Seq2Seq) -> None:
@@ -237,12 +230,7 @@ def test_a_blank_prompt_is_none(english: Seq2Seq) -> None:
 
 
 def test_control_tokens_in_a_prompt_are_dropped(english: Seq2Seq) -> None:
-    clip = tiny.babble(1)
-    sly = TranscriptionOptions(prompt="the<|endoftext|><|notimestamps|>")
-    honest, meddling = english.transcribe(
-        [RecognitionRequest(clip, TranscriptionOptions(prompt="the")), RecognitionRequest(clip, sly)]
-    )
-    assert honest.text == meddling.text
+    families.assert_control_tokens_in_a_prompt_are_dropped(english)
 
 
 def test_a_prompt_of_any_length_leaves_half_the_context_for_the_text(english: Seq2Seq) -> None:

@@ -132,7 +132,7 @@ class DeepgramProtocol:
         return ()
 
     def _finalize(self, event: FinalizeMessage) -> Sequence[Message]:
-        """Commit the open utterance; the marker comes back after its final (see DeepgramOutput)."""
+        """Commit the open utterance; the stream returns the marker after its final (see DeepgramOutput)."""
         self._pass_on(self._audio.drain())
         self._stream.commit()
         self._stream.mark("")

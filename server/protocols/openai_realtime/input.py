@@ -1,7 +1,7 @@
 """Turn a client's messages in OpenAI's Realtime protocol into commands to its stream. Pure.
 
-Nothing is answered here: replies and errors go into the stream as notes, and RealtimeOutput answers them when
-they come back.
+Nothing is answered here: replies and errors go into the stream as notes, and RealtimeOutput answers them
+when the stream returns them.
 """
 
 from collections.abc import Callable, Mapping

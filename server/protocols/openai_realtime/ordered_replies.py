@@ -1,6 +1,6 @@
 """Define the notes whose replies a Realtime client must receive in order with the events of its session.
 
-They enter the stream with `StreamInput.note` and come back once voice detection has processed all audio
+They enter the stream with `StreamInput.note` and leave it once voice detection has processed all audio
 before them, so that replies have the order of the client's messages. A ClientError takes the same way.
 """
 

@@ -47,7 +47,7 @@ class RealtimeProtocol:
         return [created]
 
     def receive(self, message: str | bytes) -> Sequence[Message]:
-        """Apply a message; its reply comes back later as a note in the stream."""
+        """Apply a message; the stream returns its reply later, as a note."""
         self._input.receive(message)
         return ()
 

@@ -112,10 +112,12 @@ set_up() {
 # Models
 
 # Before the first start, download the default model with a progress bar, and measure which size suits this machine. The
-# server does the same, but reports it only in its log.
+# server does the same, but reports it only in its log. On a GPU nothing is measured or kept, so every start would load the
+# model twice.
 choose_default_model() {
     local cache=${ASR_MODEL_CACHE:-${XDG_CACHE_HOME:-${HOME-}/.cache}/stt-server/models}
     if [ "${ASR_MODEL:-auto}" != auto ] || [ -e "$cache/default.json" ] || grep -qs '^ASR_MODEL=' .env; then return; fi
+    if command -v nvidia-smi >/dev/null; then return; fi
     say "choosing the default model (the first time it is downloaded, about 150 MB)"
     "$python" -m cli pull auto >&2 ||
         say "the words will be poor: PocketSphinx runs until ./entrypoint.sh pull auto has downloaded a model"

@@ -250,7 +250,7 @@ HTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Ready).serve_forever()
         assert len(list(checkout.glob("tmp.*"))) == (status != 0)  # the log is kept only after a failure
 
     @pytest.mark.parametrize("command", ["demo", "serve"])
-    @pytest.mark.parametrize("chosen", ["by a setting", "in .env", "before"])
+    @pytest.mark.parametrize("chosen", ["by a setting", "in .env", "before", "by the GPU"])
     def test_a_model_that_is_chosen_is_not_chosen_again(
         self, checkout: Path, command: str, chosen: str
     ) -> None:
@@ -260,9 +260,13 @@ HTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Ready).serve_forever()
             settings["ASR_MODEL"] = "whisper-base"
         elif chosen == "in .env":
             (checkout / ".env").write_text("PORT=1\nASR_MODEL=whisper-base\n")
-        else:
+        elif chosen == "before":
             (checkout / "models").mkdir()
             (checkout / "models" / "default.json").touch()
+        else:
+            (checkout / "bin").mkdir()
+            (checkout / "bin" / "nvidia-smi").touch(0o755)
+            settings["PATH"] = f"{checkout / 'bin'}:{os.environ['PATH']}"
         done = entrypoint(checkout, command, STT_PYTHON=sys.executable, TMPDIR=str(checkout), **settings)
         assert "choosing the default model" not in done.stdout
         assert "no model, no server" in done.stderr

@@ -26,9 +26,18 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(autouse=True)
+def chosen_model(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every test find that a default model was chosen before, unless it sets ASR_MODEL_CACHE itself."""
+    cache = tmp_path_factory.mktemp("models")
+    (cache / "default.json").touch()
+    monkeypatch.setenv("ASR_MODEL_CACHE", str(cache))
+
+
 def bash(checkout: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run bash in the folder, without the variables that choose a Python or a recognizer."""
-    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "PIP_FIND_LINKS") if name in os.environ}
+    names = ("PATH", "HOME", "PIP_FIND_LINKS", "ASR_MODEL_CACHE")
+    inherited = {name: os.environ[name] for name in names if name in os.environ}
     return subprocess.run(
         ["bash", *command],
         cwd=checkout,

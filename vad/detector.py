@@ -6,13 +6,15 @@ from typing import Final, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from audio.clip import Samples
+from audio.clip import HOP, Samples
 from vad.detector_input import DetectorInput
 from vad.silero_numpy import NumpySilero, NumpyStates
 from vad.silero_weights import Array
 
 ROWS_PER_GROWTH: Final = 256  # rows by which the table grows at a time
 SCRATCH_ROW: Final = 0  # receives the state of streams that were closed
+LEAD_HOPS: Final = 19  # 0.6 s of faint noise, heard before the first sample of every stream
+LEAD_LEVEL: Final = 1e-4  # its RMS: -80 dBFS
 
 
 class NoFreeSlot(RuntimeError):
@@ -25,11 +27,9 @@ class StateTable(Protocol):
     @property
     def device(self) -> str: ...
     def __len__(self) -> int: ...
-    def warm_up(self) -> None: ...
     def grow(self, rows: int) -> None: ...
-    def reset(self, rows: NDArray[np.int64]) -> None: ...
     def read(self, row: int) -> Samples: ...
-    def write(self, row: int, memory: Samples) -> None: ...
+    def write(self, rows: NDArray[np.int64], memory: Samples) -> None: ...
     def advance(self, rows: NDArray[np.int64], hops: Samples, rounds: list[int]) -> Array: ...
 
 
@@ -38,7 +38,9 @@ class Detector:
 
     `open` and `close` are called from one thread (the event loop), `step` from one other; none of them waits.
     A slot's number is never used twice: inputs that come after their stream was closed go to a scratch row,
-    and a stream starts from zeros whatever its row held before.
+    and a stream starts from the same state whatever its row held before: the state after LEAD_HOPS of faint
+    noise. From a state of zeros the network judges the first hops too low, and a word at the first sample is
+    lost (docs/decisions/0023).
 
     table: states of the streams, with the network
     max_slots: streams that may be open at once; a row takes 1.3 KB, and rows are allocated when needed
@@ -51,10 +53,13 @@ class Detector:
         self._owner = np.arange(max_slots, dtype=np.int64)
         self._written = np.full(max_slots + 1, -1, dtype=np.int64)
         self._table = table
+        table.grow(SCRATCH_ROW + 1)
+        table.advance(np.array([SCRATCH_ROW]), _faint_noise(), [1] * LEAD_HOPS)
+        self._start = table.read(SCRATCH_ROW)
 
     @classmethod
     def load(cls, device: str = "cpu", max_slots: int = 4096) -> Self:
-        """Load the released network and warm it up: on a CPU with numpy, on a GPU with torch.
+        """Load the released network: on a CPU with numpy, on a GPU with torch.
 
         device: cpu, cuda, cuda:0 …
         Raises SileroError.
@@ -66,7 +71,6 @@ class Detector:
             from vad.silero_torch import TorchStates  # Imports torch: not needed without a GPU.
 
             table = TorchStates.load(device)
-        table.warm_up()
         return cls(table, max_slots)
 
     @property
@@ -107,7 +111,7 @@ class Detector:
         rows = self._rows(work)
         for item, row in zip(work, rows.tolist(), strict=True):
             if item.state is not None:
-                self._table.write(row, item.state)
+                self._table.write(np.array([row]), item.state)
         has_hops = np.array([len(item.hops) > 0 for item in work])
         if has_hops.all():
             return self._judge(work, rows)
@@ -129,7 +133,7 @@ class Detector:
         return [probs[start:end] for start, end in zip(starts, [*starts[1:], len(probs)], strict=True)]
 
     def _rows(self, work: Sequence[DetectorInput]) -> NDArray[np.int64]:
-        """Return the row of each input's stream; a row that is new to its stream is set to zeros."""
+        """Return the row of each input's stream; a row that is new to its stream is set to the start."""
         slots = np.array([item.slot for item in work])
         assert len(set(slots.tolist())) == len(slots), "one item per slot"
         places = slots % self._max_slots
@@ -140,6 +144,12 @@ class Detector:
             )
         fresh = self._written[rows] != slots
         if fresh.any():
-            self._table.reset(rows[fresh])
+            self._table.write(rows[fresh], self._start)
             self._written[rows] = slots
         return rows
+
+
+def _faint_noise() -> Samples:
+    """Return white noise, float32 (LEAD_HOPS, 512), the same at each call."""
+    noise: Samples = np.random.default_rng(0).standard_normal((LEAD_HOPS, HOP), np.float32)
+    return noise * np.float32(LEAD_LEVEL)

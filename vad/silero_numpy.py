@@ -122,27 +122,20 @@ class NumpyStates:
         """Return the number of rows."""
         return len(self._context)
 
-    def warm_up(self) -> None:
-        """Do nothing: numpy builds nothing on first use."""
-
     def grow(self, rows: int) -> None:
         """Add rows of zeros up to this number; existing rows keep their state."""
         more = rows - len(self)
         self._state = np.pad(self._state, ((0, 0), (0, more), (0, 0)))
         self._context = np.pad(self._context, ((0, more), (0, 0)))
 
-    def reset(self, rows: NDArray[np.int64]) -> None:
-        """Reset rows to the start of a stream."""
-        self._state[:, rows] = 0.0
-        self._context[rows] = 0.0
-
     def read(self, row: int) -> Samples:
         """Return a copy of a row: float32 (320,), the recurrent state and the context."""
         return np.concatenate([self._state[:, row].ravel(), self._context[row]])
 
-    def write(self, row: int, memory: Samples) -> None:
-        """Restore a row from what `read` returned. Raises ValueError for another shape."""
-        self._state[:, row], self._context[row] = split_state(memory)
+    def write(self, rows: NDArray[np.int64], memory: Samples) -> None:
+        """Set each of the rows to what `read` returned. Raises ValueError for another shape."""
+        state, self._context[rows] = split_state(memory)
+        self._state[:, rows] = state[:, None]
 
     def advance(self, rows: NDArray[np.int64], hops: Samples, rounds: list[int]) -> Array:
         """Feed each row its hops: all are encoded together, and what needs the state runs round by round.

@@ -116,22 +116,11 @@ class TorchStates:
         """Return the number of rows."""
         return len(self._context)
 
-    def warm_up(self) -> None:
-        """Run the network once, so that the libraries of the GPU are loaded before the first stream."""
-        window = torch.zeros(1, WINDOW, device=self.network.device)
-        self.network.step(window, torch.zeros(2, 1, HIDDEN, device=self.network.device))
-
     def grow(self, rows: int) -> None:
         """Add rows of zeros up to this number; existing rows keep their state."""
         more = rows - len(self)
         self._state = torch.nn.functional.pad(self._state, (0, 0, 0, more))
         self._context = torch.nn.functional.pad(self._context, (0, 0, 0, more))
-
-    def reset(self, rows: NDArray[np.int64]) -> None:
-        """Reset rows to the start of a stream."""
-        index = torch.from_numpy(rows).to(self.network.device)
-        self._state.index_fill_(1, index, 0.0)
-        self._context.index_fill_(0, index, 0.0)
 
     def read(self, row: int) -> Samples:
         """Return a copy of a row: float32 (320,), the recurrent state and the context."""
@@ -139,11 +128,12 @@ class TorchStates:
         memory: Samples = kept.cpu().numpy()
         return memory
 
-    def write(self, row: int, memory: Samples) -> None:
-        """Restore a row from what `read` returned. Raises ValueError for another shape."""
-        state, context = split_state(memory)
-        self._state[:, row] = torch.tensor(state, device=self.network.device)
-        self._context[row] = torch.tensor(context, device=self.network.device)
+    def write(self, rows: NDArray[np.int64], memory: Samples) -> None:
+        """Set each of the rows to what `read` returned. Raises ValueError for another shape."""
+        device, (state, context) = self.network.device, split_state(memory)
+        index = torch.from_numpy(rows).to(device)
+        self._state[:, index] = torch.tensor(state, device=device)[:, None]
+        self._context[index] = torch.tensor(context, device=device)
 
     @torch.inference_mode()
     def advance(self, rows: NDArray[np.int64], hops: Samples, rounds: list[int]) -> Array:

@@ -141,7 +141,7 @@ def test_a_full_detector_refuses_until_a_slot_is_given_back() -> None:
     first, _ = small.open(), small.open()
     with pytest.raises(NoFreeSlot):
         small.open()
-    assert repr(small) == "<Detector open=2 of 2 rows=0>"
+    assert repr(small) == "<Detector open=2 of 2 rows=1>"
     small.close(first)
     assert len(small) == 1
     small.open()

@@ -246,17 +246,18 @@ def test_rows_of_the_table_keep_their_state_when_it_grows(new_table: Callable[[]
 
 
 @both_tables
-def test_a_row_that_was_reset_starts_over_and_its_neighbour_goes_on(
+def test_rows_that_were_written_start_over_and_others_go_on(
     new_table: Callable[[], StateTable],
 ) -> None:
-    hop = np.random.default_rng(0).standard_normal((2, HOP)).astype(np.float32)
-    rows = np.arange(2)
+    hop = np.random.default_rng(0).standard_normal((3, HOP)).astype(np.float32)
+    rows = np.arange(3)
     table, other = new_table(), new_table()
-    table.grow(2)
-    other.grow(2)
-    first = table.advance(rows, hop, [2])
-    other.advance(rows, hop, [2])
-    table.reset(np.array([0]))
-    again = table.advance(rows, hop, [2])
-    assert again[0] == first[0]
-    assert again[1] == other.advance(rows, hop, [2])[1]
+    table.grow(3)
+    other.grow(3)
+    start = table.read(0)
+    first = table.advance(rows, hop, [3])
+    other.advance(rows, hop, [3])
+    table.write(np.array([0, 2]), start)
+    again = table.advance(rows, hop, [3])
+    np.testing.assert_array_equal(again[[0, 2]], first[[0, 2]])
+    assert again[1] == other.advance(rows, hop, [3])[1]

@@ -9,6 +9,7 @@ from journal.records import (
     AudioRecord,
     CommandRecord,
     EndRecord,
+    NoAudioRecord,
     OutputRecord,
     ReconnectRecord,
     RefusalRecord,
@@ -73,6 +74,11 @@ class JournalRecorder:
         """Record that a message of the client was refused and changed nothing."""
         if not self._replaying:
             self._log.append(RefusalRecord())
+
+    def no_audio(self) -> None:
+        """Record that no audio comes for now; the live stream ends its utterance here, and a replay must."""
+        if not self._replaying:
+            self._log.append(NoAudioRecord())
 
     def end(self, reason: Reason) -> None:
         """Record that no more audio is accepted."""

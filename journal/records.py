@@ -67,6 +67,7 @@ class RecordType(IntEnum):
     END = 6
     TAKEOVER = 7
     RECONNECT = 8
+    NO_AUDIO = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,11 @@ class EndRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class NoAudioRecord:
+    """Mark that no audio came for a while, which ends an open utterance at this place."""
+
+
+@dataclass(frozen=True, slots=True)
 class TakeoverRecord:
     """Mark that another server continued the session."""
 
@@ -142,6 +148,7 @@ class ReconnectRecord:
     """Mark that the disconnected client reconnected."""
 
 
+InputRecord = AudioRecord | CommandRecord | EndRecord | NoAudioRecord  # what a replay applies again
 Record = (
     SnapshotRecord
     | AudioRecord
@@ -149,6 +156,7 @@ Record = (
     | RefusalRecord
     | OutputRecord
     | EndRecord
+    | NoAudioRecord
     | TakeoverRecord
     | ReconnectRecord
 )
@@ -287,6 +295,8 @@ def encode_record(entry: Record) -> bytes:
             return frame(RecordType.OUTPUT, orjson.dumps(_without_defaults(_output_json(entry))))
         case EndRecord(reason):
             return frame(RecordType.END, reason.encode())
+        case NoAudioRecord():
+            return frame(RecordType.NO_AUDIO, b"")
         case TakeoverRecord():
             return frame(RecordType.TAKEOVER, b"")
         case ReconnectRecord():
@@ -309,6 +319,8 @@ def decode_record(kind: int, payload: bytes) -> Record:
                 return _decode_output(payload)
             case RecordType.END:
                 return EndRecord(Reason(payload.decode()))
+            case RecordType.NO_AUDIO:
+                return NoAudioRecord()
             case RecordType.TAKEOVER:
                 return TakeoverRecord()
             case RecordType.RECONNECT:

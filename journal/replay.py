@@ -13,7 +13,7 @@ from journal.records import (
     AudioRecord,
     CommandRecord,
     DamagedRecord,
-    EndRecord,
+    InputRecord,
     OutputRecord,
     ReconnectRecord,
     Record,
@@ -44,7 +44,7 @@ class ReplayedSession:
 
     head: Mapping[str, Any]
     begun: RestorePoint
-    tail: Sequence[AudioRecord | CommandRecord | EndRecord]
+    tail: Sequence[InputRecord]
     sent: Counter[str]
     messages: Sequence[tuple[Mapping[str, Any], Samples | None]]
     number: int
@@ -99,7 +99,7 @@ def _recovered(entries: Sequence[tuple[Record, int]], sent: "_SentMessages") -> 
     return ReplayedSession(
         head=opened.head,
         begun=RestorePoint(opened.snapshot, opened.detector_state, results, stable_words),
-        tail=[entry for entry in since if isinstance(entry, AudioRecord | CommandRecord | EndRecord)],
+        tail=[entry for entry in since if isinstance(entry, InputRecord)],
         sent=kinds,
         messages=sent.messages,
         number=sent.number,

@@ -62,7 +62,7 @@ class DriverState(Enum):
 def _ends_stream_on_error(
     receive: Callable[Concatenate["StreamDriver", Arguments], None],
 ) -> Callable[Concatenate["StreamDriver", Arguments], None]:
-    """Let an error in a callback of a batcher end the stream; otherwise the stream would wait for ever."""
+    """Let an error in a callback of a batcher or timer end the stream; otherwise it would wait for ever."""
 
     @wraps(receive)
     def received(driver: "StreamDriver", /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
@@ -177,6 +177,12 @@ class StreamDriver:
     def commit(self) -> None:
         """End the open utterance here."""
         self.session.receive_commit()
+        self._step()
+
+    @_ends_stream_on_error
+    def end_without_audio(self) -> None:
+        """End the open utterance here, because no audio follows for now, unless only the client ends it."""
+        self.session.receive_no_audio()
         self._step()
 
     def clear(self) -> None:

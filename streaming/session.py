@@ -4,9 +4,9 @@ Audio comes in, hops go to the detector and probabilities come back; the segment
 Recognition tasks go to a recognizer and hypotheses come back; events go to the client. Everything that is to
 be done outside stands in `Session.effects`, in order, for the driver to carry out.
 
-What the client asks for (commit, clear, marker, new options, end) takes effect at the sample at which it was
-asked, once all audio before it has been judged. So the same stream gives the same events, however late the
-models answer; only partials depend on that.
+What the client asks for (commit, clear, marker, new options, end), and that it sends no audio, takes effect
+at the sample at which it was received, once all audio before it has been judged. So the same stream gives the
+same events, however late the models answer; only partials depend on that.
 """
 
 from collections import deque
@@ -165,6 +165,10 @@ class Session:
     def receive_commit(self) -> None:
         """End the open utterance here."""
         self._command(partial(self._close, Reason.COMMIT))
+
+    def receive_no_audio(self) -> None:
+        """End the open utterance here, because no audio follows for now; the client may continue later."""
+        self._command(self._close_without_audio)
 
     def receive_clear(self) -> None:
         """Drop the open utterance."""
@@ -350,6 +354,11 @@ class Session:
         if endpoint is not None:
             self._apply_decision(endpoint)
         self._release_markers()
+
+    def _close_without_audio(self, at: int) -> None:
+        # A candidate stays: it is too short for an utterance, and the client has seen nothing of it.
+        if self.segmenter.is_open and not self.options.vad.manual:
+            self._close(Reason.NO_AUDIO, at)
 
     def _clear(self, at: int) -> None:
         start, end = self.segmenter.discard(at) or (at, at)

@@ -23,6 +23,7 @@ class Reason(StrEnum):
     SILENCE = "silence"
     MAX_DURATION = "max_duration"
     COMMIT = "commit"
+    NO_AUDIO = "no_audio"
     END_OF_STREAM = "end_of_stream"
     DISCONNECT = "disconnect"
 

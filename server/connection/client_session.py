@@ -11,10 +11,11 @@ from typing import Any
 import orjson
 
 from journal.recorder import JournalRecorder
-from journal.records import REPLY, AudioRecord, CommandRecord, EndRecord, kind_of
+from journal.records import REPLY, InputRecord, NoAudioRecord, kind_of
 from journal.replay import ReplayedSession
 from server.admission.quotas import UsageMeter
 from server.connection.message_log import MessageLog
+from server.connection.no_audio_timer import NoAudioTimer
 from server.connection.protocol import Message, ResumeSupport, WireProtocol
 from server.connection.resume_timer import ResumeTimer
 from server.connection.sender import MessageSender, Record
@@ -64,6 +65,7 @@ class ClientSession:
     If the protocol supports it, the session outlives its socket by `resume_seconds`: the messages sent
     meanwhile are kept, up to `log_bytes`, for the socket that resumes it.
 
+    no_audio_seconds: time without audio from a connected client that ends the open utterance; 0 for none
     owner: name of the key that began the session
     recorder: keeps the session in a journal, beyond the end of the server
     """
@@ -76,6 +78,7 @@ class ClientSession:
         metrics: Metrics,
         *,
         resume_seconds: float = 0.0,
+        no_audio_seconds: float = 0.0,
         log_bytes: int = 0,
         owner: str | None = None,
         meter: UsageMeter | None = None,
@@ -98,8 +101,10 @@ class ClientSession:
         self._replayed = asyncio.Event()  # the input of an earlier server has been applied again
         self._finished = asyncio.Event()  # the session has ended or is suspended
         self._socket: BoundedWebSocket | None = None
+        self._idle_error: ClientError | None = None  # sent after the last final of a client that was idle
         self._close = CLOSE_NORMAL, ""  # code and reason with which the last socket is closed
         self._timer = ResumeTimer(resume_seconds if self._support else 0.0)
+        self._no_audio_timer = NoAudioTimer(no_audio_seconds)
 
     def stop(self) -> None:
         """Accept no more audio, because the server stops; finish the session here or leave it to the next."""
@@ -142,12 +147,15 @@ class ClientSession:
         main = asyncio.current_task()
         assert main is not None
         self._main = main
+        self._no_audio_timer.start(self._observe_audio, self._end_without_audio)
         try:
             async with asyncio.TaskGroup() as group:
                 reader = group.create_task(reading, name="reader")
                 acknowledging = self._sender.send_acknowledgements(self._transmit)
                 acknowledger = group.create_task(acknowledging, name="acknowledger")
                 await self._send_events()
+                if self._idle_error is not None:
+                    await self._end_with(self._idle_error)
                 acknowledger.cancel()
                 if self._recorder is not None:
                     self._recorder.submit()  # no flush tick follows the end
@@ -165,6 +173,7 @@ class ClientSession:
             self._replayed.set()  # or a client that resumed meanwhile would wait for ever
             self._finished.set()
             self._timer.stop()
+            self._no_audio_timer.stop()
             self._timing.end()
         await self._close_socket()
 
@@ -201,6 +210,7 @@ class ClientSession:
                 await self._recorder.reconnect()
             self._socket = socket
             self._timer.stop()
+            self._no_audio_timer.start(self._observe_audio, self._end_without_audio)
             log.info("resume.accepted missed=%d", len(missed))
             try:
                 await socket.send(self._support.resumed_message(seen, len(missed)))
@@ -240,7 +250,8 @@ class ClientSession:
                     return
         except TimeoutError:
             assert limit is not None
-            await self._end_with(limit.error())
+            self._idle_error = limit.error()
+            self._end_input(Reason.NO_AUDIO)
         except EventsUnread:  # the session and its unread events wait for the client to resume
             await socket.close_as_slow()
         except Overloaded as error:
@@ -303,6 +314,17 @@ class ClientSession:
             if recorder.is_snapshot_due(driver.session.is_speaking):
                 driver.save(self._record_snapshot)
 
+    def _observe_audio(self) -> tuple[int, bool]:
+        """Return the samples received so far, and whether the client is connected and was read to the end."""
+        return self._driver.received, self._socket is not None and self._socket.is_waiting
+
+    def _end_without_audio(self) -> None:
+        """End the open utterance at the last received sample: the client is connected and sends no audio."""
+        if self.state is SessionState.ACTIVE:
+            if self._recorder is not None:
+                self._recorder.no_audio()
+            self._driver.end_without_audio()
+
     # from and for another server
 
     def _record_snapshot(self, snapshot: Snapshot, detector_state: DetectorState | None = None) -> None:
@@ -311,13 +333,14 @@ class ClientSession:
             head = {**self._support.saved(), "owner": self.owner}
             self._recorder.snapshot(head, self._log.number, snapshot, detector_state)
 
-    async def _replay(
-        self, support: ResumeSupport, tail: Iterable[AudioRecord | CommandRecord | EndRecord]
-    ) -> None:
+    async def _replay(self, support: ResumeSupport, tail: Iterable[InputRecord]) -> None:
         """Apply recorded input again; afterwards it is as if the client had just been disconnected."""
         for entry in tail:
             with suppress(Overloaded):  # other sessions are restored at the same time
                 await self._wait_for_capacity()
+            if isinstance(entry, NoAudioRecord):
+                self._driver.end_without_audio()
+                continue
             replies = support.replay(entry)
             if replies and not self._replay_filter.consume(REPLY):
                 await self._reply(replies)

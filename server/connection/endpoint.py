@@ -255,6 +255,7 @@ class WebSocketEndpoint(ABC):
             protocol,
             self._metrics,
             resume_seconds=self.settings.resume_seconds if resume_seconds is None else resume_seconds,
+            no_audio_seconds=self.settings.no_audio_seconds,
             log_bytes=self.settings.resume_bytes,
             owner=owner,
             meter=meter,

@@ -32,6 +32,7 @@ class BoundedWebSocket:
         self._max_message_bytes = max_message_bytes
         self._send_timeout = send_timeout
         self.is_open = True
+        self.is_waiting = False  # every received message has been handled, and the next one is awaited
         self.closed_by_client = False  # with the normal close code, so the client will not resume
 
     async def messages(self, idle_seconds: float | None = None) -> AsyncIterator[str | bytes]:
@@ -41,11 +42,13 @@ class BoundedWebSocket:
         """
         receive, max_bytes = self._websocket.receive, self._max_message_bytes
         while self.is_open:
+            self.is_waiting = True
             if idle_seconds is None:  # a timer for each message would cost more than the message
                 event = await receive()
             else:
                 async with asyncio.timeout(idle_seconds):
                     event = await receive()
+            self.is_waiting = False
             if event["type"] == "websocket.disconnect":
                 self.closed_by_client = self.is_open and event.get("code") == CLOSE_NORMAL
                 self.is_open = False

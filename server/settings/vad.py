@@ -38,6 +38,13 @@ class VadSettings(BaseSettings):
         le=120_000,
         description="Maximum length of an utterance, in ms. A longer one is cut at its quietest place.",
     )
+    no_audio_seconds: float = Field(
+        2.0,
+        ge=0,
+        le=3_600,
+        description="Seconds without audio from a connected client that end the open utterance; 0 disables "
+        "this.",
+    )
     endpointing: Literal["fixed", "adaptive", "model"] = Field(
         "fixed",
         description="Which silence ends an utterance: fixed (VAD_SILENCE_MS), adaptive (shorter after text "

@@ -16,7 +16,7 @@ from journal.recorder import (
     JournalRecorder,
     RecordedStream,
 )
-from journal.records import REPLY, AudioRecord, CommandRecord, EndRecord, quantize_pcm16
+from journal.records import REPLY, AudioRecord, CommandRecord, EndRecord, NoAudioRecord, quantize_pcm16
 from journal.replay import ReplayedSession
 from journal.session_journal import SessionJournal
 from journal.store import JournalStore
@@ -52,10 +52,12 @@ async def test_input_is_recorded_as_it_is_received(tmp_path: Path) -> None:
         heard = recorder.audio(clip)
         recorder.command('{"type": "marker"}')
         recorder.refusal()
+        recorder.no_audio()
         recorder.end(Reason.DISCONNECT)
         await recorder.reconnect()
         past = found(tmp_path)
-    sound, command, ended = past.tail
+    sound, command, paused, ended = past.tail
+    assert paused == NoAudioRecord()
     assert isinstance(sound, AudioRecord)
     np.testing.assert_array_equal(sound.samples, heard.samples)
     assert not np.array_equal(heard.samples, clip.samples)
@@ -69,6 +71,7 @@ async def test_replayed_input_is_not_recorded_again(tmp_path: Path) -> None:
         np.testing.assert_array_equal(recorder.audio(clip).samples, quantize_pcm16(clip.samples).samples)
         recorder.command("{}")
         recorder.refusal()
+        recorder.no_audio()
         recorder.end(Reason.DISCONNECT)
         recorder.output(MarkerReached("m"), [{"type": "marker", "seq": 1}])
         await recorder.flush()

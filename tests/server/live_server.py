@@ -174,6 +174,11 @@ def first_sentence() -> bytes:
     return spoken()[: 2 * 16 * 3600]
 
 
+def cut_sentence() -> bytes:
+    """Return the beginning of test.wav up to the middle of its first sentence."""
+    return spoken()[: 2 * 16 * 1500]
+
+
 def dones(messages: list[Message]) -> list[Message]:
     return [m for m in messages if m["type"] == "response.audio_transcript.done"]
 

@@ -29,6 +29,7 @@ from streaming.options import SessionOptions
 from streaming.session import Session
 from streaming.utterance import RecognitionTask, TaskKind
 from tests.streaming.fakes import (
+    FEW_GUARDS,
     Ask,
     Slow,
     flat,
@@ -48,6 +49,7 @@ TWO_UTTERANCES = sound((False, SECOND), (True, SECOND), (False, SECOND), (True, 
 
 COMMIT: Ask = Session.receive_commit
 CLEAR: Ask = Session.receive_clear
+NO_AUDIO: Ask = Session.receive_no_audio
 
 
 def mark(name: str) -> Ask:
@@ -204,6 +206,26 @@ def test_commit_in_silence_yields_nothing() -> None:
     assert kinds(play(sound((False, SECOND)), [], [(8_000, COMMIT)])) == ["StreamClosed"]
 
 
+def test_utterance_ends_where_no_audio_follows_and_later_audio_is_heard() -> None:
+    events = play(TWO_UTTERANCES, [], [(25_001, NO_AUDIO)])
+    first, second, third = finals(events)
+    assert (first.clip.end, first.reason) == (25_001, Reason.NO_AUDIO)
+    assert (second.clip.start, second.reason) == (25_001, Reason.SILENCE)
+    assert third.reason is Reason.SILENCE
+
+
+@pytest.mark.parametrize("at", [8_000, SECOND + 2 * HOP])
+def test_no_audio_before_an_onset_changes_nothing(at: int) -> None:
+    """In silence, and while the speech is too short for an utterance."""
+    assert flat(play(TWO_UTTERANCES, [], [(at, NO_AUDIO)])) == flat(play(TWO_UTTERANCES, []))
+
+
+def test_no_audio_leaves_the_utterance_open_in_manual_mode() -> None:
+    options = SessionOptions(vad=VadOptions(manual=True), guards=FEW_GUARDS)
+    events = play(sound((True, 2 * SECOND)), [], [(SECOND, NO_AUDIO)], options=options)
+    assert [(f.clip.end, f.reason) for f in finals(events)] == [(2 * SECOND, Reason.END_OF_STREAM)]
+
+
 def test_clear_drops_the_open_utterance_and_reports_it() -> None:
     events = play(sound((True, 2 * SECOND), (False, SECOND)), [], [(20_000, CLEAR)])
     assert [e for e in events if isinstance(e, AudioCleared)] == [AudioCleared(0, 20_000)]
@@ -335,7 +357,7 @@ def test_non_speech_has_no_partial_and_an_empty_final() -> None:
 
 RUNS = st.lists(st.tuples(st.booleans(), st.integers(0, 25_000)), max_size=6)
 ASKS = st.lists(
-    st.tuples(st.floats(0, 1), st.sampled_from([COMMIT, CLEAR, mark("a"), mark("b")])), max_size=5
+    st.tuples(st.floats(0, 1), st.sampled_from([COMMIT, CLEAR, NO_AUDIO, mark("a"), mark("b")])), max_size=5
 )
 CUTS = st.one_of(
     st.integers(200, SECOND).map(lambda size: range(0, 150_000, size)),
@@ -412,7 +434,7 @@ def test_each_utterance_has_one_final_in_order(
     for before, after in pairwise(finals(events)):
         assert before.clip.end <= after.clip.start
     markers = [e for e in events if isinstance(e, MarkerReached)]
-    assert len(markers) == sum(ask not in (COMMIT, CLEAR) for _, ask in asks)
+    assert len(markers) == sum(ask not in (COMMIT, CLEAR, NO_AUDIO) for _, ask in asks)
 
 
 @settings(max_examples=40, deadline=None)

@@ -140,7 +140,7 @@ class DeepgramOutput:
         return [results, *_utterance_end(self._timer.conclude(words[-1].end if words else None))]
 
     def _is_speech_final(self, reason: Reason) -> bool:
-        if reason is Reason.SILENCE:
+        if reason in (Reason.SILENCE, Reason.NO_AUDIO):
             return self._options.endpoints
         return reason is not Reason.MAX_DURATION
 

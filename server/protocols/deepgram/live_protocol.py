@@ -19,7 +19,7 @@ from server.protocols.deepgram.messages import (
 )
 from server.protocols.deepgram.options import DeepgramOptions, with_hotwords
 from server.protocols.json_messages import object_from_json
-from streaming.events import Event
+from streaming.events import Event, StreamClosed
 from vad.segmenter import Reason
 
 IDLE_SECONDS: Final = 10.0
@@ -49,6 +49,7 @@ class DeepgramProtocol:
         self._output = output
         self._audio = DeepgramAudioInput(options.encoding)
         self._last_note = 0
+        self._is_idle = False  # the client sent nothing for IDLE_SECONDS
 
     def initial_messages(self) -> Sequence[Message]:
         """Return nothing: this protocol has no greeting."""
@@ -83,10 +84,13 @@ class DeepgramProtocol:
         if self._stream.input_ended:
             return
         self._pass_on(self._audio.flush())
+        self._is_idle = reason is Reason.NO_AUDIO
         self._stream.end(reason)
 
     def encode(self, event: Event) -> Sequence[Message]:
-        """Return the messages for an event."""
+        """Return the messages for an event. An idle client gets its last final, and no Metadata."""
+        if self._is_idle and isinstance(event, StreamClosed):
+            return ()
         return self._output.messages_of(event, self._audio.sha256)
 
     def encode_error(self, error: ClientError) -> Message:

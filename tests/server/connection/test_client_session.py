@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 
 from engine.health import Health
 from journal.recorder import JournalRecorder, RecordedStream
-from journal.records import REPLY, AudioRecord, CommandRecord, EndRecord
+from journal.records import REPLY, AudioRecord, CommandRecord, EndRecord, NoAudioRecord
 from journal.replay import ReplayedSession
 from journal.session_journal import SessionJournal
 from journal.store import JournalStore
 from server.connection.client_session import ClientSession, SessionState
+from server.connection.no_audio_timer import NoAudioTimer
 from server.connection.websocket import BoundedWebSocket
 from server.errors import ClientError
 from server.observability.metrics import Metrics
@@ -91,11 +92,12 @@ async def running_session(
     *,
     kind: type[StreamDriver] = StreamDriver,
     send_timeout: float = 3600,
+    no_audio: float = 0.0,
 ) -> AsyncIterator[ClientSession]:
     """Run a session, and wait for its end."""
     socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=send_timeout)
     with kind(models, config.options) as driver:
-        session = ClientSession("5f1c", driver, native(driver, config), Metrics())
+        session = ClientSession("5f1c", driver, native(driver, config), Metrics(), no_audio_seconds=no_audio)
         running = asyncio.create_task(session.run(socket))
         try:
             yield session
@@ -271,6 +273,44 @@ async def test_waiting_reply_is_sent_before_the_close() -> None:
     assert [message["seq"] for message in line.heard] == [1, 2, 3]
 
 
+async def test_utterance_ends_if_the_client_sends_no_audio() -> None:
+    line = Line()
+    async with running_models() as models, running_session(line, models, no_audio=0.02):
+        line.says(FIRST)
+        first = await line.hears("response.audio_transcript.done")
+        assert (first["reason"], first["end_ms"]) == ("no_audio", 2000)
+        line.says(SECOND_HALF)  # the stream is still open
+        say(line, "end_of_stream")
+    assert [final["reason"] for final in finals(line)] == ["no_audio", "silence"]
+    assert finals(line)[1]["start_ms"] == 2000
+    assert types(line)[-1] == "session.closed"
+
+
+async def test_audio_that_waits_for_the_server_is_no_gap() -> None:
+    """The reader waits for the detector for many times the limit."""
+    line, checked = Line(), asyncio.Event()
+    slow = threading.Event()
+
+    def detect_late(slots: object, work: list[DetectorInput]) -> list[Probabilities]:
+        slow.wait(20)
+        return detect(slots, work)
+
+    async with (
+        running_models(detect_late) as models,
+        running_session(line, models, no_audio=0.05) as session,
+    ):
+        line.says(pcm((True, 12 * SECOND)))
+        line.says(pcm((False, SECOND)))
+        other = NoAudioTimer(0.5)  # gives the session ten times as many checks as a gap has
+        other.start(lambda: (1, True), checked.set)
+        await checked.wait()
+        other.stop()
+        slow.set()
+        say(line, "end_of_stream")
+        assert session.state is SessionState.ACTIVE
+    assert [final["reason"] for final in finals(line)] == ["silence"]
+
+
 async def test_oversized_message_ends_the_session_with_an_error() -> None:
     line = Line()
     async with running_session(line, silent_models()):
@@ -336,13 +376,20 @@ async def lasting(
     seconds: float = 3600,
     journal: int = 1 << 20,
     kind: type[StreamDriver] = StreamDriver,
+    no_audio: float = 0.0,
 ) -> AsyncIterator[tuple[ClientSession, asyncio.Task[None]]]:
     """Begin a session that can be resumed on this line."""
     socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
     with kind(models, ALL.options) as driver:
         protocol = NativeProtocol("5f1c", driver, ALL, GREETING, token="secret")
         session = ClientSession(
-            "5f1c", driver, protocol, Metrics(), resume_seconds=seconds, log_bytes=journal
+            "5f1c",
+            driver,
+            protocol,
+            Metrics(),
+            resume_seconds=seconds,
+            no_audio_seconds=no_audio,
+            log_bytes=journal,
         )
         running = asyncio.create_task(session.run(socket))
         try:
@@ -419,6 +466,38 @@ async def test_second_connection_takes_over_and_closes_4009() -> None:
         await back
     assert first.close == (4009, "resumed")
     assert second.heard[-1]["received_ms"] == 0
+
+
+async def test_disconnected_session_keeps_its_utterance_open_for_its_client() -> None:
+    """A second session, which stays connected, shows that the time without audio has passed."""
+    before, other, after = Line(), Line(), Line()
+    async with running_models() as models, lasting(before, models, no_audio=0.5) as (session, _):
+        before.says(FIRST)
+        await before.hears("input_audio_buffer.speech_started")
+        before.leaves()
+        async with running_session(other, models, no_audio=0.5):
+            other.says(FIRST)
+            await other.hears("response.audio_transcript.done")
+            say(other, "end_of_stream")
+        back = await resumed(session, after, before.heard[-1]["seq"])
+        after.says(SECOND_HALF)
+        say(after, "end_of_stream")
+        await back
+    assert [final["reason"] for final in finals(other)] == ["no_audio"]
+    assert [final["reason"] for final in finals(after)] == ["silence"]
+
+
+async def test_utterance_ends_if_a_resumed_client_sends_no_audio() -> None:
+    before, after = Line(), Line()
+    async with running_models() as models, lasting(before, models, no_audio=0.5) as (session, _):
+        before.says(FIRST)
+        await before.hears("input_audio_buffer.speech_started")
+        before.leaves()
+        back = await resumed(session, after, before.heard[-1]["seq"])
+        await after.hears("response.audio_transcript.done")
+        say(after, "end_of_stream")
+        await back
+    assert [final["reason"] for final in finals(after)] == ["no_audio"]
 
 
 async def test_session_ends_if_the_client_does_not_resume() -> None:
@@ -550,6 +629,7 @@ async def kept_on(
     *,
     seconds: float = 3600,
     config: SessionConfig = ALL,
+    no_audio: float = 0.0,
 ) -> AsyncIterator[tuple[ClientSession, asyncio.Task[None]]]:
     """Begin a session with a journal on this line."""
     socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 24, send_timeout=3600)
@@ -563,6 +643,7 @@ async def kept_on(
             protocol,
             Metrics(),
             resume_seconds=seconds,
+            no_audio_seconds=no_audio,
             log_bytes=1 << 24,
             owner="alice",
             recorder=recording,
@@ -695,6 +776,33 @@ async def test_next_server_continues_the_same_utterance(tmp_path: Path) -> None:
     assert types(after).count("input_audio_buffer.speech_started") == 0  # it was sent before
     assert after.close == (1000, "")
     assert files_in(tmp_path) == []
+
+
+async def test_next_server_ends_the_utterance_where_no_audio_came(tmp_path: Path) -> None:
+    """The second utterance begins at the gap, in the middle of what is speech to the detector."""
+    before, after = Line(), Line()
+    async with running_models() as models:
+        with JournalStore(tmp_path, Health()) as disk:
+            async with kept_on(disk, models, before, no_audio=0.2) as (session, running):
+                before.says(FIRST)
+                await before.hears("response.audio_transcript.done")
+                before.says(pcm((True, SECOND)))
+                await until(lambda: types(before).count("input_audio_buffer.speech_started") == 2)
+                session.stop()
+                await running
+        past = kept(tmp_path, "5f1c")
+        assert past is not None
+        assert NoAudioRecord() in past.tail
+        with JournalStore(tmp_path, Health()) as disk:
+            async with gone_on(disk, models) as (session, _):
+                back = await resumed(session, after, before.heard[-1]["seq"])
+                await after.hears("session.resumed")
+                after.says(SECOND_HALF)
+                say(after, "end_of_stream")
+                await back
+    told = [*finals(before), *finals(after)]
+    assert [(final["start_ms"], final["end_ms"]) for final in told] == [(692, 2000), (2000, 4096)]
+    assert [final["reason"] for final in told] == ["no_audio", "silence"]
 
 
 CHOSEN = ALL.merged({"words": True, "include_audio": True})

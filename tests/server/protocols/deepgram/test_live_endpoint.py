@@ -25,7 +25,17 @@ from server.protocols.deepgram.options import parse_options
 from streaming.driver import StreamDriver
 from streaming.options import SessionOptions
 from tests.server.fakes import Line, running_models, silent_models
-from tests.server.live_server import ROOT, Client, Message, Server, first_sentence, spoken
+from tests.server.live_server import (
+    ROOT,
+    Client,
+    Message,
+    Server,
+    cut_sentence,
+    first_sentence,
+    free_settings,
+    serve,
+    spoken,
+)
 from tests.streaming.fakes import sound
 from tests.waiting import until, wait_until
 
@@ -239,6 +249,36 @@ async def test_who_says_nothing_for_long_is_told_and_closed() -> None:
     assert line.close == (1011, "NET-0001")
     assert DeepgramProtocol.idle_limit.seconds == IDLE_SECONDS == 10
     assert error_message(idle_error())["variant"] == "NET-0001"
+
+
+async def test_idle_client_gets_its_words_as_a_final_before_the_close() -> None:
+    class Hasty(DeepgramProtocol):
+        idle_limit = IdleLimit(0.2, idle_error)
+
+    line, asked = Line(), parse_options([*RAW.items(), ("interim_results", "true")], SessionOptions())
+    socket = BoundedWebSocket(await line.accepted(), max_message_bytes=1 << 20, send_timeout=3600)
+    model = ModelMetadata.of(ModelInfo("m", "m", "f", "cpu", "none"))
+    line.says((sound((True, 32_000)) * 32767).astype("<i2").tobytes())
+    async with running_models() as models:
+        with StreamDriver(models, asked.session) as driver:
+            protocol = Hasty(driver, asked, DeepgramOutput(asked, model, "5f1c", ""))
+            await ClientSession("5f1c", driver, protocol, Metrics()).run(socket)
+    final, error = line.heard[-2:]
+    assert (final["is_final"], final["duration"], transcript(final) != "") == (True, 2.0, True)
+    assert [each["is_final"] for each in of("Results", line.heard)].count(True) == 1
+    assert (error["type"], error["variant"]) == ("Error", "NET-0001")
+    assert line.close == (1011, "NET-0001")
+
+
+def test_keepalive_is_no_audio_and_the_stream_goes_on() -> None:
+    with serve(free_settings(no_audio_seconds=0.2)) as server, listening(server, **RAW) as client:
+        talk(client, cut_sentence())
+        client.say("KeepAlive")
+        final = client.hear()
+        assert (final["is_final"], final["speech_final"], final["from_finalize"]) == (True, True, False)
+        talk(client, spoken())
+        later = of("Results", closed(client))
+    assert later[0]["start"] >= final["start"] + final["duration"]
 
 
 async def test_keyterms_are_those_of_when_the_speech_began() -> None:

@@ -11,7 +11,15 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from tests import plain_http
-from tests.server.live_server import Message, Server, first_sentence, free_settings, serve, spoken
+from tests.server.live_server import (
+    Message,
+    Server,
+    cut_sentence,
+    first_sentence,
+    free_settings,
+    serve,
+    spoken,
+)
 from tests.server.realtime_reader import Reader
 
 QUERY = "?intent=transcription"
@@ -237,3 +245,29 @@ def test_a_message_above_the_limit_ends_its_connection_and_no_other(server: Serv
             talker.send_and_hear("x" * ((22 << 20) + 1))
         beside.say("input_audio_buffer.clear")
         assert beside.hear()["type"] == "input_audio_buffer.cleared"
+
+
+def test_an_item_is_completed_if_the_client_sends_no_audio() -> None:
+    with serve(free_settings(no_audio_seconds=0.2)) as server, Talker(server) as talker:
+        talker.say("session.update", session={"type": "transcription", **RATE})
+        talker.talk(cut_sentence())
+        completed = talker.hear_until("conversation.item.input_audio_transcription.completed")
+        assert talker.reader.committed == [completed["item_id"]]
+        talker.talk(spoken())
+        talker.say("session.close")
+        talker.rest()
+        assert len(talker.reader.committed) == 4
+
+
+def test_a_client_without_turn_detection_ends_its_items_itself() -> None:
+    silent = {"audio": {"input": {**RATE["audio"]["input"], "turn_detection": None}}}
+    with serve(free_settings(no_audio_seconds=0.05)) as server, ExitStack() as clients:
+        manual, other = (clients.enter_context(Talker(server)) for _ in range(2))
+        manual.say("session.update", session={"type": "transcription", **silent})
+        other.say("session.update", session={"type": "transcription", **RATE})
+        manual.talk(cut_sentence())
+        other.talk(cut_sentence())
+        other.hear_until("conversation.item.input_audio_transcription.completed")
+        manual.say("input_audio_buffer.commit")
+        messages = [manual.hear(), manual.hear()]
+    assert [message["type"] for message in messages] == ["session.updated", "input_audio_buffer.committed"]

@@ -1,7 +1,7 @@
 """Make the last event of an utterance from the recognizer's text.
 
 Text over audio that is not speech is rejected. Words that were shown as stable are kept, so that a client
-never has to take them back (docs/decisions/0008).
+never has to take them back (docs/decisions/0008). Every word gets a time of its own inside the segment.
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from asr.hallucination_filter import AcousticEvidence, FilterThresholds, judge
 from asr.recognizer import Hypothesis, Word
+from asr.word_spans import separated
 from audio.clip import Clip
 from streaming.events import FinalTranscript, TranscriptionFailed
 from streaming.local_agreement import matching_length, pieces
@@ -27,6 +28,8 @@ def final_event(utterance: Utterance, guards: FilterThresholds) -> FinalTranscri
     guard = rejecting_guard(outcome, clip, utterance.speech_probabilities, guards)
     said = outcome if guard is None else without_text(outcome)
     text = with_stable_words(utterance.partials.stable, said, clip)
+    if text.words:
+        text = replace(text, words=separated(text.words, clip.start, clip.end))
     return FinalTranscript(utterance.number, clip, reason, text, guard, eager=utterance.used_eager)
 
 

@@ -42,8 +42,9 @@ SAMPLES_PER_POSITION: Final = 2 * HOP_SAMPLES  # of the encoder
 
 # Silence after the clip in a short context.
 MARGIN_SAMPLES: Final = SAMPLE_RATE
-# With less, Whisper often repeats the word of a clip that is shorter than a second.
-MIN_ROW_SAMPLES: Final = 4 * SAMPLE_RATE
+# With less, Whisper often repeats the word of a clip that is shorter than a second. With 4 s base writes
+# "5 5" for every third digit (docs/decisions/0020).
+MIN_ROW_SAMPLES: Final = 6 * SAMPLE_RATE
 # A short context is rounded up to a multiple of this, so that more clips share a batch.
 ROUNDING_SAMPLES: Final = SAMPLE_RATE
 # A partial shorter than this has no text if its language is a guess. Whisper base nearly always knows the

@@ -21,14 +21,19 @@ from asr.recognizer import (
     Hypothesis,
     RecognitionRequest,
     TranscriptionOptions,
-    compression_ratio,
 )
 from asr.row_batches import BATCH_SECONDS, MIN_SAMPLES, at_least, batches_by_kind
 from asr.timed_tokens import TimedToken, TokenDecoder
-from asr.whisper_guard import find_fault, without_loop
+from asr.whisper_guard import find_fault, is_loop, without_loop
 from asr.whisper_options import ignored_options, prompt_tokens
 from asr.whisper_vocabulary import WhisperVocabulary
-from asr.windows import MAX_COMPRESSION, WINDOW, AudioContext, split_windows, token_limit
+from asr.windows import (
+    FALLBACK_TEMPERATURES,
+    WINDOW,
+    AudioContext,
+    split_windows,
+    token_limit,
+)
 from asr.word_boundaries import refine_boundaries
 from audio.clip import SAMPLE_RATE, Clip, samples_from_ms
 
@@ -37,8 +42,9 @@ SAMPLES_PER_POSITION: Final = 2 * HOP_SAMPLES  # of the encoder
 
 # Silence after the clip in a short context.
 MARGIN_SAMPLES: Final = SAMPLE_RATE
-# With less, Whisper often repeats the word of a clip that is shorter than a second.
-MIN_ROW_SAMPLES: Final = 4 * SAMPLE_RATE
+# With less, Whisper often repeats the word of a clip that is shorter than a second. With 4 s base writes
+# "5 5" for every third digit (docs/decisions/0020).
+MIN_ROW_SAMPLES: Final = 6 * SAMPLE_RATE
 # A short context is rounded up to a multiple of this, so that more clips share a batch.
 ROUNDING_SAMPLES: Final = SAMPLE_RATE
 # A partial shorter than this has no text if its language is a guess. Whisper base nearly always knows the
@@ -47,9 +53,6 @@ UNSURE_SAMPLES: Final = 2 * SAMPLE_RATE
 # A short context ends with this many positions of the encoder's output for 30 s of silence. Without them the
 # decoder often does not find the end of the clip and begins the text again.
 END_POSITIONS: Final = 64
-
-# Temperatures for a text that is a loop in full context, too (openai/whisper, transcribe.py).
-FALLBACK_TEMPERATURES: Final = (0.2, 0.6, 1.0)
 
 AUTO: Final = "auto"
 _CPU_TYPES: Final = {AUTO: "int8", "int8": "int8", "float32": "float32"}
@@ -305,8 +308,8 @@ class Ctranslate2Whisper:
     def _decode_guarded(self, windows: list[_Window]) -> list[_DecodedWindow]:
         """Decode windows, and decode faulty ones again.
 
-        A fault in a short context leads to full context, a loop in full context to the next temperature. Of a
-        partial only the loop is removed, because the next one follows soon.
+        A fault in a short context leads to full context, and a loop in full context to the next temperature,
+        until a text is no loop. Of a partial only the loop is removed, because the next one follows soon.
         """
         decoded = self._decode_all(windows)
         partials = [index for index, window in enumerate(windows) if window.partial]
@@ -317,12 +320,16 @@ class Ctranslate2Whisper:
             for index, (window, part) in enumerate(zip(windows, decoded, strict=True))
             if not window.partial and window.samples < WINDOW and self._fault(window, part)
         ]
-        self._replace(windows, decoded, {index: replace(windows[index], samples=WINDOW) for index in again})
+        decoded = self._decode_again(
+            decoded, {index: replace(windows[index], samples=WINDOW) for index in again}
+        )
         for temperature in self._fallback_temperatures:
             loops = [
                 index
                 for index, (window, part) in enumerate(zip(windows, decoded, strict=True))
-                if not window.partial and window.options.temperature < temperature and self._is_loop(part)
+                if not window.partial
+                and window.options.temperature < temperature
+                and self._is_loop(window, part)
             ]
             hotter = {
                 index: replace(
@@ -332,16 +339,18 @@ class Ctranslate2Whisper:
                 )
                 for index in loops
             }
-            self._replace(windows, decoded, hotter)
+            retried = self._decode_again(decoded, hotter)
+            decoded = [
+                old if self._is_loop(window, new) else new
+                for window, old, new in zip(windows, decoded, retried, strict=True)
+            ]
         return decoded
 
-    def _replace(
-        self, windows: list[_Window], decoded: list[_DecodedWindow], again: dict[int, _Window]
-    ) -> None:
-        """Decode some windows in another way, and put the results in their places."""
+    def _decode_again(self, decoded: list[_DecodedWindow], again: dict[int, _Window]) -> list[_DecodedWindow]:
+        """Decode some windows in another way; return all results, with these in their places."""
         self.decoded_again += len(again)
-        for index, part in zip(again, self._decode_all(list(again.values())), strict=True):
-            decoded[index] = part
+        better = dict(zip(again, self._decode_all(list(again.values())), strict=True))
+        return [better.get(index, part) for index, part in enumerate(decoded)]
 
     def _fault(self, window: _Window, part: _DecodedWindow) -> str | None:
         text = self._token_decoder.decode_text(part.text.ids)
@@ -353,8 +362,9 @@ class Ctranslate2Whisper:
             has_ended=part.text.has_ended,
         )
 
-    def _is_loop(self, part: _DecodedWindow) -> bool:
-        return compression_ratio(self._token_decoder.decode_text(part.text.ids)) > MAX_COMPRESSION
+    def _is_loop(self, window: _Window, part: _DecodedWindow) -> bool:
+        text = self._token_decoder.decode_text(part.text.ids)
+        return is_loop(part.text.ids, text, window.clip.samples, has_ended=part.text.has_ended)
 
     def _shorten(self, part: _DecodedWindow) -> _DecodedWindow:
         """Return the result without the repetitions of a loop."""

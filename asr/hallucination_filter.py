@@ -1,8 +1,8 @@
 """Reject texts that a recognizer hallucinated over noise, breath or silence.
 
-Over such audio recognizers write phrases that are frequent in their training data. Each guard looks for one
-sign of that. The thresholds are those of openai/whisper (transcribe.py) where it has them. The functions are
-pure: they judge a text and measurements of its audio.
+Over such audio recognizers write phrases that are frequent in their training data. A text is rejected only if
+the voice detector is not sure of speech, and a second, independent sign agrees: one more of the audio, or one
+of the text (docs/decisions/0020). The functions are pure: they judge a text and measurements of its audio.
 """
 
 import math
@@ -23,7 +23,10 @@ PEAK_HOPS: Final = (
 )
 BLOCK: Final = SAMPLE_RATE // 100  # samples; the resolution in the search for the loudest 200 ms
 MIN_SECONDS: Final = 1 / SAMPLE_RATE
-MAX_PHRASE_WORDS: Final = 16  # words; the longest phrase whose repetition is counted
+# Expected seconds of speech below which a segment is brief. Noise resembles speech briefly, while a whisper
+# or a distant voice can leave the detector in doubt for long.
+BRIEF_SECONDS: Final = 0.6
+PEAK_RISE: Final = 0.6  # of FilterThresholds.min_peak for each expected second of speech
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,57 +109,36 @@ def voicing(samples: Samples) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class FilterThresholds:
-    """Hold the thresholds at which a text is rejected; None or 0 disables a guard.
+    """Hold the thresholds of the filter; None or 0 disables a sign.
 
+    sure_peak: speech probability of the surest 160 ms from which no text is rejected; None rejects none
     min_rms: lowest level of the loudest 200 ms, in dBFS
-    min_speech: least expected seconds of speech (see `AcousticEvidence.speech_seconds`)
-    brief: expected seconds of speech below which a segment counts as brief. The peak and voicing guards judge
-        only brief segments: noise resembles speech briefly, while a distant voice can leave the detector in
-        doubt for long
-    min_peak: least speech probability of the surest 160 ms of a brief segment
-    peak_rise: increase of min_peak for each expected second of speech
-    min_voicing: least voicing of the loudest 200 ms of a brief segment. The segment is rejected only if its
-        surest 160 ms are also below voicing_peak, because half of a word such as "six" is hiss
-    voicing_peak: speech probability of the surest 160 ms from which voicing is not judged
-    max_no_speech: highest probability of no speech from the model. The text is rejected only if its mean
-        log-probability is also below no_speech_log_prob
+    min_voicing: least voicing of the loudest 200 ms of a brief segment
+    min_peak: least speech probability of the surest 160 ms of a brief segment, plus PEAK_RISE for each
+        second, if the mean log-probability of the text is also below peak_log_prob
+    peak_log_prob: mean log-probability below which min_peak applies
+    max_no_speech: highest probability of no speech from the model, if the mean log-probability of the text is
+        also below no_speech_log_prob (openai/whisper, transcribe.py). A probability above that of speech from
+        the detector counts in any case
     no_speech_log_prob: mean log-probability below which max_no_speech applies
     min_log_prob: least mean log-probability of the text; disabled by default, as it depends on the model
-    max_compression: highest compression ratio of the text
-    max_repeats: most repetitions of a phrase in a row
     max_rate: most words per second
-    phantoms: reject phrases that models are known to write over noise, if the thresholds of SHARP_FILTER
-        reject the text as well
+    phantoms: whether it counts that models are known to write the text over noise
+    max_repeats: most copies of a phrase in a row that are kept, unless the words fit into the speech; this
+        shortens a text and never rejects it
     """
 
+    sure_peak: float | None = 0.95
     min_rms: float | None = -60.0
-    min_speech: float | None = 0.15
-    brief: float = 0.6
-    min_peak: float | None = 0.6
-    peak_rise: float = 0.6
     min_voicing: float | None = 0.8
-    voicing_peak: float = 0.99
+    min_peak: float | None = 0.6
+    peak_log_prob: float = -0.5
     max_no_speech: float | None = 0.6
     no_speech_log_prob: float = -1.0
     min_log_prob: float | None = None
-    max_compression: float | None = 2.4
-    max_repeats: int | None = 5
     max_rate: float | None = 8.0
     phantoms: bool = True
-
-
-# Thresholds too strict for any text, at which a text that is also a known phantom is rejected.
-SHARP_FILTER: Final = FilterThresholds(
-    min_rms=-45.0,
-    min_speech=0.4,
-    brief=math.inf,
-    min_peak=0.95,
-    peak_rise=0.0,
-    max_no_speech=0.3,
-    no_speech_log_prob=-0.5,
-    min_log_prob=-0.8,
-    phantoms=False,
-)
+    max_repeats: int | None = 5
 
 
 class Strictness(StrEnum):
@@ -167,39 +149,32 @@ class Strictness(StrEnum):
     STRICT = "strict"
 
 
-# STRICT lies halfway between NORMAL and SHARP_FILTER, and rejects text below the log-probability at which
-# openai/whisper decodes again. It was not measured on a corpus.
+# STRICT also rejects text below the log-probability at which openai/whisper decodes again.
 FILTERS: Final = {
-    Strictness.OFF: FilterThresholds(
-        min_rms=None,
-        min_speech=None,
-        min_peak=None,
-        min_voicing=None,
-        max_no_speech=None,
-        max_compression=None,
-        max_repeats=None,
-        max_rate=None,
-        phantoms=False,
-    ),
+    Strictness.OFF: FilterThresholds(sure_peak=None, max_repeats=None),
     Strictness.NORMAL: FilterThresholds(),
     Strictness.STRICT: FilterThresholds(
+        sure_peak=0.98,
         min_rms=-52.5,
-        min_speech=0.28,
         min_peak=0.78,
+        peak_log_prob=-0.3,
         max_no_speech=0.45,
         no_speech_log_prob=-0.75,
         min_log_prob=-1.0,
-        max_repeats=4,
         max_rate=7.0,
+        max_repeats=4,
     ),
 }
 
 
 def judge(hypothesis: Hypothesis, evidence: AcousticEvidence, guards: FilterThresholds) -> str | None:
-    """Return the name of the first guard that rejects the text; None if none does or the text is empty."""
-    if not hypothesis.text:
+    """Return the name of the first sign that rejects the text; None if none does.
+
+    Nothing is rejected if the detector is sure of speech, or was not asked.
+    """
+    if not hypothesis.text or not _below(evidence.speech_peak, guards.sure_peak):
         return None
-    return next((name for name, refuses in _GUARDS.items() if refuses(hypothesis, evidence, guards)), None)
+    return next((name for name, is_seen in _SIGNS.items() if is_seen(hypothesis, evidence, guards)), None)
 
 
 def _below(value: float | None, floor: float | None) -> bool:
@@ -215,88 +190,59 @@ def _rms(_: Hypothesis, evidence: AcousticEvidence, guards: FilterThresholds) ->
     return _below(evidence.rms, guards.min_rms)
 
 
-def _speech(_: Hypothesis, evidence: AcousticEvidence, guards: FilterThresholds) -> bool:
-    return _below(evidence.speech_seconds, guards.min_speech)
-
-
-def _peak(_: Hypothesis, evidence: AcousticEvidence, guards: FilterThresholds) -> bool:
-    floor = guards.min_peak and guards.min_peak + guards.peak_rise * (evidence.speech_seconds or 0)
-    return _is_brief(evidence, guards) and _below(evidence.speech_peak, floor)
-
-
 def _voicing(_: Hypothesis, evidence: AcousticEvidence, guards: FilterThresholds) -> bool:
-    unsure = evidence.speech_peak is not None and evidence.speech_peak < guards.voicing_peak
-    return unsure and _is_brief(evidence, guards) and _below(evidence.voicing, guards.min_voicing)
+    return _is_brief(evidence) and _below(evidence.voicing, guards.min_voicing)
 
 
-def _is_brief(evidence: AcousticEvidence, guards: FilterThresholds) -> bool:
-    return evidence.speech_seconds is not None and evidence.speech_seconds < guards.brief
+def _peak(hypothesis: Hypothesis, evidence: AcousticEvidence, guards: FilterThresholds) -> bool:
+    floor = guards.min_peak and guards.min_peak + PEAK_RISE * (evidence.speech_seconds or 0)
+    is_unsure = hypothesis.avg_log_prob is not None and hypothesis.avg_log_prob < guards.peak_log_prob
+    return is_unsure and _is_brief(evidence) and _below(evidence.speech_peak, floor)
 
 
-def _no_speech(hypothesis: Hypothesis, _: AcousticEvidence, guards: FilterThresholds) -> bool:
-    unsure = hypothesis.avg_log_prob is not None and hypothesis.avg_log_prob < guards.no_speech_log_prob
-    return unsure and _above(hypothesis.no_speech_probability, guards.max_no_speech)
+def _is_brief(evidence: AcousticEvidence) -> bool:
+    return evidence.speech_seconds is not None and evidence.speech_seconds < BRIEF_SECONDS
+
+
+def _no_speech(hypothesis: Hypothesis, evidence: AcousticEvidence, guards: FilterThresholds) -> bool:
+    silent, voiced = hypothesis.no_speech_probability, evidence.speech_peak
+    if silent is None or not guards.max_no_speech:
+        return False
+    is_unsure = hypothesis.avg_log_prob is not None and hypothesis.avg_log_prob < guards.no_speech_log_prob
+    return (voiced is not None and silent > voiced) or (is_unsure and silent > guards.max_no_speech)
 
 
 def _log_prob(hypothesis: Hypothesis, _: AcousticEvidence, guards: FilterThresholds) -> bool:
     return _below(hypothesis.avg_log_prob, guards.min_log_prob)
 
 
-def _compression(hypothesis: Hypothesis, _: AcousticEvidence, guards: FilterThresholds) -> bool:
-    return _above(hypothesis.compression_ratio, guards.max_compression)
-
-
-def _repetition(hypothesis: Hypothesis, _: AcousticEvidence, guards: FilterThresholds) -> bool:
-    return _above(repeats(_words(hypothesis.text)), guards.max_repeats)
-
-
 def _rate(hypothesis: Hypothesis, evidence: AcousticEvidence, guards: FilterThresholds) -> bool:
-    """Reject a text with too many words per second.
+    """Return whether the text has too many words per second.
 
-    Two words are not counted, because a short segment may cut through its first and last word.
+    Two words are not counted, because a short segment may cut through its first and last word. If the model
+    gives no probability of no speech, the expected seconds of speech count and not those of the segment.
     """
-    paced = len(_words(hypothesis.text)) - 2
-    return paced > 0 and _above(paced / max(evidence.seconds, MIN_SECONDS), guards.max_rate)
+    words = len(_words(hypothesis.text))
+    if hypothesis.no_speech_probability is None and evidence.speech_seconds is not None:
+        return _above(words / max(evidence.speech_seconds, MIN_SECONDS), guards.max_rate)
+    return words > 2 and _above((words - 2) / max(evidence.seconds, MIN_SECONDS), guards.max_rate)
 
 
-def _phantom(hypothesis: Hypothesis, evidence: AcousticEvidence, guards: FilterThresholds) -> bool:
-    return (
-        guards.phantoms
-        and is_phantom(hypothesis.text)
-        and judge(hypothesis, evidence, SHARP_FILTER) is not None
-    )
+def _phantom(hypothesis: Hypothesis, _: AcousticEvidence, guards: FilterThresholds) -> bool:
+    return guards.phantoms and is_phantom(hypothesis.text)
 
 
-_GUARDS: Final[dict[str, Callable[[Hypothesis, AcousticEvidence, FilterThresholds], bool]]] = {
+_SIGNS: Final[dict[str, Callable[[Hypothesis, AcousticEvidence, FilterThresholds], bool]]] = {
     "rms": _rms,
-    "speech": _speech,
-    "peak": _peak,
     "voicing": _voicing,
+    "peak": _peak,
     "no_speech": _no_speech,
     "log_prob": _log_prob,
-    "compression": _compression,
-    "repetition": _repetition,
     "rate": _rate,
     "phantom": _phantom,
 }
-NAMES: Final = tuple(_GUARDS)
-
-
-def repeats(words: Sequence[str]) -> int:
-    """Return how often a phrase of up to MAX_PHRASE_WORDS words occurs in a row; 1 without repetition."""
-    return max((_repeats(words, length) for length in range(1, MAX_PHRASE_WORDS + 1)), default=1)
-
-
-def _repeats(words: Sequence[str], length: int) -> int:
-    """Return the most repetitions of a phrase of `length` words.
-
-    They follow from the longest run of words that equal the word `length` places further on.
-    """
-    longest = run = 0
-    for word, later in zip(words, words[length:], strict=False):
-        run = run + 1 if word == later else 0
-        longest = max(longest, run)
-    return longest // length + 1
+REPETITION: Final = "repetition"  # names a text that was shortened, not rejected
+NAMES: Final = (*_SIGNS, REPETITION)
 
 
 def is_phantom(text: str) -> bool:

@@ -18,7 +18,14 @@ from asr.row_batches import BATCH_SECONDS, batches_by_kind
 from asr.timed_tokens import TimedToken, TokenDecoder
 from asr.transformers_base import Checkpoint
 from asr.whisper import Whisper
-from asr.windows import MAX_COMPRESSION, AudioContext, split_windows, token_limit
+from asr.whisper_guard import is_loop
+from asr.windows import (
+    FALLBACK_TEMPERATURES,
+    MAX_COMPRESSION,
+    AudioContext,
+    split_windows,
+    token_limit,
+)
 from asr.word_boundaries import refine_boundaries
 from audio.clip import SAMPLE_RATE, Clip
 
@@ -37,6 +44,7 @@ class _Window:
     request: index of the request
     prompt: number of prompt tokens
     samples: number of samples that the encoder takes
+    partial: whether a fast result is better than a good one
     likely_language: language to take if none can be detected with certainty
     """
 
@@ -45,6 +53,7 @@ class _Window:
     options: TranscriptionOptions
     prompt: int
     samples: int
+    partial: bool
     likely_language: str | None
 
 
@@ -79,6 +88,7 @@ class Seq2Seq:
         *,
         batch_seconds: float = BATCH_SECONDS,
         audio_context: AudioContext = "full",
+        fallback_temperatures: Sequence[float] = FALLBACK_TEMPERATURES,
     ) -> None:
         self.device = checkpoint.device
         self.dtype = checkpoint.dtype_name
@@ -86,6 +96,7 @@ class Seq2Seq:
         if self.device == "cpu" and checkpoint.dtype is torch.bfloat16:
             use_matmul_attention(self._model)
         self._budget = round(batch_seconds * SAMPLE_RATE)
+        self._fallback_temperatures = fallback_temperatures
         self._token_decoder = TokenDecoder(checkpoint.tokenizer)
         self._adapter = _ADAPTERS[checkpoint.model.config.model_type](checkpoint, audio_context)
 
@@ -98,11 +109,13 @@ class Seq2Seq:
         dtype: str = "auto",
         local_files_only: bool = False,
         audio_context: AudioContext = "full",
+        fallback_temperatures: Sequence[float] = FALLBACK_TEMPERATURES,
     ) -> Self:
         """Load a checkpoint from a hub id or a folder. Raises ModelUnavailable and UnsupportedModel.
 
         audio_context: "short" gives Whisper's encoder little more than the clip, and all of its 30 s only if
             the text then repeats itself or does not end. This is faster and less accurate
+        fallback_temperatures: temperatures for a text that repeats itself, in order
         """
         checkpoint = Checkpoint.load(
             source,
@@ -112,7 +125,7 @@ class Seq2Seq:
             dtype=dtype,
             local_files_only=local_files_only,
         )
-        return cls(checkpoint, audio_context=audio_context)
+        return cls(checkpoint, audio_context=audio_context, fallback_temperatures=fallback_temperatures)
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -131,6 +144,7 @@ class Seq2Seq:
                 request.options,
                 len(self._adapter.prompt(request.options)),
                 self._adapter.row_samples(clip),
+                request.partial,
                 request.likely_language,
             )
             for index, request in enumerate(requests)
@@ -162,7 +176,11 @@ class Seq2Seq:
         )
 
     def _decode_with_fallback(self, windows: list[_Window]) -> list[_DecodedWindow]:
-        """Decode windows, and decode those again with full context whose text suffers from a short one."""
+        """Decode windows, and decode faulty ones again.
+
+        A fault in a short context leads to full context; a loop in a final leads to the next temperature,
+        until a text is no loop.
+        """
         decoded = self._decode_all(windows)
         full_context = self._adapter.full_context
         again = [
@@ -170,14 +188,35 @@ class Seq2Seq:
             for index, (window, part) in enumerate(zip(windows, decoded, strict=True))
             if window.samples < full_context and self._needs_full_context(part)
         ]
-        better = self._decode_all([replace(windows[index], samples=full_context) for index in again])
-        for index, part in zip(again, better, strict=True):
+        windows = [
+            replace(window, samples=full_context) if index in again else window
+            for index, window in enumerate(windows)
+        ]
+        for index, part in zip(again, self._decode_all([windows[index] for index in again]), strict=True):
             decoded[index] = part
+        for temperature in self._fallback_temperatures:
+            loops = [
+                index
+                for index, (window, part) in enumerate(zip(windows, decoded, strict=True))
+                if not window.partial
+                and window.options.temperature < temperature
+                and self._is_loop(window, part)
+            ]
+            hotter = [_at_temperature(windows[index], temperature) for index in loops]
+            for index, part in zip(loops, self._decode_all(hotter), strict=True):
+                if not self._is_loop(windows[index], part):
+                    decoded[index] = part
         return decoded
 
     def _needs_full_context(self, part: _DecodedWindow) -> bool:
-        text = self._token_decoder.decode_text([token.id for token in part.tokens])
-        return part.reached_limit or compression_ratio(text) > MAX_COMPRESSION
+        return part.reached_limit or compression_ratio(self._text(part)) > MAX_COMPRESSION
+
+    def _is_loop(self, window: _Window, part: _DecodedWindow) -> bool:
+        ids = [token.id for token in part.tokens]
+        return is_loop(ids, self._text(part), window.clip.samples, has_ended=not part.reached_limit)
+
+    def _text(self, part: _DecodedWindow) -> str:
+        return self._token_decoder.decode_text([token.id for token in part.tokens])
 
     def _decode_all(self, windows: list[_Window]) -> list[_DecodedWindow]:
         """Decode windows in batches; the prompts of a batch have one length, so its rows decode in step."""
@@ -215,6 +254,10 @@ class Seq2Seq:
 
     def _has_word_times(self, options: TranscriptionOptions) -> bool:
         return options.words and self._adapter.has_times
+
+
+def _at_temperature(window: _Window, temperature: float) -> _Window:
+    return replace(window, options=replace(window.options, temperature=temperature))
 
 
 def _sampler(batch: Sequence[_Window]) -> GumbelSampler | None:

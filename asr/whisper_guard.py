@@ -18,6 +18,8 @@ MIN_BLOCK: Final = 4
 # ... or if this many tokens repeat a shorter one. People say "no, no, no".
 MIN_REPEATED: Final = 8
 
+MAX_TOKENS_PER_LOUD_SECOND: Final = 10.0  # A hurried "no, no, no" has two tokens for each of five words.
+
 MAX_NO_SPEECH: Final = 0.6  # Above this probability a clip counts as silence (openai/whisper, transcribe.py).
 
 BLOCK_SAMPLES: Final = SAMPLE_RATE // 20  # in which the level is measured
@@ -52,6 +54,18 @@ def find_fault(
     if seconds >= MIN_LOUD_SECONDS and len(ids) < MIN_TOKENS_PER_LOUD_SECOND * seconds:
         return "early end"
     return None
+
+
+def is_loop(ids: Sequence[int], text: str, samples: Samples, *, has_ended: bool) -> bool:
+    """Return whether a text repeats itself more than people do.
+
+    A short phrase that was repeated no faster than people speak, in a text that ended, was probably spoken.
+    """
+    if compression_ratio(text) <= MAX_COMPRESSION:
+        return False
+    found = find_loop(ids)
+    is_short = found is not None and found[1] < MIN_BLOCK
+    return not (has_ended and is_short and len(ids) <= MAX_TOKENS_PER_LOUD_SECOND * loud_seconds(samples))
 
 
 def find_loop(ids: Sequence[int]) -> tuple[int, int, int] | None:

@@ -17,6 +17,9 @@ CUT_RANGE: Final = 5 * SAMPLE_RATE  # samples at the end of a window in which it
 CUT_BLOCK: Final = SAMPLE_RATE // 10  # samples; the window is cut in the quietest block
 
 MAX_COMPRESSION: Final = 2.4  # Above this ratio a text counts as repetitive (openai/whisper, transcribe.py).
+# A text that is repetitive in full context is decoded again at these temperatures, in order, until it is not
+# (openai/whisper, transcribe.py). If all are repetitive, the first one stays: people repeat themselves, too.
+FALLBACK_TEMPERATURES: Final = (0.2, 0.6, 1.0)
 
 # A decoder can repeat itself without end, so its output is limited. The authors of Moonshine allow 6.5 tokens
 # per second for English and 13 for other scripts.

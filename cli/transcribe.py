@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from asr.default_model import is_default_chosen
 from asr.devices import choose_device
 from asr.errors import AsrError, ModelUnavailable, UnsupportedModel
+from asr.hallucination_filter import REPETITION
 from asr.model_registry import AUTO
 from asr.recognizer import ModelInfo, TranscriptionOptions
 from audio.clip import seconds_from_samples
@@ -27,7 +28,7 @@ from streaming.errors import StreamError
 from streaming.model_clients import ModelClients
 from streaming.options import SessionOptions
 from transcripts.subtitles import srt_of, vtt_of
-from transcripts.transcript import Transcript, json_of, text_of
+from transcripts.transcript import FilteredText, Transcript, json_of, text_of
 
 MAX_CONCURRENT_FILES: Final = 4
 
@@ -118,6 +119,13 @@ def _print_all(transcripts: Sequence[Transcript], form: str) -> None:
         sys.stdout.write(WRITERS[form](transcript))
 
 
+def _filtered_line(filtered: FilteredText) -> str:
+    start, end = seconds_from_samples(filtered.start), seconds_from_samples(filtered.end)
+    is_shorter = filtered.guard == REPETITION
+    what = "a repeated phrase was shortened" if is_shorter else "text without speech was left out"
+    return f"{start:.1f} to {end:.1f} s: {what} ({filtered.guard})"
+
+
 class FileQueue:
     """Transcribe files, a few at a time, which share the batches of the models.
 
@@ -166,6 +174,8 @@ class FileQueue:
             finally:
                 self._progress.remove_task(bar)
             transcript = work.transcript(str(path), self._model)
+            for filtered in transcript.filtered:
+                print_error(f"{path}: warning: {_filtered_line(filtered)}")
             self._write(transcript)
             return transcript
 

@@ -13,7 +13,7 @@ from streaming.file_source import Progress, transcribe_file
 from streaming.model_clients import ModelClients
 from streaming.options import SessionOptions
 from streaming.threads import run_in_thread_to_completion
-from transcripts.transcript import Transcript, TranscriptSegment
+from transcripts.transcript import FilteredText, Transcript, TranscriptSegment
 
 
 class FileError(Exception):
@@ -67,6 +67,7 @@ class FileTranscriber:
         self._on_progress = on_progress
         self._read = 0  # samples
         self._segments: list[TranscriptSegment] = []
+        self._filtered: list[FilteredText] = []
 
     async def check(self) -> Info:
         """Return the properties of the file from its header.
@@ -94,6 +95,8 @@ class FileTranscriber:
                 async for event in events:
                     self._on_samples_read(self._read)
                     self._on_event(event)
+                    if isinstance(event, FinalTranscript) and event.guard is not None:
+                        self._filtered.append(FilteredText(event.clip.start, event.clip.end, event.guard))
                     if isinstance(event, FinalTranscript) and event.hypothesis.text:
                         segment = TranscriptSegment(event.clip.start, event.clip.end, event.hypothesis)
                         self._segments.append(segment)
@@ -107,7 +110,7 @@ class FileTranscriber:
 
     def transcript(self, source: str, model: str) -> Transcript:
         """Return the transcript so far; `source` and `model` are names to show."""
-        return Transcript(source, model, tuple(self._segments))
+        return Transcript(source, model, tuple(self._segments), tuple(self._filtered))
 
     def _bounded(self, clips: Iterator[Clip]) -> Iterator[Clip]:
         """Yield the clips up to the maximum length; a small file can contain hours of silence."""

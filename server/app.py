@@ -37,7 +37,7 @@ from server.observability.metrics import Metrics
 from server.protocols.deepgram.file_endpoint import REQUEST_HEADER, DeepgramFileEndpoint, refused_key
 from server.protocols.deepgram.live_endpoint import DeepgramLiveEndpoint
 from server.protocols.native.endpoint import NativeEndpoint
-from server.protocols.openai_audio.endpoint import MODEL_HEADER, OpenAIAudioEndpoint
+from server.protocols.openai_audio.endpoint import FILTERED_HEADER, MODEL_HEADER, OpenAIAudioEndpoint
 from server.protocols.openai_audio.models_endpoint import models_router
 from server.protocols.openai_realtime.client_secrets import ClientSecrets, client_secrets_router
 from server.protocols.openai_realtime.endpoint import PATHS, RealtimeEndpoint
@@ -48,7 +48,8 @@ from server.web.router import PAGE_PATHS, WebPage
 if TYPE_CHECKING:
     from server.observability.tracing import Tracer
 
-EXPOSED_HEADERS: Final = (HEADER, MODEL_HEADER, REQUEST_HEADER, "retry-after")  # to pages of other origins
+# To pages of other origins.
+EXPOSED_HEADERS: Final = (HEADER, MODEL_HEADER, FILTERED_HEADER, REQUEST_HEADER, "retry-after")
 # Paths whose endpoints bound the bodies themselves.
 FILE_PATHS: Final = frozenset({"/v1/audio/transcriptions", "/v1/audio/translations", "/v1/listen"})
 

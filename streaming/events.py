@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from asr.hallucination_filter import REPETITION
 from asr.recognizer import Hypothesis
 from audio.clip import Clip
 from vad.segmenter import Reason
@@ -44,7 +45,7 @@ class FinalTranscript:
     """Report the final text of an utterance, exactly once.
 
     clip: the audio of the utterance
-    guard: the guard that rejected the text, so that the segment counts as non-speech; None if none did
+    guard: the guard that rejected or shortened the text; None if none did
     eager: whether the text was ready when the pause became the endpoint, which depends on the models' speed
     """
 
@@ -54,6 +55,11 @@ class FinalTranscript:
     hypothesis: Hypothesis
     guard: str | None = None
     eager: bool = field(default=False, compare=False, repr=False)
+
+    @property
+    def is_rejected(self) -> bool:
+        """Whether the text was rejected, so that the segment counts as non-speech."""
+        return self.guard not in (None, REPETITION)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,20 @@
 """Make the last event of an utterance from the recognizer's text.
 
-Text over audio that is not speech is rejected. Words that were shown as stable are kept, so that a client
-never has to take them back (docs/decisions/0008).
+Text over audio that is not speech is rejected, and endless repetitions are shortened. Words that were shown
+as stable are kept, so that a client never has to take them back (docs/decisions/0008). Every word gets a time
+of its own inside the segment.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from asr.hallucination_filter import AcousticEvidence, FilterThresholds, judge
+from asr.hallucination_filter import REPETITION, AcousticEvidence, FilterThresholds, judge
 from asr.recognizer import Hypothesis, Word
+from asr.word_spans import separated
 from audio.clip import Clip
 from streaming.events import FinalTranscript, TranscriptionFailed
 from streaming.local_agreement import matching_length, pieces
+from streaming.repetitions import shortened
 from streaming.utterance import RecordedResult, Utterance
 
 
@@ -24,10 +27,28 @@ def final_event(utterance: Utterance, guards: FilterThresholds) -> FinalTranscri
         return FinalTranscript(utterance.number, clip, reason, outcome.hypothesis, outcome.guard)
     if not isinstance(outcome, Hypothesis):
         return TranscriptionFailed(utterance.number, clip.start, clip.end, outcome or "")
-    guard = rejecting_guard(outcome, clip, utterance.speech_probabilities, guards)
-    said = outcome if guard is None else without_text(outcome)
+    said, guard = filtered(outcome, clip, utterance.speech_probabilities, guards)
     text = with_stable_words(utterance.partials.stable, said, clip)
+    if text.words:
+        text = replace(text, words=separated(text.words, clip.start, clip.end))
     return FinalTranscript(utterance.number, clip, reason, text, guard, eager=utterance.used_eager)
+
+
+def filtered(
+    hypothesis: Hypothesis, clip: Clip, probabilities: Sequence[float], guards: FilterThresholds
+) -> tuple[Hypothesis, str | None]:
+    """Return what the filter leaves of a hypothesis, and the guard that changed it, or None.
+
+    probabilities: the detector's probabilities of the clip, one for each hop
+    """
+    if not hypothesis.text:
+        return hypothesis, None
+    evidence = AcousticEvidence.of(clip.samples, probabilities)
+    guard = judge(hypothesis, evidence, guards)
+    if guard is not None:
+        return without_text(hypothesis), guard
+    shorter = shortened(hypothesis, evidence, guards)
+    return shorter, None if shorter is hypothesis else REPETITION
 
 
 def rejecting_guard(

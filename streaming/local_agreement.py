@@ -34,10 +34,10 @@ def matching_length(stable: Sequence[str], words: Sequence[str]) -> int:
     the stable ones; of several, one that ends in the same word, then the one nearest in length.
     """
     same = common_prefix_length(stable, words)
-    rest = [_normalized(word) for word in stable[same:]]
+    rest = [normalized(word) for word in stable[same:]]
     if not rest or len(rest) > MAX_ALIGNED:
         return min(len(stable), len(words))
-    others = [_normalized(word) for word in words[same : same + 2 * len(rest) + 1]]
+    others = [normalized(word) for word in words[same : same + 2 * len(rest) + 1]]
     row = list(range(len(others) + 1))  # edits from the first words of `rest` to each beginning of `others`
     for number, word in enumerate(rest, 1):
         diagonal, row[0] = row[0], number
@@ -59,7 +59,7 @@ def common_prefix_length(one: Sequence[str], other: Sequence[str]) -> int:
     return min(len(one), len(other))
 
 
-def _normalized(word: str) -> str:
+def normalized(word: str) -> str:
     """Return the word without punctuation and case."""
     return _PUNCTUATION.sub("", word).casefold()
 

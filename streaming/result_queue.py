@@ -71,7 +71,7 @@ class ResultQueue:
             self.unrecognised -= first.clip_length
             last = final_event(first, guards)
             if isinstance(last, FinalTranscript):
-                if last.guard is not None:
+                if last.is_rejected:
                     accounting.reject_segment(last.clip.start, last.clip.end)
                 elif last.hypothesis.text and last.hypothesis.is_language_sure:
                     self.language = last.hypothesis.language

@@ -1,5 +1,6 @@
 """Hold the transcript of a file, and write it as plain text and as JSON."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,17 +22,31 @@ class TranscriptSegment:
 
 
 @dataclass(frozen=True, slots=True)
+class FilteredText:
+    """Report that the filter removed or shortened the text of a segment; start, end: samples of the stream.
+
+    guard: why, a name of asr.hallucination_filter.NAMES
+    """
+
+    start: int
+    end: int
+    guard: str
+
+
+@dataclass(frozen=True, slots=True)
 class Transcript:
     """Hold the transcript of a file.
 
     source: name of the file
     model: name of the model
     segments: in order of time; each has text
+    filtered: in order of time
     """
 
     source: str
     model: str
     segments: tuple[TranscriptSegment, ...]
+    filtered: tuple[FilteredText, ...] = ()
 
     @property
     def text(self) -> str:
@@ -45,17 +60,26 @@ def text_of(transcript: Transcript) -> str:
 
 
 def json_of(transcript: Transcript) -> str:
-    """Return one line of JSON with file, model, text and segments.
+    """Return one line of JSON with file, model, text, segments, and if there are any, filtered texts.
 
     Times are in seconds with a resolution of 1 ms.
     """
-    document = {
+    document: dict[str, object] = {
         "file": transcript.source,
         "model": transcript.model,
         "text": transcript.text,
         "segments": [_segment(segment) for segment in transcript.segments],
     }
+    if transcript.filtered:
+        document["filtered"] = filtered_fields(transcript.filtered)
     return orjson.dumps(document).decode() + "\n"
+
+
+def filtered_fields(filtered: Sequence[FilteredText]) -> list[dict[str, object]]:
+    """Return start and end in seconds and the guard of each filtered text."""
+    return [
+        {"start": _seconds(each.start), "end": _seconds(each.end), "guard": each.guard} for each in filtered
+    ]
 
 
 def _segment(segment: TranscriptSegment) -> dict[str, object]:

@@ -64,7 +64,7 @@ class Metrics:
             "stt_eager_finals_total", "Finals whose text was ready when the utterance ended"
         )
         self.guarded_segments = self._counter(
-            "stt_guarded_segments_total", "Segments whose text was rejected, by guard", "guard"
+            "stt_guarded_segments_total", "Segments whose text was rejected or shortened, by guard", "guard"
         )
 
     def _add_recognition(self) -> None:

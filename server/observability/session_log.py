@@ -25,7 +25,9 @@ class SessionLog:
             line = "final.sent utterance=%d start_ms=%d end_ms=%d reason=%s"
             log.info(line, event.utterance, start_ms, end_ms, event.reason, extra=about)
             if event.guard is not None:
-                log.info("final.refused utterance=%d guard=%s", event.utterance, event.guard, extra=about)
+                change = "refused" if event.is_rejected else "shortened"
+                line = f"final.{change} utterance=%d guard=%s"
+                log.info(line, event.utterance, event.guard, extra=about)
         elif isinstance(event, TranscriptionFailed):
             log.error("utterance.failed utterance=%d reason=%r", event.utterance, event.message, extra=about)
         elif isinstance(event, NoteReached) and isinstance(event.note, ClientError):  # sent at its place

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from asr.hallucination_filter import (
     FILTERS,
     NAMES,
+    REPETITION,
     AcousticEvidence,
     FilterThresholds,
     Strictness,
@@ -18,7 +19,6 @@ from asr.hallucination_filter import (
     judge,
     level,
     loudest,
-    repeats,
     voicing,
 )
 from asr.recognizer import Hypothesis
@@ -27,22 +27,21 @@ from tests.asr import tiny
 
 SAID = Hypothesis("he hoped there would be stew for dinner", no_speech_probability=0.05, avg_log_prob=-0.3)
 SPOKEN = AcousticEvidence(seconds=3.0, rms=-20.0, speech_probability=0.8, speech_peak=1.0, voicing=0.95)
-BRIEF = replace(SPOKEN, seconds=0.6, speech_probability=0.5)  # 0.3 s of speech
+DOUBTFUL = replace(SPOKEN, speech_peak=0.9)
+BRIEF = replace(DOUBTFUL, seconds=0.6, speech_probability=0.5)  # 0.3 s of speech
 GUARDS = FilterThresholds(min_log_prob=-2.0)
 OFF, STRICT = FILTERS[Strictness.OFF], FILTERS[Strictness.STRICT]
+REJECTING = [name for name in NAMES if name != REPETITION]
 
-# One sign each: of the text, of the sound.
+# One sign each beside the doubt of the detector: of the text, of the audio.
 SIGNS: dict[str, tuple[Hypothesis, AcousticEvidence]] = {
-    "rms": (SAID, replace(SPOKEN, rms=-70.0)),
-    "speech": (SAID, replace(SPOKEN, speech_probability=0.03)),
-    "peak": (Hypothesis("two"), replace(BRIEF, speech_peak=0.7)),
-    "voicing": (Hypothesis("two"), replace(BRIEF, speech_peak=0.95, voicing=0.4)),
-    "no_speech": (replace(SAID, no_speech_probability=0.7, avg_log_prob=-1.1), SPOKEN),
-    "log_prob": (replace(SAID, avg_log_prob=-2.5), SPOKEN),
-    "compression": (Hypothesis("I'm not sure what I'm doing here. " * 5), replace(SPOKEN, seconds=30.0)),
-    "repetition": (Hypothesis("la la la la la la"), SPOKEN),
-    "rate": (SAID, replace(SPOKEN, seconds=0.4)),
-    "phantom": (Hypothesis("Thanks for watching!"), replace(SPOKEN, speech_probability=0.1)),
+    "rms": (SAID, replace(DOUBTFUL, rms=-70.0)),
+    "voicing": (replace(SAID, text="two"), replace(BRIEF, voicing=0.4)),
+    "peak": (replace(SAID, text="who", avg_log_prob=-0.6), replace(BRIEF, speech_peak=0.7)),
+    "no_speech": (replace(SAID, no_speech_probability=0.7, avg_log_prob=-1.1), DOUBTFUL),
+    "log_prob": (replace(SAID, avg_log_prob=-2.5), DOUBTFUL),
+    "rate": (SAID, replace(DOUBTFUL, seconds=0.4)),
+    "phantom": (replace(SAID, text="Thanks for watching!"), DOUBTFUL),
 }
 
 
@@ -50,21 +49,31 @@ def test_speech_passes() -> None:
     assert judge(SAID, SPOKEN, GUARDS) is None
 
 
-def test_there_is_a_sign_for_every_guard() -> None:
-    assert tuple(SIGNS) == NAMES
+def test_doubt_of_the_detector_alone_rejects_nothing() -> None:
+    assert judge(SAID, replace(DOUBTFUL, speech_peak=0.3), GUARDS) is None
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_each_guard_refuses_its_sign(name: str) -> None:
+def test_there_is_a_sign_for_every_rejecting_guard() -> None:
+    assert list(SIGNS) == REJECTING
+
+
+@pytest.mark.parametrize("name", REJECTING)
+def test_each_sign_rejects_where_the_detector_doubts(name: str) -> None:
     assert judge(*SIGNS[name], GUARDS) == name
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", REJECTING)
+def test_no_sign_rejects_where_the_detector_is_sure(name: str) -> None:
+    text, evidence = SIGNS[name]
+    assert judge(text, replace(evidence, speech_peak=0.95), GUARDS) is None
+
+
+@pytest.mark.parametrize("name", REJECTING)
 def test_guards_that_are_off_refuse_nothing(name: str) -> None:
     assert judge(*SIGNS[name], OFF) is None
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", REJECTING)
 def test_strict_refuses_whatever_normal_refuses(name: str) -> None:
     text, evidence = SIGNS[name]
     assert judge(text, evidence, FilterThresholds()) is None or judge(text, evidence, STRICT) is not None
@@ -72,13 +81,11 @@ def test_strict_refuses_whatever_normal_refuses(name: str) -> None:
 
 def test_strict_refuses_more_and_spares_plain_speech() -> None:
     for text, evidence, guard in (
-        (SAID, replace(SPOKEN, rms=-55.0), "rms"),
-        (SAID, replace(SPOKEN, speech_probability=0.08), "speech"),
-        (Hypothesis("two"), replace(BRIEF, speech_peak=0.9), "peak"),
-        (replace(SAID, no_speech_probability=0.5, avg_log_prob=-0.8), SPOKEN, "no_speech"),
-        (replace(SAID, avg_log_prob=-1.1), SPOKEN, "log_prob"),
-        (Hypothesis("no " * 5), SPOKEN, "repetition"),
-        (Hypothesis(" ".join(map(str, range(25)))), SPOKEN, "rate"),
+        (SAID, replace(DOUBTFUL, rms=-55.0), "rms"),
+        (replace(SAID, no_speech_probability=0.5, avg_log_prob=-0.8), DOUBTFUL, "no_speech"),
+        (replace(SAID, avg_log_prob=-1.1), DOUBTFUL, "log_prob"),
+        (replace(SAID, text=" ".join(map(str, range(25)))), DOUBTFUL, "rate"),
+        (replace(SAID, text="Thank you."), replace(SPOKEN, speech_peak=0.97), "phantom"),
     ):
         assert (judge(text, evidence, FilterThresholds()), judge(text, evidence, STRICT)) == (None, guard)
     assert judge(SAID, SPOKEN, STRICT) is None
@@ -89,58 +96,56 @@ def test_no_text_is_not_refused() -> None:
 
 
 def test_an_unsure_model_is_not_refused_unless_a_floor_is_set() -> None:
-    assert judge(replace(SAID, avg_log_prob=-9.0), SPOKEN, FilterThresholds()) is None
+    assert judge(replace(SAID, avg_log_prob=-9.0), DOUBTFUL, FilterThresholds()) is None
 
 
 def test_what_is_not_known_is_not_held_against_a_text() -> None:
-    assert judge(Hypothesis("yes"), AcousticEvidence(1.0, -20.0), GUARDS) is None
+    assert judge(Hypothesis("yes"), AcousticEvidence(1.0, -70.0), GUARDS) is None
 
 
 def test_no_speech_alone_refuses_nothing_where_the_model_is_sure_of_the_text() -> None:
-    assert judge(replace(SAID, no_speech_probability=0.95), SPOKEN, GUARDS) is None
+    assert judge(replace(SAID, no_speech_probability=0.85), DOUBTFUL, GUARDS) is None
+
+
+def test_no_speech_that_is_likelier_than_speech_rejects() -> None:
+    """Measured on sneezes and barks; a soft "four" of 100 ms has more speech than no speech."""
+    evidence = replace(BRIEF, speech_peak=0.5)
+    assert judge(Hypothesis("Woah!", no_speech_probability=0.58), evidence, GUARDS) == "no_speech"
+    assert judge(Hypothesis("four", no_speech_probability=0.46), evidence, GUARDS) is None
+
+
+def test_without_no_speech_words_must_fit_into_the_speech() -> None:
+    """Other families than Whisper give no probability of no speech."""
+    evidence = replace(BRIEF, speech_peak=0.5, speech_probability=0.15)  # 0.09 s
+    assert judge(Hypothesis("woah"), evidence, GUARDS) == "rate"
+    assert judge(Hypothesis("woah"), BRIEF, GUARDS) is None
 
 
 @pytest.mark.parametrize(
-    "text", ["Thank you.", "you", "Vielen Dank!", "Untertitel der Amara.org-Community", "Huh?", "…"]
+    "text", ["Thank you.", "you", "Bye.", "Vielen Dank!", "Untertitel der Amara.org-Community", "Huh?", "…"]
 )
 def test_a_phantom_phrase_that_was_clearly_said_passes(text: str) -> None:
     """People say thank you."""
     assert is_phantom(text)
-    assert judge(Hypothesis(text, avg_log_prob=-0.2), SPOKEN, GUARDS) is None
+    assert judge(replace(SAID, text=text), SPOKEN, GUARDS) is None
+    assert judge(replace(SAID, text=text), DOUBTFUL, GUARDS) == "phantom"
 
 
 @pytest.mark.parametrize(
-    ("hypothesis", "evidence"),
-    [
-        (Hypothesis("Thank you.", avg_log_prob=-0.9), SPOKEN),
-        (Hypothesis("Thank you.", no_speech_probability=0.4, avg_log_prob=-0.6), SPOKEN),
-        (Hypothesis("Thank you."), replace(SPOKEN, rms=-50.0)),
-        (Hypothesis("Thank you."), replace(SPOKEN, speech_peak=0.9)),
-        (Hypothesis("Subtitles by the community"), replace(SPOKEN, seconds=0.4)),
-    ],
+    ("seconds", "peak", "log_prob", "refused"),
+    [(0.3, 0.75, -0.6, "peak"), (0.3, 0.75, -0.4, None), (0.3, 0.8, -0.6, None), (0.7, 0.75, -0.6, None)],
 )
-def test_a_phantom_phrase_with_another_weak_sign_is_refused(
-    hypothesis: Hypothesis, evidence: AcousticEvidence
+def test_a_doubtful_brief_sound_needs_a_sure_text(
+    seconds: float, peak: float, log_prob: float, refused: str | None
 ) -> None:
-    assert judge(hypothesis, evidence, GUARDS) == "phantom"
-    assert judge(replace(hypothesis, text="dinner"), evidence, GUARDS) is None
-
-
-@pytest.mark.parametrize(("seconds", "refused"), [(0.2, None), (0.3, "peak"), (0.55, "peak"), (0.7, None)])
-def test_the_longer_a_brief_sound_the_surer_the_detector_must_be(seconds: float, refused: str | None) -> None:
-    """A digit of 0.2 s may leave it in doubt; so may a voice far away, but for longer than any noise."""
-    evidence = AcousticEvidence(seconds=seconds, rms=-20.0, speech_probability=1.0, speech_peak=0.75)
-    assert judge(Hypothesis("four"), evidence, FilterThresholds()) == refused
-
-
-def test_a_hiss_is_not_refused_where_the_detector_is_sure_of_speech() -> None:
-    """As in the middle of "six"."""
-    assert judge(Hypothesis("six"), replace(BRIEF, voicing=0.1), GUARDS) is None
+    """A sneeze with a voice: the longer it is, the surer the detector must be."""
+    evidence = replace(DOUBTFUL, seconds=seconds, speech_probability=1.0, speech_peak=peak)
+    assert judge(replace(SAID, text="four", avg_log_prob=log_prob), evidence, GUARDS) == refused
 
 
 def test_a_hiss_is_not_refused_where_speech_goes_on() -> None:
     """As when somebody whispers."""
-    assert judge(SAID, replace(SPOKEN, speech_peak=0.95, voicing=0.4), GUARDS) is None
+    assert judge(SAID, replace(DOUBTFUL, voicing=0.4), GUARDS) is None
 
 
 def test_a_phrase_is_a_phantom_as_a_whole_only() -> None:
@@ -149,28 +154,7 @@ def test_a_phrase_is_a_phantom_as_a_whole_only() -> None:
 
 
 def test_two_words_cut_short_are_not_too_fast() -> None:
-    assert judge(Hypothesis("oh no"), replace(SPOKEN, seconds=0.2), GUARDS) is None
-
-
-@pytest.mark.parametrize(
-    ("text", "times"),
-    [
-        ("", 1),
-        ("no", 1),
-        ("no no", 2),
-        ("well no no no I", 3),
-        ("so to say so to say so to", 2),
-        ("a b a b a b", 3),
-        ("a a b b a a b b", 2),
-    ],
-)
-def test_repeats_of_a_phrase_are_counted(text: str, times: int) -> None:
-    assert repeats(text.split()) == times
-
-
-@given(phrase=st.lists(st.integers(), min_size=1, max_size=5, unique=True), times=st.integers(1, 9))
-def test_a_phrase_said_so_often_is_counted_so_often(phrase: list[int], times: int) -> None:
-    assert repeats([str(word) for word in phrase * times]) == times
+    assert judge(replace(SAID, text="oh no"), replace(DOUBTFUL, seconds=0.2), GUARDS) is None
 
 
 NUMBER = st.floats() | st.none()
@@ -188,26 +172,23 @@ NUMBER = st.floats() | st.none()
     ),
     guards=st.builds(
         FilterThresholds,
+        sure_peak=NUMBER,
         min_rms=NUMBER,
-        min_speech=NUMBER,
-        brief=st.floats(),
-        min_peak=NUMBER,
-        peak_rise=st.floats(),
         min_voicing=NUMBER,
-        voicing_peak=st.floats(),
+        min_peak=NUMBER,
+        peak_log_prob=st.floats(),
         max_no_speech=NUMBER,
         no_speech_log_prob=st.floats(),
         min_log_prob=NUMBER,
-        max_compression=NUMBER,
-        max_repeats=st.integers() | st.none(),
         max_rate=NUMBER,
         phantoms=st.booleans(),
+        max_repeats=st.integers() | st.none(),
     ),
 )
 def test_every_text_is_judged_whatever_is_known(
     hypothesis: Hypothesis, evidence: AcousticEvidence, guards: FilterThresholds
 ) -> None:
-    assert judge(hypothesis, evidence, guards) in (None, *NAMES)
+    assert judge(hypothesis, evidence, guards) in (None, *REJECTING)
     assert judge(hypothesis, evidence, OFF) is None
 
 

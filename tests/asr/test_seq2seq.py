@@ -1,6 +1,7 @@
 """Seq2Seq on tiny networks."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from asr.recognizer import RecognitionRequest, TranscriptionOptions
 from asr.seq2seq import Seq2Seq
-from asr.windows import MIN_TOKEN_LIMIT, WINDOW, split_windows, token_limit
+from asr.windows import MAX_COMPRESSION, MIN_TOKEN_LIMIT, WINDOW, split_windows, token_limit
 from audio.clip import Clip
 from tests.asr import families, tiny
 
@@ -71,7 +72,7 @@ def test_tokens_are_those_of_transformers_own_generate(
     name: str, language: str | None, folders: dict[str, Path]
 ) -> None:
     clip = tiny.babble(1.5)
-    recognizer = Seq2Seq.load(folders[name], device="cpu", dtype="float32")
+    recognizer = Seq2Seq.load(folders[name], device="cpu", dtype="float32", fallback_temperatures=())
     (answer,) = recognizer.transcribe([RecognitionRequest(clip, TranscriptionOptions(language=language))])
     processor, model = tiny.parts(folders[name], "AutoModelForSpeechSeq2Seq")
     controls = [i for i in processor.tokenizer.all_special_ids if i != model.generation_config.eos_token_id]
@@ -83,6 +84,34 @@ def test_tokens_are_those_of_transformers_own_generate(
         **({"language": language, "task": "transcribe"} if language else {}),
     )
     assert answer.text == " ".join(processor.batch_decode(ids, skip_special_tokens=True)[0].split())
+
+
+@pytest.mark.parametrize("name", ["whisper-de", "moonshine"])
+def test_a_loop_is_decoded_at_a_temperature_until_it_is_none(name: str, folders: dict[str, Path]) -> None:
+    def load(*temperatures: float) -> Seq2Seq:
+        return Seq2Seq.load(
+            folders[name.removesuffix("-de")],
+            device="cpu",
+            dtype="float32",
+            fallback_temperatures=temperatures,
+        )
+
+    language = "de" if name.endswith("-de") else None
+    request = RecognitionRequest(tiny.babble(1.5), TranscriptionOptions(language=language))
+    ((loop,), (still,), (text,), (again,), (partial,)) = (
+        recognizer.transcribe([asked])
+        for recognizer, asked in (
+            (load(), request),
+            (load(0.0001), request),
+            (load(0.0001, 1.0), request),
+            (load(0.0001, 1.0), request),
+            (load(0.0001, 1.0), replace(request, partial=True)),
+        )
+    )
+    assert (loop.compression_ratio or 0) > MAX_COMPRESSION
+    assert still.text == partial.text == loop.text
+    assert (text.compression_ratio or 0) <= MAX_COMPRESSION
+    assert again.text == text.text
 
 
 def test_moonshine_gives_no_words_rather_than_invented_times(folders: dict[str, Path]) -> None:

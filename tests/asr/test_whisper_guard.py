@@ -12,6 +12,7 @@ from asr.whisper_guard import (
     MIN_REPEATED,
     find_fault,
     find_loop,
+    is_loop,
     loud_seconds,
     without_loop,
 )
@@ -50,6 +51,16 @@ def test_text_that_compresses_well_is_faulty() -> None:
     """The copies differ in their tokens, so only the compression shows them."""
     text = " ".join(f"{TEXT} {number}" for number in range(4))
     assert fault_of(range(40), text) == "repetition"
+
+
+def test_repeated_words_at_the_pace_of_speech_are_no_loop() -> None:
+    """Babble of 4 s has 4 s of sound."""
+    ids, text = [*[7, 8] * 15, 9], "testing, " * 15 + "one"
+    assert not is_loop(ids, text, SPEECH, has_ended=True)
+    assert is_loop(ids, text, SPEECH, has_ended=False)
+    assert is_loop(ids, text, SPEECH[: SAMPLE_RATE * 2], has_ended=True)
+    assert is_loop(SENTENCE * 3, f"{TEXT} " * 3, SPEECH, has_ended=True)
+    assert not is_loop(SENTENCE, TEXT, SPEECH, has_ended=False)
 
 
 def test_short_text_of_long_speech_is_faulty() -> None:

@@ -106,6 +106,23 @@ async def test_damaged_file_is_transcribed_with_a_warning(
     assert "talk.flac: warning: the file is damaged" in capsys.readouterr().err
 
 
+class Endless(Recognizer):
+    """Write a loop for every clip."""
+
+    def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
+        return [Hypothesis("well " + "no " * 90) for _ in requests]
+
+
+async def test_filtered_text_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    counter = Counter()
+    (transcript,) = await counter.serve(write_wav(tmp_path / "talk.wav", TALK), recognizer=Endless())
+    assert transcript is not None
+    assert transcript.text.count("no") == 10
+    assert not counter.failed
+    first, _ = capsys.readouterr().err.splitlines()
+    assert first.endswith("talk.wav: warning: 0.7 to 2.1 s: a repeated phrase was shortened (repetition)")
+
+
 async def test_failed_utterance_is_reported_and_others_are_kept(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,6 +10,7 @@ from contextlib import aclosing
 import numpy as np
 import pytest
 
+from asr.hallucination_filter import FilterThresholds
 from asr.recognizer import Hypothesis, RecognitionRequest
 from audio.errors import UnreadableFile
 from engine.file_transcriber import AudioTooLong, FileTranscriber, UtteranceFailed
@@ -18,6 +19,7 @@ from streaming.options import SessionOptions
 from tests.server.asgi_calls import wav
 from tests.streaming.fakes import sound
 from tests.streaming.working_models import Recognizer, models
+from transcripts.transcript import FilteredText
 
 SECOND = 16_000
 TALK = sound((False, SECOND), (True, SECOND), (False, SECOND), (True, SECOND), (False, SECOND))
@@ -107,6 +109,35 @@ class RefusesTheSecond(Recognizer):
         if any(request.clip.end > 4 * SECOND for request in requests):
             raise RuntimeError("out of memory")
         return super().transcribe(requests)
+
+
+class Haunted(Recognizer):
+    """Write a text that lasts too long for the second utterance."""
+
+    def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
+        return [
+            Hypothesis("good" if request.clip.end < 3 * SECOND else "well " + "no " * 90)
+            for request in requests
+        ]
+
+
+async def test_shortened_text_is_named_in_the_transcript() -> None:
+    work = FileTranscriber(io.BytesIO(wav(TALK)))
+    assert await heard(work, Haunted()) == ["good", "well no no no no no"]
+    transcript = work.transcript("", "")
+    second = transcript.segments[1]
+    assert transcript.filtered == (FilteredText(second.start, second.end, "repetition"),)
+
+
+async def test_rejected_text_is_named_in_the_transcript() -> None:
+    work = FileTranscriber(io.BytesIO(wav(TALK)))
+    options = SessionOptions(guards=FilterThresholds(sure_peak=1.0, max_rate=20.0))
+    async with (
+        models(Haunted()) as shared,
+        aclosing(work.transcribe(shared, options)) as segments,
+    ):
+        assert [segment.hypothesis.text async for segment in segments] == ["good"]
+    assert [each.guard for each in work.transcript("", "").filtered] == ["rate"]
 
 
 async def test_failed_utterance_ends_the_transcription() -> None:

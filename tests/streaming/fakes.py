@@ -23,7 +23,7 @@ Ask = Callable[[Session], None]
 # A partial covers less audio than its final, so acoustic guards may judge the two differently, and whether
 # words are shown before a segment is rejected depends on time (docs/decisions/0008). The recognizer below
 # gives too many words a second for `max_rate`.
-FEW_GUARDS = FilterThresholds(min_rms=None, min_speech=None, min_peak=None, min_voicing=None, max_rate=None)
+FEW_GUARDS = FilterThresholds(min_rms=None, min_voicing=None, max_rate=None)
 
 
 def sound(*runs: tuple[bool, int]) -> Samples:
@@ -35,7 +35,7 @@ def sound(*runs: tuple[bool, int]) -> Samples:
 
 def hear(hops: Samples) -> list[float]:
     """Return the probabilities of the hops (n, 512)."""
-    return [0.95 if loud else 0.02 for loud in np.abs(hops).max(axis=1) > 0.1]
+    return [0.97 if loud else 0.02 for loud in np.abs(hops).max(axis=1) > 0.1]
 
 
 def detect(detector: object, work: list[DetectorInput]) -> list[np.ndarray[tuple[int], np.dtype[np.float32]]]:

@@ -1,4 +1,6 @@
-"""Test finals: rejected, with the stable words, or failed."""
+"""Test finals: rejected, shortened, with the stable words, or failed."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from hypothesis import given
@@ -16,15 +18,21 @@ from vad.segmenter import Reason
 
 SECOND = 16_000
 LOUD = np.full(SECOND, 0.3, np.float32)
-SPEECH = [0.95] * 31
+SPEECH, NOISE = [0.95] * 31, [0.5] * 31
 WORDS = st.lists(st.sampled_from(["a", "b", "c."]), max_size=5)
 
 
-def closed(outcome: Hypothesis | str, samples: Samples = LOUD, *, told: str = "") -> Utterance:
+def closed(
+    outcome: Hypothesis | str,
+    samples: Samples = LOUD,
+    *,
+    told: str = "",
+    probabilities: Sequence[float] = SPEECH,
+) -> Utterance:
     utterance = Utterance(3, 0, Partials(0, due=0))
     utterance.partials.stable = pieces(told)
     utterance.clip, utterance.reason = Clip(samples, 100), Reason.SILENCE
-    utterance.speech_probabilities, utterance.outcome = SPEECH, outcome
+    utterance.speech_probabilities, utterance.outcome = probabilities, outcome
     return utterance
 
 
@@ -41,8 +49,28 @@ def test_hypothesis_becomes_the_final() -> None:
 
 
 def test_text_over_silence_is_rejected_by_a_named_guard() -> None:
-    event = final(closed(Hypothesis("thank you", words=(Word("thank", 0, 9),)), LOUD * 1e-4))
+    said = Hypothesis("thank you", words=(Word("thank", 0, 9),))
+    event = final(closed(said, LOUD * 1e-4, probabilities=NOISE))
     assert (event.guard, event.hypothesis.text, event.hypothesis.words) == ("rms", "", ())
+    assert event.is_rejected
+
+
+def test_text_of_certain_speech_is_kept_whatever_its_level() -> None:
+    event = final(closed(Hypothesis("thank you"), LOUD * 1e-4))
+    assert (event.guard, event.hypothesis.text) == (None, "thank you")
+
+
+def test_endless_text_is_shortened_and_still_speech() -> None:
+    event = final(closed(Hypothesis("well " + "no " * 40 + "good")))
+    assert (event.guard, event.hypothesis.text) == ("repetition", "well no no no no no good")
+    assert not event.is_rejected
+
+
+def test_words_of_a_final_have_times_of_their_own() -> None:
+    words = tuple(Word(text, 100 + SECOND, 100 + SECOND) for text in ("good", "morning"))
+    event = final(closed(Hypothesis("good morning", words=words)))
+    spans = [(word.start - 100, word.end - 100) for word in event.hypothesis.words]
+    assert spans == [(SECOND - 640, SECOND - 320), (SECOND - 320, SECOND)]
 
 
 def test_empty_text_is_not_rejected() -> None:
@@ -62,7 +90,7 @@ def test_stable_words_are_kept_if_the_hypothesis_changes() -> None:
 
 
 def test_stable_words_are_kept_if_the_text_is_rejected() -> None:
-    event = final(closed(Hypothesis("good morning all"), LOUD * 1e-4, told="good"))
+    event = final(closed(Hypothesis("good morning all"), LOUD * 1e-4, told="good", probabilities=NOISE))
     assert (event.guard, event.hypothesis.text) == ("rms", "good")
 
 

@@ -61,6 +61,7 @@ def test_rejected_segment_counts_as_non_speech() -> None:
     results, accounting = ResultQueue(), SampleAccounting()
     accounting.enter_segment(0, 16_000)
     quiet = utterance(1, level=1e-5)
+    quiet.speech_probabilities = [0.5] * 31
     results.add(quiet)
     quiet.outcome = Hypothesis("thank you")
     [event] = told(results, accounting)

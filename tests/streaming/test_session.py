@@ -283,7 +283,7 @@ def test_manual_utterance_of_silence_has_its_text_rejected() -> None:
     assert job is not None
     session.receive_hypothesis(job, Hypothesis("thank you"))
     [final] = finals(take_events(session))
-    assert (final.clip.end, final.hypothesis.text, final.guard) == (SECOND, "", "speech")
+    assert (final.clip.end, final.hypothesis.text, final.guard) == (SECOND, "", "rate")
 
 
 def test_new_options_apply_from_their_sample() -> None:
@@ -349,7 +349,7 @@ def test_non_speech_has_no_partial_and_an_empty_final() -> None:
     session.receive_end(Reason.END_OF_STREAM)
     events = list(take_events(session))
     assert [event for event in events if isinstance(event, PartialTranscript)] == []
-    assert [(final.hypothesis.text, final.guard) for final in finals(events)] == [("", "peak")]
+    assert [(final.hypothesis.text, final.guard) for final in finals(events)] == [("", "phantom")]
     sums = closed(events)
     assert (sums.speech, sums.segments) == (0, 1)
     assert sums.non_speech == sums.received
@@ -551,7 +551,8 @@ def test_failed_second_recognition_leaves_the_first_text() -> None:
 
 
 def test_rejected_text_does_not_choose_the_language() -> None:
-    session = Session(SessionOptions(eager=False, guards=FilterThresholds(max_rate=1.0)), hops_per_step=1000)
+    guards = FilterThresholds(sure_peak=1.0, max_rate=1.0)
+    session = Session(SessionOptions(eager=False, guards=guards), hops_per_step=1000)
     feed(session, *[(True, SECOND), (False, SECOND)] * 2)
     first, second = take_task(session), take_task(session)
     assert first is not None

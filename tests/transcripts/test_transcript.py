@@ -3,7 +3,7 @@
 import json
 
 from asr.recognizer import Hypothesis, Word
-from transcripts.transcript import Transcript, TranscriptSegment, json_of, text_of
+from transcripts.transcript import FilteredText, Transcript, TranscriptSegment, json_of, text_of
 
 TRANSCRIPT = Transcript(
     "talk.wav",
@@ -53,6 +53,11 @@ def test_json_is_one_line_with_everything() -> None:
             },
         ],
     }
+
+
+def test_json_names_filtered_texts() -> None:
+    silent = Transcript("noise.wav", "free", (), (FilteredText(8_000, 16_000, "phantom"),))
+    assert json.loads(json_of(silent))["filtered"] == [{"start": 0.5, "end": 1.0, "guard": "phantom"}]
 
 
 def test_nothing_said_is_no_line_of_text() -> None:

@@ -76,8 +76,9 @@ class DeepgramFileEndpoint(FileEndpoint):
                             digest = await store(_pieces_of(await self._download(stack, url)), file, head)
                         transcriber = self._transcriber(file, meter)
                         model = await self._transcribe(stack, options, transcriber)
+            transcript = transcriber.transcript("", "")
             result = FileResult(
-                request_id, digest, created, transcriber.seconds, transcriber.transcript("", "").segments
+                request_id, digest, created, transcriber.seconds, transcript.segments, transcript.filtered
             )
             content = await asyncio.to_thread(lambda: orjson.dumps(build_response(options, model, result)))
             return Response(content, media_type="application/json")

@@ -28,7 +28,7 @@ from server.protocols.deepgram.words import (
     words_fields,
 )
 from transcripts.paragraphs import Sentence, paragraphs_of
-from transcripts.transcript import TranscriptSegment
+from transcripts.transcript import FilteredText, TranscriptSegment, filtered_fields
 
 Words = Sequence[Word]
 
@@ -47,6 +47,7 @@ class FileResult:
     created: str
     seconds: float
     segments: Sequence[TranscriptSegment]
+    filtered: Sequence[FilteredText] = ()
 
 
 def build_response(options: DeepgramOptions, model: ModelMetadata, result: FileResult) -> FileTranscription:
@@ -77,6 +78,8 @@ def _metadata(options: DeepgramOptions, model: ModelMetadata, result: FileResult
     ignored = {name for each in result.segments for name in each.hypothesis.ignored}
     if ignored:
         metadata["ignored"] = sorted(ignored)
+    if result.filtered:
+        metadata["filtered"] = filtered_fields(result.filtered)
     return metadata
 
 

@@ -218,6 +218,7 @@ class FileMetadata(TypedDict):
     sha256: hash of the file, in hex
     model_info: by the ids in `models`
     ignored: options that the model does not support, if there are any; an addition of this server
+    filtered: segments whose text the filter removed or shortened, if there are any; an addition, too
     """
 
     transaction_key: Literal["deprecated"]
@@ -230,6 +231,7 @@ class FileMetadata(TypedDict):
     model_info: dict[str, ModelInfoFields]
     tags: NotRequired[Sequence[str]]
     ignored: NotRequired[list[str]]
+    filtered: NotRequired[list[dict[str, object]]]
 
 
 class UtteranceFields(TypedDict):

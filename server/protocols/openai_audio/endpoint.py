@@ -27,6 +27,7 @@ from transcripts.transcript import TranscriptSegment
 log = logging.getLogger(__name__)
 
 MODEL_HEADER: Final = "x-model"  # response header with the name of the model that was used
+FILTERED_HEADER: Final = "x-filtered"  # ... with the number of segments whose text was removed or shortened
 
 Read = Callable[[Iterable[tuple[str, object]], SessionOptions], TranscriptionRequest]
 
@@ -81,7 +82,10 @@ class OpenAIAudioEndpoint(FileEndpoint):
         async with aclosing(segments):
             async for _ in segments:
                 pass
-        content, media_type = render(options, work.transcript("", description.model), work.seconds)
+        transcript = work.transcript("", description.model)
+        if transcript.filtered:
+            headers[FILTERED_HEADER] = str(len(transcript.filtered))
+        content, media_type = render(options, transcript, work.seconds)
         return Response(content, media_type=media_type, headers=headers)
 
     async def _events(

@@ -45,10 +45,11 @@ _PLAIN: Final[Schema] = {
     "usage": _USAGE,
     "model": _STRING,
     "ignored": _array(_STRING),
+    "filtered": _array(_object(**_TIMES, guard=_STRING)),
     "languages": _array(_object(code=_STRING)),
     "logprobs": _array(_object(token=_STRING, logprob=_NUMBER, bytes=_array(_INTEGER))),
 }
-_JSON: Final = _object(("ignored", "languages", "logprobs"), **_PLAIN)
+_JSON: Final = _object(("ignored", "filtered", "languages", "logprobs"), **_PLAIN)
 _SEGMENT: Final = _object(
     id=_INTEGER,
     seek=_INTEGER,
@@ -61,16 +62,16 @@ _SEGMENT: Final = _object(
     no_speech_prob=_NUMBER,
 )
 _VERBOSE: Final = _object(
-    ("ignored", "segments", "words"),
+    ("ignored", "filtered", "segments", "words"),
     task={"enum": ["transcribe", "translate"]},
     language=_STRING,
     duration=_NUMBER,
-    **{name: _PLAIN[name] for name in ("text", "usage", "model", "ignored")},
+    **{name: _PLAIN[name] for name in ("text", "usage", "model", "ignored", "filtered")},
     segments=_array(_SEGMENT),
     words=_array(_object(word=_STRING, **_TIMES)),
 )
 _DIARIZED: Final = _object(
-    ("ignored", "languages", "logprobs"),
+    ("ignored", "filtered", "languages", "logprobs"),
     task=_constant("transcribe"),
     duration=_NUMBER,
     **_PLAIN,
@@ -98,7 +99,11 @@ _ID: Final[Schema] = {
     "x-request-id": {"schema": _STRING, "description": "id of this request, which the log contains too"}
 }
 _DONE: Final[Schema] = _ID | {
-    "x-model": {"schema": _STRING, "description": "name of the model that was used"}
+    "x-model": {"schema": _STRING, "description": "name of the model that was used"},
+    "x-filtered": {
+        "schema": _INTEGER,
+        "description": "segments whose text the filter removed or shortened; absent if there are none",
+    },
 }
 _REASONS: Final = {
     400: "the request or its file is invalid; the message says why",

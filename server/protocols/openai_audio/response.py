@@ -13,7 +13,7 @@ from audio.clip import seconds_from_samples
 from server.errors import ApiError
 from server.protocols.openai_audio.request import TranscriptionRequest
 from transcripts.subtitles import srt_of, vtt_of
-from transcripts.transcript import Transcript, TranscriptSegment
+from transcripts.transcript import Transcript, TranscriptSegment, filtered_fields
 
 JSON: Final = "application/json"
 PLAIN: Final = "text/plain; charset=utf-8"
@@ -77,7 +77,8 @@ def _text(transcript: Transcript) -> str:
 def _json(request: TranscriptionRequest, transcript: Transcript, seconds: float) -> Fields:
     """Return the document of format json.
 
-    `model` and `ignored` are our additions: the model that was used and the options it does not support.
+    Our additions are `model`, the model that was used; `ignored`, the options that it does not support; and
+    `filtered`, the segments whose text the filter removed or shortened.
     """
     language = _language(request, transcript)
     document: Fields = {"text": transcript.text, "usage": _usage(seconds), "model": transcript.model}
@@ -88,14 +89,19 @@ def _json(request: TranscriptionRequest, transcript: Transcript, seconds: float)
     ignored = {
         _FIELDS.get(name, name) for segment in transcript.segments for name in segment.hypothesis.ignored
     }
-    return document | ({"ignored": sorted(ignored)} if ignored else {})
+    if ignored:
+        document["ignored"] = sorted(ignored)
+    if transcript.filtered:
+        document["filtered"] = filtered_fields(transcript.filtered)
+    return document
 
 
 def _verbose_json(request: TranscriptionRequest, transcript: Transcript, seconds: float) -> Fields:
     plain = _json(request, transcript, seconds)
     language = "en" if request.task == "translate" else _language(request, transcript)
     document: Fields = {"task": request.task, "language": name_of(language), "duration": seconds}
-    document |= {name: plain[name] for name in ("text", "usage", "model", "ignored") if name in plain}
+    shared = ("text", "usage", "model", "ignored", "filtered")
+    document |= {name: plain[name] for name in shared if name in plain}
     if request.segments:
         document["segments"] = [
             _segment(number, segment, request.session.asr.temperature)

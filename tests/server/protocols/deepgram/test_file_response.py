@@ -13,7 +13,7 @@ from server.protocols.deepgram.file_response import FileResult, build_response
 from server.protocols.deepgram.live_output import ModelMetadata
 from server.protocols.deepgram.options import parse_options
 from streaming.options import SessionOptions
-from transcripts.transcript import TranscriptSegment
+from transcripts.transcript import FilteredText, TranscriptSegment
 
 SECOND = 16_000
 MODEL = ModelMetadata.of(ModelInfo("org/model", "auto", "ctc", "cpu", "float32"))
@@ -58,6 +58,12 @@ def test_the_metadata_names_the_file_and_the_model() -> None:
 def test_metadata_has_tags_and_unsupported_options() -> None:
     metadata = answer(segment(0, "a", ignored=("language",)), tag="x")["metadata"]
     assert (metadata["tags"], metadata["ignored"]) == (("x",), ["language"])
+
+
+def test_metadata_names_filtered_texts() -> None:
+    result = FileResult("req", "sha", "then", 12.5, (), (FilteredText(8_000, 16_000, "phantom"),))
+    metadata = build_response(parse_options([], SessionOptions()), MODEL, result)["metadata"]
+    assert metadata["filtered"] == [{"start": 0.5, "end": 1.0, "guard": "phantom"}]
 
 
 def test_the_text_has_punctuation_on_request() -> None:

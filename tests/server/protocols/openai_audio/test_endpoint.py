@@ -427,6 +427,23 @@ async def test_unfinished_requests_are_answered_at_shutdown(stream: str) -> None
     assert call.status == (503 if stream == "false" else 200)
 
 
+class EndlessRecognizer(Recognizer):
+    """Write a loop for every clip."""
+
+    def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
+        return [Hypothesis("well " + "no " * 90) for _ in requests]
+
+
+async def test_a_header_counts_the_filtered_texts() -> None:
+    async with rig(EndlessRecognizer()) as little:
+        call = await little.call(response_format="text").run()
+        plain = await little.call(response_format="json").run()
+    assert call.headers["x-filtered"] == "2"
+    assert [each["guard"] for each in plain.json["filtered"]] == ["repetition"] * 2
+    async with rig() as little:
+        assert "x-filtered" not in (await little.call(response_format="text").run()).headers
+
+
 async def test_a_failed_segment_fails_the_request() -> None:
     """Check that an incomplete text is not returned as the transcript."""
     async with rig(BrokenRecognizer()) as little:

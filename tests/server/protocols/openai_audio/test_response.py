@@ -13,7 +13,7 @@ from server.protocols.openai_audio.request import TranscriptionRequest
 from server.protocols.openai_audio.response import SseTranscript, render
 from streaming.options import SessionOptions
 from tests.server.asgi_calls import events_of
-from transcripts.transcript import Transcript, TranscriptSegment
+from transcripts.transcript import FilteredText, Transcript, TranscriptSegment
 
 SECOND = 16_000
 HELLO = TranscriptSegment(
@@ -48,6 +48,13 @@ def test_json_has_text_language_usage_and_model() -> None:
         "languages": [{"code": "en"}],
         "ignored": ["prompt"],
     }
+
+
+@pytest.mark.parametrize("form", ["json", "verbose_json", "diarized_json"])
+def test_filtered_texts_are_named(form: str) -> None:
+    silent = Transcript("", "little", (), (FilteredText(SECOND, 2 * SECOND, "phantom"),))
+    assert document(silent, format=form)["filtered"] == [{"start": 1.0, "end": 2.0, "guard": "phantom"}]
+    assert "filtered" not in document(format=form)
 
 
 def test_silence_is_an_empty_text() -> None:

@@ -86,7 +86,7 @@ def _json(request: TranscriptionRequest, transcript: Transcript, seconds: float)
     if request.logprobs:
         document |= _logprobs(transcript.segments)
     # Segments end with a sentence if the model has times of words, whether or not the client asked for words.
-    needless = set() if request.words else {"words"}
+    needless = set() if request.words or request.logprobs else {"words"}
     ignored = {
         _FIELDS.get(name, name)
         for segment in transcript.segments

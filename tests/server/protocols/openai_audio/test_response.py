@@ -54,8 +54,9 @@ def test_words_are_ignored_only_if_they_were_asked_for() -> None:
     """Documents with segments request the times of words to end a segment with a sentence."""
     spoken = Transcript("", "m", (TranscriptSegment(0, SECOND, Hypothesis("hello", ignored=("words",))),))
     assert "ignored" not in document(spoken, format="verbose_json")
-    asked = document(spoken, format="verbose_json", words=True)
-    assert asked["ignored"] == ["timestamp_granularities"]
+    for asked in ({"words": True}, {"logprobs": True}):
+        answer = document(spoken, format="verbose_json", **asked)
+        assert answer["ignored"] == ["timestamp_granularities"]
 
 
 def test_silence_is_an_empty_text() -> None:

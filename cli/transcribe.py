@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -36,7 +37,7 @@ WRITERS: Final[dict[str, Callable[[Transcript], str]]] = {
     "text": text_of,
     "srt": srt_of,
     "vtt": vtt_of,
-    "json": json_of,
+    "json": partial(json_of, words=False),
 }
 SUFFIXES: Final = {"text": ".txt", "srt": ".srt", "vtt": ".vtt", "json": ".json"}
 SUBTITLES: Final = frozenset({"srt", "vtt"})
@@ -57,8 +58,9 @@ def transcribe(args: argparse.Namespace) -> int:
 
 async def _transcribe_all(args: argparse.Namespace) -> int:
     """Report errors as they occur; print the transcripts at the end, in the order of the files."""
-    words = args.words or args.format in SUBTITLES
-    options = SessionOptions(asr=TranscriptionOptions(args.language, args.prompt, words))
+    # With the times of words, lines and segments end with a sentence.
+    asr = TranscriptionOptions(args.language, args.prompt, words=True)
+    options = SessionOptions(asr=asr).for_file()
     with _progress_bars() as bars:
         loading = bars.add_task("loading the model", total=None)
         async with AsyncExitStack() as stack:
@@ -67,7 +69,7 @@ async def _transcribe_all(args: argparse.Namespace) -> int:
             files = FileQueue(models, description.model, options, bars, _writer(args))
             transcripts = await asyncio.gather(*map(files.transcribe, args.files))
     if args.output_dir is None:
-        _print_all([transcript for transcript in transcripts if transcript], args.format)
+        _print_all([transcript for transcript in transcripts if transcript], args)
     return FAILED if files.failed else OK
 
 
@@ -106,17 +108,23 @@ def _writer(args: argparse.Namespace) -> Callable[[Transcript], None]:
     def write(transcript: Transcript) -> None:
         if args.output_dir is not None:
             name = Path(transcript.source).stem + SUFFIXES[args.format]
-            (args.output_dir / name).write_text(WRITERS[args.format](transcript), encoding="utf-8")
+            (args.output_dir / name).write_text(_formatted(transcript, args), encoding="utf-8")
 
     return write
 
 
-def _print_all(transcripts: Sequence[Transcript], form: str) -> None:
-    titled = form == "text" and len(transcripts) > 1
+def _formatted(transcript: Transcript, args: argparse.Namespace) -> str:
+    if args.format == "json" and args.words:
+        return json_of(transcript)
+    return WRITERS[args.format](transcript)
+
+
+def _print_all(transcripts: Sequence[Transcript], args: argparse.Namespace) -> None:
+    titled = args.format == "text" and len(transcripts) > 1
     for transcript in transcripts:
         if titled:
             print(f"==> {transcript.source} <==")
-        sys.stdout.write(WRITERS[form](transcript))
+        sys.stdout.write(_formatted(transcript, args))
 
 
 def _filtered_line(filtered: FilteredText) -> str:

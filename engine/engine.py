@@ -164,6 +164,7 @@ class Engine:
                 degradation=self._degradation,
                 on_stream_closed=self._on_stream_closed,
                 turn_model=self.turn_model,
+                languages=description.languages,
             )
             yield models, description
 

@@ -13,6 +13,7 @@ from streaming.file_source import Progress, transcribe_file
 from streaming.model_clients import ModelClients
 from streaming.options import SessionOptions
 from streaming.threads import run_in_thread_to_completion
+from transcripts.segments import split_segment
 from transcripts.transcript import FilteredText, Transcript, TranscriptSegment
 
 
@@ -86,6 +87,7 @@ class FileTranscriber:
     ) -> AsyncGenerator[TranscriptSegment, None]:
         """Yield the segments with text as they become known; close the generator if you stop early.
 
+        Where the words have times, a segment ends with a sentence.
         Raises AudioError (DamagedFile is a warning after the last segment), AudioTooLong, UtteranceFailed,
         StreamError and OSError.
         """
@@ -98,9 +100,10 @@ class FileTranscriber:
                     if isinstance(event, FinalTranscript) and event.guard is not None:
                         self._filtered.append(FilteredText(event.clip.start, event.clip.end, event.guard))
                     if isinstance(event, FinalTranscript) and event.hypothesis.text:
-                        segment = TranscriptSegment(event.clip.start, event.clip.end, event.hypothesis)
-                        self._segments.append(segment)
-                        yield segment
+                        whole = TranscriptSegment(event.clip.start, event.clip.end, event.hypothesis)
+                        for segment in split_segment(whole):
+                            self._segments.append(segment)
+                            yield segment
                     elif isinstance(event, TranscriptionFailed):
                         self._fail(UtteranceFailed(event))
                     elif isinstance(event, StreamClosed):

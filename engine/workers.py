@@ -183,7 +183,11 @@ async def load_models(
         await asyncio.gather(detector.start(), recognizer.start())
         report = recognizer.description
         assert isinstance(report, LoadedModelInfo)
-        yield ModelClients(detector.model, vad, asr, report.description.incremental), report.description
+        description = report.description
+        models = ModelClients(
+            detector.model, vad, asr, description.incremental, languages=description.languages
+        )
+        yield models, description
 
 
 def _build_detector(device: str, streams: int) -> Detector:

@@ -18,6 +18,9 @@ from streaming.utterance import TaskKind
 from vad.detector_input import DetectorInput
 
 INCREMENTAL_INTERVAL: Final = SAMPLE_RATE // 5
+# A clip has one language, and the words of another one are lost. In a file, a silence of this length may lie
+# between two languages.
+LANGUAGE_PAUSE_MS: Final = 900
 
 Probabilities = NDArray[np.float32]
 
@@ -64,6 +67,7 @@ class ModelClients:
     on_stream_closed: called once with the sums of a stream's samples when it is over, however it ended
     degradation: returns what streams go without at the moment
     turn_model: the queue of the model that returns how probably a turn is complete; None if there is none
+    languages: ISO 639-1 codes of the recognizer's languages; () if unknown
     """
 
     slots: DetectorSlots
@@ -75,10 +79,16 @@ class ModelClients:
     on_stream_closed: Callable[[StreamClosed], None] = lambda closed: None
     degradation: Callable[[], Degradation] = lambda: NO_DEGRADATION
     turn_model: Batcher[Clip, float] | None = None
+    languages: tuple[str, ...] = ()
 
     def adapt(self, options: SessionOptions) -> SessionOptions:
         """Return the client's options with the changes that the recognizer requires."""
+        if options.vad.pause_ms > LANGUAGE_PAUSE_MS and self._detects_language(options):
+            options = replace(options, vad=replace(options.vad, pause_ms=LANGUAGE_PAUSE_MS))
         if not self.incremental:
             return options
         interval = min(options.partial_interval, INCREMENTAL_INTERVAL)
         return replace(options, partials=True, partial_interval=interval, bounded_partials=False)
+
+    def _detects_language(self, options: SessionOptions) -> bool:
+        return len(self.languages) > 1 and options.asr.language not in self.languages

@@ -1,13 +1,13 @@
 """Define the options that a client may choose for its stream."""
 
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass, field, replace
+from typing import Final, Self
 
 from asr.hallucination_filter import FilterThresholds
 from asr.recognizer import TranscriptionOptions
 from audio.clip import SAMPLE_RATE, samples_from_ms
 from streaming.endpointing import EndpointPolicy, FixedSilence, ModelSilence
-from vad.options import VadOptions
+from vad.options import FILE_PAUSE_MS, FILE_SEGMENT_MS, VadOptions
 
 PARTIAL_INTERVAL: Final = SAMPLE_RATE // 2
 
@@ -35,6 +35,11 @@ class SessionOptions:
     turn: EndpointPolicy = field(default_factory=FixedSilence)
     guards: FilterThresholds = field(default_factory=FilterThresholds)
     lag: bool = False
+
+    def for_file(self) -> Self:
+        """Return the options for a file, whose segments are long and end at long silences."""
+        longest = min(self.vad.max_segment_ms, FILE_SEGMENT_MS)
+        return replace(self, vad=replace(self.vad, pause_ms=FILE_PAUSE_MS, max_segment_ms=longest))
 
     @property
     def default_silence(self) -> int:

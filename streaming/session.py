@@ -38,6 +38,7 @@ from streaming.sample_accounting import SampleAccounting
 from streaming.speech_probabilities import SpeechProbabilities
 from streaming.task_planner import TaskPlanner
 from streaming.utterance import RecognitionTask, RecordedResult, TaskKind, TurnQuestion, Utterance
+from vad.file_segmenter import FileSegmenter
 from vad.segmenter import Endpoint, Onset, Reason, Segmenter
 
 # A bound far above what the driver lets in: the longest segment, 10 s not judged yet, one large message.
@@ -83,7 +84,8 @@ class Session:
         self._is_detecting = False  # the probabilities of the last requested hops have not come
         self._hops_per_step = hops_per_step
         self._quietest = partial(quietest_within, self.audio)
-        self.segmenter = Segmenter(options.vad, self._quietest)
+        kind = FileSegmenter if options.vad.pause_ms else Segmenter
+        self.segmenter: Segmenter = kind(options.vad, self._quietest)
         self._unjudged: deque[float] = deque()  # probabilities that wait for the text before a pause
         self.speech_probabilities = SpeechProbabilities()
         self._forget_at = FORGET_SAMPLES
@@ -334,8 +336,9 @@ class Session:
         if self.open is None:  # a candidate that the client closed
             self._open_utterance(decision.start)
         self._close_utterance(decision)
-        if self.segmenter.is_open:  # cut at its maximum length: the next one follows without a gap
-            self._open_utterance(decision.end)
+        start = self.segmenter.start
+        if self.segmenter.is_open and start is not None:  # cut at its maximum length: the next one has begun
+            self._open_utterance(start)
         else:
             self._release_markers()
 

@@ -4,10 +4,11 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import Final
 
 from audio.clip import SAMPLE_RATE, ms_from_samples, seconds_from_samples
+from transcripts.segments import text_before_words
 from transcripts.transcript import Transcript, TranscriptSegment
 
 MAX_LINE_CHARS: Final = 42
@@ -77,16 +78,8 @@ def cues_of(segments: Sequence[TranscriptSegment]) -> Iterator[Cue]:
 def _timed_words(text: str, segment: TranscriptSegment) -> list[_TimedText]:
     """Cut the text before each word with a time; return [] if the words do not make up the text."""
     words = [word for word in segment.hypothesis.words if word.text.strip()]
-    places, at = [], 0
-    for word in words:
-        token = " ".join(word.text.split())
-        place = text.find(token, at)
-        if place < 0 or any(map(str.isalnum, text[at:place])):
-            return []
-        places.append(place)
-        at = place + len(token)
-    pieces = [text[start:end] for start, end in pairwise([0, *places[1:], len(text)])]
-    if not words or any(len(piece.strip()) > MAX_LINE_CHARS for piece in pieces):
+    pieces = text_before_words(text, words)
+    if pieces is None or not words or any(len(piece.strip()) > MAX_LINE_CHARS for piece in pieces):
         return []
     texts, now = [], segment.start
     for piece, word in zip(pieces, words, strict=True):

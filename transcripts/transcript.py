@@ -59,16 +59,16 @@ def text_of(transcript: Transcript) -> str:
     return "".join(f"{' '.join(segment.hypothesis.text.split())}\n" for segment in transcript.segments)
 
 
-def json_of(transcript: Transcript) -> str:
+def json_of(transcript: Transcript, words: bool = True) -> str:
     """Return one line of JSON with file, model, text, segments, and if there are any, filtered texts.
 
-    Times are in seconds with a resolution of 1 ms.
+    Times are in seconds with a resolution of 1 ms. Without `words` the lists of words are empty.
     """
     document: dict[str, object] = {
         "file": transcript.source,
         "model": transcript.model,
         "text": transcript.text,
-        "segments": [_segment(segment) for segment in transcript.segments],
+        "segments": [_segment(segment, words) for segment in transcript.segments],
     }
     if transcript.filtered:
         document["filtered"] = filtered_fields(transcript.filtered)
@@ -82,7 +82,7 @@ def filtered_fields(filtered: Sequence[FilteredText]) -> list[dict[str, object]]
     ]
 
 
-def _segment(segment: TranscriptSegment) -> dict[str, object]:
+def _segment(segment: TranscriptSegment, words: bool) -> dict[str, object]:
     hypothesis = segment.hypothesis
     return {
         "start": _seconds(segment.start),
@@ -90,7 +90,7 @@ def _segment(segment: TranscriptSegment) -> dict[str, object]:
         "text": hypothesis.text,
         "language": hypothesis.language,
         "confidence": hypothesis.confidence,
-        "words": [_word(word) for word in hypothesis.words],
+        "words": [_word(word) for word in hypothesis.words] if words else [],
     }
 
 

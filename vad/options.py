@@ -7,6 +7,8 @@ from audio.clip import HOP, samples_from_ms
 
 HYSTERESIS: Final = 0.15  # speech continues until the probability falls this far below the threshold
 MIN_EXIT_THRESHOLD: Final = 0.01
+FILE_PAUSE_MS: Final = 3_000  # a silence of this length ends a segment of a file
+FILE_SEGMENT_MS: Final = 30_000  # maximum length of a segment of a file: the window of a Whisper
 
 RANGES: Final = {
     "threshold": (0.0, 1.0),
@@ -36,6 +38,8 @@ class VadOptions:
     max_segment_ms: maximum length of an utterance, which is cut at a quiet place before it
     manual: only the client ends utterances, and the next one begins there; the other options do not apply,
         and the maximum length is the largest that is allowed
+    pause_ms: for a file, the silence that ends an utterance, while shorter ones are part of it; an utterance
+        that reaches its maximum length is cut at its longest silence. 0 for live speech
     """
 
     threshold: float = 0.5
@@ -44,6 +48,7 @@ class VadOptions:
     min_speech_ms: int = 96
     max_segment_ms: int = 30_000
     manual: bool = False
+    pause_ms: int = 0
 
     def __post_init__(self) -> None:
         for name, (low, high) in RANGES.items():
@@ -62,6 +67,11 @@ class VadOptions:
         return hops_from_ms(self.silence_ms)
 
     @property
+    def pause_hops(self) -> int:
+        """Hops of silence that end an utterance once it has begun."""
+        return max(self.silence_hops, hops_from_ms(self.pause_ms))
+
+    @property
     def min_speech_hops(self) -> int:
         """Hops of speech that begin an utterance."""
         return hops_from_ms(self.min_speech_ms)
@@ -73,8 +83,9 @@ class VadOptions:
 
     @property
     def max_segment(self) -> int:
-        """Samples of the longest segment."""
-        return samples_from_ms(int(RANGES["max_segment_ms"][1]) if self.manual else self.max_segment_ms)
+        """Samples after which a segment is cut; of a file a hop less, so that the hop of its end fits."""
+        longest = int(RANGES["max_segment_ms"][1]) if self.manual else self.max_segment_ms
+        return samples_from_ms(longest) - (HOP if self.pause_ms else 0)
 
 
 def hops_from_ms(ms: int) -> int:

@@ -123,7 +123,8 @@ class Segmenter:
         self._options = options
         self._threshold = options.threshold
         self._exit_threshold = options.exit_threshold
-        self._silence = self._required_silence = options.silence_hops * HOP
+        self._silence = options.silence_hops * HOP
+        self._pause = self._required_silence = options.pause_hops * HOP
         self._tail = min(TAIL_HOPS, options.silence_hops) * HOP
         self._prefix = options.prefix
         self._min_speech_hops = options.min_speech_hops
@@ -159,10 +160,12 @@ class Segmenter:
         hop = self.position
         self.position = position = hop + HOP
         if probability >= (self._exit_threshold if self._voiced else self._threshold):
+            if not self._voiced and self._phase is Phase.OPEN:
+                self._resume(hop)
             self._voiced = True
             self._speech_end = position
             self._speech_hops += 1
-            self._required_silence = self._silence
+            self._required_silence = self._pause
             if self._phase is Phase.QUIET:
                 self._start = max(self._floor, hop - self._prefix)
                 self._phase = Phase.CANDIDATE
@@ -199,6 +202,9 @@ class Segmenter:
         if self.silent >= self._silence:
             self._enter_quiet()
         return None
+
+    def _resume(self, hop: int) -> None:
+        """Note that speech resumes at `hop` in an open utterance; here this changes nothing."""
 
     def _pause_end(self) -> int | None:
         if self._options.manual or self._phase is not Phase.OPEN or self._voiced or self.silent < self._tail:

@@ -24,7 +24,11 @@ class VadSettings(BaseSettings):
         0.5, ge=0, le=1, description="Speech probability from which a hop of 32 ms counts as speech."
     )
     vad_silence_ms: int = Field(
-        300, ge=0, le=10_000, description="Silence that ends an utterance, in ms, with ENDPOINTING=fixed."
+        300,
+        ge=0,
+        le=10_000,
+        description="Silence that ends an utterance of a live stream, in ms, with ENDPOINTING=fixed. "
+        "Files have longer segments.",
     )
     vad_pre_roll_ms: int = Field(
         300, ge=0, le=2_000, description="Audio kept before the first speech of an utterance, in ms."

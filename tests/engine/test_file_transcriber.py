@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from asr.hallucination_filter import FilterThresholds
-from asr.recognizer import Hypothesis, RecognitionRequest
+from asr.recognizer import Hypothesis, RecognitionRequest, Word
 from audio.errors import UnreadableFile
 from engine.file_transcriber import AudioTooLong, FileTranscriber, UtteranceFailed
 from streaming.events import Event, FinalTranscript, StreamClosed
@@ -100,6 +100,39 @@ async def test_declared_length_above_the_limit_is_refused() -> None:
 async def test_audio_above_the_limit_is_refused_when_reached() -> None:
     with pytest.raises(AudioTooLong):
         await heard(FileTranscriber(io.BytesIO(wav(TALK)), max_seconds=4))
+
+
+class Sentences(Recognizer):
+    """Answer two sentences with the times of their words."""
+
+    def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
+        texts = ["She", "opened", "the", "window.", "He", "walked", "along."]
+        return [
+            Hypothesis(
+                " ".join(texts),
+                tuple(
+                    Word(text, *(request.clip.start + SECOND * (n + side) // 2 for side in (0, 1)))
+                    for n, text in enumerate(texts)
+                ),
+            )
+            for request in requests
+        ]
+
+
+async def test_segments_end_with_a_sentence() -> None:
+    talk = sound((True, 4 * SECOND), (False, SECOND))
+    work = FileTranscriber(io.BytesIO(wav(talk)))
+    assert await heard(work, Sentences()) == ["She opened the window.", "He walked along."]
+    first, second = work.transcript("", "").segments
+    assert (first.start, first.end, second.start) == (0, 2 * SECOND, 2 * SECOND)
+
+
+async def test_segments_of_a_file_contain_short_silences() -> None:
+    async with models() as shared:
+        work = FileTranscriber(io.BytesIO(wav(TALK)))
+        async with aclosing(work.transcribe(shared, SessionOptions().for_file())) as segments:
+            (whole,) = [segment async for segment in segments]
+    assert whole.start < SECOND < 4 * SECOND < whole.end
 
 
 class RefusesTheSecond(Recognizer):

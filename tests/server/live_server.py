@@ -163,6 +163,12 @@ class Client:
         return self.hear_until_closed()
 
 
+def spoken_apart() -> bytes:
+    """Return the samples of test.wav with 4 s of silence after its first sentence."""
+    samples, cut = spoken(), round(3.5 * 32_000)
+    return samples[:cut] + bytes(4 * 32_000) + samples[cut:]
+
+
 def spoken() -> bytes:
     """Return test.wav as PCM16 at 16 kHz: three sentences with pauses."""
     with wave.open(str(ROOT / "test.wav")) as file:

@@ -1,27 +1,29 @@
 """Test what recognizers change in a client's options."""
 
-from asr.recognizer import Hypothesis, RecognitionRequest
+import pytest
+
+from asr.recognizer import Hypothesis, RecognitionRequest, TranscriptionOptions
 from batching.batcher import Batcher
 from batching.worker import ThreadWorker
 from streaming.degradation import NO_DEGRADATION
-from streaming.model_clients import INCREMENTAL_INTERVAL, ModelClients, Probabilities
+from streaming.model_clients import INCREMENTAL_INTERVAL, LANGUAGE_PAUSE_MS, ModelClients, Probabilities
 from streaming.options import SessionOptions
 from tests.streaming.fakes import detect, transcribe
 from tests.streaming.working_models import Slots
 from vad.detector_input import DetectorInput
-from vad.options import VadOptions
+from vad.options import FILE_PAUSE_MS, VadOptions
 
 CHOSEN = SessionOptions(vad=VadOptions(silence_ms=700), partial_interval=16_000)
 
 
-def models(incremental: bool) -> ModelClients:
+def models(incremental: bool = False, languages: tuple[str, ...] = ()) -> ModelClients:
     vad: Batcher[DetectorInput, Probabilities] = Batcher(
         ThreadWorker(lambda: None, detect, name="vad"), max_items=1, max_waiting=1
     )
     asr: Batcher[RecognitionRequest, Hypothesis] = Batcher(
         ThreadWorker(lambda: None, transcribe, name="asr"), max_items=1, max_waiting=1
     )
-    return ModelClients(Slots(), vad, asr, incremental)
+    return ModelClients(Slots(), vad, asr, incremental, languages=languages)
 
 
 def test_options_are_unchanged_for_most_recognizers() -> None:
@@ -44,6 +46,27 @@ def test_shorter_partial_interval_is_kept() -> None:
 def test_adapting_twice_changes_nothing() -> None:
     shared = models(incremental=True)
     assert shared.adapt(shared.adapt(CHOSEN)) == shared.adapt(CHOSEN)
+
+
+@pytest.mark.parametrize(
+    ("languages", "asked", "pause_ms"),
+    [
+        ((), None, FILE_PAUSE_MS),
+        (("en",), None, FILE_PAUSE_MS),
+        (("en", "de"), "de", FILE_PAUSE_MS),
+        (("en", "de"), None, LANGUAGE_PAUSE_MS),
+        (("en", "de"), "la", LANGUAGE_PAUSE_MS),
+    ],
+)
+def test_pause_ends_a_segment_if_the_language_may_change(
+    languages: tuple[str, ...], asked: str | None, pause_ms: int
+) -> None:
+    options = SessionOptions(asr=TranscriptionOptions(asked)).for_file()
+    assert models(languages=languages).adapt(options).vad.pause_ms == pause_ms
+
+
+def test_live_stream_keeps_its_pauses_in_all_languages() -> None:
+    assert models(languages=("en", "de")).adapt(CHOSEN) is CHOSEN
 
 
 def test_degradation_is_none_by_default() -> None:

@@ -70,6 +70,25 @@ def closed(events: list[Event]) -> StreamClosed:
     return last
 
 
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(1_000, 40_000)), min_size=1, max_size=12),
+    st.integers(100, 20_000),
+    st.integers(0, 3),
+)
+@settings(max_examples=25)
+def test_segments_of_a_file_do_not_depend_on_its_chunks(
+    runs: list[tuple[bool, int]], size: int, seed: int
+) -> None:
+    samples = sound(*runs)
+    vad = VadOptions(max_segment_ms=2_000, pause_ms=1_000, silence_ms=160)
+    options = SessionOptions(vad=vad, eager=False)
+    events = play(samples, range(0, len(samples), size), seed=seed, options=options)
+    assert flat(events) == flat(play(samples, (), options=options))
+    assert sum((closed(events).speech, closed(events).non_speech)) == len(samples)
+    spans = [(final.clip.start, final.clip.end) for final in finals(events)]
+    assert all(end <= start for (_, end), (start, _) in pairwise(spans))
+
+
 def test_events_of_two_utterances_end_with_the_sums() -> None:
     events = play(TWO_UTTERANCES, range(0, 80_000, 1600))
     assert kinds(events) == ["UtteranceStarted", "UtteranceEnded", "FinalTranscript"] * 2 + ["StreamClosed"]

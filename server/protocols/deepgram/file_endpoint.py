@@ -86,7 +86,9 @@ class DeepgramFileEndpoint(FileEndpoint):
 
     def _read_options(self, request: Request) -> DeepgramOptions:
         try:
-            return parse_options(request.query_params.multi_items(), self._settings.session_options())
+            return parse_options(
+                request.query_params.multi_items(), self._settings.session_options().for_file()
+            )
         except ClientError as error:
             raise http_error_of(error) from None
 

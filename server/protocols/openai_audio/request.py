@@ -15,7 +15,8 @@ from vad.options import OptionError
 
 Format = Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"]
 LISTS: Final = frozenset({"languages", "keywords", "timestamp_granularities", "include"})
-TIMED: Final = frozenset({"srt", "vtt"})  # formats that use the times of words
+# Formats that use the times of words, for cues or to end their segments with a sentence.
+TIMED: Final = frozenset({"srt", "vtt", "verbose_json", "diarized_json"})
 
 
 class _Fields(BaseModel):
@@ -130,7 +131,7 @@ def parse_translation(fields: Iterable[tuple[str, object]], defaults: SessionOpt
     """Return the checked options of a translation into English. Raises ApiError."""
     given = _checked(TranslationFields, fields)
     asr = _options(given, {"task": "translate", "words": given.response_format in TIMED})
-    session = replace(defaults, asr=asr)
+    session = replace(defaults.for_file(), asr=asr)
     return TranscriptionRequest(
         model=given.model, session=session, format=given.response_format, url=given.url
     )
@@ -198,7 +199,7 @@ def _options(given: TranslationFields, asr: dict[str, Any]) -> TranscriptionOpti
 
 def _with_strategy(defaults: SessionOptions, strategy: str | ServerVadChunking | None) -> SessionOptions:
     if not isinstance(strategy, ServerVadChunking):
-        return defaults
+        return defaults.for_file()
     values = {
         "threshold": strategy.threshold,
         "prefix_ms": strategy.prefix_padding_ms,

@@ -86,8 +86,12 @@ def _json(request: TranscriptionRequest, transcript: Transcript, seconds: float)
         document["languages"] = [{"code": language}]
     if request.logprobs:
         document |= _logprobs(transcript.segments)
+    # Segments end with a sentence if the model has times of words, whether or not the client asked for words.
+    needless = set() if request.words or request.logprobs else {"words"}
     ignored = {
-        _FIELDS.get(name, name) for segment in transcript.segments for name in segment.hypothesis.ignored
+        _FIELDS.get(name, name)
+        for segment in transcript.segments
+        for name in set(segment.hypothesis.ignored) - needless
     }
     if ignored:
         document["ignored"] = sorted(ignored)

@@ -9,11 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
+from audio.codecs import Encoding, Format
+from audio.wav_header import header
 from server.errors import too_large
 from server.protocols.deepgram.file_endpoint import refusal
 from tests import plain_http
 from tests.server.http.test_url_download import answering, ok
-from tests.server.live_server import ROOT, Message, Server, free_settings, serve, spoken
+from tests.server.live_server import ROOT, Message, Server, free_settings, serve, spoken, spoken_apart
 
 SPOKEN = (ROOT / "test.wav").read_bytes()
 
@@ -44,14 +46,15 @@ def words(answer: httpx.Response) -> list[Message]:
 
 
 def test_the_response_has_transcript_and_metadata(server: Server) -> None:
-    answer = post(server, model="nova-3", utterances="true", utt_split="0.5")
+    apart = header(Encoding(Format.PCM16, 16_000)) + spoken_apart()
+    answer = post(server, apart, model="nova-3", utterances="true", utt_split="0.5")
     metadata = answer.json()["metadata"]
     assert answer.status_code == 200
     assert metadata["request_id"] == answer.headers["dg-request-id"]
-    assert metadata["sha256"] == sha256(SPOKEN).hexdigest()
-    assert metadata["duration"] == 12.03
+    assert metadata["sha256"] == sha256(apart).hexdigest()
+    assert metadata["duration"] == 16.03
     assert next(iter(metadata["model_info"].values()))["name"] == "free"
-    assert len(answer.json()["results"]["utterances"]) == 3
+    assert len(answer.json()["results"]["utterances"]) == 2
     assert words(answer)[0]["word"] == "w1"
 
 

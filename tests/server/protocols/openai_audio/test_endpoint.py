@@ -18,19 +18,23 @@ import pytest
 from fastapi import FastAPI
 
 from asr.recognizer import Hypothesis, RecognitionRequest
+from audio.codecs import Encoding, Format
+from audio.wav_header import header
 from server.admission.controller import AdmissionController
 from server.http.upload import IN_MEMORY
 from tests import plain_http
 from tests.server.asgi_calls import NAME, Call, LittleEngine, asking, events_of, rest_app, wav
-from tests.server.live_server import ROOT, Server, free_settings, serve
+from tests.server.live_server import ROOT, Server, free_settings, serve, spoken_apart
 from tests.streaming.fakes import sound
 from tests.streaming.working_models import BrokenDetector, HeldRecognizer, Recognizer, models
 from tests.waiting import until, wait_until
 
 SECOND = 16_000
 SPOKEN = (ROOT / "test.wav").read_bytes()
-TALK = wav(sound((False, SECOND), (True, SECOND), (False, SECOND), (True, 2 * SECOND), (False, SECOND)))
+# The silence between is long enough to end a segment of a file.
+TALK = wav(sound((False, SECOND), (True, SECOND), (False, 4 * SECOND), (True, 2 * SECOND), (False, SECOND)))
 FILE = ("file", ("speech.wav", SPOKEN))
+APART = ("file", ("apart.wav", header(Encoding(Format.PCM16, 16_000)) + spoken_apart()))
 
 
 def post(
@@ -81,18 +85,29 @@ def test_any_model_is_accepted_and_the_response_names_the_used_one(server: Serve
     assert (answer.headers["x-model"], answer.json()["model"]) == ("free", "free")
 
 
-def test_a_file_is_segmented_like_live_speech(server: Server) -> None:
-    segments = post(server, response_format="verbose_json").json()["segments"]
-    assert len(segments) == 3
+def test_file_is_segmented_at_long_silences(server: Server) -> None:
+    segments = post(server, files=[APART], response_format="verbose_json").json()["segments"]
+    assert len(segments) == 2
     assert all(one["end"] <= two["start"] for one, two in pairwise(segments))
+    assert len(post(server, response_format="verbose_json").json()["segments"]) == 1
+
+
+def test_strategy_of_the_client_ends_segments(server: Server) -> None:
+    strategy = '{"type": "server_vad", "silence_duration_ms": 300}'
+    asked = post(server, response_format="verbose_json", chunking_strategy=strategy)
+    assert len(asked.json()["segments"]) == 3
 
 
 def test_a_stream_is_server_sent_events(server: Server) -> None:
-    answer = post(server, stream="true")
+    answer = post(server, files=[APART], stream="true")
     assert answer.headers["content-type"].startswith("text/event-stream")
     *deltas, done = events_of(answer.text)
-    assert "".join(each["delta"] for each in deltas) == done["text"] == post(server).json()["text"]
-    assert len(deltas) == 3
+    assert (
+        "".join(each["delta"] for each in deltas)
+        == done["text"]
+        == post(server, files=[APART]).json()["text"]
+    )
+    assert len(deltas) == 2
 
 
 def test_audio_may_be_sent_in_json(server: Server) -> None:
@@ -111,7 +126,7 @@ def test_an_upload_that_is_spooled_to_disk_is_transcribed(server: Server) -> Non
 
 def test_finals_of_files_are_counted(server: Server) -> None:
     before = server.metric('stt_finals_total{reason="silence"}')
-    post(server)
+    post(server, files=[APART])
     assert server.metric('stt_finals_total{reason="silence"}') > before
     path = 'path="/v1/audio/transcriptions"'
     assert server.metric(f'stt_http_requests_total{{{path},status="200"}}') > 0

@@ -25,7 +25,8 @@ def asked(*fields: tuple[str, object], **more: object) -> TranscriptionRequest:
 
 
 def test_only_the_model_is_required() -> None:
-    assert asked() == TranscriptionRequest("whisper-1", DEFAULTS, "json", False, False, True, False)
+    session = DEFAULTS.for_file()
+    assert asked() == TranscriptionRequest("whisper-1", session, "json", False, False, True, False)
 
 
 def test_every_field_is_parsed() -> None:
@@ -57,7 +58,8 @@ def test_a_strategy_may_be_json_an_object_or_auto() -> None:
     text = '{"type": "server_vad", "threshold": 0.7}'
     assert asked(chunking_strategy=text).session.vad.threshold == 0.7
     assert asked(chunking_strategy={"type": "server_vad", "threshold": 0.7}).session.vad.threshold == 0.7
-    assert asked(chunking_strategy="auto").session == DEFAULTS
+    assert asked(chunking_strategy=text).session.vad.pause_ms == 0
+    assert asked(chunking_strategy="auto").session == DEFAULTS.for_file()
 
 
 @given(st.permutations([("include", "logprobs"), ("keywords", "a"), ("keywords", "b"), ("prompt", "p")]))

@@ -57,6 +57,15 @@ def test_filtered_texts_are_named(form: str) -> None:
     assert "filtered" not in document(format=form)
 
 
+def test_words_are_ignored_only_if_they_were_asked_for() -> None:
+    """Documents with segments request the times of words to end a segment with a sentence."""
+    spoken = Transcript("", "m", (TranscriptSegment(0, SECOND, Hypothesis("hello", ignored=("words",))),))
+    assert "ignored" not in document(spoken, format="verbose_json")
+    for asked in ({"words": True}, {"logprobs": True}):
+        answer = document(spoken, format="verbose_json", **asked)
+        assert answer["ignored"] == ["timestamp_granularities"]
+
+
 def test_silence_is_an_empty_text() -> None:
     assert document(EMPTY) == {
         "text": "",

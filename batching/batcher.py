@@ -210,6 +210,11 @@ class Batcher(Generic[Item, Result]):
         return f"<Batcher waiting={len(self)} running={len(self._running)} batches={self.batches}>"
 
     @property
+    def is_busy(self) -> bool:
+        """Whether a batch runs, or waits for the model to be started again."""
+        return bool(self._running)
+
+    @property
     def lag(self) -> float:
         """Seconds that an item of priority 0 waits. Takes time proportional to the number of waiting items.
 

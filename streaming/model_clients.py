@@ -14,6 +14,7 @@ from batching.batcher import Batcher
 from streaming.degradation import NO_DEGRADATION, Degradation
 from streaming.events import StreamClosed
 from streaming.options import SessionOptions
+from streaming.spool import Spool
 from streaming.utterance import TaskKind
 from vad.detector_input import DetectorInput
 
@@ -64,6 +65,7 @@ class ModelClients:
     on_stream_closed: called once with the sums of a stream's samples when it is over, however it ended
     degradation: returns what streams go without at the moment
     turn_model: the queue of the model that returns how probably a turn is complete; None if there is none
+    spool: keeps what waits on disk, so that a client need not wait; None if it must
     """
 
     slots: DetectorSlots
@@ -75,6 +77,7 @@ class ModelClients:
     on_stream_closed: Callable[[StreamClosed], None] = lambda closed: None
     degradation: Callable[[], Degradation] = lambda: NO_DEGRADATION
     turn_model: Batcher[Clip, float] | None = None
+    spool: Spool | None = None
 
     def adapt(self, options: SessionOptions) -> SessionOptions:
         """Return the client's options with the changes that the recognizer requires."""

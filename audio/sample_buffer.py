@@ -76,6 +76,26 @@ class SampleBuffer:
         pieces[0] = pieces[0][start - self._starts[first] :]
         return np.concatenate(pieces)
 
+    def whole_chunks(self, start: int, size: int) -> tuple[int, Samples] | None:
+        """Return the first chunks from `start` on that have at least `size` samples, with their position.
+
+        None if there are too few. The newest chunk is left out, because it may still grow.
+        """
+        first = bisect_left(self._starts, start)
+        if first == len(self._starts):
+            return None
+        after = bisect_left(self._starts, self._starts[first] + size)
+        if after == len(self._starts):
+            return None
+        return self._starts[first], np.concatenate(self._chunks[first:after])
+
+    def replace_chunks(self, start: int, samples: Samples) -> None:
+        """Hold samples in place of equal ones from `whole_chunks`, unless some of those were dropped."""
+        first = bisect_left(self._starts, start)
+        if first < len(self._starts) and self._starts[first] == start:
+            after = bisect_left(self._starts, start + len(samples))
+            self._chunks[first:after], self._starts[first:after] = [samples], [start]
+
     def forget(self, before: int) -> None:
         """Drop the chunks that lie wholly before the sample `before`; `start` may stay below it."""
         dropped = len(self._chunks) if before >= self.end else bisect_right(self._starts, before) - 1

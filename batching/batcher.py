@@ -5,6 +5,7 @@ There is no timer: a batch forms while the one before it runs.
 
 import asyncio
 import logging
+import math
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Generic, Self, TypeVar
 
+from batching.cost_model import CostModel
 from batching.errors import BatcherClosed, ModelBroken, ModelDied, QueueFull
 from batching.worker import Worker
 
@@ -23,8 +25,9 @@ log = logging.getLogger(__name__)
 
 PRIORITIES: Final = 4  # priority 0 runs first
 BULK: Final = PRIORITIES - 1  # the priority of work for which no live client waits
+OPTIONAL: Final = BULK - 1  # the priority of work that later work replaces, and that is not needed
 RESULTS_PER_TURN: Final = 32  # results delivered before other tasks of the event loop may run
-NEWEST_BATCH_WEIGHT: Final = 0.2  # in the moving average of the pace
+NEWEST_BATCH_WEIGHT: Final = 0.2  # in the moving averages of the pace
 LIVE_SECONDS: Final = 5.0  # after the last live item, for which batches of BULK are still kept short
 
 
@@ -140,7 +143,7 @@ class Batcher(Generic[Item, Result]):
 
     A batch holds at most `max_items` items whose costs sum to at most `budget`, but always at least one. The
     most urgent class goes first; within a class the sources take turns, oldest item first. A batch is also
-    limited to `seconds`, estimated from the recent pace, so that later items wait no longer than that. The
+    limited to `seconds`, estimated from recent batches, so that later items wait no longer than that. The
     limit is `joined_seconds` for a batch to which less urgent items are added, and for a batch of BULK while
     live work keeps coming.
 
@@ -150,7 +153,8 @@ class Batcher(Generic[Item, Result]):
 
     An async context manager: leaving it closes the worker; items without a result fail with BatcherClosed.
 
-    cost: cost of an item; without it each item costs 1
+    cost: cost of an item; without it each item costs 1. How long items take is learned from their number and
+        their cost
     on_batch: called with each batch that starts
     on_batch_done: called with each batch that succeeded and its duration in seconds
     """
@@ -183,7 +187,11 @@ class Batcher(Generic[Item, Result]):
         self._on_batch = on_batch
         self._on_batch_done = on_batch_done
         self._clock = clock
-        self.pace = 0.0  # seconds per unit of cost, a moving average; 0 until the first batch is done
+        self._model = CostModel()
+        # Of needed work: seconds per unit of cost, from moving averages; 0 until the first batch is done.
+        self.pace = 0.0
+        self._needed_seconds = 0.0
+        self._needed_cost = 0.0
         self._queues: tuple[FairQueue[Ticket[Item, Result]], ...] = tuple(
             FairQueue() for _ in range(PRIORITIES)
         )
@@ -202,15 +210,20 @@ class Batcher(Generic[Item, Result]):
         return f"<Batcher waiting={len(self)} running={len(self._running)} batches={self.batches}>"
 
     @property
+    def is_busy(self) -> bool:
+        """Whether a batch runs, or waits for the model to be started again."""
+        return bool(self._running)
+
+    @property
     def lag(self) -> float:
         """Seconds that an item of priority 0 waits. Takes time proportional to the number of waiting items.
 
         The larger of two values: the estimate for an item posted now, and the wait of the oldest item so far.
         """
         urgent, now = self._queues[0], self._clock()
-        running = self.pace * self._cost_of(self._running) - (now - self._began)
+        running = self._seconds_of(self._running) - (now - self._began)
         oldest = max((now - ticket.posted for ticket in urgent), default=0.0)
-        return max(oldest, max(running, 0.0) + self.pace * self._cost_of(urgent))
+        return max(oldest, max(running, 0.0) + self._forecast(urgent.size, self._cost_of(urgent)))
 
     def post(
         self,
@@ -310,8 +323,7 @@ class Batcher(Generic[Item, Result]):
                 self._on_batch(batched)
             results = await self.worker.run(items)
             seconds = self._clock() - began
-            pace = seconds / max(self._cost_of(batch), 1e-9)
-            self.pace += (pace - self.pace) * (NEWEST_BATCH_WEIGHT if self.pace else 1.0)
+            self._learn(batch, seconds)
             if self._on_batch_done is not None:
                 self._on_batch_done(batched, seconds)
             outcomes = list(zip(batch, results, strict=True))
@@ -340,6 +352,30 @@ class Batcher(Generic[Item, Result]):
             return ticket.priority in (0, BULK) and ticket.tries < error.tries
         return batch_size > 1
 
+    def _learn(self, batch: list[Ticket[Item, Result]], seconds: float) -> None:
+        """Learn from a finished batch. All work counts for the model, and only needed work for the pace."""
+        self._model.learn(len(batch), self._cost_of(batch), seconds)
+        needed = [ticket for ticket in batch if ticket.priority != OPTIONAL]
+        if not needed:
+            return
+        share = self._seconds_of(needed) * len(needed) / len(batch) / max(self._seconds_of(batch), 1e-9)
+        kept = 1 - NEWEST_BATCH_WEIGHT
+        self._needed_seconds = kept * self._needed_seconds + share * seconds
+        self._needed_cost = kept * self._needed_cost + self._cost_of(needed)
+        self.pace = self._needed_seconds / max(self._needed_cost, 1e-9)
+
+    def _seconds_of(self, batch: list[Ticket[Item, Result]]) -> float:
+        """Return the expected duration of one batch."""
+        return self._model.seconds(len(batch), self._cost_of(batch), bool(batch))
+
+    def _forecast(self, items: int, cost: float) -> float:
+        """Return the expected time for this many items, in as few batches as the limits permit."""
+        of_items = self._model.seconds(items, cost, 0)
+        left = self._seconds - self._model.batch_seconds
+        by_time = math.ceil(of_items / left) if left > 0 else items
+        by_size = math.ceil(max(items / self.max_items, cost / self._budget))
+        return of_items + self._model.batch_seconds * min(items, max(by_time, by_size))
+
     def _cost_of(self, tickets: "list[Ticket[Item, Result]] | FairQueue[Ticket[Item, Result]]") -> float:
         if self._cost is None:
             return float(len(tickets))
@@ -357,7 +393,11 @@ class Batcher(Generic[Item, Result]):
             seconds = self._joined_seconds if is_short else self._seconds
             while queue.size:
                 cost += 1.0 if self._cost is None else self._cost(queue.first().item)
-                is_full = cost > self._budget or len(batch) == self.max_items or cost * self.pace > seconds
+                is_full = (
+                    cost > self._budget
+                    or len(batch) == self.max_items
+                    or self._model.seconds(len(batch) + 1, cost) > seconds
+                )
                 if batch and is_full:
                     return batch
                 ticket = queue.pop()

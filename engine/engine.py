@@ -38,6 +38,7 @@ from engine.workers import (
 from streaming.degradation import NO_DEGRADATION, Degradation
 from streaming.events import StreamClosed
 from streaming.model_clients import DetectorSlots, ModelClients, Probabilities, TaskOutcome
+from streaming.spool import Spool
 from streaming.utterance import TaskKind
 from vad.detector_input import DetectorInput
 
@@ -110,6 +111,7 @@ class Engine:
         self._degradation = degradation
         self._load_turn_model = load_turn_model
         self._slots: DetectorSlots
+        self._spool = Spool(options.spool_minutes)
         self._loading: asyncio.Task[None] | None = None
         self._running = AsyncExitStack()
 
@@ -125,6 +127,7 @@ class Engine:
         self._loading.cancel()
         await asyncio.gather(self._loading, return_exceptions=True)
         await self._running.aclose()
+        self._spool.close()
 
     @property
     def ready(self) -> bool:
@@ -165,6 +168,7 @@ class Engine:
                 on_stream_closed=self._on_stream_closed,
                 turn_model=self.turn_model,
                 languages=description.languages,
+                spool=self._spool,
             )
             yield models, description
 

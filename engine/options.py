@@ -24,6 +24,7 @@ class EngineOptions:
     detector_device: where the voice detector runs: auto, cpu, cuda or cuda:N
     detector_deadline_seconds: most time for one step of the detector
     streams: most streams at once
+    spool_minutes: most audio of a stream that waits for the models on disk
     needs_turn_model: whether loading fails without the model of the end of a turn; otherwise it is loaded if
         it is installed
     """
@@ -43,4 +44,5 @@ class EngineOptions:
     detector_device: str
     detector_deadline_seconds: float
     streams: int
+    spool_minutes: float = 0.0
     needs_turn_model: bool = False

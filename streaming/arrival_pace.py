@@ -10,11 +10,11 @@ MAX_CLOCK_DRIFT: Final = 1.02  # faster than the clock of any sound card
 
 
 class ArrivalPace:
-    """Judge the pace of one stream, which begins now. `clock` returns seconds."""
+    """Judge the pace of one stream. `clock` returns seconds; the stream began at `began`, or begins now."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], began: float | None = None) -> None:
         self._clock = clock
-        self._began = clock()
+        self._began = clock() if began is None else began
 
     def is_ahead(self, arrived: int) -> bool:
         """Return whether more samples arrived than can have been spoken meanwhile: the source is a file."""

@@ -21,13 +21,14 @@ from batching.errors import ModelDied, QueueFull
 from streaming.arrival_pace import ArrivalPace
 from streaming.degradation import lag_to_report
 from streaming.effects import CancelTask, DetectHops
-from streaming.errors import DetectorFailed, EventsUnread, Overloaded, StreamBroken, StreamError
+from streaming.errors import DetectorFailed, EventsUnread, Overloaded, SpoolFull, StreamBroken, StreamError
 from streaming.event_queue import EventQueue
 from streaming.events import Event, LagReported, StreamClosed
 from streaming.model_clients import ModelClients, Probabilities, TaskOutcome
 from streaming.options import SessionOptions
 from streaming.session import Session
 from streaming.snapshot import RestorePoint, Snapshot, restore, save
+from streaming.spool import StreamSpool
 from streaming.utterance import RecognitionTask, TaskKind, TurnQuestion
 from vad.detector_input import NO_HOPS, DetectorInput, DetectorState
 from vad.segmenter import Reason
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 
 MAX_UNJUDGED: Final = 10 * SAMPLE_RATE
 MAX_UNRECOGNISED: Final = 60 * SAMPLE_RATE
+STORED_AT_ONCE: Final = 5 * SAMPLE_RATE  # unjudged audio that goes to disk together
 MAX_PENDING: Final = 1_000  # commands and markers that wait for their place
 STALL_SECONDS: Final = 30.0
 TURN_SECONDS: Final = 1.0  # most time for the turn model to answer, waiting included
@@ -90,6 +92,10 @@ class StreamDriver:
     closed segments for the recognizer, MAX_PENDING commands for their place, or the event queue is full. The
     caller must then wait before it sends more audio.
 
+    With a spool, audio beyond these bounds goes to disk, so that a client that sends at the pace of speech
+    never waits; when the spool is full, `wait_for_capacity` raises SpoolFull. A client that sends faster
+    waits for the detector, and for a full spool.
+
     A stream that is ahead of the clock is a file: its finals run after all work for which a client waits.
     """
 
@@ -103,8 +109,12 @@ class StreamDriver:
         unread_seconds: float = UNREAD_SECONDS,
         turn_seconds: float = TURN_SECONDS,
         begun: RestorePoint | None = None,
+        connected: float | None = None,
     ) -> None:
-        """Begin a stream, or continue one from `begun`."""
+        """Begin a stream, or continue one from `begun`.
+
+        connected: when the client began to send, by the clock; None for now
+        """
         options = models.adapt(options)
         self.session = (
             restore(begun.snapshot, options, name, begun.stable_words) if begun else Session(options, name)
@@ -124,11 +134,14 @@ class StreamDriver:
         self._all_taken = False  # the client took every event and waits for the next one
         self._progress = asyncio.Event()
         self._failure: Exception | None = None
-        self._pace = ArrivalPace(clock)
+        self._pace = ArrivalPace(clock, connected)
         self._live_from = 0  # the first sample that the client itself sent
         self._stall_seconds = stall_seconds
         self._unread_seconds = unread_seconds
         self._reported_lag_ms = 0
+        self._spool = None if models.spool is None else models.spool.open()
+        self._stored_utterance = 0  # the last one whose clip went to disk
+        self._stored_until = 0  # unjudged audio before this sample is on disk, or about to be
         self._save: Callable[[Snapshot, DetectorState], None] | None = None
         self._is_reading_state = False  # the detector was asked for its state, to be saved
         self._held_hops: Samples | None = None  # hops that go to the detector after that
@@ -173,6 +186,8 @@ class StreamDriver:
         self.session.receive_audio(clip)
         if self.session.effects or self._save is not None:
             self._step()
+        if self.session.unjudged > MAX_UNJUDGED and self._spool is not None:
+            self._store_unjudged(self._spool)
 
     def commit(self) -> None:
         """End the open utterance here."""
@@ -232,29 +247,39 @@ class StreamDriver:
     def has_capacity(self) -> bool:
         """Whether more audio may come in."""
         session = self.session
-        return (
-            session.unjudged < MAX_UNJUDGED
-            and session.unrecognised < MAX_UNRECOGNISED
-            and session.pending_commands < MAX_PENDING
-            and not self._events.is_full
-        ) or self._failure is not None
+        if self._failure is not None:
+            return True
+        if session.pending_commands >= MAX_PENDING or self._events.is_full:
+            return False
+        if self._spool is None:
+            return session.unjudged < MAX_UNJUDGED and session.unrecognised < MAX_UNRECOGNISED
+        if self._is_spool_full or self._spool.writing > MAX_UNRECOGNISED:
+            return False
+        return session.unjudged < MAX_UNJUDGED or session.waits_for_text or not self._is_hurried
 
     async def wait_for_capacity(self) -> None:
         """Wait until more audio may come in.
 
-        Raises Overloaded if nothing has moved for `stall_seconds`, and EventsUnread if the client has taken
-        too few events for `unread_seconds`.
+        Raises Overloaded if the models neither work for this stream nor start for `stall_seconds`, SpoolFull
+        if a client that sends at the pace of speech would have to wait for them, and EventsUnread if the
+        client has taken too few events for `unread_seconds`.
         """
         while not self.has_capacity:
+            self._check_spool()
             self._progress.clear()
             try:
                 async with asyncio.timeout(self._stall_seconds):
                     await self._progress.wait()
             except TimeoutError:
-                if not self._promote_bulk():
+                if not (self._promote_bulk() or self._is_served or self._events.is_full):
                     raise Overloaded(f"no progress on this stream for {self._stall_seconds:.0f} s") from None
             if self._events.full_for > self._unread_seconds:
                 raise EventsUnread(f"{len(self._events)} events are unread")
+
+    @property
+    def holds_little(self) -> bool:
+        """Whether so little audio waits that it is all in memory, and may be saved."""
+        return self.session.unjudged + self.session.unrecognised < MAX_UNRECOGNISED
 
     @property
     def lag(self) -> float:
@@ -327,7 +352,7 @@ class StreamDriver:
         degradation = self.models.degradation()
         if task.kind is TaskKind.PARTIAL and degradation.partial_interval_factor > 1:
             self.session.space_partials(task, degradation.partial_interval_factor)
-        if self._answered_by_replay(task):
+        if self._answered_by_replay(task) or self._stored(task):
             return
         is_optional = task.kind in (TaskKind.PARTIAL, TaskKind.EAGER) and not self._decides_endpoint(task)
         if is_optional and (task.kind in degradation.shed_kinds or task.utterance == self._suspect_utterance):
@@ -470,7 +495,81 @@ class StreamDriver:
         self._progress.set()
         self._events_changed.set()
 
+    # What waits on disk
+
+    def _stored(self, task: RecognitionTask) -> bool:
+        """Move the clip of a final to disk if too many wait in memory; then the task is posted later."""
+        session, spool = self.session, self._spool
+        if (
+            spool is None
+            or task.kind is not TaskKind.FINAL
+            or task.utterance <= self._stored_utterance
+            or session.unrecognised <= MAX_UNRECOGNISED
+        ):
+            return False
+        self._stored_utterance = task.utterance
+        spool.store(task.request.clip.samples, partial(self._on_stored, task))
+        return True
+
+    @_ends_stream_on_error
+    def _on_stored(self, task: RecognitionTask, samples: Samples) -> None:
+        if self.state is DriverState.CLOSED:
+            return
+        self._progress.set()
+        stored = self.session.replace_clip(task, samples)
+        if stored is not None:
+            self._recognize(stored)
+
+    def _store_unjudged(self, spool: StreamSpool) -> None:
+        """Move audio that waits for the detector, or for a text, to disk; the next to be judged stays."""
+        found = self.session.audio.whole_chunks(self._unstored_from, STORED_AT_ONCE)
+        if found is not None:
+            start, samples = found
+            self._stored_until = start + len(samples)
+            spool.store(samples, partial(self._on_unjudged_stored, start))
+
+    @_ends_stream_on_error
+    def _on_unjudged_stored(self, start: int, samples: Samples) -> None:
+        self._progress.set()
+        self.session.audio.replace_chunks(start, samples)
+
+    @property
+    def _unstored_from(self) -> int:
+        """The first unjudged sample that should go to disk, and is not on the way there."""
+        return max(self._stored_until, self.session.judged + MAX_UNJUDGED)
+
+    @property
+    def _is_spool_full(self) -> bool:
+        """Whether as much audio waits as memory and disk may hold."""
+        assert self._spool is not None
+        waiting = self.session.unjudged + self.session.unrecognised
+        return waiting >= MAX_UNRECOGNISED + self._spool.max_samples
+
+    @property
+    def _is_hurried(self) -> bool:
+        """Whether the input comes faster than speech, so that it may be made to wait."""
+        return self.state is DriverState.REPLAYING or self._pace.is_ahead(self._arrived)
+
+    def _check_spool(self) -> None:
+        """Raise SpoolFull if the spool is full and the client cannot be made to wait."""
+        if self._spool is None or not self._is_spool_full or self._is_hurried:
+            return
+        if self._spool.error is not None:
+            raise SpoolFull(f"audio that waits for recognition cannot be stored: {self._spool.error}")
+        minutes = (MAX_UNRECOGNISED + self._spool.max_samples) / SAMPLE_RATE / 60
+        raise SpoolFull(f"{minutes:.3g} minutes of audio wait for recognition, which is the limit")
+
     # Tasks
+
+    @property
+    def _is_served(self) -> bool:
+        """Whether the stream awaits a model that works or is being started again, or the disk."""
+        models = self.models
+        return (
+            (bool(self._running) and models.asr.is_busy)
+            or (self.session.is_detecting and models.vad.is_busy)
+            or (self._spool is not None and self._spool.writing > 0)
+        )
 
     def _answered_by_replay(self, task: RecognitionTask) -> bool:
         """Answer a task of a replayed session without the recognizer, if that is possible."""

@@ -17,5 +17,9 @@ class Overloaded(StreamError):
     """The server cannot accept one more stream, or made no progress on this one for too long."""
 
 
+class SpoolFull(Overloaded):
+    """Too much audio of this stream waits for the models; what was received is still transcribed."""
+
+
 class EventsUnread(Overloaded):
     """The client has read its events too slowly for too long, so no more input is accepted."""

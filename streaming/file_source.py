@@ -36,7 +36,7 @@ async def transcribe_file(
     # Eager finals use the silence of a live pause, and incremental partials the speech before it, to save
     # time at the end. A file has no such time: both would only do work twice, as would adaptive endpointing.
     options = replace(options or SessionOptions(), eager=False, partials=False, turn=FixedSilence())
-    with StreamDriver(replace(models, incremental=False, bulk=True), options) as driver:
+    with StreamDriver(replace(models, incremental=False, bulk=True, spool=None), options) as driver:
         report = _reporter(driver, on_progress)
         feeding = asyncio.create_task(_feed(clips, driver, report), name="feed a file")
         try:

@@ -14,6 +14,7 @@ from batching.batcher import Batcher
 from streaming.degradation import NO_DEGRADATION, Degradation
 from streaming.events import StreamClosed
 from streaming.options import SessionOptions
+from streaming.spool import Spool
 from streaming.utterance import TaskKind
 from vad.detector_input import DetectorInput
 
@@ -68,6 +69,7 @@ class ModelClients:
     degradation: returns what streams go without at the moment
     turn_model: the queue of the model that returns how probably a turn is complete; None if there is none
     languages: ISO 639-1 codes of the recognizer's languages; () if unknown
+    spool: keeps what waits on disk, so that a client need not wait; None if it must
     """
 
     slots: DetectorSlots
@@ -80,6 +82,7 @@ class ModelClients:
     degradation: Callable[[], Degradation] = lambda: NO_DEGRADATION
     turn_model: Batcher[Clip, float] | None = None
     languages: tuple[str, ...] = ()
+    spool: Spool | None = None
 
     def adapt(self, options: SessionOptions) -> SessionOptions:
         """Return the client's options with the changes that the recognizer requires."""

@@ -16,11 +16,13 @@ class ResultQueue:
 
     waiting: closed utterances and markers, in the order of speech
     unrecognised: samples of the utterances among them
+    markers: number of the markers among them
     language: that of the last released final that was sure of it; None at first
     """
 
     def __init__(self) -> None:
         self.unrecognised = 0
+        self.markers = 0
         self.language: str | None = None
         self.waiting: deque[Utterance | MarkerReached] = deque()
 
@@ -34,7 +36,9 @@ class ResultQueue:
 
     def extend(self, markers: Iterable[MarkerReached]) -> None:
         """Add markers."""
+        before = len(self.waiting)
         self.waiting.extend(markers)
+        self.markers += len(self.waiting) - before
 
     def find(self, number: int) -> Utterance | None:
         """Return the utterance of this number, or None if it is not in the queue."""
@@ -66,6 +70,7 @@ class ResultQueue:
                 return
             self.waiting.popleft()
             if isinstance(first, MarkerReached):
+                self.markers -= 1
                 yield first
                 continue
             self.unrecognised -= first.clip_length

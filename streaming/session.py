@@ -11,12 +11,13 @@ same events, however late the models answer; only partials depend on that.
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import Enum
 from functools import partial
 from typing import Final
 
 from asr.recognizer import Hypothesis
-from audio.clip import HOP, SAMPLE_RATE, Clip
+from audio.clip import HOP, SAMPLE_RATE, Clip, Samples
 from audio.loudness import quietest_within
 from audio.sample_buffer import SampleBuffer
 from streaming.command_queue import Action, CommandQueue
@@ -41,8 +42,8 @@ from streaming.utterance import RecognitionTask, RecordedResult, TaskKind, TurnQ
 from vad.file_segmenter import FileSegmenter
 from vad.segmenter import Endpoint, Onset, Reason, Segmenter
 
-# A bound far above what the driver lets in: the longest segment, 10 s not judged yet, one large message.
-BUFFER_CAPACITY: Final = 600 * SAMPLE_RATE
+# A bound far above what the driver lets in: the longest segment, what is not judged yet, one large message.
+BUFFER_CAPACITY: Final = 5 * 3600 * SAMPLE_RATE
 HOPS_PER_STEP: Final = 8  # a stream that sends a file takes turns with the others after a quarter of a second
 FORGET_SAMPLES: Final = 8 * HOP  # audio that is not needed any more is dropped after so many judged samples
 QUESTION_SAMPLES: Final = 8 * SAMPLE_RATE  # most audio that the turn model hears
@@ -133,8 +134,13 @@ class Session:
 
     @property
     def pending_commands(self) -> int:
-        """Commands, markers and closed utterances that wait for their place."""
-        return len(self._commands.waiting) + len(self.held_markers) + len(self.results.waiting)
+        """Commands and markers that wait for their place."""
+        return len(self._commands.waiting) + len(self.held_markers) + self.results.markers
+
+    @property
+    def waits_for_text(self) -> bool:
+        """Whether hops that the detector has seen wait for what decides whether the utterance ends."""
+        return bool(self._unjudged)
 
     @property
     def is_detecting(self) -> bool:
@@ -249,6 +255,19 @@ class Session:
         utterance = self._find(task)
         if utterance is not None:
             self._set_outcome(utterance, result)
+
+    def replace_clip(self, task: RecognitionTask, samples: Samples) -> RecognitionTask | None:
+        """Hold equal samples in place of a closed utterance's, and return the task with them.
+
+        None if the result of the task no longer matters.
+        """
+        utterance = self._utterance(task.utterance)
+        if utterance is None or utterance.clip is None or task not in utterance.tasks:
+            return None
+        utterance.clip = replace(utterance.clip, samples=samples)
+        replaced = replace(task, request=replace(task.request, clip=utterance.clip))
+        utterance.tasks[utterance.tasks.index(task)] = replaced
+        return replaced
 
     def space_partials(self, task: RecognitionTask, intervals: int) -> None:
         """Let the next partial come only so many intervals after the one of this task."""

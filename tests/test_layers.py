@@ -56,7 +56,12 @@ MODEL_FILES: Final = {
 }
 # These import torch inside a function, where there is a CUDA driver or torch was imported before.
 ASK_FOR_A_GPU: Final = {"asr/devices.py", "asr/memory_usage.py"}
-ASYNCHRONOUS: Final = {"streaming/driver.py", "streaming/file_source.py", "streaming/threads.py"}
+ASYNCHRONOUS: Final = {
+    "streaming/driver.py",
+    "streaming/file_source.py",
+    "streaming/spool.py",
+    "streaming/threads.py",
+}
 # The modules of a wire protocol that do I/O; all others only decide.
 PROTOCOL_IO: Final = {"endpoint", "live_endpoint", "file_endpoint", "models_endpoint", "client_secrets"}
 

@@ -26,6 +26,7 @@ from server.errors import (
     CLOSE_NORMAL,
     CLOSE_RESTART,
     CLOSE_TAKEN_OVER,
+    CLOSE_TRY_LATER,
     ClientError,
     internal,
     overloaded,
@@ -36,7 +37,7 @@ from server.observability.metrics import Metrics
 from server.observability.session_log import SessionLog
 from server.observability.session_timing import SessionTiming
 from streaming.driver import StreamDriver
-from streaming.errors import DetectorFailed, EventsUnread, Overloaded, StreamBroken
+from streaming.errors import DetectorFailed, EventsUnread, Overloaded, SpoolFull, StreamBroken
 from streaming.snapshot import Snapshot, save
 from vad.detector_input import DetectorState
 from vad.segmenter import Reason
@@ -254,6 +255,8 @@ class ClientSession:
             self._end_input(Reason.NO_AUDIO)
         except EventsUnread:  # the session and its unread events wait for the client to resume
             await socket.close_as_slow()
+        except SpoolFull as error:
+            await self._finish_overloaded(socket, overloaded(str(error)))
         except Overloaded as error:
             await self._end_with(overloaded(str(error)))
         except ClientError as error:
@@ -311,7 +314,8 @@ class ClientSession:
         if recorder is not None:
             if not recorder.has_capacity:
                 await recorder.flush()
-            if recorder.is_snapshot_due(driver.session.is_speaking):
+            # A snapshot holds all audio that waits: with much of it the journal continues without one.
+            if driver.holds_little and recorder.is_snapshot_due(driver.session.is_speaking):
                 driver.save(self._record_snapshot)
 
     def _observe_audio(self) -> tuple[int, bool]:
@@ -396,6 +400,13 @@ class ClientSession:
     def _give_up(self) -> None:
         log.info("resume.expired")
         self._end_input(Reason.DISCONNECT)
+
+    async def _finish_overloaded(self, socket: BoundedWebSocket, error: ClientError) -> None:
+        """Accept no more audio, and close once the finals of what was accepted are sent."""
+        self._close = CLOSE_TRY_LATER, error.reason
+        await self._send_error(error)
+        self._end_input(Reason.END_OF_STREAM)
+        await socket.discard()
 
     async def _end_with(self, error: ClientError, last: Sequence[Message] = ()) -> None:
         """Send the error and the last messages, and close; the session cannot be resumed."""

@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
+import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol
@@ -14,6 +15,7 @@ from fastapi.responses import JSONResponse
 from starlette.websockets import WebSocket
 
 from asr.recognizer import ModelInfo
+from audio.clip import SAMPLE_RATE
 from engine.engine import Engine
 from engine.model_pool import ModelNotReady
 from journal.recorder import JournalRecorder, RecordedStream
@@ -52,7 +54,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOAD_SECONDS: Final = 20.0  # the longest that a client waits for a model to load
+MIN_LOAD_SECONDS: Final = 20.0  # that a client waits for a model to load, if SPOOL_MINUTES is shorter
+EARLY_BYTES_PER_SECOND: Final = 4 * SAMPLE_RATE  # of what a client sends meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,7 @@ class WebSocketEndpoint(ABC):
     """Serve all connections of one wire protocol.
 
     journals: where sessions are kept; None for a protocol whose sessions cannot be resumed
+    load_seconds: the longest that a client waits for a model to load; None for SPOOL_MINUTES
     """
 
     max_message_bytes: ClassVar[int | None] = None  # if the protocol sets a limit; else the setting applies
@@ -118,7 +122,7 @@ class WebSocketEndpoint(ABC):
         engine: Engine,
         admission: AdmissionController,
         metrics: Metrics,
-        load_seconds: float = LOAD_SECONDS,
+        load_seconds: float | None = None,
         *,
         auth: Authenticator,
         tracer: "Tracer | None" = None,
@@ -126,7 +130,7 @@ class WebSocketEndpoint(ABC):
     ) -> None:
         self.settings = settings
         self.engine = engine
-        self._load_seconds = load_seconds
+        self._load_seconds = load_seconds or max(MIN_LOAD_SECONDS, 60 * settings.spool_minutes)
         self.admission = admission
         self._metrics = metrics
         self.auth = auth
@@ -191,11 +195,15 @@ class WebSocketEndpoint(ABC):
                 await self._run_session(socket, websocket)
         except ClientError as error:
             await self._refuse(socket, error)
+        except WebSocketClosed:
+            log.info("client.left_early")
         except asyncio.CancelledError:  # the shutdown timeout has passed; this task ends here anyway
             await socket.close(CLOSE_RESTART, "server_restarting")
         except Exception:  # a fault of the server ends this connection only
             log.exception("connection.failed")
             await self._refuse(socket, internal("The server failed on this connection."))
+        finally:
+            socket.forget_early()
 
     def _socket(self, websocket: WebSocket) -> BoundedWebSocket:
         return BoundedWebSocket(
@@ -210,10 +218,10 @@ class WebSocketEndpoint(ABC):
             await self._resume(socket, back, caller_of(websocket.scope))
             return
         request = self.open(websocket)
-        name = uuid.uuid4().hex[:12]
+        name, connected = uuid.uuid4().hex[:12], time.monotonic()
         async with AsyncExitStack() as stack:
-            models, description = await self.acquire_models(stack, request.recognizer)
-            driver = StreamDriver(models, request.options, name)
+            models, description = await self.acquire_models(stack, request.recognizer, socket)
+            driver = StreamDriver(models, request.options, name, connected=connected)
             meter = stack.enter_context(self.admission.policy.track_usage(websocket.scope))
             stack.callback(lambda: meter.count(driver.received))
             recorder = self._new_recorder(name) if request.resumable else None
@@ -289,13 +297,17 @@ class WebSocketEndpoint(ABC):
             else:
                 self._sessions.end(support.key)
 
-    async def acquire_models(self, stack: AsyncExitStack, name: str) -> tuple[ModelClients, ModelInfo]:
+    async def acquire_models(
+        self, stack: AsyncExitStack, name: str, socket: BoundedWebSocket | None = None
+    ) -> tuple[ModelClients, ModelInfo]:
         """Acquire the models until the stack is left; a client that waits for a load counts as a stream.
 
-        The socket is not read meanwhile and pings go unanswered, so the wait is shorter than a ping's limit.
-        Raises ClientError.
+        What the client sends meanwhile is kept, and its pings are answered.
+        socket: the client's; None if it is not connected
+        Raises ClientError, and WebSocketClosed if the client leaves meanwhile.
         """
         loop = asyncio.get_running_loop()
+        max_bytes = round(self._load_seconds * EARLY_BYTES_PER_SECOND)
         try:
             async with asyncio.timeout(self._load_seconds) as time_limit:
 
@@ -304,8 +316,11 @@ class WebSocketEndpoint(ABC):
                         time_limit.reschedule(loop.time())
 
                 with self.admission.admit(stop):
-                    return await stack.enter_async_context(self.engine.acquire(name))
+                    async with socket.reading_ahead(max_bytes, stop) if socket else nullcontext():
+                        return await stack.enter_async_context(self.engine.acquire(name))
         except TimeoutError:
+            if socket is not None and not socket.is_open:
+                raise WebSocketClosed from None
             if self.admission.draining:
                 raise restarting() from None
             raise models_not_ready(f"The model {name} is still being loaded.") from None

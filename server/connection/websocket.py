@@ -1,15 +1,16 @@
 """Read and write a WebSocket within bounds of size and time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import orjson
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from server.errors import CLOSE_NORMAL, CLOSE_SLOW, CLOSE_TOO_LARGE, ClientError
+from server.connection.message_spool import MessageSpool
+from server.errors import CLOSE_NORMAL, CLOSE_SLOW, CLOSE_TOO_LARGE, ClientError, overloaded
 
 MAX_REASON: Final = 123  # bytes, RFC 6455 section 5.5
 MAX_CHARACTER_BYTES: Final = 4  # in UTF-8
@@ -34,12 +35,58 @@ class BoundedWebSocket:
         self.is_open = True
         self.is_waiting = False  # every received message has been handled, and the next one is awaited
         self.closed_by_client = False  # with the normal close code, so the client will not resume
+        self._early = MessageSpool()
+
+    @asynccontextmanager
+    async def reading_ahead(self, max_bytes: int, on_end: Callable[[], None]) -> AsyncIterator[None]:
+        """Keep the messages that arrive in this context for `messages`, so that pings are answered meanwhile.
+
+        After `max_bytes` nothing more is read, and the client must wait.
+        on_end: called if the connection is closed, or a message cannot be kept
+
+        Raises ClientError on exit if a message could not be kept.
+        """
+        reading = asyncio.create_task(self._read_ahead(max_bytes), name="read ahead")
+        reading.add_done_callback(lambda task: None if task.cancelled() else on_end())
+        try:
+            yield
+        finally:
+            reading.cancel()
+            await asyncio.wait([reading])
+            if not reading.cancelled():
+                reading.result()
+
+    async def _read_ahead(self, max_bytes: int) -> None:
+        async for message in self.messages():
+            try:
+                await self._early.add(message)
+            except OSError as error:
+                raise overloaded(f"Audio cannot be stored while the model is loaded: {error}") from error
+            if self._early.size >= max_bytes:
+                await asyncio.Event().wait()
+
+    def forget_early(self) -> None:
+        """Drop the kept messages."""
+        self._early.close()
+
+    async def discard(self) -> None:
+        """Read and drop messages until the connection is closed, so that pings are answered."""
+        while self.is_open:
+            event = await self._websocket.receive()
+            if event["type"] == "websocket.disconnect":
+                self._on_disconnect(event)
+
+    def _on_disconnect(self, event: Mapping[str, Any]) -> None:
+        self.closed_by_client = self.is_open and event.get("code") == CLOSE_NORMAL
+        self.is_open = False
 
     async def messages(self, idle_seconds: float | None = None) -> AsyncIterator[str | bytes]:
         """Yield the client's messages until the connection is closed.
 
         Raises ClientError(message_too_large), and TimeoutError if no message arrives for `idle_seconds`.
         """
+        while (early := await self._early.take()) is not None:
+            yield early
         receive, max_bytes = self._websocket.receive, self._max_message_bytes
         while self.is_open:
             self.is_waiting = True
@@ -50,8 +97,7 @@ class BoundedWebSocket:
                     event = await receive()
             self.is_waiting = False
             if event["type"] == "websocket.disconnect":
-                self.closed_by_client = self.is_open and event.get("code") == CLOSE_NORMAL
-                self.is_open = False
+                self._on_disconnect(event)
                 return
             text: str | None = event.get("text")
             message = event["bytes"] if text is None else text

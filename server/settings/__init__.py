@@ -50,6 +50,7 @@ class Settings(
             detector_device=self.vad_device,
             detector_deadline_seconds=self.vad_deadline_seconds,
             streams=self.max_sessions + self.max_files,
+            spool_minutes=self.spool_minutes,
             needs_turn_model=self.endpointing == "model",
         )
 

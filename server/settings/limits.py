@@ -16,6 +16,14 @@ class LimitSettings(BaseSettings):
         description="Seconds that finals may wait for recognition before new streams are refused. From a "
         "tenth of it on, partials are sent less often, then not at all.",
     )
+    spool_minutes: float = Field(
+        30.0,
+        ge=0,
+        le=240,
+        description="Minutes of audio of one stream that may wait for recognition on disk (4 MB each), in "
+        "addition to the minute in memory; then the stream ends. The files are in TMPDIR, by default "
+        "/var/tmp. A client also waits so long for a model that is being loaded.",
+    )
     rate_limit_per_second: float = Field(
         20.0,
         gt=0,

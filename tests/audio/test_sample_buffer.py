@@ -147,3 +147,20 @@ def test_repr_names_the_held_range() -> None:
     assert (
         repr(filled(MIN_CHUNK, MIN_CHUNK, capacity=9_999)) == "<SampleBuffer [0, 1024) of 9999 in 2 chunks>"
     )
+
+
+def test_whole_chunks_can_be_replaced_by_equal_ones() -> None:
+    buffer, samples = SampleBuffer(10_000), np.arange(6_000, dtype=np.float32)
+    for start in range(0, 6_000, 1_000):
+        buffer.append(samples[start : start + 1_000])
+    found = buffer.whole_chunks(500, 1_500)
+    assert found is not None
+    start, kept = found
+    assert (start, len(kept)) == (1_000, 2_000)
+    buffer.replace_chunks(start, kept)
+    assert np.array_equal(buffer.read(0, 6_000), samples)
+    assert buffer.whole_chunks(4_000, 1_500) is None  # the newest chunk may still grow
+    buffer.forget(3_000)
+    buffer.replace_chunks(start, kept)
+    assert (buffer.start, buffer.end) == (3_000, 6_000)
+    assert np.array_equal(buffer.read(3_000, 6_000), samples[3_000:])

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from batching.batcher import BULK, LIVE_SECONDS, BatchedItem, Batcher
+from batching.batcher import BULK, LIVE_SECONDS, OPTIONAL, BatchedItem, Batcher
 from batching.errors import BatcherClosed, QueueFull
 
 
@@ -401,6 +401,33 @@ async def test_lag_is_the_predicted_wait_of_a_new_item() -> None:
         assert batches.lag == pytest.approx(1.3)
         worker.let_run(9)
         await batches.submit(6, BULK)
+
+
+async def test_lag_counts_the_fixed_cost_of_short_items() -> None:
+    clock = Clock()
+    worker = TimedWorker(clock, 0.7)  # however much an item costs
+    async with Batcher(worker, max_items=1, max_waiting=9, cost=float, clock=clock) as batches:
+        worker.let_run(7)
+        for cost in (1, 1, 1, 1, 1, 10, 1):
+            await batches.submit(cost)
+        told: list[int | Exception] = []
+        for cost in (1, 1, 1, 1, 1, 10):
+            batches.post(cost, told.append)
+        assert batches.lag == pytest.approx(6 * 0.7, rel=0.2)
+        worker.let_run(7)
+        await batches.submit(1, BULK)
+
+
+async def test_pace_does_not_count_optional_items() -> None:
+    clock = Clock()
+    worker = TimedWorker(clock, 0.5)
+    async with Batcher(worker, max_items=8, max_waiting=9, cost=float, clock=clock) as batches:
+        worker.let_run(9)
+        await batches.submit(1, OPTIONAL)
+        assert batches.pace == 0
+        for cost, priority in ((1, OPTIONAL), (5, 0), (1, OPTIONAL), (5, 1)):
+            await batches.submit(cost, priority)
+        assert batches.pace == pytest.approx(0.1)
 
 
 async def test_lag_is_at_least_the_wait_of_the_oldest_item() -> None:

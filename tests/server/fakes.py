@@ -64,6 +64,15 @@ class Line:
         kind = "text" if isinstance(message, str) else "bytes"
         self._says.put_nowait({"type": "websocket.receive", kind: message})
 
+    def is_read(self) -> bool:
+        """Return whether the server has taken every message."""
+        return not self.unread
+
+    @property
+    def unread(self) -> int:
+        """Return the number of messages that the server has not taken."""
+        return self._says.qsize()
+
     def leaves(self, code: int = 1006) -> None:
         self._says.put_nowait({"type": "websocket.disconnect", "code": code})
 

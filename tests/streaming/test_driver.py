@@ -449,13 +449,40 @@ async def test_bulk_finals_that_stall_are_promoted() -> None:
             driver.receive_audio(Clip(sound((True, 100 * SECOND)), 0))
             await until(lambda: driver.session.unjudged <= SECOND)
             waiting = len(shared.asr)
-            with pytest.raises(Overloaded):  # because nothing moved after that either
-                await driver.wait_for_capacity()
+            reader = asyncio.create_task(driver.wait_for_capacity())
+            await until(lambda: shared.asr.lag > 0)
+            assert not reader.done()
             gate.set()
+            await reader
             driver.end(Reason.END_OF_STREAM)
             await events_of(driver)
         await busy
     assert [job.priority for job in taken[1:]][:waiting] == [TaskKind.FINAL] * waiting
+
+
+async def test_reader_waits_while_the_recognizer_works_on_one_task() -> None:
+    gate = threading.Event()
+
+    def held(recognizer: object, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
+        gate.wait(60)
+        return transcribe(recognizer, requests)
+
+    async with models(transcribe=held) as shared:
+        with StreamDriver(shared, SessionOptions(eager=False), stall_seconds=0.001) as driver:
+            driver.receive_audio(Clip(sound((True, 100 * SECOND)), 0))
+            await until(lambda: driver.session.unjudged <= SECOND)
+            reader = asyncio.create_task(driver.wait_for_capacity())
+            await asyncio.wait([reader], timeout=0.05)
+            assert not reader.done()
+            gate.set()
+            await reader
+
+
+async def test_stream_for_which_no_model_works_is_stalled() -> None:
+    with idle_driver(SessionOptions(), Clock(), stall_seconds=0.001) as driver:
+        driver.receive_audio(Clip(sound((True, MAX_UNJUDGED)), 0))
+        with pytest.raises(Overloaded, match="no progress"):
+            await driver.wait_for_capacity()
 
 
 async def outcomes_of(
@@ -609,13 +636,15 @@ async def test_question_of_a_stream_that_is_left_does_not_wait() -> None:
             go_on.set()
 
 
-def idle_driver(options: SessionOptions, clock: Clock) -> StreamDriver:
+def idle_driver(options: SessionOptions, clock: Clock, stall_seconds: float = 30.0) -> StreamDriver:
     """Return a driver of models that do not run."""
     vad: Batcher[DetectorInput, Probabilities] = Batcher(
         ThreadWorker(lambda: None, detect, name="vad"), max_items=9, max_waiting=9, stateless=False
     )
     asr = Batcher(ThreadWorker(lambda: None, transcribe, name="asr"), max_items=9, max_waiting=9)
-    return StreamDriver(ModelClients(CountingSlots(), vad, asr), options, clock=clock)
+    return StreamDriver(
+        ModelClients(CountingSlots(), vad, asr), options, clock=clock, stall_seconds=stall_seconds
+    )
 
 
 async def test_lag_is_the_spoken_audio_that_waits() -> None:

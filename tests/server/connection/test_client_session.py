@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asr.recognizer import Hypothesis, RecognitionRequest
 from engine.health import Health
 from journal.recorder import JournalRecorder, RecordedStream
 from journal.records import REPLY, AudioRecord, CommandRecord, EndRecord, NoAudioRecord
@@ -30,14 +31,14 @@ from server.protocols.native.protocol import NativeProtocol
 from server.protocols.native.session_config import SessionConfig
 from server.protocols.native.session_state import restore_config
 from streaming.driver import StreamDriver
-from streaming.errors import EventsUnread, Overloaded
+from streaming.errors import EventsUnread, Overloaded, SpoolFull
 from streaming.events import StreamClosed
 from streaming.model_clients import ModelClients, Probabilities
 from streaming.options import SessionOptions
 from tests.server.fakes import Line, Slots, running_models, silent_models
 from tests.server.journal_helpers import files_in, full_disk, kept
 from tests.server.live_server import ROOT, Message
-from tests.streaming.fakes import detect, sound
+from tests.streaming.fakes import detect, sound, transcribe
 from tests.waiting import until
 from vad.detector_input import DetectorInput
 from vad.segmenter import Reason
@@ -82,6 +83,18 @@ class Unheard(StreamDriver):
     async def wait_for_capacity(self) -> None:
         self.unread = False
         raise EventsUnread("1009 events are unread")
+
+
+class FullSpool(StreamDriver):
+    """Have no room for more than two seconds of audio."""
+
+    @property
+    def has_capacity(self) -> bool:
+        return self.received <= 2 * SECOND
+
+    async def wait_for_capacity(self) -> None:
+        if not self.has_capacity:
+            raise SpoolFull("2 seconds wait")
 
 
 @asynccontextmanager
@@ -149,6 +162,29 @@ async def test_stalled_driver_ends_the_session_as_overloaded() -> None:
         line.says(bytes(100))
     (error,) = (message["error"] for message in line.heard if message["type"] == "error")
     assert (error["code"], error["retryable"]) == ("server_overloaded", True)
+    assert line.close == (1013, "server_overloaded")
+
+
+async def test_full_spool_ends_the_session_after_its_finals() -> None:
+    line, gate = Line(), threading.Event()
+
+    def held(recognizer: object, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
+        assert gate.wait(60)
+        return transcribe(recognizer, requests)
+
+    async with running_models(transcribe=held) as models, running_session(line, models, kind=FullSpool):
+        line.says(SENTENCE)
+        await line.hears("error")
+        for _ in range(9):
+            line.says(SENTENCE)
+        await until(line.is_read)
+        assert finals(line) == []
+        gate.set()
+    (error,) = (message["error"] for message in line.heard if message["type"] == "error")
+    assert (error["code"], error["message"]) == ("server_overloaded", "2 seconds wait")
+    assert len(finals(line)) == 1
+    assert line.heard[-1]["type"] == "session.closed"
+    assert line.heard[-1]["received_ms"] == 3000
     assert line.close == (1013, "server_overloaded")
 
 

@@ -32,6 +32,54 @@ async def test_messages_come_in_order_until_the_client_leaves() -> None:
     assert not socket.is_open
 
 
+async def test_messages_that_were_read_ahead_come_first() -> None:
+    line, ends = Line(), list[None]()
+    socket = await socket_on(line)
+    async with socket.reading_ahead(1 << 20, lambda: ends.append(None)):
+        for number in range(2000):
+            line.says(f"{number} " + LIMIT // 2 * "x")
+        await until(line.is_read)
+    line.says("last")
+    line.leaves()
+    numbers = [str(message).split()[0] async for message in socket.messages()]
+    assert numbers == [*map(str, range(2000)), "last"]
+    assert ends == []
+
+
+async def test_only_so_much_is_read_ahead() -> None:
+    line = Line()
+    socket = await socket_on(line)
+    async with socket.reading_ahead(5 * LIMIT, lambda: None):
+        for _ in range(20):
+            line.says(b"x" * LIMIT)
+        await until(lambda: line.unread <= 15)
+    assert line.unread == 15
+    line.leaves()
+    assert len([message async for message in socket.messages()]) == 20
+
+
+async def test_close_during_reading_ahead_is_reported() -> None:
+    line, ended = Line(), asyncio.Event()
+    socket = await socket_on(line)
+    async with socket.reading_ahead(LIMIT, ended.set):
+        line.leaves()
+        await ended.wait()
+    assert not socket.is_open
+
+
+async def test_long_message_is_refused_when_it_is_read_ahead() -> None:
+    line, ended = Line(), asyncio.Event()
+    socket = await socket_on(line)
+
+    async def wait_for_end() -> None:
+        async with socket.reading_ahead(LIMIT, ended.set):
+            await ended.wait()
+
+    line.says(b"x" * (LIMIT + 1))
+    with pytest.raises(ClientError, match="may hold 100 bytes"):
+        await wait_for_end()
+
+
 @pytest.mark.parametrize("message", ["x" * LIMIT, b"x" * LIMIT, "ä" * (LIMIT // 2)])
 async def test_a_message_may_be_as_long_as_the_limit(message: str | bytes) -> None:
     line = Line()

@@ -7,13 +7,14 @@ from audio.clip import HOP, samples_from_ms
 
 HYSTERESIS: Final = 0.15  # speech continues until the probability falls this far below the threshold
 MIN_EXIT_THRESHOLD: Final = 0.01
+MAX_SEGMENT_MS: Final = 120_000
 
 RANGES: Final = {
     "threshold": (0.0, 1.0),
     "silence_ms": (0, 10_000),
     "prefix_ms": (0, 2_000),
     "min_speech_ms": (0, 2_000),
-    "max_segment_ms": (1_000, 120_000),
+    "max_segment_ms": (1_000, MAX_SEGMENT_MS),
 }
 
 
@@ -34,8 +35,9 @@ class VadOptions:
     prefix_ms: audio kept from before the first speech hop (pre-roll), so that first words are complete
     min_speech_ms: speech that must add up before an utterance begins; less counts as non-speech
     max_segment_ms: maximum length of an utterance, which is cut at a quiet place before it
-    manual: only the client ends utterances, and the next one begins there; the other options do not apply,
-        and the maximum length is the largest that is allowed
+    manual: only the client ends utterances, and the next one begins there; of the other options only the next
+        one applies
+    max_manual_ms: maximum length of an utterance with `manual`
     """
 
     threshold: float = 0.5
@@ -44,6 +46,7 @@ class VadOptions:
     min_speech_ms: int = 96
     max_segment_ms: int = 30_000
     manual: bool = False
+    max_manual_ms: int = MAX_SEGMENT_MS
 
     def __post_init__(self) -> None:
         for name, (low, high) in RANGES.items():
@@ -74,7 +77,7 @@ class VadOptions:
     @property
     def max_segment(self) -> int:
         """Samples of the longest segment."""
-        return samples_from_ms(int(RANGES["max_segment_ms"][1]) if self.manual else self.max_segment_ms)
+        return samples_from_ms(self.max_manual_ms if self.manual else self.max_segment_ms)
 
 
 def hops_from_ms(ms: int) -> int:

@@ -233,8 +233,8 @@ class RealtimeConfig:
 
     def _vad(self) -> VadOptions:
         vad, turn = self.defaults.vad, self.turn_detection
-        if turn is None:
-            return replace(vad, manual=True)
+        if turn is None:  # RealtimeOutput joins the utterances between two commits
+            return replace(vad, manual=True, max_manual_ms=vad.max_segment_ms)
         if isinstance(turn, SemanticVad):
             return vad
         return replace(

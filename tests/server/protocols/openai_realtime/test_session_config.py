@@ -95,6 +95,7 @@ def test_semantic_vad_uses_the_turn_model_of_the_server() -> None:
 def test_null_turn_detection_leaves_it_to_the_client() -> None:
     session = PLAIN.merged(ga(turn_detection=None))
     assert session.options.vad.manual
+    assert session.options.vad.max_manual_ms == 30_000
     assert told(session)["turn_detection"] is None
     again = session.merged(ga(turn_detection={"type": "server_vad"}))
     assert not again.options.vad.manual

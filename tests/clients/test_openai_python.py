@@ -65,6 +65,11 @@ def test_deltas_add_up(rest: Any) -> None:
     assert done["usage"]["seconds"] == 13
 
 
+@pytest.mark.parametrize("client", ["azure", "azure deployment"])
+def test_the_client_for_azure_works(rest: Any, client: str) -> None:
+    assert rest[client] == {"text": WORDS, "models": ["pocketsphinx"]}
+
+
 def test_models_are_listed(rest: Any) -> None:
     assert rest["models"] == ["pocketsphinx"]
     assert rest["model"]["id"] == "whisper-1"

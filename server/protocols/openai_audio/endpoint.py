@@ -12,6 +12,7 @@ from engine.file_transcriber import FileTranscriber
 from server.admission.quotas import UsageMeter
 from server.errors import ApiError, invalid
 from server.http.disconnect import cancel_on_disconnect
+from server.http.paths import deployment_of
 from server.http.request_id import REQUEST_ID
 from server.http.sse import EventStream
 from server.http.upload import Body, Upload, receive_upload
@@ -56,7 +57,10 @@ class OpenAIAudioEndpoint(FileEndpoint):
             body = await stack.enter_async_context(Body(request, self._settings.max_upload_bytes))
             meter = self._admit(stack, request)
             upload = await stack.enter_async_context(receive_upload(request, body))
-            options = read(upload.fields, self._settings.session_options())
+            # Azure's path names the model, and its clients need not send the field.
+            deployment = deployment_of(request)
+            named = [] if deployment is None else [("model", deployment)]
+            options = read([*named, *upload.fields], self._settings.session_options())
             async with cancel_on_disconnect(request.receive):
                 with self._answered_at_shutdown(), file_errors_as_http():
                     return await self._work(stack, options, upload, meter)

@@ -138,7 +138,7 @@ async def test_what_is_asked_comes_back_in_order_at_its_place(client: Client) ->
         ({"type": "x" * 1_000}, "invalid_value", "type"),
         ({"type": APPEND}, "invalid_audio", "audio"),
         ({"type": APPEND, "audio": 5}, "invalid_audio", "audio"),
-        ({"type": APPEND, "audio": "AAA"}, "invalid_audio", "audio"),
+        ({"type": APPEND, "audio": "AAAAA"}, "invalid_audio", "audio"),
         ({"type": "session.update"}, "invalid_value", "session"),
         ({"type": "session.update", "session": {"include": 5}}, "invalid_value", "session.include"),
         ({"type": "conversation.item.retrieve"}, "invalid_value", "item_id"),

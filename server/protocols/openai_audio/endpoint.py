@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
 
@@ -46,7 +47,7 @@ class OpenAIAudioEndpoint(FileEndpoint):
 
         @router.post("/translations", **TRANSLATION)
         async def translate(request: Request) -> Response:
-            """Transcribe the speech in a file into English, if the model can translate."""
+            """Transcribe the speech in a file into English, if the model translates or knows only English."""
             return await self._serve(request, parse_translation)
 
         return router
@@ -73,11 +74,16 @@ class OpenAIAudioEndpoint(FileEndpoint):
         work = self._transcriber(file, meter)
         await work.check()
         models, description = await self._acquire_models(stack, options.model)
+        session = options.session
         if options.task == "translate" and not description.translates:
-            raise invalid(f"The model {description.model} cannot translate.", "model", "unsupported_value")
+            if description.languages != ("en",):
+                message = f"The model {description.model} cannot translate."
+                raise invalid(message, "model", "unsupported_value")
+            # What an English-only model writes is English already.
+            session = replace(session, asr=replace(session.asr, task="transcribe"))
         log.info("file.accepted model=%s format=%s", description.model, options.format)
         headers = {MODEL_HEADER: quote(description.model, safe="/")}
-        segments = work.transcribe(models, options.session)
+        segments = work.transcribe(models, session)
         if options.stream:
             events = self._events(options, work, segments, description.model)
             timeout = self._settings.send_timeout_seconds

@@ -75,6 +75,9 @@ def main() -> dict[str, Any]:
             chunking_strategy={"type": "server_vad", "silence_duration_ms": 5000},
             extra_body={"keywords": ["river"], "languages": ["en"]},
         ),
+        "translation": plain(
+            client.audio.translations.create(file=("a.wav", wav.read_bytes()), model="whisper-1")
+        ),
         "stream": stream(),
         "azure": azure(),
         "azure deployment": azure(azure_deployment="my-whisper"),
@@ -82,9 +85,6 @@ def main() -> dict[str, Any]:
         "models": [model.id for model in client.models.list()],
         "model": plain(client.models.retrieve("whisper-1")),
         "errors": {
-            "translation": error(
-                lambda: client.audio.translations.create(file=("a.wav", wav.read_bytes()), model="whisper-1")
-            ),
             "language": error(lambda: transcribe(language="xx")),
             "temperature": error(lambda: transcribe(temperature=2)),
             "file": error(lambda: transcriptions.create(file=("a.wav", b"text"), model="whisper-1")),

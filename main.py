@@ -27,17 +27,24 @@ def __getattr__(name: str) -> object:
 
 
 def read_settings() -> "Settings":
-    """Read the environment and `.env`. Exit with 2 and a message if a value is invalid or a name is old."""
+    """Read the environment and `.env`, and warn of unknown names.
+
+    Exit with 2 and a message if a value is invalid or a name is old.
+    """
     from dotenv import dotenv_values
     from pydantic import ValidationError
 
     from server.settings import Settings
     from server.settings.renamed import refusals
+    from server.settings.unknown import names_of, warnings
 
-    refused = list(refusals((*os.environ, *dotenv_values(".env"))))
+    env_file = dotenv_values(".env")
+    refused = list(refusals((*os.environ, *env_file)))
     if refused:
         print("\n".join(refused), file=sys.stderr)
         raise SystemExit(2)
+    for warning in warnings(names_of(Settings.model_fields), os.environ, env_file):
+        print(f"warning: {warning}", file=sys.stderr)
     try:
         return Settings()
     except ValidationError as error:

@@ -446,7 +446,7 @@ class Ctranslate2Whisper:
         return [
             (language, None)
             if language in self.languages and language
-            else choose_language(probabilities, window.likely_language)
+            else choose_language(probabilities, window.likely_language, window.options.languages)
             for language, probabilities, window in zip(requested, detected, batch, strict=True)
         ]
 

@@ -127,9 +127,15 @@ def on_gpu_or_cpu(
     return load
 
 
+def chosen_default(store: ArtifactStore) -> str | None:
+    """Return the name of the model that this machine chose on its CPU; None if it has not chosen yet."""
+    choice = _read_choice(store.cache)
+    return None if choice is None else choice.model
+
+
 def is_default_chosen(store: ArtifactStore | None = None) -> bool:
     """Return whether this machine has chosen its default before."""
-    return _read_choice((store or ArtifactStore.from_environment()).cache) is not None
+    return chosen_default(store or ArtifactStore.from_environment()) is not None
 
 
 def _english(

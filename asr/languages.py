@@ -1,6 +1,6 @@
 """Convert between ISO 639-1 codes and the English names of OpenAI's API, and choose a detected language."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 # Whisper is often wrong about the language of a second of speech, but hardly ever with this probability.
@@ -34,6 +34,8 @@ yi Yiddish, yo Yoruba, za Zhuang, zh Chinese, zu Zulu, haw Hawaiian, jw Javanese
 NAMES: Final[dict[str, str]] = {
     code: name.lower() for code, _, name in (entry.strip().partition(" ") for entry in _NAMES.split(","))
 }
+# Codes of ISO 639-3 and withdrawn ones that clients send.
+_ALIASES: Final = {"fil": "tl", "cmn": "zh", "iw": "he", "in": "id", "ji": "yi"}
 _CODES: Final[dict[str, str]] = {name: code for code, name in reversed(NAMES.items())}
 
 
@@ -41,7 +43,17 @@ def code_of(asked: str) -> str | None:
     """Return the code for a code, a code with a region (pt-BR) or a name; None for an unknown language."""
     asked = asked.strip().lower()
     code = asked.replace("_", "-").partition("-")[0]
+    code = _ALIASES.get(code, code)
     return code if code in NAMES else _CODES.get(asked)
+
+
+def codes_of(asked: Iterable[str]) -> list[str]:
+    """Return the codes of languages, each once. Raises ValueError that names an unknown language."""
+    codes = {language: code_of(language) for language in asked}
+    unknown = next((language for language, code in codes.items() if code is None), None)
+    if unknown is not None:
+        raise ValueError(f"no language {unknown[:50]!r} is known; use ISO 639-1 codes")
+    return list(dict.fromkeys(code for code in codes.values() if code is not None))
 
 
 def name_of(code: str | None) -> str:
@@ -49,12 +61,20 @@ def name_of(code: str | None) -> str:
     return NAMES.get((code or "").partition("-")[0].lower(), "unknown")
 
 
-def choose_language(detected: Mapping[str, float], likely: str | None) -> tuple[str, float]:
+def choose_language(
+    detected: Mapping[str, float], likely: str | None, allowed: Collection[str] = ()
+) -> tuple[str, float]:
     """Return the language of a clip and its probability.
 
     detected: probabilities of all languages
     likely: the language before; it is chosen if no other one has at least MIN_LANGUAGE_PROBABILITY
+    allowed: codes of the languages to choose from, whose probabilities then add up to 1; if it is empty, or
+        has none of the detected languages, all of these
     """
+    among = {code: probability for code, probability in detected.items() if code in allowed}
+    if among:
+        total = sum(among.values())
+        detected = {code: probability / total if total else 0.0 for code, probability in among.items()}
     language, probability = max(detected.items(), key=lambda each: each[1])
     if probability < MIN_LANGUAGE_PROBABILITY and likely is not None and likely in detected:
         return likely, detected[likely]

@@ -26,6 +26,7 @@ class TranscriptionOptions:
     """Hold the options of a request. A model names unsupported ones in Hypothesis.ignored.
 
     language: ISO 639-1 code, or None for the model's own choice
+    languages: ISO 639-1 codes among which the model chooses without a `language`; () for all that it knows
     prompt: text that may precede the audio
     words: whether to fill Hypothesis.words
     task: transcribe, or translate into English
@@ -42,6 +43,7 @@ class TranscriptionOptions:
     task: Task = "transcribe"
     temperature: float = 0.0
     hotwords: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature <= 1:

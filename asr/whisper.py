@@ -102,7 +102,7 @@ class Whisper:
         prompts = [self.prompt(each) for each in options]
         if not self._by_language:
             return [Prefix([*prompt, start, no_timestamps], len(prompt), "en") for prompt in prompts]
-        languages = self._languages(encoded, [each.language for each in options], likely)
+        languages = self._languages(encoded, options, likely)
         tasks = [self._id(f"<|{each.task}|>") for each in options]
         return [
             Prefix(
@@ -115,12 +115,13 @@ class Whisper:
         ]
 
     def _languages(
-        self, encoded: Any, requested: Sequence[str | None], likely: Sequence[str | None]
+        self, encoded: Any, options: Sequence[TranscriptionOptions], likely: Sequence[str | None]
     ) -> list[tuple[str, float | None]]:
         """Return the language of each row, with its probability if it was detected.
 
         The language of a row is detected if none, or an unknown one, is requested. See `choose_language`.
         """
+        requested = [each.language for each in options]
         known = [language for language in requested if language in self._by_language]
         if len(known) == len(requested):
             return [(language, None) for language in known if language]
@@ -132,8 +133,8 @@ class Whisper:
         return [
             (language, None)
             if language in self._by_language and language
-            else choose_language(dict(zip(self.languages, row, strict=True)), before)
-            for language, row, before in zip(requested, detected, likely, strict=True)
+            else choose_language(dict(zip(self.languages, row, strict=True)), before, each.languages)
+            for language, row, before, each in zip(requested, detected, likely, options, strict=True)
         ]
 
     def starts(self, encoded: Any, row: int, clip: Clip, prefix: Prefix, ids: Sequence[int]) -> list[int]:

@@ -35,4 +35,6 @@ def ignored_options(
         supported.add("task")
     if options.language in languages:
         supported.add("language")
+    if options.language is not None or not set(options.languages).isdisjoint(languages):
+        supported.add("languages")
     return options.unsupported(supported)

@@ -31,8 +31,8 @@ class Encoding:
     """Describe what the bytes of a stream mean. Channels are interleaved.
 
     The fields may be values of any type from a client's JSON: an Encoding that exists is valid. Raises
-    UnsupportedFormat, UnsupportedSampleRate (not an int in 8000..192000 Hz) or UnsupportedChannels (not an
-    int in 1..8).
+    UnsupportedFormat, UnsupportedSampleRate (not a whole number in 8000..192000 Hz) or UnsupportedChannels
+    (not a whole number in 1..8). A whole number may be a float; the case of the format does not matter.
     """
 
     format: Format = Format.PCM16
@@ -42,6 +42,10 @@ class Encoding:
     def __post_init__(self) -> None:
         if type(self.format) is not Format:
             object.__setattr__(self, "format", _format(self.format))
+        for name in ("sample_rate", "channels"):
+            value = getattr(self, name)
+            if type(value) is float and value.is_integer():
+                object.__setattr__(self, name, int(value))
         if not _is_int_within(self.sample_rate, MIN_SAMPLE_RATE, MAX_SAMPLE_RATE):
             raise UnsupportedSampleRate(
                 f"sample_rate must be a whole number from {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE}, "
@@ -89,7 +93,7 @@ class SampleReader:
 
 def _format(value: str) -> Format:
     try:
-        return Format(value)
+        return Format(value.strip().lower() if isinstance(value, str) else value)
     except ValueError:
         raise UnsupportedFormat(f"format must be one of {', '.join(Format)}, not {value!r:.40}") from None
 

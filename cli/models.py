@@ -7,13 +7,14 @@ from typing import Final
 from asr import model_hub
 from asr.artifact_catalogue import Artifact, HubRepository
 from asr.artifacts import ArtifactStore
-from asr.model_registry import AUTO, KNOWN_MODELS, KnownModel, load
+from asr.default_model import chosen_default
+from asr.model_registry import AUTO, AUTO_ON_CUDA, KNOWN_MODELS, KnownModel, load
 from cli.console import OK
 
 HUB_SECONDS: Final = 5.0
 
 _TITLES: Final = ("model", "family", "languages", "size", "WER %", "licence", "here", "note")
-_ARTIFACT_TITLES: Final = ("name", "size", "licence", "here", "sources", "what it is")
+_ARTIFACT_TITLES: Final = ("name", "default", "size", "licence", "here", "sources", "what it is")
 
 
 def print_models() -> int:
@@ -21,8 +22,13 @@ def print_models() -> int:
     _print_table([_TITLES, *map(_row, KNOWN_MODELS)])
     print(f"\ncache of the hub: {model_hub.cache_folder()}\n")
     store = ArtifactStore.from_environment()
-    _print_table([_ARTIFACT_TITLES, *(_artifact_row(store, artifact) for artifact in store.catalogue)])
+    default = chosen_default(store)
+    _print_table(
+        [_ARTIFACT_TITLES, *(_artifact_row(store, artifact, default) for artifact in store.catalogue)]
+    )
     print(f"\ncache: {store.cache}")
+    if default is None:
+        print("default on a CPU: not chosen yet; the first start, or `pull auto`, measures this machine")
     return OK
 
 
@@ -79,7 +85,7 @@ def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _artifact_row(store: ArtifactStore, artifact: Artifact) -> tuple[str, ...]:
+def _artifact_row(store: ArtifactStore, artifact: Artifact, default: str | None) -> tuple[str, ...]:
     sources = (source for variant in artifact.variants for source in variant.sources)
     kinds = dict.fromkeys(
         "hub" if isinstance(source, HubRepository) else "package index" for source in sources
@@ -87,6 +93,7 @@ def _artifact_row(store: ArtifactStore, artifact: Artifact) -> tuple[str, ...]:
     found = store.find(artifact.name)
     return (
         artifact.name,
+        "on a CPU" if artifact.name == default else "-",
         f"{artifact.variants[-1].size / 1e6:.0f} MB",
         artifact.licence,
         str(found) if found else "-",
@@ -104,7 +111,7 @@ def _row(model: KnownModel) -> tuple[str, ...]:
         f"{model.wer:.1f}" if model.wer else "-",
         model.licence,
         _presence(model),
-        model.note,
+        "; ".join(filter(None, ["default on CUDA" if model.id == AUTO_ON_CUDA else "", model.note])),
     )
 
 

@@ -27,14 +27,20 @@ from server.connection.journal_lifespan import JournalLifespan
 from server.connection.websocket import TransportMiddleware
 from server.http.body_limit import BodyLimit
 from server.http.exception_handlers import add_exception_handlers
-from server.http.origin_policy import OriginPolicy
+from server.http.origin_policy import LOOPBACK_ORIGIN, OriginPolicy
+from server.http.paths import PathMiddleware, UnknownPath
 from server.http.request_guard import RequestGuard
 from server.http.request_id import HEADER, RequestMiddleware
 from server.lifecycle.graceful_shutdown import drained_on_signal
 from server.lifecycle.probes import add_gauges, add_probes
 from server.observability import log_config
 from server.observability.metrics import Metrics
-from server.protocols.deepgram.file_endpoint import REQUEST_HEADER, DeepgramFileEndpoint, refused_key
+from server.protocols.deepgram.file_endpoint import (
+    DEEPGRAM_PATHS,
+    REQUEST_HEADER,
+    DeepgramFileEndpoint,
+    refused_key,
+)
 from server.protocols.deepgram.live_endpoint import DeepgramLiveEndpoint
 from server.protocols.native.endpoint import NativeEndpoint
 from server.protocols.openai_audio.endpoint import FILTERED_HEADER, MODEL_HEADER, OpenAIAudioEndpoint
@@ -107,7 +113,9 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
 
     # FastAPI's documentation pages load scripts from other hosts, and a browser may store a key for this
     # origin.
-    app = FastAPI(title="stt-server", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="stt-server", lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
+    )
     app.state.engine = engine
     _add_middleware(app, settings, auth.authenticator, metrics)
     app.include_router(WebPage(settings).router())
@@ -125,6 +133,8 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     )
     app.add_api_websocket_route("/ws/stt", native.serve)
     app.add_api_websocket_route("/v1/listen", deepgram.serve)
+    websockets = ("/ws/stt", "/v1/listen", *PATHS)
+    app.router.default = UnknownPath(app.router.default, auth.authenticator.admit, websockets)
     return app
 
 
@@ -169,22 +179,23 @@ def _add_middleware(app: FastAPI, settings: Settings, authenticator: Authenticat
     app.add_middleware(TransportMiddleware)
     app.add_middleware(BodyLimit, exempt_paths=FILE_PATHS)
     open_paths = OPEN_PATHS | PAGE_PATHS | ({"/metrics"} if settings.metrics_open else frozenset())
-    refusals = {"/v1/listen": refused_key}
+    refusals = dict.fromkeys(DEEPGRAM_PATHS, refused_key)
     app.add_middleware(
         ApiKeyMiddleware, auth=authenticator, open_paths=open_paths, refusals=refusals, metrics=metrics
     )
-    origins = settings.allowed_origins()
+    on_this_machine = not settings.has_keys and settings.auth_without_keys == "loopback"
+    origins = OriginPolicy(settings.allowed_origins(), loopback=on_this_machine)
     app.add_middleware(
         CORSMiddleware,
-        allow_origins=origins,
+        allow_origins=origins.allowed,
+        allow_origin_regex=LOOPBACK_ORIGIN.pattern if on_this_machine else None,
         allow_methods=["*"],
         allow_headers=["*"],
         expose_headers=EXPOSED_HEADERS,
+        allow_private_network=True,
     )
-    on_this_machine = not settings.has_keys and settings.auth_without_keys == "loopback"
-    app.add_middleware(
-        RequestGuard, origins=OriginPolicy(origins), on_this_machine=on_this_machine, metrics=metrics
-    )
+    app.add_middleware(RequestGuard, origins=origins, on_this_machine=on_this_machine, metrics=metrics)
+    app.add_middleware(PathMiddleware)
     app.add_middleware(RequestMiddleware, metrics=metrics)
     add_exception_handlers(app)
 

@@ -195,10 +195,17 @@ def keys_needed() -> ClientError:
     return ClientError("keys_needed", message, status=403)
 
 
+ORIGIN_NOT_ALLOWED: Final = "origin_not_allowed"
+
+
 def origin_not_allowed(origin: str) -> ClientError:
     """Return the error for a web page whose origin is not allowed."""
-    message = f"The origin {origin[:200]!r} is not allowed: ORIGINS does not contain it."
-    return ClientError("origin_not_allowed", message, status=403)
+    origin = origin[:200]
+    message = (
+        f"The origin {origin!r} is not allowed. The operator of this server can allow it with the setting "
+        f"ORIGINS={origin}"
+    )
+    return ClientError(ORIGIN_NOT_ALLOWED, message, status=403)
 
 
 RETRY_SECONDS: Final = 1.0  # shortest wait before a retry

@@ -49,6 +49,26 @@ def test_old_name_of_a_setting_ends_it_with_2(command: tuple[str, ...], tmp_path
 
 
 @pytest.mark.slow
+def test_a_misspelt_setting_is_a_warning(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("ORIGIN=http://a\n")
+    code = "import main; main.read_settings()"
+    environment = {"PATH": "", "PYTHONPATH": str(ROOT), "ASR_MODLE": "free"}
+    ended = subprocess.run(
+        (sys.executable, "-c", code),
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (ended.returncode, ended.stdout) == (0, "")
+    assert ended.stderr.splitlines() == [
+        "warning: .env: ORIGIN is no setting and is ignored (docs/settings.md). Did you mean ORIGINS?",
+        "warning: ASR_MODLE is no setting and is ignored (docs/settings.md). Did you mean ASR_MODEL?",
+    ]
+
+
+@pytest.mark.slow
 def test_importing_it_builds_nothing() -> None:
     code = "import sys, main; print(sorted({'torch', 'fastapi', 'server'} & sys.modules.keys()))"
     assert run(sys.executable, "-c", code).stdout == "[]\n"

@@ -9,13 +9,14 @@ HYSTERESIS: Final = 0.15  # speech continues until the probability falls this fa
 MIN_EXIT_THRESHOLD: Final = 0.01
 FILE_PAUSE_MS: Final = 3_000  # a silence of this length ends a segment of a file
 FILE_SEGMENT_MS: Final = 30_000  # maximum length of a segment of a file: the window of a Whisper
+MAX_SEGMENT_MS: Final = 120_000
 
 RANGES: Final = {
     "threshold": (0.0, 1.0),
     "silence_ms": (0, 10_000),
     "prefix_ms": (0, 2_000),
     "min_speech_ms": (0, 2_000),
-    "max_segment_ms": (1_000, 120_000),
+    "max_segment_ms": (1_000, MAX_SEGMENT_MS),
 }
 
 
@@ -36,8 +37,9 @@ class VadOptions:
     prefix_ms: audio kept from before the first speech hop (pre-roll), so that first words are complete
     min_speech_ms: speech that must add up before an utterance begins; less counts as non-speech
     max_segment_ms: maximum length of an utterance, which is cut at a quiet place before it
-    manual: only the client ends utterances, and the next one begins there; the other options do not apply,
-        and the maximum length is the largest that is allowed
+    manual: only the client ends utterances, and the next one begins there; of the other options only the next
+        one applies
+    max_manual_ms: maximum length of an utterance with `manual`
     pause_ms: for a file, the silence that ends an utterance, while shorter ones are part of it; an utterance
         that reaches its maximum length is cut at its longest silence. 0 for live speech
     """
@@ -49,6 +51,7 @@ class VadOptions:
     max_segment_ms: int = 30_000
     manual: bool = False
     pause_ms: int = 0
+    max_manual_ms: int = MAX_SEGMENT_MS
 
     def __post_init__(self) -> None:
         for name, (low, high) in RANGES.items():
@@ -84,7 +87,7 @@ class VadOptions:
     @property
     def max_segment(self) -> int:
         """Samples after which a segment is cut; of a file a hop less, so that the hop of its end fits."""
-        longest = int(RANGES["max_segment_ms"][1]) if self.manual else self.max_segment_ms
+        longest = self.max_manual_ms if self.manual else self.max_segment_ms
         return samples_from_ms(longest) - (HOP if self.pause_ms else 0)
 
 

@@ -7,6 +7,10 @@ from ipaddress import ip_address
 from typing import Final
 
 ANY: Final = "*"
+# Pages that this machine serves itself: browsers resolve these names to it without DNS.
+LOOPBACK_ORIGIN: Final = re.compile(
+    r"https?://(?:(?:[a-z0-9-]+\.)*localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?"
+)
 HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
 
 
@@ -15,9 +19,11 @@ class OriginPolicy:
     """Allow pages of the server's own origin and of the origins that are listed.
 
     allowed: origins as browsers send them, such as `https://app.example`; ANY allows all
+    loopback: allow pages that this machine serves, at any port
     """
 
     allowed: Sequence[str] = ()
+    loopback: bool = False
 
     def allow(self, origin: str, host: str) -> bool:
         """Return whether a page of an origin may call the server that it addresses as `host`.
@@ -26,7 +32,8 @@ class OriginPolicy:
         the server does not know its own.
         """
         is_our_own = bool(host) and origin.partition("://")[2].lower() == host.lower()
-        return is_our_own or ANY in self.allowed or origin in self.allowed
+        is_local = self.loopback and LOOPBACK_ORIGIN.fullmatch(origin) is not None
+        return is_our_own or is_local or ANY in self.allowed or origin in self.allowed
 
 
 def host_name(host: str) -> str | None:

@@ -4,11 +4,13 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from server.errors import ClientError, keys_needed, origin_not_allowed
+from server.errors import ORIGIN_NOT_ALLOWED, ClientError, keys_needed, origin_not_allowed
 from server.http.exception_handlers import error_response, http_error_of
 from server.http.origin_policy import OriginPolicy, host_name, is_this_machine
 from server.http.upload import drain_refused_body
@@ -44,6 +46,10 @@ class RequestGuard:
         try:
             self._check(scope)
         except ClientError as error:
+            if error.code == ORIGIN_NOT_ALLOWED and _is_preflight(scope):
+                # The request that follows is refused, with a response that the page can read.
+                await Response(headers=_readable(scope))(scope, receive, send)
+                return
             self._metrics.errors.labels(error.code).inc()
             log.info("request.refused code=%s reason=%s", error.code, error.message)
             await _deny(error, scope, receive, send)
@@ -88,8 +94,33 @@ def _is_to_this_machine(scope: Mapping[str, Any]) -> bool:
     return server is not None and (server[1] is None or is_this_machine(server[0]))
 
 
+def _is_preflight(scope: Mapping[str, Any]) -> bool:
+    """Return whether a browser asks what a page may send, except into a private network."""
+    names = {name for name, _ in scope["headers"]}
+    return (
+        scope["type"] == "http"
+        and scope["method"] == "OPTIONS"
+        and b"access-control-request-method" in names
+        and b"access-control-request-private-network" not in names
+    )
+
+
+def _readable(scope: Mapping[str, Any]) -> dict[str, str]:
+    """Return the headers with which a page of any origin can read the refusal of its request."""
+    headers = Headers(raw=scope["headers"])
+    return {
+        "access-control-allow-origin": headers["origin"],
+        "access-control-allow-methods": headers.get("access-control-request-method", "GET"),
+        "access-control-allow-headers": headers.get("access-control-request-headers", ""),
+        "access-control-max-age": "0",
+        "vary": "Origin",
+    }
+
+
 async def _deny(error: ClientError, scope: Scope, receive: Receive, send: Send) -> None:
     api_error = http_error_of(error)
+    if error.code == ORIGIN_NOT_ALLOWED:
+        api_error.headers.update(_readable(scope))
     if scope["type"] == "http":
         await error_response(await drain_refused_body(Request(scope, receive), api_error))(
             scope, receive, send

@@ -10,9 +10,9 @@ from types import TracebackType
 from typing import IO, Final, Self
 
 import orjson
-import pybase64
 from starlette.requests import ClientDisconnect, Request
 
+from audio.base64_text import decode_base64
 from server.errors import ApiError, invalid, too_large
 from server.http.multipart import MultipartForm
 from streaming.threads import run_in_thread_to_completion
@@ -203,6 +203,6 @@ def _decoded(audio: object) -> bytes:
     if not isinstance(data, str):
         raise invalid("`input_audio.data` must be audio in base64.", "input_audio")
     try:
-        return pybase64.b64decode(data, validate=True)
+        return decode_base64(data)
     except ValueError:
         raise invalid("`input_audio.data` is not base64.", "input_audio", "invalid_audio") from None

@@ -1,15 +1,29 @@
 """Parse JSON messages from a client, find their handlers and read the fields that protocols share."""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import orjson
-import pybase64
+from pydantic import BeforeValidator
 
+from audio.base64_text import decode_base64
 from server.errors import ClientError
 
 Message = dict[str, Any]
 Handler = TypeVar("Handler")
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _lower_case(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]  # JSON of some languages has only floats: 16000.0
+# For fields with a list of accepted values: case and surrounding spaces do not matter.
+ANY_CASE: Final = BeforeValidator(_lower_case)
 
 
 def object_from_json(message: str) -> Message:
@@ -40,7 +54,7 @@ def audio_of(event: Mapping[str, object]) -> bytes:
         problem = "`audio` is missing." if audio is None else "`audio` must be a base64 string."
         raise ClientError("invalid_audio", problem, param="audio")
     try:
-        return pybase64.b64decode(audio, validate=True)
+        return decode_base64(audio)
     except ValueError as error:
         raise ClientError("invalid_audio", f"`audio` is not base64: {error}.", param="audio") from None
 

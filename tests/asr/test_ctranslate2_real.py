@@ -69,6 +69,18 @@ def test_language_is_detected(name: str) -> None:
     assert answer.language_probability > 0.5
 
 
+def test_language_is_detected_among_the_allowed_ones() -> None:
+    clip = Clip(entry("jfk.wav").read()[: 3 * SAMPLE_RATE])
+    allowed = TranscriptionOptions(languages=("de", "fr"))
+    both = TranscriptionOptions(languages=("en", "fr"))
+    restricted, free = recognizer(BASE).transcribe(
+        [RecognitionRequest(clip, allowed), RecognitionRequest(clip, both)]
+    )
+    assert restricted.language in allowed.languages
+    assert free.language == "en"
+    assert (restricted.ignored, free.ignored) == ((), ())
+
+
 def test_french_is_translated() -> None:
     clip = Clip(entry("french.aiff").read())
     options = TranscriptionOptions(language="fr", task="translate")

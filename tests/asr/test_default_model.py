@@ -16,6 +16,7 @@ from asr.default_model import (
     ENGLISH,
     MAX_SECONDS,
     ROUNDS,
+    chosen_default,
     is_default_chosen,
     load_default,
     on_gpu_or_cpu,
@@ -126,8 +127,10 @@ def test_other_work_on_the_machine_does_not_decide(tmp_path: Path) -> None:
 def test_the_choice_stays_when_the_machine_is_slower_later(tmp_path: Path) -> None:
     first = Machine(tmp_path, ALL_LANGUAGES, ENGLISH)
     assert not is_default_chosen(first.store)
+    assert chosen_default(first.store) is None
     name, reason = first.choose()
     assert is_default_chosen(first.store)
+    assert chosen_default(first.store) == name
     later = Machine(tmp_path, seconds=SLOW)
     assert later.choose() == (name, reason)
     assert later.loaded[0].clips == 0, "nothing was measured"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from asr.languages import NAMES, choose_language, code_of, name_of
+from asr.languages import NAMES, choose_language, code_of, codes_of, name_of
 
 
 def test_a_name_leads_back_to_a_code_of_that_name() -> None:
@@ -14,7 +14,8 @@ def test_a_name_leads_back_to_a_code_of_that_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "code"), [("en", "en"), ("EN", "en"), ("pt-BR", "pt"), ("zh_TW", "zh"), ("English", "en")]
+    ("asked", "code"),
+    [("en", "en"), ("EN", "en"), ("pt-BR", "pt"), ("zh_TW", "zh"), ("English", "en"), ("fil-PH", "tl")],
 )
 def test_a_language_is_known_by_code_region_and_name(asked: str, code: str) -> None:
     assert code_of(asked) == code
@@ -32,6 +33,35 @@ def test_the_name_is_lower_case_and_unknown_where_it_is() -> None:
         "unknown",
         "unknown",
     )
+
+
+def test_codes_are_listed_once() -> None:
+    assert codes_of(["en-US", "German", "de"]) == ["en", "de"]
+    with pytest.raises(ValueError, match="klingon"):
+        codes_of(["en", "klingon"])
+
+
+@pytest.mark.parametrize(
+    ("likely", "allowed", "chosen"),
+    [
+        (None, ("de", "fr"), ("de", 0.75)),
+        ("fr", ("de", "fr"), ("de", 0.75)),
+        ("es", ("fr",), ("fr", 1.0)),
+        ("en", ("xx",), ("en", 0.5)),
+        (None, (), ("en", 0.5)),
+    ],
+)
+def test_the_language_is_one_of_the_allowed(
+    likely: str | None, allowed: tuple[str, ...], chosen: tuple[str, float]
+) -> None:
+    detected = {"en": 0.5, "de": 0.3, "fr": 0.1, "es": 0.1}
+    language, probability = choose_language(detected, likely, allowed)
+    assert language == chosen[0]
+    assert probability == pytest.approx(chosen[1])
+
+
+def test_an_allowed_language_without_probability_is_chosen() -> None:
+    assert choose_language({"en": 1.0, "de": 0.0}, "en", ("de",)) == ("de", 0.0)
 
 
 @pytest.mark.parametrize(

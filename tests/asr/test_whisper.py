@@ -108,6 +108,28 @@ def test_likely_language_is_taken_instead_of_an_uncertain_one(multilingual: Seq2
     assert likely.language_probability < detected.language_probability
 
 
+def test_the_language_is_detected_among_those_that_are_allowed(multilingual: Seq2Seq) -> None:
+    clip = tiny.babble(20, 1)
+    (free,) = multilingual.transcribe([RecognitionRequest(clip)])
+    others = tuple(language for language in multilingual.languages if language != free.language)
+    restricted, alone, given, unknown = multilingual.transcribe(
+        [
+            RecognitionRequest(clip, options)
+            for options in (
+                TranscriptionOptions(languages=(*others, "tlh")),
+                TranscriptionOptions(languages=others[:1]),
+                TranscriptionOptions(language=others[0]),
+                TranscriptionOptions(languages=("tlh",)),
+            )
+        ]
+    )
+    assert restricted.language in others
+    assert (restricted.language_probability or 0) >= 0.5  # of two
+    assert (alone.language, alone.text, alone.language_probability) == (others[0], given.text, 1.0)
+    assert (restricted.ignored, unknown.ignored) == ((), ("languages",))
+    assert unknown.language == free.language
+
+
 def test_a_detected_language_has_a_probability_and_a_given_one_has_none(multilingual: Seq2Seq) -> None:
     clip = tiny.babble(1)
     detected, given = multilingual.transcribe(

@@ -1,6 +1,7 @@
 """`models` and `pull`."""
 
 import io
+import json
 import os
 import socket
 import zipfile
@@ -11,8 +12,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 from asr.artifact_catalogue import ARTIFACTS
+from asr.default_model import CHOICE_FILE
+from asr.devices import available_cores, processor_name
 from asr.download_progress import LINE_SECONDS, BarReporter, LineReporter
-from asr.model_registry import KNOWN_MODELS
+from asr.model_registry import AUTO_ON_CUDA, KNOWN_MODELS
 from cli.console import OK, UNUSABLE
 from tests.cli.running import command
 
@@ -67,6 +70,19 @@ def test_the_list_names_what_can_be_pulled(offline: dict[str, str]) -> None:
         assert "package index" in rows[artifact.name]
     assert "150 MB" in rows["whisper-base"]
     assert rows[f"cache: {offline['ASR_MODEL_CACHE']}"]
+
+
+def test_the_list_marks_the_default_of_this_machine(offline: dict[str, str], tmp_path: Path) -> None:
+    undecided = command("models", **offline).stdout.splitlines()
+    assert undecided[-1].startswith("default on a CPU: not chosen yet")
+    machine = {"processor": processor_name(), "cores": available_cores()}
+    (tmp_path / "cache").mkdir()
+    choice = {"model": "whisper-tiny.en", "seconds": 0.5, **machine}
+    (tmp_path / "cache" / CHOICE_FILE).write_text(json.dumps(choice))
+    shown = command("models", **offline).stdout
+    rows = {line.split("  ")[0]: line for line in shown.splitlines()}
+    assert [name for name, line in rows.items() if "on a CPU" in line] == ["whisper-tiny.en"]
+    assert "default on CUDA" in rows[AUTO_ON_CUDA]
 
 
 def test_pull_names_every_source_of_a_missing_model(offline: dict[str, str], tmp_path: Path) -> None:

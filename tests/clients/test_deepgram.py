@@ -36,6 +36,11 @@ def of(sdk: Any, kind: str) -> list[Any]:
     return [each for each in sdk["live"]["heard"] if each["kind"] == f"ListenV1{kind}"]
 
 
+def test_the_sdk_lists_a_project(sdk: Any) -> None:
+    (project,) = sdk["projects"]
+    assert project["project_id"]
+
+
 def transcript(results: Any) -> str:
     text: str = results["channel"]["alternatives"][0]["transcript"]
     return text

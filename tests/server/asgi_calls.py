@@ -30,18 +30,22 @@ NAME = "little"
 class LittleEngine(Engine):
     """Lend the given models as soon as `gate` is set, without loading."""
 
-    def __init__(self, models: ModelClients, *, translates: bool = False) -> None:
+    def __init__(
+        self, models: ModelClients, *, translates: bool = False, languages: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(free_settings().engine_options())
         self.state = EngineState.READY
         self.gate = asyncio.Event()
         self.gate.set()
         self._lent = models
-        self._translates = translates
+        self._description = ModelInfo(
+            NAME, NAME, "free", "cpu", "none", languages=languages, translates=translates
+        )
 
     @asynccontextmanager
     async def acquire(self, name: str | None = None) -> AsyncIterator[tuple[ModelClients, ModelInfo]]:
         await self.gate.wait()
-        yield self._lent, ModelInfo(NAME, NAME, "free", "cpu", "none", translates=self._translates)
+        yield self._lent, self._description
 
 
 def rest_app(

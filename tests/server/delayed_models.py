@@ -69,6 +69,10 @@ class LateModels:
         while self._chance.random() < 0.6 and (self._vad or self._asr):
             self._answer_one()
 
+    def answer_detector(self) -> None:
+        while self._vad:
+            self._vad.answer_one(0)
+
     def answer_all(self) -> None:
         while self._vad or self._asr:
             self._answer_one()

@@ -32,6 +32,8 @@ REST = [
     ("POST", "/v1/audio/transcriptions"),
     ("POST", "/v1/audio/translations"),
     ("POST", "/v1/listen"),
+    ("GET", "/v1/projects"),
+    ("GET", "/openai/v1/models"),
     ("POST", "/v1/tokens"),
     ("POST", "/v1/realtime/client_secrets"),
 ]

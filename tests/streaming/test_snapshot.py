@@ -96,6 +96,7 @@ def test_pending_finals_survive_a_snapshot(parts: list[tuple[bool, int]], seed: 
         SessionOptions(partials=True, guards=FEW_GUARDS, turn=AdaptiveSilence()),
         SessionOptions(partials=True, guards=FEW_GUARDS, turn=ModelSilence()),
         SessionOptions(partials=True, guards=FEW_GUARDS, vad=VadOptions(manual=True)),
+        SessionOptions(partials=True, guards=FEW_GUARDS, vad=VadOptions(manual=True, max_manual_ms=1_000)),
         SessionOptions(partials=True, guards=FEW_GUARDS, vad=VadOptions(max_segment_ms=1_000)),
     ],
 )

@@ -2,6 +2,7 @@
 
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -175,9 +176,10 @@ def test_by_hand_an_utterance_begins_at_once_and_ends_only_where_it_is_closed() 
     assert feed(judge, SILENCE) == [(1, Onset(55 * HOP + 7))]
 
 
-def test_by_hand_an_utterance_is_cut_at_the_longest_limit_there_is() -> None:
-    judge = segmenter(manual=True, max_segment_ms=1_000)
-    hops = 120 * 16_000 // HOP
+@pytest.mark.parametrize("limit", [{}, {"max_manual_ms": 2_000}])
+def test_by_hand_an_utterance_is_cut_at_its_own_limit(limit: dict[str, int]) -> None:
+    judge = segmenter(manual=True, max_segment_ms=1_000, **limit)
+    hops = -(-limit.get("max_manual_ms", 120_000) * 16 // HOP)
     (_, onset), (n, cut) = feed(judge, *[SILENCE] * (hops + 1))
     assert (onset, n) == (Onset(0), hops)
     assert isinstance(cut, Endpoint)

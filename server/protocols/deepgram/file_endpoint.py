@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import IO, Final
+from uuid import NAMESPACE_DNS, uuid5
 
 import orjson
 from fastapi import APIRouter, Request, Response
@@ -23,7 +24,7 @@ from server.http.upload import IN_MEMORY, PIECE, Body, media_type_of
 from server.observability.log_config import session_id
 from server.protocols.deepgram.file_response import FileResult, build_response
 from server.protocols.deepgram.live_output import ModelMetadata, timestamp
-from server.protocols.deepgram.messages import RequestError
+from server.protocols.deepgram.messages import RequestError, error_code
 from server.protocols.deepgram.options import DeepgramOptions, parse_options
 from server.protocols.file_endpoint import FileEndpoint
 from server.protocols.file_errors import file_errors_as_http
@@ -32,16 +33,19 @@ from streaming.threads import run_in_thread_to_completion
 log = logging.getLogger(__name__)
 
 REQUEST_HEADER: Final = "dg-request-id"
+PROJECTS_PATH: Final = "/v1/projects"
+DEEPGRAM_PATHS: Final = ("/v1/listen", PROJECTS_PATH)  # whose errors have the format of Deepgram
+PROJECT: Final = {"project_id": str(uuid5(NAMESPACE_DNS, "stt-server")), "name": "stt-server"}
 JSON: Final = "application/json"
 MAX_URL_BODY: Final = 1 << 16  # bytes of a JSON body with a URL
 TOO_LARGE: Final = "payload_too_large"  # for the error 413, which has no code in OpenAI's API
 
 
 class DeepgramFileEndpoint(FileEndpoint):
-    """Serve POST /v1/listen."""
+    """Serve POST /v1/listen and GET /v1/projects."""
 
     def router(self) -> APIRouter:
-        """Return the route of Deepgram's API for files."""
+        """Return the routes of Deepgram's API over HTTP."""
         router = APIRouter(tags=["listen"])
 
         @router.post("/v1/listen", response_model=None)
@@ -56,6 +60,11 @@ class DeepgramFileEndpoint(FileEndpoint):
                 response = refusal(error, request_id)
             response.headers[REQUEST_HEADER] = request_id
             return response
+
+        @router.get(PROJECTS_PATH)
+        async def projects() -> dict[str, list[dict[str, str]]]:
+            """List one project: Deepgram's command line checks its key with this request."""
+            return {"projects": [PROJECT]}
 
         return router
 
@@ -159,6 +168,6 @@ def refused_key(error: ApiError, request_id: str) -> JSONResponse:
 
 def refusal(error: ApiError, request_id: str) -> JSONResponse:
     """Return the response for an error, in the format of Deepgram."""
-    code = (error.code or TOO_LARGE).upper()
+    code = error_code(error.code or TOO_LARGE)
     fields = RequestError(err_code=code, err_msg=error.message, request_id=request_id)
     return JSONResponse(fields, error.status, error.headers)

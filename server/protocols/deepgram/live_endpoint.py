@@ -15,9 +15,7 @@ from server.errors import CLOSE_BAD_REQUEST, ClientError
 from server.http.exception_handlers import http_error_of
 from server.protocols.deepgram.live_output import DeepgramOutput, ModelMetadata, timestamp
 from server.protocols.deepgram.live_protocol import DeepgramProtocol, error_message
-from server.protocols.deepgram.messages import (
-    RequestError,
-)
+from server.protocols.deepgram.messages import RequestError, error_code
 from server.protocols.deepgram.options import parse_options
 
 # Browsers cannot set headers: they offer one of these subprotocols, followed by the key as the next one.
@@ -39,7 +37,7 @@ class DeepgramLiveEndpoint(WebSocketEndpoint):
 
     def denial(self, error: ClientError) -> JSONResponse:
         http_error = http_error_of(error)
-        answer = RequestError(err_code=error.code.upper(), err_msg=error.message)
+        answer = RequestError(err_code=error_code(error.code), err_msg=error.message)
         # The message may quote the URL, and a header must be one printable line.
         header = NOT_PRINTABLE.sub("?", error.message)
         return JSONResponse(answer, http_error.status, http_error.headers | {"dg-error": header})

@@ -267,6 +267,11 @@ class FileTranscription(TypedDict):
     results: FileResults
 
 
+def error_code(code: str) -> str:
+    """Return the `err_code` of a refusal."""
+    return "INVALID_AUTH" if code == "invalid_api_key" else code.upper()
+
+
 class RequestError(TypedDict):
     """Hold the response for a request that is refused (https://developers.deepgram.com/docs/errors).
 

@@ -2,16 +2,17 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from asr.languages import code_of
+from asr.languages import code_of, codes_of
 from asr.recognizer import TranscriptionOptions, TranscriptionOptionsError
 from audio.clip import samples_from_ms
 from audio.codecs import Encoding, Format
 from audio.errors import AudioError
 from server.errors import CLOSE_BAD_REQUEST, ClientError
+from server.protocols.json_messages import ANY_CASE
 from streaming.options import SessionOptions
 from vad.options import RANGES
 
@@ -23,7 +24,8 @@ RAW: Final = {
 }
 TELEPHONE: Final = frozenset({"mulaw", "alaw"})  # at TELEPHONE_RATE by default
 TELEPHONE_RATE: Final = 8_000  # Hz
-LISTS: Final = frozenset({"keyterm", "keywords", "tag"})
+LISTS: Final = frozenset({"keyterm", "keywords", "tag", "detect_language"})
+BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 MAX_WAIT_MS: Final = 60_000
 
 
@@ -33,11 +35,11 @@ class _Query(BaseModel):
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
     model: str | None = Field(None, max_length=256)
-    encoding: str | None = None
+    encoding: Annotated[str | None, ANY_CASE] = None
     sample_rate: int | None = None
     channels: int = 1
     language: str | None = None
-    detect_language: bool = False
+    detect_language: list[str] = []
     punctuate: bool = False
     smart_format: bool = False
     dictation: bool = False
@@ -53,11 +55,6 @@ class _Query(BaseModel):
     diarize: bool = False
     diarize_model: str | None = None
     tag: list[str] = []
-
-    @field_validator("detect_language", mode="before")
-    @classmethod
-    def _list_of_languages_is_true(cls, detect: object) -> object:
-        return detect not in ("false", "False", "0")
 
     @field_validator("endpointing", "utterance_end_ms")
     @classmethod
@@ -110,7 +107,7 @@ def parse_options(query: Iterable[tuple[str, str]], defaults: SessionOptions) ->
         utterance_end=_utterance_end(given.utterance_end_ms),
         vad_events=given.vad_events,
         formatted=given.punctuate or given.smart_format or given.dictation or given.paragraphs,
-        detects_language=given.detect_language,
+        detects_language=_detects_language(given),
         paragraphs=given.paragraphs or given.smart_format,
         utterances=given.utterances,
         split=given.utt_split,
@@ -128,9 +125,9 @@ def _checked(query: Iterable[tuple[str, str]]) -> _Query:
     found: dict[str, str | list[str]] = {}
     for name, value in query:
         if name in LISTS:
-            found[name] = [*found.get(name, ()), value]
-        elif value:
-            found[name] = value
+            found[name] = [*found.get(name, ()), *filter(None, [value.strip()])]
+        elif value.strip():
+            found[name] = value.strip()
     try:
         return _Query.model_validate(found)
     except ValidationError as error:
@@ -154,7 +151,7 @@ def _session(given: _Query, defaults: SessionOptions) -> SessionOptions:
     session = replace(
         defaults,
         vad=replace(defaults.vad, silence_ms=silence),
-        asr=TranscriptionOptions(language=_language(given), words=True),
+        asr=TranscriptionOptions(language=_language(given), languages=_languages(given), words=True),
         partials=given.interim_results,
     )
     try:
@@ -172,12 +169,27 @@ def _boosted_words(keywords: Iterable[str]) -> Iterable[str]:
 
 
 def _language(given: _Query) -> str | None:
-    if given.language is None or given.detect_language or given.language.lower() in ("multi", "auto"):
+    if given.language is None or _detects_language(given) or given.language.lower() in ("multi", "auto"):
         return None
     code = code_of(given.language)
     if code is None:
         raise _client_error(f"language: {given.language[:50]!r} is not a known language", "language")
     return code
+
+
+def _detects_language(given: _Query) -> bool:
+    """Return whether `detect_language` is true or names languages; the last value counts."""
+    return BOOLEANS.get(given.detect_language[-1].lower(), True) if given.detect_language else False
+
+
+def _languages(given: _Query) -> tuple[str, ...]:
+    """Return the languages that `detect_language` names; () if it names none, or is false."""
+    if not _detects_language(given):
+        return ()
+    try:
+        return tuple(codes_of(name for name in given.detect_language if name.lower() not in BOOLEANS))
+    except ValueError as error:
+        raise _client_error(f"detect_language: {error}", "detect_language") from None
 
 
 def _encoding(given: _Query) -> Encoding | None:

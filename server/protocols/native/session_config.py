@@ -3,15 +3,17 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from asr.languages import code_of, codes_of
 from asr.recognizer import MAX_PROMPT_CHARS, Task, TranscriptionOptionsError
 from audio.clip import ms_from_samples, samples_from_ms
 from audio.codecs import Encoding, Format
 from audio.errors import AudioError
 from server.errors import ClientError
+from server.protocols.json_messages import ANY_CASE, Whole
 from streaming.endpointing import AdaptiveSilence, EndpointPolicy, FixedSilence, ModelSilence
 from streaming.options import SessionOptions
 from vad.options import OptionError
@@ -32,7 +34,7 @@ OPTIONAL_EVENTS: Final = frozenset(
 
 MIN_ENDPOINTING_MS: Final = 96  # an eager transcription does not begin earlier
 MAX_ENDPOINTING_MS: Final = 10_000
-ASR_OPTIONS: Final = ("language", "prompt", "hotwords", "task", "temperature", "words")
+ASR_OPTIONS: Final = ("language", "languages", "prompt", "hotwords", "task", "temperature", "words")
 PRIVATE: Final = frozenset({"prompt", "hotwords"})  # fields of the configuration that must not be logged
 
 
@@ -44,10 +46,10 @@ class VadUpdate(_Strict):
     """Hold the `vad` object of a `session` object; VadOptions checks the ranges."""
 
     threshold: float | None = None
-    silence_ms: int | None = None
-    prefix_ms: int | None = None
-    min_speech_ms: int | None = None
-    max_segment_ms: int | None = None
+    silence_ms: Whole | None = None
+    prefix_ms: Whole | None = None
+    min_speech_ms: Whole | None = None
+    max_segment_ms: Whole | None = None
 
 
 class EndpointingUpdate(_Strict):
@@ -57,9 +59,9 @@ class EndpointingUpdate(_Strict):
     turn.
     """
 
-    mode: Literal["fixed", "adaptive", "model", "manual"] | None = None
-    shortest_ms: int | None = Field(None, ge=MIN_ENDPOINTING_MS, le=MAX_ENDPOINTING_MS)
-    longest_ms: int | None = Field(None, ge=MIN_ENDPOINTING_MS, le=MAX_ENDPOINTING_MS)
+    mode: Annotated[Literal["fixed", "adaptive", "model", "manual"] | None, ANY_CASE] = None
+    shortest_ms: Whole | None = Field(None, ge=MIN_ENDPOINTING_MS, le=MAX_ENDPOINTING_MS)
+    longest_ms: Whole | None = Field(None, ge=MIN_ENDPOINTING_MS, le=MAX_ENDPOINTING_MS)
 
     def applied(self, turn: EndpointPolicy) -> EndpointPolicy:
         mode = self.mode or _mode(turn)
@@ -75,9 +77,10 @@ class SessionUpdate(_Strict):
     """Hold the `session` object of `session.update`; absent fields change nothing."""
 
     language: str | None = Field(None, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")
+    languages: list[str] = []
     prompt: str | None = Field(None, max_length=MAX_PROMPT_CHARS)
     hotwords: list[str] = []
-    task: Task = "transcribe"
+    task: Annotated[Task, ANY_CASE] = "transcribe"
     temperature: float = Field(0.0, ge=0, le=1)
     events: list[str] = []
     include_audio: bool = True
@@ -85,13 +88,23 @@ class SessionUpdate(_Strict):
     vad: VadUpdate = VadUpdate()
     turn: EndpointingUpdate = EndpointingUpdate()
     format: str = Format.PCM16
-    sample_rate: int = 16_000
-    channels: int = 1
+    sample_rate: Whole = 16_000
+    channels: Whole = 1
 
     @field_validator("language", mode="before")
     @classmethod
     def _auto_is_none(cls, language: object) -> object:
-        return None if language == "auto" else language
+        return None if isinstance(language, str) and language.lower() == "auto" else language
+
+    @field_validator("language")
+    @classmethod
+    def _code_of_language(cls, language: str | None) -> str | None:
+        return language and (code_of(language) or language)  # a model names one that it does not know
+
+    @field_validator("languages")
+    @classmethod
+    def _codes_of_languages(cls, languages: list[str]) -> list[str]:
+        return codes_of(languages)
 
     @field_validator("events", mode="before")
     @classmethod
@@ -145,8 +158,7 @@ class SessionConfig:
             raise _refused(error) from None
         given = update.model_fields_set
         asr = {name: getattr(update, name) for name in ASR_OPTIONS if name in given}
-        if "hotwords" in asr:
-            asr["hotwords"] = tuple(update.hotwords)
+        asr = {name: tuple(value) if isinstance(value, list) else value for name, value in asr.items()}
         vad = update.vad.model_dump(exclude_none=True)
         if update.turn.mode is not None:
             vad["manual"] = update.turn.mode == "manual"
@@ -193,6 +205,7 @@ class SessionConfig:
         vad, asr = self.options.vad, self.options.asr
         return {
             "language": asr.language,
+            "languages": list(asr.languages),
             "prompt": asr.prompt,
             "hotwords": list(asr.hotwords),
             "task": asr.task,
@@ -237,8 +250,8 @@ def _refused(error: ValidationError) -> ClientError:
 def session_from_query(query: dict[str, str]) -> dict[str, Any]:
     """Return the session parameters of a URL's query, in the form of `session.update`.
 
-    The parameters are events ("all", or names separated by commas), language, prompt, hotwords (separated by
-    commas), task, temperature, format, sample_rate, channels, include_audio and words.
+    The parameters are events ("all", or names separated by commas), language, prompt, languages and hotwords
+    (separated by commas), task, temperature, format, sample_rate, channels, include_audio and words.
     An invalid number or Boolean stays a string, so that the check of the session object refuses it.
     """
     session: dict[str, Any] = {
@@ -246,18 +259,18 @@ def session_from_query(query: dict[str, str]) -> dict[str, Any]:
     }
     if "events" in query:
         session["events"] = "all" if query["events"] == "all" else query["events"].split(",")
-    if "hotwords" in query:
-        session["hotwords"] = [word.strip() for word in query["hotwords"].split(",") if word.strip()]
+    for name in ("hotwords", "languages"):
+        if name in query:
+            session[name] = [word.strip() for word in query[name].split(",") if word.strip()]
     if "temperature" in query:
         number = re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,9})?", query["temperature"])
         session["temperature"] = float(query["temperature"]) if number else query["temperature"]
     for name in ("sample_rate", "channels"):
         if name in query:
-            number = re.fullmatch("[0-9]{1,9}", query[name])
-            session[name] = int(query[name]) if number else query[name]
+            number = re.fullmatch(r"([0-9]{1,9})(\.0{1,9})?", query[name])
+            session[name] = int(number[1]) if number else query[name]
     for name in ("include_audio", "words"):
         if name in query:
-            session[name] = {"true": True, "1": True, "false": False, "0": False}.get(
-                query[name], query[name]
-            )
+            boolean = {"true": True, "1": True, "false": False, "0": False}
+            session[name] = boolean.get(query[name].strip().lower(), query[name])
     return session

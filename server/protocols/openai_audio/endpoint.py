@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
 
@@ -12,6 +13,7 @@ from engine.file_transcriber import FileTranscriber
 from server.admission.quotas import UsageMeter
 from server.errors import ApiError, invalid
 from server.http.disconnect import cancel_on_disconnect
+from server.http.paths import deployment_of
 from server.http.request_id import REQUEST_ID
 from server.http.sse import EventStream
 from server.http.upload import Body, Upload, receive_upload
@@ -46,7 +48,7 @@ class OpenAIAudioEndpoint(FileEndpoint):
 
         @router.post("/translations", **TRANSLATION)
         async def translate(request: Request) -> Response:
-            """Transcribe the speech in a file into English, if the model can translate."""
+            """Transcribe the speech in a file into English, if the model translates or knows only English."""
             return await self._serve(request, parse_translation)
 
         return router
@@ -57,7 +59,10 @@ class OpenAIAudioEndpoint(FileEndpoint):
             body = await stack.enter_async_context(Body(request, self._settings.max_upload_bytes))
             meter = self._admit(stack, request)
             upload = await stack.enter_async_context(receive_upload(request, body))
-            options = read(upload.fields, self._settings.session_options())
+            # Azure's path names the model, and its clients need not send the field.
+            deployment = deployment_of(request)
+            named = [] if deployment is None else [("model", deployment)]
+            options = read([*named, *upload.fields], self._settings.session_options())
             async with cancel_on_disconnect(request.receive):
                 with self._answered_at_shutdown(), file_errors_as_http():
                     return await self._work(stack, options, upload, meter)
@@ -70,11 +75,16 @@ class OpenAIAudioEndpoint(FileEndpoint):
         work = self._transcriber(file, meter)
         await work.check()
         models, description = await self._acquire_models(stack, options.model)
+        session = options.session
         if options.task == "translate" and not description.translates:
-            raise invalid(f"The model {description.model} cannot translate.", "model", "unsupported_value")
+            if description.languages != ("en",):
+                message = f"The model {description.model} cannot translate."
+                raise invalid(message, "model", "unsupported_value")
+            # What an English-only model writes is English already.
+            session = replace(session, asr=replace(session.asr, task="transcribe"))
         log.info("file.accepted model=%s format=%s", description.model, options.format)
         headers = {MODEL_HEADER: quote(description.model, safe="/")}
-        segments = work.transcribe(models, options.session)
+        segments = work.transcribe(models, session)
         if options.stream:
             events = self._events(options, work, segments, description.model)
             timeout = self._settings.send_timeout_seconds

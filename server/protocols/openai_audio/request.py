@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from asr.languages import code_of
 from asr.recognizer import MAX_PROMPT_CHARS, Task, TranscriptionOptions, TranscriptionOptionsError
 from server.errors import ApiError, invalid, missing
+from server.protocols.json_messages import ANY_CASE
 from streaming.options import SessionOptions
 from vad.options import OptionError
 
@@ -31,7 +32,7 @@ Checked = TypeVar("Checked", bound=_Fields)
 class ServerVadChunking(_Fields):
     """Hold the options of server-side voice detection; VadOptions checks their ranges."""
 
-    type: Literal["server_vad"]
+    type: Annotated[Literal["server_vad"], ANY_CASE]
     threshold: float | None = Field(None, description="speech probability, 0 to 1")
     prefix_padding_ms: int | None = None
     silence_duration_ms: int | None = None
@@ -46,7 +47,7 @@ class TranslationFields(_Fields):
         description="a name of /v1/models; any other name, such as whisper-1, stands for the default",
     )
     prompt: str | None = Field(None, description=f"only the last {MAX_PROMPT_CHARS} characters are used")
-    response_format: Literal["json", "text", "srt", "verbose_json", "vtt"] = "json"
+    response_format: Annotated[Literal["json", "text", "srt", "verbose_json", "vtt"], ANY_CASE] = "json"
     temperature: float = Field(0.0, ge=0, le=1)
     url: str | None = Field(
         None, description="URL of the file, instead of the file itself; requires FETCH_URLS"
@@ -56,22 +57,27 @@ class TranslationFields(_Fields):
 class TranscriptionFields(TranslationFields):
     """Hold the fields of a transcription."""
 
-    response_format: Format = "json"  # type: ignore[assignment]
+    response_format: Annotated[Format, ANY_CASE] = "json"  # type: ignore[assignment]
     language: str | None = Field(None, description="ISO 639-1 code, or a language's English name")
     languages: list[str] = Field(
-        [], description="likely languages; a single one has the effect of `language`"
+        [],
+        description="languages among which the model chooses; a single one has the effect of `language`",
     )
     keywords: list[str] = Field([], description="words and phrases that are likely to occur")
-    timestamp_granularities: list[Literal["word", "segment"]] = ["segment"]
-    include: list[Literal["logprobs"]] = []
-    stream: bool = Field(False, description="send server-sent events while the file is being transcribed")
+    timestamp_granularities: list[Annotated[Literal["word", "segment"], ANY_CASE]] = ["segment"]
+    include: list[Annotated[Literal["logprobs"], ANY_CASE]] = []
+    stream: Annotated[bool, ANY_CASE] = Field(
+        False, description="send server-sent events while the file is being transcribed"
+    )
     chunking_strategy: Literal["auto"] | ServerVadChunking | None = None
 
     @field_validator("chunking_strategy", mode="before")
     @classmethod
     def _from_json(cls, strategy: object) -> object:
-        if not isinstance(strategy, str) or not strategy.lstrip().startswith("{"):
+        if not isinstance(strategy, str):
             return strategy
+        if not strategy.lstrip().startswith("{"):
+            return strategy.strip().lower()
         try:
             return orjson.loads(strategy)
         except orjson.JSONDecodeError as error:
@@ -111,7 +117,7 @@ def parse_transcription(
     logprobs = "logprobs" in given.include
     session = _with_strategy(defaults, given.chunking_strategy)
     asr = {
-        "language": _language(given),
+        **_languages(given),
         "hotwords": tuple(filter(None, map(str.strip, given.keywords))),
         "words": words or logprobs or given.response_format in TIMED,
     }
@@ -140,7 +146,8 @@ def parse_translation(fields: Iterable[tuple[str, object]], defaults: SessionOpt
 def merge_fields(fields: Iterable[tuple[str, object]]) -> dict[str, object]:
     """Return one value for each name.
 
-    Repeated names of LISTS, with or without brackets, become a list; a[b] becomes the key b of the object a.
+    Names of LISTS become a list. They are repeated, with brackets or without; a value without brackets may be
+    a list in JSON, or several values with commas. a[b] becomes the key b of the object a.
     """
     found: dict[str, Any] = {}
     for name, value in fields:
@@ -148,13 +155,28 @@ def merge_fields(fields: Iterable[tuple[str, object]]) -> dict[str, object]:
         if value in ("", None):
             continue
         if base in LISTS:
-            found.setdefault(base, []).extend(value if isinstance(value, list) else [value])
+            found.setdefault(base, []).extend(
+                [value] if bracket and isinstance(value, str) else _list_of(value)
+            )
         elif bracket and key != "]":
             nested = found.get(base)
             found[base] = {**(nested if isinstance(nested, dict) else {}), key.removesuffix("]"): value}
         else:
             found[base] = value
     return found
+
+
+def _list_of(value: object) -> list[object]:
+    """Return the elements of a list, of its text in JSON, or of a text with commas."""
+    if isinstance(value, list):
+        return value
+    if not isinstance(value, str):
+        return [value]
+    try:
+        given = orjson.loads(value) if value.lstrip().startswith("[") else None
+    except orjson.JSONDecodeError:
+        given = None
+    return given if isinstance(given, list) else [part.strip() for part in value.split(",") if part.strip()]
 
 
 def _checked(kind: type[Checked], fields: Iterable[tuple[str, object]]) -> Checked:
@@ -173,12 +195,12 @@ def _api_error(error: ValidationError) -> ApiError:
     return invalid(f"Invalid '{param}': {first['msg']}.", param)
 
 
-def _language(given: TranscriptionFields) -> str | None:
-    """Return the language code; None if the model detects it. Several likely languages are only checked."""
-    codes = [_code(name, "languages") for name in given.languages]
-    if given.language is not None and given.language.lower() != "auto":
-        return _code(given.language, "language")
-    return codes[0] if len(codes) == 1 else None
+def _languages(given: TranscriptionFields) -> dict[str, Any]:
+    """Return the language, or the languages among which the model chooses, as options."""
+    codes = tuple(dict.fromkeys(_code(name, "languages") for name in given.languages))
+    if given.language is not None and given.language.strip().lower() != "auto":
+        return {"language": _code(given.language, "language")}
+    return {"language": codes[0]} if len(codes) == 1 else {"languages": codes}
 
 
 def _code(name: str, param: str) -> str:

@@ -12,6 +12,7 @@ from asr.recognizer import Word
 from audio.clip import seconds_from_samples
 from server.errors import ApiError
 from server.protocols.openai_audio.request import TranscriptionRequest
+from streaming.local_agreement import join_texts
 from transcripts.subtitles import srt_of, vtt_of
 from transcripts.transcript import Transcript, TranscriptSegment, filtered_fields
 
@@ -58,7 +59,9 @@ class SseTranscript:
 
     def done(self, transcript: Transcript, seconds: float) -> bytes:
         """Return the last event, with the whole text."""
-        return _event({"type": "transcript.text.done", **_json(self._request, transcript, seconds)})
+        document = _json(self._request, transcript, seconds)
+        del document["usage"]  # that of this event counts tokens, for typed clients
+        return _event({"type": "transcript.text.done", **document})
 
     @staticmethod
     def error(error: ApiError) -> bytes:
@@ -139,7 +142,7 @@ def _segment(number: int, segment: TranscriptSegment, temperature: float) -> Fie
         "id": number,
         "seek": round(seconds_from_samples(segment.start) * SEEK_PER_SECOND),
         **_times(segment),
-        "text": hypothesis.text,
+        "text": join_texts(".", hypothesis.text)[1:],  # with a space before it where the script has spaces
         "tokens": [],
         "temperature": temperature,
         "avg_logprob": log_prob or 0.0,

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, Final
 
 from audio.clip import SAMPLE_RATE, Clip
+from audio.container_signatures import container_of
 from audio.decoder import Decoder
 from audio.errors import AudioError
 from server.connection.protocol import StreamInput
@@ -110,6 +111,10 @@ class RealtimeInput:
         self._receive_audio_bytes(audio_of(event))
 
     def _receive_audio_bytes(self, data: bytes) -> None:
+        """Take in samples, or the first of several parts. Raises ClientError if a file begins the stream."""
+        if self._stream.received == 0 and (container := container_of(data)) is not None:
+            problem = f"The audio is a {container} file; send raw samples in the format of the session."
+            raise ClientError("invalid_audio", problem, param="audio")
         if len(data) <= MAX_PART_BYTES:
             self._decode(data)
         else:

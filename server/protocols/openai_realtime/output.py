@@ -4,16 +4,19 @@ An item is open during its speech, then committed, then completed (or failed). I
 order of speech and completed in the order of their commits, so that they never interleave. Deltas contain the
 stable part of a text. They are sent after the commit or, in a live session, as soon as all earlier items are
 completed.
+
+An item is one utterance of the stream, except in a session whose client alone ends the items: there the
+stream cuts long speech into several utterances, and the item is all of them up to the client's commit.
 """
 
 import math
-from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Final
 
 from asr.recognizer import Word
-from audio.clip import ms_from_samples, seconds_from_samples
+from audio.clip import Samples, ms_from_samples, seconds_from_samples
 from server.connection.protocol import Message
 from server.errors import ClientError
 from server.protocols.openai_realtime.conversation_items import ConversationItem, ConversationItems
@@ -62,11 +65,13 @@ from streaming.events import (
     UtteranceEnded,
     UtteranceStarted,
 )
+from streaming.local_agreement import join_texts
 from vad.segmenter import Reason
 
 ITEM_EVENTS: Final[tuple[ItemEventType, ...]] = ("conversation.item.added", "conversation.item.done")
 BETA_ITEM_EVENTS: Final[tuple[ItemEventType, ...]] = ("conversation.item.created",)
 LEAST_CONFIDENCE: Final = 1e-10  # lower confidences are raised to it before their logarithm is taken
+MAX_ITEM_CHARS: Final = 200_000  # of an item of several utterances; about three hours of speech
 
 
 @dataclass(slots=True)
@@ -76,9 +81,15 @@ class _PendingItem:
     start, end: position in the stream, in samples; the end is set by the commit
     logprobs: whether the client had asked for log probabilities when the speech began
     announced: whether `speech_started` was sent
-    text: the stable part of the text
-    sent: number of characters of the text that were sent
-    outcome: the final, the failure, or "" for silence; None until it is known
+    utterances: number of utterances of the item so far; 0 for silence
+    unfinished: utterances of the item, in order, whose outcome is not known yet
+    finished_text: the text of the utterances before them
+    text: `finished_text` and the stable part of the text of the utterance after it
+    sent: number of characters of `text` that were sent
+    words: words of the finished utterances, if the client had asked for log probabilities
+    languages: samples of finished utterances by language
+    samples: audio of the utterance; None if the item has several: their audio is not kept
+    failure: the first utterance that could not be transcribed
     """
 
     id: str
@@ -86,9 +97,42 @@ class _PendingItem:
     logprobs: bool = False
     announced: bool = False
     end: int = 0
+    utterances: int = 0
+    unfinished: deque[int] = field(default_factory=deque)
+    finished_text: str = ""
     text: str = ""
     sent: int = 0
-    outcome: FinalTranscript | TranscriptionFailed | str | None = None
+    words: list[Word] = field(default_factory=list)
+    languages: Counter[str] = field(default_factory=Counter)
+    samples: Samples | None = None
+    failure: TranscriptionFailed | None = None
+
+    def begin(self, utterance: int) -> None:
+        """Add the next utterance."""
+        self.utterances += 1
+        self.unfinished.append(utterance)
+        self.samples = None
+
+    def show(self, utterance: int, stable: str) -> None:
+        """Take over the stable text of an utterance, if the texts of all utterances before it are known."""
+        if self.unfinished and self.unfinished[0] == utterance:
+            self.text = join_texts(self.finished_text, stable)
+
+    def finish(self, outcome: FinalTranscript | TranscriptionFailed) -> None:
+        """Take over the outcome of the first unfinished utterance."""
+        self.unfinished.popleft()
+        if isinstance(outcome, TranscriptionFailed):
+            self.failure = self.failure or outcome
+            self.finished_text = self.text  # what was sent of it stays
+            return
+        hypothesis = outcome.hypothesis
+        self.text = self.finished_text = join_texts(self.finished_text, hypothesis.text)
+        if self.logprobs:
+            self.words += hypothesis.words
+        if hypothesis.language is not None:
+            self.languages[hypothesis.language] += len(outcome.clip.samples)
+        if self.utterances == 1:
+            self.samples = outcome.clip.samples
 
 
 class RealtimeOutput:
@@ -103,6 +147,7 @@ class RealtimeOutput:
         self._count = 0
         self._open: _PendingItem | None = None
         self._waiting: deque[_PendingItem] = deque()  # committed, not completed; the stream bounds them
+        self._by_utterance: dict[int, _PendingItem] = {}  # items of utterances without an outcome
         self._last_item_id: str | None = None  # id of the latest committed item
         self._buffer_start = 0  # end of the audio that was committed or cleared, in samples
         self._silence_start = 0  # position from which the idle timeout counts, in samples
@@ -122,17 +167,17 @@ class RealtimeOutput:
 
     def _messages_of(self, event: Event) -> Iterator[Message]:
         match event:
-            case UtteranceStarted(_, at):
-                yield from self._start(at)
+            case UtteranceStarted(utterance, at):
+                yield from self._start(utterance, at)
             case UtteranceEnded(_, at, reason):
                 yield from self._stop(at, reason)
-            case PartialTranscript(_, _, text, stable_chars):
+            case PartialTranscript(utterance, _, text, stable_chars):
                 if self._open is not None:
-                    self._open.text = text[:stable_chars]
+                    self._open.show(utterance, text[:stable_chars])
             case FinalTranscript() | TranscriptionFailed():
                 self._set_outcome(event)
             case AudioCleared(_, end):
-                self._open = None
+                self._drop_open_item()
                 self._buffer_start = self._silence_start = end
                 yield InputAudioBufferClearedEvent(type="input_audio_buffer.cleared")
             case NoteReached(note, at):
@@ -149,24 +194,32 @@ class RealtimeOutput:
         self._count += 1
         return _PendingItem(f"item_{self._name}_{self._count}", start, self.session.logprobs)
 
-    def _start(self, at: int) -> Iterator[Message]:
-        yield from self._time_out(at)
-        self._open = self._new_item(at)
-        if self.session.turn_detection is not None:
-            self._open.announced = True
-            yield InputAudioBufferSpeechStartedEvent(
-                type="input_audio_buffer.speech_started",
-                audio_start_ms=ms_from_samples(at),
-                item_id=self._open.id,
-            )
+    def _start(self, utterance: int, at: int) -> Iterator[Message]:
+        """Begin an item with the utterance, or continue the open one."""
+        if self._open is None:
+            yield from self._time_out(at)
+            self._open = self._new_item(at)
+            if self.session.turn_detection is not None:
+                self._open.announced = True
+                yield InputAudioBufferSpeechStartedEvent(
+                    type="input_audio_buffer.speech_started",
+                    audio_start_ms=ms_from_samples(at),
+                    item_id=self._open.id,
+                )
+        self._open.begin(utterance)
+        self._by_utterance[utterance] = self._open
 
     def _stop(self, at: int, reason: Reason) -> Iterator[Message]:
-        """Commit the open item.
+        """Commit the open item, unless only the client may end it: then the next utterance continues it.
 
         `speech_stopped` is not sent after a commit of the client, because the client knows of it.
         """
-        pending, self._open = self._open, None
+        pending = self._open
         assert pending is not None
+        is_part = reason is Reason.MAX_DURATION and self.session.turn_detection is None
+        if is_part and len(pending.text) < MAX_ITEM_CHARS:
+            return
+        self._open = None
         self._commit_answered = reason is Reason.COMMIT
         if pending.announced and not self._commit_answered:
             yield InputAudioBufferSpeechStoppedEvent(
@@ -175,6 +228,13 @@ class RealtimeOutput:
                 item_id=pending.id,
             )
         yield from self._commit(pending, at)
+
+    def _drop_open_item(self) -> None:
+        """Drop the open item; the outcomes of its utterances that have ended are ignored."""
+        if self._open is not None:
+            for utterance in self._open.unfinished:
+                del self._by_utterance[utterance]
+            self._open = None
 
     def _commit(self, pending: _PendingItem, end: int) -> Iterator[Message]:
         pending.end = self._buffer_start = self._silence_start = end
@@ -189,9 +249,7 @@ class RealtimeOutput:
             yield ConversationItemAddedEvent(type=type_, item=item.as_message(), previous_item_id=previous)
 
     def _commit_silence(self, start: int, end: int) -> Iterator[Message]:
-        pending = self._new_item(start)
-        pending.outcome = ""
-        yield from self._commit(pending, end)
+        yield from self._commit(self._new_item(start), end)
 
     def _time_out(self, at: int) -> Iterator[Message]:
         """Commit silence up to `at` as items, each as long as the client's idle timeout."""
@@ -209,21 +267,19 @@ class RealtimeOutput:
     # The following methods lead from a committed item to its completion.
 
     def _set_outcome(self, outcome: FinalTranscript | TranscriptionFailed) -> None:
-        """Set the outcome of the first item without one, because finals come in the order of speech."""
-        pending = next(pending for pending in self._waiting if pending.outcome is None)
-        pending.outcome = outcome
-        if isinstance(outcome, FinalTranscript):
-            pending.text = outcome.hypothesis.text
+        pending = self._by_utterance.pop(outcome.utterance, None)
+        if pending is not None:  # else the client has cleared it
+            pending.finish(outcome)
 
     def _advance(self) -> Iterator[Message]:
         """Yield the deltas and completions that can be sent by now."""
         while self._waiting:
             pending = self._waiting[0]
             yield from self._delta(pending)
-            if pending.outcome is None:
+            if pending.unfinished:
                 return
             self._waiting.popleft()
-            yield self._completion(pending, pending.outcome)
+            yield self._completion(pending)
         if self._open is not None and self.session.live:
             yield from self._delta(self._open)
 
@@ -238,18 +294,15 @@ class RealtimeOutput:
                 delta=new,
             )
 
-    def _completion(
-        self, pending: _PendingItem, outcome: FinalTranscript | TranscriptionFailed | str
-    ) -> Message:
-        if isinstance(outcome, TranscriptionFailed):
+    def _completion(self, pending: _PendingItem) -> Message:
+        if pending.failure is not None:
             return TranscriptionFailedEvent(
                 type="conversation.item.input_audio_transcription.failed",
                 item_id=pending.id,
                 content_index=0,
-                error=_failure(outcome),
+                error=_failure(pending.failure),
             )
-        samples = outcome.clip.samples if isinstance(outcome, FinalTranscript) else None
-        self._items.complete(pending.id, pending.text, samples)
+        self._items.complete(pending.id, pending.text, pending.samples)
         seconds = round(seconds_from_samples(pending.end - pending.start), 3)
         completed = TranscriptionCompletedEvent(
             type="conversation.item.input_audio_transcription.completed",
@@ -258,11 +311,10 @@ class RealtimeOutput:
             transcript=pending.text,
             usage=UsageFields(type="duration", seconds=seconds),
         )
-        if isinstance(outcome, FinalTranscript):
-            if outcome.hypothesis.language is not None:
-                completed["languages"] = [LanguageFields(code=outcome.hypothesis.language)]
-            if pending.logprobs:
-                completed["logprobs"] = _logprobs(outcome.hypothesis.words)
+        if pending.languages:
+            completed["languages"] = [LanguageFields(code=pending.languages.most_common(1)[0][0])]
+        if pending.logprobs and pending.utterances:
+            completed["logprobs"] = _logprobs(pending.words)
         return completed
 
     # The following methods answer the client's requests.
@@ -320,7 +372,7 @@ def _failure(failed: TranscriptionFailed) -> TranscriptionErrorFields:
     )
 
 
-def _logprobs(words: tuple[Word, ...]) -> list[LogProbFields] | None:
+def _logprobs(words: Iterable[Word]) -> list[LogProbFields] | None:
     """Return log probabilities of words, because recognizers report none of tokens; None if unknown."""
     known = [(word.text, word.confidence) for word in words if word.confidence is not None]
     return [

@@ -11,11 +11,12 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
-from asr.languages import code_of
+from asr.languages import code_of, codes_of
 from asr.recognizer import TranscriptionOptionsError
 from audio.clip import samples_from_ms
 from audio.codecs import Encoding, Format
 from server.errors import ClientError
+from server.protocols.json_messages import ANY_CASE, Whole
 from server.protocols.openai_realtime.messages import (
     AudioFields,
     AudioInputFields,
@@ -62,14 +63,14 @@ class _SettingsModel(BaseModel):
 
 
 class AudioFormat(_SettingsModel):
-    type: Literal["audio/pcm", "audio/pcmu", "audio/pcma"] = "audio/pcm"
-    rate: int | None = Field(None, ge=8_000, le=48_000)
+    type: Annotated[Literal["audio/pcm", "audio/pcmu", "audio/pcma"], ANY_CASE] = "audio/pcm"
+    rate: Whole | None = Field(None, ge=8_000, le=48_000)
 
 
 class NoiseReduction(_SettingsModel):
     """Hold the noise reduction, which is sent back to the client and has no effect."""
 
-    type: Literal["near_field", "far_field"] | None = None
+    type: Annotated[Literal["near_field", "far_field"] | None, ANY_CASE] = None
     strength: float | None = None
 
 
@@ -84,7 +85,7 @@ class Transcription(_SettingsModel):
     languages: list[Language] | None = None
     prompt: str | None = Field(None, max_length=MAX_PROMPT)
     keywords: list[str] | None = None
-    delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
+    delay: Annotated[Literal["minimal", "low", "medium", "high", "xhigh"] | None, ANY_CASE] = None
 
     @property
     def is_live(self) -> bool:
@@ -97,7 +98,7 @@ class ServerVadConfig(_SettingsModel):
     None stands for the server's own value. A duration above the range of VadOptions is set to the maximum.
     """
 
-    type: Literal["server_vad"] = "server_vad"
+    type: Annotated[Literal["server_vad"], ANY_CASE] = "server_vad"
     threshold: float | None = Field(None, ge=0, le=1)
     prefix_padding_ms: Milliseconds | None = None
     silence_duration_ms: Milliseconds | None = None
@@ -107,15 +108,16 @@ class ServerVadConfig(_SettingsModel):
 
 
 class SemanticVad(_SettingsModel):
-    type: Literal["semantic_vad"]
-    eagerness: Literal["low", "medium", "high", "auto"] | None = None
+    type: Annotated[Literal["semantic_vad"], ANY_CASE]
+    eagerness: Annotated[Literal["low", "medium", "high", "auto"] | None, ANY_CASE] = None
     create_response: bool | None = None
     interrupt_response: bool | None = None
 
 
 def _kind(turn: Any) -> Any:
     """Return the type of a turn detection, server_vad by default: the beta protocol may omit it."""
-    return turn.get("type", "server_vad") if isinstance(turn, Mapping) else getattr(turn, "type", None)
+    kind = turn.get("type", "server_vad") if isinstance(turn, Mapping) else getattr(turn, "type", None)
+    return kind.strip().lower() if isinstance(kind, str) else kind
 
 
 TurnDetection = Annotated[
@@ -141,7 +143,7 @@ class GivenFields(_SettingsModel):
     model: model of a session whose type is not transcription
     """
 
-    type: Literal["transcription", "realtime"] = "transcription"
+    type: Annotated[Literal["transcription", "realtime"], ANY_CASE] = "transcription"
     model: str | None = Field(None, max_length=256)
     audio: Audio | None = None
     include: list[str] | None = None
@@ -225,6 +227,7 @@ class RealtimeConfig:
         asr = replace(
             self.defaults.asr,
             language=code_of(languages[0]) if len(languages) == 1 and languages[0] else None,
+            languages=tuple(codes_of(filter(None, languages))) if len(languages) > 1 else (),
             prompt=transcription.prompt or None,
             hotwords=tuple(transcription.keywords or ()),
             words=self.logprobs,
@@ -233,8 +236,8 @@ class RealtimeConfig:
 
     def _vad(self) -> VadOptions:
         vad, turn = self.defaults.vad, self.turn_detection
-        if turn is None:
-            return replace(vad, manual=True)
+        if turn is None:  # RealtimeOutput joins the utterances between two commits
+            return replace(vad, manual=True, max_manual_ms=vad.max_segment_ms)
         if isinstance(turn, SemanticVad):
             return vad
         return replace(
@@ -336,7 +339,7 @@ def _nested(session: Mapping[str, Any]) -> dict[str, Any]:
     if not flat:
         return dict(session)
     if isinstance(flat.get("format"), str):
-        flat["format"] = {"type": _FLAT_FORMATS.get(flat["format"], flat["format"])}
+        flat["format"] = {"type": _FLAT_FORMATS.get(flat["format"].strip().lower(), flat["format"])}
     audio = session.get("audio")
     inner = audio.get("input") if isinstance(audio, Mapping) else None
     return {**session, "audio": {"input": {**(inner if isinstance(inner, Mapping) else {}), **flat}}}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import openai
-from openai import OpenAI
+from openai import AzureOpenAI, OpenAI
 
 base_url, wav = sys.argv[1], Path(sys.argv[2])
 client = OpenAI(base_url=base_url, api_key="none", max_retries=0)
@@ -23,6 +23,14 @@ def plain(answer: Any) -> Any:
 def transcribe(**options: Any) -> Any:
     with wav.open("rb") as file:
         return plain(transcriptions.create(file=file, model="whisper-1", **options))
+
+
+def azure(**options: Any) -> Any:
+    endpoint = base_url.removesuffix("/v1")
+    client = AzureOpenAI(azure_endpoint=endpoint, api_key="none", api_version="2024-10-21", **options)
+    with wav.open("rb") as file:
+        answer = client.audio.transcriptions.create(file=file, model="my-whisper")
+    return {"text": answer.text, "models": [model.id for model in client.models.list()]}
 
 
 def stream() -> dict[str, Any]:
@@ -67,14 +75,16 @@ def main() -> dict[str, Any]:
             chunking_strategy={"type": "server_vad", "silence_duration_ms": 5000},
             extra_body={"keywords": ["river"], "languages": ["en"]},
         ),
+        "translation": plain(
+            client.audio.translations.create(file=("a.wav", wav.read_bytes()), model="whisper-1")
+        ),
         "stream": stream(),
+        "azure": azure(),
+        "azure deployment": azure(azure_deployment="my-whisper"),
         "headers": dict(raw.headers),
         "models": [model.id for model in client.models.list()],
         "model": plain(client.models.retrieve("whisper-1")),
         "errors": {
-            "translation": error(
-                lambda: client.audio.translations.create(file=("a.wav", wav.read_bytes()), model="whisper-1")
-            ),
             "language": error(lambda: transcribe(language="xx")),
             "temperature": error(lambda: transcribe(temperature=2)),
             "file": error(lambda: transcriptions.create(file=("a.wav", b"text"), model="whisper-1")),

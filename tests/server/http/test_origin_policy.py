@@ -37,6 +37,41 @@ def test_other_origins_are_refused(origin: str) -> None:
     assert not OriginPolicy(["https://app.example"]).allow(origin, "localhost:5001")
 
 
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://localhost",
+        "http://localhost:3000",
+        "https://app.localhost:8443",
+        "http://127.0.0.1:5173",
+        "http://127.8.8.8",
+        "http://[::1]:3000",
+    ],
+)
+def test_pages_of_this_machine_can_be_allowed(origin: str) -> None:
+    assert OriginPolicy(loopback=True).allow(origin, "localhost:5001")
+    assert not OriginPolicy().allow(origin, "localhost:5001")
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "null",
+        "file://",
+        "app://localhost",
+        "http://localhost.evil.example",
+        "http://evil.example:3000",
+        "http://notlocalhost",
+        "http://127.0.0.1.evil.example",
+        "http://192.168.1.7:3000",
+        "http://localhost:3000@evil.example",
+        "http://localhost\n",
+    ],
+)
+def test_other_pages_are_not_pages_of_this_machine(origin: str) -> None:
+    assert not OriginPolicy(loopback=True).allow(origin, "localhost:5001")
+
+
 def test_request_without_a_host_has_no_own_origin() -> None:
     assert not OriginPolicy().allow("null", "")
     assert not OriginPolicy().allow("http://localhost", "")

@@ -169,7 +169,41 @@ def test_listed_origin_gets_cors_headers() -> None:
         assert "authorization" in preflight.headers["access-control-allow-headers"].lower()
         refused = plain_http.get(f"{server.url}/v1/models", headers=page, timeout=60)
         assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, page["origin"])
-        foreign = plain_http.options(
-            f"{server.url}/v1/models", headers=asked | {"origin": "https://evil.example"}
-        )
-        assert foreign.status_code == 403
+        private = {"access-control-request-private-network": "true"}
+        preflight = plain_http.options(f"{server.url}/v1/models", headers=page | asked | private)
+        assert preflight.status_code == 200
+        assert preflight.headers["access-control-allow-private-network"] == "true"
+
+
+def test_a_page_can_read_why_its_origin_is_refused() -> None:
+    with serve(free_settings()) as server:
+        page = {"origin": "app://obsidian.md"}
+        asked = {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
+        url = f"{server.url}/v1/audio/transcriptions"
+        preflight = plain_http.options(url, headers=page | asked)
+        assert preflight.status_code == 200
+        assert preflight.headers["access-control-allow-origin"] == page["origin"]
+        assert preflight.headers["access-control-allow-headers"] == "authorization"
+        refused = plain_http.post(url, headers=page)
+        assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (403, page["origin"])
+        assert "ORIGINS=app://obsidian.md" in refused.json()["error"]["message"]
+        private = {"access-control-request-private-network": "true"}
+        preflight = plain_http.options(url, headers=page | asked | private)
+        assert preflight.status_code == 403
+        assert "access-control-allow-private-network" not in preflight.headers
+
+
+def test_a_server_without_keys_allows_pages_of_this_machine() -> None:
+    with serve(free_settings()) as server:
+        page = {"origin": "http://localhost:3000"}
+        answer = plain_http.get(f"{server.url}/v1/models", headers=page)
+        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, page["origin"])
+        asked = {"access-control-request-method": "POST"}
+        assert plain_http.options(f"{server.url}/v1/models", headers=page | asked).status_code == 200
+
+
+@pytest.mark.parametrize("settings", [{"api_keys": "a:0123456789abcdef"}, {"auth_without_keys": "everyone"}])
+def test_other_servers_refuse_pages_of_this_machine(settings: dict[str, str]) -> None:
+    with serve(free_settings(**settings), wait_until_ready=False) as server:
+        answer = plain_http.get(f"{server.url}/v1/models", headers={"origin": "http://localhost:3000"})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "origin_not_allowed")

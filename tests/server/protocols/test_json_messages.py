@@ -48,6 +48,11 @@ def test_audio_is_decoded_from_base64() -> None:
     assert audio_of({"audio": "AAEC"}) == b"\x00\x01\x02"
 
 
+@pytest.mark.parametrize("audio", ["AAEC_-8=", "AAEC\n/+8=\r\n", "AAEC_-8"])
+def test_audio_may_have_another_spelling_of_base64(audio: str) -> None:
+    assert audio_of({"audio": audio}) == b"\x00\x01\x02\xff\xef"
+
+
 @pytest.mark.parametrize(
     ("event", "problem"),
     [

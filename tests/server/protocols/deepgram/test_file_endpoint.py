@@ -111,6 +111,17 @@ def test_a_body_that_is_too_large_is_refused(narrow: Server) -> None:
     assert error_of(post(narrow)) == (413, "AUDIO_TOO_LONG")
 
 
+def test_the_projects_are_listed_for_a_valid_key() -> None:
+    with serve(free_settings(api_keys="a:0123456789abcdef"), wait_until_ready=False) as server:
+        url = f"{server.url}/v1/projects"
+        listed = plain_http.get(url, headers={"authorization": "Token 0123456789abcdef"})
+        (project,) = listed.json()["projects"]
+        assert (listed.status_code, project.keys()) == (200, {"project_id", "name"})
+        refused = plain_http.get(url, headers={"authorization": "Token wrong"})
+        assert error_of(refused) == (401, "INVALID_AUTH")
+        assert error_of(plain_http.post(f"{server.url}/v1/listen", content=b"")) == (401, "INVALID_AUTH")
+
+
 def test_an_error_keeps_its_status_and_has_an_id() -> None:
     answer = refusal(too_large(1, 2), "req_1")
     assert answer.status_code == 413

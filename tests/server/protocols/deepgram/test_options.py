@@ -92,6 +92,28 @@ def test_a_language_may_have_a_region_or_be_left_to_the_model(query: str, langua
     assert asked(query).session.asr.language == language
 
 
+@pytest.mark.parametrize(
+    ("query", "languages", "detects"),
+    [
+        ("detect_language=en&detect_language=German", ("en", "de"), True),
+        ("detect_language=true", (), True),
+        ("detect_language=TRUE&detect_language=fr", ("fr",), True),
+        ("detect_language=false", (), False),
+        ("detect_language=", (), False),
+        ("", (), False),
+    ],
+)
+def test_detect_language_may_name_languages(query: str, languages: tuple[str, ...], detects: bool) -> None:
+    found = asked(query)
+    assert (found.session.asr.languages, found.detects_language) == (languages, detects)
+
+
+def test_capitals_spaces_and_whole_floats_are_accepted() -> None:
+    query = "encoding=Linear16&sample_rate=16000.0&interim_results=TRUE&endpointing=700.0&model=+nova-3+"
+    plain = "encoding=linear16&sample_rate=16000&interim_results=true&endpointing=700&model=nova-3"
+    assert asked(query) == asked(plain)
+
+
 @pytest.mark.parametrize("name", ["punctuate", "smart_format", "dictation", "paragraphs"])
 def test_formatting_is_on_request(name: str) -> None:
     assert asked(f"{name}=true").formatted
@@ -110,6 +132,7 @@ def test_unknown_names_are_ignored() -> None:
         ("encoding=linear16&sample_rate=fast", "sample_rate"),
         ("encoding=mulaw&channels=99", "channels"),
         ("language=klingonese", "language"),
+        ("detect_language=klingonese", "detect_language"),
         ("endpointing=-1", "endpointing"),
         ("endpointing=soon", "endpointing"),
         ("utterance_end_ms=60001", "utterance_end_ms"),

@@ -158,19 +158,24 @@ def test_a_refused_message_changes_nothing(client: Client) -> None:
     before = client.received
     for message in (
         {"type": APPEND, "audio": "AAAA", "channels": 0},
-        {"type": APPEND, "audio": "AA"},
+        {"type": APPEND, "audio": "A"},
         {"type": "session.update", "session": {"words": True, "channels": 0}},
+        {"type": "session.update", "session": {"sample_rate": 8_000, "format": "pcmu", "language": 7}},
+        {"type": "session.update", "session": {"sample_rate": 8_000, "turn": {"mode": "model"}}},
     ):
         client.refusal(json.dumps(message))
     assert client.received == before
     assert client.input.config == CONFIG
+    client.append(bytes(3_200))
+    assert client.received == before + 1_600
 
 
 def test_a_message_may_have_an_encoding_of_its_own(client: Client) -> None:
     client.append(bytes(800), format="pcmu", sample_rate=16000)
     client.append(bytes(3200), channels=2)
     client.append(bytes(400))
-    assert client.received == 800 + 800 + 200
+    client.append(bytes(400), sample_rate=16_000.0, channels=1.0, format="PCM16")
+    assert client.received == 800 + 800 + 200 + 200
 
 
 def test_binary_frames_have_the_encoding_of_the_session() -> None:
@@ -180,6 +185,9 @@ def test_binary_frames_have_the_encoding_of_the_session() -> None:
     client.say("session.update", session={"format": "pcma", "channels": 1})
     client.input.receive(bytes(100))
     assert client.received == 260
+    client.say("session.update", session={"format": "PCMU", "channels": 1.0, "sample_rate": 16_000.0})
+    client.input.receive(bytes(100))
+    assert client.received == 360
 
 
 def test_audio_is_acknowledged_once_to_subscribers() -> None:

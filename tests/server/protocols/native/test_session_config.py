@@ -45,6 +45,7 @@ good_turn: dict[str, st.SearchStrategy[Any]] = {
 }
 good: dict[str, st.SearchStrategy[Any]] = {
     "language": st.sampled_from(["en", "de-AT", "yue", "auto", None]),
+    "languages": st.lists(st.sampled_from(["en", "de-AT", "fil", "Korean"]), max_size=3),
     "prompt": st.none() | st.text(max_size=MAX_PROMPT_CHARS),
     "events": st.just("all") | st.lists(st.sampled_from([*OPTIONAL_EVENTS, "unknown"])),
     "hotwords": st.lists(st.text(max_size=MAX_HOTWORD_CHARS), max_size=5),
@@ -141,8 +142,41 @@ def test_null_resets_language_and_prompt() -> None:
     assert both.merged({"language": None, "prompt": None}) == DEFAULT
 
 
-def test_auto_is_no_language() -> None:
-    assert DEFAULT.merged({"language": "en"}).merged({"language": "auto"}) == DEFAULT
+@pytest.mark.parametrize("auto", ["auto", "AUTO"])
+def test_auto_is_no_language(auto: str) -> None:
+    assert DEFAULT.merged({"language": "en"}).merged({"language": auto}) == DEFAULT
+
+
+@pytest.mark.parametrize(("given", "language"), [("pt-BR", "pt"), ("fil", "tl"), ("EN", "en"), ("xx", "xx")])
+def test_a_language_may_have_a_region(given: str, language: str) -> None:
+    assert effective(DEFAULT.merged({"language": given}))["language"] == language
+
+
+def test_languages_are_codes_each_once() -> None:
+    config = DEFAULT.merged({"languages": ["German", "en-US", "de"]})
+    assert config.options.asr.languages == ("de", "en")
+    assert effective(config)["languages"] == ["de", "en"]
+    assert config.merged({"languages": []}) == DEFAULT
+
+
+def test_an_unknown_language_is_named() -> None:
+    with pytest.raises(ClientError, match="klingon"):
+        DEFAULT.merged({"languages": ["en", "klingon"]})
+
+
+def test_whole_floats_and_capitals_are_accepted() -> None:
+    session = {
+        "task": "Translate",
+        "turn": {"mode": " Adaptive ", "longest_ms": 900.0},
+        "vad": {"silence_ms": 250.0},
+        "format": "PCMU",
+        "sample_rate": 22_050.0,
+        "channels": 2.0,
+    }
+    told = effective(DEFAULT.merged(session))
+    assert (told["task"], told["turn"]["mode"], told["turn"]["longest_ms"]) == ("translate", "adaptive", 900)
+    assert (told["vad"]["silence_ms"], told["format"], told["channels"]) == (250, "pcmu", 2)
+    assert type(told["sample_rate"]) is int
 
 
 @pytest.mark.parametrize("name", ["include_audio", "words", "events", "vad", "format", "sample_rate"])
@@ -173,6 +207,8 @@ def test_ranges_are_those_of_the_document(name: str) -> None:
         ({"language": "en\n"}, "session.language"),
         ({"language": ""}, "session.language"),
         ({"language": 7}, "session.language"),
+        ({"languages": "en"}, "session.languages"),
+        ({"languages": ["en", "klingon"]}, "session.languages"),
         ({"prompt": "x" * (MAX_PROMPT_CHARS + 1)}, "session.prompt"),
         ({"words": 1}, "session.words"),
         ({"hotwords": "Parakeet"}, "session.hotwords"),

@@ -12,7 +12,13 @@ CHOICES: list[dict[str, object]] = [
     {"turn": {"mode": "adaptive", "longest_ms": 900}},
     {"turn": {"mode": "model", "shortest_ms": 150}},
     {"turn": {"mode": "manual"}, "format": "pcmu", "sample_rate": 8000, "channels": 2},
-    {"language": "de", "prompt": "x", "hotwords": ["Silero", "VAD"], "temperature": 0.5, "words": True},
+    {
+        "languages": ["de", "en"],
+        "prompt": "x",
+        "hotwords": ["Silero", "VAD"],
+        "temperature": 0.5,
+        "words": True,
+    },
     {"events": "all", "include_audio": False, "vad": {"silence_ms": 700, "threshold": 0.25}},
 ]
 

@@ -481,6 +481,22 @@ async def test_a_multilingual_model_translates() -> None:
     assert call.headers["x-model"] == NAME
 
 
+async def test_an_english_model_translates_by_transcribing() -> None:
+    async with rig(languages=("en",)) as little:
+        call = await little.call("translations", response_format="verbose_json").run()
+        transcribed = await little.call().run()
+    assert (call.status, call.json["task"], call.json["language"]) == (200, "translate", "english")
+    assert call.json["text"] == transcribed.json["text"]
+    assert (call.json["model"], call.headers["x-model"]) == (NAME, NAME)
+
+
+@pytest.mark.parametrize("languages", [(), ("de",), ("en", "de")])
+async def test_another_model_does_not_translate(languages: tuple[str, ...]) -> None:
+    async with rig(languages=languages) as little:
+        call = await little.call("translations").run()
+    assert (call.status, call.json["error"]["code"]) == (400, "unsupported_value")
+
+
 async def test_the_wait_for_a_model_is_bounded() -> None:
     async with rig(load_seconds=0.001) as little:
         little.engine.gate.clear()

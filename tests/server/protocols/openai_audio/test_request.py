@@ -70,6 +70,55 @@ def test_lists_are_parsed_with_and_without_brackets(fields: list[tuple[str, str]
     assert merge_fields(fields) == {"include": ["logprobs"], "keywords": keywords, "prompt": "p"}
 
 
+@pytest.mark.parametrize(
+    "text", ['["word", "segment"]', "word,segment", " Word , SEGMENT,", '["WORD","segment"]']
+)
+def test_a_list_may_be_one_text(text: str) -> None:
+    request = asked(timestamp_granularities=text)
+    assert (request.words, request.segments) == (True, True)
+    assert asked(languages='["fr"]').session.asr.language == "fr"
+    assert asked(keywords="a, b c").session.asr.hotwords == ("a", "b c")
+
+
+def test_a_keyword_in_brackets_may_have_a_comma() -> None:
+    assert asked(("keywords[]", "Smith, John"), ("keywords[]", "b")).session.asr.hotwords == (
+        "Smith, John",
+        "b",
+    )
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"response_format": " JSON "},
+        {"include": "LogProbs"},
+        {"stream": " True "},
+        {"chunking_strategy": "Auto"},
+        {"chunking_strategy": {"type": "Server_VAD"}},
+    ],
+)
+def test_case_and_spaces_of_a_value_do_not_matter(fields: dict[str, Any]) -> None:
+    lowered = {
+        name: value.strip().lower() if isinstance(value, str) else {"type": "server_vad"}
+        for name, value in fields.items()
+    }
+    assert asked(**fields) == asked(**lowered)
+
+
+def test_whole_numbers_may_be_floats() -> None:
+    asked_for = asked(chunking_strategy={"type": "server_vad", "prefix_padding_ms": 250.0})
+    assert asked_for.session.vad.prefix_ms == 250
+    assert asked(
+        ("chunking_strategy[type]", "server_vad"), ("chunking_strategy[prefix_padding_ms]", "250.0")
+    ) == (asked_for)
+
+
+def test_an_error_names_the_accepted_values() -> None:
+    with pytest.raises(ApiError) as refused:
+        asked(response_format="xml")
+    assert "'json', 'text', 'srt', 'verbose_json', 'vtt' or 'diarized_json'" in refused.value.message
+
+
 def test_a_list_in_json_is_a_list() -> None:
     assert asked(keywords=["a", "b"]).session.asr.hotwords == ("a", "b")
 
@@ -84,13 +133,18 @@ def test_empty_and_unknown_fields_are_ignored() -> None:
         ({"language": "pt-BR"}, "pt"),
         ({"language": "german"}, "de"),
         ({"language": "auto"}, None),
+        ({"language": " Fil "}, "tl"),
         ({"languages": ["fr"]}, "fr"),
         ({"languages": ["fr", "en"]}, None),
         ({"language": "en", "languages": ["fr"]}, "en"),
     ],
 )
 def test_several_languages_are_detected_by_the_model(fields: dict[str, Any], language: str | None) -> None:
-    assert asked(**fields).session.asr.language == language
+    asr = asked(**fields).session.asr
+    assert (asr.language, asr.languages) == (
+        language,
+        ("fr", "en") if fields == {"languages": ["fr", "en"]} else (),
+    )
 
 
 def test_a_long_prompt_keeps_its_end() -> None:

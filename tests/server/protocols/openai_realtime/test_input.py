@@ -101,6 +101,23 @@ async def test_sound_comes_as_base64_or_binary_at_the_rate_of_the_session() -> N
     assert closed.received == 3 * 1_600
 
 
+@pytest.mark.parametrize("binary", [True, False])
+async def test_a_file_in_place_of_samples_is_an_error_and_the_session_continues(binary: bool) -> None:
+    client = Client()
+    webm = b"\x1aE\xdf\xa3" + bytes(2_000)
+    if binary:
+        client.intake.receive(webm)
+    else:
+        client.append(webm)
+    client.append(bytes(2 * 2_400))
+    error, closed = await client.heard()
+    assert isinstance(error, NoteReached)
+    assert isinstance(error.note, ClientError)
+    assert (error.note.code, "WebM" in error.note.message) == ("invalid_audio", True)
+    assert isinstance(closed, StreamClosed)
+    assert closed.received == 1_600
+
+
 async def test_what_is_asked_comes_back_in_order_at_its_place(client: Client) -> None:
     client.append(bytes(2 * 16_000))
     client.say(COMMIT, event_id="c")
@@ -138,7 +155,7 @@ async def test_what_is_asked_comes_back_in_order_at_its_place(client: Client) ->
         ({"type": "x" * 1_000}, "invalid_value", "type"),
         ({"type": APPEND}, "invalid_audio", "audio"),
         ({"type": APPEND, "audio": 5}, "invalid_audio", "audio"),
-        ({"type": APPEND, "audio": "AAA"}, "invalid_audio", "audio"),
+        ({"type": APPEND, "audio": "AAAAA"}, "invalid_audio", "audio"),
         ({"type": "session.update"}, "invalid_value", "session"),
         ({"type": "session.update", "session": {"include": 5}}, "invalid_value", "session.include"),
         ({"type": "conversation.item.retrieve"}, "invalid_value", "item_id"),

@@ -24,7 +24,7 @@ from server.protocols.openai_realtime.ordered_replies import (
     RetrieveReply,
     UpdateReply,
 )
-from server.protocols.openai_realtime.output import RealtimeOutput
+from server.protocols.openai_realtime.output import MAX_ITEM_CHARS, RealtimeOutput
 from server.protocols.openai_realtime.session_config import LOGPROBS, RealtimeConfig
 from streaming.driver import StreamDriver
 from streaming.events import (
@@ -41,6 +41,7 @@ from streaming.options import SessionOptions
 from tests.server.delayed_models import LateModels
 from tests.server.realtime_reader import Reader
 from tests.streaming.fakes import sound
+from vad.options import VadOptions
 from vad.segmenter import Reason
 
 PLAIN = RealtimeConfig(SessionOptions(), id="sess_1").merged(
@@ -146,6 +147,7 @@ def read(messages: list[Message], **kind: bool) -> Reader:
     st.booleans(),
     st.booleans(),
     st.sampled_from(Reason),
+    st.sampled_from([1_000, 30_000]),
 )
 async def test_whatever_is_said_and_asked_the_order_holds_and_replies_come_in_the_order_of_what_was_asked(
     runs: list[tuple[bool, int]],
@@ -155,8 +157,10 @@ async def test_whatever_is_said_and_asked_the_order_holds_and_replies_come_in_th
     live: bool,
     incremental: bool,
     end: Reason,
+    max_segment_ms: int,
 ) -> None:
-    session = replace(PLAIN, always_live=live)
+    defaults = SessionOptions(vad=VadOptions(max_segment_ms=max_segment_ms))
+    session = replace(PLAIN, always_live=live, defaults=defaults)
     models: dict[str, Any] = {"failures": failures, "incremental": incremental}
     messages, said = await converse(sound(*runs), asks, seed, session=session, end=end, **models)
     reader = read(messages, live=live)
@@ -203,6 +207,40 @@ async def test_a_live_session_hears_words_while_they_are_spoken() -> None:
     read(messages, live=True)
     types = [message["type"].rpartition(".")[2] for message in messages]
     assert types.index("delta") < types.index("committed") < types.index("completed")
+
+
+async def test_a_long_manual_turn_is_one_item_with_all_its_text() -> None:
+    session = PLAIN.merged(MANUAL)
+    samples = sound((True, 175 * SECOND))
+    messages, _ = await converse(samples, [(100, "commit")], 1, session=session)
+    reader = read(messages)
+    assert reader.committed == ["item_s_1"]
+    pieces = [int(start) for start in re.findall(r"(\d+):\d", reader.transcripts["item_s_1"])]
+    assert len(pieces) == reader.transcripts["item_s_1"].count("w0 w1") == 7  # cut between 27 and 30 s
+    assert max(map(int.__sub__, pieces[1:], pieces)) <= 30 * SECOND
+    (completed,) = (message for message in messages if message["type"] == COMPLETED)
+    assert completed["usage"]["seconds"] == 175
+
+
+async def test_a_live_manual_turn_sends_its_text_as_it_is_spoken() -> None:
+    session = replace(PLAIN, always_live=True).merged(MANUAL)
+    messages, _ = await converse(sound((True, 95 * SECOND)), [(100, "commit")], 1, session=session)
+    reader = read(messages, live=True)
+    assert reader.committed == ["item_s_1"]
+    types = [message["type"].rpartition(".")[2] for message in messages]
+    assert types[: types.index("committed")].count("delta") >= 3
+
+
+def test_parts_of_a_manual_turn_leave_room_for_more_audio() -> None:
+    session = PLAIN.merged(MANUAL)
+    late = LateModels(1)
+    with StreamDriver(late.models(), session.options) as driver:
+        intake = RealtimeInput(driver, session)
+        for _ in range(55):
+            intake.receive(bytes(2 * SECOND))
+            late.answer_detector()
+        assert driver.session.count == 2  # one part waits for the recognizer, one is open
+        assert driver.has_capacity
 
 
 # one event after the other
@@ -358,6 +396,75 @@ def test_settings_hold_from_their_place_on() -> None:
     (updated,) = told.of(NoteReached(UpdateReply(manual, "session.updated"), 0))
     assert updated["session"] == manual.effective()
     assert told.types(*spoken(1)) == COMMITTED
+
+
+def part(number: int, end: int) -> list[Event]:
+    """Cut utterance `number` at its maximum length; the next one continues there."""
+    return [UtteranceEnded(number, end, Reason.MAX_DURATION), UtteranceStarted(number + 1, end)]
+
+
+def test_a_manual_item_is_committed_at_the_commit_alone() -> None:
+    told = Told(PLAIN.merged(MANUAL))
+    assert told.of(UtteranceStarted(1, 0), *part(1, 1_600), final(1, "good", language="en")) == []
+    assert told.types(UtteranceEnded(2, 3_200, Reason.COMMIT)) == [*COMMITTED, DELTA]
+    delta, completed = told.of(final(2, "day", language="de", clip=Clip(np.zeros(800, np.float32), 1_600)))
+    assert (delta["delta"], completed["transcript"]) == (" day", "good day")
+    assert completed["usage"]["seconds"] == 0.2
+    assert completed["languages"] == [{"code": "en"}]
+
+
+def test_the_final_of_a_cleared_part_is_not_told() -> None:
+    told = Told(PLAIN.merged(MANUAL))
+    told.of(UtteranceStarted(1, 0), *part(1, 1_600), AudioCleared(1_600, 3_200))
+    assert told.of(final(1, "good")) == []
+    told.of(UtteranceStarted(3, 3_200), UtteranceEnded(3, 4_800, Reason.COMMIT))
+    assert told.of(final(3, "day"))[-1]["transcript"] == "day"
+
+
+def test_a_partial_waits_for_the_parts_before_it() -> None:
+    told = Told(replace(PLAIN, always_live=True).merged(MANUAL))
+    told.of(UtteranceStarted(1, 0), *part(1, 1_600))
+    assert told.of(PartialTranscript(2, 1_600, "day all", 3)) == []
+    assert [each["delta"] for each in told.of(final(1, "good"))] == ["good"]
+    assert [each["delta"] for each in told.of(PartialTranscript(2, 1_600, "day all", 3))] == [" day"]
+
+
+def test_a_manual_item_with_a_part_that_failed_is_failed() -> None:
+    told = Told(replace(PLAIN, always_live=True).merged(MANUAL))
+    told.of(UtteranceStarted(1, 0), PartialTranscript(1, 0, "good day", 4), *part(1, 1_600))
+    assert told.of(TranscriptionFailed(1, 0, 1_600, "out of memory")) == []
+    told.of(UtteranceEnded(2, 3_200, Reason.COMMIT))
+    delta, failed = told.of(final(2, "all"))
+    assert delta["delta"] == " all"
+    assert failed["type"].endswith(".failed")
+    assert "out of memory" in failed["error"]["message"]
+
+
+def test_a_manual_item_ends_when_its_text_is_too_long() -> None:
+    told = Told(PLAIN.merged(MANUAL))
+    told.of(UtteranceStarted(1, 0), *part(1, 1_600), final(1, "a" * MAX_ITEM_CHARS))
+    assert told.types(*part(2, 3_200)) == [*COMMITTED, DELTA]
+    assert told.types(final(2, ""), UtteranceEnded(3, 4_800, Reason.COMMIT), final(3, "b")) == [
+        COMPLETED,
+        *COMMITTED,
+        DELTA,
+        COMPLETED,
+    ]
+
+
+def test_speech_cut_under_turn_detection_is_several_items() -> None:
+    told = Told()
+    told.of(UtteranceStarted(1, 0))
+    assert told.types(*part(1, 1_600)) == [STOPPED, *COMMITTED, STARTED]
+
+
+def test_turn_detection_set_in_a_manual_item_ends_it_at_silence() -> None:
+    told = Told(PLAIN.merged(MANUAL))
+    told.of(
+        UtteranceStarted(1, 0), *part(1, 1_600), NoteReached(UpdateReply(PLAIN, "session.updated"), 1_700)
+    )
+    assert told.types(UtteranceEnded(2, 3_200, Reason.SILENCE)) == COMMITTED
+    assert told.of(final(1, "good"), final(2, "day"))[-1]["transcript"] == "good day"
 
 
 def test_an_error_that_was_noted_is_told() -> None:

@@ -61,6 +61,29 @@ def test_what_was_never_said_is_as_openai_has_it_with_the_servers_own_silence() 
     }
 
 
+def test_whole_floats_and_capitals_are_accepted() -> None:
+    capitals = ga(format={"type": "Audio/PCM", "rate": 22_050.0}, turn_detection={"type": "Server_VAD"})
+    assert PLAIN.merged(capitals).encoding == Encoding(Format.PCM16, 22_050)
+    assert told(PLAIN.merged(capitals))["turn_detection"]["type"] == "server_vad"
+    assert BETA.merged({"input_audio_format": "G711_ULAW"}).encoding.format == Format.PCMU
+    eager = PLAIN.merged(ga(turn_detection={"type": "SEMANTIC_VAD", "eagerness": "High"}))
+    assert told(eager)["turn_detection"]["eagerness"] == "high"
+
+
+def test_a_refused_update_leaves_the_format() -> None:
+    session = PLAIN.merged(ga(format={"type": "audio/pcm", "rate": 16_000}))
+    fault = ga(format={"type": "audio/pcmu"}, transcription={"language": "klingon"})
+    assert refusal(session, fault).param == "session.audio.input.transcription.language"
+    assert session.encoding == Encoding(Format.PCM16, 16_000)
+
+
+def test_several_languages_restrict_the_detection() -> None:
+    session = PLAIN.merged(ga(transcription={"languages": ["German", "en-US"]}))
+    assert (session.options.asr.language, session.options.asr.languages) == (None, ("de", "en"))
+    one = PLAIN.merged(ga(transcription={"languages": ["de"]}))
+    assert (one.options.asr.language, one.options.asr.languages) == ("de", ())
+
+
 def test_every_knob_of_server_vad_is_in_force() -> None:
     knobs = {"threshold": 0.3, "prefix_padding_ms": 600, "silence_duration_ms": 350, "idle_timeout_ms": 6_000}
     session = PLAIN.merged(ga(turn_detection={"type": "server_vad", "create_response": False, **knobs}))
@@ -95,6 +118,7 @@ def test_semantic_vad_uses_the_turn_model_of_the_server() -> None:
 def test_null_turn_detection_leaves_it_to_the_client() -> None:
     session = PLAIN.merged(ga(turn_detection=None))
     assert session.options.vad.manual
+    assert session.options.vad.max_manual_ms == 30_000
     assert told(session)["turn_detection"] is None
     again = session.merged(ga(turn_detection={"type": "server_vad"}))
     assert not again.options.vad.manual

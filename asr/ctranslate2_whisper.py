@@ -23,17 +23,12 @@ from asr.recognizer import (
     TranscriptionOptions,
 )
 from asr.row_batches import BATCH_SECONDS, MIN_SAMPLES, at_least, batches_by_kind
+from asr.temperature_fallback import decode_loops_again
 from asr.timed_tokens import TimedToken, TokenDecoder
 from asr.whisper_guard import find_fault, is_loop, without_loop
 from asr.whisper_options import ignored_options, prompt_tokens
 from asr.whisper_vocabulary import WhisperVocabulary
-from asr.windows import (
-    FALLBACK_TEMPERATURES,
-    WINDOW,
-    AudioContext,
-    split_windows,
-    token_limit,
-)
+from asr.windows import FALLBACK_TEMPERATURES, WINDOW, AudioContext, split_windows, token_limit
 from asr.word_boundaries import refine_boundaries
 from audio.clip import SAMPLE_RATE, Clip, samples_from_ms
 
@@ -320,37 +315,22 @@ class Ctranslate2Whisper:
             for index, (window, part) in enumerate(zip(windows, decoded, strict=True))
             if not window.partial and window.samples < WINDOW and self._fault(window, part)
         ]
-        decoded = self._decode_again(
-            decoded, {index: replace(windows[index], samples=WINDOW) for index in again}
+        better = self._decode_again([replace(windows[index], samples=WINDOW) for index in again])
+        for index, part in zip(again, better, strict=True):
+            decoded[index] = part
+        decode_loops_again(
+            windows,
+            decoded,
+            self._fallback_temperatures,
+            is_loop=self._is_loop,
+            at_temperature=_at_temperature,
+            decode=self._decode_again,
         )
-        for temperature in self._fallback_temperatures:
-            loops = [
-                index
-                for index, (window, part) in enumerate(zip(windows, decoded, strict=True))
-                if not window.partial
-                and window.options.temperature < temperature
-                and self._is_loop(window, part)
-            ]
-            hotter = {
-                index: replace(
-                    windows[index],
-                    samples=WINDOW,
-                    options=replace(windows[index].options, temperature=temperature),
-                )
-                for index in loops
-            }
-            retried = self._decode_again(decoded, hotter)
-            decoded = [
-                old if self._is_loop(window, new) else new
-                for window, old, new in zip(windows, decoded, retried, strict=True)
-            ]
         return decoded
 
-    def _decode_again(self, decoded: list[_DecodedWindow], again: dict[int, _Window]) -> list[_DecodedWindow]:
-        """Decode some windows in another way; return all results, with these in their places."""
-        self.decoded_again += len(again)
-        better = dict(zip(again, self._decode_all(list(again.values())), strict=True))
-        return [better.get(index, part) for index, part in enumerate(decoded)]
+    def _decode_again(self, windows: list[_Window]) -> list[_DecodedWindow]:
+        self.decoded_again += len(windows)
+        return self._decode_all(windows)
 
     def _fault(self, window: _Window, part: _DecodedWindow) -> str | None:
         text = self._token_decoder.decode_text(part.text.ids)
@@ -501,6 +481,10 @@ def _alignment_heads(folder: Path) -> list[list[int]]:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     heads: list[list[int]] = config.get("alignment_heads") or []
     return heads
+
+
+def _at_temperature(window: _Window, temperature: float) -> _Window:
+    return replace(window, samples=WINDOW, options=replace(window.options, temperature=temperature))
 
 
 def _is_guess(window: _Window, language: str, probability: float | None) -> bool:

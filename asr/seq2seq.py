@@ -15,17 +15,12 @@ from asr.greedy_decoder import DecodedRow, GumbelSampler, ModelAdapter, Prefix, 
 from asr.moonshine import Moonshine, MoonshineStreaming
 from asr.recognizer import Hypothesis, RecognitionRequest, TranscriptionOptions, compression_ratio
 from asr.row_batches import BATCH_SECONDS, batches_by_kind
+from asr.temperature_fallback import decode_loops_again
 from asr.timed_tokens import TimedToken, TokenDecoder
 from asr.transformers_base import Checkpoint
 from asr.whisper import Whisper
 from asr.whisper_guard import is_loop
-from asr.windows import (
-    FALLBACK_TEMPERATURES,
-    MAX_COMPRESSION,
-    AudioContext,
-    split_windows,
-    token_limit,
-)
+from asr.windows import FALLBACK_TEMPERATURES, MAX_COMPRESSION, AudioContext, split_windows, token_limit
 from asr.word_boundaries import refine_boundaries
 from audio.clip import SAMPLE_RATE, Clip
 
@@ -194,18 +189,14 @@ class Seq2Seq:
         ]
         for index, part in zip(again, self._decode_all([windows[index] for index in again]), strict=True):
             decoded[index] = part
-        for temperature in self._fallback_temperatures:
-            loops = [
-                index
-                for index, (window, part) in enumerate(zip(windows, decoded, strict=True))
-                if not window.partial
-                and window.options.temperature < temperature
-                and self._is_loop(window, part)
-            ]
-            hotter = [_at_temperature(windows[index], temperature) for index in loops]
-            for index, part in zip(loops, self._decode_all(hotter), strict=True):
-                if not self._is_loop(windows[index], part):
-                    decoded[index] = part
+        decode_loops_again(
+            windows,
+            decoded,
+            self._fallback_temperatures,
+            is_loop=self._is_loop,
+            at_temperature=_at_temperature,
+            decode=self._decode_all,
+        )
         return decoded
 
     def _needs_full_context(self, part: _DecodedWindow) -> bool:

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from asr.recognizer import compression_ratio
+from asr.repeated_run import longest_repetition
 from asr.windows import MAX_COMPRESSION
 from audio.clip import SAMPLE_RATE, Samples
 
@@ -76,7 +77,7 @@ def find_loop(ids: Sequence[int]) -> tuple[int, int, int] | None:
     tokens = np.asarray(ids)
     best: tuple[int, int, int] | None = None
     for period in range(1, len(tokens) // 2 + 1):
-        start, length = _longest_run(tokens[period:] == tokens[:-period])
+        start, length = longest_repetition(tokens, period)
         is_all = period > 1 and period + length == len(tokens)
         needed = period if period >= MIN_BLOCK or is_all else MIN_REPEATED
         if length >= needed and (best is None or length > best[2]):
@@ -101,13 +102,3 @@ def loud_seconds(samples: Samples) -> float:
     levels = 10 * np.log10(np.square(blocks).mean(axis=1) + 1e-10)
     loud = np.count_nonzero(levels > np.percentile(levels, LOUDEST_PERCENT) - LOUD_DB)
     return float(loud * BLOCK_SAMPLES / SAMPLE_RATE)
-
-
-def _longest_run(flags: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> tuple[int, int]:
-    """Return start and length of the longest run of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
-    starts, ends = edges[::2], edges[1::2]
-    if not len(starts):
-        return 0, 0
-    longest = int(np.argmax(ends - starts))
-    return int(starts[longest]), int(ends[longest] - starts[longest])

@@ -8,8 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+import numpy as np
+
 from asr.hallucination_filter import AcousticEvidence, FilterThresholds
 from asr.recognizer import Hypothesis, Word
+from asr.repeated_run import longest_repetition
 from streaming.local_agreement import normalized, pieces
 
 MAX_PHRASE: Final = 16  # pieces; the longest phrase whose repetition is found
@@ -51,27 +54,20 @@ def find_run(said: Sequence[str], shortest: int, most: int) -> Run | None:
 
     shortest: pieces of the shortest phrase that counts
     """
-    plain = [normalized(piece) or piece for piece in said]
-    runs = (_longest_run(plain, length) for length in range(shortest, MAX_PHRASE + 1))
-    long = [run for run in runs if run.copies > most and _is_primitive(plain[run.start :][: run.length])]
-    return max(long, key=lambda run: run.length * run.copies, default=None)
+    plain = np.array([normalized(piece) or piece for piece in said])
+    runs = []
+    for length in range(shortest, MAX_PHRASE + 1):
+        start, repeated = longest_repetition(plain, length)
+        run = Run(start, length, repeated // length + 1)
+        if run.copies > most and _is_primitive(plain[start : start + length].tolist()):
+            runs.append(run)
+    return max(runs, key=lambda run: run.length * run.copies, default=None)
 
 
 def _is_primitive(phrase: list[str]) -> bool:
     """Return whether a phrase is not made of copies of a shorter one."""
     lengths = range(1, len(phrase) // 2 + 1)
     return not any(phrase == phrase[:length] * (len(phrase) // length) for length in lengths)
-
-
-def _longest_run(plain: list[str], length: int) -> Run:
-    """Return the longest run of a phrase: of pieces that equal the one `length` further on."""
-    best = best_start = start = 0
-    for place in range(len(plain) - length):
-        if plain[place] != plain[place + length]:
-            start = place + 1
-        elif place + 1 - start > best:
-            best, best_start = place + 1 - start, start
-    return Run(best_start, length, best // length + 1)
 
 
 def _letters(said: Sequence[str]) -> int:

@@ -22,6 +22,7 @@ def _lower_case(value: object) -> object:
 
 
 Whole = Annotated[int, BeforeValidator(_whole)]  # JSON of some languages has only floats: 16000.0
+BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}  # in a query, in lower case
 # For fields with a list of accepted values: case and surrounding spaces do not matter.
 ANY_CASE: Final = BeforeValidator(_lower_case)
 

@@ -12,7 +12,7 @@ from audio.clip import samples_from_ms
 from audio.codecs import Encoding, Format
 from audio.errors import AudioError
 from server.errors import CLOSE_BAD_REQUEST, ClientError
-from server.protocols.json_messages import ANY_CASE
+from server.protocols.json_messages import ANY_CASE, BOOLEANS
 from streaming.options import SessionOptions
 from vad.options import RANGES
 
@@ -25,7 +25,6 @@ RAW: Final = {
 TELEPHONE: Final = frozenset({"mulaw", "alaw"})  # at TELEPHONE_RATE by default
 TELEPHONE_RATE: Final = 8_000  # Hz
 LISTS: Final = frozenset({"keyterm", "keywords", "tag", "detect_language"})
-BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 MAX_WAIT_MS: Final = 60_000
 
 

@@ -13,7 +13,7 @@ from audio.clip import ms_from_samples, samples_from_ms
 from audio.codecs import Encoding, Format
 from audio.errors import AudioError
 from server.errors import ClientError
-from server.protocols.json_messages import ANY_CASE, Whole
+from server.protocols.json_messages import ANY_CASE, BOOLEANS, Whole
 from streaming.endpointing import AdaptiveSilence, EndpointPolicy, FixedSilence, ModelSilence
 from streaming.options import SessionOptions
 from vad.options import OptionError
@@ -157,8 +157,7 @@ class SessionConfig:
         except ValidationError as error:
             raise _refused(error) from None
         given = update.model_fields_set
-        asr = {name: getattr(update, name) for name in ASR_OPTIONS if name in given}
-        asr = {name: tuple(value) if isinstance(value, list) else value for name, value in asr.items()}
+        asr = with_tuples({name: getattr(update, name) for name in ASR_OPTIONS if name in given})
         vad = update.vad.model_dump(exclude_none=True)
         if update.turn.mode is not None:
             vad["manual"] = update.turn.mode == "manual"
@@ -247,6 +246,11 @@ def _refused(error: ValidationError) -> ClientError:
     return ClientError("invalid_value", f"{param}: {fault['msg']}", param=param)
 
 
+def with_tuples(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options with tuples in place of the lists of JSON."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
+
+
 def session_from_query(query: dict[str, str]) -> dict[str, Any]:
     """Return the session parameters of a URL's query, in the form of `session.update`.
 
@@ -271,6 +275,5 @@ def session_from_query(query: dict[str, str]) -> dict[str, Any]:
             session[name] = int(number[1]) if number else query[name]
     for name in ("include_audio", "words"):
         if name in query:
-            boolean = {"true": True, "1": True, "false": False, "0": False}
-            session[name] = boolean.get(query[name].strip().lower(), query[name])
+            session[name] = BOOLEANS.get(query[name].strip().lower(), query[name])
     return session

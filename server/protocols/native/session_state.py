@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from asr.hallucination_filter import FilterThresholds
 from asr.recognizer import TranscriptionOptions
 from audio.codecs import Encoding
-from server.protocols.native.session_config import OutputOptions, SessionConfig
+from server.protocols.native.session_config import OutputOptions, SessionConfig, with_tuples
 from streaming.endpointing import AdaptiveSilence, EndpointPolicy, FixedSilence, ModelSilence
 from streaming.options import SessionOptions
 from vad.options import VadOptions
@@ -42,7 +42,7 @@ def restore_config(saved: Mapping[str, Any]) -> SessionConfig:
         {
             **given,
             "vad": _made(VadOptions, given["vad"]),
-            "asr": _made(TranscriptionOptions, _with_tuples(asr)),
+            "asr": _made(TranscriptionOptions, with_tuples(asr)),
             "turn": _turn(given["turn"]),
             "guards": _made(FilterThresholds, given["guards"]),
         },
@@ -60,10 +60,6 @@ def save_outputs(captured: Mapping[int, OutputOptions]) -> dict[str, list[bool]]
 def restore_outputs(saved: Mapping[str, Sequence[bool]]) -> dict[int, OutputOptions]:
     """Restore what `save_outputs` returned. Raises TypeError and ValueError for anything else."""
     return {int(number): OutputOptions(*options) for number, options in saved.items()}
-
-
-def _with_tuples(asr: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in asr.items()}
 
 
 def _turn(given: Mapping[str, Any]) -> EndpointPolicy:

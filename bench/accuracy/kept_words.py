@@ -54,22 +54,10 @@ from vad.segmenter import Reason
 
 AUDIO: Final = ROOT.parent / "shared" / "audio"
 VOICES: Final = ("slt", "rms", "awb")
+DIGITS: Final = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 ANSWERS: Final = (
-    *(
-        "yes",
-        "no",
-        "bye",
-        "goodbye",
-        "bye bye",
-        "thank you",
-        "thanks",
-        "okay",
-        "hello",
-        "stop",
-        "right",
-        "you",
-    ),
-    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
+    *("yes", "no", "bye", "goodbye", "bye bye", "thank you", "thanks", "okay", "hello", "stop", "right"),
+    *("you", *DIGITS),
 )
 REPEATS: Final = (
     "i said to him no no no no no no no and then he finally went away",
@@ -84,7 +72,6 @@ TELEPHONE_SNR_DB: Final = 15.0
 GAP_SECONDS: Final = (0.6, 2.5)  # between recordings without speech
 NONSPEECH_STREAMS: Final = 8
 MAX_PIECE_WORDS: Final = 4
-DIGITS: Final = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,15 +83,14 @@ def measure(
         said = " ".join(place.entry.text for place in recording.places)
         comparisons.append(compare(normalizer.words(said), normalizer.words(" ".join(texts))))
     errors: Errors = total(comparisons)
-    wrong = errors.substitutions + errors.deletions + errors.insertions
     return {
         "segments": clips,
         "words": errors.words,
-        "errors": wrong,
+        "errors": errors.wrong,
         "substituted": errors.substitutions,
         "deleted": errors.deletions,
         "inserted": errors.insertions,
-        "wer_%": round(100 * wrong / errors.words, 2),
+        "wer_%": round(100 * errors.wrong / errors.words, 2),
         "cpu_s": round(cpu, 1),
     }
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.accuracy.corpus import LongRecording, ManifestEntry, PlacedClip
 from bench.accuracy.scoring import percentile
-from bench.accuracy.text_metrics import Comparison, Errors, Normalizer, assign, compare, total
+from bench.accuracy.text_metrics import Comparison, Normalizer, assign, compare, total
 from bench.load.recording_client import RecordingClient
 
 CUT_MS: Final = 50  # a segment has cut speech off if it leaves out more of the loud part
@@ -138,15 +138,11 @@ def of(comparisons: Sequence[Comparison]) -> dict[str, Any]:
     }
 
 
-def _wrong(errors: Errors) -> int:
-    return errors.substitutions + errors.deletions + errors.insertions
-
-
 def _excess(utterances: Sequence[ReceivedUtterance]) -> tuple[list[int], list[int]]:
     """Return, per utterance, the errors of streaming minus those of offline, and the reference's words."""
     errors = [
-        _wrong(compare(each.reference, each.streamed).errors)
-        - _wrong(compare(each.reference, each.offline).errors)
+        compare(each.reference, each.streamed).errors.wrong
+        - compare(each.reference, each.offline).errors.wrong
         for each in utterances
     ]
     return errors, [len(each.reference) for each in utterances]

@@ -46,10 +46,14 @@ class Errors:
         )
 
     @property
+    def wrong(self) -> int:
+        """The number of word changes."""
+        return self.substitutions + self.deletions + self.insertions
+
+    @property
     def rate(self) -> float | None:
         """The word error rate as a fraction, which may exceed 1; None without reference words."""
-        wrong = self.substitutions + self.deletions + self.insertions
-        return wrong / self.words if self.words else None
+        return self.wrong / self.words if self.words else None
 
 
 @dataclass(frozen=True, slots=True)

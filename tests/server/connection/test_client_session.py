@@ -723,6 +723,17 @@ async def gone_on(
             await asyncio.wait([running])
 
 
+async def finish_on_next_server(folder: Path, models: ModelClients, before: Line, after: Line) -> None:
+    """Resume the session that a server left, say the second half of the sentence, and end the stream."""
+    with JournalStore(folder, Health()) as disk:
+        async with gone_on(disk, models) as (session, _):
+            back = await resumed(session, after, before.heard[-1]["seq"])
+            await after.hears("session.resumed")
+            after.says(SECOND_HALF)
+            say(after, "end_of_stream")
+            await back
+
+
 async def stopped(folder: Path, line: Line, said: bytes = FIRST) -> None:
     """Stop a server after it has sent that speech began."""
     async with running_models() as models:
@@ -829,13 +840,7 @@ async def test_next_server_ends_the_utterance_where_no_audio_came(tmp_path: Path
         past = kept(tmp_path, "5f1c")
         assert past is not None
         assert NoAudioRecord() in past.tail
-        with JournalStore(tmp_path, Health()) as disk:
-            async with gone_on(disk, models) as (session, _):
-                back = await resumed(session, after, before.heard[-1]["seq"])
-                await after.hears("session.resumed")
-                after.says(SECOND_HALF)
-                say(after, "end_of_stream")
-                await back
+        await finish_on_next_server(tmp_path, models, before, after)
     told = [*finals(before), *finals(after)]
     assert [(final["start_ms"], final["end_ms"]) for final in told] == [(692, 2000), (2000, 4096)]
     assert [final["reason"] for final in told] == ["no_audio", "silence"]
@@ -1029,13 +1034,7 @@ async def test_stop_during_a_replay_suspends_the_session(
             async with gone_on(disk, models) as (session, _):
                 await asyncio.sleep(0)
                 session.stop()
-        with JournalStore(tmp_path, Health()) as disk:
-            async with gone_on(disk, models) as (session, _):
-                back = await resumed(session, after, before.heard[-1]["seq"])
-                await after.hears("session.resumed")
-                after.says(SECOND_HALF)
-                say(after, "end_of_stream")
-                await back
+        await finish_on_next_server(tmp_path, models, before, after)
     assert len(finals(after)) == 1
     assert after.heard[-1]["received_ms"] == 4000
 
@@ -1102,13 +1101,7 @@ async def test_long_session_rotates_its_journal_files(tmp_path: Path) -> None:
         past = kept(tmp_path, "5f1c")
         assert past is not None
         assert past.begun.snapshot.state.received > SECOND * 43
-        with JournalStore(tmp_path, Health()) as disk:
-            async with gone_on(disk, models) as (session, _):
-                back = await resumed(session, after, line.heard[-1]["seq"])
-                await after.hears("session.resumed")
-                after.says(SECOND_HALF)
-                say(after, "end_of_stream")
-                await back
+        await finish_on_next_server(tmp_path, models, line, after)
     assert [final["item_id"] for final in finals(line) + finals(after)] == [
         f"item_5f1c_{number}" for number in range(1, 5)
     ]

@@ -547,7 +547,7 @@ class StreamDriver:
 
     @property
     def _is_hurried(self) -> bool:
-        """Whether the input comes faster than speech, so that it may be made to wait."""
+        """Whether audio arrives faster than speech: such a client can wait without losing anything."""
         return self.state is DriverState.REPLAYING or self._pace.is_ahead(self._arrived)
 
     def _check_spool(self) -> None:

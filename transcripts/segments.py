@@ -11,8 +11,9 @@ from transcripts.paragraphs import ends_sentence, sentences_of
 from transcripts.transcript import TranscriptSegment
 
 MIN_SAMPLES: Final = 2 * SAMPLE_RATE  # A shorter sentence is joined to the next one …
-JOIN_GAP: Final = samples_from_ms(500)  # … unless a pause of this length follows it.
-PAUSE: Final = samples_from_ms(700)  # ends a part of a text without punctuation
+PAUSE: Final = samples_from_ms(
+    500
+)  # … unless such a pause follows it. It also ends a part without punctuation.
 MAX_SAMPLES: Final = 15 * SAMPLE_RATE  # A longer part without the end of a sentence is cut at a pause.
 
 
@@ -79,7 +80,7 @@ def _between_pauses(words: Sequence[Word]) -> Iterator[Sequence[Word]]:
 
 
 def _ends(part: Sequence[Word], sentence: Sequence[Word]) -> bool:
-    return part[-1].end - part[0].start >= MIN_SAMPLES or sentence[0].start - part[-1].end >= JOIN_GAP
+    return part[-1].end - part[0].start >= MIN_SAMPLES or sentence[0].start - part[-1].end >= PAUSE
 
 
 def _limited(part: Sequence[Word]) -> Iterator[Sequence[Word]]:

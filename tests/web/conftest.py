@@ -23,8 +23,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def speech() -> Iterator[Program]:
-    """A server whose recognizer answers with the words of test.wav; it fetches files too."""
-    with scripted(FETCH_URLS="true", FETCH_PRIVATE="true") as running:
+    """A server whose recognizer answers with the words of test.wav, clip by clip; it fetches files too."""
+    with scripted(FETCH_URLS="true", FETCH_PRIVATE="true", ASR_BATCH_ITEMS="1") as running:
         assert running.ready()["ready"], running.log
         yield running
 

@@ -1,5 +1,7 @@
 """Audio and video files with the first sentence of test.wav, in every format that the page lists."""
 
+import wave
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -7,7 +9,7 @@ import av
 import numpy as np
 from av.container import OutputContainer
 
-from tests.server.live_server import first_sentence
+from tests.server.live_server import first_sentence, spoken
 
 RATE: Final = 48_000  # Hz; every codec below supports it
 CODECS: Final = {
@@ -40,6 +42,17 @@ def make_file(folder: Path, extension: str) -> Path:
         for each in [*resampler.resample(frame), *resampler.resample(None)]:
             container.mux(audio.encode(each))
         container.mux(audio.encode())
+    return path
+
+
+def make_file_with_pauses(folder: Path, seconds: int = 3) -> Path:
+    """Write test.wav with so much more between its sentences that each is a segment of its own."""
+    samples, silence = spoken(), bytes(seconds * 32_000)
+    cuts = [round(seconds * 32_000) for seconds in (0, 3.4, 7.5)] + [len(samples)]
+    path = folder / "pauses.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(silence.join(samples[start:end] for start, end in pairwise(cuts)))
     return path
 
 

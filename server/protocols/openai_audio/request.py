@@ -119,7 +119,8 @@ def parse_transcription(
     asr = {
         **_languages(given),
         "hotwords": tuple(filter(None, map(str.strip, given.keywords))),
-        "words": words or logprobs or given.response_format in TIMED,
+        # With the times of words a segment, which is an event of a stream, ends with a sentence.
+        "words": words or logprobs or given.stream or given.response_format in TIMED,
     }
     return TranscriptionRequest(
         model=given.model,

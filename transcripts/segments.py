@@ -10,8 +10,8 @@ from audio.clip import SAMPLE_RATE, samples_from_ms
 from transcripts.paragraphs import ends_sentence, sentences_of
 from transcripts.transcript import TranscriptSegment
 
-# A sentence shorter than MIN_SAMPLES is joined to the next one, unless a PAUSE follows it. Where the recognizer
-# writes no punctuation, a PAUSE ends a part.
+# A sentence shorter than MIN_SAMPLES is joined to the next one, unless a PAUSE follows it. Where the
+# recognizer writes no punctuation, a PAUSE ends a part.
 MIN_SAMPLES: Final = 2 * SAMPLE_RATE
 PAUSE: Final = samples_from_ms(500)
 MAX_SAMPLES: Final = 15 * SAMPLE_RATE  # A longer part without the end of a sentence is cut at a pause.

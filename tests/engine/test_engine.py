@@ -3,7 +3,6 @@
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -271,10 +270,21 @@ def test_hanging_recognizer_loses_no_final() -> None:
 @pytest.mark.slow
 def test_hanging_detector_ends_the_server() -> None:
     with program(VAD_DEADLINE_SECONDS="0.000001") as server:
-        # A single step may be answered before its deadline is looked at, but hardly 300 of them.
-        with suppress(OSError, WebSocketException), Client(server.ws) as client:
-            client.talk(first_sentence())
-            client.end()
+
+        def has_talked_or_ended() -> bool:
+            """Return False while the port is not open yet. A connection may be cut at any time."""
+            try:
+                with Client(server.ws) as client:
+                    client.talk(first_sentence())
+                    client.end()
+            except ConnectionRefusedError:
+                return server.process.poll() is not None
+            except (OSError, WebSocketException):
+                pass
+            return True
+
+        # The step at the start may be answered before its deadline is looked at, but hardly 300 more of them.
+        wait_until(has_talked_or_ended)
         assert server.exit_status() == 1
         assert "problem.reported name='detector': is broken: vad: no answer for" in server.log
 

@@ -32,6 +32,7 @@ from server.http.paths import PathMiddleware, UnknownPath
 from server.http.request_guard import RequestGuard
 from server.http.request_id import HEADER, RequestMiddleware
 from server.lifecycle.graceful_shutdown import drained_on_signal
+from server.lifecycle.jobs import jobs_host
 from server.lifecycle.probes import add_gauges, add_probes
 from server.observability import log_config
 from server.observability.metrics import Metrics
@@ -88,6 +89,7 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     files = AdmissionController(settings.max_files, "files", policy)
     add_gauges(metrics, engine, admission, files)
     journals = JournalLifespan(settings, engine.health)
+    jobs = jobs_host(settings, engine)
 
     async def drain() -> None:
         seconds = settings.shutdown_timeout_seconds
@@ -101,6 +103,8 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
             await stack.enter_async_context(drained_on_signal(drain))
             await stack.enter_async_context(engine)
             await stack.enter_async_context(journals.running(native, engine.loaded))
+            if jobs is not None:
+                await stack.enter_async_context(jobs)
             heartbeat = metrics.heartbeat(lambda: not admission and not files)
             for name, work in (
                 ("heartbeat", heartbeat),
@@ -117,6 +121,7 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
         title="stt-server", lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
     )
     app.state.engine = engine
+    app.state.jobs = jobs
     _add_middleware(app, settings, auth.authenticator, metrics)
     app.include_router(WebPage(settings).router())
     app.include_router(OpenAIAudioEndpoint(settings, engine, files, metrics).router())

@@ -13,7 +13,8 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 
 # The packages of ours that each package may import, besides itself.
 BELOW_STREAMING: Final = {"audio", "batching", "vad", "asr"}
-BELOW_SERVER: Final = BELOW_STREAMING | {"transcripts", "streaming", "engine", "journal"}
+BELOW_JOBS: Final = BELOW_STREAMING | {"transcripts", "streaming", "engine"}
+BELOW_SERVER: Final = BELOW_JOBS | {"journal", "jobs"}
 MAY_IMPORT: Final[dict[str, set[str]]] = {
     "audio": set(),
     "batching": set(),
@@ -23,6 +24,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "streaming": BELOW_STREAMING,
     "engine": BELOW_STREAMING | {"transcripts", "streaming"},
     "journal": BELOW_STREAMING | {"streaming", "engine"},
+    "jobs": BELOW_JOBS,
     "server": BELOW_SERVER,
     "main": {"server"},
     "cli": BELOW_SERVER | {"server"},
@@ -44,7 +46,7 @@ SERVER_MAY_IMPORT: Final[dict[str, set[str]]] = {
     "connection": {"errors", "observability", "http", "auth", "settings", "admission"},
     "protocols": {"errors", "observability", "http", "auth", "settings", "admission", "connection"},
     "web": {"errors", "settings"},
-    "lifecycle": {"observability", "admission", "connection"},
+    "lifecycle": {"observability", "settings", "admission", "connection"},
 }
 SERVER_MAY_IMPORT["app"] = set(SERVER_MAY_IMPORT)
 MAX_MODULES_AT_THE_TOP_OF_SERVER: Final = 6

@@ -1,8 +1,8 @@
 """Hold the transcript of a file, and write it as plain text and as JSON."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, Self
 
 import orjson
 
@@ -19,6 +19,19 @@ class TranscriptSegment:
     start: int
     end: int
     hypothesis: Hypothesis
+
+    def shifted(self, samples: int) -> Self:
+        """Return the segment at a place that lies so many samples later; its words move along."""
+        words = tuple(
+            replace(word, start=word.start + samples, end=word.end + samples)
+            for word in self.hypothesis.words
+        )
+        return replace(
+            self,
+            start=self.start + samples,
+            end=self.end + samples,
+            hypothesis=replace(self.hypothesis, words=words),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,10 +39,7 @@ class AdmissionPolicy:
         resuming: the client resumes a session that is already counted; only the rate limit applies
         retry_after: expected seconds until a stream ends
         """
-        host, _ = scope.get("client") or (None, None)
-        wait = self._ip_rate_limit.wait(host)
-        if wait > 0:
-            raise rate_limited("Too many streams were requested from this address.", wait)
+        self._check_address(scope)
         if resuming:
             return
         self._update_load()
@@ -50,9 +47,26 @@ class AdmissionPolicy:
         if refusal is not None:
             raise refusal
 
+    def check_submission(self, scope: Scope) -> None:
+        """Raise ClientError if the client may not submit a job now; the load does not matter: jobs wait."""
+        self._check_address(scope)
+        refusal = self._quotas.refusal(caller_of(scope))
+        if refusal is not None:
+            raise refusal
+
+    def charge(self, owner: str, seconds: float) -> None:
+        """Count seconds of audio that a job of the key `owner` transcribed."""
+        self._quotas.charge(owner, seconds)
+
     def track_usage(self, scope: Scope) -> AbstractContextManager[UsageMeter]:
         """Count a new stream of the caller. Entering raises ClientError if a quota is used up."""
         return self._quotas.open(caller_of(scope))
+
+    def _check_address(self, scope: Scope) -> None:
+        host, _ = scope.get("client") or (None, None)
+        wait = self._ip_rate_limit.wait(host)
+        if wait > 0:
+            raise rate_limited("Too many streams were requested from this address.", wait)
 
     def track_recovered(self, caller: Principal) -> AbstractContextManager[UsageMeter]:
         """Count a stream that another server process admitted, whatever the quotas."""

@@ -150,6 +150,10 @@ class Quotas:
             return session_limit_reached(limit, usage.retry_after.expected())
         return usage.refusal(caller.key)
 
+    def charge(self, owner: str, seconds: float) -> None:
+        """Count seconds of audio of the key with the name `owner`, which need no open stream."""
+        self._usages.setdefault(owner, KeyUsage(self._clock)).charge(seconds)
+
     @contextmanager
     def open(self, caller: Principal, *, force: bool = False) -> Iterator[UsageMeter]:
         """Count a stream while the context lasts, and yield the meter of its audio.

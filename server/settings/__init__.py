@@ -3,6 +3,8 @@
 The description of each field is its text in `.env.example` and docs/settings.md; a test compares them.
 """
 
+from pathlib import Path
+
 from pydantic_settings import SettingsConfigDict
 
 from asr.hallucination_filter import FILTERS
@@ -11,6 +13,8 @@ from engine.memory_budget import MIB
 from engine.model_names import model_sources
 from engine.options import EngineOptions
 from engine.recognizer_process import LoadOptions
+from jobs.options import JobsOptions
+from server.settings.jobs import JobSettings
 from server.settings.journal import JournalSettings
 from server.settings.limits import LimitSettings
 from server.settings.network import NetworkSettings
@@ -24,7 +28,13 @@ __all__ = ["Settings", "WorkerKind"]
 
 # The last base comes first in the generated documents.
 class Settings(
-    ObservabilitySettings, JournalSettings, LimitSettings, VadSettings, RecognizerSettings, NetworkSettings
+    ObservabilitySettings,
+    JobSettings,
+    JournalSettings,
+    LimitSettings,
+    VadSettings,
+    RecognizerSettings,
+    NetworkSettings,
 ):
     """Read the environment over `.env` over the defaults; the names are the fields' names in capitals."""
 
@@ -49,9 +59,23 @@ class Settings(
             deadline_seconds=self.asr_deadline_seconds,
             detector_device=self.vad_device,
             detector_deadline_seconds=self.vad_deadline_seconds,
-            streams=self.max_sessions + self.max_files,
+            streams=self.max_sessions + self.max_files + self.jobs_at_once,
             spool_minutes=self.spool_minutes,
             needs_turn_model=self.endpointing == "model",
+        )
+
+    def jobs_options(self) -> JobsOptions | None:
+        """Return how this process keeps jobs; None if it has none."""
+        if not self.data_dir:
+            return None
+        return JobsOptions(
+            folder=Path(self.data_dir),
+            database_url=self.database_url.get_secret_value(),
+            jobs_at_once=self.jobs_at_once,
+            worker_id=self.worker_id,
+            retention_seconds=self.job_retention_seconds,
+            max_unfinished=self.max_jobs,
+            max_audio_bytes=self.job_storage_mb * MIB,
         )
 
     def session_options(self) -> SessionOptions:

@@ -41,6 +41,7 @@ def free_settings(**changes: Any) -> Settings:
         "asr_model": "free",
         "asr_worker": WorkerKind.THREAD,
         "resume_seconds": 0,
+        "data_dir": "",
     }
     return Settings(_env_file=None, **(defaults | changes))
 

@@ -1,0 +1,161 @@
+"""Keep the jobs of a server process: open the database when it is needed, and run the worker."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+from filelock import FileLock, Timeout
+
+from jobs.errors import JobsUnavailable
+from jobs.options import JobsOptions
+
+if TYPE_CHECKING:
+    from jobs.runner import JobRunner
+    from jobs.service import JobDatabase, Jobs
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS: Final = 5.0  # between two tries to open the database
+MAX_LOCAL_WORKERS: Final = 1_000
+
+
+class JobsHost:
+    """Open the database of jobs on first use, or at once if it exists already, and work on its jobs.
+
+    Importing the database's packages takes a second and 45 MB, so a server whose clients submit no jobs does
+    not pay for them.
+
+    make_runner: builds what carries out a job
+    """
+
+    def __init__(self, options: JobsOptions, make_runner: Callable[["JobDatabase"], "JobRunner"]) -> None:
+        self._options = options
+        self._make_runner = make_runner
+        self._stack = AsyncExitStack()
+        self._jobs: Jobs | None = None
+        self._opening = asyncio.Lock()
+        self._starting: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._stack.__aenter__()
+        if self._options.is_in_use:
+            self._starting = asyncio.create_task(self._start(), name="open the jobs")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.gather(self._starting, return_exceptions=True)
+        async with self._opening:
+            self._jobs = None
+            await self._stack.aclose()
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether the database is open."""
+        return self._jobs is not None
+
+    async def jobs(self) -> "Jobs":
+        """Return the jobs; the database is opened if need be. Raises JobsUnavailable."""
+        if self._jobs is None:
+            async with self._opening:
+                if self._jobs is None:
+                    await self._open()
+        assert self._jobs is not None
+        return self._jobs
+
+    async def _start(self) -> None:
+        """Open the database of jobs that wait, however often that has to be tried."""
+        while True:
+            try:
+                await self.jobs()
+            except JobsUnavailable as error:
+                log.error("jobs.unavailable reason=%s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return
+
+    async def _open(self) -> None:
+        # DBOS and SQLAlchemy are imported here.
+        from sqlalchemy.exc import SQLAlchemyError
+
+        from jobs.service import JobDatabase, Jobs
+
+        async with AsyncExitStack() as stack:
+            try:
+                database = await asyncio.to_thread(JobDatabase, self._options)
+            except (OSError, SQLAlchemyError) as error:
+                raise JobsUnavailable(f"The database of jobs cannot be opened: {error}") from error
+            stack.push_async_callback(asyncio.to_thread, database.close)
+            jobs = Jobs(database)
+            if self._options.jobs_at_once > 0:
+                await self._start_worker(stack, database)
+            cleaning = asyncio.create_task(jobs.keep_clean(), name="delete expired jobs")
+            stack.push_async_callback(_cancel, cleaning)
+            self._stack.push_async_callback(stack.pop_all().aclose)
+        self._jobs = jobs
+
+    async def _start_worker(self, stack: AsyncExitStack, database: "JobDatabase") -> None:
+        from jobs.work_queue import Work
+        from jobs.worker import JobWorker
+
+        runner = self._make_runner(database)
+
+        async def carry_out(job_id: str, work: Work, number: int) -> None:
+            await runner.run(job_id, work)
+
+        lease = await asyncio.to_thread(WorkerLease.take, self._options)
+        stack.callback(lease.release)
+        worker = JobWorker(
+            database.engine,
+            database.queue,
+            carry_out,
+            worker_id=lease.worker_id,
+            jobs=self._options.jobs_at_once,
+        )
+        await stack.enter_async_context(worker)
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLease:
+    """Hold the name of a worker, which no other process on this machine has meanwhile.
+
+    A process that comes back takes the first free name, so it resumes what the one before it was running.
+    """
+
+    worker_id: str
+    lock: FileLock | None = None
+
+    @classmethod
+    def take(cls, options: JobsOptions) -> Self:
+        """Take the name of the options, that of this host in a fleet, or the first free local one."""
+        if options.worker_id or options.database_url:
+            return cls(options.worker_id or socket.gethostname())
+        folder = options.folder / "workers"
+        folder.mkdir(parents=True, exist_ok=True)
+        for number in range(MAX_LOCAL_WORKERS):
+            name = f"local-{number}"
+            lock = FileLock(folder / f"{name}.lock")
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                continue
+            return cls(name, lock)
+        raise JobsUnavailable(f"{MAX_LOCAL_WORKERS} workers run on this machine already")
+
+    def release(self) -> None:
+        """Give the name back."""
+        if self.lock is not None:
+            self.lock.release()

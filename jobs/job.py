@@ -1,0 +1,160 @@
+"""Define what a job is: its source, options, state and result."""
+
+import secrets
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from asr.recognizer import TranscriptionOptions
+from transcripts.transcript import TranscriptSegment
+
+MAX_ATTEMPTS: Final = 3  # runs in a row that may end with their worker before the job fails
+
+
+class JobState(StrEnum):
+    """Name the states of a job; the last three are final.
+
+    QUEUED: waits for a worker
+    FETCHING: its audio is being downloaded
+    TRANSCRIBING: a worker is transcribing it
+    """
+
+    QUEUED = "queued"
+    FETCHING = "fetching"
+    TRANSCRIBING = "transcribing"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """Return whether the job has ended."""
+        return self in FINAL_STATES
+
+
+FINAL_STATES: Final = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
+
+
+class JobPriority(StrEnum):
+    """Order jobs of all owners: LOW jobs run when no NORMAL one waits."""
+
+    NORMAL = "normal"
+    LOW = "low"
+
+
+@dataclass(frozen=True, slots=True)
+class JobSource:
+    """Say where the audio comes from.
+
+    url: address from which it is downloaded; None for an upload
+    name: file name of an upload, to show; "" if unknown
+    audio: key of the audio in the audio store; None until it was downloaded
+    size: bytes of the audio; None until it was downloaded
+    """
+
+    url: str | None = None
+    name: str = ""
+    audio: str | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """Hold what the client chose for a job.
+
+    model: name of a recognizer; "" or an unknown name stands for the default one
+    start, end: seconds of the audio between which it is transcribed; None for its beginning and its end
+    track: index among the audio tracks of the file; None for the default one
+    callback: address to which the end of the job is reported; None for no report
+    metadata: text of the client that is stored and returned unchanged
+    """
+
+    model: str = ""
+    asr: TranscriptionOptions = field(default_factory=TranscriptionOptions)
+    start: float | None = None
+    end: float | None = None
+    track: int | None = None
+    callback: str | None = None
+    metadata: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobProblem:
+    """Say why a job failed.
+
+    code: name for programs, such as fetch_failed
+    message: sentence for people
+    """
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Hold a job as it was when it was read.
+
+    owner: name of the API key that submitted it; "" without keys
+    created, started, finished, expires: seconds since the epoch; None if that has not happened or is unknown.
+        After `expires` the job is deleted with its audio and its text
+    seconds_done, seconds_total: audio that was transcribed, and all audio; None if the length is unknown
+    attempts: runs since the last part was completed
+    position: number of jobs that start before this one; None unless it is queued and was read alone
+    model, language: what was used, once that is known
+    warnings: sentences about the audio or the options
+    protocol: name of the wire protocol that submitted the job; it decides the shape of a callback
+    """
+
+    id: str
+    owner: str
+    state: JobState
+    source: JobSource
+    options: JobOptions
+    created: float
+    priority: JobPriority = JobPriority.NORMAL
+    protocol: str = ""
+    started: float | None = None
+    finished: float | None = None
+    expires: float | None = None
+    seconds_done: float = 0.0
+    seconds_total: float | None = None
+    attempts: int = 0
+    position: int | None = None
+    model: str | None = None
+    language: str | None = None
+    problem: JobProblem | None = None
+    warnings: tuple[str, ...] = ()
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """Hold a job that is to be submitted.
+
+    idempotency_key: a second submission of the owner with the same key returns the first job; None for none
+    fingerprint: digest of the request, which must be the same for the same idempotency key
+    """
+
+    owner: str
+    source: JobSource
+    options: JobOptions = field(default_factory=JobOptions)
+    priority: JobPriority = JobPriority.NORMAL
+    protocol: str = ""
+    idempotency_key: str | None = None
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobTranscript:
+    """Hold the text of a job, complete or as far as it is known.
+
+    segments: in order of time; each has text
+    """
+
+    job: Job
+    segments: tuple[TranscriptSegment, ...]
+
+
+def new_job_id() -> str:
+    """Return a new id, which cannot be guessed."""
+    return f"job_{secrets.token_hex(16)}"

@@ -1,0 +1,288 @@
+"""Carry out the work of one job: download its audio, transcribe it part by part, store the outcome."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Final
+
+from asr.recognizer import ModelInfo
+from audio.clip import SAMPLE_RATE, seconds_from_samples
+from audio.errors import AudioError, DamagedFile
+from audio.files import decode_file, probe
+from engine.model_pool import ModelNotReady
+from jobs.audio_store import AudioStore
+from jobs.errors import JobFailure, TransientFailure
+from jobs.job import Job, JobProblem, JobSource, JobState
+from jobs.parts import AudioPart, split
+from jobs.store import JobStore, Run, RunLost
+from jobs.work_queue import Work
+from streaming.errors import StreamError
+from streaming.events import FinalTranscript, TranscriptionFailed
+from streaming.file_source import transcribe_file
+from streaming.model_clients import ModelClients
+from streaming.options import SessionOptions
+from streaming.threads import run_in_thread_to_completion
+from transcripts.transcript import TranscriptSegment
+
+log = logging.getLogger(__name__)
+
+REPORT_SECONDS: Final = 1.0  # between two looks at the job's row, which may have been cancelled
+RETRY_SECONDS: Final = (1.0, 4.0, 16.0)  # waits before a run is tried again
+
+Acquire = Callable[[str], AbstractAsyncContextManager[tuple[ModelClients, ModelInfo]]]
+Fetch = Callable[[str], AbstractAsyncContextManager[tuple[IO[bytes], str]]]
+
+
+@dataclass(slots=True)
+class Progress:
+    """Hold how far a run has come, in seconds of audio."""
+
+    done: float = 0.0
+    stored: float = 0.0
+
+
+class JobRunner:
+    """Run jobs on the models of live streams, behind all live work.
+
+    acquire: provides the models of a name, or the default ones for an unknown name; raises ModelNotReady
+    options: returns the options that a stream starts with
+    fetch: downloads an address, and yields the file with its name; raises JobFailure and TransientFailure.
+        None if nothing may be downloaded
+    max_seconds: most audio of a job
+    on_audio: called with the owner and the seconds of audio that were transcribed
+    retry_seconds: waits before a failed run is tried again
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        audio: AudioStore,
+        acquire: Acquire,
+        *,
+        options: Callable[[], SessionOptions],
+        fetch: Fetch | None,
+        max_seconds: float,
+        on_audio: Callable[[str, float], None] = lambda owner, seconds: None,
+        retry_seconds: tuple[float, ...] = RETRY_SECONDS,
+        report_seconds: float = REPORT_SECONDS,
+    ) -> None:
+        self._store = store
+        self._audio = audio
+        self._acquire = acquire
+        self._options = options
+        self._fetch = fetch
+        self._max_seconds = max_seconds
+        self._on_audio = on_audio
+        self._retry_seconds = retry_seconds
+        self._report_seconds = report_seconds
+
+    async def run(self, job_id: str, work: Work) -> None:
+        """Do a unit of work until it is over: succeeded, failed, cancelled, or given to another worker.
+
+        If this is cancelled, the job is released first.
+        """
+        state, do = {
+            Work.FETCH: (JobState.FETCHING, self._download),
+            Work.TRANSCRIBE: (JobState.TRANSCRIBING, self._transcribe),
+        }[work]
+        run: Run | None = None
+
+        def begin() -> None:
+            nonlocal run
+            run = self._store.begin(job_id, state)
+
+        try:
+            await run_in_thread_to_completion(begin)
+            if run is None:
+                log.info("job.skipped job=%s work=%s", job_id, work)
+            else:
+                await self._carry_out(run, work, do)
+        except asyncio.CancelledError:
+            if run is not None:  # The row may have been written although `begin` was cancelled.
+                await run_in_thread_to_completion(self._release, run)
+            raise
+
+    async def _carry_out(self, run: Run, work: Work, do: Callable[[Run, Progress], Awaitable[None]]) -> None:
+        """Do the work of a run, and store its outcome."""
+        job_id = run.job.id
+        log.info("job.begun job=%s work=%s position=%d", job_id, work, run.position)
+        try:
+            await self._try_repeatedly(run, do)
+        except RunLost:
+            log.info("job.run_lost job=%s work=%s", job_id, work)
+        except JobFailure as failure:
+            await self._fail(run, JobProblem(failure.code, failure.message))
+        except Exception:
+            log.exception("job.internal_error job=%s", job_id)
+            await self._fail(run, JobProblem("internal_error", "The server failed on this job."))
+
+    async def _try_repeatedly(self, run: Run, do: Callable[[Run, Progress], Awaitable[None]]) -> None:
+        for wait in (*self._retry_seconds, None):
+            try:
+                await self._watched(run, do)
+                return
+            except TransientFailure as failure:
+                log.warning("job.attempt_failed job=%s reason=%s", run.job.id, failure)
+                if wait is None:
+                    raise JobFailure("failed_repeatedly", str(failure)) from failure
+            await self._wait(run, wait)
+            # What was completed is not repeated.
+            run = await asyncio.to_thread(self._store.again, run)
+
+    async def _wait(self, run: Run, seconds: float) -> None:
+        """Wait, and raise RunLost if the job is cancelled meanwhile."""
+
+        async def sleep(run: Run, progress: Progress) -> None:
+            await asyncio.sleep(seconds)
+
+        await self._watched(run, sleep)
+
+    async def _watched(self, run: Run, do: Callable[[Run, Progress], Awaitable[None]]) -> None:
+        """Do the work while the run may write; store its progress now and then. Raises RunLost."""
+        progress = Progress()
+        work = asyncio.ensure_future(do(run, progress))
+        try:
+            while not work.done():
+                await asyncio.wait([work], timeout=self._report_seconds)
+                if not work.done():
+                    await asyncio.to_thread(self._report, run, progress)
+            work.result()
+        finally:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+
+    def _report(self, run: Run, progress: Progress) -> None:
+        if progress.done > progress.stored:
+            progress.stored = progress.done
+            self._store.report(run, seconds_done=progress.done)
+        else:
+            self._store.check(run)
+
+    async def _fail(self, run: Run, problem: JobProblem) -> None:
+        log.info("job.failed job=%s code=%s message=%s", run.job.id, problem.code, problem.message)
+        try:
+            await asyncio.to_thread(self._store.fail, run, problem)
+        except RunLost:
+            log.info("job.run_lost job=%s", run.job.id)
+
+    def _release(self, run: Run) -> None:
+        try:
+            self._store.release(run)
+        except RunLost:  # another worker has it, or it was cancelled
+            return
+        log.info("job.released job=%s", run.job.id)
+
+    async def _download(self, run: Run, progress: Progress) -> None:
+        url = run.job.source.url
+        if self._fetch is None or url is None:
+            raise JobFailure("fetch_disabled", "This server does not download files: send the file itself.")
+        async with self._fetch(url) as (file, name):
+            stored = await run_in_thread_to_completion(self._audio.save, file)
+        source = JobSource(url, name, stored.key, stored.size)
+        try:
+            await asyncio.to_thread(self._store.fetched, run, source)
+        except BaseException:
+            await run_in_thread_to_completion(self._audio.delete, stored.key)
+            raise
+        log.info("job.fetched job=%s bytes=%d", run.job.id, stored.size)
+
+    async def _transcribe(self, run: Run, progress: Progress) -> None:
+        job = run.job
+        if job.source.audio is None:
+            raise JobFailure("audio_missing", "The audio of this job is missing.")
+        path = self._audio.path(job.source.audio)
+        await self._probe(run, path)
+        try:
+            async with self._acquire(job.options.model) as (models, info):
+                _check_task(job, info)
+                await asyncio.to_thread(self._store.report, run, model=info.model)
+                await self._transcribe_parts(run, path, models, progress)
+        except ModelNotReady as error:
+            raise TransientFailure(f"the model cannot be used: {error}") from error
+
+    async def _probe(self, run: Run, path: Path) -> None:
+        """Store the length of the audio, if the file declares it. Raises JobFailure."""
+        try:
+            info = await run_in_thread_to_completion(probe, path)
+        except AudioError as error:
+            raise JobFailure("invalid_audio", str(error)) from error
+        except FileNotFoundError as error:
+            raise JobFailure("audio_missing", "The audio of this job is missing.") from error
+        options = run.job.options
+        first = options.start or 0.0
+        if info.seconds is not None:
+            last = info.seconds if options.end is None else min(options.end, info.seconds)
+            seconds = max(0.0, last - first)
+            self._check_length(seconds)
+            await asyncio.to_thread(self._store.report, run, seconds_total=seconds)
+
+    def _check_length(self, seconds: float) -> None:
+        if seconds > self._max_seconds:
+            message = f"The audio is longer than {self._max_seconds:g} s, which is the limit."
+            raise JobFailure("audio_too_long", message)
+
+    async def _transcribe_parts(self, run: Run, path: Path, models: ModelClients, progress: Progress) -> None:
+        options = run.job.options
+        first = round((options.start or 0.0) * SAMPLE_RATE)
+        begin = run.position or first
+        clips = decode_file(path, start=begin / SAMPLE_RATE, end=options.end)
+        parts = split(clips, begin)
+        number, position, language, warnings = run.parts, begin, run.job.language, run.job.warnings
+        while True:
+            try:
+                part = await run_in_thread_to_completion(next, parts, None)
+            except DamagedFile as damage:
+                warnings = (*warnings, str(damage))
+                break
+            except AudioError as error:
+                raise JobFailure("invalid_audio", str(error)) from error
+            if part is None:
+                break
+            self._check_length(seconds_from_samples(part.end - first))
+            done = seconds_from_samples(part.start - first)
+            segments = [segment async for segment in self._part(part, models, run.job, progress, done)]
+            language = language or next((each.hypothesis.language for each in segments), None)
+            position = part.end
+            done = seconds_from_samples(position - first)
+            progress.done = progress.stored = done
+            await asyncio.to_thread(self._store.complete_part, run, number, position, segments, done)
+            self._on_audio(run.job.owner, seconds_from_samples(len(part.samples)))
+            number += 1
+        seconds = seconds_from_samples(position - first)
+        await asyncio.to_thread(
+            self._store.succeed,
+            run,
+            seconds_done=seconds,
+            seconds_total=seconds,
+            language=language,
+            warnings=warnings,
+        )
+        log.info("job.succeeded job=%s seconds=%.1f parts=%d", run.job.id, seconds, number)
+
+    async def _part(
+        self, part: AudioPart, models: ModelClients, job: Job, progress: Progress, before: float
+    ) -> AsyncGenerator[TranscriptSegment, None]:
+        """Yield the segments of a part, at their places in the file. Raises TransientFailure."""
+
+        def advance(samples: int) -> None:
+            progress.done = before + seconds_from_samples(samples)
+
+        options = replace(self._options(), asr=job.options.asr)
+        try:
+            async with aclosing(transcribe_file(part.clips(), models, options, advance)) as events:
+                async for event in events:
+                    if isinstance(event, TranscriptionFailed):
+                        raise TransientFailure(f"the recognizer failed: {event.message}")
+                    if isinstance(event, FinalTranscript) and event.hypothesis.text:
+                        segment = TranscriptSegment(event.clip.start, event.clip.end, event.hypothesis)
+                        yield segment.shifted(part.start)
+        except StreamError as error:
+            raise TransientFailure(str(error)) from error
+
+
+def _check_task(job: Job, info: ModelInfo) -> None:
+    if job.options.asr.task == "translate" and not info.translates:
+        raise JobFailure("unsupported_value", f"The model {info.model} cannot translate.")

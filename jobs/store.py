@@ -1,0 +1,451 @@
+"""Read and write the rows of jobs. Each method is one transaction, blocks, and is thread-safe.
+
+A run of a job holds a lease. Every write of a run names it, so that a worker that was taken for dead and
+still runs can change nothing.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from jobs.errors import IdempotencyConflict, JobNotFound, StorageFull, TooManyJobs
+from jobs.job import (
+    FINAL_STATES,
+    MAX_ATTEMPTS,
+    Job,
+    JobPriority,
+    JobProblem,
+    JobSource,
+    JobState,
+    NewJob,
+    new_job_id,
+)
+from jobs.serialization import OPTIONS, PROBLEM, SEGMENTS, WARNINGS
+from jobs.tables import jobs, parts
+from jobs.work_queue import MAX_ROUND, Work, WorkQueue
+from transcripts.transcript import TranscriptSegment
+
+UNFINISHED: Final = (JobState.QUEUED, JobState.FETCHING, JobState.TRANSCRIBING)
+PURGE_AT_ONCE: Final = 100  # jobs
+
+
+class RunLost(Exception):
+    """The run may not write any more: the job was cancelled, or given to another worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Hold a run of a job: the job as it was at its beginning, and the lease of the run.
+
+    parts: number of parts that earlier runs completed
+    position: sample of the file at which the next part begins
+    """
+
+    job: Job
+    lease: str
+    parts: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """Hold what belongs to deleted jobs and stands outside of their rows."""
+
+    jobs: tuple[str, ...]
+    audio: tuple[str, ...]
+
+
+class JobStore:
+    """Store jobs.
+
+    retention_seconds: time after their end for which jobs are kept
+    max_unfinished: most jobs that may be unfinished at once; one owner may have half of them
+    max_audio_bytes: most bytes of audio of all jobs, above which uploads are refused
+    now: returns the time in seconds since the epoch
+    """
+
+    def __init__(
+        self,
+        engine: sa.Engine,
+        queue: WorkQueue,
+        *,
+        retention_seconds: float,
+        max_unfinished: int,
+        max_audio_bytes: int = 1 << 62,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._engine = engine
+        self._queue = queue
+        self._retention_seconds = retention_seconds
+        self._max_unfinished = max_unfinished
+        self._max_audio_bytes = max_audio_bytes
+        self._now = now
+
+    def submit(self, new: NewJob) -> tuple[Job, bool]:
+        """Store and queue a job in one transaction; return it, and whether it is new.
+
+        It is not new if the owner has used its idempotency key before.
+
+        Keys share the workers job by job: each queued job of an owner stands one round behind the owner's one
+        before, and the earliest round runs first. So a job of an owner without others waits for the present
+        round only, however many jobs others have queued.
+
+        Raises IdempotencyConflict, TooManyJobs and StorageFull.
+        """
+        with suppress(IntegrityError):  # a concurrent submission with the same idempotency key came first
+            return self._submit(new)
+        return self._submit(new)
+
+    def _submit(self, new: NewJob) -> tuple[Job, bool]:
+        with self._engine.begin() as connection:
+            before = self._earlier(connection, new)
+            if before is not None:
+                return before, False
+            queued = sa.and_(jobs.c.state == JobState.QUEUED, jobs.c.priority == new.priority)
+            self._check_bounds(connection, new)
+            present = connection.scalar(sa.select(sa.func.min(jobs.c.round)).where(queued)) or 0
+            last = connection.scalar(
+                sa.select(sa.func.max(jobs.c.round)).where(queued, jobs.c.owner == new.owner)
+            )
+            order = present if last is None else max(present, last + 1)
+            job_id = new_job_id()
+            values = {
+                "id": job_id,
+                "owner": new.owner,
+                "protocol": new.protocol,
+                "state": JobState.QUEUED,
+                "priority": new.priority,
+                "round": order,
+                "created": self._now(),
+                "url": new.source.url,
+                "name": new.source.name,
+                "audio": new.source.audio,
+                "size": new.source.size,
+                "options": OPTIONS.dump_json(new.options).decode(),
+                "idempotency_key": new.idempotency_key,
+                "fingerprint": new.fingerprint,
+                "seconds_done": 0.0,
+                "attempts": 0,
+                "warnings": "[]",
+                "revision": 0,
+            }
+            connection.execute(sa.insert(jobs).values(values))
+            work = Work.TRANSCRIBE if new.source.audio is not None else Work.FETCH
+            self._queue.add(connection, job_id, work, priority=_priority(new.priority, order))
+            return self._read(connection, job_id), True
+
+    def _check_bounds(self, connection: sa.Connection, new: NewJob) -> None:
+        """Raise TooManyJobs or StorageFull if another job is one too many."""
+        unfinished = sa.select(sa.func.count()).where(jobs.c.state.in_(UNFINISHED))
+        if (connection.scalar(unfinished) or 0) >= self._max_unfinished:
+            raise TooManyJobs(f"{self._max_unfinished} jobs are unfinished, which is the limit.")
+        share = (self._max_unfinished + 1) // 2
+        if new.owner and (connection.scalar(unfinished.where(jobs.c.owner == new.owner)) or 0) >= share:
+            raise TooManyJobs(f"{share} jobs of this key are unfinished, which is its limit.")
+        stored = connection.scalar(sa.select(sa.func.coalesce(sa.func.sum(jobs.c.size), 0))) or 0
+        if new.source.size is not None and stored + new.source.size > self._max_audio_bytes:
+            raise StorageFull(f"The audio of all jobs may have {self._max_audio_bytes} bytes.")
+
+    def _earlier(self, connection: sa.Connection, new: NewJob) -> Job | None:
+        """Return the job that the owner submitted with the same idempotency key."""
+        if new.idempotency_key is None:
+            return None
+        where = (jobs.c.owner == new.owner, jobs.c.idempotency_key == new.idempotency_key)
+        row = connection.execute(sa.select(jobs).where(*where)).one_or_none()
+        if row is None:
+            return None
+        if row.fingerprint != new.fingerprint:
+            raise IdempotencyConflict
+        return _job(row)
+
+    def get(self, job_id: str, owner: str | None = None) -> Job:
+        """Return a job with its position in the queue.
+
+        owner: the job must be his; None for any
+
+        Raises JobNotFound.
+        """
+        with self._engine.connect() as connection:
+            job = self._read(connection, job_id)
+            if owner is not None and job.owner != owner:
+                raise JobNotFound(job_id)
+            if job.state is not JobState.QUEUED:
+                return job
+            mine = connection.execute(
+                sa.select(jobs.c.priority, jobs.c.round, jobs.c.created).where(jobs.c.id == job_id)
+            ).one()
+            earlier = sa.or_(
+                jobs.c.round < mine.round,
+                sa.and_(jobs.c.round == mine.round, jobs.c.created < mine.created),
+            )
+            ahead = sa.and_(jobs.c.priority == mine.priority, earlier)
+            if mine.priority == JobPriority.LOW:
+                ahead = sa.or_(ahead, jobs.c.priority == JobPriority.NORMAL)
+            count = sa.select(sa.func.count()).where(jobs.c.state == JobState.QUEUED, ahead)
+            return replace(job, position=connection.scalar(count) or 0)
+
+    def find(
+        self,
+        owner: str,
+        *,
+        limit: int,
+        after: str | None = None,
+        states: Collection[JobState] = (),
+    ) -> list[Job]:
+        """Return jobs of an owner, the newest first.
+
+        after: id of the last job of the page before; None for the first page
+        states: only jobs in these states; empty for all
+
+        Raises JobNotFound if `after` is not a job of the owner.
+        """
+        query = sa.select(jobs).where(jobs.c.owner == owner)
+        if states:
+            query = query.where(jobs.c.state.in_(sorted(states)))
+        with self._engine.connect() as connection:
+            if after is not None:
+                last = self._read(connection, after)
+                if last.owner != owner:
+                    raise JobNotFound(after)
+                place = sa.tuple_(jobs.c.created, jobs.c.id)
+                query = query.where(place < sa.tuple_(sa.literal(last.created), sa.literal(last.id)))
+            query = query.order_by(jobs.c.created.desc(), jobs.c.id.desc()).limit(limit)
+            return [_job(row) for row in connection.execute(query)]
+
+    def read(self, job_ids: Collection[str]) -> dict[str, Job]:
+        """Return those of the jobs that exist, by id, without their positions."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(sa.select(jobs).where(jobs.c.id.in_(job_ids))).all()
+        return {row.id: _job(row) for row in rows}
+
+    def segments(self, job_id: str, from_part: int = 0) -> list[tuple[TranscriptSegment, ...]]:
+        """Return the segments of each part of a job from a part on."""
+        query = sa.select(parts.c.segments).where(parts.c.job == job_id, parts.c.number >= from_part)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query.order_by(parts.c.number)).scalars().all()
+        return [SEGMENTS.validate_json(row) for row in rows]
+
+    def audio_seconds(self, owner: str, since: float) -> float:
+        """Return the seconds of audio that jobs of an owner transcribed which were not finished at a time."""
+        query = sa.select(sa.func.coalesce(sa.func.sum(jobs.c.seconds_done), 0.0)).where(
+            jobs.c.owner == owner, sa.or_(jobs.c.finished.is_(None), jobs.c.finished > since)
+        )
+        with self._engine.connect() as connection:
+            return float(connection.scalar(query) or 0.0)
+
+    def counts(self) -> dict[JobState, int]:
+        """Return the number of unfinished jobs by state."""
+        query = sa.select(jobs.c.state, sa.func.count()).where(jobs.c.state.in_(UNFINISHED))
+        with self._engine.connect() as connection:
+            found = {
+                JobState(state): count for state, count in connection.execute(query.group_by(jobs.c.state))
+            }
+        return {state: found.get(state, 0) for state in UNFINISHED}
+
+    # Runs
+
+    def begin(self, job_id: str, state: JobState) -> Run | None:
+        """Begin a run of a job; None if there is nothing to run any more.
+
+        A job whose runs ended MAX_ATTEMPTS times with their worker, without completing a part, fails here.
+        """
+        with self._engine.begin() as connection:
+            row = connection.execute(
+                sa.select(jobs).where(jobs.c.id == job_id).with_for_update()
+            ).one_or_none()
+            if row is None or JobState(row.state).is_final:
+                return None
+            if row.attempts >= MAX_ATTEMPTS:
+                problem = JobProblem("worker_died", f"The worker died {row.attempts} times on this job.")
+                self._end(connection, _job(row), JobState.FAILED, problem)
+                return None
+            lease = secrets.token_hex(8)
+            self._update(
+                connection,
+                job_id,
+                state=state,
+                lease=lease,
+                attempts=row.attempts + 1,
+                started=row.started or self._now(),
+            )
+            return Run(self._read(connection, job_id), lease, *self._completed(connection, job_id))
+
+    def report(self, run: Run, **changes: Any) -> None:
+        """Store changes of columns that a client can see. Raises RunLost."""
+        with self._engine.begin() as connection:
+            self._write(connection, run, **changes)
+
+    def check(self, run: Run) -> None:
+        """Raise RunLost if the run may not write any more."""
+        query = sa.select(jobs.c.lease).where(jobs.c.id == run.job.id, jobs.c.state.notin_(FINAL_STATES))
+        with self._engine.connect() as connection:
+            if connection.scalar(query) != run.lease:
+                raise RunLost
+
+    def again(self, run: Run) -> Run:
+        """Return the run with what it has completed so far."""
+        with self._engine.connect() as connection:
+            count, end = self._completed(connection, run.job.id)
+        return replace(run, parts=count, position=end)
+
+    def fetched(self, run: Run, source: JobSource) -> None:
+        """Store where the downloaded audio is, and queue its transcription. Raises RunLost."""
+        with self._engine.begin() as connection:
+            self._write(
+                connection,
+                run,
+                state=JobState.QUEUED,
+                lease=None,
+                attempts=0,
+                audio=source.audio,
+                size=source.size,
+                name=source.name,
+            )
+            order = connection.scalar(sa.select(jobs.c.round).where(jobs.c.id == run.job.id)) or 0
+            priority = _priority(run.job.priority, order)
+            self._queue.add(connection, run.job.id, Work.TRANSCRIBE, priority=priority)
+
+    def complete_part(
+        self, run: Run, number: int, end: int, segments: Sequence[TranscriptSegment], seconds_done: float
+    ) -> None:
+        """Store a part of the text; a later run begins after it.
+
+        end: sample of the file at which the part ends
+
+        Raises RunLost.
+        """
+        row = {"job": run.job.id, "number": number, "end": end}
+        text = SEGMENTS.dump_json(tuple(segments)).decode()
+        with self._engine.begin() as connection:
+            self._write(connection, run, attempts=0, seconds_done=seconds_done)
+            connection.execute(sa.insert(parts).values(row | {"segments": text}))
+
+    def release(self, run: Run) -> None:
+        """Give a job back that a worker which stops was running. Raises RunLost."""
+        with self._engine.begin() as connection:
+            attempts = max(0, run.job.attempts - 1)
+            self._write(connection, run, state=JobState.QUEUED, lease=None, attempts=attempts)
+
+    def succeed(self, run: Run, *, warnings: Sequence[str] = (), **changes: Any) -> None:
+        """End a job whose parts are all complete. Raises RunLost."""
+        text = WARNINGS.dump_json(tuple(warnings)).decode()
+        with self._engine.begin() as connection:
+            self._write(connection, run, warnings=text, **changes)
+            self._end(connection, run.job, JobState.SUCCEEDED, None)
+
+    def fail(self, run: Run, problem: JobProblem) -> None:
+        """End a job without its text. Raises RunLost."""
+        with self._engine.begin() as connection:
+            self._write(connection, run)
+            self._end(connection, run.job, JobState.FAILED, problem)
+
+    def cancel(self, job_id: str, owner: str | None = None) -> Job:
+        """Cancel a job unless it has ended; return it. Raises JobNotFound."""
+        with self._engine.begin() as connection:
+            row = connection.execute(
+                sa.select(jobs).where(jobs.c.id == job_id).with_for_update()
+            ).one_or_none()
+            if row is None or (owner is not None and row.owner != owner):
+                raise JobNotFound(job_id)
+            job = _job(row)
+            if not job.state.is_final:
+                self._end(connection, job, JobState.CANCELLED, None)
+            return self._read(connection, job_id)
+
+    # Deletion
+
+    def delete(self, job_id: str) -> Removed:
+        """Delete the rows of a job. Raises JobNotFound."""
+        with self._engine.begin() as connection:
+            job = self._read(connection, job_id)
+            connection.execute(sa.delete(jobs).where(jobs.c.id == job_id))
+        return Removed((job_id,), (job.source.audio,) if job.source.audio else ())
+
+    def purge(self) -> Removed:
+        """Delete the rows of some jobs that have expired; nothing is left when it returns no jobs."""
+        with self._engine.begin() as connection:
+            query = (
+                sa.select(jobs.c.id, jobs.c.audio).where(jobs.c.expires <= self._now()).limit(PURGE_AT_ONCE)
+            )
+            rows = connection.execute(query).all()
+            connection.execute(sa.delete(jobs).where(jobs.c.id.in_([row.id for row in rows])))
+        return Removed(tuple(row.id for row in rows), tuple(row.audio for row in rows if row.audio))
+
+    def is_audio_used(self, key: str) -> bool:
+        """Return whether a job has this audio."""
+        with self._engine.connect() as connection:
+            return connection.scalar(sa.select(sa.exists().where(jobs.c.audio == key))) or False
+
+    # Parts of transactions
+
+    def _read(self, connection: sa.Connection, job_id: str) -> Job:
+        row = connection.execute(sa.select(jobs).where(jobs.c.id == job_id)).one_or_none()
+        if row is None:
+            raise JobNotFound(job_id)
+        return _job(row)
+
+    def _completed(self, connection: sa.Connection, job_id: str) -> tuple[int, int]:
+        """Return the number of completed parts, and the sample at which the last one ends."""
+        query = sa.select(sa.func.count(), sa.func.max(parts.c.end)).where(parts.c.job == job_id)
+        count, end = connection.execute(query).one()
+        return count, end or 0
+
+    def _update(self, connection: sa.Connection, job_id: str, **changes: Any) -> None:
+        values = {"revision": jobs.c.revision + 1} | changes
+        connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(values))
+
+    def _write(self, connection: sa.Connection, run: Run, **changes: Any) -> None:
+        """Write in the name of a run. Raises RunLost if it may not."""
+        values = {"revision": jobs.c.revision + 1} | changes
+        where = (jobs.c.id == run.job.id, jobs.c.lease == run.lease, jobs.c.state.notin_(FINAL_STATES))
+        if connection.execute(sa.update(jobs).where(*where).values(values)).rowcount == 0:
+            raise RunLost
+
+    def _end(self, connection: sa.Connection, job: Job, state: JobState, problem: JobProblem | None) -> None:
+        now = self._now()
+        self._update(
+            connection,
+            job.id,
+            state=state,
+            lease=None,
+            finished=now,
+            expires=now + self._retention_seconds,
+            problem=None if problem is None else PROBLEM.dump_json(problem).decode(),
+        )
+        if job.options.callback is not None:
+            self._queue.add(connection, job.id, Work.CALLBACK)
+
+
+def _priority(priority: JobPriority, order: int) -> int:
+    """Return the priority of DBOS: 1 and up, lower ones run first."""
+    return 1 + min(order, MAX_ROUND - 1) + (MAX_ROUND if priority is JobPriority.LOW else 0)
+
+
+def _job(row: Any) -> Job:
+    return Job(
+        id=row.id,
+        owner=row.owner,
+        state=JobState(row.state),
+        source=JobSource(row.url, row.name, row.audio, row.size),
+        options=OPTIONS.validate_json(row.options),
+        created=row.created,
+        priority=JobPriority(row.priority),
+        protocol=row.protocol,
+        started=row.started,
+        finished=row.finished,
+        expires=row.expires,
+        seconds_done=row.seconds_done,
+        seconds_total=row.seconds_total,
+        attempts=row.attempts,
+        model=row.model,
+        language=row.language,
+        problem=None if row.problem is None else PROBLEM.validate_json(row.problem),
+        warnings=WARNINGS.validate_json(row.warnings),
+        revision=row.revision,
+    )

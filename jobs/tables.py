@@ -1,0 +1,101 @@
+"""Define the tables of jobs, and open their database: SQLite on one machine, Postgres for several."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+metadata: Final = sa.MetaData()
+
+# Times are seconds since the epoch. Options, problems and segments are JSON (jobs/serialization.py).
+jobs: Final = sa.Table(
+    "stt_jobs",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("owner", sa.String(200), nullable=False),
+    sa.Column("protocol", sa.String(50), nullable=False),
+    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("priority", sa.String(20), nullable=False),
+    sa.Column("round", sa.Integer, nullable=False),  # see JobStore.submit
+    sa.Column("created", sa.Double, nullable=False),
+    sa.Column("started", sa.Double),
+    sa.Column("finished", sa.Double),
+    sa.Column("expires", sa.Double),
+    sa.Column("url", sa.Text),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("audio", sa.String(128)),
+    sa.Column("size", sa.BigInteger),
+    sa.Column("options", sa.Text, nullable=False),
+    sa.Column("idempotency_key", sa.String(200)),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("seconds_done", sa.Double, nullable=False),
+    sa.Column("seconds_total", sa.Double),
+    sa.Column("lease", sa.String(64)),  # of the run that may write; NULL if none
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("model", sa.Text),
+    sa.Column("language", sa.Text),
+    sa.Column("problem", sa.Text),
+    sa.Column("warnings", sa.Text, nullable=False),
+    sa.Column("revision", sa.Integer, nullable=False),  # grows with each change that a client can see
+    sa.UniqueConstraint("owner", "idempotency_key", name="stt_jobs_idempotency"),
+    sa.Index("stt_jobs_by_owner", "owner", "created", "id"),
+    sa.Index("stt_jobs_by_state", "state", "priority", "round", "created"),
+    sa.Index("stt_jobs_by_owner_and_state", "owner", "state", "round"),
+    sa.Index("stt_jobs_by_audio", "audio"),
+    sa.Index("stt_jobs_by_expiry", "expires"),
+)
+parts: Final = sa.Table(
+    "stt_job_parts",
+    metadata,
+    sa.Column("job", sa.String(64), sa.ForeignKey("stt_jobs.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("end", sa.BigInteger, nullable=False),  # sample of the file
+    sa.Column("segments", sa.Text, nullable=False),
+)
+workers: Final = sa.Table(
+    "stt_job_workers",
+    metadata,
+    sa.Column("id", sa.String(200), primary_key=True),
+    sa.Column("beat", sa.BigInteger, nullable=False),  # grows while the worker lives
+)
+
+
+def open_sqlite(path: Path) -> sa.Engine:
+    """Open a database in a file, which is made if it is missing.
+
+    WAL lets readers read while one connection writes; FULL keeps what was committed over a loss of power;
+    secure_delete overwrites what is deleted.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(f"sqlite:///{path}")
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, record: object) -> None:
+        connection.isolation_level = "IMMEDIATE"  # a writer waits for others, instead of failing midway
+        for pragma in (
+            "busy_timeout=30000",
+            "foreign_keys=ON",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "secure_delete=ON",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine
+
+
+def open_postgres(url: str) -> sa.Engine:
+    """Open a Postgres database, given by a URL as libpq takes it."""
+    parsed = sa.make_url(url).set(drivername="postgresql+psycopg")
+    return sa.create_engine(parsed, pool_pre_ping=True)
+
+
+def create_tables(engine: sa.Engine) -> None:
+    """Create the tables that are missing; concurrent processes may do so at the same time."""
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":  # CREATE TABLE IF NOT EXISTS still races there
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(7305931)"))
+        else:
+            connection.execute(sa.text("BEGIN IMMEDIATE"))
+        metadata.create_all(connection)

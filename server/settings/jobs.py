@@ -1,0 +1,47 @@
+"""Define the settings of jobs: files that are transcribed durably."""
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings
+
+
+class JobSettings(BaseSettings):
+    """Configure where jobs are kept, and what this process does for them (docs/jobs.md)."""
+
+    data_dir: str = Field(
+        "data",
+        description="Folder in which jobs are kept, including their audio and their text, until "
+        "JOB_RETENTION_SECONDS after their end. It is made when the first job is submitted. Empty: no jobs.",
+    )
+    database_url: SecretStr = Field(
+        SecretStr(""),
+        description="URL of a Postgres database for jobs, which several servers and workers share: "
+        "postgresql://user:password@host/name. Empty: SQLite in DATA_DIR.",
+    )
+    jobs_at_once: int = Field(
+        2,
+        ge=0,
+        le=1_000,
+        description="Maximum number of jobs that this process transcribes at once; 0 leaves them to "
+        "`./entrypoint.sh worker`.",
+    )
+    worker_id: str = Field(
+        "",
+        max_length=200,
+        description="Name of this process as a worker for jobs. A worker that restarts under its name "
+        "resumes its jobs at once. Empty: the first free of local-0, local-1, …; with DATABASE_URL the host "
+        "name.",
+    )
+    job_retention_seconds: float = Field(
+        3_600.0, ge=1, description="Seconds after its end for which a job is kept, with its audio and text."
+    )
+    max_jobs: int = Field(
+        20_000,
+        ge=1,
+        description="Maximum number of unfinished jobs, of which one API key may have half; further ones are "
+        "answered with 503.",
+    )
+    job_storage_mb: int = Field(
+        51_200,
+        ge=1,
+        description="Maximum size of the audio of all jobs, in MiB; further uploads are answered with 507.",
+    )

@@ -1,0 +1,230 @@
+"""A worker claims jobs and carries them out."""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+
+from asr.recognizer import Hypothesis, ModelInfo, RecognitionRequest, TranscriptionOptions
+from jobs.errors import JobNotFound
+from jobs.job import Job, JobOptions, JobSource, JobState, NewJob
+from jobs.runner import Acquire, Fetch, JobRunner
+from jobs.service import JobDatabase, Jobs
+from jobs.work_queue import Work
+from jobs.worker import JobWorker, WorkerWatch
+from streaming.model_clients import ModelClients
+from streaming.options import SessionOptions
+from tests.server.asgi_calls import wav
+from tests.streaming.fakes import FEW_GUARDS, sound
+from tests.streaming.working_models import HeldRecognizer, Recognizer, models
+from tests.waiting import until
+
+SECOND = 16_000
+TALK = sound((False, SECOND), (True, SECOND), (False, SECOND), (True, SECOND), (False, SECOND))
+INFO = ModelInfo("little", "little", "test", "cpu", "float32")
+
+
+def acquiring(clients: ModelClients) -> Acquire:
+    @asynccontextmanager
+    async def acquire(name: str) -> AsyncIterator[tuple[ModelClients, ModelInfo]]:
+        yield clients, INFO
+
+    return acquire
+
+
+def runner_of(
+    database: JobDatabase, clients: ModelClients, fetch: Fetch | None = None, max_seconds: float = 1e6
+) -> JobRunner:
+    return JobRunner(
+        database.store,
+        database.audio,
+        acquiring(clients),
+        options=lambda: SessionOptions(guards=FEW_GUARDS),
+        fetch=fetch,
+        max_seconds=max_seconds,
+        retry_seconds=(0.01, 0.01),
+        report_seconds=0.02,
+    )
+
+
+def worker_of(database: JobDatabase, runner: JobRunner) -> JobWorker:
+    async def carry_out(job_id: str, work: Work, number: int) -> None:
+        await runner.run(job_id, work)
+
+    return JobWorker(
+        database.engine,
+        database.queue,
+        carry_out,
+        worker_id="one",
+        jobs=2,
+        poll_seconds=0.02,
+        beat_seconds=0.1,
+    )
+
+
+@asynccontextmanager
+async def working(
+    database: JobDatabase, recognizer: Recognizer | None = None, fetch: Fetch | None = None, **limits: float
+) -> AsyncIterator[Jobs]:
+    """Run a worker beside the jobs."""
+    async with (
+        models(recognizer) as clients,
+        worker_of(database, runner_of(database, clients, fetch, **limits)),
+    ):
+        yield Jobs(database)
+
+
+async def uploaded(jobs: Jobs, data: bytes, options: JobOptions | None = None) -> Job:
+    audio = await jobs.save_audio(io.BytesIO(data))
+    source = JobSource(name="talk.wav", audio=audio.key, size=audio.size)
+    job, _ = await jobs.submit(NewJob("ann", source, options or JobOptions()))
+    return job
+
+
+async def ended(jobs: Jobs, job: Job) -> Job:
+    """Wait until a job has ended."""
+    last = job
+    async for transcript in jobs.watch(job.id):
+        last = transcript.job
+    return last
+
+
+async def test_upload_becomes_text(database: JobDatabase) -> None:
+    async with working(database) as jobs:
+        job = await uploaded(jobs, wav(TALK))
+        done = await ended(jobs, job)
+        transcript = await jobs.transcript(job.id, "ann")
+    assert (done.state, done.model, done.seconds_done, done.seconds_total) == (
+        JobState.SUCCEEDED,
+        "little",
+        5.0,
+        5.0,
+    )
+    assert len(transcript.segments) == 2
+    assert transcript.segments[0].end <= transcript.segments[1].start
+
+
+async def test_trimmed_job_keeps_the_times_of_the_file(database: JobDatabase) -> None:
+    async with working(database) as jobs:
+        job = await uploaded(jobs, wav(TALK), JobOptions(start=2.5, end=4.5))
+        done = await ended(jobs, job)
+        (segment,) = (await jobs.transcript(job.id)).segments
+    assert (done.seconds_done, done.seconds_total) == (2.0, 2.0)
+    assert 2.5 * SECOND <= segment.start < 3.2 * SECOND
+    assert segment.end <= 4.5 * SECOND
+
+
+async def test_url_is_downloaded_and_transcribed(database: JobDatabase) -> None:
+    @asynccontextmanager
+    async def fetch(url: str) -> AsyncIterator[tuple[io.BytesIO, str]]:
+        assert url == "https://example.org/talk.wav"
+        yield io.BytesIO(wav(TALK)), "talk.wav"
+
+    async with working(database, fetch=fetch) as jobs:
+        job, _ = await jobs.submit(NewJob("ann", JobSource(url="https://example.org/talk.wav")))
+        done = await ended(jobs, job)
+        assert (done.state, done.source.name) == (JobState.SUCCEEDED, "talk.wav")
+        assert len((await jobs.transcript(job.id)).segments) == 2
+
+
+async def test_file_without_audio_fails_at_once(database: JobDatabase) -> None:
+    async with working(database) as jobs:
+        done = await ended(jobs, await uploaded(jobs, b"no sound at all"))
+    assert done.state is JobState.FAILED
+    assert done.problem is not None
+    assert done.problem.code == "invalid_audio"
+
+
+async def test_audio_above_the_limit_fails(database: JobDatabase) -> None:
+    async with working(database, max_seconds=4.0) as jobs:
+        done = await ended(jobs, await uploaded(jobs, wav(TALK)))
+    assert done.problem is not None
+    assert done.problem.code == "audio_too_long"
+
+
+async def test_unsupported_task_fails(database: JobDatabase) -> None:
+    options = JobOptions(asr=TranscriptionOptions(task="translate"))
+    async with working(database) as jobs:
+        done = await ended(jobs, await uploaded(jobs, wav(TALK), options))
+    assert done.problem is not None
+    assert done.problem.code == "unsupported_value"
+
+
+class Failing(Recognizer):
+    """Fail so many times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.left = times
+
+    def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
+        if self.left > 0:
+            self.left -= 1
+            raise RuntimeError("no memory")
+        return super().transcribe(requests)
+
+
+@pytest.mark.parametrize(("failures", "state"), [(2, JobState.SUCCEEDED), (10_000, JobState.FAILED)])
+async def test_failing_recognizer_is_tried_again(
+    database: JobDatabase, failures: int, state: JobState
+) -> None:
+    async with working(database, Failing(failures)) as jobs:
+        done = await ended(jobs, await uploaded(jobs, wav(TALK)))
+    assert done.state is state
+    assert (done.problem is None) == (state is JobState.SUCCEEDED)
+
+
+async def test_cancelled_job_stops(database: JobDatabase) -> None:
+    held = HeldRecognizer()
+    async with working(database, held) as jobs:
+        job = await uploaded(jobs, wav(TALK))
+        await until(lambda: database.store.get(job.id).state is JobState.TRANSCRIBING)
+        assert (await jobs.cancel(job.id, "ann")).state is JobState.CANCELLED
+        held.gate.set()
+        other = await uploaded(jobs, wav(TALK))
+        assert (await ended(jobs, other)).state is JobState.SUCCEEDED
+        assert (await jobs.get(job.id)).state is JobState.CANCELLED
+        assert (await jobs.transcript(job.id)).segments == ()
+
+
+async def test_deleted_job_leaves_no_audio_and_no_row(database: JobDatabase) -> None:
+    async with working(database) as jobs:
+        job = await uploaded(jobs, wav(TALK))
+        await ended(jobs, job)
+        path = database.audio.path(str(job.source.audio))
+        assert path.exists()
+        await jobs.delete(job.id, "ann")
+        with pytest.raises(JobNotFound):
+            await jobs.get(job.id)
+        assert not path.exists()
+        assert database.queue._ids(job.id) == []
+
+
+async def test_stopped_worker_gives_its_job_back(database: JobDatabase) -> None:
+    held = HeldRecognizer()
+    async with working(database, held) as jobs:
+        job = await uploaded(jobs, wav(TALK))
+        await until(lambda: database.store.get(job.id).state is JobState.TRANSCRIBING)
+        held.gate.set()
+    assert database.store.get(job.id).state in (JobState.QUEUED, JobState.SUCCEEDED)
+    async with working(database) as jobs:
+        done = await ended(jobs, job)
+    assert (done.state, done.attempts) == (JobState.SUCCEEDED, 0)
+
+
+async def test_many_jobs_of_many_owners_end_once(database: JobDatabase) -> None:
+    async with working(database) as jobs:
+        all_jobs = [await uploaded(jobs, wav(TALK)) for _ in range(12)]
+        done = await asyncio.gather(*(ended(jobs, job) for job in all_jobs))
+    assert {job.state for job in done} == {JobState.SUCCEEDED}
+
+
+def test_worker_is_dead_once_its_beat_has_stopped() -> None:
+    watch = WorkerWatch(30)
+    assert watch.dead({"a": 1, "b": 5}, 0) == []
+    assert watch.dead({"a": 2, "b": 5}, 29) == []
+    assert watch.dead({"a": 2, "b": 5}, 31) == ["b"]
+    assert watch.dead({"a": 2}, 60) == ["a"]
+    assert watch.dead({"b": 5}, 61) == []

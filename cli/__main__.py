@@ -75,6 +75,9 @@ def _add_transcribe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--words", action="store_true", help="add the times of words to JSON; subtitles always use them"
     )
+    parser.add_argument(
+        "--track", metavar="N", type=int, help="audio track of each FILE, from 0; default: its default track"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--dtype", choices=DTYPES, default="auto")
     parser.set_defaults(run=_transcribe, fail=parser.error)

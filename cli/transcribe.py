@@ -18,7 +18,8 @@ from asr.errors import AsrError, ModelUnavailable, UnsupportedModel
 from asr.model_registry import AUTO
 from asr.recognizer import ModelInfo, TranscriptionOptions
 from audio.clip import seconds_from_samples
-from audio.errors import AudioError, DamagedFile
+from audio.errors import AudioError
+from audio.files import Track
 from cli.console import FAILED, OK, print_error
 from cli.models import choose_default
 from engine.file_transcriber import FileTranscriber, UtteranceFailed
@@ -63,7 +64,7 @@ async def _transcribe_all(args: argparse.Namespace) -> int:
         async with AsyncExitStack() as stack:
             models, description = await _load(args, stack)
             bars.remove_task(loading)
-            files = FileQueue(models, description.model, options, bars, _writer(args))
+            files = FileQueue(models, description.model, options, bars, _writer(args), args.track)
             transcripts = await asyncio.gather(*map(files.transcribe, args.files))
     if args.output_dir is None:
         _print_all([transcript for transcript in transcripts if transcript], args.format)
@@ -121,6 +122,7 @@ def _print_all(transcripts: Sequence[Transcript], form: str) -> None:
 class FileQueue:
     """Transcribe files, a few at a time, which share the batches of the models.
 
+    track: index of the audio track; None for the default one of each file
     failed: whether a file could not be read or was recognized only in part
     """
 
@@ -131,8 +133,10 @@ class FileQueue:
         options: SessionOptions,
         bars: Progress,
         write: Callable[[Transcript], None],
+        track: int | None = None,
     ) -> None:
         self.failed = False
+        self._track = track
         self._models = models
         self._model = model
         self._options = options
@@ -151,20 +155,22 @@ class FileQueue:
 
         async with self._slots:
             bar = self._progress.add_task(path.name, total=None)
-            work = FileTranscriber(path, on_failure=fail, on_progress=show)
+            work = FileTranscriber(path, track=self._track, on_failure=fail, on_progress=show)
             try:
                 info = await work.check()
+                if len(info.tracks) > 1 and self._track is None:
+                    print_error(f"{path}: {_list_of(info.tracks)}; track {info.track.index} is used")
                 self._progress.update(bar, total=info.seconds)
                 async with aclosing(work.transcribe(self._models, self._options)) as segments:
                     async for _ in segments:
                         pass
-            except DamagedFile as error:
-                print_error(f"{path}: warning: {error}")
             except (OSError, AudioError, StreamError) as error:
                 self._fail(f"{path}: {error}")
                 return None
             finally:
                 self._progress.remove_task(bar)
+            for warning in work.warnings:
+                print_error(f"{path}: warning: {warning}")
             transcript = work.transcript(str(path), self._model)
             self._write(transcript)
             return transcript
@@ -172,3 +178,12 @@ class FileQueue:
     def _fail(self, message: str) -> None:
         self.failed = True
         print_error(message)
+
+
+def _list_of(tracks: Sequence[Track]) -> str:
+    """Return the tracks in words."""
+    described = []
+    for track in tracks:
+        details = [track.language, track.title, f"channels: {track.channels}", "default" * track.default]
+        described.append(f"{track.index} ({', '.join(filter(None, details))})")
+    return f"{len(tracks)} audio tracks: {', '.join(described)}"

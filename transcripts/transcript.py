@@ -7,6 +7,7 @@ import orjson
 
 from asr.recognizer import Hypothesis, Word
 from audio.clip import ms_from_samples
+from audio.files import Info, Track
 
 MS_PER_SECOND: Final = 1_000
 
@@ -27,11 +28,15 @@ class Transcript:
     source: name of the file
     model: name of the model
     segments: in order of time; each has text
+    warnings: sentences about sound that may be missing and times that may be wrong
+    info: description of the file, if it was checked
     """
 
     source: str
     model: str
     segments: tuple[TranscriptSegment, ...]
+    warnings: tuple[str, ...] = ()
+    info: Info | None = None
 
     @property
     def text(self) -> str:
@@ -45,7 +50,7 @@ def text_of(transcript: Transcript) -> str:
 
 
 def json_of(transcript: Transcript) -> str:
-    """Return one line of JSON with file, model, text and segments.
+    """Return one line of JSON with file, model, text and segments, and warnings and tracks if there are any.
 
     Times are in seconds with a resolution of 1 ms.
     """
@@ -54,8 +59,27 @@ def json_of(transcript: Transcript) -> str:
         "model": transcript.model,
         "text": transcript.text,
         "segments": [_segment(segment) for segment in transcript.segments],
+        **tracks_of(transcript),
     }
+    if transcript.warnings:
+        document["warnings"] = transcript.warnings
     return orjson.dumps(document).decode() + "\n"
+
+
+def tracks_of(transcript: Transcript) -> dict[str, object]:
+    """Return the index of the track that was used, and all audio tracks of the file; nothing if unknown."""
+    info = transcript.info
+    return {} if info is None else {"track": info.track.index, "tracks": list(map(_track, info.tracks))}
+
+
+def _track(track: Track) -> dict[str, object]:
+    return {
+        "index": track.index,
+        "language": track.language,
+        "title": track.title,
+        "default": track.default,
+        "channels": track.channels,
+    }
 
 
 def _segment(segment: TranscriptSegment) -> dict[str, object]:

@@ -16,10 +16,11 @@ from cli.console import FAILED, UNUSABLE
 from cli.transcribe import SUFFIXES, WRITERS, FileQueue
 from streaming.options import SessionOptions
 from tests.asr import tiny
+from tests.audio.test_files import two_tracks
 from tests.cli.running import ROOT, command
 from tests.streaming.fakes import sound
 from tests.streaming.working_models import Recognizer, models
-from transcripts.transcript import Transcript
+from transcripts.transcript import Transcript, json_of
 
 SECOND = 16_000
 TALK = sound((False, SECOND), (True, SECOND), (False, SECOND), (True, 2 * SECOND), (False, SECOND))
@@ -50,9 +51,12 @@ class Counter:
         self.kept: list[Transcript] = []
         self.failed = False
 
-    async def serve(self, *paths: Path, recognizer: Recognizer | None = None) -> list[Transcript | None]:
+    async def serve(
+        self, *paths: Path, recognizer: Recognizer | None = None, track: int | None = None
+    ) -> list[Transcript | None]:
         async with models(recognizer) as shared:
-            files = FileQueue(shared, "little", SessionOptions(), Progress(disable=True), self.kept.append)
+            bars = Progress(disable=True)
+            files = FileQueue(shared, "little", SessionOptions(), bars, self.kept.append, track)
             transcripts = [await files.transcribe(path) for path in paths]
         self.failed = files.failed
         return transcripts
@@ -103,7 +107,27 @@ async def test_damaged_file_is_transcribed_with_a_warning(
     assert transcript is not None
     assert len(transcript.segments) >= 1
     assert not counter.failed
-    assert "talk.flac: warning: the file is damaged" in capsys.readouterr().err
+    assert "talk.flac: warning: The file is incomplete" in capsys.readouterr().err
+
+
+async def test_tracks_are_listed_and_can_be_chosen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "film.mkv"
+    path.write_bytes(two_tracks())
+    counter = Counter()
+    (usual,) = await counter.serve(path)
+    assert capsys.readouterr().err == (
+        f"stt: {path}: 2 audio tracks: 0 (fra, Track 0, channels: 1), "
+        "1 (eng, Track 1, channels: 1, default); track 1 is used\n"
+    )
+    (chosen,) = await counter.serve(path, track=0)
+    assert capsys.readouterr().err == ""
+    assert usual is not None
+    assert chosen is not None
+    assert [json.loads(json_of(each))["track"] for each in (usual, chosen)] == [1, 0]
+    assert await counter.serve(path, track=2) == [None]
+    assert "The file has no audio track 2: it has 2, counted from 0." in capsys.readouterr().err
 
 
 async def test_failed_utterance_is_reported_and_others_are_kept(

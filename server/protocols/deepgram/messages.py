@@ -212,12 +212,21 @@ class ErrorMessage(TypedDict):
 # Responses over HTTP
 
 
+class WarningFields(TypedDict):
+    """Hold a warning about the file (files: `metadata.warnings`). The type is an addition of this server."""
+
+    parameter: Literal["file"]
+    type: Literal["incomplete_audio"]
+    message: str
+
+
 class FileMetadata(TypedDict):
     """Hold the `metadata` of the response for a file (files).
 
     sha256: hash of the file, in hex
     model_info: by the ids in `models`
     ignored: options that the model does not support, if there are any; an addition of this server
+    warnings: what may be missing of the audio, if there is anything
     """
 
     transaction_key: Literal["deprecated"]
@@ -230,6 +239,7 @@ class FileMetadata(TypedDict):
     model_info: dict[str, ModelInfoFields]
     tags: NotRequired[Sequence[str]]
     ignored: NotRequired[list[str]]
+    warnings: NotRequired[list[WarningFields]]
 
 
 class UtteranceFields(TypedDict):

@@ -1,5 +1,6 @@
 """Serve the HTTP endpoints of OpenAI's audio API, which docs/rest.md describes."""
 
+import json
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AsyncExitStack, aclosing
@@ -27,6 +28,8 @@ from transcripts.transcript import TranscriptSegment
 log = logging.getLogger(__name__)
 
 MODEL_HEADER: Final = "x-model"  # response header with the name of the model that was used
+
+WARNINGS_HEADER: Final = "x-warnings"  # response header with a JSON list, for formats without a field for it
 
 Read = Callable[[Iterable[tuple[str, object]], SessionOptions], TranscriptionRequest]
 
@@ -66,7 +69,7 @@ class OpenAIAudioEndpoint(FileEndpoint):
         self, stack: AsyncExitStack, options: TranscriptionRequest, upload: Upload, meter: UsageMeter
     ) -> Response:
         file = upload.file or await self._download(stack, options.url)
-        work = self._transcriber(file, meter)
+        work = self._transcriber(file, meter, options.track)
         await work.check()
         models, description = await self._acquire_models(stack, options.model)
         if options.task == "translate" and not description.translates:
@@ -82,6 +85,8 @@ class OpenAIAudioEndpoint(FileEndpoint):
             async for _ in segments:
                 pass
         content, media_type = render(options, work.transcript("", description.model), work.seconds)
+        if work.warnings:
+            headers[WARNINGS_HEADER] = json.dumps(work.warnings)
         return Response(content, media_type=media_type, headers=headers)
 
     async def _events(

@@ -45,10 +45,18 @@ _PLAIN: Final[Schema] = {
     "usage": _USAGE,
     "model": _STRING,
     "ignored": _array(_STRING),
+    "warnings": _array(_STRING),
     "languages": _array(_object(code=_STRING)),
     "logprobs": _array(_object(token=_STRING, logprob=_NUMBER, bytes=_array(_INTEGER))),
 }
-_JSON: Final = _object(("ignored", "languages", "logprobs"), **_PLAIN)
+_JSON: Final = _object(("ignored", "warnings", "languages", "logprobs"), **_PLAIN)
+_TRACK: Final = _object(
+    index=_INTEGER,
+    language={"type": ["string", "null"]},
+    title={"type": ["string", "null"]},
+    default={"type": "boolean"},
+    channels=_INTEGER,
+)
 _SEGMENT: Final = _object(
     id=_INTEGER,
     seek=_INTEGER,
@@ -61,16 +69,18 @@ _SEGMENT: Final = _object(
     no_speech_prob=_NUMBER,
 )
 _VERBOSE: Final = _object(
-    ("ignored", "segments", "words"),
+    ("ignored", "warnings", "segments", "words"),
     task={"enum": ["transcribe", "translate"]},
     language=_STRING,
     duration=_NUMBER,
-    **{name: _PLAIN[name] for name in ("text", "usage", "model", "ignored")},
+    **{name: _PLAIN[name] for name in ("text", "usage", "model", "ignored", "warnings")},
+    track=_INTEGER,
+    tracks=_array(_TRACK),
     segments=_array(_SEGMENT),
     words=_array(_object(word=_STRING, **_TIMES)),
 )
 _DIARIZED: Final = _object(
-    ("ignored", "languages", "logprobs"),
+    ("ignored", "warnings", "languages", "logprobs"),
     task=_constant("transcribe"),
     duration=_NUMBER,
     **_PLAIN,
@@ -98,7 +108,11 @@ _ID: Final[Schema] = {
     "x-request-id": {"schema": _STRING, "description": "id of this request, which the log contains too"}
 }
 _DONE: Final[Schema] = _ID | {
-    "x-model": {"schema": _STRING, "description": "name of the model that was used"}
+    "x-model": {"schema": _STRING, "description": "name of the model that was used"},
+    "x-warnings": {
+        "schema": _STRING,
+        "description": "JSON list of sentences about sound that may be missing, if there are any",
+    },
 }
 _REASONS: Final = {
     400: "the request or its file is invalid; the message says why",

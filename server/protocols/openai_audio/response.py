@@ -13,11 +13,12 @@ from audio.clip import seconds_from_samples
 from server.errors import ApiError
 from server.protocols.openai_audio.request import TranscriptionRequest
 from transcripts.subtitles import srt_of, vtt_of
-from transcripts.transcript import Transcript, TranscriptSegment
+from transcripts.transcript import Transcript, TranscriptSegment, tracks_of
 
 JSON: Final = "application/json"
 PLAIN: Final = "text/plain; charset=utf-8"
 SPEAKER: Final = "A"  # all speech has one speaker: there is no diarization
+_SHARED: Final = ("text", "usage", "model", "ignored", "warnings")  # fields of json and verbose_json
 SEEK_PER_SECOND: Final = 100  # units of `seek` in a second
 _FIELDS: Final = {
     "hotwords": "keywords",
@@ -77,7 +78,8 @@ def _text(transcript: Transcript) -> str:
 def _json(request: TranscriptionRequest, transcript: Transcript, seconds: float) -> Fields:
     """Return the document of format json.
 
-    `model` and `ignored` are our additions: the model that was used and the options it does not support.
+    `model`, `ignored` and `warnings` are our additions: the model that was used, the options that it does not
+    support, and sentences about sound that may be missing.
     """
     language = _language(request, transcript)
     document: Fields = {"text": transcript.text, "usage": _usage(seconds), "model": transcript.model}
@@ -88,14 +90,19 @@ def _json(request: TranscriptionRequest, transcript: Transcript, seconds: float)
     ignored = {
         _FIELDS.get(name, name) for segment in transcript.segments for name in segment.hypothesis.ignored
     }
-    return document | ({"ignored": sorted(ignored)} if ignored else {})
+    if ignored:
+        document["ignored"] = sorted(ignored)
+    if transcript.warnings:
+        document["warnings"] = transcript.warnings
+    return document
 
 
 def _verbose_json(request: TranscriptionRequest, transcript: Transcript, seconds: float) -> Fields:
     plain = _json(request, transcript, seconds)
     language = "en" if request.task == "translate" else _language(request, transcript)
     document: Fields = {"task": request.task, "language": name_of(language), "duration": seconds}
-    document |= {name: plain[name] for name in ("text", "usage", "model", "ignored") if name in plain}
+    document |= {name: plain[name] for name in _SHARED if name in plain}
+    document |= tracks_of(transcript)
     if request.segments:
         document["segments"] = [
             _segment(number, segment, request.session.asr.temperature)

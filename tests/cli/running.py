@@ -8,13 +8,16 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def command(*arguments: str | Path, **environment: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
+def command(
+    *arguments: str | Path, stdin: bytes = b"", **environment: str
+) -> "subprocess.CompletedProcess[str]":
+    done = subprocess.run(
         [sys.executable, "-m", "cli", *arguments],
         cwd=ROOT,
         env=os.environ | environment,
+        input=stdin,
         capture_output=True,
-        text=True,
         timeout=120,
         check=False,
     )
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())

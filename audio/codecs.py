@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from audio.clip import SAMPLE_RATE, Samples
 from audio.errors import InvalidAudio, UnsupportedChannels, UnsupportedFormat, UnsupportedSampleRate
+from audio.stereo import StereoMixer
 
 MIN_SAMPLE_RATE: Final = 8_000  # Hz
 MAX_SAMPLE_RATE: Final = 192_000  # Hz
@@ -70,12 +71,15 @@ class SampleReader:
 
     def __init__(self, encoding: Encoding) -> None:
         self._channels = encoding.channels
+        self._stereo = StereoMixer(encoding.sample_rate) if encoding.channels == 2 else None
         self._frame_bytes = encoding.frame_bytes
         self._to_samples = _TO_SAMPLES[encoding.format]
         self.carry = b""
 
     def read(self, data: bytes) -> Samples:
-        """Return the frames that are complete, float32 (n,) in [-1, 1]; several channels become their mean.
+        """Return the frames that are complete, float32 (n,) in [-1, 1].
+
+        Several channels become their mean; where it would cancel two channels, one of them (StereoMixer).
 
         Raises InvalidAudio for NaN and infinity; then the state is as before the call.
         """
@@ -83,7 +87,11 @@ class SampleReader:
         cut = len(data) - len(data) % self._frame_bytes
         samples = self._to_samples(data[:cut])
         self.carry = data[cut:]
-        return samples if self._channels == 1 else _mix_down(samples.reshape(-1, self._channels))
+        if self._channels == 1:
+            return samples
+        frames = samples.reshape(-1, self._channels)
+        mean = _mix_down(frames)
+        return mean if self._stereo is None else self._stereo.mix(frames.T, mean)
 
     def discard(self) -> int:
         """Drop the bytes of an incomplete frame and return how many there were."""

@@ -44,15 +44,28 @@ class InvalidAudio(AudioError):
 
 
 class UnreadableFile(InvalidAudio):
-    """The file holds no readable audio: it is empty, of an unknown format, or damaged from the start."""
+    """The file is of an unknown format, or damaged from the start."""
 
     param = "file"
 
 
-class DamagedFile(InvalidAudio):
-    """Some audio of the file is lost; all that could be decoded was returned before."""
+class NoAudio(InvalidAudio):
+    """The file is empty, contains only a header, or has no audio track. The code is OpenAI's."""
 
+    code = "audio_too_short"
     param = "file"
+
+    def __init__(self) -> None:
+        super().__init__("The file contains no audio.")
+
+
+class UnknownTrack(AudioError):
+    """The file has no audio track with the requested index."""
+
+    param = "track"
+
+    def __init__(self, track: int, count: int) -> None:
+        super().__init__(f"The file has no audio track {track}: it has {count}, counted from 0.")
 
 
 class SampleBufferFull(AudioError):

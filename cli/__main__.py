@@ -7,13 +7,14 @@ import argparse
 import logging
 import os
 import re
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from asr.errors import AsrError
-from cli.console import INTERRUPTED, UNUSABLE, print_error
+from cli.console import FAILED, INTERRUPTED, UNUSABLE, print_error
 
 # Set before numpy is imported: the detector's products are too small for several threads.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -34,7 +35,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return UNUSABLE
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:
+        # For example of `| head`. Python would fail when it flushes stdout at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     return code
+
+
+def silence(text: str) -> int | None:
+    """Return a silence in milliseconds; None for `auto`. Raises ValueError."""
+    if text == "auto":
+        return None
+    from vad.options import VadOptions
+
+    return VadOptions(silence_ms=int(text)).silence_ms
 
 
 def expiry(text: str) -> datetime:
@@ -62,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_transcribe(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", metavar="FILE", type=Path, nargs="+")
+    parser.add_argument("files", metavar="FILE", type=Path, nargs="+", help="audio or video; - for stdin")
     parser.add_argument(
         "--model",
         default="auto",
@@ -74,6 +88,16 @@ def _add_transcribe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prompt", metavar="TEXT", help="text or words that are likely to occur")
     parser.add_argument(
         "--words", action="store_true", help="add the times of words to JSON; subtitles always use them"
+    )
+    parser.add_argument(
+        "--track", metavar="N", type=int, help="audio track of each FILE, from 0; default: its default track"
+    )
+    parser.add_argument(
+        "--chunking",
+        metavar="MS",
+        type=silence,
+        help="silence that ends a segment, in ms, as in a live stream; default: auto, segments of up to 30 s "
+        "that end at long silences",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--dtype", choices=DTYPES, default="auto")

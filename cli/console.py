@@ -1,11 +1,13 @@
-"""Define the exit codes, and print errors to stderr."""
+"""Define the exit codes, which docs/command-line.md lists, and print errors to stderr."""
 
 import sys
 from typing import Final
 
 OK: Final = 0
-FAILED: Final = 1  # One or more files failed; the others are done.
+FAILED: Final = 1  # Recognition failed, or files failed in different ways.
 UNUSABLE: Final = 2  # The arguments, the model or the key file cannot be used.
+NO_FILE: Final = 3  # A file cannot be opened, or a result cannot be written.
+NO_AUDIO: Final = 4  # A file is no audio that can be read, contains none or lacks the track.
 INTERRUPTED: Final = 130
 
 

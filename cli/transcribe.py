@@ -2,13 +2,18 @@
 
 import argparse
 import asyncio
+import json
+import shutil
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack, aclosing, suppress
+from contextlib import AsyncExitStack, ExitStack, aclosing, suppress
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
-from typing import Final
+from typing import IO, Final, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -20,8 +25,9 @@ from asr.hallucination_filter import REPETITION
 from asr.model_registry import AUTO
 from asr.recognizer import ModelInfo, TranscriptionOptions
 from audio.clip import seconds_from_samples
-from audio.errors import AudioError, DamagedFile
-from cli.console import FAILED, OK, print_error
+from audio.errors import AudioError
+from audio.files import Track
+from cli.console import FAILED, NO_AUDIO, NO_FILE, OK, print_error
 from cli.models import choose_default
 from engine.file_transcriber import FileTranscriber, UtteranceFailed
 from engine.workers import load_models
@@ -32,6 +38,8 @@ from transcripts.subtitles import srt_of, vtt_of
 from transcripts.transcript import FilteredText, Transcript, json_of, text_of
 
 MAX_CONCURRENT_FILES: Final = 4
+STDIN: Final = Path("-")
+IN_MEMORY: Final = 1 << 20  # bytes of stdin; more go to disk
 
 WRITERS: Final[dict[str, Callable[[Transcript], str]]] = {
     "text": text_of,
@@ -42,35 +50,82 @@ WRITERS: Final[dict[str, Callable[[Transcript], str]]] = {
 SUFFIXES: Final = {"text": ".txt", "srt": ".srt", "vtt": ".vtt", "json": ".json"}
 SUBTITLES: Final = frozenset({"srt", "vtt"})
 
+Deliver = Callable[[Transcript, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFile:
+    """Hold a file to transcribe.
+
+    name: as the user gave it; `-` for stdin
+    output: name of its output file, without the suffix
+    """
+
+    name: str
+    source: Path | IO[bytes]
+    output: str
+
 
 def transcribe(args: argparse.Namespace) -> int:
     """Transcribe all given files; return the exit code. Raises AsrError."""
-    names = Counter(path.stem for path in args.files)
-    if args.output_dir is None:
-        if args.format in SUBTITLES and len(args.files) > 1:
-            args.fail(f"the {args.format} of several files needs --output-dir")
-    elif duplicates := [name for name, count in names.items() if count > 1]:
-        args.fail(f"several files would be written to {duplicates[0]}{SUFFIXES[args.format]}")
-    else:
-        args.output_dir.mkdir(parents=True, exist_ok=True)
-    return asyncio.run(_transcribe_all(args))
+    if args.output_dir is None and args.format in SUBTITLES and len(args.files) > 1:
+        args.fail(f"the {args.format} of several files needs --output-dir")
+    if args.files.count(STDIN) > 1:
+        args.fail("stdin (-) can be read only once")
+    with ExitStack() as stack:
+        try:
+            if args.output_dir is not None:
+                args.output_dir.mkdir(parents=True, exist_ok=True)
+            stdin = stack.enter_context(_read_stdin()) if STDIN in args.files else None
+        except OSError as error:
+            print_error(str(error))
+            return NO_FILE
+        sources = [stdin or path if path == STDIN else path for path in args.files]
+        files = list(map(AudioFile, map(str, args.files), sources, output_names(args.files)))
+        return asyncio.run(_transcribe_all(args, files))
 
 
-async def _transcribe_all(args: argparse.Namespace) -> int:
-    """Report errors as they occur; print the transcripts at the end, in the order of the files."""
+def output_names(paths: Sequence[Path]) -> list[str]:
+    """Return a name for each file: its stem, or with its suffix, and a number, where stems are equal."""
+    stems = Counter(path.stem for path in paths)
+    names: list[str] = []
+    for path in paths:
+        name = "stdin" if path == STDIN else path.name
+        numbered = (f"{name}-{number}" for number in count(2))
+        choices = chain([path.stem] if stems[path.stem] == 1 and path != STDIN else [], [name], numbered)
+        names.append(next(choice for choice in choices if choice not in names))
+    return names
+
+
+def _read_stdin() -> IO[bytes]:
+    """Return a copy of stdin, because the end of a container may have to be read first."""
+    file = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115  # the caller closes it
+    shutil.copyfileobj(sys.stdin.buffer, file)
+    file.seek(0)
+    return file
+
+
+def session_options(args: argparse.Namespace) -> SessionOptions:
+    """Return the options of the streams that transcribe the files."""
     # With the times of words, lines and segments end with a sentence.
-    asr = TranscriptionOptions(args.language, args.prompt, words=True)
-    options = SessionOptions(asr=asr).for_file()
+    options = SessionOptions(asr=TranscriptionOptions(args.language, args.prompt, words=True))
+    if args.chunking is None:
+        return options.for_file()
+    return replace(options, vad=replace(options.vad, silence_ms=args.chunking))
+
+
+async def _transcribe_all(args: argparse.Namespace, files: Sequence[AudioFile]) -> int:
+    """Report errors, and print or write the transcripts, as they occur; return the exit code."""
+    options = session_options(args)
     with _progress_bars() as bars:
         loading = bars.add_task("loading the model", total=None)
         async with AsyncExitStack() as stack:
             models, description = await _load(args, stack)
             bars.remove_task(loading)
-            files = FileQueue(models, description.model, options, bars, _writer(args))
-            transcripts = await asyncio.gather(*map(files.transcribe, args.files))
-    if args.output_dir is None:
-        _print_all([transcript for transcript in transcripts if transcript], args)
-    return FAILED if files.failed else OK
+            deliver = _writer(args) if args.output_dir is not None else _printer(args, bars)
+            queue = FileQueue(models, description.model, options, bars, deliver, args.track)
+            await asyncio.gather(*map(queue.transcribe, files))
+    return queue.exit_code
 
 
 async def _load(args: argparse.Namespace, stack: AsyncExitStack) -> tuple[ModelClients, ModelInfo]:
@@ -97,34 +152,40 @@ def _progress_bars() -> Progress:
         TaskProgressColumn(),
         TimeRemainingColumn(),
         console=Console(stderr=True),
+        transient=True,
         redirect_stdout=False,
         disable=not sys.stderr.isatty(),
     )
 
 
-def _writer(args: argparse.Namespace) -> Callable[[Transcript], None]:
+def _writer(args: argparse.Namespace) -> Deliver:
     """Return a function that writes a transcript to its file."""
 
-    def write(transcript: Transcript) -> None:
-        if args.output_dir is not None:
-            name = Path(transcript.source).stem + SUFFIXES[args.format]
-            (args.output_dir / name).write_text(_formatted(transcript, args), encoding="utf-8")
+    def write(transcript: Transcript, name: str) -> None:
+        path = args.output_dir / (name + SUFFIXES[args.format])
+        path.write_text(_formatted(transcript, args), encoding="utf-8")
 
     return write
+
+
+def _printer(args: argparse.Namespace, bars: Progress) -> Deliver:
+    """Return a function that prints a transcript, with a title if there are several texts."""
+    is_titled = args.format == "text" and len(args.files) > 1
+
+    def show(transcript: Transcript, name: str) -> None:
+        title = f"==> {transcript.source} <==\n" if is_titled else ""
+        if not bars.disable:  # the terminal is the same
+            bars.stop()
+        write_text(sys.stdout, title + _formatted(transcript, args), args.format)
+        bars.start()
+
+    return show
 
 
 def _formatted(transcript: Transcript, args: argparse.Namespace) -> str:
     if args.format == "json" and args.words:
         return json_of(transcript)
     return WRITERS[args.format](transcript)
-
-
-def _print_all(transcripts: Sequence[Transcript], args: argparse.Namespace) -> None:
-    titled = args.format == "text" and len(transcripts) > 1
-    for transcript in transcripts:
-        if titled:
-            print(f"==> {transcript.source} <==")
-        sys.stdout.write(_formatted(transcript, args))
 
 
 def _filtered_line(filtered: FilteredText) -> str:
@@ -134,10 +195,26 @@ def _filtered_line(filtered: FilteredText) -> str:
     return f"{start:.1f} to {end:.1f} s: {what} ({filtered.guard})"
 
 
+def write_text(output: TextIO, text: str, form: str) -> None:
+    """Write a transcript at once; escape or replace characters that the encoding of the output lacks."""
+    try:
+        text.encode(output.encoding)
+    except UnicodeEncodeError:
+        if form == "json":
+            text = json.dumps(json.loads(text)) + "\n"
+        else:
+            print_error(f"warning: {output.encoding} lacks characters of the text, which are shown as ?")
+            text = text.encode(output.encoding, "replace").decode(output.encoding)
+    output.write(text)
+    output.flush()
+
+
 class FileQueue:
     """Transcribe files, a few at a time, which share the batches of the models.
 
-    failed: whether a file could not be read or was recognized only in part
+    deliver: called with each transcript and the name of its output
+    track: index of the audio track; None for the default one of each file
+    failures: exit codes of the kinds of failure so far
     """
 
     def __init__(
@@ -146,47 +223,74 @@ class FileQueue:
         model: str,
         options: SessionOptions,
         bars: Progress,
-        write: Callable[[Transcript], None],
+        deliver: Deliver,
+        track: int | None = None,
     ) -> None:
-        self.failed = False
+        self.failures: set[int] = set()
+        self._track = track
         self._models = models
         self._model = model
         self._options = options
         self._progress = bars
-        self._write = write
+        self._deliver = deliver
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_FILES)
 
-    async def transcribe(self, path: Path) -> Transcript | None:
-        """Return the transcript; print an error and return None if the file cannot be read."""
+    @property
+    def exit_code(self) -> int:
+        """The exit code: that of the failure, if all failures are of one kind."""
+        codes = list(self.failures) or [OK]
+        return codes[0] if len(codes) == 1 else FAILED
 
+    async def transcribe(self, file: AudioFile) -> Transcript | None:
+        """Return the transcript; print an error and return None if the file cannot be read."""
+        async with self._slots:
+            try:
+                transcript = await self._transcript(file)
+                self._deliver(transcript, file.output)
+                return transcript
+            except BrokenPipeError:  # The reader of the output has closed it.
+                raise
+            except OSError as error:
+                self._fail(NO_FILE, f"{file.name}: {error}")
+            except AudioError as error:
+                self._fail(NO_AUDIO, f"{file.name}: {error}")
+            except StreamError as error:
+                self._fail(FAILED, f"{file.name}: {error}")
+            return None
+
+    async def _transcript(self, file: AudioFile) -> Transcript:
         def fail(failure: UtteranceFailed) -> None:
-            self._fail(f"{path}: {failure}")
+            self._fail(FAILED, f"{file.name}: {failure}")
 
         def show(samples: int) -> None:
             self._progress.update(bar, completed=seconds_from_samples(samples))
 
-        async with self._slots:
-            bar = self._progress.add_task(path.name, total=None)
-            work = FileTranscriber(path, on_failure=fail, on_progress=show)
-            try:
-                info = await work.check()
-                self._progress.update(bar, total=info.seconds)
-                async with aclosing(work.transcribe(self._models, self._options)) as segments:
-                    async for _ in segments:
-                        pass
-            except DamagedFile as error:
-                print_error(f"{path}: warning: {error}")
-            except (OSError, AudioError, StreamError) as error:
-                self._fail(f"{path}: {error}")
-                return None
-            finally:
-                self._progress.remove_task(bar)
-            transcript = work.transcript(str(path), self._model)
-            for filtered in transcript.filtered:
-                print_error(f"{path}: warning: {_filtered_line(filtered)}")
-            self._write(transcript)
-            return transcript
+        bar = self._progress.add_task(Path(file.name).name, total=None)
+        work = FileTranscriber(file.source, track=self._track, on_failure=fail, on_progress=show)
+        try:
+            info = await work.check()
+            if len(info.tracks) > 1 and self._track is None:
+                print_error(f"{file.name}: {_list_of(info.tracks)}; track {info.track.index} is used")
+            self._progress.update(bar, total=info.seconds)
+            async with aclosing(work.transcribe(self._models, self._options)) as segments:
+                async for _ in segments:
+                    pass
+        finally:
+            self._progress.remove_task(bar)
+        transcript = work.transcript(file.name, self._model)
+        for warning in (*transcript.warnings, *map(_filtered_line, transcript.filtered)):
+            print_error(f"{file.name}: warning: {warning}")
+        return transcript
 
-    def _fail(self, message: str) -> None:
-        self.failed = True
+    def _fail(self, code: int, message: str) -> None:
+        self.failures.add(code)
         print_error(message)
+
+
+def _list_of(tracks: Sequence[Track]) -> str:
+    """Return the tracks in words."""
+    described = []
+    for track in tracks:
+        details = [track.language, track.title, f"channels: {track.channels}", "default" * track.default]
+        described.append(f"{track.index} ({', '.join(filter(None, details))})")
+    return f"{len(tracks)} audio tracks: {', '.join(described)}"

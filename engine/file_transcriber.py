@@ -41,12 +41,14 @@ class FileTranscriber:
 
     file: a path, or a file that is open for reading and can seek
     max_seconds: most seconds of audio that are allowed
+    track: index among the audio tracks; None for the default one
     on_samples_read: called with the number of samples read so far, and again when the work ends
     on_event: called with each event of the stream
     on_failure: called with an utterance that failed, which is then left out. Without it the failure is
         raised, so that an incomplete text is not mistaken for the whole one
     on_progress: called with the sample up to which everything has been recognised
     seconds: length of the audio; known once `transcribe` has ended
+    warnings: sentences about sound that may be missing and times that may be wrong; complete at the end
     """
 
     def __init__(
@@ -54,13 +56,17 @@ class FileTranscriber:
         file: Path | IO[bytes],
         *,
         max_seconds: float = math.inf,
+        track: int | None = None,
         on_samples_read: Callable[[int], None] = lambda samples: None,
         on_event: Callable[[Event], None] = lambda event: None,
         on_failure: Callable[[UtteranceFailed], None] | None = None,
         on_progress: Progress | None = None,
     ) -> None:
         self.seconds = 0.0
+        self.warnings: list[str] = []
         self._file = file
+        self._track = track
+        self._info: Info | None = None
         self._max_seconds = max_seconds
         self._on_samples_read = on_samples_read
         self._on_event = on_event
@@ -73,12 +79,12 @@ class FileTranscriber:
     async def check(self) -> Info:
         """Return the properties of the file from its header.
 
-        Raises AudioError if it contains no audio, AudioTooLong and OSError.
+        Raises AudioError if it contains no audio or not the track, AudioTooLong and OSError.
         """
-        info = await run_in_thread_to_completion(probe, self._file)
+        self._info = info = await run_in_thread_to_completion(probe, self._file, self._track)
         if not isinstance(self._file, Path):
             self._file.seek(0)
-        if info.seconds is not None and info.seconds > self._max_seconds:
+        if info.seconds is not None and info.seconds > self._max_seconds and not info.is_estimate:
             raise AudioTooLong(self._max_seconds, info.seconds)
         return info
 
@@ -88,10 +94,10 @@ class FileTranscriber:
         """Yield the segments with text as they become known; close the generator if you stop early.
 
         Where the words have times, a segment ends with a sentence.
-        Raises AudioError (DamagedFile is a warning after the last segment), AudioTooLong, UtteranceFailed,
-        StreamError and OSError.
+        Raises AudioError, AudioTooLong, UtteranceFailed, StreamError and OSError.
         """
-        clips = self._bounded(decode_file(self._file))
+        decoded = decode_file(self._file, track=self._track, on_warning=self.warnings.append)
+        clips = self._bounded(decoded)
         try:
             async with aclosing(transcribe_file(clips, models, options, self._on_progress)) as events:
                 async for event in events:
@@ -113,7 +119,14 @@ class FileTranscriber:
 
     def transcript(self, source: str, model: str) -> Transcript:
         """Return the transcript so far; `source` and `model` are names to show."""
-        return Transcript(source, model, tuple(self._segments), tuple(self._filtered))
+        return Transcript(
+            source,
+            model,
+            tuple(self._segments),
+            tuple(self._filtered),
+            tuple(self.warnings),
+            self._info,
+        )
 
     def _bounded(self, clips: Iterator[Clip]) -> Iterator[Clip]:
         """Yield the clips up to the maximum length; a small file can contain hours of silence."""

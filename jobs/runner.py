@@ -10,7 +10,7 @@ from typing import IO, Final
 
 from asr.recognizer import ModelInfo
 from audio.clip import SAMPLE_RATE, seconds_from_samples
-from audio.errors import AudioError, DamagedFile
+from audio.errors import AudioError
 from audio.files import decode_file, probe
 from engine.model_pool import ModelNotReady
 from jobs.audio_store import AudioStore
@@ -206,14 +206,14 @@ class JobRunner:
     async def _probe(self, run: Run, path: Path) -> None:
         """Store the length of the audio, if the file declares it. Raises JobFailure."""
         try:
-            info = await run_in_thread_to_completion(probe, path)
+            info = await run_in_thread_to_completion(probe, path, run.job.options.track)
         except AudioError as error:
             raise JobFailure("invalid_audio", str(error)) from error
         except FileNotFoundError as error:
             raise JobFailure("audio_missing", "The audio of this job is missing.") from error
         options = run.job.options
         first = options.start or 0.0
-        if info.seconds is not None:
+        if info.seconds is not None and not info.is_estimate:
             last = info.seconds if options.end is None else min(options.end, info.seconds)
             seconds = max(0.0, last - first)
             self._check_length(seconds)
@@ -228,15 +228,19 @@ class JobRunner:
         options = run.job.options
         first = round((options.start or 0.0) * SAMPLE_RATE)
         begin = run.position or first
-        clips = decode_file(path, start=begin / SAMPLE_RATE, end=options.end)
+        warnings = list(run.job.warnings)
+        clips = decode_file(
+            path,
+            track=options.track,
+            start=begin / SAMPLE_RATE,
+            end=options.end,
+            on_warning=warnings.append,
+        )
         parts = split(clips, begin)
-        number, position, language, warnings = run.parts, begin, run.job.language, run.job.warnings
+        number, position, language = run.parts, begin, run.job.language
         while True:
             try:
                 part = await run_in_thread_to_completion(next, parts, None)
-            except DamagedFile as damage:
-                warnings = (*warnings, str(damage))
-                break
             except AudioError as error:
                 raise JobFailure("invalid_audio", str(error)) from error
             if part is None:

@@ -335,6 +335,7 @@ def test_the_codes_of_errors_are_those_of_the_page() -> None:
     sent = codes_of_audio(AudioError).union(*map(codes_in, doors))
     assert ERROR_ROWS.keys() <= sent
     others = {code for row in rows(section(page("docs/realtime.md"), "Errors")) for code in codes(row[0])}
+    others |= {code for row in rows(section(page("docs/rest.md"), "Errors")) for code in codes(row[1])}
     assert sent <= ERROR_ROWS.keys() | RESERVED | others
 
 

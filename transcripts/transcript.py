@@ -8,6 +8,7 @@ import orjson
 
 from asr.recognizer import Hypothesis, Word
 from audio.clip import ms_from_samples
+from audio.files import Info, Track
 
 MS_PER_SECOND: Final = 1_000
 
@@ -54,12 +55,16 @@ class Transcript:
     model: name of the model
     segments: in order of time; each has text
     filtered: in order of time
+    warnings: sentences about sound that may be missing and times that may be wrong
+    info: description of the file, if it was checked
     """
 
     source: str
     model: str
     segments: tuple[TranscriptSegment, ...]
     filtered: tuple[FilteredText, ...] = ()
+    warnings: tuple[str, ...] = ()
+    info: Info | None = None
 
     @property
     def text(self) -> str:
@@ -73,7 +78,9 @@ def text_of(transcript: Transcript) -> str:
 
 
 def json_of(transcript: Transcript, words: bool = True) -> str:
-    """Return one line of JSON with file, model, text, segments, and if there are any, filtered texts.
+    """Return one line of JSON with file, model, text, segments, and what else there is of the file.
+
+    That is filtered texts, warnings and tracks.
 
     Times are in seconds with a resolution of 1 ms. Without `words` the lists of words are empty.
     """
@@ -82,10 +89,19 @@ def json_of(transcript: Transcript, words: bool = True) -> str:
         "model": transcript.model,
         "text": transcript.text,
         "segments": [_segment(segment, words) for segment in transcript.segments],
+        **tracks_of(transcript),
     }
     if transcript.filtered:
         document["filtered"] = filtered_fields(transcript.filtered)
+    if transcript.warnings:
+        document["warnings"] = transcript.warnings
     return orjson.dumps(document).decode() + "\n"
+
+
+def tracks_of(transcript: Transcript) -> dict[str, object]:
+    """Return the index of the track that was used, and all audio tracks of the file; nothing if unknown."""
+    info = transcript.info
+    return {} if info is None else {"track": info.track.index, "tracks": list(map(_track, info.tracks))}
 
 
 def filtered_fields(filtered: Sequence[FilteredText]) -> list[dict[str, object]]:
@@ -93,6 +109,16 @@ def filtered_fields(filtered: Sequence[FilteredText]) -> list[dict[str, object]]
     return [
         {"start": _seconds(each.start), "end": _seconds(each.end), "guard": each.guard} for each in filtered
     ]
+
+
+def _track(track: Track) -> dict[str, object]:
+    return {
+        "index": track.index,
+        "language": track.language,
+        "title": track.title,
+        "default": track.default,
+        "channels": track.channels,
+    }
 
 
 def _segment(segment: TranscriptSegment, words: bool) -> dict[str, object]:

@@ -107,11 +107,12 @@ class FileEndpoint(ABC):
                 error = models_not_ready()
         raise http_error_of(error)
 
-    def _transcriber(self, file: IO[bytes], meter: UsageMeter) -> FileTranscriber:
-        """Return the transcriber of one file, whose audio is counted by `meter`."""
+    def _transcriber(self, file: IO[bytes], meter: UsageMeter, track: int | None) -> FileTranscriber:
+        """Return the transcriber of one track of a file, whose audio is counted by `meter`."""
         return FileTranscriber(
             file,
             max_seconds=self._settings.max_file_seconds,
+            track=track,
             on_samples_read=meter.count,
             on_event=self._metrics.observe_event,
         )

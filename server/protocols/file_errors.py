@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from audio.errors import AudioError, UnreadableFile
+from audio.errors import AudioError, NoAudio, UnknownTrack, UnreadableFile
 from engine.file_transcriber import AudioTooLong, UtteranceFailed
 from server.errors import ApiError, invalid
 from streaming.errors import StreamError
@@ -17,6 +17,8 @@ def file_errors_as_http() -> Iterator[None]:
     """Turn the exceptions of a FileTranscriber into ApiError."""
     try:
         yield
+    except (NoAudio, UnknownTrack) as error:
+        raise invalid(str(error), error.param, error.code) from error
     except UnreadableFile as error:
         message = f"Invalid file format. Supported formats: {list(FORMATS)}. ({error})"
         raise invalid(message, "file", error.code) from error

@@ -1,25 +1,34 @@
 """`transcribe`: what it prints, what it writes, and what it returns."""
 
+import argparse
+import io
 import json
+import subprocess
+import sys
 import wave
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.progress import Progress
 
 from asr.recognizer import Hypothesis, RecognitionRequest
 from audio.clip import Samples
-from cli.__main__ import FORMATS, main
-from cli.console import FAILED, UNUSABLE
-from cli.transcribe import SUFFIXES, WRITERS, FileQueue
+from cli.__main__ import FORMATS, main, silence
+from cli.console import FAILED, NO_AUDIO, NO_FILE, OK, UNUSABLE
+from cli.transcribe import SUFFIXES, WRITERS, AudioFile, FileQueue, output_names, session_options, write_text
 from streaming.options import SessionOptions
 from tests.asr import tiny
-from tests.cli.running import ROOT, command
+from tests.audio.test_files import two_tracks
+from tests.cli.running import ROOT, command, command_reading
 from tests.streaming.fakes import sound
 from tests.streaming.working_models import Recognizer, models
-from transcripts.transcript import Transcript
+from transcripts.transcript import Transcript, json_of
+from vad.options import VadOptions
 
 SECOND = 16_000
 TALK = sound((False, SECOND), (True, SECOND), (False, SECOND), (True, 2 * SECOND), (False, SECOND))
@@ -47,23 +56,35 @@ class Counter:
     """Return what FileQueue writes, and whether a file failed."""
 
     def __init__(self) -> None:
-        self.kept: list[Transcript] = []
-        self.failed = False
+        self.kept: list[tuple[Transcript, str]] = []
+        self.exit_code = OK
 
-    async def serve(self, *paths: Path, recognizer: Recognizer | None = None) -> list[Transcript | None]:
+    async def serve(
+        self, *paths: Path, recognizer: Recognizer | None = None, track: int | None = None
+    ) -> list[Transcript | None]:
+        files = [AudioFile(str(path), path, path.stem) for path in paths]
+        return await self.serve_files(files, recognizer, track)
+
+    async def serve_files(
+        self, files: Sequence[AudioFile], recognizer: Recognizer | None = None, track: int | None = None
+    ) -> list[Transcript | None]:
         async with models(recognizer) as shared:
-            files = FileQueue(shared, "little", SessionOptions(), Progress(disable=True), self.kept.append)
-            transcripts = [await files.transcribe(path) for path in paths]
-        self.failed = files.failed
+            bars = Progress(disable=True)
+            queue = FileQueue(shared, "little", SessionOptions(), bars, self._keep, track)
+            transcripts = [await queue.transcribe(file) for file in files]
+        self.exit_code = queue.exit_code
         return transcripts
+
+    def _keep(self, transcript: Transcript, output: str) -> None:
+        self.kept.append((transcript, output))
 
 
 async def test_a_file_becomes_a_transcript_in_the_order_of_speech(tmp_path: Path) -> None:
     counter = Counter()
     (transcript,) = await counter.serve(write_wav(tmp_path / "talk.wav", TALK))
     assert transcript is not None
-    assert counter.kept == [transcript]
-    assert not counter.failed
+    assert counter.kept == [(transcript, "talk")]
+    assert counter.exit_code == OK
     assert (transcript.source, transcript.model) == (str(tmp_path / "talk.wav"), "little")
     first, second = transcript.segments
     assert first.start < SECOND < 2 * SECOND <= first.end <= second.start < 3 * SECOND < second.end
@@ -78,7 +99,7 @@ async def test_failed_file_is_reported_and_others_are_transcribed(
     none, text, transcript = await counter.serve(tmp_path / "none.wav", tmp_path / "text.wav", talk)
     assert (none, text) == (None, None)
     assert transcript is not None
-    assert counter.failed
+    assert counter.exit_code == FAILED
     missing, unreadable = capsys.readouterr().err.splitlines()
     assert "none.wav" in missing
     assert "No such file" in missing
@@ -102,8 +123,28 @@ async def test_damaged_file_is_transcribed_with_a_warning(
     (transcript,) = await counter.serve(path)
     assert transcript is not None
     assert len(transcript.segments) >= 1
-    assert not counter.failed
-    assert "talk.flac: warning: the file is damaged" in capsys.readouterr().err
+    assert counter.exit_code == OK
+    assert "talk.flac: warning: The file is incomplete" in capsys.readouterr().err
+
+
+async def test_tracks_are_listed_and_can_be_chosen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "film.mkv"
+    path.write_bytes(two_tracks())
+    counter = Counter()
+    (usual,) = await counter.serve(path)
+    assert capsys.readouterr().err == (
+        f"stt: {path}: 2 audio tracks: 0 (fra, Track 0, channels: 1), "
+        "1 (eng, Track 1, channels: 1, default); track 1 is used\n"
+    )
+    (chosen,) = await counter.serve(path, track=0)
+    assert capsys.readouterr().err == ""
+    assert usual is not None
+    assert chosen is not None
+    assert [json.loads(json_of(each))["track"] for each in (usual, chosen)] == [1, 0]
+    assert await counter.serve(path, track=2) == [None]
+    assert "The file has no audio track 2: it has 2, counted from 0." in capsys.readouterr().err
 
 
 class Endless(Recognizer):
@@ -118,7 +159,7 @@ async def test_filtered_text_is_a_warning(tmp_path: Path, capsys: pytest.Capture
     (transcript,) = await counter.serve(write_wav(tmp_path / "talk.wav", TALK), recognizer=Endless())
     assert transcript is not None
     assert transcript.text.count("no") == 10
-    assert not counter.failed
+    assert counter.exit_code == OK
     first, _ = capsys.readouterr().err.splitlines()
     assert first.endswith("talk.wav: warning: 0.7 to 2.1 s: a repeated phrase was shortened (repetition)")
 
@@ -130,8 +171,105 @@ async def test_failed_utterance_is_reported_and_others_are_kept(
     (transcript,) = await counter.serve(write_wav(tmp_path / "talk.wav", TALK), recognizer=Refusing())
     assert transcript is not None
     assert len(transcript.segments) == 1
-    assert counter.failed
+    assert counter.exit_code == FAILED
     assert "2.7 to 5.1 s could not be transcribed: RuntimeError: out of memory" in capsys.readouterr().err
+
+
+async def test_each_kind_of_failure_has_its_exit_code(tmp_path: Path) -> None:
+    (tmp_path / "text.wav").write_text("no sound at all")
+    (tmp_path / "empty.wav").write_bytes(b"")
+    talk = write_wav(tmp_path / "talk.wav", TALK)
+    counter = Counter()
+    for paths, code in [
+        ((tmp_path / "none.wav", tmp_path), NO_FILE),
+        ((tmp_path / "text.wav", tmp_path / "empty.wav", talk), NO_AUDIO),
+        ((tmp_path / "none.wav", tmp_path / "text.wav"), FAILED),
+        ((talk,), OK),
+    ]:
+        await counter.serve(*paths)
+        assert counter.exit_code == code
+    await counter.serve(talk, track=1)
+    assert counter.exit_code == NO_AUDIO
+
+
+async def test_a_file_without_audio_has_one_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = [tmp_path / "empty.wav", write_wav(tmp_path / "header.wav", np.empty(0, np.float32))]
+    paths[0].write_bytes(b"")
+    assert await Counter().serve(*paths) == [None, None]
+    assert capsys.readouterr().err.splitlines() == [
+        f"stt: {path}: The file contains no audio." for path in paths
+    ]
+
+
+async def test_transcript_is_delivered_before_the_next_file(tmp_path: Path) -> None:
+    talk = write_wav(tmp_path / "talk.wav", TALK)
+    counter = Counter()
+    delivered: list[int] = []
+
+    class Noting(Recognizer):
+        def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
+            delivered.append(len(counter.kept))
+            return super().transcribe(requests)
+
+    await counter.serve(talk, talk, recognizer=Noting())
+    assert (delivered[0], delivered[-1], len(counter.kept)) == (0, 1, 2)
+
+
+async def test_an_open_file_is_transcribed_like_a_path(tmp_path: Path) -> None:
+    talk = write_wav(tmp_path / "talk.wav", TALK)
+    counter = Counter()
+    copy = AudioFile("-", io.BytesIO(talk.read_bytes()), "stdin")
+    one, other = await counter.serve_files([AudioFile("-", talk, "talk"), copy])
+    assert one == other
+
+
+async def test_result_that_cannot_be_written_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(transcript: Transcript, output: str) -> None:
+        raise PermissionError("read-only")
+
+    talk = write_wav(tmp_path / "talk.wav", TALK)
+    async with models() as shared:
+        queue = FileQueue(shared, "little", SessionOptions(), Progress(disable=True), refuse)
+        assert await queue.transcribe(AudioFile("talk.wav", talk, "talk")) is None
+    assert queue.exit_code == NO_FILE
+    assert capsys.readouterr().err == "stt: talk.wav: read-only\n"
+
+
+def test_outputs_of_equal_stems_have_different_names() -> None:
+    paths = [Path(name) for name in ("a.wav", "b/a.mp3", "c/a.wav", "talk.mp3", "-", "stdin", "a.wav.ogg")]
+    assert output_names(paths) == ["a.wav", "a.mp3", "a.wav-2", "talk", "stdin", "stdin-2", "a.wav.ogg"]
+
+
+@given(st.lists(st.sampled_from(["a", "a.b", "a.b.c", "x/a.b", "-", "stdin", "a.b-2"]), max_size=8))
+def test_outputs_never_share_a_name(names: list[str]) -> None:
+    found = output_names([Path(name) for name in names])
+    assert len(set(found)) == len(found) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "form", "shown"),
+    [
+        ("cp1252", "text", "caf\u00e9 ?\n"),
+        ("ascii", "srt", "caf? ?\n"),
+        ("utf-8", "text", "caf\u00e9 \u5348\n"),
+    ],
+)
+def test_a_narrow_encoding_replaces_characters(
+    encoding: str, form: str, shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = io.TextIOWrapper(io.BytesIO(), encoding)
+    write_text(output, "caf\u00e9 \u5348\n", form)
+    assert output.buffer.getvalue().decode(encoding) == shown
+    assert (encoding in capsys.readouterr().err) == (encoding != "utf-8")
+
+
+def test_a_narrow_encoding_keeps_json(capsys: pytest.CaptureFixture[str]) -> None:
+    output = io.TextIOWrapper(io.BytesIO(), "cp1252")
+    write_text(output, '{"text":"\U0001f600 \u5348"}\n', "json")
+    assert json.loads(output.buffer.getvalue()) == {"text": "\U0001f600 \u5348"}
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
@@ -141,7 +279,9 @@ async def test_failed_utterance_is_reported_and_others_are_kept(
         ["transcribe"],
         ["transcribe", "a.wav", "--format", "doc"],
         ["transcribe", "a.wav", "b.wav", "--format", "srt"],
-        ["transcribe", "a.wav", "a.mp3", "--output-dir", "out"],
+        ["transcribe", "-", "a.wav", "-", "--output-dir", "out"],
+        ["transcribe", "a.wav", "--chunking", "soon"],
+        ["transcribe", "a.wav", "--chunking", "999999999"],
     ],
 )
 def test_invalid_arguments_print_the_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -165,7 +305,7 @@ def test_files_are_transcribed_for_real(tmp_path: Path) -> None:
         *("transcribe", ROOT / "test.wav", copy, tmp_path / "none.wav"),
         *("--model", "pocketsphinx", "--format", "json", "--words", "--output-dir", tmp_path / "out"),
     )
-    assert told.returncode == FAILED
+    assert told.returncode == NO_FILE
     assert "none.wav" in told.stderr
     assert told.stdout == ""
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["copy.json", "test.json"]
@@ -176,6 +316,39 @@ def test_files_are_transcribed_for_real(tmp_path: Path) -> None:
     words = [word for segment in document["segments"] for word in segment["words"]]
     assert " ".join(word["word"] for word in words) == " ".join(lines)
     assert all(word["start"] < word["end"] for word in words)
+
+
+@pytest.mark.slow
+def test_stdin_is_transcribed_for_real() -> None:
+    sound = (ROOT / "test.wav").read_bytes()
+    told = command_reading(sound, "transcribe", "-", "--model", "pocketsphinx", PYTHONIOENCODING="cp1252")
+    assert (told.returncode, told.stdout) == (OK, (ROOT / "test.txt").read_text())
+
+
+@pytest.mark.parametrize(
+    ("chunking", "expected"),
+    [
+        ("auto", SessionOptions().for_file().vad),
+        ("700", replace(SessionOptions().vad, silence_ms=700)),
+    ],
+)
+def test_chunking_chooses_the_silence_that_ends_a_segment(chunking: str, expected: VadOptions) -> None:
+    args = argparse.Namespace(language=None, prompt=None, chunking=silence(chunking))
+    assert session_options(args).vad == expected
+
+
+@pytest.mark.slow
+def test_closed_output_ends_the_command_quietly() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "cli", "transcribe", "test.wav", "--model", "pocketsphinx"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert (process.wait(120), process.stderr.read()) == (FAILED, b"")
 
 
 @pytest.mark.slow

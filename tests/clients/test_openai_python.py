@@ -86,7 +86,7 @@ def test_models_are_listed(rest: Any) -> None:
         ("language", "BadRequestError", 400, "language", "invalid_language_format"),
         ("temperature", "BadRequestError", 400, "temperature", "invalid_value"),
         ("file", "BadRequestError", 400, "file", "invalid_audio"),
-        ("empty", "BadRequestError", 400, "file", "invalid_audio"),
+        ("empty", "BadRequestError", 400, "file", "audio_too_short"),
         ("large", "APIStatusError", 413, None, None),
         ("model", "NotFoundError", 404, "model", "model_not_found"),
         ("path", "NotFoundError", 404, None, None),

@@ -16,6 +16,7 @@ from audio.errors import UnreadableFile
 from engine.file_transcriber import AudioTooLong, FileTranscriber, UtteranceFailed
 from streaming.events import Event, FinalTranscript, StreamClosed
 from streaming.options import SessionOptions
+from tests.audio.test_files import encoded, muxed, quiet_then_loud, tone
 from tests.server.asgi_calls import wav
 from tests.streaming.fakes import sound
 from tests.streaming.working_models import Recognizer, models
@@ -133,6 +134,33 @@ async def test_segments_of_a_file_contain_short_silences() -> None:
         async with aclosing(work.transcribe(shared, SessionOptions().for_file())) as segments:
             (whole,) = [segment async for segment in segments]
     assert whole.start < SECOND < 4 * SECOND < whole.end
+
+
+async def test_an_estimated_length_is_not_refused() -> None:
+    work = FileTranscriber(io.BytesIO(quiet_then_loud(SECOND, 20.0)), max_seconds=22)
+    info = await work.check()
+    assert info.is_estimate
+    assert info.seconds is not None
+    assert info.seconds > 22
+    await heard(work)
+    assert work.seconds == pytest.approx(20, abs=0.5)
+
+
+async def test_an_incomplete_file_has_a_warning() -> None:
+    data = encoded("flac", "flac", SECOND, "mono", seconds=6.0)
+    work = FileTranscriber(io.BytesIO(data[: len(data) // 2]))
+    await heard(work)
+    (warning,) = work.warnings
+    assert warning.startswith("The file is incomplete: ")
+    assert work.transcript("", "").warnings == (warning,)
+
+
+async def test_silence_in_gaps_counts_to_the_limit() -> None:
+    data = muxed(
+        "matroska", "flac", SECOND, [tone(4.0, SECOND)], shift=lambda time: time + (100 if time >= 2 else 0)
+    )
+    with pytest.raises(AudioTooLong, match=r"Maximum audio length \(60 s\)"):
+        await heard(FileTranscriber(io.BytesIO(data), max_seconds=60))
 
 
 class RefusesTheSecond(Recognizer):

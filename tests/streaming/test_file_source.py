@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from audio.clip import Clip, Samples
-from audio.errors import DamagedFile
+from audio.errors import UnsupportedSampleRate
 from streaming.driver import MAX_UNJUDGED, MAX_UNRECOGNISED
 from streaming.errors import DetectorFailed
 from streaming.events import Event, FinalTranscript, StreamClosed
@@ -113,11 +113,11 @@ async def test_progress_grows_up_to_the_end() -> None:
 async def test_audio_before_a_read_error_is_transcribed() -> None:
     def breaking() -> Iterator[Clip]:
         yield from cut(TALK)
-        raise DamagedFile("cut short")
+        raise UnsupportedSampleRate("1 Hz")
 
     seen: list[Event] = []
     async with models() as shared:
-        with pytest.raises(DamagedFile, match="cut short"):
+        with pytest.raises(UnsupportedSampleRate, match="1 Hz"):
             await collect(transcribe_file(breaking(), shared), seen)
         assert shared.slots.lent == 0  # type: ignore[attr-defined]
     assert len(finals(seen)) == 2

@@ -3,6 +3,7 @@
 import json
 
 from asr.recognizer import Hypothesis, Word
+from audio.files import Info, Track
 from transcripts.transcript import FilteredText, Transcript, TranscriptSegment, json_of, text_of
 
 TRANSCRIPT = Transcript(
@@ -64,3 +65,15 @@ def test_nothing_said_is_no_line_of_text() -> None:
     nothing = Transcript("noise.wav", "free", ())
     assert text_of(nothing) == ""
     assert json.loads(json_of(nothing))["segments"] == []
+
+
+def test_json_has_the_warnings_and_tracks_of_the_file() -> None:
+    tracks = (Track(0, "fra", None, False, "aac", 44_100, 2), Track(1, None, "Talk", True, "aac", 48_000, 1))
+    info = Info(3.0, False, tracks[1], tracks)
+    document = json.loads(json_of(Transcript("a.mkv", "free", (), (), ("It is incomplete.",), info)))
+    assert document["warnings"] == ["It is incomplete."]
+    assert document["track"] == 1
+    assert document["tracks"] == [
+        {"index": 0, "language": "fra", "title": None, "default": False, "channels": 2},
+        {"index": 1, "language": None, "title": "Talk", "default": True, "channels": 1},
+    ]

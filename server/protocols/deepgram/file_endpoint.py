@@ -83,11 +83,17 @@ class DeepgramFileEndpoint(FileEndpoint):
                     with self._answered_at_shutdown(), file_errors_as_http():
                         if url is not None:
                             digest = await store(_pieces_of(await self._download(stack, url)), file, head)
-                        transcriber = self._transcriber(file, meter)
+                        transcriber = self._transcriber(file, meter, options.track)
                         model = await self._transcribe(stack, options, transcriber)
-            transcript = transcriber.transcript("", "")
+            found = transcriber.transcript("", "")
             result = FileResult(
-                request_id, digest, created, transcriber.seconds, transcript.segments, transcript.filtered
+                request_id,
+                digest,
+                created,
+                transcriber.seconds,
+                found.segments,
+                found.filtered,
+                found.warnings,
             )
             content = await asyncio.to_thread(lambda: orjson.dumps(build_response(options, model, result)))
             return Response(content, media_type="application/json")

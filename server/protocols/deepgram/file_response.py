@@ -17,6 +17,7 @@ from server.protocols.deepgram.messages import (
     ParagraphsFields,
     SentenceFields,
     UtteranceFields,
+    WarningFields,
 )
 from server.protocols.deepgram.options import DeepgramOptions
 from server.protocols.deepgram.words import (
@@ -40,6 +41,7 @@ class FileResult:
     sha256: hash of the body, in hex
     created: time of the request, as `timestamp` writes it
     seconds: duration of the file
+    warnings: sentences about sound that may be missing
     """
 
     request_id: str
@@ -48,6 +50,7 @@ class FileResult:
     seconds: float
     segments: Sequence[TranscriptSegment]
     filtered: Sequence[FilteredText] = ()
+    warnings: Sequence[str] = ()
 
 
 def build_response(options: DeepgramOptions, model: ModelMetadata, result: FileResult) -> FileTranscription:
@@ -80,6 +83,11 @@ def _metadata(options: DeepgramOptions, model: ModelMetadata, result: FileResult
         metadata["ignored"] = sorted(ignored)
     if result.filtered:
         metadata["filtered"] = filtered_fields(result.filtered)
+    if result.warnings:
+        metadata["warnings"] = [
+            WarningFields(parameter="file", type="incomplete_audio", message=message)
+            for message in result.warnings
+        ]
     return metadata
 
 

@@ -212,6 +212,14 @@ class ErrorMessage(TypedDict):
 # Responses over HTTP
 
 
+class WarningFields(TypedDict):
+    """Hold a warning about the file (files: `metadata.warnings`). The type is an addition of this server."""
+
+    parameter: Literal["file"]
+    type: Literal["incomplete_audio"]
+    message: str
+
+
 class FileMetadata(TypedDict):
     """Hold the `metadata` of the response for a file (files).
 
@@ -219,6 +227,7 @@ class FileMetadata(TypedDict):
     model_info: by the ids in `models`
     ignored: options that the model does not support, if there are any; an addition of this server
     filtered: segments whose text the filter removed or shortened, if there are any; an addition, too
+    warnings: what may be missing of the audio, if there is anything
     """
 
     transaction_key: Literal["deprecated"]
@@ -232,6 +241,7 @@ class FileMetadata(TypedDict):
     tags: NotRequired[Sequence[str]]
     ignored: NotRequired[list[str]]
     filtered: NotRequired[list[dict[str, object]]]
+    warnings: NotRequired[list[WarningFields]]
 
 
 class UtteranceFields(TypedDict):

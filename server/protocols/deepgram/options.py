@@ -54,6 +54,7 @@ class _Query(BaseModel):
     diarize: bool = False
     diarize_model: str | None = None
     tag: list[str] = []
+    track: int | None = Field(None, ge=0)
 
     @field_validator("endpointing", "utterance_end_ms")
     @classmethod
@@ -74,6 +75,7 @@ class DeepgramOptions:
     utterance_end: samples without a word after which UtteranceEnd is sent; None for never
     formatted: whether the text keeps punctuation and capitals
     split: seconds without a word that separate two utterances of a file
+    track: index of the audio track of a file; None for the default one
     """
 
     model: str | None
@@ -91,6 +93,7 @@ class DeepgramOptions:
     split: float = 0.8
     diarized: bool = False
     tags: tuple[str, ...] = ()
+    track: int | None = None
 
 
 def parse_options(query: Iterable[tuple[str, str]], defaults: SessionOptions) -> DeepgramOptions:
@@ -112,6 +115,7 @@ def parse_options(query: Iterable[tuple[str, str]], defaults: SessionOptions) ->
         split=given.utt_split,
         diarized=given.diarize or given.diarize_model is not None,
         tags=tuple(given.tag),
+        track=given.track,
     )
 
 

@@ -1,5 +1,6 @@
 """Serve the HTTP endpoints of OpenAI's audio API, which docs/rest.md describes."""
 
+import json
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AsyncExitStack, aclosing
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 
 MODEL_HEADER: Final = "x-model"  # response header with the name of the model that was used
 FILTERED_HEADER: Final = "x-filtered"  # ... with the number of segments whose text was removed or shortened
+
+WARNINGS_HEADER: Final = "x-warnings"  # response header with a JSON list, for formats without a field for it
 
 Read = Callable[[Iterable[tuple[str, object]], SessionOptions], TranscriptionRequest]
 
@@ -72,7 +75,7 @@ class OpenAIAudioEndpoint(FileEndpoint):
         self, stack: AsyncExitStack, options: TranscriptionRequest, upload: Upload, meter: UsageMeter
     ) -> Response:
         file = upload.file or await self._download(stack, options.url)
-        work = self._transcriber(file, meter)
+        work = self._transcriber(file, meter, options.track)
         await work.check()
         models, description = await self._acquire_models(stack, options.model)
         session = options.session
@@ -95,6 +98,8 @@ class OpenAIAudioEndpoint(FileEndpoint):
         transcript = work.transcript("", description.model)
         if transcript.filtered:
             headers[FILTERED_HEADER] = str(len(transcript.filtered))
+        if transcript.warnings:
+            headers[WARNINGS_HEADER] = json.dumps(transcript.warnings)
         content, media_type = render(options, transcript, work.seconds)
         return Response(content, media_type=media_type, headers=headers)
 

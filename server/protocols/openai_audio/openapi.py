@@ -46,10 +46,18 @@ _PLAIN: Final[Schema] = {
     "model": _STRING,
     "ignored": _array(_STRING),
     "filtered": _array(_object(**_TIMES, guard=_STRING)),
+    "warnings": _array(_STRING),
     "languages": _array(_object(code=_STRING)),
     "logprobs": _array(_object(token=_STRING, logprob=_NUMBER, bytes=_array(_INTEGER))),
 }
-_JSON: Final = _object(("ignored", "filtered", "languages", "logprobs"), **_PLAIN)
+_JSON: Final = _object(("ignored", "filtered", "warnings", "languages", "logprobs"), **_PLAIN)
+_TRACK: Final = _object(
+    index=_INTEGER,
+    language={"type": ["string", "null"]},
+    title={"type": ["string", "null"]},
+    default={"type": "boolean"},
+    channels=_INTEGER,
+)
 _SEGMENT: Final = _object(
     id=_INTEGER,
     seek=_INTEGER,
@@ -62,16 +70,18 @@ _SEGMENT: Final = _object(
     no_speech_prob=_NUMBER,
 )
 _VERBOSE: Final = _object(
-    ("ignored", "filtered", "segments", "words"),
+    ("ignored", "filtered", "warnings", "segments", "words"),
     task={"enum": ["transcribe", "translate"]},
     language=_STRING,
     duration=_NUMBER,
-    **{name: _PLAIN[name] for name in ("text", "usage", "model", "ignored", "filtered")},
+    **{name: _PLAIN[name] for name in ("text", "usage", "model", "ignored", "filtered", "warnings")},
+    track=_INTEGER,
+    tracks=_array(_TRACK),
     segments=_array(_SEGMENT),
     words=_array(_object(word=_STRING, **_TIMES)),
 )
 _DIARIZED: Final = _object(
-    ("ignored", "filtered", "languages", "logprobs"),
+    ("ignored", "filtered", "warnings", "languages", "logprobs"),
     task=_constant("transcribe"),
     duration=_NUMBER,
     **_PLAIN,
@@ -103,6 +113,10 @@ _DONE: Final[Schema] = _ID | {
     "x-filtered": {
         "schema": _INTEGER,
         "description": "segments whose text the filter removed or shortened; absent if there are none",
+    },
+    "x-warnings": {
+        "schema": _STRING,
+        "description": "JSON list of sentences about sound that may be missing, if there are any",
     },
 }
 _REASONS: Final = {

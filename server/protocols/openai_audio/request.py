@@ -49,6 +49,9 @@ class TranslationFields(_Fields):
     prompt: str | None = Field(None, description=f"only the last {MAX_PROMPT_CHARS} characters are used")
     response_format: Annotated[Literal["json", "text", "srt", "verbose_json", "vtt"], ANY_CASE] = "json"
     temperature: float = Field(0.0, ge=0, le=1)
+    track: int | None = Field(
+        None, ge=0, description="index among the audio tracks of the file; default: the file's default track"
+    )
     url: str | None = Field(
         None, description="URL of the file, instead of the file itself; requires FETCH_URLS"
     )
@@ -91,6 +94,7 @@ class TranscriptionRequest:
     session: options of the recognition
     words, segments, logprobs: whether the response contains them
     url: address of the file, if the request does not contain the file
+    track: index of the audio track; None for the default one
     """
 
     model: str
@@ -101,6 +105,7 @@ class TranscriptionRequest:
     segments: bool = True
     logprobs: bool = False
     url: str | None = None
+    track: int | None = None
 
     @property
     def task(self) -> Task:
@@ -131,6 +136,7 @@ def parse_transcription(
         segments=not words or "segment" in given.timestamp_granularities,
         logprobs=logprobs,
         url=given.url,
+        track=given.track,
     )
 
 
@@ -140,7 +146,11 @@ def parse_translation(fields: Iterable[tuple[str, object]], defaults: SessionOpt
     asr = _options(given, {"task": "translate", "words": given.response_format in TIMED})
     session = replace(defaults.for_file(), asr=asr)
     return TranscriptionRequest(
-        model=given.model, session=session, format=given.response_format, url=given.url
+        model=given.model,
+        session=session,
+        format=given.response_format,
+        url=given.url,
+        track=given.track,
     )
 
 

@@ -14,11 +14,19 @@ from server.errors import ApiError
 from server.protocols.openai_audio.request import TranscriptionRequest
 from streaming.local_agreement import join_texts
 from transcripts.subtitles import srt_of, vtt_of
-from transcripts.transcript import Transcript, TranscriptSegment, filtered_fields
+from transcripts.transcript import Transcript, TranscriptSegment, filtered_fields, tracks_of
 
 JSON: Final = "application/json"
 PLAIN: Final = "text/plain; charset=utf-8"
 SPEAKER: Final = "A"  # all speech has one speaker: there is no diarization
+_SHARED: Final = (
+    "text",
+    "usage",
+    "model",
+    "ignored",
+    "filtered",
+    "warnings",
+)  # fields of json and verbose_json
 SEEK_PER_SECOND: Final = 100  # units of `seek` in a second
 _FIELDS: Final = {
     "hotwords": "keywords",
@@ -80,8 +88,9 @@ def _text(transcript: Transcript) -> str:
 def _json(request: TranscriptionRequest, transcript: Transcript, seconds: float) -> Fields:
     """Return the document of format json.
 
-    Our additions are `model`, the model that was used; `ignored`, the options that it does not support; and
-    `filtered`, the segments whose text the filter removed or shortened.
+    Our additions are `model`, the model that was used; `ignored`, the options that it does not support;
+    `filtered`, the segments whose text the filter removed or shortened; and `warnings`, sentences about sound
+    that may be missing.
     """
     language = _language(request, transcript)
     document: Fields = {"text": transcript.text, "usage": _usage(seconds), "model": transcript.model}
@@ -100,6 +109,8 @@ def _json(request: TranscriptionRequest, transcript: Transcript, seconds: float)
         document["ignored"] = sorted(ignored)
     if transcript.filtered:
         document["filtered"] = filtered_fields(transcript.filtered)
+    if transcript.warnings:
+        document["warnings"] = transcript.warnings
     return document
 
 
@@ -107,8 +118,8 @@ def _verbose_json(request: TranscriptionRequest, transcript: Transcript, seconds
     plain = _json(request, transcript, seconds)
     language = "en" if request.task == "translate" else _language(request, transcript)
     document: Fields = {"task": request.task, "language": name_of(language), "duration": seconds}
-    shared = ("text", "usage", "model", "ignored", "filtered")
-    document |= {name: plain[name] for name in shared if name in plain}
+    document |= {name: plain[name] for name in _SHARED if name in plain}
+    document |= tracks_of(transcript)
     if request.segments:
         document["segments"] = [
             _segment(number, segment, request.session.asr.temperature)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from audio.errors import DamagedFile, UnreadableFile
+from audio.errors import NoAudio, UnknownTrack, UnreadableFile, UnsupportedSampleRate
 from engine.file_transcriber import AudioTooLong, UtteranceFailed
 from server.errors import ApiError
 from server.protocols.file_errors import file_errors_as_http
@@ -14,7 +14,15 @@ from streaming.events import TranscriptionFailed
     ("error", "status", "param", "code", "message"),
     [
         (UnreadableFile("no sound"), 400, "file", UnreadableFile.code, "Supported formats: ['flac'"),
-        (DamagedFile("cut short"), 400, "file", DamagedFile.code, "corrupted or unsupported: cut short"),
+        (NoAudio(), 400, "file", "audio_too_short", "The file contains no audio."),
+        (UnknownTrack(2, 1), 400, "track", "invalid_value", "The file has no audio track 2: it has 1,"),
+        (
+            UnsupportedSampleRate("1 Hz"),
+            400,
+            "file",
+            "unsupported_sample_rate",
+            "corrupted or unsupported: 1 Hz",
+        ),
         (AudioTooLong(4, 5), 413, "file", "audio_too_long", "Maximum audio length (4 s) exceeded (5 s of"),
         (
             UtteranceFailed(TranscriptionFailed(0, 16_000, 32_000, "out of memory")),

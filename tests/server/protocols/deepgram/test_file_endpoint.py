@@ -14,6 +14,7 @@ from audio.wav_header import header
 from server.errors import too_large
 from server.protocols.deepgram.file_endpoint import refusal
 from tests import plain_http
+from tests.audio.test_files import encoded, two_tracks
 from tests.server.http.test_url_download import answering, ok
 from tests.server.live_server import ROOT, Message, Server, free_settings, serve, spoken, spoken_apart
 
@@ -76,7 +77,11 @@ def test_an_encoding_with_a_container_is_ignored(server: Server) -> None:
 @pytest.mark.parametrize(
     ("body", "content_type", "query", "error"),
     [
-        (b"", "audio/wav", {}, "INVALID_AUDIO"),
+        (b"", "audio/wav", {}, "AUDIO_TOO_SHORT"),
+        (SPOKEN[:44], "audio/wav", {}, "AUDIO_TOO_SHORT"),
+        (b"", "audio/raw", {"encoding": "mulaw"}, "AUDIO_TOO_SHORT"),
+        (SPOKEN, "audio/wav", {"track": "1"}, "INVALID_VALUE"),
+        (SPOKEN, "audio/wav", {"track": "x"}, "INVALID_VALUE"),
         (b"not audio", "audio/wav", {}, "INVALID_AUDIO"),
         (json.dumps({"url": "http://here/a.wav"}), "application/json", {}, "REMOTE_CONTENT_ERROR"),
         (b"{", "application/json", {}, "INVALID_BODY"),
@@ -84,12 +89,36 @@ def test_an_encoding_with_a_container_is_ignored(server: Server) -> None:
         (SPOKEN, "audio/wav", {"language": "klingonese"}, "INVALID_VALUE"),
         (SPOKEN, "audio/wav", {"encoding": "linear16"}, "INVALID_VALUE"),
     ],
-    ids=["nothing", "text", "a url", "no json", "no url", "a language", "no rate"],
+    ids=[
+        "nothing",
+        "a header",
+        "no samples",
+        "no track",
+        "a word",
+        "text",
+        "a url",
+        "no json",
+        "no url",
+        "a language",
+        "no rate",
+    ],
 )
 def test_errors_have_the_format_of_deepgram(
     server: Server, body: Any, content_type: str, query: dict[str, str], error: str
 ) -> None:
     assert error_of(post(server, body, content_type, **query)) == (400, error)
+
+
+def test_the_track_can_be_chosen(server: Server) -> None:
+    durations = [post(server, two_tracks(), track=track).json()["metadata"]["duration"] for track in "01"]
+    assert durations == [1.0, 2.0]
+
+
+def test_a_truncated_file_is_transcribed_with_a_warning(server: Server) -> None:
+    data = encoded("flac", "flac", 16_000, "mono", seconds=6.0)
+    (warning,) = post(server, data[: len(data) // 2]).json()["metadata"]["warnings"]
+    assert (warning["parameter"], warning["type"]) == ("file", "incomplete_audio")
+    assert warning["message"].startswith("The file is incomplete: ")
 
 
 async def test_a_file_at_a_url_is_transcribed() -> None:

@@ -23,6 +23,7 @@ from audio.wav_header import header
 from server.admission.controller import AdmissionController
 from server.http.upload import IN_MEMORY
 from tests import plain_http
+from tests.audio.test_files import two_tracks
 from tests.server.asgi_calls import NAME, Call, LittleEngine, asking, events_of, rest_app, wav
 from tests.server.live_server import ROOT, Server, free_settings, serve, spoken_apart
 from tests.streaming.fakes import sound
@@ -163,19 +164,59 @@ def test_a_wav_with_a_wrong_length_is_read_to_its_end(server: Server) -> None:
 
 @pytest.mark.parametrize(
     "file",
-    [b"", b"not a sound at all" * 99, b"RIFF\x00\x00", SPOKEN[:44], b"#EXTM3U\nfile:///etc/passwd"],
-    ids=["nothing", "text", "half a header", "a header", "a playlist"],
+    [b"not a sound at all" * 99, b"RIFF\x00\x00", b"#EXTM3U\nfile:///etc/passwd"],
+    ids=["text", "half a header", "a playlist"],
 )
-def test_a_file_without_audio_is_refused(server: Server, file: bytes) -> None:
+def test_a_file_of_another_kind_is_refused(server: Server, file: bytes) -> None:
     answer = post(server, files=[("file", ("a.wav", file))])
     assert error_of(answer) == (400, "file", "invalid_audio")
 
 
-def test_a_truncated_file_is_refused(server: Server) -> None:
+@pytest.mark.parametrize("file", [b"", SPOKEN[:44]], ids=["nothing", "a header"])
+@pytest.mark.parametrize("stream", ["false", "true"])
+def test_a_file_without_audio_has_one_error(server: Server, file: bytes, stream: str) -> None:
+    answer = post(server, files=[("file", ("a.wav", file))], stream=stream)
+    assert error_of(answer) == (400, "file", "audio_too_short")
+    assert answer.json()["error"]["message"] == "The file contains no audio."
+
+
+@pytest.mark.parametrize("form", ["json", "verbose_json", "diarized_json", "text", "srt"])
+def test_a_truncated_file_is_transcribed_with_a_warning(server: Server, form: str) -> None:
     cut = flac(20.0, loudness=100)
-    answer = post(server, files=[("file", ("a.flac", cut[: len(cut) // 2]))])
-    assert error_of(answer) == (400, "file", "invalid_audio")
-    assert "corrupted" in answer.json()["error"]["message"]
+    answer = post(server, files=[("file", ("a.flac", cut[: len(cut) // 2]))], response_format=form)
+    (warning,) = json.loads(answer.headers["x-warnings"])
+    assert warning.startswith("The file is incomplete: ")
+    if form.endswith("json"):
+        assert answer.json()["warnings"] == [warning]
+
+
+def test_a_stream_ends_with_the_warnings(server: Server) -> None:
+    cut = flac(20.0, loudness=100)
+    answer = post(server, files=[("file", ("a.flac", cut[: len(cut) // 2]))], stream="true")
+    assert events_of(answer.text)[-1]["warnings"][0].startswith("The file is incomplete: ")
+
+
+def test_an_intact_file_has_no_warning(server: Server) -> None:
+    answer = post(server)
+    assert "warnings" not in answer.json()
+    assert "x-warnings" not in answer.headers
+
+
+@pytest.mark.parametrize(("asked", "track", "seconds"), [({}, 1, 2.0), ({"track": "0"}, 0, 1.0)])
+def test_the_track_can_be_chosen(server: Server, asked: dict[str, str], track: int, seconds: float) -> None:
+    files = [("file", ("a.mkv", two_tracks()))]
+    told = post(server, files=files, response_format="verbose_json", **asked).json()
+    assert (told["track"], told["duration"]) == (track, seconds)
+    assert told["tracks"] == [
+        {"index": 0, "language": "fra", "title": "Track 0", "default": False, "channels": 1},
+        {"index": 1, "language": "eng", "title": "Track 1", "default": True, "channels": 1},
+    ]
+
+
+@pytest.mark.parametrize("track", ["2", "-1", "x"])
+def test_an_unknown_track_is_refused(server: Server, track: str) -> None:
+    answer = post(server, files=[("file", ("a.mkv", two_tracks()))], track=track)
+    assert error_of(answer) == (400, "track", "invalid_value")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 
 # The packages of ours that each package may import, besides itself.
 BELOW_STREAMING: Final = {"audio", "batching", "vad", "asr"}
-BELOW_JOBS: Final = BELOW_STREAMING | {"transcripts", "streaming", "engine"}
+BELOW_JOBS: Final = BELOW_STREAMING | {"transcripts", "streaming", "engine", "downloads"}
 BELOW_SERVER: Final = BELOW_JOBS | {"journal", "jobs"}
 MAY_IMPORT: Final[dict[str, set[str]]] = {
     "audio": set(),
@@ -23,6 +23,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "transcripts": {"asr", "audio"},
     "streaming": BELOW_STREAMING,
     "engine": BELOW_STREAMING | {"transcripts", "streaming"},
+    "downloads": {"streaming"},  # its threads
     "journal": BELOW_STREAMING | {"streaming", "engine"},
     "jobs": BELOW_JOBS,
     "server": BELOW_SERVER,

@@ -10,6 +10,7 @@ from typing import IO, Final
 from fastapi import APIRouter, Request
 
 from asr.recognizer import ModelInfo
+from downloads.errors import DownloadError, FileTooLarge
 from engine.engine import Engine
 from engine.file_transcriber import FileTranscriber
 from engine.model_pool import ModelNotReady
@@ -23,6 +24,7 @@ from server.errors import (
     model_unavailable,
     models_not_ready,
     restarting,
+    too_large,
 )
 from server.http.exception_handlers import http_error_of
 from server.observability.metrics import Metrics
@@ -86,7 +88,12 @@ class FileEndpoint(ABC):
             message = "This server does not download files: send the file itself."
             raise invalid(message, "url", "remote_content_error")
         private, limit = self._settings.fetch_private, self._settings.max_upload_bytes
-        return await stack.enter_async_context(self._fetch(url, limit, private=private))
+        try:
+            return await stack.enter_async_context(self._fetch(url, limit, private=private))
+        except FileTooLarge as error:
+            raise too_large(error.limit, error.size) from None
+        except DownloadError as error:
+            raise invalid(error.message, "url", error.code) from None
 
     async def _acquire_models(self, stack: AsyncExitStack, asked: str) -> tuple[ModelClients, ModelInfo]:
         """Acquire the models until the stack is left: those of the name, or the default for an unknown name.
@@ -132,6 +139,6 @@ class FileEndpoint(ABC):
 
 def _url_download() -> Callable[..., AbstractAsyncContextManager[IO[bytes]]]:
     """Return the function that downloads a file; importing its httpx takes a tenth of a second."""
-    from server.http.url_download import download
+    from downloads.download import download
 
     return download

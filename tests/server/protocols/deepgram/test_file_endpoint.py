@@ -15,7 +15,7 @@ from server.errors import too_large
 from server.protocols.deepgram.file_endpoint import refusal
 from tests import plain_http
 from tests.audio.test_files import encoded, two_tracks
-from tests.server.http.test_url_download import answering, ok
+from tests.downloads.web_servers import answering, ok
 from tests.server.live_server import ROOT, Message, Server, free_settings, serve, spoken, spoken_apart
 
 SPOKEN = (ROOT / "test.wav").read_bytes()

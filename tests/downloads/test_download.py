@@ -3,48 +3,18 @@
 import asyncio
 import ipaddress
 import ssl
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 
-import httpx
 import pytest
 import trustme
 
-from server.errors import ApiError
-from server.http.url_download import Address, Network, download, is_public, target_of
-from tests import plain_http
-from tests.server.asgi_calls import wav
-from tests.server.live_server import Server, free_settings, serve
-from tests.streaming.fakes import sound
+from downloads.download import download, name_of
+from downloads.errors import AddressRefused, DownloadError, FileTooLarge, NotAudio
+from downloads.network import Network, target_of
+from downloads.public_addresses import Address, is_public
+from tests.downloads.web_servers import answer, answering, ok, onward
 
 MIB = 1 << 20
-FORM = {"temperature": (None, "0")}  # a form in parts, though without a file
-
-
-@asynccontextmanager
-async def answering(
-    *answers: bytes, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
-) -> AsyncIterator[tuple[str, list[str]]]:
-    """Run a web server that gives these answers in turn; yield its address and the requests it received."""
-    heard: list[str] = []
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heard.append((await reader.readuntil(b"\r\n\r\n")).decode())
-        writer.write(answers[len(heard) - 1])
-        await writer.drain()
-        writer.close()
-
-    async with await asyncio.start_server(serve, host, port, ssl=tls) as server:
-        port = server.sockets[0].getsockname()[1]
-        yield f"http{'s' if tls else ''}://{host}:{port}", heard
-
-
-def ok(content: bytes) -> bytes:
-    return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(content), content)
-
-
-def onward(location: str) -> bytes:
-    return f"HTTP/1.1 302 Found\r\nlocation: {location}\r\n\r\n".encode()
 
 
 async def content_of(
@@ -56,8 +26,8 @@ async def content_of(
 
 async def refusal_of(
     url: str, limit: int = MIB, *, private: bool = True, network: Network | None = None
-) -> ApiError:
-    with pytest.raises(ApiError) as caught:
+) -> DownloadError:
+    with pytest.raises(DownloadError) as caught:
         await content_of(url, limit, private=private, network=network)
     return caught.value
 
@@ -114,33 +84,81 @@ async def test_a_redirect_to_another_scheme_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [ok(b"x" * 1001), b"HTTP/1.0 200 OK\r\n\r\n" + b"x" * 1001], ids=["declared", "undeclared"]
+    "content", [ok(b"x" * 1001), b"HTTP/1.0 200 OK\r\n\r\n" + b"x" * 1001], ids=["declared", "undeclared"]
 )
-async def test_more_than_the_limit_is_refused(answer: bytes) -> None:
-    async with answering(answer) as (url, _):
-        assert (await refusal_of(url, 1000)).status == 413
+async def test_more_than_the_limit_is_refused(content: bytes) -> None:
+    async with answering(content) as (url, _):
+        refusal = await refusal_of(url, 1000)
+        assert isinstance(refusal, FileTooLarge)
+        assert (refusal.limit, refusal.is_transient) == (1000, False)
 
 
 @pytest.mark.parametrize(
-    "answer",
+    ("response", "transient"),
     [
-        b"HTTP/1.1 404 Not Found\r\n\r\n",
-        b"what?\r\n\r\n",
-        b"",
-        b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc",
+        (answer(404), False),
+        (answer(403), False),
+        (answer(429), True),
+        (answer(503), True),
+        (b"what?\r\n\r\n", True),
+        (b"", True),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc", True),
     ],
-    ids=["missing", "no HTTP", "silent", "cut short"],
+    ids=["missing", "forbidden", "too many", "unavailable", "no HTTP", "silent", "cut short"],
 )
-async def test_failed_download_is_an_error_of_the_url(answer: bytes) -> None:
-    async with answering(answer) as (url, _):
+async def test_failure_says_whether_a_retry_can_help(response: bytes, transient: bool) -> None:
+    async with answering(response) as (url, _):
         refusal = await refusal_of(url)
-        assert (refusal.status, refusal.code, refusal.param) == (400, "fetch_failed", "url")
+        assert (refusal.code, refusal.is_transient) == ("fetch_failed", transient)
+
+
+@pytest.mark.parametrize(
+    ("media_type", "page"),
+    [("text/html; charset=utf-8", True), ("application/xhtml+xml", True), ("image/png", False)],
+)
+async def test_what_is_no_audio_is_refused(media_type: str, page: bool) -> None:
+    async with answering(answer(200, b"<html>", content_type=media_type)) as (url, _):
+        refusal = await refusal_of(url)
+        assert isinstance(refusal, NotAudio)
+        assert (refusal.code, refusal.is_page, refusal.is_transient) == ("not_audio", page, False)
+
+
+async def test_bytes_are_reported_while_they_come() -> None:
+    reports: list[tuple[int, int | None]] = []
+    async with (
+        answering(ok(b"x" * 3000)) as (url, _),
+        download(url, MIB, private=True, on_bytes=lambda *report: reports.append(report)) as file,
+    ):
+        assert len(file.read()) == 3000
+    assert reports[-1] == (3000, 3000)
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://a.test/one/two%20three.mp3?key=x", "two three.mp3"),
+        ("https://a.test/", ""),
+        ("https://a.test/..%2Fetc%00%2fpasswd", "..etcpasswd"),
+        ("https://a.test/" + "a" * 300, "a" * 200),
+    ],
+)
+def test_file_is_named_by_its_address(url: str, name: str) -> None:
+    assert name_of(url) == name
 
 
 async def test_refused_connection_is_an_error_of_the_url() -> None:
     async with answering() as (url, _):
         pass
-    assert (await refusal_of(url)).code == "fetch_failed"
+    refusal = await refusal_of(url)
+    assert (refusal.code, refusal.is_transient) == ("fetch_failed", True)
+
+
+async def test_name_that_does_not_resolve_may_resolve_later() -> None:
+    async def fail(host: str, port: int) -> Sequence[Address]:
+        raise OSError("no such name")
+
+    refusal = await refusal_of("http://nowhere.test/", network=Network(resolve=fail))
+    assert (refusal.code, refusal.is_transient) == ("fetch_failed", True)
 
 
 @pytest.mark.parametrize(
@@ -159,18 +177,19 @@ async def test_refused_connection_is_an_error_of_the_url() -> None:
     ],
 )
 def test_invalid_url_is_refused(url: str) -> None:
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(DownloadError) as caught:
         target_of(url)
     assert caught.value.code == "invalid_url"
 
 
 @pytest.mark.parametrize(
-    "host", ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "2130706433"]
+    "host", ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "2130706433", "0x7f.1"]
 )
 async def test_loopback_is_refused(host: str) -> None:
     async with answering(ok(b"secret")) as (url, heard):
-        port = url.rpartition(":")[2]
-        assert (await refusal_of(f"http://{host}:{port}/", private=False)).code == "invalid_url"
+        refusal = await refusal_of(f"http://{host}:{port_of(url)}/", private=False)
+        assert isinstance(refusal, AddressRefused)
+        assert (refusal.code, refusal.is_transient) == ("invalid_url", False)
         assert heard == []
 
 
@@ -251,15 +270,21 @@ async def test_certificate_is_checked_for_the_name() -> None:
         for name in ("other.test", "127.0.0.1"):
             refusal = await refusal_of(f"https://{name}:{port}/", network=network)
             assert (refusal.code, "certificate" in refusal.message.lower()) == ("fetch_failed", True)
+            assert not refusal.is_transient
         unknown = Network(resolve=Names([OUTSIDE]))
         assert (await refusal_of(f"https://files.test:{port}/", network=unknown)).code == "fetch_failed"
         assert len(heard) == 1
 
 
 @pytest.mark.parametrize(
-    "network", [Network(idle_seconds=0.05), Network(total_seconds=0.05)], ids=["idle", "whole"]
+    ("network", "message", "transient"),
+    [
+        (Network(idle_seconds=0.05), "It did not come in time.", True),
+        (Network(total_seconds=0.05), "It took more than 0.05 s.", False),
+    ],
+    ids=["idle", "whole"],
 )
-async def test_download_that_stalls_is_given_up(network: Network) -> None:
+async def test_download_that_stalls_is_given_up(network: Network, message: str, transient: bool) -> None:
     over = asyncio.Event()
 
     async def stall(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -271,7 +296,7 @@ async def test_download_that_stalls_is_given_up(network: Network) -> None:
         port = server.sockets[0].getsockname()[1]
         refusal = await refusal_of(f"http://127.0.0.1:{port}/", network=network)
         over.set()
-    assert (refusal.code, refusal.message) == ("fetch_failed", "It did not come in time.")
+    assert (refusal.message, refusal.is_transient) == (message, transient)
 
 
 @pytest.mark.parametrize(
@@ -291,6 +316,19 @@ async def test_download_that_stalls_is_given_up(network: Network) -> None:
         ("ff02::1", False),
         ("::", False),
         ("::ffff:10.0.0.1", False),
+        ("::ffff:169.254.169.254", False),
+        ("::ffff:0:127.0.0.1", False),
+        ("::127.0.0.1", False),
+        ("::1", False),
+        ("64:ff9b:1::1", False),
+        ("64:ff9b::a9fe:a9fe", False),
+        ("fec0::1", False),
+        ("fd00:ec2::254", False),
+        ("168.63.129.16", False),
+        ("100.100.100.200", False),
+        ("192.0.0.192", False),
+        ("127.1.2.3", False),
+        ("0.0.0.0", False),
         ("2002:7f00:1::", False),
         ("64:ff9b::a00:1", False),
         ("64:ff9b::5db8:d70e", True),
@@ -298,25 +336,3 @@ async def test_download_that_stalls_is_given_up(network: Network) -> None:
 )
 def test_private_addresses_are_recognised_in_every_form(address: str, public: bool) -> None:
     assert is_public(ipaddress.ip_address(address)) is public
-
-
-def ask(server: Server, fields: dict[str, str]) -> httpx.Response:
-    return plain_http.post(f"{server.url}/v1/audio/transcriptions", data=fields, files=FORM, timeout=60)
-
-
-async def test_downloaded_file_is_transcribed_like_an_upload() -> None:
-    settings = free_settings(fetch_urls=True, fetch_private=True)
-    content = wav(sound((True, 16_000), (False, 16_000)))
-    with serve(settings) as server:
-        async with answering(ok(content), ok(b"none")) as (url, _):
-            fields = {"url": f"{url}/speech.wav", "model": "whisper-1"}
-            answer = await asyncio.to_thread(ask, server, fields)
-            assert (answer.status_code, answer.json()["usage"]["seconds"]) == (200, 2)
-            refused = await asyncio.to_thread(ask, server, fields)
-            assert (refused.status_code, refused.json()["error"]["code"]) == (400, "invalid_audio")
-
-
-def test_urls_are_refused_by_default(server: Server) -> None:
-    answer = ask(server, {"url": "http://127.0.0.1:1/", "model": "whisper-1"})
-    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "url")
-    assert "does not download" in answer.json()["error"]["message"]

@@ -36,7 +36,14 @@ class JobFailure(JobError):
 
 
 class TransientFailure(JobError):
-    """A run of a job failed for a reason that may pass."""
+    """A run of a job failed for a reason that may pass.
+
+    code: name for programs, if every run of the job fails
+    """
+
+    def __init__(self, message: str, code: str = "failed_repeatedly") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class JobsUnavailable(JobError):

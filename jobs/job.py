@@ -97,6 +97,7 @@ class Job:
     owner: name of the API key that submitted it; "" without keys
     created, started, finished, expires: seconds since the epoch; None if that has not happened or is unknown.
         After `expires` the job is deleted with its audio and its text
+    bytes_done, bytes_total: what was downloaded, and the size of the file; None if that is unknown
     seconds_done, seconds_total: audio that was transcribed, and all audio; None if the length is unknown
     attempts: runs since the last part was completed
     position: number of jobs that start before this one; None unless it is queued and was read alone
@@ -116,6 +117,8 @@ class Job:
     started: float | None = None
     finished: float | None = None
     expires: float | None = None
+    bytes_done: int = 0
+    bytes_total: int | None = None
     seconds_done: float = 0.0
     seconds_total: float | None = None
     attempts: int = 0

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from asr.recognizer import ModelInfo
 from audio.clip import SAMPLE_RATE, seconds_from_samples
@@ -14,7 +14,8 @@ from audio.errors import AudioError
 from audio.files import decode_file, probe
 from engine.model_pool import ModelNotReady
 from jobs.audio_store import AudioStore
-from jobs.errors import JobFailure, TransientFailure
+from jobs.errors import JobFailure, StorageFull, TransientFailure
+from jobs.fetching import Fetch
 from jobs.job import Job, JobProblem, JobSource, JobState
 from jobs.parts import AudioPart, split
 from jobs.store import JobStore, Run, RunLost
@@ -33,15 +34,25 @@ REPORT_SECONDS: Final = 1.0  # between two looks at the job's row, which may hav
 RETRY_SECONDS: Final = (1.0, 4.0, 16.0)  # waits before a run is tried again
 
 Acquire = Callable[[str], AbstractAsyncContextManager[tuple[ModelClients, ModelInfo]]]
-Fetch = Callable[[str], AbstractAsyncContextManager[tuple[IO[bytes], str]]]
 
 
 @dataclass(slots=True)
 class Progress:
-    """Hold how far a run has come, in seconds of audio."""
+    """Hold how far a run has come, and how far the row of its job says so.
+
+    done, stored: seconds of audio
+    bytes_done, bytes_total, bytes_stored: of a download; the total is None if it is unknown
+    """
 
     done: float = 0.0
     stored: float = 0.0
+    bytes_done: int = 0
+    bytes_total: int | None = None
+    bytes_stored: int = 0
+
+    def on_bytes(self, done: int, total: int | None) -> None:
+        """Note how much was downloaded."""
+        self.bytes_done, self.bytes_total = done, total
 
 
 class JobRunner:
@@ -127,7 +138,7 @@ class JobRunner:
             except TransientFailure as failure:
                 log.warning("job.attempt_failed job=%s reason=%s", run.job.id, failure)
                 if wait is None:
-                    raise JobFailure("failed_repeatedly", str(failure)) from failure
+                    raise JobFailure(failure.code, str(failure)) from failure
             await self._wait(run, wait)
             # What was completed is not repeated.
             run = await asyncio.to_thread(self._store.again, run)
@@ -158,6 +169,9 @@ class JobRunner:
         if progress.done > progress.stored:
             progress.stored = progress.done
             self._store.report(run, seconds_done=progress.done)
+        elif progress.bytes_done != progress.bytes_stored:
+            progress.bytes_stored = progress.bytes_done
+            self._store.report(run, bytes_done=progress.bytes_done, bytes_total=progress.bytes_total)
         else:
             self._store.check(run)
 
@@ -179,8 +193,15 @@ class JobRunner:
         url = run.job.source.url
         if self._fetch is None or url is None:
             raise JobFailure("fetch_disabled", "This server does not download files: send the file itself.")
-        async with self._fetch(url) as (file, name):
-            stored = await run_in_thread_to_completion(self._audio.save, file)
+        try:
+            # A file has a byte at least; how many it has is known when it is stored.
+            await asyncio.to_thread(self._store.check_space, 1)
+            async with self._fetch(url, progress.on_bytes) as (file, name):
+                stored = await run_in_thread_to_completion(self._audio.save, file)
+        except StorageFull as error:
+            raise TransientFailure(str(error), "storage_full") from error
+        except OSError as error:
+            raise TransientFailure(f"The audio cannot be stored: {error}", "storage_full") from error
         source = JobSource(url, name, stored.key, stored.size)
         try:
             await asyncio.to_thread(self._store.fetched, run, source)

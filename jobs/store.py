@@ -130,6 +130,7 @@ class JobStore:
                 "options": OPTIONS.dump_json(new.options).decode(),
                 "idempotency_key": new.idempotency_key,
                 "fingerprint": new.fingerprint,
+                "bytes_done": 0,
                 "seconds_done": 0.0,
                 "attempts": 0,
                 "warnings": "[]",
@@ -148,9 +149,18 @@ class JobStore:
         share = (self._max_unfinished + 1) // 2
         if new.owner and (connection.scalar(unfinished.where(jobs.c.owner == new.owner)) or 0) >= share:
             raise TooManyJobs(f"{share} jobs of this key are unfinished, which is its limit.")
+        if new.source.size is not None:
+            self._check_space(connection, new.source.size)
+
+    def _check_space(self, connection: sa.Connection, size: int) -> None:
         stored = connection.scalar(sa.select(sa.func.coalesce(sa.func.sum(jobs.c.size), 0))) or 0
-        if new.source.size is not None and stored + new.source.size > self._max_audio_bytes:
+        if stored + size > self._max_audio_bytes:
             raise StorageFull(f"The audio of all jobs may have {self._max_audio_bytes} bytes.")
+
+    def check_space(self, size: int) -> None:
+        """Raise StorageFull if there is no space for so many bytes of audio."""
+        with self._engine.connect() as connection:
+            self._check_space(connection, size)
 
     def _earlier(self, connection: sa.Connection, new: NewJob) -> Job | None:
         """Return the job that the owner submitted with the same idempotency key."""
@@ -440,6 +450,8 @@ def _job(row: Any) -> Job:
         started=row.started,
         finished=row.finished,
         expires=row.expires,
+        bytes_done=row.bytes_done,
+        bytes_total=row.bytes_total,
         seconds_done=row.seconds_done,
         seconds_total=row.seconds_total,
         attempts=row.attempts,

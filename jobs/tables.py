@@ -29,6 +29,8 @@ jobs: Final = sa.Table(
     sa.Column("options", sa.Text, nullable=False),
     sa.Column("idempotency_key", sa.String(200)),
     sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("bytes_done", sa.BigInteger, nullable=False),
+    sa.Column("bytes_total", sa.BigInteger),
     sa.Column("seconds_done", sa.Double, nullable=False),
     sa.Column("seconds_total", sa.Double),
     sa.Column("lease", sa.String(64)),  # of the run that may write; NULL if none

@@ -32,14 +32,20 @@ def jobs_host(
             yield acquired
 
     def make_runner(database: "JobDatabase") -> "JobRunner":
-        from jobs.runner import JobRunner  # SQLAlchemy is imported on first use of jobs.
+        # httpx and SQLAlchemy are imported on first use of jobs.
+        from jobs.fetching import Fetcher
+        from jobs.runner import JobRunner
+
+        fetch = None
+        if settings.fetch_urls:
+            fetch = Fetcher(max_bytes=settings.max_upload_bytes, private=settings.fetch_private)
 
         return JobRunner(
             database.store,
             database.audio,
             acquire,
             options=settings.session_options,
-            fetch=None,
+            fetch=fetch,
             max_seconds=settings.max_file_seconds,
             on_audio=on_audio,
         )

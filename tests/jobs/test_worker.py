@@ -1,94 +1,19 @@
 """A worker claims jobs and carries them out."""
 
 import asyncio
-import io
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 
 import pytest
 
-from asr.recognizer import Hypothesis, ModelInfo, RecognitionRequest, TranscriptionOptions
+from asr.recognizer import Hypothesis, RecognitionRequest, TranscriptionOptions
 from jobs.errors import JobNotFound
-from jobs.job import Job, JobOptions, JobSource, JobState, NewJob
-from jobs.runner import Acquire, Fetch, JobRunner
-from jobs.service import JobDatabase, Jobs
-from jobs.work_queue import Work
-from jobs.worker import JobWorker, WorkerWatch
-from streaming.model_clients import ModelClients
-from streaming.options import SessionOptions
+from jobs.job import JobOptions, JobState
+from jobs.service import JobDatabase
+from jobs.worker import WorkerWatch
+from tests.jobs.working import SECOND, TALK, ended, uploaded, working
 from tests.server.asgi_calls import wav
-from tests.streaming.fakes import FEW_GUARDS, sound
-from tests.streaming.working_models import HeldRecognizer, Recognizer, models
+from tests.streaming.working_models import HeldRecognizer, Recognizer
 from tests.waiting import until
-
-SECOND = 16_000
-TALK = sound((False, SECOND), (True, SECOND), (False, SECOND), (True, SECOND), (False, SECOND))
-INFO = ModelInfo("little", "little", "test", "cpu", "float32")
-
-
-def acquiring(clients: ModelClients) -> Acquire:
-    @asynccontextmanager
-    async def acquire(name: str) -> AsyncIterator[tuple[ModelClients, ModelInfo]]:
-        yield clients, INFO
-
-    return acquire
-
-
-def runner_of(
-    database: JobDatabase, clients: ModelClients, fetch: Fetch | None = None, max_seconds: float = 1e6
-) -> JobRunner:
-    return JobRunner(
-        database.store,
-        database.audio,
-        acquiring(clients),
-        options=lambda: SessionOptions(guards=FEW_GUARDS),
-        fetch=fetch,
-        max_seconds=max_seconds,
-        retry_seconds=(0.01, 0.01),
-        report_seconds=0.02,
-    )
-
-
-def worker_of(database: JobDatabase, runner: JobRunner) -> JobWorker:
-    async def carry_out(job_id: str, work: Work, number: int) -> None:
-        await runner.run(job_id, work)
-
-    return JobWorker(
-        database.engine,
-        database.queue,
-        carry_out,
-        worker_id="one",
-        jobs=2,
-        poll_seconds=0.02,
-        beat_seconds=0.1,
-    )
-
-
-@asynccontextmanager
-async def working(
-    database: JobDatabase, recognizer: Recognizer | None = None, fetch: Fetch | None = None, **limits: float
-) -> AsyncIterator[Jobs]:
-    """Run a worker beside the jobs."""
-    async with (
-        models(recognizer) as clients,
-        worker_of(database, runner_of(database, clients, fetch, **limits)),
-    ):
-        yield Jobs(database)
-
-
-async def uploaded(jobs: Jobs, data: bytes, options: JobOptions | None = None) -> Job:
-    audio = await jobs.save_audio(io.BytesIO(data))
-    source = JobSource(name="talk.wav", audio=audio.key, size=audio.size)
-    job, _ = await jobs.submit(NewJob("ann", source, options or JobOptions()))
-    return job
-
-
-async def ended(jobs: Jobs, job: Job) -> Job:
-    """Wait until a job has ended."""
-    last = job
-    async for transcript in jobs.watch(job.id):
-        last = transcript.job
-    return last
 
 
 async def test_upload_becomes_text(database: JobDatabase) -> None:
@@ -114,19 +39,6 @@ async def test_trimmed_job_keeps_the_times_of_the_file(database: JobDatabase) ->
     assert (done.seconds_done, done.seconds_total) == (2.0, 2.0)
     assert 2.5 * SECOND <= segment.start < 3.2 * SECOND
     assert segment.end <= 4.5 * SECOND
-
-
-async def test_url_is_downloaded_and_transcribed(database: JobDatabase) -> None:
-    @asynccontextmanager
-    async def fetch(url: str) -> AsyncIterator[tuple[io.BytesIO, str]]:
-        assert url == "https://example.org/talk.wav"
-        yield io.BytesIO(wav(TALK)), "talk.wav"
-
-    async with working(database, fetch=fetch) as jobs:
-        job, _ = await jobs.submit(NewJob("ann", JobSource(url="https://example.org/talk.wav")))
-        done = await ended(jobs, job)
-        assert (done.state, done.source.name) == (JobState.SUCCEEDED, "talk.wav")
-        assert len((await jobs.transcript(job.id)).segments) == 2
 
 
 async def test_file_without_audio_fails_at_once(database: JobDatabase) -> None:

@@ -1,0 +1,86 @@
+"""Run jobs with a worker of the test's own, on models that do real work."""
+
+import io
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from asr.recognizer import ModelInfo
+from jobs.fetching import Fetch
+from jobs.job import Job, JobOptions, JobSource, NewJob
+from jobs.runner import Acquire, JobRunner
+from jobs.service import JobDatabase, Jobs
+from jobs.work_queue import Work
+from jobs.worker import JobWorker
+from streaming.model_clients import ModelClients
+from streaming.options import SessionOptions
+from tests.streaming.fakes import FEW_GUARDS, sound
+from tests.streaming.working_models import Recognizer, models
+
+SECOND = 16_000
+TALK = sound((False, SECOND), (True, SECOND), (False, SECOND), (True, SECOND), (False, SECOND))
+INFO = ModelInfo("little", "little", "test", "cpu", "float32")
+
+
+def acquiring(clients: ModelClients) -> Acquire:
+    @asynccontextmanager
+    async def acquire(name: str) -> AsyncIterator[tuple[ModelClients, ModelInfo]]:
+        yield clients, INFO
+
+    return acquire
+
+
+def runner_of(
+    database: JobDatabase, clients: ModelClients, fetch: Fetch | None = None, max_seconds: float = 1e6
+) -> JobRunner:
+    return JobRunner(
+        database.store,
+        database.audio,
+        acquiring(clients),
+        options=lambda: SessionOptions(guards=FEW_GUARDS),
+        fetch=fetch,
+        max_seconds=max_seconds,
+        retry_seconds=(0.01, 0.01),
+        report_seconds=0.02,
+    )
+
+
+def worker_of(database: JobDatabase, runner: JobRunner) -> JobWorker:
+    async def carry_out(job_id: str, work: Work, number: int) -> None:
+        await runner.run(job_id, work)
+
+    return JobWorker(
+        database.engine,
+        database.queue,
+        carry_out,
+        worker_id="one",
+        jobs=2,
+        poll_seconds=0.02,
+        beat_seconds=0.1,
+    )
+
+
+@asynccontextmanager
+async def working(
+    database: JobDatabase, recognizer: Recognizer | None = None, fetch: Fetch | None = None, **limits: float
+) -> AsyncIterator[Jobs]:
+    """Run a worker beside the jobs."""
+    async with (
+        models(recognizer) as clients,
+        worker_of(database, runner_of(database, clients, fetch, **limits)),
+    ):
+        yield Jobs(database)
+
+
+async def uploaded(jobs: Jobs, data: bytes, options: JobOptions | None = None) -> Job:
+    audio = await jobs.save_audio(io.BytesIO(data))
+    source = JobSource(name="talk.wav", audio=audio.key, size=audio.size)
+    job, _ = await jobs.submit(NewJob("ann", source, options or JobOptions()))
+    return job
+
+
+async def ended(jobs: Jobs, job: Job) -> Job:
+    """Wait until a job has ended."""
+    last = job
+    async for transcript in jobs.watch(job.id):
+        last = transcript.job
+    return last

@@ -1,121 +1,100 @@
 """Describe requests, responses and errors of OpenAI's audio API for the OpenAPI document."""
 
-from typing import Any, Final
+from typing import Final
 
 from pydantic import BaseModel
 
 from server.protocols.openai_audio.request import TranscriptionFields, TranslationFields
-
-Schema = dict[str, Any]
-Responses = dict[int | str, Schema]
-
-_NUMBER: Final[Schema] = {"type": "number"}
-_INTEGER: Final[Schema] = {"type": "integer"}
-_STRING: Final[Schema] = {"type": "string"}
-_TIMES: Final[Schema] = {"start": _NUMBER, "end": _NUMBER}
-
-
-def _object(optional: tuple[str, ...] = (), **fields: Schema) -> Schema:
-    return {
-        "type": "object",
-        "properties": fields,
-        "required": [name for name in fields if name not in optional],
-    }
-
-
-def _array(of: Schema) -> Schema:
-    return {"type": "array", "items": of}
-
-
-def _constant(value: str) -> Schema:
-    return {"type": "string", "const": value}
-
-
-_ERROR: Final = _object(
-    error=_object(
-        message=_STRING,
-        type={"enum": ["invalid_request_error", "server_error"]},
-        param={"type": ["string", "null"]},
-        code={"type": ["string", "null"]},
-    )
+from server.protocols.openapi_schemas import (
+    INTEGER,
+    NUMBER,
+    REQUEST_ID,
+    STRING,
+    Schema,
+    array_of,
+    constant,
+    errors,
+    inlined,
+    object_of,
+    response,
+    route,
 )
-_USAGE: Final = _object(type=_constant("duration"), seconds=_INTEGER)
+
+_TIMES: Final[Schema] = {"start": NUMBER, "end": NUMBER}
+_USAGE: Final = object_of(type=constant("duration"), seconds=INTEGER)
 _PLAIN: Final[Schema] = {
-    "text": _STRING,
+    "text": STRING,
     "usage": _USAGE,
-    "model": _STRING,
-    "ignored": _array(_STRING),
-    "filtered": _array(_object(**_TIMES, guard=_STRING)),
-    "warnings": _array(_STRING),
-    "languages": _array(_object(code=_STRING)),
-    "logprobs": _array(_object(token=_STRING, logprob=_NUMBER, bytes=_array(_INTEGER))),
+    "model": STRING,
+    "ignored": array_of(STRING),
+    "filtered": array_of(object_of(**_TIMES, guard=STRING)),
+    "warnings": array_of(STRING),
+    "languages": array_of(object_of(code=STRING)),
+    "logprobs": array_of(object_of(token=STRING, logprob=NUMBER, bytes=array_of(INTEGER))),
 }
-_JSON: Final = _object(("ignored", "filtered", "warnings", "languages", "logprobs"), **_PLAIN)
-_TRACK: Final = _object(
-    index=_INTEGER,
+_JSON: Final = object_of(("ignored", "filtered", "warnings", "languages", "logprobs"), **_PLAIN)
+_TRACK: Final = object_of(
+    index=INTEGER,
     language={"type": ["string", "null"]},
     title={"type": ["string", "null"]},
     default={"type": "boolean"},
-    channels=_INTEGER,
+    channels=INTEGER,
 )
-_SEGMENT: Final = _object(
-    id=_INTEGER,
-    seek=_INTEGER,
+_SEGMENT: Final = object_of(
+    id=INTEGER,
+    seek=INTEGER,
     **_TIMES,
-    text=_STRING,
-    tokens=_array(_INTEGER),
-    temperature=_NUMBER,
-    avg_logprob=_NUMBER,
-    compression_ratio=_NUMBER,
-    no_speech_prob=_NUMBER,
+    text=STRING,
+    tokens=array_of(INTEGER),
+    temperature=NUMBER,
+    avg_logprob=NUMBER,
+    compression_ratio=NUMBER,
+    no_speech_prob=NUMBER,
 )
-_VERBOSE: Final = _object(
+_VERBOSE: Final = object_of(
     ("ignored", "filtered", "warnings", "segments", "words"),
     task={"enum": ["transcribe", "translate"]},
-    language=_STRING,
-    duration=_NUMBER,
+    language=STRING,
+    duration=NUMBER,
     **{name: _PLAIN[name] for name in ("text", "usage", "model", "ignored", "filtered", "warnings")},
-    track=_INTEGER,
-    tracks=_array(_TRACK),
-    segments=_array(_SEGMENT),
-    words=_array(_object(word=_STRING, **_TIMES)),
+    track=INTEGER,
+    tracks=array_of(_TRACK),
+    segments=array_of(_SEGMENT),
+    words=array_of(object_of(word=STRING, **_TIMES)),
 )
-_DIARIZED: Final = _object(
+_DIARIZED: Final = object_of(
     ("ignored", "filtered", "warnings", "languages", "logprobs"),
-    task=_constant("transcribe"),
-    duration=_NUMBER,
+    task=constant("transcribe"),
+    duration=NUMBER,
     **_PLAIN,
-    segments=_array(
-        _object(
+    segments=array_of(
+        object_of(
             ("words",),
-            type=_constant("transcript.text.segment"),
-            id=_STRING,
+            type=constant("transcript.text.segment"),
+            id=STRING,
             **_TIMES,
-            text=_STRING,
-            speaker=_STRING,
-            words=_array(_object(word=_STRING, **_TIMES, confidence={"type": ["number", "null"]})),
+            text=STRING,
+            speaker=STRING,
+            words=array_of(object_of(word=STRING, **_TIMES, confidence={"type": ["number", "null"]})),
         )
     ),
 )
-_MODEL: Final = _object(
-    id=_STRING,
-    object=_constant("model"),
-    created=_INTEGER,
-    owned_by=_STRING,
+_MODEL: Final = object_of(
+    id=STRING,
+    object=constant("model"),
+    created=INTEGER,
+    owned_by=STRING,
     shutdown_date={"type": ["integer", "null"]},
 )
 
-_ID: Final[Schema] = {
-    "x-request-id": {"schema": _STRING, "description": "id of this request, which the log contains too"}
-}
-_DONE: Final[Schema] = _ID | {
-    "x-model": {"schema": _STRING, "description": "name of the model that was used"},
+_DONE: Final[Schema] = REQUEST_ID | {
+    "x-model": {"schema": STRING, "description": "name of the model that was used"},
     "x-filtered": {
-        "schema": _INTEGER,
+        "schema": INTEGER,
         "description": "segments whose text the filter removed or shortened; absent if there are none",
     },
     "x-warnings": {
-        "schema": _STRING,
+        "schema": STRING,
         "description": "JSON list of sentences about sound that may be missing, if there are any",
     },
 }
@@ -131,26 +110,13 @@ _REASONS: Final = {
 }
 
 
-def _response(description: str, headers: Schema, **content: Schema) -> Schema:
-    types = {"json": "application/json", "text": "text/plain", "events": "text/event-stream"}
-    return {
-        "description": description,
-        "headers": headers,
-        "content": {types[kind]: {"schema": schema} for kind, schema in content.items()},
-    }
-
-
-def _errors(*statuses: int) -> Responses:
-    return {status: _response(_REASONS[status], _ID, json=_ERROR) for status in statuses}
-
-
 def _form(fields: type[BaseModel]) -> Schema:
     """Return the request body: a form with the file, or JSON with the audio in base64."""
     schema = fields.model_json_schema(ref_template="#/{model}")
-    schema = _inlined(schema, schema.pop("$defs", {}))
+    schema = inlined(schema, schema.pop("$defs", {}))
     properties, required = schema["properties"], schema["required"]
     file = {"type": "string", "format": "binary"}
-    audio = _object(("format",), data={"type": "string", "contentEncoding": "base64"}, format=_STRING)
+    audio = object_of(("format",), data={"type": "string", "contentEncoding": "base64"}, format=STRING)
     return {
         "required": True,
         "content": {
@@ -172,46 +138,35 @@ def _form(fields: type[BaseModel]) -> Schema:
     }
 
 
-def _inlined(schema: Any, definitions: Schema) -> Any:
-    if isinstance(schema, dict):
-        if "$ref" in schema:
-            return _inlined(definitions[schema["$ref"].rpartition("/")[2]], definitions)
-        return {name: _inlined(value, definitions) for name, value in schema.items()}
-    return [_inlined(each, definitions) for each in schema] if isinstance(schema, list) else schema
+_FILE_ERRORS: Final = errors(_REASONS, 400, 401, 408, 413, 415, 500, 503)
 
 
-_FILE_ERRORS: Final = _errors(400, 401, 408, 413, 415, 500, 503)
-
-
-def _route(responses: Responses, **more: Any) -> Schema:
-    """Return keyword arguments of a route; FastAPI does not check its responses, only tests do."""
-    return {"response_model": None, "responses": responses, **more}
-
-
-TRANSCRIPTION: Final = _route(
+TRANSCRIPTION: Final = route(
     {
-        200: _response(
+        200: response(
             "the transcript in the requested format",
             _DONE,
             json={"anyOf": [_JSON, _VERBOSE, _DIARIZED]},
-            text=_STRING,
-            events=_object(("event",), data=_STRING, event=_STRING),  # one event
+            text=STRING,
+            events=object_of(("event",), data=STRING, event=STRING),  # one event
         ),
         **_FILE_ERRORS,
     },
     openapi_extra={"requestBody": _form(TranscriptionFields)},
 )
-TRANSLATION: Final = _route(
+TRANSLATION: Final = route(
     {
-        200: _response("the transcript in English", _DONE, json={"anyOf": [_JSON, _VERBOSE]}, text=_STRING),
+        200: response("the transcript in English", _DONE, json={"anyOf": [_JSON, _VERBOSE]}, text=STRING),
         **_FILE_ERRORS,
     },
     openapi_extra={"requestBody": _form(TranslationFields)},
 )
-MODELS: Final = _route(
+MODELS: Final = route(
     {
-        200: _response("all models", _ID, json=_object(object=_constant("list"), data=_array(_MODEL))),
-        **_errors(401),
+        200: response(
+            "all models", REQUEST_ID, json=object_of(object=constant("list"), data=array_of(_MODEL))
+        ),
+        **errors(_REASONS, 401),
     }
 )
-MODEL: Final = _route({200: _response("the model", _ID, json=_MODEL), **_errors(401, 404)})
+MODEL: Final = route({200: response("the model", REQUEST_ID, json=_MODEL), **errors(_REASONS, 401, 404)})

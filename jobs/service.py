@@ -108,6 +108,10 @@ class Jobs:
         """Return jobs of an owner, the newest first (see `JobStore.find`). Raises JobNotFound."""
         return await _in_thread(self._store.find, owner, limit=limit, after=after, states=states)
 
+    async def audio_seconds(self, owner: str, since: float) -> float:
+        """Return the seconds of audio that jobs of an owner used (see `JobStore.audio_seconds`)."""
+        return await _in_thread(self._store.audio_seconds, owner, since)
+
     async def cancel(self, job_id: str, owner: str | None = None) -> Job:
         """Cancel a job unless it has ended, and return it. A worker stops within 2 s. Raises JobNotFound."""
         job = await _in_thread(self._store.cancel, job_id, owner)

@@ -43,6 +43,8 @@ from server.protocols.deepgram.file_endpoint import (
     refused_key,
 )
 from server.protocols.deepgram.live_endpoint import DeepgramLiveEndpoint
+from server.protocols.job_endpoint import MAX_EVENT_STREAMS, JobServices
+from server.protocols.jobs.endpoint import STATUS_HEADER, JobsEndpoint
 from server.protocols.native.endpoint import NativeEndpoint
 from server.protocols.openai_audio.endpoint import FILTERED_HEADER, MODEL_HEADER, OpenAIAudioEndpoint
 from server.protocols.openai_audio.models_endpoint import models_router
@@ -56,9 +58,11 @@ if TYPE_CHECKING:
     from server.observability.tracing import Tracer
 
 # To pages of other origins.
-EXPOSED_HEADERS: Final = (HEADER, MODEL_HEADER, FILTERED_HEADER, REQUEST_HEADER, "retry-after")
+EXPOSED_HEADERS: Final = (HEADER, MODEL_HEADER, FILTERED_HEADER, REQUEST_HEADER, STATUS_HEADER, "retry-after")
 # Paths whose endpoints bound the bodies themselves.
-FILE_PATHS: Final = frozenset({"/v1/audio/transcriptions", "/v1/audio/translations", "/v1/listen"})
+FILE_PATHS: Final = frozenset(
+    {"/v1/audio/transcriptions", "/v1/audio/translations", "/v1/listen", "/v1/jobs"}
+)
 
 
 def create_app(settings: Settings, on_failure: Callable[[], None] | None = None) -> FastAPI:
@@ -89,11 +93,18 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     files = AdmissionController(settings.max_files, "files", policy)
     add_gauges(metrics, engine, admission, files)
     journals = JournalLifespan(settings, engine.health)
-    jobs = jobs_host(settings, engine)
+    jobs = jobs_host(settings, engine, policy.charge)
+    job_services = JobServices(
+        settings,
+        jobs,
+        uploads=AdmissionController(settings.max_files, "uploads", policy),
+        watchers=AdmissionController(MAX_EVENT_STREAMS, "event streams", policy),
+    )
 
     async def drain() -> None:
         seconds = settings.shutdown_timeout_seconds
-        await asyncio.gather(admission.drain(seconds), files.drain(seconds))
+        controllers = (admission, files, job_services.uploads, job_services.watchers)
+        await asyncio.gather(*(each.drain(seconds) for each in controllers))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -126,6 +137,7 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     app.include_router(WebPage(settings).router())
     app.include_router(OpenAIAudioEndpoint(settings, engine, files, metrics).router())
     app.include_router(DeepgramFileEndpoint(settings, engine, files, metrics).router())
+    app.include_router(JobsEndpoint(job_services).router())
     app.include_router(models_router(engine))
     app.include_router(tokens_router(auth.tokens))
     _add_realtime(app, settings, engine, admission, metrics, secrets, auth.authenticator, tracer)

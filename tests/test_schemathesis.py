@@ -20,16 +20,24 @@ pytestmark = pytest.mark.slow
 SOUND = wav(sound((True, 16_000)))
 EXAMPLES = 40  # per path and mode
 OPERATIONS: Final = [
+    "DELETE /v1/jobs/{job_id}",
+    "GET /v1/jobs",
+    "GET /v1/jobs/{job_id}",
+    "GET /v1/jobs/{job_id}/events",
+    "GET /v1/jobs/{job_id}/transcript",
     "GET /v1/models",
     "GET /v1/models/{model}",
     "POST /v1/audio/transcriptions",
     "POST /v1/audio/translations",
+    "POST /v1/jobs",
 ]
+PATHS: Final = ("/v1/audio", "/v1/models", "/v1/jobs")
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[Server]:
-    with serve(free_settings()) as server:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Serve with jobs, but without a worker, so that no job ends while it is used."""
+    with serve(free_settings(data_dir=str(tmp_path_factory.mktemp("jobs")), jobs_at_once=0)) as server:
         yield server
 
 
@@ -46,7 +54,7 @@ def document() -> Any:
 def operations(document: Any) -> dict[str, Any]:
     """Return the operations by method and path. Raises if schemathesis cannot use one."""
     found = [each.ok() for each in document.get_all_operations()]
-    return {each.label: each for each in found if each.path.startswith(("/v1/audio", "/v1/models"))}
+    return {each.label: each for each in found if each.path.startswith(PATHS)}
 
 
 def test_operations_are_those_of_the_document(operations: dict[str, Any]) -> None:

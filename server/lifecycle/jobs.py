@@ -44,7 +44,7 @@ def jobs_host(
             database.store,
             database.audio,
             acquire,
-            options=settings.session_options,
+            options=lambda: settings.session_options().for_file(),
             fetch=fetch,
             max_seconds=settings.max_file_seconds,
             on_audio=on_audio,

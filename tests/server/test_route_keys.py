@@ -34,6 +34,12 @@ REST = [
     ("POST", "/v1/listen"),
     ("GET", "/v1/projects"),
     ("GET", "/openai/v1/models"),
+    ("POST", "/v1/jobs"),
+    ("GET", "/v1/jobs"),
+    ("GET", "/v1/jobs/x"),
+    ("DELETE", "/v1/jobs/x"),
+    ("GET", "/v1/jobs/x/transcript"),
+    ("GET", "/v1/jobs/x/events"),
     ("POST", "/v1/tokens"),
     ("POST", "/v1/realtime/client_secrets"),
 ]

@@ -1,0 +1,1 @@
+"""Serve jobs over HTTP at /v1/jobs (docs/jobs.md)."""

@@ -1,0 +1,182 @@
+"""Define the JSON objects of /v1/jobs, and make them from jobs. Pure."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from audio.clip import ms_from_samples
+from jobs.job import Job, JobPriority, JobState, JobTranscript
+from transcripts.transcript import TranscriptSegment
+
+
+class _Object(BaseModel):
+    # Every field is in every response, so the document lists all of them as required.
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
+
+class JobError(_Object):
+    """Say why a job failed."""
+
+    code: str = Field(description="name for programs, such as invalid_audio")
+    message: str = Field(description="sentence for people")
+
+
+class Source(_Object):
+    """Name the audio of a job."""
+
+    url: str | None = Field(description="address of the file; null for an upload")
+    name: str = Field(description="name of the file, if it is known")
+    bytes: int | None = Field(description="size; null until a download is complete")
+
+
+class JobProgress(_Object):
+    """Say how much audio was transcribed, in seconds."""
+
+    seconds_done: float
+    seconds_total: float | None = Field(description="null if the length is not known yet")
+
+
+class JobObject(_Object):
+    """Hold a job. Times are seconds since the epoch, and null if that has not happened."""
+
+    id: str
+    object: Literal["job"] = "job"
+    status: JobState
+    created_at: float
+    started_at: float | None
+    finished_at: float | None
+    expires_at: float | None = Field(
+        description="when the job is deleted with its audio and its text; null until it has ended"
+    )
+    source: Source
+    progress: JobProgress
+    position: int | None = Field(description="jobs that start before this one; null if it does not wait")
+    attempts: int = Field(description="runs since the last part of the text was completed")
+    priority: JobPriority
+    model: str | None = Field(description="the model that is used; null until it is known")
+    language: str | None = Field(description="ISO 639-1 code of the language, once it is known")
+    error: JobError | None = Field(description="why the job failed; null if it did not")
+    warnings: list[str]
+    metadata: str = Field(description="text of the client")
+
+
+class JobList(_Object):
+    """Hold a page of jobs, the newest first."""
+
+    object: Literal["list"] = "list"
+    data: list[JobObject]
+    has_more: bool
+    last_id: str | None = Field(description="`after` of the next page")
+
+
+class DeletedJob(_Object):
+    """Report the deletion of a job."""
+
+    id: str
+    object: Literal["job"] = "job"
+    deleted: Literal[True] = True
+
+
+class WordObject(_Object):
+    """Hold a word; times are seconds of the file."""
+
+    word: str
+    start: float
+    end: float
+    confidence: float | None
+
+
+class SegmentObject(_Object):
+    """Hold a segment; times are seconds of the file."""
+
+    start: float
+    end: float
+    text: str
+    language: str | None
+    confidence: float | None
+    words: list[WordObject]
+
+
+class TranscriptObject(_Object):
+    """Hold the text of a job, which is complete once the status is succeeded."""
+
+    id: str
+    object: Literal["job.transcript"] = "job.transcript"
+    status: JobState
+    model: str | None
+    language: str | None
+    duration: float = Field(description="seconds of audio that were transcribed")
+    text: str
+    segments: list[SegmentObject]
+    warnings: list[str]
+
+
+def job_object(job: Job) -> JobObject:
+    """Return a job as it is sent."""
+    problem = job.problem
+    return JobObject(
+        id=job.id,
+        status=job.state,
+        created_at=round(job.created, 3),
+        started_at=_rounded(job.started),
+        finished_at=_rounded(job.finished),
+        expires_at=_rounded(job.expires),
+        source=Source(url=job.source.url, name=job.source.name, bytes=job.source.size),
+        progress=JobProgress(
+            seconds_done=round(job.seconds_done, 3), seconds_total=_rounded(job.seconds_total)
+        ),
+        position=job.position,
+        attempts=job.attempts,
+        priority=job.priority,
+        model=job.model,
+        language=job.language,
+        error=None if problem is None else JobError(code=problem.code, message=problem.message),
+        warnings=list(job.warnings),
+        metadata=job.options.metadata,
+    )
+
+
+def transcript_object(transcript: JobTranscript) -> TranscriptObject:
+    """Return the text of a job as it is sent."""
+    job = transcript.job
+    return TranscriptObject(
+        id=job.id,
+        status=job.state,
+        model=job.model,
+        language=job.language,
+        duration=round(job.seconds_done, 3),
+        text=" ".join(segment.hypothesis.text for segment in transcript.segments),
+        segments=[segment_object(segment) for segment in transcript.segments],
+        warnings=list(job.warnings),
+    )
+
+
+def segment_object(segment: TranscriptSegment) -> SegmentObject:
+    """Return a segment as it is sent."""
+    hypothesis = segment.hypothesis
+    return SegmentObject(
+        start=_seconds(segment.start),
+        end=_seconds(segment.end),
+        text=hypothesis.text,
+        language=hypothesis.language,
+        confidence=hypothesis.confidence,
+        words=[
+            WordObject(
+                word=word.text, start=_seconds(word.start), end=_seconds(word.end), confidence=word.confidence
+            )
+            for word in hypothesis.words
+        ],
+    )
+
+
+def parse_states(text: str) -> set[JobState]:
+    """Return the states of a comma-separated list. Raises ValueError."""
+    return {JobState(name.strip()) for name in text.split(",") if name.strip()}
+
+
+def _seconds(samples: int) -> float:
+    return ms_from_samples(samples) / 1_000
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)

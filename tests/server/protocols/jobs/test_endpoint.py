@@ -1,0 +1,302 @@
+"""Jobs over HTTP, with a real server, database and worker."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from server.http.upload import IN_MEMORY
+from tests import plain_http
+from tests.server.asgi_calls import wav
+from tests.server.job_requests import ALICE, BOB, SPOKEN, ask, ended, error_of, events_of, submit
+from tests.server.live_server import Message, Server, free_settings, serve, spoken
+from tests.server.server_process import program
+from tests.streaming.fakes import sound
+from tests.waiting import wait_until
+
+STATES = ("queued", "fetching", "transcribing", "succeeded", "failed", "cancelled")
+
+
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Serve two keys, with a worker."""
+    folder = tmp_path_factory.mktemp("jobs")
+    with serve(
+        free_settings(data_dir=str(folder), api_keys=f"alice:{ALICE},bob:{BOB}", max_upload_bytes=4 << 20)
+    ) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def idle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Serve without keys and without a worker, so that jobs stay queued."""
+    folder = tmp_path_factory.mktemp("idle")
+    with serve(free_settings(data_dir=str(folder), jobs_at_once=0, max_jobs=40)) as server:
+        yield server
+
+
+# From the file to the text
+
+
+def test_upload_becomes_text_in_every_format(jobs: Server) -> None:
+    job = submit(jobs, metadata="mine", language="english", priority="low")
+    assert (job["object"], job["source"]["name"], job["source"]["bytes"]) == ("job", "talk.wav", len(SPOKEN))
+    done = ended(jobs, job)
+    assert (done["status"], done["model"], done["metadata"]) == ("succeeded", "free", "mine")
+    assert (done["priority"], done["error"], done["position"]) == ("low", None, None)
+    assert done["progress"] == {"seconds_done": 12.03, "seconds_total": 12.03}
+    assert done["created_at"] <= done["started_at"] <= done["finished_at"] < done["expires_at"]
+    path = f"/{job['id']}/transcript"
+    text = ask(jobs, "GET", path).json()
+    assert (text["object"], text["status"], text["duration"]) == ("job.transcript", "succeeded", 12.03)
+    assert text["text"].startswith("w1 w2")
+    assert text["segments"][0]["text"].startswith("w1 w2")
+    plain, srt, vtt = (ask(jobs, "GET", path, params={"format": form}) for form in ("text", "srt", "vtt"))
+    assert plain.text.startswith("w1 w2")
+    assert plain.headers["x-job-status"] == "succeeded"
+    assert srt.text.startswith("1\n00:00:0")
+    assert vtt.text.startswith("WEBVTT")
+    assert vtt.headers["content-type"].startswith("text/vtt")
+
+
+def test_text_is_the_same_as_without_a_job(jobs: Server) -> None:
+    job = submit(jobs)
+    ended(jobs, job)
+    direct = plain_http.post(
+        f"{jobs.url}/v1/audio/transcriptions",
+        headers={"authorization": f"Bearer {ALICE}"},
+        data={"model": "free"},
+        files={"file": SPOKEN},
+        timeout=60,
+    )
+    assert ask(jobs, "GET", f"/{job['id']}/transcript").json()["text"] == direct.json()["text"]
+
+
+def test_trimmed_job_has_the_times_of_the_file(jobs: Server) -> None:
+    job = submit(jobs, start="4", end="9.5")
+    assert ended(jobs, job)["progress"]["seconds_total"] == 5.5
+    segments = ask(jobs, "GET", f"/{job['id']}/transcript").json()["segments"]
+    assert segments
+    assert all(4 <= each["start"] < each["end"] <= 9.5 for each in segments)
+
+
+def test_upload_that_is_spooled_to_disk_is_transcribed(jobs: Server) -> None:
+    data = wav(sound((True, 16_000), (False, 600_000)))
+    assert len(data) > IN_MEMORY
+    assert ended(jobs, submit(jobs, data))["status"] == "succeeded"
+
+
+def test_file_without_audio_fails_with_a_name(jobs: Server) -> None:
+    done = ended(jobs, submit(jobs, b"no sound at all"))
+    assert (done["status"], done["error"]["code"]) == ("failed", "invalid_audio")
+
+
+# Events
+
+
+def test_events_end_with_the_job_and_have_all_its_text(jobs: Server) -> None:
+    job = submit(jobs)
+    answer = ask(jobs, "GET", f"/{job['id']}/events")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    events = events_of(answer.text)
+    segments = [data for kind, data in events if kind == "segment"]
+    kind, last = events[-1]
+    assert (kind, last["status"]) == ("job", "succeeded")
+    assert segments == ask(jobs, "GET", f"/{job['id']}/transcript").json()["segments"]
+    states = [STATES.index(data["status"]) for kind, data in events if kind == "job"]
+    assert states == sorted(states)
+
+
+def test_events_of_a_deleted_job_end_with_an_error(idle: Server) -> None:
+    job = submit(idle)
+    events: list[tuple[str, Message]] = []
+
+    def listen() -> None:
+        events.extend(events_of(ask(idle, "GET", f"/{job['id']}/events").text))
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    wait_until(lambda: idle.open_connections() > 0)
+    assert ask(idle, "DELETE", f"/{job['id']}").json()["status"] == "cancelled"
+    ask(idle, "DELETE", f"/{job['id']}")
+    listener.join(30)
+    kind, last = events[-1]
+    assert (kind, last.get("status"), last.get("code")) in (
+        ("job", "cancelled", None),  # it was seen before the job was deleted
+        ("error", None, "job_not_found"),
+    )
+
+
+def test_events_end_when_the_server_stops(tmp_path: Path) -> None:
+    with program(DATA_DIR=str(tmp_path), JOBS_AT_ONCE="0", ASR_WORKER="thread") as server:
+        assert server.ready()["ready"]
+        sent = plain_http.post(f"{server.url}/v1/jobs", files={"file": SPOKEN}, timeout=60)
+        text = ""
+        path = f"{server.url}/v1/jobs/{sent.json()['id']}/events"
+        with (
+            httpx.Client(verify=False, timeout=60) as client,
+            client.stream("GET", path) as answer,
+        ):
+            for piece in answer.iter_text():
+                if not text:
+                    server.process.send_signal(signal.SIGTERM)
+                text += piece
+        assert server.exit_status() == 0
+        assert "ERROR" not in server.log
+    (kind, job), (last, error) = events_of(text)
+    assert (kind, job["status"], last, error["code"]) == ("job", "queued", "error", "server_restarting")
+
+
+# Queue, cancellation, deletion
+
+
+def test_queued_job_has_its_position_and_is_cancelled_then_deleted(idle: Server) -> None:
+    first, second = submit(idle), submit(idle)
+    positions = [ask(idle, "GET", f"/{job['id']}").json()["position"] for job in (first, second)]
+    assert positions[1] == positions[0] + 1
+    for job in (first, second):
+        path = f"/{job['id']}"
+        cancelled = ask(idle, "DELETE", path).json()
+        assert (cancelled["object"], cancelled["status"]) == ("job", "cancelled")
+        assert ask(idle, "GET", f"{path}/transcript", params={"format": "text"}).text == ""
+        assert ask(idle, "DELETE", path).json() == {"id": job["id"], "object": "job", "deleted": True}
+        assert error_of(ask(idle, "GET", path)) == (404, None, "job_not_found")
+
+
+def test_deleted_job_leaves_no_file(tmp_path: Path) -> None:
+    with serve(free_settings(data_dir=str(tmp_path), jobs_at_once=0)) as server:
+        job = submit(server)
+        assert len(list((tmp_path / "audio").glob("??/*"))) == 1
+        for _ in range(2):
+            ask(server, "DELETE", f"/{job['id']}")
+        assert list((tmp_path / "audio").glob("??/*")) == []
+
+
+def test_pages_list_the_newest_jobs_first(tmp_path: Path) -> None:
+    with serve(free_settings(data_dir=str(tmp_path), jobs_at_once=0)) as server:
+        ids = [submit(server)["id"] for _ in range(5)]
+        ask(server, "DELETE", f"/{ids[1]}")
+        first = ask(server, "GET", params={"limit": 3}).json()
+        second = ask(server, "GET", params={"limit": 3, "after": first["last_id"]}).json()
+        assert [job["id"] for job in (*first["data"], *second["data"])] == ids[::-1]
+        assert (first["has_more"], second["has_more"]) == (True, False)
+        cancelled = ask(server, "GET", params={"status": "cancelled, failed"}).json()
+        assert [job["id"] for job in cancelled["data"]] == [ids[1]]
+
+
+def test_jobs_above_the_bound_are_refused(tmp_path: Path) -> None:
+    with serve(free_settings(data_dir=str(tmp_path), jobs_at_once=0, max_jobs=1)) as server:
+        submit(server)
+        refused = ask(server, "POST", files={"file": SPOKEN})
+    assert error_of(refused) == (503, None, "too_many_jobs")
+    assert int(refused.headers["retry-after"]) > 0
+
+
+# Idempotency
+
+
+def test_same_idempotency_key_gives_the_same_job(idle: Server) -> None:
+    def send(data: bytes = SPOKEN, **fields: str) -> httpx.Response:
+        headers = {"idempotency-key": "request-7"}
+        return ask(idle, "POST", files={"file": data}, data=fields, headers=headers)
+
+    first, again = send(), send()
+    assert (first.status_code, again.status_code) == (202, 200)
+    assert first.json()["id"] == again.json()["id"]
+    assert error_of(send(language="en")) == (409, "Idempotency-Key", "idempotency_conflict")
+    assert error_of(send(wav(sound((True, 1_000))))) == (409, "Idempotency-Key", "idempotency_conflict")
+    too_long = ask(idle, "POST", files={"file": SPOKEN}, headers={"idempotency-key": "x" * 201})
+    assert error_of(too_long) == (400, "Idempotency-Key", "invalid_value")
+
+
+# Bad requests
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "code"),
+    [
+        ({"language": "klingonese"}, "language", "invalid_language_format"),
+        ({"start": "5", "end": "4"}, "end", "invalid_value"),
+        ({"start": "-1"}, "start", "invalid_value"),
+        ({"temperature": "7"}, "temperature", "invalid_value"),
+        ({"words": "perhaps"}, "words", "invalid_value"),
+        ({"hotwords": "x" * 101}, "hotwords", "invalid_value"),
+        ({"hotwords": "[1"}, "hotwords", "invalid_value"),
+        ({"colour": "red"}, "colour", "unknown_parameter"),
+        ({"url": "https://example.org/a.mp3"}, "url", "invalid_value"),
+    ],
+)
+def test_bad_field_is_named(idle: Server, fields: dict[str, str], param: str, code: str) -> None:
+    refused = ask(idle, "POST", files={"file": SPOKEN}, data=fields)
+    assert error_of(refused) == (400, param, code)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "error"),
+    [
+        (b"{}", "application/json", (400, "file", "missing_required_parameter")),
+        (b"{", "application/json", (400, None, "invalid_body")),
+        (b"[]", "application/json", (400, None, "invalid_body")),
+        (b'{"url": 7}', "application/json", (400, "url", "invalid_value")),
+        (b'{"url": "https://example.org/a"}', "application/json", (400, "url", "remote_content_error")),
+        (b"sound", "audio/wav", (415, None, None)),
+    ],
+)
+def test_bad_body_is_refused(idle: Server, body: bytes, kind: str, error: tuple[Any, ...]) -> None:
+    assert error_of(ask(idle, "POST", content=body, headers={"content-type": kind})) == error
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://here/a", "http://me:secret@here/a", "here"])
+def test_address_of_another_kind_is_refused(tmp_path: Path, url: str) -> None:
+    settings = free_settings(data_dir=str(tmp_path), jobs_at_once=0, fetch_urls=True)
+    with serve(settings, wait_until_ready=False) as server:
+        assert error_of(ask(server, "POST", json={"url": url})) == (400, "url", "invalid_url")
+
+
+def test_body_above_the_limit_is_refused(jobs: Server) -> None:
+    refused = ask(jobs, "POST", files={"file": bytes(5 << 20)})
+    assert refused.status_code == 413
+
+
+@pytest.mark.parametrize(
+    "query",
+    [{"limit": 0}, {"limit": 101}, {"status": "lost"}],
+)
+def test_bad_query_of_the_list_is_refused(idle: Server, query: dict[str, Any]) -> None:
+    (name,) = query
+    assert error_of(ask(idle, "GET", params=query)) == (400, name, "invalid_value")
+
+
+@pytest.mark.parametrize("job_id", ["x", "job_" + "0" * 32, "job_%00", "%ff", "..", "x" * 3_000])
+def test_unknown_job_is_not_found(idle: Server, job_id: str) -> None:
+    for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/transcript"), ("GET", "/events")):
+        assert ask(idle, method, f"/{job_id}{path}").status_code == 404
+    assert ask(idle, "GET", params={"after": job_id}).status_code in (400, 404)
+
+
+# Keys
+
+
+def test_job_of_another_key_is_not_found(jobs: Server) -> None:
+    job = submit(jobs, key=BOB)
+    ended(jobs, job, BOB)
+    for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/transcript"), ("GET", "/events")):
+        answer = ask(jobs, method, f"/{job['id']}{path}", key=ALICE)
+        assert error_of(answer) == (404, None, "job_not_found")
+    assert error_of(ask(jobs, "GET", params={"after": job["id"]}))[2] == "job_not_found"
+    assert job["id"] not in ask(jobs, "GET", key=ALICE).text
+    assert job["id"] in ask(jobs, "GET", key=BOB).text
+
+
+# Without jobs
+
+
+def test_server_without_a_folder_answers_with_a_named_error(server: Server) -> None:
+    paths = [("POST", ""), ("GET", ""), *((m, "/job_" + "0" * 32) for m in ("GET", "DELETE"))]
+    for method, path in paths:
+        more: dict[str, Any] = {"files": {"file": spoken()}} if method == "POST" else {}
+        assert error_of(ask(server, method, path, **more)) == (404, None, "jobs_disabled")

@@ -1,0 +1,51 @@
+"""Fields of a job, from a form or from JSON."""
+
+import pytest
+
+from asr.recognizer import MAX_PROMPT_CHARS
+from jobs.job import JobPriority
+from server.errors import ApiError
+from server.protocols.job_fields import parse_job_fields
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [("hotwords", "Ada, Grace")],
+        [("hotwords", '["Ada", "Grace"]')],
+        [("hotwords[]", "Ada"), ("hotwords[]", "Grace")],
+        [("hotwords", "Ada"), ("hotwords", "Grace")],
+        [("hotwords", ["Ada", "Grace"])],
+    ],
+)
+def test_hotwords_are_read_in_every_spelling(fields: list[tuple[str, object]]) -> None:
+    assert parse_job_fields(fields).options().asr.hotwords == ("Ada", "Grace")
+
+
+def test_empty_fields_count_as_not_sent() -> None:
+    sent = parse_job_fields([("language", ""), ("start", None), ("priority", "")])
+    assert sent == parse_job_fields([])
+    assert sent.options().asr.words
+    assert sent.priority is JobPriority.NORMAL
+
+
+def test_options_are_those_of_the_fields() -> None:
+    fields = [
+        ("language", "Vietnamese"),
+        ("words", "false"),
+        ("task", "translate"),
+        ("end", "9.5"),
+        ("track", "1"),
+    ]
+    options = parse_job_fields([*fields, ("prompt", "x" * (MAX_PROMPT_CHARS + 5))]).options()
+    assert (options.asr.language, options.asr.words, options.asr.task) == ("vi", False, "translate")
+    assert (options.start, options.end, options.track) == (None, 9.5, 1)
+    assert options.asr.prompt == "x" * MAX_PROMPT_CHARS
+    assert parse_job_fields([("language", "auto")]).options().asr.language is None
+
+
+@pytest.mark.parametrize("name", ["hotwords", "url", "model", "metadata", "words", "start"])
+def test_field_of_a_wrong_type_is_named(name: str) -> None:
+    with pytest.raises(ApiError) as refused:
+        parse_job_fields([(name, {"a": 1})])
+    assert (refused.value.status, str(refused.value.param).split(".")[0]) == (400, name)

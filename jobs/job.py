@@ -67,6 +67,7 @@ class JobOptions:
     track: index among the audio tracks of the file; None for the default one
     callback: address to which the end of the job is reported; None for no report
     metadata: text of the client that is stored and returned unchanged
+    presentation: what the wire protocol needs to write the result as the client asked for, in its own form
     """
 
     model: str = ""
@@ -76,6 +77,7 @@ class JobOptions:
     track: int | None = None
     callback: str | None = None
     metadata: str = ""
+    presentation: str = ""
 
 
 @dataclass(frozen=True, slots=True)

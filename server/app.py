@@ -36,12 +36,14 @@ from server.lifecycle.jobs import jobs_host
 from server.lifecycle.probes import add_gauges, add_probes
 from server.observability import log_config
 from server.observability.metrics import Metrics
+from server.protocols.deepgram import generation_endpoint
 from server.protocols.deepgram.file_endpoint import (
     DEEPGRAM_PATHS,
     REQUEST_HEADER,
     DeepgramFileEndpoint,
     refused_key,
 )
+from server.protocols.deepgram.generation_endpoint import GENERATION_PATHS, GenerationEndpoint
 from server.protocols.deepgram.live_endpoint import DeepgramLiveEndpoint
 from server.protocols.job_endpoint import MAX_EVENT_STREAMS, JobServices
 from server.protocols.jobs.endpoint import STATUS_HEADER, JobsEndpoint
@@ -51,6 +53,8 @@ from server.protocols.openai_audio.models_endpoint import models_router
 from server.protocols.openai_realtime.client_secrets import ClientSecrets, client_secrets_router
 from server.protocols.openai_realtime.endpoint import PATHS, RealtimeEndpoint
 from server.protocols.openai_realtime.session_config import RealtimeConfig
+from server.protocols.stt_results import endpoint as stt_results
+from server.protocols.stt_results.endpoint import RESULT_PATHS, SttResultsEndpoint
 from server.settings import Settings
 from server.web.router import PAGE_PATHS, WebPage
 
@@ -137,7 +141,8 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     app.include_router(WebPage(settings).router())
     app.include_router(OpenAIAudioEndpoint(settings, engine, files, metrics).router())
     app.include_router(DeepgramFileEndpoint(settings, engine, files, metrics).router())
-    app.include_router(JobsEndpoint(job_services).router())
+    for endpoint in (JobsEndpoint, GenerationEndpoint, SttResultsEndpoint):
+        app.include_router(endpoint(job_services).router())
     app.include_router(models_router(engine))
     app.include_router(tokens_router(auth.tokens))
     _add_realtime(app, settings, engine, admission, metrics, secrets, auth.authenticator, tracer)
@@ -196,7 +201,11 @@ def _add_middleware(app: FastAPI, settings: Settings, authenticator: Authenticat
     app.add_middleware(TransportMiddleware)
     app.add_middleware(BodyLimit, exempt_paths=FILE_PATHS)
     open_paths = OPEN_PATHS | PAGE_PATHS | ({"/metrics"} if settings.metrics_open else frozenset())
-    refusals = dict.fromkeys(DEEPGRAM_PATHS, refused_key)
+    refusals = {
+        **dict.fromkeys(DEEPGRAM_PATHS, refused_key),
+        **dict.fromkeys(GENERATION_PATHS, generation_endpoint.refusal),
+        **dict.fromkeys(RESULT_PATHS, stt_results.refusal),
+    }
     app.add_middleware(
         ApiKeyMiddleware, auth=authenticator, open_paths=open_paths, refusals=refusals, metrics=metrics
     )

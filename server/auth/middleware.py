@@ -13,7 +13,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from server.auth.authenticator import Authenticator
 from server.errors import ApiError, ClientError
 from server.http.exception_handlers import error_response, http_error_of
-from server.http.request_id import REQUEST_ID
 from server.http.upload import drain_refused_body
 from server.observability.log_config import key_name
 from server.observability.metrics import Metrics
@@ -23,14 +22,15 @@ log = logging.getLogger(__name__)
 # Probes have no keys, and the description of the API is public anyway.
 OPEN_PATHS: Final = frozenset({"/health", "/ready", "/openapi.json"})
 
-Refusal = Callable[[ApiError, str], Response]  # builds the response to an error; the text is the request id
+Refusal = Callable[[ApiError, Scope], Response]  # builds the response to an error of a request
 
 
 class ApiKeyMiddleware:
     """Require a valid key on every path that is not listed as open, including paths that do not exist.
 
     open_paths: exact paths; one that ends with a slash opens all paths below it
-    refusals: by path, for endpoints whose error responses have their own shape
+    refusals: by path, for endpoints whose error responses have their own shape; a path that ends with a slash
+        is that of all paths below it
     """
 
     def __init__(
@@ -65,6 +65,10 @@ class ApiKeyMiddleware:
         self._metrics.errors.labels(error.code).inc()
         log.info("request.refused code=%s reason=%s", error.code, error.message)
         refused = await drain_refused_body(Request(scope, receive), http_error_of(error))
-        refusal = self._refusals.get(scope["path"])
-        response = refusal(refused, scope[REQUEST_ID]) if refusal is not None else error_response(refused)
+        refusal = self._refusal_of(scope["path"])
+        response = refusal(refused, scope) if refusal is not None else error_response(refused)
         await response(scope, receive, send)
+
+    def _refusal_of(self, path: str) -> Refusal | None:
+        above = path[: path.rfind("/") + 1]
+        return self._refusals.get(path) or self._refusals.get(above)

@@ -40,6 +40,10 @@ REST = [
     ("DELETE", "/v1/jobs/x"),
     ("GET", "/v1/jobs/x/transcript"),
     ("GET", "/v1/jobs/x/events"),
+    ("POST", "/v1/stt/create"),
+    ("GET", "/v1/stt/x"),
+    ("POST", "/api/stt"),
+    ("GET", "/api/stt/x"),
     ("POST", "/v1/tokens"),
     ("POST", "/v1/realtime/client_secrets"),
 ]

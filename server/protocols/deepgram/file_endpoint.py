@@ -3,11 +3,11 @@
 import asyncio
 import logging
 import tempfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import IO, Final
+from typing import IO, Any, Final
 from uuid import NAMESPACE_DNS, uuid5
 
 import orjson
@@ -165,8 +165,9 @@ async def store(
     return digest.hexdigest()
 
 
-def refused_key(error: ApiError, request_id: str) -> JSONResponse:
+def refused_key(error: ApiError, scope: Mapping[str, Any]) -> JSONResponse:
     """Return the response for a request without a valid key, which never reaches the endpoint."""
+    request_id: str = scope[REQUEST_ID]
     response = refusal(error, request_id)
     response.headers[REQUEST_HEADER] = request_id
     return response

@@ -1,6 +1,7 @@
 """Test that only open paths answer without a key."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -13,13 +14,13 @@ from server.auth.authenticator import Authenticator
 from server.auth.middleware import ApiKeyMiddleware
 from server.errors import ApiError
 from server.http.exception_handlers import add_exception_handlers
-from server.http.request_id import RequestMiddleware
+from server.http.request_id import REQUEST_ID, RequestMiddleware
 from server.observability.metrics import Metrics
 from tests.server.asgi_calls import Call
 
 
-def refusal(error: ApiError, request_id: str) -> JSONResponse:
-    return JSONResponse({"in other words": error.code, "id": request_id}, error.status)
+def refusal(error: ApiError, scope: Mapping[str, Any]) -> JSONResponse:
+    return JSONResponse({"in other words": error.code, "id": scope[REQUEST_ID]}, error.status)
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def app() -> FastAPI:
         ApiKeyMiddleware,
         auth=Authenticator(ApiKeys([ApiKey("alice", digest_of("the-key-of-alice"))])),
         open_paths=frozenset({"/", "/open", "/below/"}),
-        refusals={"/other": refusal},
+        refusals={"/other": refusal, "/others/": refusal},
         metrics=metrics,
     )
     built.add_middleware(RequestMiddleware, metrics=metrics)
@@ -66,8 +67,9 @@ async def test_endpoint_gets_the_caller(client: httpx.AsyncClient) -> None:
     assert answer.json() == "alice"
 
 
-async def test_endpoint_may_have_its_own_refusal(client: httpx.AsyncClient) -> None:
-    answer = await client.post("/other")
+@pytest.mark.parametrize("path", ["/other", "/others/one"])
+async def test_endpoint_may_have_its_own_refusal(client: httpx.AsyncClient, path: str) -> None:
+    answer = await client.post(path)
     assert answer.status_code == 401
     told = answer.json()
     assert (told["in other words"], told["id"]) == ("invalid_api_key", answer.headers["x-request-id"])

@@ -250,7 +250,18 @@ def test_bad_body_is_refused(idle: Server, body: bytes, kind: str, error: tuple[
     assert error_of(ask(idle, "POST", content=body, headers={"content-type": kind})) == error
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://here/a", "http://me:secret@here/a", "here"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///etc/passwd",
+        "ftp://here/a",
+        "http://me:secret@here/a",
+        "here",
+        "http://",
+        "http://a b",
+        "http://ä/",
+    ],
+)
 def test_address_of_another_kind_is_refused(tmp_path: Path, url: str) -> None:
     settings = free_settings(data_dir=str(tmp_path), jobs_at_once=0, fetch_urls=True)
     with serve(settings, wait_until_ready=False) as server:

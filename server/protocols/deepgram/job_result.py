@@ -1,0 +1,41 @@
+"""Write the result of a job as the response of Deepgram's API for a file. Pure."""
+
+from datetime import UTC, datetime
+from typing import Final
+from urllib.parse import parse_qsl, urlencode
+from uuid import NAMESPACE_URL, uuid5
+
+from jobs.job import JobTranscript
+from server.errors import invalid
+from server.protocols.deepgram.file_response import FileResult, build_response
+from server.protocols.deepgram.live_output import ModelMetadata, timestamp
+from server.protocols.deepgram.messages import FileTranscription, ModelInfoFields
+from server.protocols.deepgram.options import parse_options
+from streaming.options import SessionOptions
+
+MAX_QUERY: Final = 8_000  # characters
+
+
+def stored_query(query: list[tuple[str, str]]) -> str:
+    """Return the options of a request as a text that is stored with its job. Raises ApiError."""
+    text = urlencode(query)
+    if len(text) > MAX_QUERY:
+        raise invalid(f"The options have more than {MAX_QUERY} characters.")
+    return text
+
+
+def result_of(transcript: JobTranscript) -> FileTranscription:
+    """Return the result of a job, in the form that its stored query asks for."""
+    job = transcript.job
+    options = parse_options(parse_qsl(job.options.presentation), SessionOptions())
+    name = job.model or ""
+    model = ModelMetadata(str(uuid5(NAMESPACE_URL, name)), ModelInfoFields(name=name, version="", arch=""))
+    result = FileResult(
+        request_id=job.id,
+        sha256=(job.source.audio or "").partition("-")[0],
+        created=timestamp(datetime.fromtimestamp(job.created, UTC)),
+        seconds=job.seconds_done,
+        segments=transcript.segments,
+        warnings=job.warnings,
+    )
+    return build_response(options, model, result)

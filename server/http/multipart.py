@@ -8,7 +8,8 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from server.errors import invalid
 
-FILE: Final = "file"  # name of the part whose bytes are the upload
+FILE: Final = "file"  # name of the part whose bytes are the upload, unless a protocol has another one
+MAX_FILE_NAME: Final = 255  # characters
 MAX_FIELDS: Final = 2_000
 MAX_FIELD_BYTES: Final = 1 << 20  # of all fields and their headers together, which are held in memory
 DROPPED: Final = frozenset({"known_speaker_references"})  # audio in fields that are not used
@@ -31,9 +32,11 @@ class _FormParts:
     It holds no reference to the parser, so the two form no reference cycle.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, file_field: str) -> None:
         self.fields: list[tuple[str, str]] = []
         self.has_file = False
+        self.file_name = ""
+        self._file_field = file_field
         self.ended = False
         self._part = _FormPart()
         self._into_file = False
@@ -68,10 +71,12 @@ class _FormParts:
         if b"name" not in options:
             raise invalid("A part of the multipart body has no name.", code="invalid_body")
         part.name = options[b"name"].decode("utf-8", "replace")
-        self._into_file = part.name == FILE
+        self._into_file = part.name == self._file_field
         if self._into_file and self.has_file:
-            raise invalid("More than one file was sent.", FILE)
-        self.has_file |= self._into_file
+            raise invalid("More than one file was sent.", self._file_field)
+        if self._into_file:
+            self.has_file = True
+            self.file_name = base_name(options.get(b"filename", b"").decode("utf-8", "replace"))
         dropped = self._into_file or b"filename" in options or part.name.partition("[")[0] in DROPPED
         part.data = None if dropped else bytearray()
 
@@ -99,16 +104,18 @@ class _FormParts:
 
 
 class MultipartForm:
-    """Parse a form. `feed` returns the bytes of the part named `file`; other files are dropped.
+    """Parse a form. `feed` returns the bytes of one part, the file; other files are dropped.
+
+    file_field: name of that part
 
     `feed` and `finish` raise ApiError if the body is malformed or its fields are too large.
     """
 
-    def __init__(self, content_type: str) -> None:
+    def __init__(self, content_type: str, file_field: str = FILE) -> None:
         _, options = parse_options_header(content_type)
         if not options.get(b"boundary"):
             raise invalid("The multipart body has no boundary.", code="invalid_body")
-        self._parts = _FormParts()
+        self._parts = _FormParts(file_field)
         try:
             self._parser = _parser_of(self._parts, options[b"boundary"])
         except FormParserError as error:
@@ -121,8 +128,13 @@ class MultipartForm:
 
     @property
     def has_file(self) -> bool:
-        """Return whether the form has a part named `file`."""
+        """Return whether the form has a file."""
         return self._parts.has_file
+
+    @property
+    def file_name(self) -> str:
+        """Return the name of the file without folders; "" if the client gave none."""
+        return self._parts.file_name
 
     def feed(self, data: bytes) -> list[bytes]:
         """Parse data of the body, and return the pieces of the file in it."""
@@ -136,6 +148,12 @@ class MultipartForm:
         """Check that the form is complete after all data was fed."""
         if not self._parts.ended:
             raise invalid("The multipart body ends before its last boundary.", code="invalid_body")
+
+
+def base_name(path: str) -> str:
+    """Return the last part of a path of any system, without characters that cannot be printed."""
+    name = path.replace("\\", "/").rpartition("/")[2]
+    return "".join(filter(str.isprintable, name))[:MAX_FILE_NAME]
 
 
 def _parser_of(parts: _FormParts, boundary: bytes) -> MultipartParser:

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from audio.base64_text import decode_base64
 from server.errors import ApiError, invalid, too_large
-from server.http.multipart import MultipartForm
+from server.http.multipart import FILE, MultipartForm
 from streaming.threads import run_in_thread_to_completion
 
 IN_MEMORY: Final = 1 << 20  # bytes of an upload; a larger one goes to disk
@@ -34,10 +34,12 @@ class Upload:
 
     fields: names and values in order; values are texts in a form, and any type in JSON
     file: positioned at its beginning; None if there was none
+    file_name: name that the client gave to the file, without folders; "" if there was none
     """
 
     fields: Sequence[tuple[str, object]]
     file: IO[bytes] | None
+    file_name: str = ""
 
 
 class Body:
@@ -149,12 +151,17 @@ async def drain_refused_body(request: Request, error: ApiError) -> ApiError:
 
 
 @asynccontextmanager
-async def receive_upload(request: Request, body: Body) -> AsyncIterator[Upload]:
-    """Yield the upload, whose file is deleted after the context. Raise ApiError or ClientDisconnect."""
+async def receive_upload(request: Request, body: Body, file_field: str = FILE) -> AsyncIterator[Upload]:
+    """Yield the upload, whose file is deleted after the context. Raise ApiError or ClientDisconnect.
+
+    file_field: name of the part of a form that is the file
+    """
     with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
         kind = media_type_of(request)
         if kind == "multipart/form-data":
-            upload = await _receive_form(MultipartForm(request.headers["content-type"]), body, file)
+            upload = await _receive_form(
+                MultipartForm(request.headers["content-type"], file_field), body, file
+            )
         elif kind == "application/json":
             upload = await _receive_json(body, file)
         else:
@@ -173,7 +180,7 @@ async def _receive_form(form: MultipartForm, body: Body, file: IO[bytes]) -> Upl
                 held.clear()
     form.finish()
     await run_in_thread_to_completion(file.write, b"".join(held))
-    return Upload(form.fields, file if form.has_file else None)
+    return Upload(form.fields, file if form.has_file else None, form.file_name)
 
 
 async def _receive_json(body: Body, file: IO[bytes]) -> Upload:

@@ -91,3 +91,24 @@ def test_a_form_needs_a_boundary() -> None:
 def test_a_boundary_that_is_too_long_is_named() -> None:
     with pytest.raises(ApiError, match="Boundary length 300 exceeds"):
         MultipartForm("multipart/form-data; boundary=" + "e" * 300)
+
+
+@pytest.mark.parametrize(
+    ("sent", "name"),
+    [
+        ("talk.wav", "talk.wav"),
+        ("C:\\\\Users\\\\me\\\\talk.wav", "talk.wav"),
+        ("../../etc/passwd", "passwd"),
+        ("a\tb\x00.wav", "ab.wav"),
+        ("x" * 300, "x" * 255),
+    ],
+)
+def test_the_file_keeps_its_name_without_folders(sent: str, name: str) -> None:
+    form, _ = parsed(part(f'name="file"; filename="{sent}"', b"sound") + END)
+    assert form.file_name == name
+
+
+def test_a_protocol_may_name_the_file_part_otherwise() -> None:
+    form = MultipartForm(TYPE, "audio")
+    body = part('name="file"; filename="a.wav"', b"other") + part('name="audio"', b"sound") + END
+    assert (form.feed(body), form.has_file, form.file_name) == ([b"sound"], True, "")

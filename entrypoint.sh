@@ -40,6 +40,7 @@ usage() {
 usage: ./entrypoint.sh [command]
 
   serve          run the server (the default); HOST and PORT come from the environment or .env
+  worker         work on the jobs of a server, without HTTP; DATA_DIR and DATABASE_URL say where they are
   demo           run a server, replay test.wav through it in real time, and check the words
   test [args]    run the tests in parallel; args are passed to pytest, -n 0 uses a single process
   setup          only create .venv with the packages of requirements.txt
@@ -48,6 +49,7 @@ usage: ./entrypoint.sh [command]
   models                     list the known models, and which of them are downloaded
   pull MODEL...              download models by name or by id of the hub
   keys new|list|revoke       manage a file of API keys
+  jobs submit FILE|URL...    send jobs to a server and wait for their text; also list, show, wait, cancel, delete
 
 Each command first installs what is missing. Environment: STT_PYTHON names a Python that already has the packages (then
 nothing is installed); pip's own variables, such as PIP_FIND_LINKS and PIP_INDEX_URL, are honoured.
@@ -198,9 +200,9 @@ with socket.create_server(("127.0.0.1", 0)) as free: print(free.getsockname()[1]
 command=${1:-serve}
 [ $# -eq 0 ] || shift
 case $command in
-    serve | demo | setup) set_up requirements.txt ;;
+    serve | worker | demo | setup) set_up requirements.txt ;;
     test) set_up requirements-dev.txt ;;
-    transcribe | models | pull | keys) set_up requirements.txt >&2 ;; # stdout is reserved for the output of the command
+    transcribe | models | pull | keys | jobs) set_up requirements.txt >&2 ;; # stdout is reserved for the output of the command
     -h | --help | help)
         usage
         exit
@@ -219,8 +221,12 @@ case $command in
         choose_default_model
         exec "$python" main.py "$@"
         ;;
+    worker)
+        choose_default_model
+        exec "$python" main.py worker "$@"
+        ;;
     demo) demo ;;
-    transcribe | models | pull | keys) command_line "$command" "$@" ;;
+    transcribe | models | pull | keys | jobs) command_line "$command" "$@" ;;
     test)
         # One process more than cores, as many tests wait for servers, browsers and audio in real time.
         workers=$("$python" -c 'import os; print(min(4, os.cpu_count() or 1) + 1)')

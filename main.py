@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +86,19 @@ def refuse_unprotected_host(settings: "Settings") -> None:
     raise SystemExit(2)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] = ()) -> int:
+    """Run the server, or with the argument `worker` a worker for jobs, until it is stopped.
+
+    Return 1 if its models could not be loaded. Exit with 2 if a setting is invalid.
+    """
+    if list(arguments) == ["worker"]:
+        from server.lifecycle.worker_process import run_worker
+
+        return run_worker(read_settings())
+    return serve()
+
+
+def serve() -> int:
     """Run the server until it is stopped. Return 1 if its models could not be loaded.
 
     Exit with 2 if a setting is invalid.
@@ -128,4 +141,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1:]))

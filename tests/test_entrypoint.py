@@ -80,7 +80,7 @@ class TestCommands:
         done = entrypoint(checkout, "--help")
         assert done.returncode == 0
         assert done.stdout.startswith("usage: ./entrypoint.sh")
-        commands = ("serve", "demo", "test", "setup", "transcribe", "models", "pull", "keys")
+        commands = "serve worker demo test setup transcribe models pull keys jobs".split()
         assert all(f"\n  {command}" in done.stdout for command in commands)
 
     def test_an_unknown_command_exits_2_with_the_usage(self, checkout: Path) -> None:
@@ -95,6 +95,9 @@ class TestCommands:
     def test_serve_runs_the_server_from_any_folder(self, checkout: Path) -> None:
         done = bash(checkout.parent, str(checkout / "entrypoint.sh"), "serve", STT_PYTHON=sys.executable)
         assert done.stdout == "main passive\n"
+
+    def test_worker_runs_a_worker(self, checkout: Path) -> None:
+        assert entrypoint(checkout, "worker", STT_PYTHON=sys.executable).stdout == "main worker passive\n"
 
     def test_plain_sh_works_too(self, checkout: Path) -> None:
         done = bash(checkout, "-c", "exec sh ./entrypoint.sh serve", STT_PYTHON=sys.executable)
@@ -138,7 +141,7 @@ class TestCommandLine:
         (checkout / "cli/__main__.py").write_text(script)
         return checkout
 
-    @pytest.mark.parametrize("command", ["transcribe", "models", "pull", "keys"])
+    @pytest.mark.parametrize("command", ["transcribe", "models", "pull", "keys", "jobs"])
     def test_command_and_arguments_reach_the_command_line(self, cli: Path, command: str) -> None:
         done = entrypoint(cli, command, "a b", "--help", STT_PYTHON=sys.executable)
         assert done.stdout == f"{command}|a b|--help|{cli}|{sys.executable}\n"

@@ -203,11 +203,19 @@ class JobRunner:
         except OSError as error:
             raise TransientFailure(f"The audio cannot be stored: {error}", "storage_full") from error
         source = JobSource(url, name, stored.key, stored.size)
+        is_used = False
+
+        def use() -> None:
+            nonlocal is_used
+            self._store.fetched(run, source)
+            is_used = True
+
         try:
-            await asyncio.to_thread(self._store.fetched, run, source)
-        except BaseException:
-            await run_in_thread_to_completion(self._audio.delete, stored.key)
-            raise
+            await run_in_thread_to_completion(use)
+        finally:
+            # This may be cancelled once the audio is used, because the run is over then.
+            if not is_used:
+                await run_in_thread_to_completion(self._audio.delete, stored.key)
         log.info("job.fetched job=%s bytes=%d", run.job.id, stored.size)
 
     async def _transcribe(self, run: Run, progress: Progress) -> None:

@@ -80,8 +80,8 @@ class TestCommands:
         done = entrypoint(checkout, "--help")
         assert done.returncode == 0
         assert done.stdout.startswith("usage: ./entrypoint.sh")
-        commands = "serve worker demo test setup transcribe models pull keys jobs".split()
-        assert all(f"\n  {command}" in done.stdout for command in commands)
+        names = ("serve", "worker", "demo", "test", "setup", "transcribe", "models", "pull", "keys", "jobs")
+        assert all(f"\n  {command}" in done.stdout for command in names)
 
     def test_an_unknown_command_exits_2_with_the_usage(self, checkout: Path) -> None:
         done = entrypoint(checkout, "sing")

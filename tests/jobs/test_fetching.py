@@ -56,7 +56,7 @@ async def test_unavailable_file_is_tried_again(database: JobDatabase) -> None:
         answering(answer(503), b"", ok(wav(TALK))) as (url, heard),
     ):
         done = await ended(jobs, await submitted(jobs, url))
-    assert (done.state, len(heard)) == (JobState.SUCCEEDED, 3)
+    assert (done.state, done.problem, len(heard)) == (JobState.SUCCEEDED, None, 3)
 
 
 async def test_file_that_stays_unavailable_fails(database: JobDatabase) -> None:

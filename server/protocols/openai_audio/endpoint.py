@@ -1,5 +1,6 @@
 """Serve the HTTP endpoints of OpenAI's audio API, which docs/rest.md describes."""
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterable
@@ -100,7 +101,8 @@ class OpenAIAudioEndpoint(FileEndpoint):
             headers[FILTERED_HEADER] = str(len(transcript.filtered))
         if transcript.warnings:
             headers[WARNINGS_HEADER] = json.dumps(transcript.warnings)
-        content, media_type = render(options, transcript, work.seconds)
+        # The cues of a file of hours take seconds.
+        content, media_type = await asyncio.to_thread(render, options, transcript, work.seconds)
         return Response(content, media_type=media_type, headers=headers)
 
     async def _events(

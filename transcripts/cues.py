@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from itertools import accumulate, chain, pairwise
 from typing import Final
 
+from asr.word_spans import text_before_words
 from audio.clip import ms_from_samples
 from transcripts.line_breaks import CLAUSE_ENDS, SENTENCE_ENDS, columns, is_unspaced, unbroken_pieces
 from transcripts.paragraphs import ABBREVIATIONS
-from transcripts.segments import text_before_words
 from transcripts.transcript import TranscriptSegment
 
 MAX_LINE_COLUMNS: Final = 42  # characters; a wide one of Chinese, Japanese or Korean counts as two

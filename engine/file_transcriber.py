@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 from asr.recognizer import Hypothesis
 from audio.clip import Clip, samples_from_ms, seconds_from_samples
@@ -55,6 +55,9 @@ class TimeRange:
             raise TimeRangeError("end must be after start", "end")
 
 
+WHOLE: Final = TimeRange()
+
+
 class UtteranceFailed(FileError):
     """The recognizer failed on an utterance; `offset`: the sample of the file at which the audio begins."""
 
@@ -85,7 +88,7 @@ class FileTranscriber:
         *,
         max_seconds: float = math.inf,
         track: int | None = None,
-        within: TimeRange = TimeRange(),
+        within: TimeRange = WHOLE,
         on_samples_read: Callable[[int], None] = lambda samples: None,
         on_event: Callable[[Event], None] = lambda event: None,
         on_failure: Callable[[UtteranceFailed], None] | None = None,

@@ -5,14 +5,12 @@ import logging
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import httpx
 import orjson
 
 from postprocessing.extractive import extractive_summary
-from postprocessing.summary_endpoint import SummaryEndpoint
 from postprocessing.summary_messages import (
     MAX_PARTS,
     Message,
@@ -21,6 +19,7 @@ from postprocessing.summary_messages import (
     parts_of,
     whole_messages,
 )
+from postprocessing.summary_types import Summary, SummaryEndpoint
 
 log = logging.getLogger(__name__)
 
@@ -32,26 +31,9 @@ CONCURRENT_REQUESTS: Final = 2  # of one summary
 
 _THOUGHTS: Final = re.compile(r"^\s*<think>.*?</think>", re.DOTALL)  # Some local models write them first.
 
-Method = Literal["model", "extractive"]
-
 
 class SummaryFailed(Exception):
     """The endpoint did not give a summary."""
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """Hold a summary.
-
-    method: whether a model wrote it, or sentences were chosen
-    model: the model that wrote it; None for chosen sentences
-    reason: why sentences were chosen although there is an endpoint; None if they were not
-    """
-
-    text: str
-    method: Method
-    model: str | None = None
-    reason: str | None = None
 
 
 class Summarizer:

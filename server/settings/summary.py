@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
-from postprocessing.summary_endpoint import SummaryEndpoint
+from postprocessing.summary_types import SummaryEndpoint
 
 
 class SummarySettings(BaseSettings):

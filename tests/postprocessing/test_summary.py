@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
-from postprocessing.summary import MAX_ANSWER_BYTES, MAX_TOKENS, Summarizer, Summary
-from postprocessing.summary_endpoint import SummaryEndpoint
+from postprocessing.summary import MAX_ANSWER_BYTES, MAX_TOKENS, Summarizer
 from postprocessing.summary_messages import MAX_PARTS, PART_CHARS
+from postprocessing.summary_types import Summary, SummaryEndpoint
 from tests.postprocessing.chat_server import Answer, Request, chat_server, says
 
 TALK = ["The harbour project needs a larger budget.", "It rained on Monday."]

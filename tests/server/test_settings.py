@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from asr.hallucination_filter import FILTERS, FilterThresholds, Strictness
 from audio.clip import samples_from_ms
-from postprocessing.summary_endpoint import SummaryEndpoint
+from postprocessing.summary_types import SummaryEndpoint
 from server.observability.log_config import LogFormat
 from server.settings import Settings, WorkerKind
 from server.settings.renamed import RENAMED, refusals

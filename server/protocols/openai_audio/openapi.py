@@ -12,6 +12,7 @@ Responses = dict[int | str, Schema]
 _NUMBER: Final[Schema] = {"type": "number"}
 _INTEGER: Final[Schema] = {"type": "integer"}
 _STRING: Final[Schema] = {"type": "string"}
+_BINARY: Final[Schema] = {"type": "string", "format": "binary"}
 _TIMES: Final[Schema] = {"start": _NUMBER, "end": _NUMBER}
 
 
@@ -40,6 +41,13 @@ _ERROR: Final = _object(
     )
 )
 _USAGE: Final = _object(type=_constant("duration"), seconds=_INTEGER)
+_SUMMARY: Final = _object(
+    ("model", "reason"),
+    text=_STRING,
+    method={"enum": ["model", "extractive"]},
+    model=_STRING,
+    reason=_STRING,
+)
 _PLAIN: Final[Schema] = {
     "text": _STRING,
     "usage": _USAGE,
@@ -49,8 +57,9 @@ _PLAIN: Final[Schema] = {
     "warnings": _array(_STRING),
     "languages": _array(_object(code=_STRING)),
     "logprobs": _array(_object(token=_STRING, logprob=_NUMBER, bytes=_array(_INTEGER))),
+    "summary": _SUMMARY,
 }
-_JSON: Final = _object(("ignored", "filtered", "warnings", "languages", "logprobs"), **_PLAIN)
+_JSON: Final = _object(("ignored", "filtered", "warnings", "languages", "logprobs", "summary"), **_PLAIN)
 _TRACK: Final = _object(
     index=_INTEGER,
     language={"type": ["string", "null"]},
@@ -70,18 +79,21 @@ _SEGMENT: Final = _object(
     no_speech_prob=_NUMBER,
 )
 _VERBOSE: Final = _object(
-    ("ignored", "filtered", "warnings", "segments", "words"),
+    ("ignored", "filtered", "warnings", "segments", "words", "summary"),
     task={"enum": ["transcribe", "translate"]},
     language=_STRING,
     duration=_NUMBER,
-    **{name: _PLAIN[name] for name in ("text", "usage", "model", "ignored", "filtered", "warnings")},
+    **{
+        name: _PLAIN[name]
+        for name in ("text", "usage", "model", "ignored", "filtered", "warnings", "summary")
+    },
     track=_INTEGER,
     tracks=_array(_TRACK),
     segments=_array(_SEGMENT),
     words=_array(_object(word=_STRING, **_TIMES)),
 )
 _DIARIZED: Final = _object(
-    ("ignored", "filtered", "warnings", "languages", "logprobs"),
+    ("ignored", "filtered", "warnings", "languages", "logprobs", "summary"),
     task=_constant("transcribe"),
     duration=_NUMBER,
     **_PLAIN,
@@ -132,7 +144,13 @@ _REASONS: Final = {
 
 
 def _response(description: str, headers: Schema, **content: Schema) -> Schema:
-    types = {"json": "application/json", "text": "text/plain", "events": "text/event-stream"}
+    types = {
+        "json": "application/json",
+        "text": "text/plain",
+        "markdown": "text/markdown",
+        "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        "events": "text/event-stream",
+    }
     return {
         "description": description,
         "headers": headers,
@@ -195,6 +213,8 @@ TRANSCRIPTION: Final = _route(
             _DONE,
             json={"anyOf": [_JSON, _VERBOSE, _DIARIZED]},
             text=_STRING,
+            markdown=_STRING,
+            docx=_BINARY,
             events=_object(("event",), data=_STRING, event=_STRING),  # one event
         ),
         **_FILE_ERRORS,
@@ -203,7 +223,14 @@ TRANSCRIPTION: Final = _route(
 )
 TRANSLATION: Final = _route(
     {
-        200: _response("the transcript in English", _DONE, json={"anyOf": [_JSON, _VERBOSE]}, text=_STRING),
+        200: _response(
+            "the transcript in English",
+            _DONE,
+            json={"anyOf": [_JSON, _VERBOSE]},
+            text=_STRING,
+            markdown=_STRING,
+            docx=_BINARY,
+        ),
         **_FILE_ERRORS,
     },
     openapi_extra={"requestBody": _form(TranslationFields)},

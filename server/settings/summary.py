@@ -4,13 +4,15 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from postprocessing.summary_types import SummaryEndpoint
 
 
 class SummarySettings(BaseSettings):
-    """Configure who writes summaries of files (docs/summaries.md)."""
+    """Configure who writes summaries of files (docs/summaries.md). The command line reads only these."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
 
     summary_url: str = Field(
         "",

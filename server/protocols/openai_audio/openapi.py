@@ -115,6 +115,7 @@ _MODEL: Final = _object(
     created=_INTEGER,
     owned_by=_STRING,
     shutdown_date={"type": ["integer", "null"]},
+    punctuates={"type": ["boolean", "null"]},
 )
 
 _ID: Final[Schema] = {

@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -40,8 +40,9 @@ def chat_server(answer: Callable[[Request], Answer]) -> Iterator[ChatServer]:
             status, content = answer(body) if self.path == "/v1/chat/completions" else (404, b"")
             self.send_response(status)
             self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            with suppress(ConnectionError):  # The client may not have waited.
+                self.end_headers()
+                self.wfile.write(content)
 
         def log_message(self, format: str, *arguments: object) -> None:
             """Write nothing to stderr."""

@@ -86,4 +86,5 @@ def _merged(words: Sequence[Word], text: str | None) -> list[Word]:
     if not text.strip():
         return []
     known = [word.confidence for word in words if word.confidence is not None]
-    return [Word(" ".join(text.split()), words[0].start, words[-1].end, min(known) if known else None)]
+    lowest = min(known) if known else None
+    return [replace(words[0], text=" ".join(text.split()), end=words[-1].end, confidence=lowest)]

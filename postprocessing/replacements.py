@@ -1,29 +1,41 @@
 """Replace terms that a client names, as whole words and in any case."""
 
-import re
+import unicodedata
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 
 from postprocessing.edits import Edit
 
 
 def replaced_terms(text: str, replacements: Sequence[tuple[str, str]]) -> Iterator[Edit]:
-    """Yield the terms of a text, with their replacements; the longest term at a place counts.
+    """Yield the terms of a text, with their replacements.
+
+    A term inside of a word is not found. In scripts without capitals, some of which have no spaces either, it
+    is found anywhere.
 
     replacements: terms, and what stands in their place
     """
-    found_by = {_key(term): replacement for term, replacement in replacements}
-    for found in _pattern(tuple(found_by)).finditer(text):
-        yield Edit(*found.span(), found_by[_key(found[0])])
+    plain = _plain(text)
+    for term, replacement in replacements:
+        key = _plain(" ".join(term.split()))
+        start = plain.find(key)
+        while start >= 0:
+            end = start + len(key)
+            if not (_continues(plain, start, -1) or _continues(plain, end, 0)):
+                yield Edit(start, end, replacement)
+            start = plain.find(key, start + 1)
 
 
-def _key(term: str) -> str:
-    return " ".join(term.lower().split())
+def _plain(text: str) -> str:
+    """Return the text in lower case with spaces; each character stays in its place."""
+    if text.isascii():
+        return text.lower()
+    lower = ((char, char.lower()) for char in text)
+    return "".join(" " if char.isspace() else low if len(low) == 1 else char for char, low in lower)
 
 
-@lru_cache(maxsize=64)
-def _pattern(terms: tuple[str, ...]) -> re.Pattern[str]:
-    longest_first = sorted(terms, key=len, reverse=True)
-    spelled = (r"\s+".join(map(re.escape, term.split())) for term in longest_first)
-    # Not \b: a term may begin or end with a sign, such as C++.
-    return re.compile(rf"(?<!\w)(?:{'|'.join(spelled)})(?!\w)", re.IGNORECASE)
+def _continues(text: str, place: int, side: int) -> bool:
+    """Return whether a word continues beyond a place; side: -1 before it, 0 after it."""
+    if not 0 <= place + side < len(text):
+        return False
+    char = text[place + side]
+    return char == "_" or (char.isalnum() and unicodedata.category(char) != "Lo")

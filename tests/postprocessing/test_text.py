@@ -32,6 +32,13 @@ def test_terms_are_replaced_as_whole_words_in_any_case() -> None:
     assert [word.text for word in after.words] == ["NYC,", "C plus plus", "umbrella", "old"]
 
 
+def test_terms_of_other_scripts_are_replaced() -> None:
+    options = TextOptions(replacements=(("東京", "Tokyo "), ("straße", "Str."), ("İ", "I")))
+    assert processed(Hypothesis("明日東京へ行く"), options).text == "明日Tokyo へ行く"
+    assert processed(Hypothesis("Die STRAßE, Straßen"), options).text == "Die Str., Straßen"
+    assert processed(Hypothesis("İ am İstanbul"), options).text == "I am İstanbul"
+
+
 def test_numbers_are_written_in_english_or_an_unknown_language_only() -> None:
     options = TextOptions(numerals=True)
     assert processed(said("twenty dogs"), options).text == "20 dogs"

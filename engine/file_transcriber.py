@@ -137,7 +137,6 @@ class FileTranscriber:
         decoded = decode_file(
             self._file,
             track=self._track,
-            start=self._within.start,
             end=self._within.end,
             on_warning=self.warnings.append,
         )
@@ -173,13 +172,17 @@ class FileTranscriber:
         )
 
     def _bounded(self, clips: Iterator[Clip]) -> Iterator[Clip]:
-        """Yield the clips up to the maximum length; a small file can contain hours of silence."""
+        """Yield the clips up to the maximum length; a small file can contain hours of silence.
+
+        Positions count from the beginning of the part. Clips before it are yielded without samples, so that
+        the work can be cancelled after each of them.
+        """
         for clip in clips:
-            seconds = seconds_from_samples(self._offset + clip.end)
+            seconds = seconds_from_samples(clip.end)
             if seconds > self._max_seconds:
                 raise AudioTooLong(self._max_seconds, seconds)
-            self._read = clip.end
-            yield clip
+            self._read = max(clip.end - self._offset, 0)
+            yield Clip(clip.samples[max(self._offset - clip.start, 0) :], max(clip.start - self._offset, 0))
 
     def _placed(self, event: FinalTranscript) -> TranscriptSegment:
         """Return the segment of a final, with the times of the file."""

@@ -276,6 +276,33 @@ async def test_limit_counts_up_to_the_end_of_the_range(within: TimeRange, allowe
             await work.check()
 
 
+class Counting(io.BytesIO):
+    """Tell when a part of the file was read, and count the bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.count = 0
+        self.has_begun = threading.Event()
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        self.count += len(data)
+        if self.count > 10 * 2 * SECOND:
+            self.has_begun.set()
+        return data
+
+
+async def test_work_is_cancelled_before_the_range_begins() -> None:
+    data = wav(np.zeros(3_600 * SECOND, np.float32))
+    file = Counting(data)
+    working = asyncio.create_task(heard(FileTranscriber(file, within=TimeRange(3_590))))
+    await asyncio.to_thread(file.has_begun.wait)
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    assert file.count < len(data) / 2
+
+
 async def test_range_of_a_long_file_is_not_held_in_memory() -> None:
     work = FileTranscriber(io.BytesIO(wav(np.zeros(600 * SECOND, np.float32))), within=TimeRange(595))
     tracemalloc.start()

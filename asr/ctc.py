@@ -46,6 +46,7 @@ class Ctc:
         self._checkpoint = checkpoint
         self._batch_seconds = batch_seconds
         self._token_decoder = TokenDecoder(checkpoint.tokenizer, group_tokens=False)
+        self.punctuates = self._token_decoder.has_punctuation
         self._blank: int = checkpoint.model.config.pad_token_id
         self._phrases = Phrasebook(checkpoint.tokenizer, blank=self._blank)
         self._frames: _WaveformFrames | _ParakeetFrames = (

@@ -15,6 +15,7 @@ class DummyRecognizer:
     device = "cpu"
     dtype = "none"
     languages: tuple[str, ...] = ()
+    punctuates = False
 
     def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
         return [Hypothesis(_words(request.clip.seconds)) for request in requests]

@@ -387,5 +387,6 @@ def _described(
             fallback=fallback,
             incremental=getattr(recognizer, "incremental", False),
             translates=getattr(recognizer, "translates", False),
+            punctuates=getattr(recognizer, "punctuates", True),
         ),
     )

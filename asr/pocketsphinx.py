@@ -52,6 +52,7 @@ class PocketSphinx:
     languages: ClassVar[tuple[str, ...]] = ("en",)
     supported_options: ClassVar[frozenset[str]] = frozenset({"words"})
     incremental: ClassVar[bool] = True
+    punctuates: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self._spare = SphinxDecoder()

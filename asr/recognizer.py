@@ -161,6 +161,7 @@ class ModelInfo:
     reason: why `auto` chose this model; None if the model was requested by name
     incremental: whether a clip costs little after partials of the same utterance
     translates: whether the model supports the task translate
+    punctuates: whether the model writes punctuation and capitals; False for bare words
     """
 
     model: str
@@ -173,6 +174,7 @@ class ModelInfo:
     reason: str | None = None
     incremental: bool = False
     translates: bool = False
+    punctuates: bool = True
 
     @property
     def summary(self) -> str:

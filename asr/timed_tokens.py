@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from asr.recognizer import Hypothesis, Word
 
@@ -33,6 +33,9 @@ def confidence(tokens: Sequence[TimedToken]) -> float | None:
     return None if mean is None else math.exp(mean)
 
 
+_SENTENCE_ENDS: Final = (".", "\u3002", "\u0964")  # Latin, Chinese and Japanese, and Indic scripts
+
+
 class TokenDecoder:
     """Convert token ids into text, and tokens into words.
 
@@ -48,6 +51,14 @@ class TokenDecoder:
         self._pieces: list[str] = [
             piece or "" for piece in tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
         ]
+
+    @property
+    def has_punctuation(self) -> bool:
+        """Return whether the vocabulary can end a sentence; else its model writes bare words."""
+        special = self._special
+        return any(
+            piece.endswith(_SENTENCE_ENDS) for id, piece in enumerate(self._pieces) if id not in special
+        )
 
     def decode_text(self, ids: Sequence[int]) -> str:
         """Return the text of token ids, with single spaces and without special tokens."""

@@ -46,6 +46,7 @@ class Transducer:
         self._checkpoint = checkpoint
         self._batch_seconds = batch_seconds
         self._token_decoder = TokenDecoder(checkpoint.tokenizer, group_tokens=False)
+        self.punctuates = self._token_decoder.has_punctuation
         self._phrases = Phrasebook(checkpoint.tokenizer, blank=checkpoint.model.config.blank_token_id)
         factor: int = checkpoint.model.config.encoder_config.subsampling_factor
         lookahead = getattr(checkpoint.model.config.encoder_config, "default_num_lookahead_tokens", None)

@@ -1,7 +1,8 @@
-"""Give every word of a segment a time of its own."""
+"""Relate the words of a segment to its time, and to its text."""
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Final
 
 from asr.recognizer import Word
@@ -28,6 +29,22 @@ def separated(words: Sequence[Word], start: int, end: int) -> tuple[Word, ...]:
         _moved(word, first, max(first + least, min(word.end, following)))
         for word, first, following in zip(words, starts, [*starts, end][1:], strict=True)
     )
+
+
+def text_before_words(text: str, words: Sequence[Word]) -> list[str] | None:
+    """Return the text cut before each word, without a word's own spaces; None if the words do not make it up.
+
+    The pieces together are the text.
+    """
+    places, at = [], 0
+    for word in words:
+        token = " ".join(word.text.split())
+        place = text.find(token, at)
+        if place < 0 or any(map(str.isalnum, text[at:place])):
+            return None
+        places.append(place)
+        at = place + len(token)
+    return [text[start:end] for start, end in pairwise([0, *places[1:], len(text)])]
 
 
 def _moved(word: Word, start: int, end: int) -> Word:

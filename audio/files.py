@@ -433,7 +433,8 @@ def _within(pieces: Iterator[Samples], first: int, stop: int | None) -> Iterator
     position = 0
     for piece in pieces:
         start, position = position, position + len(piece)
-        yield piece[max(first - start, 0) : None if stop is None else max(stop - start, 0)]
+        if position > first:  # An empty part would keep the piece in memory.
+            yield piece[max(first - start, 0) : None if stop is None else max(stop - start, 0)]
         if stop is not None and position >= stop:
             return
 

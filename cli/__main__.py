@@ -1,4 +1,4 @@
-"""Run the command line: `python -m cli transcribe FILE…`, `models`, `pull MODEL…` or `keys new|list|revoke`.
+"""Run the command line: `python -m cli` with `transcribe`, `convert`, `models`, `pull` or `keys`.
 
 Each command imports what it needs when it runs, so `keys` loads no model code.
 """
@@ -19,7 +19,8 @@ from cli.console import FAILED, INTERRUPTED, UNUSABLE, print_error
 # Set before numpy is imported: the detector's products are too small for several threads.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-FORMATS: Final = ("text", "srt", "vtt", "json")
+FORMATS: Final = ("text", "srt", "vtt", "ass", "md", "docx", "json")
+REDACTIONS: Final = ("numbers", "aggressive_numbers", "pci", "ssn", "phone_number", "email_address")
 DTYPES: Final = ("auto", "float32", "bfloat16", "float16", "int8")
 UNITS: Final = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
@@ -68,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_transcribe(commands.add_parser("transcribe", help="transcribe audio and video files"))
+    _add_convert(commands.add_parser("convert", help="convert edited SRT subtitles to another format"))
     models = commands.add_parser("models", help="list the known models, and which of them are downloaded")
     models.set_defaults(run=_models)
     _add_pull(commands.add_parser("pull", help="download models into the cache"))
@@ -99,9 +101,32 @@ def _add_transcribe(parser: argparse.ArgumentParser) -> None:
         help="silence that ends a segment, in ms, as in a live stream; default: auto, segments of up to 30 s "
         "that end at long silences",
     )
+    parser.add_argument(
+        "--start", metavar="SECONDS", type=float, default=0.0, help="transcribe from there on"
+    )
+    parser.add_argument("--end", metavar="SECONDS", type=float, help="transcribe up to there")
+    parser.add_argument(
+        "--redact",
+        metavar="KIND",
+        choices=REDACTIONS,
+        nargs="+",
+        default=[],
+        help="show only the names of these",
+    )
+    parser.add_argument("--profanity-filter", action="store_true", help="write swear words as asterisks")
+    parser.add_argument(
+        "--summarize", action="store_true", help="add a summary, by SUMMARY_URL or of chosen sentences"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--dtype", choices=DTYPES, default="auto")
     parser.set_defaults(run=_transcribe, fail=parser.error)
+
+
+def _add_convert(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", type=Path, help="subtitles in SubRip (SRT), UTF-8")
+    parser.add_argument("--format", choices=FORMATS, required=True)
+    parser.add_argument("--output", metavar="FILE", type=Path, help="default: stdout")
+    parser.set_defaults(run=_convert, fail=parser.error, words=False)
 
 
 def _add_pull(parser: argparse.ArgumentParser) -> None:
@@ -138,6 +163,12 @@ def _transcribe(args: argparse.Namespace) -> int:
     from cli.transcribe import transcribe
 
     return transcribe(args)
+
+
+def _convert(args: argparse.Namespace) -> int:
+    from cli.convert import convert
+
+    return convert(args)
 
 
 def _models(args: argparse.Namespace) -> int:

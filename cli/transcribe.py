@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, ExitStack, aclosing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,30 +27,45 @@ from asr.recognizer import ModelInfo, TranscriptionOptions
 from audio.clip import seconds_from_samples
 from audio.errors import AudioError
 from audio.files import Track
-from cli.console import FAILED, NO_AUDIO, NO_FILE, OK, print_error
+from cli.console import FAILED, NO_AUDIO, NO_FILE, OK, UNUSABLE, print_error
 from cli.models import choose_default
-from engine.file_transcriber import FileTranscriber, UtteranceFailed
+from engine.file_transcriber import WHOLE, FileTranscriber, TimeRange, TimeRangeError, UtteranceFailed
 from engine.workers import load_models
+from postprocessing.options import TextOptions
+from postprocessing.summary_types import Summary
 from streaming.errors import StreamError
 from streaming.model_clients import ModelClients
 from streaming.options import SessionOptions
-from transcripts.subtitles import srt_of, vtt_of
+from transcripts.documents import docx_of, markdown_of
+from transcripts.subtitles import ass_of, srt_of, vtt_of
 from transcripts.transcript import FilteredText, Transcript, json_of, text_of
 
 MAX_CONCURRENT_FILES: Final = 4
 STDIN: Final = Path("-")
 IN_MEMORY: Final = 1 << 20  # bytes of stdin; more go to disk
 
-WRITERS: Final[dict[str, Callable[[Transcript], str]]] = {
-    "text": text_of,
-    "srt": srt_of,
-    "vtt": vtt_of,
-    "json": partial(json_of, words=False),
+SUFFIXES: Final = {
+    "text": ".txt",
+    "srt": ".srt",
+    "vtt": ".vtt",
+    "ass": ".ass",
+    "md": ".md",
+    "docx": ".docx",
+    "json": ".json",
 }
-SUFFIXES: Final = {"text": ".txt", "srt": ".srt", "vtt": ".vtt", "json": ".json"}
-SUBTITLES: Final = frozenset({"srt", "vtt"})
+SUBTITLES: Final = {"srt": srt_of, "vtt": vtt_of, "ass": ass_of}
 
-Deliver = Callable[[Transcript, str], None]
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Hold what is written for a file; summary: None if it is not wanted."""
+
+    transcript: Transcript
+    summary: Summary | None = None
+
+
+Deliver = Callable[[Result, str], None]
+Summarize = Callable[[Transcript], Awaitable[Summary]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +83,20 @@ class AudioFile:
 
 def transcribe(args: argparse.Namespace) -> int:
     """Transcribe all given files; return the exit code. Raises AsrError."""
+    within = _within(args)
+    if args.summarize and args.format in SUBTITLES:
+        args.fail(f"{args.format} has no place for a summary")
+    if args.output_dir is None and args.format == "docx":
+        args.fail("docx needs --output-dir")
     if args.output_dir is None and args.format in SUBTITLES and len(args.files) > 1:
         args.fail(f"the {args.format} of several files needs --output-dir")
     if args.files.count(STDIN) > 1:
         args.fail("stdin (-) can be read only once")
+    try:
+        summarize = _summarizer() if args.summarize else None
+    except ValueError as error:
+        print_error(str(error))
+        return UNUSABLE
     with ExitStack() as stack:
         try:
             if args.output_dir is not None:
@@ -82,7 +107,22 @@ def transcribe(args: argparse.Namespace) -> int:
             return NO_FILE
         sources = [stdin or path if path == STDIN else path for path in args.files]
         files = list(map(AudioFile, map(str, args.files), sources, output_names(args.files)))
-        return asyncio.run(_transcribe_all(args, files))
+        return asyncio.run(_transcribe_all(args, files, within, summarize))
+
+
+def _within(args: argparse.Namespace) -> TimeRange:
+    try:
+        return TimeRange(args.start, args.end)
+    except TimeRangeError as error:
+        args.fail(f"--{error}")
+        raise AssertionError("unreachable") from None  # The parser exits.
+
+
+def _summarizer() -> Summarize:
+    """Return the function that summarizes a transcript. Raises ValueError if a setting is invalid."""
+    from cli.summary import load_summarizer, summary_of
+
+    return partial(summary_of, load_summarizer())
 
 
 def output_names(paths: Sequence[Path]) -> list[str]:
@@ -108,13 +148,17 @@ def _read_stdin() -> IO[bytes]:
 def session_options(args: argparse.Namespace) -> SessionOptions:
     """Return the options of the streams that transcribe the files."""
     # With the times of words, lines and segments end with a sentence.
-    options = SessionOptions(asr=TranscriptionOptions(args.language, args.prompt, words=True))
+    asr = TranscriptionOptions(args.language, args.prompt, words=True)
+    text = TextOptions(profanity_filter=args.profanity_filter, redact=tuple(args.redact))
+    options = SessionOptions(asr=asr, text=text)
     if args.chunking is None:
         return options.for_file()
     return replace(options, vad=replace(options.vad, silence_ms=args.chunking))
 
 
-async def _transcribe_all(args: argparse.Namespace, files: Sequence[AudioFile]) -> int:
+async def _transcribe_all(
+    args: argparse.Namespace, files: Sequence[AudioFile], within: TimeRange, summarize: Summarize | None
+) -> int:
     """Report errors, and print or write the transcripts, as they occur; return the exit code."""
     options = session_options(args)
     with _progress_bars() as bars:
@@ -123,7 +167,9 @@ async def _transcribe_all(args: argparse.Namespace, files: Sequence[AudioFile]) 
             models, description = await _load(args, stack)
             bars.remove_task(loading)
             deliver = _writer(args) if args.output_dir is not None else _printer(args, bars)
-            queue = FileQueue(models, description.model, options, bars, deliver, args.track)
+            queue = FileQueue(
+                models, description.model, options, bars, deliver, args.track, within, summarize
+            )
             await asyncio.gather(*map(queue.transcribe, files))
     return queue.exit_code
 
@@ -161,9 +207,8 @@ def _progress_bars() -> Progress:
 def _writer(args: argparse.Namespace) -> Deliver:
     """Return a function that writes a transcript to its file."""
 
-    def write(transcript: Transcript, name: str) -> None:
-        path = args.output_dir / (name + SUFFIXES[args.format])
-        path.write_text(_formatted(transcript, args), encoding="utf-8")
+    def write(result: Result, name: str) -> None:
+        (args.output_dir / (name + SUFFIXES[args.format])).write_bytes(content_of(result, args))
 
     return write
 
@@ -172,20 +217,31 @@ def _printer(args: argparse.Namespace, bars: Progress) -> Deliver:
     """Return a function that prints a transcript, with a title if there are several texts."""
     is_titled = args.format == "text" and len(args.files) > 1
 
-    def show(transcript: Transcript, name: str) -> None:
-        title = f"==> {transcript.source} <==\n" if is_titled else ""
+    def show(result: Result, name: str) -> None:
+        title = f"==> {result.transcript.source} <==\n" if is_titled else ""
         if not bars.disable:  # the terminal is the same
             bars.stop()
-        write_text(sys.stdout, title + _formatted(transcript, args), args.format)
+        write_text(sys.stdout, title + content_of(result, args).decode(), args.format)
         bars.start()
 
     return show
 
 
-def _formatted(transcript: Transcript, args: argparse.Namespace) -> str:
-    if args.format == "json" and args.words:
-        return json_of(transcript)
-    return WRITERS[args.format](transcript)
+def content_of(result: Result, args: argparse.Namespace) -> bytes:
+    """Return a transcript in the format of the arguments."""
+    transcript, summary = result.transcript, result.summary
+    if args.format in SUBTITLES:
+        return SUBTITLES[args.format](transcript).encode()
+    text = None if summary is None else summary.text
+    if args.format == "docx":
+        return docx_of(transcript, summary=text)
+    if args.format == "md":
+        return markdown_of(transcript, summary=text).encode()
+    if args.format == "json":
+        fields = None if summary is None else {"text": summary.text, "method": summary.method}
+        return json_of(transcript, words=args.words, summary=fields).encode()
+    head = "" if summary is None else f"Summary ({summary.method}): {summary.text}\n\n"
+    return (head + text_of(transcript)).encode()
 
 
 def _filtered_line(filtered: FilteredText) -> str:
@@ -212,8 +268,10 @@ def write_text(output: TextIO, text: str, form: str) -> None:
 class FileQueue:
     """Transcribe files, a few at a time, which share the batches of the models.
 
-    deliver: called with each transcript and the name of its output
+    deliver: called with each result and the name of its output
     track: index of the audio track; None for the default one of each file
+    within: the part of each file to transcribe
+    summarize: returns the summary of a transcript; None if it is not wanted
     failures: exit codes of the kinds of failure so far
     """
 
@@ -225,9 +283,13 @@ class FileQueue:
         bars: Progress,
         deliver: Deliver,
         track: int | None = None,
+        within: TimeRange = WHOLE,
+        summarize: Summarize | None = None,
     ) -> None:
         self.failures: set[int] = set()
         self._track = track
+        self._within = within
+        self._summarize = summarize
         self._models = models
         self._model = model
         self._options = options
@@ -246,7 +308,8 @@ class FileQueue:
         async with self._slots:
             try:
                 transcript = await self._transcript(file)
-                self._deliver(transcript, file.output)
+                summary = await self._summarize(transcript) if self._summarize is not None else None
+                self._deliver(Result(transcript, summary), file.output)
                 return transcript
             except BrokenPipeError:  # The reader of the output has closed it.
                 raise
@@ -266,7 +329,9 @@ class FileQueue:
             self._progress.update(bar, completed=seconds_from_samples(samples))
 
         bar = self._progress.add_task(Path(file.name).name, total=None)
-        work = FileTranscriber(file.source, track=self._track, on_failure=fail, on_progress=show)
+        work = FileTranscriber(
+            file.source, track=self._track, within=self._within, on_failure=fail, on_progress=show
+        )
         try:
             info = await work.check()
             if len(info.tracks) > 1 and self._track is None:

@@ -3,10 +3,12 @@
 import math
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
-from audio.clip import Clip, seconds_from_samples
+from asr.recognizer import Hypothesis
+from audio.clip import Clip, samples_from_ms, seconds_from_samples
 from audio.files import Info, decode_file, probe
 from streaming.events import Event, FinalTranscript, StreamClosed, TranscriptionFailed
 from streaming.file_source import Progress, transcribe_file
@@ -28,11 +30,39 @@ class AudioTooLong(FileError):
         super().__init__(f"Maximum audio length ({max_seconds:g} s) exceeded ({seconds:.0f} s of audio)")
 
 
-class UtteranceFailed(FileError):
-    """The recognizer failed on an utterance."""
+class TimeRangeError(ValueError):
+    """A range of a file is empty or negative; `param`: the wrong end of it."""
 
-    def __init__(self, failed: TranscriptionFailed) -> None:
-        start, end = seconds_from_samples(failed.start), seconds_from_samples(failed.end)
+    def __init__(self, message: str, param: str) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+@dataclass(frozen=True, slots=True)
+class TimeRange:
+    """Name a part of a file, in seconds from its beginning; end: None for the end of the file.
+
+    Raises TimeRangeError if it is empty or negative.
+    """
+
+    start: float = 0.0
+    end: float | None = None
+
+    def __post_init__(self) -> None:
+        if not (self.start >= 0 and math.isfinite(self.start)):
+            raise TimeRangeError("start must be 0 or more seconds", "start")
+        if self.end is not None and not (self.start < self.end < math.inf):
+            raise TimeRangeError("end must be after start", "end")
+
+
+WHOLE: Final = TimeRange()
+
+
+class UtteranceFailed(FileError):
+    """The recognizer failed on an utterance; `offset`: the sample of the file at which the audio begins."""
+
+    def __init__(self, failed: TranscriptionFailed, offset: int = 0) -> None:
+        start, end = (seconds_from_samples(offset + place) for place in (failed.start, failed.end))
         super().__init__(f"{start:.1f} to {end:.1f} s could not be transcribed: {failed.message}")
 
 
@@ -40,14 +70,15 @@ class FileTranscriber:
     """Transcribe one file.
 
     file: a path, or a file that is open for reading and can seek
-    max_seconds: most seconds of audio that are allowed
+    max_seconds: most seconds of audio that are allowed, from the beginning of the file
     track: index among the audio tracks; None for the default one
+    within: the part to transcribe; times in the transcript are those of the file
     on_samples_read: called with the number of samples read so far, and again when the work ends
     on_event: called with each event of the stream
     on_failure: called with an utterance that failed, which is then left out. Without it the failure is
         raised, so that an incomplete text is not mistaken for the whole one
-    on_progress: called with the sample up to which everything has been recognised
-    seconds: length of the audio; known once `transcribe` has ended
+    on_progress: called with the sample of the file up to which everything has been recognised
+    seconds: length of the audio that is transcribed; known once `transcribe` has ended
     warnings: sentences about sound that may be missing and times that may be wrong; complete at the end
     """
 
@@ -57,6 +88,7 @@ class FileTranscriber:
         *,
         max_seconds: float = math.inf,
         track: int | None = None,
+        within: TimeRange = WHOLE,
         on_samples_read: Callable[[int], None] = lambda samples: None,
         on_event: Callable[[Event], None] = lambda event: None,
         on_failure: Callable[[UtteranceFailed], None] | None = None,
@@ -68,10 +100,12 @@ class FileTranscriber:
         self._track = track
         self._info: Info | None = None
         self._max_seconds = max_seconds
+        self._within = within
+        self._offset = samples_from_ms(within.start * 1_000)
         self._on_samples_read = on_samples_read
         self._on_event = on_event
         self._on_failure = on_failure
-        self._on_progress = on_progress
+        self._on_progress = self._in_file(on_progress) if on_progress is not None else None
         self._read = 0  # samples
         self._segments: list[TranscriptSegment] = []
         self._filtered: list[FilteredText] = []
@@ -84,8 +118,12 @@ class FileTranscriber:
         self._info = info = await run_in_thread_to_completion(probe, self._file, self._track)
         if not isinstance(self._file, Path):
             self._file.seek(0)
-        if info.seconds is not None and info.seconds > self._max_seconds and not info.is_estimate:
-            raise AudioTooLong(self._max_seconds, info.seconds)
+        seconds = self._within.start
+        if info.seconds is not None and not info.is_estimate:
+            end = math.inf if self._within.end is None else self._within.end
+            seconds = max(seconds, min(info.seconds, end))
+        if seconds > self._max_seconds:
+            raise AudioTooLong(self._max_seconds, seconds)
         return info
 
     async def transcribe(
@@ -96,7 +134,12 @@ class FileTranscriber:
         Where the words have times, a segment ends with a sentence.
         Raises AudioError, AudioTooLong, UtteranceFailed, StreamError and OSError.
         """
-        decoded = decode_file(self._file, track=self._track, on_warning=self.warnings.append)
+        decoded = decode_file(
+            self._file,
+            track=self._track,
+            end=self._within.end,
+            on_warning=self.warnings.append,
+        )
         clips = self._bounded(decoded)
         try:
             async with aclosing(transcribe_file(clips, models, options, self._on_progress)) as events:
@@ -104,14 +147,14 @@ class FileTranscriber:
                     self._on_samples_read(self._read)
                     self._on_event(event)
                     if isinstance(event, FinalTranscript) and event.guard is not None:
-                        self._filtered.append(FilteredText(event.clip.start, event.clip.end, event.guard))
+                        start, end = self._offset + event.clip.start, self._offset + event.clip.end
+                        self._filtered.append(FilteredText(start, end, event.guard))
                     if isinstance(event, FinalTranscript) and event.hypothesis.text:
-                        whole = TranscriptSegment(event.clip.start, event.clip.end, event.hypothesis)
-                        for segment in split_segment(whole):
+                        for segment in split_segment(self._placed(event)):
                             self._segments.append(segment)
                             yield segment
                     elif isinstance(event, TranscriptionFailed):
-                        self._fail(UtteranceFailed(event))
+                        self._fail(UtteranceFailed(event, self._offset))
                     elif isinstance(event, StreamClosed):
                         self.seconds = seconds_from_samples(event.received)
         finally:
@@ -129,15 +172,34 @@ class FileTranscriber:
         )
 
     def _bounded(self, clips: Iterator[Clip]) -> Iterator[Clip]:
-        """Yield the clips up to the maximum length; a small file can contain hours of silence."""
+        """Yield the clips up to the maximum length; a small file can contain hours of silence.
+
+        Positions count from the beginning of the part. Clips before it are yielded without samples, so that
+        the work can be cancelled after each of them.
+        """
         for clip in clips:
             seconds = seconds_from_samples(clip.end)
             if seconds > self._max_seconds:
                 raise AudioTooLong(self._max_seconds, seconds)
-            self._read = clip.end
-            yield clip
+            self._read = max(clip.end - self._offset, 0)
+            yield Clip(clip.samples[max(self._offset - clip.start, 0) :], max(clip.start - self._offset, 0))
+
+    def _placed(self, event: FinalTranscript) -> TranscriptSegment:
+        """Return the segment of a final, with the times of the file."""
+        start, end = self._offset + event.clip.start, self._offset + event.clip.end
+        return TranscriptSegment(start, end, _moved(event.hypothesis, self._offset))
+
+    def _in_file(self, report: Progress) -> Progress:
+        return lambda sample: report(self._offset + sample)
 
     def _fail(self, failure: UtteranceFailed) -> None:
         if self._on_failure is None:
             raise failure
         self._on_failure(failure)
+
+
+def _moved(hypothesis: Hypothesis, samples: int) -> Hypothesis:
+    if not samples:
+        return hypothesis
+    words = (replace(word, start=word.start + samples, end=word.end + samples) for word in hypothesis.words)
+    return replace(hypothesis, words=tuple(words))

@@ -2,7 +2,7 @@
 
 Text over audio that is not speech is rejected, and endless repetitions are shortened. Words that were shown
 as stable are kept, so that a client never has to take them back (docs/decisions/0008). Every word gets a time
-of its own inside the segment.
+of its own inside the segment. What the client wants done to its text is done last.
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from asr.hallucination_filter import REPETITION, AcousticEvidence, FilterThresho
 from asr.recognizer import Hypothesis, Word
 from asr.word_spans import separated
 from audio.clip import Clip
+from postprocessing.text import processed
 from streaming.events import FinalTranscript, TranscriptionFailed
 from streaming.local_agreement import matching_length, pieces
 from streaming.repetitions import shortened
@@ -31,6 +32,7 @@ def final_event(utterance: Utterance, guards: FilterThresholds) -> FinalTranscri
     text = with_stable_words(utterance.partials.stable, said, clip)
     if text.words:
         text = replace(text, words=separated(text.words, clip.start, clip.end))
+    text = processed(text, utterance.text)
     return FinalTranscript(utterance.number, clip, reason, text, guard, eager=utterance.used_eager)
 
 

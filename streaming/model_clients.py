@@ -88,6 +88,8 @@ class ModelClients:
         """Return the client's options with the changes that the recognizer requires."""
         if options.vad.pause_ms > LANGUAGE_PAUSE_MS and self._detects_language(options):
             options = replace(options, vad=replace(options.vad, pause_ms=LANGUAGE_PAUSE_MS))
+        if options.text.conceals:
+            options = replace(options, partials=False)
         if not self.incremental:
             return options
         interval = min(options.partial_interval, INCREMENTAL_INTERVAL)

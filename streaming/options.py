@@ -6,6 +6,7 @@ from typing import Final, Self
 from asr.hallucination_filter import FilterThresholds
 from asr.recognizer import TranscriptionOptions
 from audio.clip import SAMPLE_RATE, samples_from_ms
+from postprocessing.options import TextOptions
 from streaming.endpointing import EndpointPolicy, FixedSilence, ModelSilence
 from vad.options import FILE_PAUSE_MS, FILE_SEGMENT_MS, VadOptions
 
@@ -24,6 +25,7 @@ class SessionOptions:
     turn: how long a pause may last, depending on the text of the eager transcription or on a model
     guards: thresholds at which text is rejected because there is no speech under it
     lag: report how far recognition is behind
+    text: what is done to the text of an utterance before anything of it leaves the session
     """
 
     vad: VadOptions = field(default_factory=VadOptions)
@@ -35,6 +37,7 @@ class SessionOptions:
     turn: EndpointPolicy = field(default_factory=FixedSilence)
     guards: FilterThresholds = field(default_factory=FilterThresholds)
     lag: bool = False
+    text: TextOptions = field(default_factory=TextOptions)
 
     def for_file(self) -> Self:
         """Return the options for a file, whose segments are long and end at long silences."""

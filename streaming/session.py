@@ -20,6 +20,7 @@ from asr.recognizer import Hypothesis
 from audio.clip import HOP, SAMPLE_RATE, Clip, Samples
 from audio.loudness import quietest_within
 from audio.sample_buffer import SampleBuffer
+from postprocessing.text import processed
 from streaming.command_queue import Action, CommandQueue
 from streaming.effects import CancelTask, DetectHops, Effect
 from streaming.events import (
@@ -423,7 +424,9 @@ class Session:
         spoken = self.judged - self.options.vad.min_speech_hops * HOP  # speech began there at the latest
         first = spoken + self.options.partial_interval // FIRST_FACTOR
         partials = Partials(start, first, stable)
-        return Utterance(number, start, partials, self.options.asr, is_trusted=bool(stable))
+        return Utterance(
+            number, start, partials, self.options.asr, self.options.text, is_trusted=bool(stable)
+        )
 
     def add_closed(self, utterance: Utterance) -> None:
         """Queue a closed utterance and ask for its text."""
@@ -502,7 +505,7 @@ class Session:
 
     def _show(self, utterance: Utterance, clip: Clip, hypothesis: Hypothesis) -> None:
         """Emit a partial if the hypothesis says something new."""
-        if not self.options.partials:
+        if not self.options.partials or utterance.text.conceals:  # A part of what is redacted would show.
             return
         if not utterance.is_trusted:
             probabilities = self.speech_probabilities.read(clip.start, clip.end)
@@ -513,7 +516,17 @@ class Session:
             utterance.language = hypothesis.language
         shown = utterance.partials.update(clip.start, clip.end, hypothesis)
         if shown is not None:
-            self.effects.append(PartialTranscript(utterance.number, utterance.start, *shown, clip.end))
+            text, stable_chars = shown
+            if utterance.text.changes_text:
+                # A later word may change what stands before it, so no part of the text is stable.
+                text, stable_chars = (
+                    processed(replace(hypothesis, text=text, words=()), utterance.text).text,
+                    0,
+                )
+                utterance.partials.stable = []
+            self.effects.append(
+                PartialTranscript(utterance.number, utterance.start, text, stable_chars, clip.end)
+            )
 
     def _set_outcome(self, utterance: Utterance, outcome: Hypothesis | RecordedResult | str) -> None:
         utterance.outcome = outcome

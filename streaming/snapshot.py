@@ -8,6 +8,7 @@ import numpy as np
 
 from asr.recognizer import TranscriptionOptions
 from audio.clip import Clip, Samples
+from postprocessing.options import TextOptions
 from streaming.events import MarkerReached
 from streaming.options import SessionOptions
 from streaming.sample_accounting import SampleAccounting
@@ -24,7 +25,7 @@ class UtteranceState:
 
     end, reason: where and why its segment ended; None if it is open
     heard: the detector's probabilities of a closed segment, one for each hop
-    asr: the recognition options that it began with; None if they are the session's present ones
+    asr, text: the options that it began with; None if they are the session's present ones
     """
 
     number: int
@@ -34,6 +35,7 @@ class UtteranceState:
     reason: Reason | None = None
     heard: tuple[float, ...] = ()
     asr: TranscriptionOptions | None = None
+    text: TextOptions | None = None
 
     @property
     def length(self) -> int:
@@ -147,6 +149,7 @@ def restore(
         stable = session.stable_words.pop(state.open.number, state.open.told)
         session.open = session.make_utterance(state.open.number, state.open.start, stable)
         session.open.asr = state.open.asr or options.asr
+        session.open.text = state.open.text or options.text
     session.resume()
     return session
 
@@ -159,6 +162,7 @@ def _restore_results(session: Session, snapshot: Snapshot) -> None:
             continue
         utterance = session.make_utterance(each.number, each.start, each.told)
         utterance.asr = each.asr or session.options.asr
+        utterance.text = each.text or session.options.text
         utterance.clip = Clip(snapshot.sound[first : first + each.length], each.start)
         utterance.reason, utterance.speech_probabilities = each.reason, each.heard
         first += each.length
@@ -168,9 +172,10 @@ def _restore_results(session: Session, snapshot: Snapshot) -> None:
 def _saved(utterance: Utterance, options: SessionOptions) -> UtteranceState:
     stable = tuple(utterance.partials.stable)
     asr = None if utterance.asr == options.asr else utterance.asr
+    text = None if utterance.text == options.text else utterance.text
     if utterance.clip is None:
-        return UtteranceState(utterance.number, utterance.start, stable, asr=asr)
+        return UtteranceState(utterance.number, utterance.start, stable, asr=asr, text=text)
     clip, probabilities = utterance.clip, tuple(utterance.speech_probabilities)
     return UtteranceState(
-        utterance.number, clip.start, stable, clip.end, utterance.reason, probabilities, asr
+        utterance.number, clip.start, stable, clip.end, utterance.reason, probabilities, asr, text
     )

@@ -6,6 +6,7 @@ from enum import IntEnum
 
 from asr.recognizer import Hypothesis, RecognitionRequest, TranscriptionOptions
 from audio.clip import Clip
+from postprocessing.options import TextOptions
 from streaming.partials import Partials
 from vad.segmenter import Reason
 
@@ -62,7 +63,7 @@ class RecordedResult:
 class Utterance:
     """Hold what a session knows of a segment until its final has left. It is open until `clip` is set.
 
-    asr: the recognition options in force when it began; a later change applies to the next utterance
+    asr, text: the options in force when it began; a later change applies to the next utterance
     paused_at: end of the utterance if the present pause ends it; None outside a pause
     is_eager_pending: the eager text of this pause is being transcribed
     eager: the eager text of this pause
@@ -82,6 +83,7 @@ class Utterance:
     start: int
     partials: Partials
     asr: TranscriptionOptions = field(default_factory=TranscriptionOptions)
+    text: TextOptions = field(default_factory=TextOptions)
     paused_at: int | None = None
     is_eager_pending: bool = False
     eager: Hypothesis | None = None

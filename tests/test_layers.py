@@ -12,7 +12,7 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parent.parent
 
 # The packages of ours that each package may import, besides itself.
-BELOW_STREAMING: Final = {"audio", "batching", "vad", "asr"}
+BELOW_STREAMING: Final = {"audio", "batching", "vad", "asr", "postprocessing"}
 BELOW_JOBS: Final = BELOW_STREAMING | {"transcripts", "streaming", "engine", "downloads"}
 BELOW_SERVER: Final = BELOW_JOBS | {"journal", "jobs"}
 MAY_IMPORT: Final[dict[str, set[str]]] = {
@@ -20,6 +20,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "batching": set(),
     "vad": {"audio", "batching"},
     "asr": {"audio", "batching"},
+    "postprocessing": {"asr", "audio"},
     "transcripts": {"asr", "audio"},
     "streaming": BELOW_STREAMING,
     "engine": BELOW_STREAMING | {"transcripts", "streaming"},
@@ -60,6 +61,7 @@ MODEL_FILES: Final = {
 # These import torch inside a function, where there is a CUDA driver or torch was imported before.
 ASK_FOR_A_GPU: Final = {"asr/devices.py", "asr/memory_usage.py"}
 ASYNCHRONOUS: Final = {
+    "postprocessing/summary.py",
     "streaming/driver.py",
     "streaming/file_source.py",
     "streaming/spool.py",
@@ -228,7 +230,7 @@ def test_only_the_files_of_a_model_know_torch() -> None:
 def test_what_decides_does_not_wait() -> None:
     """Synchronous packages, and a wire protocol's input, output and options, import no asyncio."""
     asynchronous = named_by("asyncio")
-    packages = ("audio/", "vad/", "asr/", "transcripts/", "streaming/")
+    packages = ("audio/", "vad/", "asr/", "postprocessing/", "transcripts/", "streaming/")
     assert {path for path in asynchronous if path.startswith(packages)} <= ASYNCHRONOUS
     protocols = {path for path in asynchronous if path.startswith("server/protocols/")}
     assert {Path(path).stem for path in protocols} <= PROTOCOL_IO

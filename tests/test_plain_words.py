@@ -13,7 +13,19 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PACKAGES: Final = (
-    *("audio", "vad", "asr", "transcripts", "batching", "streaming", "engine", "journal", "server", "client"),
+    *(
+        "audio",
+        "vad",
+        "asr",
+        "postprocessing",
+        "transcripts",
+        "batching",
+        "streaming",
+        "engine",
+        "journal",
+        "server",
+        "client",
+    ),
     *("cli", "bench", "scripts"),
 )
 # History keeps its words.

@@ -12,7 +12,7 @@ MAX_SENTENCES: Final = 5  # in a paragraph
 _SENTENCE_ENDS: Final = (".", "?", "!", "\u3002", "\uff1f", "\uff01")
 
 # Words whose point does not end a sentence: more of it follows.
-_ABBREVIATIONS: Final = frozenset({"mr.", "mrs.", "ms.", "dr.", "st.", "prof."})
+ABBREVIATIONS: Final = frozenset({"mr.", "mrs.", "ms.", "dr.", "st.", "prof."})
 
 Sentence = Sequence[Word]  # has at least one word
 
@@ -48,7 +48,7 @@ def sentences_of(words: Iterable[Word]) -> Iterator[Sentence]:
 
 def ends_sentence(word: Word) -> bool:
     """Return whether a word ends with the punctuation of a sentence, and not with that of a title (Mr.)."""
-    return word.text.endswith(_SENTENCE_ENDS) and word.text.lower() not in _ABBREVIATIONS
+    return word.text.endswith(_SENTENCE_ENDS) and word.text.lower() not in ABBREVIATIONS
 
 
 def _is_pause(before: Sentence, after: Sentence) -> bool:

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Final
 
 from asr.recognizer import Word
+from asr.word_spans import text_before_words
 from audio.clip import SAMPLE_RATE, samples_from_ms
 from transcripts.paragraphs import ends_sentence, sentences_of
 from transcripts.transcript import TranscriptSegment
@@ -38,22 +39,6 @@ def split_segment(segment: TranscriptSegment) -> list[TranscriptSegment]:
             start = min(max(words[last].start, end), segment.end - 1)
         first = last
     return parts
-
-
-def text_before_words(text: str, words: Sequence[Word]) -> list[str] | None:
-    """Return the text cut before each word, without a word's own spaces; None if the words do not make it up.
-
-    The pieces together are the text.
-    """
-    places, at = [], 0
-    for word in words:
-        token = " ".join(word.text.split())
-        place = text.find(token, at)
-        if place < 0 or any(map(str.isalnum, text[at:place])):
-            return None
-        places.append(place)
-        at = place + len(token)
-    return [text[start:end] for start, end in pairwise([0, *places[1:], len(text)])]
 
 
 def _parts(words: Sequence[Word]) -> Iterator[Sequence[Word]]:

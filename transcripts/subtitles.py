@@ -1,141 +1,149 @@
-"""Write transcripts as subtitles in SubRip (SRT) and WebVTT (W3C, 2019), with cues of readable length."""
+"""Write subtitles in SubRip (SRT), WebVTT (W3C, 2019) and Advanced SubStation Alpha (ASS); read SubRip."""
 
 import re
-import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import accumulate
 from typing import Final
 
-from audio.clip import SAMPLE_RATE, ms_from_samples, seconds_from_samples
-from transcripts.segments import text_before_words
+from asr.recognizer import Hypothesis
+from audio.clip import samples_from_ms
+from transcripts.cues import Cue, cues_of
 from transcripts.transcript import Transcript, TranscriptSegment
 
-MAX_LINE_CHARS: Final = 42
-MAX_LINES: Final = 2
-MAX_CUE_SAMPLES: Final = 7 * SAMPLE_RATE
+MAX_SRT_CHARS: Final = 16 << 20
+MAX_SRT_CUES: Final = 100_000
+MAX_SRT_LINES: Final = 100  # in a cue
 
-_PUNCTUATION: Final = tuple(".,;:?!…。、，？！")  # noqa: RUF001
-# A cut may be this much further from the middle of a text, as a fraction of half its length, if it follows
-# punctuation, or for each second of silence there.
-_PUNCTUATION_BONUS: Final = 0.3
-_PAUSE_BONUS: Final = 1.0
+# The size of the font is in lines of PlayResY.
+_ASS_HEADER: Final = """[Script Info]
+ScriptType: v4.00+
+PlayResX: 384
+PlayResY: 288
+WrapStyle: 2
+ScaledBorderAndShadow: yes
 
+[V4+ Styles]
+Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, Italic, \
+Underline, StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, Alignment, MarginL, \
+MarginR, MarginV, Encoding
+Style: Default,Arial,16,&H00FFFFFF,&H00FFFFFF,&H00000000,&H00000000,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,1
 
-@dataclass(frozen=True, slots=True)
-class Cue:
-    """Hold a subtitle.
-
-    start, end: milliseconds, start < end
-    lines: at most MAX_LINES of at most MAX_LINE_CHARS characters
-    """
-
-    start: int
-    end: int
-    lines: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _TimedText:
-    """Hold a piece of text that is not divided between cues: a word with the space after it.
-
-    start, end: samples
-    """
-
-    text: str
-    start: int
-    end: int
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+"""
+_TIME: Final = r"(\d{1,4}):([0-5]?\d):([0-5]?\d)[.,](\d{1,3})"
+_TIMES: Final = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}(?:\s+[XYxy][12]:.*)?\s*", re.ASCII)
+_SHOWN: Final = 60  # characters of a wrong line that an error quotes
+_BREAK: Final = r"\N"  # a line break in ASS
 
 
-def srt_of(transcript: Transcript) -> str:
-    """Return a transcript as SubRip."""
+class SubtitleError(ValueError):
+    """A text is not SubRip, or is larger than this module reads."""
+
+
+def srt_of(transcript: Transcript, speakers: Sequence[str | None] = ()) -> str:
+    """Return a transcript as SubRip; with speakers, a cue after a change begins with the name."""
+    return write_srt(cues_of(transcript.segments, speakers=speakers, labels=True))
+
+
+def vtt_of(transcript: Transcript, speakers: Sequence[str | None] = ()) -> str:
+    """Return a transcript as WebVTT, with speakers as voices."""
+    return write_vtt(cues_of(transcript.segments, speakers=speakers))
+
+
+def ass_of(transcript: Transcript, speakers: Sequence[str | None] = ()) -> str:
+    """Return a transcript as ASS; with speakers, a cue after a change begins with the name."""
+    return write_ass(cues_of(transcript.segments, speakers=speakers, labels=True))
+
+
+def write_srt(cues: Sequence[Cue]) -> str:
+    """Return cues as SubRip."""
     return "\n".join(
         f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{_text(cue)}"
-        for number, cue in enumerate(cues_of(transcript.segments), 1)
+        for number, cue in enumerate(cues, 1)
     )
 
 
-def vtt_of(transcript: Transcript) -> str:
-    """Return a transcript as WebVTT."""
-    cues = (
-        f"\n{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{_escape(_text(cue))}"
-        for cue in cues_of(transcript.segments)
+def write_vtt(cues: Sequence[Cue]) -> str:
+    """Return cues as WebVTT; a cue with a speaker has its voice tag."""
+    blocks = (
+        f"\n{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{_voice(cue)}{_escape(_text(cue))}"
+        for cue in cues
     )
-    return "".join(["WEBVTT\n", *cues])
+    return "".join(["WEBVTT\n", *blocks])
 
 
-def cues_of(segments: Sequence[TranscriptSegment]) -> Iterator[Cue]:
-    """Yield cues of at most two lines and seven seconds, cut between words; a long word may exceed that.
+def write_ass(cues: Sequence[Cue]) -> str:
+    """Return cues as Advanced SubStation Alpha, white with a black outline at the bottom."""
+    return _ASS_HEADER + "".join(
+        f"Dialogue: 0,{_ass_clock(cue.start)},{_ass_clock(cue.end)},Default,{_ass_name(cue)},0,0,0,,"
+        f"{_BREAK.join(map(_ass_text, cue.lines))}\n"
+        for cue in cues
+    )
 
-    Words without times are distributed over their segment by their length.
+
+def read_srt(text: str) -> list[Cue]:
+    """Return the cues of SubRip that a person may have edited, in order of time.
+
+    It accepts a byte order mark, any line ends, missing or wrong numbers, points in place of commas, more
+    than one empty line between cues, cues in any order, and cues without text, which are left out.
+
+    Raises SubtitleError, which names the line, for anything else, and beyond MAX_SRT_CHARS, MAX_SRT_CUES or
+    MAX_SRT_LINES.
     """
-    for segment in segments:
-        text = " ".join(segment.hypothesis.text.split())
-        if text:
-            yield from map(_cue, _split(_timed_words(text, segment) or _spread_evenly(text, segment)))
+    if len(text) > MAX_SRT_CHARS:
+        raise SubtitleError(f"the subtitles have more than {MAX_SRT_CHARS} characters")
+    lines = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    cues: list[Cue] = []
+    for number, block in _blocks(lines):
+        cue = _cue(number, block)
+        if cue is not None:
+            cues.append(cue)
+        if len(cues) > MAX_SRT_CUES:
+            raise SubtitleError(f"the subtitles have more than {MAX_SRT_CUES} cues")
+    return sorted(cues, key=lambda cue: (cue.start, cue.end))
 
 
-def _timed_words(text: str, segment: TranscriptSegment) -> list[_TimedText]:
-    """Cut the text before each word with a time; return [] if the words do not make up the text."""
-    words = [word for word in segment.hypothesis.words if word.text.strip()]
-    pieces = text_before_words(text, words)
-    if pieces is None or not words or any(len(piece.strip()) > MAX_LINE_CHARS for piece in pieces):
-        return []
-    texts, now = [], segment.start
-    for piece, word in zip(pieces, words, strict=True):
-        start = min(max(word.start, now), segment.end)
-        now = min(max(word.end, start), segment.end)
-        texts.append(_TimedText(piece, start, now))
-    texts[0] = replace(texts[0], start=segment.start)
-    texts[-1] = replace(texts[-1], end=segment.end)
-    return texts
-
-
-def _spread_evenly(text: str, segment: TranscriptSegment) -> list[_TimedText]:
-    """Divide the segment evenly over the characters; a word longer than a line is divided."""
-    pace = (segment.end - segment.start) / len(text)
-    return [
-        _TimedText(
-            found[0], segment.start + round(found.start() * pace), segment.start + round(found.end() * pace)
+def transcript_of(cues: Sequence[Cue], source: str) -> Transcript:
+    """Return subtitles as a transcript, with one segment for each cue and no model."""
+    segments = (
+        TranscriptSegment(
+            samples_from_ms(cue.start), samples_from_ms(cue.end), Hypothesis(" ".join(cue.lines))
         )
-        for found in re.finditer(rf"\S{{1,{MAX_LINE_CHARS}}}\s?", text)
-    ]
+        for cue in cues
+    )
+    return Transcript(source, "", tuple(segments))
 
 
-def _split(texts: list[_TimedText]) -> Iterator[list[_TimedText]]:
-    """Halve the text until each part fits into a cue."""
-    if len(texts) == 1 or _fits(texts):
-        yield texts
-        return
-    cut = _best_cut(texts)
-    yield from _split(texts[:cut])
-    yield from _split(texts[cut:])
+def _blocks(lines: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number of the first line, counted from 1, and the lines of each block between empty lines."""
+    block: list[str] = []
+    for number, line in enumerate([*lines, ""], 1):
+        if line.strip():
+            block.append(line)
+        elif block:
+            yield number - len(block), block
+            block = []
 
 
-def _fits(texts: list[_TimedText]) -> bool:
-    return texts[-1].end - texts[0].start <= MAX_CUE_SAMPLES and len(_lines(texts)) <= MAX_LINES
+def _cue(number: int, block: Sequence[str]) -> Cue | None:
+    place = 1 if block[0].strip().isdecimal() and len(block) > 1 else 0
+    found = _TIMES.fullmatch(block[place])
+    if found is None:
+        shown = block[place].strip()[:_SHOWN]
+        raise SubtitleError(
+            f"line {number + place}: {shown!r} is no time such as 00:00:01,000 --> 00:00:02,500"
+        )
+    start, end = _ms(*found.groups()[:4]), _ms(*found.groups()[4:])
+    if start >= end:
+        raise SubtitleError(f"line {number + place}: the cue ends before it begins")
+    lines = tuple(line.strip() for line in block[place + 1 :])
+    if len(lines) > MAX_SRT_LINES:
+        raise SubtitleError(f"line {number}: the cue has more than {MAX_SRT_LINES} lines")
+    return Cue(start, end, lines) if lines else None
 
 
-def _best_cut(texts: list[_TimedText]) -> int:
-    """Return a cut near the middle of the text, preferably after punctuation or at a pause."""
-    *reached, total = accumulate(len(piece.text) for piece in texts)
-
-    def cost(cut: int) -> float:
-        before, after = texts[cut - 1], texts[cut]
-        punctuation = before.text.rstrip().endswith(_PUNCTUATION)
-        pause = seconds_from_samples(after.start - before.end)
-        return abs(2 * reached[cut - 1] / total - 1) - punctuation * _PUNCTUATION_BONUS - pause * _PAUSE_BONUS
-
-    return min(range(1, len(texts)), key=cost)
-
-
-def _cue(texts: list[_TimedText]) -> Cue:
-    start = ms_from_samples(texts[0].start)
-    return Cue(start, max(ms_from_samples(texts[-1].end), start + 1), tuple(_lines(texts)))
-
-
-def _lines(texts: list[_TimedText]) -> list[str]:
-    return textwrap.wrap("".join(piece.text for piece in texts), MAX_LINE_CHARS, break_on_hyphens=False)
+def _ms(hours: str, minutes: str, seconds: str, fraction: str) -> int:
+    return ((int(hours) * 60 + int(minutes)) * 60 + int(seconds)) * 1_000 + int(fraction.ljust(3, "0"))
 
 
 def _text(cue: Cue) -> str:
@@ -152,3 +160,21 @@ def _clock(ms: int, point: str) -> str:
 def _escape(text: str) -> str:
     """Escape the characters of tags, entities and arrows in WebVTT."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _voice(cue: Cue) -> str:
+    return f"<v {_escape(' '.join(cue.speaker.split()))}>" if cue.speaker else ""
+
+
+def _ass_clock(ms: int) -> str:
+    """Return a time with centiseconds, the resolution of the format."""
+    return _clock(ms, ".")[1:-1] if ms < 36_000_000 else _clock(ms, ".")[:-1]
+
+
+def _ass_name(cue: Cue) -> str:
+    return " ".join((cue.speaker or "").replace(",", " ").split())
+
+
+def _ass_text(line: str) -> str:
+    """Keep a line from being read as override tags; U+2060 keeps a backslash apart from what follows."""
+    return line.replace("\\", "\\\u2060").replace("{", r"\{")

@@ -1,6 +1,6 @@
 """Hold the transcript of a file, and write it as plain text and as JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
@@ -77,10 +77,10 @@ def text_of(transcript: Transcript) -> str:
     return "".join(f"{' '.join(segment.hypothesis.text.split())}\n" for segment in transcript.segments)
 
 
-def json_of(transcript: Transcript, words: bool = True) -> str:
+def json_of(transcript: Transcript, words: bool = True, summary: Mapping[str, object] | None = None) -> str:
     """Return one line of JSON with file, model, text, segments, and what else there is of the file.
 
-    That is filtered texts, warnings and tracks.
+    That is a summary, filtered texts, warnings and tracks.
 
     Times are in seconds with a resolution of 1 ms. Without `words` the lists of words are empty.
     """
@@ -91,6 +91,8 @@ def json_of(transcript: Transcript, words: bool = True) -> str:
         "segments": [_segment(segment, words) for segment in transcript.segments],
         **tracks_of(transcript),
     }
+    if summary is not None:
+        document["summary"] = summary
     if transcript.filtered:
         document["filtered"] = filtered_fields(transcript.filtered)
     if transcript.warnings:

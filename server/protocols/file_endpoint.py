@@ -12,8 +12,9 @@ from fastapi import APIRouter, Request
 from asr.recognizer import ModelInfo
 from downloads.errors import DownloadError, FileTooLarge
 from engine.engine import Engine
-from engine.file_transcriber import FileTranscriber
+from engine.file_transcriber import FileTranscriber, TimeRange
 from engine.model_pool import ModelNotReady
+from postprocessing.summary_types import Summary
 from server.admission.controller import AdmissionController
 from server.admission.quotas import UsageMeter
 from server.errors import (
@@ -30,6 +31,7 @@ from server.http.exception_handlers import http_error_of
 from server.observability.metrics import Metrics
 from server.settings import Settings
 from streaming.model_clients import ModelClients
+from transcripts.transcript import Transcript
 
 log = logging.getLogger(__name__)
 
@@ -114,15 +116,25 @@ class FileEndpoint(ABC):
                 error = models_not_ready()
         raise http_error_of(error)
 
-    def _transcriber(self, file: IO[bytes], meter: UsageMeter, track: int | None) -> FileTranscriber:
-        """Return the transcriber of one track of a file, whose audio is counted by `meter`."""
+    def _transcriber(
+        self, file: IO[bytes], meter: UsageMeter, track: int | None, within: TimeRange
+    ) -> FileTranscriber:
+        """Return the transcriber of a part of one track of a file, whose audio is counted by `meter`."""
         return FileTranscriber(
             file,
             max_seconds=self._settings.max_file_seconds,
             track=track,
+            within=within,
             on_samples_read=meter.count,
             on_event=self._metrics.observe_event,
         )
+
+    async def _summarize(self, transcript: Transcript) -> Summary:
+        """Return a summary of the transcript, by the configured model or of chosen sentences."""
+        from postprocessing.summary import Summarizer  # httpx takes a tenth of a second to import.
+
+        summarizer = Summarizer(self._settings.summary_endpoint())
+        return await summarizer.summarize([each.hypothesis.text for each in transcript.segments])
 
     @contextmanager
     def _answered_at_shutdown(self) -> Iterator[None]:

@@ -11,6 +11,8 @@ STRING: Final[Schema] = {"type": "string"}
 TYPES: Final = {
     "json": "application/json",
     "text": "text/plain",
+    "markdown": "text/markdown",
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
     "vtt": "text/vtt",
     "events": "text/event-stream",
 }

@@ -20,6 +20,7 @@ from server.settings.limits import LimitSettings
 from server.settings.network import NetworkSettings
 from server.settings.observability import ObservabilitySettings
 from server.settings.recognizer import RecognizerSettings, WorkerKind
+from server.settings.summary import SummarySettings
 from server.settings.vad import VadSettings
 from streaming.options import SessionOptions
 
@@ -31,6 +32,7 @@ class Settings(
     ObservabilitySettings,
     JobSettings,
     JournalSettings,
+    SummarySettings,
     LimitSettings,
     VadSettings,
     RecognizerSettings,

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import wave
+import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,18 +17,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.progress import Progress
 
+import cli.__main__
 from asr.recognizer import Hypothesis, RecognitionRequest
 from audio.clip import Samples
 from cli.__main__ import FORMATS, main, silence
 from cli.console import FAILED, NO_AUDIO, NO_FILE, OK, UNUSABLE
-from cli.transcribe import SUFFIXES, WRITERS, AudioFile, FileQueue, output_names, session_options, write_text
+from cli.transcribe import (
+    SUBTITLES,
+    SUFFIXES,
+    AudioFile,
+    FileQueue,
+    Result,
+    content_of,
+    output_names,
+    session_options,
+    write_text,
+)
+from engine.file_transcriber import WHOLE, TimeRange
+from postprocessing.options import REDACTIONS, TextOptions
+from postprocessing.summary_types import Summary
 from streaming.options import SessionOptions
 from tests.asr import tiny
 from tests.audio.test_files import two_tracks
 from tests.cli.running import ROOT, command, command_reading
 from tests.streaming.fakes import sound
 from tests.streaming.working_models import Recognizer, models
-from transcripts.transcript import Transcript, json_of
+from transcripts.transcript import Transcript, TranscriptSegment, json_of
 from vad.options import VadOptions
 
 SECOND = 16_000
@@ -55,7 +70,8 @@ class Refusing(Recognizer):
 class Counter:
     """Return what FileQueue writes, and whether a file failed."""
 
-    def __init__(self) -> None:
+    def __init__(self, within: TimeRange = WHOLE) -> None:
+        self._within = within
         self.kept: list[tuple[Transcript, str]] = []
         self.exit_code = OK
 
@@ -70,13 +86,13 @@ class Counter:
     ) -> list[Transcript | None]:
         async with models(recognizer) as shared:
             bars = Progress(disable=True)
-            queue = FileQueue(shared, "little", SessionOptions(), bars, self._keep, track)
+            queue = FileQueue(shared, "little", SessionOptions(), bars, self._keep, track, self._within)
             transcripts = [await queue.transcribe(file) for file in files]
         self.exit_code = queue.exit_code
         return transcripts
 
-    def _keep(self, transcript: Transcript, output: str) -> None:
-        self.kept.append((transcript, output))
+    def _keep(self, result: Result, output: str) -> None:
+        self.kept.append((result.transcript, output))
 
 
 async def test_a_file_becomes_a_transcript_in_the_order_of_speech(tmp_path: Path) -> None:
@@ -226,7 +242,7 @@ async def test_an_open_file_is_transcribed_like_a_path(tmp_path: Path) -> None:
 async def test_result_that_cannot_be_written_is_an_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse(transcript: Transcript, output: str) -> None:
+    def refuse(result: Result, output: str) -> None:
         raise PermissionError("read-only")
 
     talk = write_wav(tmp_path / "talk.wav", TALK)
@@ -279,6 +295,11 @@ def test_a_narrow_encoding_keeps_json(capsys: pytest.CaptureFixture[str]) -> Non
         ["transcribe"],
         ["transcribe", "a.wav", "--format", "doc"],
         ["transcribe", "a.wav", "b.wav", "--format", "srt"],
+        ["transcribe", "a.wav", "--format", "docx"],
+        ["transcribe", "a.wav", "--format", "srt", "--summarize"],
+        ["transcribe", "a.wav", "--start", "3", "--end", "2"],
+        ["transcribe", "a.wav", "--redact", "names"],
+        ["convert", "a.srt"],
         ["transcribe", "-", "a.wav", "-", "--output-dir", "out"],
         ["transcribe", "a.wav", "--chunking", "soon"],
         ["transcribe", "a.wav", "--chunking", "999999999"],
@@ -292,8 +313,33 @@ def test_invalid_arguments_print_the_usage(arguments: list[str], capsys: pytest.
     assert not Path("out").exists()
 
 
-def test_each_format_has_a_writer_and_a_suffix() -> None:
-    assert list(FORMATS) == list(WRITERS) == list(SUFFIXES)
+def test_each_format_has_a_suffix() -> None:
+    assert list(FORMATS) == list(SUFFIXES)
+
+
+def test_redactions_are_those_of_the_texts() -> None:
+    assert cli.__main__.REDACTIONS == REDACTIONS
+
+
+HELLO = Transcript("talk.wav", "little", (TranscriptSegment(0, SECOND, Hypothesis("Hello.")),))
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_each_format_has_the_text_and_the_summary(form: str) -> None:
+    args = argparse.Namespace(format=form, words=False)
+    content = content_of(Result(HELLO, Summary("A greeting.", "extractive")), args)
+    if form == "docx":
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            content = archive.read("word/document.xml")
+    assert b"Hello." in content
+    assert (b"A greeting." in content) == (form not in SUBTITLES)
+
+
+async def test_part_of_a_file_is_transcribed(tmp_path: Path) -> None:
+    (transcript,) = await Counter(TimeRange(2.5)).serve(write_wav(tmp_path / "talk.wav", TALK))
+    assert transcript is not None
+    (segment,) = transcript.segments
+    assert 2.5 * SECOND < segment.start < 3 * SECOND
 
 
 @pytest.mark.slow
@@ -333,8 +379,12 @@ def test_stdin_is_transcribed_for_real() -> None:
     ],
 )
 def test_chunking_chooses_the_silence_that_ends_a_segment(chunking: str, expected: VadOptions) -> None:
-    args = argparse.Namespace(language=None, prompt=None, chunking=silence(chunking))
-    assert session_options(args).vad == expected
+    args = argparse.Namespace(
+        language=None, prompt=None, chunking=silence(chunking), redact=["pci"], profanity_filter=True
+    )
+    options = session_options(args)
+    assert options.vad == expected
+    assert options.text == TextOptions(profanity_filter=True, redact=("pci",))
 
 
 @pytest.mark.slow

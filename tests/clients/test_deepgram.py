@@ -54,6 +54,15 @@ def test_the_sdk_knows_every_message_and_is_closed_without_an_error(sdk: Any) ->
     assert of(sdk, "Metadata")[0]["duration"] == pytest.approx(12.03)
 
 
+def test_the_sdk_reads_a_summary_and_a_replaced_text(sdk: Any) -> None:
+    results = sdk["changed"]["results"]
+    assert results["channels"][0]["alternatives"][0]["transcript"].startswith(
+        "good morning and welcome to the show"
+    )
+    assert results["summary"]["result"] == "success"
+    assert "good morning" in results["summary"]["short"]
+
+
 def test_the_finals_of_the_sdk_lie_one_behind_the_other_with_words_inside_them(sdk: Any) -> None:
     finals = [each for each in of(sdk, "Results") if each["is_final"] and transcript(each)]
     assert transcript(finals[0]) == "good morning and welcome to the program"

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import math
 import threading
 import tracemalloc
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ import pytest
 from asr.hallucination_filter import FilterThresholds
 from asr.recognizer import Hypothesis, RecognitionRequest, Word
 from audio.errors import UnreadableFile
-from engine.file_transcriber import AudioTooLong, FileTranscriber, UtteranceFailed
+from engine.file_transcriber import AudioTooLong, FileTranscriber, TimeRange, TimeRangeError, UtteranceFailed
 from streaming.events import Event, FinalTranscript, StreamClosed
 from streaming.options import SessionOptions
 from tests.audio.test_files import encoded, muxed, quiet_then_loud, tone
@@ -241,3 +242,89 @@ async def test_audio_is_not_kept() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < talk.nbytes / 2
+
+
+async def test_range_is_transcribed_with_the_times_of_the_file() -> None:
+    whole = FileTranscriber(io.BytesIO(wav(TALK)))
+    await heard(whole, Sentences())
+    reported: list[int] = []
+    part = FileTranscriber(io.BytesIO(wav(TALK)), within=TimeRange(2.5, 4.5), on_progress=reported.append)
+    await part.check()
+    assert await heard(part, Sentences()) != []
+    assert part.seconds == 2.0
+    (last,) = {segment.start for segment in whole.transcript("", "").segments if segment.start > 2.5 * SECOND}
+    segments = part.transcript("", "").segments
+    assert abs(segments[0].start - last) < 0.1 * SECOND
+    assert segments[0].hypothesis.words[0].start == segments[0].start
+    assert 4.4 * SECOND < reported[-1] <= 4.5 * SECOND
+
+
+async def test_range_behind_the_end_of_the_file_is_empty() -> None:
+    work = FileTranscriber(io.BytesIO(wav(TALK)), within=TimeRange(60))
+    assert await heard(work) == []
+    assert work.seconds == 0
+
+
+@pytest.mark.parametrize(("within", "allowed"), [(TimeRange(0, 3), True), (TimeRange(4.5), False)])
+async def test_limit_counts_up_to_the_end_of_the_range(within: TimeRange, allowed: bool) -> None:
+    work = FileTranscriber(io.BytesIO(wav(TALK)), max_seconds=4, within=within)
+    if allowed:
+        await work.check()
+        assert await heard(work) != []
+    else:
+        with pytest.raises(AudioTooLong):
+            await work.check()
+
+
+class Counting(io.BytesIO):
+    """Tell when a part of the file was read, and count the bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.count = 0
+        self.has_begun = threading.Event()
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        self.count += len(data)
+        if self.count > 10 * 2 * SECOND:
+            self.has_begun.set()
+        return data
+
+
+async def test_work_is_cancelled_before_the_range_begins() -> None:
+    data = wav(np.zeros(3_600 * SECOND, np.float32))
+    file = Counting(data)
+    working = asyncio.create_task(heard(FileTranscriber(file, within=TimeRange(3_590))))
+    await asyncio.to_thread(file.has_begun.wait)
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    assert file.count < len(data) / 2
+
+
+async def test_range_of_a_long_file_is_not_held_in_memory() -> None:
+    work = FileTranscriber(io.BytesIO(wav(np.zeros(600 * SECOND, np.float32))), within=TimeRange(595))
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        await heard(work)
+        assert tracemalloc.get_traced_memory()[1] - before < 8 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "param"),
+    [
+        (-1, None, "start"),
+        (math.nan, None, "start"),
+        (math.inf, None, "start"),
+        (2, 2, "end"),
+        (0, math.nan, "end"),
+    ],
+)
+def test_empty_range_is_refused(start: float, end: float | None, param: str) -> None:
+    with pytest.raises(TimeRangeError) as refused:
+        TimeRange(start, end)
+    assert refused.value.param == param

@@ -33,6 +33,7 @@ from journal.records import (
     output_record,
     quantize_pcm16,
 )
+from postprocessing.options import TextOptions
 from streaming.events import (
     AudioCleared,
     Event,
@@ -89,6 +90,16 @@ def midway() -> Session:
 )
 def test_a_record_is_read_as_it_was_written(entry: Record) -> None:
     assert again(entry) == entry
+
+
+def test_a_snapshot_keeps_what_is_done_to_the_texts() -> None:
+    session = midway()
+    assert session.open is not None
+    session.open.text = TextOptions(True, (("um", ""),), True, ("pci", "ssn"))
+    snapshot = save(session)
+    read = again(SnapshotRecord({}, 12, snapshot))
+    assert isinstance(read, SnapshotRecord)
+    assert read.snapshot.state == snapshot.state
 
 
 def test_a_snapshot_is_read_as_it_was_written() -> None:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from asr.hallucination_filter import FILTERS, FilterThresholds, Strictness
 from audio.clip import samples_from_ms
+from postprocessing.summary_types import SummaryEndpoint
 from server.observability.log_config import LogFormat
 from server.settings import Settings, WorkerKind
 from server.settings.renamed import RENAMED, refusals
@@ -157,3 +158,23 @@ def test_recognizers_have_names_and_the_default_is_the_first() -> None:
 def test_two_recognizers_of_one_name_are_refused() -> None:
     with pytest.raises(ValidationError, match=r"asr_models\n.*have the same name tiny"):
         Settings(asr_model="/a/tiny", asr_models="/b/tiny")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"summary_url": "localhost:11434", "summary_model": "m"}, "it must begin with http"),
+        ({"summary_url": "http://localhost:11434/v1"}, "SUMMARY_URL needs SUMMARY_MODEL"),
+    ],
+)
+def test_summary_endpoint_must_be_complete(values: dict[str, str], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Settings(_env_file=None, **values)  # type: ignore[arg-type]
+
+
+def test_summary_endpoint_is_optional_and_its_key_is_hidden() -> None:
+    assert Settings(_env_file=None).summary_endpoint() is None
+    values = {"summary_url": "http://h/v1", "summary_model": "m", "summary_api_key": "k3y"}
+    settings = Settings(_env_file=None, **values)  # type: ignore[arg-type]
+    assert settings.summary_endpoint() == SummaryEndpoint("http://h/v1", "m", "k3y")
+    assert "k3y" not in repr(settings) + repr(settings.summary_endpoint())

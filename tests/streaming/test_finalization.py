@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from asr.hallucination_filter import FilterThresholds
 from asr.recognizer import Hypothesis, Word
 from audio.clip import Clip, Samples
+from postprocessing.options import TextOptions
 from streaming.events import FinalTranscript, TranscriptionFailed
 from streaming.finalization import final_event, with_stable_words
 from streaming.local_agreement import pieces
@@ -119,3 +120,11 @@ def test_changed_word_has_no_confidence() -> None:
     words = (Word("good", 0, 5, 0.9), Word("mourning", 5, 9, 0.8), Word("all", 9, 12, 0.7))
     kept = with_stable_words(["good", " morning"], Hypothesis("good mourning all", words=words), Clip(LOUD))
     assert kept.words == (words[0], Word("morning", 5, 9), words[2])
+
+
+def test_text_of_a_final_is_changed_as_its_utterance_wants() -> None:
+    utterance = closed(Hypothesis("my code is 4711", words=(Word("your", 100, 200),)))
+    utterance.text = TextOptions(redact=("numbers",))
+    event = final(utterance)
+    assert event.hypothesis == Hypothesis("my code is [NUMBER]")
+    assert "4711" not in repr(event)

@@ -5,6 +5,7 @@ import pytest
 from asr.recognizer import Hypothesis, RecognitionRequest, TranscriptionOptions
 from batching.batcher import Batcher
 from batching.worker import ThreadWorker
+from postprocessing.options import TextOptions
 from streaming.degradation import NO_DEGRADATION
 from streaming.model_clients import INCREMENTAL_INTERVAL, LANGUAGE_PAUSE_MS, ModelClients, Probabilities
 from streaming.options import SessionOptions
@@ -71,3 +72,9 @@ def test_live_stream_keeps_its_pauses_in_all_languages() -> None:
 
 def test_degradation_is_none_by_default() -> None:
     assert models(incremental=False).degradation() is NO_DEGRADATION
+
+
+def test_stream_with_redaction_has_no_partials_but_for_an_incremental_recognizer() -> None:
+    redacting = SessionOptions(partials=True, text=TextOptions(redact=("pci",)))
+    assert not models(incremental=False).adapt(redacting).partials
+    assert models(incremental=True).adapt(redacting).partials  # The session shows none of them.

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from asr.hallucination_filter import FilterThresholds
 from asr.recognizer import Hypothesis, TranscriptionOptions
 from audio.clip import HOP, Clip
+from postprocessing.options import TextOptions
 from streaming.endpointing import AdaptiveSilence, EndpointPolicy, ModelSilence
 from streaming.events import (
     AudioCleared,
@@ -591,3 +592,30 @@ def test_partial_keeps_the_language_that_was_certain_before_in_the_utterance() -
         likely.append(task.request.likely_language)
         session.receive_hypothesis(task, hypothesis)
     assert likely == [None, "de", "de"]
+
+
+def spelled(text: TextOptions) -> list[Event]:
+    """Return the events of an utterance whose partials and final name a number and a swear word."""
+    session = Session(SessionOptions(partials=True, text=text, guards=FEW_GUARDS), hops_per_step=1000)
+    events: list[Event] = []
+    for run in ((True, 2 * SECOND), (True, 2 * SECOND), (True, 2 * SECOND), (False, SECOND)):
+        feed(session, run)
+        while (task := take_task(session)) is not None:
+            session.receive_hypothesis(task, Hypothesis("well shit the code is 4711"))
+        events += take_events(session)
+    return events
+
+
+def test_redacted_utterance_has_no_partials() -> None:
+    events = spelled(TextOptions(redact=("numbers",)))
+    assert not any(isinstance(event, PartialTranscript) for event in events)
+    assert [final.hypothesis.text for final in finals(events)] == ["well shit the code is [NUMBER]"]
+    assert "4711" not in repr(events)
+
+
+def test_changed_partials_have_no_stable_part() -> None:
+    events = spelled(TextOptions(profanity_filter=True))
+    partials = [event for event in events if isinstance(event, PartialTranscript)]
+    assert {(event.text, event.stable_chars) for event in partials} == {("well **** the code is 4711", 0)}
+    assert [final.hypothesis.text for final in finals(events)] == ["well **** the code is 4711"]
+    assert "shit" not in repr(events)

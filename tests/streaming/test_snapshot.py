@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from asr.recognizer import Hypothesis, TranscriptionOptions
 from audio.clip import Clip, Samples
+from postprocessing.options import TextOptions
 from streaming.endpointing import AdaptiveSilence, ModelSilence
 from streaming.events import Event, PartialTranscript
 from streaming.options import SessionOptions
@@ -183,3 +184,22 @@ def test_language_survives_a_snapshot() -> None:
     task = take_task(restored)
     assert task is not None
     assert task.request.likely_language == "de"
+
+
+def test_text_options_of_an_utterance_are_saved_with_it() -> None:
+    redacting = SessionOptions(guards=FEW_GUARDS, text=TextOptions(redact=("numbers",)))
+    plain = SessionOptions(guards=FEW_GUARDS)
+    session = Session(redacting)
+    session.receive_audio(Clip(sound((True, 16_384)), 0))
+    detect_all(session)
+    session.receive_options(plain)
+    take_events(session)
+    session = restore(save(session), plain)
+    session.receive_commit()
+    take_events(session)
+    assert take_task(session) is not None  # the final, which gets no answer
+    session = restore(save(session), plain)
+    task = take_task(session)
+    assert task is not None
+    session.receive_hypothesis(task, Hypothesis("the code is 4711"))
+    assert "text='the code is [NUMBER]'" in repr(take_events(session))

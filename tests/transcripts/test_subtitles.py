@@ -1,108 +1,135 @@
-"""A parser reads the subtitles back, and cues have a readable length."""
+"""Subtitles are as players know them; FFmpeg and our own parser read them back."""
 
 import html
+import io
 import re
-from itertools import pairwise
 
+import av
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.recognizer import Hypothesis, Word
-from transcripts.subtitles import MAX_CUE_SAMPLES, MAX_LINE_CHARS, MAX_LINES, Cue, cues_of, srt_of, vtt_of
+from asr.recognizer import Hypothesis
+from transcripts.cues import Cue
+from transcripts.subtitles import (
+    MAX_SRT_CHARS,
+    MAX_SRT_CUES,
+    MAX_SRT_LINES,
+    SubtitleError,
+    ass_of,
+    read_srt,
+    srt_of,
+    transcript_of,
+    vtt_of,
+    write_ass,
+    write_srt,
+    write_vtt,
+)
 from transcripts.transcript import Transcript, TranscriptSegment
 
 SECOND = 16_000
-
-ARROW = re.compile(r"(\d\d+):([0-5]\d):([0-5]\d)[.,](\d{3}) --> (\d\d+):([0-5]\d):([0-5]\d)[.,](\d{3})")
+ARROW = re.compile(r"(\d\d+):([0-5]\d):([0-5]\d)\.(\d{3}) --> (\d\d+):([0-5]\d):([0-5]\d)\.(\d{3})")
 
 
 def transcript(*segments: TranscriptSegment) -> Transcript:
     return Transcript("talk.wav", "pocketsphinx", segments)
 
 
-def segment(start: float, end: float, text: str, *words: tuple[str, float, float]) -> TranscriptSegment:
-    """Times in seconds."""
-    timed = tuple(Word(word, round(a * SECOND), round(b * SECOND)) for word, a, b in words)
-    return TranscriptSegment(round(start * SECOND), round(end * SECOND), Hypothesis(text, timed))
+def segment(start: float, end: float, text: str) -> TranscriptSegment:
+    """Return a segment; times in seconds."""
+    return TranscriptSegment(round(start * SECOND), round(end * SECOND), Hypothesis(text))
 
 
-def parse(block: str) -> Cue:
-    """Parse a cue from its line of times on."""
-    times, *lines = block.splitlines()
-    found = ARROW.fullmatch(times)
-    assert found, times
-    h1, m1, s1, ms1, h2, m2, s2, ms2 = map(int, found.groups())
-    start, end = ((h1 * 60 + m1) * 60 + s1) * 1000 + ms1, ((h2 * 60 + m2) * 60 + s2) * 1000 + ms2
-    return Cue(start, end, tuple(lines))
-
-
-def parse_srt(text: str) -> list[Cue]:
-    blocks = [block for block in text.split("\n\n") if block]
-    assert [block.splitlines()[0] for block in blocks] == [str(n + 1) for n in range(len(blocks))]
-    return [parse(block.split("\n", 1)[1]) for block in blocks]
-
-
-def parse_vtt(text: str) -> list[Cue]:
-    header, *blocks = text.rstrip("\n").split("\n\n")
-    assert header == "WEBVTT"
-    assert all(
-        line.count("-->") == (number == 0) for b in blocks for number, line in enumerate(b.split("\n"))
-    )
-    cues = [parse(block) for block in blocks]
-    assert not any("<" in line for cue in cues for line in cue.lines)
-    return [Cue(cue.start, cue.end, tuple(map(html.unescape, cue.lines))) for cue in cues]
-
-
-WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1, max_size=60) | (
-    st.sampled_from(["yes", "and", "<b>", "-->", "&amp;", "AT&T", "你好世界你好世界", "end.", "well,"])
+LINES = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1, max_size=42)
+SPECIAL = st.sampled_from(
+    ["1", "-->", "00:00:01,000 --> 00:00:02,000", "<b>", "{\\an8}", "\\N", "&amp;", "WEBVTT"]
 )
 
 
 @st.composite
-def segments(draw: st.DrawFn) -> list[TranscriptSegment]:
-    """Generate up to three segments with right, wrong or no word times."""
-    drawn, now = [], 0
-    for _ in range(draw(st.integers(0, 3))):
-        start = now + draw(st.integers(0, 60 * SECOND))
-        now = start + draw(st.integers(1, 30 * SECOND))
-        texts = draw(st.lists(WORDS, max_size=40))
-        places = st.integers(max(0, start - 100), now + 100)
-        times = sorted(draw(st.lists(places, min_size=2 * len(texts), max_size=2 * len(texts))))
-        words = [Word(t, *times[2 * n : 2 * n + 2]) for n, t in enumerate(texts)]
-        kept = words[: draw(st.sampled_from([0, 1, len(words)]))]
-        drawn.append(TranscriptSegment(start, now, Hypothesis(" ".join(texts), tuple(kept))))
-    return drawn
-
-
-def letters(text: str) -> str:
-    return "".join(text.split())
-
-
-@settings(deadline=None, max_examples=40)
-@given(segments())
-def test_what_was_said_is_parsed_back(drawn: list[TranscriptSegment]) -> None:
-    cues = list(cues_of(drawn))
-    assert parse_srt(srt_of(transcript(*drawn))) == cues
-    assert parse_vtt(vtt_of(transcript(*drawn))) == cues
-    said = letters("".join(segment.hypothesis.text for segment in drawn))
-    assert letters("".join(line for cue in cues for line in cue.lines)) == said
-
-
-@settings(deadline=None, max_examples=40)
-@given(segments())
-def test_cues_are_short_and_in_order_and_within_their_segments(drawn: list[TranscriptSegment]) -> None:
-    cues = list(cues_of(drawn))
-    for cue in cues:
-        assert cue.start < cue.end
-        assert 1 <= len(cue.lines) <= MAX_LINES
-        assert all(0 < len(line) <= MAX_LINE_CHARS and line == line.strip() for line in cue.lines)
-        assert (
-            cue.end - cue.start <= MAX_CUE_SAMPLES / 16 + 1
-            or len(letters("".join(cue.lines))) <= MAX_LINE_CHARS
+def drawn_cues(draw: st.DrawFn) -> list[Cue]:
+    cues, now = [], 0
+    for _ in range(draw(st.integers(0, 5))):
+        start = now + 10 * draw(st.integers(0, 1_000_000))
+        now = start + 10 * draw(st.integers(1, 700))
+        lines = draw(
+            st.lists(LINES.map(lambda text: " ".join(text.split())) | SPECIAL, min_size=1, max_size=2)
         )
-        assert any(s.start / 16 - 1 <= cue.start <= cue.end <= s.end / 16 + 2 for s in drawn)
-    assert all(a.start <= b.start and a.end <= b.end + 1 for a, b in pairwise(cues))
+        if all(lines):
+            cues.append(Cue(start, now, tuple(lines)))
+    return cues
+
+
+@settings(deadline=None, max_examples=150)
+@given(drawn_cues())
+def test_written_srt_is_read_back(cues: list[Cue]) -> None:
+    assert read_srt(write_srt(cues)) == cues
+
+
+@settings(deadline=None, max_examples=100)
+@given(drawn_cues())
+def test_srt_with_other_line_ends_is_read_back(cues: list[Cue]) -> None:
+    text = "\ufeff" + write_srt(cues).replace("\n", "\r\n").replace(",", ",")
+    assert read_srt(text) == cues
+
+
+@settings(deadline=None, max_examples=100)
+@given(drawn_cues())
+def test_vtt_has_each_cue_and_no_other_tag_or_arrow(cues: list[Cue]) -> None:
+    header, *blocks = write_vtt(cues).rstrip("\n").split("\n\n")
+    assert header == "WEBVTT"
+    found = []
+    for block in blocks:
+        times, *lines = block.split("\n")
+        match = ARROW.fullmatch(times)
+        assert match is not None
+        assert not any("-->" in line or "<" in line for line in lines)
+        h1, m1, s1, ms1, h2, m2, s2, ms2 = map(int, match.groups())
+        start, end = ((h1 * 60 + m1) * 60 + s1) * 1000 + ms1, ((h2 * 60 + m2) * 60 + s2) * 1000 + ms2
+        found.append(Cue(start, end, tuple(map(html.unescape, lines))))
+    assert found == cues
+
+
+def ffmpeg_reads(text: str, name: str) -> list[tuple[int, int, str]]:
+    """Return start and duration in ms and the text of each cue that FFmpeg finds."""
+    with av.open(io.BytesIO(text.encode()), "r", format=name) as container:
+        stream = container.streams.subtitles[0]
+        found = []
+        for packet in container.demux(stream):
+            if packet.size and packet.pts is not None and packet.time_base is not None:
+                ms = [round(value * packet.time_base * 1_000) for value in (packet.pts, packet.duration or 0)]
+                found.append((ms[0], ms[1], bytes(packet).decode()))
+        return found
+
+
+CUES = [
+    Cue(500, 2_250, ("good morning", "to you, {all}")),
+    Cue(3_661_500, 3_663_000, (r"C:\Next", "and welcome"), "Ann, the host"),
+]
+
+
+def test_ffmpeg_reads_srt() -> None:
+    assert ffmpeg_reads(write_srt(CUES), "srt") == [
+        (500, 1_750, "good morning\nto you, {all}"),
+        (3_661_500, 1_500, "C:\\Next\nand welcome"),
+    ]
+
+
+def test_ffmpeg_reads_vtt() -> None:
+    assert ffmpeg_reads(write_vtt(CUES), "webvtt") == [
+        (500, 1_750, "good morning\nto you, {all}"),
+        (3_661_500, 1_500, "<v Ann, the host>C:\\Next\nand welcome"),
+    ]
+
+
+def test_ffmpeg_reads_ass() -> None:
+    found = ffmpeg_reads(write_ass(CUES), "ass")
+    assert [(start, length) for start, length, _ in found] == [(500, 1_750), (3_661_500, 1_500)]
+    # ReadOrder, Layer, Style, Name, three margins, Effect, Text
+    assert [text.split(",", 8)[3::5] for _, _, text in found] == [
+        ["", r"good morning\Nto you, \{all}"],
+        ["Ann the host", "C:\\\u2060Next\\Nand welcome"],
+    ]
 
 
 def test_srt_is_as_players_know_it() -> None:
@@ -120,34 +147,75 @@ def test_vtt_is_as_browsers_know_it() -> None:
 def test_nothing_said_is_an_empty_document() -> None:
     assert srt_of(transcript()) == ""
     assert vtt_of(transcript()) == "WEBVTT\n"
+    assert ass_of(transcript()).endswith("Effect, Text\n")
 
 
-def test_a_long_line_is_wrapped_between_words() -> None:
-    (cue,) = cues_of([segment(0, 5, "she opened the window and looked out over the old city")])
-    assert cue.lines == ("she opened the window and looked out over", "the old city")
+def test_speaker_is_a_label_in_srt_and_ass_and_a_voice_in_vtt() -> None:
+    said = transcript(segment(0, 2, "Good morning."))
+    assert "\nAnn: Good morning.\n" in srt_of(said, ["Ann"])
+    assert ",Ann,0,0,0,,Ann: Good morning.\n" in ass_of(said, ["Ann"])
+    assert "\n<v Ann>Good morning.\n" in vtt_of(said, ["Ann"])
+    assert "<v A&lt;b&gt;>" in vtt_of(said, ["A<b>"])
 
 
-def test_a_long_cue_is_cut_where_the_words_have_a_pause() -> None:
-    words = [(f"w{n}", n + (2.0 if n >= 6 else 0.0), n + 0.9 + (2.0 if n >= 6 else 0.0)) for n in range(10)]
-    first, second = cues_of([segment(0, 13, " ".join(word for word, _, _ in words), *words)])
-    assert first == Cue(0, 5_900, ("w0 w1 w2 w3 w4 w5",))
-    assert second == Cue(8_000, 13_000, ("w6 w7 w8 w9",))
+def test_times_beyond_ten_hours_are_written_whole() -> None:
+    cue = Cue(36_000_000, 36_001_230, ("late",))
+    assert "Dialogue: 0,10:00:00.00,10:00:01.23," in write_ass([cue])
+    assert read_srt(write_srt([cue])) == [cue]
 
 
-def test_a_long_cue_is_rather_cut_behind_a_sentence() -> None:
-    first, second = cues_of([segment(0, 8, "one two three four. five six seven eight nine ten")])
-    assert first.lines == ("one two three four.",)
-    assert first.end == second.start
+def test_edited_srt_is_read() -> None:
+    edited = """
+7
+0:00:05.5 --> 00:00:06,75 X1:10 X2:20 Y1:5 Y2:6
+second
+ line of two\u0020
+
+00:00:01,000-->00:00:02,000
+first, without a number
 
 
-@pytest.mark.parametrize("text", ["你好世界" * 40, "x" * 200])
-def test_a_text_without_blanks_is_cut_all_the_same(text: str) -> None:
-    cues = list(cues_of([segment(0, 20, text)]))
-    assert "".join(line for cue in cues for line in cue.lines) == text
-    assert all(len(line) <= MAX_LINE_CHARS for cue in cues for line in cue.lines)
+3
+00:00:09,000 --> 00:00:10,000
+"""
+    assert read_srt(edited) == [
+        Cue(1_000, 2_000, ("first, without a number",)),
+        Cue(5_500, 6_750, ("second", "line of two")),
+    ]
 
 
-def test_words_of_a_language_without_blanks_stay_together() -> None:
-    words = [(letter, n * 2, n * 2 + 1) for n, letter in enumerate("你好世界")]
-    first, second = cues_of([segment(0, 8, "你好世界", *words)])
-    assert (first.lines, second.lines) == (("你好",), ("世界",))
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("hello", "line 1: 'hello' is no time"),
+        ("1\n00:00:02,000 --> 00:00:01,000\nx", "line 2: the cue ends before it begins"),
+        ("1\n00:00:01,000 --> 00:61:01,000\nx", "line 2: '00:00:01,000 --> 00:61:01,000' is no time"),
+        ("\n\n1\nwhat\n", "line 4: 'what' is no time"),
+        ("1\n00:00:01,000 --> 00:00:02,000\n" + "x\n" * (MAX_SRT_LINES + 1), "line 1: the cue has more than"),
+        ("x" * (MAX_SRT_CHARS + 1), "more than 16777216 characters"),
+        ("0:0:0,0-->0:0:1,0\nx\n\n" * (MAX_SRT_CUES + 1), "more than 100000 cues"),
+    ],
+)
+def test_other_text_is_refused_with_its_line(text: str, message: str) -> None:
+    with pytest.raises(SubtitleError, match=re.escape(message)):
+        read_srt(text)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.text(st.sampled_from("0123456789:,.->\n\r xX"), max_size=200))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    try:
+        cues = read_srt(text)
+    except SubtitleError:
+        return
+    assert all(cue.start < cue.end and cue.lines for cue in cues)
+
+
+def test_read_subtitles_are_a_transcript_again() -> None:
+    cues = [Cue(500, 2_250, ("good", "morning")), Cue(3_000, 4_500, ("and welcome",))]
+    again = transcript_of(cues, "talk.srt")
+    assert (again.source, again.text) == ("talk.srt", "good morning and welcome")
+    assert read_srt(srt_of(again)) == [
+        Cue(500, 2_250, ("good morning",)),
+        Cue(3_000, 4_500, ("and welcome",)),
+    ]

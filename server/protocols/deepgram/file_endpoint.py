@@ -83,17 +83,19 @@ class DeepgramFileEndpoint(FileEndpoint):
                     with self._answered_at_shutdown(), file_errors_as_http():
                         if url is not None:
                             digest = await store(_pieces_of(await self._download(stack, url)), file, head)
-                        transcriber = self._transcriber(file, meter, options.track)
+                        transcriber = self._transcriber(file, meter, options.track, options.within)
                         model = await self._transcribe(stack, options, transcriber)
-            found = transcriber.transcript("", "")
+                        transcript = transcriber.transcript("", "")
+                        summary = await self._summarize(transcript) if options.summarized else None
             result = FileResult(
                 request_id,
                 digest,
                 created,
                 transcriber.seconds,
-                found.segments,
-                found.filtered,
-                found.warnings,
+                transcript.segments,
+                transcript.filtered,
+                transcript.warnings,
+                summary,
             )
             content = await asyncio.to_thread(lambda: orjson.dumps(build_response(options, model, result)))
             return Response(content, media_type="application/json")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from asr.recognizer import Word
+from postprocessing.summary_types import Summary
 from server.protocols.deepgram.live_output import ModelMetadata
 from server.protocols.deepgram.messages import (
     AlternativeFields,
@@ -16,6 +17,7 @@ from server.protocols.deepgram.messages import (
     ParagraphFields,
     ParagraphsFields,
     SentenceFields,
+    SummaryFields,
     UtteranceFields,
     WarningFields,
 )
@@ -51,6 +53,7 @@ class FileResult:
     segments: Sequence[TranscriptSegment]
     filtered: Sequence[FilteredText] = ()
     warnings: Sequence[str] = ()
+    summary: Summary | None = None
 
 
 def build_response(options: DeepgramOptions, model: ModelMetadata, result: FileResult) -> FileTranscription:
@@ -62,6 +65,10 @@ def build_response(options: DeepgramOptions, model: ModelMetadata, result: FileR
             _utterance(options, f"{result.request_id}-{number}", run)
             for number, run in enumerate(_split_at_pauses(words, options.split))
         ]
+    if result.summary is not None:
+        results["summary"] = SummaryFields(
+            result="success", short=result.summary.text, method=result.summary.method
+        )
     return FileTranscription(metadata=_metadata(options, model, result), results=results)
 
 

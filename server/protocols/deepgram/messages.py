@@ -14,6 +14,8 @@ them. Times and durations are in seconds.
 from collections.abc import Sequence
 from typing import Literal, NotRequired, TypedDict
 
+from postprocessing.summary_types import Method
+
 # Messages of a live client
 
 
@@ -260,14 +262,27 @@ class UtteranceFields(TypedDict):
     speaker: NotRequired[int]
 
 
+class SummaryFields(TypedDict):
+    """Hold the summary of a file (files: `results.summary`).
+
+    result: success, also if the text is empty because nothing was said
+    method: model, or extractive for sentences that were chosen; an addition of this server
+    """
+
+    result: Literal["success"]
+    short: str
+    method: Method
+
+
 class FileResults(TypedDict):
     """Hold the `results` of the response for a file (files).
 
-    utterances: present if the client asked for them
+    utterances, summary: present if the client asked for them
     """
 
     channels: list[ChannelFields]
     utterances: NotRequired[list[UtteranceFields]]
+    summary: NotRequired[SummaryFields]
 
 
 class FileTranscription(TypedDict):

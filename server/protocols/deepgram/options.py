@@ -11,6 +11,8 @@ from asr.recognizer import TranscriptionOptions, TranscriptionOptionsError
 from audio.clip import samples_from_ms
 from audio.codecs import Encoding, Format
 from audio.errors import AudioError
+from engine.file_transcriber import WHOLE, TimeRange, TimeRangeError
+from postprocessing.options import Redaction, TextOptions, TextOptionsError
 from server.errors import CLOSE_BAD_REQUEST, ClientError
 from server.protocols.json_messages import ANY_CASE, BOOLEANS
 from streaming.options import SessionOptions
@@ -24,7 +26,8 @@ RAW: Final = {
 }
 TELEPHONE: Final = frozenset({"mulaw", "alaw"})  # at TELEPHONE_RATE by default
 TELEPHONE_RATE: Final = 8_000  # Hz
-LISTS: Final = frozenset({"keyterm", "keywords", "tag", "detect_language"})
+LISTS: Final = frozenset({"keyterm", "keywords", "tag", "detect_language", "redact", "replace"})
+REDACT_NAMES: Final = {"true": "numbers", "credit_card": "pci"}  # other names of our kinds
 MAX_WAIT_MS: Final = 60_000
 
 
@@ -55,6 +58,13 @@ class _Query(BaseModel):
     diarize_model: str | None = None
     tag: list[str] = []
     track: int | None = Field(None, ge=0)
+    redact: list[str] = []
+    replace: list[str] = []
+    profanity_filter: bool = False
+    numerals: bool = False
+    summarize: str = "false"
+    start: float = 0.0
+    end: float | None = None
 
     @field_validator("endpointing", "utterance_end_ms")
     @classmethod
@@ -76,6 +86,8 @@ class DeepgramOptions:
     formatted: whether the text keeps punctuation and capitals
     split: seconds without a word that separate two utterances of a file
     track: index of the audio track of a file; None for the default one
+    within: the part of a file to transcribe
+    summarized: whether the response has a summary of a file
     """
 
     model: str | None
@@ -94,6 +106,8 @@ class DeepgramOptions:
     diarized: bool = False
     tags: tuple[str, ...] = ()
     track: int | None = None
+    within: TimeRange = WHOLE
+    summarized: bool = False
 
 
 def parse_options(query: Iterable[tuple[str, str]], defaults: SessionOptions) -> DeepgramOptions:
@@ -116,6 +130,8 @@ def parse_options(query: Iterable[tuple[str, str]], defaults: SessionOptions) ->
         diarized=given.diarize or given.diarize_model is not None,
         tags=tuple(given.tag),
         track=given.track,
+        within=_within(given),
+        summarized=given.summarize.lower() not in ("false", "0", "no", "off"),
     )
 
 
@@ -156,11 +172,44 @@ def _session(given: _Query, defaults: SessionOptions) -> SessionOptions:
         vad=replace(defaults.vad, silence_ms=silence),
         asr=TranscriptionOptions(language=_language(given), languages=_languages(given), words=True),
         partials=given.interim_results,
+        text=_text(given),
     )
     try:
         return with_hotwords(session, [*map(str.strip, given.keyterm), *_boosted_words(given.keywords)])
     except TranscriptionOptionsError as error:
         raise _client_error(str(error), "keyterm") from None
+
+
+def _text(given: _Query) -> TextOptions:
+    """Return what is done to the texts; an unknown kind of redaction is refused, as its text would show."""
+    try:
+        return TextOptions(
+            numerals=given.numerals or given.smart_format,
+            replacements=tuple(map(_replacement, given.replace)),
+            profanity_filter=given.profanity_filter,
+            redact=tuple(_redactions(given.redact)),
+        )
+    except TextOptionsError as error:
+        raise _client_error(str(error), "replace" if "replace" in str(error) else "redact") from None
+
+
+def _replacement(term: str) -> tuple[str, str]:
+    """Return the two sides of `find:replacement`; without a colon the term is removed."""
+    found, _, replacement = term.partition(":")
+    return found.strip(), replacement.strip()
+
+
+def _redactions(values: Iterable[str]) -> Iterable[Redaction]:
+    for name in (name.strip().lower() for value in values for name in value.split(",")):
+        if name and BOOLEANS.get(name) is not False:
+            yield REDACT_NAMES.get(name, name)  # type: ignore[misc]  # TextOptions checks it.
+
+
+def _within(given: _Query) -> TimeRange:
+    try:
+        return TimeRange(given.start, given.end)
+    except TimeRangeError as error:
+        raise _client_error(str(error), error.param) from None
 
 
 def _boosted_words(keywords: Iterable[str]) -> Iterable[str]:

@@ -11,8 +11,11 @@ from server.protocols.deepgram.messages import DeepgramWord
 from streaming.local_agreement import join_texts, pieces
 
 # Punctuation at either end of a word, and anywhere that of scripts without spaces. Punctuation inside of a
-# word, as in don't and 3.5, belongs to the word.
-_PUNCTUATION: Final = re.compile(r"^[\W_]+|[\W_]+$|[\u3001\u3002\uff01\uff0c\uff1a\uff1b\uff1f]")
+# word, as in don't and 3.5, belongs to the word, and so do the signs of $5 and 5%.
+_PUNCTUATION: Final = re.compile(
+    r"^(?:(?![$\u00a3\u20ac]\d)[\W_])+|(?:(?!(?<=\d)%)[\W_])+$|[\u3001\u3002\uff01\uff0c\uff1a\uff1b\uff1f]"
+)
+_MASK: Final = re.compile(r"\[[A-Z_]+\]|\*{2,}")  # what stands in the place of a redacted or rude word
 
 
 def seconds(samples: int) -> float:
@@ -21,8 +24,13 @@ def seconds(samples: int) -> float:
 
 
 def normalize(text: str) -> str:
-    """Return the text in lower case without punctuation."""
-    return " ".join(filter(None, (_PUNCTUATION.sub("", word) for word in text.lower().split())))
+    """Return the text in lower case without punctuation; masks stay as they are."""
+    return " ".join(filter(None, map(_plain, text.split())))
+
+
+def _plain(word: str) -> str:
+    mask = _MASK.search(word)
+    return mask[0] if mask else _PUNCTUATION.sub("", word.lower())
 
 
 def join_words(texts: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from asr.recognizer import MAX_PROMPT_CHARS, Task, TranscriptionOptionsError
 from audio.clip import ms_from_samples, samples_from_ms
 from audio.codecs import Encoding, Format
 from audio.errors import AudioError
+from postprocessing.options import TextOptionsError
 from server.errors import ClientError
 from server.protocols.json_messages import ANY_CASE, BOOLEANS, Whole
 from streaming.endpointing import AdaptiveSilence, EndpointPolicy, FixedSilence, ModelSilence
@@ -34,6 +35,7 @@ OPTIONAL_EVENTS: Final = frozenset(
 
 MIN_ENDPOINTING_MS: Final = 96  # an eager transcription does not begin earlier
 MAX_ENDPOINTING_MS: Final = 10_000
+TEXT_OPTIONS: Final = ("redact", "profanity_filter")
 ASR_OPTIONS: Final = ("language", "languages", "prompt", "hotwords", "task", "temperature", "words")
 PRIVATE: Final = frozenset({"prompt", "hotwords"})  # fields of the configuration that must not be logged
 
@@ -85,6 +87,8 @@ class SessionUpdate(_Strict):
     events: list[str] = []
     include_audio: bool = True
     words: bool = False
+    redact: list[str] = []
+    profanity_filter: bool = False
     vad: VadUpdate = VadUpdate()
     turn: EndpointingUpdate = EndpointingUpdate()
     format: str = Format.PCM16
@@ -158,6 +162,7 @@ class SessionConfig:
             raise _refused(error) from None
         given = update.model_fields_set
         asr = with_tuples({name: getattr(update, name) for name in ASR_OPTIONS if name in given})
+        text = with_tuples({name: getattr(update, name) for name in TEXT_OPTIONS if name in given})
         vad = update.vad.model_dump(exclude_none=True)
         if update.turn.mode is not None:
             vad["manual"] = update.turn.mode == "manual"
@@ -172,6 +177,7 @@ class SessionConfig:
                 self.options,
                 vad=replace(self.options.vad, **vad),
                 asr=replace(self.options.asr, **asr),
+                text=replace(self.options.text, **text),
                 turn=update.turn.applied(self.options.turn),
                 partials="transcript.partial" in events,
                 lag="server.lag" in events,
@@ -181,6 +187,8 @@ class SessionConfig:
             raise ClientError("invalid_value", str(error), param=f"session.vad.{error.param}") from None
         except TranscriptionOptionsError as error:
             raise ClientError("invalid_value", str(error), param="session.hotwords") from None
+        except TextOptionsError as error:
+            raise ClientError("invalid_value", str(error), param="session.redact") from None
         except AudioError as error:
             raise ClientError(error.code, str(error), param=f"session.{error.param}") from None
         return SessionConfig(
@@ -210,6 +218,8 @@ class SessionConfig:
             "task": asr.task,
             "temperature": asr.temperature,
             "words": asr.words,
+            "redact": list(self.options.text.redact),
+            "profanity_filter": self.options.text.profanity_filter,
             "events": sorted(self.events),
             "include_audio": self.include_audio,
             "vad": {
@@ -255,7 +265,8 @@ def session_from_query(query: dict[str, str]) -> dict[str, Any]:
     """Return the session parameters of a URL's query, in the form of `session.update`.
 
     The parameters are events ("all", or names separated by commas), language, prompt, languages and hotwords
-    (separated by commas), task, temperature, format, sample_rate, channels, include_audio and words.
+    (separated by commas), redact (too), task, temperature, format, sample_rate, channels, include_audio,
+    words and profanity_filter.
     An invalid number or Boolean stays a string, so that the check of the session object refuses it.
     """
     session: dict[str, Any] = {
@@ -263,7 +274,7 @@ def session_from_query(query: dict[str, str]) -> dict[str, Any]:
     }
     if "events" in query:
         session["events"] = "all" if query["events"] == "all" else query["events"].split(",")
-    for name in ("hotwords", "languages"):
+    for name in ("hotwords", "languages", "redact"):
         if name in query:
             session[name] = [word.strip() for word in query[name].split(",") if word.strip()]
     if "temperature" in query:
@@ -273,7 +284,7 @@ def session_from_query(query: dict[str, str]) -> dict[str, Any]:
         if name in query:
             number = re.fullmatch(r"([0-9]{1,9})(\.0{1,9})?", query[name])
             session[name] = int(number[1]) if number else query[name]
-    for name in ("include_audio", "words"):
+    for name in ("include_audio", "words", "profanity_filter"):
         if name in query:
             session[name] = BOOLEANS.get(query[name].strip().lower(), query[name])
     return session

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from asr.hallucination_filter import FilterThresholds
 from asr.recognizer import TranscriptionOptions
 from audio.codecs import Encoding
+from postprocessing.options import TextOptions
 from server.protocols.native.session_config import OutputOptions, SessionConfig, with_tuples
 from streaming.endpointing import AdaptiveSilence, EndpointPolicy, FixedSilence, ModelSilence
 from streaming.options import SessionOptions
@@ -21,7 +22,7 @@ Made = TypeVar("Made")
 
 def save_config(config: SessionConfig) -> dict[str, Any]:
     options = {each.name: getattr(config.options, each.name) for each in dataclasses.fields(SessionOptions)}
-    parts = {name: dataclasses.asdict(options[name]) for name in ("vad", "asr", "turn", "guards")}
+    parts = {name: dataclasses.asdict(options[name]) for name in ("vad", "asr", "turn", "guards", "text")}
     if isinstance(options["turn"], ModelSilence):
         parts["turn"]["mode"] = "model"
     encoding = config.encoding
@@ -45,6 +46,8 @@ def restore_config(saved: Mapping[str, Any]) -> SessionConfig:
             "asr": _made(TranscriptionOptions, with_tuples(asr)),
             "turn": _turn(given["turn"]),
             "guards": _made(FilterThresholds, given["guards"]),
+            # An older server wrote none.
+            "text": _made(TextOptions, with_tuples(given.get("text", {}))),
         },
     )
     return SessionConfig(

@@ -1,5 +1,6 @@
 """Serve the HTTP endpoints of OpenAI's audio API, which docs/rest.md describes."""
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterable
@@ -75,7 +76,7 @@ class OpenAIAudioEndpoint(FileEndpoint):
         self, stack: AsyncExitStack, options: TranscriptionRequest, upload: Upload, meter: UsageMeter
     ) -> Response:
         file = upload.file or await self._download(stack, options.url)
-        work = self._transcriber(file, meter, options.track)
+        work = self._transcriber(file, meter, options.track, options.within)
         await work.check()
         models, description = await self._acquire_models(stack, options.model)
         session = options.session
@@ -100,7 +101,9 @@ class OpenAIAudioEndpoint(FileEndpoint):
             headers[FILTERED_HEADER] = str(len(transcript.filtered))
         if transcript.warnings:
             headers[WARNINGS_HEADER] = json.dumps(transcript.warnings)
-        content, media_type = render(options, transcript, work.seconds)
+        summary = await self._summarize(transcript) if options.has_summary else None
+        # The cues of a file of hours take seconds.
+        content, media_type = await asyncio.to_thread(render, options, transcript, work.seconds, summary)
         return Response(content, media_type=media_type, headers=headers)
 
     async def _events(
@@ -116,8 +119,10 @@ class OpenAIAudioEndpoint(FileEndpoint):
                 async with aclosing(segments):
                     async for segment in segments:
                         yield sse.segment(segment)
+                transcript = work.transcript("", model)
+                summary = await self._summarize(transcript) if options.has_summary else None
         except ApiError as error:
             log.info("error.sent code=%s message=%s", error.code, error)
             yield sse.error(error)
         else:
-            yield sse.done(work.transcript("", model), work.seconds)
+            yield sse.done(transcript, work.seconds, summary)

@@ -31,7 +31,16 @@ def models_router(engine: Engine) -> APIRouter:
     created = int(time.time())
 
     def model_fields(name: str) -> dict[str, object]:
-        return {"id": name, "object": "model", "created": created, "owned_by": OWNER, "shutdown_date": None}
+        """Return our addition `punctuates` with the fields of OpenAI; None until the model was loaded."""
+        description = engine.recognizers.status(name).description
+        return {
+            "id": name,
+            "object": "model",
+            "created": created,
+            "owned_by": OWNER,
+            "shutdown_date": None,
+            "punctuates": None if description is None else description.punctuates,
+        }
 
     @router.get("", **MODELS)
     async def list_models() -> dict[str, object]:
@@ -43,6 +52,6 @@ def models_router(engine: Engine) -> APIRouter:
         """Return one recognizer; a name of OpenAI's models stands for the default."""
         if model not in ALIASES and engine.recognizers.resolve(model) is None:
             raise ApiError(404, f"The model '{model}' does not exist.", param="model", code="model_not_found")
-        return model_fields(model)
+        return model_fields(engine.recognizers.resolve(model) or engine.recognizers.default) | {"id": model}
 
     return router

@@ -20,8 +20,16 @@ from server.protocols.openapi_schemas import (
     route,
 )
 
+_BINARY: Final[Schema] = {"type": "string", "format": "binary"}
 _TIMES: Final[Schema] = {"start": NUMBER, "end": NUMBER}
 _USAGE: Final = object_of(type=constant("duration"), seconds=INTEGER)
+_SUMMARY: Final = object_of(
+    ("model", "reason"),
+    text=STRING,
+    method={"enum": ["model", "extractive"]},
+    model=STRING,
+    reason=STRING,
+)
 _PLAIN: Final[Schema] = {
     "text": STRING,
     "usage": _USAGE,
@@ -31,8 +39,9 @@ _PLAIN: Final[Schema] = {
     "warnings": array_of(STRING),
     "languages": array_of(object_of(code=STRING)),
     "logprobs": array_of(object_of(token=STRING, logprob=NUMBER, bytes=array_of(INTEGER))),
+    "summary": _SUMMARY,
 }
-_JSON: Final = object_of(("ignored", "filtered", "warnings", "languages", "logprobs"), **_PLAIN)
+_JSON: Final = object_of(("ignored", "filtered", "warnings", "languages", "logprobs", "summary"), **_PLAIN)
 _TRACK: Final = object_of(
     index=INTEGER,
     language={"type": ["string", "null"]},
@@ -52,18 +61,21 @@ _SEGMENT: Final = object_of(
     no_speech_prob=NUMBER,
 )
 _VERBOSE: Final = object_of(
-    ("ignored", "filtered", "warnings", "segments", "words"),
+    ("ignored", "filtered", "warnings", "segments", "words", "summary"),
     task={"enum": ["transcribe", "translate"]},
     language=STRING,
     duration=NUMBER,
-    **{name: _PLAIN[name] for name in ("text", "usage", "model", "ignored", "filtered", "warnings")},
+    **{
+        name: _PLAIN[name]
+        for name in ("text", "usage", "model", "ignored", "filtered", "warnings", "summary")
+    },
     track=INTEGER,
     tracks=array_of(_TRACK),
     segments=array_of(_SEGMENT),
     words=array_of(object_of(word=STRING, **_TIMES)),
 )
 _DIARIZED: Final = object_of(
-    ("ignored", "filtered", "warnings", "languages", "logprobs"),
+    ("ignored", "filtered", "warnings", "languages", "logprobs", "summary"),
     task=constant("transcribe"),
     duration=NUMBER,
     **_PLAIN,
@@ -85,6 +97,7 @@ _MODEL: Final = object_of(
     created=INTEGER,
     owned_by=STRING,
     shutdown_date={"type": ["integer", "null"]},
+    punctuates={"type": ["boolean", "null"]},
 )
 
 _DONE: Final[Schema] = REQUEST_ID | {
@@ -148,6 +161,8 @@ TRANSCRIPTION: Final = route(
             _DONE,
             json={"anyOf": [_JSON, _VERBOSE, _DIARIZED]},
             text=STRING,
+            markdown=STRING,
+            docx=_BINARY,
             events=object_of(("event",), data=STRING, event=STRING),  # one event
         ),
         **_FILE_ERRORS,
@@ -156,7 +171,14 @@ TRANSCRIPTION: Final = route(
 )
 TRANSLATION: Final = route(
     {
-        200: response("the transcript in English", _DONE, json={"anyOf": [_JSON, _VERBOSE]}, text=STRING),
+        200: response(
+            "the transcript in English",
+            _DONE,
+            json={"anyOf": [_JSON, _VERBOSE]},
+            text=STRING,
+            markdown=STRING,
+            docx=_BINARY,
+        ),
         **_FILE_ERRORS,
     },
     openapi_extra={"requestBody": _form(TranslationFields)},

@@ -9,15 +9,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from asr.languages import code_of
 from asr.recognizer import MAX_PROMPT_CHARS, Task, TranscriptionOptions, TranscriptionOptionsError
+from engine.file_transcriber import WHOLE, TimeRange, TimeRangeError
+from postprocessing.options import REDACTIONS, TextOptions, TextOptionsError
 from server.errors import ApiError, invalid, missing
 from server.protocols.json_messages import ANY_CASE
 from streaming.options import SessionOptions
 from vad.options import OptionError
 
-Format = Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"]
-LISTS: Final = frozenset({"languages", "keywords", "timestamp_granularities", "include"})
+Format = Literal["json", "text", "srt", "verbose_json", "vtt", "ass", "md", "docx", "diarized_json"]
+LISTS: Final = frozenset({"languages", "keywords", "timestamp_granularities", "include", "redact"})
 # Formats that use the times of words, for cues or to end their segments with a sentence.
-TIMED: Final = frozenset({"srt", "vtt", "verbose_json", "diarized_json"})
+TIMED: Final = frozenset({"srt", "vtt", "ass", "md", "docx", "verbose_json", "diarized_json"})
+SUMMARIZED: Final = frozenset({"json", "verbose_json", "diarized_json", "md", "docx"})  # have a summary
 
 
 class _Fields(BaseModel):
@@ -47,11 +50,22 @@ class TranslationFields(_Fields):
         description="a name of /v1/models; any other name, such as whisper-1, stands for the default",
     )
     prompt: str | None = Field(None, description=f"only the last {MAX_PROMPT_CHARS} characters are used")
-    response_format: Annotated[Literal["json", "text", "srt", "verbose_json", "vtt"], ANY_CASE] = "json"
+    response_format: Annotated[
+        Literal["json", "text", "srt", "verbose_json", "vtt", "ass", "md", "docx"], ANY_CASE
+    ] = "json"
     temperature: float = Field(0.0, ge=0, le=1)
     track: int | None = Field(
         None, ge=0, description="index among the audio tracks of the file; default: the file's default track"
     )
+    start: float = Field(0.0, description="seconds of the file before which nothing is transcribed")
+    end: float | None = Field(None, description="seconds of the file after which nothing is transcribed")
+    redact: list[str] = Field(
+        [], description=f"what is shown only by its name, some of: {', '.join(REDACTIONS)}"
+    )
+    profanity_filter: Annotated[bool, ANY_CASE] = Field(
+        False, description="replace English swear words by asterisks"
+    )
+    summarize: Annotated[bool, ANY_CASE] = Field(False, description="add a summary to JSON, `md` and `docx`")
     url: str | None = Field(
         None, description="URL of the file, instead of the file itself; requires FETCH_URLS"
     )
@@ -95,6 +109,8 @@ class TranscriptionRequest:
     words, segments, logprobs: whether the response contains them
     url: address of the file, if the request does not contain the file
     track: index of the audio track; None for the default one
+    within: the part of the file to transcribe
+    summarize: whether the response contains a summary
     """
 
     model: str
@@ -106,6 +122,13 @@ class TranscriptionRequest:
     logprobs: bool = False
     url: str | None = None
     track: int | None = None
+    within: TimeRange = WHOLE
+    summarize: bool = False
+
+    @property
+    def has_summary(self) -> bool:
+        """Return whether a summary is wanted and the format has a place for it."""
+        return self.summarize and self.format in SUMMARIZED
 
     @property
     def task(self) -> Task:
@@ -120,7 +143,7 @@ def parse_transcription(
     given = _checked(TranscriptionFields, fields)
     words = "word" in given.timestamp_granularities
     logprobs = "logprobs" in given.include
-    session = _with_strategy(defaults, given.chunking_strategy)
+    session = replace(_with_strategy(defaults, given.chunking_strategy), text=_text(given))
     asr = {
         **_languages(given),
         "hotwords": tuple(filter(None, map(str.strip, given.keywords))),
@@ -137,6 +160,8 @@ def parse_transcription(
         logprobs=logprobs,
         url=given.url,
         track=given.track,
+        within=_within(given),
+        summarize=given.summarize,
     )
 
 
@@ -144,13 +169,15 @@ def parse_translation(fields: Iterable[tuple[str, object]], defaults: SessionOpt
     """Return the checked options of a translation into English. Raises ApiError."""
     given = _checked(TranslationFields, fields)
     asr = _options(given, {"task": "translate", "words": given.response_format in TIMED})
-    session = replace(defaults.for_file(), asr=asr)
+    session = replace(defaults.for_file(), asr=asr, text=_text(given))
     return TranscriptionRequest(
         model=given.model,
         session=session,
         format=given.response_format,
         url=given.url,
         track=given.track,
+        within=_within(given),
+        summarize=given.summarize,
     )
 
 
@@ -228,6 +255,20 @@ def _options(given: TranslationFields, asr: dict[str, Any]) -> TranscriptionOpti
         return TranscriptionOptions(prompt=prompt, temperature=given.temperature, **asr)
     except TranscriptionOptionsError as error:
         raise invalid(str(error).replace("hotwords", "keywords"), "keywords") from None
+
+
+def _text(given: TranslationFields) -> TextOptions:
+    try:
+        return TextOptions(profanity_filter=given.profanity_filter, redact=tuple(given.redact))  # type: ignore[arg-type]
+    except TextOptionsError as error:
+        raise invalid(f"Invalid 'redact': {error}.", "redact") from None
+
+
+def _within(given: TranslationFields) -> TimeRange:
+    try:
+        return TimeRange(given.start, given.end)
+    except TimeRangeError as error:
+        raise invalid(f"Invalid '{error.param}': {error}.", error.param) from None
 
 
 def _with_strategy(defaults: SessionOptions, strategy: str | ServerVadChunking | None) -> SessionOptions:

@@ -10,14 +10,18 @@ import orjson
 from asr.languages import name_of
 from asr.recognizer import Word
 from audio.clip import seconds_from_samples
+from postprocessing.summary_types import Summary
 from server.errors import ApiError
 from server.protocols.openai_audio.request import TranscriptionRequest
 from streaming.local_agreement import join_texts
-from transcripts.subtitles import srt_of, vtt_of
+from transcripts.documents import docx_of, markdown_of
+from transcripts.subtitles import ass_of, srt_of, vtt_of
 from transcripts.transcript import Transcript, TranscriptSegment, filtered_fields, tracks_of
 
 JSON: Final = "application/json"
 PLAIN: Final = "text/plain; charset=utf-8"
+MARKDOWN: Final = "text/markdown; charset=utf-8"
+DOCX: Final = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 SPEAKER: Final = "A"  # all speech has one speaker: there is no diarization
 _SHARED: Final = (
     "text",
@@ -36,14 +40,22 @@ _FIELDS: Final = {
 Fields = dict[str, Any]
 
 
-def render(request: TranscriptionRequest, transcript: Transcript, seconds: float) -> tuple[bytes, str]:
+def render(
+    request: TranscriptionRequest, transcript: Transcript, seconds: float, summary: Summary | None = None
+) -> tuple[bytes, str]:
     """Return the body of the response and its media type.
 
-    seconds: duration of the file
+    seconds: duration of the audio that was transcribed
     """
     if request.format in _TEXTS:
         return _TEXTS[request.format](transcript).encode(), PLAIN
-    return orjson.dumps(_DOCUMENTS[request.format](request, transcript, seconds)), JSON
+    written = None if summary is None else summary.text
+    if request.format == "md":
+        return markdown_of(transcript, summary=written).encode(), MARKDOWN
+    if request.format == "docx":
+        return docx_of(transcript, summary=written), DOCX
+    document = _DOCUMENTS[request.format](request, transcript, seconds) | _summary(summary)
+    return orjson.dumps(document), JSON
 
 
 class SseTranscript:
@@ -65,9 +77,9 @@ class SseTranscript:
         diarized = _diarized(self._count, segment, words=self._request.words)
         return _event(delta | {"segment_id": diarized["id"]}) + _event(diarized)
 
-    def done(self, transcript: Transcript, seconds: float) -> bytes:
+    def done(self, transcript: Transcript, seconds: float, summary: Summary | None = None) -> bytes:
         """Return the last event, with the whole text."""
-        document = _json(self._request, transcript, seconds)
+        document = _json(self._request, transcript, seconds) | _summary(summary)
         del document["usage"]  # that of this event counts tokens, for typed clients
         return _event({"type": "transcript.text.done", **document})
 
@@ -202,6 +214,15 @@ def _logprobs(segments: Iterable[TranscriptSegment], first: bool = True) -> Fiel
     return {"logprobs": found} if found else {}
 
 
+def _summary(summary: Summary | None) -> Fields:
+    """Return our addition `summary`: the text, who wrote it, and why not the configured model."""
+    if summary is None:
+        return {}
+    optional = {"model": summary.model, "reason": summary.reason}
+    given = {name: value for name, value in optional.items() if value is not None}
+    return {"summary": {"text": summary.text, "method": summary.method, **given}}
+
+
 def _usage(seconds: float) -> Fields:
     return {"type": "duration", "seconds": math.ceil(seconds)}
 
@@ -215,7 +236,12 @@ def _language(request: TranscriptionRequest, transcript: Transcript) -> str | No
     return spoken.most_common(1)[0][0] if spoken else request.session.asr.language
 
 
-_TEXTS: Final[dict[str, Callable[[Transcript], str]]] = {"text": _text, "srt": srt_of, "vtt": vtt_of}
+_TEXTS: Final[dict[str, Callable[[Transcript], str]]] = {
+    "text": _text,
+    "srt": srt_of,
+    "vtt": vtt_of,
+    "ass": ass_of,
+}
 _DOCUMENTS: Final[dict[str, Callable[[TranscriptionRequest, Transcript, float], Fields]]] = {
     "json": _json,
     "verbose_json": _verbose_json,

@@ -88,6 +88,9 @@ print(
         {
             "live": live(interim_results=True, endpointing=300, utterance_end_ms=500, vad_events=True),
             "file": transcribe_file(request=wav.read_bytes(), model="nova-3", **options).model_dump(),
+            "changed": transcribe_file(
+                request=wav.read_bytes(), replace=["program:show"], redact="pci", summarize="v2"
+            ).model_dump(),
             "projects": [each.model_dump() for each in client.manage.v1.projects.list().projects],
             "errors": {
                 "url": error_of(lambda: client.listen.v1.media.transcribe_url(url="http://here/a.wav")),

@@ -16,6 +16,7 @@ from server.protocols.deepgram.file_endpoint import refusal
 from tests import plain_http
 from tests.audio.test_files import encoded, two_tracks
 from tests.downloads.web_servers import answering, ok
+from tests.postprocessing.chat_server import chat_server, says
 from tests.server.live_server import ROOT, Message, Server, free_settings, serve, spoken, spoken_apart
 
 SPOKEN = (ROOT / "test.wav").read_bytes()
@@ -40,6 +41,11 @@ def error_of(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, error["err_code"]
 
 
+def transcript_of(answer: httpx.Response) -> str:
+    text: str = answer.json()["results"]["channels"][0]["alternatives"][0]["transcript"]
+    return text
+
+
 def words(answer: httpx.Response) -> list[Message]:
     (channel,) = answer.json()["results"]["channels"]
     found: list[Message] = channel["alternatives"][0]["words"]
@@ -57,6 +63,40 @@ def test_the_response_has_transcript_and_metadata(server: Server) -> None:
     assert next(iter(metadata["model_info"].values()))["name"] == "free"
     assert len(answer.json()["results"]["utterances"]) == 2
     assert words(answer)[0]["word"] == "w1"
+
+
+def test_file_is_redacted(server: Server) -> None:
+    answer = post(server, redact="aggressive_numbers", punctuate="true", utterances="true", paragraphs="true")
+    assert transcript_of(answer).startswith("w[NUMBER] w[NUMBER]")
+    assert "w1" not in answer.text
+    assert {word["word"] for word in words(answer)} == {"[NUMBER]"}
+
+
+def test_part_of_a_file_has_the_times_of_the_file(server: Server) -> None:
+    answer = post(server, start="4", end="6")
+    assert answer.json()["metadata"]["duration"] == 2
+    assert all(4 <= word["start"] < word["end"] <= 6 for word in words(answer))
+    assert words(answer)
+
+
+def test_summary_of_a_model_has_the_shape_of_deepgram() -> None:
+    with chat_server(lambda request: says("They count words.")) as served:
+        settings = free_settings(summary_url=served.url, summary_model="small")
+        with serve(settings) as server:
+            answer = post(server, summarize="v2", punctuate="true")
+    assert answer.json()["results"]["summary"] == {
+        "result": "success",
+        "short": "They count words.",
+        "method": "model",
+    }
+    assert transcript_of(answer) in served.requests[0]["messages"][1]["content"]
+
+
+def test_summary_without_a_model_is_extractive(server: Server) -> None:
+    summary = post(server, summarize="v2").json()["results"]["summary"]
+    assert (summary["result"], summary["method"]) == ("success", "extractive")
+    assert summary["short"].startswith("w1 w2")
+    assert "summary" not in post(server).json()["results"]
 
 
 def test_raw_samples_are_transcribed(server: Server) -> None:

@@ -6,6 +6,8 @@ import pytest
 
 from asr.recognizer import MAX_HOTWORD_CHARS, MAX_HOTWORDS
 from audio.codecs import Encoding, Format
+from engine.file_transcriber import TimeRange
+from postprocessing.options import TextOptions
 from server.errors import ClientError
 from server.protocols.deepgram.options import DeepgramOptions, parse_options
 from streaming.options import SessionOptions
@@ -120,8 +122,26 @@ def test_formatting_is_on_request(name: str) -> None:
     assert not asked(f"{name}=false").formatted
 
 
+def test_text_options_are_parsed() -> None:
+    query = "redact=pci&redact=ssn,true&profanity_filter=true&replace=new%20york:NYC&replace=um&numerals=true"
+    assert asked(query).session.text == TextOptions(
+        True, (("new york", "NYC"), ("um", "")), True, ("pci", "ssn", "numbers")
+    )
+    assert asked("redact=false").session.text == TextOptions()
+    assert asked("smart_format=true").session.text == TextOptions(numerals=True)
+
+
+def test_part_and_summary_of_a_file_are_parsed() -> None:
+    assert asked("start=1.5&end=2").within == TimeRange(1.5, 2)
+    assert [asked(f"summarize={value}").summarized for value in ("v2", "true", "false")] == [
+        True,
+        True,
+        False,
+    ]
+
+
 def test_unknown_names_are_ignored() -> None:
-    assert asked("callback=http://x&extra=a:b&numerals=true&mip_opt_out=true&no_delay=true") == asked("")
+    assert asked("callback=http://x&extra=a:b&measurements=true&mip_opt_out=true&no_delay=true") == asked("")
 
 
 @pytest.mark.parametrize(
@@ -131,6 +151,11 @@ def test_unknown_names_are_ignored() -> None:
         ("encoding=linear16&sample_rate=100", "sample_rate"),
         ("encoding=linear16&sample_rate=fast", "sample_rate"),
         ("encoding=mulaw&channels=99", "channels"),
+        ("redact=pii", "redact"),
+        ("replace=:x", "replace"),
+        (f"replace={'x' * 101}", "replace"),
+        ("start=-1", "start"),
+        ("start=2&end=1", "end"),
         ("language=klingonese", "language"),
         ("detect_language=klingonese", "detect_language"),
         ("endpointing=-1", "endpointing"),

@@ -17,6 +17,8 @@ texts = st.lists(st.text("abcé.,!'-", min_size=1, max_size=8), max_size=20).map
         ("Don't pay 3.50 — or do.", "don't pay 3.50 or do"),
         ("\u4f60\u597d\uff0c\u4e16\u754c\u3002", "\u4f60\u597d\u4e16\u754c"),
         ("...", ""),
+        ('"$5.20," or 25%.', "$5.20 or 25%"),
+        ("Call ([PHONE_NUMBER]). ****!", "call [PHONE_NUMBER] ****"),
     ],
 )
 def test_normalized_text_has_no_punctuation_and_no_capitals(text: str, plain: str) -> None:

@@ -119,6 +119,19 @@ def test_words_without_audio_can_be_requested(quiet_client: Client) -> None:
     assert "audio" not in final
 
 
+def test_redacted_text_is_in_no_message_and_no_log(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    with Client(f"{server.ws}?events=all&redact=aggressive_numbers") as client:
+        client.talk(spoken())
+        messages = client.end()
+    assert not [message for message in messages if message["type"] == "transcript.partial"]
+    finals = dones(messages)
+    assert len(finals) == 3
+    assert all(final["transcript"].startswith("w[NUMBER] w[NUMBER]") for final in finals)
+    assert not any(char.isdigit() for final in finals for char in final["transcript"])
+    assert "w1 " not in caplog.text + json.dumps(messages)
+
+
 def test_a_commit_ends_the_utterance_at_once(client: Client) -> None:
     client.hear()
     client.talk(first_sentence()[: 32 * 1500])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from asr.recognizer import MAX_HOTWORD_CHARS, MAX_HOTWORDS, MAX_PROMPT_CHARS
 from audio.codecs import Format
+from postprocessing.options import REDACTIONS
 from server.errors import ClientError
 from server.protocols.native.session_config import (
     MAX_ENDPOINTING_MS,
@@ -49,6 +50,8 @@ good: dict[str, st.SearchStrategy[Any]] = {
     "prompt": st.none() | st.text(max_size=MAX_PROMPT_CHARS),
     "events": st.just("all") | st.lists(st.sampled_from([*OPTIONAL_EVENTS, "unknown"])),
     "hotwords": st.lists(st.text(max_size=MAX_HOTWORD_CHARS), max_size=5),
+    "redact": st.lists(st.sampled_from(REDACTIONS), max_size=3),
+    "profanity_filter": st.booleans(),
     "task": st.sampled_from(["transcribe", "translate"]),
     "temperature": st.floats(0, 1) | st.integers(0, 1),
     "turn": st.fixed_dictionaries({}, optional=good_turn | {"unknown": json}),
@@ -105,6 +108,8 @@ def test_requested_configuration_is_in_force(session: Any) -> None:
     for name in session.keys() & {
         "prompt",
         "hotwords",
+        "redact",
+        "profanity_filter",
         "task",
         "temperature",
         "include_audio",
@@ -214,6 +219,9 @@ def test_ranges_are_those_of_the_document(name: str) -> None:
         ({"hotwords": "Parakeet"}, "session.hotwords"),
         ({"hotwords": ["x" * (MAX_HOTWORD_CHARS + 1)]}, "session.hotwords"),
         ({"hotwords": ["x"] * (MAX_HOTWORDS + 1)}, "session.hotwords"),
+        ({"redact": ["names"]}, "session.redact"),
+        ({"redact": "pci"}, "session.redact"),
+        ({"profanity_filter": "true"}, "session.profanity_filter"),
         ({"task": "summarise"}, "session.task"),
         ({"temperature": 1.5}, "session.temperature"),
         ({"temperature": "0"}, "session.temperature"),

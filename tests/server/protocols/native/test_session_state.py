@@ -19,6 +19,7 @@ CHOICES: list[dict[str, object]] = [
         "temperature": 0.5,
         "words": True,
     },
+    {"redact": ["pci", "ssn"], "profanity_filter": True},
     {"events": "all", "include_audio": False, "vad": {"silence_ms": 700, "threshold": 0.25}},
 ]
 
@@ -35,6 +36,7 @@ def test_unknown_fields_of_another_version_are_ignored() -> None:
     saved["options"]["vad"]["from_the_future"] = 3
     saved["options"]["new"] = True
     del saved["options"]["guards"]["max_rate"]
+    del saved["options"]["text"]
     assert restore_config(saved) == SessionConfig(SessionOptions())
 
 

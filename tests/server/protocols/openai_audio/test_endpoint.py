@@ -5,8 +5,9 @@ import base64
 import io
 import json
 import socket
+import zipfile
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -24,6 +25,7 @@ from server.admission.controller import AdmissionController
 from server.http.upload import IN_MEMORY
 from tests import plain_http
 from tests.audio.test_files import two_tracks
+from tests.postprocessing.chat_server import Answer, ChatServer, chat_server, says
 from tests.server.asgi_calls import NAME, Call, LittleEngine, asking, events_of, rest_app, wav
 from tests.server.live_server import ROOT, Server, free_settings, serve, spoken_apart
 from tests.streaming.fakes import sound
@@ -63,6 +65,69 @@ def narrow() -> Iterator[Server]:
 # answers
 
 
+def test_word_document_is_a_zip_with_the_text(server: Server) -> None:
+    answer = post(server, response_format="docx")
+    assert answer.headers["content-type"].endswith("wordprocessingml.document")
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert b"w1 w2" in archive.read("word/document.xml")
+
+
+def test_part_of_a_file_has_the_times_of_the_file(server: Server) -> None:
+    answer = post(server, response_format="verbose_json", start="4", end="6").json()
+    assert answer["duration"] == 2
+    assert answer["segments"]
+    assert all(4 <= segment["start"] < segment["end"] <= 6 for segment in answer["segments"])
+
+
+@pytest.mark.parametrize("form", ["json", "verbose_json", "diarized_json", "srt", "vtt", "md"])
+def test_redacted_text_is_in_no_format(server: Server, form: str) -> None:
+    answer = post(server, response_format=form, redact="aggressive_numbers")
+    assert answer.status_code == 200
+    assert "w1" not in answer.text
+    assert "NUMBER" in answer.text
+
+
+def test_redacted_text_is_in_no_event(server: Server) -> None:
+    answer = post(server, stream="true", redact="aggressive_numbers")
+    assert "w[NUMBER]" in answer.text
+    assert "w1" not in answer.text
+
+
+@contextmanager
+def summarizing(answer: Answer) -> Iterator[tuple[Server, ChatServer]]:
+    """Run a server whose summaries come from an endpoint that always gives this answer."""
+    with (
+        chat_server(lambda request: answer) as served,
+        serve(free_settings(summary_url=served.url, summary_model="small")) as server,
+    ):
+        yield server, served
+
+
+def test_summary_is_in_json_documents_and_the_last_event() -> None:
+    with summarizing(says("They count words.")) as (server, served):
+        plain = post(server, summarize="true", response_format="verbose_json").json()
+        streamed = events_of(post(server, summarize="true", stream="true").text)
+        document = post(server, summarize="true", response_format="md").text
+        post(server, summarize="true", response_format="srt")
+    assert plain["summary"] == {"text": "They count words.", "method": "model", "model": "small"}
+    assert streamed[-1]["summary"] == plain["summary"]
+    assert "## Summary\n\nThey count words.\n" in document
+    assert len(served.requests) == 3  # Subtitles have no place for a summary.
+
+
+def test_summary_without_a_model_is_extractive(server: Server) -> None:
+    summary = post(server, summarize="true").json()["summary"]
+    assert summary.keys() == {"text", "method"}
+    assert summary["method"] == "extractive"
+    assert "w1 w2" in summary["text"]
+
+
+def test_summary_of_a_failed_model_is_extractive_and_says_why() -> None:
+    with summarizing((500, b"")) as (server, _):
+        summary = post(server, summarize="true").json()["summary"]
+    assert (summary["method"], summary["reason"]) == ("extractive", "the endpoint answered with status 500")
+
+
 @pytest.mark.parametrize(
     ("form", "kind"),
     [
@@ -72,6 +137,8 @@ def narrow() -> Iterator[Server]:
         ("text", "text/plain; charset=utf-8"),
         ("srt", "text/plain; charset=utf-8"),
         ("vtt", "text/plain; charset=utf-8"),
+        ("ass", "text/plain; charset=utf-8"),
+        ("md", "text/markdown; charset=utf-8"),
     ],
 )
 def test_the_response_has_the_requested_format(server: Server, form: str, kind: str) -> None:
@@ -224,7 +291,10 @@ def test_an_unknown_track_is_refused(server: Server, track: str) -> None:
     [
         ([("other", ("a.wav", SPOKEN))], {}, (400, "file", "missing_required_parameter")),
         ([FILE], {"model": ""}, (400, "model", "missing_required_parameter")),
-        ([FILE], {"response_format": "docx"}, (400, "response_format", "invalid_value")),
+        ([FILE], {"response_format": "pdf"}, (400, "response_format", "invalid_value")),
+        ([FILE], {"redact": "names"}, (400, "redact", "invalid_value")),
+        ([FILE], {"start": "3", "end": "2"}, (400, "end", "invalid_value")),
+        ([FILE], {"start": "-1"}, (400, "start", "invalid_value")),
         ([FILE], {"language": "xx"}, (400, "language", "invalid_language_format")),
         ([FILE], {"temperature": "-1"}, (400, "temperature", "invalid_value")),
         ([FILE], {"temperature": "2"}, (400, "temperature", "invalid_value")),

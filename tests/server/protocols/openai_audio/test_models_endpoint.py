@@ -12,6 +12,7 @@ def test_the_list_has_the_models_of_the_server(server: Server) -> None:
     (model,) = listed["data"]
     assert (model["id"], model["object"], model["shutdown_date"]) == ("free", "model", None)
     assert server.get("/v1/models/free").json() == model
+    assert model["punctuates"] is False  # "w1 w2"
 
 
 @pytest.mark.parametrize("name", sorted(ALIASES))

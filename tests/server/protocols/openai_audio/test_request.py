@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.recognizer import MAX_PROMPT_CHARS
+from engine.file_transcriber import TimeRange
+from postprocessing.options import TextOptions
 from server.errors import ApiError
 from server.protocols.openai_audio.request import (
     TranscriptionRequest,
@@ -116,7 +118,16 @@ def test_whole_numbers_may_be_floats() -> None:
 def test_an_error_names_the_accepted_values() -> None:
     with pytest.raises(ApiError) as refused:
         asked(response_format="xml")
-    assert "'json', 'text', 'srt', 'verbose_json', 'vtt' or 'diarized_json'" in refused.value.message
+    accepted = "'json', 'text', 'srt', 'verbose_json', 'vtt', 'ass', 'md', 'docx' or 'diarized_json'"
+    assert accepted in refused.value.message
+
+
+def test_text_options_part_and_summary_are_parsed() -> None:
+    request = asked(redact="pci, ssn", profanity_filter="true", summarize="True", start="1.5", end="3")
+    assert request.session.text == TextOptions(profanity_filter=True, redact=("pci", "ssn"))
+    assert request.within == TimeRange(1.5, 3)
+    assert request.has_summary
+    assert not asked(summarize="true", response_format="srt").has_summary
 
 
 def test_a_list_in_json_is_a_list() -> None:
@@ -162,7 +173,10 @@ def test_subtitles_request_the_times_of_words(form: str) -> None:
     [
         ({"model": ""}, "model", "missing_required_parameter"),
         ({"model": "x" * 257}, "model", "invalid_value"),
-        ({"response_format": "docx"}, "response_format", "invalid_value"),
+        ({"response_format": "pdf"}, "response_format", "invalid_value"),
+        ({"redact": ["names"]}, "redact", "invalid_value"),
+        ({"summarize": "perhaps"}, "summarize", "invalid_value"),
+        ({"start": "nan"}, "start", "invalid_value"),
         ({"language": "xx"}, "language", "invalid_language_format"),
         ({"languages": ["en", "xx"]}, "languages", "invalid_language_format"),
         ({"temperature": "-0.1"}, "temperature", "invalid_value"),

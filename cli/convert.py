@@ -1,0 +1,57 @@
+"""Run the command `convert FILE`: SubRip subtitles, which a person may have edited, to another format."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Final
+
+from cli.console import NO_FILE, OK, UNUSABLE, print_error
+from cli.transcribe import Result, content_of, write_text
+from transcripts.cues import Cue
+from transcripts.subtitles import (
+    MAX_SRT_CHARS,
+    SubtitleError,
+    read_srt,
+    transcript_of,
+    write_ass,
+    write_srt,
+    write_vtt,
+)
+
+MAX_BYTES: Final = 4 * MAX_SRT_CHARS  # in UTF-8
+WRITERS: Final = {"srt": write_srt, "vtt": write_vtt, "ass": write_ass}
+
+
+def convert(args: argparse.Namespace) -> int:
+    """Convert a file; return the exit code. Its cues, lines and times stay as they are."""
+    if args.output is None and args.format == "docx":
+        args.fail("docx needs --output")
+    try:
+        cues = read_srt(_text(args.file))
+    except (OSError, UnicodeDecodeError, SubtitleError) as error:
+        print_error(f"{args.file}: {error}")
+        return NO_FILE if isinstance(error, OSError) else UNUSABLE
+    content = _converted(cues, args)
+    if args.output is None:
+        write_text(sys.stdout, content.decode(), args.format)
+        return OK
+    try:
+        args.output.write_bytes(content)
+    except OSError as error:
+        print_error(str(error))
+        return NO_FILE
+    return OK
+
+
+def _text(path: Path) -> str:
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise SubtitleError(f"the file has more than {MAX_BYTES} bytes")
+    return content.decode("utf-8-sig")
+
+
+def _converted(cues: list[Cue], args: argparse.Namespace) -> bytes:
+    if args.format in WRITERS:
+        return WRITERS[args.format](cues).encode()
+    return content_of(Result(transcript_of(cues, str(args.file))), args)

@@ -1,0 +1,20 @@
+"""Summarize transcripts on the command line. Its libraries take long to import, so only --summarize does."""
+
+from cli.console import print_error
+from postprocessing.summary import Summarizer
+from postprocessing.summary_types import Summary
+from server.settings.summary import SummarySettings
+from transcripts.transcript import Transcript
+
+
+def load_summarizer() -> Summarizer:
+    """Return what summarizes, by the settings of the server. Raises ValueError if one of them is invalid."""
+    return Summarizer(SummarySettings().summary_endpoint())
+
+
+async def summary_of(summarizer: Summarizer, transcript: Transcript) -> Summary:
+    """Return the summary of a transcript; print a warning if the model did not write it."""
+    summary = await summarizer.summarize([each.hypothesis.text for each in transcript.segments])
+    if summary.reason:
+        print_error(f"{transcript.source}: warning: sentences were chosen as the summary: {summary.reason}")
+    return summary

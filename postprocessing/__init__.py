@@ -1,0 +1,1 @@
+"""What is done to a text after its recognition: numbers, replacements, redaction, summaries."""

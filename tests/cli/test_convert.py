@@ -1,0 +1,56 @@
+"""`convert`: edited subtitles in other formats."""
+
+from pathlib import Path
+
+import pytest
+
+from cli.__main__ import main
+from cli.console import NO_FILE, OK, UNUSABLE
+
+EDITED = "\ufeff1\r\n00:00:01,000 --> 00:00:02,500\r\nA line\r\nas a person broke it\r\n"
+
+
+def edited(folder: Path, content: bytes = EDITED.encode()) -> str:
+    path = folder / "edited.srt"
+    path.write_bytes(content)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("form", "shown"),
+    [
+        ("vtt", "00:00:01.000 --> 00:00:02.500\nA line\nas a person broke it\n"),
+        ("ass", "A line\\Nas a person broke it"),
+        ("text", "A line as a person broke it"),
+        ("md", "# edited.srt"),
+        ("json", '"start":1.0'),
+    ],
+)
+def test_lines_and_times_stay(
+    form: str, shown: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["convert", edited(tmp_path), "--format", form]) == OK
+    assert shown in capsys.readouterr().out
+
+
+def test_result_is_written_to_a_file(tmp_path: Path) -> None:
+    output = tmp_path / "talk.docx"
+    assert main(["convert", edited(tmp_path), "--format", "docx", "--output", str(output)]) == OK
+    assert output.read_bytes().startswith(b"PK")
+    assert main(["convert", edited(tmp_path), "--format", "srt", "--output", str(tmp_path)]) == NO_FILE
+
+
+@pytest.mark.parametrize(
+    ("content", "message", "code"),
+    [
+        (b"hello", "line 1: 'hello' is no time", UNUSABLE),
+        (b"\xff\xfe", "can't decode", UNUSABLE),
+        (None, "No such file", NO_FILE),
+    ],
+)
+def test_unusable_file_is_reported(
+    content: bytes | None, message: str, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(tmp_path / "none.srt") if content is None else edited(tmp_path, content)
+    assert main(["convert", path, "--format", "vtt"]) == code
+    assert message in capsys.readouterr().err

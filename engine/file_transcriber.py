@@ -2,18 +2,20 @@
 
 import math
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import IO
 
 from audio.clip import Clip, seconds_from_samples
 from audio.files import Info, decode_file, probe
+from engine.file_diarizer import DiarizationOptions, FileDiarizer
 from streaming.events import Event, FinalTranscript, StreamClosed, TranscriptionFailed
 from streaming.file_source import Progress, transcribe_file
 from streaming.model_clients import ModelClients
 from streaming.options import SessionOptions
 from streaming.threads import run_in_thread_to_completion
 from transcripts.segments import split_segment
+from transcripts.speakers import with_speakers
 from transcripts.transcript import FilteredText, Transcript, TranscriptSegment
 
 
@@ -47,6 +49,7 @@ class FileTranscriber:
     on_failure: called with an utterance that failed, which is then left out. Without it the failure is
         raised, so that an incomplete text is not mistaken for the whole one
     on_progress: called with the sample up to which everything has been recognised
+    diarization: how speakers are distinguished, if the server does so; None if they are not
     seconds: length of the audio; known once `transcribe` has ended
     warnings: sentences about sound that may be missing and times that may be wrong; complete at the end
     """
@@ -61,6 +64,7 @@ class FileTranscriber:
         on_event: Callable[[Event], None] = lambda event: None,
         on_failure: Callable[[UtteranceFailed], None] | None = None,
         on_progress: Progress | None = None,
+        diarization: DiarizationOptions | None = None,
     ) -> None:
         self.seconds = 0.0
         self.warnings: list[str] = []
@@ -72,6 +76,7 @@ class FileTranscriber:
         self._on_event = on_event
         self._on_failure = on_failure
         self._on_progress = on_progress
+        self._diarization = diarization
         self._read = 0  # samples
         self._segments: list[TranscriptSegment] = []
         self._filtered: list[FilteredText] = []
@@ -93,13 +98,36 @@ class FileTranscriber:
     ) -> AsyncGenerator[TranscriptSegment, None]:
         """Yield the segments with text as they become known; close the generator if you stop early.
 
-        Where the words have times, a segment ends with a sentence.
+        Where the words have times, a segment ends with a sentence. Where speakers are distinguished, it ends
+        with a speaker, too, and all segments come at the end: only then are the speakers known.
         Raises AudioError, AudioTooLong, UtteranceFailed, StreamError and OSError.
         """
+        async with AsyncExitStack() as stack:
+            diarizer = None
+            if self._diarization is not None and models.speakers is not None:
+                await models.speakers.start()  # A failure is reported before the long work, not after it.
+                diarizer = await stack.enter_async_context(FileDiarizer(models.speakers, self._diarization))
+            segments = self._recognize(models, options, diarizer)
+            async with aclosing(segments):
+                async for segment in segments:
+                    self._segments.append(segment)
+                    if diarizer is None:
+                        yield segment
+            if diarizer is not None:
+                found = await diarizer.finish()
+                self._segments = with_speakers(self._segments, found.turns, found.labels)
+                for segment in self._segments:
+                    yield segment
+
+    async def _recognize(
+        self, models: ModelClients, options: SessionOptions, diarizer: FileDiarizer | None
+    ) -> AsyncGenerator[TranscriptSegment, None]:
         decoded = decode_file(self._file, track=self._track, on_warning=self.warnings.append)
         clips = self._bounded(decoded)
+        on_clip = None if diarizer is None else diarizer.listen
         try:
-            async with aclosing(transcribe_file(clips, models, options, self._on_progress)) as events:
+            events = transcribe_file(clips, models, options, self._on_progress, on_clip)
+            async with aclosing(events):
                 async for event in events:
                     self._on_samples_read(self._read)
                     self._on_event(event)
@@ -108,7 +136,6 @@ class FileTranscriber:
                     if isinstance(event, FinalTranscript) and event.hypothesis.text:
                         whole = TranscriptSegment(event.clip.start, event.clip.end, event.hypothesis)
                         for segment in split_segment(whole):
-                            self._segments.append(segment)
                             yield segment
                     elif isinstance(event, TranscriptionFailed):
                         self._fail(UtteranceFailed(event))

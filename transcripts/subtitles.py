@@ -9,7 +9,7 @@ from typing import Final
 
 from audio.clip import SAMPLE_RATE, ms_from_samples, seconds_from_samples
 from transcripts.segments import text_before_words
-from transcripts.transcript import Transcript, TranscriptSegment
+from transcripts.transcript import Transcript, TranscriptSegment, speaker_prefix
 
 MAX_LINE_CHARS: Final = 42
 MAX_LINES: Final = 2
@@ -28,11 +28,13 @@ class Cue:
 
     start, end: milliseconds, start < end
     lines: at most MAX_LINES of at most MAX_LINE_CHARS characters
+    speaker: label, if speakers are distinguished
     """
 
     start: int
     end: int
     lines: tuple[str, ...]
+    speaker: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,31 +50,38 @@ class _TimedText:
 
 
 def srt_of(transcript: Transcript) -> str:
-    """Return a transcript as SubRip."""
+    """Return a transcript as SubRip. A cue after a change of the speaker begins with the speaker's label."""
     return "\n".join(
         f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{_text(cue)}"
-        for number, cue in enumerate(cues_of(transcript.segments), 1)
+        for number, cue in enumerate(cues_of(transcript.segments, labels=True), 1)
     )
 
 
 def vtt_of(transcript: Transcript) -> str:
-    """Return a transcript as WebVTT."""
+    """Return a transcript as WebVTT, with the speakers as voices."""
     cues = (
-        f"\n{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{_escape(_text(cue))}"
+        f"\n{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{_voice(cue)}{_escape(_text(cue))}"
         for cue in cues_of(transcript.segments)
     )
     return "".join(["WEBVTT\n", *cues])
 
 
-def cues_of(segments: Sequence[TranscriptSegment]) -> Iterator[Cue]:
+def cues_of(segments: Sequence[TranscriptSegment], labels: bool = False) -> Iterator[Cue]:
     """Yield cues of at most two lines and seven seconds, cut between words; a long word may exceed that.
 
     Words without times are distributed over their segment by their length.
+    labels: whether the text after a change of the speaker begins with the speaker's label
     """
+    before = None
     for segment in segments:
         text = " ".join(segment.hypothesis.text.split())
         if text:
-            yield from map(_cue, _split(_timed_words(text, segment) or _spread_evenly(text, segment)))
+            texts = _timed_words(text, segment) or _spread_evenly(text, segment)
+            if labels and segment.speaker != before:
+                texts[0] = replace(texts[0], text=speaker_prefix(segment.speaker) + texts[0].text)
+            before = segment.speaker
+            for part in _split(texts):
+                yield replace(_cue(part), speaker=segment.speaker)
 
 
 def _timed_words(text: str, segment: TranscriptSegment) -> list[_TimedText]:
@@ -140,6 +149,10 @@ def _lines(texts: list[_TimedText]) -> list[str]:
 
 def _text(cue: Cue) -> str:
     return "".join(f"{line}\n" for line in cue.lines)
+
+
+def _voice(cue: Cue) -> str:
+    return "" if cue.speaker is None else f"<v {_escape(cue.speaker)}>"
 
 
 def _clock(ms: int, point: str) -> str:

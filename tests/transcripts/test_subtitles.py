@@ -151,3 +151,35 @@ def test_words_of_a_language_without_blanks_stay_together() -> None:
     words = [(letter, n * 2, n * 2 + 1) for n, letter in enumerate("你好世界")]
     first, second = cues_of([segment(0, 8, "你好世界", *words)])
     assert (first.lines, second.lines) == (("你好",), ("世界",))
+
+
+def spoken_by(speaker: str | None, start: float, text: str) -> TranscriptSegment:
+    first = round(start * SECOND)
+    return TranscriptSegment(first, first + 2 * SECOND, Hypothesis(text), speaker)
+
+
+TALK = Transcript(
+    "talk.wav",
+    "little",
+    (
+        spoken_by("Ann & <Bob>", 0, "How are you?"),
+        spoken_by("Ann & <Bob>", 2, "And your sister?"),
+        spoken_by("B", 4, "Fine."),
+        spoken_by(None, 6, "(music)"),
+    ),
+)
+
+
+def test_srt_names_the_speaker_where_he_changes() -> None:
+    texts = [cue.split("\n", 2)[2] for cue in srt_of(TALK).strip().split("\n\n")]
+    assert texts == ["Ann & <Bob>: How are you?", "And your sister?", "B: Fine.", "(music)"]
+
+
+def test_vtt_has_a_voice_for_each_speaker() -> None:
+    texts = [cue.split("\n", 1)[1] for cue in vtt_of(TALK).strip().split("\n\n")[1:]]
+    assert texts == [
+        "<v Ann &amp; &lt;Bob&gt;>How are you?",
+        "<v Ann &amp; &lt;Bob&gt;>And your sister?",
+        "<v B>Fine.",
+        "(music)",
+    ]

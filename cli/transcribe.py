@@ -29,7 +29,10 @@ from audio.errors import AudioError
 from audio.files import Track
 from cli.console import FAILED, NO_AUDIO, NO_FILE, OK, print_error
 from cli.models import choose_default
+from diarization.clustering import SpeakerBounds, SpeakerBoundsError
+from engine.file_diarizer import DiarizationOptions
 from engine.file_transcriber import FileTranscriber, UtteranceFailed
+from engine.speaker_model import SpeakerModel, speaker_worker
 from engine.workers import load_models
 from streaming.errors import StreamError
 from streaming.model_clients import ModelClients
@@ -116,14 +119,17 @@ def session_options(args: argparse.Namespace) -> SessionOptions:
 
 async def _transcribe_all(args: argparse.Namespace, files: Sequence[AudioFile]) -> int:
     """Report errors, and print or write the transcripts, as they occur; return the exit code."""
-    options = session_options(args)
+    options, diarization = session_options(args), _diarization(args)
     with _progress_bars() as bars:
         loading = bars.add_task("loading the model", total=None)
         async with AsyncExitStack() as stack:
             models, description = await _load(args, stack)
             bars.remove_task(loading)
             deliver = _writer(args) if args.output_dir is not None else _printer(args, bars)
-            queue = FileQueue(models, description.model, options, bars, deliver, args.track)
+            if diarization is not None:
+                speakers = await stack.enter_async_context(SpeakerModel(speaker_worker))
+                models = replace(models, speakers=speakers)
+            queue = FileQueue(models, description.model, options, bars, deliver, args.track, diarization)
             await asyncio.gather(*map(queue.transcribe, files))
     return queue.exit_code
 
@@ -142,6 +148,16 @@ async def _load(args: argparse.Namespace, stack: AsyncExitStack) -> tuple[ModelC
     if description.fallback:
         print_error(f"warning: {description.fallback}")
     return models, description
+
+
+def _diarization(args: argparse.Namespace) -> DiarizationOptions | None:
+    if not args.diarize:
+        return None
+    try:
+        bounds = SpeakerBounds(args.min_speakers, args.max_speakers)
+    except SpeakerBoundsError as error:
+        args.fail(str(error))
+    return DiarizationOptions(bounds)
 
 
 def _progress_bars() -> Progress:
@@ -214,6 +230,7 @@ class FileQueue:
 
     deliver: called with each transcript and the name of its output
     track: index of the audio track; None for the default one of each file
+    diarization: how speakers are distinguished; None if they are not
     failures: exit codes of the kinds of failure so far
     """
 
@@ -225,6 +242,7 @@ class FileQueue:
         bars: Progress,
         deliver: Deliver,
         track: int | None = None,
+        diarization: DiarizationOptions | None = None,
     ) -> None:
         self.failures: set[int] = set()
         self._track = track
@@ -233,6 +251,7 @@ class FileQueue:
         self._options = options
         self._progress = bars
         self._deliver = deliver
+        self._diarization = diarization
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_FILES)
 
     @property
@@ -266,7 +285,13 @@ class FileQueue:
             self._progress.update(bar, completed=seconds_from_samples(samples))
 
         bar = self._progress.add_task(Path(file.name).name, total=None)
-        work = FileTranscriber(file.source, track=self._track, on_failure=fail, on_progress=show)
+        work = FileTranscriber(
+            file.source,
+            track=self._track,
+            on_failure=fail,
+            on_progress=show,
+            diarization=self._diarization,
+        )
         try:
             info = await work.check()
             if len(info.tracks) > 1 and self._track is None:

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request
 from asr.recognizer import ModelInfo
 from downloads.errors import DownloadError, FileTooLarge
 from engine.engine import Engine
+from engine.file_diarizer import DiarizationOptions
 from engine.file_transcriber import FileTranscriber
 from engine.model_pool import ModelNotReady
 from server.admission.controller import AdmissionController
@@ -114,14 +115,24 @@ class FileEndpoint(ABC):
                 error = models_not_ready()
         raise http_error_of(error)
 
-    def _transcriber(self, file: IO[bytes], meter: UsageMeter, track: int | None) -> FileTranscriber:
-        """Return the transcriber of one track of a file, whose audio is counted by `meter`."""
+    def _transcriber(
+        self,
+        file: IO[bytes],
+        meter: UsageMeter,
+        track: int | None,
+        diarization: DiarizationOptions | None = None,
+    ) -> FileTranscriber:
+        """Return the transcriber of one track of a file, whose audio is counted by `meter`.
+
+        diarization: how speakers are distinguished; None if they are not
+        """
         return FileTranscriber(
             file,
             max_seconds=self._settings.max_file_seconds,
             track=track,
             on_samples_read=meter.count,
             on_event=self._metrics.observe_event,
+            diarization=diarization,
         )
 
     @contextmanager

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from audio.clip import samples_from_ms
+from audio.clip import samples_from_ms, seconds_from_samples
 from diarization.chunks import EDGE_SAMPLES, EMBEDDING, FRAME_SAMPLES, ChunkSpeakers, Flags, Floats, runs_of
 from diarization.clustering import (
     ANY_NUMBER,
@@ -36,6 +36,11 @@ class Turn:
     start: int
     end: int
     speaker: int
+
+    @property
+    def seconds(self) -> float:
+        """Return the length in seconds."""
+        return seconds_from_samples(self.end - self.start)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

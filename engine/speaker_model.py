@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BATCH_CHUNKS: Final = 8  # A batch of them takes about 4 s on one core of a CPU.
-MAX_WAITING: Final = 256  # chunks of live streams; those of files are limited by their readers
+MAX_WAITING: Final = 256  # chunks of other priorities than those of live finals and files
 DEADLINE_SECONDS: Final = 120.0  # most time for a batch
 RETRY_SECONDS: Final = 60.0  # After a failed start, requests fail at once for so long.
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from asr.recognizer import Hypothesis, RecognitionRequest
 from audio.clip import SAMPLE_RATE, Clip, Samples
-from batching.batcher import Batcher
+from batching.batcher import BULK, Batcher
 from diarization.chunks import ChunkSpeakers
 from streaming.degradation import NO_DEGRADATION, Degradation
 from streaming.events import StreamClosed
@@ -46,7 +46,7 @@ class SpeakerClient(Protocol):
         """Load the model, unless it is loaded. Raises SpeakersUnavailable."""
         ...
 
-    async def analyse(self, chunk: Samples, /) -> ChunkSpeakers:
+    async def analyse(self, chunk: Samples, /, priority: int = BULK) -> ChunkSpeakers:
         """Return the speakers of a chunk of at most CHUNK_SAMPLES. Raises SpeakersUnavailable."""
         ...
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from audio.clip import Samples
+from batching.batcher import BULK
 from diarization.chunks import (
     EMBEDDING,
     FRAME_SAMPLES,
@@ -58,7 +59,7 @@ class RuleClient:
         if self._broken:
             raise SpeakersUnavailable("speakers cannot be distinguished: no weights")
 
-    async def analyse(self, chunk: Samples, /) -> ChunkSpeakers:
+    async def analyse(self, chunk: Samples, /, priority: int = BULK) -> ChunkSpeakers:
         await self.start()
         self.chunks += 1
         return find_speakers(chunk)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from audio.clip import Clip, Samples
+from batching.batcher import BULK
 from diarization.chunks import ChunkSpeakers
 from diarization.clustering import SpeakerBounds
 from diarization.known_speakers import MAX_KNOWN
@@ -72,7 +73,7 @@ class HeldClient(RuleClient):
         self.is_full = asyncio.Event()
         self.asked = 0
 
-    async def analyse(self, chunk: Samples, /) -> ChunkSpeakers:
+    async def analyse(self, chunk: Samples, /, priority: int = BULK) -> ChunkSpeakers:
         self.asked += 1
         if self.asked == MAX_PENDING:
             self.is_full.set()

@@ -104,8 +104,11 @@ class Engine:
             on_restart=on_restart,
             on_broken=self._fail,
         )
+        watcher = Supervisor("speakers", self.health, critical=False)
         self.speakers = (
-            SpeakerModel(partial(speaker_worker, prepare=prepare)) if options.distinguishes_speakers else None
+            SpeakerModel(partial(speaker_worker, prepare=prepare, watcher=watcher))
+            if options.distinguishes_speakers
+            else None
         )
         self._options = options
         self._on_failure = on_failure

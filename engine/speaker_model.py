@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from audio.clip import Samples
 from batching.batcher import BULK, Batcher
-from batching.worker import ProcessWorker, Worker
+from batching.worker import ProcessWorker, Worker, WorkerObserver
 from diarization.chunks import ChunkSpeakers
 from engine.recognizer_process import prepare_nothing
 from streaming.errors import SpeakersUnavailable
@@ -92,17 +92,21 @@ class SpeakerModel:
 
 
 def speaker_worker(
-    *, threads: int = 1, download: bool = True, prepare: Callable[[], None] = prepare_nothing
+    *,
+    threads: int = 1,
+    download: bool = True,
+    prepare: Callable[[], None] = prepare_nothing,
+    watcher: WorkerObserver | None = None,
 ) -> Worker[Samples, ChunkSpeakers]:
     """Return a worker that finds speakers on the CPU, in a process of its own.
 
     threads: torch threads
     download: whether to get missing files
     prepare: called first in the process; it must be picklable
+    watcher: observes the worker
     """
-    return ProcessWorker(
-        partial(_build, prepare, threads, download), _analyse, name="speakers", deadline=DEADLINE_SECONDS
-    )
+    build = partial(_build, prepare, threads, download)
+    return ProcessWorker(build, _analyse, name="speakers", deadline=DEADLINE_SECONDS, observer=watcher)
 
 
 def _build(prepare: Callable[[], None], threads: int, download: bool) -> "SpeakerNetwork":

@@ -109,7 +109,7 @@ class ClientSession:
         self._sender = MessageSender(protocol, self._log, recorder)
         self._replay_filter = ReplayFilter()
         self._speakers: StreamSpeakers | None = None  # made for the first final whose speakers are wanted
-        self._loading_speakers: asyncio.Future[list[BaseException | None]] | None = None
+        self._loading_speakers: asyncio.Future[tuple[BaseException | None]] | None = None
         self._replayed = asyncio.Event()  # the input of an earlier server has been applied again
         self._finished = asyncio.Event()  # the session has ended or is suspended
         self._socket: BoundedWebSocket | None = None

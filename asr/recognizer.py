@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Final, Literal, Protocol
 
 import numpy as np
@@ -91,12 +91,14 @@ class Word:
 
     start, end: samples of the stream, including clip.start
     confidence: 0..1; None if unknown
+    speaker: label of the speaker; None unless speakers are distinguished
     """
 
     text: str
     start: int
     end: int
     confidence: float | None = None
+    speaker: str | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from cli.console import FAILED, INTERRUPTED, UNUSABLE, print_error
 # Set before numpy is imported: the detector's products are too small for several threads.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+MAX_SPEAKERS: Final = 20  # as in diarization.clustering, which imports numpy
 FORMATS: Final = ("text", "srt", "vtt", "ass", "md", "docx", "json")
 REDACTIONS: Final = ("numbers", "aggressive_numbers", "pci", "ssn", "phone_number", "email_address")
 DTYPES: Final = ("auto", "float32", "bfloat16", "float16", "int8")
@@ -116,6 +117,13 @@ def _add_transcribe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profanity-filter", action="store_true", help="write swear words as asterisks")
     parser.add_argument(
         "--summarize", action="store_true", help="add a summary, by SUMMARY_URL or of chosen sentences"
+    )
+    parser.add_argument(
+        "--diarize", action="store_true", help="distinguish speakers; their model is downloaded if need be"
+    )
+    parser.add_argument("--min-speakers", metavar="N", type=int, default=1, help="default: 1")
+    parser.add_argument(
+        "--max-speakers", metavar="N", type=int, default=MAX_SPEAKERS, help=f"default: {MAX_SPEAKERS}"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--dtype", choices=DTYPES, default="auto")

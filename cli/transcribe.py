@@ -29,7 +29,10 @@ from audio.errors import AudioError
 from audio.files import Track
 from cli.console import FAILED, NO_AUDIO, NO_FILE, OK, UNUSABLE, print_error
 from cli.models import choose_default
+from diarization.clustering import SpeakerBounds, SpeakerBoundsError
+from engine.file_diarizer import DiarizationOptions
 from engine.file_transcriber import WHOLE, FileTranscriber, TimeRange, TimeRangeError, UtteranceFailed
+from engine.speaker_model import SpeakerModel, speaker_worker
 from engine.workers import load_models
 from postprocessing.options import TextOptions
 from postprocessing.summary_types import Summary
@@ -160,15 +163,26 @@ async def _transcribe_all(
     args: argparse.Namespace, files: Sequence[AudioFile], within: TimeRange, summarize: Summarize | None
 ) -> int:
     """Report errors, and print or write the transcripts, as they occur; return the exit code."""
-    options = session_options(args)
+    options, diarization = session_options(args), _diarization(args)
     with _progress_bars() as bars:
         loading = bars.add_task("loading the model", total=None)
         async with AsyncExitStack() as stack:
             models, description = await _load(args, stack)
             bars.remove_task(loading)
             deliver = _writer(args) if args.output_dir is not None else _printer(args, bars)
+            if diarization is not None:
+                speakers = await stack.enter_async_context(SpeakerModel(speaker_worker))
+                models = replace(models, speakers=speakers)
             queue = FileQueue(
-                models, description.model, options, bars, deliver, args.track, within, summarize
+                models,
+                description.model,
+                options,
+                bars,
+                deliver,
+                args.track,
+                within,
+                summarize,
+                diarization,
             )
             await asyncio.gather(*map(queue.transcribe, files))
     return queue.exit_code
@@ -188,6 +202,16 @@ async def _load(args: argparse.Namespace, stack: AsyncExitStack) -> tuple[ModelC
     if description.fallback:
         print_error(f"warning: {description.fallback}")
     return models, description
+
+
+def _diarization(args: argparse.Namespace) -> DiarizationOptions | None:
+    if not args.diarize:
+        return None
+    try:
+        bounds = SpeakerBounds(args.min_speakers, args.max_speakers)
+    except SpeakerBoundsError as error:
+        args.fail(str(error))
+    return DiarizationOptions(bounds)
 
 
 def _progress_bars() -> Progress:
@@ -272,6 +296,7 @@ class FileQueue:
     track: index of the audio track; None for the default one of each file
     within: the part of each file to transcribe
     summarize: returns the summary of a transcript; None if it is not wanted
+    diarization: how speakers are distinguished; None if they are not
     failures: exit codes of the kinds of failure so far
     """
 
@@ -285,6 +310,7 @@ class FileQueue:
         track: int | None = None,
         within: TimeRange = WHOLE,
         summarize: Summarize | None = None,
+        diarization: DiarizationOptions | None = None,
     ) -> None:
         self.failures: set[int] = set()
         self._track = track
@@ -295,6 +321,7 @@ class FileQueue:
         self._options = options
         self._progress = bars
         self._deliver = deliver
+        self._diarization = diarization
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_FILES)
 
     @property
@@ -330,7 +357,12 @@ class FileQueue:
 
         bar = self._progress.add_task(Path(file.name).name, total=None)
         work = FileTranscriber(
-            file.source, track=self._track, within=self._within, on_failure=fail, on_progress=show
+            file.source,
+            track=self._track,
+            within=self._within,
+            on_failure=fail,
+            on_progress=show,
+            diarization=self._diarization,
         )
         try:
             info = await work.check()

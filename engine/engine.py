@@ -25,6 +25,7 @@ from engine.model_handle import Asr
 from engine.model_pool import ModelNotReady, ModelPool
 from engine.options import EngineOptions
 from engine.recognizer_process import prepare_nothing
+from engine.speaker_model import SpeakerModel, speaker_worker
 from engine.supervisor import Supervisor
 from engine.workers import (
     TurnModel,
@@ -103,6 +104,12 @@ class Engine:
             on_restart=on_restart,
             on_broken=self._fail,
         )
+        watcher = Supervisor("speakers", self.health, critical=False)
+        self.speakers = (
+            SpeakerModel(partial(speaker_worker, prepare=prepare, watcher=watcher))
+            if options.distinguishes_speakers
+            else None
+        )
         self._options = options
         self._on_failure = on_failure
         self._on_step_done = on_step_done
@@ -169,6 +176,7 @@ class Engine:
                 turn_model=self.turn_model,
                 languages=description.languages,
                 spool=self._spool,
+                speakers=self.speakers,
             )
             yield models, description
 
@@ -194,6 +202,8 @@ class Engine:
 
     async def _start(self) -> None:
         await self._running.enter_async_context(self.recognizers)
+        if self.speakers is not None:
+            await self._running.enter_async_context(self.speakers)
         await asyncio.gather(self._start_detector(), self._load_default(), self._start_turn_model())
 
     async def _start_detector(self) -> None:

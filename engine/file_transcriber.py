@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Final
@@ -10,12 +10,14 @@ from typing import IO, Final
 from asr.recognizer import Hypothesis
 from audio.clip import Clip, samples_from_ms, seconds_from_samples
 from audio.files import Info, decode_file, probe
+from engine.file_diarizer import DiarizationOptions, FileDiarizer
 from streaming.events import Event, FinalTranscript, StreamClosed, TranscriptionFailed
 from streaming.file_source import Progress, transcribe_file
 from streaming.model_clients import ModelClients
 from streaming.options import SessionOptions
 from streaming.threads import run_in_thread_to_completion
 from transcripts.segments import split_segment
+from transcripts.speakers import with_speakers
 from transcripts.transcript import FilteredText, Transcript, TranscriptSegment
 
 
@@ -78,6 +80,7 @@ class FileTranscriber:
     on_failure: called with an utterance that failed, which is then left out. Without it the failure is
         raised, so that an incomplete text is not mistaken for the whole one
     on_progress: called with the sample of the file up to which everything has been recognised
+    diarization: how speakers are distinguished, if the server does so; None if they are not
     seconds: length of the audio that is transcribed; known once `transcribe` has ended
     warnings: sentences about sound that may be missing and times that may be wrong; complete at the end
     """
@@ -93,6 +96,7 @@ class FileTranscriber:
         on_event: Callable[[Event], None] = lambda event: None,
         on_failure: Callable[[UtteranceFailed], None] | None = None,
         on_progress: Progress | None = None,
+        diarization: DiarizationOptions | None = None,
     ) -> None:
         self.seconds = 0.0
         self.warnings: list[str] = []
@@ -106,6 +110,7 @@ class FileTranscriber:
         self._on_event = on_event
         self._on_failure = on_failure
         self._on_progress = self._in_file(on_progress) if on_progress is not None else None
+        self._diarization = diarization
         self._read = 0  # samples
         self._segments: list[TranscriptSegment] = []
         self._filtered: list[FilteredText] = []
@@ -131,9 +136,31 @@ class FileTranscriber:
     ) -> AsyncGenerator[TranscriptSegment, None]:
         """Yield the segments with text as they become known; close the generator if you stop early.
 
-        Where the words have times, a segment ends with a sentence.
+        Where the words have times, a segment ends with a sentence. Where speakers are distinguished, it ends
+        with a speaker, too, and all segments come at the end: only then are the speakers known.
         Raises AudioError, AudioTooLong, UtteranceFailed, StreamError and OSError.
         """
+        async with AsyncExitStack() as stack:
+            diarizer = None
+            if self._diarization is not None and models.speakers is not None:
+                await models.speakers.start()  # A failure is reported before the long work, not after it.
+                diarizer = await stack.enter_async_context(FileDiarizer(models.speakers, self._diarization))
+            segments = self._recognize(models, options, diarizer)
+            async with aclosing(segments):
+                async for segment in segments:
+                    self._segments.append(segment)
+                    if diarizer is None:
+                        yield segment
+            if diarizer is not None:
+                found = await diarizer.finish()
+                turns = [turn.shifted(self._offset) for turn in found.turns]
+                self._segments = with_speakers(self._segments, turns, found.labels)
+                for segment in self._segments:
+                    yield segment
+
+    async def _recognize(
+        self, models: ModelClients, options: SessionOptions, diarizer: FileDiarizer | None
+    ) -> AsyncGenerator[TranscriptSegment, None]:
         decoded = decode_file(
             self._file,
             track=self._track,
@@ -141,8 +168,10 @@ class FileTranscriber:
             on_warning=self.warnings.append,
         )
         clips = self._bounded(decoded)
+        on_clip = None if diarizer is None else diarizer.listen
         try:
-            async with aclosing(transcribe_file(clips, models, options, self._on_progress)) as events:
+            events = transcribe_file(clips, models, options, self._on_progress, on_clip)
+            async with aclosing(events):
                 async for event in events:
                     self._on_samples_read(self._read)
                     self._on_event(event)
@@ -151,7 +180,6 @@ class FileTranscriber:
                         self._filtered.append(FilteredText(start, end, event.guard))
                     if isinstance(event, FinalTranscript) and event.hypothesis.text:
                         for segment in split_segment(self._placed(event)):
-                            self._segments.append(segment)
                             yield segment
                     elif isinstance(event, TranscriptionFailed):
                         self._fail(UtteranceFailed(event, self._offset))

@@ -27,6 +27,7 @@ class EngineOptions:
     spool_minutes: most audio of a stream that waits for the models on disk
     needs_turn_model: whether loading fails without the model of the end of a turn; otherwise it is loaded if
         it is installed
+    distinguishes_speakers: whether clients can ask who speaks; the model is loaded when one does
     """
 
     recognizers: Mapping[str, str]
@@ -46,3 +47,4 @@ class EngineOptions:
     streams: int
     spool_minutes: float = 0.0
     needs_turn_model: bool = False
+    distinguishes_speakers: bool = True

@@ -21,5 +21,9 @@ class SpoolFull(Overloaded):
     """Too much audio of this stream waits for the models; what was received is still transcribed."""
 
 
+class SpeakersUnavailable(StreamError):
+    """The client wants to know who speaks, and the model for that cannot be used; the message says why."""
+
+
 class EventsUnread(Overloaded):
     """The client has read its events too slowly for too long, so no more input is accepted."""

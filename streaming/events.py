@@ -47,6 +47,7 @@ class FinalTranscript:
     clip: the audio of the utterance
     guard: the guard that rejected or shortened the text; None if none did
     eager: whether the text was ready when the pause became the endpoint, which depends on the models' speed
+    speaker: label of the speaker who speaks most; None if unknown, or unless the client asked for speakers
     """
 
     utterance: int
@@ -55,6 +56,7 @@ class FinalTranscript:
     hypothesis: Hypothesis
     guard: str | None = None
     eager: bool = field(default=False, compare=False, repr=False)
+    speaker: str | None = None
 
     @property
     def is_rejected(self) -> bool:

@@ -1,7 +1,7 @@
 """Transcribe a file through the same session and models as a live stream."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 
@@ -23,14 +23,16 @@ async def transcribe_file(
     models: ModelClients,
     options: SessionOptions | None = None,
     on_progress: Progress | None = None,
+    on_clip: Callable[[Clip], Awaitable[None]] | None = None,
 ) -> AsyncGenerator[Event, None]:
     """Yield the events of a file in order, up to StreamClosed. Close the generator if you leave it early.
 
     clips: from sample 0 on, without gaps; read in a thread, and no faster than the models work, so that at
         most about a minute and a half of audio is held
     on_progress: called now and then with the sample up to which everything has been recognised
+    on_clip: awaited with each clip before the next one is read
 
-    An exception of `clips` is raised after StreamClosed: all audio before it is transcribed.
+    An exception of `clips` or of `on_clip` is raised after StreamClosed: all audio before it is transcribed.
     Raises DetectorFailed.
     """
     # Eager finals use the silence of a live pause, and incremental partials the speech before it, to save
@@ -38,7 +40,7 @@ async def transcribe_file(
     options = replace(options or SessionOptions(), eager=False, partials=False, turn=FixedSilence())
     with StreamDriver(replace(models, incremental=False, bulk=True, spool=None), options) as driver:
         report = _reporter(driver, on_progress)
-        feeding = asyncio.create_task(_feed(clips, driver, report), name="feed a file")
+        feeding = asyncio.create_task(_feed(clips, driver, report, on_clip), name="feed a file")
         try:
             async for event in driver.events():
                 report()
@@ -50,11 +52,18 @@ async def transcribe_file(
         raise failures[0]
 
 
-async def _feed(clips: Iterator[Clip], driver: StreamDriver, report: Callable[[], None]) -> None:
+async def _feed(
+    clips: Iterator[Clip],
+    driver: StreamDriver,
+    report: Callable[[], None],
+    on_clip: Callable[[Clip], Awaitable[None]] | None,
+) -> None:
     try:
         while (clip := await run_in_thread_to_completion(next, clips, None)) is not None:
             driver.receive_audio(clip)
             report()
+            if on_clip is not None:
+                await on_clip(clip)
             while not driver.has_capacity:
                 with suppress(Overloaded):  # a large model may take minutes for a batch: no live client waits
                     await driver.wait_for_capacity()

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.recognizer import Hypothesis, RecognitionRequest
-from audio.clip import SAMPLE_RATE, Clip
-from batching.batcher import Batcher
+from audio.clip import SAMPLE_RATE, Clip, Samples
+from batching.batcher import BULK, Batcher
+from diarization.chunks import ChunkSpeakers
 from streaming.degradation import NO_DEGRADATION, Degradation
 from streaming.events import StreamClosed
 from streaming.options import SessionOptions
@@ -35,6 +36,18 @@ class DetectorSlots(Protocol):
 
     def close(self, slot: int, /) -> None:
         """Take a slot back."""
+        ...
+
+
+class SpeakerClient(Protocol):
+    """Find the speakers in chunks of audio, with a model that all streams share."""
+
+    async def start(self) -> None:
+        """Load the model, unless it is loaded. Raises SpeakersUnavailable."""
+        ...
+
+    async def analyse(self, chunk: Samples, /, priority: int = BULK) -> ChunkSpeakers:
+        """Return the speakers of a chunk of at most CHUNK_SAMPLES. Raises SpeakersUnavailable."""
         ...
 
 
@@ -70,6 +83,7 @@ class ModelClients:
     turn_model: the queue of the model that returns how probably a turn is complete; None if there is none
     languages: ISO 639-1 codes of the recognizer's languages; () if unknown
     spool: keeps what waits on disk, so that a client need not wait; None if it must
+    speakers: finds who speaks; None if the server does not distinguish speakers
     """
 
     slots: DetectorSlots
@@ -83,6 +97,7 @@ class ModelClients:
     turn_model: Batcher[Clip, float] | None = None
     languages: tuple[str, ...] = ()
     spool: Spool | None = None
+    speakers: SpeakerClient | None = None
 
     def adapt(self, options: SessionOptions) -> SessionOptions:
         """Return the client's options with the changes that the recognizer requires."""

@@ -12,7 +12,7 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parent.parent
 
 # The packages of ours that each package may import, besides itself.
-BELOW_STREAMING: Final = {"audio", "batching", "vad", "asr", "postprocessing"}
+BELOW_STREAMING: Final = {"audio", "batching", "vad", "asr", "diarization", "postprocessing"}
 BELOW_JOBS: Final = BELOW_STREAMING | {"transcripts", "streaming", "engine", "downloads"}
 BELOW_SERVER: Final = BELOW_JOBS | {"journal", "jobs"}
 MAY_IMPORT: Final[dict[str, set[str]]] = {
@@ -21,7 +21,8 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "vad": {"audio", "batching"},
     "asr": {"audio", "batching"},
     "postprocessing": {"asr", "audio"},
-    "transcripts": {"asr", "audio"},
+    "diarization": {"audio", "batching", "asr"},
+    "transcripts": {"asr", "audio", "diarization"},
     "streaming": BELOW_STREAMING,
     "engine": BELOW_STREAMING | {"transcripts", "streaming"},
     "downloads": {"streaming"},  # its threads
@@ -55,6 +56,7 @@ MAX_MODULES_AT_THE_TOP_OF_SERVER: Final = 6
 
 MODEL_FILES: Final = {
     "vad/silero_torch.py",
+    *(f"diarization/{name}.py" for name in ("campplus", "pyannet", "speaker_network")),
     *(f"asr/{name}.py" for name in ("transformers_base", "greedy_decoder", "whisper", "moonshine")),
     *(f"asr/{name}.py" for name in ("ctc", "transducer", "seq2seq", "int8_linear", "bf16_attention")),
 }
@@ -230,7 +232,7 @@ def test_only_the_files_of_a_model_know_torch() -> None:
 def test_what_decides_does_not_wait() -> None:
     """Synchronous packages, and a wire protocol's input, output and options, import no asyncio."""
     asynchronous = named_by("asyncio")
-    packages = ("audio/", "vad/", "asr/", "postprocessing/", "transcripts/", "streaming/")
+    packages = ("audio/", "vad/", "asr/", "diarization/", "postprocessing/", "transcripts/", "streaming/")
     assert {path for path in asynchronous if path.startswith(packages)} <= ASYNCHRONOUS
     protocols = {path for path in asynchronous if path.startswith("server/protocols/")}
     assert {Path(path).stem for path in protocols} <= PROTOCOL_IO

@@ -85,20 +85,18 @@ class _Atom:
 def cues_of(
     segments: Sequence[TranscriptSegment],
     *,
-    speakers: Sequence[str | None] = (),
     cuts: Sequence[int] = (),
     labels: bool = False,
 ) -> list[Cue]:
     """Return the cues of a transcript, in order of time and without overlaps.
 
-    speakers: the speaker of each segment; () if unknown
     cuts: where the picture changes, in samples, ascending
     labels: whether the text of a cue after a change of the speaker begins with the name
     """
-    speakers = speakers or [None] * len(segments)
+    speakers = [None, *(segment.speaker for segment in segments)]
     parts = [
-        _atoms(segment, speaker, labels and speaker is not None and speaker != before)
-        for segment, (before, speaker) in zip(segments, pairwise([None, *speakers]), strict=True)
+        _atoms(segment, labels and segment.speaker not in (None, before))
+        for before, segment in zip(speakers, segments, strict=False)
     ]
     atoms = list(chain.from_iterable(parts))
     cut_ms = [_on_tick(ms_from_samples(cut)) for cut in cuts]
@@ -110,8 +108,9 @@ def cues_of(
     return _timed(pieces, cut_ms)
 
 
-def _atoms(segment: TranscriptSegment, speaker: str | None, label: bool) -> Iterator[_Atom]:
+def _atoms(segment: TranscriptSegment, label: bool) -> Iterator[_Atom]:
     """Yield the atoms of a segment; words without times share it by their widths."""
+    speaker = segment.speaker
     text = " ".join(_printable(segment.hypothesis.text).split())
     if not text:
         return

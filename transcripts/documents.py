@@ -63,26 +63,24 @@ class Paragraph:
     text: str
 
 
-def markdown_of(
-    transcript: Transcript, speakers: Sequence[str | None] = (), summary: str | None = None
-) -> str:
+def markdown_of(transcript: Transcript, summary: str | None = None) -> str:
     """Return a transcript as Markdown: the name of the file, a summary if there is one, and paragraphs."""
     parts = [f"# {_markdown(_title(transcript))}"]
     if summary:
         parts += ["## Summary", _markdown(summary), "## Transcript"]
-    for each in document_paragraphs(transcript.segments, speakers):
+    for each in document_paragraphs(transcript.segments):
         speaker = f"**{_markdown(each.speaker)}** " if each.speaker else ""
         parts.append(f"{speaker}`{_clock(each.start)}`  \n{_markdown(each.text)}")
     return "\n\n".join(parts) + "\n"
 
 
-def docx_of(transcript: Transcript, speakers: Sequence[str | None] = (), summary: str | None = None) -> bytes:
+def docx_of(transcript: Transcript, summary: str | None = None) -> bytes:
     """Return a transcript as a Word document with the content of `markdown_of`."""
     body = [_paragraph(_run(_title(transcript)), "Title")]
     if summary:
         body += [_paragraph(_run("Summary"), "Heading1"), _paragraph(_run(summary))]
         body.append(_paragraph(_run("Transcript"), "Heading1"))
-    for each in document_paragraphs(transcript.segments, speakers):
+    for each in document_paragraphs(transcript.segments):
         speaker = _run(f"{each.speaker} ", _BOLD) if each.speaker else ""
         head = f"{speaker}{_run(_clock(each.start), _GREY)}<w:r><w:br/></w:r>"
         body.append(_paragraph(head + _run(each.text)))
@@ -101,28 +99,22 @@ def docx_of(transcript: Transcript, speakers: Sequence[str | None] = (), summary
     )
 
 
-def document_paragraphs(
-    segments: Sequence[TranscriptSegment], speakers: Sequence[str | None] = ()
-) -> Iterator[Paragraph]:
+def document_paragraphs(segments: Sequence[TranscriptSegment]) -> Iterator[Paragraph]:
     """Yield the paragraphs of a transcript.
 
     A paragraph ends at a change of the speaker, at a pause of PARAGRAPH_GAP_MS, after MAX_SENTENCES segments,
     and after a minute.
-
-    speakers: the speaker of each segment; () if unknown
     """
     begun: list[TranscriptSegment] = []
-    speaker: str | None = None
-    for segment, name in zip(segments, speakers or [None] * len(segments), strict=True):
+    for segment in segments:
         if not segment.hypothesis.text.strip():
             continue
-        if begun and (name != speaker or _ends(begun, segment)):
-            yield _joined(begun, speaker)
+        if begun and (segment.speaker != begun[0].speaker or _ends(begun, segment)):
+            yield _joined(begun)
             begun = []
         begun.append(segment)
-        speaker = name
     if begun:
-        yield _joined(begun, speaker)
+        yield _joined(begun)
 
 
 def _ends(paragraph: Sequence[TranscriptSegment], following: TranscriptSegment) -> bool:
@@ -131,9 +123,9 @@ def _ends(paragraph: Sequence[TranscriptSegment], following: TranscriptSegment) 
     return is_full or following.start - last.end >= GAP
 
 
-def _joined(segments: Sequence[TranscriptSegment], speaker: str | None) -> Paragraph:
+def _joined(segments: Sequence[TranscriptSegment]) -> Paragraph:
     text = " ".join(segment.hypothesis.text for segment in segments)
-    return Paragraph(segments[0].start, speaker, " ".join(text.split()))
+    return Paragraph(segments[0].start, segments[0].speaker, " ".join(text.split()))
 
 
 def _title(transcript: Transcript) -> str:

@@ -1,6 +1,6 @@
 """Split the long segments in which a file is recognized into segments that are easy to read."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Final
@@ -25,20 +25,27 @@ def split_segment(segment: TranscriptSegment) -> list[TranscriptSegment]:
     of the whole segment, such as its confidence, is that of every part.
     """
     words = segment.hypothesis.words
+    return cut_segment(segment, _parts(words)) if words else [segment]
+
+
+def cut_segment(segment: TranscriptSegment, parts: Iterable[Sequence[Word]]) -> list[TranscriptSegment]:
+    """Return the segment cut between the parts, its words in order; uncut if they do not make up its text."""
+    words = segment.hypothesis.words
     pieces = text_before_words(segment.hypothesis.text, words)
-    if pieces is None or not words:
+    if pieces is None:
         return [segment]
-    parts, first, start = [], 0, segment.start
-    for part in _parts(words):
+    cut, first, start = [], 0, segment.start
+    for part in parts:
         last = first + len(part)
         is_last = last == len(words)
         end = segment.end if is_last else min(max(part[-1].end, start + 1), segment.end)
         text = "".join(pieces[first:last]).strip()
-        parts.append(TranscriptSegment(start, end, replace(segment.hypothesis, text=text, words=tuple(part))))
+        hypothesis = replace(segment.hypothesis, text=text, words=tuple(part))
+        cut.append(replace(segment, start=start, end=end, hypothesis=hypothesis))
         if not is_last:
             start = min(max(words[last].start, end), segment.end - 1)
         first = last
-    return parts
+    return cut
 
 
 def _parts(words: Sequence[Word]) -> Iterator[Sequence[Word]]:

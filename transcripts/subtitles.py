@@ -40,19 +40,19 @@ class SubtitleError(ValueError):
     """A text is not SubRip, or is larger than this module reads."""
 
 
-def srt_of(transcript: Transcript, speakers: Sequence[str | None] = ()) -> str:
+def srt_of(transcript: Transcript) -> str:
     """Return a transcript as SubRip; with speakers, a cue after a change begins with the name."""
-    return write_srt(cues_of(transcript.segments, speakers=speakers, labels=True))
+    return write_srt(cues_of(transcript.segments, labels=True))
 
 
-def vtt_of(transcript: Transcript, speakers: Sequence[str | None] = ()) -> str:
+def vtt_of(transcript: Transcript) -> str:
     """Return a transcript as WebVTT, with speakers as voices."""
-    return write_vtt(cues_of(transcript.segments, speakers=speakers))
+    return write_vtt(cues_of(transcript.segments))
 
 
-def ass_of(transcript: Transcript, speakers: Sequence[str | None] = ()) -> str:
+def ass_of(transcript: Transcript) -> str:
     """Return a transcript as ASS; with speakers, a cue after a change begins with the name."""
-    return write_ass(cues_of(transcript.segments, speakers=speakers, labels=True))
+    return write_ass(cues_of(transcript.segments, labels=True))
 
 
 def write_srt(cues: Sequence[Cue]) -> str:

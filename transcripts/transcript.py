@@ -15,11 +15,16 @@ MS_PER_SECOND: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class TranscriptSegment:
-    """Hold a segment; start, end: samples of the stream."""
+    """Hold a segment.
+
+    start, end: samples of the stream
+    speaker: label; None unless speakers are distinguished
+    """
 
     start: int
     end: int
     hypothesis: Hypothesis
+    speaker: str | None = None
 
     def shifted(self, samples: int) -> Self:
         """Return the segment at a place that lies so many samples later; its words move along."""
@@ -73,8 +78,16 @@ class Transcript:
 
 
 def text_of(transcript: Transcript) -> str:
-    """Return the text with one line per segment."""
-    return "".join(f"{' '.join(segment.hypothesis.text.split())}\n" for segment in transcript.segments)
+    """Return the text with one line per segment, which begins with the speaker if he is known."""
+    return "".join(
+        f"{speaker_prefix(segment.speaker)}{' '.join(segment.hypothesis.text.split())}\n"
+        for segment in transcript.segments
+    )
+
+
+def speaker_prefix(speaker: str | None) -> str:
+    """Return what names a speaker in front of what is said; "" if the speaker is unknown."""
+    return "" if speaker is None else f"{speaker}: "
 
 
 def json_of(transcript: Transcript, words: bool = True, summary: Mapping[str, object] | None = None) -> str:
@@ -126,6 +139,7 @@ def _track(track: Track) -> dict[str, object]:
 def _segment(segment: TranscriptSegment, words: bool) -> dict[str, object]:
     hypothesis = segment.hypothesis
     return {
+        **speaker_field(segment.speaker),
         "start": _seconds(segment.start),
         "end": _seconds(segment.end),
         "text": hypothesis.text,
@@ -141,7 +155,13 @@ def _word(word: Word) -> dict[str, object]:
         "start": _seconds(word.start),
         "end": _seconds(word.end),
         "confidence": word.confidence,
+        **speaker_field(word.speaker),
     }
+
+
+def speaker_field(speaker: str | None) -> dict[str, str]:
+    """Return the field of a speaker's label; none unless speakers are distinguished."""
+    return {} if speaker is None else {"speaker": speaker}
 
 
 def _seconds(samples: int) -> float:

@@ -37,8 +37,17 @@ from server.observability.metrics import Metrics
 from server.observability.session_log import SessionLog
 from server.observability.session_timing import SessionTiming
 from streaming.driver import StreamDriver
-from streaming.errors import DetectorFailed, EventsUnread, Overloaded, SpoolFull, StreamBroken
+from streaming.errors import (
+    DetectorFailed,
+    EventsUnread,
+    Overloaded,
+    SpeakersUnavailable,
+    SpoolFull,
+    StreamBroken,
+)
+from streaming.events import FinalTranscript, UtteranceStarted
 from streaming.snapshot import Snapshot, save
+from streaming.stream_speakers import StreamSpeakers
 from vad.detector_input import DetectorState
 from vad.segmenter import Reason
 
@@ -99,6 +108,8 @@ class ClientSession:
         self._recorder = recorder
         self._sender = MessageSender(protocol, self._log, recorder)
         self._replay_filter = ReplayFilter()
+        self._speakers: StreamSpeakers | None = None  # made for the first final whose speakers are wanted
+        self._loading_speakers: asyncio.Future[tuple[BaseException | None]] | None = None
         self._replayed = asyncio.Event()  # the input of an earlier server has been applied again
         self._finished = asyncio.Event()  # the session has ended or is suspended
         self._socket: BoundedWebSocket | None = None
@@ -139,6 +150,8 @@ class ClientSession:
         support = self._support
         assert support is not None  # only sessions that can be resumed have a journal
         self._replay_filter = ReplayFilter(recovered.sent)
+        if "speakers" in recovered.head and self._driver.models.speakers is not None:
+            self._speakers = StreamSpeakers.restored(self._driver.models.speakers, recovered.head["speakers"])
         self._log.restore(
             recovered.number, [orjson.dumps(support.with_audio(*each)) for each in recovered.messages]
         )
@@ -335,6 +348,8 @@ class ClientSession:
         """Record everything that another server needs to continue from here."""
         if self._recorder is not None and self._support is not None:
             head = {**self._support.saved(), "owner": self.owner}
+            if self._speakers is not None:
+                head["speakers"] = self._speakers.saved()
             self._recorder.snapshot(head, self._log.number, snapshot, detector_state)
 
     async def _replay(self, support: ResumeSupport, tail: Iterable[InputRecord]) -> None:
@@ -422,6 +437,10 @@ class ClientSession:
         """Send the stream's events, or keep them while no client is connected."""
         try:
             async for event in self._driver.events():
+                if isinstance(event, UtteranceStarted) and self._protocol.wants_speakers(event.utterance):
+                    self._load_speakers()
+                if isinstance(event, FinalTranscript) and self._protocol.wants_speakers(event.utterance):
+                    event = await self._with_speakers(event)
                 messages = self._protocol.encode(event)  # for every event: the protocol captures options
                 kind = kind_of(event)
                 # During a replay a partial may be unknown and still older than what was sent before.
@@ -434,6 +453,23 @@ class ClientSession:
         except (DetectorFailed, StreamBroken) as error:
             log.exception("session.failed")
             await self._end_with(internal(str(error)), self._protocol.encode(self._driver.session.abandon()))
+
+    async def _with_speakers(self, final: FinalTranscript) -> FinalTranscript:
+        """Return the final with its speakers; without them if the model cannot be used."""
+        if self._driver.models.speakers is None:
+            return final
+        self._speakers = self._speakers or StreamSpeakers(self._driver.models.speakers)
+        try:
+            return await self._speakers.label(final)
+        except SpeakersUnavailable as error:
+            log.warning("speakers.unavailable error=%s", error)
+            return final
+
+    def _load_speakers(self) -> None:
+        """Load the model of speakers while the first utterance is being spoken."""
+        client = self._driver.models.speakers
+        if client is not None and self._loading_speakers is None:
+            self._loading_speakers = asyncio.gather(client.start(), return_exceptions=True)
 
     async def _reply(self, replies: Sequence[Message]) -> None:
         recorder, support = self._recorder, self._support

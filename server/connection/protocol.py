@@ -158,6 +158,10 @@ class WireProtocol(Protocol):
         """Return the messages for an event; none if this client is sent none. Call it for every event."""
         ...
 
+    def wants_speakers(self, utterance: int) -> bool:
+        """Return whether the final of an utterance says who speaks. Call it before `encode` of the final."""
+        ...
+
     def encode_error(self, error: ClientError) -> Message | None:
         """Return the message for an error; None if the protocol has none and only the close reports it."""
         ...

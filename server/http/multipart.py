@@ -12,7 +12,8 @@ FILE: Final = "file"  # name of the part whose bytes are the upload, unless a pr
 MAX_FILE_NAME: Final = 255  # characters
 MAX_FIELDS: Final = 2_000
 MAX_FIELD_BYTES: Final = 1 << 20  # of all fields and their headers together, which are held in memory
-DROPPED: Final = frozenset({"known_speaker_references"})  # audio in fields that are not used
+AUDIO_FIELDS: Final = frozenset({"known_speaker_references"})
+MAX_AUDIO_FIELD_BYTES: Final = 8 << 20  # of the fields with audio together, which are held in memory, too
 
 
 @dataclass(slots=True)
@@ -41,6 +42,8 @@ class _FormParts:
         self._part = _FormPart()
         self._into_file = False
         self._held = 0
+        self._held_audio = 0
+        self._into_audio = False
         self._pieces: list[bytes] = []
 
     def take_pieces(self) -> list[bytes]:
@@ -77,14 +80,18 @@ class _FormParts:
         if self._into_file:
             self.has_file = True
             self.file_name = base_name(options.get(b"filename", b"").decode("utf-8", "replace"))
-        dropped = self._into_file or b"filename" in options or part.name.partition("[")[0] in DROPPED
+        self._into_audio = part.name.partition("[")[0] in AUDIO_FIELDS
+        dropped = self._into_file or b"filename" in options
         part.data = None if dropped else bytearray()
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
         if self._into_file:
             self._pieces.append(data[start:end])
         elif self._part.data is not None:
-            self._hold(end - start)
+            if self._into_audio:
+                self._hold_audio(end - start)
+            else:
+                self._hold(end - start)
             self._part.data += data[start:end]
 
     def on_part_end(self) -> None:
@@ -101,6 +108,12 @@ class _FormParts:
         self._held += count
         if self._held > MAX_FIELD_BYTES:
             raise invalid(f"The fields hold more than {MAX_FIELD_BYTES} bytes.", code="invalid_body")
+
+    def _hold_audio(self, count: int) -> None:
+        self._held_audio += count
+        if self._held_audio > MAX_AUDIO_FIELD_BYTES:
+            names = ", ".join(sorted(AUDIO_FIELDS))
+            raise invalid(f"{names} hold more than {MAX_AUDIO_FIELD_BYTES} bytes.", code="invalid_body")
 
 
 class MultipartForm:

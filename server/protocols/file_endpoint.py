@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request
 from asr.recognizer import ModelInfo
 from downloads.errors import DownloadError, FileTooLarge
 from engine.engine import Engine
+from engine.file_diarizer import DiarizationOptions
 from engine.file_transcriber import FileTranscriber, TimeRange
 from engine.model_pool import ModelNotReady
 from postprocessing.summary_types import Summary
@@ -117,9 +118,17 @@ class FileEndpoint(ABC):
         raise http_error_of(error)
 
     def _transcriber(
-        self, file: IO[bytes], meter: UsageMeter, track: int | None, within: TimeRange
+        self,
+        file: IO[bytes],
+        meter: UsageMeter,
+        track: int | None,
+        within: TimeRange,
+        diarization: DiarizationOptions | None = None,
     ) -> FileTranscriber:
-        """Return the transcriber of a part of one track of a file, whose audio is counted by `meter`."""
+        """Return the transcriber of a part of one track of a file, whose audio is counted by `meter`.
+
+        diarization: how speakers are distinguished; None if they are not
+        """
         return FileTranscriber(
             file,
             max_seconds=self._settings.max_file_seconds,
@@ -127,6 +136,7 @@ class FileEndpoint(ABC):
             within=within,
             on_samples_read=meter.count,
             on_event=self._metrics.observe_event,
+            diarization=diarization,
         )
 
     async def _summarize(self, transcript: Transcript) -> Summary:

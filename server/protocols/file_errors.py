@@ -7,7 +7,7 @@ from typing import Final
 from audio.errors import AudioError, NoAudio, UnknownTrack, UnreadableFile
 from engine.file_transcriber import AudioTooLong, UtteranceFailed
 from server.errors import ApiError, invalid
-from streaming.errors import StreamError
+from streaming.errors import SpeakersUnavailable, StreamError
 
 FORMATS: Final = ("flac", "m4a", "mp3", "mp4", "mpeg", "mpga", "oga", "ogg", "wav", "webm")  # OpenAI's list
 
@@ -28,5 +28,7 @@ def file_errors_as_http() -> Iterator[None]:
         raise ApiError(413, str(error), param="file", code="audio_too_long") from error
     except UtteranceFailed as error:
         raise ApiError(500, str(error), code="transcription_failed") from error
+    except SpeakersUnavailable as error:
+        raise ApiError(503, str(error), code="speakers_unavailable") from error
     except StreamError as error:
         raise ApiError(500, str(error), code="internal_error") from error

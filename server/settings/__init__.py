@@ -64,6 +64,7 @@ class Settings(
             streams=self.max_sessions + self.max_files + self.jobs_at_once,
             spool_minutes=self.spool_minutes,
             needs_turn_model=self.endpointing == "model",
+            distinguishes_speakers=self.diarize,
         )
 
     def jobs_options(self) -> JobsOptions | None:

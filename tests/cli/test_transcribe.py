@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from rich.progress import Progress
 
 import cli.__main__
+import diarization.clustering
 from asr.recognizer import Hypothesis, RecognitionRequest
 from audio.clip import Samples
 from cli.__main__ import FORMATS, main, silence
@@ -33,6 +34,7 @@ from cli.transcribe import (
     session_options,
     write_text,
 )
+from engine.file_diarizer import DiarizationOptions
 from engine.file_transcriber import WHOLE, TimeRange
 from postprocessing.options import REDACTIONS, TextOptions
 from postprocessing.summary_types import Summary
@@ -40,9 +42,10 @@ from streaming.options import SessionOptions
 from tests.asr import tiny
 from tests.audio.test_files import two_tracks
 from tests.cli.running import ROOT, command, command_reading
+from tests.diarization.voices import RuleClient
 from tests.streaming.fakes import sound
 from tests.streaming.working_models import Recognizer, models
-from transcripts.transcript import Transcript, TranscriptSegment, json_of
+from transcripts.transcript import Transcript, TranscriptSegment, json_of, text_of
 from vad.options import VadOptions
 
 SECOND = 16_000
@@ -416,3 +419,34 @@ def test_missing_model_is_reported() -> None:
     assert told.returncode == UNUSABLE
     assert told.stderr.startswith("stt: org/name is neither a folder nor in the cache")
     assert told.stdout == ""
+
+
+async def test_speakers_are_distinguished_on_request(tmp_path: Path) -> None:
+    silence = sound((False, 4 * SECOND))
+    talk = np.concatenate([silence, sound((True, 3 * SECOND)), silence, -sound((True, 3 * SECOND)), silence])
+    path = write_wav(tmp_path / "talk.wav", talk)
+    async with models() as shared:
+        speaking = replace(shared, speakers=RuleClient())
+        queue = FileQueue(
+            speaking,
+            "little",
+            SessionOptions(),
+            Progress(disable=True),
+            lambda transcript, name: None,
+            diarization=DiarizationOptions(),
+        )
+        transcript = await queue.transcribe(AudioFile(str(path), path, path.stem))
+    assert transcript is not None
+    assert [line[:3] for line in text_of(transcript).splitlines()] == ["A: ", "B: "]
+    assert [each["speaker"] for each in json.loads(json_of(transcript))["segments"]] == ["A", "B"]
+
+
+def test_contradicting_numbers_of_speakers_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit:
+        main(["transcribe", "--diarize", "--min-speakers", "3", "--max-speakers", "2", "x.wav"])
+    assert exit.value.code == UNUSABLE
+    assert "3 to 2" in capsys.readouterr().err
+
+
+def test_parser_knows_the_greatest_number_of_speakers() -> None:
+    assert cli.__main__.MAX_SPEAKERS == diarization.clustering.MAX_SPEAKERS

@@ -53,6 +53,11 @@ def test_diarized_json_has_one_speaker(rest: Any) -> None:
     assert {segment["speaker"] for segment in rest["diarized"]["segments"]} == {"A"}
 
 
+def test_known_speakers_are_understood_and_refused_without_the_model(rest: Any) -> None:
+    refused = rest["errors"]["speakers"]
+    assert (refused["status"], refused["code"], refused["param"]) == (400, "unsupported_value", "diarize")
+
+
 def test_every_field_that_the_sdk_sends_is_understood(rest: Any) -> None:
     full = rest["full"]
     assert "".join(each["token"] for each in full["logprobs"]) == full["text"]

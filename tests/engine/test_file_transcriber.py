@@ -7,6 +7,7 @@ import threading
 import tracemalloc
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,14 +15,17 @@ import pytest
 from asr.hallucination_filter import FilterThresholds
 from asr.recognizer import Hypothesis, RecognitionRequest, Word
 from audio.errors import UnreadableFile
+from engine.file_diarizer import DiarizationOptions
 from engine.file_transcriber import AudioTooLong, FileTranscriber, TimeRange, TimeRangeError, UtteranceFailed
+from streaming.errors import SpeakersUnavailable
 from streaming.events import Event, FinalTranscript, StreamClosed
 from streaming.options import SessionOptions
 from tests.audio.test_files import encoded, muxed, quiet_then_loud, tone
+from tests.diarization.voices import RuleClient
 from tests.server.asgi_calls import wav
 from tests.streaming.fakes import sound
 from tests.streaming.working_models import Recognizer, models
-from transcripts.transcript import FilteredText
+from transcripts.transcript import FilteredText, TranscriptSegment
 
 SECOND = 16_000
 TALK = sound((False, SECOND), (True, SECOND), (False, SECOND), (True, SECOND), (False, SECOND))
@@ -328,3 +332,60 @@ def test_empty_range_is_refused(start: float, end: float | None, param: str) -> 
     with pytest.raises(TimeRangeError) as refused:
         TimeRange(start, end)
     assert refused.value.param == param
+
+
+DIALOGUE = np.concatenate(
+    [sound((False, SECOND), (True, 3 * SECOND)), -sound((True, 3 * SECOND), (False, SECOND))]
+)
+
+
+class TimedRecognizer(Recognizer):
+    """Give each half second a word with times."""
+
+    def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
+        return [self._timed(request.clip.start, request.clip.end) for request in requests]
+
+    def _timed(self, start: int, end: int) -> Hypothesis:
+        words = [Word(f"w{at}", at, at + SECOND // 2) for at in range(start, end - SECOND // 2, SECOND // 2)]
+        return Hypothesis(" ".join(word.text for word in words), tuple(words))
+
+
+async def diarized(work: FileTranscriber, client: RuleClient | None) -> list[TranscriptSegment]:
+    async with models(TimedRecognizer()) as shared:
+        segments = work.transcribe(replace(shared, speakers=client), SessionOptions())
+        async with aclosing(segments):
+            return [segment async for segment in segments]
+
+
+async def test_words_and_segments_have_speakers() -> None:
+    plain = await diarized(FileTranscriber(io.BytesIO(wav(DIALOGUE))), RuleClient())
+    assert {segment.speaker for segment in plain} == {None}
+    work = FileTranscriber(io.BytesIO(wav(DIALOGUE)), diarization=DiarizationOptions())
+    segments = await diarized(work, RuleClient())
+    assert [segment.speaker for segment in segments] == ["A", "B"]
+    assert work.transcript("", "").segments == tuple(segments)
+    words = [word for segment in segments for word in segment.hypothesis.words]
+    assert [word.speaker for word in words] == sorted(word.speaker or "" for word in words)
+    assert [word.text for word in words] == [word.text for each in plain for word in each.hypothesis.words]
+    assert work.transcript("", "").text == " ".join(segment.hypothesis.text for segment in plain)
+
+
+async def test_speakers_of_a_part_have_the_times_of_the_file() -> None:
+    within = TimeRange(1.0)
+    work = FileTranscriber(io.BytesIO(wav(DIALOGUE)), within=within, diarization=DiarizationOptions())
+    segments = await diarized(work, RuleClient())
+    assert [segment.speaker for segment in segments] == ["A", "B"]
+    assert segments[0].start < 2 * SECOND
+    assert abs(segments[1].start - 4 * SECOND) < SECOND
+
+
+async def test_server_without_model_of_speakers_transcribes() -> None:
+    work = FileTranscriber(io.BytesIO(wav(DIALOGUE)), diarization=DiarizationOptions())
+    assert {segment.speaker for segment in await diarized(work, None)} == {None}
+
+
+async def test_unusable_model_of_speakers_fails_at_once() -> None:
+    work = FileTranscriber(io.BytesIO(wav(DIALOGUE)), diarization=DiarizationOptions())
+    with pytest.raises(SpeakersUnavailable, match="no weights"):
+        await diarized(work, RuleClient(broken=True))
+    assert work.transcript("", "").segments == ()

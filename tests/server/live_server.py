@@ -42,6 +42,7 @@ def free_settings(**changes: Any) -> Settings:
         "asr_worker": WorkerKind.THREAD,
         "resume_seconds": 0,
         "data_dir": "",
+        "diarize": False,  # Its model may have to be downloaded.
     }
     return Settings(_env_file=None, **(defaults | changes))
 

@@ -86,7 +86,7 @@ def program(command: tuple[str, ...] = MAIN, **environment: str) -> Iterator[Pro
     port = int(environment.setdefault("PORT", str(free_port())))
     arguments = [*command, str(port)] if command == UVICORN else command
     inherited = {k: v for k, v in os.environ.items() if k.lower() not in Settings.model_fields}
-    defaults = {"HOST": "127.0.0.1", "ASR_MODEL": "free"}
+    defaults = {"HOST": "127.0.0.1", "ASR_MODEL": "free", "DIARIZE": "false"}
     with tempfile.TemporaryDirectory() as folder, Path(folder, "log").open("wb") as log:
         process = subprocess.Popen(
             arguments, cwd=folder, env=inherited | defaults | environment, stdout=log, stderr=log

@@ -1,6 +1,7 @@
 """Cues keep the rules of broadcasters for any text, times, speakers and cuts, as far as speech allows."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import pytest
@@ -31,6 +32,11 @@ def segment(start: float, end: float, text: str, *words: tuple[str, float, float
     """Return a segment; times in seconds."""
     timed = tuple(Word(word, round(a * SECOND), round(b * SECOND)) for word, a, b in words)
     return TranscriptSegment(round(start * SECOND), round(end * SECOND), Hypothesis(text, timed))
+
+
+def by(segments: Sequence[TranscriptSegment], speakers: Sequence[str | None]) -> list[TranscriptSegment]:
+    """Return the segments as spoken by these speakers."""
+    return [replace(segment, speaker=name) for segment, name in zip(segments, speakers, strict=True)]
 
 
 def spoken(text: str, start: float = 0.0, chars_per_second: float = 14) -> TranscriptSegment:
@@ -84,7 +90,7 @@ def drawings(draw: st.DrawFn) -> Drawn:
 @settings(deadline=None, max_examples=150)
 @given(drawings())
 def test_cues_keep_the_rules_that_never_yield(drawn: Drawn) -> None:
-    cues = cues_of(drawn.segments, speakers=drawn.speakers, cuts=drawn.cuts)
+    cues = cues_of(by(drawn.segments, drawn.speakers), cuts=drawn.cuts)
     for cue in cues:
         assert 1 <= len(cue.lines) <= MAX_LINES
         assert all(line and line == line.strip() and columns(line) <= MAX_LINE_COLUMNS for line in cue.lines)
@@ -99,7 +105,7 @@ def test_cues_keep_the_rules_that_never_yield(drawn: Drawn) -> None:
 @settings(deadline=None, max_examples=100)
 @given(drawings())
 def test_no_cue_has_the_text_of_two_speakers(drawn: Drawn) -> None:
-    cues = cues_of(drawn.segments, speakers=drawn.speakers)
+    cues = cues_of(by(drawn.segments, drawn.speakers))
     for name in ("A", "B"):
         said = [
             s.hypothesis.text for s, who in zip(drawn.segments, drawn.speakers, strict=True) if who == name
@@ -139,7 +145,7 @@ def test_cues_of_alternating_speakers_last_a_second(turns: list[tuple[str, float
     for text, length in turns:
         said.append(segment(now, now + length, text))
         now += length
-    cues = cues_of(said, speakers=[f"{number % 2}" for number in range(len(said))])
+    cues = cues_of(by(said, [f"{number % 2}" for number in range(len(said))]))
     assert [text_of(cue) for cue in cues] == [text for text, _ in turns]
     assert all(cue.end - cue.start >= MIN_CUE_MS for cue in cues)
     assert all(cue.start >= each.start // 160 * 10 for cue, each in zip(cues, said, strict=True))
@@ -161,7 +167,7 @@ def test_pause_after_fast_speech_is_used_for_reading() -> None:
 
 def test_short_answer_lasts_longer_than_its_speech() -> None:
     first, second = cues_of(
-        [segment(0, 0.3, "Yes."), segment(0.8, 3, "And what do you think?")], speakers=["A", "B"]
+        by([segment(0, 0.3, "Yes."), segment(0.8, 3, "And what do you think?")], ["A", "B"])
     )
     assert first == Cue(0, MIN_CUE_MS, ("Yes.",), "A")
     assert second == Cue(MIN_CUE_MS + GAP_MS, 3_000, ("And what do you think?",), "B")
@@ -169,7 +175,7 @@ def test_short_answer_lasts_longer_than_its_speech() -> None:
 
 def test_next_cue_is_late_by_a_bounded_time_only() -> None:
     first, second = cues_of(
-        [segment(0, 0.2, "Yes."), segment(0.2, 3, "And what do you think?")], speakers=["A", "B"]
+        by([segment(0, 0.2, "Yes."), segment(0.2, 3, "And what do you think?")], ["A", "B"])
     )
     assert second.start == 200 + MAX_LAG_MS
     assert first.end - first.start < MIN_CUE_MS
@@ -189,7 +195,7 @@ def test_cue_ends_before_a_cut_and_the_next_one_begins_at_it() -> None:
 
 
 def test_small_gap_between_cues_is_closed() -> None:
-    first, second = cues_of([segment(0, 2, "One two."), segment(2.4, 4, "Three.")], speakers=["A", "B"])
+    first, second = cues_of(by([segment(0, 2, "One two."), segment(2.4, 4, "Three.")], ["A", "B"]))
     assert second.start - first.end == GAP_MS
 
 
@@ -227,7 +233,7 @@ def test_cue_is_not_shown_before_a_long_pause_ends() -> None:
 
 def test_label_stands_at_a_change_of_the_speaker_only() -> None:
     said = [segment(n, n + 0.9, text) for n, text in enumerate(["One.", "Two.", "Three."])]
-    cues = cues_of(said, speakers=["Ann", "Ann", "Bob"], labels=True)
+    cues = cues_of(by(said, ["Ann", "Ann", "Bob"]), labels=True)
     assert [text_of(cue) for cue in cues] == ["Ann: One. Two.", "Bob: Three."]
 
 

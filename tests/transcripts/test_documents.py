@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from dataclasses import replace
 from xml.etree import ElementTree
 
 from hypothesis import given, settings
@@ -25,6 +26,12 @@ def transcript(*segments: TranscriptSegment, source: str = "/tmp/talk.wav") -> T
 
 TALK = transcript(
     segment(1, 3, "Good morning."), segment(3, 5, "How are you?"), segment(3_661, 3_663, "Fine.")
+)
+SPOKEN = replace(
+    TALK,
+    segments=tuple(
+        replace(each, speaker=name) for each, name in zip(TALK.segments, ("Ann", "Bob", "Bob"), strict=True)
+    ),
 )
 
 
@@ -53,7 +60,7 @@ def test_markdown_has_title_times_and_paragraphs() -> None:
 
 
 def test_markdown_has_speakers_and_a_summary() -> None:
-    text = markdown_of(TALK, ["Ann", "Bob", "Bob"], summary="They greet each other.")
+    text = markdown_of(SPOKEN, summary="They greet each other.")
     assert text == (
         "# talk.wav\n\n## Summary\n\nThey greet each other.\n\n## Transcript\n\n"
         "**Ann** `00:00:01`  \nGood morning.\n\n**Bob** `00:00:03`  \nHow are you?\n\n"
@@ -74,7 +81,7 @@ def test_markdown_is_not_formatted_by_what_was_said() -> None:
 
 
 def test_docx_has_title_times_paragraphs_speakers_and_summary() -> None:
-    lines = docx_lines(docx_of(TALK, ["Ann", "Bob", "Bob"], summary="They greet each other."))
+    lines = docx_lines(docx_of(SPOKEN, summary="They greet each other."))
     assert lines == [
         *("talk.wav", "Summary", "They greet each other.", "Transcript"),
         *("Ann 00:00:01\nGood morning.", "Bob 00:00:03\nHow are you?", "Bob 01:01:01\nFine."),
@@ -98,7 +105,8 @@ def test_paragraph_ends_at_speakers_pauses_and_a_number_of_segments() -> None:
     said = [segment(n, n + 1, f"{n}.") for n in range(7)] + [segment(20, 21, "late.")]
     assert [each.text for each in document_paragraphs(said)] == ["0. 1. 2. 3. 4.", "5. 6.", "late."]
     names = ["A", "A", "B", *["A"] * 5]
-    assert [each.speaker for each in document_paragraphs(said, names)] == ["A", "B", "A", "A"]
+    said = [replace(each, speaker=name) for each, name in zip(said, names, strict=True)]
+    assert [each.speaker for each in document_paragraphs(said)] == ["A", "B", "A", "A"]
 
 
 def test_no_text_is_a_document_with_a_title() -> None:
@@ -109,7 +117,7 @@ def test_no_text_is_a_document_with_a_title() -> None:
 @settings(deadline=None, max_examples=60)
 @given(st.text(max_size=40), st.text(max_size=20))
 def test_any_text_is_in_the_docx_but_for_characters_that_xml_forbids(text: str, speaker: str) -> None:
-    lines = docx_lines(docx_of(transcript(segment(0, 1, f"a{text}b")), [speaker]))
+    lines = docx_lines(docx_of(transcript(replace(segment(0, 1, f"a{text}b"), speaker=speaker))))
     kept = [char for char in text if char.isprintable() and not char.isspace()]
     shown = iter(lines[1])
     assert all(char in shown for char in kept)

@@ -3,6 +3,7 @@
 import html
 import io
 import re
+from dataclasses import replace
 
 import av
 import pytest
@@ -151,11 +152,13 @@ def test_nothing_said_is_an_empty_document() -> None:
 
 
 def test_speaker_is_a_label_in_srt_and_ass_and_a_voice_in_vtt() -> None:
-    said = transcript(segment(0, 2, "Good morning."))
-    assert "\nAnn: Good morning.\n" in srt_of(said, ["Ann"])
-    assert ",Ann,0,0,0,,Ann: Good morning.\n" in ass_of(said, ["Ann"])
-    assert "\n<v Ann>Good morning.\n" in vtt_of(said, ["Ann"])
-    assert "<v A&lt;b&gt;>" in vtt_of(said, ["A<b>"])
+    def by(speaker: str) -> Transcript:
+        return transcript(replace(segment(0, 2, "Good morning."), speaker=speaker))
+
+    assert "\nAnn: Good morning.\n" in srt_of(by("Ann"))
+    assert ",Ann,0,0,0,,Ann: Good morning.\n" in ass_of(by("Ann"))
+    assert "\n<v Ann>Good morning.\n" in vtt_of(by("Ann"))
+    assert "<v A&lt;b&gt;>" in vtt_of(by("A<b>"))
 
 
 def test_times_beyond_ten_hours_are_written_whole() -> None:

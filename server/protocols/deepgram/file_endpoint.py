@@ -15,6 +15,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from audio.wav_header import header
+from engine.file_diarizer import DiarizationOptions
 from engine.file_transcriber import FileTranscriber
 from server.errors import ApiError, ClientError, invalid
 from server.http.disconnect import cancel_on_disconnect
@@ -83,7 +84,10 @@ class DeepgramFileEndpoint(FileEndpoint):
                     with self._answered_at_shutdown(), file_errors_as_http():
                         if url is not None:
                             digest = await store(_pieces_of(await self._download(stack, url)), file, head)
-                        transcriber = self._transcriber(file, meter, options.track, options.within)
+                        diarization = DiarizationOptions() if options.diarized else None
+                        transcriber = self._transcriber(
+                            file, meter, options.track, options.within, diarization
+                        )
                         model = await self._transcribe(stack, options, transcriber)
                         transcript = transcriber.transcript("", "")
                         summary = await self._summarize(transcript) if options.summarized else None

@@ -2,10 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from statistics import fmean
 
 from asr.recognizer import Word
+from diarization.known_speakers import number_of
 from postprocessing.summary_types import Summary
 from server.protocols.deepgram.live_output import ModelMetadata
 from server.protocols.deepgram.messages import (
@@ -63,7 +65,7 @@ def build_response(options: DeepgramOptions, model: ModelMetadata, result: FileR
         words = [word for each in result.segments for word in _words(each)]
         results["utterances"] = [
             _utterance(options, f"{result.request_id}-{number}", run)
-            for number, run in enumerate(_split_at_pauses(words, options.split))
+            for number, run in enumerate(_split_utterances(words, options.split))
         ]
     if result.summary is not None:
         results["summary"] = SummaryFields(
@@ -117,7 +119,10 @@ def _channel(options: DeepgramOptions, result: FileResult) -> ChannelFields:
 
 
 def _words(segment: TranscriptSegment) -> Words:
-    return timed_words(segment.hypothesis, segment.start, segment.end)
+    words = timed_words(segment.hypothesis, segment.start, segment.end)
+    if segment.speaker is None or segment.hypothesis.words:
+        return words
+    return [replace(word, speaker=segment.speaker) for word in words]
 
 
 def _confidence(words: Words) -> float:
@@ -144,12 +149,16 @@ def _utterance(options: DeepgramOptions, name: str, words: Words) -> UtteranceFi
         id=name,
     )
     if options.diarized:
-        utterance["speaker"] = 0
+        utterance["speaker"] = number_of(words[0].speaker)
     return utterance
 
 
 def _paragraphs(segments: Sequence[Words]) -> ParagraphsFields:
-    paragraphs = list(paragraphs_of(segments))
+    paragraphs = [
+        paragraph
+        for _, own in groupby(filter(None, segments), lambda words: words[0].speaker)
+        for paragraph in paragraphs_of(own)
+    ]
     texts = [" ".join(map(_text, paragraph)) for paragraph in paragraphs]
     return ParagraphsFields(
         transcript="".join(f"\n\n{text}" for text in texts).lstrip("\n"),
@@ -160,7 +169,7 @@ def _paragraphs(segments: Sequence[Words]) -> ParagraphsFields:
 def _paragraph(sentences: Sequence[Sentence]) -> ParagraphFields:
     return ParagraphFields(
         sentences=[_sentence(sentence) for sentence in sentences],
-        speaker=0,
+        speaker=number_of(sentences[0][0].speaker),
         num_words=sum(1 for sentence in sentences for word in sentence if normalize(word.text)),
         start=seconds(sentences[0][0].start),
         end=seconds(sentences[-1][-1].end),
@@ -171,11 +180,11 @@ def _sentence(words: Sentence) -> SentenceFields:
     return SentenceFields(text=_text(words), start=seconds(words[0].start), end=seconds(words[-1].end))
 
 
-def _split_at_pauses(words: Words, gap: float) -> Iterator[Words]:
-    """Split the words at pauses of at least `gap` seconds."""
+def _split_utterances(words: Words, gap: float) -> Iterator[Words]:
+    """Split the words at pauses of at least `gap` seconds, and where the speaker changes."""
     run: list[Word] = []
     for word in words:
-        if run and seconds(word.start - run[-1].end) >= gap:
+        if run and (seconds(word.start - run[-1].end) >= gap or word.speaker != run[-1].speaker):
             yield run
             run = []
         run.append(word)

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 from uuid import NAMESPACE_URL, uuid5
@@ -78,6 +78,7 @@ class DeepgramOutput:
         # An onset is reported this many samples after its speech began.
         self._onset_delay = options.session.vad.min_speech_hops * HOP
         self._sent_end = 0  # end of the last utterance that was sent, in samples
+        self._speaker: str | None = None  # of the last final, if the client asked for speakers
         self._finalize_answered = False  # whether the pending Finalize has been answered
 
     def messages_of(self, event: Event, sha256: str) -> Sequence[Message]:
@@ -121,6 +122,10 @@ class DeepgramOutput:
 
     def _interim(self, partial: PartialTranscript) -> Sequence[Message]:
         hypothesis = Hypothesis(partial.text)
+        if self._speaker is not None:  # Who speaks now is known with the final.
+            words = timed_words(hypothesis, partial.start, partial.end)
+            before = tuple(replace(word, speaker=self._speaker) for word in words)
+            hypothesis = replace(hypothesis, words=before)
         return (
             [self._results(partial.start, partial.end, hypothesis)]
             if format_text(hypothesis.text, self._formatted)
@@ -133,10 +138,14 @@ class DeepgramOutput:
         self._finalize_answered |= from_finalize
         self._sent_end = end
         speech_final = self._is_speech_final(final.reason)
+        words = timed_words(hypothesis, start, end)
+        if self._options.diarized:
+            self._speaker = final.speaker or self._speaker
+            words = tuple(replace(word, speaker=word.speaker or self._speaker) for word in words)
+            hypothesis = replace(hypothesis, words=words)
         results = self._results(
             start, end, hypothesis, final=True, speech_final=speech_final, from_finalize=from_finalize
         )
-        words = timed_words(hypothesis, start, end)
         return [results, *_utterance_end(self._timer.conclude(words[-1].end if words else None))]
 
     def _is_speech_final(self, reason: Reason) -> bool:

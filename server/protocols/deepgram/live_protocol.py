@@ -93,6 +93,10 @@ class DeepgramProtocol:
             return ()
         return self._output.messages_of(event, self._audio.sha256)
 
+    def wants_speakers(self, utterance: int) -> bool:
+        """Return whether the client asked for speakers."""
+        return self._options.diarized
+
     def encode_error(self, error: ClientError) -> Message:
         """Return the `Error` message."""
         return error_message(error)

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import reduce
 from typing import Final
 
 from asr.recognizer import Hypothesis, Word
 from audio.clip import seconds_from_samples
+from diarization.known_speakers import number_of
 from server.protocols.deepgram.messages import DeepgramWord
 from streaming.local_agreement import join_texts, pieces
 
@@ -47,8 +49,7 @@ def timed_words(hypothesis: Hypothesis, start: int, end: int) -> tuple[Word, ...
     words = hypothesis.words or tuple(_share_time(pieces(hypothesis.text), start, end))
     whole = hypothesis.confidence or 0.0
     return tuple(
-        Word(word.text, word.start, word.end, whole if word.confidence is None else word.confidence)
-        for word in words
+        replace(word, confidence=whole if word.confidence is None else word.confidence) for word in words
     )
 
 
@@ -65,7 +66,7 @@ def word_fields(word: Word, formatted: bool, diarized: bool) -> DeepgramWord:
     """Return the fields of a word.
 
     formatted: add the word as the recognizer wrote it
-    diarized: add the speaker, which is always 0
+    diarized: add the number of the speaker
     """
     fields = DeepgramWord(
         word=normalize(word.text),
@@ -74,7 +75,7 @@ def word_fields(word: Word, formatted: bool, diarized: bool) -> DeepgramWord:
         confidence=word.confidence,
     )
     if diarized:
-        fields["speaker"] = 0
+        fields["speaker"] = number_of(word.speaker)
     if formatted:
         fields["punctuated_word"] = word.text
     return fields

@@ -100,6 +100,7 @@ class WordFields(TypedDict):
     start_ms: int
     end_ms: int
     confidence: float | None
+    speaker: NotRequired[str | None]
 
 
 class FinalMessage(TypedDict):
@@ -107,6 +108,7 @@ class FinalMessage(TypedDict):
 
     audio: base64 of PCM16 at `sample_rate`; present only if the client chose it
     words: present only if the client chose them
+    speaker: of most of the utterance, null if unknown; present only if the client asked for speakers
     """
 
     type: Literal["response.audio_transcript.done"]
@@ -127,6 +129,7 @@ class FinalMessage(TypedDict):
     ignored: tuple[str, ...]
     audio: NotRequired[str]
     words: NotRequired[list[WordFields]]
+    speaker: NotRequired[str | None]
 
 
 class UtteranceErrorMessage(TypedDict):

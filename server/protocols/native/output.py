@@ -113,9 +113,13 @@ class NativeOutput:
             case StreamClosed():
                 return _closed(event)
 
+    def options_of(self, utterance: int) -> OutputOptions:
+        """Return the options of an utterance."""
+        return self.captured.get(utterance, self._config.output)
+
     def _options_of(self, utterance: int) -> OutputOptions:
         """Return the options of the utterance that ends; those before it are not needed any more."""
-        options = self.captured.get(utterance, self._config.output)
+        options = self.options_of(utterance)
         self.captured = {number: kept for number, kept in self.captured.items() if number > utterance}
         return options
 
@@ -144,7 +148,9 @@ class NativeOutput:
         if options.include_audio:
             message["audio"] = base64_from_samples(final.clip.samples)
         if options.words:
-            message["words"] = [_word(word) for word in hypothesis.words]
+            message["words"] = [_word(word, options.diarize) for word in hypothesis.words]
+        if options.diarize:
+            message["speaker"] = final.speaker
         return message
 
     def _failed(self, utterance: int, start: int, end: int, text: str) -> UtteranceErrorMessage:
@@ -201,13 +207,16 @@ def base64_from_samples(samples: Samples) -> str:
     return pybase64.b64encode_as_string(pcm.tobytes())
 
 
-def _word(word: Word) -> WordFields:
-    return WordFields(
+def _word(word: Word, diarize: bool) -> WordFields:
+    fields = WordFields(
         word=word.text,
         start_ms=ms_from_samples(word.start),
         end_ms=ms_from_samples(word.end),
         confidence=word.confidence,
     )
+    if diarize:
+        fields["speaker"] = word.speaker
+    return fields
 
 
 def _closed(closed: StreamClosed) -> SessionClosedMessage:

@@ -158,6 +158,10 @@ class NativeProtocol:
         message = self._output.message_of(event)
         return () if message is None else (message,)
 
+    def wants_speakers(self, utterance: int) -> bool:
+        """Return whether the client asked for speakers when the utterance began."""
+        return self._output.options_of(utterance).diarize
+
     def encode_error(self, error: ClientError) -> Message:
         """Return the `error` message."""
         return error.as_event()

@@ -89,6 +89,7 @@ class SessionUpdate(_Strict):
     words: bool = False
     redact: list[str] = []
     profanity_filter: bool = False
+    diarize: bool = False
     vad: VadUpdate = VadUpdate()
     turn: EndpointingUpdate = EndpointingUpdate()
     format: str = Format.PCM16
@@ -122,11 +123,13 @@ class OutputOptions:
 
     include_audio, words: the final carries them
     silence: a final without text is sent too
+    diarize: the final says who speaks
     """
 
     include_audio: bool
     words: bool
     silence: bool
+    diarize: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +146,7 @@ class SessionConfig:
     options: options of the stream
     events: optional message types that the client receives
     include_audio: finals carry their audio
+    diarize: finals say who speaks
     encoding: encoding of binary frames, and of `append` messages that do not name one
     """
 
@@ -150,6 +154,7 @@ class SessionConfig:
     events: frozenset[str] = frozenset()
     include_audio: bool = True
     encoding: Encoding = field(default_factory=Encoding)
+    diarize: bool = False
 
     def merged(self, session: Mapping[str, Any]) -> "SessionConfig":
         """Return the configuration with the changes of a `session` object.
@@ -196,6 +201,7 @@ class SessionConfig:
             events=events,
             include_audio=update.include_audio if "include_audio" in given else self.include_audio,
             encoding=encoding_now,
+            diarize=update.diarize if "diarize" in given else self.diarize,
         )
 
     @property
@@ -205,7 +211,7 @@ class SessionConfig:
         A client that receives speech_started gets a final for each utterance, also for those without text.
         """
         silence = "input_audio_buffer.speech_started" in self.events
-        return OutputOptions(self.include_audio, self.options.asr.words, silence)
+        return OutputOptions(self.include_audio, self.options.asr.words, silence, self.diarize)
 
     def effective(self) -> dict[str, object]:
         """Return the configuration in force, as `session.created` and `session.updated` report it."""
@@ -220,6 +226,7 @@ class SessionConfig:
             "words": asr.words,
             "redact": list(self.options.text.redact),
             "profanity_filter": self.options.text.profanity_filter,
+            "diarize": self.diarize,
             "events": sorted(self.events),
             "include_audio": self.include_audio,
             "vad": {
@@ -266,7 +273,7 @@ def session_from_query(query: dict[str, str]) -> dict[str, Any]:
 
     The parameters are events ("all", or names separated by commas), language, prompt, languages and hotwords
     (separated by commas), redact (too), task, temperature, format, sample_rate, channels, include_audio,
-    words and profanity_filter.
+    words, diarize and profanity_filter.
     An invalid number or Boolean stays a string, so that the check of the session object refuses it.
     """
     session: dict[str, Any] = {
@@ -284,7 +291,7 @@ def session_from_query(query: dict[str, str]) -> dict[str, Any]:
         if name in query:
             number = re.fullmatch(r"([0-9]{1,9})(\.0{1,9})?", query[name])
             session[name] = int(number[1]) if number else query[name]
-    for name in ("include_audio", "words", "profanity_filter"):
+    for name in ("include_audio", "words", "diarize", "profanity_filter"):
         if name in query:
             session[name] = BOOLEANS.get(query[name].strip().lower(), query[name])
     return session

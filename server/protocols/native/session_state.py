@@ -30,6 +30,7 @@ def save_config(config: SessionConfig) -> dict[str, Any]:
         "options": options | parts,
         "events": sorted(config.events),
         "include_audio": config.include_audio,
+        "diarize": config.diarize,
         "encoding": [encoding.format, encoding.sample_rate, encoding.channels],
     }
 
@@ -51,7 +52,11 @@ def restore_config(saved: Mapping[str, Any]) -> SessionConfig:
         },
     )
     return SessionConfig(
-        options, frozenset(saved["events"]), saved["include_audio"], Encoding(*saved["encoding"])
+        options,
+        frozenset(saved["events"]),
+        saved["include_audio"],
+        Encoding(*saved["encoding"]),
+        saved.get("diarize", False),
     )
 
 

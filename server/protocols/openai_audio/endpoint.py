@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 
+from engine.file_diarizer import DiarizationOptions
 from engine.file_transcriber import FileTranscriber
 from server.admission.quotas import UsageMeter
 from server.errors import ApiError, invalid
@@ -22,8 +23,14 @@ from server.http.upload import Body, Upload, receive_upload
 from server.observability.log_config import session_id
 from server.protocols.file_endpoint import FileEndpoint
 from server.protocols.file_errors import file_errors_as_http
+from server.protocols.known_speakers import read_known_speakers
 from server.protocols.openai_audio.openapi import TRANSCRIPTION, TRANSLATION
-from server.protocols.openai_audio.request import TranscriptionRequest, parse_transcription, parse_translation
+from server.protocols.openai_audio.request import (
+    SpeakerFields,
+    TranscriptionRequest,
+    parse_transcription,
+    parse_translation,
+)
 from server.protocols.openai_audio.response import SseTranscript, render
 from streaming.options import SessionOptions
 from transcripts.transcript import TranscriptSegment
@@ -76,7 +83,8 @@ class OpenAIAudioEndpoint(FileEndpoint):
         self, stack: AsyncExitStack, options: TranscriptionRequest, upload: Upload, meter: UsageMeter
     ) -> Response:
         file = upload.file or await self._download(stack, options.url)
-        work = self._transcriber(file, meter, options.track, options.within)
+        diarization = await _diarization(options.speakers)
+        work = self._transcriber(file, meter, options.track, options.within, diarization)
         await work.check()
         models, description = await self._acquire_models(stack, options.model)
         session = options.session
@@ -86,6 +94,8 @@ class OpenAIAudioEndpoint(FileEndpoint):
                 raise invalid(message, "model", "unsupported_value")
             # What an English-only model writes is English already.
             session = replace(session, asr=replace(session.asr, task="transcribe"))
+        if options.speakers is not None and options.speakers.required and models.speakers is None:
+            raise invalid("This server does not distinguish speakers.", "diarize", "unsupported_value")
         log.info("file.accepted model=%s format=%s", description.model, options.format)
         headers = {MODEL_HEADER: quote(description.model, safe="/")}
         segments = work.transcribe(models, session)
@@ -126,3 +136,9 @@ class OpenAIAudioEndpoint(FileEndpoint):
             yield sse.error(error)
         else:
             yield sse.done(transcript, work.seconds, summary)
+
+
+async def _diarization(fields: SpeakerFields | None) -> DiarizationOptions | None:
+    if fields is None:
+        return None
+    return DiarizationOptions(fields.bounds, await read_known_speakers(fields.known))

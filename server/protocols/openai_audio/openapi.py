@@ -50,6 +50,7 @@ _TRACK: Final = object_of(
     channels=INTEGER,
 )
 _SEGMENT: Final = object_of(
+    ("speaker",),
     id=INTEGER,
     seek=INTEGER,
     **_TIMES,
@@ -59,6 +60,7 @@ _SEGMENT: Final = object_of(
     avg_logprob=NUMBER,
     compression_ratio=NUMBER,
     no_speech_prob=NUMBER,
+    speaker=STRING,
 )
 _VERBOSE: Final = object_of(
     ("ignored", "filtered", "warnings", "segments", "words", "summary"),
@@ -72,7 +74,7 @@ _VERBOSE: Final = object_of(
     track=INTEGER,
     tracks=array_of(_TRACK),
     segments=array_of(_SEGMENT),
-    words=array_of(object_of(word=STRING, **_TIMES)),
+    words=array_of(object_of(("speaker",), word=STRING, **_TIMES, speaker=STRING)),
 )
 _DIARIZED: Final = object_of(
     ("ignored", "filtered", "warnings", "languages", "logprobs", "summary"),
@@ -87,7 +89,15 @@ _DIARIZED: Final = object_of(
             **_TIMES,
             text=STRING,
             speaker=STRING,
-            words=array_of(object_of(word=STRING, **_TIMES, confidence={"type": ["number", "null"]})),
+            words=array_of(
+                object_of(
+                    ("speaker",),
+                    word=STRING,
+                    **_TIMES,
+                    confidence={"type": ["number", "null"]},
+                    speaker=STRING,
+                )
+            ),
         )
     ),
 )

@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
 from asr.languages import code_of
 from asr.recognizer import MAX_PROMPT_CHARS, Task, TranscriptionOptions, TranscriptionOptionsError
+from diarization.clustering import MAX_SPEAKERS, SpeakerBounds, SpeakerBoundsError
+from diarization.known_speakers import MAX_KNOWN
 from engine.file_transcriber import WHOLE, TimeRange, TimeRangeError
 from postprocessing.options import REDACTIONS, TextOptions, TextOptionsError
 from server.errors import ApiError, invalid, missing
@@ -17,7 +19,15 @@ from streaming.options import SessionOptions
 from vad.options import OptionError
 
 Format = Literal["json", "text", "srt", "verbose_json", "vtt", "ass", "md", "docx", "diarized_json"]
-LISTS: Final = frozenset({"languages", "keywords", "timestamp_granularities", "include", "redact"})
+LISTS: Final = frozenset(
+    {
+        *("languages", "keywords", "timestamp_granularities", "include", "redact"),
+        *("known_speaker_names", "known_speaker_references"),
+    }
+)
+WITH_COMMAS: Final = frozenset({"known_speaker_names", "known_speaker_references"})  # are not split at them
+DIARIZING_MODEL: Final = "gpt-4o-transcribe-diarize"
+MAX_NAME_CHARS: Final = 100
 # Formats that use the times of words, for cues or to end their segments with a sentence.
 TIMED: Final = frozenset({"srt", "vtt", "ass", "md", "docx", "verbose_json", "diarized_json"})
 SUMMARIZED: Final = frozenset({"json", "verbose_json", "diarized_json", "md", "docx"})  # have a summary
@@ -87,6 +97,21 @@ class TranscriptionFields(TranslationFields):
         False, description="send server-sent events while the file is being transcribed"
     )
     chunking_strategy: Literal["auto"] | ServerVadChunking | None = None
+    diarize: Annotated[bool | None, ANY_CASE] = Field(
+        None,
+        description="distinguish speakers; default: for diarized_json, and for the model "
+        f"{DIARIZING_MODEL}. All segments then come at the end",
+    )
+    min_speakers: int = Field(1, ge=1, le=MAX_SPEAKERS, description="least number of speakers")
+    max_speakers: int = Field(MAX_SPEAKERS, ge=1, le=MAX_SPEAKERS, description="greatest number of speakers")
+    known_speaker_names: list[Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME_CHARS)]] = (
+        Field([], max_length=MAX_KNOWN, description="names for the speakers of known_speaker_references")
+    )
+    known_speaker_references: list[str] = Field(
+        [],
+        max_length=MAX_KNOWN,
+        description="a clip of each known speaker, 1 to 10 s of audio as a data URL in base64",
+    )
 
     @field_validator("chunking_strategy", mode="before")
     @classmethod
@@ -102,6 +127,19 @@ class TranscriptionFields(TranslationFields):
 
 
 @dataclass(frozen=True, slots=True)
+class SpeakerFields:
+    """Hold what a request wants to know about speakers.
+
+    known: names, and clips as data URLs
+    required: whether a server that does not distinguish speakers must refuse the request
+    """
+
+    bounds: SpeakerBounds
+    known: tuple[tuple[str, str], ...] = ()
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class TranscriptionRequest:
     """Hold the checked options of one request.
 
@@ -111,6 +149,7 @@ class TranscriptionRequest:
     track: index of the audio track; None for the default one
     within: the part of the file to transcribe
     summarize: whether the response contains a summary
+    speakers: how speakers are distinguished; None if they are not
     """
 
     model: str
@@ -124,6 +163,7 @@ class TranscriptionRequest:
     track: int | None = None
     within: TimeRange = WHOLE
     summarize: bool = False
+    speakers: SpeakerFields | None = None
 
     @property
     def has_summary(self) -> bool:
@@ -144,11 +184,12 @@ def parse_transcription(
     words = "word" in given.timestamp_granularities
     logprobs = "logprobs" in given.include
     session = replace(_with_strategy(defaults, given.chunking_strategy), text=_text(given))
+    speakers = _speakers(given)
     asr = {
         **_languages(given),
         "hotwords": tuple(filter(None, map(str.strip, given.keywords))),
         # With the times of words a segment, which is an event of a stream, ends with a sentence.
-        "words": words or logprobs or given.stream or given.response_format in TIMED,
+        "words": words or logprobs or given.stream or given.response_format in TIMED or speakers is not None,
     }
     return TranscriptionRequest(
         model=given.model,
@@ -162,6 +203,7 @@ def parse_transcription(
         track=given.track,
         within=_within(given),
         summarize=given.summarize,
+        speakers=speakers,
     )
 
 
@@ -194,7 +236,7 @@ def merge_fields(fields: Iterable[tuple[str, object]]) -> dict[str, object]:
             continue
         if base in LISTS:
             found.setdefault(base, []).extend(
-                [value] if bracket and isinstance(value, str) else _list_of(value)
+                [value] if bracket and isinstance(value, str) else _list_of(value, base not in WITH_COMMAS)
             )
         elif bracket and key != "]":
             nested = found.get(base)
@@ -204,8 +246,8 @@ def merge_fields(fields: Iterable[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-def _list_of(value: object) -> list[object]:
-    """Return the elements of a list, of its text in JSON, or of a text with commas."""
+def _list_of(value: object, split: bool) -> list[object]:
+    """Return the elements of a list, of its text in JSON, or with `split` of a text with commas."""
     if isinstance(value, list):
         return value
     if not isinstance(value, str):
@@ -214,7 +256,9 @@ def _list_of(value: object) -> list[object]:
         given = orjson.loads(value) if value.lstrip().startswith("[") else None
     except orjson.JSONDecodeError:
         given = None
-    return given if isinstance(given, list) else [part.strip() for part in value.split(",") if part.strip()]
+    if isinstance(given, list):
+        return given
+    return [part.strip() for part in value.split(",") if part.strip()] if split else [value]
 
 
 def _checked(kind: type[Checked], fields: Iterable[tuple[str, object]]) -> Checked:
@@ -231,6 +275,24 @@ def _api_error(error: ValidationError) -> ApiError:
     if first["type"] == "missing" and len(first["loc"]) == 1:
         return missing(param)
     return invalid(f"Invalid '{param}': {first['msg']}.", param)
+
+
+def _speakers(given: TranscriptionFields) -> SpeakerFields | None:
+    names, references = given.known_speaker_names, given.known_speaker_references
+    if len(names) != len(references):
+        message = f"{len(names)} names and {len(references)} references of known speakers were sent."
+        raise invalid(message, "known_speaker_references")
+    if len(set(names)) < len(names):
+        raise invalid("The names of known speakers must differ.", "known_speaker_names")
+    is_usual = given.response_format == "diarized_json" or given.model == DIARIZING_MODEL
+    if given.diarize is False or (given.diarize is None and not (is_usual or names)):
+        return None
+    try:
+        bounds = SpeakerBounds(given.min_speakers, given.max_speakers)
+    except SpeakerBoundsError as error:
+        raise invalid(f"Invalid 'max_speakers': {error}.", "max_speakers") from None
+    known = tuple(zip(names, references, strict=True))
+    return SpeakerFields(bounds, known, required=given.diarize is True or bool(names))
 
 
 def _languages(given: TranscriptionFields) -> dict[str, Any]:

@@ -16,13 +16,13 @@ from server.protocols.openai_audio.request import TranscriptionRequest
 from streaming.local_agreement import join_texts
 from transcripts.documents import docx_of, markdown_of
 from transcripts.subtitles import ass_of, srt_of, vtt_of
-from transcripts.transcript import Transcript, TranscriptSegment, filtered_fields, tracks_of
+from transcripts.transcript import Transcript, TranscriptSegment, filtered_fields, speaker_field, tracks_of
 
 JSON: Final = "application/json"
 PLAIN: Final = "text/plain; charset=utf-8"
 MARKDOWN: Final = "text/markdown; charset=utf-8"
 DOCX: Final = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
-SPEAKER: Final = "A"  # all speech has one speaker: there is no diarization
+SPEAKER: Final = "A"  # of all speech, if speakers are not distinguished
 _SHARED: Final = (
     "text",
     "usage",
@@ -139,7 +139,7 @@ def _verbose_json(request: TranscriptionRequest, transcript: Transcript, seconds
         ]
     if request.words:
         document["words"] = [
-            {"word": word.text, **_times(word)}
+            {"word": word.text, **_times(word), **speaker_field(word.speaker)}
             for each in transcript.segments
             for word in each.hypothesis.words
         ]
@@ -171,6 +171,7 @@ def _segment(number: int, segment: TranscriptSegment, temperature: float) -> Fie
         "avg_logprob": log_prob or 0.0,
         "compression_ratio": hypothesis.compression_ratio or 0.0,
         "no_speech_prob": hypothesis.no_speech_probability or 0.0,
+        **speaker_field(segment.speaker),
     }
 
 
@@ -181,11 +182,16 @@ def _diarized(number: int, segment: TranscriptSegment, *, words: bool) -> Fields
         "id": f"seg_{number:03}",
         **_times(segment),
         "text": segment.hypothesis.text,
-        "speaker": SPEAKER,
+        "speaker": segment.speaker or SPEAKER,
     }
     if words:
         fields["words"] = [
-            {"word": word.text, **_times(word), "confidence": word.confidence}
+            {
+                "word": word.text,
+                **_times(word),
+                "confidence": word.confidence,
+                **speaker_field(word.speaker),
+            }
             for word in segment.hypothesis.words
         ]
     return fields

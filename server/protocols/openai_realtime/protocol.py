@@ -73,6 +73,10 @@ class RealtimeProtocol:
         """Return the messages for an event."""
         return self._output.messages_of(event)
 
+    def wants_speakers(self, utterance: int) -> bool:
+        """Return False: the protocol has no field for speakers."""
+        return False
+
     def encode_error(self, error: ClientError) -> Message:
         """Return the `error` message."""
         return error.as_event()

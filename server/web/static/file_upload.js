@@ -89,6 +89,7 @@ export class FileUpload {
 const RESPONSE_OPTIONS = {
   stream: "true",
   response_format: "diarized_json",
+  diarize: "false", // Speakers are known only at the end, but segments are shown as they come.
   "timestamp_granularities[]": "word",
 };
 

@@ -3,6 +3,7 @@
 Runs in the client's environment: nothing of ours can be imported. Arguments: the base URL, a wav.
 """
 
+import base64
 import json
 import sys
 from pathlib import Path
@@ -85,6 +86,15 @@ def main() -> dict[str, Any]:
         "models": [model.id for model in client.models.list()],
         "model": plain(client.models.retrieve("whisper-1")),
         "errors": {
+            "speakers": error(
+                lambda: transcribe(
+                    response_format="diarized_json",
+                    known_speaker_names=["Ann, my aunt"],
+                    known_speaker_references=[
+                        f"data:audio/wav;base64,{base64.b64encode(wav.read_bytes()).decode()}"
+                    ],
+                )
+            ),
             "language": error(lambda: transcribe(language="xx")),
             "temperature": error(lambda: transcribe(temperature=2)),
             "file": error(lambda: transcriptions.create(file=("a.wav", b"text"), model="whisper-1")),

@@ -35,6 +35,7 @@ from streaming.errors import EventsUnread, Overloaded, SpoolFull
 from streaming.events import StreamClosed
 from streaming.model_clients import ModelClients, Probabilities
 from streaming.options import SessionOptions
+from tests.diarization.voices import RuleClient
 from tests.server.fakes import Line, Slots, running_models, silent_models
 from tests.server.journal_helpers import files_in, full_disk, kept
 from tests.server.live_server import ROOT, Message
@@ -1108,3 +1109,63 @@ async def test_long_session_rotates_its_journal_files(tmp_path: Path) -> None:
     closed = after.heard[-1]
     assert closed["received_ms"] == closed["speech_ms"] + closed["non_speech_ms"] + closed["dropped_ms"]
     assert closed["segments"] == 4
+
+
+# speakers
+
+SPEAKING = replace(ALL, diarize=True)
+
+
+def spoken(level: int) -> bytes:
+    """Return three seconds of the voice above or below zero, and a pause that ends the utterance."""
+    samples = level * np.concatenate([sound((True, 3 * 16_000)), sound((False, 16_000))])
+    return (samples * 32767).astype("<i2").tobytes()
+
+
+def labels(line: Line) -> list[str | None]:
+    return [message["speaker"] for message in finals(line)]
+
+
+@pytest.mark.parametrize(("broken", "expected"), [(False, ["A", "B", "A"]), (True, [None] * 3)])
+async def test_finals_say_who_speaks_on_request(broken: bool, expected: list[str | None]) -> None:
+    line = Line()
+    async with running_models() as models:
+        speaking = replace(models, speakers=RuleClient(broken))
+        async with running_session(line, speaking, SPEAKING) as session:
+            for level in (1, -1, 1):
+                line.says(spoken(level))
+            say(line, "end_of_stream")
+            await session._finished.wait()
+    assert labels(line) == expected
+
+
+async def test_finals_have_no_speakers_without_request() -> None:
+    line, client = Line(), RuleClient()
+    async with running_models() as models, running_session(line, replace(models, speakers=client)) as session:
+        line.says(spoken(1))
+        say(line, "end_of_stream")
+        await session._finished.wait()
+    assert "speaker" not in finals(line)[0]
+    assert client.chunks == 0
+
+
+async def test_speakers_keep_their_labels_on_the_next_server(tmp_path: Path) -> None:
+    before, after = Line(), Line()
+    async with running_models() as models:
+        speaking = replace(models, speakers=RuleClient())
+        with JournalStore(tmp_path, Health()) as disk:
+            async with kept_on(disk, speaking, before, config=SPEAKING) as (session, running):
+                for level in (1, -1):
+                    before.says(spoken(level))
+                await until(lambda: len(finals(before)) == 2)
+                session.stop()
+                await running
+        with JournalStore(tmp_path, Health()) as disk:
+            async with gone_on(disk, speaking) as (continued, _):
+                back = await resumed(continued, after, before.heard[-1]["seq"])
+                await after.hears("session.resumed")
+                after.says(spoken(-1))
+                say(after, "end_of_stream")
+                await back
+    assert labels(before) == ["A", "B"]
+    assert labels(after) == ["B"]

@@ -58,11 +58,20 @@ def test_a_file_needs_no_name_of_its_own() -> None:
     assert (form.has_file, sound) == (True, b"sound")
 
 
-def test_other_files_and_speakers_references_are_not_held() -> None:
+def test_other_files_are_not_held() -> None:
     other = part('name="x"; filename="y"', b"z" * (MAX_FIELD_BYTES + 1))
-    reference = part('name="known_speaker_references[]"', b"data:" + b"z" * (MAX_FIELD_BYTES + 1))
-    form, sound = parsed(other + reference + END)
+    form, sound = parsed(other + END)
     assert (form.fields, form.has_file, sound) == ([], False, b"")
+
+
+def test_references_to_speakers_have_a_limit_of_their_own() -> None:
+    name = "known_speaker_references[]"
+    text = "z" * (MAX_FIELD_BYTES + 1)
+    reference = part(f'name="{name}"', text.encode())
+    form, _ = parsed(reference + part('name="model"', b"m") + END)
+    assert form.fields == [(name, text), ("model", "m")]
+    with pytest.raises(ApiError, match="known_speaker_references hold more than 8388608 bytes"):
+        parsed(reference * 8 + END)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Test the response of Deepgram's API for a file."""
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -147,3 +148,34 @@ def test_there_is_one_speaker_on_request() -> None:
     results = answer(*TALK, diarize="true", utterances="true")["results"]
     assert {word["speaker"] for word in results["channels"][0]["alternatives"][0]["words"]} == {0}
     assert {utterance["speaker"] for utterance in results["utterances"]} == {0}
+
+
+def spoken_by(speaker: str, start: float, text: str) -> TranscriptSegment:
+    plain = segment(start, text)
+    words = tuple(replace(word, speaker=speaker) for word in plain.hypothesis.words)
+    return replace(plain, speaker=speaker, hypothesis=replace(plain.hypothesis, words=words))
+
+
+DIALOGUE = (spoken_by("A", 0, "How are you?"), spoken_by("B", 1.5, "Fine."), spoken_by("A", 2, "Good."))
+
+
+def test_words_have_numbers_of_speakers_on_request() -> None:
+    words = alternative(*DIALOGUE, diarize="true")["words"]
+    assert [word["speaker"] for word in words] == [0, 0, 0, 1, 0]
+    assert all("speaker" not in word for word in alternative(*DIALOGUE)["words"])
+
+
+def test_utterances_and_paragraphs_end_with_the_speaker() -> None:
+    results = answer(*DIALOGUE, diarize="true", utterances="true", paragraphs="true")["results"]
+    assert [(each["speaker"], each["transcript"]) for each in results["utterances"]] == [
+        (0, "How are you?"),
+        (1, "Fine."),
+        (0, "Good."),
+    ]
+    paragraphs = results["channels"][0]["alternatives"][0]["paragraphs"]["paragraphs"]
+    assert [paragraph["speaker"] for paragraph in paragraphs] == [0, 1, 0]
+
+
+def test_words_without_times_have_the_speaker_of_their_segment() -> None:
+    untimed = TranscriptSegment(0, SECOND, Hypothesis("two words"), "B")
+    assert [word["speaker"] for word in alternative(untimed, diarize="true")["words"]] == [1, 1]

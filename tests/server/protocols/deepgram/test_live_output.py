@@ -1,6 +1,7 @@
 """A session's events in the words of Deepgram's live API."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 
@@ -326,3 +327,27 @@ def test_who_did_not_ask_is_told_nothing() -> None:
     gap.begin(0)
     gap.conclude(500)
     assert gap.reach(10_000) is None
+
+
+def spoken_by(speaker: str) -> FinalTranscript:
+    words = tuple(replace(word, speaker=speaker) for word in SAID.words)
+    return replace(final(said=replace(SAID, words=words)), speaker=speaker)
+
+
+def numbers(message: Message) -> list[int | None]:
+    return [word.get("speaker") for word in message["channel"]["alternatives"][0]["words"]]
+
+
+def test_words_have_the_numbers_of_the_speakers_on_request() -> None:
+    output = wire(diarize="true", interim_results="true")
+    before, first, partial, last = told(
+        output,
+        started(),
+        PartialTranscript(1, SECOND, "Good", 0, 2 * SECOND),
+        spoken_by("B"),
+        started(4 * SECOND),
+        PartialTranscript(2, 4 * SECOND, "Yes", 0, 5 * SECOND),
+        replace(final(said=Hypothesis("Yes")), speaker="A"),
+    )
+    assert [numbers(each) for each in (before, first, partial, last)] == [[0], [1, 1], [1], [0]]
+    assert numbers(told(wire(), started(), spoken_by("B"))[0]) == [None, None]

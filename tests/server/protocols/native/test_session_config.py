@@ -57,6 +57,7 @@ good: dict[str, st.SearchStrategy[Any]] = {
     "turn": st.fixed_dictionaries({}, optional=good_turn | {"unknown": json}),
     "include_audio": st.booleans(),
     "words": st.booleans(),
+    "diarize": st.booleans(),
     "vad": st.fixed_dictionaries({}, optional=good_vad | {"unknown": json}),
     "format": st.sampled_from([form.value for form in Format]),
     "sample_rate": st.integers(8_000, 192_000),

@@ -8,7 +8,7 @@ import socket
 import zipfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -19,12 +19,14 @@ import pytest
 from fastapi import FastAPI
 
 from asr.recognizer import Hypothesis, RecognitionRequest
+from audio.clip import Samples
 from audio.codecs import Encoding, Format
 from audio.wav_header import header
 from server.admission.controller import AdmissionController
 from server.http.upload import IN_MEMORY
 from tests import plain_http
 from tests.audio.test_files import two_tracks
+from tests.diarization.voices import RuleClient
 from tests.postprocessing.chat_server import Answer, ChatServer, chat_server, says
 from tests.server.asgi_calls import NAME, Call, LittleEngine, asking, events_of, rest_app, wav
 from tests.server.live_server import ROOT, Server, free_settings, serve, spoken_apart
@@ -640,3 +642,86 @@ def test_the_error_of_invalid_json_has_a_position(server: Server) -> None:
         f"{server.url}/v1/audio/transcriptions", content=b"{", headers=headers, timeout=60
     )
     assert "not JSON" in json.loads(answer.text)["error"]["message"]
+
+
+# speakers
+
+TWO_VOICES = wav(
+    np.concatenate(
+        [
+            sound((False, SECOND), (True, 3 * SECOND), (False, 4 * SECOND)),
+            -sound((True, 3 * SECOND), (False, SECOND)),
+        ]
+    )
+)
+
+
+def data_url(samples: Samples) -> str:
+    return f"data:audio/wav;base64,{base64.b64encode(wav(samples)).decode()}"
+
+
+@asynccontextmanager
+async def speakers_rig(client: RuleClient | None) -> AsyncIterator[Rig]:
+    async with models(Recognizer()) as shared:
+        little, files = LittleEngine(replace(shared, speakers=client)), AdmissionController(2, "files")
+        yield Rig(rest_app(little, files), little, files, Recognizer())
+
+
+async def answered(client: RuleClient | None, **fields: str) -> Call:
+    async with speakers_rig(client) as rig:
+        return await rig.call(file=TWO_VOICES, **fields).run()
+
+
+async def test_diarized_json_names_the_speakers() -> None:
+    call = await answered(RuleClient(), response_format="diarized_json")
+    assert [each["speaker"] for each in call.json["segments"]] == ["A", "B"]
+
+
+async def test_known_speakers_are_named() -> None:
+    call = await answered(
+        RuleClient(),
+        response_format="diarized_json",
+        known_speaker_names="Ann",
+        known_speaker_references=data_url(-sound((True, 3 * SECOND))),
+    )
+    assert [each["speaker"] for each in call.json["segments"]] == ["A", "Ann"]
+
+
+async def test_subtitles_name_the_speakers_on_request() -> None:
+    assert b"<v B>" in (await answered(RuleClient(), response_format="vtt", diarize="true")).body
+    assert b"<v" not in (await answered(RuleClient(), response_format="vtt")).body
+
+
+async def test_stream_has_speakers_at_the_end() -> None:
+    call = await answered(RuleClient(), response_format="diarized_json", stream="true")
+    segments = [event for event in call.events if event["type"] == "transcript.text.segment"]
+    assert [each["speaker"] for each in segments] == ["A", "B"]
+
+
+async def test_server_without_speakers_refuses_only_who_insists() -> None:
+    usual = await answered(None, response_format="diarized_json")
+    assert {each["speaker"] for each in usual.json["segments"]} == {"A"}
+    insisting = await answered(None, diarize="true")
+    assert (insisting.status, insisting.json["error"]["param"]) == (400, "diarize")
+
+
+async def test_unusable_model_of_speakers_is_a_503() -> None:
+    call = await answered(RuleClient(broken=True), response_format="diarized_json")
+    assert (call.status, call.json["error"]["code"]) == (503, "speakers_unavailable")
+    assert "no weights" in call.json["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("Ann's voice", "no data URL"),
+        ("data:audio/wav;base64,!!!!", "cannot be decoded"),
+        ("data:audio/wav;base64,AAAA", "cannot be decoded"),
+        (data_url(sound((True, SECOND // 2))), "shorter than a second"),
+    ],
+)
+async def test_unusable_clip_of_a_speaker_is_refused(url: str, reason: str) -> None:
+    call = await answered(RuleClient(), known_speaker_names="Ann", known_speaker_references=url)
+    error = call.json["error"]
+    assert (call.status, error["param"]) == (400, "known_speaker_references")
+    assert reason in error["message"]

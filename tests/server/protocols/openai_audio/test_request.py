@@ -7,10 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.recognizer import MAX_PROMPT_CHARS
+from diarization.clustering import SpeakerBounds
 from engine.file_transcriber import TimeRange
 from postprocessing.options import TextOptions
 from server.errors import ApiError
 from server.protocols.openai_audio.request import (
+    SpeakerFields,
     TranscriptionRequest,
     merge_fields,
     parse_transcription,
@@ -210,3 +212,49 @@ def test_a_translation_is_into_english() -> None:
 def test_a_translation_cannot_be_diarized() -> None:
     with pytest.raises(ApiError, match="response_format"):
         parse_translation([("model", "m"), ("response_format", "diarized_json")], DEFAULTS)
+
+
+CLIP = "data:audio/wav;base64,AAAA"
+
+
+def test_speakers_are_distinguished_for_diarized_json() -> None:
+    assert asked().speakers is None
+    assert asked(response_format="verbose_json").speakers is None
+    assert asked(response_format="diarized_json", diarize="false").speakers is None
+    usual = asked(response_format="diarized_json")
+    assert usual.speakers == SpeakerFields(SpeakerBounds())
+    assert usual.session.asr.words
+    model = parse_transcription([("model", "gpt-4o-transcribe-diarize")], DEFAULTS)
+    assert model.speakers == SpeakerFields(SpeakerBounds())
+    explicit = asked(diarize="true", response_format="srt", min_speakers="2", max_speakers="3").speakers
+    assert explicit == SpeakerFields(SpeakerBounds(2, 3), required=True)
+
+
+@pytest.mark.parametrize("brackets", ["", "[]"])
+def test_known_speakers_have_names_and_clips(brackets: str) -> None:
+    fields = [("Ann, my aunt", CLIP), ("Bob", CLIP)]
+    names = [(f"known_speaker_names{brackets}", name) for name, _ in fields]
+    clips = [(f"known_speaker_references{brackets}", clip) for _, clip in fields]
+    assert asked(*names, *clips).speakers == SpeakerFields(SpeakerBounds(), tuple(fields), required=True)
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ([("known_speaker_names", "Ann")], "known_speaker_references"),
+        ([("known_speaker_references", CLIP)], "known_speaker_references"),
+        ([("known_speaker_names", "A"), ("known_speaker_references", CLIP)] * 2, "known_speaker_names"),
+        (
+            [("known_speaker_names", f"s{n}") for n in range(9)] + [("known_speaker_references", CLIP)] * 9,
+            "known_speaker_names",
+        ),
+        ([("known_speaker_names", "x" * 101), ("known_speaker_references", CLIP)], "known_speaker_names"),
+        ([("diarize", "true"), ("min_speakers", "3"), ("max_speakers", "2")], "max_speakers"),
+        ([("max_speakers", "0")], "max_speakers"),
+        ([("diarize", "perhaps")], "diarize"),
+    ],
+)
+def test_contradicting_fields_of_speakers_are_refused(fields: list[tuple[str, object]], param: str) -> None:
+    with pytest.raises(ApiError) as refused:
+        asked(*fields)
+    assert (refused.value.status, refused.value.param) == (400, param)

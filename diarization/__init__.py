@@ -1,0 +1,1 @@
+"""Who speaks when: speaker segmentation, speaker embeddings, and clustering into turns."""

@@ -38,7 +38,11 @@ def jobs_host(
 
         fetch = None
         if settings.fetch_urls:
-            fetch = Fetcher(max_bytes=settings.max_upload_bytes, private=settings.fetch_private)
+            fetch = Fetcher(
+                max_bytes=settings.max_upload_bytes,
+                private=settings.fetch_private,
+                video_seconds=settings.max_file_seconds if settings.fetch_video_sites else None,
+            )
 
         return JobRunner(
             database.store,

@@ -1,6 +1,8 @@
 """Define the settings of jobs: files that are transcribed durably."""
 
-from pydantic import Field, SecretStr
+from importlib.util import find_spec
+
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
 
 
@@ -16,6 +18,11 @@ class JobSettings(BaseSettings):
         SecretStr(""),
         description="URL of a Postgres database for jobs, which several servers and workers share: "
         "postgresql://user:password@host/name. Empty: SQLite in DATA_DIR.",
+    )
+    fetch_video_sites: bool = Field(
+        False,
+        description="Accept addresses of web pages in jobs, whose recording is downloaded with yt-dlp; needs "
+        "FETCH_URLS and the extra `video`.",
     )
     jobs_at_once: int = Field(
         2,
@@ -45,3 +52,10 @@ class JobSettings(BaseSettings):
         ge=1,
         description="Maximum size of the audio of all jobs, in MiB; further uploads are answered with 507.",
     )
+
+    @field_validator("fetch_video_sites")
+    @classmethod
+    def _has_yt_dlp(cls, value: bool) -> bool:
+        if value and find_spec("yt_dlp") is None:
+            raise ValueError("video sites need the package of the extra `video`: poetry install -E video")
+        return value

@@ -14,12 +14,14 @@ from audio.errors import AudioError
 from audio.files import decode_file, probe
 from engine.model_pool import ModelNotReady
 from jobs.audio_store import AudioStore
+from jobs.callbacks import CallbackSender
 from jobs.errors import JobFailure, StorageFull, TransientFailure
 from jobs.fetching import Fetch
 from jobs.job import Job, JobProblem, JobSource, JobState
 from jobs.parts import AudioPart, split
 from jobs.store import JobStore, Run, RunLost
 from jobs.work_queue import Work
+from jobs.worker import CarryOut
 from streaming.errors import StreamError
 from streaming.events import FinalTranscript, TranscriptionFailed
 from streaming.file_source import transcribe_file
@@ -34,6 +36,18 @@ REPORT_SECONDS: Final = 1.0  # between two looks at the job's row, which may hav
 RETRY_SECONDS: Final = (1.0, 4.0, 16.0)  # waits before a run is tried again
 
 Acquire = Callable[[str], AbstractAsyncContextManager[tuple[ModelClients, ModelInfo]]]
+
+
+def carry_out(runner: "JobRunner", callbacks: CallbackSender) -> CarryOut:
+    """Return what carries out every kind of work."""
+
+    async def do(job_id: str, work: Work, number: int) -> None:
+        if work is Work.CALLBACK:
+            await callbacks.deliver(job_id, number)
+        else:
+            await runner.run(job_id, work)
+
+    return do
 
 
 @dataclass(slots=True)

@@ -9,8 +9,9 @@ from typing import IO, Final, ParamSpec, TypeVar
 import sqlalchemy as sa
 
 from jobs.audio_store import AudioStore, StoredAudio
+from jobs.callback_store import CallbackStore
 from jobs.errors import JobNotFound, JobsUnavailable
-from jobs.job import Job, JobState, JobTranscript, NewJob
+from jobs.job import Delivery, Job, JobState, JobTranscript, NewJob
 from jobs.options import JobsOptions
 from jobs.store import JobStore, Removed
 from jobs.tables import create_tables, open_postgres, open_sqlite
@@ -46,6 +47,7 @@ class JobDatabase:
             max_unfinished=options.max_unfinished,
             max_audio_bytes=options.max_audio_bytes,
         )
+        self.callbacks = CallbackStore(self.engine, self.queue)
         self.audio = AudioStore(options.folder / "audio")
 
     def close(self) -> None:
@@ -131,6 +133,11 @@ class Jobs:
         found = await _in_thread(self._store.segments, job_id)
         return JobTranscript(job, tuple(segment for part in found for segment in part))
 
+    async def deliveries(self, job_id: str, owner: str | None = None) -> list[Delivery]:
+        """Return the tries to report the end of a job, in order. Raises JobNotFound."""
+        await self.get(job_id, owner)
+        return await _in_thread(self._database.callbacks.deliveries, job_id)
+
     async def watch(self, job_id: str, owner: str | None = None) -> AsyncGenerator[JobTranscript, None]:
         """Yield the job and the segments that are new, now and after each change, until it has ended.
 
@@ -163,9 +170,9 @@ class Jobs:
 
     def purge(self) -> None:
         """Delete all jobs that have expired. Blocks."""
-        while (removed := self._store.purge()).jobs:
+        while (removed := self._store.purge()).count:
             self._remove(removed)
-            log.info("jobs.expired count=%d", len(removed.jobs))
+            log.info("jobs.expired count=%d", removed.count)
 
     def _remove(self, removed: Removed) -> None:
         for key in removed.audio:

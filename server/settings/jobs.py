@@ -1,5 +1,6 @@
 """Define the settings of jobs: files that are transcribed durably."""
 
+import base64
 from importlib.util import find_spec
 
 from pydantic import Field, SecretStr, field_validator
@@ -41,6 +42,11 @@ class JobSettings(BaseSettings):
     job_retention_seconds: float = Field(
         3_600.0, ge=1, description="Seconds after its end for which a job is kept, with its audio and text."
     )
+    job_callback_secret: SecretStr = Field(
+        SecretStr(""),
+        description="Secret with which callbacks are signed (Standard Webhooks): whsec_ and 24 to 64 bytes "
+        "in base64. Empty: callbacks have no signature.",
+    )
     max_jobs: int = Field(
         20_000,
         ge=1,
@@ -58,4 +64,16 @@ class JobSettings(BaseSettings):
     def _has_yt_dlp(cls, value: bool) -> bool:
         if value and find_spec("yt_dlp") is None:
             raise ValueError("video sites need the package of the extra `video`: poetry install -E video")
+        return value
+
+    @field_validator("job_callback_secret")
+    @classmethod
+    def _is_a_secret(cls, value: SecretStr) -> SecretStr:
+        text = value.get_secret_value()
+        try:
+            key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+        except ValueError:
+            key = b""
+        if text and not (text.startswith("whsec_") and 24 <= len(key) <= 64):
+            raise ValueError("not whsec_ and 24 to 64 bytes in base64: echo whsec_$(openssl rand -base64 32)")
         return value

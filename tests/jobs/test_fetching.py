@@ -38,6 +38,7 @@ async def test_url_is_downloaded_and_transcribed(database: JobDatabase) -> None:
     talk = wav(TALK)
     async with working(database, fetch=FETCHER) as jobs, answering(ok(talk)) as (url, heard):
         done = await ended(jobs, await submitted(jobs, f"{url}/my%20talk.wav?key=1"))
+        assert done.problem is None
         assert (done.state, done.source.name) == (JobState.SUCCEEDED, "my talk.wav")
         assert (done.source.size, done.seconds_done) == (len(talk), 5.0)
         assert len((await jobs.transcript(done.id)).segments) == 2

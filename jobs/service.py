@@ -50,6 +50,18 @@ class JobDatabase:
         self.callbacks = CallbackStore(self.engine, self.queue)
         self.audio = AudioStore(options.folder / "audio")
 
+    def forget(self) -> bool:
+        """Remove what was deleted from the log of SQLite; False if it is in use, and has to be tried again.
+
+        SQLite overwrites what is deleted in its file, but the log (WAL) may still have it. Postgres does both
+        in its own time.
+        """
+        if self.engine.dialect.name != "sqlite":
+            return True
+        with self.engine.connect() as connection:
+            busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar()
+        return not busy
+
     def close(self) -> None:
         """Close the database."""
         self.queue.close()
@@ -77,6 +89,7 @@ class Jobs:
         self._database = database
         self._store = database.store
         self._watcher = JobWatcher(database.store)
+        self._has_to_forget = False
 
     async def save_audio(self, file: IO[bytes]) -> StoredAudio:
         """Store audio for a job, from the file's position on. Raises OSError."""
@@ -125,6 +138,7 @@ class Jobs:
         await self.cancel(job_id, owner)
         removed = await _in_thread(self._store.delete, job_id)
         await _in_thread(self._remove, removed)
+        await _in_thread(self._forget)
         log.info("job.deleted job=%s", job_id)
 
     async def transcript(self, job_id: str, owner: str | None = None) -> JobTranscript:
@@ -173,8 +187,16 @@ class Jobs:
         while (removed := self._store.purge()).count:
             self._remove(removed)
             log.info("jobs.expired count=%d", removed.count)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Remove what was deleted from the database's log; the next purge does if it is in use now."""
+        if self._has_to_forget:
+            self._has_to_forget = False  # before, so that a job which is deleted meanwhile is not missed
+            self._has_to_forget |= not self._database.forget()
 
     def _remove(self, removed: Removed) -> None:
+        self._has_to_forget = True
         for key in removed.audio:
             self._database.audio.delete(key)
         self._database.queue.delete(removed.jobs)

@@ -8,7 +8,7 @@ from typing import IO, Final, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 
-from jobs.audio_store import AudioStore, StoredAudio
+from jobs.audio_store import AnyAudioStore, AudioStore, StoredAudio
 from jobs.callback_store import CallbackStore
 from jobs.errors import JobNotFound, JobsUnavailable
 from jobs.job import Delivery, Job, JobState, JobTranscript, NewJob
@@ -48,7 +48,7 @@ class JobDatabase:
             max_audio_bytes=options.max_audio_bytes,
         )
         self.callbacks = CallbackStore(self.engine, self.queue)
-        self.audio = AudioStore(options.folder / "audio")
+        self.audio: AnyAudioStore = _audio_store(options)
 
     def forget(self) -> bool:
         """Remove what was deleted from the log of SQLite; False if it is in use, and has to be tried again.
@@ -66,6 +66,14 @@ class JobDatabase:
         """Close the database."""
         self.queue.close()
         self.engine.dispose()
+
+
+def _audio_store(options: JobsOptions) -> AnyAudioStore:
+    if not options.audio_url:
+        return AudioStore(options.folder / "audio")
+    from jobs.s3_audio_store import S3AudioStore  # boto3 is optional.
+
+    return S3AudioStore(options.audio_url)
 
 
 async def _in_thread(

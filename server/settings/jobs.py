@@ -42,6 +42,12 @@ class JobSettings(BaseSettings):
     job_retention_seconds: float = Field(
         3_600.0, ge=1, description="Seconds after its end for which a job is kept, with its audio and text."
     )
+    job_audio_url: str = Field(
+        "",
+        pattern=r"^(s3://[^/?#]+(/[^?#]*)?)?$",
+        description="Bucket for the audio of jobs: s3://bucket/prefix; needs the extra `s3`. Credentials, "
+        "region and endpoint come from the standard variables of AWS. Empty: a folder in DATA_DIR.",
+    )
     job_callback_secret: SecretStr = Field(
         SecretStr(""),
         description="Secret with which callbacks are signed (Standard Webhooks): whsec_ and 24 to 64 bytes "
@@ -76,4 +82,11 @@ class JobSettings(BaseSettings):
             key = b""
         if text and not (text.startswith("whsec_") and 24 <= len(key) <= 64):
             raise ValueError("not whsec_ and 24 to 64 bytes in base64: echo whsec_$(openssl rand -base64 32)")
+        return value
+
+    @field_validator("job_audio_url")
+    @classmethod
+    def _has_boto3(cls, value: str) -> str:
+        if value and find_spec("boto3") is None:
+            raise ValueError("S3 needs the package of the extra `s3`: poetry install -E s3")
         return value

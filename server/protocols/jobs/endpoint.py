@@ -68,12 +68,16 @@ class JobsEndpoint(JobEndpoint):
                 return job_object(await jobs.get(checked_id(job_id), owner_of(request)))
 
         @router.delete("/{job_id}", **openapi.DELETE)
-        async def delete(request: Request, job_id: str) -> JobObject | DeletedJob:
+        async def delete(
+            request: Request,
+            job_id: str,
+            keep: Annotated[bool, Query(description="only cancel: keep a job that has ended")] = False,
+        ) -> JobObject | DeletedJob:
             """Cancel a job that has not ended; delete one that has, with its audio and its text."""
             jobs, owner = await self._jobs(), owner_of(request)
             with job_errors_as_http():
-                if not (await jobs.get(checked_id(job_id), owner)).state.is_final:
-                    return job_object(await jobs.cancel(job_id, owner))
+                if keep or not (await jobs.get(checked_id(job_id), owner)).state.is_final:
+                    return job_object(await jobs.cancel(checked_id(job_id), owner))
                 await jobs.delete(job_id, owner)
             return DeletedJob(id=job_id)
 

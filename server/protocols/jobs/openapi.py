@@ -134,7 +134,7 @@ GET: Final[dict[str, Any]] = {
         **errors(_REASONS, 401, 404, 503),
     }
 }
-DELETE: Final[dict[str, Any]] = {"responses": errors(_REASONS, 401, 404, 503)}
+DELETE: Final[dict[str, Any]] = {"responses": errors(_REASONS, 400, 401, 404, 503)}
 _STATUS: Final = {
     "x-job-status": {"schema": STRING, "description": "state of the job: the text is complete if succeeded"}
 }

@@ -167,6 +167,13 @@ def test_queued_job_has_its_position_and_is_cancelled_then_deleted(idle: Server)
         assert error_of(ask(idle, "GET", path)) == (404, None, "job_not_found")
 
 
+def test_job_that_has_ended_can_be_kept(jobs: Server) -> None:
+    job = submit(jobs)
+    done = ended(jobs, job)
+    assert ask(jobs, "DELETE", f"/{job['id']}", params={"keep": "true"}).json() == done
+    assert ask(jobs, "GET", f"/{job['id']}").json() == done
+
+
 def test_deleted_job_leaves_no_file(tmp_path: Path) -> None:
     with serve(free_settings(data_dir=str(tmp_path), jobs_at_once=0)) as server:
         job = submit(server)

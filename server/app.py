@@ -55,6 +55,8 @@ from server.protocols.openai_realtime.endpoint import PATHS, RealtimeEndpoint
 from server.protocols.openai_realtime.session_config import RealtimeConfig
 from server.protocols.stt_results import endpoint as stt_results
 from server.protocols.stt_results.endpoint import RESULT_PATHS, SttResultsEndpoint
+from server.protocols.wav2vec2 import endpoint as wav2vec2
+from server.protocols.wav2vec2.endpoint import Wav2Vec2Endpoint
 from server.settings import Settings
 from server.web.router import PAGE_PATHS, WebPage
 
@@ -65,7 +67,14 @@ if TYPE_CHECKING:
 EXPOSED_HEADERS: Final = (HEADER, MODEL_HEADER, FILTERED_HEADER, REQUEST_HEADER, STATUS_HEADER, "retry-after")
 # Paths whose endpoints bound the bodies themselves.
 FILE_PATHS: Final = frozenset(
-    {"/v1/audio/transcriptions", "/v1/audio/translations", "/v1/listen", "/v1/jobs"}
+    {
+        "/v1/audio/transcriptions",
+        "/v1/audio/translations",
+        "/v1/listen",
+        "/v1/jobs",
+        "/v1/stt/create",
+        "/wav2vec2",
+    }
 )
 
 
@@ -143,6 +152,7 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     app.include_router(DeepgramFileEndpoint(settings, engine, files, metrics).router())
     for endpoint in (JobsEndpoint, GenerationEndpoint, SttResultsEndpoint):
         app.include_router(endpoint(job_services).router())
+    app.include_router(Wav2Vec2Endpoint(settings, engine, files, metrics, job_services).router())
     app.include_router(models_router(engine))
     app.include_router(tokens_router(auth.tokens))
     _add_realtime(app, settings, engine, admission, metrics, secrets, auth.authenticator, tracer)
@@ -205,6 +215,7 @@ def _add_middleware(app: FastAPI, settings: Settings, authenticator: Authenticat
         **dict.fromkeys(DEEPGRAM_PATHS, refused_key),
         **dict.fromkeys(GENERATION_PATHS, generation_endpoint.refusal),
         **dict.fromkeys(RESULT_PATHS, stt_results.refusal),
+        wav2vec2.PATH: wav2vec2.refusal,
     }
     app.add_middleware(
         ApiKeyMiddleware, auth=authenticator, open_paths=open_paths, refusals=refusals, metrics=metrics

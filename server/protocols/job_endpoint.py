@@ -6,7 +6,7 @@ import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -83,8 +83,11 @@ class JobEndpoint(ABC):
                 with uploads.admit(finish):
                     jobs = await self._jobs()  # before a body is received that could not be stored
                     await _check_quota(request, jobs)
-                    async with receive_upload(request, body, self.file_field) as upload:
+                    async with self._upload(request, body) as upload:
                         yield upload
+
+    def _upload(self, request: Request, body: Body) -> AbstractAsyncContextManager[Upload]:
+        return receive_upload(request, body, self.file_field)
 
     async def _submit(
         self,

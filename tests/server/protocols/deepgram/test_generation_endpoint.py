@@ -7,9 +7,12 @@ from typing import Any
 import httpx
 import pytest
 
+from server.http.body_limit import MAX_BYTES
 from tests import plain_http
+from tests.server.asgi_calls import wav
 from tests.server.job_requests import ALICE, BOB, SPOKEN
 from tests.server.live_server import Message, Server, free_settings, serve
+from tests.streaming.fakes import sound
 from tests.waiting import wait_until
 
 ERROR = {"message", "path", "requestId", "statusCode", "timestamp", "code"}
@@ -67,6 +70,12 @@ def test_options_of_json_and_of_forms_are_the_same(jobs: Server) -> None:
     plain = finished(jobs, create(jobs, punctuate="false"))["result"]["results"]
     assert "punctuated_word" not in plain["channels"][0]["alternatives"][0]["words"][0]
     assert "utterances" not in plain
+
+
+def test_large_file_is_accepted(jobs: Server) -> None:
+    data = wav(sound((True, 16_000), (False, 800_000)))
+    assert len(data) > MAX_BYTES
+    assert finished(jobs, create(jobs, data))["status"] == "completed"
 
 
 def test_model_of_a_group_may_be_one_of_ours(jobs: Server) -> None:

@@ -37,12 +37,8 @@ from server.lifecycle.probes import add_gauges, add_probes
 from server.observability import log_config
 from server.observability.metrics import Metrics
 from server.protocols.deepgram import generation_endpoint
-from server.protocols.deepgram.file_endpoint import (
-    DEEPGRAM_PATHS,
-    REQUEST_HEADER,
-    DeepgramFileEndpoint,
-    refused_key,
-)
+from server.protocols.deepgram.callback_submission import REQUEST_HEADER
+from server.protocols.deepgram.file_endpoint import DEEPGRAM_PATHS, DeepgramFileEndpoint, refused_key
 from server.protocols.deepgram.generation_endpoint import GENERATION_PATHS, GenerationEndpoint
 from server.protocols.deepgram.live_endpoint import DeepgramLiveEndpoint
 from server.protocols.job_endpoint import MAX_EVENT_STREAMS, JobServices
@@ -149,7 +145,7 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     _add_middleware(app, settings, auth.authenticator, metrics)
     app.include_router(WebPage(settings).router())
     app.include_router(OpenAIAudioEndpoint(settings, engine, files, metrics).router())
-    app.include_router(DeepgramFileEndpoint(settings, engine, files, metrics).router())
+    app.include_router(DeepgramFileEndpoint(settings, engine, files, metrics, job_services).router())
     for endpoint in (JobsEndpoint, GenerationEndpoint, SttResultsEndpoint):
         app.include_router(endpoint(job_services).router())
     app.include_router(Wav2Vec2Endpoint(settings, engine, files, metrics, job_services).router())

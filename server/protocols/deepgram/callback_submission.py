@@ -3,18 +3,18 @@
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from typing import Final
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
 from audio.wav_header import header
-from jobs.job import JobOptions
 from server.errors import ClientError, invalid
 from server.http.exception_handlers import http_error_of
 from server.http.upload import IN_MEMORY, Body, Upload, media_type_of
 from server.protocols.deepgram.file_body import JSON, store, url_in
-from server.protocols.deepgram.job_result import stored_query
+from server.protocols.deepgram.job_result import job_options
 from server.protocols.deepgram.options import DeepgramOptions, parse_options
 from server.protocols.job_endpoint import JobEndpoint, check_address
 
@@ -43,13 +43,7 @@ class CallbackSubmission(JobEndpoint):
                 request,
                 upload,
                 url=str(upload.fields[0][1]) if upload.file is None else None,
-                options=JobOptions(
-                    model=options.model or "",
-                    asr=options.session.asr,
-                    track=options.track,
-                    callback=callback,
-                    presentation=stored_query(_query_of(request)),
-                ),
+                options=replace(job_options(options, _query_of(request)), callback=callback),
             )
         return JSONResponse({"request_id": job.id}, headers={REQUEST_HEADER: job.id})
 

@@ -4,10 +4,11 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, Protocol
 
 PIECE: Final = 1 << 20  # bytes that are copied at once
 ORPHAN_SECONDS: Final = 3_600.0  # age from which audio without a job is left from a crash
@@ -19,6 +20,22 @@ class StoredAudio:
 
     key: str
     size: int
+
+
+class AnyAudioStore(Protocol):
+    """Keep audio: `AudioStore` in a folder, `S3AudioStore` in a bucket."""
+
+    def save(self, source: IO[bytes]) -> StoredAudio:
+        """Copy a file from its current position, and return after it is safe. Raises OSError."""
+
+    def local(self, key: str) -> AbstractContextManager[Path]:
+        """Yield the path of stored audio. Raises FileNotFoundError and OSError."""
+
+    def delete(self, key: str) -> None:
+        """Delete audio; does nothing if it is deleted already. Raises OSError."""
+
+    def sweep(self, is_used: Callable[[str], bool], now: float | None = None) -> int:
+        """Delete old audio that no job names. Return the number of files. Raises OSError."""
 
 
 class AudioStore:
@@ -59,6 +76,14 @@ class AudioStore:
     def path(self, key: str) -> Path:
         """Return the path of stored audio."""
         return self._folder / key[:2] / key
+
+    @contextmanager
+    def local(self, key: str) -> Iterator[Path]:
+        """Yield the path of stored audio. Raises FileNotFoundError."""
+        path = self.path(key)
+        if not path.exists():
+            raise FileNotFoundError(path)
+        yield path
 
     def delete(self, key: str) -> None:
         """Delete audio; does nothing if it is deleted already. Raises OSError."""

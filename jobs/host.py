@@ -15,8 +15,8 @@ from jobs.errors import JobsUnavailable
 from jobs.options import JobsOptions
 
 if TYPE_CHECKING:
-    from jobs.runner import JobRunner
     from jobs.service import JobDatabase, Jobs
+    from jobs.worker import CarryOut
 
 log = logging.getLogger(__name__)
 
@@ -30,12 +30,12 @@ class JobsHost:
     Importing the database's packages takes a second and 45 MB, so a server whose clients submit no jobs does
     not pay for them.
 
-    make_runner: builds what carries out a job
+    make_work: builds what carries out a unit of work
     """
 
-    def __init__(self, options: JobsOptions, make_runner: Callable[["JobDatabase"], "JobRunner"]) -> None:
+    def __init__(self, options: JobsOptions, make_work: Callable[["JobDatabase"], "CarryOut"]) -> None:
         self._options = options
-        self._make_runner = make_runner
+        self._make_work = make_work
         self._stack = AsyncExitStack()
         self._jobs: Jobs | None = None
         self._opening = asyncio.Lock()
@@ -103,20 +103,14 @@ class JobsHost:
         self._jobs = jobs
 
     async def _start_worker(self, stack: AsyncExitStack, database: "JobDatabase") -> None:
-        from jobs.work_queue import Work
         from jobs.worker import JobWorker
-
-        runner = self._make_runner(database)
-
-        async def carry_out(job_id: str, work: Work, number: int) -> None:
-            await runner.run(job_id, work)
 
         lease = await asyncio.to_thread(WorkerLease.take, self._options)
         stack.callback(lease.release)
         worker = JobWorker(
             database.engine,
             database.queue,
-            carry_out,
+            self._make_work(database),
             worker_id=lease.worker_id,
             jobs=self._options.jobs_at_once,
         )

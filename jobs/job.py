@@ -43,6 +43,36 @@ class JobPriority(StrEnum):
     LOW = "low"
 
 
+class CallbackState(StrEnum):
+    """Name the states of a callback.
+
+    PENDING: the end of the job is being reported
+    DELIVERED: the receiver has answered with 2xx
+    FAILED: it did not answer so for a day, or must not be asked
+    """
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Hold a try to deliver a callback.
+
+    number: of the try, from 0 on
+    time: when it began, in seconds since the epoch; seconds: how long it took
+    status: of the answer; None if there was none
+    error: why there was none; None if there was one
+    """
+
+    number: int
+    time: float
+    seconds: float
+    status: int | None
+    error: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class JobSource:
     """Say where the audio comes from.
@@ -109,6 +139,7 @@ class Job:
     model, language: what was used, once that is known
     warnings: sentences about the audio or the options
     protocol: name of the wire protocol that submitted the job; it decides the shape of a callback
+    callback: how far its end is reported; None before the end, or if the client asked for no callback
     """
 
     id: str
@@ -132,6 +163,7 @@ class Job:
     language: str | None = None
     problem: JobProblem | None = None
     warnings: tuple[str, ...] = ()
+    callback: CallbackState | None = None
     revision: int = 0
 
 

@@ -15,6 +15,7 @@ class JobsOptions:
     retention_seconds: time after its end for which a job is kept
     max_unfinished: most unfinished jobs, of which one owner may have half
     max_audio_bytes: most bytes of audio of all jobs together
+    audio_url: s3://bucket/prefix of the audio; "" for `folder`
     """
 
     folder: Path
@@ -24,6 +25,7 @@ class JobsOptions:
     retention_seconds: float = 3_600.0
     max_unfinished: int = 20_000
     max_audio_bytes: int = 50 << 30
+    audio_url: str = ""
 
     @property
     def database_file(self) -> Path:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager, ExitStack, aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -13,13 +13,15 @@ from audio.clip import SAMPLE_RATE, seconds_from_samples
 from audio.errors import AudioError
 from audio.files import decode_file, probe
 from engine.model_pool import ModelNotReady
-from jobs.audio_store import AudioStore
+from jobs.audio_store import AnyAudioStore
+from jobs.callbacks import CallbackSender
 from jobs.errors import JobFailure, StorageFull, TransientFailure
 from jobs.fetching import Fetch
 from jobs.job import Job, JobProblem, JobSource, JobState
 from jobs.parts import AudioPart, split
 from jobs.store import JobStore, Run, RunLost
 from jobs.work_queue import Work
+from jobs.worker import CarryOut
 from streaming.errors import StreamError
 from streaming.events import FinalTranscript, TranscriptionFailed
 from streaming.file_source import transcribe_file
@@ -34,6 +36,18 @@ REPORT_SECONDS: Final = 1.0  # between two looks at the job's row, which may hav
 RETRY_SECONDS: Final = (1.0, 4.0, 16.0)  # waits before a run is tried again
 
 Acquire = Callable[[str], AbstractAsyncContextManager[tuple[ModelClients, ModelInfo]]]
+
+
+def carry_out(runner: "JobRunner", callbacks: CallbackSender) -> CarryOut:
+    """Return what carries out every kind of work."""
+
+    async def do(job_id: str, work: Work, number: int) -> None:
+        if work is Work.CALLBACK:
+            await callbacks.deliver(job_id, number)
+        else:
+            await runner.run(job_id, work)
+
+    return do
 
 
 @dataclass(slots=True)
@@ -70,7 +84,7 @@ class JobRunner:
     def __init__(
         self,
         store: JobStore,
-        audio: AudioStore,
+        audio: AnyAudioStore,
         acquire: Acquire,
         *,
         options: Callable[[], SessionOptions],
@@ -222,15 +236,22 @@ class JobRunner:
         job = run.job
         if job.source.audio is None:
             raise JobFailure("audio_missing", "The audio of this job is missing.")
-        path = self._audio.path(job.source.audio)
-        await self._probe(run, path)
-        try:
-            async with self._acquire(job.options.model) as (models, info):
-                _check_task(job, info)
-                await asyncio.to_thread(self._store.report, run, model=info.model)
-                await self._transcribe_parts(run, path, models, progress)
-        except ModelNotReady as error:
-            raise TransientFailure(f"the model cannot be used: {error}") from error
+        with ExitStack() as stack:
+            local = self._audio.local(job.source.audio)
+            try:
+                path = await run_in_thread_to_completion(stack.enter_context, local)
+            except FileNotFoundError as error:
+                raise JobFailure("audio_missing", "The audio of this job is missing.") from error
+            except OSError as error:
+                raise TransientFailure(f"The audio cannot be read: {error}") from error
+            await self._probe(run, path)
+            try:
+                async with self._acquire(job.options.model) as (models, info):
+                    _check_task(job, info)
+                    await asyncio.to_thread(self._store.report, run, model=info.model)
+                    await self._transcribe_parts(run, path, models, progress)
+            except ModelNotReady as error:
+                raise TransientFailure(f"the model cannot be used: {error}") from error
 
     async def _probe(self, run: Run, path: Path) -> None:
         """Store the length of the audio, if the file declares it. Raises JobFailure."""

@@ -8,9 +8,10 @@ from typing import IO, Final, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 
-from jobs.audio_store import AudioStore, StoredAudio
+from jobs.audio_store import AnyAudioStore, AudioStore, StoredAudio
+from jobs.callback_store import CallbackStore
 from jobs.errors import JobNotFound, JobsUnavailable
-from jobs.job import Job, JobState, JobTranscript, NewJob
+from jobs.job import Delivery, Job, JobState, JobTranscript, NewJob
 from jobs.options import JobsOptions
 from jobs.store import JobStore, Removed
 from jobs.tables import create_tables, open_postgres, open_sqlite
@@ -46,12 +47,33 @@ class JobDatabase:
             max_unfinished=options.max_unfinished,
             max_audio_bytes=options.max_audio_bytes,
         )
-        self.audio = AudioStore(options.folder / "audio")
+        self.callbacks = CallbackStore(self.engine, self.queue)
+        self.audio: AnyAudioStore = _audio_store(options)
+
+    def forget(self) -> bool:
+        """Remove what was deleted from the log of SQLite; False if it is in use, and has to be tried again.
+
+        SQLite overwrites what is deleted in its file, but the log (WAL) may still have it. Postgres does both
+        in its own time.
+        """
+        if self.engine.dialect.name != "sqlite":
+            return True
+        with self.engine.connect() as connection:
+            busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar()
+        return not busy
 
     def close(self) -> None:
         """Close the database."""
         self.queue.close()
         self.engine.dispose()
+
+
+def _audio_store(options: JobsOptions) -> AnyAudioStore:
+    if not options.audio_url:
+        return AudioStore(options.folder / "audio")
+    from jobs.s3_audio_store import S3AudioStore  # boto3 is optional.
+
+    return S3AudioStore(options.audio_url)
 
 
 async def _in_thread(
@@ -75,6 +97,7 @@ class Jobs:
         self._database = database
         self._store = database.store
         self._watcher = JobWatcher(database.store)
+        self._has_to_forget = False
 
     async def save_audio(self, file: IO[bytes]) -> StoredAudio:
         """Store audio for a job, from the file's position on. Raises OSError."""
@@ -123,6 +146,7 @@ class Jobs:
         await self.cancel(job_id, owner)
         removed = await _in_thread(self._store.delete, job_id)
         await _in_thread(self._remove, removed)
+        await _in_thread(self._forget)
         log.info("job.deleted job=%s", job_id)
 
     async def transcript(self, job_id: str, owner: str | None = None) -> JobTranscript:
@@ -130,6 +154,11 @@ class Jobs:
         job = await self.get(job_id, owner)
         found = await _in_thread(self._store.segments, job_id)
         return JobTranscript(job, tuple(segment for part in found for segment in part))
+
+    async def deliveries(self, job_id: str, owner: str | None = None) -> list[Delivery]:
+        """Return the tries to report the end of a job, in order. Raises JobNotFound."""
+        await self.get(job_id, owner)
+        return await _in_thread(self._database.callbacks.deliveries, job_id)
 
     async def watch(self, job_id: str, owner: str | None = None) -> AsyncGenerator[JobTranscript, None]:
         """Yield the job and the segments that are new, now and after each change, until it has ended.
@@ -163,11 +192,19 @@ class Jobs:
 
     def purge(self) -> None:
         """Delete all jobs that have expired. Blocks."""
-        while (removed := self._store.purge()).jobs:
+        while (removed := self._store.purge()).count:
             self._remove(removed)
-            log.info("jobs.expired count=%d", len(removed.jobs))
+            log.info("jobs.expired count=%d", removed.count)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Remove what was deleted from the database's log; the next purge does if it is in use now."""
+        if self._has_to_forget:
+            self._has_to_forget = False  # before, so that a job which is deleted meanwhile is not missed
+            self._has_to_forget |= not self._database.forget()
 
     def _remove(self, removed: Removed) -> None:
+        self._has_to_forget = True
         for key in removed.audio:
             self._database.audio.delete(key)
         self._database.queue.delete(removed.jobs)

@@ -18,7 +18,9 @@ from jobs.errors import IdempotencyConflict, JobNotFound, StorageFull, TooManyJo
 from jobs.job import (
     FINAL_STATES,
     MAX_ATTEMPTS,
+    CallbackState,
     Job,
+    JobOptions,
     JobPriority,
     JobProblem,
     JobSource,
@@ -33,6 +35,8 @@ from transcripts.transcript import TranscriptSegment
 
 UNFINISHED: Final = (JobState.QUEUED, JobState.FETCHING, JobState.TRANSCRIBING)
 PURGE_AT_ONCE: Final = 100  # jobs
+CALLBACK_SECONDS: Final = 90_000.0  # after its end, for which a job waits for its callback at most
+NOT_STRIPPED: Final = sa.not_(jobs.c.stripped)
 
 
 class RunLost(Exception):
@@ -55,10 +59,14 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """Hold what belongs to deleted jobs and stands outside of their rows."""
+    """Hold what belongs to deleted jobs and stands outside of their rows.
+
+    count: number of jobs that lost something
+    """
 
     jobs: tuple[str, ...]
     audio: tuple[str, ...]
+    count: int
 
 
 class JobStore:
@@ -130,6 +138,7 @@ class JobStore:
                 "options": OPTIONS.dump_json(new.options).decode(),
                 "idempotency_key": new.idempotency_key,
                 "fingerprint": new.fingerprint,
+                "stripped": False,
                 "bytes_done": 0,
                 "seconds_done": 0.0,
                 "attempts": 0,
@@ -172,7 +181,7 @@ class JobStore:
             return None
         if row.fingerprint != new.fingerprint:
             raise IdempotencyConflict
-        return _job(row)
+        return job_of(row)
 
     def get(self, job_id: str, owner: str | None = None) -> Job:
         """Return a job with its position in the queue.
@@ -215,7 +224,7 @@ class JobStore:
 
         Raises JobNotFound if `after` is not a job of the owner.
         """
-        query = sa.select(jobs).where(jobs.c.owner == owner)
+        query = sa.select(jobs).where(jobs.c.owner == owner, NOT_STRIPPED)
         if states:
             query = query.where(jobs.c.state.in_(sorted(states)))
         with self._engine.connect() as connection:
@@ -226,13 +235,13 @@ class JobStore:
                 place = sa.tuple_(jobs.c.created, jobs.c.id)
                 query = query.where(place < sa.tuple_(sa.literal(last.created), sa.literal(last.id)))
             query = query.order_by(jobs.c.created.desc(), jobs.c.id.desc()).limit(limit)
-            return [_job(row) for row in connection.execute(query)]
+            return [job_of(row) for row in connection.execute(query)]
 
     def read(self, job_ids: Collection[str]) -> dict[str, Job]:
         """Return those of the jobs that exist, by id, without their positions."""
         with self._engine.connect() as connection:
-            rows = connection.execute(sa.select(jobs).where(jobs.c.id.in_(job_ids))).all()
-        return {row.id: _job(row) for row in rows}
+            rows = connection.execute(sa.select(jobs).where(jobs.c.id.in_(job_ids), NOT_STRIPPED)).all()
+        return {row.id: job_of(row) for row in rows}
 
     def segments(self, job_id: str, from_part: int = 0) -> list[tuple[TranscriptSegment, ...]]:
         """Return the segments of each part of a job from a part on."""
@@ -273,7 +282,7 @@ class JobStore:
                 return None
             if row.attempts >= MAX_ATTEMPTS:
                 problem = JobProblem("worker_died", f"The worker died {row.attempts} times on this job.")
-                self._end(connection, _job(row), JobState.FAILED, problem)
+                self._end(connection, job_of(row), JobState.FAILED, problem)
                 return None
             lease = secrets.token_hex(8)
             self._update(
@@ -361,9 +370,9 @@ class JobStore:
             row = connection.execute(
                 sa.select(jobs).where(jobs.c.id == job_id).with_for_update()
             ).one_or_none()
-            if row is None or (owner is not None and row.owner != owner):
+            if row is None or row.stripped or (owner is not None and row.owner != owner):
                 raise JobNotFound(job_id)
-            job = _job(row)
+            job = job_of(row)
             if not job.state.is_final:
                 self._end(connection, job, JobState.CANCELLED, None)
             return self._read(connection, job_id)
@@ -375,17 +384,46 @@ class JobStore:
         with self._engine.begin() as connection:
             job = self._read(connection, job_id)
             connection.execute(sa.delete(jobs).where(jobs.c.id == job_id))
-        return Removed((job_id,), (job.source.audio,) if job.source.audio else ())
+        return Removed((job_id,), (job.source.audio,) if job.source.audio else (), 1)
 
     def purge(self) -> Removed:
-        """Delete the rows of some jobs that have expired; nothing is left when it returns no jobs."""
+        """Delete the rows of some jobs that have expired; nothing is left when it returns nothing.
+
+        Of a job whose end is still being reported, what the report needs stays, without audio and text.
+        """
+        now = self._now()
+        reporting = sa.and_(
+            jobs.c.callback == CallbackState.PENDING, jobs.c.finished > now - CALLBACK_SECONDS
+        )
+        expired = sa.and_(jobs.c.expires <= now, sa.or_(sa.not_(reporting), NOT_STRIPPED))
+        columns = (jobs.c.id, jobs.c.audio, jobs.c.options, reporting.label("reporting"))
         with self._engine.begin() as connection:
-            query = (
-                sa.select(jobs.c.id, jobs.c.audio).where(jobs.c.expires <= self._now()).limit(PURGE_AT_ONCE)
-            )
-            rows = connection.execute(query).all()
-            connection.execute(sa.delete(jobs).where(jobs.c.id.in_([row.id for row in rows])))
-        return Removed(tuple(row.id for row in rows), tuple(row.audio for row in rows if row.audio))
+            rows = connection.execute(sa.select(*columns).where(expired).limit(PURGE_AT_ONCE)).all()
+            over = [row.id for row in rows if not row.reporting]
+            connection.execute(sa.delete(jobs).where(jobs.c.id.in_(over)))
+            for row in rows:
+                if row.reporting:
+                    self._strip(connection, row)
+        audio = tuple(row.audio for row in rows if row.audio)
+        return Removed(tuple(over), audio, len(rows))
+
+    def _strip(self, connection: sa.Connection, row: Any) -> None:
+        """Delete all of a job but what its callback needs."""
+        options = OPTIONS.validate_json(row.options)
+        kept = JobOptions(callback=options.callback, metadata=options.metadata)
+        connection.execute(sa.delete(parts).where(parts.c.job == row.id))
+        self._update(
+            connection,
+            row.id,
+            stripped=True,
+            audio=None,
+            size=None,
+            url=None,
+            name="",
+            idempotency_key=None,
+            warnings="[]",
+            options=OPTIONS.dump_json(kept).decode(),
+        )
 
     def is_audio_used(self, key: str) -> bool:
         """Return whether a job has this audio."""
@@ -395,10 +433,11 @@ class JobStore:
     # Parts of transactions
 
     def _read(self, connection: sa.Connection, job_id: str) -> Job:
-        row = connection.execute(sa.select(jobs).where(jobs.c.id == job_id)).one_or_none()
+        found = sa.select(jobs).where(jobs.c.id == job_id, NOT_STRIPPED)
+        row = connection.execute(found).one_or_none()
         if row is None:
             raise JobNotFound(job_id)
-        return _job(row)
+        return job_of(row)
 
     def _completed(self, connection: sa.Connection, job_id: str) -> tuple[int, int]:
         """Return the number of completed parts, and the sample at which the last one ends."""
@@ -427,6 +466,7 @@ class JobStore:
             finished=now,
             expires=now + self._retention_seconds,
             problem=None if problem is None else PROBLEM.dump_json(problem).decode(),
+            callback=None if job.options.callback is None else CallbackState.PENDING,
         )
         if job.options.callback is not None:
             self._queue.add(connection, job.id, Work.CALLBACK)
@@ -437,7 +477,8 @@ def _priority(priority: JobPriority, order: int) -> int:
     return 1 + min(order, MAX_ROUND - 1) + (MAX_ROUND if priority is JobPriority.LOW else 0)
 
 
-def _job(row: Any) -> Job:
+def job_of(row: Any) -> Job:
+    """Return the job of a row."""
     return Job(
         id=row.id,
         owner=row.owner,
@@ -459,5 +500,6 @@ def _job(row: Any) -> Job:
         language=row.language,
         problem=None if row.problem is None else PROBLEM.validate_json(row.problem),
         warnings=WARNINGS.validate_json(row.warnings),
+        callback=None if row.callback is None else CallbackState(row.callback),
         revision=row.revision,
     )

@@ -39,6 +39,8 @@ jobs: Final = sa.Table(
     sa.Column("language", sa.Text),
     sa.Column("problem", sa.Text),
     sa.Column("warnings", sa.Text, nullable=False),
+    sa.Column("callback", sa.String(20)),
+    sa.Column("stripped", sa.Boolean, nullable=False),  # expired, and kept only for its callback
     sa.Column("revision", sa.Integer, nullable=False),  # grows with each change that a client can see
     sa.UniqueConstraint("owner", "idempotency_key", name="stt_jobs_idempotency"),
     sa.Index("stt_jobs_by_owner", "owner", "created", "id"),
@@ -54,6 +56,16 @@ parts: Final = sa.Table(
     sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("end", sa.BigInteger, nullable=False),  # sample of the file
     sa.Column("segments", sa.Text, nullable=False),
+)
+deliveries: Final = sa.Table(
+    "stt_job_deliveries",
+    metadata,
+    sa.Column("job", sa.String(64), sa.ForeignKey("stt_jobs.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("time", sa.Double, nullable=False),
+    sa.Column("seconds", sa.Double, nullable=False),
+    sa.Column("status", sa.Integer),
+    sa.Column("error", sa.Text),
 )
 workers: Final = sa.Table(
     "stt_job_workers",

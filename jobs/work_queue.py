@@ -65,8 +65,9 @@ class WorkQueue:
         self._client.enqueue_in_transaction(connection, options, job_id, number)
 
     def cancel(self, job_id: str) -> None:
-        """Remove what waits of a job; what runs is told by the job's row."""
-        self._client.cancel_workflows(self._ids(job_id))
+        """Remove what waits of a job, but not its callback; what runs is told by the job's row."""
+        callbacks = f"{job_id}.{Work.CALLBACK}."
+        self._client.cancel_workflows([each for each in self._ids(job_id) if not each.startswith(callbacks)])
 
     def requeue(self, work_ids: Sequence[str], work: Work) -> None:
         """Let another worker run units that were claimed. A late result of the first claim is not stored."""

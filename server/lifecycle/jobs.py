@@ -1,6 +1,6 @@
 """Build what runs jobs from the settings, for a server and for a worker process."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -11,16 +11,22 @@ from server.settings import Settings
 from streaming.model_clients import ModelClients
 
 if TYPE_CHECKING:
-    from jobs.runner import JobRunner
+    from jobs.callbacks import CallbackFormat
     from jobs.service import JobDatabase
+    from jobs.worker import CarryOut
 
 
 def jobs_host(
-    settings: Settings, engine: Engine, on_audio: Callable[[str, float], None] = lambda owner, seconds: None
+    settings: Settings,
+    engine: Engine,
+    on_audio: Callable[[str, float], None] = lambda owner, seconds: None,
+    callback_formats: Callable[[], Mapping[str, "CallbackFormat"]] = dict,
 ) -> JobsHost | None:
     """Return the jobs of a process; None if the settings allow none.
 
     on_audio: called with the owner and the seconds of audio that were transcribed
+    callback_formats: returns how callbacks look, by the name of the protocol that submitted the job; without
+        an entry they have our own format. Called when the first job comes
     """
     options = settings.jobs_options()
     if options is None:
@@ -31,16 +37,21 @@ def jobs_host(
         async with engine.acquire(engine.recognizers.resolve(asked)) as acquired:
             yield acquired
 
-    def make_runner(database: "JobDatabase") -> "JobRunner":
+    def make_work(database: "JobDatabase") -> "CarryOut":
         # httpx and SQLAlchemy are imported on first use of jobs.
+        from jobs.callbacks import CallbackSender, secret_bytes
         from jobs.fetching import Fetcher
-        from jobs.runner import JobRunner
+        from jobs.runner import JobRunner, carry_out
 
         fetch = None
         if settings.fetch_urls:
-            fetch = Fetcher(max_bytes=settings.max_upload_bytes, private=settings.fetch_private)
+            fetch = Fetcher(
+                max_bytes=settings.max_upload_bytes,
+                private=settings.fetch_private,
+                video_seconds=settings.max_file_seconds if settings.fetch_video_sites else None,
+            )
 
-        return JobRunner(
+        runner = JobRunner(
             database.store,
             database.audio,
             acquire,
@@ -49,5 +60,13 @@ def jobs_host(
             max_seconds=settings.max_file_seconds,
             on_audio=on_audio,
         )
+        secret = settings.job_callback_secret.get_secret_value()
+        callbacks = CallbackSender(
+            database.callbacks,
+            callback_formats(),
+            secret=secret_bytes(secret) if secret else None,
+            private=settings.fetch_private,
+        )
+        return carry_out(runner, callbacks)
 
-    return JobsHost(options, make_runner)
+    return JobsHost(options, make_work)

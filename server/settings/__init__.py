@@ -78,6 +78,7 @@ class Settings(
             retention_seconds=self.job_retention_seconds,
             max_unfinished=self.max_jobs,
             max_audio_bytes=self.job_storage_mb * MIB,
+            audio_url=self.job_audio_url,
         )
 
     def session_options(self) -> SessionOptions:

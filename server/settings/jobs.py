@@ -1,6 +1,9 @@
 """Define the settings of jobs: files that are transcribed durably."""
 
-from pydantic import Field, SecretStr
+import base64
+from importlib.util import find_spec
+
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
 
 
@@ -16,6 +19,11 @@ class JobSettings(BaseSettings):
         SecretStr(""),
         description="URL of a Postgres database for jobs, which several servers and workers share: "
         "postgresql://user:password@host/name. Empty: SQLite in DATA_DIR.",
+    )
+    fetch_video_sites: bool = Field(
+        False,
+        description="Accept addresses of web pages in jobs, whose recording is downloaded with yt-dlp; needs "
+        "FETCH_URLS and the extra `video`.",
     )
     jobs_at_once: int = Field(
         2,
@@ -34,6 +42,17 @@ class JobSettings(BaseSettings):
     job_retention_seconds: float = Field(
         3_600.0, ge=1, description="Seconds after its end for which a job is kept, with its audio and text."
     )
+    job_audio_url: str = Field(
+        "",
+        pattern=r"^(s3://[^/?#]+(/[^?#]*)?)?$",
+        description="Bucket for the audio of jobs: s3://bucket/prefix; needs the extra `s3`. Credentials, "
+        "region and endpoint come from the standard variables of AWS. Empty: a folder in DATA_DIR.",
+    )
+    job_callback_secret: SecretStr = Field(
+        SecretStr(""),
+        description="Secret with which callbacks are signed (Standard Webhooks): whsec_ and 24 to 64 bytes "
+        "in base64. Empty: callbacks have no signature.",
+    )
     max_jobs: int = Field(
         20_000,
         ge=1,
@@ -45,3 +64,29 @@ class JobSettings(BaseSettings):
         ge=1,
         description="Maximum size of the audio of all jobs, in MiB; further uploads are answered with 507.",
     )
+
+    @field_validator("fetch_video_sites")
+    @classmethod
+    def _has_yt_dlp(cls, value: bool) -> bool:
+        if value and find_spec("yt_dlp") is None:
+            raise ValueError("video sites need the package of the extra `video`: poetry install -E video")
+        return value
+
+    @field_validator("job_callback_secret")
+    @classmethod
+    def _is_a_secret(cls, value: SecretStr) -> SecretStr:
+        text = value.get_secret_value()
+        try:
+            key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+        except ValueError:
+            key = b""
+        if text and not (text.startswith("whsec_") and 24 <= len(key) <= 64):
+            raise ValueError("not whsec_ and 24 to 64 bytes in base64: echo whsec_$(openssl rand -base64 32)")
+        return value
+
+    @field_validator("job_audio_url")
+    @classmethod
+    def _has_boto3(cls, value: str) -> str:
+        if value and find_spec("boto3") is None:
+            raise ValueError("S3 needs the package of the extra `s3`: poetry install -E s3")
+        return value

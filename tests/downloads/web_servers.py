@@ -43,3 +43,20 @@ def ok(content: bytes) -> bytes:
 
 def onward(location: str) -> bytes:
     return f"HTTP/1.1 302 Found\r\nlocation: {location}\r\n\r\n".encode()
+
+
+@asynccontextmanager
+async def site(pages: dict[str, bytes]) -> AsyncIterator[tuple[str, list[str]]]:
+    """Run a web server with these answers by path; yield its address and the paths that were requested."""
+    heard: list[str] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        method, path, _ = (await reader.readuntil(b"\r\n\r\n")).decode().split(" ", 2)
+        heard.append(path)
+        found = pages.get(path, answer(404))
+        writer.write(found.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if method == "HEAD" else found)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", heard

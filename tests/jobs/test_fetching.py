@@ -16,7 +16,7 @@ from jobs.job import Job, JobSource, JobState, NewJob
 from jobs.options import JobsOptions
 from jobs.runner import Progress
 from jobs.service import JobDatabase, Jobs
-from tests.downloads.web_servers import answer, answering, ok, onward
+from tests.downloads.web_servers import answer, answering, ok, onward, site
 from tests.jobs.working import TALK, ended, working
 from tests.server.asgi_calls import wav
 from tests.waiting import until
@@ -38,6 +38,7 @@ async def test_url_is_downloaded_and_transcribed(database: JobDatabase) -> None:
     talk = wav(TALK)
     async with working(database, fetch=FETCHER) as jobs, answering(ok(talk)) as (url, heard):
         done = await ended(jobs, await submitted(jobs, f"{url}/my%20talk.wav?key=1"))
+        assert done.problem is None
         assert (done.state, done.source.name) == (JobState.SUCCEEDED, "my talk.wav")
         assert (done.source.size, done.seconds_done) == (len(talk), 5.0)
         assert len((await jobs.transcript(done.id)).segments) == 2
@@ -146,3 +147,25 @@ async def test_fetcher_yields_nothing_of_a_refused_address() -> None:
     with pytest.raises(JobFailure, match="http"):
         async with FETCHER("ftp://example.org/a.wav", Progress().on_bytes):
             raise AssertionError
+
+
+PAGE = answer(
+    200, b'<html><title>My talk</title><video src="talk.wav"></video></html>', content_type="text/html"
+)
+
+
+async def test_page_is_refused_with_the_setting_to_change(database: JobDatabase) -> None:
+    async with working(database, fetch=FETCHER) as jobs, answering(PAGE) as (url, _):
+        done = await ended(jobs, await submitted(jobs, url))
+    assert code_of(done) == "not_audio"
+    assert done.problem is not None
+    assert "FETCH_VIDEO_SITES=true" in done.problem.message
+
+
+async def test_recording_of_a_page_is_transcribed(database: JobDatabase) -> None:
+    pytest.importorskip("yt_dlp")
+    fetcher = Fetcher(max_bytes=1 << 20, private=True, video_seconds=60)
+    pages = {"/": PAGE, "/talk.wav": answer(200, wav(TALK), content_type="audio/wav")}
+    async with working(database, fetch=fetcher) as jobs, site(pages) as (url, _):
+        done = await ended(jobs, await submitted(jobs, f"{url}/"))
+    assert (done.state, done.source.name, done.seconds_done) == (JobState.SUCCEEDED, "My talk (1).wav", 5.0)

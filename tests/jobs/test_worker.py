@@ -105,7 +105,8 @@ async def test_deleted_job_leaves_no_audio_and_no_row(database: JobDatabase) -> 
     async with working(database) as jobs:
         job = await uploaded(jobs, wav(TALK))
         await ended(jobs, job)
-        path = database.audio.path(str(job.source.audio))
+        with database.audio.local(str(job.source.audio)) as path:
+            pass
         assert path.exists()
         await jobs.delete(job.id, "ann")
         with pytest.raises(JobNotFound):

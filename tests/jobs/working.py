@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from asr.recognizer import ModelInfo
+from jobs.callbacks import CallbackSender
 from jobs.fetching import Fetch
 from jobs.job import Job, JobOptions, JobSource, NewJob
-from jobs.runner import Acquire, JobRunner
+from jobs.runner import Acquire, JobRunner, carry_out
 from jobs.service import JobDatabase, Jobs
-from jobs.work_queue import Work
 from jobs.worker import JobWorker
 from streaming.model_clients import ModelClients
 from streaming.options import SessionOptions
@@ -44,14 +44,11 @@ def runner_of(
     )
 
 
-def worker_of(database: JobDatabase, runner: JobRunner) -> JobWorker:
-    async def carry_out(job_id: str, work: Work, number: int) -> None:
-        await runner.run(job_id, work)
-
+def worker_of(database: JobDatabase, runner: JobRunner, callbacks: CallbackSender | None = None) -> JobWorker:
     return JobWorker(
         database.engine,
         database.queue,
-        carry_out,
+        carry_out(runner, callbacks or CallbackSender(database.callbacks)),
         worker_id="one",
         jobs=2,
         poll_seconds=0.02,
@@ -61,12 +58,16 @@ def worker_of(database: JobDatabase, runner: JobRunner) -> JobWorker:
 
 @asynccontextmanager
 async def working(
-    database: JobDatabase, recognizer: Recognizer | None = None, fetch: Fetch | None = None, **limits: float
+    database: JobDatabase,
+    recognizer: Recognizer | None = None,
+    fetch: Fetch | None = None,
+    callbacks: CallbackSender | None = None,
+    **limits: float,
 ) -> AsyncIterator[Jobs]:
     """Run a worker beside the jobs."""
     async with (
         models(recognizer) as clients,
-        worker_of(database, runner_of(database, clients, fetch, **limits)),
+        worker_of(database, runner_of(database, clients, fetch, **limits), callbacks),
     ):
         yield Jobs(database)
 

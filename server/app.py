@@ -37,7 +37,7 @@ from server.lifecycle.probes import add_gauges, add_probes
 from server.observability import log_config
 from server.observability.metrics import Metrics
 from server.protocols.deepgram import generation_endpoint
-from server.protocols.deepgram.callback_submission import REQUEST_HEADER
+from server.protocols.deepgram.callback_submission import REQUEST_HEADER, callback_formats
 from server.protocols.deepgram.file_endpoint import DEEPGRAM_PATHS, DeepgramFileEndpoint, refused_key
 from server.protocols.deepgram.generation_endpoint import GENERATION_PATHS, GenerationEndpoint
 from server.protocols.deepgram.live_endpoint import DeepgramLiveEndpoint
@@ -102,7 +102,7 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     files = AdmissionController(settings.max_files, "files", policy)
     add_gauges(metrics, engine, admission, files)
     journals = JournalLifespan(settings, engine.health)
-    jobs = jobs_host(settings, engine, policy.charge)
+    jobs = jobs_host(settings, engine, policy.charge, callback_formats)
     job_services = JobServices(
         settings,
         jobs,

@@ -4,22 +4,37 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
 from audio.wav_header import header
+from jobs.job import JobTranscript
 from server.errors import ClientError, invalid
 from server.http.exception_handlers import http_error_of
 from server.http.upload import IN_MEMORY, Body, Upload, media_type_of
 from server.protocols.deepgram.file_body import JSON, store, url_in
-from server.protocols.deepgram.job_result import job_options
+from server.protocols.deepgram.job_result import job_options, report_of
 from server.protocols.deepgram.options import DeepgramOptions, parse_options
 from server.protocols.job_endpoint import JobEndpoint, check_address
 
+if TYPE_CHECKING:
+    from jobs.callbacks import CallbackFormat
+
 PROTOCOL: Final = "deepgram"  # the format of the callback
 REQUEST_HEADER: Final = "dg-request-id"
+
+
+def callback_formats() -> dict[str, "CallbackFormat"]:
+    """Return how the results of these requests are posted. Its import takes time, so a job comes first."""
+    from jobs.callbacks import CallbackFormat, Payload
+
+    def render(transcript: JobTranscript) -> Payload:
+        return Payload(orjson.dumps(report_of(transcript)))
+
+    return {PROTOCOL: CallbackFormat(render, needs_text=True)}
 
 
 class CallbackSubmission(JobEndpoint):

@@ -14,7 +14,7 @@ from jobs.job import JobState, JobTranscript
 from server.errors import ApiError, ClientError, invalid, missing, restarting
 from server.http.exception_handlers import http_error_of
 from server.http.sse import EventStream
-from server.protocols.job_endpoint import JobEndpoint, checked_id, job_errors_as_http, owner_of
+from server.protocols.job_endpoint import JobEndpoint, check_address, checked_id, job_errors_as_http, owner_of
 from server.protocols.job_fields import parse_job_fields
 from server.protocols.jobs import openapi
 from server.protocols.jobs.messages import (
@@ -103,6 +103,8 @@ class JobsEndpoint(JobEndpoint):
                 raise missing("file")
             if upload.file is not None and fields.url is not None:
                 raise invalid("Send a file or a 'url', not both.", "url")
+            if fields.callback is not None:
+                check_address(fields.callback, "callback")
             job, is_new = await self._submit(
                 request, upload, url=fields.url, options=fields.options(), priority=fields.priority
             )

@@ -46,6 +46,7 @@ def _example(status: str, **changes: Any) -> Schema:
         "language": None,
         "error": None,
         "warnings": [],
+        "callback": None,
         "metadata": "",
     }
     return {"value": job | changes}

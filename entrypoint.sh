@@ -49,7 +49,7 @@ usage: ./entrypoint.sh [command]
   models                     list the known models, and which of them are downloaded
   pull MODEL...              download models by name or by id of the hub
   keys new|list|revoke       manage a file of API keys
-  jobs submit FILE|URL...    send jobs to a server and wait for their text; also list, show, wait, cancel, delete
+  jobs submit FILE|URL...    submit jobs to a server; also list, show, wait, cancel, delete
 
 Each command first installs what is missing. Environment: STT_PYTHON names a Python that already has the packages (then
 nothing is installed); pip's own variables, such as PIP_FIND_LINKS and PIP_INDEX_URL, are honoured.

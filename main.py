@@ -94,7 +94,11 @@ def main(arguments: Sequence[str] = ()) -> int:
     if list(arguments) == ["worker"]:
         from server.lifecycle.worker_process import run_worker
 
-        return run_worker(read_settings())
+        settings = read_settings()
+        # It imports the web framework, which only names the formats of callbacks here.
+        from server.protocols.deepgram.callback_submission import callback_formats
+
+        return run_worker(settings, callback_formats)
     return serve()
 
 

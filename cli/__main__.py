@@ -1,4 +1,4 @@
-"""Run the command line: `python -m cli` with `transcribe`, `convert`, `models`, `pull` or `keys`.
+"""Run the command line: `python -m cli` with `transcribe`, `convert`, `models`, `pull`, `keys` or `jobs`.
 
 Each command imports what it needs when it runs, so `keys` loads no model code.
 """
@@ -23,6 +23,8 @@ MAX_SPEAKERS: Final = 20  # as in diarization.clustering, which imports numpy
 FORMATS: Final = ("text", "srt", "vtt", "ass", "md", "docx", "json")
 REDACTIONS: Final = ("numbers", "aggressive_numbers", "pci", "ssn", "phone_number", "email_address")
 DTYPES: Final = ("auto", "float32", "bfloat16", "float16", "int8")
+JOB_FORMATS: Final = ("text", "srt", "vtt", "json")
+KEY: Final = "STT_API_KEY"  # Environment variable: other users of the machine can read command lines.
 UNITS: Final = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
@@ -66,7 +68,7 @@ def expiry(text: str) -> datetime:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m cli", description="Transcribe files; manage models and keys."
+        prog="python -m cli", description="Transcribe files; manage models, keys and jobs."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_transcribe(commands.add_parser("transcribe", help="transcribe audio and video files"))
@@ -75,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     models.set_defaults(run=_models)
     _add_pull(commands.add_parser("pull", help="download models into the cache"))
     _add_keys(commands.add_parser("keys", help="create, list and revoke the API keys in a file"))
+    _add_jobs(commands.add_parser("jobs", help="submit files as jobs of a server, and read their text"))
     return parser
 
 
@@ -167,6 +170,39 @@ def _add_keys(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_keys)
 
 
+def _add_jobs(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    submit = commands.add_parser("submit", help="submit files or http(s) addresses, and print the jobs' ids")
+    submit.add_argument("sources", metavar="FILE|URL", nargs="+")
+    submit.add_argument("--wait", action="store_true", help="wait for the texts, and print them instead")
+    submit.add_argument("--model", help="a name of the server's /v1/models; default: the server's")
+    submit.add_argument("--language", metavar="CODE", help="ISO 639-1; default: the model's own choice")
+    submit.add_argument("--prompt", metavar="TEXT", help="text that may precede the audio")
+    submit.add_argument("--hotwords", metavar="WORDS", help="likely words and phrases, separated by commas")
+    submit.add_argument("--start", type=float, metavar="S", help="second of the file to begin at")
+    submit.add_argument("--end", type=float, metavar="S", help="second of the file to end at")
+    submit.add_argument("--track", type=int, metavar="N", help="number of the audio track, from 0 on")
+    submit.add_argument("--translate", action="store_true", help="translate into English")
+    submit.add_argument("--low", action="store_true", help="run it when no normal job waits")
+    submit.add_argument("--metadata", metavar="TEXT", help="text that `show` returns unchanged")
+    wait = commands.add_parser("wait", help="wait for jobs, and print their texts")
+    for each in (submit, wait):
+        each.add_argument("--format", choices=JOB_FORMATS, default="text", help="default: text")
+    show = commands.add_parser("show", help="print jobs as JSON")
+    cancel = commands.add_parser("cancel", help="cancel jobs that have not ended")
+    delete = commands.add_parser("delete", help="delete jobs with their audio and their text")
+    for each in (wait, show, cancel, delete):
+        each.add_argument("ids", metavar="ID", nargs="+")
+    listing = commands.add_parser("list", help="print the jobs of the key, the newest first")
+    listing.add_argument("--status", default="", help="only these states, separated by commas")
+    for each in (submit, listing, show, wait, cancel, delete):
+        each.add_argument("--url", default="http://localhost:5001", help="default: %(default)s")
+        each.add_argument(
+            "--key", default=os.environ.get(KEY), help=f"API key; preferably in the variable {KEY}"
+        )
+    parser.set_defaults(run=_jobs)
+
+
 def _transcribe(args: argparse.Namespace) -> int:
     from cli.transcribe import transcribe
 
@@ -193,6 +229,12 @@ def _pull(args: argparse.Namespace) -> int:
 
 def _keys(args: argparse.Namespace) -> int:
     from cli.keys import run
+
+    return run(args)
+
+
+def _jobs(args: argparse.Namespace) -> int:
+    from cli.jobs import run
 
     return run(args)
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 from asr.recognizer import TranscriptionOptions
+from postprocessing.options import TextOptions
 from transcripts.transcript import TranscriptSegment
 
 MAX_ATTEMPTS: Final = 3  # runs in a row that may end with their worker before the job fails
@@ -97,6 +98,7 @@ class JobOptions:
     track: index among the audio tracks of the file; None for the default one
     callback: address to which the end of the job is reported; None for no report
     metadata: text of the client that is stored and returned unchanged
+    text: what is done to the text before anything of it is stored
     presentation: what the wire protocol needs to write the result as the client asked for, in its own form
     """
 
@@ -107,6 +109,7 @@ class JobOptions:
     track: int | None = None
     callback: str | None = None
     metadata: str = ""
+    text: TextOptions = field(default_factory=TextOptions)
     presentation: str = ""
 
 

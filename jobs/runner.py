@@ -324,7 +324,7 @@ class JobRunner:
         def advance(samples: int) -> None:
             progress.done = before + seconds_from_samples(samples)
 
-        options = replace(self._options(), asr=job.options.asr)
+        options = replace(self._options(), asr=job.options.asr, text=job.options.text)
         try:
             async with aclosing(transcribe_file(part.clips(), models, options, advance)) as events:
                 async for event in events:

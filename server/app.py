@@ -37,12 +37,8 @@ from server.lifecycle.probes import add_gauges, add_probes
 from server.observability import log_config
 from server.observability.metrics import Metrics
 from server.protocols.deepgram import generation_endpoint
-from server.protocols.deepgram.file_endpoint import (
-    DEEPGRAM_PATHS,
-    REQUEST_HEADER,
-    DeepgramFileEndpoint,
-    refused_key,
-)
+from server.protocols.deepgram.callback_submission import REQUEST_HEADER, callback_formats
+from server.protocols.deepgram.file_endpoint import DEEPGRAM_PATHS, DeepgramFileEndpoint, refused_key
 from server.protocols.deepgram.generation_endpoint import GENERATION_PATHS, GenerationEndpoint
 from server.protocols.deepgram.live_endpoint import DeepgramLiveEndpoint
 from server.protocols.job_endpoint import MAX_EVENT_STREAMS, JobServices
@@ -55,6 +51,8 @@ from server.protocols.openai_realtime.endpoint import PATHS, RealtimeEndpoint
 from server.protocols.openai_realtime.session_config import RealtimeConfig
 from server.protocols.stt_results import endpoint as stt_results
 from server.protocols.stt_results.endpoint import RESULT_PATHS, SttResultsEndpoint
+from server.protocols.wav2vec2 import endpoint as wav2vec2
+from server.protocols.wav2vec2.endpoint import Wav2Vec2Endpoint
 from server.settings import Settings
 from server.web.router import PAGE_PATHS, WebPage
 
@@ -65,7 +63,14 @@ if TYPE_CHECKING:
 EXPOSED_HEADERS: Final = (HEADER, MODEL_HEADER, FILTERED_HEADER, REQUEST_HEADER, STATUS_HEADER, "retry-after")
 # Paths whose endpoints bound the bodies themselves.
 FILE_PATHS: Final = frozenset(
-    {"/v1/audio/transcriptions", "/v1/audio/translations", "/v1/listen", "/v1/jobs"}
+    {
+        "/v1/audio/transcriptions",
+        "/v1/audio/translations",
+        "/v1/listen",
+        "/v1/jobs",
+        "/v1/stt/create",
+        "/wav2vec2",
+    }
 )
 
 
@@ -97,7 +102,7 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     files = AdmissionController(settings.max_files, "files", policy)
     add_gauges(metrics, engine, admission, files)
     journals = JournalLifespan(settings, engine.health)
-    jobs = jobs_host(settings, engine, policy.charge)
+    jobs = jobs_host(settings, engine, policy.charge, callback_formats)
     job_services = JobServices(
         settings,
         jobs,
@@ -140,9 +145,10 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     _add_middleware(app, settings, auth.authenticator, metrics)
     app.include_router(WebPage(settings).router())
     app.include_router(OpenAIAudioEndpoint(settings, engine, files, metrics).router())
-    app.include_router(DeepgramFileEndpoint(settings, engine, files, metrics).router())
+    app.include_router(DeepgramFileEndpoint(settings, engine, files, metrics, job_services).router())
     for endpoint in (JobsEndpoint, GenerationEndpoint, SttResultsEndpoint):
         app.include_router(endpoint(job_services).router())
+    app.include_router(Wav2Vec2Endpoint(settings, engine, files, metrics, job_services).router())
     app.include_router(models_router(engine))
     app.include_router(tokens_router(auth.tokens))
     _add_realtime(app, settings, engine, admission, metrics, secrets, auth.authenticator, tracer)
@@ -205,6 +211,7 @@ def _add_middleware(app: FastAPI, settings: Settings, authenticator: Authenticat
         **dict.fromkeys(DEEPGRAM_PATHS, refused_key),
         **dict.fromkeys(GENERATION_PATHS, generation_endpoint.refusal),
         **dict.fromkeys(RESULT_PATHS, stt_results.refusal),
+        wav2vec2.PATH: wav2vec2.refusal,
     }
     app.add_middleware(
         ApiKeyMiddleware, auth=authenticator, open_paths=open_paths, refusals=refusals, metrics=metrics

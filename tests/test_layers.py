@@ -30,7 +30,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "jobs": BELOW_JOBS,
     "server": BELOW_SERVER,
     "main": {"server"},
-    "cli": BELOW_SERVER | {"server"},
+    "cli": BELOW_SERVER | {"server", "client"},
     # These do not run in the server.
     "client": set(),
     "test": {"client"},

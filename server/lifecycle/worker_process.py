@@ -3,9 +3,9 @@
 import asyncio
 import logging
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from engine.engine import Engine
 from jobs.errors import JobsUnavailable
@@ -15,15 +15,22 @@ from server.lifecycle.jobs import jobs_host
 from server.observability import log_config
 from server.settings import Settings
 
+if TYPE_CHECKING:
+    from jobs.callbacks import CallbackFormat
+
 log = logging.getLogger(__name__)
+
+Formats = Callable[[], Mapping[str, "CallbackFormat"]]
 
 OK: Final = 0
 FAILED: Final = 1  # the models could not be loaded, or are broken
 UNUSABLE: Final = 2  # the settings leave nothing to do
 
 
-def run_worker(settings: Settings) -> int:
+def run_worker(settings: Settings, callback_formats: Formats = dict) -> int:
     """Work on jobs until SIGTERM or Ctrl-C, and return the exit status.
+
+    callback_formats: as in `jobs_host`
 
     What runs then is given back to the queue; another worker continues after its last complete part.
     """
@@ -32,7 +39,7 @@ def run_worker(settings: Settings) -> int:
         return _refuse("DATA_DIR is empty: a worker needs the folder of jobs.")
     if settings.jobs_at_once == 0:
         return _refuse("JOBS_AT_ONCE=0 leaves a worker nothing to do.")
-    return asyncio.run(_work(settings))
+    return asyncio.run(_work(settings, callback_formats))
 
 
 def _refuse(problem: str) -> int:
@@ -40,7 +47,7 @@ def _refuse(problem: str) -> int:
     return UNUSABLE
 
 
-async def _work(settings: Settings) -> int:
+async def _work(settings: Settings, callback_formats: Formats) -> int:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
@@ -50,7 +57,7 @@ async def _work(settings: Settings) -> int:
         stopping.set,
         prepare=partial(log_config.set_up, settings.log_level, settings.log_format),
     )
-    host = jobs_host(settings, engine)
+    host = jobs_host(settings, engine, callback_formats=callback_formats)
     assert host is not None
     async with engine:
         await _unless(stopping, engine.loaded())

@@ -6,7 +6,7 @@ import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -83,8 +83,11 @@ class JobEndpoint(ABC):
                 with uploads.admit(finish):
                     jobs = await self._jobs()  # before a body is received that could not be stored
                     await _check_quota(request, jobs)
-                    async with receive_upload(request, body, self.file_field) as upload:
+                    async with self._upload(request, body) as upload:
                         yield upload
+
+    def _upload(self, request: Request, body: Body) -> AbstractAsyncContextManager[Upload]:
+        return receive_upload(request, body, self.file_field)
 
     async def _submit(
         self,
@@ -134,12 +137,17 @@ class JobEndpoint(ABC):
         if not self._settings.fetch_urls:
             message = "This server does not download files: send the file itself."
             raise invalid(message, "url", "remote_content_error")
-        if len(url) > MAX_URL or URL.fullmatch(url) is None:
-            message = (
-                "An address begins with http:// or https://, names a host, holds no user or password, "
-                f"and has at most {MAX_URL} ASCII characters, none of them blank."
-            )
-            raise invalid(message, "url", "invalid_url")
+        check_address(url, "url")
+
+
+def check_address(url: str, param: str) -> None:
+    """Raise ApiError if a text is no http(s) address; whether it may be used is checked when it is."""
+    if len(url) > MAX_URL or URL.fullmatch(url) is None:
+        message = (
+            "An address begins with http:// or https://, names a host, holds no user or password, "
+            f"and has at most {MAX_URL} ASCII characters, none of them blank."
+        )
+        raise invalid(message, param, "invalid_url")
 
 
 def owner_of(request: Request) -> str:

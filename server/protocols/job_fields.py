@@ -34,6 +34,9 @@ class JobFields(BaseModel):
     start: float | None = Field(None, ge=0, description="second of the file at which the transcript begins")
     end: float | None = Field(None, gt=0, description="second of the file at which the transcript ends")
     track: int | None = Field(None, ge=0, le=100, description="number of the audio track, from 0 on")
+    callback: str | None = Field(
+        None, max_length=MAX_URL, description="http(s) address to which the end of the job is reported"
+    )
     metadata: str = Field("", max_length=MAX_METADATA, description="text that is returned unchanged")
     priority: JobPriority = Field(JobPriority.NORMAL, description="low: runs when no normal job waits")
 
@@ -73,6 +76,7 @@ class JobFields(BaseModel):
             start=self.start,
             end=self.end,
             track=self.track,
+            callback=self.callback,
             metadata=self.metadata,
         )
 

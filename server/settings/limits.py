@@ -62,6 +62,11 @@ class LimitSettings(BaseSettings):
     fetch_private: bool = Field(
         False, description="Allow URLs that lead to this machine or its private networks (FETCH_URLS)."
     )
+    files_dir: str = Field(
+        "",
+        description="Folder whose files clients of /wav2vec2 may name by path, with all folders below it. "
+        "Symbolic links are not followed. Empty: none.",
+    )
     send_timeout_seconds: float = Field(
         10.0,
         gt=0,

@@ -42,6 +42,8 @@ REST = [
     ("GET", "/v1/jobs/x/events"),
     ("POST", "/v1/stt/create"),
     ("GET", "/v1/stt/x"),
+    ("GET", "/wav2vec2"),
+    ("POST", "/wav2vec2"),
     ("POST", "/api/stt"),
     ("GET", "/api/stt/x"),
     ("POST", "/v1/tokens"),

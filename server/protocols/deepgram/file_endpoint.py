@@ -3,11 +3,10 @@
 import asyncio
 import logging
 import tempfile
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime
-from hashlib import sha256
-from typing import IO, Any, Final
+from typing import Any, Final
 from uuid import NAMESPACE_DNS, uuid5
 
 import orjson
@@ -15,35 +14,50 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from audio.wav_header import header
+from engine.engine import Engine
 from engine.file_diarizer import DiarizationOptions
 from engine.file_transcriber import FileTranscriber
-from server.errors import ApiError, ClientError, invalid
+from server.admission.controller import AdmissionController
+from server.errors import ApiError, ClientError
 from server.http.disconnect import cancel_on_disconnect
 from server.http.exception_handlers import http_error_of
 from server.http.request_id import REQUEST_ID
-from server.http.upload import IN_MEMORY, PIECE, Body, media_type_of
+from server.http.upload import IN_MEMORY, Body, media_type_of
 from server.observability.log_config import session_id
+from server.observability.metrics import Metrics
+from server.protocols.deepgram.callback_submission import REQUEST_HEADER, CallbackSubmission
+from server.protocols.deepgram.file_body import JSON, pieces_of, store, url_in
 from server.protocols.deepgram.file_response import FileResult, build_response
 from server.protocols.deepgram.live_output import ModelMetadata, timestamp
 from server.protocols.deepgram.messages import RequestError, error_code
 from server.protocols.deepgram.options import DeepgramOptions, parse_options
 from server.protocols.file_endpoint import FileEndpoint
 from server.protocols.file_errors import file_errors_as_http
-from streaming.threads import run_in_thread_to_completion
+from server.protocols.job_endpoint import JobServices
+from server.settings import Settings
 
 log = logging.getLogger(__name__)
 
-REQUEST_HEADER: Final = "dg-request-id"
+
 PROJECTS_PATH: Final = "/v1/projects"
 DEEPGRAM_PATHS: Final = ("/v1/listen", PROJECTS_PATH)  # whose errors have the format of Deepgram
 PROJECT: Final = {"project_id": str(uuid5(NAMESPACE_DNS, "stt-server")), "name": "stt-server"}
-JSON: Final = "application/json"
-MAX_URL_BODY: Final = 1 << 16  # bytes of a JSON body with a URL
 TOO_LARGE: Final = "payload_too_large"  # for the error 413, which has no code in OpenAI's API
 
 
 class DeepgramFileEndpoint(FileEndpoint):
     """Serve POST /v1/listen and GET /v1/projects."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        files: AdmissionController,
+        metrics: Metrics,
+        services: JobServices,
+    ) -> None:
+        super().__init__(settings, engine, files, metrics)
+        self._submission = CallbackSubmission(services)
 
     def router(self) -> APIRouter:
         """Return the routes of Deepgram's API over HTTP."""
@@ -54,12 +68,16 @@ class DeepgramFileEndpoint(FileEndpoint):
             """Transcribe the audio or video in the body, as Deepgram's API does."""
             request_id: str = request.scope[REQUEST_ID]
             session_id.set(request_id)
+            response: Response
             try:
-                response = await self._respond(request, request_id)
+                if "callback" in request.query_params:
+                    response = await self._submission.submit(request)
+                else:
+                    response = await self._respond(request, request_id)
             except ApiError as error:
                 log.info("error.sent code=%s message=%s", error.code, error)
                 response = refusal(error, request_id)
-            response.headers[REQUEST_HEADER] = request_id
+            response.headers.setdefault(REQUEST_HEADER, request_id)
             return response
 
         @router.get(PROJECTS_PATH)
@@ -78,12 +96,12 @@ class DeepgramFileEndpoint(FileEndpoint):
             meter = self._admit(stack, request)
             with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
                 head = b"" if options.encoding is None else header(options.encoding)
-                url = await _url_in(body) if media_type_of(request) == JSON else None
+                url = await url_in(body) if media_type_of(request) == JSON else None
                 digest = "" if url is not None else await store(body.chunks(body.limit), file, head)
                 async with cancel_on_disconnect(request.receive):
                     with self._answered_at_shutdown(), file_errors_as_http():
                         if url is not None:
-                            digest = await store(_pieces_of(await self._download(stack, url)), file, head)
+                            digest = await store(pieces_of(await self._download(stack, url)), file, head)
                         diarization = DiarizationOptions() if options.diarized else None
                         transcriber = self._transcriber(
                             file, meter, options.track, options.within, diarization
@@ -123,52 +141,6 @@ class DeepgramFileEndpoint(FileEndpoint):
             async for _ in segments:
                 pass
         return ModelMetadata.of(description)
-
-
-async def _url_in(body: Body) -> str:
-    """Return the URL of a body {"url": …}. Raises ApiError, ClientDisconnect."""
-    async with aclosing(body.chunks(MAX_URL_BODY)) as chunks:
-        document = b"".join([chunk async for chunk in chunks])
-    try:
-        fields = orjson.loads(document)
-    except orjson.JSONDecodeError as error:
-        raise invalid(f"The body is not JSON: {error}", code="invalid_body") from None
-    url = fields.get("url") if isinstance(fields, dict) else None
-    if not isinstance(url, str):
-        raise invalid('A JSON body must be {"url": …}.', "url", "invalid_url")
-    return url
-
-
-async def _pieces_of(file: IO[bytes]) -> AsyncGenerator[bytes, None]:
-    while piece := await run_in_thread_to_completion(file.read, PIECE):
-        yield piece
-
-
-async def store(
-    audio: AsyncGenerator[bytes, None], file: tempfile.SpooledTemporaryFile[bytes], head: bytes
-) -> str:
-    """Write `head` and the audio to the file and rewind it; return the sha256 of the audio in hex.
-
-    Raises ApiError, ClientDisconnect.
-    """
-    digest = sha256()
-    file.write(head)
-    held: list[bytes] = []
-
-    def write() -> None:
-        piece = b"".join(held)
-        digest.update(piece)
-        file.write(piece)
-        held.clear()
-
-    async with aclosing(audio) as chunks:
-        async for chunk in chunks:
-            held.append(chunk)
-            if sum(map(len, held)) >= PIECE:
-                await run_in_thread_to_completion(write)
-    await run_in_thread_to_completion(write)
-    file.seek(0)
-    return digest.hexdigest()
 
 
 def refused_key(error: ApiError, scope: Mapping[str, Any]) -> JSONResponse:

@@ -19,7 +19,7 @@ from server.errors import ApiError, ClientError, invalid
 from server.http.exception_handlers import http_error_of
 from server.http.request_id import REQUEST_ID
 from server.http.upload import Upload
-from server.protocols.deepgram.job_result import result_of, stored_query
+from server.protocols.deepgram.job_result import job_options, result_of
 from server.protocols.deepgram.live_output import timestamp
 from server.protocols.deepgram.options import parse_options
 from server.protocols.job_endpoint import JobEndpoint, checked_id, job_errors_as_http, owner_of
@@ -128,7 +128,7 @@ class GenerationEndpoint(JobEndpoint):
         if isinstance(prompt, str) and prompt:
             asr = replace(asr, prompt=prompt[-MAX_PROMPT_CHARS:])
         name = GROUP.sub("", model[:256], count=1) if isinstance(model, str) else ""
-        return JobOptions(model=name, asr=asr, track=chosen.track, presentation=stored_query(query))
+        return replace(job_options(chosen, query), model=name, asr=asr)
 
     async def _get(self, request: Request, generation_id: str) -> Response:
         jobs = await self._jobs()

@@ -5,23 +5,47 @@ from typing import Final
 from urllib.parse import parse_qsl, urlencode
 from uuid import NAMESPACE_URL, uuid5
 
-from jobs.job import JobTranscript
+from jobs.job import JobOptions, JobState, JobTranscript
 from server.errors import invalid
 from server.protocols.deepgram.file_response import FileResult, build_response
 from server.protocols.deepgram.live_output import ModelMetadata, timestamp
-from server.protocols.deepgram.messages import FileTranscription, ModelInfoFields
-from server.protocols.deepgram.options import parse_options
+from server.protocols.deepgram.messages import FileTranscription, ModelInfoFields, RequestError, error_code
+from server.protocols.deepgram.options import DeepgramOptions, parse_options
 from streaming.options import SessionOptions
 
 MAX_QUERY: Final = 8_000  # characters
 
 
-def stored_query(query: list[tuple[str, str]]) -> str:
-    """Return the options of a request as a text that is stored with its job. Raises ApiError."""
+def job_options(options: DeepgramOptions, query: list[tuple[str, str]]) -> JobOptions:
+    """Return the options of a job.
+
+    query: the fields that `options` were parsed from; they are stored to write the result
+
+    Raises ApiError if they are too long.
+    """
     text = urlencode(query)
     if len(text) > MAX_QUERY:
         raise invalid(f"The options have more than {MAX_QUERY} characters.")
-    return text
+    return JobOptions(
+        model=options.model or "",
+        asr=options.session.asr,
+        start=options.within.start or None,
+        end=options.within.end,
+        track=options.track,
+        text=options.session.text,
+        presentation=text,
+    )
+
+
+def report_of(transcript: JobTranscript) -> FileTranscription | RequestError:
+    """Return what a callback reports about a job that has ended: its result, or why there is none."""
+    job = transcript.job
+    if job.state is JobState.SUCCEEDED:
+        return result_of(transcript)
+    code, message = "cancelled", "The job was cancelled."
+    if job.problem is not None:
+        code, message = job.problem.code, job.problem.message
+    return RequestError(err_code=error_code(code), err_msg=message, request_id=job.id)
 
 
 def result_of(transcript: JobTranscript) -> FileTranscription:

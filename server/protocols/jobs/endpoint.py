@@ -14,7 +14,7 @@ from jobs.job import JobState, JobTranscript
 from server.errors import ApiError, ClientError, invalid, missing, restarting
 from server.http.exception_handlers import http_error_of
 from server.http.sse import EventStream
-from server.protocols.job_endpoint import JobEndpoint, checked_id, job_errors_as_http, owner_of
+from server.protocols.job_endpoint import JobEndpoint, check_address, checked_id, job_errors_as_http, owner_of
 from server.protocols.job_fields import parse_job_fields
 from server.protocols.jobs import openapi
 from server.protocols.jobs.messages import (
@@ -68,12 +68,16 @@ class JobsEndpoint(JobEndpoint):
                 return job_object(await jobs.get(checked_id(job_id), owner_of(request)))
 
         @router.delete("/{job_id}", **openapi.DELETE)
-        async def delete(request: Request, job_id: str) -> JobObject | DeletedJob:
+        async def delete(
+            request: Request,
+            job_id: str,
+            keep: Annotated[bool, Query(description="only cancel: keep a job that has ended")] = False,
+        ) -> JobObject | DeletedJob:
             """Cancel a job that has not ended; delete one that has, with its audio and its text."""
             jobs, owner = await self._jobs(), owner_of(request)
             with job_errors_as_http():
-                if not (await jobs.get(checked_id(job_id), owner)).state.is_final:
-                    return job_object(await jobs.cancel(job_id, owner))
+                if keep or not (await jobs.get(checked_id(job_id), owner)).state.is_final:
+                    return job_object(await jobs.cancel(checked_id(job_id), owner))
                 await jobs.delete(job_id, owner)
             return DeletedJob(id=job_id)
 
@@ -99,6 +103,8 @@ class JobsEndpoint(JobEndpoint):
                 raise missing("file")
             if upload.file is not None and fields.url is not None:
                 raise invalid("Send a file or a 'url', not both.", "url")
+            if fields.callback is not None:
+                check_address(fields.callback, "callback")
             job, is_new = await self._submit(
                 request, upload, url=fields.url, options=fields.options(), priority=fields.priority
             )

@@ -57,6 +57,9 @@ class JobObject(_Object):
     language: str | None = Field(description="ISO 639-1 code of the language, once it is known")
     error: JobError | None = Field(description="why the job failed; null if it did not")
     warnings: list[str]
+    callback: str | None = Field(
+        description="pending, delivered or failed: how far the end was reported; null before it"
+    )
     metadata: str = Field(description="text of the client")
 
 
@@ -132,6 +135,7 @@ def job_object(job: Job) -> JobObject:
         language=job.language,
         error=None if problem is None else JobError(code=problem.code, message=problem.message),
         warnings=list(job.warnings),
+        callback=job.callback,
         metadata=job.options.metadata,
     )
 

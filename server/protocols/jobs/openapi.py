@@ -46,6 +46,7 @@ def _example(status: str, **changes: Any) -> Schema:
         "language": None,
         "error": None,
         "warnings": [],
+        "callback": None,
         "metadata": "",
     }
     return {"value": job | changes}
@@ -134,7 +135,7 @@ GET: Final[dict[str, Any]] = {
         **errors(_REASONS, 401, 404, 503),
     }
 }
-DELETE: Final[dict[str, Any]] = {"responses": errors(_REASONS, 401, 404, 503)}
+DELETE: Final[dict[str, Any]] = {"responses": errors(_REASONS, 400, 401, 404, 503)}
 _STATUS: Final = {
     "x-job-status": {"schema": STRING, "description": "state of the job: the text is complete if succeeded"}
 }

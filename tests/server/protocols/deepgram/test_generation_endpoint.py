@@ -7,9 +7,12 @@ from typing import Any
 import httpx
 import pytest
 
+from server.http.body_limit import MAX_BYTES
 from tests import plain_http
+from tests.server.asgi_calls import wav
 from tests.server.job_requests import ALICE, BOB, SPOKEN
 from tests.server.live_server import Message, Server, free_settings, serve
+from tests.streaming.fakes import sound
 from tests.waiting import wait_until
 
 ERROR = {"message", "path", "requestId", "statusCode", "timestamp", "code"}
@@ -67,6 +70,25 @@ def test_options_of_json_and_of_forms_are_the_same(jobs: Server) -> None:
     plain = finished(jobs, create(jobs, punctuate="false"))["result"]["results"]
     assert "punctuated_word" not in plain["channels"][0]["alternatives"][0]["words"][0]
     assert "utterances" not in plain
+
+
+def test_text_is_changed_before_it_is_stored(jobs: Server) -> None:
+    generation = create(jobs, replace="w1:Good", start="0.1", end="3.5")
+    best = finished(jobs, generation)["result"]["results"]["channels"][0]["alternatives"][0]
+    assert best["transcript"].startswith("Good w2")
+    assert all(0.1 <= word["start"] < word["end"] <= 3.5 for word in best["words"])
+    text = plain_http.get(
+        f"{jobs.url}/v1/jobs/{generation}/transcript", headers={"authorization": f"Bearer {ALICE}"}
+    )
+    assert "w1" not in text.json()["text"]
+    refused = ask(jobs, "POST", "create", data={"redact": "secrets"}, files={"audio": SPOKEN})
+    assert refused.status_code == 400
+
+
+def test_large_file_is_accepted(jobs: Server) -> None:
+    data = wav(sound((True, 16_000), (False, 800_000)))
+    assert len(data) > MAX_BYTES
+    assert finished(jobs, create(jobs, data))["status"] == "completed"
 
 
 def test_model_of_a_group_may_be_one_of_ours(jobs: Server) -> None:

@@ -14,7 +14,7 @@ from tests import plain_http
 from tests.server.asgi_calls import wav
 from tests.server.job_requests import ALICE, BOB, SPOKEN, ask, ended, error_of, events_of, submit
 from tests.server.live_server import Message, Server, free_settings, serve, spoken
-from tests.server.server_process import program
+from tests.server.server_process import MAIN, program
 from tests.streaming.fakes import sound
 from tests.waiting import wait_until
 
@@ -95,6 +95,26 @@ def test_file_without_audio_fails_with_a_name(jobs: Server) -> None:
     assert (done["status"], done["error"]["code"]) == ("failed", "invalid_audio")
 
 
+@pytest.mark.slow
+def test_accepted_job_survives_a_kill(tmp_path: Path) -> None:
+    settings = {"DATA_DIR": str(tmp_path), "ASR_WORKER": "thread"}
+    with program(MAIN, **settings) as server:
+        assert server.ready()["ready"]
+        sent = [
+            plain_http.post(f"{server.url}/v1/jobs", files={"file": SPOKEN}, timeout=60).json()
+            for _ in range(3)
+        ]
+        server.process.kill()
+    with program(MAIN, **settings) as server:
+
+        def read() -> list[Message]:
+            return [server.get(f"/v1/jobs/{job['id']}").json() for job in sent]
+
+        wait_until(lambda: all(job["status"] == "succeeded" for job in read()), 60)
+        texts = {server.get(f"/v1/jobs/{job['id']}/transcript?format=text").text for job in sent}
+    assert len(texts) == 1
+
+
 # Events
 
 
@@ -132,7 +152,7 @@ def test_events_of_a_deleted_job_end_with_an_error(idle: Server) -> None:
 
 
 def test_events_end_when_the_server_stops(tmp_path: Path) -> None:
-    with program(DATA_DIR=str(tmp_path), JOBS_AT_ONCE="0", ASR_WORKER="thread") as server:
+    with program(MAIN, DATA_DIR=str(tmp_path), JOBS_AT_ONCE="0", ASR_WORKER="thread") as server:
         assert server.ready()["ready"]
         sent = plain_http.post(f"{server.url}/v1/jobs", files={"file": SPOKEN}, timeout=60)
         text = ""
@@ -165,6 +185,13 @@ def test_queued_job_has_its_position_and_is_cancelled_then_deleted(idle: Server)
         assert ask(idle, "GET", f"{path}/transcript", params={"format": "text"}).text == ""
         assert ask(idle, "DELETE", path).json() == {"id": job["id"], "object": "job", "deleted": True}
         assert error_of(ask(idle, "GET", path)) == (404, None, "job_not_found")
+
+
+def test_job_that_has_ended_can_be_kept(jobs: Server) -> None:
+    job = submit(jobs)
+    done = ended(jobs, job)
+    assert ask(jobs, "DELETE", f"/{job['id']}", params={"keep": "true"}).json() == done
+    assert ask(jobs, "GET", f"/{job['id']}").json() == done
 
 
 def test_deleted_job_leaves_no_file(tmp_path: Path) -> None:

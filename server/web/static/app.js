@@ -1,6 +1,6 @@
 /** The page: connects its parts with each other and with the elements of index.html. */
 
-import { fetchModels, fetchReadiness, sessionUrl, urlOf } from "./api.js";
+import { fetchAvailability, fetchModels, fetchReadiness, sessionUrl, urlOf } from "./api.js";
 import { apiKey } from "./api_key.js";
 import { FilePanel } from "./file_panel.js";
 import { LivePanel } from "./live_panel.js";
@@ -8,6 +8,9 @@ import { LiveRecording } from "./live_recording.js";
 import { MicrophoneError } from "./microphone.js";
 import { setLanguageOptions, setModelOptions } from "./option_lists.js";
 import { Player } from "./player.js";
+import { RecognizerStatus } from "./recognizer_status.js";
+import { SpeechPlaceholders } from "./speech_placeholder.js";
+import { t } from "./text.js";
 import { Transcript } from "./transcript.js";
 import { copyText, download, SearchBox } from "./transcript_tools.js";
 import { TranscriptView } from "./transcript_view.js";
@@ -33,7 +36,7 @@ const transcriptButtons = [...document.querySelectorAll("#copy, #clear, [data-fo
 
 function onTranscriptChange(change, segment) {
   view[change](segment);
-  isSaved = false;
+  if (segment && !segment.dots) isSaved = false;
   if (change === "updated") return;
   element("empty").hidden = !transcript.isEmpty;
   refreshTranscriptButtons();
@@ -56,14 +59,13 @@ function play(ms) {
 
 // Live recording
 
-const START_HINT = "Click “Start recording” and speak.";
-
 const panel = new LivePanel(
   elements({
     button: "record",
     label: "record-label",
     pause: "pause",
-    status: "status",
+    status: "status-text",
+    detail: "status-detail",
     live: "live",
     wave: "wave",
     level: "level",
@@ -75,12 +77,13 @@ const panel = new LivePanel(
     noise: "noise",
   }),
   requestKey,
+  () => recognizer.isLoading,
 );
-const live = new LiveRecording(sessionUrl, () => apiKey.protocols, {
-  onState: onLiveState,
-  onAudio: (audio) => panel.addAudio(audio),
-  onEvent: onLiveEvent,
-});
+const live = new LiveRecording(
+  { urlOf: sessionUrl, protocolsOf: () => apiKey.protocols, diagnose: fetchAvailability },
+  { onState: onLiveState, onAudio: (audio) => panel.addAudio(audio), onEvent: onLiveEvent },
+);
+const placeholders = new SpeechPlaceholders(transcript, () => live.nowMs);
 
 function onLiveState(state) {
   panel.showState(state);
@@ -91,6 +94,8 @@ function onLiveState(state) {
 
 function onLiveEvent(event) {
   panel.showEvent(event);
+  placeholders.note(event);
+  if (event.type === "connected" && event.recognizer) recognizer.show(event.recognizer);
   if (event.type === "partial") transcript.setPartial(event.id, event.text, event.stable, event.startMs);
   else if (event.type === "final") showFinal(event);
   else if (event.type === "dropped") transcript.remove(event.id);
@@ -114,7 +119,7 @@ async function startRecording() {
   } catch (error) {
     if (!(error instanceof MicrophoneError)) throw error;
     showError(error.message);
-    panel.showStatus(START_HINT, "idle");
+    panel.showStatus(t("startHint"), "idle");
   }
 }
 
@@ -248,24 +253,28 @@ function selectedOptions() {
   return { ...(model && { model }), ...(language && { language }) };
 }
 
-async function loadOptions() {
-  const [{ status, models }, readiness] = await Promise.all([fetchModels(), fetchReadiness()]);
-  if (status === 401) {
-    requestKey();
-    return;
-  }
+const recognizer = new RecognizerStatus(
+  elements({
+    line: "recognizer",
+    notice: "model-notice",
+    progress: "recognizer-progress",
+    seconds: "recognizer-seconds",
+  }),
+  fetchReadiness,
+  (readiness) => {
+    languages = readiness.languages;
+    showLanguages();
+    if (element("model").options.length === 0) void loadModels();
+  },
+);
+
+async function loadModels() {
+  const { status, models } = await fetchModels();
+  if (status === 401) requestKey();
+  if (status !== 200) return;
   element("key-form").hidden = true;
-  languages = readiness.languages;
   setModelOptions(element("model"), models);
   showLanguages();
-  showModelNotice(readiness.recognizer);
-}
-
-/** Say that the words will be poor, if a fallback runs; else keep the reason for the model at hand. */
-function showModelNotice(recognizer) {
-  element("model-notice").hidden = !recognizer?.fallback;
-  element("model-notice").textContent = recognizer?.fallback ?? "";
-  element("model").title = recognizer ? [recognizer.model, recognizer.reason].filter(Boolean).join(": ") : "";
 }
 
 function showLanguages() {
@@ -286,7 +295,7 @@ element("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
   apiKey.value = element("key").value;
   element("key").value = "";
-  void loadOptions();
+  void loadModels();
   live.connectNow();
 });
 
@@ -306,7 +315,7 @@ function refreshControls() {
 }
 
 function refreshTranscriptButtons() {
-  for (const button of transcriptButtons) button.disabled = transcript.isEmpty;
+  for (const button of transcriptButtons) button.disabled = !transcript.hasText;
   element("clear").disabled ||= isBusy();
 }
 
@@ -324,4 +333,5 @@ addEventListener("beforeunload", (event) => {
   if (isBusy() || !(isSaved || transcript.isEmpty)) event.preventDefault();
 });
 
-void loadOptions();
+void loadModels();
+void recognizer.poll();

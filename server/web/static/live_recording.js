@@ -5,6 +5,7 @@ import { Microphone } from "./microphone.js";
 import { Recording } from "./recording.js";
 import { SendBuffer } from "./send_buffer.js";
 import { SessionState } from "./session_state.js";
+import { t } from "./text.js";
 
 const MAX_BUFFERED = 32 << 20; // bytes of audio that the server has not received: about six minutes at 48 kHz
 const EVENTS = [
@@ -14,6 +15,7 @@ const EVENTS = [
   "input_audio_buffer.speech_started",
   "input_audio_buffer.speech_stopped",
   "transcript.partial",
+  "server.lag",
 ];
 
 /**
@@ -31,14 +33,20 @@ export class LiveRecording {
   #session = null;
   #buffer = null;
   #listener;
-  #urlOf;
-  #protocolsOf;
+  #server;
 
-  /** urlOf(query): URL of a session; protocolsOf(): subprotocols, called for each connection */
-  constructor(urlOf, protocolsOf, listener) {
-    this.#urlOf = urlOf;
-    this.#protocolsOf = protocolsOf;
+  /**
+   * server: urlOf(query) returns the URL of a session, protocolsOf() the subprotocols of a connection, and
+   * diagnose() why a connection is refused (fetchAvailability of api.js)
+   */
+  constructor(server, listener) {
+    this.#server = server;
     this.#listener = listener;
+  }
+
+  /** The present as a position in the recording, in ms. */
+  get nowMs() {
+    return this.#endMs + Math.max(0, performance.now() - this.#endedAt);
   }
 
   /** Open the microphone and connect. options: language and model. Throw MicrophoneError. */
@@ -100,11 +108,6 @@ export class LiveRecording {
     this.#endMs = 0;
   }
 
-  /** Return the time since a position of the recording was recorded, in ms. */
-  elapsedSince(ms) {
-    return Math.max(0, performance.now() - this.#endedAt + this.#endMs - ms);
-  }
-
   /** Return the duration of audio in ms. A fraction, which only the last message has, is rounded up. */
   durationOf(audio) {
     return Math.ceil((audio.length * 1000) / this.recording.rate);
@@ -116,8 +119,9 @@ export class LiveRecording {
     this.#buffer = new SendBuffer(MAX_BUFFERED);
     this.#session = new SessionState(this.#buffer, this.#endMs);
     this.#connection = new Connection(this.#session, this.#buffer, {
-      url: (resumption) => this.#urlOf(resumption.resume ? resumption : query),
-      protocols: this.#protocolsOf,
+      url: (resumption) => this.#server.urlOf(resumption.resume ? resumption : query),
+      protocols: this.#server.protocolsOf,
+      diagnose: this.#server.diagnose,
       onEvent: (event) => this.#onEvent(event),
     });
     this.#connection.connectNow();
@@ -139,7 +143,7 @@ export class LiveRecording {
   #bufferFull() {
     this.#onEvent({
       type: "failed",
-      message: "The server could not be reached for too long. The recording stopped: its buffer is full.",
+      message: t("bufferFull"),
     });
   }
 

@@ -4,7 +4,8 @@ import { alignWords, joinWords, retimeWords } from "./word_timing.js";
 
 /**
  * A segment is {id, startMs, endMs, words, edited} once it is final, and {id, startMs, text, stable} while
- * it is partial: its first `stable` characters will not change.
+ * it is partial: its first `stable` characters will not change. While speech is heard and has no words yet it
+ * is {id, startMs, dots}: a line of so many dots.
  *
  * `onChange(change, segment)` is called with the changed segment only, so its cost does not depend on the
  * length of the transcript. Changes are added, updated (a partial), finalized, edited and removed; cleared,
@@ -19,8 +20,14 @@ export class Transcript {
     this.#onChange = onChange;
   }
 
+  /** True if there is nothing to show. */
   get isEmpty() {
     return this.#segments.size === 0;
+  }
+
+  /** True if there is text, final or partial. */
+  get hasText() {
+    return [...this.#segments.values()].some((segment) => segment.words || segment.text);
   }
 
   /** The final segments. */
@@ -28,14 +35,13 @@ export class Transcript {
     return [...this.#segments.values()].filter((segment) => segment.words);
   }
 
+  /** Show that speech is heard, until its words are known. */
+  setSpeech(id, dots, startMs) {
+    this.#update({ id, dots, startMs });
+  }
+
   setPartial(id, text, stable, startMs) {
-    const segment = this.#segments.get(id);
-    if (segment) {
-      Object.assign(segment, { text, stable });
-      this.#onChange("updated", segment);
-    } else {
-      this.#onChange("added", this.#add({ id, text, stable, startMs }));
-    }
+    this.#update({ id, text, stable, startMs, dots: 0 });
   }
 
   /** words: of the recognizer, {text, startMs, endMs, confidence}. An empty text removes the segment. */
@@ -50,6 +56,7 @@ export class Transcript {
       edited: false,
     });
     delete segment.text;
+    delete segment.dots;
     if (isNew) this.#onChange("added", segment);
     return this.#onChange("finalized", segment);
   }
@@ -90,6 +97,13 @@ export class Transcript {
       }
     }
     return undefined;
+  }
+
+  /** Add or update a segment that is not final. */
+  #update(values) {
+    const segment = this.#segments.get(values.id);
+    if (segment) this.#onChange("updated", Object.assign(segment, values));
+    else this.#onChange("added", this.#add(values));
   }
 
   #add(segment) {

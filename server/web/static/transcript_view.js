@@ -4,6 +4,7 @@
  */
 
 import { AutoScroll } from "./auto_scroll.js";
+import { t } from "./text.js";
 import { formatTime } from "./time_format.js";
 import { joinWords } from "./word_timing.js";
 
@@ -67,14 +68,19 @@ export class TranscriptView {
     return group;
   }
 
-  updated({ id, text = "", stable = 0 }) {
+  updated({ id, text = "", stable = 0, dots = 0 }) {
     const item = this.#items.get(id);
     item.stable.data = text.slice(0, stable);
-    item.tail.data = text.slice(stable);
+    item.tail.data = dots ? "•".repeat(dots) : text.slice(stable);
+    item.item.toggleAttribute("data-speech", dots > 0);
+    if (dots) item.text.setAttribute("aria-label", t("speechHeard"));
+    else item.text.removeAttribute("aria-label");
     this.#autoScroll.contentAdded();
   }
 
   finalized(segment) {
+    this.#items.get(segment.id).item.removeAttribute("data-speech");
+    this.#items.get(segment.id).text.removeAttribute("aria-label");
     this.#showTime(segment);
     this.edited(segment);
     this.#items.get(segment.id).item.querySelector(".edit").hidden = false;

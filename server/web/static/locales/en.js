@@ -1,0 +1,43 @@
+/** English texts of the page. Names in braces are replaced by values. */
+
+export const TEXTS = {
+  start: "Start recording",
+  stop: "Stop",
+  finishNow: "Finish now",
+  pause: "Pause",
+  resume: "Resume",
+
+  startHint: "Click “Start recording” and speak.",
+  waitingForMicrophone: "Waiting for the microphone…",
+  listening: "Listening.",
+  connecting: "Listening. Connecting…",
+  loadingListening: "Listening. The recognizer is still being loaded; your words are kept until it is ready.",
+  paused: "Paused. Audio is not recorded.",
+  waitingForWords: "Waiting for the last words…",
+  seconds: "{seconds} s",
+  behind: "The server is {seconds} s behind.",
+  done: "Done. The transcript is complete.",
+  doneSilence: "Done. No speech was heard.",
+  noSound: "No sound arrives from the microphone. Is it muted, or is another one in use?",
+  noSpeech: "No speech has been heard yet.",
+  speechHeard: "Speech was heard; its words follow.",
+
+  reconnected: "Reconnected. No audio was lost.",
+  sessionLost: "Reconnected. The server lost the session; transcription continues in a new one.",
+  lineCut: "Connection lost. Reconnecting; your audio is kept…",
+  busyBehind: "The server is busy: {seconds} s behind; joining when there is room. Your words are kept.",
+  busy: "The server is busy; joining when there is room. Your words are kept.",
+  refused: "{reason} Trying again; your words are kept.",
+  unreachable: "The server is not responding.",
+  keyRequired: "The server requires an API key.",
+  statusResponse: "The server responds with status {status}.",
+  nextTry: "Next try in {seconds} s.",
+  serverEnded: "The server ended the session.",
+  serverClosed: "The server closed the connection ({code} {reason}).",
+  bufferFull: "The server could not be reached for too long. The recording stopped: its buffer is full.",
+
+  recognizer: "Recognizer: {model} on {device}",
+  recognizerLoading: "The recognizer is being loaded.",
+  recognizerFailed: "The recognizer could not be loaded: {error}",
+  serverUnreachable: "The server cannot be reached. Trying again…",
+};

@@ -49,6 +49,10 @@ class UnreadableFile(InvalidAudio):
     param = "file"
 
 
+class UnknownFormat(UnreadableFile):
+    """The file is of no format that can be read: a text, a web page, or damaged from the start."""
+
+
 class DamagedFile(InvalidAudio):
     """Some audio of the file is lost; all that could be decoded was returned before."""
 

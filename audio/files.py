@@ -14,7 +14,7 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from audio.clip import SAMPLE_RATE, Clip, Samples, samples_from_ms
-from audio.errors import DamagedFile, UnreadableFile, UnsupportedSampleRate
+from audio.errors import DamagedFile, UnknownFormat, UnreadableFile, UnsupportedSampleRate
 from audio.resampler import Resampler
 
 Source = str | os.PathLike[str] | IO[bytes]
@@ -30,6 +30,7 @@ FORMATS: Final = (
     *("aac", "ac3", "aiff", "amr", "ape", "asf", "au", "avi", "caf", "eac3", "flac", "flv", "matroska"),
     *("mov", "mp3", "mpeg", "mpegts", "ogg", "tta", "voc", "w64", "wav", "wv"),
 )
+_HEAD_BYTES: Final = 512  # enough to recognize a web page
 _OPTIONS: Final = {"format_whitelist": ",".join(FORMATS)}
 # Formats that declare their length at the beginning. WAV does so too, but not reliably when it is streamed.
 _FORMATS_WITH_LENGTH: Final = frozenset({"flac", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "mp3"})
@@ -122,11 +123,23 @@ def _opened(source: Source) -> Iterator[InputContainer]:
             # Tags in an unknown encoding must not make the audio unreadable.
             container = av.open(file, "r", metadata_errors="replace", options=_OPTIONS)
         except (av.FFmpegError, OSError) as error:  # OSError if FFmpeg seeks to before the beginning
-            raise UnreadableFile(
-                f"the file is not audio or video that can be read: {error.strerror}"
-            ) from error
+            raise _unreadable(file, error.strerror) from error  # type: ignore[arg-type]
         with container:
             yield container
+
+
+def _unreadable(file: IO[bytes], reason: str | None) -> UnreadableFile:
+    """Return the error for a file that FFmpeg cannot open: what people most often give instead of audio."""
+    try:
+        file.seek(0)
+        head = file.read(_HEAD_BYTES).lstrip().lower()
+    except (OSError, ValueError):  # it cannot seek
+        head = b"?"
+    if not head:
+        return UnreadableFile("the file is empty")
+    if head.startswith((b"<!doctype html", b"<html")):
+        return UnreadableFile("the file is a web page, not audio or video")
+    return UnknownFormat(f"the file is not audio or video that can be read: {reason}")
 
 
 def _audio(container: InputContainer) -> AudioStream:

@@ -14,11 +14,14 @@ export class FileRegion {
   #waveform;
   #region;
   #inputs;
+  #media;
+  #idle = new Audio(); // moves the cursor while the player has another file
 
   /** container: of the waveform; inputs: {start, end}; media: the element that plays the file */
   constructor(audio, container, inputs, media) {
     this.#audio = audio;
     this.#inputs = inputs;
+    this.#media = media;
     const style = getComputedStyle(container);
     const colour = (name) => style.getPropertyValue(name).trim();
     const regions = Regions.create();
@@ -63,6 +66,13 @@ export class FileRegion {
   /** Return the region as a wav file. */
   toWav() {
     return this.#audio.toWav(this.startMs, this.endMs);
+  }
+
+  /** media: the element that plays the file; null while it plays another one */
+  setMedia(media) {
+    const next = media ?? this.#idle;
+    if (next !== this.#media) this.#waveform.setMediaElement(next);
+    this.#media = next;
   }
 
   close() {

@@ -30,6 +30,7 @@ export class LivePanel {
   #wasConnected = false; // in this recording
   #wasSessionLost = false;
   #hasSpeech = false;
+  #isHinting = false; // the status says that nothing is heard
   #peak = 0; // of the recording
   #recordedMs = 0; // since start()
   #nextTryAt = 0; // time of the next attempt to connect; 0 if none is scheduled
@@ -129,6 +130,7 @@ export class LivePanel {
     this.#elements.status.textContent = text;
     this.#elements.status.dataset.kind = kind;
     this.#elements.detail.textContent = "";
+    this.#isHinting = false;
   }
 
   #showLevels() {
@@ -154,18 +156,13 @@ export class LivePanel {
   #speechStarted({ id, startMs }) {
     this.#hasSpeech = true;
     this.#levels.startSpeech(id, startMs - this.#live.startMs);
-    if (this.#isConnected && this.#live.state === "live") this.#restoreStatus();
+    if (this.#isHinting && this.#live.state === "live") this.showStatus(t(STATUS_TEXTS.live));
   }
 
   #showSilence() {
     if (this.#hasSpeech || !this.#isConnected || this.#live.state !== "live") return;
     this.showStatus(t(this.#peak < SOUND ? "noSound" : "noSpeech"));
-  }
-
-  /** Show the status of the state again, in place of a hint. */
-  #restoreStatus() {
-    setText(this.#elements.status, t(STATUS_TEXTS[this.#live.state]));
-    this.#elements.status.dataset.kind = "busy";
+    this.#isHinting = true;
   }
 
   #showLatency(endMs) {

@@ -20,7 +20,8 @@ const EVENTS = [
 
 /**
  * state: idle, starting (waiting for the microphone), live, paused or stopping (waiting for the last finals).
- * The listener has onState(state), onEvent(event) and onAudio(Int16Array).
+ * The listener has onState(state), onEvent(event), onAudio(Int16Array), and onRecording(recording) when a new
+ * Recording begins.
  */
 export class LiveRecording {
   state = "idle";
@@ -62,7 +63,10 @@ export class LiveRecording {
       this.#setState("idle");
       throw error;
     }
-    this.recording ??= new Recording(this.#microphone.rate);
+    if (!this.recording) {
+      this.recording = new Recording(this.#microphone.rate);
+      this.#listener.onRecording(this.recording);
+    }
     this.startMs = this.#endMs;
     this.#connect(options);
     this.#setState("live");
@@ -102,10 +106,10 @@ export class LiveRecording {
     this.#connection?.connectNow();
   }
 
-  /** Discard the recording: the next one starts at 0. Call it only while idle. */
-  discard() {
-    this.recording = null;
-    this.#endMs = 0;
+  /** Continue a Recording at its end; null: begin a new one. Call it only while idle. */
+  use(recording) {
+    this.recording = recording;
+    this.#endMs = Math.ceil(recording?.ms ?? 0);
   }
 
   /** Return the duration of audio in ms. A fraction, which only the last message has, is rounded up. */

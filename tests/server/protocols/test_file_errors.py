@@ -2,7 +2,7 @@
 
 import pytest
 
-from audio.errors import DamagedFile, UnreadableFile
+from audio.errors import DamagedFile, UnknownFormat, UnreadableFile
 from engine.file_transcriber import AudioTooLong, UtteranceFailed
 from server.errors import ApiError
 from server.protocols.file_errors import file_errors_as_http
@@ -13,7 +13,8 @@ from streaming.events import TranscriptionFailed
 @pytest.mark.parametrize(
     ("error", "status", "param", "code", "message"),
     [
-        (UnreadableFile("no sound"), 400, "file", UnreadableFile.code, "Supported formats: ['flac'"),
+        (UnknownFormat("a text"), 400, "file", UnknownFormat.code, "Supported formats: ['flac'"),
+        (UnreadableFile("no sound"), 400, "file", UnreadableFile.code, "Invalid file: no sound."),
         (DamagedFile("cut short"), 400, "file", DamagedFile.code, "corrupted or unsupported: cut short"),
         (AudioTooLong(4, 5), 413, "file", "audio_too_long", "Maximum audio length (4 s) exceeded (5 s of"),
         (

@@ -2,10 +2,12 @@
 
 import { fetchAvailability, fetchModels, fetchReadiness, sessionUrl, urlOf } from "./api.js";
 import { apiKey } from "./api_key.js";
+import { Captions } from "./captions.js";
 import { problemOf } from "./file_check.js";
 import { FilePanel } from "./file_panel.js";
 import { FileQueue, MAX_ENTRIES } from "./file_queue.js";
 import { FileUpload } from "./file_upload.js";
+import { KeyboardShortcuts } from "./keyboard_shortcuts.js";
 import { LibraryDatabase } from "./library_database.js";
 import { Library } from "./library.js";
 import { formatDate, LibraryPanel } from "./library_panel.js";
@@ -15,12 +17,14 @@ import { MicrophoneError } from "./microphone.js";
 import { setLanguageOptions, setModelOptions } from "./option_lists.js";
 import { Player } from "./player.js";
 import { QueuePanel } from "./queue_panel.js";
+import { RecognitionOptions } from "./recognition_options.js";
 import { RecognizerStatus } from "./recognizer_status.js";
 import { SpeechPlaceholders } from "./speech_placeholder.js";
 import { t, translate } from "./text.js";
 import { Transcript } from "./transcript.js";
 import { copyText, download, SearchBox } from "./transcript_tools.js";
 import { TranscriptView } from "./transcript_view.js";
+import { WakeLock } from "./wake_lock.js";
 
 const element = (id) => document.getElementById(id);
 const elements = (ids) => Object.fromEntries(Object.entries(ids).map(([name, id]) => [name, element(id)]));
@@ -53,6 +57,7 @@ function show(transcript) {
     view.show(shown);
   }
   search.setTranscript(shown);
+  captions.show(shown.segments);
   libraryPanel.select(shown.id);
   element("transcript-title").textContent = shown.hasText ? shown.title : t("transcript");
   refreshTranscript();
@@ -61,6 +66,7 @@ function show(transcript) {
 
 function onTranscriptChange(change, segment, next) {
   view[change](segment ?? shown, next);
+  captions.change(change, segment);
   if (change === "updated") return;
   refreshTranscript();
   search.refresh();
@@ -97,7 +103,10 @@ const player = new Player(element("player"), element("media"), {
   onTime: highlightSpoken,
   onLoad: () => files.followPlayer(),
 });
+const captions = new Captions(element("media"), t("transcript"));
 let spoken = ""; // the word that is highlighted
+
+const SKIP_SECONDS = 5; // back and forward by keys
 
 function highlightSpoken(ms) {
   const word = player.blob === shown.media ? shown.wordAt(ms) : undefined;
@@ -129,9 +138,25 @@ async function play(ms) {
   player.playFrom(ms);
 }
 
-element("speed").addEventListener("change", ({ target }) => {
-  element("media").defaultPlaybackRate = element("media").playbackRate = Number(target.value);
-});
+function setSpeed(value) {
+  element("speed").value = value;
+  element("media").defaultPlaybackRate = element("media").playbackRate = Number(value);
+}
+
+/** by: 1 for the next faster speed, -1 for the next slower one */
+function changeSpeed(by) {
+  const speeds = [...element("speed").options].map((option) => option.value);
+  const next = speeds[speeds.indexOf(element("speed").value) + by];
+  if (next) setSpeed(next);
+}
+
+function togglePlayback() {
+  if (!player.blob) void play(0);
+  else if (element("media").paused) player.play();
+  else player.pause();
+}
+
+element("speed").addEventListener("change", ({ target }) => setSpeed(target.value));
 
 // Library
 
@@ -187,11 +212,13 @@ const live = new LiveRecording(
   { urlOf: sessionUrl, protocolsOf: () => apiKey.protocols, diagnose: fetchAvailability },
   { onState: onLiveState, onAudio: (audio) => panel.addAudio(audio), onEvent: onLiveEvent, onRecording },
 );
+const wakeLock = new WakeLock();
 let liveTranscript = null; // of the latest recording
 let placeholders = null;
 
 function onLiveState(state) {
   panel.showState(state);
+  wakeLock.set(state === "live");
   if (state !== "idle") player.unload();
   else if (live.recording) {
     liveTranscript.describe({ media: live.recording.toWav() });
@@ -234,7 +261,7 @@ async function startRecording() {
   panel.start(live);
   showError("");
   try {
-    await live.start(panel.device, selectedOptions());
+    await live.start(panel.device, { query: options.query, session: options.session });
   } catch (error) {
     if (!(error instanceof MicrophoneError)) throw error;
     showError(error.message);
@@ -242,12 +269,19 @@ async function startRecording() {
   }
 }
 
-element("record").addEventListener("click", () => {
+function toggleRecording() {
   if (live.state === "idle") void startRecording();
   else if (live.state === "stopping") void live.abort();
   else void live.stop();
-});
-element("pause").addEventListener("click", () => (live.state === "paused" ? live.resume() : live.pause()));
+}
+
+function togglePause() {
+  if (live.state === "paused") live.resume();
+  else if (live.state === "live") live.pause();
+}
+
+element("record").addEventListener("click", toggleRecording);
+element("pause").addEventListener("click", togglePause);
 
 // Files and URLs
 
@@ -283,12 +317,13 @@ const files = new FilePanel(
 );
 
 /** Start the work on an entry of the queue. Return {cancel()}. */
-function transcribe({ source, options, transcript }, onEvent) {
+function transcribe({ source, options: { fields, isTranslation }, transcript }, onEvent) {
   for (const { id } of transcript.all) transcript.remove(id); // of an earlier attempt
   const { url, upload, isPart, startMs } = source;
-  return new FileUpload(urlOf("v1/audio/transcriptions"), {
+  return new FileUpload(urlOf(`v1/audio/${isTranslation ? "translations" : "transcriptions"}`), {
     headers: apiKey.headers,
-    fields: { model: "default", ...options, ...(url ? { url } : { file: upload }) },
+    fields: { ...fields, ...(url ? { url } : { file: upload }) },
+    isTranslation,
     offsetMs: isPart ? startMs : 0,
     onEvent,
   });
@@ -303,7 +338,7 @@ function enqueue({ name, source }) {
   }
   const transcript = new Transcript({ kind: "file", title: name, media: source.file ?? null });
   library.add(transcript, true);
-  return queue.add({ name, source, options: selectedOptions(), transcript });
+  return queue.add({ name, source, options: options.file, transcript });
 }
 
 function onQueueChange(entry, event) {
@@ -391,11 +426,18 @@ addEventListener("drop", (event) => {
 
 // Export
 
-element("copy").addEventListener("click", async () => {
+const COPIED_MS = 2000; // for which the button says that it has copied
+
+async function copy() {
+  if (!shown.hasText) return;
   await copyText(shown);
   library.exported(shown.id);
   announce(t("copied"));
-});
+  element("copy").textContent = t("copiedButton");
+  setTimeout(() => (element("copy").textContent = t("copy")), COPIED_MS);
+}
+
+element("copy").addEventListener("click", () => void copy());
 element("delete").addEventListener("click", () => void deleteTranscript(shown.id));
 for (const button of document.querySelectorAll("[data-format]")) {
   button.addEventListener("click", () => {
@@ -408,11 +450,9 @@ for (const button of document.querySelectorAll("[data-format]")) {
 
 let languages = {}; // by model; null if the model is not loaded
 
-function selectedOptions() {
-  const language = element("language").value;
-  const model = element("model").value;
-  return { ...(model && { model }), ...(language && { language }) };
-}
+const options = new RecognitionOptions(
+  elements({ language: "language", model: "model", hotwords: "hotwords", translate: "translate", speed: "exactness" }),
+);
 
 const recognizer = new RecognizerStatus(
   elements({
@@ -424,6 +464,7 @@ const recognizer = new RecognizerStatus(
   fetchReadiness,
   (readiness) => {
     languages = readiness.languages;
+    options.setTranslates(readiness.recognizer.translates);
     showLanguages();
     if (element("model").options.length === 0) void loadModels();
   },
@@ -461,12 +502,37 @@ element("key-form").addEventListener("submit", (event) => {
   live.connectNow();
 });
 
+// Keyboard
+
+new KeyboardShortcuts(
+  elements({
+    dialog: "shortcuts",
+    list: "shortcuts-list",
+    open: "shortcuts-open",
+    close: "shortcuts-close",
+    enabled: "shortcuts-enabled",
+  }),
+  {
+    r: { text: "keyRecord", run: toggleRecording },
+    p: { text: "keyPause", run: togglePause },
+    k: { text: "keyPlay", run: togglePlayback },
+    j: { text: "keyBack", run: () => (element("media").currentTime -= SKIP_SECONDS) },
+    l: { text: "keyForward", run: () => (element("media").currentTime += SKIP_SECONDS) },
+    "[": { text: "keySlower", run: () => changeSpeed(-1) },
+    "]": { text: "keyFaster", run: () => changeSpeed(1) },
+    "/": { text: "keySearch", run: () => element("search").focus() },
+    c: { text: "keyCopy", run: () => void copy() },
+    o: { text: "keyOpen", run: () => element("choose").click() },
+  },
+);
+
 // State of the page
 
 function refreshControls() {
   const isBusy = live.state !== "idle";
   for (const select of [element("language"), element("model")])
     select.disabled = isBusy || select.options.length < 2;
+  element("recognition-options").hidden = isBusy;
   element("file-source").hidden = isBusy || files.isOpen;
   element("keep-option").hidden = isBusy;
   element("segments").classList.toggle("playable", !isBusy || shown !== liveTranscript);
@@ -488,6 +554,7 @@ addEventListener("beforeunload", (event) => {
 });
 
 shown.listeners.add(onTranscriptChange);
+search.setTranscript(shown);
 refreshControls();
 void loadModels();
 void recognizer.poll();

@@ -100,8 +100,9 @@ export class Connection {
     }
   }
 
-  #apply({ type, message }) {
+  #apply({ type, message, resumed }) {
     if (type === "connected") {
+      if (!resumed && this.#session.greeting) this.#socket.send(this.#session.greeting);
       this.#isConnected = true;
       this.#isChecking = false;
       this.#attempt = 0;

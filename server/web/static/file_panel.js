@@ -1,6 +1,6 @@
 /** FilePanel: the selected file or URL, its waveform, and the progress of its transcription. */
 
-import { AudioFile } from "./audio_file.js";
+import { AudioFile, MAX_SECONDS } from "./audio_file.js";
 import { problemOf } from "./file_check.js";
 import { isOpen } from "./file_queue.js";
 import { stateText } from "./queue_panel.js";
@@ -61,7 +61,7 @@ export class FilePanel {
     const audio = await AudioFile.decode(file, source.seconds);
     if (this.#source !== source) return;
     if (audio) await this.#showRegion(source, audio);
-    this.#showNote(audio ? "" : t("noWaveform"));
+    this.#showNote(audio ? "" : t(source.seconds > MAX_SECONDS ? "tooLongForPart" : "noWaveform"));
     this.#elements.submit.disabled = false;
   }
 
@@ -108,11 +108,12 @@ export class FilePanel {
   }
 
   async #showRegion(source, audio) {
-    const { FileRegion } = await import("./file_region.js");
+    const { FileRegion, PEAKS } = await import("./file_region.js");
+    const peaks = await audio.peaks(PEAKS);
     if (this.#source !== source) return;
     this.#elements.wave.hidden = this.#elements.region.hidden = false;
     const inputs = { start: this.#elements.start, end: this.#elements.end };
-    source.region = new FileRegion(audio, this.#elements.wave, inputs, this.#player.media);
+    source.region = new FileRegion(audio, peaks, this.#elements.wave, inputs, this.#player.media);
     source.seconds = audio.seconds;
     this.followPlayer();
   }

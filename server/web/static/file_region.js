@@ -4,7 +4,7 @@ import { formatTime, parseTime } from "./time_format.js";
 import Regions from "./vendor/wavesurfer/regions.esm.js";
 import WaveSurfer from "./vendor/wavesurfer/wavesurfer.esm.js";
 
-const PEAKS = 2000; // of the waveform
+export const PEAKS = 2000; // of the waveform
 // The Content-Security-Policy has the hash of the style that wavesurfer.js writes for this height: see
 // docs/decisions/0013.
 const HEIGHT = 88;
@@ -17,8 +17,8 @@ export class FileRegion {
   #media;
   #idle = new Audio(); // moves the cursor while the player has another file
 
-  /** container: of the waveform; inputs: {start, end}; media: the element that plays the file */
-  constructor(audio, container, inputs, media) {
+  /** peaks: of the audio, PEAKS of them; container: of the waveform; inputs: {start, end}; media: the element that plays the file */
+  constructor(audio, peaks, container, inputs, media) {
     this.#audio = audio;
     this.#inputs = inputs;
     this.#media = media;
@@ -28,7 +28,7 @@ export class FileRegion {
     this.#waveform = WaveSurfer.create({
       container,
       media,
-      peaks: [audio.peaks(PEAKS)],
+      peaks: [peaks],
       duration: audio.seconds,
       height: HEIGHT,
       waveColor: colour("--wave"),

@@ -17,14 +17,17 @@ export class FileUpload {
   #onEvent;
   #offsetMs;
   #ended = false;
+  #isTranslation;
 
   /**
+   * isTranslation: the endpoint translates; it sends no events, but the whole text at the end
    * fields: of the form: model, file or url, language
    * offsetMs: position in the file at which the uploaded part starts
    * headers: of the request
    */
-  constructor(url, { fields, offsetMs = 0, headers, onEvent }) {
+  constructor(url, { fields, isTranslation = false, offsetMs = 0, headers, onEvent }) {
     this.#onEvent = onEvent;
+    this.#isTranslation = isTranslation;
     this.#offsetMs = offsetMs;
     const request = this.#request;
     request.open("POST", url);
@@ -36,7 +39,7 @@ export class FileUpload {
     request.onload = () => this.#finish();
     request.onerror = () => this.#fail(t("fileServerUnreachable"));
     request.onabort = () => this.#end({ type: "cancelled" });
-    request.send(formOf({ ...fields, ...RESPONSE_OPTIONS }));
+    request.send(formOf({ ...fields, ...(isTranslation ? TRANSLATION_OPTIONS : RESPONSE_OPTIONS) }));
   }
 
   cancel() {
@@ -44,7 +47,7 @@ export class FileUpload {
   }
 
   #parse() {
-    if (this.#request.status !== 200) return;
+    if (this.#request.status !== 200 || this.#isTranslation) return;
     const text = this.#request.responseText;
     const messages = this.#parser.push(text.slice(this.#parsed));
     this.#parsed = text.length;
@@ -77,8 +80,15 @@ export class FileUpload {
   #finish() {
     this.#parse();
     const { status, responseText } = this.#request;
-    if (status === 200) this.#fail(t("responseIncomplete"));
+    if (status === 200 && this.#isTranslation) this.#handleWhole(JSON.parse(responseText));
+    else if (status === 200) this.#fail(t("responseIncomplete"));
     else this.#fail(errorMessage(responseText, status), status, this.#retryAfterMs(status));
+  }
+
+  /** content: verbose_json */
+  #handleWhole({ segments }) {
+    for (const segment of segments) this.#onEvent(this.#segment({ ...segment, text: segment.text.trim() }));
+    this.#end({ type: "ended", language: "en" });
   }
 
   #retryAfterMs(status) {
@@ -103,6 +113,8 @@ const RESPONSE_OPTIONS = {
   response_format: "diarized_json",
   "timestamp_granularities[]": "word",
 };
+
+const TRANSLATION_OPTIONS = { response_format: "verbose_json" };
 
 function formOf(fields) {
   const form = new FormData();

@@ -50,7 +50,9 @@ export class LiveRecording {
     return this.#endMs + Math.max(0, performance.now() - this.#endedAt);
   }
 
-  /** Open the microphone and connect. options: language and model. Throw MicrophoneError. */
+  /**
+   * Open the microphone and connect. options: {query, session} of RecognitionOptions. Throw MicrophoneError.
+   */
   async start(device, options) {
     this.#setState("starting");
     try {
@@ -117,11 +119,11 @@ export class LiveRecording {
     return Math.ceil((audio.length * 1000) / this.recording.rate);
   }
 
-  #connect(options) {
+  #connect({ query: options, session }) {
     const format = { format: "pcm16", sample_rate: String(this.#microphone.rate), channels: "1" };
     const query = { ...options, ...format, include_audio: "false", words: "true", events: EVENTS.join(",") };
     this.#buffer = new SendBuffer(MAX_BUFFERED);
-    this.#session = new SessionState(this.#buffer, this.#endMs);
+    this.#session = new SessionState(this.#buffer, this.#endMs, session);
     this.#connection = new Connection(this.#session, this.#buffer, {
       url: (resumption) => this.#server.urlOf(resumption.resume ? resumption : query),
       protocols: this.#server.protocolsOf,

@@ -39,10 +39,13 @@ export class SessionState {
   #finalMs; // end of the last final
   #acknowledgedMs;
   #isEnding = false;
+  #settings;
   #lastError = null;
 
-  constructor(buffer, offsetMs) {
+  /** settings: of each new session, beside those in its URL; null for none */
+  constructor(buffer, offsetMs, settings = null) {
     this.#buffer = buffer;
+    this.#settings = settings;
     this.offsetMs = this.#finalMs = this.#acknowledgedMs = offsetMs;
   }
 
@@ -60,6 +63,11 @@ export class SessionState {
   get silenceTimeoutMs() {
     if (this.#buffer.unacknowledgedMs > ACKNOWLEDGEMENT_TIMEOUT_MS) return SILENCE_TIMEOUT_MS;
     return this.#isEnding && this.#resumeToken ? ENDING_TIMEOUT_MS : Infinity;
+  }
+
+  /** The message that comes before the audio of a new session, or null. */
+  get greeting() {
+    return this.#settings && JSON.stringify({ type: "session.update", session: this.#settings });
   }
 
   /** Queue the end of the recording. */

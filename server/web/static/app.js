@@ -2,6 +2,7 @@
 
 import { fetchAvailability, fetchModels, fetchReadiness, sessionUrl, urlOf } from "./api.js";
 import { apiKey } from "./api_key.js";
+import { CaptionChannel } from "./caption_channel.js";
 import { Captions } from "./captions.js";
 import { problemOf } from "./file_check.js";
 import { FilePanel } from "./file_panel.js";
@@ -201,6 +202,7 @@ const panel = new LivePanel(
     elapsed: "elapsed",
     latency: "latency",
     details: "microphone-options",
+    sound: "sound",
     device: "device",
     echo: "echo",
     noise: "noise",
@@ -213,6 +215,7 @@ const live = new LiveRecording(
   { onState: onLiveState, onAudio: (audio) => panel.addAudio(audio), onEvent: onLiveEvent, onRecording },
 );
 const wakeLock = new WakeLock();
+const captionChannel = new CaptionChannel();
 let liveTranscript = null; // of the latest recording
 let placeholders = null;
 
@@ -256,6 +259,8 @@ async function startRecording() {
   if (shown.kind !== "recording" || (shown.hasText && !shown.recording)) show(newRecording());
   liveTranscript = shown;
   library.add(liveTranscript, element("keep").checked);
+  captionChannel.follow(liveTranscript);
+  element("captions-link").href = `captions?session=${liveTranscript.id}`;
   placeholders = new SpeechPlaceholders(liveTranscript, () => live.nowMs);
   live.use(liveTranscript.recording ?? null);
   panel.start(live);
@@ -535,6 +540,7 @@ function refreshControls() {
   element("recognition-options").hidden = isBusy;
   element("file-source").hidden = isBusy || files.isOpen;
   element("keep-option").hidden = isBusy;
+  element("captions-link").hidden = live.state !== "live" && live.state !== "paused";
   element("segments").classList.toggle("playable", !isBusy || shown !== liveTranscript);
   refreshTranscript();
 }
@@ -559,3 +565,11 @@ refreshControls();
 void loadModels();
 void recognizer.poll();
 void library.open(() => LibraryDatabase.open());
+addEventListener("load", () => void keepForOffline());
+
+/** Let the browser keep the page, so that it opens, with its library, without the server. */
+async function keepForOffline() {
+  const url = new URL("./offline_worker.js", import.meta.url);
+  // Browsers refuse it where they do not trust the certificate; then the page needs the server.
+  await navigator.serviceWorker?.register(url, { scope: new URL("../../", url) }).catch(() => {});
+}

@@ -2,7 +2,7 @@
 
 import { Lag } from "./lag.js";
 import { LevelMeter, barHeight } from "./level_meter.js";
-import { listMicrophones } from "./microphone.js";
+import { canShareSound, listMicrophones } from "./microphone.js";
 import { setDeviceOptions } from "./option_lists.js";
 import { t } from "./text.js";
 import { formatTime } from "./time_format.js";
@@ -47,6 +47,7 @@ export class LivePanel {
     this.#waveform = new Waveform(elements.wave);
     this.#onKeyRequired = onKeyRequired;
     this.#isLoading = isLoading;
+    elements.sound.disabled = !canShareSound;
     navigator.mediaDevices?.addEventListener("devicechange", () => void this.#listDevices());
     void this.#listDevices();
   }
@@ -62,8 +63,13 @@ export class LivePanel {
   }
 
   get device() {
-    const { device, echo, noise } = this.#elements;
-    return { deviceId: device.value, echoCancellation: echo.checked, noiseSuppression: noise.checked };
+    const { sound, device, echo, noise } = this.#elements;
+    return {
+      source: sound.value,
+      deviceId: device.value,
+      echoCancellation: echo.checked,
+      noiseSuppression: noise.checked,
+    };
   }
 
   showState(state) {

@@ -2,7 +2,10 @@
 
 import { TEXTS as ENGLISH } from "./locales/en.js";
 
-const LOADERS = {};
+const LOADERS = {
+  de: () => import("./locales/de.js"),
+  vi: () => import("./locales/vi.js"),
+};
 
 /** The language of the texts, as a BCP 47 tag. */
 export const language = chosenLanguage();
@@ -13,8 +16,9 @@ export function t(key, values = {}) {
   return (texts[key] ?? ENGLISH[key]).replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
 
-/** Translate the elements of a page: data-t is the key of the text, data-t-NAME the key of an attribute. */
+/** Translate a document: data-t is the key of an element's text, data-t-NAME the key of an attribute. */
 export function translate(root) {
+  root.documentElement.lang = language;
   for (const element of root.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);
   for (const name of ["aria-label", "placeholder", "title"])
     for (const element of root.querySelectorAll(`[data-t-${name}]`))

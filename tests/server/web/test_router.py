@@ -78,11 +78,6 @@ def test_worker_knows_all_files_and_may_control_the_page(web: TestClient) -> Non
     assert worker.headers["service-worker-allowed"] == "../../"
 
 
-def test_page_is_small(web: TestClient) -> None:
-    size = sum(path.stat().st_size for path in WEB.rglob("*") if path.suffix in TYPES)
-    assert size <= 350_000
-
-
 def test_page_is_revalidated_and_assets_are_cached(web: TestClient) -> None:
     page = web.get("/")
     assert page.headers["cache-control"] == "no-cache"

@@ -122,6 +122,25 @@ async def test_only_the_selected_part_is_uploaded(browser: Browser, speech: Prog
         assert sent[0] < 4.2 * 32_000
 
 
+async def test_part_of_a_file_of_more_than_an_hour_is_cut(
+    browser: Browser, speech: Program, tmp_path: Path
+) -> None:
+    with wave.open(str(tmp_path / "long.wav"), "wb") as file:
+        file.setparams((1, 2, 4_000, 0, "NONE", ""))
+        file.writeframes(bytes(2 * 4_000 * 3_700))
+    sent: list[int] = []
+    async with open_page(browser, speech.url) as page:
+        page.on("request", lambda each: sent.append(int(each.headers.get("content-length", 0))))
+        await choose_file(page, tmp_path / "long.wav")
+        assert await page.get_by_label("to", exact=True).input_value() == "1:01:40.0"
+        await page.get_by_label("From").fill("1:01:00")
+        await page.get_by_label("From").press("Tab")
+        await page.get_by_role("button", name="Transcribe").click()
+        await page.get_by_role("alert").get_by_text("No speech was found").wait_for()
+        assert await page.get_by_label("From").input_value() == "1:01:00.0"
+    assert max(sent) < 41 * 8_000
+
+
 async def test_part_is_selected_on_the_waveform(browser: Browser, speech: Program) -> None:
     async with open_page(browser, speech.url) as page:
         await choose_file(page, WAV)
@@ -298,7 +317,9 @@ async def test_recording_does_not_cancel_a_file(browser: Browser, slow: Program,
         await page.get_by_role("button", name="Transcribe").click()
         await page.get_by_role("button", name="Start recording").click()
         await page.get_by_role("button", name="Stop").click()
+        await page.locator("#queue-list .state").wait_for()
         await page.wait_for_function("() => announcer.textContent.includes('complete')")
+        assert not await page.locator("#queue").is_visible()
         await page.locator("#library summary").click()
         await page.locator("#library").get_by_role("button", name="pauses.wav", exact=True).click()
         await wait_for_segments(page, *SENTENCES)

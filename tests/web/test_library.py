@@ -1,6 +1,7 @@
 """Transcripts are listed, survive a reload, and can be opened, continued and deleted."""
 
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 from playwright.async_api import Browser, Page, Playwright
 
@@ -8,6 +9,7 @@ from tests.server.server_process import Program
 from tests.web.browser import (
     SENTENCES,
     WAV,
+    choose_file,
     launch_chromium,
     microphone_flags,
     open_page,
@@ -95,3 +97,32 @@ async def test_recording_that_is_not_kept_is_not_stored(chromium: Playwright, sp
         await page.reload()
         await page.locator("#model option").first.wait_for(state="attached")
         assert not await page.locator("#library").is_visible()
+
+
+COUNTS = """
+() => new Promise((resolve, reject) => {
+  const request = indexedDB.open("stt-library");
+  request.onerror = () => reject(request.error);
+  request.onsuccess = () => {
+    const stores = ["entries", "segments", "media"];
+    const transaction = request.result.transaction(stores);
+    const counts = stores.map((name) => transaction.objectStore(name).count());
+    transaction.oncomplete = () => resolve(counts.map((count) => count.result));
+  };
+})
+"""
+
+
+async def test_file_without_text_is_not_stored(browser: Browser, speech: Program, tmp_path: Path) -> None:
+    (tmp_path / "text.wav").write_text("Only a text. " * 100)
+    async with open_page(browser, speech.url, allowed_errors="400") as page:
+        await choose_file(page, tmp_path / "text.wav")
+        await page.get_by_role("button", name="Transcribe").click()
+        await page.get_by_role("alert").get_by_text("Invalid file format").wait_for()
+        assert await page.evaluate(COUNTS) == [0, 0, 0]
+        page.on("dialog", lambda dialog: dialog.accept())
+        await transcribe_file(page, WAV)
+        assert await page.evaluate(COUNTS) == [1, len(SENTENCES), 1]
+        await page.get_by_role("button", name="Delete", exact=True).click()
+        await page.get_by_text("The transcript appears here.").wait_for()
+        assert await page.evaluate(COUNTS) == [0, 0, 0]

@@ -178,6 +178,10 @@ const libraryPanel = new LibraryPanel(
 );
 
 async function deleteTranscript(id) {
+  if (!library.has(id)) {
+    show(newRecording()); // it has no final text
+    return;
+  }
   const { title } = library.entries.find((entry) => entry.id === id);
   if (!confirm(t("confirmDelete", { title }))) return;
   await library.delete(id);
@@ -294,6 +298,7 @@ const queue = new FileQueue(transcribe, onQueueChange);
 const queuePanel = new QueuePanel(
   elements({ panel: "queue", list: "queue-list", template: "queue-item" }),
   queue,
+  (entry) => entry === files.entry,
   ({ transcript }) => {
     if (files.file !== transcript.media) files.close();
     show(transcript);
@@ -402,6 +407,7 @@ function secondsOf(file) {
 
 function onFileOpenChange() {
   refreshControls();
+  queuePanel.refresh();
   if (!files.isOpen && live.state === "idle") loadMedia();
 }
 

@@ -80,6 +80,11 @@ export class FilePanel {
     this.#listener.onOpenChange();
   }
 
+  /** The entry of the queue whose progress the panel shows, or null. */
+  get entry() {
+    return this.#entry;
+  }
+
   /** Show the progress of an entry, if it is the panel's. */
   showEntry(entry) {
     if (entry !== this.#entry) return;

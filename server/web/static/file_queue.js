@@ -79,7 +79,7 @@ export class FileQueue {
     const entry = this.entries.find(({ state }) => state === "waiting");
     if (!entry) return;
     clearTimeout(this.#retryTimer);
-    Object.assign(entry, { state: "uploading", fraction: entry.source.file ? 0 : undefined, message: "" });
+    Object.assign(entry, { state: "uploading", startedAt: undefined, fraction: entry.source.file ? 0 : undefined, message: "" });
     this.#onChange(entry);
     this.#work = { entry };
     const request = this.#transcribe(entry, (event) => this.#onEvent(entry, event));
@@ -93,6 +93,7 @@ export class FileQueue {
     } else if (event.type === "segment") {
       const { startMs, endMs } = entry.source;
       Object.assign(entry, { state: "transcribing", doneMs: event.endMs });
+      entry.startedAt ??= performance.now();
       entry.fraction = endMs > startMs ? Math.min(1, (event.endMs - startMs) / (endMs - startMs)) : undefined;
       this.#onChange(entry, event);
     } else {

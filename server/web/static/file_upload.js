@@ -55,6 +55,7 @@ export class FileUpload {
   }
 
   #handle(message) {
+    if (this.#ended) return;
     if (message.error) this.#fail(message.error.message);
     else if (message.type === "transcript.text.segment") this.#onEvent(this.#segment(message));
     else if (message.type === "transcript.text.done") {

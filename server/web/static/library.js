@@ -15,6 +15,7 @@ export class Library {
   #stored = new Set(); // ids in the database
   #unsaved = new Set(); // ids with text that is neither stored nor exported
   #parts = new Map(); // by id: number of stored parts of the audio
+  #waiting = new Map(); // by id: parts of the audio of transcripts that have no text yet
   #onChange;
   #onError;
 
@@ -62,15 +63,20 @@ export class Library {
     if (isStored && this.#database && this.#stored.size < MAX_STORED) {
       this.#stored.add(transcript.id);
       this.#parts.set(transcript.id, 0);
+      this.#waiting.set(transcript.id, []);
       if (transcript.kind === "file" && transcript.media?.size <= MAX_MEDIA_BYTES)
         this.addMedia(transcript.id, transcript.media);
     }
     transcript.listeners.add((change, segment) => this.#changed(transcript, change, segment));
   }
 
-  /** Store a part of the audio of a transcript, if the transcript is stored. */
+  /** Store a part of the audio of a transcript, if the transcript is stored, as soon as it has text. */
   addMedia(id, blob) {
     if (!this.#stored.has(id)) return;
+    if (this.#waiting.has(id)) {
+      this.#waiting.get(id).push(blob);
+      return;
+    }
     const part = this.#parts.get(id) ?? 0;
     this.#parts.set(id, part + 1);
     this.#save(id, () => this.#database.putMedia(id, part, blob));
@@ -97,9 +103,14 @@ export class Library {
     return transcript;
   }
 
+  has(id) {
+    return this.#entries.has(id);
+  }
+
   async delete(id) {
     const isStored = this.#stored.delete(id);
-    for (const each of [this.#entries, this.#transcripts, this.#unsaved, this.#parts]) each.delete(id);
+    for (const each of [this.#entries, this.#transcripts, this.#unsaved, this.#parts, this.#waiting])
+      each.delete(id);
     this.#onChange();
     if (isStored) await this.#database.delete(id);
   }
@@ -116,6 +127,9 @@ export class Library {
     if (!this.#stored.has(id)) this.#unsaved.add(id);
     else if (change === "removed") this.#save(id, () => this.#database.deleteSegment(id, segment.id));
     else this.#save(id, () => this.#database.put(entry, isSaved ? [segment] : []));
+    const waiting = this.#waiting.get(id) ?? [];
+    this.#waiting.delete(id);
+    for (const blob of waiting) this.addMedia(id, blob);
   }
 
   /** A transcript that cannot be stored, most often because the disk is full, is kept in this tab only. */

@@ -7,21 +7,32 @@ import { formatTime } from "./time_format.js";
 export class QueuePanel {
   #elements;
   #queue;
+  #isElsewhere;
   #onOpen;
   #items = new Map(); // by entry: {item, state, progress, buttons}
 
-  /** elements: {panel, list, template}; onOpen(entry): the user wants to see its transcript */
-  constructor(elements, queue, onOpen) {
+  /**
+   * elements: {panel, list, template}; isElsewhere(entry): its progress is shown by the panel of the file;
+   * onOpen(entry): the user wants to see its transcript
+   */
+  constructor(elements, queue, isElsewhere, onOpen) {
+    this.#isElsewhere = isElsewhere;
     this.#elements = elements;
     this.#queue = queue;
     this.#onOpen = onOpen;
   }
 
-  /** Show an entry as it is now. The list is hidden while it has only one file, which has its own panel. */
+  /** Show an entry as it is now. */
   show(entry) {
     if (!this.#queue.entries.includes(entry)) this.#remove(entry);
     else this.#update(entry, this.#items.get(entry) ?? this.#add(entry));
-    const isNeeded = this.#queue.entries.length > 1;
+    this.refresh();
+  }
+
+  /** Hide the list while it has one file only, which is done or has its own panel. */
+  refresh() {
+    const { entries } = this.#queue;
+    const isNeeded = entries.length > 1 || entries.some((entry) => isOpen(entry) && !this.#isElsewhere(entry));
     this.#elements.panel.hidden = !isNeeded;
   }
 

@@ -39,7 +39,9 @@ async def test_speech_is_shown_before_its_words(chromium: Playwright, slow: Prog
         await page.wait_for_function(
             f"() => document.querySelector('.segment[data-speech] .tail').textContent.length > {len(short)}"
         )
-        assert await page.get_by_role("button", name="TXT").is_disabled(), "there are no words yet"
+        assert await page.get_by_role("button", name="TXT", exact=True).is_disabled(), (
+            "there are no words yet"
+        )
         await page.wait_for_function(
             "() => /The server is \\d+ s behind/.test(document.querySelector('#status-detail').textContent)"
         )

@@ -22,7 +22,7 @@ async def page(browser: Browser, speech: Program) -> AsyncIterator[Page]:
 
 async def download(page: Page, name: str, folder: Path) -> Path:
     async with page.expect_download() as info:
-        await page.get_by_role("button", name=name).click()
+        await page.get_by_role("button", name=name, exact=True).click()
     file = await info.value
     await file.save_as(folder / file.suggested_filename)
     return folder / file.suggested_filename
@@ -58,6 +58,13 @@ async def test_txt_has_one_line_per_segment(page: Page, tmp_path: Path) -> None:
     assert (await download(page, "TXT", tmp_path)).read_text() == "".join(f"{each}\n" for each in SENTENCES)
 
 
+async def test_txt_can_have_times(page: Page, tmp_path: Path) -> None:
+    lines = (await download(page, "TXT with times", tmp_path)).read_text().splitlines()
+    assert [line.split("] ")[1] for line in lines] == SENTENCES
+    assert lines[0].startswith("[0:00] ")
+    assert lines[2].startswith("[0:07] ") or lines[2].startswith("[0:08] ")
+
+
 async def test_json_has_words_with_times(page: Page, tmp_path: Path) -> None:
     content = json.loads((await download(page, "JSON", tmp_path)).read_text())
     assert [segment["text"] for segment in content["segments"]] == SENTENCES
@@ -68,6 +75,7 @@ async def test_json_has_words_with_times(page: Page, tmp_path: Path) -> None:
 
 async def test_the_text_can_be_copied(page: Page) -> None:
     await page.get_by_role("button", name="Copy").click()
+    await page.get_by_role("button", name="Copied").wait_for()
     await page.wait_for_function("() => document.querySelector('#announcer').textContent === 'Copied.'")
     assert await page.evaluate("navigator.clipboard.readText()") == "".join(f"{each}\n" for each in SENTENCES)
 

@@ -4,7 +4,7 @@ from contextlib import AsyncExitStack
 
 from playwright.async_api import Browser, Playwright
 
-from tests.server.live_server import Client, Server, first_sentence, free_settings, serve
+from tests.server.live_server import Client, Server, first_sentence, free_settings, serve, spoken
 from tests.server.server_process import Program, scripted
 from tests.waiting import wait_until
 from tests.web.browser import (
@@ -83,6 +83,31 @@ async def test_refused_first_connection_joins_when_there_is_room(chromium: Playw
         await stop(page)
         texts = await page.evaluate("statusTexts")
         assert not [text for text in texts if "lost" in text or "Reconnect" in text], texts
+
+
+async def test_server_that_is_behind_says_by_how_much(chromium: Playwright) -> None:
+    async with AsyncExitStack() as stack:
+        browser = await stack.enter_async_context(launch_chromium(chromium, *microphone_flags(WAV)))
+        server = stack.enter_context(
+            scripted(SCRIPTED_SECONDS="5", ASR_BATCH_ITEMS="1", MAX_LAG_SECONDS="2", RESUME_SECONDS="0")
+        )
+        assert server.ready()["ready"], server.log
+        page = await stack.enter_async_context(
+            open_page(browser, server.url, script=STATUS_TEXTS, allowed_errors="503|WebSocket")
+        )
+        with Client(server.ws) as other:
+            other.talk(spoken())
+            other.say("end_of_stream")
+            wait_until(lambda: server.get("/ws/stt").json()["lag_ms"] > 2000, 60)
+            await start(page)
+            await page.wait_for_function(
+                "() => statusTexts.some((text) => /The server is busy: \\d+ s behind; joining/.test(text))"
+            )
+        await page.get_by_text("Listening.", exact=True).wait_for()
+        texts = await page.evaluate("statusTexts")
+        assert not [text for text in texts if "lost" in text or "Reconnect" in text], texts
+        await page.get_by_role("button", name="Stop").click()
+        await page.get_by_role("button", name="Finish now").click()
 
 
 async def test_silence_is_named(browser: Browser, shell: Server) -> None:

@@ -17,6 +17,7 @@ from tests.web.browser import (
     transcribe_file,
     wait_for_segments,
 )
+from tests.web.media_files import make_file_with_pauses
 from tests.web.test_live_recording import start, stop
 
 
@@ -126,3 +127,15 @@ async def test_file_without_text_is_not_stored(browser: Browser, speech: Program
         await page.get_by_role("button", name="Delete", exact=True).click()
         await page.get_by_text("The transcript appears here.").wait_for()
         assert await page.evaluate(COUNTS) == [0, 0, 0]
+
+
+async def test_reload_keeps_what_a_running_file_had(browser: Browser, slow: Program, tmp_path: Path) -> None:
+    async with open_page(browser, slow.url) as page:
+        page.on("dialog", lambda dialog: dialog.accept())  # a file is being transcribed
+        await choose_file(page, make_file_with_pauses(tmp_path, seconds=60))
+        await page.get_by_role("button", name="Transcribe").click()
+        await page.locator(".segment").first.wait_for()
+        await page.reload()
+        await open_entry(page, "pauses.wav")
+        await page.locator(".segment").first.wait_for()
+        assert (await segment_texts(page))[0] == SENTENCES[0]

@@ -49,6 +49,10 @@ class UnreadableFile(InvalidAudio):
     param = "file"
 
 
+class UnknownFormat(UnreadableFile):
+    """The file is of no format that can be read: a text, a picture, or damaged from the start."""
+
+
 class NoAudio(InvalidAudio):
     """The file is empty, contains only a header, or has no audio track. The code is OpenAI's."""
 

@@ -18,7 +18,7 @@ from av.stream import Disposition
 from numpy.typing import NDArray
 
 from audio.clip import SAMPLE_RATE, Clip, Samples, samples_from_ms, seconds_from_samples
-from audio.errors import NoAudio, UnknownTrack, UnreadableFile, UnsupportedSampleRate
+from audio.errors import NoAudio, UnknownFormat, UnknownTrack, UnreadableFile, UnsupportedSampleRate
 from audio.mp3_header import declared_seconds
 from audio.resampler import Resampler
 from audio.stereo import StereoMixer
@@ -42,6 +42,7 @@ FORMATS: Final = (
     *("aac", "ac3", "aiff", "amr", "ape", "asf", "au", "avi", "caf", "eac3", "flac", "flv", "matroska"),
     *("mov", "mp3", "mpeg", "mpegts", "ogg", "tta", "voc", "w64", "wav", "wv"),
 )
+_HEAD_BYTES: Final = 512  # enough to recognize a web page
 _OPTIONS: Final = {"format_whitelist": ",".join(FORMATS)}
 _MP4: Final = "mov,mp4,m4a,3gp,3g2,mj2"
 _MATROSKA: Final = "matroska,webm"
@@ -190,9 +191,21 @@ def _opened(file: IO[bytes]) -> Iterator[InputContainer]:
     except (av.error.EOFError, av.error.OSError) as error:
         raise NoAudio from error  # the format is known, and the file ends before its audio
     except (av.FFmpegError, OSError) as error:  # OSError if FFmpeg seeks to before the beginning
-        raise UnreadableFile(f"the file is not audio or video that can be read: {error.strerror}") from error
+        raise _unreadable(file, error.strerror) from error
     with container:
         yield container
+
+
+def _unreadable(file: IO[bytes], reason: str | None) -> UnreadableFile:
+    """Return the error for a file that FFmpeg cannot open; people often save a web page in place of sound."""
+    try:
+        file.seek(0)
+        head = file.read(_HEAD_BYTES).lstrip().lower()
+    except (OSError, ValueError):  # it cannot seek
+        head = b""
+    if head.startswith((b"<!doctype html", b"<html")):
+        return UnreadableFile("the file is a web page, not audio or video")
+    return UnknownFormat(f"the file is not audio or video that can be read: {reason}")
 
 
 def _info(container: InputContainer, stream: AudioStream, recordings: list[_Recording]) -> Info:

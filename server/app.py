@@ -160,6 +160,7 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
         settings, engine, admission, metrics, auth=auth.authenticator, tracer=tracer
     )
     app.add_api_websocket_route("/ws/stt", native.serve)
+    app.add_api_route("/ws/stt", native.availability, include_in_schema=False)
     app.add_api_websocket_route("/v1/listen", deepgram.serve)
     websockets = ("/ws/stt", "/v1/listen", *PATHS)
     app.router.default = UnknownPath(app.router.default, auth.authenticator.admit, websockets)

@@ -186,13 +186,16 @@ def token_not_enough() -> ClientError:
     return ClientError("token_not_enough", "A token cannot create a token: send the API key.", status=403)
 
 
+KEYS_NEEDED: Final = "keys_needed"
+
+
 def keys_needed() -> ClientError:
     """Return the error for a remote request to a server without API keys."""
     message = (
         "This server has no API keys, so it serves its own machine only, under the name localhost. "
         "Its operator can set API_KEYS or API_KEYS_FILE, or AUTH_WITHOUT_KEYS=everyone."
     )
-    return ClientError("keys_needed", message, status=403)
+    return ClientError(KEYS_NEEDED, message, status=403)
 
 
 ORIGIN_NOT_ALLOWED: Final = "origin_not_allowed"

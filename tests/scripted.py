@@ -3,8 +3,13 @@
 The recognizer knows test.wav alone. It finds a clip there by correlation. So neither a lossy codec nor the
 moment at which a microphone begins changes a word. A recognizer's process imports this file too, to know the
 name.
+
+SCRIPTED_SECONDS makes it as slow as a large model on a small machine: each batch takes so many seconds, and
+SCRIPTED_LOAD_SECONDS its load.
 """
 
+import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -45,10 +50,13 @@ class Scripted:
     languages: tuple[str, ...] = ("en",)
 
     def __init__(self) -> None:
+        time.sleep(float(os.environ.get("SCRIPTED_LOAD_SECONDS", "0")))
+        self._seconds = float(os.environ.get("SCRIPTED_SECONDS", "0"))
         self._known = read(ROOT / "test.wav").samples
         self._spoken = [word for sentence in SENTENCES for word in _words(*sentence)]
 
     def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
+        time.sleep(self._seconds)
         return [self._answer(request) for request in requests]
 
     def _answer(self, request: RecognitionRequest) -> Hypothesis:

@@ -1,7 +1,7 @@
 """Check the head, the host and the origin of each request and handshake before authentication."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from starlette.datastructures import Headers
@@ -10,9 +10,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from server.errors import ORIGIN_NOT_ALLOWED, ClientError, keys_needed, origin_not_allowed
+from server.errors import KEYS_NEEDED, ORIGIN_NOT_ALLOWED, ClientError, keys_needed, origin_not_allowed
 from server.http.exception_handlers import error_response, http_error_of
 from server.http.origin_policy import OriginPolicy, host_name, is_this_machine
+from server.http.refusal_page import refusal_page, wants_page
 from server.http.upload import drain_refused_body
 from server.observability.metrics import Metrics
 
@@ -59,7 +60,7 @@ class RequestGuard:
     def _check(self, scope: Scope) -> None:
         """Raise ClientError if a check fails."""
         check_head(len(scope.get("raw_path") or b"") + len(scope["query_string"]), scope["headers"])
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        headers = dict(_text_headers(scope))
         host = headers.get(b"host")
         name = None if host is None else host_name(host)
         if host is not None and name is None:
@@ -86,6 +87,10 @@ def check_head(url: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
     if len(sizes) > MAX_HEADERS or max(sizes, default=0) > MAX_HEADER or sum(sizes) > MAX_HEAD:
         bounds = f"{MAX_HEADERS} headers of {MAX_HEADER} bytes, {MAX_HEAD} in all"
         raise ClientError("headers_too_large", f"A request may have {bounds}.", status=431)
+
+
+def _text_headers(scope: Mapping[str, Any]) -> Iterator[tuple[bytes, str]]:
+    return ((name, value.decode("latin-1")) for name, value in scope["headers"])
 
 
 def _is_to_this_machine(scope: Mapping[str, Any]) -> bool:
@@ -121,7 +126,10 @@ async def _deny(error: ClientError, scope: Scope, receive: Receive, send: Send) 
     api_error = http_error_of(error)
     if error.code == ORIGIN_NOT_ALLOWED:
         api_error.headers.update(_readable(scope))
-    if scope["type"] == "http":
+    if error.code == KEYS_NEEDED and wants_page(scope, dict(_text_headers(scope))):
+        port = (scope.get("server") or (None, None))[1]
+        await refusal_page(error.message, api_error.status, port)(scope, receive, send)
+    elif scope["type"] == "http":
         await error_response(await drain_refused_body(Request(scope, receive), api_error))(
             scope, receive, send
         )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from audio.errors import AudioError, NoAudio, UnknownTrack, UnreadableFile
+from audio.errors import AudioError, NoAudio, UnknownFormat, UnknownTrack, UnreadableFile
 from engine.file_transcriber import AudioTooLong, UtteranceFailed
 from server.errors import ApiError, invalid
 from streaming.errors import SpeakersUnavailable, StreamError
@@ -19,9 +19,11 @@ def file_errors_as_http() -> Iterator[None]:
         yield
     except (NoAudio, UnknownTrack) as error:
         raise invalid(str(error), error.param, error.code) from error
-    except UnreadableFile as error:
+    except UnknownFormat as error:
         message = f"Invalid file format. Supported formats: {list(FORMATS)}. ({error})"
         raise invalid(message, "file", error.code) from error
+    except UnreadableFile as error:  # Another format would not help.
+        raise invalid(f"Invalid file: {error}.", "file", error.code) from error
     except AudioError as error:
         raise invalid(f"Audio file might be corrupted or unsupported: {error}", "file", error.code) from error
     except AudioTooLong as error:

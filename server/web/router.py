@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,10 @@ from server.settings import Settings
 WEB: Final = Path(__file__).parent / "static"
 INDEX: Final = "index.html"
 FOLDER: Final = b'="web/'  # prefix of asset URLs in index.html; the version is inserted after it
-PAGE_PATHS: Final = frozenset({"/", "/web/"})  # served without an API key: the page asks for it
+CAPTIONS: Final = "captions.html"
+PAGE_PATHS: Final = frozenset({"/", "/captions", "/web/"})  # served without an API key: the page asks for it
+WORKER: Final = "offline_worker.js"  # the server writes the names of all assets into it
+NO_FILES: Final = b"const FILES = [];"
 NO_FETCH: Final = b'data-fetch-urls="false"'
 
 TYPES: Final = {
@@ -23,6 +27,7 @@ TYPES: Final = {
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
+    ".webmanifest": "application/manifest+json",
 }
 
 # Hash of the style that wavesurfer.js writes into its shadow tree. It depends on HEIGHT in file_region.js. A
@@ -37,6 +42,8 @@ POLICY: Final = "; ".join(
         "img-src 'self'",
         "media-src blob:",
         "connect-src 'self'",
+        "worker-src 'self'",
+        "manifest-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",
         "frame-ancestors 'none'",
@@ -48,7 +55,7 @@ HEADERS: Final = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
-    "permissions-policy": "microphone=(self)",
+    "permissions-policy": "microphone=(self), display-capture=(self), screen-wake-lock=(self)",
     "vary": "accept-encoding",
 }
 IMMUTABLE: Final = "public, max-age=31536000, immutable"
@@ -82,11 +89,17 @@ class WebPage:
 
     def __init__(self, settings: Settings, folder: Path = WEB) -> None:
         files = _read(folder)
-        index = files.pop(INDEX)
+        pages = {name: files.pop(name) for name in (INDEX, CAPTIONS) if name in files}
         self.version = _version_of(files)
         if settings.fetch_urls:
-            index = index.replace(NO_FETCH, NO_FETCH.replace(b"false", b"true"))
-        self._index = Asset.of(INDEX, index.replace(FOLDER, FOLDER + self.version.encode() + b"/"))
+            pages[INDEX] = pages[INDEX].replace(NO_FETCH, NO_FETCH.replace(b"false", b"true"))
+        self._pages = {
+            name: Asset.of(name, content.replace(FOLDER, FOLDER + self.version.encode() + b"/"))
+            for name, content in pages.items()
+        }
+        if WORKER in files:
+            names = json.dumps(sorted(files.keys() - {WORKER})).encode()
+            files[WORKER] = files[WORKER].replace(NO_FILES, NO_FILES.replace(b"[]", names))
         self._files = {name: Asset.of(name, content) for name, content in files.items()}
 
     def router(self) -> APIRouter:
@@ -96,7 +109,12 @@ class WebPage:
         @router.get("/")
         async def page(request: Request) -> Response:
             """Return index.html."""
-            return _answer(request, self._index, REVALIDATE)
+            return _answer(request, self._pages[INDEX], REVALIDATE)
+
+        @router.get("/captions")
+        async def captions(request: Request) -> Response:
+            """Return the captions-only view."""
+            return _answer(request, self._pages[CAPTIONS], REVALIDATE)
 
         @router.get("/web/{version}/{name:path}")
         async def file(request: Request, version: str, name: str) -> Response:
@@ -104,7 +122,10 @@ class WebPage:
             asset = self._files.get(name)
             if asset is None or version != self.version:
                 raise ApiError(404, f"There is no such file: {request.url.path}")
-            return _answer(request, asset, IMMUTABLE)
+            response = _answer(request, asset, IMMUTABLE)
+            if name == WORKER:  # It may control the page, which is above its own folder.
+                response.headers["service-worker-allowed"] = "../../"
+            return response
 
         return router
 

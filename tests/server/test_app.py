@@ -89,7 +89,7 @@ def test_a_model_that_cannot_be_loaded_is_reported() -> None:
             assert error["error"]["code"] == "models_not_ready"
 
 
-@pytest.mark.parametrize("path", ["/ws", "/ws/stt", "/nothing"])
+@pytest.mark.parametrize("path", ["/ws", "/nothing"])
 def test_other_paths_are_not_found(server: Server, path: str) -> None:
     assert server.get(path).status_code == 404
 

@@ -28,6 +28,7 @@ OPEN = {"/health", "/ready", "/openapi.json"} | PAGE_PATHS  # a route that joins
 LIVE = ["/ws/stt", "/v1/listen", "/v1/realtime?intent=transcription"]
 REST = [
     ("GET", "/v1/models"),
+    ("GET", "/ws/stt"),
     ("GET", "/metrics"),
     ("POST", "/v1/audio/transcriptions"),
     ("POST", "/v1/audio/translations"),

@@ -78,10 +78,13 @@ async def segment_texts(page: Page) -> list[str]:
 
 
 async def wait_for_segments(page: Page, *texts: str) -> None:
-    """Wait until the page shows exactly these segments, or fail with those that it shows instead."""
+    """Wait until the page shows exactly these segments, besides speech without words yet.
+
+    Fail with those that it shows instead.
+    """
     try:
         await page.wait_for_function(
-            "expected => JSON.stringify([...document.querySelectorAll('.segment .text')]"
+            "expected => JSON.stringify([...document.querySelectorAll('.segment:not([data-speech]) .text')]"
             ".map(text => text.innerText.trim())) === JSON.stringify(expected)",
             arg=list(texts),
         )

@@ -30,6 +30,14 @@ def speech() -> Iterator[Program]:
 
 
 @pytest.fixture(scope="session")
+def slow() -> Iterator[Program]:
+    """The same recognizer, which takes three seconds for each clip."""
+    with scripted(SCRIPTED_SECONDS="3", ASR_BATCH_ITEMS="1") as running:
+        assert running.ready()["ready"], running.log
+        yield running
+
+
+@pytest.fixture(scope="session")
 def sphinx() -> Iterator[Program]:
     """A server that really recognises. What it hears is judged by its word error rate."""
     with program(ASR_MODEL="pocketsphinx") as running:

@@ -45,6 +45,14 @@ def make_file(folder: Path, extension: str) -> Path:
     return path
 
 
+def make_video_without_audio(folder: Path) -> Path:
+    """Write an mp4 with pictures alone."""
+    path = folder / "mute.mp4"
+    with av.open(str(path), "w", format="mp4") as container:
+        _encode_video(container, _add_video(container, VIDEO_CODECS["mp4"]))
+    return path
+
+
 def make_file_with_pauses(folder: Path, seconds: int = 3) -> Path:
     """Write test.wav with so much more between its sentences that each is a segment of its own."""
     samples, silence = spoken(), bytes(seconds * 32_000)

@@ -38,6 +38,19 @@ async def test_key_is_used_everywhere_and_stays_in_its_tab(browser: Browser) -> 
             await other.get_by_label("This server requires an API key").wait_for()
 
 
+async def test_remembered_key_is_asked_for_once(browser: Browser) -> None:
+    with serve(free_settings(api_keys=f"tester:{KEY}")) as server:
+        async with open_page(browser, server.url, allowed_errors=REFUSED) as page:
+            await page.get_by_label("Remember the key in this browser").check()
+            await enter_key(page, KEY)
+            await page.locator("#model option").first.wait_for(state="attached")
+            other = await page.context.new_page()
+            await other.goto(server.url)
+            await other.locator("#model option").first.wait_for(state="attached")
+            assert not await other.locator("#key-form").is_visible()
+            await record(other)
+
+
 async def test_key_can_be_entered_while_recording(browser: Browser) -> None:
     with serve(free_settings(api_keys=f"tester:{KEY}")) as server:
         async with open_page(browser, server.url, allowed_errors=REFUSED) as page:

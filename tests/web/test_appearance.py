@@ -58,13 +58,13 @@ async def test_page_is_usable_by_keyboard(browser: Browser, shell: Server) -> No
         # A list with one option loses the focus when it is disabled.
         await page.locator("#model option").wait_for(state="attached")
         reached = []
-        for _ in range(6):
+        for _ in range(8):
             await page.keyboard.press("Tab")
             reached.append(await page.evaluate("document.activeElement.id || document.activeElement.tagName"))
         reached = [
             each for each in reached if each not in ("language", "model")
         ]  # disabled if there is one option
-        assert reached[:4] == ["A", "record", "SUMMARY", "choose"]
+        assert reached[:6] == ["A", "shortcuts-open", "record", "keep", "SUMMARY", "choose"]
         await page.get_by_role("button", name="Start recording").focus()
         await page.keyboard.press("Enter")
         await page.get_by_role("button", name="Stop").wait_for()

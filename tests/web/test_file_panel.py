@@ -2,6 +2,7 @@
 
 import base64
 import threading
+import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -10,10 +11,10 @@ from pathlib import Path
 
 import pytest
 from jiwer import wer
-from playwright.async_api import Browser, Dialog, Request
+from playwright.async_api import Browser, Request
 
-from tests.server.live_server import ROOT, Server
-from tests.server.server_process import Program
+from tests.server.live_server import Server
+from tests.server.server_process import Program, kill, scripted
 from tests.web.browser import (
     MAX_WORD_ERROR_RATE,
     SENTENCES,
@@ -24,7 +25,7 @@ from tests.web.browser import (
     transcribe_file,
     wait_for_segments,
 )
-from tests.web.media_files import CODECS, make_file, make_file_with_pauses
+from tests.web.media_files import CODECS, make_file, make_file_with_pauses, make_video_without_audio
 
 # Records each text of the progress label, with the number of segments at that time.
 WATCH = """
@@ -121,6 +122,25 @@ async def test_only_the_selected_part_is_uploaded(browser: Browser, speech: Prog
         assert sent[0] < 4.2 * 32_000
 
 
+async def test_part_of_a_file_of_more_than_an_hour_is_cut(
+    browser: Browser, speech: Program, tmp_path: Path
+) -> None:
+    with wave.open(str(tmp_path / "long.wav"), "wb") as file:
+        file.setparams((1, 2, 4_000, 0, "NONE", ""))
+        file.writeframes(bytes(2 * 4_000 * 3_700))
+    sent: list[int] = []
+    async with open_page(browser, speech.url) as page:
+        page.on("request", lambda each: sent.append(int(each.headers.get("content-length", 0))))
+        await choose_file(page, tmp_path / "long.wav")
+        assert await page.get_by_label("to", exact=True).input_value() == "1:01:40.0"
+        await page.get_by_label("From").fill("1:01:00")
+        await page.get_by_label("From").press("Tab")
+        await page.get_by_role("button", name="Transcribe").click()
+        await page.get_by_role("alert").get_by_text("No speech was found").wait_for()
+        assert await page.get_by_label("From").input_value() == "1:01:00.0"
+    assert max(sent) < 41 * 8_000
+
+
 async def test_part_is_selected_on_the_waveform(browser: Browser, speech: Program) -> None:
     async with open_page(browser, speech.url) as page:
         await choose_file(page, WAV)
@@ -162,25 +182,147 @@ async def test_file_can_be_dropped(browser: Browser, speech: Program, tmp_path: 
         await wait_for_segments(page, SENTENCES[0])
 
 
-async def test_file_without_audio_is_rejected(browser: Browser, speech: Program) -> None:
+def write_bad_file(folder: Path, kind: str) -> Path:
+    """Write a file without audio."""
+    path = folder / f"{kind}.wav"
+    if kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "page":
+        path.write_text("<!DOCTYPE html><title>A page</title>")
+    elif kind == "text":
+        path.write_text("Only a text. " * 100)
+    elif kind == "mute":
+        path = make_video_without_audio(folder)
+    else:
+        with wave.open(str(path), "wb") as file:
+            file.setparams((1, 2, 16_000, 0, "NONE", ""))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("empty", "The file is empty."),
+        ("page", "This is a web page"),
+        ("text", "Invalid file format. Supported formats"),
+        ("mute", "The file contains no audio."),
+        ("header", "The file contains no audio."),
+    ],
+)
+async def test_bad_file_is_rejected_with_its_reason(
+    browser: Browser, speech: Program, tmp_path: Path, kind: str, message: str
+) -> None:
     async with open_page(browser, speech.url, allowed_errors="400") as page:
-        await choose_file(page, ROOT / "test.txt")
-        assert "The whole file" in await page.locator("#file-note").inner_text()
-        await page.get_by_role("button", name="Transcribe").click()
-        await page.get_by_role("alert").get_by_text("Invalid file format").wait_for()
+        await page.set_input_files("#file", write_bad_file(tmp_path, kind))
+        if kind not in ("empty", "page"):  # these are told without an upload
+            await page.locator("#transcribe:enabled").wait_for()
+            await page.get_by_role("button", name="Transcribe").click()
+        await page.get_by_role("alert").get_by_text(message).wait_for()
+        assert ("Supported formats" in await page.get_by_role("alert").inner_text()) == (kind == "text")
         assert await segment_texts(page) == []
 
 
-async def test_transcription_can_be_cancelled(browser: Browser, speech: Program, tmp_path: Path) -> None:
+async def test_silent_file_is_named(browser: Browser, speech: Program, tmp_path: Path) -> None:
+    with wave.open(str(tmp_path / "silence.wav"), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(bytes(64_000))
     async with open_page(browser, speech.url) as page:
+        await choose_file(page, tmp_path / "silence.wav")
+        await page.get_by_role("button", name="Transcribe").click()
+        await page.get_by_role("alert").get_by_text("silence.wav: No speech was found").wait_for()
+
+
+ANNOUNCED = """
+window.announced = [];
+document.addEventListener("DOMContentLoaded", () => {
+  const announcer = document.querySelector("#announcer");
+  new MutationObserver(() => announced.push(announcer.textContent)).observe(announcer, { childList: true });
+});
+"""
+
+
+async def test_transcription_can_be_cancelled(browser: Browser, slow: Program, tmp_path: Path) -> None:
+    async with open_page(browser, slow.url, script=ANNOUNCED) as page:
         await choose_file(page, make_file_with_pauses(tmp_path, seconds=60))
         await page.evaluate(CANCEL_AT_FIRST_SEGMENT)
         await page.get_by_role("button", name="Transcribe").click()
         await page.locator(".segment").first.wait_for()
         await page.locator("#transcribe:enabled").wait_for()
-        count = len(await segment_texts(page))
+        assert len(await segment_texts(page)) < len(SENTENCES)
+        announced = await page.evaluate("announced")
+        assert announced[-1] == "Cancelled."
+        assert "The transcript is complete." not in announced
+
+
+async def test_failed_file_keeps_the_transcript_before(browser: Browser, tmp_path: Path) -> None:
+    with scripted() as server:
+        assert server.ready()["ready"], server.log
+        async with open_page(browser, server.url, allowed_errors="Failed to load") as page:
+            await transcribe_file(page, WAV)
+            await choose_file(page, make_file(tmp_path, "mp3"))
+            assert await segment_texts(page) == SENTENCES, "opening a file discards nothing"
+            kill(server.process.pid)
+            await page.evaluate("announcer.textContent = ''")
+            await page.get_by_role("button", name="Transcribe").click()
+            await (
+                page.get_by_role("alert").get_by_text("speech.mp3: The server cannot be reached.").wait_for()
+            )
+            assert await segment_texts(page) == SENTENCES
+            assert "complete" not in await page.locator("#announcer").inner_text()
+
+
+async def test_time_plays_the_file_of_its_transcript(
+    browser: Browser, speech: Program, tmp_path: Path
+) -> None:
+    async with open_page(browser, speech.url) as page:
+        await transcribe_file(page, WAV)
+        await choose_file(page, make_file(tmp_path, "wav"))
+        assert await page.evaluate("media.duration") < 5
+        await page.get_by_role("button", name="Play from 0:03").click()
+        await page.wait_for_function("() => media.duration > 10 && media.currentTime > 3 && !media.paused")
+        await page.evaluate("media.pause()")
+
+
+async def test_end_of_the_transcript_is_not_hidden_by_a_video(
+    browser: Browser, speech: Program, tmp_path: Path
+) -> None:
+    for size in ({"width": 360, "height": 640}, {"width": 1280, "height": 500}):
+        async with open_page(browser, speech.url, viewport=size) as page:
+            await transcribe_file(page, make_file(tmp_path, "webm"))
+            await page.locator("#player[data-video]").wait_for()
+            await page.evaluate("scrollTo(0, document.body.scrollHeight)")
+            await page.wait_for_function(
+                "() => document.querySelector('.segment:last-child .text').getBoundingClientRect().bottom"
+                " <= document.querySelector('#player').getBoundingClientRect().top"
+            )
+
+
+async def test_spoken_word_is_kept_in_view(browser: Browser, speech: Program) -> None:
+    async with open_page(browser, speech.url, viewport={"width": 360, "height": 400}) as page:
+        await transcribe_file(page, WAV)
+        await page.evaluate("scrollTo(0, 0)")
+        await page.evaluate("media.currentTime = 8; media.play()")
+        await page.wait_for_function(
+            """() => {
+                const word = document.querySelector(".playing")?.getBoundingClientRect();
+                return word && word.top > 0
+                    && word.bottom < document.querySelector("#player").getBoundingClientRect().top;
+            }"""
+        )
+
+
+async def test_recording_does_not_cancel_a_file(browser: Browser, slow: Program, tmp_path: Path) -> None:
+    async with open_page(browser, slow.url) as page:
+        await choose_file(page, make_file_with_pauses(tmp_path))
         await page.get_by_role("button", name="Transcribe").click()
-        assert count < len(SENTENCES)
+        await page.get_by_role("button", name="Start recording").click()
+        await page.get_by_role("button", name="Stop").click()
+        await page.locator("#queue-list .state").wait_for()
+        await page.wait_for_function("() => announcer.textContent.includes('complete')")
+        assert not await page.locator("#queue").is_visible()
+        await page.locator("#library summary").click()
+        await page.locator("#library").get_by_role("button", name="pauses.wav", exact=True).click()
+        await wait_for_segments(page, *SENTENCES)
 
 
 async def test_url_is_downloaded_by_the_server(
@@ -193,26 +335,8 @@ async def test_url_is_downloaded_by_the_server(
             await page.get_by_role("button", name="Transcribe").first.click()
             await wait_for_segments(page, SENTENCES[0])
             await page.get_by_role("button", name="Close").click()
-            page.on("dialog", lambda dialog: dialog.accept())
             await page.get_by_label("URL").fill(f"{url}/nothing.ogg")
             await page.get_by_label("URL").press("Enter")
             await page.get_by_role("alert").get_by_text("The address answers with status 404.").wait_for()
     async with open_page(browser, shell.url) as page:
         assert not await page.get_by_label("URL").is_visible()
-
-
-async def test_unsaved_transcript_is_discarded_only_if_confirmed(
-    browser: Browser, speech: Program, tmp_path: Path
-) -> None:
-    async with open_page(browser, speech.url) as page:
-        messages: list[str] = []
-
-        async def refuse(dialog: Dialog) -> None:
-            messages.append(dialog.message)
-            await dialog.dismiss()
-
-        page.on("dialog", refuse)
-        await transcribe_file(page, make_file(tmp_path, "flac"))
-        await page.get_by_role("button", name="Transcribe").click()
-        assert len(messages) == 1
-        assert await segment_texts(page) == SENTENCES[:1]

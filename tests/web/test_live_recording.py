@@ -114,7 +114,7 @@ async def test_no_word_is_lost_if_the_server_is_killed(
             await start(page)
             await page.locator(".segment", has_text="she opened").wait_for()
             first.stop(signal.SIGKILL)
-        await page.locator("#status[data-kind=error]").wait_for()
+        await page.locator("#status-text[data-kind=error]").wait_for()
         with scripted(**settings) as second:
             until_ready(second)
             how = "Reconnected. No audio was lost." if journal else "The server lost the session"

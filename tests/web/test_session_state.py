@@ -29,6 +29,7 @@ async ({ SessionState }, steps, load) => {
       log.push(item ? item.startMs : null);
     },
     offset: () => log.push(session.offsetMs),
+    timeout: () => log.push(session.silenceTimeoutMs === Infinity ? null : session.silenceTimeoutMs),
   };
   for (const [name, argument] of steps) actions[name](argument);
   return log;
@@ -156,3 +157,33 @@ async def test_server_without_resume_gets_a_new_session(modules: Modules) -> Non
     log = await drive(modules, plain, ["record", [0, 400]], ["close", [1006, ""]], ["query"], ["unsent"])
     assert event_types(log) == ["connected", "disconnected"]
     assert log[-2:] == [{}, 0]
+
+
+async def test_working_server_may_be_silent_for_long_after_the_end(modules: Modules) -> None:
+    acknowledged = receive("input_audio_buffer.acknowledged", 2, received_ms=4000)
+    log = await drive(
+        modules,
+        CREATED,
+        ["timeout", None],
+        ["record", [0, 4000]],
+        ["timeout", None],
+        acknowledged,
+        ["timeout", None],
+        ["end", 4000],
+        ["timeout", None],
+    )
+    assert log[1:] == [None, 10_000, None, 30_000]
+    plain = receive("session.created", 1, resume_token=None, recognizer={})
+    log = await drive(modules, plain, ["end", 40], ["timeout", None])
+    assert log[1:] == [None], "without a token it would begin again"
+
+
+async def test_choices_come_before_the_audio_of_each_new_session(modules: Modules) -> None:
+    function = """async ({ SessionState }, settings, load) => {
+      const { SendBuffer } = await load("send_buffer");
+      const greeting = (each) => new SessionState(new SendBuffer(1), 0, each).greeting;
+      return [greeting(null), JSON.parse(greeting(settings))];
+    }"""
+    settings = {"hotwords": ["Silero"]}
+    expected = [None, {"type": "session.update", "session": settings}]
+    assert await modules.run("session_state", function, settings) == expected

@@ -22,7 +22,7 @@ async def page(browser: Browser, speech: Program) -> AsyncIterator[Page]:
 
 async def download(page: Page, name: str, folder: Path) -> Path:
     async with page.expect_download() as info:
-        await page.get_by_role("button", name=name).click()
+        await page.get_by_role("button", name=name, exact=True).click()
     file = await info.value
     await file.save_as(folder / file.suggested_filename)
     return folder / file.suggested_filename
@@ -51,11 +51,18 @@ async def test_srt_and_vtt_can_be_parsed(page: Page, tmp_path: Path) -> None:
     times = [time for start, end, _ in srt for time in (start, end)]
     assert times == sorted(times)
     assert 10 < times[-1] < 12
-    assert (tmp_path / "transcript.vtt").read_text().startswith("WEBVTT\n\n")
+    assert (tmp_path / "test.vtt").read_text().startswith("WEBVTT\n\n")
 
 
 async def test_txt_has_one_line_per_segment(page: Page, tmp_path: Path) -> None:
     assert (await download(page, "TXT", tmp_path)).read_text() == "".join(f"{each}\n" for each in SENTENCES)
+
+
+async def test_txt_can_have_times(page: Page, tmp_path: Path) -> None:
+    lines = (await download(page, "TXT with times", tmp_path)).read_text().splitlines()
+    assert [line.split("] ")[1] for line in lines] == SENTENCES
+    assert lines[0].startswith("[0:00] ")
+    assert lines[2].startswith("[0:07] ") or lines[2].startswith("[0:08] ")
 
 
 async def test_json_has_words_with_times(page: Page, tmp_path: Path) -> None:
@@ -68,6 +75,7 @@ async def test_json_has_words_with_times(page: Page, tmp_path: Path) -> None:
 
 async def test_the_text_can_be_copied(page: Page) -> None:
     await page.get_by_role("button", name="Copy").click()
+    await page.get_by_role("button", name="Copied").wait_for()
     await page.wait_for_function("() => document.querySelector('#announcer').textContent === 'Copied.'")
     assert await page.evaluate("navigator.clipboard.readText()") == "".join(f"{each}\n" for each in SENTENCES)
 
@@ -139,6 +147,31 @@ async def test_edit_can_be_cancelled(page: Page) -> None:
     await page.keyboard.type("something else")
     await page.keyboard.press("Escape")
     assert await segment_texts(page) == SENTENCES
+
+
+async def test_edit_is_undone_and_keeps_the_focus(page: Page) -> None:
+    text = page.locator(".segment .text").nth(1)
+    for removed in ("something else", ""):
+        await text.focus()
+        await page.keyboard.press("F2")
+        await page.keyboard.press("Control+A")
+        await page.keyboard.insert_text(removed) if removed else await page.keyboard.press("Delete")
+        await page.keyboard.press("Enter")
+        assert await segment_texts(page) != SENTENCES
+        assert await page.evaluate("document.activeElement.className") == "text"
+        if removed:
+            await page.get_by_role("button", name="Undo").click()
+        else:
+            await page.keyboard.press("Control+Z")
+        assert await segment_texts(page) == SENTENCES
+
+
+async def test_search_crosses_segments(page: Page) -> None:
+    search = page.get_by_role("searchbox", name="Search the transcript")
+    await search.fill("program she")
+    assert await page.locator("#found").inner_text() == "1 of 1"
+    assert await page.locator(".match.current").all_inner_texts() == ["program", "she"]
+    await search.press("Escape")
 
 
 async def test_words_with_low_confidence_are_marked(page: Page, tmp_path: Path) -> None:

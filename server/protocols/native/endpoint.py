@@ -7,6 +7,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
+from starlette.requests import Request
+from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket
 
 from asr.recognizer import ModelInfo
@@ -19,6 +21,7 @@ from server.connection.endpoint import ResumeRequest, SessionRequest, WebSocketE
 from server.connection.protocol import StreamInput
 from server.connection.session_registry import new_token
 from server.errors import ClientError
+from server.http.exception_handlers import http_error_of
 from server.protocols.native.protocol import NativeEndedMessages, NativeProtocol
 from server.protocols.native.session_config import SessionConfig, session_from_query
 from server.protocols.native.session_state import restore_config
@@ -86,6 +89,19 @@ class NativeEndpoint(WebSocketEndpoint):
             return NativeProtocol(name, stream, config, greeting, model=recognizer, token=token)
 
         return SessionRequest(recognizer, config.options, protocol, resumable)
+
+    async def availability(self, request: Request) -> JSONResponse:
+        """Answer a GET without an upgrade: 200 if a session may begin, else the refusal of a handshake.
+
+        A page cannot read why its handshake was refused, so it asks here. `lag_ms` says how long finals wait.
+        """
+        lag = {"lag_ms": round(1000 * self.admission.policy.load_shedder.lag)}
+        try:
+            self.admission.check(request.scope)
+        except ClientError as error:
+            refused = http_error_of(error)
+            return JSONResponse(refused.as_body() | lag, refused.status, refused.headers)
+        return JSONResponse(lag)
 
     def subprotocol(self, websocket: WebSocket) -> str | None:
         """Accept `stt`, which browsers offer beside `stt-key.KEY`."""

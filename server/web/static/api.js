@@ -24,36 +24,43 @@ export async function fetchModels() {
 }
 
 /**
- * Return {status, languages, recognizer}. status: 200 if the server is ready; languages: by model, null if it
- * is not loaded; recognizer: description of the default model, null until it is loaded.
+ * Return {status, state, error, languages, recognizer}. status: 200 if the server is ready, 0 if it cannot be
+ * reached; state and error: of its models; languages: by model, null if it is not loaded; recognizer:
+ * description of the default model, null until it is loaded.
  */
 export async function fetchReadiness() {
   const { status, content } = await getJson("ready");
   const models = content?.models ?? [];
   return {
     status,
+    state: content?.state ?? null,
+    error: content?.error ?? null,
     languages: Object.fromEntries(models.map(({ name, languages }) => [name, languages])),
     recognizer: content?.recognizer ?? null,
   };
 }
 
 /**
- * Return why no session can start: 0 the server is unreachable, 401 it requires an API key, 503 it is not
- * ready, 200 it is ready but at capacity.
+ * Return why a session cannot start: {status, lagMs, retryAfterMs, message}. status: 200 if it can, 0 if the
+ * server cannot be reached, 401 if it requires an API key, 429 or 503 if it is busy; message: the server's.
  */
 export async function fetchAvailability() {
-  const { status } = await fetchModels();
-  return status === 200 ? (await fetchReadiness()).status : status;
+  const { status, content, retryAfter } = await getJson("ws/stt");
+  return {
+    status,
+    lagMs: content?.lag_ms ?? 0,
+    retryAfterMs: retryAfter * 1000,
+    message: content?.error?.message ?? "",
+  };
 }
 
+/** Return {status, content, retryAfter}: the JSON of a response, also of an error; retryAfter: in seconds. */
 async function getJson(path) {
   try {
     const response = await fetch(urlOf(path), { headers: apiKey.headers, cache: "no-store" });
-    return {
-      status: response.status,
-      content: response.ok || path === "ready" ? await response.json() : null,
-    };
+    const retryAfter = Number(response.headers.get("retry-after") ?? 0);
+    return { status: response.status, content: await response.json(), retryAfter };
   } catch {
-    return { status: 0, content: null };
+    return { status: 0, content: null, retryAfter: 0 };
   }
 }

@@ -1,132 +1,309 @@
 /** The page: connects its parts with each other and with the elements of index.html. */
 
-import { fetchModels, fetchReadiness, sessionUrl, urlOf } from "./api.js";
+import { fetchAvailability, fetchModels, fetchReadiness, sessionUrl, urlOf } from "./api.js";
 import { apiKey } from "./api_key.js";
+import { CaptionChannel } from "./caption_channel.js";
+import { Captions } from "./captions.js";
+import { problemOf } from "./file_check.js";
 import { FilePanel } from "./file_panel.js";
+import { FileQueue, MAX_ENTRIES } from "./file_queue.js";
+import { FileUpload } from "./file_upload.js";
+import { KeyboardShortcuts } from "./keyboard_shortcuts.js";
+import { LibraryDatabase } from "./library_database.js";
+import { Library } from "./library.js";
+import { formatDate, LibraryPanel } from "./library_panel.js";
 import { LivePanel } from "./live_panel.js";
 import { LiveRecording } from "./live_recording.js";
 import { MicrophoneError } from "./microphone.js";
 import { setLanguageOptions, setModelOptions } from "./option_lists.js";
 import { Player } from "./player.js";
+import { QueuePanel } from "./queue_panel.js";
+import { RecognitionOptions } from "./recognition_options.js";
+import { RecognizerStatus } from "./recognizer_status.js";
+import { SpeechPlaceholders } from "./speech_placeholder.js";
+import { t, translate } from "./text.js";
 import { Transcript } from "./transcript.js";
 import { copyText, download, SearchBox } from "./transcript_tools.js";
 import { TranscriptView } from "./transcript_view.js";
+import { WakeLock } from "./wake_lock.js";
 
 const element = (id) => document.getElementById(id);
 const elements = (ids) => Object.fromEntries(Object.entries(ids).map(([name, id]) => [name, element(id)]));
+
+translate(document);
 
 // Transcript
 
 const view = new TranscriptView(element("segments"), element("segment"), {
   onPlay: play,
   onEditStart: () => player.pause(),
-  onEdit: (id, text) => transcript.edit(id, text),
+  onEdit: (id, text) => shown.edit(id, text),
 });
-const transcript = new Transcript((change, segment) => onTranscriptChange(change, segment));
 const search = new SearchBox(
   elements({ input: "search", found: "found", previous: "previous", next: "next" }),
-  transcript,
   view,
 );
-let isSaved = true; // or empty since the page was loaded
-const transcriptButtons = [...document.querySelectorAll("#copy, #clear, [data-format]")];
+let shown = newRecording(); // the transcript on the page
 
-function onTranscriptChange(change, segment) {
-  view[change](segment);
-  isSaved = false;
+function newRecording() {
+  return new Transcript({ kind: "recording", title: t("recordingTitle", { date: formatDate(Date.now()) }) });
+}
+
+/** Show a transcript, and load its audio if there is no other file to listen to. */
+function show(transcript) {
+  if (transcript !== shown) {
+    shown.listeners.delete(onTranscriptChange);
+    shown = transcript;
+    shown.listeners.add(onTranscriptChange);
+    view.show(shown);
+  }
+  search.setTranscript(shown);
+  captions.show(shown.segments);
+  libraryPanel.select(shown.id);
+  element("transcript-title").textContent = shown.hasText ? shown.title : t("transcript");
+  refreshTranscript();
+  if (live.state === "idle" && (!files.file || files.file === shown.media)) loadMedia();
+}
+
+function onTranscriptChange(change, segment, next) {
+  view[change](segment ?? shown, next);
+  captions.change(change, segment);
   if (change === "updated") return;
-  element("empty").hidden = !transcript.isEmpty;
-  refreshTranscriptButtons();
+  refreshTranscript();
   search.refresh();
 }
 
-// Playback
-
-const player = new Player(element("player"), element("media"), (ms) => {
-  const word = transcript.wordAt(ms);
-  view.highlight("playing", word ? [{ id: word.segment.id, from: word.index, to: word.index + 1 }] : []);
-});
-
-let isTranscriptOfFile = false; // otherwise it is the microphone's
-
-function play(ms) {
-  if (player.isLoaded && isTranscriptOfFile === files.isOpen) player.playFrom(ms);
-  else announce(live.state === "idle" ? "The audio is not available." : "Stop recording to play the audio.");
+function refreshTranscript() {
+  element("empty").hidden = !shown.isEmpty;
+  for (const button of document.querySelectorAll("#copy, #delete, [data-format]")) button.disabled = !shown.hasText;
+  element("delete").disabled ||= shown === liveTranscript && live.state !== "idle";
+  element("undo").hidden = !shown.canUndo;
+  element("new").hidden = !shown.hasText || live.state !== "idle";
 }
 
-// Live recording
+function undo() {
+  if (shown.undo()) announce(t("undone"));
+}
 
-const START_HINT = "Click “Start recording” and speak.";
+element("undo").addEventListener("click", undo);
+element("new").addEventListener("click", () => {
+  files.close();
+  show(newRecording());
+  element("record").focus();
+});
+addEventListener("keydown", (event) => {
+  const isUndo = event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey) && !event.shiftKey;
+  if (!isUndo || event.target.closest("input, textarea, select, [contenteditable]")) return;
+  event.preventDefault();
+  undo();
+});
+
+// Playback
+
+const player = new Player(element("player"), element("media"), {
+  onTime: highlightSpoken,
+  onLoad: () => files.followPlayer(),
+});
+const captions = new Captions(element("media"), t("transcript"));
+let spoken = ""; // the word that is highlighted
+
+const SKIP_SECONDS = 5; // back and forward by keys
+
+function highlightSpoken(ms) {
+  const word = player.blob === shown.media ? shown.wordAt(ms) : undefined;
+  const key = word ? `${word.segment.id} ${word.index}` : "";
+  if (key === spoken) return;
+  spoken = key;
+  const parts = word ? [{ id: word.segment.id, from: word.index, to: word.index + 1 }] : [];
+  view.highlight("playing", parts);
+  if (word && element("follow").checked && !element("media").paused) view.keepInView(parts[0]);
+}
+
+function loadMedia() {
+  if (shown.media === player.blob) return;
+  if (shown.media) void player.load(shown.media);
+  else player.unload();
+}
+
+/** Play the audio of the transcript on the page, whatever the player has at present. */
+async function play(ms) {
+  if (shown === liveTranscript && live.state !== "idle") {
+    showError(t("stopToPlay"));
+    return;
+  }
+  if (!shown.media) {
+    showError(t("noAudio"));
+    return;
+  }
+  if (player.blob !== shown.media) await player.load(shown.media);
+  player.playFrom(ms);
+}
+
+function setSpeed(value) {
+  element("speed").value = value;
+  element("media").defaultPlaybackRate = element("media").playbackRate = Number(value);
+}
+
+/** by: 1 for the next faster speed, -1 for the next slower one */
+function changeSpeed(by) {
+  const speeds = [...element("speed").options].map((option) => option.value);
+  const next = speeds[speeds.indexOf(element("speed").value) + by];
+  if (next) setSpeed(next);
+}
+
+function togglePlayback() {
+  if (!player.blob) void play(0);
+  else if (element("media").paused) player.play();
+  else player.pause();
+}
+
+element("speed").addEventListener("change", ({ target }) => setSpeed(target.value));
+
+// Library
+
+const library = new Library(
+  () => libraryPanel.update(),
+  (error) => showError(t("notStored", { error: error.message })),
+);
+const libraryPanel = new LibraryPanel(
+  elements({ panel: "library", count: "library-count", list: "library-list", template: "library-item" }),
+  library,
+  {
+    onOpen: async (id) => {
+      files.close();
+      show(await library.get(id));
+    },
+    onDelete: deleteTranscript,
+  },
+);
+
+async function deleteTranscript(id) {
+  if (!library.has(id)) {
+    show(newRecording()); // it has no final text
+    return;
+  }
+  const { title } = library.entries.find((entry) => entry.id === id);
+  if (!confirm(t("confirmDelete", { title }))) return;
+  await library.delete(id);
+  if (shown.id === id) show(newRecording());
+}
+
+element("keep").checked = localStorage.getItem("stt-keep") === "true";
+element("keep").addEventListener("change", ({ target }) => localStorage.setItem("stt-keep", target.checked));
+
+// Live recording
 
 const panel = new LivePanel(
   elements({
     button: "record",
     label: "record-label",
     pause: "pause",
-    status: "status",
+    status: "status-text",
+    detail: "status-detail",
     live: "live",
     wave: "wave",
     level: "level",
     elapsed: "elapsed",
     latency: "latency",
     details: "microphone-options",
+    sound: "sound",
     device: "device",
     echo: "echo",
     noise: "noise",
   }),
   requestKey,
+  () => recognizer.isLoading,
 );
-const live = new LiveRecording(sessionUrl, () => apiKey.protocols, {
-  onState: onLiveState,
-  onAudio: (audio) => panel.addAudio(audio),
-  onEvent: onLiveEvent,
-});
+const live = new LiveRecording(
+  { urlOf: sessionUrl, protocolsOf: () => apiKey.protocols, diagnose: fetchAvailability },
+  { onState: onLiveState, onAudio: (audio) => panel.addAudio(audio), onEvent: onLiveEvent, onRecording },
+);
+const wakeLock = new WakeLock();
+const captionChannel = new CaptionChannel();
+let liveTranscript = null; // of the latest recording
+let placeholders = null;
 
 function onLiveState(state) {
   panel.showState(state);
-  refreshControls();
+  wakeLock.set(state === "live");
   if (state !== "idle") player.unload();
-  else if (live.recording) void player.load(live.recording.toWav());
+  else if (live.recording) {
+    liveTranscript.describe({ media: live.recording.toWav() });
+    if (shown === liveTranscript) loadMedia();
+  }
+  refreshControls();
+}
+
+/** A new Recording has begun: keep it with its transcript. */
+function onRecording(recording) {
+  const transcript = liveTranscript;
+  transcript.recording = recording;
+  recording.onBlob = (blob) => library.addMedia(transcript.id, blob);
 }
 
 function onLiveEvent(event) {
   panel.showEvent(event);
-  if (event.type === "partial") transcript.setPartial(event.id, event.text, event.stable, event.startMs);
+  placeholders.note(event);
+  if (event.type === "connected" && event.recognizer) recognizer.show(event.recognizer);
+  else if (event.type === "partial")
+    liveTranscript.setPartial(event.id, event.text, event.stable, event.startMs);
   else if (event.type === "final") showFinal(event);
-  else if (event.type === "dropped") transcript.remove(event.id);
+  else if (event.type === "dropped") liveTranscript.remove(event.id);
 }
 
-function showFinal({ id, text, words, startMs, endMs, language }) {
-  transcript.language ??= language ?? null;
-  transcript.setFinal(id, text, words, startMs, endMs);
-  if (text) announce(text);
+function showFinal(event) {
+  if (event.language && !liveTranscript.language) liveTranscript.describe({ language: event.language });
+  liveTranscript.setFinal(event);
+  if (event.text) announce(event.text);
 }
 
+/** Record into the transcript on the page if it is one of a recording that can be continued, else into a new one. */
 async function startRecording() {
-  if (!live.recording && !confirmDiscard()) return;
   files.close();
-  if (!live.recording) transcript.clear();
-  isTranscriptOfFile = false;
+  if (shown.kind !== "recording" || (shown.hasText && !shown.recording)) show(newRecording());
+  liveTranscript = shown;
+  library.add(liveTranscript, element("keep").checked);
+  captionChannel.follow(liveTranscript);
+  element("captions-link").href = `captions?session=${liveTranscript.id}`;
+  placeholders = new SpeechPlaceholders(liveTranscript, () => live.nowMs);
+  live.use(liveTranscript.recording ?? null);
   panel.start(live);
   showError("");
   try {
-    await live.start(panel.device, selectedOptions());
+    await live.start(panel.device, { query: options.query, session: options.session });
   } catch (error) {
     if (!(error instanceof MicrophoneError)) throw error;
     showError(error.message);
-    panel.showStatus(START_HINT, "idle");
+    panel.showStatus(t("startHint"), "idle");
   }
 }
 
-element("record").addEventListener("click", () => {
+function toggleRecording() {
   if (live.state === "idle") void startRecording();
   else if (live.state === "stopping") void live.abort();
   else void live.stop();
-});
-element("pause").addEventListener("click", () => (live.state === "paused" ? live.resume() : live.pause()));
+}
+
+function togglePause() {
+  if (live.state === "paused") live.resume();
+  else if (live.state === "live") live.pause();
+}
+
+element("record").addEventListener("click", toggleRecording);
+element("pause").addEventListener("click", togglePause);
 
 // Files and URLs
 
+const queue = new FileQueue(transcribe, onQueueChange);
+const queuePanel = new QueuePanel(
+  elements({ panel: "queue", list: "queue-list", template: "queue-item" }),
+  queue,
+  (entry) => entry === files.entry,
+  ({ transcript }) => {
+    if (files.file !== transcript.media) files.close();
+    show(transcript);
+  },
+);
 const files = new FilePanel(
   elements({
     panel: "file-panel",
@@ -145,57 +322,103 @@ const files = new FilePanel(
     progressLabel: "progress-label",
   }),
   player,
-  () =>
-    confirmDiscard() && {
-      url: urlOf("v1/audio/transcriptions"),
-      headers: apiKey.headers,
-      fields: { model: "default", ...selectedOptions() },
-    },
-  {
-    onOpenChange: onFileOpenChange,
-    onStart: onFileStart,
-    onSegment: showFinal,
-    onError: onFileError,
-    onEnd: onFileEnd,
-  },
+  queue,
+  { onOpenChange: onFileOpenChange, onError: showError, enqueue },
 );
 
-function openFile(file) {
-  if (file && !isBusy()) void files.open(file);
+/** Start the work on an entry of the queue. Return {cancel()}. */
+function transcribe({ source, options: { fields, isTranslation }, transcript }, onEvent) {
+  for (const { id } of transcript.all) transcript.remove(id); // of an earlier attempt
+  const { url, upload, isPart, startMs } = source;
+  return new FileUpload(urlOf(`v1/audio/${isTranslation ? "translations" : "transcriptions"}`), {
+    headers: apiKey.headers,
+    fields: { ...fields, ...(url ? { url } : { file: upload }) },
+    isTranslation,
+    offsetMs: isPart ? startMs : 0,
+    onEvent,
+  });
+}
+
+/** Add a file or URL to the queue, and return its entry, or undefined if the queue is full. */
+function enqueue({ name, source }) {
+  showError("");
+  if (queue.isFull) {
+    showError(t("queueFull", { count: MAX_ENTRIES }));
+    return undefined;
+  }
+  const transcript = new Transcript({ kind: "file", title: name, media: source.file ?? null });
+  library.add(transcript, true);
+  return queue.add({ name, source, options: options.file, transcript });
+}
+
+function onQueueChange(entry, event) {
+  const { name, transcript, state } = entry;
+  queuePanel.show(entry);
+  files.showEntry(entry);
+  if (event?.type === "segment") {
+    transcript.setFinal(event);
+    if (shown !== transcript && isShownNext(transcript)) show(transcript);
+    if (shown === transcript) announce(event.text);
+  } else if (event?.type === "ended") {
+    if (event.language) transcript.describe({ language: event.language });
+    announce(t(transcript.hasText ? "complete" : "fileSilence"));
+    if (!transcript.hasText) showError(`${name}: ${t("fileSilence")}`);
+  } else if (event?.type === "failed") {
+    if (event.status === 401) requestKey();
+    showError(`${name}: ${event.message}`);
+  } else if (event?.type === "cancelled") announce(t("cancelled"));
+  if (state !== "transcribing" || !event) refreshControls();
+}
+
+/** Return whether a transcript that gets its first text takes the place of the one on the page. */
+function isShownNext(transcript) {
+  if (live.state !== "idle") return false;
+  return files.file ? files.file === transcript.media : shown.isEmpty || files.isOpen;
+}
+
+/** Open one file, so that a part can be selected. Several, or one while others are transcribed, are queued. */
+async function openFiles(list) {
+  if (list.length === 1 && !queue.isBusy && live.state === "idle") {
+    showError("");
+    await files.open(list[0]);
+    return;
+  }
+  files.close();
+  const problems = [];
+  for (const file of list) {
+    const problem = await problemOf(file);
+    if (problem) problems.push(`${file.name}: ${problem}`);
+    else enqueue({ name: file.name, source: { file, upload: file, startMs: 0, endMs: await secondsOf(file) * 1000 } });
+  }
+  if (problems.length) showError(problems.join(" "));
+}
+
+/** Return the duration of a file in seconds, or NaN if the browser does not know it. */
+function secondsOf(file) {
+  const probe = document.createElement("video");
+  const url = URL.createObjectURL(file);
+  return new Promise((resolve) => {
+    probe.onloadedmetadata = () => resolve(probe.duration);
+    probe.onerror = () => resolve(NaN);
+    probe.preload = "metadata";
+    probe.src = url;
+  }).finally(() => URL.revokeObjectURL(url));
 }
 
 function onFileOpenChange() {
   refreshControls();
-  if (!files.isOpen && live.state === "idle" && live.recording) void player.load(live.recording.toWav());
-}
-
-function onFileStart() {
-  showError("");
-  live.discard();
-  transcript.clear();
-  isTranscriptOfFile = true;
-  refreshControls();
-}
-
-function onFileEnd(language) {
-  transcript.language ??= language;
-  refreshControls();
-  announce("The transcript is complete.");
-}
-
-function onFileError(message, status) {
-  if (status === 401) requestKey();
-  else showError(message);
+  queuePanel.refresh();
+  if (!files.isOpen && live.state === "idle") loadMedia();
 }
 
 element("choose").addEventListener("click", () => element("file").click());
 element("file").addEventListener("change", ({ target }) => {
-  openFile(target.files[0]);
+  if (target.files.length) void openFiles([...target.files]);
   target.value = "";
 });
 element("url-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  if (!isBusy()) files.openUrl(element("url").value);
+  files.openUrl(element("url").value);
 });
 element("url-form").hidden = document.body.dataset.fetchUrls !== "true";
 
@@ -209,63 +432,62 @@ addEventListener("dragleave", ({ relatedTarget }) => {
 addEventListener("drop", (event) => {
   event.preventDefault();
   document.body.toggleAttribute("data-dragging", false);
-  openFile(event.dataTransfer.files[0]);
+  if (event.dataTransfer.files.length) void openFiles([...event.dataTransfer.files]);
 });
 
 // Export
 
-element("copy").addEventListener("click", async () => {
-  await copyText(transcript);
-  isSaved = true;
-  announce("Copied.");
-});
-element("clear").addEventListener("click", () => {
-  if (!confirmDiscard()) return;
-  transcript.clear();
-  live.discard();
-  files.close();
-  player.unload();
-});
-for (const button of document.querySelectorAll("[data-format]")) {
-  button.addEventListener("click", () => {
-    download(button.dataset.format, transcript);
-    isSaved = true;
-  });
+const COPIED_MS = 2000; // for which the button says that it has copied
+
+async function copy() {
+  if (!shown.hasText) return;
+  await copyText(shown);
+  library.exported(shown.id);
+  announce(t("copied"));
+  element("copy").textContent = t("copiedButton");
+  setTimeout(() => (element("copy").textContent = t("copy")), COPIED_MS);
 }
 
-/** Return whether the transcript may be discarded. Ask the user if it is not saved. */
-function confirmDiscard() {
-  return isSaved || transcript.isEmpty || confirm("The transcript is not saved. Discard it?");
+element("copy").addEventListener("click", () => void copy());
+element("delete").addEventListener("click", () => void deleteTranscript(shown.id));
+for (const button of document.querySelectorAll("[data-format]")) {
+  button.addEventListener("click", () => {
+    download(button.dataset.format, shown);
+    library.exported(shown.id);
+  });
 }
 
 // Models, languages and the API key
 
 let languages = {}; // by model; null if the model is not loaded
 
-function selectedOptions() {
-  const language = element("language").value;
-  const model = element("model").value;
-  return { ...(model && { model }), ...(language && { language }) };
-}
+const options = new RecognitionOptions(
+  elements({ language: "language", model: "model", hotwords: "hotwords", translate: "translate", speed: "exactness" }),
+);
 
-async function loadOptions() {
-  const [{ status, models }, readiness] = await Promise.all([fetchModels(), fetchReadiness()]);
-  if (status === 401) {
-    requestKey();
-    return;
-  }
+const recognizer = new RecognizerStatus(
+  elements({
+    line: "recognizer",
+    notice: "model-notice",
+    progress: "recognizer-progress",
+    seconds: "recognizer-seconds",
+  }),
+  fetchReadiness,
+  (readiness) => {
+    languages = readiness.languages;
+    options.setTranslates(readiness.recognizer.translates);
+    showLanguages();
+    if (element("model").options.length === 0) void loadModels();
+  },
+);
+
+async function loadModels() {
+  const { status, models } = await fetchModels();
+  if (status === 401) requestKey();
+  if (status !== 200) return;
   element("key-form").hidden = true;
-  languages = readiness.languages;
   setModelOptions(element("model"), models);
   showLanguages();
-  showModelNotice(readiness.recognizer);
-}
-
-/** Say that the words will be poor, if a fallback runs; else keep the reason for the model at hand. */
-function showModelNotice(recognizer) {
-  element("model-notice").hidden = !recognizer?.fallback;
-  element("model-notice").textContent = recognizer?.fallback ?? "";
-  element("model").title = recognizer ? [recognizer.model, recognizer.reason].filter(Boolean).join(": ") : "";
 }
 
 function showLanguages() {
@@ -278,36 +500,55 @@ element("model").addEventListener("change", showLanguages);
 function requestKey() {
   element("key-invalid").hidden = !apiKey.value;
   if (!element("key-form").hidden) return;
+  element("remember").checked = apiKey.isRemembered;
   element("key-form").hidden = false;
   element("key").focus();
 }
 
 element("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  apiKey.value = element("key").value;
+  apiKey.set(element("key").value, { remember: element("remember").checked });
   element("key").value = "";
-  void loadOptions();
+  void loadModels();
   live.connectNow();
 });
 
+// Keyboard
+
+new KeyboardShortcuts(
+  elements({
+    dialog: "shortcuts",
+    list: "shortcuts-list",
+    open: "shortcuts-open",
+    close: "shortcuts-close",
+    enabled: "shortcuts-enabled",
+  }),
+  {
+    r: { text: "keyRecord", run: toggleRecording },
+    p: { text: "keyPause", run: togglePause },
+    k: { text: "keyPlay", run: togglePlayback },
+    j: { text: "keyBack", run: () => (element("media").currentTime -= SKIP_SECONDS) },
+    l: { text: "keyForward", run: () => (element("media").currentTime += SKIP_SECONDS) },
+    "[": { text: "keySlower", run: () => changeSpeed(-1) },
+    "]": { text: "keyFaster", run: () => changeSpeed(1) },
+    "/": { text: "keySearch", run: () => element("search").focus() },
+    c: { text: "keyCopy", run: () => void copy() },
+    o: { text: "keyOpen", run: () => element("choose").click() },
+  },
+);
+
 // State of the page
 
-function isBusy() {
-  return live.state !== "idle" || files.isBusy;
-}
-
 function refreshControls() {
+  const isBusy = live.state !== "idle";
   for (const select of [element("language"), element("model")])
-    select.disabled = isBusy() || select.options.length < 2;
-  element("file-source").hidden = live.state !== "idle" || files.isOpen;
-  element("record").disabled = files.isBusy;
-  element("segments").classList.toggle("playable", live.state === "idle");
-  refreshTranscriptButtons();
-}
-
-function refreshTranscriptButtons() {
-  for (const button of transcriptButtons) button.disabled = transcript.isEmpty;
-  element("clear").disabled ||= isBusy();
+    select.disabled = isBusy || select.options.length < 2;
+  element("recognition-options").hidden = isBusy;
+  element("file-source").hidden = isBusy || files.isOpen;
+  element("keep-option").hidden = isBusy;
+  element("captions-link").hidden = live.state !== "live" && live.state !== "paused";
+  element("segments").classList.toggle("playable", !isBusy || shown !== liveTranscript);
+  refreshTranscript();
 }
 
 /** Announce a text to screen readers. */
@@ -321,7 +562,20 @@ function showError(text) {
 }
 
 addEventListener("beforeunload", (event) => {
-  if (isBusy() || !(isSaved || transcript.isEmpty)) event.preventDefault();
+  if (live.state !== "idle" || queue.isBusy || library.hasUnsaved) event.preventDefault();
 });
 
-void loadOptions();
+shown.listeners.add(onTranscriptChange);
+search.setTranscript(shown);
+refreshControls();
+void loadModels();
+void recognizer.poll();
+void library.open(() => LibraryDatabase.open());
+addEventListener("load", () => void keepForOffline());
+
+/** Let the browser keep the page, so that it opens, with its library, without the server. */
+async function keepForOffline() {
+  const url = new URL("./offline_worker.js", import.meta.url);
+  // Browsers refuse it where they do not trust the certificate; then the page needs the server.
+  await navigator.serviceWorker?.register(url, { scope: new URL("../../", url) }).catch(() => {});
+}

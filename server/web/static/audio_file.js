@@ -1,9 +1,10 @@
 /** AudioFile: the decoded samples of a file, for its waveform and for cutting a part out of it. */
 
+import { LongWav } from "./long_wav.js";
 import { pcm16, wavHeader } from "./wav_encoder.js";
 
 export const RATE = 16_000; // Hz. Recognizers use this rate; a higher one would only use more memory.
-const MAX_SECONDS = 3600; // 230 MB of samples per channel
+export const MAX_SECONDS = 3600; // 230 MB of samples per channel
 const MAX_BYTES = 64 << 20; // of a file whose duration is unknown
 const PEAK_STRIDE = 4; // peaks() looks at one of so many samples
 
@@ -12,9 +13,10 @@ export class AudioFile {
 
   /**
    * Decode a file. seconds: its duration. Return undefined if it is too long or if the browser does not
-   * support the format.
+   * support the format. A wav file may have any length: it is not decoded.
    */
   static async decode(file, seconds) {
+    if (seconds > MAX_SECONDS) return LongWav.open(file);
     if (!(seconds <= MAX_SECONDS || (seconds === Infinity && file.size <= MAX_BYTES))) return undefined;
     const audio = new AudioFile();
     try {

@@ -4,11 +4,17 @@ import { Backoff } from "./reconnect.js";
 
 const MAX_BUFFERED = 1 << 18; // bytes in the WebSocket's own buffer; the rest waits in the SendBuffer
 const RETRY_SEND_MS = 50; // wait this long when the WebSocket's buffer is full
-const SILENCE_TIMEOUT_MS = 10_000; // without a message while an acknowledgement is overdue
+const WATCHDOG_MS = 2_500; // between checks whether the server still answers
+const MAX_RETRY_AFTER_MS = 60_000;
+const RETRY_JITTER = 0.2; // added to the time that the server asks for, so that clients do not come together
 
 /**
- * Options: url(query) returns the URL to connect to, protocols() the subprotocols to offer; onEvent(event)
- * is called with the events of the SessionState and with {type: "connecting", attempt}.
+ * Options: url(query) returns the URL to connect to, protocols() the subprotocols to offer, diagnose() why a
+ * connection is refused, {status, lagMs, retryAfterMs, message}; onEvent(event) is called with the events of
+ * the SessionState, {type: "connecting"}, and {type: "refused", status, lagMs, message, delayMs} if an
+ * attempt failed: the next one follows after delayMs.
+ *
+ * A "disconnected" event has `quiet: true` if the connection is only being checked.
  */
 export class Connection {
   #session;
@@ -18,17 +24,18 @@ export class Connection {
   #socket = null;
   #isConnected = false;
   #isClosed = false;
-  #attempt = 0;
+  #isChecking = false; // the server was silent for long; the session is resumed to see whether it is there
+  #attempt = 0; // since the last connection
   #backoff = new Backoff(Math.random);
   #reconnectTimer = null;
   #sendTimer = null;
   #watchdogTimer = null;
   #receivedAt = 0; // time of the last message
 
-  constructor(session, buffer, { url, protocols, onEvent }) {
+  constructor(session, buffer, { url, protocols, diagnose, onEvent }) {
     this.#session = session;
     this.#buffer = buffer;
-    this.#options = { url, protocols };
+    this.#options = { url, protocols, diagnose };
     this.#onEvent = onEvent;
     this.connectNow = this.connectNow.bind(this);
     addEventListener("online", this.connectNow);
@@ -63,7 +70,7 @@ export class Connection {
 
   #connect() {
     this.#attempt += 1;
-    this.#onEvent({ type: "connecting", attempt: this.#attempt });
+    this.#onEvent({ type: "connecting" });
     const socket = new WebSocket(this.#options.url(this.#session.query), this.#options.protocols());
     socket.binaryType = "arraybuffer";
     socket.onmessage = ({ data }) => this.#receive(JSON.parse(data));
@@ -89,21 +96,38 @@ export class Connection {
   #dispatch(events) {
     for (const event of events) {
       this.#apply(event);
-      this.#onEvent(event);
+      this.#onEvent(this.#isChecking && event.type === "disconnected" ? { ...event, quiet: true } : event);
     }
   }
 
-  #apply({ type }) {
+  #apply({ type, message, resumed }) {
     if (type === "connected") {
+      if (!resumed && this.#session.greeting) this.#socket.send(this.#session.greeting);
       this.#isConnected = true;
+      this.#isChecking = false;
       this.#attempt = 0;
       this.#backoff.reset();
-    } else if (type === "disconnected" || type === "session_lost") {
-      const delay = type === "disconnected" ? this.#backoff.next() : 0;
-      this.#reconnectTimer = setTimeout(() => this.#connect(), delay);
+    } else if (type === "disconnected") {
+      void this.#reconnectLater(message);
+    } else if (type === "session_lost") {
+      this.#reconnectTimer = setTimeout(() => this.#connect(), 0);
     } else if (type === "ended" || type === "failed") {
       this.close();
     }
+  }
+
+  /** Reconnect after a delay. If an attempt was refused, ask the server why, and when to try again. */
+  async #reconnectLater(message) {
+    let delayMs = this.#backoff.next();
+    if (this.#attempt > 0) {
+      const refusal = await this.#options.diagnose();
+      if (this.#isClosed || this.#socket) return;
+      this.#isChecking = false;
+      const askedMs = Math.min(refusal.retryAfterMs, MAX_RETRY_AFTER_MS);
+      delayMs = Math.max(delayMs, askedMs * (1 + RETRY_JITTER * Math.random()));
+      this.#onEvent({ type: "refused", ...refusal, message: refusal.message || message || "", delayMs });
+    }
+    this.#reconnectTimer = setTimeout(() => this.#connect(), delayMs);
   }
 
   /** Detect a dead connection: a network may fail without closing it. Code 1006 allows to resume. */
@@ -111,14 +135,15 @@ export class Connection {
     if (this.#watchdogTimer) return;
     this.#receivedAt = performance.now();
     const check = () => {
-      if (performance.now() - this.#receivedAt > SILENCE_TIMEOUT_MS && this.#session.isReplyOverdue) {
+      if (performance.now() - this.#receivedAt > this.#session.silenceTimeoutMs) {
+        this.#isChecking = this.#session.isEnding;
         const dead = this.#socket;
         dead.close();
         this.#disconnected(dead, 1006, "");
       } else {
-        this.#watchdogTimer = setTimeout(check, SILENCE_TIMEOUT_MS / 4);
+        this.#watchdogTimer = setTimeout(check, WATCHDOG_MS);
       }
     };
-    this.#watchdogTimer = setTimeout(check, SILENCE_TIMEOUT_MS / 4);
+    this.#watchdogTimer = setTimeout(check, WATCHDOG_MS);
   }
 }

@@ -1,11 +1,13 @@
 /** The file formats in which a transcript can be exported. */
 
 import { toSrt, toVtt } from "./subtitles.js";
+import { formatTime } from "./time_format.js";
 import { joinWords } from "./word_timing.js";
 
 /** By file extension: the media type, and a function that returns the content for a transcript. */
 export const EXPORT_FORMATS = {
   txt: { type: "text/plain", encode: ({ segments }) => toText(segments) },
+  "times.txt": { type: "text/plain", encode: ({ segments }) => toTimedText(segments) },
   srt: { type: "application/x-subrip", encode: ({ segments }) => toSrt(segments) },
   vtt: { type: "text/vtt", encode: ({ segments }) => toVtt(segments) },
   json: { type: "application/json", encode: toJson },
@@ -14,6 +16,11 @@ export const EXPORT_FORMATS = {
 /** Return one line per segment. */
 export function toText(segments) {
   return segments.map(({ words }) => `${joinWords(words)}\n`).join("");
+}
+
+/** Return one line per segment, each with the time of its beginning. */
+function toTimedText(segments) {
+  return segments.map(({ startMs, words }) => `[${formatTime(startMs)}] ${joinWords(words)}\n`).join("");
 }
 
 /** Return JSON with times in seconds, as in OpenAI's `verbose_json`. */

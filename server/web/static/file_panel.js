@@ -1,35 +1,33 @@
 /** FilePanel: the selected file or URL, its waveform, and the progress of its transcription. */
 
-import { AudioFile } from "./audio_file.js";
-import { FileUpload } from "./file_upload.js";
-import { formatTime } from "./time_format.js";
+import { AudioFile, MAX_SECONDS } from "./audio_file.js";
+import { problemOf } from "./file_check.js";
+import { isOpen } from "./file_queue.js";
+import { stateText } from "./queue_panel.js";
+import { t } from "./text.js";
 
-/**
- * The listener has onOpenChange() when a file is opened or closed, onStart(), onSegment(event),
- * onError(message, status) and onEnd(language).
- */
 export class FilePanel {
   #elements;
   #player;
-  #prepareRequest;
+  #queue;
   #listener;
   #source = null; // {file, region, seconds} or {url}
-  #upload = null;
+  #entry = null; // of the queue, once it is transcribed
 
   /**
-   * elements: of the page, by name
-   * prepareRequest(): returns {url, headers, fields}, or false if nothing is to be sent
+   * elements: of the page, by name. The listener has onOpenChange() when a file is opened or closed, onError(text),
+   * and enqueue({name, source}), which returns an entry of the queue, or undefined if nothing is to be sent.
    */
-  constructor(elements, player, prepareRequest, listener) {
+  constructor(elements, player, queue, listener) {
     this.#elements = elements;
     this.#player = player;
-    this.#prepareRequest = prepareRequest;
+    this.#queue = queue;
     this.#listener = listener;
     elements.form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#send();
     });
-    elements.cancel.addEventListener("click", () => this.#upload.cancel());
+    elements.cancel.addEventListener("click", () => this.#entry && this.#queue.cancel(this.#entry));
     elements.close.addEventListener("click", () => this.close());
   }
 
@@ -38,7 +36,12 @@ export class FilePanel {
   }
 
   get isBusy() {
-    return this.#upload !== null;
+    return this.#entry !== null && isOpen(this.#entry);
+  }
+
+  /** The file that is open, or null. */
+  get file() {
+    return this.#source?.file ?? null;
   }
 
   /** Show a file, with its waveform if the browser can decode it. */
@@ -46,12 +49,19 @@ export class FilePanel {
     this.close();
     const source = { file, region: null, seconds: undefined };
     this.#show(source, file.name);
-    this.#showNote("Reading the file…");
+    this.#showNote(t("readingFile"));
+    const problem = await problemOf(file);
+    if (this.#source !== source) return;
+    if (problem) {
+      this.close();
+      this.#listener.onError(`${file.name}: ${problem}`);
+      return;
+    }
     source.seconds = await this.#player.load(file);
     const audio = await AudioFile.decode(file, source.seconds);
     if (this.#source !== source) return;
     if (audio) await this.#showRegion(source, audio);
-    this.#showNote(audio ? "" : "This browser cannot show a waveform. The whole file will be transcribed.");
+    this.#showNote(audio ? "" : t(source.seconds > MAX_SECONDS ? "tooLongForPart" : "noWaveform"));
     this.#elements.submit.disabled = false;
   }
 
@@ -62,13 +72,31 @@ export class FilePanel {
     this.#send();
   }
 
+  /** Close the panel. What is being transcribed goes on. */
   close() {
-    this.#upload?.cancel();
     this.#source?.region?.close();
-    if (this.#source?.file) this.#player.unload();
-    this.#source = null;
+    this.#source = this.#entry = null;
     this.#elements.panel.hidden = true;
     this.#listener.onOpenChange();
+  }
+
+  /** The entry of the queue whose progress the panel shows, or null. */
+  get entry() {
+    return this.#entry;
+  }
+
+  /** Show the progress of an entry, if it is the panel's. */
+  showEntry(entry) {
+    if (entry !== this.#entry) return;
+    const isBusy = isOpen(entry);
+    this.#setBusy(isBusy);
+    this.#elements.progressBox.hidden = !isBusy;
+    if (isBusy) this.#showProgress(stateText(entry, this.#queue.remainingMs(entry)), entry.fraction);
+  }
+
+  /** Move the cursor of the waveform with the player only while the player has this file. */
+  followPlayer() {
+    this.#source?.region?.setMedia(this.#player.blob === this.#source.file ? this.#player.media : null);
   }
 
   #show(source, name) {
@@ -77,6 +105,7 @@ export class FilePanel {
     this.#elements.name.textContent = name;
     this.#elements.wave.hidden = this.#elements.region.hidden = true;
     this.#elements.progressBox.hidden = true;
+    this.#elements.cancel.hidden = true;
     this.#elements.submit.disabled = true;
     this.#elements.submit.hidden = false;
     this.#showNote("");
@@ -84,12 +113,14 @@ export class FilePanel {
   }
 
   async #showRegion(source, audio) {
-    const { FileRegion } = await import("./file_region.js");
+    const { FileRegion, PEAKS } = await import("./file_region.js");
+    const peaks = await audio.peaks(PEAKS);
     if (this.#source !== source) return;
     this.#elements.wave.hidden = this.#elements.region.hidden = false;
     const inputs = { start: this.#elements.start, end: this.#elements.end };
-    source.region = new FileRegion(audio, this.#elements.wave, inputs, this.#player.media);
+    source.region = new FileRegion(audio, peaks, this.#elements.wave, inputs, this.#player.media);
     source.seconds = audio.seconds;
+    this.followPlayer();
   }
 
   #showNote(text) {
@@ -98,50 +129,14 @@ export class FilePanel {
   }
 
   #send() {
-    const request = this.#prepareRequest();
-    if (!request) return;
     const { file, url, region, seconds } = this.#source;
-    const isPart = region && !region.isWholeFile;
-    const [startMs, endMs] = region ? [region.startMs, region.endMs] : [0, seconds * 1000];
-    this.#listener.onStart();
-    this.#setBusy(true);
-    this.#showProgress(file ? "Uploading" : "The server is downloading the file", file ? 0 : undefined);
-    this.#upload = new FileUpload(request.url, {
-      ...request,
-      offsetMs: isPart ? startMs : 0,
-      fields: { ...request.fields, ...(url ? { url } : { file: isPart ? region.toWav() : file }) },
-      onEvent: (event) => this.#onEvent(event, startMs, endMs),
-    });
-  }
-
-  #onEvent(event, startMs, endMs) {
-    if (event.type === "progress") {
-      this.#showUpload(event.fraction);
-    } else if (event.type === "segment") {
-      this.#listener.onSegment(event);
-      const fraction = (event.endMs - startMs) / (endMs - startMs);
-      this.#showProgress(`Transcribed up to ${formatTime(event.endMs)}`, fraction);
-    } else {
-      this.#finish(event);
-    }
-  }
-
-  #showUpload(fraction) {
-    if (this.#source?.url) return;
-    const isDone = fraction === 1;
-    this.#showProgress(
-      isDone ? "Transcribing" : `Uploading: ${Math.floor(fraction * 100)}%`,
-      isDone ? undefined : fraction,
-    );
-  }
-
-  #finish(event) {
-    this.#upload = null;
-    if (!this.#source) return;
-    this.#setBusy(false);
-    this.#elements.progressBox.hidden = true;
-    if (event.type === "failed") this.#listener.onError(event.message, event.status);
-    this.#listener.onEnd(event.language ?? null);
+    const isPart = Boolean(region && !region.isWholeFile);
+    const startMs = isPart ? region.startMs : 0;
+    const endMs = region ? region.endMs : seconds * 1000;
+    const upload = isPart ? region.toWav() : file;
+    const source = { file, url, upload, startMs, endMs, isPart };
+    this.#entry = this.#listener.enqueue({ name: file?.name ?? url, source }) ?? null;
+    if (this.#entry) this.showEntry(this.#entry);
   }
 
   /** Replace the submit button by the cancel button or back, and move the keyboard focus along. */
@@ -155,9 +150,8 @@ export class FilePanel {
 
   /** fraction: 0 to 1; undefined or NaN if it is unknown */
   #showProgress(label, fraction) {
-    this.#elements.progressBox.hidden = false;
     this.#elements.progressLabel.textContent = label;
-    if (fraction >= 0) this.#elements.progress.value = Math.min(1, fraction);
+    if (fraction >= 0) this.#elements.progress.value = fraction;
     else this.#elements.progress.removeAttribute("value");
   }
 }

@@ -4,7 +4,7 @@ import { formatTime, parseTime } from "./time_format.js";
 import Regions from "./vendor/wavesurfer/regions.esm.js";
 import WaveSurfer from "./vendor/wavesurfer/wavesurfer.esm.js";
 
-const PEAKS = 2000; // of the waveform
+export const PEAKS = 2000; // of the waveform
 // The Content-Security-Policy has the hash of the style that wavesurfer.js writes for this height: see
 // docs/decisions/0013.
 const HEIGHT = 88;
@@ -14,18 +14,21 @@ export class FileRegion {
   #waveform;
   #region;
   #inputs;
+  #media;
+  #idle = new Audio(); // moves the cursor while the player has another file
 
-  /** container: of the waveform; inputs: {start, end}; media: the element that plays the file */
-  constructor(audio, container, inputs, media) {
+  /** peaks: of the audio, PEAKS of them; container: of the waveform; inputs: {start, end}; media: the element that plays the file */
+  constructor(audio, peaks, container, inputs, media) {
     this.#audio = audio;
     this.#inputs = inputs;
+    this.#media = media;
     const style = getComputedStyle(container);
     const colour = (name) => style.getPropertyValue(name).trim();
     const regions = Regions.create();
     this.#waveform = WaveSurfer.create({
       container,
       media,
-      peaks: [audio.peaks(PEAKS)],
+      peaks: [peaks],
       duration: audio.seconds,
       height: HEIGHT,
       waveColor: colour("--wave"),
@@ -63,6 +66,13 @@ export class FileRegion {
   /** Return the region as a wav file. */
   toWav() {
     return this.#audio.toWav(this.startMs, this.endMs);
+  }
+
+  /** media: the element that plays the file; null while it plays another one */
+  setMedia(media) {
+    const next = media ?? this.#idle;
+    if (next !== this.#media) this.#waveform.setMediaElement(next);
+    this.#media = next;
   }
 
   close() {

@@ -1,11 +1,14 @@
 /** FileUpload: sends a file or a URL to the server and receives the segments of its transcript. */
 
 import { SseParser } from "./sse.js";
+import { t } from "./text.js";
+
+const MIN_RETRY_MS = 1000;
 
 /**
  * Events, in order: {type: "progress", fraction} of the upload, 0 to 1; {type: "segment", id, text, words,
- * startMs, endMs}; and at the end {type: "ended", language}, {type: "failed", message, status} or
- * {type: "cancelled"}.
+ * startMs, endMs}; and at the end {type: "ended", language}, {type: "failed", message, status, retryAfterMs} or
+ * {type: "cancelled"}. retryAfterMs: when a busy server asks to be asked again, else 0
  */
 export class FileUpload {
   #request = new XMLHttpRequest();
@@ -14,14 +17,17 @@ export class FileUpload {
   #onEvent;
   #offsetMs;
   #ended = false;
+  #isTranslation;
 
   /**
+   * isTranslation: the endpoint translates; it sends no events, but the whole text at the end
    * fields: of the form: model, file or url, language
    * offsetMs: position in the file at which the uploaded part starts
    * headers: of the request
    */
-  constructor(url, { fields, offsetMs = 0, headers, onEvent }) {
+  constructor(url, { fields, isTranslation = false, offsetMs = 0, headers, onEvent }) {
     this.#onEvent = onEvent;
+    this.#isTranslation = isTranslation;
     this.#offsetMs = offsetMs;
     const request = this.#request;
     request.open("POST", url);
@@ -31,9 +37,9 @@ export class FileUpload {
     request.upload.onload = () => this.#onEvent({ type: "progress", fraction: 1 });
     request.onprogress = () => this.#parse();
     request.onload = () => this.#finish();
-    request.onerror = () => this.#end({ type: "failed", message: "The server cannot be reached." });
+    request.onerror = () => this.#fail(t("fileServerUnreachable"));
     request.onabort = () => this.#end({ type: "cancelled" });
-    request.send(formOf({ ...fields, ...RESPONSE_OPTIONS }));
+    request.send(formOf({ ...fields, ...(isTranslation ? TRANSLATION_OPTIONS : RESPONSE_OPTIONS) }));
   }
 
   cancel() {
@@ -41,7 +47,7 @@ export class FileUpload {
   }
 
   #parse() {
-    if (this.#request.status !== 200) return;
+    if (this.#request.status !== 200 || this.#isTranslation) return;
     const text = this.#request.responseText;
     const messages = this.#parser.push(text.slice(this.#parsed));
     this.#parsed = text.length;
@@ -49,7 +55,8 @@ export class FileUpload {
   }
 
   #handle(message) {
-    if (message.error) this.#end({ type: "failed", message: message.error.message });
+    if (this.#ended) return;
+    if (message.error) this.#fail(message.error.message);
     else if (message.type === "transcript.text.segment") this.#onEvent(this.#segment(message));
     else if (message.type === "transcript.text.done") {
       this.#end({ type: "ended", language: message.languages?.[0]?.code ?? null });
@@ -74,8 +81,24 @@ export class FileUpload {
   #finish() {
     this.#parse();
     const { status, responseText } = this.#request;
-    if (status === 200) this.#end({ type: "failed", message: "The server's response is incomplete." });
-    else this.#end({ type: "failed", status, message: errorMessage(responseText, status) });
+    if (status === 200 && this.#isTranslation) this.#handleWhole(JSON.parse(responseText));
+    else if (status === 200) this.#fail(t("responseIncomplete"));
+    else this.#fail(errorMessage(responseText, status), status, this.#retryAfterMs(status));
+  }
+
+  /** content: verbose_json */
+  #handleWhole({ segments }) {
+    for (const segment of segments) this.#onEvent(this.#segment({ ...segment, text: segment.text.trim() }));
+    this.#end({ type: "ended", language: "en" });
+  }
+
+  #retryAfterMs(status) {
+    if (status !== 503 && status !== 429) return 0;
+    return Math.max(MIN_RETRY_MS, Number(this.#request.getResponseHeader("retry-after") ?? 0) * 1000);
+  }
+
+  #fail(message, status = 0, retryAfterMs = 0) {
+    this.#end({ type: "failed", message, status, retryAfterMs });
   }
 
   /** Emit the last event. Later calls are ignored. */
@@ -93,6 +116,8 @@ const RESPONSE_OPTIONS = {
   "timestamp_granularities[]": "word",
 };
 
+const TRANSLATION_OPTIONS = { response_format: "verbose_json" };
+
 function formOf(fields) {
   const form = new FormData();
   const file = fields.file; // last, so that the server knows the other fields before it receives the file
@@ -105,6 +130,6 @@ function errorMessage(text, status) {
   try {
     return JSON.parse(text).error.message;
   } catch {
-    return `The server responded with status ${status}.`;
+    return t("statusResponse", { status });
   }
 }

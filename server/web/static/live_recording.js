@@ -5,6 +5,7 @@ import { Microphone } from "./microphone.js";
 import { Recording } from "./recording.js";
 import { SendBuffer } from "./send_buffer.js";
 import { SessionState } from "./session_state.js";
+import { t } from "./text.js";
 
 const MAX_BUFFERED = 32 << 20; // bytes of audio that the server has not received: about six minutes at 48 kHz
 const EVENTS = [
@@ -14,11 +15,13 @@ const EVENTS = [
   "input_audio_buffer.speech_started",
   "input_audio_buffer.speech_stopped",
   "transcript.partial",
+  "server.lag",
 ];
 
 /**
  * state: idle, starting (waiting for the microphone), live, paused or stopping (waiting for the last finals).
- * The listener has onState(state), onEvent(event) and onAudio(Int16Array).
+ * The listener has onState(state), onEvent(event), onAudio(Int16Array), and onRecording(recording) when a new
+ * Recording begins.
  */
 export class LiveRecording {
   state = "idle";
@@ -31,17 +34,25 @@ export class LiveRecording {
   #session = null;
   #buffer = null;
   #listener;
-  #urlOf;
-  #protocolsOf;
+  #server;
 
-  /** urlOf(query): URL of a session; protocolsOf(): subprotocols, called for each connection */
-  constructor(urlOf, protocolsOf, listener) {
-    this.#urlOf = urlOf;
-    this.#protocolsOf = protocolsOf;
+  /**
+   * server: urlOf(query) returns the URL of a session, protocolsOf() the subprotocols of a connection, and
+   * diagnose() why a connection is refused (fetchAvailability of api.js)
+   */
+  constructor(server, listener) {
+    this.#server = server;
     this.#listener = listener;
   }
 
-  /** Open the microphone and connect. options: language and model. Throw MicrophoneError. */
+  /** The present as a position in the recording, in ms. */
+  get nowMs() {
+    return this.#endMs + Math.max(0, performance.now() - this.#endedAt);
+  }
+
+  /**
+   * Open the microphone and connect. options: {query, session} of RecognitionOptions. Throw MicrophoneError.
+   */
   async start(device, options) {
     this.#setState("starting");
     try {
@@ -54,7 +65,10 @@ export class LiveRecording {
       this.#setState("idle");
       throw error;
     }
-    this.recording ??= new Recording(this.#microphone.rate);
+    if (!this.recording) {
+      this.recording = new Recording(this.#microphone.rate);
+      this.#listener.onRecording(this.recording);
+    }
     this.startMs = this.#endMs;
     this.#connect(options);
     this.#setState("live");
@@ -94,15 +108,10 @@ export class LiveRecording {
     this.#connection?.connectNow();
   }
 
-  /** Discard the recording: the next one starts at 0. Call it only while idle. */
-  discard() {
-    this.recording = null;
-    this.#endMs = 0;
-  }
-
-  /** Return the time since a position of the recording was recorded, in ms. */
-  elapsedSince(ms) {
-    return Math.max(0, performance.now() - this.#endedAt + this.#endMs - ms);
+  /** Continue a Recording at its end; null: begin a new one. Call it only while idle. */
+  use(recording) {
+    this.recording = recording;
+    this.#endMs = Math.ceil(recording?.ms ?? 0);
   }
 
   /** Return the duration of audio in ms. A fraction, which only the last message has, is rounded up. */
@@ -110,14 +119,15 @@ export class LiveRecording {
     return Math.ceil((audio.length * 1000) / this.recording.rate);
   }
 
-  #connect(options) {
+  #connect({ query: options, session }) {
     const format = { format: "pcm16", sample_rate: String(this.#microphone.rate), channels: "1" };
     const query = { ...options, ...format, include_audio: "false", words: "true", events: EVENTS.join(",") };
     this.#buffer = new SendBuffer(MAX_BUFFERED);
-    this.#session = new SessionState(this.#buffer, this.#endMs);
+    this.#session = new SessionState(this.#buffer, this.#endMs, session);
     this.#connection = new Connection(this.#session, this.#buffer, {
-      url: (resumption) => this.#urlOf(resumption.resume ? resumption : query),
-      protocols: this.#protocolsOf,
+      url: (resumption) => this.#server.urlOf(resumption.resume ? resumption : query),
+      protocols: this.#server.protocolsOf,
+      diagnose: this.#server.diagnose,
       onEvent: (event) => this.#onEvent(event),
     });
     this.#connection.connectNow();
@@ -139,7 +149,7 @@ export class LiveRecording {
   #bufferFull() {
     this.#onEvent({
       type: "failed",
-      message: "The server could not be reached for too long. The recording stopped: its buffer is full.",
+      message: t("bufferFull"),
     });
   }
 

@@ -1,31 +1,34 @@
-/** Microphone: audio of the selected device at the sample rate of the audio system. */
+/** Microphone: audio of the selected device, of a shared tab or screen, or of both, mixed. */
 
-/** The microphone cannot be used. The message tells the user why, and what to do. */
+import { t } from "./text.js";
+
+/** The audio cannot be captured. The message tells the user why, and what to do. */
 export class MicrophoneError extends Error {}
 
 export class Microphone {
-  #stream;
+  #streams = [];
   #context;
   #node;
 
   /**
    * Ask for permission and open the device. Throw MicrophoneError.
+   * source: "microphone", "screen" (the sound of a tab or screen that the user selects) or "both"
    * rate: sample rate in Hz; default: that of the audio system
    * onAudio: called with Int16Array, mono, about 40 ms
    * onLost: called when the device is unplugged or the permission is withdrawn
    */
-  static async open({ deviceId, echoCancellation, noiseSuppression, rate }, onAudio, onLost) {
+  static async open({ source = "microphone", rate, ...device }, onAudio, onLost) {
     const microphone = new Microphone();
-    const device = deviceId ? { deviceId: { exact: deviceId } } : {};
-    // A user who turns noise suppression off wants unprocessed audio, without automatic gain as well.
-    const processing = { echoCancellation, noiseSuppression, autoGainControl: noiseSuppression };
-    microphone.#stream = await getUserMedia({ audio: { ...device, ...processing } });
-    microphone.#stream.getAudioTracks()[0].addEventListener("ended", onLost);
     try {
+      // The screen first: browsers allow it only right after a click.
+      if (source !== "microphone") microphone.#streams.push(await getDisplaySound());
+      if (source !== "screen") microphone.#streams.push(await getDevice(device));
+      for (const stream of microphone.#streams) stream.getAudioTracks()[0].addEventListener("ended", onLost);
       await microphone.#connect(onAudio, rate);
     } catch (error) {
       microphone.#release();
-      throw new MicrophoneError(`The microphone audio could not be read: ${error.message}`);
+      if (error instanceof MicrophoneError) throw error;
+      throw new MicrophoneError(t("micUnreadable", { error: error.message }));
     }
     return microphone;
   }
@@ -50,15 +53,14 @@ export class Microphone {
   async #connect(onAudio, rate) {
     this.#context = new AudioContext({ latencyHint: "interactive", ...(rate && { sampleRate: rate }) });
     await this.#context.audioWorklet.addModule(new URL("./capture_worklet.js", import.meta.url));
-    const source = this.#context.createMediaStreamSource(this.#stream);
     this.#node = new AudioWorkletNode(this.#context, "capture", { numberOfOutputs: 0 });
     this.#node.port.onmessage = ({ data }) => data !== null && onAudio(data);
-    source.connect(this.#node);
+    for (const stream of this.#streams) this.#context.createMediaStreamSource(stream).connect(this.#node);
     await this.#context.resume();
   }
 
   #release() {
-    for (const track of this.#stream.getTracks()) track.stop();
+    for (const stream of this.#streams) for (const track of stream.getTracks()) track.stop();
     void this.#context?.close();
   }
 }
@@ -69,28 +71,40 @@ export async function listMicrophones() {
   return devices.filter(({ kind, deviceId }) => kind === "audioinput" && deviceId);
 }
 
-async function getUserMedia(constraints) {
-  if (!navigator.mediaDevices) throw new MicrophoneError(INSECURE_CONTEXT);
+/** True if the browser can share the sound of a tab or screen. */
+export const canShareSound = Boolean(navigator.mediaDevices?.getDisplayMedia);
+
+async function getDevice({ deviceId, echoCancellation, noiseSuppression }) {
+  if (!navigator.mediaDevices) throw new MicrophoneError(t("micInsecure"));
+  const device = deviceId ? { deviceId: { exact: deviceId } } : {};
+  // A user who turns noise suppression off wants unprocessed audio, without automatic gain as well.
+  const processing = { echoCancellation, noiseSuppression, autoGainControl: noiseSuppression };
   try {
-    return await navigator.mediaDevices.getUserMedia(constraints);
+    return await navigator.mediaDevices.getUserMedia({ audio: { ...device, ...processing } });
   } catch (error) {
     throw new MicrophoneError(
-      ERROR_TEXTS[error.name] ?? `The microphone could not be opened: ${error.message}`,
+      error.name in ERROR_TEXTS ? t(ERROR_TEXTS[error.name]) : t("micNotOpened", { error: error.message }),
     );
   }
 }
 
-const INSECURE_CONTEXT =
-  "Browsers allow the microphone only on localhost or over HTTPS, and this page was loaded over HTTP from " +
-  "another machine. To turn on TLS in the server, set SSL_CERTFILE (and SSL_KEYFILE if the key is in a " +
-  "separate file), then open the page with https://. You can transcribe files without it.";
+/** Let the user select a tab or screen. Browsers share its sound only together with its picture. */
+async function getDisplaySound() {
+  const audio = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+  let stream;
+  try {
+    stream = await navigator.mediaDevices.getDisplayMedia({ video: true, audio, systemAudio: "include" });
+  } catch (error) {
+    throw new MicrophoneError(t(error.name === "NotAllowedError" ? "shareDenied" : "shareFailed"));
+  }
+  if (stream.getAudioTracks().length > 0) return stream;
+  for (const track of stream.getTracks()) track.stop();
+  throw new MicrophoneError(t("shareSilent"));
+}
 
 const ERROR_TEXTS = {
-  NotAllowedError:
-    "Microphone access was denied. Allow it for this page in the browser's address bar or in the system's " +
-    "privacy settings, then click the button again. On other machines than localhost, browsers also require " +
-    "HTTPS: the server's settings SSL_CERTFILE and SSL_KEYFILE turn it on.",
-  NotFoundError: "No microphone was found. Connect one, then click the button again.",
-  OverconstrainedError: "The selected microphone is no longer available. Select another one.",
-  NotReadableError: "The microphone cannot be read. Another program may be using it.",
+  NotAllowedError: "micDenied",
+  NotFoundError: "micNotFound",
+  OverconstrainedError: "micGone",
+  NotReadableError: "micInUse",
 };

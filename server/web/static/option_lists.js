@@ -1,6 +1,13 @@
 /** The options of the select elements for language, model and microphone. */
 
-const names = new Intl.DisplayNames(["en"], { type: "language" });
+import { language, t } from "./text.js";
+
+const names = new Intl.DisplayNames([language], { type: "language" });
+
+/** Return the name of a language for people. code: ISO 639-1 */
+export function languageName(code) {
+  return names.of(code) ?? code;
+}
 
 // Offered if a model does not list its languages or is not loaded yet.
 const COMMON_LANGUAGES =
@@ -11,10 +18,10 @@ const COMMON_LANGUAGES =
 export function setLanguageOptions(select, supported) {
   const codes = supported?.length ? supported : COMMON_LANGUAGES.split(" ");
   const options = codes
-    .map((code) => [code, names.of(code) ?? code])
+    .map((code) => [code, languageName(code)])
     .sort((a, b) => a[1].localeCompare(b[1]));
   setOptions(select, [
-    ["", codes.length === 1 ? names.of(codes[0]) : "Automatic"],
+    ["", codes.length === 1 ? languageName(codes[0]) : t("automatic")],
     ...(codes.length > 1 ? options : []),
   ]);
 }
@@ -30,7 +37,7 @@ export function setModelOptions(select, models) {
 /** devices: MediaDeviceInfo */
 export function setDeviceOptions(select, devices) {
   const named = devices.filter(({ label, deviceId }) => label && deviceId !== "default");
-  setOptions(select, [["", "System default"], ...named.map(({ deviceId, label }) => [deviceId, label])]);
+  setOptions(select, [["", t("systemDefault")], ...named.map(({ deviceId, label }) => [deviceId, label])]);
 }
 
 /** Replace the options, and keep the selected one if it is still available. */

@@ -1,33 +1,43 @@
 /** Player: playback of the recording or of the selected file. */
 
 export class Player {
+  blob = null; // what is loaded
   #box;
   #media;
   #url = null;
+  #listener;
+  #frame = null;
 
-  /** onTime(ms): called with the playback position, about four times a second */
-  constructor(box, media, onTime) {
+  /**
+   * box: contains the media element. The listener has onTime(ms), called in each frame while it plays and when
+   * the position changes, and onLoad(), called when another blob or none is loaded.
+   */
+  constructor(box, media, listener) {
     this.#box = box;
     this.#media = media;
-    media.addEventListener("timeupdate", () => onTime(media.currentTime * 1000));
+    this.#listener = listener;
+    media.addEventListener("timeupdate", () => this.#tell());
+    media.addEventListener("playing", () => this.#follow());
     media.addEventListener("loadedmetadata", () => {
       box.toggleAttribute("data-video", media.videoWidth > 0);
     });
+    // What scrolls into view must not lie behind the player.
+    new ResizeObserver(() => {
+      document.documentElement.style.scrollPaddingBottom = `${box.offsetHeight}px`;
+    }).observe(box);
   }
 
   get media() {
     return this.#media;
   }
 
-  get isLoaded() {
-    return this.#url !== null;
-  }
-
   /** Load a blob. Resolves to its duration in seconds, or undefined if the browser cannot play it. */
   load(blob) {
     this.unload();
+    this.blob = blob;
     this.#url = URL.createObjectURL(blob);
     this.#box.hidden = false;
+    this.#listener.onLoad();
     return new Promise((resolve) => {
       const events = new AbortController();
       const done = (seconds) => {
@@ -35,21 +45,26 @@ export class Player {
         resolve(seconds);
       };
       this.#media.addEventListener("loadedmetadata", () => done(this.#media.duration), events);
-      this.#media.addEventListener("error", () => done(this.unload()), events);
+      this.#media.addEventListener("error", () => done(this.#failed(blob)), events);
       this.#media.src = this.#url;
     });
   }
 
   unload() {
     if (this.#url) URL.revokeObjectURL(this.#url);
-    this.#url = null;
+    this.blob = this.#url = null;
     this.#box.hidden = true;
     this.#media.removeAttribute("src");
     this.#media.load();
+    this.#listener.onLoad();
   }
 
   playFrom(ms) {
     this.#media.currentTime = ms / 1000;
+    this.play();
+  }
+
+  play() {
     this.#media.play().catch((error) => {
       if (error.name !== "AbortError") throw error; // pause() was called before playback began
     });
@@ -57,5 +72,23 @@ export class Player {
 
   pause() {
     this.#media.pause();
+  }
+
+  #failed(blob) {
+    if (this.blob === blob) this.unload();
+  }
+
+  /** Tell the position in each frame: four times a second, as timeupdate, is too seldom for single words. */
+  #follow() {
+    cancelAnimationFrame(this.#frame);
+    const next = () => {
+      this.#tell();
+      if (!this.#media.paused && !this.#media.ended) this.#frame = requestAnimationFrame(next);
+    };
+    this.#frame = requestAnimationFrame(next);
+  }
+
+  #tell() {
+    this.#listener.onTime(this.#media.currentTime * 1000);
   }
 }

@@ -7,14 +7,16 @@ const BLOB_BYTES = 1 << 20; // audio is moved to blobs of this size, which a bro
 
 /** Audio is 16 bits, mono, at one sample rate, so its size gives its duration. */
 export class Recording {
-  #blobs = [];
+  onBlob = () => {}; // called with each blob of audio as it is complete
+  #blobs;
   #pending = [];
   #pendingBytes = 0;
 
-  /** rate: sample rate in Hz */
-  constructor(rate) {
+  /** rate: sample rate in Hz; blobs: audio that was recorded before */
+  constructor(rate, blobs = []) {
     this.rate = rate;
-    this.bytes = 0;
+    this.#blobs = blobs;
+    this.bytes = blobs.reduce((sum, { size }) => sum + size, 0);
   }
 
   get ms() {
@@ -37,7 +39,9 @@ export class Recording {
   }
 
   #flush() {
+    if (this.#pendingBytes === 0) return;
     this.#blobs.push(new Blob(this.#pending));
+    this.onBlob(this.#blobs.at(-1));
     this.#pending = [];
     this.#pendingBytes = 0;
   }

@@ -1,11 +1,16 @@
 /** SessionState: the client's side of a live session as a state machine. It does no I/O. */
 
 import { shouldReconnect } from "./reconnect.js";
+import { t } from "./text.js";
 
 const FINAL = "response.audio_transcript.done";
 // Speech detection may be behind the received audio, and an utterance starts before it is detected.
 const MAX_VAD_DELAY_MS = 13_000;
 const ACKNOWLEDGEMENT_TIMEOUT_MS = 2_000; // about four times the interval of acknowledgements
+const SILENCE_TIMEOUT_MS = 10_000; // without a message while an acknowledgement is overdue
+// After the end of the recording the server sends nothing while it works, however long that takes. Resuming
+// the session only checks the connection.
+const ENDING_TIMEOUT_MS = 30_000;
 
 /**
  * The recording may span several sessions: if the server has lost one, the next session starts at the first
@@ -19,7 +24,8 @@ const ACKNOWLEDGEMENT_TIMEOUT_MS = 2_000; // about four times the interval of ac
  *   {type: "final", id, text, words, startMs, endMs, language}
  *   {type: "dropped", id}                          the utterance will get no final
  *   {type: "connected", resumed, recognizer}       the server accepts audio
- *   {type: "disconnected"}                         reconnect after a delay
+ *   {type: "lag", ms}                              recognition is so far behind, for all streams
+ *   {type: "disconnected", message}                reconnect after a delay; message: of the server, if any
  *   {type: "session_lost"}                         the server has no such session: reconnect at once
  *   {type: "ended"}                                all finals have been received
  *   {type: "failed", message}                      nothing more will be received
@@ -33,10 +39,13 @@ export class SessionState {
   #finalMs; // end of the last final
   #acknowledgedMs;
   #isEnding = false;
+  #settings;
   #lastError = null;
 
-  constructor(buffer, offsetMs) {
+  /** settings: of each new session, beside those in its URL; null for none */
+  constructor(buffer, offsetMs, settings = null) {
     this.#buffer = buffer;
+    this.#settings = settings;
     this.offsetMs = this.#finalMs = this.#acknowledgedMs = offsetMs;
   }
 
@@ -45,9 +54,20 @@ export class SessionState {
     return this.#resumeToken ? { resume: this.#resumeToken, ack: String(this.#lastSeq) } : {};
   }
 
-  /** True if the server should have acknowledged audio or ended the session by now. */
-  get isReplyOverdue() {
-    return this.#buffer.unacknowledgedMs > ACKNOWLEDGEMENT_TIMEOUT_MS || this.#isEnding;
+  /** True after end(): the server may work for long before it sends anything. */
+  get isEnding() {
+    return this.#isEnding;
+  }
+
+  /** How long the server may be silent now before the connection counts as dead, in ms. */
+  get silenceTimeoutMs() {
+    if (this.#buffer.unacknowledgedMs > ACKNOWLEDGEMENT_TIMEOUT_MS) return SILENCE_TIMEOUT_MS;
+    return this.#isEnding && this.#resumeToken ? ENDING_TIMEOUT_MS : Infinity;
+  }
+
+  /** The message that comes before the audio of a new session, or null. */
+  get greeting() {
+    return this.#settings && JSON.stringify({ type: "session.update", session: this.#settings });
   }
 
   /** Queue the end of the recording. */
@@ -78,15 +98,14 @@ export class SessionState {
     if (code === 1000) {
       return this.#isEnding
         ? [{ type: "ended" }]
-        : [{ type: "failed", message: "The server ended the session." }];
+        : [{ type: "failed", message: t("serverEnded") }];
     }
-    if (error?.code === "resume_unknown") return this.#startNewSession("session_lost");
+    if (error?.code === "resume_unknown") return [...this.#startNewSession(), { type: "session_lost" }];
     if (shouldReconnect(code, reason)) {
-      return this.#resumeToken ? [{ type: "disconnected" }] : this.#startNewSession("disconnected");
+      const dropped = this.#resumeToken ? [] : this.#startNewSession();
+      return [...dropped, { type: "disconnected", message: error?.message }];
     }
-    return [
-      { type: "failed", message: error?.message ?? `The server closed the connection (${code} ${reason}).` },
-    ];
+    return [{ type: "failed", message: error?.message ?? t("serverClosed", { code, reason }) }];
   }
 
   /** All audio before this position has a final or contains no speech. */
@@ -116,6 +135,8 @@ export class SessionState {
         ];
       case "transcript.partial":
         return [this.#partial(message)];
+      case "server.lag":
+        return [{ type: "lag", ms: message.lag_ms }];
       case FINAL:
         this.#closeUtterance(message);
         return [this.#final(message)];
@@ -190,8 +211,8 @@ export class SessionState {
     return [{ type: "connected", resumed: true }];
   }
 
-  /** Reset for a new session that starts at the first audio without a final. type: of the last event */
-  #startNewSession(type) {
+  /** Reset for a new session that starts at the first audio without a final. Return the dropped utterances. */
+  #startNewSession() {
     const dropped = [...this.#openUtterances.keys()].map((id) => ({ type: "dropped", id }));
     this.offsetMs =
       this.#buffer.startMs === undefined
@@ -202,7 +223,7 @@ export class SessionState {
     this.#openUtterances.clear();
     this.#finalMs = this.#acknowledgedMs = this.offsetMs;
     this.#buffer.rewind(this.offsetMs);
-    return [...dropped, { type }];
+    return dropped;
   }
 
   #toRecordingMs(ms) {

@@ -1,26 +1,50 @@
-/** Transcript: the segments in the order of speech. */
+/** Transcript: the segments of a recording or a file in the order of speech, and what it is a transcript of. */
 
 import { alignWords, joinWords, retimeWords } from "./word_timing.js";
 
+const MAX_UNDO = 200; // edits that can be undone; older ones are forgotten
+
 /**
- * A segment is {id, startMs, endMs, words, edited} once it is final, and {id, startMs, text, stable} while
- * it is partial: its first `stable` characters will not change.
+ * A segment is {id, startMs, endMs, words, edited, language} once it is final, and {id, startMs, text, stable}
+ * while it is partial: its first `stable` characters will not change. While speech is heard and has no words
+ * yet it is {id, startMs, dots}: a line of so many dots.
  *
- * `onChange(change, segment)` is called with the changed segment only, so its cost does not depend on the
- * length of the transcript. Changes are added, updated (a partial), finalized, edited and removed; cleared,
- * without a segment.
+ * Listeners are called with (change, segment), with the changed segment only, so their cost does not depend on
+ * the length of the transcript. Changes are added, updated (not final yet), finalized, edited, removed,
+ * restored (the segment was removed before; it is followed by the segment that is the third argument), and
+ * described (title, media or language), without a segment.
  */
 export class Transcript {
-  language = null;
+  listeners = new Set();
   #segments = new Map(); // by id, in the order in which they started
-  #onChange;
+  #undo = []; // functions that undo the latest edits
 
-  constructor(onChange) {
-    this.#onChange = onChange;
+  /**
+   * kind: "recording" or "file"; title: for people, and the name of downloads; media: its audio, a Blob or null;
+   * createdAt: ms since 1970; segments: final ones
+   */
+  constructor({ id = newId(), kind, title, createdAt = Date.now(), language = null, segments = [], media = null }) {
+    Object.assign(this, { id, kind, title, createdAt, language, media });
+    for (const segment of segments) this.#segments.set(segment.id, segment);
   }
 
+  /** True if there is nothing to show. */
   get isEmpty() {
     return this.#segments.size === 0;
+  }
+
+  /** True if there is text, final or partial. */
+  get hasText() {
+    return [...this.#segments.values()].some((segment) => segment.words || segment.text);
+  }
+
+  get canUndo() {
+    return this.#undo.length > 0;
+  }
+
+  /** End of the last segment, in ms. */
+  get endMs() {
+    return this.segments.at(-1)?.endMs ?? 0;
   }
 
   /** The final segments. */
@@ -28,18 +52,28 @@ export class Transcript {
     return [...this.#segments.values()].filter((segment) => segment.words);
   }
 
+  /** All segments, also those that are not final. */
+  get all() {
+    return [...this.#segments.values()];
+  }
+
+  /** Set title, media or language. */
+  describe(values) {
+    Object.assign(this, values);
+    this.#notify("described");
+  }
+
+  /** Show that speech is heard, until its words are known. */
+  setSpeech(id, dots, startMs) {
+    this.#update({ id, dots, startMs });
+  }
+
   setPartial(id, text, stable, startMs) {
-    const segment = this.#segments.get(id);
-    if (segment) {
-      Object.assign(segment, { text, stable });
-      this.#onChange("updated", segment);
-    } else {
-      this.#onChange("added", this.#add({ id, text, stable, startMs }));
-    }
+    this.#update({ id, text, stable, startMs, dots: 0 });
   }
 
   /** words: of the recognizer, {text, startMs, endMs, confidence}. An empty text removes the segment. */
-  setFinal(id, text, words, startMs, endMs) {
+  setFinal({ id, text, words, startMs, endMs, language = null }) {
     if (!text.trim()) return this.remove(id);
     const isNew = !this.#segments.has(id);
     const segment = isNew ? this.#add({ id }) : this.#segments.get(id);
@@ -48,37 +82,46 @@ export class Transcript {
       endMs,
       words: alignWords(text.trim(), words, startMs, endMs),
       edited: false,
+      language,
     });
-    delete segment.text;
-    if (isNew) this.#onChange("added", segment);
-    return this.#onChange("finalized", segment);
+    for (const name of ["text", "stable", "dots"]) delete segment[name];
+    if (isNew) this.#notify("added", segment);
+    return this.#notify("finalized", segment);
   }
 
-  /** Replace the text of a final segment. An empty text removes the segment. */
+  /** Replace the text of a final segment. An empty text removes the segment. Both can be undone. */
   edit(id, text) {
     const segment = this.#segments.get(id);
     const plain = text.replace(/\s+/g, " ").trim();
     if (plain === joinWords(segment.words)) return;
+    const { words, edited } = segment;
     if (!plain) {
+      const next = this.#following(id);
+      this.#remember(() => this.#restore(segment, next));
       this.remove(id);
       return;
     }
-    segment.words = retimeWords(segment.words, plain, segment.startMs, segment.endMs);
+    this.#remember(() => {
+      Object.assign(segment, { words, edited });
+      this.#notify("edited", segment);
+    });
+    segment.words = retimeWords(words, plain, segment.startMs, segment.endMs);
     segment.edited = true;
-    this.#onChange("edited", segment);
+    this.#notify("edited", segment);
+  }
+
+  /** Undo the latest edit. Return false if there is none. */
+  undo() {
+    const undo = this.#undo.pop();
+    undo?.();
+    return undo !== undefined;
   }
 
   remove(id) {
     const segment = this.#segments.get(id);
     if (!segment) return;
     this.#segments.delete(id);
-    this.#onChange("removed", segment);
-  }
-
-  clear() {
-    this.#segments.clear();
-    this.language = null;
-    this.#onChange("cleared");
+    this.#notify("removed", segment);
   }
 
   /** Return the word at a time as {segment, index}, or undefined. */
@@ -92,8 +135,43 @@ export class Transcript {
     return undefined;
   }
 
+  #remember(undo) {
+    this.#undo.push(undo);
+    if (this.#undo.length > MAX_UNDO) this.#undo.shift();
+  }
+
+  #following(id) {
+    const ids = [...this.#segments.keys()];
+    return this.#segments.get(ids[ids.indexOf(id) + 1]);
+  }
+
+  #restore(segment, next) {
+    const entries = [...this.#segments];
+    const index = next ? entries.findIndex(([id]) => id === next.id) : -1;
+    entries.splice(index < 0 ? entries.length : index, 0, [segment.id, segment]);
+    this.#segments = new Map(entries);
+    this.#notify("restored", segment, index < 0 ? undefined : next);
+  }
+
+  /** Add or update a segment that is not final. */
+  #update(values) {
+    const segment = this.#segments.get(values.id);
+    if (segment) this.#notify("updated", Object.assign(segment, values));
+    else this.#notify("added", this.#add(values));
+  }
+
   #add(segment) {
     this.#segments.set(segment.id, segment);
     return segment;
   }
+
+  #notify(change, segment, next) {
+    for (const listener of this.listeners) listener(change, segment, next);
+  }
+}
+
+/** Return an id. crypto.randomUUID exists only over HTTPS and on localhost. */
+function newId() {
+  const random = crypto.getRandomValues(new Uint32Array(2));
+  return [Date.now(), ...random].map((number) => number.toString(36)).join("-");
 }

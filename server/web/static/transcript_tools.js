@@ -1,26 +1,32 @@
 /** Search, copy and download of the transcript. */
 
 import { EXPORT_FORMATS, toText } from "./export_formats.js";
+import { downloadName } from "./file_names.js";
 import { findMatches } from "./search.js";
-
-const FILE_NAME = "transcript";
+import { t } from "./text.js";
 
 export class SearchBox {
   #elements;
   #transcript;
   #view;
-  #matches = [];
+  #matches = []; // lists of parts
   #current = 0; // index of the current match
 
   /** elements: {input, found, previous, next} */
-  constructor(elements, transcript, view) {
+  constructor(elements, view) {
     this.#elements = elements;
-    this.#transcript = transcript;
     this.#view = view;
     elements.input.addEventListener("input", () => this.#search());
     elements.input.addEventListener("keydown", (event) => this.#onKey(event));
     elements.next.addEventListener("click", () => this.#step(1));
     elements.previous.addEventListener("click", () => this.#step(-1));
+  }
+
+  /** Search another transcript. */
+  setTranscript(transcript) {
+    this.#transcript = transcript;
+    this.#current = 0;
+    this.refresh();
   }
 
   /** Search again because the transcript has changed. */
@@ -41,13 +47,13 @@ export class SearchBox {
   #search() {
     this.#current = 0;
     this.#updateMatches();
-    if (this.#matches.length) this.#view.scrollTo(this.#matches[0]);
+    if (this.#matches.length) this.#view.scrollTo(this.#matches[0][0]);
   }
 
   #updateMatches() {
     this.#matches = findMatches(this.#transcript.segments, this.#elements.input.value);
     this.#current = Math.min(this.#current, Math.max(0, this.#matches.length - 1));
-    this.#view.highlight("match", this.#matches);
+    this.#view.highlight("match", this.#matches.flat());
     this.#showCurrent();
   }
 
@@ -55,16 +61,16 @@ export class SearchBox {
     const count = this.#matches.length;
     if (!count) return;
     this.#current = (this.#current + by + count) % count;
-    this.#view.scrollTo(this.#matches[this.#current]);
+    this.#view.scrollTo(this.#matches[this.#current][0]);
     this.#showCurrent();
   }
 
   #showCurrent() {
     const count = this.#matches.length;
-    this.#view.highlight("current", this.#matches.slice(this.#current, this.#current + 1));
+    this.#view.highlight("current", this.#matches[this.#current] ?? []);
     this.#elements.found.textContent = count
-      ? `${this.#current + 1} of ${count}`
-      : this.#elements.input.value && "No matches";
+      ? t("matchOf", { number: this.#current + 1, count })
+      : this.#elements.input.value && t("noMatches");
     this.#elements.next.hidden = this.#elements.previous.hidden = count === 0;
   }
 }
@@ -74,7 +80,7 @@ export function download(extension, transcript) {
   const { type, encode } = EXPORT_FORMATS[extension];
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([encode(transcript)], { type }));
-  link.download = `${FILE_NAME}.${extension}`;
+  link.download = downloadName(transcript.title, extension);
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // the browser may ask first where to save it
 }

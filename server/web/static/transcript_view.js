@@ -4,10 +4,12 @@
  */
 
 import { AutoScroll } from "./auto_scroll.js";
+import { t } from "./text.js";
 import { formatTime } from "./time_format.js";
 import { joinWords } from "./word_timing.js";
 
 const GROUP_SIZE = 25; // segments that the browser renders or skips together
+const KEEP_IN_VIEW_MARGIN = 64; // pixels at the top, where the tools are
 const LOW_CONFIDENCE = 0.4; // words below it are marked
 
 /**
@@ -36,7 +38,31 @@ export class TranscriptView {
     list.addEventListener("focusout", ({ target }) => this.#save(target));
   }
 
+  /** Show another transcript, or the same one again. */
+  show(transcript) {
+    this.#list.replaceChildren();
+    this.#items.clear();
+    this.#highlighted.clear();
+    this.described(transcript);
+    for (const segment of transcript.all) {
+      this.added(segment);
+      if (segment.words) this.finalized(segment);
+    }
+  }
+
   // Changes of the transcript
+
+  /** The language decides about fonts, hyphenation and how a screen reader speaks. */
+  described({ language }) {
+    if (language) this.#list.lang = language;
+    else this.#list.removeAttribute("lang");
+  }
+
+  restored(segment, next) {
+    this.added(segment);
+    this.finalized(segment);
+    if (next) this.#items.get(next.id).item.before(this.#items.get(segment.id).item);
+  }
 
   added(segment) {
     const item = this.#template.content.cloneNode(true).firstElementChild;
@@ -67,33 +93,36 @@ export class TranscriptView {
     return group;
   }
 
-  updated({ id, text = "", stable = 0 }) {
+  updated({ id, text = "", stable = 0, dots = 0 }) {
     const item = this.#items.get(id);
     item.stable.data = text.slice(0, stable);
-    item.tail.data = text.slice(stable);
+    item.tail.data = dots ? "•".repeat(dots) : text.slice(stable);
+    item.item.toggleAttribute("data-speech", dots > 0);
+    if (dots) item.text.setAttribute("aria-label", t("speechHeard"));
+    else item.text.removeAttribute("aria-label");
+    if (!item.text.dir && text) item.text.dir = directionOf(text);
     this.#autoScroll.contentAdded();
   }
 
   finalized(segment) {
+    this.#items.get(segment.id).item.removeAttribute("data-speech");
+    this.#items.get(segment.id).text.removeAttribute("aria-label");
     this.#showTime(segment);
     this.edited(segment);
+    if (segment.language) this.#items.get(segment.id).text.lang = segment.language;
     this.#items.get(segment.id).item.querySelector(".edit").hidden = false;
     this.#autoScroll.contentAdded();
   }
 
   edited({ id, words }) {
-    this.#items.get(id).text.replaceChildren(...words.flatMap(wordNodes));
+    const { text } = this.#items.get(id);
+    text.replaceChildren(...words.flatMap(wordNodes));
+    text.dir = directionOf(text.textContent);
   }
 
   removed({ id }) {
     this.#items.get(id).item.remove();
     this.#items.delete(id);
-  }
-
-  cleared() {
-    this.#list.replaceChildren();
-    this.#items.clear();
-    this.#highlighted.clear();
   }
 
   // Highlighted words
@@ -112,6 +141,17 @@ export class TranscriptView {
     this.#words(id)[from]?.scrollIntoView({ block: "center" });
   }
 
+  /** Scroll to a word if it is out of view. */
+  keepInView({ id, from }) {
+    const word = this.#words(id)[from];
+    if (!word) return;
+    const { top, bottom } = word.getBoundingClientRect();
+    const padding = parseFloat(getComputedStyle(document.documentElement).scrollPaddingBottom) || 0;
+    if (top >= KEEP_IN_VIEW_MARGIN && bottom <= innerHeight - padding) return;
+    this.#autoScroll.disable();
+    word.scrollIntoView({ block: "center" });
+  }
+
   #words(id) {
     return [...(this.#items.get(id)?.text.children ?? [])];
   }
@@ -119,7 +159,7 @@ export class TranscriptView {
   #showTime({ id, startMs }) {
     const time = this.#items.get(id).item.querySelector(".time");
     time.textContent = formatTime(startMs);
-    time.setAttribute("aria-label", `Play from ${formatTime(startMs)}`);
+    time.setAttribute("aria-label", t("playFrom", { time: formatTime(startMs) }));
   }
 
   // User input
@@ -150,7 +190,8 @@ export class TranscriptView {
   selectWord(text, key) {
     const words = [...text.children].filter((each) => each.classList.contains("word"));
     const selected = words.findIndex((word) => word.classList.contains("selected"));
-    const next = Math.min(words.length - 1, Math.max(0, selected + (key === "ArrowRight" ? 1 : -1)));
+    const forward = getComputedStyle(text).direction === "rtl" ? "ArrowLeft" : "ArrowRight";
+    const next = Math.min(words.length - 1, Math.max(0, selected + (key === forward ? 1 : -1)));
     words[selected]?.classList.remove("selected");
     words[next]?.classList.add("selected");
   }
@@ -164,13 +205,18 @@ export class TranscriptView {
     this.#edit(text.closest(".segment"));
   }
 
+  /** Save, and keep the keyboard focus: on the text, or on the next one if an empty text was removed. */
   saveEdit(text) {
+    const item = text.closest(".segment");
+    const texts = [...this.#list.querySelectorAll(".text")];
+    const neighbour = texts[texts.indexOf(text) + 1] ?? texts[texts.indexOf(text) - 1];
     text.blur();
+    (item.isConnected ? text : (neighbour ?? this.#list.parentElement)).focus();
   }
 
   cancelEdit(text) {
     text.textContent = joinWords(this.#segment(text.closest(".segment")).words);
-    text.blur();
+    this.saveEdit(text);
   }
 
   #edit(item) {
@@ -181,7 +227,7 @@ export class TranscriptView {
     text.textContent = joinWords(words);
     text.contentEditable = "plaintext-only";
     text.setAttribute("role", "textbox");
-    text.setAttribute("aria-label", `Text at ${formatTime(startMs)}`);
+    text.setAttribute("aria-label", t("textAt", { time: formatTime(startMs) }));
     text.focus();
     getSelection().selectAllChildren(text);
     getSelection().collapseToEnd();
@@ -218,6 +264,15 @@ function addTextNode(element) {
   return element.appendChild(document.createTextNode(""));
 }
 
+const LETTER = /\p{L}/u;
+const RIGHT_TO_LEFT =
+  /[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}\p{Script=Adlam}]/u;
+
+/** Return the direction of a text, "ltr" or "rtl": that of its first letter (UAX 9, rules P2 and P3). */
+function directionOf(text) {
+  return RIGHT_TO_LEFT.test(text.match(LETTER)?.[0] ?? "") ? "rtl" : "ltr";
+}
+
 /** Return the element of a word, and the white space after it. */
 function wordNodes({ text, confidence }) {
   const span = document.createElement("span");
@@ -225,7 +280,7 @@ function wordNodes({ text, confidence }) {
   span.textContent = text.trimEnd();
   if (confidence !== null && confidence < LOW_CONFIDENCE) {
     span.classList.add("low-confidence");
-    span.title = `Low confidence (${Math.round(confidence * 100)}%)`;
+    span.title = t("lowConfidence", { percent: Math.round(confidence * 100) });
   }
   return [span, text.slice(span.textContent.length)];
 }

@@ -11,7 +11,8 @@
  * they do not match the text, the words share the time between startMs and endMs.
  */
 export function alignWords(text, recognized, startMs, endMs) {
-  return splitAtWords(text, recognized) ?? distribute(tokenize(text), startMs, endMs);
+  const words = splitAtWords(text, recognized) ?? distribute(tokenize(text), startMs, endMs);
+  return words.flatMap(splitUnspaced);
 }
 
 /**
@@ -36,8 +37,33 @@ export function joinWords(words) {
     .trim();
 }
 
+/** Return the words of a text, each with the white space after it. */
 function tokenize(text) {
-  return text.trim().match(/\S+\s*/g) ?? [];
+  return (text.trim().match(/\S+\s*/g) ?? []).flatMap(unspacedWords);
+}
+
+/** Divide a word that is several words of a language without spaces. They share its time. */
+function splitUnspaced(word) {
+  const parts = unspacedWords(word.text);
+  if (parts.length < 2) return [word];
+  const { startMs, endMs, confidence } = word;
+  return distribute(parts, startMs, endMs).map((part) => ({ ...part, confidence }));
+}
+
+// Scripts of languages without spaces between words: Chinese, Japanese, Thai, Lao, Khmer, Burmese.
+const UNSPACED =
+  /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]/u;
+const segmenter = new Intl.Segmenter("ja", { granularity: "word" });
+
+/** Return the words of a text without spaces; punctuation and what follows belong to the word before. */
+function unspacedWords(text) {
+  if (!UNSPACED.test(text)) return [text];
+  const parts = [];
+  for (const { segment, isWordLike } of segmenter.segment(text)) {
+    if (isWordLike || parts.length === 0) parts.push(segment);
+    else parts.push(parts.pop() + segment);
+  }
+  return parts;
 }
 
 /** Split a text before each recognized word. Return undefined if the words do not match the text. */

@@ -113,6 +113,17 @@ async def test_local_server_refuses_others_and_dns_rebinding(
     assert b"keys_needed" in body["body"]
 
 
+async def test_browser_on_another_machine_is_told_what_to_do() -> None:
+    browser = {"host": "192.168.1.7:5001", "accept": "text/html,application/xhtml+xml"}
+    answer = await client(app(on_this_machine=True)).get("/", headers=browser)
+    assert (answer.status_code, answer.headers["content-type"]) == (403, "text/html; charset=utf-8")
+    assert "entrypoint.sh keys new" in answer.text
+    assert "http://localhost:5001/" in answer.text
+    assert "'unsafe-inline'" not in answer.headers["content-security-policy"]
+    program = await client(app(on_this_machine=True)).get("/", headers={"host": "192.168.1.7"})
+    assert program.json()["error"]["code"] == "keys_needed"
+
+
 async def test_handshake_is_closed_without_denial_responses() -> None:
     built = app(on_this_machine=True)
     told: list[Message] = []

@@ -2,7 +2,7 @@
 
 import pytest
 
-from audio.errors import NoAudio, UnknownTrack, UnreadableFile, UnsupportedSampleRate
+from audio.errors import NoAudio, UnknownFormat, UnknownTrack, UnreadableFile, UnsupportedSampleRate
 from engine.file_transcriber import AudioTooLong, UtteranceFailed
 from server.errors import ApiError
 from server.protocols.file_errors import file_errors_as_http
@@ -13,7 +13,8 @@ from streaming.events import TranscriptionFailed
 @pytest.mark.parametrize(
     ("error", "status", "param", "code", "message"),
     [
-        (UnreadableFile("no sound"), 400, "file", UnreadableFile.code, "Supported formats: ['flac'"),
+        (UnknownFormat("a text"), 400, "file", UnknownFormat.code, "Supported formats: ['flac'"),
+        (UnreadableFile("no sound"), 400, "file", UnreadableFile.code, "Invalid file: no sound."),
         (NoAudio(), 400, "file", "audio_too_short", "The file contains no audio."),
         (UnknownTrack(2, 1), 400, "track", "invalid_value", "The file has no audio track 2: it has 1,"),
         (

@@ -1,6 +1,7 @@
 """The page is served with its assets, a Content-Security-Policy, caching and compression."""
 
 import gzip
+import json
 import re
 from pathlib import Path
 
@@ -53,11 +54,28 @@ def test_policy_allows_only_the_same_origin(web: TestClient) -> None:
         "img-src": "'self'",
         "media-src": "blob:",
         "connect-src": "'self'",
+        "worker-src": "'self'",
+        "manifest-src": "'self'",
         "base-uri": "'none'",
         "form-action": "'none'",
         "frame-ancestors": "'none'",
     }
     assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_captions_are_a_page_of_their_own(web: TestClient) -> None:
+    paths = re.findall(r'(?:src|href)="(web/[^"]+)"', web.get("/captions").text)
+    assert paths
+    assert {web.get(f"/{name}").status_code for name in paths} == {200}
+
+
+def test_worker_knows_all_files_and_may_control_the_page(web: TestClient) -> None:
+    worker = web.get(url_of(web, "offline_worker.js"))
+    names = json.loads(worker.text.split("const FILES = ", 1)[1].split(";", 1)[0])
+    assert {"app.js", "style.css", "locales/en.js"} <= set(names)
+    assert "offline_worker.js" not in names
+    assert {web.get(url_of(web, name)).status_code for name in names} == {200}
+    assert worker.headers["service-worker-allowed"] == "../../"
 
 
 def test_page_is_revalidated_and_assets_are_cached(web: TestClient) -> None:

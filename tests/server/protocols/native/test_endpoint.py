@@ -461,6 +461,19 @@ def test_sessions_above_the_limit_are_refused() -> None:
             assert len(dones(again.end())) == 1
 
 
+def test_get_says_whether_a_session_may_begin() -> None:
+    with serve(free_settings(max_sessions=1)) as server:
+        answer = server.get("/ws/stt")
+        assert (answer.status_code, answer.json()) == (200, {"lag_ms": 0})
+        with Client(server.ws) as client:
+            client.talk(first_sentence())
+            wait_until(lambda: server.metric("stt_open_sessions") == 1)
+            refused = server.get("/ws/stt")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "server_overloaded")
+        assert refused.json()["lag_ms"] == 0
+        assert int(refused.headers["retry-after"]) > 0
+
+
 def test_disconnects_during_the_greeting_free_everything(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,0 +1,66 @@
+"""The plain choices of the page reach the server."""
+
+import json
+
+from playwright.async_api import Browser
+
+from tests.server.server_process import Program
+from tests.web.browser import Modules, open_page
+from tests.web.test_live_recording import start
+
+# The session that the server reports after a change.
+SETTINGS = """
+const Plain = WebSocket;
+window.WebSocket = class extends Plain {
+  constructor(...given) {
+    super(...given);
+    this.addEventListener("message", ({ data }) => {
+      const message = JSON.parse(data);
+      if (message.type === "session.updated") window.settings = message.session;
+    });
+  }
+};
+"""
+
+
+async def test_choices_apply_to_a_live_session(browser: Browser, speech: Program) -> None:
+    async with open_page(browser, speech.url, script=SETTINGS) as page:
+        await page.locator("#recognition-options > summary").click()
+        await page.get_by_label("Words that may occur").fill("Silero, Parakeet")
+        await page.locator("#exactness").select_option("exact")
+        assert await page.get_by_label("Translate to English").is_disabled(), "this model cannot"
+        await start(page)
+        await page.wait_for_function("() => window.settings")
+        settings = await page.evaluate("settings")
+        assert settings["hotwords"] == ["Silero", "Parakeet"]
+        assert settings["vad"]["silence_ms"] == 900
+        await page.get_by_role("button", name="Stop").click()
+        await page.get_by_text("Done.").wait_for()
+        await page.reload()
+        assert await page.locator("#hotwords").input_value() == "Silero, Parakeet"
+
+
+FILE = """
+({ RecognitionOptions }, values) => {
+  const input = (name) => Object.assign(document.createElement("input"), { value: values[name] ?? "" });
+  const translate = document.createElement("input");
+  Object.assign(translate, { type: "checkbox", checked: values.translate });
+  const [language, model, hotwords, speed] = ["language", "model", "hotwords", "speed"].map(input);
+  localStorage.clear();
+  const options = new RecognitionOptions({ language, model, hotwords, speed, translate });
+  for (const each of [hotwords, speed]) each.value = values[each === speed ? "speed" : "hotwords"] ?? "";
+  return options.file;
+}
+"""
+
+
+async def test_choices_become_fields_of_a_file(modules: Modules) -> None:
+    plain = await modules.run("recognition_options", FILE, {"translate": False})
+    assert plain == {"fields": {"model": "default"}, "isTranslation": False}
+    chosen = {"language": "de", "model": "large", "hotwords": "Silero,\n x" + "y" * 100, "speed": "fast"}
+    found = await modules.run("recognition_options", FILE, {**chosen, "translate": True})
+    assert found["isTranslation"] is True
+    fields = found["fields"]
+    assert (fields["language"], fields["model"]) == ("de", "large")
+    assert json.loads(fields["keywords"]) == ["Silero"], "the server takes words of at most 100 characters"
+    assert json.loads(fields["chunking_strategy"]) == {"type": "server_vad"}

@@ -1,0 +1,28 @@
+"""The screen stays on while the page records."""
+
+from playwright.async_api import Browser
+
+from tests.server.live_server import Server
+from tests.web.browser import open_page
+
+LOCKS = """
+window.locks = [];
+const plain = navigator.wakeLock.request.bind(navigator.wakeLock);
+navigator.wakeLock.request = async (type) => {
+  const lock = await plain(type);
+  locks.push(lock);
+  return lock;
+};
+"""
+
+
+async def test_screen_stays_on_while_recording(browser: Browser, shell: Server) -> None:
+    async with open_page(browser, shell.url, script=LOCKS) as page:
+        await page.get_by_role("button", name="Start recording").click()
+        await page.wait_for_function("() => locks.length === 1 && !locks[0].released")
+        await page.get_by_role("button", name="Pause").click()
+        await page.wait_for_function("() => locks[0].released")
+        await page.get_by_role("button", name="Resume").click()
+        await page.wait_for_function("() => locks.length === 2 && !locks[1].released")
+        await page.get_by_role("button", name="Stop").click()
+        await page.wait_for_function("() => locks[1].released")

@@ -13,7 +13,7 @@ from jobs.job import Job, JobOptions, JobSource, JobState, NewJob
 from jobs.runner import Acquire, Fetch, JobRunner
 from jobs.service import JobDatabase, Jobs
 from jobs.work_queue import Work
-from jobs.worker import JobWorker, WorkerWatch
+from jobs.worker import JobWorker, StallWatch
 from streaming.model_clients import ModelClients
 from streaming.options import SessionOptions
 from tests.server.asgi_calls import wav
@@ -222,9 +222,18 @@ async def test_many_jobs_of_many_owners_end_once(database: JobDatabase) -> None:
 
 
 def test_worker_is_dead_once_its_beat_has_stopped() -> None:
-    watch = WorkerWatch(30)
-    assert watch.dead({"a": 1, "b": 5}, 0) == []
-    assert watch.dead({"a": 2, "b": 5}, 29) == []
-    assert watch.dead({"a": 2, "b": 5}, 31) == ["b"]
-    assert watch.dead({"a": 2}, 60) == ["a"]
-    assert watch.dead({"b": 5}, 61) == []
+    watch = StallWatch(30)
+    assert watch.stalled({"a": 1, "b": 5}, 0) == []
+    assert watch.stalled({"a": 2, "b": 5}, 15) == []
+    assert watch.stalled({"a": 2, "b": 5}, 29) == []
+    assert watch.stalled({"a": 2, "b": 5}, 31) == ["b"]
+    assert watch.stalled({"a": 2}, 44) == []
+    assert watch.stalled({"a": 2}, 45) == ["a"]
+    assert watch.stalled({"b": 5}, 46) == []
+
+
+def test_outage_of_the_database_kills_no_worker() -> None:
+    watch = StallWatch(30)
+    assert watch.stalled({"a": 1}, 0) == []
+    assert watch.stalled({"a": 1}, 100) == []  # neither could write meanwhile
+    assert watch.stalled({"a": 2}, 105) == []

@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import psutil  # type: ignore[import-untyped]
 import uvloop
@@ -87,7 +87,7 @@ async def measure_queue(folder: Path, queued: int) -> dict[str, Any]:
     }
 
 
-async def submit(jobs: Jobs, owner: str, file: "io.BufferedIOBase") -> Job:
+async def submit(jobs: Jobs, owner: str, file: IO[bytes]) -> Job:
     """Submit an upload."""
     audio = await jobs.save_audio(file)
     source = JobSource(name="speech.wav", audio=audio.key, size=audio.size)

@@ -129,6 +129,14 @@ def test_part_is_kept_for_the_next_run(store: JobStore) -> None:
     assert store.begin(job.id, JobState.TRANSCRIBING) is None
 
 
+def test_begin_is_repeated_without_a_further_attempt(store: JobStore) -> None:
+    job = submitted(store)
+    first = store.begin(job.id, JobState.TRANSCRIBING, "lease")
+    again = store.begin(job.id, JobState.TRANSCRIBING, "lease")
+    assert first == again
+    assert store.get(job.id).attempts == 1
+
+
 def test_third_death_without_a_part_fails_the_job(store: JobStore) -> None:
     job = submitted(store)
     for _ in range(2):

@@ -2,14 +2,18 @@
 
 import asyncio
 import io
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from asr.recognizer import Hypothesis, ModelInfo, RecognitionRequest, TranscriptionOptions
-from jobs.errors import JobNotFound
+from jobs.errors import JobNotFound, JobsUnavailable
 from jobs.job import Job, JobOptions, JobSource, JobState, NewJob
+from jobs.options import JobsOptions
 from jobs.runner import Acquire, Fetch, JobRunner
 from jobs.service import JobDatabase, Jobs
 from jobs.work_queue import Work
@@ -45,6 +49,7 @@ def runner_of(
         fetch=fetch,
         max_seconds=max_seconds,
         retry_seconds=(0.01, 0.01),
+        outage_seconds=0.05,
         report_seconds=0.02,
     )
 
@@ -212,6 +217,67 @@ async def test_stopped_worker_gives_its_job_back(database: JobDatabase) -> None:
     async with working(database) as jobs:
         done = await ended(jobs, job)
     assert (done.state, done.attempts) == (JobState.SUCCEEDED, 0)
+
+
+async def test_job_waits_for_a_locked_database(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    database = JobDatabase(JobsOptions(tmp_path))
+
+    @event.listens_for(database.engine, "connect")
+    def wait_briefly(connection: sqlite3.Connection, record: object) -> None:
+        connection.execute("PRAGMA busy_timeout=50")
+
+    database.engine.dispose()
+    held = HeldRecognizer()
+    async with working(database, held) as jobs:
+        job = await uploaded(jobs, wav(TALK))
+        await until(lambda: database.store.get(job.id).state is JobState.TRANSCRIBING)
+        with closing(sqlite3.connect(JobsOptions(tmp_path).database_file, isolation_level=None)) as other:
+            await until(lambda: locked(other))
+            held.gate.set()
+            await until(lambda: "job.database_failed" in caplog.text)
+            with pytest.raises(JobsUnavailable):
+                await uploaded(jobs, wav(TALK))
+        done = await ended(jobs, job)
+        assert len((await jobs.transcript(job.id)).segments) == 2
+    assert (done.state, done.attempts) == (JobState.SUCCEEDED, 0)
+    database.close()
+
+
+def locked(connection: sqlite3.Connection) -> bool:
+    """Lock the database unless it is being written."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError:
+        return False
+    return True
+
+
+async def test_last_attempt_of_a_job_runs_alone(database: JobDatabase) -> None:
+    held = HeldRecognizer()
+    async with models(held) as clients:
+        jobs, runner = Jobs(database), runner_of(database, clients)
+        suspect, other, later = [await uploaded(jobs, wav(TALK)) for _ in range(3)]
+        for _ in range(2):  # two workers died on it
+            database.store.begin(suspect.id, JobState.TRANSCRIBING)
+        runs = [asyncio.create_task(runner.run(other.id, Work.TRANSCRIBE))]
+        await until(lambda: database.store.get(other.id).state is JobState.TRANSCRIBING)
+        runs += [asyncio.create_task(runner.run(job.id, Work.TRANSCRIBE)) for job in (suspect, later)]
+        await asyncio.sleep(0.2)
+        assert database.store.get(suspect.id).attempts == 2
+        assert database.store.get(later.id).state is JobState.QUEUED
+        held.gate.set()
+        await asyncio.gather(*runs)
+        states = {database.store.get(job.id).state for job in (suspect, other, later)}
+    assert states == {JobState.SUCCEEDED}
+
+
+async def test_audio_stays_when_its_job_was_accepted_before(database: JobDatabase) -> None:
+    jobs = Jobs(database)
+    audio = await jobs.save_audio(io.BytesIO(b"sound"))
+    new = NewJob("ann", JobSource(audio=audio.key, size=audio.size), idempotency_key="once")
+    first, _ = await jobs.submit(new)
+    assert await jobs.submit(new) == (first, False)
+    assert database.audio.path(audio.key).exists()
 
 
 async def test_many_jobs_of_many_owners_end_once(database: JobDatabase) -> None:

@@ -35,6 +35,7 @@ from tests.streaming.working_models import models
 
 LONG_EVERY: Final = 20  # one in so many jobs has several parts
 LOOK_SECONDS: Final = 0.05
+READ_SECONDS: Final = 0.0002  # between two looks at the database, for each job
 FULL_BYTES: Final = 8_192  # to which a file may grow while the disk is full
 PATIENCE_SECONDS: Final = 120.0  # without any job that ends
 SHOWN: Final = 10
@@ -361,10 +362,12 @@ async def run(plan: Plan, folder: Path, postgres: Postgres | None = None) -> Res
     database = JobDatabase(place.options)
     began = progress = time.monotonic()
     with storm(plan, place, postgres, result) as (crew, weather, watch):
-        before = 0
+        before = ended = 0
+        looked = 0.0
         while not (weather.is_over and len(crew.accepted) == plan.jobs and before >= plan.jobs):
             crew.look()
-            ended = watch.look()
+            if time.monotonic() - looked > plan.jobs * READ_SECONDS:
+                ended, looked = watch.look(), time.monotonic()
             weather.blow(ended, result.met)
             if ended > before:
                 before, progress = ended, time.monotonic()

@@ -47,6 +47,7 @@ jobs: Final = sa.Table(
     sa.Index("stt_jobs_by_owner_and_state", "owner", "state", "round"),
     sa.Index("stt_jobs_by_audio", "audio"),
     sa.Index("stt_jobs_by_expiry", "expires"),
+    sa.Index("stt_jobs_by_size", "size"),  # of which each submission reads the sum
 )
 parts: Final = sa.Table(
     "stt_job_parts",

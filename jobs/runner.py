@@ -96,6 +96,7 @@ class JobRunner:
         if work is Work.FETCH:
             await self._run(job_id, work, JobState.FETCHING, self._download)
             return
+        assert work is Work.TRANSCRIBE
         # A job that is alone when its worker dies for the last time is not blamed for another one.
         alone = await self._until_stored(self._has_last_attempt, job_id)
         async with self._gate.enter(alone=alone):

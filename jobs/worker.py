@@ -78,6 +78,7 @@ class JobWorker:
             await asyncio.to_thread(self._beat)  # before it claims work, so that others would miss it
             await asyncio.to_thread(self._launch)
         except BaseException:
+            await asyncio.to_thread(DBOS.destroy)
             _current.clear(self)
             raise
         self._tasks.append(asyncio.create_task(self._beat_forever(), name="job worker heartbeat"))

@@ -252,6 +252,30 @@ def locked(connection: sqlite3.Connection) -> bool:
     return True
 
 
+async def test_unit_that_raised_is_done_again(database: JobDatabase) -> None:
+    tries: list[str] = []
+
+    async def carry_out(job_id: str, work: Work, number: int) -> None:
+        tries.append(job_id)
+        if len(tries) == 1:
+            raise OSError("the disk is gone")
+
+    worker = JobWorker(
+        database.engine,
+        database.queue,
+        carry_out,
+        worker_id="one",
+        jobs=1,
+        poll_seconds=0.02,
+        beat_seconds=0.05,
+        dead_seconds=3.0,
+    )
+    job, _ = database.store.submit(NewJob("ann", JobSource(audio="00-11", size=1)))
+    async with worker:
+        await until(lambda: tries == [job.id, job.id])
+        await until(lambda: database.queue.claimed_by("one", Work.TRANSCRIBE) == [])
+
+
 async def test_last_attempt_of_a_job_runs_alone(database: JobDatabase) -> None:
     held = HeldRecognizer()
     async with models(held) as clients:

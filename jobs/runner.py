@@ -146,6 +146,7 @@ class JobRunner:
             await self._try_repeatedly(run, do)
         except RunLost:
             log.info("job.run_lost job=%s work=%s", job_id, work)
+            await self._until_stored(self._store.outlived, run)
         except JobFailure as failure:
             await self._fail(run, JobProblem(failure.code, failure.message))
         except Exception:

@@ -280,6 +280,12 @@ class JobStore:
             )
             return Run(self._read(connection, job_id), lease, *self._completed(connection, job_id))
 
+    def outlived(self, run: Run) -> None:
+        """Count a run that lost its lease to another one as no attempt, since its worker has not died."""
+        where = (jobs.c.id == run.job.id, jobs.c.state.notin_(FINAL_STATES), jobs.c.attempts > 0)
+        with self._engine.begin() as connection:
+            connection.execute(sa.update(jobs).where(*where).values(attempts=jobs.c.attempts - 1))
+
     def report(self, run: Run, **changes: Any) -> None:
         """Store changes of columns that a client can see. Raises RunLost."""
         with self._engine.begin() as connection:

@@ -88,18 +88,18 @@ class JobsHost:
 
         from jobs.service import JobDatabase, Jobs
 
-        async with AsyncExitStack() as stack:
-            try:
+        try:
+            async with AsyncExitStack() as stack:
                 database = await asyncio.to_thread(JobDatabase, self._options)
-            except (OSError, SQLAlchemyError) as error:
-                raise JobsUnavailable(f"The database of jobs cannot be opened: {error}") from error
-            stack.push_async_callback(asyncio.to_thread, database.close)
-            jobs = Jobs(database)
-            if self._options.jobs_at_once > 0:
-                await self._start_worker(stack, database)
-            cleaning = asyncio.create_task(jobs.keep_clean(), name="delete expired jobs")
-            stack.push_async_callback(_cancel, cleaning)
-            self._stack.push_async_callback(stack.pop_all().aclose)
+                stack.push_async_callback(asyncio.to_thread, database.close)
+                jobs = Jobs(database)
+                if self._options.jobs_at_once > 0:
+                    await self._start_worker(stack, database)
+                cleaning = asyncio.create_task(jobs.keep_clean(), name="delete expired jobs")
+                stack.push_async_callback(_cancel, cleaning)
+                self._stack.push_async_callback(stack.pop_all().aclose)
+        except (OSError, SQLAlchemyError) as error:
+            raise JobsUnavailable(f"The database of jobs cannot be opened: {error}") from error
         self._jobs = jobs
 
     async def _start_worker(self, stack: AsyncExitStack, database: "JobDatabase") -> None:

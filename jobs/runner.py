@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, ExitStack, aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, ParamSpec, TypeVar
 
 from asr.recognizer import ModelInfo
 from audio.clip import SAMPLE_RATE, seconds_from_samples
@@ -17,9 +18,11 @@ from jobs.audio_store import AnyAudioStore
 from jobs.callbacks import CallbackSender
 from jobs.errors import JobFailure, StorageFull, TransientFailure
 from jobs.fetching import Fetch
-from jobs.job import Job, JobProblem, JobSource, JobState
+from jobs.job import MAX_ATTEMPTS, Job, JobProblem, JobSource, JobState
 from jobs.parts import AudioPart, split
+from jobs.run_gate import RunGate
 from jobs.store import JobStore, Run, RunLost
+from jobs.tables import OUTAGES
 from jobs.work_queue import Work
 from jobs.worker import CarryOut
 from streaming.errors import StreamError
@@ -33,8 +36,11 @@ from transcripts.transcript import TranscriptSegment
 log = logging.getLogger(__name__)
 
 REPORT_SECONDS: Final = 1.0  # between two looks at the job's row, which may have been cancelled
+OUTAGE_SECONDS: Final = 1.0  # between two tries while the database cannot be used
 RETRY_SECONDS: Final = (1.0, 4.0, 16.0)  # waits before a run is tried again
 
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 Acquire = Callable[[str], AbstractAsyncContextManager[tuple[ModelClients, ModelInfo]]]
 
 
@@ -93,6 +99,7 @@ class JobRunner:
         on_audio: Callable[[str, float], None] = lambda owner, seconds: None,
         retry_seconds: tuple[float, ...] = RETRY_SECONDS,
         report_seconds: float = REPORT_SECONDS,
+        outage_seconds: float = OUTAGE_SECONDS,
     ) -> None:
         self._store = store
         self._audio = audio
@@ -103,24 +110,39 @@ class JobRunner:
         self._on_audio = on_audio
         self._retry_seconds = retry_seconds
         self._report_seconds = report_seconds
+        self._outage_seconds = outage_seconds
+        self._gate = RunGate()
 
     async def run(self, job_id: str, work: Work) -> None:
         """Do a unit of work until it is over: succeeded, failed, cancelled, or given to another worker.
 
-        If this is cancelled, the job is released first.
+        It waits for as long as the database cannot be used. If this is cancelled, the job is released first.
         """
-        state, do = {
-            Work.FETCH: (JobState.FETCHING, self._download),
-            Work.TRANSCRIBE: (JobState.TRANSCRIBING, self._transcribe),
-        }[work]
+        if work is Work.FETCH:
+            await self._run(job_id, work, JobState.FETCHING, self._download)
+            return
+        assert work is Work.TRANSCRIBE
+        # A job that is alone when its worker dies for the last time is not blamed for another one.
+        alone = await self._until_stored(self._has_last_attempt, job_id)
+        async with self._gate.enter(alone=alone):
+            await self._run(job_id, work, JobState.TRANSCRIBING, self._transcribe)
+
+    def _has_last_attempt(self, job_id: str) -> bool:
+        job = self._store.read([job_id]).get(job_id)
+        return job is not None and job.attempts >= MAX_ATTEMPTS - 1
+
+    async def _run(
+        self, job_id: str, work: Work, state: JobState, do: Callable[[Run, Progress], Awaitable[None]]
+    ) -> None:
         run: Run | None = None
+        lease = secrets.token_hex(8)
 
         def begin() -> None:
             nonlocal run
-            run = self._store.begin(job_id, state)
+            run = self._store.begin(job_id, state, lease)
 
         try:
-            await run_in_thread_to_completion(begin)
+            await self._until_stored(begin)
             if run is None:
                 log.info("job.skipped job=%s work=%s", job_id, work)
             else:
@@ -130,6 +152,17 @@ class JobRunner:
                 await run_in_thread_to_completion(self._release, run)
             raise
 
+    async def _until_stored(
+        self, work: Callable[Arguments, Result], /, *args: Arguments.args, **kwargs: Arguments.kwargs
+    ) -> Result:
+        """Do work on the database, again and again until it can be used."""
+        while True:
+            try:
+                return await run_in_thread_to_completion(work, *args, **kwargs)
+            except OUTAGES as error:
+                log.warning("job.database_failed error=%s", error)
+                await asyncio.sleep(self._outage_seconds)
+
     async def _carry_out(self, run: Run, work: Work, do: Callable[[Run, Progress], Awaitable[None]]) -> None:
         """Do the work of a run, and store its outcome."""
         job_id = run.job.id
@@ -138,6 +171,7 @@ class JobRunner:
             await self._try_repeatedly(run, do)
         except RunLost:
             log.info("job.run_lost job=%s work=%s", job_id, work)
+            await self._until_stored(self._store.outlived, run)
         except JobFailure as failure:
             await self._fail(run, JobProblem(failure.code, failure.message))
         except Exception:
@@ -145,17 +179,22 @@ class JobRunner:
             await self._fail(run, JobProblem("internal_error", "The server failed on this job."))
 
     async def _try_repeatedly(self, run: Run, do: Callable[[Run, Progress], Awaitable[None]]) -> None:
-        for wait in (*self._retry_seconds, None):
+        waits = list(self._retry_seconds)
+        while True:
             try:
                 await self._watched(run, do)
                 return
+            except OUTAGES as error:  # no fault of the job: it is tried until the database is back
+                log.warning("job.database_failed job=%s error=%s", run.job.id, error)
+                wait = self._outage_seconds
             except TransientFailure as failure:
                 log.warning("job.attempt_failed job=%s reason=%s", run.job.id, failure)
-                if wait is None:
+                if not waits:
                     raise JobFailure(failure.code, str(failure)) from failure
+                wait = waits.pop(0)
             await self._wait(run, wait)
             # What was completed is not repeated.
-            run = await asyncio.to_thread(self._store.again, run)
+            run = await self._until_stored(self._store.again, run)
 
     async def _wait(self, run: Run, seconds: float) -> None:
         """Wait, and raise RunLost if the job is cancelled meanwhile."""
@@ -173,7 +212,10 @@ class JobRunner:
             while not work.done():
                 await asyncio.wait([work], timeout=self._report_seconds)
                 if not work.done():
-                    await asyncio.to_thread(self._report, run, progress)
+                    try:
+                        await asyncio.to_thread(self._report, run, progress)
+                    except OUTAGES as error:  # the work needs the database only when a part is done
+                        log.warning("job.report_failed job=%s error=%s", run.job.id, error)
             work.result()
         finally:
             work.cancel()
@@ -192,7 +234,7 @@ class JobRunner:
     async def _fail(self, run: Run, problem: JobProblem) -> None:
         log.info("job.failed job=%s code=%s message=%s", run.job.id, problem.code, problem.message)
         try:
-            await asyncio.to_thread(self._store.fail, run, problem)
+            await self._until_stored(self._store.fail, run, problem)
         except RunLost:
             log.info("job.run_lost job=%s", run.job.id)
 
@@ -200,6 +242,9 @@ class JobRunner:
         try:
             self._store.release(run)
         except RunLost:  # another worker has it, or it was cancelled
+            return
+        except OUTAGES as error:  # the next run of the job takes its lease, and counts one attempt more
+            log.warning("job.release_failed job=%s error=%s", run.job.id, error)
             return
         log.info("job.released job=%s", run.job.id)
 
@@ -217,19 +262,12 @@ class JobRunner:
         except OSError as error:
             raise TransientFailure(f"The audio cannot be stored: {error}", "storage_full") from error
         source = JobSource(url, name, stored.key, stored.size)
-        is_used = False
-
-        def use() -> None:
-            nonlocal is_used
-            self._store.fetched(run, source)
-            is_used = True
-
         try:
-            await run_in_thread_to_completion(use)
-        finally:
-            # This may be cancelled once the audio is used, because the run is over then.
-            if not is_used:
-                await run_in_thread_to_completion(self._audio.delete, stored.key)
+            await run_in_thread_to_completion(self._store.fetched, run, source)
+        except RunLost:
+            # After any other failure the row may name the audio all the same. What no row names is swept.
+            await run_in_thread_to_completion(self._audio.delete, stored.key)
+            raise
         log.info("job.fetched job=%s bytes=%d", run.job.id, stored.size)
 
     async def _transcribe(self, run: Run, progress: Progress) -> None:

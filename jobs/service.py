@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from jobs.audio_store import AnyAudioStore, AudioStore, StoredAudio
 from jobs.callback_store import CallbackStore
-from jobs.errors import JobNotFound, JobsUnavailable
+from jobs.errors import IdempotencyConflict, JobNotFound, JobsUnavailable, StorageFull, TooManyJobs
 from jobs.job import Delivery, Job, JobState, JobTranscript, NewJob
 from jobs.options import JobsOptions
 from jobs.store import JobStore, Removed
@@ -110,16 +110,23 @@ class Jobs:
 
         Raises IdempotencyConflict, TooManyJobs and StorageFull.
         """
-        is_new = False
         try:
             job, is_new = await _in_thread(self._store.submit, new)
-        finally:
-            if not is_new and new.source.audio is not None:
-                await _in_thread(self._database.audio.delete, new.source.audio)
+        except (IdempotencyConflict, TooManyJobs, StorageFull):
+            await self._drop_audio(new)
+            raise
+        # If the database failed, the job may have been accepted nevertheless: `keep_clean` finds audio that
+        # no job has.
+        if not is_new and job.source.audio != new.source.audio:
+            await self._drop_audio(new)
         if is_new:
             source = "upload" if job.source.url is None else "url"
             log.info("job.accepted job=%s owner=%s source=%s", job.id, job.owner, source)
         return job, is_new
+
+    async def _drop_audio(self, new: NewJob) -> None:
+        if new.source.audio is not None:
+            await _in_thread(self._database.audio.delete, new.source.audio)
 
     async def get(self, job_id: str, owner: str | None = None) -> Job:
         """Return a job; owner: None for a job of anyone. Raises JobNotFound."""

@@ -269,22 +269,26 @@ class JobStore:
 
     # Runs
 
-    def begin(self, job_id: str, state: JobState) -> Run | None:
+    def begin(self, job_id: str, state: JobState, lease: str | None = None) -> Run | None:
         """Begin a run of a job; None if there is nothing to run any more.
+
+        lease: of the run, if this is called again because it is not known whether the first call committed
 
         A job whose runs ended MAX_ATTEMPTS times with their worker, without completing a part, fails here.
         """
+        lease = lease or secrets.token_hex(8)
         with self._engine.begin() as connection:
             row = connection.execute(
                 sa.select(jobs).where(jobs.c.id == job_id).with_for_update()
             ).one_or_none()
             if row is None or JobState(row.state).is_final:
                 return None
+            if row.lease == lease:
+                return Run(job_of(row), lease, *self._completed(connection, job_id))
             if row.attempts >= MAX_ATTEMPTS:
                 problem = JobProblem("worker_died", f"The worker died {row.attempts} times on this job.")
                 self._end(connection, job_of(row), JobState.FAILED, problem)
                 return None
-            lease = secrets.token_hex(8)
             self._update(
                 connection,
                 job_id,
@@ -294,6 +298,12 @@ class JobStore:
                 started=row.started or self._now(),
             )
             return Run(self._read(connection, job_id), lease, *self._completed(connection, job_id))
+
+    def outlived(self, run: Run) -> None:
+        """Count a run that lost its lease to another one as no attempt, since its worker has not died."""
+        where = (jobs.c.id == run.job.id, jobs.c.state.notin_(FINAL_STATES), jobs.c.attempts > 0)
+        with self._engine.begin() as connection:
+            connection.execute(sa.update(jobs).where(*where).values(attempts=jobs.c.attempts - 1))
 
     def report(self, run: Run, **changes: Any) -> None:
         """Store changes of columns that a client can see. Raises RunLost."""

@@ -4,9 +4,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy import event
+from sqlalchemy import event, exc
 
 metadata: Final = sa.MetaData()
+
+# What the driver raises while the database is locked, stopped, out of reach or out of space.
+OUTAGES: Final = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError)
 
 # Times are seconds since the epoch. Options, problems and segments are JSON (jobs/serialization.py).
 jobs: Final = sa.Table(
@@ -48,6 +51,7 @@ jobs: Final = sa.Table(
     sa.Index("stt_jobs_by_owner_and_state", "owner", "state", "round"),
     sa.Index("stt_jobs_by_audio", "audio"),
     sa.Index("stt_jobs_by_expiry", "expires"),
+    sa.Index("stt_jobs_by_size", "size"),  # of which each submission reads the sum
 )
 parts: Final = sa.Table(
     "stt_job_parts",

@@ -6,11 +6,12 @@ taken for dead. Its only input is the job's id. Everything else stands in the jo
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from typing import Final
 
 import sqlalchemy as sa
-from dbos import DBOS, DBOSClient, EnqueueOptions
+from dbos import DBOS, DBOSClient, EnqueueOptions, error
 
 APPLICATION: Final = "stt-server"
 VERSION: Final = "1"  # of the workflows: workers of any release run what an earlier one queued
@@ -71,8 +72,9 @@ class WorkQueue:
 
     def requeue(self, work_ids: Sequence[str], work: Work) -> None:
         """Let another worker run units that were claimed. A late result of the first claim is not stored."""
-        if work_ids:
-            self._client.resume_workflows(list(work_ids), queue_name=work.value)
+        for each in work_ids:
+            with suppress(error.DBOSNonExistentWorkflowError):  # its job was deleted meanwhile
+                self._client.resume_workflows([each], queue_name=work.value)
 
     def claimed_by(self, worker: str, work: Work) -> list[str]:
         """Return the ids of the units that a worker has claimed and not ended."""

@@ -24,6 +24,14 @@ IDLE_SECONDS: Final = 3_600.0  # between two looks at what this server does not 
 FETCHES: Final = 8  # downloads at once
 CALLBACKS: Final = 8
 
+
+class NotDone(BaseException):
+    """A unit of work was not done, and has to be done again.
+
+    DBOS stores an Exception as the outcome of a unit, and then never runs it again. It does not store this.
+    """
+
+
 CarryOut = Callable[[str, Work, int], Awaitable[None]]
 
 
@@ -33,7 +41,7 @@ class JobWorker:
     worker_id: name that the process has again after a restart, so that it resumes at once what it was running
     jobs: most jobs that are transcribed at once
     carry_out: does a unit of work, given the job's id, the kind and the number. When it is cancelled, the
-        unit is given back to the queue
+        unit is given back to the queue; when it raises, it is done again after `dead_seconds`
 
     The engine is the database; it stays open.
     """
@@ -57,8 +65,9 @@ class JobWorker:
         self._concurrency = {Work.FETCH: FETCHES, Work.TRANSCRIBE: jobs, Work.CALLBACK: CALLBACKS}
         self._poll_seconds = poll_seconds
         self._beat_seconds = beat_seconds
-        self._watch = WorkerWatch(dead_seconds)
-        self._running: set[asyncio.Task[None]] = set()
+        self._others = StallWatch(dead_seconds)
+        self._left = StallWatch(dead_seconds)
+        self._running: dict[asyncio.Task[None], str] = {}  # ids of units
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -66,8 +75,10 @@ class JobWorker:
         self._loop = asyncio.get_running_loop()
         _current.set(self)
         try:
+            await asyncio.to_thread(self._beat)  # before it claims work, so that others would miss it
             await asyncio.to_thread(self._launch)
         except BaseException:
+            await asyncio.to_thread(DBOS.destroy)
             _current.clear(self)
             raise
         self._tasks.append(asyncio.create_task(self._beat_forever(), name="job worker heartbeat"))
@@ -92,19 +103,18 @@ class JobWorker:
     async def _do(self, work: Work, job_id: str, number: int) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._running.add(task)
+        unit = work_id(job_id, work, number)
+        self._running[task] = unit
         try:
             if self._stopping:
                 raise asyncio.CancelledError
             await self._carry_out(job_id, work, number)
         except asyncio.CancelledError:
-            # DBOS records an error now, unless the unit is no longer that of this claim.
-            await asyncio.shield(
-                asyncio.to_thread(self._queue.requeue, [work_id(job_id, work, number)], work)
-            )
+            # If this fails, the unit stays claimed until this worker comes back or is taken for dead.
+            await asyncio.shield(asyncio.to_thread(self._queue.requeue, [unit], work))
             raise
         finally:
-            self._running.discard(task)
+            del self._running[task]
 
     def _launch(self) -> None:
         """Start DBOS, which also recovers what this worker was running when it ended."""
@@ -146,7 +156,7 @@ class JobWorker:
             ):
                 connection.execute(sa.insert(workers).values(id=self._id, beat=0))
             beats = {row.id: row.beat for row in connection.execute(sa.select(workers)) if row.id != self._id}
-        for dead in self._watch.dead(beats, self._loop.time()):
+        for dead in self._others.stalled(beats, self._loop.time()):
             for work in Work:
                 claimed = self._queue.claimed_by(dead, work)
                 self._queue.requeue(claimed, work)
@@ -154,26 +164,42 @@ class JobWorker:
                     log.warning("job_worker.taken_over worker=%s work=%s units=%d", dead, work, len(claimed))
             with self._engine.begin() as connection:
                 connection.execute(sa.delete(workers).where(workers.c.id == dead))
+        self._requeue_left()
+
+    def _requeue_left(self) -> None:
+        """Requeue what this worker has claimed and does not run, because the database failed in between."""
+        claimed = {unit: work for work in Work for unit in self._queue.claimed_by(self._id, work)}
+        left = dict.fromkeys(claimed.keys() - set(self._running.values()), 0)
+        for unit in self._left.stalled(left, self._loop.time()):
+            log.warning("job_worker.requeued unit=%s", unit)
+            self._queue.requeue([unit], claimed[unit])
 
 
 @dataclass(slots=True)
-class WorkerWatch:
-    """Find workers whose beat has stopped. It has no clock; the clocks of other machines do not matter.
+class StallWatch:
+    """Find what stands still: workers without a new beat, and units of work that are claimed and not run.
 
-    seconds: without a new beat, after which a worker is dead
+    It has no clock; the clocks of other machines do not matter. If it did not look for a long time, because
+    the database could not be used, then nobody could write a beat either, and the time counts anew.
+
+    seconds: without a change, after which something has stalled
     """
 
     seconds: float
     _seen: dict[str, tuple[int, float]] = field(default_factory=dict)
+    _looked: float | None = None
 
-    def dead(self, beats: dict[str, int], now: float) -> list[str]:
-        """Return the ids of dead workers, given the last beat of each at a time in seconds."""
-        for worker, beat in beats.items():
-            if worker not in self._seen or self._seen[worker][0] != beat:
-                self._seen[worker] = beat, now
-        for worker in self._seen.keys() - beats.keys():
-            del self._seen[worker]
-        return [worker for worker, (_, since) in self._seen.items() if now - since >= self.seconds]
+    def stalled(self, values: dict[str, int], now: float) -> list[str]:
+        """Return the names of those that have stalled, given the value of each at a time in seconds."""
+        if self._looked is not None and now - self._looked > self.seconds / 2:
+            self._seen.clear()
+        self._looked = now
+        for name, value in values.items():
+            if name not in self._seen or self._seen[name][0] != value:
+                self._seen[name] = value, now
+        for name in self._seen.keys() - values.keys():
+            del self._seen[name]
+        return [name for name, (_, since) in self._seen.items() if now - since >= self.seconds]
 
 
 class _Current:
@@ -195,11 +221,14 @@ class _Current:
                 self._worker = None
 
     def do(self, work: Work, job_id: str, number: int) -> None:
-        """Do a unit of work, and wait for it, in a thread of DBOS."""
+        """Do a unit of work, and wait for it, in a thread of DBOS. Raises NotDone."""
         worker = self._worker
         if worker is None:
-            raise RuntimeError("the job worker has stopped")
-        worker.submit(work, job_id, number).result()
+            raise NotDone("the job worker has stopped")
+        try:
+            worker.submit(work, job_id, number).result()
+        except Exception as error:  # also if the event loop has ended
+            raise NotDone(f"{type(error).__name__}: {error}") from error
 
 
 _current: Final = _Current()

@@ -129,6 +129,14 @@ def test_part_is_kept_for_the_next_run(store: JobStore) -> None:
     assert store.begin(job.id, JobState.TRANSCRIBING) is None
 
 
+def test_begin_is_repeated_without_a_further_attempt(store: JobStore) -> None:
+    job = submitted(store)
+    first = store.begin(job.id, JobState.TRANSCRIBING, "lease")
+    again = store.begin(job.id, JobState.TRANSCRIBING, "lease")
+    assert first == again
+    assert store.get(job.id).attempts == 1
+
+
 def test_third_death_without_a_part_fails_the_job(store: JobStore) -> None:
     job = submitted(store)
     for _ in range(2):
@@ -141,6 +149,19 @@ def test_third_death_without_a_part_fails_the_job(store: JobStore) -> None:
     assert ended.state is JobState.FAILED
     assert ended.problem is not None
     assert ended.problem.code == "worker_died"
+
+
+def test_run_whose_worker_was_wrongly_taken_for_dead_is_no_attempt(store: JobStore) -> None:
+    job = submitted(store)
+    for _ in range(9):
+        lost = begun(store, job)
+        begun(store, job)
+        with pytest.raises(RunLost):
+            store.check(lost)
+        store.outlived(lost)
+        store.release(begun(store, job))
+        store.outlived(lost)
+    assert store.get(job.id).state is JobState.QUEUED
 
 
 def test_released_job_is_queued_and_counts_no_attempt(store: JobStore) -> None:

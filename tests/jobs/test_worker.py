@@ -1,18 +1,25 @@
 """A worker claims jobs and carries them out."""
 
 import asyncio
+import io
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from asr.recognizer import Hypothesis, RecognitionRequest, TranscriptionOptions
-from jobs.errors import JobNotFound
-from jobs.job import JobOptions, JobState
-from jobs.service import JobDatabase
-from jobs.worker import WorkerWatch
-from tests.jobs.working import SECOND, TALK, ended, uploaded, working
+from jobs.errors import JobNotFound, JobsUnavailable
+from jobs.job import JobOptions, JobSource, JobState, NewJob
+from jobs.options import JobsOptions
+from jobs.service import JobDatabase, Jobs
+from jobs.work_queue import Work
+from jobs.worker import JobWorker, StallWatch
+from tests.jobs.working import SECOND, TALK, ended, runner_of, uploaded, working
 from tests.server.asgi_calls import wav
-from tests.streaming.working_models import HeldRecognizer, Recognizer
+from tests.streaming.working_models import HeldRecognizer, Recognizer, models
 from tests.waiting import until
 
 
@@ -127,6 +134,94 @@ async def test_stopped_worker_gives_its_job_back(database: JobDatabase) -> None:
     assert (done.state, done.attempts) == (JobState.SUCCEEDED, 0)
 
 
+async def test_job_waits_for_a_locked_database(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    database = JobDatabase(JobsOptions(tmp_path))
+
+    @event.listens_for(database.engine, "connect")
+    def wait_briefly(connection: sqlite3.Connection, record: object) -> None:
+        connection.execute("PRAGMA busy_timeout=50")
+
+    database.engine.dispose()
+    held = HeldRecognizer()
+    async with working(database, held) as jobs:
+        job = await uploaded(jobs, wav(TALK))
+        await until(lambda: database.store.get(job.id).state is JobState.TRANSCRIBING)
+        with closing(sqlite3.connect(JobsOptions(tmp_path).database_file, isolation_level=None)) as other:
+            await until(lambda: locked(other))
+            held.gate.set()
+            await until(lambda: "job.database_failed" in caplog.text)
+            with pytest.raises(JobsUnavailable):
+                await uploaded(jobs, wav(TALK))
+        done = await ended(jobs, job)
+        assert len((await jobs.transcript(job.id)).segments) == 2
+    assert (done.state, done.attempts) == (JobState.SUCCEEDED, 0)
+    database.close()
+
+
+def locked(connection: sqlite3.Connection) -> bool:
+    """Lock the database unless it is being written."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError:
+        return False
+    return True
+
+
+async def test_unit_that_raised_is_done_again(database: JobDatabase) -> None:
+    tries: list[str] = []
+
+    async def carry_out(job_id: str, work: Work, number: int) -> None:
+        tries.append(job_id)
+        if len(tries) == 1:
+            raise OSError("the disk is gone")
+
+    worker = JobWorker(
+        database.engine,
+        database.queue,
+        carry_out,
+        worker_id="one",
+        jobs=1,
+        poll_seconds=0.02,
+        beat_seconds=0.05,
+        dead_seconds=3.0,
+    )
+    job, _ = database.store.submit(NewJob("ann", JobSource(audio="00-11", size=1)))
+    async with worker:
+        await until(lambda: tries == [job.id, job.id])
+        await until(lambda: database.queue.claimed_by("one", Work.TRANSCRIBE) == [])
+
+
+async def test_last_attempt_of_a_job_runs_alone(
+    database: JobDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "jobs.runner")
+    held = HeldRecognizer()
+    async with models(held) as clients:
+        jobs, runner = Jobs(database), runner_of(database, clients)
+        suspect, other = [await uploaded(jobs, wav(TALK)) for _ in range(2)]
+        for _ in range(2):  # two workers died on it
+            database.store.begin(suspect.id, JobState.TRANSCRIBING)
+        runs = [asyncio.create_task(runner.run(other.id, Work.TRANSCRIBE))]
+        await until(lambda: database.store.get(other.id).state is JobState.TRANSCRIBING)
+        runs.append(asyncio.create_task(runner.run(suspect.id, Work.TRANSCRIBE)))
+        held.gate.set()
+        await asyncio.gather(*runs)
+    told = [" ".join(record.getMessage().split()[:2]) for record in caplog.records]
+    assert told == [
+        f"{event} job={job.id}" for job in (other, suspect) for event in ("job.begun", "job.succeeded")
+    ]
+
+
+async def test_audio_stays_when_its_job_was_accepted_before(database: JobDatabase) -> None:
+    jobs = Jobs(database)
+    audio = await jobs.save_audio(io.BytesIO(b"sound"))
+    new = NewJob("ann", JobSource(audio=audio.key, size=audio.size), idempotency_key="once")
+    first, _ = await jobs.submit(new)
+    assert await jobs.submit(new) == (first, False)
+    with database.audio.local(audio.key) as path:
+        assert path.read_bytes() == b"sound"
+
+
 async def test_many_jobs_of_many_owners_end_once(database: JobDatabase) -> None:
     async with working(database) as jobs:
         all_jobs = [await uploaded(jobs, wav(TALK)) for _ in range(12)]
@@ -135,9 +230,18 @@ async def test_many_jobs_of_many_owners_end_once(database: JobDatabase) -> None:
 
 
 def test_worker_is_dead_once_its_beat_has_stopped() -> None:
-    watch = WorkerWatch(30)
-    assert watch.dead({"a": 1, "b": 5}, 0) == []
-    assert watch.dead({"a": 2, "b": 5}, 29) == []
-    assert watch.dead({"a": 2, "b": 5}, 31) == ["b"]
-    assert watch.dead({"a": 2}, 60) == ["a"]
-    assert watch.dead({"b": 5}, 61) == []
+    watch = StallWatch(30)
+    assert watch.stalled({"a": 1, "b": 5}, 0) == []
+    assert watch.stalled({"a": 2, "b": 5}, 15) == []
+    assert watch.stalled({"a": 2, "b": 5}, 29) == []
+    assert watch.stalled({"a": 2, "b": 5}, 31) == ["b"]
+    assert watch.stalled({"a": 2}, 44) == []
+    assert watch.stalled({"a": 2}, 45) == ["a"]
+    assert watch.stalled({"b": 5}, 46) == []
+
+
+def test_outage_of_the_database_kills_no_worker() -> None:
+    watch = StallWatch(30)
+    assert watch.stalled({"a": 1}, 0) == []
+    assert watch.stalled({"a": 1}, 100) == []  # neither could write meanwhile
+    assert watch.stalled({"a": 2}, 105) == []

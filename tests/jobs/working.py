@@ -40,6 +40,7 @@ def runner_of(
         fetch=fetch,
         max_seconds=max_seconds,
         retry_seconds=(0.01, 0.01),
+        outage_seconds=0.05,
         report_seconds=0.02,
     )
 

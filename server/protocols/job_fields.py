@@ -9,9 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from asr.languages import code_of
 from asr.recognizer import MAX_PROMPT_CHARS, TranscriptionOptions, TranscriptionOptionsError
 from jobs.job import JobOptions, JobPriority
+from postprocessing.options import REDACTIONS, TextOptions, TextOptionsError
 from server.errors import ApiError, invalid, missing
 
-LISTS: Final = frozenset({"hotwords"})
+LISTS: Final = frozenset({"hotwords", "redact"})
 MAX_URL: Final = 2_000  # characters
 MAX_METADATA: Final = 2_000  # characters
 
@@ -34,13 +35,17 @@ class JobFields(BaseModel):
     start: float | None = Field(None, ge=0, description="second of the file at which the transcript begins")
     end: float | None = Field(None, gt=0, description="second of the file at which the transcript ends")
     track: int | None = Field(None, ge=0, le=100, description="number of the audio track, from 0 on")
+    redact: list[str] = Field(
+        [], description=f"what is stored only by its name, some of: {', '.join(REDACTIONS)}"
+    )
+    profanity_filter: bool = Field(False, description="replace English swear words by asterisks")
     callback: str | None = Field(
         None, max_length=MAX_URL, description="http(s) address to which the end of the job is reported"
     )
     metadata: str = Field("", max_length=MAX_METADATA, description="text that is returned unchanged")
     priority: JobPriority = Field(JobPriority.NORMAL, description="low: runs when no normal job waits")
 
-    @field_validator("hotwords", mode="before")
+    @field_validator("hotwords", "redact", mode="before")
     @classmethod
     def _from_text(cls, value: object) -> object:
         """Accept a JSON list, or words separated by commas, in one field of a form."""
@@ -70,6 +75,11 @@ class JobFields(BaseModel):
             )
         except TranscriptionOptionsError as error:
             raise invalid(str(error), "hotwords") from None
+        try:
+            # TextOptions checks the names.
+            text = TextOptions(profanity_filter=self.profanity_filter, redact=tuple(self.redact))  # type: ignore[arg-type]
+        except TextOptionsError as error:
+            raise invalid(f"Invalid 'redact': {error}.", "redact") from None
         return JobOptions(
             model=self.model,
             asr=asr,
@@ -78,6 +88,7 @@ class JobFields(BaseModel):
             track=self.track,
             callback=self.callback,
             metadata=self.metadata,
+            text=text,
         )
 
 

@@ -17,6 +17,7 @@ from jobs.options import JobsOptions
 from jobs.service import JobDatabase, Jobs
 from jobs.work_queue import Work
 from jobs.worker import JobWorker, StallWatch
+from postprocessing.options import TextOptions
 from tests.jobs.working import SECOND, TALK, ended, runner_of, uploaded, working
 from tests.server.asgi_calls import wav
 from tests.streaming.working_models import HeldRecognizer, Recognizer, models
@@ -46,6 +47,38 @@ async def test_trimmed_job_keeps_the_times_of_the_file(database: JobDatabase) ->
     assert (done.seconds_done, done.seconds_total) == (2.0, 2.0)
     assert 2.5 * SECOND <= segment.start < 3.2 * SECOND
     assert segment.end <= 4.5 * SECOND
+
+
+class Speaking(Recognizer):
+    """Hear the same text in every utterance."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+
+    def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
+        super().transcribe(requests)
+        return [Hypothesis(self.text) for _ in requests]
+
+
+def _database_content(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.glob("jobs.db*"))
+
+
+async def test_redacted_text_is_stored_nowhere(tmp_path: Path) -> None:
+    options = JobOptions(text=TextOptions(profanity_filter=True, redact=("email_address",)))
+    database = JobDatabase(JobsOptions(tmp_path))
+    try:
+        async with working(database, Speaking("Shit, write to ann@example.org.")) as jobs:
+            job = await uploaded(jobs, wav(TALK), options)
+            await ended(jobs, job)
+            texts = {each.hypothesis.text for each in (await jobs.transcript(job.id)).segments}
+        stored = _database_content(tmp_path)
+    finally:
+        database.close()
+    assert texts == {"****, write to [EMAIL_ADDRESS]."}
+    assert b"[EMAIL_ADDRESS]" in stored
+    assert b"ann@example.org" not in stored
 
 
 async def test_file_without_audio_fails_at_once(database: JobDatabase) -> None:

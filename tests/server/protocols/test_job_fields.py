@@ -22,6 +22,27 @@ def test_hotwords_are_read_in_every_spelling(fields: list[tuple[str, object]]) -
     assert parse_job_fields(fields).options().asr.hotwords == ("Ada", "Grace")
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [("redact", "pci, ssn")],
+        [("redact", '["pci", "ssn"]')],
+        [("redact[]", "pci"), ("redact[]", "ssn")],
+        [("redact", ["pci", "ssn"])],
+    ],
+)
+def test_redactions_are_read_in_every_spelling(fields: list[tuple[str, object]]) -> None:
+    text = parse_job_fields([*fields, ("profanity_filter", "true")]).options().text
+    assert (text.redact, text.profanity_filter) == (("pci", "ssn"), True)
+
+
+def test_unknown_redaction_is_refused() -> None:
+    with pytest.raises(ApiError) as refused:
+        parse_job_fields([("redact", "pci,names")]).options()
+    assert (refused.value.status, refused.value.param) == (400, "redact")
+    assert "names" in str(refused.value)
+
+
 def test_empty_fields_count_as_not_sent() -> None:
     sent = parse_job_fields([("language", ""), ("start", None), ("priority", "")])
     assert sent == parse_job_fields([])
@@ -44,7 +65,7 @@ def test_options_are_those_of_the_fields() -> None:
     assert parse_job_fields([("language", "auto")]).options().asr.language is None
 
 
-@pytest.mark.parametrize("name", ["hotwords", "url", "model", "metadata", "words", "start"])
+@pytest.mark.parametrize("name", ["hotwords", "redact", "url", "model", "metadata", "words", "start"])
 def test_field_of_a_wrong_type_is_named(name: str) -> None:
     with pytest.raises(ApiError) as refused:
         parse_job_fields([(name, {"a": 1})])

@@ -334,6 +334,8 @@ class JobStore:
                 attempts=0,
                 audio=source.audio,
                 size=source.size,
+                bytes_done=source.size,
+                bytes_total=source.size,
                 name=source.name,
             )
             order = connection.scalar(sa.select(jobs.c.round).where(jobs.c.id == run.job.id)) or 0

@@ -23,6 +23,7 @@ OPERATIONS: Final = [
     "DELETE /v1/jobs/{job_id}",
     "GET /v1/jobs",
     "GET /v1/jobs/{job_id}",
+    "GET /v1/jobs/{job_id}/deliveries",
     "GET /v1/jobs/{job_id}/events",
     "GET /v1/jobs/{job_id}/transcript",
     "GET /v1/models",

@@ -140,7 +140,8 @@ async def test_progress_of_a_download_is_stored(database: JobDatabase) -> None:
         found = await jobs.get(job.id)
         assert (found.state, found.bytes_total) == (JobState.FETCHING, len(talk))
         rest.set()
-        assert (await ended(jobs, job)).state is JobState.SUCCEEDED
+        done = await ended(jobs, job)
+    assert (done.state, done.bytes_done, done.bytes_total) == (JobState.SUCCEEDED, len(talk), len(talk))
 
 
 async def test_fetcher_yields_nothing_of_a_refused_address() -> None:

@@ -19,8 +19,10 @@ from server.protocols.job_fields import parse_job_fields
 from server.protocols.jobs import openapi
 from server.protocols.jobs.messages import (
     DeletedJob,
+    DeliveryList,
     JobList,
     JobObject,
+    delivery_list,
     job_object,
     parse_states,
     segment_object,
@@ -88,6 +90,13 @@ class JobsEndpoint(JobEndpoint):
             with job_errors_as_http():
                 found = await jobs.transcript(checked_id(job_id), owner_of(request))
             return await asyncio.to_thread(_rendered, found, format)
+
+        @router.get("/{job_id}/deliveries", **openapi.DELIVERIES)
+        async def deliveries(request: Request, job_id: str) -> DeliveryList:
+            """Return the tries to report the end of a job to its callback address."""
+            jobs = await self._jobs()
+            with job_errors_as_http():
+                return delivery_list(await jobs.deliveries(checked_id(job_id), owner_of(request)))
 
         @router.get("/{job_id}/events", **openapi.EVENTS)
         async def events(request: Request, job_id: str) -> Response:

@@ -1,11 +1,12 @@
 """Define the JSON objects of /v1/jobs, and make them from jobs. Pure."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from audio.clip import ms_from_samples
-from jobs.job import Job, JobPriority, JobState, JobTranscript
+from jobs.job import Delivery, Job, JobPriority, JobState, JobTranscript
 from transcripts.transcript import TranscriptSegment
 
 
@@ -30,8 +31,10 @@ class Source(_Object):
 
 
 class JobProgress(_Object):
-    """Say how much audio was transcribed, in seconds."""
+    """Say how much of a file was downloaded, in bytes, and how much audio was transcribed, in seconds."""
 
+    bytes_done: int = Field(description="of a download; 0 for an upload")
+    bytes_total: int | None = Field(description="null for an upload, and if the sender does not say it")
     seconds_done: float
     seconds_total: float | None = Field(description="null if the length is not known yet")
 
@@ -80,6 +83,22 @@ class DeletedJob(_Object):
     deleted: Literal[True] = True
 
 
+class DeliveryObject(_Object):
+    """Hold a try to report the end of a job. Times are seconds since the epoch."""
+
+    started_at: float
+    seconds: float = Field(description="how long the try took")
+    status_code: int | None = Field(description="of the answer; null if there was none")
+    error: str | None = Field(description="why there was no answer; null if there was one")
+
+
+class DeliveryList(_Object):
+    """Hold all tries to report the end of a job, the first one first."""
+
+    object: Literal["list"] = "list"
+    data: list[DeliveryObject]
+
+
 class WordObject(_Object):
     """Hold a word; times are seconds of the file."""
 
@@ -126,7 +145,10 @@ def job_object(job: Job) -> JobObject:
         expires_at=_rounded(job.expires),
         source=Source(url=job.source.url, name=job.source.name, bytes=job.source.size),
         progress=JobProgress(
-            seconds_done=round(job.seconds_done, 3), seconds_total=_rounded(job.seconds_total)
+            bytes_done=job.bytes_done,
+            bytes_total=job.bytes_total,
+            seconds_done=round(job.seconds_done, 3),
+            seconds_total=_rounded(job.seconds_total),
         ),
         position=job.position,
         attempts=job.attempts,
@@ -137,6 +159,21 @@ def job_object(job: Job) -> JobObject:
         warnings=list(job.warnings),
         callback=job.callback,
         metadata=job.options.metadata,
+    )
+
+
+def delivery_list(deliveries: Iterable[Delivery]) -> DeliveryList:
+    """Return the tries to report the end of a job as they are sent."""
+    return DeliveryList(
+        data=[
+            DeliveryObject(
+                started_at=round(each.time, 3),
+                seconds=round(each.seconds, 3),
+                status_code=each.status,
+                error=each.error,
+            )
+            for each in deliveries
+        ]
     )
 
 

@@ -38,7 +38,7 @@ def _example(status: str, **changes: Any) -> Schema:
         "finished_at": None,
         "expires_at": None,
         "source": {"url": None, "name": "interview.mp3", "bytes": 5_242_880},
-        "progress": {"seconds_done": 0.0, "seconds_total": None},
+        "progress": {"bytes_done": 0, "bytes_total": None, "seconds_done": 0.0, "seconds_total": None},
         "position": 0,
         "attempts": 0,
         "priority": "normal",
@@ -59,7 +59,7 @@ _JOBS: Final = {
         started_at=1796000001.5,
         finished_at=1796000031.75,
         expires_at=1796003631.75,
-        progress={"seconds_done": 312.4, "seconds_total": 312.4},
+        progress={"bytes_done": 0, "bytes_total": None, "seconds_done": 312.4, "seconds_total": 312.4},
         position=None,
         model="whisper-base",
         language="en",
@@ -151,6 +151,7 @@ TRANSCRIPT: Final[dict[str, Any]] = {
         **errors(_REASONS, 400, 401, 404, 503),
     },
 }
+DELIVERIES: Final[dict[str, Any]] = {"responses": errors(_REASONS, 401, 404, 503)}
 EVENTS: Final[dict[str, Any]] = {
     "response_model": None,
     "responses": {

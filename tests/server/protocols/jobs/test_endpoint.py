@@ -18,6 +18,13 @@ from tests.server.server_process import MAIN, program
 from tests.streaming.fakes import sound
 from tests.waiting import wait_until
 
+OF_A_JOB = (
+    ("GET", ""),
+    ("DELETE", ""),
+    ("GET", "/transcript"),
+    ("GET", "/events"),
+    ("GET", "/deliveries"),
+)
 STATES = ("queued", "fetching", "transcribing", "succeeded", "failed", "cancelled")
 
 
@@ -48,7 +55,12 @@ def test_upload_becomes_text_in_every_format(jobs: Server) -> None:
     done = ended(jobs, job)
     assert (done["status"], done["model"], done["metadata"]) == ("succeeded", "free", "mine")
     assert (done["priority"], done["error"], done["position"]) == ("low", None, None)
-    assert done["progress"] == {"seconds_done": 12.03, "seconds_total": 12.03}
+    assert done["progress"] == {
+        "bytes_done": 0,
+        "bytes_total": None,
+        "seconds_done": 12.03,
+        "seconds_total": 12.03,
+    }
     assert done["created_at"] <= done["started_at"] <= done["finished_at"] < done["expires_at"]
     path = f"/{job['id']}/transcript"
     text = ask(jobs, "GET", path).json()
@@ -113,6 +125,25 @@ def test_accepted_job_survives_a_kill(tmp_path: Path) -> None:
         wait_until(lambda: all(job["status"] == "succeeded" for job in read()), 60)
         texts = {server.get(f"/v1/jobs/{job['id']}/transcript?format=text").text for job in sent}
     assert len(texts) == 1
+
+
+# Callbacks
+
+
+def test_tries_to_reach_a_callback_are_listed(jobs: Server) -> None:
+    job = submit(jobs, callback="http://127.0.0.1:9/")  # an address that a server refuses by default
+    ended(jobs, job)
+    wait_until(lambda: ask(jobs, "GET", f"/{job['id']}").json()["callback"] == "failed")
+    listed = ask(jobs, "GET", f"/{job['id']}/deliveries").json()
+    (tried,) = listed["data"]
+    assert (listed["object"], tried["status_code"]) == ("list", None)
+    assert "private network" in tried["error"]
+    assert tried["started_at"] > job["created_at"]
+
+
+def test_job_without_a_callback_has_no_deliveries(idle: Server) -> None:
+    listed = ask(idle, "GET", f"/{submit(idle)['id']}/deliveries").json()
+    assert listed == {"object": "list", "data": []}
 
 
 # Events
@@ -312,7 +343,7 @@ def test_bad_query_of_the_list_is_refused(idle: Server, query: dict[str, Any]) -
 
 @pytest.mark.parametrize("job_id", ["x", "job_" + "0" * 32, "job_%00", "%ff", "..", "x" * 3_000])
 def test_unknown_job_is_not_found(idle: Server, job_id: str) -> None:
-    for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/transcript"), ("GET", "/events")):
+    for method, path in OF_A_JOB:
         assert ask(idle, method, f"/{job_id}{path}").status_code == 404
     assert ask(idle, "GET", params={"after": job_id}).status_code in (400, 404)
 
@@ -323,7 +354,7 @@ def test_unknown_job_is_not_found(idle: Server, job_id: str) -> None:
 def test_job_of_another_key_is_not_found(jobs: Server) -> None:
     job = submit(jobs, key=BOB)
     ended(jobs, job, BOB)
-    for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/transcript"), ("GET", "/events")):
+    for method, path in OF_A_JOB:
         answer = ask(jobs, method, f"/{job['id']}{path}", key=ALICE)
         assert error_of(answer) == (404, None, "job_not_found")
     assert error_of(ask(jobs, "GET", params={"after": job["id"]}))[2] == "job_not_found"

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from jobs.job import CallbackState, Delivery, Job
-from jobs.serialization import SEGMENTS
-from jobs.store import job_of
-from jobs.tables import deliveries, jobs, parts
+from jobs.job import CallbackState, Delivery, Job, PartText
+from jobs.store import job_of, read_parts
+from jobs.tables import deliveries, jobs
 from jobs.work_queue import Work, WorkQueue
-from transcripts.transcript import TranscriptSegment
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +41,10 @@ class CallbackStore:
         assert job.options.callback is not None
         return DueCallback(job, job.options.callback, row.stripped)
 
-    def segments(self, job_id: str) -> tuple[TranscriptSegment, ...]:
-        """Return the text of a job."""
-        query = sa.select(parts.c.segments).where(parts.c.job == job_id).order_by(parts.c.number)
+    def parts(self, job_id: str) -> list[PartText]:
+        """Return the text of each part of a job."""
         with self._engine.connect() as connection:
-            rows = connection.execute(query).scalars().all()
-        return tuple(segment for row in rows for segment in SEGMENTS.validate_json(row))
+            return read_parts(connection, job_id)
 
     def record(self, job_id: str, delivery: Delivery, state: CallbackState, delay: float) -> None:
         """Record a try, and queue the next one if the callback is still pending.

@@ -162,8 +162,8 @@ class CallbackSender:
         return delivery, CallbackState.PENDING
 
     def _payload(self, due: DueCallback, form: CallbackFormat) -> Payload:
-        segments = self.store.segments(due.job.id) if form.needs_text else ()
-        return form.render(JobTranscript(due.job, segments))
+        parts = self.store.parts(due.job.id) if form.needs_text else ()
+        return form.render(JobTranscript.of_parts(due.job, parts))
 
     async def _send(self, url: str, message_id: str, payload: Payload) -> int:
         """Post the report, and return the status of the answer. Raises DownloadError."""

@@ -1,13 +1,14 @@
 """Define what a job is: its source, options, state and result."""
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 from asr.recognizer import TranscriptionOptions
 from postprocessing.options import TextOptions
-from transcripts.transcript import TranscriptSegment
+from transcripts.transcript import FilteredText, TranscriptSegment
 
 MAX_ATTEMPTS: Final = 3  # runs in a row that may end with their worker before the job fails
 
@@ -185,14 +186,34 @@ class NewJob:
 
 
 @dataclass(frozen=True, slots=True)
+class PartText:
+    """Hold the text of a part of the audio, with the times of the file.
+
+    segments: in order of time; each has text
+    filtered: texts that the hallucination filter removed or shortened, in order of time
+    """
+
+    segments: tuple[TranscriptSegment, ...]
+    filtered: tuple[FilteredText, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class JobTranscript:
     """Hold the text of a job, complete or as far as it is known.
 
     segments: in order of time; each has text
+    filtered: texts that the hallucination filter removed or shortened, in order of time
     """
 
     job: Job
     segments: tuple[TranscriptSegment, ...]
+    filtered: tuple[FilteredText, ...] = ()
+
+    @classmethod
+    def of_parts(cls, job: Job, parts: Sequence[PartText]) -> Self:
+        """Return the text of consecutive parts."""
+        segments = (segment for part in parts for segment in part.segments)
+        return cls(job, tuple(segments), tuple(each for part in parts for each in part.filtered))
 
 
 def new_job_id() -> str:

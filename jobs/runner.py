@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, ExitStack, aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from jobs.audio_store import AnyAudioStore
 from jobs.callbacks import CallbackSender
 from jobs.errors import JobFailure, StorageFull, TransientFailure
 from jobs.fetching import Fetch
-from jobs.job import MAX_ATTEMPTS, Job, JobProblem, JobSource, JobState
+from jobs.job import MAX_ATTEMPTS, Job, JobProblem, JobSource, JobState, PartText
 from jobs.parts import AudioPart, split
 from jobs.run_gate import RunGate
 from jobs.store import JobStore, Run, RunLost
@@ -31,7 +31,7 @@ from streaming.file_source import transcribe_file
 from streaming.model_clients import ModelClients
 from streaming.options import SessionOptions
 from streaming.threads import run_in_thread_to_completion
-from transcripts.transcript import TranscriptSegment
+from transcripts.transcript import FilteredText, TranscriptSegment
 
 log = logging.getLogger(__name__)
 
@@ -335,12 +335,14 @@ class JobRunner:
                 break
             self._check_length(seconds_from_samples(part.end - first))
             done = seconds_from_samples(part.start - first)
-            segments = [segment async for segment in self._part(part, models, run.job, progress, done)]
-            language = language or next((each.hypothesis.language for each in segments), None)
+            text = await self._part(part, models, run.job, progress, done)
+            language = language or next((each.hypothesis.language for each in text.segments), None)
             position = part.end
             done = seconds_from_samples(position - first)
             progress.done = progress.stored = done
-            await asyncio.to_thread(self._store.complete_part, run, number, position, segments, done)
+            await asyncio.to_thread(
+                self._store.complete_part, run, number, position, text.segments, done, text.filtered
+            )
             self._on_audio(run.job.owner, seconds_from_samples(len(part.samples)))
             number += 1
         seconds = seconds_from_samples(position - first)
@@ -356,8 +358,10 @@ class JobRunner:
 
     async def _part(
         self, part: AudioPart, models: ModelClients, job: Job, progress: Progress, before: float
-    ) -> AsyncGenerator[TranscriptSegment, None]:
-        """Yield the segments of a part, at their places in the file. Raises TransientFailure."""
+    ) -> PartText:
+        """Return the text of a part, with the times of the file. Raises TransientFailure."""
+        segments: list[TranscriptSegment] = []
+        filtered: list[FilteredText] = []
 
         def advance(samples: int) -> None:
             progress.done = before + seconds_from_samples(samples)
@@ -368,11 +372,17 @@ class JobRunner:
                 async for event in events:
                     if isinstance(event, TranscriptionFailed):
                         raise TransientFailure(f"the recognizer failed: {event.message}")
-                    if isinstance(event, FinalTranscript) and event.hypothesis.text:
-                        segment = TranscriptSegment(event.clip.start, event.clip.end, event.hypothesis)
-                        yield segment.shifted(part.start)
+                    if not isinstance(event, FinalTranscript):
+                        continue
+                    segment = TranscriptSegment(event.clip.start, event.clip.end, event.hypothesis)
+                    segment = segment.shifted(part.start)
+                    if event.guard is not None:
+                        filtered.append(FilteredText(segment.start, segment.end, event.guard))
+                    if event.hypothesis.text:
+                        segments.append(segment)
         except StreamError as error:
             raise TransientFailure(str(error)) from error
+        return PartText(tuple(segments), tuple(filtered))
 
 
 def _check_task(job: Job, info: ModelInfo) -> None:

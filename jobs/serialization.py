@@ -1,13 +1,14 @@
-"""Convert options, problems and segments of jobs to JSON and back, with their types checked."""
+"""Convert options, problems and texts of jobs to JSON and back, with their types checked."""
 
 from typing import Final
 
 from pydantic import TypeAdapter
 
 from jobs.job import JobOptions, JobProblem
-from transcripts.transcript import TranscriptSegment
+from transcripts.transcript import FilteredText, TranscriptSegment
 
 OPTIONS: Final = TypeAdapter(JobOptions)
 PROBLEM: Final = TypeAdapter(JobProblem)
 SEGMENTS: Final = TypeAdapter(tuple[TranscriptSegment, ...])
+FILTERED: Final = TypeAdapter(tuple[FilteredText, ...])
 WARNINGS: Final = TypeAdapter(tuple[str, ...])

@@ -159,8 +159,8 @@ class Jobs:
     async def transcript(self, job_id: str, owner: str | None = None) -> JobTranscript:
         """Return the text of a job as far as it is known. Raises JobNotFound."""
         job = await self.get(job_id, owner)
-        found = await _in_thread(self._store.segments, job_id)
-        return JobTranscript(job, tuple(segment for part in found for segment in part))
+        found = await _in_thread(self._store.parts, job_id)
+        return JobTranscript.of_parts(job, found)
 
     async def deliveries(self, job_id: str, owner: str | None = None) -> list[Delivery]:
         """Return the tries to report the end of a job, in order. Raises JobNotFound."""
@@ -174,9 +174,9 @@ class Jobs:
         """
         job, seen = await self.get(job_id, owner), 0
         while True:
-            found = await _in_thread(self._store.segments, job_id, seen)
+            found = await _in_thread(self._store.parts, job_id, seen)
             seen += len(found)
-            yield JobTranscript(job, tuple(segment for part in found for segment in part))
+            yield JobTranscript.of_parts(job, found)
             if job.state.is_final:
                 return
             latest = await self._watcher.change(job)

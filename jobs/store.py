@@ -26,12 +26,13 @@ from jobs.job import (
     JobSource,
     JobState,
     NewJob,
+    PartText,
     new_job_id,
 )
-from jobs.serialization import OPTIONS, PROBLEM, SEGMENTS, WARNINGS
+from jobs.serialization import FILTERED, OPTIONS, PROBLEM, SEGMENTS, WARNINGS
 from jobs.tables import jobs, parts
 from jobs.work_queue import MAX_ROUND, Work, WorkQueue
-from transcripts.transcript import TranscriptSegment
+from transcripts.transcript import FilteredText, TranscriptSegment
 
 UNFINISHED: Final = (JobState.QUEUED, JobState.FETCHING, JobState.TRANSCRIBING)
 PURGE_AT_ONCE: Final = 100  # jobs
@@ -243,12 +244,10 @@ class JobStore:
             rows = connection.execute(sa.select(jobs).where(jobs.c.id.in_(job_ids), NOT_STRIPPED)).all()
         return {row.id: job_of(row) for row in rows}
 
-    def segments(self, job_id: str, from_part: int = 0) -> list[tuple[TranscriptSegment, ...]]:
-        """Return the segments of each part of a job from a part on."""
-        query = sa.select(parts.c.segments).where(parts.c.job == job_id, parts.c.number >= from_part)
+    def parts(self, job_id: str, from_part: int = 0) -> list[PartText]:
+        """Return the text of each part of a job from a part on."""
         with self._engine.connect() as connection:
-            rows = connection.execute(query.order_by(parts.c.number)).scalars().all()
-        return [SEGMENTS.validate_json(row) for row in rows]
+            return read_parts(connection, job_id, from_part)
 
     def audio_seconds(self, owner: str, since: float) -> float:
         """Return the seconds of audio that jobs of an owner transcribed which were not finished at a time."""
@@ -343,7 +342,13 @@ class JobStore:
             self._queue.add(connection, run.job.id, Work.TRANSCRIBE, priority=priority)
 
     def complete_part(
-        self, run: Run, number: int, end: int, segments: Sequence[TranscriptSegment], seconds_done: float
+        self,
+        run: Run,
+        number: int,
+        end: int,
+        segments: Sequence[TranscriptSegment],
+        seconds_done: float,
+        filtered: Sequence[FilteredText] = (),
     ) -> None:
         """Store a part of the text; a later run begins after it.
 
@@ -351,11 +356,16 @@ class JobStore:
 
         Raises RunLost.
         """
-        row = {"job": run.job.id, "number": number, "end": end}
-        text = SEGMENTS.dump_json(tuple(segments)).decode()
+        row = {
+            "job": run.job.id,
+            "number": number,
+            "end": end,
+            "segments": SEGMENTS.dump_json(tuple(segments)).decode(),
+            "filtered": FILTERED.dump_json(tuple(filtered)).decode(),
+        }
         with self._engine.begin() as connection:
             self._write(connection, run, attempts=0, seconds_done=seconds_done)
-            connection.execute(sa.insert(parts).values(row | {"segments": text}))
+            connection.execute(sa.insert(parts).values(row))
 
     def release(self, run: Run) -> None:
         """Give a job back that a worker which stops was running. Raises RunLost."""
@@ -487,6 +497,18 @@ class JobStore:
 def _priority(priority: JobPriority, order: int) -> int:
     """Return the priority of DBOS: 1 and up, lower ones run first."""
     return 1 + min(order, MAX_ROUND - 1) + (MAX_ROUND if priority is JobPriority.LOW else 0)
+
+
+def read_parts(connection: sa.Connection, job_id: str, from_part: int = 0) -> list[PartText]:
+    """Return the text of each part of a job from a part on."""
+    query = sa.select(parts.c.segments, parts.c.filtered).where(
+        parts.c.job == job_id, parts.c.number >= from_part
+    )
+    rows = connection.execute(query.order_by(parts.c.number)).all()
+    return [
+        PartText(SEGMENTS.validate_json(row.segments), FILTERED.validate_json(row.filtered or "[]"))
+        for row in rows
+    ]
 
 
 def job_of(row: Any) -> Job:

@@ -11,7 +11,7 @@ metadata: Final = sa.MetaData()
 # What the driver raises while the database is locked, stopped, out of reach or out of space.
 OUTAGES: Final = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError)
 
-# Times are seconds since the epoch. Options, problems and segments are JSON (jobs/serialization.py).
+# Times are seconds since the epoch. Options, problems and texts are JSON (jobs/serialization.py).
 jobs: Final = sa.Table(
     "stt_jobs",
     metadata,
@@ -60,6 +60,7 @@ parts: Final = sa.Table(
     sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("end", sa.BigInteger, nullable=False),  # sample of the file
     sa.Column("segments", sa.Text, nullable=False),
+    sa.Column("filtered", sa.Text),  # NULL if an earlier version of the server wrote the part
 )
 deliveries: Final = sa.Table(
     "stt_job_deliveries",
@@ -110,10 +111,25 @@ def open_postgres(url: str) -> sa.Engine:
 
 
 def create_tables(engine: sa.Engine) -> None:
-    """Create the tables that are missing; concurrent processes may do so at the same time."""
+    """Create the tables and columns that are missing; concurrent processes may do so at the same time.
+
+    Columns that an earlier version does not know can be NULL, since processes of it may still write rows.
+    """
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":  # CREATE TABLE IF NOT EXISTS still races there
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(7305931)"))
         else:
             connection.execute(sa.text("BEGIN IMMEDIATE"))
         metadata.create_all(connection)
+        for table in metadata.sorted_tables:
+            present = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
+            for column in table.columns:
+                if column.name not in present:
+                    connection.execute(
+                        sa.text(f"ALTER TABLE {table.name} ADD COLUMN {_declared(column, engine)}")
+                    )
+
+
+def _declared(column: sa.Column[Any], engine: sa.Engine) -> str:
+    assert column.nullable
+    return f"{column.name} {column.type.compile(engine.dialect)}"

@@ -42,7 +42,8 @@ from server.protocols.deepgram.file_endpoint import DEEPGRAM_PATHS, DeepgramFile
 from server.protocols.deepgram.generation_endpoint import GENERATION_PATHS, GenerationEndpoint
 from server.protocols.deepgram.live_endpoint import DeepgramLiveEndpoint
 from server.protocols.job_endpoint import MAX_EVENT_STREAMS, JobServices
-from server.protocols.jobs.endpoint import STATUS_HEADER, JobsEndpoint
+from server.protocols.jobs.endpoint import JobsEndpoint
+from server.protocols.jobs.rendering import STATUS_HEADER
 from server.protocols.native.endpoint import NativeEndpoint
 from server.protocols.openai_audio.endpoint import FILTERED_HEADER, MODEL_HEADER, OpenAIAudioEndpoint
 from server.protocols.openai_audio.models_endpoint import models_router

@@ -255,7 +255,7 @@ async def test_expired_job_is_reported_without_its_text(database: JobDatabase) -
         for read in (store.get, store.cancel, store.delete):
             with pytest.raises(JobNotFound):
                 read(native.id)
-        assert (store.find("ann", limit=9), store.segments(native.id)) == ([], [])
+        assert (store.find("ann", limit=9), store.parts(native.id)) == ([], [])
         for job in (native, text):
             await sender(database, formats=formats).deliver(job.id, 0)
     assert orjson.loads(body(heard[0]))["data"]["metadata"] == "mine"

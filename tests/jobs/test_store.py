@@ -7,14 +7,15 @@ import pytest
 
 from asr.recognizer import Hypothesis, TranscriptionOptions, Word
 from jobs.errors import IdempotencyConflict, JobNotFound, StorageFull, TooManyJobs
-from jobs.job import Job, JobOptions, JobPriority, JobProblem, JobSource, JobState, NewJob
+from jobs.job import Job, JobOptions, JobPriority, JobProblem, JobSource, JobState, NewJob, PartText
 from jobs.service import JobDatabase
 from jobs.store import JobStore, Run, RunLost
 from jobs.work_queue import Work
-from transcripts.transcript import TranscriptSegment
+from transcripts.transcript import FilteredText, TranscriptSegment
 
 UPLOAD = JobSource(name="talk.wav", audio="00-11", size=12)
 WORDS = (Word("so", 3, 9, 0.5),)
+FILTERED = FilteredText(20, 30, "phantom")
 SEGMENT = TranscriptSegment(3, 12, Hypothesis("so it is", WORDS, "en", 0.75))
 
 
@@ -113,12 +114,12 @@ def test_owners_share_the_workers_job_by_job(store: JobStore) -> None:
 def test_part_is_kept_for_the_next_run(store: JobStore) -> None:
     job = submitted(store)
     run = begun(store, job)
-    store.complete_part(run, 0, 1_000, [SEGMENT], 0.5)
+    store.complete_part(run, 0, 1_000, [SEGMENT], 0.5, [FILTERED])
     store.complete_part(run, 1, 1_900, [], 0.9)
     next_run = begun(store, job)
     assert (next_run.parts, next_run.position) == (2, 1_900)
-    assert store.segments(job.id) == [(SEGMENT,), ()]
-    assert store.segments(job.id, 1) == [()]
+    assert store.parts(job.id) == [PartText((SEGMENT,), (FILTERED,)), PartText(())]
+    assert store.parts(job.id, 1) == [PartText(())]
     with pytest.raises(RunLost):  # the first run has lost its lease
         store.complete_part(run, 2, 3_000, [], 1.5)
     store.complete_part(next_run, 2, 3_000, [], 1.5)
@@ -201,7 +202,7 @@ def test_deletion_leaves_no_row(database: JobDatabase) -> None:
     store.complete_part(begun(store, job), 0, 10, [SEGMENT], 0.0)
     removed = store.delete(job.id)
     assert (removed.jobs, removed.audio) == ((job.id,), ("00-11",))
-    assert store.segments(job.id) == []
+    assert store.parts(job.id) == []
     with pytest.raises(JobNotFound):
         store.get(job.id)
 

@@ -22,6 +22,7 @@ from tests.jobs.working import SECOND, TALK, ended, runner_of, uploaded, working
 from tests.server.asgi_calls import wav
 from tests.streaming.working_models import HeldRecognizer, Recognizer, models
 from tests.waiting import until
+from transcripts.transcript import FilteredText
 
 
 async def test_upload_becomes_text(database: JobDatabase) -> None:
@@ -79,6 +80,17 @@ async def test_redacted_text_is_stored_nowhere(tmp_path: Path) -> None:
     assert texts == {"****, write to [EMAIL_ADDRESS]."}
     assert b"[EMAIL_ADDRESS]" in stored
     assert b"ann@example.org" not in stored
+
+
+async def test_shortened_text_of_a_job_is_named(database: JobDatabase) -> None:
+    async with working(database, Speaking("well " + "no " * 90)) as jobs:
+        job = await uploaded(jobs, wav(TALK), JobOptions(start=2.5))
+        await ended(jobs, job)
+        found = await jobs.transcript(job.id)
+    (segment,) = found.segments
+    assert segment.hypothesis.text == "well no no no no no"
+    assert segment.start > 2.5 * SECOND
+    assert found.filtered == (FilteredText(segment.start, segment.end, "repetition"),)
 
 
 async def test_file_without_audio_fails_at_once(database: JobDatabase) -> None:

@@ -60,6 +60,7 @@ def result_of(transcript: JobTranscript) -> FileTranscription:
         created=timestamp(datetime.fromtimestamp(job.created, UTC)),
         seconds=job.seconds_done,
         segments=transcript.segments,
+        filtered=transcript.filtered,
         warnings=job.warnings,
     )
     return build_response(options, model, result)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import orjson
 from fastapi import APIRouter, Query, Request, Response
@@ -26,16 +26,11 @@ from server.protocols.jobs.messages import (
     job_object,
     parse_states,
     segment_object,
-    transcript_object,
 )
-from transcripts.subtitles import srt_of, vtt_of
-from transcripts.transcript import Transcript, text_of
+from server.protocols.jobs.rendering import Format, render_transcript
 
 MAX_PAGE: Final = 100
-STATUS_HEADER: Final = "x-job-status"
 KEEP_ALIVE_SECONDS: Final = 15.0  # proxies close connections on which nothing is sent
-
-Format = Literal["json", "text", "srt", "vtt"]
 
 
 class JobsEndpoint(JobEndpoint):
@@ -89,7 +84,7 @@ class JobsEndpoint(JobEndpoint):
             jobs = await self._jobs()
             with job_errors_as_http():
                 found = await jobs.transcript(checked_id(job_id), owner_of(request))
-            return await asyncio.to_thread(_rendered, found, format)
+            return await asyncio.to_thread(render_transcript, found, format)
 
         @router.get("/{job_id}/deliveries", **openapi.DELIVERIES)
         async def deliveries(request: Request, job_id: str) -> DeliveryList:
@@ -155,18 +150,6 @@ class JobsEndpoint(JobEndpoint):
             events = _events(first, watching, stopping)
             return EventStream(events, stack.pop_all(), headers={}, send_timeout=timeout)
         raise AssertionError("unreachable")  # no context here swallows an exception
-
-
-def _rendered(found: JobTranscript, format: Format) -> Response:
-    headers = {STATUS_HEADER: str(found.job.state)}
-    if format == "json":
-        return Response(
-            transcript_object(found).model_dump_json(), media_type="application/json", headers=headers
-        )
-    document = Transcript(found.job.source.name, found.job.model or "", found.segments)
-    render = {"text": text_of, "srt": srt_of, "vtt": vtt_of}[format]
-    media_type = "text/vtt" if format == "vtt" else "text/plain"
-    return Response(render(document), media_type=media_type, headers=headers)
 
 
 async def _events(

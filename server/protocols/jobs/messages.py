@@ -119,6 +119,14 @@ class SegmentObject(_Object):
     words: list[WordObject]
 
 
+class FilteredObject(_Object):
+    """Name a text that the filter of hallucinations removed or shortened; times are seconds of the file."""
+
+    start: float
+    end: float
+    guard: str = Field(description="why, such as phantom; `repetition` names a text that was shortened")
+
+
 class TranscriptObject(_Object):
     """Hold the text of a job, which is complete once the status is succeeded."""
 
@@ -130,6 +138,9 @@ class TranscriptObject(_Object):
     duration: float = Field(description="seconds of audio that were transcribed")
     text: str
     segments: list[SegmentObject]
+    filtered: list[FilteredObject] = Field(
+        description="texts that the filter of hallucinations removed or shortened"
+    )
     warnings: list[str]
 
 
@@ -188,6 +199,10 @@ def transcript_object(transcript: JobTranscript) -> TranscriptObject:
         duration=round(job.seconds_done, 3),
         text=" ".join(segment.hypothesis.text for segment in transcript.segments),
         segments=[segment_object(segment) for segment in transcript.segments],
+        filtered=[
+            FilteredObject(start=_seconds(each.start), end=_seconds(each.end), guard=each.guard)
+            for each in transcript.filtered
+        ],
         warnings=list(job.warnings),
     )
 

@@ -137,7 +137,11 @@ GET: Final[dict[str, Any]] = {
 }
 DELETE: Final[dict[str, Any]] = {"responses": errors(_REASONS, 400, 401, 404, 503)}
 _STATUS: Final = {
-    "x-job-status": {"schema": STRING, "description": "state of the job: the text is complete if succeeded"}
+    "x-job-status": {"schema": STRING, "description": "state of the job: the text is complete if succeeded"},
+    "x-filtered": {
+        "schema": {"type": "integer"},
+        "description": "number of texts that the filter removed or shortened; absent if there are none",
+    },
 }
 TRANSCRIPT: Final[dict[str, Any]] = {
     "response_model": None,

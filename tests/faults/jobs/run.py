@@ -140,8 +140,8 @@ async def undisturbed(seed: int, folder: Path) -> dict[str, Text]:
 def text_of(database: JobDatabase, job_id: str) -> Text:
     return [
         (segment.start, segment.end, segment.hypothesis.text, segment.hypothesis.language)
-        for part in database.store.segments(job_id)
-        for segment in part
+        for part in database.store.parts(job_id)
+        for segment in part.segments
     ]
 
 

@@ -23,7 +23,7 @@ MAX_SPEAKERS: Final = 20  # as in diarization.clustering, which imports numpy
 FORMATS: Final = ("text", "srt", "vtt", "ass", "md", "docx", "json")
 REDACTIONS: Final = ("numbers", "aggressive_numbers", "pci", "ssn", "phone_number", "email_address")
 DTYPES: Final = ("auto", "float32", "bfloat16", "float16", "int8")
-JOB_FORMATS: Final = ("text", "srt", "vtt", "json")
+JOB_FORMATS: Final = ("text", "srt", "vtt", "ass", "md", "json")
 KEY: Final = "STT_API_KEY"  # Environment variable: other users of the machine can read command lines.
 UNITS: Final = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 

@@ -116,7 +116,7 @@ class JobsClient:
         self._json("DELETE", f"/{job_id}")
 
     def transcript(self, job_id: str, format: str = "text") -> str:
-        """Return the text of a job as far as it is known; format: json, text, srt or vtt."""
+        """Return the text of a job as far as it is known; format: json, text, srt, vtt, ass or md."""
         return self._answer("GET", f"/{job_id}/transcript", params={"format": format}).text
 
     def wait(self, job_id: str, on_change: Callable[[Job], None] = lambda job: None) -> Job:

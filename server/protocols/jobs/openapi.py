@@ -150,7 +150,8 @@ TRANSCRIPT: Final[dict[str, Any]] = {
             "description": "the text as far as it is known",
             "headers": _STATUS,
             "model": TranscriptObject,
-            "content": {TYPES[kind]: {"schema": STRING} for kind in ("text", "vtt")},
+            "content": {TYPES[kind]: {"schema": STRING} for kind in ("text", "vtt", "markdown")}
+            | {TYPES["docx"]: {"schema": {"type": "string", "format": "binary"}}},
         },
         **errors(_REASONS, 400, 401, 404, 503),
     },

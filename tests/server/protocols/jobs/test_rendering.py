@@ -1,5 +1,9 @@
 """The text of a job in each format."""
 
+import io
+import zipfile
+from typing import get_args
+
 import orjson
 import pytest
 
@@ -22,7 +26,31 @@ def test_filtered_texts_are_named_in_json() -> None:
     assert orjson.loads(render_transcript(JobTranscript(JOB, SEGMENTS), "json").body)["filtered"] == []
 
 
-@pytest.mark.parametrize("form", ["json", "text", "srt", "vtt"])
+@pytest.mark.parametrize("form", get_args(Format))
 def test_filtered_texts_are_counted_in_a_header(form: Format) -> None:
     assert render_transcript(JobTranscript(JOB, SEGMENTS, FILTERED), form).headers["x-filtered"] == "2"
     assert "x-filtered" not in render_transcript(JobTranscript(JOB, SEGMENTS), form).headers
+
+
+@pytest.mark.parametrize(
+    ("form", "media_type", "beginning"),
+    [
+        ("text", "text/plain; charset=utf-8", "Good morning."),
+        ("srt", "text/plain; charset=utf-8", "1\n00:00:01,000 --> "),
+        ("vtt", "text/vtt; charset=utf-8", "WEBVTT\n"),
+        ("ass", "text/plain; charset=utf-8", "[Script Info]\n"),
+        ("md", "text/markdown; charset=utf-8", "# talk.wav\n"),
+    ],
+)
+def test_text_has_the_form_and_type_of_its_format(form: Format, media_type: str, beginning: str) -> None:
+    answer = render_transcript(JobTranscript(JOB, SEGMENTS), form)
+    assert answer.headers["content-type"] == media_type
+    assert bytes(answer.body).decode().startswith(beginning)
+    assert b"Good morning." in bytes(answer.body)
+
+
+def test_word_document_has_the_text() -> None:
+    answer = render_transcript(JobTranscript(JOB, SEGMENTS), "docx")
+    assert answer.headers["content-type"].endswith("wordprocessingml.document")
+    with zipfile.ZipFile(io.BytesIO(bytes(answer.body))) as document:
+        assert b"Good morning." in document.read("word/document.xml")

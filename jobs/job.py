@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final, Self
 
 from asr.recognizer import TranscriptionOptions
+from diarization.clustering import SpeakerBounds
 from postprocessing.options import TextOptions
 from transcripts.transcript import FilteredText, TranscriptSegment
 
@@ -100,6 +101,7 @@ class JobOptions:
     callback: address to which the end of the job is reported; None for no report
     metadata: text of the client that is stored and returned unchanged
     text: what is done to the text before anything of it is stored
+    speakers: bounds of the number of speakers; None if speakers are not distinguished
     presentation: what the wire protocol needs to write the result as the client asked for, in its own form
     """
 
@@ -112,6 +114,7 @@ class JobOptions:
     metadata: str = ""
     text: TextOptions = field(default_factory=TextOptions)
     presentation: str = ""
+    speakers: SpeakerBounds | None = None
 
 
 @dataclass(frozen=True, slots=True)

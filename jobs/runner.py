@@ -13,6 +13,7 @@ from asr.recognizer import ModelInfo
 from audio.clip import SAMPLE_RATE, seconds_from_samples
 from audio.errors import AudioError
 from audio.files import decode_file, probe
+from engine.file_diarizer import DiarizationOptions, FileDiarizer
 from engine.model_pool import ModelNotReady
 from jobs.audio_store import AnyAudioStore
 from jobs.callbacks import CallbackSender
@@ -25,12 +26,13 @@ from jobs.store import JobStore, Run, RunLost
 from jobs.tables import OUTAGES
 from jobs.work_queue import Work
 from jobs.worker import CarryOut
-from streaming.errors import StreamError
+from streaming.errors import SpeakersUnavailable, StreamError
 from streaming.events import FinalTranscript, TranscriptionFailed
 from streaming.file_source import transcribe_file
-from streaming.model_clients import ModelClients
+from streaming.model_clients import ModelClients, SpeakerClient
 from streaming.options import SessionOptions
 from streaming.threads import run_in_thread_to_completion
+from transcripts.speakers import with_speakers
 from transcripts.transcript import FilteredText, TranscriptSegment
 
 log = logging.getLogger(__name__)
@@ -286,6 +288,7 @@ class JobRunner:
             try:
                 async with self._acquire(job.options.model) as (models, info):
                     _check_task(job, info)
+                    await _check_speakers(job, models)
                     await asyncio.to_thread(self._store.report, run, model=info.model)
                     await self._transcribe_parts(run, path, models, progress)
             except ModelNotReady as error:
@@ -345,16 +348,54 @@ class JobRunner:
             )
             self._on_audio(run.job.owner, seconds_from_samples(len(part.samples)))
             number += 1
+        if language is None and run.parts:  # An earlier run may have heard it.
+            earlier = await asyncio.to_thread(self._store.parts, run.job.id)
+            heard = (segment.hypothesis.language for part in earlier for segment in part.segments)
+            language = next(heard, None)
         seconds = seconds_from_samples(position - first)
+        segments = await self._with_speakers(run.job, path, models.speakers, first)
         await asyncio.to_thread(
             self._store.succeed,
             run,
+            segments=segments,
             seconds_done=seconds,
             seconds_total=seconds,
             language=language,
             warnings=warnings,
         )
         log.info("job.succeeded job=%s seconds=%.1f parts=%d", run.job.id, seconds, number)
+
+    async def _with_speakers(
+        self, job: Job, path: Path, model: SpeakerClient | None, first: int
+    ) -> list[list[TranscriptSegment]]:
+        """Return the segments of all parts with their speakers; nothing if speakers are not distinguished.
+
+        Speakers are the same over the whole file only if all of it is compared, so it is heard once more. A
+        run that dies here hears it again.
+
+        first: sample of the file at which the first part begins
+
+        Raises JobFailure and TransientFailure.
+        """
+        options = job.options
+        if options.speakers is None or model is None:
+            return []
+        clips = decode_file(path, track=options.track, start=first / SAMPLE_RATE, end=options.end)
+        try:
+            async with FileDiarizer(model, DiarizationOptions(options.speakers)) as diarizer:
+                while (clip := await run_in_thread_to_completion(next, clips, None)) is not None:
+                    await diarizer.listen(clip)
+                found = await diarizer.finish()
+        except AudioError as error:
+            raise JobFailure("invalid_audio", str(error)) from error
+        except SpeakersUnavailable as error:
+            raise TransientFailure(str(error)) from error
+        turns = [turn.shifted(first) for turn in found.turns]
+
+        def named() -> list[list[TranscriptSegment]]:
+            return [with_speakers(part.segments, turns, found.labels) for part in self._store.parts(job.id)]
+
+        return await asyncio.to_thread(named)
 
     async def _part(
         self, part: AudioPart, models: ModelClients, job: Job, progress: Progress, before: float
@@ -383,6 +424,18 @@ class JobRunner:
         except StreamError as error:
             raise TransientFailure(str(error)) from error
         return PartText(tuple(segments), tuple(filtered))
+
+
+async def _check_speakers(job: Job, models: ModelClients) -> None:
+    """Load the model of speakers before the long work. Raises JobFailure and TransientFailure."""
+    if job.options.speakers is None:
+        return
+    if models.speakers is None:
+        raise JobFailure("unsupported_value", "The worker does not distinguish speakers.")
+    try:
+        await models.speakers.start()
+    except SpeakersUnavailable as error:
+        raise TransientFailure(str(error)) from error
 
 
 def _check_task(job: Job, info: ModelInfo) -> None:

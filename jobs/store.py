@@ -373,11 +373,25 @@ class JobStore:
             attempts = max(0, run.job.attempts - 1)
             self._write(connection, run, state=JobState.QUEUED, lease=None, attempts=attempts)
 
-    def succeed(self, run: Run, *, warnings: Sequence[str] = (), **changes: Any) -> None:
-        """End a job whose parts are all complete. Raises RunLost."""
+    def succeed(
+        self,
+        run: Run,
+        *,
+        warnings: Sequence[str] = (),
+        segments: Sequence[Sequence[TranscriptSegment]] = (),
+        **changes: Any,
+    ) -> None:
+        """End a job whose parts are all complete. Raises RunLost.
+
+        segments: of each part from the first one on, in place of those that were stored
+        """
         text = WARNINGS.dump_json(tuple(warnings)).decode()
         with self._engine.begin() as connection:
             self._write(connection, run, warnings=text, **changes)
+            for number, each in enumerate(segments):
+                where = (parts.c.job == run.job.id, parts.c.number == number)
+                written = SEGMENTS.dump_json(tuple(each)).decode()
+                connection.execute(sa.update(parts).where(*where).values(segments=written))
             self._end(connection, run.job, JobState.SUCCEEDED, None)
 
     def fail(self, run: Run, problem: JobProblem) -> None:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from asr.languages import code_of
 from asr.recognizer import MAX_PROMPT_CHARS, TranscriptionOptions, TranscriptionOptionsError
+from diarization.clustering import MAX_SPEAKERS, SpeakerBounds, SpeakerBoundsError
 from jobs.job import JobOptions, JobPriority
 from postprocessing.options import REDACTIONS, TextOptions, TextOptionsError
 from server.errors import ApiError, invalid, missing
@@ -39,6 +40,9 @@ class JobFields(BaseModel):
         [], description=f"what is stored only by its name, some of: {', '.join(REDACTIONS)}"
     )
     profanity_filter: bool = Field(False, description="replace English swear words by asterisks")
+    diarize: bool = Field(False, description="name the speakers, once the whole file was heard")
+    min_speakers: int = Field(1, ge=1, le=MAX_SPEAKERS, description="least number of speakers")
+    max_speakers: int = Field(MAX_SPEAKERS, ge=1, le=MAX_SPEAKERS, description="greatest number of speakers")
     callback: str | None = Field(
         None, max_length=MAX_URL, description="http(s) address to which the end of the job is reported"
     )
@@ -89,7 +93,16 @@ class JobFields(BaseModel):
             callback=self.callback,
             metadata=self.metadata,
             text=text,
+            speakers=self._speakers(),
         )
+
+    def _speakers(self) -> SpeakerBounds | None:
+        if not self.diarize:
+            return None
+        try:
+            return SpeakerBounds(self.min_speakers, self.max_speakers)
+        except SpeakerBoundsError as error:
+            raise invalid(f"Invalid 'max_speakers': {error}.", "max_speakers") from None
 
 
 def parse_job_fields(fields: Iterable[tuple[str, object]]) -> JobFields:

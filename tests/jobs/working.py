@@ -3,6 +3,7 @@
 import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from asr.recognizer import ModelInfo
 from jobs.callbacks import CallbackSender
@@ -11,7 +12,7 @@ from jobs.job import Job, JobOptions, JobSource, NewJob
 from jobs.runner import Acquire, JobRunner, carry_out
 from jobs.service import JobDatabase, Jobs
 from jobs.worker import JobWorker
-from streaming.model_clients import ModelClients
+from streaming.model_clients import ModelClients, SpeakerClient
 from streaming.options import SessionOptions
 from tests.streaming.fakes import FEW_GUARDS, sound
 from tests.streaming.working_models import Recognizer, models
@@ -63,12 +64,15 @@ async def working(
     recognizer: Recognizer | None = None,
     fetch: Fetch | None = None,
     callbacks: CallbackSender | None = None,
+    speakers: SpeakerClient | None = None,
     **limits: float,
 ) -> AsyncIterator[Jobs]:
     """Run a worker beside the jobs."""
     async with (
         models(recognizer) as clients,
-        worker_of(database, runner_of(database, clients, fetch, **limits), callbacks),
+        worker_of(
+            database, runner_of(database, replace(clients, speakers=speakers), fetch, **limits), callbacks
+        ),
     ):
         yield Jobs(database)
 

@@ -107,6 +107,8 @@ class JobsEndpoint(JobEndpoint):
                 raise missing("file")
             if upload.file is not None and fields.url is not None:
                 raise invalid("Send a file or a 'url', not both.", "url")
+            if fields.diarize and not self._settings.diarize:
+                raise invalid("This server does not distinguish speakers.", "diarize", "unsupported_value")
             if fields.callback is not None:
                 check_address(fields.callback, "callback")
             job, is_new = await self._submit(

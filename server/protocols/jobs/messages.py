@@ -1,13 +1,15 @@
 """Define the JSON objects of /v1/jobs, and make them from jobs. Pure."""
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from audio.clip import ms_from_samples
 from jobs.job import Delivery, Job, JobPriority, JobState, JobTranscript
 from transcripts.transcript import TranscriptSegment
+
+SPEAKER: Final = "who speaks: A, B, …; null unless the job has `diarize` and has succeeded"
 
 
 class _Object(BaseModel):
@@ -106,6 +108,7 @@ class WordObject(_Object):
     start: float
     end: float
     confidence: float | None
+    speaker: str | None = Field(description=SPEAKER)
 
 
 class SegmentObject(_Object):
@@ -116,6 +119,7 @@ class SegmentObject(_Object):
     text: str
     language: str | None
     confidence: float | None
+    speaker: str | None = Field(description=SPEAKER)
     words: list[WordObject]
 
 
@@ -216,9 +220,14 @@ def segment_object(segment: TranscriptSegment) -> SegmentObject:
         text=hypothesis.text,
         language=hypothesis.language,
         confidence=hypothesis.confidence,
+        speaker=segment.speaker,
         words=[
             WordObject(
-                word=word.text, start=_seconds(word.start), end=_seconds(word.end), confidence=word.confidence
+                word=word.text,
+                start=_seconds(word.start),
+                end=_seconds(word.end),
+                confidence=word.confidence,
+                speaker=word.speaker,
             )
             for word in hypothesis.words
         ],

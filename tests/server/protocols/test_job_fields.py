@@ -3,6 +3,7 @@
 import pytest
 
 from asr.recognizer import MAX_PROMPT_CHARS
+from diarization.clustering import SpeakerBounds
 from jobs.job import JobPriority
 from server.errors import ApiError
 from server.protocols.job_fields import parse_job_fields
@@ -41,6 +42,21 @@ def test_unknown_redaction_is_refused() -> None:
         parse_job_fields([("redact", "pci,names")]).options()
     assert (refused.value.status, refused.value.param) == (400, "redact")
     assert "names" in str(refused.value)
+
+
+def test_bounds_of_speakers_count_with_diarize() -> None:
+    bounds = [("min_speakers", "2"), ("max_speakers", "4")]
+    assert parse_job_fields([*bounds, ("diarize", "true")]).options().speakers == SpeakerBounds(2, 4)
+    assert parse_job_fields([("diarize", "true")]).options().speakers == SpeakerBounds()
+    assert parse_job_fields(bounds).options().speakers is None
+
+
+@pytest.mark.parametrize(("least", "most"), [("3", "2"), ("0", "2"), ("1", "21")])
+def test_bad_bounds_of_speakers_are_refused(least: str, most: str) -> None:
+    fields = [("diarize", "true"), ("min_speakers", least), ("max_speakers", most)]
+    with pytest.raises(ApiError) as refused:
+        parse_job_fields(fields).options()
+    assert refused.value.param in ("min_speakers", "max_speakers")
 
 
 def test_empty_fields_count_as_not_sent() -> None:

@@ -327,6 +327,17 @@ def test_address_of_another_kind_is_refused(tmp_path: Path, url: str) -> None:
         assert error_of(ask(server, "POST", json={"url": url})) == (400, "url", "invalid_url")
 
 
+@pytest.mark.parametrize("enabled", [True, False])
+def test_speakers_are_refused_where_they_are_off(tmp_path: Path, enabled: bool) -> None:
+    settings = free_settings(data_dir=str(tmp_path), jobs_at_once=0, diarize=enabled)
+    with serve(settings, wait_until_ready=False) as server:
+        answer = ask(server, "POST", files={"file": SPOKEN}, data={"diarize": "true"})
+    if enabled:
+        assert answer.status_code == 202
+    else:
+        assert error_of(answer) == (400, "diarize", "unsupported_value")
+
+
 def test_body_above_the_limit_is_refused(jobs: Server) -> None:
     refused = ask(jobs, "POST", files={"file": bytes(5 << 20)})
     assert refused.status_code == 413

@@ -7,7 +7,7 @@ from typing import get_args
 import orjson
 import pytest
 
-from asr.recognizer import Hypothesis
+from asr.recognizer import Hypothesis, Word
 from jobs.job import Job, JobOptions, JobSource, JobState, JobTranscript
 from server.protocols.jobs.rendering import Format, render_transcript
 from transcripts.transcript import FilteredText, TranscriptSegment
@@ -47,6 +47,15 @@ def test_text_has_the_form_and_type_of_its_format(form: Format, media_type: str,
     assert answer.headers["content-type"] == media_type
     assert bytes(answer.body).decode().startswith(beginning)
     assert b"Good morning." in bytes(answer.body)
+
+
+def test_speakers_are_named_in_json_and_text() -> None:
+    word = Word("Hello.", 0, 16_000, 0.5, speaker="B")
+    segment = TranscriptSegment(0, 16_000, Hypothesis("Hello.", (word,)), "B")
+    found = JobTranscript(JOB, (*SEGMENTS, segment))
+    plain, named = orjson.loads(render_transcript(found, "json").body)["segments"]
+    assert (plain["speaker"], named["speaker"], named["words"][0]["speaker"]) == (None, "B", "B")
+    assert bytes(render_transcript(found, "text").body) == b"Good morning.\nB: Hello.\n"
 
 
 def test_word_document_has_the_text() -> None:

@@ -8,18 +8,21 @@ FROM python:3.11-slim-bookworm
 
 WORKDIR /app
 
+# Packages of optional features, such as --build-arg EXTRA_PACKAGES=boto3 for JOB_AUDIO_URL.
+ARG EXTRA_PACKAGES=""
 COPY requirements.txt .
-RUN pip install --no-cache-dir -r requirements.txt \
+RUN pip install --no-cache-dir -r requirements.txt $EXTRA_PACKAGES \
     && useradd --create-home --uid 1000 stt \
     && install -d -o stt /models /data /data/tmp
 
 COPY . .
 
 # STT_PYTHON: the packages are installed, so entrypoint.sh installs nothing. HF_HOME, ASR_MODEL_CACHE: folders for downloaded models.
-# TMPDIR: folder for uploads, on a disk and not in memory. MALLOC_: as in entrypoint.sh, for other commands in the image.
+# DATA_DIR: folder of jobs. TMPDIR: folder for uploads, on a disk and not in memory. MALLOC_: as in entrypoint.sh, for other commands in the image.
 ENV STT_PYTHON=python \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
+    DATA_DIR=/data/jobs \
     TMPDIR=/data/tmp \
     MALLOC_ARENA_MAX=2 \
     MALLOC_TRIM_THRESHOLD_=131072 \

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from server.settings import Settings
 from tests.server.server_process import free_port, program
 from tests.waiting import wait_until
 
@@ -70,3 +71,16 @@ def test_image_runs_as_an_unprivileged_user() -> None:
     (run,) = re.findall(r"^# docker run .+(?:\n#   .+)*", dockerfile, re.M)
     for option in ("--read-only", "--tmpfs /tmp", "--cap-drop ALL", "-v stt-data:/data", "API_KEYS"):
         assert option in run
+
+
+def test_folders_of_the_image_are_in_its_writable_volumes() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    folders = dict(re.findall(r"\b(DATA_DIR|TMPDIR|HF_HOME|ASR_MODEL_CACHE)=(\S+)", dockerfile))
+    assert folders.keys() == {"DATA_DIR", "TMPDIR", "HF_HOME", "ASR_MODEL_CACHE"}
+    assert all(folder.startswith(("/data/", "/models")) for folder in folders.values())
+
+
+def test_image_has_no_jobs_and_no_secrets_of_the_machine_that_builds_it() -> None:
+    left_out = (ROOT / ".dockerignore").read_text().splitlines()
+    assert {"data", ".env"} <= set(left_out)
+    assert Settings.model_fields["data_dir"].default == "data"

@@ -1,6 +1,10 @@
 """The Python client of jobs, with a real server."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,6 +43,27 @@ def test_listing_reads_all_pages(jobs: JobsClient) -> None:
     ids = {jobs.submit(WAV, end=0.2)["id"] for _ in range(3)}
     assert ids <= {job["id"] for job in jobs.find()}
     assert ids.isdisjoint(job["id"] for job in jobs.find("cancelled"))
+
+
+def test_example_of_many_files_gives_a_text_for_each(server: Server, tmp_path: Path) -> None:
+    (example,) = re.findall(
+        r"## Many files\n.+?```python\n(.+?)```", (ROOT / "docs/jobs.md").read_text(), re.S
+    )
+    talks = tmp_path / "talks"
+    talks.mkdir()
+    for name in ("a.mp3", "b.mp3"):
+        (talks / name).write_bytes(WAV.read_bytes())
+    command = [sys.executable, "-c", example.replace("http://localhost:5001", server.url)]
+    for _ in range(2):  # The second run finds the jobs of the first one.
+        subprocess.run(
+            command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True, timeout=60
+        )
+        for name in ("a.srt", "b.srt"):
+            assert " --> " in (talks / name).read_text()
+            (talks / name).unlink()
+    with JobsClient(server.url) as jobs:
+        names = [job["source"]["name"] for job in jobs.find() if job["source"]["name"] in ("a.mp3", "b.mp3")]
+    assert sorted(names) == ["a.mp3", "b.mp3"]
 
 
 def test_same_idempotency_key_gives_the_same_job(jobs: JobsClient) -> None:

@@ -61,6 +61,7 @@ def test_unit_restarts_the_process_unless_its_settings_are_wrong(command: str) -
     service = unit(command)["Service"]
     assert service["ExecStart"] == f"{service['WorkingDirectory']}/entrypoint.sh {command}"
     assert service["Restart"] == "always"
+    assert unit(command)["Unit"]["StartLimitIntervalSec"] == "0"
     assert service["RestartPreventExitStatus"] == str(UNUSABLE)
 
 

@@ -1,11 +1,13 @@
 """Define the JSON objects of /v1/jobs, and make them from jobs. Pure."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from audio.clip import ms_from_samples
 from jobs.job import Job, JobPriority, JobState, JobTranscript
+from transcripts.segments import split_segment
 from transcripts.transcript import TranscriptSegment
 
 
@@ -150,13 +152,17 @@ def transcript_object(transcript: JobTranscript) -> TranscriptObject:
         language=job.language,
         duration=round(job.seconds_done, 3),
         text=" ".join(segment.hypothesis.text for segment in transcript.segments),
-        segments=[segment_object(segment) for segment in transcript.segments],
+        segments=segment_objects(transcript.segments),
         warnings=list(job.warnings),
     )
 
 
-def segment_object(segment: TranscriptSegment) -> SegmentObject:
-    """Return a segment as it is sent."""
+def segment_objects(segments: Iterable[TranscriptSegment]) -> list[SegmentObject]:
+    """Return segments as they are sent: each has one or a few sentences, as those of a file at /v1/audio."""
+    return [_segment_object(part) for segment in segments for part in split_segment(segment)]
+
+
+def _segment_object(segment: TranscriptSegment) -> SegmentObject:
     hypothesis = segment.hypothesis
     return SegmentObject(
         start=_seconds(segment.start),

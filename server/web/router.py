@@ -21,6 +21,7 @@ PAGE_PATHS: Final = frozenset({"/", "/captions", "/web/"})  # served without an 
 WORKER: Final = "offline_worker.js"  # the server writes the names of all assets into it
 NO_FILES: Final = b"const FILES = [];"
 NO_FETCH: Final = b'data-fetch-urls="false"'
+NO_JOBS: Final = b'data-jobs="false"'
 
 TYPES: Final = {
     ".html": "text/html; charset=utf-8",
@@ -93,6 +94,8 @@ class WebPage:
         self.version = _version_of(files)
         if settings.fetch_urls:
             pages[INDEX] = pages[INDEX].replace(NO_FETCH, NO_FETCH.replace(b"false", b"true"))
+        if settings.jobs_options() is not None:
+            pages[INDEX] = pages[INDEX].replace(NO_JOBS, NO_JOBS.replace(b"false", b"true"))
         self._pages = {
             name: Asset.of(name, content.replace(FOLDER, FOLDER + self.version.encode() + b"/"))
             for name, content in pages.items()

@@ -23,8 +23,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def speech() -> Iterator[Program]:
-    """A server whose recognizer answers with the words of test.wav, clip by clip; it fetches files too."""
-    with scripted(FETCH_URLS="true", FETCH_PRIVATE="true", ASR_BATCH_ITEMS="1") as running:
+    """A server whose recognizer answers with the words of test.wav, clip by clip; it fetches files too.
+
+    It keeps no jobs, so that the text of files comes as it is recognized.
+    """
+    with scripted(FETCH_URLS="true", FETCH_PRIVATE="true", ASR_BATCH_ITEMS="1", DATA_DIR="") as running:
         assert running.ready()["ready"], running.log
         yield running
 
@@ -32,7 +35,23 @@ def speech() -> Iterator[Program]:
 @pytest.fixture(scope="session")
 def slow() -> Iterator[Program]:
     """The same recognizer, which takes three seconds for each clip."""
-    with scripted(SCRIPTED_SECONDS="3", ASR_BATCH_ITEMS="1") as running:
+    with scripted(SCRIPTED_SECONDS="3", ASR_BATCH_ITEMS="1", DATA_DIR="") as running:
+        assert running.ready()["ready"], running.log
+        yield running
+
+
+@pytest.fixture(scope="session")
+def with_jobs() -> Iterator[Program]:
+    """The same recognizer on a server that keeps jobs."""
+    with scripted(FETCH_URLS="true", FETCH_PRIVATE="true", ASR_BATCH_ITEMS="1") as running:
+        assert running.ready()["ready"], running.log
+        yield running
+
+
+@pytest.fixture(scope="session")
+def slow_with_jobs() -> Iterator[Program]:
+    """A server that keeps jobs; its recognizer takes four seconds for each clip."""
+    with scripted(SCRIPTED_SECONDS="4", ASR_BATCH_ITEMS="1") as running:
         assert running.ready()["ready"], running.log
         yield running
 

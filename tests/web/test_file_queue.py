@@ -67,6 +67,35 @@ async def test_busy_server_is_waited_for(modules: Modules) -> None:
     assert found["isBusy"] is True
 
 
+async def test_states_of_a_job_are_states_of_its_entry(modules: Modules) -> None:
+    states = ("queued", "fetching", "transcribing", "disconnected", "transcribing")
+    jobs = [["event", {"type": "job", "state": state, "position": 1, "fraction": 0.5}] for state in states]
+    found = await drive(modules, ["add", "a"], ["event", {"type": "accepted"}], *jobs)
+    shown = [each.removeprefix("a ") for each in found["log"]][-5:]
+    assert shown == ["queued", "downloading", "transcribing", "disconnected", "transcribing"]
+    assert found["isBusy"] is True
+
+
+REMAINING = """
+async ({ FileQueue }) => {
+  let emit;
+  const queue = new FileQueue((entry, onEvent) => ((emit = onEvent), { cancel() {} }), () => {});
+  const entry = queue.add({ name: "a", source: {}, transcript: {} });
+  emit({ type: "job", state: "transcribing", fraction: 0.5 });
+  entry.startedAt -= 10_000;
+  const before = queue.remainingMs(entry);
+  emit({ type: "job", state: "transcribing", fraction: 0.6 });
+  return [before, queue.remainingMs(entry)];
+}
+"""
+
+
+async def test_remaining_time_of_a_found_job_counts_from_now(modules: Modules) -> None:
+    before, after = await modules.run("file_queue", REMAINING)
+    assert before is None
+    assert 39_000 < after < 42_000, "a tenth took ten seconds, and four are left"
+
+
 async def drop(page: Page, *files: Path) -> None:
     contents = [[file.name, base64.b64encode(file.read_bytes()).decode()] for file in files]
     await page.evaluate(

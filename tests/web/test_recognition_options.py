@@ -49,18 +49,29 @@ FILE = """
   localStorage.clear();
   const options = new RecognitionOptions({ language, model, hotwords, speed, translate });
   for (const each of [hotwords, speed]) each.value = values[each === speed ? "speed" : "hotwords"] ?? "";
-  return options.file;
+  return { file: options.file, job: options.job };
 }
 """
 
 
 async def test_choices_become_fields_of_a_file(modules: Modules) -> None:
-    plain = await modules.run("recognition_options", FILE, {"translate": False})
+    plain = (await modules.run("recognition_options", FILE, {"translate": False}))["file"]
     assert plain == {"fields": {"model": "default"}, "isTranslation": False}
     chosen = {"language": "de", "model": "large", "hotwords": "Silero,\n x" + "y" * 100, "speed": "fast"}
-    found = await modules.run("recognition_options", FILE, {**chosen, "translate": True})
+    found = (await modules.run("recognition_options", FILE, {**chosen, "translate": True}))["file"]
     assert found["isTranslation"] is True
     fields = found["fields"]
     assert (fields["language"], fields["model"]) == ("de", "large")
     assert json.loads(fields["keywords"]) == ["Silero"], "the server takes words of at most 100 characters"
     assert json.loads(fields["chunking_strategy"]) == {"type": "server_vad"}
+
+
+async def test_choices_become_fields_of_a_job(modules: Modules) -> None:
+    plain = (await modules.run("recognition_options", FILE, {"translate": False}))["job"]
+    assert plain == {"model": "default"}
+    chosen = {"language": "de", "model": "large", "hotwords": "Silero", "speed": "exact", "translate": True}
+    fields = (await modules.run("recognition_options", FILE, chosen))["job"]
+    assert json.loads(fields.pop("hotwords")) == ["Silero"]
+    assert fields == {"language": "de", "model": "large", "task": "translate"}
+    fast = (await modules.run("recognition_options", FILE, {"speed": "fast"}))["job"]
+    assert fast is None, "jobs send their text in longer parts"

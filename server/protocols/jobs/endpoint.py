@@ -25,7 +25,7 @@ from server.protocols.jobs.messages import (
     delivery_list,
     job_object,
     parse_states,
-    segment_object,
+    segment_objects,
 )
 from server.protocols.jobs.rendering import Format, render_transcript
 
@@ -169,8 +169,8 @@ async def _events(
         stopped = asyncio.ensure_future(stopping.wait())
         try:
             while change is not None:
-                for segment in change.segments:
-                    yield _event("segment", segment_object(segment))
+                for segment in segment_objects(change.segments):
+                    yield _event("segment", segment)
                 yield _event("job", job_object(change.job))
                 following = asyncio.ensure_future(_next(watching))
                 try:

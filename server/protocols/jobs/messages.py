@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from audio.clip import ms_from_samples
 from jobs.job import Delivery, Job, JobPriority, JobState, JobTranscript
+from transcripts.segments import split_segment
 from transcripts.transcript import TranscriptSegment
 
 SPEAKER: Final = "who speaks: A, B, …; null unless the job has `diarize` and has succeeded"
@@ -202,7 +203,7 @@ def transcript_object(transcript: JobTranscript) -> TranscriptObject:
         language=job.language,
         duration=round(job.seconds_done, 3),
         text=" ".join(segment.hypothesis.text for segment in transcript.segments),
-        segments=[segment_object(segment) for segment in transcript.segments],
+        segments=segment_objects(transcript.segments),
         filtered=[
             FilteredObject(start=_seconds(each.start), end=_seconds(each.end), guard=each.guard)
             for each in transcript.filtered
@@ -211,8 +212,12 @@ def transcript_object(transcript: JobTranscript) -> TranscriptObject:
     )
 
 
-def segment_object(segment: TranscriptSegment) -> SegmentObject:
-    """Return a segment as it is sent."""
+def segment_objects(segments: Iterable[TranscriptSegment]) -> list[SegmentObject]:
+    """Return segments as they are sent: each has one or a few sentences, as those of a file at /v1/audio."""
+    return [_segment_object(part) for segment in segments for part in split_segment(segment)]
+
+
+def _segment_object(segment: TranscriptSegment) -> SegmentObject:
     hypothesis = segment.hypothesis
     return SegmentObject(
         start=_seconds(segment.start),

@@ -5,8 +5,9 @@ import { apiKey } from "./api_key.js";
 import { CaptionChannel } from "./caption_channel.js";
 import { Captions } from "./captions.js";
 import { problemOf } from "./file_check.js";
+import { FileJob } from "./file_job.js";
 import { FilePanel } from "./file_panel.js";
-import { FileQueue, MAX_ENTRIES } from "./file_queue.js";
+import { FileQueue, isOpen, MAX_ENTRIES } from "./file_queue.js";
 import { FileUpload } from "./file_upload.js";
 import { KeyboardShortcuts } from "./keyboard_shortcuts.js";
 import { LibraryDatabase } from "./library_database.js";
@@ -22,7 +23,7 @@ import { RecognitionOptions } from "./recognition_options.js";
 import { RecognizerStatus } from "./recognizer_status.js";
 import { SpeechPlaceholders } from "./speech_placeholder.js";
 import { t, translate } from "./text.js";
-import { Transcript } from "./transcript.js";
+import { newId, Transcript } from "./transcript.js";
 import { copyText, download, SearchBox } from "./transcript_tools.js";
 import { TranscriptView } from "./transcript_view.js";
 import { WakeLock } from "./wake_lock.js";
@@ -184,6 +185,8 @@ async function deleteTranscript(id) {
   }
   const { title } = library.entries.find((entry) => entry.id === id);
   if (!confirm(t("confirmDelete", { title }))) return;
+  const entry = queue.entries.find(({ transcript }) => transcript.id === id);
+  if (entry) queue.remove(entry);
   await library.delete(id);
   if (shown.id === id) show(newRecording());
 }
@@ -326,17 +329,63 @@ const files = new FilePanel(
   { onOpenChange: onFileOpenChange, onError: showError, enqueue },
 );
 
-/** Start the work on an entry of the queue. Return {cancel()}. */
-function transcribe({ source, options: { fields, isTranslation }, transcript }, onEvent) {
-  for (const { id } of transcript.all) transcript.remove(id); // of an earlier attempt
-  const { url, upload, isPart, startMs } = source;
-  return new FileUpload(urlOf(`v1/audio/${isTranslation ? "translations" : "transcriptions"}`), {
+/** Start the work on an entry of the queue, or follow the job that it has. Return {cancel()}. */
+function transcribe(entry, onEvent) {
+  const { source, options: chosen, transcript } = entry;
+  if (!transcript.job) for (const { id } of transcript.all) transcript.remove(id); // of an earlier attempt
+  if (!transcript.job && !(chosen.job && keepsJobs)) return upload(entry, onEvent);
+  let work = new FileJob(urlOf("v1/jobs"), {
     headers: apiKey.headers,
-    fields: { ...fields, ...(url ? { url } : { file: upload }) },
-    isTranslation,
-    offsetMs: isPart ? startMs : 0,
+    // An older copy of the page may take the server for one with jobs.
+    onEvent: (event) => (event.type === "disabled" ? (work = upload(entry, onEvent)) : onEvent(event)),
+  });
+  if (transcript.job) work.follow(transcript.job);
+  else {
+    entry.submission ??= newId();
+    work.submit(entry.submission, { ...chosen.job, ...contentOf(source) }, offsetOf(source));
+  }
+  return { cancel: () => work.cancel() };
+}
+
+function upload({ source, options: { file } }, onEvent) {
+  return new FileUpload(urlOf(`v1/audio/${file.isTranslation ? "translations" : "transcriptions"}`), {
+    headers: apiKey.headers,
+    fields: { ...file.fields, ...contentOf(source) },
+    isTranslation: file.isTranslation,
+    offsetMs: offsetOf(source),
     onEvent,
   });
+}
+
+function contentOf({ url, upload: file }) {
+  return url ? { url } : { file };
+}
+
+function offsetOf({ isPart, startMs }) {
+  return isPart ? startMs : 0;
+}
+
+/** Follow the jobs of the library, which the page has begun before it was reloaded. */
+async function followJobs() {
+  for (const { id } of library.entries.filter(({ job }) => job)) {
+    const transcript = await library.get(id);
+    if (queue.isFull || queue.entries.some((entry) => entry.transcript === transcript)) continue;
+    if (shown.isEmpty && live.state === "idle") show(transcript);
+    queue.add({ name: transcript.title, source: {}, options: {}, transcript });
+  }
+}
+
+/** Keep the job of an entry with its transcript, so that a reload finds it again, until the job has ended. */
+function noteJob(entry, event) {
+  const { transcript } = entry;
+  if (event.type === "accepted") {
+    entry.submission = undefined;
+    transcript.describe({ job: event.job });
+  } else if (event.type === "segment" && event.job) transcript.job = event.job; // stored with the segment
+  else if (["ended", "failed", "cancelled"].includes(event.type) && transcript.job && !event.keepsJob) {
+    transcript.describe({ job: null });
+    if (!transcript.hasText) void library.withdraw(transcript);
+  }
 }
 
 /** Add a file or URL to the queue, and return its entry, or undefined if the queue is full. */
@@ -348,13 +397,14 @@ function enqueue({ name, source }) {
   }
   const transcript = new Transcript({ kind: "file", title: name, media: source.file ?? null });
   library.add(transcript, true);
-  return queue.add({ name, source, options: options.file, transcript });
+  return queue.add({ name, source, options: { file: options.file, job: options.job }, transcript });
 }
 
 function onQueueChange(entry, event) {
   const { name, transcript, state } = entry;
   queuePanel.show(entry);
   files.showEntry(entry);
+  if (event) noteJob(entry, event);
   if (event?.type === "segment") {
     transcript.setFinal(event);
     if (shown !== transcript && isShownNext(transcript)) show(transcript);
@@ -420,6 +470,7 @@ element("url-form").addEventListener("submit", (event) => {
   event.preventDefault();
   files.openUrl(element("url").value);
 });
+const keepsJobs = document.body.dataset.jobs === "true";
 element("url-form").hidden = document.body.dataset.fetchUrls !== "true";
 
 addEventListener("dragover", (event) => {
@@ -511,6 +562,7 @@ element("key-form").addEventListener("submit", (event) => {
   element("key").value = "";
   void loadModels();
   live.connectNow();
+  for (const entry of queue.entries) if (entry.state === "failed" && entry.transcript.job) queue.retry(entry);
 });
 
 // Keyboard
@@ -562,7 +614,8 @@ function showError(text) {
 }
 
 addEventListener("beforeunload", (event) => {
-  if (live.state !== "idle" || queue.isBusy || library.hasUnsaved) event.preventDefault();
+  const isLost = (entry) => isOpen(entry) && !(entry.transcript.job && library.isStored(entry.transcript.id));
+  if (live.state !== "idle" || queue.entries.some(isLost) || library.hasUnsaved) event.preventDefault();
 });
 
 shown.listeners.add(onTranscriptChange);
@@ -570,7 +623,7 @@ search.setTranscript(shown);
 refreshControls();
 void loadModels();
 void recognizer.poll();
-void library.open(() => LibraryDatabase.open());
+void library.open(() => LibraryDatabase.open()).then(followJobs);
 addEventListener("load", () => void keepForOffline());
 
 /** Let the browser keep the page, so that it opens, with its library, without the server. */

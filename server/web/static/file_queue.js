@@ -6,11 +6,12 @@ const MIN_ESTIMATE_MS = 3000; // of work before the remaining time is estimated
 
 /**
  * An entry is {id, name, source, state, fraction, doneMs, message, transcript}. source: {file} or {url}, with
- * {startMs, endMs} of what is transcribed, and `isPart`. state: waiting, uploading, transcribing, done, failed or
- * cancelled. fraction: 0 to 1, or undefined; doneMs: position up to which there is text.
+ * {startMs, endMs} of what is transcribed, and `isPart`; empty for a job that goes on after the page was reloaded.
+ * state: waiting, uploading, downloading, queued (on the server), transcribing, disconnected, done, failed or
+ * cancelled. fraction: 0 to 1, or undefined; doneMs: position up to which there is text; position: files before it.
  *
  * The queue does no I/O: transcribe(entry, onEvent) starts the work and returns {cancel()}. Its events are those
- * of FileUpload. onChange(entry, event) is called after each event and change of state.
+ * of FileUpload and FileJob. onChange(entry, event) is called after each event and change of state.
  */
 export class FileQueue {
   entries = [];
@@ -71,7 +72,8 @@ export class FileQueue {
   remainingMs(entry) {
     if (entry.state !== "transcribing" || !(entry.fraction > 0)) return undefined;
     const workedMs = performance.now() - entry.startedAt;
-    return workedMs < MIN_ESTIMATE_MS ? undefined : (workedMs * (1 - entry.fraction)) / entry.fraction;
+    const done = entry.fraction - entry.startedFraction;
+    return workedMs < MIN_ESTIMATE_MS || done <= 0 ? undefined : (workedMs * (1 - entry.fraction)) / done;
   }
 
   #startNext() {
@@ -79,7 +81,8 @@ export class FileQueue {
     const entry = this.entries.find(({ state }) => state === "waiting");
     if (!entry) return;
     clearTimeout(this.#retryTimer);
-    Object.assign(entry, { state: "uploading", startedAt: undefined, fraction: entry.source.file ? 0 : undefined, message: "" });
+    const state = entry.source.url ? "downloading" : "uploading";
+    Object.assign(entry, { state, startedAt: undefined, fraction: entry.source.file ? 0 : undefined, message: "" });
     this.#onChange(entry);
     this.#work = { entry };
     const request = this.#transcribe(entry, (event) => this.#onEvent(entry, event));
@@ -93,8 +96,13 @@ export class FileQueue {
     } else if (event.type === "segment") {
       const { startMs, endMs } = entry.source;
       Object.assign(entry, { state: "transcribing", doneMs: event.endMs });
-      entry.startedAt ??= performance.now();
-      entry.fraction = endMs > startMs ? Math.min(1, (event.endMs - startMs) / (endMs - startMs)) : undefined;
+      if (endMs > startMs) entry.fraction = Math.min(1, (event.endMs - startMs) / (endMs - startMs));
+      this.#started(entry, 0);
+      this.#onChange(entry, event);
+    } else if (event.type === "job") {
+      this.#jobChanged(entry, event);
+      this.#onChange(entry, event);
+    } else if (event.type === "accepted") {
       this.#onChange(entry, event);
     } else {
       this.#work = null;
@@ -102,11 +110,27 @@ export class FileQueue {
     }
   }
 
+  #jobChanged(entry, { state, position, fraction }) {
+    const shown = state === "fetching" ? "downloading" : state;
+    Object.assign(entry, { state: shown, position, fraction: state === "transcribing" ? fraction : undefined });
+    if (state !== "transcribing") entry.startedAt = undefined;
+    // A job that is found again was begun earlier: only what is done from now on counts.
+    else this.#started(entry, fraction ?? 0);
+  }
+
+  /** Estimate the remaining time from now on. fraction: done until now */
+  #started(entry, fraction) {
+    if (entry.startedAt === undefined)
+      Object.assign(entry, { startedAt: performance.now(), startedFraction: fraction });
+  }
+
   #uploaded(entry, fraction) {
     if (entry.source.url || entry.state !== "uploading") return;
     entry.fraction = fraction;
-    if (fraction === 1)
-      Object.assign(entry, { state: "transcribing", fraction: undefined, startedAt: performance.now() });
+    if (fraction === 1) {
+      Object.assign(entry, { state: "transcribing", fraction: undefined });
+      this.#started(entry, 0);
+    }
   }
 
   #finish(entry, event) {
@@ -129,5 +153,5 @@ export class FileQueue {
 
 /** Return whether an entry waits or is worked on. */
 export function isOpen({ state }) {
-  return state === "waiting" || state === "uploading" || state === "transcribing";
+  return state !== "done" && state !== "failed" && state !== "cancelled";
 }

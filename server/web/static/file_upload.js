@@ -51,31 +51,16 @@ export class FileUpload {
     const text = this.#request.responseText;
     const messages = this.#parser.push(text.slice(this.#parsed));
     this.#parsed = text.length;
-    for (const message of messages) this.#handle(message);
+    for (const { data } of messages) this.#handle(data);
   }
 
   #handle(message) {
     if (this.#ended) return;
     if (message.error) this.#fail(message.error.message);
-    else if (message.type === "transcript.text.segment") this.#onEvent(this.#segment(message));
+    else if (message.type === "transcript.text.segment") this.#onEvent(segmentOf(message, this.#offsetMs));
     else if (message.type === "transcript.text.done") {
       this.#end({ type: "ended", language: message.languages?.[0]?.code ?? null });
     }
-  }
-
-  #segment({ id, text, words, start, end }) {
-    const timedWords = (words ?? []).map((word) => ({
-      text: word.word,
-      startMs: this.#toFileMs(word.start),
-      endMs: this.#toFileMs(word.end),
-      confidence: word.confidence,
-    }));
-    const [startMs, endMs] = [this.#toFileMs(start), this.#toFileMs(end)];
-    return { type: "segment", id, text, words: timedWords, startMs, endMs };
-  }
-
-  #toFileMs(seconds) {
-    return this.#offsetMs + Math.round(seconds * 1000);
   }
 
   #finish() {
@@ -83,18 +68,13 @@ export class FileUpload {
     const { status, responseText } = this.#request;
     if (status === 200 && this.#isTranslation) this.#handleWhole(JSON.parse(responseText));
     else if (status === 200) this.#fail(t("responseIncomplete"));
-    else this.#fail(errorMessage(responseText, status), status, this.#retryAfterMs(status));
+    else this.#fail(errorMessage(responseText, status), status, retryAfterMs(this.#request));
   }
 
   /** content: verbose_json */
   #handleWhole({ segments }) {
-    for (const segment of segments) this.#onEvent(this.#segment({ ...segment, text: segment.text.trim() }));
+    for (const segment of segments) this.#onEvent(segmentOf({ ...segment, text: segment.text.trim() }, this.#offsetMs));
     this.#end({ type: "ended", language: "en" });
-  }
-
-  #retryAfterMs(status) {
-    if (status !== 503 && status !== 429) return 0;
-    return Math.max(MIN_RETRY_MS, Number(this.#request.getResponseHeader("retry-after") ?? 0) * 1000);
   }
 
   #fail(message, status = 0, retryAfterMs = 0) {
@@ -118,7 +98,26 @@ const RESPONSE_OPTIONS = {
 
 const TRANSLATION_OPTIONS = { response_format: "verbose_json" };
 
-function formOf(fields) {
+/** Return the event of a segment of the server. offsetMs: position in the file at which the uploaded part starts */
+export function segmentOf({ id, text, words, start, end }, offsetMs) {
+  const toFileMs = (seconds) => offsetMs + Math.round(seconds * 1000);
+  const timedWords = (words ?? []).map((word) => ({
+    text: word.word,
+    startMs: toFileMs(word.start),
+    endMs: toFileMs(word.end),
+    confidence: word.confidence,
+  }));
+  return { type: "segment", id, text, words: timedWords, startMs: toFileMs(start), endMs: toFileMs(end) };
+}
+
+/** Return after how many ms a busy server asks to be asked again; 0 if it does not. */
+export function retryAfterMs(request) {
+  if (request.status !== 503 && request.status !== 429) return 0;
+  return Math.max(MIN_RETRY_MS, Number(request.getResponseHeader("retry-after") ?? 0) * 1000);
+}
+
+/** Return a form of fields; those that are empty are left out. */
+export function formOf(fields) {
   const form = new FormData();
   const file = fields.file; // last, so that the server knows the other fields before it receives the file
   for (const [name, value] of Object.entries(fields)) if (name !== "file" && value) form.append(name, value);
@@ -126,7 +125,8 @@ function formOf(fields) {
   return form;
 }
 
-function errorMessage(text, status) {
+/** Return the message of an error of the server. */
+export function errorMessage(text, status) {
   try {
     return JSON.parse(text).error.message;
   } catch {

@@ -10,12 +10,12 @@ const SAVED_CHANGES = new Set(["finalized", "edited", "restored"]);
 
 export class Library {
   #database = null;
-  #entries = new Map(); // by id: {id, title, kind, createdAt, language, endMs, rate}
+  #entries = new Map(); // by id: {id, title, kind, createdAt, language, endMs, rate, job}
   #transcripts = new Map(); // by id: those that were made or opened in this tab
   #stored = new Set(); // ids in the database
   #unsaved = new Set(); // ids with text that is neither stored nor exported
   #parts = new Map(); // by id: number of stored parts of the audio
-  #waiting = new Map(); // by id: parts of the audio of transcripts that have no text yet
+  #waiting = new Map(); // by id: parts of the audio of transcripts that are not listed yet
   #onChange;
   #onError;
 
@@ -56,7 +56,7 @@ export class Library {
     return this.#unsaved.has(id);
   }
 
-  /** List a transcript as soon as it has text. isStored: keep it beyond this tab */
+  /** List a transcript as soon as it has text or a job. isStored: keep it beyond this tab */
   add(transcript, isStored) {
     if (this.#transcripts.has(transcript.id)) return;
     this.#transcripts.set(transcript.id, transcript);
@@ -70,7 +70,7 @@ export class Library {
     transcript.listeners.add((change, segment) => this.#changed(transcript, change, segment));
   }
 
-  /** Store a part of the audio of a transcript, if the transcript is stored, as soon as it has text. */
+  /** Store a part of the audio of a transcript, if the transcript is stored, as soon as it is listed. */
   addMedia(id, blob) {
     if (!this.#stored.has(id)) return;
     if (this.#waiting.has(id)) {
@@ -107,6 +107,16 @@ export class Library {
     return this.#entries.has(id);
   }
 
+  /** Take a transcript out of the list whose job has ended without text. It is listed again once it has text. */
+  async withdraw({ id, media }) {
+    if (!this.#entries.delete(id)) return;
+    this.#onChange();
+    if (!this.#stored.has(id)) return;
+    this.#parts.set(id, 0);
+    this.#waiting.set(id, media?.size <= MAX_MEDIA_BYTES ? [media] : []);
+    await this.#save(id, () => this.#database.delete(id));
+  }
+
   async delete(id) {
     const isStored = this.#stored.delete(id);
     for (const each of [this.#entries, this.#transcripts, this.#unsaved, this.#parts, this.#waiting])
@@ -120,7 +130,7 @@ export class Library {
     if (!this.#transcripts.has(id)) return; // it was deleted
     const isSaved = SAVED_CHANGES.has(change);
     if (!isSaved && change !== "removed" && change !== "described") return;
-    if (!isSaved && !this.#entries.has(id)) return;
+    if (!isSaved && !transcript.job && !this.#entries.has(id)) return;
     const entry = entryOf(transcript);
     this.#entries.set(id, entry);
     this.#onChange();
@@ -144,6 +154,6 @@ export class Library {
   }
 }
 
-function entryOf({ id, title, kind, createdAt, language, endMs, recording }) {
-  return { id, title, kind, createdAt, language, endMs, rate: recording?.rate ?? null };
+function entryOf({ id, title, kind, createdAt, language, endMs, recording, job }) {
+  return { id, title, kind, createdAt, language, endMs, rate: recording?.rate ?? null, job };
 }

@@ -67,9 +67,10 @@ export class LibraryPanel {
     return item;
   }
 
-  #fill(item, { id, title, createdAt, endMs, language: code }) {
+  #fill(item, { id, title, createdAt, endMs, language: code, job }) {
     const [open, remove] = [item.querySelector(".open"), item.querySelector(".remove")];
     const facts = [formatDate(createdAt), formatTime(endMs), code && languageName(code)];
+    if (job) facts.push(t("transcribing"));
     if (!this.#library.isStored(id)) facts.push(t("inThisTab"));
     setText(open, title);
     setText(item.querySelector(".facts"), facts.filter(Boolean).join(" · "));

@@ -64,7 +64,8 @@ export class QueuePanel {
     else progress.removeAttribute("value");
     buttons.open.hidden = !entry.transcript.hasText;
     buttons.cancel.hidden = !isOpen(entry);
-    buttons.retry.hidden = entry.state !== "failed" && entry.state !== "cancelled";
+    const isOver = entry.state === "failed" || entry.state === "cancelled";
+    buttons.retry.hidden = !isOver || !canRetry(entry);
     buttons.remove.hidden = isOpen(entry);
   }
 
@@ -74,12 +75,19 @@ export class QueuePanel {
   }
 }
 
+/** A file that was uploaded before the page was reloaded can only be tried again while it has its job. */
+function canRetry({ source, transcript }) {
+  return Boolean(source.upload || source.url || transcript.job);
+}
+
 /** Return the state of an entry in words. remainingMs: estimated, or undefined */
 export function stateText(entry, remainingMs) {
-  const { state, fraction, doneMs, message, source } = entry;
+  const { state, fraction, doneMs, message, position } = entry;
   if (state === "waiting") return message ? t("queueBusy", { reason: message }) : t("queueWaiting");
-  if (state === "uploading")
-    return source.url ? t("downloading") : t("uploading", { percent: Math.floor((fraction ?? 0) * 100) });
+  if (state === "uploading") return t("uploading", { percent: Math.floor((fraction ?? 0) * 100) });
+  if (state === "downloading") return t("downloading");
+  if (state === "queued") return position > 0 ? t("jobQueuedBehind", { count: position }) : t("jobQueued");
+  if (state === "disconnected") return t("serverUnreachable");
   if (state === "transcribing") {
     const text = doneMs ? t("transcribedUpTo", { time: formatTime(doneMs) }) : t("transcribing");
     return remainingMs === undefined ? text : `${text} · ${t("remaining", { time: formatTime(remainingMs) })}`;

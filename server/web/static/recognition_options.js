@@ -61,6 +61,19 @@ export class RecognitionOptions {
     return { fields, isTranslation: translate.checked };
   }
 
+  /** Fields of a job for a file, or null if jobs lack an option that was chosen. */
+  get job() {
+    const { language, model, translate, speed } = this.#elements;
+    const { hotwords } = this;
+    if (speed.value === "fast") return null; // A job sends its text in parts of up to two minutes.
+    return {
+      model: model.value || "default",
+      ...(language.value && { language: language.value }),
+      ...(hotwords.length > 0 && { hotwords: JSON.stringify(hotwords) }),
+      ...(translate.checked && { task: "translate" }),
+    };
+  }
+
   #store() {
     const { hotwords, speed } = this.#elements;
     localStorage.setItem(STORAGE_KEY, JSON.stringify({ hotwords: hotwords.value, speed: speed.value }));

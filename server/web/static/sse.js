@@ -3,13 +3,18 @@
 export class SseParser {
   #rest = ""; // an incomplete event
 
-  /** Add a chunk of text. Return the JSON documents of the events that it completes. */
+  /** Add a chunk of text. Return the events that it completes: {name, data}, data is a JSON document. */
   push(chunk) {
     const [...events] = (this.#rest + chunk).split("\n\n");
     this.#rest = events.pop();
-    return events
-      .map((event) => event.split("\n").filter((line) => line.startsWith("data:")))
-      .filter((lines) => lines.length > 0)
-      .map((lines) => JSON.parse(lines.map((line) => line.slice(5)).join("\n")));
+    return events.map(parse).filter(({ data }) => data !== undefined);
   }
+}
+
+/** Return {name, data} of the lines of an event. data: undefined for a comment */
+function parse(event) {
+  const lines = event.split("\n");
+  const data = lines.filter((line) => line.startsWith("data:")).map((line) => line.slice(5));
+  const name = lines.find((line) => line.startsWith("event:"))?.slice(6).trim() ?? "message";
+  return { name, data: data.length > 0 ? JSON.parse(data.join("\n")) : undefined };
 }

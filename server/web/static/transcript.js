@@ -12,7 +12,7 @@ const MAX_UNDO = 200; // edits that can be undone; older ones are forgotten
  * Listeners are called with (change, segment), with the changed segment only, so their cost does not depend on
  * the length of the transcript. Changes are added, updated (not final yet), finalized, edited, removed,
  * restored (the segment was removed before; it is followed by the segment that is the third argument), and
- * described (title, media or language), without a segment.
+ * described (title, media, language or job), without a segment.
  */
 export class Transcript {
   listeners = new Set();
@@ -21,10 +21,11 @@ export class Transcript {
 
   /**
    * kind: "recording" or "file"; title: for people, and the name of downloads; media: its audio, a Blob or null;
-   * createdAt: ms since 1970; segments: final ones
+   * createdAt: ms since 1970; segments: final ones; job: of FileJob, which adds segments, or null
    */
-  constructor({ id = newId(), kind, title, createdAt = Date.now(), language = null, segments = [], media = null }) {
-    Object.assign(this, { id, kind, title, createdAt, language, media });
+  constructor({ id = newId(), kind, title, createdAt = Date.now(), segments = [], ...facts }) {
+    const { language = null, media = null, job = null } = facts;
+    Object.assign(this, { id, kind, title, createdAt, language, media, job });
     for (const segment of segments) this.#segments.set(segment.id, segment);
   }
 
@@ -57,7 +58,7 @@ export class Transcript {
     return [...this.#segments.values()];
   }
 
-  /** Set title, media or language. */
+  /** Set title, media, language or job. */
   describe(values) {
     Object.assign(this, values);
     this.#notify("described");
@@ -171,7 +172,7 @@ export class Transcript {
 }
 
 /** Return an id. crypto.randomUUID exists only over HTTPS and on localhost. */
-function newId() {
+export function newId() {
   const random = crypto.getRandomValues(new Uint32Array(2));
   return [Date.now(), ...random].map((number) => number.toString(36)).join("-");
 }

@@ -122,12 +122,17 @@ def test_assets_are_compressed_if_the_client_accepts_it(web: TestClient) -> None
 def test_page_is_small() -> None:
     parts = [path.read_bytes() for path in WEB.rglob("*") if path.is_file() and path.suffix in TYPES]
     assert sum(map(len, parts)) <= 300_000
-    assert sum(len(gzip.compress(part)) for part in parts) <= 100_000
+    assert sum(len(gzip.compress(part)) for part in parts) <= 105_000
 
 
 def test_url_form_depends_on_the_settings() -> None:
     told = [client_of(WebPage(free_settings(fetch_urls=on))).get("/").text for on in (False, True)]
     assert ['data-fetch-urls="true"' in page for page in told] == [False, True]
+
+
+def test_page_knows_whether_the_server_keeps_jobs() -> None:
+    told = [client_of(WebPage(free_settings(data_dir=folder))).get("/").text for folder in ("", "data")]
+    assert ['data-jobs="true"' in page for page in told] == [False, True]
 
 
 def test_server_has_the_page(server: Server) -> None:

@@ -29,6 +29,8 @@ OPTIONAL: Final = BULK - 1  # the priority of work that later work replaces, and
 RESULTS_PER_TURN: Final = 32  # results delivered before other tasks of the event loop may run
 NEWEST_BATCH_WEIGHT: Final = 0.2  # in the moving averages of the pace
 LIVE_SECONDS: Final = 5.0  # after the last live item, for which batches of BULK are still kept short
+BACKGROUND_SECONDS: Final = 60.0  # after the last live item, for which BULK still runs in the background
+BACKGROUND_RETRY_SECONDS: Final = 60.0  # after a failure of the background worker, without another attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +153,13 @@ class Batcher(Generic[Item, Result]):
     by one, so that a bad item fails alone; otherwise the whole batch fails. If the model died, only those of
     priority 0 and BULK run again, a limited number of times: the others are optional.
 
-    An async context manager: leaving it closes the worker; items without a result fail with BatcherClosed.
+    A running batch cannot be interrupted, so a live item could wait for a long one of BULK. With a
+    `background` worker, which runs the same model beside this one at a lower priority of the operating
+    system, items of BULK run there for as long as live work keeps coming. If it fails, they run here.
 
+    An async context manager: leaving it closes the workers; items without a result fail with BatcherClosed.
+
+    background: may be set at any time before it is closed
     cost: cost of an item; without it each item costs 1. How long items take is learned from their number and
         their cost
     on_batch: called with each batch that starts
@@ -175,6 +182,7 @@ class Batcher(Generic[Item, Result]):
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.worker = worker
+        self.background: Worker[Item, Result] | None = None
         self.max_items = max_items
         self.max_waiting = max_waiting
         self.batches = 0
@@ -198,8 +206,11 @@ class Batcher(Generic[Item, Result]):
         self._live_at = float("-inf")  # when the last item that is not BULK came, by the clock
         self._running: list[Ticket[Item, Result]] = []
         self._began = 0.0  # when the running batch started, by the clock
+        self._in_background: list[Ticket[Item, Result]] = []  # the running batch of the background worker
+        self._background_from = float("-inf")  # when the background worker may be used, by the clock
         self._wake = asyncio.Event()
-        self._loop: asyncio.Task[None] | None = None
+        self._wake_background = asyncio.Event()
+        self._loops: list[asyncio.Task[None]] = []
         self._closed = False
 
     def __len__(self) -> int:
@@ -212,7 +223,7 @@ class Batcher(Generic[Item, Result]):
     @property
     def is_busy(self) -> bool:
         """Whether a batch runs, or waits for the model to be started again."""
-        return bool(self._running)
+        return bool(self._running or self._in_background)
 
     @property
     def lag(self) -> float:
@@ -248,7 +259,7 @@ class Batcher(Generic[Item, Result]):
         self._queues[priority].append(ticket, source)
         if priority < BULK:
             self._live_at = posted
-        self._wake.set()
+        self._wake_loops()
         return ticket
 
     async def submit(self, item: Item, priority: int = 0) -> Result:
@@ -270,6 +281,8 @@ class Batcher(Generic[Item, Result]):
         if ticket.waiting:
             self._queues[ticket.priority].remove(ticket, ticket.source)
             self._queues[priority].append(ticket, ticket.source)
+            self._live_at = self._clock()
+            self._wake_loops()
         ticket.priority = priority
 
     def cancel(self, ticket: Ticket[Item, Result]) -> bool:
@@ -281,20 +294,26 @@ class Batcher(Generic[Item, Result]):
         return True
 
     async def __aenter__(self) -> Self:
-        self._loop = asyncio.create_task(self._run(), name="batcher")
+        self._loops = [
+            asyncio.create_task(self._run(), name="batcher"),
+            asyncio.create_task(self._run_background(), name="batcher background"),
+        ]
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._loop is not None
         self._closed = True
-        self._loop.cancel()
+        for loop in self._loops:
+            loop.cancel()
         try:
-            await asyncio.gather(self._loop, return_exceptions=True)
+            await asyncio.gather(*self._loops, return_exceptions=True)
         finally:  # also when the task that leaves the context is cancelled meanwhile
             await self.worker.close()
-            for ticket in [*self._running, *(ticket for queue in self._queues for ticket in queue)]:
+            if self.background is not None:
+                await self.background.close()
+            waiting = [ticket for queue in self._queues for ticket in queue]
+            for ticket in [*self._running, *self._in_background, *waiting]:
                 ticket.resolve(BatcherClosed("the batcher was closed"))
 
     async def _run(self) -> None:
@@ -302,15 +321,45 @@ class Batcher(Generic[Item, Result]):
             await self._wake.wait()
             self._running = self._take()
             if self._running:
-                await self._run_batch(self._running)
+                await self._run_batch(self._running, self.worker)
                 self._running = []
             else:
                 self._wake.clear()
 
-    async def _run_batch(self, batch: list[Ticket[Item, Result]]) -> None:
+    async def _run_background(self) -> None:
+        """Run items of BULK on the background worker while live work keeps coming."""
+        while True:
+            await self._wake_background.wait()
+            worker = self.background
+            if worker is None or not self._uses_background or not self._queues[BULK].size:
+                self._wake_background.clear()
+                self._wake.set()  # what is left is for the other loop
+                continue
+            batch: list[Ticket[Item, Result]] = []
+            self._fill(batch, BULK, self._seconds)
+            self._in_background = batch
+            await self._run_batch(batch, worker)
+            self._in_background = []
+
+    @property
+    def _uses_background(self) -> bool:
+        """Whether items of BULK run on the background worker at the moment."""
+        if self.background is None:
+            return False
+        now = self._clock()
+        return now - self._live_at < BACKGROUND_SECONDS and now >= self._background_from
+
+    def _wake_loops(self) -> None:
+        self._wake.set()
+        if self._queues[BULK].size:
+            self._wake_background.set()
+
+    async def _run_batch(self, batch: list[Ticket[Item, Result]], worker: Worker[Item, Result]) -> None:
         self.batches += 1
         self.items += len(batch)
-        self._began = began = self._clock()
+        began = self._clock()
+        if worker is self.worker:
+            self._began = began
         items: list[Item] = []
         for ticket in batch:
             ticket.tries += 1
@@ -321,28 +370,44 @@ class Batcher(Generic[Item, Result]):
                 batched = [BatchedItem(each.priority, began - each.posted, each.item) for each in batch]
             if self._on_batch is not None:
                 self._on_batch(batched)
-            results = await self.worker.run(items)
+            results = await worker.run(items)
             seconds = self._clock() - began
-            self._learn(batch, seconds)
+            if worker is self.worker:  # In the background, a batch takes as long as others leave it to.
+                self._learn(batch, seconds)
             if self._on_batch_done is not None:
                 self._on_batch_done(batched, seconds)
             outcomes = list(zip(batch, results, strict=True))
         except Exception as error:
-            await self._run_failed_batch(batch, error)
+            await self._run_failed_batch(batch, worker, error)
         else:
             for number, (ticket, result) in enumerate(outcomes, 1):
                 ticket.resolve(result)
                 if number % RESULTS_PER_TURN == 0:
                     await asyncio.sleep(0)
 
-    async def _run_failed_batch(self, batch: list[Ticket[Item, Result]], error: Exception) -> None:
+    async def _run_failed_batch(
+        self, batch: list[Ticket[Item, Result]], worker: Worker[Item, Result], error: Exception
+    ) -> None:
+        if worker is not self.worker and isinstance(error, ModelBroken):
+            self._give_back(batch, error)
+            return
         log.error("batch.failed items=%d error=%r", len(batch), error)
         again = [ticket for ticket in batch if self._may_retry(ticket, len(batch), error)]
         for ticket in batch:
             if ticket not in again:
                 ticket.resolve(error)
         for ticket in again:
-            await self._run_batch([ticket])
+            await self._run_batch([ticket], worker)
+
+    def _give_back(self, batch: list[Ticket[Item, Result]], error: ModelBroken) -> None:
+        """Put what the background worker could not run back into the queue, and do without it a while."""
+        log.warning("batcher.no_background items=%d: %s", len(batch), error)
+        self._background_from = self._clock() + BACKGROUND_RETRY_SECONDS
+        for ticket in batch:
+            ticket.waiting = True
+            ticket.tries -= 1
+            self._queues[ticket.priority].append(ticket, ticket.source)
+        self._wake.set()
 
     def _may_retry(self, ticket: Ticket[Item, Result], batch_size: int, error: Exception) -> bool:
         """Return whether an item of a failed batch runs once more, by itself."""
@@ -384,26 +449,37 @@ class Batcher(Generic[Item, Result]):
     def _take(self) -> list[Ticket[Item, Result]]:
         """Take the next batch out of the queue."""
         batch: list[Ticket[Item, Result]] = []
-        cost = 0.0
         for priority, queue in enumerate(self._queues):
             if not queue.size:
                 continue
+            if priority == BULK and self._uses_background:
+                self._wake_background.set()
+                break
             is_joined = bool(batch) and batch[0].priority < priority
             is_short = is_joined or (priority == BULK and self._clock() - self._live_at < LIVE_SECONDS)
-            seconds = self._joined_seconds if is_short else self._seconds
-            while queue.size:
-                cost += 1.0 if self._cost is None else self._cost(queue.first().item)
-                is_full = (
-                    cost > self._budget
-                    or len(batch) == self.max_items
-                    or self._model.seconds(len(batch) + 1, cost) > seconds
-                )
-                if batch and is_full:
-                    return batch
-                ticket = queue.pop()
-                ticket.waiting = False
-                batch.append(ticket)
+            if not self._fill(batch, priority, self._joined_seconds if is_short else self._seconds):
+                break
         return batch
+
+    def _fill(self, batch: list[Ticket[Item, Result]], priority: int, seconds: float) -> bool:
+        """Move items of a priority from the queue to a batch.
+
+        seconds: limit of the batch. Returns False if the batch is full and items are left.
+        """
+        queue, cost = self._queues[priority], self._cost_of(batch)
+        while queue.size:
+            cost += 1.0 if self._cost is None else self._cost(queue.first().item)
+            is_full = (
+                cost > self._budget
+                or len(batch) == self.max_items
+                or self._model.seconds(len(batch) + 1, cost) > seconds
+            )
+            if batch and is_full:
+                return False
+            ticket = queue.pop()
+            ticket.waiting = False
+            batch.append(ticket)
+        return True
 
 
 def _resolve(future: asyncio.Future[Result], outcome: Result | Exception) -> None:

@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any, Final, Generic, TypeVar
 
@@ -20,6 +21,7 @@ Call = Callable[[Model, list[Item]], list[Result]]
 Describe = Callable[[Model], object]
 
 NICENESS: Final = 5
+LOWEST_NICENESS: Final = 19
 
 
 def lower_priority() -> None:
@@ -29,6 +31,19 @@ def lower_priority() -> None:
     """
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+
+
+def run_in_background() -> None:
+    """Let this process and the threads that it will start run only on cores that nothing else needs.
+
+    Where the system has no such class (it is Linux's SCHED_IDLE), take the lowest priority that it has.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError):  # forbidden in some containers
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+            return
+    if sys.platform != "win32":
+        os.setpriority(os.PRIO_PROCESS, 0, LOWEST_NICENESS)
 
 
 class ModelProcess(Generic[Model, Item, Result]):

@@ -14,10 +14,11 @@ from typing import Self
 import numpy as np
 
 from asr.errors import ModelUnavailable
-from asr.recognizer import ModelInfo
+from asr.recognizer import Hypothesis, ModelInfo, RecognitionRequest
 from asr.smart_turn import SmartTurn
 from audio.clip import HOP, Clip
 from batching.batcher import BatchedItem, Batcher
+from batching.worker import Worker
 from engine.gc_tuning import tune_interpreter
 from engine.health import Health
 from engine.memory_budget import MemoryBudget
@@ -99,6 +100,9 @@ class Engine:
             options.recognizers,
             partial(_recognizer, options, prepare, on_batch, on_batch_done),
             budget,
+            build_background=partial(_background_recognizer, options, prepare)
+            if options.in_process
+            else None,
             estimate_memory=_weights_size,
             health=self.health,
             on_restart=on_restart,
@@ -251,6 +255,10 @@ async def _warm_up(slots: DetectorSlots, vad: Batcher[DetectorInput, Probabiliti
         slots.close(slot)
 
 
+def _threads(options: EngineOptions) -> int:
+    return options.threads or max(1, (os.cpu_count() or 1) - 1)
+
+
 def _recognizer(
     options: EngineOptions,
     prepare: Callable[[], None],
@@ -264,7 +272,7 @@ def _recognizer(
             source,
             options.load,
             in_process=options.in_process,
-            threads=options.threads or max(1, (os.cpu_count() or 1) - 1),
+            threads=_threads(options),
             deadline=options.deadline_seconds,
             watcher=supervisor,
             prepare=prepare,
@@ -275,6 +283,20 @@ def _recognizer(
         seconds=options.batch_seconds,
         on_batch=on_batch,
         on_batch_done=on_batch_done,
+    )
+
+
+def _background_recognizer(
+    options: EngineOptions, prepare: Callable[[], None], source: str, supervisor: Supervisor
+) -> Worker[RecognitionRequest, Hypothesis]:
+    return recognizer_worker(
+        source,
+        options.load,
+        threads=_threads(options),
+        deadline=options.deadline_seconds,
+        watcher=supervisor,
+        prepare=prepare,
+        in_background=True,
     )
 
 

@@ -2,14 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
-from asr.recognizer import ModelInfo
+from asr.recognizer import Hypothesis, ModelInfo, RecognitionRequest
+from batching.lazy_worker import LazyWorker
+from batching.worker import Worker
 from engine.health import Health
 from engine.memory_budget import MIB, BudgetExceeded, MemoryBudget, Reservation
 from engine.model_handle import Asr, ModelHandle, ModelSlot, ModelState, RunningModel
@@ -17,6 +19,8 @@ from engine.recognizer_process import LoadedModelInfo
 from engine.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
+
+BuildBackground = Callable[[str, Supervisor], Worker[RecognitionRequest, Hypothesis]]
 
 RETRY_SECONDS: Final = (
     10.0  # After a failed load its error is returned for this time, without another attempt.
@@ -53,6 +57,9 @@ class ModelPool:
     sources: sources by name; the first one is the default, which stays loaded
     build: builds a batcher for a source, which the pool enters. Its worker informs the supervisor and has a
         LoadedModelInfo as description
+    build_background: builds a worker for the same source that uses only what others leave of the processor,
+        for files beside live streams (Batcher.background). It is used for recognizers on a CPU and loaded
+        when it is needed, if the memory budget has room for it
     budget: memory budget that only this pool uses
     estimate_memory: returns the bytes that a source may take before its first load; it may block
     retry_seconds: time after a failed load in which it is not tried again
@@ -68,6 +75,7 @@ class ModelPool:
         build: Callable[[str, Supervisor], Asr],
         budget: MemoryBudget,
         *,
+        build_background: BuildBackground | None = None,
         estimate_memory: Callable[[str], int] = lambda source: 0,
         retry_seconds: float = RETRY_SECONDS,
         health: Health | None = None,
@@ -77,6 +85,7 @@ class ModelPool:
         self._slots = {name: ModelSlot(name, source) for name, source in sources.items()}
         self.default = next(iter(self._slots))
         self._build = build
+        self._build_background = build_background
         self._budget = budget
         self._estimate_memory = estimate_memory
         self._retry_seconds = retry_seconds
@@ -240,6 +249,8 @@ class ModelPool:
                 )
                 if report.description.fallback:
                     log.warning("model.fallback name=%s: %s", slot.name, report.description.fallback)
+                if report.description.device == "cpu":
+                    asr.background = self._background(slot)
                 self._activate(slot, handle, RunningModel(asr, report.description))
                 await handle.unload_requested.wait()
             log.info("model.unloaded name=%s", slot.name)
@@ -247,6 +258,25 @@ class ModelPool:
             self._fail(slot, handle, error)
         finally:
             self._remove(slot, handle)
+
+    def _background(self, slot: ModelSlot) -> LazyWorker[RecognitionRequest, Hypothesis] | None:
+        if self._build_background is None:
+            return None
+        name = f"recognizer {slot.name} in the background"
+        supervisor = Supervisor(name, self._health, critical=False)
+        build = partial(self._build_background, slot.source, supervisor)
+        return LazyWorker(build, name=name, hold=partial(self._hold_background, slot, supervisor))
+
+    @contextmanager
+    def _hold_background(self, slot: ModelSlot, supervisor: Supervisor) -> Iterator[None]:
+        """Reserve the memory of a second recognizer of a name. Raises BudgetExceeded."""
+        reservation = self._budget.add(f"{slot.name} in the background")
+        try:
+            self._unload(self._budget.reserve(reservation, slot.memory))
+            yield
+        finally:
+            supervisor.close()
+            self._budget.remove(reservation)
 
     async def _expected_memory(self, slot: ModelSlot) -> int:
         if slot.memory or not self._budget.budget:

@@ -11,6 +11,7 @@ from asr.recognizer import Hypothesis, ModelInfo, RecognitionRequest
 from audio.clip import Clip
 from batching.batcher import BatchedItem, Batcher
 from batching.deadline_thread import NO_DEADLINE
+from batching.model_process import run_in_background
 from batching.worker import ProcessWorker, ThreadWorker, Worker, WorkerObserver
 from engine.recognizer_process import (
     LoadedModelInfo,
@@ -26,6 +27,7 @@ from vad.detector import Detector
 from vad.detector_input import DetectorInput
 
 SHARED_BATCH_SECONDS: Final = 0.1  # Target duration of a batch that combines finals with less urgent tasks.
+BACKGROUND_DEADLINE_FACTOR: Final = 10
 MAX_FAILED_STEPS: Final = 3  # In a row; each failed step ends all streams in it.
 
 # For load_models:
@@ -97,6 +99,7 @@ def recognizer_worker(
     deadline: float = NO_DEADLINE,
     watcher: WorkerObserver | None = None,
     prepare: Callable[[], None] = prepare_nothing,
+    in_background: bool = False,
 ) -> Worker[RecognitionRequest, Hypothesis]:
     """Return a worker for a recognizer; its `description` is a LoadedModelInfo.
 
@@ -107,13 +110,16 @@ def recognizer_worker(
     deadline: most seconds for a batch in addition to the length of its audio
     watcher: observes the worker
     prepare: called first in the process; it must be picklable
+    in_background: whether the process uses only what others leave of the processor; its batches may take
+        BACKGROUND_DEADLINE_FACTOR times as long
 
     In a separate process the model has its own torch threads, and an interrupt of the server need not wait
     for the end of a batch.
     """
+    factor = BACKGROUND_DEADLINE_FACTOR if in_background else 1
 
     def seconds(requests: list[RecognitionRequest]) -> float:
-        return deadline + sum(request.clip.seconds for request in requests)
+        return factor * (deadline + sum(request.clip.seconds for request in requests))
 
     if not in_process:
         return ThreadWorker(
@@ -129,6 +135,8 @@ def recognizer_worker(
     environment = {"HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     if threads:
         environment["OMP_NUM_THREADS"] = str(threads)
+    if in_background:
+        prepare = partial(_prepare_in_background, prepare)
     build = partial(build_in_process, prepare, source, options, environment)
     return ProcessWorker(build, transcribe, name="asr", describe=describe, deadline=seconds, observer=watcher)
 
@@ -192,6 +200,11 @@ async def load_models(
 
 def _build_detector(device: str, streams: int) -> Detector:
     return Detector.load(choose_device(device), max_slots=streams)
+
+
+def _prepare_in_background(prepare: Callable[[], None]) -> None:
+    run_in_background()
+    prepare()
 
 
 def _judge_turns(model: TurnModel, clips: list[Clip]) -> list[float]:

@@ -1,11 +1,11 @@
 """Measure jobs: a long queue, a long file, and live streams beside jobs.
 
-    python -m bench.load.jobs --queued 10000 --minutes 60
+    python -m bench.load.jobs --queued 10000 --minutes 60 --model whisper-tiny.en
 
-The recognizer is simulated and has a fixed pace; the voice detector is the real one. First, jobs are
-submitted to an empty SQLite database without a worker, while their latencies and the memory are measured.
-Then a server that works on jobs transcribes one long file. At last live streams run in real time on that
-server, in turn alone and beside as many long jobs as it runs at once.
+First, jobs are submitted to an empty SQLite database without a worker, while their latencies and the memory
+are measured. Then a server that works on jobs transcribes one long file; its recognizer is simulated and has
+a fixed pace, the voice detector is the real one. At last live streams run in real time on a server with a
+real recognizer, in turn alone and beside as many long jobs as it runs at once.
 
 The exit status is 1 if a figure misses its target.
 """
@@ -17,7 +17,8 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -31,8 +32,8 @@ from bench.load.load import describe, raise_file_limit, record_tapes, report, se
 from bench.load.load_generator import LoadResult, run_load, settings_frame
 from bench.load.machine import machine
 from bench.load.message_tape import Tape
-from bench.load.overload import capacity_of, settings_for
-from bench.load.protocol_overhead import RunningServer, running_server
+from bench.load.overload import settings_for
+from bench.load.protocol_overhead import RunningServer, free_port, running_server
 from jobs.job import Job, JobSource, JobState, NewJob
 from jobs.options import JobsOptions
 from jobs.service import JobDatabase, Jobs
@@ -121,13 +122,17 @@ async def measure_live(
 ) -> dict[str, Any]:
     """Run the same live streams alone and beside jobs, in turn."""
     settings = settings_frame(EVENTS, options.silence_ms)
-    streams = max(1, round(options.share * capacity_of(tapes, options.pace)))
     results = {"alone": LoadResult(), "beside": LoadResult()}
     before = after = 0.0
 
     async def run(name: str, seed: int) -> None:
         found = await run_load(
-            tapes, server.url, streams=streams, seconds=options.seconds, settings=settings, seed=seed
+            tapes,
+            server.url,
+            streams=options.streams,
+            seconds=options.seconds,
+            settings=settings,
+            seed=seed,
         )
         results[name].score.add(found.score)
         results[name].errors.update(found.errors)
@@ -148,7 +153,8 @@ async def measure_live(
         for name, result in results.items()
     }
     return {
-        "streams": streams,
+        "model": options.model,
+        "streams": options.streams,
         "jobs": options.at_once,
         "alone_ms": figures["alone"],
         "beside_ms": figures["beside"],
@@ -169,20 +175,44 @@ async def seconds_done(jobs: Jobs, running: Sequence[Job]) -> float:
     return sum(job.seconds_done for job in found)
 
 
-async def measure_server(
-    folder: Path, tapes: Sequence[Tape], speech: Path, server: RunningServer, options: argparse.Namespace
-) -> dict[str, Any]:
-    """Measure the long file and the live streams on one server, whose jobs are in the folder."""
-    database = JobDatabase(JobsOptions(folder))
-    jobs = Jobs(database)
-    with options.audio.open("rb") as file:  # warm up
+@contextmanager
+def serving(
+    folder: Path, options: argparse.Namespace, settings: Mapping[str, str], program: Sequence[str]
+) -> Iterator[tuple[RunningServer, Jobs]]:
+    """Start a server that works on the jobs in the folder."""
+    database = JobDatabase(JobsOptions(folder))  # exists from the start, so that the server works on it
+    settings = {**settings, "DATA_DIR": str(folder), "JOBS_AT_ONCE": str(options.at_once)}
+    with running_server(None, settings, program) as server:
+        yield server, Jobs(database)
+    database.close()
+
+
+async def warm_up(jobs: Jobs, audio: Path) -> None:
+    """Transcribe a short file."""
+    with audio.open("rb") as file:
         async for _ in jobs.watch((await submit(jobs, "one", file)).id):
             pass
-    figures = {
-        "file": await measure_file(jobs, speech, server.pid),
-        "live": await measure_live(jobs, speech, tapes, server, options),
-    }
-    database.close()
+
+
+def measure_servers(
+    folder: Path, tapes: Sequence[Tape], speech: Path, options: argparse.Namespace
+) -> dict[str, Any]:
+    """Measure the long file on one server, and the live streams on another."""
+
+    async def file(jobs: Jobs, server: RunningServer) -> dict[str, Any]:
+        await warm_up(jobs, options.audio)
+        return await measure_file(jobs, speech, server.pid)
+
+    async def live(jobs: Jobs, server: RunningServer) -> dict[str, Any]:
+        await warm_up(jobs, options.audio)
+        return await measure_live(jobs, speech, tapes, server, options)
+
+    paced = ("-m", "bench.load.fixed_pace_server")
+    with serving(folder / "file", options, settings_for(options.pace), paced) as (server, jobs):
+        figures = {"file": uvloop.run(file(jobs, server))}
+    real = {"ASR_MODEL": options.model, "HOST": "127.0.0.1", "PORT": str(free_port())}
+    with serving(folder / "live", options, real, ("main.py",)) as (server, jobs):
+        figures["live"] = uvloop.run(live(jobs, server))
     return figures
 
 
@@ -212,7 +242,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=60.0, help="length of the long file")
     parser.add_argument("--at-once", type=int, default=4, help="jobs beside the live streams")
     parser.add_argument("--pace", type=float, default=0.02, help="seconds of recognition per second of audio")
-    parser.add_argument("--share", type=float, default=0.3, help="share of the capacity that streams take")
+    parser.add_argument("--model", default="whisper-tiny.en", help="recognizer of the live streams")
+    parser.add_argument("--streams", type=int, default=1, help="live streams")
     parser.add_argument("--seconds", type=float, default=20.0, help="length of each live stream")
     parser.add_argument("--turns", type=int, default=2, help="repetitions of the live streams")
     parser.add_argument("--silence-ms", type=int, default=300)
@@ -250,13 +281,7 @@ def main() -> int:
         show("queue", figures["queue"])
         speech = folder / "speech.wav"
         make_speech(options.audio, options.minutes * 60, speech)
-        JobDatabase(JobsOptions(folder / "jobs")).close()  # so that the server works on it from the start
-        settings = settings_for(options.pace) | {
-            "DATA_DIR": str(folder / "jobs"),
-            "JOBS_AT_ONCE": str(options.at_once),
-        }
-        with running_server(None, settings, ("-m", "bench.load.fixed_pace_server")) as server:
-            figures |= uvloop.run(measure_server(folder / "jobs", tapes, speech, server, options))
+        figures |= measure_servers(folder, tapes, speech, options)
     show("file", figures["file"])
     show("live", figures["live"])
     figures["load_at_the_end"] = psutil.getloadavg()[0]

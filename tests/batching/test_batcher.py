@@ -4,9 +4,20 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from batching.batcher import BULK, LIVE_SECONDS, OPTIONAL, BatchedItem, Batcher
-from batching.errors import BatcherClosed, QueueFull
+from batching.batcher import (
+    BACKGROUND_RETRY_SECONDS,
+    BACKGROUND_SECONDS,
+    BULK,
+    LIVE_SECONDS,
+    OPTIONAL,
+    BatchedItem,
+    Batcher,
+)
+from batching.errors import BatcherClosed, ModelBroken, QueueFull
+from tests.waiting import until
 
 
 class GatedWorker:
@@ -441,3 +452,157 @@ async def test_lag_is_at_least_the_wait_of_the_oldest_item() -> None:
         assert batches.lag == 7.0
         worker.let_run(2)
         await asyncio.gather(first, second)
+
+
+class BackgroundWorker(GatedWorker):
+    """Raise ModelBroken while `broken`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.broken = False
+        self.closed = False
+
+    async def run(self, items: list[int], /) -> list[int]:
+        if self.broken:
+            raise ModelBroken("there is no memory for it")
+        return await super().run(items)
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+def with_background(
+    worker: GatedWorker, background: BackgroundWorker, clock: Clock, max_items: int = 1
+) -> Batcher[int, int]:
+    batches: Batcher[int, int] = Batcher(worker, max_items=max_items, max_waiting=9, clock=clock)
+    batches.background = background
+    return batches
+
+
+async def test_live_items_do_not_wait_for_bulk_items_in_the_background() -> None:
+    worker, background, clock = GatedWorker(open_gate=True), BackgroundWorker(), Clock()
+    async with with_background(worker, background, clock, max_items=2) as batches:
+        await batches.submit(0)
+        files = [asyncio.create_task(batches.submit(n, BULK)) for n in (1, 2, 3)]
+        await background.started.acquire()
+        assert await batches.submit(4) == 8
+        assert batches.is_busy
+        background.let_run(2)
+        assert await asyncio.gather(*files) == [2, 4, 6]
+        assert (worker.batches, background.batches) == ([[0], [4]], [[1, 2], [3]])
+        assert batches.batches == 4
+
+
+async def test_bulk_items_run_here_without_live_items() -> None:
+    worker, background, clock = GatedWorker(open_gate=True), BackgroundWorker(), Clock()
+    async with with_background(worker, background, clock) as batches:
+        assert await batches.submit(1, BULK) == 2
+        await batches.submit(2)
+        clock.now += BACKGROUND_SECONDS
+        assert await batches.submit(3, BULK) == 6
+        assert background.batches == []
+
+
+async def test_first_live_item_sends_the_bulk_items_that_wait_to_the_background() -> None:
+    worker, background, clock = GatedWorker(), BackgroundWorker(), Clock()
+    async with with_background(worker, background, clock) as batches:
+        files = [asyncio.create_task(batches.submit(n, BULK)) for n in (1, 2)]
+        await worker.started.acquire()
+        live = asyncio.create_task(batches.submit(3))
+        await background.started.acquire()
+        worker.let_run(2)
+        background.let_run(1)
+        assert await asyncio.gather(*files, live) == [2, 4, 6]
+        assert (worker.batches, background.batches) == ([[1], [3]], [[2]])
+
+
+async def test_bulk_items_return_when_live_items_no_longer_come() -> None:
+    worker, background, clock = GatedWorker(open_gate=True), BackgroundWorker(), Clock()
+    async with with_background(worker, background, clock) as batches:
+        await batches.submit(0)
+        files = [asyncio.create_task(batches.submit(n, BULK)) for n in (1, 2, 3)]
+        await background.started.acquire()
+        clock.now += BACKGROUND_SECONDS
+        background.let_run(1)
+        await asyncio.gather(*files)
+        assert (worker.batches, background.batches) == ([[0], [2], [3]], [[1]])
+
+
+async def test_bulk_items_run_here_for_a_while_if_the_background_fails() -> None:
+    worker, background, clock = GatedWorker(open_gate=True), BackgroundWorker(), Clock()
+    background.broken = True
+    async with with_background(worker, background, clock) as batches:
+        await batches.submit(0)
+        assert await asyncio.gather(*(batches.submit(n, BULK) for n in (1, 2))) == [2, 4]
+        background.broken = False
+        clock.now += BACKGROUND_RETRY_SECONDS - 1
+        await batches.submit(3)
+        assert await batches.submit(4, BULK) == 8
+        assert background.batches == []
+        clock.now += 1
+        background.let_run(1)
+        assert await batches.submit(5, BULK) == 10
+        assert background.batches == [[5]]
+
+
+async def test_bad_item_fails_alone_in_the_background() -> None:
+    worker, background, clock = GatedWorker(open_gate=True), BackgroundWorker(), Clock()
+    async with with_background(worker, background, clock, max_items=2) as batches:
+        await batches.submit(0)
+        background.let_run(3)
+        found = await asyncio.gather(*(batches.submit(n, BULK) for n in (-1, 2)), return_exceptions=True)
+        assert isinstance(found[0], ValueError)
+        assert found[1] == 4
+
+
+async def test_promoted_item_returns_from_the_background() -> None:
+    worker, background, clock = GatedWorker(open_gate=True), BackgroundWorker(), Clock()
+    async with with_background(worker, background, clock) as batches:
+        await batches.submit(0)
+        told: list[int | Exception] = []
+        batches.post(1, told.append, BULK)
+        await background.started.acquire()
+        promoted = batches.post(2, told.append, BULK)
+        batches.promote(promoted, 0)
+        await batches.submit(3)
+        assert told == [4]
+
+
+async def test_closing_fails_the_items_of_the_background() -> None:
+    worker, background, clock = GatedWorker(open_gate=True), BackgroundWorker(), Clock()
+    async with with_background(worker, background, clock) as batches:
+        await batches.submit(0)
+        files = [asyncio.create_task(batches.submit(n, BULK)) for n in (1, 2)]
+        await background.started.acquire()
+    assert background.closed
+    for file in files:
+        with pytest.raises(BatcherClosed):
+            await file
+
+
+@given(st.lists(st.sampled_from(["live", "bulk", "time", "here", "there", "fail"]), max_size=40))
+async def test_every_item_has_one_result_wherever_it_runs(steps: list[str]) -> None:
+    worker, background, clock = GatedWorker(), BackgroundWorker(), Clock()
+    told: list[int | Exception] = []
+    async with with_background(worker, background, clock, max_items=2) as batches:
+        posted = 0
+        for step in steps:
+            match step:
+                case "live" | "bulk":
+                    posted += 1
+                    batches.post(posted, told.append, 0 if step == "live" else BULK)
+                case "time":
+                    clock.now += BACKGROUND_SECONDS / 2
+                case "here":
+                    worker.let_run()
+                case "there":
+                    background.let_run()
+                case _:
+                    background.broken = not background.broken
+            await asyncio.sleep(0)
+        worker.let_run(100)
+        background.let_run(100)
+        await until(lambda: len(told) == posted)
+    assert sorted(result for result in told if isinstance(result, int)) == [
+        2 * n for n in range(1, posted + 1)
+    ]

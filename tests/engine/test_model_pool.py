@@ -11,7 +11,7 @@ import pytest
 
 from asr.recognizer import Hypothesis, ModelInfo, RecognitionRequest
 from audio.clip import Clip
-from batching.batcher import Batcher
+from batching.batcher import BULK, Batcher
 from engine.health import Health
 from engine.memory_budget import MemoryBudget
 from engine.model_handle import Asr, ModelState, RunningModel
@@ -70,6 +70,12 @@ class Yard:
         self.batchers.append(weakref.ref(batcher))
         return batcher
 
+    def build_background(self, source: str, watchdog: Supervisor) -> Worker:
+        worker = Worker(f"{source} in the background", len(self.workers), self.memory)
+        worker.gate.set()
+        self.workers.append(worker)
+        return worker
+
     async def built(self, number: int) -> Worker:
         """Wait for the worker with a number and return it."""
         await until(lambda: len(self.workers) > number)
@@ -83,7 +89,13 @@ def yard() -> Yard:
 
 @asynccontextmanager
 async def running(
-    yard: Yard, *, budget: int = 0, idle: float = 0.0, retry: float = 60.0, weight: int = 0
+    yard: Yard,
+    *,
+    budget: int = 0,
+    idle: float = 0.0,
+    retry: float = 60.0,
+    weight: int = 0,
+    background: bool = False,
 ) -> AsyncIterator[ModelPool]:
     """Run a pool with the names a (the default), b and c."""
     reservations = MemoryBudget(budget=budget, idle_seconds=idle)
@@ -92,6 +104,7 @@ async def running(
         sources,
         yard.build,
         reservations,
+        build_background=yard.build_background if background else None,
         estimate_memory=lambda source: weight,
         retry_seconds=retry,
         health=yard.health,
@@ -357,3 +370,21 @@ async def test_other_broken_model_is_reloaded_for_the_next_user(yard: Yard) -> N
             assert yard.health.problems
         await until(lambda: not yard.health.problems)
         assert (yard.failures, recognizers.loaded) == ([], 1)
+
+
+async def test_a_file_beside_live_work_has_a_recognizer_and_memory_of_its_own() -> None:
+    yard = Yard(memory=40)
+    async with running(yard, background=True) as recognizers, recognizers.acquire("a") as model:
+        assert await said(model) == "/a 0"
+        assert recognizers.memory == 40
+        assert (await model.asr.submit(SECOND, BULK)).text == "/a in the background 1"
+        assert recognizers.memory == 80
+    assert recognizers.memory == 0
+
+
+async def test_a_file_shares_the_recognizer_where_the_budget_has_no_room() -> None:
+    yard = Yard(memory=40)
+    async with running(yard, background=True, budget=60) as recognizers, recognizers.acquire("a") as model:
+        await said(model)
+        assert (await model.asr.submit(SECOND, BULK)).text == "/a 0"
+        assert (len(yard.workers), recognizers.memory) == (1, 40)

@@ -13,7 +13,7 @@ from asr.recognizer import Hypothesis, RecognitionRequest
 from audio.clip import HOP, Clip
 from batching.batcher import BatchedItem
 from batching.errors import BatcherClosed
-from batching.worker import Worker
+from batching.worker import ProcessWorker, Worker
 from engine.recognizer_process import LoadedModelInfo, LoadOptions
 from engine.workers import (
     detector_batcher,
@@ -98,3 +98,17 @@ async def test_load_models_provides_a_detector_and_a_recognizer() -> None:
         assert (await models.asr.submit(SECOND)).text == "w1 w2 w3"
     with pytest.raises(BatcherClosed):
         await models.asr.submit(SECOND)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has SCHED_IDLE")
+async def test_a_recognizer_in_the_background_uses_only_idle_cores() -> None:
+    options = LoadOptions(device="cpu")
+    for in_background, policy in ((False, os.SCHED_OTHER), (True, os.SCHED_IDLE)):
+        worker = recognizer_worker("free", options, in_background=in_background)
+        assert isinstance(worker, ProcessWorker)
+        async with recognizer_batcher(worker, items=2, audio_seconds=60, waiting=5) as asr:
+            await worker.start()
+            await asr.submit(SECOND)
+            assert worker.pid is not None
+            threads = os.listdir(f"/proc/{worker.pid}/task")
+            assert {os.sched_getscheduler(int(thread)) for thread in threads} == {policy}

@@ -108,6 +108,7 @@ def decode_file(
     source: Source,
     *,
     track: int | None = None,
+    channel: int | None = None,
     start: float = 0.0,
     end: float | None = None,
     on_warning: Callable[[str], None] = lambda warning: None,
@@ -122,6 +123,7 @@ def decode_file(
     source: a path, or a file that is open for reading bytes; it need not be seekable, except for an mp4 with
         its index at the end, and for a wav whose header is wrong
     track: index among the audio tracks; None for the one that is flagged as default, or else the first
+    channel: index of the only channel to decode, which is silent where the track lacks it; None for the mix
     start, end: the range to decode, in seconds; positions of the clips count from `start` (the audio before
         it is decoded and dropped, so that the position is exact in every container)
     on_warning: called at the end with a sentence about each reason why sound may be missing
@@ -132,13 +134,12 @@ def decode_file(
     first, stop = samples_from_ms(start * 1000), None if end is None else samples_from_ms(end * 1000)
     if first < 0 or (stop is not None and stop < first):
         raise ValueError(f"the range from {start} to {end} s is not valid")
-    return _clips(source, track, first, stop, on_warning)
+    return _clips(source, _TrackReader(track, channel), first, stop, on_warning)
 
 
 def _clips(
-    source: Source, track: int | None, first: int, stop: int | None, warn: Callable[[str], None]
+    source: Source, reader: "_TrackReader", first: int, stop: int | None, warn: Callable[[str], None]
 ) -> Iterator[Clip]:
-    reader = _TrackReader(track)
     with _recordings(source) as recordings:
         yield from _joined(_within(reader.pieces(recordings), first, stop))
         if len(recordings) == MAX_PARTS:
@@ -245,13 +246,13 @@ class _TrackReader:
     is_complete: whether everything was read
     """
 
-    def __init__(self, track: int | None) -> None:
+    def __init__(self, track: int | None, channel: int | None = None) -> None:
         self.decoded = 0.0
         self.is_complete = False
         self._track = track
         self._lost = 0.0  # seconds
         self._error: str | None = None  # the last one
-        self._timeline = _Timeline()
+        self._timeline = _Timeline(channel)
         self._warnings: list[str] = []
 
     def stream_of(self, container: InputContainer) -> AudioStream:
@@ -342,7 +343,8 @@ class _TrackReader:
 class _Timeline:
     """Resample frames, and put them one after the other, with silence in the gaps between their times."""
 
-    def __init__(self) -> None:
+    def __init__(self, channel: int | None) -> None:
+        self._channel = channel
         self._rate = SAMPLE_RATE
         self._resampler = Resampler(SAMPLE_RATE)
         self._mixer = StereoMixer(SAMPLE_RATE)
@@ -390,16 +392,24 @@ class _Timeline:
             yield self.flush()
             yield from self._silence(end)
         self._frames += channels.shape[1]
-        samples: Samples = channels.mean(axis=0).astype(np.float32)
-        if len(channels) == 2:
-            samples = self._mixer.mix(channels.astype(np.float32).clip(-1, 1), samples)
-        yield self._resampler.resample(samples.clip(-1, 1))
+        yield self._resampler.resample(self._mono(channels).clip(-1, 1))
 
     def flush(self) -> Samples:
         """Return what the resampler still holds."""
         self._start += (2 * self._frames * SAMPLE_RATE + self._rate) // (2 * self._rate)
         self._frames = 0
         return self._resampler.flush()
+
+    def _mono(self, channels: NDArray[np.float64]) -> Samples:
+        """Return one channel or the mix, float32 (n,)."""
+        if self._channel is not None:
+            rows = channels[self._channel : self._channel + 1]
+            one: Samples = (rows[0] if len(rows) else np.zeros(channels.shape[1])).astype(np.float32)
+            return one
+        mean: Samples = channels.mean(axis=0).astype(np.float32)
+        if len(channels) != 2:
+            return mean
+        return self._mixer.mix(channels.astype(np.float32).clip(-1, 1), mean)
 
     def _silence(self, end: int) -> Iterator[Samples]:
         while self._start < end:

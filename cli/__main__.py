@@ -124,6 +124,11 @@ def _add_transcribe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--diarize", action="store_true", help="distinguish speakers; their model is downloaded if need be"
     )
+    parser.add_argument(
+        "--multichannel",
+        action="store_true",
+        help="transcribe each channel apart, as the speech of one speaker",
+    )
     parser.add_argument("--min-speakers", metavar="N", type=int, default=1, help="default: 1")
     parser.add_argument(
         "--max-speakers", metavar="N", type=int, default=MAX_SPEAKERS, help=f"default: {MAX_SPEAKERS}"

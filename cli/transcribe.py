@@ -31,7 +31,14 @@ from cli.console import FAILED, NO_AUDIO, NO_FILE, OK, UNUSABLE, print_error
 from cli.models import choose_default
 from diarization.clustering import SpeakerBounds, SpeakerBoundsError
 from engine.file_diarizer import DiarizationOptions
-from engine.file_transcriber import WHOLE, FileTranscriber, TimeRange, TimeRangeError, UtteranceFailed
+from engine.file_transcriber import (
+    WHOLE,
+    FileTranscriber,
+    TimeRange,
+    TimeRangeError,
+    TooManyChannels,
+    UtteranceFailed,
+)
 from engine.speaker_model import SpeakerModel, speaker_worker
 from engine.workers import load_models
 from postprocessing.options import TextOptions
@@ -183,6 +190,7 @@ async def _transcribe_all(
                 within,
                 summarize,
                 diarization,
+                multichannel=args.multichannel,
             )
             await asyncio.gather(*map(queue.transcribe, files))
     return queue.exit_code
@@ -207,6 +215,8 @@ async def _load(args: argparse.Namespace, stack: AsyncExitStack) -> tuple[ModelC
 def _diarization(args: argparse.Namespace) -> DiarizationOptions | None:
     if not args.diarize:
         return None
+    if args.multichannel:
+        args.fail("--diarize and --multichannel exclude each other: each channel is one speaker")
     try:
         bounds = SpeakerBounds(args.min_speakers, args.max_speakers)
     except SpeakerBoundsError as error:
@@ -297,6 +307,7 @@ class FileQueue:
     within: the part of each file to transcribe
     summarize: returns the summary of a transcript; None if it is not wanted
     diarization: how speakers are distinguished; None if they are not
+    multichannel: whether the channels are transcribed apart
     failures: exit codes of the kinds of failure so far
     """
 
@@ -311,6 +322,8 @@ class FileQueue:
         within: TimeRange = WHOLE,
         summarize: Summarize | None = None,
         diarization: DiarizationOptions | None = None,
+        *,
+        multichannel: bool = False,
     ) -> None:
         self.failures: set[int] = set()
         self._track = track
@@ -322,6 +335,7 @@ class FileQueue:
         self._progress = bars
         self._deliver = deliver
         self._diarization = diarization
+        self._multichannel = multichannel
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_FILES)
 
     @property
@@ -344,7 +358,7 @@ class FileQueue:
                 self._fail(NO_FILE, f"{file.name}: {error}")
             except AudioError as error:
                 self._fail(NO_AUDIO, f"{file.name}: {error}")
-            except StreamError as error:
+            except (StreamError, TooManyChannels) as error:
                 self._fail(FAILED, f"{file.name}: {error}")
             return None
 
@@ -363,6 +377,7 @@ class FileQueue:
             on_failure=fail,
             on_progress=show,
             diarization=self._diarization,
+            multichannel=self._multichannel,
         )
         try:
             info = await work.check()

@@ -3,11 +3,11 @@
 import math
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from string import ascii_uppercase
 from typing import IO, Final
 
-from asr.recognizer import Hypothesis
 from audio.clip import Clip, samples_from_ms, seconds_from_samples
 from audio.files import Info, decode_file, probe
 from engine.file_diarizer import DiarizationOptions, FileDiarizer
@@ -17,8 +17,10 @@ from streaming.model_clients import ModelClients
 from streaming.options import SessionOptions
 from streaming.threads import run_in_thread_to_completion
 from transcripts.segments import split_segment
-from transcripts.speakers import with_speakers
+from transcripts.speakers import spoken_by, with_speakers
 from transcripts.transcript import FilteredText, Transcript, TranscriptSegment
+
+MAX_CHANNELS: Final = 8  # that are kept apart
 
 
 class FileError(Exception):
@@ -30,6 +32,13 @@ class AudioTooLong(FileError):
 
     def __init__(self, max_seconds: float, seconds: float) -> None:
         super().__init__(f"Maximum audio length ({max_seconds:g} s) exceeded ({seconds:.0f} s of audio)")
+
+
+class TooManyChannels(FileError):
+    """The track has more channels than can be kept apart."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(f"The audio has {channels} channels; at most {MAX_CHANNELS} can be kept apart")
 
 
 class TimeRangeError(ValueError):
@@ -81,6 +90,9 @@ class FileTranscriber:
         raised, so that an incomplete text is not mistaken for the whole one
     on_progress: called with the sample of the file up to which everything has been recognised
     diarization: how speakers are distinguished, if the server does so; None if they are not
+    multichannel: whether the channels are transcribed apart, one after the other. Each is a speaker: A for
+        the first one. `diarization` has no effect then
+    channels: number of channels that are transcribed; known once `check` has ended
     seconds: length of the audio that is transcribed; known once `transcribe` has ended
     warnings: sentences about sound that may be missing and times that may be wrong; complete at the end
     """
@@ -97,8 +109,10 @@ class FileTranscriber:
         on_failure: Callable[[UtteranceFailed], None] | None = None,
         on_progress: Progress | None = None,
         diarization: DiarizationOptions | None = None,
+        multichannel: bool = False,
     ) -> None:
         self.seconds = 0.0
+        self.channels = 1
         self.warnings: list[str] = []
         self._file = file
         self._track = track
@@ -109,20 +123,25 @@ class FileTranscriber:
         self._on_samples_read = on_samples_read
         self._on_event = on_event
         self._on_failure = on_failure
-        self._on_progress = self._in_file(on_progress) if on_progress is not None else None
+        self._on_progress = on_progress
         self._diarization = diarization
-        self._read = 0  # samples
+        self._multichannel = multichannel
+        self._channels_done = 0
+        self._read = 0  # samples, of all channels
         self._segments: list[TranscriptSegment] = []
         self._filtered: list[FilteredText] = []
 
     async def check(self) -> Info:
         """Return the properties of the file from its header.
 
-        Raises AudioError if it contains no audio or not the track, AudioTooLong and OSError.
+        Raises AudioError if it contains no audio or not the track, AudioTooLong, TooManyChannels and OSError.
         """
         self._info = info = await run_in_thread_to_completion(probe, self._file, self._track)
-        if not isinstance(self._file, Path):
-            self._file.seek(0)
+        self._rewind()
+        if self._multichannel:
+            self.channels = info.track.channels
+            if self.channels > MAX_CHANNELS:
+                raise TooManyChannels(self.channels)
         seconds = self._within.start
         if info.seconds is not None and not info.is_estimate:
             end = math.inf if self._within.end is None else self._within.end
@@ -137,9 +156,15 @@ class FileTranscriber:
         """Yield the segments with text as they become known; close the generator if you stop early.
 
         Where the words have times, a segment ends with a sentence. Where speakers are distinguished, it ends
-        with a speaker, too, and all segments come at the end: only then are the speakers known.
+        with a speaker, too, and all segments come at the end: only then are the speakers known. Where
+        channels are kept apart, `check` must have been called, and all segments come at the end as well.
         Raises AudioError, AudioTooLong, UtteranceFailed, StreamError and OSError.
         """
+        if self._multichannel:
+            await self._recognize_channels(models, options)
+            for segment in self._segments:
+                yield segment
+            return
         async with AsyncExitStack() as stack:
             diarizer = None
             if self._diarization is not None and models.speakers is not None:
@@ -158,19 +183,37 @@ class FileTranscriber:
                 for segment in self._segments:
                     yield segment
 
+    async def _recognize_channels(self, models: ModelClients, options: SessionOptions) -> None:
+        for channel in range(self.channels):
+            self._rewind()
+            segments = self._recognize(models, options, None, channel)
+            async with aclosing(segments):
+                async for segment in segments:
+                    self._segments.append(spoken_by(segment, ascii_uppercase[channel]))
+            self._channels_done += 1
+        self._segments.sort(key=lambda segment: segment.start)
+        self._filtered.sort(key=lambda text: text.start)
+        self.warnings = list(dict.fromkeys(self.warnings))  # about the file, not about a channel
+
     async def _recognize(
-        self, models: ModelClients, options: SessionOptions, diarizer: FileDiarizer | None
+        self,
+        models: ModelClients,
+        options: SessionOptions,
+        diarizer: FileDiarizer | None,
+        channel: int | None = None,
     ) -> AsyncGenerator[TranscriptSegment, None]:
         decoded = decode_file(
             self._file,
             track=self._track,
+            channel=channel,
             end=self._within.end,
             on_warning=self.warnings.append,
         )
         clips = self._bounded(decoded)
         on_clip = None if diarizer is None else diarizer.listen
+        on_progress = None if self._on_progress is None else self._report
         try:
-            events = transcribe_file(clips, models, options, self._on_progress, on_clip)
+            events = transcribe_file(clips, models, options, on_progress, on_clip)
             async with aclosing(events):
                 async for event in events:
                     self._on_samples_read(self._read)
@@ -205,29 +248,30 @@ class FileTranscriber:
         Positions count from the beginning of the part. Clips before it are yielded without samples, so that
         the work can be cancelled after each of them.
         """
+        before = self._read
         for clip in clips:
             seconds = seconds_from_samples(clip.end)
             if seconds > self._max_seconds:
                 raise AudioTooLong(self._max_seconds, seconds)
-            self._read = max(clip.end - self._offset, 0)
+            self._read = before + max(clip.end - self._offset, 0)
             yield Clip(clip.samples[max(self._offset - clip.start, 0) :], max(clip.start - self._offset, 0))
 
     def _placed(self, event: FinalTranscript) -> TranscriptSegment:
         """Return the segment of a final, with the times of the file."""
-        start, end = self._offset + event.clip.start, self._offset + event.clip.end
-        return TranscriptSegment(start, end, _moved(event.hypothesis, self._offset))
+        segment = TranscriptSegment(event.clip.start, event.clip.end, event.hypothesis)
+        return segment.shifted(self._offset)
 
-    def _in_file(self, report: Progress) -> Progress:
-        return lambda sample: report(self._offset + sample)
+    def _report(self, sample: int) -> None:
+        """Report progress as if all channels were transcribed together."""
+        assert self._on_progress is not None
+        done = self._channels_done * samples_from_ms(self.seconds * 1_000) + sample
+        self._on_progress(self._offset + done // self.channels)
+
+    def _rewind(self) -> None:
+        if not isinstance(self._file, Path):
+            self._file.seek(0)
 
     def _fail(self, failure: UtteranceFailed) -> None:
         if self._on_failure is None:
             raise failure
         self._on_failure(failure)
-
-
-def _moved(hypothesis: Hypothesis, samples: int) -> Hypothesis:
-    if not samples:
-        return hypothesis
-    words = (replace(word, start=word.start + samples, end=word.end + samples) for word in hypothesis.words)
-    return replace(hypothesis, words=tuple(words))

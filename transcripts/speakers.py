@@ -28,6 +28,12 @@ def with_speakers(
     return [part for segment in segments for part in _split(segment, finder, labels)]
 
 
+def spoken_by(segment: TranscriptSegment, speaker: str) -> TranscriptSegment:
+    """Return the segment as that of one speaker."""
+    words = tuple(replace(word, speaker=speaker) for word in segment.hypothesis.words)
+    return replace(segment, speaker=speaker, hypothesis=replace(segment.hypothesis, words=words))
+
+
 def _split(
     segment: TranscriptSegment, finder: SpeakerFinder, labels: Sequence[str]
 ) -> Iterator[TranscriptSegment]:

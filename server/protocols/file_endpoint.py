@@ -124,10 +124,13 @@ class FileEndpoint(ABC):
         track: int | None,
         within: TimeRange,
         diarization: DiarizationOptions | None = None,
+        *,
+        multichannel: bool = False,
     ) -> FileTranscriber:
         """Return the transcriber of a part of one track of a file, whose audio is counted by `meter`.
 
         diarization: how speakers are distinguished; None if they are not
+        multichannel: whether the channels are transcribed apart
         """
         return FileTranscriber(
             file,
@@ -137,6 +140,7 @@ class FileEndpoint(ABC):
             on_samples_read=meter.count,
             on_event=self._metrics.observe_event,
             diarization=diarization,
+            multichannel=multichannel,
         )
 
     async def _summarize(self, transcript: Transcript) -> Summary:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from audio.errors import AudioError, NoAudio, UnknownFormat, UnknownTrack, UnreadableFile
-from engine.file_transcriber import AudioTooLong, UtteranceFailed
+from engine.file_transcriber import AudioTooLong, TooManyChannels, UtteranceFailed
 from server.errors import ApiError, invalid
 from streaming.errors import SpeakersUnavailable, StreamError
 
@@ -28,6 +28,8 @@ def file_errors_as_http() -> Iterator[None]:
         raise invalid(f"Audio file might be corrupted or unsupported: {error}", "file", error.code) from error
     except AudioTooLong as error:
         raise ApiError(413, str(error), param="file", code="audio_too_long") from error
+    except TooManyChannels as error:
+        raise invalid(str(error), "multichannel", "too_many_channels") from error
     except UtteranceFailed as error:
         raise ApiError(500, str(error), code="transcription_failed") from error
     except SpeakersUnavailable as error:

@@ -533,6 +533,20 @@ def test_opposite_channels_do_not_cancel() -> None:
     assert (samples[160:] * 32768 == sound[160:]).all()
 
 
+@pytest.mark.parametrize("channel", [0, 1])
+def test_one_channel_is_decoded_as_if_it_were_alone(channel: int) -> None:
+    sounds = np.stack((noise(2 * SAMPLE_RATE), noise(2 * SAMPLE_RATE)[::-1]), axis=1)
+    clips = decode_file(io.BytesIO(wav(sounds)), channel=channel)
+    samples = np.concatenate([clip.samples for clip in clips])
+    assert (samples == decoded(wav(sounds[:, channel]))).all()
+
+
+def test_a_channel_that_the_track_lacks_is_silent() -> None:
+    clips = list(decode_file(io.BytesIO(wav(noise(2 * SAMPLE_RATE))), channel=1))
+    samples = np.concatenate([clip.samples for clip in clips])
+    assert (len(samples), np.abs(samples).max()) == (2 * SAMPLE_RATE, 0)
+
+
 # wav files with wrong headers
 
 

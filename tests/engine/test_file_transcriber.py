@@ -16,13 +16,21 @@ from asr.hallucination_filter import FilterThresholds
 from asr.recognizer import Hypothesis, RecognitionRequest, Word
 from audio.errors import UnreadableFile
 from engine.file_diarizer import DiarizationOptions
-from engine.file_transcriber import AudioTooLong, FileTranscriber, TimeRange, TimeRangeError, UtteranceFailed
+from engine.file_transcriber import (
+    MAX_CHANNELS,
+    AudioTooLong,
+    FileTranscriber,
+    TimeRange,
+    TimeRangeError,
+    TooManyChannels,
+    UtteranceFailed,
+)
 from streaming.errors import SpeakersUnavailable
 from streaming.events import Event, FinalTranscript, StreamClosed
 from streaming.options import SessionOptions
 from tests.audio.test_files import encoded, muxed, quiet_then_loud, tone
 from tests.diarization.voices import RuleClient
-from tests.server.asgi_calls import wav
+from tests.server.asgi_calls import interleaved, wav
 from tests.streaming.fakes import sound
 from tests.streaming.working_models import Recognizer, models
 from transcripts.transcript import FilteredText, TranscriptSegment
@@ -48,6 +56,49 @@ async def test_segments_come_in_order_and_make_the_transcript() -> None:
     assert (len(texts), work.seconds) == (2, 5.0)
     assert (transcript.source, transcript.model) == ("talk.wav", "little")
     assert transcript.segments[0].end <= transcript.segments[1].start
+
+
+def call(*channels: Sequence[tuple[bool, int]]) -> io.BytesIO:
+    """Return a wav file in which each channel has its own speech."""
+    return io.BytesIO(interleaved(*(sound(*runs) for runs in channels)))
+
+
+EARLY = [(False, SECOND), (True, SECOND), (False, 4 * SECOND)]
+LATE = [(False, 3 * SECOND), (True, SECOND), (False, 2 * SECOND)]
+
+
+async def test_channels_are_speakers_in_order_of_time() -> None:
+    progress: list[int] = []
+    read: list[int] = []
+    work = FileTranscriber(
+        call(LATE, EARLY), multichannel=True, on_progress=progress.append, on_samples_read=read.append
+    )
+    await work.check()
+    await heard(work)
+    segments = work.transcript("call.wav", "little").segments
+    assert [segment.speaker for segment in segments] == ["B", "A"]
+    assert segments[0].end < segments[1].start
+    assert (work.channels, work.seconds) == (2, 6.0)
+    assert progress == sorted(progress)
+    assert 5.9 * SECOND < progress[-1] <= 6 * SECOND
+    assert read[-1] == 12 * SECOND
+
+
+async def test_channels_that_speak_at_once_lose_nothing() -> None:
+    both, alone = call(EARLY, EARLY), io.BytesIO(wav(sound(*EARLY)))
+    work = FileTranscriber(both, multichannel=True, within=TimeRange(0.5, 3.0))
+    await work.check()
+    texts = await heard(work)
+    single = FileTranscriber(alone, within=TimeRange(0.5, 3.0))
+    assert texts == 2 * await heard(single)
+    starts = {segment.start for segment in work.transcript("", "").segments}
+    assert starts == {segment.start for segment in single.transcript("", "").segments}
+
+
+async def test_too_many_channels_are_refused() -> None:
+    file = io.BytesIO(wav(TALK, channels=MAX_CHANNELS + 1))
+    with pytest.raises(TooManyChannels, match="9 channels"):
+        await FileTranscriber(file, multichannel=True).check()
 
 
 async def test_a_file_without_speech_is_silent_and_no_error() -> None:

@@ -143,10 +143,15 @@ def asking(path: str = "transcriptions", *, file: bytes | None = None, **fields:
 
 def wav(samples: Samples, rate: int = 16_000, channels: int = 1) -> bytes:
     """Encode samples as a PCM16 WAV file with the same audio in every channel."""
-    pcm = (np.repeat(samples[:, None], channels, axis=1) * 32_767).astype("<i2")
+    return interleaved(*[samples] * channels, rate=rate)
+
+
+def interleaved(*channels: Samples, rate: int = 16_000) -> bytes:
+    """Encode channels as a PCM16 WAV file."""
+    pcm = (np.stack(channels, axis=1) * 32_767).astype("<i2")
     stream = io.BytesIO()
     with wave.open(stream, "wb") as file:
-        file.setnchannels(channels)
+        file.setnchannels(len(channels))
         file.setsampwidth(2)
         file.setframerate(rate)
         file.writeframes(pcm.tobytes())

@@ -104,7 +104,12 @@ class DeepgramFileEndpoint(FileEndpoint):
                             digest = await store(pieces_of(await self._download(stack, url)), file, head)
                         diarization = DiarizationOptions() if options.diarized else None
                         transcriber = self._transcriber(
-                            file, meter, options.track, options.within, diarization
+                            file,
+                            meter,
+                            options.track,
+                            options.within,
+                            diarization,
+                            multichannel=options.multichannel,
                         )
                         model = await self._transcribe(stack, options, transcriber)
                         transcript = transcriber.transcript("", "")
@@ -118,6 +123,7 @@ class DeepgramFileEndpoint(FileEndpoint):
                 transcript.filtered,
                 transcript.warnings,
                 summary,
+                transcriber.channels,
             )
             content = await asyncio.to_thread(lambda: orjson.dumps(build_response(options, model, result)))
             return Response(content, media_type="application/json")

@@ -46,6 +46,7 @@ class FileResult:
     created: time of the request, as `timestamp` writes it
     seconds: duration of the file
     warnings: sentences about sound that may be missing
+    channels: number of channels that were transcribed apart; each is a speaker if there are several
     """
 
     request_id: str
@@ -56,16 +57,23 @@ class FileResult:
     filtered: Sequence[FilteredText] = ()
     warnings: Sequence[str] = ()
     summary: Summary | None = None
+    channels: int = 1
 
 
 def build_response(options: DeepgramOptions, model: ModelMetadata, result: FileResult) -> FileTranscription:
     """Return the response."""
-    results = FileResults(channels=[_channel(options, result)])
+    channels = _channels(result)
+    results = FileResults(channels=[_channel(options, segments) for segments in channels])
     if options.utterances:
-        words = [word for each in result.segments for word in _words(each)]
+        runs = [
+            (channel, run)
+            for channel, segments in enumerate(channels)
+            for run in _split_utterances([word for each in segments for word in _words(each)], options.split)
+        ]
+        runs.sort(key=lambda each: each[1][0].start)
         results["utterances"] = [
-            _utterance(options, f"{result.request_id}-{number}", run)
-            for number, run in enumerate(_split_utterances(words, options.split))
+            _utterance(options, f"{result.request_id}-{number}", channel, run)
+            for number, (channel, run) in enumerate(runs)
         ]
     if result.summary is not None:
         results["summary"] = SummaryFields(
@@ -81,7 +89,7 @@ def _metadata(options: DeepgramOptions, model: ModelMetadata, result: FileResult
         sha256=result.sha256,
         created=result.created,
         duration=round(result.seconds, 3),
-        channels=1,
+        channels=result.channels,
         models=[model.uuid],
         model_info={model.uuid: model.info},
     )
@@ -100,10 +108,18 @@ def _metadata(options: DeepgramOptions, model: ModelMetadata, result: FileResult
     return metadata
 
 
-def _channel(options: DeepgramOptions, result: FileResult) -> ChannelFields:
-    parts = [_words(each) for each in result.segments]
+def _channels(result: FileResult) -> list[list[TranscriptSegment]]:
+    """Return the segments of each channel."""
+    channels: list[list[TranscriptSegment]] = [[] for _ in range(result.channels)]
+    for segment in result.segments:
+        channels[number_of(segment.speaker) if result.channels > 1 else 0].append(segment)
+    return channels
+
+
+def _channel(options: DeepgramOptions, segments: Sequence[TranscriptSegment]) -> ChannelFields:
+    parts = [_words(each) for each in segments]
     words = [word for part in parts for word in part]
-    text = " ".join(each.hypothesis.text for each in result.segments)
+    text = " ".join(each.hypothesis.text for each in segments)
     alternative = AlternativeFields(
         transcript=format_text(text, options.formatted),
         confidence=_confidence(words),
@@ -112,7 +128,7 @@ def _channel(options: DeepgramOptions, result: FileResult) -> ChannelFields:
     if options.paragraphs:
         alternative["paragraphs"] = _paragraphs(parts)
     channel = ChannelFields(alternatives=[alternative])
-    language = _language(result.segments)
+    language = _language(segments)
     if options.detects_language and language is not None:
         channel["detected_language"] = language
     return channel
@@ -138,12 +154,12 @@ def _language(segments: Sequence[TranscriptSegment]) -> str | None:
     return spoken.most_common(1)[0][0] if spoken else None
 
 
-def _utterance(options: DeepgramOptions, name: str, words: Words) -> UtteranceFields:
+def _utterance(options: DeepgramOptions, name: str, channel: int, words: Words) -> UtteranceFields:
     utterance = UtteranceFields(
         start=seconds(words[0].start),
         end=seconds(words[-1].end),
         confidence=_confidence(words),
-        channel=0,
+        channel=channel,
         transcript=format_text(_text(words), options.formatted),
         words=words_fields(words, options.formatted, options.diarized),
         id=name,

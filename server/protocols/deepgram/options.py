@@ -58,6 +58,7 @@ class _Query(BaseModel):
     diarize_model: str | None = None
     tag: list[str] = []
     track: int | None = Field(None, ge=0)
+    multichannel: bool = False
     redact: list[str] = []
     replace: list[str] = []
     profanity_filter: bool = False
@@ -86,6 +87,7 @@ class DeepgramOptions:
     formatted: whether the text keeps punctuation and capitals
     split: seconds without a word that separate two utterances of a file
     track: index of the audio track of a file; None for the default one
+    multichannel: whether the channels of a file are transcribed apart
     within: the part of a file to transcribe
     summarized: whether the response has a summary of a file
     """
@@ -106,6 +108,7 @@ class DeepgramOptions:
     diarized: bool = False
     tags: tuple[str, ...] = ()
     track: int | None = None
+    multichannel: bool = False
     within: TimeRange = WHOLE
     summarized: bool = False
 
@@ -130,6 +133,7 @@ def parse_options(query: Iterable[tuple[str, str]], defaults: SessionOptions) ->
         diarized=given.diarize or given.diarize_model is not None,
         tags=tuple(given.tag),
         track=given.track,
+        multichannel=given.multichannel,
         within=_within(given),
         summarized=given.summarize.lower() not in ("false", "0", "no", "off"),
     )

@@ -84,7 +84,9 @@ class OpenAIAudioEndpoint(FileEndpoint):
     ) -> Response:
         file = upload.file or await self._download(stack, options.url)
         diarization = await _diarization(options.speakers)
-        work = self._transcriber(file, meter, options.track, options.within, diarization)
+        work = self._transcriber(
+            file, meter, options.track, options.within, diarization, multichannel=options.multichannel
+        )
         await work.check()
         models, description = await self._acquire_models(stack, options.model)
         session = options.session

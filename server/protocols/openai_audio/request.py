@@ -102,6 +102,11 @@ class TranscriptionFields(TranslationFields):
         description="distinguish speakers; default: for diarized_json, and for the model "
         f"{DIARIZING_MODEL}. All segments then come at the end",
     )
+    multichannel: Annotated[bool, ANY_CASE] = Field(
+        False,
+        description="transcribe each channel apart, as the speech of one speaker: A for the first channel. "
+        "All segments then come at the end",
+    )
     min_speakers: int = Field(1, ge=1, le=MAX_SPEAKERS, description="least number of speakers")
     max_speakers: int = Field(MAX_SPEAKERS, ge=1, le=MAX_SPEAKERS, description="greatest number of speakers")
     known_speaker_names: list[Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME_CHARS)]] = (
@@ -150,6 +155,7 @@ class TranscriptionRequest:
     within: the part of the file to transcribe
     summarize: whether the response contains a summary
     speakers: how speakers are distinguished; None if they are not
+    multichannel: whether the channels are transcribed apart
     """
 
     model: str
@@ -164,6 +170,7 @@ class TranscriptionRequest:
     within: TimeRange = WHOLE
     summarize: bool = False
     speakers: SpeakerFields | None = None
+    multichannel: bool = False
 
     @property
     def has_summary(self) -> bool:
@@ -184,7 +191,7 @@ def parse_transcription(
     words = "word" in given.timestamp_granularities
     logprobs = "logprobs" in given.include
     session = replace(_with_strategy(defaults, given.chunking_strategy), text=_text(given))
-    speakers = _speakers(given)
+    speakers = None if given.multichannel else _speakers(given)
     asr = {
         **_languages(given),
         "hotwords": tuple(filter(None, map(str.strip, given.keywords))),
@@ -204,6 +211,7 @@ def parse_transcription(
         within=_within(given),
         summarize=given.summarize,
         speakers=speakers,
+        multichannel=given.multichannel,
     )
 
 

@@ -1,12 +1,15 @@
 """Test files over HTTP with Deepgram's API."""
 
 import asyncio
+import io
 import json
+import wave
 from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from audio.codecs import Encoding, Format
@@ -152,6 +155,17 @@ def test_errors_have_the_format_of_deepgram(
 def test_the_track_can_be_chosen(server: Server) -> None:
     durations = [post(server, two_tracks(), track=track).json()["metadata"]["duration"] for track in "01"]
     assert durations == [1.0, 2.0]
+
+
+def test_channels_are_transcribed_apart_on_request(server: Server) -> None:
+    with wave.open(io.BytesIO(SPOKEN)) as file:
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    stereo = np.stack((samples, np.zeros_like(samples)), axis=1).tobytes()
+    raw = {"encoding": "linear16", "sample_rate": "16000", "channels": "2"}
+    body = post(server, stereo, multichannel="true", **raw).json()
+    assert body["metadata"]["channels"] == 2
+    texts = [each["alternatives"][0]["transcript"] for each in body["results"]["channels"]]
+    assert texts == [transcript_of(post(server)), ""]
 
 
 def test_a_truncated_file_is_transcribed_with_a_warning(server: Server) -> None:

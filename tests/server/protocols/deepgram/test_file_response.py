@@ -56,6 +56,22 @@ def test_the_metadata_names_the_file_and_the_model() -> None:
     }
 
 
+def test_channels_are_apart_and_their_utterances_in_order() -> None:
+    segments = (
+        spoken_by("A", 1, "Good morning."),
+        spoken_by("B", 2.5, "Hello."),
+        spoken_by("A", 4, "How are you?"),
+        spoken_by("B", 6, "Fine."),
+    )
+    asked = parse_options({"multichannel": "true", "utterances": "true"}.items(), SessionOptions())
+    found = build_response(asked, MODEL, FileResult("req", "sha", "then", 12.5, segments, channels=2))
+    assert found["metadata"]["channels"] == 2
+    channels = [each["alternatives"][0]["transcript"] for each in found["results"]["channels"]]
+    assert channels == ["good morning how are you", "hello fine"]
+    utterances = found["results"]["utterances"]
+    assert [(each["channel"], each["start"]) for each in utterances] == [(0, 1), (1, 2.5), (0, 4), (1, 6)]
+
+
 def test_metadata_has_tags_and_unsupported_options() -> None:
     metadata = answer(segment(0, "a", ignored=("language",)), tag="x")["metadata"]
     assert (metadata["tags"], metadata["ignored"]) == (("x",), ["language"])

@@ -28,7 +28,7 @@ from tests import plain_http
 from tests.audio.test_files import two_tracks
 from tests.diarization.voices import RuleClient
 from tests.postprocessing.chat_server import Answer, ChatServer, chat_server, says
-from tests.server.asgi_calls import NAME, Call, LittleEngine, asking, events_of, rest_app, wav
+from tests.server.asgi_calls import NAME, Call, LittleEngine, asking, events_of, interleaved, rest_app, wav
 from tests.server.live_server import ROOT, Server, free_settings, serve, spoken_apart
 from tests.streaming.fakes import sound
 from tests.streaming.working_models import BrokenDetector, HeldRecognizer, Recognizer, models
@@ -703,6 +703,23 @@ async def test_server_without_speakers_refuses_only_who_insists() -> None:
     assert {each["speaker"] for each in usual.json["segments"]} == {"A"}
     insisting = await answered(None, diarize="true")
     assert (insisting.status, insisting.json["error"]["param"]) == (400, "diarize")
+
+
+async def test_channels_are_speakers_on_request() -> None:
+    second = sound((False, 2 * SECOND), (True, SECOND), (False, SECOND))
+    file = interleaved(sound((True, SECOND), (False, 3 * SECOND)), second)
+    async with speakers_rig(None) as rig:
+        call = await rig.call(file=file, response_format="diarized_json", multichannel="true").run()
+        mixed = await rig.call(file=file, response_format="verbose_json").run()
+    assert [each["speaker"] for each in call.json["segments"]] == ["A", "B"]
+    assert "speaker" not in mixed.json["segments"][0]
+
+
+async def test_too_many_channels_are_a_400() -> None:
+    async with speakers_rig(None) as rig:
+        file = wav(sound((True, SECOND)), channels=9)
+        call = await rig.call(file=file, multichannel="true").run()
+    assert (call.status, call.json["error"]["code"]) == (400, "too_many_channels")
 
 
 async def test_unusable_model_of_speakers_is_a_503() -> None:

@@ -14,6 +14,16 @@ key_name: ContextVar[str | None] = ContextVar("key_name", default=None)  # of th
 # Messages of uvicorn: a WebSocket was accepted or refused; a text message is not UTF-8.
 HANDSHAKE: Final = '%s - "WebSocket %s" '
 BAD_TEXT: Final = "Invalid UTF-8 sequence received from client."
+# Messages of DBOS about what is expected here: SQLite is enough for one machine; a job was cancelled, deleted
+# or taken over by another worker while it ran, and then its row in DBOS's tables may be gone, too.
+DBOS_EXPECTED: Final = (
+    "Using SQLite as a system database",
+    "outcome was not recorded",
+    "is no longer owned by this execution",
+    "was cancelled during execution",
+)
+DBOS_UNIT_FAILED: Final = "Exception encountered in background workflow:"
+DBOS_UNIT_GONE: Final = frozenset({"DBOSNonExistentWorkflowError", "DBOSAwaitedWorkflowCancelledError"})
 
 
 class LogFormat(StrEnum):
@@ -45,6 +55,18 @@ class _UvicornFilter(logging.Filter):
         return True
 
 
+class _DbosFilter(logging.Filter):
+    """Remove lines of DBOS about what is expected; it would write a job that was cancelled as an error."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name != "dbos":
+            return True
+        message = str(record.msg)
+        if message == DBOS_UNIT_FAILED and record.exc_info and record.exc_info[0] is not None:
+            return record.exc_info[0].__name__ not in DBOS_UNIT_GONE
+        return not any(part in message for part in DBOS_EXPECTED)
+
+
 class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         fields: dict[str, object] = {
@@ -70,6 +92,7 @@ def set_up(level: str, log_format: LogFormat) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_ContextFilter())
     handler.addFilter(_UvicornFilter())
+    handler.addFilter(_DbosFilter())
     if log_format is LogFormat.JSON:
         handler.setFormatter(_JsonFormatter())
     else:
@@ -82,6 +105,10 @@ def set_up(level: str, log_format: LogFormat) -> None:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
+    # DBOS adds a handler of its own, with its own format, to a logger without one.
+    dbos = logging.getLogger("dbos")
+    dbos.handlers, dbos.propagate = [logging.NullHandler()], True
+    dbos.setLevel(logging.WARNING)
     # They log each request of a download with its URL, which may be signed.
     for name in ("httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.WARNING)

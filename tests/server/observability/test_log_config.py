@@ -4,14 +4,17 @@ import json
 import logging
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from dbos import error
 from websockets.exceptions import InvalidStatus
 
 from server.observability.log_config import LogFormat, key_name, session_id, set_up
-from tests.server.live_server import Client, dones, first_sentence, free_settings, serve
-from tests.server.server_process import program
+from tests import plain_http
+from tests.server.live_server import ROOT, Client, dones, first_sentence, free_settings, serve
+from tests.server.server_process import program, scripted
 from tests.waiting import wait_until
 
 log = logging.getLogger("tests.server")
@@ -106,6 +109,41 @@ def test_a_server_logs_only_lines_of_json() -> None:
     }
     finals = [line for line in told if line["message"].startswith("final.sent ")]
     assert [(line["session"], line["utterance"]) for line in finals] == [(name, 1)]
+
+
+@pytest.mark.slow
+def test_a_job_that_is_cancelled_while_it_runs_is_no_error_in_the_log(tmp_path: Path) -> None:
+    with scripted(LOG_FORMAT="json", SCRIPTED_SECONDS="1", DATA_DIR=str(tmp_path)) as server:
+        assert server.ready()["ready"]
+        file = {"file": ("speech.wav", (ROOT / "test.wav").read_bytes(), "audio/wav")}
+
+        def submit() -> str:
+            path: str = plain_http.post(f"{server.url}/v1/jobs", files=file).headers["location"]
+            return path
+
+        def status(path: str) -> object:
+            return server.get(path).json()["status"]
+
+        cancelled = submit()
+        wait_until(lambda: status(cancelled) == "transcribing")
+        assert plain_http.request("DELETE", server.url + cancelled).is_success
+        wait_until(lambda: "job.run_lost" in server.log)
+        later = submit()
+        wait_until(lambda: status(later) == "succeeded")  # DBOS has learned of the first one meanwhile
+        assert server.stop() == 0
+        told = lines(server.log)
+    assert [line for line in told if line["level"] in ("warning", "error")] == []
+
+
+def test_expected_lines_of_dbos_are_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up("info", LogFormat.JSON)
+    dbos = logging.getLogger("dbos")
+    dbos.info("Applying migration 7")
+    dbos.warning("Workflow x outcome was not recorded: the workflow is no longer owned by this execution.")
+    for failure in (error.DBOSNonExistentWorkflowError("target", "x"), ValueError("a fault")):
+        dbos.error("Exception encountered in background workflow:", exc_info=failure)
+    (line,) = (line for line in lines(capsys.readouterr().err) if line["logger"] == "dbos")
+    assert line["exception"].endswith("ValueError: a fault")
 
 
 def test_records_below_the_level_are_not_logged(capsys: pytest.CaptureFixture[str]) -> None:

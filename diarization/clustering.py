@@ -48,11 +48,17 @@ class ClusteringOptions:
     """Hold the parameters of the clustering.
 
     similarity: groups whose mean similarity is lower belong to different speakers
+    doubtful: so do groups whose mean similarity is lower than this, and by `drop` lower than that of the
+        groups merged before, if both have `clear_group_seconds` of speech: the voices in clear recordings,
+        and synthetic ones, are more similar to one another, but each is still more similar to itself
     clear_seconds: an embedding of less speech is too uncertain to found a group; it joins the nearest one
     least_seconds: a group with less speech is no speaker of its own; its embeddings join the nearest group
     """
 
     similarity: float = 0.33
+    doubtful: float = 0.5
+    drop: float = 0.2
+    clear_group_seconds: float = 4.0
     clear_seconds: float = 1.0
     least_seconds: float = 2.0
 
@@ -134,11 +140,19 @@ def _agglomerate(
         first = int(values.argmax())
         return first, int(best[first]), float(values[first])
 
+    def differ(first: int, second: int, similarity: float, before: float) -> bool:
+        if similarity < options.similarity:
+            return True
+        is_drop = similarity < options.doubtful and before - similarity >= options.drop
+        return is_drop and bool(min(weights[first], weights[second]) >= options.clear_group_seconds)
+
+    before = 0.0  # similarity of the groups that were merged last
     while alive.sum() > bounds.least:
         first, second, similarity = closest()
-        if similarity < options.similarity:
+        if differ(first, second, similarity, before):
             break
         merge(min(first, second), max(first, second))
+        before = similarity
     while alive.sum() > bounds.least:
         small = np.flatnonzero(alive & (weights < options.least_seconds))
         if not len(small):

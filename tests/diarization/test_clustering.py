@@ -75,6 +75,39 @@ def test_speaker_of_a_moment_is_no_group() -> None:
     assert cluster(voices([0, 0, 1, 1, 2], 3), lengths, SpeakerBounds(least=3)).max() == 2
 
 
+def with_similarities(within: float, between: float, who: list[int]) -> Floats:
+    """Return an embedding for each number of a speaker, with exact similarities."""
+    shared, own, rest = between, within - between, 1 - within
+    rows = np.zeros((len(who), 1 + len(who) + max(who) + 1), np.float32)
+    for row, speaker in enumerate(who):
+        rows[row, 0] = np.sqrt(shared)
+        rows[row, 1 + speaker] = np.sqrt(own)
+        rows[row, 2 + max(who) + row] = np.sqrt(rest)
+    return rows
+
+
+TWO = [0, 0, 1, 1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("within", "between", "groups"),
+    [(0.7, 0.45, 2), (0.7, 0.52, 1), (0.6, 0.42, 1), (0.6, 0.32, 2), (0.45, 0.3, 2)],
+)
+def test_similar_voices_are_apart_where_the_similarity_drops(
+    within: float, between: float, groups: int
+) -> None:
+    labels = cluster(with_similarities(within, between, TWO), seconds(len(TWO)))
+    assert labels.max() + 1 == groups
+
+
+def test_drop_of_the_similarity_of_a_short_group_is_no_speaker() -> None:
+    who = [0, 0, 0, 0, 1]
+    lengths = seconds(len(who))
+    assert cluster(with_similarities(0.7, 0.45, who), lengths).max() == 0
+    lengths[4] = 5.0
+    assert cluster(with_similarities(0.7, 0.45, who), lengths).max() == 1
+
+
 def test_recording_of_unclear_embeddings_has_a_speaker() -> None:
     assert cluster(voices([0, 0], 1), seconds(2, 0.5)).tolist() == [0, 0]
 

@@ -32,8 +32,9 @@ def test_missing_files_are_reported_with_the_command(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @needs_flite
-def test_two_voices_are_told_apart() -> None:
-    samples, turns = dialogue(["rms", "slt"])
+@pytest.mark.parametrize("voices", [["rms", "slt"], ["rms", "awb"], ["rms", "slt", "awb"]])
+def test_voices_are_told_apart(voices: list[str]) -> None:
+    samples, turns = dialogue(voices)
     error = diarization_error(turns, diarized(samples).turns, collar_seconds=0.25)
     assert error.confused <= 0.01 * error.reference
     assert error.rate <= 0.1

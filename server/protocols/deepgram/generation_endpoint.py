@@ -4,7 +4,7 @@ Hosted speech APIs offer files in this way (docs/jobs.md). A generation is a job
 """
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -26,7 +26,7 @@ from server.protocols.job_endpoint import JobEndpoint, checked_id, job_errors_as
 from server.protocols.openapi_schemas import STRING, TYPES, Schema, object_of
 from streaming.threads import run_in_thread_to_completion
 
-GENERATION_PATHS: Final = ("/v1/stt/", "/v1/stt/create")  # whose errors have this API's format
+GENERATION_PATHS: Final = "/v1/stt/"  # below it errors have the format of this API
 STATUSES: Final = {
     JobState.QUEUED: "waiting",
     JobState.FETCHING: "active",
@@ -87,7 +87,7 @@ class GenerationEndpoint(JobEndpoint):
         )
         async def create(request: Request) -> Response:
             """Accept a file or a URL as a job, with the options of Deepgram's API."""
-            return await _in_own_format(request, self._create)
+            return await self._create(request)
 
         @router.get(
             "/{generation_id}",
@@ -96,11 +96,7 @@ class GenerationEndpoint(JobEndpoint):
         )
         async def get(request: Request, generation_id: str) -> Response:
             """Return the state of a job, and its result once it is completed."""
-
-            async def answer(request: Request) -> Response:
-                return await self._get(request, generation_id)
-
-            return await _in_own_format(request, answer)
+            return await self._get(request, generation_id)
 
         return router
 
@@ -165,14 +161,7 @@ def _error(job: Job) -> dict[str, str]:
     return {"name": job.problem.code, "message": job.problem.message}
 
 
-async def _in_own_format(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
-    try:
-        return await answer(request)
-    except ApiError as error:
-        return refusal(error, request.scope)
-
-
-def refusal(error: ApiError, scope: Mapping[str, Any]) -> JSONResponse:
+def generation_error(error: ApiError, scope: Mapping[str, Any]) -> JSONResponse:
     """Return the response for an error, in the format of this API."""
     content = {
         "message": error.message,

@@ -99,13 +99,9 @@ class Wav2Vec2Endpoint(FileEndpoint):
 
     async def _serve(self, request: Request) -> Response:
         session_id.set(request.scope[REQUEST_ID])
-        try:
-            if BOOLEANS.get(request.query_params.get("async", "").lower(), False):
-                return await self._jobs.submit(request)
-            return await self._transcribe(request)
-        except ApiError as error:
-            log.info("error.sent code=%s message=%s", error.code, error)
-            return refusal(error, request.scope)
+        if BOOLEANS.get(request.query_params.get("async", "").lower(), False):
+            return await self._jobs.submit(request)
+        return await self._transcribe(request)
 
     async def _transcribe(self, request: Request) -> Response:
         async with AsyncExitStack() as stack:
@@ -215,7 +211,7 @@ async def received_file(settings: Settings, request: Request, body: Body) -> Asy
         yield upload
 
 
-def refusal(error: ApiError, scope: Mapping[str, Any]) -> JSONResponse:
+def wav2vec2_error(error: ApiError, scope: Mapping[str, Any]) -> JSONResponse:
     """Return the response for an error, in the format of this API."""
     content = {
         "status": "error",

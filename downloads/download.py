@@ -10,8 +10,9 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import httpx
 
+from downloads.address import Target, target_of
 from downloads.errors import DownloadError, FileTooLarge, NotAudio
-from downloads.network import Network, Target, errors_of_the_address, request, target_of
+from downloads.network import Network, errors_of_the_address, request
 from streaming.threads import run_in_thread_to_completion
 
 IN_MEMORY: Final = 1 << 20  # bytes of a file; a larger one goes to disk

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 import orjson
 from fastapi import APIRouter, Request
 
+from downloads.address import target_of
+from downloads.errors import AddressRefused
 from jobs.errors import IdempotencyConflict, JobNotFound, JobsUnavailable, StorageFull, TooManyJobs
 from jobs.host import JobsHost
 from jobs.job import Job, JobOptions, JobPriority, JobSource, NewJob
@@ -29,8 +31,6 @@ if TYPE_CHECKING:  # Importing it imports the database, which happens on first u
     from jobs.service import Jobs
 
 MAX_IDEMPOTENCY_KEY: Final = 200  # characters
-MAX_URL: Final = 2_000  # characters
-URL: Final = re.compile(r"https?://(?=[!-~]+$)[^/?#@]+(?:[/?#].*)?", re.ASCII | re.IGNORECASE)
 MAX_EVENT_STREAMS: Final = 2_000
 JOB_ID: Final = re.compile("job_[0-9a-f]{32}")
 UNAVAILABLE_SECONDS: Final = 5.0  # after which a client may try again
@@ -142,12 +142,10 @@ class JobEndpoint(ABC):
 
 def check_address(url: str, param: str) -> None:
     """Raise ApiError if a text is no http(s) address; whether it may be used is checked when it is."""
-    if len(url) > MAX_URL or URL.fullmatch(url) is None:
-        message = (
-            "An address begins with http:// or https://, names a host, holds no user or password, "
-            f"and has at most {MAX_URL} ASCII characters, none of them blank."
-        )
-        raise invalid(message, param, "invalid_url")
+    try:
+        target_of(url)
+    except AddressRefused as error:
+        raise invalid(error.message, param, error.code) from None
 
 
 def owner_of(request: Request) -> str:

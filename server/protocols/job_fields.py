@@ -9,12 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from asr.languages import code_of
 from asr.recognizer import MAX_PROMPT_CHARS, TranscriptionOptions, TranscriptionOptionsError
 from diarization.clustering import MAX_SPEAKERS, SpeakerBounds, SpeakerBoundsError
+from downloads.address import MAX_URL
 from jobs.job import JobOptions, JobPriority
 from postprocessing.options import REDACTIONS, TextOptions, TextOptionsError
 from server.errors import ApiError, invalid, missing
 
 LISTS: Final = frozenset({"hotwords", "redact"})
-MAX_URL: Final = 2_000  # characters
 MAX_METADATA: Final = 2_000  # characters
 
 

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import pytest
 import trustme
 
+from downloads.address import target_of
 from downloads.download import download, name_of
 from downloads.errors import AddressRefused, DownloadError, FileTooLarge, NotAudio
-from downloads.network import Network, target_of
+from downloads.network import Network
 from downloads.public_addresses import Address, is_public
 from tests.downloads.web_servers import answer, answering, ok, onward
 

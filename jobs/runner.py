@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 REPORT_SECONDS: Final = 1.0  # between two looks at the job's row, which may have been cancelled
 OUTAGE_SECONDS: Final = 1.0  # between two tries while the database cannot be used
 RETRY_SECONDS: Final = (1.0, 4.0, 16.0)  # waits before a run is tried again
+MAX_RETRY_AFTER: Final = 60.0  # seconds that the sender of a file may ask to wait
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -193,7 +194,7 @@ class JobRunner:
                 log.warning("job.attempt_failed job=%s reason=%s", run.job.id, failure)
                 if not waits:
                     raise JobFailure(failure.code, str(failure)) from failure
-                wait = waits.pop(0)
+                wait = seconds_before_retry(waits.pop(0), failure.retry_after)
             await self._wait(run, wait)
             # What was completed is not repeated.
             run = await self._until_stored(self._store.again, run)
@@ -424,6 +425,11 @@ class JobRunner:
         except StreamError as error:
             raise TransientFailure(str(error)) from error
         return PartText(tuple(segments), tuple(filtered))
+
+
+def seconds_before_retry(least: float, retry_after: float | None) -> float:
+    """Return how long a run waits after one that failed: as the sender asks, from `least` to a minute."""
+    return max(least, min(retry_after or 0.0, MAX_RETRY_AFTER))
 
 
 async def _check_speakers(job: Job, models: ModelClients) -> None:

@@ -113,6 +113,12 @@ async def test_failure_says_whether_a_retry_can_help(response: bytes, transient:
         assert (refusal.code, refusal.is_transient) == ("fetch_failed", transient)
 
 
+async def test_failure_says_how_long_the_sender_asks_to_wait() -> None:
+    async with answering(answer(429, retry_after="7"), answer(503)) as (url, _):
+        assert (await refusal_of(url)).retry_after == 7.0
+        assert (await refusal_of(url)).retry_after is None
+
+
 @pytest.mark.parametrize(
     ("media_type", "page"),
     [("text/html; charset=utf-8", True), ("application/xhtml+xml", True), ("image/png", False)],

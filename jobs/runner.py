@@ -12,8 +12,10 @@ from typing import Final, ParamSpec, TypeVar
 from asr.recognizer import ModelInfo
 from audio.clip import SAMPLE_RATE, seconds_from_samples
 from audio.errors import AudioError
+from audio.file_problems import problem_of
 from audio.files import decode_file, probe
 from engine.file_diarizer import DiarizationOptions, FileDiarizer
+from engine.file_transcriber import AudioTooLong
 from engine.model_pool import ModelNotReady
 from jobs.audio_store import AnyAudioStore
 from jobs.callbacks import CallbackSender
@@ -300,7 +302,7 @@ class JobRunner:
         try:
             info = await run_in_thread_to_completion(probe, path, run.job.options.track)
         except AudioError as error:
-            raise JobFailure("invalid_audio", str(error)) from error
+            raise JobFailure(error.code, problem_of(error)) from error
         except FileNotFoundError as error:
             raise JobFailure("audio_missing", "The audio of this job is missing.") from error
         options = run.job.options
@@ -313,8 +315,7 @@ class JobRunner:
 
     def _check_length(self, seconds: float) -> None:
         if seconds > self._max_seconds:
-            message = f"The audio is longer than {self._max_seconds:g} s, which is the limit."
-            raise JobFailure("audio_too_long", message)
+            raise JobFailure("audio_too_long", str(AudioTooLong(self._max_seconds, seconds)))
 
     async def _transcribe_parts(self, run: Run, path: Path, models: ModelClients, progress: Progress) -> None:
         options = run.job.options
@@ -334,7 +335,7 @@ class JobRunner:
             try:
                 part = await run_in_thread_to_completion(next, parts, None)
             except AudioError as error:
-                raise JobFailure("invalid_audio", str(error)) from error
+                raise JobFailure(error.code, problem_of(error)) from error
             if part is None:
                 break
             self._check_length(seconds_from_samples(part.end - first))
@@ -388,7 +389,7 @@ class JobRunner:
                     await diarizer.listen(clip)
                 found = await diarizer.finish()
         except AudioError as error:
-            raise JobFailure("invalid_audio", str(error)) from error
+            raise JobFailure(error.code, problem_of(error)) from error
         except SpeakersUnavailable as error:
             raise TransientFailure(str(error)) from error
         turns = [turn.shifted(first) for turn in found.turns]

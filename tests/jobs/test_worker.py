@@ -12,7 +12,7 @@ from sqlalchemy import event
 
 from asr.recognizer import Hypothesis, RecognitionRequest, TranscriptionOptions
 from jobs.errors import JobNotFound, JobsUnavailable
-from jobs.job import JobOptions, JobSource, JobState, NewJob
+from jobs.job import JobOptions, JobProblem, JobSource, JobState, NewJob
 from jobs.options import JobsOptions
 from jobs.service import JobDatabase, Jobs
 from jobs.work_queue import Work
@@ -99,6 +99,17 @@ async def test_file_without_audio_fails_at_once(database: JobDatabase) -> None:
     assert done.state is JobState.FAILED
     assert done.problem is not None
     assert done.problem.code == "invalid_audio"
+    assert "Supported formats: ['flac'" in done.problem.message
+
+
+async def test_bad_files_fail_with_the_errors_of_requests(database: JobDatabase) -> None:
+    async with working(database) as jobs:
+        empty = await ended(jobs, await uploaded(jobs, wav(TALK[:0])))
+        other = await ended(jobs, await uploaded(jobs, wav(TALK), JobOptions(track=3)))
+    assert empty.problem == JobProblem("audio_too_short", "The file contains no audio.")
+    assert other.problem is not None
+    assert other.problem.code == "invalid_value"
+    assert other.problem.message.startswith("The file has no audio track 3")
 
 
 async def test_audio_above_the_limit_fails(database: JobDatabase) -> None:
@@ -106,6 +117,7 @@ async def test_audio_above_the_limit_fails(database: JobDatabase) -> None:
         done = await ended(jobs, await uploaded(jobs, wav(TALK)))
     assert done.problem is not None
     assert done.problem.code == "audio_too_long"
+    assert done.problem.message.startswith("Maximum audio length (4 s) exceeded")
 
 
 async def test_unsupported_task_fails(database: JobDatabase) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, ExitStack, aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -78,6 +78,26 @@ class Progress:
     def on_bytes(self, done: int, total: int | None) -> None:
         """Note how much was downloaded."""
         self.bytes_done, self.bytes_total = done, total
+
+
+@dataclass(slots=True)
+class HeardLanguages:
+    """Follow the languages of a file over its parts.
+
+    first: ISO 639-1 code of the first text whose language is known
+    certain: of the last text whose language is certain; likely for the next part, as in a stream
+    """
+
+    first: str | None = None
+    certain: str | None = None
+
+    def hear(self, segments: Iterable[TranscriptSegment]) -> None:
+        """Note the languages of segments in order of time."""
+        for segment in segments:
+            hypothesis = segment.hypothesis
+            self.first = self.first or hypothesis.language
+            if hypothesis.is_language_sure:
+                self.certain = hypothesis.language
 
 
 class JobRunner:
@@ -330,7 +350,10 @@ class JobRunner:
             on_warning=warnings.append,
         )
         parts = split(clips, begin)
-        number, position, language = run.parts, begin, run.job.language
+        number, position, languages = run.parts, begin, HeardLanguages()
+        if run.parts:
+            for earlier in await asyncio.to_thread(self._store.parts, run.job.id):
+                languages.hear(earlier.segments)
         while True:
             try:
                 part = await run_in_thread_to_completion(next, parts, None)
@@ -340,8 +363,8 @@ class JobRunner:
                 break
             self._check_length(seconds_from_samples(part.end - first))
             done = seconds_from_samples(part.start - first)
-            text = await self._part(part, models, run.job, progress, done)
-            language = language or next((each.hypothesis.language for each in text.segments), None)
+            text = await self._part(part, models, run.job, progress, done, languages.certain)
+            languages.hear(text.segments)
             position = part.end
             done = seconds_from_samples(position - first)
             progress.done = progress.stored = done
@@ -350,10 +373,6 @@ class JobRunner:
             )
             self._on_audio(run.job.owner, seconds_from_samples(len(part.samples)))
             number += 1
-        if language is None and run.parts:  # An earlier run may have heard it.
-            earlier = await asyncio.to_thread(self._store.parts, run.job.id)
-            heard = (segment.hypothesis.language for part in earlier for segment in part.segments)
-            language = next(heard, None)
         seconds = seconds_from_samples(position - first)
         segments = await self._with_speakers(run.job, path, models.speakers, first)
         await asyncio.to_thread(
@@ -362,7 +381,7 @@ class JobRunner:
             segments=segments,
             seconds_done=seconds,
             seconds_total=seconds,
-            language=language,
+            language=languages.first,
             warnings=warnings,
         )
         log.info("job.succeeded job=%s seconds=%.1f parts=%d", run.job.id, seconds, number)
@@ -400,9 +419,19 @@ class JobRunner:
         return await asyncio.to_thread(named)
 
     async def _part(
-        self, part: AudioPart, models: ModelClients, job: Job, progress: Progress, before: float
+        self,
+        part: AudioPart,
+        models: ModelClients,
+        job: Job,
+        progress: Progress,
+        before: float,
+        likely_language: str | None,
     ) -> PartText:
-        """Return the text of a part, with the times of the file. Raises TransientFailure."""
+        """Return the text of a part, with the times of the file. Raises TransientFailure.
+
+        before: seconds of audio that were transcribed before
+        likely_language: of the last certain text before
+        """
         segments: list[TranscriptSegment] = []
         filtered: list[FilteredText] = []
 
@@ -411,7 +440,8 @@ class JobRunner:
 
         options = replace(self._options(), asr=job.options.asr, text=job.options.text)
         try:
-            async with aclosing(transcribe_file(part.clips(), models, options, advance)) as events:
+            found = transcribe_file(part.clips(), models, options, advance, likely_language=likely_language)
+            async with aclosing(found) as events:
                 async for event in events:
                     if isinstance(event, TranscriptionFailed):
                         raise TransientFailure(f"the recognizer failed: {event.message}")

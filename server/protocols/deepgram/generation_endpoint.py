@@ -15,8 +15,7 @@ from starlette.responses import JSONResponse
 
 from asr.recognizer import MAX_PROMPT_CHARS
 from jobs.job import Job, JobOptions, JobState, JobTranscript
-from server.errors import ApiError, ClientError, invalid
-from server.http.exception_handlers import http_error_of
+from server.errors import ApiError, invalid
 from server.http.request_id import REQUEST_ID
 from server.http.upload import Upload
 from server.protocols.deepgram.job_result import job_options, result_of
@@ -37,6 +36,7 @@ STATUSES: Final = {
 }
 # Clients put a group before the name of a model: #g1_nova-2-general.
 GROUP: Final = re.compile(r"#g[0-9]+_")
+FILE_FIELD: Final = "audio"  # of a form
 # Files have headers, and their samples need no description.
 IGNORED: Final = frozenset({"url", "model", "prompt", "encoding", "sample_rate", "channels"})
 
@@ -72,7 +72,6 @@ class GenerationEndpoint(JobEndpoint):
     """Serve the API of generations."""
 
     protocol = "generation"
-    file_field = "audio"
 
     def router(self) -> APIRouter:
         """Return the routes below /v1/stt."""
@@ -101,7 +100,7 @@ class GenerationEndpoint(JobEndpoint):
         return router
 
     async def _create(self, request: Request) -> Response:
-        async with self._received(request) as upload:
+        async with self._received(request, FILE_FIELD) as upload:
             url = dict(upload.fields).get("url") or None
             if (url is None) == (upload.file is None):
                 raise invalid("Send either a file as 'audio', or a 'url'.", "url")
@@ -111,20 +110,18 @@ class GenerationEndpoint(JobEndpoint):
         return JSONResponse({"id": job.id, "generation_id": job.id, "status": STATUSES[job.state]}, 201)
 
     def _options(self, upload: Upload) -> JobOptions:
-        """Return the options of a request. Raises ApiError."""
+        """Return the options of a request. Raises ApiError and ClientError."""
         fields = dict(upload.fields)
         query = list(_query_of(upload.fields))
         if not {"punctuate", "smart_format"} & {name for name, _ in query}:
             query.append(("punctuate", "true"))
-        try:
-            chosen = parse_options(query, self._settings.session_options())
-        except ClientError as error:
-            raise http_error_of(error) from None
+        chosen = parse_options(query, self._settings.session_options())
         asr, prompt, model = chosen.session.asr, fields.get("prompt"), fields.get("model")
         if isinstance(prompt, str) and prompt:
             asr = replace(asr, prompt=prompt[-MAX_PROMPT_CHARS:])
         name = GROUP.sub("", model[:256], count=1) if isinstance(model, str) else ""
-        return replace(job_options(chosen, query), model=name, asr=asr)
+        options = job_options(chosen, query)
+        return replace(options, model=name, asr=asr)
 
     async def _get(self, request: Request, generation_id: str) -> Response:
         jobs = await self._jobs()

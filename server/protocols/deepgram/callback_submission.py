@@ -53,10 +53,12 @@ class CallbackSubmission(JobEndpoint):
                 message = "This server posts results: `callback_method` may be post."
                 raise invalid(message, "callback_method")
             presentation = [pair for pair in query if not pair[0].startswith("callback")]
-            chosen = job_options(options, presentation)
+            chosen = job_options(options, presentation, diarizes=self._settings.diarize)
             async with _received_audio(request, body, options.encoding) as (file, url):
                 upload = Upload([("url", url), *presentation], file)
-                job, _ = await self._submit(request, upload, url=url, options=replace(chosen, callback=callback))
+                job, _ = await self._submit(
+                    request, upload, url=url, options=replace(chosen, callback=callback)
+                )
         return JSONResponse({"request_id": job.id}, headers={REQUEST_HEADER: job.id})
 
 

@@ -120,7 +120,7 @@ class GenerationEndpoint(JobEndpoint):
         if isinstance(prompt, str) and prompt:
             asr = replace(asr, prompt=prompt[-MAX_PROMPT_CHARS:])
         name = GROUP.sub("", model[:256], count=1) if isinstance(model, str) else ""
-        options = job_options(chosen, query)
+        options = job_options(chosen, query, diarizes=self._settings.diarize)
         return replace(options, model=name, asr=asr)
 
     async def _get(self, request: Request, generation_id: str) -> Response:

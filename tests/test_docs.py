@@ -396,3 +396,9 @@ def test_every_command_of_entrypoint_in_the_documents_exists() -> None:
     handled = re.findall(r"^    ([a-z |]+)\) (?:set_up|demo|command_line)", script, re.M)
     assert {"convert", "transcribe"} < named & known
     assert all(any(command in each.split(" | ") for each in handled) for command in named)
+
+
+def test_every_bound_has_one_row() -> None:
+    for heading in re.findall(r"^## (.+)$", page("docs/bounds.md"), re.M):
+        names = [row[0] for row in rows(section(page("docs/bounds.md"), heading))]
+        assert len(names) == len(set(names)), heading

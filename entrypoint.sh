@@ -46,6 +46,7 @@ usage: ./entrypoint.sh [command]
   setup          only create .venv with the packages of requirements.txt
 
   transcribe FILE...         transcribe audio and video files; --help lists formats and options
+  convert FILE               write subtitles that were edited in another format
   models                     list the known models, and which of them are downloaded
   pull MODEL...              download models by name or by id of the hub
   keys new|list|revoke       manage a file of API keys
@@ -202,7 +203,7 @@ command=${1:-serve}
 case $command in
     serve | worker | demo | setup) set_up requirements.txt ;;
     test) set_up requirements-dev.txt ;;
-    transcribe | models | pull | keys | jobs) set_up requirements.txt >&2 ;; # stdout is reserved for the output of the command
+    transcribe | convert | models | pull | keys | jobs) set_up requirements.txt >&2 ;; # stdout is reserved for the output of the command
     -h | --help | help)
         usage
         exit
@@ -226,7 +227,7 @@ case $command in
         exec "$python" main.py worker "$@"
         ;;
     demo) demo ;;
-    transcribe | models | pull | keys | jobs) command_line "$command" "$@" ;;
+    transcribe | convert | models | pull | keys | jobs) command_line "$command" "$@" ;;
     test)
         # One process more than cores, as many tests wait for servers, browsers and audio in real time.
         workers=$("$python" -c 'import os; print(min(4, os.cpu_count() or 1) + 1)')

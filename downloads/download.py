@@ -3,6 +3,7 @@
 import asyncio
 import re
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import IO, Final
@@ -10,8 +11,10 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import httpx
 
+from downloads.address import Target, target_of
 from downloads.errors import DownloadError, FileTooLarge, NotAudio
-from downloads.network import Network, Target, errors_of_the_address, request, target_of
+from downloads.network import Network, errors_of_the_address, request
+from downloads.retries import TRANSIENT, seconds_to_wait
 from streaming.threads import run_in_thread_to_completion
 
 IN_MEMORY: Final = 1 << 20  # bytes of a file; a larger one goes to disk
@@ -19,7 +22,6 @@ PIECE: Final = 1 << 18  # bytes that are written at once
 MAX_REDIRECTS: Final = 5
 MAX_NAME: Final = 200  # characters
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-TRANSIENT: Final = frozenset({408, 425, 429, *range(500, 600)})
 PAGES: Final = frozenset({"text/html", "application/xhtml+xml"})
 # Audio often comes as application/octet-stream or text/plain, so only what is surely none is refused.
 NO_AUDIO: Final = re.compile(r"image/.+|font/.+|text/(css|csv|javascript)|application/(json|pdf|javascript)")
@@ -80,7 +82,11 @@ async def _save(response: httpx.Response, limit: int, file: IO[bytes], on_bytes:
     """Write the body into the file. Raise DownloadError unless it is a file within the limit."""
     status = response.status_code
     if status != 200:
-        raise DownloadError(f"The address answers with status {status}.", is_transient=status in TRANSIENT)
+        raise DownloadError(
+            f"The address answers with status {status}.",
+            is_transient=status in TRANSIENT,
+            retry_after=seconds_to_wait(response.headers.get("retry-after"), time.time()),
+        )
     media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type in PAGES or NO_AUDIO.fullmatch(media_type):
         raise NotAudio(media_type, is_page=media_type in PAGES)

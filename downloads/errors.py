@@ -6,14 +6,16 @@ class DownloadError(Exception):
 
     code: name for programs
     is_transient: whether another try may succeed
+    retry_after: seconds that the sender asks to wait before it; None if it does not
     """
 
     code = "fetch_failed"
 
-    def __init__(self, message: str, *, is_transient: bool = False) -> None:
+    def __init__(self, message: str, *, is_transient: bool = False, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.is_transient = is_transient
+        self.retry_after = retry_after
 
 
 class AddressRefused(DownloadError):

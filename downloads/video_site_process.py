@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from downloads.public_addresses import is_public
+from downloads.retries import TRANSIENT
 
 MEMORY_BYTES: Final = 2 << 30  # of the process: a page or a playlist is held in memory as a whole
-TRANSIENT: Final = frozenset({408, 425, 429})  # statuses, besides 5xx
 PROGRAMS: Final = frozenset(
     {"subprocess.Popen", "os.exec", "os.posix_spawn", "os.spawn", "os.system", "os.fork", "os.forkpty"}
 )
@@ -163,9 +163,7 @@ def failed(error: BaseException) -> Failed:
         if isinstance(cause, UnsupportedError):
             return Failed("not_audio", "The page has no audio or video that yt-dlp can find.")
         if isinstance(cause, HTTPError):
-            return Failed(
-                "fetch_failed", message, is_transient=cause.status in (408, 425, 429) or cause.status >= 500
-            )
+            return Failed("fetch_failed", message, is_transient=cause.status in TRANSIENT)
         if isinstance(cause, MemoryError):
             return Failed("fetch_failed", "The page needs too much memory.")
     for cause in causes:

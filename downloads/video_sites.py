@@ -14,9 +14,10 @@ from typing import IO, Any, Final
 
 import orjson
 
+from downloads.address import target_of
 from downloads.download import MAX_NAME, OnBytes
 from downloads.errors import AddressRefused, DownloadError
-from downloads.network import TOTAL_SECONDS, target_of
+from downloads.network import TOTAL_SECONDS
 from streaming.threads import run_in_thread_to_completion
 
 MAX_LINE: Final = 1 << 16  # bytes that the process writes in a line

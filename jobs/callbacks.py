@@ -19,8 +19,9 @@ from typing import Final
 import orjson
 from sqlalchemy.exc import SQLAlchemyError
 
+from downloads.address import target_of
 from downloads.errors import AddressRefused, DownloadError
-from downloads.network import Network, errors_of_the_address, request, target_of
+from downloads.network import Network, errors_of_the_address, request
 from jobs.callback_store import CallbackStore, DueCallback
 from jobs.job import CallbackState, Delivery, JobState, JobTranscript
 

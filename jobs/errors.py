@@ -39,11 +39,15 @@ class TransientFailure(JobError):
     """A run of a job failed for a reason that may pass.
 
     code: name for programs, if every run of the job fails
+    retry_after: seconds that the next run has to wait at least; None if that does not matter
     """
 
-    def __init__(self, message: str, code: str = "failed_repeatedly") -> None:
+    def __init__(
+        self, message: str, code: str = "failed_repeatedly", retry_after: float | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
+        self.retry_after = retry_after
 
 
 class JobsUnavailable(JobError):

@@ -72,5 +72,5 @@ class Fetcher:
 def failure_of(error: DownloadError) -> JobFailure | TransientFailure:
     """Return how a failed download ends a run of a job."""
     if error.is_transient:
-        return TransientFailure(error.message, error.code)
+        return TransientFailure(error.message, error.code, error.retry_after)
     return JobFailure(error.code, error.message)

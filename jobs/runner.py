@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, ExitStack, aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,8 +12,10 @@ from typing import Final, ParamSpec, TypeVar
 from asr.recognizer import ModelInfo
 from audio.clip import SAMPLE_RATE, seconds_from_samples
 from audio.errors import AudioError
+from audio.file_problems import problem_of
 from audio.files import decode_file, probe
 from engine.file_diarizer import DiarizationOptions, FileDiarizer
+from engine.file_transcriber import AudioTooLong
 from engine.model_pool import ModelNotReady
 from jobs.audio_store import AnyAudioStore
 from jobs.callbacks import CallbackSender
@@ -40,6 +42,7 @@ log = logging.getLogger(__name__)
 REPORT_SECONDS: Final = 1.0  # between two looks at the job's row, which may have been cancelled
 OUTAGE_SECONDS: Final = 1.0  # between two tries while the database cannot be used
 RETRY_SECONDS: Final = (1.0, 4.0, 16.0)  # waits before a run is tried again
+MAX_RETRY_AFTER: Final = 60.0  # seconds that the sender of a file may ask to wait
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -75,6 +78,26 @@ class Progress:
     def on_bytes(self, done: int, total: int | None) -> None:
         """Note how much was downloaded."""
         self.bytes_done, self.bytes_total = done, total
+
+
+@dataclass(slots=True)
+class HeardLanguages:
+    """Follow the languages of a file over its parts.
+
+    first: ISO 639-1 code of the first text whose language is known
+    certain: of the last text whose language is certain; likely for the next part, as in a stream
+    """
+
+    first: str | None = None
+    certain: str | None = None
+
+    def hear(self, segments: Iterable[TranscriptSegment]) -> None:
+        """Note the languages of segments in order of time."""
+        for segment in segments:
+            hypothesis = segment.hypothesis
+            self.first = self.first or hypothesis.language
+            if hypothesis.is_language_sure:
+                self.certain = hypothesis.language
 
 
 class JobRunner:
@@ -193,7 +216,7 @@ class JobRunner:
                 log.warning("job.attempt_failed job=%s reason=%s", run.job.id, failure)
                 if not waits:
                     raise JobFailure(failure.code, str(failure)) from failure
-                wait = waits.pop(0)
+                wait = seconds_before_retry(waits.pop(0), failure.retry_after)
             await self._wait(run, wait)
             # What was completed is not repeated.
             run = await self._until_stored(self._store.again, run)
@@ -299,7 +322,7 @@ class JobRunner:
         try:
             info = await run_in_thread_to_completion(probe, path, run.job.options.track)
         except AudioError as error:
-            raise JobFailure("invalid_audio", str(error)) from error
+            raise JobFailure(error.code, problem_of(error)) from error
         except FileNotFoundError as error:
             raise JobFailure("audio_missing", "The audio of this job is missing.") from error
         options = run.job.options
@@ -312,8 +335,7 @@ class JobRunner:
 
     def _check_length(self, seconds: float) -> None:
         if seconds > self._max_seconds:
-            message = f"The audio is longer than {self._max_seconds:g} s, which is the limit."
-            raise JobFailure("audio_too_long", message)
+            raise JobFailure("audio_too_long", str(AudioTooLong(self._max_seconds, seconds)))
 
     async def _transcribe_parts(self, run: Run, path: Path, models: ModelClients, progress: Progress) -> None:
         options = run.job.options
@@ -328,18 +350,21 @@ class JobRunner:
             on_warning=warnings.append,
         )
         parts = split(clips, begin)
-        number, position, language = run.parts, begin, run.job.language
+        number, position, languages = run.parts, begin, HeardLanguages()
+        if run.parts:
+            for earlier in await asyncio.to_thread(self._store.parts, run.job.id):
+                languages.hear(earlier.segments)
         while True:
             try:
                 part = await run_in_thread_to_completion(next, parts, None)
             except AudioError as error:
-                raise JobFailure("invalid_audio", str(error)) from error
+                raise JobFailure(error.code, problem_of(error)) from error
             if part is None:
                 break
             self._check_length(seconds_from_samples(part.end - first))
             done = seconds_from_samples(part.start - first)
-            text = await self._part(part, models, run.job, progress, done)
-            language = language or next((each.hypothesis.language for each in text.segments), None)
+            text = await self._part(part, models, run.job, progress, done, languages.certain)
+            languages.hear(text.segments)
             position = part.end
             done = seconds_from_samples(position - first)
             progress.done = progress.stored = done
@@ -348,10 +373,6 @@ class JobRunner:
             )
             self._on_audio(run.job.owner, seconds_from_samples(len(part.samples)))
             number += 1
-        if language is None and run.parts:  # An earlier run may have heard it.
-            earlier = await asyncio.to_thread(self._store.parts, run.job.id)
-            heard = (segment.hypothesis.language for part in earlier for segment in part.segments)
-            language = next(heard, None)
         seconds = seconds_from_samples(position - first)
         segments = await self._with_speakers(run.job, path, models.speakers, first)
         await asyncio.to_thread(
@@ -360,7 +381,7 @@ class JobRunner:
             segments=segments,
             seconds_done=seconds,
             seconds_total=seconds,
-            language=language,
+            language=languages.first,
             warnings=warnings,
         )
         log.info("job.succeeded job=%s seconds=%.1f parts=%d", run.job.id, seconds, number)
@@ -387,7 +408,7 @@ class JobRunner:
                     await diarizer.listen(clip)
                 found = await diarizer.finish()
         except AudioError as error:
-            raise JobFailure("invalid_audio", str(error)) from error
+            raise JobFailure(error.code, problem_of(error)) from error
         except SpeakersUnavailable as error:
             raise TransientFailure(str(error)) from error
         turns = [turn.shifted(first) for turn in found.turns]
@@ -398,9 +419,19 @@ class JobRunner:
         return await asyncio.to_thread(named)
 
     async def _part(
-        self, part: AudioPart, models: ModelClients, job: Job, progress: Progress, before: float
+        self,
+        part: AudioPart,
+        models: ModelClients,
+        job: Job,
+        progress: Progress,
+        before: float,
+        likely_language: str | None,
     ) -> PartText:
-        """Return the text of a part, with the times of the file. Raises TransientFailure."""
+        """Return the text of a part, with the times of the file. Raises TransientFailure.
+
+        before: seconds of audio that were transcribed before
+        likely_language: of the last certain text before
+        """
         segments: list[TranscriptSegment] = []
         filtered: list[FilteredText] = []
 
@@ -409,7 +440,8 @@ class JobRunner:
 
         options = replace(self._options(), asr=job.options.asr, text=job.options.text)
         try:
-            async with aclosing(transcribe_file(part.clips(), models, options, advance)) as events:
+            found = transcribe_file(part.clips(), models, options, advance, likely_language=likely_language)
+            async with aclosing(found) as events:
                 async for event in events:
                     if isinstance(event, TranscriptionFailed):
                         raise TransientFailure(f"the recognizer failed: {event.message}")
@@ -424,6 +456,11 @@ class JobRunner:
         except StreamError as error:
             raise TransientFailure(str(error)) from error
         return PartText(tuple(segments), tuple(filtered))
+
+
+def seconds_before_retry(least: float, retry_after: float | None) -> float:
+    """Return how long a run waits after one that failed: as the sender asks, from `least` to a minute."""
+    return max(least, min(retry_after or 0.0, MAX_RETRY_AFTER))
 
 
 async def _check_speakers(job: Job, models: ModelClients) -> None:

@@ -97,7 +97,7 @@ class Jobs:
         self._database = database
         self._store = database.store
         self._watcher = JobWatcher(database.store)
-        self._has_to_forget = False
+        self._has_to_forget = True  # A process that died may have left deleted text in the log.
 
     async def save_audio(self, file: IO[bytes]) -> StoredAudio:
         """Store audio for a job, from the file's position on. Raises OSError."""
@@ -144,16 +144,11 @@ class Jobs:
 
     async def cancel(self, job_id: str, owner: str | None = None) -> Job:
         """Cancel a job unless it has ended, and return it. A worker stops within 2 s. Raises JobNotFound."""
-        job = await _in_thread(self._store.cancel, job_id, owner)
-        await _in_thread(self._database.queue.cancel, job_id)
-        return job
+        return await _in_thread(self._cancel, job_id, owner)
 
     async def delete(self, job_id: str, owner: str | None = None) -> None:
         """Delete a job with its audio and its text; it is cancelled first if need be. Raises JobNotFound."""
-        await self.cancel(job_id, owner)
-        removed = await _in_thread(self._store.delete, job_id)
-        await _in_thread(self._remove, removed)
-        await _in_thread(self._forget)
+        await _in_thread(self._delete, job_id, owner)
         log.info("job.deleted job=%s", job_id)
 
     async def transcript(self, job_id: str, owner: str | None = None) -> JobTranscript:
@@ -204,17 +199,33 @@ class Jobs:
             log.info("jobs.expired count=%d", removed.count)
         self._forget()
 
-    def _forget(self) -> None:
-        """Remove what was deleted from the database's log; the next purge does if it is in use now."""
-        if self._has_to_forget:
-            self._has_to_forget = False  # before, so that a job which is deleted meanwhile is not missed
-            self._has_to_forget |= not self._database.forget()
+    def _cancel(self, job_id: str, owner: str | None) -> Job:
+        job = self._store.cancel(job_id, owner)
+        self._database.queue.cancel(job_id)
+        return job
+
+    def _delete(self, job_id: str, owner: str | None) -> None:
+        self._cancel(job_id, owner)
+        self._remove(self._store.delete(job_id))
+        self._forget()
 
     def _remove(self, removed: Removed) -> None:
         self._has_to_forget = True
-        for key in removed.audio:
-            self._database.audio.delete(key)
         self._database.queue.delete(removed.jobs)
+        for key in removed.audio:  # at last: what an error leaves is swept later
+            self._database.audio.delete(key)
+
+    def _forget(self) -> None:
+        """Remove what was deleted from the database's log; the next purge does if it is in use now."""
+        if not self._has_to_forget:
+            return
+        self._has_to_forget = False  # before, so that a job which is deleted meanwhile is not missed
+        is_forgotten = False
+        try:
+            is_forgotten = self._database.forget()
+        finally:
+            if not is_forgotten:
+                self._has_to_forget = True
 
 
 @dataclass(eq=False, slots=True)

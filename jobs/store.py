@@ -146,10 +146,10 @@ class JobStore:
                 "warnings": "[]",
                 "revision": 0,
             }
-            connection.execute(sa.insert(jobs).values(values))
+            row = connection.execute(sa.insert(jobs).values(values).returning(jobs)).one()
             work = Work.TRANSCRIBE if new.source.audio is not None else Work.FETCH
             self._queue.add(connection, job_id, work, priority=_priority(new.priority, order))
-            return self._read(connection, job_id), True
+            return job_of(row), True
 
     def _check_bounds(self, connection: sa.Connection, new: NewJob) -> None:
         """Raise TooManyJobs or StorageFull if another job is one too many."""
@@ -187,19 +187,15 @@ class JobStore:
     def get(self, job_id: str, owner: str | None = None) -> Job:
         """Return a job with its position in the queue.
 
-        owner: the job must be his; None for any
+        owner: the job must be theirs; None for any
 
         Raises JobNotFound.
         """
         with self._engine.connect() as connection:
-            job = self._read(connection, job_id)
-            if owner is not None and job.owner != owner:
-                raise JobNotFound(job_id)
+            mine = self._row(connection, job_id, owner)
+            job = job_of(mine)
             if job.state is not JobState.QUEUED:
                 return job
-            mine = connection.execute(
-                sa.select(jobs.c.priority, jobs.c.round, jobs.c.created).where(jobs.c.id == job_id)
-            ).one()
             earlier = sa.or_(
                 jobs.c.round < mine.round,
                 sa.and_(jobs.c.round == mine.round, jobs.c.created < mine.created),
@@ -230,9 +226,7 @@ class JobStore:
             query = query.where(jobs.c.state.in_(sorted(states)))
         with self._engine.connect() as connection:
             if after is not None:
-                last = self._read(connection, after)
-                if last.owner != owner:
-                    raise JobNotFound(after)
+                last = self._row(connection, after, owner)
                 place = sa.tuple_(jobs.c.created, jobs.c.id)
                 query = query.where(place < sa.tuple_(sa.literal(last.created), sa.literal(last.id)))
             query = query.order_by(jobs.c.created.desc(), jobs.c.id.desc()).limit(limit)
@@ -277,9 +271,8 @@ class JobStore:
         """
         lease = lease or secrets.token_hex(8)
         with self._engine.begin() as connection:
-            row = connection.execute(
-                sa.select(jobs).where(jobs.c.id == job_id).with_for_update()
-            ).one_or_none()
+            found = sa.select(jobs).where(jobs.c.id == job_id).with_for_update()
+            row = connection.execute(found).one_or_none()
             if row is None or JobState(row.state).is_final:
                 return None
             if row.lease == lease:
@@ -288,7 +281,7 @@ class JobStore:
                 problem = JobProblem("worker_died", f"The worker died {row.attempts} times on this job.")
                 self._end(connection, job_of(row), JobState.FAILED, problem)
                 return None
-            self._update(
+            job = self._update(
                 connection,
                 job_id,
                 state=state,
@@ -296,7 +289,7 @@ class JobStore:
                 attempts=row.attempts + 1,
                 started=row.started or self._now(),
             )
-            return Run(self._read(connection, job_id), lease, *self._completed(connection, job_id))
+            return Run(job, lease, *self._completed(connection, job_id))
 
     def outlived(self, run: Run) -> None:
         """Count a run that lost its lease to another one as no attempt, since its worker has not died."""
@@ -325,7 +318,7 @@ class JobStore:
     def fetched(self, run: Run, source: JobSource) -> None:
         """Store where the downloaded audio is, and queue its transcription. Raises RunLost."""
         with self._engine.begin() as connection:
-            self._write(
+            order = self._write(
                 connection,
                 run,
                 state=JobState.QUEUED,
@@ -337,7 +330,6 @@ class JobStore:
                 bytes_total=source.size,
                 name=source.name,
             )
-            order = connection.scalar(sa.select(jobs.c.round).where(jobs.c.id == run.job.id)) or 0
             priority = _priority(run.job.priority, order)
             self._queue.add(connection, run.job.id, Work.TRANSCRIBE, priority=priority)
 
@@ -403,24 +395,21 @@ class JobStore:
     def cancel(self, job_id: str, owner: str | None = None) -> Job:
         """Cancel a job unless it has ended; return it. Raises JobNotFound."""
         with self._engine.begin() as connection:
-            row = connection.execute(
-                sa.select(jobs).where(jobs.c.id == job_id).with_for_update()
-            ).one_or_none()
-            if row is None or row.stripped or (owner is not None and row.owner != owner):
-                raise JobNotFound(job_id)
-            job = job_of(row)
-            if not job.state.is_final:
-                self._end(connection, job, JobState.CANCELLED, None)
-            return self._read(connection, job_id)
+            job = job_of(self._row(connection, job_id, owner, for_update=True))
+            if job.state.is_final:
+                return job
+            return self._end(connection, job, JobState.CANCELLED, None)
 
     # Deletion
 
     def delete(self, job_id: str) -> Removed:
         """Delete the rows of a job. Raises JobNotFound."""
         with self._engine.begin() as connection:
-            job = self._read(connection, job_id)
-            connection.execute(sa.delete(jobs).where(jobs.c.id == job_id))
-        return Removed((job_id,), (job.source.audio,) if job.source.audio else (), 1)
+            found = sa.delete(jobs).where(jobs.c.id == job_id, NOT_STRIPPED).returning(jobs.c.audio)
+            row = connection.execute(found).one_or_none()
+        if row is None:
+            raise JobNotFound(job_id)
+        return Removed((job_id,), (row.audio,) if row.audio else (), 1)
 
     def purge(self) -> Removed:
         """Delete the rows of some jobs that have expired; nothing is left when it returns nothing.
@@ -468,12 +457,15 @@ class JobStore:
 
     # Parts of transactions
 
-    def _read(self, connection: sa.Connection, job_id: str) -> Job:
+    def _row(
+        self, connection: sa.Connection, job_id: str, owner: str | None, *, for_update: bool = False
+    ) -> Any:
+        """Return the row of a job. Raises JobNotFound, also if it belongs to another owner."""
         found = sa.select(jobs).where(jobs.c.id == job_id, NOT_STRIPPED)
-        row = connection.execute(found).one_or_none()
-        if row is None:
+        row = connection.execute(found.with_for_update() if for_update else found).one_or_none()
+        if row is None or (owner is not None and row.owner != owner):
             raise JobNotFound(job_id)
-        return job_of(row)
+        return row
 
     def _completed(self, connection: sa.Connection, job_id: str) -> tuple[int, int]:
         """Return the number of completed parts, and the sample at which the last one ends."""
@@ -481,20 +473,26 @@ class JobStore:
         count, end = connection.execute(query).one()
         return count, end or 0
 
-    def _update(self, connection: sa.Connection, job_id: str, **changes: Any) -> None:
+    def _update(self, connection: sa.Connection, job_id: str, **changes: Any) -> Job:
+        """Change columns of a job, and return it."""
         values = {"revision": jobs.c.revision + 1} | changes
-        connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(values))
+        changed = sa.update(jobs).where(jobs.c.id == job_id).values(values).returning(jobs)
+        return job_of(connection.execute(changed).one())
 
-    def _write(self, connection: sa.Connection, run: Run, **changes: Any) -> None:
-        """Write in the name of a run. Raises RunLost if it may not."""
+    def _write(self, connection: sa.Connection, run: Run, **changes: Any) -> int:
+        """Write in the name of a run, and return the round of its job. Raises RunLost if it may not."""
         values = {"revision": jobs.c.revision + 1} | changes
         where = (jobs.c.id == run.job.id, jobs.c.lease == run.lease, jobs.c.state.notin_(FINAL_STATES))
-        if connection.execute(sa.update(jobs).where(*where).values(values)).rowcount == 0:
+        changed = sa.update(jobs).where(*where).values(values).returning(jobs.c.round)
+        order: int | None = connection.scalar(changed)
+        if order is None:
             raise RunLost
+        return order
 
-    def _end(self, connection: sa.Connection, job: Job, state: JobState, problem: JobProblem | None) -> None:
+    def _end(self, connection: sa.Connection, job: Job, state: JobState, problem: JobProblem | None) -> Job:
+        """End a job, queue its callback, and return it."""
         now = self._now()
-        self._update(
+        ended = self._update(
             connection,
             job.id,
             state=state,
@@ -506,6 +504,7 @@ class JobStore:
         )
         if job.options.callback is not None:
             self._queue.add(connection, job.id, Work.CALLBACK)
+        return ended
 
 
 def _priority(priority: JobPriority, order: int) -> int:

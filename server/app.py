@@ -26,6 +26,7 @@ from server.auth.service import AuthService
 from server.connection.journal_lifespan import JournalLifespan
 from server.connection.websocket import TransportMiddleware
 from server.http.body_limit import BodyLimit
+from server.http.error_formats import ErrorFormats
 from server.http.exception_handlers import add_exception_handlers
 from server.http.origin_policy import LOOPBACK_ORIGIN, OriginPolicy
 from server.http.paths import PathMiddleware, UnknownPath
@@ -36,10 +37,13 @@ from server.lifecycle.jobs import jobs_host
 from server.lifecycle.probes import add_gauges, add_probes
 from server.observability import log_config
 from server.observability.metrics import Metrics
-from server.protocols.deepgram import generation_endpoint
 from server.protocols.deepgram.callback_submission import REQUEST_HEADER, callback_formats
-from server.protocols.deepgram.file_endpoint import DEEPGRAM_PATHS, DeepgramFileEndpoint, refused_key
-from server.protocols.deepgram.generation_endpoint import GENERATION_PATHS, GenerationEndpoint
+from server.protocols.deepgram.file_endpoint import DEEPGRAM_PATHS, DeepgramFileEndpoint, deepgram_error
+from server.protocols.deepgram.generation_endpoint import (
+    GENERATION_PATHS,
+    GenerationEndpoint,
+    generation_error,
+)
 from server.protocols.deepgram.live_endpoint import DeepgramLiveEndpoint
 from server.protocols.job_endpoint import MAX_EVENT_STREAMS, JobServices
 from server.protocols.jobs.endpoint import JobsEndpoint
@@ -50,10 +54,9 @@ from server.protocols.openai_audio.models_endpoint import models_router
 from server.protocols.openai_realtime.client_secrets import ClientSecrets, client_secrets_router
 from server.protocols.openai_realtime.endpoint import PATHS, RealtimeEndpoint
 from server.protocols.openai_realtime.session_config import RealtimeConfig
-from server.protocols.stt_results import endpoint as stt_results
-from server.protocols.stt_results.endpoint import RESULT_PATHS, SttResultsEndpoint
-from server.protocols.wav2vec2 import endpoint as wav2vec2
-from server.protocols.wav2vec2.endpoint import Wav2Vec2Endpoint
+from server.protocols.stt_results.endpoint import RESULT_PATHS, SttResultsEndpoint, stt_results_error
+from server.protocols.wav2vec2.endpoint import PATH as WAV2VEC2_PATH
+from server.protocols.wav2vec2.endpoint import Wav2Vec2Endpoint, wav2vec2_error
 from server.settings import Settings
 from server.web.router import PAGE_PATHS, WebPage
 
@@ -147,8 +150,9 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     app.include_router(WebPage(settings).router())
     app.include_router(OpenAIAudioEndpoint(settings, engine, files, metrics).router())
     app.include_router(DeepgramFileEndpoint(settings, engine, files, metrics, job_services).router())
-    for endpoint in (JobsEndpoint, GenerationEndpoint, SttResultsEndpoint):
-        app.include_router(endpoint(job_services).router())
+    app.include_router(JobsEndpoint(job_services).router())
+    app.include_router(GenerationEndpoint(job_services).router())
+    app.include_router(SttResultsEndpoint(job_services).router())
     app.include_router(Wav2Vec2Endpoint(settings, engine, files, metrics, job_services).router())
     app.include_router(models_router(engine))
     app.include_router(tokens_router(auth.tokens))
@@ -207,16 +211,18 @@ def _engine(
 def _add_middleware(app: FastAPI, settings: Settings, authenticator: Authenticator, metrics: Metrics) -> None:
     """Add all middleware. The one that is added last handles a request first."""
     app.add_middleware(TransportMiddleware)
-    app.add_middleware(BodyLimit, exempt_paths=FILE_PATHS)
+    formats = ErrorFormats(
+        {
+            **dict.fromkeys(DEEPGRAM_PATHS, deepgram_error),
+            GENERATION_PATHS: generation_error,
+            **dict.fromkeys(RESULT_PATHS, stt_results_error),
+            WAV2VEC2_PATH: wav2vec2_error,
+        }
+    )
+    app.add_middleware(BodyLimit, exempt_paths=FILE_PATHS, formats=formats)
     open_paths = OPEN_PATHS | PAGE_PATHS | ({"/metrics"} if settings.metrics_open else frozenset())
-    refusals = {
-        **dict.fromkeys(DEEPGRAM_PATHS, refused_key),
-        **dict.fromkeys(GENERATION_PATHS, generation_endpoint.refusal),
-        **dict.fromkeys(RESULT_PATHS, stt_results.refusal),
-        wav2vec2.PATH: wav2vec2.refusal,
-    }
     app.add_middleware(
-        ApiKeyMiddleware, auth=authenticator, open_paths=open_paths, refusals=refusals, metrics=metrics
+        ApiKeyMiddleware, auth=authenticator, open_paths=open_paths, formats=formats, metrics=metrics
     )
     on_this_machine = not settings.has_keys and settings.auth_without_keys == "loopback"
     origins = OriginPolicy(settings.allowed_origins(), loopback=on_this_machine)
@@ -232,7 +238,7 @@ def _add_middleware(app: FastAPI, settings: Settings, authenticator: Authenticat
     app.add_middleware(RequestGuard, origins=origins, on_this_machine=on_this_machine, metrics=metrics)
     app.add_middleware(PathMiddleware)
     app.add_middleware(RequestMiddleware, metrics=metrics)
-    add_exception_handlers(app)
+    add_exception_handlers(app, formats)
 
 
 def _add_realtime(

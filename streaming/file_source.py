@@ -24,6 +24,7 @@ async def transcribe_file(
     options: SessionOptions | None = None,
     on_progress: Progress | None = None,
     on_clip: Callable[[Clip], Awaitable[None]] | None = None,
+    likely_language: str | None = None,
 ) -> AsyncGenerator[Event, None]:
     """Yield the events of a file in order, up to StreamClosed. Close the generator if you leave it early.
 
@@ -31,6 +32,8 @@ async def transcribe_file(
         most about a minute and a half of audio is held
     on_progress: called now and then with the sample up to which everything has been recognised
     on_clip: awaited with each clip before the next one is read
+    likely_language: ISO 639-1 code of the last certain language before the clips, if they continue a file
+        (docs/decisions/0019); None if nothing came before
 
     An exception of `clips` or of `on_clip` is raised after StreamClosed: all audio before it is transcribed.
     Raises DetectorFailed.
@@ -39,6 +42,7 @@ async def transcribe_file(
     # time at the end. A file has no such time: both would only do work twice, as would adaptive endpointing.
     options = replace(options or SessionOptions(), eager=False, partials=False, turn=FixedSilence())
     with StreamDriver(replace(models, incremental=False, bulk=True, spool=None), options) as driver:
+        driver.session.results.language = likely_language
         report = _reporter(driver, on_progress)
         feeding = asyncio.create_task(_feed(clips, driver, report, on_clip), name="feed a file")
         try:

@@ -381,3 +381,24 @@ def test_every_link_leads_somewhere(path: Path) -> None:
         leads_to = path.parent / target if target else path
         assert leads_to.exists(), link
         assert not anchor or anchor in anchors(leads_to.read_text(encoding="utf-8")), link
+
+
+def test_every_command_of_entrypoint_in_the_documents_exists() -> None:
+    script = page("entrypoint.sh")
+    (usage,) = re.findall(r"<<'TEXT'\n(.+?)\nTEXT\n", script, re.S)
+    known = set(re.findall(r"^  ([a-z]+)(?: |$)", usage, re.M))
+    named = {
+        command
+        for path in PAGES
+        for command in re.findall(r"(?:`|^| )\./entrypoint\.sh ([a-z]+)", path.read_text("utf-8"), re.M)
+    }
+    assert named <= known
+    handled = re.findall(r"^    ([a-z |]+)\) (?:set_up|demo|command_line)", script, re.M)
+    assert {"convert", "transcribe"} < named & known
+    assert all(any(command in each.split(" | ") for each in handled) for command in named)
+
+
+def test_every_bound_has_one_row() -> None:
+    for heading in re.findall(r"^## (.+)$", page("docs/bounds.md"), re.M):
+        names = [row[0] for row in rows(section(page("docs/bounds.md"), heading))]
+        assert len(names) == len(set(names)), heading

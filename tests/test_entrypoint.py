@@ -80,8 +80,9 @@ class TestCommands:
         done = entrypoint(checkout, "--help")
         assert done.returncode == 0
         assert done.stdout.startswith("usage: ./entrypoint.sh")
-        names = ("serve", "worker", "demo", "test", "setup", "transcribe", "models", "pull", "keys", "jobs")
-        assert all(f"\n  {command}" in done.stdout for command in names)
+        server = ("serve", "worker", "demo", "test", "setup")
+        command_line = ("transcribe", "convert", "models", "pull", "keys", "jobs")
+        assert all(f"\n  {command}" in done.stdout for command in (*server, *command_line))
 
     def test_an_unknown_command_exits_2_with_the_usage(self, checkout: Path) -> None:
         done = entrypoint(checkout, "sing")
@@ -141,7 +142,7 @@ class TestCommandLine:
         (checkout / "cli/__main__.py").write_text(script)
         return checkout
 
-    @pytest.mark.parametrize("command", ["transcribe", "models", "pull", "keys", "jobs"])
+    @pytest.mark.parametrize("command", ["transcribe", "convert", "models", "pull", "keys", "jobs"])
     def test_command_and_arguments_reach_the_command_line(self, cli: Path, command: str) -> None:
         done = entrypoint(cli, command, "a b", "--help", STT_PYTHON=sys.executable)
         assert done.stdout == f"{command}|a b|--help|{cli}|{sys.executable}\n"

@@ -4,15 +4,15 @@ WebSocket endpoints check the keys of their handshakes themselves.
 """
 
 import logging
-from collections.abc import Callable, Mapping
 from typing import Final
 
-from fastapi import Request, Response
+from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.auth.authenticator import Authenticator
-from server.errors import ApiError, ClientError
-from server.http.exception_handlers import error_response, http_error_of
+from server.errors import ClientError
+from server.http.error_formats import ErrorFormats
+from server.http.exception_handlers import http_error_of
 from server.http.upload import drain_refused_body
 from server.observability.log_config import key_name
 from server.observability.metrics import Metrics
@@ -22,15 +22,11 @@ log = logging.getLogger(__name__)
 # Probes have no keys, and the description of the API is public anyway.
 OPEN_PATHS: Final = frozenset({"/health", "/ready", "/openapi.json"})
 
-Refusal = Callable[[ApiError, Scope], Response]  # builds the response to an error of a request
-
 
 class ApiKeyMiddleware:
     """Require a valid key on every path that is not listed as open, including paths that do not exist.
 
     open_paths: exact paths; one that ends with a slash opens all paths below it
-    refusals: by path, for endpoints whose error responses have their own shape; a path that ends with a slash
-        is that of all paths below it
     """
 
     def __init__(
@@ -39,14 +35,14 @@ class ApiKeyMiddleware:
         *,
         auth: Authenticator,
         open_paths: frozenset[str],
-        refusals: Mapping[str, Refusal],
+        formats: ErrorFormats,
         metrics: Metrics,
     ) -> None:
         self._app = app
         self._auth = auth
         self._open = frozenset(path for path in open_paths if not path.endswith("/") or path == "/")
         self._open_below = tuple(open_paths - self._open)
-        self._refusals = refusals
+        self._formats = formats
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,10 +61,4 @@ class ApiKeyMiddleware:
         self._metrics.errors.labels(error.code).inc()
         log.info("request.refused code=%s reason=%s", error.code, error.message)
         refused = await drain_refused_body(Request(scope, receive), http_error_of(error))
-        refusal = self._refusal_of(scope["path"])
-        response = refusal(refused, scope) if refusal is not None else error_response(refused)
-        await response(scope, receive, send)
-
-    def _refusal_of(self, path: str) -> Refusal | None:
-        above = path[: path.rfind("/") + 1]
-        return self._refusals.get(path) or self._refusals.get(above)
+        await self._formats.response(refused, scope)(scope, receive, send)

@@ -8,7 +8,8 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.errors import ApiError
-from server.http.exception_handlers import GONE, error_response
+from server.http.error_formats import ErrorFormats
+from server.http.exception_handlers import GONE
 from server.http.upload import Body
 
 MAX_BYTES: Final = 1 << 20
@@ -20,9 +21,10 @@ class BodyLimit:
     exempt_paths: paths whose endpoints limit their bodies themselves
     """
 
-    def __init__(self, app: ASGIApp, *, exempt_paths: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp, *, exempt_paths: frozenset[str], formats: ErrorFormats) -> None:
         self._app = app
         self._exempt_paths = exempt_paths
+        self._formats = formats
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in self._exempt_paths:
@@ -31,7 +33,7 @@ class BodyLimit:
         try:
             body = await _read(Request(scope, receive))
         except ApiError as error:
-            await error_response(error)(scope, receive, send)
+            await self._formats.response(error, scope)(scope, receive, send)
             return
         except ClientDisconnect:
             await Response(status_code=GONE)(scope, receive, send)

@@ -1,16 +1,17 @@
-"""Answer each error of a request in the shape of OpenAI's API."""
+"""Answer each error of a request in the format of its path (server/http/error_formats.py)."""
 
 import logging
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from server.errors import ApiError, ClientError, invalid, try_again
+from server.http.error_formats import ErrorFormats
 from server.http.request_id import HEADER, REQUEST_ID
 
 log = logging.getLogger(__name__)
@@ -18,14 +19,30 @@ log = logging.getLogger(__name__)
 GONE: Final = 499  # nginx's status for a client that disconnected; only the metrics read it
 
 
-def add_exception_handlers(app: FastAPI) -> None:
-    """Answer every exception of every route with an error response."""
-    app.add_exception_handler(ApiError, _on_http_error)
-    app.add_exception_handler(ClientError, _on_client_error)
-    app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_exception_handler(RequestValidationError, _on_invalid)
+def add_exception_handlers(app: FastAPI, formats: ErrorFormats | None = None) -> None:
+    """Answer every exception of every route with an error response.
+
+    formats: of the responses; None for OpenAI's on all paths
+    """
+    chosen = formats or ErrorFormats()
+
+    def answer(kind: type[Exception], error_of: Callable[[Request, Exception], ApiError]) -> None:
+        async def handle(request: Request, exception: Exception) -> Response:
+            error = error_of(request, exception)
+            log.info("error.sent code=%s message=%r", error.code, error.message)
+            response = chosen.response(error, request.scope)
+            if kind is Exception:  # it is caught outside of all middleware, which adds the id otherwise
+                response.headers[HEADER] = request.scope.get(REQUEST_ID, "")
+            return response
+
+        app.add_exception_handler(kind, handle)
+
+    answer(ApiError, _of_api_error)
+    answer(ClientError, _of_client_error)
+    answer(HTTPException, _of_http_exception)
+    answer(RequestValidationError, _of_invalid_request)
+    answer(Exception, _of_fault)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
-    app.add_exception_handler(Exception, _on_fault)
 
 
 def http_error_of(error: ClientError) -> ApiError:
@@ -39,44 +56,34 @@ def http_error_of(error: ClientError) -> ApiError:
     return ApiError(500 if error.server else 400, error.message, param=error.param, code=error.code)
 
 
-def error_response(error: ApiError) -> JSONResponse:
-    """Return the error in the shape of OpenAI's API."""
-    return JSONResponse(error.as_body(), error.status, error.headers)
-
-
-async def _on_http_error(request: Request, error: Exception) -> Response:
+def _of_api_error(request: Request, error: Exception) -> ApiError:
     assert isinstance(error, ApiError)
-    return error_response(error)
+    return error
 
 
-async def _on_client_error(request: Request, error: Exception) -> Response:
+def _of_client_error(request: Request, error: Exception) -> ApiError:
     assert isinstance(error, ClientError)
-    return error_response(http_error_of(error))
+    return http_error_of(error)
 
 
-async def _on_http_exception(request: Request, error: Exception) -> Response:
-    """Answer an error of the framework: an unknown path or a method that it does not take."""
+def _of_http_exception(request: Request, error: Exception) -> ApiError:
+    """Return the error of the framework for an unknown path, or a method that the path does not take."""
     assert isinstance(error, HTTPException)
     message = f"{error.detail}: {request.method} {request.url.path}"
-    return error_response(ApiError(error.status_code, message, headers=dict(error.headers or {})))
+    return ApiError(error.status_code, message, headers=dict(error.headers or {}))
 
 
-async def _on_invalid(request: Request, error: Exception) -> Response:
+def _of_invalid_request(request: Request, error: Exception) -> ApiError:
     assert isinstance(error, RequestValidationError)
     fault = error.errors()[0]
-    return error_response(invalid(fault["msg"], ".".join(map(str, fault["loc"][1:])) or None))
+    return invalid(fault["msg"], ".".join(map(str, fault["loc"][1:])) or None)
+
+
+def _of_fault(request: Request, error: Exception) -> ApiError:
+    """Return the error for an exception of the server, which the framework logs."""
+    return ApiError(500, "The server failed on this request.", code="internal_error")
 
 
 async def _on_disconnect(request: Request, error: Exception) -> Response:
     log.info("request.client_disconnected")
     return Response(status_code=GONE)
-
-
-async def _on_fault(request: Request, error: Exception) -> Response:
-    """Answer an internal error, which the framework logs.
-
-    It is caught outside of all middleware, so the request id is added here.
-    """
-    response = error_response(ApiError(500, "The server failed on this request.", code="internal_error"))
-    response.headers[HEADER] = request.scope.get(REQUEST_ID, "")
-    return response

@@ -9,7 +9,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from server.errors import ApiError, ClientError
-from server.http.exception_handlers import error_response, http_error_of
+from server.http.error_formats import openai_error
+from server.http.exception_handlers import http_error_of
 
 DEPLOYMENT: Final = "stt.deployment"  # key in the scope: the model that Azure's path names
 # Azure's paths of files and models; /openai/deployments/NAME and /openai are those before its version 1.
@@ -83,4 +84,4 @@ class UnknownPath:
             error = ApiError(404, f"Not Found: {scope['path'][:200]} is no WebSocket. There are {known}.")
         except ClientError as refused:
             error = http_error_of(refused)
-        await WebSocket(scope, receive, send).send_denial_response(error_response(error))
+        await WebSocket(scope, receive, send).send_denial_response(openai_error(error, scope))

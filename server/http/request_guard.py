@@ -11,7 +11,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from server.errors import KEYS_NEEDED, ORIGIN_NOT_ALLOWED, ClientError, keys_needed, origin_not_allowed
-from server.http.exception_handlers import error_response, http_error_of
+from server.http.error_formats import openai_error
+from server.http.exception_handlers import http_error_of
 from server.http.origin_policy import OriginPolicy, host_name, is_this_machine
 from server.http.refusal_page import refusal_page, wants_page
 from server.http.upload import drain_refused_body
@@ -130,10 +131,9 @@ async def _deny(error: ClientError, scope: Scope, receive: Receive, send: Send) 
         port = (scope.get("server") or (None, None))[1]
         await refusal_page(error.message, api_error.status, port)(scope, receive, send)
     elif scope["type"] == "http":
-        await error_response(await drain_refused_body(Request(scope, receive), api_error))(
-            scope, receive, send
-        )
+        drained = await drain_refused_body(Request(scope, receive), api_error)
+        await openai_error(drained, scope)(scope, receive, send)
     elif "websocket.http.response" in scope.get("extensions", {}):
-        await WebSocket(scope, receive, send).send_denial_response(error_response(api_error))
+        await WebSocket(scope, receive, send).send_denial_response(openai_error(api_error, scope))
     else:
         await send({"type": "websocket.close", "code": 1008, "reason": error.code})

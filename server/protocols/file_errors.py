@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
 
-from audio.errors import AudioError, NoAudio, UnknownFormat, UnknownTrack, UnreadableFile
+from audio.errors import AudioError, UnknownTrack
+from audio.file_problems import problem_of
 from engine.file_transcriber import AudioTooLong, TooManyChannels, UtteranceFailed
 from server.errors import ApiError, invalid
 from streaming.errors import SpeakersUnavailable, StreamError
-
-FORMATS: Final = ("flac", "m4a", "mp3", "mp4", "mpeg", "mpga", "oga", "ogg", "wav", "webm")  # OpenAI's list
 
 
 @contextmanager
@@ -17,15 +15,9 @@ def file_errors_as_http() -> Iterator[None]:
     """Turn the exceptions of a FileTranscriber into ApiError."""
     try:
         yield
-    except (NoAudio, UnknownTrack) as error:
-        raise invalid(str(error), error.param, error.code) from error
-    except UnknownFormat as error:
-        message = f"Invalid file format. Supported formats: {list(FORMATS)}. ({error})"
-        raise invalid(message, "file", error.code) from error
-    except UnreadableFile as error:  # Another format would not help.
-        raise invalid(f"Invalid file: {error}.", "file", error.code) from error
     except AudioError as error:
-        raise invalid(f"Audio file might be corrupted or unsupported: {error}", "file", error.code) from error
+        param = error.param if isinstance(error, UnknownTrack) else "file"
+        raise invalid(problem_of(error), param, error.code) from error
     except AudioTooLong as error:
         raise ApiError(413, str(error), param="file", code="audio_too_long") from error
     except TooManyChannels as error:

@@ -4,15 +4,16 @@ import errno
 import hashlib
 import re
 import time
-from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import orjson
-from fastapi import APIRouter, Request
+from fastapi import Request
 
+from downloads.address import target_of
+from downloads.errors import AddressRefused
 from jobs.errors import IdempotencyConflict, JobNotFound, JobsUnavailable, StorageFull, TooManyJobs
 from jobs.host import JobsHost
 from jobs.job import Job, JobOptions, JobPriority, JobSource, NewJob
@@ -29,8 +30,6 @@ if TYPE_CHECKING:  # Importing it imports the database, which happens on first u
     from jobs.service import Jobs
 
 MAX_IDEMPOTENCY_KEY: Final = 200  # characters
-MAX_URL: Final = 2_000  # characters
-URL: Final = re.compile(r"https?://(?=[!-~]+$)[^/?#@]+(?:[/?#].*)?", re.ASCII | re.IGNORECASE)
 MAX_EVENT_STREAMS: Final = 2_000
 JOB_ID: Final = re.compile("job_[0-9a-f]{32}")
 UNAVAILABLE_SECONDS: Final = 5.0  # after which a client may try again
@@ -52,26 +51,33 @@ class JobServices:
     watchers: AdmissionController
 
 
-class JobEndpoint(ABC):
+class JobEndpoint:
     """Receive requests, and submit, read and delete jobs for their senders.
 
     A protocol derives from it: it reads the fields of a request, and writes the response.
     """
 
     protocol: str  # the name that is stored with the job
-    file_field: str = FILE  # name of the part of a form that is the file
 
     def __init__(self, services: JobServices) -> None:
         self._services = services
         self._settings = services.settings
 
-    @abstractmethod
-    def router(self) -> APIRouter:
-        """Return the routes of the protocol."""
+    @asynccontextmanager
+    async def _received(self, request: Request, file_field: str = FILE) -> AsyncIterator[Upload]:
+        """Yield the form or JSON object of a request that submits a job. Raises ApiError.
+
+        file_field: name of the part of a form that is the file
+        """
+        async with (
+            self._admitted(request) as body,
+            receive_upload(request, body, file_field) as upload,
+        ):
+            yield upload
 
     @asynccontextmanager
-    async def _received(self, request: Request) -> AsyncIterator[Upload]:
-        """Yield the form or JSON object of a request that submits a job. Raises ApiError."""
+    async def _admitted(self, request: Request) -> AsyncIterator[Body]:
+        """Yield the body of a request that may submit a job. A ClientError inside becomes an ApiError."""
 
         def finish() -> None:
             """Do nothing when the server drains: it accepts the jobs that it is receiving."""
@@ -83,11 +89,7 @@ class JobEndpoint(ABC):
                 with uploads.admit(finish):
                     jobs = await self._jobs()  # before a body is received that could not be stored
                     await _check_quota(request, jobs)
-                    async with self._upload(request, body) as upload:
-                        yield upload
-
-    def _upload(self, request: Request, body: Body) -> AbstractAsyncContextManager[Upload]:
-        return receive_upload(request, body, self.file_field)
+                    yield body
 
     async def _submit(
         self,
@@ -142,12 +144,10 @@ class JobEndpoint(ABC):
 
 def check_address(url: str, param: str) -> None:
     """Raise ApiError if a text is no http(s) address; whether it may be used is checked when it is."""
-    if len(url) > MAX_URL or URL.fullmatch(url) is None:
-        message = (
-            "An address begins with http:// or https://, names a host, holds no user or password, "
-            f"and has at most {MAX_URL} ASCII characters, none of them blank."
-        )
-        raise invalid(message, param, "invalid_url")
+    try:
+        target_of(url)
+    except AddressRefused as error:
+        raise invalid(error.message, param, error.code) from None
 
 
 def owner_of(request: Request) -> str:

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import pytest
 import trustme
 
+from downloads.address import target_of
 from downloads.download import download, name_of
 from downloads.errors import AddressRefused, DownloadError, FileTooLarge, NotAudio
-from downloads.network import Network, target_of
+from downloads.network import Network
 from downloads.public_addresses import Address, is_public
 from tests.downloads.web_servers import answer, answering, ok, onward
 
@@ -110,6 +111,12 @@ async def test_failure_says_whether_a_retry_can_help(response: bytes, transient:
     async with answering(response) as (url, _):
         refusal = await refusal_of(url)
         assert (refusal.code, refusal.is_transient) == ("fetch_failed", transient)
+
+
+async def test_failure_says_how_long_the_sender_asks_to_wait() -> None:
+    async with answering(answer(429, retry_after="7"), answer(503)) as (url, _):
+        assert (await refusal_of(url)).retry_after == 7.0
+        assert (await refusal_of(url)).retry_after is None
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,14 @@ from dataclasses import replace
 
 import pytest
 
+from downloads.errors import DownloadError
 from downloads.network import Network
 from downloads.public_addresses import Address
-from jobs.errors import JobFailure
-from jobs.fetching import Fetcher
+from jobs.errors import JobFailure, TransientFailure
+from jobs.fetching import Fetcher, failure_of
 from jobs.job import Job, JobSource, JobState, NewJob
 from jobs.options import JobsOptions
-from jobs.runner import Progress
+from jobs.runner import MAX_RETRY_AFTER, Progress, seconds_before_retry
 from jobs.service import JobDatabase, Jobs
 from tests.downloads.web_servers import answer, answering, ok, onward, site
 from tests.jobs.working import TALK, ended, working
@@ -58,6 +59,14 @@ async def test_unavailable_file_is_tried_again(database: JobDatabase) -> None:
     ):
         done = await ended(jobs, await submitted(jobs, url))
     assert (done.state, done.problem, len(heard)) == (JobState.SUCCEEDED, None, 3)
+
+
+@pytest.mark.parametrize(("asked", "waited"), [(None, 4.0), (0.0, 4.0), (7.0, 7.0), (1e6, MAX_RETRY_AFTER)])
+def test_next_try_waits_as_the_sender_asks(asked: float | None, waited: float) -> None:
+    assert seconds_before_retry(4.0, asked) == waited
+    failure = failure_of(DownloadError("busy", is_transient=True, retry_after=asked))
+    assert isinstance(failure, TransientFailure)
+    assert failure.retry_after == asked
 
 
 async def test_file_that_stays_unavailable_fails(database: JobDatabase) -> None:

@@ -10,10 +10,10 @@ import pytest
 import sqlalchemy as sa
 
 from asr.recognizer import Hypothesis, RecognitionRequest, TranscriptionOptions
-from jobs.errors import JobNotFound
+from jobs.errors import JobNotFound, JobsUnavailable
 from jobs.job import JobOptions, JobState
 from jobs.options import JobsOptions
-from jobs.service import JobDatabase
+from jobs.service import JobDatabase, Jobs
 from tests.jobs.working import TALK, ended, uploaded, working
 from tests.server.asgi_calls import wav
 from tests.streaming.working_models import Recognizer
@@ -103,3 +103,35 @@ async def test_job_with_a_pending_callback_leaves_only_what_that_needs(options: 
             with pytest.raises(JobNotFound):
                 await jobs.get(job.id)
             cleaning.cancel()
+
+
+class Interrupted(JobDatabase):
+    """Fail to empty the log of the database once."""
+
+    has_failed = False
+
+    def forget(self) -> bool:
+        if not self.has_failed:
+            self.has_failed = True
+            raise sa.exc.OperationalError("PRAGMA", {}, Exception("disk I/O error"))
+        return super().forget()
+
+
+async def test_log_that_could_not_be_emptied_is_emptied_later(tmp_path: Path) -> None:
+    with closing(Interrupted(JobsOptions(tmp_path))) as database:
+        jobs = Jobs(database)
+        job = await uploaded(jobs, AUDIO, OPTIONS)
+        with pytest.raises(JobsUnavailable):
+            await jobs.delete(job.id)
+        await asyncio.to_thread(jobs.purge)
+        assert left(JobsOptions(tmp_path), database) == set()
+
+
+async def test_log_is_emptied_after_a_process_died(tmp_path: Path) -> None:
+    with closing(JobDatabase(JobsOptions(tmp_path))) as database:
+        job = await uploaded(Jobs(database), AUDIO, OPTIONS)
+        removed = database.store.delete(job.id)  # Here the process dies.
+        for key in removed.audio:
+            database.audio.delete(key)
+        await asyncio.to_thread(Jobs(database).purge)
+        assert left(JobsOptions(tmp_path), database) == set()

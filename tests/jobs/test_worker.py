@@ -5,6 +5,7 @@ import io
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from sqlalchemy import event
 
 from asr.recognizer import Hypothesis, RecognitionRequest, TranscriptionOptions
 from jobs.errors import JobNotFound, JobsUnavailable
-from jobs.job import JobOptions, JobSource, JobState, NewJob
+from jobs.job import JobOptions, JobProblem, JobSource, JobState, NewJob
 from jobs.options import JobsOptions
 from jobs.service import JobDatabase, Jobs
 from jobs.work_queue import Work
@@ -20,9 +21,10 @@ from jobs.worker import JobWorker, StallWatch
 from postprocessing.options import TextOptions
 from tests.jobs.working import SECOND, TALK, ended, runner_of, uploaded, working
 from tests.server.asgi_calls import wav
+from tests.streaming.fakes import sound
 from tests.streaming.working_models import HeldRecognizer, Recognizer, models
 from tests.waiting import until
-from transcripts.transcript import FilteredText
+from transcripts.transcript import FilteredText, TranscriptSegment
 
 
 async def test_upload_becomes_text(database: JobDatabase) -> None:
@@ -93,12 +95,65 @@ async def test_shortened_text_of_a_job_is_named(database: JobDatabase) -> None:
     assert found.filtered == (FilteredText(segment.start, segment.end, "repetition"),)
 
 
+class Unsure(Recognizer):
+    """Be certain of some texts' languages, and otherwise take the likely language or guess."""
+
+    def __init__(self, *certain: str | None) -> None:
+        super().__init__()
+        self._certain = list(certain)
+
+    def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
+        return [
+            replace(found, language=language or request.likely_language or "la", language_probability=sure)
+            for found, request in zip(super().transcribe(requests), requests, strict=True)
+            for language in (self._certain.pop(0),)
+            for sure in (0.9 if language else 0.2,)
+        ]
+
+
+PARTS = sound(*((True, SECOND), (False, 99 * SECOND)) * 4)  # an utterance in each part of at most 120 s
+
+
+async def test_certain_language_is_likely_in_later_parts(database: JobDatabase) -> None:
+    async with working(database, Unsure("vi", None, "en", None)) as jobs:
+        job = await uploaded(jobs, wav(PARTS))
+        done = await ended(jobs, job)
+        segments = (await jobs.transcript(job.id)).segments
+    assert [each.hypothesis.language for each in segments] == ["vi", "vi", "en", "en"]
+    assert done.language == "vi"
+
+
+async def test_language_is_kept_by_the_next_run(database: JobDatabase) -> None:
+    async with models(Unsure("vi", None, None, None)) as clients:
+        job = await uploaded(Jobs(database), wav(PARTS))
+        run = database.store.begin(job.id, JobState.TRANSCRIBING)
+        assert run is not None
+        first = TranscriptSegment(0, SECOND, Hypothesis("x", (), "de", language_probability=0.9))
+        database.store.complete_part(run, 0, 150 * SECOND, [first], 150.0)
+        database.store.release(run)
+        await runner_of(database, clients).run(job.id, Work.TRANSCRIBE)
+    found = [segment for part in database.store.parts(job.id) for segment in part.segments]
+    assert [each.hypothesis.language for each in found] == ["de", "vi", "vi"]
+    assert database.store.get(job.id).language == "de"
+
+
 async def test_file_without_audio_fails_at_once(database: JobDatabase) -> None:
     async with working(database) as jobs:
         done = await ended(jobs, await uploaded(jobs, b"no sound at all"))
     assert done.state is JobState.FAILED
     assert done.problem is not None
     assert done.problem.code == "invalid_audio"
+    assert "Supported formats: ['flac'" in done.problem.message
+
+
+async def test_bad_files_fail_with_the_errors_of_requests(database: JobDatabase) -> None:
+    async with working(database) as jobs:
+        empty = await ended(jobs, await uploaded(jobs, wav(TALK[:0])))
+        other = await ended(jobs, await uploaded(jobs, wav(TALK), JobOptions(track=3)))
+    assert empty.problem == JobProblem("audio_too_short", "The file contains no audio.")
+    assert other.problem is not None
+    assert other.problem.code == "invalid_value"
+    assert other.problem.message.startswith("The file has no audio track 3")
 
 
 async def test_audio_above_the_limit_fails(database: JobDatabase) -> None:
@@ -106,6 +161,7 @@ async def test_audio_above_the_limit_fails(database: JobDatabase) -> None:
         done = await ended(jobs, await uploaded(jobs, wav(TALK)))
     assert done.problem is not None
     assert done.problem.code == "audio_too_long"
+    assert done.problem.message.startswith("Maximum audio length (4 s) exceeded")
 
 
 async def test_unsupported_task_fails(database: JobDatabase) -> None:

@@ -2,22 +2,22 @@
 
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final
 
 import orjson
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import JSONResponse
 
+from audio.codecs import Encoding
 from audio.wav_header import header
 from jobs.job import JobTranscript
-from server.errors import ClientError, invalid
-from server.http.exception_handlers import http_error_of
+from server.errors import invalid
 from server.http.upload import IN_MEMORY, Body, Upload, media_type_of
 from server.protocols.deepgram.file_body import JSON, store, url_in
 from server.protocols.deepgram.job_result import job_options, report_of
-from server.protocols.deepgram.options import DeepgramOptions, parse_options
+from server.protocols.deepgram.options import parse_options
 from server.protocols.job_endpoint import JobEndpoint, check_address
 
 if TYPE_CHECKING:
@@ -42,49 +42,39 @@ class CallbackSubmission(JobEndpoint):
 
     protocol = PROTOCOL
 
-    def router(self) -> APIRouter:
-        """Return no routes: DeepgramFileEndpoint calls `submit`."""
-        return APIRouter()
-
     async def submit(self, request: Request) -> JSONResponse:
         """Return the id of the request, which is that of the job. Raises ApiError."""
-        options = self._read_options(request)
-        callback = request.query_params["callback"]
-        check_address(callback, "callback")
-        if request.query_params.get("callback_method", "post").lower() != "post":
-            raise invalid("This server posts results: `callback_method` may be post.", "callback_method")
-        async with self._received(request) as upload:
-            job, _ = await self._submit(
-                request,
-                upload,
-                url=str(upload.fields[0][1]) if upload.file is None else None,
-                options=replace(job_options(options, _query_of(request)), callback=callback),
-            )
+        async with self._admitted(request) as body:
+            query = request.query_params.multi_items()
+            options = parse_options(query, self._settings.session_options())
+            callback = request.query_params["callback"]
+            check_address(callback, "callback")
+            if request.query_params.get("callback_method", "post").lower() != "post":
+                message = "This server posts results: `callback_method` may be post."
+                raise invalid(message, "callback_method")
+            presentation = [pair for pair in query if not pair[0].startswith("callback")]
+            chosen = job_options(options, presentation, diarizes=self._settings.diarize)
+            async with _received_audio(request, body, options.encoding) as (file, url):
+                upload = Upload([("url", url), *presentation], file)
+                job, _ = await self._submit(
+                    request, upload, url=url, options=replace(chosen, callback=callback)
+                )
         return JSONResponse({"request_id": job.id}, headers={REQUEST_HEADER: job.id})
 
-    @asynccontextmanager
-    async def _file(self, request: Request, body: Body) -> AsyncIterator[Upload]:
-        """Yield the file, or the URL as the only field."""
-        encoding = self._read_options(request).encoding
-        if media_type_of(request) == JSON:
-            if encoding is not None:
-                raise invalid("A URL with a callback must lead to a file with a header.", "encoding")
-            yield Upload([("url", await url_in(body)), *_query_of(request)], None)
-            return
-        with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
-            await store(body.chunks(body.limit), file, b"" if encoding is None else header(encoding))
-            yield Upload(_query_of(request), file)
 
-    def _upload(self, request: Request, body: Body) -> AbstractAsyncContextManager[Upload]:
-        return self._file(request, body)
+@asynccontextmanager
+async def _received_audio(
+    request: Request, body: Body, encoding: Encoding | None
+) -> AsyncIterator[tuple[IO[bytes] | None, str | None]]:
+    """Yield the file or the URL of a request. Raises ApiError, ClientDisconnect.
 
-    def _read_options(self, request: Request) -> DeepgramOptions:
-        try:
-            return parse_options(request.query_params.multi_items(), self._settings.session_options())
-        except ClientError as error:
-            raise http_error_of(error) from None
-
-
-def _query_of(request: Request) -> list[tuple[str, str]]:
-    """Return the options of the request, which form its result."""
-    return [pair for pair in request.query_params.multi_items() if not pair[0].startswith("callback")]
+    encoding: of raw samples, which get a header; None if the file has one
+    """
+    if media_type_of(request) == JSON:
+        if encoding is not None:
+            raise invalid("A URL with a callback must lead to a file with a header.", "encoding")
+        yield None, await url_in(body)
+        return
+    with tempfile.SpooledTemporaryFile(IN_MEMORY) as file:
+        await store(body.chunks(body.limit), file, b"" if encoding is None else header(encoding))
+        yield file, None

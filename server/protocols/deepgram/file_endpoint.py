@@ -42,7 +42,8 @@ log = logging.getLogger(__name__)
 PROJECTS_PATH: Final = "/v1/projects"
 DEEPGRAM_PATHS: Final = ("/v1/listen", PROJECTS_PATH)  # whose errors have the format of Deepgram
 PROJECT: Final = {"project_id": str(uuid5(NAMESPACE_DNS, "stt-server")), "name": "stt-server"}
-TOO_LARGE: Final = "payload_too_large"  # for the error 413, which has no code in OpenAI's API
+# By status, for errors that have no code in OpenAI's API.
+CODES: Final = {404: "not_found", 405: "method_not_allowed", 413: "payload_too_large"}
 
 
 class DeepgramFileEndpoint(FileEndpoint):
@@ -68,16 +69,10 @@ class DeepgramFileEndpoint(FileEndpoint):
             """Transcribe the audio or video in the body, as Deepgram's API does."""
             request_id: str = request.scope[REQUEST_ID]
             session_id.set(request_id)
-            response: Response
-            try:
-                if "callback" in request.query_params:
-                    response = await self._submission.submit(request)
-                else:
-                    response = await self._respond(request, request_id)
-            except ApiError as error:
-                log.info("error.sent code=%s message=%s", error.code, error)
-                response = refusal(error, request_id)
-            response.headers.setdefault(REQUEST_HEADER, request_id)
+            if "callback" in request.query_params:
+                return await self._submission.submit(request)
+            response = await self._respond(request, request_id)
+            response.headers[REQUEST_HEADER] = request_id
             return response
 
         @router.get(PROJECTS_PATH)
@@ -149,16 +144,9 @@ class DeepgramFileEndpoint(FileEndpoint):
         return ModelMetadata.of(description)
 
 
-def refused_key(error: ApiError, scope: Mapping[str, Any]) -> JSONResponse:
-    """Return the response for a request without a valid key, which never reaches the endpoint."""
-    request_id: str = scope[REQUEST_ID]
-    response = refusal(error, request_id)
-    response.headers[REQUEST_HEADER] = request_id
-    return response
-
-
-def refusal(error: ApiError, request_id: str) -> JSONResponse:
+def deepgram_error(error: ApiError, scope: Mapping[str, Any]) -> JSONResponse:
     """Return the response for an error, in the format of Deepgram."""
-    code = error_code(error.code or TOO_LARGE)
-    fields = RequestError(err_code=code, err_msg=error.message, request_id=request_id)
-    return JSONResponse(fields, error.status, error.headers)
+    request_id: str = scope[REQUEST_ID]
+    code = error.code or CODES.get(error.status, "invalid_request")
+    fields = RequestError(err_code=error_code(code), err_msg=error.message, request_id=request_id)
+    return JSONResponse(fields, error.status, {**error.headers, REQUEST_HEADER: request_id})

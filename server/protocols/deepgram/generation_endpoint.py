@@ -4,7 +4,7 @@ Hosted speech APIs offer files in this way (docs/jobs.md). A generation is a job
 """
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -15,8 +15,7 @@ from starlette.responses import JSONResponse
 
 from asr.recognizer import MAX_PROMPT_CHARS
 from jobs.job import Job, JobOptions, JobState, JobTranscript
-from server.errors import ApiError, ClientError, invalid
-from server.http.exception_handlers import http_error_of
+from server.errors import ApiError, invalid
 from server.http.request_id import REQUEST_ID
 from server.http.upload import Upload
 from server.protocols.deepgram.job_result import job_options, result_of
@@ -26,7 +25,7 @@ from server.protocols.job_endpoint import JobEndpoint, checked_id, job_errors_as
 from server.protocols.openapi_schemas import STRING, TYPES, Schema, object_of
 from streaming.threads import run_in_thread_to_completion
 
-GENERATION_PATHS: Final = ("/v1/stt/", "/v1/stt/create")  # whose errors have this API's format
+GENERATION_PATHS: Final = "/v1/stt/"  # below it errors have the format of this API
 STATUSES: Final = {
     JobState.QUEUED: "waiting",
     JobState.FETCHING: "active",
@@ -37,6 +36,7 @@ STATUSES: Final = {
 }
 # Clients put a group before the name of a model: #g1_nova-2-general.
 GROUP: Final = re.compile(r"#g[0-9]+_")
+FILE_FIELD: Final = "audio"  # of a form
 # Files have headers, and their samples need no description.
 IGNORED: Final = frozenset({"url", "model", "prompt", "encoding", "sample_rate", "channels"})
 
@@ -72,7 +72,6 @@ class GenerationEndpoint(JobEndpoint):
     """Serve the API of generations."""
 
     protocol = "generation"
-    file_field = "audio"
 
     def router(self) -> APIRouter:
         """Return the routes below /v1/stt."""
@@ -87,7 +86,7 @@ class GenerationEndpoint(JobEndpoint):
         )
         async def create(request: Request) -> Response:
             """Accept a file or a URL as a job, with the options of Deepgram's API."""
-            return await _in_own_format(request, self._create)
+            return await self._create(request)
 
         @router.get(
             "/{generation_id}",
@@ -96,16 +95,12 @@ class GenerationEndpoint(JobEndpoint):
         )
         async def get(request: Request, generation_id: str) -> Response:
             """Return the state of a job, and its result once it is completed."""
-
-            async def answer(request: Request) -> Response:
-                return await self._get(request, generation_id)
-
-            return await _in_own_format(request, answer)
+            return await self._get(request, generation_id)
 
         return router
 
     async def _create(self, request: Request) -> Response:
-        async with self._received(request) as upload:
+        async with self._received(request, FILE_FIELD) as upload:
             url = dict(upload.fields).get("url") or None
             if (url is None) == (upload.file is None):
                 raise invalid("Send either a file as 'audio', or a 'url'.", "url")
@@ -115,20 +110,18 @@ class GenerationEndpoint(JobEndpoint):
         return JSONResponse({"id": job.id, "generation_id": job.id, "status": STATUSES[job.state]}, 201)
 
     def _options(self, upload: Upload) -> JobOptions:
-        """Return the options of a request. Raises ApiError."""
+        """Return the options of a request. Raises ApiError and ClientError."""
         fields = dict(upload.fields)
         query = list(_query_of(upload.fields))
         if not {"punctuate", "smart_format"} & {name for name, _ in query}:
             query.append(("punctuate", "true"))
-        try:
-            chosen = parse_options(query, self._settings.session_options())
-        except ClientError as error:
-            raise http_error_of(error) from None
+        chosen = parse_options(query, self._settings.session_options())
         asr, prompt, model = chosen.session.asr, fields.get("prompt"), fields.get("model")
         if isinstance(prompt, str) and prompt:
             asr = replace(asr, prompt=prompt[-MAX_PROMPT_CHARS:])
         name = GROUP.sub("", model[:256], count=1) if isinstance(model, str) else ""
-        return replace(job_options(chosen, query), model=name, asr=asr)
+        options = job_options(chosen, query, diarizes=self._settings.diarize)
+        return replace(options, model=name, asr=asr)
 
     async def _get(self, request: Request, generation_id: str) -> Response:
         jobs = await self._jobs()
@@ -165,14 +158,7 @@ def _error(job: Job) -> dict[str, str]:
     return {"name": job.problem.code, "message": job.problem.message}
 
 
-async def _in_own_format(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
-    try:
-        return await answer(request)
-    except ApiError as error:
-        return refusal(error, request.scope)
-
-
-def refusal(error: ApiError, scope: Mapping[str, Any]) -> JSONResponse:
+def generation_error(error: ApiError, scope: Mapping[str, Any]) -> JSONResponse:
     """Return the response for an error, in the format of this API."""
     content = {
         "message": error.message,

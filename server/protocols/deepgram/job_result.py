@@ -5,6 +5,7 @@ from typing import Final
 from urllib.parse import parse_qsl, urlencode
 from uuid import NAMESPACE_URL, uuid5
 
+from diarization.clustering import ANY_NUMBER
 from jobs.job import JobOptions, JobState, JobTranscript
 from server.errors import invalid
 from server.protocols.deepgram.file_response import FileResult, build_response
@@ -16,13 +17,16 @@ from streaming.options import SessionOptions
 MAX_QUERY: Final = 8_000  # characters
 
 
-def job_options(options: DeepgramOptions, query: list[tuple[str, str]]) -> JobOptions:
+def job_options(options: DeepgramOptions, query: list[tuple[str, str]], *, diarizes: bool) -> JobOptions:
     """Return the options of a job.
 
     query: the fields that `options` were parsed from; they are stored to write the result
+    diarizes: whether the server distinguishes speakers; otherwise there is one, as in other requests
 
-    Raises ApiError if they are too long.
+    Raises ApiError if they are too long, or ask for channels apart.
     """
+    if options.multichannel:
+        raise invalid("Jobs mix the channels of a file: leave `multichannel` out.", "multichannel")
     text = urlencode(query)
     if len(text) > MAX_QUERY:
         raise invalid(f"The options have more than {MAX_QUERY} characters.")
@@ -34,6 +38,7 @@ def job_options(options: DeepgramOptions, query: list[tuple[str, str]]) -> JobOp
         track=options.track,
         text=options.session.text,
         presentation=text,
+        speakers=ANY_NUMBER if diarizes and options.diarized else None,
     )
 
 

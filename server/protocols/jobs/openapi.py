@@ -70,7 +70,7 @@ _JOBS: Final = {
         finished_at=1796000001.6,
         expires_at=1796003601.6,
         position=None,
-        error={"code": "invalid_audio", "message": "The file has no audio."},
+        error={"code": "audio_too_short", "message": "The file contains no audio."},
     ),
 }
 

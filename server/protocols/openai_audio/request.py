@@ -2,30 +2,29 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
-from asr.languages import code_of
-from asr.recognizer import MAX_PROMPT_CHARS, Task, TranscriptionOptions, TranscriptionOptionsError
-from diarization.clustering import MAX_SPEAKERS, SpeakerBounds, SpeakerBoundsError
+from asr.recognizer import Task
+from diarization.clustering import SpeakerBounds
 from diarization.known_speakers import MAX_KNOWN
-from engine.file_transcriber import WHOLE, TimeRange, TimeRangeError
-from postprocessing.options import REDACTIONS, TextOptions, TextOptionsError
-from server.errors import ApiError, invalid, missing
+from engine.file_transcriber import WHOLE, TimeRange
+from server.errors import invalid
+from server.protocols.file_fields import (
+    FileFields,
+    SpeakerCountFields,
+    language_code,
+    language_of,
+    parse_fields,
+)
 from server.protocols.json_messages import ANY_CASE
 from streaming.options import SessionOptions
 from vad.options import OptionError
 
 Format = Literal["json", "text", "srt", "verbose_json", "vtt", "ass", "md", "docx", "diarized_json"]
-LISTS: Final = frozenset(
-    {
-        *("languages", "keywords", "timestamp_granularities", "include", "redact"),
-        *("known_speaker_names", "known_speaker_references"),
-    }
-)
-WITH_COMMAS: Final = frozenset({"known_speaker_names", "known_speaker_references"})  # are not split at them
+HOTWORDS: Final = "keywords"  # name of the field
 DIARIZING_MODEL: Final = "gpt-4o-transcribe-diarize"
 MAX_NAME_CHARS: Final = 100
 # Formats that use the times of words, for cues or to end their segments with a sentence.
@@ -33,17 +32,10 @@ TIMED: Final = frozenset({"srt", "vtt", "ass", "md", "docx", "verbose_json", "di
 SUMMARIZED: Final = frozenset({"json", "verbose_json", "diarized_json", "md", "docx"})  # have a summary
 
 
-class _Fields(BaseModel):
-    """Ignore unknown names and empty values, as if they had not been sent."""
+class ServerVadChunking(BaseModel):
+    """Hold the options of server-side voice detection; VadOptions checks their ranges."""
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
-
-
-Checked = TypeVar("Checked", bound=_Fields)
-
-
-class ServerVadChunking(_Fields):
-    """Hold the options of server-side voice detection; VadOptions checks their ranges."""
 
     type: Annotated[Literal["server_vad"], ANY_CASE]
     threshold: float | None = Field(None, description="speech probability, 0 to 1")
@@ -51,7 +43,7 @@ class ServerVadChunking(_Fields):
     silence_duration_ms: int | None = None
 
 
-class TranslationFields(_Fields):
+class TranslationFields(FileFields):
     """Hold the fields that transcriptions and translations share."""
 
     model: str = Field(
@@ -59,30 +51,16 @@ class TranslationFields(_Fields):
         max_length=256,
         description="a name of /v1/models; any other name, such as whisper-1, stands for the default",
     )
-    prompt: str | None = Field(None, description=f"only the last {MAX_PROMPT_CHARS} characters are used")
     response_format: Annotated[
         Literal["json", "text", "srt", "verbose_json", "vtt", "ass", "md", "docx"], ANY_CASE
     ] = "json"
-    temperature: float = Field(0.0, ge=0, le=1)
-    track: int | None = Field(
-        None, ge=0, description="index among the audio tracks of the file; default: the file's default track"
-    )
-    start: float = Field(0.0, description="seconds of the file before which nothing is transcribed")
-    end: float | None = Field(None, description="seconds of the file after which nothing is transcribed")
-    redact: list[str] = Field(
-        [], description=f"what is shown only by its name, some of: {', '.join(REDACTIONS)}"
-    )
-    profanity_filter: Annotated[bool, ANY_CASE] = Field(
-        False, description="replace English swear words by asterisks"
-    )
     summarize: Annotated[bool, ANY_CASE] = Field(False, description="add a summary to JSON, `md` and `docx`")
-    url: str | None = Field(
-        None, description="URL of the file, instead of the file itself; requires FETCH_URLS"
-    )
 
 
-class TranscriptionFields(TranslationFields):
+class TranscriptionFields(SpeakerCountFields, TranslationFields):
     """Hold the fields of a transcription."""
+
+    unsplit: ClassVar[frozenset[str]] = frozenset({"known_speaker_names", "known_speaker_references"})
 
     response_format: Annotated[Format, ANY_CASE] = "json"  # type: ignore[assignment]
     language: str | None = Field(None, description="ISO 639-1 code, or a language's English name")
@@ -91,8 +69,8 @@ class TranscriptionFields(TranslationFields):
         description="languages among which the model chooses; a single one has the effect of `language`",
     )
     keywords: list[str] = Field([], description="words and phrases that are likely to occur")
-    timestamp_granularities: list[Annotated[Literal["word", "segment"], ANY_CASE]] = ["segment"]
-    include: list[Annotated[Literal["logprobs"], ANY_CASE]] = []
+    timestamp_granularities: list[Annotated[Literal["word", "segment"], ANY_CASE]] = Field(["segment"])
+    include: list[Annotated[Literal["logprobs"], ANY_CASE]] = Field([])
     stream: Annotated[bool, ANY_CASE] = Field(
         False, description="send server-sent events while the file is being transcribed"
     )
@@ -107,8 +85,6 @@ class TranscriptionFields(TranslationFields):
         description="transcribe each channel apart, as the speech of one speaker: A for the first channel. "
         "All segments then come at the end",
     )
-    min_speakers: int = Field(1, ge=1, le=MAX_SPEAKERS, description="least number of speakers")
-    max_speakers: int = Field(MAX_SPEAKERS, ge=1, le=MAX_SPEAKERS, description="greatest number of speakers")
     known_speaker_names: list[Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME_CHARS)]] = (
         Field([], max_length=MAX_KNOWN, description="names for the speakers of known_speaker_references")
     )
@@ -187,10 +163,10 @@ def parse_transcription(
     fields: Iterable[tuple[str, object]], defaults: SessionOptions
 ) -> TranscriptionRequest:
     """Return the checked options of a transcription. Raises ApiError."""
-    given = _checked(TranscriptionFields, fields)
+    given = parse_fields(TranscriptionFields, fields)
     words = "word" in given.timestamp_granularities
     logprobs = "logprobs" in given.include
-    session = replace(_with_strategy(defaults, given.chunking_strategy), text=_text(given))
+    session = replace(_with_strategy(defaults, given.chunking_strategy), text=given.text_options())
     speakers = None if given.multichannel else _speakers(given)
     asr = {
         **_languages(given),
@@ -200,7 +176,7 @@ def parse_transcription(
     }
     return TranscriptionRequest(
         model=given.model,
-        session=replace(session, asr=_options(given, asr)),
+        session=replace(session, asr=given.recognition(HOTWORDS, **asr)),
         format=given.response_format,
         stream=given.stream,
         words=words,
@@ -208,7 +184,7 @@ def parse_transcription(
         logprobs=logprobs,
         url=given.url,
         track=given.track,
-        within=_within(given),
+        within=given.within(),
         summarize=given.summarize,
         speakers=speakers,
         multichannel=given.multichannel,
@@ -217,72 +193,18 @@ def parse_transcription(
 
 def parse_translation(fields: Iterable[tuple[str, object]], defaults: SessionOptions) -> TranscriptionRequest:
     """Return the checked options of a translation into English. Raises ApiError."""
-    given = _checked(TranslationFields, fields)
-    asr = _options(given, {"task": "translate", "words": given.response_format in TIMED})
-    session = replace(defaults.for_file(), asr=asr, text=_text(given))
+    given = parse_fields(TranslationFields, fields)
+    asr = given.recognition(HOTWORDS, task="translate", words=given.response_format in TIMED)
+    session = replace(defaults.for_file(), asr=asr, text=given.text_options())
     return TranscriptionRequest(
         model=given.model,
         session=session,
         format=given.response_format,
         url=given.url,
         track=given.track,
-        within=_within(given),
+        within=given.within(),
         summarize=given.summarize,
     )
-
-
-def merge_fields(fields: Iterable[tuple[str, object]]) -> dict[str, object]:
-    """Return one value for each name.
-
-    Names of LISTS become a list. They are repeated, with brackets or without; a value without brackets may be
-    a list in JSON, or several values with commas. a[b] becomes the key b of the object a.
-    """
-    found: dict[str, Any] = {}
-    for name, value in fields:
-        base, bracket, key = name.partition("[")
-        if value in ("", None):
-            continue
-        if base in LISTS:
-            found.setdefault(base, []).extend(
-                [value] if bracket and isinstance(value, str) else _list_of(value, base not in WITH_COMMAS)
-            )
-        elif bracket and key != "]":
-            nested = found.get(base)
-            found[base] = {**(nested if isinstance(nested, dict) else {}), key.removesuffix("]"): value}
-        else:
-            found[base] = value
-    return found
-
-
-def _list_of(value: object, split: bool) -> list[object]:
-    """Return the elements of a list, of its text in JSON, or with `split` of a text with commas."""
-    if isinstance(value, list):
-        return value
-    if not isinstance(value, str):
-        return [value]
-    try:
-        given = orjson.loads(value) if value.lstrip().startswith("[") else None
-    except orjson.JSONDecodeError:
-        given = None
-    if isinstance(given, list):
-        return given
-    return [part.strip() for part in value.split(",") if part.strip()] if split else [value]
-
-
-def _checked(kind: type[Checked], fields: Iterable[tuple[str, object]]) -> Checked:
-    try:
-        return kind.model_validate(merge_fields(fields))
-    except ValidationError as error:
-        raise _api_error(error) from None
-
-
-def _api_error(error: ValidationError) -> ApiError:
-    """Return the API error of the first validation error."""
-    first = error.errors()[0]
-    param = str(first["loc"][0])
-    if first["type"] == "missing" and len(first["loc"]) == 1:
-        return missing(param)
-    return invalid(f"Invalid '{param}': {first['msg']}.", param)
 
 
 def _speakers(given: TranscriptionFields) -> SpeakerFields | None:
@@ -295,50 +217,16 @@ def _speakers(given: TranscriptionFields) -> SpeakerFields | None:
     is_usual = given.response_format == "diarized_json" or given.model == DIARIZING_MODEL
     if given.diarize is False or (given.diarize is None and not (is_usual or names)):
         return None
-    try:
-        bounds = SpeakerBounds(given.min_speakers, given.max_speakers)
-    except SpeakerBoundsError as error:
-        raise invalid(f"Invalid 'max_speakers': {error}.", "max_speakers") from None
     known = tuple(zip(names, references, strict=True))
-    return SpeakerFields(bounds, known, required=given.diarize is True or bool(names))
+    return SpeakerFields(given.speaker_bounds(), known, required=given.diarize is True or bool(names))
 
 
 def _languages(given: TranscriptionFields) -> dict[str, Any]:
     """Return the language, or the languages among which the model chooses, as options."""
-    codes = tuple(dict.fromkeys(_code(name, "languages") for name in given.languages))
-    if given.language is not None and given.language.strip().lower() != "auto":
-        return {"language": _code(given.language, "language")}
+    codes = tuple(dict.fromkeys(language_code(name, "languages") for name in given.languages))
+    if (language := language_of(given.language)) is not None:
+        return {"language": language}
     return {"language": codes[0]} if len(codes) == 1 else {"languages": codes}
-
-
-def _code(name: str, param: str) -> str:
-    code = code_of(name)
-    if code is None:
-        message = f"Invalid language '{name[:50]}'. Languages are specified in ISO-639-1 format."
-        raise invalid(message, param, "invalid_language_format")
-    return code
-
-
-def _options(given: TranslationFields, asr: dict[str, Any]) -> TranscriptionOptions:
-    prompt = given.prompt and given.prompt[-MAX_PROMPT_CHARS:]
-    try:
-        return TranscriptionOptions(prompt=prompt, temperature=given.temperature, **asr)
-    except TranscriptionOptionsError as error:
-        raise invalid(str(error).replace("hotwords", "keywords"), "keywords") from None
-
-
-def _text(given: TranslationFields) -> TextOptions:
-    try:
-        return TextOptions(profanity_filter=given.profanity_filter, redact=tuple(given.redact))  # type: ignore[arg-type]
-    except TextOptionsError as error:
-        raise invalid(f"Invalid 'redact': {error}.", "redact") from None
-
-
-def _within(given: TranslationFields) -> TimeRange:
-    try:
-        return TimeRange(given.start, given.end)
-    except TimeRangeError as error:
-        raise invalid(f"Invalid '{error.param}': {error}.", error.param) from None
 
 
 def _with_strategy(defaults: SessionOptions, strategy: str | ServerVadChunking | None) -> SessionOptions:

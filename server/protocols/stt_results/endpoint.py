@@ -1,6 +1,6 @@
 """Serve POST /api/stt and GET /api/stt/{key}: submit the URL of audio, and read the script."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -65,16 +65,12 @@ class SttResultsEndpoint(JobEndpoint):
         )
         async def create(request: Request) -> Response:
             """Accept the URL of audio as a job."""
-            return await _in_own_format(request, self._create)
+            return await self._create(request)
 
         @router.get("/{key}", response_model=None, responses={200: _ANSWER})
         async def get(request: Request, key: str) -> Response:
             """Return the state of a job, and its script once it has succeeded."""
-
-            async def answer(request: Request) -> Response:
-                return await self._get(request, key)
-
-            return await _in_own_format(request, answer)
+            return await self._get(request, key)
 
         return router
 
@@ -120,13 +116,6 @@ def _time(seconds: float | None) -> str | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
-async def _in_own_format(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
-    try:
-        return await answer(request)
-    except ApiError as error:
-        return refusal(error, request.scope)
-
-
-def refusal(error: ApiError, scope: Mapping[str, Any]) -> JSONResponse:
+def stt_results_error(error: ApiError, scope: Mapping[str, Any]) -> JSONResponse:
     """Return the response for an error, in the format of this API."""
     return JSONResponse({"error": error.message}, error.status, error.headers)

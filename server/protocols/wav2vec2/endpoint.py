@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -99,13 +99,9 @@ class Wav2Vec2Endpoint(FileEndpoint):
 
     async def _serve(self, request: Request) -> Response:
         session_id.set(request.scope[REQUEST_ID])
-        try:
-            if BOOLEANS.get(request.query_params.get("async", "").lower(), False):
-                return await self._jobs.submit(request)
-            return await self._transcribe(request)
-        except ApiError as error:
-            log.info("error.sent code=%s message=%s", error.code, error)
-            return refusal(error, request.scope)
+        if BOOLEANS.get(request.query_params.get("async", "").lower(), False):
+            return await self._jobs.submit(request)
+        return await self._transcribe(request)
 
     async def _transcribe(self, request: Request) -> Response:
         async with AsyncExitStack() as stack:
@@ -170,18 +166,14 @@ class _Submission(JobEndpoint):
 
     protocol = "wav2vec2"
 
-    def router(self) -> APIRouter:
-        """Return no routes: those of Wav2Vec2Endpoint call `submit`."""
-        return APIRouter()
-
-    def _upload(self, request: Request, body: Body) -> AbstractAsyncContextManager[Upload]:
-        return received_file(self._settings, request, body)
-
     async def submit(self, request: Request) -> Response:
         """Return the id of the job. Raises ApiError."""
         name = vietnamese_model(self._settings.engine_options().recognizers)
         options = JobOptions(model=name, asr=TranscriptionOptions(language=LANGUAGE))
-        async with self._received(request) as source:
+        async with (
+            self._admitted(request) as body,
+            received_file(self._settings, request, body) as source,
+        ):
             job, _ = await self._submit(request, source, url=None, options=options)
         content = {"status": "pending", "transcript": "", "path": source.file_name, "job": job.id}
         return JSONResponse(content, 202, headers={"location": f"/v1/jobs/{job.id}"})
@@ -215,7 +207,7 @@ async def received_file(settings: Settings, request: Request, body: Body) -> Asy
         yield upload
 
 
-def refusal(error: ApiError, scope: Mapping[str, Any]) -> JSONResponse:
+def wav2vec2_error(error: ApiError, scope: Mapping[str, Any]) -> JSONResponse:
     """Return the response for an error, in the format of this API."""
     content = {
         "status": "error",

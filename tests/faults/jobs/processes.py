@@ -26,13 +26,13 @@ from typing import Any, Final
 from sqlalchemy import event
 
 from asr.recognizer import ModelInfo
+from jobs.callbacks import CallbackSender
 from jobs.errors import JobsUnavailable
 from jobs.job import Job, JobPriority, JobSource, NewJob
 from jobs.options import JobsOptions
-from jobs.runner import JobRunner
+from jobs.runner import JobRunner, carry_out
 from jobs.service import JobDatabase, Jobs
 from jobs.tables import OUTAGES
-from jobs.work_queue import Work
 from jobs.worker import JobWorker
 from streaming.model_clients import ModelClients
 from streaming.options import SessionOptions
@@ -46,6 +46,7 @@ AGAIN_SECONDS: Final = 0.1
 DEAD_SECONDS: Final = 8.0  # a living worker may be late for seconds where the machine is busy
 OWNERS: Final = 5
 MOST_SECONDS: Final = 2.0  # for which a submitting process lives
+CALLBACK_DELAYS: Final = (0.2,) * 50  # seconds between the tries to report the end of a job
 UNHARMED: Final = 20  # one submitting process in so many ends without being killed
 
 
@@ -68,7 +69,7 @@ class Place:
 def forking() -> ForkServerContext:
     """Return the context that starts these processes."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    context.set_forkserver_preload(["tests.faults.jobs.web"])
     return context
 
 
@@ -126,13 +127,11 @@ async def _work(place: Place, name: str) -> None:
     async with models(DeadlyRecognizer()) as clients:
         runner = runner_of(database, clients)
 
-        async def carry_out(job_id: str, work: Work, number: int) -> None:
-            await runner.run(job_id, work)
-
+        callbacks = CallbackSender(database.callbacks, private=True, delays=CALLBACK_DELAYS)
         async with JobWorker(
             database.engine,
             database.queue,
-            carry_out,
+            carry_out(runner, callbacks),
             worker_id=name,
             jobs=AT_ONCE,
             poll_seconds=0.05,

@@ -24,16 +24,18 @@ import psutil  # type: ignore[import-untyped]
 import sqlalchemy as sa
 from dbos import DBOSClient
 
-from jobs.job import MAX_ATTEMPTS, Job, JobSource, JobState, NewJob
+from jobs.job import MAX_ATTEMPTS, CallbackState, Job, JobSource, JobState, NewJob
 from jobs.service import JobDatabase
 from jobs.tables import OUTAGES, jobs, open_postgres, open_sqlite
 from jobs.work_queue import Work
 from tests.faults.jobs.processes import Place, forking, runner_of, submit, work
 from tests.faults.jobs.sounds import LONG, POISON, SHORT, DeadlyRecognizer, sounds
+from tests.faults.jobs.web import Receiver, free_port, receiving, serve, submit_over_http
 from tests.jobs.databases import Postgres
 from tests.streaming.working_models import models
 
 LONG_EVERY: Final = 20  # one in so many jobs has several parts
+WEB_EVERY: Final = 10  # one in so many jobs is submitted over HTTP, and has a callback
 LOOK_SECONDS: Final = 0.05
 READ_SECONDS: Final = 0.0002  # between two looks at the database, for each job
 FULL_BYTES: Final = 8_192  # to which a file may grow while the disk is full
@@ -50,12 +52,14 @@ class Fault(StrEnum):
     RETIRE: a worker is killed, and another one comes
     LOCK: another process locks SQLite, or Postgres is stopped as by a power cut and started again
     FULL: no process may make a file larger
+    SERVER: the HTTP server is killed, and comes back on its port
     """
 
     KILL = "worker killed"
     RETIRE = "worker killed for good"
     LOCK = "database gone"
     FULL = "disk full"
+    SERVER = "HTTP server killed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +80,15 @@ class Plan:
             names[number] = POISON
         return names
 
+    @property
+    def direct(self) -> int:
+        """Return the number of jobs that are submitted without HTTP, which are the first ones."""
+        return self.jobs - self.jobs // WEB_EVERY
+
     def script(self) -> list[tuple[int, Fault]]:
         """Return the faults, each with the number of ended jobs after which it happens."""
         chance = Random(self.seed + 1)
-        kinds = [*Fault, *chance.choices(list(Fault), weights=(8, 1, 2, 2), k=self.faults - len(Fault))]
+        kinds = [*Fault, *chance.choices(list(Fault), weights=(8, 1, 2, 2, 2), k=self.faults - len(Fault))]
         chance.shuffle(kinds)
         step = self.jobs / (len(kinds) + 2)
         return [(round(step * (number + chance.random())), kind) for number, kind in enumerate(kinds)]
@@ -148,7 +157,7 @@ def text_of(database: JobDatabase, job_id: str) -> Text:
 class Crew:
     """Run the workers and the submitting process; restart what ends."""
 
-    def __init__(self, plan: Plan, place: Place, result: Result) -> None:
+    def __init__(self, plan: Plan, place: Place, result: Result, callback: str) -> None:
         self._context = forking()
         self._place = place
         self._result = result
@@ -157,14 +166,27 @@ class Crew:
         self._workers: dict[str, ForkServerProcess] = {}
         self._back: dict[str, float] = {}  # when a killed worker starts again
         self.accepted: dict[int, str] = {}
+        names = plan.names()
         self._reading, writing = Pipe(duplex=False)
         self._submitting = self._context.Process(
-            target=submit, args=(place, plan.seed, plan.names(), writing)
+            target=submit, args=(place, plan.seed, names[: plan.direct], writing)
         )
-        self._submitting.start()
+        self._port = free_port()
+        over_http = dict(list(enumerate(names))[plan.direct :])
+        self._client = self._context.Process(
+            target=submit_over_http,
+            args=(self._port, plan.seed, over_http, callback, place.folder, writing),
+        )
+        self._start_server()
+        for process in (self._submitting, self._client):
+            process.start()
         writing.close()
         for _ in range(plan.workers):
             self._hire()
+
+    @property
+    def _processes(self) -> list[ForkServerProcess]:
+        return [self._submitting, self._client, self._server, *self._workers.values()]
 
     def _hire(self) -> None:
         self._hired += 1
@@ -174,8 +196,22 @@ class Crew:
         self._workers[name] = self._context.Process(target=work, args=(self._place, name))
         self._workers[name].start()
 
+    def _start_server(self) -> None:
+        self._server = self._context.Process(target=serve, args=(self._place, self._port))
+        self._server.start()
+
+    def kill_server(self) -> bool:
+        """Kill the HTTP server; return whether it was running."""
+        if not self._server.is_alive():
+            return False
+        self._server.kill()
+        self._server.join()
+        return True
+
     def look(self) -> None:
         """Start again what has ended, and read which jobs were accepted."""
+        if not self._server.is_alive():
+            self._start_server()
         for name, process in list(self._workers.items()):
             if name not in self._back and not process.is_alive():
                 self._result.met["worker ended by itself"] += 1
@@ -216,7 +252,7 @@ class Crew:
 
     def limit_files(self, size: int) -> None:
         """Set the size up to which all processes may write a file."""
-        pids = [each.pid for each in (self._submitting, *self._workers.values()) if each.is_alive()]
+        pids = [each.pid for each in self._processes if each.is_alive()]
         for pid in pids:
             try:
                 family = [pid, *(child.pid for child in psutil.Process(pid).children())]
@@ -226,7 +262,7 @@ class Crew:
                 continue  # it has ended
 
     def end(self) -> None:
-        for process in (self._submitting, *self._workers.values()):
+        for process in self._processes:
             if process.pid is not None:
                 for child in _children(process.pid):
                     child.kill()
@@ -280,6 +316,8 @@ class Storm:
         match fault:
             case Fault.KILL | Fault.RETIRE:
                 return self._crew.kill(self._watch.is_fair_to_kill, for_good=fault is Fault.RETIRE)
+            case Fault.SERVER:
+                return self._crew.kill_server()
             case Fault.LOCK if self._postgres is not None:
                 self._postgres.stop("immediate")
                 self._last(0.5, 2.0, self._postgres.start)
@@ -340,10 +378,10 @@ class Watch:
 
 @contextmanager
 def storm(
-    plan: Plan, place: Place, postgres: Postgres | None, result: Result
+    plan: Plan, place: Place, postgres: Postgres | None, result: Result, callback: str
 ) -> Iterator[tuple[Crew, Storm, Watch]]:
     watch = Watch(place, result)
-    crew = Crew(plan, place, result)
+    crew = Crew(plan, place, result, callback)
     weather = Storm(plan, crew, place, postgres, watch)
     try:
         yield crew, weather, watch
@@ -361,7 +399,10 @@ async def run(plan: Plan, folder: Path, postgres: Postgres | None = None) -> Res
     place = Place(folder / "jobs", url, result.collect_log())
     database = JobDatabase(place.options)
     began = progress = time.monotonic()
-    with storm(plan, place, postgres, result) as (crew, weather, watch):
+    with (
+        receiving(plan.seed) as receiver,
+        storm(plan, place, postgres, result, receiver.url) as (crew, weather, watch),
+    ):
         before = ended = 0
         looked = 0.0
         while not (weather.is_over and len(crew.accepted) == plan.jobs and before >= plan.jobs):
@@ -379,6 +420,7 @@ async def run(plan: Plan, folder: Path, postgres: Postgres | None = None) -> Res
         settle(database, crew, result)
         watch.look()
     compare(plan, database, crew.accepted, expected, result)
+    compare_reports(plan, database, crew.accepted, receiver, result)
     database.close()
     return result
 
@@ -388,7 +430,7 @@ def settle(database: JobDatabase, crew: Crew, result: Result) -> None:
     client = DBOSClient(system_database_engine=database.engine, lazy=True)
     deadline = time.monotonic() + PATIENCE_SECONDS / 2
     while left := client.list_workflows(
-        status=["PENDING", "ENQUEUED"], load_input=False, load_output=False, limit=SHOWN
+        status=["PENDING", "ENQUEUED", "DELAYED"], load_input=False, load_output=False, limit=SHOWN
     ):
         if time.monotonic() > deadline:
             result.wrong.append(f"still in the queue: {[each.workflow_id for each in left]}")
@@ -423,6 +465,26 @@ def compare(
         line.split("job=")[1].split()[0] for line in result.log.splitlines() if "job.succeeded" in line
     )
     result.wrong += [f"{job_id} succeeded {count} times" for job_id, count in told.items() if count > 1]
+
+
+def compare_reports(
+    plan: Plan, database: JobDatabase, accepted: dict[int, str], receiver: Receiver, result: Result
+) -> None:
+    """Check that the end of each job with a callback was reported at least once, under one id."""
+    expected: dict[str, set[tuple[str, str]]] = {}
+    for number in range(plan.direct, plan.jobs):
+        if number in accepted:
+            job = database.store.get(accepted[number])
+            expected[f"msg_{job.id}"] = {(f"job.{job.state}", job.id)}
+            if job.callback is not CallbackState.DELIVERED:
+                result.wrong.append(f"the callback of job {number} {job.id} is {job.callback}")
+    if receiver.told != expected:
+        wrong = [
+            name for name in expected.keys() | receiver.told if receiver.told.get(name) != expected.get(name)
+        ]
+        result.wrong.append(f"{len(wrong)} reports are missing or differ: {wrong[:SHOWN]}")
+    result.met["reports"] = len(receiver.told)
+    result.met["reports that came again"] = sum(count > 1 for count in receiver.ids.values())
 
 
 def problem_of(job: Job, name: str, database: JobDatabase, expected: dict[str, Text]) -> str | None:

@@ -13,13 +13,14 @@ from server.auth.api_keys import ApiKey, ApiKeys, caller_of, digest_of
 from server.auth.authenticator import Authenticator
 from server.auth.middleware import ApiKeyMiddleware
 from server.errors import ApiError
+from server.http.error_formats import ErrorFormats
 from server.http.exception_handlers import add_exception_handlers
 from server.http.request_id import REQUEST_ID, RequestMiddleware
 from server.observability.metrics import Metrics
 from tests.server.asgi_calls import Call
 
 
-def refusal(error: ApiError, scope: Mapping[str, Any]) -> JSONResponse:
+def other_error(error: ApiError, scope: Mapping[str, Any]) -> JSONResponse:
     return JSONResponse({"in other words": error.code, "id": scope[REQUEST_ID]}, error.status)
 
 
@@ -36,7 +37,7 @@ def app() -> FastAPI:
         ApiKeyMiddleware,
         auth=Authenticator(ApiKeys([ApiKey("alice", digest_of("the-key-of-alice"))])),
         open_paths=frozenset({"/", "/open", "/below/"}),
-        refusals={"/other": refusal, "/others/": refusal},
+        formats=ErrorFormats({"/other": other_error, "/others/": other_error}),
         metrics=metrics,
     )
     built.add_middleware(RequestMiddleware, metrics=metrics)
@@ -68,7 +69,7 @@ async def test_endpoint_gets_the_caller(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("path", ["/other", "/others/one"])
-async def test_endpoint_may_have_its_own_refusal(client: httpx.AsyncClient, path: str) -> None:
+async def test_endpoint_may_have_its_own_error_format(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.post(path)
     assert answer.status_code == 401
     told = answer.json()

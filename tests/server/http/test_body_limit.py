@@ -7,6 +7,7 @@ import pytest
 from fastapi import FastAPI, Request
 
 from server.http.body_limit import MAX_BYTES, BodyLimit
+from server.http.error_formats import ErrorFormats
 from server.http.exception_handlers import add_exception_handlers
 from server.http.request_id import RequestMiddleware
 from server.observability.metrics import Metrics
@@ -22,7 +23,7 @@ def app() -> FastAPI:
     async def count(request: Request) -> int:
         return len(await request.body())
 
-    built.add_middleware(BodyLimit, exempt_paths=frozenset({"/large"}))
+    built.add_middleware(BodyLimit, exempt_paths=frozenset({"/large"}), formats=ErrorFormats())
     built.add_middleware(RequestMiddleware, metrics=Metrics())
     add_exception_handlers(built)
     return built

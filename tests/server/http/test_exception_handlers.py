@@ -1,11 +1,15 @@
 """Test that every error is answered in one shape."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 from starlette.testclient import TestClient
 
 from server.app import create_app
-from server.errors import ClientError, models_not_ready, rate_limited
+from server.errors import ApiError, ClientError, invalid, models_not_ready, rate_limited
+from server.http.error_formats import ErrorFormats
 from server.http.exception_handlers import add_exception_handlers, http_error_of
 from server.http.request_id import RequestMiddleware
 from server.observability.metrics import Metrics
@@ -69,3 +73,24 @@ def test_errors_of_streams_have_an_http_status() -> None:
 def test_server_uses_the_handlers() -> None:
     answer = TestClient(create_app(free_settings()), base_url="http://localhost").get("/v1/nothing")
     assert answer.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_errors_below_a_path_have_its_format() -> None:
+    app = FastAPI()
+
+    def brief(error: ApiError, scope: Mapping[str, Any]) -> Response:
+        return Response(f"{scope['path']}: {error.code}", error.status)
+
+    add_exception_handlers(app, ErrorFormats({"/brief/": brief}))
+
+    @app.get("/brief/{number}")
+    def thing(number: int) -> None:
+        raise invalid("no") if number else ZeroDivisionError
+
+    client = TestClient(app, raise_server_exceptions=False)
+    told = {path: client.get(path) for path in ("/brief/1", "/brief/0", "/brief/x", "/other")}
+    assert [answer.status_code for answer in told.values()] == [400, 500, 400, 404]
+    assert told["/brief/1"].text == "/brief/1: invalid_value"
+    assert told["/brief/0"].text == "/brief/0: internal_error"
+    assert told["/brief/x"].text == "/brief/x: invalid_value"
+    assert told["/other"].json()["error"]["type"] == "invalid_request_error"

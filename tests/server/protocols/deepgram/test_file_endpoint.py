@@ -15,7 +15,8 @@ import pytest
 from audio.codecs import Encoding, Format
 from audio.wav_header import header
 from server.errors import too_large
-from server.protocols.deepgram.file_endpoint import refusal
+from server.http.request_id import REQUEST_ID
+from server.protocols.deepgram.file_endpoint import deepgram_error
 from tests import plain_http
 from tests.audio.test_files import encoded, two_tracks
 from tests.downloads.web_servers import answering, ok
@@ -206,9 +207,11 @@ def test_the_projects_are_listed_for_a_valid_key() -> None:
 
 
 def test_an_error_keeps_its_status_and_has_an_id() -> None:
-    answer = refusal(too_large(1, 2), "req_1")
+    answer = deepgram_error(too_large(1, 2), {REQUEST_ID: "req_1"})
     assert answer.status_code == 413
-    assert json.loads(bytes(answer.body))["request_id"] == "req_1"
+    told = json.loads(bytes(answer.body))
+    assert (told["err_code"], told["request_id"]) == ("PAYLOAD_TOO_LARGE", "req_1")
+    assert answer.headers["dg-request-id"] == "req_1"
 
 
 def test_a_loading_server_answers_with_retry_after() -> None:

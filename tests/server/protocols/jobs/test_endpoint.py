@@ -283,7 +283,6 @@ def test_same_idempotency_key_gives_the_same_job(idle: Server) -> None:
         ({"temperature": "7"}, "temperature", "invalid_value"),
         ({"words": "perhaps"}, "words", "invalid_value"),
         ({"hotwords": "x" * 101}, "hotwords", "invalid_value"),
-        ({"hotwords": "[1"}, "hotwords", "invalid_value"),
         ({"redact": "names"}, "redact", "invalid_value"),
         ({"colour": "red"}, "colour", "unknown_parameter"),
         ({"url": "https://example.org/a.mp3"}, "url", "invalid_value"),

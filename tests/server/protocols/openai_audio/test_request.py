@@ -11,10 +11,11 @@ from diarization.clustering import SpeakerBounds
 from engine.file_transcriber import TimeRange
 from postprocessing.options import TextOptions
 from server.errors import ApiError
+from server.protocols.file_fields import merge_fields
 from server.protocols.openai_audio.request import (
     SpeakerFields,
+    TranscriptionFields,
     TranscriptionRequest,
-    merge_fields,
     parse_transcription,
     parse_translation,
 )
@@ -69,9 +70,10 @@ def test_a_strategy_may_be_json_an_object_or_auto() -> None:
 @given(st.permutations([("include", "logprobs"), ("keywords", "a"), ("keywords", "b"), ("prompt", "p")]))
 def test_lists_are_parsed_with_and_without_brackets(fields: list[tuple[str, str]]) -> None:
     bracketed = [(f"{name}[]" if name != "prompt" else name, value) for name, value in fields]
-    assert merge_fields(bracketed) == merge_fields(fields)
+    assert merge_fields(TranscriptionFields, bracketed) == merge_fields(TranscriptionFields, fields)
     keywords = [value for name, value in fields if name == "keywords"]
-    assert merge_fields(fields) == {"include": ["logprobs"], "keywords": keywords, "prompt": "p"}
+    merged = {"include": ["logprobs"], "keywords": keywords, "prompt": "p"}
+    assert merge_fields(TranscriptionFields, fields) == merged
 
 
 @pytest.mark.parametrize(

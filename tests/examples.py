@@ -5,7 +5,7 @@ from typing import Any, Final
 from hypothesis import settings
 
 FULL: Final = 100  # examples of a profile under which a property gets what it asks for
-LEAST: Final = 5
+LEAST: Final = 3
 
 
 def examples(wanted: int, **options: Any) -> settings:

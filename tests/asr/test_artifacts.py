@@ -473,6 +473,7 @@ class TestProcesses:
         assert results == [tmp_path / "cache" / "model"] * 2
         assert len(served.requests_of(".whl")) == 2
 
+    @pytest.mark.slow
     def test_a_killed_process_leaves_no_half_file(self, served: FileServer, tmp_path: Path) -> None:
         served.hold = threading.Event()
         command = [sys.executable, "-c", CHILD, str(tmp_path / "cache"), served.url]

@@ -18,9 +18,10 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["OMP_WAIT_POLICY"] = "passive"
 
 # How fast an example is hangs on the machine and on what else it does.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("fast", settings.get_profile("any machine"), max_examples=25)
-settings.load_profile("any machine")
+any_machine = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+for name, examples in {"suite": 50, "fast": 10, "thorough": 1_000}.items():
+    settings.register_profile(name, any_machine, max_examples=examples)
+settings.load_profile("suite")
 
 SLOW_SECONDS = 300  # limit of a slow test that does not set its own; pyproject.toml has that of the others
 
@@ -28,7 +29,7 @@ SLOW_SECONDS = 300  # limit of a slow test that does not set its own; pyproject.
 def pytest_configure(config: pytest.Config) -> None:
     """Try fewer examples where slow tests are left out: nearly all faults show in the first few of them.
 
-    The full run tries 100, and both try as many as a test asks for itself.
+    `--hypothesis-profile thorough` tries 20 times as many as the full run.
     """
     if config.option.markexpr == "not slow":
         settings.load_profile("fast")

@@ -4,14 +4,16 @@ The recognizer knows test.wav alone. It finds a clip there by correlation. So ne
 moment at which a microphone begins changes a word. A recognizer's process imports this file too, to know the
 name.
 
-SCRIPTED_SECONDS makes it as slow as a large model on a small machine: each batch takes so many seconds, and
-SCRIPTED_LOAD_SECONDS its load.
+SCRIPTED_HOLD names a file with a text. While it exists, the recognizer waits before it answers a clip with
+that text, or any clip where the file is empty. The text "load" holds the load of the recognizer.
+SCRIPTED_SECONDS makes it as slow as a large model on a small machine: each batch takes so many seconds.
 """
 
 import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -26,6 +28,8 @@ NAME: Final = "scripted"
 ALIKE: Final = 0.4  # least correlation, -1..1, of a clip and its place; other clips have no words
 UNSURE: Final = 0.3  # confidence of words of one or two letters
 SURE: Final = 0.9
+LOAD: Final = "load"  # the text that holds the load
+LOOK_SECONDS: Final = 0.02  # between two looks for the file that holds the recognizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +54,17 @@ class Scripted:
     languages: tuple[str, ...] = ("en",)
 
     def __init__(self) -> None:
-        time.sleep(float(os.environ.get("SCRIPTED_LOAD_SECONDS", "0")))
+        wait_while_held(LOAD)
         self._seconds = float(os.environ.get("SCRIPTED_SECONDS", "0"))
         self._known = read(ROOT / "test.wav").samples
         self._spoken = [word for sentence in SENTENCES for word in _words(*sentence)]
 
     def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
         time.sleep(self._seconds)
-        return [self._answer(request) for request in requests]
+        answers = [self._answer(request) for request in requests]
+        for answer in answers:
+            wait_while_held(answer.text)
+        return answers
 
     def _answer(self, request: RecognitionRequest) -> Hypothesis:
         clip = request.clip
@@ -77,6 +84,19 @@ class Scripted:
         )
         text = " ".join(word.text for word in heard)
         return Hypothesis(text, words if request.options.words else (), language="en")
+
+
+def wait_while_held(text: str) -> None:
+    """Wait while the file of SCRIPTED_HOLD exists and its content is part of the text."""
+    name = os.environ.get("SCRIPTED_HOLD")
+    while name:
+        try:
+            held = Path(name).read_text()
+        except FileNotFoundError:
+            return
+        if held not in text:
+            return
+        time.sleep(LOOK_SECONDS)
 
 
 def place_of(samples: Samples, known: Samples) -> int | None:

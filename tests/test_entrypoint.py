@@ -158,6 +158,7 @@ class TestCommandLine:
         done = bash(cli, "-c", script)
         assert done.stdout.startswith(f"transcribe|talk.wav|{elsewhere}|"), done.stderr
 
+    @pytest.mark.slow
     def test_set_up_prints_nothing_to_stdout(self, cli: Path) -> None:
         set_up_before(cli)
         (cli / "requirements.txt").write_text("# still nothing\n")
@@ -182,6 +183,7 @@ class TestSetup:
         assert entrypoint(checkout, "setup", STT_PYTHON=sys.executable).returncode == 0
         assert not (checkout / ".venv").exists()
 
+    @pytest.mark.slow
     def test_changed_requirements_are_installed(self, checkout: Path) -> None:
         set_up_before(checkout)
         (checkout / "requirements.txt").write_text("# still nothing\n")
@@ -190,6 +192,7 @@ class TestSetup:
         assert "installing the packages of requirements.txt" in done.stdout
         assert (checkout / ".venv/.installed-requirements.txt").read_text() == "# still nothing\n"
 
+    @pytest.mark.slow
     def test_a_failed_installation_says_what_to_do_and_is_not_taken_for_done(self, checkout: Path) -> None:
         set_up_before(checkout)
         (checkout / "requirements.txt").write_text("./no-such-wheel.whl\n")

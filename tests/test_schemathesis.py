@@ -5,10 +5,11 @@ from typing import Any, Final
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from server.app import create_app
+from tests.examples import examples
 from tests.server.asgi_calls import wav
 from tests.server.live_server import Server, free_settings, serve
 from tests.streaming.fakes import sound
@@ -18,7 +19,7 @@ from tests.streaming.fakes import sound
 pytestmark = pytest.mark.slow
 
 SOUND = wav(sound((True, 16_000)))
-EXAMPLES = 40  # per path and mode
+EXAMPLES = 40  # per path and mode; the suite's profile tries half of them
 OPERATIONS: Final = [
     "DELETE /v1/jobs/{job_id}",
     "GET /v1/jobs",
@@ -81,7 +82,7 @@ def test_every_answer_is_one_that_the_document_describes(
     ]
 
     @given(case=operation.as_strategy(generation_mode=GenerationMode(mode)))
-    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+    @examples(EXAMPLES, suppress_health_check=list(HealthCheck))
     def call(case: Any) -> None:
         case.call_and_validate(base_url=running.url, checks=required)
 

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.artifact_catalogue import (
@@ -34,6 +34,7 @@ from asr.artifacts import ArtifactStore, ArtifactUnavailable, default_cache
 from asr.package_index import IndexSettings
 from tests.asr.file_server import FileServer, file_server
 from tests.asr.test_model_hub import Library, library
+from tests.examples import examples
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -210,7 +211,7 @@ class TestMarker:
         folder = write(tmp_path / "mine" / "model")
         assert replace(store, folder=tmp_path / "mine").find("model") == folder
 
-    @settings(max_examples=30)
+    @examples(30)
     @given(content=st.binary(max_size=20), size=st.integers(0, 20))
     def test_only_the_right_content_is_ever_found(
         self, tmp_path_factory: pytest.TempPathFactory, content: bytes, size: int
@@ -472,6 +473,7 @@ class TestProcesses:
         assert results == [tmp_path / "cache" / "model"] * 2
         assert len(served.requests_of(".whl")) == 2
 
+    @pytest.mark.slow
     def test_a_killed_process_leaves_no_half_file(self, served: FileServer, tmp_path: Path) -> None:
         served.hold = threading.Event()
         command = [sys.executable, "-c", CHILD, str(tmp_path / "cache"), served.url]

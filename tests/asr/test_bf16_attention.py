@@ -65,6 +65,7 @@ def test_what_is_masked_is_not_seen(queries: int) -> None:
     assert torch.allclose(ours[1:], alone, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("build", [tiny.whisper, tiny.moonshine, tiny.moonshine_streaming])
 def test_a_recognizer_that_uses_it_hears_the_same(build: Callable[[Path], Path], tmp_path: Path) -> None:
     """Clips of different lengths share the batch and are masked."""

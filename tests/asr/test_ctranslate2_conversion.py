@@ -44,6 +44,7 @@ def test_changed_weights_are_converted_again(source: Path, tmp_path: Path) -> No
     assert converted(source, tmp_path) != before
 
 
+@pytest.mark.slow
 def test_failed_conversion_leaves_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "bert"
     folder.mkdir()

@@ -186,6 +186,7 @@ def test_short_context_is_the_same_with_kept_silence(folders: dict[str, Path], t
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_process_of_model_imports_no_torch(folders: dict[str, Path], tmp_path: Path) -> None:
     source = f"""
 import sys

@@ -112,6 +112,7 @@ FAMILIES: dict[str, tuple[Callable[[Path], Path], type[Ctc | Transducer | Seq2Se
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(FAMILIES))
 def test_a_family_says_in_a_batch_of_8_bits_what_it_says_alone(name: str, tmp_path: Path) -> None:
     build, family, auto = FAMILIES[name]

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asr.pocketsphinx import ABANDONED_AFTER, MAX_FOLLOWED, PocketSphinx
@@ -15,6 +15,7 @@ from asr.pocketsphinx_decoder import LEAD_SAMPLES
 from asr.recognizer import Hypothesis, RecognitionRequest, TranscriptionOptions, Word
 from audio.clip import SAMPLE_RATE, Clip, samples_from_ms
 from tests.asr.spoken import ROOT, SENTENCES, beginning, margins, read, sentence
+from tests.examples import examples
 
 pytestmark = pytest.mark.slow  # a real model
 
@@ -121,7 +122,7 @@ def test_language_prompt_and_the_wish_for_words_do_not_change_the_text(
 @given(length=st.integers(0, 2 * SAMPLE_RATE // 10), seed=st.integers(0, 2**16))
 @example(length=0, seed=0)
 @example(length=SAMPLE_RATE // 10, seed=0)
-@settings(deadline=None, max_examples=40)
+@examples(40)
 def test_tiny_clips_are_answered(recognizer: PocketSphinx, length: int, seed: int) -> None:
     noise = np.random.default_rng(seed).normal(0, 0.1, length).astype(np.float32)
     (heard,) = recognizer.transcribe([RecognitionRequest(Clip(noise), WORDS)])
@@ -169,7 +170,7 @@ def grown(clip: Clip, cuts: list[int], name: str) -> list[RecognitionRequest]:
     return [*partials, RecognitionRequest(clip, WORDS, name)]
 
 
-@settings(deadline=None, max_examples=6)
+@examples(6)
 @given(
     st.lists(st.integers(0, 46_000), max_size=6),
     st.lists(st.integers(0, 50_000), max_size=6),

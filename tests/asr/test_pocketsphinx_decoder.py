@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.pocketsphinx_decoder import LEAD_SAMPLES, MIN_SECTION_SAMPLES, PIECE_SAMPLES, SphinxDecoder, pcm16
 from asr.recognizer import Word
 from audio.clip import SAMPLE_RATE, Clip
 from tests.asr.spoken import SENTENCES, beginning, sentence, two_sentences
+from tests.examples import examples
 
 pytestmark = pytest.mark.slow  # a real model
 
@@ -58,7 +59,7 @@ def text(words: Said) -> str:
 
 
 @given(lengths=st.lists(st.integers(0, BRIEF), max_size=4).map(sorted))
-@settings(deadline=None, max_examples=5)
+@examples(5)
 def test_what_was_followed_before_does_not_change_the_end(
     sphinx: SphinxDecoder, brief: Clip, said_in_brief: Said, lengths: list[int]
 ) -> None:
@@ -69,7 +70,7 @@ def test_what_was_followed_before_does_not_change_the_end(
 
 
 @given(steps=st.lists(st.tuples(st.integers(0, 112_320), st.booleans()), max_size=12).map(sorted))
-@settings(deadline=None, max_examples=5)
+@examples(5)
 def test_nor_does_it_in_a_long_clip_that_was_finished_on_the_way(
     sphinx: SphinxDecoder,
     long: Clip,

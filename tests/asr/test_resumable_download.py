@@ -8,11 +8,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.resumable_download import DownloadFailed, download, split_credentials
 from tests.asr.file_server import FileServer, file_server
+from tests.examples import examples
 
 CONTENT = bytes(range(256)) * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -153,7 +154,7 @@ def test_a_closed_port_is_named_without_the_password(tmp_path: Path) -> None:
     assert "secret" not in str(caught.value)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(start=st.integers(0, 3000), cuts=st.lists(st.integers(1, 1500), max_size=4), ranges=st.booleans())
 def test_any_interruption_gives_the_same_file(
     tmp_path_factory: pytest.TempPathFactory, start: int, cuts: list[int], ranges: bool

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.recognizer import RecognitionRequest, TranscriptionOptions
@@ -14,6 +14,7 @@ from asr.seq2seq import Seq2Seq
 from asr.windows import MAX_COMPRESSION, MIN_TOKEN_LIMIT, WINDOW, split_windows, token_limit
 from audio.clip import Clip
 from tests.asr import families, tiny
+from tests.examples import examples
 
 BUILDERS: dict[str, Callable[[Path], Path]] = {
     "whisper-en": tiny.whisper,
@@ -130,7 +131,7 @@ def test_a_clip_longer_than_a_window_is_transcribed_whole(folders: dict[str, Pat
     assert len(parts) == 2
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(extra=st.integers(0, 3 * WINDOW), start=st.integers(0, 10**9))
 def test_windows_lie_end_to_end_and_none_is_too_long(extra: int, start: int) -> None:
     clip = Clip(np.zeros(WINDOW + extra, dtype=np.float32), start)

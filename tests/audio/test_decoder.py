@@ -5,13 +5,14 @@ from itertools import groupby
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from audio.clip import SAMPLE_RATE, Clip, Samples
 from audio.codecs import Encoding, Format, SampleReader
 from audio.decoder import PIECE, Decoder
 from audio.errors import InvalidAudio
+from tests.examples import examples
 
 PCM16_STEP = 1 / 32768
 Message = tuple[bytes, Encoding]
@@ -73,7 +74,7 @@ def decoded(stream: list[Message], decoder: Decoder | None = None) -> tuple[Samp
 
 
 @given(stream=st.lists(messages(), min_size=1, max_size=4), size=st.integers(1, 3) | st.integers(4, 1_000))
-@settings(max_examples=80, deadline=None)
+@examples(80)
 def test_samples_do_not_depend_on_the_chunks(stream: list[Message], size: int) -> None:
     one_piece, leftovers = decoded(joined(stream))
     pieces, leftovers_of_pieces = decoded(list(cut(stream, size)))
@@ -85,7 +86,7 @@ def test_samples_do_not_depend_on_the_chunks(stream: list[Message], size: int) -
 
 
 @given(stream=st.lists(messages(), min_size=1, max_size=5), size=st.integers(1, 1_000))
-@settings(max_examples=50, deadline=None)
+@examples(50)
 def test_no_frame_is_lost_and_leftover_bytes_are_counted(stream: list[Message], size: int) -> None:
     """A stretch of n frames at one rate becomes floor(n * 16000 / rate + 1/2) samples."""
     expected = 0
@@ -131,7 +132,7 @@ def test_pending_samples_precede_the_next_chunk(then: Encoding) -> None:
     frames=st.integers(0, 300),
     size=st.integers(1, 2_000),
 )
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_at_16_khz_the_samples_are_the_clients_own(
     format: Format, channels: int, frames: int, size: int
 ) -> None:
@@ -260,7 +261,7 @@ def test_stream_may_begin_at_a_later_position() -> None:
     assert (clip.start, clip.end) == (1_000, 1_100)
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.lists(messages(), max_size=4), st.integers(1, 2_000))
 def test_clips_marked_as_pcm16_are_exact(stream: list[Message], size: int) -> None:
     decoder = Decoder()

@@ -16,7 +16,7 @@ import pytest
 from av.audio.frame import AudioFrame
 from av.audio.layout import AudioLayout
 from av.stream import Disposition
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -24,6 +24,7 @@ from audio.clip import SAMPLE_RATE, Samples
 from audio.errors import InvalidAudio, NoAudio, UnknownTrack, UnreadableFile, UnsupportedSampleRate
 from audio.files import PIECE, Track, decode_file, probe
 from audio.track_clock import MAX_GAP
+from tests.examples import examples
 
 CONTAINERS = Path(__file__).parents[3] / "shared" / "audio" / "containers"
 
@@ -164,7 +165,7 @@ def test_every_container_gives_its_sound(container: str, codec: str, rate: int, 
     assert np.abs(samples[SAMPLE_RATE : 2 * SAMPLE_RATE]).max() == pytest.approx(0.5, abs=0.03)
 
 
-@settings(max_examples=10, deadline=None)
+@examples(10)
 @given(rate=st.sampled_from([8_000, 11_025, 16_000, 22_050, 44_100, 48_000]), count=st.integers(1, 60_000))
 def test_the_length_is_exact(rate: int, count: int) -> None:
     assert len(decoded(wav(noise(count), rate))) == (count * SAMPLE_RATE * 2 + rate) // (2 * rate)
@@ -186,7 +187,7 @@ def test_clips_last_about_a_second_each() -> None:
     assert len(clips) > 8
 
 
-@settings(max_examples=10, deadline=None)
+@examples(10)
 @given(st.integers(0, 40_000), st.integers(0, 40_000))
 def test_a_range_is_a_slice_of_the_whole(first: int, length: int) -> None:
     data = wav(noise(32_000))

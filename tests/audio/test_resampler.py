@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import soxr  # type: ignore[import-untyped]
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from audio.clip import SAMPLE_RATE, Samples
 from audio.resampler import Resampler
+from tests.examples import examples
 
 PCM16_STEP = 1 / 32768
 EDGE = 3200  # samples, 200 ms: the filter rings at both ends of a tone
@@ -79,7 +80,7 @@ def test_a_tone_of_the_voice_keeps_its_level_and_gets_no_companion(rate: int) ->
 
 
 @given(rate=st.integers(8_000, 192_000), count=st.integers(0, 3_000), chunk=st.integers(1, 2_000))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_chunks_leave_no_trace(rate: int, count: int, chunk: int) -> None:
     samples = noise(count)
     one_piece = resampled(samples, rate, max(count, 1))

@@ -5,12 +5,13 @@ import weakref
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from audio.clip import Samples
 from audio.errors import AudioError, SampleBufferFull
 from audio.sample_buffer import MIN_CHUNK, SampleBuffer
+from tests.examples import examples
 
 
 def stream(start: int, end: int) -> Samples:
@@ -33,7 +34,7 @@ operations = st.lists(
 
 
 @given(operations=operations, fraction=st.floats(0, 1))
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_buffer_agrees_with_an_unbounded_array(operations: list[tuple[str, int]], fraction: float) -> None:
     capacity = 5_000
     buffer, everything, wanted = SampleBuffer(capacity), stream(0, 0), 0

@@ -4,12 +4,13 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from audio.clip import SAMPLE_RATE, Samples
 from audio.codecs import Encoding, SampleReader
 from audio.stereo import StereoMixer
+from tests.examples import examples
 
 SECOND = SAMPLE_RATE
 
@@ -84,7 +85,7 @@ def test_a_pause_does_not_change_the_channel() -> None:
     assert (mixed(left, right)[0][SECOND:] == left[SECOND:]).all()
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(
     seed=st.integers(0, 1_000),
     gain=st.floats(0.2, 1.0),
@@ -116,7 +117,7 @@ def test_silence_and_offsets_decide_nothing() -> None:
     assert shares(noise(1, 0.001, SECOND) + offset, noise(2, 0.001, SECOND) - offset) == 0.0
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.lists(st.integers(0, 30_000), max_size=12), st.sampled_from([8_000, 11_025, 16_000, 48_000]))
 def test_chunks_do_not_change_the_mix(cuts: list[int], rate: int) -> None:
     left = (noise(1, 0.1, 30_000) * 32767).astype("<i2")

@@ -8,6 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from batching.cost_model import CostModel
+from tests.examples import examples
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def taught(truth: Truth, batches: list[list[float]], chance: random.Random | Non
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     batches=st.lists(st.lists(clip, min_size=1, max_size=4), min_size=FEW - 3, max_size=2 * FEW),
     waiting=st.lists(clip, min_size=1, max_size=40),

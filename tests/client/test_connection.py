@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from client import (
@@ -28,6 +28,7 @@ from client.pacing import at_once
 from client.stream_audio import stream_audio
 from tests.client.fake_server import StandIn, silence, standin, tone
 from tests.client.proxy import proxy
+from tests.examples import examples
 from tests.scripted import NAME as SCRIPTED
 from tests.server.live_server import free_settings, serve, spoken
 from tests.waiting import until
@@ -280,7 +281,7 @@ async def check_cuts(steps: list[Step], cuts: list[int]) -> None:
     assert told == expected
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(STEPS, st.lists(st.integers(0, 15_000), min_size=1, max_size=6))
 def test_disconnects_change_neither_input_nor_events(steps: list[Step], cuts: list[int]) -> None:
     asyncio.run(check_cuts(steps, cuts))

@@ -45,6 +45,7 @@ def test_listing_reads_all_pages(jobs: JobsClient) -> None:
     assert ids.isdisjoint(job["id"] for job in jobs.find("cancelled"))
 
 
+@pytest.mark.slow
 def test_example_of_many_files_gives_a_text_for_each(server: Server, tmp_path: Path) -> None:
     (example,) = re.findall(
         r"## Many files\n.+?```python\n(.+?)```", (ROOT / "docs/jobs.md").read_text(), re.S

@@ -1,12 +1,13 @@
 """Test that chunks cover a stream, whatever pieces it comes in."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from audio.clip import Clip
 from diarization.chunk_cutter import STEP_SAMPLES, ChunkCutter
 from diarization.chunks import CHUNK_SAMPLES
+from tests.examples import examples
 
 
 def cut(length: int, pieces: list[int]) -> list[Clip]:
@@ -19,7 +20,7 @@ def cut(length: int, pieces: list[int]) -> list[Clip]:
     return [*chunks, *cutter.finish()]
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.integers(0, 4 * CHUNK_SAMPLES), st.lists(st.integers(0, CHUNK_SAMPLES), max_size=4))
 def test_chunks_cover_every_sample_and_do_not_depend_on_pieces(length: int, pieces: list[int]) -> None:
     chunks = cut(length, pieces)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from diarization.chunks import EMBEDDING, Floats, normalized
@@ -15,6 +15,7 @@ from diarization.clustering import (
     cluster,
     in_order_of_appearance,
 )
+from tests.examples import examples
 
 
 def voices(who: list[int], seed: int, noise: float = 0.05) -> Floats:
@@ -27,14 +28,14 @@ def seconds(count: int, each: float = 3.0) -> Floats:
     return np.full(count, each, np.float32)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(who=st.lists(st.integers(0, 5), min_size=1, max_size=60), seed=st.integers(0, 1_000))
 def test_clear_voices_are_told_apart(who: list[int], seed: int) -> None:
     labels = cluster(voices(who, seed), seconds(len(who)))
     assert labels.tolist() == in_order_of_appearance(np.array(who)).tolist()
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     who=st.lists(st.integers(0, 5), min_size=6, max_size=40),
     seed=st.integers(0, 1_000),
@@ -47,7 +48,7 @@ def test_number_of_speakers_lies_within_the_bounds(who: list[int], seed: int, le
     assert set(labels.tolist()) == set(range(labels.max() + 1))
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(who=st.lists(st.integers(0, 3), min_size=2, max_size=30), seed=st.integers(0, 1_000))
 def test_order_of_embeddings_does_not_change_the_groups(who: list[int], seed: int) -> None:
     embeddings = voices(who, seed)

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from audio.clip import Samples
 from diarization.fbank import BINS, fbank, frames_of
+from tests.examples import examples
 
 # Of every eighth bin of the frames 0 and 40 of `sweep`, by kaldi-native-fbank without dither.
 FIRST = [-7.3934, 2.7708, -7.2173, -13.0389, -15.9424, -15.9424, -15.9424, -15.9424, -15.9424, -15.9424]
@@ -37,7 +38,7 @@ def test_constant_offset_does_not_matter() -> None:
     assert fbank(noise + np.float32(0.25)) == pytest.approx(fbank(noise), abs=1e-2)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(length=st.integers(0, 2_000))
 def test_each_frame_lies_wholly_in_the_samples(length: int) -> None:
     features = fbank(np.zeros(length, np.float32))

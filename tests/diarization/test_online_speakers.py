@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from diarization.chunks import EMBEDDING, Floats, normalized
 from diarization.clustering import MAX_SPEAKERS
 from diarization.online_speakers import MAX_SECONDS, MIN_SECONDS, OnlineSpeakers
+from tests.examples import examples
 
 
 def voice(speaker: int, seed: int = 0, noise: float = 0.05) -> Floats:
@@ -18,7 +19,7 @@ def voice(speaker: int, seed: int = 0, noise: float = 0.05) -> Floats:
 heard = st.lists(st.tuples(st.integers(0, 5), st.floats(0.3, 30)), min_size=1, max_size=40)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(heard)
 def test_clear_voices_keep_the_numbers_of_their_first_appearance(heard: list[tuple[int, float]]) -> None:
     speakers = OnlineSpeakers()
@@ -31,7 +32,7 @@ def test_clear_voices_keep_the_numbers_of_their_first_appearance(heard: list[tup
     assert numbers == [first[who] for who, _ in heard]
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(heard)
 def test_numbers_are_few_and_begin_with_zero(heard: list[tuple[int, float]]) -> None:
     speakers = OnlineSpeakers()

@@ -1,12 +1,13 @@
 """Test how the speakers of chunks become turns, on chunks whose speakers are known."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from diarization.chunk_cutter import STEP_SAMPLES
 from diarization.chunks import CHUNK_SAMPLES, EMBEDDING, FRAME_SAMPLES, LOCAL_SPEAKERS, ChunkSpeakers, Flags
 from diarization.turns import PlacedChunk, diarize
+from tests.examples import examples
 
 FRAMES = 589  # of a chunk
 BLOCK = 147  # frames: a quarter of a chunk, 2.5 s
@@ -70,7 +71,7 @@ def test_recording_without_speech_has_no_turns() -> None:
     assert len(silent.voices) == 0
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     who=st.lists(st.integers(0, 2), min_size=5, max_size=20),
     orders=st.lists(st.permutations([0, 1, 2]), min_size=1, max_size=4),
@@ -80,7 +81,7 @@ def test_local_numbers_do_not_matter(who: list[int], orders: list[list[int]]) ->
     assert diarize(chunks_of(blocks, orders)).turns == diarize(chunks_of(blocks, [[0, 1, 2]])).turns
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(who=st.lists(st.sampled_from([-1, 0, 1, 2]), min_size=1, max_size=20))
 def test_turns_are_in_order_and_numbered_as_they_appear(who: list[int]) -> None:
     found = diarize(chunks_of([{n} - {-1} for n in who], [[0, 1, 2]])).turns

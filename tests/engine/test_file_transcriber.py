@@ -347,6 +347,7 @@ class Counting(io.BytesIO):
         return data
 
 
+@pytest.mark.slow
 async def test_work_is_cancelled_before_the_range_begins() -> None:
     data = wav(np.zeros(3_600 * SECOND, np.float32))
     file = Counting(data)
@@ -358,6 +359,7 @@ async def test_work_is_cancelled_before_the_range_begins() -> None:
     assert file.count < len(data) / 2
 
 
+@pytest.mark.slow
 async def test_range_of_a_long_file_is_not_held_in_memory() -> None:
     work = FileTranscriber(io.BytesIO(wav(np.zeros(600 * SECOND, np.float32))), within=TimeRange(595))
     tracemalloc.start()

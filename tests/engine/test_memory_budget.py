@@ -1,11 +1,11 @@
 """The memory budget decides which models are unloaded, when, and which ones do not fit."""
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from engine.memory_budget import BudgetExceeded, MemoryBudget, Reservation
+from tests.examples import examples
 
 
 def loaded(
@@ -178,5 +178,5 @@ class Visits(RuleBasedStateMachine):
         assert (departure is not None) == bool(waiting)
 
 
-Visits.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+Visits.TestCase.settings = examples(60, stateful_step_count=30)
 TestVisits = Visits.TestCase

@@ -1,4 +1,4 @@
-"""Test that thousands of sessions with faults receive the same as without faults."""
+"""Test that sessions with faults receive the same as without. `python -m tests.faults` runs more of them."""
 
 from pathlib import Path
 
@@ -8,11 +8,11 @@ import uvloop
 from tests.faults.fault_plan import LINE, Fault
 from tests.faults.run import Plan, can_survive, report, run
 
-PLAN = Plan(2_000, seed=5, server_every=800)
+PLAN = Plan(800, seed=5, server_every=250)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1_200)
+@pytest.mark.timeout(600)
 def test_sessions_with_faults_receive_what_they_would_without(tmp_path: Path) -> None:
     result = uvloop.run(run(PLAN, tmp_path))
     story = report(PLAN, result)

@@ -26,7 +26,7 @@ TOO_LARGE_SHARE: Final = 0.002  # of the bursts: those that end with a message a
 OPEN_SECONDS: Final = 0.5  # a connection that the server leaves open is closed after this time
 TIMEOUT_SECONDS: Final = 40.0  # the server waits 30 s for a missing body
 WARM_UP_SHARE: Final = 0.25  # of the messages, before memory is first measured
-SETTLE_SECONDS: Final = 12.0  # for sessions to end and for their memory to be freed
+SETTLE_SECONDS: Final = 12.0  # for sessions to end and for their memory to be freed, before it is measured
 FAULTS: Final = frozenset({"internal_error"})
 SETTINGS: Final = {"LOG_LEVEL": "warning", "RESUME_SECONDS": "1", "MAX_SESSIONS": "500"}
 
@@ -63,15 +63,21 @@ class FuzzResult:
         return [line for line in self.log.splitlines() if any(sign in line for sign in signs)]
 
 
-async def send_malformed(server: Program, messages: int, seed: int) -> FuzzResult:
-    """Send to all endpoints of the server until the requested number is reached."""
+async def send_malformed(
+    server: Program, messages: int, seed: int, settle_seconds: float = SETTLE_SECONDS
+) -> FuzzResult:
+    """Send to all endpoints of the server until the requested number is reached.
+
+    settle_seconds: for sessions to end. Memory is freed later than they end, so `FuzzResult.growth` is
+        meaningful only with the default.
+    """
     result = FuzzResult()
     began = time.monotonic()
     said = await asyncio.to_thread(_good_client, server)
     await _send_until(server, result, round(messages * WARM_UP_SHARE), seed)
-    before = await _settled(server)
+    before = await _settled(server, settle_seconds)
     await _send_until(server, result, messages, seed + 1)
-    result.rss = before, await _settled(server)
+    result.rss = before, await _settled(server, settle_seconds)
     result.seconds = time.monotonic() - began
     if await asyncio.to_thread(_good_client, server) != said:
         result.faults.append("a good client heard something else than before")
@@ -93,8 +99,8 @@ async def _send_until(server: Program, result: FuzzResult, messages: int, seed: 
             group.create_task(thrower(number))
 
 
-async def _settled(server: Program) -> int:
-    await asyncio.sleep(SETTLE_SECONDS)
+async def _settled(server: Program, seconds: float) -> int:
+    await asyncio.sleep(seconds)
     return usage_of(server.process.pid).rss
 
 

@@ -5,7 +5,7 @@ from random import Random
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.recognizer import ModelInfo
@@ -20,6 +20,7 @@ from server.protocols.openai_realtime.protocol import RealtimeProtocol
 from server.protocols.openai_realtime.session_config import RealtimeConfig
 from streaming.driver import StreamDriver
 from streaming.options import SessionOptions
+from tests.examples import examples
 from tests.fuzz import malformed
 from tests.fuzz.seeds import LISTEN, NATIVE, REALTIME, Endpoint
 from tests.server.delayed_models import LateModels
@@ -52,7 +53,7 @@ DIALECTS = pytest.mark.parametrize(
 
 
 @DIALECTS
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(seed=st.integers(0, 2**32))
 async def test_any_input_is_accepted_or_refused(
     endpoint: Endpoint, protocol_of: Callable[[StreamDriver], WireProtocol], seed: int

@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.recognizer import Hypothesis
@@ -28,6 +28,7 @@ from streaming.options import SessionOptions
 from streaming.session import Session
 from streaming.snapshot import Snapshot, save
 from streaming.utterance import RecordedResult
+from tests.examples import examples
 from tests.fuzz.malformed import spoilt_object
 from tests.streaming.fakes import detect_all, sound
 from vad.segmenter import Reason
@@ -127,7 +128,7 @@ def test_a_file_that_is_torn_anywhere_is_the_session_up_to_there(kept: int) -> N
         assert found.intact <= max(map(len, files))
 
 
-@settings(deadline=None, max_examples=400)
+@examples(400)
 @given(SEEDS)
 def test_records_that_are_whole_and_nonsense_end_the_reading(seed: int) -> None:
     """Return records of unknown content with a valid check sum, as another version might write."""
@@ -159,7 +160,7 @@ def json_of(value: Any) -> bytes:
     return json.dumps(value).encode("utf-8", "replace")
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(SEEDS)
 def test_reading_takes_no_more_memory_than_the_files_call_for(seed: int) -> None:
     chance = Random(seed)

@@ -16,7 +16,7 @@ def postgres() -> Iterator[Postgres]:
         yield server
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 def options(request: pytest.FixtureRequest, tmp_path: Path) -> JobsOptions:
     """Return the options of an empty database of each kind."""
     if request.param == "sqlite":

@@ -103,6 +103,27 @@ def scripted(**environment: str) -> AbstractContextManager[Program]:
     return program(SCRIPTED, ASR_MODEL="scripted", PYTHONPATH=str(ROOT), **environment)
 
 
+class Hold:
+    """Hold the recognizer of tests/scripted.py, so that a test decides when it goes on.
+
+    file: the value of SCRIPTED_HOLD
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return {"SCRIPTED_HOLD": str(self._file)}
+
+    def at(self, text: str) -> None:
+        """Hold the clips that contain the text: all of them where it is empty."""
+        self._file.write_text(text)
+
+    def release(self) -> None:
+        self._file.unlink(missing_ok=True)
+
+
 def kill(pid: int) -> None:
     """Kill a process and all its children."""
     try:

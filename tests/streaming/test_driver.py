@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.recognizer import Hypothesis, RecognitionRequest
@@ -37,6 +37,7 @@ from streaming.options import SessionOptions
 from streaming.session import Session
 from streaming.snapshot import RestorePoint, Snapshot, save
 from streaming.utterance import RecordedResult, TaskKind
+from tests.examples import examples
 from tests.streaming.fakes import (
     FEW_GUARDS,
     complete,
@@ -797,7 +798,7 @@ places = st.lists(st.floats(0, 1), min_size=2, max_size=6)
 asked = st.lists(st.tuples(st.floats(0, 1), st.sampled_from(["commit", "clear", "mark"])), max_size=4)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(parts, asked, places)
 def test_saved_and_restored_driver_gives_the_same_events(
     parts: list[int], asked: list[tuple[float, str]], places: list[float]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.hallucination_filter import FilterThresholds
@@ -29,6 +29,7 @@ from streaming.events import (
 from streaming.options import SessionOptions
 from streaming.session import Session
 from streaming.utterance import RecognitionTask, TaskKind
+from tests.examples import examples
 from tests.streaming.fakes import (
     FEW_GUARDS,
     Ask,
@@ -76,7 +77,7 @@ def closed(events: list[Event]) -> StreamClosed:
     st.integers(100, 20_000),
     st.integers(0, 3),
 )
-@settings(max_examples=25)
+@examples(25)
 def test_segments_of_a_file_do_not_depend_on_its_chunks(
     runs: list[tuple[bool, int]], size: int, seed: int
 ) -> None:
@@ -389,7 +390,7 @@ def placed(asks: list[tuple[float, Ask]], samples: int) -> list[tuple[int, Ask]]
     return [(round(share * samples), ask) for share, ask in asks]
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(RUNS, ASKS, CUTS, st.integers(0, 1_000_000))
 def test_events_do_not_depend_on_chunks_or_model_latency(
     runs: list[tuple[bool, int]], asks: list[tuple[float, Ask]], cuts: list[int], seed: int
@@ -402,7 +403,7 @@ def test_events_do_not_depend_on_chunks_or_model_latency(
 
 
 @pytest.mark.parametrize("turn", [AdaptiveSilence(), ModelSilence()])
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(RUNS, ASKS, CUTS, st.integers(0, 1_000_000))
 def test_events_do_not_depend_on_when_the_endpoint_is_decided(
     turn: EndpointPolicy,
@@ -435,7 +436,7 @@ def test_chunks_of_one_sample_give_the_same_events() -> None:
     assert flat(play(samples, range(len(samples)))) == flat(play(samples, []))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(RUNS, ASKS, st.integers(0, 1_000_000))
 def test_each_utterance_has_one_final_in_order(
     runs: list[tuple[bool, int]], asks: list[tuple[float, Ask]], seed: int
@@ -457,7 +458,7 @@ def test_each_utterance_has_one_final_in_order(
     assert len(markers) == sum(ask not in (COMMIT, CLEAR, NO_AUDIO) for _, ask in asks)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(RUNS, ASKS, st.integers(0, 1_000_000))
 def test_sums_agree_wherever_the_stream_is_abandoned(
     runs: list[tuple[bool, int]], asks: list[tuple[float, Ask]], seed: int

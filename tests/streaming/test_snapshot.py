@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.recognizer import Hypothesis, TranscriptionOptions
@@ -15,6 +15,7 @@ from streaming.options import SessionOptions
 from streaming.session import Session
 from streaming.snapshot import restore, save
 from streaming.utterance import RecordedResult, TaskKind
+from tests.examples import examples
 from tests.streaming.fakes import (
     FEW_GUARDS,
     complete,
@@ -69,14 +70,14 @@ def relayed(samples: Samples, seed: int, options: SessionOptions = PLAIN, late: 
 runs = st.lists(st.tuples(st.booleans(), st.integers(0, 30_000)), max_size=8)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(runs, st.integers(0, 10_000))
 def test_restored_session_gives_the_same_events(parts: list[tuple[bool, int]], seed: int) -> None:
     samples = sound(*parts)
     assert flat(relayed(samples, seed)) == flat(play(samples, []))
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(runs, st.integers(0, 10_000))
 def test_pending_finals_survive_a_snapshot(parts: list[tuple[bool, int]], seed: int) -> None:
     samples = sound((True, 9_000), (False, 9_000), *parts)

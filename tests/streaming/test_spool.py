@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import psutil  # type: ignore[import-untyped]
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from audio.clip import SAMPLE_RATE, Samples
 from streaming.spool import FILE_BYTES, Spool
+from tests.examples import examples
 from tests.waiting import until
 
 
@@ -29,7 +30,7 @@ def noise(samples: int, seed: int = 0) -> Samples:
     return np.random.default_rng(seed).uniform(-1, 1, samples).astype(np.float32)
 
 
-@settings(deadline=None, max_examples=20)
+@examples(20)
 @given(st.lists(st.integers(1, 2 * FILE_BYTES // 4), min_size=1, max_size=6))
 def test_stored_audio_is_equal(lengths: list[int]) -> None:
     async def run() -> None:

@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.recognizer import Hypothesis, Word
+from tests.examples import examples
 from transcripts.cues import (
     GAP_MS,
     MAX_COLUMNS_PER_SECOND,
@@ -87,7 +88,7 @@ def drawings(draw: st.DrawFn) -> Drawn:
     return Drawn(segments, list(speakers), cuts)
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(drawings())
 def test_cues_keep_the_rules_that_never_yield(drawn: Drawn) -> None:
     cues = cues_of(by(drawn.segments, drawn.speakers), cuts=drawn.cuts)
@@ -102,7 +103,7 @@ def test_cues_keep_the_rules_that_never_yield(drawn: Drawn) -> None:
     assert letters("".join(line for cue in cues for line in cue.lines)) == said
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(drawings())
 def test_no_cue_has_the_text_of_two_speakers(drawn: Drawn) -> None:
     cues = cues_of(by(drawn.segments, drawn.speakers))
@@ -114,7 +115,7 @@ def test_no_cue_has_the_text_of_two_speakers(drawn: Drawn) -> None:
         assert letters("".join(shown)) == letters("".join(said))
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(
     st.lists(
         st.sampled_from(["yes", "no.", "maybe,", "information", "well-being", "a", "the", "don't"]),
@@ -132,7 +133,7 @@ def test_cues_of_speech_at_a_usual_pace_keep_all_rules(words: list[str], pace: f
         assert columns(text_of(cue)) <= MAX_COLUMNS_PER_SECOND * (seconds + GAP_MS / 1_000 + 0.02)
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["Yes.", "No, not at all, I should think.", "Well"]), st.floats(1.2, 6)),

@@ -5,10 +5,11 @@ import zipfile
 from dataclasses import replace
 from xml.etree import ElementTree
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.recognizer import Hypothesis
+from tests.examples import examples
 from transcripts.documents import document_paragraphs, docx_of, markdown_of
 from transcripts.transcript import Transcript, TranscriptSegment
 
@@ -114,7 +115,7 @@ def test_no_text_is_a_document_with_a_title() -> None:
     assert docx_lines(docx_of(transcript(source=""))) == ["Transcript"]
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st.text(max_size=40), st.text(max_size=20))
 def test_any_text_is_in_the_docx_but_for_characters_that_xml_forbids(text: str, speaker: str) -> None:
     lines = docx_lines(docx_of(transcript(replace(segment(0, 1, f"a{text}b"), speaker=speaker))))

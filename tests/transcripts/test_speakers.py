@@ -4,12 +4,13 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.recognizer import Hypothesis, Word
 from audio.clip import SAMPLE_RATE
 from diarization.turns import Turn
+from tests.examples import examples
 from transcripts.speakers import with_speakers
 from transcripts.transcript import Transcript, TranscriptSegment, json_of
 
@@ -86,7 +87,7 @@ turns = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(counts=st.lists(st.integers(1, 8), min_size=1, max_size=4), turns=turns)
 def test_words_texts_and_times_stay_the_same(counts: list[int], turns: list[Turn]) -> None:
     segments = [

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import av
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.recognizer import Hypothesis
+from tests.examples import examples
 from transcripts.cues import Cue
 from transcripts.subtitles import (
     MAX_SRT_CHARS,
@@ -61,20 +62,20 @@ def drawn_cues(draw: st.DrawFn) -> list[Cue]:
     return cues
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(drawn_cues())
 def test_written_srt_is_read_back(cues: list[Cue]) -> None:
     assert read_srt(write_srt(cues)) == cues
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(drawn_cues())
 def test_srt_with_other_line_ends_is_read_back(cues: list[Cue]) -> None:
     text = "\ufeff" + write_srt(cues).replace("\n", "\r\n").replace(",", ",")
     assert read_srt(text) == cues
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(drawn_cues())
 def test_vtt_has_each_cue_and_no_other_tag_or_arrow(cues: list[Cue]) -> None:
     header, *blocks = write_vtt(cues).rstrip("\n").split("\n\n")
@@ -204,7 +205,7 @@ def test_other_text_is_refused_with_its_line(text: str, message: str) -> None:
         read_srt(text)
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(st.text(st.sampled_from("0123456789:,.->\n\r xX"), max_size=200))
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:

@@ -9,11 +9,12 @@ from random import Random
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from audio.clip import HOP, Samples
+from tests.examples import examples
 from vad.detector import ROWS_PER_GROWTH, Detector, NoFreeSlot
 from vad.detector_input import NO_HOPS, DetectorInput
 from vad.silero_numpy import NumpySilero, NumpyStates
@@ -59,7 +60,7 @@ def assert_same(probs: NDArray[np.float32], expected: NDArray[np.float32]) -> No
     np.testing.assert_allclose(probs, expected, rtol=0, atol=1e-5)
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(st.lists(st.lists(st.integers(0, 4), min_size=6, max_size=6), max_size=8), st.randoms())
 def test_streams_that_arrive_unevenly_are_judged_as_if_alone(
     detector: Detector,

@@ -8,8 +8,10 @@ import pytest_asyncio
 from playwright.async_api import Browser, Playwright, async_playwright
 
 from tests.server.live_server import Server, free_settings, serve
-from tests.server.server_process import Program, program, scripted
+from tests.server.server_process import Hold, Program, program, scripted
 from tests.web.browser import CHROMIUM, MICROPHONE_ALLOWED, Modules, launch_chromium
+
+FETCHING = {"FETCH_URLS": "true", "FETCH_PRIVATE": "true", "ASR_BATCH_ITEMS": "1"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -22,36 +24,32 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def speech() -> Iterator[Program]:
+def session_hold(tmp_path_factory: pytest.TempPathFactory) -> Hold:
+    return Hold(tmp_path_factory.mktemp("hold") / "text")
+
+
+@pytest.fixture
+def hold(session_hold: Hold) -> Iterator[Hold]:
+    """Hold the recognizers of `speech` and `with_jobs` where a test wants it, at most until its end."""
+    yield session_hold
+    session_hold.release()
+
+
+@pytest.fixture(scope="session")
+def speech(session_hold: Hold) -> Iterator[Program]:
     """A server whose recognizer answers with the words of test.wav, clip by clip; it fetches files too.
 
     It keeps no jobs, so that the text of files comes as it is recognized.
     """
-    with scripted(FETCH_URLS="true", FETCH_PRIVATE="true", ASR_BATCH_ITEMS="1", DATA_DIR="") as running:
+    with scripted(**session_hold.settings, **FETCHING, DATA_DIR="") as running:
         assert running.ready()["ready"], running.log
         yield running
 
 
 @pytest.fixture(scope="session")
-def slow() -> Iterator[Program]:
-    """The same recognizer, which takes three seconds for each clip."""
-    with scripted(SCRIPTED_SECONDS="3", ASR_BATCH_ITEMS="1", DATA_DIR="") as running:
-        assert running.ready()["ready"], running.log
-        yield running
-
-
-@pytest.fixture(scope="session")
-def with_jobs() -> Iterator[Program]:
+def with_jobs(session_hold: Hold) -> Iterator[Program]:
     """The same recognizer on a server that keeps jobs."""
-    with scripted(FETCH_URLS="true", FETCH_PRIVATE="true", ASR_BATCH_ITEMS="1") as running:
-        assert running.ready()["ready"], running.log
-        yield running
-
-
-@pytest.fixture(scope="session")
-def slow_with_jobs() -> Iterator[Program]:
-    """A server that keeps jobs; its recognizer takes four seconds for each clip."""
-    with scripted(SCRIPTED_SECONDS="4", ASR_BATCH_ITEMS="1") as running:
+    with scripted(**session_hold.settings, **FETCHING) as running:
         assert running.ready()["ready"], running.log
         yield running
 

@@ -4,8 +4,9 @@ from contextlib import AsyncExitStack
 
 from playwright.async_api import Browser, Playwright
 
+from tests.scripted import LOAD
 from tests.server.live_server import Client, Server, first_sentence, free_settings, serve, spoken
-from tests.server.server_process import Program, scripted
+from tests.server.server_process import Hold, Program, scripted
 from tests.waiting import wait_until
 from tests.web.browser import (
     SENTENCES,
@@ -28,10 +29,11 @@ document.addEventListener("DOMContentLoaded", () => {
 """
 
 
-async def test_speech_is_shown_before_its_words(chromium: Playwright, slow: Program) -> None:
+async def test_speech_is_shown_before_its_words(chromium: Playwright, speech: Program, hold: Hold) -> None:
+    hold.at("")
     async with AsyncExitStack() as stack:
         browser = await stack.enter_async_context(launch_chromium(chromium, *microphone_flags(WAV)))
-        page = await stack.enter_async_context(open_page(browser, slow.url, script=STATUS_TEXTS))
+        page = await stack.enter_async_context(open_page(browser, speech.url, script=STATUS_TEXTS))
         await start(page)
         line = page.locator(".segment[data-speech] .tail").first
         await line.wait_for()
@@ -45,21 +47,24 @@ async def test_speech_is_shown_before_its_words(chromium: Playwright, slow: Prog
         await page.wait_for_function(
             "() => /The server is \\d+ s behind/.test(document.querySelector('#status-detail').textContent)"
         )
+        hold.release()
         await wait_for_segments(page, *SENTENCES)
         await stop(page)
         assert await page.locator("#status-detail").inner_text() == ""
         assert not [text for text in await page.evaluate("statusTexts") if "Connection" in text]
 
 
-async def test_words_spoken_while_the_recognizer_loads_are_kept(chromium: Playwright) -> None:
+async def test_words_spoken_while_the_recognizer_loads_are_kept(chromium: Playwright, hold: Hold) -> None:
+    hold.at(LOAD)
     async with AsyncExitStack() as stack:
         browser = await stack.enter_async_context(launch_chromium(chromium, *microphone_flags(WAV)))
-        server = stack.enter_context(scripted(SCRIPTED_LOAD_SECONDS="15"))
+        server = stack.enter_context(scripted(**hold.settings))
         server.get("/health")
         page = await stack.enter_async_context(open_page(browser, server.url, allowed_errors="503"))
         await page.get_by_text("The recognizer is being loaded.").wait_for()
         await start(page)
         await page.get_by_text("your words are kept until it is ready").wait_for()
+        hold.release()
         await wait_for_segments(page, *SENTENCES)
         await stop(page)
         assert await segment_texts(page) == SENTENCES

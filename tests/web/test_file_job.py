@@ -6,7 +6,7 @@ from typing import Any
 from playwright.async_api import Browser, Page, Request
 
 from tests import plain_http
-from tests.server.server_process import Program, kill, scripted
+from tests.server.server_process import Hold, Program, kill, scripted
 from tests.web.browser import (
     SENTENCES,
     WAV,
@@ -44,8 +44,9 @@ async def begin(page: Page, file: Path) -> None:
     await page.get_by_role("button", name="Transcribe").click()
 
 
-async def begin_long_file(page: Page, folder: Path) -> list[str]:
-    """Begin a file of two parts, and return the two texts of the first one once they are shown."""
+async def begin_held_file(page: Page, folder: Path, hold: Hold) -> list[str]:
+    """Begin a file of two parts, and return the two texts of the first one. The second part is held."""
+    hold.at(SENTENCES[2])
     await begin(page, make_file_with_pauses(folder, seconds=60))
     await page.locator(".segment").nth(1).wait_for()
     texts = await segment_texts(page)
@@ -113,11 +114,13 @@ async def test_fast_text_does_not_become_a_job(browser: Browser, with_jobs: Prog
     assert [request.url for request in sent] == [f"{with_jobs.url}/v1/audio/transcriptions"]
 
 
-async def test_reload_finds_the_job_again(browser: Browser, slow_with_jobs: Program, tmp_path: Path) -> None:
+async def test_reload_finds_the_job_again(
+    browser: Browser, with_jobs: Program, hold: Hold, tmp_path: Path
+) -> None:
     dialogs: list[str] = []
-    async with open_page(browser, slow_with_jobs.url) as page:
+    async with open_page(browser, with_jobs.url) as page:
         page.on("dialog", lambda dialog: dialogs.append(dialog.type))
-        texts = await begin_long_file(page, tmp_path)
+        texts = await begin_held_file(page, tmp_path, hold)
         text = page.locator(".segment .text").first
         await text.dblclick()
         await page.keyboard.press("Control+A")
@@ -126,6 +129,7 @@ async def test_reload_finds_the_job_again(browser: Browser, slow_with_jobs: Prog
         await page.reload()
         await wait_for_segments(page, "edited text", texts[1])
         assert "pauses.wav" in await page.locator("#queue-list").inner_text()
+        hold.release()
         await wait_for_segments(page, "edited text", texts[1], SENTENCES[2])
         await page.wait_for_function("() => announcer.textContent.includes('complete')")
         await page.reload()
@@ -135,26 +139,30 @@ async def test_reload_finds_the_job_again(browser: Browser, slow_with_jobs: Prog
     assert dialogs == [], "nothing is lost by a reload"
 
 
-async def test_reload_finds_a_job_without_text(browser: Browser, slow_with_jobs: Program) -> None:
-    async with open_page(browser, slow_with_jobs.url) as page:
+async def test_reload_finds_a_job_without_text(browser: Browser, with_jobs: Program, hold: Hold) -> None:
+    hold.at("")
+    async with open_page(browser, with_jobs.url) as page:
         await choose_file(page, WAV)
         async with page.expect_response(lambda response: "/events" in response.url):
             await page.get_by_role("button", name="Transcribe").click()
         assert await segment_texts(page) == []
         await page.reload()
         await page.locator("#queue-list .name", has_text="test.wav").wait_for()
+        hold.release()
         await wait_for_segments(page, *SENTENCES)
         await page.get_by_role("button", name="Play from 0:03").click()
         await page.wait_for_function("() => media.currentTime > 3 && !media.paused")
 
 
-async def test_cancel_cancels_the_job(browser: Browser, slow_with_jobs: Program, tmp_path: Path) -> None:
-    async with open_page(browser, slow_with_jobs.url) as page:
-        texts = await begin_long_file(page, tmp_path)
+async def test_cancel_cancels_the_job(
+    browser: Browser, with_jobs: Program, hold: Hold, tmp_path: Path
+) -> None:
+    async with open_page(browser, with_jobs.url) as page:
+        texts = await begin_held_file(page, tmp_path, hold)
         await page.locator("#cancel").click()
         await page.locator("#transcribe:enabled").wait_for()
         await page.wait_for_function("() => announcer.textContent === 'Cancelled.'")
-        assert jobs_of(slow_with_jobs)[0]["status"] == "cancelled"
+        assert jobs_of(with_jobs)[0]["status"] == "cancelled"
         assert await segment_texts(page) == texts, "what has arrived stays"
         await page.reload()
         await open_entry(page, "pauses.wav")
@@ -163,27 +171,27 @@ async def test_cancel_cancels_the_job(browser: Browser, slow_with_jobs: Program,
 
 
 async def test_deleted_transcript_cancels_its_job(
-    browser: Browser, slow_with_jobs: Program, tmp_path: Path
+    browser: Browser, with_jobs: Program, hold: Hold, tmp_path: Path
 ) -> None:
-    async with open_page(browser, slow_with_jobs.url) as page:
+    async with open_page(browser, with_jobs.url) as page:
         page.on("dialog", lambda dialog: dialog.accept())
-        await begin_long_file(page, tmp_path)
+        await begin_held_file(page, tmp_path, hold)
         await page.get_by_role("button", name="Delete", exact=True).click()
         await page.wait_for_function("() => announcer.textContent === 'Cancelled.'")
-        assert jobs_of(slow_with_jobs)[0]["status"] == "cancelled"
+        assert jobs_of(with_jobs)[0]["status"] == "cancelled"
         assert await page.evaluate(COUNTS) == [0, 0, 0]
 
 
 async def test_job_that_is_gone_is_named_and_its_text_stays(
-    browser: Browser, slow_with_jobs: Program, tmp_path: Path
+    browser: Browser, with_jobs: Program, hold: Hold, tmp_path: Path
 ) -> None:
-    async with open_page(browser, slow_with_jobs.url, allowed_errors="404") as page:
-        texts = await begin_long_file(page, tmp_path)
-        job = jobs_of(slow_with_jobs)[0]["id"]
+    async with open_page(browser, with_jobs.url, allowed_errors="404") as page:
+        texts = await begin_held_file(page, tmp_path, hold)
+        job = jobs_of(with_jobs)[0]["id"]
         await page.goto("about:blank")
         for _ in range(2):  # cancels, then deletes, as the end of the retention does
-            plain_http.request("DELETE", f"{slow_with_jobs.url}/v1/jobs/{job}", timeout=30)
-        await page.goto(slow_with_jobs.url)
+            plain_http.request("DELETE", f"{with_jobs.url}/v1/jobs/{job}", timeout=30)
+        await page.goto(with_jobs.url)
         await page.get_by_role("alert").get_by_text("The server has this job no more").wait_for()
         await wait_for_segments(page, *texts)
         await page.reload()
@@ -192,18 +200,17 @@ async def test_job_that_is_gone_is_named_and_its_text_stays(
         assert not await page.get_by_role("alert").is_visible()
 
 
-async def test_job_goes_on_after_a_restart_of_the_server(browser: Browser, tmp_path: Path) -> None:
-    settings: dict[str, str] = {
-        "SCRIPTED_SECONDS": "4",
-        "ASR_BATCH_ITEMS": "1",
-        "DATA_DIR": str(tmp_path / "data"),
-    }
+async def test_job_goes_on_after_a_restart_of_the_server(
+    browser: Browser, tmp_path: Path, hold: Hold
+) -> None:
+    settings = {**hold.settings, "ASR_BATCH_ITEMS": "1", "DATA_DIR": str(tmp_path / "data")}
     with scripted(**settings) as first:
         assert first.ready()["ready"], first.log
         async with open_page(browser, first.url, allowed_errors="Failed to load") as page:
-            texts = await begin_long_file(page, tmp_path)
+            texts = await begin_held_file(page, tmp_path, hold)
             kill(first.process.pid)
             await page.get_by_text("The server cannot be reached. Trying again…").first.wait_for()
+            hold.release()
             with scripted(**settings, PORT=first.url.rpartition(":")[2]):
                 await wait_for_segments(page, *texts, SENTENCES[2])
                 await page.wait_for_function("() => announcer.textContent.includes('complete')")

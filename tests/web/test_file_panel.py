@@ -14,7 +14,7 @@ from jiwer import wer
 from playwright.async_api import Browser, Request
 
 from tests.server.live_server import Server
-from tests.server.server_process import Program, kill, scripted
+from tests.server.server_process import Hold, Program, kill, scripted
 from tests.web.browser import (
     MAX_WORD_ERROR_RATE,
     SENTENCES,
@@ -36,15 +36,6 @@ document.addEventListener("DOMContentLoaded", () => {
     [label.textContent.replace(/[\\d:]+.*/, "").trim(), document.querySelectorAll(".segment").length]
   )).observe(label, { childList: true });
 });
-"""
-
-# Clicks as soon as there is a segment: a click from outside may come when the transcript is complete.
-CANCEL_AT_FIRST_SEGMENT = """
-new MutationObserver((changes, observer) => {
-  if (!document.querySelector(".segment")) return;
-  observer.disconnect();
-  document.querySelector("#cancel").click();
-}).observe(document.body, { childList: true, subtree: true });
 """
 
 
@@ -241,14 +232,17 @@ document.addEventListener("DOMContentLoaded", () => {
 """
 
 
-async def test_transcription_can_be_cancelled(browser: Browser, slow: Program, tmp_path: Path) -> None:
-    async with open_page(browser, slow.url, script=ANNOUNCED) as page:
+async def test_transcription_can_be_cancelled(
+    browser: Browser, speech: Program, tmp_path: Path, hold: Hold
+) -> None:
+    hold.at(SENTENCES[1])
+    async with open_page(browser, speech.url, script=ANNOUNCED) as page:
         await choose_file(page, make_file_with_pauses(tmp_path, seconds=60))
-        await page.evaluate(CANCEL_AT_FIRST_SEGMENT)
         await page.get_by_role("button", name="Transcribe").click()
-        await page.locator(".segment").first.wait_for()
+        await wait_for_segments(page, SENTENCES[0])
+        await page.locator("#cancel").click()
         await page.locator("#transcribe:enabled").wait_for()
-        assert len(await segment_texts(page)) < len(SENTENCES)
+        assert await segment_texts(page) == SENTENCES[:1]
         announced = await page.evaluate("announced")
         assert announced[-1] == "Cancelled."
         assert "The transcript is complete." not in announced
@@ -311,13 +305,17 @@ async def test_spoken_word_is_kept_in_view(browser: Browser, speech: Program) ->
         )
 
 
-async def test_recording_does_not_cancel_a_file(browser: Browser, slow: Program, tmp_path: Path) -> None:
-    async with open_page(browser, slow.url) as page:
+async def test_recording_does_not_cancel_a_file(
+    browser: Browser, speech: Program, tmp_path: Path, hold: Hold
+) -> None:
+    hold.at(SENTENCES[2])
+    async with open_page(browser, speech.url) as page:
         await choose_file(page, make_file_with_pauses(tmp_path))
         await page.get_by_role("button", name="Transcribe").click()
         await page.get_by_role("button", name="Start recording").click()
         await page.get_by_role("button", name="Stop").click()
         await page.locator("#queue-list .state").wait_for()
+        hold.release()
         await page.wait_for_function("() => announcer.textContent.includes('complete')")
         assert not await page.locator("#queue").is_visible()
         await page.locator("#library summary").click()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from playwright.async_api import Browser, Page, Playwright
 
-from tests.server.server_process import Program
+from tests.server.server_process import Hold, Program
 from tests.web.browser import (
     SENTENCES,
     WAV,
@@ -129,8 +129,11 @@ async def test_file_without_text_is_not_stored(browser: Browser, speech: Program
         assert await page.evaluate(COUNTS) == [0, 0, 0]
 
 
-async def test_reload_keeps_what_a_running_file_had(browser: Browser, slow: Program, tmp_path: Path) -> None:
-    async with open_page(browser, slow.url) as page:
+async def test_reload_keeps_what_a_running_file_had(
+    browser: Browser, speech: Program, tmp_path: Path, hold: Hold
+) -> None:
+    hold.at(SENTENCES[1])
+    async with open_page(browser, speech.url) as page:
         page.on("dialog", lambda dialog: dialog.accept())  # a file is being transcribed
         await choose_file(page, make_file_with_pauses(tmp_path, seconds=60))
         await page.get_by_role("button", name="Transcribe").click()

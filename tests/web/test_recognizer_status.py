@@ -6,8 +6,9 @@ from pathlib import Path
 from playwright.async_api import Browser
 
 from asr.model_registry import NOT_IN_REACH, POOR_WORDS
+from tests.scripted import LOAD
 from tests.server.live_server import Server
-from tests.server.server_process import program, scripted
+from tests.server.server_process import Hold, program, scripted
 from tests.web.browser import open_page
 
 
@@ -37,12 +38,14 @@ async def test_a_requested_model_is_named_without_a_notice(browser: Browser, she
         assert not await page.locator("#model-notice").is_visible()
 
 
-async def test_page_shows_that_the_recognizer_is_loading(browser: Browser) -> None:
-    with scripted(SCRIPTED_LOAD_SECONDS="12") as server:
+async def test_page_shows_that_the_recognizer_is_loading(browser: Browser, hold: Hold) -> None:
+    hold.at(LOAD)
+    with scripted(**hold.settings) as server:
         server.get("/health")
         async with open_page(browser, server.url, allowed_errors="503") as page:
             await page.get_by_text("The recognizer is being loaded.").wait_for()
             assert await page.locator("#recognizer-progress").is_visible()
+            hold.release()
             await page.get_by_text("Recognizer: scripted on cpu").wait_for()
             assert not await page.locator("#recognizer-progress").is_visible()
             assert await page.locator("#model option").count() == 1

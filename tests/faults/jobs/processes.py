@@ -45,7 +45,8 @@ LOCK_MS: Final = 500  # for which a connection waits for a locked SQLite, so tha
 AGAIN_SECONDS: Final = 0.1
 DEAD_SECONDS: Final = 8.0  # a living worker may be late for seconds where the machine is busy
 OWNERS: Final = 5
-MOST_SECONDS: Final = 2.0  # for which a submitting process lives
+MOST_JOBS: Final = 10  # that a submitting process submits before its last seconds begin
+MOST_SECONDS: Final = 1.0  # for which it lives then
 CALLBACK_DELAYS: Final = (0.2,) * 50  # seconds between the tries to report the end of a job
 UNHARMED: Final = 20  # one submitting process in so many ends without being killed
 
@@ -157,17 +158,19 @@ def submit(place: Place, seed: int, names: list[str], accepted: Connection) -> N
             finally:
                 os._exit(0)
         os.close(writing)
+        # Counted in jobs, because on a busy machine few processes live to submit any within seconds.
+        first = chance.randrange(MOST_JOBS)
         seconds = chance.uniform(0.0, MOST_SECONDS) if chance.randrange(UNHARMED) else math.inf
-        for line in _lines_until_killed(child, reading, seconds):
+        for line in _lines_until_killed(child, reading, first, seconds):
             number, job_id = line.split()
             accepted.send((int(number), job_id))
             done = int(number) + 1
         os.waitpid(child, 0)
 
 
-def _lines_until_killed(child: int, reading: int, seconds: float) -> Iterator[str]:
-    """Yield what a process writes until it ends; it is killed after some seconds."""
-    end = time.monotonic() + seconds
+def _lines_until_killed(child: int, reading: int, first: int, seconds: float) -> Iterator[str]:
+    """Yield what a process writes until it ends; it is killed some seconds after its first lines."""
+    end = time.monotonic() + seconds if first == 0 else math.inf
     with os.fdopen(reading, "rb", buffering=0) as pipe:
         text = b""
         while True:
@@ -181,6 +184,9 @@ def _lines_until_killed(child: int, reading: int, seconds: float) -> Iterator[st
             if not piece:
                 return
             *lines, text = (text + piece).split(b"\n")
+            if 0 < first <= len(lines):
+                end = time.monotonic() + seconds
+            first -= min(first, len(lines))
             yield from (line.decode() for line in lines)
 
 

@@ -12,7 +12,7 @@ from types import FrameType
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.recognizer import Hypothesis, RecognitionRequest
@@ -36,6 +36,7 @@ from streaming.events import StreamClosed
 from streaming.model_clients import ModelClients, Probabilities
 from streaming.options import SessionOptions
 from tests.diarization.voices import RuleClient
+from tests.examples import examples
 from tests.server.fakes import Line, Slots, running_models, silent_models
 from tests.server.journal_helpers import files_in, full_disk, kept
 from tests.server.live_server import ROOT, Message
@@ -609,7 +610,7 @@ async def test_session_that_ended_with_an_error_cannot_resume() -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(st.lists(st.tuples(st.integers(1, 6), st.booleans()), max_size=5), st.integers(0, 3))
 def test_repeated_disconnects_lose_no_message(cuts: list[tuple[int, bool]], unread: int) -> None:
     asyncio.run(_cut_again_and_again(cuts, unread))

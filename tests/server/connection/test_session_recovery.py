@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.health import Health
@@ -33,6 +33,7 @@ from server.protocols.native.session_config import SessionConfig
 from streaming.driver import StreamDriver
 from streaming.model_clients import ModelClients
 from streaming.options import SessionOptions
+from tests.examples import examples
 from tests.server.fakes import Line, running_models
 from tests.server.journal_helpers import OPENED, chunks_of, files_in, kept, rest_of, seeds, sounding
 from tests.server.live_server import Message, errors
@@ -408,7 +409,7 @@ async def _check(script: list[tuple[bool, int] | str], dies: list[Death]) -> Non
     assert closed["received_ms"] == closed["speech_ms"] + closed["non_speech_ms"] + closed["dropped_ms"]
 
 
-@settings(max_examples=12, deadline=None)
+@examples(12)
 @given(scripts, deaths)
 def test_server_deaths_lose_and_repeat_no_message(
     script: list[tuple[bool, int] | str], dies: list[Death]
@@ -417,7 +418,7 @@ def test_server_deaths_lose_and_repeat_no_message(
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(scripts, deaths)
 def test_many_server_deaths_lose_and_repeat_no_message(
     script: list[tuple[bool, int] | str], dies: list[Death]

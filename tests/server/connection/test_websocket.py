@@ -180,6 +180,7 @@ async def test_client_is_aborted_even_if_the_close_is_cancelled() -> None:
     await line.transport.aborted.wait()
 
 
+@pytest.mark.slow
 def test_client_that_never_reads_does_not_affect_others() -> None:
     with (
         serve(free_settings(send_timeout_seconds=0.2)) as server,

@@ -202,6 +202,7 @@ def test_missing_tracing_packages_are_named() -> None:
     assert "traces need the packages of the extra `trace`" in ended.stderr
 
 
+@pytest.mark.slow
 def test_tracing_is_not_imported_unless_used() -> None:
     code = (
         "import sys; from server.settings import Settings; from server.app import create_app\n"

@@ -85,6 +85,7 @@ def test_text_is_changed_before_it_is_stored(jobs: Server) -> None:
     assert refused.status_code == 400
 
 
+@pytest.mark.slow
 def test_large_file_is_accepted(jobs: Server) -> None:
     data = wav(sound((True, 16_000), (False, 800_000)))
     assert len(data) > MAX_BYTES

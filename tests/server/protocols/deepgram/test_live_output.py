@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.recognizer import Hypothesis, ModelInfo, Word
@@ -29,6 +29,7 @@ from streaming.events import (
 )
 from streaming.options import SessionOptions
 from streaming.session import Session
+from tests.examples import examples
 from tests.streaming.fakes import Ask, play, sound
 from vad.segmenter import Reason
 
@@ -226,7 +227,7 @@ def note(session: Session) -> None:
     session.receive_note(None)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(
     runs=st.lists(st.tuples(st.booleans(), st.integers(200, 30_000)), min_size=1, max_size=6),
     finalizes=st.lists(st.integers(0, 160_000), max_size=5),

@@ -182,6 +182,7 @@ def test_events_of_a_deleted_job_end_with_an_error(idle: Server) -> None:
     )
 
 
+@pytest.mark.slow
 def test_events_end_when_the_server_stops(tmp_path: Path) -> None:
     with program(MAIN, DATA_DIR=str(tmp_path), JOBS_AT_ONCE="0", ASR_WORKER="thread") as server:
         assert server.ready()["ready"]

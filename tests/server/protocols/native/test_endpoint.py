@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from starlette.datastructures import QueryParams
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -30,6 +30,7 @@ from server.protocols.native.session_config import OPTIONAL_EVENTS, SessionConfi
 from streaming.driver import StreamDriver
 from streaming.model_clients import ModelClients
 from streaming.options import SessionOptions
+from tests.examples import examples
 from tests.server.fakes import Line, running_models, silent_models
 from tests.server.live_server import (
     Client,
@@ -394,14 +395,14 @@ def test_the_url_sets_what_an_update_can_set(query: str, expected: dict[str, Any
     assert told == DEFAULT.effective() | expected
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(query=st.dictionaries(st.sampled_from(sorted(DEFAULT.effective())), st.text()))
 def test_any_url_parameter_is_merged_or_refused(query: dict[str, str]) -> None:
     with suppress(ClientError):
         DEFAULT.merged(session_from_query(query))
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(marker=st.text(max_size=256))
 def test_marker_is_returned_unchanged(client: Client, marker: str) -> None:
     client.say("marker", id=marker)

@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.recognizer import MAX_HOTWORD_CHARS, MAX_HOTWORDS, MAX_PROMPT_CHARS
@@ -20,6 +20,7 @@ from server.protocols.native.session_config import (
     VadUpdate,
 )
 from streaming.options import SessionOptions
+from tests.examples import examples
 from vad.options import RANGES
 
 DEFAULT = SessionConfig(SessionOptions())
@@ -74,7 +75,7 @@ def effective(config: SessionConfig) -> dict[str, Any]:
     return cast(dict[str, Any], orjson.loads(orjson.dumps(config.effective())))
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(before=good_sessions, session=odd_sessions)
 def test_session_object_is_merged_or_refused_as_a_whole(before: Any, session: Any) -> None:
     config = DEFAULT.merged(before)
@@ -94,7 +95,7 @@ def test_session_object_is_merged_or_refused_as_a_whole(before: Any, session: An
         assert len(refused.message) < 300
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(session=good_sessions)
 def test_repeating_the_configuration_changes_nothing(session: Any) -> None:
     merged = DEFAULT.merged(session)
@@ -102,7 +103,7 @@ def test_repeating_the_configuration_changes_nothing(session: Any) -> None:
     assert merged.merged({}) == merged
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(session=good_sessions)
 def test_requested_configuration_is_in_force(session: Any) -> None:
     told = effective(DEFAULT.merged(session))
@@ -125,7 +126,7 @@ def test_requested_configuration_is_in_force(session: Any) -> None:
             assert told["vad"][name] == value
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(session=good_sessions, other=good_sessions)
 def test_absent_fields_are_unchanged(session: Any, other: Any) -> None:
     config = DEFAULT.merged(session)
@@ -134,7 +135,7 @@ def test_absent_fields_are_unchanged(session: Any, other: Any) -> None:
         assert after[name] == before[name]
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(session=good_sessions, unknown=st.dictionaries(st.text(), json))
 def test_unknown_keys_are_ignored(session: Any, unknown: Any) -> None:
     strange = {name: value for name, value in unknown.items() if name not in good}

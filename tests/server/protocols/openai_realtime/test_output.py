@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.recognizer import Hypothesis, Word
@@ -38,6 +38,7 @@ from streaming.events import (
     UtteranceStarted,
 )
 from streaming.options import SessionOptions
+from tests.examples import examples
 from tests.server.delayed_models import LateModels
 from tests.server.realtime_reader import Reader
 from tests.streaming.fakes import sound
@@ -138,7 +139,7 @@ def read(messages: list[Message], **kind: bool) -> Reader:
     return reader
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     runs,
     asks,

@@ -39,6 +39,7 @@ const view = new TranscriptView(element("segments"), element("segment"), {
   onPlay: play,
   onEditStart: () => player.pause(),
   onEdit: (id, text) => shown.edit(id, text),
+  onRename,
 });
 const search = new SearchBox(
   elements({ input: "search", found: "found", previous: "previous", next: "next" }),
@@ -80,6 +81,11 @@ function refreshTranscript() {
   element("delete").disabled ||= shown === liveTranscript && live.state !== "idle";
   element("undo").hidden = !shown.canUndo;
   element("new").hidden = !shown.hasText || live.state !== "idle";
+}
+
+function onRename(label, name) {
+  shown.rename(label, name);
+  announce(shown.speakers.nameOf(label));
 }
 
 function undo() {
@@ -247,6 +253,7 @@ function onRecording(recording) {
 function onLiveEvent(event) {
   panel.showEvent(event);
   placeholders.note(event);
+  if (event.type === "connected" && !event.resumed) liveTranscript.speakers.beginSession();
   if (event.type === "connected" && event.recognizer) recognizer.show(event.recognizer);
   else if (event.type === "partial")
     liveTranscript.setPartial(event.id, event.text, event.stable, event.startMs);
@@ -409,6 +416,9 @@ function onQueueChange(entry, event) {
     transcript.setFinal(event);
     if (shown !== transcript && isShownNext(transcript)) show(transcript);
     if (shown === transcript) announce(event.text);
+  } else if (event?.type === "speakers") {
+    if (shown === transcript && document.activeElement.isContentEditable) document.activeElement.blur(); // save it
+    transcript.setSpeakers(event.spans);
   } else if (event?.type === "ended") {
     if (event.language) transcript.describe({ language: event.language });
     announce(t(transcript.hasText ? "complete" : "fileSilence"));
@@ -510,10 +520,13 @@ for (const button of document.querySelectorAll("[data-format]")) {
 
 // Models, languages and the API key
 
+element("diarize").disabled = document.body.dataset.diarize !== "true";
+element("diarize-option").hidden = element("diarize").disabled;
+
 let languages = {}; // by model; null if the model is not loaded
 
 const options = new RecognitionOptions(
-  elements({ language: "language", model: "model", hotwords: "hotwords", translate: "translate", speed: "exactness" }),
+  elements({ language: "language", model: "model", hotwords: "hotwords", translate: "translate", speed: "exactness", diarize: "diarize" }),
 );
 
 const recognizer = new RecognizerStatus(
@@ -619,6 +632,7 @@ addEventListener("beforeunload", (event) => {
 });
 
 shown.listeners.add(onTranscriptChange);
+view.show(shown);
 search.setTranscript(shown);
 refreshControls();
 void loadModels();

@@ -87,7 +87,7 @@ export function download(extension, transcript) {
 
 /** Copy the text of the transcript. Without HTTPS there is no clipboard API, only the deprecated command. */
 export async function copyText(transcript) {
-  const text = toText(transcript.segments);
+  const text = toText(transcript);
   if (navigator.clipboard) {
     await navigator.clipboard.writeText(text);
     return;

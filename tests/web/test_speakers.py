@@ -3,6 +3,7 @@
 import json
 import re
 import wave
+import zipfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import groupby
@@ -14,9 +15,13 @@ import pytest
 from playwright.async_api import Browser, Page, Playwright
 
 from server.web.router import WEB
+from tests import plain_http
 from tests.diarization.spoken import SENTENCES, dialogue, needs_flite, network
+from tests.server.job_requests import FINAL
 from tests.server.server_process import Program, program
+from tests.waiting import wait_until
 from tests.web.browser import (
+    TIMEOUT_MS,
     WAV,
     Modules,
     launch_chromium,
@@ -249,6 +254,12 @@ async def test_speaker_is_renamed_everywhere(browser: Browser, speech: Program, 
         )
         timed = (await download(page, "TXT with times", tmp_path)).read_text()
         assert timed.startswith("[0:00] Ann: hello there\n[0:05] Ben: ")
+        srt, vtt = [(await download(page, name, tmp_path)).read_text() for name in ("SRT", "VTT")]
+        assert srt.split("\n")[2] == "Ann: hello there"
+        assert "<v Ben>good morning &lt;you&gt;\n" in vtt
+        assert "**Ben** `00:00:05`" in (await download(page, "MD", tmp_path)).read_text()
+        with zipfile.ZipFile(await download(page, "DOCX", tmp_path)) as archive:
+            assert "Ben" in archive.read("word/document.xml").decode()
         content = json.loads((await download(page, "JSON", tmp_path)).read_text())
         assert [segment["speaker"] for segment in content["segments"]] == ["Ann", "Ben", "Ann"]
         assert content["speakers"] == [{"label": "A", "name": "Ann"}, {"label": "B", "name": "Ben"}]
@@ -279,6 +290,12 @@ def diarizing() -> Iterator[Program]:
     network()  # skips the test where there are no weights
     with program(ASR_MODEL="pocketsphinx", DIARIZE="true") as running:
         assert running.ready()["ready"], running.log
+        # Both models are loaded before a test waits for the page.
+        file = {"file": ("test.wav", WAV.read_bytes())}
+        job = plain_http.post(
+            f"{running.url}/v1/jobs", files=file, data={"diarize": "true"}, timeout=60
+        ).json()
+        wait_until(lambda: running.get(f"/v1/jobs/{job['id']}").json()["status"] in FINAL, 200)
         yield running
 
 
@@ -300,6 +317,7 @@ async def turns(page: Page) -> list[str]:
 
 
 async def choose_speakers(page: Page) -> None:
+    page.set_default_timeout(2 * TIMEOUT_MS)  # A file is heard twice.
     await page.locator("#recognition-options > summary").click()
     await page.get_by_label("Tell speakers apart").check()
 

@@ -1,6 +1,6 @@
 /** The page: connects its parts with each other and with the elements of index.html. */
 
-import { fetchAvailability, fetchModels, fetchReadiness, sessionUrl, urlOf } from "./api.js";
+import { fetchAvailability, fetchModels, fetchReadiness, RequestError, sessionUrl, urlOf } from "./api.js";
 import { apiKey } from "./api_key.js";
 import { CaptionChannel } from "./caption_channel.js";
 import { Captions } from "./captions.js";
@@ -512,10 +512,19 @@ async function copy() {
 element("copy").addEventListener("click", () => void copy());
 element("delete").addEventListener("click", () => void deleteTranscript(shown.id));
 for (const button of document.querySelectorAll("[data-format]")) {
-  button.addEventListener("click", () => {
-    download(button.dataset.format, shown);
-    library.exported(shown.id);
-  });
+  button.addEventListener("click", () => void exportAs(button.dataset.format, shown));
+}
+
+async function exportAs(format, transcript) {
+  showError("");
+  try {
+    await download(format, transcript);
+    library.exported(transcript.id);
+  } catch (error) {
+    if (!(error instanceof RequestError)) throw error;
+    if (error.status === 401) requestKey();
+    showError(error.message);
+  }
 }
 
 // Models, languages and the API key

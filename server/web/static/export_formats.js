@@ -1,15 +1,19 @@
 /** The file formats in which a transcript can be exported. */
 
-import { toSrt, toVtt } from "./subtitles.js";
 import { formatTime } from "./time_format.js";
 import { joinWords } from "./word_timing.js";
 
-/** By file extension: the media type, and a function that returns the content for a transcript. */
+/**
+ * By file extension: the media type, and a function that returns the content for a transcript. Without the function
+ * the server makes the file of `toJson`.
+ */
 export const EXPORT_FORMATS = {
   txt: { type: "text/plain", encode: toText },
   "times.txt": { type: "text/plain", encode: toTimedText },
-  srt: { type: "application/x-subrip", encode: ({ segments }) => toSrt(segments) },
-  vtt: { type: "text/vtt", encode: ({ segments }) => toVtt(segments) },
+  srt: { type: "application/x-subrip" },
+  vtt: { type: "text/vtt" },
+  docx: { type: "application/vnd.openxmlformats-officedocument.wordprocessingml.document" },
+  md: { type: "text/markdown" },
   json: { type: "application/json", encode: toJson },
 };
 
@@ -29,7 +33,7 @@ function spokenText({ words, speaker }, speakers) {
 }
 
 /** Return JSON with times in seconds, as in OpenAI's `verbose_json`, and with all that the page knows. */
-function toJson({ title, kind, createdAt, language, segments, speakers }) {
+export function toJson({ title, kind, createdAt, language, segments, speakers }) {
   const content = {
     title,
     kind,

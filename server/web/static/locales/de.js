@@ -84,6 +84,7 @@ export const TEXTS = {
   copy: "Kopieren",
   copied: "Kopiert.",
   copiedButton: "Kopiert",
+  documentNeedsServer: "Diese Datei erstellt der Server, und er ist nicht erreichbar. TXT und JSON entstehen hier.",
   undone: "Die Änderung ist rückgängig gemacht.",
   confirmDelete: "„{title}“ löschen? Das lässt sich nicht rückgängig machen.",
   recordingTitle: "Aufnahme {date}",

@@ -84,6 +84,7 @@ export const TEXTS = {
   copy: "Copy",
   copied: "Copied.",
   copiedButton: "Copied",
+  documentNeedsServer: "The server makes this file and cannot be reached. TXT and JSON are made here.",
   undone: "The edit is undone.",
   confirmDelete: "Delete “{title}”? It cannot be restored.",
   recordingTitle: "Recording {date}",

@@ -84,6 +84,7 @@ export const TEXTS = {
   copy: "Sao chép",
   copied: "Đã sao chép.",
   copiedButton: "Đã sao chép",
+  documentNeedsServer: "Máy chủ tạo tệp này nhưng không liên lạc được. TXT và JSON được tạo ngay tại đây.",
   undone: "Đã hoàn tác chỉnh sửa.",
   confirmDelete: "Xóa “{title}”? Không thể khôi phục.",
   recordingTitle: "Bản ghi âm {date}",

@@ -14,6 +14,7 @@ import { LibraryDatabase } from "./library_database.js";
 import { Library } from "./library.js";
 import { formatDate, LibraryPanel } from "./library_panel.js";
 import { LivePanel } from "./live_panel.js";
+import { MediaKeys } from "./media_keys.js";
 import { LiveRecording } from "./live_recording.js";
 import { MicrophoneError } from "./microphone.js";
 import { setLanguageOptions, setModelOptions } from "./option_lists.js";
@@ -109,12 +110,17 @@ addEventListener("keydown", (event) => {
 
 const player = new Player(element("player"), element("media"), {
   onTime: highlightSpoken,
-  onLoad: () => files.followPlayer(),
+  onLoad: () => {
+    files.followPlayer();
+    mediaKeys.show(player.blob && (player.blob === shown.media ? shown.title : (files.file?.name ?? t("title"))));
+  },
 });
+const mediaKeys = new MediaKeys(element("media"), { onPlay: () => player.play(), onSkip: skipSegment });
 const captions = new Captions(element("media"), t("transcript"));
 let spoken = ""; // the word that is highlighted
 
 const SKIP_SECONDS = 5; // back and forward by keys
+const SKIP_BACK_MS = 1000; // A segment that began less than this ago is not the previous one.
 
 function highlightSpoken(ms) {
   const word = player.blob === shown.media ? shown.wordAt(ms) : undefined;
@@ -156,6 +162,15 @@ function changeSpeed(by) {
   const speeds = [...element("speed").options].map((option) => option.value);
   const next = speeds[speeds.indexOf(element("speed").value) + by];
   if (next) setSpeed(next);
+}
+
+/** Play the next segment (by: 1) or the previous one (by: -1). */
+function skipSegment(by) {
+  if (!player.blob || player.blob !== shown.media) return;
+  const ms = element("media").currentTime * 1000;
+  const starts = shown.segments.map(({ startMs }) => startMs);
+  const next = by > 0 ? starts.find((start) => start > ms) : starts.findLast((start) => start < ms - SKIP_BACK_MS);
+  if (next !== undefined) player.playFrom(next);
 }
 
 function togglePlayback() {

@@ -340,6 +340,45 @@ async def test_job_names_speakers_and_keeps_edits(
         assert await segment_texts(page) == before
 
 
+FOLLOW = """
+async (job) => {
+  const script = document.querySelector("script[src]").src;
+  const { FileJob } = await import(script.replace("app.js", "file_job.js"));
+  const events = [];
+  await new Promise((resolve) => {
+    const onEvent = (event) => {
+      events.push(event);
+      if (["ended", "failed"].includes(event.type)) resolve();
+    };
+    new FileJob(new URL("v1/jobs", location).href, { headers: {}, onEvent }).follow(job);
+  });
+  return events;
+}
+"""
+
+
+@needs_flite
+async def test_job_that_ended_while_the_page_was_closed_repeats_no_text(
+    browser: Browser, diarizing: Program, tmp_path: Path
+) -> None:
+    with write_dialogue(tmp_path).open("rb") as file:
+        job = plain_http.post(
+            f"{diarizing.url}/v1/jobs", files={"file": file}, data={"diarize": "true"}, timeout=60
+        ).json()
+    wait_until(lambda: diarizing.get(f"/v1/jobs/{job['id']}").json()["status"] in FINAL, 120)
+    segments = diarizing.get(f"/v1/jobs/{job['id']}/transcript").json()["segments"]
+    assert len(segments) >= 4
+    # The page has the first two, which were three before their speakers were known.
+    received = {"received": 3, "receivedMs": round(segments[1]["end"] * 1000), "offsetMs": 0}
+    async with open_page(browser, diarizing.url) as page:
+        events = await page.evaluate(FOLLOW, {"id": job["id"], "hasSpeakers": True, **received})
+    later = [event for event in events if event["type"] == "segment"]
+    assert [event["text"] for event in later] == [segment["text"] for segment in segments[2:]]
+    assert later[0]["id"] == "job-3"
+    assert [event["type"] for event in events[-2:]] == ["speakers", "ended"]
+    assert [each["speaker"] for each in events[-2]["spans"]] == [segment["speaker"] for segment in segments]
+
+
 @needs_flite
 async def test_file_without_a_job_names_speakers(
     browser: Browser, diarizing: Program, tmp_path: Path

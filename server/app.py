@@ -45,6 +45,7 @@ from server.protocols.deepgram.generation_endpoint import (
     generation_error,
 )
 from server.protocols.deepgram.live_endpoint import DeepgramLiveEndpoint
+from server.protocols.documents.endpoint import MAX_AT_ONCE, DocumentsEndpoint
 from server.protocols.job_endpoint import MAX_EVENT_STREAMS, JobServices
 from server.protocols.jobs.endpoint import JobsEndpoint
 from server.protocols.jobs.rendering import STATUS_HEADER
@@ -72,6 +73,7 @@ FILE_PATHS: Final = frozenset(
         "/v1/audio/translations",
         "/v1/listen",
         "/v1/jobs",
+        "/v1/documents",
         "/v1/stt/create",
         "/wav2vec2",
     }
@@ -104,6 +106,7 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     policy = AdmissionPolicy(load_shedder, ip_rate_limit, Quotas(), load_monitor.update)
     admission = AdmissionController(settings.max_sessions, policy=policy)
     files = AdmissionController(settings.max_files, "files", policy)
+    documents = AdmissionController(MAX_AT_ONCE, "documents")
     add_gauges(metrics, engine, admission, files)
     journals = JournalLifespan(settings, engine.health)
     jobs = jobs_host(settings, engine, policy.charge, callback_formats)
@@ -116,7 +119,7 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
 
     async def drain() -> None:
         seconds = settings.shutdown_timeout_seconds
-        controllers = (admission, files, job_services.uploads, job_services.watchers)
+        controllers = (admission, files, documents, job_services.uploads, job_services.watchers)
         await asyncio.gather(*(each.drain(seconds) for each in controllers))
 
     @asynccontextmanager
@@ -153,6 +156,7 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     app.include_router(JobsEndpoint(job_services).router())
     app.include_router(GenerationEndpoint(job_services).router())
     app.include_router(SttResultsEndpoint(job_services).router())
+    app.include_router(DocumentsEndpoint(documents).router())
     app.include_router(Wav2Vec2Endpoint(settings, engine, files, metrics, job_services).router())
     app.include_router(models_router(engine))
     app.include_router(tokens_router(auth.tokens))

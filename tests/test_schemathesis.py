@@ -31,9 +31,10 @@ OPERATIONS: Final = [
     "GET /v1/models/{model}",
     "POST /v1/audio/transcriptions",
     "POST /v1/audio/translations",
+    "POST /v1/documents",
     "POST /v1/jobs",
 ]
-PATHS: Final = ("/v1/audio", "/v1/models", "/v1/jobs")
+PATHS: Final = ("/v1/audio", "/v1/documents", "/v1/models", "/v1/jobs")
 
 
 @pytest.fixture(scope="module")

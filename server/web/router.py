@@ -22,6 +22,7 @@ WORKER: Final = "offline_worker.js"  # the server writes the names of all assets
 NO_FILES: Final = b"const FILES = [];"
 NO_FETCH: Final = b'data-fetch-urls="false"'
 NO_JOBS: Final = b'data-jobs="false"'
+NO_SPEAKERS: Final = b'data-diarize="false"'
 
 TYPES: Final = {
     ".html": "text/html; charset=utf-8",
@@ -96,6 +97,8 @@ class WebPage:
             pages[INDEX] = pages[INDEX].replace(NO_FETCH, NO_FETCH.replace(b"false", b"true"))
         if settings.jobs_options() is not None:
             pages[INDEX] = pages[INDEX].replace(NO_JOBS, NO_JOBS.replace(b"false", b"true"))
+        if settings.diarize:
+            pages[INDEX] = pages[INDEX].replace(NO_SPEAKERS, NO_SPEAKERS.replace(b"false", b"true"))
         self._pages = {
             name: Asset.of(name, content.replace(FOLDER, FOLDER + self.version.encode() + b"/"))
             for name, content in pages.items()

@@ -41,6 +41,7 @@ REST = [
     ("DELETE", "/v1/jobs/x"),
     ("GET", "/v1/jobs/x/transcript"),
     ("GET", "/v1/jobs/x/events"),
+    ("POST", "/v1/documents"),
     ("POST", "/v1/stt/create"),
     ("GET", "/v1/stt/x"),
     ("GET", "/wav2vec2"),

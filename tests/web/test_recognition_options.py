@@ -45,11 +45,14 @@ FILE = """
   const input = (name) => Object.assign(document.createElement("input"), { value: values[name] ?? "" });
   const translate = document.createElement("input");
   Object.assign(translate, { type: "checkbox", checked: values.translate });
+  const diarize = document.createElement("input");
+  Object.assign(diarize, { type: "checkbox", disabled: values.cannot });
   const [language, model, hotwords, speed] = ["language", "model", "hotwords", "speed"].map(input);
   localStorage.clear();
-  const options = new RecognitionOptions({ language, model, hotwords, speed, translate });
+  const options = new RecognitionOptions({ language, model, hotwords, speed, translate, diarize });
+  diarize.checked = values.diarize;
   for (const each of [hotwords, speed]) each.value = values[each === speed ? "speed" : "hotwords"] ?? "";
-  return { file: options.file, job: options.job };
+  return { file: options.file, job: options.job, query: options.query };
 }
 """
 
@@ -75,3 +78,15 @@ async def test_choices_become_fields_of_a_job(modules: Modules) -> None:
     assert fields == {"language": "de", "model": "large", "task": "translate"}
     fast = (await modules.run("recognition_options", FILE, {"speed": "fast"}))["job"]
     assert fast is None, "jobs send their text in longer parts"
+
+
+async def test_speakers_are_asked_for_if_the_server_can(modules: Modules) -> None:
+    found = await modules.run("recognition_options", FILE, {"diarize": True})
+    given = (found["file"]["fields"], found["job"], found["query"])
+    assert [fields.get("diarize") for fields in given] == ["true", "true", "true"]
+    translated = await modules.run("recognition_options", FILE, {"diarize": True, "translate": True})
+    assert "diarize" not in translated["file"]["fields"], "translations know no speakers"
+    cannot = await modules.run("recognition_options", FILE, {"diarize": True, "cannot": True})
+    assert all(
+        "diarize" not in fields for fields in (cannot["file"]["fields"], cannot["job"], cannot["query"])
+    )

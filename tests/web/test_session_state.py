@@ -69,7 +69,8 @@ async def test_partials_and_finals_have_positions(modules: Modules) -> None:
     log = await drive(modules, CREATED, started(2, "a", 100), partial, final(4, "a", 100, 900))
     assert event_types(log) == ["connected", "speech_start", "partial", "final"]
     assert (log[2]["text"], log[2]["stable"]) == ("he𝄞llo", 4), "a JavaScript string counts UTF-16 units"
-    assert log[3]["words"] == [{"text": "hello", "startMs": 100, "endMs": 900, "confidence": 0.5}]
+    word = {"text": "hello", "startMs": 100, "endMs": 900, "confidence": 0.5}
+    assert log[3]["words"] == [{**word, "speaker": None}]
 
 
 async def test_repeated_message_is_ignored(modules: Modules) -> None:

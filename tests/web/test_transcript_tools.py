@@ -134,6 +134,7 @@ async def test_text_can_be_edited(page: Page, tmp_path: Path) -> None:
     assert content["words"][:6] == before[:6], "unchanged words keep their times"
     assert all(before[5]["end"] <= word["start"] <= word["end"] for word in content["words"][6:])
     assert "&lt;b&gt;show" in (await download(page, "VTT", tmp_path)).read_text()
+    assert "evening \\<b\\>show" in (await download(page, "MD", tmp_path)).read_text()
     await text.dblclick()
     await page.keyboard.press("Control+A")
     await page.keyboard.type(SENTENCES[0])

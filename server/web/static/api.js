@@ -1,6 +1,8 @@
 /** Requests to the server's HTTP API, and the URLs of its endpoints. */
 
 import { apiKey } from "./api_key.js";
+import { errorMessage } from "./file_upload.js";
+import { t } from "./text.js";
 
 const base = new URL(".", document.baseURI);
 
@@ -52,6 +54,25 @@ export async function fetchAvailability() {
     retryAfterMs: retryAfter * 1000,
     message: content?.error?.message ?? "",
   };
+}
+
+/** A request that the server refused; status: 0 if it could not be reached. */
+export class RequestError extends Error {
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** Return the document, a blob, that the server makes of the JSON of a transcript. Throw RequestError. */
+export async function fetchDocument(format, json) {
+  const headers = { ...apiKey.headers, "content-type": "application/json" };
+  const request = { method: "POST", headers, body: json };
+  const response = await fetch(urlOf(`v1/documents?format=${format}`), request).catch(() => {
+    throw new RequestError(t("documentNeedsServer"), 0);
+  });
+  if (response.ok) return response.blob();
+  throw new RequestError(errorMessage(await response.text(), response.status), response.status);
 }
 
 /** Return {status, content, retryAfter}: the JSON of a response, also of an error; retryAfter: in seconds. */

@@ -1,6 +1,6 @@
 /** The page: connects its parts with each other and with the elements of index.html. */
 
-import { fetchAvailability, fetchModels, fetchReadiness, sessionUrl, urlOf } from "./api.js";
+import { fetchAvailability, fetchModels, fetchReadiness, RequestError, sessionUrl, urlOf } from "./api.js";
 import { apiKey } from "./api_key.js";
 import { CaptionChannel } from "./caption_channel.js";
 import { Captions } from "./captions.js";
@@ -14,6 +14,7 @@ import { LibraryDatabase } from "./library_database.js";
 import { Library } from "./library.js";
 import { formatDate, LibraryPanel } from "./library_panel.js";
 import { LivePanel } from "./live_panel.js";
+import { MediaKeys } from "./media_keys.js";
 import { LiveRecording } from "./live_recording.js";
 import { MicrophoneError } from "./microphone.js";
 import { setLanguageOptions, setModelOptions } from "./option_lists.js";
@@ -39,6 +40,7 @@ const view = new TranscriptView(element("segments"), element("segment"), {
   onPlay: play,
   onEditStart: () => player.pause(),
   onEdit: (id, text) => shown.edit(id, text),
+  onRename,
 });
 const search = new SearchBox(
   elements({ input: "search", found: "found", previous: "previous", next: "next" }),
@@ -82,6 +84,11 @@ function refreshTranscript() {
   element("new").hidden = !shown.hasText || live.state !== "idle";
 }
 
+function onRename(label, name) {
+  shown.rename(label, name);
+  announce(shown.speakers.nameOf(label));
+}
+
 function undo() {
   if (shown.undo()) announce(t("undone"));
 }
@@ -103,12 +110,17 @@ addEventListener("keydown", (event) => {
 
 const player = new Player(element("player"), element("media"), {
   onTime: highlightSpoken,
-  onLoad: () => files.followPlayer(),
+  onLoad: () => {
+    files.followPlayer();
+    mediaKeys.show(player.blob && (player.blob === shown.media ? shown.title : (files.file?.name ?? t("title"))));
+  },
 });
+const mediaKeys = new MediaKeys(element("media"), { onPlay: () => player.play(), onSkip: skipSegment });
 const captions = new Captions(element("media"), t("transcript"));
 let spoken = ""; // the word that is highlighted
 
 const SKIP_SECONDS = 5; // back and forward by keys
+const SKIP_BACK_MS = 1000; // A segment that began less than this ago is not the previous one.
 
 function highlightSpoken(ms) {
   const word = player.blob === shown.media ? shown.wordAt(ms) : undefined;
@@ -150,6 +162,15 @@ function changeSpeed(by) {
   const speeds = [...element("speed").options].map((option) => option.value);
   const next = speeds[speeds.indexOf(element("speed").value) + by];
   if (next) setSpeed(next);
+}
+
+/** Play the next segment (by: 1) or the previous one (by: -1). */
+function skipSegment(by) {
+  if (!player.blob || player.blob !== shown.media) return;
+  const ms = element("media").currentTime * 1000;
+  const starts = shown.segments.map(({ startMs }) => startMs);
+  const next = by > 0 ? starts.find((start) => start > ms) : starts.findLast((start) => start < ms - SKIP_BACK_MS);
+  if (next !== undefined) player.playFrom(next);
 }
 
 function togglePlayback() {
@@ -247,6 +268,7 @@ function onRecording(recording) {
 function onLiveEvent(event) {
   panel.showEvent(event);
   placeholders.note(event);
+  if (event.type === "connected" && !event.resumed) liveTranscript.speakers.beginSession();
   if (event.type === "connected" && event.recognizer) recognizer.show(event.recognizer);
   else if (event.type === "partial")
     liveTranscript.setPartial(event.id, event.text, event.stable, event.startMs);
@@ -409,6 +431,9 @@ function onQueueChange(entry, event) {
     transcript.setFinal(event);
     if (shown !== transcript && isShownNext(transcript)) show(transcript);
     if (shown === transcript) announce(event.text);
+  } else if (event?.type === "speakers") {
+    if (shown === transcript && document.activeElement.isContentEditable) document.activeElement.blur(); // save it
+    transcript.setSpeakers(event.spans);
   } else if (event?.type === "ended") {
     if (event.language) transcript.describe({ language: event.language });
     announce(t(transcript.hasText ? "complete" : "fileSilence"));
@@ -502,18 +527,30 @@ async function copy() {
 element("copy").addEventListener("click", () => void copy());
 element("delete").addEventListener("click", () => void deleteTranscript(shown.id));
 for (const button of document.querySelectorAll("[data-format]")) {
-  button.addEventListener("click", () => {
-    download(button.dataset.format, shown);
-    library.exported(shown.id);
-  });
+  button.addEventListener("click", () => void exportAs(button.dataset.format, shown));
+}
+
+async function exportAs(format, transcript) {
+  showError("");
+  try {
+    await download(format, transcript);
+    library.exported(transcript.id);
+  } catch (error) {
+    if (!(error instanceof RequestError)) throw error;
+    if (error.status === 401) requestKey();
+    showError(error.message);
+  }
 }
 
 // Models, languages and the API key
 
+element("diarize").disabled = document.body.dataset.diarize !== "true";
+element("diarize-option").hidden = element("diarize").disabled;
+
 let languages = {}; // by model; null if the model is not loaded
 
 const options = new RecognitionOptions(
-  elements({ language: "language", model: "model", hotwords: "hotwords", translate: "translate", speed: "exactness" }),
+  elements({ language: "language", model: "model", hotwords: "hotwords", translate: "translate", speed: "exactness", diarize: "diarize" }),
 );
 
 const recognizer = new RecognizerStatus(
@@ -619,6 +656,7 @@ addEventListener("beforeunload", (event) => {
 });
 
 shown.listeners.add(onTranscriptChange);
+view.show(shown);
 search.setTranscript(shown);
 refreshControls();
 void loadModels();

@@ -1,7 +1,7 @@
 /** Captions: the transcript as a text track of the player, so a video has captions, also in full screen. */
 
-import { toCues } from "./subtitles.js";
-
+const MAX_CHARACTERS = 84; // of a cue: two lines
+const MAX_CUE_MS = 7000;
 const CHANGES = new Set(["finalized", "edited", "restored", "removed"]);
 
 export class Captions {
@@ -28,9 +28,10 @@ export class Captions {
   }
 
   #add(segment) {
-    const cues = toCues([segment]).map(
-      ({ startMs, endMs, lines }) => new VTTCue(startMs / 1000, endMs / 1000, escape(lines.join("\n"))),
-    );
+    const cues = divide(segment.words).map((words) => {
+      const [start, end] = [words[0].startMs / 1000, words.at(-1).endMs / 1000];
+      return new VTTCue(start, Math.max(end, start + 0.001), escape(words.map(({ text }) => text).join("").trim()));
+    });
     this.#cues.set(segment.id, cues);
     for (const cue of cues) this.#track.addCue(cue);
   }
@@ -39,6 +40,20 @@ export class Captions {
     for (const cue of this.#cues.get(id) ?? []) this.#track.removeCue(cue);
     this.#cues.delete(id);
   }
+}
+
+/** Return words in parts that fill two lines or seven seconds. Subtitle files are made with more care, by the server. */
+function divide(words) {
+  const parts = [];
+  let length = 0; // of the last part
+  for (const word of words) {
+    const part = parts.at(-1);
+    const isFull = !part || length + word.text.trim().length > MAX_CHARACTERS || word.endMs - part[0].startMs > MAX_CUE_MS;
+    if (isFull) parts.push([word]);
+    else part.push(word);
+    length = word.text.length + (isFull ? 0 : length);
+  }
+  return parts;
 }
 
 /** Escape what WebVTT would parse as a tag or an entity. */

@@ -1,39 +1,55 @@
 /** The file formats in which a transcript can be exported. */
 
-import { toSrt, toVtt } from "./subtitles.js";
 import { formatTime } from "./time_format.js";
 import { joinWords } from "./word_timing.js";
 
-/** By file extension: the media type, and a function that returns the content for a transcript. */
+/**
+ * By file extension: the media type, and a function that returns the content for a transcript. Without the function
+ * the server makes the file of `toJson`.
+ */
 export const EXPORT_FORMATS = {
-  txt: { type: "text/plain", encode: ({ segments }) => toText(segments) },
-  "times.txt": { type: "text/plain", encode: ({ segments }) => toTimedText(segments) },
-  srt: { type: "application/x-subrip", encode: ({ segments }) => toSrt(segments) },
-  vtt: { type: "text/vtt", encode: ({ segments }) => toVtt(segments) },
+  txt: { type: "text/plain", encode: toText },
+  "times.txt": { type: "text/plain", encode: toTimedText },
+  srt: { type: "application/x-subrip" },
+  vtt: { type: "text/vtt" },
+  docx: { type: "application/vnd.openxmlformats-officedocument.wordprocessingml.document" },
+  md: { type: "text/markdown" },
   json: { type: "application/json", encode: toJson },
 };
 
-/** Return one line per segment. */
-export function toText(segments) {
-  return segments.map(({ words }) => `${joinWords(words)}\n`).join("");
+/** Return one line per segment, which begins with the speaker if he is known. */
+export function toText({ segments, speakers }) {
+  return segments.map((segment) => `${spokenText(segment, speakers)}\n`).join("");
 }
 
 /** Return one line per segment, each with the time of its beginning. */
-function toTimedText(segments) {
-  return segments.map(({ startMs, words }) => `[${formatTime(startMs)}] ${joinWords(words)}\n`).join("");
+function toTimedText({ segments, speakers }) {
+  return segments.map((segment) => `[${formatTime(segment.startMs)}] ${spokenText(segment, speakers)}\n`).join("");
 }
 
-/** Return JSON with times in seconds, as in OpenAI's `verbose_json`. */
-function toJson({ language, segments }) {
+function spokenText({ words, speaker }, speakers) {
+  const text = joinWords(words);
+  return speaker ? `${speakers.nameOf(speaker)}: ${text}` : text;
+}
+
+/** Return JSON with times in seconds, as in OpenAI's `verbose_json`, and with all that the page knows. */
+export function toJson({ title, kind, createdAt, language, segments, speakers }) {
   const content = {
+    title,
+    kind,
+    created_at: new Date(createdAt).toISOString(),
     language,
     duration: seconds(segments.at(-1)?.endMs ?? 0),
     text: segments.map(({ words }) => joinWords(words)).join(" "),
+    speakers: speakers.labels.map((label) => ({ label, name: speakers.nameOf(label) })),
     segments: segments.map((segment, id) => ({
       id,
       start: seconds(segment.startMs),
       end: seconds(segment.endMs),
       text: joinWords(segment.words),
+      speaker: speakers.nameOf(segment.speaker),
+      speaker_label: segment.speaker ?? null,
+      language: segment.language ?? language,
       edited: segment.edited,
       words: segment.words.map(({ text, startMs, endMs, confidence }) => ({
         word: text.trim(),

@@ -11,14 +11,16 @@ const GONE = new Set(["job_not_found", "jobs_disabled"]); // the server has the 
 /**
  * Events are those of FileUpload, and {type: "accepted", job} once the job is on the server's disk; {type: "job",
  * state, position, fraction} after each change of it, state: queued, fetching, transcribing, or disconnected while
- * its events are asked for again; and {type: "disabled"} at the end, in place of the others, if the server keeps
+ * its events are asked for again; {type: "speakers", spans} before the end of a job with speakers, spans: {startMs,
+ * endMs, speaker} in order of time; and {type: "disabled"} at the end, in place of the others, if the server keeps
  * no jobs. A segment has its `index`, too. An end with `keepsJob` leaves the job as it is.
  */
 export class FileJob {
   #url;
   #headers;
   #onEvent;
-  #job = null; // {id, received, offsetMs, isTranslation}, which a library can store
+  // What a library can store: {id, received, receivedMs, offsetMs, isTranslation, hasSpeakers}; received: segments
+  #job = null;
   #count = 0; // segments of the present stream of events
   #request = null;
   #isUploaded = false;
@@ -48,7 +50,7 @@ export class FileJob {
       this.#isUploaded = true;
       this.#emit({ type: "progress", fraction: 1 });
     };
-    request.onload = () => this.#submitted(offsetMs, fields.task === "translate");
+    request.onload = () => this.#submitted(offsetMs, fields);
     request.onerror = () => this.#fail(t("fileServerUnreachable"));
     request.onabort = () => this.#end({ type: "cancelled" });
     if (fields.url) request.setRequestHeader("content-type", "application/json");
@@ -69,7 +71,7 @@ export class FileJob {
     else if (!this.#isUploaded) this.#request.abort();
   }
 
-  #submitted(offsetMs, isTranslation) {
+  #submitted(offsetMs, { task, diarize }) {
     const { status, responseText } = this.#request;
     if (status !== 200 && status !== 202) {
       if (this.#isCancelled) this.#end({ type: "cancelled" });
@@ -77,7 +79,9 @@ export class FileJob {
       else this.#fail(errorMessage(responseText, status), { status, retryAfterMs: retryAfterMs(this.#request) });
       return;
     }
-    this.#job = { id: JSON.parse(responseText).id, received: 0, offsetMs, isTranslation };
+    const { id } = JSON.parse(responseText);
+    const isTranslation = task === "translate";
+    this.#job = { id, received: 0, receivedMs: 0, offsetMs, isTranslation, hasSpeakers: diarize === "true" };
     this.#emit({ type: "accepted", job: this.#job });
     if (this.#isCancelled) void this.#cancelJob();
     else void this.#follow();
@@ -108,27 +112,30 @@ export class FileJob {
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) {
       this.#backoff.reset();
-      for (const { name, data } of parser.push(chunk.value)) this.#handle(name, data);
+      for (const { name, data } of parser.push(chunk.value)) await this.#handle(name, data);
     }
   }
 
-  #handle(name, data) {
+  async #handle(name, data) {
     if (name === "segment") this.#handleSegment(data);
-    else if (name === "job") this.#handleJob(data);
+    else if (name === "job") await this.#handleJob(data);
     else if (name === "error" && GONE.has(data.code)) this.#fail(t("jobGone"));
   }
 
   #handleSegment(data) {
+    const { received, receivedMs, offsetMs, isTranslation, hasSpeakers } = this.#job;
     const index = this.#count;
     this.#count += 1;
-    if (index < this.#job.received) return; // The user may have edited it since.
-    const { offsetMs, isTranslation } = this.#job;
-    this.#job = { ...this.#job, received: index + 1 };
-    const segment = segmentOf({ ...data, id: `job-${index}` }, offsetMs);
+    const segment = segmentOf({ ...data, id: `job-${received}` }, offsetMs);
+    // What was received is left as it is: the user may have edited it since. A job that has ended has other segments
+    // than before, if it has speakers.
+    if (hasSpeakers ? segment.endMs <= receivedMs : index < received) return;
+    this.#job = { ...this.#job, received: received + 1, receivedMs: segment.endMs };
     this.#emit({ ...segment, language: isTranslation ? "en" : data.language, job: this.#job });
   }
 
-  #handleJob({ status, position, progress, language, error }) {
+  async #handleJob({ status, position, progress, language, error }) {
+    if (status === "succeeded" && this.#job.hasSpeakers) await this.#receiveSpeakers();
     if (status === "succeeded") this.#end({ type: "ended", language: this.#job.isTranslation ? "en" : language });
     else if (status === "failed") this.#fail(error.message);
     else if (status === "cancelled") this.#end({ type: "cancelled" });
@@ -136,6 +143,16 @@ export class FileJob {
       const { seconds_done: done, seconds_total: total } = progress;
       this.#emit({ type: "job", state: status, position, fraction: total > 0 ? Math.min(1, done / total) : undefined });
     }
+  }
+
+  /** Receive the speakers, which are known once the whole file was heard. Throw if the connection is lost. */
+  async #receiveSpeakers() {
+    const signal = this.#abort.signal;
+    const response = await fetch(`${this.#jobUrl}/transcript`, { headers: this.#headers, signal, cache: "no-store" });
+    if (!response.ok) throw new Error(`status ${response.status}`); // The events are asked for again.
+    const { segments } = await response.json();
+    const spans = segments.map((segment) => segmentOf(segment, this.#job.offsetMs)).filter(({ speaker }) => speaker);
+    this.#emit({ type: "speakers", spans });
   }
 
   async #cancelJob() {

@@ -102,7 +102,7 @@ export class FileQueue {
     } else if (event.type === "job") {
       this.#jobChanged(entry, event);
       this.#onChange(entry, event);
-    } else if (event.type === "accepted") {
+    } else if (event.type === "accepted" || event.type === "speakers") {
       this.#onChange(entry, event);
     } else {
       this.#work = null;

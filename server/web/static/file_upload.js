@@ -7,7 +7,7 @@ const MIN_RETRY_MS = 1000;
 
 /**
  * Events, in order: {type: "progress", fraction} of the upload, 0 to 1; {type: "segment", id, text, words,
- * startMs, endMs}; and at the end {type: "ended", language}, {type: "failed", message, status, retryAfterMs} or
+ * startMs, endMs, speaker}; and at the end {type: "ended", language}, {type: "failed", message, status, retryAfterMs} or
  * {type: "cancelled"}. retryAfterMs: when a busy server asks to be asked again, else 0
  */
 export class FileUpload {
@@ -18,10 +18,11 @@ export class FileUpload {
   #offsetMs;
   #ended = false;
   #isTranslation;
+  #hasSpeakers; // otherwise the server calls all speech A
 
   /**
    * isTranslation: the endpoint translates; it sends no events, but the whole text at the end
-   * fields: of the form: model, file or url, language
+   * fields: of the form: model, file or url, language, diarize
    * offsetMs: position in the file at which the uploaded part starts
    * headers: of the request
    */
@@ -39,7 +40,8 @@ export class FileUpload {
     request.onload = () => this.#finish();
     request.onerror = () => this.#fail(t("fileServerUnreachable"));
     request.onabort = () => this.#end({ type: "cancelled" });
-    request.send(formOf({ ...fields, ...(isTranslation ? TRANSLATION_OPTIONS : RESPONSE_OPTIONS) }));
+    this.#hasSpeakers = fields.diarize === "true";
+    request.send(formOf({ ...(isTranslation ? TRANSLATION_OPTIONS : RESPONSE_OPTIONS), ...fields }));
   }
 
   cancel() {
@@ -57,8 +59,10 @@ export class FileUpload {
   #handle(message) {
     if (this.#ended) return;
     if (message.error) this.#fail(message.error.message);
-    else if (message.type === "transcript.text.segment") this.#onEvent(segmentOf(message, this.#offsetMs));
-    else if (message.type === "transcript.text.done") {
+    else if (message.type === "transcript.text.segment") {
+      const speaker = this.#hasSpeakers ? message.speaker : null;
+      this.#onEvent({ ...segmentOf(message, this.#offsetMs), speaker });
+    } else if (message.type === "transcript.text.done") {
       this.#end({ type: "ended", language: message.languages?.[0]?.code ?? null });
     }
   }
@@ -92,14 +96,14 @@ export class FileUpload {
 const RESPONSE_OPTIONS = {
   stream: "true",
   response_format: "diarized_json",
-  diarize: "false", // Speakers are known only at the end, but segments are shown as they come.
+  diarize: "false", // unless the user wants speakers, which are known only at the end: all segments come then
   "timestamp_granularities[]": "word",
 };
 
 const TRANSLATION_OPTIONS = { response_format: "verbose_json" };
 
 /** Return the event of a segment of the server. offsetMs: position in the file at which the uploaded part starts */
-export function segmentOf({ id, text, words, start, end }, offsetMs) {
+export function segmentOf({ id, text, words, start, end, speaker = null }, offsetMs) {
   const toFileMs = (seconds) => offsetMs + Math.round(seconds * 1000);
   const timedWords = (words ?? []).map((word) => ({
     text: word.word,
@@ -107,7 +111,7 @@ export function segmentOf({ id, text, words, start, end }, offsetMs) {
     endMs: toFileMs(word.end),
     confidence: word.confidence,
   }));
-  return { type: "segment", id, text, words: timedWords, startMs: toFileMs(start), endMs: toFileMs(end) };
+  return { type: "segment", id, text, words: timedWords, startMs: toFileMs(start), endMs: toFileMs(end), speaker };
 }
 
 /** Return after how many ms a busy server asks to be asked again; 0 if it does not. */

@@ -10,7 +10,7 @@ const SAVED_CHANGES = new Set(["finalized", "edited", "restored"]);
 
 export class Library {
   #database = null;
-  #entries = new Map(); // by id: {id, title, kind, createdAt, language, endMs, rate, job}
+  #entries = new Map(); // by id: {id, title, kind, createdAt, language, endMs, rate, job, speakers}
   #transcripts = new Map(); // by id: those that were made or opened in this tab
   #stored = new Set(); // ids in the database
   #unsaved = new Set(); // ids with text that is neither stored nor exported
@@ -129,7 +129,7 @@ export class Library {
     const { id } = transcript;
     if (!this.#transcripts.has(id)) return; // it was deleted
     const isSaved = SAVED_CHANGES.has(change);
-    if (!isSaved && change !== "removed" && change !== "described") return;
+    if (!isSaved && change !== "removed" && change !== "described" && change !== "renamed") return;
     if (!isSaved && !transcript.job && !this.#entries.has(id)) return;
     const entry = entryOf(transcript);
     this.#entries.set(id, entry);
@@ -154,6 +154,7 @@ export class Library {
   }
 }
 
-function entryOf({ id, title, kind, createdAt, language, endMs, recording, job }) {
-  return { id, title, kind, createdAt, language, endMs, rate: recording?.rate ?? null, job };
+function entryOf({ id, title, kind, createdAt, language, endMs, recording, job, speakers }) {
+  const rate = recording?.rate ?? null;
+  return { id, title, kind, createdAt, language, endMs, rate, job, speakers: speakers.stored };
 }

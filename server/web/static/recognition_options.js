@@ -9,13 +9,14 @@ const MAX_HOTWORD_CHARS = 100;
 export class RecognitionOptions {
   #elements;
 
-  /** elements: {language, model, hotwords, translate, speed} of the page */
+  /** elements: {language, model, hotwords, translate, speed, diarize} of the page; diarize: disabled if the server cannot */
   constructor(elements) {
     this.#elements = elements;
     const stored = JSON.parse(localStorage.getItem(STORAGE_KEY) ?? "{}");
     elements.hotwords.value = stored.hotwords ?? "";
     elements.speed.value = stored.speed ?? "";
-    for (const name of ["hotwords", "speed"]) elements[name].addEventListener("change", () => this.#store());
+    elements.diarize.checked = stored.diarize ?? false;
+    for (const name of ["hotwords", "speed", "diarize"]) elements[name].addEventListener("change", () => this.#store());
   }
 
   /** Allow a translation only if the recognizer can translate. */
@@ -30,6 +31,11 @@ export class RecognitionOptions {
     return words.filter((word) => word && word.length <= MAX_HOTWORD_CHARS).slice(0, MAX_HOTWORDS);
   }
 
+  get #diarizes() {
+    const { diarize } = this.#elements;
+    return diarize.checked && !diarize.disabled;
+  }
+
   /** Query parameters of a live session. */
   get query() {
     const { language, model, translate } = this.#elements;
@@ -37,6 +43,7 @@ export class RecognitionOptions {
       ...(model.value && { model: model.value }),
       ...(language.value && { language: language.value }),
       ...(translate.checked && { task: "translate" }),
+      ...(this.#diarizes && { diarize: "true" }),
     };
   }
 
@@ -57,6 +64,7 @@ export class RecognitionOptions {
       ...(language.value && { language: language.value }),
       ...(hotwords.length > 0 && { keywords: JSON.stringify(hotwords) }),
       ...(speed.value === "fast" && { chunking_strategy: JSON.stringify({ type: "server_vad" }) }),
+      ...(this.#diarizes && !translate.checked && { diarize: "true" }), // translations have no speakers
     };
     return { fields, isTranslation: translate.checked };
   }
@@ -71,11 +79,13 @@ export class RecognitionOptions {
       ...(language.value && { language: language.value }),
       ...(hotwords.length > 0 && { hotwords: JSON.stringify(hotwords) }),
       ...(translate.checked && { task: "translate" }),
+      ...(this.#diarizes && { diarize: "true" }),
     };
   }
 
   #store() {
-    const { hotwords, speed } = this.#elements;
-    localStorage.setItem(STORAGE_KEY, JSON.stringify({ hotwords: hotwords.value, speed: speed.value }));
+    const { hotwords, speed, diarize } = this.#elements;
+    const chosen = { hotwords: hotwords.value, speed: speed.value, diarize: diarize.checked };
+    localStorage.setItem(STORAGE_KEY, JSON.stringify(chosen));
   }
 }

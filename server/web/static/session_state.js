@@ -21,7 +21,7 @@ const ENDING_TIMEOUT_MS = 30_000;
  *   {type: "speech_start", id, startMs}
  *   {type: "speech_end", id, endMs}
  *   {type: "partial", id, text, stable, startMs}   stable: number of characters that will not change
- *   {type: "final", id, text, words, startMs, endMs, language}
+ *   {type: "final", id, text, words, startMs, endMs, language, speaker}   speaker: label of this session, or null
  *   {type: "dropped", id}                          the utterance will get no final
  *   {type: "connected", resumed, recognizer}       the server accepts audio
  *   {type: "lag", ms}                              recognition is so far behind, for all streams
@@ -170,6 +170,7 @@ export class SessionState {
       startMs: this.#toRecordingMs(word.start_ms),
       endMs: this.#toRecordingMs(word.end_ms),
       confidence: word.confidence,
+      speaker: word.speaker ?? null,
     }));
     return {
       type: "final",
@@ -179,6 +180,7 @@ export class SessionState {
       startMs: this.#toRecordingMs(message.start_ms),
       endMs: this.#toRecordingMs(message.end_ms),
       language: message.language,
+      speaker: message.speaker ?? null,
     };
   }
 

@@ -20,11 +20,3 @@ export function parseTime(text) {
     .reduce((sum, part) => sum * 60 + Number(part), 0);
   return Math.round(seconds * 1000);
 }
-
-/** Return 75400 as "00:01:15.400", the format of WebVTT. SubRip has a comma as the decimal separator. */
-export function formatTimestamp(ms, separator = ".") {
-  const two = (number) => String(number).padStart(2, "0");
-  const seconds = Math.floor(ms / 1000);
-  const clock = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60].map(two).join(":");
-  return `${clock}${separator}${String(ms % 1000).padStart(3, "0")}`;
-}

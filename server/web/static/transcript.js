@@ -1,18 +1,19 @@
 /** Transcript: the segments of a recording or a file in the order of speech, and what it is a transcript of. */
 
+import { groupBySpeaker, Speakers } from "./speakers.js";
 import { alignWords, joinWords, retimeWords } from "./word_timing.js";
 
 const MAX_UNDO = 200; // edits that can be undone; older ones are forgotten
 
 /**
- * A segment is {id, startMs, endMs, words, edited, language} once it is final, and {id, startMs, text, stable}
- * while it is partial: its first `stable` characters will not change. While speech is heard and has no words
- * yet it is {id, startMs, dots}: a line of so many dots.
+ * A segment is {id, startMs, endMs, words, edited, language, speaker} once it is final, and {id, startMs, text,
+ * stable} while it is partial: its first `stable` characters will not change. While speech is heard and has no
+ * words yet it is {id, startMs, dots}: a line of so many dots. speaker: a label of `speakers`; null if unknown.
  *
  * Listeners are called with (change, segment), with the changed segment only, so their cost does not depend on
  * the length of the transcript. Changes are added, updated (not final yet), finalized, edited, removed,
- * restored (the segment was removed before; it is followed by the segment that is the third argument), and
- * described (title, media, language or job), without a segment.
+ * restored (the segment was removed before, or is a part of another one; it is followed by the segment that is
+ * the third argument), described (title, media, language or job) and renamed (a speaker), without a segment.
  */
 export class Transcript {
   listeners = new Set();
@@ -21,11 +22,13 @@ export class Transcript {
 
   /**
    * kind: "recording" or "file"; title: for people, and the name of downloads; media: its audio, a Blob or null;
-   * createdAt: ms since 1970; segments: final ones; job: of FileJob, which adds segments, or null
+   * createdAt: ms since 1970; segments: final ones; job: of FileJob, which adds segments, or null; speakers: stored
+   * ones
    */
   constructor({ id = newId(), kind, title, createdAt = Date.now(), segments = [], ...facts }) {
-    const { language = null, media = null, job = null } = facts;
+    const { language = null, media = null, job = null, speakers } = facts;
     Object.assign(this, { id, kind, title, createdAt, language, media, job });
+    this.speakers = new Speakers(speakers, kind === "file");
     for (const segment of segments) this.#segments.set(segment.id, segment);
   }
 
@@ -73,8 +76,11 @@ export class Transcript {
     this.#update({ id, text, stable, startMs, dots: 0 });
   }
 
-  /** words: of the recognizer, {text, startMs, endMs, confidence}. An empty text removes the segment. */
-  setFinal({ id, text, words, startMs, endMs, language = null }) {
+  /**
+   * words: of the recognizer, {text, startMs, endMs, confidence, speaker}; speaker: label of the server. An empty
+   * text removes the segment. Where the speaker changes within it, it becomes several segments.
+   */
+  setFinal({ id, text, words, startMs, endMs, language = null, speaker = null }) {
     if (!text.trim()) return this.remove(id);
     const isNew = !this.#segments.has(id);
     const segment = isNew ? this.#add({ id }) : this.#segments.get(id);
@@ -84,10 +90,36 @@ export class Transcript {
       words: alignWords(text.trim(), words, startMs, endMs),
       edited: false,
       language,
+      speaker: this.speakers.hear(speaker),
     });
     for (const name of ["text", "stable", "dots"]) delete segment[name];
     if (isNew) this.#notify("added", segment);
-    return this.#notify("finalized", segment);
+    this.#notify("finalized", segment);
+    if (words.some((word) => word.speaker && word.speaker !== speaker))
+      this.#splitBySpeaker([segment], words.filter((word) => word.speaker));
+  }
+
+  /**
+   * Set the speakers of all final segments, and split those in which the speaker changes; texts and times stay as
+   * they are, also edited ones. Edits before it cannot be undone any more. spans: {startMs, endMs, speaker} with
+   * labels of the server, in order of time
+   */
+  setSpeakers(spans) {
+    if (spans.length === 0) return;
+    this.#undo = [];
+    this.#splitBySpeaker(this.segments, spans);
+  }
+
+  /** Name a speaker everywhere. It can be undone. */
+  rename(label, name) {
+    const before = this.speakers.givenNameOf(label);
+    this.speakers.rename(label, name);
+    if (this.speakers.givenNameOf(label) === before) return;
+    this.#remember(() => {
+      this.speakers.rename(label, before);
+      this.#notify("renamed");
+    });
+    this.#notify("renamed");
   }
 
   /** Replace the text of a final segment. An empty text removes the segment. Both can be undone. */
@@ -152,6 +184,36 @@ export class Transcript {
     entries.splice(index < 0 ? entries.length : index, 0, [segment.id, segment]);
     this.#segments = new Map(entries);
     this.#notify("restored", segment, index < 0 ? undefined : next);
+  }
+
+  /** spans: as in setSpeakers. The parts after the first one of a segment become segments of their own. */
+  #splitBySpeaker(segments, spans) {
+    const heard = spans.map((span) => ({ ...span, speaker: this.speakers.hear(span.speaker) }));
+    const parts = new Map(); // by id of the segment: the parts after the first one
+    for (const segment of segments) {
+      const [first, ...others] = groupBySpeaker(segment.words, heard);
+      const { id, endMs, edited, language } = segment;
+      const partOf = ({ speaker, words }, i) => ({
+        id: `${id}/${i + 1}`,
+        startMs: words[0].startMs,
+        endMs: others[i + 1] ? words.at(-1).endMs : endMs,
+        words,
+        edited,
+        language,
+        speaker,
+      });
+      Object.assign(segment, { words: first.words, speaker: first.speaker });
+      if (others.length) segment.endMs = first.words.at(-1).endMs;
+      parts.set(id, others.map(partOf));
+    }
+    const all = [...this.#segments.values()].flatMap((each) => [each, ...(parts.get(each.id) ?? [])]);
+    this.#segments = new Map(all.map((each) => [each.id, each]));
+    // From the last one on, so that each part is shown before a segment that is shown already.
+    const added = new Set([...parts.values()].flat());
+    for (let i = all.length - 1; i >= 0; i -= 1) {
+      if (added.has(all[i])) this.#notify("restored", all[i], all[i + 1]);
+      else if (parts.has(all[i].id)) this.#notify("finalized", all[i]);
+    }
   }
 
   /** Add or update a segment that is not final. */

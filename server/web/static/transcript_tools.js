@@ -1,6 +1,7 @@
 /** Search, copy and download of the transcript. */
 
-import { EXPORT_FORMATS, toText } from "./export_formats.js";
+import { fetchDocument } from "./api.js";
+import { EXPORT_FORMATS, toJson, toText } from "./export_formats.js";
 import { downloadName } from "./file_names.js";
 import { findMatches } from "./search.js";
 import { t } from "./text.js";
@@ -75,11 +76,12 @@ export class SearchBox {
   }
 }
 
-/** Download the transcript. extension: a key of EXPORT_FORMATS */
-export function download(extension, transcript) {
+/** Download the transcript. extension: a key of EXPORT_FORMATS. Throw RequestError if the server does not make it. */
+export async function download(extension, transcript) {
   const { type, encode } = EXPORT_FORMATS[extension];
+  const content = encode ? encode(transcript) : await fetchDocument(extension, toJson(transcript));
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([encode(transcript)], { type }));
+  link.href = URL.createObjectURL(new Blob([content], { type }));
   link.download = downloadName(transcript.title, extension);
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // the browser may ask first where to save it
@@ -87,7 +89,7 @@ export function download(extension, transcript) {
 
 /** Copy the text of the transcript. Without HTTPS there is no clipboard API, only the deprecated command. */
 export async function copyText(transcript) {
-  const text = toText(transcript.segments);
+  const text = toText(transcript);
   if (navigator.clipboard) {
     await navigator.clipboard.writeText(text);
     return;

@@ -4,6 +4,7 @@
  */
 
 import { AutoScroll } from "./auto_scroll.js";
+import { MAX_NAME } from "./speakers.js";
 import { t } from "./text.js";
 import { formatTime } from "./time_format.js";
 import { joinWords } from "./word_timing.js";
@@ -14,7 +15,7 @@ const LOW_CONFIDENCE = 0.4; // words below it are marked
 
 /**
  * Callbacks: onPlay(ms): the user wants to hear the audio from there; onEditStart(): the user starts to edit
- * a text; onEdit(id, text): the user has edited a text.
+ * a text; onEdit(id, text): the user has edited a text; onRename(label, name): the user has named a speaker.
  */
 export class TranscriptView {
   #list;
@@ -24,14 +25,17 @@ export class TranscriptView {
   #onPlay;
   #onEditStart;
   #onEdit;
+  #onRename;
+  #speakers; // of the transcript
   #autoScroll = new AutoScroll(document.getElementById("end"));
 
-  constructor(list, template, { onPlay, onEditStart, onEdit }) {
+  constructor(list, template, { onPlay, onEditStart, onEdit, onRename }) {
     this.#list = list;
     this.#template = template;
     this.#onPlay = onPlay;
     this.#onEditStart = onEditStart;
     this.#onEdit = onEdit;
+    this.#onRename = onRename;
     list.addEventListener("click", (event) => this.#onClick(event));
     list.addEventListener("dblclick", ({ target }) => this.#edit(target.closest(".segment")));
     list.addEventListener("keydown", (event) => this.#onKey(event));
@@ -43,6 +47,7 @@ export class TranscriptView {
     this.#list.replaceChildren();
     this.#items.clear();
     this.#highlighted.clear();
+    this.#speakers = transcript.speakers;
     this.described(transcript);
     for (const segment of transcript.all) {
       this.added(segment);
@@ -56,6 +61,11 @@ export class TranscriptView {
   described({ language }) {
     if (language) this.#list.lang = language;
     else this.#list.removeAttribute("lang");
+  }
+
+  /** A speaker has another name. */
+  renamed() {
+    for (const { segment } of this.#items.values()) this.#showSpeaker(segment);
   }
 
   restored(segment, next) {
@@ -108,6 +118,7 @@ export class TranscriptView {
     this.#items.get(segment.id).item.removeAttribute("data-speech");
     this.#items.get(segment.id).text.removeAttribute("aria-label");
     this.#showTime(segment);
+    this.#showSpeaker(segment);
     this.edited(segment);
     if (segment.language) this.#items.get(segment.id).text.lang = segment.language;
     this.#items.get(segment.id).item.querySelector(".edit").hidden = false;
@@ -162,12 +173,23 @@ export class TranscriptView {
     time.setAttribute("aria-label", t("playFrom", { time: formatTime(startMs) }));
   }
 
+  #showSpeaker({ id, speaker }) {
+    const { item } = this.#items.get(id);
+    const button = item.querySelector(".speaker");
+    button.hidden = !speaker;
+    if (!speaker) return;
+    item.dataset.speaker = this.#speakers.colourOf(speaker);
+    button.textContent = this.#speakers.nameOf(speaker);
+    button.title = t("renameSpeaker");
+  }
+
   // User input
 
   #onClick({ target }) {
     const item = target.closest(".segment");
     if (!item) return;
-    if (target.closest(".time")) this.#onPlay(this.#segment(item).startMs);
+    if (target.closest(".speaker")) this.#rename(item);
+    else if (target.closest(".time")) this.#onPlay(this.#segment(item).startMs);
     else if (target.closest(".edit")) this.#edit(item);
     else if (target.classList.contains("word") && !isEditing(target))
       this.#playWord(item, [...target.parentElement.children].indexOf(target));
@@ -240,6 +262,35 @@ export class TranscriptView {
     for (const name of ["contenteditable", "role", "aria-label"]) text.removeAttribute(name);
     this.edited(segment);
     this.#onEdit(segment.id, content);
+  }
+
+  /** Put a field in the place of a speaker's name. Enter and a click elsewhere save it, Escape does not. */
+  #rename(item) {
+    const button = item.querySelector(".speaker");
+    const { speaker } = this.#segment(item);
+    const input = document.createElement("input");
+    Object.assign(input, { className: "speaker-name", maxLength: MAX_NAME, value: this.#speakers.nameOf(speaker) });
+    input.setAttribute("aria-label", t("nameOfSpeaker", { name: input.value }));
+    let isOpen = true;
+    const close = (isSaved) => {
+      if (!isOpen) return;
+      isOpen = false; // removing the field lets it lose the focus
+      const hadFocus = document.activeElement === input;
+      input.remove();
+      button.hidden = false;
+      if (hadFocus) button.focus();
+      if (isSaved) this.#onRename(speaker, input.value);
+    };
+    input.addEventListener("blur", () => close(true));
+    input.addEventListener("keydown", (event) => {
+      if (event.isComposing || (event.key !== "Enter" && event.key !== "Escape")) return;
+      event.preventDefault(); // Enter would press the button, which gets the focus
+      close(event.key === "Enter");
+    });
+    button.hidden = true;
+    button.after(input);
+    input.focus();
+    input.select();
   }
 
   #segment(item) {

@@ -121,8 +121,8 @@ def test_assets_are_compressed_if_the_client_accepts_it(web: TestClient) -> None
 
 def test_page_is_small() -> None:
     parts = [path.read_bytes() for path in WEB.rglob("*") if path.is_file() and path.suffix in TYPES]
-    assert sum(map(len, parts)) <= 300_000
-    assert sum(len(gzip.compress(part)) for part in parts) <= 105_000
+    assert sum(map(len, parts)) <= 350_000
+    assert sum(len(gzip.compress(part)) for part in parts) <= 120_000
 
 
 def test_url_form_depends_on_the_settings() -> None:
@@ -133,6 +133,11 @@ def test_url_form_depends_on_the_settings() -> None:
 def test_page_knows_whether_the_server_keeps_jobs() -> None:
     told = [client_of(WebPage(free_settings(data_dir=folder))).get("/").text for folder in ("", "data")]
     assert ['data-jobs="true"' in page for page in told] == [False, True]
+
+
+def test_page_knows_whether_the_server_distinguishes_speakers() -> None:
+    pages = [client_of(WebPage(free_settings(diarize=on))).get("/").text for on in (False, True)]
+    assert ['data-diarize="true"' in page for page in pages] == [False, True]
 
 
 def test_server_has_the_page(server: Server) -> None:

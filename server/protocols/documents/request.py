@@ -1,0 +1,76 @@
+"""Parse the JSON of a transcript that a client sends to have a document made of it. Pure."""
+
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from asr.recognizer import Hypothesis, Word
+from audio.clip import SAMPLE_RATE
+from server.errors import invalid
+from transcripts.transcript import Transcript, TranscriptSegment
+
+MAX_SEGMENTS: Final = 100_000
+MAX_TITLE_CHARS: Final = 500
+MAX_SPEAKER_CHARS: Final = 200
+MAX_SECONDS: Final = 1_000_000  # of a time; more than eleven days
+
+Seconds = Annotated[float, Field(ge=0, le=MAX_SECONDS)]
+
+
+class _Fields(BaseModel):
+    # Other fields are ignored, so that the JSON of a job and of `verbose_json` can be sent as it is.
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+
+class WordFields(_Fields):
+    """Hold a word; times are seconds."""
+
+    word: str
+    start: Seconds
+    end: Seconds
+
+
+class SegmentFields(_Fields):
+    """Hold a segment; times are seconds."""
+
+    start: Seconds
+    end: Seconds
+    text: str
+    speaker: str | None = Field(None, max_length=MAX_SPEAKER_CHARS, description="name of the speaker")
+    words: list[WordFields] = Field(
+        [],
+        description="in order; without them, or if they are not those of the text, its time is distributed",
+    )
+
+
+class DocumentFields(_Fields):
+    """Hold a transcript."""
+
+    title: str = Field("", max_length=MAX_TITLE_CHARS, description="heading of a document")
+    segments: list[SegmentFields] = Field(max_length=MAX_SEGMENTS)
+
+
+def parse_transcript(content: bytes) -> Transcript:
+    """Return the transcript of a JSON text, with its segments in order of time. Raises ApiError."""
+    try:
+        fields = DocumentFields.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        param = ".".join(map(str, first["loc"]))
+        if first["type"] == "json_invalid":
+            raise invalid("The body is not JSON.", code="invalid_body") from None
+        raise invalid(f"Invalid '{param}': {first['msg']}.", param or None) from None
+    segments = sorted(map(_segment, fields.segments), key=lambda segment: segment.start)
+    return Transcript(fields.title, "", tuple(segments))
+
+
+def _segment(fields: SegmentFields) -> TranscriptSegment:
+    words = tuple(Word(each.word, _samples(each.start), _samples(each.end)) for each in fields.words)
+    start = _samples(fields.start)
+    end = max(_samples(fields.end), start + 1)
+    text = " ".join(fields.text.split())
+    return TranscriptSegment(start, end, Hypothesis(text, words), fields.speaker or None)
+
+
+def _samples(seconds: float) -> int:
+    return round(seconds * SAMPLE_RATE)

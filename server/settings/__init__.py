@@ -40,7 +40,9 @@ class Settings(
 ):
     """Read the environment over `.env` over the defaults; the names are the fields' names in capitals."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", frozen=True, allow_inf_nan=False, hide_input_in_errors=True
+    )
 
     def engine_options(self) -> EngineOptions:
         """Return what the engine needs of these settings."""

@@ -36,6 +36,7 @@ def read_settings() -> "Settings":
     from pydantic import ValidationError
 
     from server.settings import Settings
+    from server.settings.problems import problems_of
     from server.settings.renamed import refusals
     from server.settings.unknown import names_of, warnings
 
@@ -49,11 +50,7 @@ def read_settings() -> "Settings":
     try:
         return Settings()
     except ValidationError as error:
-        for fault in error.errors():
-            name = "_".join(map(str, fault["loc"]))
-            is_secret = name in ("api_keys", "token_secret")
-            value = "…" if is_secret else fault["input"]
-            print(f"{name.upper()}={value}: {fault['msg']}", file=sys.stderr)
+        print("\n".join(problems_of(error, Settings)), file=sys.stderr)
         raise SystemExit(2) from None
 
 

@@ -1,15 +1,22 @@
 """Summarize transcripts on the command line. Its libraries take long to import, so only --summarize does."""
 
+from pydantic import ValidationError
+
 from cli.console import print_error
 from postprocessing.summary import Summarizer
 from postprocessing.summary_types import Summary
+from server.settings.problems import problems_of
 from server.settings.summary import SummarySettings
 from transcripts.transcript import Transcript
 
 
 def load_summarizer() -> Summarizer:
     """Return what summarizes, by the settings of the server. Raises ValueError if one of them is invalid."""
-    return Summarizer(SummarySettings().summary_endpoint())
+    try:
+        settings = SummarySettings()
+    except ValidationError as error:
+        raise ValueError("\n".join(problems_of(error, SummarySettings))) from None
+    return Summarizer(settings.summary_endpoint())
 
 
 async def summary_of(summarizer: Summarizer, transcript: Transcript) -> Summary:

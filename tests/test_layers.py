@@ -41,13 +41,16 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
 # The parts of `server` that each part may import, besides itself.
 SERVER_MAY_IMPORT: Final[dict[str, set[str]]] = {
     "errors": set(),
+    "validation": set(),
     "observability": {"errors"},
-    "http": {"errors", "observability"},
-    "auth": {"errors", "observability", "http"},
-    "settings": {"auth", "observability"},
+    "http": {"errors", "validation", "observability"},
+    "auth": {"errors", "validation", "observability", "http"},
+    "settings": {"validation", "auth", "observability"},
     "admission": {"errors", "auth"},
     "connection": {"errors", "observability", "http", "auth", "settings", "admission"},
-    "protocols": {"errors", "observability", "http", "auth", "settings", "admission", "connection"},
+    "protocols": {
+        *("errors", "validation", "observability", "http", "auth", "settings", "admission", "connection"),
+    },
     "web": {"errors", "settings"},
     "lifecycle": {"observability", "settings", "admission", "connection"},
 }

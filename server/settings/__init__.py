@@ -4,7 +4,9 @@ The description of each field is its text in `.env.example` and docs/settings.md
 """
 
 from pathlib import Path
+from typing import Self
 
+from pydantic import model_validator
 from pydantic_settings import SettingsConfigDict
 
 from asr.hallucination_filter import FILTERS
@@ -40,7 +42,15 @@ class Settings(
 ):
     """Read the environment over `.env` over the defaults; the names are the fields' names in capitals."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", frozen=True, allow_inf_nan=False, hide_input_in_errors=True
+    )
+
+    @model_validator(mode="after")
+    def _video_sites_are_fetched(self) -> Self:
+        if self.fetch_video_sites and not self.fetch_urls:
+            raise ValueError("FETCH_VIDEO_SITES needs FETCH_URLS")
+        return self
 
     def engine_options(self) -> EngineOptions:
         """Return what the engine needs of these settings."""

@@ -1,10 +1,16 @@
 """Define the settings of jobs: files that are transcribed durably."""
 
 import base64
+import os
+import re
 from importlib.util import find_spec
+from typing import Final
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
+
+DATABASE_URL: Final = re.compile(r"(postgresql|postgres|postgresql\+psycopg)://[^/]*(/.*)?")
+AUDIO_URL: Final = re.compile(r"s3://[^/?#]+(/[^?#]*)?")
 
 
 class JobSettings(BaseSettings):
@@ -44,7 +50,6 @@ class JobSettings(BaseSettings):
     )
     job_audio_url: str = Field(
         "",
-        pattern=r"^(s3://[^/?#]+(/[^?#]*)?)?$",
         description="Bucket for the audio of jobs: s3://bucket/prefix; needs the extra `s3`. Credentials, "
         "region and endpoint come from the standard variables of AWS. Empty: a folder in DATA_DIR.",
     )
@@ -64,6 +69,22 @@ class JobSettings(BaseSettings):
         ge=1,
         description="Maximum size of the audio of all jobs, in MiB; further uploads are answered with 507.",
     )
+
+    @field_validator("data_dir")
+    @classmethod
+    def _is_no_file(cls, path: str) -> str:
+        if os.path.exists(path) and not os.path.isdir(path):
+            raise ValueError("it must be a folder")
+        return path
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgres(cls, url: SecretStr) -> SecretStr:
+        if url.get_secret_value() and not DATABASE_URL.fullmatch(url.get_secret_value()):
+            raise ValueError(
+                "it must be the URL of a Postgres database, postgresql://user:password@host/name"
+            )
+        return url
 
     @field_validator("fetch_video_sites")
     @classmethod
@@ -86,7 +107,9 @@ class JobSettings(BaseSettings):
 
     @field_validator("job_audio_url")
     @classmethod
-    def _has_boto3(cls, value: str) -> str:
+    def _is_bucket(cls, value: str) -> str:
+        if value and not AUDIO_URL.fullmatch(value):
+            raise ValueError("it must be s3://bucket or s3://bucket/prefix")
         if value and find_spec("boto3") is None:
             raise ValueError("S3 needs the package of the extra `s3`: poetry install -E s3")
         return value

@@ -1,6 +1,8 @@
 """Define the settings of the journal that lets live sessions survive the server."""
 
-from pydantic import Field
+import os
+
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings
 
 from journal.fsync import FsyncPolicy
@@ -33,3 +35,10 @@ class JournalSettings(BaseSettings):
         ge=0,
         description="Seconds after its last write for which a journal is kept for the next server.",
     )
+
+    @field_validator("journal_dir")
+    @classmethod
+    def _journal_is_no_file(cls, path: str) -> str:
+        if os.path.exists(path) and not os.path.isdir(path):
+            raise ValueError("it must be a folder")
+        return path

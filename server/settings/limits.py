@@ -1,6 +1,8 @@
 """Define the settings of admission, sizes and timeouts."""
 
-from pydantic import Field
+import os
+
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings
 
 
@@ -87,3 +89,10 @@ class LimitSettings(BaseSettings):
     shutdown_timeout_seconds: float = Field(
         10.0, ge=0, description="Seconds after SIGTERM in which open utterances are finished."
     )
+
+    @field_validator("files_dir")
+    @classmethod
+    def _is_folder(cls, path: str) -> str:
+        if path and not os.path.isdir(path):
+            raise ValueError("there is no such folder")
+        return path

@@ -1,12 +1,16 @@
 """Define the settings of the network: where the server listens, and which clients it serves."""
 
-from pathlib import Path
-from typing import Literal
+import os
+import re
+from typing import Final, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
 from server.auth.api_keys import MIN_SECRET_LENGTH, keys_of_text
+
+# As browsers send them; pages without an origin of their own send null.
+ORIGIN: Final = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/?#@\sA-Z]+")
 
 
 class NetworkSettings(BaseSettings):
@@ -56,7 +60,7 @@ class NetworkSettings(BaseSettings):
     @field_validator("ssl_certfile", "ssl_keyfile")
     @classmethod
     def _file_exists(cls, path: str) -> str:
-        if path and not Path(path).is_file():
+        if path and not os.path.isfile(path):
             raise ValueError("the file does not exist")
         return path
 
@@ -78,6 +82,27 @@ class NetworkSettings(BaseSettings):
         """Return whether clients must present a key, even if the file of keys is empty."""
         return bool(self.api_keys.get_secret_value() or self.api_keys_file)
 
+    @field_validator("origins")
+    @classmethod
+    def _are_origins(cls, origins: str) -> str:
+        for origin in _entries(origins):
+            if not ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"{origin!r} is no origin such as https://app.example:8080, a scheme, a host and "
+                    "perhaps a port, in lower case, and no path"
+                )
+        return origins
+
+    @model_validator(mode="after")
+    def _key_has_certificate(self) -> Self:
+        if self.ssl_keyfile and not self.ssl_certfile:
+            raise ValueError("SSL_KEYFILE needs SSL_CERTFILE")
+        return self
+
     def allowed_origins(self) -> list[str]:
         """Return the origins that are accepted in addition to the server's own."""
-        return [origin.strip() for origin in self.origins.split(",") if origin.strip()]
+        return _entries(self.origins)
+
+
+def _entries(origins: str) -> list[str]:
+    return [origin.strip() for origin in origins.split(",") if origin.strip()]

@@ -1,6 +1,8 @@
 """Define the settings of logs and traces."""
 
 from importlib.util import find_spec
+from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, field_validator
 from pydantic_settings import BaseSettings
@@ -20,9 +22,8 @@ class ObservabilitySettings(BaseSettings):
     trace_sample_ratio: float = Field(
         1.0, ge=0, le=1, description="Fraction of the sessions that are traced."
     )
-    log_level: str = Field(
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info",
-        pattern="^(debug|info|warning|error)$",
         description="Least severe level that is logged: debug, info, warning or error.",
     )
     log_format: LogFormat = Field(LogFormat.TEXT, description="Format of log lines: text or json.")
@@ -30,6 +31,10 @@ class ObservabilitySettings(BaseSettings):
     @field_validator("trace_endpoint")
     @classmethod
     def _can_be_traced(cls, endpoint: str) -> str:
+        if endpoint and (
+            urlsplit(endpoint).scheme not in ("http", "https") or not urlsplit(endpoint).hostname
+        ):
+            raise ValueError("it must begin with http:// or https:// and name a host")
         if endpoint and not _is_installed("opentelemetry.exporter.otlp.proto.http"):
             raise ValueError("traces need the packages of the extra `trace`: poetry install -E trace")
         return endpoint

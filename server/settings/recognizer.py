@@ -1,13 +1,16 @@
 """Define the settings of the recognizers: which models run, where, and how they are batched."""
 
+import re
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings
 
 from asr.hallucination_filter import Strictness
 from engine.model_names import model_sources
+
+DEVICE: Final = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?")
 
 
 class WorkerKind(StrEnum):
@@ -45,7 +48,7 @@ class RecognizerSettings(BaseSettings):
         "0 sets no limit.",
     )
     asr_device: str = Field("auto", description="Device of the recognizers: auto, cpu, cuda or cuda:N.")
-    asr_dtype: str = Field(
+    asr_dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(
         "auto",
         description="Number format of the weights: auto, float32, bfloat16, float16 or int8 (CPU only).",
     )
@@ -116,8 +119,26 @@ class RecognizerSettings(BaseSettings):
         "request one of OpenAI's models with live deltas get them.",
     )
 
+    @field_validator("asr_model")
+    @classmethod
+    def _is_model(cls, model: str) -> str:
+        model_sources(model, "")
+        return model
+
     @field_validator("asr_models")
     @classmethod
     def _names_are_unique(cls, more: str, info: ValidationInfo) -> str:
-        model_sources(info.data["asr_model"], more)
+        model_sources(info.data.get("asr_model", "auto"), more)
         return more
+
+    @field_validator("asr_device")
+    @classmethod
+    def _is_device(cls, device: str) -> str:
+        return check_device(device)
+
+
+def check_device(device: str) -> str:
+    """Return the name of a device. Raises ValueError if it is none."""
+    if not DEVICE.fullmatch(device):
+        raise ValueError("it must be auto, cpu, cuda or cuda:N, such as cuda:0")
+    return device

@@ -12,7 +12,7 @@ from postprocessing.summary_types import SummaryEndpoint
 class SummarySettings(BaseSettings):
     """Configure who writes summaries of files (docs/summaries.md). The command line reads only these."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True)
 
     summary_url: str = Field(
         "",

@@ -1,11 +1,13 @@
 """Define the settings of voice detection and endpointing: where an utterance begins and ends."""
 
-from typing import Literal
+from importlib.util import find_spec
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
 from audio.clip import samples_from_ms
+from server.settings.recognizer import check_device
 from streaming.endpointing import AdaptiveSilence, EndpointPolicy, FixedSilence, ModelSilence
 from vad.options import VadOptions
 
@@ -67,6 +69,27 @@ class VadSettings(BaseSettings):
         le=10_000,
         description="Silence that ends an unfinished sentence, in ms, with ENDPOINTING=adaptive or model.",
     )
+
+    @field_validator("vad_device")
+    @classmethod
+    def _is_vad_device(cls, device: str) -> str:
+        return check_device(device)
+
+    @field_validator("endpointing")
+    @classmethod
+    def _has_onnxruntime(cls, endpointing: str) -> str:
+        if endpointing == "model" and find_spec("onnxruntime") is None:
+            raise ValueError("it needs the package of the extra `turn`: poetry install -E turn")
+        return endpointing
+
+    @model_validator(mode="after")
+    def _bounds_are_ordered(self) -> Self:
+        if self.endpointing_shortest_ms > self.endpointing_longest_ms:
+            raise ValueError(
+                f"ENDPOINTING_SHORTEST_MS={self.endpointing_shortest_ms} is more than "
+                f"ENDPOINTING_LONGEST_MS={self.endpointing_longest_ms}"
+            )
+        return self
 
     def vad_options(self) -> VadOptions:
         """Return the options of the voice detector that a stream starts with."""

@@ -30,7 +30,7 @@ VALUES: Final[list[dict[str, dict[str, Any]]]] = [
     {},
     BUCKET,
     {"audio": {"storageClass": "nfs"}, "postgres": {"enabled": False}},
-    {"settings": {"ASR_PRELOAD": "true", "MAX_JOBS": "30", "ORIGINS": "https://a: b"}},
+    {"settings": {"ASR_PRELOAD": "true", "MAX_JOBS": "30", "ORIGINS": "*, https://a.example"}},
 ]
 
 

@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -150,7 +151,8 @@ async def test_detector_that_always_fails_is_an_engine_failure() -> None:
 
 
 async def test_missing_device_is_an_engine_failure() -> None:
-    async with Engine(free_settings(vad_device="abacus").engine_options()) as engine:
+    options = replace(free_settings().engine_options(), detector_device="abacus")
+    async with Engine(options) as engine:
         await loaded(engine)
         assert engine.state is EngineState.FAILED
         assert engine.error

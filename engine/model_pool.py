@@ -59,7 +59,7 @@ class ModelPool:
         LoadedModelInfo as description
     build_background: builds a worker for the same source that uses only what others leave of the processor,
         for files beside live streams (Batcher.background). It is used for recognizers on a CPU and loaded
-        when it is needed, if the memory budget has room for it
+        when it is needed, if the memory budget allows it
     budget: memory budget that only this pool uses
     estimate_memory: returns the bytes that a source may take before its first load; it may block
     retry_seconds: time after a failed load in which it is not tried again

@@ -39,7 +39,7 @@ class AnyAudioStore(Protocol):
 
 
 class AudioStore:
-    """Store files by their content.
+    """Store files by their content; only the user of the server can read them.
 
     A key is the SHA-256 of the content, so that damage can be found, and a random part: each job has a copy
     of its own, so that deleting the audio of one job needs no count of others. The methods block.
@@ -48,14 +48,14 @@ class AudioStore:
     def __init__(self, folder: Path) -> None:
         """Keep files below `folder`, which is made if it is missing."""
         self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def save(self, source: IO[bytes]) -> StoredAudio:
         """Copy a file from its current position, and return after it is on the disk. Raises OSError."""
         digest, size = hashlib.sha256(), 0
         temporary = self._folder / f"incoming-{secrets.token_hex(8)}"
         try:
-            with temporary.open("wb") as copy:
+            with open(temporary, "wb", opener=_open_private) as copy:
                 while piece := source.read(PIECE):
                     digest.update(piece)
                     size += len(piece)
@@ -64,7 +64,7 @@ class AudioStore:
                 os.fsync(copy.fileno())
             key = f"{digest.hexdigest()}-{secrets.token_hex(8)}"
             path = self.path(key)
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(mode=0o700, exist_ok=True)
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -98,6 +98,10 @@ class AudioStore:
                 path.unlink(missing_ok=True)
                 deleted += 1
         return deleted
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _sync_folder(folder: Path) -> None:

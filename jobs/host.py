@@ -1,7 +1,7 @@
 """Keep the jobs of a server process: open the database when it is needed, and run the worker."""
 
 import asyncio
-import logging
+import os
 import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from jobs.service import JobDatabase, Jobs
     from jobs.worker import CarryOut
 
-log = logging.getLogger(__name__)
-
 RETRY_SECONDS: Final = 5.0  # between two tries to open the database
 MAX_LOCAL_WORKERS: Final = 1_000
 
@@ -31,11 +29,18 @@ class JobsHost:
     not pay for them.
 
     make_work: builds what carries out a unit of work
+    on_problem: called with why the database cannot be opened, and with None once it is open
     """
 
-    def __init__(self, options: JobsOptions, make_work: Callable[["JobDatabase"], "CarryOut"]) -> None:
+    def __init__(
+        self,
+        options: JobsOptions,
+        make_work: Callable[["JobDatabase"], "CarryOut"],
+        on_problem: Callable[[str | None], None] = lambda why: None,
+    ) -> None:
         self._options = options
         self._make_work = make_work
+        self._on_problem = on_problem
         self._stack = AsyncExitStack()
         self._jobs: Jobs | None = None
         self._opening = asyncio.Lock()
@@ -43,7 +48,7 @@ class JobsHost:
 
     async def __aenter__(self) -> Self:
         await self._stack.__aenter__()
-        if self._options.is_in_use:
+        if self._options.is_in_use or await asyncio.to_thread(self._is_unusable):
             self._starting = asyncio.create_task(self._start(), name="open the jobs")
         return self
 
@@ -76,8 +81,7 @@ class JobsHost:
         while True:
             try:
                 await self.jobs()
-            except JobsUnavailable as error:
-                log.error("jobs.unavailable reason=%s", error)
+            except JobsUnavailable:
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 return
@@ -99,8 +103,17 @@ class JobsHost:
                 stack.push_async_callback(_cancel, cleaning)
                 self._stack.push_async_callback(stack.pop_all().aclose)
         except (OSError, SQLAlchemyError) as error:
-            raise JobsUnavailable(f"The database of jobs cannot be opened: {error}") from error
+            why = f"The database of jobs cannot be opened: {error}"
+            self._on_problem(why)
+            raise JobsUnavailable(why) from error
+        self._on_problem(None)
         self._jobs = jobs
+
+    def _is_unusable(self) -> bool:
+        """Return whether the folder of jobs cannot be written, which should be known before the first job."""
+        folder = self._options.folder
+        present = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+        return not (present.is_dir() and os.access(present, os.W_OK | os.X_OK))
 
     async def _start_worker(self, stack: AsyncExitStack, database: "JobDatabase") -> None:
         from jobs.worker import JobWorker
@@ -138,7 +151,7 @@ class WorkerLease:
         if options.worker_id or options.database_url:
             return cls(options.worker_id or socket.gethostname())
         folder = options.folder / "workers"
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for number in range(MAX_LOCAL_WORKERS):
             name = f"local-{number}"
             lock = FileLock(folder / f"{name}.lock")

@@ -1,5 +1,6 @@
 """Define the tables of jobs, and open their database: SQLite on one machine, Postgres for several."""
 
+import os
 from pathlib import Path
 from typing import Any, Final
 
@@ -81,12 +82,13 @@ workers: Final = sa.Table(
 
 
 def open_sqlite(path: Path) -> sa.Engine:
-    """Open a database in a file, which is made if it is missing.
+    """Open a database in a file, which is made if it is missing; then only its user can read it.
 
     WAL lets readers read while one connection writes; FULL keeps what was committed over a loss of power;
     secure_delete overwrites what is deleted.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its other files the same mode
     engine = sa.create_engine(f"sqlite:///{path}")
 
     @event.listens_for(engine, "connect")

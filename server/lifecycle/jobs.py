@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from asr.recognizer import ModelInfo
 from engine.engine import Engine
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from jobs.callbacks import CallbackFormat
     from jobs.service import JobDatabase
     from jobs.worker import CarryOut
+
+PROBLEM: Final = "jobs"
 
 
 def jobs_host(
@@ -69,4 +71,10 @@ def jobs_host(
         )
         return carry_out(runner, callbacks)
 
-    return JobsHost(options, make_work)
+    def report(why: str | None) -> None:
+        if why is None:
+            engine.health.resolve(PROBLEM)
+        else:
+            engine.health.report(PROBLEM, why, critical=False)
+
+    return JobsHost(options, make_work, report)

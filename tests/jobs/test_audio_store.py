@@ -28,6 +28,13 @@ def test_copies_of_two_jobs_are_deleted_one_by_one(tmp_path: Path) -> None:
     assert store.path(second.key).read_bytes() == b"sound"
 
 
+def test_only_the_user_of_the_server_can_read_audio(tmp_path: Path) -> None:
+    folder = tmp_path / "audio"
+    store = AudioStore(folder)
+    path = store.path(store.save(io.BytesIO(b"sound")).key)
+    assert [each.stat().st_mode & 0o777 for each in (folder, path.parent, path)] == [0o700, 0o700, 0o600]
+
+
 class Broken(io.BytesIO):
     def read(self, size: int | None = -1, /) -> bytes:
         if self.tell() > 0:

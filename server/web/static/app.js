@@ -550,7 +550,14 @@ element("diarize-option").hidden = element("diarize").disabled;
 let languages = {}; // by model; null if the model is not loaded
 
 const options = new RecognitionOptions(
-  elements({ language: "language", model: "model", hotwords: "hotwords", translate: "translate", speed: "exactness", diarize: "diarize" }),
+  elements({
+    language: "language",
+    model: "model",
+    hotwords: "hotwords",
+    translate: "translate",
+    speed: "exactness",
+    diarize: "diarize",
+  }),
 );
 
 const recognizer = new RecognizerStatus(

@@ -48,10 +48,10 @@ function divide(words) {
   let length = 0; // of the last part
   for (const word of words) {
     const part = parts.at(-1);
-    const isFull = !part || length + word.text.trim().length > MAX_CHARACTERS || word.endMs - part[0].startMs > MAX_CUE_MS;
-    if (isFull) parts.push([word]);
-    else part.push(word);
-    length = word.text.length + (isFull ? 0 : length);
+    const fits = part && length + word.text.trim().length <= MAX_CHARACTERS && word.endMs - part[0].startMs <= MAX_CUE_MS;
+    if (fits) part.push(word);
+    else parts.push([word]);
+    length = word.text.length + (fits ? length : 0);
   }
   return parts;
 }

@@ -9,7 +9,10 @@ const MAX_HOTWORD_CHARS = 100;
 export class RecognitionOptions {
   #elements;
 
-  /** elements: {language, model, hotwords, translate, speed, diarize} of the page; diarize: disabled if the server cannot */
+  /**
+   * elements: {language, model, hotwords, translate, speed, diarize} of the page; diarize: disabled where the server
+   * does not distinguish speakers
+   */
   constructor(elements) {
     this.#elements = elements;
     const stored = JSON.parse(localStorage.getItem(STORAGE_KEY) ?? "{}");

@@ -39,7 +39,8 @@ export class Transcript {
 
   /** True if there is text, final or partial. */
   get hasText() {
-    return [...this.#segments.values()].some((segment) => segment.words || segment.text);
+    for (const { words, text } of this.#segments.values()) if (words || text) return true;
+    return false;
   }
 
   get canUndo() {
@@ -48,7 +49,9 @@ export class Transcript {
 
   /** End of the last segment, in ms. */
   get endMs() {
-    return this.segments.at(-1)?.endMs ?? 0;
+    let last = 0;
+    for (const { words, endMs } of this.#segments.values()) if (words) last = endMs;
+    return last;
   }
 
   /** The final segments. */

@@ -85,6 +85,7 @@ def test_the_list_marks_the_default_of_this_machine(offline: dict[str, str], tmp
     assert "default on CUDA" in rows[AUTO_ON_CUDA]
 
 
+@pytest.mark.slow
 def test_pull_names_every_source_of_a_missing_model(offline: dict[str, str], tmp_path: Path) -> None:
     shown = command("pull", "smart-turn-v3.2", **offline)
     assert (shown.returncode, shown.stdout) == (UNUSABLE, "")
@@ -97,6 +98,7 @@ def test_pull_names_every_source_of_a_missing_model(offline: dict[str, str], tmp
     )
 
 
+@pytest.mark.slow
 def test_pull_does_not_take_a_wheel_with_other_content(offline: dict[str, str], tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "pipecat_ai-1.14.0-py3-none-any.whl", "w") as wheel:
         wheel.writestr("pipecat/audio/turn/smart_turn/data/smart-turn-v3.2-cpu.onnx", bytes(8679182))
@@ -106,6 +108,7 @@ def test_pull_does_not_take_a_wheel_with_other_content(offline: dict[str, str], 
     assert not (tmp_path / "cache" / "smart-turn-v3.2" / "smart-turn-v3.2-cpu.onnx").exists()
 
 
+@pytest.mark.slow
 def test_pull_auto_fails_where_only_the_fallback_is_in_reach(offline: dict[str, str]) -> None:
     shown = command("pull", "auto", **offline)
     assert (shown.returncode, shown.stdout) == (UNUSABLE, "")

@@ -1,6 +1,7 @@
 """Test how the speakers of chunks become turns, on chunks whose speakers are known."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -91,6 +92,7 @@ def test_turns_are_in_order_and_numbered_as_they_appear(who: list[int]) -> None:
     assert numbers == list(range(len(numbers)))
 
 
+@pytest.mark.slow
 def test_chunks_of_two_hours_stay_small() -> None:
     count = 2 * 3_600 * 16_000 // STEP_SAMPLES
     speaking = np.zeros((FRAMES, 3), np.bool_)

@@ -58,17 +58,20 @@ async def test_recording_of_a_page_is_downloaded() -> None:
     assert reports[-1][0] > 0
 
 
+@pytest.mark.slow
 async def test_page_without_a_recording_fails() -> None:
     async with site({"/": page()}) as (url, _):
         refusal = await refusal_of(url)
     assert (refusal.code, refusal.is_transient) == ("not_audio", False)
 
 
+@pytest.mark.slow
 async def test_page_with_several_recordings_fails() -> None:
     async with site({"/": page("one.wav", "two.wav"), "/one.wav": SOUND, "/two.wav": SOUND}) as (url, _):
         assert "several recordings" in (await refusal_of(url)).message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("status", "transient"), [(404, False), (503, True)])
 async def test_failure_of_the_file_says_whether_it_may_pass(status: int, transient: bool) -> None:
     async with site({"/": page("talk.wav"), "/talk.wav": answer(status)}) as (url, _):
@@ -76,6 +79,7 @@ async def test_failure_of_the_file_says_whether_it_may_pass(status: int, transie
     assert (refusal.code, refusal.is_transient) == ("fetch_failed", transient)
 
 
+@pytest.mark.slow
 async def test_large_recording_is_refused() -> None:
     async with site({"/": page("talk.wav"), "/talk.wav": SOUND}) as (url, _):
         assert (await refusal_of(url, 1000)).code == "file_too_large"

@@ -18,11 +18,11 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 def options(request: pytest.FixtureRequest, tmp_path: Path) -> JobsOptions:
-    """Return the options of an empty database of each kind."""
+    """Return the options of a database of each kind without jobs."""
     if request.param == "sqlite":
         return JobsOptions(tmp_path)
     server: Postgres = request.getfixturevalue("postgres")
-    return JobsOptions(tmp_path, server.new_database())
+    return JobsOptions(tmp_path, server.new_database_with_tables())
 
 
 @pytest.fixture

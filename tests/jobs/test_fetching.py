@@ -172,6 +172,7 @@ async def test_page_is_refused_with_the_setting_to_change(database: JobDatabase)
     assert "FETCH_VIDEO_SITES=true" in done.problem.message
 
 
+@pytest.mark.slow
 async def test_recording_of_a_page_is_transcribed(database: JobDatabase) -> None:
     pytest.importorskip("yt_dlp")
     fetcher = Fetcher(max_bytes=1 << 20, private=True, video_seconds=60)

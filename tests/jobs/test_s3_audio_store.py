@@ -80,6 +80,7 @@ def test_missing_bucket_is_an_error_of_the_system() -> None:
         S3AudioStore("s3://nowhere").save(io.BytesIO(b"sound"))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("bucket")
 async def test_job_runs_with_its_audio_in_a_bucket(tmp_path: Path) -> None:
     with closing(JobDatabase(JobsOptions(tmp_path, audio_url=URL))) as database:

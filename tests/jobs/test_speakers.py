@@ -77,6 +77,7 @@ async def transcribed(jobs: Jobs, samples: Samples, options: JobOptions) -> tupl
     return done, await jobs.transcript(done.id)
 
 
+@pytest.mark.slow
 async def test_speakers_are_the_same_in_all_parts(database: JobDatabase) -> None:
     async with working(database, TimedRecognizer(), speakers=RuleClient()) as jobs:
         done, found = await transcribed(jobs, MEETING, DIARIZED)
@@ -104,6 +105,7 @@ async def test_bounds_of_the_number_of_speakers_are_kept(database: JobDatabase) 
     assert {segment.speaker for segment in found.segments} == {"A"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", [None, 9.5])
 async def test_failed_search_for_speakers_repeats_no_part(database: JobDatabase, end: float | None) -> None:
     recognizer = TimedRecognizer()

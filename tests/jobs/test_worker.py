@@ -324,6 +324,7 @@ async def test_audio_stays_when_its_job_was_accepted_before(database: JobDatabas
         assert path.read_bytes() == b"sound"
 
 
+@pytest.mark.slow
 async def test_many_jobs_of_many_owners_end_once(database: JobDatabase) -> None:
     async with working(database) as jobs:
         all_jobs = [await uploaded(jobs, wav(TALK)) for _ in range(12)]

@@ -10,8 +10,9 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from server.errors import ApiError, ClientError, invalid, try_again
+from server.errors import ApiError, ClientError, invalid, missing, try_again
 from server.http.request_id import HEADER, REQUEST_ID
+from server.validation import sentence_of
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,12 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     fault = error.errors()[0]
-    return error_response(invalid(fault["msg"], ".".join(map(str, fault["loc"][1:])) or None))
+    param = ".".join(map(str, fault["loc"][1:]))  # The first part is where it was sent: query, path or body.
+    if fault["type"] == "missing" and param:
+        return error_response(missing(param))
+    if fault["type"] == "json_invalid" or not param:
+        return error_response(invalid(f"Invalid body: {sentence_of(fault)}."))
+    return error_response(invalid(f"Invalid '{param}': {sentence_of(fault)}.", param))
 
 
 async def _on_disconnect(request: Request, error: Exception) -> Response:

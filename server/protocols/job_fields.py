@@ -12,6 +12,7 @@ from diarization.clustering import MAX_SPEAKERS, SpeakerBounds, SpeakerBoundsErr
 from jobs.job import JobOptions, JobPriority
 from postprocessing.options import REDACTIONS, TextOptions, TextOptionsError
 from server.errors import ApiError, invalid, missing
+from server.validation import sentence_of
 
 LISTS: Final = frozenset({"hotwords", "redact"})
 MAX_URL: Final = 2_000  # characters
@@ -61,7 +62,7 @@ class JobFields(BaseModel):
             try:
                 return orjson.loads(value)
             except orjson.JSONDecodeError as error:
-                raise ValueError(f"the value is not JSON: {error}") from None
+                raise ValueError(f"it is not valid JSON: {error}") from None
         return [word.strip() for word in value.split(",") if word.strip()]
 
     def options(self) -> JobOptions:
@@ -130,7 +131,7 @@ def _api_error(error: ValidationError) -> ApiError:
     if first["type"] == "extra_forbidden":
         known = ", ".join(JobFields.model_fields)
         return invalid(f"Unknown parameter '{param[:100]}'. Known ones: {known}.", param, "unknown_parameter")
-    return invalid(f"Invalid '{param}': {first['msg']}.", param)
+    return invalid(f"Invalid '{param}': {sentence_of(first)}.", param)
 
 
 def _language(name: str | None) -> str | None:

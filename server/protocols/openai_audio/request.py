@@ -15,6 +15,7 @@ from engine.file_transcriber import WHOLE, TimeRange, TimeRangeError
 from postprocessing.options import REDACTIONS, TextOptions, TextOptionsError
 from server.errors import ApiError, invalid, missing
 from server.protocols.json_messages import ANY_CASE
+from server.validation import sentence_of
 from streaming.options import SessionOptions
 from vad.options import OptionError
 
@@ -118,12 +119,14 @@ class TranscriptionFields(TranslationFields):
     def _from_json(cls, strategy: object) -> object:
         if not isinstance(strategy, str):
             return strategy
+        if strategy.strip().lower() == "auto":
+            return "auto"
         if not strategy.lstrip().startswith("{"):
-            return strategy.strip().lower()
+            raise ValueError("it must be 'auto' or an object with the type 'server_vad'")
         try:
             return orjson.loads(strategy)
         except orjson.JSONDecodeError as error:
-            raise ValueError(f"the value is not JSON: {error}") from None
+            raise ValueError(f"it is not valid JSON: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,11 +273,13 @@ def _checked(kind: type[Checked], fields: Iterable[tuple[str, object]]) -> Check
 
 def _api_error(error: ValidationError) -> ApiError:
     """Return the API error of the first validation error."""
-    first = error.errors()[0]
-    param = str(first["loc"][0])
+    faults = error.errors()
+    param = str(faults[0]["loc"][0])
+    # A value that fits no kind of a union has a fault for each; the deepest is of the kind that was meant.
+    first = max((fault for fault in faults if fault["loc"][0] == param), key=lambda fault: len(fault["loc"]))
     if first["type"] == "missing" and len(first["loc"]) == 1:
         return missing(param)
-    return invalid(f"Invalid '{param}': {first['msg']}.", param)
+    return invalid(f"Invalid '{param}': {sentence_of(first)}.", param)
 
 
 def _speakers(given: TranscriptionFields) -> SpeakerFields | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from audio.errors import AudioError, NoAudio, UnknownFormat, UnknownTrack, UnreadableFile
+from audio.errors import AudioError, NoAudio, StartAfterEnd, UnknownFormat, UnknownTrack, UnreadableFile
 from engine.file_transcriber import AudioTooLong, UtteranceFailed
 from server.errors import ApiError, invalid
 from streaming.errors import SpeakersUnavailable, StreamError
@@ -17,7 +17,7 @@ def file_errors_as_http() -> Iterator[None]:
     """Turn the exceptions of a FileTranscriber into ApiError."""
     try:
         yield
-    except (NoAudio, UnknownTrack) as error:
+    except (NoAudio, StartAfterEnd, UnknownTrack) as error:
         raise invalid(str(error), error.param, error.code) from error
     except UnknownFormat as error:
         message = f"Invalid file format. Supported formats: {list(FORMATS)}. ({error})"

@@ -197,8 +197,8 @@ class FileTranscriber:
                     elif isinstance(event, StreamClosed):
                         self.seconds = seconds_from_samples(event.received)
             if self._read == 0 and self._offset > 0:
-                end = seconds_from_samples(self._file_samples)
-                self.warnings.append(str(StartAfterEnd(self._within.start, end)))
+                seconds = seconds_from_samples(self._file_samples)
+                self.warnings.append(str(StartAfterEnd(self._within.start, seconds)))
         finally:
             self._on_samples_read(self._read)  # The decoder reads ahead of the events.
 

@@ -9,17 +9,16 @@ reported an error, and 2 if no stream could be opened or it was lost.
 import argparse
 import asyncio
 import difflib
-import os
 import re
 import sys
 import time
 from collections.abc import Sequence
+from http import HTTPStatus
 from pathlib import Path
-
-from dotenv import load_dotenv
 
 from client import ConnectFailed, Error, Event, Final, SpeechStopped, SttClientError, connect
 from client.console import Console
+from client.own_server import KEY, key_hint, server_key, server_url, settings
 from client.pacing import at_once, in_real_time
 from client.stream_audio import stream_audio
 from client.wav import read_wav
@@ -27,22 +26,6 @@ from client.wav import read_wav
 ROOT = Path(__file__).parent
 CHUNK_MS = 100
 NOT_WORDS = re.compile(r"[^\w']+")
-
-
-def default_url() -> str:
-    """Return the URL on which main.py listens with the same environment and .env."""
-    load_dotenv(ROOT / ".env")
-    host = os.environ.get("HOST", "localhost")
-    if host in ("0.0.0.0", "::", ""):
-        host = "localhost"
-    return f"ws://{host}:{os.environ.get('PORT', '5001')}/ws/stt"
-
-
-def own_key() -> str | None:
-    """Return the first of the server's API_KEYS in the same environment; None if there are none."""
-    load_dotenv(ROOT / ".env")
-    first = os.environ.get("API_KEYS", "").partition(",")[0].strip()
-    return first.rpartition(":")[2] or None
 
 
 class Report:
@@ -137,17 +120,25 @@ def main() -> int:
     )
     parser.add_argument("wav", nargs="?", type=Path, default=ROOT / "test.wav")
     parser.add_argument("--url", help="default: from HOST and PORT in the environment or .env")
-    parser.add_argument("--key", help="API key, if the server requires one; default: STT_API_KEY")
+    parser.add_argument(
+        "--key",
+        help="default: STT_API_KEY, and without --url the first of API_KEYS, also in .env",
+    )
     parser.add_argument("--expect", type=Path, help="text file with the expected words")
     parser.add_argument("--fast", action="store_true", help="send the file as fast as the server accepts it")
     options = parser.parse_args()
-    url = options.url or default_url()
-    key = options.key or os.environ.get("STT_API_KEY") or (None if options.url else own_key())
+    variables = settings()
+    url = options.url or server_url(variables, "ws") + "/ws/stt"
+    key = options.key or variables.get(KEY) or (None if options.url else server_key(variables))
     try:
         expected = options.expect.read_text(encoding="utf-8") if options.expect else None
         report = asyncio.run(replay(options.wav, url, options.fast, key))
     except ConnectFailed as error:
-        print(f"{error}\nIs the server running? Start it with ./entrypoint.sh or: python main.py")
+        print(error)
+        if error.status is None:
+            print("Is the server running? Start it with ./entrypoint.sh or: python main.py")
+        elif error.status == HTTPStatus.UNAUTHORIZED:
+            print(key_hint(key is not None))
         return 2
     except (SttClientError, OSError) as error:
         print(error)

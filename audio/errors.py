@@ -72,6 +72,15 @@ class UnknownTrack(AudioError):
         super().__init__(f"The file has no audio track {track}: it has {count}, counted from 0.")
 
 
+class StartAfterEnd(AudioError):
+    """The part of a file that was requested begins after its end; start, seconds: in seconds."""
+
+    param = "start"
+
+    def __init__(self, start: float, seconds: float) -> None:
+        super().__init__(f"The start, {start:g} s, is after the end of the file, which has {seconds:.2f} s.")
+
+
 class SampleBufferFull(AudioError):
     """The buffer is full; none of the samples was accepted."""
 

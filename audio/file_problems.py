@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from audio.errors import AudioError, NoAudio, UnknownFormat, UnknownTrack, UnreadableFile
+from audio.errors import AudioError, NoAudio, StartAfterEnd, UnknownFormat, UnknownTrack, UnreadableFile
 
 FORMATS: Final = ("flac", "m4a", "mp3", "mp4", "mpeg", "mpga", "oga", "ogg", "wav", "webm")  # OpenAI's list
 
@@ -10,7 +10,7 @@ FORMATS: Final = ("flac", "m4a", "mp3", "mp4", "mpeg", "mpga", "oga", "ogg", "wa
 def problem_of(error: AudioError) -> str:
     """Return the sentences for the client; only an unknown format lists those that can be read."""
     match error:
-        case NoAudio() | UnknownTrack():
+        case NoAudio() | StartAfterEnd() | UnknownTrack():
             return str(error)
         case UnknownFormat():
             return f"Invalid file format. Supported formats: {list(FORMATS)}. ({error})"

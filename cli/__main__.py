@@ -24,7 +24,6 @@ FORMATS: Final = ("text", "srt", "vtt", "ass", "md", "docx", "json")
 REDACTIONS: Final = ("numbers", "aggressive_numbers", "pci", "ssn", "phone_number", "email_address")
 DTYPES: Final = ("auto", "float32", "bfloat16", "float16", "int8")
 JOB_FORMATS: Final = ("text", "srt", "vtt", "ass", "md", "json")
-KEY: Final = "STT_API_KEY"  # Environment variable: other users of the machine can read command lines.
 UNITS: Final = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
@@ -34,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.ERROR)  # the commands report warnings themselves
     try:
         code: int = args.run(args)
+        sys.stdout.flush()
     except AsrError as error:
         print_error(str(error))
         return UNUSABLE
@@ -201,9 +201,11 @@ def _add_jobs(parser: argparse.ArgumentParser) -> None:
     listing = commands.add_parser("list", help="print the jobs of the key, the newest first")
     listing.add_argument("--status", default="", help="only these states, separated by commas")
     for each in (submit, listing, show, wait, cancel, delete):
-        each.add_argument("--url", default="http://localhost:5001", help="default: %(default)s")
         each.add_argument(
-            "--key", default=os.environ.get(KEY), help=f"API key; preferably in the variable {KEY}"
+            "--url", help="default: where the environment and .env say that the server listens (HOST, PORT)"
+        )
+        each.add_argument(
+            "--key", help="default: STT_API_KEY, and without --url the first of API_KEYS, also in .env"
         )
     parser.set_defaults(run=_jobs)
 

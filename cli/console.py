@@ -7,7 +7,9 @@ OK: Final = 0
 FAILED: Final = 1  # Recognition failed, or files failed in different ways.
 UNUSABLE: Final = 2  # The arguments, the model or the key file cannot be used.
 NO_FILE: Final = 3  # A file cannot be opened, or a result cannot be written.
-NO_AUDIO: Final = 4  # A file is no audio that can be read, contains none or lacks the track.
+NO_AUDIO: Final = (
+    4  # A file is no audio that can be read, contains none, lacks the track or ends before --start.
+)
 INTERRUPTED: Final = 130
 
 

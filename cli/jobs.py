@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
+from http import HTTPStatus
 from typing import Final
 
 from rich.console import Console
@@ -13,6 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from cli.console import FAILED, OK, UNUSABLE, print_error
 from client.jobs import FINAL, Job, JobsClient, JobsError
+from client.own_server import KEY, key_hint, server_key, server_url, settings
 
 OPTIONS: Final = ("model", "language", "prompt", "hotwords", "start", "end", "track", "metadata")
 
@@ -27,11 +29,18 @@ def run(args: argparse.Namespace) -> int:
         "cancel": _cancel,
         "delete": _delete,
     }
+    variables = settings()
+    # The keys of `.env` are those of the server beside it, and no other server gets them.
+    key = args.key or variables.get(KEY) or (None if args.url else server_key(variables))
     try:
-        with JobsClient(args.url, key=args.key) as jobs:
+        with JobsClient(args.url or server_url(variables), key=key) as jobs:
             return commands[args.command](jobs, args)
+    except BrokenPipeError:
+        raise
     except (JobsError, OSError) as error:
         print_error(str(error))
+        if isinstance(error, JobsError) and error.status == HTTPStatus.UNAUTHORIZED:
+            print_error(key_hint(key is not None))
         return UNUSABLE
 
 

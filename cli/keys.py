@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from cli.console import OK, UNUSABLE, print_error
 from server.auth.api_keys import digest_of, new_secret
-from server.auth.key_file import KeyEntry, KeyFileError, add, read, revoke
+from server.auth.key_file import KeyEntry, KeyFileError, add, problem_of, read, revoke
 
 
 def run(args: argparse.Namespace) -> int:
@@ -22,8 +22,7 @@ def run(args: argparse.Namespace) -> int:
         print_error(str(error))
         return UNUSABLE
     except ValidationError as error:
-        fault = error.errors()[0]
-        print_error(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}")
+        print_error(problem_of(error.errors()[0]))
         return UNUSABLE
     return OK
 

@@ -2,22 +2,21 @@
 
 import argparse
 import asyncio
-import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
+from http import HTTPStatus
 from pathlib import Path
 
 from client.console import Console, to_json
-from client.errors import SttClientError
+from client.errors import ConnectFailed, SttClientError
 from client.events import Event
 from client.microphone import SAMPLE_RATE, record
+from client.own_server import KEY, key_hint, server_key, server_url, settings
 from client.pacing import at_once, in_real_time
 from client.stream import connect
 from client.stream_audio import stream_audio, take_until
 from client.wav import read_wav
-
-KEY = "STT_API_KEY"  # Environment variable: other users of the machine can read command lines.
 
 
 def arguments() -> argparse.Namespace:
@@ -26,9 +25,11 @@ def arguments() -> argparse.Namespace:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("file", nargs="?", type=Path, help="wav file, PCM, any rate")
     source.add_argument("--mic", action="store_true", help="listen to the microphone until Ctrl-C")
-    parser.add_argument("--url", default="ws://localhost:5001/ws/stt")
     parser.add_argument(
-        "--key", default=os.environ.get(KEY), help=f"API key; preferably in the environment variable {KEY}"
+        "--url", help="default: where the environment and .env say that the server listens (HOST, PORT)"
+    )
+    parser.add_argument(
+        "--key", help="default: STT_API_KEY, and without --url the first of API_KEYS, also in .env"
     )
     pace = parser.add_mutually_exclusive_group()
     pace.add_argument("--realtime", action="store_true", help="send the file in real time (default)")
@@ -37,7 +38,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--words", action="store_true", help="print the times of words")
     parser.add_argument("--json", action="store_true", help="print every event as a line of JSON")
     parser.add_argument("--chunk-ms", type=int, default=100)
-    return parser.parse_args()
+    options = parser.parse_args()
+    variables = settings()
+    options.key = options.key or variables.get(KEY) or (None if options.url else server_key(variables))
+    options.url = options.url or server_url(variables, "ws") + "/ws/stt"
+    return options
 
 
 def source_of(options: argparse.Namespace) -> tuple[AsyncIterator[bytes], int]:
@@ -70,10 +75,13 @@ def _print_json(event: Event) -> None:
 
 def main() -> int:
     """Run the command; return the exit code."""
+    options = arguments()
     try:
-        asyncio.run(transcribe(arguments()))
+        asyncio.run(transcribe(options))
     except SttClientError as error:
         print(error, file=sys.stderr)
+        if isinstance(error, ConnectFailed) and error.status == HTTPStatus.UNAUTHORIZED:
+            print(key_hint(options.key is not None), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -50,7 +51,7 @@ class JobsClient:
     A request that fails for a reason that may pass is sent again. A job is submitted once all the same,
     because each submission has an Idempotency-Key.
 
-    url: of the server, such as http://localhost:5001
+    url: of the server, such as http://localhost:5001; anything else raises JobsError
     key: API key, if the server requires one
     sleep: waits between two tries, in seconds
     """
@@ -59,6 +60,9 @@ class JobsClient:
         self, url: str, *, key: str | None = None, sleep: Callable[[float], None] = time.sleep
     ) -> None:
         self._sleep = sleep
+        self._url = url
+        if not _is_address(url):
+            raise JobsError(f"{url!r} is no address of a server, such as http://localhost:5001.")
         headers = {} if key is None else {"authorization": f"Bearer {key}"}
         # Reading the certificate authorities takes 60 ms, and a server without TLS needs none.
         needs_tls = url.lower().startswith("https:")
@@ -161,7 +165,10 @@ class JobsClient:
                         is_gone = told["code"] == "job_not_found"
                         raise JobsError(told["message"], 404 if is_gone else None, told["code"])
         except httpx.TransportError as error:
-            raise JobsError(f"The server does not answer: {error}") from error
+            raise self._no_answer(error) from error
+
+    def _no_answer(self, error: httpx.TransportError) -> JobsError:
+        return JobsError(f"The server at {self._url} does not answer: {str(error) or type(error).__name__}")
 
     def _json(self, method: str, path: str = "", **request: Any) -> dict[str, Any]:
         content: dict[str, Any] = self._answer(method, path, **request).json()
@@ -179,7 +186,7 @@ class JobsClient:
             try:
                 answer = self._http.request(method, path, **request)
             except httpx.TransportError as error:
-                problem = JobsError(f"The server does not answer: {error}")
+                problem = self._no_answer(error)
             else:
                 if not answer.is_error:
                     return answer
@@ -192,6 +199,14 @@ class JobsClient:
                 raise problem
             self._sleep(wait)
         raise AssertionError("unreachable")
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, brackets without an IPv6 address
+        return False
 
 
 def _error(answer: httpx.Response) -> JobsError:

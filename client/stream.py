@@ -176,9 +176,18 @@ async def _open(url: str, options: Mapping[str, Any]) -> ClientConnection:
     except websockets.InvalidStatus as rejected:
         status, headers = rejected.response.status_code, rejected.response.headers
         after = parse_retry_after(headers.get("Retry-After", ""))
-        raise ConnectFailed(f"no stream at {url}: {rejected}", status, after) from rejected
+        reason = _reason(rejected.response.body) or str(rejected)
+        raise ConnectFailed(f"no stream at {url}: {reason}", status, after) from rejected
     except (OSError, websockets.InvalidHandshake, websockets.InvalidURI) as error:
         raise ConnectFailed(f"no stream at {url}: {error}") from error
+
+
+def _reason(body: bytes | bytearray | None) -> str | None:
+    """Return the message in the body of a refusal; None if it has none."""
+    try:
+        return str(json.loads(body or b"")["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _with_query(url: str, **parameters: str) -> str:

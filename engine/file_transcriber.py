@@ -9,6 +9,7 @@ from string import ascii_uppercase
 from typing import IO, Final
 
 from audio.clip import Clip, samples_from_ms, seconds_from_samples
+from audio.errors import StartAfterEnd
 from audio.files import Info, decode_file, probe
 from engine.file_diarizer import DiarizationOptions, FileDiarizer
 from streaming.events import Event, FinalTranscript, StreamClosed, TranscriptionFailed
@@ -128,13 +129,15 @@ class FileTranscriber:
         self._multichannel = multichannel
         self._channels_done = 0
         self._read = 0  # samples, of all channels
+        self._file_samples = 0  # decoded so far, also before the part
         self._segments: list[TranscriptSegment] = []
         self._filtered: list[FilteredText] = []
 
     async def check(self) -> Info:
         """Return the properties of the file from its header.
 
-        Raises AudioError if it contains no audio or not the track, AudioTooLong, TooManyChannels and OSError.
+        Raises AudioError if it contains no audio or not the track, or if the part begins after its end as far
+        as the header says where it ends; AudioTooLong, TooManyChannels and OSError.
         """
         self._info = info = await run_in_thread_to_completion(probe, self._file, self._track)
         self._rewind()
@@ -143,12 +146,20 @@ class FileTranscriber:
             if self.channels > MAX_CHANNELS:
                 raise TooManyChannels(self.channels)
         seconds = self._within.start
+        if self._begins_after(info):
+            assert info.seconds is not None
+            raise StartAfterEnd(seconds, info.seconds)
         if info.seconds is not None and not info.is_estimate:
             end = math.inf if self._within.end is None else self._within.end
             seconds = max(seconds, min(info.seconds, end))
         if seconds > self._max_seconds:
             raise AudioTooLong(self._max_seconds, seconds)
         return info
+
+    def _begins_after(self, info: Info) -> bool:
+        """Return whether the part certainly begins after the end of the file."""
+        is_known = info.seconds is not None and not info.is_estimate
+        return is_known and 0 < self._within.start >= (info.seconds or 0)
 
     async def transcribe(
         self, models: ModelClients, options: SessionOptions
@@ -228,6 +239,9 @@ class FileTranscriber:
                         self._fail(UtteranceFailed(event, self._offset))
                     elif isinstance(event, StreamClosed):
                         self.seconds = seconds_from_samples(event.received)
+            if self._read == 0 and self._offset > 0:
+                seconds = seconds_from_samples(self._file_samples)
+                self.warnings.append(str(StartAfterEnd(self._within.start, seconds)))
         finally:
             self._on_samples_read(self._read)  # The decoder reads ahead of the events.
 
@@ -253,6 +267,7 @@ class FileTranscriber:
             seconds = seconds_from_samples(clip.end)
             if seconds > self._max_seconds:
                 raise AudioTooLong(self._max_seconds, seconds)
+            self._file_samples = clip.end
             self._read = before + max(clip.end - self._offset, 0)
             yield Clip(clip.samples[max(self._offset - clip.start, 0) :], max(clip.start - self._offset, 0))
 

@@ -188,4 +188,4 @@ def test_a_bad_key_or_file_of_keys_ends_it_with_2_and_no_key_is_printed(
     ended = run(*command, API_KEYS_FILE=str(tmp_path / "keys.json"))
     assert ended.returncode == 2
     (line,) = ended.stderr.splitlines()
-    assert "Invalid JSON" in line
+    assert line.startswith(f"API_KEYS_FILE: {tmp_path / 'keys.json'}: it is not valid JSON: ")

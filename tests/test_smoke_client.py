@@ -1,5 +1,6 @@
 """Test test.py, the smoke client, as a process."""
 
+import asyncio
 import socket
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from tests.client.fake_server import standin
 from tests.client.test_main import run, write_wav
+from tests.server.live_server import free_settings, serve
 
 
 @pytest.mark.slow
@@ -45,6 +47,18 @@ async def test_no_server_is_a_plain_sentence(tmp_path: Path) -> None:
         code, out, err = await run("test.py", str(write_wav(tmp_path / "a.wav")), "--url", url)
     assert (code, err) == (2, "")
     assert "Is the server running?" in out
+
+
+@pytest.mark.parametrize("program", [("test.py",), ("-m", "client")])
+@pytest.mark.parametrize("key", [(), ("--key", "wrong")])
+def test_refused_key_is_explained(tmp_path: Path, program: tuple[str, ...], key: tuple[str, ...]) -> None:
+    wav = str(write_wav(tmp_path / "a.wav"))
+    with serve(free_settings(api_keys="alice:0123456789abcdef")) as server:
+        code, out, err = asyncio.run(run(*program, wav, "--url", server.ws, *key))
+    assert code == 2
+    problem = "does not accept this" if key else "requires an"
+    assert f"The server {problem} API key. Set STT_API_KEY, or pass --key" in out + err
+    assert "Is the server running?" not in out + err
 
 
 async def test_a_server_that_is_still_loading_is_told_of(tmp_path: Path) -> None:

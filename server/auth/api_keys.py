@@ -129,10 +129,15 @@ def keys_of_text(text: str) -> list[ApiKey]:
 
 
 def check_different(keys: Sequence[ApiKey]) -> None:
-    """Raise ValueError if two keys have the same name or the same secret."""
-    for what, distinct in (("names", {key.name for key in keys}), ("keys", {key.digest for key in keys})):
-        if len(distinct) < len(keys):
-            raise ValueError(f"two {what} are the same")
+    """Raise ValueError, which names them, if two keys have the same name or the same secret."""
+    names: set[str] = set()
+    owners: dict[bytes, str] = {}
+    for key in keys:
+        if key.name in names:
+            raise ValueError(f"two keys have the name {key.name}")
+        names.add(key.name)
+        if owners.setdefault(key.digest, key.name) != key.name:
+            raise ValueError(f"{owners[key.digest]} and {key.name} have the same key")
 
 
 def new_secret() -> str:

@@ -4,12 +4,16 @@ The server reads it whenever it changes; the command line writes it.
 """
 
 import os
+import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from server.auth.api_keys import NAME, ApiKey, check_different
+from server.validation import path_of, sentence_of
 
 Signature = tuple[int | None, ...]  # modification time, size and inode of the file, or an errno
 
@@ -18,13 +22,25 @@ class KeyFileError(Exception):
     """The file of keys cannot be read, or its content is invalid."""
 
 
+def _check_name(name: str) -> str:
+    if not re.fullmatch(NAME, name):
+        raise ValueError("it may have 1 to 64 letters, digits, dots, dashes and underscores")
+    return name
+
+
+def _check_digest(digest: str) -> str:
+    if not re.fullmatch("[0-9a-f]{64}", digest):
+        raise ValueError("it must be a SHA-256 of 64 hexadecimal digits")
+    return digest
+
+
 class KeyEntry(BaseModel):
     """Encode one key: its name, the SHA-256 of its secret in hex, and its quotas as in ApiKey."""
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(pattern=f"^{NAME}$")
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    name: Annotated[str, AfterValidator(_check_name)]
+    sha256: Annotated[str, AfterValidator(_check_digest)]
     expires_at: AwareDatetime | None = None
     max_sessions: int | None = Field(None, ge=1)
     audio_seconds_per_hour: float | None = Field(None, gt=0)
@@ -60,7 +76,7 @@ class KeyFile:
         if signature == self._seen:
             return None
         self._seen = signature
-        return keys_of(read(self.path))
+        return keys_of(read(self.path), self.path)
 
     def _signature(self) -> Signature:
         try:
@@ -78,16 +94,21 @@ def read(path: Path) -> KeyEntries:
         raise KeyFileError(f"{path}: {error.strerror}") from None
     except ValidationError as error:
         fault = error.errors(include_input=False)[0]
-        raise KeyFileError(f"{path}: {'.'.join(map(str, fault['loc'])) or 'all'}: {fault['msg']}") from None
+        raise KeyFileError(f"{path}: {problem_of(fault)}") from None
 
 
-def keys_of(entries: KeyEntries) -> list[ApiKey]:
+def problem_of(fault: Mapping[str, Any]) -> str:
+    """Return what is wrong with a file or a key, with the path of the faulty field in it."""
+    return ": ".join(filter(None, [path_of(fault), sentence_of(fault)]))
+
+
+def keys_of(entries: KeyEntries, path: Path) -> list[ApiKey]:
     """Return the keys of a file. Raise KeyFileError if two have the same name or the same secret."""
     keys = [entry.key() for entry in entries.keys]
     try:
         check_different(keys)
     except ValueError as error:
-        raise KeyFileError(str(error)) from None
+        raise KeyFileError(f"{path}: {error}") from None
     return keys
 
 
@@ -103,8 +124,10 @@ def write(path: Path, entries: KeyEntries) -> None:
 def add(path: Path, entry: KeyEntry) -> None:
     """Add a key, and create the file if it does not exist. Raise KeyFileError."""
     entries = read(path) if path.exists() else KeyEntries(keys=[])
+    if any(each.name == entry.name for each in entries.keys):
+        raise KeyFileError(f"{path}: there is already a key {entry.name}; revoke it first")
     entries.keys.append(entry)
-    keys_of(entries)
+    keys_of(entries, path)
     write(path, entries)
 
 

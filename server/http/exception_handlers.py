@@ -10,9 +10,10 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from server.errors import ApiError, ClientError, invalid, try_again
+from server.errors import ApiError, ClientError, invalid, missing, try_again
 from server.http.error_formats import ErrorFormats
 from server.http.request_id import HEADER, REQUEST_ID
+from server.validation import sentence_of
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,12 @@ def _of_http_exception(request: Request, error: Exception) -> ApiError:
 def _of_invalid_request(request: Request, error: Exception) -> ApiError:
     assert isinstance(error, RequestValidationError)
     fault = error.errors()[0]
-    return invalid(fault["msg"], ".".join(map(str, fault["loc"][1:])) or None)
+    param = ".".join(map(str, fault["loc"][1:]))  # The first part is where it was sent: query, path or body.
+    if fault["type"] == "missing" and param:
+        return missing(param)
+    if fault["type"] == "json_invalid" or not param:
+        return invalid(f"Invalid body: {sentence_of(fault)}.")
+    return invalid(f"Invalid '{param}': {sentence_of(fault)}.", param)
 
 
 def _of_fault(request: Request, error: Exception) -> ApiError:

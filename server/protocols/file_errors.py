@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from audio.errors import AudioError, UnknownTrack
+from audio.errors import AudioError, StartAfterEnd, UnknownTrack
 from audio.file_problems import problem_of
 from engine.file_transcriber import AudioTooLong, TooManyChannels, UtteranceFailed
 from server.errors import ApiError, invalid
@@ -16,7 +16,7 @@ def file_errors_as_http() -> Iterator[None]:
     try:
         yield
     except AudioError as error:
-        param = error.param if isinstance(error, UnknownTrack) else "file"
+        param = error.param if isinstance(error, StartAfterEnd | UnknownTrack) else "file"
         raise invalid(problem_of(error), param, error.code) from error
     except AudioTooLong as error:
         raise ApiError(413, str(error), param="file", code="audio_too_long") from error

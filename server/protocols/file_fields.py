@@ -13,6 +13,7 @@ from engine.file_transcriber import TimeRange, TimeRangeError
 from postprocessing.options import REDACTIONS, TextOptions, TextOptionsError
 from server.errors import ApiError, invalid, missing
 from server.protocols.json_messages import ANY_CASE
+from server.validation import sentence_of
 
 AUTO: Final = "auto"  # as a language: none
 
@@ -137,14 +138,16 @@ def _list_of(value: object, split: bool) -> list[object]:
 
 def _api_error(error: ValidationError, kind: type[FileFields]) -> ApiError:
     """Return the API error of the first validation error."""
-    first = error.errors()[0]
-    param = str(first["loc"][0])
+    faults = error.errors()
+    param = str(faults[0]["loc"][0])
+    # A value that fits no kind of a union has a fault for each; the deepest is of the kind that was meant.
+    first = max((fault for fault in faults if fault["loc"][0] == param), key=lambda fault: len(fault["loc"]))
     if first["type"] == "missing" and len(first["loc"]) == 1:
         return missing(param)
     if first["type"] == "extra_forbidden":
         known = ", ".join(kind.model_fields)
         return invalid(f"Unknown parameter '{param[:100]}'. Known ones: {known}.", param, "unknown_parameter")
-    return invalid(f"Invalid '{param}': {first['msg']}.", param)
+    return invalid(f"Invalid '{param}': {sentence_of(first)}.", param)
 
 
 def language_of(name: str | None) -> str | None:

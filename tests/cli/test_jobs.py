@@ -1,14 +1,18 @@
 """The commands that use jobs of a server."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cli.__main__ import main
+from tests.cli.running import command
 from tests.server.job_requests import ALICE, ask
 from tests.server.live_server import ROOT, Server, free_settings, serve
+from tests.server.server_process import free_port
 
 WAV = str(ROOT / "test.wav")
 
@@ -71,4 +75,38 @@ def test_problems_are_reported_without_a_traceback(server: Server, capsys: Captu
     assert jobs(server, "submit", "/no/such/file.wav") == 2
     assert "/no/such/file.wav" in capsys.readouterr().err
     assert main(["jobs", "list", "--url", server.url, "--key", "a-wrong-key-of-nobody"]) == 2
-    assert "key" in capsys.readouterr().err
+    assert "The server does not accept this API key. Set STT_API_KEY" in capsys.readouterr().err
+    assert main(["jobs", "list", "--url", server.url]) == 2
+    assert "The server requires an API key. Set STT_API_KEY" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("url", ["foo://", "localhost:5001", "http://", "http://a:b", "http://[a"])
+def test_address_that_is_none_is_named(capsys: Captured, url: str) -> None:
+    assert main(["jobs", "list", "--url", url]) == 2
+    assert f"{url!r} is no address of a server, such as http://localhost:5001." in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_server_is_found_where_the_environment_says(server: Server) -> None:
+    port = server.url.rpartition(":")[2]
+    listed = command("jobs", "list", HOST="127.0.0.1", PORT=port, API_KEYS=f"alice:{ALICE}")
+    assert (listed.returncode, listed.stderr) == (0, "")
+
+
+@pytest.mark.slow
+def test_address_without_a_server_is_named() -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    tried = command("jobs", "list", HOST="127.0.0.1", PORT=url.rpartition(":")[2])
+    assert tried.returncode == 2
+    assert f"The server at {url} does not answer: " in tried.stderr
+
+
+@pytest.mark.slow
+def test_reader_that_stops_is_no_error(server: Server, capsys: Captured) -> None:
+    submitted(server, capsys, WAV, "--end", "0.2")
+    listing = f"{sys.executable} -m cli jobs list --url {server.url} --key {ALICE}"
+    # The pipe has no reader any more when the first line is written.
+    ended = subprocess.run(
+        ["bash", "-c", f"{listing} | true; exit ${{PIPESTATUS[0]}}"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert (ended.returncode, ended.stderr) == (1, "")

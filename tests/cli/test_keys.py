@@ -42,9 +42,9 @@ def test_a_new_key_is_printed_once_and_only_its_hash_is_kept(
 @pytest.mark.parametrize(
     ("command", "problem"),
     [
-        (["new", "bob"], "two names are the same"),
-        (["new", "b o b"], "name: String should match"),
-        (["new", "carol", "--sessions", "0"], "max_sessions: Input should be greater"),
+        (["new", "bob"], "keys.json: there is already a key bob; revoke it first"),
+        (["new", "b o b"], "name: it may have 1 to 64 letters"),
+        (["new", "carol", "--sessions", "0"], "max_sessions: it must be at least 1"),
         (["revoke", "carol"], "there is no key carol"),
     ],
 )

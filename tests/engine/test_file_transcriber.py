@@ -14,7 +14,7 @@ import pytest
 
 from asr.hallucination_filter import FilterThresholds
 from asr.recognizer import Hypothesis, RecognitionRequest, Word
-from audio.errors import UnreadableFile
+from audio.errors import StartAfterEnd, UnreadableFile
 from engine.file_diarizer import DiarizationOptions
 from engine.file_transcriber import (
     MAX_CHANNELS,
@@ -314,10 +314,24 @@ async def test_range_is_transcribed_with_the_times_of_the_file() -> None:
     assert 4.4 * SECOND < reported[-1] <= 4.5 * SECOND
 
 
-async def test_range_behind_the_end_of_the_file_is_empty() -> None:
-    work = FileTranscriber(io.BytesIO(wav(TALK)), within=TimeRange(60))
+@pytest.mark.parametrize("start", [5.0, 60.0])
+async def test_part_behind_the_end_of_the_file_is_refused(start: float) -> None:
+    work = FileTranscriber(io.BytesIO(wav(TALK)), within=TimeRange(start))
+    with pytest.raises(StartAfterEnd, match=f"The start, {start:g} s, is after the end of the file"):
+        await work.check()
+
+
+async def test_part_behind_an_estimated_end_is_a_warning() -> None:
+    file = encoded("adts", "aac", 32_000, "mono")
+    work = FileTranscriber(io.BytesIO(file), within=TimeRange(60))
+    assert (await work.check()).is_estimate
     assert await heard(work) == []
     assert work.seconds == 0
+    (warning,) = work.warnings
+    assert warning.startswith("The start, 60 s, is after the end of the file, which has ")
+    whole = FileTranscriber(io.BytesIO(file), within=TimeRange(0.1))
+    await heard(whole)
+    assert whole.warnings == []
 
 
 @pytest.mark.parametrize(("within", "allowed"), [(TimeRange(0, 3), True), (TimeRange(4.5), False)])

@@ -1,10 +1,18 @@
 """Parse and check the options in the URL of Deepgram's API. Pure."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
 
 from asr.languages import code_of, codes_of
 from asr.recognizer import TranscriptionOptions, TranscriptionOptionsError
@@ -15,6 +23,7 @@ from engine.file_transcriber import WHOLE, TimeRange, TimeRangeError
 from postprocessing.options import Redaction, TextOptions, TextOptionsError
 from server.errors import CLOSE_BAD_REQUEST, ClientError
 from server.protocols.json_messages import ANY_CASE, BOOLEANS
+from server.validation import sentence_of
 from streaming.options import SessionOptions
 from vad.options import RANGES
 
@@ -67,12 +76,14 @@ class _Query(BaseModel):
     start: float = 0.0
     end: float | None = None
 
-    @field_validator("endpointing", "utterance_end_ms")
+    @field_validator("endpointing", "utterance_end_ms", mode="wrap")
     @classmethod
-    def _check_range(cls, wait: int | bool) -> int | bool:
-        if not 0 <= wait <= MAX_WAIT_MS:
-            raise ValueError(f"the value must be false or from 0 to {MAX_WAIT_MS} ms")
-        return wait
+    def _check_range(cls, value: object, parse: ValidatorFunctionWrapHandler) -> int | bool:
+        with suppress(ValidationError):
+            wait: int | bool = parse(value)
+            if 0 <= wait <= MAX_WAIT_MS:
+                return wait
+        raise ValueError(f"it must be false or from 0 to {MAX_WAIT_MS} ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +167,7 @@ def _checked(query: Iterable[tuple[str, str]]) -> _Query:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
-        raise _client_error(f"{name}: {first['msg']}", name) from None
+        raise _client_error(f"{name}: {sentence_of(first)}", name) from None
 
 
 def _client_error(message: str, param: str) -> ClientError:

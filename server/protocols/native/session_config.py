@@ -15,6 +15,7 @@ from audio.errors import AudioError
 from postprocessing.options import TextOptionsError
 from server.errors import ClientError
 from server.protocols.json_messages import ANY_CASE, BOOLEANS, Whole
+from server.validation import path_of, sentence_of
 from streaming.endpointing import AdaptiveSilence, EndpointPolicy, FixedSilence, ModelSilence
 from streaming.options import SessionOptions
 from vad.options import OptionError
@@ -33,6 +34,7 @@ OPTIONAL_EVENTS: Final = frozenset(
     }
 )
 
+LANGUAGE_TAG: Final = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 MIN_ENDPOINTING_MS: Final = 96  # an eager transcription does not begin earlier
 MAX_ENDPOINTING_MS: Final = 10_000
 TEXT_OPTIONS: Final = ("redact", "profanity_filter")
@@ -78,7 +80,7 @@ class EndpointingUpdate(_Strict):
 class SessionUpdate(_Strict):
     """Hold the `session` object of `session.update`; absent fields change nothing."""
 
-    language: str | None = Field(None, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")
+    language: str | None = None
     languages: list[str] = []
     prompt: str | None = Field(None, max_length=MAX_PROMPT_CHARS)
     hotwords: list[str] = []
@@ -104,6 +106,8 @@ class SessionUpdate(_Strict):
     @field_validator("language")
     @classmethod
     def _code_of_language(cls, language: str | None) -> str | None:
+        if language is not None and not LANGUAGE_TAG.fullmatch(language):
+            raise ValueError(f"no language {language[:50]!r} is known; use ISO 639-1 codes")
         return language and (code_of(language) or language)  # a model names one that it does not know
 
     @field_validator("languages")
@@ -259,8 +263,8 @@ def _mode(turn: EndpointPolicy) -> str:
 def _refused(error: ValidationError) -> ClientError:
     """Return an error for the first invalid field, with its path, such as session.vad.threshold."""
     fault = error.errors()[0]
-    param = ".".join(["session", *map(str, fault["loc"])])
-    return ClientError("invalid_value", f"{param}: {fault['msg']}", param=param)
+    param = ".".join(["session", *filter(None, [path_of(fault)])])
+    return ClientError("invalid_value", f"{param}: {sentence_of(fault)}", param=param)
 
 
 def with_tuples(options: Mapping[str, Any]) -> dict[str, Any]:

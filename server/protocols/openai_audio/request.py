@@ -99,12 +99,14 @@ class TranscriptionFields(SpeakerCountFields, TranslationFields):
     def _from_json(cls, strategy: object) -> object:
         if not isinstance(strategy, str):
             return strategy
+        if strategy.strip().lower() == "auto":
+            return "auto"
         if not strategy.lstrip().startswith("{"):
-            return strategy.strip().lower()
+            raise ValueError("it must be 'auto' or an object with the type 'server_vad'")
         try:
             return orjson.loads(strategy)
         except orjson.JSONDecodeError as error:
-            raise ValueError(f"the value is not JSON: {error}") from None
+            raise ValueError(f"it is not valid JSON: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from server.protocols.openai_realtime.messages import (
     NestedSession,
     SessionFields,
 )
+from server.validation import sentence_of
 from streaming.endpointing import AdaptiveSilence, EndpointPolicy, FixedSilence, ModelSilence
 from streaming.options import SessionOptions
 from vad.options import RANGES, VadOptions
@@ -50,7 +51,7 @@ _FLAT: Final = {
 
 def _known_language(language: str) -> str:
     if language and code_of(language) is None:
-        raise ValueError("no language by that name is known")
+        raise ValueError(f"no language {language[:50]!r} is known; use ISO 639-1 codes")
     return language
 
 
@@ -317,7 +318,7 @@ class RealtimeConfig:
         if self.beta and path[:2] == ["audio", "input"] and len(path) > 2:
             path = [next(flat for flat, part in _FLAT.items() if part == path[2]), *path[3:]]
         param = ".".join(["session", *path])
-        return ClientError("invalid_value", f"{param}: {fault['msg']}", param=param)
+        return ClientError("invalid_value", f"{param}: {sentence_of(fault)}", param=param)
 
 
 def _flat_format(form: FormatFields) -> str:

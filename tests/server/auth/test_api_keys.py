@@ -87,8 +87,8 @@ def test_setting_names_keys_or_numbers_them() -> None:
         ("alice:tooshort", "key 1 has less than 16 characters"),
         ("0123456789abcdef,tooshort", "key 2 has less than 16 characters"),
         ("al ice:0123456789abcdef", "the name of key 1"),
-        ("a:0123456789abcdef,a:fedcba9876543210", "two names are the same"),
-        ("a:0123456789abcdef,b:0123456789abcdef", "two keys are the same"),
+        ("a:0123456789abcdef,a:fedcba9876543210", "two keys have the name a"),
+        ("a:0123456789abcdef,b:0123456789abcdef", "a and b have the same key"),
     ],
 )
 def test_error_of_a_bad_setting_contains_no_key(text: str, problem: str) -> None:

@@ -35,15 +35,21 @@ def test_file_is_read_again_only_if_it_has_changed(path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "Invalid JSON"),
-        ("[]", "all: Input should be an object"),
-        ('{"keys": [{"name": "a"}]}', "keys.0.sha256: Field required"),
+        ("", r"keys\.json: it is not valid JSON: EOF"),
+        ("[]", r"keys\.json: it must be an object"),
+        ('{"keys": [{"name": "a"}]}', "keys.0.sha256: it is missing"),
         (f'{{"keys": [{{"name": "a b", "sha256": "{HASH}"}}]}}', "keys.0.name"),
         ('{"keys": [{"name": "a", "sha256": "0"}]}', "keys.0.sha256"),
-        (f'{{"keys": [{{"name": "a", "sha256": "{HASH}", "key": "a key"}}]}}', "keys.0.key: Extra inputs"),
+        (
+            f'{{"keys": [{{"name": "a", "sha256": "{HASH}", "key": "a key"}}]}}',
+            "keys.0.key: it is not a known field",
+        ),
         (f'{{"keys": [{{"name": "a", "sha256": "{HASH}", "expires_at": "2030-01-01"}}]}}', "expires_at"),
         (f'{{"keys": [{{"name": "a", "sha256": "{HASH}", "max_sessions": 0}}]}}', "max_sessions"),
-        (f'{{"keys": [{", ".join(2 * [json.dumps({"name": "a", "sha256": HASH})])}]}}', "two names"),
+        (
+            f'{{"keys": [{", ".join(2 * [json.dumps({"name": "a", "sha256": HASH})])}]}}',
+            "two keys have the name a",
+        ),
     ],
 )
 def test_broken_file_is_reported_once_until_it_changes(path: Path, text: str, problem: str) -> None:

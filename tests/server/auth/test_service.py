@@ -100,7 +100,7 @@ def test_unreadable_file_at_the_start_is_an_error(path: Path, text: str | None) 
 
 def test_same_key_under_two_names_is_an_error(path: Path) -> None:
     write(path, entry("bob", SECRET))
-    with pytest.raises(KeyFileError, match="two keys are the same"):
+    with pytest.raises(KeyFileError, match="have the same key"):
         AuthService(f"alice:{SECRET}", str(path), "", Metrics())
 
 

@@ -70,6 +70,36 @@ def test_errors_of_streams_have_an_http_status() -> None:
     )
 
 
+@pytest.fixture(scope="module")
+def served() -> TestClient:
+    return TestClient(create_app(free_settings()), base_url="http://localhost")
+
+
+@pytest.mark.parametrize(
+    ("path", "param", "message"),
+    [
+        ("/v1/jobs?limit=abc", "limit", "Invalid 'limit': it must be a whole number."),
+        ("/v1/jobs?limit=0", "limit", "Invalid 'limit': it must be at least 1."),
+        ("/v1/jobs/job_1/transcript?format=xyz", "format", "Invalid 'format': it must be 'json', 'text', "),
+    ],
+)
+def test_bad_query_parameter_is_named(served: TestClient, path: str, param: str, message: str) -> None:
+    error = served.get(path).json()["error"]
+    assert error["param"] == param
+    assert error["message"].startswith(message)
+
+
+def test_bad_field_of_a_body_is_named(served: TestClient) -> None:
+    asked = {"expires_after": {"anchor": "created_at", "seconds": 5}}
+    error = served.post("/v1/realtime/client_secrets", json=asked).json()["error"]
+    assert error["param"] == "expires_after.seconds"
+    assert error["message"] == "Invalid 'expires_after.seconds': it must be at least 10."
+    answer = served.post(
+        "/v1/realtime/client_secrets", content="{", headers={"content-type": "application/json"}
+    )
+    assert answer.json()["error"]["message"].startswith("Invalid body: it is not valid JSON: ")
+
+
 def test_server_uses_the_handlers() -> None:
     answer = TestClient(create_app(free_settings()), base_url="http://localhost").get("/v1/nothing")
     assert answer.json()["error"]["type"] == "invalid_request_error"

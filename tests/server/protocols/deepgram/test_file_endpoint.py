@@ -77,6 +77,9 @@ def test_file_is_redacted(server: Server) -> None:
 
 
 def test_part_of_a_file_has_the_times_of_the_file(server: Server) -> None:
+    late = post(server, start="600")
+    assert late.status_code == 400
+    assert "The start, 600 s, is after the end of the file" in late.json()["err_msg"]
     answer = post(server, start="4", end="6")
     assert answer.json()["metadata"]["duration"] == 2
     assert all(4 <= word["start"] < word["end"] <= 6 for word in words(answer))

@@ -75,6 +75,8 @@ def test_word_document_is_a_zip_with_the_text(server: Server) -> None:
 
 
 def test_part_of_a_file_has_the_times_of_the_file(server: Server) -> None:
+    late = post(server, start="600")
+    assert (late.status_code, late.json()["error"]["param"]) == (400, "start")
     answer = post(server, response_format="verbose_json", start="4", end="6").json()
     assert answer["duration"] == 2
     assert answer["segments"]

@@ -111,7 +111,7 @@ def merge_fields(kind: type[FileFields], fields: Iterable[tuple[str, object]]) -
             continue
         if base in lists:
             is_whole = bracket and isinstance(value, str)
-            values = [value] if is_whole else _list_of(value, base not in kind.unsplit)
+            values = [value] if is_whole else _list_of(base, value, base not in kind.unsplit)
             found.setdefault(base, []).extend(values)
         elif bracket and key != "]":
             nested = found.get(base)
@@ -121,17 +121,20 @@ def merge_fields(kind: type[FileFields], fields: Iterable[tuple[str, object]]) -
     return found
 
 
-def _list_of(value: object, split: bool) -> list[object]:
-    """Return the elements of a list, of its text in JSON, or with `split` of a text with commas."""
+def _list_of(name: str, value: object, split: bool) -> list[object]:
+    """Return the elements of a list, of its text in JSON, or with `split` of a text with commas.
+
+    Raises ApiError for a text that begins like a list in JSON and is none.
+    """
     if isinstance(value, list):
         return value
     if not isinstance(value, str):
         return [value]
-    try:
-        given = orjson.loads(value) if value.lstrip().startswith("[") else None
-    except orjson.JSONDecodeError:
-        given = None
-    if isinstance(given, list):
+    if value.lstrip().startswith("["):
+        try:
+            given: list[object] = orjson.loads(value)
+        except orjson.JSONDecodeError as error:
+            raise invalid(f"Invalid '{name}': it is not valid JSON: {error}.", name) from None
         return given
     return [part.strip() for part in value.split(",") if part.strip()] if split else [value]
 

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from asr.recognizer import Hypothesis, Word
 from audio.clip import SAMPLE_RATE
 from server.errors import invalid
+from server.validation import sentence_of
 from transcripts.transcript import Transcript, TranscriptSegment
 
 MAX_SEGMENTS: Final = 100_000
@@ -59,7 +60,7 @@ def parse_transcript(content: bytes) -> Transcript:
         param = ".".join(map(str, first["loc"]))
         if first["type"] == "json_invalid":
             raise invalid("The body is not JSON.", code="invalid_body") from None
-        raise invalid(f"Invalid '{param}': {first['msg']}.", param or None) from None
+        raise invalid(f"Invalid '{param}': {sentence_of(first)}.", param or None) from None
     segments = sorted(map(_segment, fields.segments), key=lambda segment: segment.start)
     return Transcript(fields.title, "", tuple(segments))
 

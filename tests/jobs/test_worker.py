@@ -292,6 +292,28 @@ async def test_unit_that_raised_is_done_again(database: JobDatabase) -> None:
         await until(lambda: database.queue.claimed_by("one", Work.TRANSCRIBE) == [])
 
 
+async def test_worker_whose_heartbeat_hangs_is_stuck(tmp_path: Path) -> None:
+    async def carry_out(job_id: str, work: Work, number: int) -> None:
+        raise AssertionError
+
+    with closing(JobDatabase(JobsOptions(tmp_path))) as database:
+        worker = JobWorker(
+            database.engine,
+            database.queue,
+            carry_out,
+            worker_id="one",
+            jobs=1,
+            beat_seconds=0.05,
+            stuck_seconds=1.0,
+        )
+        async with worker:
+            await until(lambda: not worker.is_stuck)
+            with closing(sqlite3.connect(JobsOptions(tmp_path).database_file, isolation_level=None)) as other:
+                await until(lambda: locked(other))
+                await until(lambda: worker.is_stuck)
+            await until(lambda: not worker.is_stuck)
+
+
 async def test_last_attempt_of_a_job_runs_alone(
     database: JobDatabase, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -59,11 +59,6 @@ class JobsHost:
             await self._stack.aclose()
 
     @property
-    def is_open(self) -> bool:
-        """Return whether the database is open."""
-        return self._jobs is not None
-
-    @property
     def is_stuck(self) -> bool:
         """Return whether the worker hangs (see `JobWorker.is_stuck`); false while there is none."""
         return self._worker is not None and self._worker.is_stuck

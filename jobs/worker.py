@@ -83,8 +83,7 @@ class JobWorker:
             await asyncio.to_thread(self._launch)
             self._beaten = self._loop.time()
         except BaseException:
-            await asyncio.to_thread(DBOS.destroy)
-            _current.clear(self)
+            await self._stop()
             raise
         self._tasks.append(asyncio.create_task(self._beat_forever(), name="job worker heartbeat"))
         log.info("job_worker.started worker=%s", self._id)
@@ -93,13 +92,17 @@ class JobWorker:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._stop()
+        log.info("job_worker.stopped worker=%s", self._id)
+
+    async def _stop(self) -> None:
+        """Give back what is running, and end DBOS."""
         self._stopping = True
         for task in (*self._tasks, *self._running):
             task.cancel()
         await asyncio.gather(*self._tasks, *self._running, return_exceptions=True)
         await asyncio.to_thread(DBOS.destroy)
         _current.clear(self)
-        log.info("job_worker.stopped worker=%s", self._id)
 
     @property
     def is_stuck(self) -> bool:

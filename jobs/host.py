@@ -16,7 +16,7 @@ from jobs.options import JobsOptions
 
 if TYPE_CHECKING:
     from jobs.service import JobDatabase, Jobs
-    from jobs.worker import CarryOut
+    from jobs.worker import CarryOut, JobWorker
 
 RETRY_SECONDS: Final = 5.0  # between two tries to open the database
 MAX_LOCAL_WORKERS: Final = 1_000
@@ -43,6 +43,7 @@ class JobsHost:
         self._on_problem = on_problem
         self._stack = AsyncExitStack()
         self._jobs: Jobs | None = None
+        self._worker: JobWorker | None = None
         self._opening = asyncio.Lock()
         self._starting: asyncio.Task[None] | None = None
 
@@ -59,13 +60,13 @@ class JobsHost:
             self._starting.cancel()
             await asyncio.gather(self._starting, return_exceptions=True)
         async with self._opening:
-            self._jobs = None
+            self._jobs = self._worker = None
             await self._stack.aclose()
 
     @property
-    def is_open(self) -> bool:
-        """Return whether the database is open."""
-        return self._jobs is not None
+    def is_stuck(self) -> bool:
+        """Return whether the worker hangs (see `JobWorker.is_stuck`); false while there is none."""
+        return self._worker is not None and self._worker.is_stuck
 
     async def jobs(self) -> "Jobs":
         """Return the jobs; the database is opened if need be. Raises JobsUnavailable."""
@@ -97,8 +98,9 @@ class JobsHost:
                 database = await asyncio.to_thread(JobDatabase, self._options)
                 stack.push_async_callback(asyncio.to_thread, database.close)
                 jobs = Jobs(database)
+                worker = None
                 if self._options.jobs_at_once > 0:
-                    await self._start_worker(stack, database)
+                    worker = await self._start_worker(stack, database)
                 cleaning = asyncio.create_task(jobs.keep_clean(), name="delete expired jobs")
                 stack.push_async_callback(_cancel, cleaning)
                 self._stack.push_async_callback(stack.pop_all().aclose)
@@ -107,7 +109,7 @@ class JobsHost:
             self._on_problem(why)
             raise JobsUnavailable(why) from error
         self._on_problem(None)
-        self._jobs = jobs
+        self._jobs, self._worker = jobs, worker
 
     def _is_unusable(self) -> bool:
         """Return whether the folder of jobs cannot be written, which should be known before the first job."""
@@ -115,7 +117,7 @@ class JobsHost:
         present = next(each for each in (folder, *folder.absolute().parents) if each.exists())
         return not (present.is_dir() and os.access(present, os.W_OK | os.X_OK))
 
-    async def _start_worker(self, stack: AsyncExitStack, database: "JobDatabase") -> None:
+    async def _start_worker(self, stack: AsyncExitStack, database: "JobDatabase") -> "JobWorker":
         from jobs.worker import JobWorker
 
         lease = await asyncio.to_thread(WorkerLease.take, self._options)
@@ -127,7 +129,7 @@ class JobsHost:
             worker_id=lease.worker_id,
             jobs=self._options.jobs_at_once,
         )
-        await stack.enter_async_context(worker)
+        return await stack.enter_async_context(worker)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

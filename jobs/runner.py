@@ -67,6 +67,7 @@ class Progress:
 
     done, stored: seconds of audio
     bytes_done, bytes_total, bytes_stored: of a download; the total is None if it is unknown
+    is_ending: the run has begun to write its outcome, after which it may write no more
     """
 
     done: float = 0.0
@@ -74,6 +75,7 @@ class Progress:
     bytes_done: int = 0
     bytes_total: int | None = None
     bytes_stored: int = 0
+    is_ending: bool = False
 
     def on_bytes(self, done: int, total: int | None) -> None:
         """Note how much was downloaded."""
@@ -236,11 +238,16 @@ class JobRunner:
         try:
             while not work.done():
                 await asyncio.wait([work], timeout=self._report_seconds)
-                if not work.done():
-                    try:
-                        await asyncio.to_thread(self._report, run, progress)
-                    except OUTAGES as error:  # the work needs the database only when a part is done
-                        log.warning("job.report_failed job=%s error=%s", run.job.id, error)
+                if work.done() or progress.is_ending:
+                    continue
+                try:
+                    await asyncio.to_thread(self._report, run, progress)
+                except OUTAGES as error:  # the work needs the database only when a part is done
+                    log.warning("job.report_failed job=%s error=%s", run.job.id, error)
+                except RunLost:
+                    # The outcome may have been written meanwhile; if another run has the job, that fails.
+                    if not progress.is_ending:
+                        raise
             work.result()
         finally:
             work.cancel()
@@ -287,6 +294,7 @@ class JobRunner:
         except OSError as error:
             raise TransientFailure(f"The audio cannot be stored: {error}", "storage_full") from error
         source = JobSource(url, name, stored.key, stored.size)
+        progress.is_ending = True
         try:
             await run_in_thread_to_completion(self._store.fetched, run, source)
         except RunLost:
@@ -375,6 +383,7 @@ class JobRunner:
             number += 1
         seconds = seconds_from_samples(position - first)
         segments = await self._with_speakers(run.job, path, models.speakers, first)
+        progress.is_ending = True
         await asyncio.to_thread(
             self._store.succeed,
             run,

@@ -251,15 +251,6 @@ class JobStore:
         with self._engine.connect() as connection:
             return float(connection.scalar(query) or 0.0)
 
-    def counts(self) -> dict[JobState, int]:
-        """Return the number of unfinished jobs by state."""
-        query = sa.select(jobs.c.state, sa.func.count()).where(jobs.c.state.in_(UNFINISHED))
-        with self._engine.connect() as connection:
-            found = {
-                JobState(state): count for state, count in connection.execute(query.group_by(jobs.c.state))
-            }
-        return {state: found.get(state, 0) for state in UNFINISHED}
-
     # Runs
 
     def begin(self, job_id: str, state: JobState, lease: str | None = None) -> Run | None:

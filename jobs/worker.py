@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 BEAT_SECONDS: Final = 5.0
 DEAD_SECONDS: Final = 30.0  # without a beat, after which another worker takes over
+STUCK_SECONDS: Final = 120.0  # without an end of a beat, even of one that failed
 POLL_SECONDS: Final = 0.5  # between two looks at a queue
 IDLE_SECONDS: Final = 3_600.0  # between two looks at what this server does not use of DBOS
 FETCHES: Final = 8  # downloads at once
@@ -57,6 +58,7 @@ class JobWorker:
         poll_seconds: float = POLL_SECONDS,
         beat_seconds: float = BEAT_SECONDS,
         dead_seconds: float = DEAD_SECONDS,
+        stuck_seconds: float = STUCK_SECONDS,
     ) -> None:
         self._engine = engine
         self._queue = queue
@@ -65,10 +67,12 @@ class JobWorker:
         self._concurrency = {Work.FETCH: FETCHES, Work.TRANSCRIBE: jobs, Work.CALLBACK: CALLBACKS}
         self._poll_seconds = poll_seconds
         self._beat_seconds = beat_seconds
+        self._stuck_seconds = stuck_seconds
         self._others = StallWatch(dead_seconds)
         self._left = StallWatch(dead_seconds)
         self._running: dict[asyncio.Task[None], str] = {}  # ids of units
         self._stopping = False
+        self._beaten = 0.0  # when the last beat ended, by the clock of the loop
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -77,9 +81,9 @@ class JobWorker:
         try:
             await asyncio.to_thread(self._beat)  # before it claims work, so that others would miss it
             await asyncio.to_thread(self._launch)
+            self._beaten = self._loop.time()
         except BaseException:
-            await asyncio.to_thread(DBOS.destroy)
-            _current.clear(self)
+            await self._stop()
             raise
         self._tasks.append(asyncio.create_task(self._beat_forever(), name="job worker heartbeat"))
         log.info("job_worker.started worker=%s", self._id)
@@ -88,13 +92,22 @@ class JobWorker:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._stop()
+        log.info("job_worker.stopped worker=%s", self._id)
+
+    async def _stop(self) -> None:
+        """Give back what is running, and end DBOS."""
         self._stopping = True
         for task in (*self._tasks, *self._running):
             task.cancel()
         await asyncio.gather(*self._tasks, *self._running, return_exceptions=True)
         await asyncio.to_thread(DBOS.destroy)
         _current.clear(self)
-        log.info("job_worker.stopped worker=%s", self._id)
+
+    @property
+    def is_stuck(self) -> bool:
+        """Return whether the worker hangs, so that others take over its work and its process must restart."""
+        return self._loop.time() - self._beaten > self._stuck_seconds
 
     def submit(self, work: Work, job_id: str, number: int) -> Future[None]:
         """Start a unit of work on the event loop, from a thread of DBOS."""
@@ -144,6 +157,7 @@ class JobWorker:
                 await asyncio.to_thread(self._beat)
             except sa.exc.SQLAlchemyError as error:  # The database may come back.
                 log.warning("job_worker.beat_failed error=%s", error)
+            self._beaten = self._loop.time()
             await asyncio.sleep(self._beat_seconds)
 
     def _beat(self) -> None:

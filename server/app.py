@@ -148,7 +148,6 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
         title="stt-server", lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
     )
     app.state.engine = engine
-    app.state.jobs = jobs
     _add_middleware(app, settings, auth.authenticator, metrics)
     app.include_router(WebPage(settings).router())
     app.include_router(OpenAIAudioEndpoint(settings, engine, files, metrics).router())

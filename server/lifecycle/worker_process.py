@@ -2,9 +2,12 @@
 
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.engine import Engine
@@ -12,6 +15,7 @@ from jobs.errors import JobsUnavailable
 from jobs.host import RETRY_SECONDS, JobsHost
 from server.lifecycle.graceful_shutdown import SIGNALS
 from server.lifecycle.jobs import jobs_host
+from server.lifecycle.liveness import show_liveness
 from server.observability import log_config
 from server.settings import Settings
 
@@ -59,7 +63,14 @@ async def _work(settings: Settings, callback_formats: Formats) -> int:
     )
     host = jobs_host(settings, engine, callback_formats=callback_formats)
     assert host is not None
-    async with engine:
+    async with AsyncExitStack() as stack:
+        alive = show_liveness(
+            lambda: host.is_stuck,
+            Path(settings.worker_alive_file) if settings.worker_alive_file else None,
+            os.environ.get("NOTIFY_SOCKET", ""),
+        )
+        stack.callback(asyncio.create_task(alive, name="show liveness").cancel)
+        await stack.enter_async_context(engine)
         await _unless(stopping, engine.loaded())
         if not stopping.is_set():
             async with host:

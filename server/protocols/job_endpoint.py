@@ -214,6 +214,6 @@ def job_errors_as_http() -> Iterator[None]:
         message = "The database of jobs cannot be used at present."
         raise try_again(message, "jobs_unavailable", retry_after=UNAVAILABLE_SECONDS) from error
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         raise ApiError(507, "The disk of the server is full.", code="storage_full") from error

@@ -45,6 +45,11 @@ class JobSettings(BaseSettings):
         "resumes its jobs at once. Empty: the first free of local-0, local-1, …; with DATABASE_URL the host "
         "name.",
     )
+    worker_alive_file: str = Field(
+        "",
+        description="File that `./entrypoint.sh worker` touches every 5 s while it is alive, for a liveness "
+        "probe. Empty: none.",
+    )
     job_retention_seconds: float = Field(
         3_600.0, ge=1, description="Seconds after its end for which a job is kept, with its audio and text."
     )

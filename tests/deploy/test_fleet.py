@@ -13,6 +13,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from server.auth.middleware import OPEN_PATHS
+from server.lifecycle.liveness import ALIVE_SECONDS
 from server.lifecycle.worker_process import UNUSABLE
 from server.settings import Settings
 from tests.deploy.helm_chart import Manifest, render
@@ -80,6 +81,13 @@ def test_unit_writes_only_to_folders_that_systemd_makes(command: str) -> None:
     assert all(value.startswith(folders) for name, value in variables.items() if name != "WORKER_ID")
 
 
+def test_unit_of_a_worker_is_restarted_when_it_hangs() -> None:
+    service = unit("worker")["Service"]
+    assert service["Type"] == "notify"
+    assert int(service["WatchdogSec"]) >= 10 * ALIVE_SECONDS
+    assert service["TimeoutStartSec"] == "infinity"
+
+
 def test_units_share_their_jobs_and_their_models() -> None:
     server, worker = unit_variables("serve"), unit_variables("worker")
     assert worker.pop("WORKER_ID") == "%H-%i"
@@ -141,7 +149,8 @@ def test_compose_drains_and_probes_only_what_answers() -> None:
     for process in (services()["stt"], *compose_workers()):
         assert int(process["stop_grace_period"].removesuffix("s")) >= DRAIN_SECONDS + MARGIN_SECONDS
         assert process["restart"] == "unless-stopped"
-    assert all(worker["healthcheck"] == {"disable": True} for worker in compose_workers())
+    for worker in compose_workers():
+        assert f" {worker['environment']['WORKER_ALIVE_FILE']} " in worker["healthcheck"]["test"][-1]
     waited_for = {name for worker in compose_workers() for name in worker["depends_on"]}
     assert waited_for == {"stt", "postgres"}
     assert "HEALTHCHECK" in (ROOT / "Dockerfile").read_text()
@@ -223,12 +232,16 @@ def test_chart_shares_audio_by_a_volume_or_a_bucket() -> None:
     assert "PersistentVolumeClaim" not in {each["kind"] for each in render(BUCKET)}
 
 
-def test_worker_of_the_chart_keeps_its_name_and_has_no_probe() -> None:
+def test_worker_of_the_chart_keeps_its_name_and_is_probed_by_its_file() -> None:
     worker = container(render(), "stt-worker")
     (name,) = [each for each in worker["env"] if each["name"] == "WORKER_ID"]
     assert name["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.name"
     assert worker["args"] == ["worker"]
-    assert not worker.keys() & PROBES
+    file = pod_variables(render(), "stt-worker")["WORKER_ALIVE_FILE"]
+    assert worker.keys() & PROBES == {"startupProbe", "livenessProbe"}
+    for name in worker.keys() & PROBES:
+        assert f" {file} " in worker[name]["exec"]["command"][-1]
+    assert file.startswith(tuple(f"{mount['mountPath']}/" for mount in worker["volumeMounts"]))
     assert "ports" not in worker
 
 

@@ -97,7 +97,7 @@ async def test_job_with_a_pending_callback_leaves_only_what_that_needs(options: 
         async with working(database, Telling()) as jobs:
             # The name does not resolve, so the callback stays pending.
             job = await uploaded(jobs, AUDIO, replace(OPTIONS, callback=f"http://{CALLBACK}/"))
-            await until(lambda: database.store.counts()[JobState.QUEUED] == 0)
+            await until(lambda: database.store.get(job.id).state is JobState.SUCCEEDED)
             cleaning = asyncio.create_task(jobs.keep_clean(0.05))
             await until(lambda: left(options, database) <= {METADATA})
             with pytest.raises(JobNotFound):

@@ -3,10 +3,12 @@
 import asyncio
 import io
 import sqlite3
+import threading
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import event
@@ -16,6 +18,7 @@ from jobs.errors import JobNotFound, JobsUnavailable
 from jobs.job import JobOptions, JobProblem, JobSource, JobState, NewJob
 from jobs.options import JobsOptions
 from jobs.service import JobDatabase, Jobs
+from jobs.store import JobStore, Run
 from jobs.work_queue import Work
 from jobs.worker import JobWorker, StallWatch
 from postprocessing.options import TextOptions
@@ -292,6 +295,28 @@ async def test_unit_that_raised_is_done_again(database: JobDatabase) -> None:
         await until(lambda: database.queue.claimed_by("one", Work.TRANSCRIBE) == [])
 
 
+async def test_worker_whose_heartbeat_hangs_is_stuck(tmp_path: Path) -> None:
+    async def carry_out(job_id: str, work: Work, number: int) -> None:
+        raise AssertionError
+
+    with closing(JobDatabase(JobsOptions(tmp_path))) as database:
+        worker = JobWorker(
+            database.engine,
+            database.queue,
+            carry_out,
+            worker_id="one",
+            jobs=1,
+            beat_seconds=0.05,
+            stuck_seconds=1.0,
+        )
+        async with worker:
+            await until(lambda: not worker.is_stuck)
+            with closing(sqlite3.connect(JobsOptions(tmp_path).database_file, isolation_level=None)) as other:
+                await until(lambda: locked(other))
+                await until(lambda: worker.is_stuck)
+            await until(lambda: not worker.is_stuck)
+
+
 async def test_last_attempt_of_a_job_runs_alone(
     database: JobDatabase, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -312,6 +337,38 @@ async def test_last_attempt_of_a_job_runs_alone(
     assert told == [
         f"{event} job={job.id}" for job in (other, suspect) for event in ("job.begun", "job.succeeded")
     ]
+
+
+class LateCheck(JobStore):
+    """Look at the job only after its outcome was written."""
+
+    def __init__(self, database: JobDatabase) -> None:
+        super().__init__(database.engine, database.queue, retention_seconds=60, max_unfinished=9)
+        self.checking, self.ended = threading.Event(), threading.Event()
+
+    def check(self, run: Run) -> None:
+        self.checking.set()
+        self.ended.wait(60)
+        super().check(run)
+
+    def succeed(self, run: Run, **changes: Any) -> None:
+        super().succeed(run, **changes)
+        self.ended.set()
+
+
+async def test_run_that_has_ended_is_not_lost(
+    database: JobDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "jobs.runner")
+    held, store = HeldRecognizer(), LateCheck(database)
+    async with models(held) as clients:
+        job = await uploaded(Jobs(database), wav(TALK))
+        running = asyncio.create_task(runner_of(database, clients, store=store).run(job.id, Work.TRANSCRIBE))
+        await until(store.checking.is_set)
+        held.gate.set()
+        await running
+    assert database.store.get(job.id).state is JobState.SUCCEEDED
+    assert "job.run_lost" not in caplog.text
 
 
 async def test_audio_stays_when_its_job_was_accepted_before(database: JobDatabase) -> None:

@@ -11,6 +11,7 @@ from jobs.fetching import Fetch
 from jobs.job import Job, JobOptions, JobSource, NewJob
 from jobs.runner import Acquire, JobRunner, carry_out
 from jobs.service import JobDatabase, Jobs
+from jobs.store import JobStore
 from jobs.worker import JobWorker
 from streaming.model_clients import ModelClients, SpeakerClient
 from streaming.options import SessionOptions
@@ -31,10 +32,14 @@ def acquiring(clients: ModelClients) -> Acquire:
 
 
 def runner_of(
-    database: JobDatabase, clients: ModelClients, fetch: Fetch | None = None, max_seconds: float = 1e6
+    database: JobDatabase,
+    clients: ModelClients,
+    fetch: Fetch | None = None,
+    max_seconds: float = 1e6,
+    store: JobStore | None = None,
 ) -> JobRunner:
     return JobRunner(
-        database.store,
+        store or database.store,
         database.audio,
         acquiring(clients),
         options=lambda: SessionOptions(guards=FEW_GUARDS),
@@ -65,13 +70,13 @@ async def working(
     fetch: Fetch | None = None,
     callbacks: CallbackSender | None = None,
     speakers: SpeakerClient | None = None,
-    **limits: float,
+    max_seconds: float = 1e6,
 ) -> AsyncIterator[Jobs]:
     """Run a worker beside the jobs."""
     async with (
         models(recognizer) as clients,
         worker_of(
-            database, runner_of(database, replace(clients, speakers=speakers), fetch, **limits), callbacks
+            database, runner_of(database, replace(clients, speakers=speakers), fetch, max_seconds), callbacks
         ),
     ):
         yield Jobs(database)

@@ -129,17 +129,23 @@ async def _work(place: Place, name: str) -> None:
         runner = runner_of(database, clients)
 
         callbacks = CallbackSender(database.callbacks, private=True, delays=CALLBACK_DELAYS)
-        async with JobWorker(
-            database.engine,
-            database.queue,
-            carry_out(runner, callbacks),
-            worker_id=name,
-            jobs=AT_ONCE,
-            poll_seconds=0.05,
-            beat_seconds=0.3,
-            dead_seconds=DEAD_SECONDS,
-        ):
-            await asyncio.Event().wait()
+        while True:
+            worker = JobWorker(
+                database.engine,
+                database.queue,
+                carry_out(runner, callbacks),
+                worker_id=name,
+                jobs=AT_ONCE,
+                poll_seconds=0.05,
+                beat_seconds=0.3,
+                dead_seconds=DEAD_SECONDS,
+            )
+            try:
+                async with worker:
+                    await asyncio.Event().wait()
+            except OUTAGES as error:  # it starts again, as that of a server does
+                logging.warning("test.worker_not_started error=%s", error)
+                await asyncio.sleep(AGAIN_SECONDS)
 
 
 def submit(place: Place, seed: int, names: list[str], accepted: Connection) -> None:

@@ -30,10 +30,12 @@ def test_worker_does_the_jobs_of_a_server(tmp_path: Path, kind: str, request: py
     settings = free_settings(data_dir=str(tmp_path), database_url=url, jobs_at_once=0)
     with serve(settings, wait_until_ready=False) as server:
         job = submit(server)
+        alive = tmp_path / "alive"
         shared = {"DATA_DIR": str(tmp_path), "DATABASE_URL": url, "ASR_WORKER": "thread"}
-        with program(WORKER, **shared) as worker:
+        with program(WORKER, **shared, WORKER_ALIVE_FILE=str(alive)) as worker:
             wait_until(lambda: "worker.ready" in worker.log)
             assert ended(server, job)["status"] == "succeeded"
+            assert alive.exists()
             later = submit(server)
             assert ended(server, later)["status"] == "succeeded"
             assert worker.stop(signal.SIGTERM) == 0

@@ -205,13 +205,11 @@ async def _load(args: argparse.Namespace, stack: AsyncExitStack) -> tuple[ModelC
 
 
 def _diarization(args: argparse.Namespace) -> DiarizationOptions | None:
-    if not args.diarize:
-        return None
-    try:
+    try:  # Bounds that contradict each other are an error even if no speakers are wanted.
         bounds = SpeakerBounds(args.min_speakers, args.max_speakers)
     except SpeakerBoundsError as error:
         args.fail(str(error))
-    return DiarizationOptions(bounds)
+    return DiarizationOptions(bounds) if args.diarize else None
 
 
 def _progress_bars() -> Progress:

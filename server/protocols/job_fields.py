@@ -98,12 +98,11 @@ class JobFields(BaseModel):
         )
 
     def _speakers(self) -> SpeakerBounds | None:
-        if not self.diarize:
-            return None
-        try:
-            return SpeakerBounds(self.min_speakers, self.max_speakers)
+        try:  # Bounds that contradict each other are an error even if no speakers are wanted.
+            bounds = SpeakerBounds(self.min_speakers, self.max_speakers)
         except SpeakerBoundsError as error:
             raise invalid(f"Invalid 'max_speakers': {error}.", "max_speakers") from None
+        return bounds if self.diarize else None
 
 
 def parse_job_fields(fields: Iterable[tuple[str, object]]) -> JobFields:

@@ -289,13 +289,13 @@ def _speakers(given: TranscriptionFields) -> SpeakerFields | None:
         raise invalid(message, "known_speaker_references")
     if len(set(names)) < len(names):
         raise invalid("The names of known speakers must differ.", "known_speaker_names")
-    is_usual = given.response_format == "diarized_json" or given.model == DIARIZING_MODEL
-    if given.diarize is False or (given.diarize is None and not (is_usual or names)):
-        return None
-    try:
+    try:  # Bounds that contradict each other are an error even if no speakers are wanted.
         bounds = SpeakerBounds(given.min_speakers, given.max_speakers)
     except SpeakerBoundsError as error:
         raise invalid(f"Invalid 'max_speakers': {error}.", "max_speakers") from None
+    is_usual = given.response_format == "diarized_json" or given.model == DIARIZING_MODEL
+    if given.diarize is False or (given.diarize is None and not (is_usual or names)):
+        return None
     known = tuple(zip(names, references, strict=True))
     return SpeakerFields(bounds, known, required=given.diarize is True or bool(names))
 

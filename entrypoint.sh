@@ -201,6 +201,22 @@ with socket.create_server(("127.0.0.1", 0)) as free: print(free.getsockname()[1]
 command=${1:-serve}
 [ $# -eq 0 ] || shift
 case $command in
+    serve | worker | demo | setup) # take no arguments
+        case ${1-} in
+            "") ;;
+            -h | --help)
+                usage
+                exit
+                ;;
+            *)
+                printf 'entrypoint.sh: %s takes no argument %s; settings come from the environment or .env\n\n' "$command" "$1" >&2
+                usage >&2
+                exit 2
+                ;;
+        esac
+        ;;
+esac
+case $command in
     serve | worker | demo | setup) set_up requirements.txt ;;
     test) set_up requirements-dev.txt ;;
     transcribe | convert | models | pull | keys | jobs) set_up requirements.txt >&2 ;; # stdout is reserved for the output of the command

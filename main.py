@@ -86,9 +86,17 @@ def refuse_unprotected_host(settings: "Settings") -> None:
 def main(arguments: Sequence[str] = ()) -> int:
     """Run the server, or with the argument `worker` a worker for jobs, until it is stopped.
 
-    Return 1 if its models could not be loaded. Exit with 2 if a setting is invalid.
+    Return 1 if its models could not be loaded. Exit with 2 if a setting or an argument is invalid.
     """
-    if list(arguments) == ["worker"]:
+    from argparse import ArgumentParser
+
+    parser = ArgumentParser(
+        prog="main.py",
+        description="Run the server, or a worker for its jobs. HOST, PORT and all other settings come from the "
+        "environment or .env (docs/settings.md).",
+    )
+    parser.add_argument("command", nargs="?", choices=["worker"], help="work on jobs, without HTTP")
+    if parser.parse_args(arguments).command == "worker":
         from server.lifecycle.worker_process import run_worker
 
         settings = read_settings()

@@ -213,15 +213,13 @@ async def _load(args: argparse.Namespace, stack: AsyncExitStack) -> tuple[ModelC
 
 
 def _diarization(args: argparse.Namespace) -> DiarizationOptions | None:
-    if not args.diarize:
-        return None
-    if args.multichannel:
+    if args.diarize and args.multichannel:
         args.fail("--diarize and --multichannel exclude each other: each channel is one speaker")
-    try:
+    try:  # Bounds that contradict each other are an error even if no speakers are wanted.
         bounds = SpeakerBounds(args.min_speakers, args.max_speakers)
     except SpeakerBoundsError as error:
         args.fail(str(error))
-    return DiarizationOptions(bounds)
+    return DiarizationOptions(bounds) if args.diarize else None
 
 
 def _progress_bars() -> Progress:

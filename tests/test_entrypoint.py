@@ -90,6 +90,15 @@ class TestCommands:
         assert "unknown command sing" in done.stderr
         assert "usage: ./entrypoint.sh" in done.stderr
 
+    @pytest.mark.parametrize("command", ["serve", "worker", "demo", "setup"])
+    def test_arguments_of_commands_without_any_are_refused(self, checkout: Path, command: str) -> None:
+        done = entrypoint(checkout, command, "--foo", STT_PYTHON=sys.executable)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"{command} takes no argument --foo" in done.stderr
+        helped = entrypoint(checkout, command, "--help", STT_PYTHON=sys.executable)
+        assert helped.returncode == 0
+        assert helped.stdout.startswith("usage: ./entrypoint.sh")
+
     def test_without_a_command_the_server_runs(self, checkout: Path) -> None:
         assert entrypoint(checkout, STT_PYTHON=sys.executable).stdout == "main passive\n"
 

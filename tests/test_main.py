@@ -79,6 +79,22 @@ def test_a_misspelt_setting_is_a_warning(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("arguments", [["--foo"], ["serve"], ["worker", "--foo"]])
+def test_unknown_argument_is_refused(arguments: list[str]) -> None:
+    ended = run(*MAIN, *arguments)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("usage: main.py")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [["--help"], ["worker", "--help"]])
+def test_help_is_given(arguments: list[str]) -> None:
+    ended = run(*MAIN, *arguments)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "docs/settings.md" in ended.stdout
+
+
+@pytest.mark.slow
 def test_importing_it_builds_nothing() -> None:
     code = "import sys, main; print(sorted({'torch', 'fastapi', 'server'} & sys.modules.keys()))"
     assert run(sys.executable, "-c", code).stdout == "[]\n"

@@ -40,6 +40,7 @@ class JobFields(SpeakerCountFields, FileFields):
     def options(self) -> JobOptions:
         """Return the options of the job. Raises ApiError."""
         within = self.within()
+        bounds = self.speaker_bounds()  # Also without speakers, contradicting bounds are an error.
         return JobOptions(
             model=self.model,
             asr=self.recognition(
@@ -55,7 +56,7 @@ class JobFields(SpeakerCountFields, FileFields):
             callback=self.callback,
             metadata=self.metadata,
             text=self.text_options(),
-            speakers=self.speaker_bounds() if self.diarize else None,
+            speakers=bounds if self.diarize else None,
         )
 
 

@@ -441,9 +441,12 @@ async def test_speakers_are_distinguished_on_request(tmp_path: Path) -> None:
     assert [each["speaker"] for each in json.loads(json_of(transcript))["segments"]] == ["A", "B"]
 
 
-def test_contradicting_numbers_of_speakers_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("diarize", [["--diarize"], []])
+def test_contradicting_numbers_of_speakers_are_refused(
+    capsys: pytest.CaptureFixture[str], diarize: list[str]
+) -> None:
     with pytest.raises(SystemExit) as exit:
-        main(["transcribe", "--diarize", "--min-speakers", "3", "--max-speakers", "2", "x.wav"])
+        main(["transcribe", *diarize, "--min-speakers", "3", "--max-speakers", "2", "x.wav"])
     assert exit.value.code == UNUSABLE
     assert "3 to 2" in capsys.readouterr().err
 

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from asr.languages import code_of, codes_of
 from asr.recognizer import MAX_PROMPT_CHARS, Task, TranscriptionOptionsError
@@ -67,14 +67,28 @@ class EndpointingUpdate(_Strict):
     shortest_ms: Whole | None = Field(None, ge=MIN_ENDPOINTING_MS, le=MAX_ENDPOINTING_MS)
     longest_ms: Whole | None = Field(None, ge=MIN_ENDPOINTING_MS, le=MAX_ENDPOINTING_MS)
 
+    @model_validator(mode="after")
+    def _bounds_are_ordered(self) -> Self:
+        if self.shortest_ms is not None and self.longest_ms is not None:
+            check_order(self.shortest_ms, self.longest_ms)
+        return self
+
     def applied(self, turn: EndpointPolicy) -> EndpointPolicy:
+        """Return the policy that follows on `turn`. Raises ValueError if its bounds contradict each other."""
         mode = self.mode or _mode(turn)
         if mode not in ("adaptive", "model"):
             return FixedSilence()
         bounded = turn if isinstance(turn, AdaptiveSilence | ModelSilence) else AdaptiveSilence()
         shortest = bounded.shortest if self.shortest_ms is None else samples_from_ms(self.shortest_ms)
         longest = bounded.longest if self.longest_ms is None else samples_from_ms(self.longest_ms)
+        check_order(ms_from_samples(shortest), ms_from_samples(longest))
         return ModelSilence(shortest, longest) if mode == "model" else AdaptiveSilence(shortest, longest)
+
+
+def check_order(shortest_ms: float, longest_ms: float) -> None:
+    """Raise ValueError if the bounds of a silence contradict each other."""
+    if shortest_ms > longest_ms:
+        raise ValueError(f"shortest_ms is {shortest_ms:g}, more than longest_ms, which is {longest_ms:g}")
 
 
 class SessionUpdate(_Strict):
@@ -182,12 +196,16 @@ class SessionConfig:
         if "events" in given:
             events = OPTIONAL_EVENTS.intersection(update.events)
         try:
+            turn = update.turn.applied(self.options.turn)
+        except ValueError as error:
+            raise ClientError("invalid_value", f"session.turn: {error}", param="session.turn") from None
+        try:
             options = replace(
                 self.options,
                 vad=replace(self.options.vad, **vad),
                 asr=replace(self.options.asr, **asr),
                 text=replace(self.options.text, **text),
-                turn=update.turn.applied(self.options.turn),
+                turn=turn,
                 partials="transcript.partial" in events,
                 lag="server.lag" in events,
             )

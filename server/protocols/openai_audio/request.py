@@ -216,11 +216,12 @@ def _speakers(given: TranscriptionFields) -> SpeakerFields | None:
         raise invalid(message, "known_speaker_references")
     if len(set(names)) < len(names):
         raise invalid("The names of known speakers must differ.", "known_speaker_names")
+    bounds = given.speaker_bounds()  # Also without speakers, contradicting bounds are an error.
     is_usual = given.response_format == "diarized_json" or given.model == DIARIZING_MODEL
     if given.diarize is False or (given.diarize is None and not (is_usual or names)):
         return None
     known = tuple(zip(names, references, strict=True))
-    return SpeakerFields(given.speaker_bounds(), known, required=given.diarize is True or bool(names))
+    return SpeakerFields(bounds, known, required=given.diarize is True or bool(names))
 
 
 def _languages(given: TranscriptionFields) -> dict[str, Any]:

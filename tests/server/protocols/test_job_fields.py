@@ -51,9 +51,10 @@ def test_bounds_of_speakers_count_with_diarize() -> None:
     assert parse_job_fields(bounds).options().speakers is None
 
 
+@pytest.mark.parametrize("diarize", ["true", "false"])
 @pytest.mark.parametrize(("least", "most"), [("3", "2"), ("0", "2"), ("1", "21")])
-def test_bad_bounds_of_speakers_are_refused(least: str, most: str) -> None:
-    fields = [("diarize", "true"), ("min_speakers", least), ("max_speakers", most)]
+def test_bad_bounds_of_speakers_are_refused(least: str, most: str, diarize: str) -> None:
+    fields = [("diarize", diarize), ("min_speakers", least), ("max_speakers", most)]
     with pytest.raises(ApiError) as refused:
         parse_job_fields(fields).options()
     assert refused.value.param in ("min_speakers", "max_speakers")

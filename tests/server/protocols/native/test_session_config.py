@@ -39,11 +39,10 @@ good_vad: dict[str, st.SearchStrategy[Any]] = {
         if name != "threshold"
     },
 }
-turn_ms = st.integers(MIN_ENDPOINTING_MS, MAX_ENDPOINTING_MS) | st.none()
 good_turn: dict[str, st.SearchStrategy[Any]] = {
     "mode": st.sampled_from(["fixed", "adaptive", "manual", None]),
-    "shortest_ms": turn_ms,
-    "longest_ms": turn_ms,
+    "shortest_ms": st.integers(MIN_ENDPOINTING_MS, 1_000) | st.none(),
+    "longest_ms": st.integers(1_000, MAX_ENDPOINTING_MS) | st.none(),
 }
 good: dict[str, st.SearchStrategy[Any]] = {
     "language": st.sampled_from(["en", "de-AT", "yue", "auto", None]),
@@ -271,6 +270,22 @@ def test_manual_mode_lasts_until_another_is_chosen() -> None:
     manual = DEFAULT.merged({"turn": {"mode": "manual"}})
     assert effective(manual.merged({"vad": {"silence_ms": 500}}))["turn"] == {"mode": "manual"}
     assert manual.merged({"turn": {"mode": "fixed"}}) == DEFAULT
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        {"shortest_ms": 5_000, "longest_ms": 100},
+        {"mode": "fixed", "shortest_ms": 5_000, "longest_ms": 100},
+        {"mode": "adaptive", "shortest_ms": 5_000},
+        {"mode": "model", "longest_ms": 100},
+    ],
+)
+def test_contradicting_bounds_of_a_turn_are_refused(turn: dict[str, Any]) -> None:
+    with pytest.raises(ClientError) as refused:
+        DEFAULT.merged({"turn": turn})
+    assert refused.value.param == "session.turn"
+    assert "more than longest_ms, which is" in refused.value.message
 
 
 def test_adaptive_endpointing_and_the_model_keep_their_bounds() -> None:

@@ -252,6 +252,8 @@ def test_known_speakers_have_names_and_clips(brackets: str) -> None:
         ),
         ([("known_speaker_names", "x" * 101), ("known_speaker_references", CLIP)], "known_speaker_names"),
         ([("diarize", "true"), ("min_speakers", "3"), ("max_speakers", "2")], "max_speakers"),
+        ([("min_speakers", "5"), ("max_speakers", "2")], "max_speakers"),
+        ([("diarize", "false"), ("min_speakers", "5"), ("max_speakers", "2")], "max_speakers"),
         ([("max_speakers", "0")], "max_speakers"),
         ([("diarize", "perhaps")], "diarize"),
     ],

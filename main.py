@@ -92,8 +92,8 @@ def main(arguments: Sequence[str] = ()) -> int:
 
     parser = ArgumentParser(
         prog="main.py",
-        description="Run the server, or a worker for its jobs. HOST, PORT and all other settings come from the "
-        "environment or .env (docs/settings.md).",
+        description="Run the server, or a worker for its jobs. HOST, PORT and all other settings come from "
+        "the environment or .env (docs/settings.md).",
     )
     parser.add_argument("command", nargs="?", choices=["worker"], help="work on jobs, without HTTP")
     if parser.parse_args(arguments).command == "worker":

@@ -49,6 +49,7 @@ def test_server_works_on_a_read_only_file_system(tmp_path: Path) -> None:
         HOME=str(ROOT),
         TMPDIR=str(tmp_path / "tmp"),
         JOURNAL_DIR=str(tmp_path / "journal"),
+        DATA_DIR=str(tmp_path / "jobs"),
         HF_HOME=str(tmp_path / "models"),
     ) as server:
         wait_until(lambda: server.get("/ready").json()["ready"], seconds=60)

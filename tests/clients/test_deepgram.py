@@ -1,5 +1,7 @@
 """Test clients of Deepgram's API against a real server with a recognizer of fixed words."""
 
+import json
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -128,3 +130,37 @@ def test_pipecat_has_its_finalize_confirmed(server: Program) -> None:
     assert finalized
     assert text.startswith("good morning and")
     assert others[-1][0] == "he walked along the river until the sun went down"
+
+
+def deepctl(server: Program, *arguments: str, sound: bytes = b"") -> str:
+    """Return what Deepgram's command line prints."""
+    python = python_environment("deepctl", "deepctl==0.4.0")
+    command = [
+        str(python.with_name("deepctl")),
+        "--base-url",
+        server.url,
+        "--api-key",
+        "-",
+        "--non-interactive",
+    ]
+    done = subprocess.run([*command, *arguments], input=sound, capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.decode()
+
+
+def test_the_command_line_transcribes_a_file(server: Program) -> None:
+    text = deepctl(server, "-o", "json", "listen", WAV)
+    results = json.loads(text[text.index("{") :])["results"]
+    assert results["channels"][0]["alternatives"][0]["transcript"] == WORDS
+
+
+def test_the_command_line_makes_captions(server: Program) -> None:
+    cues = deepctl(server, "listen", WAV, "--diarize", "--srt")
+    assert "00:00:" in cues
+    assert WORDS.split()[-1] in cues
+
+
+def test_the_command_line_streams(server: Program) -> None:
+    samples = (ROOT / "test.wav").read_bytes()[44:]
+    heard = deepctl(server, "listen", "--encoding", "linear16", "-", sound=samples)
+    assert all(sentence in heard for sentence in (ROOT / "test.txt").read_text().splitlines())

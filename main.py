@@ -83,6 +83,16 @@ def refuse_unprotected_host(settings: "Settings") -> None:
     raise SystemExit(2)
 
 
+def refuse_taken_port(settings: "Settings") -> None:
+    """Exit with 3, as uvicorn does, and name the setting to change if the server cannot listen there."""
+    from server.lifecycle.listening import problem_of_address
+
+    problem = problem_of_address(settings.host, settings.port)
+    if problem is not None:
+        print(problem, file=sys.stderr)
+        raise SystemExit(3)
+
+
 def main(arguments: Sequence[str] = ()) -> int:
     """Run the server, or with the argument `worker` a worker for jobs, until it is stopped.
 
@@ -122,6 +132,7 @@ def serve() -> int:
 
     settings = read_settings()
     refuse_unprotected_host(settings)
+    refuse_taken_port(settings)
     app = build_app(settings)
     # When uvicorn ends, it raises the signal that stopped it again. Treat SIGTERM as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -150,4 +161,8 @@ def serve() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    try:
+        status = main(sys.argv[1:])
+    except KeyboardInterrupt:  # while packages are imported; later the server handles the signal
+        status = 130
+    raise SystemExit(status)

@@ -5,8 +5,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any, Final, Generic, TypeVar
 
@@ -22,6 +22,7 @@ Describe = Callable[[Model], object]
 
 NICENESS: Final = 5
 LOWEST_NICENESS: Final = 19
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 def lower_priority() -> None:
@@ -76,7 +77,8 @@ class ModelProcess(Generic[Model, Item, Result]):
 
     def start(self) -> object:
         """Build the model and return its description. Raises what building it raises, or ModelDied."""
-        self._process.start()
+        with _signals_blocked():  # The child inherits this until it ignores them.
+            self._process.start()
         self._child_pipe.close()
         if self._killed:  # before it was started
             self._process.kill()
@@ -125,22 +127,34 @@ def _serve(
 ) -> None:
     """Build the model, then run batches until the pipe closes: the main function of the process."""
     # Ctrl-C and service managers signal all processes: the parent handles it, and still needs finals.
-    for stop in (signal.SIGINT, signal.SIGTERM):
+    for stop in STOP_SIGNALS:
         signal.signal(stop, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     lower_priority()
-    try:
-        model = build()
-        description = describe(model)
-    except Exception as error:
-        pipe.send((True, error))
-        return
-    pipe.send((False, description))
-    while True:
+    with suppress(EOFError, ConnectionError):  # the parent ended
         try:
-            items = pipe.recv()
-        except EOFError:
-            return  # the parent ended
-        pipe.send(_answer(model, call, items))
+            model = build()
+            description = describe(model)
+        except Exception as error:
+            pipe.send((True, error))
+            return
+        pipe.send((False, description))
+        while True:
+            pipe.send(_answer(model, call, pipe.recv()))
+
+
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Block the signals that stop a program in this thread, and so in a process that it starts."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _answer(model: Model, call: Call[Model, Item, Result], items: list[Item]) -> tuple[bool, Any]:

@@ -133,31 +133,49 @@ def test_model_that_cannot_load_exits_with_1(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "place",
-    [
-        "thread",
-        "process",
-    ],
-)
-def test_a_port_that_is_taken_ends_it(place: str) -> None:
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        with program(PORT=str(other.getsockname()[1]), ASR_WORKER=place) as server:
-            assert server.exit_status(10) == 3  # the status of uvicorn
-            assert "address already in use" in server.log
+def test_a_port_that_is_taken_ends_it_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        ended = run(*MAIN, HOST="127.0.0.1", PORT=str(port), ASR_MODEL="free")
+    assert (ended.returncode, ended.stdout) == (3, "")  # the status of uvicorn
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith(f"PORT={port}: address already in use.")
 
 
 @pytest.mark.slow
-def test_garbage_is_collected_once_the_server_runs() -> None:
+@pytest.mark.parametrize("place", ["thread", "process"])
+def test_a_port_that_is_taken_ends_uvicorn(place: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        with program((*UVICORN[:-1], "--port", port), PORT=port, ASR_WORKER=place) as server:
+            assert server.exit_status(60) == 3
+            assert "address already in use" in server.log
+
+
+INTERRUPTED_IMPORT = """
+import os, runpy, signal, sys
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == "server.settings":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+sys.argv = ["main.py", *sys.argv[1:]]
+runpy.run_path("main.py", run_name="__main__")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [[], ["worker"]])
+def test_interrupt_during_imports_has_no_traceback(arguments: list[str]) -> None:
+    ended = run(sys.executable, "-c", INTERRUPTED_IMPORT, *arguments)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+
+
+@pytest.mark.slow
+def test_garbage_is_collected_once_the_server_runs(tmp_path: Path) -> None:
     code = "import atexit, gc, main; atexit.register(lambda: print(gc.isenabled())); main.main()"
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        environment = {"HOST": "127.0.0.1", "PORT": str(other.getsockname()[1]), "ASR_MODEL": "free"}
-        ended = run(sys.executable, "-c", code, **environment)
-    assert "address already in use" in ended.stderr  # It ended after its start.
+    ended = run(sys.executable, "-c", code, HOST="127.0.0.1", PORT="0", ASR_MODEL=str(tmp_path))
+    assert "engine.load_failed" in ended.stderr  # It ended after its start.
     assert ended.stdout.splitlines()[-1] == "True"
 
 

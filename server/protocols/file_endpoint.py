@@ -10,7 +10,7 @@ from typing import IO, Final
 from fastapi import APIRouter, Request
 
 from asr.recognizer import ModelInfo
-from downloads.errors import DownloadError, FileTooLarge
+from downloads.errors import AddressRefused, DownloadError, FileTooLarge
 from engine.engine import Engine
 from engine.file_diarizer import DiarizationOptions
 from engine.file_transcriber import FileTranscriber, TimeRange
@@ -88,13 +88,20 @@ class FileEndpoint(ABC):
         if url is None:
             raise missing("file")
         if self._fetch is None:
-            message = "This server does not download files: send the file itself."
+            message = (
+                "This server does not download files: send the file itself. "
+                "Its operator can allow downloads with FETCH_URLS=true."
+            )
             raise invalid(message, "url", "remote_content_error")
         private, limit = self._settings.fetch_private, self._settings.max_upload_bytes
         try:
             return await stack.enter_async_context(self._fetch(url, limit, private=private))
         except FileTooLarge as error:
             raise too_large(error.limit, error.size) from None
+        except AddressRefused as error:
+            is_private = not private and "private network" in error.message
+            hint = " The operator of this server can allow it with FETCH_PRIVATE=true." if is_private else ""
+            raise invalid(error.message + hint, "url", error.code) from None
         except DownloadError as error:
             raise invalid(error.message, "url", error.code) from None
 

@@ -137,7 +137,10 @@ class JobEndpoint:
     def _check_url(self, url: str) -> None:
         """Refuse a URL that could never be downloaded; the worker checks the host and what it leads to."""
         if not self._settings.fetch_urls:
-            message = "This server does not download files: send the file itself."
+            message = (
+                "This server does not download files: send the file itself. "
+                "Its operator can allow downloads with FETCH_URLS=true."
+            )
             raise invalid(message, "url", "remote_content_error")
         check_address(url, "url")
 

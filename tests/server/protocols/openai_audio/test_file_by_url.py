@@ -44,3 +44,14 @@ def test_urls_are_refused_by_default(server: Server) -> None:
     answer = ask(server, {"url": "http://127.0.0.1:1/", "model": "whisper-1"})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "url")
     assert "does not download" in answer.json()["error"]["message"]
+    assert "FETCH_URLS=true" in answer.json()["error"]["message"]
+
+
+def test_refusal_of_a_private_address_names_the_setting() -> None:
+    with serve(free_settings(fetch_urls=True)) as server:
+        private = ask(server, {"url": "http://127.0.0.1:1/", "model": "whisper-1"})
+        malformed = ask(server, {"url": "ftp://example.org/", "model": "whisper-1"})
+    for refused in (private, malformed):
+        assert (refused.status_code, refused.json()["error"]["code"]) == (400, "invalid_url")
+    assert "FETCH_PRIVATE=true" in private.json()["error"]["message"]
+    assert "FETCH_PRIVATE" not in malformed.json()["error"]["message"]

@@ -22,6 +22,10 @@ from downloads.errors import AddressRefused, DownloadError
 from downloads.public_addresses import Address, is_public
 
 IDLE_SECONDS: Final = 20.0  # to resolve, to connect, and between two reads
+PRIVATE: Final = (
+    "The address lies in a private network, or on the server itself. "
+    "The operator of this server can allow it with FETCH_PRIVATE=true."
+)
 TOTAL_SECONDS: Final = 900.0  # for the whole download, which counts against MAX_FILES
 
 
@@ -64,7 +68,7 @@ class Network:
         except OSError as error:
             raise DownloadError(f"Its name cannot be resolved: {error}.", is_transient=True) from error
         if not private and not all(map(self.is_public, addresses)):
-            raise AddressRefused("The address lies in a private network, or on the server itself.")
+            raise AddressRefused(PRIVATE)
         return addresses[0]
 
 

@@ -11,7 +11,7 @@ from typing import Final, ParamSpec, TypeVar
 
 from asr.recognizer import ModelInfo
 from audio.clip import SAMPLE_RATE, seconds_from_samples
-from audio.errors import AudioError
+from audio.errors import AudioError, StartAfterEnd
 from audio.file_problems import problem_of
 from audio.files import decode_file, probe
 from engine.file_diarizer import DiarizationOptions, FileDiarizer
@@ -336,6 +336,9 @@ class JobRunner:
         options = run.job.options
         first = options.start or 0.0
         if info.seconds is not None and not info.is_estimate:
+            if first >= info.seconds > 0:
+                problem = StartAfterEnd(first, info.seconds)
+                raise JobFailure(problem.code, str(problem))
             last = info.seconds if options.end is None else min(options.end, info.seconds)
             seconds = max(0.0, last - first)
             self._check_length(seconds)

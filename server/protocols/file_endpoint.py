@@ -10,7 +10,7 @@ from typing import IO, Final
 from fastapi import APIRouter, Request
 
 from asr.recognizer import ModelInfo
-from downloads.errors import AddressRefused, DownloadError, FileTooLarge
+from downloads.errors import DownloadError, FileTooLarge
 from engine.engine import Engine
 from engine.file_diarizer import DiarizationOptions
 from engine.file_transcriber import FileTranscriber, TimeRange
@@ -98,10 +98,6 @@ class FileEndpoint(ABC):
             return await stack.enter_async_context(self._fetch(url, limit, private=private))
         except FileTooLarge as error:
             raise too_large(error.limit, error.size) from None
-        except AddressRefused as error:
-            is_private = not private and "private network" in error.message
-            hint = " The operator of this server can allow it with FETCH_PRIVATE=true." if is_private else ""
-            raise invalid(error.message + hint, "url", error.code) from None
         except DownloadError as error:
             raise invalid(error.message, "url", error.code) from None
 

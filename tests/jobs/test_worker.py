@@ -55,6 +55,14 @@ async def test_trimmed_job_keeps_the_times_of_the_file(database: JobDatabase) ->
     assert segment.end <= 4.5 * SECOND
 
 
+async def test_start_after_the_end_of_the_file_fails_the_job(database: JobDatabase) -> None:
+    async with working(database) as jobs:
+        done = await ended(jobs, await uploaded(jobs, wav(TALK), JobOptions(start=7.0)))
+    assert done.state is JobState.FAILED
+    assert done.problem is not None
+    assert "start, 7 s, is after the end" in done.problem.message
+
+
 class Speaking(Recognizer):
     """Hear the same text in every utterance."""
 

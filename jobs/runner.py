@@ -63,7 +63,7 @@ def carry_out(runner: "JobRunner", callbacks: CallbackSender) -> CarryOut:
 
 @dataclass(slots=True)
 class Progress:
-    """Hold how far a run has come, and how far the row of its job says so.
+    """Hold the progress of a run, and the progress that is stored in the row of its job.
 
     done, stored: seconds of audio
     bytes_done, bytes_total, bytes_stored: of a download; the total is None if it is unknown
@@ -298,7 +298,7 @@ class JobRunner:
         try:
             await run_in_thread_to_completion(self._store.fetched, run, source)
         except RunLost:
-            # After any other failure the row may name the audio all the same. What no row names is swept.
+            # After any other error the row may name the audio. A sweep deletes audio that no row names.
             await run_in_thread_to_completion(self._audio.delete, stored.key)
             raise
         log.info("job.fetched job=%s bytes=%d", run.job.id, stored.size)

@@ -403,9 +403,9 @@ class JobStore:
         return Removed((job_id,), (row.audio,) if row.audio else (), 1)
 
     def purge(self) -> Removed:
-        """Delete the rows of some jobs that have expired; nothing is left when it returns nothing.
+        """Delete the rows of some jobs that have expired; all are deleted when it returns a count of 0.
 
-        Of a job whose end is still being reported, what the report needs stays, without audio and text.
+        A job whose end is still being reported keeps what the report needs, without audio and text.
         """
         now = self._now()
         reporting = sa.and_(

@@ -161,7 +161,7 @@ class JobWorker:
             await asyncio.sleep(self._beat_seconds)
 
     def _beat(self) -> None:
-        """Say that this worker lives, and take over from those that say so no more."""
+        """Write a heartbeat, and take over the work of workers whose heartbeat has stopped."""
         with self._engine.begin() as connection:
             mine = workers.c.id == self._id
             if (
@@ -194,7 +194,7 @@ class StallWatch:
     """Find what stands still: workers without a new beat, and units of work that are claimed and not run.
 
     It has no clock; the clocks of other machines do not matter. If it did not look for a long time, because
-    the database could not be used, then nobody could write a beat either, and the time counts anew.
+    the database could not be used, then no worker could write a beat either, and the time counts anew.
 
     seconds: without a change, after which something has stalled
     """

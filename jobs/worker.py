@@ -171,13 +171,16 @@ class JobWorker:
                 connection.execute(sa.insert(workers).values(id=self._id, beat=0))
             beats = {row.id: row.beat for row in connection.execute(sa.select(workers)) if row.id != self._id}
         for dead in self._others.stalled(beats, self._loop.time()):
+            if not may_take_over(self._engine, dead, beats[dead]):
+                continue
             for work in Work:
                 claimed = self._queue.claimed_by(dead, work)
                 self._queue.requeue(claimed, work)
                 if claimed:
                     log.warning("job_worker.taken_over worker=%s work=%s units=%d", dead, work, len(claimed))
             with self._engine.begin() as connection:
-                connection.execute(sa.delete(workers).where(workers.c.id == dead))
+                over = sa.and_(workers.c.id == dead, workers.c.beat == beats[dead] + 1)
+                connection.execute(sa.delete(workers).where(over))
         self._requeue_left()
 
     def _requeue_left(self) -> None:
@@ -187,6 +190,19 @@ class JobWorker:
         for unit in self._left.stalled(left, self._loop.time()):
             log.warning("job_worker.requeued unit=%s", unit)
             self._queue.requeue([unit], claimed[unit])
+
+
+def may_take_over(engine: sa.Engine, dead: str, beat: int) -> bool:
+    """Return whether the caller may take over the work of a dead worker; of several callers only one may.
+
+    A second one could give a unit of work back to the queue that another worker has claimed after the first
+    one. If the caller dies, the worker is found dead again, because it has a new last beat.
+
+    beat: the last one of the worker
+    """
+    mine = sa.update(workers).where(workers.c.id == dead, workers.c.beat == beat).values(beat=beat + 1)
+    with engine.begin() as connection:
+        return connection.execute(mine).rowcount == 1
 
 
 @dataclass(slots=True)

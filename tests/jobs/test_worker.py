@@ -373,6 +373,22 @@ async def test_run_that_has_ended_is_not_lost(
     assert "job.run_lost" not in caplog.text
 
 
+async def test_last_attempt_that_still_runs_is_not_taken_for_dead(database: JobDatabase) -> None:
+    held = HeldRecognizer()
+    async with models(held) as clients:
+        job = await uploaded(Jobs(database), wav(TALK))
+        for _ in range(2):  # two workers died on it
+            database.store.begin(job.id, JobState.TRANSCRIBING)
+        runs = [asyncio.create_task(runner_of(database, clients).run(job.id, Work.TRANSCRIBE))]
+        await until(lambda: database.store.get(job.id).attempts == 3)
+        runs.append(asyncio.create_task(runner_of(database, clients).run(job.id, Work.TRANSCRIBE)))
+        await runs[0]
+        held.gate.set()
+        await runs[1]
+    found = database.store.get(job.id)
+    assert (found.state, found.problem) == (JobState.SUCCEEDED, None)
+
+
 async def test_audio_stays_when_its_job_was_accepted_before(database: JobDatabase) -> None:
     jobs = Jobs(database)
     audio = await jobs.save_audio(io.BytesIO(b"sound"))

@@ -48,7 +48,7 @@ class JobsError(SttClientError):
 class JobsClient:
     """Call /v1/jobs of a server. All methods block, and raise JobsError.
 
-    A request that fails for a reason that may pass is sent again. A job is submitted once all the same,
+    A request that fails for a reason that may pass is sent again. A job is nevertheless submitted only once,
     because each submission has an Idempotency-Key.
 
     url: of the server, such as http://localhost:5001; anything else raises JobsError
@@ -115,7 +115,7 @@ class JobsClient:
         return self._json("DELETE", f"/{job_id}", params={"keep": "true"})
 
     def delete(self, job_id: str) -> None:
-        """Delete a job with its audio and its text; it is cancelled first if need be."""
+        """Delete a job with its audio and its text; it is cancelled first unless it has ended."""
         self.cancel(job_id)
         self._json("DELETE", f"/{job_id}")
 

@@ -24,7 +24,7 @@ class DueCallback:
 
 
 class CallbackStore:
-    """Store what came of the callbacks of jobs."""
+    """Store the tries to deliver callbacks, and their outcomes."""
 
     def __init__(self, engine: sa.Engine, queue: WorkQueue) -> None:
         self._engine = engine

@@ -143,7 +143,7 @@ class CallbackSender:
         await asyncio.sleep(DATABASE_SECONDS)
 
     async def _try(self, due: DueCallback, number: int) -> tuple[Delivery, CallbackState]:
-        """Send the report, and return what came of it."""
+        """Send the report; return the try, and the state of the callback after it."""
         begun = self.now()
         status, error, is_over = None, None, False
         form = self.formats.get(due.job.protocol, NATIVE)

@@ -24,7 +24,7 @@ class TooManyJobs(JobError):
 
 
 class JobFailure(JobError):
-    """A job cannot succeed, however often it is tried.
+    """A job cannot succeed: another try would fail, too.
 
     code: name for programs
     """

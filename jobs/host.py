@@ -69,7 +69,7 @@ class JobsHost:
         return self._worker is not None and self._worker.is_stuck
 
     async def jobs(self) -> "Jobs":
-        """Return the jobs; the database is opened if need be. Raises JobsUnavailable."""
+        """Return the jobs. Open the database on the first call. Raises JobsUnavailable."""
         if self._jobs is None:
             async with self._opening:
                 if self._jobs is None:
@@ -78,7 +78,7 @@ class JobsHost:
         return self._jobs
 
     async def _start(self) -> None:
-        """Open the database of jobs that wait, however often that has to be tried."""
+        """Open the database at the start, since jobs may wait in it. Try again until it can be used."""
         while True:
             try:
                 await self.jobs()

@@ -40,6 +40,7 @@ from transcripts.transcript import FilteredText, TranscriptSegment
 log = logging.getLogger(__name__)
 
 REPORT_SECONDS: Final = 1.0  # between two looks at the job's row, which may have been cancelled
+REVOKED_SECONDS: Final = 5.0  # in which a living run finds that it has lost its lease
 OUTAGE_SECONDS: Final = 1.0  # between two tries while the database cannot be used
 RETRY_SECONDS: Final = (1.0, 4.0, 16.0)  # waits before a run is tried again
 MAX_RETRY_AFTER: Final = 60.0  # seconds that the sender of a file may ask to wait
@@ -63,7 +64,7 @@ def carry_out(runner: "JobRunner", callbacks: CallbackSender) -> CarryOut:
 
 @dataclass(slots=True)
 class Progress:
-    """Hold how far a run has come, and how far the row of its job says so.
+    """Hold the progress of a run, and the progress that is stored in the row of its job.
 
     done, stored: seconds of audio
     bytes_done, bytes_total, bytes_stored: of a download; the total is None if it is unknown
@@ -127,6 +128,7 @@ class JobRunner:
         retry_seconds: tuple[float, ...] = RETRY_SECONDS,
         report_seconds: float = REPORT_SECONDS,
         outage_seconds: float = OUTAGE_SECONDS,
+        revoked_seconds: float = REVOKED_SECONDS,
     ) -> None:
         self._store = store
         self._audio = audio
@@ -138,6 +140,7 @@ class JobRunner:
         self._retry_seconds = retry_seconds
         self._report_seconds = report_seconds
         self._outage_seconds = outage_seconds
+        self._revoked_seconds = revoked_seconds
         self._gate = RunGate()
 
     async def run(self, job_id: str, work: Work) -> None:
@@ -149,14 +152,18 @@ class JobRunner:
             await self._run(job_id, work, JobState.FETCHING, self._download)
             return
         assert work is Work.TRANSCRIBE
+        attempts = await self._until_stored(self._attempts, job_id)
+        if attempts >= MAX_ATTEMPTS:
+            # The last run may live although its worker was taken for dead. It then counts as no attempt.
+            await self._until_stored(self._store.revoke, job_id)
+            await asyncio.sleep(self._revoked_seconds)
         # A job that is alone when its worker dies for the last time is not blamed for another one.
-        alone = await self._until_stored(self._has_last_attempt, job_id)
-        async with self._gate.enter(alone=alone):
+        async with self._gate.enter(alone=attempts >= MAX_ATTEMPTS - 1):
             await self._run(job_id, work, JobState.TRANSCRIBING, self._transcribe)
 
-    def _has_last_attempt(self, job_id: str) -> bool:
+    def _attempts(self, job_id: str) -> int:
         job = self._store.read([job_id]).get(job_id)
-        return job is not None and job.attempts >= MAX_ATTEMPTS - 1
+        return 0 if job is None else job.attempts
 
     async def _run(
         self, job_id: str, work: Work, state: JobState, do: Callable[[Run, Progress], Awaitable[None]]
@@ -298,7 +305,7 @@ class JobRunner:
         try:
             await run_in_thread_to_completion(self._store.fetched, run, source)
         except RunLost:
-            # After any other failure the row may name the audio all the same. What no row names is swept.
+            # After any other error the row may name the audio. A sweep deletes audio that no row names.
             await run_in_thread_to_completion(self._audio.delete, stored.key)
             raise
         log.info("job.fetched job=%s bytes=%d", run.job.id, stored.size)

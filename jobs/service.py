@@ -147,7 +147,7 @@ class Jobs:
         return await _in_thread(self._cancel, job_id, owner)
 
     async def delete(self, job_id: str, owner: str | None = None) -> None:
-        """Delete a job with its audio and its text; it is cancelled first if need be. Raises JobNotFound."""
+        """Delete a job with its audio and its text, and cancel it before. Raises JobNotFound."""
         await _in_thread(self._delete, job_id, owner)
         log.info("job.deleted job=%s", job_id)
 
@@ -244,7 +244,7 @@ class JobWatcher:
         self._looking: asyncio.Task[None] | None = None
 
     async def change(self, job: Job) -> Job | None:
-        """Wait until a job is not as given, and return it; None if it is no more. Raises JobsUnavailable."""
+        """Wait until a job has changed, and return it; None if it was deleted. Raises JobsUnavailable."""
         waiter = _Waiter(job, asyncio.get_running_loop().create_future())
         self._waiters.add(waiter)
         if self._looking is None or self._looking.done():

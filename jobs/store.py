@@ -282,6 +282,15 @@ class JobStore:
             )
             return Run(job, lease, *self._completed(connection, job_id))
 
+    def revoke(self, job_id: str) -> None:
+        """Take the lease from the run of a job whose attempts are used up.
+
+        If its worker is alive after all, the run is lost, and `outlived` counts it as no attempt.
+        """
+        where = (jobs.c.id == job_id, jobs.c.state.notin_(FINAL_STATES), jobs.c.attempts >= MAX_ATTEMPTS)
+        with self._engine.begin() as connection:
+            connection.execute(sa.update(jobs).where(*where).values(lease=None))
+
     def outlived(self, run: Run) -> None:
         """Count a run that lost its lease to another one as no attempt, since its worker has not died."""
         where = (jobs.c.id == run.job.id, jobs.c.state.notin_(FINAL_STATES), jobs.c.attempts > 0)
@@ -403,9 +412,9 @@ class JobStore:
         return Removed((job_id,), (row.audio,) if row.audio else (), 1)
 
     def purge(self) -> Removed:
-        """Delete the rows of some jobs that have expired; nothing is left when it returns nothing.
+        """Delete the rows of some jobs that have expired; all are deleted when it returns a count of 0.
 
-        Of a job whose end is still being reported, what the report needs stays, without audio and text.
+        A job whose end is still being reported keeps what the report needs, without audio and text.
         """
         now = self._now()
         reporting = sa.and_(

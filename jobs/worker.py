@@ -161,7 +161,7 @@ class JobWorker:
             await asyncio.sleep(self._beat_seconds)
 
     def _beat(self) -> None:
-        """Say that this worker lives, and take over from those that say so no more."""
+        """Write a heartbeat, and take over the work of workers whose heartbeat has stopped."""
         with self._engine.begin() as connection:
             mine = workers.c.id == self._id
             if (
@@ -171,13 +171,16 @@ class JobWorker:
                 connection.execute(sa.insert(workers).values(id=self._id, beat=0))
             beats = {row.id: row.beat for row in connection.execute(sa.select(workers)) if row.id != self._id}
         for dead in self._others.stalled(beats, self._loop.time()):
+            if not may_take_over(self._engine, dead, beats[dead]):
+                continue
             for work in Work:
                 claimed = self._queue.claimed_by(dead, work)
                 self._queue.requeue(claimed, work)
                 if claimed:
                     log.warning("job_worker.taken_over worker=%s work=%s units=%d", dead, work, len(claimed))
             with self._engine.begin() as connection:
-                connection.execute(sa.delete(workers).where(workers.c.id == dead))
+                over = sa.and_(workers.c.id == dead, workers.c.beat == beats[dead] + 1)
+                connection.execute(sa.delete(workers).where(over))
         self._requeue_left()
 
     def _requeue_left(self) -> None:
@@ -189,12 +192,25 @@ class JobWorker:
             self._queue.requeue([unit], claimed[unit])
 
 
+def may_take_over(engine: sa.Engine, dead: str, beat: int) -> bool:
+    """Return whether the caller may take over the work of a dead worker; of several callers only one may.
+
+    A second one could give a unit of work back to the queue that another worker has claimed after the first
+    one. If the caller dies, the worker is found dead again, because it has a new last beat.
+
+    beat: the last one of the worker
+    """
+    mine = sa.update(workers).where(workers.c.id == dead, workers.c.beat == beat).values(beat=beat + 1)
+    with engine.begin() as connection:
+        return connection.execute(mine).rowcount == 1
+
+
 @dataclass(slots=True)
 class StallWatch:
     """Find what stands still: workers without a new beat, and units of work that are claimed and not run.
 
     It has no clock; the clocks of other machines do not matter. If it did not look for a long time, because
-    the database could not be used, then nobody could write a beat either, and the time counts anew.
+    the database could not be used, then no worker could write a beat either, and the time counts anew.
 
     seconds: without a change, after which something has stalled
     """

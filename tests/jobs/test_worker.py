@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy import event
 
 from asr.recognizer import Hypothesis, RecognitionRequest, TranscriptionOptions
@@ -19,8 +20,9 @@ from jobs.job import JobOptions, JobProblem, JobSource, JobState, NewJob
 from jobs.options import JobsOptions
 from jobs.service import JobDatabase, Jobs
 from jobs.store import JobStore, Run
+from jobs.tables import workers
 from jobs.work_queue import Work
-from jobs.worker import JobWorker, StallWatch
+from jobs.worker import JobWorker, StallWatch, may_take_over
 from postprocessing.options import TextOptions
 from tests.jobs.working import SECOND, TALK, ended, runner_of, uploaded, working
 from tests.server.asgi_calls import wav
@@ -379,6 +381,22 @@ async def test_run_that_has_ended_is_not_lost(
     assert "job.run_lost" not in caplog.text
 
 
+async def test_last_attempt_that_still_runs_is_not_taken_for_dead(database: JobDatabase) -> None:
+    held = HeldRecognizer()
+    async with models(held) as clients:
+        job = await uploaded(Jobs(database), wav(TALK))
+        for _ in range(2):  # two workers died on it
+            database.store.begin(job.id, JobState.TRANSCRIBING)
+        runs = [asyncio.create_task(runner_of(database, clients).run(job.id, Work.TRANSCRIBE))]
+        await until(lambda: database.store.get(job.id).attempts == 3)
+        runs.append(asyncio.create_task(runner_of(database, clients).run(job.id, Work.TRANSCRIBE)))
+        await runs[0]
+        held.gate.set()
+        await runs[1]
+    found = database.store.get(job.id)
+    assert (found.state, found.problem) == (JobState.SUCCEEDED, None)
+
+
 async def test_audio_stays_when_its_job_was_accepted_before(database: JobDatabase) -> None:
     jobs = Jobs(database)
     audio = await jobs.save_audio(io.BytesIO(b"sound"))
@@ -395,6 +413,14 @@ async def test_many_jobs_of_many_owners_end_once(database: JobDatabase) -> None:
         all_jobs = [await uploaded(jobs, wav(TALK)) for _ in range(12)]
         done = await asyncio.gather(*(ended(jobs, job) for job in all_jobs))
     assert {job.state for job in done} == {JobState.SUCCEEDED}
+
+
+def test_only_one_takes_over_a_dead_worker(database: JobDatabase) -> None:
+    with database.engine.begin() as connection:
+        connection.execute(sa.insert(workers).values(id="dead", beat=7))
+    assert [may_take_over(database.engine, "dead", 7) for _ in range(3)] == [True, False, False]
+    assert may_take_over(database.engine, "dead", 8)  # the first one died, too
+    assert not may_take_over(database.engine, "unknown", 7)
 
 
 def test_worker_is_dead_once_its_beat_has_stopped() -> None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
 from jobs.job import JobState, JobTranscript
-from server.errors import ApiError, ClientError, invalid, missing, restarting
+from server.errors import ApiError, invalid, missing, restarting
 from server.http.exception_handlers import http_error_of
 from server.http.sse import EventStream
 from server.protocols.job_endpoint import JobEndpoint, check_address, checked_id, job_errors_as_http, owner_of
@@ -136,15 +136,8 @@ class JobsEndpoint(JobEndpoint):
     async def _watch(self, request: Request, job_id: str) -> Response:
         """Return a stream of events, which ends when the server drains."""
         jobs, stopping = await self._jobs(), asyncio.Event()
-
-        def stop() -> None:
-            stopping.set()
-
         async with AsyncExitStack() as stack:
-            try:
-                stack.enter_context(self._services.watchers.admit(stop))
-            except ClientError as error:
-                raise http_error_of(error) from None
+            stack.enter_context(self._services.watchers.admit(stopping.set))
             with job_errors_as_http():
                 watching = jobs.watch(checked_id(job_id), owner_of(request))
                 first = await anext(watching)

@@ -188,6 +188,14 @@ def _add_jobs(parser: argparse.ArgumentParser) -> None:
     submit.add_argument("--end", type=float, metavar="S", help="second of the file to end at")
     submit.add_argument("--track", type=int, metavar="N", help="number of the audio track, from 0 on")
     submit.add_argument("--translate", action="store_true", help="translate into English")
+    submit.add_argument("--diarize", action="store_true", help="distinguish speakers over the whole file")
+    submit.add_argument("--min-speakers", metavar="N", type=int, help="default: 1")
+    submit.add_argument("--max-speakers", metavar="N", type=int, help=f"default: {MAX_SPEAKERS}")
+    submit.add_argument(
+        "--redact", choices=REDACTIONS, nargs="+", default=[], help="store only the names of these"
+    )
+    submit.add_argument("--profanity-filter", action="store_true", help="store swear words as asterisks")
+    submit.add_argument("--callback", metavar="URL", help="where the end of each job is reported")
     submit.add_argument("--low", action="store_true", help="run it when no normal job waits")
     submit.add_argument("--metadata", metavar="TEXT", help="text that `show` returns unchanged")
     wait = commands.add_parser("wait", help="wait for jobs, and print their texts")

@@ -16,7 +16,11 @@ from cli.console import FAILED, OK, UNUSABLE, print_error
 from client.jobs import FINAL, Job, JobsClient, JobsError
 from client.own_server import KEY, key_hint, server_key, server_url, settings
 
-OPTIONS: Final = ("model", "language", "prompt", "hotwords", "start", "end", "track", "metadata")
+# Options of the command line that are fields of docs/jobs.md.
+OPTIONS: Final = (
+    *("model", "language", "prompt", "hotwords", "start", "end", "track", "metadata", "callback"),
+    *("diarize", "min_speakers", "max_speakers", "redact", "profanity_filter"),
+)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -46,7 +50,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _submit(jobs: JobsClient, args: argparse.Namespace) -> int:
     """Submit all sources, and print the ids of their jobs, or their texts with --wait."""
-    fields = {name: getattr(args, name) for name in OPTIONS}
+    given = {name: getattr(args, name) for name in OPTIONS}
+    fields = {name: value for name, value in given.items() if value is not False and value != []}
     if args.translate:
         fields["task"] = "translate"
     if args.low:

@@ -53,6 +53,31 @@ def test_job_is_submitted_waited_for_listed_and_deleted(server: Server, capsys: 
     assert "There is no job" in capsys.readouterr().err
 
 
+def test_submit_passes_every_option_on(server: Server, capsys: Captured) -> None:
+    chosen = (
+        "--redact",
+        "email_address",
+        "aggressive_numbers",
+        "--profanity-filter",
+        "--start",
+        "1",
+        "--end",
+        "5",
+    )
+    address = "https://example.org/done"
+    (job,) = submitted(server, capsys, WAV, *chosen, "--callback", address, "--metadata", "mine")
+    assert jobs(server, "wait", job) == 0
+    assert "[NUMBER" in capsys.readouterr().out
+    assert jobs(server, "show", job) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["progress"]["seconds_total"], shown["metadata"]) == (4.0, "mine")
+    assert shown["callback"] is not None
+    for bounds in (("3", "2"), ("0", "1")):
+        wrong = ("--min-speakers", bounds[0], "--max-speakers", bounds[1])
+        assert jobs(server, "submit", WAV, *wrong) == 2
+        assert "_speakers" in capsys.readouterr().err
+
+
 def test_submit_can_wait_for_the_text(server: Server, capsys: Captured) -> None:
     assert jobs(server, "submit", WAV, "--wait") == 0
     assert capsys.readouterr().out.startswith("w1 w2")

@@ -167,8 +167,14 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
         settings, engine, admission, metrics, auth=auth.authenticator, tracer=tracer, journals=journals
     )
     if native.shareable is not None:
-        timeout = settings.send_timeout_seconds
-        sharing = ShareEndpoint(native.shareable, auth.share_tokens, auth.authenticator, readers, timeout)
+        sharing = ShareEndpoint(
+            native.shareable,
+            auth.share_tokens,
+            auth.authenticator,
+            lambda: journals.recovered,
+            readers,
+            settings.send_timeout_seconds,
+        )
         app.include_router(sharing.router())
     add_probes(app, engine, admission, metrics, journals)
     deepgram = DeepgramLiveEndpoint(

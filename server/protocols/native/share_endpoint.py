@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -15,7 +15,7 @@ from server.auth.api_keys import caller_of
 from server.auth.authenticator import Authenticator, credential_of
 from server.auth.share_tokens import SharePass, ShareTokens
 from server.connection.session_registry import SessionRegistry
-from server.errors import ApiError, restarting, token_not_enough, try_again
+from server.errors import ApiError, models_not_ready, restarting, token_not_enough, try_again
 from server.http.exception_handlers import http_error_of
 from server.http.sse import EventStream
 from server.protocols.native.shared_transcript import ShareableSession, SharedTranscript
@@ -50,6 +50,7 @@ class ShareAnswer(BaseModel):
 class ShareEndpoint:
     """Share the live sessions of this process.
 
+    has_recovered: whether the sessions of the previous server can be found
     readers: admits readers, of all sessions together
     send_timeout: seconds after which a reader that does not read is disconnected
     """
@@ -59,12 +60,14 @@ class ShareEndpoint:
         sessions: SessionRegistry[ShareableSession],
         tokens: ShareTokens,
         auth: Authenticator,
+        has_recovered: Callable[[], bool],
         readers: AdmissionController,
         send_timeout: float,
     ) -> None:
         self._sessions = sessions
         self._tokens = tokens
         self._auth = auth
+        self._has_recovered = has_recovered
         self._readers = readers
         self._send_timeout = send_timeout
 
@@ -102,6 +105,8 @@ class ShareEndpoint:
             raise _refused()
         self._readers.check(request.scope, resuming=True)  # only the rate limit: `admit` checks the number
         shared = self._sessions.find(session_id)
+        if shared is None and not self._has_recovered():
+            raise models_not_ready("Sessions of the previous server are still being restored.")
         if shared is None or shared.owner != allowed.owner.name:
             raise _unknown()
         transcript = shared.transcript()

@@ -310,7 +310,10 @@ class Shared:
         app = FastAPI()
         app.add_middleware(RequestMiddleware, metrics=Metrics())
         add_exception_handlers(app)
-        endpoint = ShareEndpoint(self.sessions, self.tokens, self.auth, self.readers, FOR_EVER)
+        self.has_recovered = True
+        endpoint = ShareEndpoint(
+            self.sessions, self.tokens, self.auth, lambda: self.has_recovered, self.readers, FOR_EVER
+        )
         app.include_router(endpoint.router())
         self._client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here")
 
@@ -341,6 +344,16 @@ async def test_readers_of_the_server_are_limited() -> None:
         answer = await shared.get()
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "server_overloaded")
     assert (await shared.get()).status_code == 200
+
+
+async def test_session_that_is_still_being_restored_is_not_unknown() -> None:
+    shared = Shared()
+    shared.sessions.remove(digest("5f1c"))
+    shared.has_recovered = False
+    answer = await shared.get()
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "models_not_ready")
+    shared.has_recovered = True
+    assert (await shared.get()).status_code == 404
 
 
 async def test_revoked_key_ends_the_events() -> None:

@@ -1,6 +1,7 @@
 """Serve links with which others follow a live session: make them, and send the text as server-sent events."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack
@@ -19,6 +20,8 @@ from server.errors import ApiError, models_not_ready, restarting, token_not_enou
 from server.http.exception_handlers import http_error_of
 from server.http.sse import EventStream
 from server.protocols.native.shared_transcript import ShareableSession, SharedTranscript
+
+log = logging.getLogger(__name__)
 
 SHARED_PATHS: Final = "/v1/shared/"  # need no API key: the token of a link is enough
 DEFAULT_SECONDS: Final = 3_600
@@ -95,6 +98,7 @@ class ShareEndpoint:
         if shared is None or shared.owner != caller.name or shared.transcript().is_over:
             raise _unknown()
         token = self._tokens.issue(caller, session_id, body.expires_in)
+        log.info("share.created session=%s expires_in=%d", session_id, body.expires_in)
         link = f"/captions#session={session_id}&token={token.value}"
         return ShareAnswer(token=token.value, expires_at=token.expires_at, link=link)
 

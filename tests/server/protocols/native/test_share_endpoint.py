@@ -36,8 +36,8 @@ from tests.server.live_server import (
     spoken_apart,
 )
 from tests.server.protocols.native.test_shared_transcript import Session, final, partial
-from tests.server.server_process import MAIN, Program, program
-from tests.waiting import until
+from tests.server.server_process import MAIN, Program, free_port, program
+from tests.waiting import until, wait_until
 
 ALICE, BOB = "the-key-of-alice-0", "the-key-of-bob-0"
 SECRET: Final = "thirty-two characters, or a bit more"
@@ -289,6 +289,43 @@ def test_server_that_stops_ends_the_events_after_the_last_final() -> None:
         events = list(reader)
         assert events[-1][1] == "end"
         assert finals(events) == [message["transcript"] for message in dones(heard)]
+
+
+@pytest.mark.slow
+def test_link_survives_a_restart_with_a_journal(tmp_path: Path) -> None:
+    settings = {
+        "ASR_WORKER": "thread",
+        "SHARE_SESSIONS": "true",
+        "DATA_DIR": "",
+        "TOKEN_SECRET": SECRET,
+        "JOURNAL_DIR": str(tmp_path),
+        "PORT": str(free_port()),
+    }
+    events, heard = list[Event](), list[Message]()
+    with program(MAIN, **settings) as first, ExitStack() as stack:
+        wait_until(lambda: first.get("/ready").status_code == 200, 60)
+        client = stack.enter_context(Client(f"{first.ws}?{EVENTS}"))
+        created = client.hear()
+        session, token = created["session_id"], shared(first, created["session_id"])
+        reader = stack.enter_context(follow(first, session, token))
+        client.talk(spoken_apart(), sample_rate=16_000)
+        while not finals(events):
+            events.append(next(reader))
+        assert first.stop() == 0
+        heard += client.hear_until_closed()
+        events += reader
+    assert (events[-1][1], events.pop()[2]["code"]) == ("error", "server_restarting")
+    with program(MAIN, **settings) as second, ExitStack() as stack:
+        wait_until(lambda: second.get("/ready").status_code == 200, 60)
+        seen = f"resume={created['resume_token']}&ack={heard[-1]['seq']}"
+        client = stack.enter_context(Client(f"{second.ws}?{seen}"))
+        heard.append(client.hear())
+        assert heard[-1]["type"] == "session.resumed"
+        reader = stack.enter_context(follow(second, session, token, last=events[-1][0]))
+        heard += client.end()
+        events += reader
+    assert events[-1][1] == "end"
+    assert finals(events) == [message["transcript"] for message in dones(heard)]
 
 
 # Bounds, without a socket

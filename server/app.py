@@ -50,6 +50,7 @@ from server.protocols.job_endpoint import MAX_EVENT_STREAMS, JobServices
 from server.protocols.jobs.endpoint import JobsEndpoint
 from server.protocols.jobs.rendering import STATUS_HEADER
 from server.protocols.native.endpoint import NativeEndpoint
+from server.protocols.native.share_endpoint import MAX_READERS, SHARED_PATHS, ShareEndpoint
 from server.protocols.openai_audio.endpoint import FILTERED_HEADER, MODEL_HEADER, OpenAIAudioEndpoint
 from server.protocols.openai_audio.models_endpoint import models_router
 from server.protocols.openai_realtime.client_secrets import ClientSecrets, client_secrets_router
@@ -107,6 +108,7 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     admission = AdmissionController(settings.max_sessions, policy=policy)
     files = AdmissionController(settings.max_files, "files", policy)
     documents = AdmissionController(MAX_AT_ONCE, "documents")
+    readers = AdmissionController(MAX_READERS, "readers of shared sessions", policy)
     add_gauges(metrics, engine, admission, files)
     journals = JournalLifespan(settings, engine.health)
     jobs = jobs_host(settings, engine, policy.charge, callback_formats)
@@ -119,7 +121,7 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
 
     async def drain() -> None:
         seconds = settings.shutdown_timeout_seconds
-        controllers = (admission, files, documents, job_services.uploads, job_services.watchers)
+        controllers = (admission, files, documents, readers, job_services.uploads, job_services.watchers)
         await asyncio.gather(*(each.drain(seconds) for each in controllers))
 
     @asynccontextmanager
@@ -163,6 +165,16 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     native = NativeEndpoint(
         settings, engine, admission, metrics, auth=auth.authenticator, tracer=tracer, journals=journals
     )
+    if native.shareable is not None:
+        sharing = ShareEndpoint(
+            native.shareable,
+            auth.share_tokens,
+            auth.authenticator,
+            lambda: journals.recovered,
+            readers,
+            settings.send_timeout_seconds,
+        )
+        app.include_router(sharing.router())
     add_probes(app, engine, admission, metrics, journals)
     deepgram = DeepgramLiveEndpoint(
         settings, engine, admission, metrics, auth=auth.authenticator, tracer=tracer
@@ -224,6 +236,7 @@ def _add_middleware(app: FastAPI, settings: Settings, authenticator: Authenticat
     )
     app.add_middleware(BodyLimit, exempt_paths=FILE_PATHS, formats=formats)
     open_paths = OPEN_PATHS | PAGE_PATHS | ({"/metrics"} if settings.metrics_open else frozenset())
+    open_paths |= {SHARED_PATHS} if settings.share_sessions else frozenset()
     app.add_middleware(
         ApiKeyMiddleware, auth=authenticator, open_paths=open_paths, formats=formats, metrics=metrics
     )

@@ -73,7 +73,9 @@ ASYNCHRONOUS: Final = {
     "streaming/threads.py",
 }
 # The modules of a wire protocol that do I/O; all others only decide.
-PROTOCOL_IO: Final = {"endpoint", "live_endpoint", "file_endpoint", "models_endpoint", "client_secrets"}
+PROTOCOL_IO: Final = {
+    *("endpoint", "live_endpoint", "file_endpoint", "models_endpoint", "share_endpoint", "client_secrets"),
+}
 
 
 @dataclass(frozen=True)

@@ -1,46 +1,24 @@
-"""Issue and verify short-lived access tokens, which browsers and phones use in place of an API key.
+"""Issue and verify short-lived access tokens, which browsers and phones use in place of an API key."""
 
-A token is `tk_` and a JSON Web Token (RFC 7519, HS256), whose `kid` names the API key that it was issued for.
-The signing key is derived from the server's secret and the hash of that API key. So the server stores no
-tokens, every process with the same secret accepts them, and a token becomes invalid with its API key.
-"""
-
-import hashlib
-import hmac
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
-import jwt
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
-from server.auth.api_keys import ApiKey, ApiKeys, Principal, caller_of
+from server.auth.api_keys import ApiKeys, Principal, caller_of
+from server.auth.signed_tokens import IssuedToken, SignedTokens
 from server.errors import token_not_enough
 
 PREFIX: Final = "tk_"
+PURPOSE: Final = b""  # of the first kind of tokens
 DEFAULT_SECONDS: Final = 600
-ALGORITHM: Final = "HS256"
-MAX_LENGTH: Final = (
-    512  # characters; an issued token has at most 350. Bounds the nesting of JSON that is parsed unverified
-)
-
-
-@dataclass(frozen=True, slots=True)
-class AccessToken:
-    """Hold a token and its expiry.
-
-    expires_at: Unix time, in seconds
-    """
-
-    value: str
-    expires_at: int
 
 
 class AccessTokens:
-    """Issue tokens and verify them.
+    """Issue tokens that give the access of an API key, and verify them.
 
     secret: signs the tokens; if it is empty, a random one is made and tokens end with this process
     keys: the API keys; None if clients need no key, then a token identifies no key either
@@ -48,51 +26,25 @@ class AccessTokens:
     """
 
     def __init__(self, secret: str, keys: ApiKeys | None, now: Callable[[], float] = time.time) -> None:
-        self._secret = secret.encode() or secrets.token_bytes(32)
-        self._keys = keys
-        self._now = now
+        self._tokens = SignedTokens(PREFIX, PURPOSE, ("jti",), secret, keys, now)
 
-    def issue(self, caller: Principal, seconds: int, sessions: int | None = None) -> AccessToken:
+    def issue(self, caller: Principal, seconds: int, sessions: int | None = None) -> IssuedToken:
         """Return a new token for a caller.
 
         seconds: lifetime of the token
         sessions: maximum number of sessions open at once with the token; None sets no limit besides the key's
         """
-        expires_at = int(self._now()) + seconds
-        claims: dict[str, Any] = {"jti": secrets.token_urlsafe(9), "exp": expires_at}
+        claims: dict[str, Any] = {"jti": secrets.token_urlsafe(9)}
         if sessions is not None:
             claims["max_sessions"] = sessions
-        headers = {"kid": caller.name} if caller.name else None
-        signed = jwt.encode(claims, self._signing_key(caller.key), ALGORITHM, headers)
-        return AccessToken(PREFIX + signed, expires_at)
+        return self._tokens.issue(caller.key, seconds, claims)
 
     def caller_of(self, value: str) -> Principal | None:
         """Return the principal that a token identifies, or None if it is invalid or has expired."""
-        if not value.startswith(PREFIX) or not value.isascii() or len(value) > MAX_LENGTH:
+        token = self._tokens.verified(value)
+        if token is None:
             return None
-        signed = value.removeprefix(PREFIX)
-        try:
-            name = jwt.get_unverified_header(signed).get("kid", "")
-            key = None if self._keys is None else self._keys.named(name)
-            if key is None and self._keys is not None:
-                return None
-            claims = jwt.decode(
-                signed,
-                self._signing_key(key),
-                [ALGORITHM],
-                options={
-                    "require": ["exp", "jti"],
-                    "verify_exp": False,
-                },  # checked below, with the injected clock
-            )
-        except jwt.InvalidTokenError:
-            return None
-        return (
-            Principal(key, claims["jti"], claims.get("max_sessions")) if self._now() < claims["exp"] else None
-        )
-
-    def _signing_key(self, key: ApiKey | None) -> bytes:
-        return hmac.digest(self._secret, b"" if key is None else key.digest, hashlib.sha256)
+        return Principal(token.key, token.claims["jti"], token.claims.get("max_sessions"))
 
 
 class TokenRequest(BaseModel):

@@ -9,6 +9,7 @@ from server.auth.access_tokens import AccessTokens
 from server.auth.api_keys import ApiKey, ApiKeys, check_different, keys_of_text
 from server.auth.authenticator import Authenticator, TokenVerifier
 from server.auth.key_file import KeyFile, KeyFileError
+from server.auth.share_tokens import ShareTokens
 from server.observability.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class AuthService:
         self._keys = ApiKeys(self._all(self._file.changed() if self._file else None))
         required = self._keys if keys or key_file else None
         self.tokens = AccessTokens(token_secret, required)
+        self.share_tokens = ShareTokens(token_secret, required)
         self.authenticator = Authenticator(required, self.tokens, *verifiers)
         metrics.keys.set_function(lambda: len(self._keys))
 

@@ -18,7 +18,7 @@ from server.connection.message_log import MessageLog
 from server.connection.no_audio_timer import NoAudioTimer
 from server.connection.protocol import Message, ResumeSupport, WireProtocol
 from server.connection.resume_timer import ResumeTimer
-from server.connection.sender import MessageSender, Record
+from server.connection.sender import Follower, MessageSender, Record
 from server.connection.session_recovery import ReplayFilter
 from server.connection.websocket import BoundedWebSocket, WebSocketClosed
 from server.errors import (
@@ -134,6 +134,19 @@ class ClientSession:
         if self._recorder is not None:
             self._recorder.delete()
 
+    def kept_messages(self) -> tuple[int, list[bytes]]:
+        """Return the messages that are kept for a client that resumes, as they were sent.
+
+        The first value is the number of the newest message before them.
+        """
+        return self._log.dropped, self._log.since(self._log.dropped)
+
+    def follow(self, follower: Follower) -> None:
+        """Let a follower observe all messages from here on, and the end. It replaces the one before."""
+        self._sender.follower = follower
+        if self._finished.is_set():
+            follower.ended(suspended=self.state is SessionState.SUSPENDED)
+
     async def run(self, socket: BoundedWebSocket) -> None:
         """Run a new session until everything was sent, to this socket or to one that resumed it."""
         session_id.set(self.id)
@@ -186,6 +199,8 @@ class ClientSession:
                 self.state = SessionState.ENDED
             self._replayed.set()  # or a client that resumed meanwhile would wait for ever
             self._finished.set()
+            if self._sender.follower is not None:
+                self._sender.follower.ended(suspended=self.state is SessionState.SUSPENDED)
             self._timer.stop()
             self._no_audio_timer.stop()
             self._timing.end()

@@ -17,6 +17,11 @@ class MessageLog:
         self.size = 0  # bytes held
         self._messages: deque[bytes] = deque()
 
+    @property
+    def dropped(self) -> int:
+        """Return the number of the newest message that is no longer held; 0 if all are."""
+        return self.number - len(self._messages)
+
     def append(self, message: bytes) -> int:
         """Keep a message and return its number."""
         self.number += 1
@@ -44,7 +49,7 @@ class MessageLog:
 
         Raises LookupError if some of them were dropped, or if no message of this number was sent.
         """
-        first = self.number - len(self._messages) + 1
+        first = self.dropped + 1
         if not first - 1 <= number <= self.number:
             raise LookupError(f"the journal holds messages {first} to {self.number}; asked from {number}")
         return list(self._messages)[number - first + 1 :]

@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import orjson
 
@@ -15,10 +15,23 @@ Record = Callable[[Sequence[Message]], None]
 Transmit = Callable[[bytes], Awaitable[None]]  # to the present socket, if there is one
 
 
+class Follower(Protocol):
+    """Observe the messages of a session beside its client. Its methods return at once."""
+
+    def sent(self, number: int, message: Message) -> None:
+        """Take a message that is about to be sent; number: its number in the session."""
+        ...
+
+    def ended(self, *, suspended: bool) -> None:
+        """Note that nothing more is sent; suspended: the session is left to the next server."""
+        ...
+
+
 class MessageSender:
     """Send one session's messages, over all its connections.
 
     lock: held while messages are sent, so that they leave in the order of their numbers
+    follower: observes the messages; None for most sessions
     recorder: records messages before they are sent; None if the session has no journal
     """
 
@@ -26,6 +39,7 @@ class MessageSender:
         self, protocol: WireProtocol, log: MessageLog, recorder: JournalRecorder | None = None
     ) -> None:
         self.lock = asyncio.Lock()
+        self.follower: Follower | None = None
         self._stopped = False
         self._protocol = protocol
         self._log = log
@@ -58,6 +72,9 @@ class MessageSender:
                 (record or recorder.unrepeatable)(numbered)
                 if messages:
                     await recorder.flush()
+            if self.follower is not None:
+                for number, each in enumerate(numbered, self._log.number - len(numbered) + 1):
+                    self.follower.sent(number, each)
             for text in texts:
                 await transmit(text)
 

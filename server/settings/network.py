@@ -43,6 +43,10 @@ class NetworkSettings(BaseSettings):
         description="Secret that signs short-lived tokens, at least 32 characters. Empty: it is made at "
         "start, so tokens end with the process.",
     )
+    share_sessions: bool = Field(
+        False,
+        description="Let clients of /ws/stt make links with which others read their live transcripts.",
+    )
     origins: str = Field(
         "",
         description="Web origins that are accepted in addition to the server's own, separated by commas: "

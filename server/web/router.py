@@ -22,6 +22,7 @@ WORKER: Final = "offline_worker.js"  # the server writes the names of all assets
 NO_FILES: Final = b"const FILES = [];"
 NO_FETCH: Final = b'data-fetch-urls="false"'
 NO_JOBS: Final = b'data-jobs="false"'
+NO_SHARING: Final = b'data-share="false"'
 NO_SPEAKERS: Final = b'data-diarize="false"'
 
 TYPES: Final = {
@@ -99,6 +100,8 @@ class WebPage:
             pages[INDEX] = pages[INDEX].replace(NO_JOBS, NO_JOBS.replace(b"false", b"true"))
         if settings.diarize:
             pages[INDEX] = pages[INDEX].replace(NO_SPEAKERS, NO_SPEAKERS.replace(b"false", b"true"))
+        if settings.share_sessions:
+            pages[INDEX] = pages[INDEX].replace(NO_SHARING, NO_SHARING.replace(b"false", b"true"))
         self._pages = {
             name: Asset.of(name, content.replace(FOLDER, FOLDER + self.version.encode() + b"/"))
             for name, content in pages.items()

@@ -12,6 +12,7 @@ from tests.server.server_process import Hold, Program, program, scripted
 from tests.web.browser import CHROMIUM, MICROPHONE_ALLOWED, Modules, launch_chromium
 
 FETCHING = {"FETCH_URLS": "true", "FETCH_PRIVATE": "true", "ASR_BATCH_ITEMS": "1"}
+SHARING = {"SHARE_SESSIONS": "true"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -41,7 +42,7 @@ def speech(session_hold: Hold) -> Iterator[Program]:
 
     It keeps no jobs, so that the text of files comes as it is recognized.
     """
-    with scripted(**session_hold.settings, **FETCHING, DATA_DIR="") as running:
+    with scripted(**session_hold.settings, **FETCHING, **SHARING, DATA_DIR="") as running:
         assert running.ready()["ready"], running.log
         yield running
 

@@ -21,6 +21,12 @@ async def test_split_events_are_parsed(modules: Modules, size: int) -> None:
     assert await modules.run("sse", function, chunks) == named
 
 
+async def test_event_has_its_id(modules: Modules) -> None:
+    function = "({ SseParser }, text) => new SseParser().push(text)"
+    found = await modules.run("sse", function, "id: 7\nevent: x\ndata: {}\n\n")
+    assert found == [{"id": "7", "name": "x", "data": {}}]
+
+
 async def test_event_without_name_is_a_message(modules: Modules) -> None:
     found = await modules.run(
         "sse", "({ SseParser }, text) => new SseParser().push(text)", 'data: {"a": 1}\n\n'

@@ -2,8 +2,9 @@
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,15 +17,17 @@ from journal.recorder import JournalRecorder, RecordedStream
 from journal.replay import ReplayedSession
 from journal.session_journal import SessionJournal
 from journal.store import JournalStore
+from server.connection.client_session import ClientSession, SessionState
 from server.connection.ended_session import EndedSession
 from server.connection.endpoint import ResumeRequest, SessionRequest, WebSocketEndpoint
-from server.connection.protocol import StreamInput
-from server.connection.session_registry import new_token
+from server.connection.protocol import StreamInput, WireProtocol
+from server.connection.session_registry import SessionRegistry, digest, new_token
 from server.errors import ClientError
 from server.http.exception_handlers import http_error_of
 from server.protocols.native.protocol import NativeEndedMessages, NativeProtocol
 from server.protocols.native.session_config import SessionConfig, session_from_query
 from server.protocols.native.session_state import restore_config
+from server.protocols.native.shared_transcript import ShareableSession
 from streaming.driver import StreamDriver
 
 SUBPROTOCOL: Final = "stt"
@@ -36,6 +39,32 @@ SHORT_RESUME_SECONDS: Final = 10.0
 
 class NativeEndpoint(WebSocketEndpoint):
     """Serve sessions at /ws/stt, which clients can resume, also at the next server."""
+
+    @cached_property
+    def shareable(self) -> SessionRegistry[ShareableSession] | None:
+        """The sessions that may be shared, by their ids; None if the settings allow none."""
+        settings = self.settings
+        if not settings.share_sessions:
+            return None
+        return SessionRegistry(settings.resume_seconds, settings.max_sessions)
+
+    @contextmanager
+    def registered(self, session: ClientSession, protocol: WireProtocol) -> Iterator[None]:
+        """Let readers find the session, too, and those who lost their connection also after its end."""
+        if self.shareable is None:
+            with super().registered(session, protocol):
+                yield
+            return
+        key, entry = digest(session.id), ShareableSession(session)
+        self.shareable.add(key, entry)
+        try:
+            with super().registered(session, protocol):
+                yield
+        finally:
+            if entry.is_shared and session.state is not SessionState.SUSPENDED:
+                self.shareable.end(key)
+            else:
+                self.shareable.remove(key)
 
     async def continue_session(self, name: str, recovered: ReplayedSession, log: SessionJournal) -> None:
         """Continue a session that another server left behind.

@@ -5,6 +5,7 @@ import { errorMessage } from "./file_upload.js";
 import { t } from "./text.js";
 
 const base = new URL(".", document.baseURI);
+const SHARE_SECONDS = 4 * 3600; // for which a link is valid, unless the recording ends before
 
 /** Return the absolute URL of a path on this server. */
 export function urlOf(path) {
@@ -72,6 +73,17 @@ export async function fetchDocument(format, json) {
     throw new RequestError(t("documentNeedsServer"), 0);
   });
   if (response.ok) return response.blob();
+  throw new RequestError(errorMessage(await response.text(), response.status), response.status);
+}
+
+/** Return the URL of the view in which others follow a live session. Throw RequestError. */
+export async function fetchShareLink(session) {
+  const headers = { ...apiKey.headers, "content-type": "application/json" };
+  const request = { method: "POST", headers, body: JSON.stringify({ expires_in: SHARE_SECONDS }) };
+  const response = await fetch(urlOf(`v1/sessions/${session}/share`), request).catch(() => {
+    throw new RequestError(t("unreachable"), 0);
+  });
+  if (response.ok) return urlOf((await response.json()).link.slice(1));
   throw new RequestError(errorMessage(await response.text(), response.status), response.status);
 }
 

@@ -1,6 +1,14 @@
 /** The page: connects its parts with each other and with the elements of index.html. */
 
-import { fetchAvailability, fetchModels, fetchReadiness, RequestError, sessionUrl, urlOf } from "./api.js";
+import {
+  fetchAvailability,
+  fetchModels,
+  fetchReadiness,
+  fetchShareLink,
+  RequestError,
+  sessionUrl,
+  urlOf,
+} from "./api.js";
 import { apiKey } from "./api_key.js";
 import { CaptionChannel } from "./caption_channel.js";
 import { Captions } from "./captions.js";
@@ -25,7 +33,7 @@ import { RecognizerStatus } from "./recognizer_status.js";
 import { SpeechPlaceholders } from "./speech_placeholder.js";
 import { t, translate } from "./text.js";
 import { newId, Transcript } from "./transcript.js";
-import { copyText, download, SearchBox } from "./transcript_tools.js";
+import { copyText, copyTranscript, download, SearchBox } from "./transcript_tools.js";
 import { TranscriptView } from "./transcript_view.js";
 import { WakeLock } from "./wake_lock.js";
 
@@ -246,6 +254,7 @@ const wakeLock = new WakeLock();
 const captionChannel = new CaptionChannel();
 let liveTranscript = null; // of the latest recording
 let placeholders = null;
+let sharedSession = null;
 
 function onLiveState(state) {
   panel.showState(state);
@@ -268,6 +277,8 @@ function onRecording(recording) {
 function onLiveEvent(event) {
   panel.showEvent(event);
   placeholders.note(event);
+  if (event.type === "connected" && !event.resumed) setSharedSession(event.session);
+  else if (event.type === "session_lost") setSharedSession(null);
   if (event.type === "connected" && !event.resumed) liveTranscript.speakers.beginSession();
   if (event.type === "connected" && event.recognizer) recognizer.show(event.recognizer);
   else if (event.type === "partial")
@@ -275,6 +286,27 @@ function onLiveEvent(event) {
   else if (event.type === "final") showFinal(event);
   else if (event.type === "dropped") liveTranscript.remove(event.id);
 }
+
+/** session: id of the session that the button shares; null for none */
+function setSharedSession(session) {
+  sharedSession = session;
+  element("share").hidden = !session || document.body.dataset.share !== "true";
+}
+
+/** Make a link with which others follow the recording, and copy it. */
+async function share() {
+  showError("");
+  try {
+    const link = await fetchShareLink(sharedSession);
+    await copyText(link).then(() => sayCopied("share", "shareCopied", "share"), () => prompt(t("shareCopy"), link));
+  } catch (error) {
+    if (!(error instanceof RequestError)) throw error;
+    if (error.status === 401) requestKey();
+    showError(error.message);
+  }
+}
+
+element("share").addEventListener("click", () => void share());
 
 function showFinal(event) {
   if (event.language && !liveTranscript.language) liveTranscript.describe({ language: event.language });
@@ -290,6 +322,7 @@ async function startRecording() {
   library.add(liveTranscript, element("keep").checked);
   captionChannel.follow(liveTranscript);
   element("captions-link").href = `captions?session=${liveTranscript.id}`;
+  setSharedSession(null);
   placeholders = new SpeechPlaceholders(liveTranscript, () => live.nowMs);
   live.use(liveTranscript.recording ?? null);
   panel.start(live);
@@ -517,11 +550,16 @@ const COPIED_MS = 2000; // for which the button says that it has copied
 
 async function copy() {
   if (!shown.hasText) return;
-  await copyText(shown);
+  await copyTranscript(shown);
   library.exported(shown.id);
+  sayCopied("copy", "copiedButton", "copy");
+}
+
+/** Say for a while on a button that it has copied. done, label: keys of its texts */
+function sayCopied(button, done, label) {
   announce(t("copied"));
-  element("copy").textContent = t("copiedButton");
-  setTimeout(() => (element("copy").textContent = t("copy")), COPIED_MS);
+  element(button).textContent = t(done);
+  setTimeout(() => (element(button).textContent = t(label)), COPIED_MS);
 }
 
 element("copy").addEventListener("click", () => void copy());

@@ -1,7 +1,7 @@
 /** CaptionChannel: sends the latest lines of the recording to the captions-only view in other windows. */
 
 const NAME = "stt-captions";
-const SEGMENTS = 3; // the latest ones, enough to fill the lines
+export const SEGMENTS = 3; // the latest ones, enough to fill the lines
 
 /** The session in its messages is the id of the transcript. Windows of this browser and origin receive them. */
 export class CaptionChannel {

@@ -23,7 +23,7 @@ const ENDING_TIMEOUT_MS = 30_000;
  *   {type: "partial", id, text, stable, startMs}   stable: number of characters that will not change
  *   {type: "final", id, text, words, startMs, endMs, language, speaker}   speaker: label of this session, or null
  *   {type: "dropped", id}                          the utterance will get no final
- *   {type: "connected", resumed, recognizer}       the server accepts audio
+ *   {type: "connected", resumed, recognizer, session}   the server accepts audio; session: id of a new one
  *   {type: "lag", ms}                              recognition is so far behind, for all streams
  *   {type: "disconnected", message}                reconnect after a delay; message: of the server, if any
  *   {type: "session_lost"}                         the server has no such session: reconnect at once
@@ -123,7 +123,9 @@ export class SessionState {
       case "session.created":
         this.#resumeToken = message.resume_token;
         this.#buffer.rewind(this.offsetMs);
-        return [{ type: "connected", resumed: false, recognizer: message.recognizer }];
+        return [
+          { type: "connected", resumed: false, recognizer: message.recognizer, session: message.session_id },
+        ];
       case "input_audio_buffer.acknowledged":
         this.#acknowledge(this.#toRecordingMs(message.received_ms));
         return [];

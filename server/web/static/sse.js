@@ -3,7 +3,7 @@
 export class SseParser {
   #rest = ""; // an incomplete event
 
-  /** Add a chunk of text. Return the events that it completes: {name, data}, data is a JSON document. */
+  /** Add a chunk of text. Return the events that it completes: {name, data, id}; data: of JSON; id: if it has one */
   push(chunk) {
     const [...events] = (this.#rest + chunk).split("\n\n");
     this.#rest = events.pop();
@@ -11,10 +11,11 @@ export class SseParser {
   }
 }
 
-/** Return {name, data} of the lines of an event. data: undefined for a comment */
+/** Return {name, data, id} of the lines of an event. data: undefined for a comment */
 function parse(event) {
   const lines = event.split("\n");
   const data = lines.filter((line) => line.startsWith("data:")).map((line) => line.slice(5));
   const name = lines.find((line) => line.startsWith("event:"))?.slice(6).trim() ?? "message";
-  return { name, data: data.length > 0 ? JSON.parse(data.join("\n")) : undefined };
+  const id = lines.find((line) => line.startsWith("id:"))?.slice(3).trim();
+  return { ...(id && { id }), name, data: data.length > 0 ? JSON.parse(data.join("\n")) : undefined };
 }

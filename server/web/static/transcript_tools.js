@@ -87,9 +87,13 @@ export async function download(extension, transcript) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // the browser may ask first where to save it
 }
 
-/** Copy the text of the transcript. Without HTTPS there is no clipboard API, only the deprecated command. */
-export async function copyText(transcript) {
-  const text = toText(transcript);
+/** Copy the text of the transcript. */
+export function copyTranscript(transcript) {
+  return copyText(toText(transcript));
+}
+
+/** Copy a text. Without HTTPS there is no clipboard API, only the deprecated command. */
+export async function copyText(text) {
   if (navigator.clipboard) {
     await navigator.clipboard.writeText(text);
     return;

@@ -135,6 +135,11 @@ def test_page_knows_whether_the_server_keeps_jobs() -> None:
     assert ['data-jobs="true"' in page for page in told] == [False, True]
 
 
+def test_page_knows_whether_the_server_shares_sessions() -> None:
+    pages = [client_of(WebPage(free_settings(share_sessions=on))).get("/").text for on in (False, True)]
+    assert ['data-share="true"' in page for page in pages] == [False, True]
+
+
 def test_page_knows_whether_the_server_distinguishes_speakers() -> None:
     pages = [client_of(WebPage(free_settings(diarize=on))).get("/").text for on in (False, True)]
     assert ['data-diarize="true"' in page for page in pages] == [False, True]

@@ -1,6 +1,7 @@
 """Define the tables of jobs, and open their database: SQLite on one machine, Postgres for several."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -88,7 +89,11 @@ def open_sqlite(path: Path) -> sa.Engine:
     secure_delete overwrites what is deleted.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its other files the same mode
+    with suppress(FileExistsError):
+        # Only a new file may be closed here: closing one drops all locks that this process has on it, so that
+        # others would take its connections for closed (sqlite.org/howtocorrupt.html, 2.2). SQLite gives its
+        # other files the same mode.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     engine = sa.create_engine(f"sqlite:///{path}")
 
     @event.listens_for(engine, "connect")

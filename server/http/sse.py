@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, aclosing
+from typing import Final
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
@@ -12,6 +13,8 @@ from starlette.types import Receive, Scope, Send
 from server.http.disconnect import cancel_on_disconnect
 
 log = logging.getLogger(__name__)
+
+HTTP_TRANSPORT: Final = "stt.http_transport"  # key in the scope, set by HttpProtocol: the connection
 
 
 class EventStream(StreamingResponse):
@@ -51,3 +54,6 @@ class EventStream(StreamingResponse):
                     await send_part(b"", more=False)
             except (ClientDisconnect, TimeoutError) as error:
                 log.info("sse.aborted error=%r", error)
+                # uvicorn would wait until the client has read what is in the buffer, so for ever.
+                if (transport := scope.get(HTTP_TRANSPORT)) is not None:
+                    transport.abort()

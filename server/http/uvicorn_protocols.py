@@ -16,6 +16,7 @@ from websockets.frames import Frame
 
 from server.errors import ClientError
 from server.http.request_guard import check_head
+from server.http.sse import HTTP_TRANSPORT
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,8 @@ class HttpProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if self.cycle is not None:  # its task has not begun yet
+            self.cycle.scope[HTTP_TRANSPORT] = self.transport  # type: ignore[typeddict-unknown-key]
         if self.conn.their_state is h11.IDLE:
             self._start_head_timer()
         else:

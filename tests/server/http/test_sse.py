@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from typing import Any
 
-from server.http.sse import EventStream
+from server.http.sse import HTTP_TRANSPORT, EventStream
 
 FOR_EVER = 60.0  # seconds
 
@@ -37,6 +37,31 @@ class Connection:
     async def _send(self, message: Any) -> None:
         await self.reads.wait()
         self.sent.append(message)
+
+
+class Transport:
+    was_aborted = False
+
+    def abort(self) -> None:
+        self.was_aborted = True
+
+
+async def test_connection_of_a_client_that_does_not_read_is_aborted() -> None:
+    connection, transport, stack = Connection(), Transport(), AsyncExitStack()
+    sent: list[Any] = []
+
+    async def events() -> AsyncGenerator[bytes, None]:
+        yield b"data: 1\n\n"
+
+    async def send(message: Any) -> None:
+        if message["type"] != "http.response.start":
+            await connection.gone.wait()
+        sent.append(message)
+
+    stream = EventStream(events(), stack, headers={}, send_timeout=0.01)
+    await stream({"type": "http", HTTP_TRANSPORT: transport}, connection._receive, send)
+    assert len(sent) == 1
+    assert transport.was_aborted
 
 
 async def test_each_event_is_one_chunk() -> None:

@@ -354,9 +354,9 @@ class FileQueue:
                 raise
             except OSError as error:
                 self._fail(NO_FILE, f"{file.name}: {error}")
-            except AudioError as error:
+            except (AudioError, TooManyChannels) as error:
                 self._fail(NO_AUDIO, f"{file.name}: {error}")
-            except (StreamError, TooManyChannels) as error:
+            except StreamError as error:
                 self._fail(FAILED, f"{file.name}: {error}")
             return None
 

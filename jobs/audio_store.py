@@ -94,7 +94,11 @@ class AudioStore:
         limit = (time.time() if now is None else now) - ORPHAN_SECONDS
         deleted = 0
         for path in (*self._folder.glob("incoming-*"), *self._folder.glob("??/*-*")):
-            if path.stat().st_mtime < limit and not is_used(path.name):
+            try:
+                is_old = path.stat().st_mtime < limit
+            except FileNotFoundError:  # an upload that is complete has another name; a job was deleted
+                continue
+            if is_old and not is_used(path.name):
                 path.unlink(missing_ok=True)
                 deleted += 1
         return deleted

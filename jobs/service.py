@@ -144,7 +144,9 @@ class Jobs:
 
     async def cancel(self, job_id: str, owner: str | None = None) -> Job:
         """Cancel a job unless it has ended, and return it. A worker stops within 2 s. Raises JobNotFound."""
-        return await _in_thread(self._cancel, job_id, owner)
+        job = await _in_thread(self._cancel, job_id, owner)
+        log.info("job.cancelled job=%s state=%s", job_id, job.state)
+        return job
 
     async def delete(self, job_id: str, owner: str | None = None) -> None:
         """Delete a job with its audio and its text, and cancel it before. Raises JobNotFound."""

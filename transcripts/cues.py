@@ -8,13 +8,13 @@ never left out, so speech can be too fast for them. Then these yield, the first 
 2. the synchrony: a cue starts up to MAX_LAG_MS late, so that a short one before it can stay for MIN_CUE_MS;
 3. MIN_CUE_MS.
 
-Lines, MAX_CUE_MS, the gap, speakers and cuts never yield.
+Lines, MAX_CUE_MS, the gap, speakers and cuts never yield, but speakers who talk at once have cues at once.
 """
 
 import math
 import unicodedata
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain, pairwise
 from typing import Final
@@ -82,30 +82,49 @@ class _Atom:
     speaker: str | None = None
 
 
+_Labelled = tuple[TranscriptSegment, bool]  # and whether its text begins with the speaker's name
+
+
 def cues_of(
     segments: Sequence[TranscriptSegment],
     *,
     cuts: Sequence[int] = (),
     labels: bool = False,
 ) -> list[Cue]:
-    """Return the cues of a transcript, in order of time and without overlaps.
+    """Return the cues of a transcript, in order of time.
+
+    They overlap only where segments do: speakers who talk at once, as on channels of their own, have cues at
+    the same time, which players show one above the other.
 
     cuts: where the picture changes, in samples, ascending
     labels: whether the text of a cue after a change of the speaker begins with the name
     """
     speakers = [None, *(segment.speaker for segment in segments)]
-    parts = [
-        _atoms(segment, labels and segment.speaker not in (None, before))
+    labelled = [
+        (segment, labels and segment.speaker not in (None, before))
         for before, segment in zip(speakers, segments, strict=False)
     ]
-    atoms = list(chain.from_iterable(parts))
     cut_ms = [_on_tick(ms_from_samples(cut)) for cut in cuts]
-    pieces = [
-        atoms[run[first] : run[last - 1] + 1]
-        for run in _runs(atoms, cut_ms)
-        for first, last in _best(atoms, run)
-    ]
-    return _timed(pieces, cut_ms)
+    cues: list[Cue] = []
+    for track in _tracks(labelled):
+        atoms = list(chain.from_iterable(_atoms(segment, label) for segment, label in track))
+        pieces = [
+            atoms[run[first] : run[last - 1] + 1]
+            for run in _runs(atoms, cut_ms)
+            for first, last in _best(atoms, run)
+        ]
+        cues += _timed(pieces, cut_ms)
+    return sorted(cues, key=lambda cue: cue.start)
+
+
+def _tracks(segments: Sequence[_Labelled]) -> Iterable[Sequence[_Labelled]]:
+    """Return the segments in sequences without overlaps: all, or those of each speaker if some overlap."""
+    if not any(after.start < before.end for (before, _), (after, _) in pairwise(segments)):
+        return [segments]
+    tracks: dict[str | None, list[_Labelled]] = {}
+    for segment, label in segments:
+        tracks.setdefault(segment.speaker, []).append((segment, label))
+    return tracks.values()
 
 
 def _atoms(segment: TranscriptSegment, label: bool) -> Iterator[_Atom]:

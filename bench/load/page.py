@@ -137,7 +137,7 @@ async def first_paint(browser: Browser, url: str) -> dict[str, float]:
         await page.goto(url, wait_until="networkidle")
         found = await devtools.send("Performance.getMetrics")
         work = {each["name"]: each["value"] * 1000 for each in found["metrics"]}
-        await page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length > 0")
+        await page.wait_for_function("() => performance.getEntriesByName('first-contentful-paint').length")
         paint = await page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
         return {"paint_ms": paint, "work_ms": work["TaskDuration"], "script_ms": work["ScriptDuration"]}
 

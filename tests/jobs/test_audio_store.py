@@ -57,3 +57,18 @@ def test_sweep_deletes_only_old_audio_without_a_job(tmp_path: Path) -> None:
     assert store.sweep(lambda key: key == used.key, now + ORPHAN_SECONDS - 5) == 0
     assert store.sweep(lambda key: key == used.key, now + ORPHAN_SECONDS + 5) == 2
     assert [path.name for path in tmp_path.rglob("*-*")] == [used.key]
+
+
+def test_sweep_passes_over_an_upload_that_ends_meanwhile(tmp_path: Path) -> None:
+    store = AudioStore(tmp_path)
+    for name in ("incoming-1", "incoming-2"):
+        (tmp_path / name).write_bytes(b"half")
+    now = (tmp_path / "incoming-1").stat().st_mtime + ORPHAN_SECONDS + 5
+
+    def end_the_others(name: str) -> bool:
+        for other in tmp_path.glob("incoming-*"):
+            if other.name != name:
+                other.unlink()
+        return True
+
+    assert store.sweep(end_the_others, now) == 0

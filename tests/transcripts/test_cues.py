@@ -238,6 +238,18 @@ def test_label_stands_at_a_change_of_the_speaker_only() -> None:
     assert [text_of(cue) for cue in cues] == ["Ann: One. Two.", "Bob: Three."]
 
 
+def test_speakers_who_talk_at_once_have_cues_at_once() -> None:
+    first = spoken("Hello, I would like to make an appointment for next Tuesday, please.", 0.5)
+    second = spoken("Good morning, this is the office of Doctor Miller and Doctor Harris.", 0.8)
+    talk = by([first, second], ["A", "B"])
+    cues = cues_of(talk, labels=True)
+    for speaker, alone in (("A", first), ("B", second)):
+        own = [cue for cue in cues if cue.speaker == speaker]
+        assert own == cues_of(by([alone], [speaker]), labels=True)
+    assert [cue.start for cue in cues] == sorted(cue.start for cue in cues)
+    assert all(cue.end - cue.start >= MIN_CUE_MS for cue in cues)
+
+
 @pytest.mark.parametrize("text", ["你好世界" * 40, "x" * 200, "สวัสดีครับผม" * 20])
 def test_text_without_spaces_is_divided(text: str) -> None:
     cues = cues_of([segment(0, 40, text)])

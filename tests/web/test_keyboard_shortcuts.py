@@ -22,13 +22,15 @@ async def test_keys_record_and_can_be_turned_off(browser: Browser, shell: Server
         assert await violations(page) == []
         await page.get_by_label("Use single keys").uncheck()
         await page.keyboard.press("Escape")
+        await page.get_by_role("heading", name="Keyboard shortcuts").wait_for(state="hidden")
         await page.keyboard.press("/")
         assert await page.evaluate("document.activeElement.id") != "search"
         await page.keyboard.press("?")
         await page.get_by_label("Use single keys").check()
         await page.get_by_role("button", name="Close").click()
+        await page.get_by_role("heading", name="Keyboard shortcuts").wait_for(state="hidden")
         await page.keyboard.press("/")
-        assert await page.evaluate("document.activeElement.id") == "search"
+        await page.wait_for_function("() => document.activeElement.id === 'search'")
         await page.keyboard.press("r")
         assert await page.locator("#search").input_value() == "r", "keys are typed into fields"
 

@@ -11,6 +11,7 @@ from server.validation import sentence_of
 from transcripts.transcript import Transcript, TranscriptSegment
 
 MAX_SEGMENTS: Final = 100_000
+MAX_CHARS: Final = 1_000_000  # of all texts; more than 15 hours of speech
 MAX_TITLE_CHARS: Final = 500
 MAX_SPEAKER_CHARS: Final = 200
 MAX_SECONDS: Final = 1_000_000  # of a time; more than eleven days
@@ -60,7 +61,11 @@ def parse_transcript(content: bytes) -> Transcript:
         param = ".".join(map(str, first["loc"]))
         if first["type"] == "json_invalid":
             raise invalid("The body is not JSON.", code="invalid_body") from None
-        raise invalid(f"Invalid '{param}': {sentence_of(first)}.", param or None) from None
+        if not param:
+            raise invalid(f"Invalid body: {sentence_of(first)}.", code="invalid_body") from None
+        raise invalid(f"Invalid '{param}': {sentence_of(first)}.", param) from None
+    if sum(len(segment.text) for segment in fields.segments) > MAX_CHARS:
+        raise invalid(f"The texts have more than {MAX_CHARS} characters together.", "segments")
     segments = sorted(map(_segment, fields.segments), key=lambda segment: segment.start)
     return Transcript(fields.title, "", tuple(segments))
 

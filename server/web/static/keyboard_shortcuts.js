@@ -3,7 +3,7 @@
 import { t } from "./text.js";
 
 const STORAGE_KEY = "stt-shortcuts";
-const TYPING = "input:not([type=checkbox]), textarea, select, [contenteditable], dialog";
+const TYPING = "input:not([type=checkbox]), textarea, select, [contenteditable]";
 
 export class KeyboardShortcuts {
   #elements;
@@ -29,7 +29,8 @@ export class KeyboardShortcuts {
 
   #onKey(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-    if (event.target.closest?.(TYPING)) return;
+    // A dialog that has just been closed still holds the focus until the next frame.
+    if (event.target.closest?.(TYPING) || document.querySelector("dialog[open]")) return;
     if (event.key === "?") {
       event.preventDefault();
       this.#elements.dialog.showModal();

@@ -84,7 +84,7 @@ def test_document_is_made_for_word(client: TestClient) -> None:
     ("body", "param"),
     [
         ({}, "segments"),
-        ([], None),
+        ({"segments": [{"start": 0, "end": 1, "text": "a" * 600_000}] * 2}, "segments"),
         ({"segments": [{"start": -1, "end": 1, "text": "a"}]}, "segments.0.start"),
         ({"segments": [{"start": 0, "end": MAX_SECONDS + 1, "text": "a"}]}, "segments.0.end"),
         ({"segments": [{"start": 0, "end": 1, "text": 5}]}, "segments.0.text"),
@@ -102,6 +102,8 @@ def test_body_that_is_no_json_is_refused(client: TestClient) -> None:
         "/v1/documents?format=md", content=b"{", headers={"content-type": "application/json"}
     )
     assert (broken.status_code, broken.json()["error"]["code"]) == (400, "invalid_body")
+    listed = make(client, "md", []).json()["error"]
+    assert (listed["code"], listed["message"]) == ("invalid_body", "Invalid body: it must be an object.")
     plain = client.post("/v1/documents?format=md", content=b"{}", headers={"content-type": "text/plain"})
     assert plain.status_code == 415
     assert make(client, "pdf").status_code == 400

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from client import ConnectFailed, Error, Event, Final, SpeechStopped, SttClientError, connect
 from client.console import Console
-from client.own_server import KEY, key_hint, server_key, server_url, settings
+from client.own_server import key_for, key_hint, server_url, settings
 from client.pacing import at_once, in_real_time
 from client.stream_audio import stream_audio
 from client.wav import read_wav
@@ -129,7 +129,7 @@ def main() -> int:
     options = parser.parse_args()
     variables = settings()
     url = options.url or server_url(variables, "ws") + "/ws/stt"
-    key = options.key or variables.get(KEY) or (None if options.url else server_key(variables))
+    key = key_for(options.key, options.url, variables)
     try:
         expected = options.expect.read_text(encoding="utf-8") if options.expect else None
         report = asyncio.run(replay(options.wav, url, options.fast, key))

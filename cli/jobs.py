@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from cli.console import FAILED, OK, UNUSABLE, print_error
 from client.jobs import FINAL, Job, JobsClient, JobsError
-from client.own_server import KEY, key_hint, server_key, server_url, settings
+from client.own_server import key_for, key_hint, server_url, settings
 
 # Options of the command line that are fields of docs/jobs.md.
 OPTIONS: Final = (
@@ -34,8 +34,7 @@ def run(args: argparse.Namespace) -> int:
         "delete": _delete,
     }
     variables = settings()
-    # The keys of `.env` are those of the server beside it, and no other server gets them.
-    key = args.key or variables.get(KEY) or (None if args.url else server_key(variables))
+    key = key_for(args.key, args.url, variables)
     try:
         with JobsClient(args.url or server_url(variables), key=key) as jobs:
             return commands[args.command](jobs, args)

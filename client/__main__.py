@@ -12,7 +12,7 @@ from client.console import Console, to_json
 from client.errors import ConnectFailed, SttClientError
 from client.events import Event
 from client.microphone import SAMPLE_RATE, record
-from client.own_server import KEY, key_hint, server_key, server_url, settings
+from client.own_server import key_for, key_hint, server_url, settings
 from client.pacing import at_once, in_real_time
 from client.stream import connect
 from client.stream_audio import stream_audio, take_until
@@ -40,7 +40,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--chunk-ms", type=int, default=100)
     options = parser.parse_args()
     variables = settings()
-    options.key = options.key or variables.get(KEY) or (None if options.url else server_key(variables))
+    options.key = key_for(options.key, options.url, variables)
     options.url = options.url or server_url(variables, "ws") + "/ws/stt"
     return options
 

@@ -45,6 +45,15 @@ def server_key(variables: Mapping[str, str]) -> str | None:
     return variables.get(KEY) or first.rpartition(":")[2] or None
 
 
+def key_for(given: str | None, url: str | None, variables: Mapping[str, str]) -> str | None:
+    """Return the API key to send; None for none.
+
+    given, url: as the command line names them. The keys of `.env` are those of the server beside it, and a
+    server at another address gets none of them
+    """
+    return given or variables.get(KEY) or (None if url else server_key(variables))
+
+
 def key_hint(has_key: bool) -> str:
     """Return what to do after a refusal with 401; has_key: whether a key was sent."""
     problem = "The server does not accept this API key." if has_key else "The server requires an API key."

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from client.own_server import server_key, server_url, settings
+from client.own_server import key_for, server_key, server_url, settings
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,14 @@ def test_key_is_the_clients_own_or_the_first_of_the_server(
     variables: dict[str, str], key: str | None
 ) -> None:
     assert server_key(variables) == key
+
+
+@pytest.mark.parametrize(
+    ("given", "url", "key"),
+    [("given", None, "given"), (None, None, "first"), (None, "http://stt.example", None)],
+)
+def test_server_at_another_address_gets_no_key_of_this_one(
+    given: str | None, url: str | None, key: str | None
+) -> None:
+    assert key_for(given, url, {"API_KEYS": "me:first"}) == key
+    assert key_for(None, url, {"API_KEYS": "me:first", "STT_API_KEY": "mine"}) == "mine"

@@ -1,13 +1,14 @@
 """Define the settings of jobs: files that are transcribed durably."""
 
 import base64
-import os
 import re
 from importlib.util import find_spec
 from typing import Final
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
+
+from server.settings.folders import check_no_file
 
 DATABASE_URL: Final = re.compile(r"(postgresql|postgres|postgresql\+psycopg)://[^/]*(/.*)?")
 AUDIO_URL: Final = re.compile(r"s3://[^/?#]+(/[^?#]*)?")
@@ -78,9 +79,7 @@ class JobSettings(BaseSettings):
     @field_validator("data_dir")
     @classmethod
     def _is_no_file(cls, path: str) -> str:
-        if os.path.exists(path) and not os.path.isdir(path):
-            raise ValueError("it must be a folder")
-        return path
+        return check_no_file(path)
 
     @field_validator("database_url")
     @classmethod

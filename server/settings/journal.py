@@ -1,11 +1,10 @@
 """Define the settings of the journal that lets live sessions survive the server."""
 
-import os
-
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings
 
 from journal.fsync import FsyncPolicy
+from server.settings.folders import check_no_file
 
 
 class JournalSettings(BaseSettings):
@@ -39,6 +38,4 @@ class JournalSettings(BaseSettings):
     @field_validator("journal_dir")
     @classmethod
     def _journal_is_no_file(cls, path: str) -> str:
-        if os.path.exists(path) and not os.path.isdir(path):
-            raise ValueError("it must be a folder")
-        return path
+        return check_no_file(path)

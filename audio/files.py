@@ -18,7 +18,14 @@ from av.stream import Disposition
 from numpy.typing import NDArray
 
 from audio.clip import SAMPLE_RATE, Clip, Samples, samples_from_ms, seconds_from_samples
-from audio.errors import NoAudio, UnknownFormat, UnknownTrack, UnreadableFile, UnsupportedSampleRate
+from audio.errors import (
+    NoAudio,
+    StartAfterEnd,
+    UnknownFormat,
+    UnknownTrack,
+    UnreadableFile,
+    UnsupportedSampleRate,
+)
 from audio.mp3_header import declared_seconds
 from audio.resampler import Resampler
 from audio.stereo import StereoMixer
@@ -84,6 +91,16 @@ class Info:
     is_estimate: bool
     track: Track
     tracks: tuple[Track, ...]
+
+    @property
+    def exact_seconds(self) -> float | None:
+        """Return the duration; None if the file does not declare it exactly."""
+        return None if self.is_estimate else self.seconds
+
+    def check_start(self, start: float) -> None:
+        """Raise StartAfterEnd if a part from `start` seconds on certainly begins after the file's end."""
+        if self.exact_seconds is not None and 0 < start >= self.exact_seconds:
+            raise StartAfterEnd(start, self.exact_seconds)
 
 
 def probe(source: Source, track: int | None = None) -> Info:

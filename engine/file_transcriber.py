@@ -5,12 +5,12 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from string import ascii_uppercase
 from typing import IO, Final
 
 from audio.clip import Clip, samples_from_ms, seconds_from_samples
 from audio.errors import StartAfterEnd
 from audio.files import Info, decode_file, probe
+from diarization.known_speakers import LABELS
 from engine.file_diarizer import DiarizationOptions, FileDiarizer
 from streaming.events import Event, FinalTranscript, StreamClosed, TranscriptionFailed
 from streaming.file_source import Progress, transcribe_file
@@ -146,20 +146,13 @@ class FileTranscriber:
             if self.channels > MAX_CHANNELS:
                 raise TooManyChannels(self.channels)
         seconds = self._within.start
-        if self._begins_after(info):
-            assert info.seconds is not None
-            raise StartAfterEnd(seconds, info.seconds)
-        if info.seconds is not None and not info.is_estimate:
+        info.check_start(seconds)
+        if info.exact_seconds is not None:
             end = math.inf if self._within.end is None else self._within.end
-            seconds = max(seconds, min(info.seconds, end))
+            seconds = max(seconds, min(info.exact_seconds, end))
         if seconds > self._max_seconds:
             raise AudioTooLong(self._max_seconds, seconds)
         return info
-
-    def _begins_after(self, info: Info) -> bool:
-        """Return whether the part certainly begins after the end of the file."""
-        is_known = info.seconds is not None and not info.is_estimate
-        return is_known and 0 < self._within.start >= (info.seconds or 0)
 
     async def transcribe(
         self, models: ModelClients, options: SessionOptions
@@ -200,7 +193,7 @@ class FileTranscriber:
             segments = self._recognize(models, options, None, channel)
             async with aclosing(segments):
                 async for segment in segments:
-                    self._segments.append(spoken_by(segment, ascii_uppercase[channel]))
+                    self._segments.append(spoken_by(segment, LABELS[channel]))
             self._channels_done += 1
         self._segments.sort(key=lambda segment: segment.start)
         self._filtered.sort(key=lambda text: text.start)

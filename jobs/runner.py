@@ -11,7 +11,7 @@ from typing import Final, ParamSpec, TypeVar
 
 from asr.recognizer import ModelInfo
 from audio.clip import SAMPLE_RATE, seconds_from_samples
-from audio.errors import AudioError, StartAfterEnd
+from audio.errors import AudioError
 from audio.file_problems import problem_of
 from audio.files import decode_file, probe
 from engine.file_diarizer import DiarizationOptions, FileDiarizer
@@ -334,19 +334,17 @@ class JobRunner:
 
     async def _probe(self, run: Run, path: Path) -> None:
         """Store the length of the audio, if the file declares it. Raises JobFailure."""
+        options = run.job.options
+        first = options.start or 0.0
         try:
-            info = await run_in_thread_to_completion(probe, path, run.job.options.track)
+            info = await run_in_thread_to_completion(probe, path, options.track)
+            info.check_start(first)
         except AudioError as error:
             raise JobFailure(error.code, problem_of(error)) from error
         except FileNotFoundError as error:
             raise JobFailure("audio_missing", "The audio of this job is missing.") from error
-        options = run.job.options
-        first = options.start or 0.0
-        if info.seconds is not None and not info.is_estimate:
-            if first >= info.seconds > 0:
-                problem = StartAfterEnd(first, info.seconds)
-                raise JobFailure(problem.code, str(problem))
-            last = info.seconds if options.end is None else min(options.end, info.seconds)
+        if info.exact_seconds is not None:
+            last = info.exact_seconds if options.end is None else min(options.end, info.exact_seconds)
             seconds = max(0.0, last - first)
             self._check_length(seconds)
             await asyncio.to_thread(self._store.report, run, seconds_total=seconds)

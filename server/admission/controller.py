@@ -14,11 +14,12 @@ from streaming.driver import StreamDriver
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Stream:
-    """Hold the task of a stream and its driver, if it has one."""
+    """Hold the task of a stream, and what ends its audio and its driver, if it has them."""
 
     task: asyncio.Task[object]
+    stop: Callable[[], None] | None
     driver: StreamDriver | None
 
 
@@ -38,7 +39,7 @@ class AdmissionController:
         self._noun = noun
         self._max_streams = max_streams
         self._retry_after = RetryAfterEstimate()
-        self._streams: dict[Callable[[], None], _Stream] = {}
+        self._streams: dict[_Stream, None] = {}  # in the order in which they were admitted
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -48,7 +49,7 @@ class AdmissionController:
     @property
     def drivers(self) -> list[StreamDriver]:
         """Return the drivers of the open streams that have one."""
-        return [stream.driver for stream in self._streams.values() if stream.driver is not None]
+        return [stream.driver for stream in self._streams if stream.driver is not None]
 
     def check(self, scope: Scope, *, resuming: bool = False) -> None:
         """Raise ClientError if the client of an ASGI scope may not open a stream now.
@@ -70,11 +71,16 @@ class AdmissionController:
 
     @contextmanager
     def admit(
-        self, stop: Callable[[], None], driver: StreamDriver | None = None, *, force: bool = False
+        self,
+        stop: Callable[[], None] | None = None,
+        driver: StreamDriver | None = None,
+        *,
+        force: bool = False,
     ) -> Iterator[None]:
         """Count a stream of the current task while the context lasts.
 
-        stop: ends the audio of the stream; called at most once, when the server drains
+        stop: ends the audio of the stream; called at most once, when the server drains. None if the stream
+            ends by itself then
         driver: of the stream; None if it is not live
         force: admit it beyond the limit, because another server process admitted it before
 
@@ -85,12 +91,13 @@ class AdmissionController:
             raise refusal
         task = asyncio.current_task()
         assert task is not None
-        self._streams[stop] = _Stream(task, driver)
+        stream = _Stream(task, stop, driver)
+        self._streams[stream] = None
         self._empty.clear()
         try:
             yield
         finally:
-            del self._streams[stop]
+            del self._streams[stream]
             self._retry_after.freed()
             if not self._streams:
                 self._empty.set()
@@ -102,13 +109,14 @@ class AdmissionController:
         """
         self.draining = True
         log.info("admission.draining kind=%s open=%d", self._noun, len(self))
-        for stop in list(self._streams):
-            stop()
+        for stream in list(self._streams):
+            if stream.stop is not None:
+                stream.stop()
         try:
             async with asyncio.timeout(seconds):
                 await self._empty.wait()
         except TimeoutError:
             log.error("admission.drain_timeout kind=%s open=%d seconds=%.0f", self._noun, len(self), seconds)
         finally:
-            for stream in self._streams.values():
+            for stream in self._streams:
                 stream.task.cancel()

@@ -72,13 +72,9 @@ class FileEndpoint(ABC):
 
         Raises ApiError while the server stops, and if a limit is reached.
         """
-
-        def finish() -> None:
-            """Do nothing when the server drains: it finishes the files that it began."""
-
         try:
             self._files.check(request.scope)
-            stack.enter_context(self._files.admit(finish))
+            stack.enter_context(self._files.admit())
             return stack.enter_context(self._files.policy.track_usage(request.scope))
         except ClientError as error:
             raise http_error_of(as_rate_limit(error)) from None

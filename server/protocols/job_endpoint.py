@@ -78,15 +78,11 @@ class JobEndpoint:
     @asynccontextmanager
     async def _admitted(self, request: Request) -> AsyncIterator[Body]:
         """Yield the body of a request that may submit a job. A ClientError inside becomes an ApiError."""
-
-        def finish() -> None:
-            """Do nothing when the server drains: it accepts the jobs that it is receiving."""
-
         uploads = self._services.uploads
         async with Body(request, self._settings.max_upload_bytes) as body:
             with _client_errors_as_http(), job_errors_as_http():
                 uploads.policy.check_submission(request.scope)
-                with uploads.admit(finish):
+                with uploads.admit():
                     jobs = await self._jobs()  # before a body is received that could not be stored
                     await _check_quota(request, jobs)
                     yield body

@@ -40,16 +40,13 @@ class DocumentsEndpoint:
         return router
 
     async def _create(self, request: Request, format: DocumentFormat) -> Response:
-        def finish() -> None:
-            """Do nothing when the server drains: a document is soon made."""
-
         def make(content: bytes) -> Response:
             document, media_type = write_document(parse_transcript(content), format)
             return Response(document, media_type=media_type)
 
         async with Body(request, MAX_BYTES) as body:
             try:
-                with self._documents.admit(finish):
+                with self._documents.admit():
                     if media_type_of(request) != TYPES["json"]:
                         raise ApiError(415, "The body must be application/json.")
                     content = bytearray()

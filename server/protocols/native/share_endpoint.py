@@ -119,7 +119,7 @@ class ShareEndpoint:
             raise try_again(message, "reader_limit_reached", status=429, retry_after=RETRY_SECONDS)
         reader = Reader(transcript, request.headers.get("last-event-id"), allowed)
         async with AsyncExitStack() as stack:
-            stack.enter_context(self._readers.admit(reader.drain))
+            stack.enter_context(self._readers.admit())
             stack.enter_context(transcript.reading(reader.wake))
             stack.enter_context(self._auth.track(allowed.owner, reader.revoke))
             return EventStream(reader.events(), stack.pop_all(), headers={}, send_timeout=self._send_timeout)
@@ -142,9 +142,6 @@ class Reader:
     def wake(self) -> None:
         """Look for new events."""
         self._changed.set()
-
-    def drain(self) -> None:
-        """Do nothing when the server drains: the events end with their session."""
 
     async def revoke(self) -> None:
         """End the events: the key of the session's owner is no longer valid."""

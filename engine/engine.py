@@ -100,7 +100,7 @@ class Engine:
             options.recognizers,
             partial(_recognizer, options, prepare, on_batch, on_batch_done),
             budget,
-            build_background=partial(_background_recognizer, options, prepare)
+            build_background=partial(_recognizer_worker, options, prepare, in_background=True)
             if options.in_process
             else None,
             estimate_memory=_weights_size,
@@ -255,10 +255,6 @@ async def _warm_up(slots: DetectorSlots, vad: Batcher[DetectorInput, Probabiliti
         slots.close(slot)
 
 
-def _threads(options: EngineOptions) -> int:
-    return options.threads or max(1, (os.cpu_count() or 1) - 1)
-
-
 def _recognizer(
     options: EngineOptions,
     prepare: Callable[[], None],
@@ -268,15 +264,7 @@ def _recognizer(
     supervisor: Supervisor,
 ) -> Asr:
     return recognizer_batcher(
-        recognizer_worker(
-            source,
-            options.load,
-            in_process=options.in_process,
-            threads=_threads(options),
-            deadline=options.deadline_seconds,
-            watcher=supervisor,
-            prepare=prepare,
-        ),
+        _recognizer_worker(options, prepare, source, supervisor),
         items=options.batch_items,
         audio_seconds=options.batch_audio_seconds,
         waiting=options.queue_items,
@@ -286,17 +274,23 @@ def _recognizer(
     )
 
 
-def _background_recognizer(
-    options: EngineOptions, prepare: Callable[[], None], source: str, supervisor: Supervisor
+def _recognizer_worker(
+    options: EngineOptions,
+    prepare: Callable[[], None],
+    source: str,
+    supervisor: Supervisor,
+    *,
+    in_background: bool = False,
 ) -> Worker[RecognitionRequest, Hypothesis]:
     return recognizer_worker(
         source,
         options.load,
-        threads=_threads(options),
+        in_process=options.in_process,
+        threads=options.threads or max(1, (os.cpu_count() or 1) - 1),
         deadline=options.deadline_seconds,
         watcher=supervisor,
         prepare=prepare,
-        in_background=True,
+        in_background=in_background,
     )
 
 

@@ -67,23 +67,23 @@ export class RequestError extends Error {
 
 /** Return the document, a blob, that the server makes of the JSON of a transcript. Throw RequestError. */
 export async function fetchDocument(format, json) {
-  const headers = { ...apiKey.headers, "content-type": "application/json" };
-  const request = { method: "POST", headers, body: json };
-  const response = await fetch(urlOf(`v1/documents?format=${format}`), request).catch(() => {
-    throw new RequestError(t("documentNeedsServer"), 0);
-  });
-  if (response.ok) return response.blob();
-  throw new RequestError(errorMessage(await response.text(), response.status), response.status);
+  return (await post(`v1/documents?format=${format}`, json, "documentNeedsServer")).blob();
 }
 
 /** Return the URL of the view in which others follow a live session. Throw RequestError. */
 export async function fetchShareLink(session) {
+  const body = JSON.stringify({ expires_in: SHARE_SECONDS });
+  const response = await post(`v1/sessions/${session}/share`, body, "unreachable");
+  return urlOf((await response.json()).link.slice(1));
+}
+
+/** Post JSON. unreachable: key of the text for a server that cannot be reached. Throw RequestError. */
+async function post(path, body, unreachable) {
   const headers = { ...apiKey.headers, "content-type": "application/json" };
-  const request = { method: "POST", headers, body: JSON.stringify({ expires_in: SHARE_SECONDS }) };
-  const response = await fetch(urlOf(`v1/sessions/${session}/share`), request).catch(() => {
-    throw new RequestError(t("unreachable"), 0);
+  const response = await fetch(urlOf(path), { method: "POST", headers, body }).catch(() => {
+    throw new RequestError(t(unreachable), 0);
   });
-  if (response.ok) return urlOf((await response.json()).link.slice(1));
+  if (response.ok) return response;
   throw new RequestError(errorMessage(await response.text(), response.status), response.status);
 }
 

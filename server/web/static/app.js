@@ -293,6 +293,13 @@ function setSharedSession(session) {
   element("share").hidden = !session || document.body.dataset.share !== "true";
 }
 
+/** Show why the server refused a request, and ask for a key if it lacked one. Throw any other error. */
+function showRequestError(error) {
+  if (!(error instanceof RequestError)) throw error;
+  if (error.status === 401) requestKey();
+  showError(error.message);
+}
+
 /** Make a link with which others follow the recording, and copy it. */
 async function share() {
   showError("");
@@ -300,9 +307,7 @@ async function share() {
     const link = await fetchShareLink(sharedSession);
     await copyText(link).then(() => sayCopied("share", "shareCopied", "share"), () => prompt(t("shareCopy"), link));
   } catch (error) {
-    if (!(error instanceof RequestError)) throw error;
-    if (error.status === 401) requestKey();
-    showError(error.message);
+    showRequestError(error);
   }
 }
 
@@ -574,9 +579,7 @@ async function exportAs(format, transcript) {
     await download(format, transcript);
     library.exported(transcript.id);
   } catch (error) {
-    if (!(error instanceof RequestError)) throw error;
-    if (error.status === 401) requestKey();
-    showError(error.message);
+    showRequestError(error);
   }
 }
 

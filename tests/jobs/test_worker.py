@@ -22,7 +22,7 @@ from jobs.service import JobDatabase, Jobs
 from jobs.store import JobStore, Run
 from jobs.tables import workers
 from jobs.work_queue import Work
-from jobs.worker import JobWorker, StallWatch, may_take_over
+from jobs.worker import CarryOut, JobWorker, StallWatch, may_take_over
 from postprocessing.options import TextOptions
 from tests.jobs.working import SECOND, TALK, ended, runner_of, uploaded, working
 from tests.server.asgi_calls import wav
@@ -281,6 +281,11 @@ def locked(connection: sqlite3.Connection) -> bool:
     return True
 
 
+def worker_one(database: JobDatabase, carry_out: CarryOut, **seconds: float) -> JobWorker:
+    """Return a worker that runs one job at a time; seconds: of JobWorker."""
+    return JobWorker(database.engine, database.queue, carry_out, worker_id="one", jobs=1, **seconds)
+
+
 async def test_unit_that_raised_is_done_again(database: JobDatabase) -> None:
     tries: list[str] = []
 
@@ -289,16 +294,7 @@ async def test_unit_that_raised_is_done_again(database: JobDatabase) -> None:
         if len(tries) == 1:
             raise OSError("the disk is gone")
 
-    worker = JobWorker(
-        database.engine,
-        database.queue,
-        carry_out,
-        worker_id="one",
-        jobs=1,
-        poll_seconds=0.02,
-        beat_seconds=0.05,
-        dead_seconds=3.0,
-    )
+    worker = worker_one(database, carry_out, poll_seconds=0.02, beat_seconds=0.05, dead_seconds=3.0)
     job, _ = database.store.submit(NewJob("ann", JobSource(audio="00-11", size=1)))
     async with worker:
         await until(lambda: tries == [job.id, job.id])
@@ -310,15 +306,7 @@ async def test_worker_whose_heartbeat_hangs_is_stuck(tmp_path: Path) -> None:
         raise AssertionError
 
     with closing(JobDatabase(JobsOptions(tmp_path))) as database:
-        worker = JobWorker(
-            database.engine,
-            database.queue,
-            carry_out,
-            worker_id="one",
-            jobs=1,
-            beat_seconds=0.05,
-            stuck_seconds=1.0,
-        )
+        worker = worker_one(database, carry_out, beat_seconds=0.05, stuck_seconds=1.0)
         async with worker:
             await until(lambda: not worker.is_stuck)
             with closing(sqlite3.connect(JobsOptions(tmp_path).database_file, isolation_level=None)) as other:

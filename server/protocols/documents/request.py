@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from asr.recognizer import Hypothesis, Word
 from audio.clip import SAMPLE_RATE
 from server.errors import invalid
-from server.validation import sentence_of
+from server.validation import path_of, sentence_of
 from transcripts.transcript import Transcript, TranscriptSegment
 
 MAX_SEGMENTS: Final = 100_000
@@ -58,7 +58,7 @@ def parse_transcript(content: bytes) -> Transcript:
         fields = DocumentFields.model_validate_json(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        param = ".".join(map(str, first["loc"]))
+        param = path_of(first)
         if first["type"] == "json_invalid":
             raise invalid("The body is not JSON.", code="invalid_body") from None
         if not param:

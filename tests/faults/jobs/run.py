@@ -52,7 +52,7 @@ class Fault(StrEnum):
     RETIRE: a worker is killed, and another one comes
     LOCK: another process locks SQLite, or Postgres is stopped as by a power cut and started again
     FULL: no process may make a file larger
-    SERVER: the HTTP server is killed, and comes back on its port
+    SERVER: the HTTP server is killed, and started again on its port
     """
 
     KILL = "worker killed"

@@ -155,7 +155,7 @@ def test_unknown_last_event_begins_anew(last: str | None) -> None:
     st.lists(st.booleans(), min_size=40, max_size=40),
 )
 def test_every_reader_gets_each_final_once(kinds: list[Any], reads: list[bool], cuts: list[bool]) -> None:
-    """A reader that reads at any time, and comes back with its last number, has what all others have."""
+    """A reader that reads at any time, and names the last event that it has, gets what all others get."""
     transcript, item = SharedTranscript(), 1
     seen, got = 0, list[Told]()
     for number, (kind, reads_now, is_cut) in enumerate(zip(kinds, reads, cuts, strict=False), 1):

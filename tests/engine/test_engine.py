@@ -319,7 +319,8 @@ async def test_engine_fails_without_the_turn_model_only_if_it_is_needed() -> Non
         await loaded(engine)
         async with engine.acquire() as (models, _):
             assert models.turn_model is None
-    options = free_settings(endpointing="model").engine_options()
+    # Without the package, the settings refuse endpointing="model" before there is an engine.
+    options = replace(free_settings().engine_options(), needs_turn_model=True)
     async with Engine(options, load_turn_model=load) as engine:
         await loaded(engine)
         assert (engine.state, engine.error) == (EngineState.FAILED, "ENDPOINTING=model: install it")

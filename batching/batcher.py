@@ -8,7 +8,7 @@ import logging
 import math
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Generic, Self, TypeVar
@@ -49,11 +49,24 @@ class Ticket(Generic[Item, Result]):
     """Represent a posted item: its place in the queue and the callback for its outcome.
 
     posted: time of posting, by the batcher's clock
+    urgent_since: time from which it waits with its priority, by the batcher's clock
+    cost: what it costs, in the batcher's units
     waiting: whether the item is still in the queue, not in a batch and not cancelled
     tries: number of batches that the item was in
     """
 
-    __slots__ = ("_done", "_resolved", "item", "posted", "priority", "source", "tries", "waiting")
+    __slots__ = (
+        "_done",
+        "_resolved",
+        "cost",
+        "item",
+        "posted",
+        "priority",
+        "source",
+        "tries",
+        "urgent_since",
+        "waiting",
+    )
 
     def __init__(
         self,
@@ -62,11 +75,14 @@ class Ticket(Generic[Item, Result]):
         done: Callable[[Result | Exception], None],
         posted: float,
         source: Hashable = None,
+        cost: float = 1.0,
     ) -> None:
         self.item = item
         self.priority = priority
         self.source = source
         self.posted = posted
+        self.urgent_since = posted
+        self.cost = cost
         self.waiting = True
         self.tries = 0
         self._resolved = False
@@ -137,6 +153,49 @@ class FairQueue(Generic[Entry]):
             del self._lines[source]
 
 
+class TicketQueue(FairQueue[Ticket[Item, Result]]):
+    """Serve tickets as a fair queue does, and know their total cost and the one that waits longest.
+
+    Both take constant time. Tickets are appended in the order of `urgent_since`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._cost = 0.0
+        self._arrivals: OrderedDict[Ticket[Item, Result], None] = OrderedDict()
+
+    @property
+    def cost(self) -> float:
+        """The sum of the costs of the waiting tickets."""
+        return self._cost if self._arrivals else 0.0
+
+    @property
+    def longest_waiting(self) -> Ticket[Item, Result] | None:
+        """The ticket that was appended first; None if the queue is empty."""
+        return next(iter(self._arrivals), None)
+
+    def append(self, entry: Ticket[Item, Result], source: Hashable) -> None:
+        """Add a ticket; a source without waiting ones gets its turn after all that have some."""
+        super().append(entry, source)
+        self._cost = self.cost + entry.cost  # begins at 0 after the queue was empty: rounding does not add up
+        self._arrivals[entry] = None
+
+    def pop(self) -> Ticket[Item, Result]:
+        """Take the first ticket; its source goes to the end. Raises StopIteration if the queue is empty."""
+        entry = super().pop()
+        self._forget(entry)
+        return entry
+
+    def remove(self, entry: Ticket[Item, Result], source: Hashable) -> None:
+        """Remove a waiting ticket."""
+        super().remove(entry, source)
+        self._forget(entry)
+
+    def _forget(self, entry: Ticket[Item, Result]) -> None:
+        del self._arrivals[entry]
+        self._cost -= entry.cost
+
+
 class Batcher(Generic[Item, Result]):
     """Run the items of many callers on one model, in batches.
 
@@ -200,9 +259,7 @@ class Batcher(Generic[Item, Result]):
         self.pace = 0.0
         self._needed_seconds = 0.0
         self._needed_cost = 0.0
-        self._queues: tuple[FairQueue[Ticket[Item, Result]], ...] = tuple(
-            FairQueue() for _ in range(PRIORITIES)
-        )
+        self._queues: tuple[TicketQueue[Item, Result], ...] = tuple(TicketQueue() for _ in range(PRIORITIES))
         self._live_at = float("-inf")  # when the last item that is not BULK came, by the clock
         self._running: list[Ticket[Item, Result]] = []
         self._began = 0.0  # when the running batch started, by the clock
@@ -227,14 +284,16 @@ class Batcher(Generic[Item, Result]):
 
     @property
     def lag(self) -> float:
-        """Seconds that an item of priority 0 waits. Takes time proportional to the number of waiting items.
+        """Seconds that an item of priority 0 waits. Takes the same time however many items wait.
 
-        The larger of two values: the estimate for an item posted now, and the wait of the oldest item so far.
+        The larger of two values: the estimate for an item posted now, and how long the first of them waits
+        with this priority.
         """
         urgent, now = self._queues[0], self._clock()
         running = self._seconds_of(self._running) - (now - self._began)
-        oldest = max((now - ticket.posted for ticket in urgent), default=0.0)
-        return max(oldest, max(running, 0.0) + self._forecast(urgent.size, self._cost_of(urgent)))
+        first = urgent.longest_waiting
+        waited = 0.0 if first is None else now - first.urgent_since
+        return max(waited, max(running, 0.0) + self._forecast(urgent.size, urgent.cost))
 
     def post(
         self,
@@ -255,7 +314,8 @@ class Batcher(Generic[Item, Result]):
             if waiting >= self.max_waiting:
                 raise QueueFull(f"the queue is full: {waiting} items wait")
         posted = self._clock()
-        ticket: Ticket[Item, Result] = Ticket(item, priority, done, posted, source)
+        cost = 1.0 if self._cost is None else self._cost(item)
+        ticket: Ticket[Item, Result] = Ticket(item, priority, done, posted, source, cost)
         self._queues[priority].append(ticket, source)
         if priority < BULK:
             self._live_at = posted
@@ -280,8 +340,8 @@ class Batcher(Generic[Item, Result]):
             return
         if ticket.waiting:
             self._queues[ticket.priority].remove(ticket, ticket.source)
+            self._live_at = ticket.urgent_since = self._clock()
             self._queues[priority].append(ticket, ticket.source)
-            self._live_at = self._clock()
             self._wake_loops()
         ticket.priority = priority
 
@@ -419,19 +479,19 @@ class Batcher(Generic[Item, Result]):
 
     def _learn(self, batch: list[Ticket[Item, Result]], seconds: float) -> None:
         """Learn from a finished batch. All work counts for the model, and only needed work for the pace."""
-        self._model.learn(len(batch), self._cost_of(batch), seconds)
+        self._model.learn(len(batch), _cost_of(batch), seconds)
         needed = [ticket for ticket in batch if ticket.priority != OPTIONAL]
         if not needed:
             return
         share = self._seconds_of(needed) * len(needed) / len(batch) / max(self._seconds_of(batch), 1e-9)
         kept = 1 - NEWEST_BATCH_WEIGHT
         self._needed_seconds = kept * self._needed_seconds + share * seconds
-        self._needed_cost = kept * self._needed_cost + self._cost_of(needed)
+        self._needed_cost = kept * self._needed_cost + _cost_of(needed)
         self.pace = self._needed_seconds / max(self._needed_cost, 1e-9)
 
     def _seconds_of(self, batch: list[Ticket[Item, Result]]) -> float:
         """Return the expected duration of one batch."""
-        return self._model.seconds(len(batch), self._cost_of(batch), bool(batch))
+        return self._model.seconds(len(batch), _cost_of(batch), bool(batch))
 
     def _forecast(self, items: int, cost: float) -> float:
         """Return the expected time for this many items, in as few batches as the limits permit."""
@@ -440,11 +500,6 @@ class Batcher(Generic[Item, Result]):
         by_time = math.ceil(of_items / left) if left > 0 else items
         by_size = math.ceil(max(items / self.max_items, cost / self._budget))
         return of_items + self._model.batch_seconds * min(items, max(by_time, by_size))
-
-    def _cost_of(self, tickets: "list[Ticket[Item, Result]] | FairQueue[Ticket[Item, Result]]") -> float:
-        if self._cost is None:
-            return float(len(tickets))
-        return sum(self._cost(ticket.item) for ticket in tickets)
 
     def _take(self) -> list[Ticket[Item, Result]]:
         """Take the next batch out of the queue."""
@@ -466,9 +521,9 @@ class Batcher(Generic[Item, Result]):
 
         seconds: limit of the batch. Returns False if the batch is full and items are left.
         """
-        queue, cost = self._queues[priority], self._cost_of(batch)
+        queue, cost = self._queues[priority], _cost_of(batch)
         while queue.size:
-            cost += 1.0 if self._cost is None else self._cost(queue.first().item)
+            cost += queue.first().cost
             is_full = (
                 cost > self._budget
                 or len(batch) == self.max_items
@@ -480,6 +535,10 @@ class Batcher(Generic[Item, Result]):
             ticket.waiting = False
             batch.append(ticket)
         return True
+
+
+def _cost_of(tickets: Iterable[Ticket[Item, Result]]) -> float:
+    return sum(ticket.cost for ticket in tickets)
 
 
 def _resolve(future: asyncio.Future[Result], outcome: Result | Exception) -> None:

@@ -441,6 +441,21 @@ async def test_pace_does_not_count_optional_items() -> None:
         assert batches.pace == pytest.approx(0.1)
 
 
+async def test_lag_counts_the_wait_since_an_item_became_urgent() -> None:
+    clock = Clock()
+    worker = GatedWorker()
+    async with Batcher(worker, max_items=1, max_waiting=9, clock=clock) as batches:
+        first = await busy(worker, batches)  # of no known pace, and it hangs
+        eager = batches.post(1, lambda _: None, 1)
+        clock.now = 5.0
+        assert batches.lag == 0.0
+        batches.promote(eager, 0)
+        clock.now = 7.0
+        assert batches.lag == 2.0
+        worker.let_run(2)
+        await first
+
+
 async def test_lag_is_at_least_the_wait_of_the_oldest_item() -> None:
     clock = Clock()
     worker = GatedWorker()

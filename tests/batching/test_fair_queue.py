@@ -1,4 +1,4 @@
-"""Test the order of the fair queue."""
+"""Test the order of the fair queue, and the sums over its tickets."""
 
 from collections import Counter, deque
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batching.batcher import FairQueue
+from batching.batcher import FairQueue, Ticket, TicketQueue
 
 SOURCES = "abcd"
 
@@ -83,3 +83,44 @@ def test_at_most_one_later_entry_of_each_source_goes_first(
             waiting.remove(entry)
         assert len(queue) == len(waiting)
         assert sorted(queue) == sorted(waiting)
+
+
+def ticket(number: int, source: str, cost: float) -> Ticket[int, int]:
+    return Ticket(number, 0, lambda _: None, float(number), source, cost)
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.sampled_from(SOURCES), st.floats(0.0, 30.0)),  # append with a cost
+            st.none(),  # pop
+            st.integers(0, 50),  # remove
+        ),
+        max_size=200,
+    )
+)
+def test_cost_and_longest_wait_equal_those_of_a_walk(
+    steps: list[tuple[str, float] | int | None],
+) -> None:
+    queue: TicketQueue[int, int] = TicketQueue()
+    for number, step in enumerate(steps):
+        waiting = sorted(queue, key=lambda each: each.urgent_since)
+        if isinstance(step, tuple):
+            queue.append(ticket(number, *step), step[0])
+        elif waiting and step is None:
+            queue.pop()
+        elif waiting and isinstance(step, int):
+            removed = waiting[step % len(waiting)]
+            queue.remove(removed, removed.source)
+        waiting = sorted(queue, key=lambda each: each.urgent_since)
+        assert queue.cost == pytest.approx(sum(each.cost for each in waiting), abs=1e-9)
+        assert queue.longest_waiting is (waiting[0] if waiting else None)
+
+
+def test_empty_queue_costs_exactly_nothing() -> None:
+    queue: TicketQueue[int, int] = TicketQueue()
+    for number in range(3):
+        queue.append(ticket(number, "a", 0.1), "a")
+    for _ in range(3):
+        queue.pop()
+    assert queue.cost == 0.0

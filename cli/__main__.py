@@ -188,7 +188,13 @@ def _add_jobs(parser: argparse.ArgumentParser) -> None:
     submit.add_argument("--end", type=float, metavar="S", help="second of the file to end at")
     submit.add_argument("--track", type=int, metavar="N", help="number of the audio track, from 0 on")
     submit.add_argument("--translate", action="store_true", help="translate into English")
-    submit.add_argument("--diarize", action="store_true", help="distinguish speakers over the whole file")
+    voices = submit.add_mutually_exclusive_group()
+    voices.add_argument("--diarize", action="store_true", help="distinguish speakers over the whole file")
+    voices.add_argument(
+        "--multichannel",
+        action="store_true",
+        help="transcribe each channel apart, as the speech of one speaker",
+    )
     submit.add_argument("--min-speakers", metavar="N", type=int, help="default: 1")
     submit.add_argument("--max-speakers", metavar="N", type=int, help=f"default: {MAX_SPEAKERS}")
     submit.add_argument(

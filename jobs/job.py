@@ -102,6 +102,8 @@ class JobOptions:
     metadata: text of the client that is stored and returned unchanged
     text: what is done to the text before anything of it is stored
     speakers: bounds of the number of speakers; None if speakers are not distinguished
+    multichannel: whether the channels are transcribed apart. Each is a speaker, A for the first one, so
+        `speakers` is None
     presentation: what the wire protocol needs to write the result as the client asked for, in its own form
     """
 
@@ -115,6 +117,7 @@ class JobOptions:
     text: TextOptions = field(default_factory=TextOptions)
     presentation: str = ""
     speakers: SpeakerBounds | None = None
+    multichannel: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,7 @@ class Job:
         After `expires` the job is deleted with its audio and its text
     bytes_done, bytes_total: what was downloaded, and the size of the file; None if that is unknown
     seconds_done, seconds_total: audio that was transcribed, and all audio; None if the length is unknown
+    channels: number of channels that are transcribed apart; 1 if they are mixed, or not known yet
     attempts: runs since the last part was completed
     position: number of jobs that start before this one; None unless it is queued and was read alone
     model, language: what was used, once that is known
@@ -169,6 +173,7 @@ class Job:
     warnings: tuple[str, ...] = ()
     callback: CallbackState | None = None
     revision: int = 0
+    channels: int = 1
 
 
 @dataclass(frozen=True, slots=True)

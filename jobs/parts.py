@@ -4,7 +4,7 @@ A part that is done survives a crash. Where parts are cut depends on the audio a
 interrupted gives the same text as one that was not.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +13,7 @@ import numpy as np
 from audio.clip import SAMPLE_RATE, Clip, Samples
 from audio.loudness import quietest
 
-MAX_PART: Final = 120 * SAMPLE_RATE  # samples; 7.7 MB
+MAX_PART: Final = 120 * SAMPLE_RATE  # samples; 7.7 MB for each channel
 CUT_WINDOW: Final = 30 * SAMPLE_RATE  # a part ends where its last 30 s are quietest
 
 
@@ -21,40 +21,60 @@ CUT_WINDOW: Final = 30 * SAMPLE_RATE  # a part ends where its last 30 s are quie
 class AudioPart:
     """Hold a part of a file.
 
-    samples: float32 (n,), 16 kHz mono
+    channels: float32 (n,) at 16 kHz of each channel that is kept apart; one, if they are mixed
     start: sample of the file at which it begins
     """
 
-    samples: Samples
+    channels: tuple[Samples, ...]
     start: int
+
+    def __len__(self) -> int:
+        """Return the number of samples of a channel."""
+        return len(self.channels[0])
 
     @property
     def end(self) -> int:
         """Return the sample of the file at which the part ends."""
-        return self.start + len(self.samples)
+        return self.start + len(self)
 
-    def clips(self) -> Iterator[Clip]:
-        """Yield the part as clips of a second; their positions count from the part's beginning."""
-        for start in range(0, len(self.samples), SAMPLE_RATE):
-            yield Clip(self.samples[start : start + SAMPLE_RATE], start)
+    def clips(self, channel: int = 0) -> Iterator[Clip]:
+        """Yield a channel as clips of a second; their positions count from the part's beginning."""
+        samples = self.channels[channel]
+        for start in range(0, len(samples), SAMPLE_RATE):
+            yield Clip(samples[start : start + SAMPLE_RATE], start)
 
 
-def split(clips: Iterator[Clip], start: int = 0) -> Iterator[AudioPart]:
+def split(channels: Sequence[Iterator[Clip]], start: int = 0) -> Iterator[AudioPart]:
     """Yield the parts of a file in order; only the last has at most MAX_PART - CUT_WINDOW samples.
 
-    clips: without gaps; their positions count from `start`
-    start: sample of the file at which the first clip begins
+    All channels are cut at the same places, where they are quietest together.
+
+    channels: clips of each channel, without gaps and cut alike; their positions count from `start`
+    start: sample of the file at which the first clips begin
     """
-    held: list[Samples] = []
+    held: list[tuple[Samples, ...]] = []
     length = 0
-    for clip in clips:
-        held.append(clip.samples)
-        length += len(clip.samples)
+    for clips in zip(*channels, strict=True):
+        held.append(tuple(clip.samples for clip in clips))
+        length += len(clips[0].samples)
         while length >= MAX_PART:
-            samples = np.concatenate(held)
+            samples = _joined(held)
             window = MAX_PART - CUT_WINDOW
-            cut = window + quietest(samples[window:MAX_PART])
-            yield AudioPart(samples[:cut], start)
-            held, length, start = [samples[cut:]], length - cut, start + cut
+            cut = window + quietest(_loudness([each[window:MAX_PART] for each in samples]))
+            yield AudioPart(tuple(each[:cut] for each in samples), start)
+            held, length, start = [tuple(each[cut:] for each in samples)], length - cut, start + cut
     if length:
-        yield AudioPart(np.concatenate(held), start)
+        yield AudioPart(_joined(held), start)
+
+
+def _joined(pieces: Sequence[tuple[Samples, ...]]) -> tuple[Samples, ...]:
+    """Return the pieces of each channel as one."""
+    return tuple(map(np.concatenate, zip(*pieces, strict=True)))
+
+
+def _loudness(channels: Sequence[Samples]) -> Samples:
+    """Return float32 (n,) whose energy is that of all channels, so that they cannot cancel each other."""
+    if len(channels) == 1:
+        return channels[0]
+    energy: Samples = np.sqrt(np.sum([np.square(each) for each in channels], axis=0))
+    return energy

@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack, aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 
@@ -14,8 +15,9 @@ from audio.clip import SAMPLE_RATE, seconds_from_samples
 from audio.errors import AudioError
 from audio.file_problems import problem_of
 from audio.files import decode_file, probe
+from diarization.known_speakers import LABELS
 from engine.file_diarizer import DiarizationOptions, FileDiarizer
-from engine.file_transcriber import AudioTooLong
+from engine.file_transcriber import MAX_CHANNELS, AudioTooLong, TooManyChannels
 from engine.model_pool import ModelNotReady
 from jobs.audio_store import AnyAudioStore
 from jobs.callbacks import CallbackSender
@@ -34,7 +36,7 @@ from streaming.file_source import transcribe_file
 from streaming.model_clients import ModelClients, SpeakerClient
 from streaming.options import SessionOptions
 from streaming.threads import run_in_thread_to_completion
-from transcripts.speakers import with_speakers
+from transcripts.speakers import spoken_by, with_speakers
 from transcripts.transcript import FilteredText, TranscriptSegment
 
 log = logging.getLogger(__name__)
@@ -88,11 +90,12 @@ class HeardLanguages:
     """Follow the languages of a file over its parts.
 
     first: ISO 639-1 code of the first text whose language is known
-    certain: of the last text whose language is certain; likely for the next part, as in a stream
+    certain: of the last text whose language is certain, of each channel by its speaker; likely for the next
+        part, as in a stream
     """
 
     first: str | None = None
-    certain: str | None = None
+    certain: dict[str | None, str | None] = field(default_factory=dict)
 
     def hear(self, segments: Iterable[TranscriptSegment]) -> None:
         """Note the languages of segments in order of time."""
@@ -100,7 +103,7 @@ class HeardLanguages:
             hypothesis = segment.hypothesis
             self.first = self.first or hypothesis.language
             if hypothesis.is_language_sure:
-                self.certain = hypothesis.language
+                self.certain[segment.speaker] = hypothesis.language
 
 
 class JobRunner:
@@ -322,18 +325,21 @@ class JobRunner:
                 raise JobFailure("audio_missing", "The audio of this job is missing.") from error
             except OSError as error:
                 raise TransientFailure(f"The audio cannot be read: {error}") from error
-            await self._probe(run, path)
+            channels = await self._probe(run, path)
             try:
                 async with self._acquire(job.options.model) as (models, info):
                     _check_task(job, info)
                     await _check_speakers(job, models)
                     await asyncio.to_thread(self._store.report, run, model=info.model)
-                    await self._transcribe_parts(run, path, models, progress)
+                    await self._transcribe_parts(run, path, channels, models, progress)
             except ModelNotReady as error:
                 raise TransientFailure(f"the model cannot be used: {error}") from error
 
-    async def _probe(self, run: Run, path: Path) -> None:
-        """Store the length of the audio, if the file declares it. Raises JobFailure."""
+    async def _probe(self, run: Run, path: Path) -> Sequence[int | None]:
+        """Store what the file declares, and return the channels to transcribe; None is the mix of all.
+
+        Raises JobFailure.
+        """
         options = run.job.options
         first = options.start or 0.0
         try:
@@ -348,23 +354,41 @@ class JobRunner:
             seconds = max(0.0, last - first)
             self._check_length(seconds)
             await asyncio.to_thread(self._store.report, run, seconds_total=seconds)
+        if not options.multichannel:
+            return [None]
+        channels = info.track.channels
+        if channels > MAX_CHANNELS:
+            raise JobFailure("too_many_channels", str(TooManyChannels(channels)))
+        await asyncio.to_thread(self._store.report, run, channels=channels)
+        return range(channels)
 
     def _check_length(self, seconds: float) -> None:
         if seconds > self._max_seconds:
             raise JobFailure("audio_too_long", str(AudioTooLong(self._max_seconds, seconds)))
 
-    async def _transcribe_parts(self, run: Run, path: Path, models: ModelClients, progress: Progress) -> None:
+    async def _transcribe_parts(
+        self,
+        run: Run,
+        path: Path,
+        channels: Sequence[int | None],
+        models: ModelClients,
+        progress: Progress,
+    ) -> None:
         options = run.job.options
         first = round((options.start or 0.0) * SAMPLE_RATE)
         begin = run.position or first
         warnings = list(run.job.warnings)
-        clips = decode_file(
-            path,
-            track=options.track,
-            start=begin / SAMPLE_RATE,
-            end=options.end,
-            on_warning=warnings.append,
-        )
+        clips = [
+            decode_file(
+                path,
+                track=options.track,
+                channel=channel,
+                start=begin / SAMPLE_RATE,
+                end=options.end,
+                on_warning=warnings.append,
+            )
+            for channel in channels
+        ]
         parts = split(clips, begin)
         number, position, languages = run.parts, begin, HeardLanguages()
         if run.parts:
@@ -379,7 +403,7 @@ class JobRunner:
                 break
             self._check_length(seconds_from_samples(part.end - first))
             done = seconds_from_samples(part.start - first)
-            text = await self._part(part, models, run.job, progress, done, languages.certain)
+            text = await self._part(part, models, run.job, progress, done, languages)
             languages.hear(text.segments)
             position = part.end
             done = seconds_from_samples(position - first)
@@ -387,7 +411,7 @@ class JobRunner:
             await asyncio.to_thread(
                 self._store.complete_part, run, number, position, text.segments, done, text.filtered
             )
-            self._on_audio(run.job.owner, seconds_from_samples(len(part.samples)))
+            self._on_audio(run.job.owner, seconds_from_samples(len(part) * len(part.channels)))
             number += 1
         seconds = seconds_from_samples(position - first)
         segments = await self._with_speakers(run.job, path, models.speakers, first)
@@ -399,7 +423,7 @@ class JobRunner:
             seconds_done=seconds,
             seconds_total=seconds,
             language=languages.first,
-            warnings=warnings,
+            warnings=list(dict.fromkeys(warnings)),  # about the file, not about a channel
         )
         log.info("job.succeeded job=%s seconds=%.1f parts=%d", run.job.id, seconds, number)
 
@@ -442,22 +466,52 @@ class JobRunner:
         job: Job,
         progress: Progress,
         before: float,
-        likely_language: str | None,
+        languages: HeardLanguages,
     ) -> PartText:
         """Return the text of a part, with the times of the file. Raises TransientFailure.
 
         before: seconds of audio that were transcribed before
+        languages: of the text before
+        """
+        texts = []
+        for channel in range(len(part.channels)):
+
+            def advance(samples: int, earlier: int = channel * len(part)) -> None:
+                # As if all channels were transcribed together.
+                progress.done = before + seconds_from_samples((earlier + samples) // len(part.channels))
+
+            speaker = LABELS[channel] if job.options.multichannel else None
+            likely = languages.certain.get(speaker)
+            text = await self._channel(part, channel, models, job, advance, likely)
+            if speaker is not None:
+                named = tuple(spoken_by(segment, speaker) for segment in text.segments)
+                text = replace(text, segments=named)
+            texts.append(text)
+        return PartText(
+            tuple(sorted((each for text in texts for each in text.segments), key=attrgetter("start"))),
+            tuple(sorted((each for text in texts for each in text.filtered), key=attrgetter("start"))),
+        )
+
+    async def _channel(
+        self,
+        part: AudioPart,
+        channel: int,
+        models: ModelClients,
+        job: Job,
+        advance: Callable[[int], None],
+        likely_language: str | None,
+    ) -> PartText:
+        """Return the text of a channel of a part, with the times of the file. Raises TransientFailure.
+
+        advance: called with the number of samples that were transcribed
         likely_language: of the last certain text before
         """
         segments: list[TranscriptSegment] = []
         filtered: list[FilteredText] = []
-
-        def advance(samples: int) -> None:
-            progress.done = before + seconds_from_samples(samples)
-
         options = replace(self._options(), asr=job.options.asr, text=job.options.text)
+        clips = part.clips(channel)
         try:
-            found = transcribe_file(part.clips(), models, options, advance, likely_language=likely_language)
+            found = transcribe_file(clips, models, options, advance, likely_language=likely_language)
             async with aclosing(found) as events:
                 async for event in events:
                     if isinstance(event, TranscriptionFailed):

@@ -244,8 +244,12 @@ class JobStore:
             return read_parts(connection, job_id, from_part)
 
     def audio_seconds(self, owner: str, since: float) -> float:
-        """Return the seconds of audio that jobs of an owner transcribed which were not finished at a time."""
-        query = sa.select(sa.func.coalesce(sa.func.sum(jobs.c.seconds_done), 0.0)).where(
+        """Return the seconds of audio that jobs of an owner transcribed which were not finished at a time.
+
+        Each channel that is transcribed apart counts.
+        """
+        used = sa.func.sum(jobs.c.seconds_done * sa.func.coalesce(jobs.c.channels, 1))
+        query = sa.select(sa.func.coalesce(used, 0.0)).where(
             jobs.c.owner == owner, sa.or_(jobs.c.finished.is_(None), jobs.c.finished > since)
         )
         with self._engine.connect() as connection:
@@ -549,4 +553,5 @@ def job_of(row: Any) -> Job:
         warnings=WARNINGS.validate_json(row.warnings),
         callback=None if row.callback is None else CallbackState(row.callback),
         revision=row.revision,
+        channels=row.channels or 1,
     )

@@ -31,6 +31,9 @@ class JobFields(SpeakerCountFields, FileFields):
     diarize: Annotated[bool, ANY_CASE] = Field(
         False, description="name the speakers, once the whole file was heard"
     )
+    multichannel: Annotated[bool, ANY_CASE] = Field(
+        False, description="transcribe each channel apart, as the speech of one speaker: A for the first one"
+    )
     callback: str | None = Field(
         None, max_length=MAX_URL, description="http(s) address to which the end of the job is reported"
     )
@@ -56,7 +59,8 @@ class JobFields(SpeakerCountFields, FileFields):
             callback=self.callback,
             metadata=self.metadata,
             text=self.text_options(),
-            speakers=bounds if self.diarize else None,
+            speakers=bounds if self.diarize and not self.multichannel else None,
+            multichannel=self.multichannel,
         )
 
 

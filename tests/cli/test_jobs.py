@@ -63,11 +63,14 @@ def test_submit_passes_every_option_on(server: Server, capsys: Captured) -> None
         "1",
         "--end",
         "5",
+        "--multichannel",
     )
     address = "https://example.org/done"
     (job,) = submitted(server, capsys, WAV, *chosen, "--callback", address, "--metadata", "mine")
     assert jobs(server, "wait", job) == 0
-    assert "[NUMBER" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "[NUMBER" in text
+    assert text.startswith("A: ")
     assert jobs(server, "show", job) == 0
     shown = json.loads(capsys.readouterr().out)
     assert (shown["progress"]["seconds_total"], shown["metadata"]) == (4.0, "mine")

@@ -4,13 +4,21 @@ import json
 from typing import Any
 
 import httpx
+import numpy as np
 
 from tests import plain_http
-from tests.server.live_server import ROOT, Message, Server
+from tests.server.asgi_calls import interleaved
+from tests.server.live_server import ROOT, Message, Server, first_sentence
 from tests.waiting import wait_until
 
 SPOKEN = (ROOT / "test.wav").read_bytes()
 ALICE, BOB = "the-key-of-alice-0", "the-key-of-bob-0"
+_SENTENCE = np.frombuffer(first_sentence(), "<i2") / np.float32(32_768)
+_SILENCE = np.zeros_like(_SENTENCE)
+# The second channel speaks before the first one.
+CALL = interleaved(
+    np.concatenate([_SILENCE, _SENTENCE, _SILENCE]), np.concatenate([_SENTENCE, _SILENCE, _SILENCE])
+)
 FINAL = ("succeeded", "failed", "cancelled")
 
 

@@ -23,10 +23,8 @@ def job_options(options: DeepgramOptions, query: list[tuple[str, str]], *, diari
     query: the fields that `options` were parsed from; they are stored to write the result
     diarizes: whether the server distinguishes speakers; otherwise there is one, as in other requests
 
-    Raises ApiError if they are too long, or ask for channels apart.
+    Raises ApiError if they are too long.
     """
-    if options.multichannel:
-        raise invalid("Jobs mix the channels of a file: leave `multichannel` out.", "multichannel")
     text = urlencode(query)
     if len(text) > MAX_QUERY:
         raise invalid(f"The options have more than {MAX_QUERY} characters.")
@@ -38,7 +36,8 @@ def job_options(options: DeepgramOptions, query: list[tuple[str, str]], *, diari
         track=options.track,
         text=options.session.text,
         presentation=text,
-        speakers=ANY_NUMBER if diarizes and options.diarized else None,
+        speakers=ANY_NUMBER if diarizes and options.diarized and not options.multichannel else None,
+        multichannel=options.multichannel,
     )
 
 
@@ -67,5 +66,6 @@ def result_of(transcript: JobTranscript) -> FileTranscription:
         segments=transcript.segments,
         filtered=transcript.filtered,
         warnings=job.warnings,
+        channels=job.channels,
     )
     return build_response(options, model, result)

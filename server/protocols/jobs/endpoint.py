@@ -107,12 +107,13 @@ class JobsEndpoint(JobEndpoint):
                 raise missing("file")
             if upload.file is not None and fields.url is not None:
                 raise invalid("Send a file or a 'url', not both.", "url")
-            if fields.diarize and not self._settings.diarize:
+            options = fields.options()
+            if options.speakers is not None and not self._settings.diarize:
                 raise invalid("This server does not distinguish speakers.", "diarize", "unsupported_value")
             if fields.callback is not None:
                 check_address(fields.callback, "callback")
             job, is_new = await self._submit(
-                request, upload, url=fields.url, options=fields.options(), priority=fields.priority
+                request, upload, url=fields.url, options=options, priority=fields.priority
             )
         headers = {"location": f"/v1/jobs/{job.id}"}
         return JSONResponse(job_object(job).model_dump(mode="json"), 202 if is_new else 200, headers=headers)

@@ -10,7 +10,9 @@ from jobs.job import Delivery, Job, JobPriority, JobState, JobTranscript
 from transcripts.segments import split_segment
 from transcripts.transcript import TranscriptSegment
 
-SPEAKER: Final = "who speaks: A, B, …; null unless the job has `diarize` and has succeeded"
+SPEAKER: Final = (
+    "who speaks: A, B, …; null unless the job has `multichannel`, or has `diarize` and has succeeded"
+)
 
 
 class _Object(BaseModel):
@@ -146,6 +148,7 @@ class TranscriptObject(_Object):
     filtered: list[FilteredObject] = Field(
         description="texts that the filter of hallucinations removed or shortened"
     )
+    ignored: list[str] = Field(description="options that the model does not support, such as language")
     warnings: list[str]
 
 
@@ -208,6 +211,7 @@ def transcript_object(transcript: JobTranscript) -> TranscriptObject:
             FilteredObject(start=_seconds(each.start), end=_seconds(each.end), guard=each.guard)
             for each in transcript.filtered
         ],
+        ignored=sorted({name for each in transcript.segments for name in each.hypothesis.ignored}),
         warnings=list(job.warnings),
     )
 

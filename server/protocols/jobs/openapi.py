@@ -26,6 +26,7 @@ _URL_EXAMPLE: Final = {
     "hotwords": ["Ada Lovelace"],
     "start": 60,
 }
+_CALL_EXAMPLE: Final = {"url": "https://example.org/call.wav", "multichannel": True}
 
 
 def _example(status: str, **changes: Any) -> Schema:
@@ -99,7 +100,7 @@ def _body() -> Schema:
                     "required": ["url"],
                     "additionalProperties": False,
                 },
-                "examples": {"url": {"value": _URL_EXAMPLE}},
+                "examples": {"url": {"value": _URL_EXAMPLE}, "call": {"value": _CALL_EXAMPLE}},
             },
             "multipart/form-data": {
                 "schema": {"type": "object", "properties": {"file": file, **form}, "required": ["file"]}

@@ -51,6 +51,13 @@ def test_bounds_of_speakers_count_with_diarize() -> None:
     assert parse_job_fields(bounds).options().speakers is None
 
 
+@pytest.mark.parametrize("apart", [True, "true", "TRUE", "1"])
+def test_channels_apart_need_no_search_for_speakers(apart: object) -> None:
+    options = parse_job_fields([("multichannel", apart), ("diarize", "true")]).options()
+    assert (options.multichannel, options.speakers) == (True, None)
+    assert not parse_job_fields([("multichannel", "false")]).options().multichannel
+
+
 @pytest.mark.parametrize("diarize", ["true", "false"])
 @pytest.mark.parametrize(("least", "most"), [("3", "2"), ("0", "2"), ("1", "21")])
 def test_bad_bounds_of_speakers_are_refused(least: str, most: str, diarize: str) -> None:

@@ -35,7 +35,7 @@ def job_of(server: Server, answer: httpx.Response) -> Message:
 
 
 def test_file_is_accepted_and_becomes_a_job(idle: Server) -> None:
-    job = job_of(idle, listen(idle, model="nova-3", punctuate="true", tag="a"))
+    job = job_of(idle, listen(idle, model="nova-3", punctuate="true", tag="a", multichannel="true"))
     assert (job["status"], job["source"]["bytes"]) == ("queued", len(SPOKEN))
 
 

@@ -10,7 +10,7 @@ import pytest
 from server.http.body_limit import MAX_BYTES
 from tests import plain_http
 from tests.server.asgi_calls import wav
-from tests.server.job_requests import ALICE, BOB, SPOKEN
+from tests.server.job_requests import ALICE, BOB, CALL, SPOKEN
 from tests.server.live_server import Message, Server, free_settings, serve
 from tests.streaming.fakes import sound
 from tests.waiting import wait_until
@@ -64,6 +64,14 @@ def test_file_becomes_a_result_in_the_shape_of_deepgram(jobs: Server) -> None:
     assert best["transcript"].startswith("w1 w2")
     assert best["words"][0].keys() >= {"word", "start", "end", "confidence", "punctuated_word", "speaker"}
     assert results["utterances"]
+
+
+def test_channels_apart_are_those_of_the_result(jobs: Server) -> None:
+    done = finished(jobs, create(jobs, CALL, multichannel="true"))
+    channels = [each["alternatives"][0] for each in done["result"]["results"]["channels"]]
+    first, second = (channel["words"][0]["start"] for channel in channels)
+    assert first > second
+    assert done["result"]["metadata"]["channels"] == 2
 
 
 def test_options_of_json_and_of_forms_are_the_same(jobs: Server) -> None:

@@ -5,7 +5,6 @@ import pytest
 from asr.recognizer import Hypothesis, Word
 from diarization.clustering import ANY_NUMBER
 from jobs.job import Job, JobSource, JobState, JobTranscript
-from server.errors import ApiError
 from server.protocols.deepgram.job_result import job_options, result_of
 from server.protocols.deepgram.options import parse_options
 from streaming.options import SessionOptions
@@ -30,10 +29,21 @@ def test_speakers_are_asked_for_where_the_server_has_them(
     assert options.speakers == speakers
 
 
-def test_channels_apart_are_refused() -> None:
-    query = [("multichannel", "true")]
-    with pytest.raises(ApiError, match="multichannel"):
-        job_options(parse_options(query, SessionOptions()), query, diarizes=True)
+def test_channels_apart_need_no_search_for_speakers() -> None:
+    query = [*DIARIZED, ("multichannel", "true")]
+    options = job_options(parse_options(query, SessionOptions()), query, diarizes=True)
+    assert (options.multichannel, options.speakers) == (True, None)
+
+
+def test_result_has_all_channels() -> None:
+    query = [("multichannel", "true"), ("utterances", "true")]
+    options = job_options(parse_options(query, SessionOptions()), query, diarizes=True)
+    segments = (TranscriptSegment(0, 16_000, Hypothesis("hello"), "B"),)
+    job = Job("job_1", "ann", JobState.SUCCEEDED, JobSource(audio="00-11"), options, 1.0, channels=3)
+    found = result_of(JobTranscript(job, segments))
+    texts = [each["alternatives"][0]["transcript"] for each in found["results"]["channels"]]
+    assert (texts, found["metadata"]["channels"]) == (["", "hello", ""], 3)
+    assert [each["channel"] for each in found["results"]["utterances"]] == [1]
 
 
 def test_result_numbers_the_speakers() -> None:

@@ -12,7 +12,7 @@ import pytest
 from server.http.upload import IN_MEMORY
 from tests import plain_http
 from tests.server.asgi_calls import wav
-from tests.server.job_requests import ALICE, BOB, SPOKEN, ask, ended, error_of, events_of, submit
+from tests.server.job_requests import ALICE, BOB, CALL, SPOKEN, ask, ended, error_of, events_of, submit
 from tests.server.live_server import Message, Server, free_settings, serve, spoken
 from tests.server.server_process import MAIN, program
 from tests.streaming.fakes import sound
@@ -86,6 +86,27 @@ def test_text_is_the_same_as_without_a_job(jobs: Server) -> None:
         timeout=60,
     )
     assert ask(jobs, "GET", f"/{job['id']}/transcript").json()["text"] == direct.json()["text"]
+
+
+def test_channels_apart_are_those_of_a_request(jobs: Server) -> None:
+    job = submit(jobs, CALL, multichannel="true", diarize="true")
+    ended(jobs, job)
+    path = f"/{job['id']}/transcript"
+    segments = ask(jobs, "GET", path).json()["segments"]
+    assert [each["speaker"] for each in segments] == ["B", "A"]
+    for form in ("text", "srt", "vtt"):
+        direct = plain_http.post(
+            f"{jobs.url}/v1/audio/transcriptions",
+            headers={"authorization": f"Bearer {ALICE}"},
+            data={"model": "free", "multichannel": "true", "response_format": form},
+            files={"file": CALL},
+            timeout=60,
+        ).text
+        found = ask(jobs, "GET", path, params={"format": form}).text
+        if form == "text":  # one line here, a line with its speaker for each segment there
+            assert [line[:2] for line in found.splitlines()] == ["B:", "A:"]
+        else:
+            assert found == direct
 
 
 def test_trimmed_job_has_the_times_of_the_file(jobs: Server) -> None:

@@ -26,6 +26,15 @@ def test_filtered_texts_are_named_in_json() -> None:
     assert orjson.loads(render_transcript(JobTranscript(JOB, SEGMENTS), "json").body)["filtered"] == []
 
 
+def test_ignored_options_are_named_in_json() -> None:
+    ignoring = TranscriptSegment(0, 9, Hypothesis("So it is.", ignored=("language",)))
+    answers = [
+        orjson.loads(render_transcript(JobTranscript(JOB, segments), "json").body)["ignored"]
+        for segments in (SEGMENTS, (*SEGMENTS, ignoring, ignoring))
+    ]
+    assert answers == [[], ["language"]]
+
+
 @pytest.mark.parametrize("form", get_args(Format))
 def test_filtered_texts_are_counted_in_a_header(form: Format) -> None:
     assert render_transcript(JobTranscript(JOB, SEGMENTS, FILTERED), form).headers["x-filtered"] == "2"

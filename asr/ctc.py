@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCTC
 
-from asr.hotword_boosting import Phrasebook, PhraseTree
+from asr.hotword_boosting import ROOT, Phrasebook, PhraseTree
+from asr.language_model import LanguageModel, WordScorer, WordState
 from asr.recognizer import Hypothesis, RecognitionRequest
 from asr.row_batches import BATCH_SECONDS, transcribe_in_batches
 from asr.timed_tokens import TimedToken, TokenDecoder
@@ -20,6 +21,7 @@ from audio.clip import Clip
 
 BONUS_NATS: Final = 1.5  # for each token of a phrase
 BEAM_WIDTH: Final = 16  # paths kept from frame to frame
+BEAM_WIDTH_OF_WORDS: Final = 64  # with a language model, which scores a word only at its end
 MAX_CANDIDATES: Final = 16  # tokens per frame
 MARGIN_NATS: Final = 6.0  # Tokens that are this much less likely than the best one of the frame are skipped.
 
@@ -29,10 +31,14 @@ _MASKED: Final = frozenset({"wav2vec2", "hubert", "wavlm", "unispeech", "unispee
 
 
 class Ctc:
-    """Decode the most likely token of each frame, merge repeats and drop blanks; best_path handles hotwords.
+    """Decode the most likely token of each frame, merge repeats and drop blanks.
 
-    Confidences are those of the network, without the boost. If the vocabulary cannot express one of the
-    hotwords, the others are boosted, and Hypothesis.ignored contains "hotwords".
+    With hotwords or a language model, best_path searches for the best tokens.
+
+    language_model: of the words of the language; None for none
+
+    Confidences are those of the network, without the boost and the language model. If the vocabulary cannot
+    express one of the hotwords, the others are boosted, and Hypothesis.ignored contains "hotwords".
     """
 
     family: ClassVar[str] = "ctc"
@@ -40,7 +46,13 @@ class Ctc:
     supported_options: ClassVar[frozenset[str]] = frozenset({"words", "hotwords"})
     model_types: ClassVar[frozenset[str]] = _MASKED | {"data2vec-audio", "sew", "sew-d", "wav2vec2-conformer"}
 
-    def __init__(self, checkpoint: Checkpoint, *, batch_seconds: float = BATCH_SECONDS) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        batch_seconds: float = BATCH_SECONDS,
+        language_model: LanguageModel | None = None,
+    ) -> None:
         self.device = checkpoint.device
         self.dtype = checkpoint.dtype_name
         self._checkpoint = checkpoint
@@ -49,6 +61,7 @@ class Ctc:
         self.punctuates = self._token_decoder.has_punctuation
         self._blank: int = checkpoint.model.config.pad_token_id
         self._phrases = Phrasebook(checkpoint.tokenizer, blank=self._blank)
+        self._language_model = language_model
         self._frames: _WaveformFrames | _ParakeetFrames = (
             _ParakeetFrames(checkpoint)
             if checkpoint.model.config.model_type == _PARAKEET
@@ -57,9 +70,21 @@ class Ctc:
 
     @classmethod
     def load(
-        cls, source: str | Path, *, device: str, dtype: str = "auto", local_files_only: bool = False
+        cls,
+        source: str | Path,
+        *,
+        device: str,
+        dtype: str = "auto",
+        local_files_only: bool = False,
+        language_model: str = "",
     ) -> Self:
-        """Load a checkpoint from a hub id or a folder. Raises ModelUnavailable and UnsupportedModel."""
+        """Load a checkpoint from a hub id or a folder.
+
+        language_model: path of an ARPA file; "" for none
+
+        Raises ModelUnavailable and UnsupportedModel.
+        """
+        words = LanguageModel(Path(language_model)) if language_model else None
         return cls(
             Checkpoint.load(
                 source,
@@ -68,7 +93,8 @@ class Ctc:
                 device=device,
                 dtype=dtype,
                 local_files_only=local_files_only,
-            )
+            ),
+            language_model=words,
         )
 
     @torch.inference_mode()
@@ -112,10 +138,13 @@ class Ctc:
         best, ids = log_probs.max(-1)
         rows = zip(ids.tolist(), best.tolist(), counts, trees, log_probs, strict=True)
         for row_ids, row_best, count, tree, row in rows:
-            if tree is None:
+            if tree is None and self._language_model is None:
                 yield row_ids[:count], row_best[:count]
             else:
-                path = best_path(row[:count], tree, self._blank)
+                words = None
+                if self._language_model is not None:
+                    words = WordScorer(self._language_model, self._phrases.pieces, self._phrases.space)
+                path = best_path(row[:count], tree, self._blank, words)
                 yield path, row[torch.arange(count), path].tolist()
 
     def _tokens(self, clip: Clip, ids: list[int], log_probs: list[float]) -> list[TimedToken]:
@@ -134,33 +163,72 @@ class Ctc:
 
 
 _Labels: TypeAlias = "tuple[int, _Labels] | None"  # One token per frame so far, the last one first.
-_Paths: TypeAlias = dict[tuple[int, int], tuple[float, _Labels]]  # State and last token to score and labels.
+_State: TypeAlias = tuple[int, WordState]  # of the phrases and of the words
+_Paths: TypeAlias = dict[
+    tuple[_State, int], tuple[float, _Labels]
+]  # State and last token to score and labels.
 
 
-def best_path(log_probs: Tensor, tree: PhraseTree, blank: int) -> list[int]:
-    """Return one token per frame: the path with the highest log-probability including phrase bonuses.
+class _PathScorer:
+    """Add up what phrases and words score on a path, in nats; either may be missing."""
+
+    def __init__(self, tree: PhraseTree | None, words: WordScorer | None) -> None:
+        self._tree = tree
+        self._words = words
+        self.width = BEAM_WIDTH if words is None else BEAM_WIDTH_OF_WORDS
+        self.start: _State = (
+            ROOT if tree is None else tree.start,
+            WordState(0) if words is None else words.start,
+        )
+
+    def advance(self, state: _State, token: int) -> tuple[_State, float]:
+        (phrase, written), score = state, 0.0
+        if self._tree is not None:
+            phrase, earned = self._tree.advance(phrase, token)
+            score += BONUS_NATS * earned
+        if self._words is not None:
+            written, said = self._words.advance(written, token)
+            score += said
+        return (phrase, written), score
+
+    def finish(self, state: _State) -> float:
+        score = 0.0 if self._tree is None else BONUS_NATS * self._tree.finish(state[0])
+        return score if self._words is None else score + self._words.finish(state[1])
+
+    def at_risk(self, state: _State) -> float:
+        """Return the bonuses that can still be lost."""
+        return 0.0 if self._tree is None else BONUS_NATS * self._tree.at_risk(state[0])
+
+
+def best_path(
+    log_probs: Tensor, tree: PhraseTree | None, blank: int, words: WordScorer | None = None
+) -> list[int]:
+    """Return one token per frame: the path with the highest log-probability with what its text scores.
 
     log_probs: natural, (frames, vocabulary)
+    tree: scores phrases; None for none
+    words: scores words by a language model; None for none. One for each search
 
-    This is a Viterbi search: a text is scored by its best path. Where no phrase is possible, the result is
-    the most likely token of each frame, as without a tree (with equal tokens, either one). Paths in the same
-    state of the tree with the same last token are merged. The best BEAM_WIDTH paths are kept, and also the
-    path that is best without the bonuses that it may still lose. The result therefore never scores lower than
-    the path of the most likely tokens.
+    This is a Viterbi search: a text is scored by its best path. Where no phrase is possible and no word is
+    scored, the result is the most likely token of each frame, as without a tree (with equal tokens, either
+    one). Paths in the same state with the same last token are merged. The best ones are kept, and also the
+    path that is best without the bonuses that it may still lose. Without `words` the result therefore never
+    scores lower than the path of the most likely tokens.
     """
-    paths: _Paths = {(tree.start, blank): (0.0, None)}
+    scorer = _PathScorer(tree, words)
+    paths: _Paths = {(scorer.start, blank): (0.0, None)}
     for candidates in _candidates(log_probs):
         longer: _Paths = {}
         for (state, last), (score, labels) in paths.items():
             for token, log_prob in candidates:
                 new = token not in (last, blank)
-                reached, earned = tree.advance(state, token) if new else (state, 0)
-                total = score + log_prob + BONUS_NATS * earned
+                reached, earned = scorer.advance(state, token) if new else (state, 0.0)
+                total = score + log_prob + earned
                 if (reached, token) not in longer or total > longer[reached, token][0]:
                     longer[reached, token] = (total, (token, labels))
-        paths = _prune(longer, tree)
+        paths = _prune(longer, scorer)
     _, labels = max(
-        ((score + BONUS_NATS * tree.finish(state), labels) for (state, _), (score, labels) in paths.items()),
+        ((score + scorer.finish(state), labels) for (state, _), (score, labels) in paths.items()),
         key=itemgetter(0),
     )
     return _unwind(labels)
@@ -177,11 +245,11 @@ def _candidates(log_probs: Tensor) -> Iterable[list[tuple[int, float]]]:
         yield list(zip(row_tokens[:count], row_values[:count], strict=True))
 
 
-def _prune(paths: _Paths, tree: PhraseTree) -> _Paths:
-    if len(paths) <= BEAM_WIDTH:
+def _prune(paths: _Paths, scorer: _PathScorer) -> _Paths:
+    if len(paths) <= scorer.width:
         return paths
-    kept = nlargest(BEAM_WIDTH, paths, key=lambda key: paths[key][0])
-    safest = max(paths, key=lambda key: paths[key][0] - BONUS_NATS * tree.at_risk(key[0]))
+    kept = nlargest(scorer.width, paths, key=lambda key: paths[key][0])
+    safest = max(paths, key=lambda key: paths[key][0] - scorer.at_risk(key[0]))
     return {key: paths[key] for key in (*kept, safest)}
 
 

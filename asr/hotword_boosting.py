@@ -140,6 +140,9 @@ class Phrasebook:
 
     A phrase is tokenized in the case that the vocabulary has. If the vocabulary has both cases, the phrase is
     used as given and also with a capital letter. A phrase with characters outside the vocabulary is left out.
+
+    pieces: text of each token; "" for tokens that write nothing
+    space: token that only separates words; None if the vocabulary has no such token
     """
 
     def __init__(self, tokenizer: Any, *, blank: int) -> None:
@@ -148,12 +151,13 @@ class Phrasebook:
         control = {token for token, piece in enumerate(pieces) if _CONTROL.fullmatch(piece)}
         self._tokenizer = tokenizer
         self._never = (control | {blank, *tokenizer.all_special_ids}) - {delimiter}
-        self._space = (
+        self.space = (
             delimiter
             if delimiter is not None
             else next((token for token, piece in enumerate(pieces) if piece in _WORD_MARKS), None)
         )
         plain = {token: piece for token, piece in enumerate(pieces) if token not in self._never}
+        self.pieces = [plain.get(token, "") for token in range(len(pieces))]
         self._inside = frozenset(token for token, piece in plain.items() if _continues_word(piece))
         letters = "".join(plain.values())
         self._has_lower = any(letter.islower() for letter in letters)
@@ -164,7 +168,7 @@ class Phrasebook:
         phrases = [" ".join(phrase.split()) for phrase in hotwords]
         spellings = [self._tokens(self._cases(phrase)) for phrase in phrases if phrase]
         found = {tokens for each in spellings for tokens in each}
-        tree = PhraseTree(sorted(found), inside=self._inside, space=self._space) if found else None
+        tree = PhraseTree(sorted(found), inside=self._inside, space=self.space) if found else None
         return Spelling(tree, all(spellings))
 
     def _cases(self, phrase: str) -> list[str]:
@@ -182,10 +186,10 @@ class Phrasebook:
         found: set[tuple[int, ...]] = set()
         for ids in self._tokenizer(texts, add_special_tokens=False)["input_ids"]:
             tokens = tuple(ids)
-            while tokens and tokens[0] == self._space:
+            while tokens and tokens[0] == self.space:
                 tokens = tokens[1:]
             if tokens and self._never.isdisjoint(tokens):
-                lead = (self._space,) if self._space is not None and tokens[0] in self._inside else ()
+                lead = (self.space,) if self.space is not None and tokens[0] in self._inside else ()
                 found.add((*lead, *tokens))
         return found
 

@@ -179,6 +179,7 @@ class _CheckpointOptions:
     """Hold the options for loading a checkpoint.
 
     device: cpu, cuda or cuda:N, not auto
+    language_model: as in load
     convert: whether to convert a Whisper of transformers for CTranslate2
     """
 
@@ -186,6 +187,7 @@ class _CheckpointOptions:
     dtype: str
     hub_timeout: float
     audio_context: "AudioContext"
+    language_model: str = ""
     convert: bool = False
 
 
@@ -196,6 +198,7 @@ def load(
     dtype: str = "auto",
     hub_timeout: float = HUB_TIMEOUT,
     audio_context: "AudioContext" = "auto",
+    language_model: str = "",
     reporter: Reporter | None = None,
     may_fall_back: bool = True,
 ) -> LoadedModel:
@@ -208,6 +211,8 @@ def load(
     hub_timeout: most seconds to wait for a hub that cannot be reached
     audio_context: audio context of Whisper's encoder (see Seq2Seq.load and Ctranslate2Whisper.load); other
         families ignore it
+    language_model: path of an ARPA file with the words of the language, for CTC models; "" for none. Other
+        families ignore it
     reporter: reports the downloads of models of the catalogue; None for the log
     may_fall_back: whether auto may select PocketSphinx
 
@@ -219,7 +224,7 @@ def load(
     """
     if requested in EMBEDDED:
         return _embedded(requested, requested)
-    options = _CheckpointOptions(choose_device(device), dtype, hub_timeout, audio_context)
+    options = _CheckpointOptions(choose_device(device), dtype, hub_timeout, audio_context, language_model)
     if requested == AUTO:
         return _load_auto(options, reporter or LogReporter(), may_fall_back=may_fall_back)
     if any(artifact.name == requested for artifact in ARTIFACTS):
@@ -331,11 +336,20 @@ def _recognizer(source: str | Path, options: _CheckpointOptions) -> DescribedRec
             audio_context=options.audio_context,
             cache=default_cache() / SILENCE,
         )
+    from asr.ctc import Ctc
     from asr.seq2seq import Seq2Seq
     from asr.transformers_base import model_type
 
     local = isinstance(source, Path)
     family = _family(model_type(source, local_files_only=local), source)
+    if family is Ctc:
+        return Ctc.load(
+            source,
+            device=options.device,
+            dtype=options.dtype,
+            local_files_only=local,
+            language_model=options.language_model,
+        )
     if family is not Seq2Seq:
         return family.load(source, device=options.device, dtype=options.dtype, local_files_only=local)
     return Seq2Seq.load(

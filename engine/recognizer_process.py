@@ -27,6 +27,7 @@ class LoadOptions:
     dtype: str = "auto"
     hub_timeout: float = 3.0
     audio_context: Literal["auto", "full", "short"] = "auto"
+    language_model: str = ""
     warm_up: bool = True
 
 
@@ -76,6 +77,7 @@ def build_recognizer(source: str, options: LoadOptions) -> BuiltRecognizer:
         dtype=options.dtype,
         hub_timeout=options.hub_timeout,
         audio_context=options.audio_context,
+        language_model=options.language_model,
     )
     if options.warm_up:
         warm_up(loaded)

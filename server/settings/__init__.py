@@ -60,7 +60,11 @@ class Settings(
             idle_seconds=self.asr_idle_seconds,
             memory_bytes=self.asr_memory_mb * MIB,
             load=LoadOptions(
-                self.asr_device, self.asr_dtype, self.hub_timeout_seconds, self.asr_audio_context
+                self.asr_device,
+                self.asr_dtype,
+                self.hub_timeout_seconds,
+                self.asr_audio_context,
+                self.asr_language_model,
             ),
             in_process=self.asr_worker is WorkerKind.PROCESS,
             threads=self.asr_threads,

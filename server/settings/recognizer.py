@@ -2,12 +2,15 @@
 
 import re
 from enum import StrEnum
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Final, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings
 
 from asr.hallucination_filter import Strictness
+from asr.language_model import MODULE
 from engine.model_names import model_sources
 
 DEVICE: Final = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?")
@@ -56,6 +59,11 @@ class RecognizerSettings(BaseSettings):
         "auto",
         description="Length of audio that Whisper's encoder processes: full (always 30 s), short (the length "
         "of the clip; faster) or auto (short for models in CTranslate2's format on a CPU, otherwise full).",
+    )
+    asr_language_model: str = Field(
+        "",
+        description="Path of an n-gram language model (ARPA) for CTC models such as wav2vec2, which then "
+        "search for the best words; requires the extra `beam`. Empty: the most likely letters.",
     )
     asr_worker: WorkerKind = Field(
         WorkerKind.PROCESS,
@@ -130,6 +138,15 @@ class RecognizerSettings(BaseSettings):
     def _names_are_unique(cls, more: str, info: ValidationInfo) -> str:
         model_sources(info.data.get("asr_model", "auto"), more)
         return more
+
+    @field_validator("asr_language_model")
+    @classmethod
+    def _is_language_model(cls, path: str) -> str:
+        if path and find_spec(MODULE) is None:
+            raise ValueError("it needs the package of the extra `beam`: poetry install -E beam")
+        if path and not Path(path).is_file():
+            raise ValueError(f"there is no file {path}")
+        return path
 
     @field_validator("asr_device")
     @classmethod

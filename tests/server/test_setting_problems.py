@@ -42,6 +42,7 @@ REFUSED: Final[dict[str, dict[str, str]]] = {
     "_names_are_unique": {"asr_model": "/a/x", "asr_models": "/b/x"},
     "_is_url": {"summary_url": f"ftp://user:{MARK}@host"},
     "_url_has_model": {"summary_url": "http://host"},
+    "_is_language_model": {"asr_language_model": "/no/such.arpa"},
     "_is_a_secret": {"job_callback_secret": MARK},
 }
 ONLY_CHECK_PACKAGES: Final = {"_has_yt_dlp", "_has_onnxruntime"}
@@ -147,6 +148,7 @@ def test_value_that_works_is_accepted(name: str, value: str) -> None:
         ("boto3", {"JOB_AUDIO_URL": "s3://bucket"}, "s3"),
         ("yt_dlp", {"FETCH_VIDEO_SITES": "true", "FETCH_URLS": "true"}, "video"),
         ("onnxruntime", {"ENDPOINTING": "model"}, "turn"),
+        ("flashlight", {"ASR_LANGUAGE_MODEL": "/srv/vi.arpa"}, "beam"),
         ("opentelemetry", {"TRACE_ENDPOINT": "http://localhost"}, "trace"),
     ],
 )

@@ -1,30 +1,78 @@
 """Recognize the speakers of a live stream again, utterance by utterance."""
 
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final, Self
 
 import numpy as np
 
 from diarization.chunks import EMBEDDING, Floats, normalized
 from diarization.clustering import MAX_SPEAKERS
+from diarization.known_speakers import LABELS, MAX_KNOWN
 
 MIN_SIMILARITY: Final = 0.45  # A voice that is less like each speaker before is a new one.
 MIN_SECONDS: Final = 1.0  # A voice of less speech is too uncertain to be a new speaker.
 MAX_SECONDS: Final = 120.0  # most weight of a speaker's earlier voice, so that it follows his voice of today
 
 
-@dataclass(slots=True)
 class OnlineSpeakers:
-    """Give each voice the number of a speaker, which he keeps for the whole stream.
+    """Give each voice the number of a speaker, who keeps it for the whole stream.
 
-    Numbers are given in the order in which speakers are first heard, at most MAX_SPEAKERS. They depend only
-    on the voices so far, and are never changed afterwards.
+    Speakers that the client named are known before they speak. The others get the letters A, B … in the order
+    in which they are first heard: at most MAX_SPEAKERS. Numbers depend only on the voices so far.
 
     voices: float32 (speakers, 192), of length 1; seconds: float32 (speakers,), speech of each one
+    labels: of each speaker: a letter, or the name that the client gave
+    heard: whether each speaker has spoken in the stream
     """
 
-    voices: Floats = field(default_factory=lambda: np.zeros((0, EMBEDDING), np.float32))
-    seconds: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
+    def __init__(self) -> None:
+        self.voices: Floats = np.zeros((0, EMBEDDING), np.float32)
+        self.seconds: Floats = np.zeros(0, np.float32)
+        self.labels: list[str] = []
+        self.heard: list[bool] = []
+
+    @classmethod
+    def restored(cls, saved: Mapping[str, Any]) -> Self:
+        """Return what `saved` described. Raises KeyError, TypeError, ValueError for anything else."""
+        speakers = cls()
+        speakers.voices = np.array(saved["voices"], np.float32).reshape(-1, EMBEDDING)
+        speakers.seconds = np.array(saved["seconds"], np.float32)
+        count = len(speakers.voices)
+        speakers.labels = list(saved.get("labels", LABELS[:count]))  # Older servers saved letters only.
+        speakers.heard = list(saved.get("heard", [True] * count))
+        if not count == len(speakers.seconds) == len(speakers.labels) == len(speakers.heard):
+            raise ValueError(f"{count} voices have {len(speakers.seconds)} lengths or other labels")
+        return speakers
+
+    def saved(self) -> dict[str, object]:
+        """Return the speakers so far, as JSON."""
+        return {
+            "voices": self.voices.round(4).tolist(),
+            "seconds": self.seconds.round(2).tolist(),
+            "labels": self.labels,
+            "heard": self.heard,
+        }
+
+    def enrol(self, name: str, voice: Floats, seconds: float) -> None:
+        """Call the speaker of a voice by a name from now on, also one who was heard before without a name.
+
+        name: no label of LABELS. A name that is known gets one more voice
+        voice: float32 (192,), of length 1; seconds: speech behind it
+        Raises ValueError for more than MAX_KNOWN names.
+        """
+        if name in self.labels:
+            self._add(self.labels.index(name), voice, seconds)
+            return
+        if sum(label not in LABELS for label in self.labels) == MAX_KNOWN:
+            raise ValueError(f"at most {MAX_KNOWN} speakers can be named")
+        similarities = self.voices @ voice
+        unnamed = [number for number, label in enumerate(self.labels) if label in LABELS]
+        best = max(unnamed, key=lambda number: similarities[number], default=None)
+        if best is not None and similarities[best] >= MIN_SIMILARITY:
+            self.labels[best] = name
+            self._add(best, voice, seconds)
+        else:
+            self._append(name, voice, seconds, heard=False)
 
     def number_of(self, voice: Floats, seconds: float) -> int:
         """Return the number of the speaker of a voice, and remember the voice.
@@ -32,17 +80,30 @@ class OnlineSpeakers:
         voice: float32 (192,), of length 1
         seconds: speech behind it
         """
-        similarities = self.voices @ voice
-        nearest = int(similarities.argmax()) if len(similarities) else -1
-        if nearest >= 0 and similarities[nearest] >= MIN_SIMILARITY:
+        nearest = self.nearest(voice)
+        if nearest is not None:
+            self.heard[nearest] = True
             self._add(nearest, voice, seconds)
             return nearest
-        is_new = seconds >= MIN_SECONDS and len(self.voices) < MAX_SPEAKERS
-        if nearest >= 0 and not is_new:
-            return nearest
+        heard = np.flatnonzero(self.heard)
+        is_full = sum(label in LABELS for label in self.labels) >= MAX_SPEAKERS
+        if len(heard) and (seconds < MIN_SECONDS or is_full):
+            return int(heard[(self.voices[heard] @ voice).argmax()])
+        letter = next(label for label in LABELS if label not in self.labels)
+        return self._append(letter, voice, seconds, heard=True)
+
+    def nearest(self, voice: Floats) -> int | None:
+        """Return the number of the speaker whose voice is most similar, None if none is similar enough."""
+        similarities = self.voices @ voice
+        nearest = int(similarities.argmax()) if len(similarities) else -1
+        return nearest if nearest >= 0 and similarities[nearest] >= MIN_SIMILARITY else None
+
+    def _append(self, label: str, voice: Floats, seconds: float, *, heard: bool) -> int:
         self.voices = np.concatenate([self.voices, voice[None]])
         self.seconds = np.append(self.seconds, np.float32(min(seconds, MAX_SECONDS)))
-        return len(self.voices) - 1
+        self.labels.append(label)
+        self.heard.append(heard)
+        return len(self.labels) - 1
 
     def _add(self, number: int, voice: Floats, seconds: float) -> None:
         total = self.voices[number] * self.seconds[number] + voice * np.float32(seconds)

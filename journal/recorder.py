@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from audio.clip import Clip
 from journal.records import (
+    NAMED,
     REPLY,
     AudioRecord,
     CommandRecord,
@@ -95,6 +96,10 @@ class JournalRecorder:
         """Record messages that a replay of the client's messages produces again."""
         if messages:
             self._log.append(OutputRecord(REPLY, messages))
+
+    def named(self, messages: Sequence[Mapping[str, Any]]) -> None:
+        """Record that clips of known speakers were read, with the errors about them; there may be none."""
+        self._log.append(OutputRecord(NAMED, messages))
 
     def unrepeatable(self, messages: Sequence[Mapping[str, Any]]) -> None:
         """Record messages that a replay does not produce again."""

@@ -37,6 +37,7 @@ from vad.detector_input import DetectorState
 from vad.segmenter import Reason
 
 REPLY: Final = "reply"
+NAMED: Final = "Named"  # the clips of known speakers of one message were read
 CLOSED: Final = "Closed"
 # Names on disk. They stay when a class gets another name: a journal may be older than the server.
 KINDS: Final[Mapping[type[Event], str]] = {
@@ -112,7 +113,7 @@ class RefusalRecord:
 class OutputRecord:
     """Hold messages that were sent together, without the audio in them, and their cause.
 
-    kind: kind of the event, or REPLY; None for messages that a replay does not produce again
+    kind: kind of the event, or REPLY or NAMED; None for messages that a replay does not produce again
     result: result of an utterance: the result in its final, or the reason of its failure
     stable: words of the utterance that were sent as stable
     sound: samples [start, end) that the message contained as audio

@@ -104,6 +104,13 @@ def model_unavailable(message: str) -> ClientError:
     )
 
 
+def speakers_unavailable(message: str) -> ClientError:
+    """Return the error for speakers that cannot be named; the session continues without their names."""
+    return ClientError(
+        "speakers_unavailable", message, param="session.known_speakers", server=True, retryable=True
+    )
+
+
 def overloaded(message: str, retry_after: float | None = None) -> ClientError:
     """Return the error for a server without capacity; retry_after is in seconds."""
     return ClientError(

@@ -1,16 +1,16 @@
 """Name the speakers of a live stream's finals."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
 import numpy as np
 
 from diarization.chunk_cutter import ChunkCutter
-from diarization.chunks import EMBEDDING
 from diarization.clustering import ANY_NUMBER, ClusteringOptions
-from diarization.known_speakers import LABELS
+from diarization.known_speakers import voice_of
 from diarization.online_speakers import OnlineSpeakers
+from diarization.reference_clips import ReferenceClipError, read_reference
 from diarization.speaker_finder import SpeakerFinder
 from diarization.turns import Diarization, PlacedChunk, Turn, diarize
 from streaming.events import FinalTranscript
@@ -21,10 +21,29 @@ URGENT: Final = 0  # priority of a chunk for which a client waits
 IN_UTTERANCE: Final = ClusteringOptions(least_seconds=1.0)
 
 
+@dataclass(frozen=True, slots=True)
+class ReferenceClip:
+    """Hold a recording, an audio file of any format, of one speaker, to be called by this name."""
+
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakersNamed:
+    """Ask, as a note of the stream, that speakers are called by these names from here on.
+
+    event_id: the client's id of the message with the clips
+    """
+
+    clips: Sequence[ReferenceClip]
+    event_id: str | None = None
+
+
 class StreamSpeakers:
     """Name the speakers of each utterance; a speaker keeps the label for the whole stream.
 
-    Holds 20 embeddings (MAX_SPEAKERS): 16 kB.
+    Holds at most 26 embeddings (MAX_SPEAKERS and MAX_KNOWN): 20 kB.
     """
 
     def __init__(self, client: SpeakerClient, speakers: OnlineSpeakers | None = None) -> None:
@@ -34,16 +53,23 @@ class StreamSpeakers:
     @classmethod
     def restored(cls, client: SpeakerClient, saved: Mapping[str, Any]) -> Self:
         """Return what `saved` described. Raises KeyError, TypeError, ValueError for anything else."""
-        voices = np.array(saved["voices"], np.float32).reshape(-1, EMBEDDING)
-        seconds = np.array(saved["seconds"], np.float32)
-        if len(voices) != len(seconds):
-            raise ValueError(f"{len(voices)} voices have {len(seconds)} lengths")
-        return cls(client, OnlineSpeakers(voices, seconds))
+        return cls(client, OnlineSpeakers.restored(saved))
 
     def saved(self) -> Mapping[str, object]:
         """Return the speakers so far, as JSON."""
-        voices = self._speakers.voices.round(4).tolist()
-        return {"voices": voices, "seconds": self._speakers.seconds.round(2).tolist()}
+        return self._speakers.saved()
+
+    async def enrol(self, clip: ReferenceClip) -> None:
+        """Call the speaker of a clip by a name from now on.
+
+        Raises ReferenceClipError for a clip that cannot be used, and SpeakersUnavailable.
+        """
+        samples = await run_in_thread_to_completion(read_reference, clip.data)
+        found = await self._client.analyse(samples, priority=URGENT)
+        voice = voice_of(found)
+        if voice is None:
+            raise ReferenceClipError("contains no speech")
+        self._speakers.enrol(clip.name, voice, float(found.seconds.sum()))
 
     async def label(self, final: FinalTranscript) -> FinalTranscript:
         """Return the final with the speakers of the utterance and of its words.
@@ -61,7 +87,7 @@ class StreamSpeakers:
             for chunk in chunks
         ]
         found = await run_in_thread_to_completion(diarize, placed, ANY_NUMBER, IN_UTTERANCE)
-        return labelled(final, self._numbered(found))
+        return labelled(final, self._numbered(found), self._speakers.labels)
 
     def _numbered(self, found: Diarization) -> list[Turn]:
         """Return the turns of an utterance with the numbers that speakers have in the whole stream."""
@@ -75,13 +101,16 @@ class StreamSpeakers:
         return [replace(turn, speaker=numbers[turn.speaker]) for turn in found.turns]
 
 
-def labelled(final: FinalTranscript, turns: list[Turn]) -> FinalTranscript:
-    """Return the final with the labels of the speakers in these turns, by number; as it is without turns."""
+def labelled(final: FinalTranscript, turns: list[Turn], labels: Sequence[str]) -> FinalTranscript:
+    """Return the final with the labels of the speakers in these turns; as it is without turns.
+
+    labels: of each speaker, by number
+    """
     if not turns:
         return final
     finder = SpeakerFinder(turns)
     words = tuple(
-        replace(word, speaker=LABELS[finder.find(word.start, word.end)]) for word in final.hypothesis.words
+        replace(word, speaker=labels[finder.find(word.start, word.end)]) for word in final.hypothesis.words
     )
     most = SpeakerFinder(turns).find(final.clip.start, final.clip.end)
-    return replace(final, hypothesis=replace(final.hypothesis, words=words), speaker=LABELS[most])
+    return replace(final, hypothesis=replace(final.hypothesis, words=words), speaker=labels[most])

@@ -30,6 +30,7 @@ from audio.codecs import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, Format
 from audio.errors import AudioError
 from batching.batcher import Batcher
 from batching.worker import ThreadWorker
+from diarization.known_speakers import MAX_KNOWN
 from engine.engine import Engine
 from scripts.write_settings_docs import FILES
 from server.admission.controller import AdmissionController
@@ -252,6 +253,7 @@ def test_the_other_ranges_of_session_update_are_those_of_the_page() -> None:
     assert SETTINGS_ROWS["channels"][2] == f"1 to {MAX_CHANNELS}"
     assert SETTINGS_ROWS["hotwords"][2] == f"at most {MAX_HOTWORDS} of {MAX_HOTWORD_CHARS} characters"
     assert codes(SETTINGS_ROWS["task"][2]) == list(get_args(Task))
+    assert SETTINGS_ROWS["known_speakers"][2] == f"at most {MAX_KNOWN}"
     assert SETTINGS_ROWS["prompt"][2] == f"at most {MAX_PROMPT_CHARS} characters"
     assert codes(SETTINGS_ROWS["format"][2]) == list(Format)
 
@@ -259,7 +261,7 @@ def test_the_other_ranges_of_session_update_are_those_of_the_page() -> None:
 def test_the_parameters_of_the_url_are_those_of_the_page() -> None:
     documented = [name for row in rows(section(PROTOCOL, "The connection")) for name in codes(row[0])]
     of_the_session = set(documented) - {"model"}
-    assert of_the_session == SessionUpdate.model_fields.keys() - {"vad", "turn"}
+    assert of_the_session == SessionUpdate.model_fields.keys() - {"vad", "turn", "known_speakers"}
     assert session_from_query(dict.fromkeys(documented, "all")).keys() == of_the_session
 
 

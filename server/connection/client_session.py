@@ -10,8 +10,9 @@ from typing import Any
 
 import orjson
 
+from diarization.reference_clips import ReferenceClipError
 from journal.recorder import JournalRecorder
-from journal.records import REPLY, InputRecord, NoAudioRecord, kind_of
+from journal.records import NAMED, REPLY, InputRecord, NoAudioRecord, kind_of
 from journal.replay import ReplayedSession
 from server.admission.quotas import UsageMeter
 from server.connection.message_log import MessageLog
@@ -31,6 +32,7 @@ from server.errors import (
     internal,
     overloaded,
     resume_unknown,
+    speakers_unavailable,
 )
 from server.observability.log_config import session_id
 from server.observability.metrics import Metrics
@@ -45,9 +47,9 @@ from streaming.errors import (
     SpoolFull,
     StreamBroken,
 )
-from streaming.events import FinalTranscript, UtteranceStarted
+from streaming.events import FinalTranscript, NoteReached, UtteranceStarted
 from streaming.snapshot import Snapshot, save
-from streaming.stream_speakers import StreamSpeakers
+from streaming.stream_speakers import ReferenceClip, SpeakersNamed, StreamSpeakers
 from vad.detector_input import DetectorState
 from vad.segmenter import Reason
 
@@ -456,6 +458,8 @@ class ClientSession:
                     self._load_speakers()
                 if isinstance(event, FinalTranscript) and self._protocol.wants_speakers(event.utterance):
                     event = await self._with_speakers(event)
+                if isinstance(event, NoteReached) and isinstance(event.note, SpeakersNamed):
+                    await self._name_speakers(event.note)
                 messages = self._protocol.encode(event)  # for every event: the protocol captures options
                 kind = kind_of(event)
                 # During a replay a partial may be unknown and still older than what was sent before.
@@ -479,6 +483,41 @@ class ClientSession:
         except SpeakersUnavailable as error:
             log.warning("speakers.unavailable error=%s", error)
             return final
+
+    async def _name_speakers(self, named: SpeakersNamed) -> None:
+        """Learn the voices of known speakers, and send an error for each clip that cannot be used.
+
+        The next events wait, so that the names are in force from the place of the client's message on.
+        """
+        named_now = [
+            await self._name_speaker(f"Clip {number} of `known_speakers`", clip)
+            for number, clip in enumerate(named.clips, 1)
+        ]
+        errors = [error for error in named_now if error is not None]
+        if self._replay_filter.consume(NAMED):
+            return
+        messages = []
+        for error in errors:
+            error.event_id = named.event_id
+            self._session_log.error(error)
+            if (message := self._protocol.encode_error(error)) is not None:
+                messages.append(message)
+        await self._send(messages, None if self._recorder is None else self._recorder.named)
+
+    async def _name_speaker(self, what: str, clip: ReferenceClip) -> ClientError | None:
+        """Return the error about a clip; what: how the error calls it, because it is logged and names are not."""
+        client = self._driver.models.speakers
+        if client is None:
+            return speakers_unavailable("This server does not distinguish speakers.")
+        self._speakers = self._speakers or StreamSpeakers(client)
+        try:
+            await self._speakers.enrol(clip)
+        except ReferenceClipError as error:
+            return ClientError("invalid_known_speaker", f"{what} {error}.", param="session.known_speakers")
+        except SpeakersUnavailable as error:
+            log.warning("speakers.unavailable error=%s", error)
+            return speakers_unavailable(f"The speakers cannot be named: {error}")
+        return None
 
     def _load_speakers(self) -> None:
         """Load the model of speakers while the first utterance is being spoken."""

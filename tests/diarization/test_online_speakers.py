@@ -1,5 +1,7 @@
 """Test that speakers keep their numbers over a stream, on synthetic voices."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from diarization.chunks import EMBEDDING, Floats, normalized
 from diarization.clustering import MAX_SPEAKERS
+from diarization.known_speakers import LABELS, MAX_KNOWN
 from diarization.online_speakers import MAX_SECONDS, MIN_SECONDS, OnlineSpeakers
 from tests.examples import examples
 
@@ -61,3 +64,52 @@ def test_speakers_beyond_the_limit_join_the_nearest() -> None:
     for who in range(MAX_SPEAKERS + 5):
         speakers.number_of(voice(who), 5)
     assert len(speakers.voices) == MAX_SPEAKERS
+
+
+def test_named_voice_is_called_by_its_name_and_takes_no_letter() -> None:
+    speakers = OnlineSpeakers()
+    speakers.enrol("Ann", voice(3), 5)
+    numbers = [speakers.number_of(voice(who, 1), 3) for who in (0, 3, 1)]
+    assert [speakers.labels[number] for number in numbers] == ["A", "Ann", "B"]
+
+
+def test_speaker_who_was_heard_before_gets_the_name() -> None:
+    speakers = OnlineSpeakers()
+    first, second = speakers.number_of(voice(0), 3), speakers.number_of(voice(1), 3)
+    speakers.enrol("Ann", voice(1, 1), 5)
+    assert speakers.number_of(voice(1, 2), 3) == second
+    assert [speakers.labels[first], speakers.labels[second]] == ["A", "Ann"]
+    assert speakers.labels[speakers.number_of(voice(2), 3)] == "B"  # whose letter is free again
+
+
+def test_uncertain_voice_is_not_called_by_a_name_that_was_not_heard() -> None:
+    speakers = OnlineSpeakers()
+    speakers.enrol("Ann", voice(3), 5)
+    assert speakers.labels[speakers.number_of(voice(0), 0.4)] == "A"
+    assert speakers.labels[speakers.number_of(voice(1), 0.4)] == "A"
+
+
+def test_names_and_letters_are_bounded() -> None:
+    speakers = OnlineSpeakers()
+    for n in range(MAX_KNOWN):
+        speakers.enrol(f"name {n}", voice(100 + n), 5)
+    speakers.enrol("name 0", voice(100, 1), 5)
+    with pytest.raises(ValueError, match="at most"):
+        speakers.enrol("one more", voice(150), 5)
+    for who in range(MAX_SPEAKERS + 5):
+        speakers.number_of(voice(who), 5)
+    assert speakers.labels[MAX_KNOWN:] == list(LABELS[:MAX_SPEAKERS])
+
+
+@examples(50)
+@given(heard, st.integers(0, 8))
+def test_restored_speakers_go_on_as_before(heard: list[tuple[int, float]], enrolled: int) -> None:
+    speakers = OnlineSpeakers()
+    speakers.enrol("Ann", voice(enrolled), 4)
+    for n, (who, seconds) in enumerate(heard):
+        speakers.number_of(voice(who, n), seconds)
+    restored = OnlineSpeakers.restored(json.loads(json.dumps(speakers.saved())))
+    for n, (who, seconds) in enumerate(heard):
+        voice_now = voice(who, 100 + n)
+        assert restored.number_of(voice_now, seconds) == speakers.number_of(voice_now, seconds)
+    assert (restored.labels, restored.heard) == (speakers.labels, speakers.heard)

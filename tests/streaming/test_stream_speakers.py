@@ -7,10 +7,12 @@ import pytest
 
 from asr.recognizer import Hypothesis, Word
 from audio.clip import Clip, Samples
+from diarization.reference_clips import ReferenceClipError
 from streaming.errors import SpeakersUnavailable
 from streaming.events import FinalTranscript
-from streaming.stream_speakers import StreamSpeakers
+from streaming.stream_speakers import ReferenceClip, StreamSpeakers
 from tests.diarization.voices import RuleClient
+from tests.server.asgi_calls import wav
 from vad.segmenter import Reason
 
 SECOND = 16_000
@@ -86,3 +88,16 @@ def test_damaged_state_is_refused(saved: dict[str, object]) -> None:
 async def test_unusable_model_is_reported() -> None:
     with pytest.raises(SpeakersUnavailable):
         await StreamSpeakers(RuleClient(broken=True)).label(final(voice(0.5, 2)))
+
+
+async def test_speaker_of_a_clip_is_called_by_its_name() -> None:
+    speakers = StreamSpeakers(RuleClient())
+    await speakers.enrol(ReferenceClip("Ann", wav(voice(-0.5, 2))))
+    levels = (0.5, -0.5)
+    labelled = [await speakers.label(final(voice(level, 3), 10.0 * n)) for n, level in enumerate(levels)]
+    assert [each.speaker for each in labelled] == ["A", "Ann"]
+
+
+async def test_clip_without_speech_is_refused() -> None:
+    with pytest.raises(ReferenceClipError, match="no speech"):
+        await StreamSpeakers(RuleClient()).enrol(ReferenceClip("Ann", wav(voice(0.01, 2))))

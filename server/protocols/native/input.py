@@ -18,7 +18,8 @@ from server.protocols.json_messages import (
     object_from_json,
 )
 from server.protocols.native.messages import AudioAcknowledgedMessage, SessionUpdatedMessage
-from server.protocols.native.session_config import ConfigReached, SessionConfig
+from server.protocols.native.session_config import ConfigReached, SessionConfig, parse_update
+from streaming.stream_speakers import ReferenceClip, SpeakersNamed
 from vad.segmenter import Reason
 
 APPEND: Final = "input_audio_buffer.append"
@@ -177,13 +178,17 @@ class NativeInput:
         if "model" in session:
             problem = "The model is chosen in the URL, for the whole session."
             raise ClientError("invalid_value", problem, param="session.model")
-        config = self.config.merged(session)
+        update = parse_update(session)
+        config = self.config.updated(update)
         is_new = config.options.turn_model is not None and self.config.options.turn_model is None
         if is_new and not self._stream.accepts_turn_model:
             raise ClientError("turn_model_unavailable", TURN_MODEL_UNAVAILABLE, param="session.turn.mode")
         self.config = config
         self._stream.update(self.config.options)
         self._stream.note(ConfigReached(self.config))
+        clips = [ReferenceClip(each.name, each.audio) for each in update.known_speakers if each.audio]
+        if clips:
+            self._stream.note(SpeakersNamed(clips, event_id_of(event)))
         return SessionUpdatedMessage(type="session.updated", session=self.config.effective())
 
     def _mark(self, event: Message) -> None:

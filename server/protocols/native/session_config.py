@@ -5,13 +5,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from asr.languages import code_of, codes_of
 from asr.recognizer import MAX_PROMPT_CHARS, Task, TranscriptionOptionsError
+from audio.base64_text import decode_base64
 from audio.clip import ms_from_samples, samples_from_ms
 from audio.codecs import Encoding, Format
 from audio.errors import AudioError
+from diarization.known_speakers import LABELS, MAX_KNOWN
 from postprocessing.options import TextOptionsError
 from server.errors import ClientError
 from server.protocols.json_messages import ANY_CASE, BOOLEANS, Whole
@@ -39,7 +50,10 @@ MIN_ENDPOINTING_MS: Final = 96  # an eager transcription does not begin earlier
 MAX_ENDPOINTING_MS: Final = 10_000
 TEXT_OPTIONS: Final = ("redact", "profanity_filter")
 ASR_OPTIONS: Final = ("language", "languages", "prompt", "hotwords", "task", "temperature", "words")
-PRIVATE: Final = frozenset({"prompt", "hotwords"})  # fields of the configuration that must not be logged
+MAX_NAME_CHARS: Final = 100
+PRIVATE: Final = frozenset(
+    {"prompt", "hotwords", "known_speakers"}
+)  # fields of the configuration that must not be logged
 
 
 class _Strict(BaseModel):
@@ -91,6 +105,32 @@ def check_order(shortest_ms: float, longest_ms: float) -> None:
         raise ValueError(f"shortest_ms is {shortest_ms:g}, more than longest_ms, which is {longest_ms:g}")
 
 
+def _bytes_of(audio: object) -> object:
+    if not isinstance(audio, str):
+        raise ValueError("it must be the base64 of an audio file")
+    text = audio.partition(",")[2] if audio.startswith("data:") else audio
+    try:
+        return decode_base64(text)
+    except ValueError as error:
+        raise ValueError(f"it is not base64: {error}") from None
+
+
+def _no_label(name: str) -> str:
+    if name in LABELS:
+        raise ValueError(f"{name} is the label of a speaker without a name")
+    return name
+
+
+class KnownSpeakerUpdate(_Strict):
+    """Hold an element of `known_speakers`: a name, and an audio file in which the speaker is heard.
+
+    Without audio it is a speaker of whom the client sent a clip before, as the server reports him.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS), AfterValidator(_no_label)]
+    audio: Annotated[bytes | None, BeforeValidator(_bytes_of)] = None
+
+
 class SessionUpdate(_Strict):
     """Hold the `session` object of `session.update`; absent fields change nothing."""
 
@@ -106,6 +146,7 @@ class SessionUpdate(_Strict):
     redact: list[str] = []
     profanity_filter: bool = False
     diarize: bool = False
+    known_speakers: list[KnownSpeakerUpdate] = Field([], max_length=MAX_KNOWN)
     vad: VadUpdate = VadUpdate()
     turn: EndpointingUpdate = EndpointingUpdate()
     format: str = Format.PCM16
@@ -166,6 +207,7 @@ class SessionConfig:
     include_audio: finals carry their audio
     diarize: finals say who speaks
     encoding: encoding of binary frames, and of `append` messages that do not name one
+    known_speakers: names of the speakers of whom the client sent clips, at most MAX_KNOWN
     """
 
     options: SessionOptions
@@ -173,16 +215,17 @@ class SessionConfig:
     include_audio: bool = True
     encoding: Encoding = field(default_factory=Encoding)
     diarize: bool = False
+    known_speakers: tuple[str, ...] = ()
 
     def merged(self, session: Mapping[str, Any]) -> "SessionConfig":
         """Return the configuration with the changes of a `session` object.
 
         Raises ClientError for an invalid value; then none of the changes apply.
         """
-        try:
-            update = SessionUpdate.model_validate(session)
-        except ValidationError as error:
-            raise _refused(error) from None
+        return self.updated(parse_update(session))
+
+    def updated(self, update: SessionUpdate) -> "SessionConfig":
+        """Return the configuration with the changes of an update. Raises ClientError."""
         given = update.model_fields_set
         asr = with_tuples({name: getattr(update, name) for name in ASR_OPTIONS if name in given})
         text = with_tuples({name: getattr(update, name) for name in TEXT_OPTIONS if name in given})
@@ -192,6 +235,14 @@ class SessionConfig:
         encoding = {
             name: getattr(update, name) for name in ("format", "sample_rate", "channels") if name in given
         }
+        known = tuple(dict.fromkeys([*self.known_speakers, *(each.name for each in update.known_speakers)]))
+        for number, each in enumerate(update.known_speakers):
+            if each.audio is None and each.name not in self.known_speakers:
+                problem = f"session.known_speakers.{number}: a new name needs a clip, `audio`."
+                raise ClientError("invalid_value", problem, param="session.known_speakers")
+        if len(known) > MAX_KNOWN:
+            problem = f"A session has at most {MAX_KNOWN} known speakers."
+            raise ClientError("invalid_value", problem, param="session.known_speakers")
         events = self.events
         if "events" in given:
             events = OPTIONAL_EVENTS.intersection(update.events)
@@ -224,6 +275,7 @@ class SessionConfig:
             include_audio=update.include_audio if "include_audio" in given else self.include_audio,
             encoding=encoding_now,
             diarize=update.diarize if "diarize" in given else self.diarize,
+            known_speakers=known,
         )
 
     @property
@@ -249,6 +301,7 @@ class SessionConfig:
             "redact": list(self.options.text.redact),
             "profanity_filter": self.options.text.profanity_filter,
             "diarize": self.diarize,
+            "known_speakers": [{"name": name} for name in self.known_speakers],
             "events": sorted(self.events),
             "include_audio": self.include_audio,
             "vad": {
@@ -276,6 +329,14 @@ def _mode(turn: EndpointPolicy) -> str:
     if isinstance(turn, ModelSilence):
         return "model"
     return "adaptive" if isinstance(turn, AdaptiveSilence) else "fixed"
+
+
+def parse_update(session: Mapping[str, Any]) -> SessionUpdate:
+    """Return the changes that a `session` object asks for. Raises ClientError for an invalid value."""
+    try:
+        return SessionUpdate.model_validate(session)
+    except ValidationError as error:
+        raise _refused(error) from None
 
 
 def _refused(error: ValidationError) -> ClientError:

@@ -31,6 +31,7 @@ def save_config(config: SessionConfig) -> dict[str, Any]:
         "events": sorted(config.events),
         "include_audio": config.include_audio,
         "diarize": config.diarize,
+        "known_speakers": list(config.known_speakers),
         "encoding": [encoding.format, encoding.sample_rate, encoding.channels],
     }
 
@@ -57,6 +58,7 @@ def restore_config(saved: Mapping[str, Any]) -> SessionConfig:
         saved["include_audio"],
         Encoding(*saved["encoding"]),
         saved.get("diarize", False),
+        tuple(saved.get("known_speakers", ())),
     )
 
 

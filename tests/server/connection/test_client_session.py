@@ -1,6 +1,7 @@
 """Test one session, from its greeting to its close, over WebSockets in memory."""
 
 import asyncio
+import base64
 import json
 import sys
 import threading
@@ -37,6 +38,7 @@ from streaming.model_clients import ModelClients, Probabilities
 from streaming.options import SessionOptions
 from tests.diarization.voices import RuleClient
 from tests.examples import examples
+from tests.server.asgi_calls import wav
 from tests.server.fakes import Line, Slots, running_models, silent_models
 from tests.server.journal_helpers import files_in, full_disk, kept
 from tests.server.live_server import ROOT, Message
@@ -1170,3 +1172,76 @@ async def test_speakers_keep_their_labels_on_the_next_server(tmp_path: Path) -> 
                 await back
     assert labels(before) == ["A", "B"]
     assert labels(after) == ["B"]
+
+
+def clip_of(level: float, seconds: float = 2) -> str:
+    """Return a clip of the voice above or below zero, as clients send it."""
+    return base64.b64encode(wav(np.full(round(seconds * SECOND), level, np.float32))).decode()
+
+
+def name_speakers(line: Line, **clips: str) -> None:
+    known = [{"name": name, "audio": audio} for name, audio in clips.items()]
+    say(line, "session.update", event_id="names", session={"known_speakers": known})
+
+
+async def test_speakers_of_clips_are_called_by_their_names() -> None:
+    line = Line()
+    async with running_models() as models:
+        speaking = replace(models, speakers=RuleClient())
+        async with running_session(line, speaking, SPEAKING) as session:
+            name_speakers(line, Ann=clip_of(-0.5))
+            for level in (1, -1):
+                line.says(spoken(level))
+            say(line, "end_of_stream")
+            await session._finished.wait()
+    assert labels(line) == ["A", "Ann"]
+    assert (await line.hears("session.updated"))["session"]["known_speakers"] == [{"name": "Ann"}]
+
+
+@pytest.mark.parametrize(
+    ("clip", "client", "code"),
+    [
+        (clip_of(-0.5, 0.5), RuleClient(), "invalid_known_speaker"),
+        (clip_of(0.0), RuleClient(), "invalid_known_speaker"),
+        (clip_of(-0.5), RuleClient(broken=True), "speakers_unavailable"),
+        (clip_of(-0.5), None, "speakers_unavailable"),
+    ],
+)
+async def test_unusable_clip_is_an_error_and_the_session_continues(
+    clip: str, client: RuleClient | None, code: str
+) -> None:
+    line = Line()
+    async with (
+        running_models() as models,
+        running_session(line, replace(models, speakers=client), SPEAKING) as session,
+    ):
+        name_speakers(line, Ann=clip)
+        line.says(spoken(1))
+        say(line, "end_of_stream")
+        await session._finished.wait()
+    (error,) = [message["error"] for message in line.heard if message["type"] == "error"]
+    assert (error["code"], error["param"], error["event_id"]) == (code, "session.known_speakers", "names")
+    assert len(finals(line)) == 1
+
+
+async def test_named_speakers_are_known_on_the_next_server(tmp_path: Path) -> None:
+    before, after = Line(), Line()
+    async with running_models() as models:
+        speaking = replace(models, speakers=RuleClient())
+        with JournalStore(tmp_path, Health()) as disk:
+            async with kept_on(disk, speaking, before, config=SPEAKING) as (session, running):
+                name_speakers(before, Ann=clip_of(-0.5), Bob="AAAA")
+                before.says(spoken(1))
+                await until(lambda: len(finals(before)) == 1)
+                session.stop()
+                await running
+        with JournalStore(tmp_path, Health()) as disk:
+            async with gone_on(disk, speaking) as (continued, _):
+                back = await resumed(continued, after, before.heard[-1]["seq"])
+                await after.hears("session.resumed")
+                after.says(spoken(-1))
+                say(after, "end_of_stream")
+                await back
+    assert [m["error"]["code"] for m in before.heard if m["type"] == "error"] == ["invalid_known_speaker"]
+    assert "error" not in types(after)  # The next server read the clips again and did not repeat it.
+    assert labels(before) + labels(after) == ["A", "Ann"]

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from asr.recognizer import MAX_HOTWORD_CHARS, MAX_HOTWORDS, MAX_PROMPT_CHARS
 from audio.codecs import Format
+from diarization.known_speakers import MAX_KNOWN
 from postprocessing.options import REDACTIONS
 from server.errors import ClientError
 from server.protocols.native.session_config import (
     MAX_ENDPOINTING_MS,
+    MAX_NAME_CHARS,
     MIN_ENDPOINTING_MS,
     OPTIONAL_EVENTS,
     SessionConfig,
@@ -58,6 +60,9 @@ good: dict[str, st.SearchStrategy[Any]] = {
     "include_audio": st.booleans(),
     "words": st.booleans(),
     "diarize": st.booleans(),
+    "known_speakers": st.lists(
+        st.fixed_dictionaries({"name": st.sampled_from(["Ann", "Bob"]), "audio": st.just("AAAA")}), max_size=2
+    ),
     "vad": st.fixed_dictionaries({}, optional=good_vad | {"unknown": json}),
     "format": st.sampled_from([form.value for form in Format]),
     "sample_rate": st.integers(8_000, 192_000),
@@ -297,3 +302,31 @@ def test_adaptive_endpointing_and_the_model_keep_their_bounds() -> None:
     assert effective(DEFAULT.merged({"turn": {"shortest_ms": 150}}))["turn"] == {"mode": "fixed"}
     by_model = later.merged({"turn": {"mode": "model"}}).merged({"turn": {"longest_ms": 2_000}})
     assert effective(by_model)["turn"] == {"mode": "model", "shortest_ms": 150, "longest_ms": 2_000}
+
+
+@pytest.mark.parametrize(
+    ("known", "field", "problem"),
+    [
+        ([{"name": "Ann"}], "", "needs a clip"),
+        ([{"name": "Ann", "audio": "!!!"}], "0.audio", "not base64"),
+        ([{"name": "", "audio": "AAAA"}], "0.name", "is empty"),
+        ([{"name": "x" * (MAX_NAME_CHARS + 1), "audio": "AAAA"}], "0.name", "more than 100"),
+        ([{"name": "B", "audio": "AAAA"}], "0.name", "label"),
+        ([{"name": str(n), "audio": "AAAA"} for n in range(MAX_KNOWN + 1)], "", "more than 6"),
+    ],
+)
+def test_invalid_known_speaker_is_refused(known: list[dict[str, str]], field: str, problem: str) -> None:
+    with pytest.raises(ClientError, match=problem) as refused:
+        DEFAULT.merged({"known_speakers": known})
+    assert str(refused.value.param).startswith("session.known_speakers")
+    assert field in str(refused.value.param)
+
+
+def test_known_speakers_add_up_to_the_bound() -> None:
+    config = DEFAULT
+    for n in range(MAX_KNOWN):
+        config = config.merged({"known_speakers": [{"name": str(n), "audio": "data:audio/wav;base64,AAAA"}]})
+    config = config.merged({"known_speakers": [{"name": "0", "audio": "AAAA"}], "words": True})
+    assert config.effective()["known_speakers"] == [{"name": str(n)} for n in range(MAX_KNOWN)]
+    with pytest.raises(ClientError, match="known speakers"):
+        config.merged({"known_speakers": [{"name": "more", "audio": "AAAA"}]})

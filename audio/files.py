@@ -114,7 +114,7 @@ def probe(source: Source, track: int | None = None) -> Info:
     reader = _TrackReader(track)
     with _recordings(source) as recordings:
         for recording in recordings:
-            with _opened(recording.file) as container:
+            with opened_container(recording.file) as container:
                 stream = reader.stream_of(container)
                 if next(reader.frames(container, stream), None) is not None:
                     return _info(container, stream, recordings)
@@ -202,7 +202,8 @@ def _recordings_in(file: IO[bytes]) -> list[_Recording]:
 
 
 @contextmanager
-def _opened(file: IO[bytes]) -> Iterator[InputContainer]:
+def opened_container(file: IO[bytes]) -> Iterator[InputContainer]:
+    """Open a file with FFmpeg, in one of FORMATS. Raises NoAudio and UnreadableFile."""
     try:
         # Tags in an unknown encoding must not make the audio unreadable.
         container = av.open(file, "r", metadata_errors="replace", options=_OPTIONS)
@@ -301,7 +302,7 @@ class _TrackReader:
     def pieces(self, recordings: list[_Recording]) -> Iterator[Samples]:
         """Yield float32 (n,) at 16 kHz, as far as they are certain."""
         for recording in recordings:
-            with _opened(recording.file) as container:
+            with opened_container(recording.file) as container:
                 yield from self._recording(container, recording.mp3_seconds)
         yield self._timeline.flush()
         self.is_complete = True

@@ -20,7 +20,7 @@ from cli.console import FAILED, INTERRUPTED, UNUSABLE, print_error
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 MAX_SPEAKERS: Final = 20  # as in diarization.clustering, which imports numpy
-FORMATS: Final = ("text", "srt", "vtt", "ass", "md", "docx", "json")
+FORMATS: Final = ("text", "srt", "vtt", "ass", "md", "docx", "json", "mp4")
 REDACTIONS: Final = ("numbers", "aggressive_numbers", "pci", "ssn", "phone_number", "email_address")
 DTYPES: Final = ("auto", "float32", "bfloat16", "float16", "int8")
 JOB_FORMATS: Final = ("text", "srt", "vtt", "ass", "md", "json")
@@ -88,7 +88,9 @@ def _add_transcribe(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="auto, whisper-base, whisper-tiny.en, pocketsphinx, a hub id or a folder",
     )
-    parser.add_argument("--format", choices=FORMATS, default="text", help="default: text")
+    parser.add_argument(
+        "--format", choices=FORMATS, default="text", help="mp4: subtitles in the picture; default: text"
+    )
     parser.add_argument("--output-dir", metavar="DIR", type=Path, help="write a file there for each FILE")
     parser.add_argument("--language", metavar="CODE", help="ISO 639-1; default: the model's own choice")
     parser.add_argument("--prompt", metavar="TEXT", help="text or words that are likely to occur")
@@ -133,6 +135,9 @@ def _add_transcribe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-speakers", metavar="N", type=int, default=MAX_SPEAKERS, help=f"default: {MAX_SPEAKERS}"
     )
+    parser.add_argument(
+        "--cuts", action="store_true", help="let no subtitle stay over a cut of the picture; takes longer"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--dtype", choices=DTYPES, default="auto")
     parser.set_defaults(run=_transcribe, fail=parser.error)
@@ -142,6 +147,9 @@ def _add_convert(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", type=Path, help="subtitles in SubRip (SRT), UTF-8")
     parser.add_argument("--format", choices=FORMATS, required=True)
     parser.add_argument("--output", metavar="FILE", type=Path, help="default: stdout")
+    parser.add_argument(
+        "--video", metavar="FILE", type=Path, help="with mp4: the video into whose picture they are drawn"
+    )
     parser.set_defaults(run=_convert, fail=parser.error, words=False)
 
 

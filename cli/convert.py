@@ -1,12 +1,14 @@
 """Run the command `convert FILE`: SubRip subtitles, which a person may have edited, to another format."""
 
 import argparse
+import asyncio
 import sys
 from pathlib import Path
 from typing import Final
 
-from cli.console import NO_FILE, OK, UNUSABLE, print_error
-from cli.transcribe import Result, content_of, write_text
+from cli.burning import BurningFailed, CannotBurn, SubtitleBurner
+from cli.console import FAILED, NO_FILE, OK, UNUSABLE, print_error
+from cli.transcribe import MP4, Result, content_of, write_text
 from transcripts.cues import Cue
 from transcripts.subtitles import (
     MAX_SRT_CHARS,
@@ -24,13 +26,17 @@ WRITERS: Final = {"srt": write_srt, "vtt": write_vtt, "ass": write_ass}
 
 def convert(args: argparse.Namespace) -> int:
     """Convert a file; return the exit code. Its cues, lines and times stay as they are."""
-    if args.output is None and args.format == "docx":
-        args.fail("docx needs --output")
+    if args.output is None and args.format in ("docx", MP4):
+        args.fail(f"{args.format} needs --output")
+    if (args.format == MP4) != (args.video is not None):
+        args.fail("mp4 needs --video" if args.format == MP4 else "--video needs --format mp4")
     try:
         cues = read_srt(_text(args.file))
     except (OSError, UnicodeDecodeError, SubtitleError) as error:
         print_error(f"{args.file}: {error}")
         return NO_FILE if isinstance(error, OSError) else UNUSABLE
+    if args.format == MP4:
+        return _burn(cues, args)
     content = _converted(cues, args)
     if args.output is None:
         write_text(sys.stdout, content.decode(), args.format)
@@ -40,6 +46,18 @@ def convert(args: argparse.Namespace) -> int:
     except OSError as error:
         print_error(str(error))
         return NO_FILE
+    return OK
+
+
+def _burn(cues: list[Cue], args: argparse.Namespace) -> int:
+    """Write the video with the cues in its picture; return the exit code."""
+    try:
+        asyncio.run(SubtitleBurner().burn(args.video, write_ass(cues), args.output))
+    except (BurningFailed, OSError) as error:
+        print_error(str(error))
+        if isinstance(error, OSError):
+            return NO_FILE
+        return UNUSABLE if isinstance(error, CannotBurn) else FAILED
     return OK
 
 

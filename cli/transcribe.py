@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, ExitStack, aclosing, suppress
@@ -27,6 +28,8 @@ from asr.recognizer import ModelInfo, TranscriptionOptions
 from audio.clip import seconds_from_samples
 from audio.errors import AudioError
 from audio.files import Track
+from audio.pictures import NoPictures, has_pictures, picture_cuts
+from cli.burning import BurningFailed, CannotBurn, SubtitleBurner
 from cli.console import FAILED, NO_AUDIO, NO_FILE, OK, UNUSABLE, print_error
 from cli.models import choose_default
 from diarization.clustering import SpeakerBounds, SpeakerBoundsError
@@ -46,6 +49,7 @@ from postprocessing.summary_types import Summary
 from streaming.errors import StreamError
 from streaming.model_clients import ModelClients
 from streaming.options import SessionOptions
+from streaming.threads import run_in_thread_to_completion
 from transcripts.documents import docx_of, markdown_of
 from transcripts.subtitles import ass_of, srt_of, vtt_of
 from transcripts.transcript import FilteredText, Transcript, json_of, text_of
@@ -54,6 +58,7 @@ MAX_CONCURRENT_FILES: Final = 4
 STDIN: Final = Path("-")
 IN_MEMORY: Final = 1 << 20  # bytes of stdin; more go to disk
 
+MP4: Final = "mp4"  # the video with the subtitles in its picture
 SUFFIXES: Final = {
     "text": ".txt",
     "srt": ".srt",
@@ -62,6 +67,7 @@ SUFFIXES: Final = {
     "md": ".md",
     "docx": ".docx",
     "json": ".json",
+    MP4: ".mp4",
 }
 SUBTITLES: Final = {"srt": srt_of, "vtt": vtt_of, "ass": ass_of}
 
@@ -74,7 +80,7 @@ class Result:
     summary: Summary | None = None
 
 
-Deliver = Callable[[Result, str], None]
+Deliver = Callable[[Result, "AudioFile"], Awaitable[None]]
 Summarize = Callable[[Transcript], Awaitable[Summary]]
 
 
@@ -94,10 +100,14 @@ class AudioFile:
 def transcribe(args: argparse.Namespace) -> int:
     """Transcribe all given files; return the exit code. Raises AsrError."""
     within = _within(args)
-    if args.summarize and args.format in SUBTITLES:
+    if args.summarize and args.format in (*SUBTITLES, MP4):
         args.fail(f"{args.format} has no place for a summary")
-    if args.output_dir is None and args.format == "docx":
-        args.fail("docx needs --output-dir")
+    if args.cuts and args.format not in (*SUBTITLES, MP4):
+        args.fail(f"--cuts needs a format of subtitles, not {args.format}")
+    if args.output_dir is None and args.format in ("docx", MP4):
+        args.fail(f"{args.format} needs --output-dir")
+    if args.format == MP4 and STDIN in args.files:
+        args.fail("mp4 needs a video with a name, not stdin (-)")
     if args.output_dir is None and args.format in SUBTITLES and len(args.files) > 1:
         args.fail(f"the {args.format} of several files needs --output-dir")
     if args.files.count(STDIN) > 1:
@@ -117,7 +127,11 @@ def transcribe(args: argparse.Namespace) -> int:
             return NO_FILE
         sources = [stdin or path if path == STDIN else path for path in args.files]
         files = list(map(AudioFile, map(str, args.files), sources, output_names(args.files)))
-        return asyncio.run(_transcribe_all(args, files, within, summarize))
+        try:
+            return asyncio.run(_transcribe_all(args, files, within, summarize))
+        except CannotBurn as error:
+            print_error(str(error))
+            return UNUSABLE
 
 
 def _within(args: argparse.Namespace) -> TimeRange:
@@ -171,12 +185,18 @@ async def _transcribe_all(
 ) -> int:
     """Report errors, and print or write the transcripts, as they occur; return the exit code."""
     options, diarization = session_options(args), _diarization(args)
+    burner = SubtitleBurner() if args.format == MP4 else None
+    if burner is not None:
+        await burner.check()  # before the long work
     with _progress_bars() as bars:
         loading = bars.add_task("loading the model", total=None)
         async with AsyncExitStack() as stack:
             models, description = await _load(args, stack)
             bars.remove_task(loading)
-            deliver = _writer(args) if args.output_dir is not None else _printer(args, bars)
+            if burner is not None:
+                deliver = _burning(burner, args, bars)
+            else:
+                deliver = _writer(args) if args.output_dir is not None else _printer(args, bars)
             if diarization is not None:
                 speakers = await stack.enter_async_context(SpeakerModel(speaker_worker))
                 models = replace(models, speakers=speakers)
@@ -191,6 +211,8 @@ async def _transcribe_all(
                 summarize,
                 diarization,
                 multichannel=args.multichannel,
+                cuts=args.cuts,
+                video=burner is not None,
             )
             await asyncio.gather(*map(queue.transcribe, files))
     return queue.exit_code
@@ -239,17 +261,42 @@ def _progress_bars() -> Progress:
 def _writer(args: argparse.Namespace) -> Deliver:
     """Return a function that writes a transcript to its file."""
 
-    def write(result: Result, name: str) -> None:
-        (args.output_dir / (name + SUFFIXES[args.format])).write_bytes(content_of(result, args))
+    async def write(result: Result, file: AudioFile) -> None:
+        _output(args, file).write_bytes(content_of(result, args))
 
     return write
+
+
+def _burning(burner: SubtitleBurner, args: argparse.Namespace, bars: Progress) -> Deliver:
+    """Return a function that writes a video with the subtitles in its picture."""
+
+    async def burn(result: Result, file: AudioFile) -> None:
+        assert isinstance(file.source, Path)
+        info = result.transcript.info
+        bar = bars.add_task(f"{file.source.name}: writing", total=None if info is None else info.seconds)
+        try:
+            await burner.burn(
+                file.source,
+                ass_of(result.transcript),
+                _output(args, file),
+                lambda seconds: bars.update(bar, completed=seconds),
+            )
+        finally:
+            bars.remove_task(bar)
+
+    return burn
+
+
+def _output(args: argparse.Namespace, file: AudioFile) -> Path:
+    folder: Path = args.output_dir
+    return folder / (file.output + SUFFIXES[args.format])
 
 
 def _printer(args: argparse.Namespace, bars: Progress) -> Deliver:
     """Return a function that prints a transcript, with a title if there are several texts."""
     is_titled = args.format == "text" and len(args.files) > 1
 
-    def show(result: Result, name: str) -> None:
+    async def show(result: Result, file: AudioFile) -> None:
         title = f"==> {result.transcript.source} <==\n" if is_titled else ""
         if not bars.disable:  # the terminal is the same
             bars.stop()
@@ -300,12 +347,14 @@ def write_text(output: TextIO, text: str, form: str) -> None:
 class FileQueue:
     """Transcribe files, a few at a time, which share the batches of the models.
 
-    deliver: called with each result and the name of its output
+    deliver: called with each result and its file
     track: index of the audio track; None for the default one of each file
     within: the part of each file to transcribe
     summarize: returns the summary of a transcript; None if it is not wanted
     diarization: how speakers are distinguished; None if they are not
     multichannel: whether the channels are transcribed apart
+    cuts: whether the cuts of the picture are sought, for subtitles
+    video: whether a file without pictures is an error
     failures: exit codes of the kinds of failure so far
     """
 
@@ -322,6 +371,8 @@ class FileQueue:
         diarization: DiarizationOptions | None = None,
         *,
         multichannel: bool = False,
+        cuts: bool = False,
+        video: bool = False,
     ) -> None:
         self.failures: set[int] = set()
         self._track = track
@@ -334,6 +385,8 @@ class FileQueue:
         self._deliver = deliver
         self._diarization = diarization
         self._multichannel = multichannel
+        self._cuts = cuts
+        self._video = video
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_FILES)
 
     @property
@@ -348,7 +401,7 @@ class FileQueue:
             try:
                 transcript = await self._transcript(file)
                 summary = await self._summarize(transcript) if self._summarize is not None else None
-                self._deliver(Result(transcript, summary), file.output)
+                await self._deliver(Result(transcript, summary), file)
                 return transcript
             except BrokenPipeError:  # The reader of the output has closed it.
                 raise
@@ -356,7 +409,7 @@ class FileQueue:
                 self._fail(NO_FILE, f"{file.name}: {error}")
             except (AudioError, TooManyChannels) as error:
                 self._fail(NO_AUDIO, f"{file.name}: {error}")
-            except StreamError as error:
+            except (StreamError, BurningFailed) as error:
                 self._fail(FAILED, f"{file.name}: {error}")
             return None
 
@@ -379,6 +432,8 @@ class FileQueue:
         )
         try:
             info = await work.check()
+            if self._video and not await run_in_thread_to_completion(has_pictures, file.source):
+                raise NoPictures
             if len(info.tracks) > 1 and self._track is None:
                 print_error(f"{file.name}: {_list_of(info.tracks)}; track {info.track.index} is used")
             self._progress.update(bar, total=info.seconds)
@@ -388,6 +443,8 @@ class FileQueue:
         finally:
             self._progress.remove_task(bar)
         transcript = work.transcript(file.name, self._model)
+        if self._cuts:
+            transcript = replace(transcript, cuts=await _cuts(file.source))
         for warning in (*transcript.warnings, *map(_filtered_line, transcript.filtered)):
             print_error(f"{file.name}: warning: {warning}")
         return transcript
@@ -395,6 +452,18 @@ class FileQueue:
     def _fail(self, code: int, message: str) -> None:
         self.failures.add(code)
         print_error(message)
+
+
+async def _cuts(source: Path | IO[bytes]) -> tuple[int, ...]:
+    """Return the cuts of the picture; the thread that seeks them ends soon after the work is cancelled."""
+    cancelled = threading.Event()
+    seeking = asyncio.ensure_future(run_in_thread_to_completion(picture_cuts, source, cancelled.is_set))
+    try:
+        return tuple(await asyncio.shield(seeking))
+    except asyncio.CancelledError:
+        cancelled.set()
+        await seeking
+        raise
 
 
 def _list_of(tracks: Sequence[Track]) -> str:

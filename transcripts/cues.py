@@ -9,6 +9,11 @@ never left out, so speech can be too fast for them. Then these yield, the first 
 3. MIN_CUE_MS.
 
 Lines, MAX_CUE_MS, the gap, speakers and cuts never yield, but speakers who talk at once have cues at once.
+
+A cue next to a cut would flash, so its time is moved onto the cut (Netflix, Timed Text Style Guide, "Shot
+changes"; frames of 24 a second): speech that begins up to SNAP_START_MS before or after a cut is shown from
+the cut on; speech that ends up to SNAP_START_MS after a cut is shown before it; and a cue that would end less
+than SNAP_END_MS before a cut stays until the gap before it.
 """
 
 import math
@@ -33,6 +38,9 @@ MAX_COLUMNS_PER_SECOND: Final = 20
 GAP_MS: Final = 90  # two frames at 24 frames a second are 83.4 ms
 MAX_LAG_MS: Final = 500
 CHAIN_MS: Final = 500  # A shorter gap between two cues is closed to GAP_MS, because it would flicker.
+SNAP_START_MS: Final = 290  # 7 frames at 24 frames a second
+SNAP_END_MS: Final = 500  # 12 frames
+PHRASE_PAUSE_MS: Final = 300  # Speech after such a pause has a beginning of its own next to a cut.
 BREAK_PAUSE_MS: Final = 1_500  # A cue does not last over such a pause: it would show what is not yet said.
 TICK_MS: Final = 10  # All times are multiples of it, the resolution of ASS.
 
@@ -82,6 +90,14 @@ class _Atom:
     speaker: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Hold the atoms of a cue; shot: how many cuts are before it."""
+
+    atoms: Sequence[_Atom]
+    shot: int
+
+
 _Labelled = tuple[TranscriptSegment, bool]  # and whether its text begins with the speaker's name
 
 
@@ -108,9 +124,10 @@ def cues_of(
     cues: list[Cue] = []
     for track in _tracks(labelled):
         atoms = list(chain.from_iterable(_atoms(segment, label) for segment, label in track))
+        shots = _shots(atoms, cut_ms)
         pieces = [
-            atoms[run[first] : run[last - 1] + 1]
-            for run in _runs(atoms, cut_ms)
+            _Piece(atoms[run[first] : run[last - 1] + 1], shots[run[first]])
+            for run in _runs(atoms, shots)
             for first, last in _best(atoms, run)
         ]
         cues += _timed(pieces, cut_ms)
@@ -174,14 +191,46 @@ def _joint(piece: str, ends_word: bool) -> float:
     return _SMALL_WORD if len(text) <= _SMALL_WORD_CHARS and text.isalpha() else 0.0
 
 
-def _runs(atoms: Sequence[_Atom], cuts: Sequence[int]) -> Iterator[range]:
+def _shots(atoms: Sequence[_Atom], cuts: Sequence[int]) -> list[int]:
+    """Return the shot in which each atom is shown: how many cuts are before it.
+
+    It is the one that has the middle of the atom, unless a phrase only begins or ends next to a cut.
+    """
+    shots = [bisect_left(cuts, _middle(atom)) for atom in atoms]
+    for phrase in _phrases(atoms):
+        start, end = atoms[phrase[0]].start, atoms[phrase[-1]].end
+        for shot in range(shots[phrase[0]], shots[phrase[-1]]):
+            cut = cuts[shot]
+            if cut - start <= SNAP_START_MS and end - cut > cut - start:
+                shown = shot + 1
+            elif end - cut <= SNAP_START_MS:
+                shown = shot
+            else:
+                continue
+            for place in phrase:
+                if shots[place] in (shot, shot + 1):
+                    shots[place] = shown
+    return shots
+
+
+def _phrases(atoms: Sequence[_Atom]) -> Iterator[range]:
+    """Yield the indices of atoms of one speaker without a pause between them."""
+    first = 0
+    for place, (before, after) in enumerate(pairwise(atoms), 1):
+        if before.speaker != after.speaker or after.start - before.end >= PHRASE_PAUSE_MS:
+            yield range(first, place)
+            first = place
+    if atoms:
+        yield range(first, len(atoms))
+
+
+def _runs(atoms: Sequence[_Atom], shots: Sequence[int]) -> Iterator[range]:
     """Yield the indices of atoms that may share a cue: no change of speaker or picture, no long pause."""
     if not atoms:
         return
-    sides = [bisect_left(cuts, _middle(atom)) for atom in atoms]
     first = 0
     for place, (before, after) in enumerate(pairwise(atoms), 1):
-        is_cut = before.speaker != after.speaker or sides[place - 1] != sides[place]
+        is_cut = before.speaker != after.speaker or shots[place - 1] != shots[place]
         if is_cut or after.start - before.end >= BREAK_PAUSE_MS:
             yield range(first, place)
             first = place
@@ -237,15 +286,12 @@ def _best(atoms: Sequence[_Atom], run: range) -> list[tuple[int, int]]:
     return list(pairwise(reversed(cuts)))
 
 
-def _timed(pieces: Sequence[Sequence[_Atom]], cuts: Sequence[int]) -> list[Cue]:
+def _timed(pieces: Sequence[_Piece], cuts: Sequence[int]) -> list[Cue]:
     """Return the cues of the atoms: as long as they are read, and one after the other."""
     cues: list[Cue] = []
-    starts = []  # of the speech of each cue, but not before the cut that it follows
-    for atoms in pieces:
-        passed = bisect_left(cuts, _middle(atoms[0]))
-        starts.append(max([_on_tick(atoms[0].start), *cuts[max(passed - 1, 0) : passed]]))
+    starts = [_start(piece, cuts) for piece in pieces]
     free = 0  # from when on the next cue may be shown
-    for number, atoms in enumerate(pieces):
+    for number, piece in enumerate(pieces):
         start = max(starts[number], free)
         following = starts[number + 1] if number + 1 < len(pieces) else None
         # A cue that does not fit before a cut waits for it.
@@ -253,10 +299,17 @@ def _timed(pieces: Sequence[Sequence[_Atom]], cuts: Sequence[int]) -> list[Cue]:
         while place < len(cuts) and cuts[place] - GAP_MS <= start:
             start, place = cuts[place], place + 1
         cut = cuts[place] - GAP_MS if place < len(cuts) else None
-        end = _end(atoms, start, following, cut)
-        cues.append(Cue(start, end, _lines(atoms), atoms[0].speaker))
+        end = _end(piece.atoms, start, following, cut)
+        cues.append(Cue(start, end, _lines(piece.atoms), piece.atoms[0].speaker))
         free = end + GAP_MS
     return cues
+
+
+def _start(piece: _Piece, cuts: Sequence[int]) -> int:
+    """Return when the speech of a cue starts, on the cut before it if that is near."""
+    start = _on_tick(piece.atoms[0].start)
+    cut = cuts[piece.shot - 1] if piece.shot else None
+    return start if cut is None or start - cut > SNAP_START_MS else cut
 
 
 def _end(atoms: Sequence[_Atom], start: int, following: int | None, cut: int | None) -> int:
@@ -274,7 +327,10 @@ def _end(atoms: Sequence[_Atom], start: int, following: int | None, cut: int | N
         elif limit - end < CHAIN_MS:
             end = limit
     end = max(min(end, start + MAX_CUE_MS), start + TICK_MS)
-    return end if cut is None else min(end, cut)
+    if cut is None:
+        return end
+    is_free = following is None or following - GAP_MS >= cut
+    return cut if end > cut or (cut - end < SNAP_END_MS and is_free and cut - start <= MAX_CUE_MS) else end
 
 
 def _lines(atoms: Sequence[_Atom]) -> tuple[str, ...]:

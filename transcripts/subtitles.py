@@ -42,17 +42,21 @@ class SubtitleError(ValueError):
 
 def srt_of(transcript: Transcript) -> str:
     """Return a transcript as SubRip; with speakers, a cue after a change begins with the name."""
-    return write_srt(cues_of(transcript.segments, labels=True))
+    return write_srt(_cues(transcript, labels=True))
 
 
 def vtt_of(transcript: Transcript) -> str:
     """Return a transcript as WebVTT, with speakers as voices."""
-    return write_vtt(cues_of(transcript.segments))
+    return write_vtt(_cues(transcript))
 
 
 def ass_of(transcript: Transcript) -> str:
     """Return a transcript as ASS; with speakers, a cue after a change begins with the name."""
-    return write_ass(cues_of(transcript.segments, labels=True))
+    return write_ass(_cues(transcript, labels=True))
+
+
+def _cues(transcript: Transcript, *, labels: bool = False) -> list[Cue]:
+    return cues_of(transcript.segments, cuts=transcript.cuts, labels=labels)
 
 
 def write_srt(cues: Sequence[Cue]) -> str:

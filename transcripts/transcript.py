@@ -62,6 +62,7 @@ class Transcript:
     filtered: in order of time
     warnings: sentences about sound that may be missing and times that may be wrong
     info: description of the file, if it was checked
+    cuts: where the picture of a video changes at once, in samples, ascending; empty unless they were sought
     """
 
     source: str
@@ -70,6 +71,7 @@ class Transcript:
     filtered: tuple[FilteredText, ...] = ()
     warnings: tuple[str, ...] = ()
     info: Info | None = None
+    cuts: tuple[int, ...] = ()
 
     @property
     def text(self) -> str:

@@ -24,6 +24,7 @@ from audio.clip import Samples
 from cli.__main__ import FORMATS, main, silence
 from cli.console import FAILED, NO_AUDIO, NO_FILE, OK, UNUSABLE
 from cli.transcribe import (
+    MP4,
     SUBTITLES,
     SUFFIXES,
     AudioFile,
@@ -41,6 +42,7 @@ from postprocessing.summary_types import Summary
 from streaming.options import SessionOptions
 from tests.asr import tiny
 from tests.audio.test_files import two_tracks
+from tests.audio.videos import plain, write_video
 from tests.cli.running import ROOT, command, command_reading
 from tests.diarization.voices import RuleClient
 from tests.streaming.fakes import sound
@@ -89,13 +91,13 @@ class Counter:
     ) -> list[Transcript | None]:
         async with models(recognizer) as shared:
             bars = Progress(disable=True)
-            queue = FileQueue(shared, "little", SessionOptions(), bars, self._keep, track, self._within)
+            queue = FileQueue(shared, "little", SessionOptions(), bars, self.keep, track, self._within)
             transcripts = [await queue.transcribe(file) for file in files]
         self.exit_code = queue.exit_code
         return transcripts
 
-    def _keep(self, result: Result, output: str) -> None:
-        self.kept.append((result.transcript, output))
+    async def keep(self, result: Result, file: AudioFile) -> None:
+        self.kept.append((result.transcript, file.output))
 
 
 async def test_a_file_becomes_a_transcript_in_the_order_of_speech(tmp_path: Path) -> None:
@@ -245,7 +247,7 @@ async def test_an_open_file_is_transcribed_like_a_path(tmp_path: Path) -> None:
 async def test_result_that_cannot_be_written_is_an_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse(result: Result, output: str) -> None:
+    async def refuse(result: Result, file: AudioFile) -> None:
         raise PermissionError("read-only")
 
     talk = write_wav(tmp_path / "talk.wav", TALK)
@@ -284,7 +286,7 @@ def test_a_narrow_encoding_replaces_characters(
     assert (encoding in capsys.readouterr().err) == (encoding != "utf-8")
 
 
-def test_a_narrow_encoding_keeps_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_narrow_encodingkeeps_json(capsys: pytest.CaptureFixture[str]) -> None:
     output = io.TextIOWrapper(io.BytesIO(), "cp1252")
     write_text(output, '{"text":"\U0001f600 \u5348"}\n', "json")
     assert json.loads(output.buffer.getvalue()) == {"text": "\U0001f600 \u5348"}
@@ -327,7 +329,7 @@ def test_redactions_are_those_of_the_texts() -> None:
 HELLO = Transcript("talk.wav", "little", (TranscriptSegment(0, SECOND, Hypothesis("Hello.")),))
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", [form for form in FORMATS if form != MP4])
 def test_each_format_has_the_text_and_the_summary(form: str) -> None:
     args = argparse.Namespace(format=form, words=False)
     content = content_of(Result(HELLO, Summary("A greeting.", "extractive")), args)
@@ -343,6 +345,28 @@ async def test_part_of_a_file_is_transcribed(tmp_path: Path) -> None:
     assert transcript is not None
     (segment,) = transcript.segments
     assert 2.5 * SECOND < segment.start < 3 * SECOND
+
+
+async def test_cuts_of_the_picture_are_sought_for_subtitles(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "shots.mp4", [plain(30)] * 10 + [plain(220)] * 10)
+    async with models(None) as shared:
+        kept = Counter()
+        queue = FileQueue(shared, "little", SessionOptions(), Progress(disable=True), kept.keep, cuts=True)
+        transcript = await queue.transcribe(AudioFile("shots", video, "shots"))
+    assert transcript is not None
+    assert transcript.cuts == (SECOND * 10 // 25,)
+
+
+async def test_sound_without_pictures_is_an_error_where_a_video_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    talk = write_wav(tmp_path / "talk.wav", TALK)
+    async with models(None) as shared:
+        kept = Counter()
+        queue = FileQueue(shared, "little", SessionOptions(), Progress(disable=True), kept.keep, video=True)
+        assert await queue.transcribe(AudioFile("talk.wav", talk, "talk")) is None
+    assert queue.exit_code == NO_AUDIO
+    assert "talk.wav: the file contains no video" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -432,7 +456,7 @@ async def test_speakers_are_distinguished_on_request(tmp_path: Path) -> None:
             "little",
             SessionOptions(),
             Progress(disable=True),
-            lambda transcript, name: None,
+            Counter().keep,
             diarization=DiarizationOptions(),
         )
         transcript = await queue.transcribe(AudioFile(str(path), path, path.stem))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import pytest
 from hypothesis import given
@@ -18,6 +18,8 @@ from transcripts.cues import (
     MAX_LINE_COLUMNS,
     MAX_LINES,
     MIN_CUE_MS,
+    SNAP_END_MS,
+    SNAP_START_MS,
     TICK_MS,
     Cue,
     cues_of,
@@ -193,6 +195,50 @@ def test_cue_ends_before_a_cut_and_the_next_one_begins_at_it() -> None:
     first, second = cues_of([said], cuts=[round(2.1 * SECOND)])
     assert (first.end, second.start) == (2_100 - GAP_MS, 2_100)
     assert text_of(first) == "word0 word1 word2 word3"
+
+
+def talk_of(starts: Sequence[float], seconds: float = 0.4) -> TranscriptSegment:
+    """Return a segment of words that begin at these seconds."""
+    words = [(f"word{number}", start, start + seconds) for number, start in enumerate(starts)]
+    return segment(starts[0], starts[-1] + seconds, " ".join(word for word, _, _ in words), *words)
+
+
+@examples(100)
+@given(
+    st.lists(st.floats(0.4, 3), min_size=1, max_size=20),
+    st.lists(st.floats(0.6, 8), min_size=1, max_size=10),
+)
+def test_no_cue_begins_or_ends_just_beside_a_cut(waits: list[float], shots: list[float]) -> None:
+    starts, cuts = list(accumulate(waits)), [round(at * SECOND) for at in accumulate(shots)]
+    cues = cues_of([talk_of(starts)], cuts=cuts)
+    at = [cut // 16 // TICK_MS * TICK_MS for cut in cuts]
+    for before, cue in zip([None, *cues], cues, strict=False):
+        is_free = before is None or before.end + GAP_MS < cue.start - SNAP_START_MS
+        assert not any(0 < cue.start - cut <= SNAP_START_MS for cut in at) or not is_free
+    for cue, after in zip(cues, [*cues[1:], None], strict=True):
+        for cut in at:
+            if GAP_MS < cut - cue.end < SNAP_END_MS:  # only where another cue or the longest time forbids it
+                assert (after is not None and after.start < cut) or cut - GAP_MS - cue.start > MAX_CUE_MS
+
+
+@pytest.mark.parametrize(
+    ("cut", "starts"),
+    [
+        (1.2, [1.2]),  # speech begins 0.2 s before the cut: it is shown from the cut on
+        (0.8, [0.8]),  # 0.2 s after it: it is shown from the cut on, too
+        (0.6, [1.0]),  # 0.4 s after it: it is shown when it begins
+        (3.2, [1.0]),  # speech ends 0.2 s after the cut: all of it is shown before
+        (2.2, [1.0, 2.2]),
+    ],
+)
+def test_phrase_that_only_touches_a_cut_is_shown_on_one_side(cut: float, starts: list[float]) -> None:
+    cues = cues_of([talk_of([1.0, 1.4, 1.8, 2.2, 2.6, 3.0])], cuts=[round(cut * SECOND)])
+    assert [cue.start for cue in cues] == [round(start * 1_000) for start in starts]
+
+
+def test_cue_that_ends_shortly_before_a_cut_stays_until_it() -> None:
+    (cue,) = cues_of([talk_of([1.0, 1.4, 1.8])], cuts=[round(2.6 * SECOND)])
+    assert cue.end == 2_600 - GAP_MS
 
 
 def test_small_gap_between_cues_is_closed() -> None:

@@ -115,7 +115,7 @@ class Hypothesis:
         tokens or it is unknown
     ignored: names of the given options that the model does not support
     stable_chars: for a partial, the number of characters at the start of the text that later results for the
-        same utterance will have too; None if unknown
+        same utterance will have too; None if unknown, and then texts that agree decide
     """
 
     text: str
@@ -164,6 +164,7 @@ class ModelInfo:
     incremental: whether a clip costs little after partials of the same utterance
     translates: whether the model supports the task translate
     punctuates: whether the model writes punctuation and capitals; False for bare words
+    punctuation_model: name of the model that restores them for a model of bare words; None if there is none
     """
 
     model: str
@@ -177,6 +178,7 @@ class ModelInfo:
     incremental: bool = False
     translates: bool = False
     punctuates: bool = True
+    punctuation_model: str | None = None
 
     @property
     def summary(self) -> str:
@@ -184,6 +186,8 @@ class ModelInfo:
         languages = ",".join(self.languages) if len(self.languages) <= 5 else str(len(self.languages))
         fields = {"model": self.model, "family": self.family, "device": self.device, "dtype": self.dtype}
         text = " ".join(f"{name}={value}" for name, value in fields.items())
+        if self.punctuation_model:
+            text += f" punctuation_model={self.punctuation_model}"
         reason = f" reason={self.reason!r}" if self.reason else ""
         return f"{text} languages={languages or 'unknown'}{reason}"
 

@@ -50,10 +50,11 @@ def model_type(source: str | Path, *, local_files_only: bool = False) -> str:
 
     source: a hub id or a folder. Raises ModelUnavailable and UnsupportedModel.
     """
-    return str(_loaded(AutoConfig, source, local_files_only=local_files_only).model_type)
+    return str(loaded_by(AutoConfig, source, local_files_only=local_files_only).model_type)
 
 
-def _loaded(auto: Any, source: str | Path, **options: Any) -> Any:
+def loaded_by(auto: Any, source: str | Path, **options: Any) -> Any:
+    """Return what an Auto… class of transformers loads. Raises ModelUnavailable and UnsupportedModel."""
     try:
         return auto.from_pretrained(source, **options)
     except OSError as error:
@@ -106,7 +107,7 @@ class Checkpoint:
             )
         chosen = choose_dtype(device, dtype)
         local: dict[str, Any] = {"local_files_only": local_files_only}
-        model, info = _loaded(auto(kind), source, dtype=chosen, output_loading_info=True, **local)
+        model, info = loaded_by(auto(kind), source, dtype=chosen, output_loading_info=True, **local)
         missing = sorted(key for key in info["missing_keys"] if not key.endswith(_NOT_NEEDED))
         if missing:
             raise UnsupportedModel(
@@ -117,8 +118,8 @@ class Checkpoint:
             quantize(model)
         return cls(
             model=model,
-            tokenizer=_loaded(AutoTokenizer, source, **local),
-            feature_extractor=_loaded(AutoFeatureExtractor, source, **local),
+            tokenizer=loaded_by(AutoTokenizer, source, **local),
+            feature_extractor=loaded_by(AutoFeatureExtractor, source, **local),
             device=device,
             dtype=chosen,
             int8=dtype == INT8,

@@ -136,6 +136,12 @@ def _add_transcribe(parser: argparse.ArgumentParser) -> None:
         "--max-speakers", metavar="N", type=int, default=MAX_SPEAKERS, help=f"default: {MAX_SPEAKERS}"
     )
     parser.add_argument(
+        "--punctuation-model",
+        metavar="MODEL",
+        default="",
+        help="folder or hub id of a model that restores punctuation, if MODEL writes bare words",
+    )
+    parser.add_argument(
         "--cuts", action="store_true", help="let no subtitle stay over a cut of the picture; takes longer"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")

@@ -222,7 +222,9 @@ async def _load(args: argparse.Namespace, stack: AsyncExitStack) -> tuple[ModelC
     if args.model == AUTO and choose_device(args.device) == "cpu" and not is_default_chosen():
         with suppress(ModelUnavailable):  # Then the loaded model says that it is a fallback.
             print_error(choose_default())
-    loading = load_models(args.model, device=args.device, dtype=args.dtype)
+    loading = load_models(
+        args.model, device=args.device, dtype=args.dtype, punctuation_model=args.punctuation_model
+    )
     try:
         models, description = await stack.enter_async_context(loading)
     except AsrError:
@@ -231,6 +233,8 @@ async def _load(args: argparse.Namespace, stack: AsyncExitStack) -> tuple[ModelC
         raise UnsupportedModel(f"{args.model} cannot be loaded: {error}") from error
     if description.fallback:
         print_error(f"warning: {description.fallback}")
+    if args.punctuation_model and not description.punctuates:
+        print_error(f"warning: {args.punctuation_model} is not in reach, so the words stay bare")
     return models, description
 
 

@@ -21,6 +21,8 @@ class LoadOptions:
 
     warm_up: whether to transcribe a second of silence, so that the first client does not wait for what is
         built on first use, and the memory for it is counted
+    punctuation_model: folder or hub id of a model that restores punctuation and capitals for a recognizer of
+        bare words; "" for none
     """
 
     device: str = "auto"
@@ -29,6 +31,7 @@ class LoadOptions:
     audio_context: Literal["auto", "full", "short"] = "auto"
     language_model: str = ""
     warm_up: bool = True
+    punctuation_model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,12 @@ def build_recognizer(source: str, options: LoadOptions) -> BuiltRecognizer:
         audio_context=options.audio_context,
         language_model=options.language_model,
     )
+    if options.punctuation_model and not loaded.description.punctuates:
+        from postprocessing.punctuation_model import with_punctuation  # It imports torch.
+
+        loaded = with_punctuation(
+            loaded, options.punctuation_model, dtype=options.dtype, hub_timeout=options.hub_timeout
+        )
     if options.warm_up:
         warm_up(loaded)
     device = loaded.description.device

@@ -174,14 +174,20 @@ def recognizer_batcher(
 
 @asynccontextmanager
 async def load_models(
-    model: str, *, device: str = "auto", dtype: str = "auto", hub_timeout: float = 3.0
+    model: str,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    hub_timeout: float = 3.0,
+    punctuation_model: str = "",
 ) -> AsyncIterator[tuple[ModelClients, ModelInfo]]:
     """Load the detector into a thread and a recognizer into a process; both stop when the context ends.
 
-    The arguments and errors are those of asr.model_registry.load.
+    The arguments are those of asr.model_registry.load and of LoadOptions, and so are the errors.
     """
     detector = detector_worker("cpu", streams=MAX_FILES)
-    recognizer = recognizer_worker(model, LoadOptions(device, dtype, hub_timeout, warm_up=False))
+    options = LoadOptions(device, dtype, hub_timeout, warm_up=False, punctuation_model=punctuation_model)
+    recognizer = recognizer_worker(model, options)
     async with (
         detector_batcher(detector, streams=MAX_FILES) as vad,
         recognizer_batcher(

@@ -81,11 +81,9 @@ class Partials:
         self._shown_until = end
         before = self._kept if start == self._window else ""
         words = pieces(join_texts(before, said.text))
-        settled = (
-            None
-            if said.stable_chars is None
-            else len(pieces(join_texts(before, said.text[: said.stable_chars])))
-        )
+        settled = said.stable_chars
+        if settled:  # With 0, nothing more becomes stable, not even what was kept.
+            settled = len(pieces(join_texts(before, said.text[:settled])))
         stable, tail = self._stabilizer.update(words, settled)
         if not (stable or tail):
             return None

@@ -65,6 +65,12 @@ class RecognizerSettings(BaseSettings):
         description="Path of an n-gram language model (ARPA) for CTC models such as wav2vec2, which then "
         "search for the best words; requires the extra `beam`. Empty: the most likely letters.",
     )
+    punctuation_model: str = Field(
+        "",
+        description="Model that restores punctuation and capitals in the finals of recognizers of bare "
+        "words: a folder or an id of the hub, such as kredor/punctuate-all. Other recognizers do not load "
+        "it.",
+    )
     asr_worker: WorkerKind = Field(
         WorkerKind.PROCESS,
         description="Where recognizers run: process (cannot block the event loop) or thread (needs less "

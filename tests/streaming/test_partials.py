@@ -108,3 +108,14 @@ def test_settled_words_of_the_recognizer_are_stable_at_once() -> None:
         "good morning all",
         len("good morning"),
     )
+
+
+def test_kept_words_are_not_stable_either_if_no_word_is() -> None:
+    partials = Partials(0, due=0)
+    assert partials.next_range(12 * SECOND, SECOND, lambda start, end: 8 * SECOND) == (0, 8 * SECOND)
+    assert partials.update(0, 8 * SECOND, Hypothesis("good morning", stable_chars=0)) is None
+    for second in (12, 13):
+        said = Hypothesis("all of you", stable_chars=0)
+        shown = partials.update(8 * SECOND, second * SECOND, said)
+        assert shown == ("good morning all of you", 0)
+    assert partials.stable == []

@@ -31,7 +31,7 @@ def models_router(engine: Engine) -> APIRouter:
     created = int(time.time())
 
     def model_fields(name: str) -> dict[str, object]:
-        """Return our addition `punctuates` with the fields of OpenAI; None until the model was loaded."""
+        """Return our additions with the fields of OpenAI; they are None until the model was loaded."""
         description = engine.recognizers.status(name).description
         return {
             "id": name,
@@ -40,6 +40,7 @@ def models_router(engine: Engine) -> APIRouter:
             "owned_by": OWNER,
             "shutdown_date": None,
             "punctuates": None if description is None else description.punctuates,
+            "punctuation_model": None if description is None else description.punctuation_model,
         }
 
     @router.get("", **MODELS)

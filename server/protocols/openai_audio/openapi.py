@@ -108,6 +108,7 @@ _MODEL: Final = object_of(
     owned_by=STRING,
     shutdown_date={"type": ["integer", "null"]},
     punctuates={"type": ["boolean", "null"]},
+    punctuation_model={"type": ["string", "null"]},
 )
 
 _DONE: Final[Schema] = REQUEST_ID | {

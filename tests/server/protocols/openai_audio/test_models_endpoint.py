@@ -1,9 +1,15 @@
 """Test the list of models in the format of OpenAI."""
 
+import re
+from pathlib import Path
+
+import httpx
 import pytest
 
 from server.protocols.openai_audio.models_endpoint import ALIASES
-from tests.server.live_server import Server
+from tests.postprocessing.test_punctuation import FULLSTOP
+from tests.postprocessing.test_punctuation_model import xlm_roberta
+from tests.server.live_server import ROOT, Client, Server, dones, first_sentence, free_settings, serve
 
 
 def test_the_list_has_the_models_of_the_server(server: Server) -> None:
@@ -12,7 +18,23 @@ def test_the_list_has_the_models_of_the_server(server: Server) -> None:
     (model,) = listed["data"]
     assert (model["id"], model["object"], model["shutdown_date"]) == ("free", "model", None)
     assert server.get("/v1/models/free").json() == model
-    assert model["punctuates"] is False  # "w1 w2"
+    assert (model["punctuates"], model["punctuation_model"]) == (False, None)  # "w1 w2"
+
+
+def test_punctuation_is_restored_live_and_in_files_and_is_named(tmp_path: Path) -> None:
+    folder = str(xlm_roberta(tmp_path, FULLSTOP, {"<unk>": "."}))
+    with serve(free_settings(punctuation_model=folder)) as running:
+        (model,) = running.get("/v1/models").json()["data"]
+        assert (model["punctuates"], model["punctuation_model"]) == (True, folder)
+        files = {"file": ("test.wav", (ROOT / "test.wav").read_bytes())}
+        answer = httpx.post(
+            f"{running.url}/v1/audio/transcriptions", files=files, data={"model": "x"}, timeout=60
+        )
+        assert re.fullmatch(r"(W\d+\. ?)+", answer.json()["text"])
+        with Client(running.ws) as client:
+            client.talk(first_sentence())
+            (final,) = dones(client.end())
+        assert re.fullmatch(r"(W\d+\. ?)+", final["transcript"])
 
 
 @pytest.mark.parametrize("name", sorted(ALIASES))

@@ -233,7 +233,13 @@ class ArtifactStore:
         reporter.note(f"Asking the hub for {repository.id} ({_mb(variant.size)}).")
         try:
             folder = model_hub.download_files(
-                repository.id, names, repository.revision, HUB_SECONDS, self.endpoint, self.hub_cache
+                repository.id,
+                names,
+                repository.revision,
+                HUB_SECONDS,
+                reporter.progress,
+                self.endpoint,
+                self.hub_cache,
             )
         except ModelUnavailable as error:
             raise _SourceFailed(str(error)) from error

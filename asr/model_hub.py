@@ -5,12 +5,15 @@ models in folders and the default need neither.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from io import StringIO
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Final
+from typing import Any, Final
 
 from asr.errors import ModelUnavailable
+
+Progress = Callable[[str, int, int | None], None]  # of a model: bytes that are here, and of how many
 
 _TEXTS: Final = ("*.json", "*.txt", "*.model", "*.jinja")  # Settings and vocabularies.
 _NOT_READ: Final = ("*/*", "*.fp32-*")  # Checkpoints in folders, and second copies at full precision.
@@ -40,11 +43,18 @@ def cached_snapshot(model_id: str, cache: Path | None = None) -> Path | None:
     return Path(config).parent if isinstance(config, str) else None
 
 
-def download(model_id: str, seconds: float, endpoint: str | None = None, cache: Path | None = None) -> Path:
-    """Download the files that a recognizer needs into the cache, with a progress bar on stderr.
+def download(
+    model_id: str,
+    seconds: float,
+    progress: Progress | None = None,
+    endpoint: str | None = None,
+    cache: Path | None = None,
+) -> Path:
+    """Download the files that a recognizer needs into the cache.
 
     Return the folder of the snapshot. Raises ModelUnavailable.
     seconds: most time to wait for the hub's first response
+    progress: called as bytes arrive; None for a progress bar on stderr
     """
     from httpx2 import HTTPError  # The client of the hub does not wrap this error.
     from huggingface_hub import HfApi, constants, snapshot_download
@@ -62,6 +72,7 @@ def download(model_id: str, seconds: float, endpoint: str | None = None, cache: 
             cache_dir=cache,
             allow_patterns=[*_TEXTS, weights],
             ignore_patterns=[*_NOT_READ],
+            tqdm_class=progress and _bar_that_reports(model_id, progress),
         )
         return Path(snapshot)
     except (OSError, HTTPError, HFValidationError) as error:  # Error responses of the hub are OSErrors.
@@ -73,13 +84,15 @@ def download_files(
     names: Sequence[str],
     revision: str,
     seconds: float,
+    progress: Progress | None = None,
     endpoint: str | None = None,
     cache: Path | None = None,
 ) -> Path:
-    """Download named files of one revision into the cache, with a progress bar on stderr.
+    """Download named files of one revision into the cache.
 
     Return the folder of the snapshot. Raises ModelUnavailable.
     seconds: most time to wait for the hub's first response
+    progress: called as bytes arrive; None for a progress bar on stderr
     """
     from httpx2 import HTTPError
     from huggingface_hub import constants, snapshot_download
@@ -90,11 +103,40 @@ def download_files(
         raise ModelUnavailable(reason)
     try:
         snapshot = snapshot_download(
-            model_id, revision=revision, endpoint=endpoint, cache_dir=cache, allow_patterns=list(names)
+            model_id,
+            revision=revision,
+            endpoint=endpoint,
+            cache_dir=cache,
+            allow_patterns=list(names),
+            tqdm_class=progress and _bar_that_reports(model_id, progress),
         )
         return Path(snapshot)
     except (OSError, HTTPError, HFValidationError) as error:
         raise ModelUnavailable(str(error)) from error
+
+
+def _bar_that_reports(model_id: str, progress: Progress) -> type[Any]:
+    """Return a progress bar for the client of the hub that draws nothing and reports bytes.
+
+    The client makes several bars: of files, of bytes received and of bytes written. Of the last two the one
+    that is ahead counts.
+    """
+    from tqdm.auto import tqdm  # type: ignore[import-untyped]
+
+    most = 0
+
+    class Bar(tqdm):  # type: ignore[misc]
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options | {"file": StringIO()})
+
+        def display(self, *args: Any, **options: Any) -> None:
+            nonlocal most
+            if self.unit == "B" and self.total and self.n >= most:
+                most = int(self.n)
+                progress(model_id, most, int(self.total))
+
+    Bar.set_lock(threading.RLock())  # tqdm's own one is of all processes, and leaks where one is killed.
+    return Bar
 
 
 def unavailable_reason(

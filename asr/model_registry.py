@@ -180,6 +180,7 @@ class _CheckpointOptions:
 
     device: cpu, cuda or cuda:N, not auto
     language_model: as in load
+    reporter: reports downloads
     convert: whether to convert a Whisper of transformers for CTranslate2
     """
 
@@ -187,6 +188,7 @@ class _CheckpointOptions:
     dtype: str
     hub_timeout: float
     audio_context: "AudioContext"
+    reporter: Reporter
     language_model: str = ""
     convert: bool = False
 
@@ -213,7 +215,7 @@ def load(
         families ignore it
     language_model: path of an ARPA file with the words of the language, for CTC models; "" for none. Other
         families ignore it
-    reporter: reports the downloads of models of the catalogue; None for the log
+    reporter: reports downloads; None for the log
     may_fall_back: whether auto may select PocketSphinx
 
     auto selects Parakeet on CUDA and one of two sizes of Whisper on a CPU (asr.default_model), which is
@@ -224,11 +226,13 @@ def load(
     """
     if requested in EMBEDDED:
         return _embedded(requested, requested)
-    options = _CheckpointOptions(choose_device(device), dtype, hub_timeout, audio_context, language_model)
+    options = _CheckpointOptions(
+        choose_device(device), dtype, hub_timeout, audio_context, reporter or LogReporter(), language_model
+    )
     if requested == AUTO:
-        return _load_auto(options, reporter or LogReporter(), may_fall_back=may_fall_back)
+        return _load_auto(options, may_fall_back=may_fall_back)
     if any(artifact.name == requested for artifact in ARTIFACTS):
-        folder = ArtifactStore.from_environment().fetch(requested, reporter or LogReporter())
+        folder = ArtifactStore.from_environment().fetch(requested, options.reporter)
         return _described(_recognizer(folder, options), requested, requested)
     if requested.startswith(CONVERTED):
         name = requested.removeprefix(CONVERTED)
@@ -236,7 +240,7 @@ def load(
     return _pretrained(requested, requested, options)
 
 
-def _load_auto(options: _CheckpointOptions, reporter: Reporter, *, may_fall_back: bool) -> LoadedModel:
+def _load_auto(options: _CheckpointOptions, *, may_fall_back: bool) -> LoadedModel:
     """Load the default for the device, or PocketSphinx if none is in reach."""
     not_on_cuda = None
     if options.device.startswith("cuda"):
@@ -246,7 +250,7 @@ def _load_auto(options: _CheckpointOptions, reporter: Reporter, *, may_fall_back
             not_on_cuda = f"{AUTO_ON_CUDA} is not available: {error}"
     store = ArtifactStore.from_environment()
     try:
-        default = load_default(store, _default_loader(options), reporter)
+        default = load_default(store, _default_loader(options), options.reporter)
     except ModelUnavailable as error:
         if not may_fall_back:
             raise
@@ -315,18 +319,15 @@ def _from_hub(model_id: str, options: _CheckpointOptions) -> DescribedRecognizer
             f"{model_id} is {missing}, and {reason}. Set HF_HOME to a cache that has it, HF_ENDPOINT to a "
             "reachable hub, or ASR_MODEL to a folder or to pocketsphinx"
         )
-    entry = known_model(model_id)
-    if options.convert or (entry and entry.family == CTRANSLATE2):
-        return _recognizer(model_hub.download(model_id, options.hub_timeout), options)
-    return _recognizer(model_id, options)
+    return _recognizer(model_hub.download(model_id, options.hub_timeout, options.reporter.progress), options)
 
 
-def _recognizer(source: str | Path, options: _CheckpointOptions) -> DescribedRecognizer:
-    if options.convert and isinstance(source, Path) and not _is_ctranslate2(source):
+def _recognizer(source: Path, options: _CheckpointOptions) -> DescribedRecognizer:
+    if options.convert and not _is_ctranslate2(source):
         from asr.ctranslate2_conversion import converted
 
         source = converted(source)
-    if isinstance(source, Path) and _is_ctranslate2(source):
+    if _is_ctranslate2(source):
         from asr.ctranslate2_whisper import Ctranslate2Whisper
 
         return Ctranslate2Whisper.load(
@@ -340,23 +341,22 @@ def _recognizer(source: str | Path, options: _CheckpointOptions) -> DescribedRec
     from asr.seq2seq import Seq2Seq
     from asr.transformers_base import model_type
 
-    local = isinstance(source, Path)
-    family = _family(model_type(source, local_files_only=local), source)
+    family = _family(model_type(source, local_files_only=True), source)
     if family is Ctc:
         return Ctc.load(
             source,
             device=options.device,
             dtype=options.dtype,
-            local_files_only=local,
+            local_files_only=True,
             language_model=options.language_model,
         )
     if family is not Seq2Seq:
-        return family.load(source, device=options.device, dtype=options.dtype, local_files_only=local)
+        return family.load(source, device=options.device, dtype=options.dtype, local_files_only=True)
     return Seq2Seq.load(
         source,
         device=options.device,
         dtype=options.dtype,
-        local_files_only=local,
+        local_files_only=True,
         audio_context=options.audio_context,
     )
 

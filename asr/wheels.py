@@ -45,10 +45,13 @@ class WheelFinder:
         try:
             settings = self.settings()
             with _client(settings) as client:
-                return {
-                    wheel: self._fetch(client, settings, wheel, needed, downloads, progress)
-                    for wheel in needed.wheels
-                }
+                for wheel in needed.wheels:
+                    progress(wheel.filename, 0, wheel.size)  # so that the total is known from the start
+                paths = {}
+                for wheel in needed.wheels:
+                    paths[wheel] = self._fetch(client, settings, wheel, needed, downloads, progress)
+                    progress(wheel.filename, wheel.size, wheel.size)
+                return paths
         except IndexFailed as error:
             raise WheelFailed(str(error)) from error
 

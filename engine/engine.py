@@ -291,6 +291,7 @@ def _recognizer_worker(
         watcher=supervisor,
         prepare=prepare,
         in_background=in_background,
+        reporter=supervisor.progress,
     )
 
 

@@ -13,6 +13,7 @@ from asr.recognizer import Hypothesis, ModelInfo, RecognitionRequest
 from batching.lazy_worker import LazyWorker
 from batching.worker import Worker
 from engine.health import Health
+from engine.load_progress import Download
 from engine.memory_budget import MIB, BudgetExceeded, MemoryBudget, Reservation
 from engine.model_handle import Asr, ModelHandle, ModelSlot, ModelState, RunningModel
 from engine.recognizer_process import LoadedModelInfo
@@ -39,6 +40,7 @@ class ModelStatus:
     users: sessions, including those of replaced recognizers of the name
     error: why the last load failed
     description: description of the recognizer that serves new sessions
+    download: of the recognizer that loads; None if it needs none
     """
 
     name: str
@@ -47,6 +49,7 @@ class ModelStatus:
     users: int
     error: str | None
     description: ModelInfo | None
+    download: Download | None
 
 
 class ModelPool:
@@ -146,6 +149,7 @@ class ModelPool:
             users=sum(reservation.users for reservation in reservations),
             error=slot.error,
             description=active.description if active else None,
+            download=slot.loading.supervisor.progress.download if slot.loading else None,
         )
 
     @property

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from asr.recognizer import Hypothesis, ModelInfo, RecognitionRequest
 
 if TYPE_CHECKING:
+    from asr.artifacts import Reporter
     from asr.model_registry import LoadedModel
 
 
@@ -58,16 +59,25 @@ def prepare_nothing() -> None:
 
 
 def build_in_process(
-    prepare: Callable[[], None], source: str, options: LoadOptions, environment: Mapping[str, str]
+    prepare: Callable[[], None],
+    source: str,
+    options: LoadOptions,
+    environment: Mapping[str, str],
+    reporter: "Reporter | None" = None,
 ) -> BuiltRecognizer:
     """Prepare the process and its environment, then load a recognizer."""
     prepare()
     os.environ.update(environment)  # torch and the hub's client read them on import.
-    return build_recognizer(source, options)
+    return build_recognizer(source, options, reporter)
 
 
-def build_recognizer(source: str, options: LoadOptions) -> BuiltRecognizer:
-    """Load a recognizer and measure its memory."""
+def build_recognizer(
+    source: str, options: LoadOptions, reporter: "Reporter | None" = None
+) -> BuiltRecognizer:
+    """Load a recognizer and measure its memory.
+
+    reporter: reports the download of its model; None for the log
+    """
     from asr.memory_usage import memory_in_use
     from asr.model_registry import load
     from asr.recognizer import warm_up
@@ -81,6 +91,7 @@ def build_recognizer(source: str, options: LoadOptions) -> BuiltRecognizer:
         hub_timeout=options.hub_timeout,
         audio_context=options.audio_context,
         language_model=options.language_model,
+        reporter=reporter,
     )
     if options.punctuation_model and not loaded.description.punctuates:
         from postprocessing.punctuation_model import with_punctuation  # It imports torch.

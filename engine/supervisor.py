@@ -3,12 +3,14 @@
 from collections.abc import Callable
 
 from engine.health import Health
+from engine.load_progress import LoadProgress
 
 
 class Supervisor:
     """Observe the worker of one model, from before it is loaded until `close`.
 
     It implements batching.worker.WorkerObserver.
+    progress: of the model's download
     name: name of the model's problem in `health`
     critical: whether the server is not ready without the model
     on_restart: called for each restart
@@ -24,6 +26,7 @@ class Supervisor:
         on_restart: Callable[[], None] = lambda: None,
         on_broken: Callable[[str], None] = lambda why: None,
     ) -> None:
+        self.progress = LoadProgress()
         self.is_restarting = False
         self.error: str | None = None  # Why the model is broken; None if it is not.
         self._name = name

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final, Protocol
 
+from asr.artifacts import Reporter
 from asr.devices import choose_device
 from asr.recognizer import Hypothesis, ModelInfo, RecognitionRequest
 from audio.clip import Clip
@@ -100,6 +101,7 @@ def recognizer_worker(
     watcher: WorkerObserver | None = None,
     prepare: Callable[[], None] = prepare_nothing,
     in_background: bool = False,
+    reporter: Reporter | None = None,
 ) -> Worker[RecognitionRequest, Hypothesis]:
     """Return a worker for a recognizer; its `description` is a LoadedModelInfo.
 
@@ -112,6 +114,7 @@ def recognizer_worker(
     prepare: called first in the process; it must be picklable
     in_background: whether the process uses only what others leave of the processor; its batches may take
         BACKGROUND_DEADLINE_FACTOR times as long
+    reporter: reports the download of the model, in that process; None for the log
 
     In a separate process the model has its own torch threads, and an interrupt of the server need not wait
     for the end of a batch.
@@ -123,7 +126,7 @@ def recognizer_worker(
 
     if not in_process:
         return ThreadWorker(
-            partial(build_recognizer, source, options),
+            partial(build_recognizer, source, options, reporter),
             transcribe,
             name="asr",
             describe=describe,
@@ -131,13 +134,13 @@ def recognizer_worker(
             observer=watcher,
         )
     # Progress bars do not belong in a log, and their lock would leak with a warning when the process is
-    # killed. For long downloads there is `./entrypoint.sh pull`.
+    # killed. The reporter reports instead.
     environment = {"HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     if threads:
         environment["OMP_NUM_THREADS"] = str(threads)
     if in_background:
         prepare = partial(_prepare_in_background, prepare)
-    build = partial(build_in_process, prepare, source, options, environment)
+    build = partial(build_in_process, prepare, source, options, environment, reporter)
     return ProcessWorker(build, transcribe, name="asr", describe=describe, deadline=seconds, observer=watcher)
 
 

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -139,11 +140,14 @@ class Library(BaseHTTPRequestHandler):
     def _answer(self, content: bytes, body: bool = True) -> None:
         self.send_response(200)
         self.send_header("Content-Length", str(len(content)))
-        self.send_header("ETag", f'"{content.hex()}"')
+        self.send_header("ETag", f'"{sha256(content).hexdigest()}"')
         self.send_header("X-Repo-Commit", "c" * 40)
         self.end_headers()
         if body:
-            self.wfile.write(content)
+            self._write(content)
+
+    def _write(self, content: bytes) -> None:
+        self.wfile.write(content)
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -170,11 +174,22 @@ def test_of_a_model_one_copy_of_the_weights_is_fetched(
     handler: type[Library], weights: str, tmp_path: Path
 ) -> None:
     with library(handler) as endpoint:
-        snapshot = model_hub.download("org/name", 5, endpoint, tmp_path)
+        snapshot = model_hub.download("org/name", 5, endpoint=endpoint, cache=tmp_path)
     assert snapshot == model_hub.cached_snapshot("org/name", tmp_path)
     assert {path.name for path in snapshot.rglob("*")} == {"config.json", "vocab.txt", weights}
 
 
+def test_download_reports_bytes_and_draws_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    reports = list[tuple[str, int, int | None]]()
+    with library(Library) as endpoint:
+        snapshot = model_hub.download(
+            "org/name", 5, lambda *report: reports.append(report), endpoint, tmp_path
+        )
+    size = sum(path.stat().st_size for path in snapshot.rglob("*"))
+    assert reports[-1] == ("org/name", size, size)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_what_cannot_be_fetched_is_told(tmp_path: Path) -> None:
     with server(404) as endpoint, pytest.raises(ModelUnavailable, match="org/name cannot be downloaded"):
-        model_hub.download("org/name", 5, endpoint, tmp_path)
+        model_hub.download("org/name", 5, endpoint=endpoint, cache=tmp_path)

@@ -37,6 +37,7 @@ def test_without_models_the_server_is_alive_and_not_ready(unloaded: TestClient) 
                 "sessions": 0,
                 "error": None,
                 "languages": None,
+                "download": None,
             }
         ],
     }

@@ -27,18 +27,18 @@ export async function fetchModels() {
 }
 
 /**
- * Return {status, state, error, languages, recognizer}. status: 200 if the server is ready, 0 if it cannot be
- * reached; state and error: of its models; languages: by model, null if it is not loaded; recognizer:
- * description of the default model, null until it is loaded.
+ * Return {status, state, error, models, recognizer}. status: 200 if the server is ready, 0 if it cannot be
+ * reached; state and error: of the models that it needs; models: {name, state, languages, download}, the default
+ * first; languages: null if it is not loaded; download: {bytes, total_bytes} while it is loaded, null if none is
+ * needed; recognizer: description of the default model, null until it is loaded.
  */
 export async function fetchReadiness() {
   const { status, content } = await getJson("ready");
-  const models = content?.models ?? [];
   return {
     status,
     state: content?.state ?? null,
     error: content?.error ?? null,
-    languages: Object.fromEntries(models.map(({ name, languages }) => [name, languages])),
+    models: content?.models ?? [],
     recognizer: content?.recognizer ?? null,
   };
 }

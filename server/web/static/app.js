@@ -258,6 +258,7 @@ let sharedSession = null;
 
 function onLiveState(state) {
   panel.showState(state);
+  if (state === "idle") recognizer.watch(null);
   wakeLock.set(state === "live");
   if (state !== "idle") player.unload();
   else if (live.recording) {
@@ -280,7 +281,10 @@ function onLiveEvent(event) {
   if (event.type === "connected" && !event.resumed) setSharedSession(event.session);
   else if (event.type === "session_lost") setSharedSession(null);
   if (event.type === "connected" && !event.resumed) liveTranscript.speakers.beginSession();
-  if (event.type === "connected" && event.recognizer) recognizer.show(event.recognizer);
+  if (event.type === "connected" && event.recognizer) {
+    recognizer.watch(null);
+    recognizer.show(event.recognizer);
+  }
   else if (event.type === "partial")
     liveTranscript.setPartial(event.id, event.text, event.stable, event.startMs);
   else if (event.type === "final") showFinal(event);
@@ -334,6 +338,7 @@ async function startRecording() {
   showError("");
   try {
     await live.start(panel.device, { query: options.query, session: options.session });
+    recognizer.watch(element("model").value);
   } catch (error) {
     if (!(error instanceof MicrophoneError)) throw error;
     showError(error.message);
@@ -606,11 +611,12 @@ const recognizer = new RecognizerStatus(
     line: "recognizer",
     notice: "model-notice",
     progress: "recognizer-progress",
+    bar: "recognizer-bar",
     seconds: "recognizer-seconds",
   }),
   fetchReadiness,
   (readiness) => {
-    languages = readiness.languages;
+    languages = Object.fromEntries(readiness.models.map((each) => [each.name, each.languages]));
     options.setTranslates(readiness.recognizer.translates);
     showLanguages();
     if (element("model").options.length === 0) void loadModels();

@@ -37,6 +37,8 @@ export const TEXTS = {
   bufferFull: "Der Server war zu lange nicht erreichbar. Die Aufnahme wurde beendet: ihr Puffer ist voll.",
 
   recognizer: "Erkennung: {model} auf {device}",
+  recognizerDownloading: "Die Erkennung wird heruntergeladen. Sie können schon aufnehmen.",
+  megabytes: "{done} von {total} MB",
   recognizerLoading: "Die Erkennung wird geladen.",
   recognizerFailed: "Die Erkennung konnte nicht geladen werden: {error}",
   serverUnreachable: "Der Server ist nicht erreichbar. Neuer Versuch folgt…",

@@ -37,6 +37,8 @@ export const TEXTS = {
   bufferFull: "The server could not be reached for too long. The recording stopped: its buffer is full.",
 
   recognizer: "Recognizer: {model} on {device}",
+  recognizerDownloading: "The recognizer is being downloaded. You can record meanwhile.",
+  megabytes: "{done} of {total} MB",
   recognizerLoading: "The recognizer is being loaded.",
   recognizerFailed: "The recognizer could not be loaded: {error}",
   serverUnreachable: "The server cannot be reached. Trying again…",

@@ -37,6 +37,8 @@ export const TEXTS = {
   bufferFull: "Không liên lạc được với máy chủ quá lâu. Việc ghi âm đã dừng: bộ đệm đã đầy.",
 
   recognizer: "Bộ nhận dạng: {model} trên {device}",
+  recognizerDownloading: "Đang tải mô hình nhận dạng về máy chủ. Bạn có thể ghi âm trong lúc chờ.",
+  megabytes: "{done} trên {total} MB",
   recognizerLoading: "Đang tải bộ nhận dạng.",
   recognizerFailed: "Không tải được bộ nhận dạng: {error}",
   serverUnreachable: "Không liên lạc được với máy chủ. Đang thử lại…",

@@ -13,6 +13,7 @@ from tests.web.browser import (
     launch_chromium,
     microphone_flags,
     open_page,
+    segment_texts,
     wait_for_segments,
 )
 from tests.web.test_live_recording import start, stop
@@ -38,15 +39,40 @@ async def test_shared_sound_is_transcribed(chromium: Playwright, speech: Program
         assert await page.evaluate("calls") == ["getDisplayMedia"]
 
 
-async def test_both_sounds_are_mixed(chromium: Playwright, speech: Program) -> None:
+async def test_both_sounds_are_two_labelled_tracks_in_order_of_time(
+    chromium: Playwright, speech: Program
+) -> None:
     async with AsyncExitStack() as stack:
         browser = await stack.enter_async_context(launch_chromium(chromium, *microphone_flags(WAV)))
         page = await stack.enter_async_context(open_page(browser, speech.url, script=CALLS))
         await page.evaluate("sound.value = 'both'")
         await start(page)
-        await page.wait_for_function("() => level.value > 0.3")
+        for track in ("Me", "Tab"):
+            for sentence in SENTENCES:
+                await page.locator(".segment", has_text=sentence).filter(has_text=track).wait_for()
         await stop(page)
         assert await page.evaluate("calls") == ["getDisplayMedia", "getUserMedia"]
+        assert sorted(await segment_texts(page)) == sorted(2 * SENTENCES)
+        starts = await page.locator(".segment .time").all_inner_texts()
+        assert starts == sorted(starts)
+        assert await page.locator("#share").is_hidden()  # a link would show one track only
+        await page.get_by_role("button", name="Tab").first.click()
+        await page.keyboard.insert_text("Customer")
+        await page.keyboard.press("Enter")
+        assert await page.get_by_role("button", name="Customer").count() == len(SENTENCES)
+
+
+async def test_both_sounds_can_be_mixed(chromium: Playwright, speech: Program) -> None:
+    async with AsyncExitStack() as stack:
+        browser = await stack.enter_async_context(launch_chromium(chromium, *microphone_flags(WAV)))
+        page = await stack.enter_async_context(open_page(browser, speech.url, script=CALLS))
+        await page.evaluate("sound.value = 'mixed'")
+        await start(page)
+        await page.wait_for_function("() => level.value > 0.3")
+        await page.locator(".segment").first.wait_for()
+        await stop(page)
+        assert await page.evaluate("calls") == ["getDisplayMedia", "getUserMedia"]
+        assert await page.locator(".speaker:visible").count() == 0
 
 
 @pytest.mark.parametrize(

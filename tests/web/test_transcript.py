@@ -80,3 +80,31 @@ async def test_speech_without_words_is_no_text(modules: Modules) -> None:
     assert found["log"] == [["added", "a"], ["updated", "a"]]
     assert found["segments"] == []
     assert found["hasText"] is False
+
+
+async def test_segments_of_two_tracks_stand_in_order_of_time(modules: Modules) -> None:
+    changes = await modules.run(
+        "transcript",
+        """({ Transcript }) => {
+            const transcript = new Transcript({ kind: "recording", title: "" });
+            const changes = [];
+            transcript.listeners.add((change, { id }, next) => changes.push([change, id, next?.id ?? null]));
+            transcript.setSpeech("a", 1, 5000, "me");
+            transcript.setSpeech("b", 1, 3000, "tab");
+            transcript.setPartial("b", "ja", 2, 3000, "tab");
+            const final = { id: "c", text: "nein", words: [], startMs: 4000, endMs: 4500, speaker: "me" };
+            transcript.setFinal(final);
+            return [changes, transcript.all.map(({ id }) => id), transcript.speakers.nameOf("tab")];
+        }""",
+    )
+    assert changes == [
+        [
+            ["added", "a", None],
+            ["added", "b", "a"],
+            ["updated", "b", None],
+            ["added", "c", "a"],
+            ["finalized", "c", None],
+        ],
+        ["b", "c", "a"],
+        "Tab",
+    ]

@@ -286,7 +286,7 @@ function onLiveEvent(event) {
     recognizer.show(event.recognizer);
   }
   else if (event.type === "partial")
-    liveTranscript.setPartial(event.id, event.text, event.stable, event.startMs);
+    liveTranscript.setPartial(event.id, event.text, event.stable, event.startMs, event.track);
   else if (event.type === "final") showFinal(event);
   else if (event.type === "dropped") liveTranscript.remove(event.id);
 }

@@ -1,28 +1,28 @@
-/** Audio worklet, in the audio thread: posts microphone audio, mixed to mono, as 40 ms of PCM16 each. */
+/**
+ * Audio worklet, in the audio thread: posts what its inputs receive, each mixed to mono, as 40 ms of PCM16 each. One
+ * message has an array for each input; they cover the same time.
+ */
 
 const MESSAGE_MS = 40;
 
 class Capture extends AudioWorkletProcessor {
-  #samples = new Float32Array(Math.ceil(sampleRate)); // one second, far more than a message
+  #inputs; // for each one the samples that are buffered, up to a second, far more than a message
   #count = 0; // samples that are buffered
   #first = 0; // index of the first buffered sample in the stream
   #endMs = MESSAGE_MS; // where the next message ends
   #ended = false;
 
-  constructor() {
+  constructor({ numberOfInputs }) {
     super();
+    this.#inputs = Array.from({ length: numberOfInputs }, () => new Float32Array(Math.ceil(sampleRate)));
     this.port.onmessage = () => this.#end();
   }
 
-  process([channels]) {
+  process(inputs) {
     if (this.#ended) return false;
-    const frames = channels[0]?.length ?? 0;
-    for (let i = 0; i < frames; i += 1) {
-      let sum = 0;
-      for (const channel of channels) sum += channel[i];
-      this.#samples[this.#count] = sum / channels.length;
-      this.#count += 1;
-    }
+    const frames = Math.max(...inputs.map((channels) => channels[0]?.length ?? 0));
+    inputs.forEach((channels, i) => this.#mix(this.#inputs[i], channels, frames));
+    this.#count += frames;
     // Messages end at whole milliseconds, so every position in the recording is a whole number.
     let end = Math.ceil((this.#endMs * sampleRate) / 1000);
     while (this.#first + this.#count >= end) {
@@ -31,6 +31,15 @@ class Capture extends AudioWorkletProcessor {
       end = Math.ceil((this.#endMs * sampleRate) / 1000);
     }
     return true;
+  }
+
+  /** An input without channels, such as a tab that plays nothing, is silent. */
+  #mix(samples, channels, frames) {
+    for (let i = 0; i < frames; i += 1) {
+      let sum = 0;
+      for (const channel of channels) sum += channel[i];
+      samples[this.#count + i] = channels.length ? sum / channels.length : 0;
+    }
   }
 
   /** Post the remaining samples, then null. */
@@ -42,14 +51,17 @@ class Capture extends AudioWorkletProcessor {
 
   #post(count) {
     if (count === 0) return;
-    const pcm = new Int16Array(count);
-    for (let i = 0; i < count; i += 1) {
-      pcm[i] = Math.max(-1, Math.min(1, this.#samples[i])) * 32767;
-    }
-    this.#samples.copyWithin(0, count, this.#count);
+    const message = this.#inputs.map((samples) => {
+      const pcm = Int16Array.from(samples.subarray(0, count), (sample) => Math.max(-1, Math.min(1, sample)) * 32767);
+      samples.copyWithin(0, count, this.#count);
+      return pcm;
+    });
     this.#first += count;
     this.#count -= count;
-    this.port.postMessage(pcm, [pcm.buffer]);
+    this.port.postMessage(
+      message,
+      message.map(({ buffer }) => buffer),
+    );
   }
 }
 

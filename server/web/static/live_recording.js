@@ -1,13 +1,10 @@
-/** LiveRecording: sends microphone audio to live sessions. One recording may span several sessions. */
+/** LiveRecording: sends the audio of a microphone to the server, and that of a tab or screen as a track of its own. */
 
-import { Connection } from "./connection.js";
+import { LiveTrack } from "./live_track.js";
 import { Microphone } from "./microphone.js";
 import { Recording } from "./recording.js";
-import { SendBuffer } from "./send_buffer.js";
-import { SessionState } from "./session_state.js";
 import { t } from "./text.js";
 
-const MAX_BUFFERED = 32 << 20; // bytes of audio that the server has not received: about six minutes at 48 kHz
 const EVENTS = [
   "session.created",
   "session.closed",
@@ -20,8 +17,9 @@ const EVENTS = [
 
 /**
  * state: idle, starting (waiting for the microphone), live, paused or stopping (waiting for the last finals).
- * The listener has onState(state), onEvent(event), onAudio(Int16Array), and onRecording(recording) when a new
- * Recording begins.
+ * The listener has onState(state), onEvent(event), onAudio(Int16Array) with all tracks mixed, and
+ * onRecording(recording) when a new Recording begins. Events of one of two tracks have its label: `speaker` of a
+ * final, `track` of the others.
  */
 export class LiveRecording {
   state = "idle";
@@ -30,9 +28,7 @@ export class LiveRecording {
   #endMs = 0; // end of the recording
   #endedAt = 0; // time at which its last audio was received
   #microphone = null;
-  #connection = null;
-  #session = null;
-  #buffer = null;
+  #tracks = []; // of the recording that runs, LiveTrack
   #listener;
   #server;
 
@@ -76,8 +72,7 @@ export class LiveRecording {
 
   pause() {
     this.#setState("paused");
-    this.#session.commit(this.#endMs);
-    this.#connection.flush();
+    for (const track of this.#tracks) track.commit(this.#endMs);
   }
 
   resume() {
@@ -91,21 +86,21 @@ export class LiveRecording {
     this.#microphone = null;
     await microphone.close();
     this.#setState("stopping");
-    this.#session.end(this.#endMs);
-    this.#connection.flush();
+    for (const track of this.#tracks) track.end(this.#endMs);
   }
 
   /** Close the microphone and the connection without waiting for the last finals. */
   async abort() {
-    this.#connection?.close();
+    for (const track of this.#tracks) track.close();
     await this.#microphone?.close();
     this.#microphone = null;
+    this.#tracks = [];
     this.#setState("idle");
   }
 
   /** Reconnect now if a reconnection is scheduled. */
   connectNow() {
-    this.#connection?.connectNow();
+    for (const track of this.#tracks) track.connectNow();
   }
 
   /** Continue a Recording at its end; null: begin a new one. Call it only while idle. */
@@ -119,47 +114,57 @@ export class LiveRecording {
     return Math.ceil((audio.length * 1000) / this.recording.rate);
   }
 
-  #connect({ query: options, session }) {
+  /** With two tracks each one is a speaker of its own, so the server need not tell speakers apart. */
+  #connect({ query: { diarize, ...options }, session }) {
     const format = { format: "pcm16", sample_rate: String(this.#microphone.rate), channels: "1" };
     const query = { ...options, ...format, include_audio: "false", words: "true", events: EVENTS.join(",") };
-    this.#buffer = new SendBuffer(MAX_BUFFERED);
-    this.#session = new SessionState(this.#buffer, this.#endMs, session);
-    this.#connection = new Connection(this.#session, this.#buffer, {
-      url: (resumption) => this.#server.urlOf(resumption.resume ? resumption : query),
-      protocols: this.#server.protocolsOf,
-      diagnose: this.#server.diagnose,
-      onEvent: (event) => this.#onEvent(event),
-    });
-    this.#connection.connectNow();
+    const labels = this.#microphone.tracks;
+    if (diarize && labels.length === 1) query.diarize = diarize;
+    const start = { query, session, offsetMs: this.#endMs };
+    this.#tracks = labels.map((label) => new LiveTrack(this.#server, start, (event) => this.#onEvent(event, label)));
+    for (const track of this.#tracks) track.connectNow();
   }
 
   #addAudio(audio) {
-    if (this.state === "paused" || !this.#buffer) return;
+    if (this.state === "paused" || this.#tracks.length === 0) return;
+    const mixed = mixOf(audio);
     const startMs = this.#endMs;
-    const endMs = startMs + this.durationOf(audio);
+    const endMs = startMs + this.durationOf(mixed);
     this.#endMs = endMs;
     this.#endedAt = performance.now();
-    this.recording.append(audio);
-    this.#listener.onAudio(audio);
-    this.#buffer.add({ audio, startMs, endMs });
-    if (this.#buffer.isFull) this.#bufferFull();
-    else this.#connection.flush();
+    this.recording.append(mixed);
+    this.#listener.onAudio(mixed);
+    for (const [i, track] of this.#tracks.entries()) track.add(audio[i], startMs, endMs);
+    if (this.#tracks.some(({ isFull }) => isFull)) this.#onEvent({ type: "failed", message: t("bufferFull") });
   }
 
-  #bufferFull() {
-    this.#onEvent({
-      type: "failed",
-      message: t("bufferFull"),
-    });
-  }
-
-  #onEvent(event) {
-    this.#listener.onEvent(event);
-    if (event.type === "ended" || event.type === "failed") void this.abort();
+  /** Pass an event of a track on. Two tracks are connected, and have ended, once both are and have. */
+  #onEvent(event, label = null) {
+    const { type } = event;
+    if (type === "connected" && !this.#tracks.every(({ isConnected }) => isConnected)) return;
+    if (type === "ended" && !this.#tracks.every(({ isEnded }) => isEnded)) return;
+    this.#listener.onEvent(label ? { ...event, ...ofTrack(event, label) } : event);
+    if (type === "ended" || type === "failed") void this.abort();
   }
 
   #setState(state) {
     this.state = state;
     this.#listener.onState(state);
   }
+}
+
+/** Return what differs in an event of one of two tracks: a link would show the text of one session only. */
+function ofTrack({ type }, label) {
+  if (type === "connected") return { session: null };
+  return type === "final" ? { speaker: label } : { track: label };
+}
+
+/** Return the sum of tracks, Int16Arrays of the same length. */
+function mixOf(tracks) {
+  if (tracks.length === 1) return tracks[0];
+  return tracks[0].map((sample, i) => {
+    let sum = 0;
+    for (const track of tracks) sum += track[i];
+    return Math.max(-32768, Math.min(32767, sum));
+  });
 }

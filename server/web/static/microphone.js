@@ -1,5 +1,6 @@
-/** Microphone: audio of the selected device, of a shared tab or screen, or of both, mixed. */
+/** Microphone: audio of the selected device, of a shared tab or screen, or of both, apart or mixed. */
 
+import { SHARED_TRACK, USER_TRACK } from "./speakers.js";
 import { t } from "./text.js";
 
 /** The audio cannot be captured. The message tells the user why, and what to do. */
@@ -7,22 +8,25 @@ export class MicrophoneError extends Error {}
 
 export class Microphone {
   #streams = [];
+  #isMixed;
   #context;
   #node;
 
   /**
    * Ask for permission and open the device. Throw MicrophoneError.
-   * source: "microphone", "screen" (the sound of a tab or screen that the user selects) or "both"
+   * source: "microphone", "screen" (the sound of a tab or screen that the user selects), "both" (as two tracks) or
+   * "mixed"
    * rate: sample rate in Hz; default: that of the audio system
-   * onAudio: called with Int16Array, mono, about 40 ms
+   * onAudio: called with an Int16Array for each track, mono, about 40 ms
    * onLost: called when the device is unplugged or the permission is withdrawn
    */
   static async open({ source = "microphone", rate, ...device }, onAudio, onLost) {
     const microphone = new Microphone();
+    microphone.#isMixed = source === "mixed";
     try {
       // The screen first: browsers allow it only right after a click.
       if (source !== "microphone") microphone.#streams.push(await getDisplaySound());
-      if (source !== "screen") microphone.#streams.push(await getDevice(device));
+      if (source !== "screen") microphone.#streams.unshift(await getDevice(device));
       for (const stream of microphone.#streams) stream.getAudioTracks()[0].addEventListener("ended", onLost);
       await microphone.#connect(onAudio, rate);
     } catch (error) {
@@ -36,6 +40,11 @@ export class Microphone {
   /** Sample rate in Hz. */
   get rate() {
     return this.#context.sampleRate;
+  }
+
+  /** Labels of the speakers of the tracks; null for the only one. */
+  get tracks() {
+    return this.#streams.length === 1 || this.#isMixed ? [null] : [USER_TRACK, SHARED_TRACK];
   }
 
   /** Close the device. Resolves when all captured audio was passed to onAudio. */
@@ -53,9 +62,13 @@ export class Microphone {
   async #connect(onAudio, rate) {
     this.#context = new AudioContext({ latencyHint: "interactive", ...(rate && { sampleRate: rate }) });
     await this.#context.audioWorklet.addModule(new URL("./capture_worklet.js", import.meta.url));
-    this.#node = new AudioWorkletNode(this.#context, "capture", { numberOfOutputs: 0 });
+    this.#node = new AudioWorkletNode(this.#context, "capture", {
+      numberOfInputs: this.tracks.length,
+      numberOfOutputs: 0,
+    });
     this.#node.port.onmessage = ({ data }) => data !== null && onAudio(data);
-    for (const stream of this.#streams) this.#context.createMediaStreamSource(stream).connect(this.#node);
+    for (const [i, stream] of this.#streams.entries())
+      this.#context.createMediaStreamSource(stream).connect(this.#node, 0, this.#isMixed ? 0 : i);
     await this.#context.resume();
   }
 

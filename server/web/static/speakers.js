@@ -3,6 +3,9 @@
 import { t } from "./text.js";
 
 export const MAX_NAME = 60; // characters
+export const USER_TRACK = "me"; // label of what the user says, where it is recorded apart
+export const SHARED_TRACK = "tab"; // label of the sound of a tab or screen
+const TRACK_NAMES = { [USER_TRACK]: "trackMe", [SHARED_TRACK]: "trackTab" };
 const COLOURS = 8; // of style.css; further speakers use them again
 
 export class Speakers {
@@ -32,6 +35,10 @@ export class Speakers {
   /** Return the label in this transcript for a label of the present session; null if the speaker is unknown. */
   hear(label) {
     if (!label) return null;
+    if (label in TRACK_NAMES) {
+      if (!this.#names.has(label)) this.#names.set(label, "");
+      return label;
+    }
     if (!this.#ofSession.has(label)) {
       const known = this.#names.has(label) ? this.#freeLabel() : label;
       this.#ofSession.set(label, known);
@@ -42,7 +49,7 @@ export class Speakers {
 
   /** Return the name of a speaker for people; null if the speaker is unknown. */
   nameOf(label) {
-    return label ? this.givenNameOf(label) || t("speakerName", { label }) : null;
+    return label ? this.givenNameOf(label) || defaultNameOf(label) : null;
   }
 
   /** Return the number of a speaker's colour. Speakers with the same name have the same one. */
@@ -59,7 +66,7 @@ export class Speakers {
   /** Name a speaker; an empty name takes the given one away. */
   rename(label, name) {
     const plain = name.replace(/\s+/g, " ").trim().slice(0, MAX_NAME);
-    this.#names.set(label, plain === t("speakerName", { label }) ? "" : plain);
+    this.#names.set(label, plain === defaultNameOf(label) ? "" : plain);
   }
 
   #freeLabel() {
@@ -67,6 +74,10 @@ export class Speakers {
     while (this.#names.has(labelAt(number))) number += 1;
     return labelAt(number);
   }
+}
+
+function defaultNameOf(label) {
+  return label in TRACK_NAMES ? t(TRACK_NAMES[label]) : t("speakerName", { label });
 }
 
 /** Return A for 0, B for 1, …, AA for 26. */

@@ -5,7 +5,7 @@ const MAX_DOTS = 75; // 30 s, the longest utterance by default
 
 /** Positions are milliseconds of the recording. */
 export class SpeechPlaceholders {
-  #open = new Map(); // id to {startMs, endMs}; endMs is undefined while the utterance continues
+  #open = new Map(); // id to {startMs, endMs, track}; endMs is undefined while the utterance continues
   #timer = null;
   #transcript;
   #now;
@@ -17,23 +17,23 @@ export class SpeechPlaceholders {
   }
 
   /** event: of the SessionState */
-  note({ type, id, startMs, endMs }) {
-    if (type === "speech_start") this.#add(id, startMs);
+  note({ type, id, startMs, endMs, track }) {
+    if (type === "speech_start") this.#add(id, startMs, track);
     else if (type === "speech_end" && this.#open.has(id)) this.#open.get(id).endMs = endMs;
     else if (type === "partial" || type === "final" || type === "dropped") this.#open.delete(id);
     else if (type === "ended" || type === "failed") this.#removeAll();
   }
 
-  #add(id, startMs) {
-    this.#open.set(id, { startMs });
+  #add(id, startMs, track) {
+    this.#open.set(id, { startMs, track });
     this.#grow();
     this.#timer ??= setInterval(() => this.#grow(), STEP_MS);
   }
 
   #grow() {
-    for (const [id, { startMs, endMs }] of this.#open) {
+    for (const [id, { startMs, endMs, track }] of this.#open) {
       const dots = Math.ceil(Math.max(1, (endMs ?? this.#now()) - startMs) / STEP_MS);
-      this.#transcript.setSpeech(id, Math.min(dots, MAX_DOTS), startMs);
+      this.#transcript.setSpeech(id, Math.min(dots, MAX_DOTS), startMs, track);
     }
     if (this.#open.size === 0) this.#stop();
   }

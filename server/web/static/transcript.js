@@ -7,17 +7,19 @@ const MAX_UNDO = 200; // edits that can be undone; older ones are forgotten
 
 /**
  * A segment is {id, startMs, endMs, words, edited, language, speaker} once it is final, and {id, startMs, text,
- * stable} while it is partial: its first `stable` characters will not change. While speech is heard and has no
- * words yet it is {id, startMs, dots}: a line of so many dots. speaker: a label of `speakers`; null if unknown.
+ * stable, speaker} while it is partial: its first `stable` characters will not change. While speech is heard and has no
+ * words yet it is {id, startMs, dots, speaker}: a line of so many dots. speaker: a label of `speakers`; null if unknown.
  *
  * Listeners are called with (change, segment), with the changed segment only, so their cost does not depend on
- * the length of the transcript. Changes are added, updated (not final yet), finalized, edited, removed,
+ * the length of the transcript. Changes are added (before the segment that is the third argument, if there is one: two
+ * tracks may speak at once), updated (not final yet), finalized, edited, removed,
  * restored (the segment was removed before, or is a part of another one; it is followed by the segment that is
  * the third argument), described (title, media, language or job) and renamed (a speaker), without a segment.
  */
 export class Transcript {
   listeners = new Set();
   #segments = new Map(); // by id, in the order in which they started
+  #lastStartMs = 0; // of all segments
   #undo = []; // functions that undo the latest edits
 
   /**
@@ -29,7 +31,7 @@ export class Transcript {
     const { language = null, media = null, job = null, speakers } = facts;
     Object.assign(this, { id, kind, title, createdAt, language, media, job });
     this.speakers = new Speakers(speakers, kind === "file");
-    for (const segment of segments) this.#segments.set(segment.id, segment);
+    for (const segment of segments) this.#append(segment);
   }
 
   /** True if there is nothing to show. */
@@ -71,12 +73,13 @@ export class Transcript {
   }
 
   /** Show that speech is heard, until its words are known. */
-  setSpeech(id, dots, startMs) {
-    this.#update({ id, dots, startMs });
+  setSpeech(id, dots, startMs, track = null) {
+    this.#update({ id, dots, startMs, speaker: this.speakers.hear(track) });
   }
 
-  setPartial(id, text, stable, startMs) {
-    this.#update({ id, text, stable, startMs, dots: 0 });
+  /** track: label of the speaker if he has a track of his own, else null */
+  setPartial(id, text, stable, startMs, track = null) {
+    this.#update({ id, text, stable, startMs, dots: 0, speaker: this.speakers.hear(track) });
   }
 
   /**
@@ -86,7 +89,8 @@ export class Transcript {
   setFinal({ id, text, words, startMs, endMs, language = null, speaker = null }) {
     if (!text.trim()) return this.remove(id);
     const isNew = !this.#segments.has(id);
-    const segment = isNew ? this.#add({ id }) : this.#segments.get(id);
+    const segment = isNew ? { id, startMs } : this.#segments.get(id);
+    const next = isNew ? this.#add(segment) : undefined;
     Object.assign(segment, {
       startMs,
       endMs,
@@ -96,7 +100,7 @@ export class Transcript {
       speaker: this.speakers.hear(speaker),
     });
     for (const name of ["text", "stable", "dots"]) delete segment[name];
-    if (isNew) this.#notify("added", segment);
+    if (isNew) this.#notify("added", segment, next);
     this.#notify("finalized", segment);
     if (words.some((word) => word.speaker && word.speaker !== speaker))
       this.#splitBySpeaker([segment], words.filter((word) => word.speaker));
@@ -182,11 +186,9 @@ export class Transcript {
   }
 
   #restore(segment, next) {
-    const entries = [...this.#segments];
-    const index = next ? entries.findIndex(([id]) => id === next.id) : -1;
-    entries.splice(index < 0 ? entries.length : index, 0, [segment.id, segment]);
-    this.#segments = new Map(entries);
-    this.#notify("restored", segment, index < 0 ? undefined : next);
+    const found = next && this.#segments.get(next.id);
+    this.#insert(segment, found);
+    this.#notify("restored", segment, found);
   }
 
   /** spans: as in setSpeakers. The parts after the first one of a segment become segments of their own. */
@@ -223,12 +225,31 @@ export class Transcript {
   #update(values) {
     const segment = this.#segments.get(values.id);
     if (segment) this.#notify("updated", Object.assign(segment, values));
-    else this.#notify("added", this.#add(values));
+    else this.#notify("added", values, this.#add(values));
   }
 
+  /** Add a segment in the order of time. Return the one before which it stands, or undefined. */
   #add(segment) {
+    if (segment.startMs >= this.#lastStartMs) {
+      this.#append(segment);
+      return undefined;
+    }
+    const next = this.all.find(({ startMs }) => startMs > segment.startMs);
+    this.#insert(segment, next);
+    return next;
+  }
+
+  #append(segment) {
     this.#segments.set(segment.id, segment);
-    return segment;
+    this.#lastStartMs = Math.max(this.#lastStartMs, segment.startMs);
+  }
+
+  /** next: the segment before which it is inserted; undefined: at the end */
+  #insert(segment, next) {
+    const entries = [...this.#segments];
+    const index = next ? entries.findIndex(([id]) => id === next.id) : entries.length;
+    entries.splice(index, 0, [segment.id, segment]);
+    this.#segments = new Map(entries);
   }
 
   #notify(change, segment, next) {

@@ -69,12 +69,11 @@ export class TranscriptView {
   }
 
   restored(segment, next) {
-    this.added(segment);
+    this.added(segment, next);
     this.finalized(segment);
-    if (next) this.#items.get(next.id).item.before(this.#items.get(segment.id).item);
   }
 
-  added(segment) {
+  added(segment, next) {
     const item = this.#template.content.cloneNode(true).firstElementChild;
     const text = item.querySelector(".text");
     const [stable, tail] = [document.createElement("span"), document.createElement("span")];
@@ -89,8 +88,10 @@ export class TranscriptView {
       segment,
     });
     this.#showTime(segment);
+    this.#showSpeaker(segment);
     this.updated(segment);
-    this.#lastGroup().append(item);
+    if (next) this.#items.get(next.id).item.before(item);
+    else this.#lastGroup().append(item);
   }
 
   /** Return the group to which the next segment is added. */

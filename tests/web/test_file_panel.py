@@ -9,6 +9,8 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 from jiwer import wer
 from playwright.async_api import Browser, Request
@@ -130,6 +132,49 @@ async def test_part_of_a_file_of_more_than_an_hour_is_cut(
         await page.get_by_role("alert").get_by_text("No speech was found").wait_for()
         assert await page.get_by_label("From").input_value() == "1:01:00.0"
     assert max(sent) < 41 * 8_000
+
+
+@pytest.mark.parametrize("jobs", [False, True], ids=["request", "job"])
+async def test_server_cuts_a_file_that_the_browser_cannot_decode(
+    browser: Browser, speech: Program, with_jobs: Program, tmp_path: Path, jobs: bool
+) -> None:
+    async with open_page(browser, (with_jobs if jobs else speech).url) as page:
+        await choose_file(page, make_file(tmp_path, "aiff"))
+        start, end = page.get_by_label("From"), page.get_by_label("to", exact=True)
+        assert await end.input_value() == ""
+        await end.fill("soon")
+        await end.press("Tab")
+        assert await end.input_value() == "", "an invalid time is restored"
+        await start.fill("1.5")
+        await start.press("Tab")
+        await page.get_by_role("button", name="Transcribe").click()
+        await page.locator(".segment .edit").first.wait_for(state="attached")
+        [text] = await segment_texts(page)
+        assert SENTENCES[0].endswith(text)
+        assert len(text) < len(SENTENCES[0])
+        assert await page.locator(".segment .time").inner_text() in ("0:01", "0:02"), "in the whole file"
+
+
+async def test_part_of_a_long_compressed_file_has_times(
+    browser: Browser, shell: Server, tmp_path: Path
+) -> None:
+    path = tmp_path / "long.flac"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("flac", rate=8_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 8_000 * 3_700), np.int16), "s16", "mono")
+        frame.sample_rate = 8_000
+        for each in av.AudioResampler("s16", "mono", 8_000, frame_size=4096).resample(frame):
+            container.mux(stream.encode(each))
+        container.mux(stream.encode())
+    async with open_page(browser, shell.url) as page:
+        await choose_file(page, path)
+        assert not await page.locator("#file-wave").is_visible()
+        await page.get_by_text("longer than an hour").wait_for()
+        end = page.get_by_label("to", exact=True)
+        assert (await end.input_value()).startswith("1:01:3")
+        await end.fill("1:00:00")
+        await end.press("Tab")
+        assert await end.input_value() == "1:00:00.0"
 
 
 async def test_part_is_selected_on_the_waveform(browser: Browser, speech: Program) -> None:

@@ -422,12 +422,13 @@ function upload({ source, options: { file } }, onEvent) {
   });
 }
 
-function contentOf({ url, upload: file }) {
-  return url ? { url } : { file };
+function contentOf({ url, upload: file, trim }) {
+  return url ? { url } : { ...trim, file };
 }
 
-function offsetOf({ isPart, startMs }) {
-  return isPart ? startMs : 0;
+/** Return the position in the file of the beginning of what is uploaded. */
+function offsetOf({ isPart, startMs, trim }) {
+  return isPart && !trim ? startMs : 0;
 }
 
 /** Follow the jobs of the library, which the page has begun before it was reloaded. */

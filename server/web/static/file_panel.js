@@ -5,13 +5,14 @@ import { problemOf } from "./file_check.js";
 import { isOpen } from "./file_queue.js";
 import { stateText } from "./queue_panel.js";
 import { t } from "./text.js";
+import { TimeRegion } from "./time_region.js";
 
 export class FilePanel {
   #elements;
   #player;
   #queue;
   #listener;
-  #source = null; // {file, region, seconds} or {url}
+  #source = null; // {file, region, seconds} or {url}; region: FileRegion or TimeRegion
   #entry = null; // of the queue, once it is transcribed
 
   /**
@@ -61,6 +62,7 @@ export class FilePanel {
     const audio = await AudioFile.decode(file, source.seconds);
     if (this.#source !== source) return;
     if (audio) await this.#showRegion(source, audio);
+    else this.#showTimes(source);
     this.#showNote(audio ? "" : t(source.seconds > MAX_SECONDS ? "tooLongForPart" : "noWaveform"));
     this.#elements.submit.disabled = false;
   }
@@ -96,7 +98,7 @@ export class FilePanel {
 
   /** Move the cursor of the waveform with the player only while the player has this file. */
   followPlayer() {
-    this.#source?.region?.setMedia(this.#player.blob === this.#source.file ? this.#player.media : null);
+    this.#source?.region?.setMedia?.(this.#player.blob === this.#source.file ? this.#player.media : null);
   }
 
   #show(source, name) {
@@ -123,6 +125,12 @@ export class FilePanel {
     this.followPlayer();
   }
 
+  /** Let the user type the times of a part. */
+  #showTimes(source) {
+    this.#elements.region.hidden = false;
+    source.region = new TimeRegion(source.seconds, { start: this.#elements.start, end: this.#elements.end });
+  }
+
   #showNote(text) {
     this.#elements.note.textContent = text;
     this.#elements.note.hidden = !text;
@@ -133,8 +141,9 @@ export class FilePanel {
     const isPart = Boolean(region && !region.isWholeFile);
     const startMs = isPart ? region.startMs : 0;
     const endMs = region ? region.endMs : seconds * 1000;
-    const upload = isPart ? region.toWav() : file;
-    const source = { file, url, upload, startMs, endMs, isPart };
+    const trim = region?.fields; // of the part that the server cuts out
+    const upload = isPart && !trim ? region.toWav() : file;
+    const source = { file, url, upload, startMs, endMs, isPart, trim };
     this.#entry = this.#listener.enqueue({ name: file?.name ?? url, source }) ?? null;
     if (this.#entry) this.showEntry(this.#entry);
   }

@@ -6,7 +6,7 @@ const MIN_ESTIMATE_MS = 3000; // of work before the remaining time is estimated
 
 /**
  * An entry is {id, name, source, state, fraction, doneMs, message, transcript}. source: {file} or {url}, with
- * {startMs, endMs} of what is transcribed, and `isPart`; empty for a job that goes on after the page was reloaded.
+ * {startMs, endMs} of what is transcribed, `isPart`, and `trim`, fields of the request, if the server cuts it; empty for a job that goes on after the page was reloaded.
  * state: waiting, uploading, downloading, queued (on the server), transcribing, disconnected, done, failed or
  * cancelled. fraction: 0 to 1, or undefined; doneMs: position up to which there is text; position: files before it.
  *

@@ -44,8 +44,8 @@ export const TEXTS = {
   serverUnreachable: "Der Server ist nicht erreichbar. Neuer Versuch folgt…",
 
   readingFile: "Die Datei wird gelesen…",
-  noWaveform: "Dieser Browser kann keine Wellenform zeigen. Die ganze Datei wird transkribiert.",
-  tooLongForPart: "Die Datei ist länger als eine Stunde: sie wird ganz transkribiert. Teile lassen sich aus wav-Dateien schneiden.",
+  noWaveform: "Dieser Browser kann von dieser Datei keine Wellenform zeigen. Ein Teil lässt sich durch seine Zeiten wählen.",
+  tooLongForPart: "Die Datei ist länger als eine Stunde, darum gibt es keine Wellenform. Ein Teil lässt sich durch seine Zeiten wählen.",
   fileEmpty: "Die Datei ist leer.",
   fileUnreadable: "Die Datei kann nicht gelesen werden. Vielleicht ist sie ein Ordner oder wurde verschoben.",
   fileWebPage: "Das ist eine Webseite, kein Ton und kein Video. Laden Sie den Ton selbst herunter, oder geben Sie seine URL ein.",

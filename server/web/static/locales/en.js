@@ -44,8 +44,8 @@ export const TEXTS = {
   serverUnreachable: "The server cannot be reached. Trying again…",
 
   readingFile: "Reading the file…",
-  noWaveform: "This browser cannot show a waveform. The whole file will be transcribed.",
-  tooLongForPart: "The file is longer than an hour: the whole file will be transcribed. Parts can be cut from wav files.",
+  noWaveform: "This browser cannot show a waveform of this file. A part can be selected by its times.",
+  tooLongForPart: "The file is longer than an hour, so no waveform is shown. A part can be selected by its times.",
   fileEmpty: "The file is empty.",
   fileUnreadable: "The file cannot be read. It may be a folder, or have been moved.",
   fileWebPage: "This is a web page, not audio or video. Download the audio itself, or enter its URL.",

@@ -44,8 +44,8 @@ export const TEXTS = {
   serverUnreachable: "Không liên lạc được với máy chủ. Đang thử lại…",
 
   readingFile: "Đang đọc tệp…",
-  noWaveform: "Trình duyệt này không hiển thị được dạng sóng. Toàn bộ tệp sẽ được chép lời.",
-  tooLongForPart: "Tệp dài hơn một giờ: toàn bộ tệp sẽ được chép lời. Chỉ có thể cắt một phần từ tệp wav.",
+  noWaveform: "Trình duyệt này không hiển thị được dạng sóng của tệp. Có thể chọn một phần bằng cách nhập thời gian.",
+  tooLongForPart: "Tệp dài hơn một giờ nên không có dạng sóng. Có thể chọn một phần bằng cách nhập thời gian.",
   fileEmpty: "Tệp trống.",
   fileUnreadable: "Không đọc được tệp. Có thể đó là thư mục, hoặc tệp đã bị di chuyển.",
   fileWebPage: "Đây là trang web, không phải âm thanh hay video. Hãy tải chính tệp âm thanh, hoặc nhập URL của nó.",

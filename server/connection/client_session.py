@@ -505,7 +505,10 @@ class ClientSession:
         await self._send(messages, None if self._recorder is None else self._recorder.named)
 
     async def _name_speaker(self, what: str, clip: ReferenceClip) -> ClientError | None:
-        """Return the error about a clip; what: how the error calls it, because it is logged and names are not."""
+        """Return the error about a clip.
+
+        what: how the error calls it, because it is logged and names are not
+        """
         client = self._driver.models.speakers
         if client is None:
             return speakers_unavailable("This server does not distinguish speakers.")

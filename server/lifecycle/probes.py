@@ -94,7 +94,7 @@ def _model_status(status: ModelStatus) -> dict[str, object]:
         "sessions": status.users,
         "error": status.error,
         "languages": status.description.languages if status.description else None,
-    }
         "download": {"bytes": status.download.done, "total_bytes": status.download.total}
         if status.download
         else None,
+    }

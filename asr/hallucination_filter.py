@@ -15,7 +15,7 @@ from typing import Final, Self
 import numpy as np
 
 from asr.recognizer import Hypothesis
-from audio.clip import SAMPLE_RATE, Samples, seconds_from_samples
+from audio.clip import HOP, SAMPLE_RATE, Clip, Samples
 
 LOUDEST_SAMPLES: Final = SAMPLE_RATE // 5  # samples; about the length of a vowel
 PEAK_HOPS: Final = (
@@ -26,7 +26,7 @@ MIN_SECONDS: Final = 1 / SAMPLE_RATE
 # Expected seconds of speech below which a segment is brief. Noise resembles speech briefly, while a whisper
 # or a distant voice can leave the detector in doubt for long.
 BRIEF_SECONDS: Final = 0.6
-PEAK_RISE: Final = 0.6  # of FilterThresholds.min_peak for each expected second of speech
+BACKGROUND: Final = 0.1  # quantile of the energies of the hops that counts as background noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ class AcousticEvidence:
     rms: level of its loudest 200 ms in dBFS, -inf for digital silence
     speech_probability: 0..1, mean of the voice detector over the segment; None without a detector
     speech_peak: 0..1, mean of the PEAK_HOPS highest probabilities; None without a detector
+    speech_energy: 0..1, result of `speech_energy`; None without a detector
     voicing: -1..1, result of `voicing` for the loudest 200 ms; None for zeros
     """
 
@@ -44,21 +45,23 @@ class AcousticEvidence:
     rms: float
     speech_probability: float | None = None
     speech_peak: float | None = None
+    speech_energy: float | None = None
     voicing: float | None = None
 
     @classmethod
-    def of(cls, samples: Samples, probabilities: Sequence[float] = ()) -> Self:
+    def of(cls, clip: Clip, probabilities: Sequence[float] = ()) -> Self:
         """Measure a segment.
 
-        samples: float32 (n,), 16 kHz mono
-        probabilities: speech probability of each hop, 0..1; empty without a detector
+        probabilities: speech probability of each hop of the stream that overlaps it, 0..1; empty without a
+            detector
         """
-        stretch = loudest(samples)
+        stretch = loudest(clip.samples)
         return cls(
-            seconds=seconds_from_samples(len(samples)),
+            seconds=clip.seconds,
             rms=level(stretch),
             speech_probability=_mean(probabilities),
             speech_peak=_mean(sorted(probabilities)[-PEAK_HOPS:]),
+            speech_energy=speech_energy(clip, probabilities),
             voicing=voicing(stretch),
         )
 
@@ -107,6 +110,25 @@ def voicing(samples: Samples) -> float | None:
     return float(samples[1:] @ samples[:-1]) / energy if energy > 0 else None
 
 
+def speech_energy(clip: Clip, probabilities: Sequence[float]) -> float | None:
+    """Return the mean speech probability, 0..1, of hops weighted by their energy above the background.
+
+    Speech has most of its energy in vowels, of which the detector is sure. A sneeze or a bark may resemble
+    speech for a moment, but mostly not where it is loudest.
+
+    probabilities: those of all hops of the stream that overlap the clip
+
+    Returns None without probabilities or samples, and for a clip of constant energy.
+    """
+    if not probabilities or not len(clip.samples):
+        return None
+    starts = np.arange(-(clip.start % HOP), len(clip.samples), HOP).clip(min=0)
+    energies = np.add.reduceat(np.square(clip.samples), starts, dtype=np.float64)[: len(probabilities)]
+    above = np.maximum(energies - np.quantile(energies, BACKGROUND), 0.0)
+    total = float(above.sum())
+    return float(above @ np.asarray(probabilities[: len(above)])) / total if total > 0 else None
+
+
 @dataclass(frozen=True, slots=True)
 class FilterThresholds:
     """Hold the thresholds of the filter; None or 0 disables a sign.
@@ -114,9 +136,9 @@ class FilterThresholds:
     sure_peak: speech probability of the surest 160 ms from which no text is rejected; None rejects none
     min_rms: lowest level of the loudest 200 ms, in dBFS
     min_voicing: least voicing of the loudest 200 ms of a brief segment
-    min_peak: least speech probability of the surest 160 ms of a brief segment, plus PEAK_RISE for each
-        second, if the mean log-probability of the text is also below peak_log_prob
-    peak_log_prob: mean log-probability below which min_peak applies
+    min_energy: least speech probability by energy of a brief segment, if the mean log-probability of the text
+        is also below energy_log_prob
+    energy_log_prob: mean log-probability below which min_energy applies
     max_no_speech: highest probability of no speech from the model, if the mean log-probability of the text is
         also below no_speech_log_prob (openai/whisper, transcribe.py). A probability above that of speech from
         the detector counts in any case
@@ -131,8 +153,8 @@ class FilterThresholds:
     sure_peak: float | None = 0.95
     min_rms: float | None = -60.0
     min_voicing: float | None = 0.8
-    min_peak: float | None = 0.6
-    peak_log_prob: float = -0.5
+    min_energy: float | None = 0.62
+    energy_log_prob: float = -0.5
     max_no_speech: float | None = 0.6
     no_speech_log_prob: float = -1.0
     min_log_prob: float | None = None
@@ -156,8 +178,8 @@ FILTERS: Final = {
     Strictness.STRICT: FilterThresholds(
         sure_peak=0.98,
         min_rms=-52.5,
-        min_peak=0.78,
-        peak_log_prob=-0.3,
+        min_energy=0.75,
+        energy_log_prob=-0.3,
         max_no_speech=0.45,
         no_speech_log_prob=-0.75,
         min_log_prob=-1.0,
@@ -194,10 +216,9 @@ def _voicing(_: Hypothesis, evidence: AcousticEvidence, guards: FilterThresholds
     return _is_brief(evidence) and _below(evidence.voicing, guards.min_voicing)
 
 
-def _peak(hypothesis: Hypothesis, evidence: AcousticEvidence, guards: FilterThresholds) -> bool:
-    floor = guards.min_peak and guards.min_peak + PEAK_RISE * (evidence.speech_seconds or 0)
-    is_unsure = hypothesis.avg_log_prob is not None and hypothesis.avg_log_prob < guards.peak_log_prob
-    return is_unsure and _is_brief(evidence) and _below(evidence.speech_peak, floor)
+def _energy(hypothesis: Hypothesis, evidence: AcousticEvidence, guards: FilterThresholds) -> bool:
+    is_unsure = hypothesis.avg_log_prob is not None and hypothesis.avg_log_prob < guards.energy_log_prob
+    return is_unsure and _is_brief(evidence) and _below(evidence.speech_energy, guards.min_energy)
 
 
 def _is_brief(evidence: AcousticEvidence) -> bool:
@@ -235,7 +256,7 @@ def _phantom(hypothesis: Hypothesis, _: AcousticEvidence, guards: FilterThreshol
 _SIGNS: Final[dict[str, Callable[[Hypothesis, AcousticEvidence, FilterThresholds], bool]]] = {
     "rms": _rms,
     "voicing": _voicing,
-    "peak": _peak,
+    "energy": _energy,
     "no_speech": _no_speech,
     "log_prob": _log_prob,
     "rate": _rate,

@@ -45,7 +45,7 @@ def filtered(
     """
     if not hypothesis.text:
         return hypothesis, None
-    evidence = AcousticEvidence.of(clip.samples, probabilities)
+    evidence = AcousticEvidence.of(clip, probabilities)
     guard = judge(hypothesis, evidence, guards)
     if guard is not None:
         return without_text(hypothesis), guard
@@ -62,7 +62,7 @@ def rejecting_guard(
     """
     if not hypothesis.text:
         return None
-    return judge(hypothesis, AcousticEvidence.of(clip.samples, probabilities), guards)
+    return judge(hypothesis, AcousticEvidence.of(clip, probabilities), guards)
 
 
 def without_text(hypothesis: Hypothesis) -> Hypothesis:

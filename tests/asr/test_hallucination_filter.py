@@ -19,10 +19,11 @@ from asr.hallucination_filter import (
     judge,
     level,
     loudest,
+    speech_energy,
     voicing,
 )
 from asr.recognizer import Hypothesis
-from audio.clip import HOP, SAMPLE_RATE
+from audio.clip import HOP, SAMPLE_RATE, Clip, Samples
 from tests.asr import tiny
 
 SAID = Hypothesis("he hoped there would be stew for dinner", no_speech_probability=0.05, avg_log_prob=-0.3)
@@ -37,7 +38,7 @@ REJECTING = [name for name in NAMES if name != REPETITION]
 SIGNS: dict[str, tuple[Hypothesis, AcousticEvidence]] = {
     "rms": (SAID, replace(DOUBTFUL, rms=-70.0)),
     "voicing": (replace(SAID, text="two"), replace(BRIEF, voicing=0.4)),
-    "peak": (replace(SAID, text="who", avg_log_prob=-0.6), replace(BRIEF, speech_peak=0.7)),
+    "energy": (replace(SAID, text="who", avg_log_prob=-0.6), replace(BRIEF, speech_energy=0.5)),
     "no_speech": (replace(SAID, no_speech_probability=0.7, avg_log_prob=-1.1), DOUBTFUL),
     "log_prob": (replace(SAID, avg_log_prob=-2.5), DOUBTFUL),
     "rate": (SAID, replace(DOUBTFUL, seconds=0.4)),
@@ -132,14 +133,19 @@ def test_a_phantom_phrase_that_was_clearly_said_passes(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "peak", "log_prob", "refused"),
-    [(0.3, 0.75, -0.6, "peak"), (0.3, 0.75, -0.4, None), (0.3, 0.8, -0.6, None), (0.7, 0.75, -0.6, None)],
+    ("seconds", "energy", "log_prob", "refused"),
+    [
+        (0.3, 0.6, -0.6, "energy"),
+        (0.3, 0.6, -0.4, None),
+        (0.3, 0.65, -0.6, None),
+        (0.7, 0.6, -0.6, None),
+        (0.3, None, -0.6, None),
+    ],
 )
-def test_a_doubtful_brief_sound_needs_a_sure_text(
-    seconds: float, peak: float, log_prob: float, refused: str | None
+def test_a_brief_sound_with_a_doubtful_text_is_loudest_in_its_speech(
+    seconds: float, energy: float | None, log_prob: float, refused: str | None
 ) -> None:
-    """A sneeze with a voice: the longer it is, the surer the detector must be."""
-    evidence = replace(DOUBTFUL, seconds=seconds, speech_probability=1.0, speech_peak=peak)
+    evidence = replace(DOUBTFUL, seconds=seconds, speech_probability=1.0, speech_energy=energy)
     assert judge(replace(SAID, text="four", avg_log_prob=log_prob), evidence, GUARDS) == refused
 
 
@@ -168,6 +174,7 @@ NUMBER = st.floats() | st.none()
         rms=st.floats(),
         speech_probability=NUMBER,
         speech_peak=NUMBER,
+        speech_energy=NUMBER,
         voicing=NUMBER,
     ),
     guards=st.builds(
@@ -175,8 +182,8 @@ NUMBER = st.floats() | st.none()
         sure_peak=NUMBER,
         min_rms=NUMBER,
         min_voicing=NUMBER,
-        min_peak=NUMBER,
-        peak_log_prob=st.floats(),
+        min_energy=NUMBER,
+        energy_log_prob=st.floats(),
         max_no_speech=NUMBER,
         no_speech_log_prob=st.floats(),
         min_log_prob=NUMBER,
@@ -194,7 +201,7 @@ def test_every_text_is_judged_whatever_is_known(
 
 def test_the_evidence_is_gathered_from_the_sound_and_the_detector() -> None:
     clip = tiny.babble(4 * HOP / SAMPLE_RATE)
-    evidence = AcousticEvidence.of(clip.samples, [0.1, 0.5, 0.9, 0.5])
+    evidence = AcousticEvidence.of(clip, [0.1, 0.5, 0.9, 0.5])
     assert evidence.seconds == pytest.approx(0.128)
     assert evidence.rms == level(clip.samples)
     assert evidence.voicing == voicing(clip.samples)
@@ -204,7 +211,7 @@ def test_the_evidence_is_gathered_from_the_sound_and_the_detector() -> None:
 
 def test_the_detector_is_as_sure_as_in_its_surest_160_ms() -> None:
     """Wherever they lie: a click of one hop does not make speech."""
-    sound = np.zeros(20 * HOP, dtype=np.float32)
+    sound = Clip(np.zeros(20 * HOP, dtype=np.float32))
     click = AcousticEvidence.of(sound, [0.0] * 10 + [1.0] + [0.0] * 9)
     word = AcousticEvidence.of(sound, [0.0] * 5 + [0.9] * 3 + [0.0] * 10 + [0.9] * 2)
     assert click.speech_peak == pytest.approx(0.2)
@@ -212,8 +219,9 @@ def test_the_detector_is_as_sure_as_in_its_surest_160_ms() -> None:
 
 
 def test_without_a_detector_nothing_is_said_of_it() -> None:
-    evidence = AcousticEvidence.of(tiny.babble(1).samples)
+    evidence = AcousticEvidence.of(tiny.babble(1))
     assert (evidence.speech_probability, evidence.speech_peak, evidence.speech_seconds) == (None, None, None)
+    assert evidence.speech_energy is None
 
 
 def test_loudness_is_that_of_the_loudest_fifth_of_a_second() -> None:
@@ -225,7 +233,7 @@ def test_loudness_is_that_of_the_loudest_fifth_of_a_second() -> None:
 
 def test_digital_silence_and_nothing_at_all_are_silent() -> None:
     for silence in (np.zeros(SAMPLE_RATE, dtype=np.float32), np.zeros(0, dtype=np.float32)):
-        evidence = AcousticEvidence.of(silence)
+        evidence = AcousticEvidence.of(Clip(silence))
         assert (evidence.rms, evidence.voicing) == (-math.inf, None)
 
 
@@ -249,3 +257,42 @@ def test_low_tones_are_voiced_and_high_ones_are_not(hertz: int, least: float, mo
 def test_noise_is_not_voiced() -> None:
     noise = np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE).astype(np.float32)
     assert voicing(noise) == pytest.approx(0, abs=0.05)
+
+
+def burst(loud: slice, hops: int = 20) -> Samples:
+    """Return faint noise with a part, in hops, that is 40 dB louder."""
+    noise = np.random.default_rng(0).standard_normal((hops, HOP), dtype=np.float32) * np.float32(0.002)
+    noise[loud] *= 100
+    return noise.reshape(-1)
+
+
+SPEECH_FROM_5_TO_10 = [0.0] * 5 + [1.0] * 5 + [0.0] * 10
+
+
+def test_energy_of_speech_is_where_the_detector_hears_it() -> None:
+    word, sneeze = (Clip(burst(loud)) for loud in (slice(5, 10), slice(10, 15)))
+    assert speech_energy(word, SPEECH_FROM_5_TO_10) == pytest.approx(1, abs=0.01)
+    assert speech_energy(sneeze, SPEECH_FROM_5_TO_10) == pytest.approx(0, abs=0.01)
+
+
+def test_steady_background_does_not_change_the_energy_of_speech() -> None:
+    """A hum at the level of the speech."""
+    samples = burst(slice(5, 10))
+    hum = 0.2 * np.sin(np.arange(len(samples)) * (2 * np.pi * 62.5 / SAMPLE_RATE)).astype(np.float32)
+    offset = np.float32(0.1)
+    assert speech_energy(Clip(samples + hum + offset), SPEECH_FROM_5_TO_10) == pytest.approx(1, abs=0.1)
+
+
+@given(start=st.integers(0, 3 * HOP), cut=st.integers(0, 4 * HOP))
+def test_energy_is_that_of_the_hops_of_the_stream(start: int, cut: int) -> None:
+    """A segment may begin and end within a hop."""
+    end = 20 * HOP - cut
+    clip = Clip(burst(slice(5, 10))[start:end], start)
+    probabilities = SPEECH_FROM_5_TO_10[start // HOP : -(-end // HOP)]
+    assert speech_energy(clip, probabilities) == pytest.approx(1, abs=0.01)
+
+
+def test_constant_energy_says_nothing() -> None:
+    silence = np.zeros(20 * HOP, dtype=np.float32)
+    for samples in (silence, silence + np.float32(0.5), silence[:0]):
+        assert speech_energy(Clip(samples), SPEECH_FROM_5_TO_10) is None

@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import re
 import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 RETRY_SECONDS: Final = 5.0  # between two tries to open the database
 MAX_LOCAL_WORKERS: Final = 1_000
+LOCAL_NAME: Final = re.compile("local-[0-9]+")
 
 
 class JobsHost:
@@ -28,14 +31,14 @@ class JobsHost:
     Importing the database's packages takes a second and 45 MB, so a server whose clients submit no jobs does
     not pay for them.
 
-    make_work: builds what carries out a unit of work
+    make_work: builds what carries out a unit of work, for a worker of this name
     on_problem: called with why the database cannot be opened, and with None once it is open
     """
 
     def __init__(
         self,
         options: JobsOptions,
-        make_work: Callable[["JobDatabase"], "CarryOut"],
+        make_work: Callable[["JobDatabase", "WorkerLease"], "CarryOut"],
         on_problem: Callable[[str | None], None] = lambda why: None,
     ) -> None:
         self._options = options
@@ -125,7 +128,7 @@ class JobsHost:
         worker = JobWorker(
             database.engine,
             database.queue,
-            self._make_work(database),
+            self._make_work(database, lease),
             worker_id=lease.worker_id,
             jobs=self._options.jobs_at_once,
         )
@@ -163,6 +166,21 @@ class WorkerLease:
                 continue
             return cls(name, lock)
         raise JobsUnavailable(f"{MAX_LOCAL_WORKERS} workers run on this machine already")
+
+    def lives(self, worker_id: str) -> bool:
+        """Return whether a worker is known to live, because a process on this machine has its name.
+
+        Of workers on other machines nothing is known.
+        """
+        if self.lock is None or not LOCAL_NAME.fullmatch(worker_id):
+            return False
+        lock = FileLock(Path(self.lock.lock_file).with_name(f"{worker_id}.lock"))
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            return True
+        lock.release()
+        return False
 
     def release(self) -> None:
         """Give the name back."""

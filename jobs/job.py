@@ -142,6 +142,7 @@ class Job:
     bytes_done, bytes_total: what was downloaded, and the size of the file; None if that is unknown
     seconds_done, seconds_total: audio that was transcribed, and all audio; None if the length is unknown
     channels: number of channels that are transcribed apart; 1 if they are mixed, or not known yet
+    worker: name of the worker that began the last run; None if there was none
     attempts: runs since the last part was completed
     position: number of jobs that start before this one; None unless it is queued and was read alone
     model, language: what was used, once that is known
@@ -174,6 +175,7 @@ class Job:
     callback: CallbackState | None = None
     revision: int = 0
     channels: int = 1
+    worker: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

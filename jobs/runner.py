@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack, aclosing
 from dataclasses import dataclass, field, replace
@@ -43,6 +44,7 @@ log = logging.getLogger(__name__)
 
 REPORT_SECONDS: Final = 1.0  # between two looks at the job's row, which may have been cancelled
 REVOKED_SECONDS: Final = 5.0  # in which a living run finds that it has lost its lease
+OUTLIVED_SECONDS: Final = 120.0  # in which it does so if its process is known to live, but is starved
 OUTAGE_SECONDS: Final = 1.0  # between two tries while the database cannot be used
 RETRY_SECONDS: Final = (1.0, 4.0, 16.0)  # waits before a run is tried again
 MAX_RETRY_AFTER: Final = 60.0  # seconds that the sender of a file may ask to wait
@@ -116,6 +118,8 @@ class JobRunner:
     max_seconds: most audio of a job
     on_audio: called with the owner and the seconds of audio that were transcribed
     retry_seconds: waits before a failed run is tried again
+    worker_id: name of this worker
+    lives: returns whether a worker of a name is known to live, and blocks
     """
 
     def __init__(
@@ -132,6 +136,8 @@ class JobRunner:
         report_seconds: float = REPORT_SECONDS,
         outage_seconds: float = OUTAGE_SECONDS,
         revoked_seconds: float = REVOKED_SECONDS,
+        worker_id: str = "",
+        lives: Callable[[str], bool] = lambda worker_id: False,
     ) -> None:
         self._store = store
         self._audio = audio
@@ -144,6 +150,9 @@ class JobRunner:
         self._report_seconds = report_seconds
         self._outage_seconds = outage_seconds
         self._revoked_seconds = revoked_seconds
+        self._worker_id = worker_id
+        self._lives = lives
+        self._active: Counter[str] = Counter()  # runs of each job in this process
         self._gate = RunGate()
 
     async def run(self, job_id: str, work: Work) -> None:
@@ -155,18 +164,39 @@ class JobRunner:
             await self._run(job_id, work, JobState.FETCHING, self._download)
             return
         assert work is Work.TRANSCRIBE
-        attempts = await self._until_stored(self._attempts, job_id)
-        if attempts >= MAX_ATTEMPTS:
-            # The last run may live although its worker was taken for dead. It then counts as no attempt.
-            await self._until_stored(self._store.revoke, job_id)
-            await asyncio.sleep(self._revoked_seconds)
+        job = await self._until_stored(self._read, job_id)
+        attempts = 0 if job is None else job.attempts
+        if job is not None and attempts >= MAX_ATTEMPTS:
+            await self._outlive(job)
         # A job that is alone when its worker dies for the last time is not blamed for another one.
         async with self._gate.enter(alone=attempts >= MAX_ATTEMPTS - 1):
             await self._run(job_id, work, JobState.TRANSCRIBING, self._transcribe)
 
-    def _attempts(self, job_id: str) -> int:
-        job = self._store.read([job_id]).get(job_id)
-        return 0 if job is None else job.attempts
+    def _read(self, job_id: str) -> Job | None:
+        return self._store.read([job_id]).get(job_id)
+
+    async def _outlive(self, job: Job) -> None:
+        """Wait until a run that used up the attempts of a job has ended, if its worker lives after all.
+
+        A worker that was only starved was taken for dead. Its run finds that it has lost its lease, and then
+        counts as no attempt (`JobStore.outlived`).
+        """
+        await self._until_stored(self._store.revoke, job.id)
+        waited = 0.0
+        while waited < self._revoked_seconds or (
+            waited < OUTLIVED_SECONDS and await asyncio.to_thread(self._is_alive, job)
+        ):
+            await asyncio.sleep(self._report_seconds)
+            waited += self._report_seconds
+            latest = await self._until_stored(self._read, job.id)
+            if latest is None or latest.attempts < MAX_ATTEMPTS:
+                return
+
+    def _is_alive(self, job: Job) -> bool:
+        """Return whether the worker of the last run is known to live, and may still run it."""
+        if job.worker == self._worker_id:  # of this process, or of the one before it
+            return self._active[job.id] > 0
+        return job.worker is not None and self._lives(job.worker)
 
     async def _run(
         self, job_id: str, work: Work, state: JobState, do: Callable[[Run, Progress], Awaitable[None]]
@@ -176,8 +206,9 @@ class JobRunner:
 
         def begin() -> None:
             nonlocal run
-            run = self._store.begin(job_id, state, lease)
+            run = self._store.begin(job_id, state, lease, self._worker_id)
 
+        self._active[job_id] += 1
         try:
             await self._until_stored(begin)
             if run is None:
@@ -188,6 +219,10 @@ class JobRunner:
             if run is not None:  # The row may have been written although `begin` was cancelled.
                 await run_in_thread_to_completion(self._release, run)
             raise
+        finally:
+            self._active[job_id] -= 1
+            if not self._active[job_id]:
+                del self._active[job_id]
 
     async def _until_stored(
         self, work: Callable[Arguments, Result], /, *args: Arguments.args, **kwargs: Arguments.kwargs

@@ -257,10 +257,11 @@ class JobStore:
 
     # Runs
 
-    def begin(self, job_id: str, state: JobState, lease: str | None = None) -> Run | None:
+    def begin(self, job_id: str, state: JobState, lease: str | None = None, worker: str = "") -> Run | None:
         """Begin a run of a job; None if there is nothing to run any more.
 
         lease: of the run, if this is called again because it is not known whether the first call committed
+        worker: name of the worker that runs it
 
         A job whose runs ended MAX_ATTEMPTS times with their worker, without completing a part, fails here.
         """
@@ -281,6 +282,7 @@ class JobStore:
                 job_id,
                 state=state,
                 lease=lease,
+                worker=worker,
                 attempts=row.attempts + 1,
                 started=row.started or self._now(),
             )
@@ -554,4 +556,5 @@ def job_of(row: Any) -> Job:
         callback=None if row.callback is None else CallbackState(row.callback),
         revision=row.revision,
         channels=row.channels or 1,
+        worker=row.worker,
     )

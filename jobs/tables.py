@@ -47,6 +47,7 @@ jobs: Final = sa.Table(
     sa.Column("callback", sa.String(20)),
     sa.Column("stripped", sa.Boolean, nullable=False),  # expired, and kept only for its callback
     sa.Column("revision", sa.Integer, nullable=False),  # grows with each change that a client can see
+    sa.Column("worker", sa.String(200)),  # that began the last run; NULL if it is unknown
     sa.Column("channels", sa.Integer),  # that are transcribed apart; NULL if they are mixed, or unknown
     sa.UniqueConstraint("owner", "idempotency_key", name="stt_jobs_idempotency"),
     sa.Index("stt_jobs_by_owner", "owner", "created", "id"),

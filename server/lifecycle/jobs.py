@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from asr.recognizer import ModelInfo
 from engine.engine import Engine
-from jobs.host import JobsHost
+from jobs.host import JobsHost, WorkerLease
 from server.settings import Settings
 from streaming.model_clients import ModelClients
 
@@ -39,7 +39,7 @@ def jobs_host(
         async with engine.acquire(engine.recognizers.resolve(asked)) as acquired:
             yield acquired
 
-    def make_work(database: "JobDatabase") -> "CarryOut":
+    def make_work(database: "JobDatabase", lease: WorkerLease) -> "CarryOut":
         # httpx and SQLAlchemy are imported on first use of jobs.
         from jobs.callbacks import CallbackSender, secret_bytes
         from jobs.fetching import Fetcher
@@ -61,6 +61,8 @@ def jobs_host(
             fetch=fetch,
             max_seconds=settings.max_file_seconds,
             on_audio=on_audio,
+            worker_id=lease.worker_id,
+            lives=lease.lives,
         )
         secret = settings.job_callback_secret.get_secret_value()
         callbacks = CallbackSender(

@@ -16,10 +16,12 @@ from sqlalchemy import event
 
 from asr.recognizer import Hypothesis, RecognitionRequest, TranscriptionOptions
 from jobs.errors import JobNotFound, JobsUnavailable
+from jobs.host import WorkerLease
 from jobs.job import JobOptions, JobProblem, JobSource, JobState, NewJob
 from jobs.options import JobsOptions
 from jobs.service import JobDatabase, Jobs
 from jobs.store import JobStore, Run
+from jobs.tables import jobs as rows
 from jobs.tables import workers
 from jobs.work_queue import Work
 from jobs.worker import CarryOut, JobWorker, StallWatch, may_take_over
@@ -383,6 +385,60 @@ async def test_last_attempt_that_still_runs_is_not_taken_for_dead(database: JobD
         await runs[1]
     found = database.store.get(job.id)
     assert (found.state, found.problem) == (JobState.SUCCEEDED, None)
+
+
+def lease_of(database: JobDatabase, job_id: str) -> str | None:
+    with database.engine.connect() as connection:
+        found: str | None = connection.scalar(sa.select(rows.c.lease).where(rows.c.id == job_id))
+    return found
+
+
+class StarvedCheck(JobStore):
+    """Let a run look at its job only when the gate is open, as if its process got no time."""
+
+    def __init__(self, database: JobDatabase) -> None:
+        super().__init__(database.engine, database.queue, retention_seconds=60, max_unfinished=9)
+        self.gate = threading.Event()
+
+    def check(self, run: Run) -> None:
+        self.gate.wait(60)
+        super().check(run)
+
+
+@pytest.mark.parametrize("lives", [True, False])
+async def test_last_attempt_of_a_starved_worker_counts_only_if_it_died(tmp_path: Path, lives: bool) -> None:
+    options = JobsOptions(tmp_path)
+    starved, other = WorkerLease.take(options), WorkerLease.take(options)
+    held = HeldRecognizer()
+    with closing(JobDatabase(options)) as database:
+        store = StarvedCheck(database)
+        async with models(held) as clients:
+            job = await uploaded(Jobs(database), wav(TALK))
+            for _ in range(2):  # two workers died on it
+                database.store.begin(job.id, JobState.TRANSCRIBING)
+            first = runner_of(database, clients, store=store, lease=starved)
+            runs = [asyncio.create_task(first.run(job.id, Work.TRANSCRIBE))]
+            await until(lambda: database.store.get(job.id).attempts == 3)
+            if not lives:
+                starved.release()
+            # Without a wait: only what is known of the worker's process counts.
+            second = runner_of(database, clients, lease=other, revoked_seconds=0.0)
+            runs.append(asyncio.create_task(second.run(job.id, Work.TRANSCRIBE)))
+            if lives:
+                await until(lambda: lease_of(database, job.id) is None)
+                assert not runs[1].done()
+            else:
+                await runs[1]
+            store.gate.set()
+            held.gate.set()
+            await asyncio.gather(*runs)
+        found = database.store.get(job.id)
+    other.release()
+    if lives:
+        assert (found.state, found.problem, found.worker) == (JobState.SUCCEEDED, None, "local-1")
+    else:
+        assert (found.state, found.worker) == (JobState.FAILED, "local-0")
+    starved.release()
 
 
 async def test_audio_stays_when_its_job_was_accepted_before(database: JobDatabase) -> None:

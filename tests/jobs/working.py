@@ -8,6 +8,7 @@ from dataclasses import replace
 from asr.recognizer import ModelInfo
 from jobs.callbacks import CallbackSender
 from jobs.fetching import Fetch
+from jobs.host import WorkerLease
 from jobs.job import Job, JobOptions, JobSource, NewJob
 from jobs.runner import Acquire, JobRunner, carry_out
 from jobs.service import JobDatabase, Jobs
@@ -37,6 +38,8 @@ def runner_of(
     fetch: Fetch | None = None,
     max_seconds: float = 1e6,
     store: JobStore | None = None,
+    lease: WorkerLease | None = None,
+    revoked_seconds: float = 5.0,
 ) -> JobRunner:
     return JobRunner(
         store or database.store,
@@ -48,6 +51,9 @@ def runner_of(
         retry_seconds=(0.01, 0.01),
         outage_seconds=0.05,
         report_seconds=0.02,
+        revoked_seconds=revoked_seconds,
+        worker_id="" if lease is None else lease.worker_id,
+        lives=(lambda worker_id: False) if lease is None else lease.lives,
     )
 
 

@@ -150,7 +150,9 @@ def _add_transcribe(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_convert(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", type=Path, help="subtitles in SubRip (SRT), UTF-8")
+    parser.add_argument(
+        "file", metavar="FILE", type=Path, help="subtitles in SubRip (SRT), UTF-8; - for stdin"
+    )
     parser.add_argument("--format", choices=FORMATS, required=True)
     parser.add_argument("--output", metavar="FILE", type=Path, help="default: stdout")
     parser.add_argument(

@@ -8,7 +8,7 @@ from typing import Final
 
 from cli.burning import BurningFailed, CannotBurn, SubtitleBurner
 from cli.console import FAILED, NO_FILE, OK, UNUSABLE, print_error
-from cli.transcribe import MP4, Result, content_of, write_text
+from cli.transcribe import MP4, STDIN, Result, content_of, write_text
 from transcripts.cues import Cue
 from transcripts.subtitles import (
     MAX_SRT_CHARS,
@@ -25,7 +25,7 @@ WRITERS: Final = {"srt": write_srt, "vtt": write_vtt, "ass": write_ass}
 
 
 def convert(args: argparse.Namespace) -> int:
-    """Convert a file; return the exit code. Its cues, lines and times stay as they are."""
+    """Convert a file; return the exit code. Its cues, lines and times stay; formatting is dropped."""
     if args.output is None and args.format in ("docx", MP4):
         args.fail(f"{args.format} needs --output")
     if (args.format == MP4) != (args.video is not None):
@@ -62,8 +62,11 @@ def _burn(cues: list[Cue], args: argparse.Namespace) -> int:
 
 
 def _text(path: Path) -> str:
-    with path.open("rb") as file:
-        content = file.read(MAX_BYTES + 1)
+    if path == STDIN:
+        content = sys.stdin.buffer.read(MAX_BYTES + 1)
+    else:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise SubtitleError(f"the file has more than {MAX_BYTES} bytes")
     return content.decode("utf-8-sig")

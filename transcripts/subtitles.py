@@ -32,6 +32,11 @@ Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 """
 _TIME: Final = r"(\d{1,4}):([0-5]?\d):([0-5]?\d)[.,](\d{1,3})"
 _TIMES: Final = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}(?:\s+[XYxy][12]:.*)?\s*", re.ASCII)
+# SubRip has the tags of bold, italics, underline, strike-through and font, in either kind of brackets, and
+# players accept override tags of ASS, such as {\an8} for the top of the picture.
+_TAGS: Final = re.compile(
+    r"</?(?:[bius]|font(?:\s[^<>]*)?)>|\{/?[bius]\}|\{\\[^{}]*\}", re.ASCII | re.IGNORECASE
+)
 _SHOWN: Final = 60  # characters of a wrong line that an error quotes
 _BREAK: Final = r"\N"  # a line break in ASS
 
@@ -89,7 +94,8 @@ def read_srt(text: str) -> list[Cue]:
     """Return the cues of SubRip that a person may have edited, in order of time.
 
     It accepts a byte order mark, any line ends, missing or wrong numbers, points in place of commas, more
-    than one empty line between cues, cues in any order, and cues without text, which are left out.
+    than one empty line between cues, cues in any order, and cues without text, which are left out. Tags of
+    formatting are removed.
 
     Raises SubtitleError, which names the line, for anything else, and beyond MAX_SRT_CHARS, MAX_SRT_CUES or
     MAX_SRT_LINES.
@@ -140,9 +146,10 @@ def _cue(number: int, block: Sequence[str]) -> Cue | None:
     start, end = _ms(*found.groups()[:4]), _ms(*found.groups()[4:])
     if start >= end:
         raise SubtitleError(f"line {number + place}: the cue ends before it begins")
-    lines = tuple(line.strip() for line in block[place + 1 :])
-    if len(lines) > MAX_SRT_LINES:
+    written = block[place + 1 :]
+    if len(written) > MAX_SRT_LINES:
         raise SubtitleError(f"line {number}: the cue has more than {MAX_SRT_LINES} lines")
+    lines = tuple(filter(None, (_TAGS.sub("", line).strip() for line in written)))
     return Cue(start, end, lines) if lines else None
 
 

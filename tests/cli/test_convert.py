@@ -1,11 +1,14 @@
 """`convert`: edited subtitles in other formats."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from cli.__main__ import main
 from cli.console import NO_FILE, OK, UNUSABLE
+from tests.server.live_server import ROOT
 
 EDITED = "\ufeff1\r\n00:00:01,000 --> 00:00:02,500\r\nA line\r\nas a person broke it\r\n"
 
@@ -31,6 +34,14 @@ def test_lines_and_times_stay(
 ) -> None:
     assert main(["convert", edited(tmp_path), "--format", form]) == OK
     assert shown in capsys.readouterr().out
+
+
+def test_stdin_is_read_without_its_formatting() -> None:
+    source = "1\n00:00:01,000 --> 00:00:02,000\n{\\an8}<i>Grüße</i>\n".encode()
+    command = [sys.executable, "-m", "cli", "convert", "-", "--format", "vtt"]
+    ended = subprocess.run(command, cwd=ROOT, input=source, capture_output=True)
+    assert (ended.returncode, ended.stderr) == (OK, b"")
+    assert ended.stdout.decode() == "WEBVTT\n\n00:00:01.000 --> 00:00:02.000\nGrüße\n"
 
 
 def test_result_is_written_to_a_file(tmp_path: Path) -> None:

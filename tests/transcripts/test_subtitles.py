@@ -49,7 +49,8 @@ SPECIAL = st.sampled_from(
 
 
 @st.composite
-def drawn_cues(draw: st.DrawFn) -> list[Cue]:
+def drawn_cues(draw: st.DrawFn, brackets: bool = True) -> list[Cue]:
+    """Draw cues; without brackets nothing in them can be taken for formatting."""
     cues, now = [], 0
     for _ in range(draw(st.integers(0, 5))):
         start = now + 10 * draw(st.integers(0, 1_000_000))
@@ -57,19 +58,21 @@ def drawn_cues(draw: st.DrawFn) -> list[Cue]:
         lines = draw(
             st.lists(LINES.map(lambda text: " ".join(text.split())) | SPECIAL, min_size=1, max_size=2)
         )
+        if not brackets:
+            lines = [re.sub("[<{]", "", line).strip() for line in lines]
         if all(lines):
             cues.append(Cue(start, now, tuple(lines)))
     return cues
 
 
 @examples(150)
-@given(drawn_cues())
+@given(drawn_cues(brackets=False))
 def test_written_srt_is_read_back(cues: list[Cue]) -> None:
     assert read_srt(write_srt(cues)) == cues
 
 
 @examples(100)
-@given(drawn_cues())
+@given(drawn_cues(brackets=False))
 def test_srt_with_other_line_ends_is_read_back(cues: list[Cue]) -> None:
     text = "\ufeff" + write_srt(cues).replace("\n", "\r\n").replace(",", ",")
     assert read_srt(text) == cues
@@ -186,6 +189,23 @@ first, without a number
         Cue(1_000, 2_000, ("first, without a number",)),
         Cue(5_500, 6_750, ("second", "line of two")),
     ]
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("<i>So</i> it <b>is</b>.", ("So it is.",)),
+        ("{\\an8}{\\pos(192,20)}above", ("above",)),
+        ('<FONT color="#ff0000" face=Arial>red</FONT>', ("red",)),
+        ("{i}old{/i} <u>ways</u> <s>gone</s>", ("old ways gone",)),
+        ("first\n<i></i>\nsecond", ("first", "second")),
+        ("a < b > c, <bird>, {1}, {so}, <i", ("a < b > c, <bird>, {1}, {so}, <i",)),
+    ],
+)
+def test_formatting_of_srt_is_removed(written: str, shown: tuple[str, ...]) -> None:
+    cue = "1\n00:00:01,000 --> 00:00:02,000\n"
+    assert read_srt(cue + written) == [Cue(1_000, 2_000, shown)]
+    assert read_srt(f"{cue}<i> </i>\n\n{cue}x") == [Cue(1_000, 2_000, ("x",))]
 
 
 @pytest.mark.parametrize(

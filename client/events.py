@@ -17,12 +17,13 @@ Message = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class FinalWord:
-    """Hold a word with its times; confidence: 0..1, None if unknown."""
+    """Hold a word with its times; confidence: 0..1, None if unknown; speaker: None unless requested."""
 
     text: str
     start_ms: int
     end_ms: int
     confidence: float | None = None
+    speaker: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Final:
 
     audio: audio of the utterance, PCM16 at 16 kHz; None unless requested with include_audio
     words: () unless requested
+    speaker: who speaks most of it; None if unknown, and unless requested with diarize
     """
 
     text: str
@@ -43,6 +45,23 @@ class Final:
     confidence: float | None = None
     words: tuple[FinalWord, ...] = ()
     audio: bytes | None = None
+    speaker: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RevisedFinal:
+    """The speakers of an earlier final; words: (start_ms, end_ms, speaker) of each word, if it has any."""
+
+    item_id: str
+    speaker: str
+    words: tuple[tuple[int, int, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakersRevised:
+    """Earlier finals have other speakers than they said; their texts stay."""
+
+    finals: tuple[RevisedFinal, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +214,7 @@ class Unknown:
 
 Event = (
     Final
+    | SpeakersRevised
     | Partial
     | SpeechStarted
     | SpeechStopped
@@ -242,11 +262,29 @@ def _final(message: Message) -> Final:
         confidence=message.get("confidence"),
         words=tuple(_word(word) for word in message.get("words") or ()),
         audio=None if audio is None else base64.b64decode(audio, validate=True),
+        speaker=message.get("speaker"),
+    )
+
+
+def _revised(message: Message) -> SpeakersRevised:
+    return SpeakersRevised(
+        tuple(
+            RevisedFinal(
+                item["item_id"],
+                item["speaker"],
+                tuple(
+                    (word["start_ms"], word["end_ms"], word["speaker"]) for word in item.get("words") or ()
+                ),
+            )
+            for item in message["items"]
+        )
     )
 
 
 def _word(word: Message) -> FinalWord:
-    return FinalWord(word["word"], word["start_ms"], word["end_ms"], word.get("confidence"))
+    return FinalWord(
+        word["word"], word["start_ms"], word["end_ms"], word.get("confidence"), word.get("speaker")
+    )
 
 
 def _partial(message: Message) -> Partial:
@@ -283,6 +321,7 @@ def _error(message: Message) -> Error:
 
 READERS: Mapping[str, Callable[[Message], Event]] = {
     "response.audio_transcript.done": _final,
+    "speakers.revised": _revised,
     "transcript.partial": _partial,
     "input_audio_buffer.speech_started": lambda m: SpeechStarted(m["item_id"], m["audio_start_ms"]),
     "input_audio_buffer.speech_stopped": lambda m: SpeechStopped(m["item_id"], m["audio_end_ms"]),

@@ -1,6 +1,7 @@
 """Provide a live stream: send audio and commands, and iterate over events."""
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -116,6 +117,8 @@ async def connect(
     vad: Mapping[str, float] | None = None,
     words: bool = False,
     include_audio: bool = False,
+    diarize: bool = False,
+    known_speakers: Mapping[str, bytes] | None = None,
     events: bool | Sequence[str] = True,
     sample_rate: int = 16_000,
     format: Format = "pcm16",
@@ -126,7 +129,8 @@ async def connect(
 ) -> AsyncIterator[Stream]:
     """Open a stream; leaving the block closes it. Raises ConnectFailed.
 
-    language, prompt, vad, words, include_audio, format: settings of docs/protocol.md
+    language, prompt, vad, words, include_audio, diarize, format: settings of docs/protocol.md
+    known_speakers: by name, an audio file in which that speaker is heard: finals then name him
     events: True for all, False for finals and errors only, or the requested message types
     sample_rate: sample rate of the mono audio in Hz, 8000 to 192000
     binary: whether audio is sent in binary frames, not as base64 in JSON
@@ -140,6 +144,12 @@ async def connect(
         "vad": dict(vad) if vad else None,
         "words": words or None,
         "include_audio": include_audio,
+        "diarize": diarize or None,
+        "known_speakers": [
+            {"name": name, "audio": base64.b64encode(clip).decode()}
+            for name, clip in (known_speakers or {}).items()
+        ]
+        or None,
         "format": format,
         "sample_rate": sample_rate,
     }

@@ -6,7 +6,7 @@ from typing import Any, Final, Self
 import numpy as np
 
 from diarization.chunks import EMBEDDING, Floats, normalized
-from diarization.clustering import MAX_SPEAKERS
+from diarization.clustering import MAX_SPEAKERS, Labels
 from diarization.known_speakers import LABELS, MAX_KNOWN
 
 MIN_SIMILARITY: Final = 0.45  # A voice that is less like each speaker before is a new one.
@@ -53,16 +53,17 @@ class OnlineSpeakers:
             "heard": self.heard,
         }
 
-    def enrol(self, name: str, voice: Floats, seconds: float) -> None:
-        """Call the speaker of a voice by a name from now on, also one who was heard before without a name.
+    def enrol(self, name: str, voice: Floats, seconds: float) -> int:
+        """Call the speaker of a voice by a name from now on, also one heard before; return the number.
 
         name: no label of LABELS. A name that is known gets one more voice
         voice: float32 (192,), of length 1; seconds: speech behind it
         Raises ValueError for more than MAX_KNOWN names.
         """
         if name in self.labels:
-            self._add(self.labels.index(name), voice, seconds)
-            return
+            number = self.labels.index(name)
+            self._add(number, voice, seconds)
+            return number
         if sum(label not in LABELS for label in self.labels) == MAX_KNOWN:
             raise ValueError(f"at most {MAX_KNOWN} speakers can be named")
         similarities = self.voices @ voice
@@ -71,8 +72,8 @@ class OnlineSpeakers:
         if best is not None and similarities[best] >= MIN_SIMILARITY:
             self.labels[best] = name
             self._add(best, voice, seconds)
-        else:
-            self._append(name, voice, seconds, heard=False)
+            return best
+        return self._append(name, voice, seconds, heard=False)
 
     def number_of(self, voice: Floats, seconds: float) -> int:
         """Return the number of the speaker of a voice, and remember the voice.
@@ -86,17 +87,38 @@ class OnlineSpeakers:
             self._add(nearest, voice, seconds)
             return nearest
         heard = np.flatnonzero(self.heard)
-        is_full = sum(label in LABELS for label in self.labels) >= MAX_SPEAKERS
-        if len(heard) and (seconds < MIN_SECONDS or is_full):
+        if len(heard) and (seconds < MIN_SECONDS or not self.vacancies):
             return int(heard[(self.voices[heard] @ voice).argmax()])
-        letter = next(label for label in LABELS if label not in self.labels)
-        return self._append(letter, voice, seconds, heard=True)
+        return self._append(self._next_letter(), voice, seconds, heard=True)
 
     def nearest(self, voice: Floats) -> int | None:
         """Return the number of the speaker whose voice is most similar, None if none is similar enough."""
         similarities = self.voices @ voice
         nearest = int(similarities.argmax()) if len(similarities) else -1
         return nearest if nearest >= 0 and similarities[nearest] >= MIN_SIMILARITY else None
+
+    @property
+    def vacancies(self) -> int:
+        """Return how many more speakers without names there may be."""
+        return MAX_SPEAKERS - sum(label in LABELS for label in self.labels)
+
+    def regroup(self, voices: Floats, seconds: Floats, numbers: Labels) -> None:
+        """Take over which voices belong to which speaker. A speaker without any is not found again.
+
+        voices: float32 (n, 192), of length 1, of all speakers; seconds: float32 (n,)
+        numbers: int (n,); new speakers are numbered from the present number of speakers on
+        """
+        new = max(0, int(numbers.max()) + 1 - len(self.labels))
+        for _ in range(new):
+            self._append(self._next_letter(), np.zeros(EMBEDDING, np.float32), 0.0, heard=True)
+        sums = np.zeros_like(self.voices)
+        np.add.at(sums, numbers, voices * seconds[:, None])
+        self.voices = normalized(sums)
+        self.seconds = np.bincount(numbers, seconds, len(self.labels)).astype(np.float32).clip(0, MAX_SECONDS)
+        self.heard = [heard and bool(each) for heard, each in zip(self.heard, self.seconds, strict=True)]
+
+    def _next_letter(self) -> str:
+        return next(label for label in LABELS if label not in self.labels)
 
     def _append(self, label: str, voice: Floats, seconds: float, *, heard: bool) -> int:
         self.voices = np.concatenate([self.voices, voice[None]])

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from asr.hallucination_filter import REPETITION
 from asr.recognizer import Hypothesis
 from audio.clip import Clip
+from diarization.speaker_history import SpeakerChange
 from vad.segmenter import Reason
 
 
@@ -62,6 +63,13 @@ class FinalTranscript:
     def is_rejected(self) -> bool:
         """Whether the text was rejected, so that the segment counts as non-speech."""
         return self.guard not in (None, REPETITION)
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakersRevised:
+    """Report that earlier finals have other speakers than was said; their texts stay."""
+
+    changes: tuple[SpeakerChange, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +131,7 @@ Event = (
     | UtteranceEnded
     | PartialTranscript
     | FinalTranscript
+    | SpeakersRevised
     | TranscriptionFailed
     | AudioCleared
     | MarkerReached

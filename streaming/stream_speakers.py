@@ -11,8 +11,8 @@ from diarization.clustering import ANY_NUMBER, ClusteringOptions
 from diarization.known_speakers import voice_of
 from diarization.online_speakers import OnlineSpeakers
 from diarization.reference_clips import ReferenceClipError, read_reference
-from diarization.speaker_finder import SpeakerFinder
-from diarization.turns import Diarization, PlacedChunk, Turn, diarize
+from diarization.speaker_history import HeardUtterance, SpeakerChange, SpeakerHistory
+from diarization.turns import Diarization, PlacedChunk, diarize
 from streaming.events import FinalTranscript
 from streaming.model_clients import SpeakerClient
 from streaming.threads import run_in_thread_to_completion
@@ -43,21 +43,37 @@ class SpeakersNamed:
 class StreamSpeakers:
     """Name the speakers of each utterance; a speaker keeps the label for the whole stream.
 
-    Holds at most 26 embeddings (MAX_SPEAKERS and MAX_KNOWN): 20 kB.
+    Holds at most 26 embeddings (MAX_SPEAKERS and MAX_KNOWN): 20 kB. With a history, those of the latest
+    utterances, too: MAX_KEPT of them, 200 kB, and 20 bytes a word.
     """
 
-    def __init__(self, client: SpeakerClient, speakers: OnlineSpeakers | None = None) -> None:
+    def __init__(
+        self,
+        client: SpeakerClient,
+        speakers: OnlineSpeakers | None = None,
+        history: SpeakerHistory | None = None,
+    ) -> None:
         self._client = client
         self._speakers = speakers or OnlineSpeakers()
+        self._history = history
 
     @classmethod
     def restored(cls, client: SpeakerClient, saved: Mapping[str, Any]) -> Self:
         """Return what `saved` described. Raises KeyError, TypeError, ValueError for anything else."""
-        return cls(client, OnlineSpeakers.restored(saved))
+        history = SpeakerHistory.restored(saved["history"]) if saved.get("history") else None
+        return cls(client, OnlineSpeakers.restored(saved), history)
 
     def saved(self) -> Mapping[str, object]:
         """Return the speakers so far, as JSON."""
-        return self._speakers.saved()
+        history = None if self._history is None else self._history.saved()
+        return {**self._speakers.saved(), "history": history}
+
+    def keep_history(self, wanted: bool) -> None:
+        """Begin to keep what corrections need, from the next utterance on; or drop it."""
+        if not wanted:
+            self._history = None
+        elif self._history is None:
+            self._history = SpeakerHistory()
 
     async def enrol(self, clip: ReferenceClip) -> None:
         """Call the speaker of a clip by a name from now on.
@@ -69,7 +85,10 @@ class StreamSpeakers:
         voice = voice_of(found)
         if voice is None:
             raise ReferenceClipError("contains no speech")
-        self._speakers.enrol(clip.name, voice, float(found.seconds.sum()))
+        seconds = float(found.seconds.sum())
+        number = self._speakers.enrol(clip.name, voice, seconds)
+        if self._history is not None:
+            self._history.references.append((number, voice, seconds))
 
     async def label(self, final: FinalTranscript) -> FinalTranscript:
         """Return the final with the speakers of the utterance and of its words.
@@ -87,30 +106,30 @@ class StreamSpeakers:
             for chunk in chunks
         ]
         found = await run_in_thread_to_completion(diarize, placed, ANY_NUMBER, IN_UTTERANCE)
-        return labelled(final, self._numbered(found), self._speakers.labels)
+        return self._labelled(final, found) if found.turns else final
 
-    def _numbered(self, found: Diarization) -> list[Turn]:
-        """Return the turns of an utterance with the numbers that speakers have in the whole stream."""
-        seconds = np.zeros(len(found.voices))
+    async def revise(self) -> list[SpeakerChange]:
+        """Return which earlier utterances have other speakers than was said, as far as a history is kept."""
+        history = self._history
+        return [] if history is None else await run_in_thread_to_completion(history.revise, self._speakers)
+
+    def _labelled(self, final: FinalTranscript, found: Diarization) -> FinalTranscript:
+        """Return the final with the labels that its speakers have in the whole stream."""
+        seconds = np.zeros(len(found.voices), np.float32)
         for turn in found.turns:
             seconds[turn.speaker] += turn.seconds
         numbers = [
             self._speakers.number_of(voice, float(each))
             for voice, each in zip(found.voices, seconds, strict=True)
         ]
-        return [replace(turn, speaker=numbers[turn.speaker]) for turn in found.turns]
-
-
-def labelled(final: FinalTranscript, turns: list[Turn], labels: Sequence[str]) -> FinalTranscript:
-    """Return the final with the labels of the speakers in these turns; as it is without turns.
-
-    labels: of each speaker, by number
-    """
-    if not turns:
-        return final
-    finder = SpeakerFinder(turns)
-    words = tuple(
-        replace(word, speaker=labels[finder.find(word.start, word.end)]) for word in final.hypothesis.words
-    )
-    most = SpeakerFinder(turns).find(final.clip.start, final.clip.end)
-    return replace(final, hypothesis=replace(final.hypothesis, words=words), speaker=labels[most])
+        words = final.hypothesis.words
+        spans = np.array([(word.start, word.end) for word in words], np.int64).reshape(-1, 2)
+        span = final.clip.start, final.clip.end
+        heard = HeardUtterance(final.utterance, span, spans, found.turns, found.voices, seconds, numbers)
+        heard.speaker, heard.word_speakers = heard.find_speakers(self._speakers.labels)
+        if self._history is not None:
+            self._history.add(heard)
+        named = tuple(
+            replace(word, speaker=label) for word, label in zip(words, heard.word_speakers, strict=True)
+        )
+        return replace(final, hypothesis=replace(final.hypothesis, words=named), speaker=heard.speaker)

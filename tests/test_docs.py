@@ -31,6 +31,7 @@ from audio.errors import AudioError
 from batching.batcher import Batcher
 from batching.worker import ThreadWorker
 from diarization.known_speakers import MAX_KNOWN
+from diarization.speaker_history import SpeakerChange
 from engine.engine import Engine
 from scripts.write_settings_docs import FILES
 from server.admission.controller import AdmissionController
@@ -69,6 +70,7 @@ from streaming.events import (
     LagReported,
     MarkerReached,
     PartialTranscript,
+    SpeakersRevised,
     StreamClosed,
     TranscriptionFailed,
     UtteranceEnded,
@@ -283,6 +285,7 @@ EVENTS: Final[list[Event]] = [
     AudioCleared(1600, 3200),
     MarkerReached("question-7"),
     LagReported(1200),
+    SpeakersRevised((SpeakerChange(2, "A", ((1600, 3200, "B"),)),)),
     StreamClosed(3200, 1600, 1600, 0, 1),
 ]
 
@@ -295,6 +298,9 @@ def test_an_event_has_the_fields_of_its_example(event: Event) -> None:
     assert example.keys() - {"event_id", "seq"} == message.keys()
     if "words" in message:
         assert example["words"][0].keys() == message["words"][0].keys()
+    if "items" in message:
+        assert example["items"][0].keys() == message["items"][0].keys()
+        assert example["items"][0]["words"][0].keys() == message["items"][0]["words"][0].keys()
 
 
 def test_the_example_of_a_greeting_is_what_the_server_says() -> None:

@@ -45,15 +45,20 @@ class Conversation:
 
 
 def converse(
-    entries: Sequence[ManifestEntry], speakers: int, gaps: tuple[float, float], rng: np.random.Generator
+    entries: Sequence[ManifestEntry],
+    speakers: int,
+    gaps: tuple[float, float],
+    rng: np.random.Generator,
+    turns_per_speaker: int = TURNS_PER_SPEAKER,
 ) -> Conversation:
     """Return a conversation of speakers chosen at random; no recording is used twice.
 
     gaps: least and greatest seconds between two turns; they overlap below 0
+    turns_per_speaker: the mean
     """
     groups = by_speaker(entries)
     names = [str(name) for name in rng.choice(sorted(groups), speakers, replace=False)]
-    order = [*range(speakers), *rng.integers(0, speakers, speakers * (TURNS_PER_SPEAKER - 1)).tolist()]
+    order = [*range(speakers), *rng.integers(0, speakers, speakers * (turns_per_speaker - 1)).tolist()]
     queues = [[groups[name][n] for n in rng.permutation(len(groups[name]))] for name in names]
     placed: list[tuple[int, Samples]] = []
     turns: list[Turn] = []

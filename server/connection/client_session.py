@@ -47,7 +47,7 @@ from streaming.errors import (
     SpoolFull,
     StreamBroken,
 )
-from streaming.events import FinalTranscript, NoteReached, UtteranceStarted
+from streaming.events import Event, FinalTranscript, NoteReached, SpeakersRevised, UtteranceStarted
 from streaming.snapshot import Snapshot, save
 from streaming.stream_speakers import ReferenceClip, SpeakersNamed, StreamSpeakers
 from vad.detector_input import DetectorState
@@ -460,24 +460,35 @@ class ClientSession:
                     event = await self._with_speakers(event)
                 if isinstance(event, NoteReached) and isinstance(event.note, SpeakersNamed):
                     await self._name_speakers(event.note)
-                messages = self._protocol.encode(event)  # for every event: the protocol captures options
-                kind = kind_of(event)
-                # During a replay a partial may be unknown and still older than what was sent before.
-                if self._replay_filter.consume(kind) or not (kind or self._replay_filter.is_over):
-                    continue
-                self._session_log.event(event)
-                record = None if self._recorder is None else partial(self._recorder.output, event)
-                await self._send(messages, record)
-                self._timing.event_sent(event)
+                await self._send_event(event)
+                if isinstance(event, FinalTranscript | NoteReached) and self._protocol.wants_revisions:
+                    await self._revise_speakers()
         except (DetectorFailed, StreamBroken) as error:
             log.exception("session.failed")
             await self._end_with(internal(str(error)), self._protocol.encode(self._driver.session.abandon()))
+
+    async def _send_event(self, event: Event) -> None:
+        messages = self._protocol.encode(event)  # for every event: the protocol captures options
+        kind = kind_of(event)
+        # During a replay a partial may be unknown and still older than what was sent before.
+        if self._replay_filter.consume(kind) or not (kind or self._replay_filter.is_over):
+            return
+        self._session_log.event(event)
+        record = None if self._recorder is None else partial(self._recorder.output, event)
+        await self._send(messages, record)
+        self._timing.event_sent(event)
+
+    async def _revise_speakers(self) -> None:
+        """Tell the client which earlier finals turn out to have other speakers."""
+        if self._speakers is not None and (changes := await self._speakers.revise()):
+            await self._send_event(SpeakersRevised(tuple(changes)))
 
     async def _with_speakers(self, final: FinalTranscript) -> FinalTranscript:
         """Return the final with its speakers; without them if the model cannot be used."""
         if self._driver.models.speakers is None:
             return final
         self._speakers = self._speakers or StreamSpeakers(self._driver.models.speakers)
+        self._speakers.keep_history(self._protocol.wants_revisions)
         try:
             return await self._speakers.label(final)
         except SpeakersUnavailable as error:
@@ -507,12 +518,13 @@ class ClientSession:
     async def _name_speaker(self, what: str, clip: ReferenceClip) -> ClientError | None:
         """Return the error about a clip.
 
-        what: how the error calls it, because it is logged and names are not
+        what: how the error calls the clip: errors are logged, and names of people are not
         """
         client = self._driver.models.speakers
         if client is None:
             return speakers_unavailable("This server does not distinguish speakers.")
         self._speakers = self._speakers or StreamSpeakers(client)
+        self._speakers.keep_history(self._protocol.wants_revisions)
         try:
             await self._speakers.enrol(clip)
         except ReferenceClipError as error:

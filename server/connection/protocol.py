@@ -162,6 +162,11 @@ class WireProtocol(Protocol):
         """Return whether the final of an utterance says who speaks. Call it before `encode` of the final."""
         ...
 
+    @property
+    def wants_revisions(self) -> bool:
+        """Whether the client wants to know if earlier finals turn out to have other speakers."""
+        ...
+
     def encode_error(self, error: ClientError) -> Message | None:
         """Return the message for an error; None if the protocol has none and only the close reports it."""
         ...

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from client import Error, Final, FinalWord, Lag, ProtocolError, Unknown, Updated
-from client.events import Created, parse, parse_numbered
+from client.events import Created, RevisedFinal, SpeakersRevised, parse, parse_numbered
 
 DONE = {
     "type": "response.audio_transcript.done",
@@ -32,6 +32,18 @@ def test_a_final_with_words_and_sound_holds_them() -> None:
     assert isinstance(final, Final)
     assert final.words == (FinalWord("hello", 100, 500, 0.9),)
     assert final.audio == b"\x00\x01"
+
+
+def test_speakers_and_their_corrections_are_read() -> None:
+    word = {"word": "hello", "start_ms": 100, "end_ms": 500, "confidence": 0.9, "speaker": "A"}
+    final = read({**DONE, "words": [word], "speaker": "A"})
+    assert isinstance(final, Final)
+    assert (final.speaker, final.words[0].speaker) == ("A", "A")
+    spans = [{"start_ms": 100, "end_ms": 500, "speaker": "B"}]
+    items = [{"item_id": "item_1", "speaker": "B", "words": spans}, {"item_id": "item_2", "speaker": "C"}]
+    assert read({"type": "speakers.revised", "items": items}) == SpeakersRevised(
+        (RevisedFinal("item_1", "B", ((100, 500, "B"),)), RevisedFinal("item_2", "C"))
+    )
 
 
 def test_an_error_is_read_in_each_of_its_shapes() -> None:

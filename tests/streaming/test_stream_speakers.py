@@ -8,6 +8,7 @@ import pytest
 from asr.recognizer import Hypothesis, Word
 from audio.clip import Clip, Samples
 from diarization.reference_clips import ReferenceClipError
+from diarization.speaker_history import SpeakerChange
 from streaming.errors import SpeakersUnavailable
 from streaming.events import FinalTranscript
 from streaming.stream_speakers import ReferenceClip, StreamSpeakers
@@ -101,3 +102,23 @@ async def test_speaker_of_a_clip_is_called_by_its_name() -> None:
 async def test_clip_without_speech_is_refused() -> None:
     with pytest.raises(ReferenceClipError, match="no speech"):
         await StreamSpeakers(RuleClient()).enrol(ReferenceClip("Ann", wav(voice(0.01, 2))))
+
+
+async def test_restored_stream_corrects_what_was_said_before() -> None:
+    before = StreamSpeakers(RuleClient())
+    before.keep_history(True)
+    told = await before.label(final(voice(-0.5, 3)))
+    after = StreamSpeakers.restored(RuleClient(), json.loads(json.dumps(before.saved())))
+    assert await after.revise() == []
+    await after.enrol(ReferenceClip("Ann", wav(voice(-0.5, 2))))
+    words = tuple((word.start, word.end, "Ann") for word in told.hypothesis.words)
+    assert await after.revise() == [SpeakerChange(1, "Ann", words)]
+
+
+async def test_nothing_is_corrected_without_a_history() -> None:
+    speakers = StreamSpeakers(RuleClient())
+    speakers.keep_history(True)
+    speakers.keep_history(False)
+    await speakers.label(final(voice(-0.5, 3)))
+    await speakers.enrol(ReferenceClip("Ann", wav(voice(-0.5, 2))))
+    assert await speakers.revise() == []

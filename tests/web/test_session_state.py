@@ -5,6 +5,7 @@ from typing import Any
 
 from tests.web.browser import Modules
 
+MAX_SAFE = 2**53 - 1
 Step = Sequence[Any]  # an action and its argument
 
 DRIVE = """
@@ -71,6 +72,19 @@ async def test_partials_and_finals_have_positions(modules: Modules) -> None:
     assert (log[2]["text"], log[2]["stable"]) == ("he𝄞llo", 4), "a JavaScript string counts UTF-16 units"
     word = {"text": "hello", "startMs": 100, "endMs": 900, "confidence": 0.5}
     assert log[3]["words"] == [{**word, "speaker": None}]
+
+
+async def test_revised_speakers_have_positions(modules: Modules) -> None:
+    words = [{"start_ms": 100, "end_ms": 900, "speaker": "B"}]
+    items = [{"item_id": "a", "speaker": "B", "words": words}, {"item_id": "b", "speaker": "C"}]
+    log = await drive(modules, CREATED, receive("speakers.revised", 2, items=items))
+    assert log[1] == {
+        "type": "revised",
+        "items": [
+            {"id": "a", "spans": [{"startMs": 100, "endMs": 900, "speaker": "B"}]},
+            {"id": "b", "spans": [{"startMs": 0, "endMs": MAX_SAFE, "speaker": "C"}]},
+        ],
+    }
 
 
 async def test_repeated_message_is_ignored(modules: Modules) -> None:

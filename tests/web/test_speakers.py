@@ -119,6 +119,27 @@ async def test_utterance_of_two_speakers_becomes_two_segments(modules: Modules) 
     assert [segment[3:] for segment in found["segments"]] == [["one two", "A"], ["three", "B"], ["four", "B"]]
 
 
+async def test_speakers_of_a_final_are_corrected(modules: Modules) -> None:
+    found = await drive(
+        modules,
+        final("a", "one two three", 0, "A", "AAB"),
+        final("b", "four five", 3000, "B"),
+        ["edit", "b", "forty five"],
+        [
+            "reviseSpeakers",
+            {"id": "a", "spans": [span(0, 1000, "B"), span(1000, 2000, "A"), span(2000, 3000, "A")]},
+        ],
+        ["reviseSpeakers", {"id": "b", "spans": [span(0, 2**53 - 1, "A")]}],
+    )
+    assert [segment[3:] for segment in found["segments"]] == [
+        ["one", "B"],
+        ["two", "A"],
+        ["three", "A"],
+        ["forty five", "A"],
+    ]
+    assert len({segment[0] for segment in found["segments"]}) == 4
+
+
 async def test_new_session_does_not_reuse_labels(modules: Modules) -> None:
     found = await drive(
         modules,

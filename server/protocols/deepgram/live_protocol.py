@@ -42,6 +42,7 @@ class DeepgramProtocol:
 
     idle_limit = IDLE_LIMIT
     resume_support = None
+    wants_revisions = False
 
     def __init__(self, stream: StreamInput, options: DeepgramOptions, output: DeepgramOutput) -> None:
         self._stream = stream

@@ -132,6 +132,29 @@ class FinalMessage(TypedDict):
     speaker: NotRequired[str | None]
 
 
+class RevisedWordFields(TypedDict):
+    """Hold the speaker of a word; the times are those in the final."""
+
+    start_ms: int
+    end_ms: int
+    speaker: str
+
+
+class RevisedItemFields(TypedDict):
+    """Hold the speaker of a final, and those of its words in order if it has any."""
+
+    item_id: str | None
+    speaker: str
+    words: NotRequired[list[RevisedWordFields]]
+
+
+class SpeakersRevisedMessage(TypedDict):
+    """Report the finals that have other speakers than was said before."""
+
+    type: Literal["speakers.revised"]
+    items: list[RevisedItemFields]
+
+
 class UtteranceErrorMessage(TypedDict):
     """Report that an utterance could not be recognized; the error takes the place of its final."""
 

@@ -8,6 +8,7 @@ import pybase64
 
 from asr.recognizer import Word
 from audio.clip import SAMPLE_RATE, Samples, ms_from_samples
+from diarization.speaker_history import SpeakerChange
 from server.connection.protocol import Message
 from server.errors import ErrorFields
 from server.protocols.native.messages import (
@@ -15,15 +16,18 @@ from server.protocols.native.messages import (
     FinalMessage,
     MarkerMessage,
     PartialMessage,
+    RevisedItemFields,
+    RevisedWordFields,
     ServerLagMessage,
     SessionClosedMessage,
     SessionResumedMessage,
+    SpeakersRevisedMessage,
     SpeechStartedMessage,
     SpeechStoppedMessage,
     UtteranceErrorMessage,
     WordFields,
 )
-from server.protocols.native.session_config import ConfigReached, OutputOptions, SessionConfig
+from server.protocols.native.session_config import REVISED, ConfigReached, OutputOptions, SessionConfig
 from streaming.events import (
     AudioCleared,
     Event,
@@ -32,6 +36,7 @@ from streaming.events import (
     MarkerReached,
     NoteReached,
     PartialTranscript,
+    SpeakersRevised,
     StreamClosed,
     TranscriptionFailed,
     UtteranceEnded,
@@ -93,6 +98,8 @@ class NativeOutput:
                 )
             case FinalTranscript():
                 return self._done(event, self._options_of(event.utterance))
+            case SpeakersRevised(changes):
+                return SpeakersRevisedMessage(type=REVISED, items=[self._revised(each) for each in changes])
             case TranscriptionFailed(utterance, start, end, message):
                 self._options_of(utterance)
                 return self._failed(utterance, start, end, message)
@@ -112,6 +119,11 @@ class NativeOutput:
                 return None
             case StreamClosed():
                 return _closed(event)
+
+    @property
+    def wants_revisions(self) -> bool:
+        """Whether the client subscribed to corrections of speakers, at the place of the latest event."""
+        return REVISED in self._config.events
 
     def options_of(self, utterance: int) -> OutputOptions:
         """Return the options of an utterance."""
@@ -152,6 +164,15 @@ class NativeOutput:
         if options.diarize:
             message["speaker"] = final.speaker
         return message
+
+    def _revised(self, change: SpeakerChange) -> RevisedItemFields:
+        item = RevisedItemFields(item_id=self.item_id(change.utterance), speaker=change.speaker)
+        if change.words:
+            item["words"] = [
+                RevisedWordFields(start_ms=ms_from_samples(start), end_ms=ms_from_samples(end), speaker=label)
+                for start, end, label in change.words
+            ]
+        return item
 
     def _failed(self, utterance: int, start: int, end: int, text: str) -> UtteranceErrorMessage:
         message = f"This utterance could not be transcribed: {text}"

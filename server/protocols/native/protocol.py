@@ -162,6 +162,11 @@ class NativeProtocol:
         """Return whether the client asked for speakers when the utterance began."""
         return self._output.options_of(utterance).diarize
 
+    @property
+    def wants_revisions(self) -> bool:
+        """Whether the client subscribed to corrections of speakers."""
+        return self._output.wants_revisions
+
     def encode_error(self, error: ClientError) -> Message:
         """Return the `error` message."""
         return error.as_event()

@@ -31,6 +31,7 @@ from streaming.endpointing import AdaptiveSilence, EndpointPolicy, FixedSilence,
 from streaming.options import SessionOptions
 from vad.options import OptionError
 
+REVISED: Final = "speakers.revised"
 # Message types that a client receives only if it requests them.
 OPTIONAL_EVENTS: Final = frozenset(
     {
@@ -42,6 +43,7 @@ OPTIONAL_EVENTS: Final = frozenset(
         "input_audio_buffer.cleared",
         "transcript.partial",
         "server.lag",
+        REVISED,
     }
 )
 

@@ -15,7 +15,11 @@ MAX_EVENTS: Final = 1_000  # finals that a reader receives at first
 MAX_BYTES: Final = 1 << 20  # of them together
 FINAL: Final = "response.audio_transcript.done"
 # One of these is in each message, as JSON, that is kept. Quotes in a text are escaped, so no text has them.
-KEPT: Final = (b'"type":"%s"' % FINAL.encode(), b'"code":"transcription_failed"')
+KEPT: Final = (
+    b'"type":"%s"' % FINAL.encode(),
+    b'"code":"transcription_failed"',
+    b'"type":"speakers.revised"',
+)
 
 
 class SharedEvent(NamedTuple):
@@ -81,6 +85,9 @@ class SharedTranscript:
                 self._partial = _event(number, "partial", fields)
             case "response.audio_transcript.done":
                 self._keep(number, "final", _final(message), message["item_id"])
+            case "speakers.revised":
+                items = [{name: item[name] for name in ("item_id", "speaker")} for item in message["items"]]
+                self._keep(number, "speakers", {"items": items}, None)
             case "error" if "item_id" in message:
                 self._keep(number, "dropped", {"item_id": message["item_id"]}, message["item_id"])
             case "input_audio_buffer.cleared" if self._partial is not None:
@@ -120,7 +127,7 @@ class SharedTranscript:
         return event
 
     def _keep(self, number: int, name: str, fields: Mapping[str, object], item: str | None) -> None:
-        if item == self._open_item:
+        if item is not None and item == self._open_item:
             self._partial = self._open_item = None
         self._events.append(_event(number, name, fields))
         self._size += len(self._events[-1].encoded)

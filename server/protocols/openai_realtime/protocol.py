@@ -25,6 +25,7 @@ class RealtimeProtocol:
     """
 
     idle_limit = None
+    wants_revisions = False
     resume_support = None
 
     def __init__(

@@ -288,6 +288,7 @@ function onLiveEvent(event) {
   else if (event.type === "partial")
     liveTranscript.setPartial(event.id, event.text, event.stable, event.startMs, event.track);
   else if (event.type === "final") showFinal(event);
+  else if (event.type === "revised") for (const item of event.items) liveTranscript.reviseSpeakers(item);
   else if (event.type === "dropped") liveTranscript.remove(event.id);
 }
 

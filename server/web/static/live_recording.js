@@ -13,6 +13,7 @@ const EVENTS = [
   "input_audio_buffer.speech_stopped",
   "transcript.partial",
   "server.lag",
+  "speakers.revised",
 ];
 
 /**

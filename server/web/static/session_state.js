@@ -22,6 +22,8 @@ const ENDING_TIMEOUT_MS = 30_000;
  *   {type: "speech_end", id, endMs}
  *   {type: "partial", id, text, stable, startMs}   stable: number of characters that will not change
  *   {type: "final", id, text, words, startMs, endMs, language, speaker}   speaker: label of this session, or null
+ *   {type: "revised", items}                       items: {id, spans} of earlier finals that have other speakers;
+ *                                                  spans: {startMs, endMs, speaker} of each word
  *   {type: "dropped", id}                          the utterance will get no final
  *   {type: "connected", resumed, recognizer, session}   the server accepts audio; session: id of a new one
  *   {type: "lag", ms}                              recognition is so far behind, for all streams
@@ -142,6 +144,8 @@ export class SessionState {
       case FINAL:
         this.#closeUtterance(message);
         return [this.#final(message)];
+      case "speakers.revised":
+        return [{ type: "revised", items: message.items.map((item) => this.#revised(item)) }];
       case "error":
         return this.#error(message);
       default:
@@ -184,6 +188,15 @@ export class SessionState {
       language: message.language,
       speaker: message.speaker ?? null,
     };
+  }
+
+  #revised({ item_id: id, speaker, words }) {
+    const spans = words?.map((word) => ({
+      startMs: this.#toRecordingMs(word.start_ms),
+      endMs: this.#toRecordingMs(word.end_ms),
+      speaker: word.speaker,
+    }));
+    return { id, spans: spans ?? [{ startMs: 0, endMs: Number.MAX_SAFE_INTEGER, speaker }] };
   }
 
   #error(message) {

@@ -117,6 +117,16 @@ export class Transcript {
     this.#splitBySpeaker(this.segments, spans);
   }
 
+  /**
+   * Correct the speakers of what was one final. Its parts stay parts. spans: as in setSpeakers, of its words
+   */
+  reviseSpeakers({ id, spans }) {
+    const parts = this.segments.filter((each) => each.id === id || each.id.startsWith(`${id}/`));
+    const count = this.#segments.size;
+    this.#splitBySpeaker(parts, spans);
+    if (this.#segments.size > count) this.#undo = [];
+  }
+
   /** Name a speaker everywhere. It can be undone. */
   rename(label, name) {
     const before = this.speakers.givenNameOf(label);
@@ -198,8 +208,14 @@ export class Transcript {
     for (const segment of segments) {
       const [first, ...others] = groupBySpeaker(segment.words, heard);
       const { id, endMs, edited, language } = segment;
+      let number = 0; // of the last part of this segment that has an id, also from an earlier split
+      const nextId = () => {
+        do number += 1;
+        while (this.#segments.has(`${id}/${number}`));
+        return `${id}/${number}`;
+      };
       const partOf = ({ speaker, words }, i) => ({
-        id: `${id}/${i + 1}`,
+        id: nextId(),
         startMs: words[0].startMs,
         endMs: others[i + 1] ? words.at(-1).endMs : endMs,
         words,

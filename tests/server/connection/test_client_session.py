@@ -1245,3 +1245,50 @@ async def test_named_speakers_are_known_on_the_next_server(tmp_path: Path) -> No
     assert [m["error"]["code"] for m in before.heard if m["type"] == "error"] == ["invalid_known_speaker"]
     assert "error" not in types(after)  # The next server read the clips again and did not repeat it.
     assert labels(before) + labels(after) == ["A", "Ann"]
+
+
+def revisions(line: Line) -> list[Message]:
+    return [message for message in line.heard if message["type"] == "speakers.revised"]
+
+
+async def test_finals_before_a_name_are_revised_on_request() -> None:
+    line = Line()
+    async with running_models() as models:
+        speaking = replace(models, speakers=RuleClient())
+        async with running_session(line, speaking, SPEAKING) as session:
+            line.says(spoken(-1))
+            await until(lambda: len(finals(line)) == 1)
+            name_speakers(line, Ann=clip_of(-0.5))
+            line.says(spoken(-1))
+            say(line, "end_of_stream")
+            await session._finished.wait()
+    first, second = finals(line)
+    assert (first["speaker"], second["speaker"]) == ("A", "Ann")
+    (revised,) = revisions(line)
+    assert revised["items"] == [{"item_id": first["item_id"], "speaker": "Ann"}]
+
+
+async def test_revision_is_sent_once_and_on_the_next_server_too(tmp_path: Path) -> None:
+    before, after = Line(), Line()
+    async with running_models() as models:
+        speaking = replace(models, speakers=RuleClient())
+        with JournalStore(tmp_path, Health()) as disk:
+            async with kept_on(disk, speaking, before, config=SPEAKING) as (session, running):
+                for level in (1, -1):
+                    before.says(spoken(level))
+                await until(lambda: len(finals(before)) == 2)
+                name_speakers(before, Ann=clip_of(0.5))
+                await until(lambda: len(revisions(before)) == 1)
+                session.stop()
+                await running
+        with JournalStore(tmp_path, Health()) as disk:
+            async with gone_on(disk, speaking) as (continued, _):
+                back = await resumed(continued, after, before.heard[-1]["seq"])
+                await after.hears("session.resumed")
+                name_speakers(after, Bob=clip_of(-0.5))
+                say(after, "end_of_stream")
+                await back
+    named = [
+        item["speaker"] for line in (before, after) for each in revisions(line) for item in each["items"]
+    ]
+    assert named == ["Ann", "Bob"]

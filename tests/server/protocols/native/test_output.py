@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as arrays
 
 from asr.recognizer import Hypothesis, Word
 from audio.clip import Clip, ms_from_samples
+from diarization.speaker_history import SpeakerChange
 from server.protocols.native.output import NativeOutput, base64_from_samples, with_audio
 from server.protocols.native.session_config import OPTIONAL_EVENTS, ConfigReached, SessionConfig
 from streaming.events import (
@@ -22,6 +23,7 @@ from streaming.events import (
     MarkerReached,
     NoteReached,
     PartialTranscript,
+    SpeakersRevised,
     StreamClosed,
     TranscriptionFailed,
     UtteranceEnded,
@@ -47,6 +49,25 @@ def told(event: Event, config: SessionConfig = CURIOUS) -> dict[str, Any]:
 
 
 EXAMPLES: list[tuple[Event, dict[str, Any]]] = [
+    (
+        SpeakersRevised(
+            (SpeakerChange(2, "A", ((16_000, 16_800, "A"), (16_800, 17_600, "B"))), SpeakerChange(1, "B"))
+        ),
+        {
+            "type": "speakers.revised",
+            "items": [
+                {
+                    "item_id": "item_5f1c_2",
+                    "speaker": "A",
+                    "words": [
+                        {"start_ms": 1000, "end_ms": 1050, "speaker": "A"},
+                        {"start_ms": 1050, "end_ms": 1100, "speaker": "B"},
+                    ],
+                },
+                {"item_id": "item_5f1c_1", "speaker": "B"},
+            ],
+        },
+    ),
     (
         UtteranceStarted(2, 51_360),
         {"type": "input_audio_buffer.speech_started", "item_id": "item_5f1c_2", "audio_start_ms": 3210},

@@ -74,6 +74,16 @@ def test_final_is_sent_without_its_audio() -> None:
     assert read(transcript) == [(7, "final", {**fields, "speaker": "A"})]
 
 
+def test_revised_speakers_follow_the_finals() -> None:
+    transcript = SharedTranscript()
+    transcript.sent(1, final(1, speaker="A"))
+    transcript.sent(2, partial(2))
+    items = [{"item_id": "item_1", "speaker": "B", "words": [{"start_ms": 0, "end_ms": 9, "speaker": "B"}]}]
+    transcript.sent(3, {"type": "speakers.revised", "items": items})
+    assert [name for _, name, _ in read(transcript)] == ["final", "partial", "speakers"]
+    assert read(transcript)[-1] == (3, "speakers", {"items": [{"item_id": "item_1", "speaker": "B"}]})
+
+
 def test_newest_partial_replaces_the_ones_before_it() -> None:
     transcript = SharedTranscript()
     for number, text in enumerate(("good", "good mourn"), 1):

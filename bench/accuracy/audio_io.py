@@ -62,13 +62,13 @@ def trim(samples: Samples, rate: int) -> Samples:
     return samples[runs[0][0] : runs[0][1]] if runs else samples[:0]
 
 
-def utterances_from(source: Path, rate: int, limit: int) -> Iterator[Samples]:
-    """Yield at most `limit` trimmed files of a folder, or all sentences of one file."""
+def utterances_from(source: Path, rate: int, limit: int) -> Iterator[tuple[Path, Samples]]:
+    """Yield at most `limit` trimmed files of a folder, or all sentences of one file, each with its file."""
     if source.is_file():
-        yield from split_at_pauses(read_sound(source, rate), rate)
+        yield from ((source, sentence) for sentence in split_at_pauses(read_sound(source, rate), rate))
         return
     paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
     for path in paths[:: max(1, len(paths) // limit)][:limit]:
         utterance = trim(read_sound(path, rate), rate)
         if len(utterance):
-            yield utterance
+            yield path, utterance

@@ -12,6 +12,7 @@ from audio.clip import SAMPLE_RATE
 from bench.accuracy.audio_io import Samples, read_sound
 from bench.load.message_tape import NOISE, Label
 
+MANIFEST: Final = "manifest.jsonl"
 STEP_SAMPLES: Final = SAMPLE_RATE // 100
 SMOOTHING: Final = np.full(3, 1 / 3)  # moving average over steps, so that a click does not count as speech
 
@@ -68,7 +69,7 @@ def read_manifest(folder: Path) -> list[ManifestEntry]:
 
     The others cannot be read or cannot be scored. Raises FileNotFoundError, KeyError and ValueError.
     """
-    rows = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (folder / MANIFEST).read_text().splitlines()]
     return [
         ManifestEntry(
             folder / row["file"],

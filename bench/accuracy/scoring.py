@@ -27,7 +27,8 @@ class Score:
     lost: utterances that no finals cover; doubled: finals for audio or an item that already had one
     split: utterances that more than one final covers; strays: finals that cover no utterance
     finals: pairs of the true end of speech (ms of the stream) and the latency from there to the final
-    partials: latencies from the true start of speech to the first partial of the utterance
+    partials: latencies from the true start of sound to the first partial of the utterance
+    partials_after_word: the same from the start of the first word, where it is known
     """
 
     utterances: int = 0
@@ -37,6 +38,7 @@ class Score:
     strays: int = 0
     finals: list[tuple[float, float]] = field(default_factory=list)
     partials: list[float] = field(default_factory=list)
+    partials_after_word: list[float] = field(default_factory=list)
 
     def add(self, other: "Score") -> None:
         """Add the counts and latencies of another score."""
@@ -47,6 +49,7 @@ class Score:
         self.strays += other.strays
         self.finals += other.finals
         self.partials += other.partials
+        self.partials_after_word += other.partials_after_word
 
 
 def score(
@@ -80,7 +83,10 @@ def score(
             result.finals.append((label.end_ms, last.arrival * 1000 - label.end_ms))
         first = min(covers, key=lambda final: final.start_ms)
         if first.item_id in first_partials:
-            result.partials.append(first_partials[first.item_id] * 1000 - label.start_ms)
+            arrival_ms = first_partials[first.item_id] * 1000
+            result.partials.append(arrival_ms - label.start_ms)
+            if label.first_word_ms is not None:
+                result.partials_after_word.append(arrival_ms - label.first_word_ms)
     result.strays = len(received) - len(matched)
     return result
 

@@ -59,12 +59,17 @@ async def measure_curve(
 
 def line(row: dict[str, Any]) -> str:
     """Return a row of the table in Markdown."""
-    final, beyond, partial = row["final_ms"], row["beyond_silence_ms"], row["partial_ms"]
-    return (
-        f"| {row['streams']} | {' / '.join(str(final.get(p)) for p in ('p50', 'p95', 'p99'))} "
-        f"| {beyond.get('p95')} | {partial.get('p95')} | {row['utterances']} | {row['lost']} "
-        f"| {'yes' if row['held'] else 'no'} |"
-    )
+    final, beyond = row["final_ms"], row["beyond_silence_ms"]
+    partial, after_word = row["partial_ms"], row["partial_after_word_ms"]
+    cells = [
+        row["streams"],
+        " / ".join(str(final.get(p)) for p in ("p50", "p95", "p99")),
+        *(latencies.get("p95") for latencies in (beyond, partial, after_word)),
+        row["utterances"],
+        row["lost"],
+        "yes" if row["held"] else "no",
+    ]
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def main() -> int:
@@ -85,9 +90,10 @@ def main() -> int:
     for title, part in head.items():
         show(title, part)
     print(
-        "\n| streams | final p50 / p95 / p99, ms | p95 beyond silence | partial p95 | finals | lost | held |"
+        "\n| streams | final p50 / p95 / p99, ms | p95 beyond silence | partial p95 after the first sound "
+        "| after the first word | finals | lost | held |"
     )
-    print("|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|")
     with running_server(None, environment) as server:
         rows = uvloop.run(measure_curve(tapes, server.url, server.pid, options))
     print(json.dumps({"bench": "curve", "model": options.model, **head, "rows": rows}))

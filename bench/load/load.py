@@ -21,9 +21,12 @@ from typing import Any, Final
 import numpy as np
 import uvloop
 
+from audio.clip import SAMPLE_RATE, Clip, ms_from_samples
 from bench import ROOT
-from bench.accuracy.audio_io import utterances_from
+from bench.accuracy.audio_io import Samples, utterances_from
+from bench.accuracy.corpus import MANIFEST, read_manifest
 from bench.accuracy.scoring import summary
+from bench.accuracy.word_timestamps import Aligner, spoken
 from bench.load.load_generator import LoadResult, run_load, settings_frame
 from bench.load.machine import machine
 from bench.load.message_tape import Tape, record_tape
@@ -62,9 +65,11 @@ def record_tapes(options: argparse.Namespace) -> list[Tape]:
     """Make the loops of utterances. Raises SystemExit with a message if there is no speech."""
     if not options.audio.exists():
         raise SystemExit(f"{options.audio} does not exist. Name a folder or a file with --audio.")
-    utterances = list(utterances_from(options.audio, options.rate, options.most_files))
-    if not utterances:
+    found = list(utterances_from(options.audio, options.rate, options.most_files))
+    if not found:
         raise SystemExit(f"{options.audio} contains no speech.")
+    utterances = [samples for _, samples in found]
+    first_words = first_words_ms(options.audio, found, options.rate)
     rng = np.random.default_rng(options.seed)
     mean_ms = float(np.mean([len(u) for u in utterances])) * 1000 / options.rate + sum(options.gap_ms) / 2
     count = max(1, round(options.tape_seconds * 1000 / mean_ms))
@@ -73,6 +78,7 @@ def record_tapes(options: argparse.Namespace) -> list[Tape]:
         record_tape(
             [utterances[pick] for pick in row],
             rng,
+            first_words_ms=[first_words[pick] for pick in row],
             rate=options.rate,
             chunk_ms=options.chunk_ms,
             gap_ms=(options.gap_ms[0], options.gap_ms[1]),
@@ -80,6 +86,22 @@ def record_tapes(options: argparse.Namespace) -> list[Tape]:
         )
         for row in picks
     ]
+
+
+def first_words_ms(source: Path, utterances: Sequence[tuple[Path, Samples]], rate: int) -> list[float | None]:
+    """Return where the first word of each utterance begins, by an alignment of the text in the manifest.
+
+    None stands for an utterance without a text, or whose text cannot be aligned, and for every one that is
+    not at 16 kHz. Sound alone is no sign of a word: recordings may begin with a breath or a rustle.
+    """
+    if rate != SAMPLE_RATE or not (source / MANIFEST).exists():
+        return [None] * len(utterances)
+    texts = {entry.path.resolve(): entry.text for entry in read_manifest(source)}
+    aligner = Aligner()
+    aligned = [
+        aligner.align(Clip(samples), spoken(texts.get(path.resolve(), ""))) for path, samples in utterances
+    ]
+    return [ms_from_samples(words[0].start) if words else None for words in aligned]
 
 
 def describe(tapes: Sequence[Tape]) -> dict[str, Any]:
@@ -141,6 +163,7 @@ def report(result: LoadResult, silence_ms: int, seconds: float) -> dict[str, Any
         "beyond_silence_ms": summary([latency - silence_ms for latency in latencies]),
         "final_ms_first_and_last_minute": [summary(minute) for minute in minutes],
         "partial_ms": summary(score.partials),
+        "partial_after_word_ms": summary(score.partials_after_word),
     }
 
 

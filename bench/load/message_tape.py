@@ -17,10 +17,19 @@ NOISE: Final = 10 ** (-65 / 20)  # RMS; digital silence would be easier than rea
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """Hold the true start and end of an utterance, in ms."""
+    """Hold the true start and end of an utterance, in ms.
+
+    first_word_ms: start of its first word, which may follow a breath; None if it is unknown
+    """
 
     start_ms: float
     end_ms: float
+    first_word_ms: float | None = None
+
+    def shifted(self, ms: float) -> "Label":
+        """Return the label of the same utterance `ms` later."""
+        first = None if self.first_word_ms is None else self.first_word_ms + ms
+        return Label(self.start_ms + ms, self.end_ms + ms, first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +62,9 @@ class Tape:
         shift = -first * self.chunk_ms
         while shift < end:
             for label in self.labels:
-                start_ms, end_ms = label.start_ms + shift, label.end_ms + shift
-                if end_ms > 0 and start_ms < end:
-                    yield Label(start_ms, end_ms), start_ms >= 0 and end_ms <= end
+                here = label.shifted(shift)
+                if here.end_ms > 0 and here.start_ms < end:
+                    yield here, here.start_ms >= 0 and here.end_ms <= end
             shift += self.ms
 
 
@@ -63,6 +72,7 @@ def record_tape(
     utterances: Sequence[Samples],
     rng: np.random.Generator,
     *,
+    first_words_ms: Sequence[float | None] = (),
     rate: int,
     chunk_ms: int,
     gap_ms: tuple[float, float],
@@ -73,13 +83,15 @@ def record_tape(
     The last gap is extended to fill the last chunk.
 
     utterances: trimmed float32 samples of shape (n,) at `rate` Hz; gap_ms: least and greatest gap
+    first_words_ms: where the first word of each utterance begins; empty if it is not known of any
     binary: whether messages are binary frames rather than base64 in JSON
     """
     pieces: list[Samples] = []
     labels: list[Label] = []
     position = 0  # samples
-    for utterance in utterances:
-        labels.append(Label(position * 1000 / rate, (position + len(utterance)) * 1000 / rate))
+    for utterance, first_word_ms in zip(utterances, first_words_ms or [None] * len(utterances), strict=True):
+        label = Label(0.0, len(utterance) * 1000 / rate, first_word_ms)
+        labels.append(label.shifted(position * 1000 / rate))
         gap = round(rng.uniform(*gap_ms) * rate / 1000)
         pieces += [_faded(utterance, rate), np.zeros(gap, np.float32)]
         position += len(utterance) + gap

@@ -71,5 +71,5 @@ def test_a_folder_gives_an_utterance_per_file_and_a_file_its_sentences(tmp_path:
     for name in "abc":
         write_wav(tmp_path / f"{name}.wav", sound, RATE)
     (tmp_path / "notes.txt").write_text("no sound")
-    assert [len(u) for u in utterances_from(tmp_path, RATE, 2)] == [RATE * 14 // 10] * 2
-    assert [len(u) for u in utterances_from(tmp_path / "a.wav", RATE, 2)] == [RATE * 4 // 10] * 2
+    assert [len(u) for _, u in utterances_from(tmp_path, RATE, 2)] == [RATE * 14 // 10] * 2
+    assert [len(u) for _, u in utterances_from(tmp_path / "a.wav", RATE, 2)] == [RATE * 4 // 10] * 2

@@ -29,6 +29,13 @@ def test_the_first_partial_counts_from_the_true_start() -> None:
     assert score(SAID, [ONE, TWO], {"item_1": 1.6}).partials == [pytest.approx(600)]
 
 
+def test_the_first_partial_counts_from_the_first_word_where_it_is_known() -> None:
+    said = [(Label(1000, 2000, first_word_ms=1150), True), SAID[1]]
+    found = score(said, [ONE, TWO], {"item_1": 1.6, "item_2": 4.5})
+    assert found.partials == pytest.approx([600, 500])
+    assert found.partials_after_word == pytest.approx([450])
+
+
 def test_an_utterance_without_a_final_is_lost() -> None:
     assert score(SAID, [ONE], {}).lost == 1
 

@@ -70,6 +70,17 @@ def test_a_stream_from_the_middle_has_the_labels_from_there() -> None:
     ]
 
 
+def test_first_words_move_with_their_utterances() -> None:
+    rng = np.random.default_rng(0)
+    sounds = [np.ones(RATE, np.float32), np.ones(RATE, np.float32)]
+    tape = record_tape(
+        sounds, rng, first_words_ms=[200, None], rate=RATE, chunk_ms=100, gap_ms=(500, 500), binary=True
+    )
+    assert [label.first_word_ms for label in tape.labels] == [200, None]
+    later = [label for label, _ in tape.utterances(5, len(tape.frames) + 10)]
+    assert [label.first_word_ms for label in later] == [-300, None, tape.ms - 300]
+
+
 @settings(deadline=None)
 @given(st.integers(0, 49), st.integers(1, 200))
 def test_a_long_stream_repeats_the_loop(first: int, count: int) -> None:

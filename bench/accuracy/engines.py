@@ -1,10 +1,11 @@
 """Run this project's recognizers and other engines over the same clips, and time them."""
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +19,8 @@ from asr.recognizer import RecognitionRequest
 from asr.windows import AudioContext
 from audio.clip import SAMPLE_RATE, Clip
 
-CHILD_SCRIPT: Final = Path(__file__).with_name("faster_whisper_child.py")
+FASTER_WHISPER_SCRIPT: Final = Path(__file__).with_name("faster_whisper_child.py")
+WHISPER_CPP_SCRIPT: Final = Path(__file__).with_name("whisper_cpp_child.py")
 COPIED_FILES: Final = ("tokenizer.json", "preprocessor_config.json")
 
 
@@ -50,6 +52,7 @@ def own_engine(
 
     Raises ModelUnavailable and UnsupportedModel.
     """
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # CTranslate2's threads; those of torch are set for each run
     recognizer = model_registry.load(source, device=device, dtype=dtype, audio_context=audio_context)
 
     def recognize(group: Sequence[Clip]) -> list[str]:
@@ -115,17 +118,30 @@ def convert(python: str, source: Path, target: Path) -> None:
     )
 
 
-@contextmanager
 def faster_whisper(
     python: str, folder: Path, clips: Path, compute_type: str, threads: int
-) -> Iterator[Engine]:
+) -> AbstractContextManager[Engine]:
     """Start faster-whisper in a process of its own and yield an engine that runs it.
 
-    python: an interpreter with faster-whisper; folder: the output of `convert`; clips: the output of
+    python: an interpreter with faster-whisper; folder: a model in CTranslate2's format; clips: the output of
     `save_clips`. A run raises SystemExit if the process has ended.
     """
+    return _child(python, FASTER_WHISPER_SCRIPT, folder, compute_type, str(threads), clips)
+
+
+def whisper_cpp(python: str, model: Path, clips: Path, threads: int) -> AbstractContextManager[Engine]:
+    """Start whisper.cpp in a process of its own and yield an engine that runs it.
+
+    python: an interpreter with pywhispercpp; model: a file in whisper.cpp's format; clips: the output of
+    `save_clips`. A run raises SystemExit if the process has ended.
+    """
+    return _child(python, WHISPER_CPP_SCRIPT, model, str(threads), clips)
+
+
+@contextmanager
+def _child(python: str, script: Path, *arguments: str | Path) -> Iterator[Engine]:
     child = subprocess.Popen(
-        [python, str(CHILD_SCRIPT), str(folder), compute_type, str(threads), str(clips)],
+        [python, str(script), *map(str, arguments)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -137,7 +153,7 @@ def faster_whisper(
     def run(size: int) -> EngineRun:
         print(size, file=requests, flush=True)
         if not (reply := replies.readline()):
-            raise SystemExit("The faster-whisper process has ended. Its error output is above.")
+            raise SystemExit(f"The process of {script.name} has ended. Its error output is above.")
         return EngineRun(**json.loads(reply))
 
     try:

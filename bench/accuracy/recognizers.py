@@ -3,9 +3,10 @@
     python -m bench.accuracy.recognizers [--batches 1 2 4 8] [--faster-whisper-python PYTHON]
 
 The engines are this project's recognizers, the pipeline of transformers with the same weights in the same
-process, and optionally faster-whisper in a process of its own. PYTHON must have faster-whisper, and
-transformers to convert the weights. Every round runs all engines and batch sizes, so that other work on the
-machine affects all of them alike. The table has the medians over the rounds.
+process, and optionally faster-whisper and whisper.cpp, each in a process of its own. PYTHON must have
+faster-whisper, and transformers if the weights are to be converted. A folder of CTranslate2 runs as it is.
+Every round runs all engines and batch sizes, so that other work on the machine affects all of them alike.
+The table has the medians over the rounds.
 
 This project runs Whisper with the full context of 30 s, as the other engines do, and with `--contexts short`
 over little more than the clip. The pipeline of transformers has no int8.
@@ -39,12 +40,14 @@ from audio.clip import SAMPLE_RATE, Clip
 from bench.accuracy import engines
 from bench.accuracy.corpus import read_manifest
 from bench.accuracy.engines import Engine, EngineRun
+from bench.accuracy.ggml_whisper import write_model
 from bench.accuracy.synthetic_models import SHAPES
 from bench.accuracy.text_metrics import Normalizer, compare, total
 from bench.accuracy.wer import AUDIO, SPELLINGS
 from bench.load.load import settings_of, show
 from bench.load.machine import machine
 
+CTRANSLATE2_FILE: Final = "model.bin"
 SEGMENT_SECONDS: Final = 5.0
 DEFAULT_MODEL: Final = SPELLINGS.parent
 
@@ -100,10 +103,16 @@ def candidates(
     stack: ExitStack,
 ) -> Iterator[Candidate]:
     """Yield every engine and setting for one model. `stack` ends the processes that it starts."""
-    is_whisper = json.loads((source / "config.json").read_text())["model_type"] == "whisper"
-    python, converted = options.faster_whisper_python, folder / f"{source.name}-ct2"
-    if python and is_whisper:
+    is_converted = (source / CTRANSLATE2_FILE).exists()
+    is_whisper = is_converted or json.loads((source / "config.json").read_text())["model_type"] == "whisper"
+    python = options.faster_whisper_python if is_whisper else None
+    converted = source if is_converted else folder / f"{source.name}-ct2"
+    if python and not is_converted:
         engines.convert(python, source, converted)
+    cpp_model = folder / f"{source.name}.bin"
+    cpp_python = options.whisper_cpp_python if is_whisper else None
+    if cpp_python:
+        write_model(options.whisper_cpp_source or source, cpp_model)
     for threads in options.threads:
         for dtype in options.dtypes:
             how: dict[str, Any] = {"device": options.device, "dtype": dtype, "threads": threads}
@@ -112,12 +121,15 @@ def candidates(
                 run = engines.own_engine(str(source), clips, **how, audio_context=context)
                 engine = "ours" if context == "full" else f"ours {context}"
                 yield Candidate(name, engine, dtype, threads, real, run)
-            if dtype != INT8:
+            if dtype != INT8 and not is_converted:
                 run = engines.transformers_engine(str(source), clips, **how)
                 yield Candidate(name, "transformers", dtype, threads, real, run)
-        for kind in options.compute_types if python and is_whisper else ():
+        for kind in options.compute_types if python else ():
             child = engines.faster_whisper(python, converted, folder / "clips.npy", kind, threads)
             yield Candidate(name, "faster-whisper", kind, threads, real, stack.enter_context(child))
+        if cpp_python:
+            child = engines.whisper_cpp(cpp_python, cpp_model, folder / "clips.npy", threads)
+            yield Candidate(name, "whisper.cpp", "float16", threads, real, stack.enter_context(child))
 
 
 def measure(
@@ -229,6 +241,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--faster-whisper-python", help="an interpreter that has both")
+    parser.add_argument("--whisper-cpp-python", help="an interpreter that has pywhispercpp")
+    parser.add_argument(
+        "--whisper-cpp-source",
+        type=Path,
+        help="the model in transformers' format, if --models has it converted",
+    )
     parser.add_argument(
         "--compute-types", nargs="+", default=["float32", "int8"], help="compute types of faster-whisper"
     )

@@ -55,6 +55,13 @@ def encode(opcode: Opcode, payload: bytes) -> bytes:
     return head + MASK + mask(payload)
 
 
+def decode(frame: bytes) -> bytes:
+    """Return the payload of a frame that `encode` made."""
+    size = frame[1] & ~MASKED
+    start = 2 + {126: 2, 127: 8}.get(size, 0) + len(MASK)
+    return mask(frame[start:])
+
+
 def mask(payload: bytes) -> bytes:
     """Apply the fixed mask to a payload."""
     keys = np.resize(np.frombuffer(MASK, np.uint8), len(payload))

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from bench.accuracy.audio_io import Samples
-from bench.load.fast_ws_client import Opcode, encode
+from bench.load.fast_ws_client import Opcode, decode, encode
 
 FADE_MS: Final = 5  # avoids clicks at the cuts
 NOISE: Final = 10 ** (-65 / 20)  # RMS; digital silence would be easier than real silence
@@ -123,3 +123,8 @@ def frame_of(samples: Samples, rate: int, binary: bool) -> bytes:
         "sample_rate": rate,
     }
     return encode(Opcode.TEXT, json.dumps(message).encode())
+
+
+def samples_of(frame: bytes) -> Samples:
+    """Return the audio of a binary frame of a tape as float32 samples of shape (n,)."""
+    return np.frombuffer(decode(frame), "<i2").astype(np.float32) / 32768

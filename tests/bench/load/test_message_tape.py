@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bench.accuracy.audio_io import Samples
 from bench.load.fast_ws_client import mask
-from bench.load.message_tape import Label, Tape, record_tape
+from bench.load.message_tape import Label, Tape, frame_of, record_tape, samples_of
 
 RATE = 16_000
 
@@ -93,3 +93,10 @@ def test_a_long_stream_repeats_the_loop(first: int, count: int) -> None:
         assert whole == (label.start_ms >= 0 and label.end_ms <= count * 100)
         assert label.end_ms > 0
         assert label.start_ms < count * 100
+
+
+def test_the_samples_of_a_binary_frame_can_be_read_again() -> None:
+    samples = np.linspace(-0.9, 0.9, 1600, dtype=np.float32)
+    for count in (10, 1600):
+        frame = frame_of(samples[:count], RATE, binary=True)
+        np.testing.assert_allclose(samples_of(frame), samples[:count], atol=1 / 32768)

@@ -66,7 +66,7 @@ def tensor_name(name: str) -> str:
 def write_model(source: Path, target: Path) -> None:
     """Convert the model in the folder `source`. Raises FileNotFoundError if a file of it is missing."""
     config = json.loads((source / "config.json").read_text())
-    extractor = WhisperFeatureExtractor.from_pretrained(source)  # type: ignore[no-untyped-call]
+    extractor = WhisperFeatureExtractor.from_pretrained(source)
     filters = np.ascontiguousarray(np.asarray(extractor.mel_filters, np.float32).T)
     tokens = json.loads((source / "vocab.json").read_text())
     byte_of = byte_of_character()

@@ -124,9 +124,10 @@ def candidates(
             if dtype != INT8 and not is_converted:
                 run = engines.transformers_engine(str(source), clips, **how)
                 yield Candidate(name, "transformers", dtype, threads, real, run)
-        for kind in options.compute_types if python else ():
-            child = engines.faster_whisper(python, converted, folder / "clips.npy", kind, threads)
-            yield Candidate(name, "faster-whisper", kind, threads, real, stack.enter_context(child))
+        if python:
+            for kind in options.compute_types:
+                child = engines.faster_whisper(python, converted, folder / "clips.npy", kind, threads)
+                yield Candidate(name, "faster-whisper", kind, threads, real, stack.enter_context(child))
         if cpp_python:
             child = engines.whisper_cpp(cpp_python, cpp_model, folder / "clips.npy", threads)
             yield Candidate(name, "whisper.cpp", "float16", threads, real, stack.enter_context(child))

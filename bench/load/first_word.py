@@ -194,7 +194,7 @@ def main() -> int:
     if shutil.which("chromium") is None:
         sys.exit("chromium is not installed: apt-get install chromium")
     found = list(utterances_from(options.source, RATE, options.utterances))
-    utterances = [found[i % len(found)] for i in range(options.utterances)]
+    utterances = [found[i % len(found)][1] for i in range(options.utterances)]
     result = asyncio.run(measure(options.model, utterances))
     print(json.dumps({"machine": machine(), "model": options.model, **result}))
     return 0 if result["shown"]["p95"] <= TARGET_SECONDS else 1

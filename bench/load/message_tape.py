@@ -127,4 +127,4 @@ def frame_of(samples: Samples, rate: int, binary: bool) -> bytes:
 
 def samples_of(frame: bytes) -> Samples:
     """Return the audio of a binary frame of a tape as float32 samples of shape (n,)."""
-    return np.frombuffer(decode(frame), "<i2").astype(np.float32) / 32768
+    return np.frombuffer(decode(frame), "<i2").astype(np.float32) / np.float32(32768)

@@ -23,11 +23,13 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+from filelock import FileLock
 from sqlalchemy import event
 
 from asr.recognizer import ModelInfo
 from jobs.callbacks import CallbackSender
 from jobs.errors import JobsUnavailable
+from jobs.host import WorkerLease
 from jobs.job import Job, JobPriority, JobSource, NewJob
 from jobs.options import JobsOptions
 from jobs.runner import JobRunner, carry_out
@@ -92,7 +94,18 @@ def open_database(place: Place) -> JobDatabase:
             time.sleep(AGAIN_SECONDS)
 
 
-def runner_of(database: JobDatabase, clients: ModelClients) -> JobRunner:
+def lease_of(place: Place, name: str) -> WorkerLease:
+    """Take the name of a worker, once the process that had it before is gone."""
+    if place.database_url:
+        return WorkerLease(name)
+    folder = place.folder / "workers"
+    folder.mkdir(exist_ok=True)
+    lock = FileLock(folder / f"{name}.lock")
+    lock.acquire()
+    return WorkerLease(name, lock)
+
+
+def runner_of(database: JobDatabase, clients: ModelClients, lease: WorkerLease) -> JobRunner:
     @asynccontextmanager
     async def acquire(name: str) -> AsyncIterator[tuple[ModelClients, ModelInfo]]:
         yield clients, ModelInfo("deadly", "deadly", "test", "cpu", "float32")
@@ -106,6 +119,8 @@ def runner_of(database: JobDatabase, clients: ModelClients) -> JobRunner:
         max_seconds=1e6,
         report_seconds=0.2,
         outage_seconds=AGAIN_SECONDS,
+        worker_id=lease.worker_id,
+        lives=lease.lives,
     )
 
 
@@ -126,7 +141,7 @@ def work(place: Place, name: str) -> None:
 async def _work(place: Place, name: str) -> None:
     database = open_database(place)
     async with models(DeadlyRecognizer()) as clients:
-        runner = runner_of(database, clients)
+        runner = runner_of(database, clients, lease_of(place, name))
 
         callbacks = CallbackSender(database.callbacks, private=True, delays=CALLBACK_DELAYS)
         while True:

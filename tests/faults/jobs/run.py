@@ -24,6 +24,7 @@ import psutil  # type: ignore[import-untyped]
 import sqlalchemy as sa
 from dbos import DBOSClient
 
+from jobs.host import WorkerLease
 from jobs.job import MAX_ATTEMPTS, CallbackState, Job, JobSource, JobState, NewJob
 from jobs.service import JobDatabase
 from jobs.tables import OUTAGES, jobs, open_postgres, open_sqlite
@@ -134,7 +135,7 @@ async def undisturbed(seed: int, folder: Path) -> dict[str, Text]:
     database = JobDatabase(place.options)
     found: dict[str, Text] = {}
     async with models(DeadlyRecognizer()) as clients:
-        runner = runner_of(database, clients)
+        runner = runner_of(database, clients, WorkerLease("undisturbed"))
         for name, data in sounds(seed).items():
             if name != POISON:
                 audio = database.audio.save(io.BytesIO(data))
@@ -190,7 +191,7 @@ class Crew:
 
     def _hire(self) -> None:
         self._hired += 1
-        self._start(f"worker-{self._hired}")
+        self._start(f"local-{self._hired}")
 
     def _start(self, name: str) -> None:
         self._workers[name] = self._context.Process(target=work, args=(self._place, name))

@@ -127,6 +127,12 @@ def _add_transcribe(parser: argparse.ArgumentParser) -> None:
         "--diarize", action="store_true", help="distinguish speakers; their model is downloaded if need be"
     )
     parser.add_argument(
+        "--speaker-model",
+        metavar="MODEL",
+        default="",
+        help="with --diarize: folder or hub id of another model, such as nvidia/Nemotron-3-Diarization",
+    )
+    parser.add_argument(
         "--multichannel",
         action="store_true",
         help="transcribe each channel apart, as the speech of one speaker",

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -42,7 +43,7 @@ from engine.file_transcriber import (
     TooManyChannels,
     UtteranceFailed,
 )
-from engine.speaker_model import SpeakerModel, speaker_worker
+from engine.speaker_model import SpeakerModel, StepModel, speaker_worker, step_worker
 from engine.workers import load_models
 from postprocessing.options import TextOptions
 from postprocessing.summary_types import Summary
@@ -200,6 +201,15 @@ async def _transcribe_all(
             if diarization is not None:
                 speakers = await stack.enter_async_context(SpeakerModel(speaker_worker))
                 models = replace(models, speakers=speakers)
+                if args.speaker_model:
+                    worker = partial(
+                        step_worker,
+                        args.speaker_model,
+                        device=args.device,
+                        threads=max(1, os.cpu_count() or 1),
+                    )
+                    steps = await stack.enter_async_context(StepModel(worker))
+                    models = replace(models, speaker_steps=steps)
             queue = FileQueue(
                 models,
                 description.model,

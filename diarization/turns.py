@@ -87,10 +87,21 @@ def diarize(
     voices = centroids_of(embeddings, seconds, labels)
     similarities = (embeddings * voices[labels]).sum(axis=1)
     votes = _votes(chunks, labels, similarities, len(voices))
-    turns = sorted(_turns(votes, chunks[0].start), key=lambda turn: (turn.start, turn.end, turn.speaker))
+    turns, order = turns_of(votes, chunks[0].start + EDGE_SAMPLES, FRAME_SAMPLES)
+    return Diarization(turns, voices[list(order)])
+
+
+def turns_of(speaking: Flags, origin: int, frame: int) -> tuple[tuple[Turn, ...], tuple[int, ...]]:
+    """Return the turns in order of their starts, and the columns of their speakers.
+
+    Speakers are numbered as they first appear; the second result has the column of each number.
+
+    speaking: bool (frames, speakers); origin: sample of the first frame; frame: its samples
+    """
+    turns = sorted(_turns(speaking, origin, frame), key=lambda turn: (turn.start, turn.end, turn.speaker))
     numbers = {speaker: n for n, speaker in enumerate(dict.fromkeys(turn.speaker for turn in turns))}
     renumbered = tuple(Turn(turn.start, turn.end, numbers[turn.speaker]) for turn in turns)
-    return Diarization(renumbered, voices[list(numbers)])
+    return renumbered, tuple(numbers)
 
 
 def _votes(chunks: Sequence[PlacedChunk], labels: Labels, similarities: Floats, speakers: int) -> Flags:
@@ -142,21 +153,20 @@ def _votes_of_chunk(chunk: ChunkSpeakers, labels: Labels, similarities: Floats, 
     return votes
 
 
-def _turns(speaking: Flags, origin: int) -> Iterator[Turn]:
+def _turns(speaking: Flags, origin: int, frame: int) -> Iterator[Turn]:
     anyone: Flags = np.any(speaking, axis=1)
     for speaker in range(speaking.shape[1]):
         start = end = 0
         for first, last in runs_of(speaking[:, speaker]):
-            is_pause = (first - end) * FRAME_SAMPLES <= MAX_PAUSE and not anyone[end:first].any()
+            is_pause = (first - end) * frame <= MAX_PAUSE and not anyone[end:first].any()
             if end and is_pause:
                 end = last
                 continue
-            yield from _turn(start, end, speaker, origin)
+            yield from _turn(start, end, speaker, origin, frame)
             start, end = first, last
-        yield from _turn(start, end, speaker, origin)
+        yield from _turn(start, end, speaker, origin, frame)
 
 
-def _turn(start: int, end: int, speaker: int, origin: int) -> Iterator[Turn]:
-    if (end - start) * FRAME_SAMPLES >= MIN_TURN:
-        origin += EDGE_SAMPLES
-        yield Turn(origin + start * FRAME_SAMPLES, origin + end * FRAME_SAMPLES, speaker)
+def _turn(start: int, end: int, speaker: int, origin: int, frame: int) -> Iterator[Turn]:
+    if (end - start) * frame >= MIN_TURN:
+        yield Turn(origin + start * frame, origin + end * frame, speaker)

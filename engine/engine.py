@@ -26,7 +26,7 @@ from engine.model_handle import Asr
 from engine.model_pool import ModelNotReady, ModelPool
 from engine.options import EngineOptions
 from engine.recognizer_process import prepare_nothing
-from engine.speaker_model import SpeakerModel, speaker_worker
+from engine.speaker_model import SpeakerModel, StepModel, speaker_worker, step_worker
 from engine.supervisor import Supervisor
 from engine.workers import (
     TurnModel,
@@ -114,6 +114,7 @@ class Engine:
             if options.distinguishes_speakers
             else None
         )
+        self.speaker_steps = _step_model(options, prepare, watcher)
         self._options = options
         self._on_failure = on_failure
         self._on_step_done = on_step_done
@@ -181,6 +182,7 @@ class Engine:
                 languages=description.languages,
                 spool=self._spool,
                 speakers=self.speakers,
+                speaker_steps=self.speaker_steps,
             )
             yield models, description
 
@@ -208,6 +210,8 @@ class Engine:
         await self._running.enter_async_context(self.recognizers)
         if self.speakers is not None:
             await self._running.enter_async_context(self.speakers)
+        if self.speaker_steps is not None:
+            await self._running.enter_async_context(self.speaker_steps)
         await asyncio.gather(self._start_detector(), self._load_default(), self._start_turn_model())
 
     async def _start_detector(self) -> None:
@@ -292,6 +296,23 @@ def _recognizer_worker(
         prepare=prepare,
         in_background=in_background,
         reporter=supervisor.progress,
+    )
+
+
+def _step_model(options: EngineOptions, prepare: Callable[[], None], watcher: Supervisor) -> StepModel | None:
+    if not (options.distinguishes_speakers and options.speaker_model):
+        return None
+    load = options.load
+    return StepModel(
+        partial(
+            step_worker,
+            options.speaker_model,
+            device=load.device,
+            dtype=load.dtype,
+            hub_timeout=load.hub_timeout,
+            prepare=prepare,
+            watcher=watcher,
+        )
     )
 
 

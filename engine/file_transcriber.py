@@ -11,7 +11,7 @@ from audio.clip import Clip, samples_from_ms, seconds_from_samples
 from audio.errors import StartAfterEnd
 from audio.files import Info, decode_file, probe
 from diarization.known_speakers import LABELS
-from engine.file_diarizer import DiarizationOptions, FileDiarizer
+from engine.file_diarizer import DiarizationOptions, Diarizer, diarizer_of
 from streaming.events import Event, FinalTranscript, StreamClosed, TranscriptionFailed
 from streaming.file_source import Progress, transcribe_file
 from streaming.model_clients import ModelClients
@@ -170,10 +170,11 @@ class FileTranscriber:
                 yield segment
             return
         async with AsyncExitStack() as stack:
-            diarizer = None
-            if self._diarization is not None and models.speakers is not None:
-                await models.speakers.start()  # A failure is reported before the long work, not after it.
-                diarizer = await stack.enter_async_context(FileDiarizer(models.speakers, self._diarization))
+            diarizer: Diarizer | None = None
+            if self._diarization is not None:
+                diarizer = await diarizer_of(models, self._diarization)
+            if diarizer is not None:
+                await stack.enter_async_context(diarizer)
             segments = self._recognize(models, options, diarizer)
             async with aclosing(segments):
                 async for segment in segments:
@@ -203,7 +204,7 @@ class FileTranscriber:
         self,
         models: ModelClients,
         options: SessionOptions,
-        diarizer: FileDiarizer | None,
+        diarizer: Diarizer | None,
         channel: int | None = None,
     ) -> AsyncGenerator[TranscriptSegment, None]:
         decoded = decode_file(

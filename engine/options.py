@@ -28,6 +28,8 @@ class EngineOptions:
     needs_turn_model: whether loading fails without the model of the end of a turn; otherwise it is loaded if
         it is installed
     distinguishes_speakers: whether clients can ask who speaks; the model is loaded when one does
+    speaker_model: folder or hub id of a model that distinguishes the speakers of files in place of the
+        built-in one; "" for none
     """
 
     recognizers: Mapping[str, str]
@@ -48,3 +50,4 @@ class EngineOptions:
     spool_minutes: float = 0.0
     needs_turn_model: bool = False
     distinguishes_speakers: bool = True
+    speaker_model: str = ""

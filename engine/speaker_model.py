@@ -1,37 +1,32 @@
 """Run the networks that find speakers in a process of their own, which starts when it is first needed."""
 
-import asyncio
-import logging
 import os
 import time
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from functools import partial
-from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from audio.clip import Samples
-from batching.batcher import BULK, Batcher
+from batching.batcher import BULK
 from batching.worker import ProcessWorker, Worker, WorkerObserver
 from diarization.chunks import ChunkSpeakers
+from diarization.steps import Step, StepSpeakers
+from engine.lazy_model import LazyModel
 from engine.recognizer_process import prepare_nothing
-from streaming.errors import SpeakersUnavailable
 
 if TYPE_CHECKING:
     from diarization.speaker_network import SpeakerNetwork
-
-log = logging.getLogger(__name__)
+    from diarization.streaming_network import StreamingNetwork
 
 BATCH_CHUNKS: Final = 8  # A batch of them takes about 4 s on one core of a CPU.
+BATCH_STEPS: Final = 4  # of 27 s each
 MAX_WAITING: Final = 256  # chunks of other priorities than those of live finals and files
 DEADLINE_SECONDS: Final = 120.0  # most time for a batch
-RETRY_SECONDS: Final = 60.0  # After a failed start, requests fail at once for so long.
+STEP_DEADLINE_SECONDS: Final = 300.0
 
 
-class SpeakerModel:
+class SpeakerModel(LazyModel[Samples, ChunkSpeakers]):
     """Find the speakers in chunks of audio; all streams and files share its batches.
-
-    An async context manager: leaving it ends the process. Nothing is loaded before the first chunk.
 
     worker: returns the worker that runs the networks
     """
@@ -41,54 +36,29 @@ class SpeakerModel:
         worker: Callable[[], Worker[Samples, ChunkSpeakers]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._new_worker = worker
-        self._clock = clock
-        self._batcher: Batcher[Samples, ChunkSpeakers] | None = None
-        self._running = AsyncExitStack()
-        self._starting = asyncio.Lock()
-        self._failed: tuple[float, str] | None = None  # when and why the last start failed
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._running.aclose()
-
-    async def start(self) -> None:
-        """Load the networks, unless they are loaded; download missing files. Raises SpeakersUnavailable."""
-        await self._started()
+        super().__init__(worker, max_items=BATCH_CHUNKS, max_waiting=MAX_WAITING, clock=clock)
 
     async def analyse(self, chunk: Samples, /, priority: int = BULK) -> ChunkSpeakers:
         """Return the speakers of a chunk of at most CHUNK_SAMPLES. Raises SpeakersUnavailable."""
-        batcher = await self._started()
-        try:
-            return await batcher.submit(chunk, priority)
-        except Exception as error:  # from the networks, too
-            raise SpeakersUnavailable(f"speakers cannot be distinguished: {error}") from error
+        return await self.submit(chunk, priority)
 
-    async def _started(self) -> Batcher[Samples, ChunkSpeakers]:
-        async with self._starting:
-            if self._batcher is not None:
-                return self._batcher
-            if self._failed is not None and self._clock() - self._failed[0] < RETRY_SECONDS:
-                raise SpeakersUnavailable(self._failed[1])
-            async with AsyncExitStack() as stack:
-                worker = self._new_worker()
-                batcher = await stack.enter_async_context(
-                    Batcher(worker, max_items=BATCH_CHUNKS, max_waiting=MAX_WAITING)
-                )
-                try:
-                    await worker.start()
-                except Exception as error:
-                    why = f"speakers cannot be distinguished: {error or type(error).__name__}"
-                    self._failed = self._clock(), why
-                    log.warning("speaker_model.not_loaded error=%s", error)
-                    raise SpeakersUnavailable(why) from error
-                await self._running.enter_async_context(stack.pop_all())
-                self._batcher = batcher
-                return batcher
+
+class StepModel(LazyModel[Step, StepSpeakers]):
+    """Find the speakers of whole recordings step by step; all files share its batches.
+
+    worker: returns the worker that runs the network
+    """
+
+    def __init__(
+        self,
+        worker: Callable[[], Worker[Step, StepSpeakers]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(worker, max_items=BATCH_STEPS, max_waiting=MAX_WAITING, clock=clock)
+
+    async def run(self, step: Step, /) -> StepSpeakers:
+        """Return the speakers of a step. Raises SpeakersUnavailable."""
+        return await self.submit(step, BULK)
 
 
 def speaker_worker(
@@ -109,6 +79,27 @@ def speaker_worker(
     return ProcessWorker(build, _analyse, name="speakers", deadline=DEADLINE_SECONDS, observer=watcher)
 
 
+def step_worker(
+    source: str,
+    *,
+    device: str = "cpu",
+    dtype: str = "auto",
+    hub_timeout: float = 3.0,
+    threads: int = 1,
+    prepare: Callable[[], None] = prepare_nothing,
+    watcher: WorkerObserver | None = None,
+) -> Worker[Step, StepSpeakers]:
+    """Return a worker that finds the speakers of whole recordings, in a process of its own.
+
+    source, device, dtype, hub_timeout: as in StreamingNetwork.load; device may be auto
+    threads, prepare, watcher: as in `speaker_worker`
+    """
+    build = partial(_build_steps, prepare, threads, source, device, dtype, hub_timeout)
+    return ProcessWorker(
+        build, _run_steps, name="diarization", deadline=STEP_DEADLINE_SECONDS, observer=watcher
+    )
+
+
 def _build(prepare: Callable[[], None], threads: int, download: bool) -> "SpeakerNetwork":
     prepare()
     os.environ["OMP_NUM_THREADS"] = str(threads)  # torch reads it on import.
@@ -119,3 +110,18 @@ def _build(prepare: Callable[[], None], threads: int, download: bool) -> "Speake
 
 def _analyse(network: "SpeakerNetwork", chunks: list[Samples]) -> list[ChunkSpeakers]:
     return network.analyse(chunks)
+
+
+def _build_steps(
+    prepare: Callable[[], None], threads: int, source: str, device: str, dtype: str, hub_timeout: float
+) -> "StreamingNetwork":
+    prepare()
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    from asr.devices import choose_device
+    from diarization.streaming_network import StreamingNetwork
+
+    return StreamingNetwork.load(source, device=choose_device(device), dtype=dtype, hub_timeout=hub_timeout)
+
+
+def _run_steps(network: "StreamingNetwork", steps: list[Step]) -> list[StepSpeakers]:
+    return network.run(steps)

@@ -17,7 +17,7 @@ from audio.errors import AudioError
 from audio.file_problems import problem_of
 from audio.files import decode_file, probe
 from diarization.known_speakers import LABELS
-from engine.file_diarizer import DiarizationOptions, FileDiarizer
+from engine.file_diarizer import DiarizationOptions, diarizer_of
 from engine.file_transcriber import MAX_CHANNELS, AudioTooLong, TooManyChannels
 from engine.model_pool import ModelNotReady
 from jobs.audio_store import AnyAudioStore
@@ -34,7 +34,7 @@ from jobs.worker import CarryOut
 from streaming.errors import SpeakersUnavailable, StreamError
 from streaming.events import FinalTranscript, TranscriptionFailed
 from streaming.file_source import transcribe_file
-from streaming.model_clients import ModelClients, SpeakerClient
+from streaming.model_clients import ModelClients
 from streaming.options import SessionOptions
 from streaming.threads import run_in_thread_to_completion
 from transcripts.speakers import spoken_by, with_speakers
@@ -449,7 +449,7 @@ class JobRunner:
             self._on_audio(run.job.owner, seconds_from_samples(len(part) * len(part.channels)))
             number += 1
         seconds = seconds_from_samples(position - first)
-        segments = await self._with_speakers(run.job, path, models.speakers, first)
+        segments = await self._with_speakers(run.job, path, models, first)
         progress.is_ending = True
         await asyncio.to_thread(
             self._store.succeed,
@@ -463,7 +463,7 @@ class JobRunner:
         log.info("job.succeeded job=%s seconds=%.1f parts=%d", run.job.id, seconds, number)
 
     async def _with_speakers(
-        self, job: Job, path: Path, model: SpeakerClient | None, first: int
+        self, job: Job, path: Path, models: ModelClients, first: int
     ) -> list[list[TranscriptSegment]]:
         """Return the segments of all parts with their speakers; nothing if speakers are not distinguished.
 
@@ -475,11 +475,14 @@ class JobRunner:
         Raises JobFailure and TransientFailure.
         """
         options = job.options
-        if options.speakers is None or model is None:
+        if options.speakers is None:
             return []
         clips = decode_file(path, track=options.track, start=first / SAMPLE_RATE, end=options.end)
         try:
-            async with FileDiarizer(model, DiarizationOptions(options.speakers)) as diarizer:
+            made = await diarizer_of(models, DiarizationOptions(options.speakers))
+            if made is None:
+                return []
+            async with made as diarizer:
                 while (clip := await run_in_thread_to_completion(next, clips, None)) is not None:
                     await diarizer.listen(clip)
                 found = await diarizer.finish()
@@ -576,7 +579,7 @@ async def _check_speakers(job: Job, models: ModelClients) -> None:
     if models.speakers is None:
         raise JobFailure("unsupported_value", "The worker does not distinguish speakers.")
     try:
-        await models.speakers.start()
+        await diarizer_of(models, DiarizationOptions(job.options.speakers))
     except SpeakersUnavailable as error:
         raise TransientFailure(str(error)) from error
 

@@ -12,6 +12,7 @@ from asr.recognizer import Hypothesis, RecognitionRequest
 from audio.clip import SAMPLE_RATE, Clip, Samples
 from batching.batcher import BULK, Batcher
 from diarization.chunks import ChunkSpeakers
+from diarization.steps import Step, StepSpeakers
 from streaming.degradation import NO_DEGRADATION, Degradation
 from streaming.events import StreamClosed
 from streaming.options import SessionOptions
@@ -51,6 +52,18 @@ class SpeakerClient(Protocol):
         ...
 
 
+class StepClient(Protocol):
+    """Find the speakers of whole recordings step by step, with a model that all files share."""
+
+    async def start(self) -> None:
+        """Load the model, unless it is loaded. Raises SpeakersUnavailable."""
+        ...
+
+    async def run(self, step: Step, /) -> StepSpeakers:
+        """Return the speakers of a step. Raises SpeakersUnavailable."""
+        ...
+
+
 class TaskOutcome(StrEnum):
     """Name the outcomes of a recognition task.
 
@@ -84,6 +97,7 @@ class ModelClients:
     languages: ISO 639-1 codes of the recognizer's languages; () if unknown
     spool: keeps what waits on disk, so that a client need not wait; None if it must
     speakers: finds who speaks; None if the server does not distinguish speakers
+    speaker_steps: finds who speaks in files, in place of `speakers`; None if there is no such model
     """
 
     slots: DetectorSlots
@@ -98,6 +112,7 @@ class ModelClients:
     languages: tuple[str, ...] = ()
     spool: Spool | None = None
     speakers: SpeakerClient | None = None
+    speaker_steps: StepClient | None = None
 
     def adapt(self, options: SessionOptions) -> SessionOptions:
         """Return the client's options with the changes that the recognizer requires."""

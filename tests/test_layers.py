@@ -60,7 +60,7 @@ MAX_MODULES_AT_THE_TOP_OF_SERVER: Final = 6
 MODEL_FILES: Final = {
     "vad/silero_torch.py",
     "postprocessing/punctuation_model.py",
-    *(f"diarization/{name}.py" for name in ("campplus", "pyannet", "speaker_network")),
+    *(f"diarization/{name}.py" for name in ("campplus", "pyannet", "speaker_network", "streaming_network")),
     *(f"asr/{name}.py" for name in ("transformers_base", "greedy_decoder", "whisper", "moonshine")),
     *(f"asr/{name}.py" for name in ("ctc", "transducer", "seq2seq", "int8_linear", "bf16_attention")),
 }

@@ -80,6 +80,7 @@ class Settings(
             spool_minutes=self.spool_minutes,
             needs_turn_model=self.endpointing == "model",
             distinguishes_speakers=self.diarize,
+            speaker_model=self.speaker_model,
         )
 
     def jobs_options(self) -> JobsOptions | None:

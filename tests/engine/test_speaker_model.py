@@ -1,18 +1,35 @@
 """Test the model of speakers behind its queue, with a simple rule in place of the networks."""
 
 import asyncio
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from asr.errors import ModelUnavailable
-from audio.clip import Samples
+from audio.clip import Clip, Samples
 from batching.worker import ThreadWorker
 from diarization.chunks import ChunkSpeakers
-from engine.speaker_model import RETRY_SECONDS, SpeakerModel, speaker_worker
+from diarization.clustering import SpeakerBounds
+from diarization.steps import Step, StepSpeakers, turns_of_steps
+from diarization.streaming_network import StreamingNetwork
+from engine.file_diarizer import (
+    DiarizationOptions,
+    Diarizer,
+    FileDiarizer,
+    KnownSpeaker,
+    StepDiarizer,
+    diarizer_of,
+)
+from engine.lazy_model import RETRY_SECONDS
+from engine.speaker_model import SpeakerModel, StepModel, speaker_worker, step_worker
 from streaming.errors import SpeakersUnavailable
 from tests.diarization.spoken import SENTENCES, needs_flite, network, say
-from tests.diarization.voices import RuleNetwork
+from tests.diarization.test_streaming_network import recording, stepwise, write_model
+from tests.diarization.voices import RuleClient, RuleNetwork
+from tests.streaming.working_models import models
 
 SECOND = 16_000
 Worker = ThreadWorker[RuleNetwork, Samples, ChunkSpeakers]
@@ -78,3 +95,50 @@ async def test_networks_run_in_a_process() -> None:
     async with SpeakerModel(lambda: speaker_worker(download=False)) as model:
         found = await model.analyse(say("rms", SENTENCES[0]))
     assert len(found.pieces) >= 1
+
+
+async def test_steps_of_files_run_in_a_process(tmp_path: Path) -> None:
+    folder = str(write_model(tmp_path))
+    samples = recording(40)
+    async with StepModel(partial(step_worker, folder, dtype="float32")) as model:
+        await model.start()
+        diarizers = [StepDiarizer(model), StepDiarizer(model)]
+        for start in range(0, len(samples), SECOND):
+            for diarizer in diarizers:
+                await diarizer.listen(Clip(samples[start : start + SECOND], start))
+        one, other = [await diarizer.finish() for diarizer in diarizers]
+    expected = turns_of_steps([stepwise(StreamingNetwork.load(folder, dtype="float32"), samples)])
+    assert one.turns == other.turns
+    assert len(one.turns) == len(expected) > 1
+    assert [turn.speaker for turn in one.turns] == [turn.speaker for turn in expected]
+
+
+async def test_missing_step_model_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    async with StepModel(partial(step_worker, "nobody/none")) as model:
+        with pytest.raises(SpeakersUnavailable, match="nobody/none"):
+            await model.start()
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        (DiarizationOptions(), StepDiarizer),
+        (DiarizationOptions(SpeakerBounds(2, 3)), FileDiarizer),
+        (DiarizationOptions(known=(KnownSpeaker("Ann", voice(0.1)),)), FileDiarizer),
+    ],
+)
+async def test_wishes_that_steps_cannot_meet_go_to_the_networks(
+    options: DiarizationOptions, kind: type[Diarizer]
+) -> None:
+    class Steps:
+        async def start(self) -> None:
+            pass
+
+        async def run(self, step: Step, /) -> StepSpeakers:
+            raise NotImplementedError
+
+    async with models() as shared:
+        both = replace(shared, speakers=RuleClient(), speaker_steps=Steps())
+        assert isinstance(await diarizer_of(both, options), kind)
+        assert await diarizer_of(shared, options) is None

@@ -109,7 +109,7 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     files = AdmissionController(settings.max_files, "files", policy)
     documents = AdmissionController(MAX_AT_ONCE, "documents")
     readers = AdmissionController(MAX_READERS, "readers of shared sessions", policy)
-    add_gauges(metrics, engine, admission, files)
+    add_gauges(metrics, engine, admission, files, readers)
     journals = JournalLifespan(settings, engine.health)
     jobs = jobs_host(settings, engine, policy.charge, callback_formats)
     job_services = JobServices(

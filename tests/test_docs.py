@@ -168,7 +168,13 @@ def test_every_setting_says_what_it_means() -> None:
 
 def test_the_metrics_are_those_of_the_page() -> None:
     metrics = Metrics()
-    add_gauges(metrics, Engine(DEFAULTS.engine_options()), AdmissionController(1), AdmissionController(1))
+    add_gauges(
+        metrics,
+        Engine(DEFAULTS.engine_options()),
+        AdmissionController(1),
+        AdmissionController(1),
+        AdmissionController(1),
+    )
     labels = {m._name: list(m._labelnames) for m in vars(metrics).values() if hasattr(m, "_labelnames")}
     told = {
         family.name: (family.type, labels.get(family.name, []), family.documentation)

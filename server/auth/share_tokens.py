@@ -1,5 +1,6 @@
 """Issue and verify the tokens of links with which others follow a live session. They give no other access."""
 
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from server.auth.signed_tokens import IssuedToken, SignedTokens
 
 PREFIX: Final = "share_"
 PURPOSE: Final = b"share"
+NONCE_BYTES: Final = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,9 @@ class ShareTokens:
         self._tokens = SignedTokens(PREFIX, PURPOSE, ("session",), secret, keys, now)
 
     def issue(self, owner: Principal, session: str, seconds: int) -> IssuedToken:
-        """Return a new token that reads a session for a number of seconds."""
-        return self._tokens.issue(owner.key, seconds, {"session": session})
+        """Return a new token that reads a session for a number of seconds; no two tokens are equal."""
+        claims = {"session": session, "nonce": secrets.token_urlsafe(NONCE_BYTES)}
+        return self._tokens.issue(owner.key, seconds, claims)
 
     def pass_of(self, value: str) -> SharePass | None:
         """Return what a token allows, or None if it is invalid or has expired."""

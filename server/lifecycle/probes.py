@@ -14,13 +14,18 @@ from server.observability.metrics import Metrics
 
 
 def add_gauges(
-    metrics: Metrics, engine: Engine, sessions: AdmissionController, files: AdmissionController
+    metrics: Metrics,
+    engine: Engine,
+    sessions: AdmissionController,
+    files: AdmissionController,
+    readers: AdmissionController,
 ) -> None:
     """Add the gauges of one server to its metrics."""
     recognizers, load_shedder = engine.recognizers, sessions.policy.load_shedder
     add = metrics.gauge
     add("stt_open_sessions", "Open sessions", lambda: len(sessions))
     add("stt_open_files", "Files that are being received or transcribed", lambda: len(files))
+    add("stt_shared_readers", "Readers that follow shared sessions", lambda: len(readers))
     add("stt_problems", "Problems that /ready reports", lambda: len(engine.health.problems))
     add("stt_asr_waiting", "Recognition tasks that wait", lambda: recognizers.waiting)
     add("stt_asr_batches", "Batches given to the recognizers", lambda: recognizers.batches)

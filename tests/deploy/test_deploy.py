@@ -32,6 +32,7 @@ def series() -> dict[str, frozenset[str]]:
         Engine(Settings.model_construct().engine_options()),
         AdmissionController(1),
         AdmissionController(1),
+        AdmissionController(1),
     )
     told = text_string_to_metric_families(metrics.text().decode())
     endings = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}

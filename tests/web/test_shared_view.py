@@ -2,10 +2,11 @@
 
 from contextlib import AsyncExitStack
 
-from playwright.async_api import Browser, Page, Playwright, Route
+from playwright.async_api import Browser, Dialog, Page, Playwright, Route
 
 from tests.server.live_server import Server
 from tests.server.server_process import Program
+from tests.waiting import until
 from tests.web.browser import WAV, launch_chromium, microphone_flags, open_page
 from tests.web.test_appearance import violations
 from tests.web.test_live_recording import start, stop
@@ -87,5 +88,61 @@ async def test_recording_has_no_link_where_the_server_shares_none(browser: Brows
         await page.get_by_text("Listening.", exact=True).wait_for()
         assert await page.locator("#captions-link").is_visible()
         assert await page.locator("#share").is_hidden()
+        await page.get_by_role("button", name="Stop").click()
+        await page.get_by_text("Done.").wait_for()
+
+
+async def test_one_link_is_withdrawn(chromium: Playwright, browser: Browser, speech: Program) -> None:
+    async with AsyncExitStack() as stack:
+        recorder = await stack.enter_async_context(launch_chromium(chromium, *microphone_flags(WAV)))
+        page = await stack.enter_async_context(open_page(recorder, speech.url, permissions=PERMISSIONS))
+        await start(page)
+        first, second = [await shared_link(page, speech) for _ in range(2)]
+        assert first != second
+        views = [
+            await stack.enter_async_context(open_page(browser, link, allowed_errors="Failed to load"))
+            for link in (first, second)
+        ]
+        for view in views:
+            await (
+                view.locator("#hint:not([hidden])")
+                .get_by_text("Waiting for speech.")
+                .or_(view.locator("#lines span").first)
+                .first.wait_for()
+            )
+        await page.get_by_role("button", name="Withdraw: Link 1,").click()
+        await views[0].get_by_text("This link is not valid or has expired.").wait_for()
+        assert await page.locator("#share-links li").count() == 1
+        await until_said(views[1], "the sun went")
+        await stop(page)
+
+
+async def test_link_is_copied_without_a_clipboard(browser: Browser, speech: Program) -> None:
+    without = "Object.defineProperty(navigator, 'clipboard', { value: undefined });"
+    async with open_page(browser, speech.url, script=without) as page:
+        await start(page)
+        link = await shared_link(page, speech)
+        await page.locator("#announcer", has_text="Copied.").wait_for()
+        await page.get_by_role("button", name="Stop").click()
+        await page.get_by_text("Done.").wait_for()
+        await page.locator("#search").focus()
+        await page.keyboard.press("Control+v")
+        assert await page.locator("#search").input_value() == link
+
+
+async def test_link_is_shown_where_copying_is_refused(browser: Browser, speech: Program) -> None:
+    refusing = "navigator.clipboard.writeText = () => Promise.reject(new Error('not allowed'));"
+    async with open_page(browser, speech.url, script=refusing) as page:
+        await start(page)
+        shown: list[str] = []
+
+        async def note(dialog: Dialog) -> None:
+            shown.append(dialog.default_value)
+            await dialog.accept()
+
+        page.on("dialog", note)
+        link = await shared_link(page, speech)
+        await page.get_by_role("button", name="Withdraw: Link 1,").wait_for()
+        await until(lambda: shown == [link])
         await page.get_by_role("button", name="Stop").click()
         await page.get_by_text("Done.").wait_for()

@@ -10,6 +10,7 @@ import orjson
 
 from server.connection.protocol import Message
 from server.connection.sender import Follower
+from server.protocols.native.share_links import ShareLinks
 
 MAX_EVENTS: Final = 1_000  # finals that a reader receives at first
 MAX_BYTES: Final = 1 << 20  # of them together
@@ -94,13 +95,13 @@ class SharedTranscript:
                 self._keep(number, "dropped", {"item_id": self._open_item}, self._open_item)
             case _:
                 return
-        self._wake()
+        self.wake()
 
     def ended(self, *, suspended: bool) -> None:
         """Note that the session sends nothing more; suspended: the next server continues it."""
         self.is_over = True
         self.is_suspended = suspended
-        self._wake()
+        self.wake()
 
     def first(self, last_event_id: str | None) -> int:
         """Return the number after which a reader begins.
@@ -136,7 +137,8 @@ class SharedTranscript:
             self._size -= len(oldest.encoded)
             self._dropped = oldest.number
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Let every reader look for what has changed."""
         for wake in self._readers:
             wake()
 
@@ -160,6 +162,7 @@ class ShareableSession:
 
     def __init__(self, session: FollowedSession) -> None:
         self.owner = session.owner
+        self.links = ShareLinks()
         self._session = session
         self._transcript: SharedTranscript | None = None
 

@@ -70,17 +70,29 @@ export async function fetchDocument(format, json) {
   return (await post(`v1/documents?format=${format}`, json, "documentNeedsServer")).blob();
 }
 
-/** Return the URL of the view in which others follow a live session. Throw RequestError. */
+/**
+ * Make a link with which others follow a live session. Return {id, url, expiresAt}; url: of the view; expiresAt: ms
+ * since 1970. Throw RequestError.
+ */
 export async function fetchShareLink(session) {
   const body = JSON.stringify({ expires_in: SHARE_SECONDS });
-  const response = await post(`v1/sessions/${session}/share`, body, "unreachable");
-  return urlOf((await response.json()).link.slice(1));
+  const { id, link, expires_at: expires } = await (await post(`v1/sessions/${session}/share`, body, "unreachable")).json();
+  return { id, url: urlOf(link.slice(1)), expiresAt: expires * 1000 };
+}
+
+/** Withdraw a link by its id. Throw RequestError. */
+export async function withdrawShareLink(session, id) {
+  await send("DELETE", `v1/sessions/${session}/share/${id}`, undefined, "unreachable");
 }
 
 /** Post JSON. unreachable: key of the text for a server that cannot be reached. Throw RequestError. */
-async function post(path, body, unreachable) {
-  const headers = { ...apiKey.headers, "content-type": "application/json" };
-  const response = await fetch(urlOf(path), { method: "POST", headers, body }).catch(() => {
+function post(path, body, unreachable) {
+  return send("POST", path, body, unreachable);
+}
+
+async function send(method, path, body, unreachable) {
+  const headers = { ...apiKey.headers, ...(body && { "content-type": "application/json" }) };
+  const response = await fetch(urlOf(path), { method, headers, body }).catch(() => {
     throw new RequestError(t(unreachable), 0);
   });
   if (response.ok) return response;

@@ -4,7 +4,6 @@ import {
   fetchAvailability,
   fetchModels,
   fetchReadiness,
-  fetchShareLink,
   RequestError,
   sessionUrl,
   urlOf,
@@ -30,10 +29,11 @@ import { Player } from "./player.js";
 import { QueuePanel } from "./queue_panel.js";
 import { RecognitionOptions } from "./recognition_options.js";
 import { RecognizerStatus } from "./recognizer_status.js";
+import { SharePanel } from "./share_panel.js";
 import { SpeechPlaceholders } from "./speech_placeholder.js";
 import { t, translate } from "./text.js";
 import { newId, Transcript } from "./transcript.js";
-import { copyText, copyTranscript, download, SearchBox } from "./transcript_tools.js";
+import { copyTranscript, download, SearchBox } from "./transcript_tools.js";
 import { TranscriptView } from "./transcript_view.js";
 import { WakeLock } from "./wake_lock.js";
 
@@ -254,7 +254,11 @@ const wakeLock = new WakeLock();
 const captionChannel = new CaptionChannel();
 let liveTranscript = null; // of the latest recording
 let placeholders = null;
-let sharedSession = null;
+const sharePanel = new SharePanel(elements({ button: "share", list: "share-links", template: "share-link" }), {
+  onCopied: () => sayCopied("share", "shareCopied", "share"),
+  onError: showRequestError,
+});
+const sharesSessions = document.body.dataset.share === "true";
 
 function onLiveState(state) {
   panel.showState(state);
@@ -278,8 +282,8 @@ function onRecording(recording) {
 function onLiveEvent(event) {
   panel.showEvent(event);
   placeholders.note(event);
-  if (event.type === "connected" && !event.resumed) setSharedSession(event.session);
-  else if (event.type === "session_lost") setSharedSession(null);
+  if (event.type === "connected" && !event.resumed) sharePanel.setSession(sharesSessions ? event.session : null);
+  else if (event.type === "session_lost") sharePanel.setSession(null);
   if (event.type === "connected" && !event.resumed) liveTranscript.speakers.beginSession();
   if (event.type === "connected" && event.recognizer) {
     recognizer.watch(null);
@@ -292,31 +296,12 @@ function onLiveEvent(event) {
   else if (event.type === "dropped") liveTranscript.remove(event.id);
 }
 
-/** session: id of the session that the button shares; null for none */
-function setSharedSession(session) {
-  sharedSession = session;
-  element("share").hidden = !session || document.body.dataset.share !== "true";
-}
-
 /** Show why the server refused a request, and ask for a key if it lacked one. Throw any other error. */
 function showRequestError(error) {
   if (!(error instanceof RequestError)) throw error;
   if (error.status === 401) requestKey();
   showError(error.message);
 }
-
-/** Make a link with which others follow the recording, and copy it. */
-async function share() {
-  showError("");
-  try {
-    const link = await fetchShareLink(sharedSession);
-    await copyText(link).then(() => sayCopied("share", "shareCopied", "share"), () => prompt(t("shareCopy"), link));
-  } catch (error) {
-    showRequestError(error);
-  }
-}
-
-element("share").addEventListener("click", () => void share());
 
 function showFinal(event) {
   if (event.language && !liveTranscript.language) liveTranscript.describe({ language: event.language });
@@ -332,7 +317,7 @@ async function startRecording() {
   library.add(liveTranscript, element("keep").checked);
   captionChannel.follow(liveTranscript);
   element("captions-link").href = `captions?session=${liveTranscript.id}`;
-  setSharedSession(null);
+  sharePanel.setSession(null);
   placeholders = new SpeechPlaceholders(liveTranscript, () => live.nowMs);
   live.use(liveTranscript.recording ?? null);
   panel.start(live);

@@ -1,5 +1,7 @@
 /** Formatting and parsing of times. */
 
+import { language } from "./text.js";
+
 /** Return 75400 as "1:15", or as "1:15.4" with tenths. */
 export function formatTime(ms, { tenths = false } = {}) {
   const unit = tenths ? 100 : 1000;
@@ -9,6 +11,13 @@ export function formatTime(ms, { tenths = false } = {}) {
   const hours = Math.floor(whole / 3_600_000);
   const tail = (tenths ? seconds.toFixed(1) : String(seconds)).padStart(tenths ? 4 : 2, "0");
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${tail}` : `${minutes}:${tail}`;
+}
+
+const clock = new Intl.DateTimeFormat(language, { timeStyle: "short" });
+
+/** Return the time of day for people. ms: since 1970 */
+export function formatClock(ms) {
+  return clock.format(ms);
 }
 
 /** Return "1:15.4" or "75.4" as 75400, and NaN if the text is not a time. */

@@ -28,7 +28,13 @@ def beats(metrics: Metrics) -> float:
 
 async def test_metrics_exist_before_the_models_are_loaded() -> None:
     metrics, admission = Metrics(), AdmissionController(1)
-    add_gauges(metrics, Engine(Settings(_env_file=None).engine_options()), admission, AdmissionController(1))
+    add_gauges(
+        metrics,
+        Engine(Settings(_env_file=None).engine_options()),
+        admission,
+        AdmissionController(1),
+        AdmissionController(1),
+    )
     with admission.admit(print):
         read = values(metrics.text().decode())
     assert read["stt_ready"] == 0

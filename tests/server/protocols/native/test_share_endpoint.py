@@ -85,6 +85,22 @@ def share(server: Server | Program, session: str, key: str = ALICE, **body: int)
     return plain_http.post(url, headers={"api-key": key}, json=body, timeout=60)
 
 
+def links_url(server: Server, session: str) -> str:
+    return f"{server.url}/v1/sessions/{session}/share"
+
+
+def readers(server: Server) -> float:
+    text = plain_http.get(f"{server.url}/metrics", headers={"api-key": ALICE}, timeout=60).text
+    return next(
+        float(line.split()[1]) for line in text.splitlines() if line.startswith("stt_shared_readers ")
+    )
+
+
+def withdraw(server: Server, session: str, link: str, key: str = ALICE) -> httpx.Response:
+    url = f"{links_url(server, session)}/{link}"
+    return plain_http.request("DELETE", url, headers={"api-key": key}, timeout=60)
+
+
 def shared(server: Server | Program, session: str) -> str:
     token: str = share(server, session).json()["token"]
     return token
@@ -139,8 +155,30 @@ def test_link_names_the_session_and_its_token(server: Server) -> None:
     with live(server) as (client, session):
         made = share(server, session, expires_in=60).json()
         client.end()
-    assert made.keys() == {"token", "expires_at", "link"}
+    assert made.keys() == {"id", "token", "expires_at", "link"}
     assert made["link"] == f"/captions#session={session}&token={made['token']}"
+
+
+def test_link_is_withdrawn_alone(server: Server) -> None:
+    with live(server) as (client, session):
+        first, second = (share(server, session).json() for _ in range(2))
+        listed = plain_http.get(links_url(server, session), headers={"api-key": ALICE}, timeout=60).json()
+        assert listed == {
+            "links": [{name: made[name] for name in ("id", "expires_at")} for made in (first, second)],
+            "readers": 0,
+        }
+        with follow(server, session, first["token"]) as events:
+            wait_until(lambda: readers(server) == 1)
+            assert withdraw(server, session, first["id"], BOB).status_code == 404
+            assert withdraw(server, session, first["id"], access(server)).status_code == 403
+            assert withdraw(server, session, first["id"]).status_code == 204
+            assert [(name, data["code"]) for _, name, data in events] == [("error", "invalid_share_token")]
+        wait_until(lambda: readers(server) == 0)
+        assert refusal(server, session, first["token"]) == (401, "invalid_share_token")
+        with follow(server, session, second["token"]) as events:
+            client.end()
+            assert list(events)[-1][1] == "end"
+        assert withdraw(server, session, "no-id").status_code == 400
 
 
 @pytest.mark.parametrize("seconds", [59, 86_401])

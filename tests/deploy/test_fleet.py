@@ -3,7 +3,7 @@
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from configparser import ConfigParser
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,7 @@ from server.auth.middleware import OPEN_PATHS
 from server.lifecycle.liveness import ALIVE_SECONDS
 from server.lifecycle.worker_process import UNUSABLE
 from server.settings import Settings
-from tests.deploy.helm_chart import Manifest, render
+from tests.deploy.helm_chart import CHART, Manifest, render
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 DEPLOY: Final = ROOT / "deploy"
@@ -194,6 +194,26 @@ def test_chart_gives_server_and_workers_valid_settings(values: dict[str, dict[st
     assert server.job_audio_url == worker.job_audio_url == values.get("audio", {}).get("url", "")
     for name, value in values.get("settings", {}).items():
         assert named(manifests, "ConfigMap", "stt-settings")["data"][name] == value
+
+
+@pytest.mark.parametrize("values", VALUES)
+@pytest.mark.skipif(shutil.which("helm") is None, reason="Helm is not installed")
+def test_helm_renders_the_chart_as_these_tests_do(values: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+    changes = tmp_path / "values.yaml"
+    changes.write_text(yaml.safe_dump(values))
+    command = ["helm", "template", "stt", CHART, "--values", changes]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+    def by_name(manifests: Iterable[Manifest]) -> dict[tuple[str, str], Manifest]:
+        return {(each["kind"], each["metadata"]["name"]): each for each in manifests}
+
+    found, expected = by_name(filter(None, yaml.safe_load_all(done.stdout))), by_name(render(values))
+    for manifests in (found, expected):  # The two write the YAML whose checksum it is with other quotes.
+        for name in ("stt-server", "stt-worker"):
+            annotations = manifests["StatefulSet", name]["spec"]["template"]["metadata"]["annotations"]
+            assert len(annotations.pop("checksum/settings")) == 64
+    assert found == expected
 
 
 @pytest.mark.parametrize("values", VALUES)

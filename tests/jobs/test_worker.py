@@ -26,6 +26,7 @@ from jobs.tables import workers
 from jobs.work_queue import Work
 from jobs.worker import CarryOut, JobWorker, StallWatch, may_take_over
 from postprocessing.options import TextOptions
+from tests.audio.test_files import encoded
 from tests.jobs.working import SECOND, TALK, ended, runner_of, uploaded, working
 from tests.server.asgi_calls import wav
 from tests.streaming.fakes import sound
@@ -177,6 +178,14 @@ async def test_audio_above_the_limit_fails(database: JobDatabase) -> None:
     assert done.problem is not None
     assert done.problem.code == "audio_too_long"
     assert done.problem.message.startswith("Maximum audio length (4 s) exceeded")
+
+
+async def test_audio_longer_than_its_header_says_fails(database: JobDatabase) -> None:
+    async with working(database, max_seconds=4.0) as jobs:
+        done = await ended(jobs, await uploaded(jobs, encoded("adts", "aac", 16_000, "mono", seconds=150.0)))
+    assert done.problem is not None
+    assert done.problem.code == "audio_too_long"
+    assert done.seconds_done <= 120
 
 
 async def test_unsupported_task_fails(database: JobDatabase) -> None:

@@ -1,5 +1,6 @@
 """Jobs over HTTP, with a real server, database and worker."""
 
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -392,6 +393,27 @@ def test_job_of_another_key_is_not_found(jobs: Server) -> None:
     assert error_of(ask(jobs, "GET", params={"after": job["id"]}))[2] == "job_not_found"
     assert job["id"] not in ask(jobs, "GET", key=ALICE).text
     assert job["id"] in ask(jobs, "GET", key=BOB).text
+
+
+def test_every_route_hides_a_job_from_another_key(jobs: Server) -> None:
+    job = submit(jobs, key=BOB)
+    ended(jobs, job, BOB)
+    paths: dict[str, Message] = plain_http.get(f"{jobs.url}/openapi.json", timeout=60).json()["paths"]
+    of_a_job = re.compile(r"\{(job_id|generation_id|key)\}")
+    walked = [
+        (method.upper(), of_a_job.sub(job["id"], path))
+        for path, methods in paths.items()
+        if of_a_job.search(path)
+        for method in methods
+    ]
+    assert {path.partition("/job_")[0] for _, path in walked} == {"/v1/jobs", "/v1/stt", "/api/stt"}
+    assert len(walked) == len(OF_A_JOB) + 2
+    for method, path in walked:
+        headers = {"authorization": f"Bearer {ALICE}"}
+        answer = plain_http.request(method, jobs.url + path, headers=headers, timeout=60)
+        assert answer.status_code == (403 if path.startswith("/api/stt/") else 404), (method, path)
+        assert "w1" not in answer.text
+    assert ask(jobs, "GET", f"/{job['id']}", key=BOB).json()["status"] == "succeeded"
 
 
 # Without jobs

@@ -1,4 +1,4 @@
-"""Test the two example programs of the hosted API of generations, with the base URL changed only."""
+"""Test programs of the job APIs that this server replaces, with the base URL changed only."""
 
 import functools
 import http.server
@@ -59,4 +59,16 @@ def test_example_with_an_address_prints_the_transcript(server: Program, tmp_path
     (tmp_path / "sample.wav").write_bytes((ROOT / "test.wav").read_bytes())
     with web_server(tmp_path) as address:
         text = printed("generation_url.py", f"{server.url}/v1", f"{address}/sample.wav")
+    assert text.lower().startswith(WORDS)
+
+
+def test_program_of_stt_results_prints_the_script(server: Program, tmp_path: Path) -> None:
+    (tmp_path / "sample.wav").write_bytes((ROOT / "test.wav").read_bytes())
+    with web_server(tmp_path) as address:
+        text = printed("stt_result.py", server.url, f"{address}/sample.wav")
+    assert text.lower().startswith(WORDS)
+
+
+def test_program_of_wav2vec2_prints_the_transcript(server: Program) -> None:
+    text = printed("wav2vec2.py", server.url, str(ROOT / "test.wav"))
     assert text.lower().startswith(WORDS)

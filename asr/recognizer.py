@@ -92,6 +92,7 @@ class Word:
     start, end: samples of the stream, including clip.start
     confidence: 0..1; None if unknown
     speaker: label of the speaker; None unless speakers are distinguished
+    overlap: another person speaks at the same time; False unless speakers are distinguished
     """
 
     text: str
@@ -99,6 +100,7 @@ class Word:
     end: int
     confidence: float | None = None
     speaker: str | None = field(default=None, kw_only=True)
+    overlap: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,13 +17,18 @@ Message = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class FinalWord:
-    """Hold a word with its times; confidence: 0..1, None if unknown; speaker: None unless requested."""
+    """Hold a word with its times.
+
+    confidence: 0..1, None if unknown
+    speaker: None unless requested; overlap: another person speaks at the same time
+    """
 
     text: str
     start_ms: int
     end_ms: int
     confidence: float | None = None
     speaker: str | None = None
+    overlap: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,7 @@ class Final:
     audio: audio of the utterance, PCM16 at 16 kHz; None unless requested with include_audio
     words: () unless requested
     speaker: who speaks most of it; None if unknown, and unless requested with diarize
+    overlap: several people speak at once in it
     """
 
     text: str
@@ -46,6 +52,7 @@ class Final:
     words: tuple[FinalWord, ...] = ()
     audio: bytes | None = None
     speaker: str | None = None
+    overlap: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +270,7 @@ def _final(message: Message) -> Final:
         words=tuple(_word(word) for word in message.get("words") or ()),
         audio=None if audio is None else base64.b64decode(audio, validate=True),
         speaker=message.get("speaker"),
+        overlap=message.get("overlap", False),
     )
 
 
@@ -283,7 +291,12 @@ def _revised(message: Message) -> SpeakersRevised:
 
 def _word(word: Message) -> FinalWord:
     return FinalWord(
-        word["word"], word["start_ms"], word["end_ms"], word.get("confidence"), word.get("speaker")
+        word["word"],
+        word["start_ms"],
+        word["end_ms"],
+        word.get("confidence"),
+        word.get("speaker"),
+        word.get("overlap", False),
     )
 
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from audio.clip import Samples
 from diarization.chunks import Flags, Floats
-from diarization.turns import Turn, turns_of
+from diarization.overlap import Overlaps
+from diarization.turns import Turn, overlaps_in, turns_of
 
 FRAME_SAMPLES: Final = 160  # 10 ms
 GROUP_FRAMES: Final = 8  # that the network joins to one of its own frames
@@ -109,6 +109,15 @@ def turns_of_steps(active: Sequence[Flags]) -> tuple[Turn, ...]:
 
     Speakers are numbered as they first appear.
     """
-    speaking: NDArray[np.bool_] = np.concatenate([*active, np.zeros((0, STEP_SPEAKERS), np.bool_)])
-    turns, _ = turns_of(speaking, 0, FRAME_SAMPLES)
+    turns, _ = turns_of(_joined(active), 0, FRAME_SAMPLES)
     return turns
+
+
+def overlaps_of_steps(active: Sequence[Flags]) -> Overlaps:
+    """Return where several speak at once, from who speaks in the steps of a recording."""
+    return overlaps_in(_joined(active).sum(axis=1) > 1, 0, FRAME_SAMPLES)
+
+
+def _joined(active: Sequence[Flags]) -> Flags:
+    joined: Flags = np.concatenate([*active, np.zeros((0, STEP_SPEAKERS), np.bool_)])
+    return joined

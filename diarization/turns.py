@@ -17,6 +17,7 @@ from diarization.clustering import (
     centroids_of,
     cluster,
 )
+from diarization.overlap import NO_OVERLAPS, Overlaps
 
 # A pause up to MAX_PAUSE in which no one else speaks belongs to the turn; a turn below MIN_TURN is left out.
 MAX_PAUSE: Final = samples_from_ms(300)
@@ -60,11 +61,13 @@ class Diarization:
     """Hold who speaks when in a recording.
 
     turns: in order of their starts; speakers are numbered as they first appear
+    overlaps: where several speak at once, also those without a turn of their own
     voices: float32 (speakers, 192), the embedding of each speaker, of length 1
     """
 
     turns: tuple[Turn, ...]
     voices: Floats
+    overlaps: Overlaps = NO_OVERLAPS
 
 
 NOBODY: Final = Diarization((), np.zeros((0, EMBEDDING), np.float32))
@@ -88,7 +91,7 @@ def diarize(
     similarities = (embeddings * voices[labels]).sum(axis=1)
     votes = _votes(chunks, labels, similarities, len(voices))
     turns, order = turns_of(votes, chunks[0].start + EDGE_SAMPLES, FRAME_SAMPLES)
-    return Diarization(turns, voices[list(order)])
+    return Diarization(turns, voices[list(order)], _overlaps(chunks))
 
 
 def turns_of(speaking: Flags, origin: int, frame: int) -> tuple[tuple[Turn, ...], tuple[int, ...]]:
@@ -104,24 +107,51 @@ def turns_of(speaking: Flags, origin: int, frame: int) -> tuple[tuple[Turn, ...]
     return renumbered, tuple(numbers)
 
 
+def _overlaps(chunks: Sequence[PlacedChunk]) -> Overlaps:
+    """Return where most chunks over a frame hear several speakers, for at least MIN_TURN."""
+    spans = _frames_of(chunks)
+    frames = max(span.stop for span in spans)
+    several, covered = np.zeros(frames, np.int16), np.zeros(frames, np.int16)
+    for span, chunk in zip(spans, chunks, strict=True):
+        several[span] += chunk.speakers.active.sum(axis=1) > 1
+        covered[span] += 1
+    return overlaps_in(2 * several > covered, chunks[0].start + EDGE_SAMPLES, FRAME_SAMPLES)
+
+
+def overlaps_in(several: Flags, origin: int, frame: int) -> Overlaps:
+    """Return the intervals of at least MIN_TURN in which several people speak.
+
+    several: bool (frames,); origin: sample of the first frame; frame: its samples
+    """
+    runs = [(first, end) for first, end in runs_of(several) if (end - first) * frame >= MIN_TURN]
+    return Overlaps.of([(origin + first * frame, origin + end * frame) for first, end in runs])
+
+
+def _frames_of(chunks: Sequence[PlacedChunk]) -> list[slice]:
+    """Return the frames of each chunk, counted from the start of the first one."""
+    firsts = [round((chunk.start - chunks[0].start) / FRAME_SAMPLES) for chunk in chunks]
+    return [
+        slice(first, first + len(chunk.speakers.active)) for first, chunk in zip(firsts, chunks, strict=True)
+    ]
+
+
 def _votes(chunks: Sequence[PlacedChunk], labels: Labels, similarities: Floats, speakers: int) -> Flags:
     """Return who speaks in each frame since the start of the first chunk, bool (frames, speakers).
 
     As many speakers speak in a frame as the chunks over it hear on average: those with the most votes. A vote
     counts as much as the voice is similar to the speaker's.
     """
-    firsts = [round((chunk.start - chunks[0].start) / FRAME_SAMPLES) for chunk in chunks]
-    frames = max(first + len(chunk.speakers.active) for first, chunk in zip(firsts, chunks, strict=True))
+    spans = _frames_of(chunks)
+    frames = max(span.stop for span in spans)
     votes = np.zeros((frames, speakers), np.float32)
     heard = np.zeros(frames, np.uint8)
     covered = np.zeros(frames, np.uint8)
     done = 0  # pieces
-    for first, chunk in zip(firsts, chunks, strict=True):
+    for span, chunk in zip(spans, chunks, strict=True):
         count = len(chunk.speakers.pieces)
         own = slice(done, done + count)
         done += count
         vote = _votes_of_chunk(chunk.speakers, labels[own], similarities[own], speakers)
-        span = slice(first, first + len(vote))
         votes[span] += vote
         heard[span] += (vote > 0).sum(axis=1, dtype=np.uint8)
         covered[span] += 1

@@ -12,7 +12,8 @@ from diarization.chunk_cutter import ChunkCutter
 from diarization.chunks import Flags
 from diarization.clustering import ANY_NUMBER, SpeakerBounds
 from diarization.known_speakers import LABELS, MAX_KNOWN, labels_of, voice_of
-from diarization.steps import STEP_SPEAKERS, Step, StepCutter, StepSpeakers, turns_of_steps
+from diarization.overlap import NO_OVERLAPS, Overlaps
+from diarization.steps import STEP_SPEAKERS, Step, StepCutter, StepSpeakers, overlaps_of_steps, turns_of_steps
 from diarization.turns import PlacedChunk, Turn, diarize
 from streaming.model_clients import ModelClients, SpeakerClient, StepClient
 from streaming.threads import run_in_thread_to_completion
@@ -46,10 +47,14 @@ class DiarizationOptions:
 
 @dataclass(frozen=True, slots=True)
 class SpeakerTurns:
-    """Hold the turns of a file; labels: of each speaker, by number: a known name, or a letter."""
+    """Hold the turns of a file, and where they overlap.
+
+    labels: of each speaker, by number: a known name, or a letter
+    """
 
     turns: Sequence[Turn]
     labels: Sequence[str]
+    overlaps: Overlaps = NO_OVERLAPS
 
 
 class Diarizer(Protocol):
@@ -122,7 +127,8 @@ class StepDiarizer:
             await self._add(step)
         if self._pending is not None:
             self._active.append((await self._pending).active)
-        return SpeakerTurns(await run_in_thread_to_completion(turns_of_steps, self._active), LABELS)
+        turns = await run_in_thread_to_completion(turns_of_steps, self._active)
+        return SpeakerTurns(turns, LABELS, overlaps_of_steps(self._active))
 
     async def _add(self, step: Step) -> None:
         if self._pending is not None:
@@ -173,7 +179,7 @@ class FileDiarizer:
         clips = [await self._model.analyse(each.samples) for each in self._options.known]
         known = [(each.name, voice_of(clip)) for each, clip in zip(self._options.known, clips, strict=True)]
         found = await run_in_thread_to_completion(diarize, self._chunks, self._options.bounds)
-        return SpeakerTurns(found.turns, labels_of(found.voices, known))
+        return SpeakerTurns(found.turns, labels_of(found.voices, known), found.overlaps)
 
     async def _add(self, chunk: Clip) -> None:
         if len(self._pending) == MAX_PENDING:

@@ -184,7 +184,8 @@ class FileTranscriber:
             if diarizer is not None:
                 found = await diarizer.finish()
                 turns = [turn.shifted(self._offset) for turn in found.turns]
-                self._segments = with_speakers(self._segments, turns, found.labels)
+                overlaps = found.overlaps.shifted(self._offset)
+                self._segments = with_speakers(self._segments, turns, found.labels, overlaps)
                 for segment in self._segments:
                     yield segment
 

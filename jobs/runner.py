@@ -491,9 +491,11 @@ class JobRunner:
         except SpeakersUnavailable as error:
             raise TransientFailure(str(error)) from error
         turns = [turn.shifted(first) for turn in found.turns]
+        overlaps = found.overlaps.shifted(first)
 
         def named() -> list[list[TranscriptSegment]]:
-            return [with_speakers(part.segments, turns, found.labels) for part in self._store.parts(job.id)]
+            parts = self._store.parts(job.id)
+            return [with_speakers(part.segments, turns, found.labels, overlaps) for part in parts]
 
         return await asyncio.to_thread(named)
 

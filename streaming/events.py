@@ -49,6 +49,7 @@ class FinalTranscript:
     guard: the guard that rejected or shortened the text; None if none did
     eager: whether the text was ready when the pause became the endpoint, which depends on the models' speed
     speaker: label of the speaker who speaks most; None if unknown, or unless the client asked for speakers
+    overlap: several people speak at once in it; False unless the client asked for speakers
     """
 
     utterance: int
@@ -58,6 +59,7 @@ class FinalTranscript:
     guard: str | None = None
     eager: bool = field(default=False, compare=False, repr=False)
     speaker: str | None = None
+    overlap: bool = False
 
     @property
     def is_rejected(self) -> bool:

@@ -130,6 +130,9 @@ class StreamSpeakers:
         if self._history is not None:
             self._history.add(heard)
         named = tuple(
-            replace(word, speaker=label) for word, label in zip(words, heard.word_speakers, strict=True)
+            replace(word, speaker=label, overlap=found.overlaps.has_word(word.start, word.end))
+            for word, label in zip(words, heard.word_speakers, strict=True)
         )
-        return replace(final, hypothesis=replace(final.hypothesis, words=named), speaker=heard.speaker)
+        overlap = any(word.overlap for word in named) if named else found.overlaps.has_part_of(*span)
+        hypothesis = replace(final.hypothesis, words=named)
+        return replace(final, hypothesis=hypothesis, speaker=heard.speaker, overlap=overlap)

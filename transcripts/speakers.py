@@ -7,6 +7,7 @@ from operator import attrgetter
 from string import ascii_uppercase
 
 from asr.recognizer import Word
+from diarization.overlap import NO_OVERLAPS, Overlaps
 from diarization.speaker_finder import SpeakerFinder
 from diarization.turns import Turn
 from transcripts.segments import cut_segment
@@ -14,18 +15,22 @@ from transcripts.transcript import TranscriptSegment
 
 
 def with_speakers(
-    segments: Iterable[TranscriptSegment], turns: Sequence[Turn], labels: Sequence[str] = ascii_uppercase
+    segments: Iterable[TranscriptSegment],
+    turns: Sequence[Turn],
+    labels: Sequence[str] = ascii_uppercase,
+    overlaps: Overlaps = NO_OVERLAPS,
 ) -> list[TranscriptSegment]:
     """Return the segments with the speakers of segments and words, split where the speaker changes.
 
     turns: in any order; they may overlap. Without turns the segments stay as they are
     labels: of each speaker, by number; more speakers than labels raise IndexError
+    overlaps: where several speak at once; such words and their segments are marked
     The words and the texts are the same as before. A segment without times of words has one speaker.
     """
     if not turns:
         return list(segments)
     finder = SpeakerFinder(turns)
-    return [part for segment in segments for part in _split(segment, finder, labels)]
+    return [part for segment in segments for part in _split(segment, finder, labels, overlaps)]
 
 
 def spoken_by(segment: TranscriptSegment, speaker: str) -> TranscriptSegment:
@@ -35,13 +40,21 @@ def spoken_by(segment: TranscriptSegment, speaker: str) -> TranscriptSegment:
 
 
 def _split(
-    segment: TranscriptSegment, finder: SpeakerFinder, labels: Sequence[str]
+    segment: TranscriptSegment, finder: SpeakerFinder, labels: Sequence[str], overlaps: Overlaps
 ) -> Iterator[TranscriptSegment]:
     hypothesis = segment.hypothesis
     if not hypothesis.words:
-        yield replace(segment, speaker=labels[finder.find(segment.start, segment.end)])
+        speaker = labels[finder.find(segment.start, segment.end)]
+        yield replace(segment, speaker=speaker, overlap=overlaps.has_part_of(segment.start, segment.end))
         return
-    words = [replace(word, speaker=labels[finder.find(word.start, word.end)]) for word in hypothesis.words]
+    words = [
+        replace(
+            word,
+            speaker=labels[finder.find(word.start, word.end)],
+            overlap=overlaps.has_word(word.start, word.end),
+        )
+        for word in hypothesis.words
+    ]
     known = replace(segment, hypothesis=replace(hypothesis, words=tuple(words)))
     groups = [list(group) for _, group in groupby(words, key=attrgetter("speaker"))]
     for part in cut_segment(known, groups):

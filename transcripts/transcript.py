@@ -19,12 +19,21 @@ class TranscriptSegment:
 
     start, end: samples of the stream
     speaker: label; None unless speakers are distinguished
+    overlap: whether several people speak at once, if the words have no times; False unless speakers are
+        distinguished
     """
 
     start: int
     end: int
     hypothesis: Hypothesis
     speaker: str | None = None
+    overlap: bool = False
+
+    @property
+    def is_overlap(self) -> bool:
+        """Whether several people speak at once in it."""
+        words = self.hypothesis.words
+        return any(word.overlap for word in words) if words else self.overlap
 
     def shifted(self, samples: int) -> Self:
         """Return the segment at a place that lies so many samples later; its words move along."""
@@ -141,7 +150,7 @@ def _track(track: Track) -> dict[str, object]:
 def _segment(segment: TranscriptSegment, words: bool) -> dict[str, object]:
     hypothesis = segment.hypothesis
     return {
-        **speaker_field(segment.speaker),
+        **speaker_fields(segment),
         "start": _seconds(segment.start),
         "end": _seconds(segment.end),
         "text": hypothesis.text,
@@ -157,13 +166,15 @@ def _word(word: Word) -> dict[str, object]:
         "start": _seconds(word.start),
         "end": _seconds(word.end),
         "confidence": word.confidence,
-        **speaker_field(word.speaker),
+        **speaker_fields(word),
     }
 
 
-def speaker_field(speaker: str | None) -> dict[str, str]:
-    """Return the field of a speaker's label; none unless speakers are distinguished."""
-    return {} if speaker is None else {"speaker": speaker}
+def speaker_fields(part: TranscriptSegment | Word) -> dict[str, str | bool]:
+    """Return `speaker`, unless it is unknown, and `overlap`, only where several people speak at once."""
+    fields: dict[str, str | bool] = {} if part.speaker is None else {"speaker": part.speaker}
+    is_overlap = part.is_overlap if isinstance(part, TranscriptSegment) else part.overlap
+    return fields | {"overlap": True} if is_overlap else fields
 
 
 def _seconds(samples: int) -> float:

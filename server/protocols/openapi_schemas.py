@@ -8,6 +8,7 @@ Responses = dict[int | str, Schema]
 NUMBER: Final[Schema] = {"type": "number"}
 INTEGER: Final[Schema] = {"type": "integer"}
 STRING: Final[Schema] = {"type": "string"}
+BOOLEAN: Final[Schema] = {"type": "boolean"}
 TYPES: Final = {
     "json": "application/json",
     "text": "text/plain",

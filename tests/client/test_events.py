@@ -36,9 +36,10 @@ def test_a_final_with_words_and_sound_holds_them() -> None:
 
 def test_speakers_and_their_corrections_are_read() -> None:
     word = {"word": "hello", "start_ms": 100, "end_ms": 500, "confidence": 0.9, "speaker": "A"}
-    final = read({**DONE, "words": [word], "speaker": "A"})
+    final = read({**DONE, "words": [word, word | {"overlap": True}], "speaker": "A", "overlap": True})
     assert isinstance(final, Final)
-    assert (final.speaker, final.words[0].speaker) == ("A", "A")
+    assert (final.speaker, final.overlap) == ("A", True)
+    assert [(word.speaker, word.overlap) for word in final.words] == [("A", False), ("A", True)]
     spans = [{"start_ms": 100, "end_ms": 500, "speaker": "B"}]
     items = [{"item_id": "item_1", "speaker": "B", "words": spans}, {"item_id": "item_2", "speaker": "C"}]
     assert read({"type": "speakers.revised", "items": items}) == SpeakersRevised(

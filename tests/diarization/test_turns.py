@@ -101,3 +101,16 @@ def test_chunks_of_two_hours_stay_small() -> None:
     found = diarize([PlacedChunk(n * STEP_SAMPLES, same) for n in range(count)])
     assert [turn.speaker for turn in found.turns] == [0]
     assert found.turns[0].end > (count - 1) * STEP_SAMPLES + CHUNK_SAMPLES - 2_000
+
+
+@examples(30)
+@given(
+    st.lists(st.sets(st.integers(0, 2), max_size=2), min_size=2, max_size=8),
+    st.lists(st.permutations([0, 1, 2]), min_size=1, max_size=3),
+)
+def test_overlaps_are_where_several_speak(blocks: list[set[int]], orders: list[list[int]]) -> None:
+    blocks = [{0}, *blocks]  # someone must be heard alone
+    overlaps = diarize(chunks_of(blocks, orders)).overlaps
+    block = BLOCK * FRAME_SAMPLES
+    found = [overlaps.within(n * block, (n + 1) * block) / block for n in range(len(blocks))]
+    assert found == pytest.approx([float(len(who) > 1) for who in blocks], abs=0.02)

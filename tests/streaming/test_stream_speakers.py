@@ -1,12 +1,15 @@
 """Test the speakers of finals, with two voices that a rule tells apart."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from asr.recognizer import Hypothesis, Word
 from audio.clip import Clip, Samples
+from batching.batcher import BULK
+from diarization.chunks import ChunkSpeakers
 from diarization.reference_clips import ReferenceClipError
 from diarization.speaker_history import SpeakerChange
 from streaming.errors import SpeakersUnavailable
@@ -122,3 +125,22 @@ async def test_nothing_is_corrected_without_a_history() -> None:
     await speakers.label(final(voice(-0.5, 3)))
     await speakers.enrol(ReferenceClip("Ann", wav(voice(-0.5, 2))))
     assert await speakers.revise() == []
+
+
+class OverlapClient(RuleClient):
+    """Hear two voices at once in the second half of each chunk."""
+
+    async def analyse(self, chunk: Samples, /, priority: int = BULK) -> ChunkSpeakers:
+        found = await super().analyse(chunk, priority)
+        active = found.active.copy()
+        active[len(active) // 2 :, :2] = True
+        return replace(found, active=active)
+
+
+async def test_overlapping_speech_is_marked() -> None:
+    labelled = await StreamSpeakers(OverlapClient()).label(final(voice(0.5, 4)))
+    assert [word.overlap for word in labelled.hypothesis.words] == [False] * 4 + [True] * 4
+    assert labelled.overlap
+    alone = await StreamSpeakers(RuleClient()).label(final(voice(0.5, 4)))
+    assert not alone.overlap
+    assert not any(word.overlap for word in alone.hypothesis.words)

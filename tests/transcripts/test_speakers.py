@@ -1,5 +1,6 @@
 """Test that each word gets a speaker, and that segments are split where the speaker changes."""
 
+import json
 from dataclasses import replace
 from itertools import pairwise
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from asr.recognizer import Hypothesis, Word
 from audio.clip import SAMPLE_RATE
+from diarization.overlap import Overlaps
 from diarization.turns import Turn
 from tests.examples import examples
 from transcripts.speakers import with_speakers
@@ -107,3 +109,21 @@ def test_words_texts_and_times_stay_the_same(counts: list[int], turns: list[Turn
 def test_more_speakers_than_labels_raise() -> None:
     with pytest.raises(IndexError):
         with_speakers([segment("one", 0)], [turn(0, 1, 1)], ["only"])
+
+
+def test_words_and_segments_in_overlapping_speech_are_marked() -> None:
+    parts = with_speakers(
+        [segment("one two three", 0), segment("four", 9)],
+        [turn(0, 1.5, 0), turn(0.9, 1.6, 1), turn(9, 10, 0)],
+        overlaps=Overlaps.of([(round(0.9 * S), round(1.5 * S))]),
+    )
+    document = json.loads(json_of(Transcript("f", "m", tuple(parts))))
+    assert [each.get("overlap") for each in document["segments"]] == [True, None]
+    assert [word.get("overlap") for word in document["segments"][0]["words"]] == [None, None, True]
+
+
+def test_segment_without_words_is_marked_as_a_whole() -> None:
+    bare = replace(segment("one two", 0), hypothesis=Hypothesis("one two"))
+    overlaps = Overlaps.of([(0, S)])
+    assert with_speakers([bare], [turn(0, 1, 0)], overlaps=overlaps)[0].is_overlap
+    assert not with_speakers([bare], [turn(0, 1, 0)])[0].is_overlap

@@ -1,6 +1,7 @@
 """Define the JSON objects of /v1/jobs, and make them from jobs. Pure."""
 
 from collections.abc import Iterable
+from operator import not_
 from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,6 +11,7 @@ from jobs.job import Delivery, Job, JobPriority, JobState, JobTranscript
 from transcripts.segments import split_segment
 from transcripts.transcript import TranscriptSegment
 
+OVERLAP: Final = "several people speak at once; absent otherwise, and unless the job has `diarize`"
 SPEAKER: Final = (
     "who speaks: A, B, …; null unless the job has `multichannel`, or has `diarize` and has succeeded"
 )
@@ -112,6 +114,7 @@ class WordObject(_Object):
     end: float
     confidence: float | None
     speaker: str | None = Field(description=SPEAKER)
+    overlap: bool = Field(False, exclude_if=not_, description=OVERLAP)
 
 
 class SegmentObject(_Object):
@@ -123,6 +126,7 @@ class SegmentObject(_Object):
     language: str | None
     confidence: float | None
     speaker: str | None = Field(description=SPEAKER)
+    overlap: bool = Field(False, exclude_if=not_, description=OVERLAP)
     words: list[WordObject]
 
 
@@ -230,6 +234,7 @@ def _segment_object(segment: TranscriptSegment) -> SegmentObject:
         language=hypothesis.language,
         confidence=hypothesis.confidence,
         speaker=segment.speaker,
+        overlap=segment.is_overlap,
         words=[
             WordObject(
                 word=word.text,
@@ -237,6 +242,7 @@ def _segment_object(segment: TranscriptSegment) -> SegmentObject:
                 end=_seconds(word.end),
                 confidence=word.confidence,
                 speaker=word.speaker,
+                overlap=word.overlap,
             )
             for word in hypothesis.words
         ],

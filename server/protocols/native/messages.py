@@ -94,13 +94,14 @@ class PartialMessage(TypedDict):
 
 
 class WordFields(TypedDict):
-    """Hold a word of a final."""
+    """Hold a word of a final; overlap: present, and true, where another person speaks at the same time."""
 
     word: str
     start_ms: int
     end_ms: int
     confidence: float | None
     speaker: NotRequired[str | None]
+    overlap: NotRequired[bool]
 
 
 class FinalMessage(TypedDict):
@@ -109,6 +110,7 @@ class FinalMessage(TypedDict):
     audio: base64 of PCM16 at `sample_rate`; present only if the client chose it
     words: present only if the client chose them
     speaker: of most of the utterance, null if unknown; present only if the client asked for speakers
+    overlap: present, and true, if several people speak at once in it and the client asked for speakers
     """
 
     type: Literal["response.audio_transcript.done"]
@@ -130,6 +132,7 @@ class FinalMessage(TypedDict):
     audio: NotRequired[str]
     words: NotRequired[list[WordFields]]
     speaker: NotRequired[str | None]
+    overlap: NotRequired[bool]
 
 
 class RevisedWordFields(TypedDict):

@@ -163,6 +163,8 @@ class NativeOutput:
             message["words"] = [_word(word, options.diarize) for word in hypothesis.words]
         if options.diarize:
             message["speaker"] = final.speaker
+            if final.overlap:
+                message["overlap"] = True
         return message
 
     def _revised(self, change: SpeakerChange) -> RevisedItemFields:
@@ -237,6 +239,8 @@ def _word(word: Word, diarize: bool) -> WordFields:
     )
     if diarize:
         fields["speaker"] = word.speaker
+        if word.overlap:
+            fields["overlap"] = True
     return fields
 
 

@@ -6,6 +6,7 @@ from pydantic import BaseModel
 
 from server.protocols.openai_audio.request import TranscriptionFields, TranslationFields
 from server.protocols.openapi_schemas import (
+    BOOLEAN,
     INTEGER,
     NUMBER,
     REQUEST_ID,
@@ -46,11 +47,11 @@ _TRACK: Final = object_of(
     index=INTEGER,
     language={"type": ["string", "null"]},
     title={"type": ["string", "null"]},
-    default={"type": "boolean"},
+    default=BOOLEAN,
     channels=INTEGER,
 )
 _SEGMENT: Final = object_of(
-    ("speaker",),
+    ("speaker", "overlap"),
     id=INTEGER,
     seek=INTEGER,
     **_TIMES,
@@ -61,6 +62,7 @@ _SEGMENT: Final = object_of(
     compression_ratio=NUMBER,
     no_speech_prob=NUMBER,
     speaker=STRING,
+    overlap=BOOLEAN,
 )
 _VERBOSE: Final = object_of(
     ("ignored", "filtered", "warnings", "segments", "words", "summary"),
@@ -74,7 +76,7 @@ _VERBOSE: Final = object_of(
     track=INTEGER,
     tracks=array_of(_TRACK),
     segments=array_of(_SEGMENT),
-    words=array_of(object_of(("speaker",), word=STRING, **_TIMES, speaker=STRING)),
+    words=array_of(object_of(("speaker", "overlap"), word=STRING, **_TIMES, speaker=STRING, overlap=BOOLEAN)),
 )
 _DIARIZED: Final = object_of(
     ("ignored", "filtered", "warnings", "languages", "logprobs", "summary"),
@@ -83,19 +85,21 @@ _DIARIZED: Final = object_of(
     **_PLAIN,
     segments=array_of(
         object_of(
-            ("words",),
+            ("words", "overlap"),
             type=constant("transcript.text.segment"),
             id=STRING,
             **_TIMES,
             text=STRING,
             speaker=STRING,
+            overlap=BOOLEAN,
             words=array_of(
                 object_of(
-                    ("speaker",),
+                    ("speaker", "overlap"),
                     word=STRING,
                     **_TIMES,
                     confidence={"type": ["number", "null"]},
                     speaker=STRING,
+                    overlap=BOOLEAN,
                 )
             ),
         )

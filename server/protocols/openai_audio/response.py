@@ -16,7 +16,7 @@ from server.protocols.openai_audio.request import TranscriptionRequest
 from streaming.local_agreement import join_texts
 from transcripts.documents import docx_of, markdown_of
 from transcripts.subtitles import ass_of, srt_of, vtt_of
-from transcripts.transcript import Transcript, TranscriptSegment, filtered_fields, speaker_field, tracks_of
+from transcripts.transcript import Transcript, TranscriptSegment, filtered_fields, speaker_fields, tracks_of
 
 JSON: Final = "application/json"
 PLAIN: Final = "text/plain; charset=utf-8"
@@ -139,7 +139,7 @@ def _verbose_json(request: TranscriptionRequest, transcript: Transcript, seconds
         ]
     if request.words:
         document["words"] = [
-            {"word": word.text, **_times(word), **speaker_field(word.speaker)}
+            {"word": word.text, **_times(word), **speaker_fields(word)}
             for each in transcript.segments
             for word in each.hypothesis.words
         ]
@@ -171,7 +171,7 @@ def _segment(number: int, segment: TranscriptSegment, temperature: float) -> Fie
         "avg_logprob": log_prob or 0.0,
         "compression_ratio": hypothesis.compression_ratio or 0.0,
         "no_speech_prob": hypothesis.no_speech_probability or 0.0,
-        **speaker_field(segment.speaker),
+        **speaker_fields(segment),
     }
 
 
@@ -182,6 +182,7 @@ def _diarized(number: int, segment: TranscriptSegment, *, words: bool) -> Fields
         "id": f"seg_{number:03}",
         **_times(segment),
         "text": segment.hypothesis.text,
+        **speaker_fields(segment),
         "speaker": segment.speaker or SPEAKER,
     }
     if words:
@@ -190,7 +191,7 @@ def _diarized(number: int, segment: TranscriptSegment, *, words: bool) -> Fields
                 "word": word.text,
                 **_times(word),
                 "confidence": word.confidence,
-                **speaker_field(word.speaker),
+                **speaker_fields(word),
             }
             for word in segment.hypothesis.words
         ]

@@ -59,11 +59,13 @@ def test_text_has_the_form_and_type_of_its_format(form: Format, media_type: str,
 
 
 def test_speakers_are_named_in_json_and_text() -> None:
-    word = Word("Hello.", 0, 16_000, 0.5, speaker="B")
+    word = Word("Hello.", 0, 16_000, 0.5, speaker="B", overlap=True)
     segment = TranscriptSegment(0, 16_000, Hypothesis("Hello.", (word,)), "B")
     found = JobTranscript(JOB, (*SEGMENTS, segment))
     plain, named = orjson.loads(render_transcript(found, "json").body)["segments"]
     assert (plain["speaker"], named["speaker"], named["words"][0]["speaker"]) == (None, "B", "B")
+    assert named["overlap"] is named["words"][0]["overlap"] is True
+    assert "overlap" not in plain
     assert bytes(render_transcript(found, "text").body) == b"Good morning.\nB: Hello.\n"
 
 

@@ -1,5 +1,6 @@
 """Test that every event is encoded as docs/protocol.md describes it."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -170,6 +171,18 @@ def test_empty_final_is_sent_to_subscribers_only() -> None:
     assert NativeOutput("5f1c", QUIET.merged({"events": ["session.closed"]})).message_of(final("")) is None
     following = QUIET.merged({"events": ["input_audio_buffer.speech_started"]})
     assert told(final(""), following)["transcript"] == ""
+
+
+def test_overlapping_speech_is_marked_where_speakers_are_wanted() -> None:
+    said = final()
+    first, second = said.hypothesis.words
+    words = (replace(first, speaker="A"), replace(second, speaker="B", overlap=True))
+    said = replace(said, hypothesis=replace(said.hypothesis, words=words), speaker="A", overlap=True)
+    wanted = told(said, QUIET.merged({"diarize": True, "words": True}))
+    assert wanted["overlap"] is True
+    assert [word.get("overlap") for word in wanted["words"]] == [None, True]
+    assert "overlap" not in told(said, QUIET.merged({"words": True}))
+    assert "overlap" not in told(final(), QUIET.merged({"diarize": True}))
 
 
 def test_first_utterance_has_no_previous_item() -> None:

@@ -78,8 +78,8 @@ class Diarizer(Protocol):
 async def diarizer_of(models: ModelClients, options: DiarizationOptions) -> Diarizer | None:
     """Return what finds the speakers of a file; None if the server does not distinguish speakers.
 
-    The model that hears whole recordings cannot be told how many speakers there are, and knows no voices, so
-    it serves requests without such wishes only.
+    The model that hears whole recordings takes no number of speakers and knows no voices, so it serves
+    requests without such wishes only.
 
     Raises SpeakersUnavailable: the model is loaded before the long work, not after it.
     """

@@ -34,17 +34,16 @@ from streaming.model_clients import ModelClients
 from streaming.options import SessionOptions
 
 SPEAKERS: Final = 3
-TURNS: Final = 6  # of each speaker
 GAP: Final = (0.3, 1.0)  # seconds
 
 
-def picked(entries: Sequence[ManifestEntry], seed: int) -> list[ManifestEntry]:
+def picked(entries: Sequence[ManifestEntry], seed: int, turns: int) -> list[ManifestEntry]:
     """Return recordings of a few speakers, who take turns."""
     groups = by_speaker(entries)
     rng = np.random.default_rng(seed)
     names = [str(name) for name in rng.choice(sorted(groups), SPEAKERS, replace=False)]
-    chosen = {name: rng.permutation(len(groups[name]))[:TURNS] for name in names}
-    return [groups[name][chosen[name][turn]] for turn in range(TURNS) for name in names]
+    chosen = {name: rng.permutation(len(groups[name]))[:turns] for name in names}
+    return [groups[name][chosen[name][turn]] for turn in range(turns) for name in names]
 
 
 def as_wav(samples: Samples) -> io.BytesIO:
@@ -72,7 +71,7 @@ async def texts(
     return text, {segment.speaker for segment in found}
 
 
-async def measure(folder: Path, model: str, joins: int) -> dict[str, Any]:
+async def measure(folder: Path, model: str, joins: int, turns: int) -> dict[str, Any]:
     """Return the word error rates without and with speakers."""
     normalizer = Normalizer()
     wrong = {"without": 0, "with": 0}
@@ -82,7 +81,7 @@ async def measure(folder: Path, model: str, joins: int) -> dict[str, Any]:
         speakers = await stack.enter_async_context(SpeakerModel(speaker_worker))
         models = replace(models, speakers=speakers)
         for seed in range(joins):
-            recording = join(picked(read_manifest(folder), seed), np.random.default_rng(seed), GAP)
+            recording = join(picked(read_manifest(folder), seed, turns), np.random.default_rng(seed), GAP)
             said = normalizer.words(" ".join(place.entry.text for place in recording.places))
             bare, _ = await texts(as_wav(recording.samples), models, None)
             named, found = await texts(as_wav(recording.samples), models, DiarizationOptions())
@@ -109,8 +108,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("folder", type=Path, help="folder with manifest.jsonl")
     parser.add_argument("--model", default="whisper-tiny.en", help="a value of ASR_MODEL")
     parser.add_argument("--joins", type=int, default=2)
+    parser.add_argument("--turns", type=int, default=6, help="recordings of each speaker in a join")
     args = parser.parse_args(arguments)
-    row = asyncio.run(measure(args.folder, args.model, args.joins))
+    row = asyncio.run(measure(args.folder, args.model, args.joins, args.turns))
     print(json.dumps({"machine": machine(), "load": round(os.getloadavg()[0], 1), **row}))
 
 

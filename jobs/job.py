@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final, Self
 
 from asr.recognizer import TranscriptionOptions
+from audio.files import Track
 from diarization.clustering import SpeakerBounds
 from postprocessing.options import TextOptions
 from transcripts.transcript import FilteredText, TranscriptSegment
@@ -133,6 +134,14 @@ class JobProblem:
 
 
 @dataclass(frozen=True, slots=True)
+class JobTracks:
+    """Hold the audio tracks of a file; used: index of the one that is transcribed."""
+
+    used: int
+    tracks: tuple[Track, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """Hold a job as it was when it was read.
 
@@ -147,6 +156,7 @@ class Job:
     position: number of jobs that start before this one; None unless it is queued and was read alone
     model, language: what was used, once that is known
     warnings: sentences about the audio or the options
+    tracks: audio tracks of the file; None until they are known
     protocol: name of the wire protocol that submitted the job; it decides the shape of a callback
     callback: how far its end is reported; None before the end, or if the client asked for no callback
     """
@@ -172,6 +182,7 @@ class Job:
     language: str | None = None
     problem: JobProblem | None = None
     warnings: tuple[str, ...] = ()
+    tracks: JobTracks | None = None
     callback: CallbackState | None = None
     revision: int = 0
     channels: int = 1

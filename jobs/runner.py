@@ -24,9 +24,10 @@ from jobs.audio_store import AnyAudioStore
 from jobs.callbacks import CallbackSender
 from jobs.errors import JobFailure, StorageFull, TransientFailure
 from jobs.fetching import Fetch
-from jobs.job import MAX_ATTEMPTS, Job, JobProblem, JobSource, JobState, PartText
+from jobs.job import MAX_ATTEMPTS, Job, JobProblem, JobSource, JobState, JobTracks, PartText
 from jobs.parts import AudioPart, split
 from jobs.run_gate import RunGate
+from jobs.serialization import TRACKS
 from jobs.store import JobStore, Run, RunLost
 from jobs.tables import OUTAGES
 from jobs.work_queue import Work
@@ -371,9 +372,9 @@ class JobRunner:
                 raise TransientFailure(f"the model cannot be used: {error}") from error
 
     async def _probe(self, run: Run, path: Path) -> Sequence[int | None]:
-        """Store what the file declares, and return the channels to transcribe; None is the mix of all.
+        """Store the tracks and what else the file declares, and return the channels to transcribe.
 
-        Raises JobFailure.
+        None is the mix of all channels. Raises JobFailure.
         """
         options = run.job.options
         first = options.start or 0.0
@@ -384,18 +385,20 @@ class JobRunner:
             raise JobFailure(error.code, problem_of(error)) from error
         except FileNotFoundError as error:
             raise JobFailure("audio_missing", "The audio of this job is missing.") from error
+        found: dict[str, object] = {
+            "tracks": TRACKS.dump_json(JobTracks(info.track.index, info.tracks)).decode()
+        }
         if info.exact_seconds is not None:
             last = info.exact_seconds if options.end is None else min(options.end, info.exact_seconds)
-            seconds = max(0.0, last - first)
+            found["seconds_total"] = seconds = max(0.0, last - first)
             self._check_length(seconds)
-            await asyncio.to_thread(self._store.report, run, seconds_total=seconds)
-        if not options.multichannel:
-            return [None]
         channels = info.track.channels
-        if channels > MAX_CHANNELS:
-            raise JobFailure("too_many_channels", str(TooManyChannels(channels)))
-        await asyncio.to_thread(self._store.report, run, channels=channels)
-        return range(channels)
+        if options.multichannel:
+            if channels > MAX_CHANNELS:
+                raise JobFailure("too_many_channels", str(TooManyChannels(channels)))
+            found["channels"] = channels
+        await asyncio.to_thread(self._store.report, run, **found)
+        return range(channels) if options.multichannel else [None]
 
     def _check_length(self, seconds: float) -> None:
         if seconds > self._max_seconds:

@@ -29,7 +29,7 @@ from jobs.job import (
     PartText,
     new_job_id,
 )
-from jobs.serialization import FILTERED, OPTIONS, PROBLEM, SEGMENTS, WARNINGS
+from jobs.serialization import FILTERED, OPTIONS, PROBLEM, SEGMENTS, TRACKS, WARNINGS
 from jobs.tables import jobs, parts
 from jobs.work_queue import MAX_ROUND, Work, WorkQueue
 from transcripts.transcript import FilteredText, TranscriptSegment
@@ -453,6 +453,7 @@ class JobStore:
             name="",
             idempotency_key=None,
             warnings="[]",
+            tracks=None,
             options=OPTIONS.dump_json(kept).decode(),
         )
 
@@ -553,6 +554,7 @@ def job_of(row: Any) -> Job:
         language=row.language,
         problem=None if row.problem is None else PROBLEM.validate_json(row.problem),
         warnings=WARNINGS.validate_json(row.warnings),
+        tracks=None if row.tracks is None else TRACKS.validate_json(row.tracks),
         callback=None if row.callback is None else CallbackState(row.callback),
         revision=row.revision,
         channels=row.channels or 1,

@@ -13,7 +13,7 @@ metadata: Final = sa.MetaData()
 # What the driver raises while the database is locked, stopped, out of reach or out of space.
 OUTAGES: Final = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError)
 
-# Times are seconds since the epoch. Options, problems and texts are JSON (jobs/serialization.py).
+# Times are seconds since the epoch. Options, problems, tracks and texts are JSON (jobs/serialization.py).
 jobs: Final = sa.Table(
     "stt_jobs",
     metadata,
@@ -49,6 +49,7 @@ jobs: Final = sa.Table(
     sa.Column("revision", sa.Integer, nullable=False),  # grows with each change that a client can see
     sa.Column("worker", sa.String(200)),  # that began the last run; NULL if it is unknown
     sa.Column("channels", sa.Integer),  # that are transcribed apart; NULL if they are mixed, or unknown
+    sa.Column("tracks", sa.Text),  # NULL until they are known
     sa.UniqueConstraint("owner", "idempotency_key", name="stt_jobs_idempotency"),
     sa.Index("stt_jobs_by_owner", "owner", "created", "id"),
     sa.Index("stt_jobs_by_state", "state", "priority", "round", "created"),

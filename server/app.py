@@ -51,7 +51,12 @@ from server.protocols.jobs.endpoint import JobsEndpoint
 from server.protocols.jobs.rendering import STATUS_HEADER
 from server.protocols.native.endpoint import NativeEndpoint
 from server.protocols.native.share_endpoint import MAX_READERS, SHARED_PATHS, ShareEndpoint
-from server.protocols.openai_audio.endpoint import FILTERED_HEADER, MODEL_HEADER, OpenAIAudioEndpoint
+from server.protocols.openai_audio.endpoint import (
+    FILTERED_HEADER,
+    MODEL_HEADER,
+    WARNINGS_HEADER,
+    OpenAIAudioEndpoint,
+)
 from server.protocols.openai_audio.models_endpoint import models_router
 from server.protocols.openai_realtime.client_secrets import ClientSecrets, client_secrets_router
 from server.protocols.openai_realtime.endpoint import PATHS, RealtimeEndpoint
@@ -66,7 +71,15 @@ if TYPE_CHECKING:
     from server.observability.tracing import Tracer
 
 # To pages of other origins.
-EXPOSED_HEADERS: Final = (HEADER, MODEL_HEADER, FILTERED_HEADER, REQUEST_HEADER, STATUS_HEADER, "retry-after")
+EXPOSED_HEADERS: Final = (
+    HEADER,
+    MODEL_HEADER,
+    FILTERED_HEADER,
+    WARNINGS_HEADER,
+    REQUEST_HEADER,
+    STATUS_HEADER,
+    "retry-after",
+)
 # Paths whose endpoints bound the bodies themselves.
 FILE_PATHS: Final = frozenset(
     {

@@ -100,6 +100,8 @@ async def test_job_with_a_pending_callback_leaves_only_what_that_needs(options: 
             await until(lambda: database.store.get(job.id).state is JobState.SUCCEEDED)
             cleaning = asyncio.create_task(jobs.keep_clean(0.05))
             await until(lambda: left(options, database) <= {METADATA})
+            with database.engine.connect() as connection:  # A track may have a title.
+                assert connection.scalar(sa.text("SELECT tracks FROM stt_jobs")) is None
             with pytest.raises(JobNotFound):
                 await jobs.get(job.id)
             cleaning.cancel()

@@ -23,9 +23,11 @@ def test_database_without_a_later_column_is_extended(options: JobsOptions) -> No
         before.store.complete_part(run, 0, 1_000, [], 0.5)
         with before.engine.begin() as connection:
             connection.execute(sa.text("ALTER TABLE stt_job_parts DROP COLUMN filtered"))
+            connection.execute(sa.text("ALTER TABLE stt_jobs DROP COLUMN tracks"))
     with closing(JobDatabase(options)) as after:
         after.store.complete_part(run, 1, 2_000, [], 1.0)
         assert after.store.parts(job.id) == [PartText(()), PartText(())]
+        assert after.store.get(job.id).tracks is None
 
 
 def test_opening_a_database_again_keeps_the_locks_of_this_process(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from jobs.tables import workers
 from jobs.work_queue import Work
 from jobs.worker import CarryOut, JobWorker, StallWatch, may_take_over
 from postprocessing.options import TextOptions
-from tests.audio.test_files import encoded
+from tests.audio.test_files import encoded, two_tracks
 from tests.jobs.working import SECOND, TALK, ended, runner_of, uploaded, working
 from tests.server.asgi_calls import wav
 from tests.streaming.fakes import sound
@@ -48,6 +48,20 @@ async def test_upload_becomes_text(database: JobDatabase) -> None:
     )
     assert len(transcript.segments) == 2
     assert transcript.segments[0].end <= transcript.segments[1].start
+
+
+@pytest.mark.parametrize(("chosen", "used"), [(None, 1), (0, 0)])
+async def test_job_lists_the_tracks_of_its_file(database: JobDatabase, chosen: int | None, used: int) -> None:
+    async with working(database) as jobs:
+        job = await uploaded(jobs, two_tracks(), JobOptions(track=chosen))
+        assert job.tracks is None
+        done = await ended(jobs, job)
+    assert done.tracks is not None
+    assert done.tracks.used == used
+    assert [(each.index, each.default, each.channels) for each in done.tracks.tracks] == [
+        (0, False, 1),
+        (1, True, 1),
+    ]
 
 
 async def test_trimmed_job_keeps_the_times_of_the_file(database: JobDatabase) -> None:

@@ -7,6 +7,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from audio.clip import ms_from_samples
+from audio.files import Track
 from jobs.job import Delivery, Job, JobPriority, JobState, JobTranscript
 from transcripts.segments import split_segment
 from transcripts.transcript import TranscriptSegment
@@ -46,6 +47,16 @@ class JobProgress(_Object):
     seconds_total: float | None = Field(description="null if the length is not known yet")
 
 
+class TrackObject(_Object):
+    """Describe an audio track of the file."""
+
+    index: int
+    language: str | None = Field(description="as the file names it, mostly a code of ISO 639-2")
+    title: str | None
+    default: bool = Field(description="whether the file flags it as the track to play")
+    channels: int
+
+
 class JobObject(_Object):
     """Hold a job. Times are seconds since the epoch, and null if that has not happened."""
 
@@ -67,6 +78,8 @@ class JobObject(_Object):
     language: str | None = Field(description="ISO 639-1 code of the language, once it is known")
     error: JobError | None = Field(description="why the job failed; null if it did not")
     warnings: list[str]
+    track: int | None = Field(description="index of the track that is transcribed; null until it is known")
+    tracks: list[TrackObject] = Field(description="all audio tracks of the file, once they are known")
     callback: str | None = Field(
         description="pending, delivered or failed: how far the end was reported; null before it"
     )
@@ -180,8 +193,20 @@ def job_object(job: Job) -> JobObject:
         language=job.language,
         error=None if problem is None else JobError(code=problem.code, message=problem.message),
         warnings=list(job.warnings),
+        track=None if job.tracks is None else job.tracks.used,
+        tracks=[] if job.tracks is None else list(map(_track_object, job.tracks.tracks)),
         callback=job.callback,
         metadata=job.options.metadata,
+    )
+
+
+def _track_object(track: Track) -> TrackObject:
+    return TrackObject(
+        index=track.index,
+        language=track.language,
+        title=track.title,
+        default=track.default,
+        channels=track.channels,
     )
 
 

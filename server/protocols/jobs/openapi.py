@@ -47,6 +47,8 @@ def _example(status: str, **changes: Any) -> Schema:
         "language": None,
         "error": None,
         "warnings": [],
+        "track": None,
+        "tracks": [],
         "callback": None,
         "metadata": "",
     }
@@ -64,6 +66,8 @@ _JOBS: Final = {
         position=None,
         model="whisper-base",
         language="en",
+        track=0,
+        tracks=[{"index": 0, "language": None, "title": None, "default": False, "channels": 2}],
     ),
     "failed": _example(
         "failed",

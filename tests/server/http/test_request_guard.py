@@ -184,6 +184,8 @@ def test_listed_origin_gets_cors_headers() -> None:
         preflight = plain_http.options(f"{server.url}/v1/models", headers=page | asked | private)
         assert preflight.status_code == 200
         assert preflight.headers["access-control-allow-private-network"] == "true"
+        exposed = refused.headers["access-control-expose-headers"].split(", ")
+        assert {"x-request-id", "x-model", "x-filtered", "x-warnings", "retry-after"} <= set(exposed)
 
 
 def test_a_page_can_read_why_its_origin_is_refused() -> None:

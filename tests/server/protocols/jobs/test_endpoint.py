@@ -12,6 +12,7 @@ import pytest
 
 from server.http.upload import IN_MEMORY
 from tests import plain_http
+from tests.audio.test_files import two_tracks
 from tests.server.asgi_calls import wav
 from tests.server.job_requests import ALICE, BOB, CALL, SPOKEN, ask, ended, error_of, events_of, submit
 from tests.server.live_server import Message, Server, free_settings, serve, spoken
@@ -116,6 +117,15 @@ def test_trimmed_job_has_the_times_of_the_file(jobs: Server) -> None:
     segments = ask(jobs, "GET", f"/{job['id']}/transcript").json()["segments"]
     assert segments
     assert all(4 <= each["start"] < each["end"] <= 9.5 for each in segments)
+
+
+def test_job_lists_the_tracks_of_its_file(jobs: Server) -> None:
+    done = ended(jobs, submit(jobs, two_tracks()))
+    assert done["track"] == 1
+    assert done["tracks"] == [
+        {"index": 0, "language": "fra", "title": "Track 0", "default": False, "channels": 1},
+        {"index": 1, "language": "eng", "title": "Track 1", "default": True, "channels": 1},
+    ]
 
 
 def test_upload_that_is_spooled_to_disk_is_transcribed(jobs: Server) -> None:

@@ -201,7 +201,7 @@ def test_chart_gives_server_and_workers_valid_settings(values: dict[str, dict[st
 def test_helm_renders_the_chart_as_these_tests_do(values: dict[str, dict[str, Any]], tmp_path: Path) -> None:
     changes = tmp_path / "values.yaml"
     changes.write_text(yaml.safe_dump(values))
-    command = ["helm", "template", "stt", CHART, "--values", changes]
+    command = ["helm", "template", "stt", str(CHART), "--values", str(changes)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
 

@@ -336,6 +336,22 @@ async def test_end_of_the_transcript_is_not_hidden_by_a_video(
             )
 
 
+async def test_video_stands_beside_the_text_on_a_wide_screen(
+    browser: Browser, speech: Program, tmp_path: Path
+) -> None:
+    async with open_page(browser, speech.url, viewport={"width": 1440, "height": 700}) as page:
+        await transcribe_file(page, make_file(tmp_path, "webm"))
+        await page.locator("#player[data-video]").wait_for()
+        await page.evaluate("scrollTo(0, document.body.scrollHeight)")
+        text = await page.locator(".segment").last.bounding_box()
+        video = await page.locator("#media").bounding_box()
+        assert text is not None
+        assert video is not None
+        assert text["x"] + text["width"] <= video["x"]
+        assert 0 <= video["y"] <= 100
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
 async def test_spoken_word_is_kept_in_view(browser: Browser, speech: Program) -> None:
     async with open_page(browser, speech.url, viewport={"width": 360, "height": 400}) as page:
         await transcribe_file(page, WAV)

@@ -21,9 +21,10 @@ export class Player {
     media.addEventListener("loadedmetadata", () => {
       box.toggleAttribute("data-video", media.videoWidth > 0);
     });
-    // What scrolls into view must not lie behind the player.
+    // What scrolls into view must not lie behind the player, unless it stands beside the text.
     new ResizeObserver(() => {
-      document.documentElement.style.scrollPaddingBottom = `${box.offsetHeight}px`;
+      const below = getComputedStyle(box).position === "sticky" ? box.offsetHeight : 0;
+      document.documentElement.style.scrollPaddingBottom = `${below}px`;
     }).observe(box);
   }
 

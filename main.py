@@ -40,7 +40,11 @@ def read_settings() -> "Settings":
     from server.settings.renamed import refusals
     from server.settings.unknown import names_of, warnings
 
-    env_file = dotenv_values(".env")
+    try:
+        env_file = dotenv_values(".env")
+    except UnicodeDecodeError:
+        print(".env: this is no text in UTF-8", file=sys.stderr)
+        raise SystemExit(2) from None
     refused = list(refusals((*os.environ, *env_file)))
     if refused:
         print("\n".join(refused), file=sys.stderr)

@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from audio.errors import AudioError
+from audio.pictures import has_pictures
 from cli.burning import BurningFailed, CannotBurn, SubtitleBurner
-from cli.console import FAILED, NO_FILE, OK, UNUSABLE, print_error
+from cli.console import FAILED, NO_AUDIO, NO_FILE, OK, UNUSABLE, print_error
 from cli.transcribe import MP4, STDIN, Result, content_of, write_text
 from transcripts.cues import Cue
 from transcripts.subtitles import (
@@ -32,9 +34,15 @@ def convert(args: argparse.Namespace) -> int:
         args.fail("mp4 needs --video" if args.format == MP4 else "--video needs --format mp4")
     try:
         cues = read_srt(_text(args.file))
-    except (OSError, UnicodeDecodeError, SubtitleError) as error:
+    except UnicodeDecodeError:
+        print_error(f"{args.file}: this is no text in UTF-8")
+        return UNUSABLE
+    except (OSError, SubtitleError) as error:
         print_error(f"{args.file}: {error}")
         return NO_FILE if isinstance(error, OSError) else UNUSABLE
+    if not cues:
+        print_error(f"{args.file}: there are no subtitles")
+        return UNUSABLE
     if args.format == MP4:
         return _burn(cues, args)
     content = _converted(cues, args)
@@ -52,7 +60,13 @@ def convert(args: argparse.Namespace) -> int:
 def _burn(cues: list[Cue], args: argparse.Namespace) -> int:
     """Write the video with the cues in its picture; return the exit code."""
     try:
+        if not has_pictures(args.video):
+            print_error(f"{args.video}: the file contains no video")
+            return NO_AUDIO
         asyncio.run(SubtitleBurner().burn(args.video, write_ass(cues), args.output))
+    except AudioError as error:
+        print_error(f"{args.video}: {error}")
+        return NO_AUDIO
     except (BurningFailed, OSError) as error:
         print_error(str(error))
         if isinstance(error, OSError):

@@ -59,6 +59,14 @@ def test_old_name_of_a_setting_ends_it_with_2(command: tuple[str, ...], tmp_path
 
 
 @pytest.mark.slow
+def test_settings_file_that_is_no_text_ends_it_with_2(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes("# König\nPORT=0\n".encode("latin-1"))
+    ended = subprocess.run(MAIN, cwd=tmp_path, env={"PATH": ""}, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == ".env: this is no text in UTF-8\n"
+
+
+@pytest.mark.slow
 def test_a_misspelt_setting_is_a_warning(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("ORIGIN=http://a\n")
     code = "import main; main.read_settings()"

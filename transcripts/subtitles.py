@@ -31,6 +31,7 @@ Style: Default,Arial,16,&H00FFFFFF,&H00FFFFFF,&H00000000,&H00000000,0,0,0,0,100,
 Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 """
 _TIME: Final = r"(\d{1,4}):([0-5]?\d):([0-5]?\d)[.,](\d{1,3})"
+_NUMBER_DIGITS: Final = 9  # of the number of a cue
 _TIMES: Final = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}(?:\s+[XYxy][12]:.*)?\s*", re.ASCII)
 # SubRip has the tags of bold, italics, underline, strike-through and font, in either kind of brackets, and
 # players accept override tags of ASS, such as {\an8} for the top of the picture.
@@ -93,9 +94,9 @@ def write_ass(cues: Sequence[Cue]) -> str:
 def read_srt(text: str) -> list[Cue]:
     """Return the cues of SubRip that a person may have edited, in order of time.
 
-    It accepts a byte order mark, any line ends, missing or wrong numbers, points in place of commas, more
-    than one empty line between cues, cues in any order, and cues without text, which are left out. Tags of
-    formatting are removed.
+    It accepts a byte order mark, any line ends, missing or wrong numbers, points in place of commas, no or
+    several empty lines between numbered cues, cues in any order, and cues without text, which are left out.
+    Tags of formatting are removed.
 
     Raises SubtitleError, which names the line, for anything else, and beyond MAX_SRT_CHARS, MAX_SRT_CUES or
     MAX_SRT_LINES.
@@ -103,6 +104,8 @@ def read_srt(text: str) -> list[Cue]:
     if len(text) > MAX_SRT_CHARS:
         raise SubtitleError(f"the subtitles have more than {MAX_SRT_CHARS} characters")
     lines = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    if lines[0].split()[:1] == ["WEBVTT"]:
+        raise SubtitleError("this is WebVTT, not SubRip")
     cues: list[Cue] = []
     for number, block in _blocks(lines):
         cue = _cue(number, block)
@@ -125,14 +128,27 @@ def transcript_of(cues: Sequence[Cue], source: str) -> Transcript:
 
 
 def _blocks(lines: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number of the first line, counted from 1, and the lines of each block between empty lines."""
+    """Yield the number of the first line, counted from 1, and the lines of each cue.
+
+    A cue ends at an empty line, and before the times of the next one if the number before them is the next.
+    """
     block: list[str] = []
     for number, line in enumerate([*lines, ""], 1):
-        if line.strip():
-            block.append(line)
-        elif block:
-            yield number - len(block), block
+        if not line.strip():
+            if block:
+                yield number - len(block), block
             block = []
+            continue
+        if _TIMES.fullmatch(line) and len(block) > 2 and _number(block[-1]) == _number(block[0]) + 1 > 0:
+            yield number - len(block), block[:-1]
+            block = block[-1:]
+        block.append(line)
+
+
+def _number(line: str) -> int:
+    """Return the number of a cue, -1 if the line is none."""
+    shown = line.strip()
+    return int(shown) if shown.isascii() and shown.isdecimal() and len(shown) <= _NUMBER_DIGITS else -1
 
 
 def _cue(number: int, block: Sequence[str]) -> Cue | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cli.__main__ import main
-from cli.console import NO_FILE, OK, UNUSABLE
+from cli.console import NO_AUDIO, NO_FILE, OK, UNUSABLE
 from tests.server.live_server import ROOT
 
 EDITED = "\ufeff1\r\n00:00:01,000 --> 00:00:02,500\r\nA line\r\nas a person broke it\r\n"
@@ -55,7 +55,9 @@ def test_result_is_written_to_a_file(tmp_path: Path) -> None:
     ("content", "message", "code"),
     [
         (b"hello", "line 1: 'hello' is no time", UNUSABLE),
-        (b"\xff\xfe", "can't decode", UNUSABLE),
+        (b"\xff\xfe", "this is no text in UTF-8", UNUSABLE),
+        (b"", "there are no subtitles", UNUSABLE),
+        (b"WEBVTT\n\n00:01.000 --> 00:02.000\nx\n", "this is WebVTT, not SubRip", UNUSABLE),
         (None, "No such file", NO_FILE),
     ],
 )
@@ -65,3 +67,11 @@ def test_unusable_file_is_reported(
     path = str(tmp_path / "none.srt") if content is None else edited(tmp_path, content)
     assert main(["convert", path, "--format", "vtt"]) == code
     assert message in capsys.readouterr().err
+
+
+def test_video_without_pictures_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["convert", edited(tmp_path), "--format", "mp4", "--output", str(tmp_path / "shown.mp4")]
+    assert main([*command, "--video", str(ROOT / "test.wav")]) == NO_AUDIO
+    assert "the file contains no video" in capsys.readouterr().err
+    assert main([*command, "--video", edited(tmp_path)]) == NO_AUDIO
+    assert main([*command, "--video", str(tmp_path / "none.mp4")]) == NO_FILE

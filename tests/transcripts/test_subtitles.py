@@ -191,6 +191,23 @@ first, without a number
     ]
 
 
+def test_cues_need_no_empty_line_between_them() -> None:
+    joined = """1
+00:00:01,000 --> 00:00:02,000
+in
+1999
+2
+00:00:03,000 --> 00:00:04,000
+3
+00:00:05,000 --> 00:00:06,000
+00:00:07,000 --> 00:00:08,000
+"""
+    assert read_srt(joined) == [
+        Cue(1_000, 2_000, ("in", "1999")),
+        Cue(5_000, 6_000, ("00:00:07,000 --> 00:00:08,000",)),
+    ]
+
+
 @pytest.mark.parametrize(
     ("written", "shown"),
     [

@@ -117,7 +117,10 @@ def _bytes_of(audio: object) -> object:
         raise ValueError(f"it is not base64: {error}") from None
 
 
-def _no_label(name: str) -> str:
+def _speaker_name(name: str) -> str:
+    name = name.strip()
+    if not name or not name.isprintable():
+        raise ValueError("it must have characters that can be printed, and no others")
     if name in LABELS:
         raise ValueError(f"{name} is the label of a speaker without a name")
     return name
@@ -129,7 +132,7 @@ class KnownSpeakerUpdate(_Strict):
     Without audio it is a speaker of whom the client sent a clip before, as the server reports him.
     """
 
-    name: Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS), AfterValidator(_no_label)]
+    name: Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS), AfterValidator(_speaker_name)]
     audio: Annotated[bytes | None, BeforeValidator(_bytes_of)] = None
 
 

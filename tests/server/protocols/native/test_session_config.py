@@ -311,7 +311,9 @@ def test_adaptive_endpointing_and_the_model_keep_their_bounds() -> None:
         ([{"name": "Ann", "audio": "!!!"}], "0.audio", "not base64"),
         ([{"name": "", "audio": "AAAA"}], "0.name", "is empty"),
         ([{"name": "x" * (MAX_NAME_CHARS + 1), "audio": "AAAA"}], "0.name", "more than 100"),
-        ([{"name": "B", "audio": "AAAA"}], "0.name", "label"),
+        ([{"name": " B ", "audio": "AAAA"}], "0.name", "label"),
+        ([{"name": "  ", "audio": "AAAA"}], "0.name", "printed"),
+        ([{"name": "Ann\n", "audio": "AAAA"}, {"name": "A\u202enn", "audio": "AAAA"}], "1.name", "printed"),
         ([{"name": str(n), "audio": "AAAA"} for n in range(MAX_KNOWN + 1)], "", "more than 6"),
     ],
 )

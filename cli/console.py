@@ -1,6 +1,7 @@
 """Define the exit codes, which docs/command-line.md lists, and print errors to stderr."""
 
 import sys
+from collections.abc import Collection
 from typing import Final
 
 OK: Final = 0
@@ -11,6 +12,11 @@ NO_AUDIO: Final = (
     4  # A file is no audio that can be read, contains none, lacks the track or ends before --start.
 )
 INTERRUPTED: Final = 130
+
+
+def exit_code_of(failures: Collection[int]) -> int:
+    """Return the exit code of a command; failures: those of the kinds of failure, each once."""
+    return FAILED if len(failures) > 1 else next(iter(failures), OK)
 
 
 def print_error(message: str) -> None:

@@ -9,10 +9,11 @@ from functools import partial
 from http import HTTPStatus
 from typing import Final
 
+import httpx
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from cli.console import FAILED, OK, UNUSABLE, print_error
+from cli.console import FAILED, NO_FILE, OK, UNUSABLE, exit_code_of, print_error
 from client.jobs import FINAL, Job, JobsClient, JobsError
 from client.own_server import key_for, key_hint, server_url, settings
 
@@ -48,19 +49,47 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _submit(jobs: JobsClient, args: argparse.Namespace) -> int:
-    """Submit all sources, and print the ids of their jobs, or their texts with --wait."""
+    """Submit all sources, and print the ids of their jobs; with --wait on stderr, and their texts.
+
+    A source that fails does not prevent the others.
+    """
     given = {name: getattr(args, name) for name in OPTIONS}
     fields = {name: value for name, value in given.items() if value is not False and value != []}
     if args.translate:
         fields["task"] = "translate"
     if args.low:
         fields["priority"] = "low"
-    ids = []
-    for source in args.sources:
-        ids.append(jobs.submit(source, **fields)["id"])
-        if not args.wait:
-            print(ids[-1], flush=True)
-    return _wait(jobs, ids, args.format) if args.wait else OK
+    ids: list[str] = []
+    failures: set[int] = set()
+    for index, source in enumerate(args.sources):
+        try:
+            job_id = jobs.submit(source, **fields)["id"]
+        except OSError as error:
+            print_error(f"{source}: {error.strerror or error}")
+            failures.add(NO_FILE)
+            continue
+        except JobsError as error:
+            if _concerns_all(error):
+                for rest in args.sources[index:]:
+                    print_error(f"{rest}: not submitted")
+                raise
+            print_error(f"{source}: {error}")
+            failures.add(UNUSABLE)
+            continue
+        ids.append(job_id)
+        if args.wait:
+            print_error(f"{source}: submitted as {job_id}")
+        else:
+            print(job_id, flush=True)
+    if args.wait and (code := _wait(jobs, ids, args.format)) != OK:
+        failures.add(code)
+    return exit_code_of(failures)
+
+
+def _concerns_all(error: JobsError) -> bool:
+    """Return whether every other file would fail likewise: there is no server, or it refuses the key."""
+    is_unreachable = isinstance(error.__cause__, httpx.ConnectError | httpx.ConnectTimeout)
+    return is_unreachable or error.status == HTTPStatus.UNAUTHORIZED
 
 
 def _list(jobs: JobsClient, args: argparse.Namespace) -> int:

@@ -31,7 +31,7 @@ from audio.errors import AudioError
 from audio.files import Track
 from audio.pictures import NoPictures, has_pictures, picture_cuts
 from cli.burning import BurningFailed, CannotBurn, SubtitleBurner
-from cli.console import FAILED, NO_AUDIO, NO_FILE, OK, UNUSABLE, print_error
+from cli.console import FAILED, NO_AUDIO, NO_FILE, UNUSABLE, exit_code_of, print_error
 from cli.models import choose_default
 from diarization.clustering import SpeakerBounds, SpeakerBoundsError
 from engine.file_diarizer import DiarizationOptions
@@ -406,8 +406,7 @@ class FileQueue:
     @property
     def exit_code(self) -> int:
         """The exit code: that of the failure, if all failures are of one kind."""
-        codes = list(self.failures) or [OK]
-        return codes[0] if len(codes) == 1 else FAILED
+        return exit_code_of(self.failures)
 
     async def transcribe(self, file: AudioFile) -> Transcript | None:
         """Return the transcript; print an error and return None if the file cannot be read."""

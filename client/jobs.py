@@ -187,6 +187,7 @@ class JobsClient:
                 answer = self._http.request(method, path, **request)
             except httpx.TransportError as error:
                 problem = self._no_answer(error)
+                problem.__cause__ = error
             else:
                 if not answer.is_error:
                     return answer

@@ -100,12 +100,51 @@ def test_ended_job_cannot_be_cancelled(server: Server, capsys: Captured) -> None
 
 
 def test_problems_are_reported_without_a_traceback(server: Server, capsys: Captured) -> None:
-    assert jobs(server, "submit", "/no/such/file.wav") == 2
-    assert "/no/such/file.wav" in capsys.readouterr().err
     assert main(["jobs", "list", "--url", server.url, "--key", "a-wrong-key-of-nobody"]) == 2
     assert "The server does not accept this API key. Set STT_API_KEY" in capsys.readouterr().err
     assert main(["jobs", "list", "--url", server.url]) == 2
     assert "The server requires an API key. Set STT_API_KEY" in capsys.readouterr().err
+
+
+def test_submit_goes_on_after_a_missing_file(server: Server, capsys: Captured) -> None:
+    missing = "stt: /no/such/file.wav: No such file or directory"
+    assert jobs(server, "submit", WAV, "/no/such/file.wav", WAV, "--end", "0.2") == 3
+    told = capsys.readouterr()
+    assert len(told.out.split()) == 2
+    assert told.err.splitlines() == [missing]
+    assert jobs(server, "submit", WAV, "/no/such/file.wav", WAV, "--wait") == 3
+    told = capsys.readouterr()
+    assert told.out.count("w1 w2") == 2
+    first, problem, second = told.err.splitlines()
+    assert problem == missing
+    ids = [line.removeprefix(f"stt: {WAV}: submitted as ") for line in (first, second)]
+    assert jobs(server, "delete", *ids) == 0
+
+
+def test_submit_goes_on_after_a_refused_source(server: Server, capsys: Captured) -> None:
+    refused = "http://"
+    assert jobs(server, "submit", refused, WAV) == 2
+    told = capsys.readouterr()
+    assert len(told.out.split()) == 1
+    (line,) = told.err.splitlines()
+    assert line.startswith(f"stt: {refused}: ")
+    assert jobs(server, "submit", refused, "/no/such/file.wav") == 1
+
+
+def test_submit_gives_up_where_every_file_would_fail(server: Server, capsys: Captured) -> None:
+    assert main(["jobs", "submit", WAV, "b.wav", "--url", server.url, "--key", "a-wrong-key-of-nobody"]) == 2
+    *files, _, hint = capsys.readouterr().err.splitlines()
+    assert files == [f"stt: {WAV}: not submitted", "stt: b.wav: not submitted"]
+    assert "Set STT_API_KEY" in hint
+
+
+@pytest.mark.slow
+def test_submit_without_a_server_tries_one_file(capsys: Captured) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    assert main(["jobs", "submit", WAV, "b.wav", "--url", url]) == 2
+    *files, reason = capsys.readouterr().err.splitlines()
+    assert files == [f"stt: {WAV}: not submitted", "stt: b.wav: not submitted"]
+    assert f"The server at {url} does not answer: " in reason
 
 
 @pytest.mark.parametrize("url", ["foo://", "localhost:5001", "http://", "http://a:b", "http://[a"])

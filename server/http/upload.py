@@ -35,11 +35,13 @@ class Upload:
     fields: names and values in order; values are texts in a form, and any type in JSON
     file: positioned at its beginning; None if there was none
     file_name: name that the client gave to the file, without folders; "" if there was none
+    is_json: whether the fields are of a JSON object
     """
 
     fields: Sequence[tuple[str, object]]
     file: IO[bytes] | None
     file_name: str = ""
+    is_json: bool = False
 
 
 class Body:
@@ -202,7 +204,7 @@ def _unpack(document: bytearray, file: IO[bytes]) -> Upload:
     audio = fields.pop("input_audio", None)
     if audio is not None:
         file.write(_decoded(audio))
-    return Upload(list(fields.items()), None if audio is None else file)
+    return Upload(list(fields.items()), None if audio is None else file, is_json=True)
 
 
 def _decoded(audio: object) -> bytes:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Final, TypeVar, get_origin
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
 from asr.languages import code_of
 from asr.recognizer import MAX_PROMPT_CHARS, TranscriptionOptions, TranscriptionOptionsError
@@ -13,9 +13,22 @@ from engine.file_transcriber import TimeRange, TimeRangeError
 from postprocessing.options import REDACTIONS, TextOptions, TextOptionsError
 from server.errors import ApiError, invalid, missing
 from server.protocols.json_messages import ANY_CASE
-from server.validation import sentence_of
+from server.validation import NUMBER, sentence_of
 
 AUTO: Final = "auto"  # as a language: none
+IS_JSON: Final = "is_json"  # in the context of a validation
+
+
+def _number(value: object, info: ValidationInfo) -> object:
+    """Refuse what pydantic would convert to a number; the values of forms are all texts."""
+    is_json = info.context is not None and info.context[IS_JSON]
+    if isinstance(value, bool) or (is_json and isinstance(value, str)):
+        raise ValueError(NUMBER)
+    return value
+
+
+Float = Annotated[float, BeforeValidator(_number)]
+Int = Annotated[int, BeforeValidator(_number)]
 
 
 class FileFields(BaseModel):
@@ -28,12 +41,12 @@ class FileFields(BaseModel):
     unsplit: ClassVar[frozenset[str]] = frozenset()
 
     prompt: str | None = Field(None, description=f"only the last {MAX_PROMPT_CHARS} characters are used")
-    temperature: float = Field(0.0, ge=0, le=1)
-    track: int | None = Field(
+    temperature: Float = Field(0.0, ge=0, le=1)
+    track: Int | None = Field(
         None, ge=0, description="index among the audio tracks of the file; default: the file's default track"
     )
-    start: float = Field(0.0, description="seconds of the file before which nothing is transcribed")
-    end: float | None = Field(None, description="seconds of the file after which nothing is transcribed")
+    start: Float = Field(0.0, description="seconds of the file before which nothing is transcribed")
+    end: Float | None = Field(None, description="seconds of the file after which nothing is transcribed")
     redact: list[str] = Field(
         [], description=f"what is shown only by its name, some of: {', '.join(REDACTIONS)}"
     )
@@ -75,8 +88,8 @@ class FileFields(BaseModel):
 class SpeakerCountFields(BaseModel):
     """Hold the bounds of the number of speakers."""
 
-    min_speakers: int = Field(1, ge=1, le=MAX_SPEAKERS, description="least number of speakers")
-    max_speakers: int = Field(MAX_SPEAKERS, ge=1, le=MAX_SPEAKERS, description="greatest number of speakers")
+    min_speakers: Int = Field(1, ge=1, le=MAX_SPEAKERS, description="least number of speakers")
+    max_speakers: Int = Field(MAX_SPEAKERS, ge=1, le=MAX_SPEAKERS, description="greatest number of speakers")
 
     def speaker_bounds(self) -> SpeakerBounds:
         """Return the bounds. Raises ApiError."""
@@ -89,10 +102,15 @@ class SpeakerCountFields(BaseModel):
 Checked = TypeVar("Checked", bound=FileFields)
 
 
-def parse_fields(kind: type[Checked], fields: Iterable[tuple[str, object]]) -> Checked:
-    """Return the checked fields of a form or JSON; empty values count as not sent. Raises ApiError."""
+def parse_fields(
+    kind: type[Checked], fields: Iterable[tuple[str, object]], *, is_json: bool = False
+) -> Checked:
+    """Return the checked fields of a form or JSON; empty values count as not sent. Raises ApiError.
+
+    is_json: whether they are of JSON, in which a text is no number
+    """
     try:
-        return kind.model_validate(merge_fields(kind, fields))
+        return kind.model_validate(merge_fields(kind, fields), context={IS_JSON: is_json})
     except ValidationError as error:
         raise _api_error(error, kind) from None
 

@@ -64,6 +64,9 @@ class JobFields(SpeakerCountFields, FileFields):
         )
 
 
-def parse_job_fields(fields: Iterable[tuple[str, object]]) -> JobFields:
-    """Return the checked fields of a request; an unknown name is an error. Raises ApiError."""
-    return parse_fields(JobFields, fields)
+def parse_job_fields(fields: Iterable[tuple[str, object]], *, is_json: bool = False) -> JobFields:
+    """Return the checked fields of a request; an unknown name is an error. Raises ApiError.
+
+    is_json: whether they are of JSON, in which a text is no number
+    """
+    return parse_fields(JobFields, fields, is_json=is_json)

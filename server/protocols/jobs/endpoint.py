@@ -102,7 +102,7 @@ class JobsEndpoint(JobEndpoint):
 
     async def _accept(self, request: Request) -> Response:
         async with self._received(request) as upload:
-            fields = parse_job_fields(upload.fields)
+            fields = parse_job_fields(upload.fields, is_json=upload.is_json)
             if upload.file is None and fields.url is None:
                 raise missing("file")
             if upload.file is not None and fields.url is not None:

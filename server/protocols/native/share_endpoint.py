@@ -10,7 +10,7 @@ from typing import Final
 
 import orjson
 from fastapi import APIRouter, Path, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from server.admission.controller import AdmissionController
 from server.auth.api_keys import caller_of
@@ -20,6 +20,7 @@ from server.connection.session_registry import SessionRegistry
 from server.errors import ApiError, models_not_ready, restarting, token_not_enough, try_again
 from server.http.exception_handlers import http_error_of
 from server.http.sse import EventStream
+from server.protocols.json_messages import Whole
 from server.protocols.native.share_links import ID_CHARS, MAX_LINKS, ShareLink, TooManyLinks, link_id_of
 from server.protocols.native.shared_transcript import ShareableSession, SharedTranscript
 
@@ -39,7 +40,9 @@ END: Final = b"event: end\ndata: {}\n\n"
 class ShareRequest(BaseModel):
     """Parse the body of a request for a link; expires_in: seconds."""
 
-    expires_in: int = Field(DEFAULT_SECONDS, ge=60, le=MAX_SECONDS)
+    model_config = ConfigDict(strict=True)
+
+    expires_in: Whole = Field(DEFAULT_SECONDS, ge=60, le=MAX_SECONDS)
 
 
 class ShareAnswer(BaseModel):

@@ -3,10 +3,10 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
@@ -42,7 +42,14 @@ FILTERED_HEADER: Final = "x-filtered"  # ... with the number of segments whose t
 
 WARNINGS_HEADER: Final = "x-warnings"  # response header with a JSON list, for formats without a field for it
 
-Read = Callable[[Iterable[tuple[str, object]], SessionOptions], TranscriptionRequest]
+
+class Read(Protocol):
+    """Parse the fields of a request."""
+
+    def __call__(
+        self, fields: Iterable[tuple[str, object]], defaults: SessionOptions, *, is_json: bool
+    ) -> TranscriptionRequest:
+        """Return the checked options; is_json: whether the fields are of JSON. Raises ApiError."""
 
 
 class OpenAIAudioEndpoint(FileEndpoint):
@@ -73,7 +80,8 @@ class OpenAIAudioEndpoint(FileEndpoint):
             # Azure's path names the model, and its clients need not send the field.
             deployment = deployment_of(request)
             named = [] if deployment is None else [("model", deployment)]
-            options = read([*named, *upload.fields], self._settings.session_options())
+            fields = [*named, *upload.fields]
+            options = read(fields, self._settings.session_options(), is_json=upload.is_json)
             async with cancel_on_disconnect(request.receive):
                 with self._answered_at_shutdown(), file_errors_as_http():
                     return await self._work(stack, options, upload, meter)

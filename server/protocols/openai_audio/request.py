@@ -14,6 +14,8 @@ from engine.file_transcriber import WHOLE, TimeRange
 from server.errors import invalid
 from server.protocols.file_fields import (
     FileFields,
+    Float,
+    Int,
     SpeakerCountFields,
     language_code,
     language_of,
@@ -38,9 +40,9 @@ class ServerVadChunking(BaseModel):
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
     type: Annotated[Literal["server_vad"], ANY_CASE]
-    threshold: float | None = Field(None, description="speech probability, 0 to 1")
-    prefix_padding_ms: int | None = None
-    silence_duration_ms: int | None = None
+    threshold: Float | None = Field(None, description="speech probability, 0 to 1")
+    prefix_padding_ms: Int | None = None
+    silence_duration_ms: Int | None = None
 
 
 class TranslationFields(FileFields):
@@ -162,10 +164,13 @@ class TranscriptionRequest:
 
 
 def parse_transcription(
-    fields: Iterable[tuple[str, object]], defaults: SessionOptions
+    fields: Iterable[tuple[str, object]], defaults: SessionOptions, *, is_json: bool = False
 ) -> TranscriptionRequest:
-    """Return the checked options of a transcription. Raises ApiError."""
-    given = parse_fields(TranscriptionFields, fields)
+    """Return the checked options of a transcription. Raises ApiError.
+
+    is_json: whether the fields are of JSON, in which a text is no number
+    """
+    given = parse_fields(TranscriptionFields, fields, is_json=is_json)
     words = "word" in given.timestamp_granularities
     logprobs = "logprobs" in given.include
     session = replace(_with_strategy(defaults, given.chunking_strategy), text=given.text_options())
@@ -193,9 +198,14 @@ def parse_transcription(
     )
 
 
-def parse_translation(fields: Iterable[tuple[str, object]], defaults: SessionOptions) -> TranscriptionRequest:
-    """Return the checked options of a translation into English. Raises ApiError."""
-    given = parse_fields(TranslationFields, fields)
+def parse_translation(
+    fields: Iterable[tuple[str, object]], defaults: SessionOptions, *, is_json: bool = False
+) -> TranscriptionRequest:
+    """Return the checked options of a translation into English. Raises ApiError.
+
+    is_json: whether the fields are of JSON, in which a text is no number
+    """
+    given = parse_fields(TranslationFields, fields, is_json=is_json)
     asr = given.recognition(HOTWORDS, task="translate", words=given.response_format in TIMED)
     session = replace(defaults.for_file(), asr=asr, text=given.text_options())
     return TranscriptionRequest(

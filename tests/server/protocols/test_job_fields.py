@@ -89,6 +89,18 @@ def test_options_are_those_of_the_fields() -> None:
     assert parse_job_fields([("language", "auto")]).options().asr.language is None
 
 
+@pytest.mark.parametrize("name", ["temperature", "track", "start", "end", "min_speakers", "max_speakers"])
+@pytest.mark.parametrize("value", [True, "1"])
+def test_json_needs_numbers_as_numbers(name: str, value: object) -> None:
+    with pytest.raises(ApiError) as refused:
+        parse_job_fields([(name, value)], is_json=True)
+    assert (refused.value.status, refused.value.param) == (400, name)
+    assert str(refused.value) == f"Invalid '{name}': it must be a number."
+    for number in (1, 1.0):
+        assert getattr(parse_job_fields([(name, number)], is_json=True), name) == 1
+    assert getattr(parse_job_fields([(name, "1")]), name) == 1
+
+
 @pytest.mark.parametrize("name", ["hotwords", "redact", "url", "model", "metadata", "words", "start"])
 def test_field_of_a_wrong_type_is_named(name: str) -> None:
     with pytest.raises(ApiError) as refused:

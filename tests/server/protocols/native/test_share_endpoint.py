@@ -80,7 +80,7 @@ def live(server: Server, query: str = EVENTS) -> Iterator[tuple[Client, str]]:
         yield client, client.hear()["session_id"]
 
 
-def share(server: Server | Program, session: str, key: str = ALICE, **body: int) -> httpx.Response:
+def share(server: Server | Program, session: str, key: str = ALICE, **body: object) -> httpx.Response:
     url = f"{server.url}/v1/sessions/{session}/share"
     return plain_http.post(url, headers={"api-key": key}, json=body, timeout=60)
 
@@ -184,6 +184,14 @@ def test_link_is_withdrawn_alone(server: Server) -> None:
 @pytest.mark.parametrize("seconds", [59, 86_401])
 def test_validity_of_a_link_is_bounded(server: Server, seconds: int) -> None:
     assert share(server, "any", expires_in=seconds).status_code == 400
+
+
+@pytest.mark.parametrize("seconds", [True, "60", 60.5])
+def test_validity_of_a_link_is_a_whole_number(server: Server, seconds: object) -> None:
+    refused = share(server, "any", expires_in=seconds)
+    assert refused.status_code == 400
+    assert "expires_in" in refused.json()["error"]["message"]
+    assert share(server, "any", expires_in=60.0).status_code == 404
 
 
 def test_only_the_key_of_a_session_shares_it(server: Server) -> None:

@@ -187,6 +187,10 @@ def test_audio_may_be_sent_in_json(server: Server) -> None:
     body = {"model": "whisper-1", "language": "en", "input_audio": audio}
     answer = plain_http.post(f"{server.url}/v1/audio/transcriptions", json=body, timeout=60)
     assert answer.json()["text"] == post(server).json()["text"]
+    refused = plain_http.post(
+        f"{server.url}/v1/audio/transcriptions", json=body | {"temperature": "0.5"}, timeout=60
+    )
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "temperature")
 
 
 def test_an_upload_that_is_spooled_to_disk_is_transcribed(server: Server) -> None:

@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 
 from diarization.chunks import EMBEDDING, Floats, normalized
 from diarization.clustering import ANY_NUMBER, ClusteringOptions, Labels, cluster
-from diarization.online_speakers import MIN_SECONDS, OnlineSpeakers
+from diarization.online_speakers import MIN_SECONDS, MIN_SIMILARITY, OnlineSpeakers
 from diarization.speaker_finder import SpeakerFinder
 from diarization.turns import Turn
 
 MAX_KEPT: Final = 256  # voices, of the latest utterances
 # As for a file, but a speaker may have as little speech as a new one in `OnlineSpeakers`.
 TOGETHER: Final = ClusteringOptions(least_seconds=MIN_SECONDS)
+
+KNOWN_VOICES: Final = 2  # of a speaker from which it is known how similar they are to one another
 
 Span = tuple[int, int]
 Spans = NDArray[np.int64]
@@ -205,12 +207,35 @@ def regrouped(
         own = groups == group
         numbers[group] = np.bincount(before[own], weights[own]).argmax()
     after: Labels = numbers[groups]
+    _keep_uncertain_speakers_apart(after, voices, seconds, before)
     for group in np.unique(groups[pinned]):
         named = pinned[groups[pinned] == group]
         if len(set(before[named])) > 1:  # Voices of several named speakers are similar: each to the nearest.
             members = np.flatnonzero(groups == group)
             after[members] = before[named][(voices[members] @ voices[named].T).argmax(axis=1)]
     return after
+
+
+def _keep_uncertain_speakers_apart(after: Labels, voices: Floats, seconds: Floats, before: Labels) -> None:
+    """Give speakers that were merged their numbers back, unless they are surely one.
+
+    Their mean voices must be as similar as those that OnlineSpeakers takes for one speaker, or both must have
+    so many voices and so much speech that the clustering knows how similar each is to itself.
+
+    after: the numbers after the clustering; changed in place
+    """
+    speakers, place = np.unique(before, return_inverse=True)
+    sums = np.zeros((len(speakers), EMBEDDING), np.float32)
+    np.add.at(sums, place, voices * seconds[:, None])
+    means, totals, counts = normalized(sums), np.bincount(place, seconds), np.bincount(place)
+    is_known = (counts >= KNOWN_VOICES) & (totals >= TOGETHER.clear_group_seconds)
+    for index, speaker in enumerate(speakers):
+        if speaker in after:
+            continue
+        own = place == index
+        others = np.flatnonzero(speakers == np.bincount(after[own], seconds[own]).argmax())
+        if not all(is_known[[index, *others]]) and all(means[others] @ means[index] < MIN_SIMILARITY):
+            after[own] = speaker
 
 
 def _change(heard: HeardUtterance, labels: Sequence[str]) -> SpeakerChange | None:

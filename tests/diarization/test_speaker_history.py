@@ -76,6 +76,15 @@ def test_two_speakers_who_turn_out_to_be_one_are_merged() -> None:
     assert stream.hear(voice({7: 1})) == "C"  # B is not given to another voice.
 
 
+def test_similar_speakers_of_one_utterance_each_stay_apart() -> None:
+    stream = Stream()
+    similar = [voice({0: 0.65, number: 0.76}, seed=number) for number in (1, 2, 3)]
+    assert [stream.hear(each, 5) for each in similar] == ["A", "B", "C"]
+    assert stream.revise() == []
+    assert [stream.hear(each, 1.5) for each in similar] == ["A", "B", "C"]
+    assert stream.revise() == []
+
+
 def test_speaker_who_turns_out_to_be_two_is_split() -> None:
     stream = Stream()
     assert [stream.hear(voice({0: 1}, n)) for n in range(2)] == ["A", "A"]

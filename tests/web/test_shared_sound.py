@@ -49,7 +49,8 @@ async def test_both_sounds_are_two_labelled_tracks_in_order_of_time(
         await start(page)
         for track in ("Me", "Tab"):
             for sentence in SENTENCES:
-                await page.locator(".segment", has_text=sentence).filter(has_text=track).wait_for()
+                name = page.get_by_text(track, exact=True)
+                await page.locator(".segment", has_text=sentence).filter(has=name).wait_for()
         await stop(page)
         assert await page.evaluate("calls") == ["getDisplayMedia", "getUserMedia"]
         assert sorted(await segment_texts(page)) == sorted(2 * SENTENCES)

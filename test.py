@@ -1,6 +1,6 @@
-"""Replay a wav file to a running server in real time and print the transcript (smoke test).
+"""Replay an audio file to a running server in real time and print the transcript (smoke test).
 
-    python test.py [file.wav] [--url ws://…] [--expect test.txt] [--fast]
+    python test.py [FILE] [--url ws://…] [--expect test.txt] [--fast]
 
 The exit code is 0 if the stream ended in order and the words are right, 1 if words differ or the server
 reported an error, and 2 if no stream could be opened or it was lost.
@@ -21,7 +21,7 @@ from client.console import Console
 from client.own_server import key_for, key_hint, server_url, settings
 from client.pacing import at_once, in_real_time
 from client.stream_audio import stream_audio
-from client.wav import read_wav
+from client.wav import read_audio
 
 ROOT = Path(__file__).parent
 CHUNK_MS = 100
@@ -65,7 +65,7 @@ class Report:
 
 async def replay(wav: Path, url: str, fast: bool, key: str | None = None) -> Report:
     """Send the file to the server and return the report. Raises SttClientError."""
-    audio = read_wav(wav)
+    audio = read_audio(wav)
     print(f"{wav.name}: {audio.seconds:.1f} s at {audio.sample_rate} Hz to {url}", flush=True)
     async with connect(url, sample_rate=audio.sample_rate, binary=False, key=key) as stream:
         report = Report(fast)
@@ -116,7 +116,7 @@ def judge(report: Report, expected: str | None) -> int:
 def main() -> int:
     """Run the command; return the exit code."""
     parser = argparse.ArgumentParser(
-        description="Replay a wav file to a running server and print the transcript."
+        description="Replay an audio file to a running server and print the transcript."
     )
     parser.add_argument("wav", nargs="?", type=Path, default=ROOT / "test.wav")
     parser.add_argument("--url", help="default: from HOST and PORT in the environment or .env")

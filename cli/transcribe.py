@@ -225,6 +225,8 @@ async def _transcribe_all(
                 video=burner is not None,
             )
             await asyncio.gather(*map(queue.transcribe, files))
+    if len(files) > 1:
+        print_error(queue.summary(len(files)))
     return queue.exit_code
 
 
@@ -370,6 +372,7 @@ class FileQueue:
     cuts: whether the cuts of the picture are sought, for subtitles
     video: whether a file without pictures is an error
     failures: exit codes of the kinds of failure so far
+    done, silent: files that were transcribed, and those of them without speech
     """
 
     def __init__(
@@ -389,6 +392,7 @@ class FileQueue:
         video: bool = False,
     ) -> None:
         self.failures: set[int] = set()
+        self.done = self.silent = 0
         self._track = track
         self._within = within
         self._summarize = summarize
@@ -408,6 +412,15 @@ class FileQueue:
         """The exit code: that of the failure, if all failures are of one kind."""
         return exit_code_of(self.failures)
 
+    def summary(self, files: int) -> str:
+        """Return how many of the files were transcribed."""
+        parts = [f"{files} files", f"{self.done} transcribed"]
+        if self.silent:
+            parts[1] += f" ({self.silent} without speech)"
+        if files > self.done:
+            parts.append(f"{files - self.done} failed")
+        return ", ".join(parts)
+
     async def transcribe(self, file: AudioFile) -> Transcript | None:
         """Return the transcript; print an error and return None if the file cannot be read."""
         async with self._slots:
@@ -415,6 +428,7 @@ class FileQueue:
                 transcript = await self._transcript(file)
                 summary = await self._summarize(transcript) if self._summarize is not None else None
                 await self._deliver(Result(transcript, summary), file)
+                self.done += 1
                 return transcript
             except BrokenPipeError:  # The reader of the output has closed it.
                 raise
@@ -460,6 +474,9 @@ class FileQueue:
             transcript = replace(transcript, cuts=await _cuts(file.source))
         for warning in (*transcript.warnings, *map(_filtered_line, transcript.filtered)):
             print_error(f"{file.name}: warning: {warning}")
+        if not transcript.segments:
+            self.silent += 1
+            print_error(f"{file.name}: no speech was heard")
         return transcript
 
     def _fail(self, code: int, message: str) -> None:

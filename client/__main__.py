@@ -16,14 +16,16 @@ from client.own_server import key_for, key_hint, server_url, settings
 from client.pacing import at_once, in_real_time
 from client.stream import connect
 from client.stream_audio import stream_audio, take_until
-from client.wav import read_wav
+from client.wav import read_audio
 
 
 def arguments() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m client", description=__doc__)
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("file", nargs="?", type=Path, help="wav file, PCM, any rate")
+    source.add_argument(
+        "file", nargs="?", type=Path, help="audio or video file; all but wav files of PCM need the package av"
+    )
     source.add_argument("--mic", action="store_true", help="listen to the microphone until Ctrl-C")
     parser.add_argument(
         "--url", help="default: where the environment and .env say that the server listens (HOST, PORT)"
@@ -51,7 +53,7 @@ def source_of(options: argparse.Namespace) -> tuple[AsyncIterator[bytes], int]:
         stop = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
         return take_until(stop, record(options.chunk_ms)), SAMPLE_RATE
-    audio = read_wav(options.file)
+    audio = read_audio(options.file)
     chunks = audio.chunks(options.chunk_ms)
     paced = at_once(chunks) if options.fast else in_real_time(chunks, options.chunk_ms / 1000)
     return paced, audio.sample_rate

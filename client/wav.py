@@ -1,4 +1,4 @@
-"""Read wav files as mono PCM16."""
+"""Read audio files as mono PCM16: wav files by themselves, all others with PyAV where it is installed."""
 
 import wave
 from array import array
@@ -33,20 +33,54 @@ class WavAudio:
         return (self.pcm[start : start + step] for start in range(0, len(self.pcm), step))
 
 
+def read_audio(path: Path) -> WavAudio:
+    """Read an audio or video file of any format; all but wav files of PCM need the package av.
+
+    Raises AudioInputError.
+    """
+    try:
+        return read_wav(path)
+    except (EOFError, wave.Error) as error:
+        try:
+            import av
+        except ImportError:
+            raise AudioInputError(
+                f"{path} is not a wav file of plain PCM ({error}); install the package av, "
+                f"or convert it first, for example: ffmpeg -i {path} -c:a pcm_s16le out.wav"
+            ) from error
+        try:
+            return _decoded(path)
+        except (av.error.FFmpegError, IndexError, ValueError) as fault:
+            raise AudioInputError(f"{path} contains no audio that can be read ({fault})") from fault
+
+
 def read_wav(path: Path) -> WavAudio:
-    """Read a PCM wav file of 8, 16, 24 or 32 bits and any number of channels. Raises AudioInputError."""
+    """Read a PCM wav file of 8, 16, 24 or 32 bits and any number of channels.
+
+    Raises AudioInputError if the file cannot be opened, and EOFError and wave.Error if it is no such file.
+    """
     try:
         with wave.open(str(path), "rb") as file:
             raw = file.readframes(file.getnframes())
             width, channels, rate = file.getsampwidth(), file.getnchannels(), file.getframerate()
     except FileNotFoundError:
         raise AudioInputError(f"there is no file {path}") from None
-    except (OSError, EOFError, wave.Error) as error:
-        raise AudioInputError(
-            f"{path} is not a wav file of plain PCM ({error}); "
-            f"convert it first, for example: ffmpeg -i {path} -c:a pcm_s16le out.wav"
-        ) from error
+    except OSError as error:
+        raise AudioInputError(f"{path} cannot be read: {error}") from error
     return WavAudio(mix_down(to_pcm16(raw, width), channels), rate)
+
+
+def _decoded(path: Path) -> WavAudio:
+    import av
+
+    pcm = bytearray()
+    with av.open(str(path)) as container:
+        stream = container.streams.audio[0]
+        mono = av.AudioResampler(format="s16", layout="mono")
+        for frame in (*container.decode(stream), None):  # None: what the resampler still holds
+            for piece in mono.resample(frame):
+                pcm += bytes(piece.planes[0])[: piece.samples * WIDTH]
+        return WavAudio(bytes(pcm), stream.rate)
 
 
 def to_pcm16(raw: bytes, width: int) -> bytes:

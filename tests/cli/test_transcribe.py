@@ -79,6 +79,7 @@ class Counter:
         self._within = within
         self.kept: list[tuple[Transcript, str]] = []
         self.exit_code = OK
+        self.summary = ""
 
     async def serve(
         self, *paths: Path, recognizer: Recognizer | None = None, track: int | None = None
@@ -93,11 +94,24 @@ class Counter:
             bars = Progress(disable=True)
             queue = FileQueue(shared, "little", SessionOptions(), bars, self.keep, track, self._within)
             transcripts = [await queue.transcribe(file) for file in files]
-        self.exit_code = queue.exit_code
+        self.exit_code, self.summary = queue.exit_code, queue.summary(len(files))
         return transcripts
 
     async def keep(self, result: Result, file: AudioFile) -> None:
         self.kept.append((result.transcript, file.output))
+
+
+async def test_files_without_speech_are_named_and_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    silence = write_wav(tmp_path / "silence.wav", sound((False, 2 * SECOND)))
+    talk = write_wav(tmp_path / "talk.wav", TALK)
+    counter = Counter()
+    await counter.serve(silence, talk, tmp_path / "none.wav")
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == f"stt: {silence}: no speech was heard"
+    assert "No such file" in second
+    assert counter.summary == "3 files, 2 transcribed (1 without speech), 1 failed"
 
 
 async def test_a_file_becomes_a_transcript_in_the_order_of_speech(tmp_path: Path) -> None:

@@ -1,15 +1,20 @@
 """Wav files as mono PCM16."""
 
+import subprocess
+import sys
 import wave
 from array import array
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from client.errors import AudioInputError
-from client.wav import WavAudio, mix_down, read_wav, to_pcm16
+from client.wav import WavAudio, mix_down, read_audio, read_wav, to_pcm16
+from tests.server.live_server import ROOT
 
 samples = st.lists(st.integers(-32768, 32767), max_size=50)
 
@@ -63,12 +68,36 @@ def test_sound_knows_how_long_it_is() -> None:
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(AudioInputError, match="there is no file"):
-        read_wav(tmp_path / "none.wav")
+        read_audio(tmp_path / "none.wav")
 
 
 @pytest.mark.parametrize("content", [b"", b"ID3 not a wav at all", b"RIFF\x00\x00\x00\x00WAVEfmt "])
-def test_what_is_no_wav_says_how_to_convert_it(tmp_path: Path, content: bytes) -> None:
+def test_what_is_no_audio_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "song.wav"
     path.write_bytes(content)
-    with pytest.raises(AudioInputError, match="ffmpeg"):
-        read_wav(path)
+    with pytest.raises(AudioInputError, match=r"song\.wav contains no audio that can be read"):
+        read_audio(path)
+
+
+def test_without_pyav_it_says_how_to_convert_a_file(tmp_path: Path) -> None:
+    (tmp_path / "song.mp3").write_bytes(b"ID3")
+    script = (
+        "import sys; sys.modules['av'] = None; from pathlib import Path; from client.wav import read_audio"
+    )
+    command = [sys.executable, "-c", f"{script}; read_audio(Path(sys.argv[1]))", str(tmp_path / "song.mp3")]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert "install the package av, or convert it first, for example: ffmpeg" in ended.stderr
+
+
+def test_other_formats_are_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "song.flac"
+    tone = (8_000 * np.sin(np.arange(8_000) * 0.1)).astype(np.int16)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("flac", rate=16_000, layout="stereo")
+        frame = av.AudioFrame.from_ndarray(np.repeat(tone, 2)[None], format="s16", layout="stereo")
+        frame.sample_rate = 16_000
+        for packet in (*stream.encode(frame), *stream.encode(None)):
+            container.mux(packet)
+    audio = read_audio(path)
+    assert audio.sample_rate == 16_000
+    assert np.abs(np.frombuffer(audio.pcm, "<i2") - tone).max() <= 1

@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asr.recognizer import Hypothesis, Word
+from audio.clip import ms_from_samples
 from tests.examples import examples
 from transcripts.cues import (
     GAP_MS,
@@ -208,10 +209,11 @@ def talk_of(starts: Sequence[float], seconds: float = 0.4) -> TranscriptSegment:
     st.lists(st.floats(0.4, 3), min_size=1, max_size=20),
     st.lists(st.floats(0.6, 8), min_size=1, max_size=10),
 )
+@example([1.5, 1.5, 2.5], [1.51171875, 3.748046875])
 def test_no_cue_begins_or_ends_just_beside_a_cut(waits: list[float], shots: list[float]) -> None:
     starts, cuts = list(accumulate(waits)), [round(at * SECOND) for at in accumulate(shots)]
     cues = cues_of([talk_of(starts)], cuts=cuts)
-    at = [cut // 16 // TICK_MS * TICK_MS for cut in cuts]
+    at = [ms_from_samples(cut) // TICK_MS * TICK_MS for cut in cuts]
     for before, cue in zip([None, *cues], cues, strict=False):
         is_free = before is None or before.end + GAP_MS < cue.start - SNAP_START_MS
         assert not any(0 < cue.start - cut <= SNAP_START_MS for cut in at) or not is_free

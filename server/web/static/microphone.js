@@ -24,11 +24,14 @@ export class Microphone {
     const microphone = new Microphone();
     microphone.#isMixed = source === "mixed";
     try {
+      const ready = microphone.#prepare(rate); // Meanwhile, so that no word is lost once the device is open.
+      ready.catch(() => {}); // An error of the device comes first.
       // The screen first: browsers allow it only right after a click.
       if (source !== "microphone") microphone.#streams.push(await getDisplaySound());
       if (source !== "screen") microphone.#streams.unshift(await getDevice(device));
       for (const stream of microphone.#streams) stream.getAudioTracks()[0].addEventListener("ended", onLost);
-      await microphone.#connect(onAudio, rate);
+      await ready;
+      await microphone.#connect(onAudio);
     } catch (error) {
       microphone.#release();
       if (error instanceof MicrophoneError) throw error;
@@ -59,9 +62,12 @@ export class Microphone {
     this.#release();
   }
 
-  async #connect(onAudio, rate) {
+  async #prepare(rate) {
     this.#context = new AudioContext({ latencyHint: "interactive", ...(rate && { sampleRate: rate }) });
     await this.#context.audioWorklet.addModule(new URL("./capture_worklet.js", import.meta.url));
+  }
+
+  async #connect(onAudio) {
     this.#node = new AudioWorkletNode(this.#context, "capture", {
       numberOfInputs: this.tracks.length,
       numberOfOutputs: 0,

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from client import ConnectFailed, Error, Event, Final, SpeechStopped, SttClientError, connect
 from client.console import Console
-from client.own_server import key_for, key_hint, server_url, settings
+from client.own_server import START_HINT, key_for, key_hint, server_url, settings
 from client.pacing import at_once, in_real_time
 from client.stream_audio import stream_audio
 from client.wav import read_audio
@@ -136,7 +136,7 @@ def main() -> int:
     except ConnectFailed as error:
         print(error)
         if error.status is None:
-            print("Is the server running? Start it with ./entrypoint.sh or: python main.py")
+            print(START_HINT)
         elif error.status == HTTPStatus.UNAUTHORIZED:
             print(key_hint(key is not None))
         return 2

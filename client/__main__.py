@@ -12,7 +12,7 @@ from client.console import Console, to_json
 from client.errors import ConnectFailed, SttClientError
 from client.events import Event
 from client.microphone import SAMPLE_RATE, record
-from client.own_server import key_for, key_hint, server_url, settings
+from client.own_server import START_HINT, key_for, key_hint, server_url, settings
 from client.pacing import at_once, in_real_time
 from client.stream import connect
 from client.stream_audio import stream_audio, take_until
@@ -82,7 +82,9 @@ def main() -> int:
         asyncio.run(transcribe(options))
     except SttClientError as error:
         print(error, file=sys.stderr)
-        if isinstance(error, ConnectFailed) and error.status == HTTPStatus.UNAUTHORIZED:
+        if isinstance(error, ConnectFailed) and error.status is None:
+            print(START_HINT, file=sys.stderr)
+        elif isinstance(error, ConnectFailed) and error.status == HTTPStatus.UNAUTHORIZED:
             print(key_hint(options.key is not None), file=sys.stderr)
         return 2
     except KeyboardInterrupt:

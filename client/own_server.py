@@ -54,6 +54,9 @@ def key_for(given: str | None, url: str | None, variables: Mapping[str, str]) ->
     return given or variables.get(KEY) or (None if url else server_key(variables))
 
 
+START_HINT: Final = "Is the server running? Start it with ./entrypoint.sh or: python main.py"
+
+
 def key_hint(has_key: bool) -> str:
     """Return what to do after a refusal with 401; has_key: whether a key was sent."""
     problem = "The server does not accept this API key." if has_key else "The server requires an API key."

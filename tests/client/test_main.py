@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.client.fake_server import silence, standin, tone
+from tests.server.server_process import free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -63,3 +64,11 @@ async def test_no_file_is_a_sentence_and_exit_code_2(tmp_path: Path) -> None:
     code, out, err = await run("-m", "client", str(tmp_path / "none.wav"), "--fast")
     assert (code, out) == (2, "")
     assert err.startswith("there is no file")
+
+
+async def test_without_a_server_it_says_how_to_start_one(tmp_path: Path) -> None:
+    wav = str(write_wav(tmp_path / "a.wav"))
+    code, out, err = await run("-m", "client", wav, "--url", f"ws://127.0.0.1:{free_port()}/ws/stt")
+    assert (code, out) == (2, "")
+    assert "no stream at" in err
+    assert "./entrypoint.sh" in err

@@ -9,7 +9,6 @@ from functools import partial
 from http import HTTPStatus
 from typing import Final
 
-import httpx
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
@@ -88,8 +87,7 @@ def _submit(jobs: JobsClient, args: argparse.Namespace) -> int:
 
 def _concerns_all(error: JobsError) -> bool:
     """Return whether every other file would fail likewise: there is no server, or it refuses the key."""
-    is_unreachable = isinstance(error.__cause__, httpx.ConnectError | httpx.ConnectTimeout)
-    return is_unreachable or error.status == HTTPStatus.UNAUTHORIZED
+    return error.is_unreachable or error.status == HTTPStatus.UNAUTHORIZED
 
 
 def _list(jobs: JobsClient, args: argparse.Namespace) -> int:

@@ -37,12 +37,21 @@ class JobsError(SttClientError):
 
     status: HTTP status; None if there was no answer
     code: name of the error in docs/jobs.md; None without one
+    is_unreachable: whether no connection could be made
     """
 
-    def __init__(self, message: str, status: int | None = None, code: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        status: int | None = None,
+        code: str | None = None,
+        *,
+        is_unreachable: bool = False,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
+        self.is_unreachable = is_unreachable
 
 
 class JobsClient:
@@ -168,7 +177,10 @@ class JobsClient:
             raise self._no_answer(error) from error
 
     def _no_answer(self, error: httpx.TransportError) -> JobsError:
-        return JobsError(f"The server at {self._url} does not answer: {str(error) or type(error).__name__}")
+        return JobsError(
+            f"The server at {self._url} does not answer: {str(error) or type(error).__name__}",
+            is_unreachable=isinstance(error, httpx.ConnectError | httpx.ConnectTimeout),
+        )
 
     def _json(self, method: str, path: str = "", **request: Any) -> dict[str, Any]:
         content: dict[str, Any] = self._answer(method, path, **request).json()

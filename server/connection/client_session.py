@@ -483,14 +483,22 @@ class ClientSession:
         if self._speakers is not None and (changes := await self._speakers.revise()):
             await self._send_event(SpeakersRevised(tuple(changes)))
 
+    def _stream_speakers(self) -> StreamSpeakers | None:
+        """Return the speakers of the stream; None if the server does not distinguish speakers."""
+        client = self._driver.models.speakers
+        if client is None:
+            return None
+        self._speakers = self._speakers or StreamSpeakers(client)
+        self._speakers.keep_history(self._protocol.wants_revisions)
+        return self._speakers
+
     async def _with_speakers(self, final: FinalTranscript) -> FinalTranscript:
         """Return the final with its speakers; without them if the model cannot be used."""
-        if self._driver.models.speakers is None:
+        speakers = self._stream_speakers()
+        if speakers is None:
             return final
-        self._speakers = self._speakers or StreamSpeakers(self._driver.models.speakers)
-        self._speakers.keep_history(self._protocol.wants_revisions)
         try:
-            return await self._speakers.label(final)
+            return await speakers.label(final)
         except SpeakersUnavailable as error:
             log.warning("speakers.unavailable error=%s", error)
             return final
@@ -520,13 +528,11 @@ class ClientSession:
 
         what: how the error calls the clip: errors are logged, and names of people are not
         """
-        client = self._driver.models.speakers
-        if client is None:
+        speakers = self._stream_speakers()
+        if speakers is None:
             return speakers_unavailable("This server does not distinguish speakers.")
-        self._speakers = self._speakers or StreamSpeakers(client)
-        self._speakers.keep_history(self._protocol.wants_revisions)
         try:
-            await self._speakers.enrol(clip)
+            await speakers.enrol(clip)
         except ReferenceClipError as error:
             return ClientError("invalid_known_speaker", f"{what} {error}.", param="session.known_speakers")
         except SpeakersUnavailable as error:

@@ -1152,6 +1152,20 @@ async def test_finals_have_no_speakers_without_request() -> None:
     assert client.chunks == 0
 
 
+@asynccontextmanager
+async def on_the_next_server(
+    folder: Path, models: ModelClients, before: Line, after: Line
+) -> AsyncIterator[None]:
+    """Resume the session of `before` as `after` on a server that reads its journal; end the stream last."""
+    with JournalStore(folder, Health()) as disk:
+        async with gone_on(disk, models) as (continued, _):
+            back = await resumed(continued, after, before.heard[-1]["seq"])
+            await after.hears("session.resumed")
+            yield
+            say(after, "end_of_stream")
+            await back
+
+
 async def test_speakers_keep_their_labels_on_the_next_server(tmp_path: Path) -> None:
     before, after = Line(), Line()
     async with running_models() as models:
@@ -1163,13 +1177,8 @@ async def test_speakers_keep_their_labels_on_the_next_server(tmp_path: Path) -> 
                 await until(lambda: len(finals(before)) == 2)
                 session.stop()
                 await running
-        with JournalStore(tmp_path, Health()) as disk:
-            async with gone_on(disk, speaking) as (continued, _):
-                back = await resumed(continued, after, before.heard[-1]["seq"])
-                await after.hears("session.resumed")
-                after.says(spoken(-1))
-                say(after, "end_of_stream")
-                await back
+        async with on_the_next_server(tmp_path, speaking, before, after):
+            after.says(spoken(-1))
     assert labels(before) == ["A", "B"]
     assert labels(after) == ["B"]
 
@@ -1235,13 +1244,8 @@ async def test_named_speakers_are_known_on_the_next_server(tmp_path: Path) -> No
                 await until(lambda: len(finals(before)) == 1)
                 session.stop()
                 await running
-        with JournalStore(tmp_path, Health()) as disk:
-            async with gone_on(disk, speaking) as (continued, _):
-                back = await resumed(continued, after, before.heard[-1]["seq"])
-                await after.hears("session.resumed")
-                after.says(spoken(-1))
-                say(after, "end_of_stream")
-                await back
+        async with on_the_next_server(tmp_path, speaking, before, after):
+            after.says(spoken(-1))
     assert [m["error"]["code"] for m in before.heard if m["type"] == "error"] == ["invalid_known_speaker"]
     assert "error" not in types(after)  # The next server read the clips again and did not repeat it.
     assert labels(before) + labels(after) == ["A", "Ann"]
@@ -1281,13 +1285,8 @@ async def test_revision_is_sent_once_and_on_the_next_server_too(tmp_path: Path) 
                 await until(lambda: len(revisions(before)) == 1)
                 session.stop()
                 await running
-        with JournalStore(tmp_path, Health()) as disk:
-            async with gone_on(disk, speaking) as (continued, _):
-                back = await resumed(continued, after, before.heard[-1]["seq"])
-                await after.hears("session.resumed")
-                name_speakers(after, Bob=clip_of(-0.5))
-                say(after, "end_of_stream")
-                await back
+        async with on_the_next_server(tmp_path, speaking, before, after):
+            name_speakers(after, Bob=clip_of(-0.5))
     named = [
         item["speaker"] for line in (before, after) for each in revisions(line) for item in each["items"]
     ]

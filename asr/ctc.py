@@ -164,9 +164,8 @@ class Ctc:
 
 _Labels: TypeAlias = "tuple[int, _Labels] | None"  # One token per frame so far, the last one first.
 _State: TypeAlias = tuple[int, WordState]  # of the phrases and of the words
-_Paths: TypeAlias = dict[
-    tuple[_State, int], tuple[float, _Labels]
-]  # State and last token to score and labels.
+# State and last token to score and labels.
+_Paths: TypeAlias = dict[tuple[_State, int], tuple[float, _Labels]]
 
 
 class _PathScorer:

@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 
 REPORT_SECONDS: Final = 1.0  # between two looks at the job's row, which may have been cancelled
 REVOKED_SECONDS: Final = 5.0  # in which a living run finds that it has lost its lease
-OUTLIVED_SECONDS: Final = 30.0  # in which it does so while a process has the name of its worker
+OUTLIVED_SECONDS: Final = 30.0  # the same while a process has the name of the worker of the run
 OUTAGE_SECONDS: Final = 1.0  # between two tries while the database cannot be used
 RETRY_SECONDS: Final = (1.0, 4.0, 16.0)  # waits before a run is tried again
 MAX_RETRY_AFTER: Final = 60.0  # seconds that the sender of a file may ask to wait

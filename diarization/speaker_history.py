@@ -24,6 +24,9 @@ MAX_KEPT: Final = 256  # voices, of the latest utterances
 # As for a file, but a speaker may have as little speech as a new one in `OnlineSpeakers`.
 TOGETHER: Final = ClusteringOptions(least_seconds=MIN_SECONDS)
 
+# A speaker who loses a voice may turn out to be another one, so a correction can lead to a second one.
+MAX_ROUNDS: Final = 8
+
 KNOWN_VOICES: Final = 2  # of a speaker from which it is known how similar they are to one another
 
 Span = tuple[int, int]
@@ -170,10 +173,13 @@ class SpeakerHistory:
         before += [number for number, _, _ in extra]
         first = len(before) - len(extra)
         pinned = np.arange(first, first + len(self.references))
-        numbers = regrouped(
-            voices, seconds, np.array(before), pinned, len(speakers.labels), speakers.vacancies
-        )
-        speakers.regroup(voices, seconds, numbers)
+        numbers = np.array(before)
+        for _ in range(MAX_ROUNDS):
+            earlier = numbers
+            numbers = regrouped(voices, seconds, earlier, pinned, len(speakers.labels), speakers.vacancies)
+            speakers.regroup(voices, seconds, numbers)
+            if (numbers == earlier).all():
+                break
         at = 0
         for each in utterances:
             each.numbers = numbers[at : at + len(each.numbers)].tolist()

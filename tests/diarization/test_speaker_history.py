@@ -95,6 +95,14 @@ def test_speaker_who_turns_out_to_be_two_is_split() -> None:
     assert [(change.utterance, change.speaker) for change in changes if change.utterance == 3] == [(3, "B")]
 
 
+def test_speaker_who_loses_a_voice_is_merged_at_once() -> None:
+    stream = Stream()
+    assert stream.hear(voice({2: 1, 3: 1}), 1) == "A"
+    assert stream.hear(voice({1: 1, 2: 1}, 1), 1) == "A"
+    assert stream.hear(voice({3: 1}, 2), 1) == "B"  # not like the mean of both, but like the first alone
+    assert [(change.utterance, change.speaker) for change in stream.revise()] == [(2, "C"), (3, "A")]
+
+
 def test_named_speaker_keeps_the_name_whatever_is_merged() -> None:
     stream = Stream()
     clip = voice({0: 1})

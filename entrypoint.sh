@@ -245,8 +245,8 @@ case $command in
     demo) demo ;;
     transcribe | convert | models | pull | keys | jobs) command_line "$command" "$@" ;;
     test)
-        # One process more than cores, as many tests wait for servers, browsers and audio in real time.
-        workers=$("$python" -c 'import os; print(min(4, os.cpu_count() or 1) + 1)')
+        # More processes than cores, as many tests wait for servers, browsers and audio in real time.
+        workers=$("$python" -c 'import os; print(min(4, os.cpu_count() or 1) + 2)')
         exec "$python" -m pytest --numprocesses "$workers" --dist loadfile --no-loadscope-reorder "$@"
         ;;
     setup) say "ready: ./entrypoint.sh, ./entrypoint.sh demo, ./entrypoint.sh test" ;;

@@ -12,6 +12,9 @@ from playwright.async_api import Browser, ConsoleMessage, Page, Playwright, Time
 from tests.server.live_server import ROOT
 
 CHROMIUM: Final = shutil.which("chromium")
+# The same engine without a user interface takes a fifth less processor time. It has no permission prompts and
+# no wake locks.
+HEADLESS_SHELL: Final = shutil.which("chromium-headless-shell")
 TIMEOUT_MS: Final = 60_000  # long enough for a busy machine
 BASE_FLAGS: Final = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
@@ -32,10 +35,16 @@ def microphone_flags(wav: Path) -> tuple[str, ...]:
 
 
 @asynccontextmanager
-async def launch_chromium(playwright: Playwright, *flags: str) -> AsyncIterator[Browser]:
-    """Run a browser until the context ends."""
+async def launch_chromium(
+    playwright: Playwright, *flags: str, complete: bool = False
+) -> AsyncIterator[Browser]:
+    """Run a browser until the context ends.
+
+    complete: whether it needs what the headless shell lacks
+    """
+    program = CHROMIUM if complete else HEADLESS_SHELL or CHROMIUM
     browser = await playwright.chromium.launch(
-        executable_path=CHROMIUM, args=[*BASE_FLAGS, *flags], headless=True
+        executable_path=program, args=[*BASE_FLAGS, *flags], headless=True
     )
     try:
         yield browser

@@ -14,7 +14,7 @@ navigator.mediaDevices.getUserMedia = async () => { throw new DOMException("none
 
 async def test_denied_permission_is_explained(chromium: Playwright, shell: Server) -> None:
     async with (
-        launch_chromium(chromium, *FAKE_MICROPHONE, "--deny-permission-prompts") as browser,
+        launch_chromium(chromium, *FAKE_MICROPHONE, "--deny-permission-prompts", complete=True) as browser,
         open_page(browser, shell.url) as page,
     ):
         await page.get_by_role("button", name="Start recording").click()

@@ -1,9 +1,9 @@
 """The screen stays on while the page records."""
 
-from playwright.async_api import Browser
+from playwright.async_api import Playwright
 
 from tests.server.live_server import Server
-from tests.web.browser import open_page
+from tests.web.browser import MICROPHONE_ALLOWED, launch_chromium, open_page
 
 LOCKS = """
 window.locks = [];
@@ -16,8 +16,11 @@ navigator.wakeLock.request = async (type) => {
 """
 
 
-async def test_screen_stays_on_while_recording(browser: Browser, shell: Server) -> None:
-    async with open_page(browser, shell.url, script=LOCKS) as page:
+async def test_screen_stays_on_while_recording(chromium: Playwright, shell: Server) -> None:
+    async with (
+        launch_chromium(chromium, *MICROPHONE_ALLOWED, complete=True) as browser,
+        open_page(browser, shell.url, script=LOCKS) as page,
+    ):
         await page.get_by_role("button", name="Start recording").click()
         await page.wait_for_function("() => locks.length === 1 && !locks[0].released")
         await page.get_by_role("button", name="Pause").click()

@@ -31,7 +31,8 @@ def seconds_from_samples(samples: int) -> float:
 class Clip:
     """Hold mono audio at 16 kHz.
 
-    samples: float32 (n,), full scale is [-1, 1]
+    samples: float32 (n,), full scale is [-1, 1]; (n, channels) between a decoder that keeps channels apart
+        and the streams of these channels
     start: position in the stream of the first sample
     is_pcm16: whether each sample is known to be a whole step of 16 bits
     """

@@ -64,22 +64,24 @@ class Encoding:
 
 
 class SampleReader:
-    """Convert bytes of one encoding to mono samples.
+    """Convert bytes of one encoding to samples.
 
+    apart: whether the channels are kept apart, not mixed
     carry: bytes of an incomplete frame, which wait for the rest of it
     """
 
-    def __init__(self, encoding: Encoding) -> None:
+    def __init__(self, encoding: Encoding, *, apart: bool = False) -> None:
         self._channels = encoding.channels
-        self._stereo = StereoMixer(encoding.sample_rate) if encoding.channels == 2 else None
+        self._apart = apart
+        self._stereo = StereoMixer(encoding.sample_rate) if encoding.channels == 2 and not apart else None
         self._frame_bytes = encoding.frame_bytes
         self._to_samples = _TO_SAMPLES[encoding.format]
         self.carry = b""
 
     def read(self, data: bytes) -> Samples:
-        """Return the frames that are complete, float32 (n,) in [-1, 1].
+        """Return the frames that are complete, float32 (n,) in [-1, 1]; (n, channels) of channels kept apart.
 
-        Several channels become their mean; where it would cancel two channels, one of them (StereoMixer).
+        Channels that are mixed become their mean; where it would cancel two, one of them (StereoMixer).
 
         Raises InvalidAudio for NaN and infinity; then the state is as before the call.
         """
@@ -87,6 +89,8 @@ class SampleReader:
         cut = len(data) - len(data) % self._frame_bytes
         samples = self._to_samples(data[:cut])
         self.carry = data[cut:]
+        if self._apart:
+            return samples.reshape(-1, self._channels)
         if self._channels == 1:
             return samples
         frames = samples.reshape(-1, self._channels)

@@ -6,6 +6,7 @@ import numpy as np
 
 from audio.clip import SAMPLE_RATE, Clip, Samples
 from audio.codecs import PCM16, PCM16_STEP, Encoding, Format, SampleReader
+from audio.errors import UnsupportedChannels
 from audio.resampler import Resampler
 
 PIECE: Final = 1 << 16  # input samples decoded in one call: a few milliseconds of work in all
@@ -23,27 +24,37 @@ class Decoder:
     A long chunk is returned in pieces, so that its consumer can let other streams run in between: the first
     piece by `decode`, the rest by `continue_decoding`, while it `has_pending`.
 
+    Channels are mixed to one, or kept apart: then the samples of the clips are (n, channels), and the number
+    of channels cannot change.
+
     leftover: bytes that the last `decode` or `flush` discarded: the part of a frame at the end, or where the
         encoding changed; 0 if there was none. All whole frames are in the clip nevertheless.
     position: number of samples returned so far, the `start` of the next clip
     """
 
-    def __init__(self, position: int = 0) -> None:
-        """Begin with the sample `position` of the stream."""
+    def __init__(self, position: int = 0, apart: int | None = None) -> None:
+        """Begin with the sample `position` of the stream.
+
+        apart: number of channels that are kept apart; None to mix them
+        """
         self.leftover = 0
         self.position = position
         self._to_skip = 0
-        self._encoding = DEFAULT
-        self._is_default = True
-        self._is_pcm16 = _is_pcm16(self._encoding)
-        self._reader = SampleReader(self._encoding)
-        self._resampler = Resampler(self._encoding.sample_rate)
-        self._waiting = NO_SAMPLES  # input samples; bounded by one message
+        self._apart = apart
+        self._encoding = DEFAULT if apart is None else Encoding(channels=apart)
+        self._is_default = apart is None
+        self._is_pcm16 = self._stays_pcm16(self._encoding)
+        self._reader = SampleReader(self._encoding, apart=apart is not None)
+        self._resampler = Resampler(self._encoding.sample_rate, apart)
+        self._nothing = NO_SAMPLES if apart is None else np.empty((0, apart), np.float32)
+        self._piece = PIECE // (apart or 1)  # frames
+        self._waiting = self._nothing  # input samples; bounded by one message
 
     def decode(self, data: bytes, encoding: Encoding) -> Clip | None:
         """Return the first samples that are certain by now, or None if there are none yet.
 
-        Raises InvalidAudio for NaN and infinity; then the state is as before the call.
+        Raises InvalidAudio for NaN and infinity, and UnsupportedChannels for another number of channels than
+        the one that is kept apart; then the state is as before the call.
         """
         self.leftover = 0
         if encoding is not self._encoding and encoding != self._encoding:
@@ -62,7 +73,7 @@ class Decoder:
 
     def continue_decoding(self) -> Clip | None:
         """Return the next samples of the last chunk."""
-        return self._clip(self._piece_of(NO_SAMPLES), self._is_pcm16)
+        return self._clip(self._piece_of(self._nothing), self._is_pcm16)
 
     def drain(self) -> Clip | None:
         """Return what the resampler still holds: after it, for a commit, all whole frames are in the stream.
@@ -81,27 +92,32 @@ class Decoder:
         self._to_skip = samples
 
     def _change(self, data: bytes, encoding: Encoding) -> Clip | None:
-        reader = SampleReader(encoding)
+        if self._apart not in (None, encoding.channels):
+            raise UnsupportedChannels(
+                f"the stream keeps {self._apart} channels apart, so channels cannot be {encoding.channels}"
+            )
+        reader = SampleReader(encoding, apart=self._apart is not None)
         head = reader.read(data)  # may raise: nothing has changed yet
         tail = self._rest()
         if encoding.sample_rate != self._encoding.sample_rate:
             tail = np.concatenate((tail, self._resampler.flush()))
-            self._resampler = Resampler(encoding.sample_rate)
+            self._resampler = Resampler(encoding.sample_rate, self._apart)
         self.leftover = self._reader.discard()
-        self._encoding, self._reader, self._is_default = encoding, reader, encoding == DEFAULT
-        was_pcm16, self._is_pcm16 = self._is_pcm16, _is_pcm16(encoding)
+        self._encoding, self._reader = encoding, reader
+        self._is_default = self._apart is None and encoding == DEFAULT
+        was_pcm16, self._is_pcm16 = self._is_pcm16, self._stays_pcm16(encoding)
         return self._clip(np.concatenate((tail, self._piece_of(head))), was_pcm16 and self._is_pcm16)
 
     def _piece_of(self, samples: Samples) -> Samples:
-        """Resample the next PIECE of the waiting and the given input samples; the rest waits."""
+        """Resample the next piece of the waiting and the given input samples; the rest waits."""
         if len(self._waiting):
             samples = np.concatenate((self._waiting, samples))
-        self._waiting = samples[PIECE:]
-        return self._resampler.resample(samples[:PIECE])
+        self._waiting = samples[self._piece :]
+        return self._resampler.resample(samples[: self._piece])
 
     def _rest(self) -> Samples:
         """Resample all input samples that wait."""
-        samples, self._waiting = self._waiting, NO_SAMPLES
+        samples, self._waiting = self._waiting, self._nothing
         return self._resampler.resample(samples)
 
     def _clip(self, samples: Samples, is_pcm16: bool) -> Clip | None:
@@ -114,11 +130,7 @@ class Decoder:
         self.position = clip.end
         return clip
 
-
-def _is_pcm16(encoding: Encoding) -> bool:
-    """Return whether every decoded sample is a whole step of 16 bits: nothing is resampled or mixed."""
-    return (
-        encoding.format is not Format.FLOAT32
-        and encoding.channels == 1
-        and encoding.sample_rate == SAMPLE_RATE
-    )
+    def _stays_pcm16(self, encoding: Encoding) -> bool:
+        """Return whether every decoded sample is a whole step of 16 bits: nothing is resampled or mixed."""
+        is_mixed = self._apart is None and encoding.channels > 1
+        return encoding.format is not Format.FLOAT32 and encoding.sample_rate == SAMPLE_RATE and not is_mixed

@@ -169,6 +169,11 @@ class RecordedStream:
         self._recorder = recorder
 
     @property
+    def channels(self) -> Sequence["RecordedStream"]:
+        """The streams of the channels: this one alone."""
+        return (self,)
+
+    @property
     def received(self) -> int:
         """Samples received so far."""
         return self._driver.received

@@ -7,7 +7,7 @@ on at once, on the event loop: a chunk of audio costs no task switch.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial, wraps
@@ -110,10 +110,12 @@ class StreamDriver:
         turn_seconds: float = TURN_SECONDS,
         begun: RestorePoint | None = None,
         connected: float | None = None,
+        events_changed: asyncio.Event | None = None,
     ) -> None:
         """Begin a stream, or continue one from `begun`.
 
         connected: when the client began to send, by the clock; None for now
+        events_changed: is set when there is an event to take or the stream has failed; None for a new one
         """
         options = models.adapt(options)
         self.session = (
@@ -130,7 +132,7 @@ class StreamDriver:
         self._turn_seconds = turn_seconds
         self._turn: _PendingTurn | None = None
         self._events = EventQueue(clock)
-        self._events_changed = asyncio.Event()
+        self._events_changed = events_changed or asyncio.Event()
         self._all_taken = False  # the client took every event and waits for the next one
         self._progress = asyncio.Event()
         self._failure: Exception | None = None
@@ -161,7 +163,7 @@ class StreamDriver:
         self._end_question()
         self.models.slots.close(self._slot)
         if not is_handed_over:
-            self.models.on_stream_closed(self.session.abandon())
+            self.models.on_stream_closed(self.abandon())
 
     # From the client
 
@@ -180,6 +182,11 @@ class StreamDriver:
         """Whether the endpointing may depend on a model of the end of a turn."""
         # A replay repeats what another server accepted.
         return self.models.turn_model is not None or self.state is DriverState.REPLAYING
+
+    @property
+    def channels(self) -> Sequence["StreamDriver"]:
+        """The streams of the channels: this one alone."""
+        return (self,)
 
     def receive_audio(self, clip: Clip) -> None:
         """Accept the next samples of the stream."""
@@ -243,6 +250,10 @@ class StreamDriver:
             self.state = DriverState.LIVE
             self._live_from = self.session.received
 
+    def abandon(self) -> StreamClosed:
+        """Account for all samples although results are missing; the stream is over. Idempotent."""
+        return self.session.abandon()
+
     @property
     def has_capacity(self) -> bool:
         """Whether more audio may come in."""
@@ -298,18 +309,23 @@ class StreamDriver:
     async def events(self) -> AsyncIterator[Event]:
         """Yield the session's events in order, up to StreamClosed. Raises DetectorFailed, StreamBroken."""
         while True:
-            while self._events:
-                event = self._events.take()
-                self._progress.set()
+            while (event := self.take_event()) is not None:
                 yield event
                 if isinstance(event, StreamClosed):
                     return
-            if self._failure is not None:
-                raise self._failure
             self._events_changed.clear()
             self._all_taken = True
             await self._events_changed.wait()
             self._all_taken = False
+
+    def take_event(self) -> Event | None:
+        """Return the next event; None if there is none yet. Raises DetectorFailed, StreamBroken."""
+        if self._events:
+            self._progress.set()
+            return self._events.take()
+        if self._failure is not None:
+            raise self._failure
+        return None
 
     # The step of a stream
 

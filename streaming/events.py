@@ -9,8 +9,18 @@ from diarization.speaker_history import SpeakerChange
 from vad.segmenter import Reason
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelEvent:
+    """Describe an event of one channel.
+
+    channel: number of the channel, from 0 on; None in a stream whose channels are mixed
+    """
+
+    channel: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
-class UtteranceStarted:
+class UtteranceStarted(ChannelEvent):
     """Report that an utterance began; `at` is its first sample, pre-roll included."""
 
     utterance: int
@@ -18,7 +28,7 @@ class UtteranceStarted:
 
 
 @dataclass(frozen=True, slots=True)
-class UtteranceEnded:
+class UtteranceEnded(ChannelEvent):
     """Report that an utterance ended; `at` is the end of its segment."""
 
     utterance: int
@@ -27,7 +37,7 @@ class UtteranceEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class PartialTranscript:
+class PartialTranscript(ChannelEvent):
     """Report the text of an open utterance so far; it replaces the partial before it.
 
     stable_chars: length of the beginning of `text` with which all later partials and the final begin, too
@@ -42,7 +52,7 @@ class PartialTranscript:
 
 
 @dataclass(frozen=True, slots=True)
-class FinalTranscript:
+class FinalTranscript(ChannelEvent):
     """Report the final text of an utterance, exactly once.
 
     clip: the audio of the utterance
@@ -75,7 +85,7 @@ class SpeakersRevised:
 
 
 @dataclass(frozen=True, slots=True)
-class TranscriptionFailed:
+class TranscriptionFailed(ChannelEvent):
     """Report, in place of a final, that recognition failed."""
 
     utterance: int
@@ -85,7 +95,7 @@ class TranscriptionFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class AudioCleared:
+class AudioCleared(ChannelEvent):
     """Report that the client dropped the open utterance [start, end), or nothing if start == end."""
 
     start: int
@@ -93,14 +103,14 @@ class AudioCleared:
 
 
 @dataclass(frozen=True, slots=True)
-class MarkerReached:
+class MarkerReached(ChannelEvent):
     """Report that everything before a marker has been recognised."""
 
     id: str
 
 
 @dataclass(frozen=True, slots=True)
-class NoteReached:
+class NoteReached(ChannelEvent):
     """Report that the stream has been judged up to a note; its content is its sender's own."""
 
     note: object

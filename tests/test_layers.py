@@ -70,6 +70,7 @@ ASYNCHRONOUS: Final = {
     "postprocessing/summary.py",
     "streaming/driver.py",
     "streaming/file_source.py",
+    "streaming/multichannel.py",
     "streaming/spool.py",
     "streaming/threads.py",
 }

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -16,15 +16,22 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Stream:
-    """Hold the task of a stream, and what ends its audio and its driver, if it has them."""
+    """Hold the task of a stream, what ends its audio, if it has that, and the drivers of its channels."""
 
     task: asyncio.Task[object]
     stop: Callable[[], None] | None
-    driver: StreamDriver | None
+    drivers: Sequence[StreamDriver]
+
+    @property
+    def places(self) -> int:
+        """The number of streams that this one counts as."""
+        return max(1, len(self.drivers))
 
 
 class AdmissionController:
     """Hold the open streams, bound their number and drain them.
+
+    Each channel that a stream keeps apart counts as a stream, because it costs as much.
 
     max_streams: maximum number of open streams
     noun: plural noun for the streams in messages and logs
@@ -40,6 +47,7 @@ class AdmissionController:
         self._max_streams = max_streams
         self._retry_after = RetryAfterEstimate()
         self._streams: dict[_Stream, None] = {}  # in the order in which they were admitted
+        self._taken = 0  # places of the open streams
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -48,8 +56,8 @@ class AdmissionController:
 
     @property
     def drivers(self) -> list[StreamDriver]:
-        """Return the drivers of the open streams that have one."""
-        return [stream.driver for stream in self._streams if stream.driver is not None]
+        """Return the drivers of all channels of the open streams."""
+        return [driver for stream in self._streams for driver in stream.drivers]
 
     def check(self, scope: Scope, *, resuming: bool = False) -> None:
         """Raise ClientError if the client of an ASGI scope may not open a stream now.
@@ -60,12 +68,15 @@ class AdmissionController:
         if not resuming and (refusal := self.refusal()) is not None:
             raise refusal
 
-    def refusal(self) -> ClientError | None:
-        """Return why no stream can be admitted now, or None if one can."""
+    def refusal(self, places: int = 1) -> ClientError | None:
+        """Return why no stream that counts as so many can be admitted now, or None if one can."""
         if self.draining:
             return restarting()
-        if len(self) >= self._max_streams:
+        free = self._max_streams - self._taken
+        if free < places:
             problem = f"{self._max_streams} {self._noun} are open, which is the limit."
+            if free > 0:
+                problem = f"{places} channels need as many places for {self._noun}; {free} are free."
             return overloaded(problem, self._retry_after.expected())
         return None
 
@@ -73,7 +84,7 @@ class AdmissionController:
     def admit(
         self,
         stop: Callable[[], None] | None = None,
-        driver: StreamDriver | None = None,
+        drivers: Sequence[StreamDriver] = (),
         *,
         force: bool = False,
     ) -> Iterator[None]:
@@ -81,23 +92,25 @@ class AdmissionController:
 
         stop: ends the audio of the stream; called at most once, when the server drains. None if the stream
             ends by itself then
-        driver: of the stream; None if it is not live
+        drivers: of the stream's channels, one if they are mixed; () if it is not live
         force: admit it beyond the limit, because another server process admitted it before
 
         Raises ClientError on entry if the stream cannot be admitted.
         """
-        refusal = None if force else self.refusal()
-        if refusal is not None:
-            raise refusal
         task = asyncio.current_task()
         assert task is not None
-        stream = _Stream(task, stop, driver)
+        stream = _Stream(task, stop, drivers)
+        refusal = None if force else self.refusal(stream.places)
+        if refusal is not None:
+            raise refusal
         self._streams[stream] = None
+        self._taken += stream.places
         self._empty.clear()
         try:
             yield
         finally:
             del self._streams[stream]
+            self._taken -= stream.places
             self._retry_after.freed()
             if not self._streams:
                 self._empty.set()

@@ -91,12 +91,14 @@ class UsageMeter:
     """Count the audio of one stream.
 
     usage, key: None if nothing is counted
+    channels: number of channels that are kept apart; the audio of each counts
     next_check: number of received samples at which `check` is due; infinity for never
     """
 
     def __init__(self, usage: KeyUsage | None = None, key: ApiKey | None = None) -> None:
         self._usage = usage
         self._key = key
+        self.channels = 1
         self._counted = 0  # samples
         self.next_check = inf if usage is None or key is None else CHECK_SAMPLES
 
@@ -111,7 +113,7 @@ class UsageMeter:
         received: samples of the stream so far
         """
         if self._usage is not None and received > self._counted:
-            self._usage.charge(seconds_from_samples(received - self._counted))
+            self._usage.charge(self.channels * seconds_from_samples(received - self._counted))
             self._counted = received
 
     def check(self, received: int) -> None:

@@ -17,7 +17,7 @@ from journal.replay import ReplayedSession
 from server.admission.quotas import UsageMeter
 from server.connection.message_log import MessageLog
 from server.connection.no_audio_timer import NoAudioTimer
-from server.connection.protocol import Message, ResumeSupport, WireProtocol
+from server.connection.protocol import LiveStream, Message, ResumeSupport, WireProtocol
 from server.connection.resume_timer import ResumeTimer
 from server.connection.sender import Follower, MessageSender, Record
 from server.connection.session_recovery import ReplayFilter
@@ -79,13 +79,13 @@ class ClientSession:
 
     no_audio_seconds: time without audio from a connected client that ends the open utterance; 0 for none
     owner: name of the key that began the session
-    recorder: keeps the session in a journal, beyond the end of the server
+    recorder: keeps the session in a journal, beyond the end of the server; only with a StreamDriver
     """
 
     def __init__(
         self,
         name: str,
-        driver: StreamDriver,
+        driver: LiveStream,
         protocol: WireProtocol,
         metrics: Metrics,
         *,
@@ -108,6 +108,10 @@ class ClientSession:
         self._support = protocol.resume_support
         self._log = MessageLog(log_bytes if self._support else 0)
         self._recorder = recorder
+        self._recorded: StreamDriver | None = None
+        if recorder is not None:
+            assert isinstance(driver, StreamDriver)
+            self._recorded = driver
         self._sender = MessageSender(protocol, self._log, recorder)
         self._replay_filter = ReplayFilter()
         self._speakers: StreamSpeakers | None = None  # made for the first final whose speakers are wanted
@@ -155,7 +159,8 @@ class ClientSession:
         log.info("session.started config=%s", self._protocol.describe())
         self._socket = socket
         self._replayed.set()
-        self._record_snapshot(save(self._driver.session))
+        if self._recorded is not None:
+            self._record_snapshot(save(self._recorded.session))
         await self._run(self._read(socket, self._protocol.initial_messages()))
 
     async def run_recovered(self, recovered: ReplayedSession) -> None:
@@ -338,15 +343,15 @@ class ClientSession:
         return replies
 
     async def _wait_for_capacity(self) -> None:
-        driver, recorder = self._driver, self._recorder
-        if not driver.has_capacity:
-            await driver.wait_for_capacity()
-        if recorder is not None:
+        recorder, recorded = self._recorder, self._recorded
+        if not self._driver.has_capacity:
+            await self._driver.wait_for_capacity()
+        if recorder is not None and recorded is not None:
             if not recorder.has_capacity:
                 await recorder.flush()
             # A snapshot holds all audio that waits: with much of it the journal continues without one.
-            if driver.holds_little and recorder.is_snapshot_due(driver.session.is_speaking):
-                driver.save(self._record_snapshot)
+            if recorded.holds_little and recorder.is_snapshot_due(recorded.session.is_speaking):
+                recorded.save(self._record_snapshot)
 
     def _observe_audio(self) -> tuple[int, bool]:
         """Return the samples received so far, and whether the client is connected and was read to the end."""
@@ -382,7 +387,8 @@ class ClientSession:
                 await self._reply(replies)
         if self._recorder is not None:
             self._recorder.finish_replay()
-        self._driver.finish_replay()
+        if self._recorded is not None:
+            self._recorded.finish_replay()
         if self._driver.input_ended:
             self._drain()
         self._replayed.set()
@@ -399,7 +405,8 @@ class ClientSession:
         """Leave the session to the next server."""
         self.state = SessionState.SUSPENDED
         self._close = CLOSE_RESTART, "session_kept"
-        self._driver.hand_over()
+        if self._recorded is not None:
+            self._recorded.hand_over()
         self._sender.stop()
         self._main.cancel()
 
@@ -465,7 +472,7 @@ class ClientSession:
                     await self._revise_speakers()
         except (DetectorFailed, StreamBroken) as error:
             log.exception("session.failed")
-            await self._end_with(internal(str(error)), self._protocol.encode(self._driver.session.abandon()))
+            await self._end_with(internal(str(error)), self._protocol.encode(self._driver.abandon()))
 
     async def _send_event(self, event: Event) -> None:
         messages = self._protocol.encode(event)  # for every event: the protocol captures options

@@ -25,7 +25,7 @@ from server.auth.api_keys import Principal, caller_of
 from server.auth.authenticator import Authenticator
 from server.connection.client_session import ClientSession, SessionState
 from server.connection.journal_lifespan import JournalLifespan
-from server.connection.protocol import StreamInput, WireProtocol
+from server.connection.protocol import LiveStream, StreamInput, WireProtocol
 from server.connection.session_registry import SessionRegistry
 from server.connection.websocket import BoundedWebSocket, WebSocketClosed
 from server.errors import (
@@ -47,6 +47,7 @@ from server.observability.session_timing import SessionTiming
 from server.settings import Settings
 from streaming.driver import StreamDriver
 from streaming.model_clients import ModelClients
+from streaming.multichannel import MultichannelStream
 from streaming.options import SessionOptions
 
 if TYPE_CHECKING:
@@ -65,13 +66,15 @@ class SessionRequest:
     recognizer: a name that the engine knows
     options: options with which the stream begins
     protocol: makes the session's protocol from its name, its stream and the recognizer's description
-    resumable: the client can resume the session, so it is kept in a journal if there are journals
+    journaled: the session is kept in a journal if there are journals, because the client can resume it
+    channels: number of channels that are kept apart, not with a journal; None if they are mixed
     """
 
     recognizer: str
     options: SessionOptions
     protocol: Callable[[str, StreamInput, ModelInfo], WireProtocol]
-    resumable: bool = False
+    journaled: bool = False
+    channels: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,13 @@ class WebSocketEndpoint(ABC):
     def open(self, websocket: WebSocket) -> SessionRequest:
         """Read the handshake. Raises ClientError."""
 
+    async def open_connected(self, websocket: WebSocket, socket: BoundedWebSocket) -> SessionRequest:
+        """Read the handshake, and the first messages if the request depends on them.
+
+        Raises ClientError.
+        """
+        return self.open(websocket)
+
     @abstractmethod
     def refusal(self, error: ClientError) -> Mapping[str, object] | None:
         """Return the message that is sent before a connection is closed for an error."""
@@ -217,21 +227,34 @@ class WebSocketEndpoint(ABC):
         if back is not None:
             await self._resume(socket, back, caller_of(websocket.scope))
             return
-        request = self.open(websocket)
+        request = await self.open_connected(websocket, socket)
         name, connected = uuid.uuid4().hex[:12], time.monotonic()
         async with AsyncExitStack() as stack:
             models, description = await self.acquire_models(stack, request.recognizer, socket)
-            driver = StreamDriver(models, request.options, name, connected=connected)
+            driver: StreamDriver | MultichannelStream
+            recorder: JournalRecorder | None = None
+            if request.channels is not None:
+                driver = MultichannelStream(models, request.options, name, request.channels, connected)
+                stream: StreamInput = driver
+            else:
+                stream = driver = StreamDriver(models, request.options, name, connected=connected)
+                if request.journaled and (recorder := self._new_recorder(name)) is not None:
+                    stream = RecordedStream(driver, recorder)
             meter = stack.enter_context(self.admission.policy.track_usage(websocket.scope))
+            meter.channels = len(driver.channels)
             stack.callback(lambda: meter.count(driver.received))
-            recorder = self._new_recorder(name) if request.resumable else None
-            stream = driver if recorder is None else RecordedStream(driver, recorder)
             protocol = request.protocol(name, stream, description)
             owner = caller_of(websocket.scope).name
             session = self.new_session(name, driver, protocol, owner, meter, recorder)
-            with self.admission.admit(session.stop, driver), driver, self.registered(session, protocol):
+            admitted = self.admission.admit(session.stop, driver.channels)
+            with admitted, driver, self.registered(session, protocol):
                 self._metrics.count_session(owner)
                 await session.run(socket)
+
+    @property
+    def keeps_journals(self) -> bool:
+        """Whether sessions are kept in journals."""
+        return self._journals is not None and self._journals.store is not None
 
     def _new_recorder(self, name: str) -> JournalRecorder | None:
         """Return a new session's recorder; None without journals. Raises ClientError if they are full."""
@@ -245,7 +268,7 @@ class WebSocketEndpoint(ABC):
     def new_session(
         self,
         name: str,
-        driver: StreamDriver,
+        driver: LiveStream,
         protocol: WireProtocol,
         owner: str | None,
         meter: UsageMeter | None = None,

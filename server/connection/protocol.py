@@ -1,21 +1,30 @@
 """Define what a wire protocol is to the connection runtime: a translation in both directions, without I/O."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any, Protocol
 
 from audio.clip import Clip, Samples
 from journal.records import AudioRecord, CommandRecord, EndRecord
 from server.errors import ClientError
-from streaming.events import Event
+from streaming.driver import StreamDriver
+from streaming.events import Event, StreamClosed
+from streaming.model_clients import ModelClients
 from streaming.options import SessionOptions
+from streaming.session import Session
 from vad.segmenter import Reason
 
 Message = Mapping[str, Any]  # a typed dict of the protocol's own, ready for JSON
 
 
 class StreamInput(Protocol):
-    """Accept the commands of a wire protocol to its stream: a StreamDriver or a RecordedStream."""
+    """Accept the commands of a wire protocol: a StreamDriver, a MultichannelStream or a RecordedStream."""
+
+    @property
+    def channels(self) -> Sequence["StreamInput"]:
+        """The streams of the channels that are kept apart; one if the channels are mixed."""
+        ...
 
     @property
     def received(self) -> int:
@@ -58,6 +67,56 @@ class StreamInput(Protocol):
 
     def end(self, reason: Reason) -> None:
         """End the audio."""
+        ...
+
+
+class LiveStream(StreamInput, Protocol):
+    """Describe what the connection runtime needs of a stream: a StreamDriver or a MultichannelStream."""
+
+    @property
+    def channels(self) -> Sequence[StreamDriver]:
+        """The streams of the channels that are kept apart; one if the channels are mixed."""
+        ...
+
+    @property
+    def session(self) -> Session:
+        """The session, or that of the first channel."""
+        ...
+
+    @property
+    def models(self) -> ModelClients:
+        """The models of the stream."""
+        ...
+
+    def __enter__(self) -> object:
+        """Begin the stream."""
+        ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Free what the stream holds."""
+        ...
+
+    def end_without_audio(self) -> None:
+        """End the open utterance here, because no audio follows for now."""
+        ...
+
+    def abandon(self) -> StreamClosed:
+        """Account for all samples although results are missing. Idempotent."""
+        ...
+
+    @property
+    def has_capacity(self) -> bool:
+        """Whether more audio may come in."""
+        ...
+
+    async def wait_for_capacity(self) -> None:
+        """Wait until more audio may come in. Raises Overloaded, SpoolFull, EventsUnread."""
+        ...
+
+    def events(self) -> AsyncIterator[Event]:
+        """Yield the events in order, up to StreamClosed. Raises DetectorFailed, StreamBroken."""
         ...
 
 

@@ -1,7 +1,7 @@
 """Read and write a WebSocket within bounds of size and time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
@@ -57,13 +57,22 @@ class BoundedWebSocket:
                 reading.result()
 
     async def _read_ahead(self, max_bytes: int) -> None:
-        async for message in self.messages():
-            try:
-                await self._early.add(message)
-            except OSError as error:
-                raise overloaded(f"Audio cannot be stored while the model is loaded: {error}") from error
+        async for message in self.messages(early=False):
+            await self._keep(message)
             if self._early.size >= max_bytes:
                 await asyncio.Event().wait()
+
+    async def _keep(self, message: str | bytes) -> None:
+        try:
+            await self._early.add(message)
+        except OSError as error:
+            raise overloaded(f"Audio cannot be stored before the session begins: {error}") from error
+
+    async def peek(self) -> AsyncGenerator[str | bytes, None]:
+        """Yield the client's next messages; `messages` yields them again. Raises ClientError."""
+        async for message in self.messages(early=False):
+            await self._keep(message)
+            yield message
 
     def forget_early(self) -> None:
         """Drop the kept messages."""
@@ -80,13 +89,16 @@ class BoundedWebSocket:
         self.closed_by_client = self.is_open and event.get("code") == CLOSE_NORMAL
         self.is_open = False
 
-    async def messages(self, idle_seconds: float | None = None) -> AsyncIterator[str | bytes]:
+    async def messages(
+        self, idle_seconds: float | None = None, *, early: bool = True
+    ) -> AsyncIterator[str | bytes]:
         """Yield the client's messages until the connection is closed.
 
+        early: whether those come first that were kept for this
         Raises ClientError(message_too_large), and TimeoutError if no message arrives for `idle_seconds`.
         """
-        while (early := await self._early.take()) is not None:
-            yield early
+        while early and (kept := await self._early.take()) is not None:
+            yield kept
         receive, max_bytes = self._websocket.receive, self._max_message_bytes
         while self.is_open:
             self.is_waiting = True

@@ -32,7 +32,8 @@ class SessionTiming:
         self._clock = clock
         self._trace = trace
         self._arrivals = SampleArrivals(clock())
-        self._speech_ends: dict[int, float | None] = {}  # of utterances whose final is still to come
+        # Of utterances whose final is still to come, by channel and number.
+        self._speech_ends: dict[tuple[int | None, int], float | None] = {}
 
     def audio_received(self, received: int) -> None:
         """Note that so many samples of the stream have arrived by now."""
@@ -43,13 +44,13 @@ class SessionTiming:
         if self._trace is not None:
             self._trace.event_sent(event)
         if isinstance(event, UtteranceEnded):
-            self._speech_ends[event.utterance] = self._end_of_speech(event)
+            self._speech_ends[event.channel, event.utterance] = self._end_of_speech(event)
         elif isinstance(event, FinalTranscript):
-            spoken = self._speech_ends.pop(event.utterance, None)
+            spoken = self._speech_ends.pop((event.channel, event.utterance), None)
             if spoken is not None:
                 self._metrics.final_latency.labels(event.reason).observe(self._clock() - spoken)
         elif isinstance(event, TranscriptionFailed):
-            self._speech_ends.pop(event.utterance, None)
+            self._speech_ends.pop((event.channel, event.utterance), None)
 
     def end(self) -> None:
         """End the trace: the session has ended."""

@@ -34,6 +34,8 @@ PATH: Final = "/v1/traces"  # from the OTLP specification; follows the collector
 SEND_SECONDS: Final = 5.0
 NANOSECONDS: Final = 1_000_000_000
 
+_Utterance = tuple[int | None, int]  # the channel, None if channels are mixed, and the number
+
 
 def send_to(endpoint: str, share: float) -> TracerProvider:
     """Return a provider that sends spans to a collector.
@@ -111,53 +113,69 @@ class SessionTrace:
         self._tracer = tracer
         self._name = name
         self._span = span
-        self._open: dict[int, Span] = {}
-        self._speech: Span | None = None  # of the utterance that is being spoken
-        self._speaking = 0
+        self._open: dict[_Utterance, Span] = {}
+        self._speech: dict[_Utterance, Span] = {}  # of utterances that are being spoken, one in each channel
 
     def event_sent(self, event: Event) -> None:
         if isinstance(event, UtteranceStarted):
             self._start(event)
         elif isinstance(event, UtteranceEnded):
-            self._stop_speech({"stt.end_ms": ms_from_samples(event.at), "stt.reason": event.reason})
+            ended: dict[str, str | int] = {
+                "stt.end_ms": ms_from_samples(event.at),
+                "stt.reason": event.reason,
+            }
+            self._stop_speech(_utterance_of(event), ended)
         elif isinstance(event, FinalTranscript):
             length = ms_from_samples(len(event.clip.samples))
-            self._end(event.utterance, {"stt.audio_ms": length, "stt.eager": event.eager})
+            self._end(_utterance_of(event), {"stt.audio_ms": length, "stt.eager": event.eager})
         elif isinstance(event, TranscriptionFailed):
-            self._end(event.utterance, {}, failed=True)
-        elif isinstance(event, AudioCleared) and event.end > event.start and self._speech is not None:
-            self._end(self._speaking, {"stt.cleared": True})
+            self._end(_utterance_of(event), {}, failed=True)
+        elif isinstance(event, AudioCleared) and event.end > event.start:
+            for utterance in [each for each in self._speech if each[0] == event.channel]:
+                self._end(utterance, {"stt.cleared": True})
         elif isinstance(event, StreamClosed):
             sums = ("received", "speech", "non_speech", "dropped")
             self._span.set_attributes({f"stt.{n}_ms": ms_from_samples(getattr(event, n)) for n in sums})
 
     def end(self) -> None:
         """End the spans that are still open: the session is over. Idempotent."""
-        for number in list(self._open):
-            self._end(number, {"stt.cut_off": True})
+        for utterance in list(self._open):
+            self._end(utterance, {"stt.cut_off": True})
         self._span.end()
 
     def _start(self, event: UtteranceStarted) -> None:
         span = self._tracer.child(self._span, "utterance")
         span.set_attributes({"stt.utterance": event.utterance, "stt.start_ms": ms_from_samples(event.at)})
-        self._open[event.utterance] = span
-        self._speaking = event.utterance
-        self._speech = self._tracer.child(span, "speech")
-        self._tracer.open(f"{self._name}/{event.utterance}", span)
+        if event.channel is not None:
+            span.set_attribute("stt.channel", event.channel)
+        utterance = _utterance_of(event)
+        self._open[utterance] = span
+        self._speech[utterance] = self._tracer.child(span, "speech")
+        self._tracer.open(self._request_name(utterance), span)
 
-    def _stop_speech(self, attributes: dict[str, str | int]) -> None:
-        if self._speech is not None:
-            self._speech.set_attributes(attributes)
-            self._speech.end()
-            self._speech = None
+    def _stop_speech(self, utterance: _Utterance, attributes: dict[str, str | int]) -> None:
+        speech = self._speech.pop(utterance, None)
+        if speech is not None:
+            speech.set_attributes(attributes)
+            speech.end()
 
-    def _end(self, number: int, attributes: dict[str, bool | int], failed: bool = False) -> None:
-        span = self._open.pop(number, None)
+    def _end(self, utterance: _Utterance, attributes: dict[str, bool | int], failed: bool = False) -> None:
+        span = self._open.pop(utterance, None)
         if span is None:  # its final was sent by an earlier server
             return
-        if number == self._speaking:
-            self._stop_speech({})
+        self._stop_speech(utterance, {})
         span.set_attributes(attributes)
         if failed:
             span.set_status(StatusCode.ERROR, "transcription_failed")
-        self._tracer.close(f"{self._name}/{number}")
+        self._tracer.close(self._request_name(utterance))
+
+    def _request_name(self, utterance: _Utterance) -> str:
+        """Return the name that the utterance has in requests for recognition."""
+        channel, number = utterance
+        return f"{self._name}/{number}" if channel is None else f"{self._name}_{channel}/{number}"
+
+
+def _utterance_of(
+    event: UtteranceStarted | UtteranceEnded | FinalTranscript | TranscriptionFailed,
+) -> _Utterance:
+    return event.channel, event.utterance

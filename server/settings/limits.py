@@ -10,7 +10,11 @@ class LimitSettings(BaseSettings):
     """Limit what clients may use and how long the server waits for them."""
 
     max_sessions: int = Field(
-        2_000, ge=1, le=100_000, description="Maximum number of live streams; further ones are refused."
+        2_000,
+        ge=1,
+        le=100_000,
+        description="Maximum number of live streams; further ones are refused. Each channel that is kept "
+        "apart (`multichannel`) counts as a stream.",
     )
     max_lag_seconds: float = Field(
         10.0,

@@ -1,6 +1,7 @@
 """Test that the samples of a stream do not depend on its chunks, whatever the encoding."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from audio.clip import SAMPLE_RATE, Clip, Samples
 from audio.codecs import Encoding, Format, SampleReader
 from audio.decoder import PIECE, Decoder
-from audio.errors import InvalidAudio
+from audio.errors import InvalidAudio, UnsupportedChannels
 from tests.examples import examples
 
 PCM16_STEP = 1 / 32768
@@ -52,7 +53,12 @@ def joined(stream: list[Message]) -> list[Message]:
     return [(b"".join(data for data, _ in group), encoding) for encoding, group in groups]
 
 
-def decoded(stream: list[Message], decoder: Decoder | None = None) -> tuple[Samples, list[int]]:
+NO_SAMPLES = np.empty(0, np.float32)
+
+
+def decoded(
+    stream: list[Message], decoder: Decoder | None = None, nothing: Samples = NO_SAMPLES
+) -> tuple[Samples, list[int]]:
     """Return all samples, checked to have no gaps, and the leftover bytes."""
     decoder = decoder or Decoder()
     clips: list[Clip] = []
@@ -70,7 +76,7 @@ def decoded(stream: list[Message], decoder: Decoder | None = None) -> tuple[Samp
     for data, encoding in stream:
         take(decoder.decode(data, encoding))
     take(decoder.flush())
-    return np.concatenate([np.empty(0, np.float32), *(clip.samples for clip in clips)]), leftovers
+    return np.concatenate([nothing, *(clip.samples for clip in clips)]), leftovers
 
 
 @given(stream=st.lists(messages(), min_size=1, max_size=4), size=st.integers(1, 3) | st.integers(4, 1_000))
@@ -283,3 +289,53 @@ def test_pcm16_at_16_khz_is_marked_as_pcm16(form: Format) -> None:
     mixed = decoder.decode(bytes(64), Encoding(Format.FLOAT32))
     assert mixed is not None
     assert not mixed.is_pcm16
+
+
+@given(
+    stream=st.lists(messages(), min_size=1, max_size=3),
+    channels=st.integers(1, 8),
+    size=st.integers(1, 999),
+)
+@examples(50)
+def test_channels_kept_apart_are_as_if_decoded_alone(stream: list[Message], channels: int, size: int) -> None:
+    """The encoding may change but for the number of channels, and bytes may be cut inside a frame."""
+    whole = [
+        (noise(len(data) // encoding.frame_bytes, replace(encoding, channels=channels)), encoding)
+        for data, encoding in stream
+    ]
+    together, leftovers = decoded(
+        list(cut([(data, replace(encoding, channels=channels)) for data, encoding in whole], size)),
+        Decoder(apart=channels),
+        np.empty((0, channels), np.float32),
+    )
+    assert leftovers == []
+    for channel in range(channels):
+        own = []
+        for data, encoding in whole:
+            mono = replace(encoding, channels=1)
+            frames = np.frombuffer(data, np.uint8).reshape(-1, channels, mono.frame_bytes)
+            own.append((frames[:, channel].tobytes(), mono))
+        alone, _ = decoded(list(cut(own, size)))
+        np.testing.assert_allclose(together[:, channel], alone, rtol=0, atol=PCM16_STEP)
+
+
+def test_number_of_channels_kept_apart_cannot_change() -> None:
+    stereo, decoder = Encoding(channels=2), Decoder(apart=2)
+    decoder.decode(noise(100, stereo) + b"\x01", stereo)
+    for other in (Encoding(), Encoding(channels=3), Encoding(Format.PCMU, 8_000, 1)):
+        with pytest.raises(UnsupportedChannels, match="keeps 2 channels apart"):
+            decoder.decode(bytes(12), other)
+    clip = decoder.decode(b"\x02\x03\x04", stereo)  # the frame that was begun is completed
+    assert clip is not None
+    np.testing.assert_array_equal(clip.samples, [[0x0201 / 32768, 0x0403 / 32768]])
+    assert (clip.start, clip.end) == (100, 101)
+
+
+@pytest.mark.parametrize("encoding", [Encoding(channels=8), Encoding(sample_rate=48_000, channels=8)])
+def test_long_chunk_of_many_channels_is_returned_in_smaller_pieces(encoding: Encoding) -> None:
+    data, decoder = noise(PIECE, encoding), Decoder(apart=8)
+    clips = [decoder.decode(data, encoding)]
+    while decoder.has_pending:
+        clips.append(decoder.continue_decoding())
+    clips.append(decoder.flush())
+    assert max(clip.samples.size for clip in clips if clip is not None) <= PIECE + 8 * 1_000

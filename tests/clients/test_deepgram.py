@@ -89,6 +89,20 @@ def test_each_finalize_of_the_sdk_is_answered_the_first_with_what_was_being_said
     assert transcript(answers[0]).startswith("she opened the window")
 
 
+def test_the_sdk_hears_each_channel_by_itself(sdk: Any) -> None:
+    said: dict[int, list[str]] = {0: [], 1: []}
+    for each in sdk["channels"]:
+        if each["kind"] == "ListenV1Results":
+            assert each["channel_index"][1] == 2
+            said[each["channel_index"][0]].append(transcript(each))
+    assert " ".join(said[0]).startswith("good morning and welcome to the program")
+    assert " ".join(said[1]).endswith("he walked along the river until the sun went down")
+    starts = [each for each in sdk["channels"] if each["kind"] == "ListenV1SpeechStarted"]
+    assert {each["channel"][0] for each in starts} == {0, 1}
+    assert sdk["channels"][-1]["kind"] == "ListenV1Metadata"
+    assert sdk["channels"][-1]["channels"] == 2
+
+
 def test_the_sdk_reads_the_answer_to_a_file(sdk: Any) -> None:
     results, metadata = sdk["file"]["results"], sdk["file"]["metadata"]
     (alternative,) = results["channels"][0]["alternatives"]

@@ -42,7 +42,7 @@ def realtime(driver: StreamDriver) -> WireProtocol:
 def listen(driver: StreamDriver) -> WireProtocol:
     asked = parse_options(LISTEN.query.items(), OPTIONS)
     model = ModelMetadata.of(ModelInfo("m", "m", "f", "cpu", "none"))
-    return DeepgramProtocol(driver, asked, DeepgramOutput(asked, model, "5f1c", ""))
+    return DeepgramProtocol(driver, asked, [DeepgramOutput(asked, model, "5f1c", "")])
 
 
 DIALECTS = pytest.mark.parametrize(

@@ -17,12 +17,13 @@ class DeepgramAudioInput:
     """Decode the audio of one live session.
 
     encoding: encoding of raw samples; None while it is not yet known from a wav header
+    apart: number of channels that are kept apart; None to mix them
     """
 
-    def __init__(self, encoding: Encoding | None) -> None:
+    def __init__(self, encoding: Encoding | None, apart: int | None = None) -> None:
         self.encoding = encoding
         self._head = b""  # at most the longest header and one message
-        self._decoder = Decoder()
+        self._decoder = Decoder(apart=apart)
         self._digest = sha256()
 
     @property

@@ -9,6 +9,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from asr.recognizer import Hypothesis, ModelInfo
 from audio.clip import HOP
+from diarization.known_speakers import LABELS
 from server.connection.protocol import Message
 from server.protocols.deepgram.messages import (
     AlternativeFields,
@@ -37,7 +38,7 @@ from streaming.events import (
 )
 from vad.segmenter import Reason
 
-CHANNEL: Final = (0, 1)  # the first channel of one, because several are mixed to one
+MIXED: Final = (0, 1)  # the first channel of one, because several are mixed to one
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +64,32 @@ def timestamp(moment: datetime) -> str:
 
 
 class DeepgramOutput:
-    """Translate the events of one stream.
+    """Translate the events of one channel.
 
     request_id: id of the session, as in the log
     created: time when the session began, as `timestamp` writes it
+    channel: number of the channel, and of all channels that are kept apart
     """
 
-    def __init__(self, options: DeepgramOptions, model: ModelMetadata, request_id: str, created: str) -> None:
+    def __init__(
+        self,
+        options: DeepgramOptions,
+        model: ModelMetadata,
+        request_id: str,
+        created: str,
+        channel: tuple[int, int] = MIXED,
+    ) -> None:
         self._options = options
         self._model = model
         self._request_id = request_id
         self._created = created
+        self._channel = channel
         self._timer = UtteranceEndTimer(options.utterance_end)
         # An onset is reported this many samples after its speech began.
         self._onset_delay = options.session.vad.min_speech_hops * HOP
         self._sent_end = 0  # end of the last utterance that was sent, in samples
-        self._speaker: str | None = None  # of the last final, if the client asked for speakers
+        # Of the last final, if the client asked for speakers; a channel that is kept apart has one speaker.
+        self._speaker = LABELS[channel[0]] if options.diarized and channel != MIXED else None
         self._finalize_answered = False  # whether the pending Finalize has been answered
 
     def messages_of(self, event: Event, sha256: str) -> Sequence[Message]:
@@ -88,7 +99,7 @@ class DeepgramOutput:
         """
         match event:
             case UtteranceStarted(_, at):
-                return [*_utterance_end(self._timer.begin(at)), *self._speech_started(at)]
+                return [*self._utterance_end(self._timer.begin(at)), *self._speech_started(at)]
             case PartialTranscript() if self._options.interim:
                 return self._interim(event)
             case FinalTranscript():
@@ -98,7 +109,7 @@ class DeepgramOutput:
             case MarkerReached():
                 return self._answer_finalize()
             case NoteReached(_, at):
-                return _utterance_end(self._timer.reach(at - self._onset_delay))
+                return self._utterance_end(self._timer.reach(at - self._onset_delay))
             case StreamClosed(received):
                 return [self._metadata(received, sha256)]
             case _:
@@ -118,7 +129,13 @@ class DeepgramOutput:
     def _speech_started(self, at: int) -> Sequence[Message]:
         if not self._options.vad_events:
             return []
-        return [SpeechStartedMessage(type="SpeechStarted", channel=CHANNEL, timestamp=seconds(at))]
+        return [SpeechStartedMessage(type="SpeechStarted", channel=self._channel, timestamp=seconds(at))]
+
+    def _utterance_end(self, word_end: int | None) -> list[UtteranceEndMessage]:
+        if word_end is None:
+            return []
+        end = seconds(word_end)
+        return [UtteranceEndMessage(type="UtteranceEnd", channel=self._channel, last_word_end=end)]
 
     def _interim(self, partial: PartialTranscript) -> Sequence[Message]:
         hypothesis = Hypothesis(partial.text)
@@ -146,7 +163,7 @@ class DeepgramOutput:
         results = self._results(
             start, end, hypothesis, final=True, speech_final=speech_final, from_finalize=from_finalize
         )
-        return [results, *_utterance_end(self._timer.conclude(words[-1].end if words else None))]
+        return [results, *self._utterance_end(self._timer.conclude(words[-1].end if words else None))]
 
     def _is_speech_final(self, reason: Reason) -> bool:
         if reason in (Reason.SILENCE, Reason.NO_AUDIO):
@@ -165,7 +182,7 @@ class DeepgramOutput:
             description=f"This utterance could not be transcribed: {failed.message}",
         )
         results = self._results(failed.start, failed.end, Hypothesis(""), final=True, speech_final=True)
-        return [error, results, *_utterance_end(self._timer.conclude(None))]
+        return [error, results, *self._utterance_end(self._timer.conclude(None))]
 
     def _answer_finalize(self) -> Sequence[Message]:
         """Return an empty Results if Finalize ended no utterance.
@@ -195,7 +212,7 @@ class DeepgramOutput:
             metadata["ignored"] = hypothesis.ignored
         return ResultsMessage(
             type="Results",
-            channel_index=CHANNEL,
+            channel_index=self._channel,
             duration=seconds(end - start),
             start=seconds(start),
             is_final=final,
@@ -213,14 +230,15 @@ class DeepgramOutput:
         )
 
     def _metadata(self, received: int, sha256: str) -> MetadataMessage:
+        _, channels = self._channel
         return MetadataMessage(
             type="Metadata",
             transaction_key="deprecated",
             request_id=self._request_id,
             sha256=sha256,
             created=self._created,
-            duration=seconds(received),
-            channels=CHANNEL[1],
+            duration=seconds(received // channels),  # `received` is the sum of the channels
+            channels=channels,
             models=[self._model.uuid],
             model_info={self._model.uuid: self._model.info},
         )
@@ -228,12 +246,6 @@ class DeepgramOutput:
     @property
     def _formatted(self) -> bool:
         return self._options.formatted
-
-
-def _utterance_end(word_end: int | None) -> list[UtteranceEndMessage]:
-    if word_end is None:
-        return []
-    return [UtteranceEndMessage(type="UtteranceEnd", channel=CHANNEL, last_word_end=seconds(word_end))]
 
 
 class UtteranceEndTimer:

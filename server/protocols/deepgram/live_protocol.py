@@ -19,7 +19,7 @@ from server.protocols.deepgram.messages import (
 )
 from server.protocols.deepgram.options import DeepgramOptions, with_hotwords
 from server.protocols.json_messages import object_from_json
-from streaming.events import Event, StreamClosed
+from streaming.events import ChannelEvent, Event, StreamClosed
 from vad.segmenter import Reason
 
 IDLE_SECONDS: Final = 10.0
@@ -38,17 +38,29 @@ IDLE_LIMIT: Final = IdleLimit(IDLE_SECONDS, idle_error)
 
 
 class DeepgramProtocol:
-    """Translate one session between Deepgram's messages and its stream."""
+    """Translate one session between Deepgram's messages and its stream.
+
+    outputs: translate the events of each channel; one if the channels are mixed
+    apart: whether the channels of the stream are kept apart
+    """
 
     idle_limit = IDLE_LIMIT
     resume_support = None
     wants_revisions = False
 
-    def __init__(self, stream: StreamInput, options: DeepgramOptions, output: DeepgramOutput) -> None:
+    def __init__(
+        self,
+        stream: StreamInput,
+        options: DeepgramOptions,
+        outputs: Sequence[DeepgramOutput],
+        *,
+        apart: bool = False,
+    ) -> None:
         self._stream = stream
         self._options = options
-        self._output = output
-        self._audio = DeepgramAudioInput(options.encoding)
+        self._outputs = outputs
+        self._apart = apart
+        self._audio = DeepgramAudioInput(options.encoding, len(outputs) if apart else None)
         self._last_note = 0
         self._is_idle = False  # the client sent nothing for IDLE_SECONDS
 
@@ -92,11 +104,12 @@ class DeepgramProtocol:
         """Return the messages for an event. An idle client gets its last final, and no Metadata."""
         if self._is_idle and isinstance(event, StreamClosed):
             return ()
-        return self._output.messages_of(event, self._audio.sha256)
+        channel = event.channel if isinstance(event, ChannelEvent) else None
+        return self._outputs[channel or 0].messages_of(event, self._audio.sha256)
 
     def wants_speakers(self, utterance: int) -> bool:
-        """Return whether the client asked for speakers."""
-        return self._options.diarized
+        """Return whether the client asked for speakers; channels that are kept apart have theirs already."""
+        return self._options.diarized and not self._apart
 
     def encode_error(self, error: ClientError) -> Message:
         """Return the `Error` message."""
@@ -119,6 +132,7 @@ class DeepgramProtocol:
             else ms_from_samples(options.utterance_end),
             "interim_results": options.interim,
             "encoding": options.encoding,
+            "multichannel": self._apart,
         }
 
     def _handler(self, event: Message) -> "Handler":
@@ -141,10 +155,20 @@ class DeepgramProtocol:
         return ()
 
     def _finalize(self, event: FinalizeMessage) -> Sequence[Message]:
-        """Commit the open utterance; the stream returns the marker after its final (see DeepgramOutput)."""
+        """Commit the open utterance of every channel, or of the one that the message names.
+
+        The channel returns the marker after its final (see DeepgramOutput).
+        """
+        channels, channel = self._stream.channels, event.get("channel")
+        if channel is not None:
+            if type(channel) is not int or not 0 <= channel < len(channels):
+                problem = f"`channel` must be a number from 0 to {len(channels) - 1}."
+                raise ClientError("invalid_value", problem, param="channel")
+            channels = channels[channel : channel + 1]
         self._pass_on(self._audio.drain())
-        self._stream.commit()
-        self._stream.mark("")
+        for stream in channels:
+            stream.commit()
+            stream.mark("")
         return ()
 
     def _close_stream(self, event: CloseStreamMessage) -> Sequence[Message]:
@@ -154,16 +178,16 @@ class DeepgramProtocol:
     def _configure(self, event: ConfigureMessage) -> Sequence[Message]:
         keyterms = event.get("keyterms")
         if keyterms is None:
-            return [self._output.configure_success(None)]
+            return [self._outputs[0].configure_success(None)]
         if not isinstance(keyterms, list) or not all(isinstance(term, str) for term in keyterms):
             raise ClientError("invalid_value", "`keyterms` must be a list of strings.", param="keyterms")
         try:
             session = with_hotwords(self._options.session, keyterms)
         except TranscriptionOptionsError as error:
-            return [self._output.configure_failure(TOO_MANY_KEYTERMS, str(error))]
+            return [self._outputs[0].configure_failure(TOO_MANY_KEYTERMS, str(error))]
         self._options = replace(self._options, session=session)
         self._stream.update(session)
-        return [self._output.configure_success(session.asr.hotwords)]
+        return [self._outputs[0].configure_success(session.asr.hotwords)]
 
     # These are functions of the class: bound methods would keep each session alive until garbage collection.
     _handlers: ClassVar[Mapping[object, "Handler"]] = {

@@ -26,9 +26,10 @@ class KeepAliveMessage(TypedDict):
 
 
 class FinalizeMessage(TypedDict):
-    """End the open utterance here (live: `ListenV1Finalize`)."""
+    """End the open utterance here (live: `ListenV1Finalize`). channel: the only one that is meant, if any."""
 
     type: Literal["Finalize"]
+    channel: NotRequired[int]
 
 
 class CloseStreamMessage(TypedDict):

@@ -98,7 +98,7 @@ class DeepgramOptions:
     formatted: whether the text keeps punctuation and capitals
     split: seconds without a word that separate two utterances of a file
     track: index of the audio track of a file; None for the default one
-    multichannel: whether the channels of a file are transcribed apart
+    multichannel: whether the channels are transcribed apart
     within: the part of a file to transcribe
     summarized: whether the response has a summary of a file
     """

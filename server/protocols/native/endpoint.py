@@ -88,7 +88,7 @@ class NativeEndpoint(WebSocketEndpoint):
             if recovered.failed_takeovers >= TAKEOVERS_BEFORE_SHORT_RESUME:
                 resume_seconds = min(resume_seconds, SHORT_RESUME_SECONDS)
             session = self.new_session(name, driver, protocol, owner, meter, recorder, resume_seconds)
-            stack.enter_context(self.admission.admit(session.stop, driver, force=True))
+            stack.enter_context(self.admission.admit(session.stop, driver.channels, force=True))
             with driver, self.registered(session, protocol):
                 await session.run_recovered(recovered)
 
@@ -117,7 +117,7 @@ class NativeEndpoint(WebSocketEndpoint):
             greeting = self._greeting(description)
             return NativeProtocol(name, stream, config, greeting, model=recognizer, token=token)
 
-        return SessionRequest(recognizer, config.options, protocol, resumable)
+        return SessionRequest(recognizer, config.options, protocol, journaled=resumable)
 
     async def availability(self, request: Request) -> JSONResponse:
         """Answer a GET without an upgrade: 200 if a session may begin, else the refusal of a handshake.

@@ -7,6 +7,7 @@ import json
 import sys
 import threading
 import wave
+from array import array
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,30 @@ def live(**options: Any) -> dict[str, Any]:
     return {"heard": heard, "errors": errors}
 
 
+def channels() -> list[Any]:
+    """Send the halves of the audio as two channels, and return what comes after."""
+    with wave.open(str(wav)) as file:
+        sound = array("h", file.readframes(file.getnframes()))
+    half = len(sound) // 2
+    frames = array(
+        "h", [sample for frame in zip(sound[:half], sound[half:], strict=False) for sample in frame]
+    )
+    heard: list[Any] = []
+    ended = threading.Event()
+    with client.listen.v1.connect(
+        model="nova-3", encoding="linear16", sample_rate=16000, channels=2, multichannel=True, vad_events=True
+    ) as socket:
+        socket.on(
+            EventType.MESSAGE, lambda each: heard.append(each.model_dump() | {"kind": type(each).__name__})
+        )
+        socket.on(EventType.CLOSE, lambda _: ended.set())
+        threading.Thread(target=socket.start_listening, daemon=True).start()
+        socket.send_media(frames.tobytes())
+        socket.send_close_stream()
+        assert ended.wait(60)
+    return heard
+
+
 def error_of(call: Any) -> dict[str, Any]:
     try:
         call()
@@ -87,6 +112,7 @@ print(
     json.dumps(
         {
             "live": live(interim_results=True, endpointing=300, utterance_end_ms=500, vad_events=True),
+            "channels": channels(),
             "file": transcribe_file(request=wav.read_bytes(), model="nova-3", **options).model_dump(),
             "changed": transcribe_file(
                 request=wav.read_bytes(), replace=["program:show"], redact="pci", summarize="v2"

@@ -10,6 +10,7 @@ from server.admission.retry_after import DEFAULT_SECONDS
 from server.auth.api_keys import CALLER, ApiKey, Principal
 from server.errors import ClientError
 from streaming.driver import StreamDriver
+from streaming.multichannel import MultichannelStream
 from streaming.options import SessionOptions
 from tests.server.fakes import silent_models
 from tests.waiting import until
@@ -152,6 +153,26 @@ async def test_check_covers_policy_and_limit_except_for_resuming() -> None:
 
 async def test_drivers_are_those_of_the_open_streams(admission: AdmissionController) -> None:
     driver = StreamDriver(silent_models(), SessionOptions())
-    with admission.admit(print, driver), admission.admit(Stream().stop):
+    with admission.admit(print, [driver]), admission.admit(Stream().stop):
         assert admission.drivers == [driver]
     assert admission.drivers == []
+
+
+async def test_each_channel_takes_the_place_of_a_stream() -> None:
+    admission = AdmissionController(3)
+    stereo = MultichannelStream(silent_models(), SessionOptions(), "s", 2)
+    with admission.admit(print, stereo.channels):
+        assert admission.drivers == list(stereo.channels)
+        assert len(admission) == 1
+        with (
+            pytest.raises(
+                ClientError, match="2 channels need as many places for sessions; 1 are free"
+            ) as refused,
+            admission.admit(print, stereo.channels),
+        ):
+            pass
+        assert refused.value.code == "server_overloaded"
+        with admission.admit(print), pytest.raises(ClientError, match="3 sessions are open"):
+            admission.check({})
+    with admission.admit(print, stereo.channels), admission.admit(print):
+        pass

@@ -97,6 +97,16 @@ def test_running_stream_ends_at_the_hard_limit() -> None:
         assert (ended.value.code, ended.value.close) == ("rate_limit_exceeded", 4029)
 
 
+def test_audio_of_each_channel_counts() -> None:
+    quotas, ann = Quotas(Clock()), caller(seconds=100)
+    with quotas.open(ann) as meter:
+        meter.channels = 2
+        meter.count(49 * SAMPLE_RATE)
+        assert quotas.refusal(ann) is None
+        meter.count(50 * SAMPLE_RATE)
+        assert quotas.refusal(ann) is not None
+
+
 def test_streams_of_a_key_add_up_without_double_counting() -> None:
     quotas, ann = Quotas(Clock()), caller(seconds=100)
     with quotas.open(ann) as one, quotas.open(ann) as other:

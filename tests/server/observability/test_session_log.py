@@ -40,6 +40,11 @@ def test_final_is_logged_without_its_text(caplog: pytest.LogCaptureFixture) -> N
     assert 'stt_finals_total{reason="commit"} 1.0' in metrics
 
 
+def test_utterance_of_a_channel_is_logged_as_in_its_id(caplog: pytest.LogCaptureFixture) -> None:
+    lines, _ = told(caplog, TranscriptionFailed(2, 0, 100, "why", channel=1))
+    assert lines == ["utterance.failed utterance=1_2 reason='why'"]
+
+
 def test_rejected_text_is_logged_with_its_guard(caplog: pytest.LogCaptureFixture) -> None:
     lines, metrics = told(
         caplog, FinalTranscript(3, CLIP, Reason.SILENCE, Hypothesis("a secret"), guard="rate")

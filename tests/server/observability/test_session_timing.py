@@ -1,5 +1,7 @@
 """Test the time from the end of speech to its final."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,6 +58,18 @@ def test_latency_starts_at_the_commit_or_cut() -> None:
     clock.now = 120.25
     observer.event_sent(final(1, Reason.COMMIT))
     assert latencies(metrics) == {"_sum/commit": 0.25, "_count/commit": 1}
+
+
+def test_utterances_of_channels_are_timed_apart() -> None:
+    clock, metrics = Clock(), Metrics()
+    observer = SessionTiming(metrics, clock)
+    observer.event_sent(UtteranceEnded(1, SECOND, Reason.COMMIT, channel=0))
+    clock.now = 101.0
+    observer.event_sent(UtteranceEnded(1, SECOND, Reason.COMMIT, channel=1))
+    clock.now = 103.0
+    for channel in (0, 1):
+        observer.event_sent(replace(final(1, Reason.COMMIT), channel=channel))
+    assert latencies(metrics) == {"_sum/commit": 3.0 + 2.0, "_count/commit": 2}
 
 
 def test_failed_and_forgotten_utterances_are_not_timed() -> None:

@@ -121,6 +121,26 @@ def test_failed_and_dropped_utterances_are_marked() -> None:
     assert dropped["stt.cleared"] is True
 
 
+def test_utterances_of_channels_have_spans_of_their_own() -> None:
+    yard = Yard()
+    session = yard.session()
+    for channel in (0, 1):
+        session.event_sent(UtteranceStarted(1, 0, channel=channel))
+    of_second = RecognitionRequest(CLIP, utterance="5f1c_1/1")
+    yard.tracer.batch([BatchedItem(TaskKind.FINAL, 0.0, of_second)], 0.5)
+    session.event_sent(AudioCleared(0, 16_000, channel=0))
+    cleared = yard.spans()["utterance"]
+    assert cleared.attributes is not None
+    assert (cleared.attributes["stt.channel"], cleared.attributes["stt.cleared"]) == (0, True)
+    session.event_sent(UtteranceEnded(1, 16_000, Reason.COMMIT, channel=1))
+    session.event_sent(FinalTranscript(1, CLIP, Reason.COMMIT, Hypothesis("a"), channel=1))
+    ended = yard.spans()["utterance"]
+    assert ended.attributes is not None
+    assert ended.attributes["stt.channel"] == 1
+    assert ended.context is not None
+    assert parent(yard.spans()["transcription"]) == ended.context.span_id
+
+
 def test_open_spans_end_with_the_session() -> None:
     yard = Yard()
     session = yard.session()

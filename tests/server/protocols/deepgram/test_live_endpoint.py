@@ -130,7 +130,7 @@ def test_any_encoding_of_bare_samples_is_heard(server: Server) -> None:
     stereo = np.repeat(pcm, 2).tobytes()
     for query, data in (
         ({"encoding": "linear32", "sample_rate": "16000"}, floats),
-        ({"encoding": "linear16", "sample_rate": "16000", "channels": "2", "multichannel": "true"}, stereo),
+        ({"encoding": "linear16", "sample_rate": "16000", "channels": "2"}, stereo),
     ):
         with listening(server, **query) as client:
             talk(client, data, chunk=5003)
@@ -242,7 +242,7 @@ async def test_who_says_nothing_for_long_is_told_and_closed() -> None:
     asked = parse_options(RAW.items(), SessionOptions())
     model = ModelMetadata.of(ModelInfo("m", "m", "f", "cpu", "none"))
     with StreamDriver(silent_models(), asked.session) as pump:
-        dialect = Hasty(pump, asked, DeepgramOutput(asked, model, "5f1c", ""))
+        dialect = Hasty(pump, asked, [DeepgramOutput(asked, model, "5f1c", "")])
         async with asyncio.timeout(20):
             await ClientSession("5f1c", pump, dialect, Metrics()).run(socket)
     assert [(m["type"], m["variant"]) for m in line.heard] == [("Error", "NET-0001")]
@@ -261,7 +261,7 @@ async def test_idle_client_gets_its_words_as_a_final_before_the_close() -> None:
     line.says((sound((True, 32_000)) * 32767).astype("<i2").tobytes())
     async with running_models() as models:
         with StreamDriver(models, asked.session) as driver:
-            protocol = Hasty(driver, asked, DeepgramOutput(asked, model, "5f1c", ""))
+            protocol = Hasty(driver, asked, [DeepgramOutput(asked, model, "5f1c", "")])
             await ClientSession("5f1c", driver, protocol, Metrics()).run(socket)
     final, error = line.heard[-2:]
     assert (final["is_final"], final["duration"], transcript(final) != "") == (True, 2.0, True)
@@ -294,7 +294,7 @@ async def test_keyterms_are_those_of_when_the_speech_began() -> None:
     pcm = (sound((True, 32_000)) * 32767).astype("<i2").tobytes()
     async with running_models(transcribe=transcribe) as models:
         with StreamDriver(models, asked.session) as driver:
-            protocol = DeepgramProtocol(driver, asked, DeepgramOutput(asked, model, "5f1c", ""))
+            protocol = DeepgramProtocol(driver, asked, [DeepgramOutput(asked, model, "5f1c", "")])
             running = asyncio.create_task(ClientSession("5f1c", driver, protocol, Metrics()).run(socket))
             line.says(pcm)
             await until(lambda: driver.session.is_speaking)

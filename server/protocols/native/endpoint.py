@@ -108,16 +108,18 @@ class NativeEndpoint(WebSocketEndpoint):
     def open(self, websocket: WebSocket) -> SessionRequest:
         query = dict(websocket.query_params)
         recognizer = self._recognizer(query)
-        config = SessionConfig(self.settings.session_options()).merged(session_from_query(query))
+        config = SessionConfig(self.settings.session_options()).begun(session_from_query(query))
         # Only session.created carries the token, so a client that does not receive it cannot resume.
         resumable = self.settings.resume_seconds > 0 and "session.created" in config.events
 
+        journaled = resumable and config.apart is None  # a journal holds one channel
+
         def protocol(name: str, stream: StreamInput, description: ModelInfo) -> NativeProtocol:
             token = new_token() if resumable else None
-            greeting = self._greeting(description)
+            greeting = self._greeting(description, journaled)
             return NativeProtocol(name, stream, config, greeting, model=recognizer, token=token)
 
-        return SessionRequest(recognizer, config.options, protocol, journaled=resumable)
+        return SessionRequest(recognizer, config.options, protocol, journaled, config.apart)
 
     async def availability(self, request: Request) -> JSONResponse:
         """Answer a GET without an upgrade: 200 if a session may begin, else the refusal of a handshake.
@@ -160,8 +162,9 @@ class NativeEndpoint(WebSocketEndpoint):
             )
         return name
 
-    def _greeting(self, description: ModelInfo) -> dict[str, object]:
+    def _greeting(self, description: ModelInfo, journaled: bool) -> dict[str, object]:
         return {
+            "journaled": journaled and self.keeps_journals,
             "limits": {"max_message_bytes": self.settings.max_message_bytes},
             "recognizer": dataclasses.asdict(description),
         }

@@ -45,7 +45,7 @@ class NativeInput:
         self.config = config
         self.commands = commands
         self._stream = stream
-        self._decoder = Decoder(stream.received)
+        self._decoder = Decoder(stream.received, config.apart)
         self._acknowledged = stream.received  # samples
 
     def receive(self, message: str | bytes) -> Reply | None:

@@ -1,7 +1,7 @@
 """Define the messages that the native protocol sends, in the order of their fields on the wire.
 
 They are TypedDicts: plain dicts at run time, checked by mypy (docs/decisions/0015). `seq` and `event_id` are
-added when a message is sent.
+added when a message is sent. `channel`, from 0 on, is there only where channels are kept apart.
 """
 
 from typing import Any, Literal, NotRequired, TypedDict
@@ -11,12 +11,16 @@ from vad.segmenter import Reason
 
 
 class SessionCreatedMessage(TypedDict):
-    """Begin a session: report its id, the token to resume it, and the configuration in force."""
+    """Begin a session: report its id, the token to resume it, and the configuration in force.
+
+    journaled: whether the session outlives the server
+    """
 
     type: Literal["session.created"]
     session_id: str
     resume_token: str | None
     session: dict[str, object]
+    journaled: NotRequired[bool]
     limits: NotRequired[dict[str, int]]
     recognizer: NotRequired[dict[str, Any]]
 
@@ -57,6 +61,7 @@ class SpeechStartedMessage(TypedDict):
     type: Literal["input_audio_buffer.speech_started"]
     item_id: str | None
     audio_start_ms: int
+    channel: NotRequired[int]
 
 
 class SpeechStoppedMessage(TypedDict):
@@ -66,6 +71,7 @@ class SpeechStoppedMessage(TypedDict):
     item_id: str | None
     audio_end_ms: int
     reason: Reason
+    channel: NotRequired[int]
 
 
 class AudioAcknowledgedMessage(TypedDict):
@@ -81,6 +87,7 @@ class AudioDroppedMessage(TypedDict):
     type: Literal["input_audio_buffer.cleared"]
     start_ms: int
     dropped_ms: int
+    channel: NotRequired[int]
 
 
 class PartialMessage(TypedDict):
@@ -91,6 +98,7 @@ class PartialMessage(TypedDict):
     text: str
     stable_chars: int
     start_ms: int
+    channel: NotRequired[int]
 
 
 class WordFields(TypedDict):
@@ -133,6 +141,7 @@ class FinalMessage(TypedDict):
     words: NotRequired[list[WordFields]]
     speaker: NotRequired[str | None]
     overlap: NotRequired[bool]
+    channel: NotRequired[int]
 
 
 class RevisedWordFields(TypedDict):
@@ -167,6 +176,7 @@ class UtteranceErrorMessage(TypedDict):
     start_ms: int
     end_ms: int
     error: ErrorFields
+    channel: NotRequired[int]
 
 
 class MarkerMessage(TypedDict):

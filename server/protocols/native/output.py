@@ -43,22 +43,31 @@ from streaming.events import (
     UtteranceStarted,
 )
 
+OF_ALL_CHANNELS: Final = frozenset({"marker", "session.closed", "server.lag"})
 # Sent whatever the client subscribed to.
 ALWAYS_SENT: Final = frozenset({"error", "marker", "response.audio_transcript.done"})
 
 
 class NativeOutput:
-    """Turn a session's events into messages, each under the configuration in force at its sample.
+    """Turn the events of a session or of one channel into messages.
 
+    Each message is under the configuration in force at its sample.
+
+    channel: number of the channel if channels are kept apart: it is in the messages, and in the ids of items
     captured: options of the utterances whose finals are still to come, by utterance; an utterance of an older
         journal is not among them and gets those in force at its final
     """
 
     def __init__(
-        self, session_id: str, config: SessionConfig, captured: Mapping[int, OutputOptions] | None = None
+        self,
+        session_id: str,
+        config: SessionConfig,
+        captured: Mapping[int, OutputOptions] | None = None,
+        channel: int | None = None,
     ) -> None:
         self.captured = dict(captured or {})
-        self._session_id = session_id
+        self._channel = channel
+        self._session_id = session_id if channel is None else f"{session_id}_{channel}"
         self._config = config
 
     def item_id(self, utterance: int) -> str | None:
@@ -68,6 +77,8 @@ class NativeOutput:
     def message_of(self, event: Event) -> Message | None:
         """Return the message for an event; None if this client is sent none. Call it for every event."""
         message = self._message_of(event)
+        if message is not None and self._channel is not None and message["type"] not in OF_ALL_CHANNELS:
+            message = {**message, "channel": self._channel}
         if message is None or message["type"] in ALWAYS_SENT or message["type"] in self._config.events:
             return message
         return None
@@ -157,11 +168,12 @@ class NativeOutput:
             guard=final.guard,
             ignored=hypothesis.ignored,
         )
+        has_speakers = options.diarize or self._channel is not None
         if options.include_audio:
             message["audio"] = base64_from_samples(final.clip.samples)
         if options.words:
-            message["words"] = [_word(word, options.diarize) for word in hypothesis.words]
-        if options.diarize:
+            message["words"] = [_word(word, has_speakers) for word in hypothesis.words]
+        if has_speakers:
             message["speaker"] = final.speaker
             if final.overlap:
                 message["overlap"] = True

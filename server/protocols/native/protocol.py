@@ -14,7 +14,7 @@ from server.protocols.native.messages import SessionCreatedMessage
 from server.protocols.native.output import NativeOutput, resumed_message, with_audio
 from server.protocols.native.session_config import PRIVATE, OutputOptions, SessionConfig
 from server.protocols.native.session_state import restore_config, restore_outputs, save_config, save_outputs
-from streaming.events import Event
+from streaming.events import ChannelEvent, Event, MarkerReached
 from vad.segmenter import Reason
 
 
@@ -49,7 +49,10 @@ class NativeProtocol:
         self._name = name
         self._greeting = greeting
         self._input = NativeInput(stream, config, commands)
-        self._output = NativeOutput(name, config, captured)
+        self._outputs = [NativeOutput(name, config, captured)]
+        if config.apart is not None:
+            self._outputs = [NativeOutput(name, config, channel=channel) for channel in range(config.apart)]
+        self._markers = [0] * len(self._outputs)  # markers that each channel has reached
 
     @classmethod
     def restored(cls, name: str, stream: StreamInput, saved: Mapping[str, Any], refused: int = 0) -> Self:
@@ -73,7 +76,7 @@ class NativeProtocol:
         """Return, as JSON, what `restored` needs."""
         return {
             "preferences": save_config(self._input.config),
-            "outputs": save_outputs(self._output.captured),
+            "outputs": save_outputs(self._outputs[0].captured),
             "commands": self._input.commands,
             "key": self.key.hex(),
             "model": self._model,
@@ -154,18 +157,29 @@ class NativeProtocol:
         self._input.finish(reason)
 
     def encode(self, event: Event) -> Sequence[Message]:
-        """Return the message for an event; none if the client is sent none."""
-        message = self._output.message_of(event)
+        """Return the message for an event; none if the client is sent none.
+
+        A marker is reached when every channel has reached it.
+        """
+        channel = (event.channel if isinstance(event, ChannelEvent) else None) or 0
+        if isinstance(event, MarkerReached):
+            self._markers[channel] += 1
+            if self._markers[channel] > min(self._markers):
+                return ()
+        message = self._outputs[channel].message_of(event)
         return () if message is None else (message,)
 
     def wants_speakers(self, utterance: int) -> bool:
-        """Return whether the client asked for speakers when the utterance began."""
-        return self._output.options_of(utterance).diarize
+        """Return whether the client asked for speakers when the utterance began.
+
+        Channels that are kept apart have theirs already.
+        """
+        return not self._input.config.multichannel and self._outputs[0].options_of(utterance).diarize
 
     @property
     def wants_revisions(self) -> bool:
         """Whether the client subscribed to corrections of speakers."""
-        return self._output.wants_revisions
+        return self._outputs[0].wants_revisions
 
     def encode_error(self, error: ClientError) -> Message:
         """Return the `error` message."""

@@ -157,6 +157,7 @@ class SessionUpdate(_Strict):
     format: str = Format.PCM16
     sample_rate: Whole = 16_000
     channels: Whole = 1
+    multichannel: bool = False
 
     @field_validator("language", mode="before")
     @classmethod
@@ -212,6 +213,7 @@ class SessionConfig:
     include_audio: finals carry their audio
     diarize: finals say who speaks
     encoding: encoding of binary frames, and of `append` messages that do not name one
+    multichannel: the channels of the encoding are kept apart, from the beginning of the session to its end
     known_speakers: names of the speakers of whom the client sent clips, at most MAX_KNOWN
     """
 
@@ -221,6 +223,23 @@ class SessionConfig:
     encoding: Encoding = field(default_factory=Encoding)
     diarize: bool = False
     known_speakers: tuple[str, ...] = ()
+    multichannel: bool = False
+
+    @property
+    def apart(self) -> int | None:
+        """The number of channels that are kept apart; None if they are mixed."""
+        return self.encoding.channels if self.multichannel else None
+
+    def begun(self, session: Mapping[str, Any]) -> "SessionConfig":
+        """Return the configuration with which a session begins, from the `session` object of its URL.
+
+        Raises ClientError for an invalid value.
+        """
+        update = parse_update(session)
+        if update.multichannel and "channels" not in update.model_fields_set:
+            problem = "session.multichannel: the URL must say how many `channels` there are."
+            raise ClientError("invalid_value", problem, param="session.channels")
+        return replace(self._changed(update), multichannel=update.multichannel)
 
     def merged(self, session: Mapping[str, Any]) -> "SessionConfig":
         """Return the configuration with the changes of a `session` object.
@@ -231,6 +250,10 @@ class SessionConfig:
 
     def updated(self, update: SessionUpdate) -> "SessionConfig":
         """Return the configuration with the changes of an update. Raises ClientError."""
+        self._check_channels(update)
+        return self._changed(update)
+
+    def _changed(self, update: SessionUpdate) -> "SessionConfig":
         given = update.model_fields_set
         asr = with_tuples({name: getattr(update, name) for name in ASR_OPTIONS if name in given})
         text = with_tuples({name: getattr(update, name) for name in TEXT_OPTIONS if name in given})
@@ -281,7 +304,23 @@ class SessionConfig:
             encoding=encoding_now,
             diarize=update.diarize if "diarize" in given else self.diarize,
             known_speakers=known,
+            multichannel=self.multichannel,
         )
+
+    def _check_channels(self, update: SessionUpdate) -> None:
+        """Check that an update leaves the channels of a session as they began. Raises ClientError."""
+        given = update.model_fields_set
+        if "multichannel" in given and update.multichannel != self.multichannel:
+            problem = "`multichannel` is chosen in the URL, for the whole session."
+            raise ClientError("invalid_value", problem, param="session.multichannel")
+        if not self.multichannel:
+            return
+        if "channels" in given and update.channels != self.encoding.channels:
+            problem = "`channels` is chosen in the URL, for the whole session, where channels are kept apart."
+            raise ClientError("invalid_value", problem, param="session.channels")
+        if update.known_speakers:
+            problem = "session.known_speakers: where channels are kept apart, each channel is a speaker."
+            raise ClientError("invalid_value", problem, param="session.known_speakers")
 
     @property
     def output(self) -> OutputOptions:
@@ -320,6 +359,7 @@ class SessionConfig:
             "format": self.encoding.format,
             "sample_rate": self.encoding.sample_rate,
             "channels": self.encoding.channels,
+            "multichannel": self.multichannel,
         }
 
 
@@ -360,8 +400,8 @@ def session_from_query(query: dict[str, str]) -> dict[str, Any]:
     """Return the session parameters of a URL's query, in the form of `session.update`.
 
     The parameters are events ("all", or names separated by commas), language, prompt, languages and hotwords
-    (separated by commas), redact (too), task, temperature, format, sample_rate, channels, include_audio,
-    words, diarize and profanity_filter.
+    (separated by commas), redact (too), task, temperature, format, sample_rate, channels, multichannel,
+    include_audio, words, diarize and profanity_filter.
     An invalid number or Boolean stays a string, so that the check of the session object refuses it.
     """
     session: dict[str, Any] = {
@@ -379,7 +419,7 @@ def session_from_query(query: dict[str, str]) -> dict[str, Any]:
         if name in query:
             number = re.fullmatch(r"([0-9]{1,9})(\.0{1,9})?", query[name])
             session[name] = int(number[1]) if number else query[name]
-    for name in ("include_audio", "words", "diarize", "profanity_filter"):
+    for name in ("include_audio", "words", "diarize", "profanity_filter", "multichannel"):
         if name in query:
             session[name] = BOOLEANS.get(query[name].strip().lower(), query[name])
     return session

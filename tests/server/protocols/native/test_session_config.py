@@ -260,8 +260,19 @@ def test_all_subscribes_to_every_event_and_lists_replace() -> None:
 
 
 def test_every_setting_is_reported() -> None:
-    assert SessionUpdate.model_fields.keys() == DEFAULT.effective().keys() == good.keys()
+    in_a_session = good.keys() | {"multichannel"}  # only the URL can change it
+    assert SessionUpdate.model_fields.keys() == DEFAULT.effective().keys() == in_a_session
     assert VadUpdate.model_fields.keys() == effective(DEFAULT)["vad"].keys() == good_vad.keys()
+
+
+def test_channels_that_are_kept_apart_stay() -> None:
+    stereo = DEFAULT.begun({"multichannel": True, "channels": 2})
+    assert (stereo.apart, DEFAULT.begun({"channels": 2}).apart) == (2, None)
+    assert stereo.merged({"multichannel": True, "channels": 2, "sample_rate": 8_000}).apart == 2
+    with pytest.raises(ClientError, match="for the whole session"):
+        stereo.merged({"channels": 3})
+    with pytest.raises(ClientError, match="how many `channels`"):
+        DEFAULT.begun({"multichannel": True})
 
 
 def test_server_defaults_apply_until_changed() -> None:

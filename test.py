@@ -1,6 +1,6 @@
 """Replay an audio file to a running server in real time and print the transcript (smoke test).
 
-    python test.py [FILE] [--url ws://…] [--expect test.txt] [--fast]
+    python test.py [FILE] [--url ws://…] [--expect test.txt] [--fast] [--multichannel]
 
 The exit code is 0 if the stream ended in order and the words are right, 1 if words differ or the server
 reported an error, and 2 if no stream could be opened or it was lost.
@@ -32,7 +32,7 @@ class Report:
     """Print events with the delay of each final, and keep the texts of the finals."""
 
     def __init__(self, fast: bool) -> None:
-        self.finals: list[str] = []
+        self.finals: dict[int | None, list[str]] = {}  # By channel; None if channels are mixed.
         self.errors = 0
         self._console = Console(sys.stdout)
         self._fast = fast
@@ -46,13 +46,19 @@ class Report:
             case SpeechStopped():
                 self._stopped[event.item_id] = time.monotonic()
             case Final():
-                self.finals.append(event.text)
+                self.finals.setdefault(event.channel, []).append(event.text)
                 note = "" if self._fast else self._delays(event)
             case Error():
                 self.errors += 1
             case _:
                 pass
         self._console.show(event, note)
+
+    @property
+    def text(self) -> str:
+        """Return the texts of the finals, one channel after the other."""
+        channels = sorted(self.finals, key=lambda channel: channel or 0)
+        return " ".join(text for channel in channels for text in self.finals[channel])
 
     def _delays(self, final: Final) -> str:
         now = time.monotonic()
@@ -63,11 +69,17 @@ class Report:
         return f"  [{delays}]"
 
 
-async def replay(wav: Path, url: str, fast: bool, key: str | None = None) -> Report:
-    """Send the file to the server and return the report. Raises SttClientError."""
-    audio = read_audio(wav)
+async def replay(wav: Path, url: str, fast: bool, key: str | None = None, *, apart: bool = False) -> Report:
+    """Send the file to the server and return the report. Raises SttClientError.
+
+    apart: whether its channels are transcribed apart
+    """
+    audio = read_audio(wav, apart=apart)
     print(f"{wav.name}: {audio.seconds:.1f} s at {audio.sample_rate} Hz to {url}", flush=True)
-    async with connect(url, sample_rate=audio.sample_rate, binary=False, key=key) as stream:
+    channels = audio.channels if apart else None
+    async with connect(
+        url, sample_rate=audio.sample_rate, channels=channels, binary=False, key=key
+    ) as stream:
         report = Report(fast)
         chunks = audio.chunks(CHUNK_MS)
         await stream_audio(
@@ -105,7 +117,7 @@ def judge(report: Report, expected: str | None) -> int:
         return 1
     if expected is None:
         return 0
-    wrong = difference(words_of(expected), words_of(" ".join(report.finals)))
+    wrong = difference(words_of(expected), words_of(report.text))
     if wrong is None:
         print("Every word is right.")
         return 0
@@ -126,13 +138,16 @@ def main() -> int:
     )
     parser.add_argument("--expect", type=Path, help="text file with the expected words")
     parser.add_argument("--fast", action="store_true", help="send the file as fast as the server accepts it")
+    parser.add_argument(
+        "--multichannel", action="store_true", help="transcribe each channel of the file apart, at most 8"
+    )
     options = parser.parse_args()
     variables = settings()
     url = options.url or server_url(variables, "ws") + "/ws/stt"
     key = key_for(options.key, options.url, variables)
     try:
         expected = options.expect.read_text(encoding="utf-8") if options.expect else None
-        report = asyncio.run(replay(options.wav, url, options.fast, key))
+        report = asyncio.run(replay(options.wav, url, options.fast, key, apart=options.multichannel))
     except ConnectFailed as error:
         print(error)
         if error.status is None:

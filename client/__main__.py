@@ -37,36 +37,46 @@ def arguments() -> argparse.Namespace:
     pace.add_argument("--realtime", action="store_true", help="send the file in real time (default)")
     pace.add_argument("--fast", action="store_true", help="send the file as fast as the server accepts it")
     parser.add_argument("--language", help="ISO 639-1 code")
+    parser.add_argument(
+        "--multichannel", action="store_true", help="transcribe each channel of the file apart, at most 8"
+    )
     parser.add_argument("--words", action="store_true", help="print the times of words")
     parser.add_argument("--json", action="store_true", help="print every event as a line of JSON")
     parser.add_argument("--chunk-ms", type=int, default=100)
     options = parser.parse_args()
+    if options.mic and options.multichannel:
+        parser.error("--multichannel needs a file: the microphone has one channel")
     variables = settings()
     options.key = key_for(options.key, options.url, variables)
     options.url = options.url or server_url(variables, "ws") + "/ws/stt"
     return options
 
 
-def source_of(options: argparse.Namespace) -> tuple[AsyncIterator[bytes], int]:
-    """Return the chunks of the audio and its sample rate in Hz."""
+def source_of(options: argparse.Namespace) -> tuple[AsyncIterator[bytes], int, int | None]:
+    """Return the chunks of the audio, its sample rate in Hz, and how many channels are kept apart."""
     if options.mic:
         stop = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
-        return take_until(stop, record(options.chunk_ms)), SAMPLE_RATE
-    audio = read_audio(options.file)
+        return take_until(stop, record(options.chunk_ms)), SAMPLE_RATE, None
+    audio = read_audio(options.file, apart=options.multichannel)
     chunks = audio.chunks(options.chunk_ms)
     paced = at_once(chunks) if options.fast else in_real_time(chunks, options.chunk_ms / 1000)
-    return paced, audio.sample_rate
+    return paced, audio.sample_rate, audio.channels if options.multichannel else None
 
 
 async def transcribe(options: argparse.Namespace) -> None:
     """Print the events of the server. Raises SttClientError."""
-    chunks, rate = source_of(options)
+    chunks, rate, channels = source_of(options)
     show: Callable[[Event], None] = Console(sys.stdout).show
     if options.json:
         show = _print_json
     async with connect(
-        options.url, language=options.language, words=options.words, sample_rate=rate, key=options.key
+        options.url,
+        language=options.language,
+        words=options.words,
+        sample_rate=rate,
+        channels=channels,
+        key=options.key,
     ) as stream:
         await stream_audio(stream, chunks, show)
 

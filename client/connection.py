@@ -35,13 +35,20 @@ class Connection:
     resume: when to reconnect; None for a session that ends with its connection
     wants: returns whether the program receives an event
     binary: whether audio is sent in binary frames, not as base64 in JSON
+    channels: number of channels that are kept apart; None if they are mixed
     """
 
     def __init__(
-        self, dial: Dial, resume: ReconnectPolicy | None, wants: Callable[[Event], bool], *, binary: bool
+        self,
+        dial: Dial,
+        resume: ReconnectPolicy | None,
+        wants: Callable[[Event], bool],
+        *,
+        binary: bool,
+        channels: int | None = None,
     ) -> None:
         self.events = EventBuffer()
-        self.replies = ReplyDedup()
+        self.replies = ReplyDedup(channels)
         self.lost: ConnectionLost | None = None  # Set once the session is over.
         self._dial = dial
         self._resume = resume

@@ -24,10 +24,11 @@ class Console:
         """Print an event; note: text to append to a final."""
         match event:
             case Partial(text=text):
-                self._show_partial(text)
+                self._show_partial(_channel(event) + text)
             case Final():
                 words = "".join(f"\n{_line(w.start_ms, w.end_ms, '  ' + w.text)}" for w in event.words)
-                self._show_line(_line(event.start_ms, event.end_ms, event.text) + note + words)
+                text = _channel(event) + event.text
+                self._show_line(_line(event.start_ms, event.end_ms, text) + note + words)
             case Error():
                 self._show_line(f"error: {event.message}" + (f" ({event.code})" if event.code else ""))
             case _:
@@ -48,6 +49,11 @@ class Console:
         self._shown = ""
         self._out.write((CLEAR if self._in_place else "") + line + "\n")
         self._out.flush()
+
+
+def _channel(event: Final | Partial) -> str:
+    """Return the beginning of a text that names its channel, if channels are kept apart."""
+    return "" if event.channel is None else f"[{event.channel}] "
 
 
 def _line(start_ms: int, end_ms: int, text: str) -> str:

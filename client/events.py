@@ -1,6 +1,7 @@
 """Define the events: one frozen class per message type of docs/protocol.md.
 
-Times are milliseconds from the first sample of the session.
+Times are milliseconds from the first sample of the session. `channel` is the number of the channel, from 0
+on, where channels are kept apart, else None.
 """
 
 import base64
@@ -37,7 +38,7 @@ class Final:
 
     audio: audio of the utterance, PCM16 at 16 kHz; None unless requested with include_audio
     words: () unless requested
-    speaker: who speaks most of it; None if unknown, and unless requested with diarize
+    speaker: who speaks most of it; None if unknown, and unless requested with diarize or multichannel
     overlap: several people speak at once in it
     """
 
@@ -53,6 +54,7 @@ class Final:
     audio: bytes | None = None
     speaker: str | None = None
     overlap: bool = False
+    channel: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class Partial:
     item_id: str
     start_ms: int
     stable_chars: int
+    channel: int | None = None
 
     @property
     def stable(self) -> str:
@@ -97,6 +100,7 @@ class SpeechStarted:
 
     item_id: str
     at_ms: int
+    channel: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,7 @@ class SpeechStopped:
 
     item_id: str
     at_ms: int
+    channel: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +135,7 @@ class Cleared:
 
     start_ms: int
     dropped_ms: int
+    channel: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +146,7 @@ class Created:
     limits: limits of the server
     recognizer: description of the recognizer, if the server sends it
     resume_token: token for resuming the session, or None
+    journaled: whether the session outlives the server
     """
 
     session_id: str
@@ -147,6 +154,7 @@ class Created:
     limits: Mapping[str, Any]
     recognizer: Mapping[str, Any] | None = None
     resume_token: str | None = None
+    journaled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +166,10 @@ class Updated:
 
 @dataclass(frozen=True, slots=True)
 class SessionClosed:
-    """The session has ended; received_ms = speech_ms + non_speech_ms + dropped_ms, up to rounding."""
+    """The session has ended; received_ms = speech_ms + non_speech_ms + dropped_ms, up to rounding.
+
+    Sums of all channels, if the stream keeps them apart.
+    """
 
     received_ms: int
     speech_ms: int
@@ -271,6 +282,7 @@ def _final(message: Message) -> Final:
         audio=None if audio is None else base64.b64decode(audio, validate=True),
         speaker=message.get("speaker"),
         overlap=message.get("overlap", False),
+        channel=message.get("channel"),
     )
 
 
@@ -301,7 +313,13 @@ def _word(word: Message) -> FinalWord:
 
 
 def _partial(message: Message) -> Partial:
-    return Partial(message["text"], message["item_id"], message["start_ms"], message["stable_chars"])
+    return Partial(
+        message["text"],
+        message["item_id"],
+        message["start_ms"],
+        message["stable_chars"],
+        message.get("channel"),
+    )
 
 
 def _created(message: Message) -> Created:
@@ -311,6 +329,7 @@ def _created(message: Message) -> Created:
         message.get("limits", {}),
         message.get("recognizer"),
         message.get("resume_token"),
+        message.get("journaled", False),
     )
 
 
@@ -336,11 +355,15 @@ READERS: Mapping[str, Callable[[Message], Event]] = {
     "response.audio_transcript.done": _final,
     "speakers.revised": _revised,
     "transcript.partial": _partial,
-    "input_audio_buffer.speech_started": lambda m: SpeechStarted(m["item_id"], m["audio_start_ms"]),
-    "input_audio_buffer.speech_stopped": lambda m: SpeechStopped(m["item_id"], m["audio_end_ms"]),
+    "input_audio_buffer.speech_started": lambda m: SpeechStarted(
+        m["item_id"], m["audio_start_ms"], m.get("channel")
+    ),
+    "input_audio_buffer.speech_stopped": lambda m: SpeechStopped(
+        m["item_id"], m["audio_end_ms"], m.get("channel")
+    ),
     "marker": lambda m: Marker(m["id"]),
     "input_audio_buffer.acknowledged": lambda m: Acknowledged(m["received_ms"]),
-    "input_audio_buffer.cleared": lambda m: Cleared(m["start_ms"], m["dropped_ms"]),
+    "input_audio_buffer.cleared": lambda m: Cleared(m["start_ms"], m["dropped_ms"], m.get("channel")),
     "session.created": _created,
     "session.updated": lambda m: Updated(m["session"]),
     "session.closed": _closed,

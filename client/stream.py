@@ -45,7 +45,7 @@ class Stream:
         self._commands = 0
 
     async def send(self, audio: bytes) -> None:
-        """Send any number of bytes of mono audio in the stream's format.
+        """Send any number of bytes of audio in the stream's format, mono or with its channels interleaved.
 
         A rest of less than a millisecond is held back until more audio comes; commands other than `end` are
         sent before it.
@@ -122,6 +122,7 @@ async def connect(
     events: bool | Sequence[str] = True,
     sample_rate: int = 16_000,
     format: Format = "pcm16",
+    channels: int | None = None,
     binary: bool = True,
     resume: ReconnectPolicy | None = DEFAULT_POLICY,
     key: str | None = None,
@@ -132,7 +133,8 @@ async def connect(
     language, prompt, vad, words, include_audio, diarize, format: settings of docs/protocol.md
     known_speakers: by name, an audio file in which that speaker is heard: finals then name him
     events: True for all, False for finals and errors only, or the requested message types
-    sample_rate: sample rate of the mono audio in Hz, 8000 to 192000
+    sample_rate: sample rate of the audio in Hz, 8000 to 192000
+    channels: number of interleaved channels, 1 to 8, each transcribed apart; None for mono audio
     binary: whether audio is sent in binary frames, not as base64 in JSON
     resume: how to reconnect; None for a stream that ends with its connection
     key: API key or token, if the server requires one
@@ -152,23 +154,26 @@ async def connect(
         or None,
         "format": format,
         "sample_rate": sample_rate,
+        "channels": channels,
     }
+    apart = {} if channels is None else {"multichannel": "true", "channels": str(channels)}
     if key is not None:
         bearer = {"Authorization": f"Bearer {key}"}
         options["additional_headers"] = {**bearer, **dict(options.get("additional_headers") or {})}
     subscription = Subscription(events, needs=resume is not None)
 
     async def dial(query: Mapping[str, str]) -> ClientConnection:
-        return await _open(_with_query(url, **(query or subscription.query())), options)
+        return await _open(_with_query(url, **(query or subscription.query() | apart)), options)
 
     socket = await dial({})
-    connection = Connection(dial, resume, subscription.wants, binary=binary)
+    connection = Connection(dial, resume, subscription.wants, binary=binary, channels=channels)
+    session = {name: value for name, value in session.items() if value is not None}
     stream = Stream(connection, subscription, SampleFormat().changed(session))
     running = asyncio.create_task(connection.run(socket), name="line")
     try:
         # A server that rejects the stream has closed it already. The iteration yields the reason.
         with suppress(ConnectionLost):
-            await stream.update(**{name: value for name, value in session.items() if value is not None})
+            await stream.update(**session)
         yield stream
     finally:
         running.cancel()

@@ -1,4 +1,4 @@
-"""Read audio files as mono PCM16: wav files by themselves, all others with PyAV where it is installed."""
+"""Read audio files as PCM16: wav files by themselves, all others with PyAV where it is installed."""
 
 import wave
 from array import array
@@ -15,31 +15,38 @@ WIDTH = 2  # bytes of a PCM16 sample
 class WavAudio:
     """Hold the audio of a file.
 
-    pcm: little-endian mono PCM16
+    pcm: little-endian PCM16, channels interleaved
     sample_rate: in Hz
     """
 
     pcm: bytes
     sample_rate: int
+    channels: int = 1
+
+    @property
+    def frame_bytes(self) -> int:
+        """Return the bytes of a sample of all channels."""
+        return WIDTH * self.channels
 
     @property
     def seconds(self) -> float:
         """Return the length in seconds."""
-        return len(self.pcm) / WIDTH / self.sample_rate
+        return len(self.pcm) / self.frame_bytes / self.sample_rate
 
     def chunks(self, ms: int) -> Iterator[bytes]:
         """Return the audio in chunks of `ms` milliseconds; the last one may be shorter."""
-        step = self.sample_rate * ms // 1000 * WIDTH
+        step = self.sample_rate * ms // 1000 * self.frame_bytes
         return (self.pcm[start : start + step] for start in range(0, len(self.pcm), step))
 
 
-def read_audio(path: Path) -> WavAudio:
+def read_audio(path: Path, *, apart: bool = False) -> WavAudio:
     """Read an audio or video file of any format; all but wav files of PCM need the package av.
 
+    apart: whether its channels are kept apart, not mixed
     Raises AudioInputError.
     """
     try:
-        return read_wav(path)
+        return read_wav(path, apart=apart)
     except (EOFError, wave.Error) as error:
         try:
             import av
@@ -49,14 +56,15 @@ def read_audio(path: Path) -> WavAudio:
                 f"or convert it first, for example: ffmpeg -i {path} -c:a pcm_s16le out.wav"
             ) from error
         try:
-            return _decoded(path)
+            return _decoded(path, apart)
         except (av.error.FFmpegError, IndexError, ValueError) as fault:
             raise AudioInputError(f"{path} contains no audio that can be read ({fault})") from fault
 
 
-def read_wav(path: Path) -> WavAudio:
+def read_wav(path: Path, *, apart: bool = False) -> WavAudio:
     """Read a PCM wav file of 8, 16, 24 or 32 bits and any number of channels.
 
+    apart: whether the channels are kept apart, not mixed
     Raises AudioInputError if the file cannot be opened, and EOFError and wave.Error if it is no such file.
     """
     try:
@@ -67,20 +75,22 @@ def read_wav(path: Path) -> WavAudio:
         raise AudioInputError(f"there is no file {path}") from None
     except OSError as error:
         raise AudioInputError(f"{path} cannot be read: {error}") from error
-    return WavAudio(mix_down(to_pcm16(raw, width), channels), rate)
+    pcm = to_pcm16(raw, width)
+    return WavAudio(pcm, rate, channels) if apart else WavAudio(mix_down(pcm, channels), rate)
 
 
-def _decoded(path: Path) -> WavAudio:
+def _decoded(path: Path, apart: bool) -> WavAudio:
     import av
 
     pcm = bytearray()
     with av.open(str(path)) as container:
         stream = container.streams.audio[0]
-        mono = av.AudioResampler(format="s16", layout="mono")
+        channels = stream.channels if apart else 1
+        resampler = av.AudioResampler(format="s16", layout=stream.layout if apart else "mono")
         for frame in (*container.decode(stream), None):  # None: what the resampler still holds
-            for piece in mono.resample(frame):
-                pcm += bytes(piece.planes[0])[: piece.samples * WIDTH]
-        return WavAudio(bytes(pcm), stream.rate)
+            for piece in resampler.resample(frame):
+                pcm += bytes(piece.planes[0])[: piece.samples * WIDTH * channels]
+        return WavAudio(bytes(pcm), stream.rate, channels)
 
 
 def to_pcm16(raw: bytes, width: int) -> bytes:

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 from client.console import Console, to_json
 from client.events import Error, Event, Final, FinalWord, Marker, Partial
@@ -40,6 +41,14 @@ def test_a_long_partial_shows_its_end_on_one_line_of_a_terminal() -> None:
     text = shown(Terminal(), partial("word " * 100 + "end"))
     assert text.endswith("end")
     assert len(text) < 200
+
+
+def test_a_channel_stands_before_its_text() -> None:
+    events = replace(partial("hello"), channel=1), replace(FINAL, channel=0)
+    assert shown(io.StringIO(), *events).splitlines() == [
+        "… [1] hello",
+        "   1.20 -   2.34 s  [0] hello world",
+    ]
 
 
 def test_words_follow_their_final() -> None:

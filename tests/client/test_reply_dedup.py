@@ -43,5 +43,12 @@ def test_clear_at_another_position_is_reported() -> None:
     assert is_told(clears(400, 900), Cleared(300, 0), Cleared(900, 0)) == [True, True]
 
 
+def test_each_channel_answers_each_clear() -> None:
+    replies = ReplyDedup(channels=2)
+    replies.expect_clear(SentCommand("input_audio_buffer.clear", "1", 400, ""))
+    events = Cleared(100, 300, 1), Cleared(400, 0, 0), Cleared(400, 0, 0), Cleared(400, 0, 1)
+    assert is_told(replies, *events) == [True, True, False, False]
+
+
 def test_other_events_are_passed_on() -> None:
     assert ReplyDedup().filter(Updated({})) == Updated({})

@@ -54,6 +54,26 @@ def test_a_stereo_file_is_read_as_the_mean_of_its_channels(tmp_path: Path) -> No
     assert read_wav(path) == WavAudio(array("h", [150, -200]).tobytes(), 44_100)
 
 
+@pytest.mark.parametrize("name", ["a.wav", "a.flac"])
+def test_channels_may_be_kept_apart(tmp_path: Path, name: str) -> None:
+    pcm = array("h", [100, 200, -100, -300] * 500).tobytes()
+    path = tmp_path / name
+    if name.endswith("wav"):
+        write(path, pcm, channels=2)
+    else:
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("flac", rate=8000, layout="stereo", format="s16")
+            frame = av.AudioFrame.from_ndarray(
+                np.frombuffer(pcm, np.int16)[np.newaxis], format="s16", layout="stereo"
+            )
+            frame.sample_rate = 8000
+            container.mux([*stream.encode(frame), *stream.encode(None)])
+    audio = read_audio(path, apart=True)
+    assert audio == WavAudio(pcm, 8000, 2)
+    assert audio.seconds == 1000 / 8000
+    assert list(audio.chunks(100)) == [pcm[:3200], pcm[3200:]]
+
+
 @settings(deadline=None)
 @given(st.binary(max_size=2000), st.integers(1, 200))
 def test_chunks_are_the_sound(pcm: bytes, ms: int) -> None:

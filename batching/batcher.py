@@ -479,14 +479,19 @@ class Batcher(Generic[Item, Result]):
 
     def _learn(self, batch: list[Ticket[Item, Result]], seconds: float) -> None:
         """Learn from a finished batch. All work counts for the model, and only needed work for the pace."""
-        self._model.learn(len(batch), _cost_of(batch), seconds)
+        cost = needed_cost = _cost_of(batch)
+        self._model.learn(len(batch), cost, seconds)
         needed = [ticket for ticket in batch if ticket.priority != OPTIONAL]
         if not needed:
             return
-        share = self._seconds_of(needed) * len(needed) / len(batch) / max(self._seconds_of(batch), 1e-9)
+        share = 1.0
+        if len(needed) < len(batch):
+            needed_cost = _cost_of(needed)
+            of_needed = self._model.seconds(len(needed), needed_cost) * len(needed) / len(batch)
+            share = of_needed / max(self._model.seconds(len(batch), cost), 1e-9)
         kept = 1 - NEWEST_BATCH_WEIGHT
         self._needed_seconds = kept * self._needed_seconds + share * seconds
-        self._needed_cost = kept * self._needed_cost + _cost_of(needed)
+        self._needed_cost = kept * self._needed_cost + needed_cost
         self.pace = self._needed_seconds / max(self._needed_cost, 1e-9)
 
     def _seconds_of(self, batch: list[Ticket[Item, Result]]) -> float:
@@ -538,7 +543,10 @@ class Batcher(Generic[Item, Result]):
 
 
 def _cost_of(tickets: Iterable[Ticket[Item, Result]]) -> float:
-    return sum(ticket.cost for ticket in tickets)
+    cost = 0.0
+    for ticket in tickets:  # A generator for `sum` would be called once for each ticket.
+        cost += ticket.cost
+    return cost
 
 
 def _resolve(future: asyncio.Future[Result], outcome: Result | Exception) -> None:

@@ -14,6 +14,7 @@ from streaming.model_clients import TaskOutcome
 from streaming.utterance import TaskKind
 
 HEARTBEAT_SECONDS: Final = 0.010
+HEARTBEATS: Final = 50  # until it is asked again whether the server is idle
 IDLE_HEARTBEAT_SECONDS: Final = 0.5  # while no client is served, so that the server uses almost no CPU time
 MAX_KEY_LABELS: Final = 100
 SIZE_BUCKETS: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128)
@@ -154,7 +155,8 @@ class Metrics:
         is_idle: returns whether no client is served; the lag is measured rarely then
         """
         while True:
-            seconds = IDLE_HEARTBEAT_SECONDS if is_idle() else HEARTBEAT_SECONDS
-            due = time.perf_counter() + seconds
-            await asyncio.sleep(seconds)
-            self.loop_lag.observe(max(0.0, time.perf_counter() - due))
+            seconds, beats = (IDLE_HEARTBEAT_SECONDS, 1) if is_idle() else (HEARTBEAT_SECONDS, HEARTBEATS)
+            for _ in range(beats):
+                due = time.perf_counter() + seconds
+                await asyncio.sleep(seconds)
+                self.loop_lag.observe(max(0.0, time.perf_counter() - due))

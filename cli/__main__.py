@@ -223,6 +223,9 @@ def _add_jobs(parser: argparse.ArgumentParser) -> None:
         "--redact", choices=REDACTIONS, nargs="+", default=[], help="store only the names of these"
     )
     submit.add_argument("--profanity-filter", action="store_true", help="store swear words as asterisks")
+    submit.add_argument(
+        "--summarize", action="store_true", help="add a summary, which the formats json, md and docx show"
+    )
     submit.add_argument("--callback", metavar="URL", help="where the end of each job is reported")
     submit.add_argument("--low", action="store_true", help="run it when no normal job waits")
     submit.add_argument("--metadata", metavar="TEXT", help="text that `show` returns unchanged")

@@ -10,6 +10,7 @@ from asr.recognizer import TranscriptionOptions
 from audio.files import Track
 from diarization.clustering import SpeakerBounds
 from postprocessing.options import TextOptions
+from postprocessing.summary_types import Summary
 from transcripts.transcript import FilteredText, TranscriptSegment
 
 MAX_ATTEMPTS: Final = 3  # runs in a row that may end with their worker before the job fails
@@ -37,6 +38,17 @@ class JobState(StrEnum):
 
 
 FINAL_STATES: Final = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
+
+
+class JobStep(StrEnum):
+    """Name what a job that is being transcribed does once all of its text is known.
+
+    SUMMARY: its text is summarized
+    SPEAKERS: its speakers are distinguished
+    """
+
+    SUMMARY = "summary"
+    SPEAKERS = "speakers"
 
 
 class JobPriority(StrEnum):
@@ -105,6 +117,7 @@ class JobOptions:
     speakers: bounds of the number of speakers; None if speakers are not distinguished
     multichannel: whether the channels are transcribed apart. Each is a speaker, A for the first one, so
         `speakers` is None
+    summarize: whether the result has a summary
     presentation: what the wire protocol needs to write the result as the client asked for, in its own form
     """
 
@@ -119,6 +132,7 @@ class JobOptions:
     presentation: str = ""
     speakers: SpeakerBounds | None = None
     multichannel: bool = False
+    summarize: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +166,8 @@ class Job:
     seconds_done, seconds_total: audio that was transcribed, and all audio; None if the length is unknown
     channels: number of channels that are transcribed apart; 1 if they are mixed, or not known yet
     worker: name of the worker that began the last run; None if there was none
+    step: what is done now that the text is known; None otherwise
+    summary: of the text; None if it is not wanted or not known yet
     attempts: runs since the last part was completed
     position: number of jobs that start before this one; None unless it is queued and was read alone
     model, language: what was used, once that is known
@@ -187,6 +203,8 @@ class Job:
     revision: int = 0
     channels: int = 1
     worker: str | None = None
+    step: JobStep | None = None
+    summary: Summary | None = None
 
 
 @dataclass(frozen=True, slots=True)

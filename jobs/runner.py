@@ -24,14 +24,16 @@ from jobs.audio_store import AnyAudioStore
 from jobs.callbacks import CallbackSender
 from jobs.errors import JobFailure, StorageFull, TransientFailure
 from jobs.fetching import Fetch
-from jobs.job import MAX_ATTEMPTS, Job, JobProblem, JobSource, JobState, JobTracks, PartText
+from jobs.job import MAX_ATTEMPTS, Job, JobProblem, JobSource, JobState, JobStep, JobTracks, PartText
 from jobs.parts import AudioPart, split
 from jobs.run_gate import RunGate
-from jobs.serialization import TRACKS
+from jobs.serialization import SUMMARY, TRACKS
 from jobs.store import JobStore, Run, RunLost
 from jobs.tables import OUTAGES
 from jobs.work_queue import Work
 from jobs.worker import CarryOut
+from postprocessing.summary import Summarizer
+from postprocessing.summary_types import Summary
 from streaming.errors import SpeakersUnavailable, StreamError
 from streaming.events import FinalTranscript, TranscriptionFailed
 from streaming.file_source import transcribe_file
@@ -52,6 +54,7 @@ MAX_RETRY_AFTER: Final = 60.0  # seconds that the sender of a file may ask to wa
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
+Summarize = Callable[[Sequence[str]], Awaitable[Summary]]
 Acquire = Callable[[str], AbstractAsyncContextManager[tuple[ModelClients, ModelInfo]]]
 
 
@@ -117,6 +120,7 @@ class JobRunner:
     fetch: downloads an address, and yields the file with its name; raises JobFailure and TransientFailure.
         None if nothing may be downloaded
     max_seconds: most audio of a job
+    summarize: returns the summary of a text, given its segments; it does not fail. None chooses sentences
     on_audio: called with the owner and the seconds of audio that were transcribed
     retry_seconds: waits before a failed run is tried again
     worker_id: name of this worker
@@ -132,6 +136,7 @@ class JobRunner:
         options: Callable[[], SessionOptions],
         fetch: Fetch | None,
         max_seconds: float,
+        summarize: Summarize | None = None,
         on_audio: Callable[[str, float], None] = lambda owner, seconds: None,
         retry_seconds: tuple[float, ...] = RETRY_SECONDS,
         report_seconds: float = REPORT_SECONDS,
@@ -146,6 +151,7 @@ class JobRunner:
         self._options = options
         self._fetch = fetch
         self._max_seconds = max_seconds
+        self._summarize = summarize or Summarizer(None).summarize
         self._on_audio = on_audio
         self._retry_seconds = retry_seconds
         self._report_seconds = report_seconds
@@ -452,7 +458,8 @@ class JobRunner:
             self._on_audio(run.job.owner, seconds_from_samples(len(part) * len(part.channels)))
             number += 1
         seconds = seconds_from_samples(position - first)
-        segments = await self._with_speakers(run.job, path, models, first)
+        await self._store_summary(run)
+        segments = await self._with_speakers(run, path, models, first)
         progress.is_ending = True
         await asyncio.to_thread(
             self._store.succeed,
@@ -465,8 +472,20 @@ class JobRunner:
         )
         log.info("job.succeeded job=%s seconds=%.1f parts=%d", run.job.id, seconds, number)
 
+    async def _store_summary(self, run: Run) -> None:
+        """Summarize the text of all parts, if that is wanted and no earlier run has done it."""
+        if not run.job.options.summarize or run.job.summary is not None:
+            return
+        await asyncio.to_thread(self._store.report, run, step=JobStep.SUMMARY)
+        found = await asyncio.to_thread(self._store.parts, run.job.id)
+        summary = await self._summarize([each.hypothesis.text for part in found for each in part.segments])
+        await asyncio.to_thread(
+            self._store.report, run, step=None, summary=SUMMARY.dump_json(summary).decode()
+        )
+        log.info("job.summarized job=%s method=%s", run.job.id, summary.method)
+
     async def _with_speakers(
-        self, job: Job, path: Path, models: ModelClients, first: int
+        self, run: Run, path: Path, models: ModelClients, first: int
     ) -> list[list[TranscriptSegment]]:
         """Return the segments of all parts with their speakers; nothing if speakers are not distinguished.
 
@@ -477,9 +496,10 @@ class JobRunner:
 
         Raises JobFailure and TransientFailure.
         """
-        options = job.options
+        options = run.job.options
         if options.speakers is None:
             return []
+        await asyncio.to_thread(self._store.report, run, step=JobStep.SPEAKERS)
         clips = decode_file(path, track=options.track, start=first / SAMPLE_RATE, end=options.end)
         try:
             made = await diarizer_of(models, DiarizationOptions(options.speakers))
@@ -497,7 +517,7 @@ class JobRunner:
         overlaps = found.overlaps.shifted(first)
 
         def named() -> list[list[TranscriptSegment]]:
-            parts = self._store.parts(job.id)
+            parts = self._store.parts(run.job.id)
             return [with_speakers(part.segments, turns, found.labels, overlaps) for part in parts]
 
         return await asyncio.to_thread(named)

@@ -1,10 +1,11 @@
-"""Convert options, problems, tracks and texts of jobs to JSON and back, with their types checked."""
+"""Convert options, problems, tracks, texts and summaries of jobs to JSON and back, types checked."""
 
 from typing import Final
 
 from pydantic import TypeAdapter
 
 from jobs.job import JobOptions, JobProblem, JobTracks
+from postprocessing.summary_types import Summary
 from transcripts.transcript import FilteredText, TranscriptSegment
 
 OPTIONS: Final = TypeAdapter(JobOptions)
@@ -12,4 +13,5 @@ PROBLEM: Final = TypeAdapter(JobProblem)
 TRACKS: Final = TypeAdapter(JobTracks)
 SEGMENTS: Final = TypeAdapter(tuple[TranscriptSegment, ...])
 FILTERED: Final = TypeAdapter(tuple[FilteredText, ...])
+SUMMARY: Final = TypeAdapter(Summary)
 WARNINGS: Final = TypeAdapter(tuple[str, ...])

@@ -25,11 +25,12 @@ from jobs.job import (
     JobProblem,
     JobSource,
     JobState,
+    JobStep,
     NewJob,
     PartText,
     new_job_id,
 )
-from jobs.serialization import FILTERED, OPTIONS, PROBLEM, SEGMENTS, TRACKS, WARNINGS
+from jobs.serialization import FILTERED, OPTIONS, PROBLEM, SEGMENTS, SUMMARY, TRACKS, WARNINGS
 from jobs.tables import jobs, parts
 from jobs.work_queue import MAX_ROUND, Work, WorkQueue
 from transcripts.transcript import FilteredText, TranscriptSegment
@@ -283,6 +284,7 @@ class JobStore:
                 state=state,
                 lease=lease,
                 worker=worker,
+                step=None,
                 attempts=row.attempts + 1,
                 started=row.started or self._now(),
             )
@@ -316,10 +318,12 @@ class JobStore:
                 raise RunLost
 
     def again(self, run: Run) -> Run:
-        """Return the run with what it has completed so far."""
+        """Return the run with what it has completed so far. Raises RunLost if the job was deleted."""
         with self._engine.connect() as connection:
-            count, end = self._completed(connection, run.job.id)
-        return replace(run, parts=count, position=end)
+            row = connection.execute(sa.select(jobs).where(jobs.c.id == run.job.id)).one_or_none()
+            if row is None:
+                raise RunLost
+            return Run(job_of(row), run.lease, *self._completed(connection, run.job.id))
 
     def fetched(self, run: Run, source: JobSource) -> None:
         """Store where the downloaded audio is, and queue its transcription. Raises RunLost."""
@@ -369,7 +373,7 @@ class JobStore:
         """Give a job back that a worker which stops was running. Raises RunLost."""
         with self._engine.begin() as connection:
             attempts = max(0, run.job.attempts - 1)
-            self._write(connection, run, state=JobState.QUEUED, lease=None, attempts=attempts)
+            self._write(connection, run, state=JobState.QUEUED, lease=None, step=None, attempts=attempts)
 
     def succeed(
         self,
@@ -454,6 +458,7 @@ class JobStore:
             idempotency_key=None,
             warnings="[]",
             tracks=None,
+            summary=None,
             options=OPTIONS.dump_json(kept).decode(),
         )
 
@@ -504,6 +509,7 @@ class JobStore:
             job.id,
             state=state,
             lease=None,
+            step=None,
             finished=now,
             expires=now + self._retention_seconds,
             problem=None if problem is None else PROBLEM.dump_json(problem).decode(),
@@ -559,4 +565,6 @@ def job_of(row: Any) -> Job:
         revision=row.revision,
         channels=row.channels or 1,
         worker=row.worker,
+        step=None if row.step is None else JobStep(row.step),
+        summary=None if row.summary is None else SUMMARY.validate_json(row.summary),
     )

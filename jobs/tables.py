@@ -13,7 +13,7 @@ metadata: Final = sa.MetaData()
 # What the driver raises while the database is locked, stopped, out of reach or out of space.
 OUTAGES: Final = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError)
 
-# Times are seconds since the epoch. Options, problems, tracks and texts are JSON (jobs/serialization.py).
+# Times are seconds since the epoch. Columns of structured values are JSON (jobs/serialization.py).
 jobs: Final = sa.Table(
     "stt_jobs",
     metadata,
@@ -50,6 +50,8 @@ jobs: Final = sa.Table(
     sa.Column("worker", sa.String(200)),  # that began the last run; NULL if it is unknown
     sa.Column("channels", sa.Integer),  # that are transcribed apart; NULL if they are mixed, or unknown
     sa.Column("tracks", sa.Text),  # NULL until they are known
+    sa.Column("step", sa.String(20)),  # what is done now that the text is known; NULL otherwise
+    sa.Column("summary", sa.Text),  # NULL if it is not wanted, or not known yet
     sa.UniqueConstraint("owner", "idempotency_key", name="stt_jobs_idempotency"),
     sa.Index("stt_jobs_by_owner", "owner", "created", "id"),
     sa.Index("stt_jobs_by_state", "state", "priority", "round", "created"),

@@ -44,6 +44,7 @@ def jobs_host(
         from jobs.callbacks import CallbackSender, secret_bytes
         from jobs.fetching import Fetcher
         from jobs.runner import JobRunner, carry_out
+        from postprocessing.summary import Summarizer
 
         fetch = None
         if settings.fetch_urls:
@@ -60,6 +61,7 @@ def jobs_host(
             options=lambda: settings.session_options().for_file(),
             fetch=fetch,
             max_seconds=settings.max_file_seconds,
+            summarize=Summarizer(settings.summary_endpoint()).summarize,
             on_audio=on_audio,
             worker_id=lease.worker_id,
             lives=lease.lives,

@@ -34,6 +34,9 @@ class JobFields(SpeakerCountFields, FileFields):
     multichannel: Annotated[bool, ANY_CASE] = Field(
         False, description="transcribe each channel apart, as the speech of one speaker: A for the first one"
     )
+    summarize: Annotated[bool, ANY_CASE] = Field(
+        False, description="add a summary to the transcript, by SUMMARY_URL or of chosen sentences"
+    )
     callback: str | None = Field(
         None, max_length=MAX_URL, description="http(s) address to which the end of the job is reported"
     )
@@ -61,6 +64,7 @@ class JobFields(SpeakerCountFields, FileFields):
             text=self.text_options(),
             speakers=bounds if self.diarize and not self.multichannel else None,
             multichannel=self.multichannel,
+            summarize=self.summarize,
         )
 
 

@@ -64,6 +64,7 @@ def test_submit_passes_every_option_on(server: Server, capsys: Captured) -> None
         "--end",
         "5",
         "--multichannel",
+        "--summarize",
     )
     address = "https://example.org/done"
     (job,) = submitted(server, capsys, WAV, *chosen, "--callback", address, "--metadata", "mine")
@@ -71,6 +72,8 @@ def test_submit_passes_every_option_on(server: Server, capsys: Captured) -> None
     text = capsys.readouterr().out
     assert "[NUMBER" in text
     assert text.startswith("A: ")
+    assert jobs(server, "wait", job, "--format", "md") == 0
+    assert "## Summary\n\nw\\[NUMBER" in capsys.readouterr().out
     assert jobs(server, "show", job) == 0
     shown = json.loads(capsys.readouterr().out)
     assert (shown["progress"]["seconds_total"], shown["metadata"]) == (4.0, "mine")

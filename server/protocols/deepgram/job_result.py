@@ -38,6 +38,7 @@ def job_options(options: DeepgramOptions, query: list[tuple[str, str]], *, diari
         presentation=text,
         speakers=ANY_NUMBER if diarizes and options.diarized and not options.multichannel else None,
         multichannel=options.multichannel,
+        summarize=options.summarized,
     )
 
 
@@ -66,6 +67,7 @@ def result_of(transcript: JobTranscript) -> FileTranscription:
         segments=transcript.segments,
         filtered=transcript.filtered,
         warnings=job.warnings,
+        summary=job.summary,
         channels=job.channels,
     )
     return build_response(options, model, result)

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from audio.clip import ms_from_samples
 from audio.files import Track
-from jobs.job import Delivery, Job, JobPriority, JobState, JobTranscript
+from jobs.job import Delivery, Job, JobPriority, JobState, JobStep, JobTranscript
+from postprocessing.summary_types import Method, Summary
 from transcripts.segments import split_segment
 from transcripts.transcript import TranscriptSegment
 
@@ -45,6 +46,10 @@ class JobProgress(_Object):
     bytes_total: int | None = Field(description="null for an upload, and if the sender does not say it")
     seconds_done: float
     seconds_total: float | None = Field(description="null if the length is not known yet")
+    step: JobStep | None = Field(
+        description="what a job that is being transcribed does once its text is known: the text is "
+        "summarized, or the speakers are distinguished; null otherwise"
+    )
 
 
 class TrackObject(_Object):
@@ -151,6 +156,15 @@ class FilteredObject(_Object):
     guard: str = Field(description="why, such as phantom; `repetition` names a text that was shortened")
 
 
+class SummaryObject(_Object):
+    """Hold a summary of the text."""
+
+    text: str
+    method: Method = Field(description="whether a model wrote it, or sentences were chosen")
+    model: str | None = Field(description="the model that wrote it; null for chosen sentences")
+    reason: str | None = Field(description="why sentences were chosen although there is a model")
+
+
 class TranscriptObject(_Object):
     """Hold the text of a job, which is complete once the status is succeeded."""
 
@@ -167,6 +181,9 @@ class TranscriptObject(_Object):
     )
     ignored: list[str] = Field(description="options that the model does not support, such as language")
     warnings: list[str]
+    summary: SummaryObject | None = Field(
+        description="null unless the job has `summarize` and its text was summarized"
+    )
 
 
 def job_object(job: Job) -> JobObject:
@@ -185,6 +202,7 @@ def job_object(job: Job) -> JobObject:
             bytes_total=job.bytes_total,
             seconds_done=round(job.seconds_done, 3),
             seconds_total=_rounded(job.seconds_total),
+            step=job.step,
         ),
         position=job.position,
         attempts=job.attempts,
@@ -242,7 +260,14 @@ def transcript_object(transcript: JobTranscript) -> TranscriptObject:
         ],
         ignored=sorted({name for each in transcript.segments for name in each.hypothesis.ignored}),
         warnings=list(job.warnings),
+        summary=_summary_object(job.summary),
     )
+
+
+def _summary_object(summary: Summary | None) -> SummaryObject | None:
+    if summary is None:
+        return None
+    return SummaryObject(text=summary.text, method=summary.method, model=summary.model, reason=summary.reason)
 
 
 def segment_objects(segments: Iterable[TranscriptSegment]) -> list[SegmentObject]:

@@ -27,5 +27,6 @@ def render_transcript(found: JobTranscript, format: Format) -> Response:
             transcript_object(found).model_dump_json(), media_type="application/json", headers=headers
         )
     document = Transcript(found.job.source.name, found.job.model or "", found.segments)
-    content, media_type = write_document(document, format)
+    summary = None if found.job.summary is None else found.job.summary.text
+    content, media_type = write_document(document, format, summary)
     return Response(content, media_type=media_type, headers=headers)

@@ -1,10 +1,13 @@
 """Test the jobs of requests of Deepgram's API and their results."""
 
+from dataclasses import replace
+
 import pytest
 
 from asr.recognizer import Hypothesis, Word
 from diarization.clustering import ANY_NUMBER
 from jobs.job import Job, JobSource, JobState, JobTranscript
+from postprocessing.summary_types import Summary
 from server.protocols.deepgram.job_result import job_options, result_of
 from server.protocols.deepgram.options import parse_options
 from streaming.options import SessionOptions
@@ -44,6 +47,16 @@ def test_result_has_all_channels() -> None:
     texts = [each["alternatives"][0]["transcript"] for each in found["results"]["channels"]]
     assert (texts, found["metadata"]["channels"]) == (["", "hello", ""], 3)
     assert [each["channel"] for each in found["results"]["utterances"]] == [1]
+
+
+def test_result_has_the_summary() -> None:
+    query = [("summarize", "v2")]
+    options = job_options(parse_options(query, SessionOptions()), query, diarizes=True)
+    assert options.summarize
+    job = Job("job_1", "ann", JobState.SUCCEEDED, JobSource(audio="00-11"), options, 1.0)
+    assert "summary" not in result_of(JobTranscript(job, ()))["results"]
+    found = result_of(JobTranscript(replace(job, summary=Summary("Short.", "extractive")), ()))
+    assert found["results"]["summary"] == {"result": "success", "short": "Short.", "method": "extractive"}
 
 
 def test_result_numbers_the_speakers() -> None:

@@ -13,6 +13,7 @@ import pytest
 from server.http.upload import IN_MEMORY
 from tests import plain_http
 from tests.audio.test_files import two_tracks
+from tests.postprocessing.chat_server import chat_server, says
 from tests.server.asgi_calls import wav
 from tests.server.job_requests import ALICE, BOB, CALL, SPOKEN, ask, ended, error_of, events_of, submit
 from tests.server.live_server import Message, Server, free_settings, serve, spoken
@@ -62,6 +63,7 @@ def test_upload_becomes_text_in_every_format(jobs: Server) -> None:
         "bytes_total": None,
         "seconds_done": 12.03,
         "seconds_total": 12.03,
+        "step": None,
     }
     assert done["created_at"] <= done["started_at"] <= done["finished_at"] < done["expires_at"]
     path = f"/{job['id']}/transcript"
@@ -157,6 +159,40 @@ def test_accepted_job_survives_a_kill(tmp_path: Path) -> None:
         wait_until(lambda: all(job["status"] == "succeeded" for job in read()), 60)
         texts = {server.get(f"/v1/jobs/{job['id']}/transcript?format=text").text for job in sent}
     assert len(texts) == 1
+
+
+# Summaries
+
+
+def test_summary_is_part_of_the_transcript(jobs: Server) -> None:
+    job = submit(jobs, summarize="true", language="en")
+    events = events_of(ask(jobs, "GET", f"/{job['id']}/events").text)
+    path = f"/{job['id']}/transcript"
+    summary = ask(jobs, "GET", path).json()["summary"]
+    assert (summary["method"], summary["model"], summary["reason"]) == ("extractive", None, None)
+    assert "w1 w2" in summary["text"]
+    assert f"## Summary\n\n{summary['text']}" in ask(jobs, "GET", path, params={"format": "md"}).text
+    assert ask(jobs, "GET", path, params={"format": "text"}).text.count("w1 w2") == 1
+    steps = {data["progress"]["step"] for kind, data in events if kind == "job"}
+    assert steps <= {None, "summary"}
+    assert events[-1][1]["progress"]["step"] is None
+
+
+def test_job_without_the_option_has_no_summary(jobs: Server) -> None:
+    job = submit(jobs)
+    ended(jobs, job)
+    assert ask(jobs, "GET", f"/{job['id']}/transcript").json()["summary"] is None
+
+
+def test_model_of_the_settings_writes_summaries_of_jobs(tmp_path: Path) -> None:
+    with (
+        chat_server(lambda request: says("They count words.")) as served,
+        serve(free_settings(data_dir=str(tmp_path), summary_url=served.url, summary_model="small")) as server,
+    ):
+        job = submit(server, summarize="true")
+        ended(server, job)
+        summary = ask(server, "GET", f"/{job['id']}/transcript").json()["summary"]
+    assert summary == {"text": "They count words.", "method": "model", "model": "small", "reason": None}
 
 
 # Callbacks
@@ -315,6 +351,7 @@ def test_same_idempotency_key_gives_the_same_job(idle: Server) -> None:
         ({"start": "-1"}, "start", "invalid_value"),
         ({"temperature": "7"}, "temperature", "invalid_value"),
         ({"words": "perhaps"}, "words", "invalid_value"),
+        ({"summarize": "perhaps"}, "summarize", "invalid_value"),
         ({"hotwords": "x" * 101}, "hotwords", "invalid_value"),
         ({"redact": "names"}, "redact", "invalid_value"),
         ({"colour": "red"}, "colour", "unknown_parameter"),

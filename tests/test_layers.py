@@ -67,6 +67,7 @@ MODEL_FILES: Final = {
 # These import torch inside a function, where there is a CUDA driver or torch was imported before.
 ASK_FOR_A_GPU: Final = {"asr/devices.py", "asr/memory_usage.py"}
 ASYNCHRONOUS: Final = {
+    "postprocessing/chat.py",
     "postprocessing/summary.py",
     "streaming/driver.py",
     "streaming/file_source.py",

@@ -9,11 +9,32 @@ from typing import Any
 
 Request = dict[str, Any]
 Answer = tuple[int, bytes]
+PIECE = 3  # characters
 
 
 def says(text: object) -> Answer:
-    """Return the answer of a model that writes a text."""
+    """Return the answer of a model that writes a text; `chat_server` divides it if a stream is asked for."""
     return 200, json.dumps({"choices": [{"message": {"role": "assistant", "content": text}}]}).encode()
+
+
+def streamed(*pieces: object) -> bytes:
+    """Return an answer in pieces as server-sent events."""
+    chunks = [{"choices": [{"delta": {"content": piece}}]} for piece in pieces]
+    ends: list[object] = [{"choices": [{"delta": {}, "finish_reason": "stop"}]}, {"choices": []}]
+    return b"".join(b"data: %s\n\n" % json.dumps(each).encode() for each in [*chunks, *ends]) + (
+        b"data: [DONE]\n\n"
+    )
+
+
+def _pieces(content: bytes) -> bytes:
+    """Return the events of an answer, three characters in each; what is no answer stays as it is."""
+    try:
+        text = json.loads(content)["choices"][0]["message"]["content"]
+    except (ValueError, LookupError, TypeError):
+        return content
+    if not isinstance(text, str):
+        return streamed(text)
+    return streamed(*(text[at : at + PIECE] for at in range(0, len(text), PIECE)))
 
 
 class ChatServer:
@@ -38,7 +59,11 @@ def chat_server(answer: Callable[[Request], Answer]) -> Iterator[ChatServer]:
             served.requests.append(body)
             served.headers.append({name.lower(): value for name, value in self.headers.items()})
             status, content = answer(body) if self.path == "/v1/chat/completions" else (404, b"")
+            kind = "application/json"
+            if status == 200 and body.get("stream"):
+                content, kind = _pieces(content), "text/event-stream"
             self.send_response(status)
+            self.send_header("content-type", kind)
             self.send_header("content-length", str(len(content)))
             with suppress(ConnectionError):  # The client may not have waited.
                 self.end_headers()

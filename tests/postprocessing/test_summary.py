@@ -5,7 +5,8 @@ import threading
 
 import pytest
 
-from postprocessing.summary import MAX_ANSWER_BYTES, MAX_TOKENS, Summarizer
+from postprocessing.chat import MAX_ANSWER_BYTES, MAX_ANSWER_CHARS
+from postprocessing.summary import MAX_TOKENS, Summarizer
 from postprocessing.summary_messages import MAX_PARTS, PART_CHARS
 from postprocessing.summary_types import Summary, SummaryEndpoint
 from tests.postprocessing.chat_server import Answer, Request, chat_server, says
@@ -82,6 +83,10 @@ async def test_long_transcript_is_summarized_by_parts() -> None:
         (says(None), "the endpoint gave no text"),
         (says(" "), "the endpoint gave no text"),
         (says("x" * MAX_ANSWER_BYTES), "the answer of the endpoint is too long"),
+        (says("x" * (MAX_ANSWER_CHARS + 1)), "the answer of the endpoint is too long"),
+        (says(["x"]), "the endpoint gave no text"),
+        ((200, b"[7]"), "the endpoint gave no text"),
+        ((200, b"\xff"), "the endpoint gave no text"),
     ],
 )
 async def test_failed_endpoint_is_named_and_sentences_are_chosen(
@@ -93,6 +98,24 @@ async def test_failed_endpoint_is_named_and_sentences_are_chosen(
     assert summary.text == TALK[0]
     assert "summary.failed model=small" in caplog.text
     assert "harbour" not in caplog.text
+
+
+async def test_text_comes_in_pieces_without_thoughts() -> None:
+    pieces: list[str] = []
+    with chat_server(lambda request: says(" <think>Hm.\n</think>\nThe budget is small.")) as served:
+        summary = await Summarizer(SummaryEndpoint(served.url, "small")).summarize(TALK, pieces.append)
+    assert summary == Summary("The budget is small.", "model", "small")
+    assert "".join(pieces) == summary.text
+    assert len(pieces) > 3
+    assert served.requests[0]["stream"] is True
+
+
+@pytest.mark.parametrize("answer", [(500, b""), (200, b"data: {\n\n"), (200, b""), says(7), says("")])
+async def test_failed_stream_is_extractive(answer: Answer) -> None:
+    with chat_server(lambda request: answer) as served:
+        summary = await Summarizer(SummaryEndpoint(served.url, "small")).summarize(TALK, lambda piece: None)
+    assert (summary.method, summary.text) == ("extractive", TALK[0])
+    assert summary.reason
 
 
 async def test_failure_of_one_part_is_named() -> None:

@@ -45,7 +45,7 @@ from server.protocols.deepgram.generation_endpoint import (
     generation_error,
 )
 from server.protocols.deepgram.live_endpoint import DeepgramLiveEndpoint
-from server.protocols.documents.endpoint import MAX_AT_ONCE, DocumentsEndpoint
+from server.protocols.documents.endpoint import MAX_AT_ONCE, MAX_SUMMARIES, DocumentsEndpoint
 from server.protocols.job_endpoint import MAX_EVENT_STREAMS, JobServices
 from server.protocols.jobs.endpoint import JobsEndpoint
 from server.protocols.jobs.rendering import STATUS_HEADER
@@ -88,6 +88,7 @@ FILE_PATHS: Final = frozenset(
         "/v1/listen",
         "/v1/jobs",
         "/v1/documents",
+        "/v1/summaries",
         "/v1/stt/create",
         "/wav2vec2",
     }
@@ -121,6 +122,7 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     admission = AdmissionController(settings.max_sessions, policy=policy)
     files = AdmissionController(settings.max_files, "files", policy)
     documents = AdmissionController(MAX_AT_ONCE, "documents")
+    summaries = AdmissionController(MAX_SUMMARIES, "summaries", policy)
     readers = AdmissionController(MAX_READERS, "readers of shared sessions", policy)
     add_gauges(metrics, engine, admission, files, readers)
     journals = JournalLifespan(settings, engine.health)
@@ -134,7 +136,10 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
 
     async def drain() -> None:
         seconds = settings.shutdown_timeout_seconds
-        controllers = (admission, files, documents, readers, job_services.uploads, job_services.watchers)
+        controllers = (
+            *(admission, files, documents, summaries, readers),
+            *(job_services.uploads, job_services.watchers),
+        )
         await asyncio.gather(*(each.drain(seconds) for each in controllers))
 
     @asynccontextmanager
@@ -170,7 +175,7 @@ def create_app(settings: Settings, on_failure: Callable[[], None] | None = None)
     app.include_router(JobsEndpoint(job_services).router())
     app.include_router(GenerationEndpoint(job_services).router())
     app.include_router(SttResultsEndpoint(job_services).router())
-    app.include_router(DocumentsEndpoint(documents).router())
+    app.include_router(DocumentsEndpoint(settings, documents, summaries).router())
     app.include_router(Wav2Vec2Endpoint(settings, engine, files, metrics, job_services).router())
     app.include_router(models_router(engine))
     app.include_router(tokens_router(auth.tokens))

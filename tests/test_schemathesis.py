@@ -33,8 +33,9 @@ OPERATIONS: Final = [
     "POST /v1/audio/translations",
     "POST /v1/documents",
     "POST /v1/jobs",
+    "POST /v1/summaries",
 ]
-PATHS: Final = ("/v1/audio", "/v1/documents", "/v1/models", "/v1/jobs")
+PATHS: Final = ("/v1/audio", "/v1/documents", "/v1/models", "/v1/jobs", "/v1/summaries")
 
 
 @pytest.fixture(scope="module")

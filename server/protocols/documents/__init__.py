@@ -1,1 +1,1 @@
-"""Turn the JSON of a transcript into subtitles and documents: /v1/documents."""
+"""Make documents and summaries of the JSON of a transcript: /v1/documents, /v1/summaries."""

@@ -1,35 +1,55 @@
-"""Serve /v1/documents: make subtitles and documents of a transcript that the client sends."""
+"""Serve /v1/documents and /v1/summaries: make documents and summaries of transcripts of clients."""
 
-from contextlib import aclosing
-from typing import Final
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from typing import TYPE_CHECKING, Final
 
+import orjson
 from fastapi import APIRouter, Request, Response
 
 from server.admission.controller import AdmissionController
-from server.errors import ApiError, ClientError
+from server.errors import ApiError, ClientError, as_rate_limit
+from server.http.disconnect import cancel_on_disconnect
 from server.http.exception_handlers import http_error_of
+from server.http.sse import EventStream
 from server.http.upload import Body, media_type_of
 from server.protocols.document_formats import DocumentFormat, write_document
 from server.protocols.documents import openapi
 from server.protocols.documents.request import parse_transcript
 from server.protocols.openapi_schemas import TYPES
+from server.protocols.summary_fields import summary_fields
+from server.settings import Settings
 from streaming.threads import run_in_thread_to_completion
+from transcripts.transcript import Transcript
+
+if TYPE_CHECKING:
+    from postprocessing.summary import Summarizer
+
+log = logging.getLogger(__name__)
 
 MAX_BYTES: Final = 8 << 20  # of the JSON: about 20 hours of speech with the times of words
 MAX_AT_ONCE: Final = 2  # documents; each needs some hundred MB if it has MAX_BYTES
+MAX_SUMMARIES: Final = 8  # at once
+KEEP_ALIVE_SECONDS: Final = 15.0  # proxies close connections on which nothing is sent
 
 
 class DocumentsEndpoint:
-    """Make documents of transcripts; nothing is stored.
+    """Make documents and summaries of transcripts; nothing is stored.
 
-    documents: the admission of requests
+    documents, summaries: the admission of requests
     """
 
-    def __init__(self, documents: AdmissionController) -> None:
+    def __init__(
+        self, settings: Settings, documents: AdmissionController, summaries: AdmissionController
+    ) -> None:
+        self._settings = settings
         self._documents = documents
+        self._summaries = summaries
 
     def router(self) -> APIRouter:
-        """Return the route of /v1/documents."""
+        """Return the routes of transcripts that clients send."""
         router = APIRouter(tags=["documents"])
 
         @router.post("/v1/documents", **openapi.CREATE)
@@ -37,23 +57,87 @@ class DocumentsEndpoint:
             """Return the transcript of the body as a document or as subtitles."""
             return await self._create(request, format)
 
+        @router.post("/v1/summaries", **openapi.SUMMARIZE)
+        async def summarize(request: Request) -> Response:
+            """Send a summary of the transcript of the body as server-sent events, as it is written."""
+            return await self._summarize(request)
+
         return router
 
     async def _create(self, request: Request, format: DocumentFormat) -> Response:
         def make(content: bytes) -> Response:
-            document, media_type = write_document(parse_transcript(content), format)
+            given = parse_transcript(content)
+            document, media_type = write_document(given.transcript, format, given.summary or None)
             return Response(document, media_type=media_type)
 
-        async with Body(request, MAX_BYTES) as body:
-            try:
-                with self._documents.admit():
-                    if media_type_of(request) != TYPES["json"]:
-                        raise ApiError(415, "The body must be application/json.")
-                    content = bytearray()
-                    async with aclosing(body.chunks(MAX_BYTES)) as chunks:
-                        async for chunk in chunks:
-                            content += chunk
-                    return await run_in_thread_to_completion(make, bytes(content))
-            except ClientError as error:
-                raise http_error_of(error) from None
+        async with _received(request) as body:
+            with self._documents.admit():
+                return await run_in_thread_to_completion(make, await _content(request, body))
         raise AssertionError("unreachable")  # no context here swallows an exception
+
+    async def _summarize(self, request: Request) -> Response:
+        async with AsyncExitStack() as stack:
+            async with _received(request) as body:
+                self._summaries.policy.check_submission(request.scope)
+                stack.enter_context(self._summaries.admit())
+                content = await _content(request, body)
+            async with cancel_on_disconnect(request.receive):
+                given = await run_in_thread_to_completion(parse_transcript, content)
+            from postprocessing.summary import Summarizer  # Its imports take a while.
+
+            events = _summary_events(Summarizer(self._settings.summary_endpoint()), given.transcript)
+            timeout = self._settings.send_timeout_seconds
+            return EventStream(events, stack.pop_all(), headers={}, send_timeout=timeout)
+        raise AssertionError("unreachable")  # no context here swallows an exception
+
+
+@asynccontextmanager
+async def _received(request: Request) -> AsyncIterator[Body]:
+    """Yield the body of a request. A ClientError inside becomes an ApiError."""
+    async with Body(request, MAX_BYTES) as body:
+        try:
+            yield body
+        except ClientError as error:
+            raise http_error_of(as_rate_limit(error)) from None
+
+
+async def _content(request: Request, body: Body) -> bytes:
+    """Return the JSON of a request. Raises ApiError."""
+    if media_type_of(request) != TYPES["json"]:
+        raise ApiError(415, "The body must be application/json.")
+    content = bytearray()
+    async with aclosing(body.chunks(MAX_BYTES)) as chunks:
+        async for chunk in chunks:
+            content += chunk
+    return bytes(content)
+
+
+async def _summary_events(
+    summarizer: "Summarizer", transcript: Transcript, keep_alive_seconds: float = KEEP_ALIVE_SECONDS
+) -> AsyncGenerator[bytes, None]:
+    """Yield `summary.delta` for each piece that a model writes, and `summary.done` with the summary."""
+    texts = [segment.hypothesis.text for segment in transcript.segments]
+    pieces: asyncio.Queue[str | None] = asyncio.Queue()  # An answer has a bound (postprocessing/chat.py).
+    work = asyncio.ensure_future(summarizer.summarize(texts, pieces.put_nowait))
+    work.add_done_callback(lambda _: pieces.put_nowait(None))
+    try:
+        while True:
+            try:
+                async with asyncio.timeout(keep_alive_seconds):
+                    piece = await pieces.get()
+            except TimeoutError:
+                yield b": keep-alive\n\n"
+                continue
+            if piece is None:
+                break
+            yield _event({"type": "summary.delta", "delta": piece})
+        summary = work.result()
+        log.info("summary.sent method=%s characters=%d", summary.method, len(summary.text))
+        yield _event({"type": "summary.done", "summary": summary_fields(summary)})
+    finally:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+
+
+def _event(fields: dict[str, object]) -> bytes:
+    return b"data: %s\n\n" % orjson.dumps(fields)

@@ -1,9 +1,9 @@
-"""Describe requests, responses and errors of /v1/documents for the OpenAPI document."""
+"""Describe requests, responses and errors of /v1/documents and /v1/summaries for the OpenAPI document."""
 
 from typing import Any, Final
 
 from server.protocols.documents.request import DocumentFields
-from server.protocols.openapi_schemas import REQUEST_ID, STRING, TYPES, Schema, errors, inlined
+from server.protocols.openapi_schemas import REQUEST_ID, STRING, TYPES, Schema, errors, inlined, object_of
 
 _REASONS: Final = {
     400: "the body is not JSON (`invalid_body`), or a field is invalid; the message names it",
@@ -11,7 +11,9 @@ _REASONS: Final = {
     408: "the body did not arrive in time",
     413: "the body is too large",
     415: "the body is not JSON by its content-type",
-    503: "too many documents are being made, or the server is stopping; retry after `Retry-After` seconds",
+    429: "a limit of the key or of the address is reached; retry after `Retry-After` seconds",
+    503: "too many documents or summaries are being made, or the server is stopping; retry after "
+    "`Retry-After` seconds",
 }
 _EXAMPLE: Final = {
     "title": "interview.mp3",
@@ -27,6 +29,14 @@ _EXAMPLE: Final = {
             ],
         }
     ],
+}
+
+_EVENTS: Final = {
+    "summary": {
+        "value": 'data: {"type": "summary.delta", "delta": "Ann greets "}\n\n'
+        'data: {"type": "summary.done", "summary": {"text": "Ann greets everyone.", "method": "model", '
+        '"model": "qwen3:8b"}}\n\n'
+    }
 }
 
 
@@ -49,6 +59,19 @@ CREATE: Final[dict[str, Any]] = {
             | {TYPES["docx"]: {"schema": {"type": "string", "format": "binary"}}},
         },
         **errors(_REASONS, 400, 401, 408, 413, 415, 503),
+    },
+    "openapi_extra": {"requestBody": _body()},
+}
+SUMMARIZE: Final[dict[str, Any]] = {
+    "response_model": None,
+    "responses": {
+        200: {
+            "description": "`summary.delta` for each piece that a model writes, and at last `summary.done` "
+            "with the `summary`, whose text replaces the pieces",
+            "headers": REQUEST_ID,
+            "content": {TYPES["events"]: {"schema": object_of(data=STRING), "examples": _EVENTS}},
+        },
+        **errors(_REASONS, 400, 401, 408, 413, 415, 429, 503),
     },
     "openapi_extra": {"requestBody": _body()},
 }

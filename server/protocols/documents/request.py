@@ -1,5 +1,6 @@
 """Parse the JSON of a transcript that a client sends to have a document made of it. Pure."""
 
+from dataclasses import dataclass
 from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,6 +15,7 @@ MAX_SEGMENTS: Final = 100_000
 MAX_CHARS: Final = 1_000_000  # of all texts; more than 15 hours of speech
 MAX_TITLE_CHARS: Final = 500
 MAX_SPEAKER_CHARS: Final = 200
+MAX_SUMMARY_CHARS: Final = 20_000
 MAX_SECONDS: Final = 1_000_000  # of a time; more than eleven days
 
 Seconds = Annotated[float, Field(ge=0, le=MAX_SECONDS)]
@@ -45,15 +47,33 @@ class SegmentFields(_Fields):
     )
 
 
+class SummaryText(_Fields):
+    """Hold the summary of a transcript."""
+
+    text: str = Field(max_length=MAX_SUMMARY_CHARS)
+
+
 class DocumentFields(_Fields):
     """Hold a transcript."""
 
     title: str = Field("", max_length=MAX_TITLE_CHARS, description="heading of a document")
     segments: list[SegmentFields] = Field(max_length=MAX_SEGMENTS)
+    summary: SummaryText | None = Field(None, description="shown by `md` and `docx`")
 
 
-def parse_transcript(content: bytes) -> Transcript:
-    """Return the transcript of a JSON text, with its segments in order of time. Raises ApiError."""
+@dataclass(frozen=True, slots=True)
+class GivenTranscript:
+    """Hold a transcript that a client sent, with its segments in order of time.
+
+    summary: "" if it has none
+    """
+
+    transcript: Transcript
+    summary: str = ""
+
+
+def parse_transcript(content: bytes) -> GivenTranscript:
+    """Return the transcript of a JSON text. Raises ApiError."""
     try:
         fields = DocumentFields.model_validate_json(content)
     except ValidationError as error:
@@ -67,7 +87,8 @@ def parse_transcript(content: bytes) -> Transcript:
     if sum(len(segment.text) for segment in fields.segments) > MAX_CHARS:
         raise invalid(f"The texts have more than {MAX_CHARS} characters together.", "segments")
     segments = sorted(map(_segment, fields.segments), key=lambda segment: segment.start)
-    return Transcript(fields.title, "", tuple(segments))
+    summary = "" if fields.summary is None else fields.summary.text
+    return GivenTranscript(Transcript(fields.title, "", tuple(segments)), summary)
 
 
 def _segment(fields: SegmentFields) -> TranscriptSegment:

@@ -13,6 +13,7 @@ from audio.clip import seconds_from_samples
 from postprocessing.summary_types import Summary
 from server.errors import ApiError
 from server.protocols.openai_audio.request import TranscriptionRequest
+from server.protocols.summary_fields import summary_fields
 from streaming.local_agreement import join_texts
 from transcripts.documents import docx_of, markdown_of
 from transcripts.subtitles import ass_of, srt_of, vtt_of
@@ -222,12 +223,8 @@ def _logprobs(segments: Iterable[TranscriptSegment], first: bool = True) -> Fiel
 
 
 def _summary(summary: Summary | None) -> Fields:
-    """Return our addition `summary`: the text, who wrote it, and why not the configured model."""
-    if summary is None:
-        return {}
-    optional = {"model": summary.model, "reason": summary.reason}
-    given = {name: value for name, value in optional.items() if value is not None}
-    return {"summary": {"text": summary.text, "method": summary.method, **given}}
+    """Return our addition `summary`."""
+    return {} if summary is None else {"summary": summary_fields(summary)}
 
 
 def _usage(seconds: float) -> Fields:

@@ -2,6 +2,7 @@
 
 import { apiKey } from "./api_key.js";
 import { errorMessage } from "./file_upload.js";
+import { SseParser } from "./sse.js";
 import { t } from "./text.js";
 
 const base = new URL(".", document.baseURI);
@@ -71,6 +72,23 @@ export async function fetchDocument(format, json) {
 }
 
 /**
+ * Yield what the server sends while it summarizes the JSON of a transcript (docs/summaries.md). signal: of an
+ * AbortController, which ends it. Throw RequestError, also when it was aborted.
+ */
+export async function* fetchSummary(json, signal) {
+  const response = await post("v1/summaries", json, "unreachable", signal);
+  const parser = new SseParser();
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  while (true) {
+    const { done, value } = await reader.read().catch(() => {
+      throw new RequestError(t("unreachable"), 0);
+    });
+    if (done) return;
+    for (const { data } of parser.push(value)) yield data;
+  }
+}
+
+/**
  * Make a link with which others follow a live session. Return {id, url, expiresAt}; url: of the view; expiresAt: ms
  * since 1970. Throw RequestError.
  */
@@ -86,13 +104,13 @@ export async function withdrawShareLink(session, id) {
 }
 
 /** Post JSON. unreachable: key of the text for a server that cannot be reached. Throw RequestError. */
-function post(path, body, unreachable) {
-  return send("POST", path, body, unreachable);
+function post(path, body, unreachable, signal) {
+  return send("POST", path, body, unreachable, signal);
 }
 
-async function send(method, path, body, unreachable) {
+async function send(method, path, body, unreachable, signal) {
   const headers = { ...apiKey.headers, ...(body && { "content-type": "application/json" }) };
-  const response = await fetch(urlOf(path), { method, headers, body }).catch(() => {
+  const response = await fetch(urlOf(path), { method, headers, body, signal }).catch(() => {
     throw new RequestError(t(unreachable), 0);
   });
   if (response.ok) return response;

@@ -31,6 +31,7 @@ import { RecognitionOptions } from "./recognition_options.js";
 import { RecognizerStatus } from "./recognizer_status.js";
 import { SharePanel } from "./share_panel.js";
 import { SpeechPlaceholders } from "./speech_placeholder.js";
+import { SummaryPanel } from "./summary_panel.js";
 import { t, translate } from "./text.js";
 import { newId, Transcript } from "./transcript.js";
 import { copyTranscript, download, SearchBox } from "./transcript_tools.js";
@@ -87,9 +88,35 @@ function onTranscriptChange(change, segment, next) {
 function refreshTranscript() {
   element("empty").hidden = !shown.isEmpty;
   for (const button of document.querySelectorAll("#copy, #delete, [data-format]")) button.disabled = !shown.hasText;
+  summaryPanel.show(shown, shown.hasText && !(shown === liveTranscript && live.state !== "idle") && !shown.job);
   element("delete").disabled ||= shown === liveTranscript && live.state !== "idle";
   element("undo").hidden = !shown.canUndo;
   element("new").hidden = !shown.hasText || live.state !== "idle";
+}
+
+const summaryPanel = new SummaryPanel(
+  elements({
+    button: "summarize",
+    panel: "summary",
+    text: "summary-text",
+    note: "summary-note",
+    chapters: "summary-chapters",
+    cancel: "summary-cancel",
+    remove: "summary-remove",
+  }),
+  {
+    onChapter: goTo,
+    onDone: () => announce(t("summarized")),
+    onEnd: refreshTranscript,
+    onError: showRequestError,
+  },
+);
+
+/** Show the text at a time, and play it from there if there is audio. */
+function goTo(ms) {
+  const segment = shown.segments.find(({ endMs }) => endMs > ms);
+  if (segment) view.scrollTo({ id: segment.id, from: 0 });
+  if (shown.media) void play(ms);
 }
 
 function onRename(label, name) {

@@ -33,7 +33,7 @@ function spokenText({ words, speaker }, speakers) {
 }
 
 /** Return JSON with times in seconds, as in OpenAI's `verbose_json`, and with all that the page knows. */
-export function toJson({ title, kind, createdAt, language, segments, speakers }) {
+export function toJson({ title, kind, createdAt, language, segments, speakers, summary }) {
   const content = {
     title,
     kind,
@@ -41,6 +41,7 @@ export function toJson({ title, kind, createdAt, language, segments, speakers })
     language,
     duration: seconds(segments.at(-1)?.endMs ?? 0),
     text: segments.map(({ words }) => joinWords(words)).join(" "),
+    ...(summary && summaryFields(summary)),
     speakers: speakers.labels.map((label) => ({ label, name: speakers.nameOf(label) })),
     segments: segments.map((segment, id) => ({
       id,
@@ -60,6 +61,15 @@ export function toJson({ title, kind, createdAt, language, segments, speakers })
     })),
   };
   return `${JSON.stringify(content, null, 2)}\n`;
+}
+
+/** Return `summary` and `chapters`, as the server writes them. */
+function summaryFields({ text, method, model, reason, chapters, chaptersMethod }) {
+  const items = chapters.map(({ startMs, title }) => ({ start: seconds(startMs), title }));
+  return {
+    summary: { text, method, ...(model && { model }), ...(reason && { reason }) },
+    ...(items.length && { chapters: { items, method: chaptersMethod } }),
+  };
 }
 
 function seconds(ms) {

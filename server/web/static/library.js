@@ -10,7 +10,7 @@ const SAVED_CHANGES = new Set(["finalized", "edited", "restored"]);
 
 export class Library {
   #database = null;
-  #entries = new Map(); // by id: {id, title, kind, createdAt, language, endMs, rate, job, speakers}
+  #entries = new Map(); // by id: {id, title, kind, createdAt, language, endMs, rate, job, speakers, summary}
   #transcripts = new Map(); // by id: those that were made or opened in this tab
   #stored = new Set(); // ids in the database
   #unsaved = new Set(); // ids with text that is neither stored nor exported
@@ -154,7 +154,7 @@ export class Library {
   }
 }
 
-function entryOf({ id, title, kind, createdAt, language, endMs, recording, job, speakers }) {
+function entryOf({ id, title, kind, createdAt, language, endMs, recording, job, speakers, summary }) {
   const rate = recording?.rate ?? null;
-  return { id, title, kind, createdAt, language, endMs, rate, job, speakers: speakers.stored };
+  return { id, title, kind, createdAt, language, endMs, rate, job, summary, speakers: speakers.stored };
 }

@@ -6,8 +6,8 @@ const STORES = ["entries", "segments", "media"];
 
 /**
  * Each segment and each part of the audio is a record of its own, so that saving one more costs the same however
- * long the transcript is. An entry is {id, title, kind, createdAt, language, endMs, rate, job, speakers};
- * job: of FileJob, while it has not ended, else null; speakers: [label, name] of each one.
+ * long the transcript is. An entry is {id, title, kind, createdAt, language, endMs, rate, job, speakers,
+ * summary}; job: of FileJob, while it has not ended, else null; speakers: [label, name] of each one.
  */
 export class LibraryDatabase {
   #database;

@@ -14,7 +14,7 @@ const MAX_UNDO = 200; // edits that can be undone; older ones are forgotten
  * the length of the transcript. Changes are added (before the segment that is the third argument, if there is one: two
  * tracks may speak at once), updated (not final yet), finalized, edited, removed,
  * restored (the segment was removed before, or is a part of another one; it is followed by the segment that is
- * the third argument), described (title, media, language or job) and renamed (a speaker), without a segment.
+ * the third argument), described (title, media, language, job or summary) and renamed (a speaker), without a segment.
  */
 export class Transcript {
   listeners = new Set();
@@ -25,11 +25,11 @@ export class Transcript {
   /**
    * kind: "recording" or "file"; title: for people, and the name of downloads; media: its audio, a Blob or null;
    * createdAt: ms since 1970; segments: final ones; job: of FileJob, which adds segments, or null; speakers: stored
-   * ones
+   * ones; summary: of SummaryPanel, {text, method, model, reason, chapters, chaptersMethod}, or null
    */
   constructor({ id = newId(), kind, title, createdAt = Date.now(), segments = [], ...facts }) {
-    const { language = null, media = null, job = null, speakers } = facts;
-    Object.assign(this, { id, kind, title, createdAt, language, media, job });
+    const { language = null, media = null, job = null, summary = null, speakers } = facts;
+    Object.assign(this, { id, kind, title, createdAt, language, media, job, summary });
     this.speakers = new Speakers(speakers, kind === "file");
     for (const segment of segments) this.#append(segment);
   }
@@ -66,7 +66,7 @@ export class Transcript {
     return [...this.#segments.values()];
   }
 
-  /** Set title, media, language or job. */
+  /** Set title, media, language, job or summary. */
   describe(values) {
     Object.assign(this, values);
     this.#notify("described");

@@ -42,7 +42,8 @@ TALK: Final = {
 def app_of(documents: AdmissionController) -> FastAPI:
     app = FastAPI()
     add_exception_handlers(app)
-    app.include_router(DocumentsEndpoint(documents).router())
+    summaries = AdmissionController(1, "summaries")
+    app.include_router(DocumentsEndpoint(free_settings(), documents, summaries).router())
     return app
 
 
@@ -89,12 +90,22 @@ def test_document_is_made_for_word(client: TestClient) -> None:
         ({"segments": [{"start": 0, "end": MAX_SECONDS + 1, "text": "a"}]}, "segments.0.end"),
         ({"segments": [{"start": 0, "end": 1, "text": 5}]}, "segments.0.text"),
         ({"segments": [], "title": "a" * 501}, "title"),
+        ({"segments": [], "summary": "a"}, "summary"),
+        ({"segments": [], "summary": {"text": "a" * 20_001}}, "summary.text"),
     ],
 )
 def test_wrong_field_is_named(client: TestClient, body: Any, param: str | None) -> None:
     answer = make(client, "srt", body)
     error = answer.json()["error"]
     assert (answer.status_code, error["code"], error["param"]) == (400, "invalid_value", param)
+
+
+def test_documents_for_readers_show_the_summary(client: TestClient) -> None:
+    body = TALK | {"summary": {"text": "Two people *greet*.", "method": "model", "model": "small"}}
+    assert "## Summary\n\nTwo people \\*greet\\*.\n\n## Transcript\n" in make(client, "md", body).text
+    with zipfile.ZipFile(io.BytesIO(make(client, "docx", body).content)) as archive:
+        assert "Two people *greet*." in archive.read("word/document.xml").decode()
+    assert make(client, "srt", body).text == make(client, "srt").text
 
 
 def test_body_that_is_no_json_is_refused(client: TestClient) -> None:
@@ -151,7 +162,7 @@ SEGMENTS: Final = st.fixed_dictionaries(
 @given(segments=st.lists(SEGMENTS, max_size=6))
 @settings(max_examples=150, deadline=None)
 def test_every_accepted_transcript_can_be_written(segments: list[dict[str, Any]]) -> None:
-    transcript = parse_transcript(json.dumps({"segments": segments}).encode())
+    transcript = parse_transcript(json.dumps({"segments": segments}).encode()).transcript
     for format in get_args(DocumentFormat):
         write_document(transcript, format)
 
